@@ -124,10 +124,17 @@ class WorkerSettings(_Section):
 class WebSettings(_Section):
     host: str = "127.0.0.1"
     port: Port = 8080
+    address: str = Field(default="", pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$")
+    """The panel's public address, ``https://accord.example.com``, to which links in mails lead. If empty, no
+    mail is sent to people, and pages show the links instead."""
     secret_key: SecretStr = SecretStr("")
     """Signs form tokens; default: ``<data>/keys/web``, created at the first start."""
     secure_cookies: bool = True
     """Send cookies over HTTPS only; ``false`` only for a panel on loopback."""
+    session_idle_minutes: int = Field(default=120, ge=5, le=1440)
+    """Minutes without a request after which somebody is logged out."""
+    session_hours: int = Field(default=12, ge=1, le=720)
+    """Hours after which somebody must log in again, however active."""
     proxies: int = Field(default=0, ge=0, le=5)
     """Number of reverse proxies in front, whose ``X-Forwarded-For`` is trusted."""
     proxy_networks: tuple[IPvAnyNetwork, ...] = ()
@@ -178,13 +185,15 @@ class LedgerSettings(_Section):
 
 
 class MailSettings(_Section):
-    """The server that sends checkpoints by mail."""
+    """The server that sends mail: invitations, links and notices to people, and checkpoints."""
 
     host: str = ""
     port: Port = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
     sender: str = Field(default="", pattern=r"^([^\s@<>]+@[^\s@<>]+)?$")
     """The mails' sender; required with ``host``."""
+    sender_name: str = Field(default="", max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
+    """The name shown beside the sender's address: the provider's."""
     username: str = ""
     password: SecretStr = SecretStr("")
 

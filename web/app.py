@@ -11,17 +11,24 @@ from flask_wtf.csrf import CSRFProtect
 
 from recorder.catalogue import ping
 from recorder.clock import Now, utc_now
+from recorder.features.access_log.verification import EntryProofs
 from recorder.health import Check, Readiness
 from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
+from recorder.mail.outbox import Outbox
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.sound_sources import Sources
 from web import (
+    access_log,
     account,
     api,
+    design,
     errors,
     health,
     language,
     live,
+    navigation,
     numbers,
     offboarding,
     playback,
@@ -30,6 +37,7 @@ from web import (
     security,
     state,
     subject_requests,
+    uploads,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -53,14 +61,19 @@ def create_app(
     checks: Mapping[str, Check] | None = None,
     changes: Changes | None = None,
     factors: SecondFactorService | None = None,
+    outbox: Outbox | None = None,
+    sources: Sources = SHIPPED,
+    proofs: EntryProofs | None = None,
 ) -> Flask:
     """The panel as a WSGI application.
 
     The catalogue must be open in this process (:func:`recorder.catalogue.database.open_catalogue`). ``gate``
     is the only source of audio.  ``checks`` are the readiness checks beside the catalogue's
     (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without
-    ``factors``, nobody who ever had a second factor can log in.  Raises ``ValueError`` for a language without
-    a translation.
+    ``factors``, nobody who ever had a second factor can log in.  ``outbox`` queues mail to people; by default
+    none is sent, and pages show the links.  ``proofs`` shows how an entry of the access log is checked;
+    ``None`` where the store is not at hand.  ``sources`` are those of the sound of sentences.  Raises
+    ``ValueError`` for a language without a translation.
     """
     app = errors.PanelApp(__name__)
     app.config.update(
@@ -94,13 +107,17 @@ def create_app(
         Readiness({"catalogue": ping.ping, **(checks or {})}),
         LoginRefusals(entropy),
         changes,
-        factors,
+        factors=factors,
+        outbox=outbox or Outbox(),
+        sources=sources,
+        proofs=proofs,
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
     app.wsgi_app = encode_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
     Babel(app, locale_selector=language.current_locale, timezone_selector=language.time_zone)
     language.check_translations(app, config.languages)
     Assets(app)
+    uploads.init_app(app)
     health.init_app(app)
     state.init_app(app, health.PUBLIC_ENDPOINTS)
     sessions.init_app(app, health.PUBLIC_ENDPOINTS)
@@ -109,10 +126,11 @@ def create_app(
     security.init_app(app)
     limiter.init_app(app)
     labels.init_app(app)
+    navigation.init_app(app)
     errors.init_app(app)
     for package in (
-        account, recordings, live, api, numbers, playback, retention, offboarding, subject_requests, health,
-        language,
+        access_log, account, recordings, live, api, numbers, playback, retention, offboarding,
+        subject_requests, health, language, design,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

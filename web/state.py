@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import wraps
 from typing import Protocol, TypeVar, cast
@@ -19,11 +19,15 @@ from recorder.catalogue.records import SessionRow, TenantRow, UserRow
 from recorder.clock import Now
 from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError
+from recorder.features.access_log.verification import EntryProofs
 from recorder.health import Readiness
 from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
+from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.sound_sources import Sources
 from web.config import WebConfig
 from web.login_refusals import LoginRefusals
 
@@ -53,7 +57,10 @@ class PanelState:
     readiness: Readiness
     refused: LoginRefusals
     changes: Changes | None = None
+    outbox: Outbox = field(default_factory=Outbox)
     factors: SecondFactorService | None = None
+    sources: Sources = SHIPPED
+    proofs: EntryProofs | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ from datetime import timedelta
 from functools import partial
 
 from recorder.clock import utc_now
+from recorder.features.access_log.verification import EntryProofs
 from recorder.identity.second_factors import SecondFactorService
 from recorder.lifecycle.amendment_service import Changes
 from recorder.processes import object_store
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
+from recorder.prompts.sound_sources import open_sources
 from recorder.status_server import AllowedClients, serve_in_thread
 from recorder.store.ping import ping_store
 from web.app import create_app
@@ -30,6 +32,8 @@ def run(context: Context) -> None:
         WebConfig(
             secret_key=context.web_secret(),
             secure_cookies=settings.secure_cookies,
+            idle=timedelta(minutes=settings.session_idle_minutes),
+            longest=timedelta(hours=settings.session_hours),
             proxies=settings.proxies,
             proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
@@ -39,6 +43,9 @@ def run(context: Context) -> None:
             store, context.keyring(), context.trust(), signer, now=utc_now, entropy=os.urandom
         ),
         changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
+        outbox=context.outbox(),
+        sources=open_sources(context.settings.prompts),
+        proofs=EntryProofs(store, context.root()),
         checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)

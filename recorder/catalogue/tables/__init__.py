@@ -14,9 +14,15 @@ from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
 from recorder.catalogue.tables.lease import LeaseTable
-from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
+from recorder.catalogue.tables.line import (
+    LineDeleteOptionTable,
+    LineDraftTable,
+    LineKeepOptionTable,
+    LineTable,
+)
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
@@ -40,6 +46,7 @@ TABLES: tuple[type[Table], ...] = (
     LineTable,
     LineDeleteOptionTable,
     LineKeepOptionTable,
+    LineDraftTable,
     RecordingTable,
     NotRecordedTable,
     GrantTable,
@@ -66,6 +73,7 @@ TABLES: tuple[type[Table], ...] = (
     HandedRecordingTable,
     ThrottleTable,
     HandoverFetchTable,
+    OutgoingMailTable,
     SecondFactorTable,
     FactorUseTable,
 )

@@ -40,7 +40,7 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _at("tenant.created", "created_at"),
     "user_account": _leaf("user.created", "id tenant_id role")
     | _leaf(
-        "user.created, user.password_changed (login_sha256, profile_sha256)",
+        "user.created, user.password_changed, user.profile_changed (login_sha256, profile_sha256)",
         "login name language password_hash",
     )
     | _by(CREDENTIAL, "credential")
@@ -156,14 +156,22 @@ _LIVE: Final = (
     "the node's worker rewrites the rows of its calls every few seconds, and carries out a live command only "
     "for the customer that the take names"
 )
+_DRAFT: Final = (
+    "a draft, which is shown and heard again before it is switched on: the form names the hash of what was "
+    "heard"
+)
 _NAMES: Final = "nothing refers to it"
+_SEALED: Final = (
+    "encrypted for its own row, and sent only as it was written; a row that is changed or made up is deleted"
+)
 _INDEX: Final = "the number of the leaf that confirms the row: with a wrong one, the row is ignored"
 
 EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "session": _by(
         "the last request, written with each request; a session that would last too long is refused",
-        "seen_at until",
-    ),
+        "seen_at until network",
+    )
+    | {"device": "shown to its user alone, and decides nothing"},
     "second_factor": {
         "app_key": "it must open to the secret whose SHA-256 was signed, or no code of the app is accepted"
     },
@@ -174,6 +182,7 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "sound": {"created_at": "neither decides nor shows anything"},
     "line_delete": {"id": _NAMES},
     "line_keep": {"id": _NAMES},
+    "line_draft": _by(_DRAFT, "line_id settings greeting changed_at changed_by"),
     "access_grant": {
         "until": "a grant that would last longer than 15 minutes from now is ignored",
         "ended_at": "ends a grant early, or lets it run for up to 15 minutes; the gate checks user, session, "
@@ -213,6 +222,11 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "verification_code": {"leaves": _INDEX},
     "handover_fetch": _by(_INDEX, "id tenant_id leaf"),
     "throttle": _by("delays log-ins, and lets nobody in", "key empty_ms known_until"),
+    "outgoing_mail": _by(_SEALED, "id tenant_id about content until")
+    | _by(
+        "progress of sending: at worst a mail comes later, twice or not at all",
+        "kind created_at attempts next_at refused",
+    ),
     "log_checkpoint": _by(
         "progress of storing and timestamping, which can be repeated", "stored_at stamped_at"
     ),

@@ -8,6 +8,7 @@ from typing import Any
 import pyotp
 
 from recorder.auditlog import mail_witness
+from recorder.catalogue import queries as queries_of_catalogue
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import KeepOptions, NotRecordedRow
 from recorder.catalogue.tables import lease
@@ -26,14 +27,18 @@ from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import (
     announcements,
     composition,
+    drafts,
     keep_options,
     lines,
     service,
+    setup,
     transfer_options,
 )
 from recorder.identity import api_tokens, tenants, users
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments, line_history, recordings
+from recorder.mail.message import MailMessage
+from recorder.mail.outbox import Outbox
 from recorder.playback import grants
 from recorder.seal import signing
 from tests.announcements import announcement_in
@@ -47,10 +52,14 @@ CALL = "01930000-0000-7000-8000-0000000000c1"
 
 
 def _kept_in_passing(world: World) -> None:
-    """Rows about downloads of an archive and about failed log-ins."""
+    """Rows about downloads of an archive and about failed log-ins, and a mail that waits."""
     with writing():
         HandoverFetchTable.create(id="a/b", tenant_id=world.tenant, leaf=0)
         ThrottleTable.create(key="ab" * 32, empty_ms=1)
+    values = {"name": "Luc", "customer": "Boulangerie Martin"}
+    message = MailMessage("invitation", "fr", values, "/invitation/x")
+    outbox = Outbox(world.house.keyring, "https://accord.example.com")
+    assert outbox.enqueue(world.tenant, "luc@example.com", message, **said(world), about="luc")
 
 
 def fill(world: World) -> World:
@@ -115,7 +124,12 @@ def _settings(world: World) -> None:
     plain = world.house.line.announcement
     second = lines.create_line(tenant, number="+3225550177", announcement=plain, **said(world))
     line_history.end_line(tenant, second.id, **said(world))
-    lines.create_line(tenant, number="+3225550178", announcement=plain, **said(world))
+    third = lines.create_line(tenant, number="+3225550178", announcement=plain, **said(world))
+    assert setup.switch_off(tenant, third.id, who=world.user, **said(world))
+    row = queries_of_catalogue.line(tenant, third.id)
+    assert row is not None
+    draft = setup.current_draft(tenant, row)
+    assert drafts.save_draft(tenant, third.id, draft, who=world.user, now=world.house.clock())
 
 
 def _calls(world: World) -> None:
@@ -163,6 +177,7 @@ def _people(world: World) -> None:
         world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
         password_hash="$argon2id$3", signer=world.house.services.signer, **said(world),
     )  # fmt: skip
+    users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **said(world))
     factors = house.factors
     key = factors.new_app_key(person)
     code = pyotp.TOTP(factors.secret(person, key)).at(house.clock())
