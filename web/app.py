@@ -21,6 +21,7 @@ from recorder.prompts.sound_sources import Sources
 from web import (
     account,
     api,
+    compliance,
     design,
     errors,
     health,
@@ -125,7 +126,7 @@ def create_app(
     errors.init_app(app)
     for package in (
         account, recordings, live, api, numbers, playback, retention, offboarding, subject_requests, health,
-        language, design,
+        language, design, compliance,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app
