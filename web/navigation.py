@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import Flask, current_app, request, url_for
 from flask_babel import lazy_gettext as _l
 
-from recorder.domain.roles import ADMIN, ROLES
+from recorder.domain.roles import ADMIN, AUDITOR, ROLES
 from web.state import visitor
 
 
@@ -45,9 +45,10 @@ PAGES = (
         _l("Compliance"),
         "shield-check",
         (ADMIN,),
-        ("compliance", "subject_requests", "offboarding"),
+        ("compliance", "subject_requests", "offboarding", "access_log"),
         ("retention.show_limits", "retention.preview_limit", "retention.change_limit"),
     ),
+    NavigationEntry("access_log.show", _l("Access log"), "file-text", (AUDITOR,), ("access_log",)),
 )
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
 
