@@ -26,6 +26,7 @@ from web import (
     compliance,
     design,
     errors,
+    first_day,
     health,
     language,
     live,
@@ -130,8 +131,21 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
-        access_log, account, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, health, language, design, compliance,
-    ):  # fmt: skip
+        access_log,
+        account,
+        first_day,
+        recordings,
+        live,
+        api,
+        numbers,
+        playback,
+        retention,
+        offboarding,
+        subject_requests,
+        health,
+        language,
+        design,
+        compliance,
+    ):
         app.register_blueprint(package.blueprint)
     return app

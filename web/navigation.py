@@ -52,7 +52,10 @@ PAGES = (
 )
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
 
-MENU = (NavigationEntry("account.show", _l("Your account"), "key-round", blueprints=("account",)),)
+MENU = (
+    NavigationEntry("account.show", _l("Your account"), "key-round", blueprints=("account",)),
+    NavigationEntry("first_day.show", _l("First day"), "circle-check", (ADMIN,), ("first_day",)),
+)
 """In the menu with the visitor's name."""
 
 
