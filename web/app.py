@@ -40,6 +40,7 @@ from web import (
     state,
     subject_requests,
     uploads,
+    usage,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -142,6 +143,7 @@ def create_app(
         retention,
         offboarding,
         subject_requests,
+        usage,
         health,
         language,
         design,

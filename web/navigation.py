@@ -53,6 +53,7 @@ PAGES = (
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
 
 MENU = (
+    NavigationEntry("usage.show", _l("Usage"), "chart-no-axes-column", (ADMIN,), ("usage",)),
     NavigationEntry("account.show", _l("Your account"), "key-round", blueprints=("account",)),
     NavigationEntry("first_day.show", _l("First day"), "circle-check", (ADMIN,), ("first_day",)),
 )
