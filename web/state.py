@@ -73,7 +73,7 @@ class Visitor:
 
     def who(self, language: str) -> Actor:
         """The visitor as the gate identifies them."""
-        return Actor(self.user.id, self.tenant.id, self.user.role, language, self.session.id)
+        return Actor(self.user.id, self.tenant.id, self.user.role, language, self.session.id, self.user.lines)
 
 
 def panel_state() -> PanelState:

@@ -35,7 +35,7 @@ _COMMANDS: Final = {
     "keeping": "retention",
     "recording": "retention",
     "tenant": "tenants",
-    "user": "tenants",
+    "user": "users",
     "token": "tokens",
     "line": "lines",
     "announcement": "announcements",

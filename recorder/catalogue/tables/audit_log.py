@@ -109,3 +109,14 @@ LeafTable.add_index(
 LeafTable.add_index(
     LeafTable.tenant, LeafTable.kind, LeafTable.number, where=IS_DECISION, name="log_leaf_decided"
 )
+
+
+IS_TEAM = SQL(
+    "kind IN ('user.access_changed', 'user.login_changed', 'invitation.created', 'invitation.renewed', "
+    "'invitation.withdrawn', 'invitation.accepted')"
+)
+"""Kinds of leaves that are read before a user's or an invitation's row is believed; the condition of their
+index."""
+
+
+LeafTable.add_index(LeafTable.tenant, LeafTable.number, where=IS_TEAM, name="log_leaf_team")
