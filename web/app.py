@@ -33,6 +33,7 @@ from web import (
     security,
     state,
     subject_requests,
+    team,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -117,8 +118,8 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
-        account, recordings, live, api, numbers, playback, retention, offboarding, subject_requests, health,
-        language, design,
+        account, recordings, live, api, numbers, playback, retention, offboarding, subject_requests, team,
+        health, language, design,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

@@ -5,5 +5,3 @@ from __future__ import annotations
 from flask import Blueprint
 
 blueprint = Blueprint("team", __name__, template_folder="templates")
-
-from web.team import access, account_links, invitation, views  # noqa: E402, F401

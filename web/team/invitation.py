@@ -4,14 +4,13 @@ its form accepts the invitation."""
 from __future__ import annotations
 
 import structlog
-from flask import g, redirect, render_template, request, url_for
+from flask import g, render_template, request
 from werkzeug.wrappers import Response
 
-from recorder import metrics
 from recorder.catalogue import queries
 from recorder.errors import CatalogueError
 from recorder.seal.invitation import Invitation
-from web.account.sessions import open_session
+from web.account.views import complete_log_in
 from web.team.blueprint import blueprint
 from web.team.operations import hash_new_password, invitations
 from web.team.views import REFUSALS, refusal
@@ -38,11 +37,8 @@ def accept(token: str) -> Response | str | tuple[str, int]:
         if error.error_id in text.ENDED:
             return _ended(error)
         return _page(found, refusal(error)), 422
-    response = redirect(url_for("recordings.list_calls"), 303)
-    open_session(response, person)
-    metrics.LOGINS.labels("ok").inc()
     log.info("invitation.accepted", user=person.id, tenant=person.tenant)
-    return response
+    return complete_log_in(person, person.login, None)
 
 
 def _customer(found: Invitation) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from recorder.catalogue.records import UserRow
 from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER
 from recorder.errors import AccordError
+from recorder.features.team.invitations import InvitationRow
 
 ROLES: Mapping[str, object] = {ADMIN: _l("Admin"), CUSTOMER: _l("Colleague"), AUDITOR: _l("Auditor")}
 """In the order in which they are offered in :data:`OFFERED`."""
@@ -91,8 +93,8 @@ def ended(error_id: str) -> str:
     return str(ENDED.get(error_id, ENDED["link.unknown"]))
 
 
-def seen_lines(labels: list[str] | None) -> str:
-    """Whose calls somebody sees."""
-    if labels is None:
+def seen_lines(row: UserRow | InvitationRow, labels: Mapping[str, str]) -> str:
+    """The numbers whose calls somebody sees; ``labels`` are their names by line."""
+    if row.lines is None:
         return str(_("All calls"))
-    return ", ".join(labels) if labels else str(_("No number yet"))
+    return ", ".join(labels[each] for each in row.lines if each in labels) or str(_("No number yet"))
