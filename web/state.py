@@ -25,6 +25,8 @@ from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.sound_sources import Sources
 from web.config import WebConfig
 from web.login_refusals import LoginRefusals
 
@@ -56,6 +58,7 @@ class PanelState:
     changes: Changes | None = None
     outbox: Outbox = field(default_factory=Outbox)
     factors: SecondFactorService | None = None
+    sources: Sources = SHIPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,10 @@ class Visitor:
     def admin(self) -> bool:
         """Whether the user is an admin of their company."""
         return self.user.role == ADMIN
+
+    def sees(self, line: str | None) -> bool:
+        """Whether the user sees the calls of a line; ``None`` is the line of a number that is nobody's."""
+        return self.user.lines is None or line in self.user.lines
 
     def who(self, language: str) -> Actor:
         """The visitor as the gate identifies them."""

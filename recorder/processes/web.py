@@ -13,6 +13,7 @@ from recorder.processes import object_store
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
+from recorder.prompts.sound_sources import open_sources
 from recorder.status_server import AllowedClients, serve_in_thread
 from recorder.store.ping import ping_store
 from web.app import create_app
@@ -40,6 +41,7 @@ def run(context: Context) -> None:
         ),
         changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
         outbox=context.outbox(),
+        sources=open_sources(context.settings.prompts),
         checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)

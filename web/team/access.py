@@ -7,8 +7,6 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.catalogue.records import UserRow
-from recorder.domain.roles import CUSTOMER
-from recorder.errors import CatalogueError
 from recorder.identity import users
 from web.decorators import admins_only
 from web.state import changes, current_visitor, login_required, now, panel_state
@@ -17,6 +15,7 @@ from web.team.operations import account_links, visitor_as_author
 from web.team.views import (
     LIMIT,
     REFUSALS,
+    check_chosen,
     chosen_lines,
     line_labels,
     public_link,
@@ -32,12 +31,11 @@ from web.text import team as text
 def change(user_id: str) -> Response | str | tuple[str, int]:
     """Change somebody's role, and the numbers whose calls a colleague sees; their sessions end."""
     person = _person(user_id)
-    if request.method == "GET":
+    if request.method != "POST":
         return _page(person, person.role, None if person.lines is None else list(person.lines), {})
     role, lines = request.form.get("role", ""), chosen_lines()
     try:
-        if role == CUSTOMER and lines == []:
-            raise CatalogueError("user.lines", "no line is chosen", "choose one, or all")
+        check_chosen(role, lines)
         users.change_access(
             person.tenant,
             person.id,

@@ -43,7 +43,7 @@ def lost_password() -> str | tuple[str, int]:
     """Send a link to choose a new password, or the invitation again. The answer and its time are the same for
     every address."""
     sends = panel_state().outbox.sends
-    if request.method == "GET" or not sends:
+    if request.method != "POST" or not sends:
         return render_template("team/lost_password.html", sends=sends, sent=False, entry="", errors={})
     until = time.monotonic() + RESPONSE_S
     entry = request.form.get("address", "")
@@ -93,7 +93,7 @@ def reset_password(token: str) -> Response | str | tuple[str, int]:
     except CatalogueError as error:
         return _ended(error)
     g.guest_language = user.language
-    if request.method == "GET":
+    if request.method != "POST":
         return _reset_page(user, {})
     try:
         hashed = hash_new_password(request.form.get("password", ""), user.login, user.name, _customer(user))
@@ -112,7 +112,7 @@ def reset_password(token: str) -> Response | str | tuple[str, int]:
 def change_address() -> Response | str | tuple[str, int]:
     """Ask for a new address, and send a link to it that confirms it."""
     user, entry = current_visitor().user, request.form.get("address", "")
-    if request.method == "GET":
+    if request.method != "POST":
         return _address_page(entry, {})
     try:
         _check_own_password(user)
@@ -134,7 +134,7 @@ def confirm_address(token: str) -> Response | str | tuple[str, int]:
     try:
         found = account_links().open(ADDRESS, token)
         g.guest_language = found.user.language
-        if request.method == "GET":
+        if request.method != "POST":
             return render_template("team/confirm_address.html", link=found)
         account_links().confirm_address(token)
     except (CatalogueError, SealError) as error:

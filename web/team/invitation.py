@@ -27,7 +27,7 @@ def accept(token: str) -> Response | str | tuple[str, int]:
     except CatalogueError as error:
         return _ended(error)
     g.guest_language = found.language
-    if request.method == "GET":
+    if request.method != "POST":
         return _page(found, {})
     password = request.form.get("password", "")
     try:

@@ -59,11 +59,12 @@ def show() -> str:
 @LIMIT
 def invite() -> Response | str | tuple[str, int]:
     """Invite somebody by mail, or by a link that is shown."""
-    if request.method == "GET":
+    if request.method != "POST":
         entry = {"role": CUSTOMER, "language": current_visitor().tenant.language}
         return _invite_page(entry, {})
     entry, errors = request.form.to_dict(), {}
     try:
+        check_chosen(entry.get("role", ""), chosen_lines())
         issued = invitations().invite(
             current_visitor().tenant.id,
             address=entry.get("address", ""),
@@ -149,11 +150,15 @@ def line_labels(*, ended: bool = True) -> dict[str, str]:
 
 
 def chosen_lines() -> list[str] | None:
-    """The lines chosen in a form; ``None`` for all. Raises :class:`CatalogueError` (``user.lines``) in a
-    submitted form that limits a colleague to no line."""
-    if request.form.get("sees") != "some":
-        return None
-    return request.form.getlist("lines")
+    """The lines chosen in a form; ``None`` for all."""
+    return request.form.getlist("lines") if request.form.get("sees") == "some" else None
+
+
+def check_chosen(role: str, lines: list[str] | None) -> None:
+    """Refuse a form that limits a colleague to no number. Raises :class:`CatalogueError`
+    (``user.lines``)."""
+    if role == CUSTOMER and lines == []:
+        raise CatalogueError("user.lines", "no line is chosen", "choose one, or all")
 
 
 def refusal(error: CatalogueError | MailError | SealError) -> dict[str, str]:

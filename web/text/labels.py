@@ -17,6 +17,7 @@ from flask_babel import ngettext
 from recorder.prompts.purposes import standard
 from web.language import current_language
 from web.text import eavesdrop, errors, formats, subject_requests
+from web.text import numbers as numbering
 from web.text import outbound as called
 from web.text import retention as keeping
 from web.text.commands import command_result
@@ -376,5 +377,14 @@ def init_app(app: Flask) -> None:
             subject_requests.listening,
             subject_requests.amendment,
             eavesdrop.eavesdropping,
+            numbering.mode,
+            numbering.mode_explanation,
+            numbering.wording,
+            numbering.prompt_part,
+            numbering.language_name,
+            numbering.country,
+            numbering.longest_days,
+            numbering.file_too_large,
+            numbering.numbered,
         )
     }

@@ -20,7 +20,12 @@ from recorder.catalogue.tables.identity import (
     UserTable,
 )
 from recorder.catalogue.tables.lease import LeaseTable
-from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
+from recorder.catalogue.tables.line import (
+    LineDeleteOptionTable,
+    LineDraftTable,
+    LineKeepOptionTable,
+    LineTable,
+)
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
@@ -47,6 +52,7 @@ TABLES: tuple[type[Table], ...] = (
     LineTable,
     LineDeleteOptionTable,
     LineKeepOptionTable,
+    LineDraftTable,
     RecordingTable,
     NotRecordedTable,
     GrantTable,

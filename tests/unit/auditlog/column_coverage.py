@@ -162,6 +162,10 @@ _LIVE: Final = (
     "the node's worker rewrites the rows of its calls every few seconds, and carries out a live command only "
     "for the customer that the take names"
 )
+_DRAFT: Final = (
+    "a draft, which is shown and heard again before it is switched on: the form names the hash of what was "
+    "heard"
+)
 _NAMES: Final = "nothing refers to it"
 _SEALED: Final = (
     "encrypted for its own row, and sent only as it was written; a row that is changed or made up is deleted"
@@ -183,6 +187,7 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "sound": {"created_at": "neither decides nor shows anything"},
     "line_delete": {"id": _NAMES},
     "line_keep": {"id": _NAMES},
+    "line_draft": _by(_DRAFT, "line_id settings greeting changed_at changed_by"),
     "access_grant": {
         "until": "a grant that would last longer than 15 minutes from now is ignored",
         "ended_at": "ends a grant early, or lets it run for up to 15 minutes; the gate checks user, session, "
