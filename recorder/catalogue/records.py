@@ -65,7 +65,8 @@ class UserRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A web session, which ends at ``until`` at the latest."""
+    """A web session, which ends at ``until`` at the latest. ``device`` is the browser and the system
+    (``Firefox/Windows``), ``network`` the shortened address of the last request."""
 
     id: str
     user: str
@@ -73,6 +74,8 @@ class SessionRow:
     created_at: datetime
     seen_at: datetime
     until: datetime
+    device: str = ""
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)

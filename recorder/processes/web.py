@@ -31,6 +31,8 @@ def run(context: Context) -> None:
         WebConfig(
             secret_key=context.web_secret(),
             secure_cookies=settings.secure_cookies,
+            idle=timedelta(minutes=settings.session_idle_minutes),
+            longest=timedelta(hours=settings.session_hours),
             proxies=settings.proxies,
             proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),

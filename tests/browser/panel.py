@@ -30,6 +30,7 @@ from recorder.features.live.queries import LiveRow
 from recorder.features.tenants import keep_options
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
+from recorder.mail.outbox import Outbox
 from tests.house import CALLER, House
 from web import WebConfig, create_app, serve
 from web.config import LoginLimits
@@ -119,7 +120,8 @@ def run(folder: Path) -> None:
     # All browser tests come from one address.
     often = LoginLimits(*[RateLimit(10000, 60)] * 5)
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
-    app = create_app(config, gate=house.gate, changes=house.changes, factors=house.factors)
+    outbox = Outbox(house.keyring, "https://accord.example.com")
+    app = create_app(config, gate=house.gate, changes=house.changes, factors=house.factors, outbox=outbox)
     serve(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port, "ids": ids}), flush=True))
     house.close()
 

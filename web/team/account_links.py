@@ -20,6 +20,7 @@ from recorder.features.team.account_links import ADDRESS, PASSWORD
 from recorder.identity import throttle, users
 from recorder.identity.throttle import RateLimit
 from recorder.mail.address import normalize_address
+from web.account import notices
 from web.account.limits import TooManyFailures, client_network
 from web.account.passwords import verify_password
 from web.account.sessions import close_session
@@ -102,6 +103,7 @@ def reset_password(token: str) -> Response | str | tuple[str, int]:
         if error.error_id in text.ENDED:
             return _ended(error)
         return _reset_page(user, refusal(error)), 422
+    notices.tell(user, notices.PASSWORD_CHANGED)
     log.info("password.reset", user=user.id, tenant=user.tenant)
     flash(_("Your new password is set. Log in with it."), "done")
     return redirect(url_for("account.log_in"), 303)

@@ -123,7 +123,6 @@ class AccountLinks:
                 user.tenant, user.id, password_hash, now=self.now(), entropy=self.entropy,
                 signer=self.signer, trust=self.trust,
             )  # fmt: skip
-            self._mail(user, user.login, "password_changed", "", timedelta(days=3))
         return user
 
     def confirm_address(self, token: str) -> UserRow:

@@ -41,7 +41,8 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     "user_account": _leaf("user.created", "id tenant_id")
     | _leaf("user.created, user.access_changed", "role lines")
     | _leaf(
-        "user.created, user.password_changed, user.login_changed (login_sha256, profile_sha256)",
+        "user.created, user.password_changed, user.login_changed, user.profile_changed (login_sha256, "
+        "profile_sha256)",
         "login name language password_hash",
     )
     | _by(CREDENTIAL, "credential")
@@ -175,8 +176,9 @@ _INDEX: Final = "the number of the leaf that confirms the row: with a wrong one,
 EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "session": _by(
         "the last request, written with each request; a session that would last too long is refused",
-        "seen_at until",
-    ),
+        "seen_at until network",
+    )
+    | {"device": "shown to its user alone, and decides nothing"},
     "second_factor": {
         "app_key": "it must open to the secret whose SHA-256 was signed, or no code of the app is accepted"
     },

@@ -196,6 +196,7 @@ def _people(world: World) -> None:
         password_hash="$argon2id$3", signer=world.house.services.signer, lines=[world.house.line.id],
         **said(world),
     )  # fmt: skip
+    users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **said(world))
     factors = house.factors
     key = factors.new_app_key(person)
     code = pyotp.TOTP(factors.secret(person, key)).at(house.clock())
