@@ -8,11 +8,13 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.catalogue import queries
+from recorder.domain import names
 from recorder.domain.roles import CUSTOMER
 from recorder.errors import CatalogueError, MailError, SealError
 from recorder.features.team.invitations import IssuedInvitation
 from recorder.features.team.invitations import invitations as invitations_of
 from recorder.identity import users
+from recorder.mail.address import normalize_address
 from web.account.limits import limiter
 from web.decorators import admins_only
 from web.state import current_visitor, login_required, now, panel_state
@@ -62,9 +64,20 @@ def invite() -> Response | str | tuple[str, int]:
     if request.method != "POST":
         entry = {"role": CUSTOMER, "language": current_visitor().tenant.language}
         return _invite_page(entry, {})
-    entry, errors = request.form.to_dict(), {}
+    entry = request.form.to_dict()
+    errors: dict[str, str] = {}
+    for check in (
+        lambda: names.tidy(entry.get("name", ""), "the name", "user.name"),
+        lambda: normalize_address(entry.get("address", "")),
+        lambda: check_chosen(entry.get("role", ""), chosen_lines()),
+    ):
+        try:
+            check()
+        except REFUSALS as error:
+            errors |= refusal(error)
+    if errors:
+        return _invite_page(entry, errors), 422
     try:
-        check_chosen(entry.get("role", ""), chosen_lines())
         issued = invitations().invite(
             current_visitor().tenant.id,
             address=entry.get("address", ""),
@@ -76,8 +89,7 @@ def invite() -> Response | str | tuple[str, int]:
             mail=entry.get("how") != "link",
         )
     except REFUSALS as error:
-        errors = refusal(error)
-        return _invite_page(entry, errors), 422
+        return _invite_page(entry, refusal(error)), 422
     return _issued(issued, entry.get("name", ""))
 
 

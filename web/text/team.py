@@ -96,5 +96,5 @@ def ended(error_id: str) -> str:
 def seen_lines(row: UserRow | InvitationRow, labels: Mapping[str, str]) -> str:
     """The numbers whose calls somebody sees; ``labels`` are their names by line."""
     if row.lines is None:
-        return str(_("All calls"))
+        return str(_("Sees all calls"))
     return ", ".join(labels[each] for each in row.lines if each in labels) or str(_("No number yet"))

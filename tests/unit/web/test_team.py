@@ -161,6 +161,12 @@ def test_bad_entry_is_refused_beside_its_field(bakery, browser, changes, field) 
     assert invitations(bakery.id) == ()
 
 
+def test_all_errors_are_shown_at_once(bakery, browser) -> None:
+    answer = browser("paul").send("/team/invite", name=" ", address="x", role="customer", sees="some")
+    assert [f'id="{each}-wrong"' in answer.text for each in ("name", "address", "lines")] == [True] * 3
+    assert 'class="error-summary"' in answer.text
+
+
 def test_address_and_name_are_invited_once_in_any_spelling(bakery, browser) -> None:
     admin = browser("paul")
     invite(admin)
