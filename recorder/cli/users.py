@@ -116,6 +116,7 @@ def change_access(
         entropy=os.urandom,
         signer=context.signer(),
         trust=context.trust(),
+        by=OPERATOR,
     )
 
 
@@ -150,7 +151,9 @@ def revoke_user(context: Context, tenant_name: str, address: str, last_admin: bo
     if (invited := _find_invitation(owner, address)) is not None:
         return _invitations(context).withdraw(owner.id, invited.id, OPERATOR)
     person = find_user(owner, address)
-    users.revoke_user(person.tenant, person.id, now=utc_now(), entropy=os.urandom, last_admin=last_admin)
+    users.revoke_user(
+        person.tenant, person.id, now=utc_now(), entropy=os.urandom, by=OPERATOR, last_admin=last_admin
+    )
     return None
 
 

@@ -30,6 +30,7 @@ from recorder.domain.roles import ADMIN, CUSTOMER, ROLES
 from recorder.errors import CatalogueError, SealError
 from recorder.ids import Entropy, uuid7
 from recorder.mail.outbox import drop_mail
+from recorder.seal.amendment import By
 from recorder.seal.credential import USER, Credential, check, write
 from recorder.seal.revocation import Revoked, Trust
 from recorder.seal.signing import Signer
@@ -177,11 +178,13 @@ def change_access(
     entropy: Entropy,
     signer: Signer,
     trust: Trust,
+    by: By,
 ) -> bool:
-    """Change a user's role, and the lines that a colleague sees (``None``: all), signed by ``signer``; their
-    sessions end. False if there is no such user, or nothing changes. Raises :class:`CatalogueError`
-    (``user.role``, ``user.lines``, ``user.last_admin``), :class:`recorder.errors.SealError` for a row that is
-    not as it was signed, and for a key that is not endorsed for it."""
+    """Change a user's role, and the lines that a colleague sees (``None``: all), signed by ``signer`` on
+    behalf of ``by``; their sessions end. False if there is no such user, or nothing changes. Raises
+    :class:`CatalogueError` (``user.role``, ``user.lines``, ``user.last_admin``),
+    :class:`recorder.errors.SealError` for a row that is not as it was signed, and for a key that is not
+    endorsed for it."""
     seen = check_access(tenant, role, lines)
     with writing():
         lock_tenant(tenant)
@@ -195,7 +198,7 @@ def change_access(
         UserTable.update(role=role, lines=seen, credential=signed).where(UserTable.id == user_id).execute()
         _end_sessions(tenant, user_id, now, entropy)
         body: dict[str, object] = {"user": user_id, "role": role, "all_lines": seen is None}
-        append(tenant, ACCESS_CHANGED, body | {"lines": seen or []}, now, entropy)
+        append(tenant, ACCESS_CHANGED, body | {"lines": seen or []} | _author(by), now, entropy)
     return True
 
 
@@ -273,7 +276,13 @@ def _login_exists(login: str) -> CatalogueError:
 
 
 def revoke_user(
-    tenant: str, user_id: str, *, now: datetime, entropy: Entropy, last_admin: bool = False
+    tenant: str,
+    user_id: str,
+    *,
+    now: datetime,
+    entropy: Entropy,
+    by: By | None = None,
+    last_admin: bool = False,
 ) -> bool:
     """Revoke a user: end their log-in, sessions and, through the gate, grants; mail to them is not sent any
     more. False if there is none. Raises :class:`CatalogueError` (``user.last_admin``), unless the operator
@@ -292,8 +301,12 @@ def revoke_user(
         )
         if changed:
             _end_sessions(tenant, user_id, now, entropy)
-            append(tenant, REVOKED, {"user": user_id}, now, entropy)
+            append(tenant, REVOKED, {"user": user_id} | ({} if by is None else _author(by)), now, entropy)
     return bool(changed)
+
+
+def _author(by: By) -> dict[str, object]:
+    return {"by": by.kind, "actor": by.id or ""}
 
 
 def open_session(

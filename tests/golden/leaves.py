@@ -122,9 +122,9 @@ def _team(world: World) -> None:
     person = team.accept(again.path.rpartition("/")[2], "$argon2id$5")
     links.issue_reset(person, None)
     links.change_address(person, "eva.maes@example.com")
-    change = {"signer": given[0], "trust": given[1], **said(world)}
+    change = {"signer": given[0], "trust": given[1], "by": By("operator"), **said(world)}
     assert users.change_access(world.tenant, person.id, role="customer", lines=[house.line.id], **change)
-    assert users.revoke_user(world.tenant, person.id, **said(world))
+    assert users.revoke_user(world.tenant, person.id, by=By("operator"), **said(world))
 
 
 def _listening(world: World) -> None:

@@ -45,6 +45,7 @@ def change(user_id: str) -> Response | str | tuple[str, int]:
             entropy=panel_state().entropy,
             signer=changes().signer,
             trust=changes().trust,
+            by=visitor_as_author(),
         )
     except REFUSALS as error:
         return _page(person, role, lines, refusal(error)), 422
@@ -60,7 +61,13 @@ def end(user_id: str) -> Response | str | tuple[str, int]:
     person, errors = _person(user_id), {}
     if request.method == "POST":
         try:
-            users.revoke_user(person.tenant, person.id, now=now(), entropy=panel_state().entropy)
+            users.revoke_user(
+                person.tenant,
+                person.id,
+                now=now(),
+                entropy=panel_state().entropy,
+                by=visitor_as_author(),
+            )
         except REFUSALS as error:
             errors = refusal(error)
         else:
