@@ -40,6 +40,7 @@ from web import (
     subject_requests,
     team,
     uploads,
+    usage,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -132,7 +133,7 @@ def create_app(
     errors.init_app(app)
     for package in (
         access_log, account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, team, health, language, design,
+        subject_requests, usage, team, health, language, design,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

@@ -9,6 +9,7 @@ import pyotp
 
 from recorder.auditlog import mail_witness
 from recorder.catalogue import queries as queries_of_catalogue
+from recorder.catalogue import queries as queries_of_people
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import KeepOptions, NotRecordedRow
 from recorder.catalogue.tables import lease
@@ -35,6 +36,7 @@ from recorder.features.tenants import (
     setup,
     transfer_options,
 )
+from recorder.features.usage import service as usage
 from recorder.identity import api_tokens, tenants, users
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments, line_history, recordings
@@ -80,6 +82,12 @@ def invitations_of(world: World, outbox: Outbox) -> Invitations:
     return Invitations(house.services.signer, house.trust, outbox, house.clock, house.entropy)
 
 
+def _usage(world: World) -> None:
+    tenant = queries_of_people.tenant(world.tenant)
+    assert tenant is not None
+    assert usage.count_due(tenant, **said(world))
+
+
 def fill(world: World) -> World:
     """Make rows in every table, and sign the log."""
     hold(world)
@@ -89,6 +97,7 @@ def fill(world: World) -> World:
     _people(world)
     _person(world)
     _kept_in_passing(world)
+    _usage(world)
     with connected():
         amendments.begin_amendment(world.tenant, world.kept, world.house.clock())
     lease.take("something", "somebody", world.house.clock())
