@@ -23,6 +23,7 @@ from web import (
     access_log,
     account,
     api,
+    compliance,
     design,
     errors,
     first_day,
@@ -133,7 +134,7 @@ def create_app(
     errors.init_app(app)
     for package in (
         access_log, account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, usage, team, health, language, design,
-    ):  # fmt: skip
+        subject_requests, usage, health, language, design, compliance, ):         access_log, team,
+        ):  # fmt: skip,
         app.register_blueprint(package.blueprint)
     return app
