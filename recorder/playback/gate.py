@@ -12,7 +12,7 @@ decrypts audio.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NoReturn
@@ -29,13 +29,14 @@ from recorder.errors import AccessError, SealError
 from recorder.identity import api_tokens, users
 from recorder.identity.api_tokens import TokenRow
 from recorder.ids import Entropy
+from recorder.lifecycle.amendment_service import RecordingStatus
 from recorder.playback import grants
 from recorder.playback import playback_report as stretches
 from recorder.playback.audio_reader import PEAKS
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces, printable
 from recorder.playback.grants import LASTS, GrantRow, ListenRow
-from recorder.playback.interface import Actor, Grant, OpenSound, PurposeChoice
-from recorder.playback.purposes import PurposePolicy, lasts_until, roles_by_code
+from recorder.playback.interface import Actor, CallFacts, Grant, OpenSound, PurposeChoice
+from recorder.playback.purposes import PurposePolicy, lasts_until, preselect, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.keyring import Keyring
 from recorder.seal.manifest import to_body
@@ -92,11 +93,39 @@ class Gate:
         return self._policy(who).choices(self._guard.terms(sealed), sealed.row)
 
     @connected()
+    def facts(self, who: Actor, recording_id: str) -> CallFacts:
+        """See :class:`GateInterface`."""
+        row = self._guard.row(who, recording_id, "purposes")
+        sealed = self._guard.open(who, row)
+        terms = self._guard.terms(sealed)
+        choices = self._policy(who).choices(terms, sealed.row)
+        status = RecordingStatus(sealed.row, sealed.chain, terms, self._guard.now())
+        grant = self._current_grant(who, sealed.row, choices)
+        return CallFacts(
+            status, to_body(sealed.manifest), choices, preselect(choices, self._recent(who)), grant
+        )
+
+    def _current_grant(self, who: Actor, row: RecordingRow, choices: Iterable[PurposeChoice]) -> Grant | None:
+        """The session's newest grant for a recording that would be accepted now."""
+        grant = grants.latest_grant(who.tenant, who.user, who.session, self._guard.now(), row.id)
+        usable = {each.code for each in choices if each.allowed}
+        if grant is None or grant.purpose not in usable or grant.manifest_sha256 != row.manifest_sha256:
+            return None
+        if not grants.is_logged(grant):
+            return None
+        return Grant(grant.id, grant.recording, grant.purpose, grant.until)
+
+    def _recent(self, who: Actor) -> str | None:
+        """The purpose that the session last listened for, while that grant lasts. It only preselects."""
+        recent = grants.latest_grant(who.tenant, who.user, who.session, self._guard.now())
+        return None if recent is None else recent.purpose
+
+    @connected()
     def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
         """See :class:`GateInterface`."""
         row = self._guard.row(who, recording_id, purpose)
         sealed = self._guard.open(who, row)
-        self._check_purpose(who, sealed, purpose)
+        choices = self._check_purpose(who, sealed, purpose)
         self._guard.sounds.prepare(sealed)
         grant = grants.create_grant(
             tenant=who.tenant,
@@ -108,6 +137,7 @@ class Gate:
             until=self._until(sealed, purpose),
             now=self._guard.now(),
             entropy=self._guard.entropy,
+            preselected=preselect(choices, self._recent(who)) == purpose,
         )
         metrics.GRANTS.inc()
         log.info("gate.granted", recording=row.id, grant=grant.id, purpose=purpose)
@@ -271,9 +301,13 @@ class Gate:
         return grant
 
     def _policy(self, who: Actor) -> PurposePolicy:
-        return PurposePolicy(who.role, self._guard.now(), roles_by_code(queries.own_purposes(who.tenant)))
+        roles = roles_by_code(queries.own_purposes(who.tenant))
+        return PurposePolicy(who.role, self._guard.now(), roles, who.user)
 
-    def _check_purpose(self, who: Actor, sealed: VerifiedRecording, purpose: str) -> None:
+    def _check_purpose(
+        self, who: Actor, sealed: VerifiedRecording, purpose: str
+    ) -> tuple[PurposeChoice, ...]:
+        """Refuse a purpose that this user may not use now; returns all that were announced."""
         recording = sealed.row.id
         terms = self._guard.terms(sealed)
         if sealed.manifest.import_sha256 is not None and not terms.purposes:
@@ -295,6 +329,7 @@ class Gate:
             )
         if choice.reason is not None:
             self._guard.refuse(who, choice.reason, f"not for {purpose!r}", recording, purpose)
+        return choices
 
     def _until(self, sealed: VerifiedRecording, purpose: str) -> datetime:
         """A quarter of an hour from now, but not past the purpose's end."""

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from recorder.catalogue.records import RecordingRow, UserRow
 from recorder.identity.api_tokens import TokenRow
+from recorder.lifecycle.amendment_service import RecordingStatus
 from recorder.seal.amendment import Amendment
 from recorder.seal.manifest import Manifest
 from recorder.seal.usage_terms import Terms
@@ -47,6 +48,20 @@ class Grant:
     recording: str
     purpose: str
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What a user sees of a recording without hearing it: its ``status`` as verified, the manifest's
+    ``body`` (announcement, gaps, markers, …), the announced purposes as of :meth:`GateInterface.purposes`,
+    the one that is ``preselected`` (:func:`recorder.playback.purposes.preselect`), and the user's ``grant``
+    in this session, if one is valid."""
+
+    status: RecordingStatus
+    body: Mapping[str, Any]
+    choices: tuple[PurposeChoice, ...]
+    preselected: str | None
+    grant: Grant | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +127,14 @@ class GateInterface(Protocol):
         """The announced purposes, each with whether this user may use it now; none if the announcement was
         not found in the audio."""
 
+    def facts(self, who: Actor, recording_id: str) -> CallFacts:
+        """What the user sees of a recording without hearing it; gives nothing, and logs no listen."""
+
     def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
-        """Give a grant for a quarter of an hour. Raises :class:`AccessError`: ``access.not_announced``,
-        ``access.purpose_not_announced``, ``access.purpose_not_for_role``, ``access.purpose_restricted``,
-        ``access.expired``, ``access.held``, ``access.erased``, ``access.brought_in`` (imported, without a
-        stated purpose)."""
+        """Give a grant for a quarter of an hour; its leaf says so if the purpose was preselected. Raises
+        :class:`AccessError`: ``access.not_announced``, ``access.purpose_not_announced``,
+        ``access.purpose_not_for_role``, ``access.purpose_restricted``, ``access.expired``, ``access.held``,
+        ``access.erased``, ``access.brought_in`` (imported, without a stated purpose)."""
 
     def valid_grant(self, who: Actor, grant_id: str) -> Grant:
         """A valid grant of this user. Raises ``access.grant_over`` otherwise."""

@@ -119,7 +119,11 @@ def _key(kind: str, *parts: str) -> str:
 
 
 limit_grants = limiter.limit(
-    "60/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="grants"
+    "60/minute",
+    key_func=lambda: current_visitor().user.id,
+    methods=["POST"],
+    scope="grants",
+    exempt_when=lambda: visitor() is None,
 )
 limit_commands = limiter.limit(
     "60/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="asking"

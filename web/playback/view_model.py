@@ -21,6 +21,8 @@ PARTICIPANT_KINDS: Final = (
     "transfer_question_refused",
 )
 """Kinds of markers about a transfer target who was asked for consent."""
+JOINED_KINDS: Final = ("participant_joined", "participant_left")
+"""Kinds of markers about people who joined or left the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ class TimelineEntry:
     ``reason`` is a gap's reason or, for a marker (start equals end), its kind: :data:`ANNOUNCEMENT_END`;
     :data:`KEEP_QUESTION`, with the question in ``asked``; :data:`SPOKEN_ANSWER`, where a spoken answer
     begins; :data:`NOTE`, a moment noted by a colleague; one of :data:`PARTICIPANT_KINDS`, with the
-    participant's ``answer``; or one of :data:`web.text.eavesdrop.KINDS`, with the parties that could hear the
-    supervisor as ``answer``."""
+    participant's ``answer``; one of :data:`JOINED_KINDS`, with their side as ``answer``; or one of
+    :data:`web.text.eavesdrop.KINDS`, with the parties that could hear the supervisor as ``answer``."""
 
     start_ms: int
     end_ms: int
@@ -39,6 +41,14 @@ class TimelineEntry:
     reason: str
     asked: KeepQuestionView | None = None
     answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncedUse:
+    """A purpose that was announced, and until when (UTC)."""
+
+    purpose: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,9 @@ class RecordingView:
     keep_until: datetime
     announcement_text: str
     announcement_language: str
+    announcement_start_ms: int
     announcement_end_ms: int
+    announced_purposes: tuple[AnnouncedUse, ...]
     gaps: tuple[TimelineEntry, ...]
     marks: tuple[TimelineEntry, ...]
     sounds: tuple[tuple[str, str], ...]
@@ -87,12 +99,10 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
             each["offset_ms"],
             "both",
             each["kind"],
-            answer=eavesdrop.heard_by(each)
-            if each["kind"] in eavesdrop.KINDS
-            else str(each["data"].get("answer", "")),
+            answer=_answer(each),
         )
         for each in body["markers"]
-        if each["kind"] in (NOTE, *PARTICIPANT_KINDS, *eavesdrop.KINDS)
+        if each["kind"] in (NOTE, *PARTICIPANT_KINDS, *JOINED_KINDS, *eavesdrop.KINDS)
     )
     return RecordingView(
         recording=body["recording"],
@@ -102,7 +112,11 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
         keep_until=from_iso(body["keep_until"]),
         announcement_text=told["text"] if told else "",
         announcement_language=told["language"] if told else "",
+        announcement_start_ms=told["offset_ms"] if told else 0,
         announcement_end_ms=told["end_ms"] if told else 0,
+        announced_purposes=tuple(
+            AnnouncedUse(each["code"], from_iso(each["until"])) for each in (told["purposes"] if told else ())
+        ),
         gaps=gaps,
         marks=tuple(sorted((*gaps, *end, *questions, *spoken, *noted), key=_sort_key)),
         sounds=tuple((name, objects[name]) for name in SOUNDS if name in objects),
@@ -111,6 +125,13 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
         kept=consent_view.keep_agreement(body),
         missing_ms=unexplained_ms(body),
     )
+
+
+def _answer(marker: Mapping[str, Any]) -> str:
+    """What a marker says beside its kind."""
+    if marker["kind"] in eavesdrop.KINDS:
+        return eavesdrop.heard_by(marker)
+    return str(marker["data"].get("who" if marker["kind"] in JOINED_KINDS else "answer", ""))
 
 
 def _sort_key(mark: TimelineEntry) -> tuple[int, bool]:

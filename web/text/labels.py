@@ -16,7 +16,7 @@ from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
 from web.language import current_language
-from web.text import eavesdrop, errors, formats, subject_requests
+from web.text import call_page, eavesdrop, errors, formats, subject_requests
 from web.text import outbound as called
 from web.text import retention as keeping
 from web.text.commands import command_result
@@ -376,5 +376,9 @@ def init_app(app: Flask) -> None:
             subject_requests.listening,
             subject_requests.amendment,
             eavesdrop.eavesdropping,
+            call_page.joined,
+            call_page.history_entry,
+            call_page.no_agreement,
+            call_page.language,
         )
     }

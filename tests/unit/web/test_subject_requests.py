@@ -184,7 +184,7 @@ def test_copy_contains_reviewed_audio_and_own_voice_only(house, browser, bakery,
     own, none = house.call(bakery, mode="opt-in"), house.call(bakery)
     others = [house.call(bakery, external_party=OTHER), house.call(rival)]
     missed = house.not_recorded(bakery, "declined")
-    listening = browser("claire").listen_to(both).rpartition("/")[2]
+    listening = browser("claire").grant_for(both).rpartition("/")[2]
     assert browser("paul").get(f"/audio/{listening}/audio.opus").status_code in (403, 404)
     paul = browser("paul")
     page = enter(paul)
