@@ -21,6 +21,7 @@ from web import (
     health,
     language,
     live,
+    notes,
     numbers,
     offboarding,
     playback,
@@ -107,8 +108,8 @@ def create_app(
     labels.init_app(app)
     errors.init_app(app)
     for package in (
-        account, recordings, live, api, numbers, playback, retention, offboarding, subject_requests, health,
-        language,
+        account, recordings, live, api, numbers, notes, playback, retention, offboarding, subject_requests,
+        health, language,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

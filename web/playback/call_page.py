@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,13 +17,22 @@ from recorder.domain.roles import ADMIN, AUDITOR
 from recorder.errors import AccessError, RetentionError, StoreError
 from recorder.features.call_history import queries as call_history
 from recorder.features.live import queries as live
+from recorder.features.notes import rules as note_rules
+from recorder.features.notes import service as notes
+from recorder.features.notes.service import NoteRow
 from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.playback.interface import CallFacts, Grant
 from recorder.seal.amendment_kinds import ConsentAdded
 from recorder.seal.usage_terms import Terms
 from web.gate import gate, who
-from web.playback.view_model import RecordingView, from_manifest
+from web.playback.view_model import (
+    WRITTEN_NOTE,
+    RecordingView,
+    TimelineEntry,
+    entry_order,
+    from_manifest,
+)
 from web.state import current_visitor, now, panel_state
 from web.text import formats, labels
 
@@ -42,9 +52,19 @@ class Agreement:
     later: tuple[tuple[Any, str], ...]
 
 
-def render_call(recording_id: str, *, purpose_missing: bool = False) -> ResponseReturnValue:
-    """The page of a call, or what there is to say about one without a recording.  Raises what the gate
-    refuses with (:meth:`GateInterface.facts`)."""
+@dataclass(frozen=True, slots=True)
+class FilledForm:
+    """A form of the page that could not be carried out: its name, the values as they were sent, and the id of
+    the error to show beside it."""
+
+    name: str
+    values: Mapping[str, str]
+    error: str
+
+
+def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseReturnValue:
+    """The page of a call, or what there is to say about one without a recording; with ``form`` as it was
+    sent, and why it was not carried out.  Raises what the gate refuses with (:meth:`GateInterface.facts`)."""
     visitor, at = current_visitor(), now()
     if (state := _state_without_facts(recording_id)) is not None:
         return state
@@ -60,16 +80,23 @@ def render_call(recording_id: str, *, purpose_missing: bool = False) -> Response
         return render_template("playback/call_state.html", state="unreachable", recording=row), 503
     status, view = facts.status, from_manifest(facts.body)
     allowed = [each for each in facts.choices if each.allowed]
+    written = notes.notes_of(visitor.tenant.id, status.row.id)
+    writes = visitor.user.role in note_rules.AUTHORS
     page = render_template(
         "playback/call.html",
         recording=status.row,
         view=view,
+        timeline=_timeline(view, written),
+        notes=[each for each in written if each.kind == note_rules.NOTE],
+        labels=[each for each in written if each.kind == note_rules.LABEL],
+        known_labels=notes.labels_in_use(visitor.tenant.id) if writes else (),
+        writes=writes,
         terms=status.terms,
         choices=facts.choices,
         allowed=allowed,
         purpose=facts.grant.purpose if facts.grant else facts.preselected,
         only_choice=len(allowed) == 1,
-        purpose_missing=purpose_missing,
+        form=form,
         withheld=None if allowed else _why_withheld(facts),
         line=queries.line(visitor.tenant.id, status.row.line),
         grant=facts.grant,
@@ -84,7 +111,7 @@ def render_call(recording_id: str, *, purpose_missing: bool = False) -> Response
         oversight=visitor.user.role in OVERSIGHT_ROLES,
         now=at,
     )
-    return page, 400 if purpose_missing else 200
+    return page, 400 if form else 200
 
 
 def player_data(grant: Grant, view: RecordingView) -> dict[str, Any]:
@@ -106,6 +133,18 @@ def player_data(grant: Grant, view: RecordingView) -> dict[str, Any]:
         "report": url_for("playback.report_listening", grant_id=grant.id),
         "close": url_for("playback.close_listen", grant_id=grant.id),
     }
+
+
+def _timeline(view: RecordingView, written: Iterable[NoteRow]) -> list[TimelineEntry]:
+    """What happened in the call and what was noted about its moments, in order.  Prompts are left out: they
+    are shaded in the lanes, nothing is missing there, and their question is an entry of its own."""
+    noted = [
+        TimelineEntry(each.at_ms, each.at_ms, "both", WRITTEN_NOTE, note=each)
+        for each in written
+        if each.at_ms is not None
+    ]
+    heard = (each for each in view.marks if each.reason != "prompt")
+    return sorted((*heard, *noted), key=entry_order)
 
 
 def seconds_left(grant: Grant) -> int:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from recorder.clock import from_iso
+from recorder.features.notes.service import NoteRow
 from recorder.playback.interface import SOUNDS
 from recorder.seal.duration_check import unexplained_ms
 from web.playback import consent_view
@@ -15,6 +16,7 @@ from web.playback.consent_view import ConsentView, KeepAgreement, KeepQuestionVi
 from web.text import eavesdrop
 
 ANNOUNCEMENT_END, KEEP_QUESTION, SPOKEN_ANSWER, NOTE = "told", "asked", "spoken", "moment_marked"
+WRITTEN_NOTE: Final = "note"
 PARTICIPANT_KINDS: Final = (
     "transfer_question_finished",
     "transfer_question_answered",
@@ -31,9 +33,10 @@ class TimelineEntry:
 
     ``reason`` is a gap's reason or, for a marker (start equals end), its kind: :data:`ANNOUNCEMENT_END`;
     :data:`KEEP_QUESTION`, with the question in ``asked``; :data:`SPOKEN_ANSWER`, where a spoken answer
-    begins; :data:`NOTE`, a moment noted by a colleague; one of :data:`PARTICIPANT_KINDS`, with the
-    participant's ``answer``; one of :data:`JOINED_KINDS`, with their side as ``answer``; or one of
-    :data:`web.text.eavesdrop.KINDS`, with the parties that could hear the supervisor as ``answer``."""
+    begins; :data:`NOTE`, a moment noted by a colleague in the call; :data:`WRITTEN_NOTE`, a ``note`` written
+    since; one of :data:`PARTICIPANT_KINDS`, with the participant's ``answer``; one of :data:`JOINED_KINDS`,
+    with their side as ``answer``; or one of :data:`web.text.eavesdrop.KINDS`, with the parties that could
+    hear the supervisor as ``answer``."""
 
     start_ms: int
     end_ms: int
@@ -41,6 +44,7 @@ class TimelineEntry:
     reason: str
     asked: KeepQuestionView | None = None
     answer: str = ""
+    note: NoteRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
             AnnouncedUse(each["code"], from_iso(each["until"])) for each in (told["purposes"] if told else ())
         ),
         gaps=gaps,
-        marks=tuple(sorted((*gaps, *end, *questions, *spoken, *noted), key=_sort_key)),
+        marks=tuple(sorted((*gaps, *end, *questions, *spoken, *noted), key=entry_order)),
         sounds=tuple((name, objects[name]) for name in SOUNDS if name in objects),
         has_peaks="peaks" in objects,
         consented=consent_view.consent(body),
@@ -134,6 +138,6 @@ def _answer(marker: Mapping[str, Any]) -> str:
     return str(marker["data"].get("who" if marker["kind"] in JOINED_KINDS else "answer", ""))
 
 
-def _sort_key(mark: TimelineEntry) -> tuple[int, bool]:
+def entry_order(mark: TimelineEntry) -> tuple[int, bool]:
     """Order by end; only prompts by start, so that a prompt's gap follows its question."""
     return mark.start_ms if mark.reason == "prompt" else mark.end_ms, mark.reason != KEEP_QUESTION

@@ -6,12 +6,11 @@ import re
 
 from flask import Blueprint, abort, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
 
 from web.account.limits import limit_grants, limit_listen_reports, limit_refusals
 from web.errors import error_response, wants_json
 from web.gate import gate, who
-from web.playback.call_page import player_data, render_call, seconds_left
+from web.playback.call_page import FilledForm, player_data, render_call, seconds_left
 from web.playback.sound_response import send
 from web.playback.view_model import from_manifest
 from web.state import login_required, redirect_to_login, visitor
@@ -42,8 +41,9 @@ def request_grant(recording_id: str) -> ResponseReturnValue:
     purpose = request.form.get("purpose", "")
     if not purpose:
         if wants_json():
-            return error_response(400, _("Choose what you listen for."), "access.purpose_missing")
-        return render_call(recording_id, purpose_missing=True)
+            return error_response(400, errors.error("access.purpose_missing"), "access.purpose_missing")
+        form = FilledForm("purpose", request.form, "access.purpose_missing")
+        return render_call(recording_id, form)
     grant = gate().grant(who(), recording_id, purpose[:100])
     if wants_json():
         return jsonify(player_data(grant, from_manifest(gate().manifest(who(), grant.id))))

@@ -207,6 +207,14 @@ function setLoop() {
   tell(passage.from === null ? "" : `${clock(passage.from)} – ${passage.to === null ? "…" : clock(passage.to)}`);
 }
 
+// A note about this moment; only where the page offers notes.
+function noteHere() {
+  const at = document.getElementById("note-place");
+  if (at === null) return;
+  at.value = clock(place);
+  document.getElementById("note").focus();
+}
+
 async function copyLink() {
   const link = new URL(root.dataset.page, location.href);
   link.hash = `t=${Math.floor(place)}`;
@@ -335,6 +343,7 @@ function onKey(event) {
     r: setLoop,
     l: copyLink,
     s: () => skipSilence.click(),
+    n: noteHere,
     "<": () => changeSpeed(-1),
     ">": () => changeSpeed(1),
   };
@@ -359,6 +368,7 @@ function listen() {
   document.getElementById("back").addEventListener("click", () => goTo(place - STEP));
   document.getElementById("forward").addEventListener("click", () => goTo(place + STEP));
   document.getElementById("skip-announcement").addEventListener("click", () => goTo(announcementEnd));
+  document.getElementById("note-here")?.addEventListener("click", noteHere);
   speed.addEventListener("change", setSpeed);
   skipSilence.addEventListener("change", () => remember("accord-skip-silence", skipSilence.checked ? "yes" : ""));
   loop.addEventListener("click", setLoop);
@@ -462,7 +472,7 @@ function takeGivenGrant() {
 const follow = followTimeline(document.getElementById("timeline"));
 audio.controls = false;
 audio.hidden = true;
-for (const hidden of document.querySelectorAll("#seek, #back, #forward, #toggle, #tools, button.jump")) hidden.hidden = false;
+for (const hidden of document.querySelectorAll("#seek, #back, #forward, #toggle, #tools, #note-here, button.jump")) hidden.hidden = false;
 document.getElementById("skip-announcement").hidden = !announcementEnd;
 root.classList.add("is-ready");
 speed.value = remembered("accord-speed") ?? "1";

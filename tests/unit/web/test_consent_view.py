@@ -65,12 +65,7 @@ def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
     assert "Non : cela a été dit de vive voix, et votre collègue a appuyé" in no
     assert "Oui : la personne qui appelle a appuyé sur la touche correspondante à 10:0" in yes
     assert "Les deux personnes ont ensuite entendu" in yes
-    played = [place for place, text in listed if "Une phrase a été diffusée" in text]
-    assert len(played) == 4
-    assert played[0] == first  # the prompt's gap follows its question
-    assert listed.index(questions[0]) + 1 == next(n for n, one in enumerate(listed) if "diffusée" in one[1])
     assert page.count("is-right is-prompt") == 4
-    assert "Rien ne manque" in page
     card = plain(page[page.index('id="agreed"') : page.index('id="unchanged"')])
     assert "Convenu de le garder jusqu’au 25 novembre 2027" in card
     assert "Il a été convenu pendant l’appel de le garder." in card
