@@ -19,6 +19,7 @@ from web.text import errors, formats
 blueprint = Blueprint("playback", __name__, template_folder="templates")
 
 OBJECT_NAMES = frozenset({"audio.opus", "audio.wav", "peaks"})
+PURPOSE_MISSING = "access.purpose_missing"
 PLAY_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
@@ -41,8 +42,8 @@ def request_grant(recording_id: str) -> ResponseReturnValue:
     purpose = request.form.get("purpose", "")
     if not purpose:
         if wants_json():
-            return error_response(400, errors.error("access.purpose_missing"), "access.purpose_missing")
-        form = FilledForm("purpose", request.form, "access.purpose_missing")
+            return error_response(400, errors.error(PURPOSE_MISSING), PURPOSE_MISSING)
+        form = FilledForm("purpose", request.form, PURPOSE_MISSING)
         return render_call(recording_id, form)
     grant = gate().grant(who(), recording_id, purpose[:100])
     if wants_json():
