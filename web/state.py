@@ -20,6 +20,7 @@ from recorder.clock import Now
 from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError
 from recorder.health import Readiness
+from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
@@ -52,6 +53,7 @@ class PanelState:
     readiness: Readiness
     refused: LoginRefusals
     changes: Changes | None = None
+    factors: SecondFactorService | None = None
 
 
 @dataclass(frozen=True, slots=True)

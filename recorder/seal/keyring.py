@@ -316,9 +316,9 @@ def read_private(path: Path) -> bytes:
 def _lost(path: Path) -> str:
     """Return the hint for an unreadable key file.  Only a folder without any key may be that of a new
     installation."""
-    told = f"correct the path and the file's owner. Where it is lost, {BRING_BACK}"
+    advice = f"correct the path and the file's owner. Where it is lost, {BRING_BACK}"
     new = not any(any(path.parent.glob(pattern)) for pattern in ("*.key", "*.pub", "*kek*", "*.json"))
-    return f"{told}; a new installation makes its keys with `accord keys init`" if new else told
+    return f"{advice}; a new installation makes its keys with `accord keys init`" if new else advice
 
 
 def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:

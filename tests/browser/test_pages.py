@@ -12,6 +12,8 @@ PAGES = (
     "destroy",
     "log-in",
     "wrong",
+    "account",
+    "app",
     "list",
     "filtered",
     "none",
@@ -58,8 +60,13 @@ def open_page(somebody, name: str) -> None:
         "live": "/live",
         "destroy": "/live",
         "missing": "/nowhere",
+        "account": "/account",
+        "app": "/account",
     }
     somebody.go(paths[name])
+    if name == "app":
+        somebody.page.click(".factor-list button")
+        expect(somebody.page.locator(".qr svg")).to_be_visible()
     if name == "destroy":
         somebody.page.get_by_role("link", name="Arrêter et détruire…").click()
         expect(somebody.page.get_by_role("heading", name="Arrêter et détruire ?")).to_be_visible()

@@ -34,6 +34,7 @@ from recorder.seal import (
     offboarding,
     retention_limit,
     revocation,
+    second_factor,
     signing,
 )
 from recorder.seal.amendment import Amendment, By
@@ -56,6 +57,7 @@ from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.offboarding import HandedOver, Statement
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.sealing import seal
+from recorder.seal.second_factor import AuthenticatorApp, Passkey, SecondFactors
 from recorder.store.directory import DirectoryStore
 from tests.entropy import Repeating
 from tests.golden import api, events, leaves, receipts, switch
@@ -186,6 +188,18 @@ def _documents(folder: Path) -> dict[str, str]:
             Head("0" * 32, TENANT, 1, 3, b"r" * 32, 1, NOW, signer.key_id, None), signer
         ),
         "credential": credential.write(Credential(TENANT, "user", ID, "customer", "0" * 64, NOW), signer),
+        "second factors": second_factor.KIND.write(
+            SecondFactors(
+                TENANT,
+                ID,
+                1,
+                AuthenticatorApp("0" * 64, NOW),
+                (Passkey(b"id", b"key", "Phone", NOW),),
+                ("1" * 64,),
+            ),
+            signer,
+            NOW,
+        ).decode(),
         "command": command.write(
             SignedCommand(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), signer, NOW
         ),

@@ -156,7 +156,7 @@ def _why_withheld(facts: CallFacts) -> str:
     """The error id of why this user may not listen at all."""
     row = facts.status.row
     if row.import_sha256 and not facts.choices:
-        return "access.brought_in"
+        return "access.imported"
     if not row.usable or not facts.choices:
         return "access.not_announced"
     reasons = [each.reason for each in facts.choices if each.reason is not None]

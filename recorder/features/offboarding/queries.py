@@ -23,6 +23,7 @@ from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, User
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.second_factor import FactorUseTable, SecondFactorTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
@@ -169,6 +170,8 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         SessionTable.update(ended_at=now).where(
             SessionTable.user.in_([row.id for row in rows]) & SessionTable.ended_at.is_null()
         ).execute()
+        SecondFactorTable.delete().where(SecondFactorTable.tenant_id == tenant).execute()
+        FactorUseTable.delete().where(FactorUseTable.user_id.in_([row.id for row in rows])).execute()
         for token in list(ApiTokenTable.select(ApiTokenTable.id).where(ApiTokenTable.tenant_id == tenant)):
             append(tenant, "token.revoked", {"token": token.id}, now, entropy)
         ApiTokenTable.delete().where(ApiTokenTable.tenant_id == tenant).execute()
@@ -189,13 +192,13 @@ def drop_request_texts(tenant: str) -> None:
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(condition)
         VerificationCodeTable.delete().where(VerificationCodeTable.tenant_id == tenant).execute()
         ReviewTable.update(withheld_reason=None).where(ReviewTable.request.in_(requests)).execute()
-        gone = {
+        empty = {
             "number_salt": None,
             "extension_reason": None,
             "vouched_statement": None,
             "verified_statement": None,
         }
-        SubjectRequestTable.update(number="", **gone).where(condition).execute()
+        SubjectRequestTable.update(number="", **empty).where(condition).execute()
 
 
 def drop_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.second_factor import SecondFactorTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
@@ -65,6 +66,7 @@ TABLES: tuple[type[Table], ...] = (
     OffboardingTable,
     HandedRecordingTable,
     HandoverFetchTable,
+    SecondFactorTable,
     NoteTable,
 )
 """Ordered so that each row comes after those that it refers to."""

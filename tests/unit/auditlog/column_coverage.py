@@ -46,6 +46,8 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _by(CREDENTIAL, "credential")
     | _at("user.created", "created_at")
     | _at("user.revoked", "revoked_at"),
+    "second_factor": _leaf("user.factors_changed", "id tenant_id number")
+    | _by("its own signature, and the leaf's SHA-256", "statement"),
     "session": _leaf("session.opened", "id user_id token_sha256")
     | _at("session.opened", "created_at")
     | _at("session.closed", "ended_at"),
@@ -167,6 +169,13 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "session": _by(
         "the last request, written with each request; a session that would last too long is refused",
         "seen_at until",
+    ),
+    "second_factor": {
+        "app_key": "it must open to the secret whose SHA-256 was signed, or no code of the app is accepted"
+    },
+    "second_factor_use": _by(
+        "refuses used codes; without it, an app's code is accepted again until its minute is over",
+        "id user_id counter used_at",
     ),
     "sound": {"created_at": "neither decides nor shows anything"},
     "line_delete": {"id": _NAMES},

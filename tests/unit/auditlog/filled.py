@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pyotp
+
 from recorder.auditlog import mail_witness
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import KeepOptions, NotRecordedRow
@@ -162,6 +164,10 @@ def _people(world: World) -> None:
         world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
         password_hash="$argon2id$3", signer=world.house.services.signer, **said(world),
     )  # fmt: skip
+    factors = house.factors
+    key = factors.new_app_key(person)
+    code = pyotp.TOTP(factors.secret(person, key)).at(house.clock())
+    assert factors.add_app(person, key, code)
     users.revoke_user(world.tenant, other.id, **said(world))
     notes.add_note(world.tenant, world.kept, world.user, text="Call back", at_ms=1000, **said(world))
     (note,) = notes.notes_of(world.tenant, world.kept)

@@ -17,7 +17,7 @@ from recorder.errors import CatalogueError
 
 pytestmark = pytest.mark.postgresql
 
-ALL = ("0001_initial",)
+ALL = ("0001_initial", "0003_factors", "0007_notes")
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 
 
