@@ -39,6 +39,7 @@ def run(context: Context) -> None:
             store, context.keyring(), context.trust(), signer, now=utc_now, entropy=os.urandom
         ),
         changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
+        outbox=context.outbox(),
         checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)

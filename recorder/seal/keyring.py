@@ -130,6 +130,13 @@ class Keyring:
     def backup_key(self, kek_id: str | None = None) -> tuple[Secret, str]:
         """Derive the key of a backup from a key-encryption key (default: the current one); return it with
         that key's id. Raises :class:`SealError` (``seal.kek_missing``)."""
+        return self._derive(b"accord/1/backup-key", kek_id)
+
+    def mail_key(self, kek_id: str | None = None) -> tuple[Secret, str]:
+        """The same for the key of the queue of outgoing mail (:mod:`recorder.mail.outbox`)."""
+        return self._derive(b"accord/1/mail-key", kek_id)
+
+    def _derive(self, purpose: bytes, kek_id: str | None) -> tuple[Secret, str]:
         kek = self._current if kek_id is None else self._kek(kek_id)
         if kek is None:
             raise SealError(
@@ -138,7 +145,7 @@ class Keyring:
                 f"(present: {', '.join(self._keks)})",
                 f"give the key-encryption key that was in use then: {BRING_BACK}",
             )
-        return make_secret(HKDF(hashes.SHA256(), KEY, None, b"accord/1/backup-key").derive(kek.key)), kek.id
+        return make_secret(HKDF(hashes.SHA256(), KEY, None, purpose).derive(kek.key)), kek.id
 
     def new_tenant_key(self, tenant: str, entropy: Entropy = os.urandom) -> WrappedKey:
         """Create a tenant's key, wrapped by the current key-encryption key."""

@@ -33,6 +33,7 @@ from recorder.lifecycle.departure import STAYS
 from recorder.lifecycle.departure import drop_departure as _drop
 from recorder.lifecycle.departure import end_lines as _end_lines
 from recorder.lifecycle.statements import CALLS_FORGOTTEN as FORGOTTEN
+from recorder.mail.outbox import drop_mail
 
 PAGE = 200
 ERASING = "tenant.erasure_started"
@@ -155,8 +156,8 @@ def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
 
 
 def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
-    """Revoke a customer's users, tokens and mail recipients, and drop the users' names; returns how many
-    users there were."""
+    """Revoke a customer's users, tokens and mail recipients, and drop the users' names and queued mail;
+    returns how many users there were."""
     with writing():
         lock_tenant(tenant)
         rows = list(UserTable.select(UserTable.id, UserTable.revoked_at).where(UserTable.tenant == tenant))
@@ -182,6 +183,7 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         ):
             append(tenant, "recipient.removed", {"recipient": one.id}, now, entropy)
         RecipientTable.delete().where(RecipientTable.tenant_id == tenant).execute()
+        drop_mail(tenant)
     return len(rows)
 
 

@@ -163,6 +163,9 @@ _LIVE: Final = (
     "for the customer that the take names"
 )
 _NAMES: Final = "nothing refers to it"
+_SEALED: Final = (
+    "encrypted for its own row, and sent only as it was written; a row that is changed or made up is deleted"
+)
 _INDEX: Final = "the number of the leaf that confirms the row: with a wrong one, the row is ignored"
 
 EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
@@ -219,6 +222,11 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "verification_code": {"leaves": _INDEX},
     "handover_fetch": _by(_INDEX, "id tenant_id leaf"),
     "throttle": _by("delays log-ins, and lets nobody in", "key empty_ms known_until"),
+    "outgoing_mail": _by(_SEALED, "id tenant_id about content until")
+    | _by(
+        "progress of sending: at worst a mail comes later, twice or not at all",
+        "kind created_at attempts next_at refused",
+    ),
     "log_checkpoint": _by(
         "progress of storing and timestamping, which can be repeated", "stored_at stamped_at"
     ),

@@ -35,6 +35,8 @@ from recorder.features.tenants import (
 from recorder.identity import api_tokens, tenants, users
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments, line_history, recordings
+from recorder.mail.message import MailMessage
+from recorder.mail.outbox import Outbox
 from recorder.playback import grants
 from recorder.seal import signing
 from tests.announcements import announcement_in
@@ -48,10 +50,14 @@ CALL = "01930000-0000-7000-8000-0000000000c1"
 
 
 def _kept_in_passing(world: World) -> None:
-    """Rows about downloads of an archive and about failed log-ins."""
+    """Rows about downloads of an archive and about failed log-ins, and a mail that waits."""
     with writing():
         HandoverFetchTable.create(id="a/b", tenant_id=world.tenant, leaf=0)
         ThrottleTable.create(key="ab" * 32, empty_ms=1)
+    values = {"name": "Luc", "customer": "Boulangerie Martin"}
+    message = MailMessage("invitation", "fr", values, "/invitation/x")
+    outbox = Outbox(world.house.keyring, "https://accord.example.com")
+    assert outbox.enqueue(world.tenant, "luc@example.com", message, **said(world), about="luc")
 
 
 def fill(world: World) -> World:

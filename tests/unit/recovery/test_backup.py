@@ -23,6 +23,7 @@ from recorder.catalogue.tables.identity import SessionTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.second_factor import FactorUseTable
@@ -146,6 +147,7 @@ NOT_COPIED = {
     SubtreeTable: "made again from the leaves",
     VerificationCodeTable: "codes that are valid for minutes",
     ThrottleTable: "who must wait now",
+    OutgoingMailTable: "what is being sent now: its links may have been used since",
     FactorUseTable: "codes that were used in the last minute",
 }
 
