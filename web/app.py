@@ -19,10 +19,12 @@ from recorder.mail.outbox import Outbox
 from web import (
     account,
     api,
+    design,
     errors,
     health,
     language,
     live,
+    navigation,
     notes,
     numbers,
     offboarding,
@@ -113,10 +115,11 @@ def create_app(
     security.init_app(app)
     limiter.init_app(app)
     labels.init_app(app)
+    navigation.init_app(app)
     errors.init_app(app)
     for package in (
         account, recordings, live, api, numbers, notes, playback, retention, offboarding, subject_requests,
-        health, language,
+        health, language, design,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app
