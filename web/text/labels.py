@@ -17,6 +17,7 @@ from flask_babel import ngettext
 from recorder.prompts.purposes import standard
 from web.language import current_language
 from web.text import call_page, eavesdrop, errors, formats, subject_requests
+from web.text import numbers as numbering
 from web.text import outbound as called
 from web.text import retention as keeping
 from web.text.commands import command_result
@@ -380,5 +381,14 @@ def init_app(app: Flask) -> None:
             call_page.history_entry,
             call_page.no_agreement,
             call_page.language,
+            numbering.mode,
+            numbering.mode_explanation,
+            numbering.wording,
+            numbering.prompt_part,
+            numbering.language_name,
+            numbering.country,
+            numbering.longest_days,
+            numbering.file_too_large,
+            numbering.numbered,
         )
     }
