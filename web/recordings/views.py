@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from recorder.catalogue import queries
 from recorder.domain import time_zones
 from recorder.lifecycle import amendments
+from web.first_day.checklist import start_page
 from web.gate import gate, who
 from web.recordings import call_list, filters
 from web.state import current_visitor, login_required, now, panel_state
@@ -21,7 +22,7 @@ blueprint = Blueprint("recordings", __name__, template_folder="templates")
 @blueprint.get("/")
 @login_required
 def home() -> Response:
-    return redirect(url_for("recordings.list_calls"))
+    return redirect(start_page())
 
 
 @blueprint.get("/recordings")
