@@ -31,6 +31,7 @@ ERRORS: Mapping[str, object] = {
         "It may not be used for anything until your company has stated what for."
     ),
     "access.purpose_missing": _l("Choose what you listen for."),
+    "access.download_role": _l("Only admins of your company download recordings."),
     "access.handover_role": _l("Only admins of your company are handed its recordings."),
     "access.handover_none": _l("Nothing is ready to be fetched."),
     "access.handover_over": _l(

@@ -379,6 +379,5 @@ def init_app(app: Flask) -> None:
             call_page.joined,
             call_page.history_entry,
             call_page.no_agreement,
-            call_page.language,
         )
     }

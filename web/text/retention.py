@@ -49,6 +49,7 @@ ERRORS: Final[Mapping[str, object]] = {
     "retention.not_for_disputes": _l("Choose what it is held for, out of what is offered."),
     "retention.reason": _l("Say why, in a sentence or two."),
     "retention.review": _l("Choose a day within a year on which it is looked at again."),
+    "retention.not_yours": _l("Only an admin, or the person who is handling it, can release it."),
     "retention.no_hold": _l("That hold has been lifted already."),
     "retention.not_by_consent": _l("Nothing of this recording rests on their consent any more."),
     "retention.not_announced": _l(
