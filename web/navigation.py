@@ -38,7 +38,7 @@ class NavigationLink:
 PAGES = (
     NavigationEntry("recordings.list_calls", _l("Calls"), "phone", blueprints=("recordings", "playback")),
     NavigationEntry("live.list_calls", _l("Live"), "radio", blueprints=("live",)),
-    NavigationEntry("numbers.list_numbers", _l("Numbers"), "hash", blueprints=("numbers",)),
+    NavigationEntry("numbers.show", _l("Numbers"), "hash", blueprints=("numbers",)),
     NavigationEntry(
         "subject_requests.list_requests",
         _l("Privacy requests"),

@@ -55,6 +55,8 @@ def fill(folder: Path) -> None:
     optician = house.customer("Optique Petit", "+3225550133", label="Comptoir")
     house.person(optician, "anne", "Anne Petit", role="customer_admin")
     house.person(optician, "marc", "Marc Petit")
+    garage = house.customer("Garage Dumont", "+3225550144", label="Accueil")
+    house.person(garage, "nina", "Nina Dumont", role="customer_admin")
     at = utc_now()
     said = {"now": at, "entropy": os.urandom}
     keep_options.set_line_deletable(bakery.id, bakery.line.id, True, **said)
@@ -102,6 +104,7 @@ def fill(folder: Path) -> None:
         "asked": house.call(optician, at=at - timedelta(hours=10)),
         "asked-too": house.call(optician, at=at - timedelta(hours=26), mode="opt-in"),
         "asked-silent": house.call(optician, at=at - timedelta(hours=25), announced=False),
+        "garage": house.call(garage, at=at - timedelta(hours=11)),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
     (folder / IDS).write_text(json.dumps({**ids, "bakery": bakery.id}))

@@ -157,11 +157,9 @@ def test_timeline_explains_gaps_and_seeks(person):
 def test_timeline_seeks_to_keep_questions(person):
     somebody = person(language="en-GB").log_in("paul").listen("agreed")
     page = somebody.page
-    questions = page.locator(".timeline li").filter(
-        has_text="It was asked whether this recording may be kept."
-    )
+    questions = page.locator(".timeline li").filter(has_text="Asked: may we keep this?")
     expect(questions).to_have_count(3)
-    expect(questions.last).to_contain_text("Yes: the caller pressed a key for it at")
+    expect(questions.last).to_contain_text("Yes: the caller pressed the key at")
     place = float(questions.last.locator(".jump").get_attribute("data-jump")) / 1000
     questions.last.locator(".jump").click()
     somebody.until(f"Math.abs(document.getElementById('audio').currentTime - {place}) < 0.2")
@@ -295,7 +293,7 @@ def test_purpose_outside_the_role_is_disabled(person):
     claire = person().log_in().go(f"/recordings/{person().panel.ids['short']}")
     page = claire.page
     page.locator("#purpose-chip").click()
-    expect(page.get_by_label("Améliorer le service")).to_be_disabled()
+    expect(page.get_by_label("Qualité du service")).to_be_disabled()
     page.evaluate("document.querySelector('[name=purpose]:checked').value = 'training'")
     page.get_by_role("button", name="Lecture").click()
     expect(page.get_by_role("alert")).to_contain_text("n’a pas été annoncé pour cet usage")
@@ -311,18 +309,18 @@ def test_several_purposes_are_asked_once_in_place(person):
     expect(page.locator("#purpose")).to_have_attribute("open", "")
     page.get_by_role("button", name="Play", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("Choose")
-    page.locator("label", has_text="Improve the service").click()
+    page.locator("label", has_text="Service quality").click()
     page.get_by_role("button", name="Play", exact=True).click()
     paul.plays_past(0.3)
-    expect(page.locator("#purpose-chip")).to_have_text("For: Improve the service")
+    expect(page.locator("#purpose-chip")).to_have_text("For: Service quality")
     paul.go(f"/recordings/{paul.panel.ids['paused']}")
-    expect(page.locator("#purpose-chip")).to_have_text("For: Improve the service")
+    expect(page.locator("#purpose-chip")).to_have_text("For: Service quality")
     page.get_by_role("button", name="Play", exact=True).click()
     paul.plays_past(0.3)
     page.locator("#purpose-chip").click()
-    page.locator("label", has_text="Meet a legal duty").click()
+    page.locator("label", has_text="Legal obligation").click()
     page.get_by_role("button", name="Listen for this purpose").click()
-    expect(page.locator("#purpose-chip")).to_have_text("For: Meet a legal duty")
+    expect(page.locator("#purpose-chip")).to_have_text("For: Legal obligation")
 
 
 def test_other_customers_recording_is_not_found(person):
@@ -344,7 +342,7 @@ def test_damaged_block_stops_the_player_with_the_reason(person):
     seconds = claire.audio("duration") * 6 * 65_536 / len(content)
     page.evaluate(f"document.getElementById('audio').currentTime = {seconds - 12}")
     page.get_by_role("button", name="Lecture").click()
-    expect(page.get_by_role("alert")).to_contain_text("n’est plus celui qui a été scellé", timeout=30_000)
+    expect(page.get_by_role("alert")).to_contain_text("a changé depuis qu’il a été scellé", timeout=30_000)
     assert claire.audio("currentTime") < seconds + 2
     assert page.get_by_role("button", name="Lecture").is_visible()
     assert claire.said

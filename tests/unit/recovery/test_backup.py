@@ -21,6 +21,7 @@ from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.identity import SessionTable
 from recorder.catalogue.tables.lease import LeaseTable
+from recorder.catalogue.tables.line import LineDraftTable
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
@@ -145,6 +146,7 @@ NOT_COPIED = {
     LiveCallTable: "calls that go on now",
     LiveCommandTable: "what was asked of them",
     SubtreeTable: "made again from the leaves",
+    LineDraftTable: "what is not switched on yet",
     VerificationCodeTable: "codes that are valid for minutes",
     ThrottleTable: "who must wait now",
     OutgoingMailTable: "what is being sent now: its links may have been used since",

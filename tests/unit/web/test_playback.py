@@ -72,7 +72,7 @@ def plain_sound(house: House, recording: str, name: str = "audio.opus") -> bytes
 def test_purposes_page_offers_announced_purposes(browser, bakery, recording):
     page = browser("claire").get(f"/recordings/{recording}").text
     assert bakery.announcement.text.replace("'", "&#39;") in page
-    assert "Garder clair ce qui a été convenu" in page
+    assert "Mémoire de ce qui a été convenu" in page
     assert re.findall(r'name="purpose"[^>]*value="([^"]+)"', page) == ["agreement"]
     assert "25 décembre 2026" in page
 
@@ -85,7 +85,7 @@ def test_player_reports_duration_mismatch(house, bakery, browser):
     whole = house.call(bakery)
     person = browser("claire")
     page = person.get(person.listen_to(folder.name)).text
-    assert "plus court que l’appel ne l’a été" in page
+    assert "plus court que l’appel" in page
     assert "Rien ne manque" not in page
     assert "out-of-time" not in person.get(person.listen_to(whole)).text
 
@@ -93,12 +93,12 @@ def test_player_reports_duration_mismatch(house, bakery, browser):
 def test_purpose_outside_the_role_is_disabled_and_refused(browser, recording):
     auditor = browser("audit")
     page = auditor.get(f"/recordings/{recording}").text
-    assert "votre rôle dans cette entreprise ne le comprend pas" in page
+    assert "votre rôle ne le comprend pas" in page
     assert 'id="player"' not in page, "no button that refuses"
     assert 'class="timeline"' in page, "but what the call was like"
     refused = auditor.send(f"/recordings/{recording}", purpose="agreement")
     assert refused.status_code == 403
-    assert "votre rôle dans cette entreprise ne le comprend pas" in refused.text
+    assert "votre rôle ne le comprend pas" in refused.text
     assert leaves("access.refused")[-1]["reason"] == "access.purpose_not_for_role"
 
 
@@ -122,7 +122,7 @@ def test_opening_the_page_gives_nothing(browser, recording):
     person = browser("claire")
     page = person.get(f"/recordings/{recording}")
     assert sounds(page) == {}
-    assert "Pour : Garder clair ce qui a été convenu" in page.text
+    assert "Pour : Mémoire de ce qui a été convenu" in page.text
     assert leaves("grant.given") == leaves("listen.opened") == []
 
 
@@ -159,7 +159,7 @@ def test_player_gets_its_grant_as_json(browser, house, recording):
     token = person.token(f"/recordings/{recording}")
     form = {"csrf_token": token, "purpose": "agreement"}
     given = person.client.post(f"/recordings/{recording}", data=form, headers=asked).json
-    assert (given["left"], given["purpose"]) == (900, "Garder clair ce qui a été convenu")
+    assert (given["left"], given["purpose"]) == (900, "Mémoire de ce qui a été convenu")
     assert person.get(given["sounds"][0]["src"]).data == plain_sound(house, recording)
     refused = person.client.post(f"/recordings/{recording}", data=form | {"purpose": "x"}, headers=asked)
     assert (refused.status_code, refused.json["error"]) == (403, "access.purpose_not_announced")
@@ -421,11 +421,11 @@ def test_damaged_first_block_is_refused_and_reported(browser, house, recording):
     change(house, recording, "audio.opus", 1000)
     page = person.get(address)
     assert page.status_code == 409
-    assert "n’est plus celui qui a été scellé" in page.text
+    assert "a changé depuis qu’il a été scellé" in page.text
     said = person.get(address, headers={"Accept": "application/json", "Range": "bytes=0-"})
     assert said.status_code == 409
     assert said.json["error"] == "seal.block"
-    assert "n’est plus celui qui a été scellé" in said.json["message"]
+    assert "a changé depuis qu’il a été scellé" in said.json["message"]
     assert leaves("seal.broken")[0]["object"] == "audio.opus"
 
 
@@ -457,7 +457,7 @@ def test_damaged_manifest_is_refused_before_a_purpose_is_chosen(browser, house, 
         person.send(f"/recordings/{recording}", purpose="agreement"),
     ):
         assert answer.status_code == 409
-        assert "n’est plus celui qui a été scellé" in answer.text
+        assert "a changé depuis qu’il a été scellé" in answer.text
     assert leaves("grant.given") == []
     assert len(leaves("seal.broken")) == 1, "once an hour for each who finds it"
 
@@ -565,7 +565,7 @@ def test_unannounced_recording_is_refused_with_a_reason(browser, house, bakery):
 def test_player_shows_gaps_and_expiry(browser, bakery, recording):
     person = browser("claire")
     page = person.get(person.listen_to(recording)).text
-    assert "elle n’avait pas encore entendu jusqu’au bout que l’appel est enregistré" in page
+    assert "elle n’avait pas encore entendu toute l’annonce" in page
     assert "Personne n’avait encore répondu" in page
     assert "Conservé jusqu’au 25 décembre 2026." in page
     assert "a été scellé le 25 novembre 2026, 10:00" in page
