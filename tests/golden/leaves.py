@@ -119,9 +119,9 @@ def _listening(world: World) -> None:
     assert grants.renew(row, clock() + timedelta(hours=2), **said(world))
     clock.forward(minutes=61)
     assert grants.renew(row, clock() + timedelta(minutes=15), **said(world))
-    sound = gate.download(_admin(world), world.kept, "agreement", "audio.wav")
-    assert list(sound.read(0, sound.length))
     file = next(world.house.bucket.rglob(f"{world.kept}/audio.*"))
+    sound = gate.download(_admin(world), world.kept, "agreement", file.name)
+    assert list(sound.read(0, sound.length))
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with suppress(SealError):
