@@ -130,13 +130,9 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
-<<<<<<< HEAD
-        account, recordings, live, api, numbers, notes, playback, retention, offboarding, subject_requests,
-        health, language, design,
-=======
         access_log, account, recordings, live, api, numbers, playback, retention, offboarding,
         subject_requests, health, language, design,
->>>>>>> main
+        notes,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app
