@@ -52,6 +52,7 @@ RENEWED = "grant.renewed"
 OPENED = "listen.opened"
 CLOSED = "listen.closed"
 BROKEN = "seal.broken"
+DOWNLOADED = "recording.downloaded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,12 @@ class GateInterface(Protocol):
         token: the requests of one playback are one listen. ``peaks`` are covered by the grant and are no
         listen."""
 
+    def download(self, who: Actor, recording_id: str, purpose: str, name: str) -> OpenSound:
+        """A recording's audio as a file, for a purpose: ``audio.opus`` or ``audio.wav`` as stored; WAV is
+        also made of Opus, then only as a whole. It takes a separate permission (``access.download_role``), is
+        verified block by block like listening, and has a leaf of its own, in the log before the first byte.
+        Raises as :meth:`grant`, and ``access.no_sound`` for a format that cannot be had."""
+
     def close(self, who: Actor, grant_id: str, play: str) -> None:
         """Close the listen of a player that has stopped, with the bytes that were counted as sent. No effect
         if it is closed, or was never opened; an ended grant is not refused. Raises ``access.grant_over`` for

@@ -95,7 +95,7 @@ def test_sound_is_two_clicks_from_the_log_in(person, language, play, width):
     claire = person(width=width, language=language)
     claire.log_in()
     page = claire.page
-    page.get_by_role("button", name="Français" if language == "fr-BE" else "English").click()
+    claire.speak("Français" if language == "fr-BE" else "English")
     count = "sessionStorage.setItem('clicks', Number(sessionStorage.getItem('clicks')) + 1)"
     page.add_init_script(f"document.addEventListener('click', () => {count}, true)")
     page.reload()

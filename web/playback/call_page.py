@@ -13,7 +13,7 @@ from flask import abort, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from recorder.catalogue import queries
-from recorder.domain.roles import ADMIN, AUDITOR
+from recorder.domain.roles import ADMIN, AUDITOR, DOWNLOADERS
 from recorder.errors import AccessError, RetentionError, StoreError
 from recorder.features.call_history import queries as call_history
 from recorder.features.live import queries as live
@@ -26,6 +26,7 @@ from recorder.playback.interface import CallFacts, Grant
 from recorder.seal.amendment_kinds import ConsentAdded
 from recorder.seal.usage_terms import Terms
 from web.gate import gate, who
+from web.playback.retention_view import retention_context
 from web.playback.view_model import (
     WRITTEN_NOTE,
     RecordingView,
@@ -54,12 +55,16 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class FilledForm:
-    """A form of the page that could not be carried out: its name, the values as they were sent, and the id of
-    the error to show beside it."""
+    """A form of the page as it was sent: its name and values, with the id of the ``error`` to show beside it,
+    or with what follows from it: the terms ``after`` it, and the purposes that it is ``ending``.  ``code`` is
+    the status of the response."""
 
     name: str
     values: Mapping[str, str]
-    error: str
+    error: str = ""
+    after: Terms | None = None
+    ending: tuple[str, ...] = ()
+    code: int = 400
 
 
 def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseReturnValue:
@@ -109,9 +114,11 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
             None if visitor.user.role in OVERSIGHT_ROLES else visitor.user.id,
         ),
         oversight=visitor.user.role in OVERSIGHT_ROLES,
+        downloads=_downloads(view) if visitor.user.role in DOWNLOADERS else (),
         now=at,
+        **retention_context(status),
     )
-    return page, 400 if form else 200
+    return page, form.code if form else 200
 
 
 def player_data(grant: Grant, view: RecordingView) -> dict[str, Any]:
@@ -145,6 +152,13 @@ def _timeline(view: RecordingView, written: Iterable[NoteRow]) -> list[TimelineE
     ]
     heard = (each for each in view.marks if each.reason != "prompt")
     return sorted((*heard, *noted), key=entry_order)
+
+
+def _downloads(view: RecordingView) -> tuple[tuple[str, str], ...]:
+    """The formats in which a recording can be downloaded: as stored, and WAV, which is also made of Opus."""
+    stored = {name for name, _media_type in view.sounds}
+    offered = (("audio.opus", "Opus"), ("audio.wav", "WAV"))
+    return tuple(each for each in offered if each[0] in stored or (each[0] == "audio.wav" and stored))
 
 
 def seconds_left(grant: Grant) -> int:

@@ -7,7 +7,7 @@ import re
 from flask import Blueprint, abort, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from web.account.limits import limit_grants, limit_listen_reports, limit_refusals
+from web.account.limits import limit_downloads, limit_grants, limit_listen_reports, limit_refusals
 from web.errors import error_response, wants_json
 from web.gate import gate, who
 from web.playback.call_page import FilledForm, player_data, render_call, seconds_left
@@ -71,6 +71,21 @@ def send_audio(grant_id: str, name: str) -> ResponseReturnValue:
     if name not in OBJECT_NAMES or not PLAY_ID.fullmatch(play):
         abort(404)
     return send(gate().open(who(), grant_id, name, play), f"{grant_id}/{name}")
+
+
+@blueprint.post("/recordings/<recording_id>/download")
+@login_required
+@limit_refusals
+@limit_downloads
+def download(recording_id: str) -> ResponseReturnValue:
+    """Send the recording as a file, for a purpose.  Its name is the recording's id: no number, no time."""
+    purpose, name = request.form.get("purpose", "")[:100], request.form.get("format", "")
+    if not purpose:
+        return render_call(recording_id, FilledForm("download", request.form, PURPOSE_MISSING))
+    response = send(gate().download(who(), recording_id, purpose, name), f"{recording_id}/{name}")
+    file = f"accord-{recording_id}{name.removeprefix('audio')}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{file}"'
+    return response
 
 
 @blueprint.post("/listen/<grant_id>/renew")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from babel import Locale, UnknownLocaleError
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from recorder.features.call_history.queries import (
     COPIED,
+    DOWNLOADED,
     HANDED_OVER,
     WAS_REFUSED,
     HistoryEntry,
 )
-from web.language import current_locale
 from web.text import errors, formats
 
 JOINED: Mapping[tuple[str, str], object] = {
@@ -37,6 +36,8 @@ def history_entry(entry: HistoryEntry) -> str:
     """What somebody did with a recording."""
     if entry.how == WAS_REFUSED:
         return str(_("Was refused: %(why)s", why=errors.error(entry.reason)))
+    if entry.how == DOWNLOADED:
+        return str(_("Downloaded it"))
     if entry.how == COPIED:
         return str(_("Sent a copy to the person who was recorded"))
     if entry.how == HANDED_OVER:
@@ -51,12 +52,3 @@ def no_agreement(answer: str | None) -> str:
     if answer == "no":
         return str(_("Agreed not to keep it longer"))
     return str(_("Asked, no answer") if answer == "none" else _("Not asked whether to keep it"))
-
-
-def language(code: str) -> str:
-    """A language's name in the reader's own."""
-    try:
-        name = Locale.parse(code).get_display_name(current_locale()) or code
-    except (ValueError, UnknownLocaleError):
-        return code
-    return name[:1].upper() + name[1:]

@@ -380,7 +380,6 @@ def init_app(app: Flask) -> None:
             call_page.joined,
             call_page.history_entry,
             call_page.no_agreement,
-            call_page.language,
             numbering.mode,
             numbering.mode_explanation,
             numbering.wording,

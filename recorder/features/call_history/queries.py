@@ -23,10 +23,11 @@ STORED: Final = "recording.stored"
 OPENED: Final = "listen.opened"
 CLOSED: Final = "listen.closed"
 
-LISTENED, COPIED, HANDED_OVER, WAS_REFUSED = "listened", "copy", "handover", "refused"
+LISTENED, DOWNLOADED, COPIED, HANDED_OVER, WAS_REFUSED = "listened", "download", "copy", "handover", "refused"
 HOW: Final[Mapping[str, tuple[str, str]]] = {
     OPENED: (LISTENED, "user"),
     REFUSED: (WAS_REFUSED, "user"),
+    "recording.downloaded": (DOWNLOADED, "user"),
     "recording.exported": (COPIED, "actor"),
     "recording.handed_over": (HANDED_OVER, "user"),
 }
