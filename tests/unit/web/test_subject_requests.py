@@ -335,7 +335,7 @@ def test_sealed_announcement_decides_not_the_row(house, browser, bakery) -> None
 
 def test_recipients_are_listed_on_the_page_and_in_the_next_copy(browser, bakery, call) -> None:
     paul, page = browser("paul"), f"/recordings/{call}"
-    assert "Personne." in browser("audit").get(page).text
+    assert "Personne ne l’a encore écouté." in browser("audit").get(page).text
     request = enter(paul)
     known(paul, request)
     given(paul, request, **{call: "both"})
@@ -344,8 +344,8 @@ def test_recipients_are_listed_on_the_page_and_in_the_next_copy(browser, bakery,
     for reader in ("paul", "audit"):
         shown = browser(reader).get(page).text
         assert "Paul Martin" in shown
-        assert "copie pour la personne enregistrée" in shown
-        assert "Personne." not in shown
+        assert "A remis une copie à la personne enregistrée" in shown
+        assert "Personne ne l’a encore écouté." not in shown
     assert "Paul Martin" not in browser("claire").get(page).text
     _, facts, readme = fetched(paul, request)
     assert [each["how"] for each in facts["recordings"][0]["listened"]] == ["copy", "copy"]
