@@ -23,6 +23,7 @@ from web import (
     access_log,
     account,
     api,
+    compliance,
     design,
     errors,
     first_day,
@@ -132,9 +133,23 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
-        access_log, account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, usage, health, language, design,
+        access_log,
+        account,
+        first_day,
+        recordings,
+        live,
+        api,
+        numbers,
+        playback,
+        retention,
+        offboarding,
+        subject_requests,
+        usage,
+        health,
+        language,
+        design,
+        compliance,
         notes,
-    ):  # fmt: skip
+    ):
         app.register_blueprint(package.blueprint)
     return app
