@@ -40,6 +40,7 @@ from web import (
     security,
     state,
     subject_requests,
+    team,
     uploads,
     usage,
 )
@@ -133,6 +134,9 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
+        account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
+        subject_requests, compliance, access_log, team, usage, health, language, design,
+    ):  # fmt: skip
         access_log,
         account,
         first_day,

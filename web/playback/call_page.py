@@ -81,7 +81,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         return _tombstone(recording_id)
     except StoreError as error:
         log.warning("web.refused", error_id=error.error_id, error=error.message, endpoint="call_page")
-        row = queries.recording(visitor.tenant.id, recording_id)
+        row = queries.recording(visitor.tenant.id, recording_id)  # the gate has let the visitor see it
         return render_template("playback/call_state.html", state="unreachable", recording=row), 503
     status, view = facts.status, from_manifest(facts.body)
     allowed = [each for each in facts.choices if each.allowed]
@@ -198,14 +198,14 @@ def _later(facts: CallFacts) -> tuple[tuple[Any, str], ...]:
 
 def _state_without_facts(recording_id: str) -> ResponseReturnValue | None:
     """The page of a call that goes on, or whose recording is being stored; ``None`` for any other."""
-    tenant = current_visitor().tenant.id
+    tenant, sees = current_visitor().tenant.id, current_visitor().sees
     if queries.recording(tenant, recording_id) is not None:
         return None
     call = live.live_call(tenant, recording_id, now())
-    if call is not None:
+    if call is not None and sees(call.line):
         return render_template("playback/call_state.html", state="live", recording=call)
     missing = queries.not_recorded_by_id(tenant, [recording_id]).get(recording_id)
-    if missing is None:
+    if missing is None or not sees(missing.line):
         return None
     return render_template("playback/call_state.html", state="not_recorded", recording=missing)
 

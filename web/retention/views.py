@@ -3,10 +3,11 @@ erasure.  Their forms are on the call page."""
 
 from __future__ import annotations
 
-from flask import Response, redirect, render_template, request, url_for
+from flask import Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from recorder.catalogue import queries
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import RetentionError
 from recorder.lifecycle import erasure_receipt as receipts
@@ -32,8 +33,11 @@ def show(recording_id: str) -> ResponseReturnValue:
 @limit_refusals
 def download_receipt(recording_id: str) -> ResponseReturnValue:
     """Download the signed receipt of an erasure."""
-    service = changes()
-    tenant, kept = current_visitor().tenant.id, panel_state().config.backups_kept
+    service, tenant = changes(), current_visitor().tenant.id
+    row = queries.recording(tenant, recording_id)
+    if row is not None and not current_visitor().sees(row.line):
+        abort(404)
+    kept = panel_state().config.backups_kept
     receipt = receipts.receipt(tenant, recording_id, service.store, service.root, service.signer, kept, now())
     name = f"accord-receipt-{receipt.recording}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
