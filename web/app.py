@@ -136,24 +136,7 @@ def create_app(
     for package in (
         account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
-    ):  # fmt: skip
-        access_log,
-        account,
-        first_day,
-        recordings,
-        live,
-        api,
-        numbers,
-        playback,
-        retention,
-        offboarding,
-        subject_requests,
-        usage,
-        health,
-        language,
-        design,
-        compliance,
         notes,
-    ):
+    ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app
