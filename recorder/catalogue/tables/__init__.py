@@ -15,11 +15,18 @@ from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
+from recorder.catalogue.tables.listed_call import (
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+)
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
@@ -65,4 +72,9 @@ TABLES: tuple[type[Table], ...] = (
     HandedRecordingTable,
     ThrottleTable,
     HandoverFetchTable,
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+    SavedFilterTable,
 )
