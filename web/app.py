@@ -17,10 +17,12 @@ from recorder.lifecycle.amendment_service import Changes
 from web import (
     account,
     api,
+    design,
     errors,
     health,
     language,
     live,
+    navigation,
     numbers,
     offboarding,
     playback,
@@ -105,10 +107,11 @@ def create_app(
     security.init_app(app)
     limiter.init_app(app)
     labels.init_app(app)
+    navigation.init_app(app)
     errors.init_app(app)
     for package in (
         account, recordings, live, api, numbers, playback, retention, offboarding, subject_requests, health,
-        language,
+        language, design,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

@@ -105,6 +105,14 @@ class Person:
         expect(self.page.locator(".calls").first).to_be_visible()
         return self
 
+    def speak(self, language: str) -> None:
+        """Choose another language, by its own name: in the menu, or in the header before the log-in."""
+        menu = self.page.locator("details.menu")
+        if menu.count():
+            menu.locator("summary").click()
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name=language).click()
+
     def listen(self, what: str = "short") -> Person:
         """Open the player of a recording and wait until it is ready."""
         self.go(f"/recordings/{self.panel.ids[what]}")

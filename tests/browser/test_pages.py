@@ -7,6 +7,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 PAGES = (
+    "design",
+    "menu",
     "numbers",
     "live",
     "destroy",
@@ -49,6 +51,8 @@ def open_page(somebody, name: str) -> None:
             expect(somebody.page.locator("#again")).to_be_visible()
         return
     paths = {
+        "design": "/design",
+        "menu": "/recordings",
         "list": "/recordings",
         "filtered": "/recordings?number=470&from=2026-01-01&show=recorded",
         "none": "/recordings?number=999999",
@@ -60,6 +64,9 @@ def open_page(somebody, name: str) -> None:
         "missing": "/nowhere",
     }
     somebody.go(paths[name])
+    if name == "menu":
+        somebody.page.locator("details.menu summary").click()
+        expect(somebody.page.get_by_role("button", name="Se déconnecter")).to_be_visible()
     if name == "destroy":
         somebody.page.get_by_role("link", name="Arrêter et détruire…").click()
         expect(somebody.page.get_by_role("heading", name="Arrêter et détruire ?")).to_be_visible()
@@ -126,8 +133,7 @@ def test_doubled_text_size_fits_the_page(person, name):
 def test_longer_languages_fit_a_narrow_page(person, name, language, code):
     somebody = person(width=320)
     open_page(somebody, name)
-    with somebody.page.expect_navigation():
-        somebody.page.get_by_role("button", name=language).click()
+    somebody.speak(language)
     expect(somebody.page.locator("html")).to_have_attribute("lang", code)
     stays_on_the_page(somebody)
 
@@ -136,14 +142,15 @@ def test_pages_are_shown_in_every_language(person):
     paul = person(language="en-GB").log_in("paul")
     page = paul.page
     expect(page.get_by_role("heading", name="Calls")).to_be_visible()
-    page.get_by_role("button", name="Français").click()
+    paul.speak("Français")
     expect(page.get_by_role("heading", name="Appels")).to_be_visible()
     paul.listen("short")
     expect(page.get_by_role("button", name="Lecture")).to_be_visible()
     for language, play in (("Nederlands", "Afspelen"), ("Deutsch", "Abspielen"), ("English", "Play")):
-        page.get_by_role("button", name=language).click()
+        paul.speak(language)
         expect(page.get_by_role("button", name=play, exact=True)).to_be_visible()
     expect(page.get_by_text("The caller", exact=True).first).to_be_visible()
+    page.get_by_text("Paul Martin").first.click()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
     page.go_back()
@@ -179,10 +186,45 @@ def test_touch_targets_are_large_enough(person):
 @pytest.mark.parametrize("language", ["Français", "Nederlands", "Deutsch", "English"])
 def test_header_fits_one_row_on_wide_pages(person, language, login, width):
     somebody = person(width=width).log_in(login)
-    with somebody.page.expect_navigation():
-        somebody.page.get_by_role("button", name=language).click()
+    somebody.speak(language)
     middles = somebody.page.evaluate(
         """() => [...document.querySelectorAll(".site-header-inner > *")]
           .map((one) => one.getBoundingClientRect()).map((box) => (box.top + box.bottom) / 2)"""
     )
     assert max(middles) - min(middles) < 4
+
+
+def test_pages_are_in_a_bar_at_the_bottom_of_a_phone(person):
+    paul = person(width=320).log_in("paul")
+    bar = paul.page.get_by_role("navigation", name="Pages").bounding_box()
+    assert bar is not None
+    assert round(bar["y"] + bar["height"]) == 800
+    paul.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    last = paul.page.locator("main > :last-child").bounding_box()
+    assert last is not None
+    assert last["y"] + last["height"] <= bar["y"]
+    for width, height in ((320, 256), (1100, 800)):  # 400 % zoom of 1280 × 1024, and a desktop
+        paul.page.set_viewport_size({"width": width, "height": height})
+        assert paul.page.get_by_role("navigation", name="Pages").bounding_box()["y"] < height - 100
+
+
+def test_menu_closes_by_key_and_by_a_click_elsewhere(person):
+    page = person(language="en-GB").log_in("paul").page
+    menu = page.locator("details.menu summary")
+    for _ in range(2):
+        menu.press("Enter")
+        expect(page.get_by_role("button", name="Log out")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Log out")).to_be_hidden()
+        expect(menu).to_be_focused()
+    menu.click()
+    page.get_by_role("heading", name="Calls").click()
+    expect(page.get_by_role("button", name="Log out")).to_be_hidden()
+
+
+def test_dialog_opens_and_closes_without_a_script(person):
+    page = person(java_script_enabled=False).log_in("paul").go("/design").page
+    page.get_by_role("button", name="Open a dialog…").click()
+    expect(page.get_by_role("dialog", name="Delete 3 recordings?")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()

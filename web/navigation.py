@@ -1,0 +1,81 @@
+"""The panel's navigation: what the visitor's role may use, and what this panel has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Flask, current_app, request, url_for
+from flask_babel import lazy_gettext as _l
+
+from recorder.domain.roles import ADMIN, ROLES
+from web.state import visitor
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A page of the navigation: its endpoint, name, icon, the roles that may use it, and the blueprints whose
+    pages belong to it."""
+
+    endpoint: str
+    name: object
+    icon: str
+    roles: tuple[str, ...] = ROLES
+    blueprints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An entry as the page shows it.  ``current`` is the value of ``aria-current``: ``page``, ``true`` if the
+    page that is shown belongs to it, or empty."""
+
+    address: str
+    name: object
+    icon: str
+    current: str
+
+
+PAGES = (
+    Entry("recordings.list_calls", _l("Calls"), "phone", blueprints=("recordings", "playback")),
+    Entry("live.list_calls", _l("Live"), "radio", blueprints=("live",)),
+    Entry("numbers.list_numbers", _l("Numbers"), "hash", blueprints=("numbers",)),
+    Entry(
+        "subject_requests.list_requests",
+        _l("Privacy requests"),
+        "shield-check",
+        (ADMIN,),
+        ("subject_requests",),
+    ),
+)
+"""In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
+
+MENU: tuple[Entry, ...] = ()
+"""In the menu with the visitor's name."""
+
+
+def _links(entries: Sequence[Entry]) -> list[Link]:
+    person = visitor()
+    role = person.user.role if person else None
+    return [
+        Link(url_for(each.endpoint), each.name, each.icon, _current(each))
+        for each in entries
+        if role in each.roles and each.endpoint in current_app.view_functions
+    ]
+
+
+def _current(entry: Entry) -> str:
+    if request.endpoint == entry.endpoint:
+        return "page"
+    return "true" if request.blueprint in entry.blueprints else ""
+
+
+def navigation() -> list[Link]:
+    return _links(PAGES)
+
+
+def menu_links() -> list[Link]:
+    return _links(MENU)
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.globals.update(navigation=navigation, menu_links=menu_links)
