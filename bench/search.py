@@ -2,9 +2,9 @@
 
     python -m bench.search [--rows 10000,100000] [--folder FOLDER] [--databases sqlite,postgresql]
 
-Each query runs as the page runs it: the page's calls with their rows, the positions of its neighbours, and the
-count. `LIKE` is what the list did before: the same page of recordings, without unrecorded calls and without a
-count, from a scan of the table. Databases lie in FOLDER (default: the system's temporary folder) and are
+Each query runs as the page runs it: the page's calls with their rows, the positions of its neighbours, and
+the count. `LIKE` is what the list did before: the same page of recordings, without unrecorded calls and
+without a count, from a scan of the table. Databases lie in FOLDER (default: the system's temporary folder) and are
 removed afterwards. One call in ten is not recorded; the numbers follow a power law, 147 of them in a thousand
 calls; the calls are spread over two years.
 """
@@ -115,7 +115,7 @@ def measure(kind: str, url: str, rows: int) -> list[dict[str, Any]]:
     opened = open_catalogue(url, connections=4)
     found = [{"database": kind, "rows": rows, "query": "(migration)", "median": migrated * 1000}]
     with connected():
-        database.execute_sql("ANALYZE" if kind == "postgresql" else "SELECT 1")
+        database.execute_sql("VACUUM ANALYZE" if kind == "postgresql" else "SELECT 1")
         add_holds(world)
         for name, run, like in cases(world):
             times = [timed(run) for _ in range(ROUNDS)]
@@ -153,8 +153,10 @@ def cases(world: World) -> Iterator[tuple[str, Callable[[], Any], Callable[[], A
 
     yield "latest calls", ask(), lambda: catalogue.recordings(world.tenant, limit=PAGE)
     page = ask()()
-    yield "second page", ask(after=page.older), lambda: catalogue.recordings(
-        world.tenant, after=page.older, limit=PAGE
+    yield (
+        "second page",
+        ask(after=page.older),
+        lambda: catalogue.recordings(world.tenant, after=page.older, limit=PAGE),
     )
     middle = replace(page.older, started_at=NOW - SPAN / 2)
     yield "page in the middle", ask(after=middle), None
@@ -198,13 +200,17 @@ def cases(world: World) -> Iterator[tuple[str, Callable[[], Any], Callable[[], A
     yield "common number, a year ago", ask(text=text, **year_ago), None
     yield "common number, refused", ask(text=text, agreement="refused"), None
     yield "two digits, refused, outbound", ask(text="47", agreement="refused", direction="outbound"), None
-    yield "line, outbound, longer than an hour", (
-        ask(line="line-3", direction="outbound", shortest_ms=3_600_000)
-    ), None
+    yield (
+        "line, outbound, longer than an hour",
+        (ask(line="line-3", direction="outbound", shortest_ms=3_600_000)),
+        None,
+    )
     yield "limited to two lines", ask(scope=frozenset({"line-3", "line-7"})), None
-    yield "limited to two lines, three digits", (
-        ask(scope=frozenset({"line-3", "line-7"}), text=world.rare[-5:-2])
-    ), None
+    yield (
+        "limited to two lines, three digits",
+        (ask(scope=frozenset({"line-3", "line-7"}), text=world.rare[-5:-2])),
+        None,
+    )
 
 
 def fill(rows: int) -> World:
@@ -297,7 +303,7 @@ def add_holds(world: World) -> None:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """The measurements as a Markdown table: a row for each query, the databases and sizes beside each other."""
+    """The measurements as a Markdown table: a row for each query, a column for each database and size."""
     sizes = list(dict.fromkeys((each["database"], each["rows"]) for each in found))
     by = {(each["database"], each["rows"], each["query"]): each for each in found}
     names = [name for name in dict.fromkeys(each["query"] for each in found) if not name.startswith("(")]

@@ -52,7 +52,16 @@ KINDS = ("sqlite", pytest.param("postgresql", marks=SERVED))
 UNIT = Path(__file__).parent / "unit"
 ON_BOTH = frozenset(
     UNIT / package
-    for package in ("auditlog", "catalogue", "lifecycle", "offboarding", "pipeline", "playback", "recovery")
+    for package in (
+        "auditlog",
+        "catalogue",
+        "lifecycle",
+        "offboarding",
+        "pipeline",
+        "playback",
+        "recovery",
+        "search",
+    )
 )
 """The packages whose tests of a catalogue run on SQLite and on PostgreSQL.  In modules marked ``postgresql``,
 where the kind of database matters most, those on PostgreSQL are part of ``make test``; otherwise of ``make

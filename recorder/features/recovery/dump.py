@@ -26,6 +26,7 @@ from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOption
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
@@ -62,6 +63,7 @@ TABLES: tuple[type[Table], ...] = (
     OffboardingTable,
     HandedRecordingTable,
     HandoverFetchTable,
+    SavedFilterTable,
 )
 """Ordered so that each row comes after those that it refers to."""
 

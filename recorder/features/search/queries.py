@@ -70,18 +70,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a query is answered: all its ``conditions``, and the ``source`` to read; ``size`` is how many calls
-    that has, at most :data:`WINDOW` + 1. ``sample`` has some of the calls, for counting alone."""
+    """How a query is answered: all its ``conditions``, and the ``source`` to read, which is read ``whole`` if
+    it is small. ``sample`` has some of the calls, for counting alone."""
 
     query: CallQuery
     conditions: tuple[Condition, ...]
     source: Source
-    size: int
+    whole: bool
     sample: Source | None = None
-
-    @property
-    def whole(self) -> bool:
-        return self.size <= WINDOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +132,15 @@ def plan(query: CallQuery) -> Plan | None:
             return None
         sources += _property_sources(query)
         sources.append(_everything(query))
-        sized = [(_size(source, query), source) for source in sources]
-        size, source = min(sized, key=lambda each: each[0])
-        if size > WINDOW:  # all are large: the first that is ordered follows the query best
-            source = next(each for each in sources if each.ordered)
-        return Plan(query, tuple(conditions), source, size, sample)
+        source = next(each for each in sources if each.ordered)
+        if len(sources) == 1:
+            return Plan(query, tuple(conditions), source, False, sample)
+        sized = [(_size(each, query), each) for each in sources]
+        size, smallest = min(sized, key=lambda each: each[0])
+        if size <= WINDOW:
+            return Plan(query, tuple(conditions), smallest, True, sample)
+        # All are large: the first that is ordered follows the query best.
+        return Plan(query, tuple(conditions), source, False, sample)
 
 
 def page(plan: Plan, *, after: Cursor | None = None, before: Cursor | None = None, limit: int) -> KeyPage:
@@ -170,13 +170,11 @@ def page(plan: Plan, *, after: Cursor | None = None, before: Cursor | None = Non
 def count(plan: Plan) -> CallCount:
     """How many calls fit: exact up to :data:`COUNTED`."""
     with connected():
-        sources = [plan.source] if plan.sample is None else [plan.source, plan.sample]
-        number = 0
-        for source in sources:
-            number = max(number, _counted(plan, source))
-            if number > COUNTED or plan.whole:
-                break
-    return CallCount(min(number, COUNTED), plan.whole and number <= COUNTED)
+        number = _counted(plan, plan.source)
+        whole = number <= COUNTED and (plan.whole or _size(plan.source, plan.query) <= WINDOW)
+        if not whole and number <= COUNTED and plan.sample is not None:
+            number = max(number, _counted(plan, plan.sample))
+    return CallCount(min(number, COUNTED), whole)
 
 
 def count_from(plan: Plan, oldest: Cursor, limit: int) -> int:

@@ -20,10 +20,17 @@ from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.identity import SessionTable
 from recorder.catalogue.tables.lease import LeaseTable
+from recorder.catalogue.tables.listed_call import (
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+)
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.throttle import ThrottleTable
@@ -99,6 +106,10 @@ def full(house: Bakery, recorded) -> Bakery:
             files=[["manifest.json", 900]],
         )  # fmt: skip
         HandoverFetchTable.create(id="h/u", tenant_id="another", leaf=0)
+        SavedFilterTable.create(
+            id="f", tenant_id=house.tenant, user=user.id, name="Refused", arguments={"agreement": "refused"},
+            created_at=at,
+        )  # fmt: skip
     number = row.external_party.value
     asked = service.enter(
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
@@ -139,6 +150,10 @@ NOT_COPIED = {
     SubtreeTable: "made again from the leaves",
     VerificationCodeTable: "codes that are valid for minutes",
     ThrottleTable: "who must wait now",
+    ListedCallTable: "triggers derive them from the calls' rows",
+    ListedLineTable: "triggers derive them",
+    ListedPartyTable: "triggers derive them; and a backup has no number of a party",
+    PartySuffixTable: "triggers derive them",
 }
 
 
