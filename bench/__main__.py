@@ -71,8 +71,8 @@ def encode() -> list[Row]:
     name, rival = "accord, Opus and peaks", "ffmpeg, Opus alone"
     what = "Find the announcement, blank, encode, outline: CPU, times real time"
     own = times["ffmpeg, its own settings"]
-    told = f"ffmpeg, encoding alone: so {times[rival]}×, as it does by itself {own}×"
-    return [(what, f"{times[name]}×", told, f"{1 / beside[name]:.2f}, {times[name] / own:.2f}")]
+    line = f"ffmpeg, encoding alone: so {times[rival]}×, as it does by itself {own}×"
+    return [(what, f"{times[name]}×", line, f"{1 / beside[name]:.2f}, {times[name] / own:.2f}")]
 
 
 def store() -> list[Row]:

@@ -96,11 +96,11 @@ class Telephone:
         while True:
             packet = self._rtp.recv(2048)
             if len(set(packet[12:]) - {0xFF, 0x7F, 0xFE, 0x7E}) > 2:
-                heard = time.perf_counter()
+                sounded_at = time.perf_counter()
                 break
         self._acknowledged.wait(5)
         self._send("BYE", number, call, self._tag, 2)
-        return 1000 * (heard - began)
+        return 1000 * (sounded_at - began)
 
     _tag = ""
     _acknowledged = threading.Event()

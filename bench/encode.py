@@ -43,8 +43,8 @@ START = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 
 def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take, Path]:
     """An announced call of that length, in a spool of its own."""
-    told = announcement_in("en")
-    prompt, _ = soundfile.read(told.path, dtype="int16")
+    sentence = announcement_in("en")
+    prompt, _ = soundfile.read(sentence.path, dtype="int16")
     speech = Path(demo.practice.__file__).parent / "speech" / "en"
     caller, callee = (
         soundfile.read(speech / f"{side}.wav", dtype="int16")[0] for side in ("caller", "callee")
@@ -55,11 +55,11 @@ def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take
     announcement = Announcement(
         "a",
         1,
-        told.language,
-        told.text,
-        told.purposes,
-        told.keep_days,
-        hashlib.sha256(told.path.read_bytes()).hexdigest(),
+        sentence.language,
+        sentence.text,
+        sentence.purposes,
+        sentence.keep_days,
+        hashlib.sha256(sentence.path.read_bytes()).hexdigest(),
         len(prompt) * 1000 // RATE,
     )
     start = CallStart(
@@ -87,7 +87,7 @@ def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take
         layout.append_mark(take, Marker(at, kind))
     layout.append_mark(take, Marker(end, "hangup"))
     layout.close_take(take, CallEnd("recorded", None, end, None))
-    return layout.read_take(take), told.path
+    return layout.read_take(take), sentence.path
 
 
 def cpu(work: Callable[[], object]) -> tuple[float, float]:

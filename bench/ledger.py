@@ -116,8 +116,8 @@ def _add(tenant: str, leaves: int, now: datetime) -> tuple[float, float]:
     def alone() -> None:
         for number in range(ALONE):
             with writing():
-                said = body(number)
-                append(tenant, KIND, said, now, os.urandom, recording=said["recording"])
+                leaf = body(number)
+                append(tenant, KIND, leaf, now, os.urandom, recording=leaf["recording"])
 
     def together() -> None:
         for begin in range(ALONE + 1, leaves, BATCH):

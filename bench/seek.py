@@ -117,9 +117,9 @@ def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[st
             begun = time.perf_counter()
             grant = gate.grant(who, recording, "agreement")
             took.setdefault("grant", []).append(time.perf_counter() - begun)
-            asked = partial(request, gate, who, grant.id)
-            seek("first request", content, asked)
-            seek("later request", content, asked)
+            ask = partial(request, gate, who, grant.id)
+            seek("first request", content, ask)
+            seek("later request", content, ask)
     house.close()
     middle = {way: round(statistics.median(all_) * 1000, 2) for way, all_ in took.items()}
     beside = {way: round(middle[way] / middle["plain"], 2) for way in ("first", "later", "unprepared")}

@@ -70,11 +70,17 @@ def run(folder: Path, server: SeaweedFS, length: int, rounds: int) -> dict[str, 
     store.abilities()
     plain, encrypted = folder / "audio.wav", folder / "audio.wav.enc"
     plain.write_bytes(os.urandom(length))
-    told = streaming_aead.encrypt(plain, encrypted, KEY, AAD)
+    encryption = streaming_aead.encrypt(plain, encrypted, KEY, AAD)
     sealed = Object(
-        "audio.wav", "audio/wav", told.plain_sha256, length, told.sha256, told.length, told.blocks
+        "audio.wav",
+        "audio/wav",
+        encryption.plain_sha256,
+        length,
+        encryption.sha256,
+        encryption.length,
+        encryption.blocks,
     )
-    store.put(f"bench/{length}/kept", encrypted, told.sha256)
+    store.put(f"bench/{length}/kept", encrypted, encryption.sha256)
     client.upload_file(str(plain), "accord", "bench/plain")
     url = client.generate_presigned_url("get_object", Params={"Bucket": "accord", "Key": "bench/plain"})
 

@@ -65,19 +65,19 @@ def answers() -> Iterator[Case]:
     dice = random.Random(SEED)
     for language in LANGUAGES:
         for place, digit in enumerate(ANSWERS):
-            said = word(language, digit, 0.25 if place % 2 else None)
+            spoken = word(language, digit, 0.25 if place % 2 else None)
             for condition in CONDITIONS:
-                yield answer(f"{language} {digit}", condition, said, dice)
+                yield answer(f"{language} {digit}", condition, spoken, dice)
 
 
-def answer(name: str, condition: str, said: Sound, dice: random.Random) -> Case:
+def answer(name: str, condition: str, sound: Sound, dice: random.Random) -> Case:
     """One word per window, at varying times; in every other window the colleague speaks, too."""
     draw = np.random.default_rng(dice.randrange(1 << 32))
     window, at = np.zeros(LENGTH), int((BEFORE_S + dice.uniform(0.3, 2.4)) * RATE)
-    window[at : at + len(said)] = said
+    window[at : at + len(sound)] = sound
     left = by_telephone(_CONDITIONS[condition](window, draw), draw)
     right = by_telephone(right_channel(draw, talks=bool(dice.getrandbits(1))), draw)
-    spoken = at * 1000 // RATE, (at + len(said)) * 1000 // RATE
+    spoken = at * 1000 // RATE, (at + len(sound)) * 1000 // RATE
     return Case(name, condition, np.stack([left, right], axis=1), spoken)
 
 
@@ -101,9 +101,9 @@ def right_channel(draw: np.random.Generator, *, talks: bool) -> Sound:
     made[:before] += question[-before:]
     at = before + int(draw.uniform(0.1, 1.0) * RATE)
     for _ in range(int(draw.integers(1, 4)) if talks else 0):
-        said = word(LANGUAGES[int(draw.integers(4))], OTHERS[int(draw.integers(5))])
-        made[at : at + len(said)] += said
-        at += len(said) + int(draw.uniform(0.1, 0.5) * RATE)
+        sound = word(LANGUAGES[int(draw.integers(4))], OTHERS[int(draw.integers(5))])
+        made[at : at + len(sound)] += sound
+        at += len(sound) + int(draw.uniform(0.1, 0.5) * RATE)
     return made
 
 
@@ -119,28 +119,28 @@ def _word(language: str, digit: int) -> Sound:
     samples, rate = soundfile.read(SOUNDS / language / f"digit-{digit}.flac", dtype="float32")
     assert rate == CLIPS
     before, after = measure_silence(samples)
-    heard = samples[int(before * rate) : len(samples) - int(after * rate)]
-    return resample(heard, CLIPS, RATE).astype(np.float64)
+    trimmed = samples[int(before * rate) : len(samples) - int(after * rate)]
+    return resample(trimmed, CLIPS, RATE).astype(np.float64)
 
 
 def word(language: str, digit: int, seconds: float | None = None) -> Sound:
     """A word at -26 dB; if it is to last ``seconds``, faster at the same pitch."""
-    said = _word(language, digit)
-    if seconds is not None and len(said) > seconds * RATE:
-        said = _faster(said, len(said) / (seconds * RATE))
-    return set_level(said, -26.0)
+    sound = _word(language, digit)
+    if seconds is not None and len(sound) > seconds * RATE:
+        sound = _faster(sound, len(sound) / (seconds * RATE))
+    return set_level(sound, -26.0)
 
 
-def _faster(said: Sound, times: float) -> Sound:
+def _faster(sound: Sound, times: float) -> Sound:
     """Overlap-add: windows of 30 ms, further apart where they are read than where they are written."""
     size, hop = int(0.03 * RATE), int(0.015 * RATE)
     shape = np.hanning(size)
-    count = int((len(said) - size) / (hop * times)) + 1
+    count = int((len(sound) - size) / (hop * times)) + 1
     made = np.zeros(count * hop + size)
     weight = np.full(len(made), 1e-3)
     for number in range(count):
         start = int(number * hop * times)
-        made[number * hop : number * hop + size] += said[start : start + size] * shape
+        made[number * hop : number * hop + size] += sound[start : start + size] * shape
         weight[number * hop : number * hop + size] += shape
     return made / weight
 
@@ -256,8 +256,8 @@ def babble(draw: np.random.Generator) -> Sound:
     for _ in range(12):
         at = 0
         while at < len(made):
-            said = _word(LANGUAGES[int(draw.integers(4))], OTHERS[int(draw.integers(5))])
-            piece = said[: len(made) - at] * draw.uniform(0.3, 1)
+            sound = _word(LANGUAGES[int(draw.integers(4))], OTHERS[int(draw.integers(5))])
+            piece = sound[: len(made) - at] * draw.uniform(0.3, 1)
             made[at : at + len(piece)] += piece
             at += len(piece) + int(draw.uniform(0, 0.1) * RATE)
     return set_level(made, draw.uniform(-50, -38))

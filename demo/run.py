@@ -31,8 +31,6 @@ from recorder.catalogue.schema import migrate
 from recorder.cli.lines import make_line
 from recorder.cli.tenants import make_tenant, make_user
 from recorder.clock import utc_now
-from recorder.domain.line_policy import TOLD
-from recorder.domain.line_policy import read as read_snapshot
 from recorder.errors import AccordError, ConfigError
 from recorder.features.keys.kek_usage import refuse_new_keys
 from recorder.features.tenants import keep_options, snapshot
@@ -41,6 +39,7 @@ from recorder.processes.services import Context
 from recorder.processes.supervisor import Program, Supervisor
 from recorder.seal import signing
 from recorder.seal.keyring import read_private, write_private
+from recorder.spool.snapshot import INFO_PROMPTS, read_snapshot
 
 FOLDER = Path(".accord")
 CUSTOMER = "Menuiserie Dubois"
@@ -188,7 +187,7 @@ def _environment(folder: Path, ports: Ports) -> dict[str, str]:
         "ACCORD_METRICS_WEB_PORT": str(ports.metrics + 2),
         "ACCORD_SIP_PORT": str(ports.sip),
         "ACCORD_OUTBOUND_PORT": str(ports.outbound),
-        "ACCORD_TOLD": str(folder / "snapshot" / TOLD),
+        "ACCORD_TOLD": str(folder / "snapshot" / INFO_PROMPTS),
         "ACCORD_ROUTE": f"127.0.0.1:{ports.phones_sip}",
         "PHONES_PASSWORD": secrets.token_hex(16),
     }

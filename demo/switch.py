@@ -14,10 +14,10 @@ import gevent
 
 from demo import practice
 from demo.ports import Ports
-from recorder.domain.line_policy import read as read_snapshot
 from recorder.environment import for_process
 from recorder.errors import SwitchError
 from recorder.processes.supervisor import Program
+from recorder.spool.snapshot import read_snapshot
 
 if TYPE_CHECKING:
     from recorder.processes.services import Context
@@ -160,10 +160,10 @@ def place_calls(
         phones.stop()
 
 
-def _agree(phones: Inbound, phone: str, caller: str, announced: float, heard: float) -> None:
+def _agree(phones: Inbound, phone: str, caller: str, announced: float, questioned: float) -> None:
     """The colleague's telephone asks whether the recording may be kept, and after the question the caller's
-    presses 1. ``told`` and ``heard``: seconds from the call until the ends of the announcement and of the
-    question."""
+    presses 1. ``announced`` and ``questioned``: seconds from the call until the ends of the announcement and
+    of the question."""
     from recorder.switch.commands import SwitchCommand
 
     gevent.sleep(announced + SPEAK)
@@ -171,7 +171,7 @@ def _agree(phones: Inbound, phone: str, caller: str, announced: float, heard: fl
     for row in rows:
         if row["direction"] == "inbound" and row["cid_num"] == caller:
             phones.api(SwitchCommand(f"api uuid_send_dtmf {row['uuid']} *5"))
-            gevent.sleep(heard - announced + SPEAK)
+            gevent.sleep(questioned - announced + SPEAK)
             phones.api(SwitchCommand(f"api uuid_send_dtmf {phone} 1"))
 
 

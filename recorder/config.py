@@ -124,6 +124,9 @@ class WorkerSettings(_Section):
 class WebSettings(_Section):
     host: str = "127.0.0.1"
     port: Port = 8080
+    address: str = Field(default="", pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$")
+    """The panel's public address, ``https://accord.example.com``, to which links in mails lead. If empty, no
+    mail is sent to people, and pages show the links instead."""
     secret_key: SecretStr = SecretStr("")
     """Signs form tokens; default: ``<data>/keys/web``, created at the first start."""
     secure_cookies: bool = True
@@ -178,13 +181,15 @@ class LedgerSettings(_Section):
 
 
 class MailSettings(_Section):
-    """The server that sends checkpoints by mail."""
+    """The server that sends mail: invitations, links and notices to people, and checkpoints."""
 
     host: str = ""
     port: Port = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
     sender: str = Field(default="", pattern=r"^([^\s@<>]+@[^\s@<>]+)?$")
     """The mails' sender; required with ``host``."""
+    sender_name: str = Field(default="", max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
+    """The name shown beside the sender's address: the provider's."""
     username: str = ""
     password: SecretStr = SecretStr("")
 

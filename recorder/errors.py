@@ -64,6 +64,10 @@ class AuditLogError(AccordError):
     """An audit log cannot be signed, or a checkpoint or proof of it does not verify."""
 
 
+class MailError(AccordError):
+    """A mail address is none, or the mail server is unavailable."""
+
+
 class RecordingImportError(AccordError):
     """A recording cannot be imported."""
 

@@ -29,6 +29,7 @@ from recorder.domain.parties import Party
 from recorder.domain.sentences import TimedSentence as Words
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants, users
+from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import hold_review, retention_limits
 from recorder.lifecycle.amendment_service import Changes
@@ -118,6 +119,9 @@ class House:
         self.gate = PanelGate(self.store, self.keyring, self.root_public, now=clock, entropy=entropy)
         panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
         self.changes = Changes(self.store, self.root_public, panel, clock, entropy)
+        self.factors = SecondFactorService(
+            self.store, self.keyring, self.trust, panel, now=clock, entropy=entropy
+        )
 
     def open_catalogue(self) -> None:
         """Migrate the catalogue and open it in this process."""

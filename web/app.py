@@ -12,8 +12,10 @@ from flask_wtf.csrf import CSRFProtect
 from recorder.catalogue import ping
 from recorder.clock import Now, utc_now
 from recorder.health import Check, Readiness
+from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
+from recorder.mail.outbox import Outbox
 from web import (
     account,
     api,
@@ -53,13 +55,16 @@ def create_app(
     entropy: Entropy = os.urandom,
     checks: Mapping[str, Check] | None = None,
     changes: Changes | None = None,
+    factors: SecondFactorService | None = None,
+    outbox: Outbox | None = None,
 ) -> Flask:
     """The panel as a WSGI application.
 
-    The catalogue must be open in this process (:func:`recorder.catalogue.database.open_catalogue`).
-    ``gate`` is the only source of audio.  ``checks`` are the readiness checks beside the catalogue's
-    (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Raises
-    ``ValueError`` for a language without a translation.
+    The catalogue must be open in this process (:func:`recorder.catalogue.database.open_catalogue`). ``gate``
+    is the only source of audio.  ``checks`` are the readiness checks beside the catalogue's
+    (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without
+    ``factors``, nobody who ever had a second factor can log in.  ``outbox`` queues mail to people; by default
+    none is sent, and pages show the links.  Raises ``ValueError`` for a language without a translation.
     """
     app = errors.PanelApp(__name__)
     app.config.update(
@@ -93,6 +98,8 @@ def create_app(
         Readiness({"catalogue": ping.ping, **(checks or {})}),
         LoginRefusals(entropy),
         changes,
+        factors=factors,
+        outbox=outbox or Outbox(),
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
     app.wsgi_app = encode_query(app.wsgi_app)  # type: ignore[method-assign, assignment]

@@ -35,6 +35,7 @@ class WebConfig:
     patience: float = 3.5
     backups_kept: timedelta = timedelta(days=30)
     login_limits: LoginLimits = field(default_factory=lambda: LoginLimits())
+    factor_limits: LoginLimits = field(default_factory=lambda: factor_limits())
 
     def __post_init__(self) -> None:
         if len(self.secret_key) < MIN_SECRET_BYTES:
@@ -60,3 +61,14 @@ class LoginLimits:
     account: RateLimit = field(default=RateLimit(60, 3600))
     account_from_known: RateLimit = field(default=RateLimit(60, 3600))
     device: RateLimit = field(default=RateLimit(20, 15 * 60))
+
+
+def factor_limits() -> LoginLimits:
+    """Limits of wrong codes after the right password. Three of a million codes are right at a time, so that
+    whoever knows the password needs a year on average."""
+    return LoginLimits(
+        account_and_address=RateLimit(5, 15 * 60),
+        account=RateLimit(20, 3600),
+        account_from_known=RateLimit(20, 3600),
+        device=RateLimit(5, 15 * 60),
+    )

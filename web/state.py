@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import wraps
 from typing import Protocol, TypeVar, cast
@@ -20,8 +20,10 @@ from recorder.clock import Now
 from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError
 from recorder.health import Readiness
+from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
+from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
 from web.config import WebConfig
 from web.login_refusals import LoginRefusals
@@ -52,6 +54,8 @@ class PanelState:
     readiness: Readiness
     refused: LoginRefusals
     changes: Changes | None = None
+    outbox: Outbox = field(default_factory=Outbox)
+    factors: SecondFactorService | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,9 +39,9 @@ from tests.freeswitch.process import binary
 
 def main() -> int:
     """Measure, print the tables, write them where asked; 2 if something is not installed."""
-    asked = _arguments()
-    if asked.saved:
-        measured = pickle.loads(asked.saved.read_bytes())
+    arguments = _arguments()
+    if arguments.saved:
+        measured = pickle.loads(arguments.saved.read_bytes())
     else:
         if missing := [what for what, there in _needs().items() if not there]:
             print("not measured, for lack of: " + ", ".join(missing))
@@ -53,12 +53,12 @@ def main() -> int:
         # If interrupted in any way, the switch and all other processes end, too.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _frame: sys.exit(128 + number))
-        measured = _measure(asked)
-    command = "python -m " + " ".join(["bench.load", *asked.said])
-    name = "load-ramp" if asked.ramp else "load"
-    text = tables.ramp(measured, command) if asked.ramp else tables.hour(measured, command)
+        measured = _measure(arguments)
+    command = "python -m " + " ".join(["bench.load", *arguments.said])
+    name = "load-ramp" if arguments.ramp else "load"
+    text = tables.ramp(measured, command) if arguments.ramp else tables.hour(measured, command)
     print(text)
-    if asked.write:
+    if arguments.write:
         tables.write(name, text)
     return 0
 
@@ -70,23 +70,25 @@ def _needs() -> dict[str, bool]:
     }
 
 
-def _measure(asked: argparse.Namespace) -> dict[Mode, Measured]:
+def _measure(arguments: argparse.Namespace) -> dict[Mode, Measured]:
     measured: dict[Mode, Measured] = {}
-    folder = Path(tempfile.mkdtemp(prefix="accord-load-", dir=asked.folder))
-    for mode in asked.modes:
-        if asked.ramp:
-            steps = tuple((calls, asked.minutes * 60) for calls in asked.ramp)
+    folder = Path(tempfile.mkdtemp(prefix="accord-load-", dir=arguments.folder))
+    for mode in arguments.modes:
+        if arguments.ramp:
+            steps = tuple((calls, arguments.minutes * 60) for calls in arguments.ramp)
         else:
-            steps = ((asked.calls, (asked.minutes if mode == "accord" else asked.beside) * 60),)
-        plan = Plan(mode, steps, asked.shortest, asked.longest, asked.store, sound_format=asked.format)
-        run = Run(plan, folder / mode, asked.keep)
+            steps = ((arguments.calls, (arguments.minutes if mode == "accord" else arguments.beside) * 60),)
+        plan = Plan(
+            mode, steps, arguments.shortest, arguments.longest, arguments.store, sound_format=arguments.format
+        )
+        run = Run(plan, folder / mode, arguments.keep)
         measured[mode] = run.measured
         try:
             run.run()
         finally:
             # After each step and in any case, so that a late bug does not lose an hour's data.
-            (asked.save or folder / "measured").write_bytes(pickle.dumps(measured))
-    print(f"the raw measurements: --saved {asked.save or folder / 'measured'}", file=sys.stderr)
+            (arguments.save or folder / "measured").write_bytes(pickle.dumps(measured))
+    print(f"the raw measurements: --saved {arguments.save or folder / 'measured'}", file=sys.stderr)
     with suppress(OSError):  # where something was to be kept
         folder.rmdir()
     return measured
@@ -109,15 +111,15 @@ def _arguments() -> argparse.Namespace:
     add("--save", type=Path, help="a file for the raw measurements")
     add("--saved", type=Path, help="measure nothing, make the tables of such a file")
     add("--write", action="store_true", help="put the tables into docs/operate.md")
-    asked = parser.parse_args()
-    long = asked.ramp is None
-    asked.minutes = asked.minutes or (60.0 if long else 3.0)
-    asked.shortest = asked.shortest or (90.0 if long else 60.0)
-    asked.longest = asked.longest or (180.0 if long else 90.0)
-    asked.modes = asked.modes or (list(get_args(Mode)) if long else ["accord", "recorded"])
+    arguments = parser.parse_args()
+    long = arguments.ramp is None
+    arguments.minutes = arguments.minutes or (60.0 if long else 3.0)
+    arguments.shortest = arguments.shortest or (90.0 if long else 60.0)
+    arguments.longest = arguments.longest or (180.0 if long else 90.0)
+    arguments.modes = arguments.modes or (list(get_args(Mode)) if long else ["accord", "recorded"])
     # The command that reproduces this.
-    asked.said = _said(sys.argv[1:])
-    return asked
+    arguments.said = _said(sys.argv[1:])
+    return arguments
 
 
 def _said(words: list[str]) -> list[str]:

@@ -150,8 +150,8 @@ def _minutes(samples: Sequence[Sample]) -> float:
 def _lost(measured: Measured, begin: float, end: float, live: float) -> float:
     lost = sum(
         lost
-        for heard in measured.heard
-        for when, lost in heard.breaks
+        for recording in measured.heard
+        for when, lost in recording.breaks
         if begin <= when - measured.began < end
     )
     return lost * 1e6 / (live * (end - begin) * FRAMES_A_SECOND * 2)

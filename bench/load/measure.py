@@ -174,14 +174,14 @@ class Run:
         self.measured.answers = self._phones.answered()
         if self._keeper is None:
             return
-        ended = time.monotonic()
+        end = time.monotonic()
         limit = 120 + 2 * self.measured.counted.begun  # seconds
         time.sleep(3)
-        while self._keeper.waiting and time.monotonic() < ended + limit:
+        while self._keeper.waiting and time.monotonic() < end + limit:
             self._look(shared=False)
             time.sleep(1)
         if not self._keeper.waiting:
-            self.measured.worked_off = time.monotonic() - ended
+            self.measured.worked_off = time.monotonic() - end
         self._keeper.stop()
         self._say("comparing the catalogue and the store")
         self.measured.kept = recorded_calls.look_up(

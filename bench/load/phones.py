@@ -106,8 +106,8 @@ class Phones:
         if not rows:
             return Count(0, 0, 0, 0)
         names = ("OutgoingCall(C)", "CurrentCall", "SuccessfulCall(C)", "FailedCall(C)")
-        begun, live, ended, failed = (int(rows[-1][name] or 0) for name in names)
-        return Count(begun, live, ended, failed)
+        begun, live, completed, failed = (int(rows[-1][name] or 0) for name in names)
+        return Count(begun, live, completed, failed)
 
     def check(self) -> None:
         """Raise RuntimeError if a sipp process has crashed, since all its calls fail after that."""

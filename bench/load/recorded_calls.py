@@ -81,8 +81,8 @@ def _listen(path: Path) -> Heard:
     connected = len(left) if callee.first is None else callee.first + SETTLED
     before, caller = _KNOWN["caller"].count(left[:connected]), _KNOWN["caller"].count(left[connected:])
     callee = _KNOWN["callee"].count(right[connected:])
-    ended = path.stat().st_mtime
-    spoke = ended - (len(left) - connected) / RATE
+    closed_at = path.stat().st_mtime
+    spoke = closed_at - (len(left) - connected) / RATE
     return Heard(
         name=path.name.partition(".")[0],
         seconds=len(left) / RATE,
@@ -91,7 +91,7 @@ def _listen(path: Path) -> Heard:
         callee_frames=callee.frames,
         callee_lost=callee.lost,
         before_lost=before.lost,
-        ended=ended,
+        ended=closed_at,
         breaks=tuple((spoke + at / RATE, lost) for at, lost in caller.breaks + callee.breaks),
         written=_written(path),
     )
@@ -105,8 +105,8 @@ def _written(path: Path) -> float | None:
     return marks.stat().st_mtime - from_iso(last["at"]).timestamp()
 
 
-def look_up(context: Context, customer: str, ended: int) -> Kept:
-    """Compare the catalogue with the calls that sipp made: ``ended`` callers, counted from 0."""
+def look_up(context: Context, customer: str, callers: int) -> Kept:
+    """Compare the catalogue with the calls that sipp made: ``callers`` of them, counted from 0."""
     opened = database.open_catalogue(context.settings.catalogue_url)
     try:
         tenant = next(row.id for row in tenant_queries.all_tenants() if row.name == customer)
@@ -116,7 +116,7 @@ def look_up(context: Context, customer: str, ended: int) -> Kept:
         opened.close()
     store = context.store()
     bodies = [json.loads(store.read(f"{row.prefix}manifest.json"))["body"] for row in rows]
-    wanted = {CALLER.format(number) for number in range(ended)}
+    wanted = {CALLER.format(number) for number in range(callers)}
     found = Counter(row.external_party.value if row.external_party else "" for row in rows)
     return Kept(
         recordings=len(rows),

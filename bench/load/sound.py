@@ -79,41 +79,41 @@ class Speech:
         frames = {self._sound[at : at + FRAME].tobytes() for at in starts}
         assert len(frames) == self._count, "two frames are alike"
 
-    def count(self, heard: Samples) -> Counted:
+    def count(self, channel: Samples) -> Counted:
         """Which of its frames a channel contains."""
         frames, breaks = 0, []
-        found = self._next(heard, 0)
+        found = self._next(channel, 0)
         first = None if found is None else found[0]
         while found is not None:
             at, index = found
-            whole = self._run(heard[at:], index)
+            whole = self._run(channel[at:], index)
             frames += whole
             end, last = at + whole * FRAME, index + whole - 1
-            found = self._next(heard, end)
+            found = self._next(channel, end)
             while found is not None and (last - found[1]) % self._count < REPEATED:
-                found = self._next(heard, found[0] + FRAME)
+                found = self._next(channel, found[0] + FRAME)
             if found is not None:
                 breaks.append((end, (found[1] - last - 1) % self._count))
         return Counted(frames, sum(lost for _, lost in breaks), tuple(breaks), first)
 
-    def _run(self, heard: Samples, index: int) -> int:
+    def _run(self, channel: Samples, index: int) -> int:
         """Whole consecutive frames from here on."""
         at, size = 0, 1 << 12
         turned = np.concatenate([self._sound[index * FRAME :], self._sound[: index * FRAME]])
-        while at < len(heard):
-            piece = heard[at : at + size]
+        while at < len(channel):
+            piece = channel[at : at + size]
             wanted = np.take(turned, np.arange(at, at + len(piece)), mode="wrap")
             wrong = np.flatnonzero(piece != wanted)
             if len(wrong):
                 return (at + int(wrong[0])) // FRAME
             at, size = at + len(piece), size * 2
-        return len(heard) // FRAME
+        return len(channel) // FRAME
 
-    def _next(self, heard: Samples, start: int) -> tuple[int, int] | None:
+    def _next(self, channel: Samples, start: int) -> tuple[int, int] | None:
         """The first whole frame at or after a sample: where, and which."""
         step = 1 << 14
-        for begin in range(start, len(heard) - FRAME + 1, step):
-            piece = heard[begin : begin + step + FRAME]
+        for begin in range(start, len(channel) - FRAME + 1, step):
+            piece = channel[begin : begin + step + FRAME]
             hashes = _hashes(piece)[: min(step, len(piece) - FRAME + 1)]
             places = np.searchsorted(self._hashes, hashes)
             places[places == self._count] = 0

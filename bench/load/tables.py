@@ -103,12 +103,12 @@ def _cost(name: str, cost: Cost) -> str:
 def _shares(steps: Mapping[Mode, Step]) -> str:
     cost = steps["accord"].cost
     switch = cost["switch"].cores
-    said = [f"The daemon takes {cost['daemon'].cores / switch:.1%} of the switch's CPU (goal: at most 5%)"]
-    said += [f"all of Accord {total(cost.get(name) for name in OURS) / switch:.0%}"]
+    parts = [f"The daemon takes {cost['daemon'].cores / switch:.1%} of the switch's CPU (goal: at most 5%)"]
+    parts += [f"all of Accord {total(cost.get(name) for name in OURS) / switch:.0%}"]
     if "recorded" in steps:
         more = switch / steps["recorded"].cost["switch"].cores - 1
-        said += [f"and the switch {more:+.1%} beside what it takes to record the same calls by itself"]
-    return ", ".join(said) + "."
+        parts += [f"and the switch {more:+.1%} beside what it takes to record the same calls by itself"]
+    return ", ".join(parts) + "."
 
 
 def _outcomes(steps: Mapping[Mode, Step], measured: Mapping[Mode, Measured]) -> list[str]:
@@ -134,27 +134,28 @@ def _outcomes(steps: Mapping[Mode, Step], measured: Mapping[Mode, Measured]) -> 
 
 
 def _all(measured: Measured, ours: Step) -> str:
-    kept = measured.kept
-    if kept is None:
+    calls = measured.kept
+    if calls is None:
         return ""
-    written = sorted(heard.written for heard in measured.heard if heard.written is not None)
-    drift = sorted(abs(value) for value in kept.drift_ms)
+    written = sorted(recording.written for recording in measured.heard if recording.written is not None)
+    drift = sorted(abs(value) for value in calls.drift_ms)
     drain = worked_off(measured, os.cpu_count() or 1)
     drained = "not in time" if drain is None else f"{drain[0]:.0f} s, {drain[1]:.0f} s"
     polite = [f"{name} {how}" for name, how in measured.policies.items() if how != "normal, nice 0"]
     priorities = "; ".join([*polite, "all others normal, nice 0"])
     failed = measured.counted.failed
     rows = [
-        ("Calls begun; recordings in the catalogue", f"{measured.counted.begun}; {kept.recordings}"),
+        ("Calls begun; recordings in the catalogue", f"{measured.counted.begun}; {calls.recordings}"),
         ("Calls without a recording; with two; recordings of no call",
-         f"{len(kept.missing)} ({failed} failed); {len(kept.twice)}; {len(kept.strange)}"),
-        ("Recordings without their announcement in the sound", f"{kept.not_announced}"),
-        ("Listed as not recorded", ", ".join(f"{n} {why}" for why, n in kept.not_recorded.items()) or "none"),
+         f"{len(calls.missing)} ({failed} failed); {len(calls.twice)}; {len(calls.strange)}"),
+        ("Recordings without their announcement in the sound", f"{calls.not_announced}"),
+        ("Listed as not recorded",
+         ", ".join(f"{n} {why}" for why, n in calls.not_recorded.items()) or "none"),
         ("Call's clock less sound (`drift_ms`): median, 99 %, most",
          f"{percentile(drift, 0.5):.0f}, {percentile(drift, 0.99):.0f}, {max(drift, default=0):.0f} ms"),
         ("Announcement begins in the sound at: median, 99 %, most",
-         f"{percentile(kept.announcement_ms, 0.5):.0f}, {percentile(kept.announcement_ms, 0.99):.0f}, "
-         f"{max(kept.announcement_ms, default=0):.0f} ms"),
+         f"{percentile(calls.announcement_ms, 0.5):.0f}, {percentile(calls.announcement_ms, 0.99):.0f}, "
+         f"{max(calls.announcement_ms, default=0):.0f} ms"),
         ("Announcement begins after the call's arrival at the daemon, within: median, 95 %, 99 %",
          _three(ours.announcement)),
         ("Event to the daemon's turn, within: median, 95 %, 99 %", _three(ours.event_lag)),

@@ -54,14 +54,14 @@ class Keeper:
 
     def _link(self, name: str, folder: Path) -> bool:
         """Link the files that have no link yet; returns whether the call has ended: no more will come."""
-        ended = (folder / layout.END).exists()
+        complete = (folder / layout.END).exists()
         linked = self._linked.setdefault(name, set())
         for file in (layout.CALL, layout.AUDIO, layout.EVENTS):
             if file not in linked:
                 with suppress(FileNotFoundError):  # not written yet, or already removed
                     os.link(folder / file, self._folder / f"{name}.{file}")
                     linked.add(file)
-        if ended:
+        if complete:
             self._ended.add(name)
             del self._linked[name]
-        return ended
+        return complete

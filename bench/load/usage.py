@@ -96,12 +96,12 @@ def policies(pids: Mapping[str, list[int]]) -> dict[str, str]:
     """Each process's scheduling class and niceness, for the report."""
     names = {os.SCHED_OTHER: "normal", os.SCHED_BATCH: "batch", os.SCHED_IDLE: "idle",
              os.SCHED_FIFO: "real time", os.SCHED_RR: "real time"}  # fmt: skip
-    said = {}
+    found = {}
     for name, some in pids.items():
         for pid in some[:1]:
             try:
                 kind, nice = os.sched_getscheduler(pid), os.getpriority(os.PRIO_PROCESS, pid)
             except OSError:
                 continue
-            said[name] = f"{names.get(kind, str(kind))}, nice {nice}"
-    return said
+            found[name] = f"{names.get(kind, str(kind))}, nice {nice}"
+    return found

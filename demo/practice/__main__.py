@@ -68,15 +68,15 @@ def main(event_port: int, daemon: str, conf: Path, calls: tuple[DemoCall, ...], 
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    ended = Event()
+    stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, ended.set)
+        gevent.signal_handler(number, stop.set)
     try:
         with PracticeSwitch(password=password, daemon=daemon, event_port=event_port, conf=conf,
                             pace=Pace(speed), environment=os.environ) as switch:  # fmt: skip
             connected = _make(switch, calls, wait)
             if stay:
-                ended.wait()
+                stop.wait()
     except (AccordError, OSError) as error:
         raise click.ClickException(str(error)) from error
     sys.exit(0 if connected == len(calls) else 1)

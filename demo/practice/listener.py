@@ -295,7 +295,7 @@ class PracticeListener:
         if self.in_turn:
             self._kept = []
             self.ran.wait()
-            kept, self._kept = self._kept, None
-            for data in kept:
+            queued, self._kept = self._kept, None
+            for data in queued:
                 self._out.put(data)
         return "+OK"

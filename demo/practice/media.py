@@ -115,8 +115,8 @@ class Media:
             self._tick()
 
     def _tick(self) -> None:
-        said = self._caller.frame() if self._caller else SILENCE
-        told = self.prompt.frame() if self.prompt else None
+        left = self._caller.frame() if self._caller else SILENCE
+        prompt = self.prompt.frame() if self.prompt else None
         answered = self._callee.frame() if self._callee else SILENCE
         outside, b = self._legs()
         if self.prompt_inside is not None or (b is not None and b.held):
@@ -131,10 +131,10 @@ class Media:
             self._changed.set()
         if outside.held:
             return
-        heard = told if told is not None else answered
+        right = prompt if prompt is not None else answered
         for tape in list(self.tapes.values()):
             try:
-                tape.write(said, heard)
+                tape.write(left, right)
             except OSError as error:
                 # The real switch continues and reports "uri-failure" at the stop.
                 log.warning("practice.write_failed", path=str(tape.path), error=str(error))

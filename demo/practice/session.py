@@ -134,13 +134,13 @@ class PracticeCall(CallLegs):
         variables.pop("current_application_data", None)
         if data:
             variables["current_application_data"] = data
-        told: list[Header] = [("Application", application)]
-        told += [("Application-Data", data)] if data else []
+        headers: list[Header] = [("Application", application)]
+        headers += [("Application-Data", data)] if data else []
         uuid: Header = ("Application-UUID", event_uuid or self.switch.new_uuid())
-        self.emit("CHANNEL_EXECUTE", last=[*told, uuid])
+        self.emit("CHANNEL_EXECUTE", last=[*headers, uuid])
         self._apply(application, data)
         response = variables.get("current_application_response", "_none_")
-        last = [*told, ("Application-Response", response), uuid]
+        last = [*headers, ("Application-Response", response), uuid]
         self.emit("CHANNEL_EXECUTE_COMPLETE", leg=leg, last=last)
 
     def dials(self, target: str) -> bool:

@@ -32,8 +32,8 @@ def encode(value: str) -> bytes:
     raw = value.encode("utf-8", "surrogateescape")
     out = bytearray()
     for at, byte in enumerate(raw):
-        kept = byte == 0x25 and len(raw) - at > 2 and raw[at + 1] in _HEX and raw[at + 2] in _HEX
-        if not kept and (byte < 0x20 or byte > 0x7E or byte in _UNSAFE):
+        is_escape = byte == 0x25 and len(raw) - at > 2 and raw[at + 1] in _HEX and raw[at + 2] in _HEX
+        if not is_escape and (byte < 0x20 or byte > 0x7E or byte in _UNSAFE):
             out += b"%%%02X" % byte
         else:
             out.append(byte)

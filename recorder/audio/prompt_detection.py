@@ -67,10 +67,10 @@ def find_prompts(
     return tuple(found)
 
 
-def expected_prompts(asked: tuple[Question[Marker], ...], keep: Keep) -> Iterator[ExpectedPrompt]:
+def expected_prompts(questions: tuple[Question[Marker], ...], keep: Keep) -> Iterator[ExpectedPrompt]:
     """The prompts that both parties heard, by the marks."""
     outcomes = {YES: keep.yes, NO: keep.no}
-    for number, question in enumerate(asked):
+    for number, question in enumerate(questions):
         if keep.question is not None and question.heard is not None:
             yield ExpectedPrompt(
                 number, "question", keep.question.sha256, question.asked.at, question.heard.at

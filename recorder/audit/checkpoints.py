@@ -144,15 +144,15 @@ class CheckpointAudit:
 
     def _one(self, number: int, stored: bytes | None) -> None:
         row = self._catalogued.get(number)
-        kept = None if row is None else row.note.encode()
+        catalogued = None if row is None else row.note.encode()
         if stored is None and row is not None and row.stored_at is not None:
             self._blame(
                 "checkpoint.missing", number, f"it was put into the bucket at {to_iso(row.stored_at)}"
             )
-        if kept is None and (number < max(self._catalogued, default=0) or self._old(stored)):
+        if catalogued is None and (number < max(self._catalogued, default=0) or self._old(stored)):
             self._blame("checkpoint.unlisted", number, "it is in the bucket, but not in the catalogue")
-        if stored is not None and kept is not None and stored != kept:
-            mine, theirs = self._read_note(number, kept), self._read_note(number, stored)
+        if stored is not None and catalogued is not None and stored != catalogued:
+            mine, theirs = self._read_note(number, catalogued), self._read_note(number, stored)
             if mine is not None and theirs is not None and mine.alone() == theirs.alone():
                 pass  # they differ only in witnesses' signatures
             elif mine is not None and theirs is not None:
@@ -163,7 +163,7 @@ class CheckpointAudit:
             if row is not None and mine is not None:
                 self._compare_row(row, mine.head)
             return
-        content = stored if stored is not None else kept
+        content = stored if stored is not None else catalogued
         if content is None:
             return
         read = self._read_note(number, content, report=True)

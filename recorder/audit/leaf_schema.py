@@ -22,11 +22,13 @@ from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, User
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.second_factor import SecondFactorTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.features.subject_requests import reviews, rules, verification_code
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
+from recorder.identity.factor_set import CHANGED
 from recorder.identity.users import LOGIN_SHA256, PROFILE_SHA256, display_hash, login_hash
 
 Body = Mapping[str, Any]
@@ -209,6 +211,9 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         UserTable, _id("user"), _all(_same("role"), _set(revoked_at=None, created_at=LEAF_TIME), _signs_in)
     ),
     "user.password_changed": RowStatement(UserTable, _id("user"), _signs_in),
+    CHANGED: RowStatement(
+        SecondFactorTable, _id("user"), _all(_same("number"), _digests(statement="statement_sha256"))
+    ),
     "user.revoked": RowStatement(UserTable, _id("user"), _set(revoked_at=LEAF_TIME)),
     "session.opened": RowStatement(
         SessionTable, _id("session"), _all(_same("token_sha256", user_id="user"), _set(created_at=LEAF_TIME))
@@ -369,6 +374,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
 MUTABLE: Final = (
     TenantTable,
     UserTable,
+    SecondFactorTable,
     LineTable,
     ApiTokenTable,
     RecipientTable,
@@ -388,6 +394,7 @@ OFFBOARDED: Final = frozenset({"tenant.erasure_started", "tenant.offboarded"})
 
 PERSONAL: Final = (
     ApiTokenTable,
+    SecondFactorTable,
     RecipientTable,
     SubjectRequestTable,
     VerificationCodeTable,
@@ -417,7 +424,7 @@ def is_owned(row: Table, tenant: str) -> bool:
 FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
-    LiveCommandTable, PurposeTable,
+    LiveCommandTable, PurposeTable, SecondFactorTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 

@@ -271,11 +271,11 @@ class LeafAudit:
         )
         rows = database.execute(query.where(SubtreeTable.tenant_id == self.tenant)).fetchall()
         expected = dict.fromkeys((level for level, _, _, _ in rows), 0)
-        for level, number, kept, identity in sorted(rows):
+        for level, number, cached, identity in sorted(rows):
             found = self._growing.complete.get((level, number))
             if (found is None and self._whole) or identity != f"{self.tenant}/{level}/{number}":
                 yield self._subtree(level, number, "a hash is cached, but the subtree is not complete")
-            elif found is not None and found.hex() != kept:
+            elif found is not None and found.hex() != cached:
                 yield self._subtree(level, number, "the cached hash does not match the leaves")
             if number > expected[level]:  # they are created in order
                 yield self._subtree(level, expected[level], "the cached hash was deleted")

@@ -143,9 +143,9 @@ class RecordingAudit:
         sealed = recording_of(
             manifest, content, external_party, internal_party, key, chain.amendments, self._limits()
         )
-        gone = chain.erased
-        if gone is not None and isinstance(gone.data, Erased):
-            sealed = replace(sealed, erased_at=gone.at, erasure_reason=gone.data.reason)
+        tombstone = chain.erased
+        if tombstone is not None and isinstance(tombstone.data, Erased):
+            sealed = replace(sealed, erased_at=tombstone.at, erasure_reason=tombstone.data.reason)
         elif row.erased_at is not None:  # reported separately
             sealed = replace(sealed, erased_at=row.erased_at, erasure_reason=row.erasure_reason)
         lacking, others = compare(row, sealed)

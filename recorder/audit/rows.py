@@ -195,12 +195,12 @@ class RowAudit:
                 model.select(model.id, *ends).where(mine).order_by(model.id).limit(PAGE)
             ).fetchall()
             ids = [identity for identity, *_ in rows]
-            for identity, *ended in rows:
+            for identity, *row in rows:
                 if identity not in known:
                     code, what = "row.unlogged", "no leaf mentions this row"
                     if _blank(model, identity):
                         continue
-                elif any(each is not None for each in ended) and identity not in self._ended[model]:
+                elif any(each is not None for each in row) and identity not in self._ended[model]:
                     code, what = (
                         "row.changed",
                         f"the log does not record its end: {', '.join(END_COLUMNS[model])}",

@@ -24,9 +24,9 @@ from recorder.features.tenants.rules import sound_duration_ms
 def check_sounds() -> Iterator[AuditFinding]:
     """Check, inside the caller's snapshot, that each sound matches its hash and that no referenced sound is
     missing."""
-    kept = set()
+    known = set()
     for identity in [row.sha256 for row in SoundTable.select(SoundTable.sha256).order_by(SoundTable.sha256)]:
-        kept.add(identity)
+        known.add(identity)
         row = (
             SoundTable.select(SoundTable.wav, SoundTable.duration_ms)
             .where(SoundTable.sha256 == identity)
@@ -34,7 +34,7 @@ def check_sounds() -> Iterator[AuditFinding]:
         )
         if not _is_sound(identity, row.wav, row.duration_ms):
             yield _found("row.changed", SoundTable, identity, "it does not match its hash or duration")
-    for identity in sorted(_named() - kept):
+    for identity in sorted(_named() - known):
         yield _found(
             "row.deleted", SoundTable, identity, "a line or an announcement uses it, but it is missing"
         )

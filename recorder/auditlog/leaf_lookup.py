@@ -12,6 +12,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from peewee import SQL
+
 from recorder.auditlog.append import commitment, leaf_hash, owning_recording
 from recorder.catalogue.database import connected
 from recorder.catalogue.prepared_query import prepared
@@ -64,6 +66,20 @@ def find_decisions(tenant: str, kinds: Collection[str]) -> list[LoggedLeaf]:
     with connected():
         rows = _decided(tuple(kinds))(tenant)
     return [leaf for row in rows if (leaf := _verified(row)) is not None]
+
+
+def find_factor_changes(tenant: str) -> list[LoggedLeaf]:
+    """A tenant's intact leaves about changes of users' second factors, in order."""
+    with connected():
+        rows = _factor_changes(tenant)
+    return [leaf for row in rows if (leaf := _verified(row)) is not None]
+
+
+@prepared(LeafTable)
+def _factor_changes(tenant: str) -> Any:
+    # The condition of the index, literally.
+    mine = (LeafTable.tenant == tenant) & SQL("kind = 'user.factors_changed'")
+    return LeafTable.select().where(mine).order_by(LeafTable.number)
 
 
 @cache

@@ -7,18 +7,12 @@ the mail: a worker that dies in between sends it twice, but never drops it.
 from __future__ import annotations
 
 import re
-import smtplib
-import ssl
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import structlog
 from peewee import Expression
@@ -30,67 +24,22 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
-from recorder.errors import AuditLogError
+from recorder.errors import MailError
 from recorder.ids import Entropy, uuid7
+from recorder.mail.server import MailServer
 from recorder.services import AuditLogServices
 
 INTERVAL = timedelta(hours=23)
-TIMEOUT_S = 30.0
-"""Seconds that a mail server may take to respond."""
 _ADDRESS = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+")
 
 log = structlog.get_logger()
 
-Security = Literal["starttls", "tls", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class MailServer:
-    """The mail server to send through. Its certificate is verified; with ``none`` nothing is encrypted."""
-
-    host: str
-    port: int
-    security: Security
-    sender: str
-    username: str = ""
-    password: str = ""
-
-    @contextmanager
-    def open(self) -> Iterator[smtplib.SMTP]:
-        """A session. Raises :class:`AuditLogError` (``mail.unreachable``), also for errors within the
-        block."""
-        try:
-            with self._connect() as session:
-                if self.security == "starttls":
-                    session.starttls(context=ssl.create_default_context())
-                if self.username:
-                    session.login(self.username, self.password)
-                yield session
-        except UnicodeEncodeError as error:  # smtplib sends log-ins and addresses in ASCII
-            raise AuditLogError(
-                "mail.unreachable",
-                f"the mail server {self.host} accepts only ASCII in log-ins and addresses",
-                "use an ASCII password; see section [mail] in docs/operate.md",
-            ) from error
-        except (smtplib.SMTPException, OSError) as error:
-            raise AuditLogError(
-                "mail.unreachable",
-                f"the mail server {self.host} did not accept the mail: {error}",
-                "check section [mail] (see docs/operate.md); sending is retried",
-            ) from error
-
-    def _connect(self) -> smtplib.SMTP:
-        if self.security == "tls":
-            context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT_S, context=context)
-        return smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_S)
-
 
 def add(tenant: str, address: str, now: datetime, entropy: Entropy) -> None:
-    """Add a recipient of a tenant's checkpoints; repeating it has no effect. Raises :class:`AuditLogError`
+    """Add a recipient of a tenant's checkpoints; repeating it has no effect. Raises :class:`MailError`
     (``mail.address``), :class:`recorder.errors.CatalogueError`."""
     if not _ADDRESS.fullmatch(address):
-        raise AuditLogError(
+        raise MailError(
             "mail.address", f"{address!r} is not a mail address", "use one such as claire@example.com"
         )
     with writing():
@@ -123,7 +72,7 @@ def recipients(tenant: str) -> list[tuple[str, datetime | None]]:
 
 def send_due(services: AuditLogServices, server: MailServer | None, now: datetime) -> int:
     """Send new checkpoints to every recipient whose last mail is :data:`INTERVAL` old; returns the number of
-    mails. Raises :class:`AuditLogError` (``mail.unreachable``); the next call retries."""
+    mails. Raises :class:`MailError` (``mail.unreachable``); the next call retries."""
     if server is None:
         return 0
     with connected():

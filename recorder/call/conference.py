@@ -125,8 +125,8 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
     script = state.script.transfer_notice
     # An answer to another call's question is no answer to this call's.
     asks = transfer_consent.asks_for_consent(state)
-    heard = script is not None and script.sound.path in one.heard and not asks
-    if heard or event.external or not state.transfer.informed or known & state.transfer.informed:
+    notified = script is not None and script.sound.path in one.heard and not asks
+    if notified or event.external or not state.transfer.informed or known & state.transfer.informed:
         state = inform(state, known)
     state, notice = notify_next(state, event.at)
     return state, (marker, *notice)

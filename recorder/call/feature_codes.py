@@ -91,8 +91,8 @@ def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
     delete = state.script.delete
     if delete is None or not state.talking or state.question.step is not QuestionStep.IDLE:
         return state, ()
-    asked = OpenQuestion(QuestionStep.QUESTION, how=DELETE, sound=delete.question.path)
-    state = set_timer(replace(state, question=asked), event.at, playback_timeout(delete.question.length))
+    question = OpenQuestion(QuestionStep.QUESTION, how=DELETE, sound=delete.question.path)
+    state = set_timer(replace(state, question=question), event.at, playback_timeout(delete.question.length))
     return state, (Marker(event.at, "deletion_question_asked"), Do.DELETE_ASK)
 
 
@@ -145,19 +145,19 @@ def _asks_to_delete(state: CallState) -> bool:
 
 def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended on a leg."""
-    asked = state.question
+    question = state.question
     if not _asks_to_delete(state):
         return keep_question.follow_sound(state, event)
-    if asked.step is not QuestionStep.QUESTION or event.leg != INTERNAL or event.sound != asked.sound:
+    if question.step is not QuestionStep.QUESTION or event.leg != INTERNAL or event.sound != question.sound:
         return state, ()
     if isinstance(event, SoundStarted):
-        return replace(state, question=replace(asked, began=frozenset({INTERNAL}))), ()
-    if not asked.began:
+        return replace(state, question=replace(question, began=frozenset({INTERNAL}))), ()
+    if not question.began:
         return state, ()
     if not event.complete or event.ending:
         return _drop(state, event.at)
     return set_timer(
-        replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_CONFIRM
+        replace(state, question=replace(question, step=QuestionStep.ANSWER)), event.at, TIME_TO_CONFIRM
     ), ()
 
 

@@ -84,16 +84,16 @@ def _ask(
     how = "question" if keep.question is not None else "own_words"
     marker = Marker(at, "keep_question_asked", {"how": how})
     if keep.question is None:
-        asked = OpenQuestion(QuestionStep.ANSWER, how=how, again=again)
-        state = set_timer(replace(state, question=asked), at, TIME_TO_ASK)
+        question = OpenQuestion(QuestionStep.ANSWER, how=how, again=again)
+        state = set_timer(replace(state, question=question), at, TIME_TO_ASK)
         return state, (marker, Do.KEEP_SINCE, Do.KEEP_CUE)
-    asked = OpenQuestion(QuestionStep.QUESTION, how=how, again=again)
-    return _play(replace(state, question=asked), keep.question, at, marker, Do.KEEP_ASK)
+    question = OpenQuestion(QuestionStep.QUESTION, how=how, again=again)
+    return _play(replace(state, question=question), keep.question, at, marker, Do.KEEP_ASK)
 
 
 def _play(state: CallState, sound: Speech, at: datetime, *actions: Marker | Do) -> tuple[CallState, Actions]:
-    asked = replace(state.question, sound=sound.path, began=frozenset(), heard=frozenset())
-    return set_timer(replace(state, question=asked), at, playback_timeout(sound.length)), actions
+    question = replace(state.question, sound=sound.path, began=frozenset(), heard=frozenset())
+    return set_timer(replace(state, question=question), at, playback_timeout(sound.length)), actions
 
 
 def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
@@ -110,8 +110,8 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
     elif event.leg == INTERNAL and answer == "yes":
         if step is QuestionStep.CHECK:
             return state, ()
-        asked = replace(state.question, step=QuestionStep.CHECK, pressed=event.at)
-        return set_timer(replace(state, question=asked), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
+        question = replace(state.question, step=QuestionStep.CHECK, pressed=event.at)
+        return set_timer(replace(state, question=question), event.at, TIME_TO_CHECK), (Do.KEEP_CHECK,)
     how = _how(state, event.leg)
     state, actions = _answer(state, event.at, answer, event.at, by=event.leg, how=how)
     return state, (*cut, *actions)
@@ -150,8 +150,8 @@ def _answer(
     keep = state.script.keep
     assert keep is not None  # without it no question opens
     marker = Marker(at, "keep_question_answered", {"answer": answer, **data})
-    asked = replace(state.question, step=QuestionStep.VERDICT)
-    state = replace(state, keep_answer="yes" if answer == "yes" else "no", question=asked)
+    question = replace(state.question, step=QuestionStep.VERDICT)
+    state = replace(state, keep_answer="yes" if answer == "yes" else "no", question=question)
     return _play(state, _verdict_sound(keep, answer), now, marker, _VERDICT_ORDERS[answer])
 
 
@@ -165,27 +165,27 @@ def _verdict_sound(keep: KeepScript, answer: str) -> Speech:
 
 def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[CallState, Actions]:
     """A sound started or ended on one leg; each leg plays and reports its own."""
-    asked = state.question
+    question = state.question
     if (
-        asked.step not in (QuestionStep.QUESTION, QuestionStep.VERDICT)
-        or event.sound != asked.sound
+        question.step not in (QuestionStep.QUESTION, QuestionStep.VERDICT)
+        or event.sound != question.sound
         or event.leg not in LEGS
     ):
         return state, ()
     if isinstance(event, SoundStarted):
-        return replace(state, question=replace(asked, began=asked.began | {event.leg})), ()
-    if event.leg not in asked.began:
+        return replace(state, question=replace(question, began=question.began | {event.leg})), ()
+    if event.leg not in question.began:
         return state, ()
     if not event.complete or event.ending:
         return break_off(state, event.at)
-    asked = replace(asked, heard=asked.heard | {event.leg})
-    state = replace(state, question=asked)
-    if asked.heard != frozenset(LEGS):
+    question = replace(question, heard=question.heard | {event.leg})
+    state = replace(state, question=question)
+    if question.heard != frozenset(LEGS):
         return state, ()
-    if asked.step is QuestionStep.VERDICT:
+    if question.step is QuestionStep.VERDICT:
         return _close(state), (Marker(event.at, "keep_answer_confirmed", {"answer": state.keep_answer}),)
     state = set_timer(
-        replace(state, question=replace(asked, step=QuestionStep.ANSWER)), event.at, TIME_TO_ANSWER
+        replace(state, question=replace(question, step=QuestionStep.ANSWER)), event.at, TIME_TO_ANSWER
     )
     return state, (Marker(event.at, "keep_question_heard"), Do.KEEP_SINCE)
 

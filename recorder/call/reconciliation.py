@@ -74,7 +74,7 @@ def _reconcile_holds(state: CallState, event: CallReconciled) -> tuple[CallState
     if state.phase is not Phase.ANNOUNCED or state.recording.over:
         return state, ()
     colleague: Actions = ()
-    ended: Actions = ()
+    actions: Actions = ()
     started: Actions = ()
     if event.colleague_held_since is not None:
         hold = HoldStarted(event.at, leg=INTERNAL, since=event.colleague_held_since)
@@ -83,7 +83,7 @@ def _reconcile_holds(state: CallState, event: CallReconciled) -> tuple[CallState
     if state.hold.active and (
         since is None or (state.hold.changed is not None and since > state.hold.changed + _SAME_HOLD)
     ):
-        state, ended = phases.end_hold(state, HoldEnded(event.at, since=since or event.at))
+        state, actions = phases.end_hold(state, HoldEnded(event.at, since=since or event.at))
     if since is not None and not state.hold.active:
         state, started = phases.start_hold(state, HoldStarted(event.at, since=since))
-    return state, (*colleague, *ended, *started)
+    return state, (*colleague, *actions, *started)

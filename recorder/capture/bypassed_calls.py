@@ -26,7 +26,7 @@ from gevent.lock import Semaphore
 
 from recorder.capture.thread_pool import in_thread
 from recorder.clock import Now
-from recorder.domain.line_policy import INWARD, OFF, OUTWARD, LinePolicy
+from recorder.domain.line_policy import INBOUND, OFF, OUTBOUND, LinePolicy
 from recorder.domain.parties import Party, parse_party
 from recorder.errors import SwitchError
 from recorder.switch import commands
@@ -187,10 +187,10 @@ class BypassedCalls:
             called = data.variable("accord_callee") or data.header("Caller-Destination-Number")
             external_party = parse_party(called, "", self._region)
             reason = self._reason(called, number)
-            self._take_in(other, OUTWARD, context, number, external_party, reason)
+            self._take_in(other, OUTBOUND, context, number, external_party, reason)
         elif self._has_line(dialled) and context in self._contexts():
             external_party = caller(data.headers, self._region)
-            self._take_in(leg, INWARD, context, dialled, external_party, self._reason(dialled))
+            self._take_in(leg, INBOUND, context, dialled, external_party, self._reason(dialled))
 
     def _take_in(
         self, channel: str, direction: str, context: str, number: str, external_party: Party, reason: str

@@ -33,7 +33,7 @@ from recorder.domain.call_events import (
     VoiceChecked,
 )
 from recorder.domain.call_plan import BOTH, OPT_OUT, Speech
-from recorder.domain.line_policy import OUTWARD
+from recorder.domain.line_policy import OUTBOUND
 from recorder.domain.markers import Marker
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallEnd, CallStart
@@ -131,7 +131,7 @@ class CallController:
     def socket_lags(self) -> bool:
         """Whether the switch reports nothing on the call's own socket while it carries out a command, as on
         an outbound call."""
-        return self.start.direction == OUTWARD and not self.state.leaving
+        return self.start.direction == OUTBOUND and not self.state.leaving
 
     def release(self) -> None:
         """The call leaves its own socket, or that has closed."""
@@ -529,7 +529,7 @@ class CallController:
     def _run_extension(self, extension: str, **values: str) -> None:
         """Run an extension on the call's own socket, with these variables."""
         context, first = commands.CALLEE, []
-        if self.start.direction != OUTWARD:
+        if self.start.direction != OUTBOUND:
             context = commands.CONTEXT
             if values:
                 first = [commands.answer_in_state(self.channel, "accord_state", "waiting")]

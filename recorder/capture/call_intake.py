@@ -26,7 +26,7 @@ from recorder.capture.unhandled_calls import UnhandledCalls
 from recorder.clock import Now, Uptime
 from recorder.domain.call_events import ChannelGone, FolderFailed, FolderWritten
 from recorder.domain.call_plan import NOTICE
-from recorder.domain.line_policy import INWARD, OFF, OUTWARD, LinePolicy
+from recorder.domain.line_policy import INBOUND, OFF, OUTBOUND, LinePolicy
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.ids import Entropy, uuid7
@@ -151,7 +151,7 @@ class CallIntake:
             state = replace(state, internal=replace(state.internal, party=arrival.internal_party))
         longest = transitions.longest_wait(state.plan)
         # On an outbound call the switch replies to a command only when it has carried it out.
-        limit = longest if arrival.direction == OUTWARD else None
+        limit = longest if arrival.direction == OUTBOUND else None
         call = self._register(
             CallController(
                 start, state, writer, now=self._now, starts=starts,
@@ -220,7 +220,7 @@ class CallIntake:
         """Write a call that the switch let go by itself and that has ended."""
         translated = translate(event)
         assert translated is not None  # a hang-up is always translated
-        direction = OUTWARD if is_outbound(event.headers) else INWARD
+        direction = OUTBOUND if is_outbound(event.headers) else INBOUND
         if not _is_covered(self._config.decide(number)[0], direction):
             return
         party = external_party_of(event.headers, self._settings.region)
@@ -243,7 +243,7 @@ class CallIntake:
     ) -> tuple[CallStart, str]:
         """Return the ``call.json`` of a call that was not announced, and why it was not."""
         # The caller's number must not hide a fault of the dialplan.
-        calling = () if reason == DID_NOT_ASK and direction != OUTWARD else (external_party.value,)
+        calling = () if reason == DID_NOT_ASK and direction != OUTBOUND else (external_party.value,)
         policy, refused = self._config.decide(number, calling)
         if reason == "never_record" or refused not in {"no_line", "never_record"}:
             refused = reason
@@ -323,7 +323,7 @@ def _by_language(start: CallStart, policy: LinePolicy) -> tuple[CallStart, ...]:
 def _is_covered(policy: LinePolicy | None, direction: str) -> bool:
     """Whether a call is to be recorded, or listed if it is not: an outbound call only where its line says
     so."""
-    return direction != OUTWARD or (policy is not None and policy.outbound != OFF)
+    return direction != OUTBOUND or (policy is not None and policy.outbound != OFF)
 
 
 def _no_socket(_orders: list[SwitchCommand]) -> None:

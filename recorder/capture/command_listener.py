@@ -25,22 +25,16 @@ from recorder.capture.pause_query import pause_seconds
 from recorder.capture.unix_socket import listen
 from recorder.clock import Now
 from recorder.domain.call_events import PAUSE, RESUME, CommandGiven
-from recorder.domain.live_command import (
-    DONE,
+from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH, NO_WAY_OUT, UNKNOWN, CallOut, Request
+from recorder.errors import SwitchError
+from recorder.spool.command_socket import (
     MAX_BYTES,
-    NO_ANSWER,
-    NO_SWITCH,
-    NO_WAY_OUT,
     OUTCOME_TIMEOUT,
+    OUTGOING_SOUNDS,
     SOCKET,
-    SOUNDS,
-    UNKNOWN,
-    CallOut,
-    Request,
     encode_line,
     parse_request,
 )
-from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.standing_connection import Node
@@ -129,7 +123,7 @@ class CommandListener:
             return known
         name = f"{UUID(request.id)}.wav"  # an id, not a path
         self._remember(request.id, UNKNOWN)  # while it rings
-        outcome = self._place_call(request.number, self._spool / SOUNDS / name)
+        outcome = self._place_call(request.number, self._spool / OUTGOING_SOUNDS / name)
         self._remember(request.id, outcome)
         log.info("command.call_made", call=request.id, outcome=outcome)
         return outcome

@@ -18,14 +18,14 @@ from recorder import metrics
 from recorder.capture.headroom import Headroom
 from recorder.capture.thread_pool import in_thread
 from recorder.clock import Now
-from recorder.domain import line_policy
 from recorder.domain.call_plan import CallPlan, Script
-from recorder.domain.line_policy import Language, LinePolicy, Snapshot
+from recorder.domain.line_policy import Language, LinePolicy
 from recorder.errors import ConfigError
 from recorder.spool import disk_space
 from recorder.spool.atomic_files import share_folder
 from recorder.spool.disk_space import Disk, DiskLevel
 from recorder.spool.layout import CallStart
+from recorder.spool.snapshot import Snapshot, read_snapshot
 
 log = structlog.get_logger()
 
@@ -246,7 +246,7 @@ class ConfigCache:
             self._problem = ""
             return
         try:
-            read = line_policy.read(self._folder)
+            read = read_snapshot(self._folder)
         except (ConfigError, KeyError, TypeError, AttributeError) as error:
             # Keep the previous snapshot: lines of a minute ago are better than none.
             self._report(f"the configuration snapshot cannot be read: {error}")

@@ -25,7 +25,7 @@ from gevent import socket
 
 from recorder import metrics
 from recorder.capture.unix_socket import listen
-from recorder.domain.live_command import socket_path
+from recorder.spool.command_socket import socket_path
 
 log = structlog.get_logger()
 

@@ -67,8 +67,8 @@ class Headroom:
         began = self._monotonic()
         if began >= self._due:
             more = self._measure_finished(sounds, began + CHECK_LIMIT)
-            ended = self._monotonic()
-            self._due = ended if more else ended + PAUSE_FACTOR * (ended - began)
+            end = self._monotonic()
+            self._due = end if more else end + PAUSE_FACTOR * (end - began)
 
     def admits(self, formats: tuple[str, ...], more: int = 1) -> bool:
         """Whether ``more`` recordings in these formats may start."""

@@ -281,10 +281,12 @@ class Reconciliation:
         channel = live.recorded_by(str(audio))
         if channel is not None:
             self._stop(channel.uuid, audio)
-        ended = since if channel is None else self._now()
-        kept = in_thread(lambda: _end_folder(folder, ended))
+        end = since if channel is None else self._now()
+        deferred = in_thread(lambda: _end_folder(folder, end))
         log.warning(
-            "spool.deferred_to_worker" if kept else "spool.cleared", folder=folder.name, error=error.message
+            "spool.deferred_to_worker" if deferred else "spool.cleared",
+            folder=folder.name,
+            error=error.message,
         )
 
     def _peer(self, channel: str) -> _Peer:

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from recorder.capture.bypassed_calls import DID_NOT_ASK
-from recorder.domain.line_policy import INWARD, OUTWARD
+from recorder.domain.line_policy import INBOUND, OUTBOUND
 from recorder.domain.parties import Party
 from recorder.switch.caller_id import callee, caller
 from recorder.switch.esl_events import EslEvent
@@ -89,8 +89,8 @@ class UnhandledCalls:
         daemon's. Every other call that has ended meanwhile was unhandled."""
         for channel in written:
             self.mark_written(channel)
-        ended, self._deferred = self._deferred or [], None
-        for event, number, reason in ended:
+        events, self._deferred = self._deferred or [], None
+        for event, number, reason in events:
             if event.uuid not in calls and event.uuid not in self._written:
                 self.mark_written(event.uuid)
                 self._write(event, number, reason)
@@ -153,7 +153,7 @@ class UnhandledCalls:
     def _check_channel(self, channel: str, leg: str, state: str, calls: Container[str]) -> None:
         wanted = _EXTERNAL_PARTY
         if leg != "inbound":
-            if variable_of(self._node, channel, "accord_direction") != OUTWARD:
+            if variable_of(self._node, channel, "accord_direction") != OUTBOUND:
                 return
             wanted = _EXTERNAL_PARTY_OUTBOUND
         number = variable_of(self._node, channel, "accord_line")
@@ -165,7 +165,7 @@ class UnhandledCalls:
             return  # it arrived while the switch was asked
         known = {name: value for name, value in headers.items() if value is not None}
         log.info("call.followed", channel=repr(channel), left=left)
-        direction, external_party = INWARD, caller(known, self._region)
+        direction, external_party = INBOUND, caller(known, self._region)
         if wanted is _EXTERNAL_PARTY_OUTBOUND:
-            direction, external_party = OUTWARD, callee(known, self._region)
+            direction, external_party = OUTBOUND, callee(known, self._region)
         self._follow(channel, number, direction, external_party, _REASONS.get(left, "daemon_away"))

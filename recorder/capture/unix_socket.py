@@ -8,7 +8,7 @@ from typing import Final
 
 from gevent import socket
 
-from recorder.domain.live_command import socket_path
+from recorder.spool.command_socket import socket_path
 
 MODE: Final = 0o600
 """Only the daemon's own user, which is also the worker's, may connect. The switch's user is in the spool's

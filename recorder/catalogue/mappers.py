@@ -110,8 +110,8 @@ def line_row(row: LineTable) -> LineRow:
     )
 
 
-def _keeping(said: Any) -> KeepOptions | None:
-    return None if said is None else KeepOptions(**said)
+def _keeping(data: Any) -> KeepOptions | None:
+    return None if data is None else KeepOptions(**data)
 
 
 def transfer_options_data(notice: TransferOptions) -> dict[str, Any]:
@@ -123,20 +123,20 @@ def transfer_options_data(notice: TransferOptions) -> dict[str, Any]:
     return body
 
 
-def _sentences_data(said: Mapping[str, SpokenSentence]) -> dict[str, list[str]]:
-    return {language: [each.text, each.sha256] for language, each in said.items()}
+def _sentences_data(sentences: Mapping[str, SpokenSentence]) -> dict[str, list[str]]:
+    return {language: [each.text, each.sha256] for language, each in sentences.items()}
 
 
-def _sentences(said: Mapping[str, Any]) -> dict[str, SpokenSentence]:
-    return {language: SpokenSentence(*each) for language, each in said.items()}
+def _sentences(data: Mapping[str, Any]) -> dict[str, SpokenSentence]:
+    return {language: SpokenSentence(*each) for language, each in data.items()}
 
 
-def _transfer_notice(said: Any) -> TransferOptions | None:
-    if said is None:
+def _transfer_notice(data: Any) -> TransferOptions | None:
+    if data is None:
         return None
-    questions = {mode: _sentences(each) for mode, each in said.get("questions", {}).items()}
+    questions = {mode: _sentences(each) for mode, each in data.get("questions", {}).items()}
     return TransferOptions(
-        said["how"], _sentences(said["notices"]), questions, _sentences(said.get("refused", {}))
+        data["how"], _sentences(data["notices"]), questions, _sentences(data.get("refused", {}))
     )
 
 
@@ -156,16 +156,16 @@ def composition_data(composition: Composition | None) -> dict[str, Any] | None:
 
 def own_sentences(row: AnnouncementTable) -> Mapping[str, str]:
     """The sentences for the customer's own purposes in an announcement, by purpose code."""
-    said: Any = row.composed
-    return {} if said is None else dict(said["own"])
+    composed: Any = row.composed
+    return {} if composed is None else dict(composed["own"])
 
 
 def _composition(row: AnnouncementTable) -> Composition | None:
-    said: Any = row.composed
-    if said is None:
+    composed: Any = row.composed
+    if composed is None:
         return None
-    greeting = _sentence(said["greeting"], row.greeting_id)
-    return Composition(said["own"], greeting, said["says_all"], said.get("wording", SHORT))
+    greeting = _sentence(composed["greeting"], row.greeting_id)
+    return Composition(composed["own"], greeting, composed["says_all"], composed.get("wording", SHORT))
 
 
 def _sentence(text: str | None, sound: str | None) -> SpokenSentence | None:

@@ -157,7 +157,7 @@ class LineRow:
 
     ``others`` are announcements in further languages, in the order of the language ``menu``. ``deletable``:
     the internal party may have a recording destroyed during the call. ``beep`` is one of ``policy.BEEPS``, or
-    empty; ``outbound``, one of ``policy.OUTBOUND``, is how outbound calls are announced."""
+    empty; ``outbound``, one of ``line_policy.OUTBOUND_TIMINGS``, is how outbound calls are announced."""
 
     id: str
     tenant: str

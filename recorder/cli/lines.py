@@ -15,7 +15,7 @@ from recorder.clock import utc_now
 from recorder.domain import phone_numbers
 from recorder.domain.call_events import EXTERNAL, INTERNAL
 from recorder.domain.call_plan import ALONE, BOTH, MODES, WAYS
-from recorder.domain.line_policy import OUTBOUND, TIMINGS
+from recorder.domain.line_policy import OUTBOUND_TIMINGS, TIMINGS
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, keep_options, lines, transfer_options
 from recorder.lifecycle import line_history
@@ -246,7 +246,7 @@ def change_timing(context: Context, tenant_name: str, number: str, timing: str) 
 @line.command("outbound")
 @TENANT
 @click.argument("number")
-@click.argument("outbound", type=click.Choice(tuple(map(_dashed, OUTBOUND))))
+@click.argument("outbound", type=click.Choice(tuple(map(_dashed, OUTBOUND_TIMINGS))))
 @click.pass_obj
 def change_outbound(context: Context, tenant_name: str, number: str, outbound: str) -> None:
     """Record calls that are made from a number too, from now on, or not (off).
@@ -282,9 +282,9 @@ def change_languages(context: Context, tenant_name: str, number: str, languages:
         keep_options.set_line_deletable(
             row.tenant, row.id, True, sources=found, now=utc_now(), entropy=os.urandom
         )
-    told = {each.id: each for each in queries.announcements(row.tenant)}
+    announcements = {each.id: each for each in queries.announcements(row.tenant)}
     for each in find_line(find_tenant(tenant_name), number).announcements:
-        click.echo(f"{told[each].language}  {each}  {told[each].name}")
+        click.echo(f"{announcements[each].language}  {each}  {announcements[each].name}")
 
 
 @line.command("keep")

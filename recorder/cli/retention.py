@@ -210,9 +210,9 @@ def erasure(context: Context, recording_id: str, tenant_name: str, output: Path 
     when that is complete, with the last backup that had the key."""
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
-    kept = timedelta(days=context.settings.keys.backups_kept_days)
+    backups = timedelta(days=context.settings.keys.backups_kept_days)
     means = context.store(), context.root(), context.signer()
-    receipt = receipts.receipt(tenant, recording_id, *means, kept, utc_now())
+    receipt = receipts.receipt(tenant, recording_id, *means, backups, utc_now())
     if output is None:
         click.echo(receipt.content)
     else:

@@ -189,5 +189,5 @@ def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bo
         return
     if not yes:
         click.confirm("This cannot be undone. Erase them?", abort=True)
-    gone = call_erasure.erase_calls_again(changes, tenant.id, believe_dates=believe_dates)
-    click.echo(f"{gone} calls erased.")
+    result = call_erasure.erase_calls_again(changes, tenant.id, believe_dates=believe_dates)
+    click.echo(f"{result} calls erased.")

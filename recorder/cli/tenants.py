@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,11 +18,12 @@ from recorder.clock import utc_now
 from recorder.domain import names
 from recorder.domain.roles import ROLES
 from recorder.errors import CatalogueError
-from recorder.identity import passwords, tenants, users
+from recorder.identity import factor_set, passwords, tenants, users
 from recorder.ids import uuid7
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import open_sources
+from recorder.seal.amendment import By
 from recorder.seal.signing import Signer
 
 SPOKEN = ("fr", "en")
@@ -207,6 +209,23 @@ def revoke_user(context: Context, tenant_name: str, login: str) -> None:
     context.open_catalogue()
     person = find_user(find_tenant(tenant_name), login)
     users.revoke_user(person.tenant, person.id, now=utc_now(), entropy=os.urandom)
+
+
+@user.command("reset-factor")
+@TENANT
+@click.argument("login")
+@click.option("--reason", required=True, help="Why, and how you made sure who asks.")
+@click.pass_obj
+def reset_factor(context: Context, tenant_name: str, login: str, reason: str) -> None:
+    """Take away all second factors of somebody who lost them; their sessions end."""
+    context.open_catalogue()
+    person = find_user(find_tenant(tenant_name), login)
+    said: dict[str, Any] = {"now": utc_now(), "entropy": os.urandom}
+    if not factor_set.reset(person, By("operator"), reason=reason, signer=context.signer(), **said):
+        raise CatalogueError(
+            "factors.none", f"{person.login} has no second factor", "`accord user list` shows the log-ins"
+        )
+    users.end_sessions(person, **said)
 
 
 def find_user(owner: TenantRow, login: str) -> UserRow:

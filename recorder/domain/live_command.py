@@ -1,33 +1,13 @@
-"""Live commands on their way from the worker to the daemon of the call's node, and back.
+"""Live commands: what the worker may order the daemon to do with a call, or on the phone, and the outcomes.
 
-A command is a row in the catalogue (``features/live/queries.py``), which the daemon never opens. The node's
-worker sends it over a Unix socket in the spool, as a line of JSON, and gets two lines back: ``{"taken":
-true}`` before the command is carried out, and ``{"outcome": …}`` after. Without a daemon the connection fails
-at once. A command that was not taken by its deadline is not carried out: the daemon checks the deadline
-itself, by the machine's monotonic clock, which both processes share. The daemon remembers outcomes by the
-command's id for a while, so that a worker may repeat a request after a reconnect, and nothing is carried out
-twice.
-"""
+They travel over a Unix socket (``spool/command_socket.py``)."""
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
-from recorder.strict_json import STRICT, Form, parse
-
-SOCKET: Final = ".control"
-"""Name of the socket in the spool."""
-
-MAX_BYTES: Final = 4096
-"""Maximum length of a line, in bytes."""
+from recorder.strict_json import STRICT
 
 DONE: Final = "done"
 NO_ANSWER: Final = "no_answer"
@@ -42,17 +22,8 @@ NO_WAY_OUT: Final = "no_way_out"
 BUSY: Final = "line_busy"
 UNANSWERED: Final = "unanswered"
 
-SOUNDS: Final = ".said"
-"""Folder in the spool for the sounds of calls that the daemon makes."""
-
 RING_SECONDS: Final = 40
 """How long a called number may ring, in seconds."""
-
-OUTCOME_TIMEOUT: Final = 3.0
-"""Seconds that the daemon has to carry out a command that it took."""
-
-_GRACE: Final = 0.5
-"""Seconds after a deadline in which the reply to a command that was taken in time may still arrive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +43,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class CallOut:
-    """A number to call and a sound to play: ``<id>.wav`` in :data:`SOUNDS`. ``until`` as in
+    """A number to call and a sound to play: ``<id>.wav`` among the spool's outgoing sounds. ``until`` as in
     :class:`Request`."""
 
     __pydantic_config__ = STRICT
@@ -80,57 +51,3 @@ class CallOut:
     id: str
     number: str
     until: float
-
-
-_REQUEST: Final = Form[Request](Request)
-_CALL_OUT: Final = Form[CallOut](CallOut)
-
-
-def encode_line(body: dict[str, object]) -> bytes:
-    """Return a JSON object as a line."""
-    return json.dumps(body, sort_keys=True).encode() + b"\n"
-
-
-def parse_request(content: bytes) -> Request | CallOut:
-    """Return the request in a line. Raises ``ValueError`` for anything else."""
-    body = _object(content)
-    return _CALL_OUT.read(body) if "number" in body else _REQUEST.read(body)
-
-
-@contextmanager
-def socket_path(spool: Path, socket: str = SOCKET) -> Iterator[str]:
-    """Yield a path of the socket for ``bind`` and ``connect``. The kernel accepts 107 bytes, and the spool's
-    own path may be longer. Raises ``OSError``."""
-    folder = os.open(spool, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{socket}"
-    finally:
-        os.close(folder)
-
-
-def send_request(spool: Path, request: Request | CallOut, timeout: float = OUTCOME_TIMEOUT) -> str:
-    """Send a request to the daemon of this spool, and return the outcome: :data:`DONE`, :data:`NO_ANSWER`,
-    :data:`NO_SWITCH`, :data:`UNKNOWN`, or why a command was refused
-    (:data:`recorder.call.remote_commands.REFUSALS`) or nobody called (:data:`NO_WAY_OUT`, :data:`BUSY`,
-    :data:`UNANSWERED`). ``timeout``: seconds from when the daemon took it. Raises nothing."""
-    taken = False
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(max(0.0, request.until - time.monotonic()) + _GRACE)
-            with socket_path(spool) as name:
-                connection.connect(name)
-            connection.sendall(encode_line(asdict(request)))
-            with connection.makefile("rb") as replies:
-                taken = bool(_object(replies.readline(MAX_BYTES)).get("taken"))
-                connection.settimeout(timeout + _GRACE)
-                outcome = _object(replies.readline(MAX_BYTES)).get("outcome") if taken else None
-    except (OSError, ValueError):
-        outcome = None
-    return outcome if isinstance(outcome, str) else UNKNOWN if taken else NO_ANSWER
-
-
-def _object(content: bytes) -> dict[str, Any]:
-    body = parse(content, MAX_BYTES)
-    if not isinstance(body, dict):
-        raise ValueError("not an object")
-    return body

@@ -74,8 +74,8 @@ def party_of(data: Mapping[str, str]) -> Party | None:
 def clean(text: str, longest: int) -> str:
     """Return the printable characters of ``text``, at most ``longest`` of them. Control characters, line
     separators, direction marks and replacement characters are dropped."""
-    kept = "".join(character for character in text[: 4 * longest] if character.isprintable())
-    return kept.replace("\ufffd", "").strip()[:longest]
+    printable = "".join(character for character in text[: 4 * longest] if character.isprintable())
+    return printable.replace("\ufffd", "").strip()[:longest]
 
 
 def _number(digits: str, region: str | None) -> Party:

@@ -162,9 +162,16 @@ def revoke_user(tenant: str, user_id: str, *, now: datetime, entropy: Entropy) -
 
 
 def open_session(
-    person: UserRow, *, token_sha256: str, now: datetime, until: datetime, entropy: Entropy
+    person: UserRow,
+    *,
+    token_sha256: str,
+    now: datetime,
+    until: datetime,
+    entropy: Entropy,
+    factor: str = "",
 ) -> SessionRow:
-    """Open a web session for a user whose password was checked; only the token's hash is stored."""
+    """Open a web session for a user whose password was checked, and the second ``factor``, if any (``app``,
+    ``code``, ``passkey``); only the token's hash is stored."""
     with writing():
         row = SessionTable.create(
             id=str(uuid7(now, entropy)),
@@ -175,6 +182,7 @@ def open_session(
             until=until,
         )
         body = {"user": person.id, "session": row.id, "token_sha256": token_sha256}
+        body |= {"factor": factor} if factor else {}
         append(person.tenant, "session.opened", body, now, entropy)
     return session_row(row, person.tenant)
 
@@ -255,6 +263,12 @@ def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Ent
             append(person.tenant, "session.closed", body, now, entropy)
 
 
+def end_sessions(person: UserRow, *, now: datetime, entropy: Entropy) -> None:
+    """End all sessions of a user."""
+    with writing():
+        _end_sessions(person.tenant, person.id, now, entropy)
+
+
 def drop_old_sessions(before: datetime) -> int:
     """Drop sessions that ended before a time; returns how many."""
     with writing():
@@ -306,5 +320,5 @@ def _end_sessions(tenant: str, user_id: str, now: datetime, entropy: Entropy) ->
     ids = [row.id for row in SessionTable.select(SessionTable.id).where(living).order_by(SessionTable.id)]
     if ids:
         SessionTable.update(ended_at=now).where(SessionTable.id.in_(ids)).execute()
-        ended = [({"user": user_id, "session": each}, None) for each in ids]
-        append_all(tenant, "session.closed", ended, now, entropy)
+        bodies = [({"user": user_id, "session": each}, None) for each in ids]
+        append_all(tenant, "session.closed", bodies, now, entropy)

@@ -88,10 +88,10 @@ class RecordingStatus:
         manifest = self.chain.manifest
         if manifest.announced is None and manifest.import_sha256 is None:
             return "retention.not_announced"
-        ended = not self.terms.active(self.now) and not self.terms.holds
+        over = not self.terms.active(self.now) and not self.terms.holds
         if manifest.import_sha256 is not None and not self.terms.purposes:
-            ended = self.now >= self.terms.until
-        return "retention.over" if ended or self.terms.deleted_at is not None else None
+            over = self.now >= self.terms.until
+        return "retention.over" if over or self.terms.deleted_at is not None else None
 
     def why_not_delete(self) -> str | None:
         """The id of the reason why it cannot be deleted; ``None`` if it can."""

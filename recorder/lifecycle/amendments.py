@@ -143,10 +143,10 @@ def check_holds(chain: Chain) -> None:
         condition = (LeafTable.tenant == manifest.tenant) & (LeafTable.recording_id == manifest.recording)
         condition &= (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)
         bodies = [_said(row.body) for row in LeafTable.select(LeafTable.body).where(condition)]
-    gone = [each for each in bodies if each.get("sha256") not in sealed]
-    kinds = [each.get("kind") for each in gone]
+    missing = [each for each in bodies if each.get("sha256") not in sealed]
+    kinds = [each.get("kind") for each in missing]
     if kinds.count(amendment_kinds.HOLD_SET) > kinds.count(amendment_kinds.HOLD_LIFTED):
-        numbers = ", ".join(str(each.get("number")) for each in gone)
+        numbers = ", ".join(str(each.get("number")) for each in missing)
         raise SealError(
             "recording.held",
             f"by the log recording {manifest.recording} is on legal hold, but amendment {numbers} is missing",

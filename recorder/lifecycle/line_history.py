@@ -27,12 +27,12 @@ def has_ended(line_id: str | None, at: datetime) -> bool:
         )
         if row is None:
             return False
-        ended = [
+        leaves = [
             leaf
             for leaf in leaf_lookup.find_decisions(row.tenant_id, [ENDED])
             if leaf.body.get("line") == line_id
         ]
-        return any(leaf.at <= at for leaf in ended)
+        return any(leaf.at <= at for leaf in leaves)
 
 
 def owner_of(number: str, at: datetime) -> tuple[str | None, str | None]:

@@ -60,8 +60,8 @@ def _measure_take(folder: str, depth: QueueDepth) -> None:
         names = _sizes(folder, depth)
         stage = next((stage for name, stage in WAITING if name in names), CALL)
         if stage != CALL:
-            ended = datetime.fromtimestamp(os.stat(f"{folder}/{END}").st_mtime, UTC)
-            depth.oldest = ended if depth.oldest is None else min(depth.oldest, ended)
+            finished_at = datetime.fromtimestamp(os.stat(f"{folder}/{END}").st_mtime, UTC)
+            depth.oldest = finished_at if depth.oldest is None else min(depth.oldest, finished_at)
     except FileNotFoundError:
         return  # stored meanwhile
     except PermissionError:

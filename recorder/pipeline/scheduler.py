@@ -131,8 +131,8 @@ class Backlog:
         except OSError as error:
             self._report(f"the spool cannot be read: {error}", disk_space.hint_for(error))
             more = False
-        ended = self._monotonic()
-        self._scan_due = ended + (0.0 if more else max(SCAN_INTERVAL, SCAN_REST * (ended - began)))
+        end = self._monotonic()
+        self._scan_due = end + (0.0 if more else max(SCAN_INTERVAL, SCAN_REST * (end - began)))
 
     def next_take(
         self, lane: str, blocked: Container[Stage] = (), free: int | None = None

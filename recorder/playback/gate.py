@@ -33,7 +33,7 @@ from recorder.playback import grants
 from recorder.playback import playback_report as stretches
 from recorder.playback.audio_reader import PEAKS
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces, printable
-from recorder.playback.grants import LASTS, GrantRow, ListenRow
+from recorder.playback.grants import LASTS, ListenRow
 from recorder.playback.interface import Actor, Grant, OpenSound, PurposeChoice
 from recorder.playback.purposes import PurposePolicy, lasts_until, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
@@ -111,22 +111,22 @@ class Gate:
         )
         metrics.GRANTS.inc()
         log.info("gate.granted", recording=row.id, grant=grant.id, purpose=purpose)
-        return Grant(grant.id, grant.recording, grant.purpose, grant.until)
+        return grant
 
     @connected()
     def valid_grant(self, who: Actor, grant_id: str) -> Grant:
         """See :class:`GateInterface`."""
-        grant = self._valid_grant(who, grant_id)
-        return Grant(grant.id, grant.recording, grant.purpose, grant.until)
+        return self._valid_grant(who, grant_id)
 
     @connected()
     def renew(self, who: Actor, grant_id: str) -> Grant:
         """See :class:`GateInterface`."""
         grant, sealed = self._granted_recording(who, grant_id)
         until = self._until(sealed, grant.purpose)
-        if not grants.renew(grant, until, now=self._guard.now(), entropy=self._guard.entropy):
+        renewed = grants.renew(grant, until, now=self._guard.now(), entropy=self._guard.entropy)
+        if renewed is None:
             self._refuse_ended(who, grant)
-        return Grant(grant.id, grant.recording, grant.purpose, until)
+        return renewed
 
     @connected()
     def manifest(self, who: Actor, grant_id: str) -> Mapping[str, Any]:
@@ -172,7 +172,7 @@ class Gate:
     def _stream(
         self,
         who: Actor,
-        grant: GrantRow,
+        grant: Grant,
         row: RecordingRow,
         name: str,
         play: str,
@@ -211,17 +211,17 @@ class Gate:
             if listen is not None and left < counted:
                 grants.take_back(listen, counted - left, self._guard.now())
 
-    def _count(self, who: Actor, grant: GrantRow, name: str, play: str, ahead: int) -> ListenRow:
+    def _count(self, who: Actor, grant: Grant, name: str, play: str, ahead: int) -> ListenRow:
         now, entropy = self._guard.now(), self._guard.entropy
         listen = grants.count_sent(grant, play, name, ahead, now=now, entropy=entropy)
         if listen is None:
             self._refuse_ended(who, grant)
         return listen
 
-    def _refuse_ended(self, who: Actor, grant: GrantRow) -> NoReturn:
+    def _refuse_ended(self, who: Actor, grant: Grant) -> NoReturn:
         self._guard.refuse(who, "access.grant_over", "the grant has ended", grant.recording, grant.purpose)
 
-    def _granted_recording(self, who: Actor, grant_id: str) -> tuple[GrantRow, VerifiedRecording]:
+    def _granted_recording(self, who: Actor, grant_id: str) -> tuple[Grant, VerifiedRecording]:
         """A valid grant and its recording, verified again: the row may have been restricted since."""
         grant = self._valid_grant(who, grant_id)
         row = self._row(who, grant)
@@ -230,14 +230,14 @@ class Gate:
         self._check_purpose(who, sealed, grant.purpose)
         return grant, sealed
 
-    def _row(self, who: Actor, grant: GrantRow) -> RecordingRow:
+    def _row(self, who: Actor, grant: Grant) -> RecordingRow:
         """The recording of a valid grant that is in the log; a row alone opens nothing."""
         row = self._guard.existing_row(who, grant.recording, grant.purpose)
         if not grants.is_logged(grant):
             self._refuse_ended(who, grant)
         return row
 
-    def _check_manifest(self, grant: GrantRow, row: RecordingRow) -> VerifiedRecording:
+    def _check_manifest(self, grant: Grant, row: RecordingRow) -> VerifiedRecording:
         """The recording, if its manifest is still the one that the grant was given for."""
         if row.manifest_sha256 != grant.manifest_sha256:
             raise SealError(
@@ -246,13 +246,13 @@ class Gate:
             )
         return self._guard.open_cached(row)
 
-    def _look_again(self, who: Actor, grant: GrantRow) -> None:
+    def _look_again(self, who: Actor, grant: Grant) -> None:
         """Check that sending may continue: user, grant or purpose may have ended."""
         self._valid_grant(who, grant.id)
         row = self._row(who, grant)
         self._check_purpose(who, self._check_manifest(grant, row), grant.purpose)
 
-    def _valid_grant(self, who: Actor, grant_id: str) -> GrantRow:
+    def _valid_grant(self, who: Actor, grant_id: str) -> Grant:
         self._guard.check_active(who)
         grant = grants.find_valid_grant(who.tenant, who.user, printable(grant_id), self._guard.now())
         if grant is None:
@@ -262,7 +262,7 @@ class Gate:
             self._guard.check_active(replace(who, session=grant.session), grant.recording)
         return grant
 
-    def _own_grant(self, who: Actor, grant_id: str) -> GrantRow:
+    def _own_grant(self, who: Actor, grant_id: str) -> Grant:
         """The actor's own grant, even if it has ended."""
         self._guard.check_active(who)
         grant = grants.find_grant(who.tenant, who.user, printable(grant_id))
@@ -278,7 +278,7 @@ class Gate:
         terms = self._guard.terms(sealed)
         if sealed.manifest.import_sha256 is not None and not terms.purposes:
             why = "it was imported, and no purpose has been stated"
-            self._guard.refuse(who, "access.brought_in", why, recording, purpose)
+            self._guard.refuse(who, "access.imported", why, recording, purpose)
         if sealed.manifest.announced is None and sealed.manifest.import_sha256 is None:
             self._guard.refuse(
                 who, "access.not_announced", "its announcement was not found in the audio", recording, purpose

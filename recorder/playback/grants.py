@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,7 @@ from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import TooOften
 from recorder.ids import Entropy, uuid7
+from recorder.playback.interface import Grant
 
 MergeStretches = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
 
@@ -54,21 +55,6 @@ BROKEN = "seal.broken"
 
 
 @dataclass(frozen=True, slots=True)
-class GrantRow:
-    """A grant: to a user, for a recording, for a purpose, by its manifest."""
-
-    id: str
-    tenant: str
-    user: str
-    session: str | None
-    recording: str
-    purpose: str
-    manifest_sha256: str
-    until: datetime
-    leaf: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class ListenRow:
     """A listen that is not closed."""
 
@@ -88,7 +74,7 @@ def create_grant(
     until: datetime,
     now: datetime,
     entropy: Entropy,
-) -> GrantRow:
+) -> Grant:
     """Create a grant and its leaf. Raises :class:`TooOften`."""
     identity = str(uuid7(now, entropy))
     with writing():
@@ -113,7 +99,7 @@ def create_grant(
             leaf=leaf.number,
             renewals=0,
         )
-    return GrantRow(identity, tenant, user, session, recording, purpose, manifest_sha256, until, leaf.number)
+    return Grant(identity, tenant, user, session, recording, purpose, manifest_sha256, until, leaf.number)
 
 
 def _within(at: Any, now: datetime) -> Any:
@@ -158,12 +144,12 @@ def note_broken_seal(
             append(tenant, BROKEN, body, now, entropy, recording=recording)
 
 
-def find_valid_grant(tenant: str, user: str, grant_id: str, now: datetime) -> GrantRow | None:
+def find_valid_grant(tenant: str, user: str, grant_id: str, now: datetime) -> Grant | None:
     """A user's own grant that has not ended; ``None`` for another user's, for one that has ended, and for one
     that would last longer than a grant can, which a clock that had jumped ahead must have written."""
     with connected():
         row = next(iter(_living(tenant, user, grant_id, to_iso(now), to_iso(now + LASTS + SLACK))), None)
-    return None if row is None else _grant_row(row)
+    return None if row is None else grant_of(row)
 
 
 @prepared(GrantTable)
@@ -174,16 +160,17 @@ def _living(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
     )
 
 
-def find_grant(tenant: str, user: str, grant_id: str) -> GrantRow | None:
+def find_grant(tenant: str, user: str, grant_id: str) -> Grant | None:
     """A user's own grant, even if it has ended; ``None`` for another user's."""
     condition = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
     with connected():
         row = GrantTable.get_or_none(condition)
-    return None if row is None else _grant_row(row)
+    return None if row is None else grant_of(row)
 
 
-def _grant_row(row: GrantTable) -> GrantRow:
-    return GrantRow(
+def grant_of(row: GrantTable) -> Grant:
+    """The grant in a row."""
+    return Grant(
         row.id,
         row.tenant_id,
         row.user_id,
@@ -200,13 +187,13 @@ def _lasting(now: datetime) -> Expression:
     return (GrantTable.until > now) & GrantTable.ended_at.is_null()
 
 
-def is_logged(grant: GrantRow) -> bool:
+def is_logged(grant: Grant) -> bool:
     """Whether this grant is in the log, and lasts as long there as its row says."""
     logged = _leaf_of(grant)
     return logged is not None and grant.until <= logged.at + HOUR + LASTS + SLACK
 
 
-def _leaf_of(grant: GrantRow) -> leaf_lookup.LoggedLeaf | None:
+def _leaf_of(grant: Grant) -> leaf_lookup.LoggedLeaf | None:
     logged = leaf_lookup.find_leaf(grant.tenant, grant.leaf)
     if logged is None or logged.kind not in (GIVEN, RENEWED):
         return None
@@ -214,16 +201,16 @@ def _leaf_of(grant: GrantRow) -> leaf_lookup.LoggedLeaf | None:
     return logged if {name: logged.body.get(name) for name in named} == named else None
 
 
-def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) -> bool:
-    """Extend a grant; false if it ended meanwhile. A leaf records it once an hour, with the number of
-    renewals. Raises :class:`TooOften`."""
+def renew(grant: Grant, until: datetime, *, now: datetime, entropy: Entropy) -> Grant | None:
+    """Extend a grant, and return it; ``None`` if it ended meanwhile. A leaf records it once an hour, with the
+    number of renewals. Raises :class:`TooOften`."""
     with writing():
         lock_tenant(grant.tenant)
         condition = (GrantTable.id == grant.id) & _lasting(now)
         row = GrantTable.get_or_none(condition)
-        logged = None if row is None else _leaf_of(_grant_row(row))
+        logged = None if row is None else _leaf_of(grant_of(row))
         if row is None or logged is None:
-            return False
+            return None
         renewals, leaf = (row.renewals or 0) + 1, row.leaf
         if now - logged.at >= HOUR:
             _check_old(grant, now)
@@ -236,10 +223,10 @@ def renew(grant: GrantRow, until: datetime, *, now: datetime, entropy: Entropy) 
         GrantTable.update(until=until, leaf=leaf, renewals=renewals).where(
             GrantTable.id == grant.id
         ).execute()
-    return True
+    return replace(grant, until=until, leaf=leaf)
 
 
-def _check_old(grant: GrantRow, now: datetime) -> None:
+def _check_old(grant: Grant, now: datetime) -> None:
     """Raises :class:`TooOften` if a user has many grants older than an hour."""
     old = (GrantTable.user == grant.user) & (GrantTable.granted_at <= now - HOUR) & _lasting(now)
     if GrantTable.select().where(old).count() > OLD_GRANTS:
@@ -247,7 +234,7 @@ def _check_old(grant: GrantRow, now: datetime) -> None:
 
 
 def count_sent(
-    grant: GrantRow, play: str, name: str, sent_bytes: int, *, now: datetime, entropy: Entropy
+    grant: Grant, play: str, name: str, sent_bytes: int, *, now: datetime, entropy: Entropy
 ) -> ListenRow | None:
     """Count plain bytes that are about to be sent: on the grant's open listen, whichever player asks, or on a
     new one, with its leaf. ``None`` if a new one is needed and the grant has ended. Raises :class:`TooOften`.
@@ -290,7 +277,7 @@ def count_sent(
     return _listen_row(row, grant)
 
 
-def _count_on_open(grant: GrantRow, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
+def _count_on_open(grant: Grant, play: str, sent_bytes: int, now: datetime) -> ListenRow | None:
     """The grant's open listen, with these bytes added; from here on it belongs to this player."""
     for row in _open_listens(grant.id):
         logged = leaf_lookup.find_leaf(grant.tenant, row.leaf)
@@ -307,7 +294,7 @@ def _open_listens(grant: str) -> Any:
     return ListenTable.select().where((ListenTable.grant == grant) & ListenTable.closed_at.is_null())
 
 
-def _check_listens(grant: GrantRow, now: datetime) -> None:
+def _check_listens(grant: Grant, now: datetime) -> None:
     """Raises :class:`TooOften` if this grant or this user has had too many listens in an hour."""
     opened = ListenTable.select(ListenTable.opened_at.alias("at")).where(_within(ListenTable.opened_at, now))
     _check(opened.where(ListenTable.grant == grant.id), ListenTable.opened_at, LISTENS_A_GRANT, now)
@@ -338,11 +325,11 @@ def _count(listen: Expression, sent_bytes: int, now: datetime, play: str | None 
     return bool(ListenTable.update(change).where(listen).execute())
 
 
-def _listen_row(row: ListenTable, grant: GrantRow) -> ListenRow:
+def _listen_row(row: ListenTable, grant: Grant) -> ListenRow:
     return ListenRow(row.id, grant.tenant, grant.recording)
 
 
-def _open_listen(grant: GrantRow) -> Expression:
+def _open_listen(grant: Grant) -> Expression:
     return (ListenTable.grant == grant.id) & ListenTable.closed_at.is_null()
 
 
@@ -377,7 +364,7 @@ def note_player_report(listen: ListenRow, played: Sequence[tuple[int, int]], add
         return bool(ListenTable.update(listen_report=report).where(condition).execute())
 
 
-def listen_of(grant: GrantRow, play: str | None = None) -> ListenRow | None:
+def listen_of(grant: Grant, play: str | None = None) -> ListenRow | None:
     """The open listen under a grant; with ``play``, only if no other player has asked since."""
     with connected():
         condition = _open_listen(grant)

@@ -32,7 +32,9 @@ class Actor:
 class PurposeChoice:
     """A purpose that was announced for a recording, and whether this user may use it now. If not, ``reason``
     is an error id (``access.purpose_not_for_role``, ``access.purpose_restricted``, ``access.expired``,
-    ``access.held``, ``access.erased``)."""
+    ``access.held``, ``access.erased``).
+
+    It is a type of its own beside a recording's terms because it depends on who asks, and when."""
 
     code: str
     allowed: bool
@@ -41,12 +43,22 @@ class PurposeChoice:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Permission to hear one recording for one purpose up to ``until``."""
+    """A user's permission to hear one recording, by its manifest, for one purpose, up to ``until``. ``leaf``
+    is the number of the leaf that gave it or last recorded a renewal.
+
+    It is a type of its own beside :class:`PurposeChoice` because it is logged and lasts: the choice that a
+    user made, by which every request for audio is checked. Its row is
+    :class:`recorder.catalogue.tables.grant.GrantTable`."""
 
     id: str
+    tenant: str
+    user: str
+    session: str | None
     recording: str
     purpose: str
+    manifest_sha256: str
     until: datetime
+    leaf: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +127,7 @@ class GateInterface(Protocol):
     def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
         """Give a grant for a quarter of an hour. Raises :class:`AccessError`: ``access.not_announced``,
         ``access.purpose_not_announced``, ``access.purpose_not_for_role``, ``access.purpose_restricted``,
-        ``access.expired``, ``access.held``, ``access.erased``, ``access.brought_in`` (imported, without a
+        ``access.expired``, ``access.held``, ``access.erased``, ``access.imported`` (imported, without a
         stated purpose)."""
 
     def valid_grant(self, who: Actor, grant_id: str) -> Grant:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recorder.auditlog.mail_witness import MailServer
 from recorder.auditlog.timestamping import Authority
 from recorder.config import Settings
 from recorder.errors import ConfigError
+from recorder.mail.server import MailServer
+from recorder.processes.mail_delivery import mail_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class CheckpointWitnesses:
 
 def open_witnesses(settings: Settings) -> CheckpointWitnesses:
     """The witnesses that the settings name.  Raises :class:`ConfigError`."""
-    return CheckpointWitnesses(_authority(settings), _server(settings))
+    return CheckpointWitnesses(_authority(settings), mail_server(settings))
 
 
 def _authority(settings: Settings) -> Authority | None:
@@ -51,23 +52,3 @@ def certificates(settings: Settings) -> bytes | None:
             f"[ledger] timestamp_ca: {path} cannot be read: {error.strerror}",
             "check the path, and that Accord's user may read the file",
         ) from error
-
-
-def _server(settings: Settings) -> MailServer | None:
-    chosen = settings.mail
-    if not chosen.host:
-        return None
-    if not chosen.sender:
-        raise ConfigError(
-            "config.invalid",
-            "[mail] host is set, but sender is not",
-            "set [mail] sender to the address that mails come from",
-        )
-    return MailServer(
-        chosen.host,
-        chosen.port,
-        chosen.security,
-        chosen.sender,
-        chosen.username,
-        chosen.password.get_secret_value(),
-    )

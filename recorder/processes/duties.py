@@ -21,12 +21,16 @@ from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.lifecycle.hold_review import HoldReminders
 from recorder.playback import grants
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
+from recorder.processes.mail_delivery import DUTY as OUTGOING_MAIL
 from recorder.services import Services
 
 DUTIES: Final = (
     "amendments", "limits", "holds", "recordings", "leaving", "quarantine", "listens", "sessions", "logs",
-    "timestamps", "mail",
+    "timestamps", "mail", OUTGOING_MAIL,
 )  # fmt: skip
+
+"""The names of all duties; queued mail is sent by a thread of its own
+(:mod:`recorder.processes.mail_delivery`)."""
 
 SESSIONS_KEPT: Final = timedelta(days=30)
 

@@ -21,6 +21,7 @@ from recorder.store.contract import Store
 
 if TYPE_CHECKING:
     from recorder.lifecycle.amendment_service import Changes
+    from recorder.mail.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,15 @@ class Context:
             checkpoint_lock=timedelta(days=settings.ledger.lock_days),
             backups_kept=timedelta(days=settings.keys.backups_kept_days),
         )
+
+    def outbox(self) -> Outbox:
+        """Queues mail to people, where the settings name a mail server and the panel's address.  Raises
+        :class:`ConfigError`."""
+        from recorder.mail.outbox import Outbox
+
+        settings = self.settings
+        sends = settings.mail.host and settings.web.address
+        return Outbox(self.keyring() if sends else None, settings.web.address)
 
     def store(self) -> Store:
         """The object store, with retries.  Raises :class:`ConfigError`, :class:`StoreError`."""

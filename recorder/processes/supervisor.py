@@ -241,14 +241,14 @@ class Supervisor:
         environment = dict(self.environment if program.environment is None else program.environment)
         passed: tuple[int, ...] = ()
         reader = None
-        with ExitStack() as given, ExitStack() as kept:
+        with ExitStack() as given, ExitStack() as cleanup:
             if program.watched or program.tied:
                 reader, writer = os.pipe()
                 given.callback(os.close, writer)
-                kept.callback(os.close, reader)
+                cleanup.callback(os.close, reader)
                 os.set_blocking(reader, False)
                 self._selector.register(reader, selectors.EVENT_READ)
-                kept.callback(self._selector.unregister, reader)
+                cleanup.callback(self._selector.unregister, reader)
                 environment[HEARTBEAT_FD] = str(writer)
                 passed = (writer,)
             output = None if program.output is None else given.enter_context(open(program.output, "ab"))
@@ -264,7 +264,7 @@ class Supervisor:
                 # ends its children in order.
                 start_new_session=True,
             )
-            kept.pop_all()
+            cleanup.pop_all()
         return _Run(process, reader, self.monotonic())
 
     def _ended(self, child: _Child, run: _Run, code: int, now: float) -> None:

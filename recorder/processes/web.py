@@ -6,6 +6,8 @@ import os
 from datetime import timedelta
 from functools import partial
 
+from recorder.clock import utc_now
+from recorder.identity.second_factors import SecondFactorService
 from recorder.lifecycle.amendment_service import Changes
 from recorder.processes import object_store
 from recorder.processes.gate import PanelGate
@@ -33,7 +35,11 @@ def run(context: Context) -> None:
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
         ),
         gate=PanelGate(store, context.keyring(), context.root(), revoked=context.revoked()),
+        factors=SecondFactorService(
+            store, context.keyring(), context.trust(), signer, now=utc_now, entropy=os.urandom
+        ),
         changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
+        outbox=context.outbox(),
         checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)

@@ -9,6 +9,7 @@ from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.processes import object_store
 from recorder.processes.checkpoint_witnesses import open_witnesses
+from recorder.processes.mail_delivery import MailDelivery, mail_server
 from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
 from recorder.processes.worker_loop import Worker
@@ -33,6 +34,7 @@ def run(context: Context) -> None:
         caller=VerificationCaller(settings.node.name, services.spool, speech)
         if settings.persons.dial
         else None,
+        mail=MailDelivery(services, mail_server(settings)),
     )
     Overseer(
         worker,

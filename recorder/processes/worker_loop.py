@@ -40,6 +40,7 @@ from recorder.pipeline.scheduler import Backlog
 from recorder.pipeline.stages import ENCODER_DIED, Stage
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties
+from recorder.processes.mail_delivery import MailDelivery
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
 from recorder.services import Services
@@ -102,6 +103,8 @@ class Worker:
     """Relays the commands that people give for this node's live calls."""
     caller: VerificationCaller | None = None
     """Calls numbers with a verification code, where this node can make outbound calls."""
+    mail: MailDelivery | None = None
+    """Sends queued mail."""
     uploads: int = 4
     """Threads that store."""
     drain: float = 15.0
@@ -170,6 +173,8 @@ class Worker:
             self.relay.start()
         if self.caller is not None:
             self.caller.start()
+        if self.mail is not None:
+            self.mail.start()
         log.info("worker.started", spool=str(self.services.spool))
 
     def _tick(self) -> None:

@@ -49,8 +49,8 @@ class _Source(_Table):
 
 
 class _Rule(_Table):
-    """The rule of one purpose as the file has it, its sources by name: they can only be resolved once the
-    whole file has been read (:class:`~recorder.prompts.country_rules.Rule`)."""
+    """The rule of one purpose as the file has it. It becomes a :class:`~recorder.prompts.country_rules.Rule`
+    once the whole file has been read, because its sources are names that only then can be resolved."""
 
     mode: Mode
     longest_keep_days: Annotated[int, Field(strict=True, ge=1)]
@@ -204,14 +204,14 @@ class _Reader:
         for needed in ("recorded", "purposes", "keeping-time"):
             if needed not in {each.what for each in self.file.say}:
                 raise ValueError(f"say: no entry says {needed}")
-        asked = {each.what for each in self.file.ask}
+        requests = {each.what for each in self.file.ask}
         for rule in rules.values():
-            if (what := REQUEST_BY_MODE.get(rule.mode)) and what not in asked:
+            if (what := REQUEST_BY_MODE.get(rule.mode)) and what not in requests:
                 raise ValueError(f"ask: purpose.{rule.purpose} is {rule.mode}, but no entry asks for {what}")
-        told = {each.who: each.where for each in self.file.tell}
-        if set(told) != {"outside", "colleagues"} or len(told) != len(self.file.tell):
+        places = {each.who: each.where for each in self.file.tell}
+        if set(places) != {"outside", "colleagues"} or len(places) != len(self.file.tell):
             raise ValueError("tell: outside and colleagues, each once")
-        if "in the call" not in told["outside"]:
+        if "in the call" not in places["outside"]:
             raise ValueError("tell: the external party is informed during the call")
 
 

@@ -57,7 +57,10 @@ class RuleSource:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A country's rule for one purpose, with its sources: ``mode`` is the laxest mode that is allowed,
-    ``longest_keep_days`` the longest retention period that may be announced and used."""
+    ``longest_keep_days`` the longest retention period that may be announced and used.
+
+    It is a type of its own beside an announcement because it is a limit, not a choice: the country's, the
+    same for all customers, and checked again when a recording is used."""
 
     purpose: str
     mode: Mode

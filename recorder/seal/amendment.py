@@ -140,16 +140,16 @@ def open_amendment(content: bytes, root: Ed25519PublicKey, now: datetime | None 
     """Read an amendment and verify it from the root's public key alone.  Raises :class:`SealError` as
     :func:`sealing.open_manifest` does, and ``amendment.kind`` for one that this version does not know."""
     signed = AMENDMENT.read(content, root)
-    said = signed.value
-    signed_document.check_not_future("amendment", said.at, now)
+    body = signed.value
+    signed_document.check_not_future("amendment", body.at, now)
     return Amendment(
-        recording=said.recording,
-        tenant=said.tenant,
-        number=said.number,
-        predecessor=said.predecessor,
-        at=said.at,
-        by=said.by,
-        data=read_data(said.kind, said.data),
+        recording=body.recording,
+        tenant=body.tenant,
+        number=body.number,
+        predecessor=body.predecessor,
+        at=body.at,
+        by=body.by,
+        data=read_data(body.kind, body.data),
         signing_key_id=signed.key_id,
         sha256=hashlib.sha256(content).hexdigest(),
     )

@@ -40,13 +40,13 @@ def correct_times(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
     elif known is not None and known - begin > SLACK:
         begin = known
     by = begin - noted.started_at
-    ended = _put_right(noted.ended_at, by, begin, now)
+    end = _put_right(noted.ended_at, by, begin, now)
     bridged = take.first("bridged")
-    sealed = UncorrectedTimes(begin, ended)
+    sealed = UncorrectedTimes(begin, end)
     return Timing(
         started_at=begin,
-        bridged_at=None if bridged is None else _put_right(truncate(bridged), by, begin, ended),
-        ended_at=ended,
+        bridged_at=None if bridged is None else _put_right(truncate(bridged), by, begin, end),
+        ended_at=end,
         sealed_at=now,
         # Where the call's age is unknown or the clock was ahead, retention must not begin too early.
         kept_from=now if known is None or noted.started_at > now else begin,

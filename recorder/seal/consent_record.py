@@ -159,12 +159,12 @@ def consent(encoded: Encoded) -> Consent:
     start = encoded.take.start
     if start.mode == NOTICE:
         return Consent(NOTICE, None, None, None, None)
-    asked = None if start.question is None else SealedSentence(start.question.text, start.question.sha256)
+    question = None if start.question is None else SealedSentence(start.question.text, start.question.sha256)
     answers = [mark for mark in encoded.take.marks if mark.kind == "question_answered"]
     last = next((mark for mark in reversed(answers) if mark.data.get("question") == "recording"), None)
     if last is None or "answer" not in last.data:
-        return Consent(start.mode, None, None, None, asked)
-    return Consent(start.mode, last.data["answer"], last.data.get("key"), truncate(last.at), asked)
+        return Consent(start.mode, None, None, None, question)
+    return Consent(start.mode, last.data["answer"], last.data.get("key"), truncate(last.at), question)
 
 
 def keep_questions(encoded: Encoded) -> tuple[KeepQuestion, ...]:
@@ -192,8 +192,8 @@ def keep_consent(
 
 def find_consent_contradiction(consent: Consent, announced: bool) -> str | None:
     """Return the contradiction in a consent, or ``None``."""
-    said = (consent.answer, consent.key, consent.at)
-    if consent.mode == NOTICE and (consent.question is not None or any(each is not None for each in said)):
+    answer = (consent.answer, consent.key, consent.at)
+    if consent.mode == NOTICE and (consent.question is not None or any(each is not None for each in answer)):
         return "nothing is asked where there is only a notice"
     if (consent.answer is None) != (consent.at is None) or (consent.key is not None and consent.at is None):
         return "the answer whether to record has no time, or the time no answer"
@@ -257,16 +257,16 @@ def _agreement(
     one: Question[LocatedMarker],
     keep: Keep,
     duration_ms: int,
-    asked: LocatedAnnouncement | None,
-    told: LocatedAnnouncement | None,
+    question: LocatedAnnouncement | None,
+    confirmation: LocatedAnnouncement | None,
 ) -> KeepQuestion:
     given = one.answered
-    since = one.asked.offset_ms if asked is None else asked.end_ms
+    since = one.asked.offset_ms if question is None else question.end_ms
     return KeepQuestion(
         asked_at=truncate(one.asked.at),
         offset_ms=one.asked.offset_ms,
         how=one.how,
-        question=None if one.how == OWN_WORDS else _said(keep.question, asked),
+        question=None if one.how == OWN_WORDS else _said(keep.question, question),
         answer=one.answer,
         by=None if given is None else given.data.get("by"),
         answered_how=None if given is None else given.data.get("how"),
@@ -275,7 +275,7 @@ def _agreement(
         voice=None if one.voice_ms is None else _voice(*one.voice_ms, since, duration_ms),
         unheard_at=None if one.unheard is None else truncate(one.unheard.at),
         confirmed=one.confirmed is not None,
-        confirmation=None if given is None else _said(_verdict(keep, given.data["answer"]), told),
+        confirmation=None if given is None else _said(_verdict(keep, given.data["answer"]), confirmation),
     )
 
 

@@ -32,9 +32,9 @@ def unexplained_ms(body: Mapping[str, Any]) -> int:
     return rest if abs(rest) >= LEAST_MS and abs(rest) > SHARE * whole else 0
 
 
-def _held_ms(markers: Iterable[Mapping[str, Any]], ended: datetime) -> int:
+def _held_ms(markers: Iterable[Mapping[str, Any]], end: datetime) -> int:
     """Return the total hold time in milliseconds; both parties' holds may overlap."""
-    depth, since, held = 0, ended, timedelta(0)
+    depth, since, held = 0, end, timedelta(0)
     for mark in markers:
         at = from_iso(mark["at"])
         if mark["kind"] == "hold":
@@ -43,5 +43,5 @@ def _held_ms(markers: Iterable[Mapping[str, Any]], ended: datetime) -> int:
             depth -= 1
             held += max(at - since, timedelta(0)) if not depth else timedelta(0)
     if depth:
-        held += max(ended - since, timedelta(0))
+        held += max(end - since, timedelta(0))
     return round(held / timedelta(milliseconds=1))

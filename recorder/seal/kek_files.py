@@ -70,9 +70,9 @@ def promote(folder: Path, reached: Callable[[str], None]) -> None:
     """Make the next key the current one, and keep the former one under its id.  Can be repeated after an
     interruption at any point.  Raises ``ConfigError``, ``OSError``."""
     old = load_kek(folder / KEK)
-    kept = folder / f"{old.id}{BEFORE}"
-    if old.id != load_kek(folder / NEXT).id and not kept.exists():
-        os.link(folder / KEK, kept)
+    copy = folder / f"{old.id}{BEFORE}"
+    if old.id != load_kek(folder / NEXT).id and not copy.exists():
+        os.link(folder / KEK, copy)
         sync_folder(folder)
         reached("kek kept")
     os.replace(folder / NEXT, folder / KEK)

@@ -130,6 +130,13 @@ class Keyring:
     def backup_key(self, kek_id: str | None = None) -> tuple[Secret, str]:
         """Derive the key of a backup from a key-encryption key (default: the current one); return it with
         that key's id. Raises :class:`SealError` (``seal.kek_missing``)."""
+        return self._derive(b"accord/1/backup-key", kek_id)
+
+    def mail_key(self, kek_id: str | None = None) -> tuple[Secret, str]:
+        """The same for the key of the queue of outgoing mail (:mod:`recorder.mail.outbox`)."""
+        return self._derive(b"accord/1/mail-key", kek_id)
+
+    def _derive(self, purpose: bytes, kek_id: str | None) -> tuple[Secret, str]:
         kek = self._current if kek_id is None else self._kek(kek_id)
         if kek is None:
             raise SealError(
@@ -138,7 +145,7 @@ class Keyring:
                 f"(present: {', '.join(self._keks)})",
                 f"give the key-encryption key that was in use then: {BRING_BACK}",
             )
-        return make_secret(HKDF(hashes.SHA256(), KEY, None, b"accord/1/backup-key").derive(kek.key)), kek.id
+        return make_secret(HKDF(hashes.SHA256(), KEY, None, purpose).derive(kek.key)), kek.id
 
     def new_tenant_key(self, tenant: str, entropy: Entropy = os.urandom) -> WrappedKey:
         """Create a tenant's key, wrapped by the current key-encryption key."""
@@ -316,9 +323,9 @@ def read_private(path: Path) -> bytes:
 def _lost(path: Path) -> str:
     """Return the hint for an unreadable key file.  Only a folder without any key may be that of a new
     installation."""
-    told = f"correct the path and the file's owner. Where it is lost, {BRING_BACK}"
+    advice = f"correct the path and the file's owner. Where it is lost, {BRING_BACK}"
     new = not any(any(path.parent.glob(pattern)) for pattern in ("*.key", "*.pub", "*kek*", "*.json"))
-    return f"{told}; a new installation makes its keys with `accord keys init`" if new else told
+    return f"{advice}; a new installation makes its keys with `accord keys init`" if new else advice
 
 
 def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:

@@ -77,8 +77,10 @@ class Object:
 
 @dataclass(frozen=True, slots=True)
 class AnnouncedPurpose:
-    """A purpose that the recording may be used for, and until when: announced, or consented to in the
-    call."""
+    """A purpose that the recording may be used for, and until when: announced, or consented to in the call.
+
+    It is a type of its own beside the line's announcement because it states an outcome, signed and never
+    changed: a purpose is sealed only if it was heard in the audio, and its end is a time instead of days."""
 
     __pydantic_config__ = STRICT
 
@@ -254,19 +256,21 @@ def _check(manifest: Manifest) -> None:
         refuse("it ends before it begins, or was sealed before it ended")
     if (manifest.announced is None) == (manifest.unannounced is None):
         refuse("it is neither announced nor unannounced")
-    told = manifest.announced
-    if told is not None:
-        if not 0 <= told.offset_ms < told.end_ms <= manifest.duration_ms:
+    announced = manifest.announced
+    if announced is not None:
+        if not 0 <= announced.offset_ms < announced.end_ms <= manifest.duration_ms:
             refuse("the announcement lies outside the audio")
-        if len({each.code for each in told.purposes}) != len(told.purposes):
+        if len({each.code for each in announced.purposes}) != len(announced.purposes):
             refuse("a purpose is named twice")
     for why in (
-        find_consent_contradiction(manifest.consent, told is not None),
+        find_consent_contradiction(manifest.consent, announced is not None),
         find_contradiction(manifest.keep_questions, manifest.duration_ms),
     ):
         if why is not None:
             refuse(why)
-    if (manifest.keep_consent is not None) != is_keep_consented(told is not None, manifest.keep_questions):
+    if (manifest.keep_consent is not None) != is_keep_consented(
+        announced is not None, manifest.keep_questions
+    ):
         refuse("it is kept by agreement without a yes that counts, or not kept with one")
     if any(each.until > manifest.keep_until for each in manifest.purposes):
         refuse("a purpose outlives the recording")

@@ -295,8 +295,8 @@ def put_statement(
 def read(content: bytes, root: Ed25519PublicKey) -> Statement:
     """Read a statement and verify it from the root's public key alone.  Raises :class:`SealError`."""
     signed = STATEMENT.read(content, root)
-    said = {name: getattr(signed.value, name) for name in STATEMENT.form.names}
-    return Statement(**said, sha256=hashlib.sha256(content).hexdigest(), key_id=signed.key_id)
+    fields = {name: getattr(signed.value, name) for name in STATEMENT.form.names}
+    return Statement(**fields, sha256=hashlib.sha256(content).hexdigest(), key_id=signed.key_id)
 
 
 def read_receipt(content: bytes, root: Ed25519PublicKey) -> OffboardingReceipt:

@@ -118,9 +118,9 @@ def _read_block(name: str, lines: list[str], wrong: list[str]) -> tuple[list[byt
 def _content(name: str, number: int, line: str, wrong: list[str]) -> bytes | None:
     """Return the ten bytes of a line; without them, append the problem to ``wrong``."""
     if (numbered := _NUMBERED.fullmatch(line)) is not None:
-        said, line = numbered.groups()
-        if int(said) != number:
-            wrong.append(f"{name}: line {said} stands where line {number} should be")
+        label, line = numbered.groups()
+        if int(label) != number:
+            wrong.append(f"{name}: line {label} stands where line {number} should be")
             return None
     symbols = line.upper().translate(_ALIKE)
     strange = sorted({*symbols} - {*_CROCKFORD})

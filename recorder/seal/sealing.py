@@ -97,8 +97,8 @@ def seal(
     ``seal.endorsement_time``: the signing key has expired), ``OSError`` (a full disk).
     """
     start, folder = encoded.take.start, encoded.take.folder
-    told = start.announcement is not None or start.import_keep_until is not None
-    if start.tenant is None or start.line is None or not told:
+    usable = start.announcement is not None or start.import_keep_until is not None
+    if start.tenant is None or start.line is None or not usable:
         raise SealError("seal.no_line", f"recording {start.recording} has no line, tenant and announcement")
     if tenant_key.tenant != start.tenant:
         raise SealError(
@@ -216,18 +216,18 @@ def _manifest(
 
 
 def _announced(encoded: Encoded, kept_from: datetime) -> Announced | None:
-    found, told = encoded.announced, encoded.take.start.announcement
-    if found is None or told is None:
+    found, announcement = encoded.announced, encoded.take.start.announcement
+    if found is None or announcement is None:
         return None
-    until = kept_from + timedelta(days=told.keep_days)
+    until = kept_from + timedelta(days=announcement.keep_days)
     return Announced(
-        id=told.id,
-        version=told.version,
-        language=told.language,
-        text=told.text,
-        keep_days=told.keep_days,
-        sound_sha256=told.sha256,
-        purposes=tuple(AnnouncedPurpose(code, until) for code in told.purposes),
+        id=announcement.id,
+        version=announcement.version,
+        language=announcement.language,
+        text=announcement.text,
+        keep_days=announcement.keep_days,
+        sound_sha256=announcement.sha256,
+        purposes=tuple(AnnouncedPurpose(code, until) for code in announcement.purposes),
         offset_ms=found.offset_ms,
         end_ms=found.end_ms,
         score=round(found.score, 6),

@@ -54,7 +54,7 @@ OFFBOARDING: Final = "offboarding"
 CALL_ERASURE: Final = "call_erasure"
 """The erasure of calls without a recording, at a person's request."""
 CREDENTIAL: Final = "credential"
-"""Users of the panel and tokens of the API."""
+"""Users of the panel, their second factors, and tokens of the API."""
 COMMAND: Final = "command"
 """A command for a live call, by a user or a program."""
 DISCLOSURE: Final = "disclosure"
@@ -67,8 +67,8 @@ USES: Final = (
 """The kinds of documents that a signing key can be endorsed for. A document by a key that is not endorsed for
 its kind is refused. The worker's key is endorsed for all."""
 
-PANEL_USES: Final = (AMENDMENT, RECEIPT, RETENTION, CALL_ERASURE, COMMAND, DISCLOSURE)
-"""The uses of the panel's key: it cannot erase recordings, offboard customers or create log-ins."""
+PANEL_USES: Final = (AMENDMENT, RECEIPT, RETENTION, CALL_ERASURE, COMMAND, DISCLOSURE, CREDENTIAL)
+"""The uses of the panel's key: it cannot seal or erase recordings, or offboard customers."""
 
 ROOT_KEY = "root.key"
 ROOT_PUBLIC = "root.pub"
@@ -308,9 +308,9 @@ def _renew(
     now: datetime,
     entropy: Entropy,
 ) -> list[Path]:
-    key, said = names
-    if (folder / said).exists():
-        old = load_endorsement(folder / said).key_id
+    key, endorsed = names
+    if (folder / endorsed).exists():
+        old = load_endorsement(folder / endorsed).key_id
     elif (folder / key).exists():
         old = key_id(load_private(folder / key).public_key())
     else:
@@ -320,12 +320,12 @@ def _renew(
     made = []
     for name, content, mode in (
         (key, private_pem(signing), 0o600),
-        (said, canonical_json.dump(endorsement.document()), 0o644),
+        (endorsed, canonical_json.dump(endorsement.document()), 0o644),
     ):
-        kept = folder / f"{old}.{name}"
+        copy = folder / f"{old}.{name}"
         # It exists already after an interrupted renewal.
-        if (folder / name).exists() and not kept.exists():
-            os.link(folder / name, kept)
+        if (folder / name).exists() and not copy.exists():
+            os.link(folder / name, copy)
         fresh = folder / f".{name}.new"
         fresh.unlink(missing_ok=True)
         write_private(fresh, content, mode)
@@ -337,17 +337,17 @@ def _renew(
 def load_signer(key: Path, endorsement: Path, root: Ed25519PublicKey | None = None) -> Signer:
     """Load a signing key and its endorsement.  With ``root``, the endorsement must be signed by it: the file
     could have been changed.  Raises :class:`ConfigError`."""
-    said = load_endorsement(endorsement)
+    endorsed = load_endorsement(endorsement)
     if root is not None:
         try:
-            said.check_root(root)
+            endorsed.check_root(root)
         except SealError as error:
             raise ConfigError(
                 "keys.bad_endorsement",
                 f"{endorsement}: {error.message}",
                 "create a new one: `accord keys renew`",
             ) from error
-    return Signer(load_private(key), said)
+    return Signer(load_private(key), endorsed)
 
 
 def load_private(path: Path) -> Ed25519PrivateKey:

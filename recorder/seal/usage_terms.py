@@ -82,7 +82,10 @@ class Hold:
 class Term:
     """A purpose: its end, the reason ``why`` it ends, and ``use_until``, the end of its use, which is earlier
     where the country allows less.  ``consented_until`` is the end of consent, without limits and deletion;
-    ``None`` where there is none, or it was withdrawn."""
+    ``None`` where there is none, or it was withdrawn.
+
+    It is a type of its own beside the manifest's purpose because it is computed anew whenever it is needed:
+    amendments, retention limits and the country's rules change the end, and the manifest cannot change."""
 
     code: str
     until: datetime
@@ -134,9 +137,9 @@ def retention_start(manifest: Manifest) -> datetime:
     """Return the start of retention; for an imported recording the stated end of the call."""
     if manifest.import_sha256 is not None:
         return manifest.ended_at
-    told, more = manifest.announced, manifest.keep_consent
-    if told is not None and told.purposes:
-        return told.purposes[0].until - timedelta(days=told.keep_days)
+    announced, more = manifest.announced, manifest.keep_consent
+    if announced is not None and announced.purposes:
+        return announced.purposes[0].until - timedelta(days=announced.keep_days)
     if more is not None:
         return more.until - timedelta(days=more.keep_days)
     return max(manifest.ended_at, manifest.sealed_at)
@@ -223,8 +226,10 @@ def _purpose(
 def _grounds(manifest: Manifest, amendments: Sequence[Amendment], code: str) -> list[_Ground]:
     """Return the grounds of a purpose after withdrawals and narrowing."""
     found = []
-    if (told := _first(manifest.announced.purposes if manifest.announced else (), code)) is not None:
-        found.append(_Ground(told))
+    if (
+        announced_until := _first(manifest.announced.purposes if manifest.announced else (), code)
+    ) is not None:
+        found.append(_Ground(announced_until))
     if manifest.keep_consent is not None and manifest.keep_consent.code == code:
         found.append(_Ground(manifest.keep_consent.until, manifest.ended_at))
     for each in amendments:

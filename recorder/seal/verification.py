@@ -299,8 +299,8 @@ def _object(
             broken = error.message
     scan.rest()
     if scan.wrong:
-        told = ", ".join(map(str, scan.wrong[:8])) + (", …" if len(scan.wrong) > 8 else "")
-        report.add(7, "object.block", key, f"stored blocks differ from the sealed ones: {told}", scan.wrong)
+        blocks = ", ".join(map(str, scan.wrong[:8])) + (", …" if len(scan.wrong) > 8 else "")
+        report.add(7, "object.block", key, f"stored blocks differ from the sealed ones: {blocks}", scan.wrong)
     elif scan.whole.hexdigest() != each.stored_sha256:
         report.add(7, "object.hash", key, "its SHA-256 differs from the sealed one")
     elif broken:

@@ -93,10 +93,10 @@ class GrowingFile:
 def bytes_to_finish(sound: int, formats: Iterable[str]) -> int:
     """The most that a take with ``sound`` bytes of audio needs besides them until it is stored: each of its
     objects exists twice, plain and encrypted."""
-    kept = set(formats)
-    opus = sound // 6 if "opus" in kept else 0  # an eighth at 8 kHz, but noise takes more
+    outputs = set(formats)
+    opus = sound // 6 if "opus" in outputs else 0  # an eighth at 8 kHz, but noise takes more
     peaks = 4096 + min(sound // 80, 256 * 1024)
-    return 2 * (peaks + opus + (sound if "wav" in kept else 0)) + FOLDER_OVERHEAD
+    return 2 * (peaks + opus + (sound if "wav" in outputs else 0)) + FOLDER_OVERHEAD
 
 
 def bytes_needed(size: int, growing: Sequence[GrowingFile], finished: int, seconds: float) -> int:

@@ -190,9 +190,9 @@ class S3Store:
         """The SHA-256 that the server keeps of an object, or that of its bytes if it keeps none."""
         with self._errors(key):
             head = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
-            length, kept = _length(head), head.get("ChecksumSHA256", "")
-            if self.abilities().checks_sha256 and kept and "-" not in kept:
-                return base64.b64decode(kept, validate=True).hex()
+            length, checksum = _length(head), head.get("ChecksumSHA256", "")
+            if self.abilities().checks_sha256 and checksum and "-" not in checksum:
+                return base64.b64decode(checksum, validate=True).hex()
         total = hashlib.sha256()
         for start in range(0, length, _PIECE):
             total.update(self.read(key, start, start + _PIECE))

@@ -118,9 +118,9 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             with suppress(OSError):  # the peer may have closed it already
                 sock.shutdown(plain.SHUT_RDWR)
             sock.close()
-        gone = self._gone()
+        error = self._gone()
         while self._pending:
-            self._pending.popleft().fail(gone)
+            self._pending.popleft().fail(error)
         for lane in self._lanes.values():
             lane.finish()
         calls, self._on_close = self._on_close, []

@@ -228,12 +228,12 @@ def buffer_faults(loaded: LoadedDialplan, context: str, hint: str) -> Iterator[F
 
 
 def _question_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
-    asked = _run(loaded, "accord_ask", "waiting")
-    if any(each.application == "record_session" for each in asked):
+    question = _run(loaded, "accord_ask", "waiting")
+    if any(each.application == "record_session" for each in question):
         yield Fault("accord_ask records before anybody has agreed")
-    if not any(each.sets("playback_terminators", "none") for each in asked):
+    if not any(each.sets("playback_terminators", "none") for each in question):
         yield Fault("accord_ask leaves playback_terminators: a key ends the question")
-    if not any(each.sets("accord_state", "asking") for each in asked):
+    if not any(each.sets("accord_state", "asking") for each in question):
         yield Fault("accord_ask does not set accord_state=asking: the guard does not recognise the call")
     for state in ("asking", "announcing"):
         declined = _run(loaded, "accord_decline", state)

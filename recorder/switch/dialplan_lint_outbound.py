@@ -121,8 +121,8 @@ def callee_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
             )
     yield from _begin_faults(loaded)
     yield from buffer_faults(loaded, CALLEE, _CALLEE_FILE)
-    asked = _run(loaded, "accord_ask", "answered")
-    if any(each.application == "record_session" for each in asked):
+    question = _run(loaded, "accord_ask", "answered")
+    if any(each.application == "record_session" for each in question):
         yield _fault("accord_ask records before anybody has agreed")
     for name, state in (
         ("accord_ask", "answered"),

@@ -46,6 +46,8 @@ def fill(folder: Path) -> None:
     )
     house.person(bakery, "claire", "Claire Martin")
     house.person(bakery, "paul", "Paul Martin", role="customer_admin", language="en")
+    house.person(bakery, "zoe", "Zoé Lambert")  # she and Tom set up second factors
+    house.person(bakery, "tom", "Tom Maes", language="en")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
     florist = house.customer("Fleurs Lambert", "+3225550122", label="Atelier")
@@ -114,7 +116,7 @@ def run(folder: Path) -> None:
     # All browser tests come from one address.
     often = LoginLimits(*[RateLimit(10000, 60)] * 5)
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
-    app = create_app(config, gate=house.gate, changes=house.changes)
+    app = create_app(config, gate=house.gate, changes=house.changes, factors=house.factors)
     serve(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port, "ids": ids}), flush=True))
     house.close()
 

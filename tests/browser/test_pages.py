@@ -14,6 +14,8 @@ PAGES = (
     "destroy",
     "log-in",
     "wrong",
+    "account",
+    "app",
     "list",
     "filtered",
     "none",
@@ -62,11 +64,16 @@ def open_page(somebody, name: str) -> None:
         "live": "/live",
         "destroy": "/live",
         "missing": "/nowhere",
+        "account": "/account",
+        "app": "/account",
     }
     somebody.go(paths[name])
     if name == "menu":
         somebody.page.locator("details.menu summary").click()
         expect(somebody.page.get_by_role("button", name="Se déconnecter")).to_be_visible()
+    if name == "app":
+        somebody.page.click(".factor-list button")
+        expect(somebody.page.locator(".qr svg")).to_be_visible()
     if name == "destroy":
         somebody.page.get_by_role("link", name="Arrêter et détruire…").click()
         expect(somebody.page.get_by_role("heading", name="Arrêter et détruire ?")).to_be_visible()

@@ -65,7 +65,7 @@ MOMENTS = {
 }  # fmt: skip
 """The moments that faults follow: a step of a call, or of a take in the spool."""
 
-OUTWARD, TRANSFERRED = 0.25, 0.15
+OUTBOUND, TRANSFERRED = 0.25, 0.15
 """Shares of the calls; only inbound ones are transferred."""
 
 CODES = {"": 62, "pause": 14, "for ever": 4, "note": 4, "nothing": 2, "keep": 6, "delete": 8}
@@ -210,7 +210,7 @@ def calls(seed: int, epoch: int) -> Iterator[CallPlan]:
 
 
 def _call(chance: random.Random, epoch: int, at: int, after: float) -> CallPlan:
-    outward = chance.random() < OUTWARD
+    outward = chance.random() < OUTBOUND
     if outward:
         called = chance.choices((*NUMBERS, UNKNOWN), (24, 24, 24, 24, 4))[0]
         callee = chance.choices(("answers", "busy", "silent"), (90, 4, 6))[0]

@@ -32,7 +32,7 @@ PHASES = {
 }  # fmt: skip
 """The step that an event of a call's leg reports; of an outbound call, of the leg that is called."""
 
-OUTWARD = {**PHASES, ("PLAYBACK_START", "inbound"): "", ("PLAYBACK_START", "outbound"): "announcing"}
+OUTBOUND = {**PHASES, ("PLAYBACK_START", "inbound"): "", ("PLAYBACK_START", "outbound"): "announcing"}
 
 TICKS = 0.1
 """Seconds by which an event's time may be too early."""
@@ -263,7 +263,7 @@ class RealBoard:
             call.codes.append((code, at))
             call.phases[code] = at
             return code, call
-        phase = (OUTWARD if call.plan.outward else PHASES).get((name, direction))
+        phase = (OUTBOUND if call.plan.outward else PHASES).get((name, direction))
         outside = direction == ("outbound" if call.plan.outward else "inbound")
         if outside or not call.uuid:  # before somebody is rung there is the colleague's leg alone
             call.uuid = event["Unique-ID"] if outside else ""

@@ -17,9 +17,9 @@ import numpy as np
 import soundfile
 
 from recorder.clock import to_iso, utc_now
-from recorder.domain.line_policy import to_json
 from recorder.domain.markers import Marker
 from recorder.spool import layout
+from recorder.spool.snapshot import to_json
 from tests.freeswitch.switches import (
     CONF,
     NUMBER,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recorder.domain.line_policy import to_json
+from recorder.spool.snapshot import to_json
 from tests.freeswitch.switches import NUMBER, Rig
 from tests.scenarios.definitions import Line
 from tests.scenarios.files import Sounds

@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from recorder.domain.line_policy import Announcement, LinePolicy, to_json
+from recorder.domain.line_policy import Announcement, LinePolicy
 from recorder.processes.supervisor import Program, Supervisor
 from recorder.spool import layout
+from recorder.spool.snapshot import to_json
 from tests.freeswitch.process import Esl, Switch, binary, free_ports, rtp_ports, until
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
 from tests.scenarios.files import SAYS_YES

@@ -14,7 +14,7 @@ import pytest
 
 from recorder.domain import live_command
 from recorder.domain.call_events import PAUSE, RESUME
-from recorder.spool import layout
+from recorder.spool import command_socket, layout
 from tests.freeswitch.internal_phones import (
     HOT,
     LINE,
@@ -79,7 +79,7 @@ def send_command(talk: Talk, what: str) -> None:
     assert folder is not None
     name = str(uuid.uuid4())
     request = live_command.Request(name, folder.name, what, "api", time.monotonic() + 5)
-    assert live_command.send_request(talk.rig.spool, request) == live_command.DONE
+    assert command_socket.send_request(talk.rig.spool, request) == live_command.DONE
 
 
 def voices(take: layout.Take) -> list[str]:

@@ -15,10 +15,10 @@ import pytest
 
 from recorder import config
 from recorder.clock import utc_now
-from recorder.domain.line_policy import to_json
 from recorder.ops.doctor import outbound, routes, switch
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.processes.services import Context
+from recorder.spool.snapshot import to_json
 from recorder.switch import dialplan_lint
 from tests.freeswitch.process import until
 from tests.freeswitch.switches import HOME, NUMBER, PASSWORD, Rig

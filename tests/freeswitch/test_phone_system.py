@@ -14,8 +14,8 @@ import pytest
 from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
 from recorder.clock import to_iso, utc_now
-from recorder.domain.line_policy import to_json
 from recorder.spool.layout import CALL, Take, read_start
+from recorder.spool.snapshot import to_json
 from tests.freeswitch.internal_phones import configuration, write_tones
 from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, heard_whole, level, read_wav, until
 from tests.freeswitch.test_forged_invite import Phone

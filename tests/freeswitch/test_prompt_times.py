@@ -22,13 +22,13 @@ from recorder.domain.line_policy import (
     Keep,
     LinePolicy,
     TransferNotice,
-    to_json,
 )
 from recorder.domain.sentences import TimedSentence
 from recorder.prompts import composer
 from recorder.prompts.composer import Rendered
 from recorder.prompts.purposes import LANGUAGES
 from recorder.spool import layout
+from recorder.spool.snapshot import to_json
 from tests.freeswitch.switches import NUMBER, RATE, until
 from tests.freeswitch.telephones.codecs import PCMU, Voice
 from tests.freeswitch.telephones.endpoints import Leg

@@ -14,8 +14,8 @@ import pytest
 from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
 from recorder.clock import to_iso, utc_now
-from recorder.domain.line_policy import to_json
 from recorder.spool.layout import Take
+from recorder.spool.snapshot import to_json
 from tests.freeswitch.internal_phones import (
     CALLER,
     MUSIC,

@@ -18,8 +18,8 @@ from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
 from recorder.audio.timeline import SURE_MS
 from recorder.clock import to_iso, utc_now
-from recorder.domain.line_policy import to_json
 from recorder.spool import layout
+from recorder.spool.snapshot import to_json
 from tests.freeswitch.internal_phones import (
     CALLER,
     LINE,

@@ -11,18 +11,18 @@ import pytest
 
 from recorder import config
 from recorder.clock import utc_now
-from recorder.domain.line_policy import to_json
 from recorder.ops.doctor import machine, routes
 from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.spool import layout
+from recorder.spool.snapshot import to_json
 from tests.freeswitch import vanilla
 from tests.freeswitch.outbound_call import LINE, call_out
 from tests.freeswitch.switches import HOME, RATE, CallUnderTest, Rig, free_ports, heard_whole, read_wav, until
 from tests.scenarios.files import LOWS, Sounds, chirp
 
 LOCAL, DOMESTIC, TOLL_FREE, ABROAD = "5551201", "12125551201", "18005551201", "0113225551201"
-OUTWARD = {
+OUTBOUND = {
     LOCAL: "local.example.com",
     DOMESTIC: "domestic.example.com",
     TOLL_FREE: "domestic.example.com",
@@ -30,7 +30,7 @@ OUTWARD = {
 }
 """Numbers of each of vanilla's routes to the outside."""
 
-INWARD = {"1001": "public_extensions", "5551212": "public_did"}
+INBOUND = {"1001": "public_extensions", "5551212": "public_did"}
 """And of its routes from there that lead to a telephone."""
 
 ANNOUNCEMENT = chirp(low=LOWS["told"])
@@ -45,7 +45,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     rig = vanilla.make(tmp_path_factory.mktemp("vanilla"))
     rig.settings["metrics_port"] = free_ports(1)[0]
     sounds = Sounds(rig.snapshot / "prompts")
-    lines = [sounds.line("normal", number) for number in INWARD] + [sounds.line("out", LINE)]
+    lines = [sounds.line("normal", number) for number in INBOUND] + [sounds.line("out", LINE)]
     (rig.snapshot / "snapshot.json").write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
     try:
         vanilla.start(rig)
@@ -101,12 +101,12 @@ def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
     return take.end.outcome, take.end.reason
 
 
-@pytest.mark.parametrize("number", INWARD)
+@pytest.mark.parametrize("number", INBOUND)
 def test_documented_placement_records_every_inbound_route(placed: Rig, number: str) -> None:
     assert outcome(placed, placed.call(number)) == RECORDED
 
 
-@pytest.mark.parametrize("number", OUTWARD)
+@pytest.mark.parametrize("number", OUTBOUND)
 def test_documented_placement_records_every_outbound_route(placed: Rig, number: str) -> None:
     assert outcome(placed, call_out(placed, number)) == RECORDED
 
@@ -129,7 +129,7 @@ def test_late_placement_lists_bypassed_inbound_calls(
     assert take.start.external_party.value.endswith(call.caller)
 
 
-@pytest.mark.parametrize("number", OUTWARD)
+@pytest.mark.parametrize("number", OUTBOUND)
 def test_late_placement_lists_bypassed_outbound_calls(misplaced: Rig, number: str) -> None:
     call = call_out(misplaced, number)
     assert outcome(misplaced, call) == DID_NOT_ASK
@@ -143,7 +143,7 @@ def test_late_placement_is_reported_by_the_doctor(misplaced: Rig) -> None:
     assert len(wrong) == 4, wrong
     for extension, file in [
         ("public_extensions", "dialplan/public.xml"),
-        *((name, "dialplan/default/01_example.com.xml") for name in sorted(set(OUTWARD.values()))),
+        *((name, "dialplan/default/01_example.com.xml") for name in sorted(set(OUTBOUND.values()))),
     ]:
         (said,) = [what for what in wrong if f"'{extension}'" in what and file in what]
         assert ("accord/inbound.xml" in found[said].hint) is (extension == "public_extensions")

@@ -83,7 +83,9 @@ def panel() -> Panel:
     house.not_recorded(ours, "full_disk")
     limits = LoginLimits(*[RateLimit(1_000_000, 1)] * 5)
     config = WebConfig(secret_key=b"k" * 32, secure_cookies=False, page=5, login_limits=limits, patience=0.0)
-    app = create_app(config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes)
+    app = create_app(
+        config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes, factors=house.factors
+    )
     from web.account.limits import limiter
 
     limiter.enabled = False

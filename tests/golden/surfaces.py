@@ -34,6 +34,7 @@ from recorder.seal import (
     offboarding,
     retention_limit,
     revocation,
+    second_factor,
     signing,
 )
 from recorder.seal.amendment import Amendment, By
@@ -56,10 +57,10 @@ from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.offboarding import HandedOver, Statement
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.sealing import seal
+from recorder.seal.second_factor import AuthenticatorApp, Passkey, SecondFactors
 from recorder.store.directory import DirectoryStore
 from tests.entropy import Repeating
 from tests.golden import api, events, leaves, receipts, switch
-from tests.house import House
 from tests.unit.seal.recording import (
     HEARD,
     NOW,
@@ -71,7 +72,6 @@ from tests.unit.seal.recording import (
     asked,
     make_asked,
 )
-from web import WebConfig, create_app
 
 ID = "0198c0de-0000-7000-8000-0000000000cc"
 BY = By("user", ID)
@@ -112,21 +112,6 @@ def _help(one: click.Command, context: click.Context) -> Iterator[str]:
             inner = one.get_command(context, name)
             assert inner is not None
             yield from _help(inner, click.Context(inner, context, name, max_content_width=WIDTH))
-
-
-def routes() -> str:
-    """Every address of the panel and the API, with its methods."""
-    with tempfile.TemporaryDirectory() as folder:
-        house = House(Path(folder), lambda: NOW, Repeating())
-        try:
-            app = create_app(WebConfig(secret_key=b"k" * 32), gate=house.gate, now=lambda: NOW)
-            rules = [
-                "  ".join((rule.rule, *sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})))
-                for rule in app.url_map.iter_rules()
-            ]
-        finally:
-            house.close()
-    return "\n".join(sorted(rules)) + "\n"
 
 
 @cache
@@ -203,6 +188,18 @@ def _documents(folder: Path) -> dict[str, str]:
             Head("0" * 32, TENANT, 1, 3, b"r" * 32, 1, NOW, signer.key_id, None), signer
         ),
         "credential": credential.write(Credential(TENANT, "user", ID, "customer", "0" * 64, NOW), signer),
+        "second factors": second_factor.KIND.write(
+            SecondFactors(
+                TENANT,
+                ID,
+                1,
+                AuthenticatorApp("0" * 64, NOW),
+                (Passkey(b"id", b"key", "Phone", NOW),),
+                ("1" * 64,),
+            ),
+            signer,
+            NOW,
+        ).decode(),
         "command": command.write(
             SignedCommand(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), signer, NOW
         ),
@@ -247,7 +244,6 @@ def _amendment(data: Data, signer: signing.Signer) -> str:
 
 SURFACES: dict[str, Callable[[], str]] = {
     "commands.txt": commands,
-    "routes.txt": routes,
     "error_ids.txt": error_ids,
     "metrics.txt": metric_names,
     "bucket.txt": bucket,

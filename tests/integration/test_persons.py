@@ -23,10 +23,11 @@ from recorder.capture.command_listener import CommandListener
 from recorder.capture.outbound_call import OutboundCaller
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import NotRecordedTable
-from recorder.domain.live_command import BUSY, DONE, NO_ANSWER, NO_SWITCH, NO_WAY_OUT, CallOut, send_request
+from recorder.domain.live_command import BUSY, DONE, NO_ANSWER, NO_SWITCH, NO_WAY_OUT, CallOut
 from recorder.features.subject_requests import service, verification_code
 from recorder.features.subject_requests.duty import PLAYED, VerificationCaller
 from recorder.identity import tenants
+from recorder.spool.command_socket import send_request
 from tests.integration.ending.conftest import Site, until
 from tests.integration.test_control import PASSWORD, Panel, password_file
 from tests.spoken_digits import code_in

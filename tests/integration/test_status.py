@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.domain.line_policy import Announcement, LinePolicy, to_json
+from recorder.domain.line_policy import Announcement, LinePolicy
+from recorder.spool.snapshot import to_json
 from tests.announcements import announcement_in
 from tests.ports import free_ports
 

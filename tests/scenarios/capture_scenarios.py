@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from recorder.domain.line_policy import read
+from recorder.spool.snapshot import read_snapshot
 from tests.freeswitch.scenario_driver import RealDriver
 from tests.freeswitch.switches import Rig, free_ports
 from tests.scenarios.at_pickup import AT_PICKUP
@@ -66,7 +66,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 def scrub(blocks: list[Block], rig: Rig) -> list[Block]:
     """Remove everything specific to the machine: ids become ``uuid-1`` and so on, in order of appearance."""
-    told = next(iter(read(rig.snapshot).lines.values())).announcement
+    told = next(iter(read_snapshot(rig.snapshot).lines.values())).announcement
     names: dict[str, str] = {}
     plain = {
         str(rig.snapshot): "/var/lib/accord/snapshot",

@@ -24,9 +24,9 @@ from recorder.domain.line_policy import (
     Language,
     LinePolicy,
     TransferNotice,
-    to_json,
 )
 from recorder.domain.sentences import TimedSentence
+from recorder.spool.snapshot import to_json
 
 RATE = 8000
 

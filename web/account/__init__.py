@@ -1,5 +1,6 @@
-"""Log-in, sessions and rate limits."""
+"""Log-in, sessions and rate limits, and a person's own account."""
 
-from web.account.views import blueprint
+from web.account import account_page, factors, views
+from web.account.blueprint import blueprint
 
-__all__ = ["blueprint"]
+__all__ = ["account_page", "blueprint", "factors", "views"]

@@ -1,4 +1,4 @@
-"""The log-in form."""
+"""The forms of log-in and account."""
 
 from __future__ import annotations
 
@@ -16,3 +16,11 @@ class LogInForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
         _l("Password"), [InputRequired(_l("Write your password.")), Length(max=MAX_BYTES)]
     )
     next = HiddenField()
+
+
+class CodeForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    code = StringField(_l("Code"), [InputRequired(_l("Type the code.")), Length(max=64)])
+
+
+class AppForm(CodeForm):
+    app_key = HiddenField()

@@ -33,32 +33,27 @@ def client_network() -> str:
 limiter = Limiter(key_func=client_network)
 
 
-def _login() -> str:
-    """The submitted log-in, normalised as for the look-up."""
-    return names.fold(request.form.get("login", ""))
+def account_key(login: str) -> str:
+    """A key for a submitted log-in, whether or not such an account exists."""
+    return hashlib.sha256(names.fold(login).encode()).hexdigest()[:32]
 
 
-def account_key() -> str:
-    """A key for the submitted log-in, whether or not such an account exists."""
-    return hashlib.sha256(_login().encode()).hexdigest()[:32]
-
-
-def device_id() -> str | None:
+def device_id(login: str) -> str | None:
     """The device's id if this browser has logged in to this account before.  ``None`` for an empty log-in,
     which no account has, whatever the cookie says."""
-    if not _login():
+    if not names.fold(login):
         return None
     try:
         cookie = _signer().loads(request.cookies.get(_cookie(), ""), max_age=YEAR)
-        return str(cookie["device"]) if cookie["account"] == account_key() else None
+        return str(cookie["device"]) if cookie["account"] == account_key(login) else None
     except (BadData, KeyError, TypeError):
         return None
 
 
-def remember_device(response: Response) -> None:
+def remember_device(response: Response, login: str) -> None:
     """Mark this browser as a known device of the account, after a successful log-in."""
     state = panel_state()
-    device = {"account": account_key(), "device": state.entropy(16).hex()}
+    device = {"account": account_key(login), "device": state.entropy(16).hex()}
     response.set_cookie(
         _cookie(),
         str(_signer().dumps(device)),
@@ -79,30 +74,42 @@ class TooManyFailures(Exception):
 
 
 class Attempt:
-    """One attempt to log in, counted before its password is checked."""
+    """One attempt to log in, counted before its password, or the second factor, is checked."""
 
-    def __init__(self) -> None:
-        """Count the attempt.  Raises :class:`TooManyFailures`."""
-        limits, device = panel_state().config.login_limits, device_id()
+    def __init__(self, login: str, step: str = "") -> None:
+        """Count the attempt.  The second ``step`` has limits of its own, so that it can only be used up by
+        somebody who knows the password.  Raises :class:`TooManyFailures`."""
+        config, device, account = panel_state().config, device_id(login), account_key(login)
+        limits = config.factor_limits if step else config.login_limits
+        place = _key("account-address", account, client_network())
         if device is not None:
-            self._pair, self._buckets = _key("device", device), []
-            counted = [(self._pair, limits.device)]
+            self._pair, self._buckets = _key(f"{step}device", device), []
+            self._counted = [(self._pair, limits.device)]
         else:
-            self._pair = _key("account-address", account_key(), client_network())
-            account = (
-                (_key("account-known", account_key()), limits.account_from_known)
-                if throttle.is_known_place(self._pair, now())
-                else (_key("account", account_key()), limits.account)
+            self._pair = _key(f"{step}account-address", account, client_network())
+            anywhere = (
+                (_key(f"{step}account-known", account), limits.account_from_known)
+                if throttle.is_known_place(place, now())
+                else (_key(f"{step}account", account), limits.account)
             )
-            self._buckets = [(_key("address", client_network()), limits.address), account]
-            counted = [*self._buckets, (self._pair, limits.account_and_address)]
-        if wait := throttle.take(counted, now()):
+            self._buckets = [(_key(f"{step}address", client_network()), limits.address), anywhere]
+            self._counted = [*self._buckets, (self._pair, limits.account_and_address)]
+        if wait := throttle.take(self._counted, now()):
             raise TooManyFailures(wait)
+
+    def take_back(self) -> None:
+        """Take the attempt back: the password was right, but the log-in is not complete."""
+        throttle.give_back(self._counted)
 
     def succeed(self) -> None:
         """Take the attempt back, clear earlier failures from here, and remember the address as known."""
         throttle.give_back(self._buckets)
         throttle.clear(self._pair, now(), remember=bool(self._buckets))
+
+
+def remember_place(login: str) -> None:
+    """Remember the address as known, after a log-in in two steps."""
+    throttle.clear(_key("account-address", account_key(login), client_network()), now(), remember=True)
 
 
 def count_wrong_token() -> None:

@@ -21,7 +21,7 @@ from recorder.errors import SealError
 from recorder.identity import users
 from web.cookies import cookie_name
 from web.gate import gate
-from web.state import Visitor, load_tenant, now, panel_state, visitor
+from web.state import Visitor, current_visitor, load_tenant, now, panel_state, visitor
 
 log = structlog.get_logger()
 
@@ -52,14 +52,16 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
             users.touch_session(user, opened.id, now=now(), until=until)
 
 
-def open_session(response: Response, user: UserRow) -> None:
-    """Log a user in after the password was verified.  Session token and form token are new, so that nothing
-    planted in this browser earlier stays valid."""
+def open_session(response: Response, user: UserRow, factor: str = "") -> None:
+    """Log a user in after the password was verified, and the second ``factor``, if any.  Session token and
+    form token are new, so that nothing planted in this browser earlier stays valid."""
     _end_current_session()
     state = panel_state()
     token = base64.urlsafe_b64encode(state.entropy(32)).decode().rstrip("=")
     until = now() + min(state.config.idle, state.config.longest)
-    users.open_session(user, token_sha256=_hash(token), now=now(), until=until, entropy=state.entropy)
+    opened = users.open_session(
+        user, token_sha256=_hash(token), now=now(), until=until, entropy=state.entropy, factor=factor
+    )
     response.set_cookie(
         _cookie(),
         f"{token}.{_mac(token, user)}",
@@ -68,6 +70,15 @@ def open_session(response: Response, user: UserRow) -> None:
         samesite="Lax",
         path="/",
     )
+    g.visitor = Visitor(user, opened, load_tenant(user))
+
+
+def renew_session(response: Response) -> None:
+    """After a change of how the visitor logs in: end all their sessions, and continue in a new one."""
+    user = current_visitor().user
+    users.end_sessions(user, now=now(), entropy=panel_state().entropy)
+    # The row, too, may have changed with the password.
+    open_session(response, users.user(user.tenant, user.id) or user)
 
 
 def close_session(response: Response) -> None:
@@ -80,6 +91,7 @@ def close_session(response: Response) -> None:
 
 def _end_current_session() -> None:
     session.clear()
+    g.pop("csrf_token", None)  # Flask-WTF's, of the former session
     found = visitor()
     if found is not None:
         users.end_session(found.user, found.session.id, now=now(), entropy=panel_state().entropy)

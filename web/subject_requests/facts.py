@@ -40,7 +40,7 @@ class RecordingFacts:
 def document(
     tenant: TenantRow,
     request: RequestRow,
-    told: Iterable[RecordingFacts],
+    recordings: Iterable[RecordingFacts],
     missed: Iterable[NotRecordedRow],
     now: datetime,
     names: bool,
@@ -58,7 +58,7 @@ def document(
             "received_on": request.received_on.isoformat(),
             "shown_by": request.verified_how,
         },
-        "recordings": [_recording(each, names) for each in told],
+        "recordings": [_recording(each, names) for each in recordings],
         "calls_not_recorded": [
             {
                 "started_at": to_iso(each.started_at),
@@ -71,18 +71,18 @@ def document(
     }
 
 
-def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
-    row, copy = told.row, told.copy
-    said: dict[str, Any] = {
+def _recording(facts: RecordingFacts, names: bool) -> dict[str, Any]:
+    row, copy = facts.row, facts.copy
+    body: dict[str, Any] = {
         "id": row.id,
         "started_at": to_iso(row.started_at),
         "duration_ms": row.duration_ms,
         "direction": row.direction,
         "number": row.number,
         "sound": {
-            "given": told.review.given or WITHHELD,
-            "file": told.path or None,
-            "withheld_because": told.review.withheld_reason if told.review.given == WITHHELD else None,
+            "given": facts.review.given or WITHHELD,
+            "file": facts.path or None,
+            "withheld_because": facts.review.withheld_reason if facts.review.given == WITHHELD else None,
             "announced": row.announced if copy is None else copy.manifest.announced is not None,
         },
         "listened": [
@@ -93,13 +93,13 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
                 "role": each.role,
                 **({"name": each.name} if names else {}),
             }
-            for each in told.heard
+            for each in facts.heard
         ],
     }
     if copy is None:
-        return said | {"purposes": [{"code": code, "until": to_iso(row.keep_until)} for code in row.purposes]}
+        return body | {"purposes": [{"code": code, "until": to_iso(row.keep_until)} for code in row.purposes]}
     manifest, announced = copy.manifest, copy.manifest.announced
-    return said | {
+    return body | {
         "announcement": None
         if announced is None
         else {
@@ -155,15 +155,15 @@ def _recording(told: RecordingFacts, names: bool) -> dict[str, Any]:
 
 def _amendment(amendment: Amendment) -> dict[str, Any]:
     """An amendment without its reason, a free text by colleagues that may name other people."""
-    said: dict[str, Any] = {"at": to_iso(amendment.at), "kind": amendment.kind}
+    body: dict[str, Any] = {"at": to_iso(amendment.at), "kind": amendment.kind}
     data = amendment.data
     if isinstance(data, HoldSet):
-        return said | {"purposes": list(data.purposes), "looked_at_again_by": to_iso(data.review_at)}
+        return body | {"purposes": list(data.purposes), "looked_at_again_by": to_iso(data.review_at)}
     if isinstance(data, ConsentWithdrawn | PurposesNarrowed):
-        return said | {"purposes": list(data.purposes)}
+        return body | {"purposes": list(data.purposes)}
     if isinstance(data, ConsentAdded):
-        return said | {"purposes": [data.purpose], "until": to_iso(data.until)}
-    return said
+        return body | {"purposes": [data.purpose], "until": to_iso(data.until)}
+    return body
 
 
 def _optional_iso(at: datetime | None) -> str | None:

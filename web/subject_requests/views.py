@@ -238,15 +238,15 @@ def download_copy(request_id: str) -> ResponseReturnValue:
         raise SubjectRequestError(
             "subject_request.not_reviewed", "some recordings have not been reviewed", ""
         )
-    told = [_collect_facts(row, each, done.get(each.id, ReviewRow(each.id)), zone) for each in found]
+    collected = [_collect_facts(row, each, done.get(each.id, ReviewRow(each.id)), zone) for each in found]
     missed = reviews.find_unrecorded_calls(tenant.id, row.number)
-    document = facts.document(tenant, row, told, missed, now(), names)
+    document = facts.document(tenant, row, collected, missed, now(), names)
     with force_locale(LOCALES.get(row.language, row.language)):
         readme = render_template(
             "subject_requests/readme.txt",
             asked=row,
             tenant=tenant,
-            told=told,
+            recordings=collected,
             missed=missed,
             names=names,
             now=now(),
@@ -255,7 +255,7 @@ def download_copy(request_id: str) -> ResponseReturnValue:
     service.note_export(tenant.id, row.id, _user_id(), now(), panel_state().entropy)
     file = f"recordings-{row.number[1:]}.zip"
     answer = Response(
-        archive.stream(readme, document, told, now(), zone),
+        archive.stream(readme, document, collected, now(), zone),
         content_type="application/zip",
         headers={"Content-Disposition": f'attachment; filename="{file}"', "Cache-Control": "no-store"},
     )
@@ -317,13 +317,13 @@ def _collect_facts(
         if done.given != WITHHELD:
             raise
         copied = None  # withheld: a broken seal must not block the other recordings
-    heard = reviews.listeners_of(row.tenant, recording.id)
+    listeners = reviews.listeners_of(row.tenant, recording.id)
     if copied and copied.sound:  # the admin who downloads the copy has its audio, too
         me = current_visitor().user
-        heard = (*heard, ListenerRow(now(), COPIED, "", me.role, me.name))
-    told = RecordingFacts(recording, done, heard, copied, "")
-    where = archive.audio_path(told, zone, copied.name) if copied and copied.sound else ""
-    return replace(told, path=where)
+        listeners = (*listeners, ListenerRow(now(), COPIED, "", me.role, me.name))
+    collected = RecordingFacts(recording, done, listeners, copied, "")
+    where = archive.audio_path(collected, zone, copied.name) if copied and copied.sound else ""
+    return replace(collected, path=where)
 
 
 def _not_erased(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> tuple[RecordingRow, ...]:
@@ -349,8 +349,8 @@ def _with_erased(
     tenant: str, found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]
 ) -> list[RecordingRow]:
     """The recordings found now and those erased since, oldest first."""
-    gone = (queries.recording(tenant, name) for name in done.keys() - {each.id for each in found})
-    return sorted([*found, *(each for each in gone if each)], key=lambda each: (each.started_at, each.id))
+    erased = (queries.recording(tenant, name) for name in done.keys() - {each.id for each in found})
+    return sorted([*found, *(each for each in erased if each)], key=lambda each: (each.started_at, each.id))
 
 
 def _erasure_result(done: ReviewRow) -> str:

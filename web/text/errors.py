@@ -26,7 +26,7 @@ ERRORS: Mapping[str, object] = {
         "So it may not be used for anything. "
         "It will be destroyed on the date shown."
     ),
-    "access.brought_in": _l(
+    "access.imported": _l(
         "This recording was brought in from elsewhere, and nothing was announced to Accord. "
         "It may not be used for anything until your company has stated what for."
     ),

@@ -91,5 +91,5 @@ def size(length: int) -> str:
     """A length in bytes, as people read it."""
     units = (("gigabyte", 10**9), ("megabyte", 10**6), ("kilobyte", 10**3))
     unit, bytes_ = next((each for each in units if length >= each[1]), units[-1])
-    said = round(length / bytes_, 1)
-    return str(format_unit(said, f"digital-{unit}", length="short", locale=get_locale() or "en"))
+    number = round(length / bytes_, 1)
+    return str(format_unit(number, f"digital-{unit}", length="short", locale=get_locale() or "en"))

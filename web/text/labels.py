@@ -140,7 +140,7 @@ def duration_mismatch(missing_ms: int) -> str:
 
 OMISSIONS: Mapping[str, object] = {
     "access.not_announced": _l("It is not certain that everybody in it was told and agreed."),
-    "access.brought_in": _l("Brought in from elsewhere, and nobody has stated what it may be used for."),
+    "access.imported": _l("Brought in from elsewhere, and nobody has stated what it may be used for."),
     "access.expired": _l("The time for which it was announced is over."),
     "access.erased": _l("It was deleted, and is being destroyed."),
     "access.purpose_restricted": _l("It may no longer be used for what was announced."),
@@ -180,8 +180,8 @@ def keep_answer(
     if known is not None and at is not None:
         return str(known) % {"time": formats.time(at)}
     if answer in ("yes", "no") and at is not None:
-        said = _("Yes, at %(time)s.") if answer == "yes" else _("No, at %(time)s.")
-        return str(said) % {"time": formats.time(at)}
+        sentence = _("Yes, at %(time)s.") if answer == "yes" else _("No, at %(time)s.")
+        return str(sentence) % {"time": formats.time(at)}
     if answer == "none":
         return str(_("Nobody answered. Silence is not taken for a yes."))
     if answer == "broken":
@@ -285,11 +285,11 @@ def keep_instructions(own_words: bool, at_start: bool) -> str:
 
 def beep(who: str) -> str:
     """Who hears a tone at an interval."""
-    said = {
+    sentences = {
         "external": _("A short tone every quarter of a minute reminds callers of it."),
         "internal": _("A short tone every quarter of a minute reminds you of it."),
     }
-    return str(said.get(who, _("A short tone every quarter of a minute reminds both of it.")))
+    return str(sentences.get(who, _("A short tone every quarter of a minute reminds both of it.")))
 
 
 def outbound(how: str) -> str:

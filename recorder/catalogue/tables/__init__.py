@@ -23,10 +23,12 @@ from recorder.catalogue.tables.listed_call import (
 )
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
+from recorder.catalogue.tables.second_factor import FactorUseTable, SecondFactorTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
@@ -77,4 +79,7 @@ TABLES: tuple[type[Table], ...] = (
     ListedPartyTable,
     PartySuffixTable,
     SavedFilterTable,
+    OutgoingMailTable,
+    SecondFactorTable,
+    FactorUseTable,
 )

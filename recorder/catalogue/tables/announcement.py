@@ -58,7 +58,10 @@ class AnnouncementTable(Table):
 
     ``question`` and ``declined`` belong to modes that ask for consent. ``composed`` says how it was composed
     (``mappers.composition_data``), ``None`` for a customer's own sound; ``greeting`` is the sound of its
-    greeting."""
+    greeting.
+
+    It is where a customer chooses among the purposes that a country's rules allow, once for all its lines;
+    :class:`recorder.catalogue.records.AnnouncementRow` is the same row outside the database."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")

@@ -102,5 +102,10 @@ index."""
 
 
 LeafTable.add_index(
+    LeafTable.tenant, LeafTable.number, where=SQL("kind = 'user.factors_changed'"), name="log_leaf_factors"
+)
+
+
+LeafTable.add_index(
     LeafTable.tenant, LeafTable.kind, LeafTable.number, where=IS_DECISION, name="log_leaf_decided"
 )

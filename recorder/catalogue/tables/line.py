@@ -19,7 +19,7 @@ class LineTable(Table):
     party may have the recording destroyed during the call, with the sentences of
     :class:`LineDeleteOptionTable`. ``beep`` is one of ``policy.BEEPS``, or empty. ``transfer_notice`` is the
     announcement to transfer targets (``mappers.transfer_options_data``). ``outbound`` is one of
-    ``policy.OUTBOUND``."""
+    ``line_policy.OUTBOUND_TIMINGS``."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")

@@ -36,7 +36,7 @@ from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import CallEnd, CallStart
 from recorder.store.contract import Conflict
 
-PLACE = ".brought-in"
+FOLDER = ".imports"
 """The folder in the spool for imports in progress; the worker ignores it."""
 
 LONGEST = timedelta(days=366)
@@ -85,10 +85,10 @@ class Importer:
 
     def _bring(self, each: ImportRow, file: FileIO, sha256: str) -> ImportOutcome:
         if (row := recordings.imported_recording(self.tenant.id, sha256)) is not None:
-            gone = row.erased_at is not None
-            return ImportOutcome(each.row, each.file.name, ERASED if gone else KNOWN, row.id)
+            erased = row.erased_at is not None
+            return ImportOutcome(each.row, each.file.name, ERASED if erased else KNOWN, row.id)
         recording = self._identity(sha256)
-        folder = self.services.spool / PLACE / recording
+        folder = self.services.spool / FOLDER / recording
         try:
             if not (folder / MANIFEST).exists():
                 self._take(each, file, sha256, folder)
@@ -157,8 +157,8 @@ class Importer:
         layout.open_take(folder.parent, start)
         data = {"sha256": sha256, "channels": str(decoded.channels)}
         layout.append_mark(folder, Marker(each.began_at, "imported", data))
-        ended = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.services.now())
-        layout.close_take(folder, CallEnd("recorded", None, ended, None))
+        end = min(each.began_at + timedelta(milliseconds=decoded.duration_ms), self.services.now())
+        layout.close_take(folder, CallEnd("recorded", None, end, None))
 
 
 def check_not_leaving(tenant: str) -> None:

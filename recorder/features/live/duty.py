@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.call.remote_commands import NOT_ALLOWED
 from recorder.clock import Now, utc_now
-from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request, send_request
+from recorder.domain.live_command import NO_ANSWER, UNKNOWN, Request
 from recorder.domain.markers import Marker
 from recorder.errors import SealError, TakeError
 from recorder.features.live import queries, rules
@@ -29,6 +29,7 @@ from recorder.features.live.rules import live_row
 from recorder.ids import Entropy
 from recorder.pipeline.duty_thread import DutyThread
 from recorder.seal.revocation import Revoked, none_revoked
+from recorder.spool.command_socket import send_request
 from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, read_marks, read_start
 
 LOOK: Final = 1.0
@@ -141,13 +142,13 @@ class LiveCallRelay(DutyThread):
         if self._known is None:
             queries.put(self.node, list(found.values()), self.now())
         else:
-            gone = [name for name in self._known if name not in found]
+            over = [name for name in self._known if name not in found]
             changed = [row for name, row in found.items() if self._known.get(name) != row]
             due = bool(found) and self.monotonic() >= self._seen_due
-            if not (gone or changed or due):
+            if not (over or changed or due):
                 return
             self._known = None  # until the catalogue is updated
-            if not queries.change(self.node, gone, changed, self.now(), found):
+            if not queries.change(self.node, over, changed, self.now(), found):
                 queries.put(self.node, list(found.values()), self.now())
         self._known = found
         self._seen_due = self.monotonic() + SEEN

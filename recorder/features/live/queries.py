@@ -146,12 +146,12 @@ def put(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
 
 
 def change(
-    node: str, gone: Sequence[str], changed: Sequence[LiveRow], now: datetime, every: Mapping[str, LiveRow]
+    node: str, over: Sequence[str], changed: Sequence[LiveRow], now: datetime, every: Mapping[str, LiveRow]
 ) -> bool:
     """Update a node's calls, which are ``every`` now by id; false if the catalogue then differs (another
     worker has dropped some, or a row was tampered with): use :func:`put`."""
     with writing():
-        touched = [*gone, *(row.id for row in changed)]
+        touched = [*over, *(row.id for row in changed)]
         if touched:
             LiveCallTable.delete().where(LiveCallTable.id << touched).execute()
         _insert(node, changed, now)
@@ -176,8 +176,8 @@ def _fresh(now: datetime) -> Any:
 def _theirs() -> Any:
     """The condition that the call's line had not ended when the call began: a node may have an old
     snapshot."""
-    ended = (LineTable.id == LiveCallTable.line_id) & (LineTable.until <= LiveCallTable.started_at)
-    return ~fn.EXISTS(LineTable.select(LineTable.id).where(ended))
+    expired = (LineTable.id == LiveCallTable.line_id) & (LineTable.until <= LiveCallTable.started_at)
+    return ~fn.EXISTS(LineTable.select(LineTable.id).where(expired))
 
 
 def _of(node: str, condition: Any) -> tuple[CommandRow, ...]:

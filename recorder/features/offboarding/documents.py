@@ -73,8 +73,8 @@ def recording_table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
     lines = [HEAD]
     for row in rows:
         found = existing.get(row.recording)
-        gone = found is None or found.erased_at is not None
-        line = b"" if gone or found is None else recording_line(found, row.omission)
+        erased = found is None or found.erased_at is not None
+        line = b"" if erased or found is None else recording_line(found, row.omission)
         lines.append(line if len(line) == row.row_length else b" " * (row.row_length - 1) + b"\n")
     return b"".join(lines)
 

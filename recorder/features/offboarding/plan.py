@@ -90,7 +90,7 @@ def reason_left_out(sealed: VerifiedRecording, now: datetime, trust: Trust) -> s
     row, manifest = sealed.row, sealed.manifest
     usage = terms(manifest, sealed.chain.amendments, limits_of(row.tenant, trust), pack_of(row.tenant))
     if manifest.import_sha256 is not None and not usage.purposes:
-        return "access.brought_in"
+        return "access.imported"
     if manifest.announced is None and manifest.import_sha256 is None:
         return "access.not_announced"
     if usage.holds:

@@ -24,6 +24,7 @@ from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
+from recorder.catalogue.tables.second_factor import FactorUseTable, SecondFactorTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
@@ -33,6 +34,7 @@ from recorder.lifecycle.departure import STAYS
 from recorder.lifecycle.departure import drop_departure as _drop
 from recorder.lifecycle.departure import end_lines as _end_lines
 from recorder.lifecycle.statements import CALLS_FORGOTTEN as FORGOTTEN
+from recorder.mail.outbox import drop_mail
 
 PAGE = 200
 ERASING = "tenant.erasure_started"
@@ -155,8 +157,8 @@ def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
 
 
 def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
-    """Revoke a customer's users, tokens and mail recipients, and drop the users' names; returns how many
-    users there were."""
+    """Revoke a customer's users, tokens and mail recipients, and drop the users' names and queued mail;
+    returns how many users there were."""
     with writing():
         lock_tenant(tenant)
         rows = list(UserTable.select(UserTable.id, UserTable.revoked_at).where(UserTable.tenant == tenant))
@@ -171,6 +173,8 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         SessionTable.update(ended_at=now).where(
             SessionTable.user.in_([row.id for row in rows]) & SessionTable.ended_at.is_null()
         ).execute()
+        SecondFactorTable.delete().where(SecondFactorTable.tenant_id == tenant).execute()
+        FactorUseTable.delete().where(FactorUseTable.user_id.in_([row.id for row in rows])).execute()
         for token in list(ApiTokenTable.select(ApiTokenTable.id).where(ApiTokenTable.tenant_id == tenant)):
             append(tenant, "token.revoked", {"token": token.id}, now, entropy)
         ApiTokenTable.delete().where(ApiTokenTable.tenant_id == tenant).execute()
@@ -181,6 +185,7 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         ):
             append(tenant, "recipient.removed", {"recipient": one.id}, now, entropy)
         RecipientTable.delete().where(RecipientTable.tenant_id == tenant).execute()
+        drop_mail(tenant)
     return len(rows)
 
 
@@ -191,13 +196,13 @@ def drop_request_texts(tenant: str) -> None:
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(condition)
         VerificationCodeTable.delete().where(VerificationCodeTable.tenant_id == tenant).execute()
         ReviewTable.update(withheld_reason=None).where(ReviewTable.request.in_(requests)).execute()
-        gone = {
+        empty = {
             "number_salt": None,
             "extension_reason": None,
             "vouched_statement": None,
             "verified_statement": None,
         }
-        SubjectRequestTable.update(number="", **gone).where(condition).execute()
+        SubjectRequestTable.update(number="", **empty).where(condition).execute()
 
 
 def drop_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:

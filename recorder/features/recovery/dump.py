@@ -27,6 +27,7 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Handover
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
+from recorder.catalogue.tables.second_factor import SecondFactorTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
@@ -64,6 +65,7 @@ TABLES: tuple[type[Table], ...] = (
     HandedRecordingTable,
     HandoverFetchTable,
     SavedFilterTable,
+    SecondFactorTable,
 )
 """Ordered so that each row comes after those that it refers to."""
 

@@ -154,8 +154,8 @@ class PrefixReader:
             for name in sorted(sealed.intersection(found.names)):
                 blame(("object.not_erased", f"{name} was erased but exists"))
             row = recording_of(manifest, content, None, None, None, *self._later_facts(chain))
-            gone = replace(row, erased_at=chain.erased.at, erasure_reason=chain.erased.data.reason)
-            return gone, chain
+            erased = replace(row, erased_at=chain.erased.at, erasure_reason=chain.erased.data.reason)
+            return erased, chain
         for name in sorted(sealed.difference(found.names)):
             blame(("object.missing", f"{name} is not there"))
         key, parties = self._open(manifest, blame)

@@ -227,7 +227,7 @@ class Rebuild:
         while some := list(islice(listed, LISTED)):
             named = {key: recording_of_path(key) for key in some}
             known = rebuild_queue.places_of([name for name in named.values() if name])
-            gone = destroyed_among(list(known))
+            erased = destroyed_among(list(known))
             alone = []
             for key, recording in named.items():
                 if recording is None:
@@ -237,7 +237,7 @@ class Rebuild:
                     alone.append(
                         QueuedPlace(key, (), "", KEY_ALONE, "key.alone", "the key's recording is missing")
                     )
-                elif recording in gone:
+                elif recording in erased:
                     rebuild_queue.add_problem(
                         place.place, "key.not_erased", "the recording was erased, but its key exists"
                     )

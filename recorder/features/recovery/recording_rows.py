@@ -132,18 +132,18 @@ class RowRestorer:
         RecordingTable.insert_many([recording_columns(row) for row in rows]).execute()
         bodies: dict[str, list[tuple[Body, str | None]]] = defaultdict(list)
         for seen, row in zip(fresh, rows, strict=True):
-            gone = row.erased_at is not None
-            leaves = drop_bodies(row.tenant, row.id) if gone else []
+            erased = row.erased_at is not None
+            leaves = drop_bodies(row.tenant, row.id) if erased else []
             if seen.chain is not None:
                 amendments.insert_amendments(seen.chain)
             body: dict[str, object] = {
                 "recording": row.id,
                 "manifest_sha256": row.manifest_sha256,
-                "erased": gone,
+                "erased": erased,
             }
-            if gone:
+            if erased:
                 body["leaves"] = leaves
-            bodies[row.tenant].append((body, None if gone else row.id))
+            bodies[row.tenant].append((body, None if erased else row.id))
         for tenant in sorted(bodies):
             append_all(tenant, "recording.rebuilt", bodies[tenant], self.now, self.entropy)
 
@@ -243,5 +243,5 @@ def rows_after(last: str, limit: int) -> tuple[RecordingRow, ...]:
 def destroyed_among(recordings: Sequence[str]) -> set[str]:
     """Those of some recordings that are tombstones in the catalogue."""
     with connected():
-        gone = RecordingTable.id.in_(recordings) & RecordingTable.erased_at.is_null(False)
-        return {row.id for row in RecordingTable.select(RecordingTable.id).where(gone)}
+        erased = RecordingTable.id.in_(recordings) & RecordingTable.erased_at.is_null(False)
+        return {row.id for row in RecordingTable.select(RecordingTable.id).where(erased)}

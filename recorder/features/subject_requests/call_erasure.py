@@ -76,18 +76,18 @@ def drop_calls(
         recorded = recorded_among(calls)
         unrecorded = [each for each in dict.fromkeys(calls) if each not in recorded]
         rows = (NotRecordedTable.tenant == tenant) & NotRecordedTable.id.in_(unrecorded)
-        gone = int(NotRecordedTable.delete().where(rows).execute())
+        count = int(NotRecordedTable.delete().where(rows).execute())
         leaves = sorted(number for each in unrecorded for number in drop_bodies(tenant, each))
         for each in unrecorded:
             columns = {"tenant_id": tenant, "request_id": request, "erased_at": now, "note": note}
             ErasedCallTable.insert(id=each, **columns).on_conflict(
                 conflict_target=[ErasedCallTable.id], update=columns
             ).execute()
-        if gone or leaves:
-            body: dict[str, object] = {"calls": gone, "leaves": leaves, "request": request, "actor": who}
+        if count or leaves:
+            body: dict[str, object] = {"calls": count, "leaves": leaves, "request": request, "actor": who}
             body["note"] = note
             append(tenant, CALLS_FORGOTTEN, body, now, entropy)
-    return gone
+    return count
 
 
 def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = False) -> int:

@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 import structlog
 
 from recorder.clock import Now, utc_now
-from recorder.domain.live_command import RING_SECONDS, SOUNDS, CallOut, send_request
+from recorder.domain.live_command import RING_SECONDS, CallOut
 from recorder.errors import ConfigError
 from recorder.features.subject_requests import verification_code
 from recorder.ids import Entropy
@@ -25,6 +25,7 @@ from recorder.prompts.composer import SHIPPED
 from recorder.prompts.composer import verification_code as code
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import share_folder, write_file
+from recorder.spool.command_socket import OUTGOING_SOUNDS, send_request
 
 PLAYED: Final = 300.0
 """Seconds after which a sound has been played."""
@@ -81,8 +82,8 @@ class VerificationCaller(DutyThread):
                 "verification_call.sound_missing", language=row.language, error=error.message, hint=error.hint
             )
             return NO_SOUND
-        share_folder(self.spool / SOUNDS)
-        path = self.spool / SOUNDS / f"{row.id}.wav"
+        share_folder(self.spool / OUTGOING_SOUNDS)
+        path = self.spool / OUTGOING_SOUNDS / f"{row.id}.wav"
         write_file(path, sound.wav)
         path.chmod(MODE)
         until = self.monotonic() + (row.until - self.now()).total_seconds()
@@ -90,7 +91,7 @@ class VerificationCaller(DutyThread):
 
     def _tidy(self) -> None:
         """Remove sounds that have been played."""
-        folder = self.spool / SOUNDS
+        folder = self.spool / OUTGOING_SOUNDS
         if not folder.is_dir():
             return
         for path in folder.iterdir():

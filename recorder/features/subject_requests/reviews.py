@@ -300,12 +300,12 @@ def _check_logged(tenant: str, rows: Collection[ReviewTable]) -> None:
     """Raises :class:`SubjectRequestError` (``subject_request.not_logged``) if a review contradicts the log.
     Erased recordings have no leaves any more, and their reviews have no effect."""
     reviews = {row.recording_id: row for row in rows}
-    gone = (
+    erased = (
         (RecordingTable.tenant == tenant)
         & RecordingTable.id.in_([*reviews])
         & RecordingTable.erased_at.is_null(False)
     )
-    for each in RecordingTable.select(RecordingTable.id).where(gone):
+    for each in RecordingTable.select(RecordingTable.id).where(erased):
         del reviews[each.id]
     logged: dict[str, dict[str, Any]] = {}
     for leaf in leaf_lookup.leaves_about(tenant, reviews, _COLUMNS):

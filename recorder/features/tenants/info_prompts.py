@@ -20,12 +20,13 @@ import structlog
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import own_sentences
 from recorder.catalogue.tables.announcement import AnnouncementTable
-from recorder.domain.line_policy import TOLD, LinePolicy
+from recorder.domain.line_policy import LinePolicy
 from recorder.errors import ConfigError
 from recorder.features.tenants.line_policies import rows_by_name
 from recorder.prompts.composer import line_sentence
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import write_file
+from recorder.spool.snapshot import INFO_PROMPTS
 
 SOUNDS = "said"
 """Within it, the sounds, named by their content; numbers with the same prompt share one."""
@@ -36,7 +37,7 @@ log = structlog.get_logger()
 def write_info_prompts(folder: Path, lines: Sequence[LinePolicy], prompts: Path, sources: Sources) -> None:
     """Write the prompts of these lines, and remove all others. ``prompts`` has the announcements' sounds.
     Raises ``OSError``."""
-    place = folder / TOLD
+    place = folder / INFO_PROMPTS
     (place / SOUNDS).mkdir(parents=True, exist_ok=True)
     own = _own(lines)
     wanted: dict[str, str] = {}

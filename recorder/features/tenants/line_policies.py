@@ -54,22 +54,22 @@ def policies() -> NodePolicies:
             *(row.transfer_notice.sounds for row in rows if row.transfer_notice is not None)
         )
         asking = {row.id for row in rows if row.keep is not None}
-        kept = {
+        keep_rows = {
             (row.line_id, row.language): row
             for row in rows_by_name(LineKeepOptionTable.select(), LineKeepOptionTable.line, asking)
         }
-        for row in kept.values():
+        for row in keep_rows.values():
             sounds |= {each for name in KEEP_SENTENCES if (each := getattr(row, f"{name}_id")) is not None}
         deletable = {row.id for row in rows if row.deletable}
-        gone = {
+        delete_rows = {
             (row.line_id, row.language): row
             for row in rows_by_name(LineDeleteOptionTable.select(), LineDeleteOptionTable.line, deletable)
         }
-        for row in gone.values():
+        for row in delete_rows.values():
             sounds |= {row.question_id, row.deleted_id}
         lengths = SoundTable.select(SoundTable.sha256, SoundTable.duration_ms)
         durations = {row.sha256: row.duration_ms for row in rows_by_name(lengths, SoundTable.sha256, sounds)}
-    speaking = _PolicyBuilder(announcements, kept, gone, durations)
+    speaking = _PolicyBuilder(announcements, keep_rows, delete_rows, durations)
     fit, unfit = [], []
     for row in rows:
         if (line := speaking.line(row)) is not None:

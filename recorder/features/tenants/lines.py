@@ -26,7 +26,7 @@ from recorder.domain.line_policy import (
     BEFORE_RINGING,
     NUMBER,
     OFF,
-    OUTBOUND,
+    OUTBOUND_TIMINGS,
     TIMINGS,
 )
 from recorder.errors import CatalogueError
@@ -170,11 +170,11 @@ def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, en
 
 def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime, entropy: Entropy) -> bool:
     """Set whether and when a line announces its outbound calls from the next one on (one of
-    ``line_policy.OUTBOUND``). False if the tenant has no such line. Raises :class:`CatalogueError`
+    ``line_policy.OUTBOUND_TIMINGS``). False if the tenant has no such line. Raises :class:`CatalogueError`
     (``line.settings``, ``line.timing``)."""
-    if outbound not in OUTBOUND:
+    if outbound not in OUTBOUND_TIMINGS:
         raise CatalogueError(
-            "line.settings", f"outbound calls cannot be {outbound!r}", f"one of {', '.join(OUTBOUND)}"
+            "line.settings", f"outbound calls cannot be {outbound!r}", f"one of {', '.join(OUTBOUND_TIMINGS)}"
         )
     with writing():
         lock_tenant(tenant)

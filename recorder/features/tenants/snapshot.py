@@ -1,4 +1,4 @@
-"""Writes the node's configuration snapshot, which :mod:`recorder.domain.line_policy` reads.
+"""Writes the node's configuration snapshot, which :mod:`recorder.spool.snapshot` reads.
 
 Prompts are written first, then ``snapshot.json``, each atomically: a reader never sees a line whose prompt is
 missing. An unused prompt stays while a take in the spool refers to it, and for a day after that, for a daemon
@@ -15,7 +15,6 @@ import structlog
 
 from recorder.catalogue.prompt_files import PROMPTS, put_prompt
 from recorder.clock import to_iso
-from recorder.domain.line_policy import read, to_json
 from recorder.errors import ConfigError, TakeError
 from recorder.features.tenants import info_prompts
 from recorder.features.tenants.line_policies import policies
@@ -23,6 +22,7 @@ from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import finished_takes, open_takes, read_start
+from recorder.spool.snapshot import read_snapshot, to_json
 
 SNAPSHOT = "snapshot.json"
 
@@ -67,7 +67,7 @@ def write(
 def is_intact(folder: Path) -> bool:
     """Whether the snapshot is readable and every prompt unchanged; does not use the catalogue."""
     try:
-        return not read(folder).damaged
+        return not read_snapshot(folder).damaged
     except ConfigError:
         return False
 

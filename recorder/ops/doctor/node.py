@@ -13,7 +13,6 @@ from pathlib import Path
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.prompt_files import has_prompt
 from recorder.clock import from_iso, to_iso
-from recorder.domain import line_policy
 from recorder.errors import TakeError
 from recorder.features.tenants.snapshot import is_current
 from recorder.ops.doctor.findings import OK, WARNING, WRONG, DoctorFinding, Patient
@@ -36,6 +35,7 @@ from recorder.spool.layout import (
     read_start,
     unreadable_folders,
 )
+from recorder.spool.snapshot import read_snapshot
 
 WAITS_LONG = timedelta(minutes=10)
 """After which a finished call that is still in the spool is worth a look."""
@@ -189,13 +189,13 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
     for folder in finished_takes(node.spool_folder):
         total += 1
         try:
-            ended = datetime.fromtimestamp((folder / END).stat().st_mtime, UTC)
+            finished_at = datetime.fromtimestamp((folder / END).stat().st_mtime, UTC)
             stage = next_stage(folder) or "gone"
         except FileNotFoundError:
             continue  # the worker was faster
         stages[stage] = stages.get(stage, 0) + 1
-        oldest = min(oldest or ended, ended)
-        long += patient.now() - ended > WAITS_LONG
+        oldest = min(oldest or finished_at, finished_at)
+        long += patient.now() - finished_at > WAITS_LONG
         try:
             start = read_start(folder)
         except TakeError:
@@ -259,7 +259,7 @@ def _moved(spool: Path, own: str) -> Iterator[DoctorFinding]:
 def snapshot(patient: Patient) -> Iterator[DoctorFinding]:
     """The node's snapshot matches the catalogue, and every prompt matches its hash."""
     node = patient.settings.node
-    read = line_policy.read(node.snapshot_folder)
+    read = read_snapshot(node.snapshot_folder)
     yield DoctorFinding("ok", f"snapshot: {len(read.lines)} lines, made {to_iso(from_iso(read.made_at))}")
     for sha256 in sorted(read.damaged):
         yield DoctorFinding(

@@ -21,7 +21,7 @@ from recorder.store.contract import NotFound, Store
 
 def older_keys(patient: Patient) -> Iterator[DoctorFinding]:
     """Each retired key in this machine's keys folder is still needed, or should be destroyed."""
-    folder, kept = patient.settings.keys_folder, patient.settings.keys.backups_kept_days
+    folder, days = patient.settings.keys_folder, patient.settings.keys.backups_kept_days
     older = sorted(folder.glob(f"*{kek_files.BEFORE}"))
     if not older:
         return
@@ -32,7 +32,7 @@ def older_keys(patient: Patient) -> Iterator[DoctorFinding]:
         identity = load_kek(path).id
         if identity == current:
             continue  # it came back: `accord keys rotate` will say so
-        until = _last_touched(path) + timedelta(days=kept)
+        until = _last_touched(path) + timedelta(days=days)
         if many := wraps.get(identity, 0):
             yield DoctorFinding(
                 "warning",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recorder.domain import line_policy
 from recorder.domain.line_policy import OFF
 from recorder.errors import ConfigError
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.ops.doctor.switch import SAME_ADDRESS, SEE_DIALPLAN, as_findings, loaded_dialplan, same_host
+from recorder.spool.snapshot import read_snapshot
 
 
 def outbound(patient: Patient) -> Iterator[DoctorFinding]:
@@ -92,7 +92,7 @@ def calling_out(patient: Patient) -> Iterator[DoctorFinding]:
 def _lines(patient: Patient) -> int:
     """How many lines of this node record their outbound calls."""
     try:
-        lines = line_policy.read(patient.settings.node.snapshot_folder).lines.values()
+        lines = read_snapshot(patient.settings.node.snapshot_folder).lines.values()
     except ConfigError:
         return 0
     return sum(line.outbound != OFF for line in lines)

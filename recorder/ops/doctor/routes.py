@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recorder.domain import line_policy
 from recorder.domain.line_policy import OFF, LinePolicy
 from recorder.errors import ConfigError
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.ops.doctor.switch import SEE_DIALPLAN, dialplan_folder, loaded_dialplan
+from recorder.spool.snapshot import read_snapshot
 
 if TYPE_CHECKING:
     from recorder.switch.dialplan_model import LoadedDialplan
@@ -35,7 +35,7 @@ def routes(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding("warning", "routes: the switch does not show its dialplan", SEE_DIALPLAN)
         return
     try:
-        lines = tuple(line_policy.read(patient.settings.node.snapshot_folder).lines.values())
+        lines = tuple(read_snapshot(patient.settings.node.snapshot_folder).lines.values())
     except ConfigError:
         lines = ()
     folder = dialplan_folder(patient.settings.switch)

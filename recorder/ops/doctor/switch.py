@@ -12,11 +12,10 @@ from xml.etree import ElementTree
 
 from recorder.call import transitions
 from recorder.config import SwitchSettings
-from recorder.domain import line_policy
-from recorder.domain.line_policy import TOLD
 from recorder.errors import ConfigError, SwitchError
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.processes.spool_holders import DAEMON, SpoolUser, holder, listener, processes_of, user_of
+from recorder.spool.snapshot import INFO_PROMPTS, read_snapshot
 
 if TYPE_CHECKING:
     from recorder.switch.dialplan_lint import Fault
@@ -58,16 +57,16 @@ def switch(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "ok", f"switch: {settings.host}:{settings.port}, {version}, {status[0] if status else ''}"
         )
-        gone = [
+        missing = [
             module for module in MODULES if connection.api(commands.module_exists(module)).strip() != "true"
         ]
-        for module in gone:
+        for module in missing:
             yield DoctorFinding(
                 "wrong",
                 f"switch: {module} is not loaded ({MODULES[module]})",
                 f"add it to modules.conf.xml, and run `load {module}`",
             )
-        if not gone:
+        if not missing:
             yield DoctorFinding("ok", f"switch: has the {len(MODULES)} modules that Accord uses")
 
 
@@ -160,14 +159,14 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
             "copy freeswitch_conf/dialplan/public/00_accord.xml to accord/inbound.xml of the switch's "
             "configuration, include it at the top of the inbound context, then reloadxml",
         )
-    looked, place = (
+    folder, place = (
         dialplan_lint.info_prompt_folder(loaded),
-        str(patient.settings.node.snapshot_folder.absolute() / TOLD),
+        str(patient.settings.node.snapshot_folder.absolute() / INFO_PROMPTS),
     )
-    if looked != place:
+    if folder != place:
         yield DoctorFinding(
             "warning",
-            f"dialplan: information prompts are looked for in {looked or 'no folder'}",
+            f"dialplan: information prompts are looked for in {folder or 'no folder'}",
             f"set accord_told in accord/vars.xml (ACCORD_TOLD in the switch's environment) to {place}, "
             "then reloadxml",
         )
@@ -343,7 +342,7 @@ def _longest(patient: Patient) -> int:
     from datetime import timedelta
 
     try:
-        lines = line_policy.read(patient.settings.node.snapshot_folder).lines.values()
+        lines = read_snapshot(patient.settings.node.snapshot_folder).lines.values()
     except ConfigError:
         return 0
     lengths = [one.announcement.duration_ms for line in lines for one in line.languages]

@@ -34,7 +34,7 @@ from recorder.prompts.sound_sources import Clip, Sources
 from recorder.seal import signing
 from tests.freeswitch.internal_phones import configuration
 from tests.freeswitch.mixed.history import SENTENCES, Listed
-from tests.freeswitch.mixed.plan import OUTWARD, TOGETHER, Call
+from tests.freeswitch.mixed.plan import OUTBOUND, TOGETHER, Call
 from tests.freeswitch.mixed.signals import FRAME, RATE, classify, runs, sentence
 from tests.freeswitch.switches import HOME, Rig, free_ports, until
 
@@ -224,6 +224,6 @@ def _settings(tenant: str, line: str, call: Call) -> None:
         transfer_options.set_transfer_notice(
             tenant, line, call.telling, sources=sources, now=now, entropy=os.urandom
         )
-    if call.opening in OUTWARD:
+    if call.opening in OUTBOUND:
         how = "once_connected" if call.opening in TOGETHER else "before_connected"
         lines.set_line_outbound(tenant, line, how, now=now, entropy=os.urandom)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.freeswitch.mixed.parties import NEARLY, CallParties
-from tests.freeswitch.mixed.plan import EDGE, OUTWARD, RINGING, TOGETHER, UNTOLD
+from tests.freeswitch.mixed.plan import EDGE, OUTBOUND, RINGING, TOGETHER, UNTOLD
 from tests.freeswitch.mixed.signals import STEPS
 from tests.freeswitch.mixed.sip import Dialogue
 
@@ -18,7 +18,7 @@ class Openings(CallParties):
 
     async def _open(self) -> None:
         call = self.call
-        if call.opening in OUTWARD:
+        if call.opening in OUTBOUND:
             await self._outward()
         elif call.opening in ("at_pickup", "nobodys"):
             await self._at_pickup()

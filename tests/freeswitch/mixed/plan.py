@@ -32,7 +32,7 @@ REFUSED = {
 }  # fmt: skip
 TOGETHER: frozenset[str] = frozenset({"at_pickup", "out_once"})
 """Both are told, once they are connected."""
-OUTWARD: frozenset[str] = frozenset({"out_before", "out_once"})
+OUTBOUND: frozenset[str] = frozenset({"out_before", "out_once"})
 MOVES: frozenset[str] = frozenset({"uuid_transfer", "refer", "replaces", "att_xfer", "park", "intercept"})
 CONSULTS: frozenset[str] = frozenset({"replaces", "att_xfer"})
 HELD_FIRST: frozenset[str] = frozenset({"refer", "replaces"})
@@ -148,7 +148,7 @@ def _spread(chance: random.Random, shares: Sequence[tuple[Kind, int]], count: in
 
 def _call(chance: random.Random, number: int, opening: Opening, who: int, more: int) -> Call:
     """Return a call. ``more``: maximum number of parties beside the first two."""
-    codec = 8 if chance.random() < 0.1 and opening not in OUTWARD else 0
+    codec = 8 if chance.random() < 0.1 and opening not in OUTBOUND else 0
     outside = Party(who, f"3247{number:03}{who:04}", 0.6, codec)
     first = Party(who + 1, f"32255{number:03}{who + 1:04}", round(chance.uniform(0.9, 1.8), 2))
     colleagues, acts, other = [first], [Act("talk", FIRST, 2.0)], None

@@ -17,8 +17,9 @@ import soundfile
 from recorder.audio import wav
 from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import encode
-from recorder.domain.line_policy import BEFORE_CONNECTED, Announcement, LinePolicy, to_json
+from recorder.domain.line_policy import BEFORE_CONNECTED, Announcement, LinePolicy
 from recorder.spool import layout
+from recorder.spool.snapshot import to_json
 from tests.freeswitch.sound import chirp
 from tests.freeswitch.switches import CONF, NUMBER, Rig, until
 from tests.freeswitch.telephones import alignment

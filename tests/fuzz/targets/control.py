@@ -16,16 +16,8 @@ from typing import Any
 
 from recorder import metrics
 from recorder.capture.command_listener import CommandListener
-from recorder.domain.live_command import (
-    DONE,
-    NO_ANSWER,
-    SOCKET,
-    UNKNOWN,
-    Request,
-    parse_request,
-    send_request,
-    socket_path,
-)
+from recorder.domain.live_command import DONE, NO_ANSWER, UNKNOWN, Request
+from recorder.spool.command_socket import SOCKET, parse_request, send_request, socket_path
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import mutate_document, scratch, serialize
 from tests.unit.seal.recording import NOW

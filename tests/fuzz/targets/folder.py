@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recorder.audio.encoded_take import ENCODED, Encoded, read_encoded, write_encoded
-from recorder.domain import line_policy
-from recorder.domain.line_policy import Announcement, LinePolicy, to_json
+from recorder.domain.line_policy import Announcement, LinePolicy
 from recorder.domain.markers import Marker
 from recorder.errors import ConfigError, TakeError
 from recorder.pipeline import stages, unrecorded_call
 from recorder.spool import layout
 from recorder.spool.layout import Take
+from recorder.spool.snapshot import read_snapshot, to_json
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import mutate_bytes, mutate_document, scratch
 from tests.unit.seal.recording import ANNOUNCEMENT, NOW, make_encoded
@@ -128,7 +128,7 @@ def a_folder() -> None:
 def a_snapshot(content: bytes) -> None:
     (_root / "snapshot.json").write_bytes(content)
     try:
-        read = line_policy.read(_root)
+        read = read_snapshot(_root)
     except ConfigError as error:
         assert error.error_id in ("snapshot.broken", "snapshot.format")
         return

@@ -11,11 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from recorder.auditlog import mail_witness
-from recorder.errors import AuditLogError
+from recorder.errors import MailError
+from recorder.mail.server import MailServer
 from tests.fuzz.choices import Choices
 from tests.unit.seal.recording import NOW
 
-INSTRUMENT = ("recorder.auditlog.mail_witness", "smtplib")
+INSTRUMENT = ("recorder.auditlog.mail_witness", "recorder.mail.server", "smtplib")
 LONGEST = 300
 
 NOTE = "accord/0/a/1\n7\nAAAA\n\n\u2014 accord/0/a/1 AAAA\n"
@@ -87,13 +88,11 @@ def check(data: bytes) -> None:
     username = choices.pick(("", "", "accord"))
     security = choices.pick(("none", "none", "starttls"))
     password = "é" if choices.below(4) == 3 else "secret"
-    server = mail_witness.MailServer(
-        "127.0.0.1", there.port, security, "accord@example.com", username, password
-    )
+    server = MailServer("127.0.0.1", there.port, security, "accord@example.com", username, password)
     try:
         with server.open() as session:
             session.send_message(letter)
-    except AuditLogError as error:
+    except MailError as error:
         assert error.error_id == "mail.unreachable"
 
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from recorder.clock import utc_now
-from recorder.domain import line_policy
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.ids import uuid7
 from recorder.processes.supervisor import HURRY, Program, Supervisor
 from recorder.spool.layout import AUDIO, CallEnd, CallStart, append_mark, close_take, open_take
+from recorder.spool.snapshot import read_snapshot
 from tests.house import LEAD_MS, RATE, conversation
 from tests.integration.ending.conftest import Site, until
 
@@ -241,7 +241,7 @@ def test_all_of_accord_ends_in_order(site: Site) -> None:
 
 def finished_take(site: Site) -> None:
     """A call as a daemon leaves it."""
-    (line,) = line_policy.read(site.folder / "snapshot").lines.values()
+    (line,) = read_snapshot(site.folder / "snapshot").lines.values()
     at = utc_now()
     start = CallStart(
         str(uuid7(at, os.urandom)), line.tenant, line.line, line.number, "inbound", "node1", "channel",

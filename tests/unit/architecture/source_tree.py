@@ -13,6 +13,31 @@ ROOT = Path(__file__).parents[3]
 PACKAGES = ("recorder", "web", "demo")
 
 
+IO_MODULES = frozenset({
+    "asyncio", "boto3", "fcntl", "gevent", "glob", "http", "io", "mmap", "os", "peewee", "requests", "select",
+    "shutil", "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time", "urllib",
+})  # fmt: skip
+"""Top-level modules that are used to read, write, connect, wait or start something."""
+
+IO_FUNCTIONS = frozenset({"open", "print", "input", "exec", "eval", "__import__"})
+
+IO_METHODS = frozenset({
+    "absolute", "chmod", "exists", "expanduser", "glob", "is_dir", "is_file", "iterdir", "lstat", "mkdir",
+    "now", "open", "read_bytes", "read_text", "readlink", "rename", "resolve", "rglob", "rmdir", "samefile",
+    "stat", "symlink_to", "today", "touch", "unlink", "utcnow", "write_bytes", "write_text",
+})  # fmt: skip
+"""Methods of paths and clocks. A value of ours that has one by the same name would be refused as well."""
+
+VALUES = ("recorder.domain", "recorder.errors", "recorder.strict_json")
+"""Our own modules that values may use."""
+
+
+def _is_io(module: str) -> bool:
+    if module.startswith("recorder."):
+        return not module.startswith(VALUES)
+    return module.partition(".")[0] in IO_MODULES
+
+
 @dataclass(frozen=True)
 class Module:
     """A module by its dotted name, parsed."""
@@ -40,6 +65,24 @@ class Module:
             base = ".".join([*above, *filter(None, [node.module])])
         submodules = [f"{base}.{each.name}" for each in node.names]
         return [each if each in modules else base for each in submodules]
+
+    def input_and_output(self) -> Iterator[str]:
+        """The modules that it imports, and the functions that it calls, to read, write, connect or wait."""
+        for node in ast.walk(self.tree):
+            match node:
+                case ast.Import(names=names):
+                    imported = [each.name for each in names]
+                case ast.ImportFrom(module=str(base), names=names):
+                    imported = [base, *(f"{base}.{each.name}" for each in names)]
+                case ast.Call(func=ast.Name(id=name)) if name in IO_FUNCTIONS:
+                    yield name
+                    continue
+                case ast.Call(func=ast.Attribute(attr=name)) if name in IO_METHODS:
+                    yield name
+                    continue
+                case _:
+                    continue
+            yield from (each for each in imported if _is_io(each))
 
     def public_classes(self) -> Iterator[str]:
         for node in self.tree.body:

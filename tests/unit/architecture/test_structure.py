@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
 
 from tests.unit.architecture.source_tree import (
     ROOT,
+    Module,
     classes_by_name,
     cycles,
     import_graph,
@@ -68,6 +70,29 @@ def _is_participle(module: str) -> bool:
     """``refused`` and ``listing`` are not nouns of the field; ``verified_recording`` is one."""
     name = module.rpartition(".")[2]
     return name not in TERMS and (name in IRREGULAR or re.fullmatch(r"[a-z]{2,}(ing|ed)", name) is not None)
+
+
+def test_domain_has_no_input_or_output() -> None:
+    """It reads and writes no file, opens no socket, starts no process, and does not ask for the time."""
+    modules = {
+        name: module for name, module in source_modules().items() if name.startswith("recorder.domain")
+    }
+    assert len(modules) > 5
+    found = {name: sorted(module.input_and_output()) for name, module in modules.items()}
+    assert {name: uses for name, uses in found.items() if uses} == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "open('x')", "Path('x').read_bytes()", "path.write_text('x')", "path.open('rb')", "path.unlink()",
+        "path.exists()", "import socket", "import os", "from os import path", "import os.path",
+        "from gevent import socket", "import subprocess", "import time", "from recorder.spool import layout",
+    ],
+)  # fmt: skip
+def test_input_and_output_is_found(line: str) -> None:
+    module = Module("recorder.domain.example", ROOT, ast.parse(line))
+    assert list(module.input_and_output())
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -46,6 +46,8 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _by(CREDENTIAL, "credential")
     | _at("user.created", "created_at")
     | _at("user.revoked", "revoked_at"),
+    "second_factor": _leaf("user.factors_changed", "id tenant_id number")
+    | _by("its own signature, and the leaf's SHA-256", "statement"),
     "session": _leaf("session.opened", "id user_id token_sha256")
     | _at("session.opened", "created_at")
     | _at("session.closed", "ended_at"),
@@ -159,12 +161,22 @@ _LISTED: Final = (
     "`accord rebuild` derives it again"
 )
 _NAMES: Final = "nothing refers to it"
+_SEALED: Final = (
+    "encrypted for its own row, and sent only as it was written; a row that is changed or made up is deleted"
+)
 _INDEX: Final = "the number of the leaf that confirms the row: with a wrong one, the row is ignored"
 
 EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "session": _by(
         "the last request, written with each request; a session that would last too long is refused",
         "seen_at until",
+    ),
+    "second_factor": {
+        "app_key": "it must open to the secret whose SHA-256 was signed, or no code of the app is accepted"
+    },
+    "second_factor_use": _by(
+        "refuses used codes; without it, an app's code is accepted again until its minute is over",
+        "id user_id counter used_at",
     ),
     "sound": {"created_at": "neither decides nor shows anything"},
     "line_delete": {"id": _NAMES},
@@ -220,6 +232,11 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
         "id tenant_id user_id name arguments created_at",
     ),
     "throttle": _by("delays log-ins, and lets nobody in", "key empty_ms known_until"),
+    "outgoing_mail": _by(_SEALED, "id tenant_id about content until")
+    | _by(
+        "progress of sending: at worst a mail comes later, twice or not at all",
+        "kind created_at attempts next_at refused",
+    ),
     "log_checkpoint": _by(
         "progress of storing and timestamping, which can be repeated", "stored_at stamped_at"
     ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pyotp
+
 from recorder.auditlog import mail_witness
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import KeepOptions, NotRecordedRow
@@ -33,6 +35,8 @@ from recorder.features.tenants import (
 from recorder.identity import api_tokens, tenants, users
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments, line_history, recordings
+from recorder.mail.message import MailMessage
+from recorder.mail.outbox import Outbox
 from recorder.playback import grants
 from recorder.seal import signing
 from tests.announcements import announcement_in
@@ -46,7 +50,7 @@ CALL = "01930000-0000-7000-8000-0000000000c1"
 
 
 def _kept_in_passing(world: World) -> None:
-    """Rows about downloads of an archive and about failed log-ins."""
+    """Rows about downloads of an archive and about failed log-ins, and a mail that waits."""
     with writing():
         HandoverFetchTable.create(id="a/b", tenant_id=world.tenant, leaf=0)
         ThrottleTable.create(key="ab" * 32, empty_ms=1)
@@ -54,6 +58,10 @@ def _kept_in_passing(world: World) -> None:
             id="a filter", tenant_id=world.tenant, user=world.user, name="Refused",
             arguments={"agreement": "refused"}, created_at=world.house.clock(),
         )  # fmt: skip
+    values = {"name": "Luc", "customer": "Boulangerie Martin"}
+    message = MailMessage("invitation", "fr", values, "/invitation/x")
+    outbox = Outbox(world.house.keyring, "https://accord.example.com")
+    assert outbox.enqueue(world.tenant, "luc@example.com", message, **said(world), about="luc")
 
 
 def fill(world: World) -> World:
@@ -166,6 +174,10 @@ def _people(world: World) -> None:
         world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
         password_hash="$argon2id$3", signer=world.house.services.signer, **said(world),
     )  # fmt: skip
+    factors = house.factors
+    key = factors.new_app_key(person)
+    code = pyotp.TOTP(factors.secret(person, key)).at(house.clock())
+    assert factors.add_app(person, key, code)
     users.revoke_user(world.tenant, other.id, **said(world))
     signer = world.house.services.signer
     api_tokens.create(world.tenant, name="crm", token_sha256="34" * 32, signer=signer, **said(world))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+
+import pyotp
 
 from recorder.catalogue.database import database, writing
 from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.second_factor import SecondFactorTable
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.identity import users
+from recorder.seal.credential import Credential, write
+from recorder.seal.second_factor import KIND, read
 
 from .conftest import World
 from .tampering import change_recording, found_as, object_of
@@ -156,3 +164,48 @@ def deleted_manifest(world: World) -> None:
 @found_as("row.erased")
 def deleted_tombstone_in_bucket(world: World) -> None:
     next(world.house.bucket.glob(f"*/*/*/*/{world.erased}/amendment-0001.json")).unlink()
+
+
+# --- log-ins, by somebody who has the panel's key
+
+
+@found_as("row.unlogged", "user_account")
+def log_in_signed_past_the_log(world: World) -> None:
+    said = Credential(world.tenant, "user", "made up", "customer_admin", "ab" * 32, world.house.clock())
+    with writing():
+        row = UserTable.select().dicts().first()
+        signed = write(said, world.house.changes.signer)
+        UserTable.create(**row | {"id": "made up", "login": "mallory", "credential": signed})
+
+
+def _add_app(world: World) -> None:
+    person, factors = users.user(world.tenant, world.user), world.house.factors
+    key = factors.new_app_key(person)
+    assert factors.add_app(person, key, pyotp.TOTP(factors.secret(person, key)).at(world.house.clock()))
+    world.sign()
+
+
+@found_as("row.changed", "second_factor")
+def second_factor_signed_past_the_log(world: World) -> None:
+    _add_app(world)
+    at = world.house.clock()
+    with writing():
+        row = SecondFactorTable.get()
+        said = replace(read(row.statement, world.house.root_public).value, app=None)
+        signed = KIND.write(said, world.house.changes.signer, at).decode()
+        SecondFactorTable.update(statement=signed).execute()
+
+
+@found_as("row.deleted", "second_factor")
+def removed_second_factor(world: World) -> None:
+    _add_app(world)
+    with writing():
+        SecondFactorTable.delete().execute()
+
+
+@found_as("log.behind")
+def removed_second_factor_with_its_leaves(world: World) -> None:
+    _add_app(world)
+    with writing():
+        SecondFactorTable.delete().execute()
+        LeafTable.delete().where(LeafTable.kind == "user.factors_changed").execute()

@@ -14,13 +14,14 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from recorder.auditlog import mail_witness, timestamping
-from recorder.auditlog.mail_witness import MailServer
 from recorder.auditlog.timestamping import Authority
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
 from recorder.clock import SLACK, utc_now
-from recorder.errors import AuditLogError
+from recorder.errors import AuditLogError, MailError
+from recorder.mail import server as mail_server
+from recorder.mail.server import MailServer
 from tests.ports import free_ports
 
 from .authority import Stamping, make, serving
@@ -190,7 +191,7 @@ def test_recipient_gets_the_newest_checkpoint_once_a_day(world: World, box: tupl
 def test_undelivered_mail_is_retried(
     world: World, box: tuple[Box, MailServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail_witness, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(mail_server, "TIMEOUT_S", 1.0)
     mails, server = box
     now = world.house.clock()
     mail_witness.add(world.tenant, "claire@example.com", now, world.house.entropy)
@@ -200,13 +201,13 @@ def test_undelivered_mail_is_retried(
                   replace(server, security="starttls"),
                   replace(server, security="tls"),
                   replace(server, username="")):  # fmt: skip
-        with pytest.raises(AuditLogError) as raised:
+        with pytest.raises(MailError) as raised:
             mail_witness.send_due(world.signing(), wrong, now)
         assert raised.value.error_id == "mail.unreachable"
     mails.refusing = False
     for wrong in (replace(server, security="starttls"), replace(server, security="tls"),
                   replace(server, username="")):  # fmt: skip
-        with pytest.raises(AuditLogError):
+        with pytest.raises(MailError):
             mail_witness.send_due(world.signing(), wrong, now)
     assert mails.mails == []
     assert mail_witness.send_due(world.signing(), server, now + timedelta(minutes=1)) == 1
@@ -260,7 +261,7 @@ def test_mail_is_in_english_for_other_languages(world: World) -> None:
 
 @pytest.mark.parametrize("address", ["claire", "a@b\nBcc: c@d", "a b@c", "<a@b>", "a@b,c@d", ""])
 def test_invalid_address_is_refused(world: World, address: str) -> None:
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(MailError) as raised:
         mail_witness.add(world.tenant, address, datetime(2026, 11, 25, tzinfo=UTC), world.house.entropy)
     assert raised.value.error_id == "mail.address"
 

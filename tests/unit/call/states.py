@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -66,7 +66,6 @@ from recorder.domain.call_plan import (
     Speech,
     TransferNoticeScript,
 )
-from recorder.domain.markers import Marker
 
 PAGE = Path(__file__).parents[3] / "docs" / "states.md"
 HEADER = """# Call states
@@ -121,7 +120,8 @@ def _announcement(took: timedelta) -> Make:
 
 
 def _event(what: type[CallEvent], **more: object) -> Make:
-    return lambda _state: what(AT, **more)  # type: ignore[arg-type]
+    event = what(AT, **more)  # type: ignore[arg-type]
+    return lambda _state: event
 
 
 def _question(what: type[CallEvent], leg: str, complete: bool = True) -> Make:
@@ -130,9 +130,9 @@ def _question(what: type[CallEvent], leg: str, complete: bool = True) -> Make:
 
 
 def _notice(what: type[CallEvent], took: timedelta = timedelta(0)) -> Make:
-    sound = JOINING.sound.path
     more = {"complete": True} if what is SoundEnded else {}
-    return lambda _state: what(AT + took, leg=INTERNAL, sound=sound, **more)
+    event = what(AT + took, leg=INTERNAL, sound=JOINING.sound.path, **more)
+    return lambda _state: event
 
 
 def _check(external: bool) -> Make:
@@ -229,25 +229,53 @@ PARTICIPANTS = tuple(name for name in EVENTS if "participant" in name or "confer
 disturbs it concerns them."""
 
 
-def _is_tried(name: str, state: CallState) -> bool:
-    line, notice = state.plan, state.script.transfer_notice
-    joined = bool(state.conference.participants)
-    recorded = state.recording.capturing and state.leaving and not (state.hung_up or state.prompt.playing)
-    usual = recorded and not state.pause.is_active(AT)
-    if name in SUPERVISORS:
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What decides which events are tried in a state."""
+
+    notice_mode: bool
+    informs_targets: bool
+    deletes: bool
+    joined: bool
+    recorded: bool
+    usual: bool
+    calm: bool
+    supervised: bool
+
+    @classmethod
+    def of(cls, state: CallState) -> Situation:
+        """Return the situation in a state."""
+        joined = bool(state.conference.participants)
+        recorded = state.recording.capturing and state.leaving and not (state.hung_up or state.prompt.playing)
+        usual = recorded and not state.pause.is_active(AT)
         talking = stage(state) == "ANNOUNCED" and state.internal.leg and state.transfer.informed
-        calm = usual and talking and state.timer.deadline is None and not state.recording.over
         alone = not (joined or state.conference.name or state.hold.active)
-        return bool(state.supervisors or (notice and calm and alone))
-    if state.supervisors and name not in ("participant is internal", "participant is external"):
-        return False
-    if line.mode != NOTICE and notice and name in PAUSES:
-        return False
-    if line.mode != NOTICE and notice and name in PARTICIPANTS:
-        return recorded
-    if name in PAUSES:
-        return bool(state.script.delete or notice) and not joined
-    return name not in PARTICIPANTS or bool(notice and (joined or usual))
+        calm = usual and talking and alone and state.timer.deadline is None and not state.recording.over
+        notice, delete = state.script.transfer_notice, state.script.delete
+        return cls(
+            state.plan.mode == NOTICE, notice is not None, delete is not None, joined, recorded, usual,
+            bool(calm), bool(state.supervisors),
+        )  # fmt: skip
+
+    def tries(self, name: str) -> bool:
+        """Return whether to try an event."""
+        if name in SUPERVISORS:
+            return self.supervised or (self.informs_targets and self.calm)
+        if self.supervised and name not in ("participant is internal", "participant is external"):
+            return False
+        if not self.notice_mode and self.informs_targets and name in PAUSES:
+            return False
+        if not self.notice_mode and self.informs_targets and name in PARTICIPANTS:
+            return self.recorded
+        if name in PAUSES:
+            return (self.deletes or self.informs_targets) and not self.joined
+        return name not in PARTICIPANTS or (self.informs_targets and (self.joined or self.usual))
+
+
+@cache
+def tried_events(situation: Situation) -> tuple[tuple[str, Make], ...]:
+    """Return the events to try in a situation, by name."""
+    return tuple((name, make) for name, make in EVENTS.items() if situation.tries(name))
 
 
 def stage(state: CallState) -> str:
@@ -275,43 +303,64 @@ def explore(plans: tuple[CallPlan, ...] = PLANS) -> dict[tuple[str, str], set[tu
     found: dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]] = defaultdict(set)
     pending: deque[CallState] = deque(initial.arrive(plan, AT)[0] for plan in plans)
     pending.append(initial.refuse("no_line")[0])
-    seen = {key_of(state) for state in pending}
+    key_of = Key()
+    seen = {key_of(state, stage(state)) for state in pending}
     while pending:
         state = pending.popleft()
-        for name, make in EVENTS.items():
-            if not _is_tried(name, state):
-                continue
+        where = stage(state)
+        for name, make in tried_events(Situation.of(state)):
             after, actions = step(state, make(state))
-            orders = tuple(one.value for one in actions if isinstance(one, Do))
-            ended = tuple("finish" for one in actions if isinstance(one, Finish))
-            marked = any(isinstance(one, Marker) for one in actions)
-            if stage(after) != stage(state) or orders or ended or marked:
-                found[stage(state), name].add((stage(after), orders + ended))
-            if key_of(after) not in seen:
-                seen.add(key_of(after))
+            if after is state and not actions:
+                continue
+            becomes = stage(after)
+            if actions or becomes != where:
+                orders = tuple(one.value for one in actions if isinstance(one, Do))
+                end = ("finish",) * any(isinstance(one, Finish) for one in actions)
+                found[where, name].add((becomes, orders + end))
+            if (key := key_of(after, becomes)) not in seen:
+                seen.add(key)
                 pending.append(after)
     return found
 
 
-def key_of(state: CallState) -> tuple[object, ...]:
-    """Return the part of a state that decides what comes next, without counts, times and names."""
-    prompt, recording, transfer, question = state.prompt, state.recording, state.transfer, state.question
-    target, internal = transfer.target, state.internal
-    return (
-        state.plan.mode, state.plan.at_pickup, state.plan.outbound, state.plan.scripts[0].keep,
-        state.plan.scripts[0].transfer_notice, stage(state),
-        prompt.playing, prompt.spoiled, state.informed, recording.on_disk, state.leaving, state.hold.active,
-        recording.capturing, state.hung_up, state.consent.wrong_keys > 0, state.timer.deadline is None,
-        internal.connected, bool(internal.leg), question.began, question.heard, question.how, question.again,
-        state.pause.is_active(AT), recording.over, bool(transfer.informed),
-        bool(transfer.informed & names(internal.leg, internal.party)),
-        target is not None and target.began is not None,
-        target and (target.heard, target.wrong, target.cut, target.due),
-        target is not None and is_beside(state, target.leg), bool(state.conference.name),
-        tuple((one.checked, one.external, one.notified, bool(names(one.leg, one.party) & transfer.informed))
-              for one in state.conference.participants),
-        tuple(one.lane for one in state.supervisors),
-    )  # fmt: skip
+class Key:
+    """Returns the part of a state that decides what comes next, without counts, times and names."""
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[object, ...], int] = {}
+        self._numbers: dict[int, int] = {}
+        """By the identity of a plan, which no event changes. Hashing its sentences is slow."""
+
+    def _line(self, plan: CallPlan) -> int:
+        number = self._numbers.get(id(plan))
+        if number is None:
+            script = plan.scripts[0]
+            line = plan.mode, plan.at_pickup, plan.outbound, script.keep, script.transfer_notice
+            number = self._numbers[id(plan)] = self._lines.setdefault(line, len(self._lines))
+        return number
+
+    def __call__(self, state: CallState, where: str) -> tuple[object, ...]:
+        prompt, recording, transfer, question = state.prompt, state.recording, state.transfer, state.question
+        target, internal = transfer.target, state.internal
+        if state.phase is Phase.ENDED:
+            return (where,)
+        announcement: object = state.informed and recording.on_disk
+        if state.phase < Phase.ANNOUNCED:
+            announcement = prompt.spoiled, state.informed, recording.on_disk, state.consent.wrong_keys > 0
+        return (
+            self._line(state.plan), where, announcement, prompt.playing, state.leaving, state.hold.active,
+            recording.capturing, state.hung_up, state.timer.deadline is None, internal.connected,
+            bool(internal.leg), question.began, question.heard, question.how, question.again,
+            state.pause.is_active(AT), recording.over, bool(transfer.informed),
+            bool(transfer.informed & names(internal.leg, internal.party)),
+            target and (target.began is not None, target.heard, target.wrong, target.cut, target.due,
+                        is_beside(state, target.leg)),
+            bool(state.conference.name),
+            tuple((one.checked, one.external, one.notified,
+                   bool(names(one.leg, one.party) & transfer.informed))
+                  for one in state.conference.participants),
+            tuple(one.lane for one in state.supervisors),
+        )  # fmt: skip
 
 
 ORDER = (

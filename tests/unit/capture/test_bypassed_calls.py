@@ -11,9 +11,10 @@ import gevent
 import pytest
 
 from recorder.capture import Daemon, DaemonSettings
-from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot
+from recorder.domain.line_policy import Announcement, LinePolicy
 from recorder.errors import SwitchError
 from recorder.spool import layout
+from recorder.spool.snapshot import Snapshot
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveChannel, LiveState
 

@@ -22,10 +22,11 @@ from recorder.capture.command_listener import CommandListener
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.domain.call_events import LegBridged
 from recorder.domain.call_plan import NOTICE, CallPlan, Script, Speech
-from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH, SOCKET, UNKNOWN, Request, send_request
+from recorder.domain.live_command import DONE, NO_ANSWER, NO_SWITCH, UNKNOWN, Request
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
+from recorder.spool.command_socket import SOCKET, send_request
 from recorder.spool.layout import CallStart, read_marks
 from recorder.switch.commands import SwitchCommand
 from tests.forged_switch import SOMEBODY
@@ -190,7 +191,7 @@ def test_default_length_of_a_pause(ask: Callable[..., str], node: Node, call: Ca
 def test_ignores_malformed_requests(ask: Callable[..., str], tmp_path: Path) -> None:
     import socket
 
-    from recorder.domain.live_command import socket_path
+    from recorder.spool.command_socket import socket_path
 
     def send(content: bytes) -> bytes:
         with socket.socket(socket.AF_UNIX) as connection, socket_path(tmp_path) as name:

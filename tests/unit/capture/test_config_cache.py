@@ -13,8 +13,8 @@ import pytest
 
 from recorder.capture import config_cache
 from recorder.capture.config_cache import ConfigCache
-from recorder.domain import line_policy
-from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot, to_json
+from recorder.domain.line_policy import Announcement, LinePolicy
+from recorder.spool.snapshot import Snapshot, to_json
 from tests.clock import Clock
 
 SOUND = b"RIFF and so on"
@@ -101,7 +101,7 @@ def test_does_not_reread_an_unchanged_snapshot(
 ) -> None:
     write(tmp_path / "snapshot", "3225550100")
     one = cache()
-    monkeypatch.setattr(line_policy, "read", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(config_cache, "read_snapshot", lambda _: pytest.fail("read again"))
     os.utime(tmp_path / "snapshot" / "prompts" / f"{SHA}.wav")  # a take was announced with it
     one._check()
 
@@ -147,7 +147,7 @@ def test_bug_in_one_check_does_not_end_the_checks(
 
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(line_policy, "read", failing)
+            patch.setattr(config_cache, "read_snapshot", failing)
             write(tmp_path / "snapshot", "3225550100")
             until(lambda: len(failed) > 1)
             until(lambda: "bug" in one.problem)

@@ -19,11 +19,12 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.call_events import CallEvent, CallReconciled
 from recorder.domain.call_plan import Script
-from recorder.domain.line_policy import Language, Snapshot
+from recorder.domain.line_policy import Language
 from recorder.domain.markers import Marker
 from recorder.errors import SwitchError
 from recorder.spool import layout
 from recorder.spool.layout import CallStart
+from recorder.spool.snapshot import Snapshot
 from recorder.switch.standing_connection import LiveChannel, LiveState
 from tests.house import Bakery
 

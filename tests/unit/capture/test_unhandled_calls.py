@@ -14,10 +14,11 @@ import pytest
 from recorder.capture import Daemon, DaemonSettings
 from recorder.capture.unhandled_calls import UnhandledCalls
 from recorder.domain.call_plan import CallPlan, Script, Speech
-from recorder.domain.line_policy import Announcement, LinePolicy, Snapshot
+from recorder.domain.line_policy import Announcement, LinePolicy
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError
 from recorder.spool import layout
+from recorder.spool.snapshot import Snapshot
 from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival

@@ -14,7 +14,6 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineTable
-from recorder.domain import line_policy
 from recorder.domain.call_plan import MODES
 from recorder.domain.parties import Party
 from recorder.errors import CatalogueError
@@ -30,6 +29,7 @@ from recorder.lifecycle import line_history
 from recorder.prompts import composer
 from recorder.spool import layout
 from recorder.spool.layout import CallStart
+from recorder.spool.snapshot import Snapshot, read_snapshot
 
 
 @pytest.fixture
@@ -53,13 +53,13 @@ def line(tenants, now) -> Callable[..., LineRow]:
 
 
 @pytest.fixture
-def read(tmp_path, clock) -> Callable[[], line_policy.Snapshot]:
+def read(tmp_path, clock) -> Callable[[], Snapshot]:
     """Writes the snapshot and reads it as the daemon does."""
 
-    def make() -> line_policy.Snapshot:
+    def make() -> Snapshot:
         snapshot.write(tmp_path / "snapshot", tmp_path / "spool", [], clock())
         assert snapshot.is_current(tmp_path / "snapshot", [])
-        found = line_policy.read(tmp_path / "snapshot")
+        found = read_snapshot(tmp_path / "snapshot")
         assert found.damaged == frozenset()
         return found
 

@@ -26,6 +26,7 @@ from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.lifecycle import line_history, recordings
 from recorder.playback import grants
+from recorder.playback.interface import Grant
 
 pytestmark = pytest.mark.postgresql
 
@@ -60,7 +61,7 @@ def numbered() -> Iterable[None]:
 
 
 @pytest.fixture
-def grant(tenants, stored, clock, entropy) -> Callable[[], grants.GrantRow]:
+def grant(tenants, stored, clock, entropy) -> Callable[[], Grant]:
     """Gives a user a grant for a recording."""
     person = users.create_user(
         tenants[0],
@@ -73,7 +74,7 @@ def grant(tenants, stored, clock, entropy) -> Callable[[], grants.GrantRow]:
         entropy=entropy,
     )
 
-    def make() -> grants.GrantRow:
+    def make() -> Grant:
         row = stored()
         return grants.create_grant(
             tenant=row.tenant,

@@ -17,7 +17,7 @@ from recorder.errors import CatalogueError
 
 pytestmark = pytest.mark.postgresql
 
-ALL = ("0001_initial", "0004_search")
+ALL = ("0001_initial", "0002_team", "0003_factors", "0004_search")
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 
 

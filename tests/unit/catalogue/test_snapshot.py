@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue import prompt_files, queries
-from recorder.domain import line_policy
 from recorder.domain.parties import Party
 from recorder.features.tenants import lines, snapshot
 from recorder.lifecycle import line_history
 from recorder.spool import layout
 from recorder.spool.layout import CallStart
+from recorder.spool.snapshot import read_snapshot
 
 pytestmark = pytest.mark.postgresql
 
@@ -35,7 +35,7 @@ def test_snapshot_is_read_back(write, tmp_path, tenants, announce, clock, entrop
         entropy=entropy,
     )
     assert write()
-    read = line_policy.read(tmp_path / "snapshot")
+    read = read_snapshot(tmp_path / "snapshot")
     found = read.line("3225550100")
     assert found is not None
     assert (found.tenant, found.line, found.formats) == (mine, line.id, ("wav", "opus"))
@@ -62,9 +62,9 @@ def test_damaged_prompt_is_replaced(write, tmp_path, announce, tenants, clock, e
     write()
     prompt = next((tmp_path / "snapshot" / "prompts").iterdir())
     prompt.write_bytes(prompt.read_bytes()[:-10])
-    assert line_policy.read(tmp_path / "snapshot").damaged
+    assert read_snapshot(tmp_path / "snapshot").damaged
     write()
-    assert not line_policy.read(tmp_path / "snapshot").damaged
+    assert not read_snapshot(tmp_path / "snapshot").damaged
 
 
 def test_ended_line_is_removed(write, tmp_path, announce, tenants, clock, entropy) -> None:
@@ -72,7 +72,7 @@ def test_ended_line_is_removed(write, tmp_path, announce, tenants, clock, entrop
     write()
     line_history.end_line(tenants[0], line.id, now=clock(), entropy=entropy)
     write()
-    assert line_policy.read(tmp_path / "snapshot").line("100") is None
+    assert read_snapshot(tmp_path / "snapshot").line("100") is None
 
 
 def test_old_prompt_stays_while_a_take_may_need_it(
@@ -81,7 +81,7 @@ def test_old_prompt_stays_while_a_take_may_need_it(
     mine, _ = tenants
     line = lines.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
-    told = line_policy.read(tmp_path / "snapshot").line("100").announcement
+    told = read_snapshot(tmp_path / "snapshot").line("100").announcement
     old = tmp_path / "snapshot" / "prompts" / f"{told.sha256}.wav"
     start = CallStart(
         recording="01930000-0000-7000-8000-000000000001",

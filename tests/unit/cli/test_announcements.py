@@ -13,9 +13,9 @@ from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.clock import utc_now
-from recorder.domain import line_policy
 from recorder.features.tenants import line_policies, snapshot
 from recorder.prompts import composer, country_file
+from recorder.spool.snapshot import Snapshot, read_snapshot
 from tests.announcements import announcement_in
 from tests.unit.cli.shell import Shell
 
@@ -47,11 +47,11 @@ def wav(tmp_path: Path) -> str:
     return str(path)
 
 
-def node(shell: Shell) -> line_policy.Snapshot:
+def node(shell: Shell) -> Snapshot:
     """What the daemon reads."""
     folder = shell.folder / "node"
     snapshot.write(folder, shell.folder / "spool", [], utc_now())
-    found = line_policy.read(folder)
+    found = read_snapshot(folder)
     assert found.damaged == frozenset()
     return found
 

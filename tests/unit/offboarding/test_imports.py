@@ -125,7 +125,7 @@ def test_an_import_is_listed_but_not_played_until_its_purpose_is_stated(house, b
     assert house.gate.purposes(paul(bakery), found.id) == ()
     with pytest.raises(AccessError) as refused:
         house.gate.grant(paul(bakery), found.id, "agreement")
-    assert refused.value.error_id == "access.brought_in"
+    assert refused.value.error_id == "access.imported"
 
     clock.forward(days=1)
     said = {"purpose": "agreement", "keep_days": 365, "reason": "Their letter of 2 September"}
@@ -221,7 +221,7 @@ def test_follows_no_playlist_to_another_file(house, bakery, folder, tmp_path) ->
         "pipe.wav": "import.row",
     }
     assert queries.recordings(bakery.id).rows == ()
-    assert list((house.folder / "spool" / service.PLACE).iterdir()) == []
+    assert list((house.folder / "spool" / service.FOLDER).iterdir()) == []
     assert not [key for key in house.store.list("") if "audio" in key]
 
 
@@ -271,7 +271,7 @@ def test_resumes_after_an_interruption_without_duplicates(house, bakery, folder,
     (row,) = queries.recordings(bakery.id).rows
     mine = [key for key in house.store.list("") if row.id in key]
     assert len(mine) == 5, "sound, outline, note, manifest and key, each once"
-    assert not list((house.folder / "spool" / service.PLACE).iterdir())
+    assert not list((house.folder / "spool" / service.FOLDER).iterdir())
 
 
 def test_refuses_purposes_that_the_country_forbids_or_that_come_too_late(

@@ -16,16 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recorder.call.remote_commands import NOT_ALLOWED
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
-from recorder.domain.live_command import (
-    DONE,
-    NO_ANSWER,
-    OUTCOME_TIMEOUT,
-    SOCKET,
-    UNKNOWN,
-    Request,
-    send_request,
-    socket_path,
-)
+from recorder.domain.live_command import DONE, NO_ANSWER, UNKNOWN, Request
 from recorder.domain.markers import Marker
 from recorder.errors import SealError
 from recorder.features.live import queries, service
@@ -36,6 +27,7 @@ from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.seal import signing
 from recorder.spool import layout
+from recorder.spool.command_socket import OUTCOME_TIMEOUT, SOCKET, send_request, socket_path
 from recorder.spool.layout import CallEnd
 
 pytestmark = pytest.mark.postgresql

@@ -155,12 +155,12 @@ def test_unavailable_store_loses_nothing(house, start, store) -> None:
 
 
 def test_snapshot_follows_the_catalogue(house, start) -> None:
-    from recorder.domain import line_policy
+    from recorder.spool.snapshot import read_snapshot
 
     start()
     folder = house.folder / "snapshot"
     until(lambda: (folder / "snapshot.json").exists(), "a snapshot")
-    assert line_policy.read(folder).never_record == {"112"}
+    assert read_snapshot(folder).never_record == {"112"}
     lines.create_line(
         house.tenant,
         number="+3225550177",
@@ -168,18 +168,18 @@ def test_snapshot_follows_the_catalogue(house, start) -> None:
         now=house.clock(),
         entropy=house.entropy,
     )
-    until(lambda: line_policy.read(folder).line("3225550177") is not None, "the new line")
+    until(lambda: read_snapshot(folder).line("3225550177") is not None, "the new line")
 
 
 def test_repairs_a_damaged_prompt_or_snapshot(house, start, monkeypatch) -> None:
-    from recorder.domain import line_policy
+    from recorder.spool.snapshot import read_snapshot
 
     monkeypatch.setattr("recorder.features.tenants.duty.SNAPSHOT_WHOLE", 0.1)
     monkeypatch.setattr("recorder.processes.worker_loop.TICK", 0.1)
     start()
     folder = house.folder / "snapshot"
     until(lambda: (folder / "snapshot.json").exists(), "a snapshot")
-    prompt = line_policy.read(folder).prompt(house.announcement.sha256)
+    prompt = read_snapshot(folder).prompt(house.announcement.sha256)
     right = prompt.read_bytes()
     prompt.write_bytes(right[:-1])
     until(lambda: prompt.read_bytes() == right, "the sound")
@@ -187,7 +187,7 @@ def test_repairs_a_damaged_prompt_or_snapshot(house, start, monkeypatch) -> None
     until(prompt.exists, "the sound again")
     (folder / "snapshot.json").write_bytes(b"{")
     until(lambda: (folder / "snapshot.json").read_bytes() != b"{", "the snapshot")
-    assert not line_policy.read(folder).damaged
+    assert not read_snapshot(folder).damaged
 
 
 def test_deletes_expired_recordings(house, start) -> None:

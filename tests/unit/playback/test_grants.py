@@ -13,6 +13,7 @@ from recorder.clock import SLACK
 from recorder.errors import AccessError, TooOften
 from recorder.playback import audio_reader, grants, verified_recording
 from recorder.playback import gate as gate_module
+from recorder.playback.interface import Grant
 from recorder.processes.gate import PanelGate
 from recorder.seal.amendment_chain import make_tombstone
 from recorder.store.contract import Store
@@ -42,9 +43,10 @@ def leaves(kind: str) -> int:
         return LeafTable.select().where(LeafTable.kind == kind).count()
 
 
-def grant_row(grant) -> grants.GrantRow:
+def stored_grant(grant) -> Grant:
+    """The grant as its row has it by now."""
     with connected():
-        return grants._grant_row(GrantTable.get_by_id(grant.id))
+        return grants.grant_of(GrantTable.get_by_id(grant.id))
 
 
 def counted() -> list[int]:
@@ -136,21 +138,20 @@ def test_limits_renewals_within_an_hour(gate, ada, recording, house, monkeypatch
 
 @pytest.mark.parametrize("column", ["leaf", "ended_at"])
 def test_renews_no_grant_that_is_unlogged_or_ended(gate, ada, recording, house, column) -> None:
-    row = grant_row(gate.grant(ada, recording.id, "agreement"))
+    grant = gate.grant(ada, recording.id, "agreement")
     with writing():
         GrantTable.update({column: None if column == "leaf" else house.clock()}).execute()
     until = house.clock() + grants.LASTS
-    assert not grants.renew(row, until, now=house.clock(), entropy=house.entropy)
+    assert grants.renew(grant, until, now=house.clock(), entropy=house.entropy) is None
 
 
 def test_a_grants_leaf_must_name_its_user_recording_and_purpose(gate, ada, somebody, recording) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
-    row = grant_row(grant)
-    assert grants.is_logged(row)
+    assert grants.is_logged(grant)
     other = somebody()
     with writing():
         GrantTable.update(user=other.user).execute()
-    assert not grants.is_logged(grant_row(grant))
+    assert not grants.is_logged(stored_grant(grant))
     with pytest.raises(AccessError):
         gate.manifest(other, grant.id)
 
@@ -209,10 +210,9 @@ def test_counts_a_small_range_at_once_and_a_larger_one_piece_by_piece(gate, ada,
 def test_closes_a_listen_once(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     play(gate, ada, grant)
-    row = grant_row(grant)
-    listen = grants.listen_of(row, "p")
+    listen = grants.listen_of(grant, "p")
     assert listen is not None
-    assert grants.listen_of(row, "another player") is None
+    assert grants.listen_of(grant, "another player") is None
     assert grants.is_open(listen)
     assert grants.close_listen(listen, now=house.clock(), entropy=house.entropy)
     assert not grants.close_listen(listen, now=house.clock(), entropy=house.entropy)

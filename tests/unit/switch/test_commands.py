@@ -185,11 +185,11 @@ def test_executes_no_application_but_execute_extension(application: str) -> None
 
 
 def test_call_out_avoids_every_dialplan() -> None:
-    sound = Path("/var/spool/accord/.said/a.wav")
+    sound = Path("/var/spool/accord/.outgoing/a.wav")
     assert commands.call_out("sofia/gateway/out/{number}", "+32470123456", sound, "3225550100", 40).wire == (
         b"api originate {ignore_early_media=true,originate_timeout=40,"
         b"origination_caller_id_number=3225550100,origination_caller_id_name=3225550100}"
-        b"sofia/gateway/out/+32470123456 '&playback(/var/spool/accord/.said/a.wav)'\n\n"
+        b"sofia/gateway/out/+32470123456 '&playback(/var/spool/accord/.outgoing/a.wav)'\n\n"
     )
     made = commands.call_out("sofia/external/{digits}@192.0.2.1:5060", "+32470123456", sound, "", 40)
     assert "}sofia/external/32470123456@192.0.2.1:5060 '" in made.text

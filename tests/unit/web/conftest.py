@@ -111,7 +111,9 @@ COMPILED = CompiledTemplates()
 
 @pytest.fixture
 def app(house, clock, entropy, config) -> Flask:
-    made = create_app(config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes)
+    made = create_app(
+        config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes, factors=house.factors
+    )
     made.jinja_env.bytecode_cache = COMPILED
     made.response_class = Page
     return made

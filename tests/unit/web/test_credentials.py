@@ -12,7 +12,6 @@ from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, User
 from recorder.errors import SealError
 from recorder.identity import api_tokens, users
 from recorder.seal import credential, signing
-from recorder.seal.credential import Credential
 from web.account.passwords import hash_password
 
 SECRET = "accord_attacker"
@@ -124,13 +123,6 @@ def test_credential_by_a_revoked_key_is_refused(house, bakery, claire, clock) ->
     with pytest.raises(SealError) as refused:
         users.check_user(row, house.root_public, {key: clock()})
     assert refused.value.error_id == "seal.key_revoked"
-
-
-def test_panel_key_cannot_sign_credentials(house, bakery, claire, clock) -> None:
-    said = Credential(bakery.id, credential.USER, claire.id, "customer_admin", "ab" * 32, clock())
-    with pytest.raises(SealError) as refused:
-        credential.write(said, house.changes.signer)
-    assert refused.value.error_id == "seal.endorsement_use"
 
 
 def test_credential_with_unknown_field_is_refused(house, bakery, claire) -> None:

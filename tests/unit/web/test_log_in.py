@@ -308,7 +308,7 @@ def test_multipart_form_is_read_without_its_files(browser):
 def test_device_cookie_without_account_exempts_from_nothing(app, browser):
     person = browser()
     with app.test_request_context("/login", method="POST"):
-        nobody = {"account": limits.account_key(), "device": "0" * 32}
+        nobody = {"account": limits.account_key(""), "device": "0" * 32}
         planted = limits._signer().dumps(nobody)
     person.client.set_cookie("accord-device", planted)
     assert [person.log_in("claire", "guess").status_code for _ in range(11)] == [422] * 10 + [429]

@@ -14,6 +14,7 @@ import pytest
 from recorder.domain import line_policy, sentences
 from recorder.domain.line_policy import Announcement, LinePolicy
 from recorder.errors import ConfigError
+from recorder.spool.snapshot import read_snapshot, to_json
 
 SHA = hashlib.sha256(b"sound").hexdigest()
 TOLD = Announcement("a", 1, "en", "text", ("agreement",), 30, SHA, 1000)
@@ -23,20 +24,20 @@ LINE = LinePolicy("t", "l", "3225550100", "notice", "before_ringing", ("opus",),
 def write(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     (folder / "prompts").mkdir()
     (folder / "prompts" / f"{SHA}.wav").write_bytes(b"sound")
-    body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [LINE], ["112"]))
+    body = json.loads(to_json("2026-11-25T09:00:00.000Z", [LINE], ["112"]))
     changed = change(body)
     (folder / "snapshot.json").write_text(json.dumps(body if changed is None else changed))
 
 
 def test_reads_the_snapshot_as_written(tmp_path: Path) -> None:
     write(tmp_path, lambda body: None)
-    read = line_policy.read(tmp_path)
+    read = read_snapshot(tmp_path)
     assert (read.line("+3225550100"), read.never_record, read.damaged) == (LINE, {"112"}, frozenset())
 
 
 def test_the_plan_announces_on_answer(tmp_path: Path) -> None:
     write(tmp_path, lambda body: body["lines"][0].update(timing="at_pickup"))
-    read = line_policy.read(tmp_path)
+    read = read_snapshot(tmp_path)
     line = read.line("+3225550100")
     assert line is not None
     assert read.plan(line).at_pickup
@@ -44,8 +45,8 @@ def test_the_plan_announces_on_answer(tmp_path: Path) -> None:
 
 def test_the_plan_announces_outbound_calls_differently(tmp_path: Path) -> None:
     line = replace(LINE, outbound="once_connected", beep="both")
-    write(tmp_path, lambda _: json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], [])))
-    read = line_policy.read(tmp_path)
+    write(tmp_path, lambda _: json.loads(to_json("2026-11-25T09:00:00.000Z", [line], [])))
+    read = read_snapshot(tmp_path)
     assert read.line("3225550100") == line
     assert [read.plan(line, each).at_pickup for each in ("inbound", "outbound")] == [False, True]
     assert [read.plan(line, each).outbound for each in ("inbound", "outbound")] == [False, True]
@@ -78,9 +79,9 @@ def test_each_language_keeps_its_own_transfer_notice(tmp_path: Path) -> None:
         line="m",
         number="101",
     )
-    body = json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [ASKING, told], []))
+    body = json.loads(to_json("2026-11-25T09:00:00.000Z", [ASKING, told], []))
     write(tmp_path, lambda _: body)
-    read = line_policy.read(tmp_path)
+    read = read_snapshot(tmp_path)
     assert (read.line("3225550100"), read.line("101")) == (ASKING, told)
     notices = [script.transfer_notice for script in read.plan(ASKING).scripts]
     assert [notice and notice.refused is not None for notice in notices] == [True, None, True]
@@ -88,9 +89,9 @@ def test_each_language_keeps_its_own_transfer_notice(tmp_path: Path) -> None:
 
 def test_notice_mode_has_no_transfer_question(tmp_path: Path) -> None:
     line = replace(LINE, transfer_notice=line_policy.TransferNotice("alone", SAID, SAID))
-    write(tmp_path, lambda _: json.loads(line_policy.to_json("2026-11-25T09:00:00.000Z", [line], [])))
+    write(tmp_path, lambda _: json.loads(to_json("2026-11-25T09:00:00.000Z", [line], [])))
     with pytest.raises(ConfigError):
-        line_policy.read(tmp_path)
+        read_snapshot(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,6 @@ def test_a_malformed_snapshot_has_an_error_with_a_hint(
 ) -> None:
     write(tmp_path, change)
     with pytest.raises(ConfigError) as refused:
-        line_policy.read(tmp_path)
+        read_snapshot(tmp_path)
     assert refused.value.error_id in ("snapshot.format", "snapshot.broken")
     assert refused.value.hint

@@ -1,0 +1,27 @@
+"""Mail that waits to be sent."""
+
+from __future__ import annotations
+
+from peewee import IntegerField, TextField
+
+from recorder.catalogue.database import MomentField, Table
+
+
+class OutgoingMailTable(Table):
+    """A mail to one person. Its address and text are in ``content``, which only Accord's processes can read
+    or write (:mod:`recorder.mail.outbox`). ``about`` names the person or invitation; ``refused`` is the reply
+    code of a mail server that will not accept it."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField(index=True)
+    about = TextField()
+    kind = TextField()
+    content = TextField()
+    created_at = MomentField()
+    until = MomentField(index=True)
+    attempts = IntegerField()
+    next_at = MomentField(index=True)
+    refused = TextField(null=True)
+
+    class Meta:
+        table_name = "outgoing_mail"

@@ -1,0 +1,34 @@
+"""Second factors of users."""
+
+from __future__ import annotations
+
+from peewee import BigIntegerField, IntegerField, TextField
+
+from recorder.catalogue.database import MomentField, Table
+
+
+class SecondFactorTable(Table):
+    """A user's signed set of second factors (:mod:`recorder.seal.second_factor`); ``id`` is the user's.
+    ``app_key`` is the wrapped key that the authenticator app's secret is derived from."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField(index=True)
+    number = IntegerField()
+    statement = TextField()
+    app_key = TextField(null=True)
+
+    class Meta:
+        table_name = "second_factor"
+
+
+class FactorUseTable(Table):
+    """The last use of a second factor. ``counter`` is the time step of an app's last code, or a passkey's
+    signature counter; a smaller one is refused."""
+
+    id = TextField(primary_key=True)
+    user_id = TextField(index=True)
+    counter = BigIntegerField()
+    used_at = MomentField()
+
+    class Meta:
+        table_name = "second_factor_use"

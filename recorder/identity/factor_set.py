@@ -1,0 +1,161 @@
+"""The signed set of a user's second factors (:mod:`recorder.seal.second_factor`), read and replaced.
+
+A row alone decides nothing: the set must be signed, and the newest one according to the log. So an attacker
+who can write rows can lock somebody out, but neither remove nor add a factor, nor bring an older set back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.leaf_lookup import LoggedLeaf
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.records import UserRow
+from recorder.catalogue.tables.second_factor import FactorUseTable, SecondFactorTable
+from recorder.clock import truncate
+from recorder.errors import CatalogueError, SealError
+from recorder.ids import Entropy
+from recorder.seal.amendment import By
+from recorder.seal.revocation import Revoked, Trust, is_doubtful
+from recorder.seal.second_factor import KIND, SecondFactors, read
+from recorder.seal.signing import Signer
+
+CHANGED: Final = "user.factors_changed"
+
+RESET: Final = "reset"
+"""The change that takes all of a user's second factors away."""
+
+HINT: Final = "`accord user reset-factor` starts anew, if you know who asks; `accord audit` names such rows"
+
+
+def current(user: UserRow, trust: Trust) -> SecondFactors:
+    """A user's second factors, verified. Raises :class:`SealError`: ``factors.missing`` (the log has a set,
+    but there is no row), ``factors.superseded`` (it is not the newest), ``factors.differs`` (it is somebody
+    else's), ``seal.key_revoked``, and as :func:`recorder.seal.second_factor.read`."""
+    leaves = changes(user.tenant, user.id)
+    with connected():
+        row = SecondFactorTable.get_or_none(SecondFactorTable.id == user.id)
+    if row is None:
+        if leaves:
+            raise SealError("factors.missing", f"the second factors of user {user.id} are gone", HINT)
+        return SecondFactors(user.tenant, user.id)
+    return check(row, leaves, trust)
+
+
+def check(row: SecondFactorTable, leaves: list[LoggedLeaf], trust: Trust) -> SecondFactors:
+    """The set in a row, given all leaves about that user's sets. Raises :class:`SealError` as
+    :func:`current`."""
+    signed = read(row.statement, trust.root)
+    found, newest = signed.value, max(leaves, key=_number, default=None)
+    if (found.tenant, found.user, found.number) != (row.tenant_id, row.id, row.number):
+        raise SealError(
+            "factors.differs", f"the second factors of user {row.id} differ from the signed set", HINT
+        )
+    if newest is None or found.number != _number(newest):
+        what = f"user {row.id} has set {found.number} of second factors, which is not the newest in the log"
+        raise SealError("factors.superseded", what, HINT)
+    revoked: Revoked = trust.revoked()
+    if is_doubtful(signed.key_id, signed.at, newest.at, revoked):
+        what = f"key {signed.key_id}, which signed the second factors of user {row.id}, was revoked"
+        raise SealError("seal.key_revoked", what, HINT)
+    return found
+
+
+def ever_had(user: UserRow) -> bool:
+    """Whether a user ever had a second factor, according to the log."""
+    return bool(changes(user.tenant, user.id))
+
+
+def app_key(user: UserRow) -> str | None:
+    """The wrapped key of a user's authenticator app, as JSON."""
+    with connected():
+        row = SecondFactorTable.get_or_none(SecondFactorTable.id == user.id)
+    return None if row is None else row.app_key
+
+
+def set_app_key(user: UserRow, old: str, new: str) -> None:
+    """Replace the wrapped key of an app by the same key, wrapped by another one."""
+    with writing():
+        mine = (SecondFactorTable.id == user.id) & (SecondFactorTable.app_key == old)
+        SecondFactorTable.update(app_key=new).where(mine).execute()
+
+
+def put(
+    new: SecondFactors,
+    change: str,
+    by: By,
+    *,
+    signer: Signer,
+    now: datetime,
+    entropy: Entropy,
+    app_key: str | None = None,
+    said: Mapping[str, object] = {},
+) -> SecondFactors:
+    """Sign a set that follows the one with the number ``new.number``, and store it with a leaf; returns it
+    with its own number. ``change`` says in the leaf what is different, ``app_key`` is the wrapped key of the
+    set's app, ``said`` more fields of the leaf. Raises :class:`CatalogueError` (``factors.changed``) if
+    another change came first, :class:`SealError` for a key that is not endorsed for it."""
+    number = new.number + 1
+    new = replace(new, number=number)
+    statement = KIND.write(new, signer, truncate(now)).decode()
+    with writing():
+        lock_tenant(new.tenant)
+        if max((_number(each) for each in changes(new.tenant, new.user)), default=0) != number - 1:
+            raise CatalogueError(
+                "factors.changed", "the second factors were changed meanwhile", "load the page again"
+            )
+        columns = {"tenant_id": new.tenant, "number": number, "statement": statement, "app_key": app_key}
+        SecondFactorTable.insert(id=new.user, **columns).on_conflict(
+            conflict_target=[SecondFactorTable.id], update=columns
+        ).execute()
+        body: dict[str, object] = {"user": new.user, "number": number, "change": change, "by": by.kind}
+        body |= {"actor": by.id or "", "statement_sha256": sha256_of(statement)}
+        append(new.tenant, CHANGED, body | {**said}, now, entropy)
+    return new
+
+
+def reset(user: UserRow, by: By, *, reason: str, signer: Signer, now: datetime, entropy: Entropy) -> bool:
+    """Take all second factors from a user, whatever the row says; false if the user never had any. The leaf
+    has the ``reason``'s SHA-256."""
+    leaves = changes(user.tenant, user.id)
+    if not leaves:
+        return False
+    empty = SecondFactors(user.tenant, user.id, number=max(map(_number, leaves)))
+    said = {"reason_sha256": sha256_of(reason)}
+    put(empty, RESET, by, signer=signer, now=now, entropy=entropy, said=said)
+    with writing():
+        FactorUseTable.delete().where(FactorUseTable.user_id == user.id).execute()
+    return True
+
+
+def use(user: UserRow, factor: str, counter: int, now: datetime) -> bool:
+    """Note the use of a factor, unless its ``counter`` is not larger than at its last use: then return false.
+    Two requests at once cannot both succeed."""
+    identity = f"{user.id}/{factor}"
+    new = {FactorUseTable.counter: counter, FactorUseTable.used_at: now}
+    added = FactorUseTable.insert(id=identity, user_id=user.id, counter=counter, used_at=now).on_conflict(
+        conflict_target=[FactorUseTable.id], update=new, where=FactorUseTable.counter < counter
+    )
+    with writing():
+        return bool(added.as_rowcount().execute())
+
+
+def uses(user: UserRow) -> dict[str, FactorUseTable]:
+    """The last uses of a user's factors, by factor."""
+    with connected():
+        rows = FactorUseTable.select().where(FactorUseTable.user_id == user.id)
+        return {row.id.partition("/")[2]: row for row in rows}
+
+
+def changes(tenant: str, user_id: str) -> list[LoggedLeaf]:
+    """The leaves about a user's sets, in order."""
+    return [leaf for leaf in leaf_lookup.find_factor_changes(tenant) if leaf.body.get("user") == user_id]
+
+
+def _number(leaf: LoggedLeaf) -> int:
+    return int(leaf.body["number"])

@@ -1,0 +1,217 @@
+"""Second factors: an authenticator app (TOTP, RFC 6238) and recovery codes.
+
+The app's secret is derived from a key that is wrapped by the customer's key, as recordings' keys are, so it
+is encrypted at rest and gone with that key. The signed set binds the secret by its hash. A code is accepted
+once: its time step must be later than that of the last one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import pyotp
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from recorder.catalogue import tenant_queries
+from recorder.catalogue.records import UserRow
+from recorder.clock import Now, truncate
+from recorder.errors import CatalogueError, SealError
+from recorder.identity import factor_set
+from recorder.ids import Entropy
+from recorder.seal.amendment import By
+from recorder.seal.data_key import open_data_key, tenant_key_of
+from recorder.seal.keyring import Keyring, WrappedKey
+from recorder.seal.revocation import Trust
+from recorder.seal.second_factor import AuthenticatorApp, SecondFactors
+from recorder.seal.signing import Signer
+from recorder.store.contract import Store
+
+APP: Final = "app"
+CODE: Final = "code"
+
+STEP: Final = 30
+"""Seconds that a code of an app is shown."""
+
+WINDOW: Final = 1
+"""How many steps an app's clock may be off."""
+
+CODES: Final = 10
+"""Recovery codes in a new list."""
+
+ISSUER: Final = "Accord"
+
+_SECRET: Final = 20
+"""Bytes of an app's secret: what RFC 4226 recommends, and every app accepts."""
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base 32: no letter that looks like a digit."""
+
+_CODE_BYTES: Final = 15
+"""Random bytes of a recovery code: 120 bits, too many to try even with a stolen hash."""
+
+_LOOKALIKE: Final = str.maketrans("oil", "011")
+
+
+class SecondFactorService:
+    """Second factors as the panel needs them. ``signer`` is ``None`` if the panel has no key to sign with:
+    then factors are checked, but none can be added or removed."""
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        trust: Trust,
+        signer: Signer | None,
+        *,
+        now: Now,
+        entropy: Entropy,
+    ) -> None:
+        self._store, self._keyring, self._trust, self._signer = store, keyring, trust, signer
+        self._now, self._entropy = now, entropy
+
+    def current(self, user: UserRow) -> SecondFactors:
+        """A user's verified factors. Raises :class:`SealError` as
+        :func:`recorder.identity.factor_set.current`."""
+        return factor_set.current(user, self._trust)
+
+    def new_app_key(self, user: UserRow) -> str:
+        """A new wrapped key for an authenticator app; it opens nothing without the key-encryption key. Raises
+        :class:`SealError`."""
+        _, wrapped = self._keyring.new_data_key(self._tenant_key(user), user.id, self._entropy)
+        return wrapped.to_bytes().decode()
+
+    def secret(self, user: UserRow, app_key: str) -> str:
+        """The secret of an app, in base 32 as apps take it. Raises :class:`SealError` for a key that is not
+        this user's, :class:`recorder.errors.StoreError`."""
+        return base64.b32encode(self._secret(user, app_key)).decode()
+
+    def uri(self, user: UserRow, app_key: str) -> str:
+        """The address that an app reads from a QR code."""
+        return pyotp.TOTP(self.secret(user, app_key)).provisioning_uri(name=user.login, issuer_name=ISSUER)
+
+    def add_app(self, user: UserRow, app_key: str, code: str) -> tuple[str, ...] | None:
+        """Add an app, or replace it, if ``code`` is one of its current codes; otherwise return ``None``.
+        Returns the new recovery codes, if these are the user's first."""
+        secret = self._secret(user, app_key)
+        step = self._step(secret, code)
+        if step is None:
+            return None
+        app = AuthenticatorApp(hashlib.sha256(secret).hexdigest(), truncate(self._now()))
+        codes = self._change(user, "app_added", lambda old: replace(old, app=app), app_key=app_key)
+        factor_set.use(user, APP, step, self._now())
+        return codes
+
+    def remove_app(self, user: UserRow) -> None:
+        """Remove the app; with the last factor, the recovery codes go too."""
+        self._change(user, "app_removed", lambda old: replace(old, app=None))
+
+    def check_app_code(self, user: UserRow, factors: SecondFactors, code: str) -> bool:
+        """Whether ``code`` is a current code of the user's app that was not used before."""
+        app_key = factor_set.app_key(user)
+        if factors.app is None or app_key is None:
+            return False
+        secret = self._secret(user, app_key)
+        if not hmac.compare_digest(hashlib.sha256(secret).hexdigest(), factors.app.secret_sha256):
+            what = f"the authenticator app's key of user {user.id} is not the one that was signed"
+            raise SealError("factors.differs", what, factor_set.HINT)
+        step = self._step(secret, code)
+        if step is None or not factor_set.use(user, APP, step, self._now()):
+            return False
+        self._rewrap(user, app_key)
+        return True
+
+    def make_codes(self, user: UserRow) -> tuple[str, ...]:
+        """Make new recovery codes; the former ones end."""
+        return self._change(user, "codes_made", lambda old: replace(old, codes=()))
+
+    def use_code(self, user: UserRow, factors: SecondFactors, code: str) -> bool:
+        """Use up a recovery code; false if it is none."""
+        hashed = hash_code(user.id, code)
+        if hashed not in factors.codes:
+            return False
+        left = replace(factors, codes=tuple(each for each in factors.codes if each != hashed))
+        try:
+            self._put(user, left, "code_used", factor_set.app_key(user))
+        except CatalogueError as error:
+            if error.error_id == "factors.changed":  # another request used it
+                return False
+            raise
+        return True
+
+    def _change(
+        self,
+        user: UserRow,
+        change: str,
+        changed: Callable[[SecondFactors], SecondFactors],
+        *,
+        app_key: str | None = None,
+    ) -> tuple[str, ...]:
+        new = changed(self.current(user))
+        codes: tuple[str, ...] = ()
+        if not new.required:
+            new = new.without_factor()
+        elif not new.codes:
+            codes = tuple(self._new_code() for _ in range(CODES))
+            new = replace(new, codes=tuple(hash_code(user.id, each) for each in codes))
+        kept = factor_set.app_key(user) if new.app is not None else None
+        self._put(user, new, change, app_key or kept)
+        return codes
+
+    def _put(self, user: UserRow, new: SecondFactors, change: str, app_key: str | None) -> None:
+        if self._signer is None:
+            raise SealError("factors.no_key", "the panel has no key to sign with", "`accord keys renew`")
+        factor_set.put(
+            new, change, By("user", user.id), signer=self._signer, now=self._now(), entropy=self._entropy,
+            app_key=app_key,
+        )  # fmt: skip
+
+    def _tenant_key(self, user: UserRow) -> WrappedKey:
+        found = tenant_queries.tenant_key(user.tenant)
+        if found is None:
+            raise SealError("seal.key_damaged", f"tenant {user.tenant} has no key any more")
+        return found
+
+    def _secret(self, user: UserRow, app_key: str) -> bytes:
+        wrapped = WrappedKey.from_bytes(app_key.encode())
+        if (wrapped.tenant, wrapped.recording) != (user.tenant, user.id):
+            raise SealError("seal.key_foreign", f"the key is not of user {user.id}")
+        key = open_data_key(self._store, self._keyring, self._tenant_key(user), wrapped)
+        return HKDF(hashes.SHA256(), _SECRET, None, b"accord/1/authenticator-app").derive(key.key)
+
+    def _step(self, secret: bytes, code: str) -> int | None:
+        """The time step that a code belongs to; ``None`` for a wrong one."""
+        given, now = re.sub(r"\s", "", code), int(self._now().timestamp()) // STEP
+        totp = pyotp.TOTP(base64.b32encode(secret).decode())
+        matches = [
+            step
+            for step in range(now - WINDOW, now + WINDOW + 1)
+            if hmac.compare_digest(totp.generate_otp(step).encode(), given.encode())
+        ]
+        return max(matches, default=None)
+
+    def _rewrap(self, user: UserRow, app_key: str) -> None:
+        """Wrap an app's key by the customer's present key, after that was changed."""
+        wrapped, present = WrappedKey.from_bytes(app_key.encode()), self._tenant_key(user)
+        if wrapped.wrapped_by != present.key_id:
+            former = tenant_key_of(self._store, user.tenant, wrapped.wrapped_by)
+            if former is not None:
+                fresh = self._keyring.rewrap_data_key(former, present, wrapped, self._entropy)
+                factor_set.set_app_key(user, app_key, fresh.to_bytes().decode())
+
+    def _new_code(self) -> str:
+        number = int.from_bytes(self._entropy(_CODE_BYTES), "big")
+        letters = "".join(_ALPHABET[number >> shift & 31] for shift in range(0, _CODE_BYTES * 8, 5))
+        return "-".join(letters[at : at + 6] for at in range(0, len(letters), 6))
+
+
+def hash_code(user_id: str, code: str) -> str:
+    """The hash (hex) of a recovery code, in whatever case and with whatever hyphens it is written."""
+    plain = re.sub(r"[^a-z0-9]", "", code.casefold()).translate(_LOOKALIKE)
+    return hashlib.sha256(f"accord/1/recovery-code\n{user_id}\n{plain}".encode()).hexdigest()

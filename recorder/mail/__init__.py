@@ -1,0 +1,1 @@
+"""Mail to people: messages from templates, a queue in the catalogue, and delivery over SMTP."""

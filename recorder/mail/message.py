@@ -1,0 +1,104 @@
+"""Messages to people, in plain text and HTML, from a template for each kind and language.
+
+A template is ``messages/<kind>.toml`` with a section for each language: ``subject``, ``text`` (before the
+link), ``action`` (the button's label) and ``after`` (what follows it). ``{name}`` stands for a value. Values
+come from customers, so they are shortened to one line without addresses of websites, which mail programs
+would turn into links, and escaped in HTML.
+"""
+
+from __future__ import annotations
+
+import html
+import tomllib
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import Final
+
+FOLDER: Final = Path(__file__).with_name("messages")
+
+LONGEST: Final = 120
+"""Maximum length of a value in a message, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailMessage:
+    """A message to one person: its ``kind`` names the template. ``path`` is where its link leads in the
+    panel (``/invitation/…``), empty for none. It is not sent any more when it is older than ``lifetime``."""
+
+    kind: str
+    language: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    path: str = field(default="", repr=False)
+    lifetime: timedelta = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedMail:
+    """A message's subject, plain text and HTML."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def render(message: MailMessage, panel: str) -> RenderedMail:
+    """Render a message whose link leads into the panel at the address ``panel``. Raises ``KeyError`` for a
+    value that the template needs and the message lacks, ``FileNotFoundError`` for an unknown kind."""
+    words = {"action": "", "after": ""} | _words(message.kind, message.language)
+    values = {name: one_line(value) for name, value in message.values.items()}
+    said = {name: words[name].format_map(values).strip() for name in ("subject", "text", "action", "after")}
+    link = f"{panel}{message.path}" if message.path else ""
+    parts = [said["text"], f"{said['action']}:\n{link}" if link else "", said["after"]]
+    return RenderedMail(
+        one_line(said["subject"], 200),
+        "\n\n".join(part for part in parts if part) + "\n",
+        _page(message, said, link),
+    )
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """A value in one line, without invisible characters and without the start of a web address."""
+    seen = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text)
+    seen = " ".join(seen.replace("://", " ").split())
+    return seen if len(seen) <= longest else f"{seen[: longest - 1]}…"
+
+
+def _page(message: MailMessage, said: Mapping[str, str], link: str) -> str:
+    common = _words("layout", message.language)
+    button = ""
+    if link:
+        button = _template("button.html").substitute(
+            link=html.escape(link), action=html.escape(said["action"]), copy=html.escape(common["copy"])
+        )
+    return _template("layout.html").substitute(
+        language=html.escape(message.language if message.language in _sections(message.kind) else "en"),
+        subject=html.escape(one_line(said["subject"], 200)),
+        text=_paragraphs(said["text"]),
+        button=button,
+        after=_paragraphs(said["after"]),
+    )
+
+
+def _paragraphs(text: str) -> str:
+    parts = (" ".join(part.split()) for part in text.split("\n\n"))
+    return "\n".join(f'<p style="margin:0 0 16px">{html.escape(part)}</p>' for part in parts if part)
+
+
+def _words(kind: str, language: str) -> dict[str, str]:
+    sections = _sections(kind)
+    return sections.get(language) or sections["en"]
+
+
+@cache
+def _sections(kind: str) -> dict[str, dict[str, str]]:
+    return tomllib.loads((FOLDER / f"{kind}.toml").read_text("utf-8"))
+
+
+@cache
+def _template(name: str) -> Template:
+    return Template((FOLDER / name).read_text("utf-8"))

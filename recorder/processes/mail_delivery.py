@@ -1,0 +1,68 @@
+"""The thread that sends queued mail: somebody who waits for a link waits for seconds, and a mail server that
+hangs delays no other duty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import structlog
+
+from recorder import metrics
+from recorder.config import Settings
+from recorder.errors import ConfigError
+from recorder.mail import delivery
+from recorder.mail.server import MailServer
+from recorder.pipeline.duty_thread import DutyThread
+from recorder.services import Services
+
+DUTY = "outgoing_mail"
+"""The duty's name in metrics."""
+
+log = structlog.get_logger()
+
+
+def mail_server(settings: Settings) -> MailServer | None:
+    """The mail server of the settings; ``None`` without one.  Raises :class:`ConfigError`."""
+    chosen = settings.mail
+    if not chosen.host:
+        return None
+    if not chosen.sender:
+        raise ConfigError(
+            "config.invalid",
+            "[mail] host is set, but sender is not",
+            "set [mail] sender to the address that mails come from",
+        )
+    return MailServer(
+        chosen.host,
+        chosen.port,
+        chosen.security,
+        chosen.sender,
+        chosen.username,
+        chosen.password.get_secret_value(),
+        chosen.sender_name,
+    )
+
+
+@dataclass
+class MailDelivery(DutyThread):
+    """Sends queued mail through a server; without one, it only deletes what is too old."""
+
+    services: Services
+    server: MailServer | None
+
+    NAME: ClassVar[str] = "mail"
+    INTERVAL: ClassVar[float] = 3.0
+    BACK_OFF: ClassVar[float] = 12.0
+
+    def turn(self) -> None:
+        """Send what is due.  Raises :class:`recorder.errors.MailError`."""
+        delivery.send_due(self.services, self.server)
+        metrics.DUTY_DONE.labels(DUTY).set(self.services.now().timestamp())
+
+    def delayed(self, error: Exception) -> None:
+        metrics.DUTY_FAILURES.labels(DUTY).inc()
+        log.warning("mail.delayed", error=str(error))
+
+    def failed(self) -> None:
+        log.exception("mail.failed")

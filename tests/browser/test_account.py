@@ -1,0 +1,78 @@
+"""A person's account in a browser: authenticator app, recovery codes, logging in with both."""
+
+from __future__ import annotations
+
+import time
+
+import pyotp
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.test_pages import assert_accessible, stays_on_the_page
+from tests.house import PASSWORD
+
+
+def begin(somebody, login: str) -> None:
+    """The password, which leads to the second step."""
+    somebody.go("/login")
+    somebody.page.fill("#login", login)
+    somebody.page.fill("#password", PASSWORD)
+    somebody.page.click("main button[type=submit]")
+    expect(somebody.page.locator("#code")).to_be_visible()
+
+
+@pytest.mark.parametrize(("login", "width", "language"), [("zoe", 360, "fr-BE"), ("tom", 1280, "en-GB")])
+def test_app_is_set_up_and_used(person, login, width, language, tmp_path):
+    somebody = person(width=width, language=language, reduced_motion="reduce")
+    page = somebody.page
+    somebody.log_in(login)
+
+    def look(name: str) -> None:
+        stays_on_the_page(somebody)
+        assert_accessible(somebody)
+        page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+
+    somebody.go("/account")
+    look("off")
+    page.click(".factor-list button")
+    page.click(".steps summary")
+    secret = page.locator(".secret-key code").inner_text().replace(" ", "")
+    look("app")
+    app = pyotp.TOTP(secret)
+    page.fill("#code", "000 000")
+    page.click("main button[type=submit]")
+    assert "422" in somebody.said.pop()
+    expect(page.locator("#code-wrong")).to_be_visible()
+    look("wrong")
+    used = app.now()
+    page.fill("#code", used)
+    page.click("main button[type=submit]")
+    expect(page.locator(".recovery-codes li")).to_have_count(10)
+    codes = page.locator(".recovery-codes code").all_inner_texts()
+    look("codes")
+    page.click("main .button")
+    expect(page.locator("#two-step")).to_be_visible()
+    look("on")
+    page.emulate_media(color_scheme="dark")
+    assert_accessible(somebody)
+    page.emulate_media(color_scheme="light")
+
+    other = person(width=width, language=language, reduced_motion="reduce")
+    begin(other, login)
+    stays_on_the_page(other)
+    assert_accessible(other)
+    other.page.screenshot(path=tmp_path / "second-step.png", full_page=True)
+    other.page.fill("#code", used)
+    other.page.click("main button[type=submit]")
+    assert "422" in other.said.pop()
+    expect(other.page.locator("#code-wrong")).to_be_visible()
+    other.page.fill("#code", app.at(time.time() + 30))
+    other.page.click("main button[type=submit]")
+    expect(other.page.locator(".calls").first).to_be_visible()
+
+    lost = person(width=width, language=language)
+    begin(lost, login)
+    lost.page.fill("#code", codes[0].upper())
+    lost.page.click("main button[type=submit]")
+    expect(lost.page.locator("#two-step")).to_be_visible()
+    expect(lost.page.get_by_text("9 codes")).to_be_visible()
