@@ -4,9 +4,9 @@
 
 Each query runs as the page runs it: the page's calls with their rows, the positions of its neighbours, and
 the count. `LIKE` is what the list did before: the same page of recordings, without unrecorded calls and
-without a count, from a scan of the table. Databases lie in FOLDER (default: the system's temporary folder) and are
-removed afterwards. One call in ten is not recorded; the numbers follow a power law, 147 of them in a thousand
-calls; the calls are spread over two years.
+without a count, from a scan of the table. Databases lie in FOLDER (default: the system's temporary folder)
+and are removed afterwards. One call in ten is not recorded; the numbers follow a power law, 147 of them in a
+thousand calls; the calls are spread over two years.
 """
 
 from __future__ import annotations

@@ -55,6 +55,10 @@ def fill(folder: Path) -> None:
     optician = house.customer("Optique Petit", "+3225550133", label="Comptoir")
     house.person(optician, "anne", "Anne Petit", role="customer_admin")
     house.person(optician, "marc", "Marc Petit")
+    garage = house.customer("Garage Nora", "+3225550144", label="Accueil")
+    house.person(garage, "nora", "Nora Nagels")
+    newcomer = house.customer("Nouvelle Maison", "+3225550155", label="Bureau")
+    house.person(newcomer, "nell", "Nell Nieuw")
     at = utc_now()
     said = {"now": at, "entropy": os.urandom}
     keep_options.set_line_deletable(bakery.id, bakery.line.id, True, **said)
@@ -66,6 +70,11 @@ def fill(folder: Path) -> None:
     house.not_recorded(bakery, "never_connected", at=at - timedelta(hours=5))
     house.not_recorded(bakery, "not_kept", at=at - timedelta(hours=4))
     house.not_recorded(bakery, "unclear", at=at - timedelta(hours=4, minutes=10))
+    for n in range(120):
+        number = Party("e164", f"+32470{100000 + n * 7:06}")
+        house.not_recorded(
+            garage, "never_connected", at=at - timedelta(minutes=30 * n), external_party=number
+        )
     ids = {
         "short": house.call(bakery, at=at - timedelta(hours=3)),
         "long": house.call(bakery, at=at - timedelta(hours=2), times=30),
@@ -104,7 +113,8 @@ def fill(folder: Path) -> None:
         "asked-silent": house.call(optician, at=at - timedelta(hours=25), announced=False),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
-    (folder / IDS).write_text(json.dumps({**ids, "bakery": bakery.id}))
+    more = {"bakery": bakery.id, "garage": garage.id, "newcomer": newcomer.id}
+    (folder / IDS).write_text(json.dumps({**ids, **more}))
     house.close()
 
 
