@@ -131,6 +131,10 @@ class WebSettings(_Section):
     """Signs form tokens; default: ``<data>/keys/web``, created at the first start."""
     secure_cookies: bool = True
     """Send cookies over HTTPS only; ``false`` only for a panel on loopback."""
+    session_idle_minutes: int = Field(default=120, ge=5, le=1440)
+    """Minutes without a request after which somebody is logged out."""
+    session_hours: int = Field(default=12, ge=1, le=720)
+    """Hours after which somebody must log in again, however active."""
     proxies: int = Field(default=0, ge=0, le=5)
     """Number of reverse proxies in front, whose ``X-Forwarded-For`` is trusted."""
     proxy_networks: tuple[IPvAnyNetwork, ...] = ()

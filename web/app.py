@@ -16,6 +16,8 @@ from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.mail.outbox import Outbox
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.sound_sources import Sources
 from web import (
     account,
     api,
@@ -33,6 +35,7 @@ from web import (
     security,
     state,
     subject_requests,
+    uploads,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -57,6 +60,7 @@ def create_app(
     changes: Changes | None = None,
     factors: SecondFactorService | None = None,
     outbox: Outbox | None = None,
+    sources: Sources = SHIPPED,
 ) -> Flask:
     """The panel as a WSGI application.
 
@@ -64,7 +68,8 @@ def create_app(
     is the only source of audio.  ``checks`` are the readiness checks beside the catalogue's
     (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without
     ``factors``, nobody who ever had a second factor can log in.  ``outbox`` queues mail to people; by default
-    none is sent, and pages show the links.  Raises ``ValueError`` for a language without a translation.
+    none is sent, and pages show the links.  ``sources`` are those of the sound of sentences.  Raises
+    ``ValueError`` for a language without a translation.
     """
     app = errors.PanelApp(__name__)
     app.config.update(
@@ -100,12 +105,14 @@ def create_app(
         changes,
         factors=factors,
         outbox=outbox or Outbox(),
+        sources=sources,
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
     app.wsgi_app = encode_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
     Babel(app, locale_selector=language.current_locale, timezone_selector=language.time_zone)
     language.check_translations(app, config.languages)
     Assets(app)
+    uploads.init_app(app)
     health.init_app(app)
     state.init_app(app, health.PUBLIC_ENDPOINTS)
     sessions.init_app(app, health.PUBLIC_ENDPOINTS)

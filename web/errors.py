@@ -43,25 +43,21 @@ class ErrorPage:
 
 
 PAGES = {
-    400: ErrorPage(
-        _l("That did not arrive as it should"), _l("Go back, load the page again and try once more.")
-    ),
+    400: ErrorPage(_l("That request could not be read"), _l("Go back, reload the page and try again.")),
     401: ErrorPage(_l("Logged out"), _l("Log in to go on.")),
     403: ErrorPage(_l("Not possible"), _l("You may not do this.")),
-    404: ErrorPage(_l("Nothing here"), _l("There is no such page, or it is not yours.")),
-    405: ErrorPage(_l("Nothing here"), _l("There is no such page, or it is not yours.")),
+    404: ErrorPage(_l("Page not found"), _l("This page does not exist, or it belongs to somebody else.")),
+    405: ErrorPage(_l("Page not found"), _l("This page does not exist, or it belongs to somebody else.")),
     409: ErrorPage(_l("Not played"), _l("This recording is no longer what was sealed after the call.")),
-    410: ErrorPage(_l("No longer here"), _l("This recording can no longer be heard.")),
-    413: ErrorPage(_l("Too much at once"), _l("What was sent is larger than this page takes.")),
-    416: ErrorPage(_l("Past the end"), _l("The recording has no such part.")),
-    429: ErrorPage(_l("A little slower"), _l("That was tried often. Wait a little, then try again.")),
-    500: ErrorPage(_l("Something went wrong"), _l("It was reported. Try again in a minute.")),
-    503: ErrorPage(_l("Not reachable just now"), _l("Nothing is lost. Try again in a minute.")),
+    410: ErrorPage(_l("No longer available"), _l("This recording can no longer be heard.")),
+    413: ErrorPage(_l("Too large"), _l("What you sent is larger than this page accepts.")),
+    416: ErrorPage(_l("Past the end"), _l("The recording is shorter than that.")),
+    429: ErrorPage(_l("Too many attempts"), _l("Wait a little, then try again.")),
+    500: ErrorPage(_l("Something went wrong"), _l("It has been reported. Try again in a minute.")),
+    503: ErrorPage(_l("Not available right now"), _l("Nothing is lost. Try again in a minute.")),
 }
 
-STALE_FORM = _l(
-    "This page had been open for too long, or cookies are switched off. Load it again and try once more."
-)
+STALE_FORM = _l("This page was open for too long, or cookies are off. Reload it and try again.")
 
 PRESERVED_HEADERS = ("Allow", "Content-Range", "Retry-After")
 
@@ -160,7 +156,7 @@ def _rate_limit_response(seconds: int) -> Response:
     """A 429 that tells how many seconds to wait; above two minutes, the page says whole minutes."""
     whole = seconds if seconds <= 120 else math.ceil(seconds / 60) * 60
     time = formats.duration(whole * 1000)
-    text = _("That was tried often. Wait %(time)s, then try again.", time=time)
+    text = _("Wait %(time)s, then try again.", time=time)
     response = make_response(error_response(429, text, "limit.reached"))
     response.headers["Retry-After"] = str(seconds)
     return response

@@ -13,7 +13,7 @@ from web.state import visitor
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NavigationEntry:
     """A page of the navigation: its endpoint, name, icon, the roles that may use it, and the blueprints whose
     pages belong to it."""
 
@@ -25,7 +25,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class NavigationLink:
     """An entry as the page shows it.  ``current`` is the value of ``aria-current``: ``page``, ``true`` if the
     page that is shown belongs to it, or empty."""
 
@@ -36,10 +36,10 @@ class Link:
 
 
 PAGES = (
-    Entry("recordings.list_calls", _l("Calls"), "phone", blueprints=("recordings", "playback")),
-    Entry("live.list_calls", _l("Live"), "radio", blueprints=("live",)),
-    Entry("numbers.list_numbers", _l("Numbers"), "hash", blueprints=("numbers",)),
-    Entry(
+    NavigationEntry("recordings.list_calls", _l("Calls"), "phone", blueprints=("recordings", "playback")),
+    NavigationEntry("live.list_calls", _l("Live"), "radio", blueprints=("live",)),
+    NavigationEntry("numbers.show", _l("Numbers"), "hash", blueprints=("numbers",)),
+    NavigationEntry(
         "subject_requests.list_requests",
         _l("Privacy requests"),
         "shield-check",
@@ -49,31 +49,31 @@ PAGES = (
 )
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
 
-MENU: tuple[Entry, ...] = ()
+MENU = (NavigationEntry("account.show", _l("Your account"), "key-round", blueprints=("account",)),)
 """In the menu with the visitor's name."""
 
 
-def _links(entries: Sequence[Entry]) -> list[Link]:
+def _links(entries: Sequence[NavigationEntry]) -> list[NavigationLink]:
     person = visitor()
     role = person.user.role if person else None
     return [
-        Link(url_for(each.endpoint), each.name, each.icon, _current(each))
+        NavigationLink(url_for(each.endpoint), each.name, each.icon, _current(each))
         for each in entries
         if role in each.roles and each.endpoint in current_app.view_functions
     ]
 
 
-def _current(entry: Entry) -> str:
+def _current(entry: NavigationEntry) -> str:
     if request.endpoint == entry.endpoint:
         return "page"
     return "true" if request.blueprint in entry.blueprints else ""
 
 
-def navigation() -> list[Link]:
+def navigation() -> list[NavigationLink]:
     return _links(PAGES)
 
 
-def menu_links() -> list[Link]:
+def menu_links() -> list[NavigationLink]:
     return _links(MENU)
 
 

@@ -12,13 +12,14 @@ import email.errors
 import http.client
 import io
 import re
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import gevent
 import structlog
 from gevent.pywsgi import Input, WSGIHandler, WSGIServer
 
+from web import uploads
 from web.connections import ConnectionLimiter
 
 log = structlog.get_logger()
@@ -37,7 +38,7 @@ SEND_TIMEOUT = 600.0
 requests the rest again."""
 
 MAX_BODY = 64 * 1024
-"""Largest request body, in bytes: the panel only accepts small forms."""
+"""Largest request body, in bytes: the panel only accepts small forms, and few files (:mod:`web.uploads`)."""
 
 _BODY_DEFECTS = (
     email.errors.StartBoundaryNotFoundDefect,
@@ -114,7 +115,8 @@ class RequestHandler(WSGIHandler):
 
     def MessageClass(self, *args: Any) -> Any:
         headers = super().MessageClass(*args)
-        _check_head(headers)
+        file = uploads.may_carry_file(self.command or "", self.path or "")
+        _check_head(headers, uploads.MAX_UPLOAD if file else MAX_BODY)
         return headers
 
     def handle_one_request(self) -> Any:
@@ -138,7 +140,8 @@ class RequestHandler(WSGIHandler):
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         slow = RequestRefused("408", "the body took too long")
-        with self.waiting("rest"), gevent.Timeout(BODY_TIMEOUT, slow):
+        slot = uploads.slots if self.content_length > MAX_BODY else nullcontext()
+        with self.waiting("rest"), gevent.Timeout(BODY_TIMEOUT, slow), slot:
             body: bytes = self.rfile.read(self.content_length)
         if len(body) < self.content_length:
             raise RequestRefused("400", "the body is shorter than its Content-Length")
@@ -162,7 +165,7 @@ class RequestHandler(WSGIHandler):
         return status, b""
 
 
-def _check_head(headers: Any) -> None:
+def _check_head(headers: Any, largest: int) -> None:
     """Refuse a head that two parsers could interpret differently.  Raises :class:`RequestRefused`."""
     # The parser is Python's for mail, and reports defects of a body that it was never given.
     if [each for each in headers.defects if not isinstance(each, _BODY_DEFECTS)] or headers.get_payload():
@@ -177,5 +180,5 @@ def _check_head(headers: Any) -> None:
     lengths = headers.get_all("Content-Length", ())
     if len(lengths) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
         raise RequestRefused("400", "invalid Content-Length")
-    if lengths and int(lengths[0]) > MAX_BODY:
-        raise RequestRefused("413", f"the body is larger than {MAX_BODY} bytes")
+    if lengths and int(lengths[0]) > largest:
+        raise RequestRefused("413", f"the body is larger than {largest} bytes")

@@ -25,6 +25,8 @@ from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
 from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
+from recorder.prompts.composer import SHIPPED
+from recorder.prompts.sound_sources import Sources
 from web.config import WebConfig
 from web.login_refusals import LoginRefusals
 
@@ -56,6 +58,7 @@ class PanelState:
     changes: Changes | None = None
     outbox: Outbox = field(default_factory=Outbox)
     factors: SecondFactorService | None = None
+    sources: Sources = SHIPPED
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from recorder.clock import to_iso
 from recorder.features.subject_requests import reviews, rules, verification_code
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
 from recorder.identity.factor_set import CHANGED
-from recorder.identity.users import LOGIN_SHA256, PROFILE_SHA256, display_hash, login_hash
+from recorder.identity.users import LOGIN_SHA256, PROFILE, PROFILE_SHA256, display_hash, login_hash
 
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
@@ -210,6 +210,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     "user.created": RowStatement(
         UserTable, _id("user"), _all(_same("role"), _set(revoked_at=None, created_at=LEAF_TIME), _signs_in)
     ),
+    PROFILE: RowStatement(UserTable, _id("user"), _same(PROFILE_SHA256)),
     "user.password_changed": RowStatement(UserTable, _id("user"), _signs_in),
     CHANGED: RowStatement(
         SecondFactorTable, _id("user"), _all(_same("number"), _digests(statement="statement_sha256"))

@@ -17,7 +17,7 @@ from peewee import SQL
 from recorder.auditlog.append import commitment, leaf_hash, owning_recording
 from recorder.catalogue.database import connected
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.tables.audit_log import IS_DECISION, LeafTable
+from recorder.catalogue.tables.audit_log import IS_DECISION, IS_LINE_SETUP, LeafTable
 from recorder.clock import from_iso
 
 
@@ -90,6 +90,18 @@ def _decided(kinds: tuple[str, ...]) -> Callable[[str], list[LeafTable]]:
         return LeafTable.select().where(mine).order_by(LeafTable.number)
 
     return of
+
+
+def line_leaves(tenant: str) -> list[LoggedLeaf]:
+    """A tenant's intact leaves of the kinds in :data:`IS_LINE_SETUP`, in order."""
+    with connected():
+        rows = list(_line_leaves(tenant))
+    return [leaf for row in rows if (leaf := _verified(row)) is not None]
+
+
+@prepared(LeafTable)
+def _line_leaves(tenant: str) -> Any:
+    return LeafTable.select().where((LeafTable.tenant == tenant) & IS_LINE_SETUP).order_by(LeafTable.number)
 
 
 def _verified(row: LeafTable) -> LoggedLeaf | None:

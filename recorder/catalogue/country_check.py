@@ -18,6 +18,7 @@ from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tenant_queries import unknown_tenant
+from recorder.domain.line_policy import OFF
 from recorder.errors import CatalogueError
 from recorder.prompts.country_file import pack_for, shipped_packs
 from recorder.prompts.country_rules import Objection, Pack
@@ -100,7 +101,7 @@ def find_misfits(packs: Mapping[str, Pack] | None = None) -> tuple[Misfit, ...]:
 def count_active_lines() -> int:
     """The number of recorded lines of all customers."""
     with connected():
-        return int(LineTable.select().where(LineTable.until.is_null()).count())
+        return int(LineTable.select().where(_recorded()).count())
 
 
 def _lines(tenant: str | None = None) -> list[tuple[TenantRow, LineRow, AnnouncementTable]]:
@@ -110,10 +111,14 @@ def _lines(tenant: str | None = None) -> list[tuple[TenantRow, LineRow, Announce
         .switch(LineTable)
         .join(TenantTable)
     )
-    rows = rows.where(LineTable.until.is_null()).order_by(TenantTable.name, TenantTable.id, LineTable.digits)
+    rows = rows.where(_recorded()).order_by(TenantTable.name, TenantTable.id, LineTable.digits)
     if tenant is not None:
         rows = rows.where(LineTable.tenant == tenant)
     return [(tenant_row(row.tenant), line_row(row), row.announcement) for row in rows]
+
+
+def _recorded() -> Any:
+    return LineTable.until.is_null() & (LineTable.mode != OFF)
 
 
 def _objections(pack: Pack, line: LineRow, announcement: AnnouncementTable) -> tuple[Objection, ...]:

@@ -65,6 +65,8 @@ def session_row(row: SessionTable, tenant: str) -> SessionRow:
         created_at=row.created_at,
         seen_at=row.seen_at,
         until=row.until,
+        device=row.device,
+        network=row.network,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from recorder.clock import from_iso, to_iso
 from recorder.domain.call_plan import MODES
+from recorder.domain.line_policy import OFF
 from recorder.domain.parties import Party
 from recorder.domain.sentences import SpokenSentence
 from recorder.prompts.sentences import SHORT, Wording
@@ -62,7 +63,8 @@ class UserRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A web session, which ends at ``until`` at the latest."""
+    """A web session, which ends at ``until`` at the latest. ``device`` is the browser and the system
+    (``Firefox/Windows``), ``network`` the shortened address of the last request."""
 
     id: str
     user: str
@@ -70,6 +72,8 @@ class SessionRow:
     created_at: datetime
     seen_at: datetime
     until: datetime
+    device: str = ""
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,8 @@ class TransferOptions:
 
 @dataclass(frozen=True, slots=True)
 class LineRow:
-    """A tenant's line; ``until`` is set once the number is no longer theirs.
+    """A tenant's line; ``until`` is set once the number is no longer theirs. ``mode`` is that of its
+    announcements, or ``off`` while it is not recorded.
 
     ``others`` are announcements in further languages, in the order of the language ``menu``. ``deletable``:
     the internal party may have a recording destroyed during the call. ``beep`` is one of ``policy.BEEPS``, or
@@ -181,6 +186,11 @@ class LineRow:
     def announcements(self) -> tuple[str, ...]:
         """The ids of its announcements, the first language first."""
         return (self.announcement, *self.others)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether recording is switched on."""
+        return self.mode != OFF
 
 
 @dataclass(frozen=True, slots=True)

@@ -274,14 +274,7 @@ def change_languages(context: Context, tenant_name: str, number: str, languages:
     composition.set_line_languages(
         row.tenant, row.id, languages, sources=found, now=utc_now(), entropy=os.urandom
     )
-    if row.keep is not None:  # in the added languages too
-        keep_options.set_line_keep(
-            row.tenant, row.id, row.keep, sources=found, now=utc_now(), entropy=os.urandom
-        )
-    if row.deletable:
-        keep_options.set_line_deletable(
-            row.tenant, row.id, True, sources=found, now=utc_now(), entropy=os.urandom
-        )
+    keep_options.extend_to_languages(row.tenant, row, sources=found, now=utc_now(), entropy=os.urandom)
     announcements = {each.id: each for each in queries.announcements(row.tenant)}
     for each in find_line(find_tenant(tenant_name), number).announcements:
         click.echo(f"{announcements[each].language}  {each}  {announcements[each].name}")

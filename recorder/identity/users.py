@@ -32,6 +32,7 @@ from recorder.seal.revocation import Revoked
 from recorder.seal.signing import Signer
 
 CHANGED: Final = "user.password_changed"
+PROFILE: Final = "user.profile_changed"
 REVOKED: Final = "user.revoked"
 
 LOGIN_SHA256: Final = "login_sha256"
@@ -169,6 +170,8 @@ def open_session(
     until: datetime,
     entropy: Entropy,
     factor: str = "",
+    device: str = "",
+    network: str = "",
 ) -> SessionRow:
     """Open a web session for a user whose password was checked, and the second ``factor``, if any (``app``,
     ``code``, ``passkey``); only the token's hash is stored."""
@@ -180,6 +183,8 @@ def open_session(
             created_at=now,
             seen_at=now,
             until=until,
+            device=device,
+            network=network,
         )
         body = {"user": person.id, "session": row.id, "token_sha256": token_sha256}
         body |= {"factor": factor} if factor else {}
@@ -240,10 +245,12 @@ def _living(session_id: str, user_id: str, now: str, soon: str) -> Any:
     )
 
 
-def touch_session(person: UserRow, session_id: str, *, now: datetime, until: datetime) -> None:
-    """Extend a session to ``until``."""
+def touch_session(
+    person: UserRow, session_id: str, *, now: datetime, until: datetime, network: str = ""
+) -> None:
+    """Extend a session to ``until``; it was last used in ``network``."""
     with writing():
-        SessionTable.update(seen_at=now, until=until).where(
+        SessionTable.update(seen_at=now, until=until, network=network).where(
             (SessionTable.id == session_id)
             & (SessionTable.user == person.id)
             & SessionTable.ended_at.is_null()
@@ -263,10 +270,36 @@ def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Ent
             append(person.tenant, "session.closed", body, now, entropy)
 
 
-def end_sessions(person: UserRow, *, now: datetime, entropy: Entropy) -> None:
-    """End all sessions of a user."""
+def sessions(person: UserRow, now: datetime) -> tuple[SessionRow, ...]:
+    """A user's sessions that have not ended, the one last used first."""
+    living = SessionTable.ended_at.is_null() & _lasts(to_iso(now), to_iso(now + SLACK))
+    with connected():
+        query = SessionTable.select().where((SessionTable.user == person.id) & living)
+        rows = query.order_by(SessionTable.seen_at.desc(), SessionTable.id)
+        return tuple(session_row(row, person.tenant) for row in rows)
+
+
+def end_sessions(person: UserRow, *, now: datetime, entropy: Entropy, keep: str = "") -> None:
+    """End all sessions of a user but the one with the id ``keep``."""
     with writing():
-        _end_sessions(person.tenant, person.id, now, entropy)
+        _end_sessions(person.tenant, person.id, now, entropy, keep)
+
+
+def set_profile(
+    tenant: str, user_id: str, *, name: str, language: str, now: datetime, entropy: Entropy
+) -> bool:
+    """Change a user's name and language. False if there is no such user. Raises :class:`CatalogueError`
+    (``user.name``)."""
+    name = names.tidy(name, "the name", "user.name")
+    with writing():
+        row = UserTable.get_or_none((UserTable.tenant == tenant) & (UserTable.id == user_id))
+        if row is None:
+            return False
+        if (row.name, row.language) != (name, language):
+            UserTable.update(name=name, language=language).where(UserTable.id == row.id).execute()
+            body = {"user": row.id, PROFILE_SHA256: display_hash(row.password_hash, name, language)}
+            append(tenant, PROFILE, body, now, entropy)
+    return True
 
 
 def drop_old_sessions(before: datetime) -> int:
@@ -315,8 +348,8 @@ def _lasts(now: str, soon: str) -> Any:
     return (SessionTable.until > now) & (SessionTable.seen_at <= soon)
 
 
-def _end_sessions(tenant: str, user_id: str, now: datetime, entropy: Entropy) -> None:
-    living = (SessionTable.user == user_id) & SessionTable.ended_at.is_null()
+def _end_sessions(tenant: str, user_id: str, now: datetime, entropy: Entropy, keep: str = "") -> None:
+    living = (SessionTable.user == user_id) & SessionTable.ended_at.is_null() & (SessionTable.id != keep)
     ids = [row.id for row in SessionTable.select(SessionTable.id).where(living).order_by(SessionTable.id)]
     if ids:
         SessionTable.update(ended_at=now).where(SessionTable.id.in_(ids)).execute()

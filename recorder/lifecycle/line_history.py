@@ -9,11 +9,15 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.change_counter import LINES, increment
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.line import LineDraftTable, LineTable
+from recorder.domain.line_policy import OFF
 from recorder.ids import Entropy
 
 CREATED = "line.created"
 ENDED = "line.ended"
+ANNOUNCEMENT = "line.announcement_changed"
+MODE = "line.mode_changed"
+SETUP = "line.setup_changed"
 
 
 def has_ended(line_id: str | None, at: datetime) -> bool:
@@ -56,6 +60,15 @@ def logged_lines(tenant: str) -> frozenset[tuple[str, str]]:
     return frozenset(made.items())
 
 
+def switched_off(tenant: str) -> frozenset[str]:
+    """The ids of a customer's lines that are not recorded, according to the log."""
+    modes: dict[str, object] = {}
+    for leaf in leaf_lookup.line_leaves(tenant):
+        if leaf.kind in (CREATED, ANNOUNCEMENT, MODE):
+            modes[str(leaf.body.get("line"))] = leaf.body.get("mode")
+    return frozenset(line for line, mode in modes.items() if mode == OFF)
+
+
 def active_line(tenant: str, line_id: str) -> Any:
     """The condition for the row of a tenant's line that has not ended."""
     return (LineTable.tenant == tenant) & (LineTable.id == line_id) & LineTable.until.is_null()
@@ -68,6 +81,7 @@ def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> b
         lock_tenant(tenant)
         changed = LineTable.update(until=now).where(active_line(tenant, line_id)).execute()
         if changed:
+            LineDraftTable.delete().where(LineDraftTable.line == line_id).execute()
             append(tenant, ENDED, {"line": line_id}, now, entropy)
             increment(LINES)
     return bool(changed)

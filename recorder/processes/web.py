@@ -13,6 +13,7 @@ from recorder.processes import object_store
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
+from recorder.prompts.sound_sources import open_sources
 from recorder.status_server import AllowedClients, serve_in_thread
 from recorder.store.ping import ping_store
 from web.app import create_app
@@ -30,6 +31,8 @@ def run(context: Context) -> None:
         WebConfig(
             secret_key=context.web_secret(),
             secure_cookies=settings.secure_cookies,
+            idle=timedelta(minutes=settings.session_idle_minutes),
+            longest=timedelta(hours=settings.session_hours),
             proxies=settings.proxies,
             proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
@@ -40,6 +43,7 @@ def run(context: Context) -> None:
         ),
         changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
         outbox=context.outbox(),
+        sources=open_sources(context.settings.prompts),
         checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)

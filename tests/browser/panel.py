@@ -55,9 +55,11 @@ def fill(folder: Path) -> None:
     optician = house.customer("Optique Petit", "+3225550133", label="Comptoir")
     house.person(optician, "anne", "Anne Petit", role="customer_admin")
     house.person(optician, "marc", "Marc Petit")
-    garage = house.customer("Garage Nora", "+3225550144", label="Accueil")
-    house.person(garage, "nora", "Nora Nagels")
-    newcomer = house.customer("Nouvelle Maison", "+3225550155", label="Bureau")
+    garage = house.customer("Garage Dumont", "+3225550144", label="Accueil")
+    house.person(garage, "nina", "Nina Dumont", role="customer_admin")
+    plumber = house.customer("Plomberie Nagels", "+3225550177", label="Accueil")
+    house.person(plumber, "nora", "Nora Nagels")
+    newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
     house.person(newcomer, "nell", "Nell Nieuw")
     at = utc_now()
     said = {"now": at, "entropy": os.urandom}
@@ -73,7 +75,7 @@ def fill(folder: Path) -> None:
     for n in range(120):
         number = Party("e164", f"+32470{100000 + n * 7:06}")
         house.not_recorded(
-            garage, "never_connected", at=at - timedelta(minutes=30 * n), external_party=number
+            plumber, "never_connected", at=at - timedelta(minutes=30 * n), external_party=number
         )
     ids = {
         "short": house.call(bakery, at=at - timedelta(hours=3)),
@@ -111,9 +113,10 @@ def fill(folder: Path) -> None:
         "asked": house.call(optician, at=at - timedelta(hours=10)),
         "asked-too": house.call(optician, at=at - timedelta(hours=26), mode="opt-in"),
         "asked-silent": house.call(optician, at=at - timedelta(hours=25), announced=False),
+        "garage": house.call(garage, at=at - timedelta(hours=11)),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
-    more = {"bakery": bakery.id, "garage": garage.id, "newcomer": newcomer.id}
+    more = {"bakery": bakery.id, "plumber": plumber.id, "newcomer": newcomer.id}
     (folder / IDS).write_text(json.dumps({**ids, **more}))
     house.close()
 

@@ -44,8 +44,8 @@ def test_pauses_and_resumes_by_keyboard(live, scripts):
     page.keyboard.press("Enter")
     expect(status(page)).to_have_text("L’enregistrement a repris.")
     expect(pause(page)).to_be_visible()
-    page.get_by_role("button", name="Noter ce moment – +32 470").click()
-    expect(status(page)).to_contain_text("Ce moment est noté.")
+    page.get_by_role("button", name="Marquer ce moment – +32 470").click()
+    expect(status(page)).to_contain_text("Moment marqué.")
 
 
 def test_page_refreshes_and_keeps_the_focus(live):
@@ -63,7 +63,7 @@ def test_unanswered_command_is_not_shown_as_a_pause(live):
     page = live().page
     silent = page.get_by_role("button", name="Pause – Numéro masqué")
     silent.click()
-    expect(status(page)).to_contain_text("Pas fait : l’enregistreur de cet appel n’a pas répondu.")
+    expect(status(page)).to_contain_text("Impossible : l’enregistreur n’a pas répondu.")
     expect(silent).to_be_visible()
 
 

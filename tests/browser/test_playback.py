@@ -62,7 +62,7 @@ def test_plays_and_seeks_with_each_side_on_its_own_channel(person):
     page = claire.page
     expect(page).to_have_title("Appels – Accord")
     page.get_by_role("link", name=re.compile("Écouter")).nth(2).click()
-    page.get_by_label("Garder clair ce qui a été convenu").check()
+    page.get_by_label("Mémoire de ce qui a été convenu").check()
     page.get_by_role("button", name="Écouter").click()
     page.wait_for_url("**/listen/*")
     claire.until("document.getElementById('audio').readyState >= 1")
@@ -139,11 +139,9 @@ def test_timeline_explains_gaps_and_seeks(person):
 def test_timeline_seeks_to_keep_questions(person):
     somebody = person(language="en-GB").log_in("paul").listen("agreed")
     page = somebody.page
-    questions = page.locator(".timeline li").filter(
-        has_text="It was asked whether this recording may be kept."
-    )
+    questions = page.locator(".timeline li").filter(has_text="Asked: may we keep this?")
     expect(questions).to_have_count(3)
-    expect(questions.last).to_contain_text("Yes: the caller pressed a key for it at")
+    expect(questions.last).to_contain_text("Yes: the caller pressed the key at")
     place = float(questions.last.locator(".jump").get_attribute("data-jump")) / 1000
     questions.last.locator(".jump").click()
     somebody.until(f"Math.abs(document.getElementById('audio').currentTime - {place}) < 0.2")
@@ -201,7 +199,7 @@ def test_plays_by_keyboard_alone(person):
 def test_purpose_outside_the_role_is_disabled(person):
     claire = person().log_in().go(f"/recordings/{person().panel.ids['short']}")
     page = claire.page
-    expect(page.get_by_label("Améliorer le service")).to_be_disabled()
+    expect(page.get_by_label("Qualité du service")).to_be_disabled()
     page.evaluate("document.querySelector('[name=purpose]:checked').value = 'training'")
     page.get_by_role("button", name="Écouter").click()
     expect(page.get_by_text("n’a pas été annoncé pour cet usage")).to_be_visible()
@@ -209,7 +207,7 @@ def test_purpose_outside_the_role_is_disabled(person):
         claire.said.pop() == "Failed to load resource: the server responded with a status of 403 (FORBIDDEN)"
     )
     page.get_by_role("link", name="Retour").click()
-    expect(page.get_by_label("Garder clair ce qui a été convenu")).to_be_checked()
+    expect(page.get_by_label("Mémoire de ce qui a été convenu")).to_be_checked()
 
 
 def test_other_customers_recording_is_not_found(person):

@@ -36,7 +36,7 @@ def test_admin_holds_lifts_and_deletes_by_keyboard(person, tmp_path):
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Retenu depuis le")).to_be_visible()
     expect(page.get_by_text("Léa Lambert en répond.")).to_be_visible()
-    expect(page.get_by_text("levez d’abord la retenue")).to_be_visible()
+    expect(page.get_by_text("Libérez-le d’abord")).to_be_visible()
     check_page(lea, "held", tmp_path)
     page.get_by_label("Pourquoi elle est levée").focus()
     page.keyboard.type("Réglé")
@@ -83,7 +83,7 @@ def test_admin_adds_an_agreement_and_narrows_purposes_by_keyboard(person, tmp_pa
     expect(page.get_by_text("personne ne peut le faire revenir")).to_be_visible()
     check_page(lea, "less-sure", tmp_path)
     page.get_by_role("button", name="Restreindre l’usage").press("Enter")
-    expect(page.get_by_text("à la demande de votre entreprise")).to_be_visible()
+    expect(page.get_by_text("par votre entreprise")).to_be_visible()
 
 
 @pytest.mark.long

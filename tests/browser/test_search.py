@@ -34,7 +34,7 @@ def add_call(panel, tenant: str, number: str) -> None:
         catalogue.execute(
             "INSERT INTO unrecorded_call (id, tenant_id, line_id, number, direction, node, external_kind,"
             " external_value, started_at, ended_at, reason, listed_at)"
-            " VALUES (?, ?, NULL, '+3225550144', 'inbound', 'node1', 'e164', ?, ?, ?, 'never_connected', ?)",
+            " VALUES (?, ?, NULL, '+3225550177', 'inbound', 'node1', 'e164', ?, ?, ?, 'never_connected', ?)",
             (f"01990000-{number[-4:]}-7000-8000-{tenant[-12:]}", tenant, number, at, at, at),
         )
     catalogue.close()
@@ -150,7 +150,7 @@ def test_new_calls_are_offered_and_do_not_move_the_list(person):
     page = nora.page
     before = page.evaluate(ORDER)
     page.evaluate("scrollTo(0, 400)")
-    add_call(nora.panel, nora.panel.ids["garage"], "+32471000001")
+    add_call(nora.panel, nora.panel.ids["plumber"], "+32471000001")
     page.clock.fast_forward(16_000)
     link = page.get_by_role("status").get_by_role("link", name="1 nouvel appel")
     expect(link).to_be_visible()

@@ -119,17 +119,17 @@ def test_live_commands_pause_mark_and_delete_calls(daemon: Rig, clients: Command
     panel.key("4")  # a card's number
     dial(daemon, mixed, "*7")  # before it ends by itself
     time.sleep(0.5)
-    assert "It is recorded again." in clients.panel(panel, "resume")
-    assert "It is recorded again." in clients.panel(dialled, "resume")
-    assert "The moment is noted." in clients.panel(panel, "note")
+    assert "Recording again." in clients.panel(panel, "resume")
+    assert "Recording again." in clients.panel(dialled, "resume")
+    assert "Moment marked." in clients.panel(panel, "note")
     each([panel, dialled, mixed], "resumed")
     assert clients.program(dialled, "resume")[0] == 409, "it is not paused any more"
-    assert "the recording is destroyed" in clients.panel(destroyed, "delete")
+    assert "The recording is destroyed" in clients.panel(destroyed, "delete")
     until("the pause has ended by itself", lambda: program.variable("accord_paused") == "_undef_", 10)
     time.sleep(1)
 
     daemon.kill_daemon()
-    assert "Not done: the recorder beside this call did not answer." in clients.panel(left, "pause")
+    assert "That did not work: the recorder did not answer." in clients.panel(left, "pause")
     status, said = clients.program(left, "pause")
     assert (status, said["type"]) == (503, "urn:accord:control.no_answer")
     daemon.start_daemon()

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from recorder.audit import continuation
+from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
@@ -20,7 +21,7 @@ from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import call_erasure, reviews
 from recorder.features.subject_requests import service as request_register
-from recorder.features.tenants import transfer_options
+from recorder.features.tenants import setup, transfer_options
 from recorder.identity import users
 from recorder.lifecycle import expiry, recordings
 from recorder.lifecycle.key_rotation import KeyRotation
@@ -98,6 +99,10 @@ def _settings(world: World) -> None:
     world.house.limit(None, purpose="training")
     line = world.house.line.id
     assert transfer_options.set_transfer_notice(world.tenant, line, "alone", ask=True, **said(world))
+    assert setup.switch_off(world.tenant, line, who=world.user, **said(world))
+    row = queries.line(world.tenant, line)
+    assert row is not None
+    assert setup.switch_on(world.tenant, line, setup.preview(world.tenant, row).digest, **said(world))
 
 
 def _listening(world: World) -> None:

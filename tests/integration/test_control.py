@@ -48,7 +48,7 @@ class Panel:
 
         def there() -> bool:
             page = self.get("/live")
-            found[:] = CALL.findall(page) if "Being recorded" in page else []
+            found[:] = CALL.findall(page) if "Recording now" in page else []
             return bool(found)
 
         until("the call is in the panel", there, 30)
@@ -102,10 +102,10 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     time.sleep(3)
     masked_to = len(read_wav(audio))
     page = panel.send(f"/live/{call}/note", "/live")
-    assert "The moment is noted." in page
+    assert "Moment marked." in page
     page = panel.send(f"/live/{call}/resume", "/live")
-    assert "It is recorded again." in page
-    assert "Not done: it was not paused." in panel.send(f"/live/{call}/resume", "/live")
+    assert "Recording again." in page
+    assert "That did not work: the recording was not paused." in panel.send(f"/live/{call}/resume", "/live")
     marks = {mark.kind: mark for mark in read_marks(site.spool / call)}
     for kind in ("paused", "moment_marked", "resumed"):
         assert marks[kind].data["by"] == "panel"
@@ -119,10 +119,10 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
 
     daemon.popen.kill()
     page = panel.send(f"/live/{call}/pause", "/live")
-    assert "Not done: the recorder beside this call did not answer." in page
+    assert "That did not work: the recorder did not answer." in page
     assert "Paused" not in page.partition('id="live-calls"')[0]
     # A dead worker looks the same to the user.
     worker.popen.kill()
     page = panel.send(f"/live/{call}/note", "/live")
-    assert "Not done: the recorder beside this call did not answer." in page
+    assert "That did not work: the recorder did not answer." in page
     assert [mark.kind for mark in read_marks(site.spool / call)].count("moment_marked") == 1

@@ -149,7 +149,7 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     assert found is not None
     asked = found[0]
     panel.send(f"{asked}/call", asked)
-    until("it was called", lambda: "was told a code" in panel.get(asked))
+    until("it was called", lambda: "heard a code" in panel.get(asked))
     (sound,) = (site.spool / ".said").iterdir()
     code = code_in(soundfile.read(sound, dtype="float32")[0], "en")
     assert "The number was called" in panel.send(f"{asked}/code", asked, code=code)
@@ -172,7 +172,7 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
 
     page = panel.send(f"{asked}/erase", asked, sure="yes")
     assert "It is erased" in page
-    assert "There is none now" in page
+    assert "None at the moment" in page
     worker.wait_said("recording.erased", 90)
     panel.send(f"{asked}/close", asked, how="answered")
     audit = site.accord("audit")

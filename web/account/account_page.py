@@ -1,15 +1,120 @@
-"""A person's own account."""
+"""A person's own account: name, language, password, second factors and sessions."""
 
 from __future__ import annotations
 
-from flask import render_template
+from flask import flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
 
+from recorder.errors import CatalogueError
+from recorder.identity import passwords, users
+from web.account import devices, notices
 from web.account.blueprint import blueprint
 from web.account.factors import service
-from web.state import current_visitor, login_required
+from web.account.forms import PasswordForm, ProfileForm
+from web.account.limits import Attempt
+from web.account.passwords import hash_password, verify_password
+from web.account.sessions import renew_session
+from web.cookies import cookie_name
+from web.language import NAMES
+from web.state import changes, current_visitor, login_required, now, panel_state
+from web.text import errors
 
 
 @blueprint.get("/account")
 @login_required
 def show() -> str:
-    return render_template("account/show.html", factors=service().current(current_visitor().user))
+    return _page()
+
+
+@blueprint.post("/account/profile")
+@login_required
+def change_profile() -> Response | tuple[str, int]:
+    """Change name and language."""
+    form, user = _profile_form(), current_visitor().user
+    if form.validate():
+        try:
+            users.set_profile(
+                user.tenant, user.id, name=form.name.data, language=form.language.data, now=now(),
+                entropy=panel_state().entropy,
+            )  # fmt: skip
+        except CatalogueError as error:
+            form.name.errors = [errors.error(error.error_id)]
+        else:
+            response = redirect(url_for("account.show"), 303)
+            # The choice in this browser would go before the person's own.
+            response.delete_cookie(cookie_name("language", panel_state().config), path="/")
+            flash(_("Saved."))
+            return response
+    return _page(profile=form), 422
+
+
+@blueprint.post("/account/password")
+@login_required
+def change_password() -> Response | tuple[str, int]:
+    """Change the password; other sessions end."""
+    form, found = PasswordForm(request.form), current_visitor()
+    user, state, signer = found.user, panel_state(), changes().signer
+    if not form.validate():
+        return _page(password=form), 422
+    attempt = Attempt(user.login)
+    if not verify_password(user.password_hash, form.current.data):
+        form.current.errors = [_("That is not your current password.")]
+        return _page(password=form), 422
+    attempt.take_back()
+    try:
+        passwords.check(form.password.data, (user.login, user.name, found.tenant.name))
+    except CatalogueError as error:
+        form.password.errors = [errors.error(error.error_id)]
+        return _page(password=form), 422
+    users.set_password(
+        user.tenant, user.id, hash_password(form.password.data), now=now(), entropy=state.entropy,
+        signer=signer,
+    )  # fmt: skip
+    notices.tell(user, notices.PASSWORD_CHANGED)
+    response = redirect(url_for("account.show"), 303)
+    renew_session(response)
+    flash(_("Your password is changed. Other devices are logged out."))
+    return response
+
+
+@blueprint.post("/account/sessions/<session_id>/end")
+@login_required
+def end_session(session_id: str) -> Response:
+    """Log another device out."""
+    users.end_session(current_visitor().user, session_id, now=now(), entropy=panel_state().entropy)
+    flash(_("That device is logged out."))
+    return redirect(url_for("account.show"), 303)
+
+
+@blueprint.post("/account/sessions/end")
+@login_required
+def end_other_sessions() -> Response:
+    """Log all other devices out."""
+    found = current_visitor()
+    users.end_sessions(found.user, now=now(), entropy=panel_state().entropy, keep=found.session.id)
+    flash(_("All other devices are logged out."))
+    return redirect(url_for("account.show"), 303)
+
+
+def _profile_form() -> ProfileForm:
+    form = ProfileForm(request.form)
+    form.language.choices = [(code, NAMES[code]) for code in NAMES if code in panel_state().config.languages]
+    return form
+
+
+def _page(profile: ProfileForm | None = None, password: PasswordForm | None = None) -> str:
+    found = current_visitor()
+    if profile is None:
+        profile = _profile_form()
+        profile.name.data, profile.language.data = found.user.name, found.user.language
+    return render_template(
+        "account/show.html",
+        profile=profile,
+        password=password or PasswordForm(),
+        shortest=passwords.SHORTEST,
+        factors=service().current(found.user),
+        sessions=users.sessions(found.user, now()),
+        describe=devices.describe,
+        network=devices.network(),
+    )

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 
 from recorder.errors import SealError
 from recorder.identity.second_factors import SecondFactorService
+from web.account import notices
 from web.account.blueprint import blueprint
 from web.account.forms import AppForm
 from web.account.fresh import fresh_login_required
@@ -79,6 +80,7 @@ def _app_page(form: AppForm, app_key: str) -> str:
 def _changed(codes: tuple[str, ...]) -> Response | str:
     """After a change of the factors: other sessions end, this one is renewed, and new codes are shown
     once."""
+    notices.tell(current_visitor().user, notices.FACTORS_CHANGED)
     response = make_response() if codes else redirect(url_for("account.show"), 303)
     renew_session(response)
     if codes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, PasswordField, StringField
+from wtforms import HiddenField, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
 from web.account.passwords import MAX_BYTES
@@ -24,3 +24,15 @@ class CodeForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 
 class AppForm(CodeForm):
     app_key = HiddenField()
+
+
+class ProfileForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    name = StringField(_l("Name"), [InputRequired(_l("Write your name."))])
+    language = SelectField(_l("Language"))
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    current = PasswordField(_l("Current password"), [InputRequired(_l("Write your current password."))])
+    password = PasswordField(
+        _l("New password"), [InputRequired(_l("Write a new password.")), Length(max=MAX_BYTES)]
+    )

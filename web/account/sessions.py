@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response
 from recorder.catalogue.records import UserRow
 from recorder.errors import SealError
 from recorder.identity import users
+from web.account import devices
 from web.cookies import cookie_name
 from web.gate import gate
 from web.state import Visitor, current_visitor, load_tenant, now, panel_state, visitor
@@ -49,7 +50,7 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
         if now() - opened.seen_at > TOUCH_INTERVAL:
             config = panel_state().config
             until = min(now() + config.idle, opened.created_at + config.longest)
-            users.touch_session(user, opened.id, now=now(), until=until)
+            users.touch_session(user, opened.id, now=now(), until=until, network=devices.network())
 
 
 def open_session(response: Response, user: UserRow, factor: str = "") -> None:
@@ -60,8 +61,9 @@ def open_session(response: Response, user: UserRow, factor: str = "") -> None:
     token = base64.urlsafe_b64encode(state.entropy(32)).decode().rstrip("=")
     until = now() + min(state.config.idle, state.config.longest)
     opened = users.open_session(
-        user, token_sha256=_hash(token), now=now(), until=until, entropy=state.entropy, factor=factor
-    )
+        user, token_sha256=_hash(token), now=now(), until=until, entropy=state.entropy, factor=factor,
+        device=devices.device(), network=devices.network(),
+    )  # fmt: skip
     response.set_cookie(
         _cookie(),
         f"{token}.{_mac(token, user)}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
 from flask import make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -13,14 +15,17 @@ from recorder.errors import SealError
 from recorder.identity import factor_set, users
 from recorder.identity.second_factors import APP, CODE
 from recorder.seal.second_factor import SecondFactors
-from web.account import partial_log_in
+from web.account import devices, notices, partial_log_in
 from web.account.blueprint import blueprint
 from web.account.forms import CodeForm, LogInForm
-from web.account.limits import Attempt, client_network, remember_device, remember_place
+from web.account.limits import Attempt, client_network, device_id, remember_device, remember_place
 from web.account.passwords import verify_password
 from web.account.sessions import close_session, has_valid_credential, open_session
 from web.addresses import local_path
 from web.state import now, panel_state, visitor
+
+FIRST_HOUR = timedelta(hours=1)
+"""After an account was made, its first device is no news."""
 
 log = structlog.get_logger()
 
@@ -94,8 +99,11 @@ def log_out() -> Response:
 def complete_log_in(user: UserRow, login: str, target: str | None, factor: str = "") -> Response:
     """Open a session for a user who has taken all steps, and go to ``target``."""
     response = redirect(local_path(target) or url_for("recordings.list_calls"), 303)
+    is_new = device_id(login) is None and now() - user.created_at > FIRST_HOUR
     open_session(response, user, factor)
     remember_device(response, login)
+    if is_new:
+        notices.tell(user, notices.NEW_DEVICE, devices.device())
     metrics.LOGINS.labels("ok").inc()
     log.info("web.logged_in", user=user.id, tenant=user.tenant, factor=factor)
     return response

@@ -1,5 +1,6 @@
-"""The customer's numbers and their announcements."""
+"""Numbers: which are recorded, what they announce, and how an admin sets them up."""
 
-from web.numbers.views import blueprint
+from web.numbers import setup_views, views
+from web.numbers.blueprint import blueprint
 
-__all__ = ["blueprint"]
+__all__ = ["blueprint", "setup_views", "views"]

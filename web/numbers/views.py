@@ -1,32 +1,80 @@
-"""The page of numbers: which are recorded, for which purposes, and for how long."""
+"""The page of numbers: which are recorded, since when, and what callers hear."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import Blueprint, render_template
+from flask import abort, render_template
+from flask.typing import ResponseReturnValue
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import AnnouncementRow, LineRow
+from recorder.features.tenants import setup
+from recorder.features.tenants.drafts import drafted_lines
+from recorder.features.tenants.setup import LineVersion, PreviewedPrompt
+from recorder.identity import users
+from web.numbers.blueprint import active_line, blueprint
+from web.numbers.sound import send_prompt
 from web.state import current_visitor, login_required
-
-blueprint = Blueprint("numbers", __name__, template_folder="templates")
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A line and its announcements, in the order of its languages."""
+    """A line and its announcements, in the order of its languages; ``since``: how long it has been so.
+    ``begun``: somebody is setting it up."""
 
     line: LineRow
     announcements: tuple[AnnouncementRow, ...]
+    versions: tuple[LineVersion, ...]
+    begun: bool
 
 
 @blueprint.get("/numbers")
 @login_required
-def list_numbers() -> str:
+def show() -> str:
     tenant = current_visitor().tenant
     rows = {row.id: row for row in queries.announcements(tenant.id)}
+    versions, drafted = setup.versions(tenant.id), drafted_lines(tenant.id)
     numbers = [
-        Number(line, tuple(rows[each] for each in line.announcements)) for line in queries.lines(tenant.id)
+        Number(
+            line,
+            tuple(rows[each] for each in line.announcements),
+            tuple(versions.get(line.id, ())),
+            line.id in drafted,
+        )
+        for line in queries.lines(tenant.id)
     ]
-    return render_template("numbers/list.html", numbers=numbers, tenant=tenant)
+    return render_template("numbers/show.html", numbers=numbers, tenant=tenant)
+
+
+@blueprint.get("/numbers/<line_id>/history")
+@login_required
+def list_versions(line_id: str) -> str:
+    """What the number announced, since when, and who changed it."""
+    tenant, line = current_visitor().tenant, active_line(line_id)
+    rows = {row.id: row for row in queries.announcements(tenant.id)}
+    names = {each.id: each.name for each in users.users(tenant.id)}
+    return render_template(
+        "numbers/history.html",
+        line=line,
+        versions=setup.versions(tenant.id).get(line.id, ()),
+        announcements=rows,
+        names=names,
+    )
+
+
+@blueprint.get("/numbers/announcements/<announcement_id>/<part>.wav")
+@login_required
+def play_announcement(announcement_id: str, part: str) -> ResponseReturnValue:
+    """A sentence of one of the customer's announcements, as callers hear it."""
+    row = queries.announcement(current_visitor().tenant.id, announcement_id)
+    if row is None:
+        abort(404)
+    return send_prompt(_part(setup.saved_prompts(row), part))
+
+
+def _part(prompts: list[PreviewedPrompt], part: str) -> PreviewedPrompt:
+    found = next((each for each in prompts if each.part == part), None)
+    if found is None:
+        abort(404)
+    return found

@@ -12,24 +12,22 @@ from recorder.features.live.queries import CommandRow
 
 SUCCESSES: Mapping[str, object] = {
     "pause": _l("Paused: what is said now is not recorded."),
-    "resume": _l("It is recorded again."),
-    "note": _l("The moment is noted. You find it in the recording."),
-    "delete": _l("Stopped: the recording is destroyed, and both hear that."),
+    "resume": _l("Recording again."),
+    "note": _l("Moment marked. You will find it in the recording."),
+    "delete": _l("Stopped. The recording is destroyed, and both of you hear that."),
 }
 """By what was asked."""
 
 FAILURES: Mapping[str, object] = {
-    "no_answer": _l("Not done: the recorder beside this call did not answer."),
-    "no_switch": _l("Not done: the telephone system cannot be reached just now."),
-    "unknown": _l(
-        "It is not known whether it was done: the recorder beside this call did not answer. Look below."
-    ),
-    "not_announced": _l("Not done: the announcement has not come to its end yet."),
-    "not_recorded": _l("Not done: this call is not recorded any more."),
-    "ended": _l("Not done: this call is over."),
-    "not_allowed": _l("Not done: recordings of this number are not destroyed in the call."),
-    "busy": _l("Not done: something is being said in the call just now, or it is on hold. Try again."),
-    "not_paused": _l("Not done: it was not paused."),
+    "no_answer": _l("That did not work: the recorder did not answer."),
+    "no_switch": _l("That did not work: the telephone system cannot be reached right now."),
+    "unknown": _l("The recorder did not answer, so it is unclear whether that worked. Check the call below."),
+    "not_announced": _l("Not yet: the announcement is still playing."),
+    "not_recorded": _l("That did not work: this call is no longer recorded."),
+    "ended": _l("That did not work: this call is over."),
+    "not_allowed": _l("That did not work: on this number, recordings cannot be destroyed during the call."),
+    "busy": _l("Not now: a message is playing, or the call is on hold. Try again."),
+    "not_paused": _l("That did not work: the recording was not paused."),
 }
 """By what came of it (:mod:`recorder.domain.live_command`)."""
 
@@ -37,7 +35,7 @@ FAILURES: Mapping[str, object] = {
 def command_result(row: CommandRow) -> str:
     """What came of what was asked of a live call."""
     if row.outcome is None:
-        return str(_("Asked. The answer is still to come."))
+        return str(_("Sent. Waiting for the answer."))
     if row.outcome == DONE:
         return str(SUCCESSES[row.action])
     return str(FAILURES.get(row.outcome, FAILURES["unknown"]))

@@ -13,21 +13,22 @@ KINDS: Final = ("supervisor_joined", "supervisor_left", "supervisor_heard")
 
 HEARD_BY: Mapping[tuple[str, str], object] = {
     ("internal", ""): _l(
-        "From here on the colleague also heard somebody who listened. That is not in this recording."
+        "From here on, the colleague could also hear the person listening in. That is not in this recording."
     ),
     ("internal", "left"): _l(
-        "From here on the colleague also heard somebody who listened. "
-        "That voice is in the channel of the other party."
+        "From here on, the colleague could also hear the person listening in. That voice is in "
+        "the other side's channel."
     ),
     ("external", ""): _l(
-        "From here on the other party also heard somebody who listened. That is not in this recording."
+        "From here on, the other side could also hear the person listening in. That is not in this recording."
     ),
-    ("external", "right"): _l("From here on the other party also heard somebody who listened."),
+    ("external", "right"): _l("From here on, the other side could also hear the person listening in."),
     ("both", "left"): _l(
-        "From here on both also heard somebody who listened. That voice is in the channel of the other party."
+        "From here on, both sides could also hear the person listening in. That voice is in the "
+        "other side's channel."
     ),
-    ("both", "right"): _l("From here on both also heard somebody who listened."),
-    ("nobody", ""): _l("From here on nobody heard who listened any more."),
+    ("both", "right"): _l("From here on, both sides could also hear the person listening in."),
+    ("nobody", ""): _l("From here on, the person listening in could no longer be heard."),
 }
 """By who heard them, and the channel that they are in then (docs/formats.md)."""
 
@@ -41,8 +42,8 @@ def heard_by(marker: Mapping[str, Any]) -> str:
 def eavesdropping(kind: str, how: str) -> str:
     """That somebody listened, did so no more, or was heard."""
     if kind == "supervisor_joined":
-        return str(_("Somebody began to listen to the call."))
+        return str(_("Somebody started listening in."))
     if kind == "supervisor_left":
-        return str(_("Somebody who had listened to the call no longer did."))
+        return str(_("The person listening in stopped."))
     who, _between, lane = how.partition(" ")
-    return str(HEARD_BY.get((who, lane)) or _("From here on somebody who listened was also heard."))
+    return str(HEARD_BY.get((who, lane)) or _("From here on, the person listening in could also be heard."))

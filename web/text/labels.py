@@ -17,6 +17,7 @@ from flask_babel import ngettext
 from recorder.prompts.purposes import standard
 from web.language import current_language
 from web.text import eavesdrop, errors, formats, subject_requests
+from web.text import numbers as numbering
 from web.text import outbound as called
 from web.text import retention as keeping
 from web.text.commands import command_result
@@ -27,7 +28,7 @@ NOT_RECORDED: Mapping[str, object] = {
     "never_record": _l("This number is never recorded (emergency numbers, for instance)."),
     "prompt_damaged": _l("The sound of the announcement was damaged, so it was not played."),
     "never_connected": _l("Nobody answered."),
-    "forwarded_outside": _l("The call was forwarded to another number outside, where nobody had been told."),
+    "forwarded_outside": _l("The call was forwarded to an outside number, where nobody had been told."),
     "hung_up_in_announcement": _l("The caller hung up during the announcement."),
     "hung_up_in_question": _l("The caller hung up before a question was answered."),
     "declined": _l("The caller chose not to be recorded."),
@@ -42,7 +43,7 @@ NOT_RECORDED: Mapping[str, object] = {
     "daemon_away": _l("The recorder was not running; the call went on without it."),
     "daemon_late": _l("The recorder answered too late; the call went on without it."),
     "dialplan_did_not_ask": _l(
-        "The telephone system did not hand the call to the recorder; it was neither announced nor recorded."
+        "The telephone system did not pass the call to the recorder; it was neither announced nor recorded."
     ),
     "full_disk": _l("The disk for new recordings was full."),
     "channel_gone": _l("The call had ended before it could be recorded."),
@@ -51,17 +52,17 @@ NOT_RECORDED: Mapping[str, object] = {
 
 GAPS: Mapping[str, object] = {
     "before_announcement_end": _l(
-        "What the caller said is not kept: they had not yet heard to the end that the call is recorded."
+        "What the caller said is not kept: they had not yet heard the whole announcement."
     ),
     "ringing": _l("Nobody had answered yet: what the caller said while it rang or they waited is not kept."),
     "hold": _l("The call was on hold."),
-    "waiting": _l("The caller waited and was connected with nobody. Nothing of that is kept."),
+    "waiting": _l("The caller was waiting and not connected to anybody. None of that is kept."),
     "paused": _l("A colleague had paused the recording. Nothing was recorded."),
     "write_error": _l("The telephone system could not write this part."),
-    "fax": _l("The call went on as a fax. There is no sound of that."),
+    "fax": _l("The call continued as a fax, which has no audio."),
     "repair": _l("The end of the recording is missing: writing it was interrupted."),
     "unobserved": _l(
-        "The recorder was away. The sound is complete, but nobody noted what happened in the call."
+        "The recorder was away. The audio is complete, but what happened in the call was not logged."
     ),
     "participant_notice": _l(
         "A colleague who had joined was told that the call is recorded; "
@@ -83,26 +84,22 @@ GAPS: Mapping[str, object] = {
 
 
 KEEP_RESULTS: Mapping[str, object] = {
-    "yes": _l("It was agreed in the call to keep it."),
-    "no": _l("It was agreed in the call not to keep it longer than announced."),
-    "none": _l("It was asked in the call whether to keep it; nobody answered."),
+    "yes": _l("Agreed in the call to keep it."),
+    "no": _l("Agreed in the call not to keep it longer than announced."),
+    "none": _l("Asked in the call whether to keep it; no answer."),
 }
 """By ``keep_answer`` of a recording's row."""
 
 KEEP_ANSWERS: Mapping[tuple[str, str, str], object] = {
-    ("yes", "external", "key"): _l("Yes: the caller pressed a key for it at %(time)s."),
-    ("no", "external", "key"): _l("No: the caller pressed a key for it at %(time)s."),
-    ("yes", "internal", "aloud"): _l(
-        "Yes: it was said aloud, and the colleague pressed a key for it at %(time)s."
-    ),
-    ("no", "internal", "aloud"): _l(
-        "No: it was said aloud, and the colleague pressed a key for it at %(time)s."
-    ),
+    ("yes", "external", "key"): _l("Yes: the caller pressed the key at %(time)s."),
+    ("no", "external", "key"): _l("No: the caller pressed the key at %(time)s."),
+    ("yes", "internal", "aloud"): _l("Yes, said aloud: the colleague confirmed it with a key at %(time)s."),
+    ("no", "internal", "aloud"): _l("No, said aloud: the colleague confirmed it with a key at %(time)s."),
     ("yes", "internal", "own_words"): _l(
-        "Yes: this is what came of it, and the colleague pressed a key for it at %(time)s."
+        "Yes, in their own words: the colleague confirmed it with a key at %(time)s."
     ),
     ("no", "internal", "own_words"): _l(
-        "No: this is what came of it, and the colleague pressed a key for it at %(time)s."
+        "No, in their own words: the colleague confirmed it with a key at %(time)s."
     ),
 }
 """By answer, whose it is, and how it was given (:mod:`recorder.audio.keep_answers`)."""
@@ -132,16 +129,14 @@ def duration_mismatch(missing_ms: int) -> str:
     """That a recording is shorter than its call (negative: longer), and it is not known why."""
     by = formats.duration(abs(missing_ms))
     if missing_ms > 0:
-        return str(
-            _("This recording is %(length)s shorter than the call was. It is not known where.", length=by)
-        )
-    return str(_("This recording is %(length)s longer than the call was. It is not known why.", length=by))
+        return str(_("This recording is %(length)s shorter than the call. Where is unknown.", length=by))
+    return str(_("This recording is %(length)s longer than the call. Why is unknown.", length=by))
 
 
 OMISSIONS: Mapping[str, object] = {
-    "access.not_announced": _l("It is not certain that everybody in it was told and agreed."),
-    "access.imported": _l("Brought in from elsewhere, and nobody has stated what it may be used for."),
-    "access.expired": _l("The time for which it was announced is over."),
+    "access.not_announced": _l("It is not certain that everybody was told and agreed."),
+    "access.imported": _l("Imported, and nobody has stated what it may be used for."),
+    "access.expired": _l("It has reached its announced end."),
     "access.erased": _l("It was deleted, and is being destroyed."),
     "access.purpose_restricted": _l("It may no longer be used for what was announced."),
 }
@@ -150,7 +145,9 @@ OMISSIONS: Mapping[str, object] = {
 
 def omission(why: str) -> str:
     """Why a recording is not handed over."""
-    return str(OMISSIONS.get(why) or _("It is no longer what was sealed after the call. This was reported."))
+    return str(
+        OMISSIONS.get(why) or _("It has changed since it was sealed after the call. This was reported.")
+    )
 
 
 def recording_count(many: int) -> str:
@@ -166,8 +163,8 @@ def keep_result(answer: str) -> str:
 def keep_question(how: str) -> str:
     """That it was asked whether the recording may be kept."""
     if how == "own_words":
-        return str(_("The colleague asked in their own words whether this recording may be kept."))
-    return str(_("It was asked whether this recording may be kept."))
+        return str(_("Asked in the colleague's own words: may we keep this?"))
+    return str(_("Asked: may we keep this?"))
 
 
 def keep_answer(
@@ -183,9 +180,9 @@ def keep_answer(
         sentence = _("Yes, at %(time)s.") if answer == "yes" else _("No, at %(time)s.")
         return str(sentence) % {"time": formats.time(at)}
     if answer == "none":
-        return str(_("Nobody answered. Silence is not taken for a yes."))
+        return str(_("No answer. Silence does not count as a yes."))
     if answer == "broken":
-        return str(_("The question was broken off, so nothing came of it."))
+        return str(_("The question was interrupted, so it has no effect."))
     return str(_("No answer was noted."))
 
 
@@ -193,8 +190,8 @@ def unheard_answer(at: datetime) -> str:
     """A colleague confirmed a yes, and the outside party had not been heard."""
     return str(
         _(
-            "A colleague pressed 1 for yes at %(time)s, but the other side had not been heard. That does not "
-            "count as a yes.",
+            "A colleague pressed 1 for yes at %(time)s, but the other side had not been heard to say "
+            "so. That does not count as a yes.",
             time=formats.time(at),
         )
     )
@@ -202,11 +199,11 @@ def unheard_answer(at: datetime) -> str:
 
 PARTICIPANT_ANSWERS: Mapping[tuple[str, str], object] = {
     ("transfer_question_finished", ""): _l(
-        "A colleague who had joined was asked, too, whether they may be recorded."
+        "A colleague who joined was also asked whether they may be recorded."
     ),
-    ("transfer_question_answered", "yes"): _l("They agreed, with a key."),
+    ("transfer_question_answered", "yes"): _l("They agreed by pressing a key."),
     ("transfer_question_answered", "none"): _l("They did not refuse."),
-    ("transfer_question_refused", "no"): _l("They refused, with a key. The recording ends there."),
+    ("transfer_question_refused", "no"): _l("They refused by pressing a key. The recording ends there."),
     ("transfer_question_refused", "none"): _l("They did not answer. The recording ends there."),
     ("transfer_question_refused", "unclear"): _l(
         "They pressed keys that say neither yes nor no. The recording ends there."
@@ -225,7 +222,7 @@ PARTICIPANT_ANSWERS: Mapping[tuple[str, str], object] = {
 
 def participant_answer(kind: str, answer: str) -> str:
     """What was asked of a colleague who joined later, and what came of it."""
-    return str(PARTICIPANT_ANSWERS.get((kind, answer)) or _("A colleague who had joined was asked."))
+    return str(PARTICIPANT_ANSWERS.get((kind, answer)) or _("A colleague who joined was asked."))
 
 
 def consent(mode: str, key: str | None, at: datetime | None, direction: str = "") -> str:
@@ -301,7 +298,7 @@ def lane(channel: str, direction: str = "") -> str:
     """Whose sound a gap concerns."""
     if direction == called.OUTBOUND:
         return called.lane(channel)
-    return str({"left": _("The caller"), "right": _("What the caller heard")}.get(channel, _("Both")))
+    return str({"left": _("The caller"), "right": _("You and announcements")}.get(channel, _("Both")))
 
 
 def purpose(code: str) -> str:
@@ -376,5 +373,14 @@ def init_app(app: Flask) -> None:
             subject_requests.listening,
             subject_requests.amendment,
             eavesdrop.eavesdropping,
+            numbering.mode,
+            numbering.mode_explanation,
+            numbering.wording,
+            numbering.prompt_part,
+            numbering.language_name,
+            numbering.country,
+            numbering.longest_days,
+            numbering.file_too_large,
+            numbering.numbered,
         )
     }

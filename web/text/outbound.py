@@ -24,16 +24,15 @@ NOT_RECORDED: Mapping[str, object] = {
 
 GAPS: Mapping[str, object] = {
     "before_announcement_end": _l(
-        "What the person called said is not kept: they had not yet heard to the end that the call is "
-        "recorded."
+        "What the person called said is not kept: they had not yet heard the whole announcement."
     ),
     "ringing": _l("What the person called said is not kept: they were not connected yet."),
-    "waiting": _l("The person called waited and was connected with nobody. Nothing of that is kept."),
+    "waiting": _l("The person called was waiting and not connected to anybody. None of that is kept."),
 }
 
 ANSWERED: Mapping[str, object] = {
-    "yes": _l("Yes: the person called pressed a key for it at %(time)s."),
-    "no": _l("No: the person called pressed a key for it at %(time)s."),
+    "yes": _l("Yes: the person called pressed the key at %(time)s."),
+    "no": _l("No: the person called pressed the key at %(time)s."),
 }
 
 NUMBERS: Mapping[str, object] = {
@@ -52,9 +51,7 @@ NUMBERS: Mapping[str, object] = {
 def lane(channel: str) -> str:
     """Whose sound a gap concerns."""
     both = _("Both")
-    return str(
-        {"left": _("The person called"), "right": _("What the person called heard")}.get(channel, both)
-    )
+    return str({"left": _("The person called"), "right": _("You and announcements")}.get(channel, both))
 
 
 def consent(mode: str, key: str | None, time: str | None) -> str:

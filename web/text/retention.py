@@ -16,61 +16,61 @@ from web.language import current_language, current_locale
 
 END_REASONS: Final[Mapping[str, object]] = {
     "expired": _l("Ended on %(date)s, as announced."),
-    "shortened": _l("Ended on %(date)s: your company keeps recordings for a shorter time since."),
-    "withdrawn": _l("Ended on %(date)s: it was withdrawn that they agreed."),
-    "narrowed": _l("Ended on %(date)s, by your company's wish."),
-    "deleted": _l("Ended on %(date)s: your company had the recording deleted."),
+    "shortened": _l("Ended on %(date)s: your company now keeps recordings for a shorter time."),
+    "withdrawn": _l("Ended on %(date)s: consent withdrawn."),
+    "narrowed": _l("Ended on %(date)s by your company."),
+    "deleted": _l("Ended on %(date)s: your company deleted the recording."),
 }
 """By ``why`` of a purpose's term (:mod:`recorder.seal.usage_terms`)."""
 
 ERASURE_REASONS: Final[Mapping[str, object]] = {
-    "expired": _l("Its time was over, as announced."),
-    "not_announced": _l("Its announcement was not found in its sound."),
+    "expired": _l("It had reached its announced end."),
+    "not_announced": _l("The announcement was not found in its audio."),
     "shortened": _l("Your company keeps recordings for a shorter time than was announced."),
-    "withdrawn": _l("It was withdrawn that they agreed."),
+    "withdrawn": _l("Consent withdrawn."),
     "narrowed": _l("Your company ended the last of its purposes."),
-    "deleted": _l("Your company had it deleted."),
+    "deleted": _l("Your company deleted it."),
 }
 """By ``reason`` of a tombstone (:data:`recorder.seal.amendment_kinds.WHYS`)."""
 
 HELD: Final[object] = _l(
-    "This recording is held for a dispute. Meanwhile it may be listened to only for that, by those who "
-    "were named."
+    "This recording is kept for a difference. Meanwhile only the people named for it can "
+    "listen, and only for that."
 )
 
 ERRORS: Final[Mapping[str, object]] = {
-    "retention.held": _l("It is held. A recording that is held cannot be deleted; lift the hold first."),
+    "retention.held": _l("It is kept for a difference, so it cannot be deleted. Release it first."),
     "retention.by_law": _l(
-        "It was announced for a purpose that a law asks for. Until its time for that is over it cannot be "
-        "deleted."
+        "A law requires this recording to be kept. It cannot be deleted before that time is over."
     ),
-    "retention.deleted": _l("It has been deleted already, and is being destroyed."),
-    "retention.being_erased": _l("It is being destroyed; it is too late to hold it."),
-    "retention.not_for_disputes": _l("Choose what it is held for, out of what is offered."),
-    "retention.reason": _l("Say why, in a sentence or two."),
-    "retention.review": _l("Choose a day within a year on which it is looked at again."),
-    "retention.no_hold": _l("That hold has been lifted already."),
-    "retention.not_by_consent": _l("Nothing of this recording rests on their consent any more."),
+    "retention.deleted": _l("It has already been deleted and is being destroyed."),
+    "retention.being_erased": _l("It is being destroyed: it is too late to keep it."),
+    "retention.not_for_disputes": _l("Choose what to keep it for."),
+    "retention.reason": _l("Say why in a sentence or two."),
+    "retention.review": _l("Choose a review date within a year."),
+    "retention.no_hold": _l("It has already been released."),
+    "retention.not_by_consent": _l("Nothing about this recording rests on consent any more."),
     "retention.not_announced": _l(
-        "It could not be found in this recording that everybody was told, so nothing can be agreed about it."
+        "This recording does not show that everybody was told, so nothing can be agreed about it."
     ),
-    "retention.over": _l("The time of this recording is over, or it is to be deleted."),
-    "retention.past": _l("Counted from the call, that time would be over already. Choose a longer one."),
-    "retention.purpose": _l("Choose what for, out of what is offered."),
+    "retention.over": _l("This recording has reached its end, or is about to be deleted."),
+    "retention.past": _l("Counted from the call, that time is already over. Choose a longer one."),
+    "retention.purpose": _l("Choose one of the purposes."),
     "retention.too_long": _l(
-        "Your country's rules do not allow it to be kept so long. Choose a shorter time."
+        "Your country's rules do not allow it to be kept that long. Choose a shorter time."
     ),
-    "retention.agreed_on": _l("Choose the day on which it was agreed: from the day of the call up to today."),
-    "retention.until": _l("Choose the day until which it is kept."),
-    "retention.days": _l("Give a number of days, 1 or more."),
-    "retention.no_limit": _l("That has been changed meanwhile."),
-    "retention.not_erased": _l("It has not been destroyed: there is no receipt of that."),
+    "retention.agreed_on": _l("Choose the day it was agreed: between the call and today."),
+    "retention.until": _l("Choose the day until which to keep it."),
+    "retention.days": _l("Enter a number of days, 1 or more."),
+    "retention.no_limit": _l("Somebody changed this in the meantime. Check it and try again."),
+    "retention.not_erased": _l("It has not been destroyed, so there is no receipt."),
     "retention.not_gone": _l(
-        "Something of this recording is still there. It was reported; there is a receipt once it is gone."
+        "Part of this recording still exists. This was reported; the receipt follows once it is gone."
     ),
-    "retention.busy": _l("Somebody else is changing this recording just now. Try again in a minute."),
+    "retention.busy": _l("Somebody else is changing this recording right now. Try again in a minute."),
     "retention.no_key": _l(
-        "The panel cannot write this down: your provider has not given it a key to sign with."
+        "This cannot be changed here: your provider has not given the panel a key to sign with. "
+        "Ask your provider."
     ),
 }
 """By ``error_id``."""
@@ -102,11 +102,11 @@ def purpose_list(codes: Iterable[str]) -> str:
 def shortened_count(number: int, there: int) -> str:
     """For how many recordings of those that are there a purpose would end earlier."""
     text = ngettext(
-        "For %(num)d recording that is there it ends earlier.",
-        "For %(num)d recordings that are there it ends earlier.",
+        "%(num)d recording ends earlier.",
+        "%(num)d recordings end earlier.",
         number,
     )
-    more = ngettext("%(num)d is kept for this now.", "%(num)d are kept for this now.", there)
+    more = ngettext("%(num)d is kept for this purpose now.", "%(num)d are kept for this purpose now.", there)
     return f"{text} {more}"
 
 
@@ -116,8 +116,8 @@ def erased_count(number: int) -> str:
         return str(_("They stay for their other purposes."))
     return str(
         ngettext(
-            "%(num)d of them serves nothing else and is destroyed then. Nobody can bring it back.",
-            "%(num)d of them serve nothing else and are destroyed then. Nobody can bring them back.",
+            "%(num)d of them has no other purpose and is destroyed then, for good.",
+            "%(num)d of them have no other purpose and are destroyed then, for good.",
             number,
         )
     )
@@ -160,8 +160,8 @@ def held_count(number: int) -> str:
     """How many of these are on legal hold."""
     return str(
         ngettext(
-            "%(num)d of them is held and stays until its hold is lifted.",
-            "%(num)d of them are held and stay until their hold is lifted.",
+            "%(num)d of them is kept for a difference and stays until it is released.",
+            "%(num)d of them are kept for a difference and stay until they are released.",
             number,
         )
     )

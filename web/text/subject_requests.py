@@ -24,16 +24,16 @@ WANTS: Final[Mapping[str, object]] = {
 """By ``wants`` of a request."""
 
 DISCLOSURES: Final[Mapping[str, object]] = {
-    "both": _l("All of its sound"),
-    "own": _l("Their own voice alone; what others say is silent"),
-    "withheld": _l("None of its sound"),
+    "both": _l("All of the audio"),
+    "own": _l("Only their own voice; others are silenced"),
+    "withheld": _l("No audio"),
 }
 """By ``given`` of a recording's review."""
 
 CLOSURES: Final[Mapping[str, object]] = {
     "answered": _l("Answered"),
-    "not_proved": _l("Nobody showed that the number is theirs"),
-    "taken_back": _l("Taken back"),
+    "not_proved": _l("It was not established whose number this is"),
+    "taken_back": _l("Withdrawn"),
 }
 """By ``closed_how``."""
 
@@ -41,67 +41,65 @@ CALL_RESULTS: Final[Mapping[str, object]] = {
     "line_busy": _l("Not reached: the line was busy."),
     "unanswered": _l("Not reached: nobody answered."),
     "no_way_out": _l(
-        "Nobody was called: the telephone system cannot call numbers outside. Your provider can set that up; "
-        "meanwhile two of you can vouch for them."
+        "No call was made: the telephone system cannot call outside numbers. Your provider can "
+        "set that up; meanwhile two colleagues can vouch for the person."
     ),
-    "no_switch": _l("Nobody was called: the telephone system cannot be reached just now."),
+    "no_switch": _l("No call was made: the telephone system cannot be reached right now."),
     "no_answer": _l(
-        "Nobody was called: no telephone system of yours is set up to call numbers outside, or it did not "
-        "answer. Your provider can set that up; meanwhile two of you can vouch for them."
+        "No call was made: none of your telephone systems is set up for outside calls, or it did "
+        "not answer. Your provider can set that up; meanwhile two colleagues can vouch for the "
+        "person."
     ),
-    "not_logged": _l("Nobody was called: what is stored about this call is not in the log."),
-    "no_sound": _l(
-        "Nobody was called: there is no sound for this sentence. Your provider can put that right."
-    ),
-    "unknown": _l("It is not known whether they were called."),
+    "not_logged": _l("No call was made: what is stored about this call is not in the log."),
+    "no_sound": _l("No call was made: there is no sound for this sentence. Your provider can fix that."),
+    "unknown": _l("It is not known whether the number was called."),
 }
 """By what came of a call with a code (:mod:`recorder.domain.live_command`)."""
 
 CODE_GIVEN: Final[object] = _l(
-    "Somebody answered, and was told a code. It is valid until %(time)s. Ask them for it."
+    "Somebody answered and heard a code. It is valid until %(time)s. Ask them for it."
 )
-CALLING: Final[object] = _l("The number is being called. Look again in a moment.")
+CALLING: Final[object] = _l("Calling the number. Refresh in a moment.")
 
 ERRORS: Final[Mapping[str, object]] = {
-    "subject_request.number": _l("That is no telephone number. Write it with its country, +32 470 12 34 56."),
-    "subject_request.wants": _l("Choose what they ask for."),
-    "subject_request.language": _l("Choose the language in which they are answered."),
-    "subject_request.day": _l(
-        "Choose the day on which you received it: within the last year, and not in the future."
-    ),
+    "subject_request.number": _l("Enter a phone number with its country code, such as +32 470 12 34 56."),
+    "subject_request.wants": _l("Choose what they want."),
+    "subject_request.language": _l("Choose the language of the answer."),
+    "subject_request.day": _l("Choose the day you received it: within the last year, not in the future."),
     "subject_request.statement": _l("Say it in a sentence or two."),
-    "subject_request.extended": _l("It was extended before. That is possible once."),
+    "subject_request.extended": _l("It has already been extended. That is possible once."),
     "subject_request.too_late": _l(
-        "Its month is over. Extending it must be noted, and told to the person, within it."
+        "The month is over. An extension is possible, and announced to the person, within the "
+        "first month only."
     ),
     "subject_request.closed": _l("This request is closed."),
-    "subject_request.verified": _l("It was shown before that the number is theirs."),
-    "subject_request.unverified": _l("First it must be shown that the number is theirs."),
-    "subject_request.not_asked": _l("That is not what they ask for."),
-    "subject_request.vouched": _l("You have vouched for them. A colleague has to do so too."),
+    "subject_request.verified": _l("It is already established that the number is theirs."),
+    "subject_request.unverified": _l("First establish that the number is theirs."),
+    "subject_request.not_asked": _l("That is not what they asked for."),
+    "subject_request.vouched": _l("You have vouched for the person. A colleague has to do so too."),
     "subject_request.may_not_vouch": _l("Your role does not include vouching for somebody."),
     "subject_request.unannounced": _l(
         "It was not announced in this call that it is recorded. Decide about this recording alone, and say "
         "why it is given."
     ),
     "subject_request.not_logged": _l(
-        "What is stored about this request is not what was written in the log. Nothing is given or erased. "
+        "What is stored about this request differs from the log. Nothing is given or erased. "
         "Tell your provider: an audit shows what was changed."
     ),
-    "subject_request.nothing": _l("You have no call with that number. It is not called."),
-    "subject_request.call_pending": _l("That number is being called just now."),
+    "subject_request.nothing": _l("You have no call with that number, so it is not called."),
+    "subject_request.call_pending": _l("That number is being called right now."),
     "subject_request.calls_exhausted": _l("That number was called too often today. Try again tomorrow."),
-    "subject_request.no_code": _l("There is no code that is valid. Have the number called."),
-    "subject_request.tries_exhausted": _l("That code was tried too often. Have the number called again."),
-    "subject_request.wrong_code": _l("That is not the code."),
-    "subject_request.given": _l("Choose what is given of each recording."),
-    "subject_request.not_theirs": _l("That recording is not of a call with this number."),
-    "subject_request.not_reviewed": _l("First choose what is given of every recording."),
+    "subject_request.no_code": _l("There is no valid code. Call the number again."),
+    "subject_request.tries_exhausted": _l("That code was tried too often. Call the number again."),
+    "subject_request.wrong_code": _l("That is not the right code."),
+    "subject_request.given": _l("Choose what to give of each recording."),
+    "subject_request.not_theirs": _l("That recording is not from a call with this number."),
+    "subject_request.not_reviewed": _l("First choose what to give of each recording."),
     "subject_request.copy_first": _l(
-        "They ask for a copy, too. Give it first: nothing brings back what is erased."
+        "They also want a copy. Give it first: erased recordings cannot be brought back."
     ),
-    "subject_request.how": _l("Choose how it ended."),
-    "subject_request.sure": _l("Tick that you mean it: nothing brings back what is erased."),
+    "subject_request.how": _l("Choose the outcome."),
+    "subject_request.sure": _l("Tick the box to confirm: erased recordings cannot be brought back."),
 }
 """By ``error_id``."""
 
@@ -138,8 +136,8 @@ def call_result(row: CodeRow, time: str) -> str:
 def verification(row: RequestRow) -> str:
     """How it was shown that the number is theirs."""
     if row.verified_how == "code":
-        return str(_("The number was called, and they told the code."))
-    return str(_("Two of you vouched for them."))
+        return str(_("The number was called, and the person gave the code."))
+    return str(_("Two colleagues vouched for the person."))
 
 
 def state(row: RequestRow) -> str:
@@ -147,26 +145,26 @@ def state(row: RequestRow) -> str:
     if row.closed_how is not None:
         return str(CLOSURES[row.closed_how])
     if row.verified_at is not None:
-        return str(_("Being worked on"))
+        return str(_("In progress"))
     if row.vouched_at is not None:
-        return str(_("One of you vouched for them; another one has to"))
-    return str(_("To be shown whose number it is"))
+        return str(_("One colleague has vouched for the person; a second is needed"))
+    return str(_("Whose number is it? To be checked"))
 
 
 def erasure_result(row: ReviewRow, date: str) -> str:
     """What came of erasing a recording; empty where that was not tried.  ``date``: of the reason's end."""
     if row.erased_at is not None:
-        return str(_("It is erased, in every copy that is kept here."))
+        return str(_("It is erased, in every copy kept here."))
     if row.kept_reason == "retention.held":
         return str(
             _(
-                "It is kept: it is needed for a dispute. Whether that is still so is looked at again by "
-                "%(date)s at the latest.",
+                "It is kept because it is needed for a dispute. Whether that is still the case is "
+                "reviewed by %(date)s at the latest.",
                 date=date,
             )
         )
     if row.kept_reason == "retention.by_law":
-        return str(_("It is kept: a law asks for it, until %(date)s.", date=date))
+        return str(_("It is kept because a law requires it, until %(date)s.", date=date))
     return str(_("It is kept for now.")) if row.kept_reason else ""
 
 
@@ -174,8 +172,8 @@ def calls_erased(calls: int) -> str:
     """How many calls that were not recorded were erased."""
     return str(
         ngettext(
-            "%(num)d call that was not recorded is erased: with which number it was, and when.",
-            "%(num)d calls that were not recorded are erased: with which number they were, and when.",
+            "%(num)d unrecorded call is erased, with its number and time.",
+            "%(num)d unrecorded calls are erased, with their numbers and times.",
             calls,
         )
     )
@@ -210,20 +208,20 @@ def listening(how: str, purpose: str) -> str:
     """How the sound of a recording went to somebody; ``purpose`` is what they listened for."""
     if how == COPIED:
         return str(_("copy for the person who was recorded"))
-    return str(_("handed over to the company")) if how == HANDED_OVER else purpose
+    return str(_("downloaded by the company when it left")) if how == HANDED_OVER else purpose
 
 
 AMENDMENTS: Final[Mapping[str, object]] = {
-    "consent_added": _l("It was agreed later that it may be kept."),
-    "consent_withdrawn": _l("It was taken back that it may be used."),
-    "purposes_narrowed": _l("Some of its purposes were ended."),
-    "hold_set": _l("It was held for a dispute."),
-    "hold_lifted": _l("A hold was lifted."),
-    "deletion_requested": _l("Its deletion was asked for."),
+    "consent_added": _l("Agreed later: it may be kept."),
+    "consent_withdrawn": _l("Consent withdrawn."),
+    "purposes_narrowed": _l("Some purposes ended."),
+    "hold_set": _l("Kept for a dispute."),
+    "hold_lifted": _l("Released."),
+    "deletion_requested": _l("Deletion requested."),
 }
 """By an amendment's kind."""
 
 
 def amendment(kind: str) -> str:
     """What was noted of a recording after its call."""
-    return str(AMENDMENTS.get(kind, _("Something was noted.")))
+    return str(AMENDMENTS.get(kind, _("A note was added.")))

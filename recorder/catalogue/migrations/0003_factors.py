@@ -1,4 +1,4 @@
-"""Second factors of users.
+"""Second factors of users, and where their sessions are.
 
 There is no ``SERVES``: a panel of an earlier version would let people in without their second factor.
 """
@@ -25,6 +25,9 @@ CREATE TABLE second_factor_use (
     used_at TEXT NOT NULL
 );
 CREATE INDEX second_factor_use_user_id ON second_factor_use (user_id);
+
+ALTER TABLE session ADD COLUMN device TEXT NOT NULL DEFAULT '';
+ALTER TABLE session ADD COLUMN network TEXT NOT NULL DEFAULT '';
 
 CREATE INDEX log_leaf_factors ON log_leaf (tenant_id, number) WHERE kind = 'user.factors_changed';
 """

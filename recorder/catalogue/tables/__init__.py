@@ -14,7 +14,12 @@ from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
 from recorder.catalogue.tables.lease import LeaseTable
-from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
+from recorder.catalogue.tables.line import (
+    LineDeleteOptionTable,
+    LineDraftTable,
+    LineKeepOptionTable,
+    LineTable,
+)
 from recorder.catalogue.tables.listed_call import (
     ListedCallTable,
     ListedLineTable,
@@ -48,6 +53,7 @@ TABLES: tuple[type[Table], ...] = (
     LineTable,
     LineDeleteOptionTable,
     LineKeepOptionTable,
+    LineDraftTable,
     RecordingTable,
     NotRecordedTable,
     GrantTable,

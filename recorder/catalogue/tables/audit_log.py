@@ -109,3 +109,14 @@ LeafTable.add_index(
 LeafTable.add_index(
     LeafTable.tenant, LeafTable.kind, LeafTable.number, where=IS_DECISION, name="log_leaf_decided"
 )
+
+
+IS_LINE_SETUP = SQL(
+    "kind IN ('line.created', 'line.announcement_changed', 'line.mode_changed', 'line.setup_changed', "
+    "'line.ended')"
+)
+"""Kinds of leaves that say what a line announces, and whether it is recorded; the condition of their
+index."""
+
+
+LeafTable.add_index(LeafTable.tenant, LeafTable.number, where=IS_LINE_SETUP, name="log_leaf_line")

@@ -34,6 +34,8 @@ class SessionTable(Table):
     seen_at = MomentField()
     until = MomentField(index=True)
     ended_at = MaybeMomentField(null=True)
+    device = TextField(default="")
+    network = TextField(default="")
 
     user_id: str
 

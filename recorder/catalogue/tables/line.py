@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peewee import SQL, ForeignKeyField, IntegerField, TextField
+from peewee import SQL, BlobField, ForeignKeyField, IntegerField, TextField
 
 from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
 from recorder.catalogue.tables.announcement import AnnouncementTable, optional_sound, required_sound
@@ -19,7 +19,8 @@ class LineTable(Table):
     party may have the recording destroyed during the call, with the sentences of
     :class:`LineDeleteOptionTable`. ``beep`` is one of ``policy.BEEPS``, or empty. ``transfer_notice`` is the
     announcement to transfer targets (``mappers.transfer_options_data``). ``outbound`` is one of
-    ``line_policy.OUTBOUND_TIMINGS``."""
+    ``line_policy.OUTBOUND_TIMINGS``. ``mode`` is that of its announcements, or ``off`` while it is not
+    recorded."""
 
     id = TextField(primary_key=True)
     tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
@@ -102,3 +103,21 @@ class LineDeleteOptionTable(Table):
     class Meta:
         table_name = "line_delete"
         indexes = ((("line", "language"), True),)
+
+
+class LineDraftTable(Table):
+    """How somebody is about to set up a line: the ``settings`` (``features/tenants/drafts.py``), and the WAV
+    of the greeting. It decides nothing: whoever switches it on names the hash of what was previewed."""
+
+    line = ForeignKeyField(
+        LineTable, column_name="line_id", primary_key=True, on_delete="RESTRICT", index=False
+    )
+    settings = DataField()
+    greeting = BlobField(null=True)
+    changed_at = MomentField()
+    changed_by = TextField()
+
+    line_id: str
+
+    class Meta:
+        table_name = "line_draft"

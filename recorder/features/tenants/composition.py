@@ -13,7 +13,7 @@ from datetime import datetime
 from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.records import ASKING_MODES, MOST_LANGUAGES, AnnouncementRow, Composition, LineRow
+from recorder.catalogue.records import ASKING_MODES, AnnouncementRow, Composition, LineRow
 from recorder.catalogue.tables.announcement import SoundTable
 from recorder.domain.call_plan import OPT_IN, Mode
 from recorder.domain.sentences import SpokenSentence
@@ -25,7 +25,7 @@ from recorder.features.tenants.announcements import (
     sentence_of,
 )
 from recorder.features.tenants.lines import set_line_announcement
-from recorder.features.tenants.rules import OwnSound, SpokenText, check_mode
+from recorder.features.tenants.rules import OwnSound, SpokenText, check_mode, check_spoken_languages
 from recorder.ids import Entropy
 from recorder.prompts import composer
 from recorder.prompts.purposes import standard
@@ -36,7 +36,7 @@ NOTHING: Mapping[str, str] = composer.NO_SENTENCES
 
 
 @dataclass(frozen=True, slots=True)
-class _Recipe:
+class Recipe:
     """What an announcement is composed from, and the ``name`` that it is saved under."""
 
     name: str
@@ -48,7 +48,7 @@ class _Recipe:
     greeting: composer.Greeting | None = None
     wording: Wording = SHORT
 
-    def draft(self, sources: Sources) -> _Draft:
+    def draft(self, sources: Sources) -> Draft:
         """The announcement with its sound. Raises :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
         announcement = composer.announcement(
             self.language,
@@ -61,8 +61,8 @@ class _Recipe:
             sources=sources,
         )
         if self.mode not in ASKING_MODES:
-            return _Draft(self, announcement)
-        return _Draft(
+            return Draft(self, announcement)
+        return Draft(
             self, announcement, self._question(sources), composer.not_recorded(self.language, sources=sources)
         )
 
@@ -91,10 +91,10 @@ class _Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
+class Draft:
     """An announcement that can be saved."""
 
-    recipe: _Recipe
+    recipe: Recipe
     told: SpokenText
     question: SpokenText | None = None
     declined: SpokenText | None = None
@@ -162,7 +162,7 @@ def compose(
     check_purposes(tenant, purposes, keep_days)
     with connected():
         country_check.check_setting(tenant, purposes, keep_days=keep_days)
-    recipe = _Recipe(name, language, check_mode(mode), tuple(purposes), keep_days, own, greeting, wording)
+    recipe = Recipe(name, language, check_mode(mode), tuple(purposes), keep_days, own, greeting, wording)
     return recipe.draft(sources).save(tenant, now, entropy)
 
 
@@ -206,12 +206,7 @@ def set_line_languages(
     announcement is reused if the line, or the customer, has one for that language with the same base name,
     mode, purposes and retention; otherwise it is composed. False if the tenant has no such line. Raises
     :class:`CatalogueError` (``line.languages``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
-    if not languages or len(set(languages)) != len(languages) or len(languages) > MOST_LANGUAGES:
-        raise CatalogueError(
-            "line.languages",
-            f"a line cannot speak {', '.join(languages) or 'no language'}",
-            f"1 to {MOST_LANGUAGES} languages, each once",
-        )
+    check_spoken_languages(languages)
 
     def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
         current = [rows[each] for each in line.announcements]
@@ -222,7 +217,7 @@ def set_line_languages(
     return _set(tenant, line_id, wanted, now, entropy)
 
 
-_LinePrompts = tuple[Sequence[AnnouncementRow | _Draft], SpokenText | None]
+_LinePrompts = tuple[Sequence[AnnouncementRow | Draft], SpokenText | None]
 
 
 def _set(
@@ -242,8 +237,9 @@ def _set(
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
                 continue
-            first, *others = [_announcement_id(tenant, each, now, entropy) for each in found]
-            wanted_values = ((first, *others), sentence_of(menu), found[0].mode)
+            first, *others = [announcement_id(tenant, each, now, entropy) for each in found]
+            mode = found[0].mode if line.recorded else line.mode
+            wanted_values = ((first, *others), sentence_of(menu), mode)
             if wanted_values == (line.announcements, line.menu, line.mode):
                 return True
             return set_line_announcement(
@@ -251,14 +247,15 @@ def _set(
             )
 
 
-def _announcement_id(tenant: str, wanted: AnnouncementRow | _Draft, now: datetime, entropy: Entropy) -> str:
+def announcement_id(tenant: str, wanted: AnnouncementRow | Draft, now: datetime, entropy: Entropy) -> str:
+    """Inside the caller's transaction: the id of an announcement, saved unless the customer has the same."""
     if isinstance(wanted, AnnouncementRow):
         return wanted.id
     existing = next((row for row in queries.announcements(tenant) if wanted.is_saved_as(row)), None)
     return (existing or wanted.save(tenant, now, entropy)).id
 
 
-def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
+def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> Draft:
     """An announcement composed for another mode. Raises :class:`CatalogueError` (``announcement.own``)."""
     composition = row.composition
     if composition is None or composition.says_all:
@@ -273,7 +270,7 @@ def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
     first = composition.greeting
     greeting = None if first is None else composer.Greeting(first.text, _wav(first.sha256))
     name = _name(row, row.language, mode)
-    recipe = _Recipe(
+    recipe = Recipe(
         name, row.language, mode, row.purposes, row.keep_days, composition.own, greeting, composition.wording
     )
     return recipe.draft(sources)
@@ -281,7 +278,7 @@ def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> _Draft:
 
 def _in_language(
     language: str, current: Sequence[AnnouncementRow], rows: Mapping[str, AnnouncementRow], sources: Sources
-) -> AnnouncementRow | _Draft:
+) -> AnnouncementRow | Draft:
     """A line's announcement in a language: its own, another one of the customer's, or a draft."""
     first = current[0]
     if existing := next((row for row in current if row.language == language), None):
@@ -299,10 +296,10 @@ def _in_language(
             f"--keep-days {first.keep_days} --purpose … --own {own[0]}=SENTENCE`, then again",
         )
     mode, wording = check_mode(first.mode), first.composition.wording if first.composition else SHORT
-    return _Recipe(name, language, mode, first.purposes, first.keep_days, wording=wording).draft(sources)
+    return Recipe(name, language, mode, first.purposes, first.keep_days, wording=wording).draft(sources)
 
 
-def _promise(source: AnnouncementRow | _Recipe) -> tuple[list[str], int]:
+def _promise(source: AnnouncementRow | Recipe) -> tuple[list[str], int]:
     """What callers are promised: purposes and retention."""
     return sorted(source.purposes), source.keep_days
 

@@ -153,6 +153,17 @@ def set_line_deletable(
             return True
 
 
+def extend_to_languages(
+    tenant: str, line: LineRow, *, sources: Sources = composer.SHIPPED, now: datetime, entropy: Entropy
+) -> None:
+    """Make what colleagues can do on a line speak the languages that it has now. Raises
+    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    if line.keep is not None:
+        set_line_keep(tenant, line.id, line.keep, sources=sources, now=now, entropy=entropy)
+    if line.deletable:
+        set_line_deletable(tenant, line.id, True, sources=sources, now=now, entropy=entropy)
+
+
 def prompts_sha256(model: type[LineKeepOptionTable | LineDeleteOptionTable], line: str) -> str | None:
     """One hash over the texts and sounds of a line's prompts in every language, for the log; ``None`` if it
     has none. Works inside the caller's transaction."""

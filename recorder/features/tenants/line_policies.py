@@ -25,10 +25,10 @@ PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class NodePolicies:
-    """The policy of every active line that is recorded. The others are not recorded: ``unfit`` lines, whose
-    announcements were made for another mode, and ``unlogged`` lines, whose number or announcements the
-    customer's log does not confirm: no row alone decides whose calls are recorded, and what callers hear
-    about it."""
+    """The policy of every active line that is recorded. Besides those that are switched off, the others are
+    not recorded: ``unfit`` lines, whose announcements were made for another mode, and ``unlogged`` lines,
+    whose number or announcements the customer's log does not confirm, or which it says are switched off: no
+    row alone decides whose calls are recorded, and what callers hear about it."""
 
     lines: list[line_policy.LinePolicy]
     unfit: list[LineRow]
@@ -40,7 +40,9 @@ def policies() -> NodePolicies:
     with connected():
         every = [
             line_row(row)
-            for row in LineTable.select().where(LineTable.until.is_null()).order_by(LineTable.digits)
+            for row in LineTable.select()
+            .where(LineTable.until.is_null() & (LineTable.mode != line_policy.OFF))
+            .order_by(LineTable.digits)
         ]
         logged = {tenant: _LoggedLines.of(tenant) for tenant in {row.tenant for row in every}}
         ids = {each for row in every for each in row.announcements}
@@ -84,18 +86,27 @@ class _LoggedLines:
     """A customer's lines, with their numbers, and announcements, according to the log."""
 
     lines: Collection[tuple[str, str]]
+    off: Collection[str]
     announcements: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def of(cls, tenant: str) -> _LoggedLines:
-        return cls(line_history.logged_lines(tenant), announcing.logged_announcements(tenant))
+        return cls(
+            line_history.logged_lines(tenant),
+            line_history.switched_off(tenant),
+            announcing.logged_announcements(tenant),
+        )
 
     def bears_out(self, line: LineRow, rows: Mapping[str, AnnouncementTable]) -> bool:
-        """Whether the log has a line with that number for this customer, and its announcements word for
-        word."""
-        return (line.id, line.number) in self.lines and all(
-            each in rows and self.announcements.get(each) == announcing.leaf_body(rows[each])
-            for each in line.announcements
+        """Whether the log has a line with that number for this customer, not switched off, and its
+        announcements word for word."""
+        return (
+            (line.id, line.number) in self.lines
+            and line.id not in self.off
+            and all(
+                each in rows and self.announcements.get(each) == announcing.leaf_body(rows[each])
+                for each in line.announcements
+            )
         )
 
 

@@ -54,10 +54,12 @@ def create_line(
     formats: Sequence[str] = ("opus",),
     mode: str | None = None,
     timing: str = BEFORE_RINGING,
+    recorded: bool = True,
     now: datetime,
     entropy: Entropy,
 ) -> LineRow:
-    """Start recording a number, which belongs to the tenant from ``now``.
+    """Start recording a number, which belongs to the tenant from ``now``; unless it is to be ``recorded``
+    later, once its customer has set it up (:mod:`recorder.features.tenants.setup`).
 
     ``announcement`` is the id of one of the tenant's announcements, ``others`` of those in further languages,
     in the order of the ``menu``. The line's mode is the one that they were made for: ``mode`` only states the
@@ -86,6 +88,8 @@ def create_line(
             _check_other_spellings(tenant, number)
             body, columns = _announcement_columns(tenant, [announcement, *others], menu, now, mode)
             check_timing(timing, OFF, columns["mode"], others)
+            if not recorded:
+                body["mode"] = columns["mode"] = OFF
             row = LineTable.create(
                 id=identity,
                 tenant=tenant,
@@ -123,13 +127,14 @@ def set_line_announcement(
     *,
     others: Sequence[str] = (),
     menu: SpokenText | None = None,
+    switch_on: bool = False,
     now: datetime,
     entropy: Entropy,
 ) -> bool:
-    """Set what a line says from the next call on, all of it, as for :func:`create_line`; its mode follows.
-    False if the tenant has no such line. Raises :class:`CatalogueError`: ``line.timing``, ``line.languages``,
-    ``line.menu``, ``announcement.unknown``, ``announcement.sound``, ``country.mode``,
-    ``country.keep_days``."""
+    """Set what a line says from the next call on, all of it, as for :func:`create_line`; its mode follows. A
+    line that is not recorded stays so, unless this is to ``switch_on`` recording. False if the tenant has no
+    such line. Raises :class:`CatalogueError`: ``line.timing``, ``line.languages``, ``line.menu``,
+    ``announcement.unknown``, ``announcement.sound``, ``country.mode``, ``country.keep_days``."""
     with writing():
         lock_tenant(tenant)
         body, columns = _announcement_columns(tenant, [announcement, *others], menu, now)
@@ -137,12 +142,29 @@ def set_line_announcement(
         if row is None:
             return False
         check_timing(row.timing, row.outbound, columns["mode"], others)
+        if row.mode == OFF and not switch_on:
+            body["mode"] = columns["mode"] = OFF
         LineTable.update(**columns).where(LineTable.id == line_id).execute()
         was = {"announcement_was": row.announcement_id, "others_was": row.others}
         append(tenant, "line.announcement_changed", {"line": line_id, **body, **was}, now, entropy)
         if row.mode != columns["mode"]:
             changed = {"line": line_id, "mode": columns["mode"], "mode_was": row.mode}
             append(tenant, "line.mode_changed", changed, now, entropy)
+        increment(LINES)
+    return True
+
+
+def switch_line_off(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> bool:
+    """Stop recording a number that stays its customer's. False if the tenant has no such line that is
+    recorded."""
+    with writing():
+        lock_tenant(tenant)
+        row = LineTable.get_or_none(active_line(tenant, line_id) & (LineTable.mode != OFF))
+        if row is None:
+            return False
+        LineTable.update(mode=OFF).where(LineTable.id == line_id).execute()
+        body = {"line": line_id, "mode": OFF, "mode_was": row.mode}
+        append(tenant, "line.mode_changed", body, now, entropy)
         increment(LINES)
     return True
 
@@ -159,7 +181,7 @@ def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, en
         row = LineTable.get_or_none(active_line(tenant, line_id))
         if row is None:
             return False
-        check_timing(timing, OFF, row.mode, row.others)
+        check_timing(timing, OFF, _announced_mode(row), row.others)
         if row.timing != timing:
             LineTable.update(timing=timing).where(LineTable.id == line_id).execute()
             body = {"line": line_id, "timing": timing, "timing_was": row.timing}
@@ -181,13 +203,18 @@ def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime
         row = LineTable.get_or_none(active_line(tenant, line_id))
         if row is None:
             return False
-        check_timing(BEFORE_RINGING, outbound, row.mode, row.others)
+        check_timing(BEFORE_RINGING, outbound, _announced_mode(row), row.others)
         if row.outbound != outbound:
             LineTable.update(outbound=outbound).where(LineTable.id == line_id).execute()
             body = {"line": line_id, "outbound": outbound, "outbound_was": row.outbound}
             append(tenant, "line.outbound_changed", body, now, entropy)
             increment(LINES)
     return True
+
+
+def _announced_mode(row: LineTable) -> str:
+    """The mode of a line once it is recorded."""
+    return str(row.announcement.mode)
 
 
 def _check_other_spellings(tenant: str, number: str) -> None:

@@ -142,6 +142,16 @@ def check_expected_mode(first: AnnouncementTable, expected: str | None) -> None:
         )
 
 
+def check_spoken_languages(languages: Sequence[str]) -> None:
+    """Check that a line can speak these languages. Raises :class:`CatalogueError` (``line.languages``)."""
+    if not languages or len(set(languages)) != len(languages) or len(languages) > MOST_LANGUAGES:
+        raise CatalogueError(
+            "line.languages",
+            f"a line cannot speak {', '.join(languages) or 'no language'}",
+            f"1 to {MOST_LANGUAGES} languages, each once",
+        )
+
+
 def check_languages(rows: Sequence[AnnouncementTable]) -> None:
     """Check that announcements differ in language and agree in everything that they promise. Raises
     :class:`CatalogueError` (``line.languages``)."""

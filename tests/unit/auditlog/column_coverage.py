@@ -40,7 +40,7 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _at("tenant.created", "created_at"),
     "user_account": _leaf("user.created", "id tenant_id role")
     | _leaf(
-        "user.created, user.password_changed (login_sha256, profile_sha256)",
+        "user.created, user.password_changed, user.profile_changed (login_sha256, profile_sha256)",
         "login name language password_hash",
     )
     | _by(CREDENTIAL, "credential")
@@ -160,6 +160,10 @@ _LISTED: Final = (
     "derived from the calls' rows by triggers; a wrong one at most leaves a call out of the list, until "
     "`accord rebuild` derives it again"
 )
+_DRAFT: Final = (
+    "a draft, which is shown and heard again before it is switched on: the form names the hash of what was "
+    "heard"
+)
 _NAMES: Final = "nothing refers to it"
 _SEALED: Final = (
     "encrypted for its own row, and sent only as it was written; a row that is changed or made up is deleted"
@@ -169,8 +173,9 @@ _INDEX: Final = "the number of the leaf that confirms the row: with a wrong one,
 EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "session": _by(
         "the last request, written with each request; a session that would last too long is refused",
-        "seen_at until",
-    ),
+        "seen_at until network",
+    )
+    | {"device": "shown to its user alone, and decides nothing"},
     "second_factor": {
         "app_key": "it must open to the secret whose SHA-256 was signed, or no code of the app is accepted"
     },
@@ -181,6 +186,7 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "sound": {"created_at": "neither decides nor shows anything"},
     "line_delete": {"id": _NAMES},
     "line_keep": {"id": _NAMES},
+    "line_draft": _by(_DRAFT, "line_id settings greeting changed_at changed_by"),
     "access_grant": {
         "until": "a grant that would last longer than 15 minutes from now is ignored",
         "ended_at": "ends a grant early, or lets it run for up to 15 minutes; the gate checks user, session, "

@@ -8,6 +8,7 @@ from typing import Any
 import pyotp
 
 from recorder.auditlog import mail_witness
+from recorder.catalogue import queries as queries_of_catalogue
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import KeepOptions, NotRecordedRow
 from recorder.catalogue.tables import lease
@@ -27,9 +28,11 @@ from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import (
     announcements,
     composition,
+    drafts,
     keep_options,
     lines,
     service,
+    setup,
     transfer_options,
 )
 from recorder.identity import api_tokens, tenants, users
@@ -126,7 +129,12 @@ def _settings(world: World) -> None:
     plain = world.house.line.announcement
     second = lines.create_line(tenant, number="+3225550177", announcement=plain, **said(world))
     line_history.end_line(tenant, second.id, **said(world))
-    lines.create_line(tenant, number="+3225550178", announcement=plain, **said(world))
+    third = lines.create_line(tenant, number="+3225550178", announcement=plain, **said(world))
+    assert setup.switch_off(tenant, third.id, who=world.user, **said(world))
+    row = queries_of_catalogue.line(tenant, third.id)
+    assert row is not None
+    draft = setup.current_draft(tenant, row)
+    assert drafts.save_draft(tenant, third.id, draft, who=world.user, now=world.house.clock())
 
 
 def _calls(world: World) -> None:
@@ -174,6 +182,7 @@ def _people(world: World) -> None:
         world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
         password_hash="$argon2id$3", signer=world.house.services.signer, **said(world),
     )  # fmt: skip
+    users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **said(world))
     factors = house.factors
     key = factors.new_app_key(person)
     code = pyotp.TOTP(factors.secret(person, key)).at(house.clock())

@@ -17,7 +17,7 @@ from recorder.errors import CatalogueError
 
 pytestmark = pytest.mark.postgresql
 
-ALL = ("0001_initial", "0002_team", "0003_factors", "0004_search")
+ALL = tuple(sorted(path.stem for path in schema.FOLDER.glob("[0-9]*.py")))
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 
 

@@ -21,6 +21,7 @@ from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.identity import SessionTable
 from recorder.catalogue.tables.lease import LeaseTable
+from recorder.catalogue.tables.line import LineDraftTable
 from recorder.catalogue.tables.listed_call import (
     ListedCallTable,
     ListedLineTable,
@@ -154,6 +155,7 @@ NOT_COPIED = {
     LiveCallTable: "calls that go on now",
     LiveCommandTable: "what was asked of them",
     SubtreeTable: "made again from the leaves",
+    LineDraftTable: "what is not switched on yet",
     VerificationCodeTable: "codes that are valid for minutes",
     ThrottleTable: "who must wait now",
     ListedCallTable: "triggers derive them from the calls' rows",

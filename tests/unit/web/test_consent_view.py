@@ -33,7 +33,7 @@ def claire(bakery, browser):
 
 
 def test_list_shows_keep_agreements(claire, house, bakery):
-    said = {"yes": "de le garder.", "no": "ne pas le garder plus longtemps", "none": "personne n’a répondu"}
+    said = {"yes": "de le garder.", "no": "ne pas le garder plus longtemps", "none": "Pas de réponse."}
     for answer, words_of_it in said.items():
         house.call(
             bakery, asked=[KEY if answer == "yes" else ALOUD if answer == "no" else {"answer": "none"}]
@@ -55,12 +55,14 @@ def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
     recording = house.call(bakery, asked=[ALOUD, KEY])
     page = claire.get(claire.listen_to(recording)).text
     listed = marks(page)
-    questions = [(place, text) for place, text in listed if "On a demandé si cet enregistrement" in text]
+    questions = [
+        (place, text) for place, text in listed if "Question : pouvons-nous garder cet enregistrement" in text
+    ]
     assert len(questions) == 2
     (first, no), (second, yes) = questions
     assert 0 < int(first) < int(second)
     assert "pour que ce que nous avons convenu reste clair" in no
-    assert "Non : cela a été dit de vive voix, et votre collègue a appuyé" in no
+    assert "Non, de vive voix : votre collègue l’a confirmé" in no
     assert "Oui : la personne qui appelle a appuyé sur la touche correspondante à 10:0" in yes
     assert "Les deux personnes ont ensuite entendu" in yes
     played = [place for place, text in listed if "Une phrase a été diffusée" in text]
@@ -70,8 +72,8 @@ def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
     assert page.count("is-right is-prompt") == 4
     assert "Rien ne manque" in page
     card = plain(page[page.index('id="agreed"') : page.index('id="marks"')])
-    assert "Il a été convenu pendant l’appel de le garder." in card
-    assert "Jusqu’au 25 novembre 2027, pour : Garder clair ce qui a été convenu." in card
+    assert "Convenu pendant l’appel de le garder." in card
+    assert "Jusqu’au 25 novembre 2027, pour : Mémoire de ce qui a été convenu." in card
 
 
 def test_player_lists_spoken_answers(claire, house, bakery):
@@ -79,7 +81,9 @@ def test_player_lists_spoken_answers(claire, house, bakery):
     recording = house.call(bakery, asked=[SPOKEN])
     listed = marks(claire.get(claire.listen_to(recording)).text)
     ((place, _),) = [(place, text) for place, text in listed if "La réponse, donnée de vive voix." in text]
-    (asked,) = [int(place) for place, text in listed if "On a demandé si cet enregistrement" in text]
+    (asked,) = [
+        int(place) for place, text in listed if "Question : pouvons-nous garder cet enregistrement" in text
+    ]
     assert int(place) > asked + 1000, "it comes after the question's end"
 
 
@@ -88,7 +92,7 @@ def test_unheard_yes_is_shown_without_effect(claire, house, bakery):
     recording = house.call(bakery, asked=[silent])
     page = claire.get(claire.listen_to(recording)).text
     assert "Aucune réponse n’a pu être entendue auparavant" in page
-    assert "convenu pendant l’appel de le garder" not in page
+    assert "Convenu pendant l’appel de le garder" not in page
 
 
 def test_question_missing_from_audio_is_shown_without_effect(claire, house, bakery):
@@ -98,7 +102,7 @@ def test_question_missing_from_audio_is_shown_without_effect(claire, house, bake
     house.work(folder, end)
     page = claire.get(claire.listen_to(folder.name)).text
     assert "elle reste donc sans effet" in page
-    assert "convenu pendant l’appel de le garder" not in page
+    assert "Convenu pendant l’appel de le garder" not in page
     assert "25 décembre 2026" in page
 
 
@@ -146,7 +150,7 @@ def test_every_answer_has_its_own_sentence(app, clock):
 def test_outbound_call_names_the_called_party(claire, house, bakery):
     recording = house.call(bakery, mode="opt-out", direction="outbound", asked=[KEY])
     page = plain(claire.get(claire.listen_to(recording)).text)
-    for text in ("La personne appelée", "Ce que la personne appelée a entendu", "a été appelé depuis le"):
+    for text in ("La personne appelée", "Vous et les annonces", "a été appelé depuis le"):
         assert text in page
     assert "La personne qui appelle" not in page
 
@@ -163,7 +167,7 @@ def test_player_lists_eavesdropping(claire, house, bakery):
     said = [text for _, text in marks(page)]
     came = next(n for n, text in enumerate(said) if "Quelqu’un s’est mis à écouter l’appel." in text)
     assert "cette voix est dans le canal de l’autre personne." in said[came + 1]
-    assert "n’écoutait plus." in said[came + 2]
+    assert "a arrêté." in said[came + 2]
     assert "1077" not in page
 
 

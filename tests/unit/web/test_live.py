@@ -48,12 +48,12 @@ def answer(outcome: str, clock, entropy) -> None:
     ("what", "outcome", "text"),
     [
         ("pause", DONE, "En pause : ce qui se dit maintenant"),
-        ("resume", "not_paused", "ce n’était pas en pause"),
-        ("note", DONE, "Ce moment est noté"),
-        ("delete", DONE, "l’enregistrement est détruit, et les deux l’entendent"),
-        ("pause", "no_answer", "Pas fait : l’enregistreur de cet appel n’a pas répondu."),
-        ("pause", "unknown", "On ne sait pas si c’est fait"),
-        ("pause", "something new", "On ne sait pas si c’est fait"),
+        ("resume", "not_paused", "l’enregistrement n’était pas en pause"),
+        ("note", DONE, "Moment marqué"),
+        ("delete", DONE, "L’enregistrement est détruit, et vous l’entendez tous les deux"),
+        ("pause", "no_answer", "Impossible : l’enregistreur n’a pas répondu."),
+        ("pause", "unknown", "on ne sait pas si cela a marché"),
+        ("pause", "something new", "on ne sait pas si cela a marché"),
     ],
 )
 def test_page_shows_the_commands_outcome(browser, call, clock, entropy, what, outcome, text) -> None:
@@ -63,7 +63,7 @@ def test_page_shows_the_commands_outcome(browser, call, clock, entropy, what, ou
     assert "Enregistrement en cours" in page
     sent = person.send(f"/live/{call.id}/{what}")
     assert sent.status_code == 303
-    assert "La réponse est encore attendue" in person.get(sent.location).text
+    assert "En attente de la réponse" in person.get(sent.location).text
     answer(outcome, clock, entropy)
     assert text in person.get(sent.location).text
     assert asked() == 1
@@ -93,7 +93,7 @@ def test_ended_pause_is_no_longer_shown(browser, call, clock, entropy) -> None:
 def test_no_commands_before_the_announcement_has_ended(browser, call, clock) -> None:
     queries.put("node1", [replace(call, announced=False)], clock())
     page = browser("claire").get("/live").text
-    assert "L’annonce de l’enregistrement est en cours" in page
+    assert "Annonce en cours" in page
     assert "/pause" not in page
 
 
@@ -102,7 +102,7 @@ def test_deletion_is_confirmed_first(browser, call, clock) -> None:
     assert f"/live/{call.id}/delete" in person.get("/live").text
     page = person.get(f"/live/{call.id}/delete")
     assert page.status_code == 200
-    assert "Personne ne peut revenir en arrière" in page.text
+    assert "C’est irréversible" in page.text
     assert asked() == 0
     queries.put("node1", [replace(call, deletable=False)], clock())
     assert person.get(f"/live/{call.id}/delete").status_code == 404
@@ -157,4 +157,4 @@ def test_commands_are_rate_limited(browser, call) -> None:
 
 
 def test_empty_page_says_that_no_call_is_active(browser, bakery) -> None:
-    assert "Aucun appel n’est en cours" in browser("claire").get("/live").text
+    assert "Aucun appel en cours" in browser("claire").get("/live").text

@@ -50,7 +50,7 @@ def test_hides_ended_and_foreign_numbers(browser, rival, bakery, clock, entropy)
     (line,) = queries.lines(bakery.id)
     line_history.end_line(bakery.id, line.id, now=clock(), entropy=entropy)
     page = person.get("/numbers")
-    assert "Aucun de vos numéros" in page.text
+    assert "Vous n’avez pas encore de numéro" in page.text
     assert "<section" not in page.text
 
 

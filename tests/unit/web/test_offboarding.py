@@ -112,7 +112,7 @@ def test_logs_each_downloader_once_an_hour(house, browser, bakery, leaves, clock
     assert counted("handover.opened") == [(me, None), (other, None)]
     assert counted("recording.handed_over") == [(me, leaves), (other, leaves)]
     page = paul.get(f"/recordings/{leaves}").text
-    for said in ("Paul Martin", "Luc Martin", "remis à l’entreprise"):
+    for said in ("Paul Martin", "Luc Martin", "téléchargé par l’entreprise à son départ"):
         assert said in page
     clock.forward(hours=1)
     luc.get(FILE, headers={"Range": "bytes=0-0"})
@@ -131,7 +131,7 @@ def test_only_admins_download_until_the_deadline(house, browser, bakery, rival, 
     clock.forward(days=30)
     paul = browser("paul")
     assert paul.get(FILE).status_code == 410
-    assert "délai pour le télécharger est écoulé" in paul.get("/offboarding").text
+    assert "délai de téléchargement est écoulé" in paul.get("/offboarding").text
 
 
 @pytest.mark.long
@@ -139,7 +139,7 @@ def test_page_says_when_the_archive_is_not_ready(house, browser, bakery) -> None
     assert browser("paul").get("/offboarding").status_code == 404
     office = replace(house.changes, signer=house.services.signer)
     service.announce(office, bakery.id, house.clock() + timedelta(days=30))
-    assert "pas encore prêt" in browser("paul").get("/offboarding").text
+    assert "Pas encore prêt" in browser("paul").get("/offboarding").text
     assert browser("paul").get(FILE).status_code == 404
 
 
@@ -149,10 +149,10 @@ def test_imported_recording_is_listed_and_given_a_purpose(browser, bakery, old) 
     assert "Venu d’ailleurs ; aucune annonce connue d’Accord." in listed
     assert "Pourquoi" in listed
     assert "Venu d’ailleurs" in claire.get("/recordings").text
-    assert "vient d’ailleurs" in claire.get(f"/recordings/{old}").text
+    assert "a été importé" in claire.get(f"/recordings/{old}").text
     refused = claire.send(f"/recordings/{old}", purpose="agreement")
     assert refused.status_code == 403
-    assert "vient d’ailleurs" in refused.text
+    assert "a été importé" in refused.text
     keeping = f"/recordings/{old}/retention"
     assert "Indiquer à quoi il peut servir" in paul.get(keeping).text
     assert "Indiquer à quoi il peut servir" not in claire.get(keeping).text
@@ -160,9 +160,9 @@ def test_imported_recording_is_listed_and_given_a_purpose(browser, bakery, old) 
     assert claire.send(f"{keeping}/basis", **form).status_code == 403
     for wrong, said in (
         ({"days": "0"}, "1 ou plus"),
-        ({"days": "30"}, "serait déjà écoulée"),
+        ({"days": "30"}, "est déjà écoulée"),
         ({"days": "99999"}, "pays ne permettent pas"),
-        ({"purpose": "marketing"}, "parmi ceux qui sont proposés"),
+        ({"purpose": "marketing"}, "Choisissez l’un des usages"),
         ({"reason": " "}, "Dites pourquoi"),
     ):
         answer = paul.send(f"{keeping}/basis", **{**form, **wrong})

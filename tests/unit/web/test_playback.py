@@ -71,7 +71,7 @@ def plain_sound(house: House, recording: str, name: str = "audio.opus") -> bytes
 def test_purposes_page_offers_announced_purposes(browser, bakery, recording):
     page = browser("claire").get(f"/recordings/{recording}").text
     assert bakery.announcement.text.replace("'", "&#39;") in page
-    assert "Garder clair ce qui a été convenu" in page
+    assert "Mémoire de ce qui a été convenu" in page
     assert re.findall(r'name="purpose"[^>]*value="([^"]+)"', page) == ["agreement"]
     assert "25 décembre 2026" in page
 
@@ -84,7 +84,7 @@ def test_player_reports_duration_mismatch(house, bakery, browser):
     whole = house.call(bakery)
     person = browser("claire")
     page = person.get(person.listen_to(folder.name)).text
-    assert "plus court que l’appel ne l’a été" in page
+    assert "plus court que l’appel" in page
     assert "Rien ne manque" not in page
     assert "out-of-time" not in person.get(person.listen_to(whole)).text
 
@@ -93,10 +93,10 @@ def test_purpose_outside_the_role_is_disabled_and_refused(browser, recording):
     auditor = browser("audit")
     page = auditor.get(f"/recordings/{recording}").text
     assert re.search(r'value="agreement" disabled', page)
-    assert "votre rôle dans cette entreprise ne le comprend pas" in page
+    assert "votre rôle ne le comprend pas" in page
     refused = auditor.send(f"/recordings/{recording}", purpose="agreement")
     assert refused.status_code == 403
-    assert "votre rôle dans cette entreprise ne le comprend pas" in refused.text
+    assert "votre rôle ne le comprend pas" in refused.text
     assert leaves("access.refused")[-1]["reason"] == "access.purpose_not_for_role"
 
 
@@ -450,7 +450,7 @@ def test_unannounced_recording_is_refused_with_a_reason(browser, house, bakery):
 def test_player_shows_gaps_and_expiry(browser, bakery, recording):
     person = browser("claire")
     page = person.get(person.listen_to(recording)).text
-    assert "elle n’avait pas encore entendu jusqu’au bout que l’appel est enregistré" in page
+    assert "elle n’avait pas encore entendu toute l’annonce" in page
     assert "Personne n’avait encore répondu" in page
     assert "Conservé jusqu’au 25 décembre 2026." in page
     assert "a été scellé le 25 novembre 2026, 10:00" in page

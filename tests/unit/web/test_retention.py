@@ -57,7 +57,7 @@ def test_admin_sets_and_lifts_a_hold(house, browser, bakery, call, clock) -> Non
     page = paul.get(keeping(call)).text
     assert "Contested order 12" in page
     assert "Paul Martin en répond." in page
-    assert "Un enregistrement retenu ne peut pas être supprimé" in page
+    assert "Il est mis de côté pour un différend et ne peut donc pas être supprimé" in page
     assert "Retenu." in browser("claire").get(f"/recordings/{call}").text
     clock.at = hold.review_at + timedelta(days=1)
     paul = browser("paul")
@@ -73,10 +73,10 @@ def test_admin_sets_and_lifts_a_hold(house, browser, bakery, call, clock) -> Non
 def test_invalid_hold_is_refused_and_not_written(browser, bakery, call) -> None:
     paul = browser("paul")
     for wrong, said in (
-        ({"review": "soon"}, "Choisissez, dans l’année"),
-        ({"review": "2029-01-01"}, "Choisissez, dans l’année"),
-        ({"review": "0001-01-01"}, "Choisissez, dans l’année"),
-        ({"purpose": "training"}, "Choisissez l’usage pour lequel il est retenu, parmi ceux"),
+        ({"review": "soon"}, "Choisissez une date de réexamen dans l’année"),
+        ({"review": "2029-01-01"}, "Choisissez une date de réexamen dans l’année"),
+        ({"review": "0001-01-01"}, "Choisissez une date de réexamen dans l’année"),
+        ({"purpose": "training"}, "Choisissez pour quel usage le mettre de côté"),
         ({"reason": " "}, "Dites pourquoi"),
     ):
         answer = set_hold(paul, call, **wrong)
@@ -104,7 +104,7 @@ def test_deletion_needs_confirmation(house, browser, bakery, call) -> None:
     page = claire.get(keeping(call))
     assert page.status_code == 410
     for said in (
-        "Votre entreprise l’a fait supprimer.",
+        "Votre entreprise l’a supprimé.",
         "25 décembre 2026",
         "Les sauvegardes sont gardées 30 jours",
     ):
@@ -138,13 +138,13 @@ def test_refused_deletion_has_a_reason(house, browser) -> None:
     house.person(duty, "anne", "Anne", role="customer_admin")
     call = house.call(duty)
     anne = browser("anne")
-    assert "une loi exige" in anne.get(keeping(call)).text
+    assert "Une loi exige" in anne.get(keeping(call)).text
     for answer in (
         anne.get(f"/recordings/{call}/delete"),
         anne.send(f"/recordings/{call}/delete", reason="x"),
     ):
         assert answer.status_code == 403
-        assert "une loi exige" in answer.text
+        assert "Une loi exige" in answer.text
     assert amendments.listed_hashes(duty.id, call) == ()
 
 
@@ -189,12 +189,12 @@ def test_agreement_cannot_exceed_the_law(browser, bakery, call) -> None:
     for wrong, said in (
         ({"until": "2036-11-26"}, "Les règles de votre pays"),
         ({"until": "9999-12-31"}, "Les règles de votre pays"),
-        ({"until": "2026-11-25"}, "serait déjà écoulée"),
-        ({"until": "0001-01-01"}, "serait déjà écoulée"),
+        ({"until": "2026-11-25"}, "est déjà écoulée"),
+        ({"until": "0001-01-01"}, "est déjà écoulée"),
         ({"until": "soon"}, "jusqu’auquel il est conservé"),
-        ({"on": "2026-11-24"}, "du jour de l’appel jusqu’à aujourd’hui"),
-        ({"on": "2026-11-26"}, "du jour de l’appel jusqu’à aujourd’hui"),
-        ({"on": ""}, "du jour de l’appel jusqu’à aujourd’hui"),
+        ({"on": "2026-11-24"}, "entre l’appel et aujourd’hui"),
+        ({"on": "2026-11-26"}, "entre l’appel et aujourd’hui"),
+        ({"on": ""}, "entre l’appel et aujourd’hui"),
         ({"reason": " "}, "Dites pourquoi"),
     ):
         for sure in ({}, {"sure": "yes"}):
@@ -222,13 +222,13 @@ def test_purposes_are_narrowed_except_those_required_by_law(house, browser) -> N
     assert 'value="quality"' in asked
     assert 'value="legal-duty"' not in asked
     seen = anne.send(keeping(call, "/purposes"), purpose="quality", reason="Not needed").text
-    assert "Il sert encore à : Garder clair ce qui a été convenu" in seen
+    assert "Il sert encore à : Mémoire de ce qui a été convenu" in seen
     assert "détruit dans quelques minutes" not in seen
     assert amendments.listed_hashes(duty.id, call) == (), "seen, not done"
     by_law = anne.send(keeping(call, "/purposes"), purpose="legal-duty", reason="x", sure="yes")
     assert (by_law.status_code, "une loi" in by_law.text.lower()) == (403, True)
     nothing = anne.send(keeping(call, "/purposes"), reason="x", sure="yes")
-    assert "parmi ceux qui sont proposés" in nothing.text
+    assert "Choisissez l’un des usages" in nothing.text
     less = {"purpose": "quality", "reason": "Not needed", "sure": "yes"}
     assert anne.send(keeping(call, "/purposes"), **less).status_code == 303
     assert house.changes.look(duty.id, call).terms.active(house.clock()) == ("agreement", "legal-duty")
@@ -281,5 +281,5 @@ def test_retention_page_without_a_key_says_so(house, bakery, call, clock, entrop
     paul.log_in("paul")
     answer = paul.get(keeping(call))
     assert answer.status_code == 503
-    assert "clé pour signer" in answer.text
+    assert "clé de signature" in answer.text
     assert set_hold(paul, call).status_code == 403

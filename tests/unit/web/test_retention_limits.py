@@ -43,9 +43,9 @@ def test_shorter_limit_is_previewed_then_applied(house, browser, bakery, calls, 
     assert "Annoncé : 30 jours." in page
     seen = asked(paul, purpose="agreement", days="12").text
     assert in_table(seen) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
-    assert "Pour 2 enregistrements existants" in seen
+    assert "2 enregistrements prennent fin plus tôt." in seen
     assert "2 sont actuellement conservés pour cet usage" in seen
-    assert "2 d’entre eux ne servent à rien d’autre" in seen
+    assert "2 d’entre eux n’ont pas d’autre usage" in seen
     assert limits.in_force(bakery.id, house.changes.trust) == (), "seen, not done"
     assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 303
     (row,) = limits.in_force(bakery.id, house.changes.trust)
@@ -80,7 +80,7 @@ def test_agreements_end_only_with_separate_confirmation(house, browser, bakery, 
     seen = asked(paul, **named).text
     assert in_table(seen) == [("Aussitôt", "3"), ("Décembre 2026", "1")]
     assert "Pour 2 d’entre eux, il avait été convenu" in seen
-    assert "1 d’entre eux est retenu" in seen
+    assert "1 d’entre eux est mis de côté" in seen
     assert "Oui, mettre fin à 2 enregistrements plus tôt que convenu" in seen
     again = paul.send(CHANGE, **named)
     assert (again.status_code, in_table(again.text)) == (200, in_table(seen)), "asked again"
@@ -140,7 +140,7 @@ def test_other_purposes_and_line_limits_are_shown(house, browser, clock, entropy
     assert "Une loi l’exige" in page
     assert 'value="legal-duty"' not in page
     seen = asked(anne, purpose="agreement", days="7").text
-    assert "Pour 1 enregistrement existant" in seen
+    assert "1 enregistrement prend fin plus tôt." in seen
     assert "Ils restent conservés pour leurs autres usages." in seen
     assert in_table(asked(anne, purpose="agreement", days="14").text) == [], "the line's own time ends it"
 
@@ -153,8 +153,8 @@ def test_invalid_limits_are_refused_with_a_reason(house, browser, bakery) -> Non
         ({"purpose": "agreement", "days": "٣"}, "nombre de jours"),
         ({"purpose": "agreement"}, "nombre de jours"),
         ({"purpose": "agreement", "days": "99999"}, "Les règles de votre pays"),
-        ({"purpose": "training", "days": "3"}, "parmi ceux qui sont proposés"),
-        ({}, "parmi ceux qui sont proposés"),
+        ({"purpose": "training", "days": "3"}, "Choisissez l’un des usages"),
+        ({}, "Choisissez l’un des usages"),
         ({"limit": "x"}, "modifié entre-temps"),
     ):
         for answer in (asked(paul, **form), paul.send(CHANGE, **form)):

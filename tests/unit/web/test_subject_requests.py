@@ -96,7 +96,7 @@ def test_invalid_request_is_refused_and_not_written(browser, bakery) -> None:
     paul = browser("paul")
     for wrong, said in (
         ({"number": "hello"}, "numéro de téléphone"),
-        ({"wants": "all"}, "ce qui est demandé"),
+        ({"wants": "all"}, "ce que la personne demande"),
         ({"language": "xx"}, "la langue"),
         ({"received": "2027-01-01"}, "le jour"),
         ({"received": "soon"}, "le jour"),
@@ -143,7 +143,7 @@ def test_code_of_a_call_verifies_the_number(browser, bakery, call, clock, entrop
     paul = browser("paul")
     page = enter(paul)
     assert paul.send(f"{page}/call").status_code == 303
-    assert "Le numéro est appelé" in paul.get(page).text
+    assert "Appel en cours" in paul.get(page).text
     taken = verification_code.take("node1", clock(), entropy)
     assert taken is not None
     row, digits = taken
@@ -152,11 +152,11 @@ def test_code_of_a_call_verifies_the_number(browser, bakery, call, clock, entrop
     wrong = f"{(int(digits) + 1) % 10**6:06}"
     answer = paul.send(f"{page}/code", code=wrong)
     assert answer.status_code == 403
-    assert "pas le code" in answer.text
+    assert "pas le bon code" in answer.text
     assert paul.send(f"{page}/code", code=f" {digits[:3]} {digits[3:]} ").status_code == 303
     shown = paul.get(page).text
     assert "Le numéro a été appelé" in shown
-    assert "à examiner" in shown
+    assert "À vérifier" in shown
     assert kinds(bakery.id) == [
         "subject_request.received", "subject_request.call_ordered", "subject_request.code_created",
         "subject_request.called", "subject_request.code_tried",
@@ -415,7 +415,7 @@ def test_erases_what_is_allowed_and_explains_the_rest(house, browser, bakery, ca
     assert anne.send(f"{page}/erase", sure="yes").status_code == 303
     (row,) = reviews.reviews_of(duty.id, page.rpartition("/")[2]).values()
     assert (row.recording, row.kept_reason) == (by_law, "retention.by_law")
-    assert "une loi demande de le garder" in anne.get(page).text
+    assert "parce qu’une loi l’exige" in anne.get(page).text
 
 
 def test_tampered_recording_is_not_copied(house, browser, bakery, call) -> None:
@@ -441,7 +441,7 @@ def test_unrecorded_calls_are_erased_and_counted(house, browser, bakery, rival, 
     page = enter(paul)
     known(paul, page)
     request = page.rpartition("/")[2]
-    assert "2 appels qui n’ont pas été enregistrés" in paul.get(page).text
+    assert "2 appels non enregistrés" in paul.get(page).text
     given(paul, page, **{call: "withheld:Un tiers y parle"})
     answer = paul.send(f"{page}/erase", sure="yes")
     assert answer.status_code == 403, "no copy has told of them"
@@ -475,7 +475,7 @@ def test_call_with_quarantined_audio_is_kept_and_reported(house, browser, bakery
     with connected():
         assert [row.id for row in NotRecordedTable.select()] == [folder.name]
     shown = paul.get(page).text
-    assert "1 appel qui n’a pas été enregistré est effacé" in shown
+    assert "1 appel non enregistré est effacé" in shown
     assert "1 appel est mis de côté" in shown
     assert expiry.empty_quarantine(replace(house.services, spool=impossible.parent), end) == 1, (
         "its sound goes, too"

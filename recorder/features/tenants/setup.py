@@ -1,0 +1,326 @@
+"""A customer sets up a number: what it will announce is composed and heard first, and then switched on.
+
+What is switched on is what was heard: the preview has a digest of every text and sound, and switching on
+names it. A draft that somebody changed meanwhile, in the panel or in the database, is refused and heard
+again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal
+
+from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.leaf_lookup import LoggedLeaf, line_leaves
+from recorder.catalogue import country_check, queries
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.records import AnnouncementRow, LineRow
+from recorder.catalogue.tables.announcement import SoundTable
+from recorder.domain.line_policy import OFF
+from recorder.domain.sentences import SpokenSentence
+from recorder.errors import CatalogueError
+from recorder.features.tenants import drafts, keep_options, lines
+from recorder.features.tenants.announcements import check_purposes
+from recorder.features.tenants.composition import Draft, Recipe, announcement_id
+from recorder.features.tenants.drafts import LineDraft, LineSettings
+from recorder.features.tenants.rules import (
+    OwnSound,
+    SpokenText,
+    check_mode,
+    check_spoken_languages,
+    check_timing,
+    sound_duration_ms,
+)
+from recorder.ids import Entropy
+from recorder.lifecycle import line_history
+from recorder.lifecycle.line_history import SETUP
+from recorder.prompts import composer
+from recorder.prompts.sentences import SHORT
+from recorder.prompts.sound_sources import Sources
+
+Part = Literal["menu", "announcement", "question", "declined"]
+MENU: Final = "menu"
+
+OPERATOR: Final = "operator"
+"""Who changed a line, where it was not one of the customer's users."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewedPrompt:
+    """A sentence that callers hear: its ``part`` in the announcement, language (empty: all), text, WAV, and
+    length (ms)."""
+
+    part: Part
+    language: str
+    text: str
+    wav: bytes
+    duration_ms: int
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the WAV (hex)."""
+        return hashlib.sha256(self.wav).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What callers of a line will hear. ``announcements`` are those that it has already, or drafts."""
+
+    settings: LineSettings
+    announcements: tuple[AnnouncementRow | Draft, ...]
+    prompts: tuple[PreviewedPrompt, ...]
+    menu: SpokenText | None
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 (hex) of all that is promised and said."""
+        said = [[each.part, each.language, each.text, each.sha256] for each in self.prompts]
+        return sha256_of({"settings": self.settings.to_data(), "said": said})
+
+
+@dataclass(frozen=True, slots=True)
+class LineVersion:
+    """What a line announced from ``since`` until ``until`` (``None``: it still does). ``announcements`` are
+    ids, in the order of its languages; not ``recorded``: recording was switched off. ``who`` is the id of the
+    user who changed it, ``None`` for the operator."""
+
+    since: datetime
+    until: datetime | None
+    announcements: tuple[str, ...]
+    recorded: bool
+    who: str | None
+
+
+def current_settings(tenant: str, line: LineRow) -> LineSettings:
+    """The settings of a line's announcements, to begin a draft with."""
+    rows = [_row(tenant, each) for each in line.announcements]
+    first = rows[0]
+    composed = first.composition
+    return LineSettings(
+        tuple(row.language for row in rows),
+        first.mode,
+        first.purposes,
+        first.keep_days,
+        composed.wording if composed else SHORT,
+        composed.greeting.text if composed and composed.greeting else "",
+    )
+
+
+def current_draft(tenant: str, line: LineRow) -> LineDraft:
+    """The line's draft; without one, what it announces now, with its greeting."""
+    found = drafts.find_draft(tenant, line.id)
+    if found is not None:
+        return found
+    composed = _row(tenant, line.announcement).composition
+    greeting = None if composed is None or composed.greeting is None else _wav(composed.greeting.sha256)
+    return LineDraft(current_settings(tenant, line), greeting)
+
+
+def with_greeting(draft: LineDraft, other: LineDraft) -> LineDraft:
+    """A draft with the greeting of another one."""
+    settings = replace(draft.settings, greeting_text=other.settings.greeting_text)
+    return LineDraft(settings, other.greeting)
+
+
+def preview(tenant: str, line: LineRow, *, sources: Sources = composer.SHIPPED) -> Preview:
+    """What callers will hear: the line's draft, or what it has now. Raises as :func:`preview_draft`."""
+    draft = drafts.find_draft(tenant, line.id)
+    if draft is not None:
+        return preview_draft(tenant, line, draft, sources=sources)
+    rows = tuple(_row(tenant, each) for each in line.announcements)
+    menu = None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sha256))
+    prompts = [*_menu_prompts(menu), *(prompt for row in rows for prompt in saved_prompts(row))]
+    return Preview(current_settings(tenant, line), rows, tuple(prompts), menu)
+
+
+def preview_draft(
+    tenant: str, line: LineRow, draft: LineDraft, *, sources: Sources = composer.SHIPPED
+) -> Preview:
+    """What callers of a line would hear by a draft. Raises :class:`CatalogueError` (``line.settings``,
+    ``line.languages``, ``line.timing``, ``announcement.purposes``, ``announcement.keep_days``,
+    ``country.mode``, ``country.keep_days``), :class:`ConfigError` (``prompt.*``, ``tts.*``)."""
+    settings = draft.settings
+    mode = check_mode(settings.mode)
+    check_spoken_languages(settings.languages)
+    check_purposes(tenant, settings.purposes, settings.keep_days)
+    with connected():
+        country_check.check_setting(tenant, settings.purposes, keep_days=settings.keep_days, mode=mode)
+    check_timing(line.timing, line.outbound, mode, settings.languages[1:])
+    greeting = None if draft.greeting is None else composer.Greeting(settings.greeting_text, draft.greeting)
+    found: list[Draft] = []
+    for number, language in enumerate(settings.languages):
+        recipe = Recipe(
+            f"{line.number.removeprefix('+')}-{language}",
+            language,
+            mode,
+            settings.purposes,
+            settings.keep_days,
+            greeting=greeting if number == 0 else None,
+            wording=settings.wording,
+        )
+        found.append(recipe.draft(sources))
+    menu = (
+        composer.language_menu(settings.languages, sources=sources) if len(settings.languages) > 1 else None
+    )
+    prompts = [*_menu_prompts(menu), *(prompt for each in found for prompt in _drafted_prompts(each))]
+    return Preview(settings, tuple(found), tuple(prompts), menu)
+
+
+def saved_prompts(row: AnnouncementRow) -> list[PreviewedPrompt]:
+    """What a saved announcement says, in the order in which callers hear it."""
+    told = SpokenSentence(row.text, row.sound)
+    named: tuple[tuple[Part, SpokenSentence | None], ...] = (
+        ("announcement", told),
+        ("question", row.question),
+        ("declined", row.declined),
+    )
+    return _in_order(
+        row.mode,
+        [_prompt(part, row.language, said.text, _wav(said.sha256)) for part, said in named if said],
+    )
+
+
+def _drafted_prompts(draft: Draft) -> list[PreviewedPrompt]:
+    named: tuple[tuple[Part, SpokenText | None], ...] = (
+        ("announcement", draft.told),
+        ("question", draft.question),
+        ("declined", draft.declined),
+    )
+    language = draft.recipe.language
+    found = [_prompt(part, language, said.text, said.wav) for part, said in named if said]
+    return _in_order(draft.mode, found)
+
+
+def _in_order(mode: str, prompts: list[PreviewedPrompt]) -> list[PreviewedPrompt]:
+    """In opt-in the question comes first, and the announcement after the yes."""
+    first = "question" if mode == "opt-in" else "announcement"
+    return sorted(prompts, key=lambda each: each.part != first)
+
+
+def _menu_prompts(menu: SpokenText | None) -> list[PreviewedPrompt]:
+    return [] if menu is None else [_prompt("menu", "", menu.text, menu.wav)]
+
+
+def _prompt(part: Part, language: str, text: str, wav: bytes) -> PreviewedPrompt:
+    return PreviewedPrompt(part, language, text, wav, sound_duration_ms(wav))
+
+
+def switch_on(
+    tenant: str,
+    line_id: str,
+    digest: str,
+    *,
+    who: str = OPERATOR,
+    sources: Sources = composer.SHIPPED,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
+    """Record a line from the next call on, as in the preview with this ``digest``. False if the tenant has no
+    such line. Raises :class:`CatalogueError` (``line.changed``: it would say something else than was heard;
+    ``tenant.offboarding_announced``; and as :func:`preview_draft`)."""
+    line = queries.line(tenant, line_id)
+    if line is None or line.until is not None:
+        return False
+    wanted = preview(tenant, line, sources=sources)
+    if wanted.digest != digest:
+        raise _changed(line)
+    if line.recorded and drafts.find_draft(tenant, line_id) is None:
+        return True
+    spoken = current_settings(tenant, line).languages
+    with writing():
+        lock_tenant(tenant)
+        lines.check_not_leaving(tenant)
+        if queries.line(tenant, line_id) != line:
+            raise _changed(line)
+        first, *others = [announcement_id(tenant, each, now, entropy) for each in wanted.announcements]
+        lines.set_line_announcement(
+            tenant, line_id, first, others=others, menu=wanted.menu, switch_on=True, now=now, entropy=entropy
+        )
+        drafts.drop_draft(line_id)
+        _log_change(tenant, line_id, who, now, entropy, recorded=True, announcements=[first, *others])
+    if {*wanted.settings.languages} != {*spoken}:
+        changed = replace(line, announcement=first, others=tuple(others))
+        keep_options.extend_to_languages(tenant, changed, sources=sources, now=now, entropy=entropy)
+    return True
+
+
+def _changed(line: LineRow) -> CatalogueError:
+    return CatalogueError(
+        "line.changed",
+        f"{line.number} would say something else than was heard: its settings were changed meanwhile",
+        "listen to it again, then switch it on",
+    )
+
+
+def switch_off(tenant: str, line_id: str, *, who: str = OPERATOR, now: datetime, entropy: Entropy) -> bool:
+    """Stop recording a line, which stays its customer's: from the next call on, as soon as the nodes have
+    read it. False if the tenant has no such line that is recorded."""
+    with writing():
+        lock_tenant(tenant)
+        line = queries.line(tenant, line_id)
+        if line is None or not lines.switch_line_off(tenant, line_id, now=now, entropy=entropy):
+            return False
+        _log_change(tenant, line_id, who, now, entropy, recorded=False, announcements=line.announcements)
+    return True
+
+
+def _log_change(
+    tenant: str,
+    line_id: str,
+    who: str,
+    now: datetime,
+    entropy: Entropy,
+    *,
+    recorded: bool,
+    announcements: Sequence[str],
+) -> None:
+    body = {"line": line_id, "actor": who, "recorded": recorded, "announcements": list(announcements)}
+    append(tenant, SETUP, body, now, entropy)
+
+
+def versions(tenant: str) -> dict[str, list[LineVersion]]:
+    """What each of a tenant's lines announced since when, the latest first, by the line's id, according to
+    the log."""
+    found: dict[str, list[LineVersion]] = {}
+    for leaf in line_leaves(tenant):
+        before = found.setdefault(str(leaf.body.get("line")), [])
+        changed = _version(leaf, before[0] if before else None)
+        if changed is None:
+            continue
+        if before and before[0].since == changed.since:
+            before[0] = changed  # one change wrote several leaves
+        else:
+            if before:
+                before[0] = replace(before[0], until=changed.since)
+            before.insert(0, changed)
+    return found
+
+
+def _version(leaf: LoggedLeaf, before: LineVersion | None) -> LineVersion | None:
+    body = leaf.body
+    if leaf.kind in (line_history.CREATED, line_history.ANNOUNCEMENT):
+        said = (str(body["announcement"]), *map(str, body["others"]))
+        return LineVersion(leaf.at, None, said, body["mode"] != OFF, None)
+    if before is None:
+        return None
+    if leaf.kind == line_history.MODE:
+        return LineVersion(leaf.at, None, before.announcements, body["mode"] != OFF, None)
+    if leaf.kind == line_history.ENDED:
+        return replace(before, since=leaf.at, recorded=False, who=None)
+    who = None if body["actor"] == OPERATOR else str(body["actor"])
+    return LineVersion(leaf.at, None, tuple(body["announcements"]), bool(body["recorded"]), who)
+
+
+def _row(tenant: str, announcement: str) -> AnnouncementRow:
+    found = queries.announcement(tenant, announcement)
+    if found is None:
+        raise CatalogueError("announcement.unknown", f"this customer has no announcement {announcement}", "")
+    return found
+
+
+def _wav(sha256: str) -> bytes:
+    with connected():
+        return bytes(SoundTable.get_by_id(sha256).wav)

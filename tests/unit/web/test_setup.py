@@ -1,0 +1,339 @@
+"""An admin sets up a number in the panel: composed, heard, and then switched on."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import re
+import wave
+
+import numpy as np
+import pytest
+
+from recorder.capture.config_cache import CHECK_INTERVAL, ConfigCache
+from recorder.catalogue import queries
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.announcement import SoundTable
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.line import LineDraftTable, LineTable
+from recorder.features.tenants import line_policies, setup
+from recorder.features.tenants.duty import SnapshotDuty
+from recorder.processes.worker_loop import TICK
+from recorder.prompts.sound_check import LARGEST
+from recorder.prompts.sound_sources import Sources
+from tests.announcements import announcement_in
+
+CHOICES = {
+    "purposes": ["agreement"],
+    "mode": "notice",
+    "keep_days": "60",
+    "languages": ["fr", "en"],
+    "first": "fr",
+    "wording": "short",
+    "greeting_text": "",
+}
+
+
+@pytest.fixture
+def line(bakery):
+    (row,) = queries.lines(bakery.id)
+    return row
+
+
+@pytest.fixture
+def paul(browser, bakery):
+    return browser("paul")
+
+
+def send(person, line, greeting: tuple[bytes, str] | None = None, **changes):
+    path = f"/numbers/{line.id}/setup"
+    form = {"csrf_token": person.token(path), **CHOICES, **changes}
+    if greeting is not None:
+        form["greeting"] = (io.BytesIO(greeting[0]), greeting[1])
+    where = {"REMOTE_ADDR": person.address}
+    return person.client.post(path, data=form, content_type="multipart/form-data", environ_base=where)
+
+
+def previewed(person, line) -> str:
+    page = person.get(f"/numbers/{line.id}/preview")
+    assert page.status_code == 200, page.text
+    return html.unescape(page.text)
+
+
+def digest(page: str) -> str:
+    return re.search(r'name="digest" value="([0-9a-f]{64})"', page)[1]
+
+
+def switch_on(person, line):
+    return person.send(f"/numbers/{line.id}/on", digest=digest(previewed(person, line)))
+
+
+def leaves(kind: str) -> list[dict]:
+    with connected():
+        rows = LeafTable.select().where(LeafTable.kind == kind).order_by(LeafTable.number)
+        return [json.loads(row.body) for row in rows]
+
+
+def recorded_lines() -> dict[str, line_policies.line_policy.LinePolicy]:
+    return {each.line: each for each in line_policies.policies().lines}
+
+
+def errors(page: str) -> dict[str, str]:
+    found = re.findall(r'<p class="field-error" id="([a-z_]+)-wrong">([^<]+)</p>', page)
+    return {name: html.unescape(sentence) for name, sentence in found}
+
+
+def test_what_was_heard_is_what_is_switched_on(paul, house, bakery, line) -> None:
+    sent = send(paul, line)
+    assert sent.status_code == 303
+    assert sent.location == f"/numbers/{line.id}/preview"
+    page = previewed(paul, line)
+    before = recorded_lines()[line.id]
+    assert before.announcement.keep_days == 30, "nothing is on yet"
+    addresses = re.findall(r'<audio controls preload="none" src="([^"]+)"', page)
+    assert len(addresses) == 3, "the choice of language, and an announcement in each"
+    heard = [paul.get(each) for each in addresses]
+    assert {each.mimetype for each in heard} == {"audio/wav"}
+    with wave.open(io.BytesIO(heard[1].data)) as sound:
+        assert (sound.getframerate(), sound.getnchannels()) == (8000, 1)
+
+    assert switch_on(paul, line).status_code == 303
+    policy = recorded_lines()[line.id]
+    languages = [policy.announcement, *(each.announcement for each in policy.others)]
+    assert [each.language for each in languages] == ["fr", "en"]
+    assert {each.keep_days for each in languages} == {60}
+    with connected():
+        stored = [bytes(SoundTable.get_by_id(each).wav) for each in policy.sounds]
+    assert {each.data for each in heard} <= set(stored), "byte for byte what callers hear"
+    for each in languages:
+        assert each.text in page
+    (changed,) = leaves("line.setup_changed")
+    ids = [each.id for each in languages]
+    actor = bakery.people["paul"].id
+    assert changed == {"line": line.id, "actor": actor, "recorded": True, "announcements": ids}
+    with connected():
+        assert not LineDraftTable.select().exists()
+
+
+def test_a_change_makes_a_version_and_the_page_lists_the_old_one(paul, house, bakery, line, clock) -> None:
+    first = queries.announcement(bakery.id, line.announcement)
+    clock.forward(hours=1)
+    send(paul, line, languages=["fr"])
+    switch_on(paul, line)
+    clock.forward(hours=1)
+    send(paul, line, languages=["fr"], keep_days="90")
+    switch_on(paul, line)
+    rows = {row.id: row for row in queries.announcements(bakery.id)}
+    now = rows[queries.lines(bakery.id)[0].announcement]
+    assert (now.name, now.version, now.keep_days) == ("3225550100-fr", 2, 90)
+    page = html.unescape(paul.get(f"/numbers/{line.id}/history").text)
+    assert page.count("Changed by Paul Martin") + page.count("par Paul Martin") == 2
+    assert first.text in page
+    assert page.count("<audio") == 3
+    for address in re.findall(r'<audio controls preload="none" src="([^"]+)"', page):
+        assert paul.get(address).status_code == 200
+    said = [each.announcements for each in setup.versions(bakery.id)[line.id]]
+    assert said[0] == (now.id,)
+    assert said[-1] == (first.id,)
+
+
+def test_switches_off_and_on_again(paul, bakery, line, clock) -> None:
+    assert paul.send(f"/numbers/{line.id}/off").status_code == 303
+    assert recorded_lines() == {}
+    assert queries.lines(bakery.id)[0].until is None, "the number stays theirs"
+    page = paul.get("/numbers").text
+    assert "Enregistrement désactivé" in page
+    assert leaves("line.mode_changed") == [{"line": line.id, "mode": "off", "mode_was": "notice"}]
+    clock.forward(minutes=1)
+    assert switch_on(paul, line).status_code == 303
+    policy = recorded_lines()[line.id]
+    assert policy.announcement.id == line.announcement, "what it said before"
+    assert [each["recorded"] for each in leaves("line.setup_changed")] == [False, True]
+
+
+def test_a_row_alone_switches_nothing_on(paul, bakery, line) -> None:
+    paul.send(f"/numbers/{line.id}/off")
+    with writing():
+        LineTable.update(mode="notice").where(LineTable.id == line.id).execute()
+    found = line_policies.policies()
+    assert found.lines == []
+    assert [each.id for each in found.unlogged] == [line.id]
+
+
+def test_a_draft_that_changed_after_it_was_heard_is_heard_again(paul, bakery, line) -> None:
+    send(paul, line)
+    named = digest(previewed(paul, line))
+    with writing():
+        row = LineDraftTable.get()
+        LineDraftTable.update(settings={**row.settings, "keep_days": 3650}).execute()
+    refused = paul.send(f"/numbers/{line.id}/on", digest=named)
+    assert refused.status_code == 409
+    assert "écouter" in refused.text
+    assert recorded_lines()[line.id].announcement.keep_days == 30
+    assert leaves("line.setup_changed") == []
+
+
+def test_a_draft_row_never_announces_what_the_country_forbids(paul, bakery, line) -> None:
+    send(paul, line)
+    with writing():
+        row = LineDraftTable.get()
+        LineDraftTable.update(settings={**row.settings, "purposes": ["training"]}).execute()
+    page = paul.get(f"/numbers/{line.id}/preview")
+    assert page.status_code == 422
+    assert "mode-wrong" not in page.text
+    assert paul.send(f"/numbers/{line.id}/on", digest="0" * 64).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "text"),
+    [
+        ({"purposes": []}, "purposes", "au moins un usage"),
+        ({"purposes": ["training"], "keep_days": "30"}, "mode", "Belgique"),
+        ({"purposes": ["quality"], "keep_days": "31"}, "keep_days", "30 jours"),
+        ({"keep_days": "0"}, "keep_days", "3653"),
+        ({"keep_days": "many"}, "keep_days", "3653"),
+        ({"keep_days": "99999999999"}, "keep_days", "3653"),
+        ({"mode": "silent"}, "mode", "Choisissez"),
+        ({"languages": [], "first": ""}, "languages", "au moins une langue"),
+    ],
+)
+def test_laxer_settings_are_refused_beside_the_field(paul, bakery, line, changes, field, text) -> None:
+    answer = send(paul, line, **changes)
+    assert answer.status_code == 422
+    assert text in errors(answer.text)[field]
+    sent = {**CHOICES, **changes}
+    assert f'value="{sent["keep_days"][:6]}' in answer.text, "what was entered is kept"
+    assert recorded_lines()[line.id].announcement.keep_days == 30
+
+
+def test_stricter_than_the_country_is_fine(paul, bakery, line) -> None:
+    assert send(paul, line, mode="opt-in", keep_days="7").status_code == 303
+    page = previewed(paul, line)
+    assert page.index("Question · Français") < page.index("Après un oui · Français")
+    assert switch_on(paul, line).status_code == 303
+    assert recorded_lines()[line.id].mode == "opt-in"
+
+
+# --- the greeting
+
+
+def recording(seconds: float = 3.0, *, rate: int = 8000, channels: int = 1, level: float = 0.2) -> bytes:
+    """Noise like speech, as a WAV."""
+    noise = np.random.default_rng(1).normal(0, level, int(seconds * rate) * channels)
+    samples = (np.clip(noise, -1, 1) * 32767).astype("<i2")
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return out.getvalue()
+
+
+def test_greeting_is_heard_first(paul, bakery, line) -> None:
+    said = "Bonjour, boulangerie Martin."
+    wav = announcement_in("fr").path.read_bytes()
+    assert send(paul, line, (wav, "hello.wav"), greeting_text=said, languages=["fr"]).status_code == 303
+    assert said in previewed(paul, line)
+    assert switch_on(paul, line).status_code == 303
+    row = queries.announcement(bakery.id, recorded_lines()[line.id].announcement.id)
+    assert row.text.startswith(said)
+    assert row.composition.greeting.text == said
+    page = paul.get(f"/numbers/{line.id}/setup").text
+    assert said in html.unescape(page)
+    assert send(paul, line, languages=["fr"], no_greeting="yes").status_code == 303
+    assert said not in previewed(paul, line)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"ID3\x03not a wav", "WAV"),
+        (b"", "WAV"),
+        (recording()[:30], "WAV"),
+        (recording(61.0), "60 secondes"),
+        (recording(0.3), "60 secondes"),
+        (recording(channels=2), "mono"),
+        (recording(rate=44100), "Hz"),
+        (recording(level=0.0), "presque rien"),
+        (b"RIFF" + b"\0" * LARGEST, "trop"),
+    ],
+    ids=["mp3", "empty", "broken", "long", "short", "stereo", "rate", "silent", "large"],
+)
+def test_an_unusable_greeting_is_refused_beside_the_field(paul, bakery, line, content, text) -> None:
+    answer = send(paul, line, (content, "hello.wav"), greeting_text="Bonjour.", keep_days="45")
+    assert answer.status_code == 422
+    assert list(errors(answer.text)) == ["greeting"]
+    assert text in errors(answer.text)["greeting"]
+    assert 'value="45"' in answer.text
+    assert "Bonjour." in answer.text
+
+
+def test_a_usable_greeting_survives_another_mistake(paul, bakery, line) -> None:
+    wav = announcement_in("fr").path.read_bytes()
+    answer = send(paul, line, (wav, "hello.wav"), greeting_text="Bonjour.", keep_days="0")
+    assert list(errors(answer.text)) == ["keep_days"]
+    assert send(paul, line, greeting_text="Bonjour.").status_code == 303
+    assert "Bonjour." in previewed(paul, line)
+
+
+def test_a_greeting_needs_its_words(paul, bakery, line) -> None:
+    wav = announcement_in("fr").path.read_bytes()
+    answer = send(paul, line, (wav, "hello.wav"))
+    assert list(errors(answer.text)) == ["greeting_text"]
+
+
+def test_words_need_their_greeting(paul, bakery, line) -> None:
+    answer = send(paul, line, greeting_text="Bonjour.")
+    assert list(errors(answer.text)) == ["greeting"]
+    assert "Bonjour." in answer.text
+
+
+# --- who may
+
+
+@pytest.mark.parametrize("login", ["claire", "audit"])
+def test_only_admins_set_up(browser, bakery, line, login) -> None:
+    person = browser(login)
+    assert person.get("/numbers").status_code == 200
+    assert f"/numbers/{line.id}/setup" not in person.get("/numbers").text
+    for path in ("setup", "preview", "preview/0.wav"):
+        assert person.get(f"/numbers/{line.id}/{path}").status_code == 403
+    token = person.token("/numbers")
+    for path in ("setup", "on", "off"):
+        assert person.send(f"/numbers/{line.id}/{path}", token).status_code == 403
+    assert line.id in recorded_lines()
+
+
+def test_another_customers_number_is_not_there(browser, house, rival, line) -> None:
+    house.person(rival, "boss", "B. Oss", role="customer_admin", language="en")
+    boss = browser("boss")
+    for path in ("setup", "preview", "preview/0.wav", "history"):
+        assert boss.get(f"/numbers/{line.id}/{path}").status_code == 404
+    token = boss.token("/numbers")
+    for path in ("setup", "on", "off"):
+        assert boss.send(f"/numbers/{line.id}/{path}", token).status_code == 404
+    assert boss.get(f"/numbers/announcements/{line.announcement}/announcement.wav").status_code == 404
+
+
+# --- how fast
+
+
+def test_next_call_follows_one_turn_of_worker_and_daemon(paul, house, line) -> None:
+    """Each of the two looks once a second."""
+    assert TICK + CHECK_INTERVAL <= 2
+    duty = SnapshotDuty(house.services, (), Sources())
+    cache = ConfigCache(house.spool, house.services.snapshot, 0.99, house.clock)
+    (house.folder / "spool").mkdir(exist_ok=True)
+
+    def turn() -> str | None:
+        assert duty.refresh()
+        cache._check()
+        return cache.decide(line.number)[1]
+
+    assert turn() is None
+    paul.send(f"/numbers/{line.id}/off")
+    assert turn() == "no_line"
+    switch_on(paul, line)
+    assert turn() is None

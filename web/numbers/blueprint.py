@@ -1,0 +1,19 @@
+"""The blueprint of the pages of numbers, and their customer's line."""
+
+from __future__ import annotations
+
+from flask import Blueprint, abort
+
+from recorder.catalogue import queries
+from recorder.catalogue.records import LineRow
+from web.state import current_visitor
+
+blueprint = Blueprint("numbers", __name__, template_folder="templates")
+
+
+def active_line(line_id: str) -> LineRow:
+    """The visitor's line, else 404."""
+    row = queries.line(current_visitor().tenant.id, line_id)
+    if row is None or row.until is not None:
+        abort(404)
+    return row
