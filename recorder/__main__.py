@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 HUBS = frozenset({"daemon", "web"})
@@ -10,6 +11,9 @@ HUBS = frozenset({"daemon", "web"})
 
 def main() -> None:
     """``accord COMMAND …``"""
+    # Before numpy is imported, and for child processes. Its matrices are small here: OpenBLAS's threads would
+    # mostly spin while they wait for each other, which costs many times the computation on a busy machine.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if next((word for word in sys.argv[1:] if word in HUBS), None):
         # Before any module imports socket, ssl or threading, or it would keep the blocking functions.
         from gevent import monkey

@@ -53,6 +53,7 @@ UNIT = Path(__file__).parent / "unit"
 ON_BOTH = frozenset(
     UNIT / package
     for package in (
+        "access_log",
         "auditlog",
         "catalogue",
         "lifecycle",

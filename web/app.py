@@ -11,6 +11,7 @@ from flask_wtf.csrf import CSRFProtect
 
 from recorder.catalogue import ping
 from recorder.clock import Now, utc_now
+from recorder.features.access_log.verification import EntryProofs
 from recorder.health import Check, Readiness
 from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
@@ -19,6 +20,7 @@ from recorder.mail.outbox import Outbox
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
 from web import (
+    access_log,
     account,
     api,
     design,
@@ -61,6 +63,7 @@ def create_app(
     factors: SecondFactorService | None = None,
     outbox: Outbox | None = None,
     sources: Sources = SHIPPED,
+    proofs: EntryProofs | None = None,
 ) -> Flask:
     """The panel as a WSGI application.
 
@@ -68,7 +71,8 @@ def create_app(
     is the only source of audio.  ``checks`` are the readiness checks beside the catalogue's
     (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without
     ``factors``, nobody who ever had a second factor can log in.  ``outbox`` queues mail to people; by default
-    none is sent, and pages show the links.  ``sources`` are those of the sound of sentences.  Raises
+    none is sent, and pages show the links.  ``proofs`` shows how an entry of the access log is checked;
+    ``None`` where the store is not at hand.  ``sources`` are those of the sound of sentences.  Raises
     ``ValueError`` for a language without a translation.
     """
     app = errors.PanelApp(__name__)
@@ -106,6 +110,7 @@ def create_app(
         factors=factors,
         outbox=outbox or Outbox(),
         sources=sources,
+        proofs=proofs,
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
     app.wsgi_app = encode_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
@@ -124,8 +129,8 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
-        account, recordings, live, api, numbers, playback, retention, offboarding, subject_requests, health,
-        language, design,
+        access_log, account, recordings, live, api, numbers, playback, retention, offboarding,
+        subject_requests, health, language, design,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

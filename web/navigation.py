@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import Flask, current_app, request, url_for
 from flask_babel import lazy_gettext as _l
 
-from recorder.domain.roles import ADMIN, ROLES
+from recorder.domain.roles import ADMIN, AUDITOR, ROLES
 from web.state import visitor
 
 
@@ -46,10 +46,14 @@ PAGES = (
         (ADMIN,),
         ("subject_requests",),
     ),
+    NavigationEntry("access_log.show", _l("Access log"), "file-text", (AUDITOR,), ("access_log",)),
 )
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
 
-MENU = (NavigationEntry("account.show", _l("Your account"), "key-round", blueprints=("account",)),)
+MENU = (
+    NavigationEntry("access_log.show", _l("Access log"), "file-text", (ADMIN,), ("access_log",)),
+    NavigationEntry("account.show", _l("Your account"), "key-round", blueprints=("account",)),
+)
 """In the menu with the visitor's name."""
 
 

@@ -19,6 +19,7 @@ from recorder.catalogue.records import SessionRow, TenantRow, UserRow
 from recorder.clock import Now
 from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError
+from recorder.features.access_log.verification import EntryProofs
 from recorder.health import Readiness
 from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
@@ -59,6 +60,7 @@ class PanelState:
     outbox: Outbox = field(default_factory=Outbox)
     factors: SecondFactorService | None = None
     sources: Sources = SHIPPED
+    proofs: EntryProofs | None = None
 
 
 @dataclass(frozen=True, slots=True)

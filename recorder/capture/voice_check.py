@@ -12,7 +12,7 @@ import structlog
 
 from recorder.audio import voice_detection
 from recorder.audio.voice_detection import VoiceSpan
-from recorder.capture.thread_pool import in_thread
+from recorder.capture.thread_pool import in_search_thread, in_thread
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class VoiceCheck:
         since = self._since.get()
         if since is None:
             return None
-        return in_thread(lambda: voice_detection.find_answer(self._audio, since, last=last))
+        return in_search_thread(lambda: voice_detection.find_answer(self._audio, since, last=last))
 
     def _attempt(self, work: Callable[[], T | None]) -> T | None:
         limit = gevent.Timeout(TIME_LIMIT)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from recorder.clock import utc_now
+from recorder.features.access_log.verification import EntryProofs
 from recorder.identity.second_factors import SecondFactorService
 from recorder.lifecycle.amendment_service import Changes
 from recorder.processes import object_store
@@ -44,6 +45,7 @@ def run(context: Context) -> None:
         changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
         outbox=context.outbox(),
         sources=open_sources(context.settings.prompts),
+        proofs=EntryProofs(store, context.root()),
         checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)

@@ -20,11 +20,13 @@ from pathlib import Path
 import gevent
 import structlog
 
+from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
 from recorder.catalogue.records import LineRow
 from recorder.clock import utc_now
 from recorder.domain.live_command import DONE
 from recorder.domain.parties import Party
+from recorder.features.access_log.verification import EntryProofs
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
 from recorder.features.tenants import keep_options
@@ -116,6 +118,7 @@ def fill(folder: Path) -> None:
         "garage": house.call(garage, at=at - timedelta(hours=11)),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
+    checkpoint.sign_due(house.services, utc_now())
     more = {"bakery": bakery.id, "plumber": plumber.id, "newcomer": newcomer.id}
     (folder / IDS).write_text(json.dumps({**ids, **more}))
     house.close()
@@ -129,7 +132,8 @@ def run(folder: Path) -> None:
     # All browser tests come from one address.
     often = LoginLimits(*[RateLimit(10000, 60)] * 5)
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
-    app = create_app(config, gate=house.gate, changes=house.changes, factors=house.factors)
+    proofs = EntryProofs(house.store, house.root_public)
+    app = create_app(config, gate=house.gate, changes=house.changes, factors=house.factors, proofs=proofs)
     serve(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port, "ids": ids}), flush=True))
     house.close()
 

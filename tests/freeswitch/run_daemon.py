@@ -1,11 +1,13 @@
 """Runs the daemon, with its settings as JSON in argv[1]; supervised if the environment says so."""
 
+import os
+
 from gevent import monkey
 
 monkey.patch_all()
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as recorder/__main__.py does
 
 import json  # noqa: E402
-import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 

@@ -37,6 +37,11 @@ def number(text: str) -> str:
     return str(spaced).replace(" ", "\u00a0")
 
 
+def line_name(text: str, label: str) -> str:
+    """A number of the customer's, with its label if it has one."""
+    return f"{number(text)} ({label})" if label else number(text)
+
+
 def duration(milliseconds: int) -> str:
     """A duration in words, to the second."""
     minutes, seconds = divmod(milliseconds // 1000, 60)

@@ -11,6 +11,7 @@ from gevent.event import AsyncResult
 
 from recorder.audio import wav
 from recorder.capture import voice_check as checking
+from recorder.capture.thread_pool import THREADS, in_thread
 from recorder.capture.voice_check import VoiceCheck
 from tests.scenarios.files import SAYS_YES
 
@@ -85,3 +86,23 @@ def test_hanging_disk_delays_no_longer_than_the_limit(
         assert search(check) is None
     finally:
         os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
+
+
+def test_searches_do_not_delay_disk_work(tmp_path: Path) -> None:
+    """More searches hang (on pipes without a writer) than the disk's pool has threads."""
+    pipes = [tmp_path / f"{number}.wav" for number in range(THREADS + 1)]
+    results: list[object] = []
+    try:
+        for path in pipes:
+            grow(path, SILENCE)
+            check = begin(path)
+            path.unlink()
+            os.mkfifo(path)
+            check.search(last=False, report=results.append)
+        gevent.sleep(0)
+        with gevent.Timeout(20):
+            in_thread((tmp_path / "folder of the next call").mkdir)
+        assert not results
+    finally:
+        for path in pipes:
+            os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))

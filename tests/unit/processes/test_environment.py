@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,3 +127,24 @@ def test_demo_switch_has_only_its_own_password() -> None:
     practice = switch.practice_switch(ports, [("3225550101", "fr")])
     with started([practice]) as supervisor:
         assert secrets(seen(supervisor.pid("switch"))) == {"ACCORD_SWITCH_PASSWORD"}
+
+
+COUNT_THREADS = """
+import os, sys
+sys.argv = ["accord", "--help"]
+from recorder.__main__ import main
+try:
+    main()
+except SystemExit:
+    import numpy
+    numpy.ones((600, 600)) @ numpy.ones((600, 600))
+    print("threads:", len(os.listdir("/proc/self/task")))
+"""
+
+
+def test_numpy_starts_no_threads_of_its_own() -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "OMP_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_THREADS], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("threads: 1\n")

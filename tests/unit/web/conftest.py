@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.test import TestResponse
 
+from recorder.features.access_log.verification import EntryProofs
 from tests.house import PASSWORD, Customer, House, hash_with
 from web import WebConfig, create_app
 
@@ -111,8 +112,15 @@ COMPILED = CompiledTemplates()
 
 @pytest.fixture
 def app(house, clock, entropy, config) -> Flask:
+    proofs = EntryProofs(house.store, house.root_public)
     made = create_app(
-        config, gate=house.gate, now=clock, entropy=entropy, changes=house.changes, factors=house.factors
+        config,
+        gate=house.gate,
+        now=clock,
+        entropy=entropy,
+        changes=house.changes,
+        factors=house.factors,
+        proofs=proofs,
     )
     made.jinja_env.bytecode_cache = COMPILED
     made.response_class = Page

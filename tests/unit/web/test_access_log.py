@@ -1,0 +1,303 @@
+"""The access log's pages: who may read them, what they say, and how an entry is checked."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from recorder.audit.leaf_schema import STATEMENTS
+from recorder.auditlog import checkpoint, inclusion_proof
+from recorder.auditlog.append import OWNER_FIELDS, commitment, leaf_hash, leaf_text
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.cli import accord
+from recorder.clock import to_iso
+from recorder.features.access_log import service
+from recorder.features.access_log.rules import LogFilter
+from recorder.features.tenants import service as tenants
+from recorder.identity import users
+from recorder.lifecycle import expiry
+from recorder.playback.interface import Actor
+from recorder.prompts.purposes import standard
+from recorder.seal.amendment import By
+from tests.golden.surfaces import HERE as GOLDEN
+from web.text import access_log, log_details, retention
+
+KINDS = "web/text/access_log.py (SENTENCES)"
+FIELDS = "web/text/log_details.py (FIELDS or UNLISTED)"
+
+
+def golden() -> dict[str, set[str]]:
+    """By kind of leaf the fields that bodies have."""
+    found: dict[str, set[str]] = {}
+    for line in (GOLDEN / "leaves.txt").read_text("utf-8").partition("\n\n")[0].splitlines():
+        kind, _, fields = line.partition("  ")
+        found.setdefault(kind, set()).update(fields.split(","))
+    return found
+
+
+def test_every_kind_of_leaf_has_a_sentence() -> None:
+    kinds = {*golden(), *STATEMENTS, *OWNER_FIELDS}
+    missing = sorted(kinds - {*access_log.SENTENCES})
+    assert not missing, f"add a sentence for {', '.join(missing)} to {KINDS}"
+    assert {each.group for each in access_log.SENTENCES.values()} == {*access_log.GROUPS}
+
+
+def test_every_field_of_a_leaf_is_listed_or_left_out_on_purpose() -> None:
+    fields = {name.removesuffix(log_details.WAS) for names in golden().values() for name in names}
+    missing = sorted(fields - {*log_details.FIELDS} - log_details.UNLISTED)
+    assert not missing, f"add {', '.join(missing)} to {FIELDS}"
+    assert not {*log_details.FIELDS} & log_details.UNLISTED
+
+
+@pytest.fixture
+def said(house, clock) -> dict:
+    return {"now": clock(), "entropy": house.entropy}
+
+
+@pytest.fixture
+def heard(house, bakery) -> str:
+    """A recording that Claire played for six seconds."""
+    recording = house.call(bakery)
+    person = bakery.people["claire"]
+    who = Actor(person.id, bakery.id, person.role, "fr")
+    grant = house.gate.grant(who, recording, "agreement")
+    list(house.gate.open(who, grant.id, "audio.opus", "p").read(0, 10))
+    house.gate.played(who, grant.id, "p", "0-4000,3000-6000")
+    house.gate.close(who, grant.id, "p")
+    return recording
+
+
+def entries(page: str) -> list[str]:
+    """The text of each entry in a list."""
+    found = re.findall(r'<li class="log-entry.*?</li>', page, re.DOTALL)
+    return [" ".join(re.sub("<[^>]+>", " ", each).split()) for each in found]
+
+
+def in_english(page) -> object:
+    page.send("/language", language="en")
+    return page
+
+
+def number_of(tenant: str, kind: str) -> int:
+    (found,) = service.list_entries(tenant, LogFilter(kinds=[kind]), limit=1).entries
+    return found.number
+
+
+ADDRESSES = ("/access-log", "/access-log/0", "/access-log/0.json", "/access-log.csv")
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_admins_and_auditors_alone_may_read_it(house, browser, bakery, address) -> None:
+    house.call(bakery)
+    sign(house)
+    assert browser().get(address).status_code == 302
+    assert browser("claire").get(address).status_code == 403
+    assert browser("audit").get(address).status_code == 200
+    assert browser("paul").get(address).status_code == 200
+
+
+def sign(house) -> None:
+    house.clock.forward(hours=1)
+    checkpoint.sign_due(replace(house.services, checkpoints_seen={}), house.clock())
+
+
+def test_says_who_listened_for_how_long_and_what_for(browser, bakery, heard) -> None:
+    shown = entries(in_english(browser("audit")).get("/access-log?kind=listening").text)
+    closed, opened, granted = (each.replace("\u00a0", " ") for each in shown)
+    assert "Claire Martin listened to a recording. Call +32 470 12 34 56, 25 November 2026, 10:00" in opened
+    assert f"Heard 6 seconds Purpose {standard()['agreement'].label('en')}" in opened
+    assert "Claire Martin stopped listening." in closed
+    assert "Claire Martin opened a recording." in granted
+
+
+def test_auditor_meets_no_button_that_refuses(browser, bakery, heard) -> None:
+    auditor = browser("audit")
+    page = auditor.get("/access-log").text
+    links = {html.unescape(each) for each in re.findall(r'href="(/[^"]*)"', page) if "static" not in each}
+    assert len(links) > 10
+    assert {auditor.get(each, follow_redirects=True).status_code for each in links} == {200}
+
+
+def test_settings_are_shown_before_and_after(browser, bakery, said) -> None:
+    tenants.set_tenant(bakery.id, name="Martin & fils", language="nl", **said)
+    tenants.set_tenant_country(bakery.id, "nl", **said)
+    shown = entries(in_english(browser("paul")).get("/access-log?kind=settings").text)
+    assert "Your provider changed the country whose rules apply. Country Belgium → Netherlands" in shown[0]
+    assert "Name Boulangerie Martin → Martin &amp; fils Language Français → Nederlands" in shown[1]
+
+
+def test_log_ins_and_wrong_passwords_are_shown(browser, bakery, house, said) -> None:
+    assert users.note_refused_log_in(bakery.people["claire"], **said)
+    house.clock.forward(seconds=1)
+    shown = entries(in_english(browser("paul")).get("/access-log?kind=log-ins").text)
+    assert [each.partition(" Check")[0].partition(" ")[2] for each in shown] == [
+        "Paul Martin logged in.", "A log-in as Claire Martin failed: wrong password.",
+    ]  # fmt: skip
+
+
+def test_erased_entries_say_so(house, browser, bakery, heard) -> None:
+    by = By("user", bakery.people["paul"].id)
+    house.office().delete(bakery.id, heard, by, reason="Not needed.")
+    assert expiry.destroy_due(house.services, house.clock.forward(minutes=5)) == 1
+    text = in_english(browser("paul")).get(f"/access-log?recording={heard}").text
+    erased, *rest = entries(text)
+    assert "A recording was deleted." in erased
+    assert str(retention.ERASURE_REASONS["deleted"]) in erased
+    assert len(rest) == 5
+    assert all("Erased with its recording." in each for each in rest)
+    assert "Claire" not in " ".join(rest)
+    assert "Somebody listened to a recording." in " ".join(rest)
+    page = browser("paul").get(f"/access-log/{number_of(bakery.id, 'listen.opened')}")
+    assert page.status_code == 200
+
+
+def test_changed_entry_says_so_and_cannot_be_checked(house, browser, bakery, said) -> None:
+    tenants.set_tenant_country(bakery.id, "nl", **said)
+    number = number_of(bakery.id, "tenant.country_changed")
+    sign(house)
+    with writing():
+        mine = (LeafTable.tenant == bakery.id) & (LeafTable.number == number)
+        LeafTable.update(body='{"country":"de","country_was":"be"}').where(mine).execute()
+    auditor = in_english(browser("audit"))
+    (shown,) = entries(auditor.get("/access-log?kind=settings&from=2026-11-25").text)[:1]
+    assert "This entry was changed in the database" in shown
+    assert "Germany" not in shown
+    assert "could not be checked" in auditor.get(f"/access-log/{number}").text
+    assert auditor.get(f"/access-log/{number}.json").status_code == 404
+
+
+def test_rewritten_log_is_not_confirmed(house, browser, bakery, said) -> None:
+    """Somebody with the database can write a leaf that is right in itself, but not into what was signed."""
+    tenants.set_tenant_country(bakery.id, "nl", **said)
+    number = number_of(bakery.id, "tenant.country_changed")
+    sign(house)
+    body, salt = b'{"country":"de","country_was":"be","tenant":"x"}', b"s" * 32
+    with writing():
+        mine = (LeafTable.tenant == bakery.id) & (LeafTable.number == number)
+        row = LeafTable.get(mine)
+        leaf = leaf_text(bakery.id, number, row.kind, to_iso(row.at), commitment(salt, body))
+        LeafTable.update(body=body.decode(), salt=salt, leaf=leaf, leaf_hash=leaf_hash(leaf.encode())).where(
+            mine
+        ).execute()
+    auditor = in_english(browser("audit"))
+    assert "could not be checked" in auditor.get(f"/access-log/{number}").text
+
+
+def test_entry_is_checked_with_the_file_alone(house, browser, bakery, said, tmp_path) -> None:
+    tenants.set_tenant(bakery.id, name="L’Été", language="fr", **said)
+    number = number_of(bakery.id, "tenant.changed")
+    auditor = in_english(browser("audit"))
+    assert "not signed yet" in auditor.get(f"/access-log/{number}").text
+    assert auditor.get(f"/access-log/{number}.json").status_code == 404
+    sign(house)
+    page = auditor.get(f"/access-log/{number}").text
+    assert "Checked just now: this entry is in checkpoint 1" in page
+    answer = auditor.get(f"/access-log/{number}.json")
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="entry-{number}.json"'
+    file = tmp_path / f"entry-{number}.json"
+    file.write_bytes(answer.data)
+    shown = inclusion_proof.verify_proof(answer.data.rstrip(b"\n"), house.root_public)
+    assert shown.leaf["number"] == number
+    assert shown.body is not None
+    assert shown.body["name"] == "L’Été"
+    checked = CliRunner().invoke(
+        accord, ["audit", "check", str(file), "--root", str(house.folder / "keys" / "root.pub")]
+    )
+    assert checked.exit_code == 0, checked.output
+    assert "included in checkpoint 1" in checked.output
+
+
+@pytest.mark.skipif(not (shutil.which("jq") and shutil.which("openssl")), reason="jq and openssl")
+def test_the_steps_without_accord_give_what_the_page_says(house, browser, bakery, tmp_path) -> None:
+    number = number_of(bakery.id, "user.created")
+    sign(house)
+    auditor = in_english(browser("audit"))
+    page = html.unescape(auditor.get(f"/access-log/{number}").text)
+    (tmp_path / f"entry-{number}.json").write_bytes(auditor.get(f"/access-log/{number}.json").data)
+    steps = re.findall(r"<code>([^<]*jq[^<]*)</code></pre>\s*It must be: <code>(\w+)</code>", page)
+    assert len(steps) == 2
+    for command, expected in steps:
+        ran = subprocess.run(
+            ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert expected in ran.stdout
+
+
+def test_other_tenants_entries_are_not_there(house, browser, bakery, rival, said) -> None:
+    for name in ("Martin", "Martin & fils", "Martin"):
+        tenants.set_tenant(bakery.id, name=name, language="fr", **said)
+    house.person(rival, "chief", "Ann Chief", role="customer_admin")
+    sign(house)
+    chief = browser("chief")
+    last = service.list_entries(bakery.id, limit=1).entries[0].number
+    theirs = service.list_entries(rival.id, limit=1).entries[0].number
+    assert last > theirs
+    for address in (f"/access-log/{last}", f"/access-log/{last}.json"):
+        assert chief.get(address).status_code == 404
+    assert "Martin" not in chief.get("/access-log").text + chief.get("/access-log.csv").text
+    assert "Martin" not in chief.get(f"/access-log?person={bakery.people['claire'].id}").text
+
+
+def test_filter_keeps_its_input_and_names_what_is_wrong(browser, bakery) -> None:
+    page = in_english(browser("paul"))
+    text = page.get("/access-log?kind=nonsense&from=yesterday&to=2026-11-25&after=x").text
+    assert "A part of this could not be read and was left out." in text
+    assert 'value="2026-11-25"' in text
+    claire = bakery.people["claire"].id
+    text = page.get(f"/access-log?person={claire}&kind=people").text
+    assert f'<option value="{claire}" selected>' in text
+    assert [each.split(" ", 1)[1] for each in entries(text)] == [
+        "Your provider gave Claire Martin access. Role Colleague Check – entry 3"
+    ]
+    assert "No entry fits." in page.get("/access-log?person=nobody").text
+    assert page.get("/access-log?recording=%25&person=%27").status_code == 200
+
+
+def test_pages_follow_each_other(browser, bakery, said) -> None:
+    for each in range(service.PAGE + 5):
+        tenants.set_tenant(bakery.id, name=f"Martin {each}", language="fr", **said)
+    page = in_english(browser("paul"))
+    first = page.get("/access-log?kind=settings").text
+    (rest,) = re.findall(r'href="([^"]+)" rel="next"', first)
+    second = page.get(html.unescape(rest)).text
+    assert (len(entries(first)), len(entries(second))) == (service.PAGE, 5 + 3)
+    assert "Latest entries" in second
+    assert "Earlier entries" not in second
+    assert not {*entries(first)} & {*entries(second)}
+
+
+def read_csv(answer) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(answer.get_data().decode("utf-8-sig"))))
+
+
+def test_csv_has_every_entry_in_both_times_and_no_formula(house, browser, bakery, heard, said) -> None:
+    tenants.set_tenant(bakery.id, name="=HYPERLINK(1)", language="fr", **said)
+    answer = in_english(browser("paul")).get("/access-log.csv")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="access-log-2026-11-25.csv"'
+    rows = read_csv(answer)
+    assert len(rows) == len(service.list_entries(bakery.id, limit=1000).entries)
+    opened = next(each for each in rows if each["What happened"].endswith("listened to a recording."))
+    assert opened["Time (Europe/Brussels)"] == "2026-11-25 10:00:00"
+    assert opened["Time (UTC)"] == "2026-11-25T09:00:00.000Z"
+    assert (opened["Person"], opened["Seconds heard"], opened["Recording"]) == ("Claire Martin", "6", heard)
+    with connected():
+        hashes = {row.leaf_hash for row in LeafTable.select().where(LeafTable.tenant == bakery.id)}
+    assert {each["Leaf hash"] for each in rows} == hashes
+    named = next(each for each in rows if "HYPERLINK" in each["Details"])
+    assert "Name: Boulangerie Martin → =HYPERLINK(1)" in named["Details"]
+    assert not [cell for each in rows for cell in each.values() if cell[:1] in set("=+-@")]
+
+
+def test_csv_follows_the_filter(browser, bakery) -> None:
+    rows = read_csv(in_english(browser("paul")).get("/access-log.csv?kind=people"))
+    assert {each["Kind"] for each in rows} == {"People and access"}
+    assert read_csv(browser("paul").get("/access-log.csv?kind=copies")) == []
