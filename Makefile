@@ -32,8 +32,9 @@ test: $(VENV)/.test tools
 test-long: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m long --timeout 3600 $(PYTEST)
 
-# The unit tests of the packages without database, disk and server, so that it is a matter of seconds; the state
-# machine's table alone takes longer than all others, and is part of `make test`.
+# The unit tests of the packages without database, disk and server, so that it is a matter of seconds: they never
+# wait, so there is a process for each processor only. The state machine's table alone takes as long as all others,
+# and is part of `make test`.
 SLOW := tests/unit/call/test_states.py
 QUICK := architecture bench call config mixed practice_switch seal store switch
 check: $(VENV)/.test
@@ -41,7 +42,7 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -n $(JOBS) --dist load -q -m "not long" $(QUICK:%=tests/unit/%) $(SLOW:%=--ignore %)
+	$(BIN)/python -m pytest -n auto --dist load -q -m "not long" $(QUICK:%=tests/unit/%) $(SLOW:%=--ignore %)
 
 bench: $(VENV)/.test
 	@command -v ffmpeg >/dev/null 2>&1 || $(SYSTEM) install ffmpeg

@@ -25,6 +25,7 @@ from web import (
     api,
     design,
     errors,
+    first_day,
     health,
     language,
     live,
@@ -129,7 +130,7 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
-        access_log, account, recordings, live, api, numbers, playback, retention, offboarding,
+        access_log, account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
         subject_requests, health, language, design,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)

@@ -53,6 +53,7 @@ PAGES = (
 MENU = (
     NavigationEntry("access_log.show", _l("Access log"), "file-text", (ADMIN,), ("access_log",)),
     NavigationEntry("account.show", _l("Your account"), "key-round", blueprints=("account",)),
+    NavigationEntry("first_day.show", _l("First day"), "circle-check", (ADMIN,), ("first_day",)),
 )
 """In the menu with the visitor's name."""
 

@@ -392,3 +392,13 @@ def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
 def close_stale_listens(now: datetime, entropy: Entropy) -> int:
     """Close the listens of ended grants; returns how many."""
     return sum(close_listen(listen, now=now, entropy=entropy) for listen in stale_listens(now))
+
+
+def find_heard_recording(tenant: str) -> str | None:
+    """The id of a recording that somebody of a tenant has heard, by a player's report; ``None`` if nobody has
+    heard any. For display: it decides nothing."""
+    with connected():
+        heard = (ListenTable.tenant == tenant) & ListenTable.listen_report.is_null(False)
+        query = GrantTable.select(GrantTable.recording).join(ListenTable).where(heard)
+        row = query.first()
+    return None if row is None else row.recording_id

@@ -34,10 +34,11 @@ def _line(code: CodeType, line: int) -> object:
     return monitoring.DISABLE  # until the next test
 
 
-def pytest_configure() -> None:
-    monitoring.use_tool_id(monitoring.COVERAGE_ID, "accord-mutation")
-    monitoring.register_callback(monitoring.COVERAGE_ID, monitoring.events.LINE, _line)
-    monitoring.set_events(monitoring.COVERAGE_ID, monitoring.events.LINE)
+# On import, not in ``pytest_configure``: by then pytest has imported the first conftest.py files, and with
+# them the package.
+monitoring.use_tool_id(monitoring.COVERAGE_ID, "accord-mutation")
+monitoring.register_callback(monitoring.COVERAGE_ID, monitoring.events.LINE, _line)
+monitoring.set_events(monitoring.COVERAGE_ID, monitoring.events.LINE)
 
 
 @pytest.hookimpl(wrapper=True)

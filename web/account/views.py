@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from recorder import metrics
 from recorder.catalogue.records import UserRow
+from recorder.domain.roles import ADMIN
 from recorder.errors import SealError
 from recorder.identity import factor_set, users
 from recorder.identity.second_factors import APP, CODE
@@ -98,7 +99,8 @@ def log_out() -> Response:
 
 def complete_log_in(user: UserRow, login: str, target: str | None, factor: str = "") -> Response:
     """Open a session for a user who has taken all steps, and go to ``target``."""
-    response = redirect(local_path(target) or url_for("recordings.list_calls"), 303)
+    start = "recordings.home" if user.role == ADMIN else "recordings.list_calls"
+    response = redirect(local_path(target) or url_for(start), 303)
     is_new = device_id(login) is None and now() - user.created_at > FIRST_HOUR
     open_session(response, user, factor)
     remember_device(response, login)

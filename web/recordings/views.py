@@ -18,6 +18,7 @@ from recorder.features.search import saved_filters, service
 from recorder.features.search.rules import CallQuery
 from recorder.features.search.service import CallEntry
 from recorder.lifecycle import amendments
+from web.first_day.checklist import start_page
 from web.gate import gate, who
 from web.recordings import filters
 from web.recordings import labels as sentences
@@ -36,7 +37,7 @@ blueprint = Blueprint("recordings", __name__, template_folder="templates")
 @blueprint.get("/")
 @login_required
 def home() -> Response:
-    return redirect(url_for("recordings.list_calls"))
+    return redirect(start_page())
 
 
 @blueprint.get("/recordings")

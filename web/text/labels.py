@@ -16,7 +16,7 @@ from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
 from web.language import current_language
-from web.text import eavesdrop, errors, formats, subject_requests
+from web.text import eavesdrop, errors, first_day, formats, subject_requests
 from web.text import numbers as numbering
 from web.text import outbound as called
 from web.text import retention as keeping
@@ -373,6 +373,10 @@ def init_app(app: Flask) -> None:
             subject_requests.listening,
             subject_requests.amendment,
             eavesdrop.eavesdropping,
+            first_day.step_name,
+            first_day.step_explanation,
+            first_day.step_action,
+            first_day.step_state,
             numbering.mode,
             numbering.mode_explanation,
             numbering.wording,

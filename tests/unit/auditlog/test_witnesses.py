@@ -56,6 +56,7 @@ def test_newest_checkpoint_is_timestamped_once(world: World, authority: Stamping
     seen = timestamping.verify_token(token, world.note(3).read_bytes(), authority.authority.certificates)
     assert abs(seen - utc_now()) < timedelta(minutes=1)
     assert world.checkpoint(3).stamped_at == now
+    assert lease.take(f"stamp:{world.tenant}", "another worker", now), "the lease was returned"
     assert timestamping.stamp_due(world.signing(), authority.authority, now) == 0
     assert authority.asked == 1
 

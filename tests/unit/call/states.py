@@ -324,7 +324,10 @@ def explore(plans: tuple[CallPlan, ...] = PLANS) -> dict[tuple[str, str], set[tu
 
 
 class Key:
-    """Returns the part of a state that decides what comes next, without counts, times and names."""
+    """Returns the part of a state that decides what comes next, without counts, times and names.
+
+    An ended call does nothing. What belongs to the announcement matters until it was heard, and what belongs
+    to a question in the conversation until its answer, so that each is left out of the key after that."""
 
     def __init__(self) -> None:
         self._lines: dict[tuple[object, ...], int] = {}
@@ -345,12 +348,16 @@ class Key:
         if state.phase is Phase.ENDED:
             return (where,)
         announcement: object = state.informed and recording.on_disk
+        playing = prompt.playing and state.script.transfer_notice is not None
         if state.phase < Phase.ANNOUNCED:
             announcement = prompt.spoiled, state.informed, recording.on_disk, state.consent.wrong_keys > 0
+            playing = prompt.playing
+        legs = state.phase is Phase.ANNOUNCED and (question.began, question.heard)
+        again = legs and question.again and question.step is not QuestionStep.VERDICT
         return (
-            self._line(state.plan), where, announcement, prompt.playing, state.leaving, state.hold.active,
+            self._line(state.plan), where, announcement, playing, state.leaving, state.hold.active,
             recording.capturing, state.hung_up, state.timer.deadline is None, internal.connected,
-            bool(internal.leg), question.began, question.heard, question.how, question.again,
+            bool(internal.leg), legs, question.how, again,
             state.pause.is_active(AT), recording.over, bool(transfer.informed),
             bool(transfer.informed & names(internal.leg, internal.party)),
             target and (target.began is not None, target.heard, target.wrong, target.cut, target.due,

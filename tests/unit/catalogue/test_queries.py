@@ -229,6 +229,7 @@ def test_prompt_is_placed_once_and_repaired(tenants, announce, clock, tmp_path) 
     path = prompt_files.put_prompt(tmp_path, sha256, clock())
     assert path == tmp_path / "prompts" / f"{sha256}.wav"
     assert prompt_files.is_intact(path, sha256)
+    assert prompt_files.has_prompt(tmp_path, sha256), "the file is there"
     content, written = path.read_bytes(), path.stat().st_ino
     assert prompt_files.put_prompt(tmp_path, sha256, clock() + timedelta(hours=1)) == path
     assert path.stat().st_ino == written, "an intact file is not written again"

@@ -11,13 +11,17 @@ from structlog.testing import capture_logs
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
+from recorder.errors import SealError
 from recorder.lifecycle import expiry, recordings
 from recorder.pipeline import stages
 from recorder.seal import signing
+from recorder.seal.amendment import By
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.services import Services
 from recorder.spool import layout
@@ -198,6 +202,43 @@ def test_a_row_with_an_older_recordings_prefix_erases_nothing(house) -> None:
     assert queries.recording(house.tenant, older.name).erased_at is not None
     assert queries.recording(house.tenant, younger.name).erased_at is None
     assert data_key_path(house.tenant, younger.name) in house.objects()
+
+
+def held_recording(house) -> RecordingRow:
+    folder = house.take()
+    house.work(folder)
+    house.changes.hold(
+        house.tenant, folder.name, By("operator"), owner="ada", purposes=["agreement"], reason="a dispute",
+        review_at=house.clock() + timedelta(days=90),
+    )  # fmt: skip
+    return queries.recording(house.tenant, folder.name)
+
+
+def held_refusal(house, recording: str) -> str | None:
+    """The refusal to erase a recording that has expired; ``None`` if there is none."""
+    row = queries.recording(house.tenant, recording)
+    try:
+        expiry.check_expired(row, house.services.store, house.root_public, house.clock())
+    except SealError as error:
+        return f"{error.error_id} {error.message}"
+    return None
+
+
+def test_a_hold_that_the_catalogue_or_the_bucket_lacks_erases_nothing(house) -> None:
+    """Whoever can write to either could otherwise end a legal hold."""
+    row, other = held_recording(house), held_recording(house)
+    house.changes.lift(house.tenant, other.id, By("operator"), hold=1, reason="settled")
+    house.clock.at = other.keep_until
+    with writing():
+        AmendmentTable.delete().where(AmendmentTable.recording == row.id).execute()
+    assert held_refusal(house, row.id).startswith("recording.held")
+    (house.bucket / f"{row.prefix}amendment-0001.json").unlink()
+    assert "amendment 1 is missing" in held_refusal(house, row.id)
+    for number in (1, 2):
+        (house.bucket / f"{other.prefix}amendment-000{number}.json").unlink()
+    assert held_refusal(house, other.id) is None, "the log says that it was lifted"
+    assert destroy_due(house) == 1
+    assert kept(house, row.id)
 
 
 def test_an_empty_store_does_not_count_as_erased(house) -> None:

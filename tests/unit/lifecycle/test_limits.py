@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from recorder.auditlog.append import append
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.line import LineTable
@@ -122,6 +123,29 @@ def test_restores_a_limit_and_its_lifting_once(house) -> None:
         (False, None),
         (True, None),
     ], "a restored statement's leaf states no time of its own"
+
+
+def test_ignores_a_lifting_that_is_not_this_limits_or_not_in_the_log(house) -> None:
+    """Each of the two alone."""
+    limit = signed_limit(house)
+    assert restore(house, limit)
+    assert restore(house, signed_lifting(house, limit))
+
+    def until(trust: Trust) -> list[object]:
+        return [each.limit.until for each in limits.limit_rows(house.tenant, trust)]
+
+    assert until(house.trust) == [house.clock()]
+    with writing():
+        setting = RetentionLimitTable.get().leaf
+        RetentionLimitTable.update(lifted_leaf=setting).execute()
+    assert until(house.trust) == [None], "its leaf is about something else"
+    other = LimitLifted(house.tenant, ID, "0" * 64, house.clock(), By("operator"))
+    content = statements.write(other, house.services.signer)
+    body = {"limit": ID, "sha256": statements.sha256_of(content)}
+    with writing():
+        leaf = append(house.tenant, limits.LIFTED, body, house.clock(), house.entropy)
+        RetentionLimitTable.update(lifted=content.decode(), lifted_leaf=leaf.number).execute()
+    assert until(house.trust) == [None], "it lifts another limit"
 
 
 def test_refuses_a_statement_that_differs_from_the_catalogues(house, other_tenant) -> None:

@@ -192,6 +192,24 @@ def test_counts_nothing_on_a_listen_that_is_not_in_the_log(gate, ada, recording)
     assert leaves(grants.OPENED) == 2
 
 
+def test_joins_a_listen_that_another_process_opens(gate, ada, recording, house, monkeypatch) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    at = {"now": house.clock(), "entropy": house.entropy}
+    lock, others = grants.lock_tenant, []
+
+    def lock_late(tenant: str) -> None:
+        """Another process has opened the grant's listen before this one gets the lock."""
+        monkeypatch.setattr(grants, "lock_tenant", lock)
+        others.append(grants.count_sent(grant, "other", "audio.wav", 5, **at))
+        lock(tenant)
+
+    monkeypatch.setattr(grants, "lock_tenant", lock_late)
+    joined = grants.count_sent(grant, "p", "audio.wav", 10, **at)
+    assert [joined] == others
+    assert counted() == [15]
+    assert leaves(grants.OPENED) == 1
+
+
 def test_counts_a_small_range_at_once_and_a_larger_one_piece_by_piece(gate, ada, recorded, house) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")

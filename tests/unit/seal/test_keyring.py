@@ -61,6 +61,13 @@ def test_existing_key_is_never_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "kek").read_bytes() == b"somebody's"
 
 
+def test_key_is_written_before_it_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bytes] = []
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append((tmp_path / "kek").read_bytes()))
+    write_private(tmp_path / "kek", b"ours")
+    assert synced == [b"ours"], "what is still in the process is lost with it"
+
+
 def test_each_init_makes_its_own_keys(tmp_path: Path) -> None:
     first, second = signing.init(tmp_path / "a", NOW), signing.init(tmp_path / "b", NOW)
     assert all(one.read_bytes() != other.read_bytes() for one, other in zip(first, second, strict=True))
@@ -204,8 +211,9 @@ def test_an_endorsement_with_an_unknown_use_is_refused(keys: Keys) -> None:
 def test_panel_key_signs_no_tombstone(keys: Keys) -> None:
     signing.renew(keys.folder, keys.root, NOW)
     panel = signing.load_signer(keys.folder / signing.PANEL_KEY, keys.folder / signing.PANEL_ENDORSEMENT)
+    panel_uses = ("amendment", "receipt", "retention", "call_erasure", "command", "disclosure", "credential")
     for use in signing.USES:
-        if use in ("amendment", "receipt", "retention", "call_erasure", "command", "disclosure"):
+        if use in panel_uses:
             panel.check(use, NOW)
         else:
             assert refusal(lambda use=use: panel.check(use, NOW)) == "seal.endorsement_use"  # type: ignore[misc]

@@ -178,6 +178,17 @@ def test_file_changed_after_encoding_is_refused(tmp_path: Path, keys: Keys) -> N
     assert not (tmp_path / "take" / "manifest.json").exists()
 
 
+@pytest.mark.parametrize("missing", ["tenant", "line", "announcement"])
+def test_call_without_a_line_is_not_sealed(tmp_path: Path, keys: Keys, missing: str) -> None:
+    encoded = make_encoded(tmp_path / "take")
+    start = replace(encoded.take.start, **{missing: None})
+    encoded = replace(encoded, take=replace(encoded.take, start=start))
+    with pytest.raises(SealError) as refused:
+        seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW)
+    assert refused.value.error_id == "seal.no_line"
+    assert not (tmp_path / "take" / "manifest.json").exists()
+
+
 def test_expired_signing_key_is_refused(tmp_path: Path, keys: Keys) -> None:
     late = NOW + timedelta(days=365 * 2 + 1)
     with pytest.raises(SealError) as refused:

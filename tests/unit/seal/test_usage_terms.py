@@ -110,6 +110,13 @@ def test_withdrawal_ends_only_consent() -> None:
     assert withdrawable_purposes(manifest(("agreement",)), later) == ("training",)
 
 
+def test_withdrawal_at_the_very_end_changes_nothing() -> None:
+    for at, why in ((29, "withdrawn"), (30, "expired")):
+        withdrawn = chain((at, ConsentWithdrawn(("agreement",), "by letter")))
+        found = terms(manifest(mode="opt-in"), withdrawn)
+        assert (found.until, found.why) == (day(at), why)
+
+
 def test_withdrawal_ends_an_added_consent() -> None:
     said = [(1, ConsentAdded("training", day(100), "be", "…"))]
     told = terms(manifest(), chain(*said))
