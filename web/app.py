@@ -23,6 +23,7 @@ from web import (
     access_log,
     account,
     api,
+    compliance,
     design,
     errors,
     first_day,
@@ -39,6 +40,7 @@ from web import (
     state,
     subject_requests,
     uploads,
+    usage,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -130,8 +132,22 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
-        access_log, account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, health, language, design,
-    ):  # fmt: skip
+        access_log,
+        account,
+        first_day,
+        recordings,
+        live,
+        api,
+        numbers,
+        playback,
+        retention,
+        offboarding,
+        subject_requests,
+        usage,
+        health,
+        language,
+        design,
+        compliance,
+    ):
         app.register_blueprint(package.blueprint)
     return app

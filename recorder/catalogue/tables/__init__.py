@@ -42,6 +42,7 @@ from recorder.catalogue.tables.subject_request import (
 )
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.throttle import ThrottleTable
+from recorder.catalogue.tables.usage import UsageTable
 
 TABLES: tuple[type[Table], ...] = (
     TenantTable,
@@ -88,4 +89,5 @@ TABLES: tuple[type[Table], ...] = (
     OutgoingMailTable,
     SecondFactorTable,
     FactorUseTable,
+    UsageTable,
 )
