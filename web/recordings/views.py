@@ -24,6 +24,7 @@ from web.recordings import filters
 from web.recordings import labels as sentences
 from web.recordings.filters import CallFilter
 from web.state import current_visitor, login_required, now, panel_state
+from web.text.labels import NOT_RECORDED
 
 MAX_REVIEWS = 10
 """Holds due for review that are shown above the list."""
@@ -104,8 +105,11 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
     )
     admin = visitor.admin
     due_holds = [each for each in amendments.holds(tenant.id) if each.review_at <= now()] if admin else []
-    lines = {line.id: line for line in queries.lines(tenant.id, ended=True)}
-    reasons = service.reasons(tenant.id)
+    scope = _scope()
+    lines = {
+        line.id: line for line in queries.lines(tenant.id, ended=True) if scope is None or line.id in scope
+    }
+    reasons = service.reasons(tenant.id) if scope is None else tuple(NOT_RECORDED)
     saved = saved_filters.saved_filters(tenant.id, visitor.user.id)
     return render_template(
         "recordings/list.html",
@@ -131,8 +135,9 @@ def _query(call_filter: CallFilter) -> CallQuery:
 
 
 def _scope() -> frozenset[str] | None:
-    """The ids of the lines that the visitor may see; ``None`` for all of their company's."""
-    return None
+    """The ids of the lines whose calls the visitor sees; ``None`` for all of their company's."""
+    lines = current_visitor().user.lines
+    return None if lines is None else frozenset(lines)
 
 
 def _group_by_day(shown: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:
