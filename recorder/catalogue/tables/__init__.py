@@ -33,6 +33,7 @@ from recorder.catalogue.tables.listed_call import (
     PartySuffixTable,
 )
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
@@ -98,4 +99,5 @@ TABLES: tuple[type[Table], ...] = (
     InvitationTable,
     AccountLinkTable,
     UsageTable,
+    NoteTable,
 )
