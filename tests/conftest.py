@@ -62,6 +62,7 @@ ON_BOTH = frozenset(
         "playback",
         "recovery",
         "usage",
+        "search",
     )
 )
 """The packages whose tests of a catalogue run on SQLite and on PostgreSQL.  In modules marked ``postgresql``,
