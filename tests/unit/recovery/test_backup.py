@@ -55,10 +55,10 @@ pytestmark = pytest.mark.postgresql
 @pytest.fixture
 def full(house: Bakery, recorded) -> Bakery:
     """An installation in which every copied table has rows."""
-    said = {"now": house.clock(), "entropy": house.entropy}
+    when = {"now": house.clock(), "entropy": house.entropy}
     user = users.create_user(
         house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
-        password_hash="$argon2id$…", signer=house.services.signer, **said,
+        password_hash="$argon2id$…", signer=house.services.signer, **when,
     )  # fmt: skip
     with connected():
         PurposeTable.create(
@@ -68,12 +68,12 @@ def full(house: Bakery, recorded) -> Bakery:
         )  # fmt: skip
     said_in = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
     greeting = Greeting("Bonjour.", announcement_in("fr").path.read_bytes())
-    asking = composition.compose(house.tenant, name="asking", greeting=greeting, **said_in, **said)
-    line = lines.create_line(house.tenant, number="+3225550109", announcement=asking.id, **said)
-    composition.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)
-    keep_options.set_line_keep(house.tenant, line.id, KeepOptions(keep_days=365), **said)
-    keep_options.set_line_deletable(house.tenant, line.id, True, **said)
-    transfer_options.set_transfer_notice(house.tenant, line.id, "alone", **said)
+    asking = composition.compose(house.tenant, name="asking", greeting=greeting, **said_in, **when)
+    line = lines.create_line(house.tenant, number="+3225550109", announcement=asking.id, **when)
+    composition.set_line_languages(house.tenant, line.id, ["fr", "en"], **when)
+    keep_options.set_line_keep(house.tenant, line.id, KeepOptions(keep_days=365), **when)
+    keep_options.set_line_deletable(house.tenant, line.id, True, **when)
+    transfer_options.set_transfer_notice(house.tenant, line.id, "alone", **when)
     house.limit(3000, purpose="agreement")
     recording = recorded()
     house.work(house.unrecorded())
@@ -84,10 +84,10 @@ def full(house: Bakery, recorded) -> Bakery:
     row = queries.recording(house.tenant, recording)
     grant = grants.create_grant(
         tenant=house.tenant, user=user.id, session=session.id, recording=recording, purpose="agreement",
-        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
+        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **when,
     )  # fmt: skip
-    grants.count_sent(grant, "play", "audio.opus", 100, **said)
-    api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
+    grants.count_sent(grant, "play", "audio.opus", 100, **when)
+    api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **when)
     app = house.factors.new_app_key(user)
     assert house.factors.add_app(user, app, pyotp.TOTP(house.factors.secret(user, app)).at(house.clock()))
     means = house.services
@@ -109,12 +109,12 @@ def full(house: Bakery, recorded) -> Bakery:
     number = row.external_party.value
     asked = service.enter(
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
-        by_kind="operator", by=None, **said,
+        by_kind="operator", by=None, **when,
     )  # fmt: skip
-    vouch(house.tenant, asked.id, signer=house.services.signer, **said)
-    deciding = {"given": "own", "why": "", "who": user.id, **said}
+    vouch(house.tenant, asked.id, signer=house.services.signer, **when)
+    deciding = {"given": "own", "why": "", "who": user.id, **when}
     reviews.decide(house.tenant, asked.id, recording, **deciding)
-    call_erasure.drop_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
+    call_erasure.drop_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **when)
     assert all(rows(model) for model in dump.TABLES)
     return house
 

@@ -90,9 +90,9 @@ def test_invalid_hold_is_refused_and_not_written(browser, bakery, call) -> None:
 
 def test_deletion_needs_confirmation(house, browser, bakery, call) -> None:
     paul, claire = browser("paul"), browser("claire")
-    asked = paul.get(f"/recordings/{call}/delete").text
-    assert "Ce qui disparaîtra" in asked
-    assert "Personne ne peut le faire revenir" in asked
+    html = paul.get(f"/recordings/{call}/delete").text
+    assert "Ce qui disparaîtra" in html
+    assert "Personne ne peut le faire revenir" in html
     assert amendments.listed_hashes(bakery.id, call) == (), "asked, not done"
     answer = paul.send(f"/recordings/{call}/delete", reason="Not needed")
     assert "L’enregistrement est supprimé" in answer.text
@@ -103,12 +103,12 @@ def test_deletion_needs_confirmation(house, browser, bakery, call) -> None:
     assert f'href="{keeping(call)}"' in claire.get(f"/recordings/{call}").text, "where it is said what went"
     page = claire.get(keeping(call))
     assert page.status_code == 410
-    for said in (
+    for text in (
         "Votre entreprise l’a supprimé.",
         "25 décembre 2026",
         "Les sauvegardes sont gardées 30 jours",
     ):
-        assert said in page.text
+        assert text in page.text
     file = claire.get(f"/recordings/{call}/receipt.json")
     assert file.headers["Content-Disposition"].startswith("attachment;")
     assert erasure_receipt.read(file.data, house.services.root).reason == "deleted"
@@ -160,17 +160,17 @@ def test_withdrawal_ends_purposes_based_on_consent(house, browser, bakery) -> No
 def test_later_agreement_is_previewed_then_written(house, browser, bakery, call, clock) -> None:
     paul = browser("paul")
     assert keeping(call, "/agreement") in paul.get(keeping(call)).text
-    asked = paul.get(keeping(call, "/agreement")).text
-    assert 'max="2036-11-25"' in asked, "ten years, as Belgium allows"
+    html = paul.get(keeping(call, "/agreement")).text
+    assert 'max="2036-11-25"' in html, "ten years, as Belgium allows"
     clock.at += timedelta(days=2)
     paul = browser("paul")
-    said = {**LATER, "on": "2026-11-26"}
-    seen = paul.send(keeping(call, "/agreement"), **said).text
+    options = {**LATER, "on": "2026-11-26"}
+    seen = paul.send(keeping(call, "/agreement"), **options).text
     assert "Jusqu’au 25 novembre 2027." in seen
     assert "À ce jour : jusqu’au 25 décembre 2026." in seen
     assert "By e-mail" in seen
     assert amendments.listed_hashes(bakery.id, call) == (), "seen, not done"
-    assert paul.send(keeping(call, "/agreement"), **said, sure="yes").status_code == 303
+    assert paul.send(keeping(call, "/agreement"), **options, sure="yes").status_code == 303
     looked = house.changes.look(bakery.id, call)
     (made,) = looked.chain.amendments
     assert (made.by.kind, made.by.id) == ("user", bakery.people["paul"].id)
@@ -218,9 +218,9 @@ def test_purposes_are_narrowed_except_those_required_by_law(house, browser) -> N
     house.person(duty, "anne", "Anne", role="customer_admin")
     call = house.call(duty)
     anne = browser("anne")
-    asked = anne.get(keeping(call, "/purposes")).text
-    assert 'value="quality"' in asked
-    assert 'value="legal-duty"' not in asked
+    html = anne.get(keeping(call, "/purposes")).text
+    assert 'value="quality"' in html
+    assert 'value="legal-duty"' not in html
     seen = anne.send(keeping(call, "/purposes"), purpose="quality", reason="Not needed").text
     assert "Il sert encore à : Mémoire de ce qui a été convenu" in seen
     assert "détruit dans quelques minutes" not in seen
