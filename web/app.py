@@ -23,12 +23,15 @@ from web import (
     access_log,
     account,
     api,
+    compliance,
     design,
     errors,
+    first_day,
     health,
     language,
     live,
     navigation,
+    notes,
     numbers,
     offboarding,
     playback,
@@ -37,7 +40,9 @@ from web import (
     security,
     state,
     subject_requests,
+    team,
     uploads,
+    usage,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -129,8 +134,9 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
-        access_log, account, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, health, language, design,
+        account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
+        subject_requests, compliance, access_log, team, usage, health, language, design,
+        notes,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

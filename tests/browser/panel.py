@@ -30,9 +30,12 @@ from recorder.features.access_log.verification import EntryProofs
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
 from recorder.features.tenants import keep_options
+from recorder.features.usage import service as usage
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
+from recorder.mail.outbox import Outbox
 from tests.house import CALLER, House
+from tests.ports import free_ports
 from web import WebConfig, create_app, serve
 from web.config import LoginLimits
 
@@ -50,6 +53,8 @@ def fill(folder: Path) -> None:
     house.person(bakery, "paul", "Paul Martin", role="customer_admin", language="en")
     house.person(bakery, "zoe", "Zoé Lambert")  # she and Tom set up second factors
     house.person(bakery, "tom", "Tom Maes", language="en")
+    house.person(bakery, "nora", "Nora Claes")  # she and Ben add passkeys
+    house.person(bakery, "ben", "Ben Peeters", language="en")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
     florist = house.customer("Fleurs Lambert", "+3225550122", label="Atelier")
@@ -59,6 +64,10 @@ def fill(folder: Path) -> None:
     house.person(optician, "marc", "Marc Petit")
     garage = house.customer("Garage Dumont", "+3225550144", label="Accueil")
     house.person(garage, "nina", "Nina Dumont", role="customer_admin")
+    plumber = house.customer("Plomberie Nagels", "+3225550177", label="Accueil")
+    house.person(plumber, "nora", "Nora Nagels")
+    newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
+    house.person(newcomer, "nell", "Nell Nieuw")
     at = utc_now()
     options = {"now": at, "entropy": os.urandom}
     keep_options.set_line_deletable(bakery.id, bakery.line.id, True, **options)
@@ -70,6 +79,11 @@ def fill(folder: Path) -> None:
     house.not_recorded(bakery, "never_connected", at=at - timedelta(hours=5))
     house.not_recorded(bakery, "not_kept", at=at - timedelta(hours=4))
     house.not_recorded(bakery, "unclear", at=at - timedelta(hours=4, minutes=10))
+    for n in range(120):
+        number = Party("e164", f"+32470{100000 + n * 7:06}")
+        house.not_recorded(
+            plumber, "never_connected", at=at - timedelta(minutes=30 * n), external_party=number
+        )
     ids = {
         "short": house.call(bakery, at=at - timedelta(hours=3)),
         "long": house.call(bakery, at=at - timedelta(hours=2), times=30),
@@ -110,7 +124,11 @@ def fill(folder: Path) -> None:
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
     checkpoint.sign_due(house.services, utc_now())
-    (folder / IDS).write_text(json.dumps({**ids, "bakery": bakery.id}))
+    bakery_row = queries.tenant(bakery.id)
+    assert bakery_row is not None
+    usage.count_due(bakery_row, utc_now() + timedelta(days=1), os.urandom)
+    more = {"bakery": bakery.id, "plumber": plumber.id, "newcomer": newcomer.id}
+    (folder / IDS).write_text(json.dumps({**ids, **more}))
     house.close()
 
 
@@ -121,10 +139,19 @@ def run(folder: Path) -> None:
     gevent.spawn(keep_talking, line)
     # All browser tests come from one address.
     often = LoginLimits(*[RateLimit(10000, 60)] * 5)
-    config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
-    proofs = EntryProofs(house.store, house.root_public)
-    app = create_app(config, gate=house.gate, changes=house.changes, factors=house.factors, proofs=proofs)
-    serve(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port, "ids": ids}), flush=True))
+    port = free_ports(1)
+    address = f"http://localhost:{port}"
+    config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often, address=address)
+    app = create_app(
+        config,
+        gate=house.gate,
+        changes=house.changes,
+        factors=house.factors,
+        outbox=Outbox(house.keyring, "https://accord.example.com"),
+        proofs=EntryProofs(house.store, house.root_public),
+    )
+    said = json.dumps({"port": port, "ids": ids})
+    serve(app, "127.0.0.1", port, ready=lambda _port: print(said, flush=True))
     house.close()
 
 

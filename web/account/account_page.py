@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from recorder.errors import CatalogueError
 from recorder.identity import passwords, users
+from recorder.strict_json import b64
 from web.account import devices, notices
 from web.account.blueprint import blueprint
 from web.account.factors import service
@@ -69,7 +70,7 @@ def change_password() -> Response | tuple[str, int]:
         return _page(password=form), 422
     users.set_password(
         user.tenant, user.id, hash_password(form.password.data), now=now(), entropy=state.entropy,
-        signer=signer,
+        signer=signer, trust=changes().trust,
     )  # fmt: skip
     notices.tell(user, notices.PASSWORD_CHANGED)
     response = redirect(url_for("account.show"), 303)
@@ -117,4 +118,5 @@ def _page(profile: ProfileForm | None = None, password: PasswordForm | None = No
         sessions=users.sessions(found.user, now()),
         describe=devices.describe,
         network=devices.network(),
+        b64=b64,
     )

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from recorder import metrics
 from recorder.catalogue.records import UserRow
+from recorder.domain.roles import ADMIN
 from recorder.errors import SealError
 from recorder.identity import factor_set, users
 from recorder.identity.second_factors import APP, CODE
@@ -67,20 +68,21 @@ def log_in() -> Response | str | tuple[str, int]:
 def second_step() -> Response | str | tuple[str, int]:
     """The second step of a log-in: a code from the authenticator app, or a recovery code."""
     begun, form = partial_log_in.load(), CodeForm(request.form)
-    if begun is None:
+    factors = None if begun is None else current_factors(begun.user)
+    if begun is None or factors is None:
         return redirect(url_for("account.log_in"), 303)
     if request.method == "GET":
-        return render_template("account/second_step.html", form=form)
+        return render_template("account/second_step.html", form=form, factors=factors)
     attempt = Attempt(begun.login, "second-")
     if not form.validate():
-        return render_template("account/second_step.html", form=form), 422
+        return render_template("account/second_step.html", form=form, factors=factors), 422
     factor = _check_code(begun.user, form.code.data or "")
     if factor is None:
         metrics.LOGINS.labels("refused").inc()
         log.info("web.second_step_refused", user=begun.user.id, address=client_network())
         panel_state().refused.note(begun.user, now())
         form.code.errors = [_("That code is wrong, too old or already used. Type the one that is shown now.")]
-        return render_template("account/second_step.html", form=form), 422
+        return render_template("account/second_step.html", form=form, factors=factors), 422
     attempt.succeed()
     remember_place(begun.login)
     target = url_for("account.show") if factor == CODE else begun.target
@@ -98,7 +100,8 @@ def log_out() -> Response:
 
 def complete_log_in(user: UserRow, login: str, target: str | None, factor: str = "") -> Response:
     """Open a session for a user who has taken all steps, and go to ``target``."""
-    response = redirect(local_path(target) or url_for("recordings.list_calls"), 303)
+    start = "recordings.home" if user.role == ADMIN else "recordings.list_calls"
+    response = redirect(local_path(target) or url_for(start), 303)
     is_new = device_id(login) is None and now() - user.created_at > FIRST_HOUR
     open_session(response, user, factor)
     remember_device(response, login)

@@ -16,7 +16,7 @@ from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
 from web.language import current_language
-from web.text import eavesdrop, errors, formats, subject_requests
+from web.text import call_page, eavesdrop, errors, first_day, formats, subject_requests
 from web.text import numbers as numbering
 from web.text import outbound as called
 from web.text import retention as keeping
@@ -339,6 +339,7 @@ def init_app(app: Flask) -> None:
             purpose,
             purpose_explanation,
             formats.party,
+            formats.count,
             formats.number,
             formats.duration,
             formats.clock,
@@ -352,9 +353,11 @@ def init_app(app: Flask) -> None:
             keeping.erasure_reason,
             keeping.hold_listeners,
             keeping.purpose_list,
-            keeping.agreement_count,
             keeping.unaffected_agreements,
-            keeping.agreement_confirmation,
+            keeping.limit_confirmation,
+            keeping.more_recordings,
+            keeping.exempt_holds,
+            keeping.kept_for_differences,
             keeping.shortened_count,
             keeping.held_count,
             keeping.erased_count,
@@ -373,6 +376,13 @@ def init_app(app: Flask) -> None:
             subject_requests.listening,
             subject_requests.amendment,
             eavesdrop.eavesdropping,
+            first_day.step_name,
+            first_day.step_explanation,
+            first_day.step_action,
+            first_day.step_state,
+            call_page.joined,
+            call_page.history_entry,
+            call_page.no_agreement,
             numbering.mode,
             numbering.mode_explanation,
             numbering.wording,

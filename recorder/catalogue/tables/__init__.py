@@ -12,7 +12,13 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTab
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
-from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
+from recorder.catalogue.tables.identity import (
+    AccountLinkTable,
+    ApiTokenTable,
+    InvitationTable,
+    SessionTable,
+    UserTable,
+)
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.line import (
     LineDeleteOptionTable,
@@ -20,12 +26,20 @@ from recorder.catalogue.tables.line import (
     LineKeepOptionTable,
     LineTable,
 )
+from recorder.catalogue.tables.listed_call import (
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+)
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.second_factor import FactorUseTable, SecondFactorTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
@@ -35,6 +49,7 @@ from recorder.catalogue.tables.subject_request import (
 )
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.throttle import ThrottleTable
+from recorder.catalogue.tables.usage import UsageTable
 
 TABLES: tuple[type[Table], ...] = (
     TenantTable,
@@ -73,7 +88,16 @@ TABLES: tuple[type[Table], ...] = (
     HandedRecordingTable,
     ThrottleTable,
     HandoverFetchTable,
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+    SavedFilterTable,
     OutgoingMailTable,
     SecondFactorTable,
     FactorUseTable,
+    InvitationTable,
+    AccountLinkTable,
+    UsageTable,
+    NoteTable,
 )

@@ -38,9 +38,11 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _by("the number of leaves", "log_size")
     | _leaf("log.restarted; 1 without one", "log_epoch")
     | _at("tenant.created", "created_at"),
-    "user_account": _leaf("user.created", "id tenant_id role")
+    "user_account": _leaf("user.created", "id tenant_id")
+    | _leaf("user.created, user.access_changed", "role lines")
     | _leaf(
-        "user.created, user.password_changed, user.profile_changed (login_sha256, profile_sha256)",
+        "user.created, user.password_changed, user.login_changed, user.profile_changed (login_sha256, "
+        "profile_sha256)",
         "login name language password_hash",
     )
     | _by(CREDENTIAL, "credential")
@@ -48,6 +50,11 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _at("user.revoked", "revoked_at"),
     "second_factor": _leaf("user.factors_changed", "id tenant_id number")
     | _by("its own signature, and the leaf's SHA-256", "statement"),
+    "invitation": _leaf("invitation.created", "id tenant_id")
+    | _leaf("invitation.created, invitation.renewed", "role lines statement")
+    | _by(CREDENTIAL, "address name language token_sha256 until")
+    | _at("invitation.created", "created_at")
+    | _leaf("invitation.accepted, invitation.withdrawn", "ended_at outcome"),
     "session": _leaf("session.opened", "id user_id token_sha256")
     | _at("session.opened", "created_at")
     | _at("session.closed", "ended_at"),
@@ -103,11 +110,21 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _leaf("listen.closed", "sent_bytes listen_report")
     | _at("listen.opened", "opened_at")
     | _at("listen.closed", "closed_at"),
+    "call_note": _leaf("note.added", "id tenant_id recording_id user_id kind at_ms")
+    | _leaf("note.added, note.edited, note.deleted (SHA-256)", "text")
+    | _leaf("note.deleted", "deleted_by")
+    | _at("note.added", "created_at")
+    | _at("note.edited", "edited_at")
+    | _at("note.deleted", "deleted_at"),
     "log_leaf": _by(LEAVES, "tenant_id number kind at recording_id body salt leaf leaf_hash"),
     "amendment": _by(SIGNED, "id tenant_id recording_id number kind at by_kind by_id data sha256 ended_by"),
     "retention_limit": _by("the signed statement, in the bucket too", "id tenant_id statement lifted")
     | _leaf("retention_limit.set, retention_limit.lifted", "leaf lifted_leaf"),
     "global_state": _by("a rebuild's progress is the only one there is", "name"),
+    "usage_day": _leaf(
+        "usage.counted", "id tenant_id day part time_zone lines calls duration_ms bytes until through"
+    )
+    | _at("usage.counted", "counted_at"),
     "live_command": _leaf("command.requested", "id tenant_id call_id action by_kind by_id")
     | _by(CREDENTIAL, "command until")
     | _at("command.requested", "requested_at")
@@ -155,6 +172,10 @@ _WORK: Final = "a work queue: each item is checked again before anything is done
 _LIVE: Final = (
     "the node's worker rewrites the rows of its calls every few seconds, and carries out a live command only "
     "for the customer that the take names"
+)
+_LISTED: Final = (
+    "derived from the calls' rows by triggers; a wrong one at most leaves a call out of the list, until "
+    "`accord rebuild` derives it again"
 )
 _DRAFT: Final = (
     "a draft, which is shown and heard again before it is switched on: the form names the hash of what was "
@@ -221,7 +242,23 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "subject_request": {"leaves": _INDEX},
     "verification_code": {"leaves": _INDEX},
     "handover_fetch": _by(_INDEX, "id tenant_id leaf"),
+    "listed_call": _by(
+        _LISTED,
+        "id tenant_id started_ms recorded line external internal direction duration_ms consent agreement "
+        "reason",
+    ),
+    "listed_line": _by(_LISTED, "id tenant_id line_id number"),
+    "listed_party": _by(_LISTED, "id tenant_id value"),
+    "party_suffix": _by(_LISTED, "tenant_id suffix party"),
+    "saved_filter": _by(
+        "a person's own choice of query arguments; it selects among what they may see anyway",
+        "id tenant_id user_id name arguments created_at",
+    ),
     "throttle": _by("delays log-ins, and lets nobody in", "key empty_ms known_until"),
+    "account_link": _by(
+        "ends links and opens none: what a link is for is in its token, under the panel's secret",
+        "id tenant_id token_sha256 until",
+    ),
     "outgoing_mail": _by(_SEALED, "id tenant_id about content until")
     | _by(
         "progress of sending: at worst a mail comes later, twice or not at all",

@@ -9,21 +9,25 @@ import pyotp
 
 from recorder.auditlog import mail_witness
 from recorder.catalogue import queries as queries_of_catalogue
+from recorder.catalogue import queries as queries_of_people
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import KeepOptions, NotRecordedRow
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.identity import AccountLinkTable, UserTable
 from recorder.catalogue.tables.offboarding import HandoverFetchTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.parties import Party
 from recorder.features.live import queries
 from recorder.features.live import service as live_service
 from recorder.features.live.queries import LiveRow
+from recorder.features.notes import service as notes
 from recorder.features.recovery import rebuild_queue
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.subject_requests import service as request_register
+from recorder.features.team.invitations import Invitations
 from recorder.features.tenants import (
     announcements,
     composition,
@@ -34,6 +38,7 @@ from recorder.features.tenants import (
     setup,
     transfer_options,
 )
+from recorder.features.usage import service as usage
 from recorder.identity import api_tokens, tenants, users
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments, line_history, recordings
@@ -41,6 +46,7 @@ from recorder.mail.message import MailMessage
 from recorder.mail.outbox import Outbox
 from recorder.playback import grants
 from recorder.seal import signing
+from recorder.seal.amendment import By
 from tests.announcements import announcement_in
 from tests.identity_proof import vouch
 
@@ -56,10 +62,36 @@ def _kept_in_passing(world: World) -> None:
     with writing():
         HandoverFetchTable.create(id="a/b", tenant_id=world.tenant, leaf=0)
         ThrottleTable.create(key="ab" * 32, empty_ms=1)
+        SavedFilterTable.create(
+            id="a filter", tenant_id=world.tenant, user=world.user, name="Refused",
+            arguments={"agreement": "refused"}, created_at=world.house.clock(),
+        )  # fmt: skip
     values = {"name": "Luc", "customer": "Boulangerie Martin"}
     message = MailMessage("invitation", "fr", values, "/invitation/x")
     outbox = Outbox(world.house.keyring, "https://accord.example.com")
     assert outbox.enqueue(world.tenant, "luc@example.com", message, **said(world), about="luc")
+    with writing():
+        AccountLinkTable.create(
+            id=f"{world.user}/password", tenant_id=world.tenant, token_sha256="cd" * 32,
+            until=world.house.clock(),
+        )  # fmt: skip
+    for name, some in (("Piet", None), ("Sofie", [world.house.line.id])):
+        invitations_of(world, Outbox()).invite(
+            world.tenant, address=f"{name}@example.com", name=name, role="customer", lines=some,
+            language="nl", by=By("operator"),
+        )  # fmt: skip
+
+
+def invitations_of(world: World, outbox: Outbox) -> Invitations:
+    """Invites people to the world's customer."""
+    house = world.house
+    return Invitations(house.services.signer, house.trust, outbox, house.clock, house.entropy)
+
+
+def _usage(world: World) -> None:
+    tenant = queries_of_people.tenant(world.tenant)
+    assert tenant is not None
+    assert usage.count_due(tenant, **said(world))
 
 
 def fill(world: World) -> World:
@@ -71,6 +103,7 @@ def fill(world: World) -> World:
     _people(world)
     _person(world)
     _kept_in_passing(world)
+    _usage(world)
     with connected():
         amendments.begin_amendment(world.tenant, world.kept, world.house.clock())
     lease.take("something", "somebody", world.house.clock())
@@ -175,7 +208,8 @@ def _people(world: World) -> None:
     assert grants.close_listen(listen, **said(world))
     other = users.create_user(
         world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
-        password_hash="$argon2id$3", signer=world.house.services.signer, **said(world),
+        password_hash="$argon2id$3", signer=world.house.services.signer, lines=[world.house.line.id],
+        **said(world),
     )  # fmt: skip
     users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **said(world))
     factors = house.factors
@@ -183,6 +217,12 @@ def _people(world: World) -> None:
     code = pyotp.TOTP(factors.secret(person, key)).at(house.clock())
     assert factors.add_app(person, key, code)
     users.revoke_user(world.tenant, other.id, **said(world))
+    notes.add_note(world.tenant, world.kept, world.user, text="Call back", at_ms=1000, **said(world))
+    (note,) = notes.notes_of(world.tenant, world.kept)
+    notes.edit_note(world.tenant, world.kept, note.id, world.user, text="Call back on Monday", **said(world))
+    notes.add_label(world.tenant, world.kept, world.user, text="Order", **said(world))
+    label = notes.notes_of(world.tenant, world.kept)[-1]
+    notes.delete_note(world.tenant, world.kept, label.id, world.user, any_author=False, **said(world))
     signer = world.house.services.signer
     api_tokens.create(world.tenant, name="crm", token_sha256="34" * 32, signer=signer, **said(world))
     mail_witness.add(world.tenant, "luc@example.com", **said(world))

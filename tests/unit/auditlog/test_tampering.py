@@ -65,37 +65,37 @@ def test_cached_subtree_hashes_are_compared(house, monkeypatch) -> None:
 def test_ordinary_changes_cause_no_findings(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each setting is changed and changed back, in several languages; rows are compared two at a time."""
     monkeypatch.setattr("recorder.audit.rows.PAGE", 2)
-    house, when = world.house, {"now": world.house.clock(), "entropy": world.house.entropy}
+    house, said = world.house, {"now": world.house.clock(), "entropy": world.house.entropy}
     line, tenant = house.line.id, house.tenant
-    line_register.set_line_timing(tenant, line, "before_ringing", **when)
+    line_register.set_line_timing(tenant, line, "before_ringing", **said)
     asking = composition.compose(
-        tenant, name="asking", language="fr", mode="opt-out", purposes=["agreement"], keep_days=30, **when
+        tenant, name="asking", language="fr", mode="opt-out", purposes=["agreement"], keep_days=30, **said
     )
-    assert line_register.set_line_announcement(tenant, line, asking.id, **when)
+    assert line_register.set_line_announcement(tenant, line, asking.id, **said)
     for languages in (["fr", "en"], ["fr"]):
-        assert composition.set_line_languages(tenant, line, languages, **when)
+        assert composition.set_line_languages(tenant, line, languages, **said)
         assert world.audit(recordings=False) == []
     for keep in (KeepOptions(keep_days=30), None):
-        assert keep_options.set_line_keep(tenant, line, keep, **when)
+        assert keep_options.set_line_keep(tenant, line, keep, **said)
         assert world.audit(recordings=False) == []
     for on in (True, False):
-        assert keep_options.set_line_deletable(tenant, line, on, **when)
-        assert transfer_options.set_transfer_notice(tenant, line, "alone" if on else None, **when)
-        assert keep_options.set_line_beep(tenant, line, "both" if on else "", **when)
+        assert keep_options.set_line_deletable(tenant, line, on, **said)
+        assert transfer_options.set_transfer_notice(tenant, line, "alone" if on else None, **said)
+        assert keep_options.set_line_beep(tenant, line, "both" if on else "", **said)
         assert world.audit(recordings=False) == []
-    assert line_register.set_line_outbound(tenant, line, "before_connected", **when)
-    assert composition.set_line_mode(tenant, line, "opt-in", **when)
-    second = line_register.create_line(tenant, number="+3225550177", announcement=asking.id, **when)
-    assert line_history.end_line(tenant, second.id, **when)
-    assert users.set_password(tenant, world.user, "$argon2id$other", signer=house.services.signer, **when)
+    assert line_register.set_line_outbound(tenant, line, "before_connected", **said)
+    assert composition.set_line_mode(tenant, line, "opt-in", **said)
+    second = line_register.create_line(tenant, number="+3225550177", announcement=asking.id, **said)
+    assert line_history.end_line(tenant, second.id, **said)
+    assert users.set_password(tenant, world.user, "$argon2id$other", signer=house.services.signer, **said)
     person = users.user(tenant, world.user)
     assert person is not None
     until = house.clock() + timedelta(hours=1)
-    session = users.open_session(person, token_sha256="ab" * 32, until=until, **when)
-    users.end_session(person, session.id, **when)
-    users.end_session(person, session.id, **when)
-    assert users.revoke_user(tenant, world.user, **when)
-    recordings.note_quarantine_erasure(NotRecordedTable.select().first().id, **when)
+    session = users.open_session(person, token_sha256="ab" * 32, until=until, **said)
+    users.end_session(person, session.id, **said)
+    users.end_session(person, session.id, **said)
+    assert users.revoke_user(tenant, world.user, **said, last_admin=True)
+    recordings.note_quarantine_erasure(NotRecordedTable.select().first().id, **said)
     assert world.audit() == []
     kinds = {each.kind for each in LeafTable.select(LeafTable.kind)}
     assert {"session.closed", "quarantine.erased", "line.ended", "line.transfer_notice_changed"} <= kinds

@@ -19,20 +19,29 @@ from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, SubtreeTable
-from recorder.catalogue.tables.identity import SessionTable
+from recorder.catalogue.tables.identity import AccountLinkTable, SessionTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.line import LineDraftTable
+from recorder.catalogue.tables.listed_call import (
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+)
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.second_factor import FactorUseTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.throttle import ThrottleTable
+from recorder.catalogue.tables.usage import UsageTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
+from recorder.features.notes import service as notes
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import call_erasure, reviews, service
 from recorder.features.tenants import composition, keep_options, lines, snapshot, transfer_options
@@ -55,10 +64,10 @@ pytestmark = pytest.mark.postgresql
 @pytest.fixture
 def full(house: Bakery, recorded) -> Bakery:
     """An installation in which every copied table has rows."""
-    when = {"now": house.clock(), "entropy": house.entropy}
+    said = {"now": house.clock(), "entropy": house.entropy}
     user = users.create_user(
         house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
-        password_hash="$argon2id$…", signer=house.services.signer, **when,
+        password_hash="$argon2id$…", signer=house.services.signer, **said,
     )  # fmt: skip
     with connected():
         PurposeTable.create(
@@ -68,12 +77,12 @@ def full(house: Bakery, recorded) -> Bakery:
         )  # fmt: skip
     said_in = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
     greeting = Greeting("Bonjour.", announcement_in("fr").path.read_bytes())
-    asking = composition.compose(house.tenant, name="asking", greeting=greeting, **said_in, **when)
-    line = lines.create_line(house.tenant, number="+3225550109", announcement=asking.id, **when)
-    composition.set_line_languages(house.tenant, line.id, ["fr", "en"], **when)
-    keep_options.set_line_keep(house.tenant, line.id, KeepOptions(keep_days=365), **when)
-    keep_options.set_line_deletable(house.tenant, line.id, True, **when)
-    transfer_options.set_transfer_notice(house.tenant, line.id, "alone", **when)
+    asking = composition.compose(house.tenant, name="asking", greeting=greeting, **said_in, **said)
+    line = lines.create_line(house.tenant, number="+3225550109", announcement=asking.id, **said)
+    composition.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)
+    keep_options.set_line_keep(house.tenant, line.id, KeepOptions(keep_days=365), **said)
+    keep_options.set_line_deletable(house.tenant, line.id, True, **said)
+    transfer_options.set_transfer_notice(house.tenant, line.id, "alone", **said)
     house.limit(3000, purpose="agreement")
     recording = recorded()
     house.work(house.unrecorded())
@@ -84,10 +93,11 @@ def full(house: Bakery, recorded) -> Bakery:
     row = queries.recording(house.tenant, recording)
     grant = grants.create_grant(
         tenant=house.tenant, user=user.id, session=session.id, recording=recording, purpose="agreement",
-        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **when,
+        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
     )  # fmt: skip
-    grants.count_sent(grant, "play", "audio.opus", 100, **when)
-    api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **when)
+    grants.count_sent(grant, "play", "audio.opus", 100, **said)
+    notes.add_note(house.tenant, recording, user.id, text="Call back", at_ms=None, **said)
+    api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
     app = house.factors.new_app_key(user)
     assert house.factors.add_app(user, app, pyotp.TOTP(house.factors.secret(user, app)).at(house.clock()))
     means = house.services
@@ -106,15 +116,24 @@ def full(house: Bakery, recorded) -> Bakery:
             files=[["manifest.json", 900]],
         )  # fmt: skip
         HandoverFetchTable.create(id="h/u", tenant_id="another", leaf=0)
+        SavedFilterTable.create(
+            id="f", tenant_id=house.tenant, user=user.id, name="Refused", arguments={"agreement": "refused"},
+            created_at=at,
+        )  # fmt: skip
+        UsageTable.create(
+            id="u", tenant=house.tenant, day="2026-11-24", part=1, time_zone="Europe/Brussels",
+            lines=[["l", "+3225550100", 1, 1000, 10]], calls=1, duration_ms=1000, bytes=10, until=at,
+            through=1, counted_at=at,
+        )  # fmt: skip
     number = row.external_party.value
     asked = service.enter(
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
-        by_kind="operator", by=None, **when,
+        by_kind="operator", by=None, **said,
     )  # fmt: skip
-    vouch(house.tenant, asked.id, signer=house.services.signer, **when)
-    deciding = {"given": "own", "why": "", "who": user.id, **when}
+    vouch(house.tenant, asked.id, signer=house.services.signer, **said)
+    deciding = {"given": "own", "why": "", "who": user.id, **said}
     reviews.decide(house.tenant, asked.id, recording, **deciding)
-    call_erasure.drop_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **when)
+    call_erasure.drop_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
     assert all(rows(model) for model in dump.TABLES)
     return house
 
@@ -147,6 +166,11 @@ NOT_COPIED = {
     LineDraftTable: "what is not switched on yet",
     VerificationCodeTable: "codes that are valid for minutes",
     ThrottleTable: "who must wait now",
+    ListedCallTable: "triggers derive them from the calls' rows",
+    ListedLineTable: "triggers derive them",
+    ListedPartyTable: "triggers derive them; and a backup has no number of a party",
+    PartySuffixTable: "triggers derive them",
+    AccountLinkTable: "links that last an hour",
     OutgoingMailTable: "what is being sent now: its links may have been used since",
     FactorUseTable: "codes that were used in the last minute",
 }

@@ -102,9 +102,11 @@ def test_invalid_request_is_refused_and_not_written(browser, bakery) -> None:
         ({"received": "soon"}, "le jour"),
     ):
         form = {"number": "0470 12 34 56", "wants": "copy", "language": "fr", "received": "2026-11-20"}
-        answer = paul.send("/subject-requests", **{**form, **wrong})
-        assert answer.status_code == 403
+        sent = {**form, **wrong}
+        answer = paul.send("/subject-requests", **sent)
+        assert answer.status_code == 422
         assert said in answer.text
+        assert f'value="{sent["number"]}"' in answer.text, "what was typed is kept"
     assert subject_request_queries.requests(bakery.id) == ()
 
 
@@ -184,7 +186,7 @@ def test_copy_contains_reviewed_audio_and_own_voice_only(house, browser, bakery,
     own, none = house.call(bakery, mode="opt-in"), house.call(bakery)
     others = [house.call(bakery, external_party=OTHER), house.call(rival)]
     missed = house.not_recorded(bakery, "declined")
-    listening = browser("claire").listen_to(both).rpartition("/")[2]
+    listening = browser("claire").grant_for(both).rpartition("/")[2]
     assert browser("paul").get(f"/audio/{listening}/audio.opus").status_code in (403, 404)
     paul = browser("paul")
     page = enter(paul)
@@ -335,7 +337,7 @@ def test_sealed_announcement_decides_not_the_row(house, browser, bakery) -> None
 
 def test_recipients_are_listed_on_the_page_and_in_the_next_copy(browser, bakery, call) -> None:
     paul, page = browser("paul"), f"/recordings/{call}"
-    assert "Personne." in browser("audit").get(page).text
+    assert "Personne ne l’a encore écouté." in browser("audit").get(page).text
     request = enter(paul)
     known(paul, request)
     given(paul, request, **{call: "both"})
@@ -344,8 +346,8 @@ def test_recipients_are_listed_on_the_page_and_in_the_next_copy(browser, bakery,
     for reader in ("paul", "audit"):
         shown = browser(reader).get(page).text
         assert "Paul Martin" in shown
-        assert "copie pour la personne enregistrée" in shown
-        assert "Personne." not in shown
+        assert "A remis une copie à la personne enregistrée" in shown
+        assert "Personne ne l’a encore écouté." not in shown
     assert "Paul Martin" not in browser("claire").get(page).text
     _, facts, readme = fetched(paul, request)
     assert [each["how"] for each in facts["recordings"][0]["listened"]] == ["copy", "copy"]
@@ -455,8 +457,8 @@ def test_unrecorded_calls_are_erased_and_counted(house, browser, bakery, rival, 
     ((_kind, said),) = [leaf for leaf in leaves(bakery.id) if leaf[0] == "calls.erased"]
     assert (said["calls"], len(said["leaves"]), said["request"]) == (2, 2, request)
     shown = paul.get(page).text
-    assert "2 appels qui n’ont pas été enregistrés sont effacés" in shown
-    assert "2 appels qui n’ont pas été enregistrés sont effacés" in paul.get("/subject-requests").text
+    assert "2 appels non enregistrés sont effacés" in shown
+    assert "2 appels non enregistrés sont effacés" in paul.get("/subject-requests").text
     assert erased_call_queries.count_by_request(bakery.id) == {request: 2}
     audit = Audit(house.store, house.root_public, house.clock(), house.keyring)
     assert list(audit.tenant(bakery.id)) == []

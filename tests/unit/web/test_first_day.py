@@ -1,0 +1,126 @@
+"""The first day: three states a step, from nothing to a test call that was heard."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.domain.parties import Party
+from recorder.features.live import queries as live
+from recorder.features.live.queries import LiveRow
+from recorder.features.tenants import lines, setup
+from recorder.identity import tenants
+from recorder.ids import uuid7
+from recorder.lifecycle import line_history
+from recorder.playback import grants
+from tests.house import Customer
+
+
+@pytest.fixture
+def baker(house, clock, entropy) -> Customer:
+    """A customer with a number that is not recorded yet."""
+    made = house.customer("Boulangerie Neuve", "+3225550155")
+    said = {"now": clock(), "entropy": entropy}
+    line_history.end_line(made.id, made.line.id, **said)
+    line = lines.create_line(
+        made.id, number="+3225550155", announcement=made.announcement.id, recorded=False, **said
+    )
+    made = Customer(made.id, line, made.announcement)
+    house.person(made, "nora", "Nora Neuve", role="customer_admin", language="en")
+    house.person(made, "noah", "Noah Neuve", language="en")
+    return made
+
+
+def states(person) -> list[str]:
+    page = person.get("/first-day")
+    assert page.status_code == 200
+    return re.findall(r'<li class="card step is-([a-z-]+?)(?: is-next)?"', page.text)
+
+
+def reached(person) -> list[str]:
+    page = person.get("/first-day").text
+    return re.findall(r'call-stage is-done">.*?<span>([^<]+)<', page, re.DOTALL)
+
+
+def live_row(made: Customer, clock, entropy, announced: bool) -> LiveRow:
+    return LiveRow(
+        id=str(uuid7(clock(), entropy)), tenant=made.id, node="node1", line=made.line.id,
+        number=made.line.number, direction="inbound", external_party=Party("e164", "+32470123456"),
+        started_at=clock(), announced=announced, paused_until=None, deletable=False,
+    )  # fmt: skip
+
+
+def test_every_step_from_the_number_to_the_call_that_was_heard(browser, house, baker, clock, entropy) -> None:
+    nora = browser("nora")
+    assert nora.get("/").location == "/first-day"
+    assert states(nora) == ["done", "done", *["not-begun"] * 4]
+    path = f"/numbers/{baker.line.id}/setup"
+    assert f'href="{path}"' in nora.get("/first-day").text
+    form = {"purposes": "agreement", "mode": "notice", "keep_days": "30", "languages": "en", "first": "en"}
+    assert nora.send(path, nora.token(path), **form).status_code == 303
+    assert states(nora) == ["done", "done", "done", "begun", "begun", "not-begun"]
+    page = nora.get(f"/numbers/{baker.line.id}/preview").text
+    digest = re.search(r'name="digest" value="([0-9a-f]+)"', page)[1]
+    assert nora.send(f"/numbers/{baker.line.id}/on", digest=digest).status_code == 303
+    assert states(nora) == ["done"] * 5 + ["not-begun"]
+    assert 'data-live="yes"' in nora.get("/first-day").text
+
+    for announced, said in ((False, 1), (True, 2)):
+        live.put("node1", [live_row(baker, clock, entropy, announced)], clock())
+        assert len(reached(nora)) == said
+        assert states(nora)[-1] == "begun"
+    live.put("node1", [], clock())
+    call = house.call(baker)
+    assert reached(nora) == ["The call has arrived", "It was announced", "It was recorded"]
+    assert f"/recordings/{call}" in nora.get("/first-day").text
+    listen_to(house, nora, call)
+    assert reached(nora)[-1] == "You have heard it"
+    assert states(nora) == ["done"] * 6
+    assert nora.get("/").location == "/recordings"
+    assert "First day" in nora.get("/recordings").text, "it can be found again"
+
+
+def listen_to(house, person, call: str) -> None:
+    """As the player does: part of the sound, and what was played."""
+    path = person.listen_to(call)
+    address = html.unescape(re.search(r'src="([^"]*/audio\.opus[^"]*)"', person.get(path).text)[1])
+    play = re.search(r"play=([A-Za-z0-9_-]{22})", address)[1]
+    assert person.get(address, headers={"Range": "bytes=0-999"}).data
+    assert person.send(f"{path}/listen-report", play=play, played="0-900").status_code == 204
+
+
+def test_a_call_that_was_not_recorded_is_explained(browser, house, baker, clock, entropy) -> None:
+    row = queries.line(baker.id, baker.line.id)
+    digest = setup.preview(baker.id, row).digest
+    assert setup.switch_on(baker.id, row.id, digest, now=clock(), entropy=entropy)
+    house.not_recorded(baker, "never_connected")
+    nora = browser("nora")
+    assert states(nora)[-1] == "begun"
+    assert "Nobody answered." in nora.get("/first-day").text
+
+
+def test_without_a_number_the_page_names_that_step(browser, house, clock, entropy) -> None:
+    identity = str(uuid7(clock(), entropy))
+    key = house.keyring.new_tenant_key(identity, entropy).to_bytes().decode()
+    tenants.create_tenant(identity, name="Rien SA", wrapped_key=key, now=clock(), entropy=entropy)
+    nobody = Customer(identity, None, None)
+    house.person(nobody, "remi", "Rémi Rien", role="customer_admin")
+    remi = browser("remi")
+    assert states(remi) == ["done", *["not-begun"] * 5]
+    assert 'href="/numbers"' in remi.get("/first-day").text
+
+
+def test_colleagues_and_customers_with_calls_start_with_their_calls(browser, house, baker, bakery) -> None:
+    assert browser("noah").get("/").location == "/recordings"
+    house.call(bakery)
+    assert browser("paul").get("/").location == "/recordings"
+
+
+def test_other_customers_calls_are_not_heard(house, baker, bakery, browser) -> None:
+    call = house.call(bakery)
+    listen_to(house, browser("claire"), call)
+    assert grants.find_heard_recording(bakery.id) == call
+    assert grants.find_heard_recording(baker.id) is None
