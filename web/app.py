@@ -23,6 +23,7 @@ from web import (
     access_log,
     account,
     api,
+    brand,
     compliance,
     design,
     errors,
@@ -130,6 +131,7 @@ def create_app(
     limiter.init_app(app)
     labels.init_app(app)
     navigation.init_app(app)
+    app.jinja_env.globals["brand"] = config.brand
     errors.init_app(app)
     for package in (
         access_log,
@@ -148,6 +150,7 @@ def create_app(
         language,
         design,
         compliance,
+        brand,
     ):
         app.register_blueprint(package.blueprint)
     return app
