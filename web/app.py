@@ -40,6 +40,7 @@ from web import (
     security,
     state,
     subject_requests,
+    team,
     uploads,
     usage,
 )
@@ -145,6 +146,7 @@ def create_app(
         retention,
         offboarding,
         subject_requests,
+        team,
         usage,
         health,
         language,
