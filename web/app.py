@@ -32,6 +32,7 @@ from web import (
     language,
     live,
     navigation,
+    notes,
     numbers,
     offboarding,
     playback,
@@ -135,24 +136,9 @@ def create_app(
     app.jinja_env.globals["brand"] = config.brand
     errors.init_app(app)
     for package in (
-        access_log,
-        account,
-        first_day,
-        recordings,
-        live,
-        api,
-        numbers,
-        playback,
-        retention,
-        offboarding,
-        subject_requests,
-        team,
-        usage,
-        health,
-        language,
-        design,
-        compliance,
-        brand,
-    ):
+        account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
+        subject_requests, compliance, access_log, team, usage, health, language, design,
+        notes, brand,
+    ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app
