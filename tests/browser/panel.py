@@ -65,7 +65,7 @@ def fill(folder: Path) -> None:
     garage = house.customer("Garage Dumont", "+3225550144", label="Accueil")
     house.person(garage, "nina", "Nina Dumont", role="customer_admin")
     plumber = house.customer("Plomberie Nagels", "+3225550177", label="Accueil")
-    house.person(plumber, "nora", "Nora Nagels")
+    house.person(plumber, "nagels", "Nora Nagels")
     newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
     house.person(newcomer, "nell", "Nell Nieuw")
     at = utc_now()
