@@ -55,6 +55,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "grant.renewed": Sentence(LISTENING, _l("%(who)s kept a recording open for longer.")),
     "listen.opened": Sentence(LISTENING, _l("%(who)s listened to a recording.")),
     "listen.closed": Sentence(LISTENING, _l("%(who)s stopped listening.")),
+    "recording.downloaded": Sentence(COPIES, _l("%(who)s downloaded a recording.")),
     "recording.exported": Sentence(COPIES, _l("%(who)s downloaded a recording for a privacy request.")),
     "recording.handed_over": Sentence(
         COPIES, _l("%(who)s downloaded a recording with the archive of all recordings.")

@@ -231,7 +231,11 @@ def _purpose(value: Any, _context: _Context) -> str:
 
 def _name(value: Any, context: _Context) -> str:
     """Of a customer, an announcement or a program; of a sound it says nothing."""
-    return "" if context.kind in ("listen.opened", "recording.exported") else _text(value, context)
+    return (
+        ""
+        if context.kind in ("listen.opened", "recording.exported", "recording.downloaded")
+        else _text(value, context)
+    )
 
 
 def _caller(value: Any, context: _Context) -> str:
