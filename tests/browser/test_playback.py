@@ -165,7 +165,7 @@ def test_timeline_seeks_to_keep_questions(person):
     somebody.until(f"Math.abs(document.getElementById('audio').currentTime - {place}) < 0.2")
     expect(page.locator(".gap.is-prompt")).to_have_count(6)
     page.locator("#agreed summary").click()
-    expect(page.locator("#agreed")).to_contain_text("Yes: the caller pressed a key for it at")
+    expect(page.locator("#agreed")).to_contain_text("Yes: the caller pressed the key at")
 
 
 def test_plays_by_keyboard_alone(person):
@@ -440,14 +440,16 @@ def break_off(claire, *, status: int, **said) -> None:
 
 
 def test_logged_out_listener_is_sent_to_the_login(person):
-    claire = person().log_in().listen("long")
+    claire = person().log_in()
+    claire.go(f"/recordings/{claire.panel.ids['long']}")
     page = claire.page
     page.context.clear_cookies(name="accord-session")
-    page.evaluate("document.getElementById('audio').load()")
+    page.get_by_role("slider", name="Position dans l’enregistrement").fill("600")
+    page.get_by_role("button", name="Lecture").click()
     expect(page.get_by_role("alert")).to_contain_text("Votre session a pris fin", timeout=15_000)
     assert claire.said
     assert all("401" in text for text in claire.said), claire.said
-    page.get_by_role("link", name="Continuer à 0:00").click()
+    page.get_by_role("link", name="Continuer à 10:00").click()
     expect(page.get_by_role("heading", name="Connexion")).to_be_visible()
     claire.said.clear()
 

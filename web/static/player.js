@@ -116,6 +116,7 @@ function receive(given) {
   again.hidden = true;
   chip.open = false;
   form.querySelector("#granted").hidden = false;
+  form.querySelector("#change-purpose").hidden = false;
   form.querySelector("#until").textContent = given.until;
   audio.src = playable.src;
   audio.preload = "metadata";
