@@ -96,7 +96,7 @@ def virtual_authenticator(somebody, **options: object) -> object:
     return session
 
 
-@pytest.mark.parametrize(("login", "width", "language"), [("nora", 360, "fr-BE"), ("ben", 1280, "en-GB")])
+@pytest.mark.parametrize(("login", "width", "language"), [("norah", 360, "fr-BE"), ("ben", 1280, "en-GB")])
 def test_passkey_is_added_and_used(person, login, width, language, tmp_path):
     """At the panel's public name: an address is none that browsers allow."""
     somebody = person(width=width, language=language, reduced_motion="reduce")

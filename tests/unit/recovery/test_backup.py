@@ -19,7 +19,7 @@ from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, SubtreeTable
-from recorder.catalogue.tables.identity import AccountLinkTable, SessionTable
+from recorder.catalogue.tables.identity import AccountLinkTable, InvitationTable, SessionTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.line import LineDraftTable
 from recorder.catalogue.tables.listed_call import (
@@ -116,6 +116,10 @@ def full(house: Bakery, recorded) -> Bakery:
             files=[["manifest.json", 900]],
         )  # fmt: skip
         HandoverFetchTable.create(id="h/u", tenant_id="another", leaf=0)
+        InvitationTable.create(
+            id="i", tenant_id=house.tenant, address="luc@example.com", name="Luc", role="customer",
+            language="fr", token_sha256="ef" * 32, created_at=house.clock(), until=until,
+        )  # fmt: skip
         SavedFilterTable.create(
             id="f", tenant_id=house.tenant, user=user.id, name="Refused", arguments={"agreement": "refused"},
             created_at=at,
