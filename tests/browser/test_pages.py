@@ -50,7 +50,7 @@ def open_page(somebody, name: str) -> None:
             expect(somebody.page.locator("#go-on")).to_be_visible()
         if name == "over":
             somebody.page.clock.fast_forward("16:00")
-            expect(somebody.page.locator("#again")).to_be_visible()
+            expect(somebody.page.locator("#trouble")).to_be_visible()
         return
     paths = {
         "design": "/design",

@@ -27,6 +27,7 @@ from recorder.catalogue.tables.line import (
     LineTable,
 )
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
@@ -86,4 +87,5 @@ TABLES: tuple[type[Table], ...] = (
     InvitationTable,
     AccountLinkTable,
     UsageTable,
+    NoteTable,
 )

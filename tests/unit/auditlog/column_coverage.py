@@ -110,6 +110,12 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _leaf("listen.closed", "sent_bytes listen_report")
     | _at("listen.opened", "opened_at")
     | _at("listen.closed", "closed_at"),
+    "call_note": _leaf("note.added", "id tenant_id recording_id user_id kind at_ms")
+    | _leaf("note.added, note.edited, note.deleted (SHA-256)", "text")
+    | _leaf("note.deleted", "deleted_by")
+    | _at("note.added", "created_at")
+    | _at("note.edited", "edited_at")
+    | _at("note.deleted", "deleted_at"),
     "log_leaf": _by(LEAVES, "tenant_id number kind at recording_id body salt leaf leaf_hash"),
     "amendment": _by(SIGNED, "id tenant_id recording_id number kind at by_kind by_id data sha256 ended_by"),
     "retention_limit": _by("the signed statement, in the bucket too", "id tenant_id statement lifted")

@@ -34,6 +34,7 @@ from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
+from recorder.features.notes import service as notes
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import call_erasure, reviews, service
 from recorder.features.tenants import composition, keep_options, lines, snapshot, transfer_options
@@ -88,6 +89,7 @@ def full(house: Bakery, recorded) -> Bakery:
         manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **said)
+    notes.add_note(house.tenant, recording, user.id, text="Call back", at_ms=None, **said)
     api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
     app = house.factors.new_app_key(user)
     assert house.factors.add_app(user, app, pyotp.TOTP(house.factors.secret(user, app)).at(house.clock()))
