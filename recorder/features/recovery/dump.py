@@ -29,6 +29,7 @@ from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.second_factor import SecondFactorTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
@@ -67,6 +68,7 @@ TABLES: tuple[type[Table], ...] = (
     OffboardingTable,
     HandedRecordingTable,
     HandoverFetchTable,
+    SavedFilterTable,
     SecondFactorTable,
     InvitationTable,
     UsageTable,

@@ -173,6 +173,10 @@ _LIVE: Final = (
     "the node's worker rewrites the rows of its calls every few seconds, and carries out a live command only "
     "for the customer that the take names"
 )
+_LISTED: Final = (
+    "derived from the calls' rows by triggers; a wrong one at most leaves a call out of the list, until "
+    "`accord rebuild` derives it again"
+)
 _DRAFT: Final = (
     "a draft, which is shown and heard again before it is switched on: the form names the hash of what was "
     "heard"
@@ -238,6 +242,18 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "subject_request": {"leaves": _INDEX},
     "verification_code": {"leaves": _INDEX},
     "handover_fetch": _by(_INDEX, "id tenant_id leaf"),
+    "listed_call": _by(
+        _LISTED,
+        "id tenant_id started_ms recorded line external internal direction duration_ms consent agreement "
+        "reason",
+    ),
+    "listed_line": _by(_LISTED, "id tenant_id line_id number"),
+    "listed_party": _by(_LISTED, "id tenant_id value"),
+    "party_suffix": _by(_LISTED, "tenant_id suffix party"),
+    "saved_filter": _by(
+        "a person's own choice of query arguments; it selects among what they may see anyway",
+        "id tenant_id user_id name arguments created_at",
+    ),
     "throttle": _by("delays log-ins, and lets nobody in", "key empty_ms known_until"),
     "account_link": _by(
         "ends links and opens none: what a link is for is in its token, under the panel's secret",

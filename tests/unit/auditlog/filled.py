@@ -16,6 +16,7 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.identity import AccountLinkTable, UserTable
 from recorder.catalogue.tables.offboarding import HandoverFetchTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.parties import Party
@@ -61,6 +62,10 @@ def _kept_in_passing(world: World) -> None:
     with writing():
         HandoverFetchTable.create(id="a/b", tenant_id=world.tenant, leaf=0)
         ThrottleTable.create(key="ab" * 32, empty_ms=1)
+        SavedFilterTable.create(
+            id="a filter", tenant_id=world.tenant, user=world.user, name="Refused",
+            arguments={"agreement": "refused"}, created_at=world.house.clock(),
+        )  # fmt: skip
     values = {"name": "Luc", "customer": "Boulangerie Martin"}
     message = MailMessage("invitation", "fr", values, "/invitation/x")
     outbox = Outbox(world.house.keyring, "https://accord.example.com")
