@@ -12,6 +12,7 @@ from flask_wtf.csrf import CSRFProtect
 from recorder.catalogue import ping
 from recorder.clock import Now, utc_now
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.tenants.registration import Registration
 from recorder.health import Check, Readiness
 from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
@@ -40,6 +41,9 @@ from web import (
     subject_requests,
     uploads,
 )
+from web import (
+    registration as registering,
+)
 from web.account import sessions
 from web.account.limits import limiter
 from web.addresses import encode_query
@@ -64,6 +68,7 @@ def create_app(
     factors: SecondFactorService | None = None,
     outbox: Outbox | None = None,
     sources: Sources = SHIPPED,
+    registration: Registration | None = None,
     proofs: EntryProofs | None = None,
 ) -> Flask:
     """The panel as a WSGI application.
@@ -73,7 +78,8 @@ def create_app(
     (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without
     ``factors``, nobody who ever had a second factor can log in.  ``outbox`` queues mail to people; by default
     none is sent, and pages show the links.  ``proofs`` shows how an entry of the access log is checked;
-    ``None`` where the store is not at hand.  ``sources`` are those of the sound of sentences.  Raises
+    ``None`` where the store is not at hand.  ``sources`` are those of the sound of sentences,
+    ``registration`` creates customers who register (``None``: nobody can).  Raises
     ``ValueError`` for a language without a translation.
     """
     app = errors.PanelApp(__name__)
@@ -111,6 +117,7 @@ def create_app(
         factors=factors,
         outbox=outbox or Outbox(),
         sources=sources,
+        registration=registration,
         proofs=proofs,
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
@@ -131,7 +138,7 @@ def create_app(
     errors.init_app(app)
     for package in (
         access_log, account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, health, language, design,
+        subject_requests, health, language, design, registering,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app
