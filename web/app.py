@@ -24,6 +24,7 @@ from web import (
     access_log,
     account,
     api,
+    compliance,
     design,
     errors,
     first_day,
@@ -40,6 +41,7 @@ from web import (
     state,
     subject_requests,
     uploads,
+    usage,
 )
 from web import (
     registration as registering,
@@ -137,8 +139,23 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
-        access_log, account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, health, language, design, registering,
-    ):  # fmt: skip
+        access_log,
+        account,
+        first_day,
+        recordings,
+        live,
+        api,
+        numbers,
+        playback,
+        retention,
+        offboarding,
+        subject_requests,
+        usage,
+        health,
+        language,
+        design,
+        compliance,
+        registering,
+    ):
         app.register_blueprint(package.blueprint)
     return app

@@ -14,6 +14,7 @@ MIN_SECRET_BYTES = 32
 class WebConfig:
     """The panel's settings.
 
+    ``address`` is the public address, which passkeys are bound to; without it there are none.
     ``secret_key`` (at least 32 bytes) signs sessions, form tokens and known-device cookies.
     ``secure_cookies`` is false only for a panel on loopback without HTTPS.  ``proxies`` is the number of
     reverse proxies in front; their ``X-Forwarded-For`` is trusted if the nearest one is on loopback or in one
@@ -26,6 +27,7 @@ class WebConfig:
 
     secret_key: bytes = field(repr=False)
     secure_cookies: bool = True
+    address: str = ""
     proxies: int = 0
     proxy_networks: tuple[str, ...] = ()
     languages: tuple[str, ...] = ("en", "fr", "nl", "de")

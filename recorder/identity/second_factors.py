@@ -24,12 +24,13 @@ from recorder.catalogue.records import UserRow
 from recorder.clock import Now, truncate
 from recorder.errors import CatalogueError, SealError
 from recorder.identity import factor_set
+from recorder.identity.passkeys import RelyingParty, use_key
 from recorder.ids import Entropy
 from recorder.seal.amendment import By
 from recorder.seal.data_key import open_data_key, tenant_key_of
 from recorder.seal.keyring import Keyring, WrappedKey
 from recorder.seal.revocation import Trust
-from recorder.seal.second_factor import AuthenticatorApp, SecondFactors
+from recorder.seal.second_factor import AuthenticatorApp, Passkey, SecondFactors
 from recorder.seal.signing import Signer
 from recorder.store.contract import Store
 
@@ -108,9 +109,10 @@ class SecondFactorService:
         factor_set.use(user, APP, step, self._now())
         return codes
 
-    def remove_app(self, user: UserRow) -> None:
-        """Remove the app; with the last factor, the recovery codes go too."""
-        self._change(user, "app_removed", lambda old: replace(old, app=None))
+    def remove_app(self, user: UserRow) -> tuple[str, ...]:
+        """Remove the app; with the last factor, the recovery codes go too. Returns new codes, if all were
+        used."""
+        return self._change(user, "app_removed", lambda old: replace(old, app=None))
 
     def check_app_code(self, user: UserRow, factors: SecondFactors, code: str) -> bool:
         """Whether ``code`` is a current code of the user's app that was not used before."""
@@ -126,6 +128,32 @@ class SecondFactorService:
             return False
         self._rewrap(user, app_key)
         return True
+
+    def add_passkey(self, user: UserRow, passkey_id: bytes, public_key: bytes, name: str) -> tuple[str, ...]:
+        """Add a passkey; returns the new recovery codes, if these are the user's first."""
+        made = Passkey(passkey_id, public_key, name, truncate(self._now()))
+        return self._change(user, "passkey_added", lambda old: replace(old, passkeys=(*old.passkeys, made)))
+
+    def remove_passkey(self, user: UserRow, passkey_id: bytes) -> tuple[str, ...]:
+        """Remove a passkey; with the last factor, the recovery codes go too."""
+        return self._change(
+            user,
+            "passkey_removed",
+            lambda old: replace(old, passkeys=tuple(each for each in old.passkeys if each.id != passkey_id)),
+        )
+
+    def check_passkey(
+        self, user: UserRow, party: RelyingParty, passkey: Passkey, answer: str, challenge: bytes
+    ) -> bool:
+        """Whether a user's passkey signed ``challenge``. An authenticator that counts must count up."""
+        key = use_key(passkey.id)
+        last = factor_set.uses(user).get(key)
+        counter = party.verify_authentication(answer, challenge, passkey, 0 if last is None else last.counter)
+        if counter is None:
+            return False
+        if counter == 0:  # most passkeys do not count
+            return True
+        return factor_set.use(user, key, counter, self._now())
 
     def make_codes(self, user: UserRow) -> tuple[str, ...]:
         """Make new recovery codes; the former ones end."""

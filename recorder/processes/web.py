@@ -40,6 +40,7 @@ def run(context: Context) -> None:
         WebConfig(
             secret_key=context.web_secret(),
             secure_cookies=settings.secure_cookies,
+            address=settings.address,
             idle=timedelta(minutes=settings.session_idle_minutes),
             longest=timedelta(hours=settings.session_hours),
             proxies=settings.proxies,

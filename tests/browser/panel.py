@@ -30,9 +30,11 @@ from recorder.features.access_log.verification import EntryProofs
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
 from recorder.features.tenants import keep_options
+from recorder.features.usage import service as usage
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
 from tests.house import CALLER, House
+from tests.ports import free_ports
 from web import WebConfig, create_app, serve
 from web.config import LoginLimits
 
@@ -50,6 +52,8 @@ def fill(folder: Path) -> None:
     house.person(bakery, "paul", "Paul Martin", role="customer_admin", language="en")
     house.person(bakery, "zoe", "Zoé Lambert")  # she and Tom set up second factors
     house.person(bakery, "tom", "Tom Maes", language="en")
+    house.person(bakery, "nora", "Nora Claes")  # she and Ben add passkeys
+    house.person(bakery, "ben", "Ben Peeters", language="en")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
     florist = house.customer("Fleurs Lambert", "+3225550122", label="Atelier")
@@ -110,6 +114,9 @@ def fill(folder: Path) -> None:
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
     checkpoint.sign_due(house.services, utc_now())
+    bakery_row = queries.tenant(bakery.id)
+    assert bakery_row is not None
+    usage.count_due(bakery_row, utc_now() + timedelta(days=1), os.urandom)
     (folder / IDS).write_text(json.dumps({**ids, "bakery": bakery.id}))
     house.close()
 
@@ -121,10 +128,13 @@ def run(folder: Path) -> None:
     gevent.spawn(keep_talking, line)
     # All browser tests come from one address.
     often = LoginLimits(*[RateLimit(10000, 60)] * 5)
-    config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often)
+    port = free_ports(1)
+    address = f"http://localhost:{port}"
+    config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often, address=address)
     proofs = EntryProofs(house.store, house.root_public)
     app = create_app(config, gate=house.gate, changes=house.changes, factors=house.factors, proofs=proofs)
-    serve(app, "127.0.0.1", 0, ready=lambda port: print(json.dumps({"port": port, "ids": ids}), flush=True))
+    said = json.dumps({"port": port, "ids": ids})
+    serve(app, "127.0.0.1", port, ready=lambda _port: print(said, flush=True))
     house.close()
 
 

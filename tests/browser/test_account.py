@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pyotp
 import pytest
@@ -76,3 +77,73 @@ def test_app_is_set_up_and_used(person, login, width, language, tmp_path):
     lost.page.click("main button[type=submit]")
     expect(lost.page.locator("#two-step")).to_be_visible()
     expect(lost.page.get_by_text("9 codes")).to_be_visible()
+
+
+def virtual_authenticator(somebody, **options: object) -> object:
+    """Chromium's own authenticator, which verifies its user."""
+    session = somebody.page.context.new_cdp_session(somebody.page)
+    session.send("WebAuthn.enable")
+    session.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {
+            "options": {
+                "protocol": "ctap2", "transport": "internal", "hasResidentKey": True,
+                "hasUserVerification": True, "isUserVerified": True, "automaticPresenceSimulation": True,
+            }
+            | options
+        },
+    )  # fmt: skip
+    return session
+
+
+@pytest.mark.parametrize(("login", "width", "language"), [("nora", 360, "fr-BE"), ("ben", 1280, "en-GB")])
+def test_passkey_is_added_and_used(person, login, width, language, tmp_path):
+    """At the panel's public name: an address is none that browsers allow."""
+    somebody = person(width=width, language=language, reduced_motion="reduce")
+    somebody.panel = replace(somebody.panel, address=somebody.panel.address.replace("127.0.0.1", "localhost"))
+    page = somebody.page
+    virtual_authenticator(somebody)
+    somebody.log_in(login)
+    somebody.go("/account")
+    page.locator("[data-passkey-part] summary").click()
+    page.fill("#passkey-name", "Laptop")
+    stays_on_the_page(somebody)
+    assert_accessible(somebody)
+    page.screenshot(path=tmp_path / "add.png", full_page=True)
+    page.locator("[data-passkey=add] button").click()
+    expect(page.locator(".recovery-codes li")).to_have_count(10)
+    page.click("main .button")
+    expect(page.get_by_role("heading", name="Laptop")).to_be_visible()
+    assert_accessible(somebody)
+    page.screenshot(path=tmp_path / "added.png", full_page=True)
+
+    def log_out() -> None:
+        somebody.go("/recordings")
+        page.locator(".menu > summary").click()
+        page.locator(".menu form[action='/logout'] button").click()
+        expect(page.locator("#login")).to_be_visible()
+
+    log_out()
+    stays_on_the_page(somebody)
+    assert_accessible(somebody)
+    page.screenshot(path=tmp_path / "log-in.png", full_page=True)
+    page.locator("[data-passkey=use] button").click()
+    expect(page.locator(".calls").first).to_be_visible()
+    log_out()
+    page.fill("#login", login)
+    page.fill("#password", PASSWORD)
+    page.click("main form button[type=submit]")
+    expect(page.locator("#code")).to_be_visible()
+    page.screenshot(path=tmp_path / "second-step.png", full_page=True)
+    page.locator("[data-passkey=use] button").click()
+    expect(page.locator(".calls").first).to_be_visible()
+
+
+def test_device_without_a_passkey_is_told_so(person):
+    somebody = person(language="en-GB")
+    somebody.panel = replace(somebody.panel, address=somebody.panel.address.replace("127.0.0.1", "localhost"))
+    virtual_authenticator(somebody, isUserVerified=False)
+    somebody.go("/login")
+    somebody.page.locator("[data-passkey=use] button").click()
+    expect(somebody.page.get_by_role("status").filter(has_text="No passkey was used")).to_be_visible()
+    expect(somebody.page.locator("#login")).to_be_visible()

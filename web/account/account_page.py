@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from recorder.errors import CatalogueError
 from recorder.identity import passwords, users
+from recorder.strict_json import b64
 from web.account import devices, notices
 from web.account.blueprint import blueprint
 from web.account.factors import service
@@ -117,4 +118,5 @@ def _page(profile: ProfileForm | None = None, password: PasswordForm | None = No
         sessions=users.sessions(found.user, now()),
         describe=devices.describe,
         network=devices.network(),
+        b64=b64,
     )

@@ -45,7 +45,7 @@ def add_app() -> Response | str | tuple[str, int]:
     if form.validate():
         codes = service().add_app(user, app_key, form.code.data or "")
         if codes is not None:
-            return _changed(codes)
+            return finish_change(codes)
         form.code.errors = [_("That code is wrong or too old. Type the one that the app shows now.")]
     return _app_page(form, app_key), 422
 
@@ -53,8 +53,7 @@ def add_app() -> Response | str | tuple[str, int]:
 @blueprint.post("/account/app/remove")
 @fresh_login_required
 def remove_app() -> Response | str:
-    service().remove_app(current_visitor().user)
-    return _changed(())
+    return finish_change(service().remove_app(current_visitor().user))
 
 
 @blueprint.post("/account/codes")
@@ -63,7 +62,7 @@ def make_codes() -> Response | str:
     """Make new recovery codes."""
     if not service().current(current_visitor().user).required:
         return redirect(url_for("account.show"), 303)
-    return _changed(service().make_codes(current_visitor().user))
+    return finish_change(service().make_codes(current_visitor().user))
 
 
 def _app_page(form: AppForm, app_key: str) -> str:
@@ -77,7 +76,7 @@ def _app_page(form: AppForm, app_key: str) -> str:
     return render_template("account/app.html", form=form, secret=groups, qr=Markup(picture))  # noqa: S704, of segno
 
 
-def _changed(codes: tuple[str, ...]) -> Response | str:
+def finish_change(codes: tuple[str, ...]) -> Response:
     """After a change of the factors: other sessions end, this one is renewed, and new codes are shown
     once."""
     notices.tell(current_visitor().user, notices.FACTORS_CHANGED)

@@ -68,20 +68,21 @@ def log_in() -> Response | str | tuple[str, int]:
 def second_step() -> Response | str | tuple[str, int]:
     """The second step of a log-in: a code from the authenticator app, or a recovery code."""
     begun, form = partial_log_in.load(), CodeForm(request.form)
-    if begun is None:
+    factors = None if begun is None else current_factors(begun.user)
+    if begun is None or factors is None:
         return redirect(url_for("account.log_in"), 303)
     if request.method == "GET":
-        return render_template("account/second_step.html", form=form)
+        return render_template("account/second_step.html", form=form, factors=factors)
     attempt = Attempt(begun.login, "second-")
     if not form.validate():
-        return render_template("account/second_step.html", form=form), 422
+        return render_template("account/second_step.html", form=form, factors=factors), 422
     factor = _check_code(begun.user, form.code.data or "")
     if factor is None:
         metrics.LOGINS.labels("refused").inc()
         log.info("web.second_step_refused", user=begun.user.id, address=client_network())
         panel_state().refused.note(begun.user, now())
         form.code.errors = [_("That code is wrong, too old or already used. Type the one that is shown now.")]
-        return render_template("account/second_step.html", form=form), 422
+        return render_template("account/second_step.html", form=form, factors=factors), 422
     attempt.succeed()
     remember_place(begun.login)
     target = url_for("account.show") if factor == CODE else begun.target

@@ -35,6 +35,7 @@ from recorder.catalogue.tables.subject_request import (
 )
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.throttle import ThrottleTable
+from recorder.catalogue.tables.usage import UsageTable
 
 TABLES: tuple[type[Table], ...] = (
     TenantTable,
@@ -76,4 +77,5 @@ TABLES: tuple[type[Table], ...] = (
     OutgoingMailTable,
     SecondFactorTable,
     FactorUseTable,
+    UsageTable,
 )

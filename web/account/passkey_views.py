@@ -1,0 +1,162 @@
+"""Views to add, remove and use passkeys."""
+
+from __future__ import annotations
+
+import structlog
+from flask import flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from webauthn.helpers import parse_registration_credential_json
+from webauthn.helpers.exceptions import WebAuthnException
+from werkzeug.wrappers import Response
+
+from recorder import metrics
+from recorder.catalogue.records import UserRow
+from recorder.domain import names
+from recorder.errors import CatalogueError
+from recorder.identity import passkeys, users
+from recorder.identity.passkeys import PASSKEY, RelyingParty
+from recorder.seal.second_factor import LONGEST_NAME, MAX_PASSKEYS
+from recorder.strict_json import unb64
+from web.account import challenges, devices, partial_log_in
+from web.account.blueprint import blueprint
+from web.account.factors import finish_change, service
+from web.account.forms import LogInForm
+from web.account.fresh import fresh_login_required
+from web.account.limits import client_network, limiter, remember_place
+from web.account.sessions import has_valid_credential
+from web.account.views import complete_log_in, current_factors
+from web.state import current_visitor, now, panel_state
+
+log = structlog.get_logger()
+
+limit_requests = limiter.limit("60/minute", methods=["POST"])
+"""By address: an answer costs a signature check."""
+
+
+def relying_party() -> RelyingParty | None:
+    """Whom passkeys are for; ``None`` if the panel has no public address, or none that browsers allow."""
+    address = panel_state().config.address
+    party = RelyingParty(address)
+    is_name = party.id != "" and not party.id.replace(".", "").isdigit() and ":" not in party.id
+    return party if is_name and (address.startswith("https://") or party.id == "localhost") else None
+
+
+def log_in_purpose(user: UserRow | None) -> str:
+    """The purpose of a log-in's challenge: after a password, only for that user."""
+    return "log-in" if user is None else f"second {user.id}"
+
+
+@blueprint.post("/account/passkeys/options")
+@fresh_login_required
+@limit_requests
+def registration_options() -> Response | tuple[str, int]:
+    party, user = relying_party(), current_visitor().user
+    if party is None:
+        return "", 404
+    challenge = challenges.make(f"register {user.id}")
+    return _json(party.registration_options(user, service().current(user), challenge))
+
+
+@blueprint.post("/account/passkeys")
+@fresh_login_required
+@limit_requests
+def add_passkey() -> Response | str:
+    party, user = relying_party(), current_visitor().user
+    made = None if party is None else _registered(party, user, request.form.get("credential", ""))
+    factors = service().current(user)
+    if made is None or factors.passkey(made[0]) is not None or len(factors.passkeys) >= MAX_PASSKEYS:
+        flash(_("The passkey could not be added. Try again."), "wrong")
+        return redirect(url_for("account.show"), 303)
+    flash(_("The passkey is added."))
+    return finish_change(service().add_passkey(user, *made, _name(request.form.get("name", ""))))
+
+
+@blueprint.post("/account/passkeys/remove")
+@fresh_login_required
+def remove_passkey() -> Response | str:
+    user = current_visitor().user
+    try:
+        found = service().current(user).passkey(unb64(request.form.get("passkey", "")))
+    except ValueError:
+        found = None
+    if found is None:
+        return redirect(url_for("account.show"), 303)
+    flash(_("The passkey is removed."))
+    return finish_change(service().remove_passkey(user, found.id))
+
+
+@blueprint.post("/login/passkey/options")
+@limit_requests
+def authentication_options() -> Response | tuple[str, int]:
+    party, begun = relying_party(), partial_log_in.load() if request.form.get("step") == "second" else None
+    if party is None:
+        return "", 404
+    user = None if begun is None else begun.user
+    factors = None if user is None else current_factors(user)
+    challenge = challenges.make(log_in_purpose(user))
+    return _json(party.authentication_options(challenge, () if factors is None else factors.passkeys))
+
+
+@blueprint.post("/login/passkey")
+@limit_requests
+def log_in_with_passkey() -> Response | tuple[str, int]:
+    """Log in with a passkey alone, or with one after the password."""
+    begun = partial_log_in.load() if request.form.get("step") == "second" else None
+    user = _authenticated(request.form.get("credential", ""), None if begun is None else begun.user)
+    if user is None:
+        metrics.LOGINS.labels("refused").inc()
+        log.info("web.passkey_refused", address=client_network())
+        refused = _("That passkey does not work here. Log in with your password.")
+        form = LogInForm(formdata=None)
+        form.next.data = request.form.get("next", "")
+        return render_template("account/log_in.html", form=form, refused=refused), 422
+    if begun is not None:
+        remember_place(begun.login)
+    target = request.form.get("next") if begun is None else begun.target
+    return complete_log_in(user, user.login, target, PASSKEY)
+
+
+def _registered(party: RelyingParty, user: UserRow, answer: str) -> tuple[bytes, bytes] | None:
+    if len(answer) > passkeys.LARGEST:
+        return None
+    try:
+        data = parse_registration_credential_json(answer).response.client_data_json
+        challenge = passkeys.read_challenge(data)
+    except (WebAuthnException, ValueError, TypeError, KeyError):
+        return None
+    if not challenges.use(f"register {user.id}", challenge):
+        return None
+    return party.verify_registration(answer, challenge)
+
+
+def _authenticated(answer: str, expected: UserRow | None) -> UserRow | None:
+    """The user who used a passkey; the ``expected`` one after a password."""
+    party, claim = relying_party(), passkeys.read_claim(answer)
+    if party is None or claim is None or not challenges.use(log_in_purpose(expected), claim.challenge):
+        return None
+    user = expected or users.user(claim.tenant, claim.user)
+    if user is None or user.revoked_at is not None or not has_valid_credential(user, logs_in=True):
+        return None
+    factors = current_factors(user)
+    passkey = None if factors is None else factors.passkey(claim.passkey)
+    if passkey is None or not service().check_passkey(user, party, passkey, answer, claim.challenge):
+        panel_state().refused.note(user, now())
+        return None
+    return user
+
+
+def _name(typed: str) -> str:
+    """The passkey's name as it is stored; the device's where nothing usable was typed."""
+    try:
+        return names.tidy(typed, "the name", "passkey.name", longest=LONGEST_NAME)
+    except CatalogueError:
+        return devices.describe(devices.device())
+
+
+def _json(text: str) -> Response:
+    return Response(text, content_type="application/json")
+
+
+@blueprint.app_context_processor
+def _passkeys_possible() -> dict[str, object]:
+    return {"passkeys_possible": lambda: relying_party() is not None}
