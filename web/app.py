@@ -40,6 +40,7 @@ from web import (
     security,
     state,
     subject_requests,
+    team,
     uploads,
     usage,
 )
@@ -139,23 +140,8 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
-        access_log,
-        account,
-        first_day,
-        recordings,
-        live,
-        api,
-        numbers,
-        playback,
-        retention,
-        offboarding,
-        subject_requests,
-        usage,
-        health,
-        language,
-        design,
-        compliance,
-        registering,
-    ):
+        account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
+        subject_requests, compliance, access_log, team, usage, health, language, design, registering,
+    ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

@@ -17,7 +17,7 @@ from peewee import SQL
 from recorder.auditlog.append import commitment, leaf_hash, owning_recording
 from recorder.catalogue.database import connected
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.tables.audit_log import IS_DECISION, IS_LINE_SETUP, LeafTable
+from recorder.catalogue.tables.audit_log import IS_DECISION, IS_LINE_SETUP, IS_TEAM, LeafTable
 from recorder.clock import from_iso
 
 
@@ -80,6 +80,18 @@ def _factor_changes(tenant: str) -> Any:
     # The condition of the index, literally.
     mine = (LeafTable.tenant == tenant) & SQL("kind = 'user.factors_changed'")
     return LeafTable.select().where(mine).order_by(LeafTable.number)
+
+
+def team_leaves(tenant: str) -> list[LoggedLeaf]:
+    """A tenant's intact leaves of the kinds in :data:`IS_TEAM`, in order."""
+    with connected():
+        rows = list(_team_leaves(tenant))
+    return [leaf for row in rows if (leaf := _verified(row)) is not None]
+
+
+@prepared(LeafTable)
+def _team_leaves(tenant: str) -> Any:
+    return LeafTable.select().where((LeafTable.tenant == tenant) & IS_TEAM).order_by(LeafTable.number)
 
 
 @cache
