@@ -34,7 +34,7 @@ from recorder.clock import utc_now
 from recorder.errors import AccordError, ConfigError
 from recorder.features.keys.kek_usage import refuse_new_keys
 from recorder.features.tenants import keep_options, snapshot
-from recorder.features.tenants.shipped import add_line
+from recorder.features.tenants.default_lines import add_line
 from recorder.processes import run
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Program, Supervisor

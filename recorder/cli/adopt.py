@@ -10,7 +10,7 @@ from recorder.catalogue import queries
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.features.tenants import service
-from recorder.features.tenants.shipped import give_shipped
+from recorder.features.tenants.default_lines import give_shipped
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import open_sources

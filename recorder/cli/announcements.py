@@ -15,8 +15,8 @@ from recorder.clock import utc_now
 from recorder.domain.call_plan import MODES
 from recorder.errors import ConfigError
 from recorder.features.tenants import announcements, composition
+from recorder.features.tenants.default_lines import KEEP_DAYS, PURPOSES
 from recorder.features.tenants.rules import OwnSound
-from recorder.features.tenants.shipped import KEEP_DAYS, PURPOSES
 from recorder.processes.services import Context
 from recorder.prompts.composer import Greeting
 from recorder.prompts.country_file import pack_for

@@ -17,8 +17,8 @@ from recorder.domain.call_plan import ALONE, BOTH, MODES, WAYS
 from recorder.domain.line_policy import OUTBOUND_TIMINGS, TIMINGS
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, keep_options, lines, transfer_options
-from recorder.features.tenants.shipped import add_line as create_shipped_line
-from recorder.features.tenants.shipped import default_language, shipped_for
+from recorder.features.tenants.default_lines import add_line as create_shipped_line
+from recorder.features.tenants.default_lines import default_language, shipped_for
 from recorder.lifecycle import line_history
 from recorder.processes.services import Context
 from recorder.prompts.composer import language_menu

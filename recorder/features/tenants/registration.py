@@ -14,8 +14,8 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.records import TenantRow, UserRow
 from recorder.domain.roles import ADMIN
 from recorder.errors import CatalogueError
+from recorder.features.tenants.default_lines import give_shipped
 from recorder.features.tenants.plans import STARTER, find_plan
-from recorder.features.tenants.shipped import give_shipped
 from recorder.identity import tenants, users
 from recorder.ids import Entropy, uuid7
 from recorder.prompts.composer import SHIPPED
