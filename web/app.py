@@ -32,6 +32,7 @@ from web import (
     language,
     live,
     navigation,
+    notes,
     numbers,
     offboarding,
     playback,
@@ -141,7 +142,9 @@ def create_app(
     errors.init_app(app)
     for package in (
         account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, compliance, access_log, team, usage, health, language, design, registering,
+        subject_requests, compliance, access_log, team, usage, health, language, design,
+        notes,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
+    app.register_blueprint(registering.blueprint)
     return app

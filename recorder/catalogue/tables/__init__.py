@@ -26,12 +26,20 @@ from recorder.catalogue.tables.line import (
     LineKeepOptionTable,
     LineTable,
 )
+from recorder.catalogue.tables.listed_call import (
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+)
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.second_factor import FactorUseTable, SecondFactorTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
@@ -80,10 +88,16 @@ TABLES: tuple[type[Table], ...] = (
     HandedRecordingTable,
     ThrottleTable,
     HandoverFetchTable,
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+    SavedFilterTable,
     OutgoingMailTable,
     SecondFactorTable,
     FactorUseTable,
     InvitationTable,
     AccountLinkTable,
     UsageTable,
+    NoteTable,
 )
