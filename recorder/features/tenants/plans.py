@@ -27,7 +27,7 @@ class _Plan(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CustomerPlan:
     """A plan: its ``features``, the longest retention that may be announced (``None``: not limited), and the
     formats in which recordings are stored."""
 
@@ -38,12 +38,12 @@ class Plan:
 
 
 @cache
-def plans() -> Mapping[str, Plan]:
+def plans() -> Mapping[str, CustomerPlan]:
     """The plans by code."""
     return load_plans(FILE)
 
 
-def load_plans(path: Path) -> Mapping[str, Plan]:
+def load_plans(path: Path) -> Mapping[str, CustomerPlan]:
     """Read a file of plans.  Raises :class:`ConfigError` (``plans.broken``) naming what is wrong."""
     try:
         body = TypeAdapter(dict[str, _Plan]).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -55,12 +55,14 @@ def load_plans(path: Path) -> Mapping[str, Plan]:
             "plans.broken", f"{path} cannot be used: {error}", "compare it with the file that was installed"
         ) from error
     return {
-        code: Plan(code, frozenset(each.features), each.longest_keep_days or None, tuple(each.formats))
+        code: CustomerPlan(
+            code, frozenset(each.features), each.longest_keep_days or None, tuple(each.formats)
+        )
         for code, each in body.items()
     }
 
 
-def find_plan(code: str) -> Plan:
+def find_plan(code: str) -> CustomerPlan:
     """A plan.  Raises :class:`CatalogueError` (``tenant.plan``)."""
     found = plans().get(code)
     if found is None:
