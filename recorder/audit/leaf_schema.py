@@ -22,13 +22,15 @@ from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, User
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
-from recorder.catalogue.tables.second_factor import SecondFactorTable
+from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.features.subject_requests import reviews, rules, verification_code
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
+from recorder.identity.factor_reset import ENDED, REQUESTED
 from recorder.identity.factor_set import CHANGED
+from recorder.identity.sign_in_rule import RULE_CHANGED
 from recorder.identity.users import LOGIN_SHA256, PROFILE, PROFILE_SHA256, display_hash, login_hash
 
 Body = Mapping[str, Any]
@@ -215,6 +217,19 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     CHANGED: RowStatement(
         SecondFactorTable, _id("user"), _all(_same("number"), _digests(statement="statement_sha256"))
     ),
+    RULE_CHANGED: RowStatement(
+        SignInRuleTable, _own, _all(_same("number"), _digests(statement="statement_sha256"))
+    ),
+    REQUESTED: RowStatement(
+        FactorResetTable,
+        _id("request"),
+        _all(
+            _same(user_id="user", requested_by="actor"),
+            _digests(statement="statement_sha256"),
+            _set(requested_at=LEAF_TIME, ended_at=None),
+        ),
+    ),
+    ENDED: RowStatement(FactorResetTable, _id("request"), _set(ended_at=LEAF_TIME), makes=False),
     "user.revoked": RowStatement(UserTable, _id("user"), _set(revoked_at=LEAF_TIME)),
     "session.opened": RowStatement(
         SessionTable, _id("session"), _all(_same("token_sha256", user_id="user"), _set(created_at=LEAF_TIME))
@@ -376,6 +391,8 @@ MUTABLE: Final = (
     TenantTable,
     UserTable,
     SecondFactorTable,
+    SignInRuleTable,
+    FactorResetTable,
     LineTable,
     ApiTokenTable,
     RecipientTable,
@@ -396,6 +413,8 @@ OFFBOARDED: Final = frozenset({"tenant.erasure_started", "tenant.offboarded"})
 PERSONAL: Final = (
     ApiTokenTable,
     SecondFactorTable,
+    SignInRuleTable,
+    FactorResetTable,
     RecipientTable,
     SubjectRequestTable,
     VerificationCodeTable,
@@ -409,12 +428,14 @@ def rows_of(model: Any, tenant: str) -> Expression:
     """The condition that a row belongs to a tenant."""
     if model is SessionTable:
         return SessionTable.user.in_(UserTable.select(UserTable.id).where(UserTable.tenant == tenant))
+    if model is SignInRuleTable:
+        return SignInRuleTable.id == tenant
     if model is ReviewTable:
         mine = SubjectRequestTable.select(SubjectRequestTable.id).where(
             SubjectRequestTable.tenant_id == tenant
         )
         return ReviewTable.request.in_(mine)
-    return (getattr(model, "tenant", None) or model.tenant_id) == tenant  # type: ignore[no-any-return]
+    return (getattr(model, "tenant", None) or model.tenant_id) == tenant
 
 
 def is_owned(row: Table, tenant: str) -> bool:
@@ -425,7 +446,7 @@ def is_owned(row: Table, tenant: str) -> bool:
 FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
-    LiveCommandTable, PurposeTable, SecondFactorTable,
+    LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 
@@ -476,5 +497,5 @@ def _salt(row: Table) -> str | None:
         mine = SubjectRequestTable.select(SubjectRequestTable.number_salt).where(
             SubjectRequestTable.id == row.request_id
         )
-        return mine.scalar()  # type: ignore[no-any-return]
+        return mine.scalar()
     return row.number_salt if isinstance(row, SubjectRequestTable) else None

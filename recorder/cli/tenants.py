@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import click
+import structlog
 
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import TenantRow, UserRow
@@ -18,8 +20,8 @@ from recorder.clock import utc_now
 from recorder.domain import names
 from recorder.domain.roles import ROLES
 from recorder.errors import CatalogueError
-from recorder.identity import factor_set, passwords, tenants, users
-from recorder.ids import uuid7
+from recorder.identity import account_mail, factor_set, passwords, tenants, users
+from recorder.ids import Entropy, uuid7
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import open_sources
@@ -28,6 +30,9 @@ from recorder.seal.signing import Signer
 
 SPOKEN = ("fr", "en")
 """What a new customer's lines may speak where nothing else is said."""
+
+
+log = structlog.get_logger()
 
 
 @click.group()
@@ -211,6 +216,15 @@ def revoke_user(context: Context, tenant_name: str, login: str) -> None:
     users.revoke_user(person.tenant, person.id, now=utc_now(), entropy=os.urandom)
 
 
+class _Said(TypedDict):
+    now: datetime
+    entropy: Entropy
+
+
+def _at_present() -> _Said:
+    return _Said(now=utc_now(), entropy=os.urandom)
+
+
 @user.command("reset-factor")
 @TENANT
 @click.argument("login")
@@ -219,13 +233,16 @@ def revoke_user(context: Context, tenant_name: str, login: str) -> None:
 def reset_factor(context: Context, tenant_name: str, login: str, reason: str) -> None:
     """Take away all second factors of somebody who lost them; their sessions end."""
     context.open_catalogue()
-    person = find_user(find_tenant(tenant_name), login)
-    said: dict[str, Any] = {"now": utc_now(), "entropy": os.urandom}
+    owner = find_tenant(tenant_name)
+    person, said = find_user(owner, login), _at_present()
     if not factor_set.reset(person, By("operator"), reason=reason, signer=context.signer(), **said):
         raise CatalogueError(
             "factors.none", f"{person.login} has no second factor", "`accord user list` shows the log-ins"
         )
     users.end_sessions(person, **said)
+    log.info("factors.reset", user=person.id, reason=reason)
+    if not account_mail.tell(context.outbox(), person, owner, account_mail.FACTORS_RESET, **said):
+        click.echo("no mail is sent: tell them yourself")
 
 
 def find_user(owner: TenantRow, login: str) -> UserRow:

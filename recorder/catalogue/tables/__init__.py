@@ -26,7 +26,12 @@ from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
-from recorder.catalogue.tables.second_factor import FactorUseTable, SecondFactorTable
+from recorder.catalogue.tables.second_factor import (
+    FactorResetTable,
+    FactorUseTable,
+    SecondFactorTable,
+    SignInRuleTable,
+)
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
@@ -76,4 +81,6 @@ TABLES: tuple[type[Table], ...] = (
     OutgoingMailTable,
     SecondFactorTable,
     FactorUseTable,
+    FactorResetTable,
+    SignInRuleTable,
 )

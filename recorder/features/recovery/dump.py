@@ -26,7 +26,7 @@ from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOption
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
-from recorder.catalogue.tables.second_factor import SecondFactorTable
+from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
@@ -64,6 +64,8 @@ TABLES: tuple[type[Table], ...] = (
     HandedRecordingTable,
     HandoverFetchTable,
     SecondFactorTable,
+    SignInRuleTable,
+    FactorResetTable,
 )
 """Ordered so that each row comes after those that it refers to."""
 

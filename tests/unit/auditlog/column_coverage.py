@@ -48,6 +48,12 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _at("user.revoked", "revoked_at"),
     "second_factor": _leaf("user.factors_changed", "id tenant_id number")
     | _by("its own signature, and the leaf's SHA-256", "statement"),
+    "sign_in_rule": _leaf("tenant.sign_in_changed", "id number")
+    | _by("its own signature, and the leaf's SHA-256", "statement"),
+    "second_factor_reset": _leaf("user.factor_reset_requested", "id tenant_id user_id requested_by")
+    | _by("its own signature, and the leaf's SHA-256", "statement")
+    | _at("user.factor_reset_requested", "requested_at")
+    | _at("user.factor_reset_ended", "ended_at"),
     "session": _leaf("session.opened", "id user_id token_sha256")
     | _at("session.opened", "created_at")
     | _at("session.closed", "ended_at"),

@@ -179,9 +179,16 @@ def _people(world: World) -> None:
     )  # fmt: skip
     users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **said(world))
     factors = house.factors
+    boss = users.create_user(
+        world.tenant, login="boss@example.com", name="Boss", role="customer_admin", language="fr",
+        password_hash="$argon2id$4", signer=house.services.signer, **said(world),
+    )  # fmt: skip
+    factors.require_second_factor(boss, True)
     key = factors.new_app_key(person)
     code = pyotp.TOTP(factors.secret(person, key)).at(house.clock())
     assert factors.add_app(person, key, code)
+    factors.request_reset(person, boss)
+    factors.request_reset(person, boss)
     users.revoke_user(world.tenant, other.id, **said(world))
     signer = world.house.services.signer
     api_tokens.create(world.tenant, name="crm", token_sha256="34" * 32, signer=signer, **said(world))

@@ -90,6 +90,13 @@ def full(house: Bakery, recorded) -> Bakery:
     api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
     app = house.factors.new_app_key(user)
     assert house.factors.add_app(user, app, pyotp.TOTP(house.factors.secret(user, app)).at(house.clock()))
+    admin = house.factors
+    boss = users.create_user(
+        house.tenant, login="boss", name="Boss", role="customer_admin", language="fr",
+        password_hash="$argon2id$4", signer=house.services.signer, **said,
+    )  # fmt: skip
+    admin.require_second_factor(boss, True)
+    admin.request_reset(user, boss)
     means = house.services
     signing = replace(means, checkpoints_seen={})
     assert checkpoint.sign_due(signing, house.clock()) == 1
