@@ -39,6 +39,7 @@ from web import (
     state,
     subject_requests,
     uploads,
+    usage,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -131,7 +132,7 @@ def create_app(
     errors.init_app(app)
     for package in (
         access_log, account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, health, language, design,
+        subject_requests, usage, health, language, design,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

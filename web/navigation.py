@@ -52,6 +52,7 @@ PAGES = (
 
 MENU = (
     NavigationEntry("access_log.show", _l("Access log"), "file-text", (ADMIN,), ("access_log",)),
+    NavigationEntry("usage.show", _l("Usage"), "chart-no-axes-column", (ADMIN,), ("usage",)),
     NavigationEntry("account.show", _l("Your account"), "key-round", blueprints=("account",)),
     NavigationEntry("first_day.show", _l("First day"), "circle-check", (ADMIN,), ("first_day",)),
 )

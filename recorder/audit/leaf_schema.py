@@ -25,6 +25,7 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.catalogue.tables.usage import UsageTable
 from recorder.clock import to_iso
 from recorder.features.subject_requests import reviews, rules, verification_code
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
@@ -376,6 +377,16 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
             _set(granted_at=LEAF_TIME),
         ),
     ),
+    "usage.counted": RowStatement(
+        UsageTable,
+        _id("usage"),
+        _all(
+            _same("day", "part", "time_zone", "calls", "duration_ms", "bytes", "through"),
+            _digests(lines="lines_sha256"),
+            _times(until="until"),
+            _set(counted_at=LEAF_TIME),
+        ),
+    ),
     "listen.opened": RowStatement(
         ListenTable, _id("listen"), _all(_same("name", grant_id="grant"), _set(opened_at=LEAF_TIME))
     ),
@@ -446,7 +457,7 @@ def is_owned(row: Table, tenant: str) -> bool:
 FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
-    LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable,
+    LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable, UsageTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 

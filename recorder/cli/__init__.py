@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "keeping": "retention",
     "recording": "retention",
     "tenant": "tenants",
+    "usage": "usage",
     "user": "tenants",
     "token": "tokens",
     "line": "lines",

@@ -15,6 +15,7 @@ from recorder import metrics
 from recorder.auditlog import checkpoint, mail_witness, timestamping
 from recorder.errors import AccordError
 from recorder.features.offboarding.duty import erase_due
+from recorder.features.usage.duty import UsageCounter
 from recorder.identity import throttle, users
 from recorder.lifecycle import amendment_recovery, expiry, limit_application, retention_limits
 from recorder.lifecycle.clock_guard import ClockGuard
@@ -26,7 +27,7 @@ from recorder.services import Services
 
 DUTIES: Final = (
     "amendments", "limits", "holds", "recordings", "leaving", "quarantine", "listens", "sessions", "logs",
-    "timestamps", "mail", OUTGOING_MAIL,
+    "timestamps", "mail", "usage", OUTGOING_MAIL,
 )  # fmt: skip
 
 """The names of all duties; queued mail is sent by a thread of its own
@@ -46,6 +47,7 @@ class Duties:
     witnesses: CheckpointWitnesses
     timekeeper: ClockGuard
     reminders: HoldReminders = field(default_factory=HoldReminders)
+    usage: UsageCounter = field(default_factory=UsageCounter)
 
     def keep(self) -> None:
         """Run every duty; one that fails is logged, counted and repeated the next time."""
@@ -67,6 +69,7 @@ class Duties:
             "sessions": lambda: (users.drop_old_sessions(now - SESSIONS_KEPT), throttle.drop_old(now)),
             "logs": lambda: checkpoint.sign_due(services, trusted_now()),
             "timestamps": lambda: timestamping.stamp_due(services, self.witnesses.authority, now),
+            "usage": lambda: self.usage.count(trusted_now(), entropy),
             "mail": lambda: mail_witness.send_due(services, self.witnesses.server, now),
         }
         for name, duty in duties.items():

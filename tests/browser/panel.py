@@ -30,6 +30,7 @@ from recorder.features.access_log.verification import EntryProofs
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
 from recorder.features.tenants import keep_options
+from recorder.features.usage import service as usage
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
 from tests.house import CALLER, House
@@ -113,6 +114,9 @@ def fill(folder: Path) -> None:
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
     }
     checkpoint.sign_due(house.services, utc_now())
+    bakery_row = queries.tenant(bakery.id)
+    assert bakery_row is not None
+    usage.count_due(bakery_row, utc_now() + timedelta(days=1), os.urandom)
     (folder / IDS).write_text(json.dumps({**ids, "bakery": bakery.id}))
     house.close()
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import phonenumbers
 from babel.units import format_unit
-from flask_babel import format_date, format_time, get_locale, ngettext
+from flask_babel import format_date, format_decimal, format_time, get_locale, ngettext
 from flask_babel import gettext as _
 from markupsafe import Markup
 
@@ -90,6 +90,11 @@ def time_tag(at: datetime, text: str) -> Markup:
 def days(number: int) -> str:
     """A keeping time."""
     return str(ngettext("%(num)d day", "%(num)d days", number))
+
+
+def count(number: int) -> str:
+    """A number of things, with the separators of the reader's language."""
+    return str(format_decimal(number))
 
 
 def size(length: int) -> str:

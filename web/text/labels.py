@@ -339,6 +339,7 @@ def init_app(app: Flask) -> None:
             purpose,
             purpose_explanation,
             formats.party,
+            formats.count,
             formats.number,
             formats.duration,
             formats.clock,

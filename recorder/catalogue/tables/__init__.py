@@ -40,6 +40,7 @@ from recorder.catalogue.tables.subject_request import (
 )
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.throttle import ThrottleTable
+from recorder.catalogue.tables.usage import UsageTable
 
 TABLES: tuple[type[Table], ...] = (
     TenantTable,
@@ -83,4 +84,5 @@ TABLES: tuple[type[Table], ...] = (
     FactorUseTable,
     FactorResetTable,
     SignInRuleTable,
+    UsageTable,
 )

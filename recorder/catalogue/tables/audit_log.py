@@ -82,7 +82,11 @@ class LeafTable(Table):
 
     class Meta:
         table_name = "log_leaf"
-        indexes = ((("tenant", "number"), True),)
+        indexes = (
+            (("tenant", "number"), True),
+            (("tenant", "at", "number"), False),
+            (("tenant", "kind", "at", "number"), False),
+        )
 
 
 LeafTable.add_index(
@@ -124,3 +128,8 @@ index."""
 
 
 LeafTable.add_index(LeafTable.tenant, LeafTable.number, where=IS_LINE_SETUP, name="log_leaf_line")
+
+
+LeafTable.add_index(LeafTable.index(LeafTable.tenant, SQL("body"), name="log_leaf_actor"))
+"""By who did what the leaf says. Its migration has the expression, which each database words differently
+(:data:`recorder.features.access_log.queries.ACTOR`)."""

@@ -33,6 +33,7 @@ from recorder.catalogue.tables.subject_request import (
     SubjectRequestTable,
 )
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.catalogue.tables.usage import UsageTable
 from recorder.errors import BackupError
 from recorder.ids import Entropy
 from recorder.lifecycle import hold_review
@@ -66,6 +67,7 @@ TABLES: tuple[type[Table], ...] = (
     SecondFactorTable,
     SignInRuleTable,
     FactorResetTable,
+    UsageTable,
 )
 """Ordered so that each row comes after those that it refers to."""
 

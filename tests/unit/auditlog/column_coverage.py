@@ -114,6 +114,10 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     "retention_limit": _by("the signed statement, in the bucket too", "id tenant_id statement lifted")
     | _leaf("retention_limit.set, retention_limit.lifted", "leaf lifted_leaf"),
     "global_state": _by("a rebuild's progress is the only one there is", "name"),
+    "usage_day": _leaf(
+        "usage.counted", "id tenant_id day part time_zone lines calls duration_ms bytes until through"
+    )
+    | _at("usage.counted", "counted_at"),
     "live_command": _leaf("command.requested", "id tenant_id call_id action by_kind by_id")
     | _by(CREDENTIAL, "command until")
     | _at("command.requested", "requested_at")

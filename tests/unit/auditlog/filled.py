@@ -9,6 +9,7 @@ import pyotp
 
 from recorder.auditlog import mail_witness
 from recorder.catalogue import queries as queries_of_catalogue
+from recorder.catalogue import queries as queries_of_people
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import KeepOptions, NotRecordedRow
 from recorder.catalogue.tables import lease
@@ -34,6 +35,7 @@ from recorder.features.tenants import (
     setup,
     transfer_options,
 )
+from recorder.features.usage import service as usage
 from recorder.identity import api_tokens, tenants, users
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments, line_history, recordings
@@ -62,6 +64,12 @@ def _kept_in_passing(world: World) -> None:
     assert outbox.enqueue(world.tenant, "luc@example.com", message, **said(world), about="luc")
 
 
+def _usage(world: World) -> None:
+    tenant = queries_of_people.tenant(world.tenant)
+    assert tenant is not None
+    assert usage.count_due(tenant, **said(world))
+
+
 def fill(world: World) -> World:
     """Make rows in every table, and sign the log."""
     hold(world)
@@ -71,6 +79,7 @@ def fill(world: World) -> World:
     _people(world)
     _person(world)
     _kept_in_passing(world)
+    _usage(world)
     with connected():
         amendments.begin_amendment(world.tenant, world.kept, world.house.clock())
     lease.take("something", "somebody", world.house.clock())

@@ -31,6 +31,7 @@ from recorder.catalogue.tables.second_factor import FactorUseTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.throttle import ThrottleTable
+from recorder.catalogue.tables.usage import UsageTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
 from recorder.features.recovery import backup, dump
@@ -113,6 +114,11 @@ def full(house: Bakery, recorded) -> Bakery:
             files=[["manifest.json", 900]],
         )  # fmt: skip
         HandoverFetchTable.create(id="h/u", tenant_id="another", leaf=0)
+        UsageTable.create(
+            id="u", tenant=house.tenant, day="2026-11-24", part=1, time_zone="Europe/Brussels",
+            lines=[["l", "+3225550100", 1, 1000, 10]], calls=1, duration_ms=1000, bytes=10, until=at,
+            through=1, counted_at=at,
+        )  # fmt: skip
     number = row.external_party.value
     asked = service.enter(
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),

@@ -1,0 +1,134 @@
+"""The usage page, and ``accord usage``: the same sums for the customer and for the provider."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+from datetime import date, timedelta
+
+import pytest
+from click.testing import CliRunner
+
+from recorder.catalogue import queries
+from recorder.cli import accord
+from recorder.features.usage import service
+from recorder.features.usage.rules import DayUsage, LineUsage
+from web.usage.chart import HEIGHT, summarise
+
+
+@pytest.fixture
+def counted(house, bakery, rival) -> str:
+    """A day of two customers, which is over and counted."""
+    for _each in range(2):
+        house.call(bakery)
+        house.clock.forward(minutes=5)
+    house.call(rival)
+    house.clock.forward(days=1)
+    for customer in (bakery, rival):
+        tenant = queries.tenant(customer.id)
+        assert tenant is not None
+        assert service.count_due(tenant, house.clock(), house.entropy) == 1
+    return bakery.id
+
+
+def english(page):
+    page.send("/language", language="en")
+    return page
+
+
+def text_of(page: str) -> str:
+    main = page.partition("<main")[2]
+    return " ".join(html.unescape(re.sub("<[^>]+>", " ", main)).replace("\u00a0", " ").split())
+
+
+def test_page_has_the_sums_by_day_and_number(browser, counted) -> None:
+    answer = english(browser("paul")).get("/usage")
+    said = text_of(answer.text)
+    assert "Calls 2 Recorded time" in said
+    assert "+32 2 555 01 00 Magasin 2" in said
+    assert "25 November 2026 2" in said
+    assert answer.text.count("<rect") == 1
+    assert "+32 2 555 01 99" not in said
+
+
+@pytest.mark.parametrize("login", ["claire", "audit"])
+@pytest.mark.parametrize("address", ["/usage", "/usage.csv"])
+def test_admins_alone_see_it(browser, counted, login, address) -> None:
+    assert browser(login).get(address).status_code == 403
+    assert browser().get(address).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "period",
+    ["from=yesterday", "from=2026-11-25&to=2026-11-24", "from=2020-01-01&to=2026-01-01", "to=0001-01-01",
+     "from=9999-12-31", "to=x&from=2026-11-01"],
+)  # fmt: skip
+def test_wrong_period_is_named_and_the_last_month_shown(browser, counted, period) -> None:
+    answer = english(browser("paul")).get(f"/usage?{period}")
+    assert answer.status_code == 200
+    assert "Choose two days" in answer.text
+    assert "25 November 2026" in answer.text
+
+
+def test_empty_period_says_so(browser, counted) -> None:
+    said = text_of(english(browser("paul")).get("/usage?from=2026-01-01&to=2026-01-31").text)
+    assert "Nothing was recorded in this period" in said
+
+
+def test_csv_has_each_part(browser, counted) -> None:
+    answer = english(browser("paul")).get("/usage.csv")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="usage-2026-10-27-2026-11-25.csv"'
+    (row,) = csv.DictReader(io.StringIO(answer.get_data().decode("utf-8-sig")))
+    assert (row["Day"], row["Part"], row["Calls"], row["Number"]) == ("2026-11-25", "1", "2", "'+3225550100")
+    (line,) = service.usage_of(counted)[0].lines
+    assert (int(row["Bytes"]), float(row["Minutes"])) == (line.bytes, round(line.duration_ms / 60_000, 3))
+
+
+@pytest.fixture
+def run(house):
+    """``accord usage`` on this installation; its output."""
+
+    def usage(*words: str, code: int = 0) -> str:
+        environment = {
+            "ACCORD_NODE_DATA": str(house.folder), "ACCORD_STORE_KIND": "directory",
+            "ACCORD_CATALOGUE_URL": house.catalogue_url,
+        }  # fmt: skip
+        result = CliRunner().invoke(accord, ["usage", *words], env=environment)
+        assert result.exit_code == code, result.output
+        house.open_catalogue()
+        return result.output
+
+    return usage
+
+
+def test_provider_sees_every_customer(run, counted, rival) -> None:
+    lines = {line.split()[0]: line for line in run().splitlines()}
+    assert {*lines} == {counted, rival.id}
+    assert re.search(r"\s2 calls .*Boulangerie Martin$", lines[counted])
+    assert re.search(r"\s1 calls .*Van Dyck NV$", lines[rival.id])
+    assert run("--tenant", "Van Dyck NV").splitlines() == [lines[rival.id]]
+    assert " 0 calls" in run("--tenant", rival.id, "--to", "2026-11-24")
+    rows = list(csv.DictReader(io.StringIO(run("--csv", "--from", "2026-11-25", "--to", "2026-11-25"))))
+    assert {(row["tenant"], row["calls"]) for row in rows} == {(counted, "2"), (rival.id, "1")}
+    assert "before --from" in run("--from", "2026-11-25", "--to", "2026-11-24", code=2)
+    assert "no customer" in run("--tenant", "nobody", code=1)
+
+
+def test_chart_adds_parts_and_scales_to_the_longest_day() -> None:
+    first = date(2026, 11, 1)
+    rows = [
+        DayUsage("t", first, 1, "UTC", (LineUsage("a", "+1", 1, 1000, 5), LineUsage("b", "+2", 1, 3000, 1))),
+        DayUsage("t", first, 2, "UTC", (LineUsage("a", "+1", 2, 4000, 5),)),
+        DayUsage("t", first + timedelta(days=2), 1, "UTC", (LineUsage("a", "+1", 1, 4000, 5),)),
+    ]
+    made = summarise(rows, first, first + timedelta(days=3))
+    assert [(each.calls, each.duration_ms, each.corrected) for each in made.days] == [
+        (4, 8000, True), (0, 0, False), (1, 4000, False), (0, 0, False),
+    ]  # fmt: skip
+    assert [bar.height for bar in made.bars()] == [HEIGHT, 0, HEIGHT / 2, 0]
+    assert [(line.number, line.calls, line.duration_ms) for line in made.lines] == [
+        ("+1", 4, 9000), ("+2", 1, 3000),
+    ]  # fmt: skip
+    assert (made.calls, made.duration_ms, made.bytes) == (5, 12_000, 16)

@@ -1,0 +1,3 @@
+"""The usage page, for a customer's admins."""
+
+from web.usage.views import blueprint as blueprint
