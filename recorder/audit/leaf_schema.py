@@ -446,7 +446,7 @@ def rows_of(model: Any, tenant: str) -> Expression:
             SubjectRequestTable.tenant_id == tenant
         )
         return ReviewTable.request.in_(mine)
-    return (getattr(model, "tenant", None) or model.tenant_id) == tenant
+    return (getattr(model, "tenant", None) or model.tenant_id) == tenant  # type: ignore[no-any-return]
 
 
 def is_owned(row: Table, tenant: str) -> bool:
@@ -508,5 +508,5 @@ def _salt(row: Table) -> str | None:
         mine = SubjectRequestTable.select(SubjectRequestTable.number_salt).where(
             SubjectRequestTable.id == row.request_id
         )
-        return mine.scalar()
+        return mine.scalar()  # type: ignore[no-any-return]
     return row.number_salt if isinstance(row, SubjectRequestTable) else None
