@@ -23,13 +23,14 @@ from pathlib import Path
 import click
 
 from demo import switch as demo_switch
+from demo.people import make_user
 from demo.ports import Ports, choose_ports
 from recorder import config
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.schema import migrate
 from recorder.cli.lines import make_line
-from recorder.cli.tenants import make_tenant, make_user
+from recorder.cli.tenants import make_tenant
 from recorder.clock import utc_now
 from recorder.errors import AccordError, ConfigError
 from recorder.features.keys.kek_usage import refuse_new_keys

@@ -23,6 +23,7 @@ from web import (
     access_log,
     account,
     api,
+    compliance,
     design,
     errors,
     first_day,
@@ -38,6 +39,7 @@ from web import (
     security,
     state,
     subject_requests,
+    team,
     uploads,
     usage,
 )
@@ -131,8 +133,8 @@ def create_app(
     navigation.init_app(app)
     errors.init_app(app)
     for package in (
-        access_log, account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
-        subject_requests, usage, health, language, design,
+        account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
+        subject_requests, compliance, access_log, team, usage, health, language, design,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

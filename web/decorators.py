@@ -6,7 +6,8 @@ from collections.abc import Callable, Container, Mapping
 from functools import wraps
 from typing import cast
 
-from flask import abort
+from flask import abort, request
+from flask.typing import ResponseReturnValue
 
 from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError, SubjectRequestError
@@ -14,13 +15,21 @@ from web.errors import error_page
 from web.state import View, current_visitor
 from web.text import errors
 
+Refusal = RetentionError | SubjectRequestError
+"""What a step of retention or of a subject request raises."""
+
 
 def admins_only(
-    back: Callable[[Mapping[str, object]], str], roles: Container[str] = (ADMIN,)
+    back: Callable[[Mapping[str, object]], str],
+    roles: Container[str] = (ADMIN,),
+    again: Callable[[Refusal, Mapping[str, object]], ResponseReturnValue | None] = lambda _error, _named: (
+        None
+    ),
 ) -> Callable[[View], View]:
     """Decorates views for users with one of ``roles``, by default the customer's admins.  Operations that are
-    refused (:class:`RetentionError`, :class:`SubjectRequestError`) give an error page with a link to
-    ``back``, which gets the view's arguments and returns an address."""
+    refused (:class:`RetentionError`, :class:`SubjectRequestError`) show the page of their form ``again``,
+    with the reason beside it, or else an error page with a link to ``back``; both get the view's
+    arguments."""
 
     def guard(view: View) -> View:
         @wraps(view)
@@ -32,7 +41,8 @@ def admins_only(
             except (RetentionError, SubjectRequestError) as error:
                 if error.error_id == "subject_request.not_found":
                     abort(404)
-                return error_page(403, errors.error(error.error_id), back=back(named))
+                shown = again(error, named) if again is not None and request.method == "POST" else None
+                return shown or error_page(403, errors.error(error.error_id), back=back(named))
 
         return cast(View, guarded)
 

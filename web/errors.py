@@ -17,6 +17,7 @@ from gevent import GreenletExit
 from werkzeug.exceptions import HTTPException
 
 from recorder import metrics
+from recorder.domain.roles import ADMIN
 from recorder.errors import (
     AccessError,
     AccordError,
@@ -27,8 +28,9 @@ from recorder.errors import (
     SubjectRequestError,
     TooOften,
 )
+from recorder.identity import users
 from web.account.limits import TooManyFailures, retry_after
-from web.state import panel_state
+from web.state import panel_state, visitor
 from web.text import errors, formats
 
 log = structlog.get_logger()
@@ -45,7 +47,7 @@ class ErrorPage:
 PAGES = {
     400: ErrorPage(_l("That request could not be read"), _l("Go back, reload the page and try again.")),
     401: ErrorPage(_l("Logged out"), _l("Log in to go on.")),
-    403: ErrorPage(_l("Not possible"), _l("You may not do this.")),
+    403: ErrorPage(_l("Your role does not include this"), _l("Ask an admin of your company.")),
     404: ErrorPage(_l("Page not found"), _l("This page does not exist, or it belongs to somebody else.")),
     405: ErrorPage(_l("Page not found"), _l("This page does not exist, or it belongs to somebody else.")),
     409: ErrorPage(_l("Not played"), _l("This recording is no longer what was sealed after the call.")),
@@ -98,8 +100,26 @@ def error_page(
     """The error page of a status.  ``text`` replaces its sentence, ``back`` is where its button leads, and
     ``erased`` is the id of an erased recording whose receipt it links to."""
     page = PAGES.get(code, PAGES[500])
-    shown = {"title": page.title, "text": text or page.text, "back": back, "erased": erased}
+    title = page.title
+    if code == HTTPStatus.FORBIDDEN and text is None:
+        text = _who_can()
+    elif code == HTTPStatus.FORBIDDEN:
+        title = _("This does not work")  # the text says what stands in the way
+    shown = {"title": title, "text": text or page.text, "back": back, "erased": erased}
     return render_template("error.html", code=code, **shown), code
+
+
+def _who_can() -> str | None:
+    """Which admins the visitor can ask; ``None`` if nobody is logged in."""
+    person = visitor()
+    if person is None:
+        return None
+    admins = [
+        each.name for each in users.users(person.tenant.id) if each.role == ADMIN and each.revoked_at is None
+    ]
+    if not admins:
+        return str(_("Your company has no admin. Ask your provider."))
+    return str(_("An admin of your company can help: %(names)s.", names=", ".join(admins)))
 
 
 def init_app(app: Flask) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from babel.dates import get_timezone, get_timezone_name
-from flask import Blueprint, Flask, redirect, request, url_for
+from flask import Blueprint, Flask, g, redirect, request, url_for
 from werkzeug.datastructures import Accept
 from werkzeug.wrappers import Response
 
@@ -54,6 +54,7 @@ def current_language() -> str:
     for choice in (
         request.cookies.get(cookie_name("language", config)),
         found.user.language if found else None,
+        g.get("guest_language"),  # of the person whom a link in a mail was sent to
     ):
         if choice in config.languages:
             return str(choice)

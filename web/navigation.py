@@ -14,14 +14,15 @@ from web.state import visitor
 
 @dataclass(frozen=True, slots=True)
 class NavigationEntry:
-    """A page of the navigation: its endpoint, name, icon, the roles that may use it, and the blueprints whose
-    pages belong to it."""
+    """A page of the navigation: its endpoint, name, icon, the roles that may use it, and the blueprints and
+    other endpoints whose pages belong to it."""
 
     endpoint: str
     name: object
     icon: str
     roles: tuple[str, ...] = ROLES
     blueprints: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +41,18 @@ PAGES = (
     NavigationEntry("live.list_calls", _l("Live"), "radio", blueprints=("live",)),
     NavigationEntry("numbers.show", _l("Numbers"), "hash", blueprints=("numbers",)),
     NavigationEntry(
-        "subject_requests.list_requests",
-        _l("Privacy requests"),
+        "compliance.show",
+        _l("Compliance"),
         "shield-check",
         (ADMIN,),
-        ("subject_requests",),
+        ("compliance", "subject_requests", "offboarding", "access_log"),
+        ("retention.show_limits", "retention.preview_limit", "retention.change_limit"),
     ),
     NavigationEntry("access_log.show", _l("Access log"), "file-text", (AUDITOR,), ("access_log",)),
 )
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
 
 MENU = (
-    NavigationEntry("access_log.show", _l("Access log"), "file-text", (ADMIN,), ("access_log",)),
     NavigationEntry("usage.show", _l("Usage"), "chart-no-axes-column", (ADMIN,), ("usage",)),
     NavigationEntry("account.show", _l("Your account"), "key-round", blueprints=("account",)),
     NavigationEntry("first_day.show", _l("First day"), "circle-check", (ADMIN,), ("first_day",)),
@@ -65,14 +66,14 @@ def _links(entries: Sequence[NavigationEntry]) -> list[NavigationLink]:
     return [
         NavigationLink(url_for(each.endpoint), each.name, each.icon, _current(each))
         for each in entries
-        if role in each.roles and each.endpoint in current_app.view_functions
+        if role in each.roles and has_page(each.endpoint)
     ]
 
 
 def _current(entry: NavigationEntry) -> str:
     if request.endpoint == entry.endpoint:
         return "page"
-    return "true" if request.blueprint in entry.blueprints else ""
+    return "true" if request.blueprint in entry.blueprints or request.endpoint in entry.endpoints else ""
 
 
 def navigation() -> list[NavigationLink]:
@@ -83,5 +84,10 @@ def menu_links() -> list[NavigationLink]:
     return _links(MENU)
 
 
+def has_page(endpoint: str) -> bool:
+    """Whether this panel has a page."""
+    return endpoint in current_app.view_functions
+
+
 def init_app(app: Flask) -> None:
-    app.jinja_env.globals.update(navigation=navigation, menu_links=menu_links)
+    app.jinja_env.globals.update(navigation=navigation, menu_links=menu_links, has_page=has_page)

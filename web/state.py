@@ -78,9 +78,13 @@ class Visitor:
         """Whether the user is an admin of their company."""
         return self.user.role == ADMIN
 
+    def sees(self, line: str | None) -> bool:
+        """Whether the user sees the calls of a line; ``None`` is the line of a number that is nobody's."""
+        return self.user.lines is None or line in self.user.lines
+
     def who(self, language: str) -> Actor:
         """The visitor as the gate identifies them."""
-        return Actor(self.user.id, self.tenant.id, self.user.role, language, self.session.id)
+        return Actor(self.user.id, self.tenant.id, self.user.role, language, self.session.id, self.user.lines)
 
 
 def panel_state() -> PanelState:

@@ -1,6 +1,6 @@
-"""Audits rows that carry a signed statement: users, second factors, API tokens, live commands and
-disclosures. Each must agree with its statement (:mod:`recorder.seal.credential`, ``second_factor``,
-``command``, ``disclosure``), or it has no effect."""
+"""Audits rows that carry a signed statement: users, second factors, invitations, API tokens, live commands
+and disclosures. Each must agree with its statement (:mod:`recorder.seal.credential`, ``second_factor``,
+``invitation``, ``command``, ``disclosure``), or it has no effect."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any
 
 from recorder.audit.findings import AuditFinding
 from recorder.catalogue.mappers import user_row
-from recorder.catalogue.tables.identity import ApiTokenTable, UserTable
+from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.errors import SealError
 from recorder.features.live import queries, rules
 from recorder.features.subject_requests import reviews
+from recorder.features.team.invitations import check_invitation
 from recorder.identity import api_tokens, factor_reset, factor_set, sign_in_rule, users
 from recorder.seal.revocation import Trust
 
 
 def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
-    """Check a tenant's users, second factors, API tokens, live commands and disclosures."""
+    """Check a tenant's users, second factors, invitations, API tokens, live commands and disclosures."""
     given = trust.root, trust.revoked()
 
     def check_user(row: UserTable) -> None:
@@ -52,6 +53,12 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     yield from _check(tenant, SecondFactorTable, SecondFactorTable.tenant_id == tenant, check_factors)
     yield from _check(tenant, SignInRuleTable, SignInRuleTable.id == tenant, check_rule)
     yield from _check(tenant, FactorResetTable, FactorResetTable.tenant_id == tenant, check_reset)
+    yield from _check(
+        tenant,
+        InvitationTable,
+        InvitationTable.tenant_id == tenant,
+        lambda row: check_invitation(row, trust),
+    )
     yield from _check(tenant, ApiTokenTable, ApiTokenTable.tenant_id == tenant, check_token)
     yield from _check(
         tenant,

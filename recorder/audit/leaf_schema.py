@@ -18,7 +18,7 @@ from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable
 from recorder.catalogue.tables.audit_log import RecipientTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
-from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
+from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
@@ -28,7 +28,9 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.clock import to_iso
 from recorder.features.subject_requests import reviews, rules, verification_code
+from recorder.features.team import invitations
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
+from recorder.identity import users
 from recorder.identity.factor_reset import ENDED, REQUESTED
 from recorder.identity.factor_set import CHANGED
 from recorder.identity.sign_in_rule import RULE_CHANGED
@@ -179,6 +181,20 @@ def _signs_in(body: Body) -> Mapping[str, Any]:
     return {name: body.get(name, NO_LONGER_STATED) for name in (LOGIN_SHA256, PROFILE_SHA256)}
 
 
+def _access(body: Body) -> Mapping[str, Any]:
+    return {"role": body["role"], "lines": None if body["all_lines"] else body["lines"]}
+
+
+def _ended_invitation(outcome: str) -> RowStatement:
+    return RowStatement(
+        InvitationTable,
+        _id("invitation"),
+        _set(ended_at=LEAF_TIME, outcome=outcome, address="", name="", statement=None),
+    )
+
+
+_INVITATION: Final = _all(_access, _digests(statement="statement_sha256"))
+
 _ANNOUNCEMENT: Final = _all(
     _set(question_text=None, question_sha256=None, declined_text=None, declined_sha256=None, composed=None,
          greeting_sha256=None, created_at=LEAF_TIME),
@@ -211,7 +227,9 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     "tenant.key_destroyed": RowStatement(TenantTable, _own, _set(wrapped_key="")),
     "log.restarted": RowStatement(TenantTable, _own, _same(log_epoch="epoch")),
     "user.created": RowStatement(
-        UserTable, _id("user"), _all(_same("role"), _set(revoked_at=None, created_at=LEAF_TIME), _signs_in)
+        UserTable,
+        _id("user"),
+        _all(_set(lines=None, revoked_at=None, created_at=LEAF_TIME), _same("role", "lines"), _signs_in),
     ),
     PROFILE: RowStatement(UserTable, _id("user"), _same(PROFILE_SHA256)),
     "user.password_changed": RowStatement(UserTable, _id("user"), _signs_in),
@@ -231,7 +249,17 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         ),
     ),
     ENDED: RowStatement(FactorResetTable, _id("request"), _set(ended_at=LEAF_TIME), makes=False),
+    users.LOGIN_CHANGED: RowStatement(UserTable, _id("user"), _signs_in),
+    users.ACCESS_CHANGED: RowStatement(UserTable, _id("user"), _access),
     "user.revoked": RowStatement(UserTable, _id("user"), _set(revoked_at=LEAF_TIME)),
+    invitations.CREATED: RowStatement(
+        InvitationTable,
+        _id("invitation"),
+        _all(_INVITATION, _set(created_at=LEAF_TIME, ended_at=None, outcome=None)),
+    ),
+    invitations.RENEWED: RowStatement(InvitationTable, _id("invitation"), _INVITATION),
+    invitations.WITHDRAWN: _ended_invitation("withdrawn"),
+    invitations.ACCEPTED: _ended_invitation("accepted"),
     "session.opened": RowStatement(
         SessionTable, _id("session"), _all(_same("token_sha256", user_id="user"), _set(created_at=LEAF_TIME))
     ),
@@ -404,6 +432,7 @@ MUTABLE: Final = (
     SecondFactorTable,
     SignInRuleTable,
     FactorResetTable,
+    InvitationTable,
     LineTable,
     ApiTokenTable,
     RecipientTable,
@@ -422,6 +451,7 @@ OFFBOARDED: Final = frozenset({"tenant.erasure_started", "tenant.offboarded"})
 """Kinds of leaves after which rows about people may be emptied or deleted, by offboarding."""
 
 PERSONAL: Final = (
+    InvitationTable,
     ApiTokenTable,
     SecondFactorTable,
     SignInRuleTable,
@@ -458,6 +488,7 @@ FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
     LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable, UsageTable,
+    InvitationTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 

@@ -15,7 +15,13 @@ from typing import Any
 from recorder.auditlog.append import commitment, leaf_hash, owning_recording
 from recorder.catalogue.database import connected
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.tables.audit_log import IS_DECISION, IS_LINE_SETUP, IS_SIGN_IN, LeafTable
+from recorder.catalogue.tables.audit_log import (
+    IS_DECISION,
+    IS_LINE_SETUP,
+    IS_SIGN_IN,
+    IS_TEAM,
+    LeafTable,
+)
 from recorder.clock import from_iso
 
 
@@ -77,6 +83,18 @@ def find_sign_in(tenant: str, kind: str) -> list[LoggedLeaf]:
 def _sign_in(tenant: str, kind: str) -> Any:
     mine = (LeafTable.tenant == tenant) & (LeafTable.kind == kind) & IS_SIGN_IN
     return LeafTable.select().where(mine).order_by(LeafTable.number)
+
+
+def team_leaves(tenant: str) -> list[LoggedLeaf]:
+    """A tenant's intact leaves of the kinds in :data:`IS_TEAM`, in order."""
+    with connected():
+        rows = list(_team_leaves(tenant))
+    return [leaf for row in rows if (leaf := _verified(row)) is not None]
+
+
+@prepared(LeafTable)
+def _team_leaves(tenant: str) -> Any:
+    return LeafTable.select().where((LeafTable.tenant == tenant) & IS_TEAM).order_by(LeafTable.number)
 
 
 @cache

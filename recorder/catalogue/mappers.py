@@ -54,6 +54,7 @@ def user_row(row: UserTable) -> UserRow:
         created_at=row.created_at,
         revoked_at=row.revoked_at,
         credential=row.credential,
+        lines=None if row.lines is None else tuple(row.lines),
     )
 
 

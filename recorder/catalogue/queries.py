@@ -7,7 +7,7 @@ worker's queries about recordings in ``lifecycle/recordings.py``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -60,15 +60,19 @@ def recordings(
     party: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    scope: Collection[str] | None = None,
 ) -> Page[RecordingRow]:
     """A tenant's recordings, latest start first: at most ``limit``, from ``after`` on.
 
-    ``line`` is a line's id, ``party`` are digits in the number of either party or of the line, ``since``
-    (inclusive) and ``until`` (exclusive) bound the start. Tombstones are omitted.
+    ``scope`` are the ids of the only lines that the user sees (``None``: all), ``line`` is a line's id,
+    ``party`` are digits in the number of either party or of the line, ``since`` (inclusive) and ``until``
+    (exclusive) bound the start. Tombstones are omitted.
     """
     wanted: list[Any] = [RecordingTable.erased_at.is_null()]
     if line is not None:
         wanted.append(RecordingTable.line_id == line)
+    if scope is not None:
+        wanted.append(RecordingTable.line_id.in_(list(scope)))
     if party:
         wanted.append(_has_number(RecordingTable, party))
     with connected():
@@ -98,14 +102,17 @@ def not_recorded(
     party: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    scope: Collection[str] | None = None,
 ) -> Page[NotRecordedRow]:
     """A tenant's unrecorded calls, latest start first, with their reasons. ``party`` are digits in the number
-    of the external party or of the line."""
-    wanted = (
+    of the external party or of the line; ``scope`` as in :func:`recordings`."""
+    wanted: list[Any] = (
         [NotRecordedTable.external_value.contains(party) | NotRecordedTable.number.contains(party)]
         if party
         else []
     )
+    if scope is not None:
+        wanted.append(NotRecordedTable.line_id.in_(list(scope)))
     with connected():
         rows = _page(NotRecordedTable, tenant, wanted, after, limit, since, until)
     return _paged([not_recorded_row(row) for row in rows], limit)

@@ -59,6 +59,8 @@ class UserRow:
     revoked_at: datetime | None
     credential: str | None = field(default=None, repr=False)
     """The signed statement about this user (:mod:`recorder.seal.credential`), required to log in."""
+    lines: tuple[str, ...] | None = None
+    """The ids of the only lines whose calls a colleague sees; ``None``: all."""
 
 
 @dataclass(frozen=True, slots=True)

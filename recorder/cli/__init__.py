@@ -36,7 +36,7 @@ _COMMANDS: Final = {
     "recording": "retention",
     "tenant": "tenants",
     "usage": "usage",
-    "user": "tenants",
+    "user": "users",
     "token": "tokens",
     "line": "lines",
     "announcement": "announcements",

@@ -7,14 +7,16 @@ something that only the user has (the caller checks the password).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from peewee import IntegrityError
+from peewee import Expression, IntegrityError
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, append_all
+from recorder.auditlog.append import append, append_all, lock_tenant
+from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import session_row, user_row
 from recorder.catalogue.prepared_query import prepared
@@ -24,16 +26,23 @@ from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.clock import SLACK, to_iso
 from recorder.domain import names
-from recorder.domain.roles import ROLES
+from recorder.domain.roles import ADMIN, CUSTOMER, ROLES
 from recorder.errors import CatalogueError, SealError
 from recorder.ids import Entropy, uuid7
+from recorder.mail.outbox import drop_mail
+from recorder.seal.amendment import By
 from recorder.seal.credential import USER, Credential, check, write
-from recorder.seal.revocation import Revoked
+from recorder.seal.revocation import Revoked, Trust
 from recorder.seal.signing import Signer
 
 CHANGED: Final = "user.password_changed"
 PROFILE: Final = "user.profile_changed"
 REVOKED: Final = "user.revoked"
+ACCESS_CHANGED: Final = "user.access_changed"
+LOGIN_CHANGED: Final = "user.login_changed"
+
+MOST_LINES: Final = 500
+"""Lines that can be assigned to one colleague; the signed credential lists them."""
 
 LOGIN_SHA256: Final = "login_sha256"
 PROFILE_SHA256: Final = "profile_sha256"
@@ -68,18 +77,22 @@ def create_user(
     now: datetime,
     entropy: Entropy,
     signer: Signer | None = None,
+    lines: Sequence[str] | None = None,
+    identity: str = "",
 ) -> UserRow:
     """Create a user. ``login`` is compared case-insensitively; ``password_hash`` is argon2's string;
-    ``signer`` signs the credential, without which nobody logs in. Raises :class:`CatalogueError`:
-    ``user.role``, ``user.exists``, ``user.name``, ``user.login``; :class:`recorder.errors.SealError` for a
+    ``signer`` signs the credential, without which nobody logs in; ``lines`` are the ids of the only lines
+    that a colleague sees (``None``: all); ``identity`` is the id of the invitation that was accepted. The
+    log-in of somebody whose access has ended is free again. Raises :class:`CatalogueError`: ``user.role``,
+    ``user.exists``, ``user.name``, ``user.login``, ``user.lines``; :class:`recorder.errors.SealError` for a
     key that is not endorsed for it."""
-    if role not in ROLES:
-        raise CatalogueError("user.role", f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
     name = names.tidy(name, "the name", "user.name")
     login = names.fold(names.tidy(login, "the log-in", "user.login", longest=names.LONGEST_LOGIN))
-    identity = str(uuid7(now, entropy))
+    seen = check_access(tenant, role, lines)
+    identity = identity or str(uuid7(now, entropy))
     try:
         with writing():
+            _free_login(login, now, entropy)
             row = UserTable.create(
                 id=identity,
                 tenant=tenant,
@@ -89,15 +102,15 @@ def create_user(
                 language=language,
                 password_hash=password_hash,
                 created_at=now,
-                credential=_sign(tenant, identity, role, login_hash(login, password_hash), signer, now),
+                lines=seen,
+                credential=_sign(tenant, identity, role, seen, login_hash(login, password_hash), signer, now),
             )
-            append(tenant, "user.created", _said(row, password_hash) | {"role": role}, now, entropy)
+            body = _said(row, password_hash) | {"role": role} | ({} if seen is None else {"lines": seen})
+            append(tenant, "user.created", body, now, entropy)
     except IntegrityError as error:
         if "login" not in str(error):
             raise unknown_tenant(tenant) from error
-        raise CatalogueError(
-            "user.exists", f"somebody already logs in as {login!r}", "choose another log-in"
-        ) from error
+        raise _login_exists(login) from error
     return user_row(row)
 
 
@@ -132,14 +145,21 @@ def set_password(
     now: datetime,
     entropy: Entropy,
     signer: Signer | None = None,
+    trust: Trust | None = None,
 ) -> bool:
-    """Set a new password, signed by ``signer``, and end the user's sessions. False if there is no such
-    user."""
+    """Set a new password, signed by ``signer``, and end the user's sessions. False if there is no such user.
+    With ``trust``, the row must be as it was signed, because the new credential repeats its role and lines:
+    whoever writes rows could widen them otherwise. Raises :class:`recorder.errors.SealError`."""
     with writing():
+        lock_tenant(tenant)
         row = UserTable.get_or_none((UserTable.tenant == tenant) & (UserTable.id == user_id))
         if row is None:
             return False
-        signed = _sign(tenant, user_id, row.role, login_hash(row.login, password_hash), signer, now)
+        if trust is not None:
+            require_signed(user_row(row), trust)
+        signed = _sign(
+            tenant, user_id, row.role, row.lines, login_hash(row.login, password_hash), signer, now
+        )
         UserTable.update(password_hash=password_hash, credential=signed).where(
             UserTable.id == row.id
         ).execute()
@@ -148,9 +168,132 @@ def set_password(
     return True
 
 
-def revoke_user(tenant: str, user_id: str, *, now: datetime, entropy: Entropy) -> bool:
-    """Revoke a user: end their log-in, sessions and, through the gate, grants. False if there is none."""
+def change_access(
+    tenant: str,
+    user_id: str,
+    *,
+    role: str,
+    lines: Sequence[str] | None,
+    now: datetime,
+    entropy: Entropy,
+    signer: Signer,
+    trust: Trust,
+    by: By,
+) -> bool:
+    """Change a user's role, and the lines that a colleague sees (``None``: all), signed by ``signer`` on
+    behalf of ``by``; their sessions end. False if there is no such user, or nothing changes. Raises
+    :class:`CatalogueError` (``user.role``, ``user.lines``, ``user.last_admin``),
+    :class:`recorder.errors.SealError` for a row that is not as it was signed, and for a key that is not
+    endorsed for it."""
+    seen = check_access(tenant, role, lines)
     with writing():
+        lock_tenant(tenant)
+        row = UserTable.get_or_none(_active(tenant) & (UserTable.id == user_id))
+        if row is None or (row.role, row.lines) == (role, seen):
+            return False
+        require_signed(user_row(row), trust)
+        if role != ADMIN:
+            _check_not_last_admin(row)
+        signed = _sign(tenant, user_id, role, seen, login_hash(row.login, row.password_hash), signer, now)
+        UserTable.update(role=role, lines=seen, credential=signed).where(UserTable.id == user_id).execute()
+        _end_sessions(tenant, user_id, now, entropy)
+        body: dict[str, object] = {"user": user_id, "role": role, "all_lines": seen is None}
+        append(tenant, ACCESS_CHANGED, body | {"lines": seen or []} | _author(by), now, entropy)
+    return True
+
+
+def change_login(
+    tenant: str, user_id: str, login: str, *, now: datetime, entropy: Entropy, signer: Signer, trust: Trust
+) -> bool:
+    """Change the address that a user logs in with, signed by ``signer``; their sessions end. False if there
+    is no such user. Raises :class:`CatalogueError` (``user.exists``, ``user.login``),
+    :class:`recorder.errors.SealError` as :func:`change_access`."""
+    login = names.fold(names.tidy(login, "the log-in", "user.login", longest=names.LONGEST_LOGIN))
+    try:
+        with writing():
+            lock_tenant(tenant)
+            row = UserTable.get_or_none(_active(tenant) & (UserTable.id == user_id))
+            if row is None:
+                return False
+            require_signed(user_row(row), trust)
+            _free_login(login, now, entropy)
+            secret = login_hash(login, row.password_hash)
+            signed = _sign(tenant, user_id, row.role, row.lines, secret, signer, now)
+            UserTable.update(login=login, credential=signed).where(UserTable.id == user_id).execute()
+            row.login = login
+            _end_sessions(tenant, user_id, now, entropy)
+            append(tenant, LOGIN_CHANGED, _said(row, row.password_hash), now, entropy)
+    except IntegrityError as error:
+        raise _login_exists(login) from error
+    return True
+
+
+def check_access(tenant: str, role: str, lines: Sequence[str] | None) -> list[str] | None:
+    """Check a role and the ids of lines; returns the lines, sorted, or ``None`` for a role that sees all.
+    Raises :class:`CatalogueError` (``user.role``, ``user.lines``)."""
+    if role not in ROLES:
+        raise CatalogueError("user.role", f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
+    if lines is None or role != CUSTOMER:
+        return None
+    if len(set(lines)) > MOST_LINES:
+        raise CatalogueError(
+            "user.lines", f"more than {MOST_LINES} lines are assigned", "let them see all lines instead"
+        )
+    known = {row.id for row in queries.lines(tenant, ended=True)}
+    if unknown := sorted({*lines} - known):
+        raise CatalogueError(
+            "user.lines", f"this customer has no line {unknown[0]}", "see `accord line list`"
+        )
+    return sorted({*lines})
+
+
+def _active(tenant: str) -> Expression:
+    return (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
+
+
+def _check_not_last_admin(row: UserTable) -> None:
+    """Inside the caller's transaction, which has locked the tenant: refuse to take away its last admin."""
+    others = _active(row.tenant_id) & (UserTable.role == ADMIN) & (UserTable.id != row.id)
+    if row.role == ADMIN and not UserTable.select().where(others).exists():
+        raise CatalogueError(
+            "user.last_admin",
+            f"{row.login} is the customer's last admin",
+            "make somebody else an admin first",
+        )
+
+
+def _free_login(login: str, now: datetime, entropy: Entropy) -> None:
+    """Inside the caller's transaction: take a log-in away from somebody whose access has ended."""
+    row = UserTable.get_or_none((UserTable.login == login) & UserTable.revoked_at.is_null(False))
+    if row is not None:
+        row.login = row.id
+        UserTable.update(login=row.id).where(UserTable.id == row.id).execute()
+        append(row.tenant_id, LOGIN_CHANGED, _said(row, row.password_hash), now, entropy)
+
+
+def _login_exists(login: str) -> CatalogueError:
+    return CatalogueError("user.exists", f"somebody already logs in as {login!r}", "choose another log-in")
+
+
+def revoke_user(
+    tenant: str,
+    user_id: str,
+    *,
+    now: datetime,
+    entropy: Entropy,
+    by: By | None = None,
+    last_admin: bool = False,
+) -> bool:
+    """Revoke a user: end their log-in, sessions and, through the gate, grants; mail to them is not sent any
+    more. False if there is none. Raises :class:`CatalogueError` (``user.last_admin``), unless the operator
+    takes even the ``last_admin`` away."""
+    with writing():
+        lock_tenant(tenant)
+        row = UserTable.get_or_none(_active(tenant) & (UserTable.id == user_id))
+        if row is not None:
+            if not last_admin:
+                _check_not_last_admin(row)
+            drop_mail(tenant, user_id)
         changed = (
             UserTable.update(revoked_at=now, credential=None)
             .where((UserTable.tenant == tenant) & (UserTable.id == user_id) & UserTable.revoked_at.is_null())
@@ -158,8 +301,12 @@ def revoke_user(tenant: str, user_id: str, *, now: datetime, entropy: Entropy) -
         )
         if changed:
             _end_sessions(tenant, user_id, now, entropy)
-            append(tenant, REVOKED, {"user": user_id}, now, entropy)
+            append(tenant, REVOKED, {"user": user_id} | ({} if by is None else _author(by)), now, entropy)
     return bool(changed)
+
+
+def _author(by: By) -> dict[str, object]:
+    return {"by": by.kind, "actor": by.id or ""}
 
 
 def open_session(
@@ -311,35 +458,58 @@ def drop_old_sessions(before: datetime) -> int:
 def check_user(row: UserRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
     """Refuse a user whose row is not as it was signed. Raises :class:`recorder.errors.SealError` as
     :func:`recorder.seal.credential.check`."""
-    expected = Credential(
-        row.tenant, USER, row.id, row.role, login_hash(row.login, row.password_hash), row.created_at
-    )
+    secret = login_hash(row.login, row.password_hash)
+    expected = Credential(row.tenant, USER, row.id, row.role, secret, row.created_at, row.lines)
     check(row.credential, expected, root, revoked)
 
 
 def check_latest(row: UserRow) -> None:
-    """Refuse a superseded credential: according to the log, the user was revoked or got another password
-    since. Raises :class:`recorder.errors.SealError` (``credential.superseded``)."""
-    every = leaf_lookup.find_decisions(row.tenant, [CHANGED, REVOKED])
-    leaves = [each for each in every if each.body.get("user") == row.id]
-    if not leaves:
-        return
-    if leaves[-1].kind == REVOKED or leaves[-1].body.get(LOGIN_SHA256) != login_hash(
-        row.login, row.password_hash
-    ):
+    """Refuse a superseded credential: according to the log, the user was revoked, or got another password,
+    log-in, role or other lines since. Raises :class:`recorder.errors.SealError`
+    (``credential.superseded``)."""
+    every = leaf_lookup.find_decisions(row.tenant, [CHANGED, REVOKED]) + leaf_lookup.team_leaves(row.tenant)
+    leaves = sorted((each for each in every if each.body.get("user") == row.id), key=lambda leaf: leaf.number)
+    secret = login_hash(row.login, row.password_hash)
+    signs_in = [leaf for leaf in leaves if leaf.kind in (CHANGED, REVOKED, LOGIN_CHANGED)]
+    access = [leaf for leaf in leaves if leaf.kind == ACCESS_CHANGED]
+    later = None
+    if signs_in and (signs_in[-1].kind == REVOKED or signs_in[-1].body.get(LOGIN_SHA256) != secret):
+        later = signs_in[-1]
+    elif access and not _has_access(row, access[-1].body):
+        later = access[-1]
+    if later is not None:
         raise SealError(
             "credential.superseded",
-            f"user {row.id} has a superseded credential: the log has a later {leaves[-1].kind}",
+            f"user {row.id} has a superseded credential: the log has a later {later.kind}",
             "an older row was restored: run `accord audit`",
         )
 
 
+def require_signed(row: UserRow, trust: Trust) -> None:
+    """Refuse a user whose row is not as it was last signed. Raises :class:`recorder.errors.SealError` as
+    :func:`check_user` and :func:`check_latest`."""
+    check_user(row, trust.root, trust.revoked())
+    check_latest(row)
+
+
+def _has_access(row: UserRow, body: Mapping[str, Any]) -> bool:
+    lines = None if body.get("all_lines") else tuple(body.get("lines", ()))
+    return (row.role, row.lines) == (body.get("role"), lines)
+
+
 def _sign(
-    tenant: str, user_id: str, role: str, secret_sha256: str, signer: Signer | None, now: datetime
+    tenant: str,
+    user_id: str,
+    role: str,
+    lines: Sequence[str] | None,
+    secret_sha256: str,
+    signer: Signer | None,
+    now: datetime,
 ) -> str | None:
-    return (
-        None if signer is None else write(Credential(tenant, USER, user_id, role, secret_sha256, now), signer)
-    )
+    if signer is None:
+        return None
+    seen = None if lines is None else tuple(lines)
+    return write(Credential(tenant, USER, user_id, role, secret_sha256, now, seen), signer)
 
 
 def _lasts(now: str, soon: str) -> Any:

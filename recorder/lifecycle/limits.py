@@ -33,6 +33,7 @@ from recorder.errors import CatalogueError, RetentionError, SealError
 from recorder.ids import Entropy
 from recorder.prompts.purposes import standard
 from recorder.seal import retention_limit as statements
+from recorder.seal.amendment import By
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.revocation import Trust, is_doubtful
 from recorder.seal.signing import raw_public
@@ -48,13 +49,14 @@ Version = tuple[tuple[str, int, int | None], ...]
 @dataclass(frozen=True, slots=True)
 class LimitRow:
     """A limit in effect: its statement, the limit itself, and when it had been applied to every earlier
-    recording. ``content`` and ``lifted`` are the statements' bytes."""
+    recording. ``content`` and ``lifted`` are the statements' bytes, ``by`` is who set it."""
 
     id: str
     limit: RetentionLimit
     applied_at: datetime | None
     content: bytes
     lifted: bytes | None
+    by: By
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +339,7 @@ def _counting(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
         statement.days, statement.purpose, statement.line, statement.since, until, statement.covers_consents
     )
     lifted = None if until is None or row.lifted is None else row.lifted.encode()
-    return LimitRow(row.id, limit, row.applied_at, content, lifted)
+    return LimitRow(row.id, limit, row.applied_at, content, lifted, statement.by)
 
 
 def _lifted_at(row: RetentionLimitTable, content: bytes, root: bytes, trust: Trust) -> datetime | None:

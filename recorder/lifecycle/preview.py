@@ -1,6 +1,6 @@
-"""Previews the effect of a retention limit on existing recordings, before it is set.
+"""Previews the effect of a retention limit on existing recordings, before it is set: how many, and which.
 
-It counts the catalogue's rows by whole days, so that it is quick for any number of recordings; no decision
+It reads the catalogue's rows by whole days, so that it is quick for any number of recordings; no decision
 rests on it. A recording kept for several purposes may be counted although one of them has ended.
 """
 
@@ -15,8 +15,11 @@ from typing import Any
 from peewee import SQL, Case, fn
 
 from recorder.catalogue.database import connected
+from recorder.catalogue.mappers import recording_row
+from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.lifecycle import amendments
 from recorder.lifecycle.limits import limits_of
 from recorder.seal.amendment_kinds import HOLD_SET
 from recorder.seal.revocation import Trust
@@ -43,6 +46,25 @@ class LimitPreview:
     def earlier(self) -> int:
         """How many recordings end earlier."""
         return sum(self.ends.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ShortenedRecording:
+    """A recording that a limit concerns.  ``until`` is when it would end for the limit's purpose: earlier
+    than now, or, if that was agreed, on the agreed day.  ``held``: it is on legal hold and stays."""
+
+    row: RecordingRow
+    until: datetime
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRecordings:
+    """Recordings that a limit concerns, by name.  ``ends``: those that end earlier, oldest first; ``agreed``:
+    those that an agreement exempts, latest first.  Each list may be cut off."""
+
+    ends: tuple[ShortenedRecording, ...] = ()
+    agreed: tuple[ShortenedRecording, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +120,59 @@ def preview_limit(tenant: str, limit: RetentionLimit, now: datetime, trust: Trus
     return LimitPreview(count, dict(sorted(ends.items())), alone, agreed, held, agreed_held)
 
 
+SCANNED = 5000
+"""Rows that are read, oldest first, to name those that end earlier."""
+
+
+def name_recordings(
+    tenant: str, limit: RetentionLimit, now: datetime, trust: Trust, *, ends: int, agreed: int
+) -> NamedRecordings:
+    """The recordings that a limit (without ``covers_consents``) would end earlier, at most ``ends``, and
+    those that an agreement exempts, at most ``agreed``."""
+    with connected():
+        before = limits_of(tenant, trust)
+        after, named = ([*before, replace(limit, covers_consents=each)] for each in (False, True))
+        found: tuple[list[ShortenedRecording], list[ShortenedRecording]] = ([], [])
+        is_agreed = _current(tenant, now) & (RecordingTable.consented_until != {})
+        held = _held(tenant)
+        for want, condition, order, seen in (
+            (ends, _current(tenant, now), RecordingTable.started_at, found[0]),
+            (agreed, is_agreed, RecordingTable.started_at.desc(), found[1]),
+        ):
+            for row in RecordingTable.select().where(condition).order_by(order).limit(SCANNED).iterator():
+                group = _group_of(row)
+                codes = [code for code in group.codes if limit.concerns(group.line, group.start, code)]
+                codes = [code for code in codes if group.ends(code, before).date() >= now.date()]
+                cut = [c for c in codes if group.ends(c, named).date() < group.ends(c, before).date()]
+                spared = [c for c in cut if group.ends(c, after).date() > group.ends(c, named).date()]
+                chosen = spared if seen is found[1] else [c for c in cut if c not in spared]
+                if chosen and len(seen) < want:
+                    until = max(group.ends(code, after) for code in chosen)
+                    seen.append(ShortenedRecording(recording_row(row), until, row.id in held))
+                if len(seen) >= want:
+                    break
+    return NamedRecordings(tuple(found[0]), tuple(found[1]))
+
+
+def _group_of(row: RecordingTable) -> _Group:
+    start, end = (each.date().isoformat() for each in (row.started_at, row.keep_until))
+    codes, agreed = tuple(row.purposes), row.consented_until
+    return _Group(_day(start), _day(end), row.line_id, codes, agreed, 1, 0)
+
+
+def _current(tenant: str, now: datetime) -> Any:
+    """The recordings that are there."""
+    return (
+        (RecordingTable.tenant == tenant)
+        & RecordingTable.erased_at.is_null()
+        & (RecordingTable.keep_until > now)
+    )
+
+
+def _held(tenant: str) -> frozenset[str]:
+    return frozenset(each.recording for each in amendments.holds(tenant))
+
+
 def _groups(tenant: str, now: datetime) -> Iterable[_Group]:
     holds = (
         (AmendmentTable.tenant == tenant)
@@ -113,12 +188,7 @@ def _groups(tenant: str, now: datetime) -> Iterable[_Group]:
         RecordingTable.consented_until,
     )
     counts = fn.COUNT(RecordingTable.id), fn.SUM(Case(None, [(is_held, 1)], 0))
-    condition = (
-        (RecordingTable.tenant == tenant)
-        & RecordingTable.erased_at.is_null()
-        & (RecordingTable.keep_until > now)
-    )
-    query: Any = RecordingTable.select(*what, *counts).where(condition)
+    query: Any = RecordingTable.select(*what, *counts).where(_current(tenant, now))
     # By position: PostgreSQL treats each occurrence of a function with parameters as a different one.
     for began, until, line, codes, agreed, count, held in query.group_by(
         *(SQL(str(place + 1)) for place in range(len(what)))

@@ -79,6 +79,8 @@ class Guard:
         row = queries.recording(who.tenant, printable(recording_id))
         if row is None:
             self.refuse(who, "access.not_found", "there is no such recording", recording_id, purpose)
+        if who.lines is not None and row.line not in who.lines:
+            self.refuse(who, "access.other_line", "its line is not assigned to them", recording_id, purpose)
         if row.erased_at is not None:
             self.refuse(who, "access.erased", "the recording was destroyed", recording_id, purpose)
         return row

@@ -19,13 +19,15 @@ SOUNDS: Final = ("audio.opus", "audio.wav")
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A logged-in user. ``session`` is the web session's id; when it ends, so do its grants."""
+    """A logged-in user. ``session`` is the web session's id; when it ends, so do its grants. ``lines`` are
+    the ids of the only lines whose calls they may hear, by their signed credential; ``None``: all."""
 
     user: str
     tenant: str
     role: str
     language: str
     session: str | None = None
+    lines: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class RecordingCopy:
 
 class GateInterface(Protocol):
     """The gate, as its callers see it.
+
+    A colleague who sees only some lines is refused the calls of others (``access.other_line``).
 
     Nobody can fill the log: a call that would append a leaf raises :class:`recorder.errors.TooOften`, without
     a leaf, if a user makes it very often.

@@ -15,6 +15,7 @@ from recorder import metrics
 from recorder.auditlog import checkpoint, mail_witness, timestamping
 from recorder.errors import AccordError
 from recorder.features.offboarding.duty import erase_due
+from recorder.features.team import account_links
 from recorder.features.usage.duty import UsageCounter
 from recorder.identity import throttle, users
 from recorder.lifecycle import amendment_recovery, expiry, limit_application, retention_limits
@@ -66,7 +67,11 @@ class Duties:
             "leaving": lambda: erase_due(services, trusted_now()),
             "quarantine": lambda: expiry.empty_quarantine(services, trusted_now()),
             "listens": lambda: grants.close_stale_listens(now, entropy),
-            "sessions": lambda: (users.drop_old_sessions(now - SESSIONS_KEPT), throttle.drop_old(now)),
+            "sessions": lambda: (
+                users.drop_old_sessions(now - SESSIONS_KEPT),
+                throttle.drop_old(now),
+                account_links.drop_old(now),
+            ),
             "logs": lambda: checkpoint.sign_due(services, trusted_now()),
             "timestamps": lambda: timestamping.stamp_due(services, self.witnesses.authority, now),
             "usage": lambda: self.usage.count(trusted_now(), entropy),

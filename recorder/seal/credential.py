@@ -4,12 +4,12 @@ Without it, write access to the catalogue would suffice to add a user, change a 
 and so to hear recordings::
 
     {"body": {"type": "accord-credential", "version": 1, "tenant": ..., "kind": "user", "id": ...,
-              "role": "customer", "secret_sha256": ..., "at": ..., "software": ...},
+              "role": "customer", "lines": [...], "secret_sha256": ..., "at": ..., "software": ...},
      "endorsement": ..., "signatures": [...]}
 
-It is a signed document (``signed_document.py``), by a key that is endorsed for credentials: the worker's,
-which the command line signs with.  ``secret_sha256`` binds the password or token; ``role`` is null for a
-token.
+It is a signed document (``signed_document.py``), by a key that is endorsed for credentials: the panel's, or
+the worker's, which the command line signs with.  ``secret_sha256`` binds the password or token; ``role`` is
+null for a token.  ``lines`` are the only lines whose calls a colleague sees; without it, all.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import Field
 
 from recorder.clock import to_iso
-from recorder.domain.roles import ROLES
+from recorder.domain.roles import CUSTOMER, ROLES
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.revocation import Revoked
-from recorder.strict_json import STRICT, Form, Sha256, Time, one_of
+from recorder.strict_json import STRICT, Form, Sha256, Time, is_none, one_of
 
 USER: Final = "user"
 TOKEN: Final = "token"  # noqa: S105, a kind
@@ -44,15 +45,23 @@ class Credential:
     role: Annotated[str, one_of(ROLES)] | None
     secret_sha256: Sha256
     at: Time
+    lines: Annotated[tuple[str, ...] | None, Field(exclude_if=is_none)] = None
 
 
 def _check(found: Credential) -> None:
+    if found.lines is not None and found.role != CUSTOMER:
+        raise SealError("seal.field", "credential.body.lines is only for a colleague's role")
     if (found.kind == USER) != (found.role is not None):
         raise SealError("seal.field", "credential.body.role is not a person's role, or null for a token")
 
 
 CREDENTIAL: Final = signed_document.Kind(
-    "accord-credential", "credential", signing.CREDENTIAL, Form[Credential](Credential), check=_check
+    "accord-credential",
+    "credential",
+    signing.CREDENTIAL,
+    Form[Credential](Credential),
+    largest=64 * 1024,
+    check=_check,
 )
 
 
@@ -79,12 +88,15 @@ def check(content: str | None, expected: Credential, root: Ed25519PublicKey, rev
 
     Raises :class:`SealError`: ``credential.missing``, ``credential.differs``, ``seal.key_revoked`` (the
     signing key was revoked by then), and as :func:`read`."""
-    hint = "`accord user password` or `accord token create` signs a new one; `accord audit` names such rows"
+    hint = (
+        "`accord user revoke` and `accord user create` invite a person again, `accord token create` makes a "
+        "token; `accord audit` names such rows"
+    )
     if content is None:
         what = f"{expected.kind} {expected.id} has no signed credential"
         raise SealError("credential.missing", what, hint)
     signed, key = read(content, root)
-    names = ("tenant", "kind", "id", "role", "secret_sha256")
+    names = ("tenant", "kind", "id", "role", "secret_sha256", "lines")
     others = [name for name in names if getattr(signed, name) != getattr(expected, name)]
     if others:
         what = f"{', '.join(others)} of {expected.kind} {expected.id} differs from the signed credential"

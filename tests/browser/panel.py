@@ -33,6 +33,7 @@ from recorder.features.tenants import keep_options
 from recorder.features.usage import service as usage
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
+from recorder.mail.outbox import Outbox
 from tests.house import CALLER, House
 from tests.ports import free_ports
 from web import WebConfig, create_app, serve
@@ -135,8 +136,14 @@ def run(folder: Path) -> None:
     port = free_ports(1)
     address = f"http://localhost:{port}"
     config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often, address=address)
-    proofs = EntryProofs(house.store, house.root_public)
-    app = create_app(config, gate=house.gate, changes=house.changes, factors=house.factors, proofs=proofs)
+    app = create_app(
+        config,
+        gate=house.gate,
+        changes=house.changes,
+        factors=house.factors,
+        outbox=Outbox(house.keyring, "https://accord.example.com"),
+        proofs=EntryProofs(house.store, house.root_public),
+    )
     said = json.dumps({"port": port, "ids": ids})
     serve(app, "127.0.0.1", port, ready=lambda _port: print(said, flush=True))
     house.close()

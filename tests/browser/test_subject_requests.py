@@ -13,6 +13,7 @@ from .test_retention import check_page
 def test_admin_completes_a_subject_request_by_keyboard(person, tmp_path):
     anne = person().log_in("anne")
     page, ids = anne.page, anne.panel.ids
+    page.get_by_role("link", name="Conformité").press("Enter")
     page.get_by_role("link", name="Demandes RGPD").press("Enter")
     expect(page.get_by_text("Aucune demande pour l’instant")).to_be_visible()
     page.locator("#number").focus()

@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 
 import recorder
+from demo.people import make_user
 from recorder import config
 from recorder.catalogue.database import open_catalogue
 from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.catalogue.schema import migrate
-from recorder.cli.tenants import make_tenant, make_user
+from recorder.cli.tenants import make_tenant
 from recorder.clock import utc_now
 from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
 from recorder.processes import object_store, run

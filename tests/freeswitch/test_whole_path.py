@@ -20,10 +20,10 @@ import pytest
 import soundfile
 from playwright.sync_api import Page, sync_playwright
 
+from demo.people import make_user
 from recorder import config
 from recorder.catalogue import database, queries, schema, tenant_queries
 from recorder.catalogue.records import RecordingRow
-from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
 from recorder.features.tenants import announcements, lines, snapshot
 from recorder.identity import tenants, users

@@ -21,10 +21,12 @@ from recorder.features.recovery import backup
 from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import call_erasure, reviews
 from recorder.features.subject_requests import service as request_register
+from recorder.features.team.account_links import AccountLinks
 from recorder.features.tenants import setup, transfer_options
 from recorder.identity import users
 from recorder.lifecycle import expiry, recordings
 from recorder.lifecycle.key_rotation import KeyRotation
+from recorder.mail.outbox import Outbox
 from recorder.playback import grants
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
@@ -37,7 +39,7 @@ from tests.house import Bakery
 from tests.identity_proof import vouch
 from tests.stored_recordings import put_small
 from tests.unit.auditlog.conftest import BEGAN, World, make_world
-from tests.unit.auditlog.filled import fill, said
+from tests.unit.auditlog.filled import fill, invitations_of, said
 
 Fields = dict[str, set[tuple[str, ...]]]
 """By kind the fields that bodies had."""
@@ -96,6 +98,7 @@ def _settings(world: World) -> None:
     assert users.note_refused_log_in(person, **said(world))
     signer = world.house.services.signer
     assert users.set_password(world.tenant, world.user, "$argon2id$4", signer=signer, **said(world))
+    _team(world)
     world.house.limit(None, purpose="training")
     line = world.house.line.id
     assert transfer_options.set_transfer_notice(world.tenant, line, "alone", ask=True, **said(world))
@@ -103,6 +106,25 @@ def _settings(world: World) -> None:
     row = queries.line(world.tenant, line)
     assert row is not None
     assert setup.switch_on(world.tenant, line, setup.preview(world.tenant, row).digest, **said(world))
+
+
+def _team(world: World) -> None:
+    """Invitations that end in every way, and changes of people's access."""
+    house = world.house
+    given = (house.services.signer, house.trust)
+    team = invitations_of(world, Outbox())
+    links = AccountLinks(b"k" * 32, *given, Outbox(), house.clock, house.entropy)
+    someone = {"role": "customer", "lines": None, "language": "fr", "by": By("user", world.user)}
+    first = team.invite(world.tenant, address="eva@example.com", name="Eva", **someone)
+    other = team.invite(world.tenant, address="tom@example.com", name="Tom", **someone)
+    team.withdraw(world.tenant, other.id, By("operator"))
+    again = team.renew(world.tenant, first.id, By("operator"))
+    person = team.accept(again.path.rpartition("/")[2], "$argon2id$5")
+    links.issue_reset(person, None)
+    links.change_address(person, "eva.maes@example.com")
+    change = {"signer": given[0], "trust": given[1], "by": By("operator"), **said(world)}
+    assert users.change_access(world.tenant, person.id, role="customer", lines=[house.line.id], **change)
+    assert users.revoke_user(world.tenant, person.id, by=By("operator"), **said(world))
 
 
 def _listening(world: World) -> None:

@@ -31,6 +31,7 @@ from recorder.seal import (
     command,
     credential,
     disclosure,
+    invitation,
     offboarding,
     retention_limit,
     revocation,
@@ -53,6 +54,7 @@ from recorder.seal.amendment_kinds import (
 from recorder.seal.command import SignedCommand
 from recorder.seal.credential import Credential
 from recorder.seal.disclosure import Disclosure
+from recorder.seal.invitation import Invitation
 from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.offboarding import HandedOver, Statement
 from recorder.seal.retention_limit import LimitLifted, LimitSet
@@ -200,6 +202,26 @@ def _documents(folder: Path) -> dict[str, str]:
             signer,
             NOW,
         ).decode(),
+        "credential for some lines": credential.write(
+            Credential(TENANT, "user", ID, "customer", "0" * 64, NOW, (ID,)), signer
+        ),
+        "invitation": invitation.write(
+            Invitation(
+                TENANT,
+                ID,
+                "claire@example.com",
+                "Claire",
+                "customer",
+                "fr",
+                "0" * 64,
+                NOW,
+                NOW + timedelta(days=7),
+                "user",
+                ID,
+                (ID,),
+            ),
+            signer,
+        ),
         "command": command.write(
             SignedCommand(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), signer, NOW
         ),

@@ -42,6 +42,11 @@ class Panel:
         form = urllib.parse.urlencode({"csrf_token": found[1], **fields}).encode()
         return str(self._open(self.address + path, form, timeout=20).read().decode())
 
+    def join(self, link: str) -> None:
+        """Accept an invitation with :data:`PASSWORD`, which logs in."""
+        path = urllib.parse.urlsplit(link.strip()).path
+        self.send(path, path, password=PASSWORD)
+
     def call(self) -> str:
         """The id of the one live, announced call."""
         found: list[str] = []
@@ -62,17 +67,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     folder.mkdir(parents=True)
     made = Site(folder)
     made.install()
-    words = ("user", "create", "--tenant", "Menuiserie Dubois", "claire", "--language", "en")
-    made.accord(*words, "--password-file", str(password_file(folder)))
     yield made
     made.close()
-
-
-def password_file(folder: Path) -> Path:
-    file = folder / "password"
-    file.write_text(PASSWORD)
-    file.chmod(0o600)
-    return file
 
 
 def silent(samples: np.ndarray) -> float:
@@ -89,7 +85,8 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     switch = site.call()
     switch.wait_said("is connected")
     panel = Panel(f"http://127.0.0.1:{site.web_port}")
-    panel.send("/login", "/login", login="claire", password=PASSWORD)
+    who = ("--tenant", "Menuiserie Dubois", "claire@example.com", "--language", "en")
+    panel.join(site.accord("user", "create", *who))
     call = panel.call()
     audio = site.spool / call / "audio.wav"
 

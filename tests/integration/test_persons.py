@@ -29,7 +29,7 @@ from recorder.features.subject_requests.duty import PLAYED, VerificationCaller
 from recorder.identity import tenants
 from recorder.spool.command_socket import send_request
 from tests.integration.ending.conftest import Site, until
-from tests.integration.test_control import PASSWORD, Panel, password_file
+from tests.integration.test_control import Panel
 from tests.spoken_digits import code_in
 
 NUMBER = CALLERS[0]
@@ -125,17 +125,14 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def test_a_copy_through_the_real_processes(site: Site) -> None:
     site.environment["ACCORD_PERSONS_DIAL"] = DIAL
     tenant = ("--tenant", "Menuiserie Dubois")
-    site.accord(
-        "user", "create", *tenant, "anne", "--role", "customer_admin", "--language", "en",
-        "--password-file", str(password_file(site.folder)),
-    )  # fmt: skip
+    who = (*tenant, "anne@example.com", "--role", "customer_admin", "--language", "en")
     web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
     daemon.wait_said("snapshot.read")
     web.wait_said("web.listening")
     switch = site.call()
     switch.wait_said("has hung up", 90)
     panel = Panel(f"http://127.0.0.1:{site.web_port}")
-    panel.send("/login", "/login", login="anne", password=PASSWORD)
+    panel.join(site.accord("user", "create", *who))
     until(
         "the recording is listed",
         lambda: re.search(r'href="/recordings/[0-9a-f-]{36}"', panel.get("/recordings")),

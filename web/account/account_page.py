@@ -70,7 +70,7 @@ def change_password() -> Response | tuple[str, int]:
         return _page(password=form), 422
     users.set_password(
         user.tenant, user.id, hash_password(form.password.data), now=now(), entropy=state.entropy,
-        signer=signer,
+        signer=signer, trust=changes().trust,
     )  # fmt: skip
     notices.tell(user, account_mail.PASSWORD_CHANGED)
     response = redirect(url_for("account.show"), 303)

@@ -1,7 +1,7 @@
 """Web sessions: a random token in a cookie, its hash in the catalogue, a new one at each log-in.
 
-The cookie also carries a MAC under the panel's secret over the token, its user, their customer and role: a
-session inserted into the catalogue by other means, or assigned to another user, is not accepted.
+The cookie also carries a MAC under the panel's secret over the token, its user, their customer, role and
+lines: a session inserted into the catalogue by other means, or assigned to another user, is not accepted.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _hash(token: str) -> str:
 
 def _mac(token: str, user: UserRow, *, limited: bool = False) -> str:
     kind = "accord limited session" if limited else "accord session"
-    text = "\n".join((kind, token, user.id, user.tenant, user.role))
+    text = "\n".join((kind, token, user.id, user.tenant, user.role, *(user.lines or ())))
     return hmac.digest(panel_state().config.secret_key, text.encode(), "sha256").hex()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Final
 
 from recorder.call.remote_commands import COMMANDS
@@ -18,7 +19,15 @@ POLL_INTERVAL: Final = 0.1
 """Seconds between two checks for an outcome."""
 
 
-def run_command(tenant: str, call_id: str, command: str, *, by: str, who: str) -> CommandRow | None:
+def run_command(
+    tenant: str,
+    call_id: str,
+    command: str,
+    *,
+    by: str,
+    who: str,
+    scope: Collection[str] | None = None,
+) -> CommandRow | None:
     """Send a command and wait up to ``patience`` seconds (:class:`web.config.WebConfig`) for its outcome,
     which is still ``None`` after that.  Returns ``None`` if the tenant has no such call or the command is
     unknown."""
@@ -27,7 +36,15 @@ def run_command(tenant: str, call_id: str, command: str, *, by: str, who: str) -
     entropy = panel_state().entropy
     signer = changes().signer
     row = service.request_command(
-        tenant, call_id, command, by=by, who=who, now=now(), entropy=entropy, signer=signer
+        tenant,
+        call_id,
+        command,
+        by=by,
+        who=who,
+        now=now(),
+        entropy=entropy,
+        signer=signer,
+        scope=scope,
     )
     if row is None:
         return None

@@ -23,7 +23,7 @@ blueprint = Blueprint("live", __name__, template_folder="templates")
 def list_calls() -> str:
     tenant = current_visitor().tenant
     command_id = request.args.get("command")
-    calls = live_queries.live_calls(tenant.id, now())
+    calls = live_queries.live_calls(tenant.id, now(), current_visitor().user.lines)
     row = service.find_command(tenant.id, command_id, now(), panel_state().entropy) if command_id else None
     return render_template(
         "live/list.html",
@@ -42,9 +42,8 @@ def send_command(call_id: str, command: str) -> Response:
     """Send a command, wait briefly for its outcome, and show it on the list."""
     if not _may_control():
         abort(403)
-    row = run_command(
-        current_visitor().tenant.id, call_id, command, by="panel", who=current_visitor().user.id
-    )
+    user = current_visitor().user
+    row = run_command(user.tenant, call_id, command, by="panel", who=user.id, scope=user.lines)
     if row is None:
         abort(404)
     return redirect(url_for(".list_calls", command=row.id), 303)
@@ -68,7 +67,8 @@ def _is_outdated(row: CommandRow, calls: tuple[LiveRow, ...]) -> bool:
 
 def _deletable_call(call_id: str) -> LiveRow:
     """The customer's call if its recording may be deleted, else 404."""
-    row = live_queries.live_call(current_visitor().tenant.id, call_id, now())
+    user = current_visitor().user
+    row = live_queries.live_call(user.tenant, call_id, now(), user.lines)
     if row is None or not row.deletable:
         abort(404)
     return row

@@ -14,6 +14,6 @@ blueprint = Blueprint("numbers", __name__, template_folder="templates")
 def active_line(line_id: str) -> LineRow:
     """The visitor's line, else 404."""
     row = queries.line(current_visitor().tenant.id, line_id)
-    if row is None or row.until is not None:
+    if row is None or row.until is not None or not current_visitor().sees(row.id):
         abort(404)
     return row

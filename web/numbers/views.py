@@ -43,6 +43,7 @@ def show() -> str:
             line.id in drafted,
         )
         for line in queries.lines(tenant.id)
+        if current_visitor().sees(line.id)
     ]
     return render_template("numbers/show.html", numbers=numbers, tenant=tenant)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -33,8 +34,15 @@ class CallEntry:
         return Cursor(self.row.started_at, self.row.id)
 
 
-def list_page(tenant: str, call_filter: CallFilter, zone: ZoneInfo, limit: int) -> Page[CallEntry]:
-    """At most ``limit`` calls after the filter's position, latest first.
+def list_page(
+    tenant: str,
+    call_filter: CallFilter,
+    zone: ZoneInfo,
+    limit: int,
+    scope: Collection[str] | None = None,
+) -> Page[CallEntry]:
+    """At most ``limit`` calls after the filter's position, latest first; with ``scope`` only those of these
+    lines.
 
     Both kinds are sorted by start and id, and no id occurs in both, so one position serves for both.
     """
@@ -43,13 +51,25 @@ def list_page(tenant: str, call_filter: CallFilter, zone: ZoneInfo, limit: int) 
     more = False
     if call_filter.kind != "not-recorded":
         page = queries.recordings(
-            tenant, after=call_filter.after, limit=limit, party=digits, since=since, until=until
+            tenant,
+            after=call_filter.after,
+            limit=limit,
+            party=digits,
+            since=since,
+            until=until,
+            scope=scope,
         )
         found += [CallEntry(row, None) for row in page.rows]
         more = more or page.more is not None
     if call_filter.kind != "recorded":
         missing = queries.not_recorded(
-            tenant, after=call_filter.after, limit=limit, party=digits, since=since, until=until
+            tenant,
+            after=call_filter.after,
+            limit=limit,
+            party=digits,
+            since=since,
+            until=until,
+            scope=scope,
         )
         found += [CallEntry(None, row) for row in missing.rows]
         more = more or missing.more is not None

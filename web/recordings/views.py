@@ -31,7 +31,8 @@ def list_calls() -> str:
     tenant = current_visitor().tenant
     zone = time_zones.display_zone(tenant.time_zone)
     call_filter = filters.parse_filter(request.args)
-    page = call_list.list_page(tenant.id, call_filter, zone, panel_state().config.page)
+    scope = current_visitor().user.lines
+    page = call_list.list_page(tenant.id, call_filter, zone, panel_state().config.page, scope)
     admin = current_visitor().admin
     due_holds = [each for each in amendments.holds(tenant.id) if each.review_at <= now()] if admin else []
     return render_template(

@@ -1,5 +1,7 @@
 """Retention limits of a customer, at most as long as announced.  A shorter limit also applies to existing
-recordings, lifting one only to new ones.  A preview shows the effect of a change."""
+recordings, except those agreed to be kept longer and those on legal hold; lifting one only to new ones.  A
+preview names the recordings and counts them.  An agreement ends with a limit only if its recording was chosen
+by name: that is an amendment of the recording, signed like any other."""
 
 from __future__ import annotations
 
@@ -8,14 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from flask import redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 
 from recorder.catalogue import queries
 from recorder.catalogue.country_check import pack_of
 from recorder.errors import RetentionError
-from recorder.lifecycle import limits, preview
+from recorder.identity import users
+from recorder.lifecycle import amendments, limits, preview
 from recorder.lifecycle.limits import LimitRow
+from recorder.lifecycle.preview import NamedRecordings
 from recorder.lifecycle.retention_limits import NewLimit, set_limit
 from recorder.seal.usage_terms import RetentionLimit, is_required_by_law
 from web.account.limits import limit_grants, limit_refusals
@@ -24,15 +29,31 @@ from web.retention.page_helpers import author, blueprint, for_admins
 from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import errors
 
+NAMED = 20
+"""Recordings that a preview names of those that end earlier."""
+
+AGREEMENTS = 100
+"""Agreements that a preview offers to end."""
+
+FIELDS = {
+    "retention.days": "days",
+    "retention.too_long": "days",
+    "retention.purpose": "purpose",
+    "retention.by_law": "purpose",
+}
+"""The field that an error is about."""
+
 
 @dataclass(frozen=True, slots=True)
 class PurposeLimit:
     """A purpose with its limit.  ``least`` and ``most`` are the shortest and longest retention, in days, that
-    the customer's numbers announce or ask for; ``fixed`` means that a law requires the retention."""
+    the customer's numbers announce or ask for; ``allowed`` is the longest that the country allows; ``fixed``
+    means that a law requires the retention."""
 
     code: str
     least: int
     most: int
+    allowed: int
     limit: LimitRow | None
     fixed: bool
 
@@ -52,19 +73,7 @@ class LimitRequest:
 def show_limits() -> ResponseReturnValue:
     if panel_state().changes is None:
         return error_page(503, errors.error("retention.no_key"))
-    found = _purpose_limits()
-    shown = {each.limit.id for each in found if each.limit is not None}
-    return render_template(
-        "retention/limits.html",
-        kept=found,
-        open=[each for each in found if not each.fixed],
-        others=[
-            each
-            for each in limits.in_force(current_visitor().tenant.id, changes().trust)
-            if each.id not in shown
-        ],
-        numbers=_numbers(),
-    )
+    return _render_limits({}, {})
 
 
 @blueprint.get("/settings/retention/change")
@@ -72,7 +81,11 @@ def show_limits() -> ResponseReturnValue:
 @limit_refusals
 @for_admins
 def preview_limit() -> ResponseReturnValue:
-    return _render_preview(_parse_request(request.args), request.args)
+    try:
+        requested = _parse_request(request.args)
+    except RetentionError as error:
+        return _refuse(error)
+    return _render_preview(requested, request.args)
 
 
 @blueprint.post("/settings/retention/change")
@@ -80,29 +93,81 @@ def preview_limit() -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def change_limit() -> ResponseReturnValue:
-    requested = _parse_request(request.form)
-    if requested.wish.covers_consents and not request.form.get("sure"):
-        return _render_preview(requested, request.form)  # ending agreements needs a confirmation of its own
-    set_limit(changes(), current_visitor().tenant.id, requested.wish, author())
+    form, tenant = request.form, current_visitor().tenant.id
+    try:
+        requested = _parse_request(form)
+    except RetentionError as error:
+        return _refuse(error)
+    wish, ending = requested.wish, frozenset(form.getlist("end"))
+    names = _name_recordings(wish)
+    chosen = [each for each in names.agreed if each.row.id in ending and not each.held]
+    confirmed = form.get("sure") and form.get("confirmed", "0") == str(len(chosen))
+    if (chosen or names.ends) and not confirmed:
+        ending = frozenset(each.row.id for each in chosen)
+        return _render_preview(requested, form, ending, wrong=_("Check what ends, then tick the box."))
+    set_limit(changes(), tenant, wish, author())
+    for each in chosen:
+        changes().narrow(
+            tenant, each.row.id, author(), purposes=[wish.purpose or ""],
+            reason=_("Ended with the new retention of %(days)s days, chosen by name.", days=wish.keep_days),
+        )  # fmt: skip
+    flash(_("Saved."))
     return redirect(url_for("retention.show_limits"), 303)
 
 
-def _render_preview(requested: LimitRequest, form: Mapping[str, str]) -> str:
+def _refuse(error: RetentionError) -> ResponseReturnValue:
+    """The form again, with what was typed and the error beside its field."""
+    field = FIELDS.get(error.error_id)
+    if field is None:
+        raise error
+    return _render_limits(request.values, {field: errors.error(error.error_id)}), 422
+
+
+def _render_limits(form: Mapping[str, str], wrong: Mapping[str, str]) -> str:
+    tenant, found = current_visitor().tenant.id, _purpose_limits()
+    shown = {each.limit.id for each in found if each.limit is not None}
+    return render_template(
+        "retention/limits.html",
+        kept=found,
+        open=[each for each in found if not each.fixed],
+        others=[each for each in limits.in_force(tenant, changes().trust) if each.id not in shown],
+        numbers=_numbers(),
+        people={each.id: each.name for each in users.users(tenant)},
+        holds=len(amendments.holds(tenant)),
+        form=form,
+        wrong=wrong,
+    )
+
+
+def _render_preview(
+    requested: LimitRequest, form: Mapping[str, str], ending: frozenset[str] = frozenset(), wrong: str = ""
+) -> str:
     """The page with the effect of a change; nothing is changed."""
     wish, at, seen = requested.wish, now(), None
     if wish.keep_days is not None:
-        limit = RetentionLimit(
-            wish.keep_days, wish.purpose, wish.line, at, covers_consents=wish.covers_consents
-        )
+        limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, at)
         seen = preview.preview_limit(current_visitor().tenant.id, limit, at, changes().trust)
     return render_template(
         "retention/limit_preview.html",
         wish=wish,
         before=requested.before,
         seen=seen,
+        names=_name_recordings(wish),
+        ending=ending,
         ends=[] if seen is None else _count_by_month(seen.ends, at.date()),
         form=form,
+        wrong=wrong,
         numbers=_numbers(),
+    )
+
+
+def _name_recordings(wish: NewLimit) -> NamedRecordings:
+    """What a change concerns, by name."""
+    if wish.keep_days is None:
+        return NamedRecordings()
+    limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, now())
+    return preview.name_recordings(
+        current_visitor().tenant.id, limit, now(), changes().trust, ends=NAMED, agreed=AGREEMENTS
     )
 
 
@@ -123,7 +188,14 @@ def _purpose_limits() -> list[PurposeLimit]:
         if each.limit.line is None
     }
     return [
-        PurposeLimit(code, min(all_), max(all_), mine.get(code), is_required_by_law(code))
+        PurposeLimit(
+            code,
+            min(all_),
+            max(all_),
+            pack_of(tenant).rule(code).longest_keep_days,
+            mine.get(code),
+            is_required_by_law(code),
+        )
         for code, all_ in days.items()
     ]
 
@@ -148,7 +220,7 @@ def _parse_request(form: Mapping[str, str]) -> LimitRequest:
         raise RetentionError("retention.days", "retention must be at least one day")
     for objection in pack_of(tenant).objections([code], keep_days=int(text)):
         raise RetentionError("retention.too_long", objection.message, objection.hint)
-    return LimitRequest(NewLimit(code, None, int(text), bool(form.get("agreed"))), kept.limit)
+    return LimitRequest(NewLimit(code, None, int(text)), kept.limit)
 
 
 def _count_by_month(ends: Mapping[date, int], today: date) -> list[tuple[date | None, int]]:

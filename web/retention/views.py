@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from flask import Response, render_template, request
+from flask import Response, abort, render_template, request
 from flask.typing import ResponseReturnValue
 
 from recorder.catalogue import queries
@@ -41,6 +41,8 @@ def show(recording_id: str) -> ResponseReturnValue:
     if panel_state().changes is None:
         return error_page(503, errors.error("retention.no_key"))
     row = queries.recording(tenant, recording_id)
+    if row is not None and not current_visitor().sees(row.line):
+        abort(404)
     if row is not None and row.erased_at is not None:
         return render_template("retention/receipt.html", recording=row, receipt=_receipt(recording_id)), 410
     looked = changes().look(tenant, recording_id)
@@ -72,6 +74,9 @@ def show(recording_id: str) -> ResponseReturnValue:
 @limit_refusals
 def download_receipt(recording_id: str) -> ResponseReturnValue:
     """Download the signed receipt of an erasure."""
+    row = queries.recording(current_visitor().tenant.id, recording_id)
+    if row is not None and not current_visitor().sees(row.line):
+        abort(404)
     receipt = _receipt(recording_id)
     name = f"accord-receipt-{receipt.recording}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}

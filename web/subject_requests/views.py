@@ -22,13 +22,21 @@ from recorder.features.subject_requests.reviews import COPIED, WITHHELD, Listene
 from recorder.identity import users
 from recorder.prompts.purposes import standard
 from web.account.limits import limit_grants, limit_refusals
-from web.decorators import admins_only
+from web.decorators import Refusal, admins_only
 from web.gate import gate, who
 from web.language import LOCALES, NAMES
 from web.state import changes, current_visitor, login_required, now, panel_state
 from web.subject_requests import archive, facts
 from web.subject_requests.facts import RecordingFacts
-from web.text import formats, subject_requests
+from web.text import errors, formats, subject_requests
+
+FIELDS = {
+    "subject_request.number": "number",
+    "subject_request.wants": "wants",
+    "subject_request.language": "language",
+    "subject_request.day": "received",
+}
+"""The field of a new request that an error is about."""
 
 blueprint = Blueprint("subject_requests", __name__, template_folder="templates")
 
@@ -43,14 +51,43 @@ def _vouching_url(named: Mapping[str, object]) -> str:
     return url_for(".show_vouching", request_id=named["request_id"])
 
 
-for_admins = admins_only(back=_page_url)
-for_vouchers = admins_only(back=_vouching_url, roles=rules.VOUCHERS)
+def _show_again(error: Refusal, named: Mapping[str, object]) -> ResponseReturnValue | None:
+    """The request's page with the reason beside the form that was sent, and what was typed; ``None`` if that
+    page cannot be shown either."""
+    if "request_id" not in named:
+        return None
+    failed = (request.endpoint or "").rpartition(".")[2]
+    try:
+        return _render_request(str(named["request_id"]), failed, errors.error(error.error_id)), 403
+    except SubjectRequestError:
+        return None
+
+
+for_admins = admins_only(back=_page_url, again=_show_again)
+
+
+def _vouch_again(error: Refusal, named: Mapping[str, object]) -> ResponseReturnValue | None:
+    """The page that the colleague vouched on, with the reason beside the form."""
+    if current_visitor().admin:
+        return _show_again(error, named)
+    try:
+        return _render_vouching(str(named["request_id"]), "vouch", errors.error(error.error_id)), 403
+    except SubjectRequestError:
+        return None
+
+
+for_vouchers = admins_only(back=_vouching_url, roles=rules.VOUCHERS, again=_vouch_again)
 
 
 @blueprint.get("/subject-requests")
 @login_required
 @for_admins
 def list_requests() -> str:
+    return _render_list({}, {})
+
+
+def _render_list(form: Mapping[str, str], wrong: Mapping[str, str]) -> str:
+    """The register with the form for a new request: what was typed, and errors by field."""
     tenant = current_visitor().tenant
     return render_template(
         "subject_requests/list.html",
@@ -60,6 +97,8 @@ def list_requests() -> str:
         wants=subject_request_queries.WANTS,
         languages=NAMES,
         tenant=tenant,
+        form=form,
+        wrong=wrong,
     )
 
 
@@ -72,18 +111,23 @@ def add_request() -> ResponseReturnValue:
     try:
         received = date.fromisoformat(form.get("received", ""))
     except ValueError:
-        raise SubjectRequestError("subject_request.day", "invalid date", "") from None
-    row = service.enter(
-        current_visitor().tenant.id,
-        number=form.get("number", ""),
-        wants=form.get("wants", ""),
-        language=form.get("language", ""),
-        received_on=received,
-        by_kind="user",
-        by=current_visitor().user.id,
-        now=now(),
-        entropy=panel_state().entropy,
-    )
+        received = date.max  # refused with the other days that cannot be
+    try:
+        row = service.enter(
+            current_visitor().tenant.id,
+            number=form.get("number", ""),
+            wants=form.get("wants", ""),
+            language=form.get("language", ""),
+            received_on=received,
+            by_kind="user",
+            by=current_visitor().user.id,
+            now=now(),
+            entropy=panel_state().entropy,
+        )
+    except SubjectRequestError as error:
+        if error.error_id not in FIELDS:
+            raise
+        return _render_list(form, {FIELDS[error.error_id]: errors.error(error.error_id)}), 422
     return _redirect_to_request(row.id)
 
 
@@ -92,6 +136,11 @@ def add_request() -> ResponseReturnValue:
 @limit_refusals
 @for_admins
 def show(request_id: str) -> str:
+    return _render_request(request_id)
+
+
+def _render_request(request_id: str, failed: str = "", problem: str = "") -> str:
+    """The page of a request; ``failed`` names the form that was refused, and ``problem`` says why."""
     tenant = current_visitor().tenant
     row = service.find_request(tenant.id, request_id)
     found = reviews.find_recordings(tenant.id, row.number) if row.verified_at else ()
@@ -130,6 +179,9 @@ def show(request_id: str) -> str:
         names={each.id: each.name for each in users.users(tenant.id)},
         closed_how=rules.CLOSED_HOW,
         longest=rules.LONGEST_SAID,
+        form=request.form,
+        failed=failed,
+        problem=problem,
     )
 
 
@@ -164,6 +216,10 @@ def check_code(request_id: str) -> ResponseReturnValue:
 @for_vouchers
 def show_vouching(request_id: str) -> str:
     """The page for the second colleague who vouches; it shows nothing else of the request."""
+    return _render_vouching(request_id)
+
+
+def _render_vouching(request_id: str, failed: str = "", problem: str = "") -> str:
     tenant = current_visitor().tenant
     return render_template(
         "subject_requests/vouch.html",
@@ -171,6 +227,9 @@ def show_vouching(request_id: str) -> str:
         names={each.id: each.name for each in users.users(tenant.id)},
         me=_user_id(),
         longest=rules.LONGEST_SAID,
+        form=request.form,
+        failed=failed,
+        problem=problem,
     )
 
 

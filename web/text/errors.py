@@ -16,6 +16,9 @@ ERRORS: Mapping[str, object] = {
         "This recording was not announced for that purpose. "
         "The people in the call were told what it would be used for, and it is used for nothing else."
     ),
+    "access.other_line": _l(
+        "Calls of this number are not among those that you see. An admin of your company can change that."
+    ),
     "access.purpose_not_for_role": _l(
         "This purpose was announced, but your role does not include it. A colleague whose role "
         "does can listen for it."

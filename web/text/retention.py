@@ -134,23 +134,44 @@ def unaffected_agreements(number: int) -> str:
     )
 
 
-def agreement_count(number: int) -> str:
-    """How many of those that end earlier were agreed to be kept longer."""
+def limit_confirmation(ends: int, agreed: int) -> str:
+    """What somebody confirms: how many recordings end earlier, and how many of them although it was agreed to
+    keep them longer."""
+    text = ngettext(
+        "Yes, %(num)d recording ends earlier.", "Yes, %(num)d recordings end earlier.", ends + agreed
+    )
+    if not agreed:
+        return str(text)
+    also = ngettext(
+        "%(num)d of them had been agreed to be kept.", "%(num)d of them had been agreed to be kept.", agreed
+    )
+    return f"{text} {also}"
+
+
+def more_recordings(number: int) -> str:
+    """How many more there are than a list names."""
+    return str(ngettext("And %(num)d more.", "And %(num)d more.", number))
+
+
+def kept_for_differences(number: int) -> str:
+    """How many recordings are on legal hold."""
+    if not number:
+        return str(_("No recording is kept for a difference."))
     return str(
         ngettext(
-            "%(num)d of them was agreed to be kept longer.",
-            "%(num)d of them were agreed to be kept longer.",
+            "%(num)d recording is kept until the difference is settled.",
+            "%(num)d recordings are kept until their differences are settled.",
             number,
         )
     )
 
 
-def agreement_confirmation(number: int) -> str:
-    """What somebody confirms."""
+def exempt_holds(number: int) -> str:
+    """That a retention setting does not touch what is on legal hold."""
     return str(
         ngettext(
-            "Yes, end %(num)d recording earlier than was agreed.",
-            "Yes, end %(num)d recordings earlier than was agreed.",
+            "%(num)d recording is kept for a difference: no setting here shortens that.",
+            "%(num)d recordings are kept for a difference: no setting here shortens that.",
             number,
         )
     )

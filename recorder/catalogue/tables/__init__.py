@@ -12,7 +12,13 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTab
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
-from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
+from recorder.catalogue.tables.identity import (
+    AccountLinkTable,
+    ApiTokenTable,
+    InvitationTable,
+    SessionTable,
+    UserTable,
+)
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.line import (
     LineDeleteOptionTable,
@@ -84,5 +90,7 @@ TABLES: tuple[type[Table], ...] = (
     FactorUseTable,
     FactorResetTable,
     SignInRuleTable,
+    InvitationTable,
+    AccountLinkTable,
     UsageTable,
 )

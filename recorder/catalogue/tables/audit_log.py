@@ -119,6 +119,17 @@ LeafTable.add_index(
 )
 
 
+IS_TEAM = SQL(
+    "kind IN ('user.access_changed', 'user.login_changed', 'invitation.created', 'invitation.renewed', "
+    "'invitation.withdrawn', 'invitation.accepted')"
+)
+"""Kinds of leaves that are read before a user's or an invitation's row is believed; the condition of their
+index."""
+
+
+LeafTable.add_index(LeafTable.tenant, LeafTable.number, where=IS_TEAM, name="log_leaf_team")
+
+
 IS_LINE_SETUP = SQL(
     "kind IN ('line.created', 'line.announcement_changed', 'line.mode_changed', 'line.setup_changed', "
     "'line.ended')"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peewee import ForeignKeyField, TextField
 
-from recorder.catalogue.database import MaybeMomentField, MomentField, Table
+from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
 from recorder.catalogue.tables.tenant import TenantTable
 
 
@@ -19,11 +19,48 @@ class UserTable(Table):
     created_at = MomentField()
     revoked_at = MaybeMomentField(null=True)
     credential = TextField(null=True)
+    lines = DataField(null=True)
 
     tenant_id: str
 
     class Meta:
         table_name = "user_account"
+
+
+class InvitationTable(Table):
+    """An invitation to become a user, by the signed ``statement``; only its token's hash is stored. Once it
+    has ended (``outcome``: accepted, withdrawn), nothing personal is left in it."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField(index=True)
+    address = TextField()
+    name = TextField()
+    role = TextField()
+    lines = DataField(null=True)
+    language = TextField()
+    token_sha256 = TextField(unique=True)
+    statement = TextField(null=True)
+    created_at = MomentField()
+    until = MomentField()
+    ended_at = MaybeMomentField(null=True)
+    outcome = TextField(null=True)
+
+    class Meta:
+        table_name = "invitation"
+
+
+class AccountLinkTable(Table):
+    """The newest link of a user to set a password or to confirm an address. The id is made of the user's id
+    and the kind of link, so that a newer link ends the older ones. The link's token is what counts; the row
+    alone opens nothing."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField(index=True)
+    token_sha256 = TextField()
+    until = MomentField(index=True)
+
+    class Meta:
+        table_name = "account_link"
 
 
 class SessionTable(Table):

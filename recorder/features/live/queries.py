@@ -7,12 +7,12 @@ command expires, and either outcome is reported once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from peewee import fn
+from peewee import SQL, fn
 
 from recorder.auditlog.append import append
 from recorder.catalogue.database import connected, writing
@@ -78,19 +78,22 @@ class CommandRow:
 # For people, by tenant
 
 
-def live_calls(tenant: str, now: datetime) -> tuple[LiveRow, ...]:
-    """A tenant's live calls, latest first."""
+def live_calls(tenant: str, now: datetime, scope: Collection[str] | None = None) -> tuple[LiveRow, ...]:
+    """A tenant's live calls, latest first; with ``scope`` only those of these lines."""
     with connected():
-        query = LiveCallTable.select().where((LiveCallTable.tenant_id == tenant) & _fresh(now) & _theirs())
+        mine = (LiveCallTable.tenant_id == tenant) & _in_scope(scope)
+        query = LiveCallTable.select().where(mine & _fresh(now) & _theirs())
         return tuple(
             _live(row) for row in query.order_by(LiveCallTable.started_at.desc(), LiveCallTable.id.desc())
         )
 
 
-def live_call(tenant: str, call_id: str, now: datetime) -> LiveRow | None:
+def live_call(
+    tenant: str, call_id: str, now: datetime, scope: Collection[str] | None = None
+) -> LiveRow | None:
     """One of them."""
     with connected():
-        condition = (LiveCallTable.tenant_id == tenant) & (LiveCallTable.id == call_id)
+        condition = (LiveCallTable.tenant_id == tenant) & (LiveCallTable.id == call_id) & _in_scope(scope)
         row = LiveCallTable.get_or_none(condition & _fresh(now) & _theirs())
     return None if row is None else _live(row)
 
@@ -166,6 +169,10 @@ def drop_old(now: datetime) -> None:
     with writing():
         LiveCallTable.delete().where(LiveCallTable.seen_at < now - DROPPED_AFTER).execute()
         LiveCommandTable.delete().where(LiveCommandTable.requested_at < now - COMMANDS_KEPT).execute()
+
+
+def _in_scope(scope: Collection[str] | None) -> Any:
+    return LiveCallTable.line_id.in_(list(scope)) if scope is not None else SQL("1 = 1")
 
 
 def _fresh(now: datetime) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -35,15 +36,17 @@ def request_command(
     now: datetime,
     entropy: Entropy,
     signer: Signer | None = None,
+    scope: Collection[str] | None = None,
 ) -> CommandRow | None:
     """Request a command for a tenant's call: ``by`` (panel, api) is the origin, ``who`` the user's or token's
-    id. ``signer`` signs the command; no worker carries out an unsigned one. ``None`` if the tenant has no
-    such live call, or its line does not allow the command. Raises ``ValueError`` for an unknown command,
+    id. ``signer`` signs the command; no worker carries out an unsigned one. ``scope`` are
+    the only lines whose calls they may command. ``None`` if the tenant has no such live call, or its line
+    does not allow the command. Raises ``ValueError`` for an unknown command,
     :class:`recorder.errors.SealError` for a key that is not endorsed for commands."""
     if what not in COMMANDS:
         raise ValueError(f"{what!r} is no command for a call")
     with writing():
-        call = live_call(tenant, call_id, now)
+        call = live_call(tenant, call_id, now, scope)
         if call is None or (what == DELETE and not call.deletable):
             return None
         until = truncate(now + DEADLINE)

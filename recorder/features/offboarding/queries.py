@@ -19,7 +19,13 @@ from recorder.catalogue.offboarding_progress import OffboardingRow, _row
 from recorder.catalogue.offboarding_progress import find_offboarding as of
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
-from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
+from recorder.catalogue.tables.identity import (
+    AccountLinkTable,
+    ApiTokenTable,
+    InvitationTable,
+    SessionTable,
+    UserTable,
+)
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
@@ -161,7 +167,7 @@ def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
 
 
 def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
-    """Revoke a customer's users, tokens and mail recipients, and drop the users' names and queued mail;
+    """Revoke a customer's users, tokens and mail recipients, drop the users' names, invitations and mail;
     returns how many users there were."""
     with writing():
         lock_tenant(tenant)
@@ -190,6 +196,8 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         ):
             append(tenant, "recipient.removed", {"recipient": one.id}, now, entropy)
         RecipientTable.delete().where(RecipientTable.tenant_id == tenant).execute()
+        InvitationTable.delete().where(InvitationTable.tenant_id == tenant).execute()
+        AccountLinkTable.delete().where(AccountLinkTable.tenant_id == tenant).execute()
         drop_mail(tenant)
     return len(rows)
 

@@ -21,7 +21,7 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTab
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
-from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
+from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
@@ -67,6 +67,7 @@ TABLES: tuple[type[Table], ...] = (
     SecondFactorTable,
     SignInRuleTable,
     FactorResetTable,
+    InvitationTable,
     UsageTable,
 )
 """Ordered so that each row comes after those that it refers to."""

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from demo.people import make_user
 from recorder import config
 from recorder.catalogue import database, queries, schema, tenant_queries
 from recorder.catalogue.records import KeepOptions, RecordingRow
 from recorder.catalogue.tables.recording import NotRecordedTable
-from recorder.cli.tenants import make_user
 from recorder.clock import utc_now
 from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
 from recorder.features.tenants.rules import OwnSound

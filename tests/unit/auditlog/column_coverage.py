@@ -38,9 +38,11 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _by("the number of leaves", "log_size")
     | _leaf("log.restarted; 1 without one", "log_epoch")
     | _at("tenant.created", "created_at"),
-    "user_account": _leaf("user.created", "id tenant_id role")
+    "user_account": _leaf("user.created", "id tenant_id")
+    | _leaf("user.created, user.access_changed", "role lines")
     | _leaf(
-        "user.created, user.password_changed, user.profile_changed (login_sha256, profile_sha256)",
+        "user.created, user.password_changed, user.login_changed, user.profile_changed (login_sha256, "
+        "profile_sha256)",
         "login name language password_hash",
     )
     | _by(CREDENTIAL, "credential")
@@ -54,6 +56,11 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _by("its own signature, and the leaf's SHA-256", "statement")
     | _at("user.factor_reset_requested", "requested_at")
     | _at("user.factor_reset_ended", "ended_at"),
+    "invitation": _leaf("invitation.created", "id tenant_id")
+    | _leaf("invitation.created, invitation.renewed", "role lines statement")
+    | _by(CREDENTIAL, "address name language token_sha256 until")
+    | _at("invitation.created", "created_at")
+    | _leaf("invitation.accepted, invitation.withdrawn", "ended_at outcome"),
     "session": _leaf("session.opened", "id user_id token_sha256")
     | _at("session.opened", "created_at")
     | _at("session.closed", "ended_at"),
@@ -232,6 +239,10 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "verification_code": {"leaves": _INDEX},
     "handover_fetch": _by(_INDEX, "id tenant_id leaf"),
     "throttle": _by("delays log-ins, and lets nobody in", "key empty_ms known_until"),
+    "account_link": _by(
+        "ends links and opens none: what a link is for is in its token, under the panel's secret",
+        "id tenant_id token_sha256 until",
+    ),
     "outgoing_mail": _by(_SEALED, "id tenant_id about content until")
     | _by(
         "progress of sending: at worst a mail comes later, twice or not at all",

@@ -13,7 +13,7 @@ from recorder.catalogue import queries as queries_of_people
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import KeepOptions, NotRecordedRow
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.identity import AccountLinkTable, UserTable
 from recorder.catalogue.tables.offboarding import HandoverFetchTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
@@ -25,6 +25,7 @@ from recorder.features.live.queries import LiveRow
 from recorder.features.recovery import rebuild_queue
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.subject_requests import service as request_register
+from recorder.features.team.invitations import Invitations
 from recorder.features.tenants import (
     announcements,
     composition,
@@ -43,6 +44,7 @@ from recorder.mail.message import MailMessage
 from recorder.mail.outbox import Outbox
 from recorder.playback import grants
 from recorder.seal import signing
+from recorder.seal.amendment import By
 from tests.announcements import announcement_in
 from tests.identity_proof import vouch
 
@@ -62,6 +64,22 @@ def _kept_in_passing(world: World) -> None:
     message = MailMessage("invitation", "fr", values, "/invitation/x")
     outbox = Outbox(world.house.keyring, "https://accord.example.com")
     assert outbox.enqueue(world.tenant, "luc@example.com", message, **said(world), about="luc")
+    with writing():
+        AccountLinkTable.create(
+            id=f"{world.user}/password", tenant_id=world.tenant, token_sha256="cd" * 32,
+            until=world.house.clock(),
+        )  # fmt: skip
+    for name, some in (("Piet", None), ("Sofie", [world.house.line.id])):
+        invitations_of(world, Outbox()).invite(
+            world.tenant, address=f"{name}@example.com", name=name, role="customer", lines=some,
+            language="nl", by=By("operator"),
+        )  # fmt: skip
+
+
+def invitations_of(world: World, outbox: Outbox) -> Invitations:
+    """Invites people to the world's customer."""
+    house = world.house
+    return Invitations(house.services.signer, house.trust, outbox, house.clock, house.entropy)
 
 
 def _usage(world: World) -> None:
@@ -184,7 +202,8 @@ def _people(world: World) -> None:
     assert grants.close_listen(listen, **said(world))
     other = users.create_user(
         world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
-        password_hash="$argon2id$3", signer=world.house.services.signer, **said(world),
+        password_hash="$argon2id$3", signer=world.house.services.signer, lines=[world.house.line.id],
+        **said(world),
     )  # fmt: skip
     users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **said(world))
     factors = house.factors

@@ -256,7 +256,7 @@ PARTS = {
     "line_keep": ("language",),
     "line_delete": ("language",), "listen": ("play",), "request_review": ("recording_id",),
     "recording": ("prefix",), "user_account": ("login",), "session": ("token_sha256",),
-    "api_token": ("token_sha256",), "usage_day": ("part",),
+    "api_token": ("token_sha256",), "usage_day": ("part",), "invitation": ("token_sha256",),
 }  # fmt: skip
 """Columns in which a forged row must differ from the one that it is copied from."""
 

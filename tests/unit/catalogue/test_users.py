@@ -74,7 +74,10 @@ def test_session_ends_by_time_logout_and_revocation(person, tenants, clock, entr
     clock.forward(hours=15)
     assert users.is_session_valid(tenants[0], person.id, two.id, clock())
     assert not users.is_session_valid(tenants[1], person.id, two.id, clock())
-    users.revoke_user(tenants[0], person.id, now=clock(), entropy=entropy)
+    with pytest.raises(CatalogueError) as refused:
+        users.revoke_user(tenants[0], person.id, now=clock(), entropy=entropy)
+    assert refused.value.error_id == "user.last_admin"
+    users.revoke_user(tenants[0], person.id, now=clock(), entropy=entropy, last_admin=True)
     assert users.session_by_token("two", clock()) is None
     assert not users.is_session_valid(tenants[0], person.id, None, clock())
     assert users.user_by_login("ada@example.be").revoked_at == clock()

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from click.testing import CliRunner, Result
 
+from recorder import config
 from recorder.catalogue import database
 from recorder.cli import accord
+from recorder.clock import utc_now
+from recorder.features.team.invitations import Invitations
+from recorder.mail.outbox import Outbox
+from recorder.processes.services import Context
+from tests.house import PASSWORD
+from web.account.passwords import hash_password
 
 
 class Shell:
@@ -36,6 +44,13 @@ class Shell:
         assert result.exit_code == 1, result.output
         assert "Traceback" not in result.output
         return str(result.output)
+
+    def join(self, tenant: str, address: str, *options: str) -> None:
+        """Invite somebody, who accepts at once."""
+        link = self.good("user", "create", "--tenant", tenant, address, "--link", *options).strip()
+        context = Context(config.load(None, self.environment), None)
+        team = Invitations(context.signer(), context.trust(), Outbox(), utc_now, os.urandom)
+        team.accept(link.rpartition("/")[2], hash_password(PASSWORD))
 
     def lose_the_catalogue(self) -> None:
         """Delete the catalogue, and make an empty one."""

@@ -59,10 +59,7 @@ def shell(tmp_path: Path) -> AuditShell:
     shell.good("migrate")
     shell.good("tenant", "create", "Dubois")
     shell.good("line", "add", "--tenant", "Dubois", "+3225550101")
-    (tmp_path / "password").write_text("let us listen together")
-    (tmp_path / "password").chmod(0o600)
-    words = ("user", "create", "--tenant", "Dubois", "claire", "--password-file")
-    shell.good(*words, str(tmp_path / "password"))
+    shell.join("Dubois", "claire@example.com")
     return shell
 
 

@@ -16,13 +16,11 @@ from click.testing import CliRunner
 
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.identity import ApiTokenTable, UserTable
+from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.cli import accord
 from tests.announcements import announcement_in
 from tests.house import Bakery
 from tests.unit.cli.shell import Shell
-from web.account.passwords import verify_password
-
-PASSWORD = "let us listen together"
 
 
 @pytest.fixture
@@ -44,9 +42,7 @@ def test_customer_is_set_up_from_nothing(customer: Shell) -> None:
     shown = customer.good("line", "list", "--tenant", "Dubois")
     assert line in shown
     assert "+3225550101" in shown
-    customer.good(
-        "user", "create", "--tenant", "Dubois", "Claire@Example.com", typed=f"{PASSWORD}\n{PASSWORD}\n"
-    )
+    customer.join("Dubois", "Claire@Example.com")
     assert "claire@example.com  customer" in customer.good("user", "list", "--tenant", "Dubois")
     customer.good("user", "revoke", "--tenant", "Dubois", "claire@example.com")
     assert "revoked" in customer.good("user", "list", "--tenant", "Dubois")
@@ -57,9 +53,8 @@ def test_customer_is_set_up_from_nothing(customer: Shell) -> None:
 @pytest.mark.parametrize("language", ["nl", "de"])
 def test_users_may_have_any_panel_language(customer: Shell, language: str) -> None:
     customer.good("tenant", "create", "Martin", "--language", language)
-    words = ("user", "create", "--password-stdin", "--tenant")
-    customer.good(*words, "Martin", "claire", typed=PASSWORD)
-    customer.good(*words, "Dubois", "paul", "--language", language, typed=PASSWORD)
+    customer.join("Martin", "claire@example.com")
+    customer.join("Dubois", "paul@example.com", "--language", language)
     with connected():
         assert [row.language for row in UserTable.select()] == [language, language]
 
@@ -93,49 +88,68 @@ def test_own_sound_becomes_the_next_version(customer: Shell) -> None:
     assert second in customer.good("line", "list", "--tenant", "Dubois")
 
 
-def test_a_forgotten_password_is_replaced(customer: Shell, tmp_path: Path) -> None:
-    who = ("--tenant", "Dubois", "claire@example.com")
-    customer.good("user", "create", *who, "--password-stdin", typed=f"{PASSWORD}\r\nnot this\n")
+MINE = ("--tenant", "Dubois")
+CLAIRE = (*MINE, "claire@example.com")
+
+
+def test_invitation_is_printed_listed_sent_again_and_withdrawn(customer: Shell) -> None:
+    said = {"ACCORD_WEB_ADDRESS": "https://calls.example"}
+    first = customer.good("user", "create", *CLAIRE, "--role", "customer_admin", **said).strip()
+    assert first.startswith("https://calls.example/invitation/")
+    assert "claire@example.com  customer_admin  invited" in customer.good("user", "list", *MINE)
+    assert "is invited already" in customer.bad("user", "create", *CLAIRE)
+    second = customer.good("user", "reset", *CLAIRE).strip()
+    assert second.startswith("http://127.0.0.1:8080/invitation/")
+    assert second.rpartition("/")[2] != first.rpartition("/")[2]
+    customer.good("user", "revoke", *CLAIRE)
+    assert customer.good("user", "list", *MINE) == ""
+
+
+def test_invitation_is_mailed_where_a_mail_server_is_set(customer: Shell) -> None:
+    said = {
+        "ACCORD_WEB_ADDRESS": "https://calls.example",
+        "ACCORD_MAIL_HOST": "mail.example",
+        "ACCORD_MAIL_SENDER": "calls@provider.example",
+    }
+    shown = customer.good("user", "create", *CLAIRE, **said)
+    assert shown == "a mail to claire@example.com is on its way\n"
     with connected():
-        before = UserTable.get().password_hash
-    file = tmp_path / "password"
-    file.write_text("let us listen once more\n")
-    file.chmod(0o644)
-    words = ("user", "password", *who, "--password-file", str(file))
-    assert "can be read or written by others" in customer(*words).output
-    file.chmod(0o600)
-    customer.good(*words)
-    assert customer(*words, "--password-stdin").exit_code == 2, "one of the two"
+        assert OutgoingMailTable.select().count() == 1
+    assert "/invitation/" in customer.good("user", "reset", *CLAIRE, "--link", **said)
     with connected():
-        after = UserTable.get().password_hash
-    assert not verify_password(after, "let us listen together")
-    assert verify_password(after, "let us listen once more")
-    assert before != after
+        assert OutgoingMailTable.select().count() == 0, "the mail's link has ended"
+
+
+def test_forgotten_password_is_replaced_by_a_link(customer: Shell) -> None:
+    customer.join("Dubois", "claire@example.com")
+    link = customer.good("user", "reset", *CLAIRE).strip()
+    assert link.startswith("http://127.0.0.1:8080/reset/")
+
+
+def test_access_is_changed_and_the_last_admin_stays(customer: Shell) -> None:
+    customer.good("line", "add", *MINE, "+3225550101")
+    customer.join("Dubois", "claire@example.com", "--line", "02 555 01 01")
+    assert "claire@example.com  customer  +3225550101" in customer.good("user", "list", *MINE)
+    assert "has no number" in customer.bad("user", "access", *CLAIRE, "--role", "customer", "--line", "+3226")
+    customer.good("user", "access", *CLAIRE, "--role", "customer_admin")
+    assert "claire@example.com  customer_admin\n" in customer.good("user", "list", *MINE)
+    for words in (("access", *CLAIRE, "--role", "auditor"), ("revoke", *CLAIRE)):
+        assert "the customer's last admin" in customer.bad("user", *words)
+    customer.good("user", "revoke", *CLAIRE, "--last-admin")
+    assert "revoked" in customer.good("user", "list", *MINE)
 
 
 @pytest.mark.parametrize(
-    ("words", "password", "said"),
+    ("words", "said"),
     [
-        (("user", "create"), "short", "12 characters"),
-        (("user", "create"), "long" * 300, "at most 1024 bytes"),
-        (("user", "create"), "password1234", "a common one"),
-        (("user", "create"), "Claire-2026-Dubois", "the log-in"),
-        (("user", "password"), "Claire-2026-Dubois", "the log-in"),
+        (("claire",), "is not a mail address"),
+        (("claire@example.com", "--name", "Cl\u202eaire"), "cannot be seen"),
+        (("claire@example.com", "--line", "+3225550199"), "accord line list"),
     ],
 )
-def test_guessable_password_is_refused(
-    customer: Shell, words: tuple[str, ...], password: str, said: str
-) -> None:
-    who = ("--tenant", "Dubois", "claire@example.com", "--password-stdin")
-    if words == ("user", "password"):
-        customer.good("user", "create", *who, typed=PASSWORD)
-    with connected():
-        before = [row.password_hash for row in UserTable.select()]
-    result = customer(*words, *who, typed=password)
-    assert result.exit_code == 1
-    assert said in result.output
-    with connected():
-        assert [row.password_hash for row in UserTable.select()] == before
+def test_bad_invitation_is_refused(customer: Shell, words: tuple[str, ...], said: str) -> None:
+    assert said in customer.bad("user", "create", *MINE, *words)
+    assert customer.good("user", "list", *MINE) == ""
 
 
 def test_no_command_takes_a_secret_as_an_argument() -> None:
@@ -185,7 +199,7 @@ def test_unplayable_sound_is_refused_with_a_hint(customer: Shell, tmp_path: Path
         (("line", "end", "--tenant", "Dubois", "+3225550199"), "accord line list"),
         (("line", "announce", "--tenant", "Dubois", "+3225550199", "x"), "accord line list"),
         (
-            ("user", "password", "--tenant", "Dubois", "x", "--password-stdin"),
+            ("user", "reset", "--tenant", "Dubois", "x@example.com"),
             "accord user list",
         ),
         (("keys", "init"), "there are keys already"),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recorder.catalogue import queries
+from recorder.identity import users
 from recorder.lifecycle import amendments
 from recorder.seal.amendment_kinds import ConsentAdded
 from tests.clock import Clock
@@ -31,8 +32,10 @@ def test_no_command_follows_a_statement_of_a_revoked_key(house: Bakery, shell: S
     shell.good("keys", "revoke", house.services.signer.key_id, "--since", since)
     longer = ConsentAdded("agreement", row.keep_until + timedelta(days=300), "be", "…")
     forge(house, recording, longer, at)
-    words = ("user", "create", "--tenant", NAME, "c@example.com", "--password-stdin")
-    shell.good(*words, typed="let us listen together")
+    users.create_user(
+        house.tenant, login="c@example.com", name="C", role="customer", language="fr", password_hash="x",
+        now=at, entropy=house.entropy,
+    )  # fmt: skip
     day = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
     held = shell.bad("hold", "set", recording, "--tenant", NAME, "--owner", "c@example.com", "--review", day,
                  "--reason", "order 12")  # fmt: skip

@@ -14,9 +14,8 @@ from tests.unit.cli.shell import Shell
 
 
 def test_a_lost_catalogue_with_a_backup(shell: Shell, house: Bakery) -> None:
-    name, password = "Boulangerie Martin", "let us listen together"
-    words = ("user", "create", "--tenant", name, "claire@example.com", "--password-stdin")
-    shell.good(*words, typed=password)
+    name = "Boulangerie Martin"
+    shell.join(name, "claire@example.com")
     first = house.take(talk_ms=300)
     house.work(first)
     file = str(house.folder / "accord.backup")

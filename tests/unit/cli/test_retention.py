@@ -32,8 +32,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def shell(shell: Shell) -> Shell:
-    words = ("user", "create", *MINE, "claire@example.com", "--password-stdin")
-    shell.good(*words, typed="let us listen together")
+    shell.join(MINE[1], "claire@example.com")
     return shell
 
 

@@ -437,7 +437,7 @@ def test_refuses_a_revoked_user(gate, ada, recorded, house) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 2_000_000)
-    users.revoke_user(house.tenant, ada.user, now=house.clock(), entropy=house.entropy)
+    users.revoke_user(house.tenant, ada.user, now=house.clock(), entropy=house.entropy, last_admin=True)
     refused(lambda: gate.open(ada, grant.id, "audio.wav"), "access.revoked")
     refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.revoked")
     refused(lambda: gate.purposes(ada, recording.id), "access.revoked")

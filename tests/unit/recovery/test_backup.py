@@ -19,7 +19,7 @@ from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, SubtreeTable
-from recorder.catalogue.tables.identity import SessionTable
+from recorder.catalogue.tables.identity import AccountLinkTable, SessionTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.line import LineDraftTable
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
@@ -160,6 +160,7 @@ NOT_COPIED = {
     LineDraftTable: "what is not switched on yet",
     VerificationCodeTable: "codes that are valid for minutes",
     ThrottleTable: "who must wait now",
+    AccountLinkTable: "links that last an hour",
     OutgoingMailTable: "what is being sent now: its links may have been used since",
     FactorUseTable: "codes that were used in the last minute",
 }

@@ -14,6 +14,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.lifecycle import limits, preview
 from recorder.lifecycle.limit_application import apply_limits
+from recorder.lifecycle.retention_limits import NewLimit, set_limit
 from recorder.seal import retention_limit
 from recorder.seal.amendment import By
 from recorder.seal.usage_terms import RetentionLimit
@@ -38,23 +39,32 @@ def in_table(page: str) -> list[tuple[str, str]]:
 
 def test_shorter_limit_is_previewed_then_applied(house, browser, bakery, calls, clock) -> None:
     paul = browser("paul")
-    assert "/settings/retention" in paul.get("/numbers").text
+    assert "/settings/retention" in paul.get("/compliance").text
     page = paul.get("/settings/retention").text
-    assert "Annoncé : 30 jours." in page
+    assert "<strong>30 jours</strong>" in page
+    assert "Comme annoncé sur vos numéros" in page
     seen = asked(paul, purpose="agreement", days="12").text
     assert in_table(seen) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
     assert "2 enregistrements prennent fin plus tôt." in seen
     assert "2 sont actuellement conservés pour cet usage" in seen
     assert "2 d’entre eux n’ont pas d’autre usage" in seen
+    assert all(f'href="/recordings/{each}"' in seen for each in calls), "by name"
     assert limits.in_force(bakery.id, house.changes.trust) == (), "seen, not done"
-    assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 303
+    unsure = paul.send(CHANGE, purpose="agreement", days="12")
+    assert (unsure.status_code, in_table(unsure.text)) == (200, in_table(seen))
+    assert "puis cochez la case" in unsure.text
+    assert limits.in_force(bakery.id, house.changes.trust) == ()
+    assert paul.send(CHANGE, purpose="agreement", days="12", sure="yes").status_code == 303
     (row,) = limits.in_force(bakery.id, house.changes.trust)
     assert (row.limit.purpose, row.limit.line, row.limit.keep_days) == ("agreement", None, 12)
     assert limits.limits_of(bakery.id, house.changes.trust) == (row.limit,), "as the log bears it out"
     with connected():
         leaf = LeafTable.select().where(LeafTable.kind == limits.SET).get()
     assert json.loads(leaf.body)["by"] == bakery.people["paul"].id
-    assert "au plus 12 jours" in paul.get("/settings/retention").text
+    page = paul.get("/settings/retention").text
+    assert "Au plus 12 jours" in page
+    assert "Défini par Paul Martin le 25 novembre 2026" in page
+    assert "Votre pays permet au plus" in page
 
     apply_limits(house.services.store, house.services.root, clock())
     ends = sorted(queries.recording(bakery.id, each).keep_until.date() for each in calls)
@@ -65,38 +75,57 @@ def test_shorter_limit_is_previewed_then_applied(house, browser, bakery, calls, 
     assert [(end - clock().date()).days for end in ends] == [0, 12]
 
 
-def test_agreements_end_only_with_separate_confirmation(house, browser, bakery, calls, clock) -> None:
+def agreed_until(house, tenant: str, recording: str, clock) -> bool:
+    """Whether the gate still lets somebody listen for the agreed purpose."""
+    return "agreement" in house.changes.look(tenant, recording).terms.active(clock())
+
+
+def test_agreements_end_only_if_chosen_by_name(house, browser, bakery, rival, calls, clock) -> None:
     yes = {"answer": "yes", "by": "external", "how": "key"}
-    kept = [house.call(bakery, at=clock() - timedelta(days=15), asked=[yes]) for _ in range(2)]
+    spared, held, chosen = (
+        house.call(bakery, at=clock() - timedelta(days=15), asked=[yes]) for _ in range(3)
+    )
+    foreign = house.call(rival, at=clock() - timedelta(days=15), asked=[yes])
     review = clock() + timedelta(days=9)
     said = {"owner": "p", "purposes": ["agreement"], "reason": "…", "review_at": review}
-    house.changes.hold(bakery.id, kept[0], By("operator"), **said)
+    house.changes.hold(bakery.id, held, By("operator"), **said)
     paul = browser("paul")
-    seen = asked(paul, purpose="agreement", days="12").text
+    form = {"purpose": "agreement", "days": "12"}
+    seen = asked(paul, **form).text
     assert in_table(seen) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
-    assert "Il a été convenu de garder 2 enregistrements plus longtemps" in seen
-    assert 'name="sure"' not in seen
-    named = {"purpose": "agreement", "days": "12", "agreed": "yes"}
-    seen = asked(paul, **named).text
-    assert in_table(seen) == [("Aussitôt", "3"), ("Décembre 2026", "1")]
-    assert "Pour 2 d’entre eux, il avait été convenu" in seen
-    assert "1 d’entre eux est mis de côté" in seen
-    assert "Oui, mettre fin à 2 enregistrements plus tôt que convenu" in seen
-    again = paul.send(CHANGE, **named)
-    assert (again.status_code, in_table(again.text)) == (200, in_table(seen)), "asked again"
-    assert limits.in_force(bakery.id, house.changes.trust) == ()
+    assert "Il a été convenu de garder 3 enregistrements plus longtemps" in seen
+    assert [each in re.findall(r'name="end" value="([^"]+)"', seen) for each in (spared, held, chosen)] == [
+        True, False, True,
+    ]  # fmt: skip
+    assert foreign not in seen
 
-    assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 303
+    named = {**form, "end": [chosen, held, foreign], "sure": "yes"}
+    again = paul.send(CHANGE, **named)
+    assert again.status_code == 200, "the number that was confirmed is not that of the page"
+    assert "il avait été convenu de le garder" in again.text
+    assert 'name="confirmed" value="1"' in again.text
+    assert limits.in_force(bakery.id, house.changes.trust) == ()
+    assert paul.send(CHANGE, **named, confirmed="1").status_code == 303
+
     apply_limits(house.services.store, house.services.root, clock())
-    assert all(queries.recording(bakery.id, each).keep_until > clock() + timedelta(days=300) for each in kept)
-    assert paul.send(CHANGE, **named, sure="yes").status_code == 303
-    apply_limits(house.services.store, house.services.root, clock())
-    assert all(queries.recording(bakery.id, each).keep_until <= clock() for each in kept)
-    assert "Y compris ce qui avait été convenu avant." in paul.get("/settings/retention").text
+    assert [agreed_until(house, bakery.id, each, clock) for each in (spared, held, chosen)] == [
+        True, True, False,
+    ]  # fmt: skip
+    assert agreed_until(house, rival.id, foreign, clock)
+    assert queries.recording(bakery.id, spared).keep_until > clock() + timedelta(days=300)
     (row,) = limits.in_force(bakery.id, house.changes.trust)
-    assert row.limit.covers_consents
-    said, key = retention_limit.open_set(row.content, house.root_public)
-    assert (said.by, key) == (By("user", bakery.people["paul"].id), house.changes.signer.key_id)
+    assert not row.limit.covers_consents
+    statement, key = retention_limit.open_set(row.content, house.root_public)
+    assert (statement.by, key) == (By("user", bakery.people["paul"].id), house.changes.signer.key_id)
+    amendment = house.changes.look(bakery.id, chosen).chain.amendments[-1]
+    assert (amendment.kind, amendment.by) == ("purposes_narrowed", By("user", bakery.people["paul"].id))
+
+
+def test_setting_of_the_operator_names_the_provider_and_what_it_covers(house, browser, bakery, calls) -> None:
+    set_limit(house.changes, bakery.id, NewLimit("agreement", None, 9, covers_consents=True), By("operator"))
+    page = browser("paul").get("/settings/retention").text
+    assert "Défini par votre fournisseur" in page
+    assert "Vaut aussi pour les accords antérieurs." in page
 
 
 def test_limits_page_without_a_key_says_so(app, browser, bakery) -> None:
@@ -111,7 +140,7 @@ def test_limits_page_without_a_key_says_so(app, browser, bakery) -> None:
 
 def test_lifted_limit_affects_new_recordings_only(house, browser, bakery, calls, clock) -> None:
     paul = browser("paul")
-    paul.send(CHANGE, purpose="agreement", days="20")
+    paul.send(CHANGE, purpose="agreement", days="20", sure="yes")
     clock.at += timedelta(hours=1)
     seen = asked(paul, purpose="agreement", days="25").text
     assert "restent comme ils sont : au plus 20 jours" in seen
@@ -136,7 +165,7 @@ def test_other_purposes_and_line_limits_are_shown(house, browser, clock, entropy
     house.limit(duty.id, 14, line=duty.line.id)
     anne = browser("anne")
     page = anne.get("/settings/retention").text
-    assert "Tout usage qu’aucune loi n’exige" in page
+    assert "Tout usage, sauf si une loi l’exige" in page
     assert "Une loi l’exige" in page
     assert 'value="legal-duty"' not in page
     seen = asked(anne, purpose="agreement", days="7").text
@@ -158,16 +187,17 @@ def test_invalid_limits_are_refused_with_a_reason(house, browser, bakery) -> Non
         ({"limit": "x"}, "modifié entre-temps"),
     ):
         for answer in (asked(paul, **form), paul.send(CHANGE, **form)):
-            assert answer.status_code == 403
+            assert answer.status_code == (403 if "limit" in form else 422)
             assert said in answer.text
-            assert 'href="/settings/retention"' in answer.text, "the way back"
+            kept = 'href="/settings/retention"' if "limit" in form else f'value="{form.get("days", "")}"'
+            assert kept in answer.text, "the way back, or what was typed"
     assert limits.in_force(bakery.id, house.changes.trust) == ()
 
 
 def test_only_the_customers_admins_have_access(house, browser, bakery, rival, clock, entropy) -> None:
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
     paul, dora, claire = browser("paul"), browser("dora"), browser("claire")
-    paul.send(CHANGE, purpose="agreement", days="12")
+    paul.send(CHANGE, purpose="agreement", days="12", sure="yes")
     (row,) = limits.in_force(bakery.id, house.changes.trust)
     assert dora.send(CHANGE, limit=row.id).status_code == 403
     assert row.id not in dora.get("/settings/retention").text

@@ -102,9 +102,11 @@ def test_invalid_request_is_refused_and_not_written(browser, bakery) -> None:
         ({"received": "soon"}, "le jour"),
     ):
         form = {"number": "0470 12 34 56", "wants": "copy", "language": "fr", "received": "2026-11-20"}
-        answer = paul.send("/subject-requests", **{**form, **wrong})
-        assert answer.status_code == 403
+        sent = {**form, **wrong}
+        answer = paul.send("/subject-requests", **sent)
+        assert answer.status_code == 422
         assert said in answer.text
+        assert f'value="{sent["number"]}"' in answer.text, "what was typed is kept"
     assert subject_request_queries.requests(bakery.id) == ()
 
 
@@ -455,8 +457,8 @@ def test_unrecorded_calls_are_erased_and_counted(house, browser, bakery, rival, 
     ((_kind, said),) = [leaf for leaf in leaves(bakery.id) if leaf[0] == "calls.erased"]
     assert (said["calls"], len(said["leaves"]), said["request"]) == (2, 2, request)
     shown = paul.get(page).text
-    assert "2 appels qui n’ont pas été enregistrés sont effacés" in shown
-    assert "2 appels qui n’ont pas été enregistrés sont effacés" in paul.get("/subject-requests").text
+    assert "2 appels non enregistrés sont effacés" in shown
+    assert "2 appels non enregistrés sont effacés" in paul.get("/subject-requests").text
     assert erased_call_queries.count_by_request(bakery.id) == {request: 2}
     audit = Audit(house.store, house.root_public, house.clock(), house.keyring)
     assert list(audit.tenant(bakery.id)) == []

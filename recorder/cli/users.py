@@ -1,0 +1,232 @@
+"""``accord user``: invite people to the panel, change their access, and end it. Nobody else sets a person's
+password: an invitation or a link lets them choose it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+import structlog
+
+from recorder.catalogue import queries
+from recorder.catalogue.records import TenantRow, UserRow
+from recorder.cli.tenant_name import TENANT, find_tenant
+from recorder.clock import utc_now
+from recorder.domain import names, phone_numbers
+from recorder.domain.roles import CUSTOMER, ROLES
+from recorder.errors import CatalogueError
+from recorder.features.team.account_links import AccountLinks
+from recorder.features.team.invitations import InvitationRow, Invitations, invitations
+from recorder.identity import account_mail, factor_set, users
+from recorder.processes.services import Context
+from recorder.prompts.purposes import LANGUAGES
+from recorder.seal.amendment import By
+
+OPERATOR = By("operator")
+
+log = structlog.get_logger()
+
+LINK = click.option("--link", is_flag=True, help="Print the link, to be passed on, and send no mail.")
+LINES = click.option(
+    "--line",
+    "numbers",
+    multiple=True,
+    help="A number whose calls a colleague sees; may be given several times. Default: all.",
+)
+
+
+@click.group()
+def user() -> None:
+    """People who log in to the panel."""
+
+
+@user.command("create")
+@TENANT
+@click.argument("address")
+@click.option("--name", default="", help="As the panel greets them; default: the address.")
+@click.option("--role", type=click.Choice(ROLES), default=CUSTOMER, show_default=True)
+@LINES
+@click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
+@LINK
+@click.pass_obj
+def create_user(
+    context: Context,
+    tenant_name: str,
+    address: str,
+    name: str,
+    role: str,
+    numbers: tuple[str, ...],
+    language: str | None,
+    link: bool,
+) -> None:
+    """Invite somebody, who chooses a password of their own. Without a mail server, prints the link, which
+    works once within seven days."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    issued = _invitations(context).invite(
+        owner.id,
+        address=address,
+        name=name or address,
+        role=role,
+        lines=_lines(owner, numbers),
+        language=language or owner.language,
+        by=OPERATOR,
+        mail=not link,
+    )
+    _tell(context, issued.path, issued.address if issued.mailed else "")
+
+
+@user.command("list")
+@TENANT
+@click.pass_obj
+def list_users(context: Context, tenant_name: str) -> None:
+    """A customer's people and invitations, one a line: log-in, role, numbers, and whether they were invited
+    or revoked."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    numbers = {line.id: line.number for line in queries.lines(owner.id, ended=True)}
+
+    def seen(row: UserRow | InvitationRow) -> str:
+        return "" if row.lines is None else f"  {','.join(numbers[each] for each in row.lines) or 'none'}"
+
+    for row in users.users(owner.id):
+        click.echo(f"{row.id}  {row.login}  {row.role}{seen(row)}{'  revoked' if row.revoked_at else ''}")
+    for each in invitations(owner.id):
+        state = "expired" if each.until <= utc_now() else "invited"
+        click.echo(f"{each.id}  {each.address}  {each.role}{seen(each)}  {state}")
+
+
+@user.command("access")
+@TENANT
+@click.argument("address")
+@click.option("--role", type=click.Choice(ROLES), required=True)
+@LINES
+@click.pass_obj
+def change_access(
+    context: Context, tenant_name: str, address: str, role: str, numbers: tuple[str, ...]
+) -> None:
+    """Change somebody's role, and the numbers whose calls a colleague sees; their sessions end."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    person = find_user(owner, address)
+    users.change_access(
+        owner.id,
+        person.id,
+        role=role,
+        lines=_lines(owner, numbers),
+        now=utc_now(),
+        entropy=os.urandom,
+        signer=context.signer(),
+        trust=context.trust(),
+        by=OPERATOR,
+    )
+
+
+@user.command("reset")
+@TENANT
+@click.argument("address")
+@LINK
+@click.pass_obj
+def reset_password(context: Context, tenant_name: str, address: str, link: bool) -> None:
+    """Send somebody a link to choose another password, which works once within the hour; or their invitation
+    again. Without a mail server, prints the link."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    if (invited := _find_invitation(owner, address)) is not None:
+        again = _invitations(context).renew(owner.id, invited.id, OPERATOR, mail=not link)
+        return _tell(context, again.path, again.address if again.mailed else "")
+    person = find_user(owner, address)
+    users.require_signed(person, context.trust())
+    issued = _links(context, mail=not link).issue_reset(person, OPERATOR)
+    return _tell(context, issued.path, person.login if issued.mailed else "")
+
+
+@user.command("revoke")
+@TENANT
+@click.argument("address")
+@click.option("--last-admin", is_flag=True, help="Even if the customer then has no admin.")
+@click.pass_obj
+def revoke_user(context: Context, tenant_name: str, address: str, last_admin: bool) -> None:
+    """End somebody's access, with sessions and grants, or withdraw their invitation."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    if (invited := _find_invitation(owner, address)) is not None:
+        return _invitations(context).withdraw(owner.id, invited.id, OPERATOR)
+    person = find_user(owner, address)
+    users.revoke_user(
+        person.tenant, person.id, now=utc_now(), entropy=os.urandom, by=OPERATOR, last_admin=last_admin
+    )
+    return None
+
+
+@user.command("reset-factor")
+@TENANT
+@click.argument("login")
+@click.option("--reason", required=True, help="Why, and how you made sure who asks.")
+@click.pass_obj
+def reset_factor(context: Context, tenant_name: str, login: str, reason: str) -> None:
+    """Take away all second factors of somebody who lost them; their sessions end."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    person = find_user(owner, login)
+    said: dict[str, Any] = {"now": utc_now(), "entropy": os.urandom}
+    if not factor_set.reset(person, OPERATOR, reason=reason, signer=context.signer(), **said):
+        raise CatalogueError(
+            "factors.none", f"{person.login} has no second factor", "`accord user list` shows the log-ins"
+        )
+    users.end_sessions(person, **said)
+    log.info("factors.reset", user=person.id, reason=reason)
+    if not account_mail.tell(context.outbox(), person, owner, account_mail.FACTORS_RESET, **said):
+        click.echo("no mail is sent: tell them yourself")
+
+
+def find_user(owner: TenantRow, login: str) -> UserRow:
+    """A customer's user by log-in.  Raises :class:`CatalogueError`."""
+    found = next((row for row in users.users(owner.id) if row.login == names.fold(login)), None)
+    if found is None:
+        raise CatalogueError(
+            "user.unknown",
+            f"nobody at {owner.name} logs in as {login!r}",
+            "`accord user list` shows the log-ins",
+        )
+    return found
+
+
+def _find_invitation(owner: TenantRow, address: str) -> InvitationRow | None:
+    return next((row for row in invitations(owner.id) if row.address == names.fold(address)), None)
+
+
+def _lines(owner: TenantRow, numbers: tuple[str, ...]) -> list[str] | None:
+    """The ids of a customer's lines by their numbers; ``None`` for all.  Raises :class:`CatalogueError`."""
+    if not numbers:
+        return None
+    found = []
+    for number in numbers:
+        wanted = phone_numbers.to_canonical(number, owner.country) or number
+        mine = [line.id for line in queries.lines(owner.id, ended=True) if line.number in (wanted, number)]
+        if not mine:
+            raise CatalogueError(
+                "user.lines", f"{owner.name} has no number {number}", "`accord line list` shows them"
+            )
+        found += mine
+    return found
+
+
+def _invitations(context: Context) -> Invitations:
+    return Invitations(context.signer(), context.trust(), context.outbox(), utc_now, os.urandom)
+
+
+def _links(context: Context, mail: bool) -> AccountLinks:
+    from recorder.mail.outbox import Outbox
+
+    outbox = context.outbox() if mail else Outbox()
+    return AccountLinks(context.web_secret(), context.signer(), context.trust(), outbox, utc_now, os.urandom)
+
+
+def _tell(context: Context, path: str, address: str) -> None:
+    if address:
+        click.echo(f"a mail to {address} is on its way")
+    else:
+        web = context.settings.web
+        click.echo(f"{web.address or f'http://{web.host}:{web.port}'}{path}")

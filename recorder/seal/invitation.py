@@ -1,0 +1,82 @@
+"""A signed invitation to become a user of the panel, kept in its row.
+
+Without it, write access to the catalogue would suffice to invite anybody, or to widen an invitation's role or
+lines::
+
+    {"body": {"type": "accord-invitation", "version": 1, "tenant": ..., "id": ..., "address": ...,
+              "name": ..., "role": "customer", "lines": [...], "language": ..., "token_sha256": ...,
+              "at": ..., "until": ..., "by_kind": "user", "by": ..., "software": ...},
+     "endorsement": ..., "signatures": [...]}
+
+It is a signed document (``signed_document.py``), by a key that is endorsed for credentials. ``by_kind`` is
+``user`` or ``operator``; only a user has an id (``by``). ``lines`` are as in a credential.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from recorder.clock import to_iso
+from recorder.domain.roles import CUSTOMER, ROLES
+from recorder.errors import SealError
+from recorder.seal import signed_document, signing
+from recorder.seal.revocation import Trust
+from recorder.strict_json import STRICT, Form, Sha256, Time, is_none, one_of
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Who is invited, to what, and by whom; valid from ``at`` up to ``until`` (UTC) for the holder of the
+    token."""
+
+    __pydantic_config__ = STRICT
+
+    tenant: str
+    id: str
+    address: str
+    name: str
+    role: Annotated[str, one_of(ROLES)]
+    language: str
+    token_sha256: Sha256
+    at: Time
+    until: Time
+    by_kind: Literal["user", "operator"]
+    by: str | None
+    lines: Annotated[tuple[str, ...] | None, Field(exclude_if=is_none)] = None
+
+
+def _check(found: Invitation) -> None:
+    if (found.by_kind == "user") != (found.by is not None):
+        raise SealError("seal.field", "invitation.body.by is not a user's id, or null for the operator")
+    if found.lines is not None and found.role != CUSTOMER:
+        raise SealError("seal.field", "invitation.body.lines is only for a colleague's role")
+
+
+INVITATION: Final = signed_document.Kind(
+    "accord-invitation",
+    "invitation",
+    signing.CREDENTIAL,
+    Form[Invitation](Invitation),
+    largest=64 * 1024,
+    check=_check,
+)
+
+
+def write(invitation: Invitation, signer: signing.Signer) -> str:
+    """Sign an invitation.  Raises :class:`SealError` (``seal.endorsement_use``,
+    ``seal.endorsement_time``)."""
+    return INVITATION.write(invitation, signer).decode()
+
+
+def read(content: str, trust: Trust) -> Invitation:
+    """Read an invitation and verify it from the root's public key.  Raises :class:`SealError`, also where its
+    signing key was revoked by then (``seal.key_revoked``)."""
+    signed = INVITATION.read(content.encode(), trust.root)
+    since = trust.revoked().get(signed.key_id)
+    if since is not None and signed.value.at >= since:
+        what = f"key {signed.key_id}, which signed invitation {signed.value.id}, was revoked"
+        raise SealError("seal.key_revoked", f"{what} from {to_iso(since)} on", "invite the person again")
+    return signed.value

@@ -1,0 +1,5 @@
+"""What the law asks of a customer, in one place."""
+
+from web.compliance.views import blueprint
+
+__all__ = ["blueprint"]
