@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -243,3 +244,12 @@ def test_ended_request_is_not_opened_again_by_its_row(browser, bakery, lost):
         FactorResetTable.update(ended_at=None).execute()
     assert "no longer open" in follow(browser, "omar")
     assert browser().log_in("claire").location == "/login/code"
+
+
+def test_lost_password_does_not_get_around_the_second_step(browser, bakery, lost):
+    page = browser("paul").send(f"/team/{bakery.people['claire'].id}/reset").text
+    path = re.search(r"/reset/[\w.-]+", page)[0]
+    guest, new = browser(), "seven quiet lanterns rowing north"
+    assert guest.send(path, token=guest.token(path), password=new).status_code == 303
+    assert not entered(guest)
+    assert browser().log_in("claire", new).location == "/login/code"
