@@ -25,10 +25,13 @@ View = TypeVar("View", bound=Callable[..., object])
 
 
 def for_admins(view: View) -> View:
-    """Decorates views for the customer's admins."""
+    """Decorates views for the customer's admins. Whoever must set up a second factor first could otherwise
+    lift that rule."""
 
     @wraps(view)
     def guarded(*args: object, **named: object) -> object:
+        if current_visitor().limited:
+            return redirect(url_for("account.show"), 303)
         if not current_visitor().admin:
             abort(403)
         return view(*args, **named)

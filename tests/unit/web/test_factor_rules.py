@@ -96,6 +96,24 @@ def test_limited_session_is_not_widened_by_its_row_or_cookie(browser, clock):
         assert not entered(other)
 
 
+def test_admin_without_a_second_factor_neither_lifts_the_rule_nor_resets_others(browser, bakery, clock):
+    Person(browser, clock)
+    rule(browser)
+    visit = browser("omar")
+    reset = f"/account/colleagues/{bakery.people['claire'].id}/reset"
+    for path in (
+        "/account/colleagues/rule",
+        reset,
+        "/account/resets/x/confirm",
+        "/account/resets/x/withdraw",
+    ):
+        answer = visit.send(path, token=visit.token("/account"), required="no")
+        assert (answer.status_code, answer.location) == (303, "/account")
+    assert visit.get("/account/colleagues").location == "/account"
+    assert browser("nina@example.com").get("/recordings").location == "/account", "still required"
+    assert factor_reset.REQUESTED not in kinds()
+
+
 def test_only_admins_set_the_rule_and_only_after_a_recent_log_in(browser, clock):
     assert browser("claire").send("/account/colleagues/rule", required="yes").status_code == 403
     assert browser("audit").get("/account/colleagues").status_code == 403
