@@ -92,6 +92,10 @@ class RetentionError(AccordError):
     it."""
 
 
+class NoteError(AccordError):
+    """A note or a label cannot be kept as it was written, or is somebody else's."""
+
+
 class SubjectRequestError(AccordError):
     """A subject request cannot proceed: not verified, not reviewed, or too many attempts."""
 

@@ -61,6 +61,7 @@ ON_BOTH = frozenset(
         "pipeline",
         "playback",
         "recovery",
+        "search",
     )
 )
 """The packages whose tests of a catalogue run on SQLite and on PostgreSQL.  In modules marked ``postgresql``,

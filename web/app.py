@@ -31,6 +31,7 @@ from web import (
     language,
     live,
     navigation,
+    notes,
     numbers,
     offboarding,
     playback,
@@ -135,6 +136,7 @@ def create_app(
     for package in (
         account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
+        notes,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     return app

@@ -188,11 +188,16 @@ def _purpose_page() -> str | None:
     return url_for("playback.choose_purpose", recording_id=recording) if recording else None
 
 
+def wants_json() -> bool:
+    """Whether a script of the panel asks, and not a person."""
+    return request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
+
+
 def error_response(
     code: int, text: object, error_id: str, back: str | None = None, erased: str | None = None
 ) -> ResponseReturnValue:
     """The error page, or the same as JSON for the panel's scripts."""
-    if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
+    if wants_json():
         page = PAGES.get(code, PAGES[500])
         return {"error": error_id, "message": str(text or page.text)}, code
     return error_page(code, text, back, erased)

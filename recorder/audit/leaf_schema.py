@@ -21,12 +21,14 @@ from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
+from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.clock import to_iso
+from recorder.features.notes.service import ADDED, DELETED, EDITED
 from recorder.features.subject_requests import reviews, rules, verification_code
 from recorder.features.team import invitations
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
@@ -415,6 +417,22 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
             _set(counted_at=LEAF_TIME),
         ),
     ),
+    ADDED: RowStatement(
+        NoteTable,
+        _id("note"),
+        _all(
+            _same("kind", user_id="user", recording_id="recording"),
+            _digests(text="text_sha256"),
+            lambda body: {"at_ms": body.get("at_ms")},
+            _set(created_at=LEAF_TIME, edited_at=None, deleted_at=None, deleted_by=None),
+        ),
+    ),
+    EDITED: RowStatement(
+        NoteTable, _id("note"), _all(_digests(text="text_sha256"), _set(edited_at=LEAF_TIME))
+    ),
+    DELETED: RowStatement(
+        NoteTable, _id("note"), _all(_same(deleted_by="user"), _set(text="", deleted_at=LEAF_TIME))
+    ),
     "listen.opened": RowStatement(
         ListenTable, _id("listen"), _all(_same("name", grant_id="grant"), _set(opened_at=LEAF_TIME))
     ),
@@ -439,6 +457,7 @@ MUTABLE: Final = (
     SubjectRequestTable,
     VerificationCodeTable,
     ReviewTable,
+    NoteTable,
 )
 """Small tables whose rows change: the last leaf about a column counts."""
 
@@ -488,7 +507,7 @@ FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
     LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable, UsageTable,
-    InvitationTable,
+    InvitationTable, NoteTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 

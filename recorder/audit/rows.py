@@ -27,6 +27,7 @@ from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
+from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
 from recorder.clock import from_iso
@@ -49,6 +50,7 @@ REVIEWED: Final = (
 
 ABOUT: Final[Mapping[type[Table], str]] = {
     GrantTable: "recording_id", ReviewTable: "recording_id", LiveCommandTable: "call_id",
+    NoteTable: "recording_id",
 }  # fmt: skip
 """Tables about a recording or call, which may have been erased, and the column that names it."""
 

@@ -49,10 +49,12 @@ REFUSED: Final = "access.refused"
 OWNER_FIELDS: Final[Mapping[str, str]] = dict.fromkeys(
     (
         "recording.stored", REBUILT, AMENDED, "recording.handed_over", "recording.exported",
+        "recording.downloaded",
         "call.not_recorded", "quarantine.erased",
         "grant.given", "grant.renewed", "listen.opened", "listen.closed", REFUSED, "seal.broken",
         "subject_request.recording_heard", "subject_request.recording_reviewed",
         "subject_request.recording_erased", "subject_request.recording_kept",
+        "note.added", "note.edited", "note.deleted",
     ),
     "recording",
 ) | dict.fromkeys(("command.requested", "command.answered"), "call")  # fmt: skip

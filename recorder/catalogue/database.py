@@ -109,6 +109,8 @@ def make_database(url: str, *, connections: int = CONNECTIONS, limited: bool = T
             # FULL: the spool's copy is deleted after the row's commit, so the commit must be durable.
             "synchronous": 2,
             "busy_timeout": BUSY_MS,
+            # Erased numbers are overwritten in the file, too; not every build of SQLite does so by default.
+            "secure_delete": 1,
         },
         timeout=BUSY_MS / 1000,
     )

@@ -7,6 +7,9 @@ from typing import Final
 ADMIN: Final = "customer_admin"
 """Sets up lines, announcements and users as well, and decides on retention, grants and erasure."""
 
+DOWNLOADERS: Final = frozenset({ADMIN})
+"""Roles that may download a recording. A file leaves the gate for good, so it takes more than listening."""
+
 CUSTOMER: Final = "customer"
 
 AUDITOR: Final = "auditor"

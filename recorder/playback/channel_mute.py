@@ -1,4 +1,5 @@
-"""A recording's audio with only the left channel, the person's own voice; the other channel is zeros.
+"""A recording's audio as WAV: whole, or with only the left channel, the person's own voice; the other channel
+is then zeros.
 
 It is decoded as it is read and written as WAV, whose header states the length first. Only what the next piece
 needs is in memory, and nothing is on disk.
@@ -51,6 +52,11 @@ def length(manifest: Manifest) -> int:
 
 
 def only_left(pieces: Iterator[bytes], manifest: Manifest) -> Iterator[bytes]:
+    """The WAV with zeros in the right channel, in pieces. Raises as :func:`as_wav`."""
+    return as_wav(pieces, manifest, mute_right=True)
+
+
+def as_wav(pieces: Iterator[bytes], manifest: Manifest, *, mute_right: bool = False) -> Iterator[bytes]:
     """The WAV, in pieces. Raises as ``pieces``, and :class:`SealError` (``seal.no_sound``) if the sealed
     object is not audio."""
     rate, left = manifest.sample_rate, _frames(manifest)
@@ -59,7 +65,8 @@ def only_left(pieces: Iterator[bytes], manifest: Manifest) -> Iterator[bytes]:
         for samples in _decoded(pieces, rate):
             samples = samples[:left]
             left -= len(samples)
-            samples[:, 1] = 0
+            if mute_right:
+                samples[:, 1] = 0
             yield samples.tobytes()
     except av.FFmpegError as error:
         raise SealError(

@@ -12,9 +12,10 @@ decrypts audio.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final, NoReturn
 
 import structlog
@@ -25,17 +26,19 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import RecordingRow, UserRow
 from recorder.clock import Now, utc_now
+from recorder.domain.roles import DOWNLOADERS
 from recorder.errors import AccessError, SealError
 from recorder.identity import api_tokens, users
 from recorder.identity.api_tokens import TokenRow
 from recorder.ids import Entropy
-from recorder.playback import grants
+from recorder.lifecycle.amendment_service import RecordingStatus
+from recorder.playback import channel_mute, grants
 from recorder.playback import playback_report as stretches
 from recorder.playback.audio_reader import PEAKS
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces, printable
 from recorder.playback.grants import LASTS, ListenRow
-from recorder.playback.interface import Actor, Grant, OpenSound, PurposeChoice
-from recorder.playback.purposes import PurposePolicy, lasts_until, roles_by_code
+from recorder.playback.interface import SOUNDS, Actor, CallFacts, Grant, OpenSound, PurposeChoice
+from recorder.playback.purposes import PurposePolicy, lasts_until, preselect, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.keyring import Keyring
 from recorder.seal.manifest import to_body
@@ -92,11 +95,39 @@ class Gate:
         return self._policy(who).choices(self._guard.terms(sealed), sealed.row)
 
     @connected()
+    def facts(self, who: Actor, recording_id: str) -> CallFacts:
+        """See :class:`GateInterface`."""
+        row = self._guard.row(who, recording_id, "purposes")
+        sealed = self._guard.open(who, row)
+        terms = self._guard.terms(sealed)
+        choices = self._policy(who).choices(terms, sealed.row)
+        status = RecordingStatus(sealed.row, sealed.chain, terms, self._guard.now())
+        grant = self._current_grant(who, sealed.row, choices)
+        return CallFacts(
+            status, to_body(sealed.manifest), choices, preselect(choices, self._recent(who)), grant
+        )
+
+    def _current_grant(self, who: Actor, row: RecordingRow, choices: Iterable[PurposeChoice]) -> Grant | None:
+        """The session's newest grant for a recording that would be accepted now."""
+        grant = grants.latest_grant(who.tenant, who.user, who.session, self._guard.now(), row.id)
+        usable = {each.code for each in choices if each.allowed}
+        if grant is None or grant.purpose not in usable or grant.manifest_sha256 != row.manifest_sha256:
+            return None
+        if not grants.is_logged(grant):
+            return None
+        return grant
+
+    def _recent(self, who: Actor) -> str | None:
+        """The purpose that the session last listened for, while that grant lasts. It only preselects."""
+        recent = grants.latest_grant(who.tenant, who.user, who.session, self._guard.now())
+        return None if recent is None else recent.purpose
+
+    @connected()
     def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
         """See :class:`GateInterface`."""
         row = self._guard.row(who, recording_id, purpose)
         sealed = self._guard.open(who, row)
-        self._check_purpose(who, sealed, purpose)
+        choices = self._check_purpose(who, sealed, purpose)
         self._guard.sounds.prepare(sealed)
         grant = grants.create_grant(
             tenant=who.tenant,
@@ -108,6 +139,7 @@ class Gate:
             until=self._until(sealed, purpose),
             now=self._guard.now(),
             entropy=self._guard.entropy,
+            preselected=preselect(choices, self._recent(who)) == purpose,
         )
         metrics.GRANTS.inc()
         log.info("gate.granted", recording=row.id, grant=grant.id, purpose=purpose)
@@ -149,6 +181,62 @@ class Gate:
             return Pieces(self._stream(who, grant, sealed.row, name, play, sound.read(start, end), length))
 
         return OpenSound(name, found.media_type, sound.length, read)
+
+    @connected()
+    def download(self, who: Actor, recording_id: str, purpose: str, name: str) -> OpenSound:
+        """See :class:`GateInterface`."""
+        row = self._guard.row(who, recording_id, purpose)
+        if who.role not in DOWNLOADERS:
+            self._guard.refuse(who, "access.download_role", "only admins may download", row.id, purpose)
+        sealed = self._guard.open(who, row)
+        self._check_purpose(who, sealed, purpose)
+        manifest = sealed.manifest
+        stored = manifest.object(name) if name in SOUNDS else None
+        source = stored or (manifest.object(SOUNDS[0]) if name == channel_mute.NAME else None)
+        if source is None:
+            raise AccessError("access.no_sound", f"recording {row.id} has no {printable(name)}")
+        with self._guard.reported(who, sealed.row, source.name, purpose):
+            sound = self._guard.sounds.open(sealed, source.name)
+
+        def read(start: int, end: int) -> Iterator[bytes]:
+            whole = start, sound.length if stored is None else end
+            return Pieces(self._send_file(who, sealed, purpose, name, sound.read(*whole), stored is None))
+
+        length = channel_mute.length(manifest) if stored is None else sound.length
+        return OpenSound(name, stored.media_type if stored else "audio/wav", length, read)
+
+    def _send_file(
+        self,
+        who: Actor,
+        sealed: VerifiedRecording,
+        purpose: str,
+        name: str,
+        pieces: Iterator[bytes],
+        convert: bool,
+    ) -> Generator[bytes, None, None]:
+        """A file's pieces: the first block is verified, then the download is logged, then it is sent."""
+        row, looked_at = sealed.row, self._guard.now()
+        with self._guard.reported(who, row, name, purpose):
+            first = next(pieces, b"")
+            body = {"user": who.user, "recording": row.id, "purpose": purpose, "name": name}
+            grants.note_event(
+                who.tenant,
+                grants.DOWNLOADED,
+                body,
+                recording=row.id,
+                now=looked_at,
+                entropy=self._guard.entropy,
+            )
+            log.info("gate.downloaded", recording=row.id, purpose=purpose, object=name)
+            verified = chain((first,), pieces)
+            for piece in channel_mute.as_wav(verified, sealed.manifest) if convert else verified:
+                now = self._guard.now()
+                if now - looked_at >= LOOK_AGAIN:
+                    self._guard.check_active(who, row.id, purpose)
+                    self._check_purpose(who, self._guard.open_cached(row), purpose)
+                    looked_at = now
+                metrics.LISTEN_BYTES.inc(len(piece))
+                yield piece
 
     @connected()
     def close(self, who: Actor, grant_id: str, play: str) -> None:
@@ -271,9 +359,13 @@ class Gate:
         return grant
 
     def _policy(self, who: Actor) -> PurposePolicy:
-        return PurposePolicy(who.role, self._guard.now(), roles_by_code(queries.own_purposes(who.tenant)))
+        roles = roles_by_code(queries.own_purposes(who.tenant))
+        return PurposePolicy(who.role, self._guard.now(), roles, who.user)
 
-    def _check_purpose(self, who: Actor, sealed: VerifiedRecording, purpose: str) -> None:
+    def _check_purpose(
+        self, who: Actor, sealed: VerifiedRecording, purpose: str
+    ) -> tuple[PurposeChoice, ...]:
+        """Refuse a purpose that this user may not use now; returns all that were announced."""
         recording = sealed.row.id
         terms = self._guard.terms(sealed)
         if sealed.manifest.import_sha256 is not None and not terms.purposes:
@@ -295,6 +387,7 @@ class Gate:
             )
         if choice.reason is not None:
             self._guard.refuse(who, choice.reason, f"not for {purpose!r}", recording, purpose)
+        return choices
 
     def _until(self, sealed: VerifiedRecording, purpose: str) -> datetime:
         """A quarter of an hour from now, but not past the purpose's end."""

@@ -52,6 +52,7 @@ RENEWED = "grant.renewed"
 OPENED = "listen.opened"
 CLOSED = "listen.closed"
 BROKEN = "seal.broken"
+DOWNLOADED = "recording.downloaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,10 @@ def create_grant(
     until: datetime,
     now: datetime,
     entropy: Entropy,
+    preselected: bool = False,
 ) -> Grant:
-    """Create a grant and its leaf. Raises :class:`TooOften`."""
+    """Create a grant and its leaf, which says if the purpose was ``preselected``. Raises
+    :class:`TooOften`."""
     identity = str(uuid7(now, entropy))
     with writing():
         lock_tenant(tenant)
@@ -83,8 +86,11 @@ def create_grant(
             GrantTable.user == user, _within(GrantTable.granted_at, now)
         )
         _check(condition, GrantTable.granted_at, GRANTS_AN_HOUR, now)
-        body = {"grant": identity, "user": user, "recording": recording, "purpose": purpose}
+        body: dict[str, object] = {"grant": identity, "user": user, "recording": recording}
+        body["purpose"] = purpose
         body |= {"session": session or "", "manifest_sha256": manifest_sha256}
+        if preselected:
+            body |= {"preselected": True}
         leaf = append(tenant, GIVEN, body, now, entropy, recording=recording)
         GrantTable.create(
             id=identity,
@@ -158,6 +164,19 @@ def _living(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
     return GrantTable.select().where(
         condition & (GrantTable.until > now) & GrantTable.ended_at.is_null() & (GrantTable.until <= most)
     )
+
+
+def latest_grant(
+    tenant: str, user: str, session: str | None, now: datetime, recording: str | None = None
+) -> Grant | None:
+    """The newest grant of a user's session that has not ended, for one recording or for any."""
+    condition = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.session == session)
+    condition &= _lasting(now) & (GrantTable.until <= now + LASTS + SLACK)
+    if recording is not None:
+        condition &= GrantTable.recording == recording
+    with connected():
+        row = GrantTable.select().where(condition).order_by(GrantTable.granted_at.desc()).first()
+    return None if row is None else grant_of(row)
 
 
 def find_grant(tenant: str, user: str, grant_id: str) -> Grant | None:

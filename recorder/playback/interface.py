@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from recorder.catalogue.records import RecordingRow, UserRow
 from recorder.identity.api_tokens import TokenRow
+from recorder.lifecycle.amendment_service import RecordingStatus
 from recorder.seal.amendment import Amendment
 from recorder.seal.manifest import Manifest
 from recorder.seal.usage_terms import Terms
@@ -61,6 +62,20 @@ class Grant:
     manifest_sha256: str
     until: datetime
     leaf: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What a user sees of a recording without hearing it: its ``status`` as verified, the manifest's
+    ``body`` (announcement, gaps, markers, …), the announced purposes as of :meth:`GateInterface.purposes`,
+    the one that is ``preselected`` (:func:`recorder.playback.purposes.preselect`), and the user's ``grant``
+    in this session, if one is valid."""
+
+    status: RecordingStatus
+    body: Mapping[str, Any]
+    choices: tuple[PurposeChoice, ...]
+    preselected: str | None
+    grant: Grant | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +143,14 @@ class GateInterface(Protocol):
         """The announced purposes, each with whether this user may use it now; none if the announcement was
         not found in the audio."""
 
+    def facts(self, who: Actor, recording_id: str) -> CallFacts:
+        """What the user sees of a recording without hearing it; gives nothing, and logs no listen."""
+
     def grant(self, who: Actor, recording_id: str, purpose: str) -> Grant:
-        """Give a grant for a quarter of an hour. Raises :class:`AccessError`: ``access.not_announced``,
-        ``access.purpose_not_announced``, ``access.purpose_not_for_role``, ``access.purpose_restricted``,
-        ``access.expired``, ``access.held``, ``access.erased``, ``access.imported`` (imported, without a
-        stated purpose)."""
+        """Give a grant for a quarter of an hour; its leaf says so if the purpose was preselected. Raises
+        :class:`AccessError`: ``access.not_announced``, ``access.purpose_not_announced``,
+        ``access.purpose_not_for_role``, ``access.purpose_restricted``, ``access.expired``, ``access.held``,
+        ``access.erased``, ``access.imported`` (imported, without a stated purpose)."""
 
     def valid_grant(self, who: Actor, grant_id: str) -> Grant:
         """A valid grant of this user. Raises ``access.grant_over`` otherwise."""
@@ -147,6 +165,12 @@ class GateInterface(Protocol):
         """Open audio (``audio.opus``, ``audio.wav``) or ``peaks`` under a grant. ``play`` is the player's
         token: the requests of one playback are one listen. ``peaks`` are covered by the grant and are no
         listen."""
+
+    def download(self, who: Actor, recording_id: str, purpose: str, name: str) -> OpenSound:
+        """A recording's audio as a file, for a purpose: ``audio.opus`` or ``audio.wav`` as stored; WAV is
+        also made of Opus, then only as a whole. It takes a separate permission (``access.download_role``), is
+        verified block by block like listening, and has a leaf of its own, in the log before the first byte.
+        Raises as :meth:`grant`, and ``access.no_sound`` for a format that cannot be had."""
 
     def close(self, who: Actor, grant_id: str, play: str) -> None:
         """Close the listen of a player that has stopped, with the bytes that were counted as sent. No effect

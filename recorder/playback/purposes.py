@@ -2,13 +2,14 @@
 
 A recording has the purposes of its manifest and amendments (``seal/usage_terms.py``), for as long as they
 last, minus what its row restricts: a row can only narrow them. A purpose names the roles that may use it. A
-recording under legal hold may be used for the hold's purposes, by the roles that the hold names, and for
-nothing else. Whatever nothing allows is denied: an empty policy, an unknown code, a purpose without roles.
+recording under legal hold may be used for the hold's purposes, by the roles that the hold names and by the
+person who handles it, and for nothing else. Whatever nothing allows is denied: an empty policy, an unknown
+code, a purpose without roles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,11 +24,13 @@ Roles = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class PurposePolicy:
-    """The actor's role, the time, and the roles of each purpose; :meth:`choices` applies the policy."""
+    """The actor's role and id, the time, and the roles of each purpose; :meth:`choices` applies the
+    policy."""
 
     role: str
     now: datetime
     roles: Roles
+    user: str | None = None
 
     def choices(self, terms: Terms, row: RecordingRow) -> tuple[PurposeChoice, ...]:
         """Every purpose that was announced or agreed to, with whether this user may use it now."""
@@ -49,9 +52,19 @@ class PurposePolicy:
             return "access.purpose_restricted"
         if self.role not in self.roles.get(term.code, frozenset()):
             return "access.purpose_not_for_role"
-        if holds and not any(self.role in each.roles for each in holds):
+        # Who handles it is part of the signed hold.
+        if holds and not any(self.role in each.roles or self.user == each.owner for each in holds):
             return "access.held"
         return None
+
+
+def preselect(choices: Iterable[PurposeChoice], recent: str | None) -> str | None:
+    """The purpose that a user need not choose: the only one that they may use, or else the one that they
+    listened for most recently (``recent``), if they may use it here; ``None`` if they must choose."""
+    allowed = [each.code for each in choices if each.allowed]
+    if len(allowed) == 1:
+        return allowed[0]
+    return recent if recent in allowed else None
 
 
 def _lasts_until(term: Term, terms: Terms, row: RecordingRow) -> datetime:

@@ -114,11 +114,15 @@ class Person:
             self.page.get_by_role("button", name=language).click()
 
     def listen(self, what: str = "short") -> Person:
-        """Open the player of a recording and wait until it is ready."""
+        """Open the page of a call, press Play, wait until the audio has come, and stop at the beginning."""
         self.go(f"/recordings/{self.panel.ids[what]}")
-        self.page.click("main form button[type=submit]")
-        self.page.wait_for_url("**/listen/*")
+        self.page.locator("#toggle").click()
         self.until("document.getElementById('audio').readyState >= 1")
+        self.until("!document.getElementById('audio').paused")
+        self.page.locator("#toggle").click()
+        self.until("document.getElementById('audio').paused")
+        self.page.evaluate("document.getElementById('audio').currentTime = 0")
+        self.until("document.getElementById('audio').currentTime === 0")
         return self
 
     def until(self, true: str, seconds: float = 15) -> None:

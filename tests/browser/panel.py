@@ -68,6 +68,10 @@ def fill(folder: Path) -> None:
     house.person(optician, "marc", "Marc Petit")
     garage = house.customer("Garage Dumont", "+3225550144", label="Accueil")
     house.person(garage, "nina", "Nina Dumont", role="customer_admin")
+    plumber = house.customer("Plomberie Nagels", "+3225550177", label="Accueil")
+    house.person(plumber, "nora", "Nora Nagels")
+    newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
+    house.person(newcomer, "nell", "Nell Nieuw")
     at = utc_now()
     said = {"now": at, "entropy": os.urandom}
     keep_options.set_line_deletable(bakery.id, bakery.line.id, True, **said)
@@ -79,6 +83,11 @@ def fill(folder: Path) -> None:
     house.not_recorded(bakery, "never_connected", at=at - timedelta(hours=5))
     house.not_recorded(bakery, "not_kept", at=at - timedelta(hours=4))
     house.not_recorded(bakery, "unclear", at=at - timedelta(hours=4, minutes=10))
+    for n in range(120):
+        number = Party("e164", f"+32470{100000 + n * 7:06}")
+        house.not_recorded(
+            plumber, "never_connected", at=at - timedelta(minutes=30 * n), external_party=number
+        )
     ids = {
         "short": house.call(bakery, at=at - timedelta(hours=3)),
         "long": house.call(bakery, at=at - timedelta(hours=2), times=30),
@@ -122,7 +131,8 @@ def fill(folder: Path) -> None:
     bakery_row = queries.tenant(bakery.id)
     assert bakery_row is not None
     usage.count_due(bakery_row, utc_now() + timedelta(days=1), os.urandom)
-    (folder / IDS).write_text(json.dumps({**ids, "bakery": bakery.id}))
+    more = {"bakery": bakery.id, "plumber": plumber.id, "newcomer": newcomer.id}
+    (folder / IDS).write_text(json.dumps({**ids, **more}))
     house.close()
 
 

@@ -50,14 +50,14 @@ def open_page(somebody, name: str) -> None:
             expect(somebody.page.locator("#go-on")).to_be_visible()
         if name == "over":
             somebody.page.clock.fast_forward("16:00")
-            expect(somebody.page.locator("#again")).to_be_visible()
+            expect(somebody.page.locator("#trouble")).to_be_visible()
         return
     paths = {
         "design": "/design",
         "menu": "/recordings",
         "list": "/recordings",
-        "filtered": "/recordings?number=470&from=2026-01-01&show=recorded",
-        "none": "/recordings?number=999999",
+        "filtered": "/recordings?q=470&from=2026-01-01&show=recorded",
+        "none": "/recordings?q=999999",
         "choose": f"/recordings/{ids['short']}",
         "unannounced": f"/recordings/{ids['unannounced']}",
         "numbers": "/numbers",

@@ -86,6 +86,10 @@ def _who(world: World) -> Actor:
     return Actor(person.id, person.tenant, person.role, person.language)
 
 
+def _admin(world: World) -> Actor:
+    return replace(_who(world), role="customer_admin")
+
+
 def _gate(world: World) -> PanelGate:
     house, given = world.house, world.house.services
     return PanelGate(given.store, given.keyring, given.root, now=house.clock, entropy=house.entropy)
@@ -138,6 +142,8 @@ def _listening(world: World) -> None:
     clock.forward(minutes=61)
     assert grants.renew(row, clock() + timedelta(minutes=15), **said(world))
     file = next(world.house.bucket.rglob(f"{world.kept}/audio.*"))
+    sound = gate.download(_admin(world), world.kept, "agreement", file.name)
+    assert list(sound.read(0, sound.length))
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with suppress(SealError):

@@ -126,7 +126,14 @@ def _key(kind: str, *parts: str) -> str:
 
 
 limit_grants = limiter.limit(
-    "60/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="grants"
+    "60/minute",
+    key_func=lambda: current_visitor().user.id,
+    methods=["POST"],
+    scope="grants",
+    exempt_when=lambda: visitor() is None,
+)
+limit_downloads = limiter.limit(
+    "30/hour", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="downloads"
 )
 limit_commands = limiter.limit(
     "60/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="asking"

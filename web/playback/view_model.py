@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from recorder.clock import from_iso
+from recorder.features.notes.service import NoteRow
 from recorder.playback.interface import SOUNDS
 from recorder.seal.duration_check import unexplained_ms
 from web.playback import consent_view
@@ -15,12 +16,15 @@ from web.playback.consent_view import ConsentView, KeepAgreement, KeepQuestionVi
 from web.text import eavesdrop
 
 ANNOUNCEMENT_END, KEEP_QUESTION, SPOKEN_ANSWER, NOTE = "told", "asked", "spoken", "moment_marked"
+WRITTEN_NOTE: Final = "note"
 PARTICIPANT_KINDS: Final = (
     "transfer_question_finished",
     "transfer_question_answered",
     "transfer_question_refused",
 )
 """Kinds of markers about a transfer target who was asked for consent."""
+JOINED_KINDS: Final = ("participant_joined", "participant_left")
+"""Kinds of markers about people who joined or left the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,10 @@ class TimelineEntry:
 
     ``reason`` is a gap's reason or, for a marker (start equals end), its kind: :data:`ANNOUNCEMENT_END`;
     :data:`KEEP_QUESTION`, with the question in ``asked``; :data:`SPOKEN_ANSWER`, where a spoken answer
-    begins; :data:`NOTE`, a moment noted by a colleague; one of :data:`PARTICIPANT_KINDS`, with the
-    participant's ``answer``; or one of :data:`web.text.eavesdrop.KINDS`, with the parties that could hear the
-    supervisor as ``answer``."""
+    begins; :data:`NOTE`, a moment noted by a colleague in the call; :data:`WRITTEN_NOTE`, a ``note`` written
+    since; one of :data:`PARTICIPANT_KINDS`, with the participant's ``answer``; one of :data:`JOINED_KINDS`,
+    with their side as ``answer``; or one of :data:`web.text.eavesdrop.KINDS`, with the parties that could
+    hear the supervisor as ``answer``."""
 
     start_ms: int
     end_ms: int
@@ -39,6 +44,15 @@ class TimelineEntry:
     reason: str
     asked: KeepQuestionView | None = None
     answer: str = ""
+    note: NoteRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncedUse:
+    """A purpose that was announced, and until when (UTC)."""
+
+    purpose: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,9 @@ class RecordingView:
     keep_until: datetime
     announcement_text: str
     announcement_language: str
+    announcement_start_ms: int
     announcement_end_ms: int
+    announced_purposes: tuple[AnnouncedUse, ...]
     gaps: tuple[TimelineEntry, ...]
     marks: tuple[TimelineEntry, ...]
     sounds: tuple[tuple[str, str], ...]
@@ -87,12 +103,10 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
             each["offset_ms"],
             "both",
             each["kind"],
-            answer=eavesdrop.heard_by(each)
-            if each["kind"] in eavesdrop.KINDS
-            else str(each["data"].get("answer", "")),
+            answer=_answer(each),
         )
         for each in body["markers"]
-        if each["kind"] in (NOTE, *PARTICIPANT_KINDS, *eavesdrop.KINDS)
+        if each["kind"] in (NOTE, *PARTICIPANT_KINDS, *JOINED_KINDS, *eavesdrop.KINDS)
     )
     return RecordingView(
         recording=body["recording"],
@@ -102,9 +116,13 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
         keep_until=from_iso(body["keep_until"]),
         announcement_text=told["text"] if told else "",
         announcement_language=told["language"] if told else "",
+        announcement_start_ms=told["offset_ms"] if told else 0,
         announcement_end_ms=told["end_ms"] if told else 0,
+        announced_purposes=tuple(
+            AnnouncedUse(each["code"], from_iso(each["until"])) for each in (told["purposes"] if told else ())
+        ),
         gaps=gaps,
-        marks=tuple(sorted((*gaps, *end, *questions, *spoken, *noted), key=_sort_key)),
+        marks=tuple(sorted((*gaps, *end, *questions, *spoken, *noted), key=entry_order)),
         sounds=tuple((name, objects[name]) for name in SOUNDS if name in objects),
         has_peaks="peaks" in objects,
         consented=consent_view.consent(body),
@@ -113,6 +131,13 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
     )
 
 
-def _sort_key(mark: TimelineEntry) -> tuple[int, bool]:
+def _answer(marker: Mapping[str, Any]) -> str:
+    """What a marker says beside its kind."""
+    if marker["kind"] in eavesdrop.KINDS:
+        return eavesdrop.heard_by(marker)
+    return str(marker["data"].get("who" if marker["kind"] in JOINED_KINDS else "answer", ""))
+
+
+def entry_order(mark: TimelineEntry) -> tuple[int, bool]:
     """Order by end; only prompts by start, so that a prompt's gap follows its question."""
     return mark.start_ms if mark.reason == "prompt" else mark.end_ms, mark.reason != KEEP_QUESTION

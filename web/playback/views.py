@@ -1,97 +1,63 @@
-"""The page of purposes, the player, and what the player requests: audio, renewals, listen reports."""
+"""The call page, and what its player requests: a grant, audio, renewals, listen reports."""
 
 from __future__ import annotations
 
-import base64
 import re
 
-from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, abort, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
-from werkzeug.wrappers import Response
 
-from recorder.catalogue import queries
-from recorder.catalogue.records import RecordingRow
-from recorder.domain.roles import ADMIN, AUDITOR
-from recorder.features.subject_requests import reviews
-from recorder.lifecycle import amendments
-from recorder.playback.interface import Grant
-from web.account.limits import limit_grants, limit_listen_reports, limit_refusals
-from web.errors import error_page, error_response
+from web.account.limits import limit_downloads, limit_grants, limit_listen_reports, limit_refusals
+from web.errors import error_response, wants_json
 from web.gate import gate, who
+from web.playback.call_page import FilledForm, player_data, render_call, seconds_left
 from web.playback.sound_response import send
 from web.playback.view_model import from_manifest
-from web.state import current_visitor, login_required, now, panel_state, visitor
+from web.state import login_required, redirect_to_login, visitor
 from web.text import errors, formats
 
 blueprint = Blueprint("playback", __name__, template_folder="templates")
 
 OBJECT_NAMES = frozenset({"audio.opus", "audio.wav", "peaks"})
-OVERSIGHT_ROLES = frozenset({ADMIN, AUDITOR})
-"""Roles that see who has listened to a recording."""
-MAX_LISTENS = 20
+PURPOSE_MISSING = "access.purpose_missing"
 PLAY_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
 @blueprint.get("/recordings/<recording_id>")
 @login_required
 @limit_refusals
-def choose_purpose(recording_id: str) -> str:
-    choices = gate().purposes(who(), recording_id)  # raises, and logs, refusals
-    row = _recording(recording_id)
-    tenant = current_visitor().tenant
-    holds = amendments.holds(tenant.id, row.id)
-    return render_template(
-        "playback/purposes.html",
-        held=bool(holds),
-        review_due=any(each.review_at <= now() for each in holds),
-        recording=row,
-        choices=choices,
-        announcement=queries.announcement(tenant.id, row.announcement),
-        line=queries.line(tenant.id, row.line),
-        now=now(),
-        heard=reviews.listeners_of(tenant.id, row.id)[::-1]
-        if current_visitor().user.role in OVERSIGHT_ROLES
-        else None,
-        most=MAX_LISTENS,
-    )
+def choose_purpose(recording_id: str) -> ResponseReturnValue:
+    return render_call(recording_id)
 
 
 @blueprint.post("/recordings/<recording_id>")
-@login_required
+@limit_refusals
 @limit_grants
-def request_grant(recording_id: str) -> Response | tuple[str, int]:
+def request_grant(recording_id: str) -> ResponseReturnValue:
+    """Ask the gate for a grant: the player gets it as JSON, a browser without scripts the page again."""
+    if visitor() is None:
+        if wants_json():
+            return error_response(401, errors.error("access.revoked"), "access.revoked")
+        return redirect_to_login()
     purpose = request.form.get("purpose", "")
     if not purpose:
-        return error_page(
-            400, _("Choose what you listen for."), back=url_for(".choose_purpose", recording_id=recording_id)
-        )
+        if wants_json():
+            return error_response(400, errors.error(PURPOSE_MISSING), PURPOSE_MISSING)
+        form = FilledForm("purpose", request.form, PURPOSE_MISSING)
+        return render_call(recording_id, form)
     grant = gate().grant(who(), recording_id, purpose[:100])
-    return redirect(url_for(".listen", grant_id=grant.id), 303)
+    if wants_json():
+        return jsonify(player_data(grant, from_manifest(gate().manifest(who(), grant.id))))
+    return redirect(url_for(".choose_purpose", recording_id=recording_id, _anchor="player"), 303)
 
 
 @blueprint.get("/listen/<grant_id>")
 @login_required
 @limit_refusals
-def listen(grant_id: str) -> str:
+def show_listen(grant_id: str) -> ResponseReturnValue:
+    """The address of a listen that was under way: its call's page."""
     grant = gate().valid_grant(who(), grant_id)
-    view = from_manifest(gate().manifest(who(), grant_id))
-    row = _recording(grant.recording)
-    play = base64.urlsafe_b64encode(panel_state().entropy(16)).decode().rstrip("=")
-    return render_template(
-        "playback/player.html",
-        grant=grant,
-        heard=view,
-        recording=row,
-        line=queries.line(current_visitor().tenant.id, row.line),
-        left=_seconds_left(grant),
-        play=play,
-        sounds=[
-            (url_for(".send_audio", grant_id=grant.id, name=name, play=play), media_type)
-            for name, media_type in view.sounds
-        ],
-        peaks=url_for(".send_audio", grant_id=grant.id, name="peaks", play=play) if view.has_peaks else None,
-    )
+    return redirect(url_for(".choose_purpose", recording_id=grant.recording))
 
 
 @blueprint.get("/listen/<grant_id>/<name>")
@@ -107,6 +73,21 @@ def send_audio(grant_id: str, name: str) -> ResponseReturnValue:
     return send(gate().open(who(), grant_id, name, play), f"{grant_id}/{name}")
 
 
+@blueprint.post("/recordings/<recording_id>/download")
+@login_required
+@limit_refusals
+@limit_downloads
+def download(recording_id: str) -> ResponseReturnValue:
+    """Send the recording as a file, for a purpose.  Its name is the recording's id: no number, no time."""
+    purpose, name = request.form.get("purpose", "")[:100], request.form.get("format", "")
+    if not purpose:
+        return render_call(recording_id, FilledForm("download", request.form, PURPOSE_MISSING))
+    response = send(gate().download(who(), recording_id, purpose, name), f"{recording_id}/{name}")
+    file = f"accord-{recording_id}{name.removeprefix('audio')}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{file}"'
+    return response
+
+
 @blueprint.post("/listen/<grant_id>/renew")
 @limit_refusals
 def renew_grant(grant_id: str) -> ResponseReturnValue:
@@ -114,7 +95,7 @@ def renew_grant(grant_id: str) -> ResponseReturnValue:
     if visitor() is None:
         return error_response(401, errors.error("access.revoked"), "access.revoked")
     grant = gate().renew(who(), grant_id)
-    return jsonify(left=_seconds_left(grant), until_words=formats.time(grant.until))
+    return jsonify(left=seconds_left(grant), until_words=formats.time(grant.until))
 
 
 @blueprint.post("/listen/<grant_id>/listen-report")
@@ -151,16 +132,3 @@ def _save_listen_report(grant_id: str, play: str) -> None:
         gate().played(who(), grant_id, play, request.form.get("played", ""))
     except ValueError:
         abort(400)
-
-
-def _seconds_left(grant: Grant) -> int:
-    """Whole seconds until the grant ends.  A duration, because the listener's clock may be wrong."""
-    return max(0, int((grant.until - now()).total_seconds()))
-
-
-def _recording(recording_id: str) -> RecordingRow:
-    """The customer's recording, else 404."""
-    row = queries.recording(current_visitor().tenant.id, recording_id)
-    if row is None:
-        abort(404)
-    return row

@@ -1,20 +1,36 @@
-"""The page of the call list."""
+"""The page of the call list, with its search, and the filters that people save."""
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.catalogue import queries
+from recorder.catalogue.records import Cursor
 from recorder.domain import time_zones
+from recorder.features.search import saved_filters, service
+from recorder.features.search.rules import CallQuery
+from recorder.features.search.service import CallEntry
 from recorder.lifecycle import amendments
 from web.first_day.checklist import start_page
 from web.gate import gate, who
-from web.recordings import call_list, filters
+from web.recordings import filters
+from web.recordings import labels as sentences
+from web.recordings.filters import CallFilter
 from web.state import current_visitor, login_required, now, panel_state
+from web.text.labels import NOT_RECORDED
 
 MAX_REVIEWS = 10
 """Holds due for review that are shown above the list."""
+
+MOST_SHOWN = 200
+"""Calls of a page, for the count of new ones."""
 
 blueprint = Blueprint("recordings", __name__, template_folder="templates")
 
@@ -28,20 +44,108 @@ def home() -> Response:
 @blueprint.get("/recordings")
 @login_required
 def list_calls() -> str:
-    tenant = current_visitor().tenant
-    zone = time_zones.display_zone(tenant.time_zone)
+    return _show(filters.parse_filter(request.args))
+
+
+@blueprint.get("/recordings/new")
+@login_required
+def count_new_calls() -> ResponseReturnValue:
+    """How many calls came since a first page was made, as the link that shows them; nothing if none did."""
     call_filter = filters.parse_filter(request.args)
-    scope = current_visitor().user.lines
-    page = call_list.list_page(tenant.id, call_filter, zone, panel_state().config.page, scope)
-    admin = current_visitor().admin
+    try:
+        oldest = Cursor.decode(request.args["oldest"]) if request.args.get("oldest") else None
+        shown = min(MOST_SHOWN, max(0, int(request.args.get("shown", "0"))))
+    except ValueError:
+        return "", 204
+    number = service.count_new(_query(call_filter), oldest, shown)
+    if not number:
+        return "", 204
+    return render_template(
+        "recordings/new.html", number=number, most=service.MANY_NEW, call_filter=call_filter
+    )
+
+
+@blueprint.post("/recordings/filters")
+@login_required
+def save_filter() -> ResponseReturnValue:
+    """Save the list's filter under a name, for this user alone."""
+    call_filter = filters.parse_filter(request.form)
+    name = request.form.get("name", "")
+    user = current_visitor().user
+    result = saved_filters.save_filter(
+        user.tenant, user.id, name, call_filter.to_save(), now=now(), entropy=panel_state().entropy
+    )
+    if result != saved_filters.SAVED:
+        return _show(call_filter, name=name, name_error=sentences.not_saved(result)), 422
+    flash(_("Filter saved: %(name)s.", name=" ".join(name.split())))
+    return _list(call_filter)
+
+
+@blueprint.post("/recordings/filters/<filter_id>/delete")
+@login_required
+def delete_filter(filter_id: str) -> ResponseReturnValue:
+    user = current_visitor().user
+    saved_filters.drop_filter(user.tenant, user.id, filter_id)
+    return _list(filters.parse_filter(request.form))
+
+
+def _list(call_filter: CallFilter) -> Response:
+    arguments: dict[str, Any] = {**call_filter.address()}
+    return redirect(url_for(".list_calls", **arguments), 303)
+
+
+def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> str:
+    visitor = current_visitor()
+    tenant = visitor.tenant
+    page = service.list_calls(
+        _query(call_filter),
+        after=call_filter.after,
+        before=call_filter.before,
+        limit=panel_state().config.page,
+    )
+    admin = visitor.admin
     due_holds = [each for each in amendments.holds(tenant.id) if each.review_at <= now()] if admin else []
+    scope = _scope()
+    lines = {
+        line.id: line for line in queries.lines(tenant.id, ended=True) if scope is None or line.id in scope
+    }
+    reasons = service.reasons(tenant.id) if scope is None else tuple(NOT_RECORDED)
+    saved = saved_filters.saved_filters(tenant.id, visitor.user.id)
     return render_template(
         "recordings/list.html",
         call_filter=call_filter,
-        days=call_list.group_by_day(page.rows, zone),
-        more=page.more.encode() if page.more else None,
-        lines={line.id: line for line in queries.lines(tenant.id, ended=True)},
-        tenant=tenant,
+        page=page,
+        days=_group_by_day(page.calls, time_zones.display_zone(tenant.time_zone)),
+        is_first=page.newer is None,
+        lines=lines,
+        chips=sentences.chips(call_filter, lines),
+        options=sentences.options(lines.values(), reasons),
+        count=sentences.count(page.count),
+        saved=[(each, each.arguments == call_filter.to_save()) for each in saved],
+        name=name,
+        name_error=name_error,
         due_holds=due_holds[:MAX_REVIEWS],
         leaving=admin and gate().leaver(who()) is not None,
     )
+
+
+def _query(call_filter: CallFilter) -> CallQuery:
+    tenant = current_visitor().tenant
+    return call_filter.query(tenant.id, time_zones.display_zone(tenant.time_zone), now(), _scope())
+
+
+def _scope() -> frozenset[str] | None:
+    """The ids of the lines whose calls the visitor sees; ``None`` for all of their company's."""
+    lines = current_visitor().user.lines
+    return None if lines is None else frozenset(lines)
+
+
+def _group_by_day(shown: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:
+    """The calls by day in the customer's time zone; each day is given by the start of its first call."""
+    days: list[tuple[datetime, list[CallEntry]]] = []
+    for call in shown:
+        local = call.started_at.astimezone(zone)
+        if not days or days[-1][0].astimezone(zone).date() != local.date():
+            days.append((call.started_at, []))
+        days[-1][1].append(call)
+    return days

@@ -1,32 +1,50 @@
-"""Shared by the retention pages: blueprint, decorator for admins, dates in the customer's time zone."""
+"""Shared by the retention views: blueprint, decorators, the author of a statement."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Container, Mapping
+from functools import wraps
+from typing import cast
 
-from flask import Blueprint, redirect, url_for
+from flask import Blueprint, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from recorder.domain import time_zones
+from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError
 from recorder.seal.amendment import By
 from web.decorators import admins_only
-from web.state import current_visitor
+from web.playback.call_page import FilledForm, render_call
+from web.state import View, current_visitor
 
 blueprint = Blueprint("retention", __name__, template_folder="templates")
 
 
-def _page_url(named: Mapping[str, object]) -> str:
-    """The address of the recording's retention page, or else of the retention limits."""
-    recording = named.get("recording_id")
-    return (
-        url_for("retention.show", recording_id=recording) if recording else url_for("retention.show_limits")
-    )
+def _limits_url(_named: Mapping[str, object]) -> str:
+    return url_for("retention.show_limits")
 
 
-for_admins = admins_only(back=_page_url)
+for_admins = admins_only(back=_limits_url)
+
+
+def on_call_page(form: str, roles: Container[str] = (ADMIN,)) -> Callable[[View], View]:
+    """Decorates views that change a recording, for users with one of ``roles``.  An operation that is refused
+    (:class:`RetentionError`) gives the call page with this form as it was sent, and why."""
+
+    def guard(view: View) -> View:
+        @wraps(view)
+        def guarded(recording_id: str) -> object:
+            if current_visitor().user.role not in roles:
+                abort(403)
+            try:
+                return view(recording_id)
+            except RetentionError as error:
+                name = form.format(**request.form) if "{" in form else form
+                filled = FilledForm(name, request.form, error.error_id, code=403)
+                return render_call(recording_id, filled)
+
+        return cast(View, guarded)
+
+    return guard
 
 
 def author() -> By:
@@ -34,33 +52,6 @@ def author() -> By:
     return By("user", current_visitor().user.id)
 
 
-def redirect_to_recording(recording_id: str) -> ResponseReturnValue:
-    """Redirect to the recording's retention page."""
-    return redirect(url_for("retention.show", recording_id=recording_id), 303)
-
-
-def zone() -> ZoneInfo:
-    return time_zones.display_zone(current_visitor().tenant.time_zone)
-
-
-def local_date(at: datetime) -> date:
-    """The date of a time in the customer's time zone."""
-    return at.astimezone(zone()).date()
-
-
-def parse_date(text: str, error_id: str) -> date:
-    """A date as a browser sends it (ISO 8601).  Raises :class:`RetentionError` with ``error_id`` if it is
-    invalid."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise RetentionError(error_id, "invalid date") from None
-
-
-def start_of_day(day: date, error_id: str) -> datetime:
-    """The start of a day in the customer's time zone, in UTC.  Raises :class:`RetentionError` with
-    ``error_id`` if the calendar ends before it."""
-    try:
-        return datetime.combine(day, time(), zone()).astimezone(UTC)
-    except OverflowError:
-        raise RetentionError(error_id, "invalid date") from None
+def redirect_to_recording(recording_id: str, anchor: str = "more") -> ResponseReturnValue:
+    """Redirect to the recording's page."""
+    return redirect(url_for("playback.choose_purpose", recording_id=recording_id, _anchor=anchor), 303)

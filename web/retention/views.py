@@ -1,72 +1,31 @@
-"""The retention page of a recording, with holds, withdrawal of consent and deletion."""
+"""Keeping a recording for a difference, withdrawal, statements of purpose, deletion, and the receipt of an
+erasure.  Their forms are on the call page."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from flask import Response, abort, render_template, request
+from flask import Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 
 from recorder.catalogue import queries
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import RetentionError
-from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
-from recorder.lifecycle.amendment_service import LONGEST_REASON, LONGEST_REVIEW
-from recorder.prompts.purposes import standard
-from recorder.seal.amendment_kinds import ConsentAdded
 from web.account.limits import limit_grants, limit_refusals
-from web.errors import error_page
-from web.retention.page_helpers import (
-    author,
-    blueprint,
-    for_admins,
-    local_date,
-    parse_date,
-    redirect_to_recording,
-    start_of_day,
-)
+from web.gate import gate, who
+from web.playback.retention_view import parse_date, start_of_day
+from web.retention.page_helpers import author, blueprint, on_call_page, redirect_to_recording
 from web.state import changes, current_visitor, login_required, now, panel_state
-from web.text import errors
-
-DEFAULT_REVIEW = timedelta(days=90)
-"""Time until the review that is proposed for a hold."""
 
 
 @blueprint.get("/recordings/<recording_id>/retention")
+@blueprint.get("/recordings/<recording_id>/retention/agreement")
+@blueprint.get("/recordings/<recording_id>/retention/purposes")
+@blueprint.get("/recordings/<recording_id>/delete")
 @login_required
-@limit_refusals
 def show(recording_id: str) -> ResponseReturnValue:
-    tenant = current_visitor().tenant.id
-    if panel_state().changes is None:
-        return error_page(503, errors.error("retention.no_key"))
-    row = queries.recording(tenant, recording_id)
-    if row is not None and not current_visitor().sees(row.line):
-        abort(404)
-    if row is not None and row.erased_at is not None:
-        return render_template("retention/receipt.html", recording=row, receipt=_receipt(recording_id)), 410
-    looked = changes().look(tenant, recording_id)
-    names = {each.id: each.name for each in users.users(tenant)}
-    at = now()
-    return render_template(
-        "retention/show.html",
-        recording=looked.row,
-        looked=looked,
-        owners={each.number: names.get(each.data.owner, "") for each in looked.terms.holds},
-        later=[
-            (each, names.get(each.by.id or "", ""))
-            for each in looked.chain.amendments
-            if isinstance(each.data, ConsentAdded)
-        ],
-        admin=current_visitor().admin,
-        why_not=looked.why_not_delete(),
-        now=at,
-        review=local_date(at + DEFAULT_REVIEW),
-        earliest=local_date(at + timedelta(days=1)),
-        latest=local_date(at + LONGEST_REVIEW - timedelta(days=1)),
-        longest=LONGEST_REASON,
-        codes=[*standard(), *queries.own_purposes(tenant)],
-    )
+    """Addresses of former pages: all of it is on the call page."""
+    return redirect(url_for("playback.choose_purpose", recording_id=recording_id, _anchor="more"))
 
 
 @blueprint.get("/recordings/<recording_id>/receipt.json")
@@ -74,56 +33,63 @@ def show(recording_id: str) -> ResponseReturnValue:
 @limit_refusals
 def download_receipt(recording_id: str) -> ResponseReturnValue:
     """Download the signed receipt of an erasure."""
-    row = queries.recording(current_visitor().tenant.id, recording_id)
+    service, tenant = changes(), current_visitor().tenant.id
+    row = queries.recording(tenant, recording_id)
     if row is not None and not current_visitor().sees(row.line):
         abort(404)
-    receipt = _receipt(recording_id)
+    kept = panel_state().config.backups_kept
+    receipt = receipts.receipt(tenant, recording_id, service.store, service.root, service.signer, kept, now())
     name = f"accord-receipt-{receipt.recording}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(receipt.content, mimetype="application/json", headers=headers)
 
 
-def _receipt(recording_id: str) -> receipts.ErasureReceipt:
-    service = changes()
-    tenant, kept = current_visitor().tenant.id, panel_state().config.backups_kept
-    return receipts.receipt(tenant, recording_id, service.store, service.root, service.signer, kept, now())
-
-
 @blueprint.post("/recordings/<recording_id>/retention/hold")
 @login_required
+@limit_refusals
 @limit_grants
-@for_admins
+@on_call_page("keep", roles=(ADMIN, CUSTOMER))
 def set_hold(recording_id: str) -> ResponseReturnValue:
+    """Keep a recording for a difference.  Who does so handles it, and may go on listening; the signed hold
+    names them."""
     form, user = request.form, current_visitor().user
+    status = gate().facts(who(), recording_id).status  # also for those who may not see this call
     changes().hold(
         user.tenant,
         recording_id,
         author(),
         owner=user.id,
-        purposes=form.getlist("purpose"),
-        reason=form.get("reason", ""),
+        purposes=form.getlist("purpose") or status.may_hold(),
+        reason=form.get("reason", "").strip() or str(_("Kept for a difference")),
         review_at=start_of_day(parse_date(form.get("review", ""), "retention.review"), "retention.review"),
-        roles=[ADMIN, *([CUSTOMER] if form.get("colleagues") else [])],
+        roles=[ADMIN, *([CUSTOMER] if current_visitor().admin and form.get("colleagues") else [])],
     )
-    return redirect_to_recording(recording_id)
+    return redirect_to_recording(recording_id, "held")
 
 
 @blueprint.post("/recordings/<recording_id>/retention/lift")
 @login_required
+@limit_refusals
 @limit_grants
-@for_admins
+@on_call_page("lift-{hold}", roles=(ADMIN, CUSTOMER))
 def lift_hold(recording_id: str) -> ResponseReturnValue:
+    """Release a recording that was kept for a difference: an admin, or who handles it."""
     form, user = request.form, current_visitor().user
     number = form.get("hold", "")
     held = int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 0
-    changes().lift(user.tenant, recording_id, author(), hold=held, reason=form.get("reason", ""))
+    status = gate().facts(who(), recording_id).status
+    theirs = {each.number for each in status.terms.holds if each.data.owner == user.id}
+    if not current_visitor().admin and held not in theirs:
+        raise RetentionError("retention.not_yours", "only an admin, or who handles it, can release it")
+    reason = form.get("reason", "").strip() or str(_("No longer needed"))
+    changes().lift(user.tenant, recording_id, author(), hold=held, reason=reason)
     return redirect_to_recording(recording_id)
 
 
 @blueprint.post("/recordings/<recording_id>/retention/withdraw")
 @login_required
 @limit_grants
-@for_admins
+@on_call_page("withdraw")
 def withdraw_consent(recording_id: str) -> ResponseReturnValue:
     tenant = current_visitor().tenant.id
     changes().withdraw(tenant, recording_id, author(), reason=request.form.get("reason", ""))
@@ -133,7 +99,7 @@ def withdraw_consent(recording_id: str) -> ResponseReturnValue:
 @blueprint.post("/recordings/<recording_id>/retention/basis")
 @login_required
 @limit_grants
-@for_admins
+@on_call_page("state")
 def state_basis(recording_id: str) -> ResponseReturnValue:
     """State the purpose of an imported recording and the basis for it."""
     form, user = request.form, current_visitor().user
@@ -152,23 +118,10 @@ def state_basis(recording_id: str) -> ResponseReturnValue:
     return redirect_to_recording(recording_id)
 
 
-@blueprint.get("/recordings/<recording_id>/delete")
-@login_required
-@limit_refusals
-@for_admins
-def confirm_deletion(recording_id: str) -> ResponseReturnValue:
-    looked = changes().look(current_visitor().tenant.id, recording_id)
-    if (why := looked.why_not_delete()) is not None:
-        raise RetentionError(why, "the recording cannot be deleted")
-    return render_template(
-        "retention/deletion.html", recording=looked.row, looked=looked, now=now(), longest=LONGEST_REASON
-    )
-
-
 @blueprint.post("/recordings/<recording_id>/delete")
 @login_required
 @limit_grants
-@for_admins
+@on_call_page("delete")
 def delete(recording_id: str) -> ResponseReturnValue:
     tenant = current_visitor().tenant.id
     changes().delete(tenant, recording_id, author(), reason=request.form.get("reason", ""))

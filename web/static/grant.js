@@ -69,9 +69,14 @@ export class Grant {
   }
 
   end(message) {
+    this.retire();
+    this.on.over(message);
+  }
+
+  // Use it no more.
+  retire() {
     clearInterval(this.timer);
     this.over = true;
-    this.on.over(message);
   }
 
   // Send a listen report, if anything was played.

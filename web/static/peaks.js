@@ -12,6 +12,24 @@ export function readPeaks(peaks) {
   return channels.map((channel) => channel.map((value) => (value / highest) ** EXPONENT));
 }
 
+const QUIET = 4; // of 128: about -30 dB
+const SHORTEST_SILENCE = 1.5; // seconds
+
+// The stretches, in seconds, in which neither channel says anything.
+export function findSilences(peaks) {
+  const window = peaks.window_frames / peaks.sample_rate;
+  const loud = (pairs, at) => Math.max(Math.abs(pairs[2 * at]), Math.abs(pairs[2 * at + 1])) > QUIET;
+  const count = Math.min(peaks.left.length, peaks.right.length) / 2;
+  const found = [];
+  let from = 0;
+  for (let at = 0; at <= count; at += 1) {
+    if (at < count && !loud(peaks.left, at) && !loud(peaks.right, at)) continue;
+    if ((at - from) * window >= SHORTEST_SILENCE) found.push({ from: from * window, to: at * window });
+    from = at + 1;
+  }
+  return found;
+}
+
 function amplitudes(pairs) {
   const channel = new Array(pairs.length / 2);
   for (let i = 0; i < channel.length; i += 1) {

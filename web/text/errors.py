@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from web.text import notes, subject_requests
 from web.text import retention as keeping
-from web.text import subject_requests
 
 ERRORS: Mapping[str, object] = {
     "access.not_found": _l("This recording does not exist."),
@@ -32,6 +32,8 @@ ERRORS: Mapping[str, object] = {
         "This recording was imported, and Accord does not know what was announced. It may not be "
         "used until an admin of your company has stated what for."
     ),
+    "access.purpose_missing": _l("Choose what you listen for."),
+    "access.download_role": _l("Only admins of your company can download recordings."),
     "access.handover_role": _l("Only admins of your company can download its recordings."),
     "access.handover_none": _l("Nothing is ready to download."),
     "access.handover_over": _l(
@@ -80,6 +82,7 @@ def error(error_id: str) -> str:
     """The sentence of an ``error_id``, in the reader's language."""
     known = (
         ERRORS.get(error_id)
+        or notes.ERRORS.get(error_id)
         or keeping.ERRORS.get(error_id)
         or subject_requests.ERRORS.get(error_id)
         or AREAS.get(error_id.partition(".")[0])

@@ -16,7 +16,7 @@ from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
 from web.language import current_language
-from web.text import eavesdrop, errors, first_day, formats, subject_requests
+from web.text import call_page, eavesdrop, errors, first_day, formats, subject_requests
 from web.text import numbers as numbering
 from web.text import outbound as called
 from web.text import retention as keeping
@@ -380,6 +380,9 @@ def init_app(app: Flask) -> None:
             first_day.step_explanation,
             first_day.step_action,
             first_day.step_state,
+            call_page.joined,
+            call_page.history_entry,
+            call_page.no_agreement,
             numbering.mode,
             numbering.mode_explanation,
             numbering.wording,

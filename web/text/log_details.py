@@ -136,8 +136,8 @@ def _yes_no(value: Any, _context: _Context) -> str:
     return str(YES_NO[bool(value)])
 
 
-def _moment(value: Any, _context: _Context) -> str:
-    return formats.moment(from_iso(value)) if value else ""
+def _moment(value: Any, context: _Context) -> str:
+    return formats.moment(from_iso(value)) if value and context.kind != "usage.counted" else ""
 
 
 def _day(value: Any, _context: _Context) -> str:
@@ -167,7 +167,7 @@ def _keep_question(value: Any, _context: _Context) -> str:
 
 
 def _line(value: Any, context: _Context) -> str:
-    if context.kind == "line.created":
+    if context.kind in ("line.created", "call.not_recorded"):
         return ""  # its number is listed
     return context.names.lines.get(value, "") if value else str(_("All numbers"))
 
@@ -319,14 +319,18 @@ UNLISTED: Final = frozenset({
 """Fields that are ids, hashes, or of no use to a reader. Who checks an entry sees the whole body."""
 
 
-def details(entry: LogEntry, names: LogNames) -> list[LogDetail]:
-    """What an entry says beside its sentence."""
+OF_THE_CALL: Final = frozenset({"external_value", "started_at", "ended_at"})
+"""Fields that need not be listed where the call itself is named."""
+
+
+def details(entry: LogEntry, names: LogNames, call_named: bool = False) -> list[LogDetail]:
+    """What an entry says beside its sentence.  ``call_named``: the call that it is about is shown as well."""
     found = []
     if entry.heard_ms is not None:
         found.append(LogDetail(str(_("Heard")), formats.duration(entry.heard_ms)))
     context = _Context(entry.kind, entry.body, names)
     for name, (label, write) in FIELDS.items():
-        if name not in entry.body:
+        if name not in entry.body or (call_named and name in OF_THE_CALL):
             continue
         value, before = _written(write, entry.body[name], context), None
         if name + WAS in entry.body:

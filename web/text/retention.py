@@ -48,6 +48,7 @@ ERRORS: Final[Mapping[str, object]] = {
     "retention.not_for_disputes": _l("Choose what to keep it for."),
     "retention.reason": _l("Say why in a sentence or two."),
     "retention.review": _l("Choose a review date within a year."),
+    "retention.not_yours": _l("Only an admin, or the person who is handling it, can release it."),
     "retention.no_hold": _l("It has already been released."),
     "retention.not_by_consent": _l("Nothing about this recording rests on consent any more."),
     "retention.not_announced": _l(

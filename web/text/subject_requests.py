@@ -13,7 +13,7 @@ from flask_babel import lazy_gettext as _l
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain.live_command import DONE
 from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER
-from recorder.features.subject_requests.reviews import COPIED, HANDED_OVER, ReviewRow
+from recorder.features.subject_requests.reviews import COPIED, DOWNLOADED, HANDED_OVER, ReviewRow
 from recorder.features.subject_requests.verification_code import CodeRow
 
 WANTS: Final[Mapping[str, object]] = {
@@ -208,6 +208,8 @@ def listening(how: str, purpose: str) -> str:
     """How the sound of a recording went to somebody; ``purpose`` is what they listened for."""
     if how == COPIED:
         return str(_("copy for the person who was recorded"))
+    if how == DOWNLOADED:
+        return str(_("downloaded, for: %(purpose)s", purpose=purpose))
     return str(_("downloaded by the company when it left")) if how == HANDED_OVER else purpose
 
 

@@ -26,12 +26,20 @@ from recorder.catalogue.tables.line import (
     LineKeepOptionTable,
     LineTable,
 )
+from recorder.catalogue.tables.listed_call import (
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+)
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.second_factor import (
     FactorResetTable,
     FactorUseTable,
@@ -85,6 +93,11 @@ TABLES: tuple[type[Table], ...] = (
     HandedRecordingTable,
     ThrottleTable,
     HandoverFetchTable,
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+    SavedFilterTable,
     OutgoingMailTable,
     SecondFactorTable,
     FactorUseTable,
@@ -93,4 +106,5 @@ TABLES: tuple[type[Table], ...] = (
     InvitationTable,
     AccountLinkTable,
     UsageTable,
+    NoteTable,
 )

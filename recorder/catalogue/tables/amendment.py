@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peewee import ForeignKeyField, IntegerField, TextField
+from peewee import SQL, ForeignKeyField, IntegerField, TextField
 
 from recorder.catalogue.database import DataField, MomentField, Table
 from recorder.catalogue.tables.recording import RecordingTable
@@ -31,6 +31,11 @@ class AmendmentTable(Table):
     class Meta:
         table_name = "amendment"
         indexes = ((("recording", "number"), True),)
+
+
+AmendmentTable.add_index(
+    AmendmentTable.tenant, where=SQL("kind = 'hold_set' AND ended_by IS NULL"), name="amendment_open_hold"
+)
 
 
 class PendingAmendmentTable(Table):

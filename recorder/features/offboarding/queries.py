@@ -29,6 +29,7 @@ from recorder.catalogue.tables.identity import (
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.second_factor import (
     FactorResetTable,
     FactorUseTable,
@@ -179,6 +180,7 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
             UserTable.update(login=row.id, name="", password_hash="", credential=None).where(
                 UserTable.id == row.id
             ).execute()
+        SavedFilterTable.delete().where(SavedFilterTable.tenant_id == tenant).execute()
         SessionTable.update(ended_at=now).where(
             SessionTable.user.in_([row.id for row in rows]) & SessionTable.ended_at.is_null()
         ).execute()

@@ -1,7 +1,9 @@
 """Dumps the catalogue's rows for ``accord backup``, and loads them for ``accord restore``.
 
 What the bucket holds is left out: parties, recordings' keys, amendments. An erasure reaches bucket and
-catalogue, but no backup in a safe, so a backup contains nothing that can be erased.
+catalogue, but no backup in a safe, so of what can be erased a backup contains only what is nowhere else: the
+bodies of leaves, and notes. Those of recordings erased since are dropped again once `accord rebuild` reads
+their tombstones.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
+from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
@@ -64,11 +68,13 @@ TABLES: tuple[type[Table], ...] = (
     OffboardingTable,
     HandedRecordingTable,
     HandoverFetchTable,
+    SavedFilterTable,
     SecondFactorTable,
     SignInRuleTable,
     FactorResetTable,
     InvitationTable,
     UsageTable,
+    NoteTable,
 )
 """Ordered so that each row comes after those that it refers to."""
 

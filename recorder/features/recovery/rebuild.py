@@ -45,7 +45,7 @@ from recorder.features.recovery.recording_rows import (
     tenant_keys,
 )
 from recorder.ids import Entropy
-from recorder.lifecycle import bucket_statements, retention_limits
+from recorder.lifecycle import bucket_statements, retention_limits, search_index
 from recorder.lifecycle.bucket_statements import SignedDeparture
 from recorder.lifecycle.departure import note_departure
 from recorder.lifecycle.limits import limits_by_tenant
@@ -135,6 +135,8 @@ class Rebuild:
             following = PHASES[min(PHASES.index(phase) + 1, len(PHASES) - 1)]
             if following != phase:
                 rebuild_queue.add([], following, "")
+        if not search_index.is_complete():
+            log.info("rebuild.search_index", calls=search_index.rebuild())
         return self._report(began, resumed)
 
     def _report(self, began: float, resumed: bool) -> RebuildReport:

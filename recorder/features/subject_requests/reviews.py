@@ -42,10 +42,11 @@ ERASED: Final = "subject_request.recording_erased"
 KEPT: Final = "subject_request.recording_kept"
 EXPORTED: Final = "recording.exported"
 
-LISTENED, COPIED, HANDED_OVER = "listened", "copy", "handover"
+LISTENED, COPIED, HANDED_OVER, DOWNLOADED = "listened", "copy", "handover", "download"
 RELEASE_LEAVES: Final[Mapping[str, tuple[str, str]]] = {
     "listen.opened": (LISTENED, "user"),
     EXPORTED: (COPIED, "actor"),
+    "recording.downloaded": (DOWNLOADED, "user"),
     "recording.handed_over": (HANDED_OVER, "user"),
 }
 """Leaves about audio that was sent: how, and the body's field with the recipient."""
@@ -71,7 +72,8 @@ class ReviewRow:
 @dataclass(frozen=True, slots=True)
 class ListenerRow:
     """That a recording's audio was sent to somebody: when, how (:data:`LISTENED`, :data:`COPIED` for the
-    person, :data:`HANDED_OVER`), for which purpose if they listened, and their role and name."""
+    person, :data:`HANDED_OVER`, :data:`DOWNLOADED`), for which purpose if they chose one, and their role and
+    name."""
 
     at: datetime
     how: str

@@ -116,6 +116,12 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _leaf("listen.closed", "sent_bytes listen_report")
     | _at("listen.opened", "opened_at")
     | _at("listen.closed", "closed_at"),
+    "call_note": _leaf("note.added", "id tenant_id recording_id user_id kind at_ms")
+    | _leaf("note.added, note.edited, note.deleted (SHA-256)", "text")
+    | _leaf("note.deleted", "deleted_by")
+    | _at("note.added", "created_at")
+    | _at("note.edited", "edited_at")
+    | _at("note.deleted", "deleted_at"),
     "log_leaf": _by(LEAVES, "tenant_id number kind at recording_id body salt leaf leaf_hash"),
     "amendment": _by(SIGNED, "id tenant_id recording_id number kind at by_kind by_id data sha256 ended_by"),
     "retention_limit": _by("the signed statement, in the bucket too", "id tenant_id statement lifted")
@@ -172,6 +178,10 @@ _WORK: Final = "a work queue: each item is checked again before anything is done
 _LIVE: Final = (
     "the node's worker rewrites the rows of its calls every few seconds, and carries out a live command only "
     "for the customer that the take names"
+)
+_LISTED: Final = (
+    "derived from the calls' rows by triggers; a wrong one at most leaves a call out of the list, until "
+    "`accord rebuild` derives it again"
 )
 _DRAFT: Final = (
     "a draft, which is shown and heard again before it is switched on: the form names the hash of what was "
@@ -238,6 +248,18 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "subject_request": {"leaves": _INDEX},
     "verification_code": {"leaves": _INDEX},
     "handover_fetch": _by(_INDEX, "id tenant_id leaf"),
+    "listed_call": _by(
+        _LISTED,
+        "id tenant_id started_ms recorded line external internal direction duration_ms consent agreement "
+        "reason",
+    ),
+    "listed_line": _by(_LISTED, "id tenant_id line_id number"),
+    "listed_party": _by(_LISTED, "id tenant_id value"),
+    "party_suffix": _by(_LISTED, "tenant_id suffix party"),
+    "saved_filter": _by(
+        "a person's own choice of query arguments; it selects among what they may see anyway",
+        "id tenant_id user_id name arguments created_at",
+    ),
     "throttle": _by("delays log-ins, and lets nobody in", "key empty_ms known_until"),
     "account_link": _by(
         "ends links and opens none: what a link is for is in its token, under the panel's secret",

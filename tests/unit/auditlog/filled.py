@@ -16,12 +16,14 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.identity import AccountLinkTable, UserTable
 from recorder.catalogue.tables.offboarding import HandoverFetchTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.parties import Party
 from recorder.features.live import queries
 from recorder.features.live import service as live_service
 from recorder.features.live.queries import LiveRow
+from recorder.features.notes import service as notes
 from recorder.features.recovery import rebuild_queue
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.subject_requests import service as request_register
@@ -60,6 +62,10 @@ def _kept_in_passing(world: World) -> None:
     with writing():
         HandoverFetchTable.create(id="a/b", tenant_id=world.tenant, leaf=0)
         ThrottleTable.create(key="ab" * 32, empty_ms=1)
+        SavedFilterTable.create(
+            id="a filter", tenant_id=world.tenant, user=world.user, name="Refused",
+            arguments={"agreement": "refused"}, created_at=world.house.clock(),
+        )  # fmt: skip
     values = {"name": "Luc", "customer": "Boulangerie Martin"}
     message = MailMessage("invitation", "fr", values, "/invitation/x")
     outbox = Outbox(world.house.keyring, "https://accord.example.com")
@@ -218,6 +224,12 @@ def _people(world: World) -> None:
     factors.request_reset(person, boss)
     factors.request_reset(person, boss)
     users.revoke_user(world.tenant, other.id, **said(world))
+    notes.add_note(world.tenant, world.kept, world.user, text="Call back", at_ms=1000, **said(world))
+    (note,) = notes.notes_of(world.tenant, world.kept)
+    notes.edit_note(world.tenant, world.kept, note.id, world.user, text="Call back on Monday", **said(world))
+    notes.add_label(world.tenant, world.kept, world.user, text="Order", **said(world))
+    label = notes.notes_of(world.tenant, world.kept)[-1]
+    notes.delete_note(world.tenant, world.kept, label.id, world.user, any_author=False, **said(world))
     signer = world.house.services.signer
     api_tokens.create(world.tenant, name="crm", token_sha256="34" * 32, signer=signer, **said(world))
     mail_witness.add(world.tenant, "luc@example.com", **said(world))

@@ -256,7 +256,8 @@ PARTS = {
     "line_keep": ("language",),
     "line_delete": ("language",), "listen": ("play",), "request_review": ("recording_id",),
     "recording": ("prefix",), "user_account": ("login",), "session": ("token_sha256",),
-    "api_token": ("token_sha256",), "usage_day": ("part",), "invitation": ("token_sha256",),
+    "api_token": ("token_sha256",), "listed_line": ("number",), "listed_party": ("value",),
+    "saved_filter": ("name",), "usage_day": ("part",), "invitation": ("token_sha256",),
 }  # fmt: skip
 """Columns in which a forged row must differ from the one that it is copied from."""
 
@@ -270,11 +271,12 @@ def made_up(table: str, world: World) -> Attack:
         field.column_name: _other(None, field) if field.column_name != "tenant_id" else world.tenant
         for field in model._meta.sorted_fields
     }  # fmt: skip
-    row[key] = "made-up"
+    made_up_key: object = 10**6 if isinstance(row[key], int) else "made-up"
+    row[key] = made_up_key
     for name in PARTS.get(table, ()):
         field = next(each for each in model._meta.sorted_fields if each.column_name == name)
         row[name] = _other(row[name], field)
-    undo = (f'DELETE FROM "{table}" WHERE "{key}" = ?', ("made-up",))
+    undo = (f'DELETE FROM "{table}" WHERE "{key}" = ?', (made_up_key,))
     return Attack("made up", f"{table} made up", insert(table, row), undo)
 
 
@@ -379,7 +381,8 @@ def decided(world: World) -> dict[str, Any]:
 
 
 def excepted() -> list[str]:
-    return [table for table in COLUMNS if table in EXCEPTED]
+    # Forged rows of party_suffix, whose key has three columns: tests/unit/search/test_index.py.
+    return [table for table in COLUMNS if table in EXCEPTED and table != "party_suffix"]
 
 
 @pytest.mark.parametrize("table", excepted())

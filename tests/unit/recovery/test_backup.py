@@ -22,11 +22,18 @@ from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, Subtr
 from recorder.catalogue.tables.identity import AccountLinkTable, SessionTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.line import LineDraftTable
+from recorder.catalogue.tables.listed_call import (
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+)
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.second_factor import FactorUseTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
@@ -34,6 +41,7 @@ from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
+from recorder.features.notes import service as notes
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import call_erasure, reviews, service
 from recorder.features.tenants import composition, keep_options, lines, snapshot, transfer_options
@@ -88,6 +96,7 @@ def full(house: Bakery, recorded) -> Bakery:
         manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **said)
+    notes.add_note(house.tenant, recording, user.id, text="Call back", at_ms=None, **said)
     api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
     app = house.factors.new_app_key(user)
     assert house.factors.add_app(user, app, pyotp.TOTP(house.factors.secret(user, app)).at(house.clock()))
@@ -114,6 +123,10 @@ def full(house: Bakery, recorded) -> Bakery:
             files=[["manifest.json", 900]],
         )  # fmt: skip
         HandoverFetchTable.create(id="h/u", tenant_id="another", leaf=0)
+        SavedFilterTable.create(
+            id="f", tenant_id=house.tenant, user=user.id, name="Refused", arguments={"agreement": "refused"},
+            created_at=at,
+        )  # fmt: skip
         UsageTable.create(
             id="u", tenant=house.tenant, day="2026-11-24", part=1, time_zone="Europe/Brussels",
             lines=[["l", "+3225550100", 1, 1000, 10]], calls=1, duration_ms=1000, bytes=10, until=at,
@@ -160,6 +173,10 @@ NOT_COPIED = {
     LineDraftTable: "what is not switched on yet",
     VerificationCodeTable: "codes that are valid for minutes",
     ThrottleTable: "who must wait now",
+    ListedCallTable: "triggers derive them from the calls' rows",
+    ListedLineTable: "triggers derive them",
+    ListedPartyTable: "triggers derive them; and a backup has no number of a party",
+    PartySuffixTable: "triggers derive them",
     AccountLinkTable: "links that last an hour",
     OutgoingMailTable: "what is being sent now: its links may have been used since",
     FactorUseTable: "codes that were used in the last minute",

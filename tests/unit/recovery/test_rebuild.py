@@ -10,6 +10,7 @@ from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.listed_call import ListedCallTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import SealError
 from recorder.features.recovery.rebuild import STRANGE, _places
@@ -88,6 +89,14 @@ def test_erases_rows_of_recordings_erased_since_the_backup(house, recovery, reco
     row = queries.recording(house.tenant, gone)
     assert (row.erasure_reason, row.external_party, row.wrapped_key) == ("expired", None, None)
     assert [leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] == gone] == [None]
+
+
+def test_restores_the_search_index(house, recovery, recorded) -> None:
+    recording = recorded()
+    with writing():
+        ListedCallTable.delete().execute()
+    assert recovery.rebuild().outcomes == {"unchanged": 1}
+    assert [row["id"] for row in rows(ListedCallTable)] == [recording]
 
 
 def test_suspends_expiry_until_the_holds_are_confirmed(house, recovery, recorded) -> None:

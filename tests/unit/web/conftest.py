@@ -51,10 +51,17 @@ class Browser:
         return self.send("/login", login=login, password=password)
 
     def listen_to(self, recording: str, purpose: str = "agreement") -> str:
-        """The address of the player's page."""
+        """The address of the call's page, now with a grant."""
         answer = self.send(f"/recordings/{recording}", purpose=purpose)
         assert answer.status_code == 303, answer.text
         return urlsplit(answer.location).path
+
+    def grant_for(self, recording: str, purpose: str = "agreement") -> str:
+        """The address of a grant."""
+        page = self.get(self.listen_to(recording, purpose)).text
+        found = re.search(r'data-renew="(/listen/[^"]+)/renew"', page)
+        assert found is not None
+        return found.group(1)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -12,12 +12,13 @@ from recorder.audit.service import Audit
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
-from recorder.catalogue.tables.grant import ListenTable
+from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import SessionTable
 from recorder.domain import parties
 from recorder.errors import SealError
 from recorder.ids import uuid7
 from recorder.spool import layout
+from recorder.store.contract import Unreachable
 from tests.house import House, told_ms
 from tests.lost_frames import lose_frames
 
@@ -92,8 +93,9 @@ def test_player_reports_duration_mismatch(house, bakery, browser):
 def test_purpose_outside_the_role_is_disabled_and_refused(browser, recording):
     auditor = browser("audit")
     page = auditor.get(f"/recordings/{recording}").text
-    assert re.search(r'value="agreement" disabled', page)
     assert "votre rôle ne le comprend pas" in page
+    assert 'id="player"' not in page, "no button that refuses"
+    assert 'class="timeline"' in page, "but what the call was like"
     refused = auditor.send(f"/recordings/{recording}", purpose="agreement")
     assert refused.status_code == 403
     assert "votre rôle ne le comprend pas" in refused.text
@@ -110,8 +112,121 @@ def test_unannounced_purpose_is_refused_and_logged(browser, recording):
 
 
 def test_missing_purpose_gives_no_grant(browser, recording):
-    assert browser("claire").send(f"/recordings/{recording}").status_code == 400
+    answer = browser("claire").send(f"/recordings/{recording}")
+    assert answer.status_code == 400
+    assert 'aria-describedby="purpose-missing"' in answer.text, "beside the field"
     assert leaves("grant.given") == []
+
+
+def test_opening_the_page_gives_nothing(browser, recording):
+    person = browser("claire")
+    page = person.get(f"/recordings/{recording}")
+    assert sounds(page) == {}
+    assert "Pour : Mémoire de ce qui a été convenu" in page.text
+    assert leaves("grant.given") == leaves("listen.opened") == []
+
+
+def test_only_purpose_is_preselected_and_logged_as_such(browser, recording):
+    person = browser("claire")
+    page = person.get(f"/recordings/{recording}").text
+    assert re.search(r'value="agreement"[^>]* checked', page)
+    person.listen_to(recording)
+    assert leaves("grant.given")[-1]["preselected"] is True
+
+
+def test_purpose_is_asked_once_and_remembered_for_a_quarter_of_an_hour(browser, house, clock):
+    customer = house.customer("Notaire", "+3225550177", purposes=("agreement", "quality"))
+    house.person(customer, "anne", "Anne", role="customer_admin")
+    house.person(customer, "olga", "Olga", role="customer_admin")
+    first, second = house.call(customer), house.call(customer)
+    anne, chosen = browser("anne"), re.compile(r'value="([a-z]+)"[^>]* checked')
+    assert chosen.findall(anne.get(f"/recordings/{first}").text) == []
+    anne.listen_to(first, "quality")
+    assert "preselected" not in leaves("grant.given")[-1]
+    assert chosen.findall(anne.get(f"/recordings/{second}").text) == ["quality"]
+    assert chosen.findall(browser("olga").get(f"/recordings/{second}").text) == [], "each person's own"
+    anne.listen_to(second, "quality")
+    assert leaves("grant.given")[-1]["preselected"] is True
+    anne.listen_to(second, "agreement")
+    assert "preselected" not in leaves("grant.given")[-1]
+    clock.forward(minutes=16)
+    assert chosen.findall(anne.get(f"/recordings/{second}").text) == []
+
+
+def test_player_gets_its_grant_as_json(browser, house, recording):
+    person = browser("claire")
+    asked = {"Accept": "application/json"}
+    token = person.token(f"/recordings/{recording}")
+    form = {"csrf_token": token, "purpose": "agreement"}
+    given = person.client.post(f"/recordings/{recording}", data=form, headers=asked).json
+    assert (given["left"], given["purpose"]) == (900, "Mémoire de ce qui a été convenu")
+    assert person.get(given["sounds"][0]["src"]).data == plain_sound(house, recording)
+    refused = person.client.post(f"/recordings/{recording}", data=form | {"purpose": "x"}, headers=asked)
+    assert (refused.status_code, refused.json["error"]) == (403, "access.purpose_not_announced")
+    missing = person.client.post(f"/recordings/{recording}", data={"csrf_token": token}, headers=asked)
+    assert missing.status_code == 400
+    person.send("/logout")
+    late = person.client.post(f"/recordings/{recording}", data=form, headers=asked)
+    assert late.status_code in (400, 401)
+
+
+def test_forged_grant_is_not_offered(browser, recording):
+    """A row alone gives nothing: it is neither shown nor played."""
+    person = browser("claire")
+    grant = person.grant_for(recording).rpartition("/")[2]
+    with connected():
+        row = GrantTable.get_by_id(grant)
+        GrantTable.update(ended_at=row.granted_at).execute()
+        forged = {name: getattr(row, name) for name in ("user", "session", "recording", "purpose", "tenant")}
+        GrantTable.create(
+            id="01930000-0000-7000-8000-00000000000f",
+            manifest_sha256=row.manifest_sha256,
+            granted_at=row.granted_at,
+            until=row.until,
+            leaf=row.leaf,
+            renewals=0,
+            **forged,
+        )
+    assert sounds(person.get(f"/recordings/{recording}")) == {}
+
+
+def test_calls_without_a_recording_have_a_page(browser, house, bakery, rival):
+    call = house.not_recorded(bakery, "never_connected")
+    page = browser("claire").get(f"/recordings/{call}")
+    assert (page.status_code, "Personne n’a répondu" in page.text) == (200, True)
+    assert browser("dyck").get(f"/recordings/{call}").status_code == 404
+
+
+def test_unreachable_store_keeps_the_page(browser, house, recording, monkeypatch):
+    def away(*_: object) -> bytes:
+        raise Unreachable("store.unreachable", "the store is away", "")
+
+    person = browser("claire")
+    monkeypatch.setattr(house.store, "read", away)
+    page = person.get(f"/recordings/{recording}")
+    assert page.status_code == 503
+    assert "32 470 12 34 56".replace(" ", "\u00a0") in page.text
+    assert "Réessayer" in page.text
+
+
+def test_history_shows_what_was_heard_and_refused(browser, house, bakery, recording):
+    claire = browser("claire")
+    path = claire.grant_for(recording)
+    page = f"/recordings/{recording}"
+    address = sounds(claire.get(page))["audio.opus"]
+    claire.get(address)
+    play = address.partition("play=")[2]
+    claire.send(f"{path}/close", play=play, played="0-4000,6000-9000")
+    claire.send(page, purpose="training")
+    seen = browser("paul").get(page).text
+    assert "Claire Martin" in seen
+    assert "A écouté 7 secondes" in seen
+    assert "n’a pas été annoncé pour cet usage" in seen
+    assert "Claire Martin" in browser("audit").get(page).text
+    house.person(bakery, "luc", "Luc")
+    own = browser("luc").get(page).text
+    assert "A écouté" not in own, "colleagues see their own part"
+    assert "A écouté 7 secondes" in claire.get(page).text
 
 
 def test_whole_audio_is_served_as_sealed(browser, house, recording):
@@ -306,11 +421,11 @@ def test_damaged_first_block_is_refused_and_reported(browser, house, recording):
     change(house, recording, "audio.opus", 1000)
     page = person.get(address)
     assert page.status_code == 409
-    assert "n’est plus celui qui a été scellé" in page.text
+    assert "a changé depuis qu’il a été scellé" in page.text
     said = person.get(address, headers={"Accept": "application/json", "Range": "bytes=0-"})
     assert said.status_code == 409
     assert said.json["error"] == "seal.block"
-    assert "n’est plus celui qui a été scellé" in said.json["message"]
+    assert "a changé depuis qu’il a été scellé" in said.json["message"]
     assert leaves("seal.broken")[0]["object"] == "audio.opus"
 
 
@@ -342,7 +457,7 @@ def test_damaged_manifest_is_refused_before_a_purpose_is_chosen(browser, house, 
         person.send(f"/recordings/{recording}", purpose="agreement"),
     ):
         assert answer.status_code == 409
-        assert "n’est plus celui qui a été scellé" in answer.text
+        assert "a changé depuis qu’il a été scellé" in answer.text
     assert leaves("grant.given") == []
     assert len(leaves("seal.broken")) == 1, "once an hour for each who finds it"
 
@@ -483,8 +598,8 @@ def test_play_after_close_is_another_listen(browser, recording):
 
 def test_listen_report_is_in_the_leaf(browser, house, bakery, rival, recording):
     claire = browser("claire")
-    path = claire.listen_to(recording)
-    address = sounds(claire.get(path))["audio.opus"]
+    path = claire.grant_for(recording)
+    address = sounds(claire.get(f"/recordings/{recording}"))["audio.opus"]
     play = re.search(r"play=([A-Za-z0-9_-]{22})", address).group(1)
     tell = f"{path}/listen-report"
     assert claire.send(tell, play=play, played="0-1000").status_code == 204, "no listen yet: nothing"

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from recorder.catalogue import queries
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.errors import SealError
 from recorder.lifecycle import amendment_service, amendments, erasure_receipt, expiry
 from recorder.seal import canonical_json, signed_document
@@ -27,6 +29,10 @@ def keeping(recording: str, more: str = "") -> str:
     return f"/recordings/{recording}/retention{more}"
 
 
+def page(recording: str) -> str:
+    return f"/recordings/{recording}"
+
+
 def set_hold(browser, recording: str, **more: str):
     form = {"purpose": "agreement", "reason": "Contested order 12", "review": "2027-01-15"}
     return browser.send(keeping(recording, "/hold"), **{**form, **more})
@@ -39,12 +45,26 @@ def destroy_due(house) -> int:
 
 
 def test_everybody_sees_expiry_and_only_admins_see_actions(browser, bakery, call) -> None:
-    page = browser("claire").get(keeping(call)).text
-    assert "Durée de conservation" in page
-    assert "Jusqu’au 25 décembre 2026." in page
-    assert '<form class="stack"' not in page
-    assert "Retenir pour un différend" in browser("paul").get(keeping(call)).text
-    assert keeping(call) in browser("claire").get(f"/recordings/{call}").text
+    seen = browser("claire").get(page(call)).text
+    assert "Durée de conservation" in seen
+    assert "Jusqu’au 25 décembre 2026." in seen
+    assert f"{page(call)}/delete" not in seen
+    assert f"{page(call)}/delete" in browser("paul").get(page(call)).text
+    auditor = browser("audit").get(page(call)).text
+    assert "Jusqu’au 25 décembre 2026." in auditor
+    assert "/retention/" not in auditor, "no button that refuses"
+
+
+def test_addresses_of_former_pages_lead_to_the_call(browser, bakery, call) -> None:
+    claire = browser("claire")
+    for path in (
+        keeping(call),
+        keeping(call, "/agreement"),
+        keeping(call, "/purposes"),
+        f"{page(call)}/delete",
+    ):
+        answer = claire.get(path)
+        assert (answer.status_code, answer.location) == (302, f"{page(call)}#more")
 
 
 def test_admin_sets_and_lifts_a_hold(house, browser, bakery, call, clock) -> None:
@@ -54,15 +74,14 @@ def test_admin_sets_and_lifts_a_hold(house, browser, bakery, call, clock) -> Non
     assert (hold.owner, hold.reason) == (bakery.people["paul"].id, "Contested order 12")
     assert hold.review_at.isoformat() == "2027-01-14T23:00:00+00:00", "the customer's day"
     assert (hold.purposes, hold.roles) == (("agreement",), ("customer_admin",))
-    page = paul.get(keeping(call)).text
-    assert "Contested order 12" in page
-    assert "Paul Martin en répond." in page
-    assert "Il est mis de côté pour un différend et ne peut donc pas être supprimé" in page
-    assert "Retenu." in browser("claire").get(f"/recordings/{call}").text
+    seen = paul.get(page(call)).text
+    assert "Contested order 12" in seen
+    assert "Paul Martin s’en occupe." in seen
+    assert f"{page(call)}/delete" not in seen
+    assert "Mis de côté depuis le" in browser("claire").get(page(call)).text
     clock.at = hold.review_at + timedelta(days=1)
     paul = browser("paul")
-    assert "Il était à revoir au plus tard le 15 janvier 2027." in paul.get(keeping(call)).text
-    assert "Une retenue est à revoir." in paul.get(f"/recordings/{call}").text
+    assert "À revoir depuis le 15 janvier 2027." in paul.get(page(call)).text
     assert "étaient à revoir" in paul.get("/recordings").text
     assert "étaient à revoir" not in browser("claire").get("/recordings").text
     assert paul.send(keeping(call, "/lift"), hold="1", reason="Settled").status_code == 303
@@ -77,12 +96,12 @@ def test_invalid_hold_is_refused_and_not_written(browser, bakery, call) -> None:
         ({"review": "2029-01-01"}, "Choisissez une date de réexamen dans l’année"),
         ({"review": "0001-01-01"}, "Choisissez une date de réexamen dans l’année"),
         ({"purpose": "training"}, "Choisissez pour quel usage le mettre de côté"),
-        ({"reason": " "}, "Dites pourquoi"),
+        ({"reason": "x" * 501}, "Dites pourquoi"),
     ):
         answer = set_hold(paul, call, **wrong)
         assert answer.status_code == 403
         assert said in answer.text
-        assert keeping(call) in answer.text, "the way back"
+        assert 'aria-describedby="keep-error"' in answer.text, "beside the field"
     assert paul.send(keeping(call, "/lift"), hold="²", reason="x").status_code == 403
     assert amendments.holds() == ()
     assert amendments.listed_hashes(bakery.id, call) == ()
@@ -90,25 +109,24 @@ def test_invalid_hold_is_refused_and_not_written(browser, bakery, call) -> None:
 
 def test_deletion_needs_confirmation(house, browser, bakery, call) -> None:
     paul, claire = browser("paul"), browser("claire")
-    asked = paul.get(f"/recordings/{call}/delete").text
+    asked = paul.get(page(call)).text
     assert "Ce qui disparaîtra" in asked
     assert "Personne ne peut le faire revenir" in asked
     assert amendments.listed_hashes(bakery.id, call) == (), "asked, not done"
     answer = paul.send(f"/recordings/{call}/delete", reason="Not needed")
     assert "L’enregistrement est supprimé" in answer.text
-    assert "a été détruit" in claire.get(f"/recordings/{call}").text
+    assert "a été détruit" in claire.get(page(call)).text
     assert paul.send(f"/recordings/{call}/delete", reason="again").status_code == 403
     assert destroy_due(house) == 1
     assert queries.recording(bakery.id, call).erasure_reason == "deleted"
-    assert f'href="{keeping(call)}"' in claire.get(f"/recordings/{call}").text, "where it is said what went"
-    page = claire.get(keeping(call))
-    assert page.status_code == 410
+    seen = claire.get(page(call))
+    assert seen.status_code == 410
     for said in (
         "Votre entreprise l’a supprimé.",
         "25 décembre 2026",
         "Les sauvegardes sont gardées 30 jours",
     ):
-        assert said in page.text
+        assert said in seen.text
     file = claire.get(f"/recordings/{call}/receipt.json")
     assert file.headers["Content-Disposition"].startswith("attachment;")
     assert erasure_receipt.read(file.data, house.services.root).reason == "deleted"
@@ -138,13 +156,10 @@ def test_refused_deletion_has_a_reason(house, browser) -> None:
     house.person(duty, "anne", "Anne", role="customer_admin")
     call = house.call(duty)
     anne = browser("anne")
-    assert "Une loi exige" in anne.get(keeping(call)).text
-    for answer in (
-        anne.get(f"/recordings/{call}/delete"),
-        anne.send(f"/recordings/{call}/delete", reason="x"),
-    ):
-        assert answer.status_code == 403
-        assert "Une loi exige" in answer.text
+    assert "Une loi exige" in anne.get(page(call)).text
+    answer = anne.send(f"/recordings/{call}/delete", reason="x")
+    assert answer.status_code == 403
+    assert "Une loi exige" in answer.text
     assert amendments.listed_hashes(duty.id, call) == ()
 
 
@@ -152,15 +167,14 @@ def test_withdrawal_ends_purposes_based_on_consent(house, browser, bakery) -> No
     call = house.call(bakery, mode="opt-in")
     paul = browser("paul")
     assert paul.send(keeping(call, "/withdraw"), reason="By letter").status_code == 303
-    assert "l’accord a été retiré" in paul.get(keeping(call)).text
+    assert "l’accord a été retiré" in paul.get(page(call)).text
     assert destroy_due(house) == 1
     assert queries.recording(bakery.id, call).erasure_reason == "withdrawn"
 
 
 def test_later_agreement_is_previewed_then_written(house, browser, bakery, call, clock) -> None:
     paul = browser("paul")
-    assert keeping(call, "/agreement") in paul.get(keeping(call)).text
-    asked = paul.get(keeping(call, "/agreement")).text
+    asked = paul.get(page(call)).text
     assert 'max="2036-11-25"' in asked, "ten years, as Belgium allows"
     clock.at += timedelta(days=2)
     paul = browser("paul")
@@ -176,8 +190,8 @@ def test_later_agreement_is_previewed_then_written(house, browser, bakery, call,
     assert (made.by.kind, made.by.id) == ("user", bakery.people["paul"].id)
     assert (made.data.purpose, made.data.country, made.data.reason) == ("agreement", "be", "By e-mail")
     assert made.data.on == date(2026, 11, 26)
-    shown = browser("claire").get(keeping(call)).text
-    assert "Jusqu’au 25 novembre 2027." in shown
+    shown = browser("claire").get(page(call)).text
+    assert "Convenu de le garder jusqu’au 25 novembre 2027" in shown
     assert "Convenu le 26 novembre 2026" in shown
     assert "Paul Martin l’a noté le 27 novembre 2026." in shown
     clock.at += timedelta(days=60)
@@ -207,10 +221,10 @@ def test_agreement_cannot_exceed_the_law(browser, bakery, call) -> None:
 def test_unannounced_recording_accepts_no_agreement(house, browser, bakery) -> None:
     call = house.call(bakery, announced=False)
     paul = browser("paul")
-    assert keeping(call, "/agreement") not in paul.get(keeping(call)).text
-    for answer in (paul.get(keeping(call, "/agreement")), paul.send(keeping(call, "/agreement"), **LATER)):
-        assert answer.status_code == 403
-        assert "rien ne peut donc être convenu" in answer.text
+    assert keeping(call, "/agreement") not in paul.get(page(call)).text
+    answer = paul.send(keeping(call, "/agreement"), **LATER)
+    assert answer.status_code == 403
+    assert amendments.listed_hashes(bakery.id, call) == ()
 
 
 def test_purposes_are_narrowed_except_those_required_by_law(house, browser) -> None:
@@ -218,7 +232,9 @@ def test_purposes_are_narrowed_except_those_required_by_law(house, browser) -> N
     house.person(duty, "anne", "Anne", role="customer_admin")
     call = house.call(duty)
     anne = browser("anne")
-    asked = anne.get(keeping(call, "/purposes")).text
+    asked = anne.get(page(call)).text
+    asked = asked[asked.index('id="narrow"') :]
+    asked = asked[: asked.index("</fieldset>")]
     assert 'value="quality"' in asked
     assert 'value="legal-duty"' not in asked
     seen = anne.send(keeping(call, "/purposes"), purpose="quality", reason="Not needed").text
@@ -245,8 +261,6 @@ def test_only_the_customers_admins_change_retention(house, browser, bakery, riva
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
     claire, dora, paul = browser("claire"), browser("dora"), browser("paul")
     posts = (
-        (keeping(call, "/hold"), {"purpose": "agreement", "reason": "x", "review": "2027-01-15"}),
-        (keeping(call, "/lift"), {"hold": "1", "reason": "x"}),
         (keeping(call, "/withdraw"), {"reason": "x"}),
         (f"/recordings/{call}/delete", {"reason": "x"}),
         (keeping(call, "/agreement"), {**LATER, "sure": "yes"}),
@@ -256,13 +270,60 @@ def test_only_the_customers_admins_change_retention(house, browser, bakery, riva
         assert claire.send(path, **form).status_code == 403
         assert dora.send(path, **form).status_code == 404
         assert paul.client.post(path, data=form).status_code == 400, "without the page's token"
-    pages = (f"/recordings/{call}/delete", keeping(call, "/agreement"), keeping(call, "/purposes"))
-    for path in pages:
-        assert claire.get(path).status_code == 403
-    for path in (keeping(call), *pages):
-        assert dora.get(path).status_code == 404
-        assert browser().get(path).status_code == 302
+    for path in (keeping(call, "/hold"), keeping(call, "/lift")):
+        assert dora.send(path, review="2027-01-15", hold="1").status_code == 404
+        assert browser("audit").send(path, review="2027-01-15", hold="1").status_code == 403
+    assert dora.get(page(call)).status_code == 404
+    assert browser().get(page(call)).status_code == 302
     assert amendments.listed_hashes(bakery.id, call) == ()
+
+
+def test_colleague_who_keeps_a_call_goes_on_listening(house, browser, bakery, call) -> None:
+    house.person(bakery, "luc", "Luc")
+    claire, luc, paul = browser("claire"), browser("luc"), browser("paul")
+    luc.listen_to(call)
+    assert claire.send(keeping(call, "/hold"), review="2027-01-15").status_code == 303
+    (hold,) = amendments.holds(bakery.id)
+    assert (hold.owner, hold.roles, hold.purposes) == (
+        bakery.people["claire"].id, ("customer_admin",), ("agreement",),
+    )  # fmt: skip
+    assert hold.reason == "Mis de côté"
+    claire.listen_to(call)
+    paul.listen_to(call)
+    assert luc.send(page(call), purpose="agreement").status_code == 403, "others are stopped"
+    assert 'id="player"' not in luc.get(page(call)).text
+    assert luc.send(keeping(call, "/lift"), hold="1").status_code == 403
+    assert f"{keeping(call)}/lift" not in luc.get(page(call)).text
+    assert claire.send(keeping(call, "/lift"), hold="1").status_code == 303
+    assert amendments.holds(bakery.id) == ()
+    luc.listen_to(call)
+
+
+def test_colleague_cannot_admit_others_nor_serve_another_purpose(house, browser) -> None:
+    notary = house.customer("Notaire", "+3225550177", purposes=("agreement", "quality"))
+    house.person(notary, "marc", "Marc")
+    house.person(notary, "olga", "Olga")
+    call = house.call(notary)
+    marc = browser("marc")
+    form = {"review": "2027-01-15", "colleagues": "yes"}
+    assert marc.send(keeping(call, "/hold"), **form, purpose="quality").status_code == 403
+    assert marc.send(keeping(call, "/hold"), **form).status_code == 303
+    (hold,) = amendments.holds(notary.id)
+    assert hold.roles == ("customer_admin",)
+    marc.listen_to(call)
+    assert marc.send(page(call), purpose="quality").status_code == 403
+    assert browser("olga").send(page(call), purpose="agreement").status_code == 403
+
+
+def test_forged_owner_of_a_hold_admits_nobody(house, browser, bakery, call) -> None:
+    """The signed amendment in the bucket decides, not its row."""
+    house.person(bakery, "luc", "Luc")
+    browser("claire").send(keeping(call, "/hold"), review="2027-01-15")
+    with connected():
+        row = AmendmentTable.get()
+        AmendmentTable.update(data=row.data | {"owner": bakery.people["luc"].id}).execute()
+    assert browser("luc").send(page(call), purpose="agreement").status_code == 403
+    browser("claire").listen_to(call)
 
 
 def test_every_retention_error_has_a_sentence() -> None:
@@ -279,7 +340,7 @@ def test_retention_page_without_a_key_says_so(house, bakery, call, clock, entrop
     app = create_app(WebConfig(b"k" * 32, secure_cookies=False), gate=house.gate, now=clock, entropy=entropy)
     paul = Browser(app.test_client())
     paul.log_in("paul")
-    answer = paul.get(keeping(call))
-    assert answer.status_code == 503
+    answer = paul.get(page(call))
+    assert answer.status_code == 200
     assert "clé de signature" in answer.text
     assert set_hold(paul, call).status_code == 403

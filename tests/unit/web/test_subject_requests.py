@@ -186,7 +186,7 @@ def test_copy_contains_reviewed_audio_and_own_voice_only(house, browser, bakery,
     own, none = house.call(bakery, mode="opt-in"), house.call(bakery)
     others = [house.call(bakery, external_party=OTHER), house.call(rival)]
     missed = house.not_recorded(bakery, "declined")
-    listening = browser("claire").listen_to(both).rpartition("/")[2]
+    listening = browser("claire").grant_for(both).rpartition("/")[2]
     assert browser("paul").get(f"/audio/{listening}/audio.opus").status_code in (403, 404)
     paul = browser("paul")
     page = enter(paul)
@@ -337,7 +337,7 @@ def test_sealed_announcement_decides_not_the_row(house, browser, bakery) -> None
 
 def test_recipients_are_listed_on_the_page_and_in_the_next_copy(browser, bakery, call) -> None:
     paul, page = browser("paul"), f"/recordings/{call}"
-    assert "Personne." in browser("audit").get(page).text
+    assert "Personne ne l’a encore écouté." in browser("audit").get(page).text
     request = enter(paul)
     known(paul, request)
     given(paul, request, **{call: "both"})
@@ -346,8 +346,8 @@ def test_recipients_are_listed_on_the_page_and_in_the_next_copy(browser, bakery,
     for reader in ("paul", "audit"):
         shown = browser(reader).get(page).text
         assert "Paul Martin" in shown
-        assert "copie pour la personne enregistrée" in shown
-        assert "Personne." not in shown
+        assert "A remis une copie à la personne enregistrée" in shown
+        assert "Personne ne l’a encore écouté." not in shown
     assert "Paul Martin" not in browser("claire").get(page).text
     _, facts, readme = fetched(paul, request)
     assert [each["how"] for each in facts["recordings"][0]["listened"]] == ["copy", "copy"]

@@ -1,0 +1,275 @@
+"""The search index of the call list, kept by triggers, and saved filters.  A frozen copy: this file does not
+change any more.
+
+Triggers, because nodes are upgraded one after another: a worker of the version before writes recordings, too.
+"""
+
+# ruff: noqa: S608 -- the statements are put together from this file's own words
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import Database, PostgresqlDatabase
+from playhouse.migrate import SchemaMigrator
+
+SERVES = "0001_initial"
+
+BATCH = 2000
+"""Rows that are listed by one statement."""
+
+LONGEST_VALUE = 128
+SUFFIX = 16
+
+TABLES = """
+CREATE TABLE listed_line (
+    id {serial} NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    line_id TEXT NOT NULL,
+    number TEXT NOT NULL
+);
+CREATE UNIQUE INDEX listed_line_tenant_id_line_id_number ON listed_line (tenant_id, line_id, number);
+
+CREATE TABLE listed_party (
+    id {serial} NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    value TEXT NOT NULL
+);
+CREATE UNIQUE INDEX listed_party_tenant_id_value ON listed_party (tenant_id, value);
+
+CREATE TABLE party_suffix (
+    tenant_id TEXT NOT NULL,
+    suffix TEXT{bytewise} NOT NULL,
+    party INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, suffix, party)
+){without_rowid};
+
+CREATE TABLE listed_call (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    started_ms BIGINT NOT NULL,
+    recorded INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    external INTEGER,
+    internal INTEGER,
+    direction TEXT NOT NULL,
+    duration_ms INTEGER,
+    consent TEXT,
+    agreement TEXT,
+    reason TEXT
+);
+
+CREATE TABLE saved_filter (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    arguments TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    FOREIGN KEY (user_id) REFERENCES user_account (id) ON DELETE RESTRICT
+);
+CREATE INDEX saved_filter_user_id ON saved_filter (user_id);
+CREATE UNIQUE INDEX saved_filter_user_id_name ON saved_filter (user_id, name);
+
+CREATE INDEX amendment_open_hold ON amendment (tenant_id) WHERE kind = 'hold_set' AND ended_by IS NULL;
+"""
+
+INDEXES = """
+CREATE INDEX listed_call_tenant_id_started_ms ON listed_call (tenant_id, started_ms);
+CREATE INDEX listed_call_tenant_id_duration_ms ON listed_call (tenant_id, duration_ms);
+CREATE INDEX listed_call_line_started_ms ON listed_call (line, started_ms);
+CREATE INDEX listed_call_external_started_ms ON listed_call (external, started_ms);
+CREATE INDEX listed_call_internal_started_ms ON listed_call (internal, started_ms);
+CREATE INDEX listed_call_consent ON listed_call (tenant_id, consent, started_ms) WHERE consent IS NOT NULL;
+CREATE INDEX listed_call_agreement ON listed_call (tenant_id, agreement, started_ms)
+    WHERE agreement IS NOT NULL;
+CREATE INDEX listed_call_reason ON listed_call (tenant_id, reason, started_ms) WHERE reason IS NOT NULL;
+CREATE INDEX listed_call_direction ON listed_call (tenant_id, direction, started_ms)
+    WHERE direction = 'outbound';
+CREATE INDEX listed_call_recorded ON listed_call (tenant_id, recorded, started_ms) WHERE recorded = 0;
+"""
+"""Made after the first filling, which is faster without them."""
+
+LIST_LINE = """
+INSERT INTO listed_line (tenant_id, line_id, number)
+    SELECT DISTINCT {row}.tenant_id, coalesce({row}.line_id, ''), {row}.number {source}
+    ON CONFLICT DO NOTHING
+"""
+
+LIST_PARTY = """
+INSERT INTO listed_party (tenant_id, value)
+    SELECT DISTINCT {row}.tenant_id, {row}.{side}_value {source} AND {row}.{side}_value <> ''
+    ON CONFLICT DO NOTHING
+"""
+
+LINE = """(SELECT id FROM listed_line AS l WHERE l.tenant_id = {row}.tenant_id
+        AND l.line_id = coalesce({row}.line_id, '') AND l.number = {row}.number)"""
+
+PARTY = """(SELECT id FROM listed_party AS p WHERE p.tenant_id = {row}.tenant_id
+        AND p.value = {row}.{side}_value)"""
+
+LIST_RECORDING = f"""
+INSERT INTO listed_call (id, tenant_id, started_ms, recorded, line, external, internal, direction,
+        duration_ms, consent, agreement, reason)
+    SELECT {{row}}.id, {{row}}.tenant_id, {{started}}, 1, {LINE},
+        {PARTY.replace("{side}", "external")}, {PARTY.replace("{side}", "internal")},
+        {{row}}.direction, {{row}}.duration_ms,
+        CASE WHEN {{row}}.import_sha256 IS NOT NULL THEN 'imported'
+            WHEN {{row}}.announced = 0 THEN 'unannounced'
+            ELSE (SELECT mode FROM announcement AS a
+                WHERE a.id = {{row}}.announcement_id AND mode <> 'notice') END,
+        CASE WHEN {{row}}.consented_until <> '{{{{}}}}' THEN 'agreed'
+            WHEN {{row}}.keep_answer = 'no' THEN 'refused'
+            WHEN {{row}}.keep_answer = 'none' THEN 'unanswered'
+            WHEN {{row}}.keep_answer = 'yes' THEN 'withdrawn' END,
+        NULL {{source}}
+"""
+
+LIST_UNRECORDED = f"""
+INSERT INTO listed_call (id, tenant_id, started_ms, recorded, line, external, internal, direction,
+        duration_ms, consent, agreement, reason)
+    SELECT {{row}}.id, {{row}}.tenant_id, {{started}}, 0, {LINE},
+        {PARTY.replace("{side}", "external")}, NULL, {{row}}.direction, NULL,
+        CASE WHEN {{row}}.reason = 'declined' THEN 'declined'
+            WHEN {{row}}.reason IN ('no_answer', 'unclear', 'hung_up_in_question') THEN 'unanswered' END,
+        CASE WHEN {{row}}.reason = 'not_kept' THEN 'refused' END,
+        {{row}}.reason {{source}}
+    ON CONFLICT DO NOTHING
+"""
+
+UNLIST = "DELETE FROM listed_call WHERE id = {which}.id AND recorded = {recorded}"
+
+DROP_UNUSED = """
+DELETE FROM listed_party WHERE id IN (OLD.external, OLD.internal)
+    AND NOT EXISTS (SELECT 1 FROM listed_call AS c WHERE c.external = listed_party.id)
+    AND NOT EXISTS (SELECT 1 FROM listed_call AS c WHERE c.internal = listed_party.id);
+DELETE FROM listed_line WHERE id = OLD.line
+    AND NOT EXISTS (SELECT 1 FROM listed_call AS c WHERE c.line = listed_line.id)
+"""
+
+SUFFIXES = """SELECT substr(ltrim(lower({row}.value), '+'), n, {suffix}) FROM {positions}
+        WHERE n <= length(ltrim({row}.value, '+'))"""
+
+ADD_SUFFIXES = """
+INSERT INTO party_suffix (tenant_id, suffix, party)
+    SELECT DISTINCT NEW.tenant_id, substr(ltrim(lower(NEW.value), '+'), n, {suffix}), NEW.id
+        FROM {positions} WHERE n <= length(ltrim(NEW.value, '+'))
+    ON CONFLICT DO NOTHING
+"""
+
+DROP_SUFFIXES = f"""
+DELETE FROM party_suffix WHERE tenant_id = OLD.tenant_id AND party = OLD.id
+    AND suffix IN ({SUFFIXES.replace("{row}", "OLD")})
+"""
+
+RECORDING_COLUMNS = (
+    "id, tenant_id, line_id, number, direction, external_value, internal_value, started_at, duration_ms, "
+    "announcement_id, announced, keep_answer, consented_until, erased_at, import_sha256"
+)
+UNRECORDED_COLUMNS = "id, tenant_id, line_id, number, direction, external_value, started_at, reason"
+
+
+class Dialect:
+    """What SQLite and PostgreSQL write differently."""
+
+    def __init__(self, postgresql: bool) -> None:
+        self.postgresql = postgresql
+        numbers = ", ".join(f"({n})" for n in range(1, LONGEST_VALUE + 1))
+        self.positions = (
+            f"generate_series(1, {LONGEST_VALUE}) AS p(n)"
+            if postgresql
+            else f"(SELECT column1 AS n FROM (VALUES {numbers}))"
+        )
+
+    def started(self, row: str) -> str:
+        if self.postgresql:
+            return f"round(extract(epoch FROM {row}.started_at::timestamptz) * 1000)::bigint"
+        return (
+            f"(CAST(strftime('%s', {row}.started_at) AS INTEGER) * 1000"
+            f" + CAST(substr({row}.started_at, 21, 3) AS INTEGER))"
+        )
+
+    def tables(self) -> str:
+        return TABLES.format(
+            serial="SERIAL" if self.postgresql else "INTEGER",
+            bytewise=' COLLATE "C"' if self.postgresql else "",
+            without_rowid="" if self.postgresql else " WITHOUT ROWID",
+        )
+
+    def listing(self, table: str, row: str, source: str) -> list[str]:
+        """Statements that list the rows of a source."""
+        sides = ("external", "internal") if table == "recording" else ("external",)
+        listed = LIST_RECORDING if table == "recording" else LIST_UNRECORDED
+        return [
+            LIST_LINE.format(row=row, source=source),
+            *(LIST_PARTY.format(row=row, source=source, side=side) for side in sides),
+            listed.format(row=row, source=source, started=self.started(row)),
+        ]
+
+    def suffixes(self, statement: str) -> str:
+        return statement.format(suffix=SUFFIX, positions=self.positions)
+
+    def trigger(self, name: str, event: str, table: str, statements: list[str]) -> list[str]:
+        body = ";\n".join(statement.strip() for statement in statements) + ";"
+        if not self.postgresql:
+            return [f"CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW BEGIN\n{body}\nEND"]
+        return [
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$"
+            f" BEGIN\n{body}\nRETURN NULL;\nEND $$",
+            f"CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()",
+        ]
+
+    def triggers(self) -> list[str]:
+        found: list[str] = []
+        for table, columns, recorded, living in (
+            ("recording", RECORDING_COLUMNS, 1, "WHERE NEW.erased_at IS NULL"),
+            ("unrecorded_call", UNRECORDED_COLUMNS, 0, "WHERE NEW.tenant_id IS NOT NULL"),
+        ):
+            listing = self.listing(table, "NEW", living)
+            # A take that is released from quarantine is a recording before it leaves the other table.
+            replaced = ["DELETE FROM listed_call WHERE id = NEW.id"] if recorded else []
+            unlist = UNLIST.format(which="OLD", recorded=recorded)
+            found += self.trigger(f"{table}_listed", "INSERT", table, replaced + listing)
+            found += self.trigger(
+                f"{table}_relisted", f"UPDATE OF {columns}", table, [unlist, *replaced, *listing]
+            )
+            found += self.trigger(f"{table}_unlisted", "DELETE", table, [unlist])
+        found += self.trigger("listed_call_dropped", "DELETE", "listed_call", [DROP_UNUSED])
+        found += self.trigger("listed_party_added", "INSERT", "listed_party", [self.suffixes(ADD_SUFFIXES)])
+        found += self.trigger(
+            "listed_party_dropped", "DELETE", "listed_party", [self.suffixes(DROP_SUFFIXES)]
+        )
+        return found
+
+
+def up(migrator: SchemaMigrator, db: Database) -> None:
+    dialect = Dialect(isinstance(db, PostgresqlDatabase))
+    _run(db, dialect.tables().split(";"))
+    _run(db, dialect.triggers())
+    for table, living in (("recording", "erased_at IS NULL"), ("unrecorded_call", "tenant_id IS NOT NULL")):
+        _fill(db, dialect, table, living)
+    _run(db, INDEXES.split(";"))
+
+
+def _fill(db: Database, dialect: Dialect, table: str, living: str) -> None:
+    """List the rows that exist, a batch at a time."""
+    mark = "%s" if dialect.postgresql else "?"
+    after = ""
+    while True:
+        batch = f"SELECT id FROM {table} WHERE id > {mark} ORDER BY id LIMIT {BATCH}"
+        (last,) = _execute(db, f"SELECT max(id) FROM ({batch}) AS batch", (after,)).fetchone()
+        if last is None:
+            return
+        source = f"FROM {table} AS r WHERE r.id > {mark} AND r.id <= {mark} AND r.{living}"
+        for statement in dialect.listing(table, "r", source):
+            _execute(db, statement, (after, last))
+        after = str(last)
+
+
+def _run(db: Database, statements: list[str]) -> None:
+    for statement in statements:
+        if statement.strip():
+            _execute(db, statement)
+
+
+def _execute(db: Database, statement: str, values: tuple[str, ...] | None = None) -> Any:
+    return db.execute_sql(statement, values)  # type: ignore[no-untyped-call]

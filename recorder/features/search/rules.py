@@ -1,0 +1,61 @@
+"""What can be searched for, and how what people type is read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from recorder.domain import phone_numbers
+
+CONSENTS = ("notice", "opt-in", "opt-out", "declined", "unanswered", "unannounced", "imported")
+"""How somebody came to be recorded, or not: announced; asked, and agreed; could decline; declined; asked
+without an answer; the announcement was not found; imported."""
+
+AGREEMENTS = ("agreed", "refused", "unanswered", "withdrawn", "not-asked")
+"""What became of the keep question."""
+
+DIRECTIONS = ("inbound", "outbound")
+
+LONGEST_TEXT = phone_numbers.LONGEST
+
+
+@dataclass(frozen=True, slots=True)
+class CallQuery:
+    """Which calls of a tenant are wanted; ``None`` and ``False`` ask for nothing in particular.
+
+    ``text`` is a part of a number, an address or a line's label, from :func:`parse_text`. ``since`` is
+    inclusive, ``until`` exclusive. ``line`` is the id of one line; ``scope`` are the ids of the lines that
+    the visitor may see, ``None`` if all of them. Lengths are milliseconds of audio, the upper one
+    exclusive."""
+
+    tenant: str
+    text: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    line: str | None = None
+    scope: frozenset[str] | None = None
+    direction: str | None = None
+    shortest_ms: int | None = None
+    longest_ms: int | None = None
+    consent: str | None = None
+    agreement: str | None = None
+    held: bool = False
+    recorded: bool | None = None
+    reason: str | None = None
+
+
+def parse_text(typed: str) -> str | None:
+    """Return what to search for: the digits of a number in any spelling, without an international or trunk
+    prefix, so that ``0470 12 34 56`` finds ``+32470123456``; other text in small letters. ``None`` if nothing
+    can be searched for."""
+    text = typed.strip()[:LONGEST_TEXT]
+    written = phone_numbers.strip_punctuation(text)
+    if re.fullmatch(r"\+?[0-9]+", written):
+        return written.lstrip("+").lstrip("0") or None
+    return text.lower() if any(each.isalnum() for each in text) else None
+
+
+def is_number(text: str) -> bool:
+    """Whether a text from :func:`parse_text` consists of digits alone."""
+    return text.isascii() and text.isdigit()

@@ -1,0 +1,148 @@
+"""A page of the call list: its calls, its neighbours, and how many calls fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from peewee import fn
+
+from recorder.catalogue.database import connected
+from recorder.catalogue.mappers import not_recorded_row, recording_row
+from recorder.catalogue.records import Cursor, NotRecordedRow, RecordingRow
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.features.search import queries
+from recorder.features.search.queries import CallCount, Key, KeyPage, Plan
+from recorder.features.search.rules import CallQuery
+from recorder.seal.amendment_kinds import HOLD_SET
+
+MANY_NEW = 99
+"""New calls that are counted for the button above the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEntry:
+    """One call of the list: a ``recording``, which may be ``held`` (on legal hold), or an unrecorded call
+    (``missing``)."""
+
+    recording: RecordingRow | None
+    missing: NotRecordedRow | None
+    held: bool = False
+
+    @property
+    def row(self) -> RecordingRow | NotRecordedRow:
+        row = self.recording or self.missing
+        assert row is not None
+        return row
+
+    @property
+    def started_at(self) -> datetime:
+        return self.row.started_at
+
+    @property
+    def place(self) -> Cursor:
+        return Cursor(self.row.started_at, self.row.id)
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """Calls, latest first; ``older`` and ``newer`` are positions to read on from, ``None`` at either end.
+    ``searched_to``: the search stopped there, and goes on from ``older``."""
+
+    calls: tuple[CallEntry, ...]
+    older: Cursor | None
+    newer: Cursor | None
+    count: CallCount
+    searched_to: datetime | None = None
+
+
+def list_calls(
+    query: CallQuery, *, after: Cursor | None = None, before: Cursor | None = None, limit: int
+) -> CallPage:
+    """The latest calls of a tenant that fit, those ``after`` a position, or those ``before`` it."""
+    plan = queries.plan(query)
+    if plan is None:
+        return CallPage((), None, None, CallCount(0, True))
+    with connected():
+        found = queries.page(plan, after=after, before=before, limit=limit)
+        if before is not None and not found.more and len(found.keys) < limit:
+            # Reading back has reached the start of the list: show its first page whole.
+            after = before = None
+            found = queries.page(plan, limit=limit)
+        older, newer = _neighbours(found, after, before)
+        return CallPage(_entries(plan, found.keys), older, newer, queries.count(plan), found.stopped_at)
+
+
+def count_new(query: CallQuery, oldest: Cursor | None, shown: int) -> int:
+    """How many calls have come since a first page was made, whose last call is ``oldest``, and which
+    ``shown`` calls: a long call may start before others, and be listed after them."""
+    plan = queries.plan(query)
+    if plan is None:
+        return 0
+    start = oldest or Cursor(queries.EPOCH, "")
+    return max(0, queries.count_from(plan, start, shown + MANY_NEW) - shown)
+
+
+def reasons(tenant: str) -> tuple[str, ...]:
+    """The reasons why calls of a tenant were not recorded, for the filter."""
+    return queries.reasons(tenant)
+
+
+def _neighbours(
+    found: KeyPage, after: Cursor | None, before: Cursor | None
+) -> tuple[Cursor | None, Cursor | None]:
+    older: Cursor | None = None
+    newer: Cursor | None = None
+    if before is not None:
+        older = _cursor(found.keys[-1]) if found.keys else before
+        if found.more:
+            newer = _stopped(found, "z") or _cursor(found.keys[0])
+        return older, newer
+    if found.more:
+        older = _stopped(found, "0") or _cursor(found.keys[-1])
+    if after is not None:
+        newer = _cursor(found.keys[0]) if found.keys else after
+    return older, newer
+
+
+def _stopped(found: KeyPage, beyond: str) -> Cursor | None:
+    """Where a search that stopped goes on: at the next millisecond, beyond every id of that one."""
+    return None if found.stopped_at is None else Cursor(found.stopped_at, beyond)
+
+
+def _cursor(key: Key) -> Cursor:
+    return Cursor(queries.time_of(key[0]), key[1])
+
+
+def _entries(plan: Plan, keys: tuple[Key, ...]) -> tuple[CallEntry, ...]:
+    """The rows behind the index, which decides nothing but the order: each is the tenant's own."""
+    tenant, ids = plan.query.tenant, [identity for _, identity, recorded in keys if recorded]
+    others = [identity for _, identity, recorded in keys if not recorded]
+    recordings = {
+        row.id: recording_row(row) for row in _own(RecordingTable, tenant, ids) if row.erased_at is None
+    }
+    missing = {row.id: not_recorded_row(row) for row in _own(NotRecordedTable, tenant, others)}
+    held = _held(tenant, ids)
+    found = []
+    for _, identity, _ in keys:
+        if identity in recordings:
+            found.append(CallEntry(recordings[identity], None, identity in held))
+        elif identity in missing:
+            found.append(CallEntry(None, missing[identity]))
+    return tuple(found)
+
+
+def _own(model: Any, tenant: str, ids: list[str]) -> list[Any]:
+    """The tenant's rows with these ids. The tenant is compared as an expression: SQLite, without statistics,
+    would otherwise read all of the tenant's rows."""
+    mine = fn.coalesce(model.tenant, "") == tenant
+    return list(model.select().where(model.id.in_(ids) & mine)) if ids else []
+
+
+def _held(tenant: str, ids: list[str]) -> frozenset[str]:
+    holds = (AmendmentTable.kind == HOLD_SET) & AmendmentTable.ended_by.is_null()
+    mine = (fn.coalesce(AmendmentTable.tenant, "") == tenant) & AmendmentTable.recording.in_(ids)
+    query = AmendmentTable.select(AmendmentTable.recording).where(mine & holds)
+    return frozenset(row.recording_id for row in query) if ids else frozenset()

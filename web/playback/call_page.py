@@ -1,0 +1,229 @@
+"""The call page: facts, player, timeline and history of one recording, and its states without a player."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from flask import abort, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from recorder.catalogue import queries
+from recorder.domain.roles import ADMIN, AUDITOR, DOWNLOADERS
+from recorder.errors import AccessError, RetentionError, StoreError
+from recorder.features.call_history import queries as call_history
+from recorder.features.live import queries as live
+from recorder.features.notes import rules as note_rules
+from recorder.features.notes import service as notes
+from recorder.features.notes.service import NoteRow
+from recorder.identity import users
+from recorder.lifecycle import erasure_receipt as receipts
+from recorder.playback.interface import CallFacts, Grant
+from recorder.seal.amendment_kinds import ConsentAdded
+from recorder.seal.usage_terms import Terms
+from web.gate import gate, who
+from web.playback.retention_view import retention_context
+from web.playback.view_model import (
+    WRITTEN_NOTE,
+    RecordingView,
+    TimelineEntry,
+    entry_order,
+    from_manifest,
+)
+from web.state import current_visitor, now, panel_state
+from web.text import formats, labels
+
+OVERSIGHT_ROLES = frozenset({ADMIN, AUDITOR})
+"""Roles that see what everybody did with a recording; others see their own part."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """An agreement to keep a recording that is in force: for a purpose, until a time (UTC).  ``later`` are
+    the amendments that recorded it after the call, with their authors' names."""
+
+    purpose: str
+    until: datetime
+    later: tuple[tuple[Any, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FilledForm:
+    """A form of the page as it was sent: its name and values, with the id of the ``error`` to show beside it,
+    or with what follows from it: the terms ``after`` it, and the purposes that it is ``ending``.  ``code`` is
+    the status of the response."""
+
+    name: str
+    values: Mapping[str, str]
+    error: str = ""
+    after: Terms | None = None
+    ending: tuple[str, ...] = ()
+    code: int = 400
+
+
+def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseReturnValue:
+    """The page of a call, or what there is to say about one without a recording; with ``form`` as it was
+    sent, and why it was not carried out.  Raises what the gate refuses with (:meth:`GateInterface.facts`)."""
+    visitor, at = current_visitor(), now()
+    if (state := _state_without_facts(recording_id)) is not None:
+        return state
+    try:
+        facts = gate().facts(who(), recording_id)
+    except AccessError as error:
+        if error.error_id != "access.erased":
+            raise
+        return _tombstone(recording_id)
+    except StoreError as error:
+        log.warning("web.refused", error_id=error.error_id, error=error.message, endpoint="call_page")
+        row = queries.recording(visitor.tenant.id, recording_id)  # the gate has let the visitor see it
+        return render_template("playback/call_state.html", state="unreachable", recording=row), 503
+    status, view = facts.status, from_manifest(facts.body)
+    allowed = [each for each in facts.choices if each.allowed]
+    written = notes.notes_of(visitor.tenant.id, status.row.id)
+    writes = visitor.user.role in note_rules.AUTHORS
+    page = render_template(
+        "playback/call.html",
+        recording=status.row,
+        view=view,
+        timeline=_timeline(view, written),
+        notes=[each for each in written if each.kind == note_rules.NOTE],
+        labels=[each for each in written if each.kind == note_rules.LABEL],
+        known_labels=notes.labels_in_use(visitor.tenant.id) if writes else (),
+        writes=writes,
+        terms=status.terms,
+        choices=facts.choices,
+        allowed=allowed,
+        purpose=facts.grant.purpose if facts.grant else facts.preselected,
+        only_choice=len(allowed) == 1,
+        form=form,
+        withheld=None if allowed else _why_withheld(facts),
+        line=queries.line(visitor.tenant.id, status.row.line),
+        grant=facts.grant,
+        player=player_data(facts.grant, view) if facts.grant else None,
+        agreement=_agreement(facts, view),
+        place=call_history.log_place(visitor.tenant.id, status.row.id),
+        history=call_history.history(
+            visitor.tenant.id,
+            status.row.id,
+            None if visitor.user.role in OVERSIGHT_ROLES else visitor.user.id,
+        ),
+        oversight=visitor.user.role in OVERSIGHT_ROLES,
+        downloads=_downloads(view) if visitor.user.role in DOWNLOADERS else (),
+        now=at,
+        **retention_context(status),
+    )
+    return page, form.code if form else 200
+
+
+def player_data(grant: Grant, view: RecordingView) -> dict[str, Any]:
+    """What the player needs to play under a grant: addresses, the token of this playback, and the seconds
+    that are left."""
+    play = base64.urlsafe_b64encode(panel_state().entropy(16)).decode().rstrip("=")
+
+    def address(name: str) -> str:
+        return url_for("playback.send_audio", grant_id=grant.id, name=name, play=play)
+
+    return {
+        "play": play,
+        "left": seconds_left(grant),
+        "until": formats.time(grant.until),
+        "purpose": labels.purpose(grant.purpose),
+        "sounds": [{"src": address(name), "type": media_type} for name, media_type in view.sounds],
+        "peaks": address("peaks") if view.has_peaks else "",
+        "renew": url_for("playback.renew_grant", grant_id=grant.id),
+        "report": url_for("playback.report_listening", grant_id=grant.id),
+        "close": url_for("playback.close_listen", grant_id=grant.id),
+    }
+
+
+def _timeline(view: RecordingView, written: Iterable[NoteRow]) -> list[TimelineEntry]:
+    """What happened in the call and what was noted about its moments, in order.  Prompts are left out: they
+    are shaded in the lanes, nothing is missing there, and their question is an entry of its own."""
+    noted = [
+        TimelineEntry(each.at_ms, each.at_ms, "both", WRITTEN_NOTE, note=each)
+        for each in written
+        if each.at_ms is not None
+    ]
+    heard = (each for each in view.marks if each.reason != "prompt")
+    return sorted((*heard, *noted), key=entry_order)
+
+
+def _downloads(view: RecordingView) -> tuple[tuple[str, str], ...]:
+    """The formats in which a recording can be downloaded: as stored, and WAV, which is also made of Opus."""
+    stored = {name for name, _media_type in view.sounds}
+    offered = (("audio.opus", "Opus"), ("audio.wav", "WAV"))
+    return tuple(each for each in offered if each[0] in stored or (each[0] == "audio.wav" and stored))
+
+
+def seconds_left(grant: Grant) -> int:
+    """Whole seconds until the grant ends.  A duration, because the listener's clock may be wrong."""
+    return max(0, int((grant.until - now()).total_seconds()))
+
+
+def _why_withheld(facts: CallFacts) -> str:
+    """The error id of why this user may not listen at all."""
+    row = facts.status.row
+    if row.import_sha256 and not facts.choices:
+        return "access.imported"
+    if not row.usable or not facts.choices:
+        return "access.not_announced"
+    reasons = [each.reason for each in facts.choices if each.reason is not None]
+    roles = "access.purpose_not_for_role"
+    return roles if roles in reasons else reasons[0]
+
+
+def _agreement(facts: CallFacts, view: RecordingView) -> Agreement | None:
+    """The agreement to keep the recording, made in the call or later, unless it was withdrawn."""
+    terms: Terms = facts.status.terms
+    agreed = [each for each in terms.purposes if each.consented_until is not None]
+    if not agreed or (view.kept is None and not _later(facts)):
+        return None
+    last = max(agreed, key=lambda each: each.until)
+    return Agreement(last.code, last.until, _later(facts))
+
+
+def _later(facts: CallFacts) -> tuple[tuple[Any, str], ...]:
+    added = [each for each in facts.status.chain.amendments if isinstance(each.data, ConsentAdded)]
+    if not added:
+        return ()
+    names = {each.id: each.name for each in users.users(facts.status.row.tenant)}
+    return tuple((each, names.get(each.by.id or "", "")) for each in added)
+
+
+def _state_without_facts(recording_id: str) -> ResponseReturnValue | None:
+    """The page of a call that goes on, or whose recording is being stored; ``None`` for any other."""
+    tenant, sees = current_visitor().tenant.id, current_visitor().sees
+    if queries.recording(tenant, recording_id) is not None:
+        return None
+    call = live.live_call(tenant, recording_id, now())
+    if call is not None and sees(call.line):
+        return render_template("playback/call_state.html", state="live", recording=call)
+    missing = queries.not_recorded_by_id(tenant, [recording_id]).get(recording_id)
+    if missing is None or not sees(missing.line):
+        return None
+    return render_template("playback/call_state.html", state="not_recorded", recording=missing)
+
+
+def _tombstone(recording_id: str) -> ResponseReturnValue:
+    """The page of an erased recording: what was destroyed, when and why."""
+    row = queries.recording(current_visitor().tenant.id, recording_id)
+    if row is None or row.erased_at is None:
+        abort(410)
+    receipt, service = None, panel_state().changes
+    if service is not None:
+        kept = panel_state().config.backups_kept
+        try:
+            receipt = receipts.receipt(
+                row.tenant, row.id, service.store, service.root, service.signer, kept, now()
+            )
+        except (RetentionError, StoreError) as error:
+            log.warning("receipt.unavailable", recording=row.id, error_id=error.error_id)
+    if receipt is not None:
+        return render_template("retention/receipt.html", recording=row, receipt=receipt), 410
+    return render_template("playback/call_state.html", state="erased", recording=row), 410
