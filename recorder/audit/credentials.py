@@ -51,7 +51,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     yield from _check(tenant, ReviewTable, ReviewTable.request.in_(requests), check_given)
     yield from _check(tenant, UserTable, UserTable.tenant == tenant, check_user)
     yield from _check(tenant, SecondFactorTable, SecondFactorTable.tenant_id == tenant, check_factors)
-    yield from _check(tenant, SignInRuleTable, SignInRuleTable.id == tenant, check_rule)
+    yield from _check(tenant, SignInRuleTable, SignInRuleTable.tenant_id == tenant, check_rule)
     yield from _check(tenant, FactorResetTable, FactorResetTable.tenant_id == tenant, check_reset)
     yield from _check(
         tenant,

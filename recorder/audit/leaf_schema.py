@@ -488,8 +488,6 @@ def rows_of(model: Any, tenant: str) -> Expression:
     """The condition that a row belongs to a tenant."""
     if model is SessionTable:
         return SessionTable.user.in_(UserTable.select(UserTable.id).where(UserTable.tenant == tenant))
-    if model is SignInRuleTable:
-        return SignInRuleTable.id == tenant
     if model is ReviewTable:
         mine = SubjectRequestTable.select(SubjectRequestTable.id).where(
             SubjectRequestTable.tenant_id == tenant

@@ -61,7 +61,7 @@ def require_second_factor(
         rule = SignInRule(tenant, number, required)
         statement = RULE.write(rule, signer, truncate(now)).decode()
         columns = {"number": number, "statement": statement}
-        SignInRuleTable.insert(id=tenant, **columns).on_conflict(
+        SignInRuleTable.insert(id=tenant, tenant_id=tenant, **columns).on_conflict(
             conflict_target=[SignInRuleTable.id], update=columns
         ).execute()
         body = {"number": number, "second_factor": required, "by": by.kind, "actor": by.id or ""}

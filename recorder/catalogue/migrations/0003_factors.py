@@ -39,6 +39,7 @@ CREATE INDEX second_factor_reset_tenant_id ON second_factor_reset (tenant_id);
 
 CREATE TABLE sign_in_rule (
     id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
     number INTEGER NOT NULL,
     statement TEXT NOT NULL
 );

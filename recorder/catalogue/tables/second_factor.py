@@ -36,9 +36,10 @@ class FactorUseTable(Table):
 
 class SignInRuleTable(Table):
     """A customer's signed rule that everybody must have a second factor, or need not; ``id`` is the
-    customer's."""
+    customer's, too."""
 
     id = TextField(primary_key=True)
+    tenant_id = TextField()
     number = IntegerField()
     statement = TextField()
 

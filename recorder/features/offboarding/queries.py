@@ -184,7 +184,7 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         SessionTable.update(ended_at=now).where(
             SessionTable.user.in_([row.id for row in rows]) & SessionTable.ended_at.is_null()
         ).execute()
-        SignInRuleTable.delete().where(SignInRuleTable.id == tenant).execute()
+        SignInRuleTable.delete().where(SignInRuleTable.tenant_id == tenant).execute()
         FactorResetTable.delete().where(FactorResetTable.tenant_id == tenant).execute()
         SecondFactorTable.delete().where(SecondFactorTable.tenant_id == tenant).execute()
         FactorUseTable.delete().where(FactorUseTable.user_id.in_([row.id for row in rows])).execute()
