@@ -18,14 +18,14 @@ from recorder.prompts.sound_sources import open_sources
 from recorder.status_server import AllowedClients, serve_in_thread
 from recorder.store.ping import ping_store
 from web.app import create_app
-from web.config import WebConfig
+from web.config import Brand, WebConfig, read_logo
 from web.health import status_source
 from web.server import serve
 
 
 def run(context: Context) -> None:
     """Serve the panel until SIGTERM."""
-    settings, metrics = context.settings.web, context.settings.metrics
+    settings, metrics, brand = context.settings.web, context.settings.metrics, context.settings.brand
     context.open_catalogue()
     store, signer = context.store(), context.panel_signer()
     app = create_app(
@@ -38,6 +38,9 @@ def run(context: Context) -> None:
             proxies=settings.proxies,
             proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
+            brand=Brand(
+                brand.name, read_logo(brand.logo) if brand.logo else None, brand.colour, brand.colour_dark
+            ),
         ),
         gate=PanelGate(store, context.keyring(), context.root(), revoked=context.revoked()),
         factors=SecondFactorService(
