@@ -24,6 +24,7 @@ from web import (
     access_log,
     account,
     api,
+    brand,
     compliance,
     design,
     errors,
@@ -139,11 +140,12 @@ def create_app(
     limiter.init_app(app)
     labels.init_app(app)
     navigation.init_app(app)
+    app.jinja_env.globals["brand"] = config.brand
     errors.init_app(app)
     for package in (
         account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
-        notes,
+        notes, brand,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     app.register_blueprint(registering.blueprint)

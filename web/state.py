@@ -72,6 +72,8 @@ class Visitor:
     user: UserRow
     session: SessionRow
     tenant: TenantRow
+    limited: bool = False
+    """Whether they must set up a second factor before anything else."""
 
     @property
     def admin(self) -> bool:

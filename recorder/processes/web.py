@@ -22,7 +22,7 @@ from recorder.seal.signing import Signer
 from recorder.status_server import AllowedClients, serve_in_thread
 from recorder.store.ping import ping_store
 from web.app import create_app
-from web.config import WebConfig
+from web.config import Brand, WebConfig, read_logo
 from web.health import status_source
 from web.server import serve
 
@@ -32,7 +32,7 @@ SHORTEST_CODE = 8
 
 def run(context: Context) -> None:
     """Serve the panel until SIGTERM."""
-    settings, metrics = context.settings.web, context.settings.metrics
+    settings, metrics, brand = context.settings.web, context.settings.metrics, context.settings.brand
     context.open_catalogue()
     store, signer = context.store(), context.panel_signer()
     sources = open_sources(context.settings.prompts)
@@ -46,6 +46,9 @@ def run(context: Context) -> None:
             proxies=settings.proxies,
             proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
+            brand=Brand(
+                brand.name, read_logo(brand.logo) if brand.logo else None, brand.colour, brand.colour_dark
+            ),
         ),
         gate=PanelGate(store, context.keyring(), context.root(), revoked=context.revoked()),
         factors=SecondFactorService(

@@ -50,8 +50,8 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line, (folder / "log").read_text()
-    said = json.loads(line)
-    yield Panel(f"http://127.0.0.1:{said['port']}", said["ids"], folder)
+    bodies = json.loads(line)
+    yield Panel(f"http://127.0.0.1:{bodies['port']}", bodies["ids"], folder)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0, (folder / "log").read_text()
 

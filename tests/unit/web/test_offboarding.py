@@ -31,13 +31,13 @@ def leaves(house, bakery) -> str:
     """The bakery's offboarding archive is ready; returns the id of its only recording."""
     call = house.call(bakery)
     house.call(bakery, announced=False)
-    said = {"now": house.clock(), "entropy": house.entropy}
+    when = {"now": house.clock(), "entropy": house.entropy}
     office = replace(house.changes, signer=house.services.signer)
     service.announce(office, bakery.id, house.clock() + timedelta(days=30))
     sign = partial(service.hand_over, office, bakery.id)
     seals = RecordingVerifier(house.store, house.keyring, house.root_public)
     prepare_handover(
-        bakery.id, seals, house.store, signing.public_pem(house.root_public), sign, anew=False, **said
+        bakery.id, seals, house.store, signing.public_pem(house.root_public), sign, anew=False, **when
     )
     return call
 
@@ -112,8 +112,8 @@ def test_logs_each_downloader_once_an_hour(house, browser, bakery, leaves, clock
     assert counted("handover.opened") == [(me, None), (other, None)]
     assert counted("recording.handed_over") == [(me, leaves), (other, leaves)]
     page = paul.get(f"/recordings/{leaves}").text
-    for said in ("Paul Martin", "Luc Martin", "téléchargé par l’entreprise à son départ"):
-        assert said in page
+    for text in ("Paul Martin", "Luc Martin", "téléchargé par l’entreprise à son départ"):
+        assert text in page
     clock.forward(hours=1)
     luc.get(FILE, headers={"Range": "bytes=0-0"})
     assert len(counted("handover.opened")) == 3
