@@ -163,9 +163,9 @@ def test_panel_without_catalogue_is_alive_and_unready(app, browser, house, tmp_p
     answer = browser().get("/readyz")
     assert (answer.status_code, answer.json) == (503, {"status": "not_ready"})
     status, body = watched_from(app, "/readyz")
-    told = json.loads(body)["checks"]["catalogue"]
-    assert (status[:3], told["ok"]) == ("503", False)
-    assert "nothing is lost" in told["hint"]
+    bodies = json.loads(body)["checks"]["catalogue"]
+    assert (status[:3], bodies["ok"]) == ("503", False)
+    assert "nothing is lost" in bodies["hint"]
 
 
 def test_unreachable_store_shows_a_page_without_codes(browser, house, bakery, monkeypatch):
