@@ -83,6 +83,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "command.answered": Sentence(LIVE, _l("The recorder answered a button used during a call.")),
     "tenant.created": Sentence(SETTINGS, _l("%(who)s set up the company’s account.")),
     "tenant.changed": Sentence(SETTINGS, _l("%(who)s changed the company’s name or language.")),
+    "tenant.sign_in_changed": Sentence(SETTINGS, _l("%(who)s changed how people log in.")),
     "tenant.country_changed": Sentence(SETTINGS, _l("%(who)s changed the country whose rules apply.")),
     "announcement.created": Sentence(SETTINGS, _l("%(who)s saved an announcement.")),
     "line.created": Sentence(SETTINGS, _l("%(who)s switched on recording for a number.")),
@@ -121,6 +122,12 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "user.login_changed": Sentence(PEOPLE, _l("The log-in of %(whom)s was changed.")),
     "user.profile_changed": Sentence(PEOPLE, _l("The name or language of %(whom)s was changed.")),
     "user.link_issued": Sentence(PEOPLE, _l("A link was made for %(whom)s.")),
+    "user.factor_reset_requested": Sentence(
+        PEOPLE, _l("A reset of the second factor of %(whom)s was asked for.")
+    ),
+    "user.factor_reset_ended": Sentence(
+        PEOPLE, _l("The request to reset the second factor of %(whom)s ended.")
+    ),
     "user.factors_changed": Sentence(PEOPLE, _l("The second factor of %(whom)s was changed.")),
     "invitation.created": Sentence(PEOPLE, _l("%(who)s invited somebody.")),
     "invitation.renewed": Sentence(PEOPLE, _l("%(who)s renewed an invitation.")),

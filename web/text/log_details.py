@@ -113,6 +113,12 @@ FACTOR_CHANGES: Final[Mapping[str, object]] = {
     "code_used": _l("Recovery code used"),
     "reset": _l("Reset"),
 }
+RESET_OUTCOMES: Final[Mapping[str, object]] = {
+    "confirmed": _l("Confirmed"),
+    "withdrawn": _l("Withdrawn"),
+    "replaced": _l("Replaced by a newer one"),
+    "outdated": _l("No longer valid"),
+}
 LINKS: Final[Mapping[str, object]] = {
     "password": _l("To set a new password"),
     "address": _l("To confirm a new address"),
@@ -205,7 +211,9 @@ def _how(value: Any, context: _Context) -> str:
     return str(VERIFICATIONS[value])
 
 
-def _outcome(value: Any, _context: _Context) -> str:
+def _outcome(value: Any, context: _Context) -> str:
+    if context.kind == "user.factor_reset_ended":
+        return str(RESET_OUTCOMES[value])
     known = commands.FAILURES.get(value) or subject_requests.CALL_RESULTS.get(value)
     return str(_("Done")) if value == DONE else str(known or commands.FAILURES["unknown"])
 
@@ -247,6 +255,7 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
     "purposes": (_l("Purposes"), lambda value, _context: retention.purpose_list(value)),
     "kind": (_l("Kind"), _kind),
     "change": (_l("Kind of change"), _one_of(FACTOR_CHANGES)),
+    "second_factor": (_l("A second factor for everybody"), _yes_no),
     "link": (_l("Link"), _one_of(LINKS)),
     "reason": (_l("Reason"), _reason),
     "number": (_l("Number"), _phone_number),
