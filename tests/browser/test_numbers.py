@@ -39,10 +39,10 @@ def test_admin_composes_hears_and_switches(person, tmp_path):
     expect(page.get_by_text("Enregistrement activé depuis le")).to_be_visible()
     plays(nina, 0)
     look(nina, "numbers", tmp_path)
-    page.get_by_role("link", name="Modifier").click()
+    page.locator('a[href$="/setup"]').click()
     look(nina, "setup", tmp_path)
 
-    page.get_by_label("Former les collègues").check()
+    page.locator("#purpose-training").check()
     page.get_by_label("Combien de jours").fill("400")
     page.get_by_label("Fichier son").set_input_files(
         {"name": "hello.mp3", "mimeType": "audio/mpeg", "buffer": b"ID3"}
@@ -56,7 +56,7 @@ def test_admin_composes_hears_and_switches(person, tmp_path):
     expect(page.locator("#greeting-wrong")).to_contain_text("WAV")
     look(nina, "mistakes", tmp_path)
 
-    page.get_by_label("Former les collègues").uncheck()
+    page.locator("#purpose-training").uncheck()
     page.get_by_label("Combien de jours").fill("90")
     page.get_by_label("English", exact=True).check()
     greeting = announcement_in("fr").path.read_bytes()
@@ -86,12 +86,13 @@ def test_admin_composes_hears_and_switches(person, tmp_path):
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_sent(person):
-    nina = person(language="en-GB").log_in("nina")
+    nina = person(language="en-GB").go("/login")
     page = nina.page
     with page.expect_navigation():
         page.get_by_role("button", name="English").click()
+    nina.log_in("nina")
     page.get_by_role("link", name="Numbers").click()
-    page.get_by_role("link", name="Change").click()
+    page.locator('a[href$="/setup"]').click()
     large = {"name": "hello.wav", "mimeType": "audio/wav", "buffer": b"RIFF" + b"\0" * (5 << 20)}
     page.get_by_label("Sound file").set_input_files(large)
     page.get_by_role("button", name="Hear what callers will hear").click()
