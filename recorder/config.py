@@ -142,6 +142,13 @@ class WebSettings(_Section):
     """Signs form tokens; default: ``<data>/keys/web``, created at the first start."""
     secure_cookies: bool = True
     """Send cookies over HTTPS only; ``false`` only for a panel on loopback."""
+    registration: Literal["closed", "code", "open"] = "closed"
+    """Who may register as a new customer in the panel: nobody, whoever has ``registration_code``, or
+    anybody."""
+    registration_code: SecretStr = SecretStr("")
+    """The code that a new customer needs, of 8 characters or more."""
+    registration_plan: str = "starter"
+    """The plan of customers who register (``recorder/features/tenants/plans.toml``)."""
     session_idle_minutes: int = Field(default=120, ge=5, le=1440)
     """Minutes without a request after which somebody is logged out."""
     session_hours: int = Field(default=12, ge=1, le=720)

@@ -53,7 +53,16 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
             "store.erase_secret_key",
         }
     ),
-    "web": frozenset({"catalogue.url", "keys.kek", "store.access_key", "store.secret_key", "web.secret_key"}),
+    "web": frozenset(
+        {
+            "catalogue.url",
+            "keys.kek",
+            "store.access_key",
+            "store.secret_key",
+            "web.registration_code",
+            "web.secret_key",
+        }
+    ),
 }
 """The secret settings that each process needs."""
 

@@ -53,8 +53,12 @@ def fill(folder: Path) -> None:
     house.person(bakery, "paul", "Paul Martin", role="customer_admin", language="en")
     house.person(bakery, "zoe", "Zoé Lambert")  # she and Tom set up second factors
     house.person(bakery, "tom", "Tom Maes", language="en")
-    house.person(bakery, "nora", "Nora Claes")  # she and Ben add passkeys
+    house.person(bakery, "norah", "Norah Claes")  # she and Ben add passkeys
     house.person(bakery, "ben", "Ben Peeters", language="en")
+    studio = house.customer("Studio Lune", "+3225550188", label="Studio")
+    house.person(studio, "eva", "Eva Lune", role="customer_admin")
+    house.person(studio, "max", "Max Roth", role="customer_admin", language="en")
+    house.person(studio, "ida", "Ida Blum")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
     florist = house.customer("Fleurs Lambert", "+3225550122", label="Atelier")

@@ -23,6 +23,8 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.cli import accord
 from recorder.features.tenants import snapshot
+from recorder.mail.message import MailMessage
+from recorder.mail.outbox import Outbox
 from recorder.ops.doctor import machine, node, storage
 from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.ops.doctor.kernel_clock import KernelClock, kernel_clock
@@ -58,6 +60,18 @@ def test_doctor_reports_a_key_that_opens_nothing(house: Bakery) -> None:
     assert f"wrong   customers: the key of tenant {house.tenant} is wrapped by key-encryption key" in output
     assert "give the key-encryption key that was in use then" in output
     assert "opens each one's key" not in output
+
+
+def test_mail_that_waits_or_leads_nowhere_is_reported(house: Bakery) -> None:
+    server = {"ACCORD_MAIL_HOST": "mail.example", "ACCORD_MAIL_SENDER": "calls@provider.example"}
+    assert "mail: no server is set" in doctor(house)
+    assert "[web] address is not" in doctor(house, **server)
+    server["ACCORD_WEB_ADDRESS"] = "https://calls.example"
+    assert "mail: sent through mail.example" in doctor(house, **server)
+    message = MailMessage("invitation", "fr", {"name": "Eva", "customer": "Martin"}, "/invitation/x")
+    outbox, at = Outbox(house.keyring, "https://calls.example"), house.clock()
+    assert outbox.enqueue(house.tenant, "eva@example.com", message, at, house.entropy)
+    assert "a mail has waited for" in doctor(house, **server)
 
 
 def test_calls_in_progress_are_counted(house: Bakery) -> None:
