@@ -64,7 +64,7 @@ class CallStart:
     :data:`~recorder.domain.line_policy.BEEPS`, or empty); ``joining``: the transfer notice. ``refused``: why
     the recording was not even started (one of :data:`REASONS`).
 
-    ``brought_in``: an imported recording, without an announcement, and until when it is kept without a
+    ``import_keep_until``: an imported recording, without an announcement, and until when it is kept without a
     purpose; ``channel`` is then the SHA-256 of its file, in hex.
     """
 
