@@ -19,6 +19,7 @@ from peewee import SqliteDatabase
 
 from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import Cursor
+from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.features.search.rules import CallQuery, is_number
 
@@ -318,9 +319,7 @@ def _property_conditions(query: CallQuery) -> list[Condition]:
         found.append(Condition("c.reason = ?", (query.reason,)))
     if query.shortest_ms is not None or query.longest_ms is not None:
         found.append(_length(query))
-    if query.held:
-        found.append(_held(query.tenant))
-    return found
+    return [*found, *_marked(query)]
 
 
 def _property_sources(query: CallQuery) -> list[Source]:
@@ -343,8 +342,8 @@ def _property_sources(query: CallQuery) -> list[Source]:
         add("listed_call_direction", _direction("outbound"))
     if query.shortest_ms is not None or query.longest_ms is not None:
         add(_DURATION, _length(query), ordered=False)
-    if query.held:
-        add(_PRIMARY, _held(query.tenant), ordered=False)
+    for each in _marked(query):
+        add(_PRIMARY, each, ordered=False)
     return found
 
 
@@ -360,12 +359,19 @@ def _length(query: CallQuery) -> Condition:
     )
 
 
-def _held(tenant: str) -> Condition:
-    return Condition(
-        "c.id IN (SELECT recording_id FROM amendment"
-        " WHERE tenant_id = ? AND kind = 'hold_set' AND ended_by IS NULL)",
-        (tenant,),
-    )
+def _marked(query: CallQuery) -> list[Condition]:
+    """What people did with calls: legal hold, note and label, each in a table of its own."""
+    found = []
+    if query.held:
+        holds = "amendment WHERE tenant_id = ? AND kind = 'hold_set' AND ended_by IS NULL"
+        found.append(Condition(f"c.id IN (SELECT recording_id FROM {holds})", (query.tenant,)))
+    written = "call_note WHERE tenant_id = ? AND kind = {} AND deleted_at IS NULL"
+    notes = f"c.id IN (SELECT recording_id FROM {written})"
+    if query.noted:
+        found.append(Condition(notes.format("'note'"), (query.tenant,)))
+    if query.label is not None:
+        found.append(Condition(notes.format("'label' AND text = ?"), (query.tenant, query.label)))
+    return found
 
 
 def _lines(query: CallQuery) -> tuple[int, ...] | None:
@@ -380,17 +386,18 @@ def _lines(query: CallQuery) -> tuple[int, ...] | None:
 
 
 def _named_lines(tenant: str, text: str) -> tuple[int, ...]:
-    """The listed lines whose number contains a text or, unless it is a number, whose label does."""
+    """The listed lines whose number contains a text or, unless it is a number, whose label does, or the name
+    of a colleague whose lines they are."""
     rows = _rows("SELECT id, line_id, number FROM listed_line WHERE tenant_id = ?", (tenant,))
-    labels = {}
+    named: set[str] = set()
     if not is_number(text):
-        query = LineTable.select(LineTable.id, LineTable.label).where(LineTable.tenant == tenant)
-        labels = {row.id: row.label.lower() for row in query}
-    return tuple(
-        int(identity)
-        for identity, line, number in rows
-        if text in number.lower() or text in labels.get(line, "")
-    )
+        labels = LineTable.select(LineTable.id, LineTable.label).where(LineTable.tenant == tenant)
+        named = {row.id for row in labels if text in row.label.lower()}
+        people = UserTable.select(UserTable.name, UserTable.lines).where(
+            (UserTable.tenant == tenant) & UserTable.revoked_at.is_null() & UserTable.lines.is_null(False)
+        )
+        named.update(line for row in people if text in row.name.lower() for line in row.lines or ())
+    return tuple(int(identity) for identity, line, number in rows if text in number.lower() or line in named)
 
 
 def _parties(tenant: str, text: str) -> tuple[tuple[int, ...], bool]:
