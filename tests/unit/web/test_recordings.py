@@ -343,7 +343,7 @@ def test_finds_calls_by_note_and_label(browser, house, bakery, clock):
 
 @pytest.fixture
 def luc(house, bakery) -> str:
-    """A recording on the line of a colleague who sees only that line; there is another call on another one."""
+    """A recording on the line of a colleague who sees only that line; another call is on another line."""
     mine, other = house.call(bakery), house.not_recorded(bakery, "full_disk")
     users.create_user(
         bakery.id, login="luc", name="Luc Dubois", role="customer", language="fr",
