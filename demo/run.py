@@ -29,15 +29,16 @@ from recorder import config
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.schema import migrate
-from recorder.cli.lines import make_line
 from recorder.cli.tenants import make_tenant
 from recorder.clock import utc_now
 from recorder.errors import AccordError, ConfigError
 from recorder.features.keys.kek_usage import refuse_new_keys
 from recorder.features.tenants import keep_options, snapshot
+from recorder.features.tenants.default_lines import add_line
 from recorder.processes import run
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Program, Supervisor
+from recorder.prompts.composer import SHIPPED
 from recorder.seal import signing
 from recorder.seal.keyring import read_private, write_private
 from recorder.spool.snapshot import INFO_PROMPTS, read_snapshot
@@ -162,7 +163,15 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
     make_user(tenant, LOGIN, context.signer(), **profile, password=password)
     labels = {"fr": "Accueil", "en": "Front desk"}
     for number, language in dict.fromkeys(CALLS):
-        line = make_line(tenant, number, None, language, labels[language], ("opus",))
+        line = add_line(
+            tenant,
+            number,
+            language=language,
+            label=labels[language],
+            sources=SHIPPED,
+            now=utc_now(),
+            entropy=os.urandom,
+        )
         keep_options.set_line_keep(tenant.id, line, KeepOptions(KEPT_DAYS), now=utc_now(), entropy=os.urandom)
     write_private(secret, password.encode())
     return tenant.id, password

@@ -16,8 +16,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from recorder.colour_contrast import LEGIBLE, contrast, mixed
 from recorder.domain import phone_numbers
 from recorder.errors import ConfigError
 
@@ -131,6 +142,13 @@ class WebSettings(_Section):
     """Signs form tokens; default: ``<data>/keys/web``, created at the first start."""
     secure_cookies: bool = True
     """Send cookies over HTTPS only; ``false`` only for a panel on loopback."""
+    registration: Literal["closed", "code", "open"] = "closed"
+    """Who may register as a new customer in the panel: nobody, whoever has ``registration_code``, or
+    anybody."""
+    registration_code: SecretStr = SecretStr("")
+    """The code that a new customer needs, of 8 characters or more."""
+    registration_plan: str = "starter"
+    """The plan of customers who register (``recorder/features/tenants/plans.toml``)."""
     session_idle_minutes: int = Field(default=120, ge=5, le=1440)
     """Minutes without a request after which somebody is logged out."""
     session_hours: int = Field(default=12, ge=1, le=720)
@@ -198,6 +216,39 @@ class MailSettings(_Section):
     password: SecretStr = SecretStr("")
 
 
+SOFT = 0.12
+"""Share of the brand's colour in the ground of a secondary button."""
+
+_GROUNDS = {"colour": ("#ffffff", "#fffdfa", "#f6f3ee"), "colour_dark": ("#0e1a19", "#1c2226", "#14181b")}
+"""What the panel puts on a brand's colour, and the colour on: the text of a button, a card, the page."""
+
+
+class BrandSettings(_Section):
+    """How the panel presents the provider."""
+
+    name: str = Field(default="Accord", min_length=1, max_length=40)
+    """The name at the top of each page and in the browser's tab."""
+    logo: Path | None = None
+    """An SVG or PNG file, at most 50 kB, shown beside or instead of the name."""
+    colour: str = Field(default="", pattern=r"^(#[0-9a-f]{6})?$")
+    """The colour of links and buttons, ``#rrggbb``; it must be legible on the panel's light pages."""
+    colour_dark: str = Field(default="", pattern=r"^(#[0-9a-f]{6})?$")
+    """The same for dark pages."""
+
+    @field_validator("colour", "colour_dark")
+    @classmethod
+    def _check_legible(cls, colour: str, info: ValidationInfo) -> str:
+        grounds = _GROUNDS[str(info.field_name)]
+        for ground in (*grounds, mixed(colour, grounds[1], SOFT)) if colour else ():
+            if (found := contrast(colour, ground)) < LEGIBLE:
+                change = "darker" if info.field_name == "colour" else "lighter"
+                raise ValueError(
+                    f"{colour} has a contrast of {found:.1f} with the panel's {ground}, "
+                    f"and text needs {LEGIBLE}: choose a {change} one"
+                )
+        return colour
+
+
 class MetricsSettings(_Section):
     """Where monitoring reaches each process."""
 
@@ -220,6 +271,7 @@ class Settings(_Section):
     keys: KeySettings = KeySettings()
     worker: WorkerSettings = WorkerSettings()
     web: WebSettings = WebSettings()
+    brand: BrandSettings = BrandSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     prompts: PromptSettings = PromptSettings()

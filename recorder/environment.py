@@ -36,7 +36,7 @@ _BEGINNINGS: Final = ("LC_", "LD_", "PYTHON", "GEVENT_", "MALLOC_", "OMP_", "OPE
 _SUPERVISED: Final = frozenset(("NOTIFY_SOCKET", "WATCHDOG_USEC"))
 """Variables for notifying systemd."""
 
-_OUTWARD: Final = ("PG", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+_NETWORK: Final = ("PG", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 """Prefixes of variables that libpq and the object store's client read."""
 _PROXIES: Final = frozenset(("http_proxy", "https_proxy", "no_proxy", "all_proxy"))
 
@@ -53,7 +53,16 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
             "store.erase_secret_key",
         }
     ),
-    "web": frozenset({"catalogue.url", "keys.kek", "store.access_key", "store.secret_key", "web.secret_key"}),
+    "web": frozenset(
+        {
+            "catalogue.url",
+            "keys.kek",
+            "store.access_key",
+            "store.secret_key",
+            "web.registration_code",
+            "web.secret_key",
+        }
+    ),
 }
 """The secret settings that each process needs."""
 
@@ -71,13 +80,13 @@ def for_process(process: str, environment: Mapping[str, str]) -> dict[str, str]:
     needed = {_variable(*name.split(".")) for name in SECRETS[process]}
     refused = {_variable(*name) for name in _secrets()} - needed
     given = for_program(environment)
-    outward = process != "daemon"
+    networked = process != "daemon"
     for name, value in environment.items():
         ours = name.startswith(PREFIX) and name.removesuffix("_FILE") not in refused
         if (
             ours
             or name in _SUPERVISED
-            or (outward and (name.startswith(_OUTWARD) or name.lower() in _PROXIES))
+            or (networked and (name.startswith(_NETWORK) or name.lower() in _PROXIES))
         ):
             given[name] = value
     return given

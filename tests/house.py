@@ -180,25 +180,25 @@ class House:
     ) -> Customer:
         """A customer with a line that announces in ``language``."""
         identity = str(uuid7(self.clock(), self.entropy))
-        said = {"now": self.clock(), "entropy": self.entropy}
+        when = {"now": self.clock(), "entropy": self.entropy}
         tenants.create_tenant(
             identity,
             name=name,
             wrapped_key=self.keyring.new_tenant_key(identity, self.entropy).to_bytes().decode(),
             language=language,
             time_zone=time_zone,
-            **said,
+            **when,
         )
-        told = announcement_in(language)
+        spoken = announcement_in(language)
         announcement = announcements.create_announcement(
             identity,
             name="default",
             language=language,
-            text=told.text,
+            text=spoken.text,
             purposes=list(purposes),
             keep_days=30,
-            wav=told.path.read_bytes(),
-            **said,
+            wav=spoken.path.read_bytes(),
+            **when,
         )
         line = lines.create_line(
             identity,
@@ -206,7 +206,7 @@ class House:
             announcement=announcement.id,
             label=label,
             formats=formats,
-            **said,
+            **when,
         )
         return Customer(identity, line, announcement)
 
@@ -286,8 +286,8 @@ class House:
         began = at or self.clock()
         keep = self.keep(language) if asked else None
         question = Words(*_words(language, ("may-we-record",))) if mode == "opt-in" else None
-        said = {"mode": mode, "keep": keep, "question": question, "direction": direction}
-        _, folder = self._arrive(customer, external_party, began, **said)
+        options = {"mode": mode, "keep": keep, "question": question, "direction": direction}
+        _, folder = self._arrive(customer, external_party, began, **options)
         if mode != "notice":
             yes = {"answer": "yes", "key": "1"} if mode == "opt-in" else {"answer": "none"}
             answered_at = began + timedelta(seconds=6)
@@ -371,7 +371,7 @@ class House:
         self, customer: Customer, external_party: Party, at: datetime, **more: Any
     ) -> tuple[str, Path]:
         recording = str(uuid7(at, self.entropy))
-        told, line = customer.announcement, customer.line
+        spoken, line = customer.announcement, customer.line
         start = CallStart(
             recording=recording,
             tenant=customer.id,
@@ -382,7 +382,7 @@ class House:
             external_party=external_party,
             started_at=at,
             formats=line.formats,
-            announcement=_announced(told),
+            announcement=_announced(spoken),
             uptime=since_boot(at),
             **{"direction": "inbound", **more},
         )

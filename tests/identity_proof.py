@@ -15,9 +15,9 @@ def colleague(
     tenant: str, now: datetime, entropy: Entropy, role: str = CUSTOMER, signer: Signer | None = None
 ) -> str:
     """A user of the customer; their id."""
-    said = {"role": role, "language": "fr", "password_hash": "$argon2id$", "now": now, "entropy": entropy}
+    options = {"role": role, "language": "fr", "password_hash": "$argon2id$", "now": now, "entropy": entropy}
     login = f"{entropy(8).hex()}@example.be"
-    return users.create_user(tenant, login=login, name="Ada", signer=signer, **said).id
+    return users.create_user(tenant, login=login, name="Ada", signer=signer, **options).id
 
 
 def vouch(tenant: str, request: str, now: datetime, entropy: Entropy, signer: Signer | None = None) -> None:

@@ -12,6 +12,7 @@ from flask_wtf.csrf import CSRFProtect
 from recorder.catalogue import ping
 from recorder.clock import Now, utc_now
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.tenants.registration import Registration
 from recorder.health import Check, Readiness
 from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
@@ -23,6 +24,7 @@ from web import (
     access_log,
     account,
     api,
+    brand,
     compliance,
     design,
     errors,
@@ -43,6 +45,9 @@ from web import (
     team,
     uploads,
     usage,
+)
+from web import (
+    registration as registering,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -68,6 +73,7 @@ def create_app(
     factors: SecondFactorService | None = None,
     outbox: Outbox | None = None,
     sources: Sources = SHIPPED,
+    registration: Registration | None = None,
     proofs: EntryProofs | None = None,
 ) -> Flask:
     """The panel as a WSGI application.
@@ -77,7 +83,8 @@ def create_app(
     (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without
     ``factors``, nobody who ever had a second factor can log in.  ``outbox`` queues mail to people; by default
     none is sent, and pages show the links.  ``proofs`` shows how an entry of the access log is checked;
-    ``None`` where the store is not at hand.  ``sources`` are those of the sound of sentences.  Raises
+    ``None`` where the store is not at hand.  ``sources`` are those of the sound of sentences,
+    ``registration`` creates customers who register (``None``: nobody can).  Raises
     ``ValueError`` for a language without a translation.
     """
     app = errors.PanelApp(__name__)
@@ -115,6 +122,7 @@ def create_app(
         factors=factors,
         outbox=outbox or Outbox(),
         sources=sources,
+        registration=registration,
         proofs=proofs,
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
@@ -132,11 +140,13 @@ def create_app(
     limiter.init_app(app)
     labels.init_app(app)
     navigation.init_app(app)
+    app.jinja_env.globals["brand"] = config.brand
     errors.init_app(app)
     for package in (
         account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
-        notes,
+        notes, brand,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
+    app.register_blueprint(registering.blueprint)
     return app

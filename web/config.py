@@ -4,10 +4,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
+from recorder.errors import ConfigError
 from recorder.identity.throttle import RateLimit
 
 MIN_SECRET_BYTES = 32
+
+
+LOGO_BYTES = 50_000
+"""The longest logo: a first visit stays light."""
+
+LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """How the panel presents the provider: its name, the logo's media type and content, and its colours on
+    light and dark pages (``#rrggbb``; empty: the panel's own)."""
+
+    name: str = "Accord"
+    logo: tuple[str, bytes] | None = None
+    colour: str = ""
+    colour_dark: str = ""
+
+
+def read_logo(path: Path) -> tuple[str, bytes]:
+    """A logo's media type and content.  Raises :class:`ConfigError` (``config.invalid``) if it cannot be
+    used."""
+    hint = f"use an SVG or PNG file of at most {LOGO_BYTES // 1000} kB"
+    if path.suffix.lower() not in LOGO_TYPES:
+        raise ConfigError("config.invalid", f"brand.logo: {path} is neither .svg nor .png", hint)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError("config.invalid", f"brand.logo: {path} cannot be read: {error}", hint) from error
+    if len(content) > LOGO_BYTES:
+        raise ConfigError("config.invalid", f"brand.logo: {path} has {len(content)} bytes", hint)
+    return LOGO_TYPES[path.suffix.lower()], content
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +71,7 @@ class WebConfig:
     patience: float = 3.5
     backups_kept: timedelta = timedelta(days=30)
     login_limits: LoginLimits = field(default_factory=lambda: LoginLimits())
+    brand: Brand = Brand()
     factor_limits: LoginLimits = field(default_factory=lambda: factor_limits())
 
     def __post_init__(self) -> None:

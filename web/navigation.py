@@ -40,6 +40,7 @@ PAGES = (
     NavigationEntry("recordings.list_calls", _l("Calls"), "phone", blueprints=("recordings", "playback")),
     NavigationEntry("live.list_calls", _l("Live"), "radio", blueprints=("live",)),
     NavigationEntry("numbers.show", _l("Numbers"), "hash", blueprints=("numbers",)),
+    NavigationEntry("team.show", _l("Team"), "users", (ADMIN,), ("team",)),
     NavigationEntry(
         "compliance.show",
         _l("Compliance"),

@@ -20,6 +20,7 @@ from recorder.clock import Now
 from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.tenants.registration import Registration
 from recorder.health import Readiness
 from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
@@ -60,6 +61,7 @@ class PanelState:
     outbox: Outbox = field(default_factory=Outbox)
     factors: SecondFactorService | None = None
     sources: Sources = SHIPPED
+    registration: Registration | None = None
     proofs: EntryProofs | None = None
 
 
@@ -70,6 +72,8 @@ class Visitor:
     user: UserRow
     session: SessionRow
     tenant: TenantRow
+    limited: bool = False
+    """Whether they must set up a second factor before anything else."""
 
     @property
     def admin(self) -> bool:

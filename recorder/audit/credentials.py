@@ -11,13 +11,13 @@ from recorder.audit.findings import AuditFinding
 from recorder.catalogue.mappers import user_row
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
-from recorder.catalogue.tables.second_factor import SecondFactorTable
+from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.errors import SealError
 from recorder.features.live import queries, rules
 from recorder.features.subject_requests import reviews
 from recorder.features.team.invitations import check_invitation
-from recorder.identity import api_tokens, factor_set, users
+from recorder.identity import api_tokens, factor_reset, factor_set, sign_in_rule, users
 from recorder.seal.revocation import Trust
 
 
@@ -32,6 +32,12 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     def check_factors(row: SecondFactorTable) -> None:
         factor_set.check(row, factor_set.changes(tenant, row.id), trust)
 
+    def check_rule(row: SignInRuleTable) -> None:
+        sign_in_rule.check(row, sign_in_rule.newest_number(tenant), trust)
+
+    def check_reset(row: FactorResetTable) -> None:
+        factor_reset.check_request(row, trust)
+
     def check_token(row: ApiTokenTable) -> None:
         if not _has_ended(row):
             api_tokens.check_token(api_tokens.token_row(row), *given)
@@ -45,6 +51,8 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     yield from _check(tenant, ReviewTable, ReviewTable.request.in_(requests), check_given)
     yield from _check(tenant, UserTable, UserTable.tenant == tenant, check_user)
     yield from _check(tenant, SecondFactorTable, SecondFactorTable.tenant_id == tenant, check_factors)
+    yield from _check(tenant, SignInRuleTable, SignInRuleTable.tenant_id == tenant, check_rule)
+    yield from _check(tenant, FactorResetTable, FactorResetTable.tenant_id == tenant, check_reset)
     yield from _check(
         tenant,
         InvitationTable,

@@ -23,7 +23,7 @@ from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOption
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
-from recorder.catalogue.tables.second_factor import SecondFactorTable
+from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.usage import UsageTable
@@ -33,7 +33,9 @@ from recorder.features.subject_requests import reviews, rules, verification_code
 from recorder.features.team import invitations
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
 from recorder.identity import users
+from recorder.identity.factor_reset import ENDED, REQUESTED
 from recorder.identity.factor_set import CHANGED
+from recorder.identity.sign_in_rule import RULE_CHANGED
 from recorder.identity.users import LOGIN_SHA256, PROFILE, PROFILE_SHA256, display_hash, login_hash
 
 Body = Mapping[str, Any]
@@ -236,6 +238,19 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     CHANGED: RowStatement(
         SecondFactorTable, _id("user"), _all(_same("number"), _digests(statement="statement_sha256"))
     ),
+    RULE_CHANGED: RowStatement(
+        SignInRuleTable, _own, _all(_same("number"), _digests(statement="statement_sha256"))
+    ),
+    REQUESTED: RowStatement(
+        FactorResetTable,
+        _id("request"),
+        _all(
+            _same(user_id="user", requested_by="actor"),
+            _digests(statement="statement_sha256"),
+            _set(requested_at=LEAF_TIME, ended_at=None),
+        ),
+    ),
+    ENDED: RowStatement(FactorResetTable, _id("request"), _set(ended_at=LEAF_TIME), makes=False),
     users.LOGIN_CHANGED: RowStatement(UserTable, _id("user"), _signs_in),
     users.ACCESS_CHANGED: RowStatement(UserTable, _id("user"), _access),
     "user.revoked": RowStatement(UserTable, _id("user"), _set(revoked_at=LEAF_TIME)),
@@ -433,6 +448,8 @@ MUTABLE: Final = (
     TenantTable,
     UserTable,
     SecondFactorTable,
+    SignInRuleTable,
+    FactorResetTable,
     InvitationTable,
     LineTable,
     ApiTokenTable,
@@ -456,6 +473,8 @@ PERSONAL: Final = (
     InvitationTable,
     ApiTokenTable,
     SecondFactorTable,
+    SignInRuleTable,
+    FactorResetTable,
     RecipientTable,
     SubjectRequestTable,
     VerificationCodeTable,
@@ -485,7 +504,8 @@ def is_owned(row: Table, tenant: str) -> bool:
 FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
-    LiveCommandTable, PurposeTable, SecondFactorTable, UsageTable, InvitationTable, NoteTable,
+    LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable, UsageTable,
+    InvitationTable, NoteTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 

@@ -12,12 +12,16 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from peewee import SQL
-
 from recorder.auditlog.append import commitment, leaf_hash, owning_recording
 from recorder.catalogue.database import connected
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.tables.audit_log import IS_DECISION, IS_LINE_SETUP, IS_TEAM, LeafTable
+from recorder.catalogue.tables.audit_log import (
+    IS_DECISION,
+    IS_LINE_SETUP,
+    IS_SIGN_IN,
+    IS_TEAM,
+    LeafTable,
+)
 from recorder.clock import from_iso
 
 
@@ -68,17 +72,16 @@ def find_decisions(tenant: str, kinds: Collection[str]) -> list[LoggedLeaf]:
     return [leaf for row in rows if (leaf := _verified(row)) is not None]
 
 
-def find_factor_changes(tenant: str) -> list[LoggedLeaf]:
-    """A tenant's intact leaves about changes of users' second factors, in order."""
+def find_sign_in(tenant: str, kind: str) -> list[LoggedLeaf]:
+    """A tenant's intact leaves of one of the kinds in :data:`IS_SIGN_IN`, in order."""
     with connected():
-        rows = _factor_changes(tenant)
+        rows = _sign_in(tenant, kind)
     return [leaf for row in rows if (leaf := _verified(row)) is not None]
 
 
 @prepared(LeafTable)
-def _factor_changes(tenant: str) -> Any:
-    # The condition of the index, literally.
-    mine = (LeafTable.tenant == tenant) & SQL("kind = 'user.factors_changed'")
+def _sign_in(tenant: str, kind: str) -> Any:
+    mine = (LeafTable.tenant == tenant) & (LeafTable.kind == kind) & IS_SIGN_IN
     return LeafTable.select().where(mine).order_by(LeafTable.number)
 
 

@@ -7,10 +7,10 @@ import os
 import click
 
 from recorder.catalogue import queries
-from recorder.cli.announcements import give_shipped
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.features.tenants import service
+from recorder.features.tenants.default_lines import give_shipped
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import open_sources
@@ -30,4 +30,4 @@ def adopt(context: Context, tenant_name: str, name: str, language: str, country:
         service.set_tenant_country(found.id, country, now=now, entropy=os.urandom)
     service.set_tenant(found.id, name=name, language=language, now=now, entropy=os.urandom)
     if not queries.announcements(found.id):
-        give_shipped(find_tenant(found.id), now, open_sources(context.settings.prompts))
+        give_shipped(find_tenant(found.id), now, os.urandom, open_sources(context.settings.prompts))

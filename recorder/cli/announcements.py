@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 
 import click
 
-from recorder.catalogue import country_check, queries
-from recorder.catalogue.database import connected
-from recorder.catalogue.records import AnnouncementRow, TenantRow
+from recorder.catalogue import queries
 from recorder.cli.prompts import LANGUAGE, own_sentences, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.domain.call_plan import MODES
 from recorder.errors import ConfigError
 from recorder.features.tenants import announcements, composition
+from recorder.features.tenants.default_lines import KEEP_DAYS, PURPOSES
 from recorder.features.tenants.rules import OwnSound
 from recorder.processes.services import Context
 from recorder.prompts.composer import Greeting
 from recorder.prompts.country_file import pack_for
 from recorder.prompts.sentences import Wording
 from recorder.prompts.sound_check import check_clip, check_sound, read_file
-from recorder.prompts.sound_sources import Sources, open_sources
+from recorder.prompts.sound_sources import open_sources
 
 WAV = click.Path(path_type=Path, exists=True, dir_okay=False)
-
-PURPOSES, KEEP_DAYS = ("agreement",), 30
-"""What an announcement says where nothing else is asked for: every country allows it."""
 
 purposes_option = click.option(
     "--purpose", "purposes", multiple=True, default=PURPOSES, show_default=True, help="Repeat it for more."
@@ -169,43 +164,3 @@ def _checked(path: Path, check: Callable[[bytes, str], object]) -> bytes:
     content = read_file(path)
     check(content, str(path))
     return content
-
-
-def give_shipped(owner: TenantRow, now: datetime, found: Sources) -> None:
-    """Give a customer announcements in all its languages, for the least strict mode that its country
-    allows."""
-    mode = pack_for(owner.country).laxest_mode(PURPOSES)
-    for language in owner.languages:
-        compose_shipped(owner, language, mode, now, found)
-
-
-def shipped_for(
-    owner: TenantRow, language: str, mode: str | None, now: datetime, found: Sources
-) -> AnnouncementRow:
-    """The customer's shipped announcement for a mode, composed where there is none yet; without a mode, for
-    the least strict one that its country allows.  Raises :class:`CatalogueError` (``country.mode``),
-    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
-    mode = mode or pack_for(owner.country).laxest_mode(PURPOSES)
-    with connected():
-        country_check.check_setting(owner.id, PURPOSES, keep_days=KEEP_DAYS, mode=mode)
-    for row in queries.announcements(owner.id):  # of each name the latest version first
-        if row.name in (f"shipped-{language}", f"shipped-{language}-{mode}") and row.mode == mode:
-            return row
-    return compose_shipped(owner, language, mode, now, found)
-
-
-def compose_shipped(
-    owner: TenantRow, language: str, mode: str, now: datetime, found: Sources
-) -> AnnouncementRow:
-    laxest = mode == pack_for(owner.country).laxest_mode(PURPOSES)
-    return composition.compose(
-        owner.id,
-        name=f"shipped-{language}" if laxest else f"shipped-{language}-{mode}",
-        language=language,
-        mode=mode,
-        purposes=PURPOSES,
-        keep_days=KEEP_DAYS,
-        sources=found,
-        now=now,
-        entropy=os.urandom,
-    )

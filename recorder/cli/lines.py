@@ -8,7 +8,6 @@ import click
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import FORMATS, KeepOptions, LineRow, TenantRow
-from recorder.cli.announcements import shipped_for
 from recorder.cli.prompts import LANGUAGE, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
@@ -18,11 +17,13 @@ from recorder.domain.call_plan import ALONE, BOTH, MODES, WAYS
 from recorder.domain.line_policy import OUTBOUND_TIMINGS, TIMINGS
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, keep_options, lines, transfer_options
+from recorder.features.tenants.default_lines import add_line as create_shipped_line
+from recorder.features.tenants.default_lines import default_language, shipped_for
 from recorder.lifecycle import line_history
 from recorder.processes.services import Context
-from recorder.prompts.composer import SHIPPED, language_menu
+from recorder.prompts.composer import language_menu
 from recorder.prompts.sentences import Wording
-from recorder.prompts.sound_sources import Sources, open_sources
+from recorder.prompts.sound_sources import open_sources
 
 OFF = "off"
 
@@ -52,6 +53,7 @@ def line() -> None:
     type=click.Choice(MODES),
     help="Default: the announcement's; of the shipped one the laxest that the customer's country allows.",
 )
+@click.option("--off", is_flag=True, help="Not recorded until the customer sets it up in the panel.")
 @click.pass_obj
 def add_line(
     context: Context,
@@ -63,6 +65,7 @@ def add_line(
     as_routed: bool,
     formats: tuple[str, ...],
     mode: str | None,
+    off: bool,
 ) -> None:
     """Switch recording on for a number. Prints the line's id.
 
@@ -72,44 +75,20 @@ def add_line(
     owner, found = find_tenant(tenant_name), open_sources(context.settings.prompts)
     if not as_routed:
         number = phone_numbers.to_canonical(number, owner.country) or number
-    language = language or spoken(owner)
-    click.echo(make_line(owner, number, announcement_id, language, label, formats, mode, found))
-
-
-def spoken(owner: TenantRow) -> str:
-    """A customer's default language for its lines: its own, if lines may speak that."""
-    return owner.language if owner.language in owner.languages else owner.languages[0]
-
-
-def make_line(
-    owner: TenantRow,
-    number: str,
-    announcement_id: str | None,
-    language: str,
-    label: str,
-    formats: tuple[str, ...],
-    mode: str | None = None,
-    found: Sources = SHIPPED,
-) -> str:
-    """Create a line and return its id; without an announcement it gets the shipped one.  Raises
-    :class:`CatalogueError`, :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
-    if announcement_id is None:
-        announcement_id = shipped_for(owner, language, mode, utc_now(), found).id
-    made = lines.create_line(
-        owner.id,
-        number=number,
+    line_id = create_shipped_line(
+        owner,
+        number,
         announcement=announcement_id,
+        language=language,
         label=label,
         formats=formats,
         mode=mode,
+        recorded=not off,
+        sources=found,
         now=utc_now(),
         entropy=os.urandom,
-    ).id
-    if transfer_options.is_required(owner.id):
-        transfer_options.set_transfer_notice(
-            owner.id, made, ALONE, sources=found, now=utc_now(), entropy=os.urandom
-        )
-    return made
+    )
+    click.echo(line_id)
 
 
 @line.command("list")
@@ -172,7 +151,7 @@ def move_line(
     row, to = find_line(find_tenant(tenant_name), number), find_tenant(to_name)
     found, now = open_sources(context.settings.prompts), utc_now()
     if announcement_id is None:
-        announcement_id = shipped_for(to, language or spoken(to), mode, now, found).id
+        announcement_id = shipped_for(to, language or default_language(to), mode, now, os.urandom, found).id
     choices = {"announcement": announcement_id, "label": label, "formats": formats, "mode": mode}
     made = lines.move_line(row.tenant, row.id, to.id, **choices, now=now, entropy=os.urandom)  # type: ignore[arg-type]
     if made is None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import click
 
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import TenantRow
-from recorder.cli.announcements import give_shipped
 from recorder.clock import utc_now
-from recorder.identity import tenants
-from recorder.ids import uuid7
+from recorder.features.tenants.registration import Registration
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import open_sources
@@ -64,25 +61,9 @@ def make_tenant(
     first recording), with announcements of its own in all its languages, for the laxest mode that its
     country allows.  Raises :class:`SealError` where the key-encryption key is not the one that wraps the
     existing customers' keys: two would be in use."""
-    now = utc_now()
-    keyring = context.keyring()
-    wrapped_keys = (tenant_queries.tenant_key(other.id) for other in tenant_queries.all_tenants())
-    if (wrapped := next((each for each in wrapped_keys if each is not None), None)) is not None:
-        keyring.open_tenant_key(wrapped)
-    identity = str(uuid7(now))
-    row = tenants.create_tenant(
-        identity,
-        name=name,
-        wrapped_key=keyring.new_tenant_key(identity).to_bytes().decode(),
-        language=language,
-        languages=languages,
-        time_zone=time_zone,
-        country=country,
-        now=now,
-        entropy=os.urandom,
+    return Registration(context.keyring(), sources=open_sources(context.settings.prompts)).create_customer(
+        name, language=language, languages=languages, time_zone=time_zone, country=country, now=utc_now()
     )
-    give_shipped(row, now, open_sources(context.settings.prompts))
-    return row
 
 
 @tenant.command("list")

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import click
+import structlog
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import TenantRow, UserRow
@@ -17,12 +18,14 @@ from recorder.domain.roles import CUSTOMER, ROLES
 from recorder.errors import CatalogueError
 from recorder.features.team.account_links import AccountLinks
 from recorder.features.team.invitations import InvitationRow, Invitations, invitations
-from recorder.identity import factor_set, users
+from recorder.identity import account_mail, factor_set, users
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
 from recorder.seal.amendment import By
 
 OPERATOR = By("operator")
+
+log = structlog.get_logger()
 
 LINK = click.option("--link", is_flag=True, help="Print the link, to be passed on, and send no mail.")
 LINES = click.option(
@@ -165,13 +168,17 @@ def revoke_user(context: Context, tenant_name: str, address: str, last_admin: bo
 def reset_factor(context: Context, tenant_name: str, login: str, reason: str) -> None:
     """Take away all second factors of somebody who lost them; their sessions end."""
     context.open_catalogue()
-    person = find_user(find_tenant(tenant_name), login)
+    owner = find_tenant(tenant_name)
+    person = find_user(owner, login)
     said: dict[str, Any] = {"now": utc_now(), "entropy": os.urandom}
-    if not factor_set.reset(person, By("operator"), reason=reason, signer=context.signer(), **said):
+    if not factor_set.reset(person, OPERATOR, reason=reason, signer=context.signer(), **said):
         raise CatalogueError(
             "factors.none", f"{person.login} has no second factor", "`accord user list` shows the log-ins"
         )
     users.end_sessions(person, **said)
+    log.info("factors.reset", user=person.id, reason=reason)
+    if not account_mail.tell(context.outbox(), person, owner, account_mail.FACTORS_RESET, **said):
+        click.echo("no mail is sent: tell them yourself")
 
 
 def find_user(owner: TenantRow, login: str) -> UserRow:

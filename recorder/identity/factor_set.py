@@ -119,14 +119,23 @@ def put(
     return new
 
 
-def reset(user: UserRow, by: By, *, reason: str, signer: Signer, now: datetime, entropy: Entropy) -> bool:
+def reset(
+    user: UserRow,
+    by: By,
+    *,
+    reason: str = "",
+    request: str = "",
+    signer: Signer,
+    now: datetime,
+    entropy: Entropy,
+) -> bool:
     """Take all second factors from a user, whatever the row says; false if the user never had any. The leaf
-    has the ``reason``'s SHA-256."""
-    leaves = changes(user.tenant, user.id)
-    if not leaves:
+    has the ``reason``'s SHA-256, or the id of the ``request`` that was confirmed."""
+    number = newest_number(user)
+    if not number:
         return False
-    empty = SecondFactors(user.tenant, user.id, number=max(map(_number, leaves)))
-    said = {"reason_sha256": sha256_of(reason)}
+    empty = SecondFactors(user.tenant, user.id, number)
+    said = {"request": request} if request else {"reason_sha256": sha256_of(reason)}
     put(empty, RESET, by, signer=signer, now=now, entropy=entropy, said=said)
     with writing():
         FactorUseTable.delete().where(FactorUseTable.user_id == user.id).execute()
@@ -154,7 +163,13 @@ def uses(user: UserRow) -> dict[str, FactorUseTable]:
 
 def changes(tenant: str, user_id: str) -> list[LoggedLeaf]:
     """The leaves about a user's sets, in order."""
-    return [leaf for leaf in leaf_lookup.find_factor_changes(tenant) if leaf.body.get("user") == user_id]
+    found = leaf_lookup.find_sign_in(tenant, CHANGED)
+    return [leaf for leaf in found if leaf.body.get("user") == user_id]
+
+
+def newest_number(user: UserRow) -> int:
+    """The number of a user's newest set in the log; 0 if there is none."""
+    return max(map(_number, changes(user.tenant, user.id)), default=0)
 
 
 def _number(leaf: LoggedLeaf) -> int:

@@ -23,7 +23,7 @@ from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import UserRow
 from recorder.clock import Now, truncate
 from recorder.errors import CatalogueError, SealError
-from recorder.identity import factor_set
+from recorder.identity import factor_reset, factor_set, sign_in_rule
 from recorder.identity.passkeys import RelyingParty, use_key
 from recorder.ids import Entropy
 from recorder.seal.amendment import By
@@ -173,6 +173,40 @@ class SecondFactorService:
             raise
         return True
 
+    def requires_second_factor(self, tenant: str) -> bool:
+        """Whether everybody at a customer must have a second factor."""
+        return sign_in_rule.requires_second_factor(tenant, self._trust)
+
+    def must_enrol(self, user: UserRow) -> bool:
+        """Whether a user must have a second factor, and has none."""
+        return self.requires_second_factor(user.tenant) and not self.current(user).required
+
+    def require_second_factor(self, admin: UserRow, required: bool) -> None:
+        """Set the rule for everybody at an admin's company."""
+        sign_in_rule.require_second_factor(
+            admin.tenant, required, By("user", admin.id), signer=self._key(), now=self._now(),
+            entropy=self._entropy,
+        )  # fmt: skip
+
+    def request_reset(self, user: UserRow, admin: UserRow) -> None:
+        """Ask for the reset of a colleague's factors. Raises :class:`CatalogueError`
+        (``factors.not_allowed``)."""
+        number = factor_set.newest_number(user)
+        factor_reset.request_reset(
+            user, admin, number, signer=self._key(), now=self._now(), entropy=self._entropy
+        )
+
+    def confirm_reset(self, admin: UserRow, request_id: str) -> UserRow | None:
+        """Confirm another admin's request, as :func:`recorder.identity.factor_reset.confirm`."""
+        return factor_reset.confirm(
+            admin.tenant, request_id, admin, trust=self._trust, signer=self._key(), now=self._now(),
+            entropy=self._entropy,
+        )  # fmt: skip
+
+    def withdraw_reset(self, admin: UserRow, request_id: str) -> bool:
+        """End a request without a reset."""
+        return factor_reset.withdraw(admin.tenant, request_id, admin, now=self._now(), entropy=self._entropy)
+
     def _change(
         self,
         user: UserRow,
@@ -193,12 +227,15 @@ class SecondFactorService:
         return codes
 
     def _put(self, user: UserRow, new: SecondFactors, change: str, app_key: str | None) -> None:
-        if self._signer is None:
-            raise SealError("factors.no_key", "the panel has no key to sign with", "`accord keys renew`")
         factor_set.put(
-            new, change, By("user", user.id), signer=self._signer, now=self._now(), entropy=self._entropy,
+            new, change, By("user", user.id), signer=self._key(), now=self._now(), entropy=self._entropy,
             app_key=app_key,
         )  # fmt: skip
+
+    def _key(self) -> Signer:
+        if self._signer is None:
+            raise SealError("factors.no_key", "the panel has no key to sign with", "`accord keys renew`")
+        return self._signer
 
     def _tenant_key(self, user: UserRow) -> WrappedKey:
         found = tenant_queries.tenant_key(user.tenant)

@@ -63,6 +63,14 @@ def send_due(
     return sent
 
 
+def oldest_waiting(now: datetime) -> timedelta | None:
+    """How long the oldest mail that is neither sent nor refused has waited; ``None`` if none waits."""
+    with connected():
+        query = OutgoingMailTable.select(OutgoingMailTable.created_at)
+        row = query.where(OutgoingMailTable.refused.is_null()).order_by(OutgoingMailTable.created_at).first()
+    return None if row is None else now - row.created_at
+
+
 def compose(mail: QueuedMail, identity: str, server: MailServer, now: datetime) -> EmailMessage:
     """The mail as it is sent: plain text, with HTML as the alternative."""
     local, _, domain = server.sender.rpartition("@")

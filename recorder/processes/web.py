@@ -7,27 +7,35 @@ from datetime import timedelta
 from functools import partial
 
 from recorder.clock import utc_now
+from recorder.errors import ConfigError
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.tenants.plans import find_plan
+from recorder.features.tenants.registration import Registration
 from recorder.identity.second_factors import SecondFactorService
 from recorder.lifecycle.amendment_service import Changes
 from recorder.processes import object_store
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
-from recorder.prompts.sound_sources import open_sources
+from recorder.prompts.sound_sources import Sources, open_sources
+from recorder.seal.signing import Signer
 from recorder.status_server import AllowedClients, serve_in_thread
 from recorder.store.ping import ping_store
 from web.app import create_app
-from web.config import WebConfig
+from web.config import Brand, WebConfig, read_logo
 from web.health import status_source
 from web.server import serve
+
+SHORTEST_CODE = 8
+"""Characters of the code with which new customers register."""
 
 
 def run(context: Context) -> None:
     """Serve the panel until SIGTERM."""
-    settings, metrics = context.settings.web, context.settings.metrics
+    settings, metrics, brand = context.settings.web, context.settings.metrics, context.settings.brand
     context.open_catalogue()
     store, signer = context.store(), context.panel_signer()
+    sources = open_sources(context.settings.prompts)
     app = create_app(
         WebConfig(
             secret_key=context.web_secret(),
@@ -38,6 +46,9 @@ def run(context: Context) -> None:
             proxies=settings.proxies,
             proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
+            brand=Brand(
+                brand.name, read_logo(brand.logo) if brand.logo else None, brand.colour, brand.colour_dark
+            ),
         ),
         gate=PanelGate(store, context.keyring(), context.root(), revoked=context.revoked()),
         factors=SecondFactorService(
@@ -45,7 +56,8 @@ def run(context: Context) -> None:
         ),
         changes=None if signer is None else Changes(store, context.root(), signer, revoked=context.revoked()),
         outbox=context.outbox(),
-        sources=open_sources(context.settings.prompts),
+        sources=sources,
+        registration=open_registration(context, signer, sources),
         proofs=EntryProofs(store, context.root()),
         checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
@@ -55,3 +67,18 @@ def run(context: Context) -> None:
         serve(app, settings.host, settings.port, beat=heartbeat(os.environ))
     finally:
         stop()
+
+
+def open_registration(context: Context, signer: Signer | None, sources: Sources) -> Registration:
+    """Who may register, by the settings.  Raises :class:`ConfigError` (``config.invalid``,
+    ``tenant.plan``)."""
+    settings = context.settings.web
+    code = settings.registration_code.get_secret_value()
+    if settings.registration == "code" and len(code) < SHORTEST_CODE:
+        raise ConfigError(
+            "config.invalid",
+            "[web] registration_code is missing or too short",
+            f'set one of {SHORTEST_CODE} characters or more, or registration = "closed"',
+        )
+    plan = find_plan(settings.registration_plan).code
+    return Registration(context.keyring(), signer, settings.registration, code, plan, sources)

@@ -77,7 +77,7 @@ class Erased:
 @dataclass(frozen=True, slots=True)
 class HoldSet:
     """A legal hold. ``owner`` is a user's id, or the responsible person at the operator; ``review_at`` is its
-    latest review; ``roles`` may still listen, for these purposes only."""
+    latest review; ``roles`` and the owner may still listen, for these purposes only."""
 
     __pydantic_config__ = STRICT
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field
 
 from recorder.seal import signed_document, signing
-from recorder.strict_json import STRICT, Binary, Form, Natural, Sha256, Time
+from recorder.strict_json import STRICT, Binary, Form, Natural, Positive, Sha256, Time
 
 MAX_PASSKEYS: Final = 10
 """Passkeys of one user."""
@@ -85,6 +85,39 @@ KIND: Final = signed_document.Kind(
     "accord-second-factors", "set of second factors", signing.CREDENTIAL, Form[SecondFactors](SecondFactors),
     largest=64 * 1024,
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRule:
+    """Whether everybody at a customer must have a second factor; ``number`` counts the customer's rules from
+    1."""
+
+    __pydantic_config__ = STRICT
+
+    tenant: str
+    number: Positive
+    second_factor: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResetRequest:
+    """An admin's request (``by``, their id) that the set with a ``number`` of a colleague is reset."""
+
+    __pydantic_config__ = STRICT
+
+    tenant: str
+    id: str
+    user: str
+    number: Positive
+    by: str
+
+
+RULE: Final = signed_document.Kind(
+    "accord-sign-in-rule", "sign-in rule", signing.CREDENTIAL, Form[SignInRule](SignInRule)
+)
+RESET_REQUEST: Final = signed_document.Kind(
+    "accord-factor-reset-request", "request of a reset", signing.CREDENTIAL, Form[ResetRequest](ResetRequest)
+)
 
 
 def read(content: str, root: Ed25519PublicKey) -> signed_document.Verified[SecondFactors]:

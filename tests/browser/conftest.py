@@ -50,8 +50,8 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line, (folder / "log").read_text()
-    said = json.loads(line)
-    yield Panel(f"http://127.0.0.1:{said['port']}", said["ids"], folder)
+    bodies = json.loads(line)
+    yield Panel(f"http://127.0.0.1:{bodies['port']}", bodies["ids"], folder)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0, (folder / "log").read_text()
 
@@ -116,7 +116,7 @@ class Person:
     def listen(self, what: str = "short") -> Person:
         """Open the page of a call, press Play, wait until the audio has come, and stop at the beginning."""
         self.go(f"/recordings/{self.panel.ids[what]}")
-        self.page.locator("#toggle").click()
+        self.press_play()
         self.until("document.getElementById('audio').readyState >= 1")
         self.until("!document.getElementById('audio').paused")
         self.page.locator("#toggle").click()
@@ -124,6 +124,12 @@ class Person:
         self.page.evaluate("document.getElementById('audio').currentTime = 0")
         self.until("document.getElementById('audio').currentTime === 0")
         return self
+
+    def press_play(self) -> None:
+        """Press Play, for the first purpose if several are offered and none is remembered."""
+        if not self.page.locator("[name=purpose]:checked").count():
+            self.page.locator("#purpose .choice:not(.is-disabled) label").first.click()
+        self.page.locator("#toggle").click()
 
     def until(self, true: str, seconds: float = 15) -> None:
         """Wait until an expression is true.  Playwright's own wait evaluates text in the page, which the

@@ -53,8 +53,12 @@ def fill(folder: Path) -> None:
     house.person(bakery, "paul", "Paul Martin", role="customer_admin", language="en")
     house.person(bakery, "zoe", "Zoé Lambert")  # she and Tom set up second factors
     house.person(bakery, "tom", "Tom Maes", language="en")
-    house.person(bakery, "nora", "Nora Claes")  # she and Ben add passkeys
+    house.person(bakery, "norah", "Norah Claes")  # she and Ben add passkeys
     house.person(bakery, "ben", "Ben Peeters", language="en")
+    studio = house.customer("Studio Lune", "+3225550188", label="Studio")
+    house.person(studio, "eva", "Eva Lune", role="customer_admin")
+    house.person(studio, "max", "Max Roth", role="customer_admin", language="en")
+    house.person(studio, "ida", "Ida Blum")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
     florist = house.customer("Fleurs Lambert", "+3225550122", label="Atelier")
@@ -65,13 +69,13 @@ def fill(folder: Path) -> None:
     garage = house.customer("Garage Dumont", "+3225550144", label="Accueil")
     house.person(garage, "nina", "Nina Dumont", role="customer_admin")
     plumber = house.customer("Plomberie Nagels", "+3225550177", label="Accueil")
-    house.person(plumber, "nora", "Nora Nagels")
+    house.person(plumber, "nagels", "Nora Nagels")
     newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
     house.person(newcomer, "nell", "Nell Nieuw")
     at = utc_now()
-    said = {"now": at, "entropy": os.urandom}
-    keep_options.set_line_deletable(bakery.id, bakery.line.id, True, **said)
-    keep_options.set_line_beep(bakery.id, bakery.line.id, "both", **said)
+    options = {"now": at, "entropy": os.urandom}
+    keep_options.set_line_deletable(bakery.id, bakery.line.id, True, **options)
+    keep_options.set_line_beep(bakery.id, bakery.line.id, "both", **options)
     house.not_recorded(
         bakery, "daemon_away", at=at - timedelta(hours=30), external_party=Party("withheld", "")
     )

@@ -96,7 +96,7 @@ def virtual_authenticator(somebody, **options: object) -> object:
     return session
 
 
-@pytest.mark.parametrize(("login", "width", "language"), [("nora", 360, "fr-BE"), ("ben", 1280, "en-GB")])
+@pytest.mark.parametrize(("login", "width", "language"), [("norah", 360, "fr-BE"), ("ben", 1280, "en-GB")])
 def test_passkey_is_added_and_used(person, login, width, language, tmp_path):
     """At the panel's public name: an address is none that browsers allow."""
     somebody = person(width=width, language=language, reduced_motion="reduce")
@@ -147,3 +147,53 @@ def test_device_without_a_passkey_is_told_so(person):
     somebody.page.locator("[data-passkey=use] button").click()
     expect(somebody.page.get_by_role("status").filter(has_text="No passkey was used")).to_be_visible()
     expect(somebody.page.locator("#login")).to_be_visible()
+
+
+def test_company_requires_two_steps_and_resets_a_lost_one(person, tmp_path):
+    """Eva requires it, Ida sets it up and loses her phone, Eva and Max reset it."""
+
+    def look(somebody, name: str) -> None:
+        stays_on_the_page(somebody)
+        assert_accessible(somebody)
+        somebody.page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+
+    def enter(login: str, width: int, language: str):
+        somebody = person(width=width, language=language, reduced_motion="reduce")
+        somebody.go("/login")
+        somebody.page.fill("#login", login)
+        somebody.page.fill("#password", PASSWORD)
+        somebody.page.click("main button[type=submit]")
+        return somebody
+
+    eva, max_ = enter("eva", 360, "fr-BE"), enter("max", 1280, "en-GB")
+    expect(max_.page.locator("#login")).to_have_count(0)
+    eva.go("/account/colleagues")
+    look(eva, "not-required")
+    eva.page.click("section:first-of-type button")
+    expect(eva.page.get_by_text("Obligatoire")).to_be_visible()
+
+    ida = enter("ida", 360, "fr-BE")
+    expect(ida.page.locator(".notice")).to_be_visible()
+    look(ida, "led-to-enrolment")
+    ida.page.click(".factor-list button")
+    ida.page.click(".steps summary")
+    app = pyotp.TOTP(ida.page.locator(".secret-key code").inner_text().replace(" ", ""))
+    ida.page.fill("#code", app.now())
+    ida.page.click("main button[type=submit]")
+    expect(ida.page.locator(".recovery-codes")).to_be_visible()
+    ida.go("/recordings")
+    expect(ida.page.get_by_role("heading", level=1)).to_be_visible()
+    assert ida.page.url.endswith("/recordings")
+
+    eva.go("/account/colleagues")
+    eva.page.locator("details", has_text="Ida").locator("summary").click()
+    eva.page.locator("details[open] button").click()
+    expect(eva.page.locator("#waiting")).to_be_visible()
+    look(eva, "requested")
+    max_.go("/account/colleagues")
+    look(max_, "to-confirm")
+    max_.page.locator("form[action$='/confirm'] button").click()
+    expect(max_.page.locator("#waiting")).to_have_count(0)
+    look(max_, "confirmed")
+    ida.go("/recordings")
+    expect(ida.page.locator("#login")).to_be_visible()

@@ -7,6 +7,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 PAGES = (
+    "compliance",
+    "retention",
+    "refused",
     "design",
     "menu",
     "numbers",
@@ -40,7 +43,7 @@ def open_page(somebody, name: str) -> None:
             expect(somebody.page.get_by_role("alert")).to_be_visible()
             assert "422" in somebody.said.pop()
         return
-    somebody.log_in()
+    somebody.log_in("paul" if name in ("compliance", "retention") else "claire")
     if name in ("listen", "agreed", "warned", "over"):
         somebody.page.clock.install()
         somebody.listen("agreed" if name == "agreed" else "short")
@@ -53,6 +56,9 @@ def open_page(somebody, name: str) -> None:
             expect(somebody.page.locator("#trouble")).to_be_visible()
         return
     paths = {
+        "compliance": "/compliance",
+        "retention": "/settings/retention/change?purpose=agreement&days=12",
+        "refused": "/compliance",
         "design": "/design",
         "menu": "/recordings",
         "list": "/recordings",
@@ -77,6 +83,11 @@ def open_page(somebody, name: str) -> None:
     if name == "destroy":
         somebody.page.get_by_role("link", name="Arrêter et détruire…").click()
         expect(somebody.page.get_by_role("heading", name="Arrêter et détruire ?")).to_be_visible()
+    if name == "refused":
+        expect(
+            somebody.page.get_by_text("Un administrateur de votre entreprise peut vous aider")
+        ).to_be_visible()
+        assert "403" in somebody.said.pop()
     if name == "missing":
         assert "404" in somebody.said.pop()
 
@@ -151,7 +162,7 @@ def test_pages_are_shown_in_every_language(person):
     expect(page.get_by_role("heading", name="Calls")).to_be_visible()
     paul.speak("Français")
     expect(page.get_by_role("heading", name="Appels")).to_be_visible()
-    paul.listen("short")
+    paul.go(f"/recordings/{paul.panel.ids['short']}")
     expect(page.get_by_role("button", name="Lecture")).to_be_visible()
     for language, play in (("Nederlands", "Afspelen"), ("Deutsch", "Abspielen"), ("English", "Play")):
         paul.speak(language)

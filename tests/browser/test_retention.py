@@ -82,7 +82,7 @@ def test_admin_adds_an_agreement_and_narrows_purposes_by_keyboard(person, tmp_pa
     page.locator("#narrow-reason").focus()
     page.keyboard.type("Plus utile")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("personne ne peut le faire revenir")).to_be_visible()
+    expect(page.locator("#more .notice strong")).to_contain_text("détruit")
     check_page(lea, "less-sure", tmp_path)
     page.get_by_role("button", name="Limiter son usage").press("Enter")
     expect(page.locator("#withheld")).to_be_visible()

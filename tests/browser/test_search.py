@@ -65,7 +65,7 @@ def test_nothing_found_names_the_next_step(person):
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_period_is_chosen_and_removed(person, width):
-    nora = visit(person(width=width), "nora")
+    nora = visit(person(width=width), "nagels")
     page = nora.page
     everything = page.locator(".call").count()
     page.locator(".filter-panel > summary").click()
@@ -82,7 +82,7 @@ def test_period_is_chosen_and_removed(person, width):
 
 
 def test_own_dates_keep_what_was_typed(person):
-    nora = visit(person(language="en-GB"), "nora")
+    nora = visit(person(language="en-GB"), "nagels")
     nora.page.locator(".filter-panel > summary").click()
     yesterday = f"{utc_now() - timedelta(days=1):%Y-%m-%d}"
     nora.page.select_option("#when", "range")
@@ -94,7 +94,7 @@ def test_own_dates_keep_what_was_typed(person):
 
 
 def test_pages_go_forth_and_back(person):
-    nora = visit(person(), "nora")
+    nora = visit(person(), "nagels")
     page = nora.page
     expect(page.locator(".calls-head .muted")).to_have_text("120 appels")
     first = page.evaluate(ORDER)
@@ -114,7 +114,7 @@ def test_pages_go_forth_and_back(person):
 
 
 def test_saved_filter_is_there_next_time_and_can_be_removed(person):
-    nora = visit(person(width=360), "nora")
+    nora = visit(person(width=360), "nagels")
     page = nora.page
     page.locator(".filter-panel > summary").click()
     page.select_option("#show", "not-recorded")
@@ -133,7 +133,7 @@ def test_saved_filter_is_there_next_time_and_can_be_removed(person):
 
 
 def test_filter_without_a_name_is_refused_beside_its_field(person):
-    nora = visit(person(), "nora")
+    nora = visit(person(), "nagels")
     page = nora.page
     nora.go("/recordings?show=not-recorded")
     page.locator(".filter-panel > summary").click()
@@ -146,7 +146,7 @@ def test_filter_without_a_name_is_refused_beside_its_field(person):
 def test_new_calls_are_offered_and_do_not_move_the_list(person):
     nora = person(width=360)
     nora.page.clock.install()
-    visit(nora, "nora")
+    visit(nora, "nagels")
     page = nora.page
     before = page.evaluate(ORDER)
     page.evaluate("scrollTo(0, 400)")
@@ -182,7 +182,7 @@ def test_first_call_is_high_up_on_a_phone(person, address):
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_filters_are_accessible(person, tmp_path, width, scheme):
-    nora = visit(person(width=width, color_scheme=scheme, reduced_motion="reduce"), "nora")
+    nora = visit(person(width=width, color_scheme=scheme, reduced_motion="reduce"), "nagels")
     nora.go("/recordings?when=7-days&direction=inbound&show=not-recorded&q=470")
     nora.page.locator(".filter-panel > summary").click()
     stays_on_the_page(nora)

@@ -102,12 +102,12 @@ def _data(value: Any) -> Any:
 def _leaf(
     tenant: str, number: int, kind: str, recording: str | None, body: str, salt: bytes, leaf: str, digest: str
 ) -> Leaf:
-    said = json.loads(leaf)
+    bodies = json.loads(leaf)
     commitment = hmac.new(bytes(salt), body.encode(), hashlib.sha256).hexdigest()
     whole = (
         hashlib.sha256(b"\x00" + leaf.encode()).hexdigest() == digest
-        and (said["tenant"], said["number"], said["kind"]) == (tenant, number, kind)
-        and said["commitment"] == commitment
+        and (bodies["tenant"], bodies["number"], bodies["kind"]) == (tenant, number, kind)
+        and bodies["commitment"] == commitment
     )
     return Leaf(tenant, number, kind, recording, json.loads(body), whole)
 

@@ -45,7 +45,7 @@ class CallSeen:
         state = f"{self.state}/{self.left}" if self.left else self.state
         parties = (
             (self.plan.called, self.plan.caller)
-            if self.plan.outward
+            if self.plan.outbound
             else (self.plan.caller, self.plan.called)
         )
         dialled = [(who, keys, round(at - self.placed, 2)) for who, keys, at in self.pressed]

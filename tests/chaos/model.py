@@ -146,14 +146,14 @@ def is_known(world: World, call: CallSeen) -> bool:
     a call without a phase a switch that went away told nobody for sure.  Whom a colleague calls is brought to
     a daemon once they have answered; until then it is known by its end, too.  What the switch lists late, and
     what a daemon left to ring that died before it had written of it, a daemon finds when it looks again."""
-    if not call.phases or (call.plan.outward and (not call.plan.line or "ringing" not in call.phases)):
+    if not call.phases or (call.plan.outbound and (not call.plan.line or "ringing" not in call.phases)):
         return False
     if not call.state and set(call.phases) == {"ended"}:
         return False  # a switch that shuts down refuses who calls it then before its dialplan has a word
-    calling = call.plan.outward and call.state == "calling"
+    calling = call.plan.outbound and call.state == "calling"
     if call.state == "never_record" or calling:
         return any(since < call.over < until for since, until in connected_spans(world)) and not call.cut
-    came = call.phases["ringing"] if call.plan.outward else call.placed
+    came = call.phases["ringing"] if call.plan.outbound else call.placed
     return any(_is_listed(world, call, came, span) for span in connected_spans(world))
 
 
@@ -180,7 +180,7 @@ def announcement_end(call: CallSeen) -> float:
         return call.phases.get("joined", call.over) + TOLD_AFTER
     if call.plan.at_pickup:
         return first_announcement_end(call)
-    if call.plan.outward:
+    if call.plan.outbound:
         return call.phases["bridged"]
     return call.phases.get("ringing", call.phases["bridged"])
 
@@ -218,12 +218,12 @@ def _connected(world: World, call: CallSeen) -> Iterator[Violation]:
     """Check that nobody waits longer than the bound, and nobody is cut off."""
     plan, still = call.plan, 0.0
     since, until = call.placed, call.phases.get("ringing", call.over)
-    if plan.outward:
+    if plan.outbound:
         # A callee waits for Accord after answering.
         since, until = until + plan.rings, call.phases.get("bridged", call.over)
     for span in world.stalled:
         still += max(0.0, overlap((since, until), span))
-    waited = until - since - still if plan.callee == "answers" or not plan.outward else 0.0
+    waited = until - since - still if plan.callee == "answers" or not plan.outbound else 0.0
     if waited > world.bound:
         yield Violation("waits", f"{call} waited {waited:.1f} s, and may wait {world.bound:.1f} s")
     if call.cut or plan.callee != "answers" or plan.gives_up is not None:

@@ -72,7 +72,7 @@ CODES = {"": 62, "pause": 14, "for ever": 4, "note": 4, "nothing": 2, "keep": 6,
 """What a colleague dials, and how often: a pause with and without its end, a note, an end without a pause,
 the question whether it may be kept, the one whether it is to be destroyed."""
 
-TOLD_BY = 2.2
+ANNOUNCED_BY = 2.2
 """Seconds after the connection by which an announcement that starts then has ended."""
 
 DIGITS = {"answers": "01", "busy": "86", "silent": "87"}
@@ -116,7 +116,7 @@ class Press:
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """A call, ``after`` seconds after the one before, from ``caller`` to a line (``called``); an ``outward``
+    """A call, ``after`` seconds after the one before, from ``caller`` to a line (``called``); an ``outbound``
     one the other way round: the line calls ``caller``, who is then the one that may not answer.  ``caller``
     is its alone.  ``talks`` seconds after the connection it ends; ``gives_up`` seconds after its arrival,
     where that is given.  ``transfer`` seconds after the connection it is sent on to another colleague, and
@@ -131,14 +131,14 @@ class CallPlan:
     talks: float
     gives_up: float | None
     keys: bool
-    outward: bool = False
+    outbound: bool = False
     transfer: float | None = None
     presses: tuple[Press, ...] = ()
 
     @property
     def at_pickup(self) -> bool:
         """Whether it is announced once the two are connected."""
-        return self.called in (ONCE_CONNECTED if self.outward else AT_PICKUP)
+        return self.called in (ONCE_CONNECTED if self.outbound else AT_PICKUP)
 
     @property
     def line(self) -> bool:
@@ -210,8 +210,8 @@ def calls(seed: int, epoch: int) -> Iterator[CallPlan]:
 
 
 def _call(chance: random.Random, epoch: int, at: int, after: float) -> CallPlan:
-    outward = chance.random() < OUTBOUND
-    if outward:
+    outbound = chance.random() < OUTBOUND
+    if outbound:
         called = chance.choices((*NUMBERS, UNKNOWN), (24, 24, 24, 24, 4))[0]
         callee = chance.choices(("answers", "busy", "silent"), (90, 4, 6))[0]
     else:
@@ -223,15 +223,15 @@ def _call(chance: random.Random, epoch: int, at: int, after: float) -> CallPlan:
     rings = chance.uniform(0.1, 0.8)
     talks = chance.choice((chance.uniform(0.3, 2.0), chance.uniform(2.0, 5.0)))
     keys = chance.random() < 0.2
-    begins = TOLD_BY if called in (ONCE_CONNECTED if outward else AT_PICKUP) else 0.3
+    begins = ANNOUNCED_BY if called in (ONCE_CONNECTED if outbound else AT_PICKUP) else 0.3
     presses, transfer = _presses(chance, begins), None
-    if chance.random() < TRANSFERRED and not outward:
+    if chance.random() < TRANSFERRED and not outbound:
         transfer = begins + chance.uniform(0.0, 1.5)
     if called not in NUMBERS or callee != "answers" or gives_up is not None:
         presses, transfer = (), None
     least = max([0.0, *(each.after + 0.8 for each in presses), 0.0 if transfer is None else transfer + 0.5])
     # A real phone behaves by the last two digits of its number.
-    caller = f"324{epoch:03}{at:05}{DIGITS[callee]}" if outward else f"+324{epoch:03}{at:05}"
+    caller = f"324{epoch:03}{at:05}{DIGITS[callee]}" if outbound else f"+324{epoch:03}{at:05}"
     return CallPlan(
         number=epoch * 10_000 + at,
         after=after,
@@ -241,8 +241,8 @@ def _call(chance: random.Random, epoch: int, at: int, after: float) -> CallPlan:
         rings=rings,
         talks=max(talks, least),
         gives_up=gives_up,
-        keys=keys and not outward,
-        outward=outward,
+        keys=keys and not outbound,
+        outbound=outbound,
         transfer=transfer,
         presses=presses,
     )

@@ -98,7 +98,7 @@ class Process:
             early=self.voice, speaks=self.voice, answers_with=self.answer,
         )  # fmt: skip
         session: PracticeCall
-        if wanted["outward"]:
+        if wanted["outbound"]:
             session = self.switch.call_out(wanted["caller"], wanted["called"], party)
         else:
             session = self.switch.call(wanted["called"], party)

@@ -173,7 +173,7 @@ class RealBoard:
             return False
         leg = str(uuid.uuid4())
         shown, number, port = plan.caller, plan.called, self.sip_port
-        if plan.outward:
+        if plan.outbound:
             shown, number, port = number, shown, self.sip_port + 3
         self.phones.esl.command(
             f"bgapi originate {{origination_uuid={leg},origination_caller_id_number={shown},"
@@ -229,7 +229,7 @@ class RealBoard:
             call.phases["transferred"] = now
             return [("transferred", call)]
         phone = self._legs[call.plan.number]
-        if (press.who == "colleague") != call.plan.outward:
+        if (press.who == "colleague") != call.plan.outbound:
             phone = self._called(call.plan) or ""
         if not phone:
             return []
@@ -243,7 +243,7 @@ class RealBoard:
     def _called(self, plan: CallPlan) -> str | None:
         """The called telephone."""
         for row in self.phones.channels():
-            other = row["dest"].removeprefix("talk-") if plan.outward else row["cid_num"]
+            other = row["dest"].removeprefix("talk-") if plan.outbound else row["cid_num"]
             if row["direction"] == "inbound" and other == plan.caller:
                 return str(row["uuid"])
         return None
@@ -263,8 +263,8 @@ class RealBoard:
             call.codes.append((code, at))
             call.phases[code] = at
             return code, call
-        phase = (OUTBOUND if call.plan.outward else PHASES).get((name, direction))
-        outside = direction == ("outbound" if call.plan.outward else "inbound")
+        phase = (OUTBOUND if call.plan.outbound else PHASES).get((name, direction))
+        outside = direction == ("outbound" if call.plan.outbound else "inbound")
         if outside or not call.uuid:  # before somebody is rung there is the colleague's leg alone
             call.uuid = event["Unique-ID"] if outside else ""
             call.state = event.get("variable_accord_state", call.state)

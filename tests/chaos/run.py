@@ -160,7 +160,7 @@ class Run:
         now = time.time()
         self.plant.look(now)
         for phase, call in self.board.poll():
-            told = "bridged" if call.plan.outward else "ringing"
+            told = "bridged" if call.plan.outbound else "ringing"
             if phase == told:
                 self._signal("announced", call.phases[phase])
             self._signal(phase, call.phases[phase])
@@ -295,11 +295,11 @@ class Run:
     def figures(self, world: World) -> str:
         """The summary so far."""
         struck = Counter(f"{process} {deed}" for _, process, deed in self.plant.struck)
-        told = {
+        options = {
             "faults": len(self.plant.struck),
             "struck": dict(sorted(struck.items())),
             "calls": len(world.calls),
-            "outbound": sum(call.plan.outward for call in world.calls),
+            "outbound": sum(call.plan.outbound for call in world.calls),
             "transferred": sum("transferred" in call.phases for call in world.calls),
             "pauses": sum(
                 len(list(feature_codes.pauses(call))) for call in world.calls if call.ended is not None
@@ -314,7 +314,7 @@ class Run:
             "visits broken off": sum(visitor.broken_off for visitor in self.visitors),
             "minutes": round((time.time() - self.began) / 60, 1),
         }
-        return json.dumps(told)
+        return json.dumps(options)
 
     def _say(self, what: str) -> None:
         print(f"{time.time() - self.began:7.1f} s  {what}", flush=True)

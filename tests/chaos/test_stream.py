@@ -20,7 +20,7 @@ OUT = {"placed": 0.0, "ringing": 0.1, "asked": 0.6, "announcing": 0.7, "bridged"
 
 def outbound(state: str = "announced", **plan: object) -> World:
     """The first call is one that a colleague made."""
-    changed = call("+1", 100.0, state=state, outward=True, **{"called": NUMBERS[1], **plan})
+    changed = call("+1", 100.0, state=state, outbound=True, **{"called": NUMBERS[1], **plan})
     changed.phases = {name: 100.0 + after for name, after in OUT.items()}
     changed.ended = 100.0 + OUT["bridged"] + 3.0
     w = world()

@@ -208,7 +208,7 @@ def test_another_user_reads_no_files_or_sockets(store: SeaweedFS) -> None:
     sockets = [path for port in ports for path in SOCKETS.glob(f"seaweedfs-*-{port}.sock")]
     assert len(sockets) == 4, "one for the gRPC of each part"
     look = 'for each in "$@"; do [ -r "$each" ] || [ -w "$each" ] && echo "$each"; done; true'
-    said = subprocess.run(
+    result = subprocess.run(
         ["/bin/sh", "-c", look, "sh"]
         + [str(path) for path in (*sockets, store.folder, *store.folder.rglob("*"))],
         user=NOBODY,
@@ -218,7 +218,7 @@ def test_another_user_reads_no_files_or_sockets(store: SeaweedFS) -> None:
         capture_output=True,
         text=True,
     )
-    seen = set(said.stdout.splitlines())
+    seen = set(result.stdout.splitlines())
     assert seen == {str(path) for path in sockets}, "everybody can read a socket's name"
     for path in sockets:
         assert not path.stat().st_mode & 0o022, "connecting needs write permission"

@@ -38,15 +38,15 @@ def test_offboarding_deletes_every_version(house, bucket_store: S3Store) -> None
     row = queries.recording(house.tenant, folder.name)
     house.clock.forward(minutes=2)
     means, root = house.services, house.services.root
-    said = {"now": house.clock(), "entropy": house.entropy}
+    when = {"now": house.clock(), "entropy": house.entropy}
     login = {"login": uuid4().hex, "name": "Ada", "language": "fr", "password_hash": "$argon2id$"}
-    ada = users.create_user(house.tenant, role="customer_admin", **login, **said)
+    ada = users.create_user(house.tenant, role="customer_admin", **login, **when)
     office = house.office()
     service.announce(office, house.tenant, house.clock() + timedelta(days=9))
     seals = RecordingVerifier(bucket_store, means.keyring, root)
     sign = partial(service.hand_over, office, house.tenant)
     whole = prepare_handover(
-        house.tenant, seals, bucket_store, signing.public_pem(root), sign, anew=False, **said
+        house.tenant, seals, bucket_store, signing.public_pem(root), sign, anew=False, **when
     )
     gate = PanelGate(bucket_store, means.keyring, root, now=house.clock, entropy=house.entropy)
     opened = gate.handover(Actor(ada.id, house.tenant, ada.role, "fr"))

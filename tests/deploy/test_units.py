@@ -34,22 +34,22 @@ def units(tmp_path: Path) -> Path:
 @needs_systemd
 @pytest.mark.parametrize("unit", [*UNITS, "accord.target"])
 def test_systemd_understands_every_line(units: Path, unit: str) -> None:
-    said = subprocess.run(
+    process = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", f"./{unit}"], cwd=units, capture_output=True, text=True
     )
-    lines = [line for line in (said.stdout + said.stderr).splitlines() if "accord" in line]
-    assert (said.returncode, lines) == (0, [])
+    lines = [line for line in (process.stdout + process.stderr).splitlines() if "accord" in line]
+    assert (process.returncode, lines) == (0, [])
 
 
 @needs_systemd
 @pytest.mark.parametrize("unit", UNITS)
 def test_little_is_exposed(units: Path, unit: str) -> None:
-    said = subprocess.run(
+    process = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={EXPOSED * 10:.0f}",
          f"./{unit}"],
         cwd=units, capture_output=True, text=True,
     )  # fmt: skip
-    assert said.returncode == 0, said.stdout[-2000:]
+    assert process.returncode == 0, process.stdout[-2000:]
 
 
 @pytest.mark.parametrize("unit", UNITS)

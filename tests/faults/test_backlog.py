@@ -70,9 +70,9 @@ class Crowd:
         self._house = house
         self._sound = house.folder / "crowd.wav"
         self._made = 0
-        said = np.concatenate([_prompt(), np.zeros(TALK, "<i2")])
+        audio = np.concatenate([_prompt(), np.zeros(TALK, "<i2")])
         heard = (5000 * np.sin(np.arange(TOLD + TALK) * 0.5)).astype("<i2")
-        self._sound.write_bytes(wav_of(np.stack([heard, said], axis=1)))
+        self._sound.write_bytes(wav_of(np.stack([heard, audio], axis=1)))
 
     def customer(self, name: str) -> Customer:
         house = self._house

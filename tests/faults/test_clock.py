@@ -46,10 +46,10 @@ class FakedClock:
 
     def seen(self) -> datetime:
         """The time as a process sees it."""
-        said = subprocess.run(
+        result = subprocess.run(
             ["date", "+%s"], env=self.environment, capture_output=True, text=True, check=True
         )
-        return datetime.fromtimestamp(int(said.stdout), UTC)
+        return datetime.fromtimestamp(int(result.stdout), UTC)
 
 
 @pytest.fixture

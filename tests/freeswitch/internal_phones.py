@@ -219,11 +219,11 @@ def assert_one_recording(take: layout.Take, *voices: str, left: str = "caller") 
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("recording_started") == kinds.count("recording_stopped") == 1
-    began, ended = take.first("recording_started"), take.first("recording_stopped")
+    began, at = take.first("recording_started"), take.first("recording_stopped")
     assert began is not None
-    assert ended is not None
+    assert at is not None
     length = len(read_wav(Path(take.audio))) / RATE
-    assert abs(length - (ended - began).total_seconds()) < 1.0
+    assert abs(length - (at - began).total_seconds()) < 1.0
     assert kinds.count("announcement_finished") == 1, "announced again"
     said = tones_in(take, 0)
     assert said[-1][0] == left

@@ -234,7 +234,7 @@ class RealDriver:
 
     def place(self, scenario: Scenario) -> RealCall:
         self._calls += 1
-        if scenario.outward:
+        if scenario.outbound:
             return self._place_outward(scenario)
         caller, phone = f"3247999{self._calls:04}", str(uuid.uuid4())
         what = scenario.callee if scenario.callee != "answers" else scenario.line

@@ -86,12 +86,12 @@ def test_rings_then_both_hear_the_announcement_then_each_other(daemon: Rig) -> N
         found = encode(take, prompt)
         assert found.announced is not None
         begin, end = (at * RATE // 1000 for at in (found.announced.offset_ms, found.announced.end_ms))
-        kept = read_wav(take.folder / WAV)
-        assert not kept[:end, 0].any(), "what the caller said before they were told is kept"
-        assert not kept[:begin, 1].any(), "so is what the colleague said"
+        redacted = read_wav(take.folder / WAV)
+        assert not redacted[:end, 0].any(), "what the caller said before they were told is kept"
+        assert not redacted[:begin, 1].any(), "so is what the colleague said"
         later = end + RATE // 2
-        assert np.median(level(kept[later:, 0], 440)) > 0.2
-        assert np.median(level(kept[later:, 1], 1000)) > 0.2
+        assert np.median(level(redacted[later:, 0], 440)) > 0.2
+        assert np.median(level(redacted[later:, 1], 1000)) > 0.2
 
 
 def test_ending_daemon_finishes_its_announcements(daemon: Rig) -> None:

@@ -47,8 +47,8 @@ def test_twenty_calls_half_of_them_simultaneous(daemon: Rig) -> None:
         assert np.median(level(sound[from_bridge:, 1], 440)) < 0.02
         # And so on their own phones.
         assert heard_whole(read_wav(call.heard_by_caller)[:, 0], daemon.prompt)
-        heard = read_wav(call.heard_by_callee)[:, 0]
-        assert np.median(level(heard[RATE // 2 :], 440)) > 0.2
+        samples = read_wav(call.heard_by_callee)[:, 0]
+        assert np.median(level(samples[RATE // 2 :], 440)) > 0.2
     daemon.assert_only_announced_audio_is_kept()
 
 

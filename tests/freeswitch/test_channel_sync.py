@@ -47,15 +47,17 @@ def test_channels_stay_in_sync(tmp_path: Path, minutes: int) -> None:
                 transfer(place, pair, by_telephone=move == "refers")
         place.talk(3, *pairs, mute)
         for pair in pairs:
-            heard = pair.listen()
-            print(heard)
-            assert len(heard.steps) > minutes * 60 / alignment.EVERY_S / 2, heard
-            assert round(max(abs(step + BRIDGE_S) for step in heard.steps), 3) <= IN_STEP_S, heard
-        heard = mute.listen()
-        print(heard)
-        assert not heard.left
-        assert abs(heard.encoded.drift_ms) < 300, heard
-        assert round(max(abs(late) for _, late in alignment.pace(heard.right, PERIOD)), 3) <= IN_STEP_S, heard
+            recording = pair.listen()
+            print(recording)
+            assert len(recording.steps) > minutes * 60 / alignment.EVERY_S / 2, recording
+            assert round(max(abs(step + BRIDGE_S) for step in recording.steps), 3) <= IN_STEP_S, recording
+        recording = mute.listen()
+        print(recording)
+        assert not recording.left
+        assert abs(recording.encoded.drift_ms) < 300, recording
+        assert round(max(abs(late) for _, late in alignment.pace(recording.right, PERIOD)), 3) <= IN_STEP_S, (
+            recording
+        )
 
 
 def transfer(place: PhoneRig, pair: Pair, *, by_telephone: bool) -> None:

@@ -62,9 +62,9 @@ def check(heard: PairRecording, talked: float, late_s: float = 0.0, early_s: flo
     told = heard.encoded.announced.end_ms
     for sound in heard.encoded.sounds:
         if sound.name == "audio.wav":
-            kept, rate = soundfile.read(sound.path, dtype="int16")
+            samples, rate = soundfile.read(sound.path, dtype="int16")
             assert rate == heard.rate
-            assert not kept[: told * rate // 1000, 0].any(), heard
+            assert not samples[: told * rate // 1000, 0].any(), heard
 
 
 def band(heard: PairRecording, name: str, hertz: float) -> list[float]:
@@ -96,16 +96,16 @@ def test_each_codec_is_announced_and_kept_in_its_band_and_in_sync(place: PhoneRi
     place.until_connected(*pairs.values(), secure, stereo)
     place.talk(6, *pairs.values(), secure, stereo)
     for name, pair in {**pairs, "SRTP": secure}.items():
-        heard = pair.listen()
-        check(heard, 6)
-        assert heard.rate == (8000 if pair is secure else LEGS[name][2]), name
-        assert abs(heard.encoded.drift_ms) < 300, heard
-        assert heard.slower < IN_STEP_S, heard
-        if heard.rate > 8000:
+        recording = pair.listen()
+        check(recording, 6)
+        assert recording.rate == (8000 if pair is secure else LEGS[name][2]), name
+        assert abs(recording.encoded.drift_ms) < 300, recording
+        assert recording.slower < IN_STEP_S, recording
+        if recording.rate > 8000:
             wide = [leg.codec.rate > 8000 for leg in (pair.outside, pair.inside)]
-            for kept in ("audio.wav", "audio.opus"):
-                for side, much in zip(wide, band(heard, kept, 4500), strict=True):
-                    assert (much > -15) is side, (name, kept, much)
+            for text in ("audio.wav", "audio.opus"):
+                for side, much in zip(wide, band(recording, text, 4500), strict=True):
+                    assert (much > -15) is side, (name, text, much)
     # Both would be in both of its channels: it is not kept, and they speak with each other.
     take = stereo.take()
     assert (take.end.outcome, take.end.reason) == ("not_recorded", "recording_failed")
@@ -140,20 +140,22 @@ def test_lost_late_and_absent_packets_keep_the_channels_in_sync(place: PhoneRig)
     pause(place, secure)
     place.talk(5, *pairs, mute, secure)
     for pair in pairs:
-        heard = pair.listen()
-        check(heard, 6, LATE_S if pair.name.startswith("late") else 0.0)
-        assert abs(heard.encoded.drift_ms) < 300, heard
-    heard = secure.listen()
-    check(heard, 3)
-    assert [gap.reason for gap in heard.encoded.gaps if gap.reason == "hold"] == ["hold"], heard.encoded.gaps
-    assert heard.left[-1].at > 5, "nothing is heard after the hold"
-    assert not heard.sound[-4 * heard.rate :].any(), heard
-    heard = mute.listen()
-    print(heard)
-    assert heard.encoded.announced is not None
-    assert not heard.left
-    assert max(map(abs, alignment.lasting(alignment.pace(heard.right, 20)))) < IN_STEP_S
-    assert abs(heard.encoded.drift_ms) < 300, heard
+        recording = pair.listen()
+        check(recording, 6, LATE_S if pair.name.startswith("late") else 0.0)
+        assert abs(recording.encoded.drift_ms) < 300, recording
+    recording = secure.listen()
+    check(recording, 3)
+    assert [gap.reason for gap in recording.encoded.gaps if gap.reason == "hold"] == ["hold"], (
+        recording.encoded.gaps
+    )
+    assert recording.left[-1].at > 5, "nothing is heard after the hold"
+    assert not recording.sound[-4 * recording.rate :].any(), recording
+    recording = mute.listen()
+    print(recording)
+    assert recording.encoded.announced is not None
+    assert not recording.left
+    assert max(map(abs, alignment.lasting(alignment.pace(recording.right, 20)))) < IN_STEP_S
+    assert abs(recording.encoded.drift_ms) < 300, recording
 
 
 def test_codec_change_keeps_speed_and_sync(place: PhoneRig) -> None:
@@ -183,25 +185,25 @@ def test_codec_change_keeps_speed_and_sync(place: PhoneRig) -> None:
             paused.dialogue.invite((G722,))
     place.talk(3, *pairs, stereo, paused, *early)
     for pair, rate in ((wide, 16000), (narrow, 8000), (best, 48000), (same, 8000)):
-        heard = pair.listen()
-        check(heard, 9)
-        assert heard.rate == rate, heard
-        assert heard.slower < 0.1, heard
-        assert abs(heard.encoded.drift_ms) < 300, heard
+        recording = pair.listen()
+        check(recording, 9)
+        assert recording.rate == rate, recording
+        assert recording.slower < 0.1, recording
+        assert abs(recording.encoded.drift_ms) < 300, recording
     for pair in early:
-        heard = pair.listen()
-        check(heard, 6)
-        assert heard.slower < 0.1, heard
+        recording = pair.listen()
+        check(recording, 6)
+        assert recording.slower < 0.1, recording
     # From there on both would be in both channels: what is before is kept, and the rest is told as missing.
-    heard = stereo.listen()
-    check(heard, 2)
-    last = heard.encoded.gaps[-1]
-    assert (last.reason, last.channel) == ("write_error", "both"), heard.encoded.gaps
-    assert 5000 < last.end_ms - last.start_ms < 8000, heard.encoded.gaps
-    heard = paused.listen()
-    print(heard)
-    assert heard.left
-    assert not heard.sound[-7 * heard.rate :].any(), heard  # the codec changed 6 s before the end
+    recording = stereo.listen()
+    check(recording, 2)
+    last = recording.encoded.gaps[-1]
+    assert (last.reason, last.channel) == ("write_error", "both"), recording.encoded.gaps
+    assert 5000 < last.end_ms - last.start_ms < 8000, recording.encoded.gaps
+    recording = paused.listen()
+    print(recording)
+    assert recording.left
+    assert not recording.sound[-7 * recording.rate :].any(), recording  # the codec changed 6 s before the end
 
 
 def test_codec_of_a_callee_changes(place: PhoneRig) -> None:
@@ -220,12 +222,12 @@ def test_codec_of_a_callee_changes(place: PhoneRig) -> None:
             place.end_of(pair.outside).invite((codecs[step],))
     place.talk(3, *pairs)
     for pair in pairs:
-        heard = pair.listen()
-        check(heard, 9)
-        assert heard.take.start.direction == "outbound"
-        assert heard.rate == 8000, heard
-        assert heard.slower < WRONG_RATE_S, heard
-        assert abs(heard.encoded.drift_ms) < 1000 * WRONG_RATE_S, heard
+        recording = pair.listen()
+        check(recording, 9)
+        assert recording.take.start.direction == "outbound"
+        assert recording.rate == 8000, recording
+        assert recording.slower < WRONG_RATE_S, recording
+        assert abs(recording.encoded.drift_ms) < 1000 * WRONG_RATE_S, recording
 
 
 def test_callees_leg_is_wideband_if_their_phone_is(place: PhoneRig) -> None:
@@ -238,13 +240,13 @@ def test_callees_leg_is_wideband_if_their_phone_is(place: PhoneRig) -> None:
     place.until_connected(*pairs)
     place.talk(5, *pairs)
     for pair, rate in pairs.items():
-        heard = pair.listen()
-        check(heard, 5)
-        assert heard.rate == rate, heard
+        recording = pair.listen()
+        check(recording, 5)
+        assert recording.rate == rate, recording
         wide = [leg.codec.rate > 8000 for leg in (pair.outside, pair.inside)]
-        for kept in ("audio.wav", "audio.opus"):
-            for side, much in zip(wide, band(heard, kept, 4500), strict=True):
-                assert (much > -15) is side, (pair.name, kept, much)
+        for text in ("audio.wav", "audio.opus"):
+            for side, much in zip(wide, band(recording, text, 4500), strict=True):
+                assert (much > -15) is side, (pair.name, text, much)
 
 
 def pause(place: PhoneRig, pair: Pair) -> None:

@@ -247,14 +247,14 @@ def consult(talk: Talk) -> None:
 
 def supervisor_marks(take: layout.Take) -> list[str]:
     """Return the supervisors by the last two digits, with who heard them and the channel that they are in."""
-    said = {"supervisor_joined": "+", "supervisor_left": "-", "supervisor_heard": ""}
+    options = {"supervisor_joined": "+", "supervisor_left": "-", "supervisor_heard": ""}
     return [
-        said[mark.kind] + mark.data.get("value", "?")[-2:]
+        options[mark.kind] + mark.data.get("value", "?")[-2:]
         + (f":{mark.data['heard_by']}" if "heard_by" in mark.data else "")
         + (f"/{mark.data['channel']}" if "channel" in mark.data else "")
         + ("~" if "seen" in mark.data else "")
         for mark in take.marks
-        if mark.kind in said
+        if mark.kind in options
     ]  # fmt: skip
 
 

@@ -34,15 +34,15 @@ def test_does_not_boot_with_the_default_password(tmp_path: Path, password: str |
         environment["ACCORD_SWITCH_PASSWORD"] = password
     environment["ACCORD_SWITCH_PORT"] = str(free_ports(1)[0])
     folders = [word for name in ("log", "db", "run") for word in (f"-{name}", str(tmp_path))]
-    ended = subprocess.run(
+    process = subprocess.run(
         [binary() or "", "-nonat", "-np", "-nf", "-nc", "-conf", str(CONF), *folders],
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=20,
     )
-    assert ended.returncode != 0
-    assert b"ACCORD_SWITCH_PASSWORD_must_be_12_or_more" in ended.stdout + ended.stderr
+    assert process.returncode != 0
+    assert b"ACCORD_SWITCH_PASSWORD_must_be_12_or_more" in process.stdout + process.stderr
 
 
 def test_event_socket_is_on_loopback_with_an_access_list(rig: Rig) -> None:

@@ -96,19 +96,19 @@ def test_command_prints_text_and_json(changing: tuple[Rig, Path]) -> None:
     rig, _ = changing
     environment = {**os.environ, **settings(rig)}
     for more in ([], ["--json"]):
-        said = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "recorder", "doctor", *more],
             env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
-        assert said.returncode == 2, said.stderr
-        assert said.stderr == ""
-        assert PASSWORD not in said.stdout
+        assert process.returncode == 2, process.stderr
+        assert process.stderr == ""
+        assert PASSWORD not in process.stdout
         if more:
-            found = json.loads(said.stdout)["findings"]
+            found = json.loads(process.stdout)["findings"]
             assert {"ok", "wrong"} <= {each["state"] for each in found}
         else:
-            assert f"ok      guard: in the {len(dialplan_lint.UNANNOUNCED_STATES)} states" in said.stdout
-            assert "wrong   catalogue: there is no catalogue" in said.stdout
+            assert f"ok      guard: in the {len(dialplan_lint.UNANNOUNCED_STATES)} states" in process.stdout
+            assert "wrong   catalogue: there is no catalogue" in process.stdout
 
 
 @pytest.mark.parametrize("broken", [*BROKEN, *BROKEN_OUTWARD, *BROKEN_ROUTES], ids=lambda broken: broken.name)

@@ -155,20 +155,20 @@ def test_codes_by_each_dtmf_method_and_their_leakage(place: PhoneRig) -> None:
         (answered,) = (mark for mark in take.marks if mark.kind == "keep_question_answered")
         assert (answered.data["answer"], answered.data["by"]) == ("no", "internal"), name
         assert pair.outside.ear is not None
-        kept = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20))) / 32768
+        samples = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20))) / 32768
         after = take_from(take)
-        assert loudest(kept[after:, 0], AFTER_IT) > HEARD, "what the outside party dials is heard"
+        assert loudest(samples[after:, 0], AFTER_IT) > HEARD, "what the outside party dials is heard"
         for channel in (0, 1):
-            assert loudest(kept[after:, channel], IN_THE_PAUSE) < UNHEARD, "but in a pause"
-        heard, taken = linear(pair.outside.ear), kept[after:, 1]
-        print(name, events(pair.outside.ear), loudest(heard[after:], "*5678"), loudest(taken, "*5678"))
+            assert loudest(samples[after:, channel], IN_THE_PAUSE) < UNHEARD, "but in a pause"
+        audio, taken = linear(pair.outside.ear), samples[after:, 1]
+        print(name, events(pair.outside.ear), loudest(audio[after:], "*5678"), loudest(taken, "*5678"))
         if name == "tones":
-            assert loudest(heard[after:], "*5678") > HEARD, "in-band: it cannot be hidden"
+            assert loudest(audio[after:], "*5678") > HEARD, "in-band: it cannot be hidden"
             assert loudest(taken, "*5678") > HEARD
         else:
             # 2 is no code: it goes to the other side as any key.
             assert events(pair.outside.ear) == "2", (name, events(pair.outside.ear))
-            assert loudest(heard[after:], "*5678") < UNHEARD, name
+            assert loudest(audio[after:], "*5678") < UNHEARD, name
             assert loudest(taken, "*5678") < UNHEARD, name
 
 

@@ -41,18 +41,18 @@ def check(held: HeldCall, heard: PairRecording) -> None:
     made = heard.encoded
     holds = [gap for gap in made.gaps if gap.reason == "hold"]
     assert len(holds) == len(held.times), (made.gaps, made.drift_ms)
-    kept = read_wav(heard.take.folder / WAV)
+    redacted = read_wav(heard.take.folder / WAV)
     for gap, (began, over) in zip(holds, held.times, strict=True):
         assert abs((gap.end_ms - gap.start_ms) / 1000 - (over - began)) <= 0.1, (gap, began, over)
         assert gap.channel == "both"
-        assert not np.any(kept[gap.start_ms * 8 : gap.end_ms * 8])
+        assert not np.any(redacted[gap.start_ms * 8 : gap.end_ms * 8])
     (first, _), (last, _) = held.times[0], held.times[-1]
     apart = holds[-1].start_ms - holds[0].start_ms
     assert abs(apart / 1000 - (last - first)) <= 0.1, holds
     assert abs(made.drift_ms) <= 150, (made.drift_ms, made.gaps)
-    assert abs(len(kept) / 8 - made.duration_ms) < 1
+    assert abs(len(redacted) / 8 - made.duration_ms) < 1
     # What the switch did write is all there, and nothing else is.
-    assert len(kept) - len(heard.sound) == pytest.approx(
+    assert len(redacted) - len(heard.sound) == pytest.approx(
         sum(over - began for began, over in held.times) * 8000, abs=0.1 * 8000 * len(holds)
     )
 
@@ -71,6 +71,6 @@ def test_external_hold_keeps_its_length_in_the_recording(tmp_path: Path) -> None
             time.sleep(2)
         place.talk(1, *(one.pair for one in held))
         for one in held:
-            heard = one.pair.listen()
-            print(heard, one.times)
-            check(one, heard)
+            recording = one.pair.listen()
+            print(recording, one.times)
+            check(one, recording)

@@ -76,9 +76,9 @@ def test_forged_call_has_no_effect_and_reveals_nothing(
         str(daemon.daemon_port), "--channel", channel, "--line", f"{NUMBER}01", "--state", state,
         "--direction", direction, uid=uid,
     ) as process:  # fmt: skip
-        heard = json.loads(process.communicate(timeout=20)[0])
-    assert heard[0] == "connect"
-    assert all(re.fullmatch(r"connect|api global_getvar \w+", each) for each in heard), heard
+        bodies = json.loads(process.communicate(timeout=20)[0])
+    assert bodies[0] == "connect"
+    assert all(re.fullmatch(r"connect|api global_getvar \w+", each) for each in bodies), bodies
     assert spools(daemon) == set()
     assert "call.arrived" not in log(daemon)
     assert channel not in log(daemon)

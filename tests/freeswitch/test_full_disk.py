@@ -63,10 +63,10 @@ def test_switchs_disk_fills_during_a_call(rig: Rig, disk: SmallDisk) -> None:
     assert take.end.outcome == "recorded"
     assert [mark.kind for mark in take.marks][-1] in ("recording_stopped", "hangup")
     # Nothing that was written is lost, and what is missing is told.
-    kept = read_wav(take.audio)
-    assert len(kept) >= len(written)
-    assert np.array_equal(kept[: len(written)], written)
-    assert onset_of(kept[:, 1], rig.prompt) is not None
+    samples = read_wav(take.audio)
+    assert len(samples) >= len(written)
+    assert np.array_equal(samples[: len(written)], written)
+    assert onset_of(samples[:, 1], rig.prompt) is not None
     prompt = rig.snapshot / "prompts" / f"{take.start.announcement.sha256}.wav"
     encoded = encode(take, prompt)
     assert encoded.announced is not None

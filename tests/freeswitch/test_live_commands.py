@@ -69,9 +69,9 @@ class CommandClients:
 def clients(daemon: Rig, tmp_path: Path) -> Iterator[CommandClients]:
     """The panel and the worker's relay on one catalogue, beside the rig's switch and daemon."""
     house = House(tmp_path, utc_now, os.urandom)
-    said = {"now": utc_now(), "entropy": os.urandom}
-    tenants.create_tenant(TENANT, name="Menuiserie Dubois", wrapped_key="{}", **said)
-    signed = said | {"signer": house.services.signer}
+    when = {"now": utc_now(), "entropy": os.urandom}
+    tenants.create_tenant(TENANT, name="Menuiserie Dubois", wrapped_key="{}", **when)
+    signed = when | {"signer": house.services.signer}
     users.create_user(
         TENANT,
         login="claire",
@@ -172,8 +172,8 @@ def test_live_commands_pause_mark_and_delete_calls(daemon: Rig, clients: Command
         assert np.array_equal(raw[end:], kept[end:]), "the rest is as it was"
         assert np.median(level(kept[end + RATE // 10 : end + RATE, 0], CALLER)) > 0.2
         assert np.median(level(kept[end + RATE // 10 : end + RATE, 1], CALLEE)) > 0.2
-        heard = level(read_wav(call.heard_by_callee)[:, 0], PAUSED)
-        assert heard.max() > 0.02, "the colleague is reminded"
+        samples = level(read_wav(call.heard_by_callee)[:, 0], PAUSED)
+        assert samples.max() > 0.02, "the colleague is reminded"
         assert level(read_wav(call.heard_by_caller)[:, 0], PAUSED)[40:].max() < 0.01, "nobody else is"
         talk = kept[end : -RATE // 2, 0]
         steady = level(talk, CALLER) > 0.235  # where a phone skips a frame, every pitch is in it

@@ -47,7 +47,7 @@ def test_prompts_and_answers_are_located(daemon: Rig) -> None:
 
 def look(call: CallUnderTest, prompts: Path) -> None:
     take = call.wait_take()
-    heard = read_wav(take.audio)
+    samples = read_wav(take.audio)
     assert take.start.announcement is not None
     found = encode(take, prompts / f"{take.start.announcement.sha256}.wav")
     assert found.announced is not None
@@ -57,10 +57,10 @@ def look(call: CallUnderTest, prompts: Path) -> None:
     }
     assert set(places) == {"told", "keep_question", "keep_yes"}
     for name, place in places.items():
-        true = truth(heard[:, 1], name)
+        true = truth(samples[:, 1], name)
         assert abs(place - true) <= PROMPT_MS, (name, place, true)
     answered = next(mark.offset_ms for mark in found.markers if mark.kind == "keep_question_answered")
-    pressed = end_of_key(heard[:, 0])
+    pressed = end_of_key(samples[:, 0])
     assert abs(answered - pressed) <= ANSWER_MS, (answered, pressed)
 
 

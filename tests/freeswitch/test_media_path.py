@@ -64,12 +64,12 @@ def test_media_of_a_recorded_call_passes_through_the_switch(place: PhoneRig) -> 
     place.until_connected(*pairs)
     place.talk(6, *pairs)
     for pair in pairs:
-        heard = pair.listen()
-        check(heard, 6)
+        recording = pair.listen()
+        check(recording, 6)
         # A callee's leg waits for each of the daemon's orders, and is not recorded meanwhile: that is told.
-        missing_s = heard.missing_s if heard.take.start.direction == "outbound" else 0.0
-        assert abs(heard.encoded.drift_ms - 1000 * missing_s) < 300, heard
-        assert not [gap for gap in heard.encoded.gaps if gap.reason == "write_error"], heard
+        missing_s = recording.missing_s if recording.take.start.direction == "outbound" else 0.0
+        assert abs(recording.encoded.drift_ms - 1000 * missing_s) < 300, recording
+        assert not [gap for gap in recording.encoded.gaps if gap.reason == "write_error"], recording
 
 
 def test_jitter_buffer_keeps_the_channels_in_sync(place: PhoneRig) -> None:

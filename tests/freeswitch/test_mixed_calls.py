@@ -62,9 +62,9 @@ def all_listed(installation: MixedInstallation, seconds: float) -> None:
 
 
 def told(calls: tuple[Call, ...], figures: str) -> str:
-    deeds = Counter(deed for call in calls for deed in call.deeds)
+    actions = Counter(action for call in calls for action in call.actions)
     openings = Counter(call.opening for call in calls)
-    return f"{len(calls)} calls: {figures}\n{dict(openings)}\n{dict(deeds)}"
+    return f"{len(calls)} calls: {figures}\n{dict(openings)}\n{dict(actions)}"
 
 
 def assert_as_it_must_be(calls: tuple[Call, ...], played: tuple[History, str]) -> None:

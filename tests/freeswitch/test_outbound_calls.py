@@ -59,11 +59,11 @@ def test_callee_hears_the_announcement_while_the_caller_hears_ringing(daemon: Ri
     found = encode(take, sounds.paths["told"])
     assert found.announced is not None
     end = found.announced.end_ms * RATE // 1000
-    kept = read_wav(take.folder / WAV)
-    assert not kept[:end, 0].any(), "what the callee said before they were told is kept"
+    redacted = read_wav(take.folder / WAV)
+    assert not redacted[:end, 0].any(), "what the callee said before they were told is kept"
     later = end + RATE // 2
-    assert np.median(level(kept[later:, 0], 1000)) > 0.2, "left is not the callee"
-    assert np.median(level(kept[later:, 1], 440)) > 0.2, "right is not the colleague"
+    assert np.median(level(redacted[later:, 0], 1000)) > 0.2, "left is not the callee"
+    assert np.median(level(redacted[later:, 1], 440)) > 0.2, "right is not the colleague"
 
 
 def test_both_hear_the_announcement_once_connected(daemon: Rig) -> None:
@@ -80,9 +80,9 @@ def test_both_hear_the_announcement_once_connected(daemon: Rig) -> None:
     found = encode(take, sounds.paths["told"])
     assert found.announced is not None
     end = found.announced.end_ms * RATE // 1000
-    kept = read_wav(take.folder / WAV)
-    assert not kept[:end, 0].any(), "what the callee said before they were told is kept"
-    assert np.median(level(kept[end + RATE // 2 :, 0], 1000)) > 0.2
+    redacted = read_wav(take.folder / WAV)
+    assert not redacted[:end, 0].any(), "what the callee said before they were told is kept"
+    assert np.median(level(redacted[end + RATE // 2 :, 0], 1000)) > 0.2
 
 
 def test_early_media_is_no_answer(daemon: Rig) -> None:

@@ -214,13 +214,13 @@ def test_queue_and_menu_time_is_not_in_the_recording(phone_system: PhoneSystem) 
     for name, take in takes.items():
         heard = phone_system.heard(recorded(take))
         assert heard.loud(MUSIC, 1) == heard.loud(ASKS, 1) == 0, name
-        said = level(heard.kept[:, 0], CALLER) > 0.1
+        samples = level(heard.kept[:, 0], CALLER) > 0.1
         speaks = level(heard.kept[:, 1], SECOND if "queue" in name else ANSWERED) > 0.1
         speaks[: heard.told_ms // 100 + 1] = False
         begun = int(np.argmax(speaks))
         assert begun > 0, name
-        assert not said[: begun - 4].any(), f"{name}: what they said while they waited"
-        assert said[begun + 4 : -4].all(), name
+        assert not samples[: begun - 4].any(), f"{name}: what they said while they waited"
+        assert samples[begun + 4 : -4].all(), name
         assert "1379" not in str([mark.data for mark in take.marks])
     answers = [mark.data for mark in takes["menu_before"].marks if mark.kind == "question_answered"]
     assert answers == [{"question": "recording", "answer": "none"}], "no key of the menu's is one of Accord's"

@@ -146,10 +146,10 @@ class Sentences:
     language: str
 
     def __post_init__(self) -> None:
-        told = {"purposes": ["agreement"], "keep_days": 30}
-        self.question = HeardPrompt(composer.opt_in_question(self.language, **told))
-        self.told = HeardPrompt(composer.announcement(self.language, mode="opt-in", **told))
-        self.may_refuse = HeardPrompt(composer.announcement(self.language, mode="opt-out", **told))
+        options = {"purposes": ["agreement"], "keep_days": 30}
+        self.question = HeardPrompt(composer.opt_in_question(self.language, **options))
+        self.told = HeardPrompt(composer.announcement(self.language, mode="opt-in", **options))
+        self.may_refuse = HeardPrompt(composer.announcement(self.language, mode="opt-out", **options))
         self.wrong_key = HeardPrompt(composer.wrong_key(self.language))
         self.declined = HeardPrompt(composer.not_recorded(self.language))
         self.keep = HeardPrompt(composer.keep_question(self.language))
@@ -285,13 +285,13 @@ def opt_in(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
     call.until("question_finished")
     pressed = call.outside.press("1")
     until("it rings", lambda: call.rang >= 0, 60, 0.05)
-    heard = call.outside.sound_heard()
+    audio = call.outside.sound_heard()
     asked, told = says.question, says.told
-    waited = pressed - asked.ends(heard)
-    total = call.rang - asked.begins(heard) - waited
-    assert told.begins(heard) - pressed <= AT_ONCE_S * RATE
+    waited = pressed - asked.ends(audio)
+    total = call.rang - asked.begins(audio) - waited
+    assert told.begins(audio) - pressed <= AT_ONCE_S * RATE
     assert total <= limits().opt_in_s * RATE, (says.language, s(total))
-    lengths = [s(each.ends(heard) - each.begins(heard)) for each in (asked, told)]
+    lengths = [s(each.ends(audio) - each.begins(audio)) for each in (asked, told)]
     return (
         f"{says.language}: opt-in to ringing {s(total)} s: question {lengths[0]}, announcement {lengths[1]}"
     )
@@ -306,13 +306,13 @@ def kept(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
     call.until("keep_question_heard")
     pressed = call.outside.press("1")
     call.until("keep_answer_confirmed")
-    heard = call.outside.sound_heard()
-    question = says.keep.ends(heard) - says.keep.begins(heard)
-    result = says.kept.ends(heard) - says.kept.begins(heard)
+    audio = call.outside.sound_heard()
+    question = says.keep.ends(audio) - says.keep.begins(audio)
+    result = says.kept.ends(audio) - says.kept.begins(audio)
     assert question <= limits().keep_question_s * RATE, (says.language, s(question))
     assert result <= limits().keep_result_s * RATE, (says.language, s(result))
-    assert says.kept.begins(heard) - pressed <= AT_ONCE_S * RATE
-    asked = says.keep.begins(heard) - dialled
+    assert says.kept.begins(audio) - pressed <= AT_ONCE_S * RATE
+    asked = says.keep.begins(audio) - dialled
     return f"{says.language}: *5 asked after {s(asked)} s, question {s(question)} s, result {s(result)} s"
 
 
@@ -360,10 +360,10 @@ def early_yes(phone_rig: PhoneRig) -> str:
     assert call.marks("question_answered") == 0
     pressed = call.outside.press("1")
     call.until("announcement_finished")
-    heard = call.outside.sound_heard()
-    assert says.question.begins(heard) < early < says.question.ends(heard)
-    assert pressed < says.told.begins(heard)
-    return f"early yes: announced {s(says.told.begins(heard) - pressed)} s after the one that counts"
+    audio = call.outside.sound_heard()
+    assert says.question.begins(audio) < early < says.question.ends(audio)
+    assert pressed < says.told.begins(audio)
+    return f"early yes: announced {s(says.told.begins(audio) - pressed)} s after the one that counts"
 
 
 def in_question(phone_rig: PhoneRig, line: int, question: HeardPrompt, *, outbound: bool = False) -> str:

@@ -172,16 +172,16 @@ def is_whole(made: Encoded, kept: np.ndarray, number: str, silent: tuple[str, ..
     speaks[: told // 800 + 1] = False
     begun = int(np.argmax(speaks))
     assert begun > 0
-    said = level(kept[:, 0], CALLER) > 0.1
+    samples = level(kept[:, 0], CALLER) > 0.1
     at = first.offset_ms * RATE // 1000
-    assert not said[told // 800 + 1 : max(at // 800 - 4, 0)].any(), "what they said while they waited"
+    assert not samples[told // 800 + 1 : max(at // 800 - 4, 0)].any(), "what they said while they waited"
     in_talk = np.ones(len(kept), bool)
     for gap in made.gaps:
         if gap.reason in silent:
             in_talk[gap.start_ms * 8 : gap.end_ms * 8] = False
-    both = np.array([in_talk[n * 800 : n * 800 + 800].all() for n in range(len(said))])
-    talk = slice(begun + 4, len(said) - 4)
-    assert said[talk][both[talk]].mean() > 0.9
+    both = np.array([in_talk[n * 800 : n * 800 + 800].all() for n in range(len(samples))])
+    talk = slice(begun + 4, len(samples) - 4)
+    assert samples[talk][both[talk]].mean() > 0.9
     assert speaks[talk][both[talk]].mean() > 0.6, "a telephone that dials says nothing for that long"
 
 

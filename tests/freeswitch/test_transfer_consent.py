@@ -6,7 +6,9 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from tests.freeswitch.internal_phones import (
     set_line,
     write_tones,
 )
+from tests.freeswitch.process import Esl
 from tests.freeswitch.sound import heard_among
 from tests.freeswitch.switches import RATE, Rig, heard_whole, level, read_wav, until
 from tests.freeswitch.test_conferences import conference_marks, consult, move_to_conference
@@ -32,6 +35,12 @@ from tests.scenarios.files import LOWS, Sounds, chirp
 QUESTION, REFUSED = (chirp(low=LOWS[name]) for name in ("joining", "declined"))
 OPT_IN: Line = "joining_opt_in"
 OPT_OUT: Line = "joining_opt_out"
+
+
+FRAME = RATE // 50
+"""20 ms in samples: whole periods of each tone."""
+LAG = RATE // 10
+"""How many samples after the switch's event a sound may begin or end in the recording."""
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +114,11 @@ def test_yes_is_recorded_from_then_on(system: Rig) -> None:
     talk.until_marked("transfer_question_answered")
     time.sleep(2)
     talk.call.hang_up()
-    made, raw, kept = kept_audio(talk, sounds)
+    made, raw, redacted = kept_audio(talk, sounds)
     joined, yes = place(made, "bridged"), place(made, "transfer_question_answered")
-    nothing_of_the_joiner(made, raw, kept, joined, yes)
-    assert tone_level(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
-    assert tone_level(kept[:joined, 1], LINE) > 0.2
+    nothing_of_the_joiner(made, raw, redacted, joined, yes)
+    assert tone_level(redacted[yes + RATE // 2 :, 1], SECOND) > 0.2
+    assert tone_level(redacted[:joined, 1], LINE) > 0.2
     theirs = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_whole(read_wav(theirs)[:, 0], QUESTION)
     later = read_wav(talk.call.heard_by_caller)[-8 * RATE :, 0]
@@ -126,13 +135,13 @@ def test_no_ends_the_recording_and_both_hear_it(system: Rig) -> None:
     assert not talk.marks("transfer_question_refused"), "the caller's key is none of theirs"
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
     talk.until_marked("transfer_question_refused")
-    made, raw, kept = kept_audio(talk, sounds)
+    made, raw, redacted = kept_audio(talk, sounds)
     time.sleep(2)
     assert talk.call.alive()
     assert system.recorded_now() == set()
     joined = place(made, "bridged")
-    nothing_of_the_joiner(made, raw, kept, joined, len(kept))
-    assert tone_level(kept[:joined, 1], LINE) > 0.2
+    nothing_of_the_joiner(made, raw, redacted, joined, len(redacted))
+    assert tone_level(redacted[:joined, 1], LINE) > 0.2
     theirs = read_wav(system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav")[:, 0]
     both = read_wav(talk.call.heard_by_caller)[-12 * RATE :, 0]
     for heard in (theirs, both):
@@ -159,20 +168,22 @@ def test_consent_in_a_conference(system: Rig) -> None:
     talk.phones(f"uuid_send_dtmf {third} 2")
     talk.until_marked("transfer_question_refused")
     assert talk.call.alive()
-    made, raw, kept = kept_audio(talk, sounds)
+    made, raw, redacted = kept_audio(talk, sounds)
     nothing_of_the_joiner(
-        made, raw, kept, place(made, "participant_joined", 1), place(made, "transfer_question_answered")
+        made, raw, redacted, place(made, "participant_joined", 1), place(made, "transfer_question_answered")
     )
     came = place(made, "participant_joined", 2)
     assert (
-        tone_level(kept[place(made, "transfer_question_answered") + RATE // 2 : came - RATE // 2, 1], SECOND)
+        tone_level(
+            redacted[place(made, "transfer_question_answered") + RATE // 2 : came - RATE // 2, 1], SECOND
+        )
         > 0.2
     )
     assert tone_level(raw[came:, 1], THIRD) > 0.2
-    assert not kept[came:, 1].any()
+    assert not redacted[came:, 1].any()
     for leg in (second, third):
-        heard = read_wav(system.phones_folder / f"colleague-{leg}.wav")[:, 0]
-        assert heard_among(heard, QUESTION)
+        sound = read_wav(system.phones_folder / f"colleague-{leg}.wav")[:, 0]
+        assert heard_among(sound, QUESTION)
     until("they hear that it is not", lambda: heard_among(
         read_wav(system.phones_folder / f"colleague-{third}.wav")[:, 0], REFUSED), 10)  # fmt: skip
     assert conference_marks(made.take)[:3] == ["+01", "+91", "+92"]
@@ -189,11 +200,66 @@ def recent_level(talk: Talk, number: str) -> float:
     return tone_level(read_wav(talk.call.heard_by_caller)[-RATE // 2 :, 0], number)
 
 
+@contextmanager
+def paused_daemon(system: Rig) -> Iterator[None]:
+    """The daemon is stopped (SIGSTOP) in the block."""
+    assert system.daemon is not None
+    system.daemon.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        system.daemon.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def third_party_spans(system: Rig) -> Iterator[list[tuple[datetime, datetime]]]:
+    """Collect from when to when each third party is in a conversation (``three_way``), by the switch's
+    clock. The list is filled at the end of the block."""
+    spans: list[tuple[datetime, datetime]] = []
+    watch = Esl(system.switch.esl_port, system.switch.password)
+    try:
+        assert watch.command("event plain CHANNEL_EXECUTE CHANNEL_EXECUTE_COMPLETE").startswith("+OK")
+        assert watch.command("filter Application three_way").startswith("+OK")
+        yield spans
+        began: dict[str, datetime] = {}
+        for event in watch.drain(0.2):
+            at = datetime.fromtimestamp(int(event["Event-Date-Timestamp"]) / 1e6, UTC)
+            if event["Event-Name"] == "CHANNEL_EXECUTE":
+                began[event["Unique-ID"]] = at
+            else:
+                spans.append((began.pop(event["Unique-ID"]), at))
+    finally:
+        watch.close()
+
+
+def assert_heard_until_aside(made: Encoded, heard: np.ndarray, since: datetime, till: datetime) -> None:
+    """Check that the external party ``heard`` the third one at full level for as long as the two were in a
+    conversation, from ``since`` ``till``, and never after it."""
+    joined = made.take.first("participant_joined")
+    assert joined is not None
+    start, end = (
+        place(made, "participant_joined") + round((at - joined).total_seconds() * RATE)
+        for at in (since, till)
+    )
+    frames = level(heard[start - LAG :], TONES[SECOND], FRAME)
+    (loud,) = np.nonzero(frames > 0.2)
+    assert end - start > RATE // 2, "too short a conversation to judge"
+    assert len(loud), "not heard at all"
+    assert (frames[loud[0] : loud[-1] + 1] > 0.2).all(), "not at full level throughout"
+    assert abs(len(loud) * FRAME - (end - start)) <= LAG, "not for as long as they were in the conversation"
+    assert frames[(end - start + 2 * LAG) // FRAME :].max() < 0.05, "heard after they were taken aside"
+
+
 def test_third_party_is_asked_aside_and_recorded_after_a_yes(system: Rig) -> None:
     talk, sounds = start_talk(system, OPT_IN)
     before = len(read_wav(talk.call.heard_by_caller))
-    add_third_party(talk)
-    talk.until_marked("transfer_question_finished")
+    with third_party_spans(system) as spans:
+        consult(talk)
+        with paused_daemon(system):  # so that there is time to hear them before they are taken aside
+            talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
+            until("they are in it", lambda: "three_way" in talk.switch("show channels as json"), 10)
+            time.sleep(0.7)
+        talk.until_marked("transfer_question_finished")
     time.sleep(1)
     assert recent_level(talk, SECOND) < 0.05, "they are out of it"
     assert recent_level(talk, LINE) > 0.2
@@ -204,16 +270,14 @@ def test_third_party_is_asked_aside_and_recorded_after_a_yes(system: Rig) -> Non
     until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 5)
     time.sleep(2)
     talk.call.hang_up()
-    made, raw, kept = kept_audio(talk, sounds)
+    made, raw, redacted = kept_audio(talk, sounds)
     came, yes = place(made, "participant_joined"), place(made, "transfer_question_answered")
-    # They may be heard for a fraction of a second only, depending on how soon the daemon takes them aside.
-    quarters = range(came, yes - RATE // 4, RATE // 8)
-    levels = [tone_level(raw[start : start + RATE // 4, 1], SECOND) for start in quarters]
-    assert max(levels) > 0.05, "before they were taken aside"
-    assert not kept[came:yes, 1].any()
-    assert np.array_equal(kept[came:yes, 0], raw[came:yes, 0])
-    assert tone_level(kept[yes + RATE // 2 :, 1], SECOND) > 0.2
-    assert tone_level(kept[yes + RATE // 2 :, 1], LINE) > 0.2
+    (span,) = spans
+    assert_heard_until_aside(made, raw[:yes, 1], *span)
+    assert not redacted[came:yes, 1].any()
+    assert np.array_equal(redacted[came:yes, 0], raw[came:yes, 0])
+    assert tone_level(redacted[yes + RATE // 2 :, 1], SECOND) > 0.2
+    assert tone_level(redacted[yes + RATE // 2 :, 1], LINE) > 0.2
     assert conference_marks(made.take) == ["+91"]
     theirs = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_among(read_wav(theirs)[:, 0], QUESTION)
@@ -225,13 +289,11 @@ def test_earlier_keys_of_a_third_party_are_no_answer(system: Rig) -> None:
     """The transfer and the dialplan (flush_dtmf) discard them."""
     talk, _sounds = start_talk(system, OPT_OUT)
     consult(talk)
-    assert system.daemon is not None
-    system.daemon.send_signal(signal.SIGSTOP)  # so that nobody asks them before they have pressed it
-    talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
-    until("they are in it", lambda: "three_way" in talk.switch("show channels as json"), 10)
-    talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
-    time.sleep(0.7)
-    system.daemon.send_signal(signal.SIGCONT)
+    with paused_daemon(system):  # so that nobody asks them before they have pressed it
+        talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
+        until("they are in it", lambda: "three_way" in talk.switch("show channels as json"), 10)
+        talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
+        time.sleep(0.7)
     talk.until_marked("transfer_question_finished")
     talk.until_marked("transfer_question_answered")
     assert not talk.marks("transfer_question_refused")
@@ -244,10 +306,10 @@ def test_refusing_third_party_returns_to_an_unrecorded_call(system: Rig) -> None
     talk.until_marked("transfer_notice_started")
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
     talk.until_marked("transfer_question_refused")
-    made, raw, kept = kept_audio(talk, sounds)
+    made, raw, redacted = kept_audio(talk, sounds)
     came = place(made, "participant_joined")
-    assert not kept[came:, 1].any()
-    assert np.array_equal(kept[came:, 0], raw[came:, 0])
+    assert not redacted[came:, 1].any()
+    assert np.array_equal(redacted[came:, 0], raw[came:, 0])
     (refused,) = (mark for mark in made.markers if mark.kind == "transfer_question_refused")
     assert (refused.data["answer"], refused.data["key"]) == ("no", "2")
     until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 10)
@@ -265,12 +327,12 @@ def test_third_party_hangs_up_during_the_question(system: Rig) -> None:
     talk.until_marked("participant_left")
     time.sleep(3)  # what was said to both goes on for them
     talk.call.hang_up()
-    made, _raw, kept = kept_audio(talk, sounds)
+    made, _raw, redacted = kept_audio(talk, sounds)
     untold = [mark.data["reason"] for mark in made.markers if mark.kind == "transfer_notice_interrupted"]
     assert untold[-1] == "left"
     came, left = place(made, "participant_joined"), place(made, "participant_left")
-    assert not kept[came:left, 1].any()
-    assert tone_level(kept[left + RATE // 4 :, 1], LINE) > 0.2, "the others go on"
+    assert not redacted[came:left, 1].any()
+    assert tone_level(redacted[left + RATE // 4 :, 1], LINE) > 0.2, "the others go on"
 
 
 @pytest.mark.long
@@ -291,8 +353,8 @@ def test_third_party_returns_if_the_daemon_dies(system: Rig, mode: Line) -> None
         talk.until_marked("transfer_question_finished", 2)
         talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
         talk.until_marked("transfer_question_refused")
-    made, _raw, kept = kept_audio(talk, sounds)
-    assert not kept[place(made, "participant_joined", 0) :, 1].any()
+    made, _raw, redacted = kept_audio(talk, sounds)
+    assert not redacted[place(made, "participant_joined", 0) :, 1].any()
     assert talk.call.alive()
 
 

@@ -148,30 +148,30 @@ def heard_again(system: TransferSystem, take: layout.Take, gaps: list[str], outs
     assert (level(right, who) > 0.2)[:-3].mean() > 0.8, "who came is not heard"
 
 
-@pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
-def test_hold_then_refer(system: TransferSystem, outward: bool) -> None:
-    talk = system.goes_out() if outward else system.comes_in()
-    phone = talk.call.id if outward else talk.phone()
+@pytest.mark.parametrize("outbound", [False, True], ids=["in", "out"])
+def test_hold_then_refer(system: TransferSystem, outbound: bool) -> None:
+    talk = system.goes_out() if outbound else system.comes_in()
+    phone = talk.call.id if outbound else talk.phone()
     talk.hold(phone)
     time.sleep(1.5)
     talk.refer(phone, SLOW)
     talk.until_marked("transfer_notice_finished")
     time.sleep(1.5)
     take = talk.end()
-    first, left = ("caller", "01") if outward else ("01", "caller")
+    first, left = ("caller", "01") if outbound else ("01", "caller")
     assert_one_recording(take, first, "93", left=left)
     assert_notified_once(talk, take, SLOW)
-    number = OWN if outward else LINE
+    number = OWN if outbound else LINE
     assert bridge_marks(take) == [f"+{number[-2:]}", f"-{number[-2:]}", "+93", "-93"]
-    heard_again(system, take, ["hold", "waiting"], TONES[LINE] if outward else CALLER, TONES[SLOW])
+    heard_again(system, take, ["hold", "waiting"], TONES[LINE] if outbound else CALLER, TONES[SLOW])
 
 
-@pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
-def test_hold_then_refer_with_replaces(system: TransferSystem, outward: bool) -> None:
+@pytest.mark.parametrize("outbound", [False, True], ids=["in", "out"])
+def test_hold_then_refer_with_replaces(system: TransferSystem, outbound: bool) -> None:
     """While the two internal parties speak, the external party is on hold; then the second one joins at
     once."""
-    talk = system.goes_out() if outward else system.comes_in()
-    phone = talk.call.id if outward else talk.phone()
+    talk = system.goes_out() if outbound else system.comes_in()
+    phone = talk.call.id if outbound else talk.phone()
     talk.hold(phone)
     own = talk.place_call(LINE, SECOND)
     time.sleep(2)
@@ -179,27 +179,27 @@ def test_hold_then_refer_with_replaces(system: TransferSystem, outward: bool) ->
     talk.until_marked("transfer_notice_finished")
     time.sleep(1.5)
     take = talk.end()
-    first, left = ("caller", "01") if outward else ("01", "caller")
+    first, left = ("caller", "01") if outbound else ("01", "caller")
     assert_one_recording(take, first, "91", left=left)
     assert_notified_once(talk, take)
-    heard_again(system, take, ["hold"], TONES[LINE] if outward else CALLER, TONES[SECOND])
+    heard_again(system, take, ["hold"], TONES[LINE] if outbound else CALLER, TONES[SECOND])
 
 
-@pytest.mark.parametrize("outward", [False, True], ids=["in", "out"])
-def test_transfer_by_the_switch(system: TransferSystem, outward: bool) -> None:
+@pytest.mark.parametrize("outbound", [False, True], ids=["in", "out"])
+def test_transfer_by_the_switch(system: TransferSystem, outbound: bool) -> None:
     """att_xfer: the consulted phone is no callee of the line, although an outbound call reaches it."""
-    talk = system.goes_out() if outward else system.comes_in()
-    phone = talk.call.id if outward else talk.phone()
+    talk = system.goes_out() if outbound else system.comes_in()
+    phone = talk.call.id if outbound else talk.phone()
     consult(talk)
     talk.phones(f"uuid_kill {phone}")
     talk.until_marked("transfer_notice_finished")
     time.sleep(1.5)
     take = talk.end()
-    first, left = ("caller", "01") if outward else ("01", "caller")
+    first, left = ("caller", "01") if outbound else ("01", "caller")
     assert_one_recording(take, first, "91", left=left)
     assert_notified_once(talk, take)
-    assert bridge_marks(take)[:3] == ["+31", "-31", "+91"] if outward else ["+01", "-01", "+91"]
-    heard_again(system, take, ["hold"], TONES[LINE] if outward else CALLER, TONES[SECOND])
+    assert bridge_marks(take)[:3] == ["+31", "-31", "+91"] if outbound else ["+01", "-01", "+91"]
+    heard_again(system, take, ["hold"], TONES[LINE] if outbound else CALLER, TONES[SECOND])
 
 
 @pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "unrecorded"])

@@ -68,15 +68,15 @@ def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:
     file = rig.phones_folder / f"callee-{number[1:]}-{SHOWN}.wav"
     until("somebody hears it", file.exists, 10)
     wav = composer.verification_code("fr", DIGITS).wav
-    said = soundfile.read(io.BytesIO(wav), dtype="float32")[0]
-    until("all of it was heard", lambda: len(read_wav(file)) > len(said) - RATE, 60, 0.5)
+    sound = soundfile.read(io.BytesIO(wav), dtype="float32")[0]
+    until("all of it was heard", lambda: len(read_wav(file)) > len(sound) - RATE, 60, 0.5)
     assert rig.recorded_now() == set()
     rig.switch.wait_empty()
     rig.phones.wait_empty()
-    heard = read_wav(file)[:, 0].astype(np.float32)
-    assert abs(len(heard) - len(said)) < 2 * RATE, "all of it, and then it hung up"
+    samples = read_wav(file)[:, 0].astype(np.float32)
+    assert abs(len(samples) - len(sound)) < 2 * RATE, "all of it, and then it hung up"
     # On a busy machine a packet is lost, and with it a digit; it is for that, too, that all are said twice.
-    told = digits(heard, "fr")
+    told = digits(samples, "fr")
     print(f"heard {told}")
     assert len(told) > len(DIGITS), told
     left = iter(DIGITS * 2)

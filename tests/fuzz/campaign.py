@@ -131,7 +131,7 @@ def run_atheris(target: Target, inputs: int, seconds: float, seed: int) -> Resul
     """Run atheris in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="accord-fuzz-") as folder:
         out = Path(folder) / "result.json"
-        ended = subprocess.run(
+        process = subprocess.run(
             [
                 sys.executable, "-m", "tests.fuzz.guided", target.name, str(out), folder,
                 str(inputs), str(seconds), str(seed or 1),
@@ -142,7 +142,7 @@ def run_atheris(target: Target, inputs: int, seconds: float, seed: int) -> Resul
             timeout=seconds + 300,
         )  # fmt: skip
         if not out.exists():
-            raise RuntimeError(ended.stderr.decode("utf-8", "replace")[-4000:])
+            raise RuntimeError(process.stderr.decode("utf-8", "replace")[-4000:])
         read = json.loads(out.read_text())
     findings = {place: (data, text) for place, (data, text) in read.pop("findings").items()}
     return Result(**read, findings=findings)

@@ -17,7 +17,7 @@ HOUSE = Path(__file__).parents[2]
 def test_four_calls_can_be_heard_within_two_minutes(tmp_path: Path) -> None:
     environment = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
     environment |= {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(HOUSE)}
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "demo", "--once"],
         cwd=tmp_path,
         env=environment,
@@ -25,8 +25,8 @@ def test_four_calls_can_be_heard_within_two_minutes(tmp_path: Path) -> None:
         text=True,
         timeout=220,
     )
-    said = ended.stdout
-    assert ended.returncode == 0, said + ended.stderr
+    said = process.stdout
+    assert process.returncode == 0, said + process.stderr
     assert "the practice switch stands in for it" in said
     assert "4 of 4 recordings sealed, stored and listed" in said
     assert re.search(r"Listen at +http://127\.0\.0\.1:\d+/", said)

@@ -49,9 +49,9 @@ def received_commands(process: subprocess.Popen[str]) -> list[str]:
     while process.poll() is None:
         gevent.sleep(0.02)  # the practice switch runs in this process
     assert process.stdout is not None
-    heard = json.loads(process.stdout.read())
-    assert isinstance(heard, list)
-    return heard
+    bodies = json.loads(process.stdout.read())
+    assert isinstance(bodies, list)
+    return bodies
 
 
 def assert_no_effect(driver: PracticeDriver, heard: list[str], channel: str) -> None:

@@ -159,10 +159,10 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     facts = json.loads(archive.read("copy.json"))
     (told,) = facts["recordings"]
     assert told["id"] == recording
-    heard, rate = soundfile.read(io.BytesIO(archive.read(told["sound"]["file"])), dtype="int16")
-    assert abs(len(heard) / rate * 1000 - told["duration_ms"]) < 2
-    assert not heard[:, 1].any(), "others are silent"
-    assert np.abs(heard[:, 0]).max() > 1000, "and they are heard"
+    samples, rate = soundfile.read(io.BytesIO(archive.read(told["sound"]["file"])), dtype="int16")
+    assert abs(len(samples) / rate * 1000 - told["duration_ms"]) < 2
+    assert not samples[:, 1].any(), "others are silent"
+    assert np.abs(samples[:, 0]).max() > 1000, "and they are heard"
     assert told["announcement"]["text"] in archive.read("README.txt").decode()
     listing = site.accord("person", "list", *tenant)
     assert NUMBER in listing

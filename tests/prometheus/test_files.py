@@ -130,10 +130,10 @@ def test_every_alert_has_a_quiet_and_a_firing_case() -> None:
     ],
 )
 def test_promtool_accepts_the_rules(what: list[str]) -> None:
-    ended = subprocess.run(
+    process = subprocess.run(
         ["promtool", *what], cwd=pages.RULES.parent, capture_output=True, text=True, timeout=60
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 def test_dashboard_has_grafanas_format() -> None:

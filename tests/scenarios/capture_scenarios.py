@@ -66,13 +66,13 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 def scrub(blocks: list[Block], rig: Rig) -> list[Block]:
     """Remove everything specific to the machine: ids become ``uuid-1`` and so on, in order of appearance."""
-    told = next(iter(read_snapshot(rig.snapshot).lines.values())).announcement
+    announcement = next(iter(read_snapshot(rig.snapshot).lines.values())).announcement
     names: dict[str, str] = {}
     plain = {
         str(rig.snapshot): "/var/lib/accord/snapshot",
         str(rig.spool): "/var/lib/accord/spool",
         str(rig.folder): "/var/lib/accord",
-        told.sha256: "f" * 64,
+        announcement.sha256: "f" * 64,
         socket.gethostname(): "switch",
     }
 

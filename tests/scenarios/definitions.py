@@ -76,7 +76,7 @@ class Expected:
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A call.  ``daemon``: whether it is up when the call arrives.  ``name_shown`` and ``header`` are the
-    display name and an ``X-`` header's value of the INVITE.  ``outward``: a colleague calls ``calls``, or a
+    display name and an ``X-`` header's value of the INVITE.  ``outbound``: a colleague calls ``calls``, or a
     number of its own; the external party is the callee, and ``callee_…`` are the colleague's actions."""
 
     name: str
@@ -87,7 +87,7 @@ class Scenario:
     steps: tuple[Step, ...] = (Step("bridged", 1.0, "hang_up"),)
     name_shown: str = ""
     header: str = ""
-    outward: bool = False
+    outbound: bool = False
     calls: str = ""
 
     @property

@@ -145,7 +145,7 @@ class PracticeDriver:
             variables={"sip_h_X-Note": scenario.header} if scenario.header else {},
             early=self.voice, speaks=self.voice, answers_with=self.voice,
         )  # fmt: skip
-        if scenario.outward:
+        if scenario.outbound:
             caller = scenario.calls or caller
             return PracticeCall(
                 self.switch.call_out(caller, NUMBERS[scenario.line], party), caller, self.sounds

@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.errors import CatalogueError
-from recorder.identity import passwords, users
+from recorder.identity import account_mail, passwords, users
 from recorder.strict_json import b64
 from web.account import devices, notices
 from web.account.blueprint import blueprint
@@ -72,7 +72,7 @@ def change_password() -> Response | tuple[str, int]:
         user.tenant, user.id, hash_password(form.password.data), now=now(), entropy=state.entropy,
         signer=signer, trust=changes().trust,
     )  # fmt: skip
-    notices.tell(user, notices.PASSWORD_CHANGED)
+    notices.tell(user, account_mail.PASSWORD_CHANGED)
     response = redirect(url_for("account.show"), 303)
     renew_session(response)
     flash(_("Your password is changed. Other devices are logged out."))

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from recorder.errors import SealError
+from recorder.identity import account_mail
 from recorder.identity.second_factors import SecondFactorService
 from web.account import notices
 from web.account.blueprint import blueprint
@@ -79,7 +80,7 @@ def _app_page(form: AppForm, app_key: str) -> str:
 def finish_change(codes: tuple[str, ...]) -> Response:
     """After a change of the factors: other sessions end, this one is renewed, and new codes are shown
     once."""
-    notices.tell(current_visitor().user, notices.FACTORS_CHANGED)
+    notices.tell(current_visitor().user, account_mail.FACTORS_CHANGED)
     response = make_response() if codes else redirect(url_for("account.show"), 303)
     renew_session(response)
     if codes:

@@ -13,7 +13,7 @@ from collections.abc import Container
 from datetime import timedelta
 
 import structlog
-from flask import Flask, g, request, session
+from flask import Flask, g, redirect, request, session, url_for
 from werkzeug.wrappers import Response
 
 from recorder.catalogue.records import UserRow
@@ -42,22 +42,37 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
         if found is None:
             return
         opened, user = found
-        if not hmac.compare_digest(mac, _mac(token, user)) or not has_valid_credential(user):
+        limited = hmac.compare_digest(mac, _mac(token, user, limited=True))
+        if not (limited or hmac.compare_digest(mac, _mac(token, user))) or not has_valid_credential(user):
             return
         if now() >= opened.created_at + panel_state().config.longest:
             return  # enforced here because nothing signs the row's expiry
-        g.visitor = Visitor(user, opened, load_tenant(user))
+        g.visitor = Visitor(user, opened, load_tenant(user), limited)
         if now() - opened.seen_at > TOUCH_INTERVAL:
             config = panel_state().config
             until = min(now() + config.idle, opened.created_at + config.longest)
             users.touch_session(user, opened.id, now=now(), until=until, network=devices.network())
 
+    @app.before_request
+    def lead_to_enrolment() -> Response | None:
+        found = visitor()
+        if found is None or not found.limited or _is_open_to_limited(request.endpoint):
+            return None
+        return redirect(url_for("account.show"), 303)
+
+
+def _is_open_to_limited(endpoint: str | None) -> bool:
+    """Whether somebody who must set up a second factor first may use an endpoint."""
+    return endpoint in ("static", "language.set_language") or (endpoint or "").startswith("account.")
+
 
 def open_session(response: Response, user: UserRow, factor: str = "") -> None:
     """Log a user in after the password was verified, and the second ``factor``, if any.  Session token and
-    form token are new, so that nothing planted in this browser earlier stays valid."""
+    form token are new, so that nothing planted in this browser earlier stays valid.  Where the customer
+    requires a second factor and the user has none, the session only serves to set one up."""
     _end_current_session()
     state = panel_state()
+    limited = not factor and state.factors is not None and state.factors.must_enrol(user)
     token = base64.urlsafe_b64encode(state.entropy(32)).decode().rstrip("=")
     until = now() + min(state.config.idle, state.config.longest)
     opened = users.open_session(
@@ -66,13 +81,13 @@ def open_session(response: Response, user: UserRow, factor: str = "") -> None:
     )  # fmt: skip
     response.set_cookie(
         _cookie(),
-        f"{token}.{_mac(token, user)}",
+        f"{token}.{_mac(token, user, limited=limited)}",
         secure=state.config.secure_cookies,
         httponly=True,
         samesite="Lax",
         path="/",
     )
-    g.visitor = Visitor(user, opened, load_tenant(user))
+    g.visitor = Visitor(user, opened, load_tenant(user), limited)
 
 
 def renew_session(response: Response) -> None:
@@ -109,8 +124,9 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _mac(token: str, user: UserRow) -> str:
-    text = "\n".join(("accord session", token, user.id, user.tenant, user.role, *(user.lines or ())))
+def _mac(token: str, user: UserRow, *, limited: bool = False) -> str:
+    kind = "accord limited session" if limited else "accord session"
+    text = "\n".join((kind, token, user.id, user.tenant, user.role, *(user.lines or ())))
     return hmac.digest(panel_state().config.secret_key, text.encode(), "sha256").hex()
 
 

@@ -13,7 +13,7 @@ from recorder import metrics
 from recorder.catalogue.records import UserRow
 from recorder.domain.roles import ADMIN
 from recorder.errors import SealError
-from recorder.identity import factor_set, users
+from recorder.identity import account_mail, factor_set, users
 from recorder.identity.second_factors import APP, CODE
 from recorder.seal.second_factor import SecondFactors
 from web.account import devices, notices, partial_log_in
@@ -106,7 +106,7 @@ def complete_log_in(user: UserRow, login: str, target: str | None, factor: str =
     open_session(response, user, factor)
     remember_device(response, login)
     if is_new:
-        notices.tell(user, notices.NEW_DEVICE, devices.device())
+        notices.tell(user, account_mail.NEW_DEVICE, devices.device())
     metrics.LOGINS.labels("ok").inc()
     log.info("web.logged_in", user=user.id, tenant=user.tenant, factor=factor)
     return response

@@ -116,6 +116,7 @@ function receive(given) {
   again.hidden = true;
   chip.open = false;
   form.querySelector("#granted").hidden = false;
+  form.querySelector("#change-purpose").hidden = false;
   form.querySelector("#until").textContent = given.until;
   audio.src = playable.src;
   audio.preload = "metadata";
@@ -387,7 +388,8 @@ function listen() {
     if (await grant.renew()) toggle.focus();
     else if (!grant.over && document.getElementById("trouble").hidden) trouble(say("Away"));
   });
-  audio.addEventListener("play", () => grant?.check());
+  // A keyboard's media key can press Play, too, when nothing may be heard.
+  audio.addEventListener("play", () => (hasSound() ? grant.check() : audio.pause()));
   for (const name of ["play", "pause", "ended"]) audio.addEventListener(name, showPlaying);
   for (const name of ["pause", "ended"]) audio.addEventListener(name, () => hasSound() && grant.report(played()));
   for (const name of ["timeupdate", "seeking", "seeked"]) audio.addEventListener(name, advance);

@@ -17,7 +17,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.records import UserRow
 from recorder.errors import AccordError, CatalogueError, MailError, SealError
 from recorder.features.team.account_links import ADDRESS, PASSWORD
-from recorder.identity import throttle, users
+from recorder.identity import account_mail, throttle, users
 from recorder.identity.throttle import RateLimit
 from recorder.mail.address import normalize_address
 from web.account import notices
@@ -103,7 +103,7 @@ def reset_password(token: str) -> Response | str | tuple[str, int]:
         if error.error_id in text.ENDED:
             return _ended(error)
         return _reset_page(user, refusal(error)), 422
-    notices.tell(user, notices.PASSWORD_CHANGED)
+    notices.tell(user, account_mail.PASSWORD_CHANGED)
     log.info("password.reset", user=user.id, tenant=user.tenant)
     flash(_("Your new password is set. Log in with it."), "done")
     return redirect(url_for("account.log_in"), 303)

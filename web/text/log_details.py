@@ -242,7 +242,7 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
     "purpose": (_l("Purpose"), _purpose),
     "purposes": (_l("Purposes"), lambda value, _context: retention.purpose_list(value)),
     "kind": (_l("Kind"), _kind),
-    "change": (_l("Change"), _one_of(FACTOR_CHANGES)),
+    "change": (_l("Kind of change"), _one_of(FACTOR_CHANGES)),
     "link": (_l("Link"), _one_of(LINKS)),
     "reason": (_l("Reason"), _reason),
     "number": (_l("Number"), _phone_number),

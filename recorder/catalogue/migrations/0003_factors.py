@@ -26,10 +26,29 @@ CREATE TABLE second_factor_use (
 );
 CREATE INDEX second_factor_use_user_id ON second_factor_use (user_id);
 
+CREATE TABLE second_factor_reset (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    requested_by TEXT NOT NULL,
+    statement TEXT NOT NULL,
+    requested_at TEXT NOT NULL,
+    ended_at TEXT
+);
+CREATE INDEX second_factor_reset_tenant_id ON second_factor_reset (tenant_id);
+
+CREATE TABLE sign_in_rule (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    statement TEXT NOT NULL
+);
+
 ALTER TABLE session ADD COLUMN device TEXT NOT NULL DEFAULT '';
 ALTER TABLE session ADD COLUMN network TEXT NOT NULL DEFAULT '';
 
-CREATE INDEX log_leaf_factors ON log_leaf (tenant_id, number) WHERE kind = 'user.factors_changed';
+CREATE INDEX log_leaf_sign_in ON log_leaf (tenant_id, kind, number)
+WHERE kind IN ('tenant.sign_in_changed', 'user.factor_reset_ended', 'user.factors_changed');
 """
 
 

@@ -40,7 +40,12 @@ from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedP
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
-from recorder.catalogue.tables.second_factor import FactorUseTable, SecondFactorTable
+from recorder.catalogue.tables.second_factor import (
+    FactorResetTable,
+    FactorUseTable,
+    SecondFactorTable,
+    SignInRuleTable,
+)
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
@@ -96,6 +101,8 @@ TABLES: tuple[type[Table], ...] = (
     OutgoingMailTable,
     SecondFactorTable,
     FactorUseTable,
+    FactorResetTable,
+    SignInRuleTable,
     InvitationTable,
     AccountLinkTable,
     UsageTable,

@@ -105,8 +105,12 @@ IS_DECISION = SQL(
 index."""
 
 
+IS_SIGN_IN = SQL("kind IN ('tenant.sign_in_changed', 'user.factor_reset_ended', 'user.factors_changed')")
+"""Kinds of leaves that are read at log-in; the condition of their index."""
+
+
 LeafTable.add_index(
-    LeafTable.tenant, LeafTable.number, where=SQL("kind = 'user.factors_changed'"), name="log_leaf_factors"
+    LeafTable.tenant, LeafTable.kind, LeafTable.number, where=IS_SIGN_IN, name="log_leaf_sign_in"
 )
 
 

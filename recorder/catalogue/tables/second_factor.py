@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peewee import BigIntegerField, IntegerField, TextField
 
-from recorder.catalogue.database import MomentField, Table
+from recorder.catalogue.database import MaybeMomentField, MomentField, Table
 
 
 class SecondFactorTable(Table):
@@ -32,3 +32,31 @@ class FactorUseTable(Table):
 
     class Meta:
         table_name = "second_factor_use"
+
+
+class SignInRuleTable(Table):
+    """A customer's signed rule that everybody must have a second factor, or need not; ``id`` is the
+    customer's, too."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField()
+    number = IntegerField()
+    statement = TextField()
+
+    class Meta:
+        table_name = "sign_in_rule"
+
+
+class FactorResetTable(Table):
+    """An admin's signed request to reset a colleague's second factors, which another admin confirms."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField(index=True)
+    user_id = TextField()
+    requested_by = TextField()
+    statement = TextField()
+    requested_at = MomentField()
+    ended_at = MaybeMomentField(null=True)
+
+    class Meta:
+        table_name = "second_factor_reset"

@@ -30,7 +30,12 @@ from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
-from recorder.catalogue.tables.second_factor import FactorUseTable, SecondFactorTable
+from recorder.catalogue.tables.second_factor import (
+    FactorResetTable,
+    FactorUseTable,
+    SecondFactorTable,
+    SignInRuleTable,
+)
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
@@ -179,6 +184,8 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         SessionTable.update(ended_at=now).where(
             SessionTable.user.in_([row.id for row in rows]) & SessionTable.ended_at.is_null()
         ).execute()
+        SignInRuleTable.delete().where(SignInRuleTable.tenant_id == tenant).execute()
+        FactorResetTable.delete().where(FactorResetTable.tenant_id == tenant).execute()
         SecondFactorTable.delete().where(SecondFactorTable.tenant_id == tenant).execute()
         FactorUseTable.delete().where(FactorUseTable.user_id.in_([row.id for row in rows])).execute()
         for token in list(ApiTokenTable.select(ApiTokenTable.id).where(ApiTokenTable.tenant_id == tenant)):

@@ -30,7 +30,7 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Handover
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
-from recorder.catalogue.tables.second_factor import SecondFactorTable
+from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import (
     ErasedCallTable,
     ReviewTable,
@@ -70,6 +70,8 @@ TABLES: tuple[type[Table], ...] = (
     HandoverFetchTable,
     SavedFilterTable,
     SecondFactorTable,
+    SignInRuleTable,
+    FactorResetTable,
     InvitationTable,
     UsageTable,
     NoteTable,

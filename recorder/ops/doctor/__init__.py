@@ -33,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     machine.daemon,
     machine.worker,
     machine.panel,
+    machine.mail,
     machine.clock,
     machine.versions,
 )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
+from recorder.mail.delivery import oldest_waiting
 from recorder.ops.doctor.findings import DoctorFinding, Patient, State
 from recorder.ops.doctor.kernel_clock import kernel_clock
 from recorder.processes.spool_holders import DAEMON, WORKER, Process, holder, listener
@@ -18,6 +19,9 @@ FILES = 4096
 
 UNWATCHED = timedelta(seconds=10)
 """The daemon says every second that it watches the switch."""
+
+OLD_MAIL = timedelta(minutes=15)
+"""Mail is tried at least every ten minutes."""
 
 TESTED = {"greenswitch": "0.0.19"}
 """Libraries whose insides are replaced (ARCHITECTURE.md): another version may not fit."""
@@ -130,6 +134,29 @@ def panel(patient: Patient) -> Iterator[DoctorFinding]:
     else:
         yield DoctorFinding("wrong", f"panel: answers {status} on {host}:{web.port}", "see its log")
     yield from _readiness("panel", patient.settings.metrics.host, patient.settings.metrics.web_port)
+
+
+def mail(patient: Patient) -> Iterator[DoctorFinding]:
+    """Mail to people can be sent, if the settings name a mail server; what waits is not old."""
+    mail, address = patient.settings.mail, patient.settings.web.address
+    if not mail.host:
+        yield DoctorFinding("ok", "mail: no server is set; pages show links instead of sending them")
+        return
+    if not address:
+        yield DoctorFinding(
+            "warning",
+            "mail: [mail] host is set, but [web] address is not: no mail is sent to people",
+            "set [web] address to the panel's public address, to which links in mails lead",
+        )
+    patient.context.open_catalogue()
+    if (oldest := oldest_waiting(patient.now())) is not None and oldest > OLD_MAIL:
+        yield DoctorFinding(
+            "wrong",
+            f"mail: a mail has waited for {oldest // timedelta(minutes=1)} minutes",
+            "check section [mail]; the worker's log says why (mail.delayed)",
+        )
+    elif address:
+        yield DoctorFinding("ok", f"mail: sent through {mail.host}")
 
 
 def _supervision(name: str, process: Process) -> Iterator[DoctorFinding]:

@@ -68,10 +68,10 @@ class _Fold:
 
     def whole(self) -> Expectation:
         self._opening()
-        if self.call.opening not in ("gives_up", "hangs_up_told"):
+        if self.call.opening not in ("gives_up", "hangs_up_early"):
             for act in self.call.acts:
                 self._act(act)
-        if "delete" in self.call.deeds:
+        if "delete" in self.call.actions:
             self.found = Expectation("deleted", ears=self.found.ears, consulted=self.found.consulted)
         if self.found.reason is not None:
             self.found.may_left, self.found.may_right = set(), set()
@@ -86,11 +86,11 @@ class _Fold:
         if opening in ("opt_in_no", "opt_in_silent", "opt_out_refused"):
             said["declined"] += 1
         if opening in KEPT or opening in ("opt_out_refused", "gives_up"):
-            said["told"] += 1
-        if opening == "hangs_up_told":
-            outside.unsure.add("told")
+            said["announcement"] += 1
+        if opening == "hangs_up_early":
+            outside.unsure.add("announcement")
         if opening in TOGETHER:
-            first.sentences["told"] += 1
+            first.sentences["announcement"] += 1
         for one, other in ((self.call.outside, self.there), (self.there, self.call.outside)):
             # Before it is known to be over, whoever is connected already may be heard.
             self.found.ears[one.who].may |= {Word(other.who, word) for word in (0, 1, 2)}
@@ -105,12 +105,12 @@ class _Fold:
             self.found.may_right.add(Word(self.there.who, EDGE))
 
     def _act(self, act: Act) -> None:
-        if act.deed in MOVES:
+        if act.action in MOVES:
             self._move(act)
-        elif act.deed in KEEPS:
-            self._keep(act.deed.removeprefix("keep_"))
+        elif act.action in KEEPS:
+            self._keep(act.action.removeprefix("keep_"))
         else:
-            getattr(self, f"_{act.deed}")(act)
+            getattr(self, f"_{act.action}")(act)
         self._edge()
 
     def _words(self, act: Act) -> tuple[Word, Word]:
@@ -141,7 +141,7 @@ class _Fold:
         self.found.gaps["paused"] += 1
 
     def _keep(self, answer: str) -> None:
-        verdict = {"yes": "agreed", "no": "keep_no", "none": "keep_none"}[answer]
+        verdict = {"yes": "keep_yes", "no": "keep_no", "none": "keep_none"}[answer]
         for party in (self.call.outside, self.there):
             self.found.ears[party.who].sentences += Counter(["keep_question", verdict])
         self.found.kept = answer
@@ -168,25 +168,25 @@ class _Fold:
         for one, other in product((before, self.there), repeat=2):
             if one is not other:
                 self.found.ears[one.who].may.add(Word(other.who, EDGE))
-        if act.deed in CONSULTS:
+        if act.action in CONSULTS:
             self._hear(before, self.there, act)
         for party in (before, self.there):
             self.found.ears[party.who].may.add(outside)
-        if act.deed == "replaces":
+        if act.action == "replaces":
             self.found.consulted[before.number] += 1
         if not self.recorded:
             return
-        if act.deed in HELD_FIRST:
+        if act.action in HELD_FIRST:
             self.found.gaps["hold"] += 1
-        elif act.deed == "att_xfer":
+        elif act.action == "att_xfer":
             self.found.gaps["hold"] += 1
             self.found.may_left.add(outside)  # until the colleagues are connected
         else:
             self.found.may_left.add(outside)
-        if self.call.telling:
-            self.found.ears[self.there.who].sentences["joining"] += 1
-        if self.call.telling == "both":
-            self.found.ears[self.call.outside.who].sentences["joining"] += 1
+        if self.call.notified:
+            self.found.ears[self.there.who].sentences["transfer_notice"] += 1
+        if self.call.notified == "both":
+            self.found.ears[self.call.outside.who].sentences["transfer_notice"] += 1
 
     def _to_outside(self, act: Act) -> None:
         assert self.call.other is not None

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from tests.freeswitch.mixed.signals import Run
 
 SENTENCES = (
-    "told", "question", "declined", "joining", "keep_question", "agreed", "keep_no", "keep_none",
-    "delete_question", "deleted",
+    "announcement", "question", "declined", "transfer_notice", "keep_question", "keep_yes", "keep_no",
+    "keep_none", "delete_question", "deleted",
 )  # fmt: skip
 """Who says them is known by their place here (:attr:`~tests.freeswitch.mixed.signals.Word.sentence`)."""
 
@@ -27,7 +27,7 @@ class Telephone:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A row of the catalogue for an outside party's number: a recording with what is in its two channels
+    """A row of the catalogue for an external party's number: a recording with what is in its two channels
     (times are its own), or why there is none.  ``gaps`` are the reasons of its gaps, ``kept`` what was agreed
     about keeping it, ``drift_ms`` how much of the call's own time is missing in the sound, ``markers`` what
     is marked in it and where (for who looks at a finding)."""

@@ -39,7 +39,8 @@ from tests.freeswitch.mixed.signals import FRAME, RATE, classify, runs, sentence
 from tests.freeswitch.switches import HOME, Rig, free_ports, until
 
 FIRST_CLIPS = {
-    "recorded": "joining", "keep-this": "keep_question", "agreed": "agreed", "stays-as-announced": "keep_no",
+    "recorded": "transfer_notice", "keep-this": "keep_question", "agreed": "keep_yes",
+    "stays-as-announced": "keep_no",
     "unanswered-as-announced": "keep_none", "delete-it-1": "delete_question", "deleted": "deleted",
 }  # fmt: skip
 """Which of our sentences a clip of the product's begins."""
@@ -187,7 +188,7 @@ def _customer(context: Context, calls: Sequence[Call]) -> str:
     tenants.create_tenant(tenant, name="Menuiserie Dubois", wrapped_key=key, now=now, entropy=os.urandom)
     said = {mode: _announcement(tenant, mode) for mode in ("notice", "opt-in", "opt-out")}
     for call in calls:
-        if call.opening == "nobodys":
+        if call.opening == "no_line":
             continue
         line = lines.create_line(
             tenant, number=call.line, announcement=said[MODES.get(call.opening, "notice")], formats=("wav",),
@@ -207,22 +208,22 @@ def _announcement(tenant: str, mode: str) -> str:
         asked = {name: OwnSound(name, wav(name)) for name in ("question", "declined")}
     return announcements.create_announcement(
         tenant, name=mode, language="fr", text="Un signal.", purposes=("agreement",), keep_days=30,
-        wav=wav("told"), mode=mode, now=utc_now(), entropy=os.urandom, **asked,
+        wav=wav("announcement"), mode=mode, now=utc_now(), entropy=os.urandom, **asked,
     ).id  # fmt: skip
 
 
 def _settings(tenant: str, line: str, call: Call) -> None:
     """Return a line's settings beside its announcement, as its call needs them."""
-    sources, now, deeds = Signals(), utc_now(), call.deeds
-    if any(deed.startswith("keep_") for deed in deeds):
+    sources, now, actions = Signals(), utc_now(), call.actions
+    if any(action.startswith("keep_") for action in actions):
         keep_options.set_line_keep(
             tenant, line, KeepOptions(365), sources=sources, now=now, entropy=os.urandom
         )
-    if "delete" in deeds:
+    if "delete" in actions:
         keep_options.set_line_deletable(tenant, line, True, sources=sources, now=now, entropy=os.urandom)
-    if call.telling:
+    if call.notified:
         transfer_options.set_transfer_notice(
-            tenant, line, call.telling, sources=sources, now=now, entropy=os.urandom
+            tenant, line, call.notified, sources=sources, now=now, entropy=os.urandom
         )
     if call.opening in OUTBOUND:
         how = "once_connected" if call.opening in TOGETHER else "before_connected"

@@ -20,9 +20,9 @@ STEPS_HEARD = STEPS - 2
 first, a lost frame may cost another."""
 
 APART_S = 0.6
-"""By which what was said may be kept later or earlier than it was said, beside what is sealed as missing or
-as too much (``drift_ms``: the switch records nothing while it calls the next one, a hold of the outside party
-may leave no sound, and a full switch makes up for what it was late)."""
+"""Seconds by which speech may be kept later or earlier than it was said, beside what is sealed as missing or
+as too much (``drift_ms``: the switch records nothing while it calls the next one, a hold of the external
+party may leave no sound, and a full switch makes up for delays)."""
 
 FRAMES_S = 50
 """Frames of sound in a second."""
@@ -42,7 +42,8 @@ def findings(calls: Sequence[Call], history: History) -> list[str]:
         listed[row.number].append(row)
     found = []
     for call in calls:
-        head = f"call {call.number} ({call.opening}, {call.telling or 'nobody'} told: {' '.join(call.deeds)})"
+        notified = call.notified or "nobody"
+        head = f"call {call.number} ({call.opening}, {notified} notified: {' '.join(call.actions)})"
         if call.number in history.failed:
             found.append(f"{head}: {history.failed[call.number]}")
             continue

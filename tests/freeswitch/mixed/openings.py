@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from tests.freeswitch.mixed.parties import NEARLY, CallParties
-from tests.freeswitch.mixed.plan import EDGE, OUTBOUND, RINGING, TOGETHER, UNTOLD
+from tests.freeswitch.mixed.plan import EDGE, OUTBOUND, RINGING, TOGETHER, UNANNOUNCED
 from tests.freeswitch.mixed.signals import STEPS
 from tests.freeswitch.mixed.sip import Dialogue
 
 ANSWERS_IN_S = 0.5
-"""So long before a colleague answers the outside party stops saying what nobody may keep of the ringing."""
+"""So long before a colleague answers the external party stops saying what nobody may keep of the ringing."""
 
 
 class Openings(CallParties):
@@ -20,7 +20,7 @@ class Openings(CallParties):
         call = self.call
         if call.opening in OUTBOUND:
             await self._outward()
-        elif call.opening in ("at_pickup", "nobodys"):
+        elif call.opening in ("at_pickup", "no_line"):
             await self._at_pickup()
         else:
             await self._before_ringing()
@@ -29,9 +29,9 @@ class Openings(CallParties):
         opening, ports = self.call.opening, self.player.rig
         self.outside = outside = self._calls(self.call.outside, self.call.line, ports.sip_port)
         await outside.invite()
-        self._say(outside, UNTOLD)
-        if opening == "hangs_up_told":
-            await self._heard(outside, "told", 6)
+        self._say(outside, UNANNOUNCED)
+        if opening == "hangs_up_early":
+            await self._heard(outside, "announcement", 6)
             outside.bye()
             return
         if opening.startswith("opt_in"):
@@ -40,7 +40,7 @@ class Openings(CallParties):
             if opening != "opt_in_silent":
                 outside.sound.press("1" if opening == "opt_in_yes" else "2")
         if opening not in ("opt_in_no", "opt_in_silent"):
-            await self._heard(outside, "told", STEPS - 1 if opening == "opt_out_refused" else NEARLY)
+            await self._heard(outside, "announcement", STEPS - 1 if opening == "opt_out_refused" else NEARLY)
         if opening == "opt_out_refused":
             await asyncio.sleep(0.4)
             outside.sound.press("2")
@@ -70,9 +70,9 @@ class Openings(CallParties):
         calling = asyncio.create_task(outside.invite())
         self._waiting.add(calling)
         self.inside = await self._comes(self.call.colleagues[0])
-        self._say(self.inside, UNTOLD)
+        self._say(self.inside, UNANNOUNCED)
         await calling
-        self._say(outside, UNTOLD)
+        self._say(outside, UNANNOUNCED)
         if self.call.opening == "at_pickup":
             await self._both_told()
 
@@ -80,11 +80,11 @@ class Openings(CallParties):
         assert self.outside is not None
         assert self.inside is not None
 
-        async def told(dialogue: Dialogue) -> None:
-            await self._heard(dialogue, "told")
+        async def hear(dialogue: Dialogue) -> None:
+            await self._heard(dialogue, "announcement")
             self._say(dialogue, EDGE)
 
-        await asyncio.gather(told(self.outside), told(self.inside))
+        await asyncio.gather(hear(self.outside), hear(self.inside))
         await asyncio.sleep(0.5)
 
     async def _outward(self) -> None:
@@ -93,13 +93,13 @@ class Openings(CallParties):
         calling = asyncio.create_task(inside.invite())
         self._waiting.add(calling)
         self.outside = outside = await self._comes(self.call.outside)
-        self._say(outside, UNTOLD)
+        self._say(outside, UNANNOUNCED)
         if self.call.opening not in TOGETHER:
-            await self._heard(outside, "told")
+            await self._heard(outside, "announcement")
             self._say(outside, EDGE)
             await calling
             self._say(inside, EDGE)
             return
         await calling
-        self._say(inside, UNTOLD)
+        self._say(inside, UNANNOUNCED)
         await self._both_told()

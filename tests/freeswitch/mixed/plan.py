@@ -12,31 +12,31 @@ from tests.freeswitch.mixed.signals import PARTIES, WORDS
 
 Opening = Literal[
     "notice", "at_pickup", "opt_in_yes", "opt_in_no", "opt_in_silent", "opt_out", "opt_out_refused",
-    "out_before", "out_once", "gives_up", "hangs_up_told", "nobodys",
+    "out_before", "out_once", "gives_up", "hangs_up_early", "no_line",
 ]  # fmt: skip
 """How it begins: announced before it rings, at pick-up, asked; or made by a colleague; or it comes to
 nothing, or is to a number that nobody has switched recording on for."""
 
-Deed = Literal[
+Action = Literal[
     "talk", "pause", "note", "keep_yes", "keep_no", "keep_none", "delete", "colleague_holds", "outside_holds",
     "uuid_transfer", "refer", "replaces", "att_xfer", "park", "intercept", "to_outside",
 ]  # fmt: skip
 
-Telling = Literal["", "alone", "both"]
+Notified = Literal["", "alone", "both"]
 Kind = TypeVar("Kind")
 
 KEPT: frozenset[str] = frozenset({"notice", "at_pickup", "opt_in_yes", "opt_out", "out_before", "out_once"})
 REFUSED = {
     "opt_in_no": "declined", "opt_in_silent": "no_answer", "opt_out_refused": "declined",
-    "gives_up": "never_connected", "hangs_up_told": "hung_up_in_announcement", "nobodys": "no_line",
+    "gives_up": "never_connected", "hangs_up_early": "hung_up_in_announcement", "no_line": "no_line",
 }  # fmt: skip
 TOGETHER: frozenset[str] = frozenset({"at_pickup", "out_once"})
-"""Both are told, once they are connected."""
+"""Announced to both, once they are connected."""
 OUTBOUND: frozenset[str] = frozenset({"out_before", "out_once"})
 MOVES: frozenset[str] = frozenset({"uuid_transfer", "refer", "replaces", "att_xfer", "park", "intercept"})
 CONSULTS: frozenset[str] = frozenset({"replaces", "att_xfer"})
 HELD_FIRST: frozenset[str] = frozenset({"refer", "replaces"})
-"""The colleague's telephone puts the outside party on hold before it transfers."""
+"""The colleague's telephone puts the external party on hold before it transfers."""
 KEEPS: frozenset[str] = frozenset({"keep_yes", "keep_no", "keep_none"})
 
 
@@ -56,7 +56,7 @@ class Act:
     """An act: all its parties say ``word`` meanwhile, for at least ``seconds``. ``to`` is the joining party,
     by its index in the call's list."""
 
-    deed: Deed
+    action: Action
     word: int
     seconds: float
     to: int = 0
@@ -73,7 +73,7 @@ class Call:
     outside: Party
     colleagues: tuple[Party, ...]
     acts: tuple[Act, ...]
-    telling: Telling = ""
+    notified: Notified = ""
     other: Party | None = None
 
     @property
@@ -82,8 +82,8 @@ class Call:
         return self.colleagues[0].number
 
     @property
-    def deeds(self) -> tuple[str, ...]:
-        return tuple(act.deed for act in self.acts)
+    def actions(self) -> tuple[str, ...]:
+        return tuple(act.action for act in self.acts)
 
     @property
     def parties(self) -> tuple[Party, ...]:
@@ -91,8 +91,8 @@ class Call:
         return (self.outside, *self.colleagues, *([self.other] if self.other else []))
 
 
-UNTOLD, RINGING, EDGE = 1, 2, 0
-"""Words: before the outside party has been told; while it rings; and between two acts, when it is open what
+UNANNOUNCED, RINGING, EDGE = 1, 2, 0
+"""Words: before the announcement; while it rings; and between two acts, when it is open what
 is recorded."""
 FIRST = 3
 
@@ -100,19 +100,19 @@ MOST_ACTS = WORDS - FIRST
 
 OPENINGS: tuple[tuple[Opening, int], ...] = (
     ("notice", 34), ("at_pickup", 12), ("opt_in_yes", 8), ("opt_in_no", 3), ("opt_in_silent", 2),
-    ("opt_out", 6), ("opt_out_refused", 4), ("out_before", 10), ("out_once", 8), ("nobodys", 2),
+    ("opt_out", 6), ("opt_out_refused", 4), ("out_before", 10), ("out_once", 8), ("no_line", 2),
 )  # fmt: skip
 """How often, beside one another."""
-BRIEF: tuple[Opening, ...] = ("gives_up", "hangs_up_told")
+BRIEF: tuple[Opening, ...] = ("gives_up", "hangs_up_early")
 """These come to nothing and end at once: they come beside the others, one in :data:`BRIEF_EVERY`."""
 BRIEF_EVERY = 40
 
-WITHIN: tuple[tuple[Deed, int], ...] = (
+WITHIN: tuple[tuple[Action, int], ...] = (
     ("pause", 5), ("note", 2), ("keep_yes", 3), ("keep_no", 2), ("keep_none", 1), ("colleague_holds", 3),
     ("outside_holds", 3), ("uuid_transfer", 4), ("refer", 4), ("replaces", 3), ("att_xfer", 3), ("park", 3),
     ("intercept", 3),
 )  # fmt: skip
-LAST: tuple[tuple[Deed | None, int], ...] = ((None, 12), ("delete", 2), ("to_outside", 3))
+LAST: tuple[tuple[Action | None, int], ...] = ((None, 12), ("delete", 2), ("to_outside", 3))
 
 PER_CALL = 3.2
 
@@ -152,35 +152,35 @@ def _call(chance: random.Random, number: int, opening: Opening, who: int, more: 
     outside = Party(who, f"3247{number:03}{who:04}", 0.6, codec)
     first = Party(who + 1, f"32255{number:03}{who + 1:04}", round(chance.uniform(0.9, 1.8), 2))
     colleagues, acts, other = [first], [Act("talk", FIRST, 2.0)], None
-    deeds = _deeds(chance, opening)
-    for deed in deeds:
-        if (deed in MOVES or deed == "to_outside") and len(colleagues) - 1 >= more:
+    actions = _deeds(chance, opening)
+    for action in actions:
+        if (action in MOVES or action == "to_outside") and len(colleagues) - 1 >= more:
             continue
         to = 0
-        if deed in MOVES:
+        if action in MOVES:
             to = len(colleagues)
             colleagues.append(Party(who + 1 + to, f"32256{number:03}{who + 1 + to:04}"))
-        if deed == "to_outside":
+        if action == "to_outside":
             at = who + 1 + len(colleagues)
             other = Party(at, f"32499{number:03}{at:04}")
-        acts += [Act(deed, FIRST + len(acts), 1.5, to), Act("talk", FIRST + len(acts) + 1, 1.5)]
-    telling: Telling = chance.choice(["", "alone", "both"]) if opening != "nobodys" else ""
-    return Call(number, opening, 0.0, outside, tuple(colleagues), tuple(acts), telling, other)
+        acts += [Act(action, FIRST + len(acts), 1.5, to), Act("talk", FIRST + len(acts) + 1, 1.5)]
+    notified: Notified = chance.choice(["", "alone", "both"]) if opening != "no_line" else ""
+    return Call(number, opening, 0.0, outside, tuple(colleagues), tuple(acts), notified, other)
 
 
-def _deeds(chance: random.Random, opening: Opening) -> list[Deed]:
+def _deeds(chance: random.Random, opening: Opening) -> list[Action]:
     """Return the acts between the talks. Codes are useless in an unrecorded call."""
     if opening in BRIEF:
         return []
     if opening not in KEPT:
-        return ["uuid_transfer"] if chance.random() < 0.4 and opening != "nobodys" else []
-    found: list[Deed] = []
+        return ["uuid_transfer"] if chance.random() < 0.4 and opening != "no_line" else []
+    found: list[Action] = []
     kinds, weights = zip(*WITHIN, strict=True)
     while len(found) < chance.choice([1, 2, 2, 3, 4]):
-        deed: Deed = chance.choices(kinds, weights)[0]
-        if deed in KEEPS and KEEPS & set(found):
+        action: Action = chance.choices(kinds, weights)[0]
+        if action in KEEPS and KEEPS & set(found):
             continue
-        found.append(deed)
+        found.append(action)
     if chance.random() < 0.1:
         found = [chance.choice(["uuid_transfer", "refer"]) for _ in range(3)]
     last = chance.choices([each for each, _ in LAST], [share for _, share in LAST])[0]
@@ -191,7 +191,7 @@ def _deeds(chance: random.Random, opening: Opening) -> list[Deed]:
 def _stretched(chance: random.Random, call: Call, until: float) -> tuple[Act, ...]:
     """Lengthen the talks so that the call lasts until then."""
     left = until - lasts(call)
-    talks = [at for at, act in enumerate(call.acts) if act.deed == "talk"]
+    talks = [at for at, act in enumerate(call.acts) if act.action == "talk"]
     if left <= 0:
         return call.acts
     shares = [chance.random() + 0.1 for _ in talks]
@@ -205,10 +205,10 @@ TAKES = {
     "talk": 0.6, "pause": 2.0, "note": 1.0, "keep_yes": 5.0, "keep_no": 5.0, "keep_none": 24.0, "delete": 5.0,
     "replaces": 6.5, "att_xfer": 4.0, "park": 3.5, "intercept": 3.0, "uuid_transfer": 3.0, "refer": 5.5,
 }  # fmt: skip
-"""About how many seconds a deed takes beside what is said in it."""
+"""About how many seconds a action takes beside what is said in it."""
 
 
 def lasts(call: Call) -> float:
     """Return the approximate length of a call in seconds."""
     opening = {"opt_in_silent": 16.0, "opt_in_yes": 5.0, "opt_out": 8.0}.get(call.opening, 4.0)
-    return opening + sum(TAKES.get(act.deed, 2.0) + act.seconds for act in call.acts)
+    return opening + sum(TAKES.get(act.action, 2.0) + act.seconds for act in call.acts)

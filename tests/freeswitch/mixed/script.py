@@ -21,13 +21,13 @@ class Script(Openings, Transfers):
         self._edge()
         await self._guard(2)
         for act in self.call.acts:
-            self.doing = f"{act.deed} {act.word}"
-            if act.deed in MOVES:
+            self.doing = f"{act.action} {act.word}"
+            if act.action in MOVES:
                 await self._move(act)
-            elif act.deed in KEEPS:
-                await self._keep(act.deed.removeprefix("keep_"))
+            elif act.action in KEEPS:
+                await self._keep(act.action.removeprefix("keep_"))
             else:
-                await getattr(self, f"_{act.deed}")(act)
+                await getattr(self, f"_{act.action}")(act)
             self._edge()
             await self._guard()
         self.doing = "waiting for the others"
@@ -86,7 +86,7 @@ class Script(Openings, Transfers):
         await asyncio.sleep(1.5)
         if answer != "none":
             outside.sound.press("1" if answer == "yes" else "2")
-        verdict = {"yes": "agreed", "no": "keep_no", "none": "keep_none"}[answer]
+        verdict = {"yes": "keep_yes", "no": "keep_no", "none": "keep_none"}[answer]
         await self._heard(outside, verdict, STEPS - 1, 40)
         await asyncio.sleep(1.5)
 

@@ -16,17 +16,17 @@ class Transfers(CallParties):
     async def _move(self, act: Act) -> None:
         outside, before = self._two()
         to = self.call.colleagues[act.to]
-        if act.deed in HELD_FIRST:
+        if act.action in HELD_FIRST:
             await self._put_on_hold(before, outside, act)
         else:
             self._say(outside, act.word)
         since = self.player.studio.now
-        came = await getattr(self, f"_by_{act.deed}")(before, to, act)
+        came = await getattr(self, f"_by_{act.action}")(before, to, act)
         self.inside = came
         self._say(came, EDGE)
         self._say(outside, EDGE)
-        if self.call.telling and self.call.opening in KEPT:
-            await self._heard(came, "joining", STEPS - 1, since=since)
+        if self.call.notified and self.call.opening in KEPT:
+            await self._heard(came, "transfer_notice", STEPS - 1, since=since)
             await asyncio.sleep(0.6)
         await self._guard(2)
         before.bye()

@@ -135,10 +135,10 @@ def a_snapshot(content: bytes) -> None:
     for number, line in read.lines.items():
         assert number == line.number.removeprefix("+")
         assert read.line(number) is line
-        told = line.announcement
-        assert isinstance(told, Announcement)
-        assert read.prompt(told.sha256).parent == _root / "prompts"
-        assert told.sha256 in read.damaged, "there are no sounds here at all"
+        announcement = line.announcement
+        assert isinstance(announcement, Announcement)
+        assert read.prompt(announcement.sha256).parent == _root / "prompts"
+        assert announcement.sha256 in read.damaged, "there are no sounds here at all"
     for number in ("", "x", "+", "32 255", "٣٢٢٥٥٥٠١٠٠", "3225550100\n", "+3225550100;x"):
         assert read.line(number) is None
 

@@ -115,8 +115,10 @@ def check(data: bytes) -> None:
         assert gap.reason in GAP_REASONS
     if encoded.announced is None:
         left = soundfile.read(folder / "kept.wav", dtype="int16")[0][:, 0] if "wav" in start.formats else None
-        told = take.first("announcement_finished")
-        assert left is None or told is not None or not left.any(), "kept what was said before they were told"
+        moment = take.first("announcement_finished")
+        assert left is None or moment is not None or not left.any(), (
+            "kept what was said before they were told"
+        )
     tenant_key = next(key for key in _tenant_keys() if key.tenant == tenant)
     try:
         sealed = seal(

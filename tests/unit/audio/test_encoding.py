@@ -122,12 +122,12 @@ def test_kept_wav_equals_the_take_sample_by_sample(
     take = lab.ordinary(announced).make(tmp_path)
     original, _ = soundfile.read(take.audio, dtype="int16")
     encoded = encode(take, announced.path)
-    kept, rate = soundfile.read(named(encoded, "audio.wav").path, dtype="int16")
+    samples, rate = soundfile.read(named(encoded, "audio.wav").path, dtype="int16")
     talk = encoded.gaps[-1].end_ms * 8
     assert rate == RATE
-    np.testing.assert_array_equal(kept[:, 1], original[:, 1])
-    np.testing.assert_array_equal(kept[talk:, 0], original[talk:, 0])
-    assert not kept[:talk, 0].any()
+    np.testing.assert_array_equal(samples[:, 1], original[:, 1])
+    np.testing.assert_array_equal(samples[talk:, 0], original[talk:, 0])
+    assert not samples[:talk, 0].any()
 
 
 def test_opus_resembles_the_take_without_an_offset(
@@ -303,8 +303,8 @@ def test_encodes_take_of_a_killed_switch(
     assert (gap.start_ms, gap.channel, gap.reason) == (cut.duration_ms, "both", "repair")
     assert abs(gap.end_ms - gap.start_ms - 1500) < 50
     assert abs(cut.drift_ms - 1500) < 50
-    kept, _ = soundfile.read(named(cut, "audio.wav").path)
-    assert len(kept) == (take.audio.stat().st_size - 44) // 4
+    samples, _ = soundfile.read(named(cut, "audio.wav").path)
+    assert len(samples) == (take.audio.stat().st_size - 44) // 4
     assert encode(take, announced.path) == cut  # the take is unchanged, so the result is the same
 
 

@@ -202,12 +202,12 @@ def test_redacts_the_external_party_while_they_wait(
     plan = redaction.plan(take([*NORMAL, *marks]), sound(), FOUND)
     found = [gap for gap in gaps(plan) if gap[3] in ("hold", "waiting")]
     assert found == [(start, end, "both", reason) for start, end, reason in silent]
-    kept = redaction.silence(np.ones((LENGTH_MS * 8, 2), np.int16), 0, 8000, plan)
+    redacted = redaction.silence(np.ones((LENGTH_MS * 8, 2), np.int16), 0, 8000, plan)
     expected = np.ones((LENGTH_MS, 2), bool)
     expected[:10_300, 0] = expected[10_300:14_300] = False
     for start, end, _ in silent:
         expected[start:end] = False
-    assert (kept.reshape(LENGTH_MS, 8, 2).all(axis=1) == expected).all()
+    assert (redacted.reshape(LENGTH_MS, 8, 2).all(axis=1) == expected).all()
 
 
 def test_hold_within_an_unobserved_stretch() -> None:

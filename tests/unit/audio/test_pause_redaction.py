@@ -58,9 +58,9 @@ def test_redacts_pause_without_zeros(tmp_path: Path, channels: tuple[int, ...]) 
     plan = redaction.plan(made, file, FOUND, (), (found,))
     assert (20_100, 25_100, "both", "paused") in gaps(plan)
     samples = np.concatenate(list(wav.read_blocks(file, 1 << 16)))
-    kept = redaction.silence(samples, 0, RATE, plan)
-    assert not kept[20_100 * 8 : 25_100 * 8].any()
-    assert (kept[25_100 * 8 :] == samples[25_100 * 8 :]).all()
+    redacted = redaction.silence(samples, 0, RATE, plan)
+    assert not redacted[20_100 * 8 : 25_100 * 8].any()
+    assert (redacted[25_100 * 8 :] == samples[25_100 * 8 :]).all()
 
 
 @pytest.mark.parametrize("zeros", [(20_100, 46_000), (25_000, 50_100)])
@@ -128,8 +128,8 @@ def test_pause_seen_later_ends_by_itself(tmp_path: Path) -> None:
     plan = redaction.plan(made, file, FOUND, (), (found,))
     assert [gap for gap in gaps(plan) if gap[0] >= 20_000] == [(20_600, 32_400, "both", "paused")]
     samples = np.concatenate(list(wav.read_blocks(file, 1 << 16)))
-    kept = redaction.silence(samples, 0, RATE, plan)
-    assert (kept[32_400 * 8 :] == samples[32_400 * 8 :]).all()
+    redacted = redaction.silence(samples, 0, RATE, plan)
+    assert (redacted[32_400 * 8 :] == samples[32_400 * 8 :]).all()
 
 
 @pytest.mark.parametrize("zeros", [(20_600, 26_000), (26_000, 32_400), (5_000, 5_100)])

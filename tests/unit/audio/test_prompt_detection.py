@@ -173,12 +173,12 @@ def test_prompt_is_a_gap_without_redaction(talk: Talk) -> None:
     assert [gap for gap in encoded.gaps if gap.reason == "prompt"] == [
         Gap(prompt.offset_ms, prompt.end_ms, "right", "prompt") for prompt in encoded.prompts
     ]
-    kept, _ = soundfile.read(encoded.take.folder / "kept.wav", dtype="int16")
+    audio, _ = soundfile.read(encoded.take.folder / "kept.wav", dtype="int16")
     original, _ = soundfile.read(encoded.take.audio, dtype="int16")
     start = encoded.prompts[0].offset_ms * 8
-    np.testing.assert_array_equal(kept[start:], original[start:])
+    np.testing.assert_array_equal(audio[start:], original[start:])
     assert (
-        np.abs(kept[start : encoded.prompts[0].end_ms * 8, 0].astype(int)).max() > 500
+        np.abs(audio[start : encoded.prompts[0].end_ms * 8, 0].astype(int)).max() > 500
     )  # their speech is kept
 
 
@@ -248,10 +248,10 @@ def test_locates_prompts_despite_a_clock_set_back(talk: Talk) -> None:
     talk.talk(3000)
     encoded = talk.encode()
     check_places(talk, encoded)
-    kept, _ = soundfile.read(encoded.take.folder / "kept.wav", dtype="int16")
+    audio, _ = soundfile.read(encoded.take.folder / "kept.wav", dtype="int16")
     original, _ = soundfile.read(encoded.take.audio, dtype="int16")
     start = encoded.prompts[0].offset_ms * 8
-    np.testing.assert_array_equal(kept[start:], original[start:])  # then no hold is redacted
+    np.testing.assert_array_equal(audio[start:], original[start:])  # then no hold is redacted
 
 
 def test_expects_only_sounds_that_were_heard(talk: Talk) -> None:

@@ -125,15 +125,16 @@ def test_does_not_find_a_cut_prompt(
     end = min(start + cut_ms * 8, len(prompt))
     assert (np.abs(prompt[start:end].astype(int)) > 1000).mean() > 0.1  # there is speech
     ms = (end - start) // 8
-    gone = {
+    options = {
         "silence": lab.silence(ms),
         "zeros": lab.silence(ms) * 0,
         "music": lab.tone(ms, 440) + lab.tone(ms, 554),
         "nothing": lab.silence(0),
     }[instead]
-    heard = np.concatenate([lab.silence(200), prompt[:start], gone, prompt[end:]])
+    samples = np.concatenate([lab.silence(200), prompt[:start], options, prompt[end:]])
     assert (
-        look(tmp_path, lab.g711(np.concatenate([heard, lab.speech("en", "callee")]), law), announced) is None
+        look(tmp_path, lab.g711(np.concatenate([samples, lab.speech("en", "callee")]), law), announced)
+        is None
     )
 
 

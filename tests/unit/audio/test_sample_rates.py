@@ -44,19 +44,19 @@ def test_processes_a_take_of_every_rate(
     assert encoded.announced.score > 0.95
     announced = encoded.announced.end_ms * rate // 1000
     paths = {sound.name: sound.path for sound in encoded.sounds}
-    kept, kept_rate = soundfile.read(paths["audio.wav"], dtype="int16")
+    samples, kept_rate = soundfile.read(paths["audio.wav"], dtype="int16")
     assert kept_rate == rate
-    assert len(kept) == len(wide.left)
-    assert not kept[:announced, 0].any()
+    assert len(samples) == len(wide.left)
+    assert not samples[:announced, 0].any()
     with av.open(str(paths["audio.opus"])) as container:
         opus = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
-    assert abs(opus.shape[1] / OPUS_RATE - len(kept) / rate) < 0.002
+    assert abs(opus.shape[1] / OPUS_RATE - len(samples) / rate) < 0.002
     assert np.abs(opus[0, : (encoded.announced.end_ms - 20) * OPUS_RATE // 1000]).max() < 0.001
     # The same level at the same place, in steps of a tenth of a second.
     for side in (0, 1):
-        assert np.corrcoef(loudness(opus[side], OPUS_RATE), loudness(kept[:, side], rate))[0, 1] > 0.98
+        assert np.corrcoef(loudness(opus[side], OPUS_RATE), loudness(samples[:, side], rate))[0, 1] > 0.98
     outline = json.loads(paths["peaks"].read_bytes())
-    assert (outline["sample_rate"], outline["frames"]) == (rate, len(kept))
+    assert (outline["sample_rate"], outline["frames"]) == (rate, len(samples))
 
 
 def loudness(sound: NDArray[np.generic], rate: int) -> NDArray[np.float64]:

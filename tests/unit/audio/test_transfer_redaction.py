@@ -111,12 +111,12 @@ def test_redacts_a_participant_before_their_consent() -> None:
     assert plan.right == ((19_800, 25_400),)
     assert unconsented(plan) == [(19_800, 20_100), (20_800, 25_400)], "the wait has its own reason"
     samples = np.ones((LENGTH_MS * 8, 2), dtype=np.int16)
-    kept = redaction.silence(samples, 0, 8000, plan)
-    assert not kept[19_800 * 8 : 25_400 * 8, 1].any()
-    assert kept[25_400 * 8 :].all()
-    assert kept[21_100 * 8 : 25_400 * 8, 0].all(), "the external party consented earlier"
+    redacted = redaction.silence(samples, 0, 8000, plan)
+    assert not redacted[19_800 * 8 : 25_400 * 8, 1].any()
+    assert redacted[25_400 * 8 :].all()
+    assert redacted[21_100 * 8 : 25_400 * 8, 0].all(), "the external party consented earlier"
     later = 24_000 * 8
-    assert np.array_equal(redaction.silence(samples[later:], later, 8000, plan), kept[later:]), (
+    assert np.array_equal(redaction.silence(samples[later:], later, 8000, plan), redacted[later:]), (
         "block by block"
     )
     for other in (with_transfer_notice(made, asks=False), with_transfer_notice(made, "notice")):

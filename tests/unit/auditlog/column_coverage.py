@@ -50,6 +50,12 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _at("user.revoked", "revoked_at"),
     "second_factor": _leaf("user.factors_changed", "id tenant_id number")
     | _by("its own signature, and the leaf's SHA-256", "statement"),
+    "sign_in_rule": _leaf("tenant.sign_in_changed", "id tenant_id number")
+    | _by("its own signature, and the leaf's SHA-256", "statement"),
+    "second_factor_reset": _leaf("user.factor_reset_requested", "id tenant_id user_id requested_by")
+    | _by("its own signature, and the leaf's SHA-256", "statement")
+    | _at("user.factor_reset_requested", "requested_at")
+    | _at("user.factor_reset_ended", "ended_at"),
     "invitation": _leaf("invitation.created", "id tenant_id")
     | _leaf("invitation.created, invitation.renewed", "role lines statement")
     | _by(CREDENTIAL, "address name language token_sha256 until")

@@ -95,8 +95,8 @@ class World:
 
     def happen(self) -> None:
         """Append one leaf."""
-        said = {"now": self.house.clock(), "entropy": self.house.entropy}
-        service.set_tenant(self.tenant, name="Boulangerie Martin", language="fr", **said)
+        when = {"now": self.house.clock(), "entropy": self.house.entropy}
+        service.set_tenant(self.tenant, name="Boulangerie Martin", language="fr", **when)
 
 
 BEGAN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -178,10 +178,10 @@ def world(catalogue_kind: str, worlds: Callable[[str], WorldBackup]) -> Iterator
 
 
 def make_world(house: Bakery) -> World:
-    said = {"now": house.clock(), "entropy": house.entropy}
+    when = {"now": house.clock(), "entropy": house.entropy}
     user = users.create_user(
         house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
-        password_hash="$argon2id$…", signer=house.services.signer, **said,
+        password_hash="$argon2id$…", signer=house.services.signer, **when,
     )  # fmt: skip
     erased = put_small(house)
     house.clock.forward(days=20)
@@ -200,37 +200,37 @@ def make_world(house: Bakery) -> World:
 
 
 def _listen(house: Bakery, user: str, recording: str) -> None:
-    said = {"now": house.clock(), "entropy": house.entropy}
+    when = {"now": house.clock(), "entropy": house.entropy}
     row = queries.recording(house.tenant, recording)
     assert row is not None
     grant = grants.create_grant(
         tenant=house.tenant, user=user, session=None, recording=recording, purpose="agreement",
-        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
+        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **when,
     )  # fmt: skip
-    listen = grants.count_sent(grant, "play", "audio.opus", 100, **said)
+    listen = grants.count_sent(grant, "play", "audio.opus", 100, **when)
     assert listen is not None
-    assert grants.close_listen(listen, **said)
+    assert grants.close_listen(listen, **when)
 
 
 def _change_settings(house: Bakery) -> None:
-    said = {"now": house.clock(), "entropy": house.entropy}
-    lines.set_line_timing(house.tenant, house.line.id, "at_pickup", **said)
-    service.set_tenant_country(house.tenant, "nl", **said)
+    when = {"now": house.clock(), "entropy": house.entropy}
+    lines.set_line_timing(house.tenant, house.line.id, "at_pickup", **when)
+    service.set_tenant_country(house.tenant, "nl", **when)
     house.limit(20, purpose="training")
     request_register.enter(
         house.tenant, number="+32470123456", wants="copy", language="fr", received_on=house.clock().date(),
-        by_kind="operator", by=None, **said,
+        by_kind="operator", by=None, **when,
     )  # fmt: skip
 
 
 def _let_in(house: Bakery, user: UserRow) -> None:
     """A closed session, a revoked token, and a recipient of checkpoints."""
-    said = {"now": house.clock(), "entropy": house.entropy}
+    when = {"now": house.clock(), "entropy": house.entropy}
     until = house.clock() + timedelta(hours=8)
-    session = users.open_session(user, token_sha256="cd" * 32, until=until, **said)
-    users.end_session(user, session.id, **said)
+    session = users.open_session(user, token_sha256="cd" * 32, until=until, **when)
+    users.end_session(user, session.id, **when)
     token = api_tokens.create(
-        house.tenant, name="desk", token_sha256="ef" * 32, **said, signer=house.services.signer
+        house.tenant, name="desk", token_sha256="ef" * 32, **when, signer=house.services.signer
     )
-    assert api_tokens.revoke(house.tenant, token.id, **said)
-    mail_witness.add(house.tenant, "claire@example.com", **said)
+    assert api_tokens.revoke(house.tenant, token.id, **when)
+    mail_witness.add(house.tenant, "claire@example.com", **when)

@@ -213,9 +213,16 @@ def _people(world: World) -> None:
     )  # fmt: skip
     users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **said(world))
     factors = house.factors
+    boss = users.create_user(
+        world.tenant, login="boss@example.com", name="Boss", role="customer_admin", language="fr",
+        password_hash="$argon2id$4", signer=house.services.signer, **said(world),
+    )  # fmt: skip
+    factors.require_second_factor(boss, True)
     key = factors.new_app_key(person)
     code = pyotp.TOTP(factors.secret(person, key)).at(house.clock())
     assert factors.add_app(person, key, code)
+    factors.request_reset(person, boss)
+    factors.request_reset(person, boss)
     users.revoke_user(world.tenant, other.id, **said(world))
     notes.add_note(world.tenant, world.kept, world.user, text="Call back", at_ms=1000, **said(world))
     (note,) = notes.notes_of(world.tenant, world.kept)

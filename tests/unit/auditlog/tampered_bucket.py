@@ -411,9 +411,9 @@ def _field_changed(name: str) -> None:
 
     def change(world: World) -> None:
         path = _manifest(world)
-        said = json.loads(path.read_bytes())
-        said["body"][name] = _otherwise(name, said["body"][name])
-        path.write_bytes(canonical_json.dump(said))
+        bodies = json.loads(path.read_bytes())
+        bodies["body"][name] = _otherwise(name, bodies["body"][name])
+        path.write_bytes(canonical_json.dump(bodies))
 
     change.__name__ = f"changed_{name}_in_manifest"
     found_as("seal.", "manifest.json")(change)

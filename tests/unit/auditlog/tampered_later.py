@@ -230,7 +230,7 @@ def leaf_detached_from_an_erased_recording(world: World) -> None:
 def erased_login_leaf_listed_by_an_erasure(world: World) -> None:
     number = refused_log_in(world)
     world.change(number, recording_id=world.kept, body=None, salt=None)
-    said = {"recording": world.kept, "reason": "expired", "leaves": [number]}
+    options = {"recording": world.kept, "reason": "expired", "leaves": [number]}
     with writing():
-        append(world.tenant, "recording.erased", said, world.house.clock(), world.house.entropy)
+        append(world.tenant, "recording.erased", options, world.house.clock(), world.house.entropy)
         assert LeafTable.get_by_id(world.leaf("session.refused").id).body is None

@@ -62,9 +62,9 @@ def malformed_leaf(world: World) -> None:
 @found_as("leaf.changed", "leaf 2")
 def malformed_restart_leaf(world: World) -> None:
     body, salt = "{}", bytes(32)
-    said = json.loads(leaf_at(world, 2).leaf) | {"kind": "log.restarted"}
-    said["commitment"] = hmac.new(salt, body.encode(), hashlib.sha256).hexdigest()
-    text = rfc8785.dumps(said)
+    bodies = json.loads(leaf_at(world, 2).leaf) | {"kind": "log.restarted"}
+    bodies["commitment"] = hmac.new(salt, body.encode(), hashlib.sha256).hexdigest()
+    text = rfc8785.dumps(bodies)
     world.change(2, kind="log.restarted", body=body, salt=salt, leaf=text.decode(), leaf_hash=leaf_hash(text))
 
 
@@ -99,8 +99,8 @@ def write_anew(world: World, number: int, was: str, becomes: str) -> None:
     leaf = leaf_at(world, number)
     body, salt = leaf.body.replace(was, becomes), bytes(32)
     assert body != leaf.body
-    said = json.loads(leaf.leaf) | {"commitment": hmac.new(salt, body.encode(), hashlib.sha256).hexdigest()}
-    text = rfc8785.dumps(said)
+    bodies = json.loads(leaf.leaf) | {"commitment": hmac.new(salt, body.encode(), hashlib.sha256).hexdigest()}
+    text = rfc8785.dumps(bodies)
     world.change(number, body=body, salt=salt, leaf=text.decode(), leaf_hash=leaf_hash(text))
 
 

@@ -121,9 +121,9 @@ def test_dropped_body_keeps_its_leaf(tenant, clock, entropy) -> None:
 
 def test_body_decides_which_recording_owns_a_leaf(tenant, clock, entropy) -> None:
     """Whatever its row says: bodies that are no bodies any more stay, too."""
-    said = {"recording": "r2"}
+    options = {"recording": "r2"}
     with writing():
-        append(tenant, "recording.stored", said, clock(), entropy, recording="r2")
+        append(tenant, "recording.stored", options, clock(), entropy, recording="r2")
         append(tenant, "session.refused", {"user": "u"}, clock(), entropy)
         append(tenant, "recording.stored", {"recording": "r1"}, clock(), entropy, recording="r1")
         LeafTable.update(recording_id="r1").execute()

@@ -155,8 +155,8 @@ def test_worker_that_signs_too_late_gives_up(world: World, monkeypatch: pytest.M
 
 
 def test_log_that_cannot_be_signed_delays_no_other(world: World) -> None:
-    said = {"now": world.house.clock(), "entropy": world.house.entropy}
-    tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", **said)
+    when = {"now": world.house.clock(), "entropy": world.house.entropy}
+    tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", **when)
     world.change(2, leaf_hash="00" * 32)
     with pytest.raises(AuditLogError) as raised:
         checkpoint.sign_due(world.signing(), world.house.clock.forward(days=1))
@@ -170,8 +170,8 @@ def test_log_that_cannot_be_signed_delays_no_other(world: World) -> None:
 
 
 def test_log_without_leaves_is_not_signed(world: World) -> None:
-    said = {"now": world.house.clock(), "entropy": world.house.entropy}
-    tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", **said)
+    when = {"now": world.house.clock(), "entropy": world.house.entropy}
+    tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", **when)
     with writing():
         TenantTable.update(log_size=0).where(TenantTable.id == OTHER).execute()
     assert checkpoint.sign_due(world.signing(), world.house.clock.forward(minutes=1)) == 0
@@ -414,9 +414,11 @@ def test_last_checkpoint_of_a_smaller_log(world: World) -> None:
     ],
 )  # fmt: skip
 def test_changed_inclusion_proof_is_refused(world: World, field: str, change, code: str) -> None:
-    said = json.loads(inclusion_proof.build_proof(world.leaf("user.created").id, world.house.services.store))
-    said[field] = change(said[field])
-    content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    bodies = json.loads(
+        inclusion_proof.build_proof(world.leaf("user.created").id, world.house.services.store)
+    )
+    bodies[field] = change(bodies[field])
+    content = json.dumps(bodies, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     with pytest.raises(AuditLogError) as raised:
         inclusion_proof.verify_proof(content, world.house.services.root)
     assert raised.value.error_id == code

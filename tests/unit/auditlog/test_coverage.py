@@ -214,8 +214,8 @@ def _other(value: Any, field: Any) -> Any:
     if "Moment" in kind:
         return value[:5] + ("07" if value[5:7] != "07" else "08") + value[7:]
     if kind == "DataField":
-        said = json.loads(value)
-        return json.dumps([*said, "x"] if isinstance(said, list) else said | {"x": 1})
+        bodies = json.loads(value)
+        return json.dumps([*bodies, "x"] if isinstance(bodies, list) else bodies | {"x": 1})
     return value[:-1] + ("1" if value[-1:] != "1" else "2") if value else "x"
 
 
@@ -439,17 +439,17 @@ def test_extended_grant_row_is_ignored(sqlite_world: World) -> None:
 def test_forged_verification_call_is_not_made(sqlite_world: World) -> None:
     """Nor is a code accepted that only a row has."""
     world = sqlite_world
-    said = {"now": world.house.clock(), "entropy": world.house.entropy}
+    when = {"now": world.house.clock(), "entropy": world.house.entropy}
     with connected(), database.atomic() as everything:
         VerificationCodeTable.update(until=world.house.clock() + timedelta(minutes=1)).execute()
         VerificationCodeTable.update(number="+32499000000").where(
             VerificationCodeTable.taken_at.is_null()
         ).execute()
-        assert verification_code.take(NODE, **said) is None
+        assert verification_code.take(NODE, **when) is None
         VerificationCodeTable.update(number="+32470123456", outcome=None).where(
             VerificationCodeTable.taken_at.is_null()
         ).execute()
-        taken = verification_code.take(NODE, **said)
+        taken = verification_code.take(NODE, **when)
         assert taken is not None
         forged = verification_code.hash_code(taken[0].id, "123456", world.house.entropy)
         VerificationCodeTable.update(code_hash=forged).where(
@@ -457,20 +457,20 @@ def test_forged_verification_call_is_not_made(sqlite_world: World) -> None:
         ).execute()
         request = taken[0].request
         with pytest.raises(SubjectRequestError) as refused:
-            verification_code.try_code(world.tenant, request, "123456", who=world.user, **said)
+            verification_code.try_code(world.tenant, request, "123456", who=world.user, **when)
         assert refused.value.error_id == "subject_request.not_logged"
         everything.rollback()
 
 
 def test_forged_review_row_discloses_nothing(sqlite_world: World) -> None:
     world = sqlite_world
-    said = {"now": world.house.clock(), "entropy": world.house.entropy}
+    when = {"now": world.house.clock(), "entropy": world.house.entropy}
     with connected(), database.atomic() as everything:
         row = ReviewTable.select().where(ReviewTable.given == "own").get()
         ReviewTable.update(given="both").where(ReviewTable.id == row.id).execute()
         with pytest.raises(SubjectRequestError) as refused:
             reviews.note_export(
-                world.tenant, row.request_id, world.kept, channels="both", name="x", who=world.user, **said
+                world.tenant, row.request_id, world.kept, channels="both", name="x", who=world.user, **when
             )
         assert refused.value.error_id == "subject_request.not_logged"
         everything.rollback()

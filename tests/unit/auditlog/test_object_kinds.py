@@ -83,7 +83,7 @@ def test_names_in_a_recordings_folder() -> None:
         assert not object_kinds.is_recording_object(name)
 
 
-def test_data_keys_are_told_from_tenant_keys() -> None:
+def test_data_keys_are_distinguished_from_tenant_keys() -> None:
     assert object_kinds.is_data_key(keyring.data_key_path(TENANT, RECORDING))
     for key in (
         keyring.tenant_key_path(TENANT),

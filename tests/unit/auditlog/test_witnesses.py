@@ -269,7 +269,7 @@ def test_invalid_address_is_refused(world: World, address: str) -> None:
 
 @pytest.mark.parametrize("language", ["fr", "nl", "de", "en"])
 def test_every_language_has_a_mail_text(language: str) -> None:
-    said = {"number": 1, "size": 2, "at": "now", "name": "Martin"}
+    options = {"number": 1, "size": 2, "at": "now", "name": "Martin"}
     words = mail_witness._words()[language]
-    assert "Martin" in words["subject"].format(**said)
-    assert all(each in words["text"].format(**said) for each in ("1", "2", "now", "Martin"))
+    assert "Martin" in words["subject"].format(**options)
+    assert all(each in words["text"].format(**options) for each in ("1", "2", "now", "Martin"))

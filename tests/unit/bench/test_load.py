@@ -29,28 +29,33 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> tuple[Speech, sound.Samp
 
 
 def test_complete_sound_has_no_lost_frames(speech: tuple[Speech, sound.Samples]) -> None:
-    known, said = speech
-    counted = known.count(np.concatenate([np.zeros(777, np.int16), said, np.zeros(5000, np.int16)]))
-    assert (counted.frames, counted.lost, counted.breaks, counted.first) == (len(said) // FRAME, 0, (), 777)
+    known, samples = speech
+    counted = known.count(np.concatenate([np.zeros(777, np.int16), samples, np.zeros(5000, np.int16)]))
+    assert (counted.frames, counted.lost, counted.breaks, counted.first) == (
+        len(samples) // FRAME,
+        0,
+        (),
+        777,
+    )
 
 
 @pytest.mark.parametrize("instead", ["nothing", "silence", "less silence than a frame", "the frame before"])
 def test_every_lost_frame_is_counted(speech: tuple[Speech, sound.Samples], instead: str) -> None:
-    known, said = speech
-    gone = sorted(random.Random(instead).sample(range(50, len(said) // FRAME - 50, 2), 40))
+    known, samples = speech
+    gone = sorted(random.Random(instead).sample(range(50, len(samples) // FRAME - 50, 2), 40))
     parts, before = [], 0
     for frame in gone:
-        parts.append(said[before : frame * FRAME])
+        parts.append(samples[before : frame * FRAME])
         filling = {
-            "nothing": said[:0],
+            "nothing": samples[:0],
             "silence": np.zeros(FRAME, np.int16),
             "less silence than a frame": np.zeros(FRAME // 3, np.int16),
-            "the frame before": said[(frame - 1) * FRAME : frame * FRAME],
+            "the frame before": samples[(frame - 1) * FRAME : frame * FRAME],
         }
         parts.append(filling[instead])
         before = (frame + 1) * FRAME
-    heard = np.concatenate([*parts, said[before:]])
-    counted = known.count(heard)
+    audio = np.concatenate([*parts, samples[before:]])
+    counted = known.count(audio)
     assert [lost for _, lost in counted.breaks if lost] == [1] * len(gone)
     assert counted.lost == len(gone)
 

@@ -421,10 +421,10 @@ LIKELY = st.sampled_from(["plays", "played", "silence", "recording", "on disk", 
 def likely(name: str, state: CallState) -> CallEvent:
     at = state.timer.deadline or AT
     word = {Phase.ASKING: "asking", Phase.ANNOUNCING: "announcing", Phase.CHOOSING: "announcing"}
-    said = {"sound": state.prompt.sound.path, "state": word.get(state.phase, "")}
+    options = {"sound": state.prompt.sound.path, "state": word.get(state.phase, "")}
     return {
-        "plays": PlaybackStarted(AT, **said),
-        "played": PlaybackEnded(AT, complete=True, **said),
+        "plays": PlaybackStarted(AT, **options),
+        "played": PlaybackEnded(AT, complete=True, **options),
         "silence": DeadlinePassed(at),
         "recording": RecordingStarted(AT),
         "on disk": FolderWritten(AT),

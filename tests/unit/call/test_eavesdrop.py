@@ -153,8 +153,8 @@ def test_reconciles_supervisors(restart: bool) -> None:
     call.feed(CallReconciled, since=call.now, state="announced", capturing=True, other="b", party=FIRST,
               bridged_at=AT, supervisors=(Participant("c", SECOND), Participant("e", FIRST)))  # fmt: skip
     assert [(one.leg, one.lane) for one in call.state.supervisors] == [("c", "right"), ("e", "")]
-    gone = {"party": "extension", "value": "400", "leg": "d", "seen": "later"}
-    assert call.markers("supervisor_left") == [gone]
+    options = {"party": "extension", "value": "400", "leg": "d", "seen": "later"}
+    assert call.markers("supervisor_left") == [options]
     assert call.markers("supervisor_joined")[-1] == {"party": "extension", "value": "200", "leg": "e",
                                                "seen": "later"}  # fmt: skip
     assert not call.markers("participant_left"), "the supervisor is still audible"

@@ -129,8 +129,8 @@ def test_unplayable_prompt_is_refused(tenants, own, tone, now, what) -> None:
                     return own(mode="opt-in", wav=wav)
                 if what != "menu":
                     return own(mode="opt-in", **{what: OwnSound("Told.", wav)})
-                said = {"announcement": english, "others": [french], "menu": OwnSound("1 or 2", wav)}
-                return lines.create_line(tenants[0], number="100", **said, **now)
+                options = {"announcement": english, "others": [french], "menu": OwnSound("1 or 2", wav)}
+                return lines.create_line(tenants[0], number="100", **options, **now)
 
             error = refusal(work)
             assert error.error_id == "announcement.sound"
@@ -141,8 +141,8 @@ def test_prompt_without_text_is_refused(tenants, own, tone, now) -> None:
     for what in ("question", "declined"):
         error = refusal(lambda what=what: own(mode="opt-in", **{what: OwnSound(" \n", tone())}))
         assert error.error_id == "announcement.text"
-    said = {"announcement": own("en"), "others": [own("fr")], "menu": OwnSound("", tone())}
-    error = refusal(lambda: lines.create_line(tenants[0], number="100", **said, **now))
+    options = {"announcement": own("en"), "others": [own("fr")], "menu": OwnSound("", tone())}
+    error = refusal(lambda: lines.create_line(tenants[0], number="100", **options, **now))
     assert error.error_id == "announcement.text"
 
 
@@ -169,8 +169,8 @@ def test_line_has_its_announcements_mode(tenants, own, now) -> None:
 def test_line_with_several_languages_has_a_menu(tenants, own, menu, now) -> None:
     mine = tenants[0]
     told = [own(language) for language in ("en", "fr", "nl")]
-    said = {"announcement": told[0], "others": told[1:], "menu": menu}
-    line = lines.create_line(mine, number="100", **said, **now)
+    options = {"announcement": told[0], "others": told[1:], "menu": menu}
+    line = lines.create_line(mine, number="100", **options, **now)
     assert line == queries.line(mine, line.id)
     assert line.announcements == tuple(told)
     assert line.menu.text == menu.text
@@ -200,8 +200,8 @@ def test_incompatible_languages_are_refused(tenants, own, menu, now) -> None:
         for others in cases:
 
             def add(others: list[str] = others) -> object:
-                said = {"announcement": first, "others": others, "menu": menu}
-                return lines.create_line(mine, number="200", **said, **now)
+                options = {"announcement": first, "others": others, "menu": menu}
+                return lines.create_line(mine, number="200", **options, **now)
 
             def change(others: list[str] = others) -> object:
                 return lines.set_line_announcement(mine, line.id, first, others=others, menu=menu, **now)
@@ -212,9 +212,9 @@ def test_incompatible_languages_are_refused(tenants, own, menu, now) -> None:
 
 
 def test_menu_requires_several_languages(tenants, own, menu, now) -> None:
-    told, others = {"number": "100", "announcement": own("en")}, [own("fr")]
-    alone = refusal(lambda: lines.create_line(tenants[0], **told, menu=menu, **now))
-    silent = refusal(lambda: lines.create_line(tenants[0], **told, others=others, **now))
+    options, others = {"number": "100", "announcement": own("en")}, [own("fr")]
+    alone = refusal(lambda: lines.create_line(tenants[0], **options, menu=menu, **now))
+    silent = refusal(lambda: lines.create_line(tenants[0], **options, others=others, **now))
     assert (alone.error_id, silent.error_id) == ("line.menu", "line.menu")
 
 
@@ -231,8 +231,8 @@ def test_line_of_another_customer_is_unchanged(tenants, own, menu, now) -> None:
 
 def test_reference_to_a_missing_sound_is_refused(tenants, own, menu, now) -> None:
     told = [own("en", "opt-in"), own("fr", "opt-in")]
-    said = {"announcement": told[0], "others": told[1:], "menu": menu}
-    lines.create_line(tenants[0], number="100", **said, **now)
+    options = {"announcement": told[0], "others": told[1:], "menu": menu}
+    lines.create_line(tenants[0], number="100", **options, **now)
     nowhere = "00" * 32
     for change in (
         AnnouncementTable.update(question=nowhere),

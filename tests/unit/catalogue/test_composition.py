@@ -109,16 +109,18 @@ def everything() -> list[list[tuple]]:
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_composed_texts_match_the_sentences(compose, language: str, mode: Mode) -> None:
     row = compose(language, mode, purposes=["quality", "agreement"])
-    said = {"purposes": ["agreement", "quality"], "keep_days": 30}
-    told = composer.announcement(language, mode=mode, **said)
+    options = {"purposes": ["agreement", "quality"], "keep_days": 30}
+    told = composer.announcement(language, mode=mode, **options)
     assert heard(SpokenSentence(row.text, row.sound)) == (told.text, told.wav)
     assert (row.language, row.mode, row.purposes) == (language, mode, ("quality", "agreement"))
     if mode == "notice":
         assert (row.question, row.declined) == (None, None)
         return
     refused = composer.not_recorded(language)
-    asked = composer.opt_in_question(language, **said) if mode == "opt-in" else composer.wrong_key(language)
-    assert heard(row.question) == (asked.text, asked.wav)
+    phrase = (
+        composer.opt_in_question(language, **options) if mode == "opt-in" else composer.wrong_key(language)
+    )
+    assert heard(row.question) == (phrase.text, phrase.wav)
     assert heard(row.declined) == (refused.text, refused.wav)
 
 
@@ -152,11 +154,17 @@ def test_mode_change_and_back_reuses_sounds(tenants, line, now) -> None:
     for mode in ("opt-in", "opt-out", "notice", "opt-in", "opt-out"):
         assert composition.set_line_mode(mine, row.id, mode, **now)
         changed = queries.line(mine, row.id)
-        told = queries.announcement(mine, changed.announcement)
-        assert (changed.mode, told.mode) == (mode, mode)
-        assert (told.language, told.purposes, told.keep_days) == ("fr", ("agreement",), 30)
-        assert (told.question is None) == (mode == "notice")
-        assert seen.setdefault(mode, told.id) == told.id, "what is there already is not made again"
+        announcement = queries.announcement(mine, changed.announcement)
+        assert (changed.mode, announcement.mode) == (mode, mode)
+        assert (announcement.language, announcement.purposes, announcement.keep_days) == (
+            "fr",
+            ("agreement",),
+            30,
+        )
+        assert (announcement.question is None) == (mode == "notice")
+        assert seen.setdefault(mode, announcement.id) == announcement.id, (
+            "what is there already is not made again"
+        )
     assert {each.name for each in queries.announcements(mine)} == {
         "told-fr",
         "told-fr-opt-in",
@@ -219,9 +227,9 @@ def test_outbound_change_is_logged(tenants, line, now) -> None:
 
 def test_mode_change_keeps_greeting_and_own_purposes(tenants, compose, greeting, school, now) -> None:
     mine = tenants[0]
-    said = {"purposes": ["agreement", "school"], "own": {"school": "Pour l'école", "other": "x"}}
+    options = {"purposes": ["agreement", "school"], "own": {"school": "Pour l'école", "other": "x"}}
     hello = composer.Greeting("Bienvenue chez Martin.", greeting)
-    row = compose(greeting=hello, sources=SPEAKING, mode="opt-in", **said)
+    row = compose(greeting=hello, sources=SPEAKING, mode="opt-in", **options)
     assert row.composition.own == {"school": "Pour l'école"}
     assert heard(row.composition.greeting) == ("Bienvenue chez Martin.", greeting)
     assert not row.composition.says_all
@@ -230,10 +238,10 @@ def test_mode_change_keeps_greeting_and_own_purposes(tenants, compose, greeting,
     service.set_tenant_country(mine, "fr", **now)  # opt-out is enough there
     line = lines.create_line(mine, number="100", announcement=row.id, **now)
     assert composition.set_line_mode(mine, line.id, "opt-out", sources=SPEAKING, **now)
-    told = queries.announcement(mine, queries.line(mine, line.id).announcement)
-    assert told.text.startswith("Bienvenue chez Martin. ")
-    assert "Pour l'école." in told.text
-    assert told.composition == row.composition
+    announcement = queries.announcement(mine, queries.line(mine, line.id).announcement)
+    assert announcement.text.startswith("Bienvenue chez Martin. ")
+    assert "Pour l'école." in announcement.text
+    assert announcement.composition == row.composition
 
 
 def test_own_sound_cannot_change_mode(tenants, compose, greeting, tone, now) -> None:
@@ -302,13 +310,13 @@ def test_languages_without_a_menu_are_refused(tenants, line, now, languages) -> 
 
 def test_language_without_sentences_is_refused(tenants, compose, school, now) -> None:
     mine = tenants[0]
-    said = {"purposes": ["school"], "own": {"school": "Pour l'école"}, "sources": SPEAKING}
-    row = lines.create_line(mine, number="100", announcement=compose(mode="opt-in", **said).id, **now)
+    options = {"purposes": ["school"], "own": {"school": "Pour l'école"}, "sources": SPEAKING}
+    row = lines.create_line(mine, number="100", announcement=compose(mode="opt-in", **options).id, **now)
     error = refusal(lambda: composition.set_line_languages(mine, row.id, ["fr", "es"], **now))
     assert error.error_id in ("line.languages", "prompt.language")
     error = refusal(lambda: composition.set_line_languages(mine, row.id, ["fr", "nl"], **now))
     assert (error.error_id, "--own school=" in error.hint) == ("line.languages", True)
-    dutch = {**said, "own": {"school": "Voor de school"}, "name": "told-nl-opt-in"}
+    dutch = {**options, "own": {"school": "Voor de school"}, "name": "told-nl-opt-in"}
     there = compose("nl", "opt-in", **dutch)
     assert f" {there.name} " in error.hint, "the name that is told is the one that is looked for"
     assert composition.set_line_languages(mine, row.id, ["fr", "nl"], **now)
@@ -336,5 +344,5 @@ def test_concurrent_change_is_checked_again(
 
     monkeypatch.setattr(composition, "lock_tenant", late)
     assert composition.set_line_mode(mine, row.id, "opt-in", **now)
-    told = queries.announcement(mine, queries.line(mine, row.id).announcement)
-    assert (told.language, told.mode) == ("en", "opt-in")
+    announcement = queries.announcement(mine, queries.line(mine, row.id).announcement)
+    assert (announcement.language, announcement.mode) == ("en", "opt-in")

@@ -42,8 +42,8 @@ def line(tenants, now) -> Callable[..., LineRow]:
     """Creates a line with a composed announcement, in further ``languages`` if there are any."""
 
     def make(number: str = "100", mode: str = "notice", *languages: str, tenant: str = tenants[0]) -> LineRow:
-        said = {"language": "fr", "mode": mode, "purposes": ["agreement"], "keep_days": 30}
-        told = composition.compose(tenant, name=f"told-{number}", **said, **now)
+        options = {"language": "fr", "mode": mode, "purposes": ["agreement"], "keep_days": 30}
+        told = composition.compose(tenant, name=f"told-{number}", **options, **now)
         row = lines.create_line(tenant, number=number, announcement=told.id, **now)
         if languages:
             assert composition.set_line_languages(tenant, row.id, ["fr", *languages], **now)
@@ -76,14 +76,14 @@ def test_snapshot_has_each_modes_prompts(tenants, line, read, mode) -> None:
     assert len(plan.scripts) == 3
     assert plan.menu is not None
     for one, script, told in zip(found.languages, plan.scripts, row.announcements, strict=True):
-        said = queries.announcement(tenants[0], told)
+        announcement = queries.announcement(tenants[0], told)
         assert one.announcement.id == told
         assert (one.consent_prompt is None) == (script.question is None) == (script.declined is None)
         assert (script.question is None) == (mode == "notice")
         if one.consent_prompt is not None:
             for sound, saved in (
-                (one.consent_prompt.question, said.question),
-                (one.consent_prompt.declined, said.declined),
+                (one.consent_prompt.question, announcement.question),
+                (one.consent_prompt.declined, announcement.declined),
             ):
                 assert (sound.text, sound.sha256) == (saved.text, saved.sha256)
     for sha256 in found.sounds:
@@ -171,15 +171,15 @@ def test_inconsistent_line_affects_no_other_line(tenants, line, read, now, kind)
             LineTable.update(mode="opt-in").where(LineTable.id == row.id).execute()
         else:
             AnnouncementTable.update(mode="opt-out").where(AnnouncementTable.id == row.others[0]).execute()
-    with capture_logs() as told:
+    with capture_logs() as logged:
         snap = read()
     assert snap.line("100") is None
     assert snap.line("101") is not None
     event = "line.unfit" if kind == "mode" else "line.not_in_log"
-    assert [(each["event"], each["line"]) for each in told] == [(event, row.id)]
-    with capture_logs() as told:
+    assert [(each["event"], each["line"]) for each in logged] == [(event, row.id)]
+    with capture_logs() as logged:
         read()
-    assert told == [], "told once, not every minute"
+    assert logged == [], "told once, not every minute"
     if kind == "mode":
         assert composition.set_line_mode(tenants[0], row.id, "opt-in", **now)
         assert read().line("100").mode == "opt-in"
@@ -294,10 +294,10 @@ def test_info_prompt_names_purposes_in_each_language(line, told) -> None:
     line("+3225550100", "opt-in", "nl")
     line("101")
     found = told()
-    said = {"purposes": ["agreement"], "keep_days": 30}
+    options = {"purposes": ["agreement"], "keep_days": 30}
     assert found == {
-        "3225550100": composer.line_sentence([("fr", {}), ("nl", {})], **said).wav,
-        "101": composer.line_sentence([("fr", {})], **said).wav,
+        "3225550100": composer.line_sentence([("fr", {}), ("nl", {})], **options).wav,
+        "101": composer.line_sentence([("fr", {})], **options).wav,
     }
 
 
@@ -314,8 +314,8 @@ def test_equal_info_prompts_share_a_sound(line, told, tmp_path, now) -> None:
 
 
 def test_info_prompt_without_sound_uses_the_announcement(tenants, told, tone, now) -> None:
-    said = {"language": "fr", "text": "Enregistré.", "purposes": ["agreement"], "wav": tone(1000)}
-    row = announcements.create_announcement(tenants[0], name="own", keep_days=29, **said, **now)
+    options = {"language": "fr", "text": "Enregistré.", "purposes": ["agreement"], "wav": tone(1000)}
+    row = announcements.create_announcement(tenants[0], name="own", keep_days=29, **options, **now)
     lines.create_line(tenants[0], number="100", announcement=row.id, **now)
     with capture_logs() as logs:
         assert told() == {"100": tone(1000)}

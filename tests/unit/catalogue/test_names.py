@@ -32,8 +32,8 @@ def refused(error_id: str) -> Iterator[None]:
 def create(catalogue, clock, entropy):
     def make(name: str, *, time_zone: str = "Europe/Brussels", country: str = "be") -> str:
         identity = str(uuid7(clock(), entropy))
-        said = {"now": clock(), "entropy": entropy, "time_zone": time_zone, "country": country}
-        tenants.create_tenant(identity, name=name, wrapped_key="{}", **said)
+        options = {"now": clock(), "entropy": entropy, "time_zone": time_zone, "country": country}
+        tenants.create_tenant(identity, name=name, wrapped_key="{}", **options)
         return identity
 
     return make
@@ -42,10 +42,10 @@ def create(catalogue, clock, entropy):
 @pytest.fixture
 def announce(clock, entropy):
     def make(tenant: str, name: str = "default") -> str:
-        said = announcement_in("fr")
+        announcement = announcement_in("fr")
         return announcements.create_announcement(
-            tenant, name=name, language="fr", text=said.text, purposes=["agreement"], keep_days=30,
-            wav=said.path.read_bytes(), now=clock(), entropy=entropy,
+            tenant, name=name, language="fr", text=announcement.text, purposes=["agreement"], keep_days=30,
+            wav=announcement.path.read_bytes(), now=clock(), entropy=entropy,
         ).id  # fmt: skip
 
     return make
@@ -69,11 +69,11 @@ def test_unreadable_name_is_refused_everywhere(create, announce, line, clock, en
     tenant, how = create("Boulangerie Martin"), {"now": clock(), "entropy": entropy}
     with refused("tenant.name"):
         service.set_tenant(tenant, name=name, language="fr", **how)
-    said = {"role": "customer", "language": "fr", "password_hash": "x", **how}
+    options = {"role": "customer", "language": "fr", "password_hash": "x", **how}
     with refused("user.name"):
-        users.create_user(tenant, login="claire", name=name, **said)
+        users.create_user(tenant, login="claire", name=name, **options)
     with refused("user.login"):
-        users.create_user(tenant, login=name * 3, name="Claire", **said)
+        users.create_user(tenant, login=name * 3, name="Claire", **options)
     if name.strip():
         with refused("line.label"):
             line(tenant, "+3225550100", label=name)
@@ -101,13 +101,13 @@ def test_customer_names_are_unique(create, clock, entropy, same: str) -> None:
 def test_names_are_normalized(create, clock, entropy) -> None:
     tenant = create("  Cafe\u0301   Élise ")
     assert tenant_queries.all_tenants()[0].name == "Café Élise"
-    said = {"role": "customer", "language": "fr", "password_hash": "x", "now": clock(), "entropy": entropy}
-    users.create_user(tenant, login=" E\u0301lise ", name=" Élise  D. ", **said)
+    options = {"role": "customer", "language": "fr", "password_hash": "x", "now": clock(), "entropy": entropy}
+    users.create_user(tenant, login=" E\u0301lise ", name=" Élise  D. ", **options)
     found = users.user_by_login("ÉLISE")
     assert found is not None
     assert (found.login, found.name) == ("élise", "Élise D.")
     with refused("user.exists"):
-        users.create_user(tenant, login="élise", name="Another", **said)
+        users.create_user(tenant, login="élise", name="Another", **options)
 
 
 @pytest.mark.parametrize(

@@ -214,10 +214,10 @@ def test_closed_listen_counts_no_more_bytes(grant, clock, entropy, numbered) -> 
 
 
 def test_closed_listen_stays_closed(grant, clock, entropy, numbered) -> None:
-    said = {"now": clock(), "entropy": entropy}
-    listen = grants.count_sent(grant(), "p", "audio.opus", 1000, **said)
+    when = {"now": clock(), "entropy": entropy}
+    listen = grants.count_sent(grant(), "p", "audio.opus", 1000, **when)
     assert grants.is_open(listen)
-    grants.close_listen(listen, **said)
+    grants.close_listen(listen, **when)
     assert not grants.is_open(listen)
     grants.take_back(listen, 400, clock())
     with connected():
@@ -264,20 +264,20 @@ def test_concurrent_users_cannot_share_a_login(tenants, clock, entropy, numbered
 def test_line_creation_races_with_country_change(tenants, announce, clock, entropy, numbered) -> None:
     """The check still holds at the write: the customer is locked in between."""
     mine, _ = tenants
-    said = {"now": clock(), "entropy": entropy}
+    when = {"now": clock(), "entropy": entropy}
     saying = announce(mine)
     for number in range(100, 100 + ROUNDS):
-        service.set_tenant_country(mine, "be", **said)
+        service.set_tenant_country(mine, "be", **when)
         outcomes = at_once(
             lambda number=number: lines.create_line(
-                mine, number=str(number), announcement=saying, mode="notice", **said
+                mine, number=str(number), announcement=saying, mode="notice", **when
             ),
-            lambda: service.set_tenant_country(mine, "de", **said),
+            lambda: service.set_tenant_country(mine, "de", **when),
         )
         assert ("country.mode" in outcomes) != ("country.lines" in outcomes)
         assert country_check.find_misfits() == ()
         for line in queries.lines(mine):
-            line_history.end_line(mine, line.id, **said)
+            line_history.end_line(mine, line.id, **when)
 
 
 def test_concurrent_writers_do_not_deadlock(
@@ -285,10 +285,10 @@ def test_concurrent_writers_do_not_deadlock(
 ) -> None:
     """All kinds of writes concurrently: the database aborts none of them."""
     mine, other = tenants
-    said = {"now": clock(), "entropy": entropy}
-    told = {"language": "fr", "mode": "notice", "purposes": ["agreement"], "keep_days": 30}
-    saying = composition.compose(mine, name="told", **told, **said).id
-    line = lines.create_line(mine, number="555", announcement=saying, **said)
+    when = {"now": clock(), "entropy": entropy}
+    options = {"language": "fr", "mode": "notice", "purposes": ["agreement"], "keep_days": 30}
+    saying = composition.compose(mine, name="told", **options, **when).id
+    line = lines.create_line(mine, number="555", announcement=saying, **when)
     ada = users.user_by_login("ada@example.be")
     given = [grant() for _ in range(4)]
     counted = itertools.count(1000)
@@ -296,17 +296,17 @@ def test_concurrent_writers_do_not_deadlock(
 
     def session() -> None:
         token = f"{next(tokens):064d}"
-        opened = users.open_session(ada, token_sha256=token, until=clock() + timedelta(hours=1), **said)
+        opened = users.open_session(ada, token_sha256=token, until=clock() + timedelta(hours=1), **when)
         users.touch_session(ada, opened.id, now=clock(), until=clock() + timedelta(hours=2))
         users.end_session(ada, opened.id, now=clock(), entropy=entropy)
 
     def listening(which: int) -> None:
-        listen = grants.count_sent(given[which], "p", "audio.opus", 10, **said)
+        listen = grants.count_sent(given[which], "p", "audio.opus", 10, **when)
         if listen is None:
             return  # destroyed before
         grants.take_back(listen, 1, clock())
-        grants.renew(given[which], clock() + timedelta(minutes=30), **said)
-        grants.close_listen(listen, **said)
+        grants.renew(given[which], clock() + timedelta(minutes=30), **when)
+        grants.close_listen(listen, **when)
 
     def work(what: int) -> None:
         if what == 0:
@@ -320,23 +320,23 @@ def test_concurrent_writers_do_not_deadlock(
         elif what == 4:
             listening(1), listening(0)
         elif what == 5:
-            lines.set_line_announcement(mine, line.id, saying, **said)
-            lines.create_line(mine, number=str(next(counted)), announcement=saying, **said)
+            lines.set_line_announcement(mine, line.id, saying, **when)
+            lines.create_line(mine, number=str(next(counted)), announcement=saying, **when)
         elif what == 6:
             announce(other, level=7), announce(mine, level=7)
-            ended = lines.create_line(mine, number=str(next(counted)), announcement=saying, **said)
-            line_history.end_line(mine, ended.id, **said)
+            ended = lines.create_line(mine, number=str(next(counted)), announcement=saying, **when)
+            line_history.end_line(mine, ended.id, **when)
         else:
-            composition.set_line_mode(mine, line.id, "opt-in", **said)
-            service.set_tenant_country(mine, "be", **said)
-            users.set_password(mine, ada.id, f"$argon2id${next(tokens)}", **said)
+            composition.set_line_mode(mine, line.id, "opt-in", **when)
+            service.set_tenant_country(mine, "be", **when)
+            users.set_password(mine, ada.id, f"$argon2id${next(tokens)}", **when)
             users.drop_old_sessions(clock() + timedelta(hours=3))
 
     for _ in range(4):
         assert at_once(*[lambda what=what: work(what) for what in range(8)]) == [None] * 8
     tombstones = [
         lambda each=each: recordings.make_tombstone(
-            queries.recording(mine, each.recording), "expired", **said
+            queries.recording(mine, each.recording), "expired", **when
         )
         for each in given
     ]

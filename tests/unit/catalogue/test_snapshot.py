@@ -81,8 +81,8 @@ def test_old_prompt_stays_while_a_take_may_need_it(
     mine, _ = tenants
     line = lines.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
     write()
-    told = read_snapshot(tmp_path / "snapshot").line("100").announcement
-    old = tmp_path / "snapshot" / "prompts" / f"{told.sha256}.wav"
+    announcement = read_snapshot(tmp_path / "snapshot").line("100").announcement
+    old = tmp_path / "snapshot" / "prompts" / f"{announcement.sha256}.wav"
     start = CallStart(
         recording="01930000-0000-7000-8000-000000000001",
         tenant=mine,
@@ -94,7 +94,7 @@ def test_old_prompt_stays_while_a_take_may_need_it(
         external_party=Party("withheld", ""),
         started_at=clock(),
         formats=("opus",),
-        announcement=told,
+        announcement=announcement,
     )
     folder = layout.open_take(tmp_path / "spool", start)
     lines.set_line_announcement(mine, line.id, announce(level=77), now=clock(), entropy=entropy)

@@ -91,14 +91,14 @@ def test_request_is_due_in_one_month_or_three_if_extended(
 ) -> None:
     row = enter(clock, entropy, date.fromisoformat(received))
     assert row.due_on.isoformat() == due
-    told = {"who": "u", "now": clock(), "entropy": entropy}
+    options = {"who": "u", "now": clock(), "entropy": entropy}
     with refused("subject_request.statement"):
-        service.extend("t", row.id, why=" ", **told)
-    service.extend("t", row.id, why="Forty recordings", **told)
+        service.extend("t", row.id, why=" ", **options)
+    service.extend("t", row.id, why="Forty recordings", **options)
     row = service.find_request("t", row.id)
     assert (row.due_on.isoformat(), row.extension_reason) == (extended, "Forty recordings")
     with refused("subject_request.extended"):
-        service.extend("t", row.id, why="More", **told)
+        service.extend("t", row.id, why="More", **options)
     assert not row.overdue(row.due_on)
     assert row.overdue(row.due_on + timedelta(days=1))
 

@@ -141,9 +141,9 @@ def test_own_purpose_cannot_replace_a_standard_one(tenants, tone, clock, entropy
                 roles=["customer"],
                 created_at=clock(),
             )
-    said = {"language": "en", "text": "Told.", "keep_days": 170, "wav": tone(1000)}
-    said |= {"now": clock(), "entropy": entropy}
-    announcements.create_announcement(tenants[0], name="own", purposes=["their-own"], **said)
+    options = {"language": "en", "text": "Told.", "keep_days": 170, "wav": tone(1000)}
+    options |= {"now": clock(), "entropy": entropy}
+    announcements.create_announcement(tenants[0], name="own", purposes=["their-own"], **options)
     with pytest.raises(CatalogueError) as refused:
-        announcements.create_announcement(tenants[0], name="laxer", purposes=["quality"], **said)
+        announcements.create_announcement(tenants[0], name="laxer", purposes=["quality"], **options)
     assert refused.value.error_id == "announcement.keep_days"

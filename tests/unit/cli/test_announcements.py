@@ -78,8 +78,8 @@ def test_line_without_options_follows_its_country(shell: Shell, country: str, mo
     assert (line.mode, line.announcement.language) == (mode, "fr")
     (script,) = snap.plan(line).scripts
     assert (script.question is None) == (script.declined is None) == (mode == "notice")
-    told = composer.announcement("fr", mode=line.mode, purposes=["agreement"], keep_days=30)
-    assert (line.announcement.text, line.announcement.sha256) == (told.text, told.sha256)
+    sentence = composer.announcement("fr", mode=line.mode, purposes=["agreement"], keep_days=30)
+    assert (line.announcement.text, line.announcement.sha256) == (sentence.text, sentence.sha256)
     if mode == "opt-in":
         question = composer.opt_in_question("fr", purposes=["agreement"], keep_days=30)
         assert (line.consent_prompt.question.text, line.consent_prompt.question.sha256) == (
@@ -291,7 +291,7 @@ def test_keep_question_options(dubois: Shell) -> None:
     assert queries.lines(owner.id)[0].keep is None
 
 
-def test_transfer_target_is_told_if_the_line_says_so(dubois: Shell) -> None:
+def test_transfer_target_is_notified_if_the_line_requires_it(dubois: Shell) -> None:
     joining = ("line", "joining", "--tenant", "Dubois", "+3225550101")
 
     def told() -> str | None:

@@ -68,8 +68,8 @@ def test_an_installation_is_signed_audited_and_shown_to_others(shell: AuditShell
     assert shell("audit").exit_code == 0, "nothing is late yet"
     shell.sign()
     assert shell.good("audit") == "everything is as it was written\n"
-    said = json.loads(shell.good("audit", "--tenant", "Dubois", "--json"))
-    assert (said["state"], said["findings"]) == ("ok", [])
+    printed = json.loads(shell.good("audit", "--tenant", "Dubois", "--json"))
+    assert (printed["state"], printed["findings"]) == ("ok", [])
     with connected():
         leaf = LeafTable.get(LeafTable.kind == "user.created")
         (signed,) = list(CheckpointTable.select())
@@ -79,15 +79,15 @@ def test_an_installation_is_signed_audited_and_shown_to_others(shell: AuditShell
     # Only files: no catalogue, no store.
     elsewhere = Shell(tmp_path / "elsewhere")
     words = ("audit", "check", str(file), "--root", str(tmp_path / "keys" / "root.pub"))
-    told = elsewhere.good(*words, "--checkpoint", str(note))
-    assert "user.created" in told
-    assert '"role": "customer"' in told
+    output = elsewhere.good(*words, "--checkpoint", str(note))
+    assert "user.created" in output
+    assert '"role": "customer"' in output
     file.write_bytes(file.read_bytes().replace(b"customer", b"operator"))
     assert elsewhere(*words).exit_code == 2
     assert shell.good("audit", "leaves", leaf.id).split()[-1] == "user.created"
     shell.good("audit", "follow", "--tenant", "Dubois", "--from", "1", "--to", "1", "-o", str(file))
-    told = elsewhere.good(*words, "--checkpoint", str(note))
-    assert told.splitlines()[-1] == "the later checkpoint extends the earlier one"
+    output = elsewhere.good(*words, "--checkpoint", str(note))
+    assert output.splitlines()[-1] == "the later checkpoint extends the earlier one"
     file.write_bytes(file.read_bytes().replace(b"number 1", b"number 2"))
     assert elsewhere(*words).exit_code == 2
 

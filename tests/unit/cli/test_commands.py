@@ -255,8 +255,8 @@ def test_keys_are_shown_and_renewed(customer: Shell) -> None:
 def test_doctor_reports_missing_parts(shell: Shell) -> None:
     result = shell("doctor")
     assert result.exit_code == 2
-    for said in ("accord migrate", "accord keys init", "ACCORD_SWITCH_PASSWORD", "no snapshot of lines"):
-        assert said in result.output
+    for text in ("accord migrate", "accord keys init", "ACCORD_SWITCH_PASSWORD", "no snapshot of lines"):
+        assert text in result.output
 
 
 def test_doctor_reports_an_unreachable_switch(customer: Shell) -> None:
@@ -275,12 +275,12 @@ def test_verify_reports_changes_from_files_alone(house: Bakery, tmp_path: Path) 
     shutil.copytree(house.bucket / prefix, folder)
     shell = Shell(tmp_path / "elsewhere")
     root = str(tmp_path / "keys" / "root.pub")
-    said = shell("verify", str(folder), "--root", root)
-    assert said.exit_code == 0, said.output
-    assert "as it was sealed: " in said.output
+    output = shell("verify", str(folder), "--root", root)
+    assert output.exit_code == 0, output.output
+    assert "as it was sealed: " in output.output
 
     prefix_only = prefix.rstrip("/")
-    said = shell(
+    output = shell(
         "verify",
         prefix_only,
         "--root",
@@ -288,17 +288,17 @@ def test_verify_reports_changes_from_files_alone(house: Bakery, tmp_path: Path) 
         ACCORD_STORE_KIND="directory",
         ACCORD_STORE_PATH=str(house.bucket),
     )
-    assert said.exit_code == 0, said.output
+    assert output.exit_code == 0, output.output
 
     opus = folder / "audio.opus"
     content = bytearray(opus.read_bytes())
     content[1000] ^= 1
     opus.write_bytes(content)
-    said = shell("verify", str(folder), "--root", root)
-    assert said.exit_code == 1
-    assert "NOT as it was sealed" in said.output
-    assert "object.block" in said.output
-    assert "blocks 0" in said.output
+    output = shell("verify", str(folder), "--root", root)
+    assert output.exit_code == 1
+    assert "NOT as it was sealed" in output.output
+    assert "object.block" in output.output
+    assert "blocks 0" in output.output
 
 
 def test_token_is_shown_once_and_stored_as_a_hash(customer: Shell) -> None:

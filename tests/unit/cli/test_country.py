@@ -60,21 +60,21 @@ def test_changed_pack_lists_each_line_with_reason_and_hint(shell: Shell, tmp_pat
     path.write_text(
         body.replace('mode = "notice"\nlongest_keep_days = 3653', 'mode = "opt-in"\nlongest_keep_days = 60')
     )
-    asked = shell("country", "check", "--pack", str(path))
-    assert asked.exit_code == 1
-    assert "+3225550101  Dubois" in asked.output
-    assert "+3225550102" not in asked.output
-    assert "a call for agreement cannot be recorded with notice: opt-in, by Law of 13 June" in asked.output
-    assert "1 of 2 lines do not fit" in asked.output
-    (advice,) = [line.split("→ accord ")[1] for line in asked.output.splitlines() if "→" in line]
+    output = shell("country", "check", "--pack", str(path))
+    assert output.exit_code == 1
+    assert "+3225550101  Dubois" in output.output
+    assert "+3225550102" not in output.output
+    assert "a call for agreement cannot be recorded with notice: opt-in, by Law of 13 June" in output.output
+    assert "1 of 2 lines do not fit" in output.output
+    (advice,) = [line.split("→ accord ")[1] for line in output.output.splitlines() if "→" in line]
     shell.good(*advice.split())
     assert "2 lines fit" in shell.good("country", "check", "--pack", str(path))
     assert "opt-in" in shell.good("line", "list", "--tenant", "Dubois").splitlines()[0]
     path.write_text(body.replace("longest_keep_days = 3653", "longest_keep_days = 20"))
-    asked = shell("country", "check", "--pack", str(path))
-    assert asked.exit_code == 1
-    assert "→ an announcement that says at most 20 days, made for notice or stricter" in asked.output
-    assert "then accord line announce" in asked.output
+    output = shell("country", "check", "--pack", str(path))
+    assert output.exit_code == 1
+    assert "→ an announcement that says at most 20 days, made for notice or stricter" in output.output
+    assert "then accord line announce" in output.output
     path.write_text(body.replace('mode = "notice"', 'mode = "silence"', 1))
     broken = shell("country", "check", "--pack", str(path))
     assert broken.exit_code == 1
@@ -89,8 +89,8 @@ def test_unknown_country(shell: Shell) -> None:
     shell.good("line", "mode", "--tenant", "Dubois", "+3225550101", "opt-in")
     with writing():
         TenantTable.update(country="xx").execute()
-    said = shell.good("country", "check")
-    assert "country 'xx' has no pack: the strict one applies" in said
+    output = shell.good("country", "check")
+    assert "country 'xx' has no pack: the strict one applies" in output
     shell.good("country", "set", "--tenant", "Dubois", "be")
     assert "the strict one applies" not in shell.good("country", "check")
 
@@ -129,7 +129,7 @@ def test_doctor_reports_lines_that_do_not_fit(house: Bakery) -> None:
     (unfit,) = examine(storage.lines, patient)
     assert unfit.state == "wrong"
     assert "1 of 1 are not recorded, because their announcement was made for another mode" in unfit.what
-    said = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
-    asking = composition.compose(house.tenant, name="asking", **said, **now)
+    options = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
+    asking = composition.compose(house.tenant, name="asking", **options, **now)
     assert lines.set_line_announcement(house.tenant, house.line.id, asking.id, **now)
     assert [each.state for each in examine(storage.lines, patient)] == ["ok"]

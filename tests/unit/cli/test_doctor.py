@@ -23,6 +23,8 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.cli import accord
 from recorder.features.tenants import snapshot
+from recorder.mail.message import MailMessage
+from recorder.mail.outbox import Outbox
 from recorder.ops.doctor import machine, node, storage
 from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.ops.doctor.kernel_clock import KernelClock, kernel_clock
@@ -54,10 +56,22 @@ def change(folder: Path, **values: object) -> None:
 
 def test_doctor_reports_a_key_that_opens_nothing(house: Bakery) -> None:
     assert "ok      customers: 1, the key-encryption key opens each one's key" in doctor(house)
-    said = doctor(house, ACCORD_KEYS_KEK=base64.b64encode(b"another key-encryption key......").decode())
-    assert f"wrong   customers: the key of tenant {house.tenant} is wrapped by key-encryption key" in said
-    assert "give the key-encryption key that was in use then" in said
-    assert "opens each one's key" not in said
+    output = doctor(house, ACCORD_KEYS_KEK=base64.b64encode(b"another key-encryption key......").decode())
+    assert f"wrong   customers: the key of tenant {house.tenant} is wrapped by key-encryption key" in output
+    assert "give the key-encryption key that was in use then" in output
+    assert "opens each one's key" not in output
+
+
+def test_mail_that_waits_or_leads_nowhere_is_reported(house: Bakery) -> None:
+    server = {"ACCORD_MAIL_HOST": "mail.example", "ACCORD_MAIL_SENDER": "calls@provider.example"}
+    assert "mail: no server is set" in doctor(house)
+    assert "[web] address is not" in doctor(house, **server)
+    server["ACCORD_WEB_ADDRESS"] = "https://calls.example"
+    assert "mail: sent through mail.example" in doctor(house, **server)
+    message = MailMessage("invitation", "fr", {"name": "Eva", "customer": "Martin"}, "/invitation/x")
+    outbox, at = Outbox(house.keyring, "https://calls.example"), house.clock()
+    assert outbox.enqueue(house.tenant, "eva@example.com", message, at, house.entropy)
+    assert "a mail has waited for" in doctor(house, **server)
 
 
 def test_calls_in_progress_are_counted(house: Bakery) -> None:
@@ -69,9 +83,9 @@ def test_unfinished_calls_of_a_dead_node_are_reported(house: Bakery) -> None:
     assert "unfinished calls" not in doctor(house)
     own = open_take(house.spool, house.start(node="node1"))
     moved = open_take(house.spool, house.start(node="east"))
-    said = doctor(house, ACCORD_NODE_NAME="node1")
-    assert f"warning takes: 1 unfinished calls of node 'east' wait: {moved.name}" in said
-    assert own.name not in said
+    output = doctor(house, ACCORD_NODE_NAME="node1")
+    assert f"warning takes: 1 unfinished calls of node 'east' wait: {moved.name}" in output
+    assert own.name not in output
 
 
 def test_calls_that_wait_long_are_reported(house: Bakery) -> None:
@@ -83,9 +97,9 @@ def test_calls_that_wait_long_are_reported(house: Bakery) -> None:
 def test_calls_of_an_unknown_customer_are_reported(house: Bakery) -> None:
     folder = house.take()
     change(folder, tenant="01a2102b-40af-71a9-aae8-3a609be670c0")
-    said = doctor(house)
-    assert "wrong   takes: calls wait for customer 01a2102b-40af-71a9-aae8-3a609be670c0" in said
-    assert "ok      takes" not in said
+    output = doctor(house)
+    assert "wrong   takes: calls wait for customer 01a2102b-40af-71a9-aae8-3a609be670c0" in output
+    assert "ok      takes" not in output
 
 
 def test_calls_without_their_announcement_sound_are_reported(house: Bakery) -> None:
@@ -94,9 +108,9 @@ def test_calls_without_their_announcement_sound_are_reported(house: Bakery) -> N
         LineTable.delete().execute()
         AnnouncementTable.delete().execute()
         SoundTable.delete().execute()
-    said = doctor(house)
-    assert f"wrong   takes: calls wait for the sound {house.announcement.sha256[:12]}" in said
-    assert f"{house.announcement.sha256}.wav" in said
+    output = doctor(house)
+    assert f"wrong   takes: calls wait for the sound {house.announcement.sha256[:12]}" in output
+    assert f"{house.announcement.sha256}.wav" in output
     assert not (house.folder / "snapshot" / "prompts").exists(), "the doctor only looks"
 
 
@@ -128,9 +142,11 @@ def test_disk_thresholds(house: Bakery) -> None:
         full = used > 0.51  # full_at is more than a half
         more = {"ACCORD_NODE_FULL_AT": "0.501"} if full else {}
         assert ("wrong   disk:" in doctor(house, **more)) == full
-    said = doctor(house, ACCORD_NODE_WARN_AT=f"{max(0.001, used - 0.001):.4f}", ACCORD_NODE_FULL_AT="0.9999")
-    assert "warning disk:" in said, said
-    assert "hours" not in said
+    output = doctor(
+        house, ACCORD_NODE_WARN_AT=f"{max(0.001, used - 0.001):.4f}", ACCORD_NODE_FULL_AT="0.9999"
+    )
+    assert "warning disk:" in output, output
+    assert "hours" not in output
     assert "warn_at (0.9) is not below full_at (0.8)" in doctor(
         house, ACCORD_NODE_WARN_AT="0.9", ACCORD_NODE_FULL_AT="0.8"
     )
@@ -147,12 +163,12 @@ def test_spool_without_room_for_one_more_recording_is_reported(
 def test_hours_left_on_the_disk(house: Bakery) -> None:
     folder = open_take(house.spool, house.start(started_at=datetime.now(UTC) - timedelta(seconds=100)))
     (folder / AUDIO).write_bytes(bytes(3_200_000))
-    said = doctor(house)
+    output = doctor(house)
     found = re.search(
-        r"disk: .* ([0-9.]+) GB left until then: ([0-9.]+) hours of the 1 recordings that are growing", said
+        r"disk: .* ([0-9.]+) GB left until then: ([0-9.]+) hours of the 1 recordings that are growing", output
     )
     if found is None:
-        assert "0.0 GB left until then" in said, said  # this machine's own disk is full
+        assert "0.0 GB left until then" in output, output  # this machine's own disk is full
         return
     hours = float(found[1]) * 1e9 / 32_000 / 3600
     assert abs(float(found[2]) - hours) < hours / 20 + 2
@@ -167,9 +183,9 @@ def test_missing_or_foreign_spool_is_reported(house: Bakery) -> None:
 
 def test_quarantined_takes_are_reported(house: Bakery) -> None:
     (house.spool / "quarantine" / "a").mkdir(parents=True)
-    said = doctor(house)
-    assert "warning spool: 1 takes in quarantine" in said
-    assert "accord take again" in said
+    output = doctor(house)
+    assert "warning spool: 1 takes in quarantine" in output
+    assert "accord take again" in output
 
 
 def test_folders_closed_to_this_user_are_reported() -> None:
@@ -266,9 +282,9 @@ def confirm(house: Bakery, *files: Path) -> Result:
 
 
 def test_unconfirmed_key_copies_are_reported(house: Bakery, tmp_path: Path) -> None:
-    said = doctor(house)
-    assert "warning key copies: no copy of the key-encryption key has been confirmed" in said
-    assert "warning key copies: no copy of the root's key has been confirmed" in said
+    output = doctor(house)
+    assert "warning key copies: no copy of the key-encryption key has been confirmed" in output
+    assert "warning key copies: no copy of the root's key has been confirmed" in output
     copies = tmp_path / "safe"
     copies.mkdir()
     for name in ("kek", "root.key"):
@@ -277,10 +293,10 @@ def test_unconfirmed_key_copies_are_reported(house: Bakery, tmp_path: Path) -> N
     assert done.exit_code == 0, done.output
     assert "opens the keys of 1 customers" in done.output
     assert "is the root's key" in done.output
-    said = doctor(house)
-    assert "ok      key copies: the key-encryption key, confirmed on" in said
-    assert "ok      key copies: the root's key, confirmed on" in said
-    assert "key copies: no copy" not in said
+    output = doctor(house)
+    assert "ok      key copies: the key-encryption key, confirmed on" in output
+    assert "ok      key copies: the root's key, confirmed on" in output
+    assert "key copies: no copy" not in output
     late = patient(house, datetime.now(UTC) + timedelta(days=401))
     assert [each.state for each in examine(storage.key_copies, late)] == ["warning", "warning"]
 

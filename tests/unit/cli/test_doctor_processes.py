@@ -38,10 +38,10 @@ def doctor(house: Bakery) -> str:
 
 
 def test_processes_are_found_by_their_locks(house: Bakery) -> None:
-    said = doctor(house)
-    assert "wrong   daemon: none is running on this spool" in said
-    assert "wrong   worker: none is running on this spool" in said
-    assert "warning panel: nothing listens on port" in said
+    output = doctor(house)
+    assert "wrong   daemon: none is running on this spool" in output
+    assert "wrong   worker: none is running on this spool" in output
+    assert "warning panel: nothing listens on port" in output
     for lock, name in ((".daemon", "daemon"), (".worker.lock", "worker")):
         (house.spool / lock).write_bytes(b".")
         with subprocess.Popen(
@@ -59,10 +59,10 @@ def test_processes_are_found_by_their_locks(house: Bakery) -> None:
         ) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            said = doctor(house)
-            assert f"{name}: process {process.pid}" in said, said
-            assert f"warning {name}: it runs without a supervisor" in said
-            assert f"warning {name}: may open 200 files" in said
+            output = doctor(house)
+            assert f"{name}: process {process.pid}" in output, output
+            assert f"warning {name}: it runs without a supervisor" in output
+            assert f"warning {name}: may open 200 files" in output
             process.send_signal(signal.SIGSTOP)
             until_stopped(process.pid)
             assert f"wrong   {name}: process {process.pid} is stopped" in doctor(house)

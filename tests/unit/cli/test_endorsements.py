@@ -24,14 +24,15 @@ def widen(said: signing.Endorsement) -> bytes:
 def test_endorsement_file_wider_than_the_root_allows_is_refused(shell: Shell, house: Bakery) -> None:
     keys = house.folder / "keys"
     path = keys / signing.PANEL_ENDORSEMENT
-    said = signing.load_endorsement(path)
-    path.write_bytes(widen(said))
+    endorsement = signing.load_endorsement(path)
+    path.write_bytes(widen(endorsement))
     for words in (("keys", "show"), ("web",)):
         assert "the root did not endorse this signing key" in shell.bad(*words)
     assert "wrong   keys: the root did not endorse this signing key" in shell("doctor").output
-    path.write_bytes(canonical_json.dump(said.document()))
-    assert f"panel     {said.key_id}  for amendment, receipt, retention, call_erasure, command" in shell.good(
-        "keys", "show"
+    path.write_bytes(canonical_json.dump(endorsement.document()))
+    assert (
+        f"panel     {endorsement.key_id}  for amendment, receipt, retention, call_erasure, command"
+        in shell.good("keys", "show")
     )
     own = keys / signing.ENDORSEMENT
     begun = signing.load_endorsement(own)
@@ -44,10 +45,10 @@ def test_endorsement_file_wider_than_the_root_allows_is_refused(shell: Shell, ho
 def test_endorsement_in_the_bucket_wider_than_the_root_allows_is_reported_and_ignored(
     shell: Shell, house: Bakery
 ) -> None:
-    said = signing.load_endorsement(house.folder / "keys" / signing.PANEL_ENDORSEMENT)
-    place = house.bucket / checkpoint.ENDORSEMENTS / f"{said.key_id}-{'0' * 16}.json"
+    endorsement = signing.load_endorsement(house.folder / "keys" / signing.PANEL_ENDORSEMENT)
+    place = house.bucket / checkpoint.ENDORSEMENTS / f"{endorsement.key_id}-{'0' * 16}.json"
     place.parent.mkdir(parents=True)
-    place.write_bytes(widen(said))
+    place.write_bytes(widen(endorsement))
     result = shell("audit")
     assert result.exit_code == 2
     assert "endorsement.form" in result.output

@@ -61,36 +61,36 @@ def test_keys_are_restored_from_paper_and_a_mistyped_line_is_reported(
     old = load_kek(keys / "kek")
     (keys / f"{old.id}.kek").write_bytes((keys / "kek").read_bytes())
     (keys / f"{old.id}.kek").chmod(0o600)
-    told = shell.good("keys", "print")
-    assert f"# key id {old.id}" in told
-    assert (keys / "kek").read_text("ascii").strip() not in told
+    output = shell.good("keys", "print")
+    assert f"# key id {old.id}" in output
+    assert (keys / "kek").read_text("ascii").strip() not in output
     names = {"kek", f"{old.id}.kek", "root.key", "root.pub"}
     before = {name: (keys / name).read_bytes() for name in names}
     shutil.rmtree(keys)
 
-    lines = told.splitlines()
+    lines = output.splitlines()
     at = lines.index("kek") + 3
     wrong = [*lines[:at], lines[at][:-1] + ("7" if lines[at][-1] != "7" else "8"), *lines[at + 1 :]]
-    said = shell("keys", "restore", "--typed", typed="\n".join(wrong))
-    assert said.exit_code == 1
-    assert "kek: line 3 is mistyped" in said.output
+    printed = shell("keys", "restore", "--typed", typed="\n".join(wrong))
+    assert printed.exit_code == 1
+    assert "kek: line 3 is mistyped" in printed.output
     assert list(keys.iterdir()) == [], "nothing was written"
-    other = told.replace(f"{old.id}.kek", f"{'ab' * 16}.kek")
+    other = output.replace(f"{old.id}.kek", f"{'ab' * 16}.kek")
     assert "is key" in shell("keys", "restore", "--typed", typed=other).output
 
     swapped = (
-        told.replace("\nkek\n", "\n#\n").replace("\nroot.key\n", "\nkek\n").replace("\n#\n", "\nroot.key\n")
+        output.replace("\nkek\n", "\n#\n").replace("\nroot.key\n", "\nkek\n").replace("\n#\n", "\nroot.key\n")
     )
-    said = shell("keys", "restore", "--typed", typed=swapped)
-    assert said.exit_code == 1
-    assert "below kek stand the lines of root.key" in said.output
-    assert "below root.key stand the lines of kek" in said.output
+    printed = shell("keys", "restore", "--typed", typed=swapped)
+    assert printed.exit_code == 1
+    assert "below kek stand the lines of root.key" in printed.output
+    assert "below root.key stand the lines of kek" in printed.output
     assert list(keys.iterdir()) == [], "nothing was written"
 
-    back = shell("keys", "restore", "--typed", typed=told.lower())
+    back = shell("keys", "restore", "--typed", typed=output.lower())
     assert back.exit_code == 0, back.output
     assert {path.name: path.read_bytes() for path in keys.iterdir()} == before
-    assert shell("keys", "restore", "--typed", typed=told).exit_code == 0, "again, the same"
+    assert shell("keys", "restore", "--typed", typed=output).exit_code == 0, "again, the same"
     assert opens(house, recording, keys)
     assert "manifest.key" in shell.good("keys", "renew")
     assert shell("keys", "restore", "--typed", str(tmp_path)).exit_code == 2
@@ -118,9 +118,9 @@ def test_keys_of_another_installation_are_not_restored(shell: Shell, house: Bake
     (keys / "root.key").unlink()
     before = {path.name for path in keys.iterdir()}
     for name in ("kek", "root.key"):
-        said = shell("keys", "restore", "--typed", typed=printed_key(name, strange))
-        assert said.exit_code == 1
-        assert f"{name} is " in said.output
+        output = shell("keys", "restore", "--typed", typed=printed_key(name, strange))
+        assert output.exit_code == 1
+        assert f"{name} is " in output.output
     (keys / "root.pub").rename(house.folder / "root.pub")
     assert shell("keys", "restore", "--typed", typed=printed_key("root.key", strange)).exit_code == 1
     both = f"{printed_key('kek', own.key)}\n{printed_key('root.key', strange)}"
@@ -138,9 +138,9 @@ def test_new_keys_are_refused_if_they_would_open_nothing(shell: Shell, house: Ba
     keys = house.folder / "keys"
     own = load_kek(keys / "kek").id
     shutil.rmtree(keys)
-    said = shell.bad("keys", "init")
-    assert f"wrapped by {own}" in said
-    assert "accord keys restore" in said
+    output = shell.bad("keys", "init")
+    assert f"wrapped by {own}" in output
+    assert "accord keys restore" in output
     shell.lose_the_catalogue()
     assert f"wrapped by {own}" in shell.bad("keys", "init"), "the bucket has them still"
     assert not keys.exists() or list(keys.iterdir()) == []
@@ -168,18 +168,18 @@ def test_operator_rotates_keys(shell: Shell, house: Bakery, tmp_path: Path) -> N
     old = load_kek(keys / "kek").id
     backup = tmp_path / "before.backup"
     shell.good("backup", str(backup))
-    told = shell.good("keys", "next")
+    output = shell.good("keys", "next")
     new = load_kek(keys / kek_files.NEXT).id
-    assert new in told
+    assert new in output
     assert new in shell.good("keys", "next"), "asked again, the same"
     assert "has been confirmed" in shell.bad("keys", "rotate")
     shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")
     assert "is the next key-encryption key" in shell.good("keys", "confirm-copy", str(tmp_path / "copy"))
     shell.good("keys", "next", "--tenant", house.tenant)
-    told = shell.good("keys", "rotate")
-    assert "rewrapped: 1" in told
-    assert "is wrapped by an older key" in told
-    assert f"{old}.kek is needed only for older backups" in told
+    output = shell.good("keys", "rotate")
+    assert "rewrapped: 1" in output
+    assert "is wrapped by an older key" in output
+    assert f"{old}.kek is needed only for older backups" in output
     assert load_kek(keys / "kek").id == new
     assert opens(house, recording, keys)
     assert "rewrapped: 0" in shell.good("keys", "rotate"), "nothing is left to do"
@@ -212,9 +212,9 @@ def test_takes_in_another_nodes_spool_survive_a_rotation(shell: Shell, house: Ba
     shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")
     shell.good("keys", "confirm-copy", str(tmp_path / "copy"))
     shell.good("keys", "next", "--tenant", house.tenant)
-    told = shell.good("keys", "rotate")
-    assert "0 in the catalogue, 1 in the bucket" in told, "what was being put"
-    assert "spools of other nodes need no older key-encryption key" in told
+    output = shell.good("keys", "rotate")
+    assert "0 in the catalogue, 1 in the bucket" in output, "what was being put"
+    assert "spools of other nodes need no older key-encryption key" in output
     for path in keys.glob("*.kek"):
         path.unlink()
     ring = kek_files.Keyring(load_kek(keys / "kek"))
@@ -276,12 +276,12 @@ def test_the_receipt_of_an_erasure(shell: Shell, house: Bakery, tmp_path: Path) 
     made = means
     assert expiry.destroy_due(made, house.clock()) == 1
     file = tmp_path / "receipt.json"
-    told = shell.good("recording", "receipt", recording, "--tenant", house.tenant, "-o", str(file))
-    assert "destroyed at 2026-09-18T" in told
-    assert "complete from 2026-10-18T" in told, "with the last backup, 30 days after"
+    output = shell.good("recording", "receipt", recording, "--tenant", house.tenant, "-o", str(file))
+    assert "destroyed at 2026-09-18T" in output
+    assert "complete from 2026-10-18T" in output, "with the last backup, 30 days after"
     shell.environment["ACCORD_KEYS_BACKUPS_KEPT_DAYS"] = "0"
-    told = shell.good("recording", "receipt", recording, "--tenant", house.tenant)
-    assert "complete from 2026-09-18T" in told
+    output = shell.good("recording", "receipt", recording, "--tenant", house.tenant)
+    assert "complete from 2026-09-18T" in output
     assert recording in shell.good("recording", "check-receipt", str(file))
     file.write_bytes(file.read_bytes().replace(b"expired", b"deleted"))
     assert "signature is wrong" in shell.bad("recording", "check-receipt", str(file))

@@ -88,12 +88,12 @@ def test_older_backup_of_an_erased_customer(shell: Shell, house: Bakery) -> None
     a_minute(house)
     shell.lose_the_catalogue()
     shell.good("restore", file)
-    said = shell.good("rebuild")
-    assert "is leaving, by a signed statement: 1 lines were ended" in said
-    assert "was erased, by a signed statement. Nothing of it was destroyed now" in said
-    assert "0 recordings, 0 calls without one, 0 log-ins, a key" in said
-    assert f"`accord tenant leave complete {house.tenant}`" in said
-    assert "Nothing was changed" not in said
+    output = shell.good("rebuild")
+    assert "is leaving, by a signed statement: 1 lines were ended" in output
+    assert "was erased, by a signed statement. Nothing of it was destroyed now" in output
+    assert "0 recordings, 0 calls without one, 0 log-ins, a key" in output
+    assert f"`accord tenant leave complete {house.tenant}`" in output
+    assert "Nothing was changed" not in output
     complete = ("tenant", "leave", "complete", NAME)
     assert "holds are not confirmed" in shell.bad(*complete, "--yes")
     shell.good("rebuild", "--confirm-holds")
@@ -106,9 +106,9 @@ def test_older_backup_of_an_erased_customer(shell: Shell, house: Bakery) -> None
     assert tenant_queries.tenant_wrapped_key(house.tenant) is None
     assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
     assert "knows it already" in shell.bad(*complete, "--yes")
-    said = shell.good("rebuild")
-    assert "leave complete" not in said
-    assert "Nothing was changed" in said
+    output = shell.good("rebuild")
+    assert "leave complete" not in output
+    assert "Nothing was changed" in output
 
 
 def test_calls_erased_for_a_person_are_erased_again(shell: Shell, house: Bakery) -> None:
@@ -165,16 +165,16 @@ def test_recordings_are_imported(shell: Shell, house: Bakery, tmp_path, tone) ->
     bring = ("recording", "bring-in", str(folder), *MINE, "--until")
     assert "within 366 days" in shell.bad(*bring, day(400))
     wrong = tmp_path / "wrong.csv"
-    said = shell.bad(*bring, day(60), "--errors", str(wrong))
-    assert "1  brought in" in said
-    assert "line 3, two.wav: line 3: there is no file two.wav" in said
+    output = shell.bad(*bring, day(60), "--errors", str(wrong))
+    assert "1  brought in" in output
+    assert "line 3, two.wav: line 3: there is no file two.wav" in output
     assert "two.wav" in wrong.read_text("utf-8")
     (row,) = (row for row in queries.recordings(house.tenant, party="470123456").rows if row.import_sha256)
     assert (row.import_sha256 is not None, row.usable) == (True, False)
     (folder / "two.wav").write_bytes(tone(700, channels=1))
-    said = shell.good(*bring, day(60))
-    assert "1  brought in" in said
-    assert "1  there already" in said
+    output = shell.good(*bring, day(60))
+    assert "1  brought in" in output
+    assert "1  there already" in output
     agree = ("recording", "agree", row.id, *MINE, "--purpose", "agreement", "--reason", "on paper")
     shell.good(*agree, "--days", "1000")
     assert queries.recording(house.tenant, row.id).usable

@@ -19,8 +19,8 @@ def test_a_lost_catalogue_with_a_backup(shell: Shell, house: Bakery) -> None:
     first = house.take(talk_ms=300)
     house.work(first)
     file = str(house.folder / "accord.backup")
-    said = shell.good("backup", file)
-    assert "bytes, verified" in said
+    output = shell.good("backup", file)
+    assert "bytes, verified" in output
     assert "is complete: made" in shell.good("restore", "--check", file)
     assert "already exists" in shell.bad("backup", file)
     assert "restored into an empty one" in shell.bad("restore", file)
@@ -28,12 +28,12 @@ def test_a_lost_catalogue_with_a_backup(shell: Shell, house: Bakery) -> None:
     house.work(second)
 
     shell.lose_the_catalogue()
-    said = shell.good("restore", file)
-    assert "Now run `accord rebuild`" in said
-    said = shell.good("rebuild")
-    assert "1  completed" in said
-    assert "1  restored" in said
-    assert "`accord rebuild --confirm-holds`" in said
+    output = shell.good("restore", file)
+    assert "Now run `accord rebuild`" in output
+    output = shell.good("rebuild")
+    assert "1  completed" in output
+    assert "1  restored" in output
+    assert "`accord rebuild --confirm-holds`" in output
     assert "claire@example.com" in shell.good("user", "list", "--tenant", name)
     assert "+3225550100" in shell.good("line", "list", "--tenant", name)
     for folder in (first, second):
@@ -76,9 +76,9 @@ def test_foreign_key_encryption_key_is_reported(shell: Shell, house: Bakery) -> 
     shell.good("backup", file)
     kek = house.folder / "keys" / "kek"
     kek.unlink()
-    said = shell.bad("rebuild")
-    assert "`accord keys restore` brings it back" in said
-    assert "accord keys init" not in said, "a new key would open nothing"
+    output = shell.bad("rebuild")
+    assert "`accord keys restore` brings it back" in output
+    assert "accord keys init" not in output, "a new key would open nothing"
     kek.write_text("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n")
     kek.chmod(0o600)
     for words in (("rebuild",), ("restore", "--check", file)):
@@ -89,8 +89,8 @@ def test_signing_key_without_endorsement_is_reported(shell: Shell, house: Bakery
     keys = house.folder / "keys"
     root, own = (signing.load_private(keys / name) for name in (signing.ROOT_KEY, signing.SIGNING_KEY))
     begin, end = house.clock(), house.clock() + timedelta(days=900)
-    said = signing.endorse(root, own.public_key(), (signing.MANIFEST,), begin, end)
-    (keys / signing.ENDORSEMENT).write_bytes(canonical_json.dump(said.document()))
+    endorsement = signing.endorse(root, own.public_key(), (signing.MANIFEST,), begin, end)
+    (keys / signing.ENDORSEMENT).write_bytes(canonical_json.dump(endorsement.document()))
     assert "is not endorsed for" in shell("doctor").output
     shell.good("keys", "renew")
     assert "is not endorsed for" not in shell("doctor").output

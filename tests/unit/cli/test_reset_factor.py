@@ -11,10 +11,10 @@ from tests.unit.cli.shell import Shell
 
 
 def test_reset_takes_all_factors_and_ends_sessions(shell: Shell, house: Bakery, clock: Clock) -> None:
-    said = {"now": clock(), "entropy": house.entropy}
+    when = {"now": clock(), "entropy": house.entropy}
     person = users.create_user(
         house.tenant, login="claire", name="Claire", role="customer", language="fr",
-        password_hash="$argon2id$1", signer=house.services.signer, **said,
+        password_hash="$argon2id$1", signer=house.services.signer, **when,
     )  # fmt: skip
     words = ("user", "reset-factor", "--tenant", "Boulangerie Martin", "claire")
     assert shell(*words).exit_code == 2, "it takes a reason"
@@ -22,8 +22,8 @@ def test_reset_takes_all_factors_and_ends_sessions(shell: Shell, house: Bakery, 
     key = house.factors.new_app_key(person)
     assert house.factors.add_app(person, key, pyotp.TOTP(house.factors.secret(person, key)).at(clock()))
     token = "12" * 32
-    users.open_session(person, token_sha256=token, until=clock.forward(hours=1), **said)
+    users.open_session(person, token_sha256=token, until=clock.forward(hours=1), **when)
     shell.good(*words, "--reason", "Lost her phone")
     house.open_catalogue()
     assert not house.factors.current(person).required
-    assert users.session_by_token(token, said["now"]) is None
+    assert users.session_by_token(token, when["now"]) is None

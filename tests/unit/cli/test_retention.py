@@ -78,10 +78,10 @@ def test_agreements_end_only_if_named_and_confirmed(shell: Shell, house: Bakery)
     for folder in (agreed, plain):
         house.work(folder)
     limit = ("keeping", "set", *MINE, "--days", "9")
-    said = shell.good(*limit)
-    assert "2 recordings are kept for this now; 1 will end earlier." in said
-    assert "For 1 more a longer time was agreed: they stay until that day." in said
-    assert "9 days  any purpose  any line  (" in said
+    output = shell.good(*limit)
+    assert "2 recordings are kept for this now; 1 will end earlier." in output
+    assert "For 1 more a longer time was agreed: they stay until that day." in output
+    assert "9 days  any purpose  any line  (" in output
     refused = shell(*limit, "--also-agreed", typed="n\n")
     assert refused.exit_code == 1
     assert "End 1 recordings before the day that was agreed?" in refused.output

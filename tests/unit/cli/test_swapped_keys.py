@@ -88,9 +88,9 @@ def test_next_key_of_another_customer_is_never_used(
     }[how]()
     put(house, place, bad)
     before = state(house)
-    said = shell.bad("keys", "rotate")
-    assert place in said
-    assert f"`accord keys next --tenant {house.tenant}`" in said
+    output = shell.bad("keys", "rotate")
+    assert place in output
+    assert f"`accord keys next --tenant {house.tenant}`" in output
     assert state(house) == before, "nothing was written"
     shell.good("keys", "next", "--tenant", house.tenant)
     assert "rewrapped: 1" in shell.good("keys", "rotate")
@@ -157,9 +157,9 @@ def test_row_without_a_valid_key_stops_the_rotation(shell: Shell, house: Bakery)
     set_row(house.tenant, damaged_key(own).to_bytes().decode())
     before = state(house)
     for words in (("keys", "next", "--tenant", house.tenant), ("keys", "rotate")):
-        said = shell.bad(*words)
-        assert "does not open" in said
-        assert "No new key opens what this one did" in said
+        output = shell.bad(*words)
+        assert "does not open" in output
+        assert "No new key opens what this one did" in output
         assert state(house) == before
     put(house, tenant_key_path(house.tenant), own.to_bytes())
     shell.good("keys", "rotate")
@@ -190,8 +190,8 @@ def test_lost_recording_key_is_reported_and_others_are_rotated(shell: Shell, hou
         RecordingTable.update(wrapped_key=strange).where(RecordingTable.id == first).execute()
     shell.good("keys", "next", "--tenant", house.tenant)
     before = house.services.store.read(data_key_path(house.tenant, first))
-    said = shell.bad("keys", "rotate")
-    assert f"the row of recording {first} is the key of recording {second}" in said
+    output = shell.bad("keys", "rotate")
+    assert f"the row of recording {first} is the key of recording {second}" in output
     assert house.services.store.read(data_key_path(house.tenant, first)) == before
     assert_opens(house, second)
 
@@ -231,8 +231,8 @@ def test_rebuild_accepts_no_foreign_customer_key(shell: Shell, house: Bakery, ot
     bad = key_of(other) if how == "foreign" else damaged_key(own)
     put(house, tenant_key_path(house.tenant), bad.to_bytes())
     shell.lose_the_catalogue()
-    said = shell.bad("rebuild")
-    assert f"seal.key_{how}" in said
+    output = shell.bad("rebuild")
+    assert f"seal.key_{how}" in output
     with connected():
         assert [row.wrapped_key for row in TenantTable.select()] == []
     put(house, tenant_key_path(house.tenant), own.to_bytes())

@@ -372,10 +372,10 @@ def test_erases_without_a_valid_signing_key_and_delays_the_tombstone(house) -> N
     own = Ed25519PrivateKey.from_private_bytes(house.entropy(32))
     begin, end = house.clock() - timedelta(days=1), house.clock() + timedelta(days=1)
     uses = ("manifest", "amendment", "tombstone")
-    said = signing.endorse(root, own.public_key(), uses, begin, end)
+    endorsement = signing.endorse(root, own.public_key(), uses, begin, end)
     house.clock.at = row.keep_until
     with capture_logs() as logs:
-        assert destroy_with(house, house.services.store, signer=signing.Signer(own, said)) == 0
+        assert destroy_with(house, house.services.store, signer=signing.Signer(own, endorsement)) == 0
     (line,) = [line for line in logs if line["log_level"] == "error"]
     assert (line["error_id"], "accord keys renew" in line["hint"]) == ("seal.endorsement_time", True)
     assert [key.removeprefix(row.prefix) for key in house.objects() if row.id in key] == ["manifest.json"]

@@ -72,7 +72,7 @@ CALL = Call(
 def story() -> Story:
     it = Story()
     it.says(OUT, 1, 0.0)  # before the announcement
-    it.speaks("told", 0.5, OUT)
+    it.speaks("announcement", 0.5, OUT)
     it.says(OUT, 2, 2.0)  # while it rings
     it.both(OUT, FIRST, 3, 5.0, kept=True)
     it.tones[FIRST] = {PAUSED_BIN: 10}
@@ -83,7 +83,7 @@ def story() -> Story:
     it.says(SECOND, 6, 14.0, FIRST)
     it.says(OUT, 6, 14.0)  # on hold
     it.gaps.append("hold")
-    it.speaks("joining", 17.0, SECOND)
+    it.speaks("transfer_notice", 17.0, SECOND)
     it.both(OUT, SECOND, 7, 20.0, kept=True)
     return it
 
@@ -130,13 +130,13 @@ def _without(sentence: str, who: int) -> Callable[[Story], None]:
 
 
 def _half(it: Story) -> None:
-    told = [run for run in it.heard[OUT] if run.word.sentence == 0]
-    for run in told[STEPS // 2 :]:
+    announcement = [run for run in it.heard[OUT] if run.word.sentence == 0]
+    for run in announcement[STEPS // 2 :]:
         it.heard[OUT].remove(run)
 
 
 BROKEN: dict[str, tuple[Callable[[Story], object], str]] = {
-    "what was said before they were told is kept": (
+    "speech before the announcement is kept": (
         lambda it: it.says(OUT, 1, 1.0, kept=it.left),
         "party 0 saying 1",
     ),
@@ -160,7 +160,7 @@ BROKEN: dict[str, tuple[Callable[[Story], object], str]] = {
         "right: party 3 saying 3",
     ),
     "another call is heard": (lambda it: it.says(ELSEWHERE, 3, 5.0, OUT), "party 0 heard: party 3 saying 3"),
-    "the outside party hears the consultation": (lambda it: it.says(FIRST, 6, 14.0, OUT), "party 0 heard"),
+    "the external party hears the consultation": (lambda it: it.says(FIRST, 6, 14.0, OUT), "party 0 heard"),
     "a part is missing": (_lost, "kept 50 frames of 100"),
     "a part is there twice": (lambda it: it.left.append(replace(it.left[0], begin=5.5)), "kept 200 frames"),
     "the channels are swapped": (_swapped, "in the recording, left: party 1"),
@@ -170,18 +170,27 @@ BROKEN: dict[str, tuple[Callable[[Story], object], str]] = {
         lambda it: setattr(it, "right", [replace(r, begin=r.begin + 1, end=r.end + 1) for r in it.right]),
         "is kept -1.00 s from party 1",
     ),
-    "the announcement was not heard": (_without("told", OUT), "heard “told” 0 times"),
-    "it was heard twice": (lambda it: it.speaks("told", 30.0, OUT), "heard “told” 2 times"),
-    "it was heard in part": (_half, "heard “told”"),
-    "a colleague hears it": (lambda it: it.speaks("told", 3.0, FIRST), "party 1 heard “told” 1 times"),
-    "who joined was not told": (_without("joining", SECOND), "heard “joining” 0 times"),
-    "who joined was told twice": (lambda it: it.speaks("joining", 30.0, SECOND), "heard “joining” 2 times"),
-    "the outside party was told as well": (
-        lambda it: it.speaks("joining", 17.0, OUT),
-        "party 0 heard “joining”",
+    "the announcement was not heard": (_without("announcement", OUT), "heard “announcement” 0 times"),
+    "it was heard twice": (lambda it: it.speaks("announcement", 30.0, OUT), "heard “announcement” 2 times"),
+    "it was heard in part": (_half, "heard “announcement”"),
+    "a colleague hears it": (
+        lambda it: it.speaks("announcement", 3.0, FIRST),
+        "party 1 heard “announcement” 1 times",
     ),
-    "who was there is told": (lambda it: it.speaks("joining", 17.0, FIRST), "party 1 heard “joining”"),
-    "the outside party hears a pause's tone": (
+    "who joined was not notified": (_without("transfer_notice", SECOND), "heard “transfer_notice” 0 times"),
+    "who joined was notified twice": (
+        lambda it: it.speaks("transfer_notice", 30.0, SECOND),
+        "heard “transfer_notice” 2 times",
+    ),
+    "the external party was notified as well": (
+        lambda it: it.speaks("transfer_notice", 17.0, OUT),
+        "party 0 heard “transfer_notice”",
+    ),
+    "who was there is notified": (
+        lambda it: it.speaks("transfer_notice", 17.0, FIRST),
+        "party 1 heard “transfer_notice”",
+    ),
+    "the external party hears a pause's tone": (
         lambda it: it.tones[OUT].update({PAUSED_BIN: 9}),
         "heard the tones",
     ),
@@ -226,10 +235,10 @@ def test_deleted_or_refused_call_leaves_nothing() -> None:
 
 def test_incomplete_sentence_is_not_recognised() -> None:
     steps = [Run(Word(PARTIES, step), step * 0.08, step * 0.08 + 0.08, 4) for step in range(STEPS)]
-    assert sentences(steps)["told"] == 1
-    assert sentences(steps[1:])["told"] == 1
-    assert sentences([*steps, *steps])["told"] == 2
-    assert sentences([*steps, *steps[:6]])["told"] > 2
+    assert sentences(steps)["announcement"] == 1
+    assert sentences(steps[1:])["announcement"] == 1
+    assert sentences([*steps, *steps])["announcement"] == 2
+    assert sentences([*steps, *steps[:6]])["announcement"] > 2
 
 
 def test_plan_is_reproducible_and_names_each_party_once() -> None:

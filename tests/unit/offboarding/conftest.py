@@ -42,8 +42,8 @@ def handed(house, office) -> Callable[..., OffboardingRow]:
     def make(tenant: str, anew: bool = False) -> OffboardingRow:
         seals = RecordingVerifier(house.store, house.keyring, house.root_public)
         pem = signing.public_pem(house.root_public)
-        said = {"anew": anew, "now": house.clock(), "entropy": house.entropy}
+        options = {"anew": anew, "now": house.clock(), "entropy": house.entropy}
         sign = partial(service.hand_over, office, tenant)
-        return prepare_handover(tenant, seals, house.store, pem, sign, **said)
+        return prepare_handover(tenant, seals, house.store, pem, sign, **options)
 
     return make

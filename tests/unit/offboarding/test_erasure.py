@@ -79,16 +79,16 @@ def everything() -> str:
 
 def asked_by(house, customer: Customer, recording: str) -> str:
     """A subject request about a recording, with every text filled in."""
-    said = {"now": house.clock(), "entropy": house.entropy}
+    when = {"now": house.clock(), "entropy": house.entropy}
     made = request_register.enter(
         customer.id, number="0470 12 34 56", wants="both", language="fr", received_on=house.clock().date(),
-        by_kind="user", by=customer.people["paul"].id, **said,
+        by_kind="user", by=customer.people["paul"].id, **when,
     ).id  # fmt: skip
-    verification_code.order_call(customer.id, made, who="u", **said)
-    request_register.extend(customer.id, made, why="there is a heap of them", who="u", **said)
-    vouch(customer.id, made, **said)
+    verification_code.order_call(customer.id, made, who="u", **when)
+    request_register.extend(customer.id, made, why="there is a heap of them", who="u", **when)
+    vouch(customer.id, made, **when)
     why = "a colleague speaks of her health"
-    reviews.decide(customer.id, made, recording, given="withheld", why=why, who="u", **said)
+    reviews.decide(customer.id, made, recording, given="withheld", why=why, who="u", **when)
     return made
 
 
@@ -117,9 +117,9 @@ def test_erases_everything_and_states_it_in_the_receipt(house, bakery, handed, m
     mine = [house.call(bakery), house.call(bakery, announced=False)]
     house.not_recorded(bakery, "never_connected")
     house.not_recorded(rival, "never_connected", external_party=Party("e164", "+32470999999"))
-    said = {"now": house.clock(), "entropy": house.entropy}
-    mail_witness.add(bakery.id, "paul@example.com", **said)
-    api_tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
+    when = {"now": house.clock(), "entropy": house.entropy}
+    mail_witness.add(bakery.id, "paul@example.com", **when)
+    api_tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.services.signer, **when)
     request = asked_by(house, bakery, mine[0])
     assert request_register.find_request(bakery.id, request).number in everything()
     announce(house, bakery)
@@ -230,9 +230,9 @@ def test_refuses_while_recordings_are_on_hold_and_names_them(house, bakery, hand
     announce(house, bakery)
     clock.forward(days=1)
     owner = bakery.people["paul"].id
-    said = {"owner": owner, "purposes": ["agreement"], "reason": "order 12 is contested"}
+    options = {"owner": owner, "purposes": ["agreement"], "reason": "order 12 is contested"}
     review = house.clock() + timedelta(days=90)
-    house.changes.hold(bakery.id, held, OPERATOR, review_at=review, **said)
+    house.changes.hold(bakery.id, held, OPERATOR, review_at=review, **options)
     with pytest.raises(CatalogueError) as refused:
         service.check_ready(bakery.id)
     assert refused.value.error_id == "offboarding.held"
@@ -244,7 +244,7 @@ def test_refuses_while_recordings_are_on_hold_and_names_them(house, bakery, hand
     assert offboarding_queries.count_recordings(bakery.id) == 2, "nothing begins before it is decided"
     house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
     with pytest.raises(RetentionError) as too_late:
-        house.changes.hold(bakery.id, other, OPERATOR, review_at=review, **said)
+        house.changes.hold(bakery.id, other, OPERATOR, review_at=review, **options)
     assert too_late.value.error_id == "retention.being_erased"
     assert ending.erase_due(means, house.clock()) == 1
     assert offboarding_queries.count_recordings(bakery.id) == 0

@@ -88,8 +88,8 @@ def test_header_equals_that_of_tarfile() -> None:
 def test_archive_is_complete_and_verifiable_by_its_own_content(house, bakery, handed, clock) -> None:
     kept, silent = house.call(bakery), house.call(bakery, announced=False)
     house.not_recorded(bakery, "never_connected")
-    said = {"purpose": "training", "keep_days": 30, "reason": "on paper"}
-    house.changes.agree(bakery.id, kept, OPERATOR, **said)
+    options = {"purpose": "training", "keep_days": 30, "reason": "on paper"}
+    house.changes.agree(bakery.id, kept, OPERATOR, **options)
     announce(house, bakery)
     assert queries.lines(bakery.id) == ()
     sign(house, bakery)
@@ -140,8 +140,8 @@ def test_tables_are_included_and_an_erased_call_becomes_spaces(house, bakery, ha
     house.not_recorded(house.customer("Van Dyck NV", "+3225550199"), "declined")
     more = {"now": house.clock(), "entropy": house.entropy}
     house.limit(bakery.id, 20, purpose="agreement")
-    asked = {"number": "+32470123456", "wants": "copy", "language": "fr", "by": bakery.people["paul"].id}
-    request_register.enter(bakery.id, received_on=house.clock().date(), by_kind="user", **asked, **more)
+    options = {"number": "+32470123456", "wants": "copy", "language": "fr", "by": bakery.people["paul"].id}
+    request_register.enter(bakery.id, received_on=house.clock().date(), by_kind="user", **options, **more)
     announce(house, bakery)
     handed(bakery.id)
     who = person(bakery)
@@ -323,13 +323,13 @@ def test_only_the_customers_admins_download_it_and_only_until_the_announced_day(
 
 
 def test_an_announcement_ends_the_lines_and_can_be_cancelled(house, bakery, handed, office, clock) -> None:
-    said = {"now": house.clock(), "entropy": house.entropy}
+    when = {"now": house.clock(), "entropy": house.entropy}
     with pytest.raises(CatalogueError, match="in the past"):
         service.announce(office, bakery.id, house.clock())
     announce(house, bakery)
     with pytest.raises(CatalogueError, match="announced before"):
         announce(house, bakery)
-    line = {"number": "+3225550101", "announcement": bakery.announcement.id, **said}
+    line = {"number": "+3225550101", "announcement": bakery.announcement.id, **when}
     with pytest.raises(CatalogueError, match="leaves"):
         line_register.create_line(bakery.id, **line)
     handed(bakery.id)

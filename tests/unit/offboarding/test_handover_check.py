@@ -93,9 +93,9 @@ def last_leaves_deleted(folder: Path) -> None:
 
 def body_changed(folder: Path) -> None:
     path = recordings(folder)[0] / "log.jsonl"
-    said = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    said[0]["body"] = said[0]["body"].replace("true", "false")
-    path.write_text("".join(f"{json.dumps(each)}\n" for each in said), "utf-8")
+    bodies = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    bodies[0]["body"] = bodies[0]["body"].replace("true", "false")
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in bodies), "utf-8")
 
 
 def half_zeros(folder: Path) -> None:

@@ -128,8 +128,8 @@ def test_an_import_is_listed_but_not_played_until_its_purpose_is_stated(house, b
     assert refused.value.error_id == "access.imported"
 
     clock.forward(days=1)
-    said = {"purpose": "agreement", "keep_days": 365, "reason": "Their letter of 2 September"}
-    house.changes.agree(bakery.id, found.id, By("user", bakery.people["paul"].id), **said)
+    options = {"purpose": "agreement", "keep_days": 365, "reason": "Their letter of 2 September"}
+    house.changes.agree(bakery.id, found.id, By("user", bakery.people["paul"].id), **options)
     now_usable = queries.recording(bakery.id, found.id)
     assert now_usable.usable
     assert now_usable.keep_until == found.started_at + timedelta(seconds=1, days=365), "from the call on"
@@ -282,9 +282,9 @@ def test_refuses_purposes_that_the_country_forbids_or_that_come_too_late(
     (outcome,) = bring(house, bakery, folder)
 
     def state(purpose: str, keep_days: int) -> str:
-        said = {"purpose": purpose, "keep_days": keep_days, "reason": "On paper"}
+        options = {"purpose": purpose, "keep_days": keep_days, "reason": "On paper"}
         with pytest.raises(RetentionError) as refused:
-            house.changes.agree(bakery.id, outcome.recording, OPERATOR, **said)
+            house.changes.agree(bakery.id, outcome.recording, OPERATOR, **options)
         return refused.value.error_id
 
     assert state("agreement", 40_000) == "retention.too_long"
@@ -302,8 +302,8 @@ def test_the_manifest_states_that_it_was_imported(house, bakery, folder, clock) 
     table(folder, [{"file": "one.wav", "began_at": "2026-09-01T10:15:00"}])
     (outcome,) = bring(house, bakery, folder)
     before = queries.recording(bakery.id, outcome.recording)
-    said = {"purpose": "agreement", "keep_days": 365, "reason": "On paper"}
-    house.changes.agree(bakery.id, before.id, OPERATOR, **said)
+    options = {"purpose": "agreement", "keep_days": 365, "reason": "On paper"}
+    house.changes.agree(bakery.id, before.id, OPERATOR, **options)
     before = queries.recording(bakery.id, outcome.recording)
     with connected():
         AmendmentTable.delete().execute()

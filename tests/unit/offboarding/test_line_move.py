@@ -168,19 +168,19 @@ def test_live_calls_follow_the_same_rule(town, clock) -> None:
     live_queries.put("node1", [row(before), row(late)], clock())
     assert [each.id for each in live_queries.live_calls(town.martin.id, clock())] == [before.recording]
     assert live_queries.live_call(town.martin.id, late.recording, clock()) is None
-    said = {"by": "panel", "who": "x", "now": clock(), "entropy": town.house.entropy}
-    assert service.request_command(town.martin.id, late.recording, "pause", **said) is None
+    options = {"by": "panel", "who": "x", "now": clock(), "entropy": town.house.entropy}
+    assert service.request_command(town.martin.id, late.recording, "pause", **options) is None
     assert live_queries.live_calls(town.dyck.id, clock()) == ()
 
 
 def test_neither_log_names_the_other_customer_and_a_move_is_atomic(town) -> None:
     (line,) = queries.lines(town.martin.id)
-    said = {"announcement": town.martin.announcement.id, **town.now()}
+    options = {"announcement": town.martin.announcement.id, **town.now()}
     with pytest.raises(CatalogueError, match="no announcement"):
-        lines.move_line(town.martin.id, line.id, town.dyck.id, **said)
+        lines.move_line(town.martin.id, line.id, town.dyck.id, **options)
     assert queries.lines(town.martin.id) == (line,), "nothing has changed"
     with pytest.raises(CatalogueError, match="already"):
-        lines.move_line(town.martin.id, line.id, town.martin.id, **said)
+        lines.move_line(town.martin.id, line.id, town.martin.id, **options)
     town.move(town.martin, town.dyck)
     (fresh,) = queries.lines(town.dyck.id)
     assert (fresh.number, fresh.label, fresh.announcement) == (NUMBER, "", town.dyck.announcement.id)
@@ -189,8 +189,8 @@ def test_neither_log_names_the_other_customer_and_a_move_is_atomic(town) -> None
         for entry in LeafTable.select():
             other = town.dyck.id if entry.tenant_id == town.martin.id else town.martin.id
             assert other not in (entry.body or ""), entry.kind
-    said = {"announcement": town.dyck.announcement.id, **town.now()}
-    assert lines.move_line(town.martin.id, line.id, town.dyck.id, **said) is None
+    options = {"announcement": town.dyck.announcement.id, **town.now()}
+    assert lines.move_line(town.martin.id, line.id, town.dyck.id, **options) is None
 
 
 @dataclass

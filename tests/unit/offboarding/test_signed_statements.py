@@ -73,10 +73,10 @@ def test_an_unsigned_row_erases_no_customer(house, bakery, means, leaves) -> Non
     forge_row(house, bakery.id)
     if leaves:
         with writing():
-            said = {"until": "2026-11-23T09:00:00.000Z", "statement": "ab" * 32}
-            append(bakery.id, "tenant.offboarding_announced", said, house.clock(), house.entropy)
-            said = {"early": "By letter", "handed_over": False, "statement": "ab" * 32}
-            append(bakery.id, "tenant.erasure_started", said, house.clock(), house.entropy)
+            options = {"until": "2026-11-23T09:00:00.000Z", "statement": "ab" * 32}
+            append(bakery.id, "tenant.offboarding_announced", options, house.clock(), house.entropy)
+            options = {"early": "By letter", "handed_over": False, "statement": "ab" * 32}
+            append(bakery.id, "tenant.erasure_started", options, house.clock(), house.entropy)
     before = sorted(house.store.list(""))
     assert ending.erase_due(means, house.clock()) == 0
     assert sorted(house.store.list("")) == before
@@ -176,8 +176,8 @@ def test_the_panels_key_cannot_sign_an_offboarding(house, bakery, means, office)
     assert list(house.store.list("offboarding/")) == []
     # Past its own check, too: whoever has the key signs what they like.
     service.announce(office, bakery.id, house.clock() + timedelta(days=1))
-    (said,) = statements.statements(house.store, bakery.id, house.root_public)
-    forged = said.next_statement(statements.ERASURE, house.clock(), early="By letter")
+    (statement,) = statements.statements(house.store, bakery.id, house.root_public)
+    forged = statement.next_statement(statements.ERASURE, house.clock(), early="By letter")
     content = signed_document.write(statements.STATEMENT.body(forged), panel.signer)
     put(house, f"offboarding/{bakery.id}/statement-0002.json", content)
     with writing():
@@ -233,13 +233,13 @@ def test_refuses_another_customers_statement_and_a_gap(house, bakery, means, off
 @SQLITE
 def test_an_early_erasure_states_the_agreement(house, bakery, office, clock) -> None:
     service.announce(office, bakery.id, house.clock() + timedelta(days=10))
-    (said,) = statements.statements(house.store, bakery.id, house.root_public)
+    (statement,) = statements.statements(house.store, bakery.id, house.root_public)
     for wrong in (
         {"early": ""},
         {"early": None},
         {"early": "so", "announced_at": house.clock() + timedelta(days=1)},
     ):
-        forged = said.next_statement(statements.ERASURE, house.clock(), **wrong)
+        forged = statement.next_statement(statements.ERASURE, house.clock(), **wrong)
         with pytest.raises(SealError) as refused:
             statements.put_statement(house.store, forged, house.services.signer, house.root_public)
         assert refused.value.error_id == "seal.contradiction"
@@ -249,7 +249,7 @@ def test_an_early_erasure_states_the_agreement(house, bakery, office, clock) -> 
         ({"kind": "moved"}, "seal.field"),
         ({"type": "accord-receipt"}, "seal.field"),
     ):
-        content = signed_document.write(statements.STATEMENT.body(said) | changes, house.services.signer)
+        content = signed_document.write(statements.STATEMENT.body(statement) | changes, house.services.signer)
         with pytest.raises(SealError) as refused:
             statements.read(content, house.root_public)
         assert refused.value.error_id == error_id
@@ -290,8 +290,8 @@ def test_resumes_when_killed_between_statement_and_row(house, bakery, means, off
 def test_keeps_the_key_of_an_unlisted_recording(house, bakery, means, office) -> None:
     """It is on hold, and an attacker with write access to the catalogue deleted row and hold."""
     held = house.call(bakery)
-    said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
-    house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **said)
+    options = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
+    house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **options)
     with writing():
         AmendmentTable.delete().execute()
         RecordingTable.delete().execute()
@@ -307,8 +307,8 @@ def test_an_unsigned_row_prevents_no_hold(house, bakery) -> None:
     forge_row(house, bakery.id)
     with writing():
         RecordingTable.update(wrapped_key=None).execute()
-    said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
-    house.changes.hold(bakery.id, mine, OPERATOR, review_at=house.clock() + timedelta(days=9), **said)
+    options = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
+    house.changes.hold(bakery.id, mine, OPERATOR, review_at=house.clock() + timedelta(days=9), **options)
     assert house.changes.look(bakery.id, mine).terms.holds
 
 
@@ -429,8 +429,8 @@ def test_the_audit_names_missing_and_unlogged_statements(house, bakery, office) 
 def test_a_rebuild_erases_nothing_because_of_a_receipt(house, bakery, means, office) -> None:
     """By the panel's key, with an unknown field, or by the worker's own key: a rebuild only proposes."""
     held = house.call(bakery)
-    said = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
-    house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **said)
+    options = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
+    house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **options)
     place = place_of(bakery.id)
     panel, worker = house.changes.signer, house.services.signer
     for signer, changes, code in (
@@ -512,8 +512,8 @@ def test_a_deleted_cancellation_still_applies(house, bakery, office, handed, clo
         handed(bakery.id)
         clock.forward(minutes=1)
     service.cancel(office, bakery.id)
-    said = {"announcement": bakery.announcement.id, "now": house.clock(), "entropy": house.entropy}
-    lines.create_line(bakery.id, number=bakery.line.number, **said)
+    options = {"announcement": bakery.announcement.id, "now": house.clock(), "entropy": house.entropy}
+    lines.create_line(bakery.id, number=bakery.line.number, **options)
     *_, last = house.store.list(f"offboarding/{bakery.id}/statement-")
     house.store.delete(last)
     report = rebuild(house)

@@ -94,9 +94,9 @@ def asked_of(house, call_id: str, what: str, **more) -> CommandRow:
     """Something that the panel asks of a call, signed with its key."""
     keys = house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
-    said = {"by": "panel", "who": "u", "now": house.clock(), "entropy": house.entropy, "signer": panel}
+    options = {"by": "panel", "who": "u", "now": house.clock(), "entropy": house.entropy, "signer": panel}
     tenant = more.pop("tenant", house.tenant)
-    row = service.request_command(tenant, call_id, what, **said | more)
+    row = service.request_command(tenant, call_id, what, **options | more)
     assert row is not None
     return row
 

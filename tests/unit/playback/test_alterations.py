@@ -303,6 +303,6 @@ def test_plays_an_unaltered_recording(scene, gate: PanelGate, ada: Actor) -> Non
 def broken(scene: Scene) -> list[tuple[str, str]]:
     with connected():
         query = LeafTable.select().where(LeafTable.kind == "seal.broken").order_by(LeafTable.number)
-        said = [json.loads(leaf.body) for leaf in query]
-    assert all(each["recording"] == scene.mine.id for each in said)
-    return [(each["object"], each["found"]) for each in said]
+        bodies = [json.loads(leaf.body) for leaf in query]
+    assert all(each["recording"] == scene.mine.id for each in bodies)
+    return [(each["object"], each["found"]) for each in bodies]

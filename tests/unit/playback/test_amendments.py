@@ -33,9 +33,9 @@ def changes(house) -> Changes:
 
 
 def hold(changes, row, **more) -> None:
-    said = {"owner": "ada", "purposes": ["agreement"], "reason": "they contest the order"}
+    options = {"owner": "ada", "purposes": ["agreement"], "reason": "they contest the order"}
     review = {"review_at": changes.now() + timedelta(days=90)}
-    changes.hold(row.tenant, row.id, OPERATOR, **{**said, **review, **more})
+    changes.hold(row.tenant, row.id, OPERATOR, **{**options, **review, **more})
 
 
 def destroy_due(house) -> int:
@@ -163,11 +163,11 @@ def test_refuses_a_withdrawal_without_consent(changes, recording) -> None:
 
 def test_a_later_agreement_is_limited_by_the_country(house, gate, changes, somebody, recording) -> None:
     admin = somebody("customer_admin")
-    said = {"purpose": "training", "reason": "signed on paper"}
+    options = {"purpose": "training", "reason": "signed on paper"}
     with pytest.raises(RetentionError) as refused:
-        changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=181, **said)
+        changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=181, **options)
     assert refused.value.error_id == "retention.too_long"
-    changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=180, **said)
+    changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=180, **options)
     assert refusals(gate, admin, recording) == {"agreement": None, "training": None}
     row = queries.recording(house.tenant, recording.id)
     assert row.keep_until - recording.keep_until == timedelta(days=150)

@@ -515,9 +515,9 @@ def closed(recording: str) -> dict[str, int]:
         query = LeafTable.select().where(
             (LeafTable.recording_id == recording) & (LeafTable.kind == "listen.closed")
         )
-        said = [json.loads(leaf.body) for leaf in query]
-    assert len({each["listen"] for each in said}) == len(said)
-    return {each["listen"]: each["sent_bytes"] for each in said}
+        bodies = [json.loads(leaf.body) for leaf in query]
+    assert len({each["listen"] for each in bodies}) == len(bodies)
+    return {each["listen"]: each["sent_bytes"] for each in bodies}
 
 
 def refusals() -> list[str]:

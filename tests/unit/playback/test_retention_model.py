@@ -143,8 +143,8 @@ class Living:
         """A person of the customer's."""
         if role not in self.people:
             tenant, more = self.house.tenant, {"now": self.house.clock(), "entropy": self.house.entropy}
-            said = {"login": f"{role}@{tenant}", "name": "…", "role": role, "language": "fr"}
-            user = users.create_user(tenant, password_hash="…", **said, **more)
+            options = {"login": f"{role}@{tenant}", "name": "…", "role": role, "language": "fr"}
+            user = users.create_user(tenant, password_hash="…", **options, **more)
             self.people[role] = Actor(user.id, tenant, role, "fr")
         return self.people[role]
 

@@ -67,8 +67,8 @@ def hears(gate, who, recording: str) -> dict[str, str | None]:
 def key_for(house, root: Ed25519PrivateKey, *uses: str) -> Signer:
     key = Ed25519PrivateKey.from_private_bytes(house.entropy(32))
     begun = house.clock() - timedelta(days=1)
-    said = signing.endorse(root, key.public_key(), uses, begun, begun + timedelta(days=700))
-    return Signer(key, said)
+    endorsement = signing.endorse(root, key.public_key(), uses, begun, begun + timedelta(days=700))
+    return Signer(key, endorsement)
 
 
 def root_of(house) -> Ed25519PrivateKey:
@@ -134,11 +134,11 @@ def of_another_limit(house, said: LimitSet) -> bytes:
     ids=lambda forge: forge.__name__,
 )
 def test_an_unsigned_or_foreign_limit_ends_nothing(house, gate, ada, recording, forge) -> None:
-    said = a_limit(house)
+    signed = a_limit(house)
     if forge is not_signed:
-        plant(house, said, not_signed(house, replace(said, days=30)))
+        plant(house, signed, not_signed(house, replace(signed, days=30)))
     else:
-        plant(house, said, forge(house, said))
+        plant(house, signed, forge(house, signed))
     house.clock.forward(days=2)
     assert housekeeping(house) == 0
     assert hears(gate, ada, recording) == {"agreement": None}
@@ -226,10 +226,10 @@ def test_a_limit_without_its_leaf_or_object_erases_nothing(house, recording, cha
 
 
 def test_a_planted_statement_ends_nothing_and_the_audit_names_it(house, gate, ada, recording) -> None:
-    said = a_limit(house)
-    content = statements.write(said, key_for(house, root_of(house), *signing.PANEL_USES))
+    signed = a_limit(house)
+    content = statements.write(signed, key_for(house, root_of(house), *signing.PANEL_USES))
     with memory_file(content) as path:
-        place = statements.place_of(house.tenant, said.id)
+        place = statements.place_of(house.tenant, signed.id)
         house.services.store.put(place, path, statements.sha256_of(content))
     house.clock.forward(days=2)
     assert housekeeping(house) == 0

@@ -43,7 +43,7 @@ def applications(steps: list[DialplanStep]) -> list[str]:
     return [step.application for step in steps]
 
 
-def test_a_call_is_brought_to_the_daemon_then_guarded_then_routed(shipped: PracticeDialplan) -> None:
+def test_a_call_reaches_the_daemon_then_the_guard_then_the_route(shipped: PracticeDialplan) -> None:
     steps = hunt(shipped, "public", "+3225550101", {})
     names = applications(steps)
     assert names.index("sched_transfer") < names.index("socket") < names.index("bridge")

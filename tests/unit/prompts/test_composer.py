@@ -27,13 +27,13 @@ def samples(made: Rendered) -> np.ndarray:
 
 def everything(language: str, wording: Wording = SHORT) -> dict[str, Rendered]:
     """Every prompt, by name."""
-    told = {"purposes": ["agreement"], "keep_days": 30, "wording": wording}
+    options = {"purposes": ["agreement"], "keep_days": 30, "wording": wording}
     long = {"wording": wording}
     return {
-        "notice": announcement(language, mode="notice", **told),
-        "opt-out": announcement(language, mode="opt-out", **told),
-        "opt-in": announcement(language, mode="opt-in", **told),
-        "question": composer.opt_in_question(language, **told),
+        "notice": announcement(language, mode="notice", **options),
+        "opt-out": announcement(language, mode="opt-out", **options),
+        "opt-in": announcement(language, mode="opt-in", **options),
+        "question": composer.opt_in_question(language, **options),
         "line": composer.line_sentence([(language, {})], purposes=["agreement"], keep_days=30),
         "wrong-out": composer.wrong_key(language, **long),
         "not-recorded": composer.not_recorded(language),
@@ -98,14 +98,14 @@ def test_long_wording_in_english() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_prompt_renders_from_shipped_sounds(language: str) -> None:
     for name, made in [*everything(language).items(), *everything(language, LONG).items()]:
-        heard = samples(made)
+        sound = samples(made)
         assert made.language == language
         assert made.sample_rate == 8000
-        assert made.duration_ms == round(len(heard) / 8)
+        assert made.duration_ms == round(len(sound) / 8)
         assert {origin for _, origin in made.origins} == {"shipped"}
-        assert dsp.loudness(heard, 8000) == pytest.approx(-20, abs=1.0), name
-        assert np.abs(heard).max() < 0.85
-        before, after = dsp.measure_silence(heard, 8000)
+        assert dsp.loudness(sound, 8000) == pytest.approx(-20, abs=1.0), name
+        assert np.abs(sound).max() < 0.85
+        before, after = dsp.measure_silence(sound, 8000)
         assert 0.02 <= before <= 0.25, name
         assert 0.02 <= after <= 0.35, name  # a final t has little energy below 4 kHz
         if made.duration_ms >= 1000:
@@ -145,15 +145,15 @@ def greeting(speech: np.ndarray, **more: bool) -> Greeting:
 def test_greeting_comes_first_at_the_same_level(
     speech: np.ndarray,
 ) -> None:
-    told = {"mode": "notice", "purposes": ["agreement"], "keep_days": 30, "sample_rate": 16000}
-    alone = announcement("en", **told)
-    made = announcement("en", **told, greeting=greeting(speech))
+    options = {"mode": "notice", "purposes": ["agreement"], "keep_days": 30, "sample_rate": 16000}
+    alone = announcement("en", **options)
+    made = announcement("en", **options, greeting=greeting(speech))
     assert made.text == f"Welcome to Dubois. {alone.text}"
-    heard = samples(made)
-    first = heard[: len(heard) - len(samples(alone)) - int(0.5 * 16000)]
+    sound = samples(made)
+    first = sound[: len(sound) - len(samples(alone)) - int(0.5 * 16000)]
     assert dsp.loudness(first, 16000) == pytest.approx(-20, abs=1.0), "the greeting was 19 dB softer"
-    assert np.abs(heard[len(first) + 400 : len(first) + 7600]).max() < 0.001, "half a second of pause"
-    assert np.abs(heard[-len(samples(alone)) :] - samples(alone)).max() < 0.01
+    assert np.abs(sound[len(first) + 400 : len(first) + 7600]).max() < 0.001, "half a second of pause"
+    assert np.abs(sound[-len(samples(alone)) :] - samples(alone)).max() < 0.01
 
 
 def test_complete_greeting_replaces_the_announcement(speech: np.ndarray) -> None:
@@ -167,9 +167,9 @@ def test_complete_greeting_replaces_the_announcement(speech: np.ndarray) -> None
 
 def test_opt_in_greets_before_the_question_only(speech: np.ndarray) -> None:
     said = greeting(speech)
-    asked = composer.opt_in_question("en", purposes=["quality"], keep_days=7, greeting=said)
+    sentence = composer.opt_in_question("en", purposes=["quality"], keep_days=7, greeting=said)
     told = announcement("en", mode="opt-in", purposes=["quality"], keep_days=7, greeting=said)
-    assert asked.text.startswith("Welcome to Dubois. May we record")
+    assert sentence.text.startswith("Welcome to Dubois. May we record")
     assert told.text.startswith("This call is recorded")
 
 
@@ -263,15 +263,15 @@ def test_engine_reads_the_spoken_form(hum: object) -> None:
 
 
 def test_recording_replaces_the_shipped_sound(voice: Path) -> None:
-    told = {"mode": "notice", "purposes": ["agreement"], "keep_days": 30, "wording": LONG}
-    own, shipped = announcement("en", **told, sources=Sources(voice)), announcement("en", **told)
+    options = {"mode": "notice", "purposes": ["agreement"], "keep_days": 30, "wording": LONG}
+    own, shipped = announcement("en", **options, sources=Sources(voice)), announcement("en", **options)
     assert own.text == shipped.text
     assert own.origins[0] == ("recorded", "recorded")
     assert own.sha256 != shipped.sha256
     first = samples(own)[: 2 * 8000]
     assert dsp.loudness(first, 8000) == pytest.approx(-20, abs=1.5), "as loud as the rest"
     assert dsp.measure_silence(samples(own), 8000)[0] < 0.3, "its second of silence was trimmed"
-    assert announcement("fr", **told, sources=Sources(voice)).origins[0] == ("recorded", "shipped")
+    assert announcement("fr", **options, sources=Sources(voice)).origins[0] == ("recorded", "shipped")
 
 
 def test_shipped_sound_is_found_by_text() -> None:

@@ -25,12 +25,12 @@ def test_loudness_matches_the_standard(rate: int) -> None:
 
 
 def test_loudness_ignores_pauses() -> None:
-    said = tone(997, -20, 2)
+    sound = tone(997, -20, 2)
     pause = dsp.make_silence(2)
-    assert dsp.loudness(np.concatenate([said, pause, said])) == pytest.approx(-23.3, abs=0.4)
+    assert dsp.loudness(np.concatenate([sound, pause, sound])) == pytest.approx(-23.3, abs=0.4)
     room = np.random.default_rng(1).normal(0, 10 ** (-45 / 20), len(pause)).astype(np.float32)
-    noisy = np.concatenate([said, room, said])
-    assert dsp.loudness(noisy) == pytest.approx(dsp.loudness(np.concatenate([said, pause, said])), abs=0.2)
+    noisy = np.concatenate([sound, room, sound])
+    assert dsp.loudness(noisy) == pytest.approx(dsp.loudness(np.concatenate([sound, pause, sound])), abs=0.2)
     assert dsp.loudness(pause) == -np.inf
     assert dsp.loudness(pause[:0]) == -np.inf
     assert dsp.loudness(tone(997, -20, 0.1)) == pytest.approx(-23.01, abs=0.3)
@@ -46,16 +46,16 @@ def test_normalises_without_clipping() -> None:
 
 
 def test_trims_silence_to_the_same_length() -> None:
-    said = tone(500, -20, 1)
+    sound = tone(500, -20, 1)
     for before, after in ((0.0, 0.0), (0.3, 1.2), (2.0, 0.0)):
-        whole = np.concatenate([dsp.make_silence(before), said, dsp.make_silence(after)])
+        whole = np.concatenate([dsp.make_silence(before), sound, dsp.make_silence(after)])
         short = dsp.trim_silence(whole)
         assert len(short) / RATE == pytest.approx(1.1, abs=0.09)
         first, last = dsp.measure_silence(short)
         assert 0.04 <= first <= 0.08
         assert 0.04 <= last <= 0.12
     noise = (np.random.default_rng(1).normal(0, 0.0008, RATE)).astype(np.float32)
-    short = dsp.trim_silence(np.concatenate([noise, said, noise]))
+    short = dsp.trim_silence(np.concatenate([noise, sound, noise]))
     assert len(short) / RATE == pytest.approx(1.15, abs=0.06), "background noise is trimmed"
 
 
@@ -64,16 +64,16 @@ def test_resampling_keeps_the_telephone_band() -> None:
         at = np.arange(len(samples)) / rate
         return float(np.abs(np.mean(samples * np.exp(-2j * np.pi * hertz * at))) * 2)
 
-    kept = dsp.resample(tone(1000, -6, 2), RATE, 8000)
-    assert len(kept) == 16000
-    assert power(kept, 1000, 8000) == pytest.approx(0.501, rel=0.01)
-    gone = dsp.resample(tone(5000, -6, 2), RATE, 8000)
-    assert np.abs(gone[800:-800]).max() < 0.001, "it would alias to 3 kHz"
+    sound = dsp.resample(tone(1000, -6, 2), RATE, 8000)
+    assert len(sound) == 16000
+    assert power(sound, 1000, 8000) == pytest.approx(0.501, rel=0.01)
+    audio = dsp.resample(tone(5000, -6, 2), RATE, 8000)
+    assert np.abs(audio[800:-800]).max() < 0.001, "it would alias to 3 kHz"
     click = np.zeros(RATE, dtype=np.float32)
     click[8001] = 1.0
     far = np.delete(dsp.resample(click, RATE, 8000), np.arange(3900, 4100))
     assert np.abs(far).max() < 0.0002, "it would ring"
-    back = dsp.resample(kept, 8000, RATE)
+    back = dsp.resample(sound, 8000, RATE)
     assert power(back, 1000, RATE) == pytest.approx(0.501, rel=0.01)
     same = tone(1000, -6, 1)
     assert np.array_equal(dsp.resample(same, RATE, RATE), same)

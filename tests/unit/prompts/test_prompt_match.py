@@ -28,9 +28,9 @@ def put(folder: Path, made: Rendered) -> Path:
 
 def call(folder: Path, made: Rendered) -> Path:
     """A call with the announcement after half a second, through G.711, which then continues."""
-    heard = np.frombuffer(made.wav[44:], dtype="<i2")
+    samples = np.frombuffer(made.wav[44:], dtype="<i2")
     lead = np.full(LEAD_MS * 8, -1, dtype=np.int16)
-    right = np.concatenate([lead, heard, np.full(16_000, -1, dtype=np.int16)])
+    right = np.concatenate([lead, samples, np.full(16_000, -1, dtype=np.int16)])
     buffer = io.BytesIO()
     soundfile.write(buffer, right, 8000, subtype="ULAW", format="WAV")
     buffer.seek(0)

@@ -31,8 +31,8 @@ def changes(house) -> Changes:
 def test_rebuilt_rows_reflect_amendments(house, recovery, recorded) -> None:
     longer, narrowed, deleted, held = recorded(), recorded(), recorded(), recorded()
     made = changes(house)
-    said = {"purpose": "training", "keep_days": 90, "reason": "on paper"}
-    made.agree(house.tenant, longer, OPERATOR, **said)
+    options = {"purpose": "training", "keep_days": 90, "reason": "on paper"}
+    made.agree(house.tenant, longer, OPERATOR, **options)
     made.narrow(house.tenant, narrowed, OPERATOR, purposes=["agreement"], reason="…")
     made.delete(house.tenant, deleted, OPERATOR, reason="…")
     review = house.clock() + timedelta(days=9)

@@ -19,7 +19,7 @@ from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, SubtreeTable
-from recorder.catalogue.tables.identity import AccountLinkTable, SessionTable
+from recorder.catalogue.tables.identity import AccountLinkTable, InvitationTable, SessionTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.line import LineDraftTable
 from recorder.catalogue.tables.listed_call import (
@@ -44,11 +44,14 @@ from recorder.errors import BackupError
 from recorder.features.notes import service as notes
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import call_erasure, reviews, service
+from recorder.features.team.invitations import Invitations
 from recorder.features.tenants import composition, keep_options, lines, snapshot, transfer_options
 from recorder.identity import api_tokens, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
+from recorder.mail.outbox import Outbox
 from recorder.playback import grants
 from recorder.prompts.composer import Greeting
+from recorder.seal.amendment import By
 from recorder.seal.keyring import Keyring, make_secret
 from recorder.spool.snapshot import read_snapshot
 from tests.announcements import announcement_in
@@ -100,6 +103,17 @@ def full(house: Bakery, recorded) -> Bakery:
     api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
     app = house.factors.new_app_key(user)
     assert house.factors.add_app(user, app, pyotp.TOTP(house.factors.secret(user, app)).at(house.clock()))
+    admin = house.factors
+    boss = users.create_user(
+        house.tenant, login="boss", name="Boss", role="customer_admin", language="fr",
+        password_hash="$argon2id$4", signer=house.services.signer, **said,
+    )  # fmt: skip
+    admin.require_second_factor(boss, True)
+    admin.request_reset(user, boss)
+    Invitations(house.services.signer, house.trust, Outbox(), house.clock, house.entropy).invite(
+        house.tenant, address="eva@example.com", name="Eva", role="customer", lines=None, language="fr",
+        by=By("operator"),
+    )  # fmt: skip
     means = house.services
     signing = replace(means, checkpoints_seen={})
     assert checkpoint.sign_due(signing, house.clock()) == 1
@@ -116,6 +130,10 @@ def full(house: Bakery, recorded) -> Bakery:
             files=[["manifest.json", 900]],
         )  # fmt: skip
         HandoverFetchTable.create(id="h/u", tenant_id="another", leaf=0)
+        InvitationTable.create(
+            id="i", tenant_id=house.tenant, address="luc@example.com", name="Luc", role="customer",
+            language="fr", token_sha256="ef" * 32, created_at=house.clock(), until=until,
+        )  # fmt: skip
         SavedFilterTable.create(
             id="f", tenant_id=house.tenant, user=user.id, name="Refused", arguments={"agreement": "refused"},
             created_at=at,
@@ -134,7 +152,7 @@ def full(house: Bakery, recorded) -> Bakery:
     deciding = {"given": "own", "why": "", "who": user.id, **said}
     reviews.decide(house.tenant, asked.id, recording, **deciding)
     call_erasure.drop_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
-    assert all(rows(model) for model in dump.TABLES)
+    assert [model.__name__ for model in dump.TABLES if not rows(model)] == []
     return house
 
 

@@ -55,13 +55,13 @@ def changes(house: Bakery) -> Changes:
 
 @pytest.fixture
 def asked(house: Bakery, missed) -> RequestRow:
-    said = {"now": house.clock(), "entropy": house.entropy}
+    when = {"now": house.clock(), "entropy": house.entropy}
     number = rows(NotRecordedTable)[0]["external_value"]
     made = service.enter(
         house.tenant, number=number, wants="erasure", language="fr", received_on=house.clock().date(),
-        by_kind="operator", by=None, **said,
+        by_kind="operator", by=None, **when,
     )  # fmt: skip
-    vouch(house.tenant, made.id, signer=house.services.signer, **said)
+    vouch(house.tenant, made.id, signer=house.services.signer, **when)
     return service.find_request(house.tenant, made.id)
 
 

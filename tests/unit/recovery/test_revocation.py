@@ -109,8 +109,8 @@ def test_accepts_what_the_restored_log_names(house, recovery, recorded, revoked)
     recording, given = recorded(), house.services
     house.clock.forward(hours=1)
     changes = Changes(given.store, given.root, given.signer, house.clock, house.entropy)
-    said = {"purpose": "agreement", "keep_days": 20, "reason": "on the phone"}
-    changes.agree(house.tenant, recording, By("operator"), **said)
+    options = {"purpose": "agreement", "keep_days": 20, "reason": "on the phone"}
+    changes.agree(house.tenant, recording, By("operator"), **options)
     house.clock.at = since(revoked) + timedelta(days=1)
     before = rows(AmendmentTable)
     with writing():

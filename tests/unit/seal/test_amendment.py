@@ -175,21 +175,21 @@ def one_letter_changed(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
 def signed_by_a_stranger(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     root = Ed25519PrivateKey.generate()
     own = Ed25519PrivateKey.generate()
-    said = signing.endorse(root, own.public_key(), ("amendment",), NOW - timedelta(days=1), LATER)
-    content = amendment.write(chain_in(bucket, keys).amendments[1], signing.Signer(own, said))
+    endorsement = signing.endorse(root, own.public_key(), ("amendment",), NOW - timedelta(days=1), LATER)
+    content = amendment.write(chain_in(bucket, keys).amendments[1], signing.Signer(own, endorsement))
     bucket.objects[PREFIX + name(2)] = content
 
 
 def signed_by_a_key_for_manifests_only(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     own = Ed25519PrivateKey.generate()
-    said = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
+    endorsement = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
     body = json.loads(bucket.objects[PREFIX + name(2)])["body"]
-    signature = b64(signing.Signer(own, said).sign(body))
+    signature = b64(signing.Signer(own, endorsement).sign(body))
     bucket.objects[PREFIX + name(2)] = canonical_json.dump(
         {
             "body": body,
-            "endorsement": said.document(),
-            "signatures": [{"algorithm": "Ed25519", "key_id": said.key_id, "signature": signature}],
+            "endorsement": endorsement.document(),
+            "signatures": [{"algorithm": "Ed25519", "key_id": endorsement.key_id, "signature": signature}],
         }
     )
 
@@ -304,9 +304,11 @@ def test_only_a_user_has_an_id(bucket: Bucket, keys: Keys, by: By) -> None:
 
 def test_error_of_an_unendorsed_key_has_a_hint(bucket: Bucket, keys: Keys) -> None:
     own = Ed25519PrivateKey.generate()
-    said = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
+    endorsement = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
     with pytest.raises(SealError) as refused:
-        amendment.write(chain_in(bucket, keys).next_amendment(HOLD, USER, NOW), signing.Signer(own, said))
+        amendment.write(
+            chain_in(bucket, keys).next_amendment(HOLD, USER, NOW), signing.Signer(own, endorsement)
+        )
     assert refused.value.error_id == "seal.endorsement_use"
     assert "accord keys renew" in refused.value.hint
 

@@ -329,9 +329,11 @@ def test_key_of_another_root_is_refused(sealed: SealedTake, keys: Keys) -> None:
     impostor = Ed25519PrivateKey.generate()
     own_root = Ed25519PrivateKey.generate()
     dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
-    told = signing.endorse(own_root, impostor.public_key(), (signing.MANIFEST,), *dates)
-    assert refusal(sign(sealed.manifest, signing.Signer(impostor, told)), keys) == "seal.endorsement_root"
-    claimed = replace(told, root_key_id=signing.key_id(keys.root.public_key()))
+    endorsement = signing.endorse(own_root, impostor.public_key(), (signing.MANIFEST,), *dates)
+    assert (
+        refusal(sign(sealed.manifest, signing.Signer(impostor, endorsement)), keys) == "seal.endorsement_root"
+    )
+    claimed = replace(endorsement, root_key_id=signing.key_id(keys.root.public_key()))
     forged = sign(sealed.manifest, signing.Signer(impostor, claimed))
     assert refusal(forged, keys) == "seal.endorsement_signature"
 
@@ -339,8 +341,8 @@ def test_key_of_another_root_is_refused(sealed: SealedTake, keys: Keys) -> None:
 def test_key_without_the_manifest_use_is_refused(sealed: SealedTake, keys: Keys) -> None:
     web = Ed25519PrivateKey.generate()
     dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
-    told = signing.endorse(keys.root, web.public_key(), (signing.AMENDMENT,), *dates)
-    assert refusal(sign(sealed.manifest, signing.Signer(web, told)), keys) == "seal.endorsement_use"
+    endorsement = signing.endorse(keys.root, web.public_key(), (signing.AMENDMENT,), *dates)
+    assert refusal(sign(sealed.manifest, signing.Signer(web, endorsement)), keys) == "seal.endorsement_use"
 
 
 def test_signature_of_an_endorsement_is_refused(sealed: SealedTake, keys: Keys) -> None:

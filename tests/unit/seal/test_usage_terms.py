@@ -77,30 +77,30 @@ HOLD = HoldSet(("agreement",), "u", "a dispute", day(60))
 
 def test_recording_ends_with_its_last_purpose() -> None:
     sealed = manifest(("quality", "agreement"), 30, agreed=("agreement", 365))
-    told = terms(sealed, ())
-    assert [(each.code, each.until) for each in told.purposes] == [
+    result = terms(sealed, ())
+    assert [(each.code, each.until) for each in result.purposes] == [
         ("quality", day(30)),
         ("agreement", day(365)),
     ]
-    assert told.active(day(30)) == ("agreement",)
-    assert not told.due(day(365) - timedelta(milliseconds=1))
-    assert told.due(day(365))
-    assert told.why == "expired"
+    assert result.active(day(30)) == ("agreement",)
+    assert not result.due(day(365) - timedelta(milliseconds=1))
+    assert result.due(day(365))
+    assert result.why == "expired"
 
 
 def test_unannounced_recording_has_no_purpose() -> None:
-    told = terms(manifest(announced=False), ())
-    assert (told.purposes, told.until, told.why) == ((), day(30), "not_announced")
-    told = terms(manifest(announced=False), chain((3, DeletionRequested("…"))))
-    assert (told.until, told.why) == (day(3), "deleted")
+    result = terms(manifest(announced=False), ())
+    assert (result.purposes, result.until, result.why) == ((), day(30), "not_announced")
+    result = terms(manifest(announced=False), chain((3, DeletionRequested("…"))))
+    assert (result.until, result.why) == (day(3), "deleted")
 
 
 def test_withdrawal_ends_only_consent() -> None:
     said = chain((5, ConsentWithdrawn(("agreement", "legal-duty"), "by letter")))
     by_notice = terms(manifest(("agreement", "legal-duty"), agreed=("agreement", 365)), said)
     assert [each.until for each in by_notice.purposes] == [day(30), day(30)]
-    asked = terms(manifest(("agreement", "legal-duty"), mode="opt-in", agreed=("agreement", 365)), said)
-    assert [(each.until, each.why) for each in asked.purposes] == [
+    result = terms(manifest(("agreement", "legal-duty"), mode="opt-in", agreed=("agreement", 365)), said)
+    assert [(each.until, each.why) for each in result.purposes] == [
         (day(5), "withdrawn"),
         (day(30), "expired"),
     ]
@@ -119,19 +119,19 @@ def test_withdrawal_at_the_very_end_changes_nothing() -> None:
 
 def test_withdrawal_ends_an_added_consent() -> None:
     said = [(1, ConsentAdded("training", day(100), "be", "…"))]
-    told = terms(manifest(), chain(*said))
-    assert (told.term("training").until, told.until) == (day(100), day(100))
+    result = terms(manifest(), chain(*said))
+    assert (result.term("training").until, result.until) == (day(100), day(100))
     said.append((40, ConsentWithdrawn(("training",), "…")))
-    told = terms(manifest(), chain(*said))
-    assert (told.until, told.why) == (day(40), "withdrawn")
+    result = terms(manifest(), chain(*said))
+    assert (result.until, result.why) == (day(40), "withdrawn")
     said.append((41, ConsentAdded("training", day(50), "be", "…")))
     assert terms(manifest(), chain(*said)).until == day(50)
 
 
 def test_limit_shortens_earlier_recordings() -> None:
     short = RetentionLimit(5, None, None, day(10), day(20))
-    told = terms(manifest(), (), [short])
-    assert (told.until, told.why) == (day(10), "shortened"), "gone at once, not before it was said"
+    result = terms(manifest(), (), [short])
+    assert (result.until, result.why) == (day(10), "shortened"), "gone at once, not before it was said"
     assert terms(replace(manifest(), started_at=day(20)), (), [short]).why == "expired"
     assert terms(replace(manifest(), line="line-2"), (), [replace(short, line="line-1")]).until == day(30)
     assert terms(manifest(("legal-duty",)), (), [short]).until == day(30), "not what a law asks for"
@@ -142,8 +142,8 @@ def test_limit_shortens_earlier_recordings() -> None:
 def test_consent_outlasts_a_limit_without_consents() -> None:
     short = RetentionLimit(5, None, None, day(10))
     in_call = manifest(agreed=("agreement", 365))
-    told = terms(in_call, (), [short])
-    assert (told.until, told.why, told.purposes[0].consented_until) == (day(365), "expired", day(365))
+    result = terms(in_call, (), [short])
+    assert (result.until, result.why, result.purposes[0].consented_until) == (day(365), "expired", day(365))
     named = terms(in_call, (), [replace(short, covers_consents=True)])
     assert (named.until, named.why) == (day(10), "shortened")
     later = chain((2, ConsentAdded("agreement", day(100), "be", "…")))
@@ -153,8 +153,8 @@ def test_consent_outlasts_a_limit_without_consents() -> None:
     assert terms(manifest(), since, [replace(short, covers_consents=True)]).until == day(100), "agreed since"
     withdrawn = (3, ConsentWithdrawn(("agreement",), "…"))
     taken_back = chain((2, ConsentAdded("agreement", day(100), "be", "…")), withdrawn)
-    told = terms(manifest(), taken_back, [short])
-    assert (told.until, told.purposes[0].consented_until) == (day(10), None), (
+    result = terms(manifest(), taken_back, [short])
+    assert (result.until, result.purposes[0].consented_until) == (day(10), None), (
         "what rests on the announcement is left"
     )
 
@@ -170,8 +170,8 @@ def test_hold_defers_every_end() -> None:
 
 
 def test_country_limits_use_and_erases_nothing() -> None:
-    told = terms(manifest(keep_days=3000), (), (), shipped_packs()["strict"])
-    assert (told.term("agreement").use_until, told.until) == (day(30), day(3000))
+    result = terms(manifest(keep_days=3000), (), (), shipped_packs()["strict"])
+    assert (result.term("agreement").use_until, result.until) == (day(30), day(3000))
 
 
 @dataclass(frozen=True)
@@ -303,14 +303,14 @@ def held(case: Case) -> set[str]:
 @given(cases())
 def test_terms_match_the_model(case: Case) -> None:
     now = day(case.now)
-    told = terms(case.sealed, chain(*case.said), case.limits, shipped_packs()[case.country])
-    codes = [each.code for each in told.purposes]
+    result = terms(case.sealed, chain(*case.said), case.limits, shipped_packs()[case.country])
+    codes = [each.code for each in result.purposes]
     assert len(codes) == len(set(codes))
     alive = {code for code in CODES if lives(case, code)}
-    assert set(told.active(now)) == alive
-    assert {code for code in CODES if told.held_for(code)} == held(case)
+    assert set(result.active(now)) == alive
+    assert {code for code in CODES if result.held_for(code)} == held(case)
     if codes:
-        assert told.due(now) == (not alive and not held(case))
+        assert result.due(now) == (not alive and not held(case))
 
 
 def life(case: Case) -> ModelledRecording:
@@ -336,17 +336,17 @@ def life(case: Case) -> ModelledRecording:
 def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int) -> None:
     """Also at moments before all was said; and with that what the gate lets somebody choose."""
     now, pack, model = day(case.now + ago), shipped_packs()[case.country], life(case)
-    told = terms(case.sealed, chain(*case.said), case.limits, pack)
-    assert {each.code for each in told.purposes} == set(model.known)
-    for each in told.purposes:
+    result = terms(case.sealed, chain(*case.said), case.limits, pack)
+    assert {each.code for each in result.purposes} == set(model.known)
+    for each in result.purposes:
         until, why = model.ends(each.code)
         assert (each.until, each.why in why) == (until, True), (each, why)
     until, why = model.over()
-    assert (told.until, told.why in why) == (until, True), (told, why)
-    assert told.due(now) == model.due(now)
+    assert (result.until, result.why in why) == (until, True), (result, why)
+    assert result.due(now) == model.due(now)
     row = recording_of(case.sealed, b"", None, None, None, chain(*case.said), case.limits)
     ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
-    choices = PurposePolicy(role, now, ROLES).choices(told, row)
+    choices = PurposePolicy(role, now, ROLES).choices(result, row)
     assert {each.code: each.allowed for each in choices} == {
         code: model.heard(code, role, now, ceiling) for code in model.known
     }
@@ -372,11 +372,11 @@ def test_only_consent_extends_and_a_hold_keeps(case: Case, what: str) -> None:
         assert after.term(each.code).until <= each.until
     if what == "deleted" or (what == "narrowed" and codes):
         assert after.due(now) == (not held(case))
-    kept = terms(case.sealed, chain(*case.said, (case.now, HOLD)), case.limits)
-    assert not kept.due(now + timedelta(days=100_000))
+    result = terms(case.sealed, chain(*case.said, (case.now, HOLD)), case.limits)
+    assert not result.due(now + timedelta(days=100_000))
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_legal_duty_cannot_be_withdrawn(code: str) -> None:
-    told = terms(manifest((code,), mode="opt-in"), chain((1, ConsentWithdrawn((code,), "…"))))
-    assert told.until == (day(30) if code == "legal-duty" else day(1))
+    result = terms(manifest((code,), mode="opt-in"), chain((1, ConsentWithdrawn((code,), "…"))))
+    assert result.until == (day(30) if code == "legal-duty" else day(1))

@@ -173,8 +173,8 @@ def signed_by_a_key_endorsed_for_another_use(bucket: Bucket, keys: Keys, sealed:
 
     key = Ed25519PrivateKey.generate()
     dates = (keys.signer.endorsement.not_before, keys.signer.endorsement.not_after)
-    told = signing.endorse(keys.root, key.public_key(), (signing.CHECKPOINT,), *dates)
-    bucket.objects[PREFIX + NAME] = sign(sealed.manifest, signing.Signer(key, told))
+    endorsement = signing.endorse(keys.root, key.public_key(), (signing.CHECKPOINT,), *dates)
+    bucket.objects[PREFIX + NAME] = sign(sealed.manifest, signing.Signer(key, endorsement))
 
 
 @alteration(

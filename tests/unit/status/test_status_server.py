@@ -59,9 +59,9 @@ def test_metrics_are_prometheus_text() -> None:
 def test_readiness_names_each_check_with_a_hint(checks: Any, status: str, word: str) -> None:
     said, _, body = ask("/readyz", checks)
     assert said.startswith(status)
-    told = json.loads(body)
-    assert told["status"] == word
-    assert told["checks"]["disk"].get("hint") == ("make room" if word == "not_ready" else None)
+    bodies = json.loads(body)
+    assert bodies["status"] == word
+    assert bodies["checks"]["disk"].get("hint") == ("make room" if word == "not_ready" else None)
 
 
 def test_stuck_loop_is_not_alive() -> None:
@@ -109,15 +109,15 @@ def test_occupied_port_is_logged_once_and_retried(monkeypatch: pytest.MonkeyPatc
     application = StatusApp(
         metrics.WORKER, metrics.registry(metrics.WORKER), Readiness(FINE), AllowedClients()
     )
-    with capture_logs() as said:
+    with capture_logs() as logs:
         with socket.create_server(("127.0.0.1", port)):
             stop = status_server.serve_in_thread(application, "127.0.0.1", port)
             deadline = time.monotonic() + 10
-            while not said:
+            while not logs:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             time.sleep(0.3)  # six attempts
-        assert [(line["event"], line["hint"][:8]) for line in said] == [("metrics.listen_failed", "calls co")]
+        assert [(line["event"], line["hint"][:8]) for line in logs] == [("metrics.listen_failed", "calls co")]
     try:
         deadline = time.monotonic() + 10
         while fetch(port) != 200:
@@ -131,14 +131,14 @@ def test_daemon_runs_with_its_port_occupied(tmp_path: Any, monkeypatch: pytest.M
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"))
     port = free_ports()
     shown = StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed)
-    with capture_logs() as said:
+    with capture_logs() as logs:
         with socket.create_server(("127.0.0.1", port)):
             greenlets = serve(shown, "127.0.0.1", port, AllowedClients())
             gevent.sleep(0.2)
             assert not any(greenlet.dead for greenlet in greenlets)
         gevent.sleep(0.2)
     # Other tests' greenlets may still log something.
-    events = [line["event"] for line in said if line["event"].startswith("metrics.")]
+    events = [line["event"] for line in logs if line["event"].startswith("metrics.")]
     assert events == ["metrics.listen_failed", "metrics.served"]
     answer = gevent.get_hub().threadpool.spawn(fetch, port)
     assert answer.get(timeout=10) == 200

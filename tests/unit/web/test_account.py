@@ -12,13 +12,12 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.identity import SessionTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
-from recorder.identity import users
+from recorder.identity import account_mail, users
 from recorder.mail.message import MailMessage, render
 from recorder.mail.outbox import Outbox, QueuedMail, open_mail
 from tests.house import PASSWORD
 from tests.unit.web.conftest import Browser
 from web import WebConfig, create_app
-from web.account import notices
 from web.account.devices import BROWSERS, SYSTEMS
 from web.language import NAMES
 from web.state import KEY
@@ -298,7 +297,7 @@ def test_log_in_that_is_no_address_gets_no_mail(browser, mails, clock):
     assert not mails()
 
 
-@pytest.mark.parametrize("kind", [notices.NEW_DEVICE, notices.PASSWORD_CHANGED, notices.FACTORS_CHANGED])
+@pytest.mark.parametrize("kind", account_mail.KINDS)
 def test_mails_are_written_in_every_language(kind):
     values = {"name": "Léa", "login": "lea@example.com", "device": "Firefox", "time": "now"}
     written = {

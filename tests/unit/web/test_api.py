@@ -37,8 +37,8 @@ def call(bakery, clock) -> LiveRow:
 
 def make(house, tenant: str, secret: str) -> str:
     hashed = hashlib.sha256(secret.encode()).hexdigest()
-    said = {"now": house.clock(), "entropy": house.entropy, "signer": house.services.signer}
-    return api_tokens.create(tenant, name="till", token_sha256=hashed, **said).id
+    options = {"now": house.clock(), "entropy": house.entropy, "signer": house.services.signer}
+    return api_tokens.create(tenant, name="till", token_sha256=hashed, **options).id
 
 
 @pytest.fixture
@@ -58,12 +58,12 @@ def ask(app):
 
 
 def test_program_lists_its_customers_calls(ask, token, call, clock) -> None:
-    told = {
+    options = {
         "id": call.id, "number": "+3225550100", "direction": "inbound",
         "external_party": {"kind": "e164", "value": "+32470123456"}, "since": "2026-11-25T09:00:00.000Z",
         "announced": True, "paused_until": None,
     }  # fmt: skip
-    assert ask("/calls").json == {"calls": [told]}
+    assert ask("/calls").json == {"calls": [options]}
     queries.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
     assert ask("/calls").json["calls"][0]["paused_until"] == "2026-11-25T09:02:00.000Z"
 

@@ -35,8 +35,8 @@ def claire(bakery, browser):
 
 
 def test_list_shows_keep_agreements(claire, house, bakery):
-    said = {"yes": "de le garder.", "no": "ne pas le garder plus longtemps", "none": "Pas de réponse."}
-    for answer, words_of_it in said.items():
+    options = {"yes": "de le garder.", "no": "ne pas le garder plus longtemps", "none": "Pas de réponse."}
+    for answer, words_of_it in options.items():
         house.call(
             bakery, asked=[KEY if answer == "yes" else ALOUD if answer == "no" else {"answer": "none"}]
         )

@@ -101,13 +101,13 @@ def test_forged_and_reassigned_tokens_are_refused(house, app, bakery, rival, clo
         return answer.status_code
 
     hashed = hashlib.sha256(SECRET.encode()).hexdigest()
-    said = {"now": clock(), "entropy": entropy}
-    made = api_tokens.create(bakery.id, name="till", token_sha256=hashed, **said)
+    when = {"now": clock(), "entropy": entropy}
+    made = api_tokens.create(bakery.id, name="till", token_sha256=hashed, **when)
     assert status() == 401, "nobody signed it"
     with writing():
         ApiTokenTable.delete().where(ApiTokenTable.id == made.id).execute()
     made = api_tokens.create(
-        bakery.id, name="till", token_sha256=hashed, **said, signer=house.services.signer
+        bakery.id, name="till", token_sha256=hashed, **when, signer=house.services.signer
     )
     assert status() == 200
     with writing():
@@ -144,10 +144,10 @@ def test_revocation_survives_a_restored_row(house, bakery, browser, claire, cloc
 def test_new_password_has_a_new_signature(house, bakery, browser, claire, clock, entropy) -> None:
     with connected():
         before = UserTable.get_by_id(claire.id).password_hash
-    said = {"now": clock(), "entropy": entropy}
-    assert users.set_password(bakery.id, claire.id, before, **said)
+    when = {"now": clock(), "entropy": entropy}
+    assert users.set_password(bakery.id, claire.id, before, **when)
     assert not logs_in(browser), "nobody signed that"
-    assert users.set_password(bakery.id, claire.id, before, **said, signer=house.services.signer)
+    assert users.set_password(bakery.id, claire.id, before, **when, signer=house.services.signer)
     assert logs_in(browser)
 
 
@@ -187,12 +187,12 @@ def test_revoked_token_stays_revoked(house, app, bakery, clock, entropy) -> None
         answer = app.test_client().get("/api/v1/calls", headers={"Authorization": f"Bearer {SECRET}"})
         return answer.status_code
 
-    hashed, said = hashlib.sha256(SECRET.encode()).hexdigest(), {"now": clock(), "entropy": entropy}
+    hashed, when = hashlib.sha256(SECRET.encode()).hexdigest(), {"now": clock(), "entropy": entropy}
     made = api_tokens.create(
-        bakery.id, name="till", token_sha256=hashed, **said, signer=house.services.signer
+        bakery.id, name="till", token_sha256=hashed, **when, signer=house.services.signer
     )
     assert status() == 200
-    assert api_tokens.revoke(bakery.id, made.id, **said)
+    assert api_tokens.revoke(bakery.id, made.id, **when)
     with writing():
         ApiTokenTable.update(revoked_at=None, credential=made.credential).where(
             ApiTokenTable.id == made.id

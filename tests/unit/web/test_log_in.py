@@ -408,8 +408,8 @@ def test_wrong_passwords_are_logged_once_in_five_minutes(app, browser, bakery, c
         assert not LeafTable.select().where(LeafTable.kind == "session.refused").count()
     refused.write()  # a few seconds later
     with connected():
-        said = [json.loads(row.body) for row in LeafTable.select() if row.kind == "session.refused"]
-    assert said == [{"user": bakery.people[name].id} for name in ("claire", "paul")]
+        bodies = [json.loads(row.body) for row in LeafTable.select() if row.kind == "session.refused"]
+    assert bodies == [{"user": bakery.people[name].id} for name in ("claire", "paul")]
     clock.forward(minutes=6)
     person.log_in("claire", "wrong")
     refused.write()

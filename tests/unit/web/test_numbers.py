@@ -13,10 +13,10 @@ from recorder.lifecycle import line_history
 def test_page_shows_the_announcement(browser, house, bakery):
     page = browser("claire").get("/numbers")
     (line,) = queries.lines(bakery.id)
-    said = queries.announcement(bakery.id, line.announcement)
+    announcement = queries.announcement(bakery.id, line.announcement)
     assert page.status_code == 200
-    assert said.text in html.unescape(page.text)
-    assert f'lang="{said.language}"' in page.text
+    assert announcement.text in html.unescape(page.text)
+    assert f'lang="{announcement.language}"' in page.text
     for text in ("+32\u00a02\u00a0555\u00a001\u00a000", "30 jours", "avant la sonnerie", "*58"):
         assert text in page.text
     assert "Composez *5 :" not in page.text

@@ -346,8 +346,8 @@ def test_play_is_one_listen_with_the_bytes_sent(browser, recording):
     found = open_player(person, recording)
     person.get(found["peaks"])
     assert leaves("listen.opened") == []
-    for asked in ("bytes=0-99", "bytes=1000-1199"):
-        assert person.get(found["audio.opus"], headers={"Range": asked}).data
+    for expected in ("bytes=0-99", "bytes=1000-1199"):
+        assert person.get(found["audio.opus"], headers={"Range": expected}).data
     assert len(leaves("listen.opened")) == 1
     address, _, play = found["audio.opus"].partition("?play=")
     grant = address.rpartition("/")[0]

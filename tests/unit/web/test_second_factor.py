@@ -378,11 +378,11 @@ def test_older_set_is_refused(claire, browser, clock):
 
 def test_older_set_is_refused_even_with_a_leaf_of_its_own(claire, browser, clock, bakery, entropy):
     """Somebody appends a leaf that repeats what an older one says."""
-    older, said = rows(), json.loads(bodies(factor_set.CHANGED)[-1])
+    older, entries = rows(), json.loads(bodies(factor_set.CHANGED)[-1])
     claire.visit.send("/account/codes")
     put_back(older)
     with writing():
-        append(bakery.id, factor_set.CHANGED, said, clock(), entropy)
+        append(bakery.id, factor_set.CHANGED, entries, clock(), entropy)
     assert browser().log_in("claire").status_code == 422
 
 

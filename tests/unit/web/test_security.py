@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -162,9 +163,9 @@ def test_panel_without_catalogue_is_alive_and_unready(app, browser, house, tmp_p
     answer = browser().get("/readyz")
     assert (answer.status_code, answer.json) == (503, {"status": "not_ready"})
     status, body = watched_from(app, "/readyz")
-    told = json.loads(body)["checks"]["catalogue"]
-    assert (status[:3], told["ok"]) == ("503", False)
-    assert "nothing is lost" in told["hint"]
+    bodies = json.loads(body)["checks"]["catalogue"]
+    assert (status[:3], bodies["ok"]) == ("503", False)
+    assert "nothing is lost" in bodies["hint"]
 
 
 def test_unreachable_store_shows_a_page_without_codes(browser, house, bakery, monkeypatch):
@@ -285,3 +286,23 @@ def test_get_requests_change_nothing(browser, house, bakery, method):
         assert answer.status_code < 500
         assert "Content-Security-Policy" in answer.headers
     assert person.get("/recordings").status_code == 200, "still logged in"
+
+
+def test_static_files_are_compressed_where_the_browser_accepts_it(app, bakery):
+    folder = Path(app.static_folder)
+    client = app.test_client()
+    plain = client.get("/static/accord.css")
+    assert plain.data == (folder / "accord.css").read_bytes()
+    assert plain.headers["Vary"] == "Accept-Encoding"
+    packed = client.get("/static/accord.css", headers={"Accept-Encoding": "br, gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.data) == plain.data
+    assert int(packed.headers["Content-Length"]) == len(packed.data) < len(plain.data) / 3
+    again = {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]}
+    assert client.get("/static/accord.css", headers=again).status_code == 304
+    part = client.get("/static/accord.css", headers={"Accept-Encoding": "gzip", "Range": "bytes=0-9"})
+    assert (part.status_code, part.data) == (206, plain.data[:10])
+    refused = client.get("/static/accord.css", headers={"Accept-Encoding": "gzip;q=0, identity"})
+    assert refused.data == plain.data
+    page = client.get("/login", headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in page.headers, "its token must not be guessed by its length"

@@ -254,15 +254,15 @@ def test_one_vouching_colleague_is_not_enough(house, browser, bakery, call) -> N
     assert browser("audit").send(f"{page}/vouch", how="x").status_code == 403, "an auditor does not vouch"
     assert browser("audit").get(f"{page}/vouch").status_code == 403
     assert claire.get(page).status_code == 403, "a colleague who vouches sees no more of the request"
-    asked = claire.get(f"{page}/vouch").text
-    assert NUMBER[4:] in re.sub(r"\D", "", asked)
-    assert "Paul Martin" in asked
-    assert "Carte d" not in asked, "how the first one recognised them is theirs to say"
-    assert "Enregistrements" not in asked
+    html = claire.get(f"{page}/vouch").text
+    assert NUMBER[4:] in re.sub(r"\D", "", html)
+    assert "Paul Martin" in html
+    assert "Carte d" not in html, "how the first one recognised them is theirs to say"
+    assert "Enregistrements" not in html
     assert claire.send(f"{page}/vouch", how="Sa voix").status_code == 303
     shown = paul.get(page).text
-    for said in ("Paul Martin", "Carte d", "Claire Martin", "Sa voix", "10:00"):
-        assert said in shown
+    for text in ("Paul Martin", "Carte d", "Claire Martin", "Sa voix", "10:00"):
+        assert text in shown
     assert claire.send(f"{page}/vouch", how="Encore").status_code == 403
     vouched = [body for kind, body in leaves(bakery.id) if kind == "subject_request.vouched"]
     assert [(each["vouch"], each["actor"]) for each in vouched] == [

@@ -1,0 +1,102 @@
+"""The announcements that every customer has from the beginning, and lines with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from recorder.catalogue import country_check, queries
+from recorder.catalogue.database import connected
+from recorder.catalogue.records import AnnouncementRow, TenantRow
+from recorder.domain.call_plan import ALONE
+from recorder.features.tenants import composition, lines, transfer_options
+from recorder.ids import Entropy
+from recorder.prompts.country_file import pack_for
+from recorder.prompts.sound_sources import Sources
+
+PURPOSES, KEEP_DAYS = ("agreement",), 30
+"""What an announcement says where nothing else is asked for: every country allows it."""
+
+
+def give_shipped(owner: TenantRow, now: datetime, entropy: Entropy, sources: Sources) -> None:
+    """Give a customer announcements in all its languages, for the least strict mode that its country
+    allows."""
+    mode = pack_for(owner.country).laxest_mode(PURPOSES)
+    for language in owner.languages:
+        compose_shipped(owner, language, mode, now, entropy, sources)
+
+
+def shipped_for(
+    owner: TenantRow, language: str, mode: str | None, now: datetime, entropy: Entropy, sources: Sources
+) -> AnnouncementRow:
+    """The customer's shipped announcement for a mode, composed where there is none yet; without a mode, for
+    the least strict one that its country allows.  Raises :class:`CatalogueError` (``country.mode``),
+    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    mode = mode or pack_for(owner.country).laxest_mode(PURPOSES)
+    with connected():
+        country_check.check_setting(owner.id, PURPOSES, keep_days=KEEP_DAYS, mode=mode)
+    for row in queries.announcements(owner.id):  # of each name the latest version first
+        if row.name in (f"shipped-{language}", f"shipped-{language}-{mode}") and row.mode == mode:
+            return row
+    return compose_shipped(owner, language, mode, now, entropy, sources)
+
+
+def compose_shipped(
+    owner: TenantRow, language: str, mode: str, now: datetime, entropy: Entropy, sources: Sources
+) -> AnnouncementRow:
+    """Compose the next version of a shipped announcement.  Raises as
+    :func:`recorder.features.tenants.composition.compose`."""
+    laxest = mode == pack_for(owner.country).laxest_mode(PURPOSES)
+    return composition.compose(
+        owner.id,
+        name=f"shipped-{language}" if laxest else f"shipped-{language}-{mode}",
+        language=language,
+        mode=mode,
+        purposes=PURPOSES,
+        keep_days=KEEP_DAYS,
+        sources=sources,
+        now=now,
+        entropy=entropy,
+    )
+
+
+def default_language(owner: TenantRow) -> str:
+    """A customer's default language for its lines: its own, if lines may speak that."""
+    return owner.language if owner.language in owner.languages else owner.languages[0]
+
+
+def add_line(
+    owner: TenantRow,
+    number: str,
+    *,
+    announcement: str | None = None,
+    language: str | None = None,
+    label: str = "",
+    formats: Sequence[str] = ("opus",),
+    mode: str | None = None,
+    recorded: bool = True,
+    sources: Sources,
+    now: datetime,
+    entropy: Entropy,
+) -> str:
+    """Create a line and return its id; without an ``announcement`` it gets the shipped one in ``language``.
+    Where its country asks for that, colleagues who join a call are told.  Raises as
+    :func:`recorder.features.tenants.lines.create_line`, and :class:`ConfigError` (``prompt.*``,
+    ``speech.*``)."""
+    if announcement is None:
+        spoken = language or default_language(owner)
+        announcement = shipped_for(owner, spoken, mode, now, entropy, sources).id
+    line = lines.create_line(
+        owner.id,
+        number=number,
+        announcement=announcement,
+        label=label,
+        formats=formats,
+        mode=mode,
+        recorded=recorded,
+        now=now,
+        entropy=entropy,
+    ).id
+    if transfer_options.is_required(owner.id):
+        transfer_options.set_transfer_notice(owner.id, line, ALONE, sources=sources, now=now, entropy=entropy)
+    return line

@@ -1,0 +1,176 @@
+"""A company registers by itself, where the provider lets it."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import replace
+
+import pytest
+
+from recorder.catalogue import queries, tenant_queries
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.identity import UserTable
+from recorder.errors import CatalogueError, ConfigError
+from recorder.features.tenants import plans
+from recorder.features.tenants.registration import Registration
+from recorder.identity import users
+from web.state import KEY
+
+PASSWORD = "a lamp beside seven rivers"
+FORM = {
+    "code": "welcome aboard",
+    "company": "Fromagerie Dubois",
+    "country": "be",
+    "time_zone": "Europe/Brussels",
+    "languages": ["fr", "en"],
+    "name": "Denise Dubois",
+    "login": "denise@dubois.example",
+    "password": PASSWORD,
+}
+
+
+@pytest.fixture
+def opened(app, house, entropy) -> Registration:
+    """The provider gives out a code."""
+    made = Registration(house.keyring, house.changes.signer, "code", "welcome aboard", entropy=entropy)
+    app.extensions[KEY] = replace(app.extensions[KEY], registration=made)
+    return made
+
+
+def send(person, **changes):
+    form = {"csrf_token": person.token("/register"), **FORM, **changes}
+    return person.client.post("/register", data=form, environ_base={"REMOTE_ADDR": person.address})
+
+
+def errors(page: str) -> dict[str, str]:
+    found = re.findall(r'<p class="field-error" id="([a-z_]+)-wrong">([^<]+)</p>', page)
+    return {name: html.unescape(sentence) for name, sentence in found}
+
+
+def customers() -> list[str]:
+    return [row.name for row in tenant_queries.all_tenants()]
+
+
+def test_company_registers_and_begins_its_first_day(browser, house, opened) -> None:
+    person = browser()
+    assert "/register" in person.get("/login").text
+    answer = send(person)
+    assert (answer.status_code, answer.location) == (303, "/")
+    assert person.get("/").location == "/first-day"
+    user = users.user_by_login("denise@dubois.example")
+    assert user.role == "customer_admin"
+    tenant = queries.tenant(user.tenant)
+    assert (tenant.name, tenant.country, tenant.languages, tenant.time_zone, tenant.plan) == (
+        "Fromagerie Dubois",
+        "be",
+        ("fr", "en"),
+        "Europe/Brussels",
+        "starter",
+    )
+    assert {row.language for row in queries.announcements(tenant.id)} == {"fr", "en"}
+    again = browser()
+    assert again.log_in("denise@dubois.example", PASSWORD).status_code == 303
+
+
+def test_closed_by_default(browser, app, house, opened) -> None:
+    state = app.extensions[KEY]
+    for registration in (None, Registration(house.keyring, house.changes.signer)):
+        app.extensions[KEY] = replace(state, registration=registration)
+        assert browser().get("/register").status_code == 404
+        assert "/register" not in browser().get("/login").text
+    assert not Registration(house.keyring, house.changes.signer, "code").is_open, "there is no code"
+    assert not Registration(house.keyring, None, "open").is_open, "there is no key to sign with"
+
+
+def test_open_needs_no_code(browser, app, house, opened) -> None:
+    app.extensions[KEY] = replace(
+        app.extensions[KEY], registration=replace(opened, admission="open", code="")
+    )
+    person = browser()
+    assert 'name="code"' not in person.get("/register").text
+    assert send(person, code="").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"code": "guess"}, "code"),
+        ({"company": " "}, "company"),
+        ({"company": "Boulangerie  MARTIN"}, "company"),
+        ({"company": "x" * 101}, "company"),
+        ({"company": "Mar\u200btin"}, "company"),
+        ({"country": "atlantis"}, "country"),
+        ({"time_zone": "Europe/Nowhere"}, "time_zone"),
+        ({"time_zone": "../../etc/passwd"}, "time_zone"),
+        ({"languages": []}, "languages"),
+        ({"name": ""}, "name"),
+        ({"login": "denise"}, "login"),
+        ({"login": "CLAIRE@example.com"}, "login"),
+        ({"password": "short"}, "password"),
+        ({"password": "password12345"}, "password"),
+        ({"password": "Fromagerie Dubois"}, "password"),
+        ({"password": "x" * 1100}, "password"),
+    ],
+)
+def test_mistakes_are_shown_beside_the_field(browser, house, bakery, opened, changes, field) -> None:
+    house.person(bakery, "claire@example.com", "Claire")
+    before = customers()
+    answer = send(browser(), **changes)
+    assert answer.status_code == 422
+    assert list(errors(answer.text)) == [field]
+    assert customers() == before
+    for kept in ("name", "login"):
+        if field != kept:
+            assert FORM[kept] in html.unescape(answer.text)
+    assert PASSWORD not in answer.text
+
+
+def test_without_the_code_nobody_learns_who_is_a_customer(browser, house, bakery, opened) -> None:
+    house.person(bakery, "claire@example.com", "Claire")
+    answer = send(browser(), code="guess", login="claire@example.com", company="Boulangerie Martin")
+    assert list(errors(answer.text)) == ["code"]
+
+
+def test_guessing_the_code_is_limited(browser, opened) -> None:
+    person = browser()
+    token = person.token("/register")
+    answers = [
+        person.client.post(
+            "/register",
+            data={"csrf_token": token, **FORM, "code": str(number)},
+            environ_base={"REMOTE_ADDR": person.address},
+        ).status_code
+        for number in range(21)
+    ]
+    assert set(answers[:20]) == {422}
+    assert answers[20] == 429
+
+
+def test_customer_and_admin_are_made_together(house, bakery, opened, clock) -> None:
+    house.person(bakery, "claire@example.com", "Claire")
+    before = customers()
+    from recorder.features.tenants.registration import NewAdmin
+
+    admin = NewAdmin("claire@example.com", "Claire", "fr", "$argon2id$1")
+    place = {"languages": ["fr"], "time_zone": "Europe/Brussels", "country": "be"}
+    with pytest.raises(CatalogueError) as refused:
+        opened.register("Nouveau SA", admin, **place, now=clock())
+    assert refused.value.error_id == "user.exists"
+    assert customers() == before
+    with connected():
+        assert UserTable.select().where(UserTable.name == "Claire").count() == 1
+
+
+def test_plans_are_data(tmp_path) -> None:
+    starter = plans.find_plan("starter")
+    assert (starter.longest_keep_days, starter.formats) == (None, ("opus", "wav"))
+    with pytest.raises(CatalogueError, match="gold"):
+        plans.find_plan("gold")
+    for wrong in ("starter = 1", "[gold]\nfeatures=[]\nlongest_keep_days=0\nformats=['opus']",
+                  "[starter]\nfeatures=[]\nlongest_keep_days=0\nformats=['mp3']"):  # fmt: skip
+        file = tmp_path / "plans.toml"
+        file.write_text(wrong)
+        with pytest.raises(ConfigError) as refused:
+            plans.load_plans(file)
+        assert refused.value.error_id == "plans.broken"
