@@ -37,6 +37,8 @@ LIMITS = {
     "lock_timeout": "5s",
     # Also frees the locks of a machine that was switched off in the middle of a transaction.
     "idle_in_transaction_session_timeout": "10s",
+    # Compiling a query takes longer than any query of ours.
+    "jit": "off",
     # The server's own check that the client is alive; without effect on a local socket.
     "tcp_keepalives_idle": "15",
     "tcp_keepalives_interval": "5",

@@ -54,6 +54,8 @@ class CallFilter:
     consent: str = ""
     agreement: str = ""
     held: bool = False
+    noted: bool = False
+    label: str = ""
     show: str = ""
     reason: str = ""
     after: Cursor | None = None
@@ -102,6 +104,8 @@ class CallFilter:
             consent=self.consent or None,
             agreement=self.agreement or None,
             held=self.held,
+            noted=self.noted,
+            label=self.label or None,
             recorded={RECORDED: True, NOT_RECORDED: False}.get(self.show),
             reason=self.reason or None,
         )
@@ -119,6 +123,8 @@ class CallFilter:
             "consent": self.consent,
             "agreement": self.agreement,
             "held": "yes" if self.held else "",
+            "noted": "yes" if self.noted else "",
+            "label": self.label,
             "show": self.show,
             "reason": self.reason,
         }
@@ -177,6 +183,8 @@ def parse_filter(arguments: Mapping[str, str]) -> CallFilter:
         consent=one_of("consent", CONSENTS),
         agreement=one_of("agreement", AGREEMENTS),
         held=arguments.get("held") == "yes",
+        noted=arguments.get("noted") == "yes",
+        label=arguments.get("label", "").strip()[:60],
         show=NOT_RECORDED if reason else show,
         reason=reason,
         after=positions["after"],

@@ -94,6 +94,10 @@ def chips(call_filter: CallFilter, lines: Mapping[str, LineRow]) -> list[Chip]:
             found.append(Chip(_named(name, address[name]), call_filter.without(name)))
     if "held" in address:
         found.append(Chip(str(_("Kept for a difference")), call_filter.without("held")))
+    if "noted" in address:
+        found.append(Chip(str(_("Has a note")), call_filter.without("noted")))
+    if "label" in address:
+        found.append(Chip(str(_("Label: %(text)s", text=address["label"])), call_filter.without("label")))
     if "reason" in address:
         text = words.not_recorded(address["reason"])
         found.append(Chip(text, call_filter.without("reason", "show")))
@@ -102,8 +106,11 @@ def chips(call_filter: CallFilter, lines: Mapping[str, LineRow]) -> list[Chip]:
     return found
 
 
-def options(lines: Iterable[LineRow], reasons: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-    """The choices of each select field, the first of which asks for nothing."""
+def options(
+    lines: Iterable[LineRow], reasons: Sequence[str], in_use: Sequence[str]
+) -> dict[str, list[tuple[str, str]]]:
+    """The choices of each select field, the first of which asks for nothing. ``in_use`` are the customer's
+    labels."""
     whatever = {
         "when": _("Any time"),
         "direction": _("Any"),
@@ -119,6 +126,7 @@ def options(lines: Iterable[LineRow], reasons: Sequence[str]) -> dict[str, list[
     found["when"].append(("range", str(_("Own dates"))))
     named = sorted((line_name(line), line.id) for line in lines)
     found["line"] = [("", str(_("All lines"))), *((identity, name) for name, identity in named)]
+    found["label"] = [("", str(_("Any"))), *((each, each) for each in in_use)]
     why = sorted((words.not_recorded(each), each) for each in reasons)
     found["reason"] = [("", str(_("Any reason"))), *((each, text) for text, each in why)]
     return found

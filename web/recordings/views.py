@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 from recorder.catalogue import queries
 from recorder.catalogue.records import Cursor
 from recorder.domain import time_zones
+from recorder.features.notes import service as note_service
 from recorder.features.search import saved_filters, service
 from recorder.features.search.rules import CallQuery
 from recorder.features.search.service import CallEntry
@@ -119,7 +120,7 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
         is_first=page.newer is None,
         lines=lines,
         chips=sentences.chips(call_filter, lines),
-        options=sentences.options(lines.values(), reasons),
+        options=sentences.options(lines.values(), reasons, note_service.labels_in_use(tenant.id)),
         count=sentences.count(page.count),
         saved=[(each, each.arguments == call_filter.to_save()) for each in saved],
         name=name,

@@ -19,19 +19,24 @@ from peewee import SqliteDatabase
 
 from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import Cursor
+from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.features.search.rules import CallQuery, is_number
 
 QUICK = 4000
 """Calls of the first window: common numbers and properties fill a page from the latest calls."""
 
-WINDOW = 10_000
+WINDOW = 6000
 """Calls of each further window, and of a source that is read whole."""
 
 WINDOWS = 3
 
 CANDIDATES = 1500
-"""Parties that are looked up by their calls. A text that more parties contain is compared with each call."""
+"""Parties that are looked up by their calls. Where more contain a text, calls are read by time."""
+
+LISTED = 10_000
+"""Parties that are listed for comparison with the calls read. A text that more contain is compared with each
+call's parties: so common a text fills a page soon."""
 
 SHARE = 64
 """Calls of each party or line in a window, at least: one of them then fills a page."""
@@ -101,7 +106,9 @@ class CallCount:
 def plan(query: CallQuery) -> Plan | None:
     """Choose how to answer a query; ``None`` if no call can fit it."""
     with connected():
-        conditions = [Condition("c.tenant_id = ?", (query.tenant,)), *_property_conditions(query)]
+        # As an expression: PostgreSQL would follow the index by time, however rare the calls are there.
+        conditions = [Condition("coalesce(c.tenant_id, '') = ?", (query.tenant,))]
+        conditions += _property_conditions(query)
         sources: list[Source] = []
         lines = _lines(query)
         if lines is not None:
@@ -126,7 +133,7 @@ def plan(query: CallQuery) -> Plan | None:
                 )
                 sources.append(source)
             else:
-                conditions.append(_contains(query.text, named))
+                conditions.append(_contains(query.tenant, query.text, named))
                 sample = source
         if lines is not None and not lines:
             return None
@@ -318,9 +325,7 @@ def _property_conditions(query: CallQuery) -> list[Condition]:
         found.append(Condition("c.reason = ?", (query.reason,)))
     if query.shortest_ms is not None or query.longest_ms is not None:
         found.append(_length(query))
-    if query.held:
-        found.append(_held(query.tenant))
-    return found
+    return [*found, *_marked(query)]
 
 
 def _property_sources(query: CallQuery) -> list[Source]:
@@ -343,8 +348,8 @@ def _property_sources(query: CallQuery) -> list[Source]:
         add("listed_call_direction", _direction("outbound"))
     if query.shortest_ms is not None or query.longest_ms is not None:
         add(_DURATION, _length(query), ordered=False)
-    if query.held:
-        add(_PRIMARY, _held(query.tenant), ordered=False)
+    for each in _marked(query):
+        add(_PRIMARY, each, ordered=False)
     return found
 
 
@@ -360,12 +365,19 @@ def _length(query: CallQuery) -> Condition:
     )
 
 
-def _held(tenant: str) -> Condition:
-    return Condition(
-        "c.id IN (SELECT recording_id FROM amendment"
-        " WHERE tenant_id = ? AND kind = 'hold_set' AND ended_by IS NULL)",
-        (tenant,),
-    )
+def _marked(query: CallQuery) -> list[Condition]:
+    """What people did with calls: legal hold, note and label, each in a table of its own."""
+    found = []
+    if query.held:
+        holds = "amendment WHERE tenant_id = ? AND kind = 'hold_set' AND ended_by IS NULL"
+        found.append(Condition(f"c.id IN (SELECT recording_id FROM {holds})", (query.tenant,)))
+    written = "call_note WHERE tenant_id = ? AND kind = {} AND deleted_at IS NULL"
+    notes = f"c.id IN (SELECT recording_id FROM {written})"
+    if query.noted:
+        found.append(Condition(notes.format("'note'"), (query.tenant,)))
+    if query.label is not None:
+        found.append(Condition(notes.format("'label' AND text = ?"), (query.tenant, query.label)))
+    return found
 
 
 def _lines(query: CallQuery) -> tuple[int, ...] | None:
@@ -380,17 +392,18 @@ def _lines(query: CallQuery) -> tuple[int, ...] | None:
 
 
 def _named_lines(tenant: str, text: str) -> tuple[int, ...]:
-    """The listed lines whose number contains a text or, unless it is a number, whose label does."""
+    """The listed lines whose number contains a text or, unless it is a number, whose label does, or the name
+    of a colleague whose lines they are."""
     rows = _rows("SELECT id, line_id, number FROM listed_line WHERE tenant_id = ?", (tenant,))
-    labels = {}
+    named: set[str] = set()
     if not is_number(text):
-        query = LineTable.select(LineTable.id, LineTable.label).where(LineTable.tenant == tenant)
-        labels = {row.id: row.label.lower() for row in query}
-    return tuple(
-        int(identity)
-        for identity, line, number in rows
-        if text in number.lower() or text in labels.get(line, "")
-    )
+        labels = LineTable.select(LineTable.id, LineTable.label).where(LineTable.tenant == tenant)
+        named = {row.id for row in labels if text in row.label.lower()}
+        people = UserTable.select(UserTable.name, UserTable.lines).where(
+            (UserTable.tenant == tenant) & UserTable.revoked_at.is_null() & UserTable.lines.is_null(False)
+        )
+        named.update(line for row in people if text in row.name.lower() for line in row.lines or ())
+    return tuple(int(identity) for identity, line, number in rows if text in number.lower() or line in named)
 
 
 def _parties(tenant: str, text: str) -> tuple[tuple[int, ...], bool]:
@@ -412,12 +425,22 @@ def _parties(tenant: str, text: str) -> tuple[tuple[int, ...], bool]:
     return found, len(rows) <= CANDIDATES
 
 
-def _contains(text: str, lines: Sequence[int]) -> Condition:
+def _contains(tenant: str, text: str, lines: Sequence[int]) -> Condition:
+    """Calls with one of many parties, or of some lines."""
+    begin = text[:SUFFIX]
+    range_ = (tenant, begin, begin + _LAST)
+    ends = "party_suffix WHERE tenant_id = ? AND suffix >= ? AND suffix < ?"
+    known = f"SELECT count(*) FROM (SELECT 1 FROM {ends} LIMIT {LISTED + 1}) AS n"
+    either = [_among("c.line", lines).sql] if lines else []
+    if len(text) <= SUFFIX and _rows(known, range_)[0][0] <= LISTED:
+        either += [f"c.{side} IN (SELECT party FROM {ends})" for side in ("external", "internal")]
+        return Condition(f"({' OR '.join(either)})", range_ * 2)
     # Scalar subqueries, which are evaluated call by call: PostgreSQL would join the whole dictionary.
-    value = "(SELECT lower(p.value) FROM listed_party AS p WHERE p.id = c.{})"
-    sides = [f"{value.format(side)} LIKE ? ESCAPE '\\'" for side in ("external", "internal")]
-    lines_too = [_among("c.line", lines).sql] if lines else []
-    return Condition(f"({' OR '.join([*lines_too, *sides])})", (_like(text),) * 2)
+    value = "p.value" if is_number(text) else "lower(p.value)"
+    for side in ("external", "internal"):
+        found = f"SELECT {value} FROM listed_party AS p WHERE p.id = c.{side}"
+        either.append(f"({found}) LIKE ? ESCAPE '\\'")
+    return Condition(f"({' OR '.join(either)})", (_like(text),) * 2)
 
 
 def _like(text: str) -> str:

@@ -41,6 +41,8 @@ class CallQuery:
     consent: str | None = None
     agreement: str | None = None
     held: bool = False
+    noted: bool = False
+    label: str | None = None
     recorded: bool | None = None
     reason: str | None = None
 

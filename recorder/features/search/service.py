@@ -12,6 +12,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import not_recorded_row, recording_row
 from recorder.catalogue.records import Cursor, NotRecordedRow, RecordingRow
 from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.features.search import queries
 from recorder.features.search.queries import CallCount, Key, KeyPage, Plan
@@ -24,12 +25,14 @@ MANY_NEW = 99
 
 @dataclass(frozen=True, slots=True)
 class CallEntry:
-    """One call of the list: a ``recording``, which may be ``held`` (on legal hold), or an unrecorded call
-    (``missing``)."""
+    """One call of the list: a ``recording``, which may be ``held`` (on legal hold) and have ``notes`` (how
+    many) and ``labels``, or an unrecorded call (``missing``)."""
 
     recording: RecordingRow | None
     missing: NotRecordedRow | None
     held: bool = False
+    notes: int = 0
+    labels: tuple[str, ...] = ()
 
     @property
     def row(self) -> RecordingRow | NotRecordedRow:
@@ -125,10 +128,14 @@ def _entries(plan: Plan, keys: tuple[Key, ...]) -> tuple[CallEntry, ...]:
     }
     missing = {row.id: not_recorded_row(row) for row in _own(NotRecordedTable, tenant, others)}
     held = _held(tenant, ids)
+    written = _written(tenant, ids)
     found = []
     for _, identity, _ in keys:
         if identity in recordings:
-            found.append(CallEntry(recordings[identity], None, identity in held))
+            texts = written.get(identity, [])
+            labels = tuple(sorted(text for kind, text in texts if kind == "label"))
+            entry = CallEntry(recordings[identity], None, identity in held, len(texts) - len(labels), labels)
+            found.append(entry)
         elif identity in missing:
             found.append(CallEntry(None, missing[identity]))
     return tuple(found)
@@ -146,3 +153,13 @@ def _held(tenant: str, ids: list[str]) -> frozenset[str]:
     mine = (fn.coalesce(AmendmentTable.tenant, "") == tenant) & AmendmentTable.recording.in_(ids)
     query = AmendmentTable.select(AmendmentTable.recording).where(mine & holds)
     return frozenset(row.recording_id for row in query) if ids else frozenset()
+
+
+def _written(tenant: str, ids: list[str]) -> dict[str, list[tuple[str, str]]]:
+    """The notes and labels of recordings, by id: kind and text."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    if ids:
+        mine = (fn.coalesce(NoteTable.tenant, "") == tenant) & NoteTable.recording.in_(ids)
+        for row in NoteTable.select().where(mine & NoteTable.deleted_at.is_null()):
+            found.setdefault(row.recording_id, []).append((row.kind, row.text))
+    return found

@@ -162,7 +162,10 @@ def ids(page: service.CallPage) -> list[str]:
     return [call.row.id for call in page.calls]
 
 
-SIZES = {"as it is": {}, "small windows": {"QUICK": 6, "WINDOW": 12, "CANDIDATES": 3, "SHARE": 4}}
+SIZES = {
+    "as it is": {},
+    "small windows": {"QUICK": 6, "WINDOW": 12, "CANDIDATES": 3, "LISTED": 6, "SHARE": 4},
+}
 
 
 @pytest.mark.parametrize("sizes", SIZES)

@@ -9,10 +9,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from recorder.catalogue.database import connected
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import time_zones
 from recorder.domain.parties import Party
+from recorder.features.notes import service as notes
 from recorder.features.search import queries
+from recorder.identity import users
 from recorder.spool.layout import REASONS
 
 
@@ -314,3 +317,59 @@ def test_new_calls_of_others_are_not_counted(browser, house, bakery, rival):
     assert person.get(address).status_code == 204
     house.call(rival)
     assert "1 new call" in person.get(address).text
+
+
+def test_finds_calls_by_note_and_label(browser, house, bakery, clock):
+    noted, labelled, removed = (house.call(bakery) for _ in range(3))
+    said = {"now": clock(), "entropy": house.entropy}
+    claire = bakery.people["claire"].id
+    notes.add_note(bakery.id, noted, claire, text="Rappeler lundi", at_ms=None, **said)
+    notes.add_label(bakery.id, labelled, claire, text="réclamation", **said)
+    notes.add_note(bakery.id, removed, claire, text="Erreur", at_ms=None, **said)
+    (mistake,) = notes.notes_of(bakery.id, removed)
+    notes.delete_note(bakery.id, removed, mistake.id, claire, any_author=False, **said)
+    person = browser("claire")
+    for arguments, recording, chip in (
+        ("noted=yes", noted, "Avec une note"),
+        ("label=r%C3%A9clamation", labelled, "Étiquette : réclamation"),
+    ):
+        page = person.get(f"/recordings?{arguments}")
+        assert re.findall(r'class="call-link" href="/recordings/([^"]+)"', page.text) == [recording]
+        assert chip in page.text
+    page = person.get("/recordings").text
+    assert "1 note</span>" in page
+    assert "réclamation</span>" in page
+
+
+@pytest.fixture
+def luc(house, bakery) -> str:
+    """A recording on the line of a colleague who sees only that line; another call is on another line."""
+    mine, other = house.call(bakery), house.not_recorded(bakery, "full_disk")
+    users.create_user(
+        bakery.id, login="luc", name="Luc Dubois", role="customer", language="fr",
+        password_hash=bakery.people["claire"].password_hash, lines=[bakery.line.id],
+        signer=house.services.signer, now=house.clock(), entropy=house.entropy,
+    )  # fmt: skip
+    with connected():
+        elsewhere = {"line_id": "another", "number": "+3225550188"}
+        NotRecordedTable.update(elsewhere).where(NotRecordedTable.id == other).execute()
+    return mine
+
+
+def test_colleague_finds_only_calls_of_their_lines(browser, luc):
+    """Neither the list, nor the count, nor a filter names another line."""
+    assert len(shown(browser("claire").get("/recordings"))) == 2
+    person = browser("luc")
+    page = person.get("/recordings")
+    assert re.findall(r'class="call-link" href="/recordings/([^"]+)"', page.text) == [luc]
+    assert "1 appel<" in page.text
+    for arguments in ("q=50188", "line=another", "show=not-recorded", "reason=full_disk"):
+        page = person.get(f"/recordings?{arguments}")
+        assert shown(page) == [], arguments
+        assert "0 appel" in page.text, arguments
+    assert person.get("/recordings/new?shown=1").status_code == 204
+
+
+def test_finds_calls_by_the_name_of_the_colleague_whose_lines_they_are(browser, luc):
+    page = browser("claire").get("/recordings?q=dubois")
+    assert re.findall(r'class="call-link" href="/recordings/([^"]+)"', page.text) == [luc]
