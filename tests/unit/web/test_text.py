@@ -35,7 +35,7 @@ TAKING_SIDES = {
 }
 """Words that take sides, by language."""
 
-ALIKE = {("%(num)d minute", "%(num)d minutes")}
+ALIKE = {("%(num)d minute", "%(num)d minutes"), ("Label: %(text)s",)}
 """Sentences of several words that are the same in two languages."""
 
 
