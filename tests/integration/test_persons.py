@@ -38,7 +38,7 @@ CODE_CALL = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
 
 
 def test_outbound_call_reports_its_result() -> None:
-    sound = Path("/var/spool/accord/.said/a.wav")
+    sound = Path("/var/spool/accord/.outgoing/a.wav")
     with PracticeSwitch(password="x", environment={}) as switch:
 
         def call(dial: str = DIAL, number: str = NUMBER, password: str = "x", port: int = 0) -> str:
@@ -82,7 +82,7 @@ def test_daemon_dials_once_in_time_from_its_own_folder(controls, tmp_path: Path)
     assert controls.called == []
     assert controls() == BUSY
     assert controls() == BUSY, "asked again"
-    assert controls.called == [(NUMBER, tmp_path / ".said" / f"{CODE_CALL}.wav")]
+    assert controls.called == [(NUMBER, tmp_path / ".outgoing" / f"{CODE_CALL}.wav")]
     assert controls("../../etc/passwd") != BUSY
     assert len(controls.called) == 1
 
@@ -103,13 +103,13 @@ def test_worker_makes_and_removes_the_sound_of_a_code(catalogue, clock, entropy,
     verification_code.order_call("t", row.id, who="operator", now=clock(), entropy=entropy)
     assert caller.turn()
     assert verification_code.latest_call("t", row.id).outcome == NO_ANSWER, "nobody listens here"
-    (file,) = (tmp_path / ".said").iterdir()
+    (file,) = (tmp_path / ".outgoing").iterdir()
     assert file.stat().st_mode & 0o007 == 0
     code = code_in(soundfile.read(file, dtype="float32")[0], "en")
     assert verification_code.try_code("t", row.id, code, who="u", now=clock(), entropy=entropy)
     clock.at += timedelta(seconds=time.time() - clock().timestamp() + PLAYED + 1)
     assert not caller.turn()
-    assert list((tmp_path / ".said").iterdir()) == []
+    assert list((tmp_path / ".outgoing").iterdir()) == []
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     asked = found[0]
     panel.send(f"{asked}/call", asked)
     until("it was called", lambda: "heard a code" in panel.get(asked))
-    (sound,) = (site.spool / ".said").iterdir()
+    (sound,) = (site.spool / ".outgoing").iterdir()
     code = code_in(soundfile.read(sound, dtype="float32")[0], "en")
     assert "The number was called" in panel.send(f"{asked}/code", asked, code=code)
     page = panel.get(asked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from recorder.domain import phone_numbers
 
@@ -47,11 +48,17 @@ class CallQuery:
     reason: str | None = None
 
 
+_EXTENSION: Final = re.compile(r"[^\W\d_]+\s([0-9]{2,})")
+"""A word and a number: the label of an extension, whatever the language."""
+
+
 def parse_text(typed: str) -> str | None:
     """Return what to search for: the digits of a number in any spelling, without an international or trunk
-    prefix, so that ``0470 12 34 56`` finds ``+32470123456``; other text in small letters. ``None`` if nothing
-    can be searched for."""
+    prefix, so that ``0470 12 34 56`` finds ``+32470123456``, and of an extension as pages show it
+    (``extension 2001``); other text in small letters. ``None`` if nothing can be searched for."""
     text = typed.strip()[:LONGEST_TEXT]
+    if labelled := _EXTENSION.fullmatch(text):
+        return labelled[1]
     written = phone_numbers.strip_punctuation(text)
     if re.fullmatch(r"\+?[0-9]+", written):
         return written.lstrip("+").lstrip("0") or None

@@ -42,7 +42,7 @@ def changed_manifest_hash_in_row(world: World) -> None:
 @found_as("row.changed")
 def unreadable_recording_row(world: World) -> None:
     with writing():
-        database.execute_sql("UPDATE recording SET purposes = 'x', started_at = 'y'")
+        database.execute_sql("UPDATE recording SET purposes = 'x', stored_at = 'y'")
 
 
 @found_as("row.changed", "announcement")

@@ -46,7 +46,7 @@ GOOD = (Path(purposes.__file__).with_name("purposes.toml")).read_text(encoding="
         ('roles = ["customer_admin", "auditor"]', "roles = []"),
         ("longest_keep_days = 180", "longest_keep_days = 0"),
         ("longest_keep_days = 180", "longest_keep_days = true"),
-        ('nl = "De dienstverlening verbeteren"\n', ""),
+        ('nl = "Kwaliteit van de dienst"\n', ""),
         ("longest_keep_days = 30\n", "longest_keep_days = 30\nextra = 1\n"),
         ("[quality.label]", "[quality.lable]"),
         ("[quality]", "[quality"),

@@ -35,15 +35,13 @@ def claire(bakery, browser):
 
 
 def test_list_shows_keep_agreements(claire, house, bakery):
-    options = {"yes": "de le garder.", "no": "ne pas le garder plus longtemps", "none": "Pas de réponse."}
+    options = {"yes": "Convenu de garder", "no": "Convenu de ne pas garder", "none": "Demandé, sans réponse"}
     for answer, words_of_it in options.items():
         house.call(
             bakery, asked=[KEY if answer == "yes" else ALOUD if answer == "no" else {"answer": "none"}]
         )
         page = plain(claire.get("/recordings?show=recorded").text)
         assert words_of_it in page
-    assert "25 novembre 2027" in page
-    assert page.count("25 décembre 2026") == 2
 
 
 def test_recording_without_question_shows_none(claire, house, bakery):

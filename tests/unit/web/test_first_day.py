@@ -85,8 +85,10 @@ def test_every_step_from_the_number_to_the_call_that_was_heard(browser, house, b
 
 def listen_to(house, person, call: str) -> None:
     """As the player does: part of the sound, and what was played."""
-    path = person.listen_to(call)
-    address = html.unescape(re.search(r'src="([^"]*/audio\.opus[^"]*)"', person.get(path).text)[1])
+    path = person.grant_for(call)
+    address = html.unescape(
+        re.search(r'src="([^"]*/audio\.opus[^"]*)"', person.get(f"/recordings/{call}").text)[1]
+    )
     play = re.search(r"play=([A-Za-z0-9_-]{22})", address)[1]
     assert person.get(address, headers={"Range": "bytes=0-999"}).data
     assert person.send(f"{path}/listen-report", play=play, played="0-900").status_code == 204

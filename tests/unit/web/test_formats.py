@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recorder.config import load
 from recorder.domain import phone_numbers
 from recorder.domain.parties import Party
+from recorder.features.search.rules import parse_text
 from recorder.features.subject_requests.rules import normalise_number
 from web.recordings import filters
 from web.text import formats
@@ -42,10 +43,11 @@ def test_printed_number_is_parsed_again(app: Flask, number, reader, country, bef
     assert phone_numbers.to_canonical(text, country) == number
     assert normalise_number(text, country) == number
     for each in (text, shown):
-        wanted = filters.parse_filter({"number": each})
+        wanted = filters.parse_filter({"q": each})
         assert not wanted.wrong
-        assert wanted.digits
-        assert wanted.digits in number
+        searched = parse_text(wanted.typed)
+        assert searched
+        assert searched in number
     assert load(None, {"ACCORD_NODE_NEVER_RECORD": text}).node.never_record == (number,)
 
 
@@ -53,9 +55,9 @@ def test_printed_number_is_parsed_again(app: Flask, number, reader, country, bef
 @pytest.mark.parametrize(("kind", "value"), [("extension", "2001"), ("sip", "sip:anna@example.org")])
 def test_party_without_number_is_found_by_its_label(app: Flask, reader, kind, value) -> None:
     with app.test_request_context(), force_locale(reader):
-        wanted = filters.parse_filter({"number": formats.party(Party(kind, value))})
+        wanted = filters.parse_filter({"q": formats.party(Party(kind, value))})
     assert not wanted.wrong
-    assert wanted.digits == value
+    assert parse_text(wanted.typed) == value
 
 
 @pytest.mark.parametrize(
@@ -66,9 +68,9 @@ def test_party_without_number_is_found_by_its_label(app: Flask, reader, kind, va
 )  # fmt: skip
 def test_all_notations_of_a_number_are_equal(text: str) -> None:
     assert phone_numbers.to_canonical(text, "be") == "+3225550100"
-    digits = filters.parse_filter({"number": text}).digits
-    assert digits
-    assert digits in "+3225550100"
+    searched = parse_text(filters.parse_filter({"q": text}).typed)
+    assert searched
+    assert searched in "+3225550100"
 
 
 @pytest.mark.parametrize("text", ["100", "112", "5550100", "2001"])

@@ -35,7 +35,11 @@ TAKING_SIDES = {
 }
 """Words that take sides, by language."""
 
-ALIKE = {("%(num)d minute", "%(num)d minutes"), ("Label: %(text)s",)}
+ALIKE = {
+    ("%(num)d minute", "%(num)d minutes"),
+    ("%(num)d note", "%(num)d notes"),
+    ("Label: %(text)s",),
+}
 """Sentences of several words that are the same in two languages."""
 
 
