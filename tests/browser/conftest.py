@@ -131,7 +131,7 @@ class Person:
             self.page.locator("#purpose .choice:not(.is-disabled) label").first.click()
         self.page.locator("#toggle").click()
 
-    def until(self, true: str, seconds: float = 15) -> None:
+    def until(self, true: str, seconds: float = 60) -> None:
         """Wait until an expression is true.  Playwright's own wait evaluates text in the page, which the
         content policy refuses."""
         deadline = time.monotonic() + seconds
