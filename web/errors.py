@@ -185,7 +185,7 @@ def _rate_limit_response(seconds: int) -> Response:
 def _purpose_page() -> str | None:
     """The recording's page of purposes, if a form about a recording was refused."""
     recording = (request.view_args or {}).get("recording_id") if request.method == "POST" else None
-    return url_for("playback.choose_purpose", recording_id=recording) if recording else None
+    return url_for("playback.show_recording", recording_id=recording) if recording else None
 
 
 def wants_json() -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.house import PASSWORD
 
@@ -135,9 +136,16 @@ class Person:
         """Wait until an expression is true.  Playwright's own wait evaluates text in the page, which the
         content policy refuses."""
         deadline = time.monotonic() + seconds
-        while not self.page.evaluate(true):
+        while not self.holds(true):
             assert time.monotonic() < deadline, f"never true: {true}"
             self.page.wait_for_timeout(40)
+
+    def holds(self, true: str) -> bool:
+        """Whether an expression is true now; it is not while another page loads."""
+        try:
+            return bool(self.page.evaluate(true))
+        except PlaywrightError:
+            return False
 
     def audio(self, what: str) -> float:
         return float(self.page.evaluate(f"Number(document.getElementById('audio').{what})"))

@@ -126,6 +126,7 @@ def test_pages_never_scroll_sideways(person, name, width):
 
 
 def stays_on_the_page(somebody) -> None:
+    somebody.page.wait_for_load_state()
     beyond = somebody.page.evaluate(
         """() => [...document.querySelectorAll("body *")]
           .filter((one) => !one.matches(".visually-hidden, .skip-link"))

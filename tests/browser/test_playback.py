@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
@@ -102,6 +103,20 @@ def test_sound_is_two_clicks_from_the_log_in(person, language, play, width):
     page.get_by_role("button", name=play, exact=True).click()
     claire.plays_past(1)
     assert page.evaluate("sessionStorage.getItem('clicks')") == "2"
+
+
+def test_plays_when_pressed_before_the_script_has_come(person):
+    """The browser then sends the form; the page that comes back plays, but not when it is loaded again."""
+    claire = person().log_in()
+    page = claire.page
+    page.route("**/player.js*", lambda route: None, times=1)
+    page.goto(f"{claire.panel.address}/recordings/{claire.panel.ids['short']}", wait_until="commit")
+    page.get_by_role("button", name="Lecture", exact=True).click(no_wait_after=True)
+    claire.plays_past(0.5)
+    expect(page).not_to_have_url(re.compile("play=1"))
+    page.reload()
+    claire.until("document.getElementById('audio').readyState >= 1")
+    assert page.evaluate("document.getElementById('audio').paused")
 
 
 def test_seeks_in_a_long_recording_without_loading_the_rest(person):

@@ -4,6 +4,7 @@ go."""
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -79,6 +80,7 @@ def test_colleague_is_invited_limited_and_let_go(person, login, width, language)
     admin.go("/team")
     page.locator(".team-person", has_text="Eva Maes").get_by_role("link").click()
     page.locator("a[href$='/end']").click()
+    expect(page).to_have_url(re.compile("/end$"))
     look(admin, "end")
     page.locator("main button[type=submit]").click()
     expect(page.locator(".team-person", has_text="Eva Maes")).to_have_count(0)

@@ -81,4 +81,4 @@ def _write(recording_id: str, form: str, change: Callable[[CallFacts, UserRow], 
         change(facts, user)
     except NoteError as error:
         return render_call(recording_id, form=FilledForm(form, request.form, error.error_id))
-    return redirect(url_for("playback.choose_purpose", recording_id=recording_id, _anchor="notes"), 303)
+    return redirect(url_for("playback.show_recording", recording_id=recording_id, _anchor="notes"), 303)

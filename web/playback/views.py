@@ -26,7 +26,7 @@ PLAY_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 @blueprint.get("/recordings/<recording_id>")
 @login_required
 @limit_refusals
-def choose_purpose(recording_id: str) -> ResponseReturnValue:
+def show_recording(recording_id: str) -> ResponseReturnValue:
     return render_call(recording_id)
 
 
@@ -48,7 +48,7 @@ def request_grant(recording_id: str) -> ResponseReturnValue:
     grant = gate().grant(who(), recording_id, purpose[:100])
     if wants_json():
         return jsonify(player_data(grant, from_manifest(gate().manifest(who(), grant.id))))
-    return redirect(url_for(".choose_purpose", recording_id=recording_id, _anchor="player"), 303)
+    return redirect(url_for(".show_recording", recording_id=recording_id, play=1, _anchor="player"), 303)
 
 
 @blueprint.get("/listen/<grant_id>")
@@ -57,7 +57,7 @@ def request_grant(recording_id: str) -> ResponseReturnValue:
 def show_listen(grant_id: str) -> ResponseReturnValue:
     """The address of a listen that was under way: its call's page."""
     grant = gate().valid_grant(who(), grant_id)
-    return redirect(url_for(".choose_purpose", recording_id=grant.recording))
+    return redirect(url_for(".show_recording", recording_id=grant.recording))
 
 
 @blueprint.get("/listen/<grant_id>/<name>")

@@ -54,4 +54,4 @@ def author() -> By:
 
 def redirect_to_recording(recording_id: str, anchor: str = "more") -> ResponseReturnValue:
     """Redirect to the recording's page."""
-    return redirect(url_for("playback.choose_purpose", recording_id=recording_id, _anchor=anchor), 303)
+    return redirect(url_for("playback.show_recording", recording_id=recording_id, _anchor=anchor), 303)

@@ -25,7 +25,7 @@ from web.state import changes, current_visitor, login_required, now, panel_state
 @login_required
 def show(recording_id: str) -> ResponseReturnValue:
     """Addresses of former pages: all of it is on the call page."""
-    return redirect(url_for("playback.choose_purpose", recording_id=recording_id, _anchor="more"))
+    return redirect(url_for("playback.show_recording", recording_id=recording_id, _anchor="more"))
 
 
 @blueprint.get("/recordings/<recording_id>/receipt.json")

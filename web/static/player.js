@@ -462,6 +462,8 @@ function takePlace() {
 
 // With scripts, one source is enough: the first that this browser can play.
 function takeGivenGrant() {
+  // Play was pressed before this script had come. Loaded again, the page does not play by itself.
+  if (audio.autoplay) history.replaceState(null, "", root.dataset.page);
   const sources = [...audio.querySelectorAll("source")];
   if (!root.dataset.renew) return;
   const sounds = sources.map(({ src, type }) => ({ src, type }));
