@@ -197,7 +197,7 @@ def _environment(folder: Path, ports: Ports) -> dict[str, str]:
         "ACCORD_METRICS_WEB_PORT": str(ports.metrics + 2),
         "ACCORD_SIP_PORT": str(ports.sip),
         "ACCORD_OUTBOUND_PORT": str(ports.outbound),
-        "ACCORD_TOLD": str(folder / "snapshot" / INFO_PROMPTS),
+        "ACCORD_INFO_PROMPTS": str(folder / "snapshot" / INFO_PROMPTS),
         "ACCORD_ROUTE": f"127.0.0.1:{ports.phones_sip}",
         "PHONES_PASSWORD": secrets.token_hex(16),
     }

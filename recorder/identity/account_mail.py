@@ -48,5 +48,5 @@ def tell(
     try:
         return outbox.enqueue(user.tenant, user.login, message, now, entropy, about=user.id)
     except MailError as error:
-        log.info("account.not_told", user=user.id, kind=kind, error_id=error.error_id)
+        log.info("account.notice_failed", user=user.id, kind=kind, error_id=error.error_id)
         return False

@@ -3,10 +3,9 @@
 The worker writes it (``features/tenants/snapshot.py``), and the daemon reads it here, so that no call waits
 for a database. It is a folder::
 
-    snapshot.json           lines, announcements, never-record list
-    prompts/<sha256>.wav    each sound, named after its own hash
-    told/<digits>.wav       the info prompt about a number, for internal parties; the dialplan plays it by
-                            itself
+    snapshot.json               lines, announcements, never-record list
+    prompts/<sha256>.wav        each sound, named after its own hash
+    info_prompts/<digits>.wav   the info prompt about a number, for internal parties; the dialplan plays it
 
 A sound whose bytes do not match the hash in its name is not played, and its line is not recorded.
 """
@@ -47,7 +46,7 @@ from recorder.strict_json import Form, Malformed, parse
 
 FORMAT = 2
 
-INFO_PROMPTS = "told"
+INFO_PROMPTS = "info_prompts"
 """Name of the folder of info prompts; the dialplan knows it."""
 
 _POLICY: Final = Form[LinePolicy](LinePolicy)

@@ -246,7 +246,7 @@ def _question_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
 def info_prompt_folder(loaded: LoadedDialplan) -> str | None:
     """Return the folder of the info prompts, which colleagues call to hear; ``None`` if the switch plays
     none."""
-    for each in loaded.walk(CONTEXT, "accord_told_00", {}):
+    for each in loaded.walk(CONTEXT, "accord_info_00", {}):
         if each.application == "playback":
             return each.data.rpartition("/")[0]
     return None

@@ -9,13 +9,13 @@ from tests.scenarios.files import chirp
 
 
 def test_info_prompt_of_a_number(rig: Rig) -> None:
-    said = rig.snapshot / "told" / "said"
-    said.mkdir(parents=True, exist_ok=True)
+    sounds = rig.snapshot / "info_prompts" / "sounds"
+    sounds.mkdir(parents=True, exist_ok=True)
     sound = chirp(2.0, low=500)
-    soundfile.write(said / "a.wav", sound, RATE, subtype="PCM_16")
-    link = rig.snapshot / "told" / f"{NUMBER}01.wav"
+    soundfile.write(sounds / "a.wav", sound, RATE, subtype="PCM_16")
+    link = rig.snapshot / "info_prompts" / f"{NUMBER}01.wav"
     link.unlink(missing_ok=True)
-    link.symlink_to("said/a.wav")
+    link.symlink_to("sounds/a.wav")
     call = rig.call(f"*58{NUMBER}01")
     until("the call is over", lambda: call.heard_by_caller.exists() and not call.alive(), 20)
     assert heard_whole(read_wav(call.heard_by_caller)[:, 0], sound)

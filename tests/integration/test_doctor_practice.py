@@ -61,7 +61,7 @@ def practice(conf: Path, tmp_path: Path) -> Iterator[PracticeSwitch]:
         "ACCORD_OUTSIDE_NUMBER": r"^(\+?322550100(97|98))$",
         "ACCORD_SWITCH_PASSWORD": PASSWORD,
         "ACCORD_NEVER_RECORD": r"^(\+?32255010099)$",
-        "ACCORD_TOLD": str(tmp_path / "snapshot" / "told"),
+        "ACCORD_INFO_PROMPTS": str(tmp_path / "snapshot" / "info_prompts"),
     }
     with PracticeSwitch(
         password=PASSWORD, daemon="127.0.0.1:8084", conf=conf, environment=environment
@@ -89,7 +89,7 @@ def shape(xml: str) -> list[tuple[str, ...]]:
     found = []
     for each in ElementTree.fromstring(xml).iter():
         values = {key: re.sub(r"127\.0\.0\.1:\d+", "<address>", value) for key, value in each.items()}
-        values = {key: re.sub(r"^/.*/told/", "<told>/", value) for key, value in values.items()}
+        values = {key: re.sub(r"^/.*/info_prompts/", "<folder>/", value) for key, value in values.items()}
         if each.get("name") == "listen-port":
             values["value"] = "<port>"
         found.append((each.tag, *(f"{key}={value}" for key, value in sorted(values.items()))))
@@ -135,8 +135,8 @@ def test_doctor_reports_silent_colleagues(conf: Path, tmp_path: Path) -> None:
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         bad = [each for each in examine(practice, tmp_path) if each.state != "ok"]
     (found,) = [each for each in bad if "information prompts" in each.what]
-    assert (found.state, "/var/lib/accord/snapshot/told" in found.what) == ("warning", True)
-    assert str(tmp_path / "snapshot" / "told") in found.hint
+    assert (found.state, "/var/lib/accord/snapshot/info_prompts" in found.what) == ("warning", True)
+    assert str(tmp_path / "snapshot" / "info_prompts") in found.hint
 
 
 def test_doctor_finds_faults_in_the_dialplan(conf: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.scenarios.files import RATE, chirp
 def test_information_prompt_of_a_number_is_played(tmp_path: Path, dialled: str) -> None:
     path = tmp_path / "3225550101.wav"
     soundfile.write(path, chirp(0.5), RATE, subtype="PCM_16")
-    with PracticeSwitch(password="p", environment={"ACCORD_TOLD": str(tmp_path)}) as switch:
+    with PracticeSwitch(password="p", environment={"ACCORD_INFO_PROMPTS": str(tmp_path)}) as switch:
         call = switch.call(dialled)
         assert call.wait("ended", 10)
     assert call.played == [str(path)]
@@ -24,7 +24,7 @@ def test_information_prompt_of_a_number_is_played(tmp_path: Path, dialled: str) 
 
 @pytest.mark.parametrize("dialled", ["*58", "*58x", "*5832255501011234567", "*583225550102"])
 def test_unknown_number_ends_the_call(tmp_path: Path, dialled: str) -> None:
-    with PracticeSwitch(password="p", environment={"ACCORD_TOLD": str(tmp_path)}) as switch:
+    with PracticeSwitch(password="p", environment={"ACCORD_INFO_PROMPTS": str(tmp_path)}) as switch:
         call = switch.call(dialled)
         assert call.wait("ended", 10)
     assert call.played == []

@@ -1,8 +1,8 @@
 """Prompts for internal parties who call the info number: that a number is recorded, for which purposes and
 how long.
 
-Each number's sound, in every language of its line, is ``told/<digits>.wav`` in the node's folder. The
-dialplan plays it (``accord_told``) without the daemon, so it works while the daemon is down. If a sentence
+Each number's sound, in every language of its line, is ``info_prompts/<digits>.wav`` in the node's folder. The
+dialplan plays it (``accord_info``) without the daemon, so it works while the daemon is down. If a sentence
 has no sound, the announcement for external parties is played.
 """
 
@@ -28,7 +28,7 @@ from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import write_file
 from recorder.spool.snapshot import INFO_PROMPTS
 
-SOUNDS = "said"
+SOUNDS = "sounds"
 """Within it, the sounds, named by their content; numbers with the same prompt share one."""
 
 log = structlog.get_logger()

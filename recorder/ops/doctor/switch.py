@@ -167,8 +167,8 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "warning",
             f"dialplan: information prompts are looked for in {folder or 'no folder'}",
-            f"set accord_told in accord/vars.xml (ACCORD_TOLD in the switch's environment) to {place}, "
-            "then reloadxml",
+            "set accord_info_prompts in accord/vars.xml (ACCORD_INFO_PROMPTS in the switch's environment) to "
+            f"{place}, then reloadxml",
         )
     settings = patient.settings.switch
     for entry in entries:

@@ -284,7 +284,7 @@ def told(read, tmp_path) -> Callable[[], dict[str, bytes]]:
 
     def make() -> dict[str, bytes]:
         read()
-        place = tmp_path / "snapshot" / "told"
+        place = tmp_path / "snapshot" / "info_prompts"
         return {path.stem: path.read_bytes() for path in place.glob("*.wav")}
 
     return make
@@ -305,12 +305,12 @@ def test_equal_info_prompts_share_a_sound(line, told, tmp_path, now) -> None:
     first, second, _ = line("100"), line("101"), line("102", "notice", "nl")
     found = told()
     assert found["100"] == found["101"] != found["102"]
-    said = tmp_path / "snapshot" / "told" / "said"
-    assert len(list(said.iterdir())) == 2
+    sounds = tmp_path / "snapshot" / "info_prompts" / "sounds"
+    assert len(list(sounds.iterdir())) == 2
     for row in (first, second):
         line_history.end_line(row.tenant, row.id, **now)
     assert set(told()) == {"102"}
-    assert len(list(said.iterdir())) == 1
+    assert len(list(sounds.iterdir())) == 1
 
 
 def test_info_prompt_without_sound_uses_the_announcement(tenants, told, tone, now) -> None:
