@@ -48,7 +48,7 @@ SPAN = timedelta(days=730)
 NUMBERS_PER_CALL = 0.147
 LINES = 20
 BATCH = 900
-HELD = 40
+HOLDS = 40
 BEFORE_SEARCH = "0004"
 
 REASONS = ("never_connected", "declined", "hung_up_in_announcement", "daemon_away", "full_disk")
@@ -70,13 +70,13 @@ def main() -> None:
     words.add_argument("--databases", default="sqlite,postgresql")
     words.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     words.add_argument("--json", action="store_true")
-    said = words.parse_args()
+    options = words.parse_args()
     found = []
-    for kind in said.databases.split(","):
-        for rows in map(int, said.rows.split(",")):
-            with catalogue_of(kind, said.folder) as url:
+    for kind in options.databases.split(","):
+        for rows in map(int, options.rows.split(",")):
+            with catalogue_of(kind, options.folder) as url:
                 found += measure(kind, url, rows)
-    print(json.dumps(found, indent=1) if said.json else table(found))
+    print(json.dumps(found, indent=1) if options.json else table(found))
 
 
 @contextmanager
@@ -109,9 +109,9 @@ def measure(kind: str, url: str, rows: int) -> list[dict[str, Any]]:
     with connected():
         world = fill(rows)
     getattr(opened, "close_all", opened.close)()
-    began = time.perf_counter()
+    start = time.perf_counter()
     schema.migrate(url)
-    migrated = time.perf_counter() - began
+    migrated = time.perf_counter() - start
     opened = open_catalogue(url, connections=4)
     found = [{"database": kind, "rows": rows, "query": "(migration)", "median": migrated * 1000}]
     with connected():
@@ -130,16 +130,16 @@ def measure(kind: str, url: str, rows: int) -> list[dict[str, Any]]:
 
 
 def timed(run: Callable[[], Any]) -> float:
-    began = time.perf_counter()
+    start = time.perf_counter()
     run()
-    return (time.perf_counter() - began) * 1000
+    return (time.perf_counter() - start) * 1000
 
 
 def cases(world: World) -> Iterator[tuple[str, Callable[[], Any], Callable[[], Any] | None]]:
     """Names, queries, and their rivals."""
 
-    def ask(after: Any = None, before: Any = None, **wanted: Any) -> Callable[[], Any]:
-        query = CallQuery(world.tenant, **wanted)
+    def ask(after: Any = None, before: Any = None, **criteria: Any) -> Callable[[], Any]:
+        query = CallQuery(world.tenant, **criteria)
         return lambda: service.list_calls(query, after=after, before=before, limit=PAGE)
 
     def number(name: str, typed: str) -> tuple[str, Callable[[], Any], Callable[[], Any]]:
@@ -293,7 +293,7 @@ def unrecorded_columns(call: RecordingRow, random_: random.Random) -> dict[str, 
 def add_holds(world: World) -> None:
     """A few recordings on legal hold."""
     query = RecordingTable.select(RecordingTable.id).where(RecordingTable.tenant == world.tenant)
-    ids = [row.id for row in query.order_by(RecordingTable.id).limit(HELD * 50)][::50]
+    ids = [row.id for row in query.order_by(RecordingTable.id).limit(HOLDS * 50)][::50]
     for each in ids:
         AmendmentTable.create(
             id=f"{each}/1", tenant=world.tenant, recording=each, number=1, kind="hold_set", at=NOW,

@@ -60,7 +60,7 @@ class ConnectionLimiter:
             del self._of[of]
 
     @contextmanager
-    def waiting(self, what: str, sock: Any) -> Iterator[None]:
+    def mark_waiting(self, what: str, sock: Any) -> Iterator[None]:
         """Marks a connection as waiting for its client; ``what`` is one of :data:`WAITS`."""
         self._waiting[what][sock] = None
         try:
@@ -88,8 +88,8 @@ class ConnectionLimiter:
 
     def _close(self, sock: Any) -> None:
         """Shut the socket down, as if the client had disconnected: its greenlet then ends by itself."""
-        for waiting in self._waiting.values():
-            waiting.pop(sock, None)
+        for sockets in self._waiting.values():
+            sockets.pop(sock, None)
         self.remove(sock)
         with suppress(OSError):  # already closed
             sock.shutdown(socket.SHUT_RDWR)

@@ -113,15 +113,15 @@ def serve(
     server = PanelServer((host, port), app)
     handlers = [signal_handler(number, server.end) for number in (signal.SIGTERM, signal.SIGINT)]
     server.start()
-    taken = int(server.server_port or port)
-    log.info("web.listening", host=host, port=taken)
+    bound_port = int(server.server_port or port)
+    log.info("web.listening", host=host, port=bound_port)
     if ready is not None:
-        ready(taken)
-    beating = gevent.spawn(_send_heartbeats, beat)
+        ready(bound_port)
+    heartbeat = gevent.spawn(_send_heartbeats, beat)
     try:
         server.serve_forever(stop_timeout=GRACE)
     finally:
-        beating.kill()
+        heartbeat.kill()
         app.extensions[KEY].refused.write()
         for handler in handlers:
             handler.cancel()

@@ -118,11 +118,11 @@ def _arguments() -> argparse.Namespace:
     arguments.longest = arguments.longest or (180.0 if long else 90.0)
     arguments.modes = arguments.modes or (list(get_args(Mode)) if long else ["accord", "recorded"])
     # The command that reproduces this.
-    arguments.said = _said(sys.argv[1:])
+    arguments.said = _plan_arguments(sys.argv[1:])
     return arguments
 
 
-def _said(words: list[str]) -> list[str]:
+def _plan_arguments(words: list[str]) -> list[str]:
     own, skip = [], False
     for word in words:
         if skip:
@@ -139,10 +139,10 @@ def _numbers(text: str) -> list[int]:
 
 
 def _modes(text: str) -> list[str]:
-    chosen = text.split(",")
-    if unknown := set(chosen) - set(get_args(Mode)):
+    modes = text.split(",")
+    if unknown := set(modes) - set(get_args(Mode)):
         raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}")
-    return chosen
+    return modes
 
 
 if __name__ == "__main__":

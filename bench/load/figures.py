@@ -70,19 +70,19 @@ def step(measured: Measured, number: int, cores: int) -> Step:
     first, last = samples[0], samples[-1]
     seconds = last.at - first.at
     before, after = measured.metrics[number]
-    stolen = last.machine.stolen - first.machine.stolen
+    steal = last.machine.stolen - first.machine.stolen
     waits = [sample.waiting for sample in samples]
-    answers = [took for when, took in measured.answers if first.at <= when < last.at]
+    answers = [latency for when, latency in measured.answers if first.at <= when < last.at]
     live = _minutes(samples) * 60 / seconds
     return Step(
         live=live,
         begun=(last.count.begun - first.count.begun) / seconds,
         seconds=seconds,
         failed=last.count.failed - first.count.failed,
-        lost=_lost(measured, first.at, last.at, live) if measured.heard else None,
+        lost=_loss(measured, first.at, last.at, live) if measured.heard else None,
         answer=sorted(answers),
-        busy=1 - (last.machine.idle - first.machine.idle + stolen) / seconds / cores,
-        stolen=stolen / seconds / cores,
+        busy=1 - (last.machine.idle - first.machine.idle + steal) / seconds / cores,
+        stolen=steal / seconds / cores,
         waiting=(last.machine.waiting - first.machine.waiting) / seconds,
         spool=(waits[0], max(waits), waits[-1]),
         cost={name: _cost(measured, samples, name) for name in last.uses if name in first.uses},
@@ -113,8 +113,8 @@ def worked_off(measured: Measured, cores: int) -> tuple[float, float] | None:
     if measured.worked_off is None:
         return None
     last = max(number for number, sample in enumerate(samples) if sample.count.live)
-    spent = sum(_cpu(samples[last:], name) for name in ("encoder", "worker", "store"))
-    return measured.worked_off, spent / cores
+    cpu = sum(_cpu(samples[last:], name) for name in ("encoder", "worker", "store"))
+    return measured.worked_off, cpu / cores
 
 
 def a_live_call(measured: Measured) -> float | None:
@@ -147,14 +147,14 @@ def _minutes(samples: Sequence[Sample]) -> float:
     return sum((b.at - a.at) * (a.count.live + b.count.live) / 2 for a, b in pairwise(samples)) / 60
 
 
-def _lost(measured: Measured, begin: float, end: float, live: float) -> float:
-    lost = sum(
-        lost
+def _loss(measured: Measured, begin: float, end: float, live: float) -> float:
+    loss = sum(
+        loss
         for recording in measured.heard
-        for when, lost in recording.breaks
+        for when, loss in recording.breaks
         if begin <= when - measured.began < end
     )
-    return lost * 1e6 / (live * (end - begin) * FRAMES_A_SECOND * 2)
+    return loss * 1e6 / (live * (end - begin) * FRAMES_A_SECOND * 2)
 
 
 def _cpu(samples: Sequence[Sample], name: str) -> float:
@@ -198,16 +198,16 @@ def _slope(points: Sequence[tuple[float, float]]) -> float | None:
 def _quantiles(name: str, before: str, after: str) -> dict[str, float]:
     """Of a histogram's growth, in milliseconds: the buckets that contain the 50th, 95th and 99th
     percentile."""
-    grown, earlier = _buckets(name, after), _buckets(name, before)
-    if not grown or set(grown) != set(earlier):
+    increase, earlier = _buckets(name, after), _buckets(name, before)
+    if not increase or set(increase) != set(earlier):
         return {}  # it did not expose its metrics at that moment
     for bound, count in earlier.items():
-        grown[bound] -= count
-    whole = grown.get(float("inf"), 0.0)
+        increase[bound] -= count
+    whole = increase.get(float("inf"), 0.0)
     if not whole:
         return {}
     return {
-        label: 1000 * next(bound for bound in sorted(grown) if grown[bound] >= share * whole)
+        label: 1000 * next(bound for bound in sorted(increase) if increase[bound] >= share * whole)
         for label, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
     }
 

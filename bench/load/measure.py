@@ -74,8 +74,8 @@ class Measured:
     answers: list[tuple[float, float]] = field(default_factory=list)
     worked_off: float | None = None
     """Seconds after the last call until the spool was empty; ``None`` if it was not in time."""
-    heard: list[recorded_calls.Heard] = field(default_factory=list)
-    kept: recorded_calls.Kept | None = None
+    heard: list[recorded_calls.RecordedCall] = field(default_factory=list)
+    kept: recorded_calls.LookUp | None = None
 
 
 class Run:

@@ -44,13 +44,13 @@ class Keeper:
         self._look()
 
     def _look(self) -> None:
-        waiting = 0
+        backlog = 0
         for entry in os.scandir(self._spool):
             if entry.name in self._ended:
-                waiting += 1
+                backlog += 1
             elif not entry.name.startswith(".") and entry.is_dir() and entry.name != layout.QUARANTINE:
-                waiting += self._link(entry.name, Path(entry.path))
-        self.waiting = waiting
+                backlog += self._link(entry.name, Path(entry.path))
+        self.waiting = backlog
 
     def _link(self, name: str, folder: Path) -> bool:
         """Link the files that have no link yet; returns whether the call has ended: no more will come."""

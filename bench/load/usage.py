@@ -63,10 +63,10 @@ def machine() -> Machine:
     """The whole machine's; ``waiting`` is 0 if the kernel does not provide it."""
     fields = Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
     pressure = Path("/proc/pressure/cpu")
-    waiting = 0.0
+    pressure_s = 0.0
     if pressure.exists():
-        waiting = int(pressure.read_text().partition("total=")[2].split()[0]) / 1e6
-    return Machine(int(fields[3]) / _TICKS, int(fields[7]) / _TICKS, waiting)
+        pressure_s = int(pressure.read_text().partition("total=")[2].split()[0]) / 1e6
+    return Machine(int(fields[3]) / _TICKS, int(fields[7]) / _TICKS, pressure_s)
 
 
 def descendants(pid: int) -> dict[int, list[str]]:

@@ -38,7 +38,7 @@ def refusal(state: CallState, command: str) -> str:
         if state.script.delete is None:
             return NOT_ALLOWED
         if (
-            not state.talking
+            not state.in_conversation
             or state.question.step is not QuestionStep.IDLE
             or transfer_consent.is_unanswered(state)
         ):

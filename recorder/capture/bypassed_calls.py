@@ -49,7 +49,7 @@ CACHED_FOR: Final = 30.0
 """Seconds for which the loaded dialplan is cached."""
 
 _NEVER: Final = ("accord_emergency", "accord_never_record")
-_DIALLED: Final = ("Caller-Destination-Number", "Caller-RDNIS", "variable_sip_req_user")
+_DESTINATION_HEADERS: Final = ("Caller-Destination-Number", "Caller-RDNIS", "variable_sip_req_user")
 _MORE_THAN_ONCE: Final = "ARRAY::"
 
 
@@ -147,7 +147,9 @@ class BypassedCalls:
         """Rule out almost every call without asking the switch."""
         if event.variable("accord_state"):
             return False
-        if event.variable("accord_line") or self._has_line(*(event.header(name) for name in _DIALLED)):
+        if event.variable("accord_line") or self._has_line(
+            *(event.header(name) for name in _DESTINATION_HEADERS)
+        ):
             return True
         # After more than one transfer none of these holds the first number.
         return event.variable("transfer_history").startswith(_MORE_THAN_ONCE)
@@ -182,15 +184,15 @@ class BypassedCalls:
                 self._checking.pop(leg, None)
 
     def _decide(self, leg: str, other: str, data: EslEvent, first: tuple[str, str]) -> None:
-        context, dialled = first
+        context, destination = first
         if (number := data.variable("accord_line")) and self._is_external(number, other, data):
-            called = data.variable("accord_callee") or data.header("Caller-Destination-Number")
-            external_party = parse_party(called, "", self._region)
-            reason = self._reason(called, number)
+            callee = data.variable("accord_callee") or data.header("Caller-Destination-Number")
+            external_party = parse_party(callee, "", self._region)
+            reason = self._reason(callee, number)
             self._take_in(other, OUTBOUND, context, number, external_party, reason)
-        elif self._has_line(dialled) and context in self._contexts():
+        elif self._has_line(destination) and context in self._contexts():
             external_party = caller(data.headers, self._region)
-            self._take_in(leg, INBOUND, context, dialled, external_party, self._reason(dialled))
+            self._take_in(leg, INBOUND, context, destination, external_party, self._reason(destination))
 
     def _take_in(
         self, channel: str, direction: str, context: str, number: str, external_party: Party, reason: str
@@ -217,8 +219,8 @@ class BypassedCalls:
             return marked == "true"
         if theirs.variable("dialed_user"):  # a telephone in the directory
             return False
-        dialled = re.sub(r"\D", "", data.header("Caller-Destination-Number"))
-        return bool(theirs.variable("sip_gateway_name")) or len(dialled) >= OUTSIDE_DIGITS
+        digits = re.sub(r"\D", "", data.header("Caller-Destination-Number"))
+        return bool(theirs.variable("sip_gateway_name")) or len(digits) >= OUTSIDE_DIGITS
 
     def _reason(self, *numbers: str) -> str:
         """Return why a call is not recorded: ``never_record`` if the dialplan would not have passed its

@@ -84,7 +84,7 @@ class Daemon:
         entropy: Entropy = os.urandom,
         chance: Callable[[], float] = random.random,
         beat: Callable[[], object] = lambda: None,
-        leaving: Callable[[], object] = lambda: None,
+        stop: Callable[[], object] = lambda: None,
         since_boot: Callable[[], Uptime] = uptime,
         renew: Callable[[], object] | None = None,
         hand_on: Callable[[int], bool] = lambda _pid: True,
@@ -93,7 +93,7 @@ class Daemon:
         self.settings = settings
         self.now = now
         self._beat = beat
-        self._leaving = leaving
+        self._leaving = stop
         self._renew = renew
         self._hand_on = hand_on
         self._linger = linger
@@ -300,11 +300,11 @@ class Daemon:
 
     def _take_over(self, predecessor: Predecessor) -> None:
         """Take over from the previous daemon once it has ended."""
-        written = predecessor.wait_for_end()
+        written_channels = predecessor.wait_for_end()
         while not self.config.claim():
             gevent.sleep(CLAIM_RETRY)
         self._start_spool_work()
-        self.observer.take_over(written)
+        self.observer.take_over(written_channels)
         log.info("daemon.takeover_finished", calls=len(self.calls))
 
     # --- to the next daemon
@@ -365,14 +365,14 @@ class Daemon:
         if self._successor is None:  # a daemon that hands over ends by itself
             self._stopping.set()
 
-    def _drain(self, stopping: gevent.Greenlet[..., None]) -> None:
+    def _drain(self, stop: gevent.Greenlet[..., None]) -> None:
         """Wait for the current calls and, within the same time, for announcements on answer, which need the
         standing connection."""
         for _ in range(int(DRAIN / BEAT)):
-            if self._at_once.is_set() or (stopping.dead and not self._is_announcing()):
+            if self._at_once.is_set() or (stop.dead and not self._is_announcing()):
                 break
             self._at_once.wait(BEAT)
-        stopping.join()
+        stop.join()
 
     def _is_announcing(self) -> bool:
         """Whether there are calls here that another daemon cannot take over."""

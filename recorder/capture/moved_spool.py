@@ -72,7 +72,7 @@ class MovedSpool:
         pause = CHECK_INTERVAL
         while True:
             gevent.sleep(pause)
-            began = self._monotonic()
+            start = self._monotonic()
             try:
                 self.check()
             except (OSError, SwitchError) as error:
@@ -81,7 +81,7 @@ class MovedSpool:
                 # A bug must not end the checks.
                 metrics.UNHANDLED_ERRORS.inc()
                 log.exception("spool.scan_failed")
-            pause = max(CHECK_INTERVAL, PAUSE_FACTOR * (self._monotonic() - began))
+            pause = max(CHECK_INTERVAL, PAUSE_FACTOR * (self._monotonic() - start))
 
     def check(self) -> None:
         """Take up the folders that are ready. Raises ``OSError``, :class:`SwitchError`."""

@@ -113,7 +113,7 @@ class OverflowJournal:
         one."""
         if not self.pending:
             return
-        calls = remaining = 0
+        calls = rest = 0
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             try:
@@ -124,16 +124,16 @@ class OverflowJournal:
                             write_all(descriptor, b" " * len(line), at)
                             calls += 1
                         else:
-                            remaining += 1
+                            rest += 1
                     at += len(line) + 1
             finally:
                 os.close(descriptor)
-            if not remaining:
+            if not rest:
                 self._write(bytes(self._used), 0)
         except OSError as error:
             log.warning("journal.pending", error=str(error), hint="make room on the spool's disk")
             return
-        if not remaining:
+        if not rest:
             self._used = 0
         if calls:
             log.info("journal.replayed", calls=calls)

@@ -80,14 +80,14 @@ class UnhandledCalls:
             self._deferred = []
 
     @property
-    def deferring(self) -> bool:
+    def is_deferred(self) -> bool:
         """Whether another daemon works beside this one."""
         return self._deferred is not None
 
-    def resume(self, written: Iterable[str], calls: Container[str]) -> None:
-        """The other daemon is gone: it has ``written`` the calls of these channels, and ``calls`` are this
+    def resume(self, channels: Iterable[str], calls: Container[str]) -> None:
+        """The other daemon is gone: it has written the calls of these ``channels``, and ``calls`` are this
         daemon's. Every other call that has ended meanwhile was unhandled."""
-        for channel in written:
+        for channel in channels:
             self.mark_written(channel)
         events, self._deferred = self._deferred or [], None
         for event, number, reason in events:
@@ -151,14 +151,14 @@ class UnhandledCalls:
         return frozenset(found)
 
     def _check_channel(self, channel: str, leg: str, state: str, calls: Container[str]) -> None:
-        wanted = _EXTERNAL_PARTY
+        variables = _EXTERNAL_PARTY
         if leg != "inbound":
             if variable_of(self._node, channel, "accord_direction") != OUTBOUND:
                 return
-            wanted = _EXTERNAL_PARTY_OUTBOUND
+            variables = _EXTERNAL_PARTY_OUTBOUND
         number = variable_of(self._node, channel, "accord_line")
         left = variable_of(self._node, channel, "accord_left") if state == "unrecorded" else state
-        headers = {name: variable_of(self._node, channel, variable) for name, variable in wanted.items()}
+        headers = {name: variable_of(self._node, channel, variable) for name, variable in variables.items()}
         if not number or left is None or None in headers.values():
             return  # it has hung up meanwhile: its last event holds everything
         if channel in calls or channel in self._written:
@@ -166,6 +166,6 @@ class UnhandledCalls:
         known = {name: value for name, value in headers.items() if value is not None}
         log.info("call.followed", channel=repr(channel), left=left)
         direction, external_party = INBOUND, caller(known, self._region)
-        if wanted is _EXTERNAL_PARTY_OUTBOUND:
+        if variables is _EXTERNAL_PARTY_OUTBOUND:
             direction, external_party = OUTBOUND, callee(known, self._region)
         self._follow(channel, number, direction, external_party, _REASONS.get(left, "daemon_away"))

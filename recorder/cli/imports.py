@@ -17,7 +17,7 @@ from recorder.domain import time_zones
 from recorder.features.imports import table as import_table
 from recorder.processes.services import Context
 
-SHOWN = 20
+MAX_FAILURES = 20
 
 
 @click.command("bring-in")
@@ -70,11 +70,13 @@ def bring_in(
     for what, many in sorted(counted.items()):
         click.echo(f"{many:>7}  {what}")
     failed = sorted((each for each in outcomes if each.error is not None), key=lambda each: each.row)
-    for each in failed[:SHOWN]:
+    for each in failed[:MAX_FAILURES]:
         assert each.error is not None
         click.echo(f"line {each.row}, {each.file}: {each.error}", err=True)
-    if len(failed) > SHOWN and errors is None:
-        click.echo(f"… and {len(failed) - SHOWN} more: --errors FILE writes all of them to a file", err=True)
+    if len(failed) > MAX_FAILURES and errors is None:
+        click.echo(
+            f"… and {len(failed) - MAX_FAILURES} more: --errors FILE writes all of them to a file", err=True
+        )
     if errors is not None:
         with open(errors, "w", encoding="utf-8", newline="") as file:
             file.write(csv_rows.row(["line", "file", "error", "hint"]))

@@ -75,8 +75,8 @@ class LogFile:
         content = text.encode("utf-8", "backslashreplace")
         if self._torn:  # the disk was full in the middle of a line
             content = b"\n" + content
-        written = os.write(self._descriptor, content)
-        self._torn = written < len(content)
+        size = os.write(self._descriptor, content)
+        self._torn = size < len(content)
         if self._torn:
             raise OSError("only a part was written")
 

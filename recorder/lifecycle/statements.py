@@ -52,9 +52,9 @@ class Statements:
         unreadable."""
         rows = {LEFT} if tenant is not None and offboarding_progress.is_being_erased(tenant) else set()
         signed = {LEFT} if rows and tenant is not None and self.erases(tenant) else set()
-        if (named := erased_call_queries.find_note(call)) is not None:
+        if (note := erased_call_queries.find_note(call)) is not None:
             rows.add(FORGOTTEN)
-            signed |= {FORGOTTEN} if self._forgot(tenant, call, *named) else set()
+            signed |= {FORGOTTEN} if self._forgot(tenant, call, *note) else set()
         return StatementCheck(frozenset(signed), frozenset(rows - signed))
 
     def erases(self, tenant: str) -> bool:
@@ -74,8 +74,8 @@ class Statements:
 
     def forgot(self, tenant: str | None, call: str) -> bool:
         """Whether a customer's call was erased at its person's request."""
-        named = erased_call_queries.find_note(call)
-        return named is not None and self._forgot(tenant, call, *named)
+        note = erased_call_queries.find_note(call)
+        return note is not None and self._forgot(tenant, call, *note)
 
     def _forgot(self, tenant: str | None, call: str, owner: str, note: str) -> bool:
         try:

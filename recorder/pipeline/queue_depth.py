@@ -26,11 +26,11 @@ STAGES: Final = (CALL, *(stage for _, stage in reversed(WAITING)))
 
 @dataclass(slots=True)
 class QueueDepth:
-    """A spool at one moment. ``waiting``: takes by :data:`STAGES`; ``size``: bytes, quarantine included;
+    """A spool at one moment. ``counts``: takes by :data:`STAGES`; ``size``: bytes, quarantine included;
     ``oldest``: the end of the call whose take has waited longest; ``closed``: unreadable folders; ``aside``:
     takes in quarantine."""
 
-    waiting: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
     size: int = 0
     oldest: datetime | None = None
     closed: int = 0
@@ -39,7 +39,7 @@ class QueueDepth:
     @property
     def finished(self) -> int:
         """Takes that wait for the worker."""
-        return sum(count for stage, count in self.waiting.items() if stage != CALL)
+        return sum(count for stage, count in self.counts.items() if stage != CALL)
 
 
 def measure(spool: Path) -> QueueDepth:
@@ -67,7 +67,7 @@ def _measure_take(folder: str, depth: QueueDepth) -> None:
     except PermissionError:
         depth.closed += 1
         return
-    depth.waiting[stage] += 1
+    depth.counts[stage] += 1
 
 
 def _measure_aside(quarantine: str, depth: QueueDepth) -> None:

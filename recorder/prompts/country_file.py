@@ -98,7 +98,7 @@ def shipped_packs() -> Mapping[str, Pack]:
     for path in sorted(FOLDER.glob("*.toml"), key=lambda path: (path.stem == STRICT, path.stem)):
         pack = load_pack(path)
         if pack.code != path.stem:
-            raise _broken(path, f"pack.code: {pack.code!r} is not the file's name")
+            raise _error(path, f"pack.code: {pack.code!r} is not the file's name")
         packs[pack.code] = pack
     if STRICT not in packs:
         raise ConfigError("pack.missing", f"there is no {FOLDER / STRICT}.toml", "install Accord again")
@@ -119,12 +119,12 @@ def load_pack(path: Path) -> Pack:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise _broken(path, f"{field}: {_why(first)}") from error
+        raise _error(path, f"{field}: {_why(first)}") from error
     except (OSError, ValueError) as error:
-        raise _broken(path, str(error)) from error
+        raise _error(path, str(error)) from error
 
 
-def _broken(path: Path, why: str) -> ConfigError:
+def _error(path: Path, why: str) -> ConfigError:
     return ConfigError(
         "pack.broken", f"{path} cannot be used: {why}", "compare it with docs/law.md, “A pack's file”"
     )
@@ -167,12 +167,12 @@ class _Reader:
         )
 
     def rules(self) -> dict[str, Rule]:
-        wanted = [*standard(), OTHER]
+        codes = [*standard(), OTHER]
         for code in self.file.purpose:
-            if code not in wanted:
-                raise ValueError(f"purpose.{code}: there is no such purpose; known: {', '.join(wanted)}")
+            if code not in codes:
+                raise ValueError(f"purpose.{code}: there is no such purpose; known: {', '.join(codes)}")
         rules = {}
-        for code in wanted:
+        for code in codes:
             if code not in self.file.purpose:
                 raise ValueError(
                     f"purpose.{code}: it is missing, and so are its mode and longest retention period"

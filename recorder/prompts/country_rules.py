@@ -137,7 +137,7 @@ class Pack:
             "mode",
             rule,
             f"{self.name}: a call for {purpose} cannot be recorded with {mode}",
-            f"{' or '.join(rule.modes)}, by {_named(rule)}; see `accord country show {self.code}`",
+            f"{' or '.join(rule.modes)}, by {_name_sources(rule)}; see `accord country show {self.code}`",
         )
 
     def _too_long(self, rule: Rule, purpose: str, keep_days: int) -> Objection:
@@ -145,10 +145,10 @@ class Pack:
             "keep_days",
             rule,
             f"{self.name}: recordings for {purpose} cannot be kept {keep_days} days",
-            f"at most {rule.longest_keep_days} days, by {_named(rule)}; "
+            f"at most {rule.longest_keep_days} days, by {_name_sources(rule)}; "
             f"see `accord country show {self.code}`",
         )
 
 
-def _named(rule: Rule) -> str:
+def _name_sources(rule: Rule) -> str:
     return "; ".join(str(source) for source in rule.sources)

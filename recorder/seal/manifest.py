@@ -23,7 +23,7 @@ from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, signing, streaming_aead
 from recorder.seal.consent_record import (
-    GIVEN,
+    ANSWERS,
     Consent,
     KeepConsent,
     KeepQuestion,
@@ -213,8 +213,8 @@ class Manifest:
         answered), or ``None`` (nothing was asked or answered)."""
         if self.keep_consent is not None:
             return YES
-        given = [each.answer for each in self.keep_questions if each.answer in GIVEN]
-        return None if not given or given[-1] == YES else given[-1]
+        answers = [each.answer for each in self.keep_questions if each.answer in ANSWERS]
+        return None if not answers or answers[-1] == YES else answers[-1]
 
     @property
     def prefix(self) -> str:

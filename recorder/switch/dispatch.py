@@ -53,7 +53,7 @@ class PendingReply:
         return reply
 
     @property
-    def done(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether it was answered, timed out or failed, so that :meth:`wait` returns at once."""
         return bool(self._result.ready())
 
@@ -142,13 +142,13 @@ class Lane:
         return bool(self._greenlet.dead)
 
     def _run(self) -> None:
-        waiting = self._waiting
-        while waiting or not self._ending:
+        queue = self._waiting
+        while queue or not self._ending:
             self._wake.wait()
             self._wake.clear()
             turn = 0
-            while waiting:
-                event = waiting.popleft()
+            while queue:
+                event = queue.popleft()
                 try:
                     self.handler(event)
                 except Exception:

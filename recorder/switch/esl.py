@@ -69,9 +69,9 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
                         "check apply-inbound-acl in event_socket.conf.xml",
                     )
                 self.authenticate()
-        except gevent.Timeout as passed:
+        except gevent.Timeout as expiry:
             self.close("log-in timed out")
-            if passed is not limit:
+            if expiry is not limit:
                 raise
             raise SwitchError(
                 "switch.timeout",

@@ -304,7 +304,7 @@ class Rig:
                 Program(
                     "daemon",
                     ["sh", "-c", f'exec "$@" >>{self.folder}/daemon.log 2>&1', "sh", *self.program()],
-                    watched=True,
+                    has_heartbeat=True,
                 )
             ],
             {**os.environ, "PYTHONPATH": str(HERE.parents[1])},

@@ -71,7 +71,7 @@ def _run(rig: Rig, source: Path = HERE.parents[1], other: Path | None = None) ->
         return ["sh", "-c", f'exec "$@" >>{rig.folder}/daemon.log 2>&1', "sh", *rig.program(**more)]
 
     supervisor = Supervisor(
-        [Program("daemon", argv(), watched=True, replacing=argv(replace=True), longest=0.3)],
+        [Program("daemon", argv(), has_heartbeat=True, replacement=argv(replace=True), longest=0.3)],
         {**os.environ, "PYTHONPATH": str(link)},
     )
     thread = threading.Thread(target=supervisor.run)

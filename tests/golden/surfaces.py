@@ -46,7 +46,7 @@ from recorder.seal.amendment_kinds import (
     Data,
     DeletionRequested,
     Erased,
-    Gone,
+    ErasedObject,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
@@ -78,7 +78,7 @@ from tests.unit.seal.recording import (
 ID = "0198c0de-0000-7000-8000-0000000000cc"
 BY = By("user", ID)
 AMENDMENTS: tuple[Data, ...] = (
-    Erased("expired", "0" * 32, (Gone("audio.opus", "0" * 64, 1000),), ("manifest.json",)),
+    Erased("expired", "0" * 32, (ErasedObject("audio.opus", "0" * 64, 1000),), ("manifest.json",)),
     HoldSet(("agreement",), ID, "They are still talking.", NOW),
     HoldLifted(1, "They agree."),
     ConsentWithdrawn(("quality",), "By telephone."),

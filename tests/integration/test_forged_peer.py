@@ -150,7 +150,7 @@ def test_with_the_event_socket_gone_calls_are_recorded_after_a_restart_of_the_da
     driver.daemon("start")
     recorded(driver, "+32470000001").hang_up()
     driver.switch.close_event_socket()
-    driver.until("the standing connection is gone", lambda: not driver.switch.watched, 5)
+    driver.until("the standing connection is gone", lambda: not driver.switch.has_daemon, 5)
     recorded(driver, "+32470000002").hang_up()
     driver.daemon("kill")
     driver._daemon.start()

@@ -159,7 +159,7 @@ class PracticeDriver:
                 self.until("the daemon is ready", self._ready, 20.0)
             case "kill":
                 self._daemon.kill()
-                self.until("the daemon's connection is gone", lambda: not self.switch.watched, 5.0)
+                self.until("the daemon's connection is gone", lambda: not self.switch.has_daemon, 5.0)
             case "stall":
                 self._daemon.stall()
             case "wake":
@@ -167,7 +167,7 @@ class PracticeDriver:
 
     def _ready(self) -> bool:
         assert not self._daemon.ended(), "the daemon ended"
-        return self.switch.watched
+        return self.switch.has_daemon
 
     def until(self, what: str, check: Callable[[], object], seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -97,7 +97,7 @@ def token_required(view: Callable[..., ResponseReturnValue]) -> Callable[..., Re
     """Decorates views that need a valid API token."""
 
     @wraps(view)
-    def guarded(**named: Any) -> ResponseReturnValue:
+    def guarded(**view_args: Any) -> ResponseReturnValue:
         if _find_token() is None:
             # As with log-ins, only failures count: valid tokens from the same address are not slowed down.
             count_wrong_token()
@@ -107,7 +107,7 @@ def token_required(view: Callable[..., ResponseReturnValue]) -> Callable[..., Re
             )  # fmt: skip
             answer.headers["WWW-Authenticate"] = "Bearer"
             return answer
-        return view(**named)
+        return view(**view_args)
 
     return guarded
 

@@ -113,9 +113,9 @@ def _first_line(lines: Sequence[LineRow], drafted: frozenset[str]) -> LineRow | 
 
 
 def _test_call(tenant: str, line: LineRow | None, at: datetime) -> TestCall:
-    heard = grants.find_heard_recording(tenant)
-    if heard is not None:
-        return TestCall(recording=queries.recording(tenant, heard), heard=True)
+    heard_recording = grants.find_heard_recording(tenant)
+    if heard_recording is not None:
+        return TestCall(recording=queries.recording(tenant, heard_recording), heard=True)
     if line is None:
         return TestCall()
     live = next((each for each in live_calls(tenant, at) if each.line == line.id), None)

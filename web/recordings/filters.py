@@ -14,7 +14,7 @@ from recorder.features.search.rules import AGREEMENTS, CONSENTS, DIRECTIONS, Cal
 
 RECORDED = "recorded"
 NOT_RECORDED = "not-recorded"
-SHOWN: Final = (RECORDED, NOT_RECORDED)
+SHOW_VALUES: Final = (RECORDED, NOT_RECORDED)
 
 TODAY = "today"
 YESTERDAY = "yesterday"
@@ -171,7 +171,7 @@ def parse_filter(arguments: Mapping[str, str]) -> CallFilter:
         preset = ""
     positions = {name: _parse_position(arguments.get(name, ""), name, wrong) for name in POSITIONS}
     reason = arguments.get("reason", "").strip()[:60]
-    show = one_of("show", SHOWN)
+    show = one_of("show", SHOW_VALUES)
     found = CallFilter(
         typed="" if "q" in wrong else typed,
         preset=preset,

@@ -45,7 +45,7 @@ ERRORS: Mapping[str, object] = {
     ),
     "access.expired": _l("This recording has reached the end that was announced. It can no longer be heard."),
     "access.erased": _l("This recording has been destroyed."),
-    "access.held": keeping.HELD,
+    "access.held": keeping.ON_HOLD,
     "access.grant_over": _l("Your listening time is over. Choose a purpose again to continue."),
     "access.revoked": _l("You have been logged out since this page was opened. Log in again to listen."),
     "access.seal_broken": _l(

@@ -221,8 +221,8 @@ def main() -> None:
     with os.fdopen(0, "rb", closefd=False) as source, os.fdopen(descriptor, "wb") as target:
         confine()
         try:
-            done = unpack(source, target, room)
-            result: dict[str, object] = {"channels": done.channels, "duration_ms": done.duration_ms}
+            audio = unpack(source, target, room)
+            result: dict[str, object] = {"channels": audio.channels, "duration_ms": audio.duration_ms}
         except NotSound as error:
             result = {"why": str(error)}
         except OSError as error:

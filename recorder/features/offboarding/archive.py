@@ -66,12 +66,12 @@ class Archive:
         :class:`StoreError`, :class:`CatalogueError`; :class:`AccessError` (``access.handover_changed``) if a
         document has changed."""
         assert self.row.handed_at is not None
-        made = int(self.row.handed_at.timestamp())
+        mtime = int(self.row.handed_at.timestamp())
         at = start
         for span in self._spans(start):
             if span.at >= end:
                 break
-            head = tar.header(FOLDER + span.name, span.length, made)
+            head = tar.header(FOLDER + span.name, span.length, mtime)
             body, whole = span.at + tar.BLOCK, span.at + tar.file_length(span.length)
             if at < body:
                 piece = head[at - span.at : end - span.at]

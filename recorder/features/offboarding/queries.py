@@ -48,7 +48,7 @@ from recorder.lifecycle.statements import CALLS_FORGOTTEN as FORGOTTEN
 from recorder.mail.outbox import drop_mail
 
 PAGE = 200
-ERASING = "tenant.erasure_started"
+ERASURE_STARTED = "tenant.erasure_started"
 LEFT = "tenant.offboarded"
 KEY_DESTROYED = "tenant.key_destroyed"
 
@@ -93,7 +93,7 @@ def record_erasure(
         if not OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute():
             OffboardingTable.insert(tenant_id=tenant, **change).execute()
         body = {"early": early, "handed_over": handed_over, "statement": statement}
-        append(tenant, ERASING, body, now, entropy)
+        append(tenant, ERASURE_STARTED, body, now, entropy)
         _end_lines(tenant, now, entropy)
 
 

@@ -186,11 +186,11 @@ class PrefixReader:
         refuse the recording, so that nothing it takes away is granted either."""
         manifest = chain.manifest
 
-        def seen() -> Known:
+        def load_known() -> Known:
             return amending.known_hashes(manifest.tenant, manifest.recording)
 
         dated = self._believe_dates or (bool(self._revoked) and self._is_gone(chain, found))
-        for document, why in find_revoked_documents(chain, self._revoked, None if dated else seen):
+        for document, why in find_revoked_documents(chain, self._revoked, None if dated else load_known):
             chain.problems.append(Problem("seal.key_revoked", document, why))
             if (number := number_in(document)) is not None:
                 del chain.amendments[number - 1 :]

@@ -59,9 +59,9 @@ def parse_text(typed: str) -> str | None:
     text = typed.strip()[:LONGEST_TEXT]
     if labelled := _EXTENSION.fullmatch(text):
         return labelled[1]
-    written = phone_numbers.strip_punctuation(text)
-    if re.fullmatch(r"\+?[0-9]+", written):
-        return written.lstrip("+").lstrip("0") or None
+    digits = phone_numbers.strip_punctuation(text)
+    if re.fullmatch(r"\+?[0-9]+", digits):
+        return digits.lstrip("+").lstrip("0") or None
     return text.lower() if any(each.isalnum() for each in text) else None
 
 

@@ -23,7 +23,7 @@ VOUCHERS: Final = (ADMIN, CUSTOMER)
 CLOSED_HOW: Final = ("answered", "not_proved", "taken_back")
 """How a request ends: it was answered, its number was not verified, or it was withdrawn."""
 
-ASKED: Final = "subject_request.received"
+RECEIVED: Final = "subject_request.received"
 
 EXTENDED: Final = "subject_request.extended"
 

@@ -222,8 +222,8 @@ def _check_other_spellings(tenant: str, number: str) -> None:
     :class:`CatalogueError` (``line.taken``)."""
     country = TenantTable.select(TenantTable.country).where(TenantTable.id == tenant).scalar()
     one = phone_numbers.to_canonical(number, country)
-    ending = (one or number)[-4:]
-    same = LineTable.until.is_null() & LineTable.digits.endswith(ending)
+    suffix = (one or number)[-4:]
+    same = LineTable.until.is_null() & LineTable.digits.endswith(suffix)
     for row in LineTable.select(LineTable, TenantTable).join(TenantTable).where(same):
         if phone_numbers.to_canonical(row.number, row.tenant.country) == one:
             raise CatalogueError(

@@ -116,7 +116,7 @@ def test_limit_passes_without_a_waiter(dial: Dial, wait: Wait) -> None:
     pending = connection.send_later(commands.status(), 0.05)
     done: list[object] = []
     pending.then(done.append)
-    wait(lambda: pending.done)
+    wait(lambda: pending.is_settled)
     wait(lambda: done)
     assert error_of(pending.wait) == "switch.timeout"
 

@@ -286,17 +286,17 @@ def test_answer_always_follows_its_question(seen: list[tuple[str, dict[str, str]
     marks = [Marker(START + timedelta(seconds=at), kind, data) for at, (kind, data) in enumerate(seen)]
     found = questions(marks)
     assert len(found) == sum(mark.kind == "keep_question_asked" and "how" in mark.data for mark in marks)
-    for one, after in zip(found, [each.asked for each in found[1:]] + [None] * bool(found), strict=True):
+    for one, after in zip(found, [each.start for each in found[1:]] + [None] * bool(found), strict=True):
         if one.answered is not None:
-            before = marks[marks.index(one.asked) : marks.index(one.answered)]
+            before = marks[marks.index(one.start) : marks.index(one.answered)]
             assert one.answer in ("yes", "no", "none")
-            assert one.broken is None
+            assert one.interruption is None
             heard = any(mark.kind == "keep_question_heard" for mark in before)
             assert one.how == "own_words" or heard or one.answer == "no"
             kinds = [mark.kind for mark in [*before, one.answered]]
             assert "keep_question_interrupted" not in kinds[: kinds.index("keep_question_answered")]
             assert (one.answered.data.get("by") is None) == (one.answer == "none")
         times = [
-            mark.at for mark in (one.asked, one.heard, one.answered, one.confirmed, after) if mark is not None
+            mark.at for mark in (one.start, one.sound_end, one.answered, one.confirmed, after) if mark is not None
         ]
         assert times == sorted(times)

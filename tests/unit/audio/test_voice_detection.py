@@ -66,7 +66,7 @@ def test_finds_the_first_or_the_last_answer(last: bool, tmp_path: Path) -> None:
     for second in (7.3, 19.9, 41.0):
         at = int(second * measured.RATE)
         window[at : at + len(said)] += said
-    left = measured.by_telephone(window, np.random.default_rng(SEED), lost=0)
+    left = measured.by_telephone(window, np.random.default_rng(SEED), loss_rate=0)
     samples = np.stack([left, np.zeros_like(left)], axis=1)
     place = voice_detection.find_answer(
         measured.write_case(Case("", "", samples, None), tmp_path), 0, last=last

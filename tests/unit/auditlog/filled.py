@@ -258,7 +258,7 @@ def _person(world: World) -> None:
     keys = world.house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     decided = said(world) | {"signer": panel}
-    reviews.decide(tenant, request, world.kept, given="own", why="", who=who, **decided)
+    reviews.decide(tenant, request, world.kept, decision="own", why="", who=who, **decided)
     reviews.note_export(tenant, request, world.kept, channels="own", name="audio.wav", who=who, **said(world))
     reviews.note_erasure(
         tenant, request, world.kept, why_not="retention.held", until=world.house.clock() + timedelta(days=9),
@@ -271,7 +271,7 @@ def _person(world: World) -> None:
     )  # fmt: skip
     vouch(tenant, second.id, signer=world.house.services.signer, **said(world))
     reviews.decide(
-        tenant, second.id, world.kept, given="withheld", why="not only theirs", who=who, **said(world)
+        tenant, second.id, world.kept, decision="withheld", why="not only theirs", who=who, **said(world)
     )
     request_register.close(tenant, second.id, how="answered", who=who, **said(world))
     third = request_register.enter(

@@ -307,7 +307,7 @@ def audit(world: World, table: str) -> list[AuditFinding]:
         found = [each for tenant in known if table == "tenant" or tenant == world.tenant
                  for each in doing.tenant(tenant)]  # fmt: skip
         sounds = shared_rows.check_sounds() if table == "sound" else ()
-        return [*found, *doing.lost(known), *shared_rows.check_ownerless(known), *sounds]
+        return [*found, *doing.lost_logs(known), *shared_rows.check_ownerless(known), *sounds]
 
 
 def names(table: str, found: list[AuditFinding]) -> bool:

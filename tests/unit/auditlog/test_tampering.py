@@ -125,8 +125,8 @@ def test_leaf_number_that_is_not_a_number_is_found(world: World, catalogue_kind:
 def test_lost_customer_is_found(world: World) -> None:
     means = world.house.services
     audit = Audit(means.store, means.root, world.house.clock())
-    assert list(audit.lost({world.tenant})) == []
-    (found,) = audit.lost({"01930000-0000-7000-8000-00000000000b"})
+    assert list(audit.lost_logs({world.tenant})) == []
+    (found,) = audit.lost_logs({"01930000-0000-7000-8000-00000000000b"})
     assert (found.code, found.where) == ("log.missing", f"checkpoints/{world.tenant}/0000000001.note")
 
 
@@ -155,7 +155,7 @@ def test_witness_signature_changes_no_checkpoint(world: World) -> None:
         CheckpointTable.update(note=lines[3]).where(CheckpointTable.number == 3).execute()
     assert world.audit() == []
     given = signed_note.read(lines[1].encode())
-    assert world.audit(given=[given]) == []
+    assert world.audit(external_notes=[given]) == []
     world.happen()
     assert world.sign() == 1
     assert world.audit() == [], "the next one follows the checkpoint, not its bytes"

@@ -13,7 +13,7 @@ from bench.load import figures, sound, tables
 from bench.load.installation import Mode
 from bench.load.measure import Measured, Plan, Sample
 from bench.load.phones import Count
-from bench.load.recorded_calls import Heard, Kept
+from bench.load.recorded_calls import LookUp, RecordedCall
 from bench.load.sound import FRAME, RATE, Speech
 from bench.load.usage import Machine, Use
 
@@ -108,7 +108,7 @@ def measured(mode: Mode, a_minute: float, a_call: float, idle: float = 0.01) -> 
     made.metrics = [("", "")]
     made.answers = [(float(second), 20.0 + second) for second in range(81, 140)]
     made.heard = [
-        Heard("a", 60.0, 3000, 2, 3000, 1, 9, 120.0, ((100.0, 2), (110.0, 1), (30.0, 500)), 0.02)
+        RecordedCall("a", 60.0, 3000, 2, 3000, 1, 9, 120.0, ((100.0, 2), (110.0, 1), (30.0, 500)), 0.02)
     ]  # the last was lost before the minute that is measured
     return made
 
@@ -126,7 +126,7 @@ def test_cost_of_a_minute_and_of_a_call_are_separated() -> None:
 
 
 def test_report_has_both_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Kept(90, ("+32470000007",), (), (), 0, {"never_connected": 1}, [0, 20], [20])
+    kept = LookUp(90, ("+32470000007",), (), (), 0, {"never_connected": 1}, [0, 20], [20])
     ours = measured("accord", 0.3, 0.05)
     ours.kept, ours.counted, ours.worked_off = kept, Count(91, 0, 91, 0), 12.0
     beside = measured("recorded", 0.2, 0.04)

@@ -85,8 +85,8 @@ class Conversation(CallDriver):
         self.feed(VoiceChecked, voice=voice)
 
     def end(self) -> str | None:
-        self.feed(CallHungUp, cause="NORMAL_CLEARING", ending=True, state="announced")
-        self.feed(RecordingStopped, ending=True)
+        self.feed(CallHungUp, cause="NORMAL_CLEARING", hangup=True, state="announced")
+        self.feed(RecordingStopped, hangup=True)
         (finish,) = (one for one in self.done if isinstance(one, Finish))
         return finish.reason
 

@@ -208,8 +208,8 @@ EVENTS: dict[str, Make] = {
     "question ends on the external leg, heard whole": _question(SoundEnded, EXTERNAL),
     "question ends on the colleague's leg, heard whole": _question(SoundEnded, INTERNAL),
     "question is cut on the external leg": _question(SoundEnded, EXTERNAL, complete=False),
-    "hang-up": _event(CallHungUp, ending=True),
-    "channel is gone": _event(ChannelGone, ending=True),
+    "hang-up": _event(CallHungUp, hangup=True),
+    "channel is gone": _event(ChannelGone, hangup=True),
     "reconnect": _event(CallReconciled, since=AT, state="announcing"),
     "reconnect: paused": _reconnect(paused=True, paused_at=AT, lasts=PAUSE),
     "reconnect: both sides hold": _reconnect(held_since=AT, colleague_held_since=AT),
@@ -246,7 +246,9 @@ class Situation:
     def of(cls, state: CallState) -> Situation:
         """Return the situation in a state."""
         joined = bool(state.conference.participants)
-        recorded = state.recording.capturing and state.leaving and not (state.hung_up or state.prompt.playing)
+        recorded = (
+            state.recording.capturing and state.socket_unused and not (state.hung_up or state.prompt.playing)
+        )
         usual = recorded and not state.pause.is_active(AT)
         talking = stage(state) == "ANNOUNCED" and state.internal.leg and state.transfer.informed
         alone = not (joined or state.conference.name or state.hold.active)
@@ -294,7 +296,7 @@ def stage(state: CallState) -> str:
         return "ANNOUNCED: TARGET CHECK"
     if not transfer_consent.asks_for_consent(state):
         return "ANNOUNCED: TRANSFER NOTICE"
-    return f"ANNOUNCED: CONSENT {'ANSWER' if target.heard else 'QUESTION'}"
+    return f"ANNOUNCED: CONSENT {'ANSWER' if target.question_heard else 'QUESTION'}"
 
 
 @cache
@@ -352,16 +354,16 @@ class Key:
         if state.phase < Phase.ANNOUNCED:
             announcement = prompt.spoiled, state.informed, recording.on_disk, state.consent.wrong_keys > 0
             playing = prompt.playing
-        legs = state.phase is Phase.ANNOUNCED and (question.began, question.heard)
+        legs = state.phase is Phase.ANNOUNCED and (question.started_on, question.ended_on)
         again = legs and question.again and question.step is not QuestionStep.VERDICT
         return (
-            self._line(state.plan), where, announcement, playing, state.leaving, state.hold.active,
+            self._line(state.plan), where, announcement, playing, state.socket_unused, state.hold.active,
             recording.capturing, state.hung_up, state.timer.deadline is None, internal.connected,
             bool(internal.leg), legs, question.how, again,
             state.pause.is_active(AT), recording.over, bool(transfer.informed),
             bool(transfer.informed & names(internal.leg, internal.party)),
-            target and (target.began is not None, target.heard, target.wrong, target.cut, target.due,
-                        is_beside(state, target.leg)),
+            target and (target.started_at is not None, target.question_heard, target.wrong, target.cut,
+                        target.due, is_beside(state, target.leg)),
             bool(state.conference.name),
             tuple((one.checked, one.external, one.notified,
                    bool(names(one.leg, one.party) & transfer.informed))

@@ -119,9 +119,9 @@ class RingingCall:
         self.feed(StateReported, state=self.word if self.word == "announced" else "late")
 
     def hang_up(self) -> Finish:
-        self.feed(CallHungUp, ending=True, state=self.word)
-        self.feed(RecordingStopped, ending=True)
-        self.feed(ChannelGone, ending=True)
+        self.feed(CallHungUp, hangup=True, state=self.word)
+        self.feed(RecordingStopped, hangup=True)
+        self.feed(ChannelGone, hangup=True)
         (finish,) = [each for each in self.done if isinstance(each, Finish)]
         return finish
 

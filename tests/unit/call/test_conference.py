@@ -137,7 +137,7 @@ def test_a_line_without_a_notice() -> None:
 
 def test_a_notice_from_another_call_counts() -> None:
     call = ConferenceCall()
-    call.join("c", SECOND, heard=frozenset({SENTENCE.path}))
+    call.join("c", SECOND, sounds_heard=frozenset({SENTENCE.path}))
     assert call.count(Do.NOTIFY) == 0
 
 
@@ -254,7 +254,7 @@ def test_the_first_participant_is_the_internal_party() -> None:
     call.feed(LegChecked, other="c")
     assert call.markers("bridged") == [{"party": "extension", "value": "300", "in": "conference"}]
     assert call.count(Do.NOTIFY) == 0, "the call was for them"
-    call.feed(CallHungUp, ending=True)
+    call.feed(CallHungUp, hangup=True)
     call.feed(RecordingStopped)
     finish = call.done[-1]
     assert isinstance(finish, Finish)

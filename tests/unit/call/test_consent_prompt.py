@@ -110,9 +110,9 @@ class SwitchedCall:
         self.feed(DeadlinePassed)
 
     def hang_up(self) -> None:
-        self.feed(CallHungUp, cause="NORMAL_CLEARING", ending=True)
+        self.feed(CallHungUp, cause="NORMAL_CLEARING", hangup=True)
         if self.recording:
-            self.feed(RecordingStopped, ending=True)
+            self.feed(RecordingStopped, hangup=True)
 
     def talk(self) -> None:
         self.now += timedelta(seconds=5)
@@ -327,7 +327,7 @@ def test_repeats_a_question_interrupted_by_a_hold() -> None:
 def test_ignores_a_key_after_a_hang_up_cut_the_question() -> None:
     call = SwitchedCall(IN)
     call.start(FR.question or MENU)
-    call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, ending=True)
+    call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, hangup=True)
     call.press("1")
     assert call.answers == []
     assert Do.BEGIN not in call.done
@@ -405,7 +405,7 @@ EVENTS = any_event(
         ["", "waiting", "asking", "announcing", "announced", "declined", "failed", "late", "unrecorded"]
     ),
     left=st.sampled_from(["", "waiting", "asking", "declined", "late"]),
-    ending=st.booleans(),
+    hangup=st.booleans(),
     sound=st.sampled_from(SOUNDS),
     complete=st.booleans(),
     key=st.sampled_from("0123456789*#"),
@@ -469,7 +469,7 @@ def check_rules(plan: CallPlan, events: list[CallEvent | str]) -> None:
         assert done.count(Do.OPEN) == 1
         if about and about[0] in ("no", "unclear"):
             assert finishes[0].reason is not None, "kept despite a refusal"
-    over = step(state, ChannelGone(AT, ending=True))[0]
+    over = step(state, ChannelGone(AT, hangup=True))[0]
     assert over.phase is Phase.ENDED
 
 

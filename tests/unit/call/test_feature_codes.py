@@ -251,8 +251,8 @@ def test_resume_discards_a_deleted_recording() -> None:
     state = initial.resume(deletable_plan(), told, AT)
     state, actions = step(state, CallReconciled(AT, since=AT, state="announced", capturing=True))
     assert {Do.STOP, Do.DISCARD} <= set(actions)
-    state, _ = step(state, CallHungUp(AT, cause="NORMAL_CLEARING", ending=True))
-    state, actions = step(state, RecordingStopped(AT, ending=True))
+    state, _ = step(state, CallHungUp(AT, cause="NORMAL_CLEARING", hangup=True))
+    state, actions = step(state, RecordingStopped(AT, hangup=True))
     assert (state.phase, state.reason) == (Phase.ENDED, "deleted")
 
 
@@ -283,7 +283,7 @@ EVENTS = any_event(
     other=st.sampled_from(["", "b", "c"]),
     sound=st.sampled_from(["", DELETE.question.path, "/prompts/question.wav"]),
     complete=st.booleans(),
-    ending=st.booleans(),
+    hangup=st.booleans(),
     key=st.sampled_from("12*9"),
     code=st.sampled_from(CODES),
 )
@@ -315,10 +315,10 @@ def test_no_order_of_events_deletes_without_confirmation(moves: list[CallEvent |
                 and event.leg == INTERNAL
                 and event.sound == DELETE.question.path
             ):
-                heard = heard or (event.complete and not event.ending)
+                heard = heard or (event.complete and not event.hangup)
             if isinstance(event, CommandGiven) and Do.DELETED in actions:
                 assert event.code == "delete"  # confirmed in the panel
-                assert before.talking
+                assert before.in_conversation
                 assert before.question.step is QuestionStep.IDLE
             elif Do.DELETED in actions:
                 assert isinstance(event, KeyPressed)

@@ -346,7 +346,7 @@ def test_a_no_destroys_nothing_unless_the_line_says_so() -> None:
         {"what": LegUnbridged},
         {"what": LegBridged, "other": "c"},
         {"what": SoundEnded, "leg": EXTERNAL, "sound": QUESTION, "complete": False},
-        {"what": SoundEnded, "leg": INTERNAL, "sound": QUESTION, "complete": True, "ending": True},
+        {"what": SoundEnded, "leg": INTERNAL, "sound": QUESTION, "complete": True, "hangup": True},
     ],
 )  # fmt: skip
 def test_breaks_off_a_question_that_both_did_not_hear(event: dict[str, object]) -> None:
@@ -415,7 +415,7 @@ EVENTS = any_event(
     other=st.sampled_from(["", "b", "c"]),
     sound=st.sampled_from(["", *(f"/prompts/{name}.wav" for name in ("question", "yes", "no", "none"))]),
     complete=st.booleans(),
-    ending=st.booleans(),
+    hangup=st.booleans(),
     key=st.sampled_from("125*"),
     voice=st.sampled_from([None, VOICE]),
 )
@@ -473,7 +473,7 @@ def check_rules(keep: KeepScript, moves: list[CallEvent | str]) -> None:
             if "keep_question_asked" in kinds:
                 heard, asked, own, confirmed = set(), False, keep.question is None, False
             elif isinstance(event, SoundEnded) and keep.question and event.sound == keep.question.path:
-                heard |= {event.leg} if event.complete and not event.ending else set()
+                heard |= {event.leg} if event.complete and not event.hangup else set()
                 asked = asked or heard >= {EXTERNAL, INTERNAL}
             if kinds and kinds[0] in ("keep_question_answered", "keep_question_interrupted"):
                 asked = own = False
@@ -481,7 +481,7 @@ def check_rules(keep: KeepScript, moves: list[CallEvent | str]) -> None:
                 assert answers
             orders = [one for one in actions if isinstance(one, Do) and one.startswith("keep")]
             assert not orders or before.phase is Phase.ANNOUNCED
-    over = step(state, ChannelGone(AT, ending=True))[0]
+    over = step(state, ChannelGone(AT, hangup=True))[0]
     assert over.phase is Phase.ENDED
 
 

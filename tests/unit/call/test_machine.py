@@ -66,8 +66,8 @@ PLAYING = event_at(PlaybackStarted, 0.1, sound=PROMPT, state="announcing")
 PLAYED = event_at(PlaybackEnded, 2.5, sound=PROMPT, complete=True, state="announcing")
 CONFIRMED = event_at(StateReported, 2.6, state="announced")
 BRIDGED = event_at(LegBridged, 4, party=COLLEAGUE, state="announced")
-RECORDED = event_at(RecordingStopped, 9, state="announced", ending=True)
-HUNG_UP = event_at(CallHungUp, 9, state="announced", ending=True, cause="NORMAL_CLEARING")
+RECORDED = event_at(RecordingStopped, 9, state="announced", hangup=True)
+HUNG_UP = event_at(CallHungUp, 9, state="announced", hangup=True, cause="NORMAL_CLEARING")
 WHOLE = (RECORDING, ON_DISK, PLAYING, PLAYED, CONFIRMED, BRIDGED, RECORDED, HUNG_UP)
 
 
@@ -264,7 +264,7 @@ def test_keeps_nothing_where_the_switch_went_on(left: str, reason: str) -> None:
 
 def test_hang_up_in_the_announcement() -> None:
     stopped = replace(RECORDED, state="announcing")
-    broken = replace(PLAYED, complete=False, ending=True)
+    broken = replace(PLAYED, complete=False, hangup=True)
     for order in ([broken, stopped], [stopped, broken]):
         _, actions = run(RECORDING, ON_DISK, PLAYING, *order, replace(HUNG_UP, state="announcing"))
         assert finish_of(actions).reason == "hung_up_in_announcement"
@@ -319,7 +319,7 @@ def test_ignores_a_bridge_from_before_the_recording() -> None:
 
 
 def test_the_end_of_the_channel_counts_as_hang_up() -> None:
-    gone = event_at(ChannelGone, 9, state="announced", ending=True, cause="NORMAL_CLEARING")
+    gone = event_at(ChannelGone, 9, state="announced", hangup=True, cause="NORMAL_CLEARING")
     for order in ([RECORDED, gone, HUNG_UP], [gone, HUNG_UP, RECORDED]):
         state, actions = run(*WHOLE[:6], *order)
         assert state.phase is Phase.ENDED
@@ -461,7 +461,7 @@ EVENTS = any_event(
         ["", "waiting", "announcing", "announced", "passed", "failed", "late", "unrecorded"]
     ),
     left=st.sampled_from(["", "waiting", "announcing", "late"]),
-    ending=st.booleans(),
+    hangup=st.booleans(),
     sound=st.sampled_from(["", PROMPT, "/other.wav"]),
     complete=st.booleans(),
     party=st.sampled_from([None, COLLEAGUE]),

@@ -67,7 +67,7 @@ def test_marks_a_hold_that_began_unobserved() -> None:
     call = ResumedCall(Marker(at(5), "hold"), Marker(at(6), "unhold"))
     call.reconcile(20, held=at(12))
     assert call.state.hold.active
-    assert not call.state.talking
+    assert not call.state.in_conversation
     assert call.written == [("hold", at(12), LATER)]
 
 

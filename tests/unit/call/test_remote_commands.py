@@ -87,7 +87,7 @@ def states() -> dict[str, tuple[CallState, str]]:
     ended = DeletableConversation()
     ended.end()
     hung_up = DeletableConversation()
-    hung_up.feed(CallHungUp, ending=True)
+    hung_up.feed(CallHungUp, hangup=True)
     return {
         "being told": (arrived, remote_commands.NOT_TOLD),
         "ringing": (ringing, remote_commands.NOT_TOLD),

@@ -171,7 +171,7 @@ def test_hang_up_is_no_answer(mode: str) -> None:
     for end in (LegUnbridged, CallHungUp):
         call = ask_second_colleague(mode)
         call.start_notice()
-        call.feed(end, ending=True)
+        call.feed(end, hangup=True)
         assert call.markers("transfer_notice_interrupted") == [{"reason": "left"}]
         assert "transfer_question_refused" not in call.kinds
 
@@ -432,7 +432,7 @@ def test_no_order_of_events_keeps_speech_without_consent(mode: str, moves: list[
         )
         before = len(call.done)
         telling = call.state.transfer.target
-        heard = telling is not None and telling.heard
+        heard = telling is not None and telling.question_heard
         call.now += timedelta(milliseconds=400)
         act(call, move)
         new = [one for one in call.done[before:] if isinstance(one, Marker)]

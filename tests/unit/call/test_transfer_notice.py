@@ -98,10 +98,10 @@ def test_withheld_numbers_are_notified_each_time() -> None:
     [
         (lambda call: call.end_notice(timedelta(seconds=1)), "stopped"),
         (lambda call: call.end_notice(complete=False), "stopped"),
-        (lambda call: call.end_notice(ending=True), "stopped"),
+        (lambda call: call.end_notice(hangup=True), "stopped"),
         (lambda call: call.unbridge(), "left"),
         (lambda call: call.connect("d", Party("extension", "400")), "left"),
-        (lambda call: call.feed(CallHungUp, ending=True), "left"),
+        (lambda call: call.feed(CallHungUp, hangup=True), "left"),
         (lambda call: call.feed(HoldStarted), "hold"),
         (lambda call: call.feed(HoldStarted, leg=INTERNAL), "hold"),
         (lambda call: call.feed(CallReconciled, since=AT, state="announced", capturing=True, other="c",

@@ -119,7 +119,7 @@ class LiveCalls:
 
     def end(self) -> None:
         for call in self.calls.values():
-            call.feed(ChannelGone(AT, ending=True))
+            call.feed(ChannelGone(AT, hangup=True))
 
     def notices(self) -> list[str]:
         return [command for command in self.switch.commands if " play " in command]
@@ -213,7 +213,7 @@ def test_third_party_is_identified_and_hears_the_notice(
     assert mixed.endswith(f"? c : none)}} start '{SOUND.path}' 0 m")
     live.media_bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
     assert call.state.transfer.target is not None
-    assert call.state.transfer.target.began is not None
+    assert call.state.transfer.target.started_at is not None
     del live.switch.legs["c"]
     live.media_bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
     assert names(call) == []
@@ -275,7 +275,7 @@ def test_third_party_is_asked_aside_and_returns(live: LiveCalls, how: str) -> No
     assert names(third.call) == ["c"], "the third party comes back"
     third.hear_question()
     assert third.call.state.transfer.target is not None
-    assert third.call.state.transfer.target.heard
+    assert third.call.state.transfer.target.question_heard
     assert len(third.transfers()) == 1
     third.event("DTMF", 5, **{"DTMF-Digit": "1", "DTMF-Source": "RTP"})
     assert "leg:c" in third.call.state.transfer.informed
@@ -383,7 +383,7 @@ def test_supervisor_is_marked_and_notified_when_audible(
     assert f"start '{SOUND.path}' 0 m" in mixed
     live.media_bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
     assert call.state.transfer.target is not None
-    assert call.state.transfer.target.began is not None
+    assert call.state.transfer.target.started_at is not None
     live.conferences.handle_key(key("c", "0"))
     assert names(call) == []
     del live.switch.legs["c"]

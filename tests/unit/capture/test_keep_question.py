@@ -53,7 +53,7 @@ def test_keep_question_with_an_unaddressable_internal_leg(
     assert not any("@" in str(command) for command in sent)
     played = [command for command in sent if "uuid_broadcast" in str(command)]
     assert len(played) == (1 if keep.question or colleague == "b" else 0)
-    call.feed(ChannelGone(AT, ending=True))
+    call.feed(ChannelGone(AT, hangup=True))
     assert gevent.wait(timeout=20), "a timer survives the call"
 
 

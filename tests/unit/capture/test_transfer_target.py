@@ -80,7 +80,7 @@ def join(
 
 
 def end(call: CallController) -> None:
-    call.feed(ChannelGone(AT, ending=True))
+    call.feed(ChannelGone(AT, hangup=True))
 
 
 @pytest.mark.parametrize(("how", "legs", "target"), [(ALONE, ["c"], "aleg"), (BOTH, ["a", "c"], "both")])

@@ -56,7 +56,7 @@ def test_preview_counts_by_day(stored, clock, seen) -> None:
     at_once, soon, later = date(2026, 11, 25), date(2026, 11, 27), date(2026, 12, 5)
     assert told.ends == {at_once: 1, soon: 2, date(2026, 12, 4): 1, later: 1}
     assert list(told.ends) == sorted(told.ends)
-    assert (told.there, told.earlier, told.alone, told.agreed, told.held) == (5, 5, 4, 0, 0)
+    assert (told.there, told.earlier, told.alone, told.agreed, told.on_hold) == (5, 5, 4, 0, 0)
     assert seen(30).ends == {date(2026, 12, 22): 1}, "the one that others keep"
     assert seen(1, "training") == LimitPreview()
     whatever = seen(12, None)
@@ -76,10 +76,10 @@ def test_preview_excludes_agreements_and_counts_holds(stored, clock, seen) -> No
         hold(each.id, now)
     told = seen(12)
     assert (told.there, told.ends, told.alone) == (4, {now.date(): 1}, 1)
-    assert (told.agreed, told.held, told.agreed_held) == (3, 1, 1)
+    assert (told.agreed, told.on_hold, told.agreed_on_hold) == (3, 1, 1)
     named = seen(12, covers_consents=True)
     assert (named.ends, named.alone) == ({now.date(): 4}, 4)
-    assert (named.agreed, named.held, named.agreed_held) == (3, 2, 1)
+    assert (named.agreed, named.on_hold, named.agreed_on_hold) == (3, 2, 1)
     short = stored(started_at=began, consented_until=(("agreement", (now - timedelta(days=10)).date()),))
     assert short.keep_until > now
     assert seen(12).earlier == 2, "what it was agreed to keep shorter than announced ends with the limit"

@@ -137,7 +137,7 @@ def test_missing_foreign_damaged_or_outdated_snapshot_is_reported(house: Bakery)
 
 
 def test_disk_thresholds(house: Bakery) -> None:
-    used = measure_disk(house.spool).used
+    used = measure_disk(house.spool).share_used
     if not 0.05 < used < 0.45:
         full = used > 0.51  # full_at is more than a half
         more = {"ACCORD_NODE_FULL_AT": "0.501"} if full else {}

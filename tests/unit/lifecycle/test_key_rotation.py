@@ -93,7 +93,7 @@ def assert_rotated(house, keys: Path, recordings: list[str]) -> None:
     """Everything opens with the next key-encryption key alone."""
     status = rotation_status(house.store)
     assert set(status.by_kek) == {load_kek(keys / kek_files.NEXT).id}
-    assert (status.rows, status.objects, status.unfinished, status.lacking) == (0, 0, (), ())
+    assert (status.rows, status.objects, status.unfinished, status.absent) == (0, 0, (), ())
     alone = kek_files.Keyring(load_kek(keys / kek_files.NEXT))
     for each in recordings:
         row = queries.recording(house.tenant, each)
@@ -274,12 +274,12 @@ def test_puts_a_recordings_key_back_from_its_row(house, rotation, recordings, sp
     else:
         overwrite(house, place, read_bytes(house, data_key_path(house.tenant, recordings[1])))
     status = rotation_status(house.store)
-    assert status.lacking == ((house.tenant, recordings[0]),)
-    assert rotation().put_back(status.lacking) == 1
+    assert status.absent == ((house.tenant, recordings[0]),)
+    assert rotation().put_back(status.absent) == 1
     row = queries.recording(house.tenant, recordings[0])
     assert row is not None
     assert row.wrapped_key == read_bytes(house, place).decode()
-    assert rotation_status(house.store).lacking == ()
+    assert rotation_status(house.store).absent == ()
 
 
 def test_reports_a_recording_without_any_good_key_and_rotates_the_others(house, rotation, recordings) -> None:

@@ -88,7 +88,7 @@ def asked_by(house, customer: Customer, recording: str) -> str:
     request_register.extend(customer.id, made, why="there is a heap of them", who="u", **when)
     vouch(customer.id, made, **when)
     why = "a colleague speaks of her health"
-    reviews.decide(customer.id, made, recording, given="withheld", why=why, who="u", **when)
+    reviews.decide(customer.id, made, recording, decision="withheld", why=why, who="u", **when)
     return made
 
 

@@ -182,7 +182,7 @@ def test_accepts_an_unaltered_archive(house, folder: Path) -> None:
     assert place is not None
     checked = HandoverCheck(place, house.root_public, house.clock())
     assert list(checked.read()) == []
-    assert (checked.recordings, checked.gone) == (2, [])
+    assert (checked.recordings, checked.blanks) == (2, [])
     assert 0 < checked.signed <= checked.leaves
 
 

@@ -105,7 +105,7 @@ def test_every_secret_setting_belongs_to_a_process() -> None:
 def test_an_encoder_has_no_secret() -> None:
     encoder = Encoder(nice=0)
     try:
-        assert secrets(seen(encoder._running().pid)) == set()
+        assert secrets(seen(encoder._live_process().pid)) == set()
     finally:
         encoder.stop()
 

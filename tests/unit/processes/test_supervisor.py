@@ -37,7 +37,7 @@ def started(programs: list[Program]) -> Supervisor:
 
 
 def test_stopped_hub_is_killed_and_restarted_within_its_limit() -> None:
-    supervisor = started([Program("hub", [sys.executable, "-c", BEATS], watched=True)])
+    supervisor = started([Program("hub", [sys.executable, "-c", BEATS], has_heartbeat=True)])
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
         first = supervisor.pid("hub")
@@ -74,7 +74,7 @@ def wait_beat(supervisor: Supervisor) -> None:
 
 def test_heartbeats_are_read_after_the_supervisors_own_pause() -> None:
     clock = Time()
-    programs = [Program("hub", [sys.executable, "-c", BEATS], watched=True)]
+    programs = [Program("hub", [sys.executable, "-c", BEATS], has_heartbeat=True)]
     supervisor = Supervisor(programs, dict(os.environ), clock)
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
@@ -92,7 +92,7 @@ def test_heartbeats_are_read_after_the_supervisors_own_pause() -> None:
 def test_supervisors_own_pause_is_not_silence() -> None:
     """A suspended machine stops the child as well."""
     clock = Time()
-    programs = [Program("hub", [sys.executable, "-c", BEATS], watched=True)]
+    programs = [Program("hub", [sys.executable, "-c", BEATS], has_heartbeat=True)]
     supervisor = Supervisor(programs, dict(os.environ), clock)
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
@@ -119,7 +119,7 @@ def test_resumed_supervisor_kills_no_healthy_child(tmp_path: Path) -> None:
     log = tmp_path / "log"
     parent = (
         "import os, sys; from recorder.processes.supervisor import *\n"
-        "Supervisor([Program('hub', [sys.executable, '-c', sys.argv[1]], watched=True)],"
+        "Supervisor([Program('hub', [sys.executable, '-c', sys.argv[1]], has_heartbeat=True)],"
         " dict(os.environ)).run()"
     )
     with (
@@ -181,7 +181,9 @@ while True:
 
 def test_ending_process_may_be_silent_for_its_grace() -> None:
     clock = Time()
-    programs = [Program("worker", [sys.executable, "-c", SILENT_AT_THE_END], watched=True, grace=SILENCE + 2)]
+    programs = [
+        Program("worker", [sys.executable, "-c", SILENT_AT_THE_END], has_heartbeat=True, grace=SILENCE + 2)
+    ]
     supervisor = Supervisor(programs, dict(os.environ), clock)
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
@@ -203,8 +205,8 @@ def overlapping(first: str, following: str) -> Program:
     return Program(
         "daemon",
         [sys.executable, "-c", first],
-        watched=True,
-        replacing=[sys.executable, "-c", following],
+        has_heartbeat=True,
+        replacement=[sys.executable, "-c", following],
     )
 
 
@@ -263,7 +265,7 @@ def test_successor_runs_if_the_predecessor_dies_meanwhile() -> None:
 
 def test_restart_leaves_lasting_programs_alone() -> None:
     waits = [sys.executable, "-c", "import time; time.sleep(60)"]
-    supervisor = started([Program("store", waits, lasting=True), Program("worker", waits)])
+    supervisor = started([Program("store", waits, is_permanent=True), Program("worker", waits)])
     try:
         step_until(supervisor, lambda: None not in (supervisor.pid("store"), supervisor.pid("worker")))
         store, worker = supervisor.pid("store"), supervisor.pid("worker")
@@ -304,7 +306,7 @@ def test_failed_start_is_retried_while_others_continue(
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
         healthy, opened = supervisor.pid("daemon"), sorted(os.listdir("/proc/self/fd"))
-        supervisor.add(Program("worker", argv, watched=True, output=tmp_path / "worker.log"))
+        supervisor.add(Program("worker", argv, has_heartbeat=True, output=tmp_path / "worker.log"))
         with capture_logs() as logs, monkeypatch.context() as patch:
             patch.setattr(place, fails)
             for delay in (*BACKOFF[1:], BACKOFF[-1]):
@@ -322,7 +324,7 @@ def test_failed_start_is_retried_while_others_continue(
 
 def test_the_end_reaches_a_stopped_child_too(tmp_path: Path) -> None:
     """A stopped process never acts on SIGTERM without SIGCONT."""
-    supervisor = started([Program("hub", [sys.executable, "-c", BEATS], watched=True)])
+    supervisor = started([Program("hub", [sys.executable, "-c", BEATS], has_heartbeat=True)])
     step_until(supervisor, lambda: supervisor._children[0].alive)
     pid = supervisor.pid("hub")
     assert pid is not None

@@ -71,7 +71,7 @@ def test_restored_limits_wait_for_the_confirmation(house, recovery, recorded, co
     house.limit(5, covers_consents=covers_consents)
     with recovery.lost():
         first = recovery.rebuild()
-        assert first.limits.taken == 3
+        assert first.limits.count == 3
         (mine,) = limits.in_force(house.tenant, house.trust)
         assert (mine.limit.keep_days, mine.limit.covers_consents) == (5, covers_consents)
         assert [each.keep_days for each in limits.limits_of(house.tenant, house.trust)] == [9, 5]
@@ -82,7 +82,7 @@ def test_restored_limits_wait_for_the_confirmation(house, recovery, recorded, co
         assert recovery.destroy_due() == 1
         assert queries.recording(house.tenant, recording).erasure_reason == "shortened"
         again = recovery.rebuild()
-        assert (again.limits.taken, again.limits.left_out) == (0, ())
+        assert (again.limits.count, again.limits.left_out) == (0, ())
 
 
 def test_an_unknown_statement_waits_for_the_confirmation(house, recovery, recorded) -> None:
@@ -90,7 +90,7 @@ def test_an_unknown_statement_waits_for_the_confirmation(house, recovery, record
     house.limit(5)
     with writing():
         RetentionLimitTable.delete().execute()
-    assert recovery.rebuild().limits.taken == 1
+    assert recovery.rebuild().limits.count == 1
     house.clock.forward(days=6)
     recovery.settle()
     assert recovery.destroy_due() == 0

@@ -168,7 +168,7 @@ def make_asked(
     )
     prompts = []
     for number, one in enumerate(questions(placed)):
-        for which, end in (("question", one.heard), (one.answer or "", one.confirmed)):
+        for which, end in (("question", one.sound_end), (one.answer or "", one.confirmed)):
             if found and end is not None:
                 prompts.append(Prompt(number, which, end.at, end.offset_ms - 1500, end.offset_ms, 0.98))
     start = replace(made.take.start, keep=keep, **more)

@@ -15,7 +15,7 @@ from recorder.errors import SealError
 from recorder.seal import amendment, canonical_json, signed_document, signing
 from recorder.seal.amendment import Amendment, By, name
 from recorder.seal.amendment_chain import Chain, make_tombstone, read_chain
-from recorder.seal.amendment_kinds import ConsentAdded, Data, Erased, Gone, HoldLifted, HoldSet
+from recorder.seal.amendment_kinds import ConsentAdded, Data, Erased, ErasedObject, HoldLifted, HoldSet
 from recorder.seal.keyring import data_key_path
 from recorder.seal.sealing import NAME, SealedTake, open_manifest
 from recorder.seal.verification import VerificationReport, verify
@@ -160,7 +160,7 @@ def erasing_what_is_held(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None
 
 def erasing_other_objects(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     said = make_tombstone(chain_in(bucket, keys), "expired")
-    resign(bucket, keys, data=replace(said, objects=(Gone("peaks", "0" * 64, 56), *said.objects[1:])))
+    resign(bucket, keys, data=replace(said, objects=(ErasedObject("peaks", "0" * 64, 56), *said.objects[1:])))
 
 
 def erasing_another_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:

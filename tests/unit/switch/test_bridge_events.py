@@ -65,7 +65,7 @@ def test_unbridge_names_the_other_leg() -> None:
     ):
         seen = translate(unbridge, "a")
         assert seen is not None
-        assert (type(seen), seen.other, seen.ending) == (LegUnbridged, "c", False)
+        assert (type(seen), seen.other, seen.hangup) == (LegUnbridged, "c", False)
 
 
 def test_leaving_a_conference_ends_it() -> None:

@@ -57,7 +57,7 @@ def frames(path: Path) -> list[Frame]:
     framer = Framer()
     found = [frame for piece in bytes_from(path, "switch") for frame in framer.feed(piece)]
     assert framer.error is None
-    assert framer.waiting == 0
+    assert framer.incomplete_bytes == 0
     return found
 
 

@@ -118,7 +118,7 @@ def test_connection_with_unread_request_is_not_idle() -> None:
     for each in (said, idle):
         assert limiter.admit(each, "192.0.2.1")
     said.client.sendall(b"GET / HTTP/1.1\r\n")
-    with limiter.waiting("request", said), limiter.waiting("request", idle):
+    with limiter.mark_waiting("request", said), limiter.mark_waiting("request", idle):
         assert limiter.admit(Connection(), "192.0.2.2")
     assert (said.closed, idle.closed) == (False, True)
 
@@ -129,9 +129,9 @@ def test_closes_idle_then_slow_senders_then_slow_readers() -> None:
     for each in (taking, rest, request, work):
         assert limiter.admit(each, "192.0.2.1")
     with (
-        limiter.waiting("taking", taking),
-        limiter.waiting("rest", rest),
-        limiter.waiting("request", request),
+        limiter.mark_waiting("taking", taking),
+        limiter.mark_waiting("rest", rest),
+        limiter.mark_waiting("request", request),
     ):
         for expected in (request, rest, taking):
             assert not expected.closed
@@ -147,7 +147,7 @@ def test_limits_connections_per_address_and_ipv6_network() -> None:
     assert limiter.admit(first, "2001:db8::1")
     assert limiter.admit(second, "2001:db8::2")
     assert not limiter.admit(Connection(), "2001:db8::3"), "both are at work"
-    with limiter.waiting("request", second):
+    with limiter.mark_waiting("request", second):
         assert limiter.admit(Connection(), "2001:db8::3")
     assert (first.closed, second.closed) == (False, True)
     limiter.remove(first)
