@@ -47,7 +47,7 @@ from web import (
     usage,
 )
 from web import (
-    registration as registering,
+    registration as registration_pages,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -148,5 +148,5 @@ def create_app(
         notes, brand,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
-    app.register_blueprint(registering.blueprint)
+    app.register_blueprint(registration_pages.blueprint)
     return app

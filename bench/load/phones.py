@@ -28,9 +28,9 @@ CALLER: Final = "+3247{:07}"
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """sipp's counts: ``begun``, ``live``, ``ended`` well and ``failed``."""
+    """sipp's counts: ``starts``, ``live``, ``ended`` well and ``failed``."""
 
-    begun: int
+    starts: int
     live: int
     ended: int
     failed: int

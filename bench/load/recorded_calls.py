@@ -28,7 +28,7 @@ class RecordedCall:
     :class:`bench.load.sound.Counted`: during their conversation, and ``before_lost`` of the caller's until
     then (a switch drops some when a playback ends and when it bridges two legs, recorded by Accord or not).
     ``ended``: when it was closed (Unix time); ``breaks``: when frames were lost during the conversation, and
-    how many. ``written``: seconds from the switch's last event to its being on disk, if Accord noted it."""
+    how many. ``write_delay``: seconds from the switch's last event until Accord had it on disk."""
 
     name: str
     seconds: float
@@ -39,7 +39,7 @@ class RecordedCall:
     before_lost: int
     ended: float
     breaks: tuple[tuple[float, int], ...] = field(repr=False)
-    written: float | None
+    write_delay: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,13 @@ def _listen(path: Path) -> RecordedCall:
         name=path.name.partition(".")[0],
         seconds=len(left) / RATE,
         caller_frames=caller.frames,
-        caller_lost=caller.lost,
+        caller_lost=caller.lost_frames,
         callee_frames=callee.frames,
-        callee_lost=callee.lost,
-        before_lost=before.lost,
+        callee_lost=callee.lost_frames,
+        before_lost=before.lost_frames,
         ended=closed_at,
         breaks=tuple((speech_start + at / RATE, loss) for at, loss in caller.breaks + callee.breaks),
-        written=_write_delay(path),
+        write_delay=_write_delay(path),
     )
 
 

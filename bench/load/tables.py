@@ -120,24 +120,26 @@ def _outcomes(steps: Mapping[Mode, Step], measured: Mapping[Mode, Measured]) -> 
 
     row("Live calls on average", *(f"{steps[mode].live:.0f}" for mode in modes))
     row("Minutes measured; calls begun in them", *(
-        f"{steps[mode].seconds / 60:.0f}; {steps[mode].begun * steps[mode].seconds:.0f}" for mode in modes
+        f"{steps[mode].seconds / 60:.0f}; {steps[mode].starts * steps[mode].seconds:.0f}" for mode in modes
     ))  # fmt: skip
     row("Calls that failed, of all", *(
-        f"{measured[mode].counted.failed} of {measured[mode].counted.begun}" for mode in modes
+        f"{measured[mode].counted.failed} of {measured[mode].counted.starts}" for mode in modes
     ))  # fmt: skip
     row("Frames (20 ms) lost while both speak, per million", *(_loss(steps[mode]) for mode in modes))
     row("INVITE to answer, ms: median, 95 %, 99 %", *(_answers(steps[mode]) for mode in modes))
     row("Machine busy", *(f"{steps[mode].busy:.0%}" for mode in modes))
-    row("Somebody waits for a core", *(f"{steps[mode].waiting:.0%}" for mode in modes))
-    row("Taken by the machine's host", *(f"{steps[mode].stolen:.1%}" for mode in modes))
+    row("Somebody waits for a core", *(f"{steps[mode].pressure:.0%}" for mode in modes))
+    row("Taken by the machine's host", *(f"{steps[mode].steal:.1%}" for mode in modes))
     return lines
 
 
 def _all(measured: Measured, ours: Step) -> str:
-    calls = measured.kept
+    calls = measured.look_up
     if calls is None:
         return ""
-    write_times = sorted(recording.written for recording in measured.heard if recording.written is not None)
+    write_times = sorted(
+        recording.write_delay for recording in measured.sounds if recording.write_delay is not None
+    )
     drift = sorted(abs(value) for value in calls.drift_ms)
     drain = worked_off(measured, os.cpu_count() or 1)
     drained = "not in time" if drain is None else f"{drain[0]:.0f} s, {drain[1]:.0f} s"
@@ -145,7 +147,7 @@ def _all(measured: Measured, ours: Step) -> str:
     priorities = "; ".join([*polite, "all others normal, nice 0"])
     failed = measured.counted.failed
     rows = [
-        ("Calls begun; recordings in the catalogue", f"{measured.counted.begun}; {calls.recordings}"),
+        ("Calls begun; recordings in the catalogue", f"{measured.counted.starts}; {calls.recordings}"),
         ("Calls without a recording; with two; recordings of no call",
          f"{len(calls.missing)} ({failed} failed); {len(calls.twice)}; {len(calls.strange)}"),
         ("Recordings without their announcement in the sound", f"{calls.not_announced}"),
@@ -191,7 +193,7 @@ def _cores(cost: Cost | None) -> str:
 
 
 def _loss(result: Step) -> str:
-    return "" if result.lost is None else f"{result.lost:,.0f}"
+    return "" if result.loss is None else f"{result.loss:,.0f}"
 
 
 def _answers(result: Step) -> str:

@@ -25,7 +25,7 @@ class Keeper:
         self._ended: set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.waiting = 0
+        self.backlog = 0
         """Takes that have ended and are not in the catalogue yet."""
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -50,7 +50,7 @@ class Keeper:
                 backlog += 1
             elif not entry.name.startswith(".") and entry.is_dir() and entry.name != layout.QUARANTINE:
                 backlog += self._link(entry.name, Path(entry.path))
-        self.waiting = backlog
+        self.backlog = backlog
 
     def _link(self, name: str, folder: Path) -> bool:
         """Link the files that have no link yet; returns whether the call has ended: no more will come."""

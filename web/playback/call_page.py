@@ -182,7 +182,7 @@ def _agreement(facts: CallFacts, view: RecordingView) -> Agreement | None:
     """The agreement to keep the recording, made in the call or later, unless it was withdrawn."""
     terms: Terms = facts.status.terms
     agreed = [each for each in terms.purposes if each.consented_until is not None]
-    if not agreed or (view.kept is None and not _later(facts)):
+    if not agreed or (view.agreement is None and not _later(facts)):
         return None
     last = max(agreed, key=lambda each: each.until)
     return Agreement(last.code, last.until, _later(facts))

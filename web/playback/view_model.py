@@ -76,7 +76,7 @@ class RecordingView:
     sounds: tuple[tuple[str, str], ...]
     has_peaks: bool
     consented: ConsentView | None
-    kept: KeepAgreement | None
+    agreement: KeepAgreement | None
     missing_ms: int
 
 
@@ -131,7 +131,7 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
         sounds=tuple((name, objects[name]) for name in SOUNDS if name in objects),
         has_peaks="peaks" in objects,
         consented=consent_view.consent(body),
-        kept=consent_view.keep_agreement(body),
+        agreement=consent_view.keep_agreement(body),
         missing_ms=unexplained_ms(body),
     )
 

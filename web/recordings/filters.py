@@ -42,7 +42,8 @@ NOT_SAVED: Final = ("q",)
 class CallFilter:
     """``typed`` is the text of the search field; ``preset`` is one of :data:`PRESETS`, or empty; ``first``
     and ``last`` are days in the customer's time zone, both inclusive, and only set without a preset.
-    ``wrong`` names the arguments that were unreadable and therefore ignored, ``kept`` has them as typed."""
+    ``wrong`` names the arguments that were unreadable and therefore ignored; ``invalid_values`` has them as
+    typed."""
 
     typed: str = ""
     preset: str = ""
@@ -61,7 +62,7 @@ class CallFilter:
     after: Cursor | None = None
     before: Cursor | None = None
     wrong: frozenset[str] = frozenset()
-    kept: Mapping[str, str] = field(default_factory=dict)
+    invalid_values: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_active(self) -> bool:
@@ -190,7 +191,9 @@ def parse_filter(arguments: Mapping[str, str]) -> CallFilter:
         after=positions["after"],
         before=None if positions["after"] else positions["before"],
     )
-    return replace(found, wrong=frozenset(wrong), kept={name: arguments.get(name, "") for name in wrong})
+    return replace(
+        found, wrong=frozenset(wrong), invalid_values={name: arguments.get(name, "") for name in wrong}
+    )
 
 
 def _parse_position(text: str, name: str, wrong: set[str]) -> Cursor | None:

@@ -49,13 +49,13 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Archive:
     """A customer's archive. ``open`` verifies one of its recordings and appends the leaf about its export, or
-    returns ``None`` if it is not sent; ``broken`` is called with a file that is not as sealed."""
+    returns ``None`` if it is not sent; ``report_broken`` is called with a file that is not as sealed."""
 
     row: OffboardingRow
     store: Store
     sounds: AudioReader
     open: Callable[[HandedRow], VerifiedRecording | None]
-    broken: Callable[[HandedRow, str, SealError], None]
+    report_broken: Callable[[HandedRow, str, SealError], None]
 
     @property
     def tenant(self) -> str:
@@ -171,7 +171,7 @@ def _part(archive: Archive, row: HandedRow, name: str, length: int, opened: _Onc
                     "handover.zeros_sent", recording=row.recording, object=name, error_id=error.error_id
                 )
             except SealError as error:
-                archive.broken(row, name, error)
+                archive.report_broken(row, name, error)
         while at < end:
             piece = bytes(min(PIECE, end - at))
             yield piece

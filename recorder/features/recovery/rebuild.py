@@ -52,7 +52,7 @@ from recorder.lifecycle.limits import limits_by_tenant
 from recorder.lifecycle.retention_limits import LimitRecovery
 from recorder.seal.call_erasure import NOTES
 from recorder.seal.keyring import Keyring, recording_of_path
-from recorder.seal.offboarding import FOLDER as LEAVING
+from recorder.seal.offboarding import FOLDER as OFFBOARDING_FOLDER
 from recorder.seal.retention_limit import FOLDER as RETENTION
 from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.sealing import NAME as MANIFEST
@@ -280,7 +280,7 @@ _DO: dict[str, Callable[[Rebuild, str], None]] = {
 def _places(keys: Iterator[str]) -> Iterator[tuple[QueuedPlace, str]]:
     """The places of the bucket, each with its last key; wrapped keys, checkpoints, receipts, notes and probes
     are left out."""
-    others = ("keys/", "probe/", "checkpoints/", LEAVING, NOTES, RETENTION)
+    others = ("keys/", "probe/", "checkpoints/", OFFBOARDING_FOLDER, NOTES, RETENTION)
     own_keys = (key for key in keys if not key.startswith(others))
     for place, members in groupby(own_keys, _place_of):
         names: list[str] = []

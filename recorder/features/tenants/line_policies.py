@@ -14,7 +14,7 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain import line_policy
 from recorder.domain.sentences import TimedSentence
-from recorder.features.tenants import announcements as announcing
+from recorder.features.tenants import announcements as announcement_rows
 from recorder.lifecycle import line_history
 
 KEEP_SENTENCES = ("question", "cue", "yes", "no", "none")
@@ -94,7 +94,7 @@ class _LoggedLines:
         return cls(
             line_history.logged_lines(tenant),
             line_history.switched_off(tenant),
-            announcing.logged_announcements(tenant),
+            announcement_rows.logged_announcements(tenant),
         )
 
     def bears_out(self, line: LineRow, rows: Mapping[str, AnnouncementTable]) -> bool:
@@ -104,7 +104,7 @@ class _LoggedLines:
             (line.id, line.number) in self.lines
             and line.id not in self.off
             and all(
-                each in rows and self.announcements.get(each) == announcing.leaf_body(rows[each])
+                each in rows and self.announcements.get(each) == announcement_rows.leaf_body(rows[each])
                 for each in line.announcements
             )
         )

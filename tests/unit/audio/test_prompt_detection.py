@@ -297,6 +297,8 @@ def test_answer_always_follows_its_question(seen: list[tuple[str, dict[str, str]
             assert "keep_question_interrupted" not in kinds[: kinds.index("keep_question_answered")]
             assert (one.answered.data.get("by") is None) == (one.answer == "none")
         times = [
-            mark.at for mark in (one.start, one.sound_end, one.answered, one.confirmed, after) if mark is not None
+            mark.at
+            for mark in (one.start, one.sound_end, one.answered, one.confirmed, after)
+            if mark is not None
         ]
         assert times == sorted(times)

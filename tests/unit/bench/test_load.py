@@ -31,7 +31,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> tuple[Speech, sound.Samp
 def test_complete_sound_has_no_lost_frames(speech: tuple[Speech, sound.Samples]) -> None:
     known, samples = speech
     counted = known.count(np.concatenate([np.zeros(777, np.int16), samples, np.zeros(5000, np.int16)]))
-    assert (counted.frames, counted.lost, counted.breaks, counted.first) == (
+    assert (counted.frames, counted.lost_frames, counted.breaks, counted.first) == (
         len(samples) // FRAME,
         0,
         (),
@@ -57,7 +57,7 @@ def test_every_lost_frame_is_counted(speech: tuple[Speech, sound.Samples], inste
     audio = np.concatenate([*parts, samples[before:]])
     counted = known.count(audio)
     assert [lost for _, lost in counted.breaks if lost] == [1] * len(gone)
-    assert counted.lost == len(gone)
+    assert counted.lost_frames == len(gone)
 
 
 def test_other_speech_is_not_recognised(
@@ -100,14 +100,14 @@ def measured(mode: Mode, a_minute: float, a_call: float, idle: float = 0.01) -> 
         if made.samples:
             last = made.samples[-1]
             minutes = (at - last.at) * (live + last.count.live) / 2 / 60
-            cpu += idle * (at - last.at) + a_minute * minutes + a_call * (begun - last.count.begun)
+            cpu += idle * (at - last.at) + a_minute * minutes + a_call * (begun - last.count.starts)
         use = Use(cpu=cpu, rss=100 << 20, pss=50 << 20, files=10, processes=1)
-        machine = Machine(idle=float(at), stolen=0.0, waiting=0.0)
+        machine = Machine(idle=float(at), steal=0.0, pressure=0.0)
         uses = dict.fromkeys(("switch", "daemon", "encoder", "phones"), use)
         made.samples.append(Sample(at, Count(begun, live, 0, 0), 3, uses, machine))
     made.metrics = [("", "")]
     made.answers = [(float(second), 20.0 + second) for second in range(81, 140)]
-    made.heard = [
+    made.sounds = [
         RecordedCall("a", 60.0, 3000, 2, 3000, 1, 9, 120.0, ((100.0, 2), (110.0, 1), (30.0, 500)), 0.02)
     ]  # the last was lost before the minute that is measured
     return made
@@ -120,15 +120,15 @@ def test_cost_of_a_minute_and_of_a_call_are_separated() -> None:
     assert cost.a_call == pytest.approx(50)
     assert cost.cores == pytest.approx((60 * 0.01 + 30 * 0.3 + 60 * 0.05) / 60)
     assert got.live == 30
-    assert got.begun == pytest.approx(1)
-    assert got.lost == pytest.approx(3e6 / (30 * 60 * 50 * 2))
+    assert got.starts == pytest.approx(1)
+    assert got.loss == pytest.approx(3e6 / (30 * 60 * 50 * 2))
     assert figures.percentile(got.answer, 0.5) == pytest.approx(130, abs=1)
 
 
 def test_report_has_both_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = LookUp(90, ("+32470000007",), (), (), 0, {"never_connected": 1}, [0, 20], [20])
     ours = measured("accord", 0.3, 0.05)
-    ours.kept, ours.counted, ours.worked_off = kept, Count(91, 0, 91, 0), 12.0
+    ours.look_up, ours.counted, ours.worked_off = kept, Count(91, 0, 91, 0), 12.0
     beside = measured("recorded", 0.2, 0.04)
     text = tables.hour({"accord": ours, "recorded": beside}, "the command")
     assert "| daemon | 0.210 | 300 | 50.0 |" in text
@@ -142,20 +142,20 @@ def test_report_has_both_tables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def looked(
-    at: float, *, live: int = 0, ended: int = 0, waiting: int = 0, rss: int = 0, cpu: float = 0.0
+    at: float, *, live: int = 0, ended: int = 0, backlog: int = 0, rss: int = 0, cpu: float = 0.0
 ) -> Sample:
     uses = {"daemon": Use(rss=rss << 10), "encoder": Use(cpu=cpu)}
-    return Sample(at, Count(live + ended, live, ended, 0), waiting, uses, Machine(0.0, 0.0, 0.0))
+    return Sample(at, Count(live + ended, live, ended, 0), backlog, uses, Machine(0.0, 0.0, 0.0))
 
 
 def test_waiting_takes_are_compared_with_recently_ended_calls() -> None:
     made = Measured(Plan("accord", ((10, 600.0),), 60, 90), idle=(0, 0))
     made.samples = [
         looked(-10),
-        *(looked(at, live=10, ended=at, waiting=min(at, 110)) for at in range(0, 301, 10)),
+        *(looked(at, live=10, ended=at, backlog=min(at, 110)) for at in range(0, 301, 10)),
     ]
     assert figures.overdue(made) == 0, "at first all that has ended waits; then ten fewer than ended of late"
-    made.samples += [looked(310, live=10, ended=310, waiting=125)]
+    made.samples += [looked(310, live=10, ended=310, backlog=125)]
     assert figures.overdue(made) == 5
 
 
