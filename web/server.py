@@ -49,7 +49,7 @@ class PanelServer(LimitedServer):
     def __init__(self, address: tuple[str, int], app: Flask) -> None:
         most = _raise_file_limit(MAX_CONNECTIONS)
         self.limiter = ConnectionLimiter(most, MAX_PER_NETWORK, TrustedProxies(app.extensions[KEY].config))
-        self._ending = False
+        self._is_ending = False
         # Without a pool of its own, the server would not wait for requests in progress when it stops.
         # No request log: the views log what matters.
         super().__init__(
@@ -59,8 +59,8 @@ class PanelServer(LimitedServer):
     def end(self) -> None:
         """Stop accepting, close idle connections and let requests in progress finish; when called again, stop
         at once."""
-        grace = 0.0 if self._ending else GRACE
-        self._ending = True
+        grace = 0.0 if self._is_ending else GRACE
+        self._is_ending = True
         self.close()
         self.limiter.end()
         self.stop(grace)

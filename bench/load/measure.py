@@ -91,7 +91,7 @@ class Run:
             plan.shortest, plan.longest,
         )  # fmt: skip
         self._keeper: Keeper | None = None
-        self._began = 0.0
+        self._start = 0.0
         self.measured = Measured(plan)
 
     def run(self) -> Measured:
@@ -117,18 +117,18 @@ class Run:
     # --- calls
 
     def _live(self) -> None:
-        self._began = time.monotonic()
+        self._start = time.monotonic()
         time.sleep(SETTLE)
         self.measured.idle = self._for(IDLE)
         first, _ = self._plan.steps[0]
         self._phones.begin(NUMBER, first)
-        self._began, self.measured.start = time.monotonic(), time.time()
+        self._start, self.measured.start = time.monotonic(), time.time()
         connected = first / RATE + SETTING_UP
         self._for(connected)
         if self._plan.shortest - connected >= 2 * LOOK:
             self.measured.still = self._for(self._plan.shortest - connected - 2)
         # After the first wave has ended, calls come and go evenly.
-        self._for(self._plan.longest - (time.monotonic() - self._began))
+        self._for(self._plan.longest - (time.monotonic() - self._start))
         for number, (calls, seconds) in enumerate(self._plan.steps):
             if number:
                 self._phones.limit(calls)
@@ -154,7 +154,7 @@ class Run:
         if not self.measured.policies or "encoder" in pids:
             self.measured.policies = usage.policies(pids)
         sample = Sample(
-            time.monotonic() - self._began,
+            time.monotonic() - self._start,
             self._phones.count(),
             self._keeper.backlog if self._keeper else 0,
             {name: usage.use(some, shared) for name, some in pids.items()},

@@ -28,7 +28,8 @@ class RecordedCall:
     :class:`bench.load.sound.Counted`: during their conversation, and ``before_lost`` of the caller's until
     then (a switch drops some when a playback ends and when it bridges two legs, recorded by Accord or not).
     ``ended``: when it was closed (Unix time); ``breaks``: when frames were lost during the conversation, and
-    how many. ``write_delay``: seconds from the switch's last event until Accord had it on disk."""
+    how many. ``write_delay``: seconds from the switch's last event until Accord had noted
+    it; ``None`` without Accord."""
 
     name: str
     seconds: float

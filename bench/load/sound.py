@@ -57,8 +57,8 @@ def write_speech(source: Path, target: Path, seed: int) -> None:
 @dataclass(frozen=True, slots=True)
 class Counted:
     """One channel of one recording: ``frames`` of the telephone's that are in it whole, ``lost_frames``
-    between the first and the last of them; ``breaks``: where, as samples, and how many each time; ``first``: the
-    sample at which they start."""
+    between the first and the last of them; ``breaks``: where, as samples, and how many each time; ``first``:
+    the sample at which they start."""
 
     frames: int
     lost_frames: int

@@ -23,7 +23,7 @@ class Keeper:
         self._folder = folder
         self._linked: dict[str, set[str]] = {}
         self._ended: set[str] = set()
-        self._stopping = threading.Event()
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.backlog = 0
         """Takes that have ended and are not in the catalogue yet."""
@@ -35,11 +35,11 @@ class Keeper:
 
     def stop(self) -> None:
         """Look once more, and stop."""
-        self._stopping.set()
+        self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.wait(EVERY):
+        while not self._stop.wait(EVERY):
             self._look()
         self._look()
 

@@ -99,7 +99,7 @@ class Api:
         return f"+OK Deleted: {self._switch.unschedule(what)}\n"
 
     def _status(self, _: str) -> str:
-        up = int(self._switch.pace.seconds() - self._switch.began)
+        up = int(self._switch.pace.seconds() - self._switch.started_at)
         hours, minutes, seconds = up // 3600, up // 60 % 60, up % 60
         live = len(self._switch.legs())
         return (

@@ -106,7 +106,7 @@ class SwitchCore(ABC, Generic[CallT]):
         self.sessions: dict[str, CallT] = {}
         self.called_out: list[tuple[str, Path]] = []
         self.calls_so_far = 0
-        self.began = pace.seconds()
+        self.started_at = pace.seconds()
         self._sequence = 0
         self._tasks_so_far = 0
         self._scheduled: dict[int, tuple[str, gevent.Greenlet[..., None]]] = {}

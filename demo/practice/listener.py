@@ -69,7 +69,7 @@ class PracticeListener:
         self.tasks: deque[Task] = deque()
         self.in_turn = in_turn
         self.ran = Event()
-        self._kept: list[bytes] | None = None
+        self._buffer: list[bytes] | None = None
 
     @property
     def is_client(self) -> bool:
@@ -158,8 +158,8 @@ class PracticeListener:
             log.warning("practice.client_stalled")
             self.cut()
             return
-        if self._kept is not None:
-            self._kept.append(wire.framed(event.data))
+        if self._buffer is not None:
+            self._buffer.append(wire.framed(event.data))
         else:
             self._out.put(wire.framed(event.data))
 
@@ -293,9 +293,9 @@ class PracticeListener:
         if not self._switch.queue(uuid, task):
             return f"-ERR invalid session id [{uuid}]"
         if self.in_turn:
-            self._kept = []
+            self._buffer = []
             self.ran.wait()
-            queued, self._kept = self._kept, None
+            queued, self._buffer = self._buffer, None
             for data in queued:
                 self._out.put(data)
         return "+OK"

@@ -165,7 +165,7 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
         while True:
             self.pace.sleep(HEARTBEAT)
             self.awake.wait()
-            up = self.pace.seconds() - self.began
+            up = self.pace.seconds() - self.started_at
             self.emit("HEARTBEAT", None, last=[
                 ("Event-Info", "System Ready"),
                 ("Uptime-msec", str(int(up * 1000))),

@@ -91,7 +91,7 @@ class BypassedCalls:
         self._end = end
         self._is_known = is_known
         self._elapsed = elapsed
-        self._checking: dict[str, datetime | None] = {}
+        self._unsettled: dict[str, datetime | None] = {}
         """The legs that are being checked, with the time of their hang-up."""
         self._contexts_seen: set[str] = set()
         self._reading = Semaphore()
@@ -120,8 +120,8 @@ class BypassedCalls:
 
     def handle_hangup(self, event: EslEvent) -> None:
         """Note the end of a leg that is being checked."""
-        if event.uuid in self._checking:
-            self._checking[event.uuid] = event.at
+        if event.uuid in self._unsettled:
+            self._unsettled[event.uuid] = event.at
 
     def check(self, channel: LiveChannel) -> None:
         """Check a call that continues and has no ``accord_state``. Raises :class:`SwitchError`."""
@@ -158,7 +158,7 @@ class BypassedCalls:
         return any(self._line(number) is not None for number in numbers)
 
     def _spawn(self, leg: str, other: str, event: EslEvent | None) -> None:
-        if leg and leg not in self._checking and not self._is_known(leg):
+        if leg and leg not in self._unsettled and not self._is_known(leg):
             gevent.spawn(self._check, leg, other, event)
 
     def _check(self, leg: str, other: str, event: EslEvent | None) -> None:
@@ -176,12 +176,12 @@ class BypassedCalls:
 
     @contextmanager
     def _noting_hangups(self, *checked: str) -> Iterator[None]:
-        self._checking |= dict.fromkeys(checked)
+        self._unsettled |= dict.fromkeys(checked)
         try:
             yield
         finally:
             for leg in checked:
-                self._checking.pop(leg, None)
+                self._unsettled.pop(leg, None)
 
     def _decide(self, leg: str, other: str, data: EslEvent, first: tuple[str, str]) -> None:
         context, destination = first
@@ -202,7 +202,7 @@ class BypassedCalls:
         if reason == DID_NOT_ASK:
             self.report(direction, context, number)
         self._follow(channel, number, direction, external_party, reason)
-        if (at := self._checking.get(channel)) is not None:
+        if (at := self._unsettled.get(channel)) is not None:
             self._end(channel, at)
 
     def _is_external(self, number: str, other: str, data: EslEvent) -> bool:

@@ -69,7 +69,7 @@ class UnhandledCalls:
         self._region = region
         self._write = write
         self._follow = follow
-        self._written: set[str] = set()
+        self._finished: set[str] = set()
         self._order: deque[str] = deque()
         self._deferred: list[tuple[EslEvent, str, str]] | None = None
 
@@ -91,7 +91,7 @@ class UnhandledCalls:
             self.mark_written(channel)
         events, self._deferred = self._deferred or [], None
         for event, number, reason in events:
-            if event.uuid not in calls and event.uuid not in self._written:
+            if event.uuid not in calls and event.uuid not in self._finished:
                 self.mark_written(event.uuid)
                 self._write(event, number, reason)
 
@@ -101,22 +101,22 @@ class UnhandledCalls:
 
     def mark_written(self, channel: str) -> None:
         """A call's end is written: later reports of it are ignored."""
-        if channel in self._written:
+        if channel in self._finished:
             return
-        self._written.add(channel)
+        self._finished.add(channel)
         self._order.append(channel)
         if len(self._order) > _REMEMBERED:
-            self._written.discard(self._order.popleft())
+            self._finished.discard(self._order.popleft())
 
     def is_written(self, channel: str) -> bool:
         """Whether a call's end is written already."""
-        return channel in self._written
+        return channel in self._finished
 
     def handle_hangup(self, event: EslEvent) -> None:
         """List a call that ended without a daemon."""
         number = event.variable("accord_line")
         reason = _REASONS.get(event.variable("accord_left") or event.variable("accord_state"))
-        if not number or reason is None or event.uuid in self._written:
+        if not number or reason is None or event.uuid in self._finished:
             return
         if reason == "never_connected" and event.header("Hangup-Cause") in _ELSEWHERE:
             return
@@ -130,7 +130,7 @@ class UnhandledCalls:
 
     def follow_late(self, channel: str, number: str, direction: str, external_party: Party) -> None:
         """Follow a call that the switch had let go by the time the daemon reached it."""
-        if number and channel not in self._written:
+        if number and channel not in self._finished:
             self._follow(channel, number, direction, external_party, "daemon_late")
 
     def check(self, live: LiveState, calls: Container[str], ringing: Container[str] = ()) -> frozenset[str]:
@@ -139,7 +139,7 @@ class UnhandledCalls:
         their way to this daemon. Return the ones that ring now. Raises :class:`SwitchError`."""
         found: set[str] = set()
         for channel in live.channels.values():
-            if channel.uuid in calls or channel.uuid in self._written:
+            if channel.uuid in calls or channel.uuid in self._finished:
                 continue
             state = variable_of(self._node, channel.uuid, "accord_state")
             if state == "":
@@ -161,7 +161,7 @@ class UnhandledCalls:
         headers = {name: variable_of(self._node, channel, variable) for name, variable in variables.items()}
         if not number or left is None or None in headers.values():
             return  # it has hung up meanwhile: its last event holds everything
-        if channel in calls or channel in self._written:
+        if channel in calls or channel in self._finished:
             return  # it arrived while the switch was asked
         known = {name: value for name, value in headers.items() if value is not None}
         log.info("call.followed", channel=repr(channel), left=left)

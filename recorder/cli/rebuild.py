@@ -177,31 +177,31 @@ class _Bar:
 
     def __init__(self) -> None:
         self._phase = ""
-        self._began = 0.0
+        self._start = 0.0
         self._from = 0
-        self._told = 0
-        self._shown = sys.stderr.isatty()
+        self._last_count = 0
+        self._is_terminal = sys.stderr.isatty()
 
     def tell(self, phase: str, count: int, total: int | None) -> None:
         """Show ``count`` of ``total`` (``None``: not known yet) in a phase."""
         if phase != self._phase:
             self.end()
-            self._phase, self._began, self._from, self._told = phase, time.monotonic(), 0, 0
+            self._phase, self._start, self._from, self._last_count = phase, time.monotonic(), 0, 0
             if total is not None:
                 self._from = count  # the rate counts this run only
-        rate = (count - self._from) / max(time.monotonic() - self._began, 0.001)
+        rate = (count - self._from) / max(time.monotonic() - self._start, 0.001)
         left = "" if total is None or not rate else f", {_span((total - count) / rate)} left"
         of = "" if total is None else f" of {total}"
         text = f"{PHASES[phase]} {count}{of}, {rate:.0f}/s{left}"
-        if self._shown:
+        if self._is_terminal:
             share = "" if not total else f"[{'#' * (30 * count // total):<30}] "
             click.echo(f"\r{share}{text:<60}", nl=False, err=True)
-        elif count - self._told >= EVERY or count == total:
-            self._told = count
+        elif count - self._last_count >= EVERY or count == total:
+            self._last_count = count
             click.echo(text, err=True)
 
     def end(self) -> None:
-        if self._shown and self._phase:
+        if self._is_terminal and self._phase:
             click.echo(err=True)
 
 

@@ -17,11 +17,11 @@ from recorder.spool.layout import END, QUARANTINE
 CALL: Final = "call"
 """The call is live, or its end was never written."""
 
-WAITING: Final = ((STORED, "catalogue"), (MANIFEST, "store"), (ENCODED, "seal"), (END, "encode"))
+NEXT_STAGES: Final = ((STORED, "catalogue"), (MANIFEST, "store"), (ENCODED, "seal"), (END, "encode"))
 """A take's latest file, and the stage that it waits for. A take that waits for *note* counts as *encode*,
 because only its content tells them apart."""
 
-STAGES: Final = (CALL, *(stage for _, stage in reversed(WAITING)))
+STAGES: Final = (CALL, *(stage for _, stage in reversed(NEXT_STAGES)))
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ def measure(spool: Path) -> QueueDepth:
 def _measure_take(folder: str, depth: QueueDepth) -> None:
     try:
         names = _sizes(folder, depth)
-        stage = next((stage for name, stage in WAITING if name in names), CALL)
+        stage = next((stage for name, stage in NEXT_STAGES if name in names), CALL)
         if stage != CALL:
             finished_at = datetime.fromtimestamp(os.stat(f"{folder}/{END}").st_mtime, UTC)
             depth.oldest = finished_at if depth.oldest is None else min(depth.oldest, finished_at)

@@ -143,7 +143,7 @@ class _Reader:
 
     def __init__(self, file: _File) -> None:
         self.file = file
-        self.used: set[str] = set()
+        self.used_names: set[str] = set()
         self.known = {name: _source(name, source) for name, source in file.source.items()}
 
     def pack(self) -> Pack:
@@ -154,7 +154,7 @@ class _Reader:
         tell = [self.duty(f"tell.{n}", each.who, each, each.where) for n, each in enumerate(file.tell)]
         notes = [self.duty(f"note.{n}", "note", each) for n, each in enumerate(file.note)]
         self.check_duties(rules)
-        if unused := sorted(set(self.known) - self.used):
+        if unused := sorted(set(self.known) - self.used_names):
             raise ValueError(f"source.{unused[0]}: no rule refers to it")
         return Pack(
             code=file.pack.code,
@@ -197,7 +197,7 @@ class _Reader:
         for name in names:
             if name not in self.known:
                 raise ValueError(f"{field}.sources: there is no source {name!r}")
-        self.used.update(names)
+        self.used_names.update(names)
         return tuple(self.known[name] for name in names)
 
     def check_duties(self, rules: dict[str, Rule]) -> None:

@@ -124,7 +124,7 @@ class Revocations:
     def __init__(self, folder: Path, root: Ed25519PublicKey) -> None:
         self._folder = folder
         self._root = root
-        self._seen: tuple[tuple[Path, int], ...] = ()
+        self._file_times: tuple[tuple[Path, int], ...] = ()
         self._read: Revoked = {}
 
     def __call__(self) -> Revoked:
@@ -132,9 +132,9 @@ class Revocations:
         file_times = tuple(
             (path, path.stat().st_mtime_ns) for path in sorted(self._folder.glob(f"*{SUFFIX}"))
         )
-        if file_times != self._seen:
+        if file_times != self._file_times:
             self._read = read_all([path for path, _ in file_times], self._root)
-            self._seen = file_times
+            self._file_times = file_times
         return self._read
 
 

@@ -58,7 +58,7 @@ class S3Store:
         self._where = f"{bucket.endpoint or 'AWS'} bucket {bucket.name}"
         self._entropy = entropy
         self._abilities: Abilities | None = None
-        self._probing = threading.Lock()
+        self._probe_lock = threading.Lock()
 
     def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
         check_key(key)
@@ -162,7 +162,7 @@ class S3Store:
 
     def abilities(self) -> Abilities:
         """Found once, by trying, on the first request for them."""
-        with self._probing:
+        with self._probe_lock:
             if self._abilities is None:
                 self._abilities = self._probe()
                 log.info(

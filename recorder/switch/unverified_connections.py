@@ -41,12 +41,12 @@ class UnverifiedConnections:
     ) -> None:
         self._is_stranger = is_stranger
         self._limits = {True: strangers, False: others}
-        self._waiting: dict[bool, dict[UnverifiedConnection, None]] = {True: {}, False: {}}
+        self._connections: dict[bool, dict[UnverifiedConnection, None]] = {True: {}, False: {}}
 
     def enter(self, connection: UnverifiedConnection) -> bool:
         """Add a connection; return ``False`` if it finds no place. An evicted connection is closed."""
         stranger = self._is_stranger(connection.owner)
-        connections = self._waiting[stranger]
+        connections = self._connections[stranger]
         if len(connections) >= self._limits[stranger]:
             if stranger:
                 return False
@@ -59,8 +59,8 @@ class UnverifiedConnections:
 
     def leave(self, connection: UnverifiedConnection) -> None:
         """Remove a connection that is verified or has ended. Idempotent."""
-        for connections in self._waiting.values():
+        for connections in self._connections.values():
             connections.pop(connection, None)
 
     def __len__(self) -> int:
-        return sum(len(connections) for connections in self._waiting.values())
+        return sum(len(connections) for connections in self._connections.values())

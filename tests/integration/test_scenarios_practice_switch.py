@@ -224,7 +224,7 @@ def test_call_continues_at_once_without_a_daemon(rig: Rig) -> None:
     session = rig.switch.call("+3225550101", PracticeParty(rings=0.1, talks=0.1))
     assert session.wait("ended", 5)
     assert time.monotonic() - began < 1.0
-    assert session.reached["bridged"].is_set()
+    assert session.phase_events["bridged"].is_set()
 
 
 def test_hung_daemon_costs_a_bounded_wait_and_its_late_commands_are_refused(rig: Rig) -> None:

@@ -149,11 +149,11 @@ class _Once:
     def __init__(self, open_: Callable[[], VerifiedRecording | None]) -> None:
         self._open = open_
         self._found: VerifiedRecording | None = None
-        self._asked = False
+        self._is_open = False
 
     def __call__(self) -> VerifiedRecording | None:
-        if not self._asked:
-            self._found, self._asked = self._open(), True
+        if not self._is_open:
+            self._found, self._is_open = self._open(), True
         return self._found
 
 

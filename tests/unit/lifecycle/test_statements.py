@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
-from recorder.lifecycle.statements import FORGOTTEN, LEFT, StatementCheck, Statements, statements_of
+from recorder.lifecycle.statements import CALL_ERASED, LEFT, StatementCheck, Statements, statements_of
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.offboarding import ANNOUNCED, ERASURE, Statement
 
@@ -102,7 +102,7 @@ def test_an_erased_call_needs_its_customers_signed_note(house, statements, calls
         put_note(house, *calls)
     add_erased_call(house, **row)
     found = statements.look(house.tenant, CALL)
-    assert (FORGOTTEN in found.signed, FORGOTTEN in found.unsigned) == (signed, not signed)
+    assert (CALL_ERASED in found.signed, CALL_ERASED in found.unsigned) == (signed, not signed)
     assert statements.forgot(house.tenant, CALL) is signed
     assert not statements.forgot("somebody-else", CALL)
     assert not statements.forgot(house.tenant, OTHER_CALL)
