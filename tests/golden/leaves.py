@@ -38,8 +38,8 @@ from tests.golden.receipts import catalogue, erase_all, hand_over, made
 from tests.house import Bakery
 from tests.identity_proof import vouch
 from tests.stored_recordings import put_small
-from tests.unit.auditlog.conftest import BEGAN, World, make_world
-from tests.unit.auditlog.filled import fill, invitations_of, said
+from tests.unit.auditlog.conftest import FIRST_DAY, World, make_world
+from tests.unit.auditlog.filled import fill, invitations_of, time_and_entropy
 
 Fields = dict[str, set[tuple[str, ...]]]
 """By kind the fields that bodies had."""
@@ -60,7 +60,7 @@ def everything() -> Fields:
     found: Fields = {}
     with tempfile.TemporaryDirectory() as name, catalogue(Path(name), "catalogue") as url:
         with connected():
-            world = fill(make_world(Bakery(Path(name), Clock(BEGAN), Repeating("golden"), url)))
+            world = fill(make_world(Bakery(Path(name), Clock(FIRST_DAY), Repeating("golden"), url)))
             _look(found)
             _settings(world)
             _listening(world)
@@ -99,17 +99,23 @@ def _settings(world: World) -> None:
     world.happen()
     person = users.user(world.tenant, world.user)
     assert person is not None
-    assert users.note_refused_log_in(person, **said(world))
+    assert users.note_refused_log_in(person, **time_and_entropy(world))
     signer = world.house.services.signer
-    assert users.set_password(world.tenant, world.user, "$argon2id$4", signer=signer, **said(world))
+    assert users.set_password(
+        world.tenant, world.user, "$argon2id$4", signer=signer, **time_and_entropy(world)
+    )
     _team(world)
     world.house.limit(None, purpose="training")
     line = world.house.line.id
-    assert transfer_options.set_transfer_notice(world.tenant, line, "alone", ask=True, **said(world))
-    assert setup.switch_off(world.tenant, line, who=world.user, **said(world))
+    assert transfer_options.set_transfer_notice(
+        world.tenant, line, "alone", ask=True, **time_and_entropy(world)
+    )
+    assert setup.switch_off(world.tenant, line, who=world.user, **time_and_entropy(world))
     row = queries.line(world.tenant, line)
     assert row is not None
-    assert setup.switch_on(world.tenant, line, setup.preview(world.tenant, row).digest, **said(world))
+    assert setup.switch_on(
+        world.tenant, line, setup.preview(world.tenant, row).digest, **time_and_entropy(world)
+    )
 
 
 def _team(world: World) -> None:
@@ -126,9 +132,9 @@ def _team(world: World) -> None:
     person = team.accept(again.path.rpartition("/")[2], "$argon2id$5")
     links.issue_reset(person, None)
     links.change_address(person, "eva.maes@example.com")
-    change = {"signer": given[0], "trust": given[1], "by": By("operator"), **said(world)}
+    change = {"signer": given[0], "trust": given[1], "by": By("operator"), **time_and_entropy(world)}
     assert users.change_access(world.tenant, person.id, role="customer", lines=[house.line.id], **change)
-    assert users.revoke_user(world.tenant, person.id, by=By("operator"), **said(world))
+    assert users.revoke_user(world.tenant, person.id, by=By("operator"), **time_and_entropy(world))
 
 
 def _listening(world: World) -> None:
@@ -138,9 +144,9 @@ def _listening(world: World) -> None:
     grant = gate.grant(who, world.kept, "agreement")
     row = grants.find_grant(world.tenant, world.user, grant.id)
     assert row is not None
-    assert grants.renew(row, clock() + timedelta(hours=2), **said(world))
+    assert grants.renew(row, clock() + timedelta(hours=2), **time_and_entropy(world))
     clock.forward(minutes=61)
-    assert grants.renew(row, clock() + timedelta(minutes=15), **said(world))
+    assert grants.renew(row, clock() + timedelta(minutes=15), **time_and_entropy(world))
     file = next(world.house.bucket.rglob(f"{world.kept}/audio.*"))
     sound = gate.download(_admin(world), world.kept, "agreement", file.name)
     assert list(sound.read(0, sound.length))
@@ -169,16 +175,18 @@ def _erasing(world: World, found: Fields) -> None:
     recording = put_small(house)
     with connected():
         undecided = NotRecordedTable.get(NotRecordedTable.quarantined_until.is_null(False)).id
-    recordings.note_quarantine_erasure(undecided, **said(world))
+    recordings.note_quarantine_erasure(undecided, **time_and_entropy(world))
     request = request_register.enter(
         tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
-        by_kind="operator", by=None, **said(world),
+        by_kind="operator", by=None, **time_and_entropy(world),
     ).id  # fmt: skip
-    vouch(tenant, request, signer=house.services.signer, **said(world))
+    vouch(tenant, request, signer=house.services.signer, **time_and_entropy(world))
     _look(found)
     house.office().delete(tenant, recording, By("user", world.user), reason="Not needed.")
     assert expiry.destroy_due(house.services, house.clock()) == 1
-    reviews.note_erasure(tenant, request, world.kept, why_not=None, until=None, who=world.user, **said(world))
+    reviews.note_erasure(
+        tenant, request, world.kept, why_not=None, until=None, who=world.user, **time_and_entropy(world)
+    )
     call_erasure.erase_calls(house.office(), request_register.find_request(tenant, request), world.user)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from recorder.audio import wav
 from recorder.features.imports.decoder import NotSound, unpack
 from tests.fuzz.documents import scratch
-from tests.unit.audio.crafted_files import encoded, referring, tone
+from tests.unit.audio.crafted_files import encoded, movie_with_reference, tone
 
 INSTRUMENT = ("recorder.features.imports.decoder",)
 LONGEST = 4000
@@ -50,7 +50,7 @@ def _seeds() -> tuple[bytes, ...]:
     made = [encoded(folder / name, codec, seconds=0.1).read_bytes() for name, codec in kinds]
     shapes = product((1, 2, 3), (8000, 44_100, 50))
     made += [tone(folder / "a.wav", 0.02, channels, rate).read_bytes() for channels, rate in shapes]
-    made.append(referring(folder / "a.mov", folder / "a.wav").read_bytes())
+    made.append(movie_with_reference(folder / "a.mov", folder / "a.wav").read_bytes())
     return (
         *made,
         b"#EXTM3U\n#EXTINF:2,\n/etc/passwd\n#EXT-X-ENDLIST\n",

@@ -22,11 +22,11 @@ STAMPED = (b"a checkpoint", b"another checkpoint")
 def genuine_stamps() -> tuple[tuple[bytes, ...], bytes, tuple[datetime, ...]]:
     """Tokens of a real authority for :data:`STAMPED`, its certificates, and the times that it gave; none
     without openssl to make one."""
-    from tests.unit.auditlog.authority import serving
+    from tests.unit.auditlog.authority import serve_authority
 
     if shutil.which("openssl") is None:
         return (), b"", ()
-    with serving(scratch()) as made:
+    with serve_authority(scratch()) as made:
         tokens = tuple(made.authority.stamp(each) for each in STAMPED)
         ca = made.authority.certificates
     return (
