@@ -45,8 +45,8 @@ def tenant(catalogue: str, clock: Clock, entropy: Repeating) -> str:
 
 @dataclass
 class World:
-    """An installation with leaves of many kinds, signed three times; of its recordings, one is ``live_recording`` and
-    one ``erased``."""
+    """An installation with leaves of many kinds, signed three times; and with two recordings, of which one
+    is erased."""
 
     house: Bakery
     live_recording: str

@@ -201,8 +201,9 @@ def _people(world: World) -> None:
     assert person is not None
     session = users.open_session(person, token_sha256="12" * 32, until=until, **time_and_entropy(world))
     grant = grants.create_grant(
-        tenant=world.tenant, user=world.user, session=session.id, recording=world.live_recording, purpose="agreement",
-        manifest_sha256=_manifest_sha256(world), until=house.clock() + timedelta(minutes=15),
+        tenant=world.tenant, user=world.user, session=session.id, recording=world.live_recording,
+        purpose="agreement", manifest_sha256=_manifest_sha256(world),
+        until=house.clock() + timedelta(minutes=15),
         **time_and_entropy(world),
     )  # fmt: skip
     listen = grants.count_sent(grant, "another", "audio.opus", 100, **time_and_entropy(world))
@@ -290,8 +291,8 @@ def _person(world: World) -> None:
         **time_and_entropy(world),
     )
     reviews.note_erasure(
-        tenant, request, world.live_recording, why_not="retention.held", until=world.house.clock() + timedelta(days=9),
-        who=who, **time_and_entropy(world),
+        tenant, request, world.live_recording, why_not="retention.held",
+        until=world.house.clock() + timedelta(days=9), who=who, **time_and_entropy(world),
     )  # fmt: skip
     request_register.note_export(tenant, request, who, **time_and_entropy(world))
     second = request_register.enter(

@@ -24,19 +24,19 @@ def statements(house) -> Statements:
     return statements_of(house.services)
 
 
-def add_departure(house, erasing: bool = True) -> None:
+def add_departure(house, erases: bool = True) -> None:
     now = house.clock()
     with writing():
         OffboardingTable.insert(
-            tenant_id=house.tenant, announced_at=now, until=now, erasing_since=now if erasing else None
+            tenant_id=house.tenant, announced_at=now, until=now, erasing_since=now if erases else None
         ).execute()
 
 
 def put_statement(house, kind: str) -> None:
     now = house.clock()
     until = now if kind == ERASURE else now + timedelta(days=1)
-    made = Statement(house.tenant, 1, None, kind, now, now, until, None, "" if kind == ERASURE else None)
-    offboarding.put_statement(house.store, made, house.services.signer, house.root_public)
+    statement = Statement(house.tenant, 1, None, kind, now, now, until, None, "" if kind == ERASURE else None)
+    offboarding.put_statement(house.store, statement, house.services.signer, house.root_public)
 
 
 def add_erased_call(house, note: str = NOTE, tenant: str = "") -> None:
@@ -73,7 +73,7 @@ def test_a_departure_needs_a_signed_erasure(house, statements, kind, signed) -> 
 
 
 def test_an_announced_departure_erases_nothing(house, statements) -> None:
-    add_departure(house, erasing=False)
+    add_departure(house, erases=False)
     put_statement(house, ERASURE)
     assert not statements.erases(house.tenant)
     assert statements.look(house.tenant, CALL) == StatementCheck()
