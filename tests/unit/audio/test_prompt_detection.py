@@ -21,7 +21,7 @@ from recorder.audio.encoding import encode
 from recorder.audio.keep_answers import questions
 from recorder.domain.line_policy import Keep
 from recorder.domain.markers import Marker
-from recorder.domain.sentences import TimedSentence as Said
+from recorder.domain.sentences import TimedSentence
 from recorder.prompts.sound_sources import SOUNDS
 from recorder.spool import layout
 from recorder.spool.layout import Take
@@ -75,7 +75,7 @@ class Talk:
             soundfile.write(at, sound, 8000, subtype="PCM_16")
             sha256 = hashlib.sha256(at.read_bytes()).hexdigest()
             at.rename(at.with_name(f"{sha256}.wav"))
-            sentences[name] = Said(name, sha256, len(sound) // 8)
+            sentences[name] = TimedSentence(name, sha256, len(sound) // 8)
         self.keep = Keep("agreement", 365, **sentences)
 
     @property

@@ -38,7 +38,7 @@ from tests.unit.call.any_event import any_event
 from tests.unit.call.conversation import AT, KEEP, OWN_WORDS, VOICE, Conversation, plan
 
 QUESTION = "/prompts/question.wav"
-HEARD = {"voice_from_ms": "12000", "voice_to_ms": "12400"}
+VOICE_SPAN = {"voice_from_ms": "12000", "voice_to_ms": "12400"}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_key_of_either_side_answers(
     call.play(KEEP.question)
     assert call.done[-1] is Do.KEEP_SINCE
     call.press(key, leg)
-    voice = HEARD if (leg, key) == (INTERNAL, "1") else {}
+    voice = VOICE_SPAN if (leg, key) == (INTERNAL, "1") else {}
     if voice:
         call.feed(VoiceChecked, voice=VOICE)
     assert call.markers("keep_question_answered") == [{"answer": answer, "by": leg, "how": how, **voice}]
@@ -205,7 +205,7 @@ def test_a_colleague_asks_in_their_own_words() -> None:
     call.confirm_yes()
     assert call.markers("keep_question_asked") == [{"how": "own_words"}]
     assert call.markers("keep_question_answered") == [
-        {"answer": "yes", "by": INTERNAL, "how": "own_words", **HEARD}
+        {"answer": "yes", "by": INTERNAL, "how": "own_words", **VOICE_SPAN}
     ]
 
 
@@ -236,7 +236,7 @@ def test_a_voice_is_found_the_second_time() -> None:
     call.play(KEEP.question)
     call.confirm_yes()
     assert call.markers("keep_question_answered") == [
-        {"answer": "yes", "by": INTERNAL, "how": "aloud", **HEARD}
+        {"answer": "yes", "by": INTERNAL, "how": "aloud", **VOICE_SPAN}
     ]
 
 

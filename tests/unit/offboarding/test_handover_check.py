@@ -32,11 +32,11 @@ BY = By("operator")
 @pytest.fixture
 def folder(house, bakery, handed, tmp_path) -> Path:
     """An unpacked archive: two recordings, one of them amended."""
-    kept = house.call(bakery)
+    live = house.call(bakery)
     house.call(bakery)
     house.call(bakery, announced=False)
     house.not_recorded(bakery, "never_connected")
-    house.changes.agree(bakery.id, kept, BY, purpose="training", keep_days=30, reason="on paper")
+    house.changes.agree(bakery.id, live, BY, purpose="training", keep_days=30, reason="on paper")
     announce(house, bakery)
     sign(house, bakery)
     handed(bakery.id)

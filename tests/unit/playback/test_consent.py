@@ -16,14 +16,14 @@ from recorder.lifecycle import expiry
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 
-SAID = TimedSentence("Said.", "5a" * 32, 1000)
-FOR_TRAINING = Keep("training", 180, None, SAID, SAID, SAID, SAID)
+SENTENCE = TimedSentence("Said.", "5a" * 32, 1000)
+FOR_TRAINING = Keep("training", 180, None, SENTENCE, SENTENCE, SENTENCE, SENTENCE)
 
 
 def refusal(gate: PanelGate, who: Actor, recording: str, purpose: str) -> str:
-    with pytest.raises(AccessError) as refused:
+    with pytest.raises(AccessError) as failure:
         gate.grant(who, recording, purpose)
-    return refused.value.error_id
+    return failure.value.error_id
 
 
 @pytest.mark.parametrize(("answer", "days"), [("yes", 365), ("no", 30), ("none", 30), (None, 30)])
@@ -69,11 +69,11 @@ def test_an_answer_counts_for_nothing_without_the_announcement(gate, somebody, r
     assert refusal(gate, admin, recording.id, "agreement") == "access.not_announced"
 
 
-@pytest.mark.parametrize("said", ["yes", "none", None])
-def test_refuses_a_row_that_contradicts_the_sealed_answer(gate, ada, recorded, said) -> None:
+@pytest.mark.parametrize("answer", ["yes", "none", None])
+def test_refuses_a_row_that_contradicts_the_sealed_answer(gate, ada, recorded, answer) -> None:
     recording = recorded(asked="no")
     with writing():
-        RecordingTable.update(keep_answer=said).where(RecordingTable.id == recording.id).execute()
-    with pytest.raises(SealError) as refused:
+        RecordingTable.update(keep_answer=answer).where(RecordingTable.id == recording.id).execute()
+    with pytest.raises(SealError) as failure:
         gate.grant(ada, recording.id, "agreement")
-    assert refused.value.error_id == "seal.row_differs"
+    assert failure.value.error_id == "seal.row_differs"

@@ -163,8 +163,8 @@ def test_process_that_keeps_ending_is_restarted_within_its_limit() -> None:
             step_until(supervisor, lambda: supervisor.pid("daemon") is not None)
             supervisor._children[0].runs[0].process.wait(20)
             step_until(supervisor, lambda: supervisor.pid("daemon") is None)
-    waited = [each["restart_in_s"] for each in logs if each["event"] == "a process ended"]
-    assert waited == [0.3] * (len(BACKOFF) + 1)
+    delays = [each["restart_in_s"] for each in logs if each["event"] == "a process ended"]
+    assert delays == [0.3] * (len(BACKOFF) + 1)
     supervisor._end()
 
 
@@ -201,17 +201,17 @@ def test_ending_process_may_be_silent_for_its_grace() -> None:
         supervisor._end()
 
 
-def overlapping(first: str, following: str) -> Program:
+def successor_program(first: str, successor: str) -> Program:
     return Program(
         "daemon",
         [sys.executable, "-c", first],
         has_heartbeat=True,
-        replacement=[sys.executable, "-c", following],
+        replacement=[sys.executable, "-c", successor],
     )
 
 
 def test_restart_starts_the_successor_first() -> None:
-    supervisor = started([overlapping(BEATS, BEATS)])
+    supervisor = started([successor_program(BEATS, BEATS)])
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
         (before,) = supervisor._children[0].runs
@@ -231,7 +231,7 @@ def test_restart_starts_the_successor_first() -> None:
 
 
 def test_predecessor_continues_if_the_successor_cannot_start() -> None:
-    supervisor = started([overlapping(BEATS, "raise SystemExit(1)")])
+    supervisor = started([successor_program(BEATS, "raise SystemExit(1)")])
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
         before = supervisor.pid("daemon")
@@ -247,7 +247,7 @@ def test_predecessor_continues_if_the_successor_cannot_start() -> None:
 
 def test_successor_runs_if_the_predecessor_dies_meanwhile() -> None:
     slow = "import time; time.sleep(99)"
-    supervisor = started([overlapping(BEATS, slow)])
+    supervisor = started([successor_program(BEATS, slow)])
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
         (before,) = supervisor._children[0].runs
@@ -300,7 +300,7 @@ def test_failed_start_is_retried_while_others_continue(
     # Tied, because silence is not measured while the clock jumps.
     supervisor = Supervisor([Program("daemon", argv, tied=True)], dict(os.environ), lambda: now)
 
-    def fails(*_given: object, **_named: object) -> None:
+    def fails(*_target: object, **_options: object) -> None:
         raise OSError(number, os.strerror(number))
 
     try:
@@ -313,8 +313,8 @@ def test_failed_start_is_retried_while_others_continue(
                 supervisor.step()
                 supervisor.step()  # not due yet
                 now += delay
-        said = [each["again_in_s"] for each in logs if each["event"] == "a process could not be started"]
-        assert said == [*BACKOFF[1:], BACKOFF[-1]]
+        delays = [each["again_in_s"] for each in logs if each["event"] == "a process could not be started"]
+        assert delays == [*BACKOFF[1:], BACKOFF[-1]]
         assert (supervisor.pid("daemon"), supervisor.pid("worker")) == (healthy, None)
         assert sorted(os.listdir("/proc/self/fd")) == opened
         step_until(supervisor, lambda: supervisor._children[1].alive)
@@ -329,9 +329,9 @@ def test_the_end_reaches_a_stopped_child_too(tmp_path: Path) -> None:
     pid = supervisor.pid("hub")
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
-    begun = time.monotonic()
+    start = time.monotonic()
     supervisor._end()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - start < 5
 
 
 def test_tied_process_ends_with_its_supervisor_not_for_silence() -> None:

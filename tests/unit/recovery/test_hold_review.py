@@ -18,13 +18,13 @@ from recorder.lifecycle import hold_review, limits
 
 
 def audit(house) -> set[str]:
-    looking = Audit(house.services.store, house.services.root, house.clock(), recordings=False)
-    return {each.code for each in looking.tenant(house.tenant)}
+    auditor = Audit(house.services.store, house.services.root, house.clock(), recordings=False)
+    return {each.code for each in auditor.tenant(house.tenant)}
 
 
 def test_neither_a_row_nor_an_unsigned_leaf_resumes_expiry(house, recovery, recorded) -> None:
     recording = recorded()
-    with recovery.lost():
+    with recovery.empty_catalogue():
         recovery.rebuild()
         house.clock.forward(days=40)
         with writing():
@@ -42,11 +42,11 @@ def test_neither_a_row_nor_an_unsigned_leaf_resumes_expiry(house, recovery, reco
 
 def test_a_confirmation_answers_one_rebuild(house, recovery, recorded) -> None:
     recorded()
-    with recovery.lost():
+    with recovery.empty_catalogue():
         recovery.rebuild()
         assert house.confirm_holds()
-        said = LeafTable.get(LeafTable.kind == hold_review.CONFIRMED)
-        body = json.loads(said.body)
+        confirmation = LeafTable.get(LeafTable.kind == hold_review.CONFIRMED)
+        body = json.loads(confirmation.body)
         with writing():
             hold_review.require_confirmation("rebuild", house.clock(), house.entropy)
             append(house.tenant, hold_review.CONFIRMED, body, house.clock(), house.entropy)
@@ -56,7 +56,7 @@ def test_a_confirmation_answers_one_rebuild(house, recovery, recorded) -> None:
 
 def test_the_audit_notices_a_deleted_suspension(house, recovery, recorded) -> None:
     recorded()
-    with recovery.lost():
+    with recovery.empty_catalogue():
         recovery.rebuild()
         with writing():
             LeafTable.delete().where(LeafTable.kind == hold_review.UNCONFIRMED).execute()
@@ -69,7 +69,7 @@ def test_restored_limits_wait_for_the_confirmation(house, recovery, recorded, co
     house.limit(9)
     house.clock.forward(minutes=1)
     house.limit(5, covers_consents=covers_consents)
-    with recovery.lost():
+    with recovery.empty_catalogue():
         first = recovery.rebuild()
         assert first.limits.count == 3
         (mine,) = limits.in_force(house.tenant, house.trust)
