@@ -64,15 +64,15 @@ from recorder.store.directory import DirectoryStore
 from tests.entropy import Repeating
 from tests.golden import api, events, leaves, receipts, switch
 from tests.unit.seal.recording import (
-    HEARD,
+    CONFIRMATION,
     NOW,
+    QUESTION_END,
     RECORDING,
     START,
     TENANT,
-    TOLD,
     YES,
-    asked,
     make_asked,
+    question,
 )
 
 ID = "0198c0de-0000-7000-8000-0000000000cc"
@@ -177,7 +177,7 @@ def _documents(folder: Path) -> dict[str, str]:
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
     keyring = Keyring(load_kek(keys / signing.KEK))
     tenant_key = keyring.new_tenant_key(TENANT, entropy)
-    take = make_asked(folder / "take", asked(), HEARD, YES, TOLD)
+    take = make_asked(folder / "take", question(), QUESTION_END, YES, CONFIRMATION)
     sealed = seal(take, keyring, tenant_key, signer, NOW, entropy, Uptime("this start", 1300.0))
     texts = {"tenant key": tenant_key.to_bytes().decode()}
     for upload in sealed.uploads:

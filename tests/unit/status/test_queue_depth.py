@@ -63,10 +63,10 @@ def test_missing_spool_is_an_error(tmp_path: Path) -> None:
 def test_two_thousand_takes_are_measured_quickly(tmp_path: Path) -> None:
     for number in range(2000):
         put(tmp_path, f"{number:05}", "call.json", "events.jsonl", "audio.wav", "take.json")
-    began = os.times()
+    start = os.times()
     assert measure(tmp_path).finished == 2000
     ended = os.times()
-    assert ended.user + ended.system - began.user - began.system < 2.0
+    assert ended.user + ended.system - start.user - start.system < 2.0
 
 
 def test_age_of_the_oldest_take_is_reported(house) -> None:
