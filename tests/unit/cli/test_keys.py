@@ -272,9 +272,7 @@ def test_the_receipt_of_an_erasure(shell: Shell, house: Bakery, tmp_path: Path) 
     recording = put_small(house)
     assert "was not destroyed" in shell.bad("recording", "receipt", recording, "--tenant", house.tenant)
     house.clock.forward(days=200)
-    means = house.services
-    services = means
-    assert expiry.destroy_due(services, house.clock()) == 1
+    assert expiry.destroy_due(house.services, house.clock()) == 1
     file = tmp_path / "receipt.json"
     output = shell.good("recording", "receipt", recording, "--tenant", house.tenant, "-o", str(file))
     assert "destroyed at 2026-09-18T" in output

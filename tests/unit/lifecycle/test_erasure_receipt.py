@@ -23,9 +23,7 @@ def erased_recording(house) -> str:
     """A recording that was erased when it expired."""
     recording = put_small(house)
     house.clock.forward(days=400)
-    means = house.services
-    services = means
-    assert expiry.destroy_due(services, house.clock()) == 1
+    assert expiry.destroy_due(house.services, house.clock()) == 1
     return recording
 
 

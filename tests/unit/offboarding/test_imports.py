@@ -151,9 +151,7 @@ def test_imports_a_file_once(house, bakery, folder, clock) -> None:
     assert len(queries.recordings(bakery.id).rows) == 1
 
     clock.forward(days=61)
-    services = house.services
-    means = services
-    assert expiry.destroy_due(means, house.clock()) == 1
+    assert expiry.destroy_due(house.services, house.clock()) == 1
     row = queries.recording(bakery.id, first.recording)
     assert row.erasure_reason == "not_announced"
     until = house.clock() + timedelta(days=60)

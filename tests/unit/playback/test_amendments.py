@@ -39,8 +39,7 @@ def hold(changes, row, **more) -> None:
 
 
 def destroy_due(house) -> int:
-    services = house.services
-    return expiry.destroy_due(services, house.clock())
+    return expiry.destroy_due(house.services, house.clock())
 
 
 def refusals(gate, who, row) -> dict[str, str | None]:

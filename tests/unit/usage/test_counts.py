@@ -43,7 +43,7 @@ class Office:
     clock: Clock
     entropy: Repeating
     tenant: str = ""
-    count: int = 0
+    row_count: int = 0
     stored: list[str] = field(default_factory=list)
 
     def open(self) -> Office:

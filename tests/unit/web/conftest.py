@@ -120,7 +120,7 @@ COMPILED = CompiledTemplates()
 @pytest.fixture
 def app(house, clock, entropy, config) -> Flask:
     proofs = EntryProofs(house.store, house.root_public)
-    made = create_app(
+    panel = create_app(
         config,
         gate=house.gate,
         now=clock,
@@ -129,9 +129,9 @@ def app(house, clock, entropy, config) -> Flask:
         factors=house.factors,
         proofs=proofs,
     )
-    made.jinja_env.bytecode_cache = COMPILED
-    made.response_class = Page
-    return made
+    panel.jinja_env.bytecode_cache = COMPILED
+    panel.response_class = Page
+    return panel
 
 
 @pytest.fixture

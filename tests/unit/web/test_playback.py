@@ -139,34 +139,36 @@ def test_purpose_is_asked_once_and_remembered_for_a_quarter_of_an_hour(browser, 
     house.person(customer, "anne", "Anne", role="customer_admin")
     house.person(customer, "olga", "Olga", role="customer_admin")
     first, second = house.call(customer), house.call(customer)
-    anne, chosen = browser("anne"), re.compile(r'value="([a-z]+)"[^>]* checked')
-    assert chosen.findall(anne.get(f"/recordings/{first}").text) == []
+    anne, preselected_value = browser("anne"), re.compile(r'value="([a-z]+)"[^>]* checked')
+    assert preselected_value.findall(anne.get(f"/recordings/{first}").text) == []
     anne.listen_to(first, "quality")
     assert "preselected" not in leaves("grant.given")[-1]
-    assert chosen.findall(anne.get(f"/recordings/{second}").text) == ["quality"]
-    assert chosen.findall(browser("olga").get(f"/recordings/{second}").text) == [], "each person's own"
+    assert preselected_value.findall(anne.get(f"/recordings/{second}").text) == ["quality"]
+    assert preselected_value.findall(browser("olga").get(f"/recordings/{second}").text) == [], (
+        "each person's own"
+    )
     anne.listen_to(second, "quality")
     assert leaves("grant.given")[-1]["preselected"] is True
     anne.listen_to(second, "agreement")
     assert "preselected" not in leaves("grant.given")[-1]
     clock.forward(minutes=16)
-    assert chosen.findall(anne.get(f"/recordings/{second}").text) == []
+    assert preselected_value.findall(anne.get(f"/recordings/{second}").text) == []
 
 
 def test_player_gets_its_grant_as_json(browser, house, recording):
     person = browser("claire")
-    asked = {"Accept": "application/json"}
+    headers = {"Accept": "application/json"}
     token = person.token(f"/recordings/{recording}")
     form = {"csrf_token": token, "purpose": "agreement"}
-    given = person.client.post(f"/recordings/{recording}", data=form, headers=asked).json
-    assert (given["left"], given["purpose"]) == (900, "Mémoire de ce qui a été convenu")
-    assert person.get(given["sounds"][0]["src"]).data == plain_sound(house, recording)
-    refused = person.client.post(f"/recordings/{recording}", data=form | {"purpose": "x"}, headers=asked)
+    grant = person.client.post(f"/recordings/{recording}", data=form, headers=headers).json
+    assert (grant["left"], grant["purpose"]) == (900, "Mémoire de ce qui a été convenu")
+    assert person.get(grant["sounds"][0]["src"]).data == plain_sound(house, recording)
+    refused = person.client.post(f"/recordings/{recording}", data=form | {"purpose": "x"}, headers=headers)
     assert (refused.status_code, refused.json["error"]) == (403, "access.purpose_not_announced")
-    missing = person.client.post(f"/recordings/{recording}", data={"csrf_token": token}, headers=asked)
+    missing = person.client.post(f"/recordings/{recording}", data={"csrf_token": token}, headers=headers)
     assert missing.status_code == 400
     person.send("/logout")
-    late = person.client.post(f"/recordings/{recording}", data=form, headers=asked)
+    late = person.client.post(f"/recordings/{recording}", data=form, headers=headers)
     assert late.status_code in (400, 401)
 
 
@@ -218,10 +220,10 @@ def test_history_shows_what_was_heard_and_refused(browser, house, bakery, record
     play = address.partition("play=")[2]
     claire.send(f"{path}/close", play=play, played="0-4000,6000-9000")
     claire.send(page, purpose="training")
-    seen = browser("paul").get(page).text
-    assert "Claire Martin" in seen
-    assert "A écouté 7 secondes" in seen
-    assert "n’a pas été annoncé pour cet usage" in seen
+    history = browser("paul").get(page).text
+    assert "Claire Martin" in history
+    assert "A écouté 7 secondes" in history
+    assert "n’a pas été annoncé pour cet usage" in history
     assert "Claire Martin" in browser("audit").get(page).text
     house.person(bakery, "luc", "Luc")
     own = browser("luc").get(page).text
@@ -243,7 +245,7 @@ def test_whole_audio_is_served_as_sealed(browser, house, recording):
 
 
 @pytest.mark.parametrize(
-    ("asked", "start", "end"),
+    ("range_header", "start", "end"),
     [
         ("bytes=0-", 0, None),
         ("bytes=0-0", 0, 1),
@@ -257,11 +259,11 @@ def test_whole_audio_is_served_as_sealed(browser, house, recording):
         ("bytes= ,0-9 , ", 0, 10),  # a list may have empty elements: section 5.6.1.2
     ],
 )
-def test_satisfiable_range_is_served(browser, house, recording, asked, start, end):
+def test_satisfiable_range_is_served(browser, house, recording, range_header, start, end):
     person = browser("claire")
     address = open_player(person, recording)["audio.wav"]
     whole = plain_sound(house, recording, "audio.wav")
-    answer = person.get(address, headers={"Range": asked})
+    answer = person.get(address, headers={"Range": range_header})
     assert answer.status_code == 206
     assert answer.data == whole[start:end]
     first = start if start >= 0 else len(whole) + start
@@ -272,11 +274,11 @@ def test_satisfiable_range_is_served(browser, house, recording, asked, start, en
     assert listen.sent_bytes == len(answer.data)
 
 
-@pytest.mark.parametrize("asked", ["bytes=99999999-", "bytes=-0", "bytes=99999999-999999999"])
-def test_unsatisfiable_range_is_refused(browser, house, recording, asked):
+@pytest.mark.parametrize("range_header", ["bytes=99999999-", "bytes=-0", "bytes=99999999-999999999"])
+def test_unsatisfiable_range_is_refused(browser, house, recording, range_header):
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
-    answer = person.get(address, headers={"Range": asked})
+    answer = person.get(address, headers={"Range": range_header})
     assert answer.status_code == 416
     assert answer.headers["Content-Range"] == f"bytes */{len(plain_sound(house, recording))}"
     assert answer.data == b""
@@ -284,14 +286,14 @@ def test_unsatisfiable_range_is_refused(browser, house, recording, asked):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "range_header",
     ["bytes=5-1", "bytes=x", "lines=0-1", "bytes=0-1,4-5", "bytes=-", "bytes=", "bytes=--5", "bytes=1-2-3",
      "bytes=+1-2", "bytes=\u00b2-5", "bytes=0-" + "9" * 5000, "bytes 0-1", "0-1"],
 )  # fmt: skip
-def test_malformed_and_multiple_ranges_are_ignored(browser, house, recording, asked):
+def test_malformed_and_multiple_ranges_are_ignored(browser, house, recording, range_header):
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
-    answer = person.get(address, headers={"Range": asked})
+    answer = person.get(address, headers={"Range": range_header})
     assert (answer.status_code, len(answer.data)) == (200, len(plain_sound(house, recording)))
 
 
@@ -303,8 +305,8 @@ def test_if_range_needs_a_strong_match(browser, recording):
         (tag, 206), ('"another"', 200), ("Wed, 25 Nov 2026 09:00:00 GMT", 200), (f"W/{tag}", 200), ("", 200),
         (tag.strip('"'), 200),
     ):  # fmt: skip
-        asked = {"Range": "bytes=0-9", "If-Range": condition}
-        assert person.get(address, headers=asked).status_code == status, condition
+        headers = {"Range": "bytes=0-9", "If-Range": condition}
+        assert person.get(address, headers=headers).status_code == status, condition
 
 
 def test_browser_requests_are_one_listen_with_all_bytes(browser, house, recording):
@@ -314,7 +316,7 @@ def test_browser_requests_are_one_listen_with_all_bytes(browser, house, recordin
     address = open_player(person, recording)["audio.opus"]
     whole = plain_sound(house, recording)
     tag = person.head(address).headers["ETag"]
-    asked = [
+    requests = [
         ({"Range": "bytes=0-"}, 206, whole),
         ({"Range": "bytes=0-1"}, 206, whole[:2]),
         ({"Range": f"bytes={len(whole) - 700}-", "If-Range": tag}, 206, whole[-700:]),
@@ -324,13 +326,13 @@ def test_browser_requests_are_one_listen_with_all_bytes(browser, house, recordin
         ({"Range": "bytes=0-4,9-12"}, 200, whole),
         ({}, 200, whole),
     ]
-    for headers, status, content in asked:
+    for headers, status, content in requests:
         answer = person.get(address, headers=headers)
         assert (answer.status_code, answer.data) == (status, content), headers
     assert len(leaves("listen.opened")) == 1
     with connected():
         (listen,) = ListenTable.select()
-    assert listen.sent_bytes == sum(len(content) for _, _, content in asked)
+    assert listen.sent_bytes == sum(len(content) for _, _, content in requests)
 
 
 def test_head_returns_the_length_without_a_listen(browser, house, recording):
@@ -422,10 +424,10 @@ def test_damaged_first_block_is_refused_and_reported(browser, house, recording):
     page = person.get(address)
     assert page.status_code == 409
     assert "a changé depuis qu’il a été scellé" in page.text
-    said = person.get(address, headers={"Accept": "application/json", "Range": "bytes=0-"})
-    assert said.status_code == 409
-    assert said.json["error"] == "seal.block"
-    assert "a changé depuis qu’il a été scellé" in said.json["message"]
+    answer = person.get(address, headers={"Accept": "application/json", "Range": "bytes=0-"})
+    assert answer.status_code == 409
+    assert answer.json["error"] == "seal.block"
+    assert "a changé depuis qu’il a été scellé" in answer.json["message"]
     assert leaves("seal.broken")[0]["object"] == "audio.opus"
 
 
@@ -437,13 +439,13 @@ def test_damaged_later_block_aborts_the_connection(browser, house, long_recordin
     answer = person.client.get(address, buffered=False)
     assert (answer.status_code, answer.content_length) == (200, len(whole))
     pieces: list[bytes] = []
-    with pytest.raises(ConnectionResetError) as broken:
+    with pytest.raises(ConnectionResetError) as failure:
         pieces.extend(answer.iter_encoded())
-    came = b"".join(pieces)
-    assert isinstance(broken.value.__cause__, SealError)
-    assert came
-    assert came == whole[: len(came)]
-    assert len(came) < 3 * 65_536
+    content = b"".join(pieces)
+    assert isinstance(failure.value.__cause__, SealError)
+    assert content
+    assert content == whole[: len(content)]
+    assert len(content) < 3 * 65_536
     assert leaves("seal.broken")[0]["object"] == "audio.wav"
     after = person.get(address, headers={"Range": f"bytes={4 * 65_536}-"})
     assert after.status_code == 206, "the other blocks are what they were"
@@ -510,10 +512,10 @@ def test_playback_requires_a_login(browser, recording):
 
 def test_logged_out_player_gets_a_message(browser, recording):
     address = open_player(browser("claire"), recording)["audio.opus"]
-    said = browser().get(address, headers={"Accept": "application/json", "Accept-Language": "fr"})
-    assert said.status_code == 401
-    assert said.json["error"] == "access.revoked"
-    assert said.json["message"].startswith("Votre session a pris fin")
+    answer = browser().get(address, headers={"Accept": "application/json", "Accept-Language": "fr"})
+    assert answer.status_code == 401
+    assert answer.json["error"] == "access.revoked"
+    assert answer.json["message"].startswith("Votre session a pris fin")
 
 
 def test_player_shows_the_remaining_seconds(browser, recording, clock):
@@ -528,8 +530,8 @@ def test_renewal_extends_the_grant(browser, recording, clock):
     address = open_player(person, recording)["audio.opus"]
     renew = f"{address.rpartition('/')[0]}/renew"
     clock.forward(minutes=14)
-    said = person.send(renew)
-    assert said.json == {"left": 900, "until_words": "10:29"}
+    answer = person.send(renew)
+    assert answer.json == {"left": 900, "until_words": "10:29"}
     clock.forward(minutes=14)
     assert person.get(address, headers={"Range": "bytes=0-9"}).status_code == 206
     clock.forward(minutes=2)
@@ -589,10 +591,10 @@ def test_play_after_close_is_another_listen(browser, recording):
     person = browser("claire")
     address = open_player(person, recording)["audio.opus"]
     path, _, play = address.partition("?play=")
-    asked = {"Range": "bytes=0-9"}
-    assert person.get(address, headers=asked).data
+    headers = {"Range": "bytes=0-9"}
+    assert person.get(address, headers=headers).data
     assert person.send(f"{path.rpartition('/')[0]}/close", play=play).status_code == 204
-    assert person.get(address, headers=asked).status_code == 206
+    assert person.get(address, headers=headers).status_code == 206
     assert len(leaves("listen.opened")) == 2
 
 
