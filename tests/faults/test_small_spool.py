@@ -28,10 +28,10 @@ CALLS = 50
 PASSWORD = "only-for-this-test-1"
 
 
-def until(met: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
     """Wait for a condition while the practice switch runs."""
     with gevent.Timeout(seconds, AssertionError(f"not within {seconds} s: {what}")):
-        while not met():
+        while not condition():
             gevent.sleep(0.03)
 
 
@@ -43,13 +43,13 @@ class SmallSpoolNode:
 
     def calls(self, count: int) -> list[PracticeCall]:
         speaks, answers = dialogue("fr")
-        made = []
+        calls = []
         for _ in range(count):
             self.called += 1
             number = f"+3247000{self.called:04}"
             party = PracticeParty(number=number, speaks=speaks, answers_with=answers, rings=0.1)
-            made.append(self.switch.call(self.house.line.number, party))
-        return made
+            calls.append(self.switch.call(self.house.line.number, party))
+        return calls
 
     def stored(self) -> set[str]:
         return {row.id for row in queries.recordings(self.house.tenant, limit=200).rows}

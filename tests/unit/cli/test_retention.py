@@ -74,7 +74,7 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
 
 def test_agreements_end_only_if_named_and_confirmed(shell: Shell, house: Bakery) -> None:
     agreed, plain = (
-        house.take(formats=("wav",), talk_ms=4000, asked="yes"),
+        house.take(formats=("wav",), talk_ms=4000, question="yes"),
         house.take(formats=("wav",), talk_ms=300),
     )
     for folder in (agreed, plain):

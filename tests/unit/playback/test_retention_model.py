@@ -167,9 +167,9 @@ class LivingRecording:
                 getattr(changes, what)(house.tenant, self.id, OPERATOR, reason="…", **words)
         row = queries.recording(house.tenant, self.id)
         signed = chain_of(services.store, row.prefix, services.root).amendments
-        for each in signed[len(self.life.said) :]:
+        for each in signed[len(self.life.statements) :]:
             assert each.at == now
-            self.life = replace(self.life, said=(*self.life.said, (now, each.data)))
+            self.life = replace(self.life, statements=(*self.life.statements, (now, each.data)))
 
     def _limit(self, words: dict[str, Any], now: datetime) -> None:
         house, purpose, days = self.house, words["purpose"], words["keep_days"]

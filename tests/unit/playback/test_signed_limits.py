@@ -148,7 +148,7 @@ def test_an_unsigned_or_foreign_limit_ends_nothing(house, gate, ada, recording, 
 
 def test_a_limit_ends_what_was_announced_and_not_what_was_agreed(house, gate, ada) -> None:
     plain = put_small(house)
-    folder = house.take(formats=("wav",), asked="yes", talk_ms=4000)
+    folder = house.take(formats=("wav",), question="yes", talk_ms=4000)
     house.work(folder)
     agreed = folder.name
     house.limit(5)

@@ -33,7 +33,7 @@ def test_restores_every_row(house, recovery, recorded) -> None:
         house.work(house.take(announced=announced))
         house.clock.forward(minutes=1)
     for answer in ("yes", "no", "none"):
-        house.work(house.take(asked=answer))
+        house.work(house.take(question=answer))
         house.clock.forward(minutes=1)
     recorded()
     before = catalogued()

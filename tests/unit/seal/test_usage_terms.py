@@ -366,7 +366,7 @@ def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int)
     ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
     choices = PurposePolicy(role, now, ROLES).choices(result, row)
     assert {each.code: each.allowed for each in choices} == {
-        code: model.heard(code, role, now, ceiling) for code in model.known
+        code: model.may_be_heard(code, role, now, ceiling) for code in model.known
     }
 
 

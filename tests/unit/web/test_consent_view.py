@@ -38,7 +38,7 @@ def test_list_shows_keep_agreements(claire, house, bakery):
     options = {"yes": "Convenu de garder", "no": "Convenu de ne pas garder", "none": "Demandé, sans réponse"}
     for answer, words_of_it in options.items():
         house.call(
-            bakery, asked=[KEY if answer == "yes" else ALOUD if answer == "no" else {"answer": "none"}]
+            bakery, questions=[KEY if answer == "yes" else ALOUD if answer == "no" else {"answer": "none"}]
         )
         page = plain(claire.get("/recordings?show=recorded").text)
         assert words_of_it in page
@@ -52,7 +52,7 @@ def test_recording_without_question_shows_none(claire, house, bakery):
 
 
 def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
-    recording = house.call(bakery, asked=[ALOUD, KEY])
+    recording = house.call(bakery, questions=[ALOUD, KEY])
     page = claire.get(claire.listen_to(recording)).text
     listed = marks(page)
     questions = [
@@ -74,7 +74,7 @@ def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
 
 def test_player_lists_spoken_answers(claire, house, bakery):
     """At the sealed position of the external party's voice."""
-    recording = house.call(bakery, asked=[SPOKEN_ANSWER])
+    recording = house.call(bakery, questions=[SPOKEN_ANSWER])
     listed = marks(claire.get(claire.listen_to(recording)).text)
     ((place, _),) = [(place, text) for place, text in listed if "La réponse, donnée de vive voix." in text]
     (question_place,) = [
@@ -85,14 +85,14 @@ def test_player_lists_spoken_answers(claire, house, bakery):
 
 def test_unheard_yes_is_shown_without_effect(claire, house, bakery):
     silent = {name: value for name, value in SPOKEN_ANSWER.items() if not name.startswith("voice")}
-    recording = house.call(bakery, asked=[silent])
+    recording = house.call(bakery, questions=[silent])
     page = claire.get(claire.listen_to(recording)).text
     assert "Aucune réponse n’a pu être entendue auparavant" in page
     assert "Convenu pendant l’appel de le garder" not in page
 
 
 def test_question_missing_from_audio_is_shown_without_effect(claire, house, bakery):
-    folder, end = house.finished(bakery, asked=[KEY])
+    folder, end = house.finished(bakery, questions=[KEY])
     for prompt in (house.folder / "snapshot" / "prompts").iterdir():
         prompt.unlink()
     house.work(folder, end)
@@ -144,7 +144,7 @@ def test_every_answer_has_its_own_sentence(app, clock):
 
 
 def test_outbound_call_names_the_called_party(claire, house, bakery):
-    recording = house.call(bakery, mode="opt-out", direction="outbound", asked=[KEY])
+    recording = house.call(bakery, mode="opt-out", direction="outbound", questions=[KEY])
     page = plain(claire.get(claire.listen_to(recording)).text)
     for text in ("La personne appelée", "Vous et les annonces", "a été appelé depuis le"):
         assert text in page
@@ -157,7 +157,7 @@ def test_player_lists_eavesdropping(claire, house, bakery):
         (9300, "supervisor_heard", {"leg": "c", "heard_by": "both", "channel": "left"}),
         (9600, "supervisor_left", {"leg": "c"}),
     ]
-    folder, end = house.finished(bakery, dialled=events)
+    folder, end = house.finished(bakery, events=events)
     house.work(folder, end)
     page = claire.get(claire.listen_to(folder.name)).text
     texts = [text for _, text in marks(page)]
@@ -172,7 +172,7 @@ def test_player_lists_transfer_consent(claire, house, bakery):
         (9000, "transfer_question_finished", {}),
         (9500, "transfer_question_refused", {"answer": "no", "key": "2"}),
     ]
-    folder, end = house.finished(bakery, dialled=events)
+    folder, end = house.finished(bakery, events=events)
     house.work(folder, end)
     texts = [text for _, text in marks(claire.get(claire.listen_to(folder.name)).text)]
     assert any("On a aussi demandé à une personne de l’équipe" in text for text in texts)

@@ -83,9 +83,9 @@ def agreed_until(house, tenant: str, recording: str, clock) -> bool:
 def test_agreements_end_only_if_chosen_by_name(house, browser, bakery, rival, calls, clock) -> None:
     yes = {"answer": "yes", "by": "external", "how": "key"}
     exempt, on_hold, selected_id = (
-        house.call(bakery, at=clock() - timedelta(days=15), asked=[yes]) for _ in range(3)
+        house.call(bakery, at=clock() - timedelta(days=15), questions=[yes]) for _ in range(3)
     )
-    foreign = house.call(rival, at=clock() - timedelta(days=15), asked=[yes])
+    foreign = house.call(rival, at=clock() - timedelta(days=15), questions=[yes])
     review = clock() + timedelta(days=9)
     hold = {"owner": "p", "purposes": ["agreement"], "reason": "…", "review_at": review}
     house.changes.hold(bakery.id, on_hold, By("operator"), **hold)
