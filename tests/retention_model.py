@@ -35,8 +35,8 @@ Ceiling = Mapping[str, int]
 @dataclass(frozen=True)
 class ModelledRecording:
     """A recording and its amendments (``statements``), in order.  ``until`` is the end of the announced
-    retention, or its own day if nothing was announced; ``kept_from`` the start of retention; ``agreed`` the purpose
-    agreed in the call, and until when.  ``kind``: announced, not_announced, imported."""
+    retention, or its own day if nothing was announced; ``kept_from`` the start of retention; ``agreed`` the
+    purpose agreed in the call, and until when.  ``kind``: announced, not_announced, imported."""
 
     kind: str
     codes: tuple[str, ...]

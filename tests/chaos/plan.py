@@ -87,13 +87,13 @@ STALLED = {"daemon": 7.0, "worker": 5.0, "encoder": 4.0, "web": 4.0, "switch": 3
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Strike ``process`` with ``deed``: ``delay`` seconds after the next ``moment``, which is waited for
+    """Strike ``process`` with ``action``: ``delay`` seconds after the next ``moment``, which is waited for
     from ``after`` seconds after the fault before, and once it has run for ``ran`` seconds.  ``lasts`` is
     how long it is stopped, or is away until it is started again, in seconds."""
 
     number: int
     process: str
-    deed: Deed
+    action: Deed
     moment: str
     after: float
     ran: float
@@ -102,7 +102,7 @@ class Fault:
 
     def __str__(self) -> str:
         when = "" if self.moment == "any" else f", {self.delay:.2f} s after {self.moment}"
-        return f"fault {self.number}: {self.deed} {self.process}{when}, for {self.lasts:.1f} s"
+        return f"fault {self.number}: {self.action} {self.process}{when}, for {self.lasts:.1f} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None,
         deed = "kill"  # only its worker starts an encoder, and a supervisor takes half a minute to end
     moment = chance.choice(MOMENTS[process])
     again = chance.random() < AGAIN
-    if again and before is not None and before.deed in ("kill", "restart") and before.process != "encoder":
+    if again and before is not None and before.action in ("kill", "restart") and before.process != "encoder":
         process, moment = before.process, "starting"
     longest = {"announcing": 1.8, "starting": 2.5}.get(moment, 0.3)
     if "stall" in deed:

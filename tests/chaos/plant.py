@@ -247,11 +247,11 @@ class Plant:
         unit = self._own(fault.process)
         # At SIGTERM a database server would wait for its clients.
         ends = signal.SIGINT if fault.process == "database" else signal.SIGTERM
-        number = {"kill": signal.SIGKILL, "restart": ends}.get(fault.deed, signal.SIGSTOP)
+        number = {"kill": signal.SIGKILL, "restart": ends}.get(fault.action, signal.SIGSTOP)
         if not is_running(pid) or not send(pid, number):
             return False
-        self.struck.append((now, fault.process, fault.deed))
-        if "stall" in fault.deed:
+        self.struck.append((now, fault.process, fault.action))
+        if "stall" in fault.action:
             self._released.append(StoppedProcess(pid, born(pid), fault, now, now + fault.lasts))
             return True
         if unit is not None:
@@ -284,7 +284,7 @@ class Plant:
         if not there:  # its supervisor has killed it meanwhile, or it died with its worker
             self._dead(process, one.stopped)
             return
-        if one.fault.deed == "stall":
+        if one.fault.action == "stall":
             send(one.pid, signal.SIGCONT)
             return
         unit = self._own(process)

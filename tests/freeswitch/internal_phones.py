@@ -47,7 +47,7 @@ CALLER = 440
 MUSIC = 620
 """Hz of the music on hold."""
 
-SENTENCE = chirp(low=LOWS["joining"])
+SENTENCE = chirp(low=LOWS["transfer_notice"])
 ANNOUNCED_BY = 2 * RATE
 """By then the external party has heard the announcement, which resembles the sentence to these detectors."""
 

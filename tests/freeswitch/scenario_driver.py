@@ -100,7 +100,7 @@ class RealCall:
                     for event in self._events("CHANNEL_EXECUTE")
                 )
             case "announcing":
-                return self.played("told") > 0
+                return self.played("announcement") > 0
             case "ringing":
                 return any(
                     event.get("Other-Leg-Unique-ID") == leg for event in self._events("CHANNEL_PROGRESS")

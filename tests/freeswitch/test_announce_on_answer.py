@@ -24,7 +24,7 @@ from tests.freeswitch.switches import (
 )
 from tests.scenarios.files import LOWS, chirp
 
-ANNOUNCEMENT = chirp(low=LOWS["told"])
+ANNOUNCEMENT = chirp(low=LOWS["announcement"])
 CALLS = 10
 
 
@@ -82,7 +82,7 @@ def test_rings_then_both_hear_the_announcement_then_each_other(daemon: Rig) -> N
         for path, other in ((call.heard_by_caller, 1000), (call.heard_by_callee, 440)):
             assert silence_after(read_wav(path)[:, 0], other) < 0.5, "they hear it one after the other"
         take = replace(take, start=replace(take.start, formats=("wav",)))
-        prompt = sounds.paths["told"]
+        prompt = sounds.paths["announcement"]
         found = encode(take, prompt)
         assert found.announced is not None
         begin, end = (at * RATE // 1000 for at in (found.announced.offset_ms, found.announced.end_ms))

@@ -34,7 +34,7 @@ from tests.freeswitch.switches import RATE, Rig, level, read_wav
 from tests.freeswitch.test_feature_codes import PAUSED, zeros
 from tests.scenarios.files import LOWS, chirp
 
-SENTENCE = chirp(low=LOWS["joining"])
+SENTENCE = chirp(low=LOWS["transfer_notice"])
 ANNOUNCED_BY = 2 * RATE
 
 

@@ -23,9 +23,9 @@ from recorder.switch import dialplan_lint
 from tests.freeswitch.process import until
 from tests.freeswitch.switches import HOME, NUMBER, PASSWORD, Rig
 from tests.scenarios.broken_dialplans import (
-    BROKEN,
     BROKEN_OUTWARD,
     BROKEN_ROUTES,
+    FAULTS,
     DialplanFault,
     apply,
     copy,
@@ -111,7 +111,7 @@ def test_command_prints_text_and_json(changing: tuple[Rig, Path]) -> None:
             assert "wrong   catalogue: there is no catalogue" in process.stdout
 
 
-@pytest.mark.parametrize("broken", [*BROKEN, *BROKEN_OUTWARD, *BROKEN_ROUTES], ids=lambda broken: broken.name)
+@pytest.mark.parametrize("broken", [*FAULTS, *BROKEN_OUTWARD, *BROKEN_ROUTES], ids=lambda broken: broken.name)
 def test_finds_dialplan_faults(changing: tuple[Rig, Path], broken: DialplanFault) -> None:
     rig, conf = changing
     apply(conf, broken)
@@ -127,7 +127,7 @@ def test_finds_dialplan_faults(changing: tuple[Rig, Path], broken: DialplanFault
 
 def test_checks_the_loaded_dialplan_not_the_file(changing: tuple[Rig, Path]) -> None:
     rig, conf = changing
-    broken = BROKEN[0]
+    broken = FAULTS[0]
     apply(conf, broken)
     try:
         assert {state for state, _ in doctor(rig)} == {"ok"}

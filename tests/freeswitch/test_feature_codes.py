@@ -50,7 +50,7 @@ def encoded(call: CallUnderTest, sounds: Sounds) -> tuple[Encoded, np.ndarray, n
     """Return the take, its audio as the switch left it, and as it is kept."""
     take = call.wait_take()
     take = replace(take, start=replace(take.start, formats=("wav",)))
-    made = encode(take, sounds.paths["told"])
+    made = encode(take, sounds.paths["announcement"])
     return made, read_wav(take.audio), read_wav(take.folder / WAV)
 
 

@@ -42,7 +42,7 @@ def test_prompts_and_answers_are_located(daemon: Rig) -> None:
         )
         call.hang_up()
     for call in calls:
-        look(call, sounds.paths["told"].parent)
+        look(call, sounds.paths["announcement"].parent)
 
 
 def look(call: CallUnderTest, prompts: Path) -> None:
@@ -51,11 +51,11 @@ def look(call: CallUnderTest, prompts: Path) -> None:
     assert take.start.announcement is not None
     found = encode(take, prompts / f"{take.start.announcement.sha256}.wav")
     assert found.announced is not None
-    places = {"told": found.announced.offset_ms}
+    places = {"announcement": found.announced.offset_ms}
     places |= {
         "keep_question" if one.which == "question" else "keep_yes": one.offset_ms for one in found.prompts
     }
-    assert set(places) == {"told", "keep_question", "keep_yes"}
+    assert set(places) == {"announcement", "keep_question", "keep_yes"}
     for name, place in places.items():
         true = truth(samples[:, 1], name)
         assert abs(place - true) <= PROMPT_MS, (name, place, true)

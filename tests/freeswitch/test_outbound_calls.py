@@ -30,7 +30,7 @@ from tests.freeswitch.switches import (
 )
 from tests.scenarios.files import LOWS, chirp
 
-ANNOUNCEMENT = chirp(low=LOWS["told"])
+ANNOUNCEMENT = chirp(low=LOWS["announcement"])
 
 
 def marks(call: CallUnderTest) -> list[str]:
@@ -56,7 +56,7 @@ def test_callee_hears_the_announcement_while_the_caller_hears_ringing(daemon: Ri
     assert onset_of(caller, ANNOUNCEMENT) is None, "the caller hears the announcement, too"
     assert np.median(level(caller[RATE // 2 :], 1000)) > 0.2, "the caller does not hear the callee"
     take = replace(take, start=replace(take.start, formats=("wav",)))
-    found = encode(take, sounds.paths["told"])
+    found = encode(take, sounds.paths["announcement"])
     assert found.announced is not None
     end = found.announced.end_ms * RATE // 1000
     redacted = read_wav(take.folder / WAV)
@@ -77,7 +77,7 @@ def test_both_hear_the_announcement_once_connected(daemon: Rig) -> None:
     assert heard_whole(read_wav(call.heard_by_callee)[:, 0], ANNOUNCEMENT)
     assert heard_whole(read_wav(call.heard_by_caller)[:, 0], ANNOUNCEMENT)
     take = replace(take, start=replace(take.start, formats=("wav",)))
-    found = encode(take, sounds.paths["told"])
+    found = encode(take, sounds.paths["announcement"])
     assert found.announced is not None
     end = found.announced.end_ms * RATE // 1000
     redacted = read_wav(take.folder / WAV)

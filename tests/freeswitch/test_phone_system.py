@@ -133,7 +133,7 @@ class PhoneSystem:
 
     def heard(self, take: Take) -> CallResult:
         take = replace(take, start=replace(take.start, formats=("wav",)))
-        made = encode(take, self.sounds.paths["told"])
+        made = encode(take, self.sounds.paths["announcement"])
         assert made.announced is not None
         return CallResult(made, read_wav(take.audio), read_wav(take.folder / WAV))
 

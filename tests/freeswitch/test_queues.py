@@ -154,7 +154,7 @@ def heard(take: Take, sounds: Sounds) -> tuple[Encoded, np.ndarray]:
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("recording_started") == kinds.count("announcement_finished") == 1
-    made = encode(replace(take, start=replace(take.start, formats=("wav",))), sounds.paths["told"])
+    made = encode(replace(take, start=replace(take.start, formats=("wav",))), sounds.paths["announcement"])
     return made, read_wav(take.folder / WAV)
 
 

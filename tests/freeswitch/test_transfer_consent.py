@@ -32,7 +32,7 @@ from tests.freeswitch.test_conferences import conference_marks, consult, move_to
 from tests.scenarios.definitions import Line
 from tests.scenarios.files import LOWS, Sounds, chirp
 
-QUESTION, REFUSED = (chirp(low=LOWS[name]) for name in ("joining", "declined"))
+QUESTION, REFUSED = (chirp(low=LOWS[name]) for name in ("transfer_notice", "declined"))
 OPT_IN: Line = "joining_opt_in"
 OPT_OUT: Line = "joining_opt_out"
 
@@ -80,7 +80,7 @@ def kept_audio(talk: Talk, sounds: Sounds) -> tuple[Encoded, np.ndarray, np.ndar
     """Return the take, its audio as the switch left it, and as it is kept."""
     take = talk.call.wait_take()
     take = replace(take, start=replace(take.start, formats=("wav",)))
-    made = encode(take, sounds.paths["told"])
+    made = encode(take, sounds.paths["announcement"])
     return made, read_wav(take.audio), read_wav(take.folder / WAV)
 
 

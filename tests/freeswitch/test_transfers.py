@@ -98,7 +98,7 @@ class TransferSystem:
     def kept(self, take: layout.Take) -> tuple[Encoded, np.ndarray]:
         """Return the encoded take and its kept audio."""
         take = replace(take, start=replace(take.start, formats=("wav",)))
-        return encode(take, self.sounds.paths["told"]), read_wav(take.folder / WAV)
+        return encode(take, self.sounds.paths["announcement"]), read_wav(take.folder / WAV)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ OUTBOUND = {
 INBOUND = {"1001": "public_extensions", "5551212": "public_did"}
 """And of its routes from there that lead to a telephone."""
 
-ANNOUNCEMENT = chirp(low=LOWS["told"])
+ANNOUNCEMENT = chirp(low=LOWS["announcement"])
 TWO_SECONDS = 2 * 2 * 2 * RATE
 """Bytes of a recording: two channels of two bytes; the announcement takes 1.2 s of it."""
 DID_NOT_ASK = ("not_recorded", "dialplan_did_not_ask")

@@ -112,13 +112,13 @@ def run_hypothesis(target: Target, inputs: int, seconds: float, seed: int) -> Re
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(st.binary(max_size=target.longest) | st.sampled_from(target.seeds))
-    def tried(data: bytes) -> None:
+    def run_target(data: bytes) -> None:
         if time.monotonic() > until:
             raise _TimeOver
         counted(data)
 
     with contextlib.suppress(_TimeOver):
-        tried()
+        run_target()
     counted.save()
     return counted.result
 

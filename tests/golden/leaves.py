@@ -34,7 +34,7 @@ from recorder.seal import kek_files
 from recorder.seal.amendment import By
 from tests.clock import Clock
 from tests.entropy import Repeating
-from tests.golden.receipts import catalogue, erase_all, hand_over, made
+from tests.golden.receipts import catalogue, erase_all, hand_over, make_receipts
 from tests.house import Bakery
 from tests.identity_proof import vouch
 from tests.stored_recordings import put_small
@@ -50,7 +50,7 @@ def kinds() -> str:
     found = everything()
     lines = [f"{kind}  {','.join(fields)}" for kind in sorted(found) for fields in sorted(found[kind])]
     names = ("leaf", "its hash", "its body", "its salt")
-    sample = [f"== {name}\n{text}\n" for name, text in zip(names, made().leaf, strict=True)]
+    sample = [f"== {name}\n{text}\n" for name, text in zip(names, make_receipts().leaf, strict=True)]
     return "\n".join([*lines, "", *sample])
 
 
@@ -63,9 +63,9 @@ def everything() -> Fields:
             world = fill(make_world(Bakery(Path(name), Clock(FIRST_DAY), Repeating("golden"), url)))
             _look(found)
             _settings(world)
-            _listening(world)
+            _eavesdrop(world)
             _keys(world)
-            _erasing(world, found)
+            _start_erasure(world, found)
             world.sign()
             _look(found)
         _again(world, found)
@@ -91,8 +91,8 @@ def _admin(world: World) -> Actor:
 
 
 def _gate(world: World) -> PanelGate:
-    house, given = world.house, world.house.services
-    return PanelGate(given.store, given.keyring, given.root, now=house.clock, entropy=house.entropy)
+    house, services = world.house, world.house.services
+    return PanelGate(services.store, services.keyring, services.root, now=house.clock, entropy=house.entropy)
 
 
 def _settings(world: World) -> None:
@@ -121,9 +121,9 @@ def _settings(world: World) -> None:
 def _team(world: World) -> None:
     """Invitations that end in every way, and changes of people's access."""
     house = world.house
-    given = (house.services.signer, house.trust)
+    arguments = (house.services.signer, house.trust)
     team = invitations_of(world, Outbox())
-    links = AccountLinks(b"k" * 32, *given, Outbox(), house.clock, house.entropy)
+    links = AccountLinks(b"k" * 32, *arguments, Outbox(), house.clock, house.entropy)
     someone = {"role": "customer", "lines": None, "language": "fr", "by": By("user", world.user)}
     first = team.invite(world.tenant, address="eva@example.com", name="Eva", **someone)
     other = team.invite(world.tenant, address="tom@example.com", name="Tom", **someone)
@@ -132,12 +132,12 @@ def _team(world: World) -> None:
     person = team.accept(again.path.rpartition("/")[2], "$argon2id$5")
     links.issue_reset(person, None)
     links.change_address(person, "eva.maes@example.com")
-    change = {"signer": given[0], "trust": given[1], "by": By("operator"), **time_and_entropy(world)}
+    change = {"signer": arguments[0], "trust": arguments[1], "by": By("operator"), **time_and_entropy(world)}
     assert users.change_access(world.tenant, person.id, role="customer", lines=[house.line.id], **change)
     assert users.revoke_user(world.tenant, person.id, by=By("operator"), **time_and_entropy(world))
 
 
-def _listening(world: World) -> None:
+def _eavesdrop(world: World) -> None:
     gate, who, clock = _gate(world), _who(world), world.house.clock
     with suppress(AccessError):
         gate.grant(who, world.erased, "agreement")
@@ -160,16 +160,16 @@ def _listening(world: World) -> None:
 def _keys(world: World) -> None:
     folder, house = world.house.folder / "keys", world.house
     kek_files.make_next(folder, house.entropy)
-    rewrapping = KeyRotation(
+    rotation = KeyRotation(
         house.services.store, kek_files.rotation_keyring(folder), house.clock, house.entropy, "one"
     )
-    rewrapping.begin(world.tenant)
-    rewrapping.all()
-    kek_files.promote(folder, lambda _reached: None)
+    rotation.begin(world.tenant)
+    rotation.all()
+    kek_files.promote(folder, lambda _point: None)
     house.services = replace(house.services, keyring=kek_files.keyring(folder))
 
 
-def _erasing(world: World, found: Fields) -> None:
+def _start_erasure(world: World, found: Fields) -> None:
     """A recording that the customer has deleted, calls that were not recorded, for a person who asked."""
     tenant, house = world.tenant, world.house
     recording = put_small(house)
@@ -194,7 +194,7 @@ def _again(world: World, found: Fields) -> None:
     """The catalogue is lost, after a copy of it was made."""
     house, path = world.house, world.house.folder / "accord.backup"
     ring, public = house.services.keyring, house.services.root
-    told = house.clock, house.entropy
+    time_and_entropy = house.clock, house.entropy
     backup.write(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
     house.clock.forward(hours=1)
     put_small(house)
@@ -202,16 +202,16 @@ def _again(world: World, found: Fields) -> None:
     _look(found)
     with catalogue(house.folder, "again"):
         backup.restore(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
-        Rebuild(house.services.store, ring, public, *told, threads=1).run()
+        Rebuild(house.services.store, ring, public, *time_and_entropy, threads=1).run()
         continuation.restart_log(
             world.tenant, "the disk broke", world.signing(), house.clock.forward(minutes=1)
         )
         assert house.confirm_holds()
-        _leaving(world, found)
+        _offboard(world, found)
         _look(found)
 
 
-def _leaving(world: World, found: Fields) -> None:
+def _offboard(world: World, found: Fields) -> None:
     """The customer leaves, does not, and leaves after all."""
     tenant, house, office = world.tenant, world.house, world.house.office()
     service.announce(office, tenant, house.clock() + timedelta(days=10))

@@ -244,14 +244,16 @@ def _put(folder: Path, signer: signing.Signer, entropy: Repeating) -> dict[str, 
     )
     public = root.public_key()
     first = Statement(TENANT, 1, None, offboarding.ANNOUNCED, NOW, NOW, NOW + timedelta(days=10))
-    said = offboarding.put_statement(store, first, signer, public)
+    statement = offboarding.put_statement(store, first, signer, public)
     handed = HandedOver(ID, NOW, 1000, 2, 1, "0" * 64, "1" * 64)
     for kind, more in (
         (offboarding.HANDED_OVER, {"handed_over": handed}),
         (offboarding.ERASURE, {"early": "By letter."}),
         (offboarding.CANCELLED, {}),
     ):
-        said = offboarding.put_statement(store, said.next_statement(kind, NOW, **more), signer, public)
+        statement = offboarding.put_statement(
+            store, statement.next_statement(kind, NOW, **more), signer, public
+        )
     call_erasure.put(store, ID, TENANT, RECORDING, [RECORDING, ID], NOW, signer, public)
     texts = {key: store.read(key).decode() for key in sorted(store.list(""))}
     return texts | {
@@ -274,10 +276,10 @@ SURFACES: dict[str, Callable[[], str]] = {
     "leaves.txt": leaves.kinds,
     "receipts.txt": receipts.receipts,
     "log_events.txt": log_events,
-    "switch_commands.txt": switch.sent,
+    "switch_commands.txt": switch.command_texts,
 }
 
 if __name__ == "__main__":
-    for file, made in SURFACES.items():
-        (HERE / file).write_text(made(), "utf-8")
+    for file, make_text in SURFACES.items():
+        (HERE / file).write_text(make_text(), "utf-8")
         print(file, file=sys.stderr)

@@ -20,7 +20,7 @@ from recorder.clock import utc_now
 from recorder.ops.doctor import outbound, routes, switch
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.processes.services import Context
-from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, DialplanFault, apply, copy
+from tests.scenarios.broken_dialplans import BROKEN_OUTWARD, BROKEN_ROUTES, FAULTS, DialplanFault, apply, copy
 from tests.scenarios.files import write_snapshot
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.transcript import TRANSCRIPTS
@@ -140,10 +140,10 @@ def test_doctor_reports_silent_colleagues(conf: Path, tmp_path: Path) -> None:
 
 
 def test_doctor_finds_faults_in_the_dialplan(conf: Path, tmp_path: Path) -> None:
-    apply(conf, BROKEN[0])
+    apply(conf, FAULTS[0])
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         bad = [each.what for each in examine(practice, tmp_path) if each.state != "ok"]
-    assert any(BROKEN[0].says in each for each in bad), bad
+    assert any(FAULTS[0].says in each for each in bad), bad
 
 
 def test_doctor_finds_faults_in_the_outbound_dialplan(conf: Path, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from gevent.pool import Pool
 from tests.scenarios.at_pickup import AT_PICKUP, ROUGH_AT_PICKUP
 from tests.scenarios.codes import CODES, ROUGH_CODES
 from tests.scenarios.definitions import KEYS, NO_ANSWER, SCENARIOS, Scenario
-from tests.scenarios.joining import JOINER_ASKED, JOINING, ROUGH_JOINER_ASKED, ROUGH_JOINING
-from tests.scenarios.outbound import ASKED, OUTBOUND, ROUGH_OUTBOUND
+from tests.scenarios.joining import JOINER_ASKED, ROUGH_JOINER_ASKED, ROUGH_JOINING, TRANSFERS
+from tests.scenarios.outbound import CONSENT, OUTBOUND, ROUGH_OUTBOUND
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.questions import BEFORE, IN_TALK, ROUGH_BEFORE, ROUGH_IN_TALK
 from tests.scenarios.run import play
@@ -24,12 +24,12 @@ ALL = (
     *ROUGH_AT_PICKUP,
     *CODES,
     *ROUGH_CODES,
-    *JOINING,
+    *TRANSFERS,
     *ROUGH_JOINING,
     *JOINER_ASKED,
     *ROUGH_JOINER_ASKED,
     *OUTBOUND,
-    *ASKED,
+    *CONSENT,
     *ROUGH_OUTBOUND,
 )
 AT_ONCE = 60

@@ -158,8 +158,8 @@ def _check_step(before, event, state, actions, facts: Facts) -> None:
             isinstance(event, events.ChannelGone) and event.capturing and before.informed
         )
         facts.confirmed = True
-    capturing = event.capturing if isinstance(event, events.CallReconciled) else before.recording.capturing
-    if state.phase is Phase.UNRECORDED and before.phase < Phase.UNRECORDED and capturing:
+    captures = event.capturing if isinstance(event, events.CallReconciled) else before.recording.capturing
+    if state.phase is Phase.UNRECORDED and before.phase < Phase.UNRECORDED and captures:
         assert {Do.STOP, Do.FAIL} & set(actions), "a forbidden recording goes on"
     if state.phase is Phase.UNRECORDED and isinstance(event, events.RecordingStarted):
         assert Do.STOP in actions

@@ -10,7 +10,7 @@ from demo.practice.dialplan import PracticeDialplan
 from recorder.errors import SwitchError
 from recorder.switch import dialplan_lint, dialplan_lint_outbound
 from recorder.switch.dialplan_model import Action, LoadedDialplan
-from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, DialplanFault, apply, copy
+from tests.scenarios.broken_dialplans import BROKEN_OUTWARD, FAULTS, DialplanFault, apply, copy
 
 
 def load(conf: Path) -> LoadedDialplan:
@@ -66,7 +66,7 @@ def test_finds_outbound_faults(tmp_path: Path, fault: DialplanFault) -> None:
     assert any(fault.says in each for each in found), found
 
 
-@pytest.mark.parametrize("fault", BROKEN, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_finds_inbound_faults(tmp_path: Path, fault: DialplanFault) -> None:
     conf = copy(tmp_path)
     apply(conf, fault)
