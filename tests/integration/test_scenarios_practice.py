@@ -16,10 +16,10 @@ from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.questions import BEFORE, IN_TALK, ROUGH_BEFORE, ROUGH_IN_TALK
 from tests.scenarios.run import play
 
-ASKING = (*BEFORE, *ROUGH_BEFORE, *IN_TALK, *ROUGH_IN_TALK)
+WITH_QUESTIONS = (*BEFORE, *ROUGH_BEFORE, *IN_TALK, *ROUGH_IN_TALK)
 ALL = (
     *SCENARIOS,
-    *ASKING,
+    *WITH_QUESTIONS,
     *AT_PICKUP,
     *ROUGH_AT_PICKUP,
     *CODES,
@@ -42,9 +42,9 @@ CALM = [scenario for scenario in (*ALL, *KEYS) if scenario not in ROUGH]
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeDriver]:
-    made = PracticeDriver(tmp_path_factory.mktemp("practice"))
-    yield made
-    made.close()
+    practice_driver = PracticeDriver(tmp_path_factory.mktemp("practice"))
+    yield practice_driver
+    practice_driver.close()
 
 
 @pytest.fixture(scope="module")
