@@ -19,16 +19,16 @@ from tests.scenarios.run import play
 
 @pytest.fixture
 def driver(rig: Rig) -> Iterator[RealDriver]:
-    made = RealDriver(rig)
-    yield made
-    made.close()
+    real_driver = RealDriver(rig)
+    yield real_driver
+    real_driver.close()
     rig.write_snapshot()
 
 
-ASKING = (*BEFORE, *ROUGH_BEFORE, *IN_TALK, *ROUGH_IN_TALK)
+QUESTIONS = (*BEFORE, *ROUGH_BEFORE, *IN_TALK, *ROUGH_IN_TALK)
 PICKUP = (*AT_PICKUP, *ROUGH_AT_PICKUP)
 JOINS = (*TRANSFERS, *ROUGH_JOINING, *JOINER_ASKED, *ROUGH_JOINER_ASKED)
-DIALLED = (*CODES, *ROUGH_CODES)
+CODE_SCENARIOS = (*CODES, *ROUGH_CODES)
 
 
 OUT = (*OUTBOUND, *CONSENT, *ROUGH_OUTBOUND)
@@ -36,7 +36,7 @@ OUT = (*OUTBOUND, *CONSENT, *ROUGH_OUTBOUND)
 
 @pytest.mark.parametrize(
     "scenario",
-    [*SCENARIOS, *ASKING, *PICKUP, *JOINS, *DIALLED, *OUT],
+    [*SCENARIOS, *QUESTIONS, *PICKUP, *JOINS, *CODE_SCENARIOS, *OUT],
     ids=lambda scenario: scenario.name,
 )
 def test_scenario(scenario: Scenario, driver: RealDriver) -> None:

@@ -145,9 +145,9 @@ def test_late_placement_is_reported_by_the_doctor(misplaced: Rig) -> None:
         ("public_extensions", "dialplan/public.xml"),
         *((name, "dialplan/default/01_example.com.xml") for name in sorted(set(OUTBOUND.values()))),
     ]:
-        (said,) = [what for what in wrong if f"'{extension}'" in what and file in what]
-        assert ("accord/inbound.xml" in found[said].hint) is (extension == "public_extensions")
-        assert ("00_accord.xml" in found[said].hint) is (extension != "public_extensions")
+        (finding,) = [what for what in wrong if f"'{extension}'" in what and file in what]
+        assert ("accord/inbound.xml" in found[finding].hint) is (extension == "public_extensions")
+        assert ("00_accord.xml" in found[finding].hint) is (extension != "public_extensions")
     assert any("connected without asking Accord" in what for what in found), found
 
 
