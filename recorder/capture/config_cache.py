@@ -228,7 +228,7 @@ class ConfigCache:
                 room = DiskLevel.FULL
         if room is not self.room:
             level, name = _DISK_EVENTS[room]
-            share = round(self.disk.used, 4)
+            share = round(self.disk.share_used, 4)
             getattr(log, level)(name, spool=str(self._spool), used=share, hint=_DISK_HINTS[room])
         self.room = room
         self.note_watch()

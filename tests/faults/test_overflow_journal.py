@@ -142,7 +142,7 @@ def test_entry_cut_by_a_crash_does_not_corrupt_others(tmp_path: Path) -> None:
     calls = [start() for _ in range(3)]
     assert all(notes.keep(call, END) for call in calls[:2])
     with open(tmp_path / JOURNAL, "rb+") as file:
-        file.seek(notes._used)
+        file.seek(notes._length)
         file.write(b'{"call": {"announcement": "half of a note ' + b"x" * 900)
     after = OverflowJournal(tmp_path)
     after._prepare()

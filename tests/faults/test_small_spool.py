@@ -105,7 +105,7 @@ def test_fifty_calls_without_a_worker(site: tuple[SmallSpoolNode, Process], disk
     so is the next call."""
     place, daemon = site
     calls = place.calls(CALLS)
-    until(lambda: all(call.reached["bridged"].is_set() for call in calls), "all are connected")
+    until(lambda: all(call.phase_events["bridged"].is_set() for call in calls), "all are connected")
     recorded = [call for call in calls if call.leg.variables.get("accord_state") == "announced"]
     assert 3 <= len(recorded) <= 8, len(recorded)
     gevent.sleep(5)
@@ -128,7 +128,7 @@ def test_fifty_calls_without_a_worker(site: tuple[SmallSpoolNode, Process], disk
     disk.free()
     until(lambda: daemon.log("disk.recovered"), "there is room again")
     (last,) = place.calls(1)
-    until(lambda: last.reached["bridged"].is_set(), "another one")
+    until(lambda: last.phase_events["bridged"].is_set(), "another one")
     assert last.leg.variables["accord_state"] == "announced"
     last.hang_up()
     until(lambda: len(place.stored()) == len(recorded) + 1, "it is stored")
@@ -143,7 +143,7 @@ def test_ends_recordings_before_the_disk_is_full(
     possible."""
     place, daemon = site
     calls = place.calls(12)
-    until(lambda: all(call.reached["bridged"].is_set() for call in calls), "all are connected")
+    until(lambda: all(call.phase_events["bridged"].is_set() for call in calls), "all are connected")
     recorded = [call for call in calls if call.leg.variables.get("accord_state") == "announced"]
     until(lambda: len(daemon.log("call.recording_cut")) >= len(recorded), "all are ended", 300)
     first, last = (daemon.log("call.recording_cut")[at]["timestamp"] for at in (0, -1))

@@ -53,11 +53,14 @@ def check(data: bytes) -> None:
         for piece in pieces:
             frames += framer.feed(piece)
             # At most one incomplete frame is buffered, and the piece that it arrived with.
-            assert framer.waiting <= sum(limits) + len(piece) + 2 + len(b"Content-Length: 000000000\n") * 3
+            assert (
+                framer.incomplete_bytes
+                <= sum(limits) + len(piece) + 2 + len(b"Content-Length: 000000000\n") * 3
+            )
         assert [_as_tuple(frame) for frame in frames] == [_as_tuple(frame) for frame in expected]
         assert (framer.error is not None) == malformed, framer.error
         if malformed:
-            assert framer.waiting == 0
+            assert framer.incomplete_bytes == 0
             assert framer.feed(b"Content-Type: text/event-plain\n\n") == []
 
 
