@@ -78,11 +78,11 @@ def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take
     take = layout.open_take(folder, start)
     soundfile.write(take / layout.AUDIO, np.stack([left, right], axis=1), RATE, subtype="PCM_16")
     end = START + timedelta(seconds=len(left) / RATE)
-    told_at = START + timedelta(milliseconds=announcement.duration_ms)
+    announced_at = START + timedelta(milliseconds=announcement.duration_ms)
     for at, kind in (
         (START, "announcement_started"),
-        (told_at, "announcement_finished"),
-        (told_at, "bridged"),
+        (announced_at, "announcement_finished"),
+        (announced_at, "bridged"),
     ):
         layout.append_mark(take, Marker(at, kind))
     layout.append_mark(take, Marker(end, "hangup"))

@@ -301,7 +301,7 @@ class House:
         for ms, kind, data in events:
             layout.append_mark(folder, Marker(start + timedelta(milliseconds=ms), kind, data))
         (folder / layout.AUDIO).write_bytes(sound)
-        end_of_announcement, lasts = told_ms(language), length_ms(sound)
+        end_of_announcement, lasts = announcement_ms(language), length_ms(sound)
         for ms, kind in (
             (0, "recording_started"),
             (LEAD_MS, "announcement_started"),
@@ -505,7 +505,7 @@ def _tone(at: np.ndarray, hertz: float) -> np.ndarray:
     return (6000 * np.sin(2 * np.pi * hertz * at / RATE)).astype("<i2")
 
 
-def told_ms(language: str) -> int:
+def announcement_ms(language: str) -> int:
     """Milliseconds until the announcement of a :func:`conversation` ends."""
     return LEAD_MS + len(_read(announcement_in(language).path)) * 1000 // RATE
 

@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
-from tests.house import conversation, length_ms, told_ms
+from tests.house import announcement_ms, conversation, length_ms
 from web.text import formats, labels
 
-ANNOUNCEMENT_S = told_ms("fr") / 1000
+ANNOUNCEMENT_S = announcement_ms("fr") / 1000
 LASTS = length_ms(conversation("fr", 1, True)) / 1000
 """End of the announcement in the short call, and the call's duration, in seconds."""
 

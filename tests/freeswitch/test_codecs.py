@@ -53,7 +53,7 @@ def check(recording: PairRecording, talk_s: float, late_s: float = 0.0, early_s:
     recorded so early."""
     print(recording)
     assert recording.encoded.announced is not None, recording
-    assert abs(recording.encoded.announced.offset_ms / 1000 - recording.told_s) <= PROMPT_S, recording
+    assert abs(recording.encoded.announced.offset_ms / 1000 - recording.announcement_s) <= PROMPT_S, recording
     assert len(recording.steps) >= talk_s / alignment.EVERY_S / 2, recording
     assert min(recording.trend) >= -IN_STEP_S - early_s, recording
     assert max(recording.trend) <= IN_STEP_S + late_s, recording

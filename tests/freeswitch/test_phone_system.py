@@ -93,7 +93,7 @@ class CallResult:
     redacted: np.ndarray
 
     @property
-    def told_ms(self) -> int:
+    def announcement_ms(self) -> int:
         """The end of the announcement in ms."""
         assert self.encoded.announced is not None
         return self.encoded.announced.end_ms
@@ -103,7 +103,7 @@ class CallResult:
 
     def loud(self, pitch: int, channel: int, *, redacted: bool = True) -> float:
         """Return the share of tenths of a second after the announcement in which a tone is heard."""
-        sound = (self.redacted if redacted else self.raw)[self.told_ms * RATE // 1000 :]
+        sound = (self.redacted if redacted else self.raw)[self.announcement_ms * RATE // 1000 :]
         return float((level(sound[:, channel], pitch) > 0.1).mean())
 
 
@@ -216,7 +216,7 @@ def test_queue_and_menu_time_is_not_in_the_recording(phone_system: PhoneSystem) 
         assert result.loud(MUSIC, 1) == result.loud(ASKS, 1) == 0, name
         samples = level(result.redacted[:, 0], CALLER) > 0.1
         speaks = level(result.redacted[:, 1], SECOND if "queue" in name else ANSWERED) > 0.1
-        speaks[: result.told_ms // 100 + 1] = False
+        speaks[: result.announcement_ms // 100 + 1] = False
         speech_start = int(np.argmax(speaks))
         assert speech_start > 0, name
         assert not samples[: speech_start - 4].any(), f"{name}: what they said while they waited"

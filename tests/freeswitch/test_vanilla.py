@@ -118,12 +118,12 @@ def test_documented_placement_passes_the_doctor(placed: Rig) -> None:
     assert all("(dialplan/default.xml)" in each.what for each in found), found
 
 
-@pytest.mark.parametrize(("number", "came_of_it"), [("1001", DID_NOT_ASK), ("5551212", RECORDED)])
+@pytest.mark.parametrize(("number", "expected"), [("1001", DID_NOT_ASK), ("5551212", RECORDED)])
 def test_late_placement_lists_bypassed_inbound_calls(
-    misplaced: Rig, number: str, came_of_it: tuple[str, str | None]
+    misplaced: Rig, number: str, expected: tuple[str, str | None]
 ) -> None:
     call = misplaced.call(number)
-    assert outcome(misplaced, call) == came_of_it
+    assert outcome(misplaced, call) == expected
     take = call.wait_take()
     assert (take.start.direction, take.start.number) == ("inbound", number)
     assert take.start.external_party.value.endswith(call.caller)

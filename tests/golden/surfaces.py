@@ -71,7 +71,7 @@ from tests.unit.seal.recording import (
     START,
     TENANT,
     YES,
-    make_asked,
+    make_with_question,
     question,
 )
 
@@ -177,7 +177,7 @@ def _documents(folder: Path) -> dict[str, str]:
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
     keyring = Keyring(load_kek(keys / signing.KEK))
     tenant_key = keyring.new_tenant_key(TENANT, entropy)
-    take = make_asked(folder / "take", question(), QUESTION_END, YES, CONFIRMATION)
+    take = make_with_question(folder / "take", question(), QUESTION_END, YES, CONFIRMATION)
     sealed = seal(take, keyring, tenant_key, signer, NOW, entropy, Uptime("this start", 1300.0))
     texts = {"tenant key": tenant_key.to_bytes().decode()}
     for upload in sealed.uploads:

@@ -178,7 +178,7 @@ def _render_request(request_id: str, failed: str = "", problem: str = "") -> str
         letter=letter,
         names={each.id: each.name for each in users.users(tenant.id)},
         closed_how=rules.CLOSED_HOW,
-        longest=rules.LONGEST_SAID,
+        longest=rules.MAX_STATEMENT,
         form=request.form,
         failed=failed,
         problem=problem,
@@ -226,7 +226,7 @@ def _render_vouching(request_id: str, failed: str = "", problem: str = "") -> st
         asked=service.find_request(tenant.id, request_id),
         names={each.id: each.name for each in users.users(tenant.id)},
         me=_user_id(),
-        longest=rules.LONGEST_SAID,
+        longest=rules.MAX_STATEMENT,
         form=request.form,
         failed=failed,
         problem=problem,
@@ -336,7 +336,7 @@ def erase(request_id: str) -> ResponseReturnValue:
     copied = all(
         _is_settled(row, each, review_rows.get(each.id)) for each in found
     ) and reviews.all_calls_disclosed(row)
-    if row.copy_asked and not copied:
+    if row.wants_copy and not copied:
         raise SubjectRequestError(
             "subject_request.copy_first", "the copy must be given before the erasure", ""
         )

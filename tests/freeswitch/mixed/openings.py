@@ -76,9 +76,9 @@ class Openings(CallParties):
         await invite
         self._say(outside, UNANNOUNCED)
         if self.call.opening == "at_pickup":
-            await self._both_told()
+            await self._announce_to_both()
 
-    async def _both_told(self) -> None:
+    async def _announce_to_both(self) -> None:
         assert self.outside is not None
         assert self.inside is not None
 
@@ -104,4 +104,4 @@ class Openings(CallParties):
             return
         await invite
         self._say(inside, UNANNOUNCED)
-        await self._both_told()
+        await self._announce_to_both()

@@ -112,7 +112,7 @@ class PairRecording:
         return late[0] - late[-1]
 
     @property
-    def told_s(self) -> float:
+    def announcement_s(self) -> float:
         """Return the true position of the announcement: the last best match in the right channel."""
         announcement = self.take.start.announcement
         assert announcement is not None
@@ -130,7 +130,7 @@ class PairRecording:
             f"{self.pair.name}: {self.rate} Hz, {len(self.sound) / self.rate:.2f} s, drift "
             f"{self.encoded.drift_ms} ms, apart {1000 * min(steps):.0f} to {1000 * max(steps):.0f} ms "
             f"({len(self.steps)} places), pace {1000 * self.slower:.0f} ms, "
-            f"told {self.encoded.announced} / {self.told_s:.3f}"
+            f"told {self.encoded.announced} / {self.announcement_s:.3f}"
         )
 
 

@@ -57,7 +57,7 @@ NODE = "node1"
 CALL = "01930000-0000-7000-8000-0000000000c1"
 
 
-def _kept_in_passing(world: World) -> None:
+def _passing_rows(world: World) -> None:
     """Rows about downloads of an archive and about failed log-ins, and a mail that waits."""
     with writing():
         HandoverFetchTable.create(id="a/b", tenant_id=world.tenant, leaf=0)
@@ -102,7 +102,7 @@ def fill(world: World) -> World:
     _calls(world)
     _people(world)
     _person(world)
-    _kept_in_passing(world)
+    _passing_rows(world)
     _usage(world)
     with connected():
         amendments.begin_amendment(world.tenant, world.live_recording, world.house.clock())

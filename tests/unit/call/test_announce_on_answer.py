@@ -373,12 +373,12 @@ def test_resume_after_the_answer_records_nothing() -> None:
 
 def test_resume_in_the_announcement_records_nothing() -> None:
     call = RingingCall()
-    told_of = [
+    marks = [
         Marker(AT, "bridged"),
         Marker(AT, "recording_started"),
         Marker(AT, "announcement_started"),
     ]
-    call.state = initial.resume(PLAN, told_of, AT)
+    call.state = initial.resume(PLAN, marks, AT)
     call.feed(CallReconciled, since=AT, state="announcing", capturing=True)
     assert call.orders[-3:] == [Do.STOP, Do.DISCARD, Do.LEAVE]
     assert call.hang_up().reason == "daemon_away"

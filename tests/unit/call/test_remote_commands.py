@@ -89,9 +89,9 @@ def states() -> dict[str, tuple[CallState, str]]:
     hung_up = DeletableConversation()
     hung_up.feed(CallHungUp, hangup=True)
     return {
-        "being told": (arrived, remote_commands.NOT_TOLD),
-        "ringing": (ringing, remote_commands.NOT_TOLD),
-        "in a question": (opt_in, remote_commands.NOT_TOLD),
+        "being told": (arrived, remote_commands.NOT_ANNOUNCED),
+        "ringing": (ringing, remote_commands.NOT_ANNOUNCED),
+        "in a question": (opt_in, remote_commands.NOT_ANNOUNCED),
         "they speak": (talk, ""),
         "the colleague is asked": (question.state, ""),
         "on hold": (hold.state, ""),

@@ -256,9 +256,11 @@ def test_own_sound_cannot_change_mode(tenants, compose, greeting, tone, now) -> 
         wav=tone(1000),
         **now,
     )
-    all_said = compose(greeting=composer.Greeting("Bienvenue, et tout le reste.", greeting, says_all=True))
-    assert (all_said.text, all_said.composition.says_all) == ("Bienvenue, et tout le reste.", True)
-    for number, row, what in (("100", own, "own sound"), ("101", all_said, "says everything itself")):
+    full_greeting = compose(
+        greeting=composer.Greeting("Bienvenue, et tout le reste.", greeting, says_all=True)
+    )
+    assert (full_greeting.text, full_greeting.composition.says_all) == ("Bienvenue, et tout le reste.", True)
+    for number, row, what in (("100", own, "own sound"), ("101", full_greeting, "says everything itself")):
         line = lines.create_line(mine, number=number, announcement=row.id, **now)
         error = refusal(lambda line=line: composition.set_line_mode(mine, line.id, "opt-out", **now))
         assert error.error_id == "announcement.own"

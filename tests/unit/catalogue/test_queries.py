@@ -190,8 +190,8 @@ def test_requests_of_all_customers_are_listed(tenants, clock, entropy) -> None:
     copy, erasure = (subject_request_queries.requests(tenant)[0] for tenant in tenants)
     assert (copy.id, erasure.id) == tuple(entered[tenant].id for tenant in tenants)
     assert {row.id for row in subject_request_queries.requests()} == {copy.id, erasure.id}
-    assert (copy.copy_asked, copy.erasure_asked) == (True, False)
-    assert (erasure.copy_asked, erasure.erasure_asked) == (False, True)
+    assert (copy.wants_copy, copy.wants_erasure) == (True, False)
+    assert (erasure.wants_copy, erasure.wants_erasure) == (False, True)
     assert copy.open
     assert not copy.overdue(copy.due_on)
     assert copy.overdue(copy.due_on + timedelta(days=1))

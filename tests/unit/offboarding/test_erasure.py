@@ -77,7 +77,7 @@ def everything() -> str:
         return "\n".join(repr(row) for model in TABLES for row in model.select().dicts())
 
 
-def asked_by(house, customer: Customer, recording: str) -> str:
+def request_erasure(house, customer: Customer, recording: str) -> str:
     """A subject request about a recording, with every text filled in."""
     when = {"now": house.clock(), "entropy": house.entropy}
     request = request_register.enter(
@@ -120,7 +120,7 @@ def test_erases_everything_and_states_it_in_the_receipt(house, bakery, handed, m
     when = {"now": house.clock(), "entropy": house.entropy}
     mail_witness.add(bakery.id, "paul@example.com", **when)
     api_tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.services.signer, **when)
-    request = asked_by(house, bakery, mine[0])
+    request = request_erasure(house, bakery, mine[0])
     assert request_register.find_request(bakery.id, request).number in everything()
     announce(house, bakery)
     handed(bakery.id)

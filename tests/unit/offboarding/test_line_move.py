@@ -66,7 +66,7 @@ class Town:
             external_party=Party("e164", external_party),
             started_at=at,
             formats=("opus",),
-            announcement=told_of(owner),
+            announcement=announcement_of(owner),
             uptime=since_boot(at),
         )
 
@@ -98,7 +98,7 @@ class Town:
         return {row.external_party.value for row in rows}
 
 
-def told_of(customer: Customer):
+def announcement_of(customer: Customer):
     from recorder.domain.line_policy import Announcement
 
     row = customer.announcement

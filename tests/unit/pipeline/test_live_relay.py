@@ -90,7 +90,7 @@ def call(house, clock) -> Path:
     return folder
 
 
-def asked_of(house, call_id: str, what: str, **more) -> CommandRow:
+def request_command(house, call_id: str, what: str, **more) -> CommandRow:
     """Something that the panel asks of a call, signed with its key."""
     keys = house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
@@ -109,7 +109,7 @@ def test_carries_a_command_and_records_its_outcome(house, relay, call, daemon, c
     relay.turn()
     (row,) = queries.live_calls(house.tenant, clock())
     assert (row.id, row.announced, row.number) == (call.name, True, house.line.number)
-    request = asked_of(house, row.id, "pause")
+    request = request_command(house, row.id, "pause")
     relay.turn()
     relay.turn()
     assert service.find_command(house.tenant, request.id, clock(), entropy).outcome == DONE
@@ -150,7 +150,7 @@ def test_a_restarted_worker_asks_for_outcomes_and_repeats_nothing(
     house, relay, call, daemon, clock, entropy
 ) -> None:
     relay.turn()
-    requests = [asked_of(house, call.name, "note") for _ in range(2)]
+    requests = [request_command(house, call.name, "note") for _ in range(2)]
     for each in requests:
         assert queries.take("node1", each.id, clock(), entropy)
     knows = daemon(TAKES_ORDER, TELLS_DONE)
@@ -163,7 +163,7 @@ def test_a_restarted_worker_asks_for_outcomes_and_repeats_nothing(
 
 def test_an_outcome_unknown_to_the_daemon_is_unknown(house, relay, call, daemon, clock, entropy) -> None:
     relay.turn()
-    request = asked_of(house, call.name, "note")
+    request = request_command(house, call.name, "note")
     assert queries.take("node1", request.id, clock(), entropy)
     daemon({"outcome": NO_ANSWER})
     LiveCallRelay("node1", house.spool, house.services.root, clock, entropy).turn()
@@ -187,7 +187,7 @@ def test_refuses_a_command_that_differs_from_its_signature(house, relay, call, d
     """Whoever writes to the catalogue past the panel pauses and destroys nothing."""
     there = daemon(TAKES_ORDER, TELLS_DONE)
     relay.turn()
-    row = asked_of(house, call.name, "pause")
+    row = request_command(house, call.name, "pause")
     changed = {
         name: house.clock() + value if isinstance(value, timedelta) else value
         for name, value in change.items()
@@ -225,7 +225,7 @@ def test_refuses_another_customers_command(house, relay, call, daemon, rival, cl
     relay.turn()
     with writing():
         assert LiveCallTable.update(tenant_id=rival, deletable=1).execute() == 1
-    row = asked_of(house, call.name, "delete", tenant=rival)
+    row = request_command(house, call.name, "delete", tenant=rival)
     relay.turn()
     assert there.asked == []
     assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
@@ -249,7 +249,7 @@ def test_refuses_a_command_by_a_revoked_key(house, call, daemon, clock, entropy)
     revoked = {panel.key_id: clock() - timedelta(seconds=1)}
     relay = LiveCallRelay("node1", house.spool, house.services.root, clock, entropy, revoked=lambda: revoked)
     relay.turn()
-    asked_of(house, call.name, "note")
+    request_command(house, call.name, "note")
     relay.turn()
     assert there.asked == []
 
@@ -267,7 +267,7 @@ def test_refuses_to_sign_with_a_key_not_endorsed_for_commands(house, relay, call
         ),
     )
     with pytest.raises(SealError) as failure:
-        asked_of(house, call.name, "note", signer=other)
+        request_command(house, call.name, "note", signer=other)
     assert failure.value.error_id == "seal.endorsement_use"
 
 

@@ -163,7 +163,7 @@ SAYS = {
 }
 
 
-def asked_by(what: str) -> str:
+def countries_requiring(what: str) -> str:
     """The countries that require it."""
     found = [
         pack.code
@@ -176,7 +176,7 @@ def asked_by(what: str) -> str:
 def law() -> str:
     lines = ["| Asked by | What | Said as |", "|---|---|---|"]
     for what, (name, clips) in SAYS.items():
-        lines.append(f"| {asked_by(what)} | {name} | {'<br>'.join(_sentences(clips))} |")
+        lines.append(f"| {countries_requiring(what)} | {name} | {'<br>'.join(_sentences(clips))} |")
     return "\n".join(lines) + "\n"
 
 

@@ -142,7 +142,7 @@ def test_kokoro_speaks_languages_with_installed_voices(kokoro: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("phonemes", "said_as"),
+    ("phonemes", "adapted"),
     [
         ("də ɔpnˈaːmə ʋɔrt bəʋˈaːrt.", "də ˈopnˌaːmə ʋort bəʋˈaːrt."),
         ("də ɔpnˈaːmə ʋɔr trˈi jˈaːr", "də ˈopnˌaːmə ʋort drˈi jˈaːr"),
@@ -153,10 +153,10 @@ def test_kokoro_speaks_languages_with_installed_voices(kokoro: Path) -> None:
         ("kˌɵnən ʋə lˈivər bəlˈœystərən", "kˌʊnən ʋə lˈivər bəlˈøystərən"),
     ],
 )
-def test_kokoro_adapts_dutch_phonemes(kokoro: Path, phonemes: str, said_as: str) -> None:
+def test_kokoro_adapts_dutch_phonemes(kokoro: Path, phonemes: str, adapted: str) -> None:
     """Mistakes of espeak-ng are corrected; a v within a word stays a v."""
     (engine,) = find_engines("kokoro", kokoro)
-    assert engine._phonemes(phonemes, Kokoro.VOICES["nl"]) == said_as  # type: ignore[attr-defined]
+    assert engine._phonemes(phonemes, Kokoro.VOICES["nl"]) == adapted  # type: ignore[attr-defined]
 
 
 def test_mixed_voice_is_the_mean_of_its_parts(kokoro: Path, monkeypatch: pytest.MonkeyPatch) -> None:

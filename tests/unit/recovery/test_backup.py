@@ -78,10 +78,10 @@ def full(house: Bakery, recorded) -> Bakery:
             labels={"fr": "École"}, legal_basis="consent", longest_days=10, roles=["customer"],
             created_at=house.clock(),
         )  # fmt: skip
-    said_in = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
+    prompt_options = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
     greeting = Greeting("Bonjour.", announcement_in("fr").path.read_bytes())
     announcement = composition.compose(
-        house.tenant, name="asking", greeting=greeting, **said_in, **time_and_entropy
+        house.tenant, name="asking", greeting=greeting, **prompt_options, **time_and_entropy
     )
     line = lines.create_line(
         house.tenant, number="+3225550109", announcement=announcement.id, **time_and_entropy

@@ -149,7 +149,7 @@ def question(how: str = "question") -> tuple[str, dict[str, str]]:
     return "keep_question_asked", {"how": how}
 
 
-def make_asked(
+def make_with_question(
     folder: Path,
     *marks: tuple[str, dict[str, str]],
     found: bool = True,
@@ -185,7 +185,7 @@ def sign(manifest: Manifest, signer: signing.Signer) -> bytes:
     return signed_document.write(to_body(manifest), signer)
 
 
-def seal_asked(keys: Keys, encoded: Encoded) -> SealedTake:
+def seal_with_question(keys: Keys, encoded: Encoded) -> SealedTake:
     return seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW, uptime=UPTIME)
 
 

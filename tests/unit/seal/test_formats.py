@@ -27,9 +27,9 @@ from .recording import (
     YES,
     Bucket,
     Keys,
-    make_asked,
+    make_with_question,
     question,
-    seal_asked,
+    seal_with_question,
 )
 
 PAGE = (Path(manifest.__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
@@ -101,7 +101,9 @@ def test_reader_written_from_the_page_reads_a_recording(bucket: Bucket, keys: Ke
 
 
 def test_every_field_and_code_is_on_the_page(keys: Keys, tmp_path: Path) -> None:
-    sealed = seal_asked(keys, make_asked(tmp_path / "asked", question(), QUESTION_END, YES, CONFIRMATION))
+    sealed = seal_with_question(
+        keys, make_with_question(tmp_path / "asked", question(), QUESTION_END, YES, CONFIRMATION)
+    )
     document = json.loads(sealed.manifest_bytes)
 
     def names(value: object) -> set[str]:

@@ -33,10 +33,10 @@ from .recording import (
     VOICE,
     YES,
     Keys,
-    make_asked,
     make_bucket,
+    make_with_question,
     question,
-    seal_asked,
+    seal_with_question,
     without_voice,
     words,
 )
@@ -54,15 +54,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def sealed_of(keys: Keys, folder: Path, *marks: tuple[str, dict[str, str]], **more: Any) -> Manifest:
-    sealed = seal_asked(keys, make_asked(folder, *marks, **more))
+    sealed = seal_with_question(keys, make_with_question(folder, *marks, **more))
     assert open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW) == sealed.manifest
     return sealed.manifest
 
 
 def test_keep_consent_body_field_by_field(keys: Keys, folder: Path) -> None:
     consent = ("question_answered", {"question": "recording", "answer": "yes", "key": "1"})
-    take = make_asked(folder, consent, *ALL, mode="opt-in", question=words("May we record?"))
-    body = json.loads(seal_asked(keys, take).manifest_bytes)["body"]
+    take = make_with_question(folder, consent, *ALL, mode="opt-in", question=words("May we record?"))
+    body = json.loads(seal_with_question(keys, take).manifest_bytes)["body"]
     assert body["consent"] == {
         "mode": "opt-in",
         "answer": "yes",
@@ -172,9 +172,9 @@ def test_last_answer_counts(
 
 def test_question_missing_in_the_audio_gives_no_consent(keys: Keys, tmp_path: Path) -> None:
     assert sealed_of(keys, tmp_path / "a", *ALL, found=False).keep_consent is None
-    take = make_asked(tmp_path / "b", *ALL)
+    take = make_with_question(tmp_path / "b", *ALL)
     late = tuple(replace(each, end_ms=each.end_ms + 2001) for each in take.prompts)
-    manifest = seal_asked(keys, replace(take, prompts=late)).manifest
+    manifest = seal_with_question(keys, replace(take, prompts=late)).manifest
     assert (manifest.keep_consent, manifest.keep_answer, manifest.purposes) == (None, None, ANNOUNCED)
     assert manifest.keep_questions[0].answer == "yes"  # what was answered is told all the same
 
@@ -258,7 +258,7 @@ NOTHING_ANSWERED: dict[str, Any] = {"confirmed": False} | dict.fromkeys(
     ],
 )
 def test_signed_contradiction_is_refused(keys: Keys, folder: Path, change: Change) -> None:
-    sealed = seal_asked(keys, make_asked(folder, *ALL))
+    sealed = seal_with_question(keys, make_with_question(folder, *ALL))
     with pytest.raises(SealError) as failure:
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
     assert failure.value.error_id == "seal.contradiction"
@@ -282,7 +282,7 @@ def test_signed_contradiction_is_refused(keys: Keys, folder: Path, change: Chang
     ],
 )
 def test_malformed_keep_question_is_refused(keys: Keys, folder: Path, change: Change, error_id: str) -> None:
-    sealed = seal_asked(keys, make_asked(folder, *ALL))
+    sealed = seal_with_question(keys, make_with_question(folder, *ALL))
     with pytest.raises(SealError) as failure:
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
     assert failure.value.error_id == error_id
@@ -300,7 +300,7 @@ def test_malformed_keep_question_is_refused(keys: Keys, folder: Path, change: Ch
     ],
 )
 def test_changed_keep_consent_is_noticed(keys: Keys, folder: Path, original: bytes, instead: bytes) -> None:
-    sealed = seal_asked(keys, make_asked(folder, INTERRUPTION, *ALL))
+    sealed = seal_with_question(keys, make_with_question(folder, INTERRUPTION, *ALL))
     bucket = make_bucket(sealed, keys.tenant_key)
 
     def codes() -> set[str]:
@@ -326,8 +326,10 @@ def test_voice_is_sealed_from_the_end_of_the_question(keys: Keys, tmp_path: Path
         (25_000, 25_000, None),
     )):  # fmt: skip
         voice = {"voice_from_ms": str(first_ms), "voice_to_ms": str(end_ms)}
-        take = make_asked(tmp_path / str(number), question(), QUESTION_END, (ALOUD[0], ALOUD[1] | voice))
-        manifest = seal_asked(keys, take).manifest
+        take = make_with_question(
+            tmp_path / str(number), question(), QUESTION_END, (ALOUD[0], ALOUD[1] | voice)
+        )
+        manifest = seal_with_question(keys, take).manifest
         (only,) = manifest.keep_questions
         found = None if only.voice is None else (only.voice.from_ms, only.voice.to_ms)
         assert found == sealed
@@ -346,7 +348,7 @@ def test_voice_is_sealed_from_the_end_of_the_question(keys: Keys, tmp_path: Path
     ],
 )
 def test_contradictory_voice_is_refused(keys: Keys, folder: Path, change: Change) -> None:
-    sealed = seal_asked(keys, make_asked(folder, question(), QUESTION_END, ALOUD))
+    sealed = seal_with_question(keys, make_with_question(folder, question(), QUESTION_END, ALOUD))
     open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW)
     with pytest.raises(SealError) as failure:
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
@@ -377,8 +379,8 @@ def test_no_keep_consent_without_a_yes_after_a_question(
 ) -> None:
     keep = KEEP if has_sound else replace(KEEP, question=None)
     more = {} if announced else {"announced": None}
-    take = make_asked(folder, *marks, found=found, keep=keep, mode=mode, **more)
-    sealed = seal_asked(keys, take)  # it is never refused: that would be a take that waits for ever
+    take = make_with_question(folder, *marks, found=found, keep=keep, mode=mode, **more)
+    sealed = seal_with_question(keys, take)  # it is never refused: that would be a take that waits for ever
     manifest = open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW)
     if manifest.keep_consent is None:
         assert {each.code for each in manifest.purposes} <= set(ANNOUNCEMENT.purposes)
@@ -407,9 +409,9 @@ def test_no_keep_consent_without_a_yes_after_a_question(
 
 def test_prompt_beyond_the_end_has_no_place(keys: Keys, folder: Path) -> None:
     """The call ends in the question: what was noted of it then lies at the end of the audio."""
-    take = make_asked(folder, question())
+    take = make_with_question(folder, question())
     end = take.duration_ms
     last = replace(take.markers[-2], offset_ms=end)
     take = replace(take, markers=(take.markers[0], last, take.markers[-1]), prompts=())
-    (only,) = seal_asked(keys, take).manifest.keep_questions
+    (only,) = seal_with_question(keys, take).manifest.keep_questions
     assert (only.offset_ms, only.question and only.question.found, only.answer) == (end, None, None)

@@ -19,7 +19,7 @@ from recorder.errors import SealError
 from recorder.ids import uuid7
 from recorder.spool import layout
 from recorder.store.contract import Unreachable
-from tests.house import House, told_ms
+from tests.house import House, announcement_ms
 from tests.lost_frames import lose_frames
 
 
@@ -390,7 +390,7 @@ def test_peaks_cover_both_channels(browser, bakery, recording):
     answer = person.get(open_player(person, recording)["peaks"])
     outline = json.loads(answer.data)
     assert max(map(abs, outline["right"])) > 10
-    windows = told_ms(bakery.announcement.language) * 8 // outline["window_frames"]
+    windows = announcement_ms(bakery.announcement.language) * 8 // outline["window_frames"]
     assert set(outline["left"][: 2 * windows]) == {0}, "what the caller said is silent there"
 
 
