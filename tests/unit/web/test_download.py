@@ -9,7 +9,7 @@ import wave
 import pytest
 
 from recorder.errors import SealError
-from tests.unit.web.test_playback import change, leaves, plain_sound
+from tests.unit.web.player import change, leaves, plain_sound
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.ids import uuid7
 from recorder.playback import grants
-from tests.unit.web.test_playback import leaves, open_player, plain_sound
-from tests.unit.web.test_playback import sounds as sounds_of
+from tests.unit.web.player import leaves, open_player, plain_sound
+from tests.unit.web.player import sounds as sounds_of
 
 TIMES = 300
 

@@ -11,7 +11,7 @@ from recorder.lifecycle import expiry
 from recorder.lifecycle.expiry import chain_of
 from recorder.seal.amendment_kinds import EXPIRED
 from recorder.store.contract import Unreachable
-from tests.unit.web.test_playback import leaves, open_player
+from tests.unit.web.player import leaves, open_player
 
 NOBODYS = "01930000-0000-7000-8000-000000000000"
 OFTEN = 60

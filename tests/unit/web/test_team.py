@@ -4,98 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import pytest
 
 from recorder.audit.credentials import compare_credentials
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
-from recorder.catalogue.tables.identity import AccountLinkTable, InvitationTable, SessionTable, UserTable
+from recorder.catalogue.tables.identity import InvitationTable, SessionTable, UserTable
 from recorder.errors import CatalogueError, SealError
-from recorder.features.team.account_links import AccountLinks
 from recorder.features.team.invitations import Invitations, invitations
 from recorder.features.tenants import lines
 from recorder.identity import users
-from recorder.mail import delivery
 from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.invitation import Invitation, write
-from tests.mailbox import Mailbox, link_in, mailbox, text_of
-from web import create_app
-from web.team import account_links
 
-from .conftest import COMPILED, Browser, Page
-
-PANEL = "https://accord.example.com"
-OWN = "seven quiet rivers bend"
-EVA = {"name": "Eva Maes", "address": "eva@example.com", "role": "customer", "language": "nl", "sees": "all"}
-LINK = re.compile(r"https?://[^<\s]+/(?:invitation|reset)/[\w.-]+")
-
-
-@pytest.fixture
-def box() -> Iterator[Mailbox]:
-    with mailbox() as found:
-        yield found
-
-
-@pytest.fixture
-def mail_panel(app, house, clock, entropy, config, monkeypatch) -> Callable[..., Browser]:
-    """Makes browsers of a panel that sends mail."""
-    monkeypatch.setattr(account_links, "RESPONSE_S", 0.0)
-    panel = create_app(
-        config,
-        gate=house.gate,
-        now=clock,
-        entropy=entropy,
-        changes=house.changes,
-        factors=house.factors,
-        outbox=Outbox(house.keyring, PANEL),
-    )
-    panel.jinja_env.bytecode_cache = COMPILED
-    panel.response_class = Page
-
-    def make(login: str | None = None, address: str = "192.0.2.7") -> Browser:
-        browser = Browser(panel.test_client(), address)
-        if login is not None:
-            assert browser.log_in(login).status_code == 303
-        return browser
-
-    return make
+from .account_mails import EVA, OWN, invite, kinds, send, shown_link
 
 
 @pytest.fixture
 def team(house) -> Invitations:
     """Invites by itself, without a page."""
     return Invitations(house.changes.signer, house.trust, Outbox(), house.clock, house.entropy)
-
-
-def send(house, box: Mailbox) -> list[str]:
-    """Send what waits; the links of all mails so far, as paths."""
-    delivery.send_due(house.services, box.server)
-    return [urlsplit(link_in(mail)).path for mail in box.mails if "http" in text_of(mail)]
-
-
-def kinds(tenant: str) -> list[str]:
-    with connected():
-        rows = LeafTable.select(LeafTable.kind).where(LeafTable.tenant == tenant).order_by(LeafTable.number)
-        return [row.kind for row in rows]
-
-
-def shown_link(answer) -> str:
-    found = LINK.search(answer.text)
-    assert found is not None, answer.text
-    return urlsplit(found.group()).path
-
-
-def invite(admin: Browser, **changes) -> str:
-    """The path of an invitation that is shown."""
-    return shown_link(admin.send("/team/invite", **(EVA | {"how": "link"} | changes)))
 
 
 # --- invitations
@@ -477,157 +411,8 @@ def test_last_admin_stays(house, bakery, browser) -> None:
     assert browser("paul").get("/team").status_code == 403
 
 
-# --- lost passwords and changed addresses
-
-
-@pytest.fixture
-def eva(house, bakery):
-    return house.person(bakery, "eva@example.com", "Eva Maes", language="nl")
-
-
-def test_lost_password_is_set_by_a_link(house, eva, mail_panel, box, clock) -> None:
-    visit, guest = mail_panel("eva@example.com"), mail_panel()
-    assert guest.send("/lost-password", address=" Eva@example.com").status_code == 200
-    guest.send("/lost-password", address="eva@example.com")
-    paths = send(house, box)
-    assert len(paths) == 1, "a newer mail replaces one that waits"
-    guest.send("/lost-password", address="eva@example.com")
-    older, path = send(house, box)
-    assert guest.get(older).status_code == 410
-    for _ in range(2):
-        assert guest.get(path).status_code == 200
-    assert guest.send(path, guest.token(path), password="short").status_code == 422
-    assert guest.send(path, guest.token(path), password=OWN).status_code == 303
-    assert visit.get("/recordings").status_code == 302, "the sessions end"
-    assert mail_panel().log_in("eva@example.com", OWN).status_code == 303
-    for answer in (guest.get(path), guest.send(path, password="another long password")):
-        assert answer.status_code == 410
-    delivery.send_due(house.services, box.server)
-    assert box.mails[-1]["Subject"] == "Uw wachtwoord is gewijzigd"
-    guest.send("/lost-password", address="eva@example.com")
-    late = send(house, box)[-1]
-    clock.forward(hours=1)
-    assert guest.get(late).status_code == 410
-    assert guest.send(late, password=OWN).status_code == 410
-
-
-def test_unknown_address_gets_the_same_answer(house, eva, bakery, mail_panel, box) -> None:
-    answers = []
-    for n, address in enumerate(("eva@example.com", "nobody@example.com", "claire@example.com")):
-        guest = mail_panel(address=f"192.0.2.{n + 10}")
-        answer = guest.send("/lost-password", address=address)
-        answers.append((answer.status_code, answer.text.replace(address, "…")))
-    assert len({code for code, _ in answers}) == 1
-    texts = {re.sub(r'value="[^"]+"', "", text) for _, text in answers}
-    assert len(texts) == 1
-    send(house, box)
-    assert box.to == ["eva@example.com"]
-
-
-def test_answer_takes_as_long_for_every_address(eva, mail_panel, monkeypatch) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr(account_links, "RESPONSE_S", 5.0)
-    monkeypatch.setattr(account_links.time, "monotonic", lambda: 100.0)
-    monkeypatch.setattr(account_links.time, "sleep", pauses.append)
-    for address in ("eva@example.com", "nobody@example.com"):
-        mail_panel().send("/lost-password", address=address)
-    assert pauses == [5.0, 5.0]
-
-
-def test_lost_invitation_is_sent_again(house, bakery, mail_panel, box) -> None:
-    mail_panel("paul").send("/team/invite", **EVA, how="mail")
-    (first,) = send(house, box)
-    guest = mail_panel()
-    guest.send("/lost-password", address="eva@example.com")
-    _, path = send(house, box)
-    assert path.startswith("/invitation/")
-    assert guest.get(first).status_code == 410
-    assert guest.send(path, guest.token(path), password=OWN).status_code == 303
-
-
-def test_requests_for_links_are_limited(eva, mail_panel) -> None:
-    codes = [mail_panel().send("/lost-password", address="eva@example.com").status_code for _ in range(7)]
-    assert codes == [200] * 5 + [429] * 2
-    assert mail_panel().send("/lost-password", address="other@example.com").status_code == 200
-
-
-def test_lost_password_without_mail_names_who_helps(bakery, browser) -> None:
-    page = browser().get("/lost-password").text
-    assert "<form class=" not in page.split("<main")[1]
-    admin = browser("paul")
-    path = shown_link(admin.send(f"/team/{bakery.people['claire'].id}/reset"))
-    guest = browser()
-    assert guest.send(path, guest.token(path), password=OWN).status_code == 303
-    assert browser().log_in("claire", OWN).status_code == 303
-
-
-def test_row_alone_makes_no_link(house, eva, bakery, clock, entropy, browser, config) -> None:
-    """Neither a changed token, another user's, nor a row for a token of one's own."""
-    arguments = (house.changes.signer, house.trust, Outbox(), clock, entropy)
-    mine = AccountLinks(b"x" * 32, *arguments)
-    for links in (mine, AccountLinks(config.secret_key, *arguments)):
-        path = links.issue_reset(eva, None).path
-        guest = browser()
-        assert guest.get(path).status_code == (410 if links is mine else 200)
-    paul = bakery.people["paul"]
-    token = path.rpartition("/")[2]
-    with writing():
-        AccountLinkTable.update(id=f"{paul.id}/password").execute()
-    assert guest.get(path).status_code == 410
-    with writing():
-        AccountLinkTable.update(id=f"{eva.id}/password").execute()
-    assert guest.get(path).status_code == 200
-    for wrong in (
-        token[:-1],
-        f"{token}A",
-        f"{token.partition('.')[0]}.",
-        f".{token.partition('.')[2]}",
-        "e30.",
-    ):
-        assert guest.get(f"/reset/{wrong}").status_code == 410
-        assert guest.get(f"/address/{token}").status_code == 410
-    # A link is bound to the credential: a row put back as it was before gives it no second use.
-    with connected():
-        before = UserTable.get_by_id(eva.id).__data__
-        row = AccountLinkTable.get().__data__
-    assert guest.send(path, guest.token(path), password=OWN).status_code == 303
-    with writing():
-        UserTable.update(before).where(UserTable.id == eva.id).execute()
-        AccountLinkTable.create(**row)
-    assert guest.get(path).status_code == 410
-
-
-def test_address_is_changed_by_a_link_to_the_new_one(house, eva, mail_panel, box) -> None:
-    visit = mail_panel("eva@example.com")
-    assert visit.send("/account/address", address="eva@maes.example", password="wrong").status_code == 422
-    assert (
-        visit.send("/account/address", address="eva", password="two voices, one agreement").status_code == 422
-    )
-    answer = visit.send("/account/address", address="Eva@Maes.example", password="two voices, one agreement")
-    assert answer.status_code == 200
-    (path,) = send(house, box)
-    assert box.to == ["eva@maes.example"]
-    guest = mail_panel()
-    assert guest.get(path).status_code == 200
-    assert mail_panel().log_in("eva@example.com").status_code == 303, "until it is confirmed"
-    assert guest.send(path, guest.token(path)).status_code == 303
-    assert guest.get(path).status_code == 410
-    assert visit.get("/recordings").status_code == 302
-    assert mail_panel().log_in("eva@maes.example").status_code == 303
-    assert mail_panel().log_in("eva@example.com").status_code == 422
-    delivery.send_due(house.services, box.server)
-    assert (box.to[-1], box.mails[-1]["Subject"]) == ("eva@example.com", "Uw adres is gewijzigd")
-
-
-def test_address_of_somebody_else_is_refused(house, eva, bakery, mail_panel) -> None:
-    house.person(bakery, "tom@example.com", "Tom")
-    visit = mail_panel("eva@example.com")
-    answer = visit.send("/account/address", address="tom@example.com", password="two voices, one agreement")
-    assert answer.status_code == 422
-    assert 'id="address-wrong"' in answer.text
-
-
-def test_new_credentials_pass_the_audit(house, bakery, browser, eva) -> None:
+def test_new_credentials_pass_the_audit(house, bakery, browser) -> None:
+    eva = house.person(bakery, "eva@example.com", "Eva Maes", language="nl")
     admin, guest = browser("paul"), browser()
     path = invite(admin, address="tom@example.com", name="Tom")
     invite(admin, address="ada@example.com", name="Ada", sees="some", lines=bakery.line.id)
