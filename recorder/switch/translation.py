@@ -199,7 +199,7 @@ def _cause(event: EslEvent) -> str:
 
 
 def _channel_gone(event: EslEvent, fields: _Fields) -> ChannelGone:
-    fields["ending"] = True
+    fields["hangup"] = True
     return ChannelGone(**fields, cause=_cause(event))
 
 
