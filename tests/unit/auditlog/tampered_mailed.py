@@ -42,21 +42,21 @@ def write_history_anew(world: World) -> None:
 def rewritten_history_with_mailed_first_checkpoint(world: World) -> dict[str, Any]:
     note = mailed(world, 1)
     write_history_anew(world)
-    return {"given": [note]}
+    return {"external_notes": [note]}
 
 
 @found_as("log.rewritten", "checkpoint 3")
 def rewritten_history_with_mailed_last_checkpoint(world: World) -> dict[str, Any]:
     note = mailed(world, 3)
     write_history_anew(world)
-    return {"given": [note]}
+    return {"external_notes": [note]}
 
 
 @found_as("checkpoint.missing", "checkpoint 3")
 def deleted_mailed_checkpoint(world: World) -> dict[str, Any]:
     note = mailed(world, 3)
     forget_checkpoints(world, 3)
-    return {"given": [note]}
+    return {"external_notes": [note]}
 
 
 @found_as("checkpoint.fork", "checkpoint 3")
@@ -65,7 +65,7 @@ def replaced_mailed_checkpoint(world: World) -> dict[str, Any]:
     forget_checkpoints(world, 3)
     assert world.sign() == 1
     assert world.audit() == [], "nothing that is here shows it"
-    return {"given": [note]}
+    return {"external_notes": [note]}
 
 
 @found_as("checkpoint.missing", "checkpoint 3")
@@ -79,4 +79,4 @@ def deleted_checkpoint_with_mail_on_record(world: World) -> None:
 def given_checkpoint_without_valid_signature(world: World) -> dict[str, Any]:
     """The audit reports it, and otherwise ignores it."""
     note = mailed(world, 2)
-    return {"given": [replace(note, head=replace(note.head, size=note.head.size + 1))]}
+    return {"external_notes": [replace(note, head=replace(note.head, size=note.head.size + 1))]}
