@@ -87,7 +87,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def store_all(plain: Path, folder: Path, port: int) -> None:
-    """Encrypt and store each file of a folder, in a process of its own."""
+    """Encrypt and store each file of a folder, in its own process."""
     from recorder.seal import streaming_aead
     from recorder.store.s3 import S3Store
     from recorder.store.seaweedfs import SeaweedFS

@@ -1,7 +1,7 @@
 """From a finished take to the plain files that will be sealed: find the announcement, redact, encode, compute
 peaks.
 
-The one entry is :func:`encode`. It reads files and writes files, so it can run in a process of its own, be
+The one entry is :func:`encode`. It reads files and writes files, so it can run in its own process, be
 killed and be repeated. It only reads the take's own files.
 """
 

@@ -95,7 +95,7 @@ class CallIntake:
         )
 
     def arrive(self, arrival: Arrival, socket: OutboundSession) -> None:
-        """Handle an arriving call, in a greenlet of its own; on return the switch has its call back."""
+        """Handle an arriving call, in its own greenlet; on return the switch has its call back."""
         at = self._now()
         self.bypassed.note_context(arrival.context)
         policy, reason = self._config.decide(arrival.line, arrival.caller_numbers)

@@ -68,7 +68,7 @@ class MovedSpool:
         self._own_since_check.add(recording)
 
     def run(self) -> None:
-        """Check repeatedly, in a greenlet of its own."""
+        """Check repeatedly, in its own greenlet."""
         pause = CHECK_INTERVAL
         while True:
             gevent.sleep(pause)

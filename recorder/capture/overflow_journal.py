@@ -64,7 +64,7 @@ class OverflowJournal:
             return in_thread(lambda: self._keep(start, end))
 
     def run(self) -> None:
-        """Replay the kept calls when there is room, in a greenlet of its own."""
+        """Replay the kept calls when there is room, in its own greenlet."""
         while True:
             gevent.sleep(CHECK_INTERVAL)
             with self._lock:

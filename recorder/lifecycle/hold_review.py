@@ -76,7 +76,7 @@ def require_confirmation(because: str, now: datetime, entropy: Entropy) -> None:
 
 
 def suspend_expiry(because: str, now: datetime, entropy: Entropy) -> None:
-    """The same in a transaction of its own."""
+    """The same in its own transaction."""
     with writing():
         require_confirmation(because, now, entropy)
 

@@ -177,7 +177,7 @@ def _lower_priority(nice: int) -> None:
     """Yield the CPU to every other process, above all the switch.
 
     With Linux's ``autogroup`` (on by default in Debian and Ubuntu) sessions share the CPU equally, and
-    niceness counts only within a session: beside a switch in a session of its own, encoding at niceness 10
+    niceness counts only within a session: beside a switch in its own session, encoding at niceness 10
     took half of a core in a test. So the encoder starts a session, and sets the niceness of the session, too.
     """
     os.setsid()

@@ -59,7 +59,7 @@ class Rule:
     """A country's rule for one purpose, with its sources: ``mode`` is the laxest mode that is allowed,
     ``longest_keep_days`` the longest retention period that may be announced and used.
 
-    It is a type of its own beside an announcement because it is a limit, not a choice: the country's, the
+    It is a separate type beside an announcement because it is a limit, not a choice: the country's, the
     same for all customers, and checked again when a recording is used."""
 
     purpose: str

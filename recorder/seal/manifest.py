@@ -79,7 +79,7 @@ class Object:
 class AnnouncedPurpose:
     """A purpose that the recording may be used for, and until when: announced, or consented to in the call.
 
-    It is a type of its own beside the line's announcement because it states an outcome, signed and never
+    It is a separate type beside the line's announcement because it states an outcome, signed and never
     changed: a purpose is sealed only if it was heard in the audio, and its end is a time instead of days."""
 
     __pydantic_config__ = STRICT

@@ -326,7 +326,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
                 sock.close()
 
     def stop(self, limit: float = 5.0) -> None:
-        """Accept no more calls and wait at most ``limit`` seconds for the current ones; then close their
+        """Stop accepting calls and wait at most ``limit`` seconds for the current ones; then close their
         sockets, so that their dialplans continue. The listening socket is closed but not shut down, because
         another process may accept from it."""
         self.stop_event.set()

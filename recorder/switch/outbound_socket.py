@@ -101,7 +101,7 @@ class Admission(Protocol):
 
 class OutboundSocket:
     """Listens for calls. ``on_call`` receives each call that ``admission`` admits, with its connected
-    session, in a greenlet of its own; when it returns or raises, the socket closes and the call's dialplan
+    session, in its own greenlet; when it returns or raises, the socket closes and the call's dialplan
     continues. A peer that is not admitted receives ``connect`` and a query, and nothing else.
 
     ``owner`` returns the user id of the process at the other end of a connection."""
@@ -149,12 +149,12 @@ class OutboundSocket:
         return self.server.server
 
     def serve(self) -> None:
-        """Accept calls until :meth:`stop`, in a greenlet of its own. If that greenlet is killed, calls
+        """Accept calls until :meth:`stop`, in its own greenlet. If that greenlet is killed, calls
         wait."""
         self.server.listen()
 
     def stop(self, limit: float = 5.0) -> None:
-        """Accept no more calls; the current ones get ``limit`` seconds, then their dialplans continue."""
+        """Stop accepting calls; the current ones get ``limit`` seconds, then their dialplans continue."""
         self.server.stop(limit)
 
     @property

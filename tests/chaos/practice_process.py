@@ -1,4 +1,4 @@
-"""The practice switch in a process of its own, which places calls on command.
+"""The practice switch in its own process, which places calls on command.
 
     python -m tests.chaos.practice_process '{"password": …, "daemon": …, "event_port": …, "voice": …}'
 

@@ -1,5 +1,5 @@
 """Real processes for crash tests: each line of JSON ``[ROOT, CATALOGUE, NOW, WHAT, ARGUMENT, BOUNDARY…]`` has
-something done once for each boundary, each time in a process of its own that kills itself with SIGKILL there
+something done once for each boundary, each time in its own process that kills itself with SIGKILL there
 (``-``: at none).  Each is a day after the one before, so that nobody waits for the claim of one that died.
 Answers with how each ended.
 

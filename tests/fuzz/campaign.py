@@ -1,7 +1,7 @@
 """Runs targets for a number of inputs or a time, and keeps the findings.
 
 There are three engines.  ``random`` mutates seeds blindly and quickly; ``hypothesis`` draws bytes as its
-tests do; ``atheris`` is guided by which branches of the product an input reaches, in a process of its own
+tests do; ``atheris`` is guided by which branches of the product an input reaches, in its own process
 that imports the product instrumented.  A finding never ends a campaign: one input is kept for each place
 that raised.
 """
@@ -128,7 +128,7 @@ class _TimeOver(BaseException):
 
 
 def run_atheris(target: Target, inputs: int, seconds: float, seed: int) -> Result:
-    """Run atheris in a process of its own."""
+    """Run atheris in its own process."""
     with tempfile.TemporaryDirectory(prefix="accord-fuzz-") as folder:
         out = Path(folder) / "result.json"
         process = subprocess.run(

@@ -1,4 +1,4 @@
-"""Decodes one untrusted audio file to a two-channel WAV, in a process of its own (``python -m
+"""Decodes one untrusted audio file to a two-channel WAV, in its own process (``python -m
 recorder.features.imports.decoder``, started by ``audio.py``).
 
 FFmpeg reads some two hundred formats, among them playlists that name other files. So the format is determined

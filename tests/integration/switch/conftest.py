@@ -54,7 +54,7 @@ class Line:
 
 
 class Peer:
-    """Listens; ``script`` receives each connection as a :class:`Line`, in a greenlet of its own."""
+    """Listens; ``script`` receives each connection as a :class:`Line`, in its own greenlet."""
 
     def __init__(self) -> None:
         self.script: Callable[[Line], object] = lambda line: None
