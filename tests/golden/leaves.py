@@ -141,14 +141,14 @@ def _eavesdrop(world: World) -> None:
     gate, who, clock = _gate(world), _who(world), world.house.clock
     with suppress(AccessError):
         gate.grant(who, world.erased, "agreement")
-    grant = gate.grant(who, world.kept, "agreement")
+    grant = gate.grant(who, world.live_recording, "agreement")
     row = grants.find_grant(world.tenant, world.user, grant.id)
     assert row is not None
     assert grants.renew(row, clock() + timedelta(hours=2), **time_and_entropy(world))
     clock.forward(minutes=61)
     assert grants.renew(row, clock() + timedelta(minutes=15), **time_and_entropy(world))
-    file = next(world.house.bucket.rglob(f"{world.kept}/audio.*"))
-    sound = gate.download(_admin(world), world.kept, "agreement", file.name)
+    file = next(world.house.bucket.rglob(f"{world.live_recording}/audio.*"))
+    sound = gate.download(_admin(world), world.live_recording, "agreement", file.name)
     assert list(sound.read(0, sound.length))
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -185,7 +185,7 @@ def _start_erasure(world: World, found: Fields) -> None:
     house.office().delete(tenant, recording, By("user", world.user), reason="Not needed.")
     assert expiry.destroy_due(house.services, house.clock()) == 1
     reviews.note_erasure(
-        tenant, request, world.kept, why_not=None, until=None, who=world.user, **time_and_entropy(world)
+        tenant, request, world.live_recording, why_not=None, until=None, who=world.user, **time_and_entropy(world)
     )
     call_erasure.erase_calls(house.office(), request_register.find_request(tenant, request), world.user)
 
@@ -221,6 +221,6 @@ def _offboard(world: World, found: Fields) -> None:
     hand_over(house, office)
     handed = _gate(world).handover(_who(world))
     assert sum(map(len, handed.read(0, handed.length))) == handed.length
-    office.lift(tenant, world.kept, By("operator"), hold=1, reason="They agree.")
+    office.lift(tenant, world.live_recording, By("operator"), hold=1, reason="They agree.")
     _look(found)
     erase_all(house, office)

@@ -94,7 +94,7 @@ class RebuildReport:
 
     @property
     def changed(self) -> int:
-        return sum(self.outcomes.get(each, 0) for each in CHANGES) + len(self.withheld) + self.limits.taken
+        return sum(self.outcomes.get(each, 0) for each in CHANGES) + len(self.withheld) + self.limits.count
 
 
 @dataclass(frozen=True, slots=True)
