@@ -255,7 +255,7 @@ class Plant:
             self._released.append(StoppedProcess(pid, start_of(pid), fault, now, now + fault.lasts))
             return True
         if unit is not None:
-            unit.hits, unit.due = True, now + fault.lasts
+            unit.is_hit, unit.due = True, now + fault.lasts
         self._dead(fault.process, now)
         return True
 
@@ -289,7 +289,7 @@ class Plant:
             return
         unit = self._own(process)
         if unit is not None:
-            unit.hits, unit.due = True, now + min(one.fault.lasts, 1.0)
+            unit.is_hit, unit.due = True, now + min(one.fault.lasts, 1.0)
         send(one.pid, signal.SIGKILL)
         self._dead(process, one.stopped, now)
 

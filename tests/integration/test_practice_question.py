@@ -153,7 +153,7 @@ def test_remaining_party_hears_the_whole_question(rig: Rig) -> None:
     assert rig.call.b.cause == "NORMAL_CLEARING"
     assert rig.call.wait("ended", 20)
     assert player is not None
-    assert player.done
+    assert player.at_end
 
 
 def test_path_with_a_space_is_played_only_if_quoted(rig: Rig) -> None:
