@@ -159,7 +159,7 @@ def test_unusable_name_is_refused_beside_its_field(claire, device, name):
     answer = rename(claire, device, name)
     assert answer.status_code == 422
     assert 'id="passkey-name-1-wrong"' in answer.text
-    assert "au plus 60" in answer.text
+    assert "en 60 caractères au plus" in answer.text
     assert html.escape(name) in answer.text, "what was typed is kept"
     assert "My phone" in claire.get("/account").text
     assert changes_in_the_log() == ["passkey_added"]
