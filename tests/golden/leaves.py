@@ -185,7 +185,13 @@ def _start_erasure(world: World, found: Fields) -> None:
     house.office().delete(tenant, recording, By("user", world.user), reason="Not needed.")
     assert expiry.destroy_due(house.services, house.clock()) == 1
     reviews.note_erasure(
-        tenant, request, world.live_recording, why_not=None, until=None, who=world.user, **time_and_entropy(world)
+        tenant,
+        request,
+        world.live_recording,
+        why_not=None,
+        until=None,
+        who=world.user,
+        **time_and_entropy(world),
     )
     call_erasure.erase_calls(house.office(), request_register.find_request(tenant, request), world.user)
 

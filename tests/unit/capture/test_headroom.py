@@ -115,7 +115,8 @@ def test_reserves_room_for_the_largest_finished_take(site: FakeCalls) -> None:
 def test_stops_the_longest_recordings_first(site: FakeCalls) -> None:
     long, short = site.call(sound=5 * MIB), site.call(sound=MIB)
     unannounced = site.call(sound=100_000, phase=Phase.ANNOUNCING)
-    enough = bytes_needed(SMALL, [site.headroom._growing_file(each) for each in (long, short, unannounced)], 0, 5.0)  # type: ignore[arg-type]
+    files = [site.headroom._growing_file(each) for each in (long, short, unannounced)]
+    enough = bytes_needed(SMALL, files, 0, 5.0)
     assert site.measure(enough + 2 * MIB).excess() == []
     needs = bytes_to_finish(5 * MIB, ("opus",))
     assert site.measure(needs + 700_000).excess() == [long]

@@ -213,7 +213,9 @@ def live(house: Bakery, sealed: dict[str, Any]) -> None:
         limit_application.apply_limits(means.store, means.root, now)
         life = recording.life
         choices = {each.code: each.allowed for each in gate.purposes(recording.somebody(role), recording.id)}
-        assert choices == {code: life.may_be_heard(code, role, now, recording.ceiling) for code in life.known}, (
+        assert choices == {
+            code: life.may_be_heard(code, role, now, recording.ceiling) for code in life.known
+        }, (
             life,
             now,
         )
