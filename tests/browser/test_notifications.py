@@ -12,7 +12,7 @@ from tests.browser.test_pages import assert_accessible, stays_on_the_page
 
 WORDS = {
     "fr-BE": ("Notifications", "Tout marquer comme lu", "Choisir vos notifications", "Rien à signaler"),
-    "en-GB": ("Notifications", "Mark all as read", "Choose what you are told", "Nothing to report"),
+    "en-GB": ("Notifications", "Mark all as read", "Choose your notifications", "Nothing to report"),
 }
 
 

@@ -214,7 +214,7 @@ def test_catalogue_is_restored_whole_or_not_at_all(house) -> None:
         database.database.initialize(own)
 
 
-def test_admins_are_told_once(house) -> None:
+def test_admins_are_notified_once(house) -> None:
     customer = Customer(house.tenant, house.line, None)
     house.person(customer, "paul@example.com", "Paul", role="customer_admin")
     house.work(house.unrecorded("daemon_away"))

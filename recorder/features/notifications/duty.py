@@ -31,14 +31,14 @@ class Notifier:
             return 0
         if not lease.take(LEASE, services.owner, now):
             return 0
-        queued = 0
+        mails = 0
         try:
             for tenant in all_tenants():
                 update(tenant.id, now, services.entropy)
                 services.boundary("notifications updated")
-                queued += mail_due(tenant, self.outbox, services.trust, now, services.entropy)
+                mails += mail_due(tenant, self.outbox, services.trust, now, services.entropy)
                 services.boundary("notifications mailed")
         finally:
             lease.release(LEASE, services.owner)
         self._last = now
-        return queued
+        return mails

@@ -21,17 +21,17 @@ from recorder.domain.line_policy import OFF
 from recorder.features.notifications.rules import (
     ARCHIVE,
     CAUSES,
-    ENDED_LINES_TOLD,
+    LINE_END_WINDOW,
     HOLD,
     LEGAL_DUTY,
     LINE_ENDED,
     NOT_AT_ALL,
     NOT_RECORDED,
     OUTCOMES,
-    REASONS_NOT_TOLD,
-    REASONS_TOLD,
+    ORDINARY_REASONS,
+    FAULTS,
     REQUEST,
-    REQUESTS_TOLD,
+    REQUEST_NOTICE,
     REVIEW,
     SET_ASIDE,
     SWITCHED_OFF,
@@ -54,9 +54,9 @@ def notifications(tenant: str, without: Collection[str] = ()) -> tuple[Notificat
     """A tenant's notifications but those of some kinds: open ones first, then the latest change first."""
     with connected():
         query = NotificationTable.select().where(_mine(tenant, without))
-        ended = NotificationTable.ended_at.is_null(False)
+        is_over = NotificationTable.ended_at.is_null(False)
         newest = NotificationTable.changed_at.desc(), NotificationTable.id.desc()
-        return _notifications(query.order_by(ended, *newest).limit(LISTED))
+        return _notifications(query.order_by(is_over, *newest).limit(LISTED))
 
 
 def count_unread(tenant: str, user: str) -> int:
@@ -78,7 +78,7 @@ def choice_row(tenant: str, user: str) -> NotificationChoiceTable | None:
         )
 
 
-def unsettled(tenant: str, since: datetime) -> tuple[Notification, ...]:
+def pending_notifications(tenant: str, since: datetime) -> tuple[Notification, ...]:
     """A tenant's notifications that are open, not mailed as they are, or changed after ``since``."""
     state = NotificationTable.ended_at.is_null() | NotificationTable.mailed.is_null()
     changed = NotificationTable.changed_at > since
@@ -154,13 +154,13 @@ def line_failures(tenant: str, since: datetime) -> list[LineFailure]:
             .where(
                 (calls.tenant_id == tenant) & (calls.started_ms >= _ms(since)) & calls.reason.is_null(False)
             )
-            .where(calls.reason.not_in(REASONS_NOT_TOLD) & (lines.line_id != ""))
+            .where(calls.reason.not_in(ORDINARY_REASONS) & (lines.line_id != ""))
             .group_by(lines.line_id, calls.reason)
         )
         rows = list(query.tuples())
     last: dict[tuple[str, str], int] = {}
     for line, reason, started_ms in rows:
-        key = str(line), reason if reason in REASONS_TOLD else SET_ASIDE
+        key = str(line), reason if reason in FAULTS else SET_ASIDE
         last[key] = max(last.get(key, 0), int(started_ms))
     return [LineFailure(line, cause, _time(ms)) for (line, cause), ms in sorted(last.items())]
 
@@ -186,7 +186,7 @@ def failure_start(tenant: str, failure: LineFailure) -> datetime:
     one."""
     calls, until = ListedCallTable, _ms(failure.last)
     why = (
-        calls.reason.not_in([*REASONS_TOLD, *REASONS_NOT_TOLD])
+        calls.reason.not_in([*FAULTS, *ORDINARY_REASONS])
         if failure.cause == SET_ASIDE
         else calls.reason == failure.cause
     )
@@ -194,9 +194,9 @@ def failure_start(tenant: str, failure: LineFailure) -> datetime:
         before = _of_line(tenant, failure.line, fn.MAX(calls.started_ms)).where(
             (calls.recorded == 1) & (calls.started_ms < until)
         )
-        recorded = before.scalar()
+        last_recorded = before.scalar()
         first = _of_line(tenant, failure.line, fn.MIN(calls.started_ms)).where(
-            why & (calls.started_ms > (-1 if recorded is None else recorded))
+            why & (calls.started_ms > (-1 if last_recorded is None else last_recorded))
         )
         found = first.scalar()
     return failure.last if found is None else _time(found)
@@ -235,7 +235,7 @@ def _line_changes(tenant: str, now: datetime) -> list[Occasion]:
     found = [
         Occasion(NOT_RECORDED, LINE_ENDED, f"{LINE_ENDED}/{each.id}", each.until, each.id, over=True)
         for each in lines
-        if each.until is not None and now - ENDED_LINES_TOLD <= each.until <= now and each.mode != OFF
+        if each.until is not None and now - LINE_END_WINDOW <= each.until <= now and each.mode != OFF
     ]
     off = {each.id for each in lines if each.until is None and each.mode == OFF}
     if not off:
@@ -275,7 +275,7 @@ def _hold_reviews(tenant: str, now: datetime) -> list[Occasion]:
 
 
 def _requests_due(tenant: str, now: datetime) -> list[Occasion]:
-    soon = (now + REQUESTS_TOLD).date()
+    soon = (now + REQUEST_NOTICE).date()
     return [
         Occasion(
             REVIEW,

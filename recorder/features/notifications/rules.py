@@ -1,7 +1,7 @@
 """What admins are told, when, and when by mail. Without I/O.
 
 A line that is not recorded has one notification per cause, from the first call that was not recorded until
-the next one that was. If it fails again within :data:`REOPENED_WITHIN`, the same notification goes on.
+the next one that was. If it fails again within :data:`REOPENING_WINDOW`, the same notification goes on.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ KINDS: Final = (NOT_RECORDED, WORK, REVIEW)
 """That a number is not recorded, that work has ended, and that a review is due."""
 
 SET_ASIDE: Final = "set_aside"
-"""The cause for every reason that is neither in :data:`REASONS_TOLD` nor in :data:`REASONS_NOT_TOLD`: the id
+"""The cause for every reason that is neither in :data:`FAULTS` nor in :data:`ORDINARY_REASONS`: the id
 of an error for which a take went into quarantine."""
 SWITCHED_OFF: Final = "switched_off"
 LINE_ENDED: Final = "line_ended"
 
-REASONS_TOLD: Final = (
+FAULTS: Final = (
     "no_snapshot", "prompt_damaged", "announcement_failed", "recording_failed", "daemon_away", "daemon_late",
     "dialplan_did_not_ask", "full_disk",
 )  # fmt: skip
 """Reasons of :data:`recorder.spool.layout.REASONS` that are causes: something is wrong with the recording."""
 
-REASONS_NOT_TOLD: Final = (
+ORDINARY_REASONS: Final = (
     "no_line", "never_record", "never_connected", "forwarded_outside", "hung_up_in_announcement",
     "hung_up_in_question", "declined", "no_answer", "unclear", "not_kept", "deleted", "channel_gone",
 )  # fmt: skip
 """The other reasons: somebody decided it, or the call came to nothing. Nothing is wrong with the line."""
 
-CALL_CAUSES: Final = (*REASONS_TOLD, SET_ASIDE)
+CALL_CAUSES: Final = (*FAULTS, SET_ASIDE)
 
 IMPORT: Final = "import"
 ARCHIVE: Final = "archive"
@@ -60,22 +60,22 @@ LINE_STOPPED: Final = "line_stopped"
 DONE: Final = "done"
 OUTCOMES: Final = (RECORDED_AGAIN, SWITCHED_ON, LINE_STOPPED, DONE)
 
-LOOKED_BACK: Final = timedelta(days=2)
+CALL_WINDOW: Final = timedelta(days=2)
 """How old a call that was not recorded may be to begin a notification."""
 
-REOPENED_WITHIN: Final = timedelta(days=1)
+REOPENING_WINDOW: Final = timedelta(days=1)
 """A line that fails by turns has one notification, not one for each time."""
 
-ENDED_LINES_TOLD: Final = timedelta(days=7)
+LINE_END_WINDOW: Final = timedelta(days=7)
 """How long after a line's end it is still told."""
 
-REQUESTS_TOLD: Final = timedelta(days=7)
+REQUEST_NOTICE: Final = timedelta(days=7)
 """How long before its due day a subject request is told."""
 
-KEPT: Final = timedelta(days=90)
+RETENTION: Final = timedelta(days=90)
 """How long a notification is kept after its end."""
 
-SETTLED_AFTER: Final = timedelta(minutes=5)
+SETTLING_TIME: Final = timedelta(minutes=5)
 """How long a line's state must have lasted before it is mailed: what fails with a whole switch is then in
 one mail, and what lasted a moment is in none."""
 
@@ -152,9 +152,9 @@ class NotificationEnd:
 class CallChanges:
     """Which lines begin to fail, which fail again, and which notifications end."""
 
-    begun: tuple[LineFailure, ...]
-    reopened: tuple[Notification, ...]
-    ended: tuple[NotificationEnd, ...]
+    starts: tuple[LineFailure, ...]
+    reopenings: tuple[Notification, ...]
+    ends: tuple[NotificationEnd, ...]
 
 
 def compare_calls(
@@ -171,55 +171,55 @@ def compare_calls(
     after a time."""
     last = {(each.line, each.cause): each.last for each in failures}
     newest = {(str(row.line), row.cause): row for row in sorted(rows, key=lambda row: row.since)}
-    ended = []
+    ends = []
     for row in rows:
         line = str(row.line)
         if row.ended_at is not None:
             continue
         if line not in recorded_lines:
-            ended.append(NotificationEnd(row, now, LINE_STOPPED))
+            ends.append(NotificationEnd(row, now, LINE_STOPPED))
         elif (at := recorded_after(line, last.get((line, row.cause), row.since))) is not None:
-            ended.append(NotificationEnd(row, at, RECORDED_AGAIN))
-    begun, reopened = [], []
+            ends.append(NotificationEnd(row, at, RECORDED_AGAIN))
+    starts, reopenings = [], []
     for (line, cause), at in last.items():
         known = newest.get((line, cause))
         known_end = None if known is None else known.ended_at
         goes_on = known is not None and (known_end is None or at <= known_end)
         if goes_on or line not in recorded_lines or recorded_after(line, at) is not None:
             continue
-        if known is not None and known_end is not None and at - known_end <= REOPENED_WITHIN:
-            reopened.append(known)
+        if known is not None and known_end is not None and at - known_end <= REOPENING_WINDOW:
+            reopenings.append(known)
         else:
-            begun.append(LineFailure(line, cause, at))
-    return CallChanges(tuple(begun), tuple(reopened), tuple(ended))
+            starts.append(LineFailure(line, cause, at))
+    return CallChanges(tuple(starts), tuple(reopenings), tuple(ends))
 
 
-def find_ended(
+def find_ends(
     rows: Iterable[Notification], occasions: Iterable[Occasion], living_lines: Collection[str], now: datetime
 ) -> tuple[NotificationEnd, ...]:
     """Which of the open notifications that are not about calls have no occasion any more."""
     keys = {each.key for each in occasions}
-    ended = []
+    ends = []
     for row in rows:
         if row.cause in CALL_CAUSES or row.ended_at is not None or row.key in keys:
             continue
         outcome = DONE
         if row.cause == SWITCHED_OFF:
             outcome = SWITCHED_ON if row.line in living_lines else LINE_STOPPED
-        ended.append(NotificationEnd(row, now, outcome))
-    return tuple(ended)
+        ends.append(NotificationEnd(row, now, outcome))
+    return tuple(ends)
 
 
 def switch_off_times(modes: Iterable[tuple[str, str, datetime]]) -> dict[str, datetime]:
     """Since when lines that were recorded are switched off; ``modes`` are a line's id, its mode, and since
     when it has it, in order."""
-    recorded: set[str] = set()
+    lines_on: set[str] = set()
     found: dict[str, datetime] = {}
     for line, mode, at in modes:
         if mode != OFF:
-            recorded.add(line)
+            lines_on.add(line)
             found.pop(line, None)
-        elif line in recorded and line not in found:
+        elif line in lines_on and line not in found:
             found[line] = at
     return found
 
@@ -232,13 +232,13 @@ def due_for_mail(
     A notification is mailed when it begins and, if it is about a line, when it ends."""
     if last_mail is not None and last_mail <= now < last_mail + PAUSES[kind]:
         return ()
-    settled = SETTLED_AFTER if kind == NOT_RECORDED else timedelta(0)
+    shortest = SETTLING_TIME if kind == NOT_RECORDED else timedelta(0)
     return tuple(
         row
         for row in rows
         if row.kind == kind
         and row.mailed != row.state
-        and row.changed_at <= now - settled
+        and row.changed_at <= now - shortest
         and not (kind == REVIEW and row.ended_at is not None)
     )
 

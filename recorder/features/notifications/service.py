@@ -30,12 +30,12 @@ from recorder.features.notifications.rules import (
     CALL_CAUSES,
     CHANNELS,
     IMPORT,
-    KEPT,
+    RETENTION,
     KINDS,
-    LOOKED_BACK,
+    CALL_WINDOW,
     NOT_AT_ALL,
     NOT_RECORDED,
-    REOPENED_WITHIN,
+    REOPENING_WINDOW,
     WORK,
     LineFailure,
     Notification,
@@ -44,7 +44,7 @@ from recorder.features.notifications.rules import (
     channel_of,
     compare_calls,
     due_for_mail,
-    find_ended,
+    find_ends,
 )
 from recorder.identity import users
 from recorder.ids import Entropy, uuid7
@@ -61,25 +61,25 @@ log = structlog.get_logger()
 class NotificationChanges:
     """What is to be written about a customer's notifications."""
 
-    begun: tuple[Occasion, ...]
-    reopened: tuple[Notification, ...]
-    ended: tuple[NotificationEnd, ...]
+    starts: tuple[Occasion, ...]
+    reopenings: tuple[Notification, ...]
+    ends: tuple[NotificationEnd, ...]
 
 
 def update(tenant: str, now: datetime, entropy: Entropy) -> None:
     """Begin and end a customer's notifications by what the catalogue has now, and drop old ones."""
     with connected():
-        if _find_changes(tenant, now) == _NOTHING and not queries.has_old(tenant, now - KEPT):
+        if _find_changes(tenant, now) == _NOTHING and not queries.has_old(tenant, now - RETENTION):
             return
     with writing():
         lock_tenant(tenant)
         changes = _find_changes(tenant, now)  # another worker may have written them
-        for each in changes.ended:
+        for each in changes.ends:
             _change(each.notification, ended_at=each.at, outcome=each.outcome, changed_at=now)
-        for row in changes.reopened:
+        for row in changes.reopenings:
             _change(row, ended_at=None, outcome=None, changed_at=now)
-        _add(tenant, changes.begun, now, entropy)
-        queries.drop_old(tenant, now - KEPT)
+        _add(tenant, changes.starts, now, entropy)
+        queries.drop_old(tenant, now - RETENTION)
 
 
 _NOTHING: Final = NotificationChanges((), (), ())
@@ -88,22 +88,22 @@ _NOTHING: Final = NotificationChanges((), (), ())
 def _find_changes(tenant: str, now: datetime) -> NotificationChanges:
     if is_being_erased(tenant):
         return _NOTHING
-    recorded, living = queries.lines_by_state(tenant)
-    rows = queries.unsettled(tenant, now - LOOKED_BACK - REOPENED_WITHIN)
+    recorded_lines, living_lines = queries.lines_by_state(tenant)
+    rows = queries.pending_notifications(tenant, now - CALL_WINDOW - REOPENING_WINDOW)
     calls = compare_calls(
-        queries.line_failures(tenant, now - LOOKED_BACK),
+        queries.line_failures(tenant, now - CALL_WINDOW),
         [row for row in rows if row.cause in CALL_CAUSES],
-        recorded,
+        recorded_lines,
         partial(queries.recorded_after, tenant),
         now,
     )
     occasions = queries.occasions(tenant, now)
     known = queries.known_keys(tenant, [each.key for each in occasions])
-    begun = [_occasion(tenant, each) for each in calls.begun]
+    starts = [_occasion(tenant, each) for each in calls.starts]
     return NotificationChanges(
-        (*begun, *(each for each in occasions if each.key not in known)),
-        calls.reopened,
-        (*calls.ended, *find_ended(rows, occasions, living, now)),
+        (*starts, *(each for each in occasions if each.key not in known)),
+        calls.reopenings,
+        (*calls.ends, *find_ends(rows, occasions, living_lines, now)),
     )
 
 
@@ -113,7 +113,7 @@ def mail_due(tenant: TenantRow, outbox: Outbox, trust: Trust, now: datetime, ent
         if not _due(tenant.id, now):
             return 0
         admins = _admins(tenant.id, trust)
-    queued = 0
+    mails = 0
     with writing():
         lock_tenant(tenant.id)
         for kind, rows in _due(tenant.id, now).items():  # another worker may have mailed them
@@ -121,10 +121,10 @@ def mail_due(tenant: TenantRow, outbox: Outbox, trust: Trust, now: datetime, ent
             for person in admins:
                 if channel_of(choices_of(tenant.id, person.id), kind) == BY_MAIL:
                     message = compose_mail(person, tenant, kind, rows, lines)
-                    queued += _enqueue(outbox, person, message, now, entropy)
+                    mails += _enqueue(outbox, person, message, now, entropy)
             for row in rows:
                 _change(row, mailed=row.state, mailed_at=now)
-    return queued
+    return mails
 
 
 def note_import(
@@ -162,7 +162,7 @@ def _change(row: Notification, **columns: Any) -> None:
 
 
 def _due(tenant: str, now: datetime) -> dict[str, tuple[Notification, ...]]:
-    rows, last = queries.unsettled(tenant, now), queries.last_mails(tenant)
+    rows, last = queries.pending_notifications(tenant, now), queries.last_mails(tenant)
     found = {kind: due_for_mail(kind, rows, last.get(kind), now) for kind in KINDS}
     return {kind: some for kind, some in found.items() if some}
 

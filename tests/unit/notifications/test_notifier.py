@@ -65,7 +65,7 @@ def notify(house: Bakery, **forward: float) -> int:
     return Notifier(Outbox(house.keyring, PANEL)).notify(house.services)
 
 
-def told(house: Bakery) -> list[tuple[str, str | None]]:
+def outcomes(house: Bakery) -> list[tuple[str, str | None]]:
     """Cause and outcome of each notification, oldest first."""
     with connected():
         rows = NotificationTable.select().order_by(NotificationTable.id)
@@ -90,7 +90,7 @@ def another_line(house: Bakery, number: str, label: str = "") -> LineRow:
 # --- what there is to tell
 
 
-def test_failure_is_told_since_it_began_until_the_next_recorded_call(house):
+def test_failure_is_reported_since_it_began_until_the_next_recorded_call(house):
     put_small(house)
     first = house.clock() + timedelta(minutes=1)
     house.clock.forward(minutes=30)
@@ -103,19 +103,19 @@ def test_failure_is_told_since_it_began_until_the_next_recorded_call(house):
     fail(house, "daemon_away")
     fail(house, "full_disk")
     notify(house, minutes=3)
-    assert told(house) == [("daemon_away", None), ("full_disk", None)]
+    assert outcomes(house) == [("daemon_away", None), ("full_disk", None)]
     again = house.clock()
     put_small(house)
     notify(house, minutes=3)
-    assert told(house) == [("daemon_away", "recorded_again"), ("full_disk", "recorded_again")]
+    assert outcomes(house) == [("daemon_away", "recorded_again"), ("full_disk", "recorded_again")]
     assert {row.ended_at for row in rows(house)} == {again}
 
 
-def test_take_that_was_set_aside_is_told_whatever_the_error(house):
+def test_take_that_was_set_aside_is_reported_whatever_the_error(house):
     fail(house, "take.unreadable", minutes=2)
     fail(house, "encoder.died", minutes=1)
     notify(house)
-    assert told(house) == [("set_aside", None)]
+    assert outcomes(house) == [("set_aside", None)]
     assert rows(house)[0].since == house.clock() - timedelta(minutes=2)
 
 
@@ -123,7 +123,7 @@ def test_failure_of_long_ago_and_another_customers_are_not_told(house):
     other = house.customer("Van Dyck", "+3225550199", language="en")
     fail(house, "daemon_away", days=3)
     notify(house)
-    assert told(house) == []
+    assert outcomes(house) == []
     fail(house, "daemon_away")
     notify(house, minutes=2)
     assert queries.notifications(other.id) == ()
@@ -141,7 +141,7 @@ def test_imported_and_unannounced_calls_end_nothing(house):
         )
     put_small(house, announced=False)
     notify(house, minutes=3)
-    assert told(house) == [("daemon_away", None)]
+    assert outcomes(house) == [("daemon_away", None)]
 
 
 def test_erased_call_takes_nothing_with_it(house):
@@ -150,12 +150,12 @@ def test_erased_call_takes_nothing_with_it(house):
     with connected():
         database.execute_sql(f"DELETE FROM unrecorded_call WHERE id = '{call}'")
     notify(house, minutes=3)
-    assert told(house) == [("daemon_away", None)]
+    assert outcomes(house) == [("daemon_away", None)]
     assert call not in repr(rows(house))
 
 
 @SQLITE
-def test_line_that_is_switched_off_or_ended_is_told(house):
+def test_line_that_is_switched_off_or_ended_is_reported(house):
     never_on = another_line(house, "+3225550101")
     lines.switch_line_off(house.tenant, never_on.id, **said(house))
     house.clock.forward(days=8)
@@ -166,10 +166,10 @@ def test_line_that_is_switched_off_or_ended_is_told(house):
     notify(house, minutes=2)
     off = next(row for row in rows(house) if row.cause == "switched_off" and row.line == house.line.id)
     assert (off.since, off.ended_at) == (since, None)
-    assert ("daemon_away", "line_stopped") in told(house)
+    assert ("daemon_away", "line_stopped") in outcomes(house)
     assert line_history.end_line(house.tenant, house.line.id, **said(house))
     notify(house, minutes=2)
-    assert ("switched_off", "line_stopped") in told(house)
+    assert ("switched_off", "line_stopped") in outcomes(house)
     third = another_line(house, "+3225550103")
     assert line_history.end_line(house.tenant, third.id, **said(house))
     notify(house, minutes=2)
@@ -178,7 +178,7 @@ def test_line_that_is_switched_off_or_ended_is_told(house):
 
 
 @SQLITE
-def test_reviews_are_told_once_and_end_when_they_are_done(house):
+def test_reviews_are_reported_once_and_end_when_they_are_done(house):
     recording = put_small(house)
     house.changes.hold(
         house.tenant, recording, By("operator"), owner="ada", purposes=["agreement"], reason="order 12",
@@ -189,32 +189,32 @@ def test_reviews_are_told_once_and_end_when_they_are_done(house):
         by_kind="operator", by=None, **said(house),
     )  # fmt: skip
     notify(house)
-    assert told(house) == []
+    assert outcomes(house) == []
     notify(house, days=5)
     notify(house, minutes=2)
-    assert told(house) == [("hold", None)]
+    assert outcomes(house) == [("hold", None)]
     assert rows(house)[0].recording == recording
     house.changes.lift(house.tenant, recording, By("operator"), hold=1, reason="settled")
     notify(house, days=19)
-    assert told(house) == [("hold", "done"), ("request", None)]
+    assert outcomes(house) == [("hold", "done"), ("request", None)]
     (due,) = [row for row in rows(house) if row.cause == "request"]
     assert due.data == {"request": asked.id, "due_on": asked.due_on.isoformat()}
     assert CALLER.value not in repr(due)
 
 
 @SQLITE
-def test_archive_is_told_once_it_is_ready(house):
+def test_archive_is_reported_once_it_is_ready(house):
     with connected():
         values = {"announced_at": house.clock(), "until": house.clock() + timedelta(days=30)}
         OffboardingTable.create(tenant_id=house.tenant, handover="h", handed_at=house.clock(), **values)
     notify(house)
     notify(house, minutes=2)
-    assert told(house) == [("archive", None)]
+    assert outcomes(house) == [("archive", None)]
     assert rows(house)[0].data == {"until": to_iso(house.clock() - timedelta(minutes=2) + timedelta(days=30))}
 
 
 @SQLITE
-def test_same_import_is_told_once_for_each_result(house):
+def test_same_import_is_reported_once_for_each_result(house):
     values = {"until": house.clock() + timedelta(days=30), **said(house)}
     for imported, failed in ((2, 1), (2, 1), (3, 0), (3, 0)):
         service.note_import(house.tenant, b"table", imported=imported, failed=failed, **values)
@@ -235,11 +235,11 @@ def test_erasure_takes_what_names_the_recording(house):
     )  # fmt: skip
     fail(house, "daemon_away")
     notify(house, days=1)
-    assert [cause for cause, _outcome in told(house)] == ["daemon_away", "hold"]
+    assert [cause for cause, _outcome in outcomes(house)] == ["daemon_away", "hold"]
     stored = catalogue_queries.recording(house.tenant, recording)
     assert stored is not None
     recordings.make_tombstone(stored, "deleted", **said(house))
-    assert told(house) == [("daemon_away", None)]
+    assert outcomes(house) == [("daemon_away", None)]
 
 
 @SQLITE
@@ -258,10 +258,10 @@ def test_old_notifications_are_dropped_and_open_ones_stay(house):
     notify(house)
     service.note_import(house.tenant, b"x", imported=1, failed=0, until=house.clock(), **said(house))
     notify(house, days=91)
-    assert told(house) == [("daemon_away", None)]
+    assert outcomes(house) == [("daemon_away", None)]
 
 
-def test_several_workers_and_repetitions_tell_once(house):
+def test_several_workers_and_repetitions_notify_once(house):
     admin(house)
     fail(house, "daemon_away")
     house.clock.forward(minutes=6)
@@ -276,7 +276,7 @@ def test_several_workers_and_repetitions_tell_once(house):
     house.clock.forward(seconds=EVERY.total_seconds() - 1)
     fail(house, "full_disk")
     assert notifier.notify(house.services) == 0
-    assert ("full_disk", None) not in told(house), "it has looked less than two minutes ago"
+    assert ("full_disk", None) not in outcomes(house), "it has looked less than two minutes ago"
 
 
 # --- mail
@@ -384,7 +384,7 @@ def test_admin_whose_row_was_written_by_hand_gets_no_mail(house):
 
 
 @SQLITE
-def test_without_a_mail_server_the_page_tells_it(house):
+def test_without_a_mail_server_the_page_shows_it(house):
     paul = admin(house)
     fail(house, "daemon_away")
     for minutes in (0, 6):

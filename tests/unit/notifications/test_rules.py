@@ -27,7 +27,7 @@ from recorder.features.notifications.rules import (
     Occasion,
     compare_calls,
     due_for_mail,
-    find_ended,
+    find_ends,
     switch_off_times,
 )
 from recorder.features.notifications.sentences import explain_cause, load_sentences
@@ -64,10 +64,10 @@ def failure(line: str = "line-a", cause: str = "daemon_away", **by: float) -> Li
 # --- reasons and sentences
 
 
-def test_every_reason_is_told_or_listed_as_not_told():
-    told, not_told = set(rules.REASONS_TOLD), set(rules.REASONS_NOT_TOLD)
-    assert told | not_told == REASONS
-    assert not told & not_told
+def test_every_reason_is_a_fault_or_listed_as_ordinary():
+    faults, ordinary = set(rules.FAULTS), set(rules.ORDINARY_REASONS)
+    assert faults | ordinary == REASONS
+    assert not faults & ordinary
 
 
 @pytest.mark.parametrize("cause", [cause for causes in CAUSES.values() for cause in causes])
@@ -116,26 +116,26 @@ def test_row_written_by_hand_puts_no_text_into_a_sentence():
 
 def test_first_failure_begins_and_further_ones_change_nothing():
     begun = failure(minutes=5)
-    assert compare([begun]).begun == (begun,)
+    assert compare([begun]).starts == (begun,)
     assert compare([begun], [row(since=ago(hours=1))]) == rules.CallChanges((), (), ())
 
 
 def test_each_line_and_each_cause_has_its_own():
     other_cause, other_line = failure(cause="full_disk"), failure("line-b")
-    assert compare([failure(), other_cause, other_line], [row()]).begun == (other_cause, other_line)
+    assert compare([failure(), other_cause, other_line], [row()]).starts == (other_cause, other_line)
 
 
 def test_failure_before_a_recorded_call_is_no_news():
-    assert compare([failure(minutes=5)], recorded=[("line-a", ago(minutes=4))]).begun == ()
-    assert compare([failure(minutes=5)], recorded=[("line-a", ago(minutes=6))]).begun != ()
-    assert compare([failure(minutes=5)], recorded=[("line-b", ago(minutes=4))]).begun != ()
+    assert compare([failure(minutes=5)], recorded=[("line-a", ago(minutes=4))]).starts == ()
+    assert compare([failure(minutes=5)], recorded=[("line-a", ago(minutes=6))]).starts != ()
+    assert compare([failure(minutes=5)], recorded=[("line-b", ago(minutes=4))]).starts != ()
 
 
 def test_next_recorded_call_ends_it():
     open_, again = row(since=ago(hours=3)), ago(minutes=30)
     changes = compare([failure(hours=1)], [open_], recorded=[("line-a", again), ("line-a", ago(hours=2))])
-    assert changes.ended == (NotificationEnd(open_, again, RECORDED_AGAIN),)
-    assert changes.begun == changes.reopened == ()
+    assert changes.ends == (NotificationEnd(open_, again, RECORDED_AGAIN),)
+    assert changes.starts == changes.reopenings == ()
 
 
 def test_recorded_call_between_two_failures_does_not_end_it():
@@ -145,16 +145,16 @@ def test_recorded_call_between_two_failures_does_not_end_it():
 
 def test_it_ends_long_after_its_last_failure():
     open_ = row(since=ago(days=20))
-    assert compare([], [open_]).ended == ()
-    assert compare([], [open_], recorded=[("line-a", ago(hours=1))]).ended[0].at == ago(hours=1)
+    assert compare([], [open_]).ends == ()
+    assert compare([], [open_], recorded=[("line-a", ago(hours=1))]).ends[0].at == ago(hours=1)
 
 
 def test_line_that_fails_by_turns_has_one_notification():
     ended = row(since=ago(hours=5), ended_at=ago(hours=4), outcome=RECORDED_AGAIN)
-    assert compare([failure(minutes=5)], [ended]).reopened == (ended,)
+    assert compare([failure(minutes=5)], [ended]).reopenings == (ended,)
     long_ago = row(since=ago(hours=50), ended_at=ago(hours=40), outcome=RECORDED_AGAIN)
-    assert compare([failure(minutes=5)], [long_ago]).begun == (failure(minutes=5),)
-    assert compare([failure(minutes=5)], [long_ago, ended]).reopened == (ended,)
+    assert compare([failure(minutes=5)], [long_ago]).starts == (failure(minutes=5),)
+    assert compare([failure(minutes=5)], [long_ago, ended]).reopenings == (ended,)
 
 
 def test_call_that_is_listed_late_reopens_nothing():
@@ -163,8 +163,8 @@ def test_call_that_is_listed_late_reopens_nothing():
 
 
 def test_line_that_is_switched_off_is_no_longer_failing():
-    assert compare([failure()], lines={"line-b"}).begun == ()
-    assert compare([], [row()], lines={"line-b"}).ended == (NotificationEnd(row(), NOW, LINE_STOPPED),)
+    assert compare([failure()], lines={"line-b"}).starts == ()
+    assert compare([], [row()], lines={"line-b"}).ends == (NotificationEnd(row(), NOW, LINE_STOPPED),)
 
 
 # --- everything else
@@ -173,12 +173,12 @@ def test_line_that_is_switched_off_is_no_longer_failing():
 def test_notification_ends_with_its_occasion():
     due = Occasion(REVIEW, HOLD, "hold/r/1", ago(days=1), recording="r")
     held = Notification("n", REVIEW, HOLD, "hold/r/1", ago(days=1), ago(days=1), recording="r")
-    assert find_ended([held], [due], LINES, NOW) == ()
-    assert find_ended([held], [], LINES, NOW) == (NotificationEnd(held, NOW, DONE),)
+    assert find_ends([held], [due], LINES, NOW) == ()
+    assert find_ends([held], [], LINES, NOW) == (NotificationEnd(held, NOW, DONE),)
     off = row(cause=SWITCHED_OFF)
-    assert find_ended([off], [], LINES, NOW)[0].outcome == SWITCHED_ON
-    assert find_ended([off], [], set(), NOW)[0].outcome == LINE_STOPPED
-    assert find_ended([row(), row(cause=SWITCHED_OFF, ended_at=NOW)], [], LINES, NOW) == ()
+    assert find_ends([off], [], LINES, NOW)[0].outcome == SWITCHED_ON
+    assert find_ends([off], [], set(), NOW)[0].outcome == LINE_STOPPED
+    assert find_ends([row(), row(cause=SWITCHED_OFF, ended_at=NOW)], [], LINES, NOW) == ()
 
 
 def test_line_that_was_never_on_was_not_switched_off():

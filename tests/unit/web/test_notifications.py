@@ -16,7 +16,7 @@ from recorder.ids import uuid7
 
 
 @pytest.fixture
-def told(house, bakery) -> str:
+def failing_line(house, bakery) -> str:
     """A number of which calls are not recorded."""
     house.not_recorded(bakery, "daemon_away", at=house.clock() - timedelta(hours=1))
     service.update(bakery.id, house.clock(), house.entropy)
@@ -44,7 +44,7 @@ def until(page) -> str:
     return found.group(1)
 
 
-def test_page_says_why_since_when_and_what_to_do(browser, told):
+def test_page_says_why_since_when_and_what_to_do(browser, failing_line):
     page = english(browser("paul"))
     said = text_of(page.get("/notifications").text)
     assert "Not recorded New +32 2 555 01 00 (Magasin) Since 25 November 2026, 09:00" in said
@@ -55,7 +55,7 @@ def test_page_says_why_since_when_and_what_to_do(browser, told):
 
 
 @pytest.mark.parametrize("login", ["claire", "audit", None])
-def test_admins_alone_have_it(browser, told, login):
+def test_admins_alone_have_it(browser, failing_line, login):
     somebody = browser(login)
     expected = 302 if login is None else 403
     assert somebody.get("/notifications").status_code == expected
@@ -64,14 +64,14 @@ def test_admins_alone_have_it(browser, told, login):
     assert 'id="notifications"' not in somebody.get("/account", follow_redirects=True).text
 
 
-def test_another_customer_sees_nothing(house, browser, told, rival):
+def test_another_customer_sees_nothing(house, browser, failing_line, rival):
     house.person(rival, "ans", "Ans", role="customer_admin", language="en")
     page = browser("ans")
     assert "Nothing to report" in text_of(page.get("/notifications").text)
     assert count(page) is None
 
 
-def test_reading_marks_what_was_shown_and_only_on_request(house, browser, told, bakery):
+def test_reading_marks_what_was_shown_and_only_on_request(house, browser, failing_line, bakery):
     page = english(browser("paul"))
     shown = until(page)
     assert count(page) == "1", "showing it changes nothing"
@@ -92,7 +92,7 @@ def test_reading_marks_what_was_shown_and_only_on_request(house, browser, told, 
     assert text_of(page.get("/notifications").text).count("Recorded again New") == 2
 
 
-def test_time_to_come_reads_nothing_in_advance(house, browser, told, bakery):
+def test_time_to_come_reads_nothing_in_advance(house, browser, failing_line, bakery):
     page = browser("paul")
     assert page.send("/notifications/read", until="2100-01-01T00:00:00Z").status_code == 303
     house.clock.forward(minutes=1)
@@ -103,7 +103,7 @@ def test_time_to_come_reads_nothing_in_advance(house, browser, told, bakery):
         assert page.send("/notifications/read", until=wrong).status_code == 400
 
 
-def test_choice_is_each_persons_own(house, browser, told, bakery):
+def test_choice_is_each_persons_own(house, browser, failing_line, bakery):
     house.person(bakery, "marie", "Marie", role="customer_admin")
     paul, marie = english(browser("paul")), browser("marie")
     assert 'value="mail" selected' in paul.get("/account").text
@@ -133,7 +133,7 @@ def test_every_cause_has_a_place_on_the_page(house, browser, bakery):
         assert answer.text.count('class="card notification') == sum(map(len, CAUSES.values()))
 
 
-def test_bell_does_not_stop_the_page_that_says_what_is_wrong(browser, told, monkeypatch):
+def test_bell_does_not_stop_the_page_that_says_what_is_wrong(browser, failing_line, monkeypatch):
     page = browser("paul")
 
     def away(*_arguments):
