@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.sansio.blueprints import BlueprintSetupState
@@ -121,7 +121,7 @@ def _listed(row: Notification, unread: bool) -> ListedNotification:
 
 def _address(row: Notification) -> str:
     request_id = str(row.data.get("request", ""))
-    addresses: Mapping[str, tuple[str, dict[str, str]]] = {
+    addresses: Mapping[str, tuple[str, dict[str, Any]]] = {
         SWITCHED_OFF: ("numbers.show", {}),
         ARCHIVE: ("offboarding.show", {}),
         HOLD: ("playback.show_recording", {"recording_id": row.recording or "-"}),
@@ -129,8 +129,8 @@ def _address(row: Notification) -> str:
         LEGAL_DUTY: ("subject_requests.show", {"request_id": request_id}),
     }
     if row.cause in CALL_CAUSES:
-        reason = {} if row.cause == SET_ASIDE else {"reason": row.cause}
-        return url_for("recordings.list_calls", line=row.line, show="not-recorded", **reason)
+        reason = None if row.cause == SET_ASIDE else row.cause
+        return url_for("recordings.list_calls", line=row.line, show="not-recorded", reason=reason)
     endpoint, values = addresses.get(row.cause, ("", {}))
     return url_for(endpoint, **values) if endpoint else ""
 

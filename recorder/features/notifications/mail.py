@@ -31,6 +31,7 @@ def compose_mail(
     person: UserRow, tenant: TenantRow, kind: str, rows: Sequence[Notification], lines: LineNames
 ) -> MailMessage:
     """The mail to one admin about notifications of a kind. It names no call and nobody who called."""
+    rows = sorted(rows, key=lambda row: (row.since, _number(row, lines)))
     again = kind == NOT_RECORDED and all(row.outcome is not None for row in rows)
     named = [row for row in rows if row.outcome is None] or rows
     numbers = dict.fromkeys(_number(row, lines) for row in named if row.line is not None)

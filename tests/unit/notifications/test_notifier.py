@@ -219,11 +219,8 @@ def test_same_import_is_reported_once_for_each_result(house):
     for imported, failed in ((2, 1), (2, 1), (3, 0), (3, 0)):
         service.note_import(house.tenant, b"table", imported=imported, failed=failed, **values)
     service.note_import(house.tenant, b"another table", imported=3, failed=0, **values)
-    assert [(row.data["imported"], row.data["failed"]) for row in rows(house)][::-1] == [
-        (2, 1),
-        (3, 0),
-        (3, 0),
-    ]
+    results = sorted((row.data["imported"], row.data["failed"]) for row in rows(house))
+    assert results == [(2, 1), (3, 0), (3, 0)]
 
 
 @SQLITE
@@ -235,7 +232,7 @@ def test_erasure_takes_what_names_the_recording(house):
     )  # fmt: skip
     fail(house, "daemon_away")
     notify(house, days=1)
-    assert [cause for cause, _outcome in outcomes(house)] == ["daemon_away", "hold"]
+    assert {*outcomes(house)} == {("daemon_away", None), ("hold", None)}
     stored = catalogue_queries.recording(house.tenant, recording)
     assert stored is not None
     recordings.make_tombstone(stored, "deleted", **said(house))
