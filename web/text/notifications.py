@@ -76,7 +76,7 @@ def notification_state(row: Notification) -> tuple[str, str]:
         return ends.get(row.outcome, (_("Not recorded"), "wrong"))
     if row.ended_at is None:
         return _("To review"), "warn"
-    return _("Done"), "good"
+    return (_("Finished") if row.kind == WORK else _("Done")), "good"
 
 
 def notification_time(row: Notification) -> str:
