@@ -16,7 +16,7 @@ from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
 from web.language import current_language
-from web.text import call_page, eavesdrop, errors, first_day, formats, subject_requests
+from web.text import call_page, eavesdrop, errors, first_day, formats, plans, subject_requests
 from web.text import numbers as numbers_text
 from web.text import outbound as outbound_text
 from web.text import retention as retention_text
@@ -351,7 +351,6 @@ def init_app(app: Flask) -> None:
             command_result,
             retention_text.end_reason,
             retention_text.erasure_reason,
-            retention_text.hold_listeners,
             retention_text.purpose_list,
             retention_text.unaffected_agreements,
             retention_text.limit_confirmation,
@@ -392,5 +391,11 @@ def init_app(app: Flask) -> None:
             numbers_text.longest_days,
             numbers_text.file_too_large,
             numbers_text.numbered,
+            plans.format_list,
+            plans.not_in_plan,
+            plans.plan_days,
+            plans.plan_features,
+            plans.plan_limit,
+            plans.plan_name,
         )
     }
