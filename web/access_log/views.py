@@ -20,6 +20,7 @@ from recorder.features.access_log import service
 from recorder.features.access_log.rules import LogEntry
 from recorder.features.access_log.verification import EntryProof
 from web.access_log import csv_export, filters
+from web.account.limits import limit_exports
 from web.decorators import admins_only
 from web.state import current_visitor, login_required, now, panel_state, release_connection
 from web.text import access_log as sentences
@@ -105,6 +106,7 @@ def download_proof(number: int) -> ResponseReturnValue:
 @blueprint.get("/access-log.csv")
 @login_required
 @for_readers
+@limit_exports
 def download_csv() -> ResponseReturnValue:
     """All entries that fit the filter, as CSV, written while they are read."""
     tenant = current_visitor().tenant
