@@ -20,6 +20,7 @@ from recorder import metrics, status_server
 from recorder.catalogue import ping as catalogue
 from recorder.clock import Now, utc_now
 from recorder.health import HealthFinding, Readiness
+from recorder.mail import outbox
 from recorder.pipeline import queue_depth
 from recorder.pipeline.queue_depth import QueueDepth
 from recorder.pipeline.stages import STAGES
@@ -93,6 +94,7 @@ class Overseer:
         metrics.expose_zero(metrics.TAKES, ("stored", "noted", "quarantined"))
         metrics.expose_zero(metrics.TAKES_UNANNOUNCED, ("not_found_in_audio", "not_finished"))
         metrics.expose_zero(metrics.TAKES_DURATION_MISMATCH, ("shorter", "longer"))
+        metrics.expose_zero(metrics.MAIL_QUEUED, outbox.STATES)
         metrics.expose_zero(metrics.DUTY_FAILURES, DUTIES)
         metrics.expose_zero(metrics.DUTY_DONE, DUTIES)
         metrics.expose_zero(metrics.RECORDINGS_ERASED, ("expired", "not_announced"))

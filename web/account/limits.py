@@ -135,6 +135,12 @@ limit_grants = limiter.limit(
 limit_downloads = limiter.limit(
     "30/hour", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="downloads"
 )
+limit_exports = limiter.limit(
+    "30/hour",
+    key_func=lambda: current_visitor().user.id,
+    exempt_when=lambda: visitor() is None,
+    scope="exports",
+)
 limit_commands = limiter.limit(
     "60/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="asking"
 )

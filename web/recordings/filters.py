@@ -10,7 +10,14 @@ from zoneinfo import ZoneInfo
 
 from recorder.catalogue.records import Cursor
 from recorder.domain import phone_numbers
-from recorder.features.search.rules import AGREEMENTS, CONSENTS, DIRECTIONS, CallQuery, parse_text
+from recorder.features.search.rules import (
+    AGREEMENTS,
+    CONSENTS,
+    DIRECTIONS,
+    CallQuery,
+    parse_name,
+    parse_text,
+)
 
 RECORDED = "recorded"
 NOT_RECORDED = "not-recorded"
@@ -95,6 +102,7 @@ class CallFilter:
         return CallQuery(
             tenant=tenant,
             text=parse_text(self.typed),
+            name=parse_name(self.typed),
             since=None if first is None else datetime.combine(first, time.min, zone),
             until=None if last is None else datetime.combine(last + timedelta(days=1), time.min, zone),
             line=self.line or None,

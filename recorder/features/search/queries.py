@@ -21,7 +21,7 @@ from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import Cursor
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.line import LineTable
-from recorder.features.search.rules import CallQuery, is_number
+from recorder.features.search.rules import CallQuery, fold_name, is_number
 
 QUICK = 4000
 """Calls of the first window: common numbers and properties fill a page from the latest calls."""
@@ -117,7 +117,7 @@ def plan(query: CallQuery) -> Plan | None:
         sample = None
         if query.text is not None:
             parties, all_of_them = _parties(query.tenant, query.text)
-            line_ids = _named_lines(query.tenant, query.text)
+            line_ids = _named_lines(query.tenant, query.text, query.name)
             source = Source(
                 tuple(
                     arm
@@ -391,18 +391,18 @@ def _lines(query: CallQuery) -> tuple[int, ...] | None:
     return tuple(int(identity) for identity, line in rows if line and line in (lines or ()))
 
 
-def _named_lines(tenant: str, text: str) -> tuple[int, ...]:
-    """The listed lines whose number contains a text or, unless it is a number, whose label does, or the name
-    of a colleague whose lines they are."""
+def _named_lines(tenant: str, text: str, name: str | None) -> tuple[int, ...]:
+    """The listed lines whose number contains a text, or whose label contains a name, or the name of a
+    colleague whose lines they are."""
     rows = _rows("SELECT id, line_id, number FROM listed_line WHERE tenant_id = ?", (tenant,))
     lines: set[str] = set()
-    if not is_number(text):
+    if name is not None:
         labels = LineTable.select(LineTable.id, LineTable.label).where(LineTable.tenant == tenant)
-        lines = {row.id for row in labels if text in row.label.lower()}
+        lines = {row.id for row in labels if name in fold_name(row.label)}
         people = UserTable.select(UserTable.name, UserTable.lines).where(
             (UserTable.tenant == tenant) & UserTable.revoked_at.is_null() & UserTable.lines.is_null(False)
         )
-        lines.update(line for row in people if text in row.name.lower() for line in row.lines or ())
+        lines.update(line for row in people if name in fold_name(row.name) for line in row.lines or ())
     return tuple(int(identity) for identity, line, number in rows if text in number.lower() or line in lines)
 
 

@@ -18,7 +18,7 @@ from recorder.errors import MailError
 from recorder.mail import delivery, server
 from recorder.mail.address import normalize_address
 from recorder.mail.message import MailMessage
-from recorder.mail.outbox import Outbox, delivery_states, drop_mail
+from recorder.mail.outbox import Outbox, count_mails, delivery_states, drop_mail
 from recorder.seal.keyring import Keyring, make_secret
 from tests.house import Customer, House
 from tests.mailbox import Mailbox, link_in, mailbox, text_of
@@ -185,6 +185,7 @@ def test_refused_address_is_shown_and_delays_no_other(
     assert send(house, box) == 1
     assert box.to == ["claire@example.com"]
     assert delivery_states(bakery.id, "invitation") == {"a": "refused", "b": "waiting"}
+    assert count_mails() == {"waiting": 1, "refused": 1}
     assert [row.content for row in rows() if row.about == "a"] == [""]
     box.replies = {}
     clock.forward(seconds=30)

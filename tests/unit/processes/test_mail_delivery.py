@@ -36,11 +36,16 @@ def failures() -> float:
     return float(metrics.DUTY_FAILURES.labels(DUTY)._value.get())
 
 
+def queued(state: str) -> float:
+    return float(metrics.MAIL_QUEUED.labels(state)._value.get())
+
+
 def test_thread_sends_what_waits(
     house: House, bakery: Customer, clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert DUTY in DUTIES, "so that its metrics are exposed from the start"
     monkeypatch.setattr(MailDelivery, "INTERVAL", 0.01)
+    metrics.MAIL_QUEUED.labels("waiting").set(9)
     finish = Event()
     with mailbox() as box:
 
@@ -56,6 +61,7 @@ def test_thread_sends_what_waits(
         thread.stop()
     assert box.to == ["eva@example.com"]
     assert metrics.DUTY_DONE.labels(DUTY)._value.get() == clock().timestamp()
+    assert queued("waiting") == 0
 
 
 def test_failure_is_counted_and_repeated(
@@ -75,3 +81,4 @@ def test_failure_is_counted_and_repeated(
     assert failed.wait(20)
     thread.stop()
     assert failures() == before + 1
+    assert queued("waiting") == 1

@@ -303,6 +303,17 @@ def test_csv_has_every_entry_in_both_times_and_no_formula(
     assert not [cell for each in rows for cell in each.values() if cell[:1] in set("=+-@")]
 
 
+def test_csv_is_made_thirty_times_an_hour_by_each_person(house, browser, bakery) -> None:
+    house.person(bakery, "eva", "Eva Martin", role="auditor")
+    paul, eva = browser("paul"), browser("eva")
+    codes = [paul.get(f"/access-log.csv?page={number}").status_code for number in range(31)]
+    assert codes == [200] * 30 + [429]
+    refused = in_english(paul).get("/access-log.csv")
+    assert int(refused.headers["Retry-After"]) > 3000
+    assert "then try again" in refused.text
+    assert (paul.get("/access-log").status_code, eva.get("/access-log.csv").status_code) == (200, 200)
+
+
 def test_csv_follows_the_filter(browser, bakery) -> None:
     rows = read_csv(in_english(browser("paul")).get("/access-log.csv?kind=people"))
     assert {each["Kind"] for each in rows} == {"People and access"}

@@ -133,6 +133,23 @@ def test_number_with_markup_or_pattern_is_plain_text(browser, calls):
     assert "<b>" not in page.text
 
 
+@pytest.mark.parametrize(
+    "typed",
+    ["' OR 1=1 --", '"', "470';--", "\\", "9" * 5000, "a" * 5000, "1\0" * 9, "\U0010ffff", "%1", "_1"],
+)
+def test_bad_search_text_finds_nothing(browser, calls, typed):
+    page = browser("claire").get("/recordings", query_string={"q": typed})
+    assert page.status_code == 200
+    assert shown(page) == [] or "Saisissez au moins un chiffre ou une lettre." in page.text
+
+
+@pytest.mark.parametrize("typed", ["q", "label", "line", "reason", "consent", "when", "from", "after"])
+def test_bad_filter_values_are_harmless(browser, calls, typed):
+    for value in ("' OR 1=1 --", "x" * 5000, "%", "\0", "\ud800", "2026-11-25_' OR 1=1"):
+        page = browser("claire").get("/recordings", query_string={typed: value})
+        assert page.status_code == 200, value
+
+
 @pytest.mark.parametrize("reason", sorted(REASONS | {"take.impossible"}))
 def test_every_reason_for_an_unrecorded_call_has_a_sentence(browser, house, bakery, reason):
     house.not_recorded(bakery, reason)
@@ -234,6 +251,7 @@ def test_each_filter_narrows_the_list_and_can_be_removed(browser, house, bakery)
         ("reason=declined", 1),
         ("reason=full_disk", 0),
         ("q=magasin", 2),
+        ("q=MAGÀSIN", 2),
         ("q=mag_sin", 0),
     ):
         page = person.get(f"/recordings?{arguments}")
@@ -241,6 +259,23 @@ def test_each_filter_narrows_the_list_and_can_be_removed(browser, house, bakery)
         if not arguments.startswith("q="):
             assert page.text.count('<a class="chip" href="/recordings">') == 1, arguments
     assert f'<a class="call-link" href="/recordings/{recording}">' in person.get("/recordings").text
+
+
+def test_filter_value_of_another_customer_finds_nothing(browser, house, bakery, rival, clock):
+    recording, said = house.call(bakery), {"now": clock(), "entropy": house.entropy}
+    notes.add_label(bakery.id, recording, bakery.people["claire"].id, text="réclamation", **said)
+    house.not_recorded(bakery, "declined")
+    house.call(rival)
+    mine, other = browser("claire"), browser("dyck")
+    for arguments in (
+        f"line={bakery.line.id}", "label=r%C3%A9clamation", "reason=declined", "q=magasin", "q=5550100"
+    ):  # fmt: skip
+        assert shown(mine.get(f"/recordings?{arguments}")), arguments
+        page = other.get(f"/recordings?{arguments}")
+        assert shown(page) == [], arguments
+        assert "0 calls" in page.text, arguments
+        assert other.get(f"/recordings/new?{arguments}").status_code == 204, arguments
+    assert "réclamation" not in other.get("/recordings").text
 
 
 def test_number_of_calls_is_exact_up_to_a_thousand(browser, house, bakery, monkeypatch):
