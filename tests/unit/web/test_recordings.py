@@ -140,7 +140,7 @@ def test_number_with_markup_or_pattern_is_plain_text(browser, calls):
 def test_bad_search_text_finds_nothing(browser, calls, typed):
     page = browser("claire").get("/recordings", query_string={"q": typed})
     assert page.status_code == 200
-    assert shown(page) == [] or "Saisissez au moins un chiffre ou une lettre." in page.text
+    assert calls_on(page) == [] or "Saisissez au moins un chiffre ou une lettre." in page.text
 
 
 @pytest.mark.parametrize("typed", ["q", "label", "line", "reason", "consent", "when", "from", "after"])
@@ -270,9 +270,9 @@ def test_filter_value_of_another_customer_finds_nothing(browser, house, bakery, 
     for arguments in (
         f"line={bakery.line.id}", "label=r%C3%A9clamation", "reason=declined", "q=magasin", "q=5550100"
     ):  # fmt: skip
-        assert shown(mine.get(f"/recordings?{arguments}")), arguments
+        assert calls_on(mine.get(f"/recordings?{arguments}")), arguments
         page = other.get(f"/recordings?{arguments}")
-        assert shown(page) == [], arguments
+        assert calls_on(page) == [], arguments
         assert "0 calls" in page.text, arguments
         assert other.get(f"/recordings/new?{arguments}").status_code == 204, arguments
     assert "réclamation" not in other.get("/recordings").text
