@@ -31,7 +31,7 @@ EVERY = 50_000
 
 @click.group(invoke_without_command=True)
 @click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
-@click.option("--checkpoint", "given", type=FILE, multiple=True, help="One that was mailed; may be repeated.")
+@click.option("--checkpoint", "notes", type=FILE, multiple=True, help="One that was mailed; may be repeated.")
 @click.option("--without-recordings", is_flag=True, help="The log and the rows alone.")
 @click.option(
     "--deep", is_flag=True, help="Open every wrapped key, with the key-encryption keys that are here."
