@@ -104,7 +104,7 @@ def confirm(
             return None
         _check_admin(user, admin)
         _check_admin(user, requester)
-        users.check_user(requester, trust.root, trust.revoked())
+        users.require_signed(requester, trust)
         if admin.id == requester.id:
             raise CatalogueError("factors.not_allowed", "another admin must confirm", "ask a colleague")
         if factor_set.newest_number(user) != asked.number:

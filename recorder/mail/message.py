@@ -9,6 +9,7 @@ would turn into links, and escaped in HTML.
 from __future__ import annotations
 
 import html
+import re
 import tomllib
 import unicodedata
 from collections.abc import Mapping
@@ -23,6 +24,11 @@ FOLDER: Final = Path(__file__).with_name("messages")
 
 LONGEST: Final = 120
 """Maximum length of a value in a message, in characters."""
+
+_DOT: Final = re.compile(r"(?<=\w)\.(?=[^\W\d_]{2})")
+"""The dot before a part of a domain; not that of ``B.V.`` or ``2.50``."""
+
+_MAIL_ADDRESS: Final = re.compile(r"[^@/]+@[^@/]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +68,11 @@ def render(message: MailMessage, panel: str) -> RenderedMail:
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
-    """A value in one line, without invisible characters and without the start of a web address."""
+    """A value in one line, without invisible characters and without web addresses: mail programs also make
+    links of names like ``www.example.com``, so a blank follows their dots. Mail addresses stay."""
     seen = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text)
-    seen = " ".join(seen.replace("://", " ").split())
+    words = seen.replace("://", " ").split()
+    seen = " ".join(each if _MAIL_ADDRESS.fullmatch(each) else _DOT.sub(". ", each) for each in words)
     return seen if len(seen) <= longest else f"{seen[: longest - 1]}…"
 
 

@@ -70,8 +70,15 @@ class Guard:
             self.refuse(who, "access.revoked", "the user or the session has ended", recording_id, purpose)
 
     def row(self, who: Actor, recording_id: str, purpose: str) -> RecordingRow:
-        """A recording of the actor's tenant; user and session are valid. Raises :class:`AccessError`."""
+        """A recording of the actor's tenant; user and session are valid, also according to the log, so that
+        restored rows open nothing. Raises :class:`AccessError`."""
         self.check_active(who, recording_id, purpose)
+        user = users.user(who.tenant, who.user)
+        try:
+            if user is not None:
+                users.check_latest(user)
+        except SealError as error:
+            self.refuse(who, "access.revoked", error.message, recording_id, purpose)
         return self.existing_row(who, recording_id, purpose)
 
     def existing_row(self, who: Actor, recording_id: str, purpose: str) -> RecordingRow:

@@ -65,6 +65,7 @@ ENDED: Mapping[str, object] = {
     ),
     "link.expired": _l("This link has expired. Ask for a new one."),
     "link.unknown": _l("This link was used, or a newer one was sent. Ask for a new one."),
+    "user.exists": _l("Somebody already logs in with this address."),
 }
 """Why a link no longer works, by ``error_id``."""
 

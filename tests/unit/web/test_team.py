@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -174,6 +175,14 @@ def test_address_and_name_are_invited_once_in_any_spelling(bakery, browser) -> N
         answer = admin.send("/team/invite", **(EVA | {"how": "link", "name": "eva maes"} | changes))
         assert answer.status_code == 422
     assert len(invitations(bakery.id)) == 1
+
+
+def test_unknown_language_becomes_the_customers(bakery, browser) -> None:
+    admin, guest = browser("paul"), browser()
+    path = invite(admin, language="<xx")
+    assert guest.send(path, guest.token(path), password=OWN).status_code == 303
+    (row,) = [each for each in users.users(bakery.id) if each.login == EVA["address"]]
+    assert row.language == "fr"
 
 
 def test_used_withdrawn_replaced_and_expired_links_say_so(bakery, browser, clock) -> None:
@@ -583,6 +592,7 @@ def test_row_alone_makes_no_link(house, eva, bakery, clock, entropy, browser, co
         f"{token.partition('.')[0]}.",
         f".{token.partition('.')[2]}",
         "e30.",
+        b64encode(b"[" * 5000).decode(),
     ):
         assert guest.get(f"/reset/{wrong}").status_code == 410
         assert guest.get(f"/address/{token}").status_code == 410
@@ -625,6 +635,34 @@ def test_address_of_somebody_else_is_refused(house, eva, bakery, mailing) -> Non
     answer = visit.send("/account/address", address="tom@example.com", password="two voices, one agreement")
     assert answer.status_code == 422
     assert 'id="address-wrong"' in answer.text
+
+
+def test_address_elsewhere_is_shown_to_its_owner_alone(house, eva, rival, mailing, box) -> None:
+    house.person(rival, "tom@example.com", "Tom")
+    visit, password = mailing("eva@example.com"), "two voices, one agreement"
+    answers = [
+        visit.send("/account/address", address=each, password=password).text.replace(each, "…")
+        for each in ("tom@example.com", "nobody@example.com", "tom@example.com")
+    ]
+    assert len(set(answers)) == 1
+    path = send(house, box)[-1]
+    guest = mailing()
+    answer = guest.send(path, guest.token(path))
+    assert answer.status_code == 410
+    assert "Iemand logt al in met dit adres." in answer.text
+    assert mailing().log_in("eva@example.com").status_code == 303
+
+
+def test_mails_that_confirm_addresses_are_limited(eva, mailing) -> None:
+    visit = mailing("eva@example.com")
+    password = "two voices, one agreement"
+    codes = [
+        visit.send("/account/address", address=f"stranger{n}@example.com", password=password).status_code
+        for n in range(21)
+    ]
+    assert codes == [200] * 20 + [429]
+    other = [mailing().send("/lost-password", address="stranger0@example.com").status_code for _ in range(5)]
+    assert other == [200] * 4 + [429], "also to one address, whoever asks"
 
 
 def test_new_credentials_pass_the_audit(house, bakery, browser, eva) -> None:
