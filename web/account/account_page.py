@@ -19,7 +19,7 @@ from web.account.sessions import renew_session
 from web.cookies import cookie_name
 from web.language import NAMES
 from web.state import changes, current_visitor, login_required, now, panel_state
-from web.text import errors
+from web.text import team
 
 
 @blueprint.get("/account")
@@ -40,7 +40,7 @@ def change_profile() -> Response | tuple[str, int]:
                 entropy=panel_state().entropy,
             )  # fmt: skip
         except CatalogueError as error:
-            form.name.errors = [errors.error(error.error_id)]
+            form.name.errors = [*team.field_errors(error).values()]
         else:
             response = redirect(url_for("account.show"), 303)
             # The choice in this browser would go before the person's own.
@@ -60,13 +60,13 @@ def change_password() -> Response | tuple[str, int]:
         return _page(password=form), 422
     attempt = Attempt(user.login)
     if not verify_password(user.password_hash, form.current.data):
-        form.current.errors = [_("That is not your current password.")]
+        form.current.errors = [_("This is not your current password.")]
         return _page(password=form), 422
     attempt.take_back()
     try:
         passwords.check(form.password.data, (user.login, user.name, found.tenant.name))
     except CatalogueError as error:
-        form.password.errors = [errors.error(error.error_id)]
+        form.password.errors = [*team.field_errors(error).values()]
         return _page(password=form), 422
     users.set_password(
         user.tenant, user.id, hash_password(form.password.data), now=now(), entropy=state.entropy,

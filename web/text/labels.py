@@ -163,7 +163,7 @@ def keep_result(answer: str) -> str:
 def keep_question(how: str) -> str:
     """That it was asked whether the recording may be kept."""
     if how == "own_words":
-        return str(_("Asked in the colleague's own words: may we keep this?"))
+        return str(_("Asked in the colleague’s own words: may we keep this?"))
     return str(_("Asked: may we keep this?"))
 
 
@@ -244,13 +244,14 @@ def consent(mode: str, key: str | None, at: datetime | None, direction: str = ""
 
 
 ANNOUNCEMENT_TIMES: Mapping[tuple[str, str], object] = {
-    ("notice", "before_ringing"): _l("It is said before it rings."),
-    ("notice", "at_pickup"): _l("It is said to both as soon as somebody answers."),
+    ("notice", "before_ringing"): _l("It is played before it rings."),
+    ("notice", "at_pickup"): _l("It is played to both as soon as somebody answers."),
     ("opt-out", "before_ringing"): _l(
-        "It is said before it rings. Who presses 2 then goes on without being recorded."
+        "It is played before it rings. Whoever then presses 2 goes on without being recorded."
     ),
     ("opt-in", "before_ringing"): _l(
-        "It is asked before it rings. Only who presses 1 is recorded; everybody else goes on without it."
+        "The question comes before it rings. Only those who press 1 are recorded; everybody else goes on "
+        "without it."
     ),
 }
 """By a line's mode and timing."""
@@ -264,7 +265,7 @@ def announcement_time(mode: str, timing: str) -> str:
 def keep_instructions(own_words: bool, at_start: bool) -> str:
     """How a colleague asks in a call whether its recording may be kept."""
     if at_start:
-        return str(_("It is asked by itself at the start. Dial *5 to ask again."))
+        return str(_("The question is played automatically at the start. Dial *5 to ask again."))
     if own_words:
         return str(
             _(

@@ -65,7 +65,6 @@ ENDED: Mapping[str, object] = {
     ),
     "link.expired": _l("This link has expired. Ask for a new one."),
     "link.unknown": _l("This link was used, or a newer one was sent. Ask for a new one."),
-    "user.exists": _l("Somebody already logs in with this address."),
 }
 """Why a link no longer works, by ``error_id``."""
 
@@ -90,8 +89,9 @@ def field_errors(error: AccordError) -> dict[str, str]:
 
 
 def ended(error_id: str) -> str:
-    """Why a link no longer works."""
-    return str(ENDED.get(error_id, ENDED["link.unknown"]))
+    """Why a link no longer works, or cannot be used."""
+    _field, taken = ERRORS["user.exists"]
+    return str({**ENDED, "user.exists": taken}.get(error_id, ENDED["link.unknown"]))
 
 
 def seen_lines(row: UserRow | InvitationRow, labels: Mapping[str, str]) -> str:

@@ -82,8 +82,8 @@ def test_admin_sets_and_lifts_a_hold(house, browser, bakery, call, clock) -> Non
     clock.at = hold.review_at + timedelta(days=1)
     paul = browser("paul")
     assert "À revoir depuis le 15 janvier 2027." in paul.get(page(call)).text
-    assert "étaient à revoir" in paul.get("/recordings").text
-    assert "étaient à revoir" not in browser("claire").get("/recordings").text
+    assert "Mis de côté, à revoir" in paul.get("/recordings").text
+    assert "Mis de côté, à revoir" not in browser("claire").get("/recordings").text
     assert paul.send(keeping(call, "/lift"), hold="1", reason="Settled").status_code == 303
     assert amendments.holds(bakery.id) == ()
     assert destroy_due(house) == 1

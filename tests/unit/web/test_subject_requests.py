@@ -150,7 +150,7 @@ def test_code_of_a_call_verifies_the_number(browser, bakery, call, clock, entrop
     assert taken is not None
     row, digits = taken
     verification_code.answer("node1", row, "done", clock(), entropy)
-    assert "un code lui a été donné" in paul.get(page).text
+    assert "a entendu un code" in paul.get(page).text
     wrong = f"{(int(digits) + 1) % 10**6:06}"
     answer = paul.send(f"{page}/code", code=wrong)
     assert answer.status_code == 403
@@ -302,7 +302,7 @@ def test_unannounced_recording_needs_its_own_review(house, browser, bakery, call
             "given": "withheld", "file": None, "withheld_because": None, "announced": False,
         }  # fmt: skip
         assert told[each]["started_at"]
-    assert readme.count("n’a pas pu y être établi") == 2
+    assert readme.count("ne permet pas d’établir") == 2
     answer = paul.send(f"{page}/review", **{f"given-{silent}": "both", f"why-{silent}": "All of them"})
     assert answer.status_code == 403, "not with the others"
     alone = f"{page}/recordings/{silent}/review"

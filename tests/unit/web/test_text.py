@@ -237,7 +237,7 @@ def test_unknown_language_is_refused_at_start(house, monkeypatch, asked):
 def test_language_is_the_chosen_or_the_users_or_the_browsers(browser, bakery):
     stranger = browser()
     assert "<h1>Log in</h1>" in stranger.get("/login").text
-    assert "<h1>Connexion</h1>" in stranger.get("/login", headers={"Accept-Language": "fr-BE"}).text
+    assert "<h1>Se connecter</h1>" in stranger.get("/login", headers={"Accept-Language": "fr-BE"}).text
     person = browser("claire")
     assert '<html lang="fr">' in person.get("/recordings", headers={"Accept-Language": "en"}).text
     answer = person.send("/language", language="en", next="/recordings?show=recorded")
@@ -250,11 +250,11 @@ def test_language_is_the_chosen_or_the_users_or_the_browsers(browser, bakery):
 @pytest.mark.parametrize(
     ("asked", "language", "heading"),
     [
-        ("fr-BE", "fr", "Connexion"),
-        ("nl-BE", "nl", "Aanmelden"),
+        ("fr-BE", "fr", "Se connecter"),
+        ("nl-BE", "nl", "Inloggen"),
         ("de-AT,en;q=0.5", "de", "Anmelden"),
-        ("en;q=0.5,nl-NL;q=0.7", "nl", "Aanmelden"),
-        ("es,de;q=0,fr;q=0.1", "fr", "Connexion"),
+        ("en;q=0.5,nl-NL;q=0.7", "nl", "Inloggen"),
+        ("es,de;q=0,fr;q=0.1", "fr", "Se connecter"),
         ("en-US", "en", "Log in"),
         ("es", "en", "Log in"),
     ],
