@@ -1,6 +1,6 @@
 """Sentences for what the rooms below say in codes.  Plain and neutral; no code ever reaches a page.
 
-What is not possible is said in ``refused.py``, how numbers and times are written in ``written.py``; pages
+What is not possible is said in ``errors.py``, how numbers and times are written in ``formats.py``; pages
 have all of it as ``words``.
 """
 
@@ -21,6 +21,8 @@ from web.text import numbers as numbering
 from web.text import outbound as called
 from web.text import retention as keeping
 from web.text.commands import command_result
+
+DIRECTIONS: Mapping[str, object] = {"inbound": _l("Incoming"), "outbound": _l("Outgoing")}
 
 NOT_RECORDED: Mapping[str, object] = {
     "no_line": _l("The number was not switched on for recording."),
