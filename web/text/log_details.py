@@ -17,8 +17,8 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from recorder.clock import from_iso
-from recorder.domain.live_command import DONE
 from recorder.domain.line_policy import OFF
+from recorder.domain.live_command import DONE
 from recorder.features.access_log.rules import LogEntry
 from web.language import NAMES
 from web.text import commands, errors, formats, labels, numbers, retention, subject_requests, team
