@@ -59,7 +59,7 @@ def render(message: MailMessage, panel: str) -> RenderedMail:
     values = {name: one_line(value) for name, value in message.values.items()}
     said = {name: words[name].format_map(values).strip() for name in ("subject", "text", "action", "after")}
     link = f"{panel}{message.path}" if message.path else ""
-    parts = [said["text"], f"{said['action']}:\n{link}" if link else "", said["after"]]
+    parts = [said["text"], f"{said['action']}\n{link}" if link else "", said["after"]]
     return RenderedMail(
         one_line(said["subject"], 200),
         "\n\n".join(part for part in parts if part) + "\n",
@@ -93,7 +93,7 @@ def _page(message: MailMessage, said: Mapping[str, str], link: str) -> str:
 
 
 def _paragraphs(text: str) -> str:
-    parts = (" ".join(part.split()) for part in text.split("\n\n"))
+    parts = (part.strip().replace("\n", " ") for part in text.split("\n\n"))
     return "\n".join(f'<p style="margin:0 0 16px">{html.escape(part)}</p>' for part in parts if part)
 
 

@@ -116,6 +116,14 @@ def _names(text: str) -> list[str]:
     return sorted(re.findall(r"%(?:\(\w+\))?.|\{\w*\}?", text))
 
 
+def test_french_marks_begin_no_line(translation):
+    """A colon follows U+00A0; a semicolon, a question mark or an exclamation mark U+202F."""
+    if str(translation.locale) == "fr":
+        found = [each for message in translation if message.id for each in _tuple(message.string)]
+        texts = [re.sub(r"\{\w*\}", "", each) for each in found]
+        assert [each for each in texts if re.search(r"[^\u00a0\d]:(?!\d)|[^\u202f][;?!]|'", each)] == []
+
+
 def test_sentences_are_neutral(sentences, translation):
     texts = {"en": [text for one in sentences for text in _tuple(one)]}
     texts[str(translation.locale)] = [text for each in translation for text in _tuple(each.string)]
