@@ -90,8 +90,8 @@ def field_errors(error: AccordError) -> dict[str, str]:
 
 def ended(error_id: str) -> str:
     """Why a link no longer works, or cannot be used."""
-    _field, taken = ERRORS["user.exists"]
-    return str({**ENDED, "user.exists": taken}.get(error_id, ENDED["link.unknown"]))
+    sentences = {**ENDED, "user.exists": ERRORS["user.exists"][1]}
+    return str(sentences.get(error_id, ENDED["link.unknown"]))
 
 
 def seen_lines(row: UserRow | InvitationRow, labels: Mapping[str, str]) -> str:
