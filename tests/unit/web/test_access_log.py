@@ -22,6 +22,7 @@ from recorder.cli import accord
 from recorder.clock import to_iso
 from recorder.features.access_log import service
 from recorder.features.access_log.rules import LogFilter
+from recorder.features.tenants import lines
 from recorder.features.tenants import service as tenants
 from recorder.identity import users
 from recorder.lifecycle import expiry
@@ -133,6 +134,9 @@ def test_settings_are_shown_before_and_after(browser, bakery, said) -> None:
     shown = entries(in_english(browser("paul")).get("/access-log?kind=settings").text)
     assert "Your provider changed the country whose rules apply. Country Belgium → Netherlands" in shown[0]
     assert "Name Boulangerie Martin → Martin &amp; fils Language Français → Nederlands" in shown[1]
+    lines.switch_line_off(bakery.id, bakery.line.id, **said)
+    shown = entries(in_english(browser("paul")).get("/access-log?kind=settings").text)
+    assert "How callers are told Callers are told → Off" in shown[0]
 
 
 def test_log_ins_and_wrong_passwords_are_shown(browser, bakery, house, said) -> None:
