@@ -72,7 +72,7 @@ def labels_in_use(tenant: str, lines: Collection[str] | None) -> tuple[str, ...]
     mine = (NoteTable.tenant == tenant) & (NoteTable.kind == LABEL) & NoteTable.deleted_at.is_null()
     query = NoteTable.select(NoteTable.text).distinct().where(mine)
     if lines is not None:
-        query = query.join(RecordingTable).where(RecordingTable.line.in_([*lines]))
+        query = query.join(RecordingTable).where(RecordingTable.line_id.in_([*lines]))
     with connected():
         return tuple(row.text for row in query.order_by(NoteTable.text))
 

@@ -110,8 +110,8 @@ def test_mail_arrives_in_text_and_html_from_the_provider(
     ("name", "shown"),
     [
         (
-            "Your account is locked: https://www.evil.example/x",
-            "Your account is locked: www. evil. example/x",
+            "It is locked: https://www.evil.example/x",
+            "It is locked: https www. evil. example/x",
         ),
         ("evil.example/@x", "evil. example/@x"),
         ("Jansen B.V.", "Jansen B.V."),

@@ -644,7 +644,7 @@ def test_address_elsewhere_is_shown_to_its_owner_alone(house, eva, rival, mailin
         visit.send("/account/address", address=each, password=password).text.replace(each, "…")
         for each in ("tom@example.com", "nobody@example.com", "tom@example.com")
     ]
-    assert len(set(answers)) == 1
+    assert len({re.sub(r'value="[^"]+"', "", each) for each in answers}) == 1
     path = send(house, box)[-1]
     guest = mailing()
     answer = guest.send(path, guest.token(path))
