@@ -158,8 +158,8 @@ def erasure_result(row: ReviewRow, date: str) -> str:
     if row.kept_reason == "retention.held":
         return str(
             _(
-                "It is kept for a difference. Whether that is still needed is reviewed by %(date)s at the "
-                "latest.",
+                "It is kept for a difference. Whether that is still the case is "
+                "reviewed by %(date)s at the latest.",
                 date=date,
             )
         )
