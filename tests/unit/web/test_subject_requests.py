@@ -478,7 +478,7 @@ def test_call_with_quarantined_audio_is_kept_and_reported(house, browser, bakery
         assert [row.id for row in NotRecordedTable.select()] == [folder.name]
     shown = paul.get(page).text
     assert "1 appel non enregistré est effacé" in shown
-    assert "1 appel est mis de côté" in shown
+    assert "1 appel est écarté" in shown
     assert expiry.empty_quarantine(replace(house.services, spool=impossible.parent), end) == 1, (
         "its sound goes, too"
     )
