@@ -14,7 +14,7 @@ from web.account.blueprint import blueprint
 from web.account.factors import service
 from web.account.forms import PasswordForm, ProfileForm
 from web.account.limits import Attempt
-from web.account.passwords import hash_password, verify_password
+from web.account.passwords import hash_new_password, verify_password
 from web.account.sessions import renew_session
 from web.cookies import cookie_name
 from web.language import NAMES
@@ -64,13 +64,12 @@ def change_password() -> Response | tuple[str, int]:
         return _page(password=form), 422
     attempt.take_back()
     try:
-        passwords.check(form.password.data, (user.login, user.name, found.tenant.name))
+        hashed = hash_new_password(form.password.data, user.login, user.name, found.tenant.name)
     except CatalogueError as error:
         form.password.errors = [errors.error(error.error_id)]
         return _page(password=form), 422
     users.set_password(
-        user.tenant, user.id, hash_password(form.password.data), now=now(), entropy=state.entropy,
-        signer=signer, trust=changes().trust,
+        user.tenant, user.id, hashed, now=now(), entropy=state.entropy, signer=signer, trust=changes().trust,
     )  # fmt: skip
     notices.tell(user, account_mail.PASSWORD_CHANGED)
     response = redirect(url_for("account.show"), 303)

@@ -34,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     machine.worker,
     machine.panel,
     machine.mail,
+    machine.breached_passwords,
     machine.clock,
     machine.versions,
 )
