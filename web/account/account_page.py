@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
@@ -82,7 +82,9 @@ def change_password() -> Response | tuple[str, int]:
 @login_required
 def end_session(session_id: str) -> Response:
     """Log another device out."""
-    users.end_session(current_visitor().user, session_id, now=now(), entropy=panel_state().entropy)
+    user, entropy = current_visitor().user, panel_state().entropy
+    if not users.end_session(user, session_id, now=now(), entropy=entropy):
+        abort(404)
     flash(_("That device is logged out."))
     return redirect(url_for("account.show"), 303)
 
