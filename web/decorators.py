@@ -18,6 +18,9 @@ from web.text import errors
 Refusal = RetentionError | SubjectRequestError
 """What a step of retention or of a subject request raises."""
 
+NOT_FOUND = frozenset({"subject_request.not_found", "subject_request.not_theirs"})
+"""Refusals by which nobody learns whether such an object exists."""
+
 
 def admins_only(
     back: Callable[[Mapping[str, object]], str],
@@ -39,7 +42,7 @@ def admins_only(
             try:
                 return view(*args, **named)
             except (RetentionError, SubjectRequestError) as error:
-                if error.error_id == "subject_request.not_found":
+                if error.error_id in NOT_FOUND:
                     abort(404)
                 shown = again(error, named) if again is not None and request.method == "POST" else None
                 return shown or error_page(403, errors.error(error.error_id), back=back(named))

@@ -92,9 +92,6 @@ def number_of(tenant: str, kind: str) -> int:
     return found.number
 
 
-ADDRESSES = ("/access-log", "/access-log/0", "/access-log/0.json", "/access-log.csv")
-
-
 def sign(house) -> None:
     house.clock.forward(hours=1)
     checkpoint.sign_due(replace(house.services, checkpoints_seen={}), house.clock())
