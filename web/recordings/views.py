@@ -121,7 +121,7 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
         is_first=page.newer is None,
         lines=lines,
         chips=sentences.chips(call_filter, lines),
-        options=sentences.options(lines.values(), reasons, note_service.labels_in_use(tenant.id)),
+        options=sentences.options(lines.values(), reasons, note_service.labels_in_use(tenant.id, scope)),
         count=sentences.count(page.count),
         saved=[(each, each.arguments == call_filter.to_save()) for each in saved],
         name=name,
