@@ -13,7 +13,7 @@ blueprint = Blueprint("first_day", __name__, template_folder="templates")
 
 @blueprint.get("/first-day")
 @login_required
-@admins_only(back=lambda _named: "/")
+@admins_only(lambda _arguments: "/")
 def show() -> str:
     checklist = make_checklist(current_visitor().tenant, now())
     return render_template("first_day/show.html", checklist=checklist, call=checklist.call)
