@@ -148,7 +148,10 @@ class WebSettings(_Section):
     registration_code: SecretStr = SecretStr("")
     """The code that a new customer needs, of 8 characters or more."""
     registration_plan: str = "starter"
-    """The plan of customers who register (``recorder/features/tenants/plans.toml``)."""
+    """The plan of customers who register."""
+    plans: Path | None = None
+    """A file with the plans that customers can have, in the form of ``recorder/lifecycle/plans.toml``, the
+    default."""
     breached_passwords: Path | None = None
     """A file of breached passwords, which nobody may choose: Have I Been Pwned's list of SHA-1, sorted by
     hash. If empty, only common ones are refused."""
