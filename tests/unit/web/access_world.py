@@ -547,6 +547,9 @@ FORMS: Mapping[str, Form | FormOf] = {
     "recordings.save_filter": {"name": "Mine"},
     "retention.change_limit": {"purpose": "agreement", "days": "20"},
     "retention.delete": {"reason": "Not needed"},
+    "retention.hand_over": lambda _world, person: {
+        "hold": "1", "handler": person.company.people["colleague"].id,
+    },
     "retention.lift_hold": {"hold": "1", "reason": "Settled"},
     "retention.narrow_purposes": {"purpose": "agreement", "reason": "By letter"},
     "retention.record_agreement": {"on": "2026-11-25", "until": "2027-11-25", "reason": "By letter"},
@@ -577,6 +580,7 @@ FORMS: Mapping[str, Form | FormOf] = {
 STATES = {
     "offboarding.show": "leaving",
     "offboarding.download": "leaving",
+    "retention.hand_over": "held",
     "retention.lift_hold": "held",
     "subject_requests.download_copy": "reviewed",
 }
