@@ -222,12 +222,17 @@ class World:
                 make(company)
             self._save(state)
             return
-        if self._version != self._data_version() or self._state != state:
+        if self.written or self._state != state:
             with sqlite3.connect(self._snapshots[state] / "catalogue.db") as saved:
                 saved.backup(self.live)
             saved.close()
             self._restore(self._snapshots[state] / "bucket")
             self._version, self._state = self._data_version(), state
+
+    @property
+    def written(self) -> bool:
+        """Whether anything was written to the catalogue since :meth:`begin`."""
+        return self._version != self._data_version()
 
     def tables(self) -> dict[str, str]:
         """Each table's rows, but of those that a refusal may write to, and what is in the bucket."""
