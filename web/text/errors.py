@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from web.text import notes, subject_requests
-from web.text import retention as keeping
+from web.text import retention as retention_text
 
 UNCHECKED = _l("No new password can be chosen right now. This was reported; try again later.")
 """The list of breached passwords cannot be used."""
@@ -49,7 +49,7 @@ ERRORS: Mapping[str, object] = {
     ),
     "access.expired": _l("This recording has reached the end that was announced. It can no longer be heard."),
     "access.erased": _l("This recording has been destroyed."),
-    "access.held": keeping.HELD,
+    "access.held": retention_text.ON_HOLD,
     "access.grant_over": _l("Your listening time is over. Choose a purpose again to continue."),
     "access.revoked": _l("You have been logged out since this page was opened. Log in again to listen."),
     "access.seal_broken": _l(
@@ -93,7 +93,7 @@ def error(error_id: str) -> str:
     known = (
         ERRORS.get(error_id)
         or notes.ERRORS.get(error_id)
-        or keeping.ERRORS.get(error_id)
+        or retention_text.ERRORS.get(error_id)
         or subject_requests.ERRORS.get(error_id)
         or AREAS.get(error_id.partition(".")[0])
     )
