@@ -34,16 +34,18 @@ QUALITY = 70
 @dataclass(frozen=True)
 class Stop:
     """A picture: its file's name, the page's path with names of recordings and dates, whose browser
-    shows it, and whether the recording is played first, so that its lanes are drawn."""
+    shows it, which part of the page, and whether the recording is played first, so that its lanes are
+    drawn."""
 
     name: str
     path: str
     login: str = "paul"
+    part: str = "body"
     play: bool = False
 
 
 STOPS = (
-    Stop("first-day", "/first-day#test-call", "eva"),
+    Stop("first-day", "/first-day", "eva", part=".is-next"),
     Stop("numbers", "/numbers"),
     Stop("calls", "/recordings"),
     Stop("search", "/recordings?q=470&show=recorded"),
@@ -53,13 +55,12 @@ STOPS = (
     Stop("compliance", "/compliance"),
     Stop("access-log", "/access-log"),
     Stop("usage", "/usage?from={week}&to={today}"),
-    Stop("account", "/account#two-step"),
+    Stop("account", "/account", part="[aria-labelledby=two-step]"),
 )
 
 
 def main() -> None:
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir()
+    FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "panel"
         command = [sys.executable, "-m", "tests.browser.panel", str(folder)]
@@ -76,29 +77,27 @@ def main() -> None:
 
 def take_pictures(home: str, ids: dict[str, str]) -> None:
     today = date.today()
+    week = today - timedelta(days=6)
     with sync_playwright() as playwright:
         path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         for language, locale, width, height in SCREENS:
-            # Fields for dates follow the browser's own language, not the page's.
-            browser = playwright.chromium.launch(
-                executable_path=path, args=["--no-sandbox"], env={**os.environ, "LANGUAGE": locale}
-            )
             pages: dict[str, Page] = {}
             for stop in STOPS:
                 if stop.login not in pages:
                     pages[stop.login] = open_page(browser, locale, width, height)
                     log_in(pages[stop.login], home, stop.login, language)
                 page = pages[stop.login]
-                answer = page.goto(
-                    home + stop.path.format(**ids, today=today, week=today - timedelta(days=6))
-                )
+                answer = page.goto(home + stop.path.format(**ids, week=week, today=today))
                 assert answer is not None
                 assert answer.ok, f"{stop.path}: {answer.status}"
                 page.wait_for_load_state("load")
                 if stop.play:
                     play(page)
+                page.locator(stop.part).evaluate("(one) => one.scrollIntoView()")
+                page.evaluate("scrollBy(0, -24)")
                 (FOLDER / f"{stop.name}-{width}.webp").write_bytes(picture_of(page))
-            browser.close()
+        browser.close()
 
 
 def play(page: Page) -> None:
@@ -108,7 +107,6 @@ def play(page: Page) -> None:
     page.locator("#wave canvas").first.wait_for()
     expect(page.locator("#now")).not_to_have_text("0:00", timeout=60_000)
     page.locator("#toggle").click()
-    page.evaluate("scrollTo(0, 0)")
 
 
 def picture_of(page: Page) -> bytes:
