@@ -29,6 +29,7 @@ from recorder.domain.parties import Party
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
+from recorder.features.notifications import service as notifications
 from recorder.features.tenants import keep_options
 from recorder.features.usage import service as usage
 from recorder.identity.throttle import RateLimit
@@ -90,6 +91,9 @@ def fill(folder: Path) -> None:
     house.person(plumber, "noel", "Noël Nagels", role="customer_admin")
     newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
     house.person(newcomer, "nell", "Nell Nieuw")
+    joiner = house.customer("Menuiserie Claes", "+3225550155", label="Atelier")
+    house.person(joiner, "rose", "Rose Claes", role="customer_admin")
+    house.person(joiner, "hugo", "Hugo Claes", role="customer_admin", language="en")
     at = utc_now()
     options = {"now": at, "entropy": os.urandom}
     (folder / PLANS).write_text(SMALL_PLAN)
@@ -109,6 +113,14 @@ def fill(folder: Path) -> None:
         house.not_recorded(
             plumber, "never_connected", at=at - timedelta(minutes=30 * n), external_party=number
         )
+    house.not_recorded(joiner, "full_disk", at=at - timedelta(hours=5))
+    notifications.update(joiner.id, at - timedelta(hours=4, minutes=50), os.urandom)
+    house.call(joiner, at=at - timedelta(hours=4))
+    house.not_recorded(joiner, "daemon_away", at=at - timedelta(hours=2))
+    notifications.update(joiner.id, at, os.urandom)
+    notifications.note_import(
+        joiner.id, b"", imported=12, failed=1, until=at + timedelta(days=90), now=at, entropy=os.urandom
+    )
     ids = {
         "short": house.call(bakery, at=at - timedelta(hours=3)),
         "long": house.call(bakery, at=at - timedelta(hours=2), times=30),
