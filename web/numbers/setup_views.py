@@ -79,7 +79,7 @@ def save_formats(line_id: str) -> ResponseReturnValue:
         line.tenant, line.id, chosen, current_visitor().user.id, now=now(), entropy=panel_state().entropy
     )
     flash(_("Saved. It applies from the next call on."), "done")
-    return redirect(url_for(".edit_setup", line_id=line.id, _anchor="formats"), 303)
+    return redirect(url_for(".edit_setup", line_id=line.id, _anchor="stored"), 303)
 
 
 def _stored(line: LineRow) -> dict[str, object]:
