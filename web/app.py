@@ -35,6 +35,7 @@ from web import (
     live,
     navigation,
     notes,
+    notifications,
     numbers,
     offboarding,
     playback,
@@ -48,7 +49,7 @@ from web import (
     usage,
 )
 from web import (
-    registration as registering,
+    registration as registration_pages,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -146,8 +147,8 @@ def create_app(
     for package in (
         account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
-        notes, brand, help,
+        notes, notifications, brand, help,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
-    app.register_blueprint(registering.blueprint)
+    app.register_blueprint(registration_pages.blueprint)
     return app

@@ -18,6 +18,7 @@ from recorder.catalogue.records import NotRecordedRow, RecordingRow
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.grant import GrantTable
 from recorder.catalogue.tables.note import NoteTable
+from recorder.catalogue.tables.notification import NotificationTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
@@ -46,9 +47,9 @@ def add_recording(
     request."""
     with writing():
         lock_tenant(row.tenant)
-        existing = RecordingTable.get_or_none(RecordingTable.id == row.id)
-        if existing is not None:
-            if (existing.tenant_id, existing.manifest_sha256) != (row.tenant, row.manifest_sha256):
+        old = RecordingTable.get_or_none(RecordingTable.id == row.id)
+        if old is not None:
+            if (old.tenant_id, old.manifest_sha256) != (row.tenant, row.manifest_sha256):
                 raise CatalogueError(
                     "recording.conflict",
                     f"another manifest is catalogued for recording {row.id}",
@@ -169,11 +170,11 @@ def is_due(row: RecordingRow, now: datetime) -> bool:
 
 def _over(now: datetime) -> Any:
     holds = (AmendmentTable.kind == HOLD_SET) & AmendmentTable.ended_by.is_null()
-    held = AmendmentTable.select(AmendmentTable.recording).where(holds)
+    on_hold = AmendmentTable.select(AmendmentTable.recording).where(holds)
     return (
         (RecordingTable.keep_until <= now)
         & RecordingTable.erased_at.is_null()
-        & RecordingTable.id.not_in(held)
+        & RecordingTable.id.not_in(on_hold)
     )
 
 
@@ -188,8 +189,8 @@ def make_tombstone(
     row: RecordingRow, why: str, *, now: datetime, entropy: Entropy, at: datetime | None = None
 ) -> bool:
     """Turn a recording's row into a tombstone: start, end, reason and time of its erasure (``at``; default:
-    now) remain; parties, grants, notes and the bodies of its leaves are dropped. False if it is a tombstone
-    already."""
+    now) remain; parties, grants, notes, notifications and the bodies of its leaves are dropped. False if it
+    is a tombstone already."""
     with writing():
         lock_tenant(row.tenant)
         condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
@@ -212,6 +213,7 @@ def make_tombstone(
             (GrantTable.recording == row.id) & GrantTable.ended_at.is_null()
         ).execute()
         NoteTable.delete().where(NoteTable.recording == row.id).execute()
+        NotificationTable.delete().where(NotificationTable.recording_id == row.id).execute()
         body = {"recording": row.id, "reason": why, "leaves": drop_bodies(row.tenant, row.id)}
         append(row.tenant, "recording.erased", body, now, entropy)
     return True

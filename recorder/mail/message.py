@@ -1,9 +1,9 @@
 """Messages to people, in plain text and HTML, from a template for each kind and language.
 
 A template is ``messages/<kind>.toml`` with a section for each language: ``subject``, ``text`` (before the
-link), ``action`` (the button's label) and ``after`` (what follows it). ``{name}`` stands for a value. Values
-come from customers, so they are shortened to one line without addresses of websites, which mail programs
-would turn into links, and escaped in HTML.
+link), ``action`` (the button's label) and ``after`` (what follows it). A message's own sections come between
+text and link. ``{name}`` stands for a value. Values come from customers, so they are shortened to one line
+without addresses of websites, which mail programs would turn into links, and escaped in HTML.
 """
 
 from __future__ import annotations
@@ -26,6 +26,15 @@ LONGEST: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
+class MailSection:
+    """A sentence in a message, in its language, and the lines that it is about. What customers wrote in them
+    has gone through :func:`one_line`."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MailMessage:
     """A message to one person: its ``kind`` names the template. ``path`` is where its link leads in the
     panel (``/invitation/…``), empty for none. It is not sent any more when it is older than ``lifetime``."""
@@ -35,6 +44,7 @@ class MailMessage:
     values: Mapping[str, str] = field(default_factory=dict)
     path: str = field(default="", repr=False)
     lifetime: timedelta = timedelta(days=3)
+    sections: tuple[MailSection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +61,49 @@ def render(message: MailMessage, panel: str) -> RenderedMail:
     value that the template needs and the message lacks, ``FileNotFoundError`` for an unknown kind."""
     words = {"action": "", "after": ""} | _words(message.kind, message.language)
     values = {name: one_line(value) for name, value in message.values.items()}
-    said = {name: words[name].format_map(values).strip() for name in ("subject", "text", "action", "after")}
+    texts = {name: words[name].format_map(values).strip() for name in ("subject", "text", "action", "after")}
     link = f"{panel}{message.path}" if message.path else ""
-    parts = [said["text"], f"{said['action']}:\n{link}" if link else "", said["after"]]
+    listed = ["\n".join([each.title, *(f"- {line}" for line in each.lines)]) for each in message.sections]
+    parts = [texts["text"], *listed, f"{texts['action']}:\n{link}" if link else "", texts["after"]]
     return RenderedMail(
-        one_line(said["subject"], 200),
+        one_line(texts["subject"], 200),
         "\n\n".join(part for part in parts if part) + "\n",
-        _page(message, said, link),
+        _page(message, texts, link),
     )
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
     """A value in one line, without invisible characters and without the start of a web address."""
-    seen = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text)
-    seen = " ".join(seen.replace("://", " ").split())
-    return seen if len(seen) <= longest else f"{seen[: longest - 1]}…"
+    plain = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text)
+    plain = " ".join(plain.replace("://", " ").split())
+    return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
 
 
-def _page(message: MailMessage, said: Mapping[str, str], link: str) -> str:
+def _page(message: MailMessage, texts: Mapping[str, str], link: str) -> str:
     common = _words("layout", message.language)
     button = ""
     if link:
         button = _template("button.html").substitute(
-            link=html.escape(link), action=html.escape(said["action"]), copy=html.escape(common["copy"])
+            link=html.escape(link), action=html.escape(texts["action"]), copy=html.escape(common["copy"])
         )
     return _template("layout.html").substitute(
         language=html.escape(message.language if message.language in _sections(message.kind) else "en"),
-        subject=html.escape(one_line(said["subject"], 200)),
-        text=_paragraphs(said["text"]),
+        subject=html.escape(one_line(texts["subject"], 200)),
+        text="\n".join([_paragraphs(texts["text"]), *map(_section, message.sections)]),
         button=button,
-        after=_paragraphs(said["after"]),
+        after=_paragraphs(texts["after"]),
     )
 
 
 def _paragraphs(text: str) -> str:
     parts = (" ".join(part.split()) for part in text.split("\n\n"))
     return "\n".join(f'<p style="margin:0 0 16px">{html.escape(part)}</p>' for part in parts if part)
+
+
+def _section(section: MailSection) -> str:
+    lines = "".join(f"<li>{html.escape(line)}</li>" for line in section.lines)
+    listed = f'\n<ul style="margin:0 0 16px;padding-left:20px">{lines}</ul>' if lines else ""
+    return f'<p style="margin:0 0 8px">{html.escape(section.title)}</p>{listed}'
 
 
 def _words(kind: str, language: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import base64
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -28,6 +28,8 @@ from recorder.seal.keyring import Keyring
 _NONCE: Final = 12
 
 DeliveryState = Literal["waiting", "refused"]
+
+STATES: Final[tuple[DeliveryState, ...]] = get_args(DeliveryState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,12 @@ class Outbox:
         entropy: Entropy,
         *,
         about: str = "",
+        replaces: bool = True,
     ) -> bool:
         """Queue a message to an address, inside the caller's transaction; false, and nothing is queued, where
-        no mail can be sent. ``about`` is the id of the person or invitation that the mail is about: it
-        replaces a waiting mail of the same kind, and :func:`drop_mail` finds it. Raises
-        :class:`recorder.errors.MailError` (``mail.address``)."""
+        no mail can be sent. ``about`` is the id of the person or invitation that the mail is about:
+        :func:`drop_mail` finds it. If it ``replaces`` others, a waiting mail of the same kind about the same
+        is deleted. Raises :class:`recorder.errors.MailError` (``mail.address``)."""
         if self.keyring is None:
             return False
         address, rendered = normalize_address(address), render(message, self.panel)
@@ -73,7 +76,7 @@ class Outbox:
         body = {"address": address, "until": to_iso(until), **asdict(rendered)}
         sealed = _encrypt(self.keyring, _purpose(tenant, identity, about), json.dumps(body).encode(), entropy)
         with writing():
-            if about:
+            if about and replaces:
                 drop_mail(tenant, about, kind=message.kind)
             OutgoingMailTable.create(
                 id=identity, tenant_id=tenant, about=about, kind=message.kind, content=sealed, created_at=now,
@@ -102,6 +105,14 @@ def delivery_states(tenant: str, kind: str) -> dict[str, DeliveryState]:
             (OutgoingMailTable.tenant_id == tenant) & (OutgoingMailTable.kind == kind)
         )
         return {row.about: "waiting" if row.refused is None else "refused" for row in query}
+
+
+def count_mails() -> dict[DeliveryState, int]:
+    """How many mails of all tenants are in the queue, by state."""
+    with connected():
+        every = OutgoingMailTable.select().count()
+        refused = OutgoingMailTable.select().where(OutgoingMailTable.refused.is_null(False)).count()
+    return {"waiting": every - refused, "refused": refused}
 
 
 def open_mail(row: OutgoingMailTable, keyring: Keyring) -> QueuedMail:

@@ -29,6 +29,7 @@ from recorder.domain.parties import Party
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
+from recorder.features.notifications import service as notifications
 from recorder.features.tenants import keep_options
 from recorder.features.usage import service as usage
 from recorder.identity.throttle import RateLimit
@@ -90,6 +91,9 @@ def fill(folder: Path) -> None:
     house.person(plumber, "noel", "Noël Nagels", role="customer_admin")
     newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
     house.person(newcomer, "nell", "Nell Nieuw")
+    joiner = house.customer("Menuiserie Claes", "+3225550155", label="Atelier")
+    house.person(joiner, "rose", "Rose Claes", role="customer_admin")
+    house.person(joiner, "hugo", "Hugo Claes", role="customer_admin", language="en")
     at = utc_now()
     options = {"now": at, "entropy": os.urandom}
     (folder / PLANS).write_text(SMALL_PLAN)
@@ -109,6 +113,14 @@ def fill(folder: Path) -> None:
         house.not_recorded(
             plumber, "never_connected", at=at - timedelta(minutes=30 * n), external_party=number
         )
+    house.not_recorded(joiner, "full_disk", at=at - timedelta(hours=5))
+    notifications.update(joiner.id, at - timedelta(hours=4, minutes=50), os.urandom)
+    house.call(joiner, at=at - timedelta(hours=4))
+    house.not_recorded(joiner, "daemon_away", at=at - timedelta(hours=2))
+    notifications.update(joiner.id, at, os.urandom)
+    notifications.note_import(
+        joiner.id, b"", imported=12, failed=1, until=at + timedelta(days=90), now=at, entropy=os.urandom
+    )
     ids = {
         "short": house.call(bakery, at=at - timedelta(hours=3)),
         "long": house.call(bakery, at=at - timedelta(hours=2), times=30),
@@ -119,7 +131,7 @@ def fill(folder: Path) -> None:
             bakery,
             at=at - timedelta(hours=6),
             mode="opt-in",
-            asked=[
+            questions=[
                 {"answer": "none"},
                 {"answer": "no", "by": "internal", "how": "aloud"},
                 {"answer": "yes", "by": "external", "how": "key"},
@@ -129,7 +141,7 @@ def fill(folder: Path) -> None:
             bakery,
             at=at - timedelta(hours=7),
             times=3,
-            dialled=[
+            events=[
                 (30_000, "paused", {"seconds": "120"}),
                 (38_000, "resumed", {}),
                 (41_000, "moment_marked", {}),
@@ -176,33 +188,35 @@ def run(folder: Path) -> None:
         outbox=Outbox(house.keyring, "https://accord.example.com"),
         proofs=EntryProofs(house.store, house.root_public),
     )
-    said = json.dumps({"port": port, "ids": ids})
-    serve(app, "127.0.0.1", port, ready=lambda _port: print(said, flush=True))
+    description = json.dumps({"port": port, "ids": ids})
+    serve(app, "127.0.0.1", port, ready=lambda _port: print(description, flush=True))
     house.close()
 
 
 def keep_talking(line: LineRow) -> None:
     """Active calls on a node that executes commands, and one on a node that does not answer."""
-    began = utc_now() - timedelta(minutes=3)
+    start = utc_now() - timedelta(minutes=3)
     row = LiveRow(
-        id=str(uuid7(began, os.urandom)), tenant=line.tenant, node="node1", line=line.id,
-        number=line.number, direction="inbound", external_party=CALLER, started_at=began,
+        id=str(uuid7(start, os.urandom)), tenant=line.tenant, node="node1", line=line.id,
+        number=line.number, direction="inbound", external_party=CALLER, started_at=start,
         announced=True,
         paused_until=None, deletable=True,
     )  # fmt: skip
-    telling = replace(row, id=str(uuid7(utc_now(), os.urandom)), announced=False, started_at=utc_now())
+    announcing_call = replace(
+        row, id=str(uuid7(utc_now(), os.urandom)), announced=False, started_at=utc_now()
+    )
     silent = replace(
-        row, id=str(uuid7(began, os.urandom)), node="node2", external_party=Party("withheld", ""),
+        row, id=str(uuid7(start, os.urandom)), node="node2", external_party=Party("withheld", ""),
         direction="outbound", deletable=False,
     )  # fmt: skip
     while True:
-        for asked in live.open_commands("node1"):
-            if live.take("node1", asked.id, utc_now(), os.urandom):
+        for command in live.open_commands("node1"):
+            if live.take("node1", command.id, utc_now(), os.urandom):
                 until = {"pause": utc_now() + timedelta(minutes=2), "resume": None}
-                row = replace(row, paused_until=until.get(asked.action, row.paused_until))
-                live.put("node1", [row, telling], utc_now())
-                live.answer("node1", asked.id, DONE, utc_now(), os.urandom)
-        live.put("node1", [row, telling], utc_now())
+                row = replace(row, paused_until=until.get(command.action, row.paused_until))
+                live.put("node1", [row, announcing_call], utc_now())
+                live.answer("node1", command.id, DONE, utc_now(), os.urandom)
+        live.put("node1", [row, announcing_call], utc_now())
         live.put("node2", [silent], utc_now())
         gevent.sleep(0.2)
 

@@ -35,6 +35,7 @@ from recorder.catalogue.tables.listed_call import (
 )
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.note import NoteTable
+from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
@@ -108,5 +109,7 @@ TABLES: tuple[type[Table], ...] = (
     AccountLinkTable,
     UsageTable,
     NoteTable,
+    NotificationTable,
+    NotificationChoiceTable,
     DownloadPermissionTable,
 )
