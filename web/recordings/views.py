@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
@@ -87,7 +87,8 @@ def save_filter() -> ResponseReturnValue:
 @login_required
 def delete_filter(filter_id: str) -> ResponseReturnValue:
     user = current_visitor().user
-    saved_filters.drop_filter(user.tenant, user.id, filter_id)
+    if not saved_filters.drop_filter(user.tenant, user.id, filter_id):
+        abort(404)
     return _list(filters.parse_filter(request.form))
 
 

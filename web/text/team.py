@@ -52,6 +52,14 @@ ERRORS: Mapping[str, tuple[str, object]] = {
         "password",
         _l("This password is too easy to guess. Use several unrelated words."),
     ),
+    "user.password_breached": (
+        "password",
+        _l("This password was published after a break-in elsewhere. Use several unrelated words."),
+    ),
+    "user.password_unchecked": (
+        "password",
+        _l("No new password can be chosen right now. This was reported; try again later."),
+    ),
     "user.password_wrong": ("password", _l("This is not your current password.")),
 }
 """By ``error_id``: the field that it is about, and the sentence beside it."""

@@ -51,7 +51,7 @@ def notes_of(tenant: str, recording: str) -> tuple[NoteRow, ...]:
     """The notes and labels of a tenant's recording, oldest first."""
     mine = (NoteTable.tenant == tenant) & (NoteTable.recording == recording) & NoteTable.deleted_at.is_null()
     with connected():
-        query = NoteTable.select(NoteTable, UserTable.name).join(UserTable).where(mine)
+        query = NoteTable.select(NoteTable, UserTable.id, UserTable.name).join(UserTable).where(mine)
         return tuple(
             NoteRow(
                 id=row.id,
