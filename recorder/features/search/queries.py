@@ -67,10 +67,12 @@ class Condition:
 @dataclass(frozen=True, slots=True)
 class Source:
     """Calls that an index gives, in one or more ``arms``: the index, its condition and, for the calls of some
-    parties or lines, their column and ids. ``ordered``: an arm gives each id's calls by time."""
+    parties or lines, their column and ids. ``ordered``: an arm gives each id's calls by time. ``rows`` are
+    those of another table that name the calls, if they do."""
 
     arms: tuple[tuple[str, Condition, str, tuple[int, ...]], ...]
     ordered: bool = True
+    rows: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +274,9 @@ def _counted(plan: Plan, source: Source) -> int:
 
 def _size(source: Source, query: CallQuery) -> int:
     """How many calls a source has within the query's time, at most :data:`WINDOW` + 1."""
+    if source.rows is not None:
+        text = f"SELECT count(*) FROM (SELECT 1 FROM {source.rows.sql} LIMIT {WINDOW + 1}) AS n"
+        return int(_rows(text, source.rows.values)[0][0])
     low, high = _bounds(query)
     total = 0
     for index, where, _, _ in source.arms:
@@ -325,7 +330,7 @@ def _property_conditions(query: CallQuery) -> list[Condition]:
         found.append(Condition("c.reason = ?", (query.reason,)))
     if query.shortest_ms is not None or query.longest_ms is not None:
         found.append(_length(query))
-    return [*found, *_marked(query)]
+    return [*found, *_mark_conditions(query)]
 
 
 def _property_sources(query: CallQuery) -> list[Source]:
@@ -348,9 +353,7 @@ def _property_sources(query: CallQuery) -> list[Source]:
         add("listed_call_direction", _direction("outbound"))
     if query.shortest_ms is not None or query.longest_ms is not None:
         add(_DURATION, _length(query), ordered=False)
-    for each in _marked(query):
-        add(_PRIMARY, each, ordered=False)
-    return found
+    return [*found, *_mark_sources(query)]
 
 
 def _direction(direction: str) -> Condition:
@@ -365,18 +368,40 @@ def _length(query: CallQuery) -> Condition:
     )
 
 
-def _marked(query: CallQuery) -> list[Condition]:
-    """What people did with calls: legal hold, note and label, each in a table of its own."""
+def _marks(query: CallQuery, tenant: str) -> list[Condition]:
+    """What people did with calls: the rows of legal holds, notes and labels, each in a table of its own.
+    ``tenant`` is how the rows' tenant is written."""
     found = []
     if query.held:
-        holds = "amendment WHERE tenant_id = ? AND kind = 'hold_set' AND ended_by IS NULL"
-        found.append(Condition(f"c.id IN (SELECT recording_id FROM {holds})", (query.tenant,)))
-    written = "call_note WHERE tenant_id = ? AND kind = {} AND deleted_at IS NULL"
-    notes = f"c.id IN (SELECT recording_id FROM {written})"
+        holds = f"amendment AS m WHERE {tenant} = ? AND m.kind = 'hold_set' AND m.ended_by IS NULL"
+        found.append(Condition(holds, (query.tenant,)))
+    written = f"call_note AS m WHERE {tenant} = ? AND m.deleted_at IS NULL AND m.kind"
     if query.noted:
-        found.append(Condition(notes.format("'note'"), (query.tenant,)))
+        found.append(Condition(f"{written} = 'note'", (query.tenant,)))
     if query.label is not None:
-        found.append(Condition(notes.format("'label' AND text = ?"), (query.tenant, query.label)))
+        found.append(Condition(f"{written} = 'label' AND m.text = ?", (query.tenant, query.label)))
+    return found
+
+
+def _mark_conditions(query: CallQuery) -> list[Condition]:
+    """Whether a call has each mark: scalar subqueries, which are evaluated call by call."""
+    # The tenant as an expression, so that the index by recording is used.
+    marks = _marks(query, "coalesce(m.tenant_id, '')")
+    return [
+        Condition(f"(SELECT 1 FROM {each.sql} AND m.recording_id = c.id LIMIT 1) = 1", each.values)
+        for each in marks
+    ]
+
+
+def _mark_sources(query: CallQuery) -> list[Source]:
+    """The calls that have each mark."""
+    sqlite = isinstance(database.obj, SqliteDatabase)
+    found = []
+    for rows in _marks(query, "m.tenant_id"):
+        ids = f"SELECT m.recording_id FROM {rows.sql}"
+        # As an array, which PostgreSQL looks up in the index: it would compare a long list with all calls.
+        among = f"c.id IN ({ids})" if sqlite else f"c.id = ANY(ARRAY({ids}))"
+        found.append(Source(((_PRIMARY, Condition(among, rows.values), "", ()),), ordered=False, rows=rows))
     return found
 
 
