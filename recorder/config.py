@@ -148,7 +148,10 @@ class WebSettings(_Section):
     registration_code: SecretStr = SecretStr("")
     """The code that a new customer needs, of 8 characters or more."""
     registration_plan: str = "starter"
-    """The plan of customers who register (``recorder/features/tenants/plans.toml``)."""
+    """The plan of customers who register."""
+    plans: Path | None = None
+    """A file with the plans that customers can have, in the form of ``recorder/lifecycle/plans.toml``, the
+    default."""
     session_idle_minutes: int = Field(default=120, ge=5, le=1440)
     """Minutes without a request after which somebody is logged out."""
     session_hours: int = Field(default=12, ge=1, le=720)
@@ -234,6 +237,12 @@ class BrandSettings(_Section):
     """The colour of links and buttons, ``#rrggbb``; it must be legible on the panel's light pages."""
     colour_dark: str = Field(default="", pattern=r"^(#[0-9a-f]{6})?$")
     """The same for dark pages."""
+    support_name: str = Field(default="", max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$")
+    """Whom customers can ask, on the help page; if empty, ``name``."""
+    support_mail: str = Field(default="", pattern=r"^([^\s@<>]+@[^\s@<>]+)?$")
+    """The mail address of the support."""
+    support_phone: str = Field(default="", pattern=r"^(\+?[0-9][0-9 ().\/-]{2,30})?$")
+    """The telephone number of the support, as it is to be read."""
 
     @field_validator("colour", "colour_dark")
     @classmethod

@@ -30,10 +30,12 @@ from web import (
     errors,
     first_day,
     health,
+    help,
     language,
     live,
     navigation,
     notes,
+    notifications,
     numbers,
     offboarding,
     playback,
@@ -145,7 +147,7 @@ def create_app(
     for package in (
         account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
-        notes, brand,
+        notes, notifications, brand, help,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     app.register_blueprint(registering.blueprint)

@@ -50,3 +50,15 @@ def to_canonical(text: str, country: str) -> str | None:
     if valid or (phonenumbers.is_possible_number(found) and (abroad or written.startswith("0"))):
         return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
     return written
+
+
+def format_international(text: str) -> str:
+    """Return a number with (unbreakable) spaces where its country puts them; other text stays as it is."""
+    try:
+        parsed = phonenumbers.parse(text if text.startswith("+") else f"+{text}")
+    except phonenumbers.NumberParseException:
+        return text
+    if not phonenumbers.is_valid_number(parsed):
+        return text
+    spaced = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    return str(spaced).replace(" ", "\u00a0")

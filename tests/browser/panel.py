@@ -29,10 +29,12 @@ from recorder.domain.parties import Party
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
+from recorder.features.notifications import service as notifications
 from recorder.features.tenants import keep_options
 from recorder.features.usage import service as usage
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
+from recorder.lifecycle import plans
 from recorder.mail.outbox import Outbox
 from tests.house import CALLER, House
 from tests.ports import free_ports
@@ -40,6 +42,20 @@ from web import WebConfig, create_app, serve
 from web.config import LoginLimits
 
 IDS = "ids.json"
+PLANS = "plans.toml"
+SMALL_PLAN = """
+[starter]
+features = ["download", "export", "api"]
+longest_keep_days = 0
+formats = ["opus", "wav"]
+
+[basic]
+features = ["export"]
+longest_keep_days = 14
+formats = ["opus"]
+name.en = "Basic"
+name.fr = "Essentiel"
+"""
 
 
 def fill(folder: Path) -> None:
@@ -61,8 +77,10 @@ def fill(folder: Path) -> None:
     house.person(studio, "ida", "Ida Blum")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
+    house.person(rival, "rik", "Rik Van Dyck", role="customer_admin")
     florist = house.customer("Fleurs Lambert", "+3225550122", label="Atelier")
     house.person(florist, "lea", "Léa Lambert", role="customer_admin")
+    house.person(florist, "luce", "Luce Lambert")
     optician = house.customer("Optique Petit", "+3225550133", label="Comptoir")
     house.person(optician, "anne", "Anne Petit", role="customer_admin")
     house.person(optician, "marc", "Marc Petit")
@@ -70,10 +88,17 @@ def fill(folder: Path) -> None:
     house.person(garage, "nina", "Nina Dumont", role="customer_admin")
     plumber = house.customer("Plomberie Nagels", "+3225550177", label="Accueil")
     house.person(plumber, "nagels", "Nora Nagels")
+    house.person(plumber, "noel", "Noël Nagels", role="customer_admin")
     newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
     house.person(newcomer, "nell", "Nell Nieuw")
+    joiner = house.customer("Menuiserie Claes", "+3225550155", label="Atelier")
+    house.person(joiner, "rose", "Rose Claes", role="customer_admin")
+    house.person(joiner, "hugo", "Hugo Claes", role="customer_admin", language="en")
     at = utc_now()
     options = {"now": at, "entropy": os.urandom}
+    (folder / PLANS).write_text(SMALL_PLAN)
+    plans.use_file(folder / PLANS)
+    plans.change_plan(plumber.id, "basic", **options)
     keep_options.set_line_deletable(bakery.id, bakery.line.id, True, **options)
     keep_options.set_line_beep(bakery.id, bakery.line.id, "both", **options)
     house.not_recorded(
@@ -88,6 +113,14 @@ def fill(folder: Path) -> None:
         house.not_recorded(
             plumber, "never_connected", at=at - timedelta(minutes=30 * n), external_party=number
         )
+    house.not_recorded(joiner, "full_disk", at=at - timedelta(hours=5))
+    notifications.update(joiner.id, at - timedelta(hours=4, minutes=50), os.urandom)
+    house.call(joiner, at=at - timedelta(hours=4))
+    house.not_recorded(joiner, "daemon_away", at=at - timedelta(hours=2))
+    notifications.update(joiner.id, at, os.urandom)
+    notifications.note_import(
+        joiner.id, b"", imported=12, failed=1, until=at + timedelta(days=90), now=at, entropy=os.urandom
+    )
     ids = {
         "short": house.call(bakery, at=at - timedelta(hours=3)),
         "long": house.call(bakery, at=at - timedelta(hours=2), times=30),
@@ -138,6 +171,7 @@ def fill(folder: Path) -> None:
 
 def run(folder: Path) -> None:
     house = House(folder, utc_now, os.urandom)
+    plans.use_file(folder / PLANS)
     ids = json.loads((folder / IDS).read_text())
     (line,) = queries.lines(ids["bakery"])
     gevent.spawn(keep_talking, line)

@@ -33,7 +33,8 @@ ERRORS: Mapping[str, object] = {
         "used until an admin of your company has stated what for."
     ),
     "access.purpose_missing": _l("Choose what you listen for."),
-    "access.download_role": _l("Only admins of your company can download recordings."),
+    "access.download_role": _l("You cannot download recordings. An admin of your company can allow it."),
+    "access.download_plan": _l("Downloads are not part of your company’s plan. Your provider can change it."),
     "access.handover_role": _l("Only admins of your company can download its recordings."),
     "access.handover_none": _l("Nothing is ready to download."),
     "access.handover_over": _l(
@@ -53,6 +54,7 @@ ERRORS: Mapping[str, object] = {
         "This was logged and reported."
     ),
     "user.name": _l("Write your name in one line, with at most 100 characters."),
+    "passkey.name": _l("Write a name in one line, with at most 60 characters."),
     "user.password": _l("That is too short: use at least 12 characters."),
     "user.password_named": _l("That is made of a name that others know. Choose several unrelated words."),
     "user.password_common": _l(

@@ -11,6 +11,7 @@ from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendment
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
+from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import (
     AccountLinkTable,
@@ -34,6 +35,7 @@ from recorder.catalogue.tables.listed_call import (
 )
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.note import NoteTable
+from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
@@ -107,4 +109,7 @@ TABLES: tuple[type[Table], ...] = (
     AccountLinkTable,
     UsageTable,
     NoteTable,
+    NotificationTable,
+    NotificationChoiceTable,
+    DownloadPermissionTable,
 )

@@ -19,6 +19,7 @@ from recorder.catalogue.offboarding_progress import OffboardingRow, _row
 from recorder.catalogue.offboarding_progress import find_offboarding as of
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
+from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.identity import (
     AccountLinkTable,
     ApiTokenTable,
@@ -27,6 +28,7 @@ from recorder.catalogue.tables.identity import (
     UserTable,
 )
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
@@ -168,8 +170,8 @@ def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
 
 
 def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
-    """Revoke a customer's users, tokens and mail recipients, drop the users' names, invitations and mail;
-    returns how many users there were."""
+    """Revoke a customer's users, tokens and mail recipients, drop the users' names, invitations,
+    notifications and mail; returns how many users there were."""
     with writing():
         lock_tenant(tenant)
         rows = list(UserTable.select(UserTable.id, UserTable.revoked_at).where(UserTable.tenant == tenant))
@@ -181,11 +183,14 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
                 UserTable.id == row.id
             ).execute()
         SavedFilterTable.delete().where(SavedFilterTable.tenant_id == tenant).execute()
+        NotificationTable.delete().where(NotificationTable.tenant == tenant).execute()
+        NotificationChoiceTable.delete().where(NotificationChoiceTable.tenant_id == tenant).execute()
         SessionTable.update(ended_at=now).where(
             SessionTable.user.in_([row.id for row in rows]) & SessionTable.ended_at.is_null()
         ).execute()
         SignInRuleTable.delete().where(SignInRuleTable.tenant_id == tenant).execute()
         FactorResetTable.delete().where(FactorResetTable.tenant_id == tenant).execute()
+        DownloadPermissionTable.delete().where(DownloadPermissionTable.tenant_id == tenant).execute()
         SecondFactorTable.delete().where(SecondFactorTable.tenant_id == tenant).execute()
         FactorUseTable.delete().where(FactorUseTable.user_id.in_([row.id for row in rows])).execute()
         for token in list(ApiTokenTable.select(ApiTokenTable.id).where(ApiTokenTable.tenant_id == tenant)):

@@ -24,6 +24,8 @@ from recorder.features.live import queries
 from recorder.features.live import service as live_service
 from recorder.features.live.queries import LiveRow
 from recorder.features.notes import service as notes
+from recorder.features.notifications import service as notifications
+from recorder.features.notifications.rules import KINDS, ON_PAGE
 from recorder.features.recovery import rebuild_queue
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.subject_requests import service as request_register
@@ -39,7 +41,7 @@ from recorder.features.tenants import (
     transfer_options,
 )
 from recorder.features.usage import service as usage
-from recorder.identity import api_tokens, tenants, users
+from recorder.identity import api_tokens, download_permission, tenants, users
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments, line_history, recordings
 from recorder.mail.message import MailMessage
@@ -66,6 +68,10 @@ def _kept_in_passing(world: World) -> None:
             id="a filter", tenant_id=world.tenant, user=world.user, name="Refused",
             arguments={"agreement": "refused"}, created_at=world.house.clock(),
         )  # fmt: skip
+    notifications.set_choices(world.tenant, world.user, dict.fromkeys(KINDS, ON_PAGE))
+    notifications.note_import(
+        world.tenant, b"file,began_at", imported=3, failed=1, until=world.house.clock(), **said(world)
+    )
     values = {"name": "Luc", "customer": "Boulangerie Martin"}
     message = MailMessage("invitation", "fr", values, "/invitation/x")
     outbox = Outbox(world.house.keyring, "https://accord.example.com")
@@ -211,6 +217,8 @@ def _people(world: World) -> None:
         password_hash="$argon2id$3", signer=world.house.services.signer, lines=[world.house.line.id],
         **said(world),
     )  # fmt: skip
+    given = {"signer": house.services.signer, "trust": house.trust, **said(world)}
+    download_permission.set_permission(world.tenant, person.id, True, By("user", world.user), **given)
     users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **said(world))
     factors = house.factors
     boss = users.create_user(

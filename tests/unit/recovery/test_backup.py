@@ -29,6 +29,7 @@ from recorder.catalogue.tables.listed_call import (
     PartySuffixTable,
 )
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
@@ -46,7 +47,7 @@ from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import call_erasure, reviews, service
 from recorder.features.team.invitations import Invitations
 from recorder.features.tenants import composition, keep_options, lines, snapshot, transfer_options
-from recorder.identity import api_tokens, tenants, users
+from recorder.identity import api_tokens, download_permission, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
 from recorder.mail.outbox import Outbox
 from recorder.playback import grants
@@ -110,6 +111,8 @@ def full(house: Bakery, recorded) -> Bakery:
     )  # fmt: skip
     admin.require_second_factor(boss, True)
     admin.request_reset(user, boss)
+    signing = {"signer": house.services.signer, "trust": house.trust, **said}
+    download_permission.set_permission(house.tenant, user.id, True, By("operator"), **signing)
     Invitations(house.services.signer, house.trust, Outbox(), house.clock, house.entropy).invite(
         house.tenant, address="eva@example.com", name="Eva", role="customer", lines=None, language="fr",
         by=By("operator"),
@@ -138,6 +141,11 @@ def full(house: Bakery, recorded) -> Bakery:
             id="f", tenant_id=house.tenant, user=user.id, name="Refused", arguments={"agreement": "refused"},
             created_at=at,
         )  # fmt: skip
+        NotificationTable.create(
+            id="n", tenant=house.tenant, kind="not_recorded", cause="daemon_away", key="daemon_away/l",
+            line_id="l", data={}, since=at, changed_at=at,
+        )  # fmt: skip
+        NotificationChoiceTable.create(id=user.id, tenant_id=house.tenant, choices={"review": "page"})
         UsageTable.create(
             id="u", tenant=house.tenant, day="2026-11-24", part=1, time_zone="Europe/Brussels",
             lines=[["l", "+3225550100", 1, 1000, 10]], calls=1, duration_ms=1000, bytes=10, until=at,
