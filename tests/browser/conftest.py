@@ -75,9 +75,10 @@ def installation(factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if path is None:
-        pytest.fail("there is no Chromium: apt-get install chromium (make test does it)")
+        pytest.fail("there is no Chromium: apt-get install chromium-headless-shell (make test does it)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path,
