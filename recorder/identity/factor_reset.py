@@ -70,6 +70,13 @@ def open_requests(tenant: str, now: datetime) -> tuple[OpenRequest, ...]:
     )
 
 
+def is_request(tenant: str, request_id: str) -> bool:
+    """Whether a request is, or was, a customer's."""
+    mine = (FactorResetTable.tenant_id == tenant) & (FactorResetTable.id == request_id)
+    with connected():
+        return bool(FactorResetTable.select().where(mine).exists())
+
+
 def withdraw(tenant: str, request_id: str, admin: UserRow, *, now: datetime, entropy: Entropy) -> bool:
     """End a request without a reset; false if it is not open."""
     with writing():

@@ -421,17 +421,14 @@ def touch_session(
         ).execute()
 
 
-def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Entropy) -> None:
-    """Log out. Repeating it changes nothing."""
+def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Entropy) -> bool:
+    """Log out; false if the user never had this session. Repeating it changes nothing."""
+    mine = (SessionTable.id == session_id) & (SessionTable.user == person.id)
     with writing():
-        condition = (
-            (SessionTable.id == session_id)
-            & (SessionTable.user == person.id)
-            & SessionTable.ended_at.is_null()
-        )
-        if SessionTable.update(ended_at=now).where(condition).execute():
+        if SessionTable.update(ended_at=now).where(mine & SessionTable.ended_at.is_null()).execute():
             body = {"user": person.id, "session": session_id}
             append(person.tenant, "session.closed", body, now, entropy)
+        return bool(SessionTable.select().where(mine).exists())
 
 
 def sessions(person: UserRow, now: datetime) -> tuple[SessionRow, ...]:

@@ -63,7 +63,7 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
 
 def _is_open_to_limited(endpoint: str | None) -> bool:
     """Whether somebody who must set up a second factor first may use an endpoint."""
-    return endpoint in ("static", "language.set_language") or (endpoint or "").startswith("account.")
+    return (endpoint or "").startswith(("account.", "brand.", "language.", "static"))
 
 
 def open_session(response: Response, user: UserRow, factor: str = "") -> None:

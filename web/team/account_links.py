@@ -22,11 +22,11 @@ from recorder.identity.throttle import RateLimit
 from recorder.mail.address import normalize_address
 from web.account import notices
 from web.account.limits import TooManyFailures, client_network
-from web.account.passwords import verify_password
+from web.account.passwords import hash_new_password, verify_password
 from web.account.sessions import close_session
 from web.state import current_visitor, login_required, now, panel_state, release_connection, visitor
 from web.team.blueprint import blueprint
-from web.team.operations import account_links, hash_new_password, invitations
+from web.team.operations import account_links, invitations
 from web.team.views import REFUSALS, refusal
 from web.text import team as text
 

@@ -10,6 +10,9 @@ from flask_babel import lazy_gettext as _l
 from web.text import notes, subject_requests
 from web.text import retention as retention_text
 
+UNCHECKED = _l("No new password can be chosen right now. This was reported; try again later.")
+"""The list of breached passwords cannot be used."""
+
 ERRORS: Mapping[str, object] = {
     "access.not_found": _l("This recording does not exist."),
     "access.purpose_not_announced": _l(
@@ -60,6 +63,11 @@ ERRORS: Mapping[str, object] = {
     "user.password_common": _l(
         "That is among the first that others would try. Choose several unrelated words."
     ),
+    "user.password_long": _l("That is too long."),
+    "user.password_breached": _l(
+        "That was published after a break-in elsewhere. Choose several unrelated words."
+    ),
+    "user.password_unchecked": UNCHECKED,
     "store.unreachable": _l(
         "The recordings cannot be reached right now. Nothing is lost; try again in a minute."
     ),

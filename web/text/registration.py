@@ -7,6 +7,8 @@ from typing import Final
 
 from flask_babel import lazy_gettext as _l
 
+from web.text.errors import UNCHECKED
+
 ERRORS: Final[Mapping[str, tuple[str, object]]] = {
     "registration.code": ("code", _l("This is not your provider’s code.")),
     "tenant.name": ("company", _l("There is a customer with this name. Add the place, for instance.")),
@@ -21,5 +23,10 @@ ERRORS: Final[Mapping[str, tuple[str, object]]] = {
     "user.password_long": ("password", _l("Too long.")),
     "user.password_named": ("password", _l("It is made of a known name. Choose several unrelated words.")),
     "user.password_common": ("password", _l("Too easy to guess. Choose several unrelated words.")),
+    "user.password_breached": (
+        "password",
+        _l("It was published after a break-in elsewhere. Choose several unrelated words."),
+    ),
+    "user.password_unchecked": ("password", UNCHECKED),
 }
 """The field and the sentence of an error, by ``error_id``."""

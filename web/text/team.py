@@ -11,6 +11,7 @@ from recorder.catalogue.records import UserRow
 from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER
 from recorder.errors import AccordError
 from recorder.features.team.invitations import InvitationRow
+from web.text.errors import UNCHECKED
 
 ROLES: Mapping[str, object] = {ADMIN: _l("Admin"), CUSTOMER: _l("Colleague"), AUDITOR: _l("Auditor")}
 """In the order in which they are offered in :data:`OFFERED`."""
@@ -52,6 +53,11 @@ ERRORS: Mapping[str, tuple[str, object]] = {
         "password",
         _l("This password is too easy to guess. Use several unrelated words."),
     ),
+    "user.password_breached": (
+        "password",
+        _l("This password was published after a break-in elsewhere. Use several unrelated words."),
+    ),
+    "user.password_unchecked": ("password", UNCHECKED),
     "user.password_wrong": ("password", _l("This is not your current password.")),
 }
 """By ``error_id``: the field that it is about, and the sentence beside it."""

@@ -28,8 +28,8 @@ NAMES = {"name": "Claire", "customer": "Boulangerie Martin"}
 
 
 @pytest.fixture
-def house(tmp_path, clock, entropy) -> Iterator[House]:
-    house = House(tmp_path, clock, entropy)
+def house(tmp_path, clock, entropy, catalogue) -> Iterator[House]:
+    house = House(tmp_path, clock, entropy, url=catalogue)
     yield house
     house.close()
 

@@ -77,8 +77,8 @@ def real_hasher() -> Iterator[PasswordHasher]:
 
 
 @pytest.fixture
-def house(tmp_path, clock, entropy) -> Iterator[House]:
-    house = House(tmp_path, clock, entropy)
+def house(tmp_path, clock, entropy, catalogue) -> Iterator[House]:
+    house = House(tmp_path, clock, entropy, url=catalogue)
     yield house
     house.close()
 

@@ -92,19 +92,6 @@ def number_of(tenant: str, kind: str) -> int:
     return found.number
 
 
-ADDRESSES = ("/access-log", "/access-log/0", "/access-log/0.json", "/access-log.csv")
-
-
-@pytest.mark.parametrize("address", ADDRESSES)
-def test_admins_and_auditors_alone_may_read_it(house, browser, bakery, address) -> None:
-    house.call(bakery)
-    sign(house)
-    assert browser().get(address).status_code == 302
-    assert browser("claire").get(address).status_code == 403
-    assert browser("audit").get(address).status_code == 200
-    assert browser("paul").get(address).status_code == 200
-
-
 def sign(house) -> None:
     house.clock.forward(hours=1)
     checkpoint.sign_due(replace(house.services, checkpoints_seen={}), house.clock())

@@ -56,8 +56,6 @@ def ids() -> list[str]:
 
 def test_account_is_for_those_who_are_logged_in(browser):
     assert browser().get("/account").location == "/login?next=/account"
-    for path in ("/account/profile", "/account/password", "/account/sessions/end", "/account/sessions/x/end"):
-        assert browser().send(path).status_code == 302
 
 
 # --- name and language

@@ -52,7 +52,3 @@ def test_hides_ended_and_foreign_numbers(browser, rival, bakery, clock, entropy)
     page = person.get("/numbers")
     assert "Vous n’avez pas encore de numéro" in page.text
     assert "<section" not in page.text
-
-
-def test_requires_a_login(browser):
-    assert browser().get("/numbers").status_code == 302

@@ -110,24 +110,6 @@ def test_invalid_request_is_refused_and_not_written(browser, bakery) -> None:
     assert subject_request_queries.requests(bakery.id) == ()
 
 
-def test_only_the_customers_admins_have_access(house, browser, bakery, rival, call) -> None:
-    house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
-    page = enter(browser("paul"))
-    claire, dora, audit = browser("claire"), browser("dora"), browser("audit")
-    for person in (claire, audit):
-        assert person.get("/subject-requests").status_code == 403
-        assert person.get(page).status_code == 403
-        assert "/subject-requests" not in person.get("/recordings").text
-    assert NUMBER[-4:] not in dora.get("/subject-requests").text
-    for what in ("call", "code", "review", f"recordings/{call}/review", "copy", "erase", "extend", "close"):
-        assert claire.send(f"{page}/{what}").status_code == 403
-        form = {"how": "answered", "why": "x", "code": "123456", "given": "own"}
-        assert dora.send(f"{page}/{what}", **form).status_code == 404, what
-        assert browser("paul").client.post(f"{page}/{what}").status_code == 400, "without the page's token"
-    assert browser().get(page).status_code == 302
-    assert kinds(bakery.id) == ["subject_request.received"]
-
-
 def test_unverified_request_reveals_and_changes_nothing(browser, bakery, call) -> None:
     paul = browser("paul")
     page = enter(paul)
