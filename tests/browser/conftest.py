@@ -149,6 +149,13 @@ class Person:
         except PlaywrightError:
             return False
 
+    def expect_refusal(self, status: str) -> None:
+        """Wait for the console's complaint about a refused request, and take it off the list."""
+        deadline = time.monotonic() + 10
+        while not self.console_errors and time.monotonic() < deadline:
+            self.page.wait_for_timeout(20)
+        assert status in self.console_errors.pop()
+
     def audio(self, what: str) -> float:
         return float(self.page.evaluate(f"Number(document.getElementById('audio').{what})"))
 
