@@ -465,7 +465,7 @@ def test_logged_out_listener_is_sent_to_the_login(person):
     assert claire.console_errors
     assert all("401" in text for text in claire.console_errors), claire.console_errors
     page.get_by_role("link", name="Continuer à 10:00").click()
-    expect(page.get_by_role("heading", name="Connexion")).to_be_visible()
+    expect(page.get_by_role("heading", name="Se connecter")).to_be_visible()
     claire.console_errors.clear()
 
 

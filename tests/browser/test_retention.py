@@ -113,7 +113,7 @@ def test_admin_shortens_retention_by_keyboard(person, tmp_path):
     check_page(lea, "times-sure", tmp_path)
     page.locator("#sure").press("Space")
     page.get_by_role("button", name="Conserver au plus 20 jours").press("Enter")
-    expect(page.get_by_role("status").get_by_text("Enregistré.")).to_be_visible()
+    expect(page.get_by_role("status").get_by_text("Modifications enregistrées.")).to_be_visible()
     expect(page.get_by_text("Défini par Léa Lambert")).to_be_visible()
     check_page(lea, "times-set", tmp_path)
     page.get_by_role("link", name="Revenir à ce qui est annoncé").press("Enter")
