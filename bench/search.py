@@ -58,8 +58,8 @@ SPAN = timedelta(days=730)
 NUMBERS_PER_CALL = 0.147
 LINES = 20
 BATCH = 9000
-HELD = 40
-NOTED = 50
+HOLDS = 40
+NOTE_INTERVAL = 50
 """Of so many recordings, one has a note; of ten times as many, one a common label."""
 
 MODES = ("notice", "opt-in", "opt-out")
@@ -91,12 +91,12 @@ def main() -> None:
     words.add_argument("--databases", default="sqlite,postgresql")
     words.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     words.add_argument("--processor", action="store_true")
-    given = words.parse_args()
+    options = words.parse_args()
     found = []
-    for kind in given.databases.split(","):
-        for rows in map(int, given.rows.split(",")):
-            with catalogue_of(kind, given.folder) as url:
-                found += measure(kind, url, rows, given.processor)
+    for kind in options.databases.split(","):
+        for rows in map(int, options.rows.split(",")):
+            with catalogue_of(kind, options.folder) as url:
+                found += measure(kind, url, rows, options.processor)
     print(table(found))
 
 
@@ -159,9 +159,9 @@ def clock_of(kind: str, processor: bool) -> Callable[[], float]:
 
 
 def timed(run: Callable[[], Any], clock: Callable[[], float]) -> float:
-    began = clock()
+    start = clock()
     run()
-    return clock() - began
+    return clock() - start
 
 
 def all_cases(world: World) -> Iterator[Case]:
@@ -171,9 +171,9 @@ def all_cases(world: World) -> Iterator[Case]:
     yield from combined_cases(world)
 
 
-def ask(world: World, after: Cursor | None = None, before: Cursor | None = None, **wanted: Any) -> Any:
+def ask(world: World, after: Cursor | None = None, before: Cursor | None = None, **criteria: Any) -> Any:
     """A search, to run."""
-    query = CallQuery(world.tenant, **wanted)
+    query = CallQuery(world.tenant, **criteria)
     return lambda: len(service.list_calls(query, after=after, before=before, limit=PAGE).calls)
 
 
@@ -193,14 +193,14 @@ def page_cases(world: World) -> Iterator[Case]:
     yield Case("page", "in the middle", ask(world, after=old))
     yield Case("page", "back, in the middle", ask(world, before=old))
     yield Case("page", "last", ask(world, after=last))
-    for name, wanted in (
+    for name, criteria in (
         ("of all", {}),
         ("refused", {"agreement": "refused"}),
         ("three digits", {"text": "470"}),
     ):
-        query = CallQuery(world.tenant, **wanted)
-        shown = service.list_calls(query, limit=PAGE).calls
-        count = partial(service.count_new, query, shown[-1].place, len(shown))
+        query = CallQuery(world.tenant, **criteria)
+        page = service.list_calls(query, limit=PAGE).calls
+        count = partial(service.count_new, query, page[-1].place, len(page))
         yield Case("new calls", name, count)
 
 
@@ -471,17 +471,17 @@ def add_holds_and_notes(tenant: str) -> None:
             "at": NOW, "by_kind": "user", "by_id": None, "sha256": "", "ended_by": None,
             "data": {"purposes": [], "owner": "", "reason": "", "review_at": to_iso(NOW), "roles": []},
         }
-        for each in ids[:: len(ids) // HELD]
+        for each in ids[:: len(ids) // HOLDS]
     ]  # fmt: skip
-    written = [("note", "Call back on Monday", each) for each in ids[::NOTED]]
-    written += [("label", "complaint", each) for each in ids[:: NOTED * 10]]
-    written += [("label", "once", each) for each in ids[:: len(ids) // 5]]
+    texts = [("note", "Call back on Monday", each) for each in ids[::NOTE_INTERVAL]]
+    texts += [("label", "complaint", each) for each in ids[:: NOTE_INTERVAL * 10]]
+    texts += [("label", "once", each) for each in ids[:: len(ids) // 5]]
     notes = [
         {
             "id": f"note-{number}", "tenant": tenant, "recording": each, "user": "user", "kind": kind,
             "text": text, "created_at": NOW,
         }
-        for number, (kind, text, each) in enumerate(written)
+        for number, (kind, text, each) in enumerate(texts)
     ]  # fmt: skip
     with writing():
         AmendmentTable.insert_many(holds).execute()

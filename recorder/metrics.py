@@ -265,12 +265,12 @@ def expose_shared_zeros() -> None:
 
 def registry(process: str) -> CollectorRegistry:
     """The metrics of one process, with its memory, CPU time and open files."""
-    shown = CollectorRegistry()
-    ProcessCollector(registry=shown)
+    visible_metrics = CollectorRegistry()
+    ProcessCollector(registry=visible_metrics)
     for each in METRICS.values():
         if process in each.on:
-            shown.register(each.metric)
-    return shown
+            visible_metrics.register(each.metric)
+    return visible_metrics
 
 
 def expose_version() -> None:

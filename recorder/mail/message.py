@@ -9,6 +9,7 @@ without addresses of websites, which mail programs would turn into links, and es
 from __future__ import annotations
 
 import html
+import re
 import tomllib
 import unicodedata
 from collections.abc import Mapping
@@ -23,6 +24,11 @@ FOLDER: Final = Path(__file__).with_name("messages")
 
 LONGEST: Final = 120
 """Maximum length of a value in a message, in characters."""
+
+_DOT: Final = re.compile(r"(?<=\w)\.(?=[^\W\d_]{2})")
+"""The dot before a part of a domain; not that of ``B.V.`` or ``2.50``."""
+
+_MAIL_ADDRESS: Final = re.compile(r"[^@/]+@[^@/]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,42 +67,44 @@ def render(message: MailMessage, panel: str) -> RenderedMail:
     value that the template needs and the message lacks, ``FileNotFoundError`` for an unknown kind."""
     words = {"action": "", "after": ""} | _words(message.kind, message.language)
     values = {name: one_line(value) for name, value in message.values.items()}
-    said = {name: words[name].format_map(values).strip() for name in ("subject", "text", "action", "after")}
+    texts = {name: words[name].format_map(values).strip() for name in ("subject", "text", "action", "after")}
     link = f"{panel}{message.path}" if message.path else ""
     listed = ["\n".join([each.title, *(f"- {line}" for line in each.lines)]) for each in message.sections]
-    parts = [said["text"], *listed, f"{said['action']}:\n{link}" if link else "", said["after"]]
+    parts = [texts["text"], *listed, f"{texts['action']}\n{link}" if link else "", texts["after"]]
     return RenderedMail(
-        one_line(said["subject"], 200),
+        one_line(texts["subject"], 200),
         "\n\n".join(part for part in parts if part) + "\n",
-        _page(message, said, link),
+        _page(message, texts, link),
     )
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
-    """A value in one line, without invisible characters and without the start of a web address."""
-    seen = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text)
-    seen = " ".join(seen.replace("://", " ").split())
-    return seen if len(seen) <= longest else f"{seen[: longest - 1]}…"
+    """A value in one line, without invisible characters and without web addresses: mail programs also make
+    links of names like ``www.example.com``, so a blank follows their dots. Mail addresses stay."""
+    plain = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text)
+    words = plain.replace("://", " ").split()
+    plain = " ".join(each if _MAIL_ADDRESS.fullmatch(each) else _DOT.sub(". ", each) for each in words)
+    return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
 
 
-def _page(message: MailMessage, said: Mapping[str, str], link: str) -> str:
+def _page(message: MailMessage, texts: Mapping[str, str], link: str) -> str:
     common = _words("layout", message.language)
     button = ""
     if link:
         button = _template("button.html").substitute(
-            link=html.escape(link), action=html.escape(said["action"]), copy=html.escape(common["copy"])
+            link=html.escape(link), action=html.escape(texts["action"]), copy=html.escape(common["copy"])
         )
     return _template("layout.html").substitute(
         language=html.escape(message.language if message.language in _sections(message.kind) else "en"),
-        subject=html.escape(one_line(said["subject"], 200)),
-        text="\n".join([_paragraphs(said["text"]), *map(_section, message.sections)]),
+        subject=html.escape(one_line(texts["subject"], 200)),
+        text="\n".join([_paragraphs(texts["text"]), *map(_section, message.sections)]),
         button=button,
-        after=_paragraphs(said["after"]),
+        after=_paragraphs(texts["after"]),
     )
 
 
 def _paragraphs(text: str) -> str:
-    parts = (" ".join(part.split()) for part in text.split("\n\n"))
+    parts = (part.strip().replace("\n", " ") for part in text.split("\n\n"))
     return "\n".join(f'<p style="margin:0 0 16px">{html.escape(part)}</p>' for part in parts if part)
 
 

@@ -24,23 +24,23 @@ log = structlog.get_logger()
 
 def mail_server(settings: Settings) -> MailServer | None:
     """The mail server of the settings; ``None`` without one.  Raises :class:`ConfigError`."""
-    chosen = settings.mail
-    if not chosen.host:
+    mail = settings.mail
+    if not mail.host:
         return None
-    if not chosen.sender:
+    if not mail.sender:
         raise ConfigError(
             "config.invalid",
             "[mail] host is set, but sender is not",
             "set [mail] sender to the address that mails come from",
         )
     return MailServer(
-        chosen.host,
-        chosen.port,
-        chosen.security,
-        chosen.sender,
-        chosen.username,
-        chosen.password.get_secret_value(),
-        chosen.sender_name,
+        mail.host,
+        mail.port,
+        mail.security,
+        mail.sender,
+        mail.username,
+        mail.password.get_secret_value(),
+        mail.sender_name,
     )
 
 

@@ -168,12 +168,12 @@ def _is_refusal(answer: Response) -> bool:
 
 def retry_after() -> int:
     """Seconds until the limit reached by this request allows another one."""
-    reached = limiter.current_limit
-    if reached is None:
+    limit = limiter.current_limit
+    if limit is None:
         raise RuntimeError("no limit was checked in this request")
     # At most the limit's own period, in case the machine's clock was set meanwhile.
-    left = math.ceil(reached.window.reset_time - time.time())
-    return min(max(left, 1), reached.limit.get_expiry())
+    left = math.ceil(limit.window.reset_time - time.time())
+    return min(max(left, 1), limit.limit.get_expiry())
 
 
 def _signer() -> URLSafeTimedSerializer:

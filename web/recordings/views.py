@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
@@ -56,10 +56,10 @@ def count_new_calls() -> ResponseReturnValue:
     call_filter = filters.parse_filter(request.args)
     try:
         oldest = Cursor.decode(request.args["oldest"]) if request.args.get("oldest") else None
-        shown = min(MOST_SHOWN, max(0, int(request.args.get("shown", "0"))))
+        count = min(MOST_SHOWN, max(0, int(request.args.get("shown", "0"))))
     except ValueError:
         return "", 204
-    number = service.count_new(_query(call_filter), oldest, shown)
+    number = service.count_new(_query(call_filter), oldest, count)
     if not number:
         return "", 204
     return render_template(
@@ -87,7 +87,8 @@ def save_filter() -> ResponseReturnValue:
 @login_required
 def delete_filter(filter_id: str) -> ResponseReturnValue:
     user = current_visitor().user
-    saved_filters.drop_filter(user.tenant, user.id, filter_id)
+    if not saved_filters.drop_filter(user.tenant, user.id, filter_id):
+        abort(404)
     return _list(filters.parse_filter(request.form))
 
 
@@ -121,7 +122,7 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
         is_first=page.newer is None,
         lines=lines,
         chips=sentences.chips(call_filter, lines),
-        options=sentences.options(lines.values(), reasons, note_service.labels_in_use(tenant.id)),
+        options=sentences.options(lines.values(), reasons, note_service.labels_in_use(tenant.id, scope)),
         count=sentences.count(page.count),
         saved=[(each, each.arguments == call_filter.to_save()) for each in saved],
         name=name,
@@ -143,17 +144,17 @@ def _scope() -> frozenset[str] | None:
     return None if lines is None else frozenset(lines)
 
 
-def _handlers(shown: tuple[CallEntry, ...]) -> dict[str, str]:
+def _handlers(entries: tuple[CallEntry, ...]) -> dict[str, str]:
     """The names of those who handle what these calls are kept for, by id."""
-    if not any(each.handlers for each in shown):
+    if not any(each.handlers for each in entries):
         return {}
     return {each.id: each.name for each in users.users(current_visitor().tenant.id)}
 
 
-def _group_by_day(shown: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:
+def _group_by_day(entries: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:
     """The calls by day in the customer's time zone; each day is given by the start of its first call."""
     days: list[tuple[datetime, list[CallEntry]]] = []
-    for call in shown:
+    for call in entries:
         local = call.started_at.astimezone(zone)
         if not days or days[-1][0].astimezone(zone).date() != local.date():
             days.append((call.started_at, []))

@@ -141,18 +141,18 @@ def plan(query: CallQuery) -> Plan | None:
         sample = None
         if query.text is not None:
             parties, all_of_them = _parties(query.tenant, query.text)
-            named = _named_lines(query.tenant, query.text, query.name)
-            if all_of_them and not parties and not named:
+            line_ids = _named_lines(query.tenant, query.text, query.name)
+            if all_of_them and not parties and not line_ids:
                 return None
             fits = (
-                _any_of(("c.external", parties), ("c.internal", parties), ("c.line", named))
+                _any_of(("c.external", parties), ("c.internal", parties), ("c.line", line_ids))
                 if all_of_them
-                else _contains(query.tenant, query.text, named)
+                else _contains(query.tenant, query.text, line_ids)
             )
             source = Source(
                 tuple(
                     arm
-                    for column, ids in (("external", parties), ("internal", parties), ("line", named))
+                    for column, ids in (("external", parties), ("internal", parties), ("line", line_ids))
                     for arm in _by_ids(column, ids).arms
                     if ids
                 ),
@@ -194,11 +194,11 @@ def page(plan: Plan, *, after: Cursor | None = None, before: Cursor | None = Non
                 break
             start = edge + (1 if way.newer else -1)
     stopped = edge if edge is not None and len(found) <= limit else None
-    shown = found[:limit]
+    page = found[:limit]
     if way.newer:
-        shown.reverse()
+        page.reverse()
     return KeyPage(
-        tuple(shown), len(found) > limit or stopped is not None, None if stopped is None else time_of(stopped)
+        tuple(page), len(found) > limit or stopped is not None, None if stopped is None else time_of(stopped)
     )
 
 
@@ -397,16 +397,16 @@ def _length(query: CallQuery) -> Condition:
 
 def _marks(query: CallQuery, tenant: str) -> list[Condition]:
     """What people did with calls: the rows of legal holds, notes and labels, each in a table of its own.
-    ``tenant`` is how the rows' tenant is written."""
+    ``tenant`` is how the rows' tenant is notes."""
     found = []
     if query.held:
         holds = f"amendment AS m WHERE {tenant} = ? AND m.kind = 'hold_set' AND m.ended_by IS NULL"
         found.append(Condition(holds, (query.tenant,)))
-    written = f"call_note AS m WHERE {tenant} = ? AND m.deleted_at IS NULL AND m.kind"
+    notes = f"call_note AS m WHERE {tenant} = ? AND m.deleted_at IS NULL AND m.kind"
     if query.noted:
-        found.append(Condition(f"{written} = 'note'", (query.tenant,)))
+        found.append(Condition(f"{notes} = 'note'", (query.tenant,)))
     if query.label is not None:
-        found.append(Condition(f"{written} = 'label' AND m.text = ?", (query.tenant, query.label)))
+        found.append(Condition(f"{notes} = 'label' AND m.text = ?", (query.tenant, query.label)))
     return found
 
 
@@ -436,26 +436,26 @@ def _lines(query: CallQuery) -> tuple[int, ...] | None:
     """The listed lines that a query is limited to; the one place where a visitor's lines narrow it."""
     if query.line is None and query.scope is None:
         return None
-    wanted = query.scope if query.line is None else frozenset({query.line})
-    if query.scope is not None and wanted is not None:
-        wanted &= query.scope
+    lines = query.scope if query.line is None else frozenset({query.line})
+    if query.scope is not None and lines is not None:
+        lines &= query.scope
     rows = _rows("SELECT id, line_id FROM listed_line WHERE tenant_id = ?", (query.tenant,))
-    return tuple(int(identity) for identity, line in rows if line and line in (wanted or ()))
+    return tuple(int(identity) for identity, line in rows if line and line in (lines or ()))
 
 
 def _named_lines(tenant: str, text: str, name: str | None) -> tuple[int, ...]:
     """The listed lines whose number contains a text, or whose label contains a name, or the name of a
     colleague whose lines they are."""
     rows = _rows("SELECT id, line_id, number FROM listed_line WHERE tenant_id = ?", (tenant,))
-    named: set[str] = set()
+    lines: set[str] = set()
     if name is not None:
         labels = LineTable.select(LineTable.id, LineTable.label).where(LineTable.tenant == tenant)
-        named = {row.id for row in labels if name in fold_name(row.label)}
+        lines = {row.id for row in labels if name in fold_name(row.label)}
         people = UserTable.select(UserTable.name, UserTable.lines).where(
             (UserTable.tenant == tenant) & UserTable.revoked_at.is_null() & UserTable.lines.is_null(False)
         )
-        named.update(line for row in people if name in fold_name(row.name) for line in row.lines or ())
-    return tuple(int(identity) for identity, line, number in rows if text in number.lower() or line in named)
+        lines.update(line for row in people if name in fold_name(row.name) for line in row.lines or ())
+    return tuple(int(identity) for identity, line, number in rows if text in number.lower() or line in lines)
 
 
 def _parties(tenant: str, text: str) -> tuple[tuple[int, ...], bool]:

@@ -61,10 +61,10 @@ def parse_text(typed: str) -> str | None:
     text = typed.strip()[:LONGEST_TEXT]
     if labelled := _EXTENSION.fullmatch(text):
         return labelled[1]
-    written = phone_numbers.strip_punctuation(text)
-    if re.fullmatch(r"\+?[0-9]+", written):
-        digits = written.lstrip("+")
-        return digits.lstrip("0") or digits
+    digits = phone_numbers.strip_punctuation(text)
+    if re.fullmatch(r"\+?[0-9]+", digits):
+        without_plus = digits.lstrip("+")
+        return without_plus.lstrip("0") or without_plus
     return text.lower() if any(each.isalnum() for each in text) else None
 
 

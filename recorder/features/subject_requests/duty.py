@@ -65,10 +65,10 @@ class VerificationCaller(DutyThread):
     def turn(self) -> bool:
         """Make the next call; false if none was ordered.  Raises what catalogue and disk raise."""
         self._tidy()
-        taken = verification_code.take(self.node, self.now(), self.entropy)
-        if taken is None:
+        pending = verification_code.take(self.node, self.now(), self.entropy)
+        if pending is None:
             return False
-        row, digits = taken
+        row, digits = pending
         outcome = self._call(row, digits)
         verification_code.answer(self.node, row, outcome, self.now(), self.entropy)
         log.info("verification_call.answered", call=row.id, outcome=outcome)

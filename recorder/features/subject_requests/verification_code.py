@@ -43,9 +43,9 @@ NOT_LOGGED: Final = "not_logged"
 """Outcome: no call was made, because the log has no such order."""
 
 ORDERED: Final = "subject_request.call_ordered"
-MADE: Final = "subject_request.code_created"
+CODE_CREATED: Final = "subject_request.code_created"
 CALLED: Final = "subject_request.called"
-TRIED: Final = "subject_request.code_tried"
+CODE_TRIED: Final = "subject_request.code_tried"
 
 A_DAY: Final = timedelta(days=1)
 CALLS_A_NUMBER: Final = 3
@@ -140,30 +140,30 @@ def take(node: str, now: datetime, entropy: Entropy) -> tuple[CodeRow, str] | No
     """Take the next call for this node, with a new code; ``None`` if there is none. A call that is not in the
     log, or not to its request's number, is refused."""
     with connected():
-        waiting = (
+        is_pending = (
             VerificationCodeTable.taken_at.is_null()
             & VerificationCodeTable.outcome.is_null()
             & (VerificationCodeTable.until > now)
         )
-        row = VerificationCodeTable.select().where(waiting).order_by(VerificationCodeTable.id).first()
+        row = VerificationCodeTable.select().where(is_pending).order_by(VerificationCodeTable.id).first()
     if row is None:
         return None
     code = f"{int.from_bytes(entropy(8), 'big') % 10**DIGITS:0{DIGITS}}"
     code_hash, until = hash_code(row.id, code, entropy), now + VALID
     with writing():
         lock_tenant(row.tenant_id)
-        condition = (VerificationCodeTable.id == row.id) & waiting
+        condition = (VerificationCodeTable.id == row.id) & is_pending
         if not _was_ordered(row):
             if VerificationCodeTable.update(outcome=NOT_LOGGED).where(condition).execute():
                 log.error("verification_call.not_logged", call=row.id, tenant=row.tenant_id)
             return None
-        taken = VerificationCodeTable.update(
+        claim = VerificationCodeTable.update(
             node=node, taken_at=now, code_hash=code_hash, valid_until=until
         ).where(condition)
-        if not taken.execute():
+        if not claim.execute():
             return None
-        body = {"request": row.request_id, "call": row.id, "node": node, **_made(code_hash, until)}
-        leaf = append(row.tenant_id, MADE, body, now, entropy)
+        body = {"request": row.request_id, "call": row.id, "node": node, **_leaf_data(code_hash, until)}
+        leaf = append(row.tenant_id, CODE_CREATED, body, now, entropy)
         leaves = [*row.leaves, leaf.number]
         VerificationCodeTable.update(leaves=leaves).where(VerificationCodeTable.id == row.id).execute()
     return _row(row), code
@@ -187,7 +187,7 @@ def _says(row: VerificationCodeTable, place: int, kind: str) -> leaf_lookup.Logg
     return leaf if (leaf.body["request"], leaf.body["call"]) == (row.request_id, row.id) else None
 
 
-def _made(code_hash: str, until: datetime) -> dict[str, str]:
+def _leaf_data(code_hash: str, until: datetime) -> dict[str, str]:
     """What the log contains of a code: the digest of its hash, and when it expires."""
     return {"code_sha256": rules.digest(code_hash), "valid_until": to_iso(until)}
 
@@ -223,12 +223,15 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
         )
         if last is None or last.code_hash is None or last.valid_until is None or now >= last.valid_until:
             raise SubjectRequestError("subject_request.no_code", "no code is valid", "order a call")
-        made = _says(last, 1, MADE)
-        if made is None or dict(made.body) | _made(last.code_hash, last.valid_until) != made.body:
+        creation = _says(last, 1, CODE_CREATED)
+        if (
+            creation is None
+            or dict(creation.body) | _leaf_data(last.code_hash, last.valid_until) != creation.body
+        ):
             raise queries.not_logged_error(f"call {last.id}")
         tries = [
             each
-            for each in leaf_lookup.leaves_after(tenant, made.number, TRIED)
+            for each in leaf_lookup.leaves_after(tenant, creation.number, CODE_TRIED)
             if each.body["call"] == last.id
         ]
         if len(tries) >= TRIES:  # by the log, whatever the row says
@@ -250,7 +253,7 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
             "actor": who,
             "tries": last.tries + 1,
         }
-        append(tenant, TRIED, body, now, entropy)
+        append(tenant, CODE_TRIED, body, now, entropy)
         if right:
             service.record_verification(request, rules.CODE, who, None, now, entropy)
             VerificationCodeTable.update(code_hash=None).where(

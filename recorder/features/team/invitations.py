@@ -104,11 +104,11 @@ class Invitations:
         :class:`SealError` for a key that is not endorsed for it."""
         address = normalize_address(address)
         name = names.tidy(name, "the name", "user.name")
-        seen = users.check_access(tenant, role, lines)
+        visible_lines = users.check_access(tenant, role, lines)
         now, token = truncate(self.now()), new_token(self.entropy)
         statement = Invitation(
             tenant, str(uuid7(now, self.entropy)), address, name, role, language, token_hash(token), now,
-            now + LIFETIME, *_author(by), None if seen is None else tuple(seen),
+            now + LIFETIME, *_author(by), None if visible_lines is None else tuple(visible_lines),
         )  # fmt: skip
         with writing():
             lock_tenant(tenant)
@@ -281,6 +281,13 @@ def invitations(tenant: str) -> tuple[InvitationRow, ...]:
         )
         for row in rows
     )  # fmt: skip
+
+
+def is_invitation(tenant: str, invitation: str) -> bool:
+    """Whether an invitation is, or was, a tenant's."""
+    mine = (InvitationTable.tenant_id == tenant) & (InvitationTable.id == invitation)
+    with connected():
+        return bool(InvitationTable.select().where(mine).exists())
 
 
 def check_invitation(row: InvitationTable, trust: Trust) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
+from recorder.errors import ConfigError
+from recorder.identity.breached_passwords import check_list
 from recorder.mail.delivery import oldest_waiting
 from recorder.ops.doctor.findings import DoctorFinding, Patient, State
 from recorder.ops.doctor.kernel_clock import kernel_clock
@@ -41,7 +43,7 @@ def clock(patient: Patient) -> Iterator[DoctorFinding]:
     kernel = kernel_clock()
     if kernel is None:
         yield DoctorFinding("warning", "clock: the kernel does not report whether it is synchronised", _NTP)
-    elif not kernel.kept:
+    elif not kernel.in_sync:
         yield DoctorFinding("warning", "clock: it is not synchronised", _NTP)
     else:
         yield DoctorFinding("ok", f"clock: synchronised, at most {kernel.off / MILLISECOND:.0f} ms off")
@@ -49,21 +51,21 @@ def clock(patient: Patient) -> Iterator[DoctorFinding]:
 
 def versions(patient: Patient) -> Iterator[DoctorFinding]:
     """The libraries have the versions that Accord was tested with."""
-    for name, wanted in TESTED.items():
+    for name, tested in TESTED.items():
         try:
             found = version(name)
         except PackageNotFoundError:
             yield DoctorFinding(
-                "wrong", f"versions: {name} is not installed", f"pip install {name}=={wanted}"
+                "wrong", f"versions: {name} is not installed", f"pip install {name}=={tested}"
             )
             continue
-        if found == wanted:
+        if found == tested:
             yield DoctorFinding("ok", f"versions: {name} {found}, gevent {version('gevent')}")
         else:
             yield DoctorFinding(
                 "warning",
-                f"versions: {name} {found} is installed, but Accord is tested with {wanted}",
-                f"pip install {name}=={wanted}",
+                f"versions: {name} {found} is installed, but Accord is tested with {tested}",
+                f"pip install {name}=={tested}",
             )
 
 
@@ -83,11 +85,11 @@ def daemon(patient: Patient) -> Iterator[DoctorFinding]:
         )
         return
     # As the kernel times it, not as the patient's clock: it is the age of a file.
-    seen = datetime.fromtimestamp(lock.stat().st_mtime, UTC)
-    if datetime.now(UTC) - seen > UNWATCHED:
+    last = datetime.fromtimestamp(lock.stat().st_mtime, UTC)
+    if datetime.now(UTC) - last > UNWATCHED:
         yield DoctorFinding(
             "wrong",
-            f"daemon: process {found.pid} has not been connected to the switch since {seen:%H:%M:%S} UTC",
+            f"daemon: process {found.pid} has not been connected to the switch since {last:%H:%M:%S} UTC",
             "its log has the reason (switch.down)",
         )
     else:
@@ -157,6 +159,20 @@ def mail(patient: Patient) -> Iterator[DoctorFinding]:
         )
     elif address:
         yield DoctorFinding("ok", f"mail: sent through {mail.host}")
+
+
+def breached_passwords(patient: Patient) -> Iterator[DoctorFinding]:
+    """The list of breached passwords can be searched, if the settings name one."""
+    path = patient.settings.web.breached_passwords
+    if path is None:
+        yield DoctorFinding("ok", "breached passwords: no list is set; common ones are refused")
+        return
+    try:
+        size = check_list(path)
+    except ConfigError as error:
+        yield DoctorFinding("warning", f"breached passwords: {error.message}", error.hint)
+    else:
+        yield DoctorFinding("ok", f"breached passwords: {path} is sorted; {size / 1e9:.1f} GB")
 
 
 def _supervision(name: str, process: Process) -> Iterator[DoctorFinding]:

@@ -17,7 +17,7 @@ from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.errors import MailError
 from recorder.mail import delivery, server
 from recorder.mail.address import normalize_address
-from recorder.mail.message import MailMessage
+from recorder.mail.message import MailMessage, one_line
 from recorder.mail.outbox import Outbox, count_mails, delivery_states, drop_mail
 from recorder.seal.keyring import Keyring, make_secret
 from tests.house import Customer, House
@@ -28,8 +28,8 @@ NAMES = {"name": "Claire", "customer": "Boulangerie Martin"}
 
 
 @pytest.fixture
-def house(tmp_path, clock, entropy) -> Iterator[House]:
-    house = House(tmp_path, clock, entropy)
+def house(tmp_path, clock, entropy, catalogue) -> Iterator[House]:
+    house = House(tmp_path, clock, entropy, url=catalogue)
     yield house
     house.close()
 
@@ -106,6 +106,25 @@ def test_mail_arrives_in_text_and_html_from_the_provider(
     assert send(house, box) == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (
+            "It is locked: https://www.evil.example/x",
+            "It is locked: https www. evil. example/x",
+        ),
+        ("evil.example/@x", "evil. example/@x"),
+        ("Jansen B.V.", "Jansen B.V."),
+        ("Bakkerij St.-Anna", "Bakkerij St.-Anna"),
+        ("claire@example.com", "claire@example.com"),
+        ("a\r\nBcc: x@example.com", "a Bcc: x@example.com"),
+        ("paul \u202egnp.exe", "paul gnp. exe"),
+    ],
+)
+def test_names_in_a_mail_become_no_links_and_no_lines(name: str, shown: str) -> None:
+    assert one_line(name) == shown
+
+
 def test_catalogue_shows_neither_address_nor_link(house: House, bakery: Customer) -> None:
     queue(house, bakery.id)
     with connected():
@@ -129,14 +148,14 @@ def test_mail_of_an_undone_transaction_is_not_sent(house: House, bakery: Custome
 def test_mail_is_sent_once_the_server_is_back(house: House, bakery: Customer, clock) -> None:
     box = Mailbox()
     queue(house, bakery.id)
-    tried = []
+    attempts = []
     for _ in range(3600 // 5):
         try:
             delivery.send_due(house.services, box.server)
         except MailError:
-            tried.append(clock())
+            attempts.append(clock())
         clock.forward(seconds=5)
-    assert 5 <= len(tried) <= 12, "the pauses grow to ten minutes"
+    assert 5 <= len(attempts) <= 12, "the pauses grow to ten minutes"
     box.start()
     try:
         for _ in range(600 // 5):
@@ -325,7 +344,7 @@ def test_address_has_one_spelling(text: str, stored: str) -> None:
      f"{'a' * 250}@example.com", "claire@" + "ü" * 80 + ".example"],
 )  # fmt: skip
 def test_other_address_is_refused(house: House, bakery: Customer, text: str) -> None:
-    with pytest.raises(MailError) as refused:
+    with pytest.raises(MailError) as failure:
         queue(house, bakery.id, text)
-    assert refused.value.error_id == "mail.address"
+    assert failure.value.error_id == "mail.address"
     assert rows() == []

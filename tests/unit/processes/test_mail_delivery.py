@@ -46,18 +46,18 @@ def test_thread_sends_what_waits(
     assert DUTY in DUTIES, "so that its metrics are exposed from the start"
     monkeypatch.setattr(MailDelivery, "INTERVAL", 0.01)
     metrics.MAIL_QUEUED.labels("waiting").set(9)
-    done = Event()
+    finish = Event()
     with mailbox() as box:
 
-        class Watched(MailDelivery):
+        class CountedDelivery(MailDelivery):
             def turn(self) -> None:
                 super().turn()
                 if box.mails:
-                    done.set()
+                    finish.set()
 
-        thread = Watched(house.services, box.server)
+        thread = CountedDelivery(house.services, box.server)
         thread.start()
-        assert done.wait(20)
+        assert finish.wait(20)
         thread.stop()
     assert box.to == ["eva@example.com"]
     assert metrics.DUTY_DONE.labels(DUTY)._value.get() == clock().timestamp()
@@ -71,12 +71,12 @@ def test_failure_is_counted_and_repeated(
     monkeypatch.setattr(MailDelivery, "BACK_OFF", 0.01)
     before, failed = failures(), Event()
 
-    class Watched(MailDelivery):
+    class CountedDelivery(MailDelivery):
         def delayed(self, error: Exception) -> None:
             super().delayed(error)
             failed.set()
 
-    thread = Watched(house.services, Mailbox().server)
+    thread = CountedDelivery(house.services, Mailbox().server)
     thread.start()
     assert failed.wait(20)
     thread.stop()

