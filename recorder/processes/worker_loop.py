@@ -28,7 +28,6 @@ from recorder import metrics
 from recorder.config import Settings
 from recorder.errors import AccordError, ConfigError
 from recorder.features.live.duty import LiveCallRelay
-from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.features.tenants.duty import SnapshotDuty
 from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.pipeline import stages
@@ -47,6 +46,7 @@ from recorder.services import Services
 from recorder.spool import disk_space
 from recorder.spool.atomic_files import share_folder
 from recorder.spool.layout import finish_removals
+from recorder.verification_calls.caller import VerificationCaller
 
 LOCK = ".worker.lock"
 

@@ -16,7 +16,7 @@ from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
 from web.language import current_language
-from web.text import call_page, eavesdrop, errors, first_day, formats, subject_requests
+from web.text import call_page, eavesdrop, errors, first_day, formats, number_proof, subject_requests
 from web.text import numbers as numbering
 from web.text import outbound as called
 from web.text import retention as keeping
@@ -392,5 +392,6 @@ def init_app(app: Flask) -> None:
             numbering.longest_days,
             numbering.file_too_large,
             numbering.numbered,
+            number_proof.number_call,
         )
     }

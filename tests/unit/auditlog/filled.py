@@ -34,10 +34,12 @@ from recorder.features.tenants import (
     drafts,
     keep_options,
     lines,
+    number_proof,
     service,
     setup,
     transfer_options,
 )
+from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.usage import service as usage
 from recorder.identity import api_tokens, tenants, users
 from recorder.ids import uuid7
@@ -102,6 +104,7 @@ def fill(world: World) -> World:
     _calls(world)
     _people(world)
     _person(world)
+    _number(world)
     _kept_in_passing(world)
     _usage(world)
     with connected():
@@ -236,6 +239,21 @@ def _people(world: World) -> None:
     mail_witness.remove(world.tenant, "luc@example.com", **said(world))
 
 
+def _number(world: World) -> None:
+    """A number that was added by its code, and one that was not."""
+    tenant = queries_of_people.tenant(world.tenant)
+    assert tenant is not None
+    proofs = NumberProofs(("be",), 100, now=world.house.clock, entropy=world.house.entropy)
+    for entry in ("02 555 07 77", "02 555 07 78"):
+        order = proofs.order_call(tenant, entry, who=world.user)
+        taken = number_proof.CALLS.take(NODE, **said(world))
+        assert taken is not None
+        number_proof.CALLS.answer(NODE, taken[0], "done", **said(world))
+    wrong = f"{(int(taken[1]) + 1) % 10**6:06}"
+    assert proofs.prove(tenant, order.id, wrong, who=world.user) is None
+    assert proofs.prove(tenant, order.id, taken[1], who=world.user) is not None
+
+
 def _manifest_sha256(world: World) -> str:
     with connected():
         return str(RecordingTable.get_by_id(world.kept).manifest_sha256)
@@ -248,9 +266,9 @@ def _person(world: World) -> None:
         who = UserTable.select().where(UserTable.id == world.user).get().id
     request_register.extend(tenant, request, why="many calls", who=who, **said(world))
     order = verification_code.order_call(tenant, request, who=who, **said(world))
-    taken = verification_code.take(NODE, **said(world))
+    taken = verification_code.CALLS.take(NODE, **said(world))
     assert taken is not None
-    verification_code.answer(NODE, taken[0], "done", **said(world))
+    verification_code.CALLS.answer(NODE, taken[0], "done", **said(world))
     assert order.id == taken[0].id
     wrong = f"{(int(taken[1]) + 1) % 10**6:06}"
     assert not verification_code.try_code(tenant, request, wrong, who=who, **said(world))

@@ -36,6 +36,7 @@ from recorder.lifecycle import amendments, hold_review, limits, recordings
 from recorder.playback import grants
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
+from recorder.verification_calls.code import hash_code
 from tests.clock import Clock
 from tests.entropy import Repeating
 from tests.house import Bakery
@@ -445,17 +446,17 @@ def test_forged_verification_call_is_not_made(sqlite_world: World) -> None:
         VerificationCodeTable.update(number="+32499000000").where(
             VerificationCodeTable.taken_at.is_null()
         ).execute()
-        assert verification_code.take(NODE, **when) is None
+        assert verification_code.CALLS.take(NODE, **when) is None
         VerificationCodeTable.update(number="+32470123456", outcome=None).where(
             VerificationCodeTable.taken_at.is_null()
         ).execute()
-        taken = verification_code.take(NODE, **when)
+        taken = verification_code.CALLS.take(NODE, **when)
         assert taken is not None
-        forged = verification_code.hash_code(taken[0].id, "123456", world.house.entropy)
+        forged = hash_code(taken[0].id, "123456", world.house.entropy)
         VerificationCodeTable.update(code_hash=forged).where(
             VerificationCodeTable.id == taken[0].id
         ).execute()
-        request = taken[0].request
+        request = VerificationCodeTable.get_by_id(taken[0].id).request_id
         with pytest.raises(SubjectRequestError) as refused:
             verification_code.try_code(world.tenant, request, "123456", who=world.user, **when)
         assert refused.value.error_id == "subject_request.not_logged"
