@@ -96,8 +96,16 @@ class CallRegister(ABC):
         """The salt of the number's commitment in the log; ``None`` for a call that may no longer be made."""
 
     @abstractmethod
-    def error(self, problem: str, message: str, hint: str = "") -> AccordError:
-        """An error of this use case: its id is the area and the ``problem``."""
+    def no_code(self) -> AccordError:
+        """The error that no code is valid."""
+
+    @abstractmethod
+    def tries_exhausted(self) -> AccordError:
+        """The error that a code was tried too often."""
+
+    @abstractmethod
+    def not_logged(self, call: str) -> AccordError:
+        """The error that the row of a call contradicts the log."""
 
     def order(
         self, tenant: str, number: str, *, salt: str, language: str, who: str, now: datetime,
@@ -174,16 +182,12 @@ class CallRegister(ABC):
 
     def try_code(self, row: Any | None, code: str, *, who: str, now: datetime, entropy: Entropy) -> bool:
         """Inside the caller's transaction: whether this is the code of a call. Each attempt is counted first.
-        Raises ``no_code`` (none is valid), ``tries_exhausted``, ``not_logged``, by :meth:`error`."""
+        Raises :meth:`no_code`, :meth:`tries_exhausted`, :meth:`not_logged`."""
         if row is None or row.code_hash is None or row.valid_until is None or now >= row.valid_until:
-            raise self.error("no_code", "no code is valid", "order a call")
+            raise self.no_code()
         created, hashed = self._leaf(row, 1, self.CREATED), _created(row.code_hash, row.valid_until)
         if created is None or {**created.body, **hashed} != created.body or not self._was_ordered(row):
-            raise self.error(
-                "not_logged",
-                f"the row of call {row.id} contradicts the log",
-                "run `accord audit`, and compare with a backup of the catalogue",
-            )
+            raise self.not_logged(row.id)
         tries = [
             each
             for each in leaf_lookup.leaves_after(row.tenant_id, created.number, self.TRIED)
@@ -193,7 +197,7 @@ class CallRegister(ABC):
             (self.TABLE.id == row.id) & (self.TABLE.tries < TRIES)
         )
         if len(tries) >= TRIES or not counted.execute():  # by the log, whatever the row says
-            raise self.error("tries_exhausted", "the code was tried too often", "order another call")
+            raise self.tries_exhausted()
         right = is_code(row.id, code, row.code_hash)
         body = {**self.subject(row), "call": row.id, "correct": right, "actor": who, "tries": row.tries + 1}
         append(row.tenant_id, self.TRIED, body, now, entropy)
@@ -226,7 +230,7 @@ class CallRegister(ABC):
 
 def is_open(call: VerificationCall | None, now: datetime) -> bool:
     """Whether a number is being called right now."""
-    return call is not None and call.outcome is None and now <= call.until + SILENT
+    return call is not None and call.at(now).outcome is None
 
 
 def is_exhausted(number: str, now: datetime) -> bool:

@@ -48,8 +48,16 @@ class RequestCalls(CallRegister):
             return None
         return request.number_salt
 
-    def error(self, problem: str, message: str, hint: str = "") -> SubjectRequestError:
-        return SubjectRequestError(f"subject_request.{problem}", message, hint)
+    def no_code(self) -> SubjectRequestError:
+        return SubjectRequestError("subject_request.no_code", "no code is valid", "order a call")
+
+    def tries_exhausted(self) -> SubjectRequestError:
+        return SubjectRequestError(
+            "subject_request.tries_exhausted", "the code was tried too often", "order another call"
+        )
+
+    def not_logged(self, call: str) -> SubjectRequestError:
+        return queries.not_logged_error(f"call {call}")
 
 
 CALLS: Final = RequestCalls()

@@ -59,8 +59,15 @@ class NumberCalls(CallRegister):
     def number_salt(self, row: NumberProofTable) -> str | None:
         return None if row.line_id else str(row.number_salt)
 
-    def error(self, problem: str, message: str, hint: str = "") -> CatalogueError:
-        return CatalogueError(f"number.{problem}", message, hint)
+    def no_code(self) -> CatalogueError:
+        return CatalogueError("number.no_code", "no code is valid", "order a call")
+
+    def tries_exhausted(self) -> CatalogueError:
+        return CatalogueError("number.tries_exhausted", "the code was tried too often", "order another call")
+
+    def not_logged(self, call: str) -> CatalogueError:
+        hint = "run `accord audit`, and compare with a backup of the catalogue"
+        return CatalogueError("number.not_logged", f"the row of call {call} contradicts the log", hint)
 
 
 CALLS: Final = NumberCalls()
@@ -90,7 +97,9 @@ class NumberProofs:
             _check_unused(owner.id, number)
             last = CALLS.latest(NumberProofTable.tenant_id == owner.id)
             if last is not None and last.line_id is None and is_open(call_row(last), now):
-                raise CALLS.error("call_pending", f"{last.number} is being called", "wait for a moment")
+                raise CatalogueError(
+                    "number.call_pending", f"{last.number} is being called", "wait for a moment"
+                )
             self._check_limits(owner.id, number, now)
             salt = self.entropy(SALT_BYTES).hex()
             return CALLS.order(
@@ -133,24 +142,32 @@ class NumberProofs:
     def _callable(self, owner: TenantRow, entry: str) -> str:
         number = phone_numbers.to_canonical(entry, owner.country)
         if number is None or not number.startswith("+"):
-            raise CALLS.error("form", f"{entry!r} is no complete number", "write it with its area code")
+            raise CatalogueError(
+                "number.form", f"{entry!r} is no complete number", "write it with its area code"
+            )
         country = phone_numbers.ordinary_country(number)
         if country is None:
-            raise CALLS.error("kind", f"{number} is not called at an ordinary rate", "`accord line add`")
+            raise CatalogueError(
+                "number.kind", f"{number} is not called at an ordinary rate", "`accord line add`"
+            )
         if country not in self.countries:
             hint = "add it to [numbers] countries, or use `accord line add`"
-            raise CALLS.error("country", f"numbers of {country} are not called", hint)
+            raise CatalogueError("number.country", f"numbers of {country} are not called", hint)
         return number
 
     def _check_limits(self, tenant: str, number: str, now: datetime) -> None:
         since = now - A_DAY
         if is_exhausted(number, now):
-            raise CALLS.error("number_exhausted", f"{number} was called too often today", "try tomorrow")
+            raise CatalogueError(
+                "number.number_exhausted", f"{number} was called too often today", "try tomorrow"
+            )
         if CALLS.count_since(since, tenant) >= CALLS_A_CUSTOMER:
-            raise CALLS.error("customer_exhausted", "this customer ordered too many calls", "try tomorrow")
+            raise CatalogueError(
+                "number.customer_exhausted", "this customer ordered too many calls", "try tomorrow"
+            )
         if CALLS.count_since(since) >= self.calls_a_day:
             hint = "try tomorrow, or raise [numbers] calls_a_day"
-            raise CALLS.error("day_exhausted", "too many numbers were called today", hint)
+            raise CatalogueError("number.day_exhausted", "too many numbers were called today", hint)
 
 
 def _check_unused(tenant: str, number: str) -> None:
@@ -158,8 +175,8 @@ def _check_unused(tenant: str, number: str) -> None:
     if row is None:
         return
     if row.tenant_id == tenant:
-        raise CALLS.error("added", f"this customer has {number} already")
-    raise CALLS.error("taken", f"another customer has {number}", "`accord line move`")
+        raise CatalogueError("number.added", f"this customer has {number} already")
+    raise CatalogueError("number.taken", f"another customer has {number}", "`accord line move`")
 
 
 def _find_row(tenant: str, call_id: str) -> NumberProofTable | None:
