@@ -249,6 +249,12 @@ class BrandSettings(_Section):
     """The colour of links and buttons, ``#rrggbb``; it must be legible on the panel's light pages."""
     colour_dark: str = Field(default="", pattern=r"^(#[0-9a-f]{6})?$")
     """The same for dark pages."""
+    support_name: str = Field(default="", max_length=60, pattern=r"^[^\x00-\x1f\x7f]*$")
+    """Whom customers can ask, on the help page; if empty, ``name``."""
+    support_mail: str = Field(default="", pattern=r"^([^\s@<>]+@[^\s@<>]+)?$")
+    """The mail address of the support."""
+    support_phone: str = Field(default="", pattern=r"^(\+?[0-9][0-9 ().\/-]{2,30})?$")
+    """The telephone number of the support, as it is to be read."""
 
     @field_validator("colour", "colour_dark")
     @classmethod

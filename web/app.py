@@ -31,6 +31,7 @@ from web import (
     errors,
     first_day,
     health,
+    help,
     language,
     live,
     navigation,
@@ -149,7 +150,7 @@ def create_app(
     for package in (
         account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
-        notes, brand,
+        notes, brand, help,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     app.register_blueprint(registering.blueprint)

@@ -19,14 +19,30 @@ LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 @dataclass(frozen=True, slots=True)
+class SupportContact:
+    """Whom customers ask at the provider: a name, a mail address and a telephone number as it is written;
+    each may be empty."""
+
+    name: str = ""
+    mail: str = ""
+    phone: str = ""
+
+    @property
+    def phone_link(self) -> str:
+        """The telephone number as a ``tel:`` address has it."""
+        return "".join(each for each in self.phone if each.isdecimal() or each == "+")
+
+
+@dataclass(frozen=True, slots=True)
 class Brand:
-    """How the panel presents the provider: its name, the logo's media type and content, and its colours on
-    light and dark pages (``#rrggbb``; empty: the panel's own)."""
+    """How the panel presents the provider: its name, the logo's media type and content, its colours on light
+    and dark pages (``#rrggbb``; empty: the panel's own), and whom to ask there."""
 
     name: str = "Accord"
     logo: tuple[str, bytes] | None = None
     colour: str = ""
     colour_dark: str = ""
+    support: SupportContact = SupportContact()
 
 
 def read_logo(path: Path) -> tuple[str, bytes]:

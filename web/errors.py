@@ -17,7 +17,6 @@ from gevent import GreenletExit
 from werkzeug.exceptions import HTTPException
 
 from recorder import metrics
-from recorder.domain.roles import ADMIN
 from recorder.errors import (
     AccessError,
     AccordError,
@@ -114,9 +113,7 @@ def _who_can() -> str | None:
     person = visitor()
     if person is None:
         return None
-    admins = [
-        each.name for each in users.users(person.tenant.id) if each.role == ADMIN and each.revoked_at is None
-    ]
+    admins = [each.name for each in users.active_admins(person.tenant.id)]
     if not admins:
         return str(_("Your company has no admin. Ask your provider."))
     return str(_("An admin of your company can help: %(names)s.", names=", ".join(admins)))

@@ -57,6 +57,7 @@ MENU = (
     NavigationEntry("usage.show", _l("Usage"), "chart-no-axes-column", (ADMIN,), ("usage",)),
     NavigationEntry("account.show", _l("Your account"), "key-round", blueprints=("account",)),
     NavigationEntry("first_day.show", _l("First day"), "circle-check", (ADMIN,), ("first_day",)),
+    NavigationEntry("help.show", _l("Help"), "circle-question-mark", blueprints=("help",)),
 )
 """In the menu with the visitor's name."""
 

@@ -142,6 +142,14 @@ class SecondFactorService:
             lambda old: replace(old, passkeys=tuple(each for each in old.passkeys if each.id != passkey_id)),
         )
 
+    def rename_passkey(self, user: UserRow, passkey_id: bytes, name: str) -> None:
+        """Give a passkey another name. The rest of the set stays as it is."""
+        old = self.current(user)
+        passkeys = tuple(replace(each, name=name) if each.id == passkey_id else each for each in old.passkeys)
+        if passkeys != old.passkeys:
+            new = replace(old, passkeys=passkeys)
+            self._put(user, new, "passkey_renamed", factor_set.app_key(user))
+
     def check_passkey(
         self, user: UserRow, party: RelyingParty, passkey: Passkey, answer: str, challenge: bytes
     ) -> bool:

@@ -137,6 +137,11 @@ def users(tenant: str) -> tuple[UserRow, ...]:
         )
 
 
+def active_admins(tenant: str) -> tuple[UserRow, ...]:
+    """A customer's admins who can log in."""
+    return tuple(each for each in users(tenant) if each.role == ADMIN and each.revoked_at is None)
+
+
 def set_password(
     tenant: str,
     user_id: str,

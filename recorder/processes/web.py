@@ -24,7 +24,7 @@ from recorder.seal.signing import Signer
 from recorder.status_server import AllowedClients, serve_in_thread
 from recorder.store.ping import ping_store
 from web.app import create_app
-from web.config import Brand, WebConfig, read_logo
+from web.config import Brand, SupportContact, WebConfig, read_logo
 from web.health import status_source
 from web.server import serve
 
@@ -49,7 +49,11 @@ def run(context: Context) -> None:
             proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
             brand=Brand(
-                brand.name, read_logo(brand.logo) if brand.logo else None, brand.colour, brand.colour_dark
+                brand.name,
+                read_logo(brand.logo) if brand.logo else None,
+                brand.colour,
+                brand.colour_dark,
+                SupportContact(brand.support_name, brand.support_mail, brand.support_phone),
             ),
         ),
         gate=PanelGate(store, context.keyring(), context.root(), revoked=context.revoked()),

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -155,12 +156,18 @@ class Person:
 
 
 @pytest.fixture
-def person(panel: Panel, chromium: Browser, tmp_path: Path) -> Iterator[Callable[..., Person]]:
-    """Makes users with fresh browsers.  Their consoles must stay free of complaints, except for those that a
-    test expects and removes from ``said``."""
+def person(panel: Panel, visitor: Callable[..., Person]) -> Callable[..., Person]:
+    """Makes users of the served panel."""
+    return partial(visitor, panel)
+
+
+@pytest.fixture
+def visitor(chromium: Browser, tmp_path: Path) -> Iterator[Callable[..., Person]]:
+    """Makes users of a panel with fresh browsers.  Their consoles must stay free of complaints, except for
+    those that a test expects and removes from ``said``."""
     people: list[Person] = []
 
-    def make(width: int = 1100, language: str = "fr-BE", **options: object) -> Person:
+    def make(panel: Panel, width: int = 1100, language: str = "fr-BE", **options: object) -> Person:
         context = chromium.new_context(
             viewport={"width": width, "height": 800},
             locale=language,

@@ -40,7 +40,9 @@ OPT_OUT: Line = "joining_opt_out"
 FRAME = RATE // 50
 """20 ms in samples: whole periods of each tone."""
 LAG = RATE // 10
-"""How many samples after the switch's event a sound may begin or end in the recording."""
+"""How many samples before or after the switch's event a sound may begin, and may end, in the recording."""
+LOST = 2
+"""How many of a party's frames a busy machine may lose in a second, as a network does."""
 
 
 @pytest.fixture(scope="module")
@@ -245,8 +247,10 @@ def assert_heard_until_aside(made: Encoded, heard: np.ndarray, since: datetime, 
     (loud,) = np.nonzero(frames > 0.2)
     assert end - start > RATE // 2, "too short a conversation to judge"
     assert len(loud), "not heard at all"
-    assert (frames[loud[0] : loud[-1] + 1] > 0.2).all(), "not at full level throughout"
-    assert abs(len(loud) * FRAME - (end - start)) <= LAG, "not for as long as they were in the conversation"
+    lost = np.count_nonzero(frames[loud[0] : loud[-1] + 1] <= 0.2)
+    assert lost <= LOST, "not at full level throughout"
+    duration = (loud[-1] + 1 - loud[0]) * FRAME
+    assert abs(duration - (end - start)) <= 2 * LAG, "not for as long as they were in the conversation"
     assert frames[(end - start + 2 * LAG) // FRAME :].max() < 0.05, "heard after they were taken aside"
 
 

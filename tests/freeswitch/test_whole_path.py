@@ -252,8 +252,8 @@ def log_in(page: Page, url: str) -> None:
 def plays(page: Page, url: str, recording: str) -> bool:
     """Choose the purpose, press play, and wait until playback advances."""
     page.goto(f"{url}/recordings/{recording}")
-    page.locator("form.stack button.is-primary").click()
-    page.wait_for_selector("#toggle:visible")
+    if not page.locator("[name=purpose]:checked").count():
+        page.locator("#purpose .choice:not(.is-disabled) label").first.click()
     page.locator("#toggle").click()
     page.wait_for_function("() => document.querySelector('#audio').currentTime > 0.3", timeout=60000)
     page.evaluate("() => { document.querySelector('#audio').currentTime = 4 }")

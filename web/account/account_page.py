@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.errors import CatalogueError
 from recorder.identity import account_mail, passwords, users
+from recorder.seal.second_factor import LONGEST_NAME
 from recorder.strict_json import b64
 from web.account import devices, notices
 from web.account.blueprint import blueprint
@@ -22,10 +25,19 @@ from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import errors
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedName:
+    """A new name of a passkey as it was sent, and the sentence why it was refused."""
+
+    passkey: bytes
+    name: str
+    error: str
+
+
 @blueprint.get("/account")
 @login_required
 def show() -> str:
-    return _page()
+    return render_account()
 
 
 @blueprint.post("/account/profile")
@@ -47,7 +59,7 @@ def change_profile() -> Response | tuple[str, int]:
             response.delete_cookie(cookie_name("language", panel_state().config), path="/")
             flash(_("Saved."))
             return response
-    return _page(profile=form), 422
+    return render_account(profile=form), 422
 
 
 @blueprint.post("/account/password")
@@ -57,17 +69,17 @@ def change_password() -> Response | tuple[str, int]:
     form, found = PasswordForm(request.form), current_visitor()
     user, state, signer = found.user, panel_state(), changes().signer
     if not form.validate():
-        return _page(password=form), 422
+        return render_account(password=form), 422
     attempt = Attempt(user.login)
     if not verify_password(user.password_hash, form.current.data):
         form.current.errors = [_("That is not your current password.")]
-        return _page(password=form), 422
+        return render_account(password=form), 422
     attempt.take_back()
     try:
         passwords.check(form.password.data, (user.login, user.name, found.tenant.name))
     except CatalogueError as error:
         form.password.errors = [errors.error(error.error_id)]
-        return _page(password=form), 422
+        return render_account(password=form), 422
     users.set_password(
         user.tenant, user.id, hash_password(form.password.data), now=now(), entropy=state.entropy,
         signer=signer, trust=changes().trust,
@@ -104,7 +116,12 @@ def _profile_form() -> ProfileForm:
     return form
 
 
-def _page(profile: ProfileForm | None = None, password: PasswordForm | None = None) -> str:
+def render_account(
+    profile: ProfileForm | None = None,
+    password: PasswordForm | None = None,
+    refused: RefusedName | None = None,
+) -> str:
+    """The account page, with the form that was refused as it was sent."""
     found = current_visitor()
     if profile is None:
         profile = _profile_form()
@@ -113,7 +130,9 @@ def _page(profile: ProfileForm | None = None, password: PasswordForm | None = No
         "account/show.html",
         profile=profile,
         password=password or PasswordForm(),
+        refused=refused,
         shortest=passwords.SHORTEST,
+        longest_name=LONGEST_NAME,
         factors=service().current(found.user),
         sessions=users.sessions(found.user, now()),
         describe=devices.describe,

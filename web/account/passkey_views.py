@@ -18,6 +18,7 @@ from recorder.identity.passkeys import PASSKEY, RelyingParty
 from recorder.seal.second_factor import LONGEST_NAME, MAX_PASSKEYS
 from recorder.strict_json import unb64
 from web.account import challenges, devices, partial_log_in
+from web.account.account_page import RefusedName, render_account
 from web.account.blueprint import blueprint
 from web.account.factors import finish_change, service
 from web.account.forms import LogInForm
@@ -25,7 +26,8 @@ from web.account.fresh import fresh_login_required
 from web.account.limits import client_network, limiter, remember_place
 from web.account.sessions import has_valid_credential
 from web.account.views import complete_log_in, current_factors
-from web.state import current_visitor, now, panel_state
+from web.state import current_visitor, login_required, now, panel_state
+from web.text import errors
 
 log = structlog.get_logger()
 
@@ -75,14 +77,30 @@ def add_passkey() -> Response | str:
 @fresh_login_required
 def remove_passkey() -> Response | str:
     user = current_visitor().user
-    try:
-        found = service().current(user).passkey(unb64(request.form.get("passkey", "")))
-    except ValueError:
-        found = None
+    found = service().current(user).passkey(_passkey_id())
     if found is None:
         return redirect(url_for("account.show"), 303)
     flash(_("The passkey is removed."))
     return finish_change(service().remove_passkey(user, found.id))
+
+
+@blueprint.post("/account/passkeys/rename")
+@login_required
+@limit_requests
+def rename_passkey() -> Response | tuple[str, int]:
+    """Give a passkey another name. That changes nothing about who can log in, so an older log-in will do."""
+    user, typed = current_visitor().user, request.form.get("name", "")[:300]
+    found = service().current(user).passkey(_passkey_id())
+    if found is None:
+        flash(_("That passkey is no longer in your account."), "wrong")
+        return redirect(url_for("account.show"), 303)
+    try:
+        name = _tidy_name(typed)
+    except CatalogueError as error:
+        return render_account(refused=RefusedName(found.id, typed, errors.error(error.error_id))), 422
+    service().rename_passkey(user, found.id, name)
+    flash(_("Saved."))
+    return redirect(url_for("account.show"), 303)
 
 
 @blueprint.post("/login/passkey/options")
@@ -145,10 +163,23 @@ def _authenticated(answer: str, expected: UserRow | None) -> UserRow | None:
     return user
 
 
+def _passkey_id() -> bytes:
+    """The id of the passkey that the form is about; empty if it is none."""
+    try:
+        return unb64(request.form.get("passkey", ""))
+    except ValueError:
+        return b""
+
+
+def _tidy_name(typed: str) -> str:
+    """A passkey's name as it is stored. Raises :class:`CatalogueError` (``passkey.name``)."""
+    return names.tidy(typed, "the name", "passkey.name", longest=LONGEST_NAME)
+
+
 def _name(typed: str) -> str:
     """The passkey's name as it is stored; the device's where nothing usable was typed."""
     try:
-        return names.tidy(typed, "the name", "passkey.name", longest=LONGEST_NAME)
+        return _tidy_name(typed)
     except CatalogueError:
         return devices.describe(devices.device())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 
+from web.decorators import admins_only
 from web.first_day.checklist import make_checklist
 from web.state import current_visitor, login_required, now, panel_state
 
@@ -12,6 +13,7 @@ blueprint = Blueprint("first_day", __name__, template_folder="templates")
 
 @blueprint.get("/first-day")
 @login_required
+@admins_only(lambda _arguments: "/")
 def show() -> str:
     checklist = make_checklist(current_visitor().tenant, now())
     return render_template(

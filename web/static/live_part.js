@@ -41,8 +41,9 @@ function update(next) {
   const added = next.querySelector("#live-hint");
   if (added) added.hidden = false;
   if (current.innerHTML === next.innerHTML) return;
+  if (current.dataset.call === "live" && next.dataset.call === "waiting") return; // over, and not yet stored: it did arrive
   const focused = current.contains(document.activeElement) && document.activeElement.getAttribute("href");
-  current.dataset.live = next.dataset.live;
+  Object.assign(current.dataset, next.dataset);
   current.replaceChildren(...next.childNodes);
   if (focused) [...current.querySelectorAll("a")].find((one) => one.getAttribute("href") === focused)?.focus();
 }

@@ -53,6 +53,7 @@ ERRORS: Mapping[str, object] = {
         "This was logged and reported."
     ),
     "user.name": _l("Write your name in one line, with at most 100 characters."),
+    "passkey.name": _l("Write a name in one line, with at most 60 characters."),
     "user.password": _l("That is too short: use at least 12 characters."),
     "user.password_named": _l("That is made of a name that others know. Choose several unrelated words."),
     "user.password_common": _l(

@@ -108,6 +108,7 @@ FACTOR_CHANGES: Final[Mapping[str, object]] = {
     "app_added": _l("Authenticator app added"),
     "app_removed": _l("Authenticator app removed"),
     "passkey_added": _l("Passkey added"),
+    "passkey_renamed": _l("Passkey renamed"),
     "passkey_removed": _l("Passkey removed"),
     "codes_made": _l("New recovery codes"),
     "code_used": _l("Recovery code used"),

@@ -121,6 +121,17 @@ def test_colleagues_and_customers_with_calls_start_with_their_calls(browser, hou
     assert browser("paul").get("/").location == "/recordings"
 
 
+@pytest.mark.parametrize("login", ["claire", "audit"])
+def test_other_roles_are_refused(bakery, browser, login) -> None:
+    person = browser(login)
+    assert person.get("/first-day").status_code == 403
+    assert "/first-day" not in person.get("/recordings").text
+
+
+def test_nobody_logged_in_is_sent_to_the_log_in(bakery, browser) -> None:
+    assert browser().get("/first-day").location == "/login?next=/first-day"
+
+
 def test_other_customers_calls_are_not_heard(house, baker, bakery, browser) -> None:
     call = house.call(bakery)
     listen_to(house, browser("claire"), call)

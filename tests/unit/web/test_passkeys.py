@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -12,7 +13,7 @@ import rfc8785
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.second_factor import SecondFactorTable
-from recorder.identity import users
+from recorder.identity import factor_set, users
 from tests.authenticator import Authenticator
 from web import WebConfig
 from web.account.passkey_views import relying_party
@@ -128,7 +129,52 @@ def test_name_is_tidied_or_the_devices(claire):
     assert "Appareil inconnu" in claire.get("/account").text
 
 
+def changes_in_the_log() -> list[str]:
+    with connected():
+        rows = LeafTable.select().where(LeafTable.kind == factor_set.CHANGED).order_by(LeafTable.number)
+        return [json.loads(row.body)["change"] for row in rows]
+
+
+def rename(visit, device: Authenticator, name: str):
+    return visit.send("/account/passkeys/rename", passkey=next(iter(device.keys)), name=name)
+
+
+def test_passkey_is_renamed_and_still_logs_in(claire, browser, device, clock):
+    clock.forward(minutes=16)  # names can be changed without another log-in
+    elsewhere = log_in(browser, device)[0]
+    assert rename(claire, device, "  Clé   bleue ").location == "/account"
+    page = claire.get("/account").text
+    assert "Clé bleue" in page
+    assert "My phone" not in page
+    assert "10 codes" in page
+    assert log_in(browser, device)[1].status_code == 303
+    assert changes_in_the_log() == ["passkey_added", "passkey_renamed"]
+    rename(claire, device, "Clé bleue")
+    assert len(changes_in_the_log()) == 2, "the same name is no change"
+    assert entered(elsewhere), "a name is no reason to log anybody out"
+
+
+@pytest.mark.parametrize("name", ["", " \u2003 ", "x" * 61, "My\u200bphone", "two\nlines"])
+def test_unusable_name_is_refused_beside_its_field(claire, device, name):
+    answer = rename(claire, device, name)
+    assert answer.status_code == 422
+    assert 'id="passkey-name-1-wrong"' in answer.text
+    assert "en 60 caractères au plus" in answer.text
+    assert html.escape(name) in answer.text, "what was typed is kept"
+    assert "My phone" in claire.get("/account").text
+    assert changes_in_the_log() == ["passkey_added"]
+
+
 # --- refused
+
+
+def test_passkey_of_a_colleague_is_not_renamed(claire, browser, device):
+    paul = browser("paul")
+    assert rename(paul, device, "Mine now").location == "/account"
+    assert "ne se trouve plus" in paul.get("/account").text
+    assert paul.send("/account/passkeys/rename", passkey="%%", name="Mine now").location == "/account"
+    assert "My phone" in claire.get("/account").text
+    assert changes_in_the_log() == ["passkey_added"]
 
 
 def test_answer_works_in_its_own_browser_only(claire, browser, device):
