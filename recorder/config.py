@@ -153,7 +153,10 @@ class WebSettings(_Section):
     registration_code: SecretStr = SecretStr("")
     """The code that a new customer needs, of 8 characters or more."""
     registration_plan: str = "starter"
-    """The plan of customers who register (``recorder/features/tenants/plans.toml``)."""
+    """The plan of customers who register."""
+    plans: Path | None = None
+    """A file with the plans that customers can have, in the form of ``recorder/lifecycle/plans.toml``, the
+    default."""
     session_idle_minutes: int = Field(default=120, ge=5, le=1440)
     """Minutes without a request after which somebody is logged out."""
     session_hours: int = Field(default=12, ge=1, le=720)

@@ -12,8 +12,24 @@ from flask.typing import ResponseReturnValue
 from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError, SubjectRequestError
 from web.errors import error_page
-from web.state import View, current_visitor
-from web.text import errors
+from web.state import View, current_plan, current_visitor
+from web.text import errors, plans
+
+
+def in_plan(feature: str) -> Callable[[View], View]:
+    """Decorates views of a feature that the visitor's plan must have."""
+
+    def guard(view: View) -> View:
+        @wraps(view)
+        def guarded(*args: object, **named: object) -> object:
+            if feature not in current_plan().features:
+                return error_page(403, plans.not_in_plan())
+            return view(*args, **named)
+
+        return cast(View, guarded)
+
+    return guard
+
 
 Refusal = RetentionError | SubjectRequestError
 """What a step of retention or of a subject request raises."""

@@ -26,6 +26,7 @@ from recorder.health import Readiness
 from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy
 from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.plans import CustomerPlan, plan_of
 from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
 from recorder.prompts.composer import SHIPPED
@@ -95,6 +96,13 @@ def panel_state() -> PanelState:
     return cast(PanelState, current_app.extensions[KEY])
 
 
+def current_plan() -> CustomerPlan:
+    """The plan of the visitor's company."""
+    if "plan" not in g:
+        g.plan = plan_of(current_visitor().tenant.id)
+    return cast(CustomerPlan, g.plan)
+
+
 def now() -> datetime:
     return panel_state().now()
 
@@ -153,6 +161,7 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
     """Open one connection to the catalogue per request, shared by the view's queries; ``without``: endpoints
     that need none."""
     app.jinja_env.globals["visitor"] = visitor
+    app.jinja_env.globals["current_plan"] = current_plan
 
     @app.before_request
     def connect() -> None:

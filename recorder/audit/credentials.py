@@ -1,6 +1,7 @@
-"""Audits rows that carry a signed statement: users, second factors, invitations, API tokens, live commands
-and disclosures. Each must agree with its statement (:mod:`recorder.seal.credential`, ``second_factor``,
-``invitation``, ``command``, ``disclosure``), or it has no effect."""
+"""Audits rows that carry a signed statement: users, second factors, permissions to download, invitations, API
+tokens, live commands and disclosures. Each must agree with its statement (:mod:`recorder.seal.credential`,
+``second_factor``, ``download_permission``, ``invitation``, ``command``, ``disclosure``), or it has no
+effect."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any
 
 from recorder.audit.findings import AuditFinding
 from recorder.catalogue.mappers import user_row
+from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
@@ -17,12 +19,20 @@ from recorder.errors import SealError
 from recorder.features.live import queries, rules
 from recorder.features.subject_requests import reviews
 from recorder.features.team.invitations import check_invitation
-from recorder.identity import api_tokens, factor_reset, factor_set, sign_in_rule, users
+from recorder.identity import (
+    api_tokens,
+    download_permission,
+    factor_reset,
+    factor_set,
+    sign_in_rule,
+    users,
+)
 from recorder.seal.revocation import Trust
 
 
 def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
-    """Check a tenant's users, second factors, invitations, API tokens, live commands and disclosures."""
+    """Check a tenant's users, second factors, permissions to download, invitations, API tokens, live commands
+    and disclosures."""
     given = trust.root, trust.revoked()
 
     def check_user(row: UserTable) -> None:
@@ -34,6 +44,9 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
 
     def check_rule(row: SignInRuleTable) -> None:
         sign_in_rule.check(row, sign_in_rule.newest_number(tenant), trust)
+
+    def check_download(row: DownloadPermissionTable) -> None:
+        download_permission.check(row, download_permission.changes(tenant, row.id), trust)
 
     def check_reset(row: FactorResetTable) -> None:
         factor_reset.check_request(row, trust)
@@ -52,6 +65,9 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     yield from _check(tenant, UserTable, UserTable.tenant == tenant, check_user)
     yield from _check(tenant, SecondFactorTable, SecondFactorTable.tenant_id == tenant, check_factors)
     yield from _check(tenant, SignInRuleTable, SignInRuleTable.tenant_id == tenant, check_rule)
+    yield from _check(
+        tenant, DownloadPermissionTable, DownloadPermissionTable.tenant_id == tenant, check_download
+    )
     yield from _check(tenant, FactorResetTable, FactorResetTable.tenant_id == tenant, check_reset)
     yield from _check(
         tenant,

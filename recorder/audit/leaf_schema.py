@@ -17,6 +17,7 @@ from recorder.catalogue.database import Table
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable
 from recorder.catalogue.tables.audit_log import RecipientTable
+from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
@@ -34,7 +35,7 @@ from recorder.features.subject_requests import reviews, rules, verification_code
 from recorder.features.team import invitations
 from recorder.features.tenants import number_proof
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
-from recorder.identity import users
+from recorder.identity import download_permission, users
 from recorder.identity.factor_reset import ENDED, REQUESTED
 from recorder.identity.factor_set import CHANGED
 from recorder.identity.sign_in_rule import RULE_CHANGED
@@ -253,6 +254,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     ),
     "tenant.changed": RowStatement(TenantTable, _id("tenant"), _same("name", "language")),
     "tenant.country_changed": RowStatement(TenantTable, _id("tenant"), _same("country")),
+    "tenant.plan_changed": RowStatement(TenantTable, _id("tenant"), _same("plan")),
     "tenant.key_wrapped": RowStatement(TenantTable, _own, _KEY),
     "tenant.key_changed": RowStatement(TenantTable, _own, _KEY),
     "tenant.key_destroyed": RowStatement(TenantTable, _own, _set(wrapped_key="")),
@@ -269,6 +271,11 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     ),
     RULE_CHANGED: RowStatement(
         SignInRuleTable, _own, _all(_same("number"), _digests(statement="statement_sha256"))
+    ),
+    download_permission.CHANGED: RowStatement(
+        DownloadPermissionTable,
+        _id("user"),
+        _all(_same("number"), _digests(statement="statement_sha256")),
     ),
     REQUESTED: RowStatement(
         FactorResetTable,
@@ -314,8 +321,8 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     **dict.fromkeys(
         (
             "line.announcement_changed", "line.mode_changed", "line.timing_changed", "line.outbound_changed",
-            "line.beep_changed", "line.deletable_changed", "line.keep_question_changed",
-            "line.transfer_notice_changed",
+            "line.formats_changed", "line.beep_changed", "line.deletable_changed",
+            "line.keep_question_changed", "line.transfer_notice_changed",
         ),
         RowStatement(LineTable, _id("line"), _LINE),
     ),
@@ -461,6 +468,7 @@ MUTABLE: Final = (
     SecondFactorTable,
     SignInRuleTable,
     FactorResetTable,
+    DownloadPermissionTable,
     InvitationTable,
     LineTable,
     ApiTokenTable,
@@ -487,6 +495,7 @@ PERSONAL: Final = (
     SecondFactorTable,
     SignInRuleTable,
     FactorResetTable,
+    DownloadPermissionTable,
     RecipientTable,
     SubjectRequestTable,
     VerificationCodeTable,
@@ -518,7 +527,7 @@ FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
     LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable, UsageTable,
-    InvitationTable, NoteTable, NumberProofTable,
+    InvitationTable, NoteTable, DownloadPermissionTable, NumberProofTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 

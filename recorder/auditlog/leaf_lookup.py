@@ -18,6 +18,7 @@ from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.tables.audit_log import (
     IS_DECISION,
     IS_LINE_SETUP,
+    IS_PERMISSION,
     IS_SIGN_IN,
     IS_TEAM,
     LeafTable,
@@ -82,6 +83,19 @@ def find_sign_in(tenant: str, kind: str) -> list[LoggedLeaf]:
 @prepared(LeafTable)
 def _sign_in(tenant: str, kind: str) -> Any:
     mine = (LeafTable.tenant == tenant) & (LeafTable.kind == kind) & IS_SIGN_IN
+    return LeafTable.select().where(mine).order_by(LeafTable.number)
+
+
+def find_permissions(tenant: str, kind: str) -> list[LoggedLeaf]:
+    """A tenant's intact leaves of one of the kinds in :data:`IS_PERMISSION`, in order."""
+    with connected():
+        rows = _permissions(tenant, kind)
+    return [leaf for row in rows if (leaf := _verified(row)) is not None]
+
+
+@prepared(LeafTable)
+def _permissions(tenant: str, kind: str) -> Any:
+    mine = (LeafTable.tenant == tenant) & (LeafTable.kind == kind) & IS_PERMISSION
     return LeafTable.select().where(mine).order_by(LeafTable.number)
 
 

@@ -35,7 +35,7 @@ SHOWN = 20
     help="What nobody has given a purpose by that day is destroyed; within a year.",
 )
 @click.option(
-    "--format", "formats", type=click.Choice(FORMATS), multiple=True, default=("opus",), show_default=True
+    "--format", "formats", type=click.Choice(FORMATS), multiple=True, help="Default: the plan's usual one."
 )
 @click.option(
     "--errors", type=click.Path(path_type=Path, dir_okay=False), help="Write what is wrong to a CSV."
@@ -53,6 +53,7 @@ def bring_in(
     """Bring recordings in FOLDER in, as "not announced to Accord": kept and found, heard by nobody until the
     customer has stated what each may be used for. A file is brought in once; broken off, it goes on."""
     from recorder.features.imports import service
+    from recorder.lifecycle import plans
 
     context.open_catalogue()
     owner, now = find_tenant(tenant_name), utc_now()
@@ -62,7 +63,8 @@ def bring_in(
     service.check_not_leaving(owner.id)
     good, wrong = import_table.read_table(table or folder / "recordings.csv", folder, zone, now)
     region = context.settings.node.region or None
-    importer = service.Importer(owner, kept_until, context.services(), region, formats)
+    stored = plans.choose_formats(owner.id, formats)
+    importer = service.Importer(owner, kept_until, context.services(), region, stored)
     outcomes = list(wrong)
     with click.progressbar(good, label="Importing", file=sys.stderr) as bar:
         outcomes += [importer.bring(each) for each in bar]

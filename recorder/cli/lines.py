@@ -46,7 +46,7 @@ def line() -> None:
 @click.option("--label", default="")
 @click.option("--as-routed", is_flag=True, help="Keep the digits as they are: the dialplan routes these.")
 @click.option(
-    "--format", "formats", type=click.Choice(FORMATS), multiple=True, default=("opus",), show_default=True
+    "--format", "formats", type=click.Choice(FORMATS), multiple=True, help="Default: the plan's usual one."
 )
 @click.option(
     "--mode",
@@ -128,7 +128,7 @@ def end_line(context: Context, tenant_name: str, number: str) -> None:
 @click.option("--language", type=LANGUAGE, help="Of the shipped announcement; default: the customer's.")
 @click.option("--label", default="")
 @click.option(
-    "--format", "formats", type=click.Choice(FORMATS), multiple=True, default=("opus",), show_default=True
+    "--format", "formats", type=click.Choice(FORMATS), multiple=True, help="Default: the plan's usual one."
 )
 @click.option("--mode", type=click.Choice(MODES), help="As for `accord line add`.")
 @click.pass_obj
@@ -220,6 +220,20 @@ def change_timing(context: Context, tenant_name: str, number: str, timing: str) 
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
     lines.set_line_timing(row.tenant, row.id, timing.replace("-", "_"), now=utc_now(), entropy=os.urandom)
+
+
+@line.command("format")
+@TENANT
+@click.argument("number")
+@click.argument("formats", type=click.Choice(FORMATS), nargs=-1, required=True)
+@click.pass_obj
+def change_formats(context: Context, tenant_name: str, number: str, formats: tuple[str, ...]) -> None:
+    """Store a number's recordings in one format or both, from the next call on.
+
+    The customer's plan says which there are."""
+    context.open_catalogue()
+    row = find_line(find_tenant(tenant_name), number)
+    lines.set_line_formats(row.tenant, row.id, formats, "operator", now=utc_now(), entropy=os.urandom)
 
 
 @line.command("outbound")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import click
@@ -9,10 +10,12 @@ import click
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.records import TenantRow
+from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.cli.users import LINK, OPERATOR, open_invitations, print_link
 from recorder.clock import utc_now
 from recorder.domain.roles import ADMIN
 from recorder.features.tenants.registration import Registration
+from recorder.lifecycle import plans
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import open_sources
@@ -39,6 +42,9 @@ _TIME_ZONE = click.option("--time-zone", default="Europe/Brussels", show_default
 _COUNTRY = click.option(
     "--country", default="be", show_default=True, help="Its country pack: `accord country list`."
 )
+_PLAN = click.option(
+    "--plan", default=plans.STARTER, show_default=True, help="Its plan: `accord tenant plans`."
+)
 
 
 @tenant.command("create")
@@ -47,14 +53,21 @@ _COUNTRY = click.option(
 @_SPEAKS
 @_TIME_ZONE
 @_COUNTRY
+@_PLAN
 @click.pass_obj
 def create_tenant(
-    context: Context, name: str, language: str, speaks: tuple[str, ...], time_zone: str, country: str
+    context: Context,
+    name: str,
+    language: str,
+    speaks: tuple[str, ...],
+    time_zone: str,
+    country: str,
+    plan: str,
 ) -> None:
     """Make a customer with a key of its own, and announcements for its country; prints its id."""
     context.open_catalogue()
     row = make_tenant(
-        context, name, language=language, languages=speaks, time_zone=time_zone, country=country
+        context, name, language=language, languages=speaks, time_zone=time_zone, country=country, plan=plan
     )
     click.echo(row.id)
 
@@ -67,6 +80,7 @@ def create_tenant(
 @_SPEAKS
 @_TIME_ZONE
 @_COUNTRY
+@_PLAN
 @LINK
 @click.pass_obj
 def invite_tenant(
@@ -78,6 +92,7 @@ def invite_tenant(
     speaks: tuple[str, ...],
     time_zone: str,
     country: str,
+    plan: str,
     link: bool,
 ) -> None:
     """Make a customer, and invite its first admin, who chooses a password and sets up the rest in the panel.
@@ -87,7 +102,13 @@ def invite_tenant(
     context.open_catalogue()
     with writing():  # both or neither
         row = make_tenant(
-            context, name, language=language, languages=speaks, time_zone=time_zone, country=country
+            context,
+            name,
+            language=language,
+            languages=speaks,
+            time_zone=time_zone,
+            country=country,
+            plan=plan,
         )
         issued = open_invitations(context).invite(
             row.id, address=address, name=admin or address, role=ADMIN, lines=None, language=language,
@@ -105,20 +126,51 @@ def make_tenant(
     languages: Sequence[str] = SPOKEN,
     time_zone: str,
     country: str,
+    plan: str = plans.STARTER,
 ) -> TenantRow:
     """Create a customer whose wrapped key is in the catalogue (the worker copies it to the bucket before the
     first recording), with announcements of its own in all its languages, for the laxest mode that its
     country allows.  Raises :class:`SealError` where the key-encryption key is not the one that wraps the
     existing customers' keys: two would be in use."""
     return Registration(context.keyring(), sources=open_sources(context.settings.prompts)).create_customer(
-        name, language=language, languages=languages, time_zone=time_zone, country=country, now=utc_now()
+        name,
+        language=language,
+        languages=languages,
+        time_zone=time_zone,
+        country=country,
+        plan=plan,
+        now=utc_now(),
     )
 
 
 @tenant.command("list")
 @click.pass_obj
 def list_tenants(context: Context) -> None:
-    """Customers, one a line: id, name, language, country."""
+    """Customers, one a line: id, name, language, country, plan."""
     context.open_catalogue()
     for row in tenant_queries.all_tenants():
-        click.echo(f"{row.id}  {row.name}  {row.language}  {row.country}")
+        click.echo(f"{row.id}  {row.name}  {row.language}  {row.country}  {plans.plan_code(row.id)}")
+
+
+@tenant.command("plan")
+@TENANT
+@click.argument("plan")
+@click.pass_obj
+def change_plan(context: Context, tenant_name: str, plan: str) -> None:
+    """Give a customer another PLAN (`accord tenant plans`), from the next call on.
+
+    Nothing that was announced, agreed or is kept becomes shorter. Numbers that announce more than the plan
+    has go on until somebody changes them."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    plans.change_plan(owner.id, plan, now=utc_now(), entropy=os.urandom)
+
+
+@tenant.command("plans")
+@click.pass_obj
+def list_plans(context: Context) -> None:
+    """The plans that there are: code, features, longest retention in days, formats."""
+    for each in plans.load_plans(context.settings.web.plans or plans.FILE).values():
+        longest = "-" if each.longest_keep_days is None else each.longest_keep_days
+        features = ",".join(sorted(each.features)) or "-"
+        click.echo(f"{each.code}  {features}  {longest}  {','.join(each.formats)}")

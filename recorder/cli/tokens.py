@@ -12,6 +12,7 @@ from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.identity import api_tokens
+from recorder.lifecycle import plans
 from recorder.processes.services import Context
 
 
@@ -28,6 +29,7 @@ def create(context: Context, tenant_name: str, name: str) -> None:
     """Make a token for a program, and print it: it is shown this once."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
+    plans.check_feature(owner.id, plans.API)
     secret = "accord_" + base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
     api_tokens.create(
         owner.id,

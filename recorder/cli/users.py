@@ -16,6 +16,7 @@ from recorder.clock import utc_now
 from recorder.domain import names, phone_numbers
 from recorder.domain.roles import CUSTOMER, ROLES
 from recorder.errors import CatalogueError
+from recorder.features.team import access
 from recorder.features.team.account_links import AccountLinks
 from recorder.features.team.invitations import InvitationRow, Invitations, invitations
 from recorder.identity import account_mail, factor_set, users
@@ -110,11 +111,12 @@ def change_access(
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     person = find_user(owner, address)
-    users.change_access(
+    access.change_access(
         owner.id,
         person.id,
         role=role,
         lines=_lines(owner, numbers),
+        downloads=None,
         now=utc_now(),
         entropy=os.urandom,
         signer=context.signer(),

@@ -8,7 +8,8 @@ ADMIN: Final = "customer_admin"
 """Sets up lines, announcements and users as well, and decides on retention, grants and erasure."""
 
 DOWNLOADERS: Final = frozenset({ADMIN})
-"""Roles that may download a recording. A file leaves the gate for good, so it takes more than listening."""
+"""Roles that may download a recording; a colleague may where an admin allows it. A file leaves the gate for
+good, so it takes more than listening."""
 
 CUSTOMER: Final = "customer"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 import structlog
@@ -26,7 +26,7 @@ from recorder.domain import time_zones
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, RetentionError
 from recorder.ids import Entropy
-from recorder.lifecycle import amendments
+from recorder.lifecycle import amendments, plans
 from recorder.lifecycle.amendment_store import chain_of_row, put
 from recorder.lifecycle.limits import limits_of
 from recorder.lifecycle.statements import Statements
@@ -199,6 +199,20 @@ class Changes:
 
         self._amend(tenant, recording, by, rule)
 
+    def hand_over(self, tenant: str, recording: str, by: By, *, hold: int, owner: str) -> None:
+        """Let somebody else, with the id ``owner``, handle what a hold is about. Raises
+        ``retention.no_hold``, ``retention.handler`` (they handle it already)."""
+
+        def rule(status: RecordingStatus) -> Data:
+            found = next((each.data for each in status.terms.holds if each.number == hold), None)
+            if found is None:
+                raise RetentionError("retention.no_hold", f"it has no hold {hold}, or the hold was lifted")
+            if found.owner == owner:
+                raise RetentionError("retention.handler", "that person handles it already")
+            return replace(found, owner=owner, replaces=hold)
+
+        self._amend(tenant, recording, by, rule)
+
     def withdraw(
         self, tenant: str, recording: str, by: By, *, reason: str, purposes: Sequence[str] | None = None
     ) -> None:
@@ -306,10 +320,11 @@ class Changes:
 
 def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date | None = None) -> Rule:
     """A later agreement, on that day in the customer's time zone, that a recording may be used for a purpose
-    and kept for so many days from the call: at most as long as the customer's country allows.
+    and kept for so many days from the call: at most as long as the customer's country and plan allow.
 
     The rule raises ``retention.not_announced``, ``retention.over``, ``retention.purpose``,
-    ``retention.too_long``, ``retention.past``, ``retention.agreed_on``, ``retention.reason``."""
+    ``retention.too_long``, ``retention.plan``, ``retention.past``, ``retention.agreed_on``,
+    ``retention.reason``."""
 
     def rule(status: RecordingStatus) -> Data:
         if (why := status.why_not_agree()) is not None:
@@ -322,6 +337,8 @@ def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on
             pack = pack_of(tenant)
         for objection in pack.objections([purpose], keep_days=keep_days):
             raise RetentionError("retention.too_long", objection.message, objection.hint)
+        if not plans.plan_of(tenant).allows_days(keep_days):
+            raise RetentionError("retention.plan", "the customer's plan has less retention than that")
         until = sealed.retention_start(status.chain.manifest) + timedelta(days=keep_days)
         if until <= status.now:
             raise RetentionError("retention.past", "counted from the call, that period is over")

@@ -27,7 +27,7 @@ from recorder.lifecycle import recordings
 from recorder.lifecycle.limits import limits_of
 from recorder.seal import amendment_kinds, revocation
 from recorder.seal.amendment_chain import Chain
-from recorder.seal.amendment_kinds import ConsentAdded, Erased, HoldLifted
+from recorder.seal.amendment_kinds import ConsentAdded, Erased, HoldLifted, HoldSet, ended_hold
 from recorder.seal.revocation import Revoked, Trust
 from recorder.seal.usage_terms import terms
 
@@ -128,7 +128,9 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
             GrantTable.update(ended_at=now).where(living).execute()
         for each in fresh:
             body = {"recording": each.recording, "number": each.number, "sha256": each.sha256}
-            more = {"kind": each.kind, "by": each.by.id or each.by.kind}
+            more: dict[str, object] = {"kind": each.kind, "by": each.by.id or each.by.kind}
+            if isinstance(each.data, HoldSet) and each.data.replaces is not None:
+                more["replaces"] = each.data.replaces
             append(each.tenant, AMENDED, body | more, now, entropy, recording=each.recording)
         end_amendment(manifest.recording)
     return added
@@ -144,7 +146,7 @@ def check_holds(chain: Chain) -> None:
         condition &= (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)
         bodies = [_said(row.body) for row in LeafTable.select(LeafTable.body).where(condition)]
     missing = [each for each in bodies if each.get("sha256") not in sealed]
-    kinds = [each.get("kind") for each in missing]
+    kinds = [each.get("kind") for each in missing if "replaces" not in each]
     if kinds.count(amendment_kinds.HOLD_SET) > kinds.count(amendment_kinds.HOLD_LIFTED):
         numbers = ", ".join(str(each.get("number")) for each in missing)
         raise SealError(
@@ -183,15 +185,16 @@ def insert_amendments(chain: Chain) -> int:
     for columns in fresh:
         AmendmentTable.create(**columns)
     for each in chain.amendments:
-        if each.number not in existing and isinstance(each.data, HoldLifted):
-            held = condition & (AmendmentTable.number == each.data.hold)
+        ended = ended_hold(each.data)
+        if each.number not in existing and ended is not None:
+            held = condition & (AmendmentTable.number == ended)
             AmendmentTable.update(ended_by=each.number).where(held).execute()
     return len(fresh)
 
 
 def amendment_columns(chain: Chain) -> list[dict[str, Any]]:
     """The columns of the rows of a recording's amendments, in order."""
-    lifted = {each.data.hold: each.number for each in chain.amendments if isinstance(each.data, HoldLifted)}
+    ended = {ended_hold(each.data): each.number for each in chain.amendments}
     return [
         {
             "id": f"{each.recording}/{each.number}",
@@ -204,7 +207,7 @@ def amendment_columns(chain: Chain) -> list[dict[str, Any]]:
             "by_id": each.by.id,
             "data": amendment_kinds.data_body(each.data),
             "sha256": each.sha256,
-            "ended_by": lifted.get(each.number),
+            "ended_by": ended.get(each.number),
         }
         for each in chain.amendments
     ]

@@ -26,11 +26,12 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import RecordingRow, UserRow
 from recorder.clock import Now, utc_now
-from recorder.domain.roles import DOWNLOADERS
+from recorder.domain.roles import CUSTOMER, DOWNLOADERS
 from recorder.errors import AccessError, SealError
-from recorder.identity import api_tokens, users
+from recorder.identity import api_tokens, download_permission, users
 from recorder.identity.api_tokens import TokenRow
 from recorder.ids import Entropy
+from recorder.lifecycle import plans
 from recorder.lifecycle.amendment_service import RecordingStatus
 from recorder.playback import channel_mute, grants
 from recorder.playback import playback_report as stretches
@@ -183,11 +184,24 @@ class Gate:
         return OpenSound(name, found.media_type, sound.length, read)
 
     @connected()
+    def why_no_download(self, who: Actor) -> str | None:
+        """See :class:`GateInterface`."""
+        allowed = who.role in DOWNLOADERS or (
+            who.role == CUSTOMER and download_permission.is_allowed(who.tenant, who.user, self._guard.trust)
+        )
+        if not allowed:
+            return "access.download_role"
+        return None if plans.DOWNLOAD in plans.plan_of(who.tenant).features else "access.download_plan"
+
+    def _check_download(self, who: Actor, recording_id: str, purpose: str) -> None:
+        if (why := self.why_no_download(who)) is not None:
+            self._guard.refuse(who, why, "downloads are not allowed", recording_id, purpose)
+
+    @connected()
     def download(self, who: Actor, recording_id: str, purpose: str, name: str) -> OpenSound:
         """See :class:`GateInterface`."""
         row = self._guard.row(who, recording_id, purpose)
-        if who.role not in DOWNLOADERS:
-            self._guard.refuse(who, "access.download_role", "only admins may download", row.id, purpose)
+        self._check_download(who, row.id, purpose)
         sealed = self._guard.open(who, row)
         self._check_purpose(who, sealed, purpose)
         manifest = sealed.manifest
@@ -233,6 +247,7 @@ class Gate:
                 now = self._guard.now()
                 if now - looked_at >= LOOK_AGAIN:
                     self._guard.check_active(who, row.id, purpose)
+                    self._check_download(who, row.id, purpose)
                     self._check_purpose(who, self._guard.open_cached(row), purpose)
                     looked_at = now
                 metrics.LISTEN_BYTES.inc(len(piece))

@@ -166,9 +166,14 @@ class GateInterface(Protocol):
         token: the requests of one playback are one listen. ``peaks`` are covered by the grant and are no
         listen."""
 
+    def why_no_download(self, who: Actor) -> str | None:
+        """Why a user may not download recordings (an error id); ``None`` if they may. Admins may, and
+        colleagues whom an admin allowed it (``access.download_role``), if the customer's plan includes it
+        (``access.download_plan``)."""
+
     def download(self, who: Actor, recording_id: str, purpose: str, name: str) -> OpenSound:
         """A recording's audio as a file, for a purpose: ``audio.opus`` or ``audio.wav`` as stored; WAV is
-        also made of Opus, then only as a whole. It takes a separate permission (``access.download_role``), is
+        also made of Opus, then only as a whole. It takes a separate permission (:meth:`why_no_download`), is
         verified block by block like listening, and has a leaf of its own, in the log before the first byte.
         Raises as :meth:`grant`, and ``access.no_sound`` for a format that cannot be had."""
 

@@ -33,10 +33,14 @@ class Context:
     config_path: Path | None
 
     def open_catalogue(self) -> None:
-        """Open the catalogue for this process.  Raises :class:`CatalogueError` where its schema is not
-        this version's."""
+        """Open the catalogue for this process, and read the plans of its customers.  Raises
+        :class:`CatalogueError` where its schema is not this version's, :class:`ConfigError`
+        (``plans.broken``)."""
         from recorder.catalogue.database import open_catalogue
         from recorder.catalogue.schema import check_schema
+        from recorder.lifecycle import plans
+
+        plans.use_file(self.settings.web.plans)
 
         check_schema(self.settings.catalogue_url)
         open_catalogue(self.settings.catalogue_url, connections=self.settings.catalogue.connections)

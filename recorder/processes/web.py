@@ -11,10 +11,10 @@ from recorder.config import Settings
 from recorder.errors import ConfigError
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.tenants.number_proof import NumberProofs
-from recorder.features.tenants.plans import find_plan
 from recorder.features.tenants.registration import Registration
 from recorder.identity.second_factors import SecondFactorService
 from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.plans import find_plan
 from recorder.processes import object_store
 from recorder.processes.gate import PanelGate
 from recorder.processes.services import Context

@@ -24,6 +24,7 @@ from recorder.seal.amendment_kinds import (
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
+    ended_hold,
 )
 from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.manifest import Manifest
@@ -71,9 +72,9 @@ class Chain:
 
     @property
     def holds(self) -> tuple[Amendment, ...]:
-        """Legal holds that were set and not lifted."""
-        lifted = {each.data.hold for each in self.amendments if isinstance(each.data, HoldLifted)}
-        return tuple(each for each in self.amendments if each.kind == HOLD_SET and each.number not in lifted)
+        """Legal holds that were set, and neither lifted nor replaced."""
+        ended = {ended_hold(each.data) for each in self.amendments}
+        return tuple(each for each in self.amendments if each.kind == HOLD_SET and each.number not in ended)
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -153,8 +154,9 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
         refuse(f"it is dated {to_iso(amendment.at)}, and the recording was sealed at {to_iso(sealed_at)}")
     if chain.erased is not None:
         refuse("it comes after the recording was erased")
-    if isinstance(data, HoldLifted) and data.hold not in {each.number for each in chain.holds}:
-        refuse(f"it lifts hold {data.hold}, which is not set")
+    ended = ended_hold(data)
+    if ended is not None and ended not in {each.number for each in chain.holds}:
+        refuse(f"it {'lifts' if isinstance(data, HoldLifted) else 'replaces'} hold {ended}, which is not set")
     named = data.purposes if isinstance(data, HoldSet | ConsentWithdrawn | PurposesNarrowed) else ()
     if other := sorted(set(named) - set(chain.codes)):
         refuse(f"the recording has no purpose {', '.join(other)}")

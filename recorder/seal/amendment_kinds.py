@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from recorder.domain.roles import ADMIN, ROLES
 from recorder.errors import SealError
 from recorder.seal import canonical_json
-from recorder.strict_json import STRICT, Form, Positive, Sha256, Time, one_of
+from recorder.strict_json import STRICT, Form, Positive, Sha256, Time, is_none, one_of
 
 ERASED = "erased"
 HOLD_SET = "hold_set"
@@ -77,7 +77,8 @@ class Erased:
 @dataclass(frozen=True, slots=True)
 class HoldSet:
     """A legal hold. ``owner`` is a user's id, or the responsible person at the operator; ``review_at`` is its
-    latest review; ``roles`` and the owner may still listen, for these purposes only."""
+    latest review; ``roles`` and the owner may still listen, for these purposes only. ``replaces`` is the
+    number of the amendment whose hold this one takes the place of: somebody else handles it now."""
 
     __pydantic_config__ = STRICT
 
@@ -86,6 +87,7 @@ class HoldSet:
     reason: str
     review_at: Time
     roles: tuple[Annotated[str, one_of(ROLES)], ...] = (ADMIN,)
+    replaces: Annotated[Positive | None, Field(exclude_if=is_none)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class ConsentAdded:
     until: Time
     country: str
     reason: str
-    on: Annotated[Day | None, Field(exclude_if=lambda day: day is None)] = None
+    on: Annotated[Day | None, Field(exclude_if=is_none)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,13 @@ KINDS: dict[type[Data], str] = {
 
 
 FORMS: Final[dict[str, Form[Any]]] = {kind: Form(each) for each, kind in KINDS.items()}
+
+
+def ended_hold(data: Data) -> int | None:
+    """Return the number of the hold that an amendment ends, by lifting or replacing it."""
+    if isinstance(data, HoldLifted):
+        return data.hold
+    return data.replaces if isinstance(data, HoldSet) else None
 
 
 def data_body(data: Data) -> dict[str, Any]:

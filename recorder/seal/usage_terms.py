@@ -33,9 +33,9 @@ from recorder.seal.amendment_kinds import (
     ConsentAdded,
     ConsentWithdrawn,
     DeletionRequested,
-    HoldLifted,
     HoldSet,
     PurposesNarrowed,
+    ended_hold,
 )
 from recorder.seal.manifest import AnnouncedPurpose, Manifest
 
@@ -71,7 +71,8 @@ class RetentionLimit:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A legal hold in force: its amendment's ``number``, time and data."""
+    """A legal hold in force: its amendment's ``number`` and data, and ``since`` when it is held, by whichever
+    hold was the first."""
 
     number: int
     since: datetime
@@ -249,9 +250,10 @@ def _first(purposes: Iterable[AnnouncedPurpose], code: str) -> datetime | None:
 
 
 def _holds(amendments: Sequence[Amendment]) -> tuple[Hold, ...]:
-    lifted = {each.data.hold for each in amendments if isinstance(each.data, HoldLifted)}
-    return tuple(
-        Hold(each.number, each.at, each.data)
-        for each in amendments
-        if isinstance(each.data, HoldSet) and each.number not in lifted
-    )
+    holds: dict[int | None, Hold] = {}
+    for each in amendments:
+        before = holds.pop(ended_hold(each.data), None)
+        if isinstance(each.data, HoldSet):
+            since = each.at if before is None else before.since
+            holds[each.number] = Hold(each.number, since, each.data)
+    return tuple(holds.values())

@@ -37,6 +37,7 @@ from recorder.features.tenants.registration import Registration
 from recorder.features.usage import service as usage
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
+from recorder.lifecycle import plans
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import By
 from tests.house import CALLER, House
@@ -47,6 +48,20 @@ from web.config import LoginLimits
 IDS = "ids.json"
 NEW_CUSTOMERS = {"fr": "Reliure Adam", "en": "Adam Bookbinders"}
 """By the language of their first admin's invitation."""
+PLANS = "plans.toml"
+SMALL_PLAN = """
+[starter]
+features = ["download", "export", "api"]
+longest_keep_days = 0
+formats = ["opus", "wav"]
+
+[basic]
+features = ["export"]
+longest_keep_days = 14
+formats = ["opus"]
+name.en = "Basic"
+name.fr = "Essentiel"
+"""
 
 
 def fill(folder: Path) -> None:
@@ -68,8 +83,10 @@ def fill(folder: Path) -> None:
     house.person(studio, "ida", "Ida Blum")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     house.person(rival, "dyck", "An Van Dyck", language="en")
+    house.person(rival, "rik", "Rik Van Dyck", role="customer_admin")
     florist = house.customer("Fleurs Lambert", "+3225550122", label="Atelier")
     house.person(florist, "lea", "Léa Lambert", role="customer_admin")
+    house.person(florist, "luce", "Luce Lambert")
     optician = house.customer("Optique Petit", "+3225550133", label="Comptoir")
     house.person(optician, "anne", "Anne Petit", role="customer_admin")
     house.person(optician, "marc", "Marc Petit")
@@ -77,11 +94,15 @@ def fill(folder: Path) -> None:
     house.person(garage, "nina", "Nina Dumont", role="customer_admin")
     plumber = house.customer("Plomberie Nagels", "+3225550177", label="Accueil")
     house.person(plumber, "nagels", "Nora Nagels")
+    house.person(plumber, "noel", "Noël Nagels", role="customer_admin")
     newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
     house.person(newcomer, "nell", "Nell Nieuw")
     invited = {language: invite(house, name, language) for language, name in NEW_CUSTOMERS.items()}
     at = utc_now()
     options = {"now": at, "entropy": os.urandom}
+    (folder / PLANS).write_text(SMALL_PLAN)
+    plans.use_file(folder / PLANS)
+    plans.change_plan(plumber.id, "basic", **options)
     keep_options.set_line_deletable(bakery.id, bakery.line.id, True, **options)
     keep_options.set_line_beep(bakery.id, bakery.line.id, "both", **options)
     house.not_recorded(
@@ -171,6 +192,7 @@ def answer_phones(folder: Path) -> None:
 
 def run(folder: Path) -> None:
     house = House(folder, utc_now, os.urandom)
+    plans.use_file(folder / PLANS)
     ids = json.loads((folder / IDS).read_text())
     (line,) = queries.lines(ids["bakery"])
     gevent.spawn(keep_talking, line)

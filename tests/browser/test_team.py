@@ -86,6 +86,25 @@ def test_colleague_is_invited_limited_and_let_go(person, login, width, language)
     expect(page.locator(".team-person", has_text="Eva Maes")).to_have_count(0)
 
 
+def test_colleague_downloads_once_the_admin_allows_it(person):
+    rik = person(width=320, reduced_motion="reduce").log_in("rik").go("/team")
+    rik.page.locator(".team-person", has_text="An Van Dyck").get_by_role("link").click()
+    rik.page.get_by_label("Peut télécharger des enregistrements").check()
+    stays_on_the_page(rik)
+    assert_accessible(rik)
+    rik.page.get_by_role("button", name="Enregistrer", exact=True).click()
+    colleague = rik.page.locator(".team-person", has_text="An Van Dyck")
+    expect(colleague).to_contain_text("Peut télécharger des enregistrements")
+    dyck = person(language="en-GB").log_in("dyck")
+    dyck.go(f"/recordings/{dyck.panel.ids['rival']}")
+    dyck.page.locator("#download summary").click()
+    dyck.page.locator("#download-format").select_option(label="WAV")
+    with dyck.page.expect_download() as download:
+        dyck.page.locator("#download button").click()
+    content = Path(download.value.path()).read_bytes()
+    assert (content[:4], content[8:12]) == (b"RIFF", b"WAVE")
+
+
 @pytest.mark.parametrize(("width", "language"), [(320, "fr-BE"), (1280, "en-GB")])
 def test_lost_password_and_address_pages(person, width, language):
     guest = person(width=width, language=language, reduced_motion="reduce").go("/login")

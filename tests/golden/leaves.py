@@ -22,9 +22,9 @@ from recorder.features.recovery.rebuild import Rebuild
 from recorder.features.subject_requests import call_erasure, reviews
 from recorder.features.subject_requests import service as request_register
 from recorder.features.team.account_links import AccountLinks
-from recorder.features.tenants import setup, transfer_options
-from recorder.identity import users
-from recorder.lifecycle import expiry, recordings
+from recorder.features.tenants import lines, setup, transfer_options
+from recorder.identity import download_permission, users
+from recorder.lifecycle import amendments, expiry, plans, recordings
 from recorder.lifecycle.key_rotation import KeyRotation
 from recorder.mail.outbox import Outbox
 from recorder.playback import grants
@@ -110,6 +110,28 @@ def _settings(world: World) -> None:
     row = queries.line(world.tenant, line)
     assert row is not None
     assert setup.switch_on(world.tenant, line, setup.preview(world.tenant, row).digest, **said(world))
+    assert lines.set_line_formats(world.tenant, line, ["wav"], world.user, **said(world))
+    _plan(world)
+    _difference(world)
+
+
+def _plan(world: World) -> None:
+    file = world.house.folder / "plans.toml"
+    body = 'features = []\nlongest_keep_days = 30\nformats = ["opus"]\n'
+    file.write_text(f"[{plans.STARTER}]\n{body}[basic]\n{body}")
+    plans.use_file(file)
+    assert plans.change_plan(world.tenant, "basic", **said(world))
+    plans.use_file(None)
+
+
+def _difference(world: World) -> None:
+    """A recording that is kept for a difference, which somebody else handles in the end."""
+    changes, given = world.house.changes, (world.tenant, world.kept, By("user", world.user))
+    review = world.house.clock() + timedelta(days=9)
+    changes.hold(*given, owner=world.user, purposes=["agreement"], reason="An order", review_at=review)
+    hold = amendments.holds(world.tenant, world.kept)[-1].number
+    changes.hand_over(*given, hold=hold, owner="somebody else")
+    changes.lift(*given, hold=hold + 1, reason="Settled")
 
 
 def _team(world: World) -> None:
@@ -128,6 +150,8 @@ def _team(world: World) -> None:
     links.change_address(person, "eva.maes@example.com")
     change = {"signer": given[0], "trust": given[1], "by": By("operator"), **said(world)}
     assert users.change_access(world.tenant, person.id, role="customer", lines=[house.line.id], **change)
+    allow = {"signer": given[0], "trust": given[1], **said(world)}
+    assert download_permission.set_permission(world.tenant, person.id, True, By("operator"), **allow)
     assert users.revoke_user(world.tenant, person.id, by=By("operator"), **said(world))
 
 

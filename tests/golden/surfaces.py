@@ -31,6 +31,7 @@ from recorder.seal import (
     command,
     credential,
     disclosure,
+    download_permission,
     invitation,
     offboarding,
     retention_limit,
@@ -54,6 +55,7 @@ from recorder.seal.amendment_kinds import (
 from recorder.seal.command import SignedCommand
 from recorder.seal.credential import Credential
 from recorder.seal.disclosure import Disclosure
+from recorder.seal.download_permission import DownloadPermission
 from recorder.seal.invitation import Invitation
 from recorder.seal.keyring import Keyring, load_kek
 from recorder.seal.offboarding import HandedOver, Statement
@@ -185,7 +187,9 @@ def _documents(folder: Path) -> dict[str, str]:
         what = content.decode() if upload.key.endswith(".json") else hashlib.sha256(content).hexdigest()
         texts[upload.key] = what
     texts |= {f"amendment {KINDS[type(each)]}": _amendment(each, signer) for each in AMENDMENTS}
+    handed_over = HoldSet(("agreement",), ID, "They are still talking.", NOW, replaces=1)
     statements = {
+        "amendment hold_set in another's place": _amendment(handed_over, signer),
         "checkpoint": signed_note.sign(
             Head("0" * 32, TENANT, 1, 3, b"r" * 32, 1, NOW, signer.key_id, None), signer
         ),
@@ -222,6 +226,9 @@ def _documents(folder: Path) -> dict[str, str]:
             ),
             signer,
         ),
+        "permission to download": download_permission.KIND.write(
+            DownloadPermission(TENANT, ID, 1, True), signer, NOW
+        ).decode(),
         "command": command.write(
             SignedCommand(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), signer, NOW
         ),

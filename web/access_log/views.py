@@ -19,8 +19,9 @@ from recorder.errors import AccordError
 from recorder.features.access_log import service
 from recorder.features.access_log.rules import LogEntry
 from recorder.features.access_log.verification import EntryProof
+from recorder.lifecycle.plans import EXPORT
 from web.access_log import csv_export, filters
-from web.decorators import admins_only
+from web.decorators import admins_only, in_plan
 from web.state import current_visitor, login_required, now, panel_state, release_connection
 from web.text import access_log as sentences
 from web.text import log_details
@@ -105,6 +106,7 @@ def download_proof(number: int) -> ResponseReturnValue:
 @blueprint.get("/access-log.csv")
 @login_required
 @for_readers
+@in_plan(EXPORT)
 def download_csv() -> ResponseReturnValue:
     """All entries that fit the filter, as CSV, written while they are read."""
     tenant = current_visitor().tenant

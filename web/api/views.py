@@ -27,6 +27,7 @@ from recorder.features.live import queries, service
 from recorder.features.live.queries import CommandRow, LiveRow
 from recorder.identity import api_tokens
 from recorder.identity.api_tokens import TokenRow
+from recorder.lifecycle.plans import API, plan_of
 from web.account.limits import TooManyFailures, count_wrong_token, limiter, retry_after
 from web.gate import gate
 from web.live.command import run_command
@@ -107,6 +108,11 @@ def token_required(view: Callable[..., ResponseReturnValue]) -> Callable[..., Re
             )  # fmt: skip
             answer.headers["WWW-Authenticate"] = "Bearer"
             return answer
+        if API not in plan_of(_current_token().tenant).features:
+            return problem(
+                403, "plan.feature", "programs are not part of the customer's plan",
+                "the provider can change it; codes dialled in the call go on working",
+            )  # fmt: skip
         return view(**named)
 
     return guarded

@@ -14,12 +14,14 @@ from recorder.errors import AccordError, CatalogueError, ConfigError
 from recorder.features.tenants import setup
 from recorder.features.tenants.announcements import check_purposes
 from recorder.features.tenants.drafts import LineDraft, LineSettings
+from recorder.lifecycle import plans
 from recorder.prompts.country_rules import Pack
 from recorder.prompts.purposes import LANGUAGES, standard
 from recorder.prompts.sentences import SHORT, WORDINGS
 from recorder.prompts.sound_check import LARGEST, check_sound
 from recorder.prompts.sound_sources import Sources
 from web.text import numbers as text
+from web.text.plans import plan_limit
 
 LONGEST_TEXT: Final = 1000
 """Characters of a greeting's text."""
@@ -123,9 +125,12 @@ def _check(form: SetupForm, tenant: str, pack: Pack) -> None:
         form.refuse(error)
         return
     most = min(text.longest_days(each, pack.rule(each).longest_keep_days) for each in settings.purposes)
+    plan = plans.plan_of(tenant)
     if settings.keep_days < 1:
         form.errors["keep_days"] = text.retention_range(most)
     elif settings.keep_days > most:
         form.errors["keep_days"] = text.retention_too_long(most)
+    elif plan.longest_keep_days is not None and settings.keep_days > plan.longest_keep_days:
+        form.errors["keep_days"] = plan_limit(plan.longest_keep_days)
     for each in pack.objections(settings.purposes, keep_days=settings.keep_days, mode=settings.mode or None):
         form.errors[each.kind] = text.objection(each, pack.code)

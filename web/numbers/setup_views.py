@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from flask import abort, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
+from collections.abc import Mapping
+from typing import Final
 
-from recorder.catalogue.records import LineRow
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from recorder.catalogue.records import FORMATS, LineRow
 from recorder.domain.call_plan import MODES
 from recorder.errors import AccordError, CatalogueError, ConfigError
-from recorder.features.tenants import setup
+from recorder.features.tenants import lines, setup
 from recorder.features.tenants.drafts import LineDraft, save_draft
 from recorder.features.tenants.setup import Preview
 from recorder.prompts.country_file import pack_for
@@ -19,7 +23,15 @@ from web.decorators import admins_only
 from web.numbers.blueprint import active_line, blueprint
 from web.numbers.setup_form import LONGEST_TEXT, SetupForm, read_form
 from web.numbers.sound import send_prompt
-from web.state import current_visitor, login_required, now, panel_state
+from web.state import current_plan, current_visitor, login_required, now, panel_state
+from web.text.plans import format_list
+
+FORMAT_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "opus": ("opus",),
+    "wav": ("wav",),
+    "both": ("opus", "wav"),
+}
+"""The formats in which recordings can be stored, by the value in the form."""
 
 for_admins = admins_only(lambda _arguments: url_for("numbers.show"))
 
@@ -51,6 +63,36 @@ def save_setup(line_id: str) -> ResponseReturnValue:
 
 def _keep(line: LineRow, draft: LineDraft) -> None:
     save_draft(line.tenant, line.id, draft, who=current_visitor().user.id, now=now())
+
+
+@blueprint.post("/numbers/<line_id>/formats")
+@login_required
+@for_admins
+def save_formats(line_id: str) -> ResponseReturnValue:
+    """Choose in which formats a number's recordings are stored."""
+    line, sent = active_line(line_id), request.form.get("formats", "")
+    chosen = FORMAT_CHOICES.get(sent, ())
+    if not chosen or not {*chosen} <= {*current_plan().formats}:
+        form = SetupForm.of(setup.current_draft(line.tenant, line))
+        return _form(line, form, format_error=str(_("Choose one of these."))), 422
+    lines.set_line_formats(
+        line.tenant, line.id, chosen, current_visitor().user.id, now=now(), entropy=panel_state().entropy
+    )
+    flash(_("Saved. It applies from the next call on."), "done")
+    return redirect(url_for(".edit_setup", line_id=line.id, _anchor="formats"), 303)
+
+
+def _stored(line: LineRow) -> dict[str, object]:
+    """The choices of formats that the plan has, the present one, and those that it does not have."""
+    plan = current_plan()
+    present = {*plan.stored_formats(line.formats)}
+    names = {code: format_list(formats) for code, formats in FORMAT_CHOICES.items()}
+    known = {code for code, formats in FORMAT_CHOICES.items() if {*formats} <= {*plan.formats}}
+    return {
+        "options": [(code, name) for code, name in names.items() if code in known],
+        "missing": [names[code] for code in FORMATS if code not in plan.formats],
+        "chosen": next(code for code, formats in FORMAT_CHOICES.items() if {*formats} == present),
+    }
 
 
 @blueprint.get("/numbers/<line_id>/preview")
@@ -130,7 +172,7 @@ def _refused(line: LineRow, error: AccordError) -> str:
     return _form(line, form)
 
 
-def _form(line: LineRow, form: SetupForm) -> str:
+def _form(line: LineRow, form: SetupForm, format_error: str = "") -> str:
     pack = pack_for(current_visitor().tenant.country)
     return render_template(
         "numbers/setup.html",
@@ -138,6 +180,8 @@ def _form(line: LineRow, form: SetupForm) -> str:
         form=form,
         settings=form.settings,
         errors=form.errors,
+        stored=_stored(line),
+        format_error=format_error,
         pack=pack,
         purposes=standard(),
         modes=MODES,

@@ -13,7 +13,7 @@ from flask import abort, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from recorder.catalogue import queries
-from recorder.domain.roles import ADMIN, AUDITOR, DOWNLOADERS
+from recorder.domain.roles import ADMIN, AUDITOR
 from recorder.errors import AccessError, RetentionError, StoreError
 from recorder.features.call_history import queries as call_history
 from recorder.features.live import queries as live
@@ -114,7 +114,8 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
             None if visitor.user.role in OVERSIGHT_ROLES else visitor.user.id,
         ),
         oversight=visitor.user.role in OVERSIGHT_ROLES,
-        downloads=_downloads(view) if visitor.user.role in DOWNLOADERS else (),
+        downloads=_downloads(view),
+        why_no_download=gate().why_no_download(who()),
         now=at,
         **retention_context(status),
     )

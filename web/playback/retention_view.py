@@ -8,13 +8,15 @@ from zoneinfo import ZoneInfo
 
 from recorder.catalogue import queries
 from recorder.catalogue.country_check import pack_of
+from recorder.catalogue.records import UserRow
 from recorder.domain import time_zones
+from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import RetentionError
 from recorder.identity import users
 from recorder.lifecycle.amendment_service import LONGEST_REASON, LONGEST_REVIEW, RecordingStatus
 from recorder.prompts.purposes import standard
 from recorder.seal.usage_terms import retention_start
-from web.state import current_visitor, panel_state
+from web.state import current_plan, current_visitor, panel_state
 
 AGREEMENT = "agreement"
 """The only purpose that can be agreed to in the panel: to keep clear what was agreed."""
@@ -29,13 +31,14 @@ DEFAULT_REVIEW = timedelta(days=90)
 def retention_context(status: RecordingStatus) -> dict[str, Any]:
     """The values of the page's forms: days in the customer's time zone, names, and what is possible."""
     visitor, today = current_visitor(), local_date(status.now)
-    latest = last_agreement_day(status)
+    latest, (by_country, by_plan) = last_agreement_day(status), _longest_days(status)
     usual = local_date(retention_start(status.chain.manifest) + DEFAULT_KEEP)
     names = {each.id: each.name for each in users.users(visitor.tenant.id)} if status.terms.holds else {}
     return {
         "status": status,
         "admin": visitor.admin,
         "signs": panel_state().changes is not None,
+        "handlers": handlers(status) if visitor.admin else (),
         "owners": {each.number: names.get(each.data.owner, "") for each in status.terms.holds},
         "why_not_delete": status.why_not_delete(),
         "longest_reason": LONGEST_REASON,
@@ -46,9 +49,21 @@ def retention_context(status: RecordingStatus) -> dict[str, Any]:
         "review_earliest": today + timedelta(days=1),
         "review_latest": local_date(status.now + LONGEST_REVIEW - timedelta(days=1)),
         "agree_latest": latest if latest > today else None,
+        "agree_by_plan": by_plan is not None and by_plan < by_country,
         "agree_usual": usual if today < usual < latest else latest,
         "codes": [*standard(), *queries.own_purposes(visitor.tenant.id)],
     }
+
+
+def handlers(status: RecordingStatus) -> list[UserRow]:
+    """The people who can handle a difference about a recording, by name: they see the calls of its number,
+    and may listen for a purpose that serves differences."""
+    codes = status.may_hold() or [code for each in status.terms.holds for code in each.data.purposes]
+    listeners = {role for code in codes for role in standard()[code].roles} & {ADMIN, CUSTOMER}
+    row = status.row
+    active = [each for each in users.users(row.tenant) if each.revoked_at is None and each.role in listeners]
+    seeing = [each for each in active if each.lines is None or row.line in each.lines]
+    return sorted(seeing, key=lambda each: each.name.casefold())
 
 
 def first_day(status: RecordingStatus) -> date:
@@ -57,8 +72,15 @@ def first_day(status: RecordingStatus) -> date:
 
 
 def last_agreement_day(status: RecordingStatus) -> date:
-    """The last day of retention that the customer's country allows."""
-    return first_day(status) + timedelta(days=pack_of(status.row.tenant).rule(AGREEMENT).longest_keep_days)
+    """The last day of retention that the customer's country and plan allow."""
+    by_country, by_plan = _longest_days(status)
+    return first_day(status) + timedelta(days=by_country if by_plan is None else min(by_country, by_plan))
+
+
+def _longest_days(status: RecordingStatus) -> tuple[int, int | None]:
+    """The longest retention by the customer's country, and by its plan (``None``: not limited)."""
+    by_country = pack_of(status.row.tenant).rule(AGREEMENT).longest_keep_days
+    return by_country, current_plan().longest_keep_days
 
 
 def zone() -> ZoneInfo:

@@ -18,6 +18,7 @@ from recorder.features.notes import service as note_service
 from recorder.features.search import saved_filters, service
 from recorder.features.search.rules import CallQuery
 from recorder.features.search.service import CallEntry
+from recorder.identity import users
 from recorder.lifecycle import amendments
 from web.first_day.checklist import start_page
 from web.gate import gate, who
@@ -126,6 +127,7 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
         name=name,
         name_error=name_error,
         due_holds=due_holds[:MAX_REVIEWS],
+        people=_handlers(page.calls),
         leaving=admin and gate().leaver(who()) is not None,
     )
 
@@ -139,6 +141,13 @@ def _scope() -> frozenset[str] | None:
     """The ids of the lines whose calls the visitor sees; ``None`` for all of their company's."""
     lines = current_visitor().user.lines
     return None if lines is None else frozenset(lines)
+
+
+def _handlers(shown: tuple[CallEntry, ...]) -> dict[str, str]:
+    """The names of those who handle what these calls are kept for, by id."""
+    if not any(each.handlers for each in shown):
+        return {}
+    return {each.id: each.name for each in users.users(current_visitor().tenant.id)}
 
 
 def _group_by_day(shown: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:

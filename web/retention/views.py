@@ -11,9 +11,10 @@ from recorder.catalogue import queries
 from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import RetentionError
 from recorder.lifecycle import erasure_receipt as receipts
+from recorder.lifecycle.amendment_service import RecordingStatus
 from web.account.limits import limit_grants, limit_refusals
 from web.gate import gate, who
-from web.playback.retention_view import parse_date, start_of_day
+from web.playback.retention_view import handlers, parse_date, start_of_day
 from web.retention.page_helpers import author, blueprint, on_call_page, redirect_to_recording
 from web.state import changes, current_visitor, login_required, now, panel_state
 
@@ -50,15 +51,15 @@ def download_receipt(recording_id: str) -> ResponseReturnValue:
 @limit_grants
 @on_call_page("keep", roles=(ADMIN, CUSTOMER))
 def set_hold(recording_id: str) -> ResponseReturnValue:
-    """Keep a recording for a difference.  Who does so handles it, and may go on listening; the signed hold
-    names them."""
+    """Keep a recording for a difference.  Who does so handles it, or whom an admin chooses, and may go on
+    listening; the signed hold names them."""
     form, user = request.form, current_visitor().user
     status = gate().facts(who(), recording_id).status  # also for those who may not see this call
     changes().hold(
         user.tenant,
         recording_id,
         author(),
-        owner=user.id,
+        owner=_chosen_handler(status) if current_visitor().admin else user.id,
         purposes=form.getlist("purpose") or status.may_hold(),
         reason=form.get("reason", "").strip() or str(_("Kept for a difference")),
         review_at=start_of_day(parse_date(form.get("review", ""), "retention.review"), "retention.review"),
@@ -75,8 +76,7 @@ def set_hold(recording_id: str) -> ResponseReturnValue:
 def lift_hold(recording_id: str) -> ResponseReturnValue:
     """Release a recording that was kept for a difference: an admin, or who handles it."""
     form, user = request.form, current_visitor().user
-    number = form.get("hold", "")
-    held = int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 0
+    held = _hold_number()
     status = gate().facts(who(), recording_id).status
     theirs = {each.number for each in status.terms.holds if each.data.owner == user.id}
     if not current_visitor().admin and held not in theirs:
@@ -84,6 +84,31 @@ def lift_hold(recording_id: str) -> ResponseReturnValue:
     reason = form.get("reason", "").strip() or str(_("No longer needed"))
     changes().lift(user.tenant, recording_id, author(), hold=held, reason=reason)
     return redirect_to_recording(recording_id)
+
+
+@blueprint.post("/recordings/<recording_id>/retention/handler")
+@login_required
+@limit_grants
+@on_call_page("handler-{hold}")
+def hand_over(recording_id: str) -> ResponseReturnValue:
+    """Let another colleague handle what a recording is kept for."""
+    status, tenant = gate().facts(who(), recording_id).status, current_visitor().tenant.id
+    changes().hand_over(tenant, recording_id, author(), hold=_hold_number(), owner=_chosen_handler(status))
+    return redirect_to_recording(recording_id, "held")
+
+
+def _hold_number() -> int:
+    number = request.form.get("hold", "")
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 5 else 0
+
+
+def _chosen_handler(status: RecordingStatus) -> str:
+    """The person who is to handle it; by default the visitor.  Raises :class:`RetentionError`
+    (``retention.handler``)."""
+    chosen = request.form.get("handler", current_visitor().user.id)
+    if chosen not in {each.id for each in handlers(status)}:
+        raise RetentionError("retention.handler", "that person cannot see or hear this recording")
+    return chosen
 
 
 @blueprint.post("/recordings/<recording_id>/retention/withdraw")

@@ -1,4 +1,5 @@
-"""The page of one person: their role, the calls that they see, and the end of their access."""
+"""The page of one person: their role, the calls that they see, whether they download, and the end of their
+access."""
 
 from __future__ import annotations
 
@@ -7,9 +8,12 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.catalogue.records import UserRow
+from recorder.domain.roles import CUSTOMER
+from recorder.features.team import access
 from recorder.identity import users
+from recorder.lifecycle.plans import DOWNLOAD
 from web.decorators import admins_only
-from web.state import changes, current_visitor, login_required, now, panel_state
+from web.state import changes, current_plan, current_visitor, login_required, now, panel_state
 from web.team.blueprint import blueprint
 from web.team.operations import account_links, visitor_as_author
 from web.team.views import (
@@ -18,6 +22,7 @@ from web.team.views import (
     check_chosen,
     chosen_lines,
     line_labels,
+    may_download,
     public_link,
     refusal,
     team_page,
@@ -29,18 +34,22 @@ from web.text import team as text
 @login_required
 @admins_only(back=team_page)
 def change(user_id: str) -> Response | str | tuple[str, int]:
-    """Change somebody's role, and the numbers whose calls a colleague sees; their sessions end."""
+    """Change somebody's role, and the numbers whose calls a colleague sees; their sessions end. And whether a
+    colleague may download."""
     person = _person(user_id)
     if request.method != "POST":
-        return _page(person, person.role, None if person.lines is None else list(person.lines), {})
-    role, lines = request.form.get("role", ""), chosen_lines()
+        lines = None if person.lines is None else list(person.lines)
+        downloads = person.role == CUSTOMER and may_download(person)
+        return _page(person, person.role, lines, downloads, {})
+    role, lines, downloads = request.form.get("role", ""), chosen_lines(), bool(request.form.get("downloads"))
     try:
         check_chosen(role, lines)
-        users.change_access(
+        changed = access.change_access(
             person.tenant,
             person.id,
             role=role,
             lines=lines,
+            downloads=downloads if DOWNLOAD in current_plan().features else None,
             now=now(),
             entropy=panel_state().entropy,
             signer=changes().signer,
@@ -48,8 +57,9 @@ def change(user_id: str) -> Response | str | tuple[str, int]:
             by=visitor_as_author(),
         )
     except REFUSALS as error:
-        return _page(person, role, lines, refusal(error)), 422
-    flash(_("Saved. %(name)s must log in again.", name=person.name), "done")
+        return _page(person, role, lines, downloads, refusal(error)), 422
+    saved = _("Saved. %(name)s must log in again.", name=person.name) if changed else _("Saved.")
+    flash(saved, "done")
     return redirect(team_page(), 303)
 
 
@@ -104,12 +114,15 @@ def _person(user_id: str) -> UserRow:
     return found
 
 
-def _page(person: UserRow, role: str, lines: list[str] | None, errors: dict[str, str]) -> str:
+def _page(
+    person: UserRow, role: str, lines: list[str] | None, downloads: bool, errors: dict[str, str]
+) -> str:
     return render_template(
         "team/person.html",
         person=person,
         role=role,
         lines=lines,
+        downloads=downloads,
         errors=errors,
         labels=line_labels(),
         text=text,

@@ -8,6 +8,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.catalogue import queries
+from recorder.catalogue.records import UserRow
 from recorder.domain import names
 from recorder.domain.roles import CUSTOMER
 from recorder.errors import CatalogueError, MailError, SealError
@@ -15,8 +16,10 @@ from recorder.features.team.invitations import IssuedInvitation
 from recorder.features.team.invitations import invitations as invitations_of
 from recorder.identity import users
 from recorder.mail.address import normalize_address
+from recorder.playback.interface import Actor
 from web.account.limits import limiter
 from web.decorators import admins_only
+from web.gate import gate
 from web.state import current_visitor, login_required, now, panel_state
 from web.team.blueprint import blueprint
 from web.team.operations import invitations, visitor_as_author
@@ -47,6 +50,7 @@ def show() -> str:
     return render_template(
         "team/show.html",
         people=people,
+        downloaders={row.id for row in people if row.role == CUSTOMER and may_download(row)},
         invited=invitations_of(tenant.id),
         labels=labels,
         text=text,
@@ -159,6 +163,11 @@ def line_labels(*, ended: bool = True) -> dict[str, str]:
         row.id: f"{row.label} ({formats.number(row.number)})" if row.label else formats.number(row.number)
         for row in found
     }
+
+
+def may_download(person: UserRow) -> bool:
+    """Whether somebody may download recordings."""
+    return gate().why_no_download(Actor(person.id, person.tenant, person.role, person.language)) is None
 
 
 def chosen_lines() -> list[str] | None:

@@ -85,6 +85,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "tenant.changed": Sentence(SETTINGS, _l("%(who)s changed the company’s name or language.")),
     "tenant.sign_in_changed": Sentence(SETTINGS, _l("%(who)s changed how people log in.")),
     "tenant.country_changed": Sentence(SETTINGS, _l("%(who)s changed the country whose rules apply.")),
+    "tenant.plan_changed": Sentence(SETTINGS, _l("%(who)s changed the company’s plan.")),
     "announcement.created": Sentence(SETTINGS, _l("%(who)s saved an announcement.")),
     "line.created": Sentence(SETTINGS, _l("%(who)s added a number.")),
     "number.call_ordered": Sentence(SETTINGS, _l("%(who)s had a number called with a code, to add it.")),
@@ -96,6 +97,9 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "line.mode_changed": Sentence(SETTINGS, _l("%(who)s changed how callers of a number are told.")),
     "line.timing_changed": Sentence(SETTINGS, _l("%(who)s changed when a number’s announcement plays.")),
     "line.outbound_changed": Sentence(SETTINGS, _l("%(who)s changed a number’s outgoing calls.")),
+    "line.formats_changed": Sentence(
+        SETTINGS, _l("%(who)s changed how a number’s recordings are stored.")
+    ),
     "line.keep_question_changed": Sentence(SETTINGS, _l("%(who)s changed a number’s keep question.")),
     "line.deletable_changed": Sentence(
         SETTINGS, _l("%(who)s changed whether a number’s calls can be deleted while they last.")
@@ -124,6 +128,9 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "user.revoked": Sentence(PEOPLE, _l("%(who)s ended the access of %(whom)s.")),
     "user.password_changed": Sentence(PEOPLE, _l("The password of %(whom)s was changed.")),
     "user.access_changed": Sentence(PEOPLE, _l("The access of %(whom)s was changed.")),
+    "user.download_changed": Sentence(
+        PEOPLE, _l("%(who)s changed whether %(whom)s may download recordings.")
+    ),
     "user.login_changed": Sentence(PEOPLE, _l("The log-in of %(whom)s was changed.")),
     "user.profile_changed": Sentence(PEOPLE, _l("The name or language of %(whom)s was changed.")),
     "user.link_issued": Sentence(PEOPLE, _l("A link was made for %(whom)s.")),
@@ -178,9 +185,9 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "catalogue.backed_up": Sentence(SYSTEM, _l("A backup of the catalogue was made.")),
     "catalogue.restored": Sentence(SYSTEM, _l("The catalogue was restored from a backup.")),
     "holds.unconfirmed": Sentence(
-        SYSTEM, _l("Nothing is deleted until the recordings that are set aside are confirmed.")
+        SYSTEM, _l("Nothing is deleted until the recordings kept for a difference are confirmed.")
     ),
-    "holds.confirmed": Sentence(SYSTEM, _l("The recordings that are set aside were confirmed.")),
+    "holds.confirmed": Sentence(SYSTEM, _l("The recordings kept for a difference were confirmed.")),
     "log.restarted": Sentence(SYSTEM, _l("The log was continued after a restore.")),
     "tenant.key_wrapped": Sentence(SYSTEM, _l("The company’s key was encrypted again.")),
     "tenant.key_changed": Sentence(SYSTEM, _l("The company’s key was changed.")),

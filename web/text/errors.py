@@ -33,7 +33,8 @@ ERRORS: Mapping[str, object] = {
         "used until an admin of your company has stated what for."
     ),
     "access.purpose_missing": _l("Choose what you listen for."),
-    "access.download_role": _l("Only admins of your company can download recordings."),
+    "access.download_role": _l("You cannot download recordings. An admin of your company can allow it."),
+    "access.download_plan": _l("Downloads are not part of your company’s plan. Your provider can change it."),
     "access.handover_role": _l("Only admins of your company can download its recordings."),
     "access.handover_none": _l("Nothing is ready to download."),
     "access.handover_over": _l(

@@ -16,7 +16,7 @@ from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
 from web.language import current_language
-from web.text import call_page, eavesdrop, errors, first_day, formats, number_proof, subject_requests
+from web.text import call_page, eavesdrop, errors, first_day, formats, number_proof, plans, subject_requests
 from web.text import numbers as numbering
 from web.text import outbound as called
 from web.text import retention as keeping
@@ -351,7 +351,6 @@ def init_app(app: Flask) -> None:
             command_result,
             keeping.end_reason,
             keeping.erasure_reason,
-            keeping.hold_listeners,
             keeping.purpose_list,
             keeping.unaffected_agreements,
             keeping.limit_confirmation,
@@ -393,5 +392,11 @@ def init_app(app: Flask) -> None:
             numbering.file_too_large,
             numbering.numbered,
             number_proof.number_call,
+            plans.format_list,
+            plans.not_in_plan,
+            plans.plan_days,
+            plans.plan_features,
+            plans.plan_limit,
+            plans.plan_name,
         )
     }

@@ -22,7 +22,7 @@ from recorder.domain.live_command import DONE
 from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER
 from recorder.features.access_log.rules import LogEntry
 from web.language import NAMES
-from web.text import commands, errors, formats, labels, retention, subject_requests
+from web.text import commands, errors, formats, labels, plans, retention, subject_requests
 
 WAS: Final = "_was"
 
@@ -222,6 +222,8 @@ def _outcome(value: Any, context: _Context) -> str:
 def _kind(value: Any, context: _Context) -> str:
     if context.kind == "note.added":
         return str(NOTES[value])
+    if context.kind == "recording.amended" and "replaces" in context.body:
+        return str(_("Somebody else handles the difference."))
     return subject_requests.amendment(value) if context.kind == "recording.amended" else ""
 
 
@@ -263,6 +265,8 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
     "lines": (_l("Numbers"), _lines),
     "all_lines": (_l("All numbers"), _yes_no),
     "recorded": (_l("Recorded"), _yes_no),
+    "downloads": (_l("May download recordings"), _yes_no),
+    "formats": (_l("Formats"), lambda value, _context: plans.format_list(value)),
     "announcements": (_l("Announcements"), _announcements),
     "day": (_l("Day"), _day),
     "duration_ms": (_l("Duration"), lambda value, _context: formats.duration(int(value))),
@@ -311,7 +315,7 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
     "recordings": (_l("Recordings"), _number),
     "bytes": (_l("Size"), lambda value, _context: formats.size(int(value))),
     "sent_bytes": (_l("Sent"), lambda value, _context: formats.size(int(value))),
-    "holds": (_l("Recordings that are set aside"), _number),
+    "holds": (_l("Kept for a difference"), _number),
     "handed_over": (_l("Handed over before"), _yes_no),
     "early": (_l("Earlier than announced"), _text),
     "backup": (_l("Backup of"), _moment),
@@ -321,14 +325,14 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
 UNLISTED: Final = frozenset({
     "actor", "announced", "by", "by_was", "call", "changed", "checkpoint", "code_sha256", "command",
     "composed_sha256", "declined", "declined_text_sha256", "epoch", "erased", "external_kind", "factor",
-    "formats", "found", "from", "grant", "handover", "how_sha256", "import_sha256", "invitation", "kek",
+    "found", "from", "grant", "handover", "how_sha256", "import_sha256", "invitation", "kek",
     "key", "key_sha256", "key_was", "keys", "leaves", "limit", "line_delete_sha256", "line_keep_sha256",
     "lines_sha256", "listen", "listen_report", "login_sha256", "manifest_sha256", "menu",
     "menu_text_sha256", "node", "note", "number_sha256", "object", "omitted", "part", "preselected",
     "profile_sha256", "question", "question_text_sha256", "reason_sha256", "receipt_sha256",
-    "recipient", "recording", "renewals", "request", "root_before", "session", "sha256", "size_before",
-    "sound", "statement", "statement_sha256", "tenant", "text_sha256", "through", "to", "token",
-    "token_sha256", "transfer_notice_sha256", "usage", "user", "vouch",
+    "recipient", "recording", "renewals", "replaces", "request", "root_before", "session", "sha256",
+    "size_before", "sound", "statement", "statement_sha256", "tenant", "text_sha256", "through", "to",
+    "token", "token_sha256", "transfer_notice_sha256", "usage", "user", "vouch",
 })  # fmt: skip
 """Fields that are ids, hashes, or of no use to a reader. Who checks an entry sees the whole body."""
 

@@ -47,6 +47,7 @@ ERRORS: Final[Mapping[str, tuple[str, object]]] = {
             "language. Your provider can change it to announce before it rings."
         ),
     ),
+    "plan.keep_days": ("keep_days", _l("Your company’s plan has fewer days. Your provider can change it.")),
     "announcement.purposes": ("purposes", _l("Choose at least one purpose.")),
     "prompt.not_wav": (
         "greeting",

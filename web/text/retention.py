@@ -49,12 +49,16 @@ ERRORS: Final[Mapping[str, object]] = {
     "retention.reason": _l("Say why in a sentence or two."),
     "retention.review": _l("Choose a review date within a year."),
     "retention.not_yours": _l("Only an admin, or the person who is handling it, can release it."),
+    "retention.handler": _l("Choose another colleague who sees the calls of this number."),
     "retention.no_hold": _l("It has already been released."),
     "retention.not_by_consent": _l("Nothing about this recording rests on consent any more."),
     "retention.not_announced": _l(
         "This recording does not show that everybody was told, so nothing can be agreed about it."
     ),
     "retention.over": _l("This recording has reached its end, or is about to be deleted."),
+    "retention.plan": _l(
+        "Your company’s plan has less retention. Choose an earlier day. Your provider can change the plan."
+    ),
     "retention.past": _l("Counted from the call, that time is already over. Choose a longer one."),
     "retention.purpose": _l("Choose one of the purposes."),
     "retention.too_long": _l(
@@ -85,13 +89,6 @@ def end_reason(why: str, at: datetime) -> str:
 def erasure_reason(why: str) -> str:
     """On which ground a recording was destroyed."""
     return str(ERASURE_REASONS[why])
-
-
-def hold_listeners(roles: Iterable[str]) -> str:
-    """Who may listen to what is held."""
-    if "customer" in roles:
-        return str(_("Admins and colleagues whose role includes these purposes may listen."))
-    return str(_("Only admins may listen."))
 
 
 def purpose_list(codes: Iterable[str]) -> str:

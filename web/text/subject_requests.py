@@ -158,7 +158,7 @@ def erasure_result(row: ReviewRow, date: str) -> str:
     if row.kept_reason == "retention.held":
         return str(
             _(
-                "It is kept because it is needed for a dispute. Whether that is still the case is "
+                "It is kept for a difference. Whether that is still the case is "
                 "reviewed by %(date)s at the latest.",
                 date=date,
             )
@@ -217,7 +217,7 @@ AMENDMENTS: Final[Mapping[str, object]] = {
     "consent_added": _l("Agreed later: it may be kept."),
     "consent_withdrawn": _l("Consent withdrawn."),
     "purposes_narrowed": _l("Some purposes ended."),
-    "hold_set": _l("Kept for a dispute."),
+    "hold_set": _l("Kept for a difference."),
     "hold_lifted": _l("Released."),
     "deletion_requested": _l("Deletion requested."),
 }

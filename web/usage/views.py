@@ -13,7 +13,8 @@ from recorder import csv_rows
 from recorder.catalogue import queries
 from recorder.domain import time_zones
 from recorder.features.usage import service
-from web.decorators import admins_only
+from recorder.lifecycle.plans import EXPORT
+from web.decorators import admins_only, in_plan
 from web.state import current_visitor, login_required, now
 from web.usage.chart import summarise
 
@@ -74,6 +75,7 @@ def show() -> str:
 @blueprint.get("/usage.csv")
 @login_required
 @for_admins
+@in_plan(EXPORT)
 def download_csv() -> ResponseReturnValue:
     """A line for each day, part and number."""
     tenant = current_visitor().tenant

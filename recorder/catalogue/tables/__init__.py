@@ -11,6 +11,7 @@ from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendment
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
+from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import (
     AccountLinkTable,
@@ -109,4 +110,5 @@ TABLES: tuple[type[Table], ...] = (
     UsageTable,
     NoteTable,
     NumberProofTable,
+    DownloadPermissionTable,
 )

@@ -19,6 +19,7 @@ from recorder.catalogue.offboarding_progress import OffboardingRow, _row
 from recorder.catalogue.offboarding_progress import find_offboarding as of
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
+from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.identity import (
     AccountLinkTable,
     ApiTokenTable,
@@ -187,6 +188,7 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         ).execute()
         SignInRuleTable.delete().where(SignInRuleTable.tenant_id == tenant).execute()
         FactorResetTable.delete().where(FactorResetTable.tenant_id == tenant).execute()
+        DownloadPermissionTable.delete().where(DownloadPermissionTable.tenant_id == tenant).execute()
         SecondFactorTable.delete().where(SecondFactorTable.tenant_id == tenant).execute()
         FactorUseTable.delete().where(FactorUseTable.user_id.in_([row.id for row in rows])).execute()
         for token in list(ApiTokenTable.select(ApiTokenTable.id).where(ApiTokenTable.tenant_id == tenant)):

@@ -22,6 +22,7 @@ from recorder.catalogue.schema import FOLDER
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
+from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
@@ -75,6 +76,7 @@ TABLES: tuple[type[Table], ...] = (
     InvitationTable,
     UsageTable,
     NoteTable,
+    DownloadPermissionTable,
 )
 """Ordered so that each row comes after those that it refers to."""
 

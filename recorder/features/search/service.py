@@ -25,14 +25,18 @@ MANY_NEW = 99
 
 @dataclass(frozen=True, slots=True)
 class CallEntry:
-    """One call of the list: a ``recording``, which may be ``held`` (on legal hold) and have ``notes`` (how
-    many) and ``labels``, or an unrecorded call (``missing``)."""
+    """One call of the list: a ``recording``, which may be ``held`` (on legal hold, with ids of its
+    ``handlers``) and have ``notes`` (how many) and ``labels``, or an unrecorded call (``missing``)."""
 
     recording: RecordingRow | None
     missing: NotRecordedRow | None
-    held: bool = False
+    handlers: tuple[str, ...] = ()
     notes: int = 0
     labels: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> bool:
+        return bool(self.handlers)
 
     @property
     def row(self) -> RecordingRow | NotRecordedRow:
@@ -134,7 +138,8 @@ def _entries(plan: Plan, keys: tuple[Key, ...]) -> tuple[CallEntry, ...]:
         if identity in recordings:
             texts = written.get(identity, [])
             labels = tuple(sorted(text for kind, text in texts if kind == "label"))
-            entry = CallEntry(recordings[identity], None, identity in held, len(texts) - len(labels), labels)
+            number, handlers = len(texts) - len(labels), tuple(held.get(identity, ()))
+            entry = CallEntry(recordings[identity], None, handlers, number, labels)
             found.append(entry)
         elif identity in missing:
             found.append(CallEntry(None, missing[identity]))
@@ -148,11 +153,15 @@ def _own(model: Any, tenant: str, ids: list[str]) -> list[Any]:
     return list(model.select().where(model.id.in_(ids) & mine)) if ids else []
 
 
-def _held(tenant: str, ids: list[str]) -> frozenset[str]:
+def _held(tenant: str, ids: list[str]) -> dict[str, list[str]]:
+    """The recordings on legal hold, each with the owners of its holds."""
+    found: dict[str, list[str]] = {}
     holds = (AmendmentTable.kind == HOLD_SET) & AmendmentTable.ended_by.is_null()
     mine = (fn.coalesce(AmendmentTable.tenant, "") == tenant) & AmendmentTable.recording.in_(ids)
-    query = AmendmentTable.select(AmendmentTable.recording).where(mine & holds)
-    return frozenset(row.recording_id for row in query) if ids else frozenset()
+    query = AmendmentTable.select(AmendmentTable.recording, AmendmentTable.data).where(mine & holds)
+    for row in query if ids else ():
+        found.setdefault(row.recording_id, []).append(str(row.data.get("owner", "")))
+    return found
 
 
 def _written(tenant: str, ids: list[str]) -> dict[str, list[tuple[str, str]]]:

@@ -33,6 +33,7 @@ from recorder.features.tenants.rules import (
     sound_duration_ms,
 )
 from recorder.ids import Entropy, uuid7
+from recorder.lifecycle import plans
 from recorder.prompts.purposes import standard
 
 CREATED: Final = "announcement.created"
@@ -68,7 +69,7 @@ def create_announcement(
     ``declined`` are required in a ``mode`` that asks, and refused in any other. Raises
     :class:`CatalogueError`, with nothing changed: ``announcement.name``, ``announcement.sound``,
     ``announcement.text``, ``announcement.question``, ``announcement.purposes``, ``announcement.keep_days``,
-    ``country.keep_days``, ``line.settings`` (no such mode), ``tenant.unknown``."""
+    ``plan.keep_days``, ``country.keep_days``, ``line.settings`` (no such mode), ``tenant.unknown``."""
     name = names.tidy(name, "the announcement's name", "announcement.name")
     duration_ms = check_spoken(OwnSound(text, wav), "announcement")
     check_mode(mode)
@@ -150,7 +151,7 @@ def _beside(name: str, spoken: SpokenText | None, now: datetime) -> dict[str, An
 
 def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None:
     """Check that a customer has these purposes, and may keep a recording that long for each. Raises
-    :class:`CatalogueError`: ``announcement.purposes``, ``announcement.keep_days``."""
+    :class:`CatalogueError`: ``announcement.purposes``, ``announcement.keep_days``, ``plan.keep_days``."""
     if not purposes or len(set(purposes)) != len(purposes):
         raise CatalogueError(
             "announcement.purposes",
@@ -176,3 +177,4 @@ def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None
                 f"recordings for {code} cannot be kept {keep_days} days",
                 f"1 to {longest[code]} days",
             )
+    plans.check_keep_days(tenant, keep_days)

@@ -11,11 +11,16 @@ from recorder.catalogue.records import AnnouncementRow, TenantRow
 from recorder.domain.call_plan import ALONE
 from recorder.features.tenants import composition, lines, transfer_options
 from recorder.ids import Entropy
+from recorder.lifecycle import plans
 from recorder.prompts.country_file import pack_for
 from recorder.prompts.sound_sources import Sources
 
 PURPOSES, KEEP_DAYS = ("agreement",), 30
 """What an announcement says where nothing else is asked for: every country allows it."""
+
+FEWER_DAYS = (14, 7, 1)
+"""Where the customer's plan has less retention: days that every installation can say, since their sound is
+shipped."""
 
 
 def give_shipped(owner: TenantRow, now: datetime, entropy: Entropy, sources: Sources) -> None:
@@ -35,8 +40,10 @@ def shipped_for(
     mode = mode or pack_for(owner.country).laxest_mode(PURPOSES)
     with connected():
         country_check.check_setting(owner.id, PURPOSES, keep_days=KEEP_DAYS, mode=mode)
+    plan = plans.plan_of(owner.id)
     for row in queries.announcements(owner.id):  # of each name the latest version first
-        if row.name in (f"shipped-{language}", f"shipped-{language}-{mode}") and row.mode == mode:
+        shipped = row.name in (f"shipped-{language}", f"shipped-{language}-{mode}")
+        if shipped and row.mode == mode and plan.allows_days(row.keep_days):
             return row
     return compose_shipped(owner, language, mode, now, entropy, sources)
 
@@ -47,13 +54,14 @@ def compose_shipped(
     """Compose the next version of a shipped announcement.  Raises as
     :func:`recorder.features.tenants.composition.compose`."""
     laxest = mode == pack_for(owner.country).laxest_mode(PURPOSES)
+    plan = plans.plan_of(owner.id)
     return composition.compose(
         owner.id,
         name=f"shipped-{language}" if laxest else f"shipped-{language}-{mode}",
         language=language,
         mode=mode,
         purposes=PURPOSES,
-        keep_days=KEEP_DAYS,
+        keep_days=next(days for days in (KEEP_DAYS, *FEWER_DAYS) if plan.allows_days(days)),
         sources=sources,
         now=now,
         entropy=entropy,
@@ -72,7 +80,7 @@ def add_line(
     announcement: str | None = None,
     language: str | None = None,
     label: str = "",
-    formats: Sequence[str] = ("opus",),
+    formats: Sequence[str] = (),
     mode: str | None = None,
     recorded: bool = True,
     sources: Sources,

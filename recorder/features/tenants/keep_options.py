@@ -40,7 +40,7 @@ def set_line_keep(
     all. False if the tenant has no such line.
 
     Raises :class:`CatalogueError` (``announcement.purposes``, ``announcement.keep_days``,
-    ``country.keep_days``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    ``plan.keep_days``, ``country.keep_days``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     if keep is not None:
         check_purposes(tenant, [keep.purpose], keep.keep_days)
     while True:

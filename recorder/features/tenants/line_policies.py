@@ -15,7 +15,8 @@ from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOption
 from recorder.domain import line_policy
 from recorder.domain.sentences import TimedSentence
 from recorder.features.tenants import announcements as announcing
-from recorder.lifecycle import line_history
+from recorder.lifecycle import line_history, plans
+from recorder.lifecycle.plans import CustomerPlan
 
 KEEP_SENTENCES = ("question", "cue", "yes", "no", "none")
 
@@ -44,6 +45,7 @@ def policies() -> NodePolicies:
             .where(LineTable.until.is_null() & (LineTable.mode != line_policy.OFF))
             .order_by(LineTable.digits)
         ]
+        stored = {tenant: plans.plan_of(tenant) for tenant in {row.tenant for row in every}}
         logged = {tenant: _LoggedLines.of(tenant) for tenant in {row.tenant for row in every}}
         ids = {each for row in every for each in row.announcements}
         found = {row.id: row for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)}
@@ -71,7 +73,7 @@ def policies() -> NodePolicies:
             sounds |= {row.question_id, row.deleted_id}
         lengths = SoundTable.select(SoundTable.sha256, SoundTable.duration_ms)
         durations = {row.sha256: row.duration_ms for row in rows_by_name(lengths, SoundTable.sha256, sounds)}
-    speaking = _PolicyBuilder(announcements, keep_rows, delete_rows, durations)
+    speaking = _PolicyBuilder(announcements, keep_rows, delete_rows, durations, stored)
     fit, unfit = [], []
     for row in rows:
         if (line := speaking.line(row)) is not None:
@@ -112,13 +114,14 @@ class _LoggedLines:
 
 @dataclass(frozen=True, slots=True)
 class _PolicyBuilder:
-    """Announcements by id, keep and delete prompts by line and language, and each sound's duration (ms) by
-    SHA-256."""
+    """Announcements by id, keep and delete prompts by line and language, each sound's duration (ms) by
+    SHA-256, and each customer's plan, which says in which formats new calls are stored."""
 
     told: Mapping[str, AnnouncementTable]
     kept: Mapping[tuple[str, str], LineKeepOptionTable]
     gone: Mapping[tuple[str, str], LineDeleteOptionTable]
     durations: Mapping[str, int]
+    plans: Mapping[str, CustomerPlan]
 
     def line(self, row: LineRow) -> line_policy.LinePolicy | None:
         rows = [self.told[each] for each in row.announcements]
@@ -131,7 +134,7 @@ class _PolicyBuilder:
             number=row.number,
             mode=row.mode,
             timing=row.timing,
-            formats=row.formats,
+            formats=self.plans[row.tenant].stored_formats(row.formats),
             announcement=first.announcement,
             consent_prompt=first.consent_prompt,
             keep=first.keep,

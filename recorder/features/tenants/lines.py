@@ -40,6 +40,7 @@ from recorder.features.tenants.rules import (
     check_timing,
 )
 from recorder.ids import Entropy, uuid7
+from recorder.lifecycle import plans
 from recorder.lifecycle.line_history import CREATED, active_line, end_line
 
 
@@ -51,7 +52,7 @@ def create_line(
     others: Sequence[str] = (),
     menu: SpokenText | None = None,
     label: str = "",
-    formats: Sequence[str] = ("opus",),
+    formats: Sequence[str] = (),
     mode: str | None = None,
     timing: str = BEFORE_RINGING,
     recorded: bool = True,
@@ -63,22 +64,22 @@ def create_line(
 
     ``announcement`` is the id of one of the tenant's announcements, ``others`` of those in further languages,
     in the order of the ``menu``. The line's mode is the one that they were made for: ``mode`` only states the
-    expected one. Raises :class:`CatalogueError`: ``line.number``, ``line.taken`` (in use now, in any
-    spelling), ``line.label``, ``line.settings``, ``line.timing``, ``line.mode``, ``line.languages``,
-    ``line.menu``, ``tenant.offboarding_announced``, ``announcement.unknown``, ``announcement.sound``,
-    ``country.mode``, ``country.keep_days``."""
+    expected one. Without ``formats``, recordings are stored in the usual one of the customer's plan. Raises
+    :class:`CatalogueError`: ``line.number``, ``line.taken`` (in use now, in any spelling), ``line.label``,
+    ``line.settings``, ``line.timing``, ``line.mode``, ``line.languages``, ``line.menu``,
+    ``tenant.offboarding_announced``, ``announcement.unknown``, ``announcement.sound``, ``country.mode``,
+    ``country.keep_days``, ``plan.format``, ``plan.keep_days``."""
     if not NUMBER.fullmatch(number):
         raise CatalogueError(
             "line.number", f"{number!r} is not a number", "use 2 to 15 digits, with or without a leading +"
         )
     if mode is not None:
         check_mode(mode)
-    if timing not in TIMINGS or not formats or not set(formats) <= set(FORMATS):
+    if timing not in TIMINGS:
         raise CatalogueError(
-            "line.settings",
-            f"timing {timing!r}, formats {', '.join(formats) or 'none'}",
-            f"timing is {' or '.join(TIMINGS)}, formats {' and '.join(FORMATS)} or one of them",
+            "line.settings", f"there is no timing {timing!r}", f"one of {', '.join(TIMINGS)}"
         )
+    _check_formats(formats)
     label = names.tidy(label, "the label", "line.label", empty=True)
     identity = str(uuid7(now, entropy))
     try:
@@ -86,6 +87,7 @@ def create_line(
             lock_tenant(tenant)
             check_not_leaving(tenant)
             _check_unused(tenant, number)
+            chosen = plans.choose_formats(tenant, formats)
             body, columns = _announcement_columns(tenant, [announcement, *others], menu, now, mode)
             check_timing(timing, OFF, columns["mode"], others)
             if not recorded:
@@ -97,7 +99,7 @@ def create_line(
                 digits=number.removeprefix("+"),
                 label=label,
                 timing=timing,
-                formats=list(dict.fromkeys(formats)),
+                formats=list(chosen),
                 since=now,
                 **columns,
             )
@@ -134,7 +136,8 @@ def set_line_announcement(
     """Set what a line says from the next call on, all of it, as for :func:`create_line`; its mode follows. A
     line that is not recorded stays so, unless this is to ``switch_on`` recording. False if the tenant has no
     such line. Raises :class:`CatalogueError`: ``line.timing``, ``line.languages``, ``line.menu``,
-    ``announcement.unknown``, ``announcement.sound``, ``country.mode``, ``country.keep_days``."""
+    ``announcement.unknown``, ``announcement.sound``, ``country.mode``, ``country.keep_days``,
+    ``plan.keep_days``."""
     with writing():
         lock_tenant(tenant)
         body, columns = _announcement_columns(tenant, [announcement, *others], menu, now)
@@ -212,6 +215,34 @@ def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime
     return True
 
 
+def set_line_formats(
+    tenant: str, line_id: str, formats: Sequence[str], who: str, *, now: datetime, entropy: Entropy
+) -> bool:
+    """Set the formats in which a line's recordings are stored from the next call on; ``who`` is the id of the
+    user, or ``operator``. False if the tenant has no such line. Raises :class:`CatalogueError`
+    (``line.settings``, ``plan.format``)."""
+    _check_formats(formats)
+    with writing():
+        lock_tenant(tenant)
+        row = LineTable.get_or_none(active_line(tenant, line_id))
+        if row is None:
+            return False
+        chosen = list(plans.choose_formats(tenant, formats))
+        if row.formats != chosen:
+            LineTable.update(formats=chosen).where(LineTable.id == line_id).execute()
+            body = {"line": line_id, "formats": chosen, "formats_was": row.formats, "actor": who}
+            append(tenant, "line.formats_changed", body, now, entropy)
+            increment(LINES)
+    return True
+
+
+def _check_formats(formats: Sequence[str]) -> None:
+    if others := sorted({*formats} - {*FORMATS}):
+        raise CatalogueError(
+            "line.settings", f"there is no format {others[0]!r}", f"{' and '.join(FORMATS)}, or one of them"
+        )
+
+
 def _announced_mode(row: LineTable) -> str:
     """The mode of a line once it is recorded."""
     return str(row.announcement.mode)
@@ -260,7 +291,7 @@ def move_line(
     *,
     announcement: str,
     label: str = "",
-    formats: Sequence[str] = ("opus",),
+    formats: Sequence[str] = (),
     mode: str | None = None,
     now: datetime,
     entropy: Entropy,
@@ -300,6 +331,7 @@ def _announcement_columns(
     country_check.check_setting(
         tenant, first.purposes, keep_days=first.keep_days, mode=expected or first.mode
     )
+    plans.check_keep_days(tenant, first.keep_days)
     check_expected_mode(first, expected)
     check_languages(rows)
     check_menu(rows, menu)

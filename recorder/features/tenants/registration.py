@@ -15,9 +15,9 @@ from recorder.catalogue.records import TenantRow, UserRow
 from recorder.domain.roles import ADMIN
 from recorder.errors import CatalogueError
 from recorder.features.tenants.default_lines import give_shipped
-from recorder.features.tenants.plans import STARTER, find_plan
 from recorder.identity import tenants, users
 from recorder.ids import Entropy, uuid7
+from recorder.lifecycle.plans import STARTER, find_plan
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
 from recorder.seal.keyring import Keyring

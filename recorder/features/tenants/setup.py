@@ -141,7 +141,8 @@ def preview_draft(
 ) -> Preview:
     """What callers of a line would hear by a draft. Raises :class:`CatalogueError` (``line.settings``,
     ``line.languages``, ``line.timing``, ``announcement.purposes``, ``announcement.keep_days``,
-    ``country.mode``, ``country.keep_days``), :class:`ConfigError` (``prompt.*``, ``tts.*``)."""
+    ``plan.keep_days``, ``country.mode``, ``country.keep_days``), :class:`ConfigError` (``prompt.*``,
+    ``tts.*``)."""
     settings = draft.settings
     mode = check_mode(settings.mode)
     check_spoken_languages(settings.languages)

@@ -14,6 +14,7 @@ CHECKS: tuple[Check, ...] = (
     storage.customer_keys,
     older_keys.older_keys,
     storage.lines,
+    storage.customer_plans,
     storage.store,
     storage.embedded_store,
     storage.logs,

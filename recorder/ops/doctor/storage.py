@@ -16,7 +16,7 @@ from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.keys import copies
 from recorder.features.tenants.line_policies import policies
-from recorder.lifecycle import hold_review
+from recorder.lifecycle import hold_review, plans
 from recorder.lifecycle.statements import Statements
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.processes import object_store
@@ -192,6 +192,22 @@ def lines(patient: Patient) -> Iterator[DoctorFinding]:
         )
     elif not unfit and not found.unlogged:
         yield DoctorFinding("ok", f"lines: {all_lines}, each fits its customer's country")
+
+
+def customer_plans(patient: Patient) -> Iterator[DoctorFinding]:
+    """Every customer has a plan that there is."""
+    patient.context.open_catalogue()
+    tenants = tenant_queries.all_tenants()
+    lost = [(row, code) for row in tenants if (code := plans.plan_code(row.id)) not in plans.plans()]
+    for row, code in lost:
+        yield DoctorFinding(
+            "wrong",
+            f"plans: {row.name} has the plan {code!r}, which there is no longer: it is treated as "
+            f"{plans.STARTER!r} meanwhile",
+            "add it to the file that `[web] plans` names, or give another one: `accord tenant plan`",
+        )
+    if not lost:
+        yield DoctorFinding("ok", f"plans: {', '.join(plans.plans())}, each customer has one")
 
 
 def store(patient: Patient) -> Iterator[DoctorFinding]:

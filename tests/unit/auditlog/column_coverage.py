@@ -31,7 +31,7 @@ def _at(kind: str, name: str) -> dict[str, str]:
 
 COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     "tenant": _leaf(
-        "tenant.created, tenant.changed, tenant.country_changed",
+        "tenant.created, tenant.changed, tenant.country_changed, tenant.plan_changed",
         "id name language languages time_zone plan country",
     )
     | _leaf("tenant.created, tenant.key_wrapped, tenant.key_changed (SHA-256)", "wrapped_key")
@@ -51,6 +51,8 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     "second_factor": _leaf("user.factors_changed", "id tenant_id number")
     | _by("its own signature, and the leaf's SHA-256", "statement"),
     "sign_in_rule": _leaf("tenant.sign_in_changed", "id tenant_id number")
+    | _by("its own signature, and the leaf's SHA-256", "statement"),
+    "download_permission": _leaf("user.download_changed", "id tenant_id number")
     | _by("its own signature, and the leaf's SHA-256", "statement"),
     "second_factor_reset": _leaf("user.factor_reset_requested", "id tenant_id user_id requested_by")
     | _by("its own signature, and the leaf's SHA-256", "statement")

@@ -41,7 +41,7 @@ from recorder.features.tenants import (
 )
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.usage import service as usage
-from recorder.identity import api_tokens, tenants, users
+from recorder.identity import api_tokens, download_permission, tenants, users
 from recorder.ids import uuid7
 from recorder.lifecycle import amendments, line_history, recordings
 from recorder.mail.message import MailMessage
@@ -214,6 +214,8 @@ def _people(world: World) -> None:
         password_hash="$argon2id$3", signer=world.house.services.signer, lines=[world.house.line.id],
         **said(world),
     )  # fmt: skip
+    given = {"signer": house.services.signer, "trust": house.trust, **said(world)}
+    download_permission.set_permission(world.tenant, person.id, True, By("user", world.user), **given)
     users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **said(world))
     factors = house.factors
     boss = users.create_user(

@@ -10,14 +10,18 @@ import pyotp
 from recorder.catalogue.database import database, writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.second_factor import SecondFactorTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.identity import users
+from recorder.identity import download_permission, users
+from recorder.seal import download_permission as permission
+from recorder.seal.amendment import By
 from recorder.seal.credential import Credential, write
+from recorder.seal.download_permission import DownloadPermission
 from recorder.seal.second_factor import KIND, read
 
 from .conftest import World
@@ -194,6 +198,19 @@ def second_factor_signed_past_the_log(world: World) -> None:
         said = replace(read(row.statement, world.house.root_public).value, app=None)
         signed = KIND.write(said, world.house.changes.signer, at).decode()
         SecondFactorTable.update(statement=signed).execute()
+
+
+@found_as("row.changed", "download_permission")
+def download_permission_signed_past_the_log(world: World) -> None:
+    house, given = world.house, (world.tenant, world.user)
+    signing = {"signer": house.changes.signer, "trust": house.trust, "entropy": house.entropy}
+    for allowed in (True, False):
+        download_permission.set_permission(*given, allowed, By("operator"), now=house.clock(), **signing)
+    world.sign()
+    said = DownloadPermission(*given, 2, True)
+    signed = permission.KIND.write(said, house.changes.signer, house.clock()).decode()
+    with writing():
+        DownloadPermissionTable.update(statement=signed).execute()
 
 
 @found_as("row.deleted", "second_factor")

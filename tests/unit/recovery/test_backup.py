@@ -47,7 +47,7 @@ from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import call_erasure, reviews, service
 from recorder.features.team.invitations import Invitations
 from recorder.features.tenants import composition, keep_options, lines, snapshot, transfer_options
-from recorder.identity import api_tokens, tenants, users
+from recorder.identity import api_tokens, download_permission, tenants, users
 from recorder.lifecycle import hold_review, limits, recordings
 from recorder.mail.outbox import Outbox
 from recorder.playback import grants
@@ -111,6 +111,8 @@ def full(house: Bakery, recorded) -> Bakery:
     )  # fmt: skip
     admin.require_second_factor(boss, True)
     admin.request_reset(user, boss)
+    signing = {"signer": house.services.signer, "trust": house.trust, **said}
+    download_permission.set_permission(house.tenant, user.id, True, By("operator"), **signing)
     Invitations(house.services.signer, house.trust, Outbox(), house.clock, house.entropy).invite(
         house.tenant, address="eva@example.com", name="Eva", role="customer", lines=None, language="fr",
         by=By("operator"),

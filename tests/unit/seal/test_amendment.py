@@ -154,6 +154,10 @@ def lifting_what_is_not_set(bucket: Bucket, keys: Keys, sealed: SealedTake) -> N
     resign(bucket, keys, data=HoldLifted(7, "…"))
 
 
+def replacing_what_is_not_set(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
+    resign(bucket, keys, data=replace(HOLD, replaces=7))
+
+
 def erasing_what_is_held(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, data=make_tombstone(chain_in(bucket, keys), "expired"))
 
@@ -234,6 +238,7 @@ CHANGES: dict[Change, list[str]] = {
     of_another_customer: ["amendment.foreign"],
     after_another_document: ["amendment.predecessor"],
     lifting_what_is_not_set: ["amendment.contradiction"],
+    replacing_what_is_not_set: ["amendment.contradiction"],
     erasing_what_is_held: ["amendment.contradiction"],
     erasing_other_objects: ["amendment.contradiction"],
     erasing_another_key: ["amendment.contradiction"],

@@ -75,6 +75,17 @@ def chain(*said: tuple[float, Data]) -> tuple[Amendment, ...]:
 HOLD = HoldSet(("agreement",), "u", "a dispute", day(60))
 
 
+def test_hold_in_anothers_place_is_held_since_the_first() -> None:
+    given = [(1, HOLD), (2, replace(HOLD, owner="v", replaces=1)), (3, HOLD)]
+    held = terms(manifest(), chain(*given)).holds
+    assert [(each.number, each.since, each.data.owner) for each in held] == [
+        (2, day(1), "v"),
+        (3, day(3), "u"),
+    ]
+    lifted = terms(manifest(), chain(*given, (4, HoldLifted(2, "…")), (5, HoldLifted(3, "…"))))
+    assert lifted.holds == ()
+
+
 def test_recording_ends_with_its_last_purpose() -> None:
     sealed = manifest(("quality", "agreement"), 30, agreed=("agreement", 365))
     result = terms(sealed, ())

@@ -11,8 +11,7 @@ import pytest
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.identity import UserTable
-from recorder.errors import CatalogueError, ConfigError
-from recorder.features.tenants import plans
+from recorder.errors import CatalogueError
 from recorder.features.tenants.registration import Registration
 from recorder.identity import users
 from web.state import KEY
@@ -160,17 +159,3 @@ def test_customer_and_admin_are_made_together(house, bakery, opened, clock) -> N
     assert customers() == before
     with connected():
         assert UserTable.select().where(UserTable.name == "Claire").count() == 1
-
-
-def test_plans_are_data(tmp_path) -> None:
-    starter = plans.find_plan("starter")
-    assert (starter.longest_keep_days, starter.formats) == (None, ("opus", "wav"))
-    with pytest.raises(CatalogueError, match="gold"):
-        plans.find_plan("gold")
-    for wrong in ("starter = 1", "[gold]\nfeatures=[]\nlongest_keep_days=0\nformats=['opus']",
-                  "[starter]\nfeatures=[]\nlongest_keep_days=0\nformats=['mp3']"):  # fmt: skip
-        file = tmp_path / "plans.toml"
-        file.write_text(wrong)
-        with pytest.raises(ConfigError) as refused:
-            plans.load_plans(file)
-        assert refused.value.error_id == "plans.broken"

@@ -12,8 +12,11 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.errors import SealError
+from recorder.features.tenants import lines
+from recorder.identity import users
 from recorder.lifecycle import amendment_service, amendments, erasure_receipt, expiry
 from recorder.seal import canonical_json, signed_document
+from recorder.seal.amendment import By
 from web import WebConfig, create_app
 from web.text import retention as kept
 
@@ -82,8 +85,8 @@ def test_admin_sets_and_lifts_a_hold(house, browser, bakery, call, clock) -> Non
     clock.at = hold.review_at + timedelta(days=1)
     paul = browser("paul")
     assert "À revoir depuis le 15 janvier 2027." in paul.get(page(call)).text
-    assert "étaient à revoir" in paul.get("/recordings").text
-    assert "étaient à revoir" not in browser("claire").get("/recordings").text
+    assert "différend, à revoir" in paul.get("/recordings").text
+    assert "différend, à revoir" not in browser("claire").get("/recordings").text
     assert paul.send(keeping(call, "/lift"), hold="1", reason="Settled").status_code == 303
     assert amendments.holds(bakery.id) == ()
     assert destroy_due(house) == 1
@@ -344,3 +347,70 @@ def test_retention_page_without_a_key_says_so(house, bakery, call, clock, entrop
     assert answer.status_code == 200
     assert "clé de signature" in answer.text
     assert set_hold(paul, call).status_code == 403
+
+
+# --- who handles it
+
+
+def test_admin_chooses_the_colleague_who_handles_it(house, browser, bakery, call) -> None:
+    house.person(bakery, "luc", "Luc")
+    paul, claire = browser("paul"), bakery.people["claire"].id
+    options = re.findall(r'<option value="([^"]+)"( selected)?>([^<]+)', paul.get(page(call)).text)
+    people = {user.id for user in bakery.people.values()}
+    offered = [(name, bool(chosen)) for user, chosen, name in options if user in people]
+    assert offered == [("Claire Martin", False), ("Luc", False), ("Paul Martin", True)], "who can listen"
+    assert set_hold(browser("paul"), call, handler=claire).status_code == 303
+    browser("claire").listen_to(call)
+    assert browser("luc").send(page(call), purpose="agreement").status_code == 403
+    assert paul.get("/recordings").text.count("Claire Martin s’en occupe.") == 1
+
+
+def test_difference_is_handed_over(house, browser, bakery, call, clock) -> None:
+    house.person(bakery, "luc", "Luc")
+    luc, since = bakery.people["luc"].id, clock()
+    set_hold(browser("paul"), call, handler=bakery.people["claire"].id)
+    clock.forward(days=1)
+    paul = browser("paul")
+    assert paul.send(keeping(call, "/handler"), hold="1", handler=luc).status_code == 303
+    (hold,) = amendments.holds(bakery.id)
+    assert (hold.number, hold.owner, hold.reason) == (2, luc, "Contested order 12")
+    (now,) = house.changes.look(bakery.id, call).terms.holds
+    assert (now.since, now.data.replaces) == (since, 1), "kept since the first"
+    browser("luc").listen_to(call)
+    assert browser("claire").send(page(call), purpose="agreement").status_code == 403, "no longer hers"
+    assert "Luc s’en occupe." in paul.get("/recordings").text
+    log = paul.get("/access-log").text
+    assert "Quelqu’un d’autre s’occupe du différend." in log
+    assert paul.send(keeping(call, "/lift"), hold="1").status_code == 403, "that one has ended"
+    assert browser("luc").send(keeping(call, "/lift"), hold="2").status_code == 303
+    assert amendments.holds(bakery.id) == ()
+    assert house.changes.look(bakery.id, call).terms.holds == ()
+
+
+def test_only_people_who_can_listen_handle_it(house, browser, bakery, rival, call) -> None:
+    house.person(bakery, "luc", "Luc")
+    paul = browser("paul")
+    people = bakery.people | rival.people
+    given = {"signer": house.services.signer, "trust": house.trust, "by": By("operator")}
+    said = {"now": house.clock(), "entropy": house.entropy}
+    mine = lines.create_line(bakery.id, number="+3225550101", announcement=bakery.announcement.id, **said)
+    users.change_access(bakery.id, people["luc"].id, role="customer", lines=[mine.id], **given, **said)
+    for login in ("audit", "dyck", "luc"):
+        refused = set_hold(paul, call, handler=people[login].id)
+        assert (refused.status_code, "Choisissez" in refused.text) == (403, True), login
+    assert amendments.holds() == ()
+    set_hold(paul, call)
+    for login in ("audit", "dyck", "luc", "paul"):
+        assert paul.send(keeping(call, "/handler"), hold="1", handler=people[login].id).status_code == 403
+    for login in ("claire", "audit"):
+        sent = {"hold": "1", "handler": people["claire"].id}
+        assert browser(login).send(keeping(call, "/handler"), **sent).status_code == 403
+    (hold,) = amendments.holds(bakery.id)
+    assert (hold.number, hold.owner) == (1, people["paul"].id)
+
+
+def test_colleague_who_keeps_a_call_names_nobody_else(house, browser, bakery, call) -> None:
+    luc = house.person(bakery, "luc", "Luc")
+    browser("claire").send(keeping(call, "/hold"), review="2027-01-15", handler=luc.id)
+    (hold,) = amendments.holds(bakery.id)
+    assert hold.owner == bakery.people["claire"].id

@@ -1,0 +1,66 @@
+"""Plans on the command line: the same rules as in the panel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from recorder.catalogue import queries
+from recorder.lifecycle import plans
+from tests.house import Bakery
+from tests.unit.cli.shell import Shell
+from tests.unit.lifecycle.test_plans import PLANS
+
+CUSTOMER = ("--tenant", "Boulangerie Martin")
+
+
+@pytest.fixture
+def planned(house: Bakery) -> Iterator[Shell]:
+    """A shell with the provider's own plans."""
+    file = house.folder / "plans.toml"
+    file.write_text(PLANS)
+    yield Shell(house.folder, ACCORD_STORE_PATH=str(house.bucket), ACCORD_WEB_PLANS=str(file))
+    plans.use_file(None)
+
+
+def test_operator_lists_and_changes_plans(planned: Shell, house: Bakery) -> None:
+    assert planned.good("tenant", "plans") == "starter  api,download,export  -  opus,wav\nbasic  -  14  wav\n"
+    planned.good("tenant", "plan", *CUSTOMER, "basic")
+    assert planned.good("tenant", "list").endswith("  be  basic\n")
+    assert plans.plan_of(house.tenant).code == "basic"
+    assert "no plan 'gold'" in planned("tenant", "plan", *CUSTOMER, "gold").output
+    planned.good("tenant", "create", "Fleurs", "--plan", "basic")
+    fleurs = planned.good("line", "add", "--tenant", "Fleurs", "+3225550133").strip()
+    assert fleurs
+    assert "  wav  off  " in planned.good("line", "list", "--tenant", "Fleurs"), "the plan's usual format"
+
+
+def test_plan_refuses_what_it_does_not_have(planned: Shell, house: Bakery) -> None:
+    planned.good("tenant", "plan", *CUSTOMER, "basic")
+    number = house.line.number
+    for words, named in (
+        (("line", "format", number, "opus"), "opus is not part of the plan 'basic'"),
+        (("line", "add", "+3225550134", "--format", "opus"), "opus is not part of the plan 'basic'"),
+        (("line", "keep", number, "--days", "30"), "at most 14 days of retention, not 30"),
+        (("token", "create", "till"), "api is not part of the plan 'basic'"),
+    ):
+        result = planned(*words[:2], *CUSTOMER, *words[2:])
+        assert result.exit_code != 0
+        assert named in result.output
+    planned.good("line", "format", *CUSTOMER, number, "wav")
+    row = queries.line(house.tenant, house.line.id)
+    assert row is not None
+    assert row.formats == ("wav",)
+
+
+@pytest.mark.parametrize("content", [None, PLANS.replace("export", "exports")])
+def test_unusable_file_of_plans_stops_a_command(house: Bakery, content) -> None:
+    file = house.folder / "broken.toml"
+    if content is not None:
+        file.write_text(content)
+    shell = Shell(house.folder, ACCORD_STORE_PATH=str(house.bucket), ACCORD_WEB_PLANS=str(file))
+    result = shell("tenant", "list")
+    assert result.exit_code != 0
+    assert str(file) in result.output
+    assert content is None or "unknown feature 'exports'" in result.output

@@ -1,0 +1,218 @@
+"""Plans: what their file may say, which plan a customer has, and what it limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from recorder.auditlog.append import append
+from recorder.catalogue import queries
+from recorder.catalogue.database import writing
+from recorder.catalogue.records import KeepOptions
+from recorder.catalogue.tables.tenant import TenantTable
+from recorder.errors import CatalogueError, ConfigError, RetentionError
+from recorder.features.tenants import composition, default_lines, keep_options, lines
+from recorder.features.tenants.line_policies import policies
+from recorder.lifecycle import plans
+from recorder.ops.doctor import storage
+from recorder.prompts.composer import SHIPPED
+from recorder.seal.amendment import By
+from tests.house import Bakery
+
+PLANS = """
+[starter]
+features = ["download", "export", "api"]
+longest_keep_days = 0
+formats = ["opus", "wav"]
+
+[basic]
+features = []
+longest_keep_days = 14
+formats = ["wav"]
+
+[basic.name]
+en = "Basic"
+fr = "Essentiel"
+"""
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path) -> Iterator[None]:
+    """A file of the provider's, with a smaller plan."""
+    path = tmp_path / "plans.toml"
+    path.write_text(PLANS)
+    plans.use_file(path)
+    yield
+    plans.use_file(None)
+
+
+@pytest.fixture
+def said(house: Bakery) -> dict:
+    return {"now": house.clock(), "entropy": house.entropy}
+
+
+def error(what) -> str:
+    with pytest.raises((CatalogueError, RetentionError)) as refused:
+        what()
+    return refused.value.error_id
+
+
+# --- the file
+
+
+def test_shipped_starter_plan_limits_nothing() -> None:
+    starter = plans.load_plans(plans.FILE)[plans.STARTER]
+    assert (starter.features, starter.longest_keep_days) == (frozenset(plans.FEATURES), None)
+    assert starter.formats == ("opus", "wav")
+    assert starter.name("fr") == "Starter"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ("starter = 1", "starter"),
+        (PLANS.replace("[starter]", "[gold]"), "no plan 'starter'"),
+        (PLANS.replace('"download", ', '"dowload", '), "'starter' has an unknown feature 'dowload'"),
+        (PLANS.replace('["wav"]', '["mp3"]'), "'basic' has an unknown format 'mp3'"),
+        (PLANS.replace('["wav"]', "[]"), "formats"),
+        (PLANS.replace("= 14", "= -1"), "longest_keep_days"),
+        (PLANS.replace("= 14", "= 14\nmost_calls = 3"), "most_calls"),
+        ("[starter", ""),
+    ],
+)
+def test_wrong_file_is_refused_with_what_is_wrong(tmp_path, wrong, named) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(wrong)
+    with pytest.raises(ConfigError) as refused:
+        plans.load_plans(path)
+    assert refused.value.error_id == "plans.broken"
+    assert named in refused.value.message
+    assert str(path) in refused.value.message
+
+
+def test_name_falls_back_to_english_and_to_the_code() -> None:
+    basic = plans.find_plan("basic")
+    assert [basic.name(each) for each in ("fr", "de")] == ["Essentiel", "Basic"]
+    assert plans.find_plan("starter").name("fr") == "starter"
+
+
+# --- which plan a customer has
+
+
+def test_change_is_in_the_log_once(house: Bakery, said) -> None:
+    assert plans.plan_of(house.tenant).code == "starter"
+    assert plans.change_plan(house.tenant, "basic", **said)
+    assert not plans.change_plan(house.tenant, "basic", **said)
+    assert plans.plan_of(house.tenant).code == "basic"
+    assert queries.tenant(house.tenant).plan == "basic"
+    assert error(lambda: plans.change_plan(house.tenant, "gold", **said)) == "tenant.plan"
+    assert error(lambda: plans.change_plan("nobody", "basic", **said)) == "tenant.unknown"
+
+
+def test_row_alone_changes_no_plan(house: Bakery, said) -> None:
+    plans.change_plan(house.tenant, "basic", **said)
+    with writing():
+        TenantTable.update(plan="starter").where(TenantTable.id == house.tenant).execute()
+    assert plans.plan_of(house.tenant).code == "basic"
+
+
+def test_plan_that_is_no_longer_there_is_reported_and_stops_nothing(house: Bakery, said) -> None:
+    with writing():
+        append(house.tenant, plans.CHANGED, {"tenant": house.tenant, "plan": "gone"}, **said)
+    assert plans.plan_of(house.tenant).code == "starter"
+    assert len(policies().lines) == 1
+    patient = SimpleNamespace(context=SimpleNamespace(open_catalogue=lambda: None))
+    (finding,) = storage.customer_plans(patient)
+    assert (finding.state, "'gone'" in finding.what) == ("wrong", True)
+
+
+# --- what it limits
+
+
+def test_new_calls_are_stored_in_the_plans_formats(house: Bakery, said) -> None:
+    """Whatever the line says, which stays as it was chosen."""
+    assert [line.formats for line in policies().lines] == [("opus",)]
+    plans.change_plan(house.tenant, "basic", **said)
+    assert [line.formats for line in policies().lines] == [("wav",)]
+    assert queries.line(house.tenant, house.line.id).formats == ("opus",)
+    plans.change_plan(house.tenant, "starter", **said)
+    assert [line.formats for line in policies().lines] == [("opus",)]
+    assert lines.set_line_formats(house.tenant, house.line.id, ["wav", "opus"], "operator", **said)
+    plans.change_plan(house.tenant, "basic", **said)
+    assert [line.formats for line in policies().lines] == [("wav",)]
+
+
+def test_format_outside_the_plan_is_refused(house: Bakery, said) -> None:
+    plans.change_plan(house.tenant, "basic", **said)
+
+    def put(formats: list[str]) -> bool:
+        return lines.set_line_formats(house.tenant, house.line.id, formats, "operator", **said)
+
+    assert error(lambda: put(["opus"])) == "plan.format"
+    assert error(lambda: put(["mp3"])) == "line.settings"
+    assert put(["wav"])
+    assert not lines.set_line_formats(house.tenant, "no line", ["wav"], "operator", **said)
+    short = compose(house, said, 14)
+    made = {"number": "+3225550111", "announcement": short.id, **said}
+    assert error(lambda: lines.create_line(house.tenant, formats=["opus"], **made)) == "plan.format"
+    assert lines.create_line(house.tenant, **made).formats == ("wav",), "the plan's usual one"
+
+
+def compose(house: Bakery, said, keep_days: int):
+    return composition.compose(
+        house.tenant, name="own", language="fr", mode="notice", purposes=["agreement"], keep_days=keep_days,
+        **said,
+    )  # fmt: skip
+
+
+def test_longer_retention_than_the_plans_is_refused_wherever_it_is_chosen(house: Bakery, said) -> None:
+    long = compose(house, said, 30)
+    plans.change_plan(house.tenant, "basic", **said)
+    assert error(lambda: compose(house, said, 30)) == "plan.keep_days"
+
+    def keep(days: int) -> bool:
+        return keep_options.set_line_keep(house.tenant, house.line.id, KeepOptions(keep_days=days), **said)
+
+    def announce(announcement: str) -> bool:
+        return lines.set_line_announcement(house.tenant, house.line.id, announcement, **said)
+
+    assert error(lambda: keep(30)) == "plan.keep_days"
+    assert keep(14)
+    assert error(lambda: announce(long.id)) == "plan.keep_days", "made before"
+    assert announce(compose(house, said, 14).id)
+    owner = queries.tenant(house.tenant)
+    shipped = default_lines.shipped_for(owner, "fr", None, said["now"], said["entropy"], SHIPPED)
+    assert shipped.keep_days == 14, "what a new line announces fits"
+
+
+def recorded(house: Bakery, **more) -> str:
+    folder = house.take(**more)
+    house.work(folder)
+    return folder.name
+
+
+def test_plan_shortens_nothing_that_was_announced_or_agreed(house: Bakery, said) -> None:
+    recording = recorded(house, asked="yes")
+    before = house.changes.look(house.tenant, recording).terms
+    plans.change_plan(house.tenant, "basic", **said)
+    after = house.changes.look(house.tenant, recording).terms
+    assert after == before
+    assert after.until > house.clock() + timedelta(days=300), "agreed for a year"
+    (policy,) = policies().lines
+    assert policy.announcement.keep_days == 30, "the line goes on as it was set up"
+
+
+def test_later_agreement_fits_the_plan(house: Bakery, said) -> None:
+    recording = recorded(house)
+    plans.change_plan(house.tenant, "basic", **said)
+
+    def agree(days: int) -> None:
+        house.changes.agree(
+            house.tenant, recording, By("operator"), purpose="agreement", keep_days=days, reason="By letter"
+        )
+
+    assert error(lambda: agree(15)) == "retention.plan"
+    agree(14)
