@@ -218,8 +218,11 @@ _ANNOUNCEMENT: Final = _all(
 _KEY: Final = _digests(wrapped_key="key_sha256")
 
 
-def _verification_calls(calls: CallRegister, about: Columns) -> dict[str, RowStatement]:
-    """The statements about a use case's calls with a code; ``about``: the columns of its own."""
+def _verification_calls(
+    calls: CallRegister, about: Columns, code_hash: Callable[[str], Any] = Digest
+) -> dict[str, RowStatement]:
+    """The statements about a use case's calls with a code; ``about``: the columns of its own, ``code_hash``:
+    that column's value by its SHA-256."""
     ordered = _all(
         about,
         _same("language"),
@@ -231,7 +234,7 @@ def _verification_calls(calls: CallRegister, about: Columns) -> dict[str, RowSta
     created = _all(
         _same("node"),
         _times(valid_until="valid_until"),
-        lambda body: {"code_hash": ValueOrNone(Digest(body["code_sha256"]))},
+        lambda body: {"code_hash": code_hash(body["code_sha256"])},
         _set(taken_at=LEAF_TIME),
     )
     return {
@@ -356,7 +359,9 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         SubjectRequestTable, _id("request"), _all(_same(closed_how="how"), _set(closed_at=LEAF_TIME))
     ),
     rules.EXPORTED: RowStatement(SubjectRequestTable, _id("request"), _set(exported_at=LEAF_TIME)),
-    **_verification_calls(verification_code.CALLS, _same(request_id="request")),
+    **_verification_calls(
+        verification_code.CALLS, _same(request_id="request"), lambda sha256: ValueOrNone(Digest(sha256))
+    ),
     **_verification_calls(number_proof.CALLS, _set(line_id=None)),
     number_proof.PROVED: RowStatement(
         NumberProofTable, _id("call"), _all(_same(line_id="line"), _set(code_hash=None)), makes=False
