@@ -57,6 +57,7 @@ ON_BOTH = frozenset(
         "auditlog",
         "catalogue",
         "lifecycle",
+        "notifications",
         "offboarding",
         "pipeline",
         "playback",

@@ -36,6 +36,7 @@ from web import (
     live,
     navigation,
     notes,
+    notifications,
     numbers,
     offboarding,
     playback,
@@ -150,7 +151,7 @@ def create_app(
     for package in (
         account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
-        notes, brand, help,
+        notes, notifications, brand, help,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     app.register_blueprint(registering.blueprint)

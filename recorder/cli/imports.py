@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from datetime import datetime, time
@@ -53,6 +54,7 @@ def bring_in(
     """Bring recordings in FOLDER in, as "not announced to Accord": kept and found, heard by nobody until the
     customer has stated what each may be used for. A file is brought in once; broken off, it goes on."""
     from recorder.features.imports import service
+    from recorder.features.notifications import service as notifications
     from recorder.lifecycle import plans
 
     context.open_catalogue()
@@ -61,7 +63,8 @@ def bring_in(
     kept_until = datetime.combine(until.date(), time(), zone)
     service.check_until(kept_until, now)
     service.check_not_leaving(owner.id)
-    good, wrong = import_table.read_table(table or folder / "recordings.csv", folder, zone, now)
+    listed = table or folder / "recordings.csv"
+    good, wrong = import_table.read_table(listed, folder, zone, now)
     region = context.settings.node.region or None
     stored = plans.choose_formats(owner.id, formats)
     importer = service.Importer(owner, kept_until, context.services(), region, stored)
@@ -72,6 +75,10 @@ def bring_in(
     for what, many in sorted(counted.items()):
         click.echo(f"{many:>7}  {what}")
     failed = sorted((each for each in outcomes if each.error is not None), key=lambda each: each.row)
+    notifications.note_import(
+        owner.id, listed.read_bytes(), imported=len(outcomes) - len(failed), failed=len(failed),
+        until=kept_until, now=utc_now(), entropy=os.urandom,
+    )  # fmt: skip
     for each in failed[:SHOWN]:
         assert each.error is not None
         click.echo(f"line {each.row}, {each.file}: {each.error}", err=True)

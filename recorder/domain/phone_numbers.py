@@ -73,3 +73,15 @@ def ordinary_country(number: str) -> str | None:
     if country is None or phonenumbers.number_type(found) not in _ORDINARY:
         return None
     return str(country).lower()
+
+
+def format_international(text: str) -> str:
+    """Return a number with (unbreakable) spaces where its country puts them; other text stays as it is."""
+    try:
+        parsed = phonenumbers.parse(text if text.startswith("+") else f"+{text}")
+    except phonenumbers.NumberParseException:
+        return text
+    if not phonenumbers.is_valid_number(parsed):
+        return text
+    spaced = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+    return str(spaced).replace(" ", "\u00a0")

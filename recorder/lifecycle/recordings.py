@@ -18,6 +18,7 @@ from recorder.catalogue.records import NotRecordedRow, RecordingRow
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.grant import GrantTable
 from recorder.catalogue.tables.note import NoteTable
+from recorder.catalogue.tables.notification import NotificationTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
@@ -188,8 +189,8 @@ def make_tombstone(
     row: RecordingRow, why: str, *, now: datetime, entropy: Entropy, at: datetime | None = None
 ) -> bool:
     """Turn a recording's row into a tombstone: start, end, reason and time of its erasure (``at``; default:
-    now) remain; parties, grants, notes and the bodies of its leaves are dropped. False if it is a tombstone
-    already."""
+    now) remain; parties, grants, notes, notifications and the bodies of its leaves are dropped. False if it
+    is a tombstone already."""
     with writing():
         lock_tenant(row.tenant)
         condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
@@ -212,6 +213,7 @@ def make_tombstone(
             (GrantTable.recording == row.id) & GrantTable.ended_at.is_null()
         ).execute()
         NoteTable.delete().where(NoteTable.recording == row.id).execute()
+        NotificationTable.delete().where(NotificationTable.recording_id == row.id).execute()
         body = {"recording": row.id, "reason": why, "leaves": drop_bodies(row.tenant, row.id)}
         append(row.tenant, "recording.erased", body, now, entropy)
     return True

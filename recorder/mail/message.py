@@ -1,9 +1,9 @@
 """Messages to people, in plain text and HTML, from a template for each kind and language.
 
 A template is ``messages/<kind>.toml`` with a section for each language: ``subject``, ``text`` (before the
-link), ``action`` (the button's label) and ``after`` (what follows it). ``{name}`` stands for a value. Values
-come from customers, so they are shortened to one line without addresses of websites, which mail programs
-would turn into links, and escaped in HTML.
+link), ``action`` (the button's label) and ``after`` (what follows it). A message's own sections come between
+text and link. ``{name}`` stands for a value. Values come from customers, so they are shortened to one line
+without addresses of websites, which mail programs would turn into links, and escaped in HTML.
 """
 
 from __future__ import annotations
@@ -26,6 +26,15 @@ LONGEST: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
+class MailSection:
+    """A sentence in a message, in its language, and the lines that it is about. What customers wrote in them
+    has gone through :func:`one_line`."""
+
+    title: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MailMessage:
     """A message to one person: its ``kind`` names the template. ``path`` is where its link leads in the
     panel (``/invitation/…``), empty for none. It is not sent any more when it is older than ``lifetime``."""
@@ -35,6 +44,7 @@ class MailMessage:
     values: Mapping[str, str] = field(default_factory=dict)
     path: str = field(default="", repr=False)
     lifetime: timedelta = timedelta(days=3)
+    sections: tuple[MailSection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,8 @@ def render(message: MailMessage, panel: str) -> RenderedMail:
     values = {name: one_line(value) for name, value in message.values.items()}
     said = {name: words[name].format_map(values).strip() for name in ("subject", "text", "action", "after")}
     link = f"{panel}{message.path}" if message.path else ""
-    parts = [said["text"], f"{said['action']}:\n{link}" if link else "", said["after"]]
+    listed = ["\n".join([each.title, *(f"- {line}" for line in each.lines)]) for each in message.sections]
+    parts = [said["text"], *listed, f"{said['action']}:\n{link}" if link else "", said["after"]]
     return RenderedMail(
         one_line(said["subject"], 200),
         "\n\n".join(part for part in parts if part) + "\n",
@@ -78,7 +89,7 @@ def _page(message: MailMessage, said: Mapping[str, str], link: str) -> str:
     return _template("layout.html").substitute(
         language=html.escape(message.language if message.language in _sections(message.kind) else "en"),
         subject=html.escape(one_line(said["subject"], 200)),
-        text=_paragraphs(said["text"]),
+        text="\n".join([_paragraphs(said["text"]), *map(_section, message.sections)]),
         button=button,
         after=_paragraphs(said["after"]),
     )
@@ -87,6 +98,12 @@ def _page(message: MailMessage, said: Mapping[str, str], link: str) -> str:
 def _paragraphs(text: str) -> str:
     parts = (" ".join(part.split()) for part in text.split("\n\n"))
     return "\n".join(f'<p style="margin:0 0 16px">{html.escape(part)}</p>' for part in parts if part)
+
+
+def _section(section: MailSection) -> str:
+    lines = "".join(f"<li>{html.escape(line)}</li>" for line in section.lines)
+    listed = f'\n<ul style="margin:0 0 16px;padding-left:20px">{lines}</ul>' if lines else ""
+    return f'<p style="margin:0 0 8px">{html.escape(section.title)}</p>{listed}'
 
 
 def _words(kind: str, language: str) -> dict[str, str]:

@@ -61,11 +61,12 @@ class Outbox:
         entropy: Entropy,
         *,
         about: str = "",
+        replaces: bool = True,
     ) -> bool:
         """Queue a message to an address, inside the caller's transaction; false, and nothing is queued, where
-        no mail can be sent. ``about`` is the id of the person or invitation that the mail is about: it
-        replaces a waiting mail of the same kind, and :func:`drop_mail` finds it. Raises
-        :class:`recorder.errors.MailError` (``mail.address``)."""
+        no mail can be sent. ``about`` is the id of the person or invitation that the mail is about:
+        :func:`drop_mail` finds it. If it ``replaces`` others, a waiting mail of the same kind about the same
+        is deleted. Raises :class:`recorder.errors.MailError` (``mail.address``)."""
         if self.keyring is None:
             return False
         address, rendered = normalize_address(address), render(message, self.panel)
@@ -73,7 +74,7 @@ class Outbox:
         body = {"address": address, "until": to_iso(until), **asdict(rendered)}
         sealed = _encrypt(self.keyring, _purpose(tenant, identity, about), json.dumps(body).encode(), entropy)
         with writing():
-            if about:
+            if about and replaces:
                 drop_mail(tenant, about, kind=message.kind)
             OutgoingMailTable.create(
                 id=identity, tenant_id=tenant, about=about, kind=message.kind, content=sealed, created_at=now,

@@ -14,6 +14,7 @@ from peewee import PeeweeException
 from recorder import metrics
 from recorder.auditlog import checkpoint, mail_witness, timestamping
 from recorder.errors import AccordError
+from recorder.features.notifications.duty import Notifier
 from recorder.features.offboarding.duty import erase_due
 from recorder.features.team import account_links
 from recorder.features.usage.duty import UsageCounter
@@ -28,7 +29,7 @@ from recorder.services import Services
 
 DUTIES: Final = (
     "amendments", "limits", "holds", "recordings", "leaving", "quarantine", "listens", "sessions", "logs",
-    "timestamps", "mail", "usage", OUTGOING_MAIL,
+    "timestamps", "mail", "usage", "notifications", OUTGOING_MAIL,
 )  # fmt: skip
 
 """The names of all duties; queued mail is sent by a thread of its own
@@ -49,6 +50,7 @@ class Duties:
     timekeeper: ClockGuard
     reminders: HoldReminders = field(default_factory=HoldReminders)
     usage: UsageCounter = field(default_factory=UsageCounter)
+    notifier: Notifier = field(default_factory=Notifier)
 
     def keep(self) -> None:
         """Run every duty; one that fails is logged, counted and repeated the next time."""
@@ -75,6 +77,7 @@ class Duties:
             "logs": lambda: checkpoint.sign_due(services, trusted_now()),
             "timestamps": lambda: timestamping.stamp_due(services, self.witnesses.authority, now),
             "usage": lambda: self.usage.count(trusted_now(), entropy),
+            "notifications": lambda: self.notifier.notify(services),
             "mail": lambda: mail_witness.send_due(services, self.witnesses.server, now),
         }
         for name, duty in duties.items():

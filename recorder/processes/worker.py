@@ -40,6 +40,7 @@ def run(context: Context) -> None:
         if settings.persons.dial
         else None,
         mail=MailDelivery(services, mail_server(settings)),
+        outbox=context.outbox(),
     )
     Overseer(
         worker,

@@ -28,8 +28,10 @@ from recorder import metrics
 from recorder.config import Settings
 from recorder.errors import AccordError, ConfigError
 from recorder.features.live.duty import LiveCallRelay
+from recorder.features.notifications.duty import Notifier
 from recorder.features.tenants.duty import SnapshotDuty
 from recorder.lifecycle.clock_guard import NAME, ClockGuard
+from recorder.mail.outbox import Outbox
 from recorder.pipeline import stages
 from recorder.pipeline.backoff import BLOCKED_STAGES, Backoff
 from recorder.pipeline.encoders import Encoder
@@ -105,6 +107,8 @@ class Worker:
     """Calls numbers with a verification code, where this node can make outbound calls."""
     mail: MailDelivery | None = None
     """Sends queued mail."""
+    outbox: Outbox = field(default_factory=Outbox)
+    """Queues mail about what customers' admins are to be told."""
     uploads: int = 4
     """Threads that store."""
     drain: float = 15.0
@@ -130,7 +134,7 @@ class Worker:
         self._common = Backoff(services.spool, node.warn_at, node.full_at, self.monotonic, self.chance)
         self._snapshot = SnapshotDuty(services, node.never_record, self.sources, self.monotonic)
         timekeeper = self.timekeeper or ClockGuard(services.spool / NAME, {}, services.now)
-        self._house = Duties(services, self.witnesses, timekeeper)
+        self._house = Duties(services, self.witnesses, timekeeper, notifier=Notifier(self.outbox))
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
         """Stop; when called again, do not wait for work in progress.  A signal handler, so it only sets a

@@ -30,6 +30,7 @@ from recorder.domain.roles import ADMIN
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
+from recorder.features.notifications import service as notifications
 from recorder.features.team.invitations import Invitations
 from recorder.features.tenants import keep_options, number_proof
 from recorder.features.tenants.number_proof import NumberProofs
@@ -98,6 +99,9 @@ def fill(folder: Path) -> None:
     newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
     house.person(newcomer, "nell", "Nell Nieuw")
     invited = {language: invite(house, name, language) for language, name in NEW_CUSTOMERS.items()}
+    joiner = house.customer("Menuiserie Claes", "+3225550155", label="Atelier")
+    house.person(joiner, "rose", "Rose Claes", role="customer_admin")
+    house.person(joiner, "hugo", "Hugo Claes", role="customer_admin", language="en")
     at = utc_now()
     options = {"now": at, "entropy": os.urandom}
     (folder / PLANS).write_text(SMALL_PLAN)
@@ -117,6 +121,14 @@ def fill(folder: Path) -> None:
         house.not_recorded(
             plumber, "never_connected", at=at - timedelta(minutes=30 * n), external_party=number
         )
+    house.not_recorded(joiner, "full_disk", at=at - timedelta(hours=5))
+    notifications.update(joiner.id, at - timedelta(hours=4, minutes=50), os.urandom)
+    house.call(joiner, at=at - timedelta(hours=4))
+    house.not_recorded(joiner, "daemon_away", at=at - timedelta(hours=2))
+    notifications.update(joiner.id, at, os.urandom)
+    notifications.note_import(
+        joiner.id, b"", imported=12, failed=1, until=at + timedelta(days=90), now=at, entropy=os.urandom
+    )
     ids = {
         "short": house.call(bakery, at=at - timedelta(hours=3)),
         "long": house.call(bakery, at=at - timedelta(hours=2), times=30),

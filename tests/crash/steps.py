@@ -8,7 +8,8 @@ Answers with how each ended.
 ``settle`` follows what a customer set; ``sign`` signs the logs, ``begin`` lets one go on that was cut;
 ``prepare`` puts together what a customer is handed, ``person`` erases for somebody who asks
 (``REQUEST/RECORDING/USER``); ``restore`` brings that backup's file back, and ``rebuild`` makes rows again
-from the bucket.  ``destroy`` destroys what is due, and ``erase`` what is left of customers who left."""
+from the bucket.  ``destroy`` destroys what is due, and ``erase`` what is left of customers who left.
+``notify`` tells admins what has changed."""
 
 from __future__ import annotations
 
@@ -27,6 +28,7 @@ from recorder.audit import continuation
 from recorder.auditlog import checkpoint
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import open_catalogue
+from recorder.features.notifications.duty import Notifier
 from recorder.features.offboarding import duty, service
 from recorder.features.offboarding.plan import prepare_handover
 from recorder.features.recovery import backup
@@ -35,6 +37,7 @@ from recorder.features.subject_requests import erasure
 from recorder.features.subject_requests import service as request_register
 from recorder.lifecycle import amendment_recovery, amendment_service, expiry, limit_application
 from recorder.lifecycle.key_rotation import KeyRotation
+from recorder.mail.outbox import Outbox
 from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import kek_files, signing
 from recorder.seal.amendment import By
@@ -141,6 +144,11 @@ class Step:
     @property
     def services(self) -> Services:
         return services_in(self.root, self.store)
+
+    def notify(self) -> None:
+        outbox = Outbox(self.ring, "https://accord.example.com")
+        services = replace(self.services, now=lambda: self.now, boundary=self.boundary)
+        Notifier(outbox).notify(services)
 
     def sign(self) -> None:
         checkpoint.sign_due(self.services, self.now)

@@ -14,6 +14,8 @@ import pytest
 from recorder.catalogue import database, offboarding_progress, queries, schema
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.notification import NotificationTable
+from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.offboarding import handover_queries, service
@@ -23,6 +25,7 @@ from recorder.features.subject_requests import service as request_register
 from recorder.identity import users
 from recorder.lifecycle import amendments, expiry
 from recorder.seal.verification import verify
+from tests.house import Customer
 from tests.identity_proof import vouch
 from tests.stored_recordings import kinds, put_small
 
@@ -209,3 +212,16 @@ def test_catalogue_is_restored_whole_or_not_at_all(house) -> None:
     finally:
         opened.close()
         database.database.initialize(own)
+
+
+def test_admins_are_notified_once(house) -> None:
+    customer = Customer(house.tenant, house.line, None)
+    house.person(customer, "paul@example.com", "Paul", role="customer_admin")
+    house.work(house.unrecorded("daemon_away"))
+    points = ("notifications updated", "notifications mailed")
+    assert step(house, "notify", "notifications updated", *points) == [DIED] * 3
+    assert step(house, "notify", "-", days=3) == [0]
+    with connected():
+        assert NotificationTable.select().count() == 1
+        (mail,) = OutgoingMailTable.select()
+        assert mail.kind == "not_recorded"

@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.errors import CatalogueError
+from recorder.features.notifications import service as notifications
 from recorder.identity import account_mail, passwords, users
 from recorder.seal.second_factor import LONGEST_NAME
 from recorder.strict_json import b64
@@ -23,6 +24,7 @@ from web.cookies import cookie_name
 from web.language import NAMES
 from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import errors
+from web.text import notifications as notification_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +140,7 @@ def render_account(
         describe=devices.describe,
         network=devices.network(),
         b64=b64,
+        notifications=notifications.choices_of(found.tenant.id, found.user.id) if found.admin else None,
+        notification_kinds=notification_words.KINDS,
+        channels=notification_words.CHANNELS,
     )

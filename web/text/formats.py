@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import phonenumbers
 from babel.units import format_unit
 from flask_babel import format_date, format_decimal, format_time, get_locale, ngettext
 from flask_babel import gettext as _
 from markupsafe import Markup
 
+from recorder.domain import phone_numbers
 from recorder.domain.parties import Party
 
 
@@ -26,15 +26,7 @@ def party(someone: Party | None) -> str:
 
 def number(text: str) -> str:
     """A number with spaces where its country puts them; what is none stays as it is."""
-    try:
-        parsed = phonenumbers.parse(text if text.startswith("+") else f"+{text}")
-    except phonenumbers.NumberParseException:
-        return text
-    if not phonenumbers.is_valid_number(parsed):
-        return text
-    # Spaces that do not break: a number stays on one line.
-    spaced = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
-    return str(spaced).replace(" ", "\u00a0")
+    return phone_numbers.format_international(text)
 
 
 def line_name(text: str, label: str) -> str:

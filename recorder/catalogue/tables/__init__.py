@@ -35,6 +35,7 @@ from recorder.catalogue.tables.listed_call import (
 )
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.note import NoteTable
+from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
@@ -110,5 +111,7 @@ TABLES: tuple[type[Table], ...] = (
     UsageTable,
     NoteTable,
     NumberProofTable,
+    NotificationTable,
+    NotificationChoiceTable,
     DownloadPermissionTable,
 )

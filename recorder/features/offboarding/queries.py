@@ -28,6 +28,7 @@ from recorder.catalogue.tables.identity import (
     UserTable,
 )
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
@@ -170,8 +171,8 @@ def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
 
 
 def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
-    """Revoke a customer's users, tokens and mail recipients, drop the users' names, invitations and mail;
-    returns how many users there were."""
+    """Revoke a customer's users, tokens and mail recipients, drop the users' names, invitations,
+    notifications and mail; returns how many users there were."""
     with writing():
         lock_tenant(tenant)
         rows = list(UserTable.select(UserTable.id, UserTable.revoked_at).where(UserTable.tenant == tenant))
@@ -183,6 +184,8 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
                 UserTable.id == row.id
             ).execute()
         SavedFilterTable.delete().where(SavedFilterTable.tenant_id == tenant).execute()
+        NotificationTable.delete().where(NotificationTable.tenant == tenant).execute()
+        NotificationChoiceTable.delete().where(NotificationChoiceTable.tenant_id == tenant).execute()
         SessionTable.update(ended_at=now).where(
             SessionTable.user.in_([row.id for row in rows]) & SessionTable.ended_at.is_null()
         ).execute()

@@ -27,6 +27,7 @@ from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.catalogue.tables.note import NoteTable
+from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
@@ -76,6 +77,8 @@ TABLES: tuple[type[Table], ...] = (
     InvitationTable,
     UsageTable,
     NoteTable,
+    NotificationTable,
+    NotificationChoiceTable,
     DownloadPermissionTable,
 )
 """Ordered so that each row comes after those that it refers to."""

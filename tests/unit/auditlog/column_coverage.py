@@ -271,6 +271,12 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
         "a person's own choice of query arguments; it selects among what they may see anyway",
         "id tenant_id user_id name arguments created_at",
     ),
+    "notification": _by(
+        "information that decides nothing; a mail about it goes to admins whose rows are as signed",
+        "id tenant_id kind cause key line_id recording_id data since ended_at outcome changed_at mailed "
+        "mailed_at",
+    ),
+    "notification_choice": _by("a person's own choice of how to be told", "id tenant_id choices read_until"),
     "throttle": _by("delays log-ins, and lets nobody in", "key empty_ms known_until"),
     "account_link": _by(
         "ends links and opens none: what a link is for is in its token, under the panel's secret",

@@ -24,6 +24,8 @@ from recorder.features.live import queries
 from recorder.features.live import service as live_service
 from recorder.features.live.queries import LiveRow
 from recorder.features.notes import service as notes
+from recorder.features.notifications import service as notifications
+from recorder.features.notifications.rules import KINDS, ON_PAGE
 from recorder.features.recovery import rebuild_queue
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.subject_requests import service as request_register
@@ -68,6 +70,10 @@ def _kept_in_passing(world: World) -> None:
             id="a filter", tenant_id=world.tenant, user=world.user, name="Refused",
             arguments={"agreement": "refused"}, created_at=world.house.clock(),
         )  # fmt: skip
+    notifications.set_choices(world.tenant, world.user, dict.fromkeys(KINDS, ON_PAGE))
+    notifications.note_import(
+        world.tenant, b"file,began_at", imported=3, failed=1, until=world.house.clock(), **said(world)
+    )
     values = {"name": "Luc", "customer": "Boulangerie Martin"}
     message = MailMessage("invitation", "fr", values, "/invitation/x")
     outbox = Outbox(world.house.keyring, "https://accord.example.com")

@@ -29,6 +29,7 @@ from recorder.catalogue.tables.listed_call import (
     PartySuffixTable,
 )
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
@@ -141,6 +142,11 @@ def full(house: Bakery, recorded) -> Bakery:
             id="f", tenant_id=house.tenant, user=user.id, name="Refused", arguments={"agreement": "refused"},
             created_at=at,
         )  # fmt: skip
+        NotificationTable.create(
+            id="n", tenant=house.tenant, kind="not_recorded", cause="daemon_away", key="daemon_away/l",
+            line_id="l", data={}, since=at, changed_at=at,
+        )  # fmt: skip
+        NotificationChoiceTable.create(id=user.id, tenant_id=house.tenant, choices={"review": "page"})
         UsageTable.create(
             id="u", tenant=house.tenant, day="2026-11-24", part=1, time_zone="Europe/Brussels",
             lines=[["l", "+3225550100", 1, 1000, 10]], calls=1, duration_ms=1000, bytes=10, until=at,

@@ -1,0 +1,1 @@
+"""What a customer's admins are told: by mail and in the panel, as each of them chooses."""

@@ -1,0 +1,246 @@
+"""Finds what a customer's admins are to be told, tells them by mail, and answers the panel.
+
+Notifications are information: nothing is decided by them. All of it can be repeated: what there is to tell
+is read from the catalogue each time, and a mail is queued in the transaction that notes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from recorder.auditlog.append import lock_tenant
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.offboarding_progress import is_being_erased
+from recorder.catalogue.records import TenantRow, UserRow
+from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
+from recorder.clock import to_iso
+from recorder.domain.roles import ADMIN
+from recorder.errors import MailError, SealError
+from recorder.features.notifications import queries
+from recorder.features.notifications.mail import compose_mail
+from recorder.features.notifications.rules import (
+    BY_MAIL,
+    CALL_CAUSES,
+    CALL_WINDOW,
+    CHANNELS,
+    IMPORT,
+    KINDS,
+    NOT_AT_ALL,
+    NOT_RECORDED,
+    REOPENING_WINDOW,
+    RETENTION,
+    WORK,
+    LineFailure,
+    Notification,
+    NotificationEnd,
+    Occasion,
+    channel_of,
+    compare_calls,
+    due_for_mail,
+    find_ends,
+)
+from recorder.identity import users
+from recorder.ids import Entropy, uuid7
+from recorder.mail.outbox import Outbox
+from recorder.seal.revocation import Trust
+
+log = structlog.get_logger()
+
+
+# --- the worker's part
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationChanges:
+    """What is to be written about a customer's notifications."""
+
+    starts: tuple[Occasion, ...]
+    reopenings: tuple[Notification, ...]
+    ends: tuple[NotificationEnd, ...]
+
+
+def update(tenant: str, now: datetime, entropy: Entropy) -> None:
+    """Begin and end a customer's notifications by what the catalogue has now, and drop old ones."""
+    with connected():
+        if _find_changes(tenant, now) == _NOTHING and not queries.has_old(tenant, now - RETENTION):
+            return
+    with writing():
+        lock_tenant(tenant)
+        changes = _find_changes(tenant, now)  # another worker may have written them
+        for each in changes.ends:
+            _change(each.notification, ended_at=each.at, outcome=each.outcome, changed_at=now)
+        for row in changes.reopenings:
+            _change(row, ended_at=None, outcome=None, changed_at=now)
+        _add(tenant, changes.starts, now, entropy)
+        queries.drop_old(tenant, now - RETENTION)
+
+
+_NOTHING: Final = NotificationChanges((), (), ())
+
+
+def _find_changes(tenant: str, now: datetime) -> NotificationChanges:
+    if is_being_erased(tenant):
+        return _NOTHING
+    recorded_lines, living_lines = queries.lines_by_state(tenant)
+    rows = queries.pending_notifications(tenant, now - CALL_WINDOW - REOPENING_WINDOW)
+    calls = compare_calls(
+        queries.line_failures(tenant, now - CALL_WINDOW),
+        [row for row in rows if row.cause in CALL_CAUSES],
+        recorded_lines,
+        partial(queries.recorded_after, tenant),
+        now,
+    )
+    occasions = queries.occasions(tenant, now)
+    known = queries.known_keys(tenant, [each.key for each in occasions])
+    starts = [_occasion(tenant, each) for each in calls.starts]
+    return NotificationChanges(
+        (*starts, *(each for each in occasions if each.key not in known)),
+        calls.reopenings,
+        (*calls.ends, *find_ends(rows, occasions, living_lines, now)),
+    )
+
+
+def mail_due(tenant: TenantRow, outbox: Outbox, trust: Trust, now: datetime, entropy: Entropy) -> int:
+    """Queue mail to a customer's admins about what has changed; returns the number of mails."""
+    with connected():
+        if not _due(tenant.id, now):
+            return 0
+        admins = _admins(tenant.id, trust)
+    mails = 0
+    with writing():
+        lock_tenant(tenant.id)
+        for kind, rows in _due(tenant.id, now).items():  # another worker may have mailed them
+            lines = queries.line_names(tenant.id)
+            for person in admins:
+                if channel_of(choices_of(tenant.id, person.id), kind) == BY_MAIL:
+                    message = compose_mail(person, tenant, kind, rows, lines)
+                    mails += _enqueue(outbox, person, message, now, entropy)
+            for row in rows:
+                _change(row, mailed=row.state, mailed_at=now)
+    return mails
+
+
+def note_import(
+    tenant: str, table: bytes, *, imported: int, failed: int, until: datetime, now: datetime, entropy: Entropy
+) -> None:
+    """Tell a customer's admins that an import has ended. ``table`` is the content of its table: the same
+    import with the same result is told once. Recordings without a purpose are kept until ``until``."""
+    content = hashlib.sha256(table).hexdigest()
+    data = {"imported": imported, "failed": failed, "until": to_iso(until)}
+    key = f"{IMPORT}/{content}/{imported}/{failed}"
+    with writing():
+        lock_tenant(tenant)
+        if not queries.known_keys(tenant, [key]):
+            _add(tenant, [Occasion(WORK, IMPORT, key, now, data=data, over=True)], now, entropy)
+
+
+def _occasion(tenant: str, failure: LineFailure) -> Occasion:
+    since = queries.failure_start(tenant, failure)
+    key = f"{failure.cause}/{failure.line}/{to_iso(failure.last)}"
+    return Occasion(NOT_RECORDED, failure.cause, key, since, failure.line)
+
+
+def _add(tenant: str, occasions: Iterable[Occasion], now: datetime, entropy: Entropy) -> None:
+    for each in occasions:
+        NotificationTable.create(
+            id=str(uuid7(now, entropy)), tenant=tenant, kind=each.kind, cause=each.cause, key=each.key,
+            line_id=each.line, recording_id=each.recording, data=dict(each.data), since=each.since,
+            ended_at=each.since if each.over else None, outcome=None, changed_at=now, mailed=None,
+            mailed_at=None,
+        )  # fmt: skip
+
+
+def _change(row: Notification, **columns: Any) -> None:
+    NotificationTable.update(columns).where(NotificationTable.id == row.id).execute()
+
+
+def _due(tenant: str, now: datetime) -> dict[str, tuple[Notification, ...]]:
+    rows, last = queries.pending_notifications(tenant, now), queries.last_mails(tenant)
+    found = {kind: due_for_mail(kind, rows, last.get(kind), now) for kind in KINDS}
+    return {kind: some for kind, some in found.items() if some}
+
+
+def _admins(tenant: str, trust: Trust) -> list[UserRow]:
+    """The admins whose rows are as they were signed: a row alone gets no mail."""
+    found = []
+    for person in users.users(tenant):
+        if person.role != ADMIN or person.revoked_at is not None:
+            continue
+        try:
+            users.require_signed(person, trust)
+        except SealError as error:
+            log.error("notification.recipient_refused", user=person.id, error_id=error.error_id)
+        else:
+            found.append(person)
+    return found
+
+
+def _enqueue(outbox: Outbox, person: UserRow, message: Any, now: datetime, entropy: Entropy) -> bool:
+    try:
+        return outbox.enqueue(
+            person.tenant, person.login, message, now, entropy, about=person.id, replaces=False
+        )
+    except MailError as error:  # a log-in that is no address
+        log.info("notification.mail_failed", user=person.id, error_id=error.error_id)
+        return False
+
+
+# --- the panel's part
+
+
+def list_notifications(tenant: str, user: str) -> tuple[Notification, ...]:
+    """What an admin is told, open ones first."""
+    choices = choices_of(tenant, user)
+    return queries.notifications(tenant, [kind for kind in KINDS if channel_of(choices, kind) == NOT_AT_ALL])
+
+
+def count_unread(tenant: str, user: str) -> int:
+    """How many of them the admin has not read."""
+    return queries.count_unread(tenant, user)
+
+
+def read_until(tenant: str, user: str) -> datetime | None:
+    """Up to which change the admin has read them; ``None`` for nothing."""
+    row = queries.choice_row(tenant, user)
+    return None if row is None else row.read_until
+
+
+def mark_read(tenant: str, user: str, until: datetime) -> None:
+    """Mark an admin's notifications that changed until a time as read."""
+    with writing():
+        lock_tenant(tenant)
+        row = queries.choice_row(tenant, user)
+        if row is None or row.read_until is None or row.read_until < until:
+            _put(tenant, user, row, read_until=until)
+
+
+def choices_of(tenant: str, user: str) -> Mapping[str, str]:
+    """How a user is told, by kind."""
+    row = queries.choice_row(tenant, user)
+    chosen = {} if row is None else row.choices
+    return {kind: channel_of(chosen, kind) for kind in KINDS}
+
+
+def set_choices(tenant: str, user: str, choices: Mapping[str, str]) -> None:
+    """Choose how a user is told, by kind. Raises ``ValueError`` for anything but a channel of each kind."""
+    if {*choices} != {*KINDS} or not {*choices.values()} <= {*CHANNELS}:
+        raise ValueError("choose a channel for each kind of notification")
+    with writing():
+        lock_tenant(tenant)
+        _put(tenant, user, queries.choice_row(tenant, user), choices=dict(choices))
+
+
+def _put(tenant: str, user: str, row: NotificationChoiceTable | None, **change: Any) -> None:
+    if row is None:
+        columns = {"choices": {}, "read_until": None} | change
+        NotificationChoiceTable.create(id=user, tenant_id=tenant, **columns)
+    else:
+        mine = NotificationChoiceTable.id == user
+        NotificationChoiceTable.update(change).where(mine).execute()

@@ -1,0 +1,143 @@
+"""The page of notifications, its bell, and each admin's choice."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue.tables.notification import NotificationTable
+from recorder.errors import CatalogueError
+from recorder.features.notifications import service
+from recorder.features.notifications.rules import CAUSES
+from recorder.ids import uuid7
+
+
+@pytest.fixture
+def failing_line(house, bakery) -> str:
+    """A number of which calls are not recorded."""
+    house.not_recorded(bakery, "daemon_away", at=house.clock() - timedelta(hours=1))
+    service.update(bakery.id, house.clock(), house.entropy)
+    return bakery.id
+
+
+def english(page):
+    page.send("/language", language="en")
+    return page
+
+
+def text_of(page: str) -> str:
+    main = page.partition("<main")[2]
+    return " ".join(html.unescape(re.sub("<[^>]+>", " ", main)).replace("\u00a0", " ").split())
+
+
+def count(page) -> str | None:
+    found = re.search(r'class="bell-count">.*?</span>(\d+\+?)<', page.get("/recordings").text, re.DOTALL)
+    return found.group(1) if found else None
+
+
+def until(page) -> str:
+    found = re.search('name="until" value="([^"]+)"', page.get("/notifications").text)
+    assert found is not None
+    return found.group(1)
+
+
+def test_page_says_why_since_when_and_what_to_do(browser, failing_line):
+    page = english(browser("paul"))
+    said = text_of(page.get("/notifications").text)
+    assert "Not recorded New +32 2 555 01 00 (Magasin) Since 25 November 2026, 09:00" in said
+    assert "The recorder was not running, so calls went on without it. It usually comes back" in said
+    (link,) = re.findall('href="(/recordings[^"]*reason=daemon_away[^"]*)"', page.get("/notifications").text)
+    assert page.get(html.unescape(link)).status_code == 200
+    assert count(page) == "1"
+
+
+@pytest.mark.parametrize("login", ["claire", "audit", None])
+def test_admins_alone_have_it(browser, failing_line, login):
+    somebody = browser(login)
+    expected = 302 if login is None else 403
+    assert somebody.get("/notifications").status_code == expected
+    assert somebody.send("/notifications/read", until="2026-11-25T09:00:00Z").status_code == expected
+    assert 'class="bell"' not in somebody.get("/recordings", follow_redirects=True).text
+    assert 'id="notifications"' not in somebody.get("/account", follow_redirects=True).text
+
+
+def test_another_customer_sees_nothing(house, browser, failing_line, rival):
+    house.person(rival, "ans", "Ans", role="customer_admin", language="en")
+    page = browser("ans")
+    assert "Nothing to report" in text_of(page.get("/notifications").text)
+    assert count(page) is None
+
+
+def test_reading_marks_what_was_shown_and_only_on_request(house, browser, failing_line, bakery):
+    page = english(browser("paul"))
+    shown = until(page)
+    assert count(page) == "1", "showing it changes nothing"
+    house.clock.forward(minutes=1)
+    house.not_recorded(bakery, "full_disk")
+    service.update(bakery.id, house.clock(), house.entropy)
+    assert page.send("/notifications/read", until=shown).status_code == 303
+    assert count(page) == "1", "what came meanwhile is unread"
+    said = text_of(page.get("/notifications").text)
+    assert said.count("New") == 1
+    assert page.send("/notifications/read", until=until(page)).status_code == 303
+    assert count(page) is None
+    assert "Mark all as read" not in page.get("/notifications").text
+    house.clock.forward(minutes=10)
+    house.call(bakery)
+    service.update(bakery.id, house.clock(), house.entropy)
+    assert count(page) == "2", "the end is news"
+    assert text_of(page.get("/notifications").text).count("Recorded again New") == 2
+
+
+def test_time_to_come_reads_nothing_in_advance(house, browser, failing_line, bakery):
+    page = browser("paul")
+    assert page.send("/notifications/read", until="2100-01-01T00:00:00Z").status_code == 303
+    house.clock.forward(minutes=1)
+    house.not_recorded(bakery, "full_disk")
+    service.update(bakery.id, house.clock(), house.entropy)
+    assert count(page) == "1"
+    for wrong in ("", "soon", "2026-11-25"):
+        assert page.send("/notifications/read", until=wrong).status_code == 400
+
+
+def test_choice_is_each_persons_own(house, browser, failing_line, bakery):
+    house.person(bakery, "marie", "Marie", role="customer_admin")
+    paul, marie = english(browser("paul")), browser("marie")
+    assert 'value="mail" selected' in paul.get("/account").text
+    answer = paul.send("/notifications/choices", not_recorded="none", work="page", review="mail")
+    assert answer.location == "/account#notifications"
+    assert 'value="none" selected' in paul.get("/account").text
+    assert (count(paul), count(marie)) == (None, "1")
+    assert "Nothing to report" in text_of(paul.get("/notifications").text)
+    for wrong in ({"not_recorded": "pigeon", "work": "page", "review": "mail"}, {"not_recorded": "mail"}):
+        assert paul.send("/notifications/choices", **wrong).status_code == 400
+
+
+def test_every_cause_has_a_place_on_the_page(house, browser, bakery):
+    at = house.clock()
+    for kind, causes in CAUSES.items():
+        for cause in causes:
+            values = {"line_id": bakery.line.id} if kind == "not_recorded" else {"recording_id": "r"}
+            NotificationTable.create(
+                id=str(uuid7(at, house.entropy)), tenant=bakery.id, kind=kind, cause=cause, key=cause,
+                data={"request": "q", "until": at.isoformat()}, since=at, changed_at=at, **values,
+            )  # fmt: skip
+    for language in ("en", "fr", "nl", "de"):
+        page = browser("paul")
+        page.send("/language", language=language)
+        answer = page.get("/notifications")
+        assert answer.status_code == 200
+        assert answer.text.count('class="card notification') == sum(map(len, CAUSES.values()))
+
+
+def test_bell_does_not_stop_the_page_that_says_what_is_wrong(browser, failing_line, monkeypatch):
+    page = browser("paul")
+
+    def away(*_arguments):
+        raise CatalogueError("catalogue.away", "away", "")
+
+    monkeypatch.setattr(service, "count_unread", away)
+    assert page.get("/nowhere").status_code == 404

@@ -1,0 +1,143 @@
+"""The page of notifications; marking them as read; and the choice of how to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.sansio.blueprints import BlueprintSetupState
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from recorder.clock import from_iso, to_iso
+from recorder.errors import CatalogueError
+from recorder.features.notifications import queries, service
+from recorder.features.notifications.rules import (
+    ARCHIVE,
+    CALL_CAUSES,
+    HOLD,
+    KINDS,
+    LEGAL_DUTY,
+    REQUEST,
+    SET_ASIDE,
+    SWITCHED_OFF,
+    Notification,
+)
+from recorder.features.notifications.sentences import CauseSentences, explain_cause
+from web.decorators import admins_only
+from web.language import current_language
+from web.state import current_visitor, login_required, now, visitor
+from web.text import notifications as sentences
+
+blueprint = Blueprint("notifications", __name__, template_folder="templates")
+
+for_admins = admins_only(lambda _named: "/")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedNotification:
+    """A notification as the page shows it; ``address`` is where it leads, empty for nowhere."""
+
+    row: Notification
+    words: CauseSentences
+    unread: bool
+    address: str
+    action: str
+
+
+@blueprint.record_once
+def init_templates(state: BlueprintSetupState) -> None:
+    """Give templates the count for the bell, and the sentences about notifications."""
+    named = (sentences.notification_title, sentences.notification_state, sentences.notification_time)
+    words = cast(dict[str, object], state.app.jinja_env.globals["words"])
+    words.update({each.__name__: each for each in named})
+    state.app.jinja_env.globals["unread_notifications"] = unread_notifications
+
+
+def unread_notifications() -> int | None:
+    """How many notifications the visitor has not read; ``None`` for somebody who gets none."""
+    found = visitor()
+    if found is None or not found.admin or found.limited:
+        return None
+    try:
+        return service.count_unread(found.tenant.id, found.user.id)
+    except CatalogueError:  # this may be the page that says so
+        return 0
+
+
+@blueprint.get("/notifications")
+@login_required
+@for_admins
+def show() -> str:
+    """What there is to know, open ones first."""
+    found = current_visitor()
+    tenant, user = found.tenant.id, found.user.id
+    rows, read = service.list_notifications(tenant, user), service.read_until(tenant, user)
+    listed = [_listed(row, unread=read is None or row.changed_at > read) for row in rows]
+    return render_template(
+        "notifications/show.html",
+        listed=listed,
+        unread=any(each.unread for each in listed),
+        lines=queries.line_names(tenant),
+        until=to_iso(max((row.changed_at for row in rows), default=now())),
+    )
+
+
+@blueprint.post("/notifications/read")
+@login_required
+@for_admins
+def mark_read() -> Response:
+    """Mark as read what the page showed; what has come meanwhile stays unread."""
+    try:
+        until = from_iso(request.form.get("until", ""))
+    except ValueError:
+        abort(400)
+    user = current_visitor().user
+    service.mark_read(user.tenant, user.id, min(until, now()))
+    return redirect(url_for(".show"), 303)
+
+
+@blueprint.post("/notifications/choices")
+@login_required
+@for_admins
+def change_choices() -> Response:
+    """Choose how to be told, from the account page."""
+    user = current_visitor().user
+    try:
+        service.set_choices(user.tenant, user.id, {kind: request.form.get(kind, "") for kind in KINDS})
+    except ValueError:
+        abort(400)
+    flash(_("Saved."))
+    return redirect(url_for("account.show", _anchor="notifications"), 303)
+
+
+def _listed(row: Notification, unread: bool) -> ListedNotification:
+    tenant = current_visitor().tenant
+    words = explain_cause(row.cause, row.data, current_language(), tenant.time_zone)
+    return ListedNotification(row, words, unread, _address(row), _action(row))
+
+
+def _address(row: Notification) -> str:
+    request_id = str(row.data.get("request", ""))
+    addresses: Mapping[str, tuple[str, dict[str, Any]]] = {
+        SWITCHED_OFF: ("numbers.show", {}),
+        ARCHIVE: ("offboarding.show", {}),
+        HOLD: ("playback.show_recording", {"recording_id": row.recording or "-"}),
+        REQUEST: ("subject_requests.show", {"request_id": request_id}),
+        LEGAL_DUTY: ("subject_requests.show", {"request_id": request_id}),
+    }
+    if row.cause in CALL_CAUSES:
+        reason = None if row.cause == SET_ASIDE else row.cause
+        return url_for("recordings.list_calls", line=row.line, show="not-recorded", reason=reason)
+    endpoint, values = addresses.get(row.cause, ("", {}))
+    return url_for(endpoint, **values) if endpoint else ""
+
+
+def _action(row: Notification) -> str:
+    if row.cause in CALL_CAUSES:
+        return str(_("Show these calls"))
+    if row.cause == SWITCHED_OFF:
+        return str(_("Go to Numbers"))
+    return str(sentences.ACTIONS.get(row.cause, ""))
