@@ -90,7 +90,7 @@ class Telephone:
         """Call, listen, hang up; milliseconds until sound started."""
         self._drain()
         call = uuid.uuid4().hex
-        began = time.perf_counter()
+        start = time.perf_counter()
         self._send("INVITE", number, call, "")
         threading.Thread(target=self._answered, args=(number, call), daemon=True).start()
         while True:
@@ -100,7 +100,7 @@ class Telephone:
                 break
         self._acknowledged.wait(5)
         self._send("BYE", number, call, self._tag, 2)
-        return 1000 * (sounded_at - began)
+        return 1000 * (sounded_at - start)
 
     _tag = ""
     _acknowledged = threading.Event()

@@ -78,11 +78,11 @@ def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take
     take = layout.open_take(folder, start)
     soundfile.write(take / layout.AUDIO, np.stack([left, right], axis=1), RATE, subtype="PCM_16")
     end = START + timedelta(seconds=len(left) / RATE)
-    told_at = START + timedelta(milliseconds=announcement.duration_ms)
+    announced_at = START + timedelta(milliseconds=announcement.duration_ms)
     for at, kind in (
         (START, "announcement_started"),
-        (told_at, "announcement_finished"),
-        (told_at, "bridged"),
+        (announced_at, "announcement_finished"),
+        (announced_at, "bridged"),
     ):
         layout.append_mark(take, Marker(at, kind))
     layout.append_mark(take, Marker(end, "hangup"))
@@ -93,13 +93,13 @@ def a_take(folder: Path, minutes: float, formats: tuple[str, ...]) -> tuple[Take
 def cpu(work: Callable[[], object]) -> tuple[float, float]:
     """Wall-clock seconds, and CPU seconds including children."""
 
-    def used() -> float:
+    def cpu_time() -> float:
         usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
-    clock, before = time.perf_counter(), used()
+    clock, before = time.perf_counter(), cpu_time()
     work()
-    return time.perf_counter() - clock, used() - before
+    return time.perf_counter() - clock, cpu_time() - before
 
 
 def main() -> None:
@@ -142,8 +142,8 @@ def main() -> None:
                 rounds[name].append(cpu(work))
         seconds = encode(opus, prompt).duration_ms / 1000
         clock = {name: statistics.median(one[0] for one in times) for name, times in rounds.items()}
-        spent = {name: statistics.median(one[1] for one in times) for name, times in rounds.items()}
-        rival = spent["ffmpeg, Opus alone"]
+        medians = {name: statistics.median(one[1] for one in times) for name, times in rounds.items()}
+        rival = medians["ffmpeg, Opus alone"]
         ffmpeg_version = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True)
         print(
             json.dumps(
@@ -154,9 +154,9 @@ def main() -> None:
                     "ffmpeg": ffmpeg_version.stdout.split()[2],
                     "av": version("av"),
                     "python": platform.python_version(),
-                    "times_real_time_by_cpu": {name: round(seconds / s) for name, s in spent.items()},
+                    "times_real_time_by_cpu": {name: round(seconds / s) for name, s in medians.items()},
                     "times_real_time_by_clock": {name: round(seconds / s) for name, s in clock.items()},
-                    "cpu_beside_ffmpeg": {name: round(s / rival, 2) for name, s in spent.items()},
+                    "cpu_beside_ffmpeg": {name: round(s / rival, 2) for name, s in medians.items()},
                     "bytes": {
                         "ffmpeg": (folder / "out.opus").stat().st_size,
                         "ffmpeg, its own settings": (folder / "own.opus").stat().st_size,

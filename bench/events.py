@@ -63,47 +63,47 @@ def feed(port_back: multiprocessing.Queue[int], event: bytes, count: int) -> Non
 
 def stock(port: int, count: int) -> tuple[float, float]:
     """Wall-clock and CPU seconds of unmodified greenswitch."""
-    done = Event()
-    seen = 0
+    finish = Event()
+    count_so_far = 0
 
     def handle(event: object) -> None:
-        nonlocal seen
+        nonlocal count_so_far
         headers = event.headers  # type: ignore[attr-defined]
         for name in HEADERS:
             headers.get(name)
-        seen += 1
-        if seen == count:
-            done.set()
+        count_so_far += 1
+        if count_so_far == count:
+            finish.set()
 
     connection = InboundESL("127.0.0.1", port, "bench")
     connection.register_handle("*", handle)
     connection.connect()
-    return measure(lambda: connection.sock.send(b"go\n\n"), done)
+    return measure(lambda: connection.sock.send(b"go\n\n"), finish)
 
 
 def ours(port: int, count: int) -> tuple[float, float]:
     """The same with Accord's connection."""
-    done = Event()
-    seen = 0
+    finish = Event()
+    count_so_far = 0
 
     def handle(event: EslEvent) -> None:
-        nonlocal seen
+        nonlocal count_so_far
         for name in HEADERS:
             event.header(name)
-        seen += 1
-        if seen == count:
-            done.set()
+        count_so_far += 1
+        if count_so_far == count:
+            finish.set()
 
     connection = Inbound("127.0.0.1", port, "bench")
     connection.register_handle("*", handle)
     connection.connect()
-    return measure(lambda: connection.sock.send(b"go\n\n"), done)
+    return measure(lambda: connection.sock.send(b"go\n\n"), finish)
 
 
-def measure(go: Callable[[], object], done: Event) -> tuple[float, float]:
+def measure(go: Callable[[], object], finish: Event) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     go()
-    done.wait()
+    finish.wait()
     return time.perf_counter() - wall, time.process_time() - cpu
 
 

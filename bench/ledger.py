@@ -77,9 +77,9 @@ def measure(folder: Path, leaves: int) -> dict[str, object]:
     for _ in range(ROUNDS):
         sums.append(_both(lambda: subprocess.run(["sha256sum", file], stdout=subprocess.PIPE, check=True))[0])
         bares.append(_bare(tenant, head.root))
-        took, found = _both(lambda: list(audit.tenant(tenant)))
+        elapsed, found = _both(lambda: list(audit.tenant(tenant)))
         assert not found, found
-        audits.append(took)
+        audits.append(elapsed)
     (audited, audited_cpu), (summed, summed_cpu), (bare, bare_cpu) = map(_medians, (audits, sums, bares))
     return {
         "leaves": head.size,
@@ -141,16 +141,16 @@ def _paths(tenant: str, size: int) -> tuple[float, float]:
     inside, between = [], []
     root = CachedTree(tenant, size).root()
     for number in range(0, size, max(1, size // PATHS)):
-        took, path = _timed(lambda number=number: merkle.inclusion(number, size, CachedTree(tenant, size)))  # type: ignore[misc]
-        inside.append(took)
+        elapsed, path = _timed(lambda number=number: merkle.inclusion(number, size, CachedTree(tenant, size)))  # type: ignore[misc]
+        inside.append(elapsed)
         with connected():
             row = LeafTable.get((LeafTable.tenant == tenant) & (LeafTable.number == number))
         assert merkle.check_inclusion(bytes.fromhex(row.leaf_hash), number, size, path, root)
         if number:
-            took, path = _timed(
+            elapsed, path = _timed(
                 lambda number=number: merkle.consistency(number, size, CachedTree(tenant, size))
             )  # type: ignore[misc]
-            between.append(took)
+            between.append(elapsed)
             assert merkle.check_consistency(number, size, path, CachedTree(tenant, number).root(), root)
     return statistics.median(inside), statistics.median(between)
 
@@ -166,7 +166,7 @@ def _bare(tenant: str, root: bytes) -> tuple[float, float]:
     """Seconds for the hashing alone: leaves, commitments and tree, from data read before."""
     sha256, digest = hashlib.sha256, hmac.digest
     hashes: list[bytes] = []
-    taken: list[tuple[float, float]] = []
+    batches: list[tuple[float, float]] = []
 
     def leaves(rows: list[tuple[bytes, bytes, bytes]]) -> None:
         for leaf, body, salt in rows:
@@ -187,23 +187,23 @@ def _bare(tenant: str, root: bytes) -> tuple[float, float]:
     with connected():
         cursor = database.execute(query.where(LeafTable.tenant == tenant).order_by(LeafTable.number))
         while rows := [(leaf.encode(), body.encode(), salt) for leaf, body, salt in cursor.fetchmany(BATCH)]:
-            taken.append(_both(lambda rows=rows: leaves(rows))[0])  # type: ignore[misc]
-    took, found = _both(lambda: above(hashes))
+            batches.append(_both(lambda rows=rows: leaves(rows))[0])  # type: ignore[misc]
+    elapsed, found = _both(lambda: above(hashes))
     assert found == root
-    wall, cpu = zip(*taken, took, strict=True)
+    wall, cpu = zip(*batches, elapsed, strict=True)
     return sum(wall), sum(cpu)
 
 
 def _both(work):  # type: ignore[no-untyped-def]
     """Wall-clock and CPU seconds; the latter hardly depend on other load."""
     before = _cpu()
-    took, found = _timed(work)
-    return (took, _cpu() - before), found
+    elapsed, found = _timed(work)
+    return (elapsed, _cpu() - before), found
 
 
 def _cpu() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in usages)
 
 
 def _medians(rounds: list[tuple[float, float]]) -> tuple[float, float]:
@@ -212,9 +212,9 @@ def _medians(rounds: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _timed(work):  # type: ignore[no-untyped-def]
-    began = time.perf_counter()
+    start = time.perf_counter()
     found = work()
-    return time.perf_counter() - began, found
+    return time.perf_counter() - start, found
 
 
 if __name__ == "__main__":

@@ -45,19 +45,19 @@ def handle_events(port: int, count: int) -> tuple[float, float]:
     """Wall-clock and CPU seconds until the daemon has handled so many events."""
     with tempfile.TemporaryDirectory() as folder:
         daemon = Daemon(DaemonSettings("bench", Path(folder) / "spool", Path(folder) / "snapshot", "bench"))
-        done, seen = Event(), 0
+        finish, count_so_far = Event(), 0
 
         def handle(event: EslEvent) -> None:
-            nonlocal seen
+            nonlocal count_so_far
             daemon.observer.handle_event(event)
-            seen += 1
-            if seen == count:
-                done.set()
+            count_so_far += 1
+            if count_so_far == count:
+                finish.set()
 
         connection = Inbound("127.0.0.1", port, "bench")
         connection.register_handle("*", handle)
         connection.connect()
-        return measure(lambda: connection.sock.send(b"go\n\n"), done)
+        return measure(lambda: connection.sock.send(b"go\n\n"), finish)
 
 
 def scrape() -> float:
@@ -66,10 +66,10 @@ def scrape() -> float:
         daemon = Daemon(DaemonSettings("bench", Path(folder) / "spool", Path(folder) / "snapshot", "bench"))
         StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed).register()
         registry = metrics.registry(metrics.DAEMON)
-        began = time.process_time()
+        start = time.process_time()
         for _ in range(200):
             generate_latest(registry)
-        return (time.process_time() - began) * 1000 / 200
+        return (time.process_time() - start) * 1000 / 200
 
 
 def main() -> None:

@@ -52,17 +52,17 @@ class Client:
 
     def get(self, path: str, seek: int | None = None) -> Answer:
         headers = self.headers | ({} if seek is None else {"Range": f"bytes={seek}-{seek + 65535}"})
-        begun = time.perf_counter()
+        start = time.perf_counter()
         self._connection.request("GET", path, headers=headers)
         answer = self._connection.getresponse()
         assert answer.status == (200 if seek is None else 206), answer.status
         length, first = 0, 0.0
         while piece := answer.read1(65536):
-            first = first or time.perf_counter() - begun
+            first = first or time.perf_counter() - start
             length += len(piece)
-        taken = time.perf_counter() - begun
+        elapsed = time.perf_counter() - start
         answer.read()  # read1 does not notice the end, and the connection is reused
-        return Answer(first, taken, length)
+        return Answer(first, elapsed, length)
 
     def page(self, path: str, form: Mapping[str, str] | None = None) -> tuple[str, str]:
         """The final address of a page, and its text; keeps cookies."""
@@ -114,7 +114,7 @@ def serve_panel(folder: Path, port: int) -> None:
     store = S3Store(SeaweedFS(folder / "seaweedfs", port).bucket())
     house = House(folder, utc_now, os.urandom, store)
     app = create_app(WebConfig(b"b" * 32, secure_cookies=False), gate=house.gate)
-    serve(app, "127.0.0.1", 0, ready=lambda taken: print(taken, flush=True))
+    serve(app, "127.0.0.1", 0, ready=lambda bound_port: print(bound_port, flush=True))
 
 
 def run(folder: Path, minutes: float, rounds: int) -> dict[str, object]:

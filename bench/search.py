@@ -5,17 +5,15 @@
 Each query runs as the page runs it: the page's calls with their rows, the positions of its neighbours, and
 the count. `LIKE` is what the list did before: the same page of recordings, without unrecorded calls and
 without a count, from a scan of the table. Databases lie in FOLDER (default: the system's temporary folder)
-and are removed afterwards. One call in ten is not recorded; the numbers follow a power law, 147 of them in a
-thousand calls; the calls are spread over two years.
+and are removed afterwards. One call in ten is not recorded, one recording in fifty has a note; the numbers
+follow a power law, 147 of them in a thousand calls; the calls are spread over two years.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
-import shutil
 import statistics
 import tempfile
 import time
@@ -23,34 +21,45 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from peewee import SqliteDatabase
 
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue import schema
 from recorder.catalogue.database import connected, database, open_catalogue, writing
 from recorder.catalogue.mappers import recording_columns
-from recorder.catalogue.records import ObjectRow, RecordingRow
+from recorder.catalogue.records import Cursor, ObjectRow, RecordingRow
 from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
+from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.clock import to_iso
 from recorder.domain.parties import Party
 from recorder.features.search import service
-from recorder.features.search.rules import CallQuery, parse_text
+from recorder.features.search.rules import CallQuery, parse_name, parse_text
 from recorder.identity.tenants import create_tenant
 from tests.postgres import Server
 
 SIZES = (10_000, 100_000, 1_000_000)
-ROUNDS = 5
+ROUNDS = 12
+"""Runs of a query: more than the ten after which PostgreSQL may plan a repeated statement for good."""
+
+COMBINATIONS = 150
 PAGE = 50
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 SPAN = timedelta(days=730)
 NUMBERS_PER_CALL = 0.147
 LINES = 20
 BATCH = 900
-HELD = 40
-BEFORE_SEARCH = "0004"
+HOLDS = 40
+NOTE_INTERVAL = 50
+"""Of so many recordings, one has a note; of ten times as many, one a common label."""
 
+MODES = ("notice", "opt-in", "opt-out")
 REASONS = ("never_connected", "declined", "hung_up_in_announcement", "daemon_away", "full_disk")
 
 
@@ -61,7 +70,16 @@ class World:
     tenant: str
     common: str
     rare: str
-    old: datetime
+
+
+@dataclass(frozen=True)
+class Case:
+    """A query as the page runs it; ``run`` returns how many calls it shows."""
+
+    group: str
+    name: str
+    run: Callable[[], int]
+    like: Callable[[], Any] | None = None
 
 
 def main() -> None:
@@ -69,14 +87,13 @@ def main() -> None:
     words.add_argument("--rows", default=",".join(map(str, SIZES)))
     words.add_argument("--databases", default="sqlite,postgresql")
     words.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
-    words.add_argument("--json", action="store_true")
-    said = words.parse_args()
+    options = words.parse_args()
     found = []
-    for kind in said.databases.split(","):
-        for rows in map(int, said.rows.split(",")):
-            with catalogue_of(kind, said.folder) as url:
+    for kind in options.databases.split(","):
+        for rows in map(int, options.rows.split(",")):
+            with catalogue_of(kind, options.folder) as url:
                 found += measure(kind, url, rows)
-    print(json.dumps(found, indent=1) if said.json else table(found))
+    print(table(found))
 
 
 @contextmanager
@@ -98,145 +115,242 @@ def catalogue_of(kind: str, folder: Path) -> Iterator[str]:
 
 
 def measure(kind: str, url: str, rows: int) -> list[dict[str, Any]]:
-    """The time of each query, in milliseconds."""
-    earlier = Path(tempfile.mkdtemp())
-    for file in schema.FOLDER.glob("[0-9]*.py"):
-        if file.name < BEFORE_SEARCH:
-            shutil.copy(file, earlier)
-    schema.migrate(url, folder=earlier)
-    shutil.rmtree(earlier)
-    opened = open_catalogue(url, connections=4)
-    with connected():
-        world = fill(rows)
-    getattr(opened, "close_all", opened.close)()
-    began = time.perf_counter()
+    """The times of each query, in milliseconds."""
     schema.migrate(url)
-    migrated = time.perf_counter() - began
     opened = open_catalogue(url, connections=4)
-    found = [{"database": kind, "rows": rows, "query": "(migration)", "median": migrated * 1000}]
+    try:
+        with connected():
+            world = fill(rows)
+        return [run_case(kind, rows, case) for case in all_cases(world)]
+    finally:
+        getattr(opened, "close_all", opened.close)()
+
+
+def run_case(kind: str, rows: int, case: Case) -> dict[str, Any]:
     with connected():
-        database.execute_sql("VACUUM ANALYZE" if kind == "postgresql" else "SELECT 1")
-        add_holds(world)
-        for name, run, like in cases(world):
-            times = [timed(run) for _ in range(ROUNDS)]
-            row = {"database": kind, "rows": rows, "query": name, "calls": len(run().calls)}
-            row |= {"median": statistics.median(times), "worst": max(times)}
-            if like is not None:
-                row["like"] = statistics.median(timed(like) for _ in range(3 if rows < 500_000 else 2))
-            found.append(row)
-            print(json.dumps(row), flush=True)
-    getattr(opened, "close_all", opened.close)()
-    return found
+        times = [timed(case.run) for _ in range(ROUNDS)]
+        row = {"database": kind, "rows": rows, "group": case.group, "query": case.name}
+        row |= {"calls": case.run(), "times": times}
+        if case.like is not None:
+            row["like"] = [timed(case.like) for _ in range(2)]
+    figures = f"median {statistics.median(times):7.1f}  worst {max(times):7.1f}  calls {row['calls']}"
+    print(f"{kind:10} {rows:8} {figures:45} {case.group}: {case.name}", flush=True)
+    return row
 
 
 def timed(run: Callable[[], Any]) -> float:
-    began = time.perf_counter()
+    start = time.perf_counter()
     run()
-    return (time.perf_counter() - began) * 1000
+    return (time.perf_counter() - start) * 1000
 
 
-def cases(world: World) -> Iterator[tuple[str, Callable[[], Any], Callable[[], Any] | None]]:
-    """Names, queries, and their rivals."""
+def all_cases(world: World) -> Iterator[Case]:
+    yield from page_cases(world)
+    yield from text_cases(world)
+    yield from filter_cases(world)
+    yield from combined_cases(world)
 
-    def ask(after: Any = None, before: Any = None, **wanted: Any) -> Callable[[], Any]:
-        query = CallQuery(world.tenant, **wanted)
-        return lambda: service.list_calls(query, after=after, before=before, limit=PAGE)
 
-    def number(name: str, typed: str) -> tuple[str, Callable[[], Any], Callable[[], Any]]:
-        text = parse_text(typed)
-        assert text is not None
-        return (
-            f"number: {name}",
-            ask(text=text),
-            lambda: catalogue.recordings(world.tenant, party=text, limit=PAGE),
+def ask(world: World, after: Cursor | None = None, before: Cursor | None = None, **criteria: Any) -> Any:
+    """A search, to run."""
+    query = CallQuery(world.tenant, **criteria)
+    return lambda: len(service.list_calls(query, after=after, before=before, limit=PAGE).calls)
+
+
+def page_cases(world: World) -> Iterator[Case]:
+    first = service.list_calls(CallQuery(world.tenant), limit=PAGE)
+    assert first.older is not None
+    old = replace(first.older, started_at=NOW - SPAN / 2)
+    last = replace(first.older, started_at=NOW - SPAN + timedelta(hours=6))
+    tenant = world.tenant
+    yield Case("page", "latest", ask(world), lambda: catalogue.recordings(tenant, limit=PAGE))
+    yield Case(
+        "page",
+        "second",
+        ask(world, after=first.older),
+        lambda: catalogue.recordings(tenant, after=first.older, limit=PAGE),
+    )
+    yield Case("page", "in the middle", ask(world, after=old))
+    yield Case("page", "back, in the middle", ask(world, before=old))
+    yield Case("page", "last", ask(world, after=last))
+    for name, criteria in (
+        ("of all", {}),
+        ("refused", {"agreement": "refused"}),
+        ("three digits", {"text": "470"}),
+    ):
+        query = CallQuery(world.tenant, **criteria)
+        page = service.list_calls(query, limit=PAGE).calls
+        count = partial(service.count_new, query, page[-1].place, len(page))
+        yield Case("new calls", name, count)
+
+
+def text_cases(world: World) -> Iterator[Case]:
+    def typed(name: str, text: str, group: str = "number") -> Case:
+        part = parse_text(text)
+        assert part is not None
+        return Case(
+            group,
+            name,
+            ask(world, text=part, name=parse_name(text)),
+            lambda: catalogue.recordings(world.tenant, party=part, limit=PAGE),
         )
 
-    yield "latest calls", ask(), lambda: catalogue.recordings(world.tenant, limit=PAGE)
-    page = ask()()
-    yield (
-        "second page",
-        ask(after=page.older),
-        lambda: catalogue.recordings(world.tenant, after=page.older, limit=PAGE),
-    )
-    middle = replace(page.older, started_at=NOW - SPAN / 2)
-    yield "page in the middle", ask(after=middle), None
-    yield "page back, in the middle", ask(before=middle), None
-    last = replace(page.older, started_at=NOW - SPAN + timedelta(hours=6))
-    yield "last page", ask(after=last), None
-    yield number("common, whole", world.common)
-    yield number("common, start", world.common[:7])
-    yield number("common, middle", world.common[5:9])
-    yield number("common, end", world.common[-4:])
-    yield number("rare, whole", world.rare)
-    yield number("rare, start", world.rare[:9])
-    yield number("rare, middle", world.rare[5:10])
-    yield number("rare, end", world.rare[-6:])
-    yield number("three digits", world.rare[-5:-2])
-    yield number("two digits", world.rare[-3:-1])
-    yield number("one digit", "7")
-    yield number("own line", "+3225550103")
-    yield number("own line, ended a year ago", "+3225550119")
-    yield number("not there", "99999999")
-    yield number("not there, three digits at the start", "00999")
-    yield "address", ask(text="anna42@"), None
+    yield typed("common, whole", world.common)
+    yield typed("common, start", world.common[:7])
+    yield typed("common, middle", world.common[5:9])
+    yield typed("common, end", world.common[-4:])
+    yield typed("rare, whole", world.rare)
+    yield typed("rare, start", world.rare[:9])
+    yield typed("rare, middle", world.rare[5:10])
+    yield typed("rare, end", world.rare[-6:])
+    yield typed("three digits", world.rare[-5:-2])
+    yield typed("two digits", world.rare[-3:-1])
+    yield typed("one digit", "7")
+    yield typed("own line", "+3225550103")
+    yield typed("own line, ended a year ago", "+3225550119")
+    yield typed("not there", "99999999")
+    yield typed("not there, three digits at the start", "00999")
+    yield typed("address", "anna42@", "name")
+    yield typed("many addresses", "example", "name")
+    yield typed("colleague", "dubois", "name")
+    yield typed("not there", "nobody here", "name")
+
+
+def filter_cases(world: World) -> Iterator[Case]:
     for name, days, length in (("today", 0, 1), ("last 7 days", 6, 7), ("a month a year ago", 365, 30)):
         since = NOW.replace(hour=0) - timedelta(days=days)
-        yield f"date: {name}", ask(since=since, until=since + timedelta(days=length)), None
-    yield "line", ask(line="line-3"), None
-    yield "line, ended a year ago", ask(line="line-19"), None
-    yield "inbound", ask(direction="inbound"), None
-    yield "outbound", ask(direction="outbound"), None
-    yield "shorter than a minute", ask(longest_ms=60_000), None
-    yield "longer than an hour", ask(shortest_ms=3_600_000), None
-    for consent in ("notice", "declined", "unannounced"):
-        yield f"consent: {consent}", ask(consent=consent), None
-    for agreement in ("agreed", "refused", "unanswered", "not-asked"):
-        yield f"agreement: {agreement}", ask(agreement=agreement), None
-    yield "kept for a difference", ask(held=True), None
-    yield "not recorded", ask(recorded=False), None
-    yield "not recorded: rare reason", ask(reason="full_disk"), None
-    year_ago = {"since": NOW - timedelta(days=400), "until": NOW - timedelta(days=370)}
-    text = parse_text(world.common)
-    yield "common number, a year ago", ask(text=text, **year_ago), None
-    yield "common number, refused", ask(text=text, agreement="refused"), None
-    yield "two digits, refused, outbound", ask(text="47", agreement="refused", direction="outbound"), None
-    yield (
-        "line, outbound, longer than an hour",
-        (ask(line="line-3", direction="outbound", shortest_ms=3_600_000)),
-        None,
-    )
-    yield "limited to two lines", ask(scope=frozenset({"line-3", "line-7"})), None
-    yield (
-        "limited to two lines, three digits",
-        (ask(scope=frozenset({"line-3", "line-7"}), text=world.rare[-5:-2])),
-        None,
-    )
+        yield Case("date", name, ask(world, since=since, until=since + timedelta(days=length)))
+    one: list[tuple[str, str, dict[str, Any]]] = [
+        ("line", "one", {"line": "line-3"}),
+        ("line", "ended a year ago", {"line": "line-19"}),
+        ("line", "colleague's two lines", {"scope": frozenset({"line-3", "line-7"})}),
+        ("direction, length", "inbound", {"direction": "inbound"}),
+        ("direction, length", "outbound", {"direction": "outbound"}),
+        ("direction, length", "under a minute", {"longest_ms": 60_000}),
+        ("direction, length", "over an hour", {"shortest_ms": 3_600_000}),
+        ("direction, length", "over ten hours", {"shortest_ms": 36_000_000}),
+        ("kept, note, label", "kept for a difference", {"held": True}),
+        ("kept, note, label", "note", {"noted": True}),
+        ("kept, note, label", "common label", {"label": "complaint"}),
+        ("kept, note, label", "rare label", {"label": "once"}),
+        ("kept, note, label", "unknown label", {"label": "never"}),
+        ("not recorded", "any reason", {"recorded": False}),
+        ("not recorded", "common reason", {"reason": "never_connected"}),
+        ("not recorded", "rare reason", {"reason": "full_disk"}),
+        ("not recorded", "recorded ones", {"recorded": True}),
+    ]
+    one += [
+        ("consent, agreement", each, {"consent": each})
+        for each in ("notice", "opt-in", "opt-out", "declined", "unannounced", "imported")
+    ]
+    one += [
+        ("consent, agreement", each, {"agreement": each})
+        for each in ("agreed", "refused", "unanswered", "withdrawn", "not-asked")
+    ]
+    for group, name, wanted in one:
+        yield Case(group, name, ask(world, **wanted))
+        page = service.list_calls(CallQuery(world.tenant, **wanted), limit=PAGE)
+        if page.older is not None:
+            yield Case(group, f"{name}, second page", ask(world, after=page.older, **wanted))
+            old = Cursor(NOW - SPAN * 0.7, "0")
+            yield Case(group, f"{name}, page in the middle", ask(world, after=old, **wanted))
+            yield Case(group, f"{name}, page back", ask(world, before=old, **wanted))
+
+
+def combined_cases(world: World) -> Iterator[Case]:
+    """Two to four filters at random, and the page after the first."""
+    random_ = random.Random(17)
+    for _ in range(COMBINATIONS):
+        wanted: dict[str, Any] = {}
+        for choose in random_.sample(CHOICES, random_.choice((2, 2, 3, 4))):
+            wanted |= choose(random_, world)
+        name = ", ".join(f"{key}={value}" for key, value in wanted.items())
+        yield Case("two to four filters", name, ask(world, **wanted))
+        page = service.list_calls(CallQuery(world.tenant, **wanted), limit=PAGE)
+        if page.older is not None:
+            yield Case("two to four filters", f"{name}, next page", ask(world, after=page.older, **wanted))
+
+
+def _choose_text(random_: random.Random, world: World) -> dict[str, Any]:
+    number, length = random_.choice((world.common, world.rare)), random_.choice((1, 2, 3, 4, 6, 9))
+    begin = random_.randrange(3, len(number) - length + 1)
+    return {"text": number[begin : begin + length]}
+
+
+def _choose_days(random_: random.Random, world: World) -> dict[str, Any]:
+    since = NOW - timedelta(days=random_.randrange(730))
+    return {"since": since, "until": since + timedelta(days=random_.choice((1, 7, 30, 365)))}
+
+
+def _choose_length(random_: random.Random, world: World) -> dict[str, Any]:
+    return random_.choice(({"longest_ms": 60_000}, {"shortest_ms": 1_200_000}, {"shortest_ms": 3_600_000}))
+
+
+def _choose_recorded(random_: random.Random, world: World) -> dict[str, Any]:
+    return random_.choice(({"recorded": True}, {"recorded": False}, {"reason": random_.choice(REASONS)}))
+
+
+def _choose_written(random_: random.Random, world: World) -> dict[str, Any]:
+    return random_.choice(({"held": True}, {"noted": True}, {"label": "complaint"}, {"label": "once"}))
+
+
+CHOICES: tuple[Callable[[random.Random, World], dict[str, Any]], ...] = (
+    _choose_text,
+    _choose_days,
+    lambda random_, world: {"line": f"line-{random_.randrange(LINES)}"},
+    lambda random_, world: {"scope": frozenset({"line-3", "line-7"})},
+    lambda random_, world: {"direction": random_.choice(("inbound", "outbound"))},
+    _choose_length,
+    lambda random_, world: {"consent": random_.choice(("notice", "opt-in", "declined", "unannounced"))},
+    lambda random_, world: {"agreement": random_.choice(("agreed", "refused", "unanswered", "not-asked"))},
+    _choose_recorded,
+    _choose_written,
+)
 
 
 def fill(rows: int) -> World:
-    """A tenant with so many calls, and a small one beside it."""
+    """A tenant with so many calls, and a small one beside it; the triggers make the index."""
     random_ = random.Random(20261125)
     tenant, other = "tenant-many", "tenant-few"
+    sqlite = isinstance(database.obj, SqliteDatabase)
+    if sqlite:
+        database.execute_sql("PRAGMA synchronous = OFF")
     for each in (tenant, other):
         create_tenant(each, name=each, wrapped_key="{}", now=NOW, entropy=os.urandom)
     count = max(100, int(rows * NUMBERS_PER_CALL))
     numbers = [f"+324{random_.choice('6789')}{random_.randrange(10**7):07}" for _ in range(count)]
     numbers[3::97] = [f"sip:anna{n}@example.be" for n in range(len(numbers[3::97]))]
+    UserTable.create(
+        id="user", tenant=tenant, login="anna", name="Anna Dubois", role="customer", language="fr",
+        password_hash="", created_at=NOW, lines=["line-3", "line-7"],
+    )  # fmt: skip
+    add_announcements(tenant)
     recorded: list[dict[str, Any]] = []
     missing: list[dict[str, Any]] = []
-    for n in range(rows):
+    for n in reversed(range(rows)):
         call = make_call(random_, n, rows, tenant if n % 500 else other, numbers)
         if n % 10 == 9:
             missing.append(unrecorded_columns(call, random_))
         else:
             recorded.append(recording_columns(call))
-        if len(recorded) == BATCH or n == rows - 1:
+        if len(recorded) == BATCH or n == 0:
             with writing():
                 for model, batch in ((RecordingTable, recorded), (NotRecordedTable, missing)):
                     if batch:
                         model.insert_many(batch).execute()
                     batch.clear()
-    return World(tenant, numbers[0], numbers[count * 2 // 3], NOW - SPAN)
+    add_holds_and_notes(tenant)
+    database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)" if sqlite else "VACUUM ANALYZE")
+    return World(tenant, numbers[0], numbers[count * 2 // 3])
+
+
+def add_announcements(tenant: str) -> None:
+    SoundTable.create(sha256="sound", wav=b"", duration_ms=5000, created_at=NOW)
+    for mode in MODES:
+        AnnouncementTable.create(
+            id=f"announcement-{mode}", tenant=tenant, name=mode, version=1, language="fr", text="",
+            purposes=["agreement"], keep_days=900, sound="sound", mode=mode, created_at=NOW,
+        )  # fmt: skip
 
 
 def make_call(random_: random.Random, n: int, rows: int, tenant: str, numbers: list[str]) -> RecordingRow:
@@ -246,7 +360,7 @@ def make_call(random_: random.Random, n: int, rows: int, tenant: str, numbers: l
     if at < NOW - timedelta(days=365) and random_.random() < 0.4:
         line = LINES - 1  # a line that ended a year ago
     value = numbers[int(len(numbers) * random_.random() ** 3)]
-    identity = f"{n:012x}-0000-7000-8000-{random_.getrandbits(48):012x}"
+    identity = f"{rows - n:012x}-0000-7000-8000-{random_.getrandbits(48):012x}"
     answer = random_.choices((None, "yes", "no", "none"), (93, 4, 1, 2))[0]
     seconds = random_.expovariate(1 / 180)
     return RecordingRow(
@@ -259,7 +373,7 @@ def make_call(random_: random.Random, n: int, rows: int, tenant: str, numbers: l
         internal_party=Party("extension", str(100 + random_.randrange(40))),
         started_at=at,
         duration_ms=int(seconds * 1000) * (20 if random_.random() < 0.002 else 1),
-        announcement="an-announcement",
+        announcement=f"announcement-{random_.choices(MODES, (85, 10, 5))[0]}",
         announcement_version=1,
         announced=random_.random() > 0.002,
         purposes=("agreement", "quality"),
@@ -275,6 +389,7 @@ def make_call(random_: random.Random, n: int, rows: int, tenant: str, numbers: l
         erased_at=None,
         erasure_reason=None,
         consented_until=(("agreement", (at + timedelta(days=900)).date()),) if answer == "yes" else (),
+        import_sha256=f"{random_.getrandbits(256):064x}" if random_.random() < 0.01 else None,
     )
 
 
@@ -290,38 +405,63 @@ def unrecorded_columns(call: RecordingRow, random_: random.Random) -> dict[str, 
     }  # fmt: skip
 
 
-def add_holds(world: World) -> None:
-    """A few recordings on legal hold."""
-    query = RecordingTable.select(RecordingTable.id).where(RecordingTable.tenant == world.tenant)
-    ids = [row.id for row in query.order_by(RecordingTable.id).limit(HELD * 50)][::50]
-    for each in ids:
-        AmendmentTable.create(
-            id=f"{each}/1", tenant=world.tenant, recording=each, number=1, kind="hold_set", at=NOW,
-            by_kind="user", by_id=None, sha256="", ended_by=None,
-            data={"purposes": [], "owner": "", "reason": "", "review_at": to_iso(NOW), "roles": []},
-        )  # fmt: skip
+def add_holds_and_notes(tenant: str) -> None:
+    """A few recordings on legal hold, and many with a note or a label."""
+    query = RecordingTable.select(RecordingTable.id).where(RecordingTable.tenant == tenant)
+    ids = [row.id for row in query.order_by(RecordingTable.id.desc())]
+    holds = [
+        {
+            "id": f"{each}/1", "tenant": tenant, "recording": each, "number": 1, "kind": "hold_set",
+            "at": NOW, "by_kind": "user", "by_id": None, "sha256": "", "ended_by": None,
+            "data": {"purposes": [], "owner": "", "reason": "", "review_at": to_iso(NOW), "roles": []},
+        }
+        for each in ids[:: len(ids) // HOLDS]
+    ]  # fmt: skip
+    texts = [("note", "Call back on Monday", each) for each in ids[::NOTE_INTERVAL]]
+    texts += [("label", "complaint", each) for each in ids[:: NOTE_INTERVAL * 10]]
+    texts += [("label", "once", each) for each in ids[:: len(ids) // 5]]
+    notes = [
+        {
+            "id": f"note-{number}", "tenant": tenant, "recording": each, "user": "user", "kind": kind,
+            "text": text, "created_at": NOW,
+        }
+        for number, (kind, text, each) in enumerate(texts)
+    ]  # fmt: skip
+    with writing():
+        AmendmentTable.insert_many(holds).execute()
+        for begin in range(0, len(notes), BATCH):
+            NoteTable.insert_many(notes[begin : begin + BATCH]).execute()
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """The measurements as a Markdown table: a row for each query, a column for each database and size."""
+    """The measurements as a Markdown table: a row for each group of queries, a column for each database and
+    size."""
     sizes = list(dict.fromkeys((each["database"], each["rows"]) for each in found))
-    by = {(each["database"], each["rows"], each["query"]): each for each in found}
-    names = [name for name in dict.fromkeys(each["query"] for each in found) if not name.startswith("(")]
+    groups = list(dict.fromkeys(each["group"] for each in found))
     heads = [f"{kind} {rows:,}" for kind, rows in sizes]
-    lines = [f"| Query | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
-    for name in names:
-        cells = [cell(by[(*size, name)]) for size in sizes]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    migrations = [f"{by[(*size, '(migration)')]['median'] / 1000:.0f} s" for size in sizes]
-    lines.append(f"| filling the index (migration) | {' | '.join(migrations)} |")
+    lines = [f"| Queries | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
+    for group in [*groups, None]:
+        some = [
+            [f for f in found if (f["database"], f["rows"]) == size and group in (f["group"], None)]
+            for size in sizes
+        ]
+        name = "all" if group is None else group
+        lines.append(f"| {name} ({len(some[0])}) | {' | '.join(map(cell, some))} |")
+        if any("like" in each for each in some[0]) and group is not None:
+            lines.append(f"| {name}, by `LIKE` | {' | '.join(map(like_cell, some))} |")
     return "\n".join(lines)
 
 
-def cell(one: dict[str, Any]) -> str:
-    text = f"{one['median']:.1f} ({one['worst']:.1f})"
-    if "like" in one:
-        text += f"; LIKE {one['like']:,.0f}, ×{one['like'] / one['median']:.0f}"
-    return text
+def cell(some: list[dict[str, Any]]) -> str:
+    """The median of all runs, the slowest query's median, and the slowest run."""
+    runs = [each for one in some for each in one["times"]]
+    slowest = max(statistics.median(one["times"]) for one in some)
+    return f"{statistics.median(runs):.1f} · {slowest:.1f} · {max(runs):.1f}"
+
+
+def like_cell(some: list[dict[str, Any]]) -> str:
+    medians = [statistics.median(one["like"]) for one in some if "like" in one]
+    return f"{statistics.median(medians):,.0f} · {max(medians):,.0f}"
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def main() -> None:
     words = argparse.ArgumentParser()
     words.add_argument("--minutes", type=float, default=18)
     words.add_argument("--seeks", type=int, default=200)
-    given = words.parse_args()
+    options = words.parse_args()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -66,7 +66,7 @@ def main() -> None:
         server.start()
         try:
             store = S3Store(server.bucket())
-            print(json.dumps(measure(folder, store, given.minutes, given.seeks), indent=1))
+            print(json.dumps(measure(folder, store, options.minutes, options.seeks), indent=1))
         finally:
             server.stop(seconds=0)
 
@@ -86,27 +86,27 @@ def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[st
     (folder / "plain").write_bytes(noise)
     store.put("plain", folder / "plain", hashlib.sha256(noise).hexdigest())
     chance = random.Random(20261126)
-    took: dict[str, list[float]] = {}
+    latencies: dict[str, list[float]] = {}
 
     def seek(way: str, expected: bytes, read: Callable[[int, int], bytes]) -> None:
         at = chance.randrange(len(expected) - PIECE)
-        begun = time.perf_counter()
+        stage_start = time.perf_counter()
         found = read(at, at + PIECE)
-        took.setdefault(way, []).append(time.perf_counter() - begun)
+        latencies.setdefault(way, []).append(time.perf_counter() - stage_start)
         assert found == expected[at : at + PIECE]
 
     def through(sounds: AudioReader) -> Callable[[int, int], bytes]:
         return lambda start, end: b"".join(sounds.open(sealed, NAME).read(start, end))
 
     for number in range(seeks):
-        new, used = AudioReader(store), AudioReader(store)
-        for sounds in (new, used):
+        new, warm = AudioReader(store), AudioReader(store)
+        for sounds in (new, warm):
             sounds.prepare(sealed)
-        through(used)(0, 1)
+        through(warm)(0, 1)
         ways = [
             ("plain", noise, partial(store.read, "plain")),
             ("first", content, through(new)),
-            ("later", content, through(used)),
+            ("later", content, through(warm)),
             ("unprepared", content, through(AudioReader(store))),
         ]
         chance.shuffle(ways)
@@ -114,14 +114,14 @@ def measure(folder: Path, store: S3Store, minutes: float, seeks: int) -> dict[st
             seek(*way)
         if number % 4 == 0:
             gate = PanelGate(store, house.keyring, house.root_public)
-            begun = time.perf_counter()
+            stage_start = time.perf_counter()
             grant = gate.grant(who, recording, "agreement")
-            took.setdefault("grant", []).append(time.perf_counter() - begun)
+            latencies.setdefault("grant", []).append(time.perf_counter() - stage_start)
             ask = partial(request, gate, who, grant.id)
             seek("first request", content, ask)
             seek("later request", content, ask)
     house.close()
-    middle = {way: round(statistics.median(all_) * 1000, 2) for way, all_ in took.items()}
+    middle = {way: round(statistics.median(all_) * 1000, 2) for way, all_ in latencies.items()}
     beside = {way: round(middle[way] / middle["plain"], 2) for way in ("first", "later", "unprepared")}
     return {"mib": round(len(content) / MIB, 1), "seeks": seeks, "ms": middle, "beside_plain": beside}
 

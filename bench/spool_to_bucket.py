@@ -54,7 +54,7 @@ def work_off(folder: Path, port: int) -> None:
     services = replace(
         house.services,
         store=with_retries(store),
-        boundary=lambda reached: worker.stop() if reached == "removed" and not calls(spool) else None,
+        boundary=lambda stage: worker.stop() if stage == "removed" and not calls(spool) else None,
     )
     worker = Worker(services, Settings(worker=WorkerSettings(processes=1, nice=0)), uploads=UPLOADS)
     worker.run()
@@ -81,13 +81,13 @@ def fill(folder: Path, port: int, count: int, minutes: float, number: str) -> No
 
 
 def seconds(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    start = time.perf_counter()
     work()
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
 def store_all(plain: Path, folder: Path, port: int) -> None:
-    """Encrypt and store each file of a folder, in a process of its own."""
+    """Encrypt and store each file of a folder, in its own process."""
     from recorder.seal import streaming_aead
     from recorder.store.s3 import S3Store
     from recorder.store.seaweedfs import SeaweedFS
@@ -132,8 +132,8 @@ def run(folder: Path, count: int, minutes: float, rounds: int) -> dict[str, obje
         settings = ["-c:a", "libopus", "-application", "voip", "-b:a", str(BIT_RATES[8000])]
         settings += [word for name, value in NARROW.items() for word in (f"-{name}", value)]
         for wav in sorted(plain.glob("*.wav")):
-            made = ["-threads", "1", "-i", str(wav), *settings, str(wav.with_suffix(".opus"))]
-            subprocess.run(["ffmpeg", "-v", "error", "-y", *made], check=True)
+            arguments = ["-threads", "1", "-i", str(wav), *settings, str(wav.with_suffix(".opus"))]
+            subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments], check=True)
         aws(plain, name)
 
     def accord(*more: str) -> None:
@@ -150,7 +150,7 @@ def run(folder: Path, count: int, minutes: float, rounds: int) -> dict[str, obje
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     whole: dict[str, list[float]] = {"accord": [], "ffmpeg, aws s3 cp": []}
-    storing: dict[str, list[float]] = {"accord": [], "aws s3 cp": []}
+    latencies: dict[str, list[float]] = {"accord": [], "aws s3 cp": []}
 
     def one_round(number: int) -> int:
         """Measure all four; returns the bytes stored."""
@@ -164,8 +164,8 @@ def run(folder: Path, count: int, minutes: float, rounds: int) -> dict[str, obje
         assert not calls(folder / "spool"), "the worker left takes in the spool"
         whole["ffmpeg, aws s3 cp"].append(seconds(lambda: script(plain, f"whole-{number}")))
         os.sync()
-        storing["accord"].append(seconds(lambda: accord("--store", str(plain))))
-        storing["aws s3 cp"].append(seconds(lambda: aws(plain, f"theirs-{number}")))
+        latencies["accord"].append(seconds(lambda: accord("--store", str(plain))))
+        latencies["aws s3 cp"].append(seconds(lambda: aws(plain, f"theirs-{number}")))
         size = sum(file.stat().st_size for file in plain.iterdir())
         shutil.rmtree(plain)
         return size
@@ -176,7 +176,7 @@ def run(folder: Path, count: int, minutes: float, rounds: int) -> dict[str, obje
         server.stop(seconds=0)
     version = subprocess.run(["aws", "--version"], capture_output=True, text=True, check=True).stdout
     ours, theirs = (statistics.median(whole[name]) for name in whole)
-    put, copied = (statistics.median(storing[name]) for name in storing)
+    put, copied = (statistics.median(latencies[name]) for name in latencies)
     return {
         "bench": "from the spool to the bucket",
         "calls": count,

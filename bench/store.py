@@ -44,13 +44,13 @@ class ReadTimes:
 
 
 def measured(pieces: Iterator[bytes], length: int) -> ReadTimes:
-    begun = time.perf_counter()
+    start = time.perf_counter()
     first, total = 0.0, 0
     for piece in pieces:
-        first = first or time.perf_counter() - begun
+        first = first or time.perf_counter() - start
         total += len(piece)
     assert total == length, (total, length)
-    return ReadTimes(first, time.perf_counter() - begun)
+    return ReadTimes(first, time.perf_counter() - start)
 
 
 def presigned(url: str) -> Iterator[bytes]:
@@ -60,9 +60,9 @@ def presigned(url: str) -> Iterator[bytes]:
 
 
 def timed(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    start = time.perf_counter()
     work()
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
 def run(folder: Path, server: SeaweedFS, length: int, rounds: int) -> dict[str, object]:
@@ -94,18 +94,18 @@ def run(folder: Path, server: SeaweedFS, length: int, rounds: int) -> dict[str, 
 
         return streaming_aead.Reader(KEY, AAD, read, sealed.stored_length, sealed.check_block).read()
 
-    encrypting, putting, plainly = [], [], []
+    encrypt_s, put_s, plainly = [], [], []
     gated_reads: list[ReadTimes] = []
     presigned_reads: list[ReadTimes] = []
     for number in range(rounds):
-        putting.append(timed(lambda n=number: ours(n)))  # type: ignore[misc]
+        put_s.append(timed(lambda n=number: ours(n)))  # type: ignore[misc]
         plainly.append(timed(lambda n=number: client.upload_file(str(plain), "accord", f"bench/theirs-{n}")))  # type: ignore[misc]
-        encrypting.append(timed(lambda: streaming_aead.encrypt(plain, encrypted, KEY, AAD)))
+        encrypt_s.append(timed(lambda: streaming_aead.encrypt(plain, encrypted, KEY, AAD)))
         gated_reads.append(measured(gated(), length))
         presigned_reads.append(measured(presigned(url), length))
 
     mib = length / MIB
-    put, beside = statistics.median(putting), statistics.median(plainly)
+    put, beside = statistics.median(put_s), statistics.median(plainly)
     through = statistics.median(read.all for read in gated_reads)
     direct = statistics.median(read.all for read in presigned_reads)
     first = statistics.median(read.first for read in gated_reads)
@@ -113,7 +113,7 @@ def run(folder: Path, server: SeaweedFS, length: int, rounds: int) -> dict[str, 
     return {
         "mib": round(mib, 1),
         "rounds": rounds,
-        "encrypt_mib_s": round(mib / statistics.median(encrypting)),
+        "encrypt_mib_s": round(mib / statistics.median(encrypt_s)),
         "store_mib_s": {"accord": round(mib / put), "boto3 upload_file": round(mib / beside)},
         "store_ratio": round(put / beside, 2),
         "read_mib_s": {"accord": round(mib / through), "presigned GET": round(mib / direct)},

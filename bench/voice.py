@@ -65,9 +65,9 @@ def answers() -> Iterator[Case]:
     dice = random.Random(SEED)
     for language in LANGUAGES:
         for place, digit in enumerate(ANSWERS):
-            spoken = word(language, digit, 0.25 if place % 2 else None)
+            sound = word(language, digit, 0.25 if place % 2 else None)
             for condition in CONDITIONS:
-                yield answer(f"{language} {digit}", condition, spoken, dice)
+                yield answer(f"{language} {digit}", condition, sound, dice)
 
 
 def answer(name: str, condition: str, sound: Sound, dice: random.Random) -> Case:
@@ -77,8 +77,8 @@ def answer(name: str, condition: str, sound: Sound, dice: random.Random) -> Case
     window[at : at + len(sound)] = sound
     left = by_telephone(_CONDITIONS[condition](window, draw), draw)
     right = by_telephone(right_channel(draw, talks=bool(dice.getrandbits(1))), draw)
-    spoken = at * 1000 // RATE, (at + len(sound)) * 1000 // RATE
-    return Case(name, condition, np.stack([left, right], axis=1), spoken)
+    span = at * 1000 // RATE, (at + len(sound)) * 1000 // RATE
+    return Case(name, condition, np.stack([left, right], axis=1), span)
 
 
 def voiceless_cases() -> Iterator[Case]:
@@ -90,21 +90,21 @@ def voiceless_cases() -> Iterator[Case]:
             draw = np.random.default_rng(dice.randrange(1 << 32))
             right = right_channel(draw, talks=number % 2 == 0)
             sound = _echo(draw, right) if make is echo else make(draw)
-            left = by_telephone(sound, draw, lost=0.0 if number % 2 else 0.05)
+            left = by_telephone(sound, draw, loss_rate=0.0 if number % 2 else 0.05)
             yield Case(f"{name} {number}", name, np.stack([left, by_telephone(right, draw)], axis=1), None)
 
 
 def right_channel(draw: np.random.Generator, *, talks: bool) -> Sound:
     """What the external party heard: the end of the question, with or without the colleague repeating it."""
-    made = comfort(draw, -68)
+    channel = comfort(draw, -68)
     question, before = _question(LANGUAGES[int(draw.integers(4))]), int(BEFORE_S * RATE)
-    made[:before] += question[-before:]
+    channel[:before] += question[-before:]
     at = before + int(draw.uniform(0.1, 1.0) * RATE)
     for _ in range(int(draw.integers(1, 4)) if talks else 0):
         sound = word(LANGUAGES[int(draw.integers(4))], OTHERS[int(draw.integers(5))])
-        made[at : at + len(sound)] += sound
+        channel[at : at + len(sound)] += sound
         at += len(sound) + int(draw.uniform(0.1, 0.5) * RATE)
-    return made
+    return channel
 
 
 @cache
@@ -136,13 +136,13 @@ def _faster(sound: Sound, times: float) -> Sound:
     size, hop = int(0.03 * RATE), int(0.015 * RATE)
     shape = np.hanning(size)
     count = int((len(sound) - size) / (hop * times)) + 1
-    made = np.zeros(count * hop + size)
-    weight = np.full(len(made), 1e-3)
+    output = np.zeros(count * hop + size)
+    weight = np.full(len(output), 1e-3)
     for number in range(count):
         start = int(number * hop * times)
-        made[number * hop : number * hop + size] += sound[start : start + size] * shape
+        output[number * hop : number * hop + size] += sound[start : start + size] * shape
         weight[number * hop : number * hop + size] += shape
-    return made / weight
+    return output / weight
 
 
 def set_level(sound: Sound, dbfs: float) -> Sound:
@@ -178,10 +178,10 @@ def _distant(window: Sound, draw: np.random.Generator) -> Sound:
 def _lossy(window: Sound, draw: np.random.Generator) -> Sound:
     """With a soft room; one packet in ten is lost, in bursts."""
     window = _quiet(window, draw)
-    lost = False
+    in_burst = False
     for start in range(0, len(window) - FRAME, FRAME):
-        lost = draw.random() < (0.5 if lost else 0.06)
-        if lost:
+        in_burst = draw.random() < (0.5 if in_burst else 0.06)
+        if in_burst:
             window[start : start + FRAME] = 0.0
     return window
 
@@ -194,11 +194,11 @@ _CONDITIONS: dict[str, Callable[[Sound, np.random.Generator], Sound]] = {
 }
 
 
-def by_telephone(sound: Sound, draw: np.random.Generator, lost: float = 0.01) -> NDArray[np.int16]:
+def by_telephone(sound: Sound, draw: np.random.Generator, loss_rate: float = 0.01) -> NDArray[np.int16]:
     """300 to 3400 Hz, occasional packet loss, through G.711."""
     band = shape_spectrum(sound, lambda hertz: (hertz > 200) / (1 + (hertz / 3500) ** 16))
     for start in range(0, len(band) - FRAME, FRAME):
-        if draw.random() < lost:
+        if draw.random() < loss_rate:
             band[start : start + FRAME] = band[start - FRAME : start] * 0.5 if start else 0.0
     return as_on_the_line(to_int16(np.clip(band, -1, 1).astype(np.float32)))
 
@@ -209,8 +209,8 @@ def by_telephone(sound: Sound, draw: np.random.Generator, lost: float = 0.01) ->
 def shape_spectrum(sound: Sound, gain: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Sound:
     """With another spectrum."""
     spectrum = np.fft.rfft(sound)
-    made: Sound = np.fft.irfft(spectrum * gain(np.fft.rfftfreq(len(sound), 1 / RATE)), len(sound))
-    return made
+    signal: Sound = np.fft.irfft(spectrum * gain(np.fft.rfftfreq(len(sound), 1 / RATE)), len(sound))
+    return signal
 
 
 def _noise(draw: np.random.Generator) -> Sound:
@@ -241,8 +241,8 @@ def street(draw: np.random.Generator) -> Sound:
 
 def hum(draw: np.random.Generator) -> Sound:
     """The mains, with its harmonics."""
-    made = sum(np.sin(2 * np.pi * 50 * k * _time() + draw.uniform(0, 6)) / k for k in range(1, 20))
-    return set_level(made + 0.02 * _noise(draw), draw.uniform(-45, -28))
+    signal = sum(np.sin(2 * np.pi * 50 * k * _time() + draw.uniform(0, 6)) / k for k in range(1, 20))
+    return set_level(signal + 0.02 * _noise(draw), draw.uniform(-45, -28))
 
 
 def ventilator(draw: np.random.Generator) -> Sound:
@@ -252,61 +252,61 @@ def ventilator(draw: np.random.Generator) -> Sound:
 
 def babble(draw: np.random.Generator) -> Sound:
     """Twelve people talking at once, at a distance: the spectrum of a voice without one voice in it."""
-    made = np.zeros(LENGTH)
+    signal = np.zeros(LENGTH)
     for _ in range(12):
         at = 0
-        while at < len(made):
+        while at < len(signal):
             sound = _word(LANGUAGES[int(draw.integers(4))], OTHERS[int(draw.integers(5))])
-            piece = sound[: len(made) - at] * draw.uniform(0.3, 1)
-            made[at : at + len(piece)] += piece
+            piece = sound[: len(signal) - at] * draw.uniform(0.3, 1)
+            signal[at : at + len(piece)] += piece
             at += len(piece) + int(draw.uniform(0, 0.1) * RATE)
-    return set_level(made, draw.uniform(-50, -38))
+    return set_level(signal, draw.uniform(-50, -38))
 
 
 def clicks(draw: np.random.Generator) -> Sound:
     """A keyboard, a handset that is moved, a pen."""
-    made = comfort(draw, -65)
+    signal = comfort(draw, -65)
     for _ in range(int(draw.integers(3, 16))):
-        at, length = int(draw.integers(len(made) - 400)), int(draw.integers(8, 300))
+        at, length = int(draw.integers(len(signal) - 400)), int(draw.integers(8, 300))
         knock = draw.standard_normal(length) * np.exp(-np.arange(length) / (length / 4))
-        made[at : at + length] += knock * draw.uniform(0.05, 0.5)
-    return made
+        signal[at : at + length] += knock * draw.uniform(0.05, 0.5)
+    return signal
 
 
 def breathing(draw: np.random.Generator) -> Sound:
     """Into the mouthpiece: noise that swells and fades every second or two."""
-    made, at = comfort(draw, -65), int(draw.uniform(0, 0.8) * RATE)
-    while at < len(made):
+    signal, at = comfort(draw, -65), int(draw.uniform(0, 0.8) * RATE)
+    while at < len(signal):
         length = int(draw.uniform(0.5, 1.1) * RATE)
         noise = shape_spectrum(
             draw.standard_normal(length), lambda hertz: (hertz > 300) / (1 + (hertz / 1600) ** 2)
         )
         breath = set_level(noise * np.hanning(length), draw.uniform(-42, -30))
-        made[at : at + length] += breath[: len(made) - at]
+        signal[at : at + length] += breath[: len(signal) - at]
         at += length + int(draw.uniform(0.4, 0.9) * RATE)
-    return made
+    return signal
 
 
 def digits(draw: np.random.Generator) -> Sound:
     """The colleague's keys, audible (ITU-T Q.23)."""
-    made, at = comfort(draw, -65), int(draw.uniform(0.2, 1) * RATE)
+    signal, at = comfort(draw, -65), int(draw.uniform(0.2, 1) * RATE)
     rows, columns = (697, 770, 852, 941), (1209, 1336, 1477)
     for _ in range(int(draw.integers(1, 5))):
         length = int(draw.uniform(0.07, 0.35) * RATE)
         low, high = rows[int(draw.integers(4))], columns[int(draw.integers(3))]
         tone = np.sin(2 * np.pi * low * _time()[:length]) + np.sin(2 * np.pi * high * _time()[:length])
-        piece = made[at : at + length]
+        piece = signal[at : at + length]
         piece += set_level(tone, draw.uniform(-40, -15))[: len(piece)]
         at += length + int(draw.uniform(0.1, 0.4) * RATE)
-    return made
+    return signal
 
 
 def ringing(draw: np.random.Generator) -> Sound:
     """Another telephone, or its ringing tone: 425 Hz, or 400 and 450."""
     tones = [(425.0,), (400.0, 450.0), (440.0, 480.0), (1200.0, 1500.0)][int(draw.integers(4))]
     on = (_time() % 2.0) < draw.uniform(0.4, 1.2)
-    made = sum(np.sin(2 * np.pi * hertz * _time()) for hertz in tones) * on
-    return set_level(made, draw.uniform(-35, -20)) + comfort(draw, -65)
+    signal = sum(np.sin(2 * np.pi * hertz * _time()) for hertz in tones) * on
+    return set_level(signal, draw.uniform(-35, -20)) + comfort(draw, -65)
 
 
 def echo(draw: np.random.Generator) -> Sound:
@@ -319,10 +319,10 @@ def _echo(draw: np.random.Generator, right: Sound) -> Sound:
     length = int(0.2 * RATE)
     room = draw.standard_normal(length) * np.exp(-np.arange(length) / (0.04 * RATE))
     room[0] = 4.0
-    made = np.convolve(right, room)[: len(right)] / np.sqrt(np.sum(room**2))
+    echo = np.convolve(right, room)[: len(right)] / np.sqrt(np.sum(room**2))
     late = int(draw.uniform(0.04, 0.35) * RATE)
-    made = np.concatenate([np.zeros(late), made[: len(made) - late]])
-    return made * 10 ** (-draw.uniform(20, 35) / 20) + comfort(draw, -65)
+    echo = np.concatenate([np.zeros(late), echo[: len(echo) - late]])
+    return echo * 10 ** (-draw.uniform(20, 35) / 20) + comfort(draw, -65)
 
 
 VOICELESS: dict[str, Callable[[np.random.Generator], Sound]] = {
@@ -367,9 +367,9 @@ def main() -> None:
     cpu, seconds = 0.0, 0.0
     with tempfile.TemporaryDirectory() as folder:
         for case in (*answers(), *voiceless_cases()):
-            began = time.process_time()
+            start = time.process_time()
             place = detect(case, Path(folder))
-            cpu, seconds = cpu + time.process_time() - began, seconds + BEFORE_S + WINDOW_S
+            cpu, seconds = cpu + time.process_time() - start, seconds + BEFORE_S + WINDOW_S
             if case.spoken is None and place is not None:
                 alarms[case.condition].append(case.name)
             elif case.spoken is not None and place is None:

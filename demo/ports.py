@@ -26,14 +26,14 @@ class Ports:
 
 def choose_ports() -> Ports:
     """The usual ports if they are free, otherwise others."""
-    taken: set[int] = set()
+    used_ports: set[int] = set()
 
     def pick(usual: int, count: int = 1) -> int:
         candidates: list[int] = [usual, *range(usual + 1000, 60000, 97)]
         for base in candidates:
-            wanted = set(range(base, base + count))
-            if not wanted & taken and all(_is_free(port) for port in wanted):
-                taken.update(wanted)
+            block = set(range(base, base + count))
+            if not block & used_ports and all(_is_free(port) for port in block):
+                used_ports.update(block)
                 return base
         raise ConfigError(
             "demo.ports", "there are no free ports on 127.0.0.1", "stop a program that listens there"

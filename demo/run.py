@@ -77,10 +77,10 @@ class _StopRequested(Exception):  # not an error: somebody asked for the end
 def show(once: bool) -> int:
     """Run the demo and return its exit status. With ``once`` it ends when the calls can be heard, otherwise
     at SIGTERM or SIGINT."""
-    begun = time.monotonic()
+    start = time.monotonic()
 
     def say(text: str) -> None:
-        click.echo(f"{time.monotonic() - begun:5.0f} s  {text}")
+        click.echo(f"{time.monotonic() - start:5.0f} s  {text}")
 
     demo_switch.configuration()
     folder = FOLDER.absolute()
@@ -110,8 +110,8 @@ def show(once: bool) -> int:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    running = threading.Thread(target=supervisor.run, name="supervisor")
-    running.start()
+    thread = threading.Thread(target=supervisor.run, name="supervisor")
+    thread.start()
     run.make_bucket(context)
     try:
         _wait(stopped, "the panel and the lines", lambda: _ready(context, ports), READY_IN, logs)
@@ -140,7 +140,7 @@ def show(once: bool) -> int:
     finally:
         click.echo("    ending; the store takes up to 16 s")
         supervisor.stop()
-        running.join()
+        thread.join()
 
 
 def prepare(context: Context, folder: Path) -> tuple[str, str]:
@@ -228,9 +228,11 @@ def _ready(context: Context, ports: Ports) -> bool:
         return False
 
 
-def _wait(stopped: threading.Event, what: str, done: Callable[[], bool], seconds: float, logs: Path) -> None:
+def _wait(
+    stopped: threading.Event, what: str, condition: Callable[[], bool], seconds: float, logs: Path
+) -> None:
     deadline = time.monotonic() + seconds
-    while not done():
+    while not condition():
         if stopped.wait(0.2):
             raise _StopRequested
         if time.monotonic() > deadline:

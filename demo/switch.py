@@ -37,15 +37,15 @@ PHONES_PASSWORD = "PHONES_PASSWORD"  # noqa: S105
 SPEAK = 3.0
 """Seconds of conversation before the colleague asks, and from the question to the caller's answer."""
 
-AGREEING = 30_000
+QUESTION_MS = 30_000
 """Milliseconds that the question adds to a call."""
 
 
 def practice_switch(
-    ports: Ports, calls: Sequence[tuple[str, str]], given: Mapping[str, str] = os.environ
+    ports: Ports, calls: Sequence[tuple[str, str]], environment: Mapping[str, str] = os.environ
 ) -> Program:
-    """The practice switch, which makes the calls itself and prints what happens; ``given`` is the environment
-    with its event socket's password."""
+    """The practice switch, which makes the calls itself and prints what happens; ``environment``
+    holds the password of its event socket."""
     placed = [f"--call={number}:{language}" for number, language in calls]
     placed[0] += ":agrees"  # in the first one the colleague asks whether the recording may be kept
     return Program(
@@ -59,7 +59,7 @@ def practice_switch(
             "--stay",
             *placed,
         ],
-        environment=_for_switch(given, SWITCH_PASSWORD),
+        environment=_for_switch(environment, SWITCH_PASSWORD),
     )
 
 
@@ -100,9 +100,9 @@ def real(binary: Path, folder: Path, ports: Ports, environment: Mapping[str, str
 
 def _for_switch(environment: Mapping[str, str], password: str) -> dict[str, str]:
     """The part of an environment that a switch reads: no secret except its own event socket's password."""
-    given = for_process("daemon", environment)
-    given.pop(SWITCH_PASSWORD, None)
-    return given | ({password: environment[password]} if password in environment else {})
+    child_environment = for_process("daemon", environment)
+    child_environment.pop(SWITCH_PASSWORD, None)
+    return child_environment | ({password: environment[password]} if password in environment else {})
 
 
 def _program(name: str, binary: Path, conf: Path, folder: Path, environment: Mapping[str, str]) -> Program:
@@ -124,7 +124,7 @@ def place_calls(
     from recorder.switch.commands import SwitchCommand
 
     phones = _connect(ports.phones, password)
-    agreeing: list[gevent.Greenlet[..., None]] = []
+    answers: list[gevent.Greenlet[..., None]] = []
     _connect(ports.event_socket, context.settings.switch.password.get_secret_value()).stop()
     lines = read_snapshot(context.settings.node.snapshot_folder)
     try:
@@ -137,9 +137,9 @@ def place_calls(
             question = line.keep.question if line and line.keep and not at else None
             if question is not None:
                 # Time for the question, the answer, and its confirmation.
-                sound += f"!silence_stream://{AGREEING}"
+                sound += f"!silence_stream://{QUESTION_MS}"
                 wait = (announcement_ms + question.duration_ms) / 1000
-                agreeing.append(gevent.spawn(_agree, phones, phone, caller, announcement_ms / 1000, wait))
+                answers.append(gevent.spawn(_agree, phones, phone, caller, announcement_ms / 1000, wait))
             reply = phones.api(
                 SwitchCommand(
                     f"api originate {{origination_uuid={phone},origination_caller_id_number={caller}}}"
@@ -154,9 +154,9 @@ def place_calls(
                 )
             say(f"call {at + 1} of {len(calls)} ({language}) hears the announcement")
             gevent.sleep(1)
-        gevent.joinall(agreeing, raise_error=True)
+        gevent.joinall(answers, raise_error=True)
     finally:
-        gevent.killall(agreeing)
+        gevent.killall(answers)
         phones.stop()
 
 

@@ -36,7 +36,7 @@ PREFIX = "ACCORD_"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
-_WRITTEN = BeforeValidator(
+_STRIP = BeforeValidator(
     lambda text: phone_numbers.strip_punctuation(text) if isinstance(text, str) else text
 )
 """A phone number in any of the ways that people write one."""
@@ -66,7 +66,7 @@ class NodeSettings(_Section):
     """Share of the spool's disk in use above which no new recording starts (calls continue)."""
     region: str = Field(default="", pattern=r"^([A-Z]{2})?$")
     """Country (``BE``) of numbers without a country code; if empty, they are left unchanged."""
-    never_record: tuple[Annotated[str, _WRITTEN, Field(pattern=r"^\+?[0-9]{2,15}$")], ...] = ()
+    never_record: tuple[Annotated[str, _STRIP, Field(pattern=r"^\+?[0-9]{2,15}$")], ...] = ()
     """Numbers, called or calling, that are neither announced nor recorded, in addition to the dialplan's
     list."""
 
@@ -177,7 +177,7 @@ class PersonSettings(_Section):
     )
     """Dial string of this node's switch for external numbers: ``sofia/gateway/outside/{number}``
     (``{digits}``: without the plus). If empty, this node makes no calls."""
-    dial_as: Annotated[str, _WRITTEN] = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
+    dial_as: Annotated[str, _STRIP] = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
     """The caller number to show; if empty, the gateway's own."""
 
 

@@ -79,7 +79,7 @@ def for_process(process: str, environment: Mapping[str, str]) -> dict[str, str]:
     it needs."""
     needed = {_variable(*name.split(".")) for name in SECRETS[process]}
     refused = {_variable(*name) for name in _secrets()} - needed
-    given = for_program(environment)
+    selection = for_program(environment)
     networked = process != "daemon"
     for name, value in environment.items():
         ours = name.startswith(PREFIX) and name.removesuffix("_FILE") not in refused
@@ -88,8 +88,8 @@ def for_process(process: str, environment: Mapping[str, str]) -> dict[str, str]:
             or name in _SUPERVISED
             or (networked and (name.startswith(_NETWORK) or name.lower() in _PROXIES))
         ):
-            given[name] = value
-    return given
+            selection[name] = value
+    return selection
 
 
 def _secrets() -> set[tuple[str, str]]:

@@ -46,7 +46,7 @@ class _RunningCheck:
     name: str
     check: Check
     lock: threading.Lock = field(default_factory=threading.Lock)
-    done: threading.Event = field(default_factory=threading.Event)
+    finish: threading.Event = field(default_factory=threading.Event)
     finding: HealthFinding | None = None
     at: float = float("-inf")
     since: float | None = None
@@ -56,7 +56,7 @@ class _RunningCheck:
             if self.since is not None or now - self.at < FRESH:
                 return
             self.since = now
-            self.done.clear()
+            self.finish.clear()
         threading.Thread(target=self._run, args=(monotonic,), name=f"check-{self.name}", daemon=True).start()
 
     def _run(self, monotonic: Callable[[], float]) -> None:
@@ -70,15 +70,15 @@ class _RunningCheck:
             finding = HealthFinding(False, f"{type(error).__name__}: {error}", "see the process's log")
         with self.lock:
             self.finding, self.at, self.since = finding, monotonic(), None
-        self.done.set()
+        self.finish.set()
 
     def found(self, now: float) -> HealthFinding:
         with self.lock:
             if self.since is not None or self.finding is None:
-                waited = now - (self.since if self.since is not None else now)
+                wait_s = now - (self.since if self.since is not None else now)
                 return HealthFinding(
                     False,
-                    f"does not answer: asked {waited:.0f} s ago",
+                    f"does not answer: asked {wait_s:.0f} s ago",
                     "check whether it is stopped, overloaded or unreachable",
                 )
             return self.finding
@@ -100,10 +100,10 @@ class Readiness:
 
     def __call__(self) -> dict[str, HealthFinding]:
         """Every check's finding, by name; takes at most ``limit`` seconds."""
-        began = self._monotonic()
+        start = self._monotonic()
         for each in self._checks:
-            each.start(began, self._monotonic)
+            each.start(start, self._monotonic)
         for each in self._checks:
-            each.done.wait(max(0.0, self._limit - (self._monotonic() - began)))
+            each.finish.wait(max(0.0, self._limit - (self._monotonic() - start)))
         now = self._monotonic()
         return {each.name: each.found(now) for each in self._checks}

@@ -198,7 +198,7 @@ CATALOGUE_WRITE = _histogram("accord_catalogue_write_duration_seconds",
 CATALOGUE_SCHEMA = _gauge("accord_catalogue_schema_info",
     "Always 1; the newest migration of the catalogue.", "schema", on=(WORKER, WEB))
 
-# --- keys, and what is destroyed
+# --- keys, what is destroyed, other duties
 
 SIGNING_KEY_EXPIRY = _gauge("accord_signing_key_expiry_timestamp_seconds",
     "When the endorsement of the key that signs recordings expires.", on=(WORKER,))
@@ -210,6 +210,9 @@ RECORDINGS_NOT_ERASED = _counter("accord_recordings_not_erased_total",
     "reason", on=(WORKER,))
 QUARANTINE_ERASED = _counter("accord_quarantine_erased_total",
     "Expired takes erased from quarantine.", on=(WORKER,))
+MAIL_QUEUED = _gauge("accord_queued_mails",
+    "Mails of all customers in the queue: waiting to be sent, or refused by the mail server for good.",
+    "state", on=(WORKER,))
 DUTY_FAILURES = _counter("accord_duty_failures_total", "Duties that failed.",
                          "duty", on=(WORKER,))
 DUTY_DONE = _gauge("accord_duty_timestamp_seconds", "When a duty was last completed.", "duty",
@@ -262,12 +265,12 @@ def expose_shared_zeros() -> None:
 
 def registry(process: str) -> CollectorRegistry:
     """The metrics of one process, with its memory, CPU time and open files."""
-    shown = CollectorRegistry()
-    ProcessCollector(registry=shown)
+    visible_metrics = CollectorRegistry()
+    ProcessCollector(registry=visible_metrics)
     for each in METRICS.values():
         if process in each.on:
-            shown.register(each.metric)
-    return shown
+            visible_metrics.register(each.metric)
+    return visible_metrics
 
 
 def expose_version() -> None:

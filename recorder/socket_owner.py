@@ -52,13 +52,13 @@ def owner_uid(own: Address, other: Address) -> int | None:
     """
     try:
         (family, here), (_, there) = _packed(own[0]), _packed(other[0])
-        wanted = _ID.pack(own[1], other[1], here, there, _NO_COOKIE)
+        request = _ID.pack(own[1], other[1], here, there, _NO_COOKIE)
         # The kernel answers during sendto, so nothing blocks here.
         kernel = _plain_socket()(plain.AF_NETLINK, plain.SOCK_DGRAM, NETLINK_SOCK_DIAG)
         with kernel:
-            kernel.sendto(_question(family, wanted), (0, 0))
+            kernel.sendto(_question(family, request), (0, 0))
             answer = kernel.recv(4096, plain.MSG_DONTWAIT)
-        return _uid(answer, wanted)
+        return _uid(answer, request)
     except OSError:
         return None
 
@@ -66,23 +66,23 @@ def owner_uid(own: Address, other: Address) -> int | None:
 @cache
 def _plain_socket() -> type[plain.socket]:
     """The socket class without gevent's watchers, which are not needed here."""
-    made: type[plain.socket] = monkey.get_original("socket", "socket")
-    return made
+    plain_socket: type[plain.socket] = monkey.get_original("socket", "socket")
+    return plain_socket
 
 
-def _question(family: int, wanted: bytes) -> bytes:
+def _question(family: int, request: bytes) -> bytes:
     # struct inet_diag_req_v2: family, protocol, no extensions, padding, any state.
-    body = struct.pack("=BBBxI", family, plain.IPPROTO_TCP, 0, 0xFFFFFFFF) + wanted
+    body = struct.pack("=BBBxI", family, plain.IPPROTO_TCP, 0, 0xFFFFFFFF) + request
     return _HEADER.pack(_HEADER.size + len(body), SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0) + body
 
 
-def _uid(answer: bytes, wanted: bytes) -> int | None:
+def _uid(answer: bytes, request: bytes) -> int | None:
     if len(answer) < _UID_AT + 8 or _HEADER.unpack_from(answer)[1] != SOCK_DIAG_BY_FAMILY:
         return None
     found = answer[_HEADER.size + _MESSAGE.size :]
     # Compare both ports: if there is no such connection, the kernel returns a listening socket, whose remote
     # port is 0. Do not compare addresses: a dual-stack socket has them in another form.
-    if found[:4] != wanted[:4]:
+    if found[:4] != request[:4]:
         return None
     uid, inode = struct.unpack_from("=II", answer, _UID_AT)
     # A socket that its process has closed has no inode, and is reported as root's.

@@ -148,25 +148,25 @@ class _Handler(WSGIRequestHandler):
 
 def serve_in_thread(application: StatusApp, host: str, port: int) -> Callable[[], None]:
     """Serve from a thread; returns the function that stops it. ``port`` 0 serves nothing."""
-    stopping = threading.Event()
+    stop = threading.Event()
 
     def serve() -> None:
         logged = False
-        while not stopping.is_set():
+        while not stop.is_set():
             try:
                 server = make_server(host, port, application, server_class=_Server, handler_class=_Handler)
             except OSError as error:
                 if not logged:
                     log_listen_failure(host, port, error)
                 logged = True
-                stopping.wait(RETRY_S)
+                stop.wait(RETRY_S)
                 continue
             log.info("metrics.served", address=f"{host}:{port}")
             server.timeout = 0.5
             with server:
-                while not stopping.is_set():
+                while not stop.is_set():
                     server.handle_request()
 
     if port:
         threading.Thread(target=serve, name="metrics", daemon=True).start()
-    return stopping.set
+    return stop.set

@@ -109,8 +109,8 @@ class Form(Generic[Value]):
 
     def write(self, value: Value) -> dict[str, Any]:
         """The value as a JSON object."""
-        written: dict[str, Any] = self._adapter.dump_python(value, mode="json", by_alias=True)
-        return written
+        plain_value: dict[str, Any] = self._adapter.dump_python(value, mode="json", by_alias=True)
+        return plain_value
 
 
 def b64(data: bytes) -> str:

@@ -40,7 +40,7 @@ def announcement_in(language: str) -> AnnouncementFile:
 
 
 def _compose(folder: Path, language: str, purposes: tuple[str, ...], keep_days: int) -> AnnouncementFile:
-    made = announcement(language, mode="notice", purposes=purposes, keep_days=keep_days)
+    rendered = announcement(language, mode="notice", purposes=purposes, keep_days=keep_days)
     path = folder / f"{language}.wav"
-    path.write_bytes(made.wav)
-    return AnnouncementFile(language, purposes, keep_days, made.text, path, made.sha256)
+    path.write_bytes(rendered.wav)
+    return AnnouncementFile(language, purposes, keep_days, rendered.text, path, rendered.sha256)

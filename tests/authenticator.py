@@ -28,7 +28,7 @@ class Authenticator:
 
     def make(self, options: str) -> str:
         """Make a passkey, as ``navigator.credentials.create`` does."""
-        asked = json.loads(options)
+        creation = json.loads(options)
         key = ec.generate_private_key(ec.SECP256R1())
         identity = hashlib.sha256(
             str(len(self.keys)).encode() + key.private_numbers().private_value.to_bytes(32)
@@ -36,22 +36,22 @@ class Authenticator:
         public = key.public_key().public_numbers()
         cose = cbor2.dumps({1: 2, 3: -7, -1: 1, -2: public.x.to_bytes(32), -3: public.y.to_bytes(32)})
         attested = bytes(16) + len(identity).to_bytes(2) + identity + cose
-        data = self._data(asked["rp"]["id"], ATTESTED) + attested
-        self.keys[b64(identity)], self.handles[b64(identity)] = key, asked["user"]["id"]
+        data = self._data(creation["rp"]["id"], ATTESTED) + attested
+        self.keys[b64(identity)], self.handles[b64(identity)] = key, creation["user"]["id"]
         return json.dumps({
             "id": b64(identity), "rawId": b64(identity), "type": "public-key", "clientExtensionResults": {},
             "response": {
-                "clientDataJSON": b64(self._client("webauthn.create", asked["challenge"])),
+                "clientDataJSON": b64(self._client("webauthn.create", creation["challenge"])),
                 "attestationObject": b64(cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})),
             },
         })  # fmt: skip
 
     def use(self, options: str, passkey: str = "") -> str:
         """Sign with a passkey, by default the last one, as ``navigator.credentials.get`` does."""
-        asked = json.loads(options)
+        request = json.loads(options)
         identity = passkey or [*self.keys][-1]
-        client = self._client("webauthn.get", asked["challenge"])
-        data = self._data(asked["rpId"])
+        client = self._client("webauthn.get", request["challenge"])
+        data = self._data(request["rpId"])
         signed = self.keys[identity].sign(data + hashlib.sha256(client).digest(), ec.ECDSA(hashes.SHA256()))
         self.counter += bool(self.counter)
         return json.dumps({
@@ -68,5 +68,5 @@ class Authenticator:
 
     def _client(self, kind: str, challenge: str) -> bytes:
         assert unb64(challenge)
-        said = {"type": kind, "challenge": challenge, "origin": self.origin, "crossOrigin": False}
-        return json.dumps(said).encode()
+        client_data = {"type": kind, "challenge": challenge, "origin": self.origin, "crossOrigin": False}
+        return json.dumps(client_data).encode()

@@ -49,7 +49,7 @@ OK = b"Content-Type: command/reply\nReply-Text: +OK\n\n"
 
 def forge(port: int, channel: str, line: str, state: str, direction: str, patience: float) -> list[str]:
     """Answer everything as a switch would until the other side closes; returns the commands received."""
-    heard: list[str] = []
+    commands: list[str] = []
     with socket.create_connection(("127.0.0.1", port), timeout=patience) as sock:
         rest, end = b"", time.monotonic() + patience
         while (left := end - time.monotonic()) > 0:
@@ -63,12 +63,12 @@ def forge(port: int, channel: str, line: str, state: str, direction: str, patien
             rest += piece
             while b"\n\n" in rest:
                 command, rest = rest.split(b"\n\n", 1)
-                heard.append(command.decode())
+                commands.append(command.decode())
                 try:
-                    sock.sendall(_answer(heard[-1], channel, line, state, direction))
+                    sock.sendall(_answer(commands[-1], channel, line, state, direction))
                 except OSError:
-                    return heard
-    return heard
+                    return commands
+    return commands
 
 
 def _answer(command: str, channel: str, line: str, state: str, direction: str) -> bytes:
@@ -82,15 +82,15 @@ def _answer(command: str, channel: str, line: str, state: str, direction: str) -
 def hold(port: int, times: int) -> None:
     """Open ``times`` connections, at most nine hundred at once, and send nothing on them, until standard
     input ends; prints a line at the start, and when all have been opened."""
-    held: list[socket.socket] = []
+    sockets: list[socket.socket] = []
     opened = 0
     print("begins", flush=True)
     while not select.select([sys.stdin], [], [], 0)[0]:
-        held = [sock for sock in held if not _closed(sock)]
-        while len(held) < 900 and opened < times:
+        sockets = [sock for sock in sockets if not _closed(sock)]
+        while len(sockets) < 900 and opened < times:
             try:
-                held.append(socket.create_connection(("127.0.0.1", port), timeout=5))
-                held[-1].setblocking(False)
+                sockets.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+                sockets[-1].setblocking(False)
             except OSError:
                 break
             opened += 1
@@ -148,12 +148,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--direction", default="inbound")
     parser.add_argument("--patience", type=float, default=8.0)
     parser.add_argument("--hold", type=int, default=0)
-    given = parser.parse_args(arguments)
-    if given.hold:
-        hold(given.port, given.hold)
+    options = parser.parse_args(arguments)
+    if options.hold:
+        hold(options.port, options.hold)
         return
-    heard = forge(given.port, given.channel, given.line, given.state, given.direction, given.patience)
-    print(json.dumps(heard), flush=True)
+    commands = forge(
+        options.port, options.channel, options.line, options.state, options.direction, options.patience
+    )
+    print(json.dumps(commands), flush=True)
 
 
 if __name__ == "__main__":

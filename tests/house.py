@@ -189,15 +189,15 @@ class House:
             time_zone=time_zone,
             **when,
         )
-        spoken = announcement_in(language)
+        announcement_used = announcement_in(language)
         announcement = announcements.create_announcement(
             identity,
             name="default",
             language=language,
-            text=spoken.text,
+            text=announcement_used.text,
             purposes=list(purposes),
             keep_days=30,
-            wav=spoken.path.read_bytes(),
+            wav=announcement_used.path.read_bytes(),
             **when,
         )
         line = lines.create_line(
@@ -238,8 +238,8 @@ class House:
         at: datetime | None = None,
         mode: str = "notice",
         direction: str = "inbound",
-        asked: Sequence[dict[str, str]] = (),
-        dialled: Sequence[tuple[int, str, dict[str, str]]] = (),
+        questions: Sequence[dict[str, str]] = (),
+        events: Sequence[tuple[int, str, dict[str, str]]] = (),
     ) -> str:
         """Record a call of ``times`` conversations and take it from spool to bucket; returns its id.
         ``asked`` are the answers to keep questions (the data of ``keep_question_answered``, with ``voice_…``
@@ -253,8 +253,8 @@ class House:
             at=at,
             mode=mode,
             direction=direction,
-            asked=asked,
-            dialled=dialled,
+            questions=questions,
+            events=events,
         )
         self.work(folder, end)
         assert queries.recording(customer.id, folder.name) is not None
@@ -277,31 +277,31 @@ class House:
         at: datetime | None = None,
         mode: str = "notice",
         direction: str = "inbound",
-        asked: Sequence[dict[str, str]] = (),
-        dialled: Sequence[tuple[int, str, dict[str, str]]] = (),
+        questions: Sequence[dict[str, str]] = (),
+        events: Sequence[tuple[int, str, dict[str, str]]] = (),
     ) -> tuple[Path, datetime]:
         """A finished call in the spool: its folder, and when it ended.  See :meth:`call`."""
         language = customer.announcement.language
         sound = conversation(language, times, announced)
-        began = at or self.clock()
-        keep = self.keep(language) if asked else None
+        start = at or self.clock()
+        keep = self.keep(language) if questions else None
         question = Words(*_words(language, ("may-we-record",))) if mode == "opt-in" else None
         options = {"mode": mode, "keep": keep, "question": question, "direction": direction}
-        _, folder = self._arrive(customer, external_party, began, **options)
+        _, folder = self._arrive(customer, external_party, start, **options)
         if mode != "notice":
             yes = {"answer": "yes", "key": "1"} if mode == "opt-in" else {"answer": "none"}
-            answered_at = began + timedelta(seconds=6)
+            answered_at = start + timedelta(seconds=6)
             layout.append_mark(
                 folder, Marker(answered_at, "question_answered", {"question": "recording", **yes})
             )
-        for answer in asked:
-            sound, marks = _asked(language, sound, answer)
+        for answer in questions:
+            sound, marks = _with_question(language, sound, answer)
             for ms, kind, data in marks:
-                layout.append_mark(folder, Marker(began + timedelta(milliseconds=ms), kind, data))
-        for ms, kind, data in dialled:
-            layout.append_mark(folder, Marker(began + timedelta(milliseconds=ms), kind, data))
+                layout.append_mark(folder, Marker(start + timedelta(milliseconds=ms), kind, data))
+        for ms, kind, data in events:
+            layout.append_mark(folder, Marker(start + timedelta(milliseconds=ms), kind, data))
         (folder / layout.AUDIO).write_bytes(sound)
-        end_of_announcement, lasts = told_ms(language), length_ms(sound)
+        end_of_announcement, lasts = announcement_ms(language), length_ms(sound)
         for ms, kind in (
             (0, "recording_started"),
             (LEAD_MS, "announcement_started"),
@@ -310,8 +310,8 @@ class House:
             (lasts, "hangup"),
             (lasts, "recording_stopped"),
         ):
-            layout.append_mark(folder, Marker(began + timedelta(milliseconds=ms), kind))
-        end = began + timedelta(milliseconds=lasts)
+            layout.append_mark(folder, Marker(start + timedelta(milliseconds=ms), kind))
+        end = start + timedelta(milliseconds=lasts)
         self._end(folder, "recorded", None, end)
         return folder, end
 
@@ -325,9 +325,9 @@ class House:
         direction: str = "inbound",
     ) -> str:
         """A call without a recording; its id."""
-        began = at or self.clock()
-        recording, folder = self._arrive(customer, external_party, began, direction=direction)
-        self._end(folder, "not_recorded", reason, began + timedelta(seconds=8))
+        start = at or self.clock()
+        recording, folder = self._arrive(customer, external_party, start, direction=direction)
+        self._end(folder, "not_recorded", reason, start + timedelta(seconds=8))
         stages.step(folder, self.clock(), self.services)
         return recording
 
@@ -361,17 +361,17 @@ class House:
         """The keep script for a year; its sounds are put into the node's folder."""
         prompts_ = self.folder / "snapshot" / "prompts"
         prompts_.mkdir(parents=True, exist_ok=True)
-        said = {}
+        sentences = {}
         for name, clips in SAYINGS.items():
-            said[name] = Words(*_words(language, clips))
-            (prompts_ / f"{said[name].sha256}.wav").write_bytes(wav_of(_clips(language, clips)))
-        return Keep("agreement", 365, **said)
+            sentences[name] = Words(*_words(language, clips))
+            (prompts_ / f"{sentences[name].sha256}.wav").write_bytes(wav_of(_clips(language, clips)))
+        return Keep("agreement", 365, **sentences)
 
     def _arrive(
         self, customer: Customer, external_party: Party, at: datetime, **more: Any
     ) -> tuple[str, Path]:
         recording = str(uuid7(at, self.entropy))
-        spoken, line = customer.announcement, customer.line
+        announcement, line = customer.announcement, customer.line
         start = CallStart(
             recording=recording,
             tenant=customer.id,
@@ -382,7 +382,7 @@ class House:
             external_party=external_party,
             started_at=at,
             formats=line.formats,
-            announcement=_announced(spoken),
+            announcement=_announced(announcement),
             uptime=since_boot(at),
             **{"direction": "inbound", **more},
         )
@@ -434,18 +434,18 @@ class Bakery(House):
         talk_ms: int = 3000,
         announced: bool = True,
         bridged: bool = True,
-        asked: str | None = None,
+        question: str | None = None,
         **changes,
     ) -> Path:
         """A finished call in the spool: the announcement, then ``talk_ms`` of two tones.  ``asked`` is the
         answer to a keep question that the colleague asked in their own words, for a year."""
-        if asked is not None:
-            said = Words("Said.", "5a" * 32, 1000)
-            changes = {"keep": Keep("agreement", 365, None, said, said, said, said)} | changes
+        if question is not None:
+            sentence = Words("Said.", "5a" * 32, 1000)
+            changes = {"keep": Keep("agreement", 365, None, sentence, sentence, sentence, sentence)} | changes
         start = self.start(**changes)
         folder = layout.open_take(self.spool, start)
         prompt = self._prompt()
-        at, told = start.started_at, timedelta(milliseconds=len(prompt) // 8)
+        at, announcement_length = start.started_at, timedelta(milliseconds=len(prompt) // 8)
         talk = np.arange(talk_ms * 8)
         right = np.concatenate([prompt if announced else prompt * 0, _tone(talk, 440)])
         left = np.concatenate([_tone(np.arange(len(prompt)), 1000), _tone(talk, 660)])
@@ -453,21 +453,27 @@ class Bakery(House):
         marks = [
             Marker(at, "recording_started"),
             Marker(at, "announcement_started"),
-            Marker(at + told, "announcement_finished"),
+            Marker(at + announcement_length, "announcement_finished"),
         ]
         if bridged:
-            marks.append(Marker(at + told, "bridged", {"party": "extension", "value": "1001"}))
-        if asked is not None:
-            by = {} if asked == "none" else {"by": "internal", "how": "own_words"}
-            if asked == "yes":
-                heard = told // timedelta(milliseconds=1) + 1200
-                by |= {"voice_from_ms": str(heard), "voice_to_ms": str(heard + 500)}
+            marks.append(Marker(at + announcement_length, "bridged", {"party": "extension", "value": "1001"}))
+        if question is not None:
+            by = {} if question == "none" else {"by": "internal", "how": "own_words"}
+            if question == "yes":
+                voice_ms = announcement_length // timedelta(milliseconds=1) + 1200
+                by |= {"voice_from_ms": str(voice_ms), "voice_to_ms": str(voice_ms + 500)}
             marks.append(
-                Marker(at + told + timedelta(seconds=1), "keep_question_asked", {"how": "own_words"})
+                Marker(
+                    at + announcement_length + timedelta(seconds=1),
+                    "keep_question_asked",
+                    {"how": "own_words"},
+                )
             )
-            answer = {"answer": asked, **by}
-            marks.append(Marker(at + told + timedelta(seconds=2), "keep_question_answered", answer))
-        ended = at + told + timedelta(milliseconds=talk_ms)
+            answer = {"answer": question, **by}
+            marks.append(
+                Marker(at + announcement_length + timedelta(seconds=2), "keep_question_answered", answer)
+            )
+        ended = at + announcement_length + timedelta(milliseconds=talk_ms)
         marks += [Marker(ended, "hangup", {"cause": "NORMAL_CLEARING"}), Marker(ended, "recording_stopped")]
         for mark in marks:
             layout.append_mark(folder, mark)
@@ -499,7 +505,7 @@ def _tone(at: np.ndarray, hertz: float) -> np.ndarray:
     return (6000 * np.sin(2 * np.pi * hertz * at / RATE)).astype("<i2")
 
 
-def told_ms(language: str) -> int:
+def announcement_ms(language: str) -> int:
     """Milliseconds until the announcement of a :func:`conversation` ends."""
     return LEAD_MS + len(_read(announcement_in(language).path)) * 1000 // RATE
 
@@ -536,28 +542,28 @@ SAYINGS = {
 """The prompts of a keep question, each composed of shipped sentences."""
 
 
-def _asked(
+def _with_question(
     language: str, sound: bytes, answer: dict[str, str]
 ) -> tuple[bytes, list[tuple[int, str, dict[str, str]]]]:
     """Append a keep question to a call: the question, four seconds, its result, and a conversation."""
-    said = [_clips(language, SAYINGS[name]) for name in ("question", answer["answer"])]
+    clips = [_clips(language, SAYINGS[name]) for name in ("question", answer["answer"])]
     talk = {who: _read(SPEECH / language / f"{who}.wav") for who in ("caller", "callee")}
     pause = np.zeros(RATE * 4, np.int16)
-    begun = length_ms(sound)
-    right = np.concatenate([said[0], pause, said[1], talk["callee"]])
+    question_ms = length_ms(sound)
+    right = np.concatenate([clips[0], pause, clips[1], talk["callee"]])
     left = np.concatenate([np.zeros(len(right) - len(talk["callee"]), np.int16), talk["caller"]])
     length = min(len(left), len(right))
     more = np.stack([left[:length], right[:length]], axis=1)
-    heard = begun + len(said[0]) * 1000 // RATE
+    answer_ms = question_ms + len(clips[0]) * 1000 // RATE
     answer = {
-        name: str(heard + int(value)) if name.startswith("voice_") else value
+        name: str(answer_ms + int(value)) if name.startswith("voice_") else value
         for name, value in answer.items()
     }
     marks = [
-        (begun, "keep_question_asked", {"how": "question"}),
-        (heard, "keep_question_heard", {}),
-        (heard + 3500, "keep_question_answered", answer),
-        (heard + 4000 + len(said[1]) * 1000 // RATE, "keep_answer_confirmed", {}),
+        (question_ms, "keep_question_asked", {"how": "question"}),
+        (answer_ms, "keep_question_heard", {}),
+        (answer_ms + 3500, "keep_question_answered", answer),
+        (answer_ms + 4000 + len(clips[1]) * 1000 // RATE, "keep_answer_confirmed", {}),
     ]
     return wav_of(np.concatenate([np.frombuffer(sound[44:], "<i2").reshape(-1, 2), more])), marks
 

@@ -11,10 +11,10 @@ def free_ports(count: int = 1) -> int:
     """The first of ``count`` consecutive free TCP ports on loopback."""
     start = 21000 + os.getpid() * 16 % 9000
     for first in range(start, start + 1600, count):
-        with ExitStack() as held:
+        with ExitStack() as sockets:
             try:
                 for port in range(first, first + count):
-                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                    sockets.enter_context(socket.socket()).bind(("127.0.0.1", port))
             except OSError:
                 continue
             return first

@@ -34,9 +34,9 @@ Ceiling = Mapping[str, int]
 
 @dataclass(frozen=True)
 class ModelledRecording:
-    """A recording and its amendments (``said``), in order.  ``until`` is the end of the announced retention,
-    or its own day if nothing was announced; ``kept_from`` the start of retention; ``agreed`` the purpose
-    agreed in the call, and until when.  ``kind``: announced, not_announced, imported."""
+    """A recording and its amendments (``statements``), in order.  ``until`` is the end of the announced
+    retention, or its own day if nothing was announced; ``kept_from`` the start of retention; ``agreed`` the
+    purpose agreed in the call, and until when.  ``kind``: announced, not_announced, imported."""
 
     kind: str
     codes: tuple[str, ...]
@@ -46,7 +46,7 @@ class ModelledRecording:
     line: str
     mode: str = "notice"
     agreed: tuple[str, datetime] | None = None
-    said: tuple[tuple[datetime, Data], ...] = ()
+    statements: tuple[tuple[datetime, Data], ...] = ()
     limits: tuple[RetentionLimit, ...] = ()
     ended_at: datetime | None = None
     """When the call with that agreement ended."""
@@ -55,7 +55,7 @@ class ModelledRecording:
     def known(self) -> tuple[str, ...]:
         """Every purpose that it has or had."""
         agreed = (self.agreed[0],) if self.agreed else ()
-        later = (data.purpose for _, data in self.said if isinstance(data, ConsentAdded))
+        later = (data.purpose for _, data in self.statements if isinstance(data, ConsentAdded))
         return tuple(dict.fromkeys([*self.codes, *agreed, *later]))
 
     def ends(self, code: str) -> tuple[datetime, set[str]]:
@@ -69,8 +69,8 @@ class ModelledRecording:
         for limit in self.limits:
             for_it = limit.purpose == code or (limit.purpose is None and code != LAW)
             still = limit.until is None or self.started_at < limit.until
-            spared = agreed_at is not None and not (limit.covers_consents and agreed_at < limit.since)
-            if for_it and still and limit.line in (None, self.line) and not spared:
+            exempt = agreed_at is not None and not (limit.covers_consents and agreed_at < limit.since)
+            if for_it and still and limit.line in (None, self.line) and not exempt:
                 yield max(limit.since, self.kept_from + timedelta(days=limit.keep_days)), "shortened"
 
     def over(self) -> tuple[datetime, set[str]]:
@@ -81,15 +81,15 @@ class ModelledRecording:
 
     def holds(self) -> tuple[HoldSet, ...]:
         """The legal holds in force."""
-        lifted = {data.hold for _, data in self.said if isinstance(data, HoldLifted)}
-        numbered = enumerate((data for _, data in self.said), 1)
+        lifted = {data.hold for _, data in self.statements if isinstance(data, HoldLifted)}
+        numbered = enumerate((data for _, data in self.statements), 1)
         return tuple(data for n, data in numbered if isinstance(data, HoldSet) and n not in lifted)
 
     def due(self, now: datetime) -> bool:
         """Whether it must be destroyed."""
         return not self.holds() and now >= self.over()[0]
 
-    def heard(self, code: str, role: str, now: datetime, ceiling: Ceiling) -> bool:
+    def may_be_heard(self, code: str, role: str, now: datetime, ceiling: Ceiling) -> bool:
         """Whether a role may listen for a purpose."""
         if role not in ROLES[code]:
             return False
@@ -100,28 +100,28 @@ class ModelledRecording:
     def _rests_on(self, code: str) -> Iterator[list[tuple[datetime, str]]]:
         """Each basis of a purpose: every end of it."""
         if code in self.codes:
-            asked = self.mode != "notice" and code != LAW
-            ended = [*self._taken_back(code, 0, withdrawn=asked), *self._shortened(code, None)]
+            needs_consent = self.mode != "notice" and code != LAW
+            ended = [*self._taken_back(code, 0, withdrawn=needs_consent), *self._shortened(code, None)]
             yield [(self.until, "expired"), *ended]
         if self.agreed and self.agreed[0] == code:
             assert self.ended_at is not None
             ended = [*self._taken_back(code, 0), *self._shortened(code, self.ended_at)]
             yield [(self.agreed[1], "expired"), *ended]
-        for number, (at, data) in enumerate(self.said, 1):
+        for number, (at, data) in enumerate(self.statements, 1):
             if isinstance(data, ConsentAdded) and data.purpose == code:
                 ended = [*self._taken_back(code, number), *self._shortened(code, at)]
                 yield [(data.until, "expired"), *ended]
 
     def _taken_back(self, code: str, after: int, *, withdrawn: bool = True) -> Iterator[tuple[datetime, str]]:
-        for at, data in self.said[after:]:
+        for at, data in self.statements[after:]:
             if isinstance(data, PurposesNarrowed) and code in data.purposes:
                 yield at, "narrowed"
             if withdrawn and isinstance(data, ConsentWithdrawn) and code in data.purposes:
                 yield at, "withdrawn"
 
     def _or_deleted(self, until: datetime, why: set[str]) -> tuple[datetime, set[str]]:
-        asked = [(at, "deleted") for at, data in self.said if isinstance(data, DeletionRequested)]
-        return _earliest([(until, each) for each in why] + asked)
+        requests = [(at, "deleted") for at, data in self.statements if isinstance(data, DeletionRequested)]
+        return _earliest([(until, each) for each in why] + requests)
 
 
 def _earliest(ends: list[tuple[datetime, str]]) -> tuple[datetime, set[str]]:

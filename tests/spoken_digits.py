@@ -20,35 +20,35 @@ def clips(language: str) -> list[np.ndarray]:
     return [resample(trim_silence(soundfile.read(path, dtype="float32")[0]), CLIPS, RATE) for path in paths]
 
 
-def digits(heard: np.ndarray, language: str) -> str:
+def digits(samples: np.ndarray, language: str) -> str:
     """The digits in a sound, in order."""
-    return "".join(str(digit) for *_, digit in places(heard, language))
+    return "".join(str(digit) for *_, digit in places(samples, language))
 
 
-def places(heard: np.ndarray, language: str) -> list[tuple[int, int, int]]:
+def places(samples: np.ndarray, language: str) -> list[tuple[int, int, int]]:
     """Start, end and value of each digit: the places most like one of the words."""
-    heard = np.concatenate([heard, np.zeros(RATE // 2, heard.dtype)])  # the last word may be cut off
+    samples = np.concatenate([samples, np.zeros(RATE // 2, samples.dtype)])  # the last word may be cut off
     found: list[tuple[float, int, int, int]] = []
-    energy = np.concatenate([[0.0], np.cumsum(heard.astype(float) ** 2)])
+    energy = np.concatenate([[0.0], np.cumsum(samples.astype(float) ** 2)])
     for digit, clip in enumerate(clips(language)):
-        size = 1 << (len(heard) + len(clip)).bit_length()
-        alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(clip, size)), size)
-        alike = alike[: len(heard) - len(clip) + 1]
+        size = 1 << (len(samples) + len(clip)).bit_length()
+        alike = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(clip, size)), size)
+        alike = alike[: len(samples) - len(clip) + 1]
         around = np.sqrt(np.maximum(energy[len(clip) :] - energy[: -len(clip)], 1e-6))
         score = alike / around / np.linalg.norm(clip)
         while (best := int(np.argmax(score))) >= 0 and score[best] > ALIKE:
             found.append((float(score[best]), best, len(clip), digit))
             score[max(best - len(clip) // 2, 0) : best + len(clip) // 2] = 0
-    taken: list[tuple[int, int, int]] = []
+    spans: list[tuple[int, int, int]] = []
     for _, at, length, digit in sorted(found, reverse=True):
-        if all(at + length <= begin or at >= end for begin, end, _ in taken):
-            taken.append((at + length // 4, at + length - length // 4, digit))
-    return sorted(taken)
+        if all(at + length <= begin or at >= end for begin, end, _ in spans):
+            spans.append((at + length // 4, at + length - length // 4, digit))
+    return sorted(spans)
 
 
 def code_in(wav: np.ndarray, language: str) -> str:
     """The code of a call, which is said twice."""
-    said = digits(wav, language)
-    assert len(said) == 12, said
-    assert said[:6] == said[6:], said
-    return said[:6]
+    text = digits(wav, language)
+    assert len(text) == 12, text
+    assert text[:6] == text[6:], text
+    return text[:6]

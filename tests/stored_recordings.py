@@ -58,8 +58,10 @@ def put_small(house, announced: bool = True, answer: str | None = None, **start:
     folder.mkdir(parents=True)
     encoded = small(folder, start, house.entropy, announced=announced)
     if answer is not None:
-        said = Marker(start.started_at, "question_answered", {"question": "recording", "answer": answer})
-        encoded = replace(encoded, take=replace(encoded.take, marks=(said, *encoded.take.marks)))
+        answer_mark = Marker(
+            start.started_at, "question_answered", {"question": "recording", "answer": answer}
+        )
+        encoded = replace(encoded, take=replace(encoded.take, marks=(answer_mark, *encoded.take.marks)))
     key = WrappedKey.from_bytes((tenant_queries.tenant_wrapped_key(house.tenant) or "").encode())
     stages._put_tenant_key(key, means.store)
     house.clock.forward(seconds=65)

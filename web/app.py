@@ -50,7 +50,7 @@ from web import (
     usage,
 )
 from web import (
-    registration as registering,
+    registration as registration_pages,
 )
 from web.account import sessions
 from web.account.limits import limiter
@@ -154,5 +154,5 @@ def create_app(
         notes, notifications, brand, help,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
-    app.register_blueprint(registering.blueprint)
+    app.register_blueprint(registration_pages.blueprint)
     return app

@@ -35,7 +35,7 @@ class ConnectionLimiter:
         self._open: dict[Any, str] = {}
         self._of: Counter[str] = Counter()
         # In the order in which they began to wait.
-        self._waiting: dict[str, dict[Any, None]] = {what: {} for what in WAITS}
+        self._waits: dict[str, dict[Any, None]] = {what: {} for what in WAITS}
 
     def admit(self, sock: Any, address: str) -> bool:
         """Admit an accepted connection, closing a waiting one if necessary; false if its network has reached
@@ -60,24 +60,24 @@ class ConnectionLimiter:
             del self._of[of]
 
     @contextmanager
-    def waiting(self, what: str, sock: Any) -> Iterator[None]:
+    def mark_waiting(self, what: str, sock: Any) -> Iterator[None]:
         """Marks a connection as waiting for its client; ``what`` is one of :data:`WAITS`."""
-        self._waiting[what][sock] = None
+        self._waits[what][sock] = None
         try:
             yield
         finally:
-            self._waiting[what].pop(sock, None)
+            self._waits[what].pop(sock, None)
 
     def end(self) -> None:
         """Close all connections that wait for a request."""
-        for sock in list(self._waiting["request"]):
+        for sock in list(self._waits["request"]):
             self._close(sock)
 
     def _drop(self, of: str | None) -> bool:
         """Close the connection that has waited longest, of one network or of all (``None``); false if none is
         waiting."""
         for what in WAITS:
-            for sock in self._waiting[what]:
+            for sock in self._waits[what]:
                 if what == "request" and _has_data(sock):
                     continue  # its request has arrived, but a busy panel has not read it yet
                 if of is None or self._open.get(sock) == of:
@@ -88,8 +88,8 @@ class ConnectionLimiter:
 
     def _close(self, sock: Any) -> None:
         """Shut the socket down, as if the client had disconnected: its greenlet then ends by itself."""
-        for waiting in self._waiting.values():
-            waiting.pop(sock, None)
+        for sockets in self._waits.values():
+            sockets.pop(sock, None)
         self.remove(sock)
         with suppress(OSError):  # already closed
             sock.shutdown(socket.SHUT_RDWR)

@@ -21,10 +21,10 @@ def in_plan(feature: str) -> Callable[[View], View]:
 
     def guard(view: View) -> View:
         @wraps(view)
-        def guarded(*args: object, **named: object) -> object:
+        def guarded(*args: object, **view_args: object) -> object:
             if feature not in current_plan().features:
                 return error_page(403, plans.not_in_plan())
-            return view(*args, **named)
+            return view(*args, **view_args)
 
         return cast(View, guarded)
 
@@ -38,9 +38,9 @@ Refusal = RetentionError | SubjectRequestError
 def admins_only(
     back: Callable[[Mapping[str, object]], str],
     roles: Container[str] = (ADMIN,),
-    again: Callable[[Refusal, Mapping[str, object]], ResponseReturnValue | None] = lambda _error, _named: (
-        None
-    ),
+    again: Callable[
+        [Refusal, Mapping[str, object]], ResponseReturnValue | None
+    ] = lambda _error, _view_args: None,
 ) -> Callable[[View], View]:
     """Decorates views for users with one of ``roles``, by default the customer's admins.  Operations that are
     refused (:class:`RetentionError`, :class:`SubjectRequestError`) show the page of their form ``again``,
@@ -49,16 +49,16 @@ def admins_only(
 
     def guard(view: View) -> View:
         @wraps(view)
-        def guarded(*args: object, **named: object) -> object:
+        def guarded(*args: object, **view_args: object) -> object:
             if current_visitor().user.role not in roles:
                 abort(403)
             try:
-                return view(*args, **named)
+                return view(*args, **view_args)
             except (RetentionError, SubjectRequestError) as error:
                 if error.error_id == "subject_request.not_found":
                     abort(404)
-                shown = again(error, named) if again is not None and request.method == "POST" else None
-                return shown or error_page(403, errors.error(error.error_id), back=back(named))
+                response = again(error, view_args) if again is not None and request.method == "POST" else None
+                return response or error_page(403, errors.error(error.error_id), back=back(view_args))
 
         return cast(View, guarded)
 

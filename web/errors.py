@@ -63,7 +63,7 @@ STALE_FORM = _l("This page was open for too long, or cookies are off. Reload it 
 PRESERVED_HEADERS = ("Allow", "Content-Range", "Retry-After")
 
 MISSING = frozenset({"access.not_found", "access.no_sound", "access.grant_over", "access.handover_none"})
-GONE = frozenset({"access.expired", "access.erased", "access.revoked", "access.handover_over"})
+PERMANENT = frozenset({"access.expired", "access.erased", "access.revoked", "access.handover_over"})
 
 
 class PanelApp(Flask):
@@ -84,7 +84,7 @@ def http_status(error: AccordError) -> int:
         return HTTPStatus.NOT_FOUND
     if error.error_id == "access.seal_broken" or isinstance(error, SealError):
         return HTTPStatus.CONFLICT
-    if error.error_id in GONE:
+    if error.error_id in PERMANENT:
         return HTTPStatus.GONE
     if isinstance(error, AccessError | RetentionError | SubjectRequestError):
         return HTTPStatus.FORBIDDEN
@@ -104,8 +104,8 @@ def error_page(
         text = _who_can()
     elif code == HTTPStatus.FORBIDDEN:
         title = _("This does not work")  # the text says what stands in the way
-    shown = {"title": title, "text": text or page.text, "back": back, "erased": erased}
-    return render_template("error.html", code=code, **shown), code
+    values = {"title": title, "text": text or page.text, "back": back, "erased": erased}
+    return render_template("error.html", code=code, **values), code
 
 
 def _who_can() -> str | None:

@@ -57,7 +57,7 @@ def init_app(app: Flask) -> None:
 
     @app.before_request
     def start_timer() -> None:
-        g.began = perf_counter()
+        g.start = perf_counter()
 
     @app.after_request
     def count_request(response: Response) -> Response:
@@ -65,5 +65,5 @@ def init_app(app: Flask) -> None:
         method = request.method if request.method in METHODS else "other"
         metrics.REQUESTS.labels(route, method, str(response.status_code)).inc()
         if "began" in g:
-            metrics.REQUEST.labels(route).observe(perf_counter() - g.began)
+            metrics.REQUEST.labels(route).observe(perf_counter() - g.start)
         return response

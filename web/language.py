@@ -33,11 +33,11 @@ def set_language() -> Response:
     """Change the language of this browser."""
     config = panel_state().config
     response = redirect(local_path(request.form.get("next")) or url_for("recordings.list_calls"), 303)
-    chosen = request.form.get("language", "")
-    if chosen in config.languages:
+    language = request.form.get("language", "")
+    if language in config.languages:
         response.set_cookie(
             cookie_name("language", config),
-            chosen,
+            language,
             max_age=YEAR,
             secure=config.secure_cookies,
             httponly=True,

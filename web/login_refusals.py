@@ -34,10 +34,10 @@ class LoginRefusals:
         self._entropy = entropy
         self._pending: dict[str, tuple[UserRow, datetime]] = {}
 
-    def note(self, tried: UserRow, at: datetime) -> None:
+    def note(self, user: UserRow, at: datetime) -> None:
         """Record a wrong password for an existing log-in."""
         if len(self._pending) < MAX_PENDING:
-            self._pending.setdefault(tried.id, (tried, at))
+            self._pending.setdefault(user.id, (user, at))
         if is_module_patched("socket"):
             fraction = int.from_bytes(self._entropy(2), "big") / 65536
             gevent.spawn_later(MIN_DELAY * (1 + 3 * fraction), self.write)
@@ -45,8 +45,8 @@ class LoginRefusals:
     def write(self) -> None:
         """Write all pending refusals."""
         pending, self._pending = self._pending, {}
-        for tried, at in pending.values():
+        for user, at in pending.values():
             try:
-                users.note_refused_log_in(tried, at, self._entropy)
+                users.note_refused_log_in(user, at, self._entropy)
             except (AccordError, PeeweeException) as error:
-                log.error("web.login_not_recorded", user=tried.id, error=str(error))
+                log.error("web.login_not_recorded", user=user.id, error=str(error))

@@ -92,19 +92,19 @@ class RequestHandler(WSGIHandler):
         if self.server.closed:
             return b""
         line: Any = b""  # as from a closed connection
-        with self.waiting("request"), gevent.Timeout(IDLE_TIMEOUT, False):  # type: ignore[arg-type]  # False: end the block quietly
+        with self.mark_waiting("request"), gevent.Timeout(IDLE_TIMEOUT, False):  # type: ignore[arg-type]  # False: end the block quietly
             line = super().read_requestline()
         return line
 
-    def waiting(self, what: str) -> AbstractContextManager[None]:
+    def mark_waiting(self, what: str) -> AbstractContextManager[None]:
         """Marks the connection as waiting for its client (:data:`web.connections.WAITS`)."""
-        return self.server.limiter.waiting(what, self.socket)
+        return self.server.limiter.mark_waiting(what, self.socket)
 
     def read_request(self, raw_requestline: str) -> Any:
         """Read the head of a request, and then its body.  Raises :class:`RequestRefused`."""
         slow = RequestRefused("408", "the head took too long")
         try:
-            with self.waiting("rest"), gevent.Timeout(HEAD_TIMEOUT, slow):
+            with self.mark_waiting("rest"), gevent.Timeout(HEAD_TIMEOUT, slow):
                 read: Any = super().read_request(raw_requestline)
         except (http.client.HTTPException, IndexError) as error:
             raise RequestRefused("400", f"malformed head: {type(error).__name__}") from None
@@ -141,7 +141,7 @@ class RequestHandler(WSGIHandler):
             self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         slow = RequestRefused("408", "the body took too long")
         slot = uploads.slots if self.content_length > MAX_BODY else nullcontext()
-        with self.waiting("rest"), gevent.Timeout(BODY_TIMEOUT, slow), slot:
+        with self.mark_waiting("rest"), gevent.Timeout(BODY_TIMEOUT, slow), slot:
             body: bytes = self.rfile.read(self.content_length)
         if len(body) < self.content_length:
             raise RequestRefused("400", "the body is shorter than its Content-Length")
@@ -150,7 +150,7 @@ class RequestHandler(WSGIHandler):
     def _sendall(self, data: Any) -> None:
         # gevent treats a ConnectionResetError as a client that has disconnected.
         with (
-            self.waiting("taking"),
+            self.mark_waiting("taking"),
             gevent.Timeout(SEND_TIMEOUT, ConnectionResetError(104, "the client does not read")),
         ):
             super()._sendall(data)  # type: ignore[misc]  # missing from gevent's types

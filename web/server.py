@@ -49,7 +49,7 @@ class PanelServer(LimitedServer):
     def __init__(self, address: tuple[str, int], app: Flask) -> None:
         most = _raise_file_limit(MAX_CONNECTIONS)
         self.limiter = ConnectionLimiter(most, MAX_PER_NETWORK, TrustedProxies(app.extensions[KEY].config))
-        self._ending = False
+        self._is_ending = False
         # Without a pool of its own, the server would not wait for requests in progress when it stops.
         # No request log: the views log what matters.
         super().__init__(
@@ -59,8 +59,8 @@ class PanelServer(LimitedServer):
     def end(self) -> None:
         """Stop accepting, close idle connections and let requests in progress finish; when called again, stop
         at once."""
-        grace = 0.0 if self._ending else GRACE
-        self._ending = True
+        grace = 0.0 if self._is_ending else GRACE
+        self._is_ending = True
         self.close()
         self.limiter.end()
         self.stop(grace)
@@ -113,15 +113,15 @@ def serve(
     server = PanelServer((host, port), app)
     handlers = [signal_handler(number, server.end) for number in (signal.SIGTERM, signal.SIGINT)]
     server.start()
-    taken = int(server.server_port or port)
-    log.info("web.listening", host=host, port=taken)
+    bound_port = int(server.server_port or port)
+    log.info("web.listening", host=host, port=bound_port)
     if ready is not None:
-        ready(taken)
-    beating = gevent.spawn(_send_heartbeats, beat)
+        ready(bound_port)
+    heartbeat = gevent.spawn(_send_heartbeats, beat)
     try:
         server.serve_forever(stop_timeout=GRACE)
     finally:
-        beating.kill()
+        heartbeat.kill()
         app.extensions[KEY].refused.write()
         for handler in handlers:
             handler.cancel()

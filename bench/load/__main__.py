@@ -54,7 +54,7 @@ def main() -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _frame: sys.exit(128 + number))
         measured = _measure(arguments)
-    command = "python -m " + " ".join(["bench.load", *arguments.said])
+    command = "python -m " + " ".join(["bench.load", *arguments.command])
     name = "load-ramp" if arguments.ramp else "load"
     text = tables.ramp(measured, command) if arguments.ramp else tables.hour(measured, command)
     print(text)
@@ -118,11 +118,11 @@ def _arguments() -> argparse.Namespace:
     arguments.longest = arguments.longest or (180.0 if long else 90.0)
     arguments.modes = arguments.modes or (list(get_args(Mode)) if long else ["accord", "recorded"])
     # The command that reproduces this.
-    arguments.said = _said(sys.argv[1:])
+    arguments.command = _plan_arguments(sys.argv[1:])
     return arguments
 
 
-def _said(words: list[str]) -> list[str]:
+def _plan_arguments(words: list[str]) -> list[str]:
     own, skip = [], False
     for word in words:
         if skip:
@@ -139,10 +139,10 @@ def _numbers(text: str) -> list[int]:
 
 
 def _modes(text: str) -> list[str]:
-    chosen = text.split(",")
-    if unknown := set(chosen) - set(get_args(Mode)):
+    modes = text.split(",")
+    if unknown := set(modes) - set(get_args(Mode)):
         raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}")
-    return chosen
+    return modes
 
 
 if __name__ == "__main__":

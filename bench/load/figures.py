@@ -42,21 +42,21 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: ``live`` calls on average and ``begun`` ones a second for ``seconds``; frames of both
+    """One step: ``live`` calls on average and ``starts`` ones a second for ``seconds``; frames of both
     telephones that are in no recording, per million, ``None`` if nothing was recorded; ``answer`` in
-    milliseconds from INVITE to answer; ``busy``: the share of the machine's cores, ``stolen``: what its host
-    took, ``waiting``: the share of the time in which some task had no core; ``spool``: takes waiting at the
+    milliseconds from INVITE to answer; ``busy``: the share of the machine's cores, ``steal``: what its host
+    took, ``pressure``: the share of the time in which some task had no core; ``spool``: takes waiting at the
     start, at most, and at the end."""
 
     live: float
-    begun: float
+    starts: float
     seconds: float
     failed: int
-    lost: float | None
+    loss: float | None
     answer: list[float]
     busy: float
-    stolen: float
-    waiting: float
+    steal: float
+    pressure: float
     spool: tuple[int, int, int]
     cost: dict[str, Cost]
     announcement: dict[str, float]
@@ -70,20 +70,20 @@ def step(measured: Measured, number: int, cores: int) -> Step:
     first, last = samples[0], samples[-1]
     seconds = last.at - first.at
     before, after = measured.metrics[number]
-    stolen = last.machine.stolen - first.machine.stolen
-    waits = [sample.waiting for sample in samples]
-    answers = [took for when, took in measured.answers if first.at <= when < last.at]
+    steal = last.machine.steal - first.machine.steal
+    waits = [sample.backlog for sample in samples]
+    answers = [latency for when, latency in measured.answers if first.at <= when < last.at]
     live = _minutes(samples) * 60 / seconds
     return Step(
         live=live,
-        begun=(last.count.begun - first.count.begun) / seconds,
+        starts=(last.count.starts - first.count.starts) / seconds,
         seconds=seconds,
         failed=last.count.failed - first.count.failed,
-        lost=_lost(measured, first.at, last.at, live) if measured.heard else None,
+        loss=_loss(measured, first.at, last.at, live) if measured.sounds else None,
         answer=sorted(answers),
-        busy=1 - (last.machine.idle - first.machine.idle + stolen) / seconds / cores,
-        stolen=stolen / seconds / cores,
-        waiting=(last.machine.waiting - first.machine.waiting) / seconds,
+        busy=1 - (last.machine.idle - first.machine.idle + steal) / seconds / cores,
+        steal=steal / seconds / cores,
+        pressure=(last.machine.pressure - first.machine.pressure) / seconds,
         spool=(waits[0], max(waits), waits[-1]),
         cost={name: _cost(measured, samples, name) for name in last.uses if name in first.uses},
         announcement=_quantiles("accord_announcement_delay_seconds", before, after),
@@ -102,7 +102,7 @@ def overdue(measured: Measured) -> int:
             first += 1
         # The first sample inside the window stands for its start, so that the number overdue is not
         # underestimated.
-        found.append(sample.waiting - (sample.count.ended - samples[first].count.ended))
+        found.append(sample.backlog - (sample.count.ended - samples[first].count.ended))
     return max(found, default=0)
 
 
@@ -113,8 +113,8 @@ def worked_off(measured: Measured, cores: int) -> tuple[float, float] | None:
     if measured.worked_off is None:
         return None
     last = max(number for number, sample in enumerate(samples) if sample.count.live)
-    spent = sum(_cpu(samples[last:], name) for name in ("encoder", "worker", "store"))
-    return measured.worked_off, spent / cores
+    cpu = sum(_cpu(samples[last:], name) for name in ("encoder", "worker", "store"))
+    return measured.worked_off, cpu / cores
 
 
 def a_live_call(measured: Measured) -> float | None:
@@ -147,14 +147,14 @@ def _minutes(samples: Sequence[Sample]) -> float:
     return sum((b.at - a.at) * (a.count.live + b.count.live) / 2 for a, b in pairwise(samples)) / 60
 
 
-def _lost(measured: Measured, begin: float, end: float, live: float) -> float:
-    lost = sum(
-        lost
-        for recording in measured.heard
-        for when, lost in recording.breaks
-        if begin <= when - measured.began < end
+def _loss(measured: Measured, begin: float, end: float, live: float) -> float:
+    loss = sum(
+        loss
+        for recording in measured.sounds
+        for when, loss in recording.breaks
+        if begin <= when - measured.start < end
     )
-    return lost * 1e6 / (live * (end - begin) * FRAMES_A_SECOND * 2)
+    return loss * 1e6 / (live * (end - begin) * FRAMES_A_SECOND * 2)
 
 
 def _cpu(samples: Sequence[Sample], name: str) -> float:
@@ -164,7 +164,7 @@ def _cpu(samples: Sequence[Sample], name: str) -> float:
 
 def _cost(measured: Measured, samples: Sequence[Sample], name: str) -> Cost:
     seconds, minutes = samples[-1].at - samples[0].at, _minutes(samples)
-    calls = samples[-1].count.begun - samples[0].count.begun
+    calls = samples[-1].count.starts - samples[0].count.starts
     cpu = _cpu(samples, name)
     a_minute = a_call = None
     if measured.still is not None:
@@ -198,16 +198,16 @@ def _slope(points: Sequence[tuple[float, float]]) -> float | None:
 def _quantiles(name: str, before: str, after: str) -> dict[str, float]:
     """Of a histogram's growth, in milliseconds: the buckets that contain the 50th, 95th and 99th
     percentile."""
-    grown, earlier = _buckets(name, after), _buckets(name, before)
-    if not grown or set(grown) != set(earlier):
+    increase, earlier = _buckets(name, after), _buckets(name, before)
+    if not increase or set(increase) != set(earlier):
         return {}  # it did not expose its metrics at that moment
     for bound, count in earlier.items():
-        grown[bound] -= count
-    whole = grown.get(float("inf"), 0.0)
+        increase[bound] -= count
+    whole = increase.get(float("inf"), 0.0)
     if not whole:
         return {}
     return {
-        label: 1000 * next(bound for bound in sorted(grown) if grown[bound] >= share * whole)
+        label: 1000 * next(bound for bound in sorted(increase) if increase[bound] >= share * whole)
         for label, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
     }
 

@@ -176,10 +176,10 @@ class Installation:
                 [sys.executable, "-m", "recorder", "run"],
                 stdout=log, stderr=log, start_new_session=True, env={**os.environ, **self.environment},
             )  # fmt: skip
-        until("the daemon watches the switch", lambda: self._said(b"switch.up"), 60, 0.2)
-        until("the daemon knows its lines", lambda: self._said(b"snapshot.read"), 60, 0.2)
+        until("the daemon watches the switch", lambda: self._has_logged(b"switch.up"), 60, 0.2)
+        until("the daemon knows its lines", lambda: self._has_logged(b"snapshot.read"), 60, 0.2)
 
-    def _said(self, what: bytes) -> bool:
+    def _has_logged(self, what: bytes) -> bool:
         return what in (self.folder / "accord.log").read_bytes()
 
 
@@ -196,18 +196,18 @@ def _name(argv: list[str]) -> str:
 def _free_block(count: int) -> int:
     """The first of so many consecutive free ports, for TCP and UDP."""
     for first in range(24000, 29000, count):
-        held = []
+        sockets = []
         try:
             for port in range(first, first + count):
                 for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                     sock = socket.socket(socket.AF_INET, kind)
-                    held.append(sock)
+                    sockets.append(sock)
                     sock.bind(("127.0.0.1", port))
         except OSError:
             continue
         else:
             return first
         finally:
-            for sock in held:
+            for sock in sockets:
                 sock.close()
     raise RuntimeError("no ports are free")

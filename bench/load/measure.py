@@ -34,7 +34,7 @@ class Sample:
 
     at: float
     count: Count
-    waiting: int
+    backlog: int
     uses: dict[str, Use]
     machine: Machine
 
@@ -68,14 +68,14 @@ class Measured:
     steps: list[tuple[int, int]] = field(default_factory=list)
     metrics: list[tuple[str, str]] = field(default_factory=list)
     policies: dict[str, str] = field(default_factory=dict)
-    began: float = 0.0
+    start: float = 0.0
     """When the first call was made (Unix time): the samples' 0."""
     counted: Count = field(default_factory=lambda: Count(0, 0, 0, 0))
     answers: list[tuple[float, float]] = field(default_factory=list)
     worked_off: float | None = None
     """Seconds after the last call until the spool was empty; ``None`` if it was not in time."""
-    heard: list[recorded_calls.Heard] = field(default_factory=list)
-    kept: recorded_calls.Kept | None = None
+    sounds: list[recorded_calls.RecordedCall] = field(default_factory=list)
+    look_up: recorded_calls.LookUp | None = None
 
 
 class Run:
@@ -91,7 +91,7 @@ class Run:
             plan.shortest, plan.longest,
         )  # fmt: skip
         self._keeper: Keeper | None = None
-        self._began = 0.0
+        self._start = 0.0
         self.measured = Measured(plan)
 
     def run(self) -> Measured:
@@ -117,18 +117,18 @@ class Run:
     # --- calls
 
     def _live(self) -> None:
-        self._began = time.monotonic()
+        self._start = time.monotonic()
         time.sleep(SETTLE)
         self.measured.idle = self._for(IDLE)
         first, _ = self._plan.steps[0]
         self._phones.begin(NUMBER, first)
-        self._began, self.measured.began = time.monotonic(), time.time()
+        self._start, self.measured.start = time.monotonic(), time.time()
         connected = first / RATE + SETTING_UP
         self._for(connected)
         if self._plan.shortest - connected >= 2 * LOOK:
             self.measured.still = self._for(self._plan.shortest - connected - 2)
         # After the first wave has ended, calls come and go evenly.
-        self._for(self._plan.longest - (time.monotonic() - self._began))
+        self._for(self._plan.longest - (time.monotonic() - self._start))
         for number, (calls, seconds) in enumerate(self._plan.steps):
             if number:
                 self._phones.limit(calls)
@@ -154,9 +154,9 @@ class Run:
         if not self.measured.policies or "encoder" in pids:
             self.measured.policies = usage.policies(pids)
         sample = Sample(
-            time.monotonic() - self._began,
+            time.monotonic() - self._start,
             self._phones.count(),
-            self._keeper.waiting if self._keeper else 0,
+            self._keeper.backlog if self._keeper else 0,
             {name: usage.use(some, shared) for name, some in pids.items()},
             usage.machine(),
         )
@@ -164,8 +164,8 @@ class Run:
         if len(self.measured.samples) % 12 == 0:
             count = sample.count
             self._say(
-                f"{sample.at:.0f} s: {count.live} live, {count.begun} begun, {count.ended} ended, "
-                f"{count.failed} failed, {sample.waiting} wait in the spool"
+                f"{sample.at:.0f} s: {count.live} live, {count.starts} begun, {count.ended} ended, "
+                f"{count.failed} failed, {sample.backlog} wait in the spool"
             )
 
     def _end(self) -> None:
@@ -175,22 +175,22 @@ class Run:
         if self._keeper is None:
             return
         end = time.monotonic()
-        limit = 120 + 2 * self.measured.counted.begun  # seconds
+        limit = 120 + 2 * self.measured.counted.starts  # seconds
         time.sleep(3)
-        while self._keeper.waiting and time.monotonic() < end + limit:
+        while self._keeper.backlog and time.monotonic() < end + limit:
             self._look(shared=False)
             time.sleep(1)
-        if not self._keeper.waiting:
+        if not self._keeper.backlog:
             self.measured.worked_off = time.monotonic() - end
         self._keeper.stop()
         self._say("comparing the catalogue and the store")
-        self.measured.kept = recorded_calls.look_up(
-            self._installation.context, CUSTOMER, self.measured.counted.begun
+        self.measured.look_up = recorded_calls.look_up(
+            self._installation.context, CUSTOMER, self.measured.counted.starts
         )
 
     def _listen(self) -> None:
         if self._plan.mode != "plain":
-            self.measured.heard = recorded_calls.listen(self._installation.sound, self._folder / "phones")
+            self.measured.sounds = recorded_calls.listen(self._installation.sound, self._folder / "phones")
 
     def _say(self, what: str) -> None:
         print(f"… {time.strftime('%H:%M:%S')} {self._plan.mode}: {what}", file=sys.stderr, flush=True)

@@ -28,9 +28,9 @@ CALLER: Final = "+3247{:07}"
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """sipp's counts: ``begun``, ``live``, ``ended`` well and ``failed``."""
+    """sipp's counts: ``starts``, ``live``, ``ended`` well and ``failed``."""
 
-    begun: int
+    starts: int
     live: int
     ended: int
     failed: int
@@ -106,8 +106,8 @@ class Phones:
         if not rows:
             return Count(0, 0, 0, 0)
         names = ("OutgoingCall(C)", "CurrentCall", "SuccessfulCall(C)", "FailedCall(C)")
-        begun, live, completed, failed = (int(rows[-1][name] or 0) for name in names)
-        return Count(begun, live, completed, failed)
+        attempts, live, completed, failed = (int(rows[-1][name] or 0) for name in names)
+        return Count(attempts, live, completed, failed)
 
     def check(self) -> None:
         """Raise RuntimeError if a sipp process has crashed, since all its calls fail after that."""
@@ -120,7 +120,7 @@ class Phones:
         files = list(self._folder.glob("caller_*_rtt.csv"))
         lines = files[0].read_text("utf-8").splitlines()[1:] if files else []
         cells = (line.split(";") for line in lines)
-        return [(float(when) / 1000, float(took)) for when, took, _ in cells]
+        return [(float(when) / 1000, float(latency)) for when, latency, _ in cells]
 
     def stop(self, seconds: float) -> Count:
         """Start no more calls, and wait until all have ended."""

@@ -23,12 +23,13 @@ SETTLED: Final = RATE // 2
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class RecordedCall:
     """One recording's sound, ``seconds`` long. Frames of both telephones are counted as in
     :class:`bench.load.sound.Counted`: during their conversation, and ``before_lost`` of the caller's until
     then (a switch drops some when a playback ends and when it bridges two legs, recorded by Accord or not).
     ``ended``: when it was closed (Unix time); ``breaks``: when frames were lost during the conversation, and
-    how many. ``written``: seconds from the switch's last event to its being on disk, if Accord noted it."""
+    how many. ``write_delay``: seconds from the switch's last event until Accord had noted
+    it; ``None`` without Accord."""
 
     name: str
     seconds: float
@@ -39,11 +40,11 @@ class Heard:
     before_lost: int
     ended: float
     breaks: tuple[tuple[float, int], ...] = field(repr=False)
-    written: float | None
+    write_delay: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class LookUp:
     """All calls of a run by the catalogue and the sealed manifests.
 
     ``missing`` are callers without a recording, ``twice`` those with more than one, ``strange`` the callers
@@ -60,7 +61,7 @@ class Kept:
     announcement_ms: list[int] = field(repr=False)
 
 
-def listen(folder: Path, sounds: Path) -> list[Heard]:
+def listen(folder: Path, sounds: Path) -> list[RecordedCall]:
     """Analyse every WAV in a folder, on all cores; ``sounds`` has the speech of the telephones."""
     paths = sorted(folder.glob("*.wav"))
     with ProcessPoolExecutor(initializer=_learn, initargs=(sounds,)) as pool:
@@ -75,29 +76,29 @@ def _learn(sounds: Path) -> None:
         _KNOWN[name] = Speech(sounds / f"{name}.ulaw")
 
 
-def _listen(path: Path) -> Heard:
+def _listen(path: Path) -> RecordedCall:
     left, right = read_channels(path)
     callee = _KNOWN["callee"].count(right)
     connected = len(left) if callee.first is None else callee.first + SETTLED
     before, caller = _KNOWN["caller"].count(left[:connected]), _KNOWN["caller"].count(left[connected:])
     callee = _KNOWN["callee"].count(right[connected:])
     closed_at = path.stat().st_mtime
-    spoke = closed_at - (len(left) - connected) / RATE
-    return Heard(
+    speech_start = closed_at - (len(left) - connected) / RATE
+    return RecordedCall(
         name=path.name.partition(".")[0],
         seconds=len(left) / RATE,
         caller_frames=caller.frames,
-        caller_lost=caller.lost,
+        caller_lost=caller.lost_frames,
         callee_frames=callee.frames,
-        callee_lost=callee.lost,
-        before_lost=before.lost,
+        callee_lost=callee.lost_frames,
+        before_lost=before.lost_frames,
         ended=closed_at,
-        breaks=tuple((spoke + at / RATE, lost) for at, lost in caller.breaks + callee.breaks),
-        written=_written(path),
+        breaks=tuple((speech_start + at / RATE, loss) for at, loss in caller.breaks + callee.breaks),
+        write_delay=_write_delay(path),
     )
 
 
-def _written(path: Path) -> float | None:
+def _write_delay(path: Path) -> float | None:
     marks = path.with_name(path.name.removesuffix(layout.AUDIO) + layout.EVENTS)
     if not marks.exists():
         return None
@@ -105,7 +106,7 @@ def _written(path: Path) -> float | None:
     return marks.stat().st_mtime - from_iso(last["at"]).timestamp()
 
 
-def look_up(context: Context, customer: str, callers: int) -> Kept:
+def look_up(context: Context, customer: str, callers: int) -> LookUp:
     """Compare the catalogue with the calls that sipp made: ``callers`` of them, counted from 0."""
     opened = database.open_catalogue(context.settings.catalogue_url)
     try:
@@ -116,13 +117,13 @@ def look_up(context: Context, customer: str, callers: int) -> Kept:
         opened.close()
     store = context.store()
     bodies = [json.loads(store.read(f"{row.prefix}manifest.json"))["body"] for row in rows]
-    wanted = {CALLER.format(number) for number in range(callers)}
+    callers_of_plan = {CALLER.format(number) for number in range(callers)}
     found = Counter(row.external_party.value if row.external_party else "" for row in rows)
-    return Kept(
+    return LookUp(
         recordings=len(rows),
-        missing=tuple(sorted(wanted - set(found))),
+        missing=tuple(sorted(callers_of_plan - set(found))),
         twice=tuple(sorted(number for number, times in found.items() if times > 1)),
-        strange=tuple(sorted(set(found) - wanted)),
+        strange=tuple(sorted(set(found) - callers_of_plan)),
         not_announced=sum(not row.announced for row in rows),
         not_recorded=dict(reasons),
         drift_ms=sorted(body["drift_ms"] for body in bodies),

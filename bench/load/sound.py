@@ -56,12 +56,12 @@ def write_speech(source: Path, target: Path, seed: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One channel of one recording: ``frames`` of the telephone's that are in it whole, ``lost`` ones between
-    the first and the last of them; ``breaks``: where, as samples, and how many each time; ``first``: the
-    sample at which they start."""
+    """One channel of one recording: ``frames`` of the telephone's that are in it whole, ``lost_frames``
+    between the first and the last of them; ``breaks``: where, as samples, and how many each time; ``first``:
+    the sample at which they start."""
 
     frames: int
-    lost: int
+    lost_frames: int
     breaks: tuple[tuple[int, int], ...]
     first: int | None
 
@@ -94,16 +94,16 @@ class Speech:
                 found = self._next(channel, found[0] + FRAME)
             if found is not None:
                 breaks.append((end, (found[1] - last - 1) % self._count))
-        return Counted(frames, sum(lost for _, lost in breaks), tuple(breaks), first)
+        return Counted(frames, sum(frames_lost for _, frames_lost in breaks), tuple(breaks), first)
 
     def _run(self, channel: Samples, index: int) -> int:
         """Whole consecutive frames from here on."""
         at, size = 0, 1 << 12
-        turned = np.concatenate([self._sound[index * FRAME :], self._sound[: index * FRAME]])
+        shifted = np.concatenate([self._sound[index * FRAME :], self._sound[: index * FRAME]])
         while at < len(channel):
             piece = channel[at : at + size]
-            wanted = np.take(turned, np.arange(at, at + len(piece)), mode="wrap")
-            wrong = np.flatnonzero(piece != wanted)
+            expected_piece = np.take(shifted, np.arange(at, at + len(piece)), mode="wrap")
+            wrong = np.flatnonzero(piece != expected_piece)
             if len(wrong):
                 return (at + int(wrong[0])) // FRAME
             at, size = at + len(piece), size * 2

@@ -46,14 +46,14 @@ def ramp(measured: Mapping[Mode, Measured], command: str) -> str:
     rows: list[tuple[float, str]] = []
     for mode, one in measured.items():
         for number in range(len(one.steps)):
-            got = step(one, number, cores)
-            rest = total(got.cost.get(name) for name in OURS if name not in ("daemon", "encoder"))
+            result = step(one, number, cores)
+            rest = total(result.cost.get(name) for name in OURS if name not in ("daemon", "encoder"))
             cells = [
-                f"{one.plan.steps[number][0]}", _MODES[mode], _cores(got.cost["switch"]),
-                _cores(got.cost.get("daemon")), _cores(got.cost.get("encoder")),
-                f"{rest:.2f}" if mode == "accord" else "", f"{got.busy:.0%}", _lost(got), _answers(got),
-                _within(got.event_lag, "p99"),
-                f"{got.spool[0]}, {got.spool[2]}" if mode == "accord" else "", f"{got.failed}",
+                f"{one.plan.steps[number][0]}", _MODES[mode], _cores(result.cost["switch"]),
+                _cores(result.cost.get("daemon")), _cores(result.cost.get("encoder")),
+                f"{rest:.2f}" if mode == "accord" else "", f"{result.busy:.0%}", _loss(result),
+                _answers(result), _within(result.event_lag, "p99"),
+                f"{result.spool[0]}, {result.spool[2]}" if mode == "accord" else "", f"{result.failed}",
             ]  # fmt: skip
             rows.append((one.plan.steps[number][0] + list(_MODES).index(mode) / 10, _row(*cells)))
     lines += [row for _, row in sorted(rows)]
@@ -120,24 +120,26 @@ def _outcomes(steps: Mapping[Mode, Step], measured: Mapping[Mode, Measured]) -> 
 
     row("Live calls on average", *(f"{steps[mode].live:.0f}" for mode in modes))
     row("Minutes measured; calls begun in them", *(
-        f"{steps[mode].seconds / 60:.0f}; {steps[mode].begun * steps[mode].seconds:.0f}" for mode in modes
+        f"{steps[mode].seconds / 60:.0f}; {steps[mode].starts * steps[mode].seconds:.0f}" for mode in modes
     ))  # fmt: skip
     row("Calls that failed, of all", *(
-        f"{measured[mode].counted.failed} of {measured[mode].counted.begun}" for mode in modes
+        f"{measured[mode].counted.failed} of {measured[mode].counted.starts}" for mode in modes
     ))  # fmt: skip
-    row("Frames (20 ms) lost while both speak, per million", *(_lost(steps[mode]) for mode in modes))
+    row("Frames (20 ms) lost while both speak, per million", *(_loss(steps[mode]) for mode in modes))
     row("INVITE to answer, ms: median, 95 %, 99 %", *(_answers(steps[mode]) for mode in modes))
     row("Machine busy", *(f"{steps[mode].busy:.0%}" for mode in modes))
-    row("Somebody waits for a core", *(f"{steps[mode].waiting:.0%}" for mode in modes))
-    row("Taken by the machine's host", *(f"{steps[mode].stolen:.1%}" for mode in modes))
+    row("Somebody waits for a core", *(f"{steps[mode].pressure:.0%}" for mode in modes))
+    row("Taken by the machine's host", *(f"{steps[mode].steal:.1%}" for mode in modes))
     return lines
 
 
 def _all(measured: Measured, ours: Step) -> str:
-    calls = measured.kept
+    calls = measured.look_up
     if calls is None:
         return ""
-    written = sorted(recording.written for recording in measured.heard if recording.written is not None)
+    write_times = sorted(
+        recording.write_delay for recording in measured.sounds if recording.write_delay is not None
+    )
     drift = sorted(abs(value) for value in calls.drift_ms)
     drain = worked_off(measured, os.cpu_count() or 1)
     drained = "not in time" if drain is None else f"{drain[0]:.0f} s, {drain[1]:.0f} s"
@@ -145,7 +147,7 @@ def _all(measured: Measured, ours: Step) -> str:
     priorities = "; ".join([*polite, "all others normal, nice 0"])
     failed = measured.counted.failed
     rows = [
-        ("Calls begun; recordings in the catalogue", f"{measured.counted.begun}; {calls.recordings}"),
+        ("Calls begun; recordings in the catalogue", f"{measured.counted.starts}; {calls.recordings}"),
         ("Calls without a recording; with two; recordings of no call",
          f"{len(calls.missing)} ({failed} failed); {len(calls.twice)}; {len(calls.strange)}"),
         ("Recordings without their announcement in the sound", f"{calls.not_announced}"),
@@ -161,8 +163,8 @@ def _all(measured: Measured, ours: Step) -> str:
         ("Event to the daemon's turn, within: median, 95 %, 99 %", _three(ours.event_lag)),
         ("The hub is late by, within: median, 95 %, 99 %", _three(ours.hub_lag)),
         ("Call's last event to its being on disk: median, 99 %, most",
-         f"{percentile(written, 0.5) * 1000:.0f}, {percentile(written, 0.99) * 1000:.0f}, "
-         f"{max(written, default=0) * 1000:.0f} ms"),
+         f"{percentile(write_times, 0.5) * 1000:.0f}, {percentile(write_times, 0.99) * 1000:.0f}, "
+         f"{max(write_times, default=0) * 1000:.0f} ms"),
         ("Takes waiting in the spool: begin, most, end", ", ".join(map(str, ours.spool))),
         ("More of them, at the most, than had ended in the two minutes before (goal: 0 or fewer)",
          f"{overdue(measured)}"),
@@ -190,12 +192,12 @@ def _cores(cost: Cost | None) -> str:
     return f"{cost.cores:.3f}" if cost.cores >= 0 else "begun anew"  # its clock restarted from zero
 
 
-def _lost(got: Step) -> str:
-    return "" if got.lost is None else f"{got.lost:,.0f}"
+def _loss(result: Step) -> str:
+    return "" if result.loss is None else f"{result.loss:,.0f}"
 
 
-def _answers(got: Step) -> str:
-    return ", ".join(f"{percentile(got.answer, share):.0f}" for share in (0.5, 0.95, 0.99))
+def _answers(result: Step) -> str:
+    return ", ".join(f"{percentile(result.answer, share):.0f}" for share in (0.5, 0.95, 0.99))
 
 
 def _within(quantiles: Mapping[str, float], name: str) -> str:

@@ -23,9 +23,9 @@ class Keeper:
         self._folder = folder
         self._linked: dict[str, set[str]] = {}
         self._ended: set[str] = set()
-        self._stopping = threading.Event()
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.waiting = 0
+        self.backlog = 0
         """Takes that have ended and are not in the catalogue yet."""
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -35,22 +35,22 @@ class Keeper:
 
     def stop(self) -> None:
         """Look once more, and stop."""
-        self._stopping.set()
+        self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.wait(EVERY):
+        while not self._stop.wait(EVERY):
             self._look()
         self._look()
 
     def _look(self) -> None:
-        waiting = 0
+        backlog = 0
         for entry in os.scandir(self._spool):
             if entry.name in self._ended:
-                waiting += 1
+                backlog += 1
             elif not entry.name.startswith(".") and entry.is_dir() and entry.name != layout.QUARANTINE:
-                waiting += self._link(entry.name, Path(entry.path))
-        self.waiting = waiting
+                backlog += self._link(entry.name, Path(entry.path))
+        self.backlog = backlog
 
     def _link(self, name: str, folder: Path) -> bool:
         """Link the files that have no link yet; returns whether the call has ended: no more will come."""

@@ -26,11 +26,11 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Seconds since boot, of all cores together; ``waiting``: at least one task had no core."""
+    """Seconds since boot, of all cores together; ``pressure``: at least one task had no core."""
 
     idle: float
-    stolen: float
-    waiting: float
+    steal: float
+    pressure: float
 
 
 def use(pids: Iterable[int], shared: bool = False) -> Use:
@@ -60,13 +60,13 @@ def _pss(place: Path) -> int:
 
 
 def machine() -> Machine:
-    """The whole machine's; ``waiting`` is 0 if the kernel does not provide it."""
+    """The whole machine's; ``pressure`` is 0 if the kernel does not provide it."""
     fields = Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
     pressure = Path("/proc/pressure/cpu")
-    waiting = 0.0
+    pressure_s = 0.0
     if pressure.exists():
-        waiting = int(pressure.read_text().partition("total=")[2].split()[0]) / 1e6
-    return Machine(int(fields[3]) / _TICKS, int(fields[7]) / _TICKS, waiting)
+        pressure_s = int(pressure.read_text().partition("total=")[2].split()[0]) / 1e6
+    return Machine(int(fields[3]) / _TICKS, int(fields[7]) / _TICKS, pressure_s)
 
 
 def descendants(pid: int) -> dict[int, list[str]]:

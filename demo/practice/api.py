@@ -45,7 +45,7 @@ class Api:
             "uuid_displace": self._displace,
             "cond": _cond,
             "strepoch": lambda _: str(self._switch.pace.micros() // 1_000_000),
-            "expand": lambda rest: self.answer(expand(rest, lambda _: "", self._called)),
+            "expand": lambda rest: self.answer(expand(rest, lambda _: "", self._call_function)),
             "global_getvar": lambda name: self._switch.dialplan.globals.get(name) or _NO_REPLY,
             "global_setvar": self._set_global,
             "module_exists": lambda name: "true" if name in MODULES else "false",
@@ -99,7 +99,7 @@ class Api:
         return f"+OK Deleted: {self._switch.unschedule(what)}\n"
 
     def _status(self, _: str) -> str:
-        up = int(self._switch.pace.seconds() - self._switch.began)
+        up = int(self._switch.pace.seconds() - self._switch.started_at)
         hours, minutes, seconds = up // 3600, up // 60 % 60, up % 60
         live = len(self._switch.legs())
         return (
@@ -178,7 +178,7 @@ class Api:
         found = self._switch.dialplan.locate(words) if len(words) in {1, 4} else None
         return "can't find anything\n" if found is None else found
 
-    def _called(self, name: str, argument: str) -> str:
+    def _call_function(self, name: str, argument: str) -> str:
         """A function within ``${…}``."""
         return self.answer(f"{name} {argument}")
 
@@ -191,13 +191,13 @@ class Api:
         if len(words) < 3 or words[1] not in {"start", "stop", "mask", "unmask"}:
             return "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>]\n"
         if words[1] == "start":
-            done = recordings.start(session, Path(words[2]), brace + variables)
-            return "+OK Success\n" if done else "-ERR Cannot record session!\n"
+            success = recordings.start(session, Path(words[2]), brace + variables)
+            return "+OK Success\n" if success else "-ERR Cannot record session!\n"
         if words[1] == "stop":
-            done = recordings.stop(session, words[2])
-            return "+OK Success\n" if done else "-ERR Cannot stop record session!\n"
-        done = recordings.mask(session, words[2], words[1] == "mask")
-        return "+OK Success\n" if done else f"-ERR Cannot {words[1]} recording session!\n"
+            success = recordings.stop(session, words[2])
+            return "+OK Success\n" if success else "-ERR Cannot stop record session!\n"
+        success = recordings.mask(session, words[2], words[1] == "mask")
+        return "+OK Success\n" if success else f"-ERR Cannot {words[1]} recording session!\n"
 
     def _displace(self, rest: str) -> str:
         """A tone mixed into what a leg hears. Nobody listens here: only the list of tones is kept."""

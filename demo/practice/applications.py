@@ -85,7 +85,7 @@ def _play(session: PracticeCall, data: str) -> None:
     session.media.prompt = player
     playback.report_start(session, session.leg, data)
     session.played.append(data)
-    session.reached["announcing"].set()
+    session.phase_events["announcing"].set()
     session.until(lambda: session.media.prompt is not player)
     session.media.prompt = None
     playback.report_end(session, session.leg, data, player, away=not session.ready)
@@ -131,7 +131,7 @@ def _hang_up(session: PracticeCall, data: str) -> None:
 def _socket(session: PracticeCall, data: str) -> None:
     """Bring the call to the daemon, and stay until it releases the call or the channel is called away."""
     addresses, *modes = data.split()
-    session.reached["asked"].set()
+    session.phase_events["asked"].set()
     listener = _reach(session, addresses, in_turn="async" not in modes)
     if listener is None:
         return
@@ -196,7 +196,7 @@ def _bridge(session: PracticeCall, data: str) -> None:
     a.callee = b.destination
     session.emit("CHANNEL_PROGRESS", leg=b)
     session.call_state(b, "RINGING")
-    session.reached["ringing"].set()
+    session.phase_events["ringing"].set()
     if not _rings(session):
         a.variables["originate_disposition"] = "NO_ANSWER" if session.ready else "ORIGINATOR_CANCEL"
         if session.ready:
@@ -222,7 +222,7 @@ def _bridge(session: PracticeCall, data: str) -> None:
         "bridge_to": b.uuid, "last_bridge_to": b.uuid, "bridge_channel": b.channel_name,
         "bridge_uuid": b.uuid,
     }  # fmt: skip
-    session.reached["bridged"].set()
+    session.phase_events["bridged"].set()
     talk(session)
     session.inside.cut()
     session.media.disconnect()

@@ -30,8 +30,8 @@ def order(switch: SwitchCore[PracticeCall], rest: str) -> str:
     application, separator, argument = what.partition("::")
     if not separator:
         application, argument = "playback", what
-    if (called := _call_of_internal_leg(switch, uuid)) is not None and where == "aleg":
-        switch.later(INSIDE, lambda: called.inside.run(application, argument))
+    if (call := _call_of_internal_leg(switch, uuid)) is not None and where == "aleg":
+        switch.later(INSIDE, lambda: call.inside.run(application, argument))
         return "+OK Message sent\n"
     session = switch.sessions.get(uuid)
     if session is None:

@@ -59,7 +59,7 @@ class CallLegs:
         """Whether the channel can continue what it does."""
         return self.leg.cause is None and self.going_to is None and not self.reset
 
-    def until(self, done: Callable[[], bool], seconds: float | None = None) -> bool:
+    def until(self, condition: Callable[[], bool], seconds: float | None = None) -> bool:
         """Wait for a condition, at most so many seconds of call time; ``False`` if it did not come true, or
         the channel was called away."""
         pace = self.switch.pace
@@ -68,7 +68,7 @@ class CallLegs:
             self.switch.awake.wait()
             if not self.ready:
                 return False
-            if done():
+            if condition():
                 return True
             left = None if end is None else end - pace.seconds()
             if left is not None and left <= 0:

@@ -51,17 +51,17 @@ class EventClient(Protocol):
     """A connection of the event socket, as the switch sees it."""
 
     @property
-    def standing(self) -> bool:
+    def is_client(self) -> bool:
         """Whether a client opened it, rather than a call."""
 
     @property
-    def watching(self) -> bool:
+    def is_subscribed(self) -> bool:
         """Whether it is a standing connection that receives events."""
 
     def run(self) -> None:
         """Serve the connection until either side ends it."""
 
-    def offer(self, happening: SwitchEvent) -> None:
+    def offer(self, event: SwitchEvent) -> None:
         """Send an event if the client asked for it."""
 
     def say_goodbye(self) -> None:
@@ -106,7 +106,7 @@ class SwitchCore(ABC, Generic[CallT]):
         self.sessions: dict[str, CallT] = {}
         self.called_out: list[tuple[str, Path]] = []
         self.calls_so_far = 0
-        self.began = pace.seconds()
+        self.started_at = pace.seconds()
         self._sequence = 0
         self._tasks_so_far = 0
         self._scheduled: dict[int, tuple[str, gevent.Greenlet[..., None]]] = {}
@@ -179,14 +179,14 @@ class SwitchCore(ABC, Generic[CallT]):
 
     def unschedule(self, what: str) -> int:
         """``sched_del`` of a task's number, or of a group: returns how many tasks were removed."""
-        chosen = [
+        numbers = [
             number
             for number, (group, _) in self._scheduled.items()
             if (str(number) == what if what.isdecimal() else group == what)
         ]
-        for number in chosen:
+        for number in numbers:
             self._scheduled.pop(number)[1].kill(block=False)
-        return len(chosen)
+        return len(numbers)
 
     def drop_scheduled(self) -> None:
         """Forget everything that is scheduled."""
@@ -214,9 +214,9 @@ class SwitchCore(ABC, Generic[CallT]):
         self._tell("CUSTOM", subclass, leg, headers)
 
     def _tell(self, name: str, subclass: str, leg: Leg | None, headers: list[Header]) -> None:
-        happening = SwitchEvent(name, subclass, leg.uuid if leg else "", tuple(headers), wire.plain(headers))
+        event = SwitchEvent(name, subclass, leg.uuid if leg else "", tuple(headers), wire.plain(headers))
         for listener in list(self._listeners):
-            listener.offer(happening)
+            listener.offer(event)
 
     def lead(self, name: str, file: str, function: str, subclass: str = "") -> list[Header]:
         """The headers that every event begins with."""
@@ -259,9 +259,9 @@ class SwitchCore(ABC, Generic[CallT]):
 
     def _row(self, leg: Leg) -> dict[str, str]:
         seconds = leg.made_at // 1_000_000
-        made = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+        created = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
         return {
-            "uuid": leg.uuid, "direction": leg.direction, "created": made, "created_epoch": str(seconds),
+            "uuid": leg.uuid, "direction": leg.direction, "created": created, "created_epoch": str(seconds),
             "name": leg.channel_name, "state": leg.state, "cid_name": leg.caller_name,
             "cid_num": leg.caller_number, "ip_addr": "127.0.0.1", "dest": leg.destination,
             "application": leg.variables.get("current_application", ""),

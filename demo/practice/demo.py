@@ -13,7 +13,7 @@ from demo.practice.session import PracticeCall
 from demo.practice.sound import RATE, load
 from demo.practice.switch import PracticeSwitch
 
-ASKING = 30.0
+QUESTION_TIME = 30.0
 """Seconds of a keep question at most, from the connection until both have heard its confirmation."""
 
 ANSWER_TIME = 60.0
@@ -60,22 +60,22 @@ class Progress:
 def wait_for_daemon(switch: PracticeSwitch, seconds: float) -> bool:
     """Wait until a daemon has logged in and subscribed to events; ``False`` if none did."""
     end = time.monotonic() + seconds
-    while not switch.watched and time.monotonic() < end:
+    while not switch.has_daemon and time.monotonic() < end:
         gevent.sleep(0.05)
-    return switch.watched
+    return switch.has_daemon
 
 
 def _agree(session: PracticeCall) -> None:
     """The colleague asks, and once both have heard the question the caller presses 1."""
 
-    def playing() -> bool:
+    def is_playing() -> bool:
         return session.media.prompt is not None
 
     session.switch.pace.sleep(2.0)
     session.callee_presses("*5")
-    for wanted in (True, False):
-        end = session.switch.pace.seconds() + ASKING / 2
-        while playing() != wanted and session.switch.pace.seconds() < end:
+    for expected_state in (True, False):
+        end = session.switch.pace.seconds() + QUESTION_TIME / 2
+        while is_playing() != expected_state and session.switch.pace.seconds() < end:
             gevent.sleep(0.05)
     session.switch.pace.sleep(0.5)
     session.press("1")
@@ -92,7 +92,7 @@ def make_calls(switch: PracticeSwitch, calls: Sequence[DemoCall], report: Callab
         switch.pace.sleep(at)
         speaks, answers_with = dialogue(call.language)
         talks = max(len(load(speaks)), len(load(answers_with))) / RATE + LAST_WORD
-        talks = max(talks, ASKING) if call.agrees else talks
+        talks = max(talks, QUESTION_TIME) if call.agrees else talks
         party = PracticeParty(
             number=CALLERS[at % len(CALLERS)], speaks=speaks, answers_with=answers_with, early=speaks,
             talks=talks,
@@ -107,6 +107,6 @@ def make_calls(switch: PracticeSwitch, calls: Sequence[DemoCall], report: Callab
                 _agree(session)
         return session
 
-    running = [gevent.spawn(one, at, call) for at, call in enumerate(calls)]
-    gevent.joinall(running, raise_error=True)
-    return [greenlet.value for greenlet in running if greenlet.value is not None]
+    greenlets = [gevent.spawn(one, at, call) for at, call in enumerate(calls)]
+    gevent.joinall(greenlets, raise_error=True)
+    return [greenlet.value for greenlet in greenlets if greenlet.value is not None]

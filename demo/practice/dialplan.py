@@ -118,11 +118,11 @@ class PracticeDialplan:
         kind = condition.get("regex")
         if kind is None:
             return _match(condition, field, expand)
-        tried = [_match(regex, field, expand) for regex in condition.iterfind("regex")]
+        results = [_match(regex, field, expand) for regex in condition.iterfind("regex")]
         if kind == "any":
-            return next((one for one in tried if one[0]), (False, ()))
+            return next((one for one in results if one[0]), (False, ()))
         if kind == "all":
-            return all(one[0] for one in tried), tried[-1][1] if tried else ()
+            return all(one[0] for one in results), results[-1][1] if results else ()
         raise _unknown_error(f'regex="{kind}"')
 
     def _read(self, path: Path) -> str:
@@ -143,8 +143,8 @@ class PracticeDialplan:
         if command == "set":
             self.globals[name] = value
         elif command == "env-set":
-            if (given := self._environment.get(value.removeprefix("$"))) is not None:
-                self.globals[name] = given
+            if (environment_value := self._environment.get(value.removeprefix("$"))) is not None:
+                self.globals[name] = environment_value
         elif command == "include":
             files = sorted(path.parent.glob(data)) if "*" in data else [path.parent / data]
             return "\n".join(self._read(file) for file in files)

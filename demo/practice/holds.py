@@ -11,9 +11,9 @@ MUSIC = "local_stream://moh"
 
 def hold(call: CallLegs, leg: Leg) -> None:
     """A leg puts the call on hold (a re-INVITE with ``sendonly``)."""
-    if leg.cause or leg.held:
+    if leg.cause or leg.on_hold:
         return
-    leg.held = True
+    leg.on_hold = True
     leg.last_hold = call.switch.pace.micros()
     leg.held_over = call.media.prompt_of(leg.other)
     call.call_state(leg, "HELD")
@@ -25,9 +25,9 @@ def hold(call: CallLegs, leg: Leg) -> None:
 def unhold(call: CallLegs, leg: Leg) -> None:
     """A leg resumes the call; a prompt that started to the other leg meanwhile is cut (transcript:
     question_while_inside_holds)."""
-    if leg.cause or not leg.held:
+    if leg.cause or not leg.on_hold:
         return
-    leg.held = False
+    leg.on_hold = False
     leg.hold_accumulated += call.switch.pace.micros() - leg.last_hold
     if call.media.prompt_of(leg.other) is not leg.held_over:
         call.media.cut_prompt_of(leg.other)

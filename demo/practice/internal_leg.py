@@ -26,7 +26,7 @@ class InternalLeg:
     def __init__(self, call: CallLegs, pressed: Callable[[str], object]) -> None:
         self._call = call
         self._pressed = pressed
-        self._waiting: deque[tuple[str, str]] = deque()
+        self._queue: deque[tuple[str, str]] = deque()
         self._greenlet: gevent.Greenlet[..., None] | None = None
 
     @property
@@ -37,7 +37,7 @@ class InternalLeg:
 
     def run(self, application: str, argument: str) -> None:
         """Have the leg run an application when it gets to it."""
-        self._waiting.append((application, argument))
+        self._queue.append((application, argument))
         if self._greenlet is None or self._greenlet.dead:
             self._greenlet = gevent.spawn(self._work)
 
@@ -47,7 +47,7 @@ class InternalLeg:
 
     def cut(self) -> None:
         """End what plays to it, drop what is queued, and wait until that is reported."""
-        self._waiting.clear()
+        self._queue.clear()
         self._call.media.prompt_inside = None
         self.wake()
         if self._greenlet is not None:
@@ -93,9 +93,9 @@ class InternalLeg:
     # --- inside
 
     def _work(self) -> None:
-        while self._waiting and (leg := self.leg) is not None:
+        while self._queue and (leg := self.leg) is not None:
             self._call.switch.awake.wait()
-            application, argument = self._waiting.popleft()
+            application, argument = self._queue.popleft()
             self._execute(leg, application, argument)
 
     def _execute(self, leg: Leg, application: str, argument: str) -> None:

@@ -55,7 +55,7 @@ class Leg:
     """The destination before its last transfer (``Caller-RDNIS``)."""
     transferred: str | None = None
     """The last transfer (``Caller-Transfer-Source``)."""
-    held: bool = False
+    on_hold: bool = False
     held_over: Player | None = None
     """What was playing to the other end when this one put the call on hold."""
 

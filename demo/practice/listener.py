@@ -69,17 +69,17 @@ class PracticeListener:
         self.tasks: deque[Task] = deque()
         self.in_turn = in_turn
         self.ran = Event()
-        self._kept: list[bytes] | None = None
+        self._buffer: list[bytes] | None = None
 
     @property
-    def standing(self) -> bool:
+    def is_client(self) -> bool:
         """Whether a client opened it, rather than a call."""
         return self._leg is None
 
     @property
-    def watching(self) -> bool:
+    def is_subscribed(self) -> bool:
         """Whether it is a standing connection that receives events."""
-        return self.standing and not self.finished and (self._all or bool(self._names))
+        return self.is_client and not self.finished and (self._all or bool(self._names))
 
     # --- life
 
@@ -150,31 +150,31 @@ class PracticeListener:
 
     # --- events
 
-    def offer(self, happening: SwitchEvent) -> None:
+    def offer(self, event: SwitchEvent) -> None:
         """Send an event if the client asked for it."""
-        if not self._wants(happening):
+        if not self._wants(event):
             return
         if self._out.qsize() >= LONGEST_QUEUE:
             log.warning("practice.client_stalled")
             self.cut()
             return
-        if self._kept is not None:
-            self._kept.append(wire.framed(happening.data))
+        if self._buffer is not None:
+            self._buffer.append(wire.framed(event.data))
         else:
-            self._out.put(wire.framed(happening.data))
+            self._out.put(wire.framed(event.data))
 
-    def _wants(self, happening: SwitchEvent) -> bool:
+    def _wants(self, event: SwitchEvent) -> bool:
         if self.finished or not (self._names or self._all):
             return False
-        if happening.name == "CUSTOM":
-            wanted = self._all or ("CUSTOM" in self._names and happening.subclass in self._subclasses)
+        if event.name == "CUSTOM":
+            subscribes = self._all or ("CUSTOM" in self._names and event.subclass in self._subclasses)
         else:
-            wanted = self._all or happening.name in self._names
-        if wanted and self._mine and self._leg is not None:
-            wanted = happening.uuid == self._leg.uuid
-        if wanted and self._filters:
-            wanted = any(pair in happening.headers for pair in self._filters)
-        return wanted
+            subscribes = self._all or event.name in self._names
+        if subscribes and self._mine and self._leg is not None:
+            subscribes = event.uuid == self._leg.uuid
+        if subscribes and self._filters:
+            subscribes = any(pair in event.headers for pair in self._filters)
+        return subscribes
 
     # --- commands
 
@@ -293,9 +293,9 @@ class PracticeListener:
         if not self._switch.queue(uuid, task):
             return f"-ERR invalid session id [{uuid}]"
         if self.in_turn:
-            self._kept = []
+            self._buffer = []
             self.ran.wait()
-            queued, self._kept = self._kept, None
+            queued, self._buffer = self._buffer, None
             for data in queued:
                 self._out.put(data)
         return "+OK"

@@ -119,17 +119,17 @@ class Media:
         prompt = self.prompt.frame() if self.prompt else None
         answered = self._callee.frame() if self._callee else SILENCE
         outside, b = self._legs()
-        if self.prompt_inside is not None or (b is not None and b.held):
+        if self.prompt_inside is not None or (b is not None and b.on_hold):
             answered = SILENCE  # while a prompt plays to the internal party, nobody hears them
         if self.prompt_inside is not None:
             self.prompt_inside.frame()
-            if self.prompt_inside.done:
+            if self.prompt_inside.at_end:
                 self.prompt_inside = None
                 self._changed_inside.set()
-        if self.prompt is not None and self.prompt.done:
+        if self.prompt is not None and self.prompt.at_end:
             self.prompt = None
             self._changed.set()
-        if outside.held:
+        if outside.on_hold:
             return
         right = prompt if prompt is not None else answered
         for tape in list(self.tapes.values()):

@@ -98,7 +98,7 @@ class OutboundCall(PracticeCall):
         b.progress_at = self.switch.pace.micros()
         self.emit("CHANNEL_PROGRESS")
         self.call_state(b, "RINGING")
-        self.reached["ringing"].set()
+        self.phase_events["ringing"].set()
         limit = float(b.variables.get("leg_timeout", CALL_TIMEOUT))
         answers = party.callee == "answers" and party.rings <= limit
         self.until(lambda: False, party.rings if answers else limit)
@@ -133,7 +133,7 @@ class OutboundCall(PracticeCall):
         self.emit("CHANNEL_BRIDGE", leg=a, first=both)
         self.state(b, "CS_EXCHANGE_MEDIA")
         self.media.connect()
-        self.reached["bridged"].set()
+        self.phase_events["bridged"].set()
         talk(self)
         self.inside.cut()
         self.media.disconnect()

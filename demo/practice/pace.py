@@ -18,7 +18,7 @@ class Pace:
         if not speed > 0:
             raise ValueError("speed must be positive")
         self.speed = speed
-        self._began = now()
+        self._start = now()
         self._zero = time.monotonic()
 
     def seconds(self) -> float:
@@ -27,7 +27,7 @@ class Pace:
 
     def now(self) -> datetime:
         """The time of a call, UTC."""
-        return self._began + timedelta(seconds=self.seconds())
+        return self._start + timedelta(seconds=self.seconds())
 
     def micros(self) -> int:
         """The time of a call in microseconds since 1970, as in ``Event-Date-Timestamp``."""

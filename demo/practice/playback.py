@@ -37,7 +37,7 @@ def report_end(call: CallLegs, leg: Leg, path: str, player: Player, *, away: boo
     As in the real switch, the status is ``done`` even if the leg was called away in the middle, and the
     response ``FILE PLAYED`` even if a key cut it (transcripts: killed, hangup, question_cut_by_keys).
     """
-    status = "done" if away or player.done else "break"
+    status = "done" if away or player.at_end else "break"
     leg.variables |= {
         "playback_last_offset_pos": str(player.at),
         "playback_seconds": str(player.at // RATE),

@@ -44,7 +44,7 @@ class PracticeCall(CallLegs):
         self.digits = Digits(self.inside, switch.later)
         self.played: list[str] = []
         self.exports: dict[str, str] = {}
-        self.reached: dict[str, Event] = {phase: Event() for phase in PHASES}
+        self.phase_events: dict[str, Event] = {phase: Event() for phase in PHASES}
         self._greenlet: gevent.Greenlet[..., None] = gevent.Greenlet(self._run)
 
     # --- from outside
@@ -56,7 +56,7 @@ class PracticeCall(CallLegs):
     def wait(self, phase: str, seconds: float) -> bool:
         """Wait until the call has reached a phase (one of :data:`PHASES`), at most so many seconds of call
         time."""
-        return bool(self.reached[phase].wait(self.switch.pace.real(seconds)))
+        return bool(self.phase_events[phase].wait(self.switch.pace.real(seconds)))
 
     def press(self, digits: str) -> None:
         """The caller presses keys, one after the other (RFC 2833, 260 ms each)."""
@@ -117,7 +117,7 @@ class PracticeCall(CallLegs):
         self.media.stop()
         for tape in self.media.tapes.values():
             tape.abandon()
-        self.reached["ended"].set()
+        self.phase_events["ended"].set()
 
     # --- for the applications
 
@@ -190,7 +190,7 @@ class PracticeCall(CallLegs):
         self.emit("CHANNEL_CREATE")
         self.call_state(self.leg, "RINGING", state="CS_ROUTING")
         self.state(self.leg, "CS_ROUTING")
-        self.reached["placed"].set()
+        self.phase_events["placed"].set()
         target: tuple[str, str] | None = (self.leg.destination, self.leg.context)
         try:
             while target is not None and self.leg.cause is None:
@@ -232,7 +232,7 @@ class PracticeCall(CallLegs):
             self.b = None
         hangup.destroy(self, self.leg)
         self.switch.ended(self)
-        self.reached["ended"].set()
+        self.phase_events["ended"].set()
 
 
 Application: TypeAlias = Callable[[PracticeCall, str], None]

@@ -62,7 +62,7 @@ class Player:
         self.at = 0
 
     @property
-    def done(self) -> bool:
+    def at_end(self) -> bool:
         """Whether nothing is left to play."""
         return not self._repeat and self.at >= len(self._samples)
 

@@ -67,9 +67,9 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
         return int(self._server.server_port or 0)
 
     @property
-    def watched(self) -> bool:
+    def has_daemon(self) -> bool:
         """Whether a daemon has logged in on the event socket and subscribed to events."""
-        return any(listener.watching for listener in self._listeners)
+        return any(listener.is_subscribed for listener in self._listeners)
 
     def start(self) -> None:
         """Listen.  Raises ``OSError`` where the port is taken."""
@@ -99,7 +99,7 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
     def close_event_socket(self) -> None:
         """Become unreachable for standing connections, as behind a firewall; calls arrive as before."""
         self._server.stop()
-        for listener in [each for each in self._listeners if each.standing]:
+        for listener in [each for each in self._listeners if each.is_client]:
             listener.cut()
 
     def stall(self) -> None:
@@ -165,7 +165,7 @@ class PracticeSwitch(SwitchCore[PracticeCall]):
         while True:
             self.pace.sleep(HEARTBEAT)
             self.awake.wait()
-            up = self.pace.seconds() - self.began
+            up = self.pace.seconds() - self.started_at
             self.emit("HEARTBEAT", None, last=[
                 ("Event-Info", "System Ready"),
                 ("Uptime-msec", str(int(up * 1000))),

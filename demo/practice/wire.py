@@ -90,13 +90,13 @@ class OrderReader:
     """Splits what a client sends into commands. Raises ``ValueError`` for one of more than a megabyte."""
 
     def __init__(self) -> None:
-        self._kept = b""
+        self._rest = b""
 
     def feed(self, data: bytes) -> list[Order]:
         """The commands that are complete with ``data``."""
-        blocks = (self._kept + data).replace(b"\r\n", b"\n").split(b"\n\n")
-        self._kept = blocks.pop()
-        if len(self._kept) > _LONGEST:
+        blocks = (self._rest + data).replace(b"\r\n", b"\n").split(b"\n\n")
+        self._rest = blocks.pop()
+        if len(self._rest) > _LONGEST:
             raise ValueError("a command without an end")
         return [_order(text) for block in blocks if (text := block.strip(b"\n"))]
 

@@ -1,7 +1,7 @@
 """From a finished take to the plain files that will be sealed: find the announcement, redact, encode, compute
 peaks.
 
-The one entry is :func:`encode`. It reads files and writes files, so it can run in a process of its own, be
+The one entry is :func:`encode`. It reads files and writes files, so it can run in its own process, be
 killed and be repeated. It only reads the take's own files.
 """
 
@@ -123,10 +123,10 @@ def _write_objects(
     prompts: tuple[Prompt, ...] = (),
 ) -> Encoded:
     _write_formats(take, sound, plan)
-    named = [(OPUS, OPUS, "audio/ogg")] if "opus" in take.start.formats else []
-    named += [(WAV, "audio.wav", "audio/wav")] if "wav" in take.start.formats else []
-    named += [(PEAKS, PEAKS, "application/json")]
-    named += [(NOTE, NOTE, "text/plain; charset=utf-8")] if (take.folder / NOTE).exists() else []
+    outputs = [(OPUS, OPUS, "audio/ogg")] if "opus" in take.start.formats else []
+    outputs += [(WAV, "audio.wav", "audio/wav")] if "wav" in take.start.formats else []
+    outputs += [(PEAKS, PEAKS, "application/json")]
+    outputs += [(NOTE, NOTE, "text/plain; charset=utf-8")] if (take.folder / NOTE).exists() else []
     return Encoded(
         take=take,
         duration_ms=sound.duration_ms,
@@ -135,7 +135,7 @@ def _write_objects(
         gaps=plan.gaps,
         markers=plan.markers,
         drift_ms=plan.drift_ms,
-        sounds=tuple(_hash_object(take.folder / file, name, kind) for file, name, kind in named),
+        sounds=tuple(_hash_object(take.folder / file, name, kind) for file, name, kind in outputs),
         prompts=prompts,
     )
 

@@ -30,15 +30,17 @@ def find_holds(take: Take, ended: datetime) -> Iterator[Stretch]:
     A hold ends with the unhold, or when the colleague leaves. A stretch without an internal party counts only
     if its end was observed and the daemon watched throughout: in a conference, a colleague can be heard
     without a bridge."""
-    held: datetime | None = None
+    hold_start: datetime | None = None
     alone: datetime | None = None
     for mark in take.marks:
         kind = mark.kind
         if kind == "internal_hold":
-            held = mark.at if held is None else held
-        elif held is not None and (kind in _UNSEEN or kind in ("internal_unhold", "bridged", "unbridged")):
-            yield from _stretch(held, mark.at, HOLD)
-            held = None
+            hold_start = mark.at if hold_start is None else hold_start
+        elif hold_start is not None and (
+            kind in _UNSEEN or kind in ("internal_unhold", "bridged", "unbridged")
+        ):
+            yield from _stretch(hold_start, mark.at, HOLD)
+            hold_start = None
         if kind == "unbridged":
             alone = mark.at
         elif kind == "bridged" and alone is not None:
@@ -46,8 +48,8 @@ def find_holds(take: Take, ended: datetime) -> Iterator[Stretch]:
             alone = None
         elif kind in _UNSEEN or kind in _IN_CONFERENCE:
             alone = None
-    if held is not None:
-        yield from _stretch(held, ended, HOLD)
+    if hold_start is not None:
+        yield from _stretch(hold_start, ended, HOLD)
 
 
 def _stretch(since: datetime, until: datetime, reason: str) -> Iterator[Stretch]:

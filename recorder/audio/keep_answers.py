@@ -37,13 +37,13 @@ M = TypeVar("M", bound=Marker)
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[M]):
-    """One keep question. ``asked`` starts it, ``heard`` is the end of its sound, ``confirmed`` the end of the
-    outcome's sound, ``unheard`` a colleague's yes without the external party's voice; each is ``None`` if
-    there is no such mark."""
+    """One keep question, by its marks: ``sound_end`` is the end of its sound, ``interruption`` ends it
+    without an answer, ``confirmed`` is the end of the outcome's sound, and ``unheard`` a colleague's yes
+    without the external party's voice. Each is ``None`` if there is no such mark."""
 
-    asked: M
-    heard: M | None = None
-    broken: M | None = None
+    start: M
+    sound_end: M | None = None
+    interruption: M | None = None
     answered: M | None = None
     confirmed: M | None = None
     unheard: M | None = None
@@ -51,7 +51,7 @@ class Question(Generic[M]):
     @property
     def how(self) -> str:
         """``question`` or ``own_words``."""
-        return self.asked.data["how"]
+        return self.start.data["how"]
 
     @property
     def answer(self) -> str | None:
@@ -59,24 +59,24 @@ class Question(Generic[M]):
         repeated."""
         if self.answered is not None:
             return self.answered.data["answer"]
-        return None if self.broken is None else BROKEN
+        return None if self.interruption is None else BROKEN
 
     def then(self, mark: M) -> Question[M]:
         """The question with the next mark; unchanged if that mark does not follow from it."""
-        over = self.answered is not None or self.broken is not None
+        over = self.answered is not None or self.interruption is not None
         if mark.kind == "keep_answer_confirmed":
             return replace(self, confirmed=mark) if self.answered and not self.confirmed else self
         no = _is_answer(mark) and mark.data["answer"] == NO
         if over:
             # During the confirmation.
-            given = self.answer in (YES, NONE) and not self.confirmed
-            return replace(self, answered=mark) if no and given else self
+            is_unconfirmed = self.answer in (YES, NONE) and not self.confirmed
+            return replace(self, answered=mark) if no and is_unconfirmed else self
         if self.unheard is not None and mark.data.get("answer") != NONE:
             return self  # repeated: a new question
         if mark.kind == "keep_question_interrupted":
-            return replace(self, broken=mark)
-        if self.how == QUESTION and self.heard is None and not no:
-            return replace(self, heard=mark) if mark.kind == "keep_question_heard" else self
+            return replace(self, interruption=mark)
+        if self.how == QUESTION and self.sound_end is None and not no:
+            return replace(self, sound_end=mark) if mark.kind == "keep_question_heard" else self
         if mark.kind == "keep_answer_unheard" and self.unheard is None:
             return replace(self, unheard=mark)
         return replace(self, answered=mark) if _is_answer(mark) else self
@@ -85,10 +85,10 @@ class Question(Generic[M]):
     def voice_ms(self) -> tuple[int, int] | None:
         """Where the external party's voice was found before a colleague confirmed a yes, in milliseconds of
         audio."""
-        given = self.answered
-        if given is None or given.data.get("by") != INTERNAL or given.data["answer"] != YES:
+        reply = self.answered
+        if reply is None or reply.data.get("by") != INTERNAL or reply.data["answer"] != YES:
             return None
-        first, end = (given.data.get(name, "") for name in ("voice_from_ms", "voice_to_ms"))
+        first, end = (reply.data.get(name, "") for name in ("voice_from_ms", "voice_to_ms"))
         if not all(re.fullmatch("[0-9]{1,9}", each, re.ASCII) for each in (first, end)):
             return None
         return (int(first), int(end)) if int(first) < int(end) else None

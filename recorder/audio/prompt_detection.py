@@ -39,8 +39,8 @@ class ExpectedPrompt:
     number: int
     which: str
     sha256: str
-    began: datetime
-    ended: datetime
+    start: datetime
+    end: datetime
 
 
 def find_prompts(
@@ -54,16 +54,14 @@ def find_prompts(
         return ()
     found: list[Prompt] = []
     order = sort_marks(take, locate_times(take, sound, announced))
-    for playing in expected_prompts(questions(order), keep):
-        signal = _load_signal(folder, playing.sha256, sound.sample_rate)
+    for prompt in expected_prompts(questions(order), keep):
+        signal = _load_signal(folder, prompt.sha256, sound.sample_rate)
         clock = locate_times(take, sound, announced, tuple(found))
         after = found[-1].end_ms if found else announced.end_ms if announced else 0
-        place = None if signal is None else _locate(signal, sound, playing, clock, after)
+        place = None if signal is None else _locate(signal, sound, prompt, clock, after)
         if place is not None:
             end = min(place.end_ms, sound.duration_ms)
-            found.append(
-                Prompt(playing.number, playing.which, playing.ended, place.offset_ms, end, place.score)
-            )
+            found.append(Prompt(prompt.number, prompt.which, prompt.end, place.offset_ms, end, place.score))
     return tuple(found)
 
 
@@ -71,9 +69,9 @@ def expected_prompts(questions: tuple[Question[Marker], ...], keep: Keep) -> Ite
     """The prompts that both parties heard, by the marks."""
     outcomes = {YES: keep.yes, NO: keep.no}
     for number, question in enumerate(questions):
-        if keep.question is not None and question.heard is not None:
+        if keep.question is not None and question.sound_end is not None:
             yield ExpectedPrompt(
-                number, "question", keep.question.sha256, question.asked.at, question.heard.at
+                number, "question", keep.question.sha256, question.start.at, question.sound_end.at
             )
         if question.answered is not None and question.confirmed is not None:
             answer = question.answered.data["answer"]
@@ -97,12 +95,12 @@ def expected_sounds(take: Take) -> frozenset[str]:
 
 
 def _locate(
-    signal: prompt_match.Signal, sound: wav.Wav, playing: ExpectedPrompt, clock: Times, after: int
+    signal: prompt_match.Signal, sound: wav.Wav, prompt: ExpectedPrompt, clock: Times, after: int
 ) -> LocatedAnnouncement | None:
     """The whole playing whose end is nearest to the expected one. If a clock was set back during the call,
     the expected place is too early: then the first playing after it."""
-    due = clock.place(playing.ended)
-    first = max(after, clock.place(playing.began) - SEARCH_MARGIN_MS)
+    due = clock.place(prompt.end)
+    first = max(after, clock.place(prompt.start) - SEARCH_MARGIN_MS)
     last = due + clock.set_back_ms + SEARCH_MARGIN_MS
     matches = prompt_match.find_playings(signal, sound, 1, first, last)
     if clock.set_back_ms:

@@ -70,7 +70,7 @@ def plan(
     stretches = [*_holds(take, clock), *find_holds(take, clock.ended)]
     unattended, silent = _unattended(clock, talk, stretches)
     # If the daemon was away, a missing bridge proves nothing.
-    waiting = "unobserved" if bridged_at is None and unobserved else "ringing"
+    silence = "unobserved" if bridged_at is None and unobserved else "ringing"
     # At pick-up the internal party is not informed either, until the announcement starts.
     uninformed = (
         _labelled([(0, _announcement_start(informed, found))], "before_announcement_end")
@@ -95,14 +95,14 @@ def plan(
     left = [
         *_labelled([(0, informed)], "before_announcement_end"),
         *_labelled(unseen, "unobserved"),
-        *_labelled([(informed, talk)], waiting),
+        *_labelled([(informed, talk)], silence),
         *both,
     ]
     played = _labelled(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
     notices = _labelled(_transfer_notices(take, clock), "participant_notice")
     unconsented = list(_without_consent(take, clock))
-    seen = [each for each in both if each[2] != "unobserved"]
-    right = [*seen, *_labelled(unconsented, "no_participant_consent"), *both, *played, *notices]
+    observed = [each for each in both if each[2] != "unobserved"]
+    right = [*observed, *_labelled(unconsented, "no_participant_consent"), *both, *played, *notices]
     gaps = _both_channels(_without_overlap(left), _without_overlap(right))
     if clock.missing_ms:
         reason = "repair" if sound.header_broken else "fax" if _became_fax(take) else "write_error"
@@ -146,8 +146,8 @@ def _informed_at(take: Take, clock: Times, found: LocatedAnnouncement | None) ->
     """Until when the external party had not been informed, in milliseconds of audio."""
     if found is not None:
         return min(found.end_ms, clock.duration_ms)
-    finished, begun = take.last("announcement_finished"), take.last("announcement_started")
-    if finished is None or (begun is not None and begun > finished) or clock.set_back_ms:
+    finished, start = take.last("announcement_finished"), take.last("announcement_started")
+    if finished is None or (start is not None and start > finished) or clock.set_back_ms:
         return clock.duration_ms
     return min(max(0, clock.unbounded(finished)) + AFTER_PLAYBACK_MS, clock.duration_ms)
 
@@ -299,13 +299,13 @@ def _markers(take: Take, clock: Times, prompts: Sequence[Prompt]) -> Iterator[Lo
     marks after a located prompt are placed relative to it. No offset is smaller than the one before."""
     ends = {"recording_started": 0, "recording_stopped": clock.duration_ms}
     known = {prompt.at: prompt.end_ms for prompt in prompts if clock.set_back_ms}
-    reached = moved = 0
+    latest = moved = 0
     for mark in sort_marks(take, clock):
         if mark.kind in PLAYED and mark.at in known:
             moved = known[mark.at] - clock.unbounded(mark.at)
         at = min(max(clock.unbounded(mark.at) + moved, 0), clock.duration_ms)
-        reached = max(reached, ends.get(mark.kind, at))
-        yield LocatedMarker(mark.at, mark.kind, mark.data, reached)
+        latest = max(latest, ends.get(mark.kind, at))
+        yield LocatedMarker(mark.at, mark.kind, mark.data, latest)
 
 
 def _unobserved(take: Take, clock: Times) -> Iterator[tuple[int, int]]:

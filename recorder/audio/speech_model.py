@@ -37,10 +37,10 @@ def speech_probabilities(samples: Array) -> Array:
     if not count:
         return np.zeros(0, np.float32)
     weights = _weights()
-    shown = _convolve(_spectrum(samples, count, weights["stft"][:, 0]), 1, weights)
+    layer_input = _convolve(_spectrum(samples, count, weights["stft"][:, 0]), 1, weights)
     for layer in (2, 3, 4):
-        shown = _convolve(shown, layer, weights)
-    output = np.maximum(_recur(shown[:, 0], weights), 0) @ weights["out_weight"][0, :, 0]
+        layer_input = _convolve(layer_input, layer, weights)
+    output = np.maximum(_recur(layer_input[:, 0], weights), 0) @ weights["out_weight"][0, :, 0]
     return _sigmoid(output + weights["out_bias"])
 
 
@@ -62,30 +62,30 @@ def _spectrum(samples: Array, count: int, basis: Array) -> Array:
     return power
 
 
-def _convolve(shown: Array, layer: int, weights: Mapping[str, Array]) -> Array:
+def _convolve(layer_input: Array, layer: int, weights: Mapping[str, Array]) -> Array:
     """One of three convolutions, and its ReLU: (steps, time, channels)."""
     kernel, stride = weights[f"conv{layer}_weight"], _STRIDES[layer]
-    padded = np.pad(shown, ((0, 0), (1, 1), (0, 0)))
+    padded = np.pad(layer_input, ((0, 0), (1, 1), (0, 0)))
     pieces = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[2], axis=1)[:, ::stride]
-    made: Array = np.einsum("ntck,ock->nto", pieces, kernel, optimize=True) + weights[f"conv{layer}_bias"]
-    return np.maximum(made, np.float32(0))
+    output: Array = np.einsum("ntck,ock->nto", pieces, kernel, optimize=True) + weights[f"conv{layer}_bias"]
+    return np.maximum(output, np.float32(0))
 
 
-def _recur(shown: Array, weights: Mapping[str, Array]) -> Array:
+def _recur(layer_input: Array, weights: Mapping[str, Array]) -> Array:
     """The recurrent layer (LSTM): each step's output given those before it."""
-    gates = shown @ weights["lstm_weight_ih"].T + weights["lstm_bias_ih"] + weights["lstm_bias_hh"]
+    gates = layer_input @ weights["lstm_weight_ih"].T + weights["lstm_bias_ih"] + weights["lstm_bias_hh"]
     back = np.ascontiguousarray(weights["lstm_weight_hh"].T)
-    hidden, cell = np.zeros(_UNITS, np.float32), np.zeros(_UNITS, np.float32)
-    made = np.empty_like(shown)
+    state, cell = np.zeros(_UNITS, np.float32), np.zeros(_UNITS, np.float32)
+    outputs = np.empty_like(layer_input)
     for number, row in enumerate(gates):
-        gate = row + hidden @ back
+        gate = row + state @ back
         let_in, keep, new, let_out = np.split(gate, 4)
         cell = _sigmoid(keep) * cell + _sigmoid(let_in) * np.tanh(new)
-        hidden = _sigmoid(let_out) * np.tanh(cell)
-        made[number] = hidden
-    return made
+        state = _sigmoid(let_out) * np.tanh(cell)
+        outputs[number] = state
+    return outputs
 
 
 def _sigmoid(x: Array) -> Array:
-    made: Array = np.float32(1) / (np.float32(1) + np.exp(-np.clip(x, -60, 60)))
-    return made
+    output: Array = np.float32(1) / (np.float32(1) + np.exp(-np.clip(x, -60, 60)))
+    return output

@@ -90,11 +90,11 @@ class Times:
         audio that the surrounding holds do not explain, if each of them left either no audio or all of it."""
         for first, last in pairwise(self.points):
             if first[0] <= at <= last[0]:
-                lacking = _missing_ms(first, last) + self._filled(first, last)
-                held = _held_ms(self.holds, first[0], last[0])
-                if min(lacking, held) <= SURE_MS:
+                shortfall = _missing_ms(first, last) + self._filled(first, last)
+                held_ms = _held_ms(self.holds, first[0], last[0])
+                if min(shortfall, held_ms) <= SURE_MS:
                     return 0
-                doubt = min(lacking, abs(lacking - held))
+                doubt = min(shortfall, abs(shortfall - held_ms))
                 return doubt if doubt > SURE_MS else 0
         return self.duration_ms
 
@@ -109,9 +109,9 @@ class Times:
 
     def _shrunk(self, first: Point, last: Point) -> float:
         """The share of the hold time between two points that the audio lacks and that was not filled."""
-        held, filled = _held_ms(self.holds, first[0], last[0]), self._filled(first, last)
-        lacking = min(_missing_ms(first, last) + filled, held)
-        return (lacking - filled) / held if lacking - filled > SURE_MS else 0.0
+        held_ms, filled = _held_ms(self.holds, first[0], last[0]), self._filled(first, last)
+        shortfall = min(_missing_ms(first, last) + filled, held_ms)
+        return (shortfall - filled) / held_ms if shortfall - filled > SURE_MS else 0.0
 
     def _filled(self, first: Point, last: Point) -> int:
         return sum(end - start for start, end in self.filled if first[1] <= start < last[1])
@@ -129,8 +129,8 @@ def locate_times(
     # The last one: at pick-up a recording restarts with the announcement.
     started = take.last("recording_started") or take.start.started_at
     ended = _stopped_at(take) or take.last("hangup") or take.end.ended_at
-    seen = end_seen(take)
-    if not seen:
+    end_observed = end_seen(take)
+    if not end_observed:
         unwritten = UNWRITTEN_MS if sound.header_broken else 0
         ended = min(ended, started + timedelta(milliseconds=sound.duration_ms + unwritten))
     points: list[Point] = [(started, 0)]
@@ -146,17 +146,17 @@ def locate_times(
         if started < prompt.at < ended and prompt.at > points[-1][0] and prompt.end_ms > points[-1][1]:
             points.append((prompt.at, prompt.end_ms))
     holds = tuple(find_spans(take, "hold", "unhold", ended))
-    lacking = to_ms(ended - points[-1][0]) - (sound.duration_ms - points[-1][1])
-    held = _held_ms(holds, points[-1][0], ended)
-    missing = max(0, lacking - held)
-    if sound.header_broken and not seen:
+    shortfall = to_ms(ended - points[-1][0]) - (sound.duration_ms - points[-1][1])
+    held_ms = _held_ms(holds, points[-1][0], ended)
+    missing = max(0, shortfall - held_ms)
+    if sound.header_broken and not end_observed:
         missing = min(missing, UNWRITTEN_MS)
     elif sound.header_broken:
-        tail = min(max(lacking, 0), UNWRITTEN_MS)
-        missing = tail + max(0, lacking - tail - held)
+        tail = min(max(shortfall, 0), UNWRITTEN_MS)
+        missing = tail + max(0, shortfall - tail - held_ms)
     tolerance = CUT_MS if sound.header_broken or was_cut(take) else max(TAIL_MS, length * TAIL_SHARE)
     early = missing > tolerance
-    if seen and not early and not set_back and ended > points[-1][0]:
+    if end_observed and not early and not set_back and ended > points[-1][0]:
         points.append((ended, sound.duration_ms))
     missing = missing if early else 0
     return Times(

@@ -111,10 +111,10 @@ def _runs(likely: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
     return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
-def _merge_words(spoken: Iterable[tuple[int, int]], offset: float) -> Sequence[VoiceSpan]:
+def _merge_words(spans: Iterable[tuple[int, int]], offset: float) -> Sequence[VoiceSpan]:
     """The answers in milliseconds of audio: stretches of speech, merged across short pauses."""
     found: list[VoiceSpan] = []
-    for first, end in spoken:
+    for first, end in spans:
         voice = VoiceSpan(*(round(offset + step * STEP * 1000 / RATE) for step in (first, end)))
         if found and voice.from_ms - found[-1].to_ms <= PAUSE_MS:
             voice = VoiceSpan(found.pop().from_ms, voice.to_ms)

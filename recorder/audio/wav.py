@@ -88,9 +88,13 @@ def read_blocks(wav: Wav, frames: int, start: int = 0, stop: int | None = None) 
             if in_file is not None and at < last:
                 file.seek(wav.data_offset + (in_file + at - first) * FRAME_BYTES)
             while at < last:
-                wanted = min(frames, last - at)
-                yield np.zeros((wanted, 2), np.int16) if in_file is None else _read(wav.path, file, wanted)
-                at += wanted
+                frame_count = min(frames, last - at)
+                yield (
+                    np.zeros((frame_count, 2), np.int16)
+                    if in_file is None
+                    else _read(wav.path, file, frame_count)
+                )
+                at += frame_count
 
 
 def _pieces(wav: Wav) -> Iterator[tuple[int, int | None, int]]:

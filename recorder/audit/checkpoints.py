@@ -36,7 +36,7 @@ class CheckpointAudit:
     revoked: Mapping[str, datetime] = field(default_factory=dict)
     certificates: bytes | None = None
     """Root certificates for verifying timestamps; without them, only missing timestamps are noticed."""
-    given: Sequence[SignedNote] = ()
+    external_notes: Sequence[SignedNote] = ()
     """Checkpoints received another way, such as by mail: they count like the bucket's."""
     heads: list[Head] = field(default_factory=list)
     notes: dict[int, str] = field(default_factory=dict)
@@ -63,24 +63,24 @@ class CheckpointAudit:
         self._check_stamps()
         if (number := highest_mailed(self.tenant)) > self.newest:
             self._blame("checkpoint.missing", number, "it was mailed, but bucket and catalogue lack it")
-        for each in self.given:
+        for each in self.external_notes:
             self._take_given(each)
 
     def compare(
-        self, roots: Mapping[int, bytes], count: int, begun: Mapping[int, int], since: datetime
+        self, roots: Mapping[int, bytes], count: int, first_heads: Mapping[int, int], since: datetime
     ) -> Iterator[AuditFinding]:
         """Compare the checkpoints with the leaves: the ``roots`` at the signed sizes, and the ``count`` of
-        leaves. ``begun``: the epochs that leaves declare, each with its first checkpoint's number;
+        leaves. ``first_heads``: the epochs that leaves declare, each with its first checkpoint's number;
         ``since``: when the log began."""
-        newest = max([1, *begun, *(head.epoch for head in self.heads)])
-        for epoch, number in begun.items():
+        newest = max([1, *first_heads, *(head.epoch for head in self.heads)])
+        for epoch, number in first_heads.items():
             yield self._found(
                 "log.begun_again",
                 number,
                 f"epoch {epoch} of the log begins here: earlier leaves may be lost",
             )
         # Of an epoch that was followed by another one, only the common beginning still exists.
-        ours = [head for head in self.heads if head.epoch == newest or head.epoch + 1 not in begun]
+        ours = [head for head in self.heads if head.epoch == newest or head.epoch + 1 not in first_heads]
         last_good = max((head.size for head in ours if roots.get(head.size) == head.root), default=0)
         reported = False
         for head in ours:
@@ -183,11 +183,11 @@ class CheckpointAudit:
             self.heads.append(read.head)
             self.notes[number] = read.alone()
 
-    def _take_given(self, given: SignedNote) -> None:
+    def _take_given(self, note: SignedNote) -> None:
         """Add a checkpoint that was received another way."""
-        head = given.head
+        head = note.head
         try:
-            self._check(given, head.number)
+            self._check(note, head.number)
         except (AuditLogError, SealError) as error:
             self._blame(error.error_id, head.number, f"the given one: {error.message}")
             return

@@ -33,11 +33,11 @@ from recorder.seal.revocation import Trust
 def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     """Check a tenant's users, second factors, permissions to download, invitations, API tokens, live commands
     and disclosures."""
-    given = trust.root, trust.revoked()
+    key_trust = trust.root, trust.revoked()
 
     def check_user(row: UserTable) -> None:
         if not _has_ended(row):
-            users.check_user(user_row(row), *given)
+            users.check_user(user_row(row), *key_trust)
 
     def check_factors(row: SecondFactorTable) -> None:
         factor_set.check(row, factor_set.changes(tenant, row.id), trust)
@@ -53,7 +53,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
 
     def check_token(row: ApiTokenTable) -> None:
         if not _has_ended(row):
-            api_tokens.check_token(api_tokens.token_row(row), *given)
+            api_tokens.check_token(api_tokens.token_row(row), *key_trust)
 
     def check_given(row: ReviewTable) -> None:
         reviews.check_disclosure(row, tenant, trust)
@@ -80,7 +80,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
         tenant,
         LiveCommandTable,
         LiveCommandTable.tenant_id == tenant,
-        lambda row: rules.check_command(queries.command_row(row), *given),
+        lambda row: rules.check_command(queries.command_row(row), *key_trust),
     )
 
 

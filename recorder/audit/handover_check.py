@@ -58,8 +58,8 @@ def find_handover_folder(folder: Path) -> Path | None:
 
 @dataclass(slots=True)
 class HandoverCheck:
-    """One archive. After :meth:`read`: the number of checked ``recordings``; the ids of those that are
-    ``gone`` (zeros: erased during the download, or found broken); the number of ``leaves``, and of ``signed``
+    """One archive. After :meth:`read`: the number of checked ``recordings``; ``blanks``, the ids of those
+    that are zeros (erased during the download, or found broken); the number of ``leaves``, and of ``signed``
     ones, which the checkpoint covers."""
 
     folder: Path
@@ -67,7 +67,7 @@ class HandoverCheck:
     now: datetime
     revoked: Mapping[str, datetime] = field(default_factory=dict)
     recordings: int = 0
-    gone: list[str] = field(default_factory=list)
+    blanks: list[str] = field(default_factory=list)
     leaves: int = 0
     signed: int = 0
     _texts: list[str] = field(default_factory=list)
@@ -86,7 +86,7 @@ class HandoverCheck:
         there = sorted({name.split("/")[1] for name in names if name.startswith("recordings/")})
         for recording in there:
             yield from self._recording(recording)
-            if recording not in listed and recording not in self.gone:
+            if recording not in listed and recording not in self.blanks:
                 yield AuditFinding("object.unknown", f"recordings/{recording}", "no table refers to it")
         for recording in sorted({*listed} - {*there}):
             if not listed[recording]:
@@ -98,26 +98,26 @@ class HandoverCheck:
     # --- the log
 
     def _log(self, names: list[str]) -> Iterator[AuditFinding]:
-        growing = merkle.GrowingTree()
+        tree = merkle.GrowingTree()
         head = None
         try:
             head = self._head()
         except (AccordError, OSError) as error:
             code = error.error_id if isinstance(error, AccordError) else "checkpoint.missing"
             yield AuditFinding(code, CHECKPOINT, str(error))
-        root = growing.root() if head is not None and head.size == 0 else b""
+        root = tree.root() if head is not None and head.size == 0 else b""
         for name in names:
             for line in (self.folder / name).read_text("utf-8").splitlines():
                 yield from self._leaf(name, line, len(self._texts))
-                growing.add(merkle.hash_leaf(self._texts[-1].encode()))
-                if head is not None and growing.size == head.size:
-                    root = growing.root()
-        self.leaves = growing.size
+                tree.add(merkle.hash_leaf(self._texts[-1].encode()))
+                if head is not None and tree.size == head.size:
+                    root = tree.root()
+        self.leaves = tree.size
         if head is None:
             return
         self.signed, self._tenant = head.size, head.tenant
-        if head.size > growing.size:
-            what = f"{head.size} leaves were signed, but there are {growing.size}"
+        if head.size > tree.size:
+            what = f"{head.size} leaves were signed, but there are {tree.size}"
             yield AuditFinding("log.behind", CHECKPOINT, what)
         elif root != head.root:
             yield AuditFinding("log.rewritten", CHECKPOINT, "the leaves differ from those that were signed")
@@ -154,7 +154,7 @@ class HandoverCheck:
         files = Files(self.folder / "recordings" / recording)
         names = list(files.list(""))
         if all(self._is_zeros(place + name) for name in names):
-            self.gone.append(recording)
+            self.blanks.append(recording)
             return
         self.recordings += 1
         try:

@@ -122,8 +122,8 @@ def _amendment(body: Body) -> str | None:
 def _same(*names: str, **others: str) -> Columns:
     """Columns with the value of the body's field of the same name, or of the given one, if the body has
     it."""
-    called = {name: name for name in names} | others
-    return lambda body: {column: body[name] for column, name in called.items() if name in body}
+    columns = {name: name for name in names} | others
+    return lambda body: {column: body[name] for column, name in columns.items() if name in body}
 
 
 def _digests(**names: str) -> Columns:
@@ -330,7 +330,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         RowStatement(LineTable, _id("line"), _LINE),
     ),
     "line.ended": RowStatement(LineTable, _id("line"), _set(until=LEAF_TIME)),
-    rules.ASKED: RowStatement(
+    rules.RECEIVED: RowStatement(
         SubjectRequestTable,
         _id("request"),
         _all(
@@ -550,7 +550,7 @@ def _agrees(row: Table, column: str, stated: Any) -> bool:
     if stated is ANY_VALUE:
         return value is not None
     if isinstance(stated, ValueOrNone):
-        return _gone(column, stated.value) if value is None else agrees(row, column, stated.value)
+        return _may_be_null(column, stated.value) if value is None else agrees(row, column, stated.value)
     if isinstance(stated, Moment):
         return isinstance(value, datetime) and to_iso(value) == stated.at
     if isinstance(stated, Digest):
@@ -562,7 +562,7 @@ def _agrees(row: Table, column: str, stated: Any) -> bool:
     return bool(value == stated)
 
 
-def _gone(column: str, stated: Any) -> bool:
+def _may_be_null(column: str, stated: Any) -> bool:
     """Whether a column may have become NULL: a grant loses its session when that is deleted."""
     return column != "session_id" or not SessionTable.select().where(SessionTable.id == stated).exists()
 

@@ -46,20 +46,20 @@ BodyReader = Callable[[int, str, Mapping[str, Any], str], None]
 
 @dataclass(slots=True)
 class LeafAudit:
-    """One tenant's pass. ``wanted`` are the sizes whose roots are needed; afterwards they are in ``roots``,
+    """One tenant's pass. ``sizes``: of the trees whose roots are needed, which are then in ``roots``,
     unless an earlier leaf is missing. Bodies of ``kinds`` are passed to ``reader``."""
 
     tenant: str
-    wanted: frozenset[int]
+    sizes: frozenset[int]
     reader: BodyReader
     kinds: frozenset[str]
     roots: dict[int, bytes] = field(default_factory=dict)
     count: int = 0
-    _growing: merkle.GrowingTree = field(default_factory=merkle.GrowingTree)
+    _tree: merkle.GrowingTree = field(default_factory=merkle.GrowingTree)
     _whole: bool = True
-    _gone: dict[int, tuple[str, str | None]] = field(default_factory=dict)
+    _lost_bodies: dict[int, tuple[str, str | None]] = field(default_factory=dict)
     _may_be_gone: dict[int, str] = field(default_factory=dict)
-    _forgotten: set[int] = field(default_factory=set)
+    _erased_calls: set[int] = field(default_factory=set)
     _erased: set[str] = field(default_factory=set)
     _erased_before: set[str] = field(default_factory=set)
     _ways: dict[str, tuple[bool, str]] = field(init=False)
@@ -101,14 +101,16 @@ class LeafAudit:
         return frozenset(self._erased)
 
     @property
-    def gone(self) -> frozenset[str]:
+    def without_body(self) -> frozenset[str]:
         """Recordings and unrecorded calls with leaves that lost their bodies."""
-        return frozenset(each for _, each in self._gone.values() if each is not None)
+        return frozenset(each for _, each in self._lost_bodies.values() if each is not None)
 
     @property
     def amended(self) -> Mapping[str, int]:
         """The number of amendment leaves without a body, by recording."""
-        return Counter(each for kind, each in self._gone.values() if kind == AMENDED and each is not None)
+        return Counter(
+            each for kind, each in self._lost_bodies.values() if kind == AMENDED and each is not None
+        )
 
     def _page(self, first: int) -> Iterator[tuple[Any, ...]]:
         """Rows from a leaf on, fetched one at a time: a list of them would not fit the processor's cache."""
@@ -179,7 +181,7 @@ class LeafAudit:
             yield self._found("leaf.missing", expected, f"{some} deleted")
         found = merkle.hash_leaf(leaf.encode())
         if body is None and salt is None:
-            self._gone[number] = (kind, recording)
+            self._lost_bodies[number] = (kind, recording)
             commits = _stated_commitment(leaf)
         elif body is None or salt is None:
             yield self._found("body.missing", number, f"its {'body' if body is None else 'salt'} is missing")
@@ -209,21 +211,27 @@ class LeafAudit:
             yield self._found("leaf.changed", number, "it does not have the form of a leaf")
             return
         others = [name for name, value in own.items() if parsed[name] != value]
-        broken = body is not None and salt is not None and parsed["commitment"] != commits
+        body_differs = body is not None and salt is not None and parsed["commitment"] != commits
         if found != leaf_hash:
-            code = "leaf.changed" if others or broken else "leaf.hash"
-            what = f"in {', '.join(others)}" if others else "in its commitment" if broken else "in its hash"
+            code = "leaf.changed" if others or body_differs else "leaf.hash"
+            what = (
+                f"in {', '.join(others)}"
+                if others
+                else "in its commitment"
+                if body_differs
+                else "in its hash"
+            )
             yield self._found(code, number, f"it does not match the hash from when it was written ({what})")
             return
         if others:
             yield self._found("leaf.row_differs", number, f"the row differs: {', '.join(others)}")
-        if broken:
+        if body_differs:
             yield self._found("body.changed", number, "body and salt do not match the leaf's commitment")
 
     def _read_body(self, number: int, kind: str, body: str, at: str) -> None:
         parsed = json.loads(body)
         if kind == CALLS_FORGOTTEN:  # unrecorded calls
-            self._forgotten.update(parsed["leaves"])
+            self._erased_calls.update(parsed["leaves"])
         recording = str(parsed.get("recording"))
         if kind == DESTROYED or (kind == REBUILT and parsed.get("erased") is True):
             self._erased.add(recording)
@@ -235,30 +243,30 @@ class LeafAudit:
 
     def _grow(self, hashes: list[bytes]) -> None:
         if hashes and self._whole:
-            self._growing.extend(hashes)
+            self._tree.extend(hashes)
             self._ask()
 
     def _most(self) -> int:
         """The number of leaves that can be added before the next wanted size or full row."""
-        size = self._growing.size
-        return min([self._growing.room(), *(each - size for each in self.wanted if each > size)])
+        size = self._tree.size
+        return min([self._tree.room(), *(each - size for each in self.sizes if each > size)])
 
     def _ask(self) -> None:
-        if self._growing.size in self.wanted:
-            self.roots[self._growing.size] = self._growing.root()
+        if self._tree.size in self.sizes:
+            self.roots[self._tree.size] = self._tree.root()
 
     def _bodies(self) -> Iterator[AuditFinding]:
-        for number, (kind, recording) in self._gone.items():
+        for number, (kind, recording) in self._lost_bodies.items():
             if kind not in OWNER_FIELDS:
                 what = f"its body and salt are missing, but {kind} is not about a recording"
                 yield self._found("body.missing", number, what)
                 continue
-            if number in self._forgotten:
+            if number in self._erased_calls:
                 continue
-            named = self._may_be_gone.get(number)
-            if named is None and recording in self._erased_before:
+            entry = self._may_be_gone.get(number)
+            if entry is None and recording in self._erased_before:
                 continue
-            if named is None or named != recording:
+            if entry is None or entry != recording:
                 yield self._found(
                     "body.missing",
                     number,
@@ -272,7 +280,7 @@ class LeafAudit:
         rows = database.execute(query.where(SubtreeTable.tenant_id == self.tenant)).fetchall()
         expected = dict.fromkeys((level for level, _, _, _ in rows), 0)
         for level, number, cached, identity in sorted(rows):
-            found = self._growing.complete.get((level, number))
+            found = self._tree.complete.get((level, number))
             if (found is None and self._whole) or identity != f"{self.tenant}/{level}/{number}":
                 yield self._subtree(level, number, "a hash is cached, but the subtree is not complete")
             elif found is not None and found.hex() != cached:

@@ -18,7 +18,7 @@ from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.offboarding import handover_queries
-from recorder.features.offboarding.queries import ERASING, LEFT
+from recorder.features.offboarding.queries import ERASURE_STARTED, LEFT
 from recorder.lifecycle.departure import LEAVES, STAYS
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from recorder.seal import call_erasure, offboarding
@@ -33,7 +33,7 @@ COLLECTED: Final = frozenset(
     {
         LEAVES,
         STAYS,
-        ERASING,
+        ERASURE_STARTED,
         LEFT,
         CALLS_FORGOTTEN,
         HANDED,
@@ -61,8 +61,8 @@ class OffboardingAudit:
     _receipt: OffboardingReceipt | None = None
     _notes: dict[str, ErasedCallsRecord] = field(default_factory=dict)
     _row: dict[str, Any] = field(default_factory=dict)
-    _named: set[str] = field(default_factory=set)
-    _sent: set[str] = field(default_factory=set)
+    _documents: set[str] = field(default_factory=set)
+    _recordings: set[str] = field(default_factory=set)
     _handover: str | None = None
     _calls: set[str] = field(default_factory=set)
 
@@ -110,13 +110,13 @@ class OffboardingAudit:
         if kind == CALLS_FORGOTTEN:
             self._collect_forgotten(number, body)
         elif kind == HANDED:
-            self._sent.add(str(body["recording"]))
+            self._recordings.add(str(body["recording"]))
         elif kind == handover_queries.STARTED:
             self._handover = str(body["handover"])
             self._row |= dict.fromkeys(("handed_at", "length", "layout", "rows")) | {
                 "handover": self._handover
             }
-            self._sent = set()
+            self._recordings = set()
         elif kind == LEFT:
             self._collect_left(number, body)
         else:
@@ -129,7 +129,7 @@ class OffboardingAudit:
             self._missing(number, what)
 
     def _collect_left(self, number: int, body: Mapping[str, Any]) -> None:
-        self._named.add(str(body["receipt_sha256"]))
+        self._documents.add(str(body["receipt_sha256"]))
         if self._receipt is None or self._receipt.sha256 != body["receipt_sha256"]:
             self._missing(number, "it names a receipt that does not exist")
             return
@@ -139,7 +139,7 @@ class OffboardingAudit:
     def _collect_statement(self, number: int, kind: str, body: Mapping[str, Any]) -> None:
         sha256 = str(body.get("statement"))
         statement = self._statements.get(sha256)
-        self._named.add(sha256)
+        self._documents.add(sha256)
         if kind == STAYS:
             self._row, self._handover = {}, None
         if (
@@ -162,7 +162,7 @@ class OffboardingAudit:
                 "handed_at": to_iso(handed.at), "length": handed.length, "layout": handed.layout_sha256,
                 "rows": handed.rows_sha256,
             }  # fmt: skip
-        elif kind == ERASING:
+        elif kind == ERASURE_STARTED:
             if statement.kind != ERASURE:
                 self._missing(number, "the statement that it names is of another kind")
             self._row = {**_EMPTY, **self._row, **times, "erasing_since": to_iso(statement.at)}
@@ -173,10 +173,10 @@ class OffboardingAudit:
         log."""
         yield from self.findings
         newest = self._newest
-        if newest is not None and newest.sha256 not in self._named:
+        if newest is not None and newest.sha256 not in self._documents:
             where = f"{FOLDER}{self.tenant}/"
             yield AuditFinding("statement.unlogged", where, f"no leaf mentions statement {newest.number}")
-        if self._receipt is not None and self._receipt.sha256 not in self._named:
+        if self._receipt is not None and self._receipt.sha256 not in self._documents:
             place = offboarding.place_of(self.tenant)
             yield AuditFinding("statement.unlogged", place, "no leaf mentions this receipt")
         yield from self._compare_row()
@@ -240,16 +240,16 @@ class OffboardingAudit:
                 yield self._finding(
                     "row.unlogged", HandedRecordingTable, identity, "no leaf mentions this row"
                 )
-            elif recording not in erased and (sent_at is not None) != (recording in self._sent):
+            elif recording not in erased and (sent_at is not None) != (recording in self._recordings):
                 what = "it differs from the log: sent_at"
                 yield self._finding("row.changed", HandedRecordingTable, identity, what)
 
     def _compare_calls(self) -> Iterator[AuditFinding]:
-        noted = {call: (name, note) for name, note in self._notes.items() for call in note.calls}
+        noted_calls = {call: (name, note) for name, note in self._notes.items() for call in note.calls}
         last = ""
         while rows := self._calls_after(last):
             for identity, request, erased_at, note in rows:
-                signed = noted.pop(identity, None)
+                signed = noted_calls.pop(identity, None)
                 if signed is None:
                     what = "no signed note mentions this row"
                     yield self._finding("row.unlogged", ErasedCallTable, identity, what)
@@ -257,7 +257,7 @@ class OffboardingAudit:
                     what = "it differs from the signed note: note, request_id"
                     yield self._finding("row.changed", ErasedCallTable, identity, what)
             last = rows[-1][0]
-        for identity, (name, _) in sorted(noted.items()):
+        for identity, (name, _) in sorted(noted_calls.items()):
             what = f"note {name} mentions it, but there is no such row: run `accord person erase-again`"
             yield self._finding("row.deleted", ErasedCallTable, identity, what)
 

@@ -72,12 +72,12 @@ class RecordingAudit:
         :class:`recorder.errors.StoreError`."""
         if self.keys is not None:
             yield from self.keys.own()
-        done, last = 0, ""
+        count, last = 0, ""
         while ids := self._ids(last):
             for identity in ids:
                 yield from self._one(identity)
-                done += 1
-                tell(done)
+                count += 1
+                tell(count)
             last = ids[-1]
         yield from self._unlisted()
         yield from self._key_alone()
@@ -148,9 +148,9 @@ class RecordingAudit:
             sealed = replace(sealed, erased_at=tombstone.at, erasure_reason=tombstone.data.reason)
         elif row.erased_at is not None:  # reported separately
             sealed = replace(sealed, erased_at=row.erased_at, erasure_reason=row.erasure_reason)
-        lacking, others = compare(row, sealed)
+        missing, others = compare(row, sealed)
         others |= _further(row, sealed)
-        if names := sorted({*others, *lacking}):
+        if names := sorted({*others, *missing}):
             yield self._found("row.changed", row.id, f"it differs from the seal: {', '.join(names)}")
 
     def _limits(self) -> tuple[RetentionLimit, ...]:
@@ -180,12 +180,12 @@ class RecordingAudit:
                 what = f"the row of amendment {number} differs from it: {', '.join(others)}"
                 yield self._found("amendment.row_differs", row.id, what)
 
-    def _dated_back(self, row: RecordingRow, chain: Chain, named: set[str]) -> Iterator[AuditFinding]:
+    def _dated_back(self, row: RecordingRow, chain: Chain, names: set[str]) -> Iterator[AuditFinding]:
         """Find documents that a revoked key backdated: the log shows since when they have existed."""
         for name, what in find_revoked_documents(
             chain, self.revoked, lambda: amendments.known_hashes(row.tenant, row.id)
         ):
-            if row.prefix + name not in named:
+            if row.prefix + name not in names:
                 yield AuditFinding("seal.key_revoked", row.prefix + name, what)
 
     def _listed(self, recording: str) -> dict[int, dict[str, Any]]:
@@ -206,13 +206,13 @@ class RecordingAudit:
 
     def _unlisted(self) -> Iterator[AuditFinding]:
         """Check the customer's folder: each recording's folder in it must belong to a listed recording."""
-        waiting: dict[str, list[str]] = {}
+        objects: dict[str, list[str]] = {}
         for place, keys in groupby(self.store.list(f"{self.tenant}/"), _place_of):
-            waiting[place] = list(islice((key.removeprefix(place) for key in keys), STRANGE))
-            if len(waiting) == PAGE:
-                yield from self._without_row(waiting)
-                waiting = {}
-        yield from self._without_row(waiting)
+            objects[place] = list(islice((key.removeprefix(place) for key in keys), STRANGE))
+            if len(objects) == PAGE:
+                yield from self._without_row(objects)
+                objects = {}
+        yield from self._without_row(objects)
 
     def _without_row(self, found: Mapping[str, list[str]]) -> Iterator[AuditFinding]:
         places = {place: match[2] for place in found if (match := _PLACE.fullmatch(place)) is not None}
@@ -239,10 +239,10 @@ class RecordingAudit:
     def _may_come(self, recording: str) -> bool:
         """Whether a recording may still be in the pipeline, by the time in its id."""
         try:
-            began = datetime.fromtimestamp((UUID(recording).int >> 80) / 1000, UTC)
+            start = datetime.fromtimestamp((UUID(recording).int >> 80) / 1000, UTC)
         except (ValueError, OverflowError):
             return False
-        return self.now - STARTED < began <= self.now + SLACK
+        return self.now - STARTED < start <= self.now + SLACK
 
     def _key_alone(self) -> Iterator[AuditFinding]:
         """Find recordings' wrapped keys without a recording; customers' own keys are checked elsewhere."""

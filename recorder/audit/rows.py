@@ -66,12 +66,12 @@ class RowAudit:
     tenant: str
     now: datetime
     findings: list[AuditFinding] = field(default_factory=list)
-    begun: dict[int, int] = field(default_factory=dict)
+    first_heads: dict[int, int] = field(default_factory=dict)
     """Epochs that the log declares, each with its first checkpoint's number."""
     keys: set[str] = field(default_factory=set)
     """Ids of all keys that the customer has had, if there were several."""
     keys_destroyed: bool = False
-    _waiting: dict[type[Table], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+    _batches: dict[type[Table], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     _last: dict[type[Table], dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     _unreadable: set[str] = field(default_factory=set)
     _known: dict[type[Table], set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -88,7 +88,7 @@ class RowAudit:
     def collect(self, number: int, kind: str, body: Body, at: str) -> None:
         """Collect one leaf's body."""
         if kind == RESTARTED:
-            self.begun[int(body["epoch"])] = int(body["checkpoint"])
+            self.first_heads[int(body["epoch"])] = int(body["checkpoint"])
         elif kind in (SET, LIFTED):
             self._limits.collect(number, body)
         elif kind in OFFBOARDED:
@@ -114,7 +114,7 @@ class RowAudit:
         if model in MUTABLE:
             self._last[model].setdefault(identity, {}).update(values)
             return
-        rows = self._waiting[model]
+        rows = self._batches[model]
         before = rows.get(identity, {})
         if any(before.get(name, value) != value for name, value in values.items()):
             self._compare(model, {identity: rows.pop(identity)})  # the row must match each statement
@@ -130,8 +130,8 @@ class RowAudit:
         for review in self._last[ReviewTable].values():
             if review["recording_id"] not in erased:  # without a leaf there is no decision
                 review |= {name: None for name in REVIEWED if name not in review}
-        for waiting in (self._waiting, self._last):
-            for model, rows in waiting.items():
+        for buffer in (self._batches, self._last):
+            for model, rows in buffer.items():
                 for some in _pages(rows):
                     self._compare(model, some)
         yield from self.findings

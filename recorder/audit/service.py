@@ -47,8 +47,9 @@ Progress = Callable[[str, int, int | None], None]
 @dataclass(frozen=True, slots=True)
 class Audit:
     """An audit. ``revoked`` are the ids of revoked keys, each with the time of revocation; ``certificates``
-    (PEM) verify timestamps; ``given`` are checkpoints received another way. ``recordings``: also read the
-    audio. The ``keyring`` is for comparing parties and, with ``deep``, for opening every wrapped key."""
+    (PEM) verify timestamps; ``external_notes`` are checkpoints received another way.
+    ``recordings``: also read the audio. The ``keyring`` is for comparing parties and, with ``deep``, for
+    opening every wrapped key."""
 
     store: Store
     root: Ed25519PublicKey
@@ -56,16 +57,16 @@ class Audit:
     keyring: Keyring | None = None
     revoked: Mapping[str, datetime] = field(default_factory=dict)
     certificates: bytes | None = None
-    given: Sequence[SignedNote] = ()
+    external_notes: Sequence[SignedNote] = ()
     recordings: bool = True
     deep: bool = False
-    tell: Progress = lambda _what, _done, _total: None
+    tell: Progress = lambda _what, _count, _total: None
 
     def tenant(self, tenant: str) -> Iterator[AuditFinding]:
         """Audit one tenant. Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``),
         ``StoreError``."""
-        given = [each for each in self.given if each.head.tenant == tenant]
-        checkpoints = CheckpointAudit(tenant, self.root, self.now, self.revoked, self.certificates, given)
+        notes = [each for each in self.external_notes if each.head.tenant == tenant]
+        checkpoints = CheckpointAudit(tenant, self.root, self.now, self.revoked, self.certificates, notes)
         checkpoints.read(self.store)
         yield from checkpoints.findings
         offboarding = OffboardingAudit(tenant, self.store, self.root, self.revoked)
@@ -78,12 +79,12 @@ class Audit:
             sizes = frozenset(head.size for head in checkpoints.heads)
             leaves = LeafAudit(tenant, sizes, offboarding.collector(rows.collect), COLLECTED | OFFBOARDING)
             size = int(row.log_size)
-            yield from leaves.read(lambda done: self.tell("leaves", done, size))
+            yield from leaves.read(lambda count: self.tell("leaves", count, size))
             if leaves.count != size:
                 what = f"there are {leaves.count} leaves, but {size} were written"
                 yield AuditFinding("log.size", tenant, what)
-            yield from checkpoints.compare(leaves.roots, leaves.count, rows.begun, row.created_at)
-            yield from rows.end(leaves.erased | leaves.gone, leaves.amended)
+            yield from checkpoints.compare(leaves.roots, leaves.count, rows.first_heads, row.created_at)
+            yield from rows.end(leaves.erased | leaves.without_body, leaves.amended)
             yield from offboarding.end(leaves.erased)
         trust = Trust(self.root, lambda: self.revoked)
         yield from compare_statements(tenant, self.store, trust, self.now)
@@ -94,7 +95,7 @@ class Audit:
             recordings = RecordingAudit(
                 tenant, self.store, self.root, self.now, self.keyring, self.revoked, keys
             )
-            yield from recordings.read(lambda done: self.tell("recordings", done, None))
+            yield from recordings.read(lambda count: self.tell("recordings", count, None))
 
     def shared(self, known: Collection[str]) -> Iterator[AuditFinding]:
         """Audit sounds, and rows and objects without a customer. Raises ``StoreError``."""
@@ -103,9 +104,9 @@ class Audit:
             yield from shared_rows.check_ownerless(known)
         yield from unknown_objects.find_unknown(self.store, known)
 
-    def lost(self, known: Collection[str]) -> Iterator[AuditFinding]:
+    def lost_logs(self, known: Collection[str]) -> Iterator[AuditFinding]:
         """Find logs of customers that the catalogue lost. Raises ``StoreError``."""
-        for tenant in sorted({each.head.tenant for each in self.given} - {*known}):
+        for tenant in sorted({each.head.tenant for each in self.external_notes} - {*known}):
             what = "a given checkpoint is of a customer that the catalogue does not know"
             yield AuditFinding("log.missing", tenant, what)
         after = ""

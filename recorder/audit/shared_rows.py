@@ -34,7 +34,7 @@ def check_sounds() -> Iterator[AuditFinding]:
         )
         if not _is_sound(identity, row.wav, row.duration_ms):
             yield _found("row.changed", SoundTable, identity, "it does not match its hash or duration")
-    for identity in sorted(_named() - known):
+    for identity in sorted(_referenced_sounds() - known):
         yield _found(
             "row.deleted", SoundTable, identity, "a line or an announcement uses it, but it is missing"
         )
@@ -49,7 +49,7 @@ def _is_sound(identity: str, wav: Any, duration_ms: Any) -> bool:
         return False
 
 
-def _named() -> set[str]:
+def _referenced_sounds() -> set[str]:
     """The hashes of sounds that rows refer to."""
     found: set[str] = set()
     for model in (AnnouncementTable, LineTable, LineKeepOptionTable, LineDeleteOptionTable):

@@ -65,8 +65,8 @@ def _stray(store: Store, below: str, others: Collection[str]) -> Iterator[AuditF
 
 def _probes(store: Store) -> Iterator[AuditFinding]:
     """Probe objects that stay: they should be deleted at once."""
-    seen = list(store.list(PROBE))
-    still = set(store.list(PROBE)) if seen else set()
-    for key in seen:
+    probes = list(store.list(PROBE))
+    still = set(store.list(PROBE)) if probes else set()
+    for key in probes:
         if kind_of(key) is None or (key in still and key != f"{PROBE}ready"):
             yield AuditFinding("object.unknown", key, "a probe object was left behind")

@@ -176,10 +176,10 @@ def publish(tenant: str, services: AuditLogServices, now: datetime) -> int:
     returns their number. Raises :class:`recorder.store.contract.Conflict` if the bucket has another
     checkpoint with that number, and ``StoreError``."""
     with connected():
-        waiting = CheckpointTable.select().where(
+        unpublished = CheckpointTable.select().where(
             (CheckpointTable.tenant_id == tenant) & CheckpointTable.stored_at.is_null()
         )
-        rows = list(waiting.order_by(CheckpointTable.number))
+        rows = list(unpublished.order_by(CheckpointTable.number))
     for row in rows:
         locked_until = row.at + services.checkpoint_lock
         _put_endorsement(services, locked_until)

@@ -80,7 +80,7 @@ def send_due(services: AuditLogServices, server: MailServer | None, now: datetim
         due = list(
             RecipientTable.select().where(RecipientTable.until.is_null() & over).order_by(RecipientTable.id)
         )
-    sent = 0
+    count = 0
     for row in due:
         last = newest(row.tenant_id)
         if last is None or last.stored_at is None or last.number == row.sent_number:
@@ -89,10 +89,10 @@ def send_due(services: AuditLogServices, server: MailServer | None, now: datetim
         if lease.take(claim, services.owner, now):
             try:
                 _send(row, last, server, now)
-                sent += 1
+                count += 1
             finally:
                 lease.release(claim, services.owner)
-    return sent
+    return count
 
 
 def compose_mail(

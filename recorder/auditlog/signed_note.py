@@ -84,8 +84,8 @@ class SignedNote:
     def signed_by(self, public: Ed25519PublicKey) -> bool:
         """Whether a key signed it under the origin's name."""
         name = self.head.origin
-        wanted = key_hash(name, public)
-        mine = [line for each, line in self.signatures if each == name and line[:4] == wanted]
+        hash_ = key_hash(name, public)
+        mine = [line for each, line in self.signatures if each == name and line[:4] == hash_]
         return bool(mine) and all(_verifies(public, line[4:], self.head.text()) for line in mine)
 
     def alone(self) -> str:

@@ -91,11 +91,11 @@ def verify_token(token: bytes, content: bytes, certificates: bytes, nonce: int |
 def verify_checkpoint_token(token: bytes, note: str, at: datetime, certificates: bytes) -> None:
     """Verify a checkpoint's token, and that it is not older than the checkpoint (``at``). Raises
     :class:`AuditLogError` (``timestamp.wrong``)."""
-    seen = verify_token(token, note.encode(), certificates)
-    if seen < at - SLACK:
+    timestamp = verify_token(token, note.encode(), certificates)
+    if timestamp < at - SLACK:
         raise AuditLogError(
             "timestamp.wrong",
-            f"its timestamp {to_iso(seen)} is earlier than its signature, {to_iso(at)}",
+            f"its timestamp {to_iso(timestamp)} is earlier than its signature, {to_iso(at)}",
         )
 
 

@@ -87,18 +87,18 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     if state.informed or event.leg != EXTERNAL or event.sound != state.prompt.sound.path:
         return state, ()
     if isinstance(event, SoundStarted):
-        return replace(state, prompt=replace(state.prompt, playing=True, began=event.at)), (
+        return replace(state, prompt=replace(state.prompt, playing=True, started_at=event.at)), (
             Marker(event.at, "announcement_started"),
         )
     if not state.prompt.playing:
         return state, ()
     state = stop_prompt(state)
-    if event.ending:
+    if event.hangup:
         return state, ()
     # FreeSWITCH reports a playback done also where a transfer took the leg away, and counts what it has read
     # of the file as played (seen); the time it took shows the difference.
-    took = event.at - (state.prompt.began or event.at)
-    if not event.complete or took < state.prompt.sound.length - CUT_TOLERANCE:
+    elapsed = event.at - (state.prompt.started_at or event.at)
+    if not event.complete or elapsed < state.prompt.sound.length - CUT_TOLERANCE:
         state, actions = _put_back(state, event.at, "stopped")
         return set_timer(state, event.at, RETRY_DELAY), actions
     if not state.recording.capturing:

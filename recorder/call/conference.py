@@ -69,7 +69,7 @@ def _add(
 ) -> tuple[CallState, Actions]:
     there = {one.leg for one in state.conference.participants} | {state.internal.leg}
     new = tuple(
-        JoinedParticipant(one.leg, _party(state, one), at, one.heard, later=later)
+        JoinedParticipant(one.leg, _party(state, one), at, one.sounds_heard, later=later)
         for one in participants
         if one.leg and one.leg not in there
     )
@@ -119,13 +119,13 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
         and state.transfer.informed
         and not known & state.transfer.informed
     ):
-        state, notice = transfer_notice.stop(state, event.at, "stopped", ending=True)
+        state, notice = transfer_notice.stop(state, event.at, "stopped", call_ends=True)
         state = end_recording(state)
         return state, (marker, *notice, Marker(event.at, "transferred_outside"), Do.STOP)
     script = state.script.transfer_notice
     # An answer to another call's question is no answer to this call's.
     asks = transfer_consent.asks_for_consent(state)
-    notified = script is not None and script.sound.path in one.heard and not asks
+    notified = script is not None and script.sound.path in one.sounds_heard and not asks
     if notified or event.external or not state.transfer.informed or known & state.transfer.informed:
         state = inform(state, known)
     state, notice = notify_next(state, event.at)
@@ -141,15 +141,15 @@ def notify_next(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     one = next((each for each in participants if _is_uninformed(state, each)), None)
     if one is None:
         return state, ()
-    state, broken = transfer_consent.break_off_others(state, at)
+    state, interruption = transfer_consent.break_off_others(state, at)
     if transfer_consent.asks_for_consent(state) and any(each.leg == one.leg for each in state.supervisors):
         state, refusal = transfer_consent.refuse_unasked(state, one.leg, at)
-        return state, (*broken, *refusal)
+        return state, (*interruption, *refusal)
     state = set_participants(
         state, tuple(replace(each, notified=each.notified or each is one) for each in participants)
     )
     state = set_target(state, TransferTarget(one.leg, script.sound.path))
-    return transfer_notice.time_notice(state, at, script.sound), (*broken, Do.NOTIFY)
+    return transfer_notice.time_notice(state, at, script.sound), (*interruption, Do.NOTIFY)
 
 
 def _is_uninformed(state: CallState, one: JoinedParticipant) -> bool:
@@ -164,9 +164,9 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     if target is None or script is None or not is_beside(state, target.leg):
         return after, actions
     if any(isinstance(one, Marker) and one.kind == "transfer_notice_finished" for one in actions):
-        began = target.began or event.at
+        start = target.started_at or event.at
         for one in state.conference.participants:
-            if one.leg == target.leg or (script.how != ALONE and one.checked and one.since <= began):
+            if one.leg == target.leg or (script.how != ALONE and one.checked and one.since <= start):
                 after = inform(after, names(one.leg, one.party))
     after, notice = notify_next(after, event.at)
     return after, (*actions, *notice)

@@ -155,7 +155,7 @@ def await_refusal(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The time to wait is over, before the conversation or while the refusal is played."""
     if state.phase is Phase.UNRECORDED:
-        return replace(state, leaving=True, timer=Timer()), () if state.leaving else (Do.LEAVE,)
+        return replace(state, socket_unused=True, timer=Timer()), () if state.socket_unused else (Do.LEAVE,)
     if state.phase is Phase.ANNOUNCING or state.prompt.playing or state.prompt.spoiled or state.informed:
         return give_up(state, "announcement_failed")
     if state.phase is Phase.CHOOSING:

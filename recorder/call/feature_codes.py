@@ -62,8 +62,8 @@ def carry_out(state: CallState, event: Request) -> tuple[CallState, Actions]:
 
 def _pause(state: CallState, event: Request) -> tuple[CallState, Actions]:
     seconds = str(int(event.lasts.total_seconds()))
-    state, broken = _break_for_pause(replace(state, pause=PauseState(event.at + event.lasts)), event.at)
-    return state, (Marker(event.at, "paused", {"seconds": seconds, **_by(event)}), *broken)
+    state, interruption = _break_for_pause(replace(state, pause=PauseState(event.at + event.lasts)), event.at)
+    return state, (Marker(event.at, "paused", {"seconds": seconds, **_by(event)}), *interruption)
 
 
 def _break_for_pause(state: CallState, at: datetime) -> tuple[CallState, Actions]:
@@ -89,7 +89,7 @@ def _by(event: Request) -> dict[str, str]:
 
 def _delete(state: CallState, event: Request) -> tuple[CallState, Actions]:
     delete = state.script.delete
-    if delete is None or not state.talking or state.question.step is not QuestionStep.IDLE:
+    if delete is None or not state.in_conversation or state.question.step is not QuestionStep.IDLE:
         return state, ()
     question = OpenQuestion(QuestionStep.QUESTION, how=DELETE, sound=delete.question.path)
     state = set_timer(replace(state, question=question), event.at, playback_timeout(delete.question.length))
@@ -121,8 +121,8 @@ def reconcile_pause(state: CallState, event: CallReconciled) -> tuple[CallState,
         return state, ()
     seconds = str(int(event.lasts.total_seconds()))
     unknown = {} if event.paused_at else {"began": "unknown"}
-    state, broken = _break_for_pause(replace(state, pause=PauseState(until)), event.at)
-    return state, (Marker(since, "paused", {"seconds": seconds, **unknown, **LATER}), *broken)
+    state, interruption = _break_for_pause(replace(state, pause=PauseState(until)), event.at)
+    return state, (Marker(since, "paused", {"seconds": seconds, **unknown, **LATER}), *interruption)
 
 
 def repeat_tones(state: CallState, at: datetime) -> Actions:
@@ -151,10 +151,10 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     if question.step is not QuestionStep.QUESTION or event.leg != INTERNAL or event.sound != question.sound:
         return state, ()
     if isinstance(event, SoundStarted):
-        return replace(state, question=replace(question, began=frozenset({INTERNAL}))), ()
-    if not question.began:
+        return replace(state, question=replace(question, started_on=frozenset({INTERNAL}))), ()
+    if not question.started_on:
         return state, ()
-    if not event.complete or event.ending:
+    if not event.complete or event.hangup:
         return _drop(state, event.at)
     return set_timer(
         replace(state, question=replace(question, step=QuestionStep.ANSWER)), event.at, TIME_TO_CONFIRM

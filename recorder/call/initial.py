@@ -89,7 +89,7 @@ def resume(plan: CallPlan, markers: Sequence[Marker], at: datetime) -> CallState
         return replace(
             state,
             phase=Phase.RINGING,
-            leaving=True,
+            socket_unused=True,
             prompt=replace(state.prompt, spoiled=False),
             timer=Timer(),
         )
@@ -98,7 +98,7 @@ def resume(plan: CallPlan, markers: Sequence[Marker], at: datetime) -> CallState
         return replace(
             state,
             phase=Phase.ANNOUNCING,
-            leaving=True,
+            socket_unused=True,
             informed=True,
             prompt=replace(state.prompt, spoiled=False),
         )

@@ -69,7 +69,7 @@ def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     keep = state.script.keep
     if (
         keep is None
-        or not state.talking
+        or not state.in_conversation
         or state.question.step not in (QuestionStep.IDLE, QuestionStep.ANSWER)
     ):
         return state, ()
@@ -92,7 +92,7 @@ def _ask(
 
 
 def _play(state: CallState, sound: Speech, at: datetime, *actions: Marker | Do) -> tuple[CallState, Actions]:
-    question = replace(state.question, sound=sound.path, began=frozenset(), heard=frozenset())
+    question = replace(state.question, sound=sound.path, started_on=frozenset(), ended_on=frozenset())
     return set_timer(replace(state, question=question), at, playback_timeout(sound.length)), actions
 
 
@@ -137,7 +137,7 @@ def _ask_again(state: CallState, at: datetime, pressed: datetime) -> tuple[CallS
     """No voice was found: ask once more; the second time nobody answered."""
     keep = state.script.keep
     marker = Marker(pressed, "keep_answer_unheard")
-    if keep is not None and state.talking and not state.question.again:
+    if keep is not None and state.in_conversation and not state.question.again:
         state, actions = _ask(state, keep, at, again=True)
     else:
         state, actions = _answer(state, at, "none", at)
@@ -173,14 +173,14 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     ):
         return state, ()
     if isinstance(event, SoundStarted):
-        return replace(state, question=replace(question, began=question.began | {event.leg})), ()
-    if event.leg not in question.began:
+        return replace(state, question=replace(question, started_on=question.started_on | {event.leg})), ()
+    if event.leg not in question.started_on:
         return state, ()
-    if not event.complete or event.ending:
+    if not event.complete or event.hangup:
         return break_off(state, event.at)
-    question = replace(question, heard=question.heard | {event.leg})
+    question = replace(question, ended_on=question.ended_on | {event.leg})
     state = replace(state, question=question)
-    if question.heard != frozenset(LEGS):
+    if question.ended_on != frozenset(LEGS):
         return state, ()
     if question.step is QuestionStep.VERDICT:
         return _close(state), (Marker(event.at, "keep_answer_confirmed", {"answer": state.keep_answer}),)
@@ -200,8 +200,8 @@ def hold(state: CallState, at: datetime) -> tuple[CallState, Actions]:
 def pause(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """The recording is paused: break off a question without an answer. The outcome of an answer plays to its
     end."""
-    waiting = state.question.step in (QuestionStep.QUESTION, QuestionStep.ANSWER, QuestionStep.CHECK)
-    return break_off(state, at) if waiting else (state, ())
+    is_open = state.question.step in (QuestionStep.QUESTION, QuestionStep.ANSWER, QuestionStep.CHECK)
+    return break_off(state, at) if is_open else (state, ())
 
 
 def break_off(state: CallState, at: datetime) -> tuple[CallState, Actions]:

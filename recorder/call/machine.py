@@ -109,9 +109,9 @@ def _apply_switch_state(state: CallState, event: ChannelEvent) -> tuple[CallStat
         state, before = announce_on_answer.begin_conversation(
             replace(state, phase=Phase.ANNOUNCED, reason=None, timer=Timer()), event.at
         )
-    if _is_socket_unused(state, event) and not state.leaving:
+    if _is_socket_unused(state, event) and not state.socket_unused:
         # Not earlier: when the socket closes, the switch drops what it has not run yet.
-        state, before = replace(state, leaving=True), (*before, Do.LEAVE)
+        state, before = replace(state, socket_unused=True), (*before, Do.LEAVE)
     if event.state in {"late", "failed", "declined", "unrecorded"} and state.phase < Phase.UNRECORDED:
         reason = state.reason or _REASONS.get(event.left or event.state, "announcement_failed")
         state, more = go_unrecorded(state, reason)
@@ -184,8 +184,8 @@ def _time_out(state: CallState, now: datetime) -> tuple[CallState, Actions]:
         return consent_prompt.time_out(state, now)
     if state.question.step is QuestionStep.IDLE:
         state, actions = transfer_notice.time_out(state, now)
-        state, following = conference.notify_next(state, now)
-        return state, (*actions, *following)
+        state, notification = conference.notify_next(state, now)
+        return state, (*actions, *notification)
     return feature_codes.time_out(state, now)
 
 
@@ -257,5 +257,5 @@ def _press_colleague_key(state: CallState, event: KeyPressed) -> tuple[CallState
     if not transfer_consent.is_unanswered(state):
         return feature_codes.press_key(state, event)
     state, actions = transfer_consent.press_key(state, event)
-    state, following = conference.notify_next(state, event.at)
-    return state, (*actions, *following)
+    state, notification = conference.notify_next(state, event.at)
+    return state, (*actions, *notification)

@@ -92,7 +92,7 @@ def stop_recording(state: CallState, event: RecordingStopped) -> tuple[CallState
     if state.hung_up or state.recording.over:
         state, actions = end_call(state, event.at)
         return state, (marker, *actions)
-    if state.phase in ANNOUNCING_PHASES and not event.ending:
+    if state.phase in ANNOUNCING_PHASES and not event.hangup:
         state, actions = give_up(state, "recording_failed")
         return state, (marker, *actions)
     if state.phase is Phase.UNRECORDED:
@@ -134,7 +134,7 @@ def end_prompt(state: CallState, event: PlaybackEnded) -> tuple[CallState, Actio
     """The announcement or a question ended; it is repeated unless it was heard whole."""
     if state.phase >= Phase.ANNOUNCED or event.sound != state.prompt.sound.path or not state.prompt.playing:
         return state, ()
-    if event.ending and not event.complete:
+    if event.hangup and not event.complete:
         return replace(state, prompt=replace(state.prompt, playing=False, spoiled=True)), ()
     if state.phase is Phase.CHOOSING:
         return await_refusal(state, event.at)
@@ -232,17 +232,17 @@ def bridge(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
         state, before = go_unrecorded(state, "daemon_late")
     first = not state.internal.connected
     state, left = conference.leave_conference(state, event.at)
-    state, broken = (
+    state, interruption = (
         feature_codes.break_off(state, event.at) if event.other != state.internal.leg else (state, ())
     )
-    broken += transfer_notice.mark_missed_departure(state, event)
+    interruption += transfer_notice.mark_missed_departure(state, event)
     state, marker = _connect(state, event)
     before = (*left, *before, *feature_codes.repeat_tones(state, event.at))
     state, notice = transfer_notice.check_target(state, event.at)
     if first and state.script.keep is not None and state.script.keep.at_start:
         state, question = keep_question.begin(state, event.at)
-        return state, (*before, *broken, marker, *notice, *question)
-    return state, (*before, *broken, marker, *notice)
+        return state, (*before, *interruption, marker, *notice, *question)
+    return state, (*before, *interruption, marker, *notice)
 
 
 def mark_missed_bridge(state: CallState, event: ChannelEvent) -> tuple[CallState, Actions]:
@@ -278,9 +278,9 @@ def _connect(state: CallState, event: LegBridged | CallReconciled) -> tuple[Call
 
 def _pick_up(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     """Somebody answered, perhaps after another colleague who had not heard the announcement whole."""
-    announcing = announce_on_answer.is_announcing(state) and not state.informed
+    is_announcement_due = announce_on_answer.is_announcing(state) and not state.informed
     state, marker = _connect(state, event)
-    if announcing:
+    if is_announcement_due:
         state, actions = announce_on_answer.begin_again(state, event.at, "stopped")
     elif state.phase is Phase.RINGING:
         state, actions = announce_on_answer.begin(state, event.at)
@@ -295,9 +295,9 @@ def unbridge(state: CallState, event: LegUnbridged) -> tuple[CallState, Actions]
         return state, ()  # from a leg that another one has replaced already
     state, question = feature_codes.break_off(state, event.at)
     state, left = conference.leave_conference(state, event.at)
-    state, notice = transfer_notice.stop(state, event.at, "left", event.ending)
+    state, notice = transfer_notice.stop(state, event.at, "left", event.hangup)
     state, actions = replace(state, internal=replace(state.internal, leg="")), (*left, *question, *notice)
-    if announce_on_answer.is_announcing(state) and not state.informed and not event.ending:
+    if announce_on_answer.is_announcing(state) and not state.informed and not event.hangup:
         state, actions = announce_on_answer.begin_again(state, event.at, "stopped")
     return state, (*actions, Marker(event.at, "unbridged", transfer_notice.left_data(state)))
 
@@ -308,7 +308,7 @@ def unbridge(state: CallState, event: LegUnbridged) -> tuple[CallState, Actions]
 def hang_up(state: CallState, event: CallHungUp | ChannelGone) -> tuple[CallState, Actions]:
     """The call hung up; it ends once its recording has stopped."""
     state, question = feature_codes.break_off(state, event.at)
-    state, notice = transfer_notice.stop(state, event.at, "left", ending=True)
+    state, notice = transfer_notice.stop(state, event.at, "left", call_ends=True)
     state = replace(state, hung_up=True)
     actions: Actions = (*question, *notice, Marker(event.at, "hangup", {"cause": event.cause}))
     if state.recording.capturing:
@@ -327,7 +327,7 @@ def lose_channel(state: CallState, event: ChannelGone) -> tuple[CallState, Actio
         if state.phase is Phase.ANNOUNCED and not (event.capturing or state.internal.connected):
             state = replace(state, phase=Phase.UNRECORDED, reason="daemon_away")
         actions = (Marker(event.since, "unobserved_from"), Marker(event.at, "unobserved_to"))
-    elif event.ending and not state.hung_up:
+    elif event.hangup and not state.hung_up:
         # The switch reports events of about the same time in any order.
         state, actions = hang_up(state, event)
     if state.phase is Phase.ENDED:

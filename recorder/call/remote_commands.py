@@ -15,7 +15,7 @@ from recorder.domain.call_events import DELETE, NOTE, PAUSE, RESUME, CommandGive
 COMMANDS: Final = (PAUSE, RESUME, NOTE, DELETE)
 """The commands that can be given."""
 
-NOT_TOLD, NOT_RECORDED, ENDED, NOT_ALLOWED, BUSY, NOT_PAUSED = REFUSALS = (
+NOT_ANNOUNCED, NOT_RECORDED, ENDED, NOT_ALLOWED, BUSY, NOT_PAUSED = REFUSALS = (
     "not_announced",  # the announcement has not ended yet
     "not_recorded",  # or no longer
     "ended",
@@ -31,14 +31,14 @@ def refusal(state: CallState, command: str) -> str:
     if state.phase is Phase.ENDED or state.hung_up or state.recording.over:
         return ENDED
     if state.phase < Phase.ANNOUNCED:
-        return NOT_TOLD
+        return NOT_ANNOUNCED
     if state.phase is Phase.UNRECORDED or not (state.recording.capturing or state.recording.captured):
         return NOT_RECORDED
     if command == DELETE:
         if state.script.delete is None:
             return NOT_ALLOWED
         if (
-            not state.talking
+            not state.in_conversation
             or state.question.step is not QuestionStep.IDLE
             or transfer_consent.is_unanswered(state)
         ):

@@ -91,15 +91,15 @@ class PromptState:
     """The prompt before the conversation, usually the announcement (``transitions.py``, ``phases.py``).
 
     ``sound`` plays now or was the last to play; ``tries``: how often it has been started. ``spoiled``: this
-    time it was not heard whole; ``recoded``: because the codec changed during it. ``began``: when an
-    announcement on answer started."""
+    time it was not heard whole; ``recoded``: because the codec changed during it.
+    ``started_at``: when an announcement on answer started."""
 
     sound: Speech
     playing: bool = True
     spoiled: bool = False
     recoded: bool = False
     tries: int = 1
-    began: datetime | None = None
+    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +190,15 @@ class OpenQuestion:
     ``question`` or ``own_words``), or the one to the colleague before deleting (``feature_codes.py``;
     ``delete``).
 
-    ``sound`` plays; ``began`` and ``heard`` are the legs on which it started, and came to its end.
+    ``sound`` plays; ``started_on`` and ``ended_on`` are the legs on which it started, and came to its end.
     ``pressed``: when a colleague confirmed a yes with a key; ``again``: they have before, but no voice was
     found."""
 
     step: QuestionStep = QuestionStep.IDLE
     how: str = ""
     sound: str = ""
-    began: frozenset[str] = frozenset()
-    heard: frozenset[str] = frozenset()
+    started_on: frozenset[str] = frozenset()
+    ended_on: frozenset[str] = frozenset()
     pressed: datetime | None = None
     again: bool = False
 
@@ -209,16 +209,17 @@ class OpenQuestion:
 @dataclass(frozen=True, slots=True)
 class TransferTarget:
     """The participant on ``leg`` who is being checked, and once there is a ``sound``, notified
-    (``transfer_notice.py``). ``began``: when the sound started.
+    (``transfer_notice.py``). ``started_at``: when the sound
+    started.
 
-    Where they are asked for consent, too (``transfer_consent.py``): ``heard``: they heard the question whole;
-    ``wrong``: how many keys meant nothing; ``cut``: how often the question was not heard whole; ``due``: it
-    is to start again."""
+    Where they are asked for consent, too (``transfer_consent.py``): ``question_heard``: they heard the
+    question whole; ``wrong``: how many keys meant nothing; ``cut``: how often the question was not heard
+    whole; ``due``: it is to start again."""
 
     leg: str
     sound: str = ""
-    began: datetime | None = None
-    heard: bool = False
+    started_at: datetime | None = None
+    question_heard: bool = False
     wrong: int = 0
     cut: int = 0
     due: bool = False
@@ -237,14 +238,14 @@ class TransferState:
 
 @dataclass(frozen=True, slots=True)
 class JoinedParticipant:
-    """A participant beside the two at the ends of the call (``conference.py``). ``heard``: sounds that they
-    heard in the conversation. ``checked``: the switch has reported whether they are external (``outside``).
+    """A participant beside the two at the ends of the call (``conference.py``). ``sounds_heard``: by them, in
+    the conversation. ``checked``: the switch has reported whether they are external (``outside``).
     ``notified``: they are being notified, or were. ``later``: nobody saw them join."""
 
     leg: str
     party: Party | None
     since: datetime
-    heard: frozenset[str] = frozenset()
+    sounds_heard: frozenset[str] = frozenset()
     checked: bool = False
     external: bool = False
     notified: bool = False
@@ -279,15 +280,15 @@ class CallState:
     """Everything that the state machine knows about a call.
 
     ``reason``: why it is not recorded. ``informed``: the announcement was heard whole, and not refused where
-    it could be. ``leaving``: the call's own socket is no longer needed. ``keep_answer``: the last answer to
-    the keep question (``yes``, ``no``, or empty)."""
+    it could be. ``socket_unused``: the call's own socket is no longer needed. ``keep_answer``: the last
+    answer to the keep question (``yes``, ``no``, or empty)."""
 
     plan: CallPlan
     prompt: PromptState
     phase: Phase = Phase.ANNOUNCING
     reason: str | None = None
     informed: bool = False
-    leaving: bool = False
+    socket_unused: bool = False
     hung_up: bool = False
     keep_answer: str = ""
     consent: ConsentState = ConsentState()
@@ -302,7 +303,7 @@ class CallState:
     supervisors: tuple[ListeningSupervisor, ...] = ()
 
     @property
-    def talking(self) -> bool:
+    def in_conversation(self) -> bool:
         """Whether the call is recorded and two parties speak with each other."""
         return self.phase is Phase.ANNOUNCED and bool(self.internal.leg) and not self.hold.active
 

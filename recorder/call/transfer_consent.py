@@ -78,7 +78,7 @@ def break_off_others(state: CallState, at: datetime) -> tuple[CallState, Actions
 def await_answer(state: CallState, target: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     """The question was heard whole: the time to answer begins."""
     marker = Marker(at, "transfer_question_finished", place_data(state))
-    return set_timer(set_target(state, replace(target, heard=True)), at, ANSWER_TIME), (marker,)
+    return set_timer(set_target(state, replace(target, question_heard=True)), at, ANSWER_TIME), (marker,)
 
 
 def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
@@ -88,7 +88,7 @@ def press_key(state: CallState, event: KeyPressed) -> tuple[CallState, Actions]:
         return state, ()
     if event.key == NO:
         return _refuse(state, event.at, "no", event.key)
-    if not target.heard:
+    if not target.question_heard:
         return state, ()  # a key before the question's end is no answer
     if event.key == YES and state.plan.mode == OPT_IN:
         return _answer(state, event.at, "yes", event.key)
@@ -103,7 +103,7 @@ def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     assert target is not None  # somebody is asked
     if target.due:
         return _ask_again(state, target, at)
-    if not target.heard:
+    if not target.question_heard:
         return stop(state, at, "stopped")
     if state.plan.mode == OPT_IN:
         return _refuse(state, at, "none")
@@ -112,19 +112,19 @@ def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return _answer(state, at, "none")
 
 
-def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
-    """The transfer target has not answered, or not heard the question whole. ``ending``: the call or its
+def stop(state: CallState, at: datetime, why: str, call_ends: bool = False) -> tuple[CallState, Actions]:
+    """The transfer target has not answered, or not heard the question whole. ``call_ends``: the call or its
     recording is over."""
     target = state.transfer.target
     assert target is not None  # somebody is asked
-    goes_on = not ending and state.phase is Phase.ANNOUNCED
+    goes_on = not call_ends and state.phase is Phase.ANNOUNCED
     if goes_on and state.plan.mode == OPT_IN and why in ("left", "unobserved"):
         return _refuse(state, at, why)
     if goes_on and why == "stopped" and target.cut + 1 >= MAX_CUTS:
         return _refuse(state, at, "unasked")
     notice = Marker(at, "transfer_notice_interrupted", {"reason": why, **place_data(state)})
     if goes_on and why == "stopped":
-        target = replace(target, began=None, heard=False, due=True, cut=target.cut + 1)
+        target = replace(target, started_at=None, question_heard=False, due=True, cut=target.cut + 1)
         return set_timer(set_target(state, target), at, RETRY_DELAY), (notice,)
     # They are asked again after the hold, or once the daemon is back.
     others = tuple(
@@ -142,7 +142,7 @@ def refuse_unasked(state: CallState, leg: str, at: datetime) -> tuple[CallState,
 def _ask_again(state: CallState, target: TransferTarget, at: datetime) -> tuple[CallState, Actions]:
     notice = state.script.transfer_notice
     assert notice is not None  # it asks for consent
-    target = replace(target, began=None, heard=False, due=False)
+    target = replace(target, started_at=None, question_heard=False, due=False)
     return set_timer(set_target(state, target), at, playback_timeout(notice.sound.length)), (Do.NOTIFY,)
 
 
@@ -160,8 +160,10 @@ def _refuse(state: CallState, at: datetime, answer: str, key: str = "") -> tuple
     marker = _answer_marker("transfer_question_refused", state, at, answer, key)
     target = state.transfer.target
     leg = "" if target is None else target.leg
-    playing = target is not None and target.began is not None and not (target.heard or target.due)
-    cut: Actions = (Do.CUT_NOTICE,) if key and playing else ()
+    is_audible = (
+        target is not None and target.started_at is not None and not (target.question_heard or target.due)
+    )
+    cut: Actions = (Do.CUT_NOTICE,) if key and is_audible else ()
     state = clear_target(state)
     state = replace(
         state,

@@ -134,9 +134,9 @@ def _notify(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     notice = state.script.transfer_notice
     if notice is None or state.hold.active:
         return set_target(state, None), ()
-    state, broken = transfer_consent.break_off_others(set_target(state, None), at)
+    state, interruption = transfer_consent.break_off_others(set_target(state, None), at)
     state = set_target(state, TransferTarget(state.internal.leg, notice.sound.path))
-    return time_notice(state, at, notice.sound), (*broken, Do.NOTIFY)
+    return time_notice(state, at, notice.sound), (*interruption, Do.NOTIFY)
 
 
 def time_notice(state: CallState, at: datetime, sound: Speech) -> CallState:
@@ -154,20 +154,20 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
     target, notice = state.transfer.target, state.script.transfer_notice
     if target is None or notice is None or not target.sound:
         return state, ()
-    if event.leg != INTERNAL or event.sound != target.sound or target.heard or target.due:
+    if event.leg != INTERNAL or event.sound != target.sound or target.question_heard or target.due:
         return state, ()
     if event.other != target.leg and is_beside(state, target.leg) and not state.conference.name:
         return state, ()  # heard by the party at the other end; it is for the third party
     if isinstance(event, SoundStarted):
-        state = set_target(state, replace(target, began=event.at))
+        state = set_target(state, replace(target, started_at=event.at))
         asks = {"asks": state.plan.mode} if transfer_consent.asks_for_consent(state) else {}
         data = {"how": notice.how, **asks, **place_data(state)}
         return state, (Marker(event.at, "transfer_notice_started", data),)
-    if target.began is None:
+    if target.started_at is None:
         return state, ()
-    whole = event.complete and event.at - target.began >= notice.sound.length - CUT_TOLERANCE
-    if not whole or event.ending:
-        return stop(state, event.at, "stopped", event.ending)
+    whole = event.complete and event.at - target.started_at >= notice.sound.length - CUT_TOLERANCE
+    if not whole or event.hangup:
+        return stop(state, event.at, "stopped", event.hangup)
     if transfer_consent.asks_for_consent(state):
         return transfer_consent.await_answer(state, target, event.at)
     where = place_data(state)
@@ -184,13 +184,13 @@ def time_out(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return stop(state, at, "stopped")
 
 
-def stop(state: CallState, at: datetime, why: str, ending: bool = False) -> tuple[CallState, Actions]:
-    """The notice was not heard whole. ``ending``: the call or its recording is over."""
+def stop(state: CallState, at: datetime, why: str, call_ends: bool = False) -> tuple[CallState, Actions]:
+    """The notice was not heard whole. ``call_ends``: the call or its recording is over."""
     target = state.transfer.target
     if target is None or (why == "hold" and not target.sound):
         return state, ()  # the switch answers despite the hold
     if target.sound and transfer_consent.asks_for_consent(state):
-        return transfer_consent.stop(state, at, why, ending)
+        return transfer_consent.stop(state, at, why, call_ends)
     notice = (
         (Marker(at, "transfer_notice_interrupted", {"reason": why, **place_data(state)}),)
         if target.sound
@@ -238,7 +238,7 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
     left = (*unseen, *left)
     if not event.other:
         return replace(state, internal=replace(state.internal, leg="", last_seen="")), left
-    came = Marker(event.bridged_at or event.at, "bridged", {**bridged_data(event), **LATER})
+    bridge = Marker(event.bridged_at or event.at, "bridged", {**bridged_data(event), **LATER})
     state = replace(
         state,
         internal=replace(
@@ -250,7 +250,7 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
         ),
     )
     state, actions = check_target(state, event.at)
-    return state, (*left, came, *actions)
+    return state, (*left, bridge, *actions)
 
 
 def _stop_unseen(state: CallState, at: datetime) -> tuple[CallState, Actions]:

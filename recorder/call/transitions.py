@@ -68,9 +68,9 @@ def stop_prompt(state: CallState) -> CallState:
     return replace(state, prompt=replace(state.prompt, playing=False))
 
 
-def set_capturing(state: CallState, capturing: bool) -> CallState:
+def set_capturing(state: CallState, captures: bool) -> CallState:
     """The switch records the call now, or does not."""
-    return replace(state, recording=replace(state.recording, capturing=capturing))
+    return replace(state, recording=replace(state.recording, capturing=captures))
 
 
 def end_recording(state: CallState) -> CallState:

@@ -167,10 +167,10 @@ class PeerAdmission:
         return None not in (owner, self._user) and owner != self._user
 
     def admit(self, data: Mapping[str, str], answer: str, owner: int | None) -> Mapping[str, str] | None:
-        given = answer.encode("utf-8", "replace")
+        reply = answer.encode("utf-8", "replace")
         known = False
         for key in self._keys:  # always compare all, so that the duration reveals nothing
-            known |= hmac.compare_digest(given, key.encode())
+            known |= hmac.compare_digest(reply, key.encode())
         if known:
             return data
         if self.is_stranger(owner):

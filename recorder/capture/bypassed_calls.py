@@ -49,7 +49,7 @@ CACHED_FOR: Final = 30.0
 """Seconds for which the loaded dialplan is cached."""
 
 _NEVER: Final = ("accord_emergency", "accord_never_record")
-_DIALLED: Final = ("Caller-Destination-Number", "Caller-RDNIS", "variable_sip_req_user")
+_DESTINATION_HEADERS: Final = ("Caller-Destination-Number", "Caller-RDNIS", "variable_sip_req_user")
 _MORE_THAN_ONCE: Final = "ARRAY::"
 
 
@@ -91,7 +91,7 @@ class BypassedCalls:
         self._end = end
         self._is_known = is_known
         self._elapsed = elapsed
-        self._checking: dict[str, datetime | None] = {}
+        self._unsettled: dict[str, datetime | None] = {}
         """The legs that are being checked, with the time of their hang-up."""
         self._contexts_seen: set[str] = set()
         self._reading = Semaphore()
@@ -120,8 +120,8 @@ class BypassedCalls:
 
     def handle_hangup(self, event: EslEvent) -> None:
         """Note the end of a leg that is being checked."""
-        if event.uuid in self._checking:
-            self._checking[event.uuid] = event.at
+        if event.uuid in self._unsettled:
+            self._unsettled[event.uuid] = event.at
 
     def check(self, channel: LiveChannel) -> None:
         """Check a call that continues and has no ``accord_state``. Raises :class:`SwitchError`."""
@@ -147,7 +147,9 @@ class BypassedCalls:
         """Rule out almost every call without asking the switch."""
         if event.variable("accord_state"):
             return False
-        if event.variable("accord_line") or self._has_line(*(event.header(name) for name in _DIALLED)):
+        if event.variable("accord_line") or self._has_line(
+            *(event.header(name) for name in _DESTINATION_HEADERS)
+        ):
             return True
         # After more than one transfer none of these holds the first number.
         return event.variable("transfer_history").startswith(_MORE_THAN_ONCE)
@@ -156,7 +158,7 @@ class BypassedCalls:
         return any(self._line(number) is not None for number in numbers)
 
     def _spawn(self, leg: str, other: str, event: EslEvent | None) -> None:
-        if leg and leg not in self._checking and not self._is_known(leg):
+        if leg and leg not in self._unsettled and not self._is_known(leg):
             gevent.spawn(self._check, leg, other, event)
 
     def _check(self, leg: str, other: str, event: EslEvent | None) -> None:
@@ -174,23 +176,23 @@ class BypassedCalls:
 
     @contextmanager
     def _noting_hangups(self, *checked: str) -> Iterator[None]:
-        self._checking |= dict.fromkeys(checked)
+        self._unsettled |= dict.fromkeys(checked)
         try:
             yield
         finally:
             for leg in checked:
-                self._checking.pop(leg, None)
+                self._unsettled.pop(leg, None)
 
     def _decide(self, leg: str, other: str, data: EslEvent, first: tuple[str, str]) -> None:
-        context, dialled = first
+        context, destination = first
         if (number := data.variable("accord_line")) and self._is_external(number, other, data):
-            called = data.variable("accord_callee") or data.header("Caller-Destination-Number")
-            external_party = parse_party(called, "", self._region)
-            reason = self._reason(called, number)
+            callee = data.variable("accord_callee") or data.header("Caller-Destination-Number")
+            external_party = parse_party(callee, "", self._region)
+            reason = self._reason(callee, number)
             self._take_in(other, OUTBOUND, context, number, external_party, reason)
-        elif self._has_line(dialled) and context in self._contexts():
+        elif self._has_line(destination) and context in self._contexts():
             external_party = caller(data.headers, self._region)
-            self._take_in(leg, INBOUND, context, dialled, external_party, self._reason(dialled))
+            self._take_in(leg, INBOUND, context, destination, external_party, self._reason(destination))
 
     def _take_in(
         self, channel: str, direction: str, context: str, number: str, external_party: Party, reason: str
@@ -200,7 +202,7 @@ class BypassedCalls:
         if reason == DID_NOT_ASK:
             self.report(direction, context, number)
         self._follow(channel, number, direction, external_party, reason)
-        if (at := self._checking.get(channel)) is not None:
+        if (at := self._unsettled.get(channel)) is not None:
             self._end(channel, at)
 
     def _is_external(self, number: str, other: str, data: EslEvent) -> bool:
@@ -217,8 +219,8 @@ class BypassedCalls:
             return marked == "true"
         if theirs.variable("dialed_user"):  # a telephone in the directory
             return False
-        dialled = re.sub(r"\D", "", data.header("Caller-Destination-Number"))
-        return bool(theirs.variable("sip_gateway_name")) or len(dialled) >= OUTSIDE_DIGITS
+        digits = re.sub(r"\D", "", data.header("Caller-Destination-Number"))
+        return bool(theirs.variable("sip_gateway_name")) or len(digits) >= OUTSIDE_DIGITS
 
     def _reason(self, *numbers: str) -> str:
         """Return why a call is not recorded: ``never_record`` if the dialplan would not have passed its

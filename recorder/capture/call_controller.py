@@ -131,7 +131,7 @@ class CallController:
     def socket_lags(self) -> bool:
         """Whether the switch reports nothing on the call's own socket while it carries out a command, as on
         an outbound call."""
-        return self.start.direction == OUTBOUND and not self.state.leaving
+        return self.start.direction == OUTBOUND and not self.state.socket_unused
 
     def release(self) -> None:
         """The call leaves its own socket, or that has closed."""

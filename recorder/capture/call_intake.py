@@ -95,10 +95,10 @@ class CallIntake:
         )
 
     def arrive(self, arrival: Arrival, socket: OutboundSession) -> None:
-        """Handle an arriving call, in a greenlet of its own; on return the switch has its call back."""
+        """Handle an arriving call, in its own greenlet; on return the switch has its call back."""
         at = self._now()
         self.bypassed.note_context(arrival.context)
-        policy, reason = self._config.decide(arrival.line, arrival.calling)
+        policy, reason = self._config.decide(arrival.line, arrival.caller_numbers)
         if not arrival.new or arrival.channel in self._calls or self.unhandled.is_written(arrival.channel):
             # Handled or listed already, not passed here by Accord's dialplan, or over by now.
             log.warning("call.foreign", channel=repr(arrival.channel), state=repr(arrival.state))
@@ -243,8 +243,8 @@ class CallIntake:
     ) -> tuple[CallStart, str]:
         """Return the ``call.json`` of a call that was not announced, and why it was not."""
         # The caller's number must not hide a fault of the dialplan.
-        calling = () if reason == DID_NOT_ASK and direction != OUTBOUND else (external_party.value,)
-        policy, refused = self._config.decide(number, calling)
+        parties = () if reason == DID_NOT_ASK and direction != OUTBOUND else (external_party.value,)
+        policy, refused = self._config.decide(number, parties)
         if reason == "never_record" or refused not in {"no_line", "never_record"}:
             refused = reason
         return self._start(channel, number, direction, external_party, policy, at, refused=refused), refused

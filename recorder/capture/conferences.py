@@ -75,17 +75,17 @@ REQUEST_LIFETIME: Final = 60.0
 
 @dataclass(slots=True)
 class _Conference:
-    """``heard``: the leg and sound of each notice that a member heard. ``requested``: when a sound was
+    """``sounds_heard``: the leg and sound of each notice that a member heard. ``requested``: when a sound was
     requested (monotonic seconds), by member number (empty: all) and sound."""
 
     name: str = ""
     members: dict[str, ConferenceMember] = field(default_factory=dict)
-    heard: set[tuple[str, str]] = field(default_factory=set)
+    sounds_heard: set[tuple[str, str]] = field(default_factory=set)
     requested: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def participant(self, leg: str) -> Participant:
         """Return a member as a participant of a call."""
-        sounds = frozenset(sound for who, sound in self.heard if who == leg)
+        sounds = frozenset(sound for who, sound in self.sounds_heard if who == leg)
         return Participant(leg, self.members[leg].party, sounds)
 
 
@@ -120,18 +120,18 @@ class Conferences:
         if event.name in MEDIA_BUG_EVENTS:
             self._handle_media_bug(event)
             return
-        seen = read_event(event)
-        if seen is None:
+        observation = read_event(event)
+        if observation is None:
             return
-        if seen.what == JOINED and seen.member is not None:
-            self._handle_join(seen, seen.member, event.at)
-        elif seen.what == LEFT and seen.member is not None:
-            self._handle_departure(seen, seen.member, event.at)
+        if observation.what == JOINED and observation.member is not None:
+            self._handle_join(observation, observation.member, event.at)
+        elif observation.what == LEFT and observation.member is not None:
+            self._handle_departure(observation, observation.member, event.at)
         else:
-            self._handle_sound(seen, event.at)
+            self._handle_sound(observation, event.at)
 
-    def _handle_join(self, seen: ConferenceEvent, member: ConferenceMember, at: datetime) -> None:
-        conference = self._conferences.setdefault(seen.conference, _Conference(seen.name))
+    def _handle_join(self, observation: ConferenceEvent, member: ConferenceMember, at: datetime) -> None:
+        conference = self._conferences.setdefault(observation.conference, _Conference(observation.name))
         if member.leg in conference.members:
             return  # reconciling has added them already
         conference.members[member.leg] = member
@@ -150,8 +150,8 @@ class Conferences:
             log.warning("conference.query_failed", error=error.message)
             return tuple(conference.participant(leg) for leg in legs if leg in conference.members)
 
-    def _handle_departure(self, seen: ConferenceEvent, member: ConferenceMember, at: datetime) -> None:
-        conference = self._conferences.get(seen.conference)
+    def _handle_departure(self, observation: ConferenceEvent, member: ConferenceMember, at: datetime) -> None:
+        conference = self._conferences.get(observation.conference)
         if conference is None or member.leg not in conference.members:
             return
         for call in self._calls_in(conference):
@@ -164,23 +164,27 @@ class Conferences:
             key: when for key, when in conference.requested.items() if key[0] != member.number
         }
         if not conference.members:
-            del self._conferences[seen.conference]
+            del self._conferences[observation.conference]
 
-    def _handle_sound(self, seen: ConferenceEvent, at: datetime) -> None:
-        conference = self._conferences.get(seen.conference)
+    def _handle_sound(self, observation: ConferenceEvent, at: datetime) -> None:
+        conference = self._conferences.get(observation.conference)
         if conference is None:
             return
-        started = seen.what == SOUND_STARTED
+        started = observation.what == SOUND_STARTED
         if not started:
-            conference.requested.pop((seen.member.number if seen.member else "", seen.sound), None)
+            conference.requested.pop(
+                (observation.member.number if observation.member else "", observation.sound), None
+            )
         for call in self._calls_in(conference):
             target = call.state.transfer.target
-            if target is None or (seen.member is not None and seen.member.leg != target.leg):
+            if target is None or (observation.member is not None and observation.member.leg != target.leg):
                 continue
             before = call.state
-            call.feed(_sound_event(started, at, seen.sound))
-            conference.heard |= {
-                (leg, seen.sound) for leg in conference.members if _was_informed(before, call.state, leg)
+            call.feed(_sound_event(started, at, observation.sound))
+            conference.sounds_heard |= {
+                (leg, observation.sound)
+                for leg in conference.members
+                if _was_informed(before, call.state, leg)
             }
 
     def _calls_in(self, conference: _Conference) -> list[CallController]:
@@ -269,7 +273,7 @@ class Conferences:
         elif event.uuid in self._aside and (call := self._call_of(event.uuid)) is not None:
             translated = translate_talk(event, call.channel, event.uuid)
             # :meth:`handle_hangup` handles a leg that is ending.
-            if isinstance(translated, SoundStarted | SoundEnded) and not translated.ending:
+            if isinstance(translated, SoundStarted | SoundEnded) and not translated.hangup:
                 self._aside[event.uuid] = True
                 call.feed(replace(translated, other=event.uuid))
 
@@ -392,7 +396,7 @@ class Conferences:
         previous, self._conferences = self._conferences, {}
         for ident, name, numbers in live.conferences:
             old = previous.get(ident, _Conference())
-            conference = self._conferences[ident] = _Conference(name, heard=old.heard)
+            conference = self._conferences[ident] = _Conference(name, sounds_heard=old.sounds_heard)
             for leg, number in numbers.items():
                 conference.members[leg] = old.members.get(leg, ConferenceMember(leg, number, None))
         self._third_parties, self._aside = {}, {}

@@ -139,16 +139,16 @@ class ConfigCache:
         if descriptor >= 0:
             os.close(descriptor)
 
-    def decide(self, number: str, calling: Iterable[str] = ()) -> tuple[LinePolicy | None, str | None]:
+    def decide(self, number: str, parties: Iterable[str] = ()) -> tuple[LinePolicy | None, str | None]:
         """Return the line of a called number, and the reason if the call is not to be recorded.
 
-        ``calling`` is the caller's number in several spellings. The caller chooses it, so it can only prevent
-        a recording."""
+        ``parties`` holds the caller's number in several spellings. The caller chooses it, so it can only
+        prevent a recording."""
         snapshot = self._snapshot
         if snapshot is None:
             return None, "no_snapshot"
         line = snapshot.line(number)
-        if any(each.removeprefix("+") in snapshot.never_record for each in (number, *calling)):
+        if any(each.removeprefix("+") in snapshot.never_record for each in (number, *parties)):
             return line, "never_record"
         if line is None:
             return None, "no_line"
@@ -228,8 +228,8 @@ class ConfigCache:
                 room = DiskLevel.FULL
         if room is not self.room:
             level, name = _DISK_EVENTS[room]
-            used = round(self.disk.used, 4)
-            getattr(log, level)(name, spool=str(self._spool), used=used, hint=_DISK_HINTS[room])
+            share = round(self.disk.share_used, 4)
+            getattr(log, level)(name, spool=str(self._spool), used=share, hint=_DISK_HINTS[room])
         self.room = room
         self.note_watch()
 

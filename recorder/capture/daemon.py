@@ -84,7 +84,7 @@ class Daemon:
         entropy: Entropy = os.urandom,
         chance: Callable[[], float] = random.random,
         beat: Callable[[], object] = lambda: None,
-        leaving: Callable[[], object] = lambda: None,
+        report_stop: Callable[[], object] = lambda: None,
         since_boot: Callable[[], Uptime] = uptime,
         renew: Callable[[], object] | None = None,
         hand_on: Callable[[int], bool] = lambda _pid: True,
@@ -93,7 +93,7 @@ class Daemon:
         self.settings = settings
         self.now = now
         self._beat = beat
-        self._leaving = leaving
+        self._report_stop = report_stop
         self._renew = renew
         self._hand_on = hand_on
         self._linger = linger
@@ -180,10 +180,10 @@ class Daemon:
         self._handover = Handover(settings.spool, self._hand_over)
         self._successor: Successor | None = None
         """The daemon that takes over."""
-        self._stopping = Event()
+        self._stop_event = Event()
         self._at_once = Event()
         self._end_requested = False
-        self._serving: gevent.Greenlet[..., None] = gevent.Greenlet()
+        self._server: gevent.Greenlet[..., None] = gevent.Greenlet()
         self._background: list[gevent.Greenlet[..., None]] = []
 
     def run(self) -> None:
@@ -215,23 +215,23 @@ class Daemon:
         if self._renew is not None:
             gevent.signal_handler(signal.SIGHUP, self._renew)
         self.node.start()
-        gevent.wait([self.node.up, self._stopping], CONNECT if predecessor is None else PREPARE, count=1)
+        gevent.wait([self.node.up, self._stop_event], CONNECT if predecessor is None else PREPARE, count=1)
         if predecessor is not None:
             if not predecessor.confirm_ready() and not self.config.claim():
                 raise self.config.claim_error()
             takeover = gevent.spawn(self._take_over, predecessor)
-            takeover.link_exception(lambda _: self._stopping.set())  # logged; the next start is a full one
+            takeover.link_exception(lambda _: self._stop_event.set())  # logged; the next start is a full one
             self._background.append(takeover)
-        self._serving = gevent.spawn(self.outbound_socket.serve)
+        self._server = gevent.spawn(self.outbound_socket.serve)
         self._beat()
         log.info("daemon.ready", node=self.settings.node, port=port)
-        while not self._stopping.wait(BEAT):
+        while not self._stop_event.wait(BEAT):
             self._beat()
         self._stop()
 
     def _stop(self) -> None:
         if self._successor is None:
-            self._leaving()
+            self._report_stop()
         log.info("daemon.draining", calls=self.outbound_socket.calls)
         heartbeat = gevent.spawn(self._keep_beating)
         self._drain(gevent.spawn(self.outbound_socket.stop, DRAIN))
@@ -241,7 +241,7 @@ class Daemon:
         self.node.stop()
         self._flush()
         self.observer.stop()
-        for greenlet in (heartbeat, self._serving, *self._background):
+        for greenlet in (heartbeat, self._server, *self._background):
             greenlet.kill()
         self.config.stop()
         if self._successor is not None:
@@ -300,11 +300,11 @@ class Daemon:
 
     def _take_over(self, predecessor: Predecessor) -> None:
         """Take over from the previous daemon once it has ended."""
-        written = predecessor.wait_for_end()
+        written_channels = predecessor.wait_for_end()
         while not self.config.claim():
             gevent.sleep(CLAIM_RETRY)
         self._start_spool_work()
-        self.observer.take_over(written)
+        self.observer.take_over(written_channels)
         log.info("daemon.takeover_finished", calls=len(self.calls))
 
     # --- to the next daemon
@@ -314,7 +314,7 @@ class Daemon:
         if not successor.offer(self.outbound_socket.listener, self._end_requested):
             return  # it could not start: nothing has changed
         self._successor = successor
-        self._serving.kill()
+        self._server.kill()
         self.intake.unhandled.defer()
         self._notify_main_process(successor.pid)
         log.info(
@@ -327,7 +327,7 @@ class Daemon:
             if not successor.is_alive(BEAT):
                 self._resume()
                 return
-        self._stopping.set()
+        self._stop_event.set()
 
     def _resume(self) -> None:
         """The next daemon has died: accept calls again, and take over the calls that it had begun."""
@@ -336,9 +336,9 @@ class Daemon:
         self._notify_main_process(os.getpid())
         if self._end_requested:
             self.intake.unhandled.resume((), self.calls)
-            self._stopping.set()
+            self._stop_event.set()
             return
-        self._serving = gevent.spawn(self.outbound_socket.serve)
+        self._server = gevent.spawn(self.outbound_socket.serve)
         own = {*self.intake.recordings, *(call.start.recording for call in self.calls.values())}
         self.reconciliation.list_open_folders(self.now(), own)
         self.observer.take_over(())
@@ -357,22 +357,22 @@ class Daemon:
             gevent.spawn(self.outbound_socket.stop, 0.0)
         self._end_requested = True
         if self._at_once.is_set():
-            self._stopping.set()
+            self._stop_event.set()
         else:
             gevent.spawn_later(self._linger, self._end_alone)
 
     def _end_alone(self) -> None:
         if self._successor is None:  # a daemon that hands over ends by itself
-            self._stopping.set()
+            self._stop_event.set()
 
-    def _drain(self, stopping: gevent.Greenlet[..., None]) -> None:
+    def _drain(self, stop: gevent.Greenlet[..., None]) -> None:
         """Wait for the current calls and, within the same time, for announcements on answer, which need the
         standing connection."""
         for _ in range(int(DRAIN / BEAT)):
-            if self._at_once.is_set() or (stopping.dead and not self._is_announcing()):
+            if self._at_once.is_set() or (stop.dead and not self._is_announcing()):
                 break
             self._at_once.wait(BEAT)
-        stopping.join()
+        stop.join()
 
     def _is_announcing(self) -> bool:
         """Whether there are calls here that another daemon cannot take over."""

@@ -31,8 +31,8 @@ log = structlog.get_logger()
 
 SOCKET: Final = ".handover"
 
-_OFFERED: Final = b"G"
-_STOPPING: Final = b"S"
+_OFFERS: Final = b"G"
+_STOPS: Final = b"S"
 """The current daemon's answers, sent with its listening socket if it has one; the second if it was asked to
 end."""
 _READY: Final = b"R"
@@ -51,9 +51,9 @@ class Successor:
         self._connection = connection
         self.pid: int = struct.unpack("3i", connection.getsockopt(plain.SOL_SOCKET, plain.SO_PEERCRED, 12))[0]
 
-    def offer(self, listener: socket.socket | None, ending: bool) -> bool:
+    def offer(self, listener: socket.socket | None, daemon_stops: bool) -> bool:
         """Send it the socket that calls arrive on; return whether it became ready. Raises ``OSError``."""
-        answer = _STOPPING if ending else _OFFERED
+        answer = _STOPS if daemon_stops else _OFFERS
         plain.send_fds(self._connection, [answer], [] if listener is None else [listener.fileno()])
         self._connection.settimeout(PATIENCE)
         return self._connection.recv(1) == _READY
@@ -68,11 +68,11 @@ class Successor:
         except OSError:
             return False
 
-    def finish(self, written: Iterable[str]) -> None:
+    def finish(self, written_channels: Iterable[str]) -> None:
         """Leave the remaining calls to it, and report the channels whose calls are written."""
         try:
             self._connection.settimeout(ANSWER)
-            self._connection.sendall(json.dumps(list(written)).encode())
+            self._connection.sendall(json.dumps(list(written_channels)).encode())
         except OSError as error:
             log.warning("handover.end_failed", error=str(error))
         self._connection.close()
@@ -97,12 +97,12 @@ class Predecessor:
                 connection.connect(name)
             answer, files, _, _ = plain.recv_fds(connection, 1, 1)
             listener = socket.socket(fileno=files[0]) if files else None
-            if answer not in (_OFFERED, _STOPPING):
+            if answer not in (_OFFERS, _STOPS):
                 raise ConnectionResetError("no answer")
         except BaseException:
             connection.close()
             raise
-        if answer == _OFFERED and not replace:
+        if answer == _OFFERS and not replace:
             connection.close()
             if listener is not None:
                 listener.close()
@@ -125,8 +125,8 @@ class Predecessor:
         try:
             while piece := self._connection.recv(65536):
                 report += piece
-            written = json.loads(report)
-            return frozenset(each for each in written if isinstance(each, str))
+            written_channels = json.loads(report)
+            return frozenset(each for each in written_channels if isinstance(each, str))
         except (OSError, ValueError, TypeError) as error:
             log.warning("handover.aborted", error=str(error))  # it died
             return frozenset()

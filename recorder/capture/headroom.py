@@ -64,18 +64,18 @@ class Headroom:
             size, rate = _sound(call.writer.audio)
             sounds[call.start.recording] = size, rate or disk_space.DEFAULT_RATE
         self._sounds, self._disk = sounds, found
-        began = self._monotonic()
-        if began >= self._due:
-            more = self._measure_finished(sounds, began + CHECK_LIMIT)
+        start = self._monotonic()
+        if start >= self._due:
+            more = self._measure_finished(sounds, start + CHECK_LIMIT)
             end = self._monotonic()
-            self._due = end if more else end + PAUSE_FACTOR * (end - began)
+            self._due = end if more else end + PAUSE_FACTOR * (end - start)
 
     def admits(self, formats: tuple[str, ...], more: int = 1) -> bool:
         """Whether ``more`` recordings in these formats may start."""
         new = [GrowingFile(0, disk_space.DEFAULT_RATE, formats)] * more
         found = self._disk
-        return found is None or found.free >= self._wanted(
-            [*self._growing(), *new], disk_space.HEADROOM_SECONDS, found
+        return found is None or found.free >= self._bytes_needed(
+            [*self._growing_files(), *new], disk_space.HEADROOM_SECONDS, found
         )
 
     def excess(self) -> list[CallController]:
@@ -83,34 +83,34 @@ class Headroom:
         found = self._disk
         if found is None:
             return []
-        others = self._growing(announced=False)
+        others = self._growing_files(announced=False)
         announced = sorted(
-            ((self._of(call), call) for call in self._recording() if _announced(call)),
-            key=lambda each: each[0].written,
+            ((self._growing_file(call), call) for call in self._recording() if _announced(call)),
+            key=lambda each: each[0].size,
         )
-        ending = []
-        while announced and found.free < self._wanted(
+        overruns = []
+        while announced and found.free < self._bytes_needed(
             [*others, *(each for each, _ in announced)], LEAD, found
         ):
-            growing, call = announced.pop()
-            others.append(GrowingFile(growing.written, 0, growing.formats))
-            ending.append(call)
-        return ending
+            largest, call = announced.pop()
+            others.append(GrowingFile(largest.size, 0, largest.formats))
+            overruns.append(call)
+        return overruns
 
-    def _wanted(self, growing: list[GrowingFile], seconds: float, found: Disk) -> int:
-        return disk_space.bytes_needed(found.size, growing, self._most, seconds)
+    def _bytes_needed(self, files: list[GrowingFile], seconds: float, found: Disk) -> int:
+        return disk_space.bytes_needed(found.size, files, self._most, seconds)
 
     def _recording(self) -> Iterable[CallController]:
         """Return the calls that are recorded, or may be."""
         return [call for call in list(self._calls.values()) if call.state.phase < Phase.UNRECORDED]
 
-    def _growing(self, announced: bool = True) -> list[GrowingFile]:
-        return [self._of(call) for call in self._recording() if announced or not _announced(call)]
+    def _growing_files(self, announced: bool = True) -> list[GrowingFile]:
+        return [self._growing_file(call) for call in self._recording() if announced or not _announced(call)]
 
-    def _of(self, call: CallController) -> GrowingFile:
-        written, rate = self._sounds.get(call.start.recording, (0, disk_space.DEFAULT_RATE))
+    def _growing_file(self, call: CallController) -> GrowingFile:
+        size, rate = self._sounds.get(call.start.recording, (0, disk_space.DEFAULT_RATE))
         over = call.state.phase is Phase.ANNOUNCED and not call.state.recording.capturing
-        return GrowingFile(written, 0 if over else rate, call.start.formats)
+        return GrowingFile(size, 0 if over else rate, call.start.formats)
 
     def _measure_finished(self, recording: Mapping[str, object], until: float) -> bool:
         """Find the largest need of a take that waits for the worker, until the time ``until``; return whether
@@ -129,7 +129,7 @@ class Headroom:
                 break
             folder = self._root / name
             if (folder / layout.END).exists():
-                self._finished[name] = _finishing(folder)
+                self._finished[name] = _bytes_to_finish(folder)
         self._most = max(self._finished.values(), default=0)
         return more
 
@@ -138,7 +138,7 @@ def _announced(call: CallController) -> bool:
     return call.state.phase is Phase.ANNOUNCED and call.state.recording.capturing
 
 
-def _finishing(folder: Path) -> int:
+def _bytes_to_finish(folder: Path) -> int:
     """Return the bytes that a finished take needs to be stored; 0 if it cannot be read, or is not kept."""
     try:
         return disk_space.bytes_to_finish(

@@ -60,7 +60,7 @@ class MovedSpool:
         self._monotonic = monotonic
         self._own: set[str] = set()
         self._own_since_check: set[str] = set()
-        self._seen: dict[str, tuple[Files, float]] = {}
+        self._last_files: dict[str, tuple[Files, float]] = {}
         self._reported: set[str] = set()
 
     def add_own(self, recording: str) -> None:
@@ -68,11 +68,11 @@ class MovedSpool:
         self._own_since_check.add(recording)
 
     def run(self) -> None:
-        """Check repeatedly, in a greenlet of its own."""
+        """Check repeatedly, in its own greenlet."""
         pause = CHECK_INTERVAL
         while True:
             gevent.sleep(pause)
-            began = self._monotonic()
+            start = self._monotonic()
             try:
                 self.check()
             except (OSError, SwitchError) as error:
@@ -81,7 +81,7 @@ class MovedSpool:
                 # A bug must not end the checks.
                 metrics.UNHANDLED_ERRORS.inc()
                 log.exception("spool.scan_failed")
-            pause = max(CHECK_INTERVAL, PAUSE_FACTOR * (self._monotonic() - began))
+            pause = max(CHECK_INTERVAL, PAUSE_FACTOR * (self._monotonic() - start))
 
     def check(self) -> None:
         """Take up the folders that are ready. Raises ``OSError``, :class:`SwitchError`."""
@@ -92,13 +92,13 @@ class MovedSpool:
         open_, found = in_thread(lambda: self._files(ours))
         self._own &= open_ | own_since_check  # the takes of the others have ended
         now = self._monotonic()
-        before = self._seen
-        self._seen = {
+        before = self._last_files
+        self._last_files = {
             name: before[name] if name in before and before[name][0] == files else (files, now)
             for name, files in found.items()
         }
-        self._reported &= self._seen.keys()
-        for name, (files, since) in self._seen.items():
+        self._reported &= self._last_files.keys()
+        for name, (files, since) in self._last_files.items():
             if now - since >= QUIET and any(file == layout.CALL for file, _, _ in files):
                 self._take_up(self._root / name)
 

@@ -37,14 +37,14 @@ _CAUSES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class OutboundCaller:
-    """Places calls through one switch. ``dial`` and ``shown`` (the caller number):
+    """Places calls through one switch. ``dial`` and ``caller_number`` as in
     :func:`recorder.switch.commands.call_out`."""
 
     host: str
     port: int
     password: str = field(repr=False)
     dial: str = ""
-    shown: str = ""
+    caller_number: str = ""
 
     def call(self, number: str, sound: Path) -> str:
         """Call the number, wait until somebody answers or nobody does, and return the outcome, one of
@@ -53,7 +53,7 @@ class OutboundCaller:
             return NO_WAY_OUT
         connection = Inbound(self.host, self.port, self.password)
         try:
-            order = commands.call_out(self.dial, number, sound, self.shown, RING_SECONDS)
+            order = commands.call_out(self.dial, number, sound, self.caller_number, RING_SECONDS)
             connection.connect()
             reply = connection.send_later(order, RING_SECONDS + GRACE).wait()
         except SwitchError as error:

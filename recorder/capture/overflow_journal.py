@@ -44,13 +44,13 @@ class OverflowJournal:
         self._root = root
         self._path = root / JOURNAL
         self._lock = Semaphore()
-        self._used = 0
+        self._length = 0
         self._size = 0
 
     @property
     def pending(self) -> bool:
         """Whether a call waits for room."""
-        return self._used > 0
+        return self._length > 0
 
     def start(self) -> None:
         """Allocate the space, and replay the calls that an earlier daemon kept. On a disk that is full
@@ -64,7 +64,7 @@ class OverflowJournal:
             return in_thread(lambda: self._keep(start, end))
 
     def run(self) -> None:
-        """Replay the kept calls when there is room, in a greenlet of its own."""
+        """Replay the kept calls when there is room, in its own greenlet."""
         while True:
             gevent.sleep(CHECK_INTERVAL)
             with self._lock:
@@ -85,7 +85,7 @@ class OverflowJournal:
                 size = max(size, os.fstat(descriptor).st_size)
                 os.posix_fallocate(descriptor, 0, size)
                 os.fsync(descriptor)
-                self._used = sum(len(line) + 1 for line in _lines(os.pread(descriptor, size, 0)))
+                self._length = sum(len(line) + 1 for line in _lines(os.pread(descriptor, size, 0)))
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -96,14 +96,14 @@ class OverflowJournal:
     def _keep(self, start: CallStart, end: CallEnd) -> bool:
         body = {"call": layout.start_body(start), "end": layout.end_body(end)}
         line = json.dumps(body, ensure_ascii=False, sort_keys=True).encode() + b"\n"
-        if self._used + len(line) > self._size:
+        if self._length + len(line) > self._size:
             return False
         try:
-            self._write(line, self._used)
+            self._write(line, self._length)
         except OSError as error:
             log.error("journal.write_failed", recording=start.recording, error=str(error))
             return False
-        self._used += len(line)
+        self._length += len(line)
         log.warning("journal.kept", recording=start.recording, reason=end.reason)
         return True
 
@@ -113,28 +113,28 @@ class OverflowJournal:
         one."""
         if not self.pending:
             return
-        calls = remaining = 0
+        calls = rest = 0
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 at = 0
-                for line in _lines(os.pread(descriptor, self._used, 0)):
+                for line in _lines(os.pread(descriptor, self._length, 0)):
                     if (call := _read(line)) is not None:
                         if self._create_folder(*call):
                             write_all(descriptor, b" " * len(line), at)
                             calls += 1
                         else:
-                            remaining += 1
+                            rest += 1
                     at += len(line) + 1
             finally:
                 os.close(descriptor)
-            if not remaining:
-                self._write(bytes(self._used), 0)
+            if not rest:
+                self._write(bytes(self._length), 0)
         except OSError as error:
             log.warning("journal.pending", error=str(error), hint="make room on the spool's disk")
             return
-        if not remaining:
-            self._used = 0
+        if not rest:
+            self._length = 0
         if calls:
             log.info("journal.replayed", calls=calls)
 

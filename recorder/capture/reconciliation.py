@@ -162,13 +162,13 @@ class Reconciliation:
             self._end(call, since)
             return
         left = (variable_of(self._node, call.channel, "accord_left") or "") if state == "unrecorded" else ""
-        capturing = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
+        captures = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
         # Ask now: once it has been transferred, no later event says when it was answered.
         peer = self._peer(call.channel) if state in ("announced", "pickup") else _NO_PEER
         conference, participants = self._conferences.participants_of(call.channel)
         paused = state == "announced" and variable_of(self._node, call.channel, "accord_paused") == "true"
         lasts = timedelta(seconds=pause_seconds(self._node.api)) if paused else timedelta(0)
-        began = (variable_of(self._node, call.channel, "accord_paused_at") or "") if paused else ""
+        pause_start = (variable_of(self._node, call.channel, "accord_paused_at") or "") if paused else ""
         now = self._now()
         call.feed(
             CallReconciled(
@@ -176,12 +176,12 @@ class Reconciliation:
                 since=since,
                 state=state,
                 left=left,
-                capturing=capturing,
+                capturing=captures,
                 bridged_at=peer.bridged_at,
                 other=peer.leg,
                 party=peer.party,
                 paused=paused,
-                paused_at=paused_at(began, lasts, now),
+                paused_at=paused_at(pause_start, lasts, now),
                 lasts=lasts,
                 held_since=peer.held_since,
                 colleague_held_since=peer.peer_held_since,
@@ -294,17 +294,17 @@ class Reconciliation:
         own = data_of(self._node, channel)
         if own is None:
             return _NO_PEER
-        leg, since, held = own.variable("bridge_uuid"), bridged_time(own), held_since(own)
+        leg, since, hold_start = own.variable("bridge_uuid"), bridged_time(own), held_since(own)
         if leg and not commands.addressable(leg):
-            return _Peer(leg, None, since, held)
+            return _Peer(leg, None, since, hold_start)
         other = data_of(self._node, leg) if leg and since is not None else None
         # The leg is gone, or bridged with another leg by now.
         if other is None or channel not in (other.variable("bridge_uuid"), other.variable("signal_bond")):
-            return replace(_NO_PEER, bridged_at=since, held_since=held)
+            return replace(_NO_PEER, bridged_at=since, held_since=hold_start)
         peer_held = held_since(other)
         if peer_held is not None and since is not None:
             peer_held = max(peer_held, since)  # an earlier hold was of another call
-        return _Peer(leg, own_party(other.headers), since, held, peer_held)
+        return _Peer(leg, own_party(other.headers), since, hold_start, peer_held)
 
     def _stop(self, channel: str, path: Path) -> None:
         try:

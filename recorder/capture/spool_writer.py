@@ -71,8 +71,8 @@ class SpoolWriter:
         try:
             with limit:
                 in_thread(self._make)
-        except gevent.Timeout as passed:
-            if passed is not limit:
+        except gevent.Timeout as expiry:
+            if expiry is not limit:
                 raise
             raise OSError(errno.ETIMEDOUT, "the spool's disk does not answer") from None
 
@@ -124,11 +124,11 @@ class SpoolWriter:
 
         self._add(job)
 
-    def then(self, done: Callable[[], object]) -> None:
-        """Call ``done`` in the hub once everything queued before is written."""
+    def then(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` in the hub once everything queued before is written."""
 
         def job() -> bool:
-            done()
+            callback()
             return True
 
         self._add(job)
@@ -148,8 +148,8 @@ class SpoolWriter:
             gevent.spawn(job)  # destroying audio does not wait for a full disk
         self._add(job)
 
-    def close(self, end: CallEnd, done: Callable[[], object]) -> None:
-        """Queue writing ``take.json``, the last file; then call ``done`` in the hub."""
+    def close(self, end: CallEnd, callback: Callable[[], object]) -> None:
+        """Queue writing ``take.json``, the last file; then call ``callback`` in the hub."""
 
         def job() -> bool:
             try:
@@ -158,10 +158,10 @@ class SpoolWriter:
                 if isinstance(error, FileNotFoundError) and not self._unopened:
                     metrics.SPOOL_ERRORS.labels("end").inc()
                     self._log.error("spool.folder_missing", error=str(error))  # it was removed
-                elif not self._kept(end):
+                elif not self._is_kept(end):
                     return self._retry("end", error)
             self.ended = True
-            done()
+            callback()
             return True
 
         self._add(job)
@@ -171,7 +171,7 @@ class SpoolWriter:
             layout.open_take(self._root, self._start)
         layout.close_take(self.folder, end)
 
-    def _kept(self, end: CallEnd) -> bool:
+    def _is_kept(self, end: CallEnd) -> bool:
         start = self._start
         return end.outcome == "not_recorded" and start is not None and self._keep(start, end)
 
@@ -206,13 +206,13 @@ class SpoolWriter:
     def _run(self) -> None:
         while self._jobs:
             try:
-                done = self._jobs[0]()
+                is_complete = self._jobs[0]()
             except Exception:
                 # A bug in one job must not block the following ones.
                 metrics.UNHANDLED_ERRORS.inc()
                 self._log.exception("spool.job_failed")
-                done = True
-            if done:
+                is_complete = True
+            if is_complete:
                 self._failures = 0
                 self._jobs.popleft()
 

@@ -54,12 +54,12 @@ class StatusSources:
         """Have gauges read at each request, and counters without a value yet shown as 0."""
         config = self.config
         metrics.CALLS_LIVE.set_function(lambda: len(self.calls))
-        metrics.CALLS_ANNOUNCING.set_function(self._announcing)
-        metrics.RECORDINGS_LIVE.set_function(self._capturing)
+        metrics.CALLS_ANNOUNCING.set_function(self._count_announcements)
+        metrics.RECORDINGS_LIVE.set_function(self._count_captures)
         metrics.SWITCH_UP.set_function(lambda: self.node.up.is_set())
         metrics.DISK_SIZE.set_function(lambda: config.disk.size if config.disk else 0)
         metrics.DISK_FREE.set_function(lambda: config.disk.free if config.disk else 0)
-        metrics.DISK_USED.set_function(lambda: config.disk.used if config.disk else 0)
+        metrics.DISK_USED.set_function(lambda: config.disk.share_used if config.disk else 0)
         for room in DiskLevel:
             metrics.DISK_STATE.labels(room.value).set_function(partial(self._is, room))
         metrics.SNAPSHOT_LOADED.set_function(lambda: config.snapshot is not None)
@@ -75,10 +75,10 @@ class StatusSources:
     def _is(self, room: DiskLevel) -> bool:
         return self.config.room is room
 
-    def _announcing(self) -> int:
+    def _count_announcements(self) -> int:
         return sum(call.state.phase < Phase.ANNOUNCED for call in self.calls.values())
 
-    def _capturing(self) -> int:
+    def _count_captures(self) -> int:
         return sum(call.state.recording.capturing for call in self.calls.values())
 
     def readiness(self) -> Readiness:
@@ -129,16 +129,16 @@ class StatusSources:
                 self.config.problem or f"the spool's disk has not answered for {silent:.0f} s",
                 "check the disk (does a network mount hang?); calls continue unrecorded",
             )
-        used = f"{disk.used:.0%} of the spool's disk in use"
+        share = f"{disk.share_used:.0%} of the spool's disk in use"
         if self.config.room is DiskLevel.FULL:
             return HealthFinding(
                 False,
-                f"{used}: no new recording starts",
+                f"{share}: no new recording starts",
                 "recording resumes by itself once the worker has stored enough; nothing in the spool may be "
                 "deleted",
             )
-        filling = self.config.room is DiskLevel.WARN
-        return HealthFinding(True, used, "make room, or find out why the spool grows" if filling else "")
+        is_low = self.config.room is DiskLevel.WARN
+        return HealthFinding(True, share, "make room, or find out why the spool grows" if is_low else "")
 
 
 class _Handler(WSGIHandler):
@@ -185,6 +185,6 @@ def serve(
 
 def _measure_hub() -> None:
     while True:
-        began = time.monotonic()
+        start = time.monotonic()
         gevent.sleep(HUB_INTERVAL)
-        metrics.HUB_LAG.observe(max(0.0, time.monotonic() - began - HUB_INTERVAL))
+        metrics.HUB_LAG.observe(max(0.0, time.monotonic() - start - HUB_INTERVAL))

@@ -116,8 +116,10 @@ class SwitchObserver:
             return
         if not self._calls.keys() & set(legs):
             internal = set(legs) - {""}
-            for waiting in [each for each in self._calls.values() if each.state.internal.leg in internal]:
-                waiting.hold_for_consultation(event)
+            for consultation in [
+                each for each in self._calls.values() if each.state.internal.leg in internal
+            ]:
+                consultation.hold_for_consultation(event)
         self._bypassed.handle_bridge(event)
 
     def connect(self, live: LiveState) -> None:
@@ -126,7 +128,7 @@ class SwitchObserver:
         self._conferences.reconcile(live)
         self._reconciliation.reconcile(live, self._calls, self._config.unwatched_since())
         # With another daemon beside this one, an unknown call may be its own.
-        ringing = None if self._unhandled.deferring else self._unhandled.check(live, self._calls)
+        ringing = None if self._unhandled.is_deferred else self._unhandled.check(live, self._calls)
         self._config.begin_watch()  # not earlier: a failure half-way is repeated over the same time
         if ringing is not None:
             self._recheck_later(ringing)
@@ -136,19 +138,19 @@ class SwitchObserver:
         log.warning("daemon.unobserved", reason=reason)
         self._config.end_watch()
 
-    def take_over(self, written: Iterable[str]) -> None:
-        """No other daemon is left beside this one: take over its calls. It has ``written`` the calls of these
-        channels."""
+    def take_over(self, channels: Iterable[str]) -> None:
+        """No other daemon is left beside this one: take over its calls. It has written the calls of these
+        ``channels``."""
         try:
             live = self._node.reconcile()
             self._conferences.reconcile(live)
             self._reconciliation.take_over(live)
-            self._unhandled.resume(written, self._calls)
+            self._unhandled.resume(channels, self._calls)
             self._recheck_later(self._unhandled.check(live, self._calls))
         except SwitchError as error:
             # The next connection reconciles again.
             log.warning("daemon.reconcile_failed", error=error.message)
-            self._unhandled.resume(written, self._calls)
+            self._unhandled.resume(channels, self._calls)
 
     def stop(self) -> None:
         """Make no further check."""
@@ -162,7 +164,7 @@ class SwitchObserver:
         """Check the calls that the switch had not listed yet, and those that no daemon has taken since."""
         try:
             live = self._node.reconcile()
-            if not self._unhandled.deferring:
+            if not self._unhandled.is_deferred:
                 self._unhandled.check(live, self._calls, ringing)
         except SwitchError as error:
             log.info("daemon.recheck_failed", error_id=error.error_id)  # the next connection checks again

@@ -69,7 +69,7 @@ class UnhandledCalls:
         self._region = region
         self._write = write
         self._follow = follow
-        self._written: set[str] = set()
+        self._finished: set[str] = set()
         self._order: deque[str] = deque()
         self._deferred: list[tuple[EslEvent, str, str]] | None = None
 
@@ -80,18 +80,18 @@ class UnhandledCalls:
             self._deferred = []
 
     @property
-    def deferring(self) -> bool:
+    def is_deferred(self) -> bool:
         """Whether another daemon works beside this one."""
         return self._deferred is not None
 
-    def resume(self, written: Iterable[str], calls: Container[str]) -> None:
-        """The other daemon is gone: it has ``written`` the calls of these channels, and ``calls`` are this
+    def resume(self, channels: Iterable[str], calls: Container[str]) -> None:
+        """The other daemon is gone: it has written the calls of these ``channels``, and ``calls`` are this
         daemon's. Every other call that has ended meanwhile was unhandled."""
-        for channel in written:
+        for channel in channels:
             self.mark_written(channel)
         events, self._deferred = self._deferred or [], None
         for event, number, reason in events:
-            if event.uuid not in calls and event.uuid not in self._written:
+            if event.uuid not in calls and event.uuid not in self._finished:
                 self.mark_written(event.uuid)
                 self._write(event, number, reason)
 
@@ -101,22 +101,22 @@ class UnhandledCalls:
 
     def mark_written(self, channel: str) -> None:
         """A call's end is written: later reports of it are ignored."""
-        if channel in self._written:
+        if channel in self._finished:
             return
-        self._written.add(channel)
+        self._finished.add(channel)
         self._order.append(channel)
         if len(self._order) > _REMEMBERED:
-            self._written.discard(self._order.popleft())
+            self._finished.discard(self._order.popleft())
 
     def is_written(self, channel: str) -> bool:
         """Whether a call's end is written already."""
-        return channel in self._written
+        return channel in self._finished
 
     def handle_hangup(self, event: EslEvent) -> None:
         """List a call that ended without a daemon."""
         number = event.variable("accord_line")
         reason = _REASONS.get(event.variable("accord_left") or event.variable("accord_state"))
-        if not number or reason is None or event.uuid in self._written:
+        if not number or reason is None or event.uuid in self._finished:
             return
         if reason == "never_connected" and event.header("Hangup-Cause") in _ELSEWHERE:
             return
@@ -130,7 +130,7 @@ class UnhandledCalls:
 
     def follow_late(self, channel: str, number: str, direction: str, external_party: Party) -> None:
         """Follow a call that the switch had let go by the time the daemon reached it."""
-        if number and channel not in self._written:
+        if number and channel not in self._finished:
             self._follow(channel, number, direction, external_party, "daemon_late")
 
     def check(self, live: LiveState, calls: Container[str], ringing: Container[str] = ()) -> frozenset[str]:
@@ -139,7 +139,7 @@ class UnhandledCalls:
         their way to this daemon. Return the ones that ring now. Raises :class:`SwitchError`."""
         found: set[str] = set()
         for channel in live.channels.values():
-            if channel.uuid in calls or channel.uuid in self._written:
+            if channel.uuid in calls or channel.uuid in self._finished:
                 continue
             state = variable_of(self._node, channel.uuid, "accord_state")
             if state == "":
@@ -151,21 +151,21 @@ class UnhandledCalls:
         return frozenset(found)
 
     def _check_channel(self, channel: str, leg: str, state: str, calls: Container[str]) -> None:
-        wanted = _EXTERNAL_PARTY
+        variables = _EXTERNAL_PARTY
         if leg != "inbound":
             if variable_of(self._node, channel, "accord_direction") != OUTBOUND:
                 return
-            wanted = _EXTERNAL_PARTY_OUTBOUND
+            variables = _EXTERNAL_PARTY_OUTBOUND
         number = variable_of(self._node, channel, "accord_line")
         left = variable_of(self._node, channel, "accord_left") if state == "unrecorded" else state
-        headers = {name: variable_of(self._node, channel, variable) for name, variable in wanted.items()}
+        headers = {name: variable_of(self._node, channel, variable) for name, variable in variables.items()}
         if not number or left is None or None in headers.values():
             return  # it has hung up meanwhile: its last event holds everything
-        if channel in calls or channel in self._written:
+        if channel in calls or channel in self._finished:
             return  # it arrived while the switch was asked
         known = {name: value for name, value in headers.items() if value is not None}
         log.info("call.followed", channel=repr(channel), left=left)
         direction, external_party = INBOUND, caller(known, self._region)
-        if wanted is _EXTERNAL_PARTY_OUTBOUND:
+        if variables is _EXTERNAL_PARTY_OUTBOUND:
             direction, external_party = OUTBOUND, callee(known, self._region)
         self._follow(channel, number, direction, external_party, _REASONS.get(left, "daemon_away"))

@@ -53,8 +53,8 @@ class VoiceCheck:
         try:
             with limit:
                 return work()
-        except gevent.Timeout as passed:
-            if passed is not limit:
+        except gevent.Timeout as expiry:
+            if expiry is not limit:
                 raise
             why = "the recording was not searched in time"
         except Exception as error:

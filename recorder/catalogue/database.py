@@ -161,18 +161,18 @@ def open_catalogue(url: str, *, connections: int = CONNECTIONS) -> Database:
     return opened
 
 
-_kept: list[sqlite3.Connection] = []
+_idle: list[sqlite3.Connection] = []
 
 
 def _keep_open(file: Path | None) -> None:
     """Keep an idle connection to a SQLite file. Closing the last connection checkpoints the WAL and waits for
     the disk; without the idle one, every request would, even before a playback's first byte."""
-    while _kept:
-        _kept.pop().close()
+    while _idle:
+        _idle.pop().close()
     if file is not None and file.exists():
         idle = sqlite3.connect(file, check_same_thread=False)
         idle.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        _kept.append(idle)
+        _idle.append(idle)
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def line_row(row: LineTable) -> LineRow:
         announcement=row.announcement_id,
         others=tuple(row.others),
         menu=_sentence(row.menu_text, row.menu_id),
-        keep=_keeping(row.keep),
+        keep=_keep_options(row.keep),
         deletable=bool(row.deletable),
         beep=row.beep,
         transfer_notice=_transfer_notice(row.transfer_notice),
@@ -113,7 +113,7 @@ def line_row(row: LineTable) -> LineRow:
     )
 
 
-def _keeping(data: Any) -> KeepOptions | None:
+def _keep_options(data: Any) -> KeepOptions | None:
     return None if data is None else KeepOptions(**data)
 
 

@@ -113,10 +113,10 @@ class _Connection(psycopg.Connection[Any]):
         """The driver's steps, with the time limit; the driver resumes it at least every tenth of a second."""
         until = None if self.answer_s is None else time.monotonic() + self.answer_s
         try:
-            wanted = next(gen)
+            condition = next(gen)
             while True:
-                ready = yield wanted
-                wanted = gen.send(ready)
+                ready = yield condition
+                condition = gen.send(ready)
                 if not ready and until is not None and time.monotonic() >= until:
                     self.pgconn.finish()
                     raise psycopg.OperationalError(f"no answer from the server within {self.answer_s:g} s")

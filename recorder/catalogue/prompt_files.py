@@ -17,7 +17,7 @@ def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
     """The file of a sound; written from the catalogue if it is missing or damaged. ``None`` if the catalogue
     has no such sound. ``now`` becomes the file's time of last use. Raises ``OSError``."""
     path = folder / PROMPTS / f"{sha256}.wav"
-    with _placing:
+    with _placement:
         if not is_intact(path, sha256):
             with connected():
                 row = SoundTable.get_or_none(SoundTable.sha256 == sha256)
@@ -54,5 +54,5 @@ def sha256_of(content: bytes) -> str:
 PROMPTS = "prompts"
 
 
-_placing = threading.Lock()
+_placement = threading.Lock()
 """Several threads of the worker write the same files, for takes and for the snapshot."""

@@ -68,15 +68,15 @@ def recordings(
     ``party`` are digits in the number of either party or of the line, ``since`` (inclusive) and ``until``
     (exclusive) bound the start. Tombstones are omitted.
     """
-    wanted: list[Any] = [RecordingTable.erased_at.is_null()]
+    conditions: list[Any] = [RecordingTable.erased_at.is_null()]
     if line is not None:
-        wanted.append(RecordingTable.line_id == line)
+        conditions.append(RecordingTable.line_id == line)
     if scope is not None:
-        wanted.append(RecordingTable.line_id.in_(list(scope)))
+        conditions.append(RecordingTable.line_id.in_(list(scope)))
     if party:
-        wanted.append(_has_number(RecordingTable, party))
+        conditions.append(_has_number(RecordingTable, party))
     with connected():
-        rows = _page(RecordingTable, tenant, wanted, after, limit, since, until)
+        rows = _page(RecordingTable, tenant, conditions, after, limit, since, until)
     return _paged([recording_row(row) for row in rows], limit)
 
 
@@ -106,15 +106,15 @@ def not_recorded(
 ) -> Page[NotRecordedRow]:
     """A tenant's unrecorded calls, latest start first, with their reasons. ``party`` are digits in the number
     of the external party or of the line; ``scope`` as in :func:`recordings`."""
-    wanted: list[Any] = (
+    conditions: list[Any] = (
         [NotRecordedTable.external_value.contains(party) | NotRecordedTable.number.contains(party)]
         if party
         else []
     )
     if scope is not None:
-        wanted.append(NotRecordedTable.line_id.in_(list(scope)))
+        conditions.append(NotRecordedTable.line_id.in_(list(scope)))
     with connected():
-        rows = _page(NotRecordedTable, tenant, wanted, after, limit, since, until)
+        rows = _page(NotRecordedTable, tenant, conditions, after, limit, since, until)
     return _paged([not_recorded_row(row) for row in rows], limit)
 
 
@@ -180,14 +180,14 @@ def _own_purposes(tenant: str) -> Any:
 def _page(
     model: Any,
     tenant: str,
-    wanted: list[Any],
+    conditions: list[Any],
     after: Cursor | None,
     limit: int,
     since: datetime | None,
     until: datetime | None,
 ) -> list[Any]:
     """At most ``limit`` rows and one more, which shows that the list continues."""
-    query = model.select().where(model.tenant == tenant, *wanted)
+    query = model.select().where(model.tenant == tenant, *conditions)
     if since is not None:
         query = query.where(model.started_at >= since)
     if until is not None:
@@ -199,6 +199,6 @@ def _page(
 
 
 def _paged(rows: list[Listed], limit: int) -> Page[Listed]:
-    shown = rows[: max(1, limit)]
-    more = Cursor(shown[-1].started_at, shown[-1].id) if len(rows) > len(shown) else None
-    return Page(tuple(shown), more)
+    visible = rows[: max(1, limit)]
+    more = Cursor(visible[-1].started_at, visible[-1].id) if len(rows) > len(visible) else None
+    return Page(tuple(visible), more)

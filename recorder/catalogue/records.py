@@ -147,8 +147,8 @@ class TransferOptions:
         if mode not in self.questions:
             return self.notices.get(language), None
         # A missing translation must not skip the question.
-        spoken = language if language in self.refused else FALLBACK_LANGUAGE
-        return self.questions[mode][spoken], self.refused[spoken]
+        fallback = language if language in self.refused else FALLBACK_LANGUAGE
+        return self.questions[mode][fallback], self.refused[fallback]
 
     @property
     def sounds(self) -> frozenset[str]:

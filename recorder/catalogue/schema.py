@@ -175,8 +175,8 @@ def _exclusive(url: str, patience: float) -> Iterator[Database]:
 
 def _try_lock(database: Database, descriptor: int | None) -> bool:
     if isinstance(database, PooledDatabase):
-        (taken,) = database.execute(Select(columns=[fn.pg_try_advisory_lock(LOCK)])).fetchone()
-        return bool(taken)
+        (success,) = database.execute(Select(columns=[fn.pg_try_advisory_lock(LOCK)])).fetchone()
+        return bool(success)
     if descriptor is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

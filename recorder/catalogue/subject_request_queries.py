@@ -58,11 +58,11 @@ class RequestRow:
         return self.closed_at is None
 
     @property
-    def copy_asked(self) -> bool:
+    def wants_copy(self) -> bool:
         return self.wants in COPIES
 
     @property
-    def erasure_asked(self) -> bool:
+    def wants_erasure(self) -> bool:
         return self.wants in ERASES
 
 

@@ -41,7 +41,7 @@ EVERY = 50_000
 def audit(
     ctx: click.Context,
     tenant_name: str | None,
-    given: tuple[Path, ...],
+    notes: tuple[Path, ...],
     without_recordings: bool,
     deep: bool,
     as_json: bool,
@@ -58,7 +58,7 @@ def audit(
     found = []
     if deep and without_recordings:
         raise click.UsageError("--deep needs the recordings: leave out --without-recordings")
-    for finding in _findings(context, tenant_name, given, without_recordings, deep):
+    for finding in _findings(context, tenant_name, notes, without_recordings, deep):
         found.append(finding)
         if not as_json:
             click.echo(f"{finding.state:<8}{finding.code}  {finding.where}: {finding.message}")
@@ -75,10 +75,10 @@ def audit(
 
 
 def _findings(
-    context: Context, tenant_name: str | None, given: tuple[Path, ...], without_recordings: bool, deep: bool
+    context: Context, tenant_name: str | None, paths: tuple[Path, ...], without_recordings: bool, deep: bool
 ) -> Iterator[AuditFinding]:
     rows = [find_tenant(tenant_name)] if tenant_name else list(tenant_queries.all_tenants())
-    notes = [signed_note.read(path.read_bytes()) for path in given]
+    notes = [signed_note.read(path.read_bytes()) for path in paths]
     for each in notes:
         if tenant_name and each.head.tenant != rows[0].id:
             raise AuditLogError(
@@ -94,7 +94,7 @@ def _findings(
         keyring=context.keyring() if deep else _keyring(context),
         revoked=context.revoked()(),
         certificates=checkpoint_witnesses.certificates(context.settings),
-        given=notes,
+        external_notes=notes,
         recordings=not without_recordings,
         deep=deep,
         tell=_tell,
@@ -103,7 +103,7 @@ def _findings(
         yield from service.tenant(row.id)
     if not tenant_name:
         known = {row.id for row in rows}
-        yield from service.lost(known)
+        yield from service.lost_logs(known)
         yield from service.shared(known)
 
 
@@ -117,12 +117,12 @@ def _keyring(context: Context) -> Keyring | None:
         return None
 
 
-def _tell(what: str, done: int, total: int | None) -> None:
+def _tell(what: str, count: int, total: int | None) -> None:
     if sys.stderr.isatty():
         of = "" if total is None else f" of {total}"
-        click.echo(f"\r{what} {done}{of}    ", nl=False, err=True)
-    elif done % EVERY == 0 and done:
-        click.echo(f"{what} {done}", err=True)
+        click.echo(f"\r{what} {count}{of}    ", nl=False, err=True)
+    elif count % EVERY == 0 and count:
+        click.echo(f"{what} {count}", err=True)
 
 
 @audit.command()
@@ -185,10 +185,10 @@ def check(context: Context, file: Path, root: Path | None, checkpoint: Path | No
             click.echo(f"checkpoint {each.number}: {each.size} leaves, signed at {to_iso(each.at)}")
         click.echo("the later checkpoint extends the earlier one")
         return
-    shown = inclusion_proof.verify_proof(content, public, signed)
-    leaf, head = shown.leaf, shown.head
+    proof = inclusion_proof.verify_proof(content, public, signed)
+    leaf, head = proof.leaf, proof.head
     click.echo(f"leaf {leaf['number']} of customer {head.tenant}: {leaf['kind']}, {leaf['at']}")
-    click.echo("its subject was erased" if shown.body is None else json.dumps(shown.body))
+    click.echo("its subject was erased" if proof.body is None else json.dumps(proof.body))
     click.echo(f"included in checkpoint {head.number}: {head.size} leaves, signed at {to_iso(head.at)}")
 
 

@@ -18,7 +18,7 @@ from recorder.domain import time_zones
 from recorder.features.imports import table as import_table
 from recorder.processes.services import Context
 
-SHOWN = 20
+MAX_FAILURES = 20
 
 
 @click.command("bring-in")
@@ -79,11 +79,13 @@ def bring_in(
         owner.id, listed.read_bytes(), imported=len(outcomes) - len(failed), failed=len(failed),
         until=kept_until, now=utc_now(), entropy=os.urandom,
     )  # fmt: skip
-    for each in failed[:SHOWN]:
+    for each in failed[:MAX_FAILURES]:
         assert each.error is not None
         click.echo(f"line {each.row}, {each.file}: {each.error}", err=True)
-    if len(failed) > SHOWN and errors is None:
-        click.echo(f"… and {len(failed) - SHOWN} more: --errors FILE writes all of them to a file", err=True)
+    if len(failed) > MAX_FAILURES and errors is None:
+        click.echo(
+            f"… and {len(failed) - MAX_FAILURES} more: --errors FILE writes all of them to a file", err=True
+        )
     if errors is not None:
         with open(errors, "w", encoding="utf-8", newline="") as file:
             file.write(csv_rows.row(["line", "file", "error", "hint"]))

@@ -22,7 +22,7 @@ from recorder.seal.revocation import SUFFIX
 from recorder.spool.atomic_files import sync_folder
 
 
-def kept(folder: Path) -> list[Path]:
+def irreplaceable_files(folder: Path) -> list[Path]:
     """The irreplaceable files of a keys folder: key-encryption keys, the root's private and public key,
     revocations."""
     names = [folder / name for name in (signing.KEK, kek_files.NEXT, signing.ROOT_KEY, signing.ROOT_PUBLIC)]
@@ -38,12 +38,12 @@ def backup(context: Context, place: Path) -> None:
     The copies are read back, and confirmed as `accord keys confirm-copy` does."""
     context.open_catalogue()
     folder = context.settings.keys_folder
-    files = kept(folder)
+    files = irreplaceable_files(folder)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_same(files, place)
-    given = context.settings.keys.kek.get_secret_value()
-    if given and not (folder / signing.KEK).exists() and not (place / signing.KEK).exists():
-        write_private(place / signing.KEK, given.encode() + b"\n")
+    kek = context.settings.keys.kek.get_secret_value()
+    if kek and not (folder / signing.KEK).exists() and not (place / signing.KEK).exists():
+        write_private(place / signing.KEK, kek.encode() + b"\n")
     for path in files:
         _copy(path, place / path.name)
     root = signing.key_id(context.root())
@@ -62,7 +62,7 @@ def print_(context: Context) -> None:
     """Write what `accord keys backup` copies as text for paper: lines with a check each, so that
     `accord keys restore --typed` says which one was mistyped. What the root took back is not among it."""
     folder = context.settings.keys_folder
-    given = context.settings.keys.kek.get_secret_value()
+    kek = context.settings.keys.kek.get_secret_value()
     now = to_iso(utc_now())[:10]
     click.echo(
         f"# Accord keys, printed on {now}. Whoever has this paper can hear every recording: lock it up."
@@ -70,14 +70,14 @@ def print_(context: Context) -> None:
     click.echo(
         "# To restore: `accord keys restore --typed`; type the names and lines, but none that begins with #."
     )
-    if given:
-        secret = parse_kek(given, "[keys] kek")
+    if kek:
+        secret = parse_kek(kek, "[keys] kek")
         _print(signing.KEK, secret.key, secret.id)
-    for path in kept(folder):
+    for path in irreplaceable_files(folder):
         if path.name == signing.ROOT_KEY:
             private = signing.load_private(path)
             _print(path.name, private.private_bytes_raw(), signing.key_id(private.public_key()))
-        elif _wraps(path) and not (given and path.name == signing.KEK):
+        elif _wraps(path) and not (kek and path.name == signing.KEK):
             secret = load_kek(path)
             _print(path.name, secret.key, secret.id)
 
@@ -110,10 +110,10 @@ def restore(context: Context, place: Path | None, typed: bool) -> None:
     if sys.stdin.isatty():
         click.echo("Type the names and lines as printed; end with Ctrl-D on an empty line.", err=True)
     read = paper_key.parse_keys(sys.stdin.read())
-    with TemporaryDirectory(prefix=".typed-", dir=folder) as made:
+    with TemporaryDirectory(prefix=".typed-", dir=folder) as typed_folder:
         for name, key in read.items():
-            _write_typed(Path(made), name, key)
-        _restore(context, folder, Path(made))
+            _write_typed(Path(typed_folder), name, key)
+        _restore(context, folder, Path(typed_folder))
 
 
 def _write_typed(place: Path, name: str, key: bytes) -> None:
@@ -128,7 +128,7 @@ def _write_typed(place: Path, name: str, key: bytes) -> None:
 
 def _restore(context: Context, folder: Path, place: Path) -> None:
     """Copy the files, all or none: nothing is written unless all of them fit."""
-    files = kept(place)
+    files = irreplaceable_files(place)
     if not files:
         raise ConfigError(
             "keys.no_copies", f"there are no copies of keys in {place}", "give the folder that holds them"

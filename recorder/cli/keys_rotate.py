@@ -30,15 +30,15 @@ def next_(context: Context, tenant_name: str | None) -> None:
     folder = context.settings.keys_folder
     if tenant_name is not None:
         context.open_catalogue()
-        identity = _rewrapping(context).begin(find_tenant(tenant_name).id)
+        identity = _key_rotation(context).begin(find_tenant(tenant_name).id)
         click.echo(
             f"{identity}\n\nNow run `accord keys rotate`; if interrupted, run it again and it continues."
         )
         return
     kek_files.keyring(folder, context.settings.keys.kek.get_secret_value())
-    made = kek_files.make_next(folder)
+    key = kek_files.make_next(folder)
     click.echo(
-        f"{folder / kek_files.NEXT}: key {made.id}\n\n"
+        f"{folder / kek_files.NEXT}: key {key.id}\n\n"
         "Before it wraps anything:\n"
         f"  1. copy it into the keys folder of each node and panel, as {kek_files.NEXT}, with the present\n"
         "     one's permissions; no restart is needed\n"
@@ -57,16 +57,16 @@ def rotate(context: Context) -> None:
     context.open_catalogue()
     _check_copy(folder)
     refused: list[SealError] = []
-    made = replace(_rewrapping(context), refused=refused.append)
-    done, left = made.all()
-    click.echo(f"recordings' keys rewrapped: {done}")
+    rotation = replace(_key_rotation(context), refused=refused.append)
+    count, left = rotation.all()
+    click.echo(f"recordings' keys rewrapped: {count}")
     if left:
         click.echo(f"skipped because they are in use: {left}; run it again", err=True)
     if (folder / kek_files.NEXT).exists():
         _promote(folder, settings.keys.kek.get_secret_value())
     ring = kek_files.rotation_keyring(folder, settings.keys.kek.get_secret_value())
     found = rotation_status(context.store())
-    if put_back := made.put_back(found.lacking):
+    if put_back := rotation.put_back(found.absent):
         click.echo(f"recordings' keys restored to the bucket from the catalogue: {put_back}")
         found = rotation_status(context.store())
     _report(found, ring.current, _in_spool(context), folder)
@@ -95,13 +95,13 @@ def _check_copy(folder: Path) -> None:
         )
 
 
-def _promote(folder: Path, given: str) -> None:
+def _promote(folder: Path, kek_text: str) -> None:
     """Make the next key file the current one.  A key that comes from the settings has to be changed there by
     hand."""
     identity = load_kek(folder / kek_files.NEXT).id
-    if not given:
+    if not kek_text:
         kek_files.promote(folder, lambda _boundary: None)
-    elif parse_kek(given, "[keys] kek").id == identity:
+    elif parse_kek(kek_text, "[keys] kek").id == identity:
         (folder / kek_files.NEXT).unlink()
     else:
         click.echo(
@@ -113,7 +113,7 @@ def _promote(folder: Path, given: str) -> None:
     copies.promote_copy(folder, identity)
 
 
-def _rewrapping(context: Context) -> KeyRotation:
+def _key_rotation(context: Context) -> KeyRotation:
     ring = kek_files.rotation_keyring(
         context.settings.keys_folder, context.settings.keys.kek.get_secret_value()
     )
@@ -143,12 +143,12 @@ def _report(found: RotationStatus, current: str, spool: list[WrappedKey], folder
             "the bucket; they open, and are rewrapped when you run it again"
         )
     current_of = _present()
-    waiting = sum(each.wrapped_by != current_of.get(each.tenant) for each in spool)
-    if waiting:
+    behind = sum(each.wrapped_by != current_of.get(each.tenant) for each in spool)
+    if behind:
         click.echo(
-            f"wrapped by an older key of their customer, in this node's spool: {waiting}; run it again later"
+            f"wrapped by an older key of their customer, in this node's spool: {behind}; run it again later"
         )
-    if older or found.unfinished or found.rows or found.objects or waiting:
+    if older or found.unfinished or found.rows or found.objects or behind:
         return
     click.echo("Nothing in the catalogue, the bucket or this node's spool is wrapped by an older key.")
     for path in sorted(folder.glob(f"*{kek_files.BEFORE}")):

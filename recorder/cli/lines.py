@@ -153,16 +153,16 @@ def move_line(
     if announcement_id is None:
         announcement_id = shipped_for(to, language or default_language(to), mode, now, os.urandom, found).id
     choices = {"announcement": announcement_id, "label": label, "formats": formats, "mode": mode}
-    made = lines.move_line(row.tenant, row.id, to.id, **choices, now=now, entropy=os.urandom)  # type: ignore[arg-type]
-    if made is None:
+    move = lines.move_line(row.tenant, row.id, to.id, **choices, now=now, entropy=os.urandom)  # type: ignore[arg-type]
+    if move is None:
         raise CatalogueError(
             "line.unknown", f"{number} has ended meanwhile", "`accord line list` shows the customer's lines"
         )
     if transfer_options.is_required(to.id):
         transfer_options.set_transfer_notice(
-            to.id, made.id, ALONE, sources=found, now=now, entropy=os.urandom
+            to.id, move.id, ALONE, sources=found, now=now, entropy=os.urandom
         )
-    click.echo(made.id)
+    click.echo(move.id)
 
 
 @line.command("announce")

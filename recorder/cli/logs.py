@@ -40,8 +40,8 @@ class LogFile:
         """Raises :class:`ConfigError` ``log.not_opened``."""
         self._path = path
         self._descriptor = -1
-        self._lost = 0
-        self._torn = False
+        self._lost_lines = 0
+        self._is_torn = False
         try:
             self._open()
         except OSError as error:
@@ -57,12 +57,12 @@ class LogFile:
         try:
             if self._moved():
                 self._open()
-            if self._lost:
-                self._append(f'{{"event": "log.lost", "lines": {self._lost}, "level": "error"}}\n')
-                self._lost = 0
+            if self._lost_lines:
+                self._append(f'{{"event": "log.lost", "lines": {self._lost_lines}, "level": "error"}}\n')
+                self._lost_lines = 0
             self._append(text)
         except OSError:
-            self._lost += 1
+            self._lost_lines += 1
         return len(text)
 
     def flush(self) -> None:
@@ -73,11 +73,11 @@ class LogFile:
 
     def _append(self, text: str) -> None:
         content = text.encode("utf-8", "backslashreplace")
-        if self._torn:  # the disk was full in the middle of a line
+        if self._is_torn:  # the disk was full in the middle of a line
             content = b"\n" + content
-        written = os.write(self._descriptor, content)
-        self._torn = written < len(content)
-        if self._torn:
+        size = os.write(self._descriptor, content)
+        self._is_torn = size < len(content)
+        if self._is_torn:
             raise OSError("only a part was written")
 
     def _moved(self) -> bool:
@@ -94,7 +94,7 @@ class LogFile:
             with suppress(OSError):  # what it held is written or lost already
                 os.close(self._descriptor)
         self._descriptor = fresh
-        self._torn = False
+        self._is_torn = False
 
 
 def configure(stream: Stream) -> None:

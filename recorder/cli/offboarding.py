@@ -83,7 +83,7 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
             anew=anew,
             now=utc_now(),
             entropy=os.urandom,
-            tell=lambda done: bar.update(done - bar.pos),
+            tell=lambda count: bar.update(count - bar.pos),
         )
     _print_handover(owner.id, row)
     click.echo(f"The customer's admins can download it in the panel until {to_iso(row.until)}.")

@@ -98,7 +98,7 @@ def render_announcement(
 ) -> None:
     """Write an announcement's sound to the file WAV, and print its text."""
     first = None if greeting is None else composer.Greeting(greeting_text, greeting.read_bytes(), says_all)
-    made = composer.announcement(
+    announcement = composer.announcement(
         language,
         mode=mode,
         purposes=purposes,
@@ -110,21 +110,21 @@ def render_announcement(
         sample_rate=int(rate),
     )
     try:
-        wav.write_bytes(made.wav)
+        wav.write_bytes(announcement.wav)
     except OSError as error:
         raise ConfigError(
             "prompt.not_written", f"{wav} cannot be written: {error.strerror}", "choose another file"
         ) from error
-    click.echo(made.text)
-    for clip, origin in made.origins:
+    click.echo(announcement.text)
+    for clip, origin in announcement.origins:
         click.echo(f"  {clip}: {origin}", err=True)
-    click.echo(f"  {made.duration_ms / 1000:.1f} s, SHA-256 {made.sha256}", err=True)
+    click.echo(f"  {announcement.duration_ms / 1000:.1f} s, SHA-256 {announcement.sha256}", err=True)
 
 
-def own_sentences(given: Iterable[str]) -> dict[str, str]:
+def own_sentences(pairs_text: Iterable[str]) -> dict[str, str]:
     """A customer's sentences by purpose, parsed from ``CODE=SENTENCE``.  Raises :class:`ConfigError`
     (``prompt.purpose_words``)."""
-    pairs = [each.partition("=") for each in given]
+    pairs = [each.partition("=") for each in pairs_text]
     for code, equals, sentence in pairs:
         if not (code and equals and sentence.strip()):
             raise ConfigError(
@@ -182,10 +182,10 @@ def _file(path: Path, name: str, *, clip: bool) -> _Row:
 
 def _measured(name: str, samples: Samples, rate: int) -> _Row:
     level, (before, after) = loudness(samples, rate), measure_silence(samples, rate)
-    clipping = clipped_share((samples * 32768).astype(np.int16))
+    clip_share = clipped_share((samples * 32768).astype(np.int16))
     measured = (
         f"{len(samples) / rate:5.1f} s {rate // 1000:>3} kHz {level:6.1f} LUFS "
-        f"{clipping:5.2%} {before:4.2f}/{after:4.2f} s"
+        f"{clip_share:5.2%} {before:4.2f}/{after:4.2f} s"
     )
     remarks = []
     if not QUIETEST <= level <= LOUDEST:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EVERY = 5000
 """Where no terminal watches, one line is written for so many."""
 
-SHOWN = 50
+MAX_LINES = 50
 """Troubles and holds that are printed; ``--report`` and ``--holds`` have all."""
 
 PHASES = {"list": "looking", "read": "recordings", "keys": "keys", "rows": "rows"}
@@ -83,7 +83,7 @@ def rebuild(
     from recorder.features.recovery.rebuild import Rebuild
 
     bar = _Bar()
-    done = Rebuild(
+    rebuild_report = Rebuild(
         context.store(),
         context.keyring(),
         context.root(),
@@ -95,33 +95,33 @@ def rebuild(
         believe_dates=believe_dates,
     ).run()
     bar.end()
-    for outcome, count in sorted(done.outcomes.items()):
+    for outcome, count in sorted(rebuild_report.outcomes.items()):
         click.echo(f"{count:>9}  {OUTCOMES[outcome]}")
     wrong = _troubles(report)
-    _proposals(done)
-    if done.changed:
-        click.echo(f"{done.changed} changed, in {done.seconds:.0f} s.")
+    _proposals(rebuild_report)
+    if rebuild_report.changed:
+        click.echo(f"{rebuild_report.changed} changed, in {rebuild_report.seconds:.0f} s.")
     else:
-        click.echo(f"Nothing was changed, in {done.seconds:.0f} s.")
+        click.echo(f"Nothing was changed, in {rebuild_report.seconds:.0f} s.")
     rebuild_queue.finish()
-    wrong += _limits(done.limits, context)
+    wrong += _limits(rebuild_report.limits, context)
     if hold_review.holds_unconfirmed() is not None:
-        _holds(SHOWN)
+        _holds(MAX_LINES)
         click.echo("Nothing expires until you confirm that these are all: `accord rebuild --confirm-holds`")
     sys.exit(1 if wrong else 0)
 
 
-def _proposals(done: RebuildReport) -> None:
+def _proposals(report: RebuildReport) -> None:
     """Print what signed statements demand: what was done, and what is proposed."""
     names = {each.id: f"{each.name} ({each.id})" for each in tenant_queries.all_tenants()}
-    for tenant, lines in done.withheld.items():
+    for tenant, lines in report.withheld.items():
         click.echo(f"{names[tenant]} is leaving, by a signed statement: {lines} lines were ended.")
-    for leaver in done.leavers:
+    for leaver in report.leavers:
         tenant = leaver.tenant
         click.echo(f"{names[tenant]} was erased, by a signed statement. Nothing of it was destroyed now:")
         click.echo(f"  this catalogue has {queries.summarise(tenant)}.")
         click.echo(f"  To erase it again: `accord tenant leave complete {tenant}`")
-    for tenant, calls in done.calls.items():
+    for tenant, calls in report.calls.items():
         click.echo(f"{names[tenant]}: {calls} calls without a recording were erased at a person's request.")
         click.echo("  Nothing of them was erased now.")
         click.echo(f"  To erase them again: `accord person erase-again --tenant {tenant}`")
@@ -133,12 +133,12 @@ def _troubles(report: Path | None) -> int:
     with nullcontext() if report is None else open(report, "w", encoding="utf-8") as out:
         for count, each in enumerate(rebuild_queue.problems(), 1):
             line = f"{each.code}  {each.place}: {each.message}"
-            if count <= SHOWN:
+            if count <= MAX_LINES:
                 click.echo(f"  {line}")
             if out is not None:
                 out.write(f"{line}\n")
-    if count > SHOWN and report is None:
-        click.echo(f"  … and {count - SHOWN} more: `accord rebuild --report FILE` lists all of them")
+    if count > MAX_LINES and report is None:
+        click.echo(f"  … and {count - MAX_LINES} more: `accord rebuild --report FILE` lists all of them")
     return count
 
 
@@ -147,8 +147,8 @@ def _limits(found: LimitRecovery, context: Context) -> int:
     skipped."""
     for place, code, message in found.left_out:
         click.echo(f"  {code}  {place}: {message}")
-    if found.taken:
-        click.echo(f"{found.taken} statements of retention limits restored; in force now:")
+    if found.count:
+        click.echo(f"{found.count} statements of retention limits restored; in force now:")
         for tenant, each in sorted(limits.limits_by_tenant(context.trust()).items()):
             for limit in each:
                 if limit.until is None:
@@ -177,31 +177,31 @@ class _Bar:
 
     def __init__(self) -> None:
         self._phase = ""
-        self._began = 0.0
+        self._start = 0.0
         self._from = 0
-        self._told = 0
-        self._shown = sys.stderr.isatty()
+        self._last_count = 0
+        self._is_terminal = sys.stderr.isatty()
 
-    def tell(self, phase: str, done: int, total: int | None) -> None:
-        """Show ``done`` of ``total`` (``None``: not known yet) in a phase."""
+    def tell(self, phase: str, count: int, total: int | None) -> None:
+        """Show ``count`` of ``total`` (``None``: not known yet) in a phase."""
         if phase != self._phase:
             self.end()
-            self._phase, self._began, self._from, self._told = phase, time.monotonic(), 0, 0
+            self._phase, self._start, self._from, self._last_count = phase, time.monotonic(), 0, 0
             if total is not None:
-                self._from = done  # the rate counts this run only
-        rate = (done - self._from) / max(time.monotonic() - self._began, 0.001)
-        left = "" if total is None or not rate else f", {_span((total - done) / rate)} left"
+                self._from = count  # the rate counts this run only
+        rate = (count - self._from) / max(time.monotonic() - self._start, 0.001)
+        left = "" if total is None or not rate else f", {_span((total - count) / rate)} left"
         of = "" if total is None else f" of {total}"
-        text = f"{PHASES[phase]} {done}{of}, {rate:.0f}/s{left}"
-        if self._shown:
-            share = "" if not total else f"[{'#' * (30 * done // total):<30}] "
+        text = f"{PHASES[phase]} {count}{of}, {rate:.0f}/s{left}"
+        if self._is_terminal:
+            share = "" if not total else f"[{'#' * (30 * count // total):<30}] "
             click.echo(f"\r{share}{text:<60}", nl=False, err=True)
-        elif done - self._told >= EVERY or done == total:
-            self._told = done
+        elif count - self._last_count >= EVERY or count == total:
+            self._last_count = count
             click.echo(text, err=True)
 
     def end(self) -> None:
-        if self._shown and self._phase:
+        if self._is_terminal and self._phase:
             click.echo(err=True)
 
 

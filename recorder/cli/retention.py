@@ -66,11 +66,11 @@ def set_keeping(
         line = found[0]
     limits.check_limit(tenant, purpose, line, days)
     if days is not None:
-        seen = _foresee(
+        forecast = _foresee(
             context, tenant, RetentionLimit(days, purpose, line, utc_now(), covers_consents=also_agreed)
         )
-        if also_agreed and seen.agreed and not yes:
-            question = f"End {seen.agreed} recordings before the day that was agreed?"
+        if also_agreed and forecast.agreed and not yes:
+            question = f"End {forecast.agreed} recordings before the day that was agreed?"
             click.confirm(question, abort=True, err=True)
     set_limit(context.changes(), tenant, NewLimit(purpose, line, days, also_agreed), OPERATOR)
     _show(context, tenant)
@@ -87,19 +87,27 @@ def show_keeping(context: Context, tenant_name: str) -> None:
 
 def _foresee(context: Context, tenant: str, limit: RetentionLimit) -> preview.LimitPreview:
     """Print which recordings a limit would end, before it is set."""
-    seen = preview.preview_limit(tenant, limit, limit.since, context.trust())
-    click.echo(f"{seen.there} recordings are kept for this now; {seen.earlier} will end earlier.", err=True)
-    for day, count in seen.ends.items():
+    forecast = preview.preview_limit(tenant, limit, limit.since, context.trust())
+    click.echo(
+        f"{forecast.there} recordings are kept for this now; {forecast.earlier} will end earlier.", err=True
+    )
+    for day, count in forecast.ends.items():
         click.echo(f"  {max(day, limit.since.date())}  {count}", err=True)
-    if seen.earlier:
-        held = f"; {seen.held} are on legal hold and stay until it is lifted" if seen.held else ""
-        click.echo(f"{seen.alone} of these have no other purpose and are destroyed then{held}.", err=True)
-    if seen.agreed and limit.covers_consents:
-        held = f", {seen.agreed_held} of these on legal hold" if seen.agreed_held else ""
-        click.echo(f"For {seen.agreed} of these a longer time was agreed{held}.", err=True)
-    elif seen.agreed:
-        click.echo(f"For {seen.agreed} more a longer time was agreed: they stay until that day.", err=True)
-    return seen
+    if forecast.earlier:
+        hold_note = (
+            f"; {forecast.on_hold} are on legal hold and stay until it is lifted" if forecast.on_hold else ""
+        )
+        click.echo(
+            f"{forecast.alone} of these have no other purpose and are destroyed then{hold_note}.", err=True
+        )
+    if forecast.agreed and limit.covers_consents:
+        hold_note = f", {forecast.agreed_on_hold} of these on legal hold" if forecast.agreed_on_hold else ""
+        click.echo(f"For {forecast.agreed} of these a longer time was agreed{hold_note}.", err=True)
+    elif forecast.agreed:
+        click.echo(
+            f"For {forecast.agreed} more a longer time was agreed: they stay until that day.", err=True
+        )
+    return forecast
 
 
 def _show(context: Context, tenant: str) -> None:

@@ -115,11 +115,11 @@ def show(context: Context, request: str, tenant_name: str) -> None:
     if calls := erased_call_queries.count_by_request(tenant).get(request):
         click.echo(f"calls without a recording: {calls} erased")
     for each in sorted(reviews.reviews_of(tenant, request).values(), key=lambda each: each.recording):
-        done = [f"given: {each.given or 'to be reviewed'}"]
-        done += [f"exported {to_iso(each.exported_at)}"] if each.exported_at else []
-        done += [f"erased {to_iso(each.erased_at)}"] if each.erased_at else []
-        done += [f"kept: {each.kept_reason}"] if each.kept_reason else []
-        click.echo(f"  {each.recording}  {', '.join(done)}")
+        facts = [f"given: {each.given or 'to be reviewed'}"]
+        facts += [f"exported {to_iso(each.exported_at)}"] if each.exported_at else []
+        facts += [f"erased {to_iso(each.erased_at)}"] if each.erased_at else []
+        facts += [f"kept: {each.kept_reason}"] if each.kept_reason else []
+        click.echo(f"  {each.recording}  {', '.join(facts)}")
 
 
 @person.command("call")

@@ -20,7 +20,7 @@ from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
 from recorder.prompts.sound_sources import open_sources
 
-SPOKEN = ("fr", "en")
+DEFAULT_LANGUAGES = ("fr", "en")
 """What a new customer's lines may speak where nothing else is said."""
 
 
@@ -34,7 +34,7 @@ _SPEAKS = click.option(
     "--speaks",
     type=click.Choice(LANGUAGES),
     multiple=True,
-    default=SPOKEN,
+    default=DEFAULT_LANGUAGES,
     show_default=True,
     help="Languages that its lines may speak.",
 )
@@ -123,7 +123,7 @@ def make_tenant(
     name: str,
     *,
     language: str,
-    languages: Sequence[str] = SPOKEN,
+    languages: Sequence[str] = DEFAULT_LANGUAGES,
     time_zone: str,
     country: str,
     plan: str = plans.STARTER,

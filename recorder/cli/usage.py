@@ -44,8 +44,8 @@ def usage(
         for row in rows:
             for line in row.lines:
                 counted = line.calls, round(line.duration_ms / 60_000, 3), line.bytes
-                told = row.tenant, tenants.get(row.tenant, ""), row.day, row.part, row.time_zone
-                click.echo(csv_rows.row([*told, line.line, line.number, *counted]), nl=False)
+                row_cells = row.tenant, tenants.get(row.tenant, ""), row.day, row.part, row.time_zone
+                click.echo(csv_rows.row([*row_cells, line.line, line.number, *counted]), nl=False)
         return
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for row in rows:

@@ -88,14 +88,16 @@ def list_users(context: Context, tenant_name: str) -> None:
     owner = find_tenant(tenant_name)
     numbers = {line.id: line.number for line in queries.lines(owner.id, ended=True)}
 
-    def seen(row: UserRow | InvitationRow) -> str:
+    def format_last_use(row: UserRow | InvitationRow) -> str:
         return "" if row.lines is None else f"  {','.join(numbers[each] for each in row.lines) or 'none'}"
 
     for row in users.users(owner.id):
-        click.echo(f"{row.id}  {row.login}  {row.role}{seen(row)}{'  revoked' if row.revoked_at else ''}")
+        click.echo(
+            f"{row.id}  {row.login}  {row.role}{format_last_use(row)}{'  revoked' if row.revoked_at else ''}"
+        )
     for each in invitations(owner.id):
         state = "expired" if each.until <= utc_now() else "invited"
-        click.echo(f"{each.id}  {each.address}  {each.role}{seen(each)}  {state}")
+        click.echo(f"{each.id}  {each.address}  {each.role}{format_last_use(each)}  {state}")
 
 
 @user.command("access")
@@ -172,14 +174,14 @@ def reset_factor(context: Context, tenant_name: str, login: str, reason: str) ->
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     person = find_user(owner, login)
-    said: dict[str, Any] = {"now": utc_now(), "entropy": os.urandom}
-    if not factor_set.reset(person, OPERATOR, reason=reason, signer=context.signer(), **said):
+    time_and_entropy: dict[str, Any] = {"now": utc_now(), "entropy": os.urandom}
+    if not factor_set.reset(person, OPERATOR, reason=reason, signer=context.signer(), **time_and_entropy):
         raise CatalogueError(
             "factors.none", f"{person.login} has no second factor", "`accord user list` shows the log-ins"
         )
-    users.end_sessions(person, **said)
+    users.end_sessions(person, **time_and_entropy)
     log.info("factors.reset", user=person.id, reason=reason)
-    if not account_mail.tell(context.outbox(), person, owner, account_mail.FACTORS_RESET, **said):
+    if not account_mail.tell(context.outbox(), person, owner, account_mail.FACTORS_RESET, **time_and_entropy):
         click.echo("no mail is sent: tell them yourself")
 
 
@@ -205,8 +207,8 @@ def _lines(owner: TenantRow, numbers: tuple[str, ...]) -> list[str] | None:
         return None
     found = []
     for number in numbers:
-        wanted = phone_numbers.to_canonical(number, owner.country) or number
-        mine = [line.id for line in queries.lines(owner.id, ended=True) if line.number in (wanted, number)]
+        canonical = phone_numbers.to_canonical(number, owner.country) or number
+        mine = [line.id for line in queries.lines(owner.id, ended=True) if line.number in (canonical, number)]
         if not mine:
             raise CatalogueError(
                 "user.lines", f"{owner.name} has no number {number}", "`accord line list` shows them"

@@ -55,8 +55,8 @@ def verify(
         for finding in report.findings:
             blocks = f", blocks {', '.join(map(str, finding.blocks))}" if finding.blocks else ""
             click.echo(f"  {finding.check:>2}  {finding.code}  {finding.where}{blocks}: {finding.message}")
-        done = ", ".join(seals.CHECKS[number] for number in report.checked)
-        click.echo(f"  checked: {done}")
+        names = ", ".join(seals.CHECKS[number] for number in report.checked)
+        click.echo(f"  checked: {names}")
     sys.exit(1 if bad else 0)
 
 
@@ -66,7 +66,7 @@ def _handed_over(handed: HandoverCheck, name: str) -> bool:
     click.echo(f"{'NOT as it was sealed' if found else 'as it was sealed'}: {name}")
     for each in found:
         click.echo(f"      {each.code}  {each.where}: {each.message}")
-    click.echo(f"  {handed.recordings} recordings; {len(handed.gone)} that were erased or broken are zeros")
+    click.echo(f"  {handed.recordings} recordings; {len(handed.blanks)} that were erased or broken are zeros")
     click.echo(f"  {handed.leaves} leaves, {handed.signed} of them signed in a checkpoint")
     _show_root(handed)
     return not found
@@ -75,13 +75,13 @@ def _handed_over(handed: HandoverCheck, name: str) -> bool:
 def _show_root(handed: HandoverCheck) -> None:
     """Print the root key found in the folder, which proves nothing: whoever forged the folder could have
     added it."""
-    used = signing.key_id(handed.root)
-    click.echo(f"  checked with root key {used}: it must not come from the folder itself")
+    key = signing.key_id(handed.root)
+    click.echo(f"  checked with root key {key}: it must not come from the folder itself")
     try:
         there = signing.key_id(signing.load_public(handed.folder / ROOT))
     except AccordError:
         there = "none"
-    if there != used:
+    if there != key:
         click.echo(f"  the folder names another root key: {there}")
 
 

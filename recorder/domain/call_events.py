@@ -38,7 +38,7 @@ class Participant:
 
     leg: str
     party: Party | None = None
-    heard: frozenset[str] = frozenset()
+    sounds_heard: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class ChannelEvent(Event):
 
     ``state`` is the switch's state of the call (the variable ``accord_state``; empty where it is not set),
     and ``left`` the state in which the call went on without the daemon: see
-    ``freeswitch_conf/dialplan/accord.xml``. ``ending``: the event is part of a hang-up. ``bridged_at``: when
+    ``freeswitch_conf/dialplan/accord.xml``. ``hangup``: the event is part of a hang-up. ``bridged_at``: when
     the channel was last bridged, ``None`` where it never was, or where a transfer has cleared it."""
 
     at: datetime = field(kw_only=False)
     state: str = ""
     left: str = ""
-    ending: bool = False
+    hangup: bool = False
     bridged_at: datetime | None = None
 
 
@@ -205,19 +205,19 @@ class SoundStarted(Event):
     sound: str
     leg: str = EXTERNAL
     other: str = ""
-    ending: bool = False
+    hangup: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SoundEnded(Event):
-    """A sound that was played into the conversation ends. ``complete``: it was played to its end. ``ending``:
+    """A sound that was played into the conversation ends. ``complete``: it was played to its end. ``hangup``:
     because the leg hangs up."""
 
     sound: str
     leg: str = EXTERNAL
     complete: bool = False
     other: str = ""
-    ending: bool = False
+    hangup: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class Announcement:
     is the announced retention period in days, ``sha256`` the WAV file's SHA-256 in hex, and ``duration_ms``
     its length.
 
-    It is a type of its own beside the catalogue's announcement because the daemon has no catalogue: this is
+    It is a separate type beside the catalogue's announcement because the daemon has no catalogue: this is
     what a call needs, in the node's snapshot and in the call's folder, where a later edit cannot reach it."""
 
     __pydantic_config__ = STRICT

@@ -30,7 +30,7 @@ class Marker:
 class LocatedMarker(Marker):
     """A marker with its place in the audio: ``offset_ms``, in milliseconds of audio.
 
-    It is a type of its own because ``encoded.json`` and the manifest are read strictly: they refuse a marker
+    It is a separate type because ``encoded.json`` and the manifest are read strictly: they refuse a marker
     without a place, or without data. In a manifest, data that names a person is in the parties instead."""
 
     data: Mapping[str, str] = field(hash=False)

@@ -44,22 +44,20 @@ def to_canonical(text: str, country: str) -> str | None:
     """Return the E.164 form (``+3225550100``) of a number that a customer in a ``country`` (``be``)
     writes, in any spelling; the digits alone for an extension or a short number, ``None`` for anything
     else."""
-    written = strip_punctuation(text)
-    if not _NUMBER.fullmatch(written):
+    digits = strip_punctuation(text)
+    if not _NUMBER.fullmatch(digits):
         return None
-    abroad = written.startswith(("+", "00"))
-    if not abroad and len(written) < SHORT:
-        return written
+    abroad = digits.startswith(("+", "00"))
+    if not abroad and len(digits) < SHORT:
+        return digits
     try:
-        found = phonenumbers.parse(
-            f"+{written[2:]}" if written.startswith("00") else written, country.upper()
-        )
+        found = phonenumbers.parse(f"+{digits[2:]}" if digits.startswith("00") else digits, country.upper())
     except phonenumbers.NumberParseException:
-        return written
+        return digits
     valid = phonenumbers.is_valid_number(found)
-    if valid or (phonenumbers.is_possible_number(found) and (abroad or written.startswith("0"))):
+    if valid or (phonenumbers.is_possible_number(found) and (abroad or digits.startswith("0"))):
         return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
-    return written
+    return digits
 
 
 def ordinary_country(number: str) -> str | None:

@@ -27,7 +27,7 @@ class SpokenSentence:
 class TimedSentence(SpokenSentence):
     """A sentence with the length of its sound in milliseconds.
 
-    It is a type of its own because only a call waits for the end of a sound: the catalogue stores the length
+    It is a separate type because only a call waits for the end of a sound: the catalogue stores the length
     with the sound, and a manifest has the sentence's place in the audio instead."""
 
     duration_ms: int

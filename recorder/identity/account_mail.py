@@ -42,9 +42,9 @@ def tell(
     """Queue a mail of a kind to a user, in their language; false where no mail is sent, or where the log-in
     is no mail address. ``device`` is in words."""
     zone, locale = time_zones.display_zone(tenant.time_zone), LOCALES.get(user.language, user.language)
-    said = {"name": user.name, "login": user.login, "device": device}
-    said["time"] = format_datetime(now, "long", tzinfo=zone, locale=locale)
-    message = MailMessage(kind, user.language, said, "/account")
+    values = {"name": user.name, "login": user.login, "device": device}
+    values["time"] = format_datetime(now, "long", tzinfo=zone, locale=locale)
+    message = MailMessage(kind, user.language, values, "/account")
     try:
         return outbox.enqueue(user.tenant, user.login, message, now, entropy, about=user.id)
     except MailError as error:

@@ -98,8 +98,8 @@ def confirm(
         row = next((row for row in _open(tenant, now) if row.id == request_id), None)
         if row is None:
             return None
-        asked = check_request(row, trust)
-        user, requester = users.user(tenant, asked.user), users.user(tenant, asked.by)
+        request = check_request(row, trust)
+        user, requester = users.user(tenant, request.user), users.user(tenant, request.by)
         if user is None or user.revoked_at is not None or requester is None:
             return None
         _check_admin(user, admin)
@@ -107,7 +107,7 @@ def confirm(
         users.check_user(requester, trust.root, trust.revoked())
         if admin.id == requester.id:
             raise CatalogueError("factors.not_allowed", "another admin must confirm", "ask a colleague")
-        if factor_set.newest_number(user) != asked.number:
+        if factor_set.newest_number(user) != request.number:
             _end(row, admin, "outdated", now, entropy)
             return None
         by = By("user", admin.id)

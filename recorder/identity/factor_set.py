@@ -94,11 +94,11 @@ def put(
     now: datetime,
     entropy: Entropy,
     app_key: str | None = None,
-    said: Mapping[str, object] = {},
+    details: Mapping[str, object] = {},
 ) -> SecondFactors:
     """Sign a set that follows the one with the number ``new.number``, and store it with a leaf; returns it
     with its own number. ``change`` says in the leaf what is different, ``app_key`` is the wrapped key of the
-    set's app, ``said`` more fields of the leaf. Raises :class:`CatalogueError` (``factors.changed``) if
+    set's app, ``details`` more fields of the leaf. Raises :class:`CatalogueError` (``factors.changed``) if
     another change came first, :class:`SealError` for a key that is not endorsed for it."""
     number = new.number + 1
     new = replace(new, number=number)
@@ -115,7 +115,7 @@ def put(
         ).execute()
         body: dict[str, object] = {"user": new.user, "number": number, "change": change, "by": by.kind}
         body |= {"actor": by.id or "", "statement_sha256": sha256_of(statement)}
-        append(new.tenant, CHANGED, body | {**said}, now, entropy)
+        append(new.tenant, CHANGED, body | {**details}, now, entropy)
     return new
 
 
@@ -135,8 +135,8 @@ def reset(
     if not number:
         return False
     empty = SecondFactors(user.tenant, user.id, number)
-    said = {"request": request} if request else {"reason_sha256": sha256_of(reason)}
-    put(empty, RESET, by, signer=signer, now=now, entropy=entropy, said=said)
+    details = {"request": request} if request else {"reason_sha256": sha256_of(reason)}
+    put(empty, RESET, by, signer=signer, now=now, entropy=entropy, details=details)
     with writing():
         FactorUseTable.delete().where(FactorUseTable.user_id == user.id).execute()
     return True

@@ -91,7 +91,7 @@ class RelyingParty:
         """The id and public key of a new passkey; ``None`` if the browser's answer is none to
         ``challenge``."""
         try:
-            made = verify_registration_response(
+            verification = verify_registration_response(
                 credential=answer,
                 expected_challenge=challenge,
                 expected_rp_id=self.id,
@@ -100,7 +100,7 @@ class RelyingParty:
             )
         except _WRONG:
             return None
-        return made.credential_id, made.credential_public_key
+        return verification.credential_id, verification.credential_public_key
 
     def verify_authentication(
         self, answer: str, challenge: bytes, passkey: Passkey, counter: int
@@ -108,7 +108,7 @@ class RelyingParty:
         """The new signature counter of a passkey, whose last one was ``counter``; ``None`` if it did not sign
         ``challenge``, for this panel, after it verified its user."""
         try:
-            used = verify_authentication_response(
+            verification = verify_authentication_response(
                 credential=answer,
                 expected_challenge=challenge,
                 expected_rp_id=self.id,
@@ -119,7 +119,7 @@ class RelyingParty:
             )
         except _WRONG:
             return None
-        return used.new_sign_count
+        return verification.new_sign_count
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,8 +131,10 @@ class SecondFactorService:
 
     def add_passkey(self, user: UserRow, passkey_id: bytes, public_key: bytes, name: str) -> tuple[str, ...]:
         """Add a passkey; returns the new recovery codes, if these are the user's first."""
-        made = Passkey(passkey_id, public_key, name, truncate(self._now()))
-        return self._change(user, "passkey_added", lambda old: replace(old, passkeys=(*old.passkeys, made)))
+        passkey = Passkey(passkey_id, public_key, name, truncate(self._now()))
+        return self._change(
+            user, "passkey_added", lambda old: replace(old, passkeys=(*old.passkeys, passkey))
+        )
 
     def remove_passkey(self, user: UserRow, passkey_id: bytes) -> tuple[str, ...]:
         """Remove a passkey; with the last factor, the recovery codes go too."""
@@ -230,8 +232,8 @@ class SecondFactorService:
         elif not new.codes:
             codes = tuple(self._new_code() for _ in range(CODES))
             new = replace(new, codes=tuple(hash_code(user.id, each) for each in codes))
-        kept = factor_set.app_key(user) if new.app is not None else None
-        self._put(user, new, change, app_key or kept)
+        app_key_before = factor_set.app_key(user) if new.app is not None else None
+        self._put(user, new, change, app_key or app_key_before)
         return codes
 
     def _put(self, user: UserRow, new: SecondFactors, change: str, app_key: str | None) -> None:
@@ -260,12 +262,12 @@ class SecondFactorService:
 
     def _step(self, secret: bytes, code: str) -> int | None:
         """The time step that a code belongs to; ``None`` for a wrong one."""
-        given, now = re.sub(r"\s", "", code), int(self._now().timestamp()) // STEP
+        digits, now = re.sub(r"\s", "", code), int(self._now().timestamp()) // STEP
         totp = pyotp.TOTP(base64.b32encode(secret).decode())
         matches = [
             step
             for step in range(now - WINDOW, now + WINDOW + 1)
-            if hmac.compare_digest(totp.generate_otp(step).encode(), given.encode())
+            if hmac.compare_digest(totp.generate_otp(step).encode(), digits.encode())
         ]
         return max(matches, default=None)
 

@@ -60,10 +60,10 @@ def display_hash(password_hash: str, name: str, language: str) -> str:
     return hashlib.sha256(f"{password_hash}\n{name}\n{language}".encode()).hexdigest()
 
 
-def _said(row: UserTable, password_hash: str) -> dict[str, object]:
+def _password_leaf(row: UserTable, password_hash: str) -> dict[str, object]:
     """The leaf's body for a new user or a new password."""
-    shown = display_hash(password_hash, row.name, row.language)
-    return {"user": row.id, LOGIN_SHA256: login_hash(row.login, password_hash), PROFILE_SHA256: shown}
+    hash_ = display_hash(password_hash, row.name, row.language)
+    return {"user": row.id, LOGIN_SHA256: login_hash(row.login, password_hash), PROFILE_SHA256: hash_}
 
 
 def create_user(
@@ -88,7 +88,7 @@ def create_user(
     key that is not endorsed for it."""
     name = names.tidy(name, "the name", "user.name")
     login = names.fold(names.tidy(login, "the log-in", "user.login", longest=names.LONGEST_LOGIN))
-    seen = check_access(tenant, role, lines)
+    visible_lines = check_access(tenant, role, lines)
     identity = identity or str(uuid7(now, entropy))
     try:
         with writing():
@@ -102,10 +102,16 @@ def create_user(
                 language=language,
                 password_hash=password_hash,
                 created_at=now,
-                lines=seen,
-                credential=_sign(tenant, identity, role, seen, login_hash(login, password_hash), signer, now),
+                lines=visible_lines,
+                credential=_sign(
+                    tenant, identity, role, visible_lines, login_hash(login, password_hash), signer, now
+                ),
             )
-            body = _said(row, password_hash) | {"role": role} | ({} if seen is None else {"lines": seen})
+            body = (
+                _password_leaf(row, password_hash)
+                | {"role": role}
+                | ({} if visible_lines is None else {"lines": visible_lines})
+            )
             append(tenant, "user.created", body, now, entropy)
     except IntegrityError as error:
         if "login" not in str(error):
@@ -169,7 +175,7 @@ def set_password(
             UserTable.id == row.id
         ).execute()
         _end_sessions(tenant, user_id, now, entropy)
-        append(tenant, CHANGED, _said(row, password_hash), now, entropy)
+        append(tenant, CHANGED, _password_leaf(row, password_hash), now, entropy)
     return True
 
 
@@ -190,20 +196,24 @@ def change_access(
     :class:`CatalogueError` (``user.role``, ``user.lines``, ``user.last_admin``),
     :class:`recorder.errors.SealError` for a row that is not as it was signed, and for a key that is not
     endorsed for it."""
-    seen = check_access(tenant, role, lines)
+    visible_lines = check_access(tenant, role, lines)
     with writing():
         lock_tenant(tenant)
         row = UserTable.get_or_none(_active(tenant) & (UserTable.id == user_id))
-        if row is None or (row.role, row.lines) == (role, seen):
+        if row is None or (row.role, row.lines) == (role, visible_lines):
             return False
         require_signed(user_row(row), trust)
         if role != ADMIN:
             _check_not_last_admin(row)
-        signed = _sign(tenant, user_id, role, seen, login_hash(row.login, row.password_hash), signer, now)
-        UserTable.update(role=role, lines=seen, credential=signed).where(UserTable.id == user_id).execute()
+        signed = _sign(
+            tenant, user_id, role, visible_lines, login_hash(row.login, row.password_hash), signer, now
+        )
+        UserTable.update(role=role, lines=visible_lines, credential=signed).where(
+            UserTable.id == user_id
+        ).execute()
         _end_sessions(tenant, user_id, now, entropy)
-        body: dict[str, object] = {"user": user_id, "role": role, "all_lines": seen is None}
-        append(tenant, ACCESS_CHANGED, body | {"lines": seen or []} | _author(by), now, entropy)
+        body: dict[str, object] = {"user": user_id, "role": role, "all_lines": visible_lines is None}
+        append(tenant, ACCESS_CHANGED, body | {"lines": visible_lines or []} | _author(by), now, entropy)
     return True
 
 
@@ -227,7 +237,7 @@ def change_login(
             UserTable.update(login=login, credential=signed).where(UserTable.id == user_id).execute()
             row.login = login
             _end_sessions(tenant, user_id, now, entropy)
-            append(tenant, LOGIN_CHANGED, _said(row, row.password_hash), now, entropy)
+            append(tenant, LOGIN_CHANGED, _password_leaf(row, row.password_hash), now, entropy)
     except IntegrityError as error:
         raise _login_exists(login) from error
     return True
@@ -273,7 +283,7 @@ def _free_login(login: str, now: datetime, entropy: Entropy) -> None:
     if row is not None:
         row.login = row.id
         UserTable.update(login=row.id).where(UserTable.id == row.id).execute()
-        append(row.tenant_id, LOGIN_CHANGED, _said(row, row.password_hash), now, entropy)
+        append(row.tenant_id, LOGIN_CHANGED, _password_leaf(row, row.password_hash), now, entropy)
 
 
 def _login_exists(login: str) -> CatalogueError:
@@ -380,7 +390,9 @@ def is_session_valid(tenant: str, user_id: str, session_id: str | None, now: dat
     with connected():
         if not _theirs(tenant, user_id):
             return False
-        return session_id is None or bool(_living(session_id, user_id, to_iso(now), to_iso(now + SLACK)))
+        return session_id is None or bool(
+            _open_session(session_id, user_id, to_iso(now), to_iso(now + SLACK))
+        )
 
 
 @prepared(UserTable)
@@ -390,7 +402,7 @@ def _theirs(tenant: str, user_id: str) -> Any:
 
 
 @prepared(SessionTable)
-def _living(session_id: str, user_id: str, now: str, soon: str) -> Any:
+def _open_session(session_id: str, user_id: str, now: str, soon: str) -> Any:
     condition = (SessionTable.id == session_id) & (SessionTable.user == user_id)
     return SessionTable.select(SessionTable.id).where(
         condition & SessionTable.ended_at.is_null() & _lasts(now, soon)
@@ -424,9 +436,9 @@ def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Ent
 
 def sessions(person: UserRow, now: datetime) -> tuple[SessionRow, ...]:
     """A user's sessions that have not ended, the one last used first."""
-    living = SessionTable.ended_at.is_null() & _lasts(to_iso(now), to_iso(now + SLACK))
+    is_valid = SessionTable.ended_at.is_null() & _lasts(to_iso(now), to_iso(now + SLACK))
     with connected():
-        query = SessionTable.select().where((SessionTable.user == person.id) & living)
+        query = SessionTable.select().where((SessionTable.user == person.id) & is_valid)
         rows = query.order_by(SessionTable.seen_at.desc(), SessionTable.id)
         return tuple(session_row(row, person.tenant) for row in rows)
 
@@ -513,8 +525,8 @@ def _sign(
 ) -> str | None:
     if signer is None:
         return None
-    seen = None if lines is None else tuple(lines)
-    return write(Credential(tenant, USER, user_id, role, secret_sha256, now, seen), signer)
+    visible_lines = None if lines is None else tuple(lines)
+    return write(Credential(tenant, USER, user_id, role, secret_sha256, now, visible_lines), signer)
 
 
 def _lasts(now: str, soon: str) -> Any:
@@ -524,8 +536,8 @@ def _lasts(now: str, soon: str) -> Any:
 
 
 def _end_sessions(tenant: str, user_id: str, now: datetime, entropy: Entropy, keep: str = "") -> None:
-    living = (SessionTable.user == user_id) & SessionTable.ended_at.is_null() & (SessionTable.id != keep)
-    ids = [row.id for row in SessionTable.select(SessionTable.id).where(living).order_by(SessionTable.id)]
+    condition = (SessionTable.user == user_id) & SessionTable.ended_at.is_null() & (SessionTable.id != keep)
+    ids = [row.id for row in SessionTable.select(SessionTable.id).where(condition).order_by(SessionTable.id)]
     if ids:
         SessionTable.update(ended_at=now).where(SessionTable.id.in_(ids)).execute()
         bodies = [({"user": user_id, "session": each}, None) for each in ids]

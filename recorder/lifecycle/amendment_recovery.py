@@ -30,13 +30,13 @@ def list_pending(
     """List the amendments of interrupted processes; returns how many recordings had any. An invalid seal, or
     an amendment by a ``revoked`` key, is logged and checked again next time. Raises
     :class:`recorder.errors.StoreError`."""
-    owner, done = entropy(8).hex(), 0
+    owner, count = entropy(8).hex(), 0
     for tenant, recording in amendments.pending_amendments(now - timedelta(minutes=1)):
         claim = f"recording:{recording}"
         if not lease.take(claim, owner, now):
             continue
         try:
-            done += _finish_one(tenant, recording, store, root, now, entropy, revoked())
+            count += _finish_one(tenant, recording, store, root, now, entropy, revoked())
         except SealError as error:
             log.error(
                 "amendments.recovery_failed",
@@ -46,7 +46,7 @@ def list_pending(
             )
         finally:
             lease.release(claim, owner)
-    return done
+    return count
 
 
 def _finish_one(

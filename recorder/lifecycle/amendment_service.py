@@ -75,9 +75,9 @@ class RecordingStatus:
 
     def may_withdraw(self) -> tuple[str, ...]:
         """The purposes for which consent can be withdrawn."""
-        living = self.terms.active(self.now)
+        active = self.terms.active(self.now)
         withdrawable = sealed.withdrawable_purposes(self.chain.manifest, self.chain.amendments)
-        return tuple(code for code in withdrawable if code in living)
+        return tuple(code for code in withdrawable if code in active)
 
     def may_narrow(self) -> tuple[str, ...]:
         """The purposes that the customer can end."""
@@ -221,10 +221,10 @@ class Changes:
 
         def rule(status: RecordingStatus) -> Data:
             allowed = status.may_withdraw()
-            wanted = allowed if purposes is None else tuple(purposes)
-            if not wanted or not set(wanted) <= set(allowed):
+            chosen_codes = allowed if purposes is None else tuple(purposes)
+            if not chosen_codes or not set(chosen_codes) <= set(allowed):
                 raise RetentionError("retention.not_by_consent", "these purposes do not rest on consent")
-            return ConsentWithdrawn(_distinct(wanted), _check_reason(reason))
+            return ConsentWithdrawn(_distinct(chosen_codes), _check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
 
@@ -308,12 +308,12 @@ class Changes:
             status = self.look(tenant, recording)
             data = rule(status)
             try:
-                made = put(self.store, status.chain, data, by, self.signer, self.root, status.now)
+                amendment = put(self.store, status.chain, data, by, self.signer, self.root, status.now)
             except Conflict:
                 if not again:
                     raise
                 continue
-            log.info("recording.amended", recording=recording, number=made.number, kind=made.kind)
+            log.info("recording.amended", recording=recording, number=amendment.number, kind=amendment.kind)
             break
         return chain_of_row(status.row, self.store, self.root, self.revoked())
 

@@ -124,8 +124,8 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
                 purposes=codes, consented_until=consented_until, keep_until=usage.until
             ).where(condition).execute()
         if any(not isinstance(each.data, ConsentAdded | HoldLifted) for each in fresh):
-            living = (GrantTable.recording == manifest.recording) & GrantTable.ended_at.is_null()
-            GrantTable.update(ended_at=now).where(living).execute()
+            is_open = (GrantTable.recording == manifest.recording) & GrantTable.ended_at.is_null()
+            GrantTable.update(ended_at=now).where(is_open).execute()
         for each in fresh:
             body = {"recording": each.recording, "number": each.number, "sha256": each.sha256}
             more: dict[str, object] = {"kind": each.kind, "by": each.by.id or each.by.kind}
@@ -144,7 +144,7 @@ def check_holds(chain: Chain) -> None:
     with connected():
         condition = (LeafTable.tenant == manifest.tenant) & (LeafTable.recording_id == manifest.recording)
         condition &= (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)
-        bodies = [_said(row.body) for row in LeafTable.select(LeafTable.body).where(condition)]
+        bodies = [_parse_body(row.body) for row in LeafTable.select(LeafTable.body).where(condition)]
     missing = [each for each in bodies if each.get("sha256") not in sealed]
     kinds = [each.get("kind") for each in missing if "replaces" not in each]
     if kinds.count(amendment_kinds.HOLD_SET) > kinds.count(amendment_kinds.HOLD_LIFTED):
@@ -156,7 +156,7 @@ def check_holds(chain: Chain) -> None:
         )
 
 
-def _said(body: str | None) -> dict[str, Any]:
+def _parse_body(body: str | None) -> dict[str, Any]:
     """A leaf's body; empty if it was tampered with, which the audit reports."""
     try:
         found = json.loads(body or "")
@@ -180,15 +180,15 @@ def insert_amendments(chain: Chain) -> int:
     if not chain.amendments:
         return 0
     condition = AmendmentTable.recording == chain.manifest.recording
-    existing = {row.number for row in AmendmentTable.select(AmendmentTable.number).where(condition)}
-    fresh = [columns for columns in amendment_columns(chain) if columns["number"] not in existing]
+    numbers = {row.number for row in AmendmentTable.select(AmendmentTable.number).where(condition)}
+    fresh = [columns for columns in amendment_columns(chain) if columns["number"] not in numbers]
     for columns in fresh:
         AmendmentTable.create(**columns)
     for each in chain.amendments:
         ended = ended_hold(each.data)
-        if each.number not in existing and ended is not None:
-            held = condition & (AmendmentTable.number == ended)
-            AmendmentTable.update(ended_by=each.number).where(held).execute()
+        if each.number not in numbers and ended is not None:
+            own_hold = condition & (AmendmentTable.number == ended)
+            AmendmentTable.update(ended_by=each.number).where(own_hold).execute()
     return len(fresh)
 
 
@@ -220,11 +220,11 @@ def list_tombstone(row: RecordingRow, chain: Chain, *, now: datetime, entropy: E
     if tombstone is None or not isinstance(tombstone.data, Erased):
         raise ValueError(f"recording {row.id} was not erased")
     with writing():
-        made = recordings.make_tombstone(
+        amendment = recordings.make_tombstone(
             row, tombstone.data.reason, at=tombstone.at, now=now, entropy=entropy
         )
         insert_amendments(chain)
-    return made
+    return amendment
 
 
 def holds(tenant: str | None = None, recording: str | None = None) -> tuple[HoldRow, ...]:

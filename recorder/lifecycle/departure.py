@@ -48,9 +48,9 @@ def drop_departure(tenant: str) -> None:
 
 def end_lines(tenant: str, now: datetime, entropy: Entropy) -> int:
     """Inside the caller's transaction: end a customer's lines; returns how many ended."""
-    living = list(
+    open_lines = list(
         LineTable.select(LineTable.id).where((LineTable.tenant == tenant) & LineTable.until.is_null())
     )
-    for line in living:
+    for line in open_lines:
         end_line(tenant, line.id, now=now, entropy=entropy)
-    return len(living)
+    return len(open_lines)

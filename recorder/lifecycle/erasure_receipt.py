@@ -26,7 +26,7 @@ from recorder.catalogue import queries
 from recorder.errors import AccessError, RetentionError, SealError
 from recorder.lifecycle.erasure_deadline import erasure_complete_at
 from recorder.seal import amendment, amendment_kinds, signed_document
-from recorder.seal.amendment_kinds import Erased, Gone
+from recorder.seal.amendment_kinds import Erased, ErasedObject
 from recorder.seal.signing import RECEIPT, Signer
 from recorder.seal.verification import verify
 from recorder.store.contract import Store
@@ -64,7 +64,7 @@ class ErasureReceiptBody:
     reason: Annotated[str, one_of(amendment_kinds.ERASURE_REASONS)]
     grounds: tuple[Ground, ...]
     key: str
-    objects: tuple[Gone, ...]
+    objects: tuple[ErasedObject, ...]
     verified: bool
     remains: tuple[str, ...]
     backups_kept_days: Natural

@@ -51,12 +51,12 @@ def destroy_due(services: Services, now: datetime) -> int:
     A recording that cannot be erased, or that the bucket keeps for longer, is logged as an error, stays, and
     delays no other. Raises :class:`Unreachable`; the recording in progress is still due then."""
     if (since := holds_unconfirmed()) is not None:
-        if waiting := recordings.due(now, limit=1):
+        if due_rows := recordings.due(now, limit=1):
             metrics.RECORDINGS_NOT_ERASED.labels("holds").inc()
             log.warning(
                 "retention.suspended",
                 since=to_iso(since),
-                recording=waiting[0].id,
+                recording=due_rows[0].id,
                 hint="review the holds, then run `accord rebuild --confirm-holds`",
             )
         return 0
@@ -154,12 +154,12 @@ def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: 
 
     Raises :class:`StoreError`; :class:`SealError` if the tombstone cannot be signed: the recording is gone
     all the same, and its row stays due until it has a tombstone."""
-    store, reached, erasing = services.store, services.boundary, services.eraser
+    store, boundary, eraser = services.store, services.boundary, services.eraser
     key = data_key_path(row.tenant, row.id)
-    erasing.delete(key)
-    reached("key deleted")
+    eraser.delete(key)
+    boundary("key deleted")
     recordings.drop_key(row)
-    reached("key forgotten")
+    boundary("key forgotten")
     known = [*(each.name for each in chain.manifest.objects), *(each.name for each in row.objects)]
     sealed = list(dict.fromkeys(row.prefix + each for each in known))
     # Also by name: a listing omits an object whose newest version is a delete marker.
@@ -167,15 +167,15 @@ def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: 
         name = place.removeprefix(row.prefix)
         # Every amendment stays, including one that another node has just put: a tombstone, or a hold.
         if name != MANIFEST and number_in(name) is None:
-            erasing.delete(place)
-            reached(f"deleted {name}")
+            eraser.delete(place)
+            boundary(f"deleted {name}")
     _check_gone(store, [key, *sealed])
-    reached("looked")
+    boundary("looked")
     if chain.erased is None:
         chain = _bury(chain, why, services, now)
-    reached("buried")
+    boundary("buried")
     amendments.list_tombstone(row, chain, now=now, entropy=services.entropy)
-    reached("destroyed")
+    boundary("destroyed")
     metrics.RECORDINGS_ERASED.labels(why).inc()
     log.info("recording.erased", recording=row.id, why=why)
 
@@ -219,11 +219,11 @@ def empty_quarantine(services: Services, now: datetime) -> int:
         return 0
     finish_removals(quarantine)
     folders = sorted(quarantine.iterdir())
-    named = erased_among([folder.name for folder in folders])
+    erased_names = erased_among([folder.name for folder in folders])
     expired = [
         folder
         for folder in folders
-        if _over(folder, now) or (folder.name in named and _forgotten(folder, statements))
+        if _over(folder, now) or (folder.name in erased_names and _was_erased(folder, statements))
     ]
     for folder in expired:
         recordings.note_quarantine_erasure(folder.name, now, services.entropy)
@@ -233,7 +233,7 @@ def empty_quarantine(services: Services, now: datetime) -> int:
     return len(expired)
 
 
-def _forgotten(folder: Path, statements: Statements) -> bool:
+def _was_erased(folder: Path, statements: Statements) -> bool:
     """Whether a signed note says that a take's call was erased at its person's request. A take without an end
     date may still become a recording, to which such a note does not apply."""
     if _until(folder) is None:

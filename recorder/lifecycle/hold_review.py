@@ -58,10 +58,10 @@ def holds_unconfirmed() -> datetime | None:
     """Since when expiry is suspended until the holds are confirmed; ``None`` if it is not. For display:
     :func:`check_confirmed` decides."""
     with connected():
-        waiting = _waiting()
-        if not waiting:
+        unconfirmed = _suspended_customers()
+        if not unconfirmed:
             return None
-        tenant, number = min(waiting.items())
+        tenant, number = min(unconfirmed.items())
         condition = (LeafTable.tenant == tenant) & (LeafTable.number == number)
         row = LeafTable.get(condition)
         return row.at if isinstance(row.at, datetime) else from_iso(str(row.at))
@@ -69,14 +69,14 @@ def holds_unconfirmed() -> datetime | None:
 
 def require_confirmation(because: str, now: datetime, entropy: Entropy) -> None:
     """Inside the caller's transaction: suspend expiry until the holds are confirmed."""
-    waiting = _waiting()
+    unconfirmed = _suspended_customers()
     for tenant in [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]:
-        if tenant not in waiting:
+        if tenant not in unconfirmed:
             append(tenant, UNCONFIRMED, {"reason": because}, now, entropy)
 
 
 def suspend_expiry(because: str, now: datetime, entropy: Entropy) -> None:
-    """The same in a transaction of its own."""
+    """The same in its own transaction."""
     with writing():
         require_confirmation(because, now, entropy)
 
@@ -85,16 +85,18 @@ def confirm_holds(signer: signing.Signer, trust: Trust, now: datetime, entropy: 
     """Resume expiry, in every customer's log; false if it was not suspended. Raises :class:`SealError` for a
     key that may not sign this."""
     signer.check(signing.RETENTION, now)
-    held = amendments.holds()
+    holds = amendments.holds()
     with writing():
-        waiting = {each: leaf for each in _asked() if (leaf := _unanswered(each, trust)) is not None}
-        for tenant, leaf in waiting.items():
+        unconfirmed = {
+            each: leaf for each in _affected_customers() if (leaf := _unanswered(each, trust)) is not None
+        }
+        for tenant, leaf in unconfirmed.items():
             lock_tenant(tenant)
-            count = sum(each.tenant == tenant for each in held)
+            count = sum(each.tenant == tenant for each in holds)
             confirmation = Confirmation(tenant, leaf.leaf_hash, count, now)
             statement = CONFIRMATION.write(confirmation, signer).decode()
             append(tenant, CONFIRMED, {"holds": count, "statement": statement}, now, entropy)
-    return bool(waiting)
+    return bool(unconfirmed)
 
 
 def check_confirmed(tenant: str, trust: Trust) -> None:
@@ -110,7 +112,7 @@ def check_confirmed(tenant: str, trust: Trust) -> None:
         )
 
 
-def _asked() -> list[str]:
+def _affected_customers() -> list[str]:
     """Customers whose log has a suspension or a confirmation."""
     rows = LeafTable.select(LeafTable.tenant).where(_EITHER).distinct()
     return sorted(row.tenant_id for row in rows)
@@ -126,7 +128,7 @@ def _unanswered(tenant: str, trust: Trust) -> LeafTable | None:
     return rows[last]
 
 
-def _waiting() -> dict[str, int]:
+def _suspended_customers() -> dict[str, int]:
     """Customers whose expiry is suspended, each with the number of the leaf."""
     query: Any = LeafTable.select(LeafTable.tenant, LeafTable.kind, fn.MAX(LeafTable.number))
     last: dict[tuple[str, str], int] = {

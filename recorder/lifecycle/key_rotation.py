@@ -116,7 +116,7 @@ class KeyRotation:
         that was announced before stays, unless it is invalid."""
         self._take_lease()
         try:
-            self._read_keys(tenant, coming=False)
+            self._read_keys(tenant, with_next=False)
             try:
                 announced = self._read_keys(tenant).next_key
             except SealError as error:
@@ -135,7 +135,7 @@ class KeyRotation:
         """Wrap every tenant's keys by the keyring's key-encryption key, and complete each announced change of
         a tenant's key; returns how many recordings' keys were wrapped again, and how many could not be just
         now."""
-        done = left = 0
+        count = left = 0
         try:
             for tenant in self._tenants():
                 self._take_lease()
@@ -145,25 +145,25 @@ class KeyRotation:
                 self._repair(tenant)
                 self._wrap_by_kek(tenant)
                 some, others = self._complete_change(tenant)
-                done, left = done + some, left + others
+                count, left = count + some, left + others
         finally:
             self._return_lease()
-        return done, left
+        return count, left
 
     def put_back(self, recordings: Iterable[tuple[str, str]]) -> int:
         """Restore the wrapped keys of some recordings (each with its tenant) from their rows, where the
         bucket lacks them or has others; returns how many."""
-        done = 0
+        count = 0
         try:
             for tenant, recording in recordings:
                 self._take_lease()
                 text = wrapped_key_rows.recording_key(tenant, recording)
                 current = self._read_keys(tenant).current
                 if text is not None:
-                    done += self._wrap_recording(tenant, recording, text, current, {current.key_id: current})
+                    count += self._wrap_recording(tenant, recording, text, current, {current.key_id: current})
         finally:
             self._return_lease()
-        return done
+        return count
 
     @staticmethod
     def _tenants() -> list[str]:
@@ -174,8 +174,8 @@ class KeyRotation:
             if tenant_queries.tenant_wrapped_key(row.id) is not None
         ]
 
-    def _read_keys(self, tenant: str, *, coming: bool = True) -> _Keys:
-        """Check a tenant's keys, with ``coming`` including the next one. Writes nothing. Raises
+    def _read_keys(self, tenant: str, *, with_next: bool = True) -> _Keys:
+        """Check a tenant's keys, with ``with_next`` including the next one. Writes nothing. Raises
         :class:`SealError` for an invalid key that no valid copy can replace."""
         good: dict[str, WrappedKey] = {}
         wrong: dict[str, SealError] = {}
@@ -193,7 +193,7 @@ class KeyRotation:
             except SealError as error:
                 wrong[place] = error
         next_at = next_tenant_key_path(tenant)
-        if coming and next_at in wrong:
+        if with_next and next_at in wrong:
             raise SealError(
                 wrong[next_at].error_id,
                 f"{next_at} cannot be used: {wrong[next_at].message}",
@@ -318,14 +318,14 @@ class KeyRotation:
         return counted
 
     def _wrap_recordings(self, tenant: str, key: WrappedKey) -> tuple[int, int]:
-        done, left, after = 0, 0, ""
+        count, left, after = 0, 0, ""
         known = {key.key_id: key}
         while rows := wrapped_key_rows.wrapped_by_others(tenant, key.key_id, after, PAGE):
             self._take_lease()
             for recording, text in rows:
                 try:
                     if self._wrap_recording(tenant, recording, text, key, known):
-                        done += 1
+                        count += 1
                     else:
                         left += 1
                 except SealError as error:
@@ -333,7 +333,7 @@ class KeyRotation:
                         raise
                     self.refused(error)
             after = rows[-1][0]
-        return done, left
+        return count, left
 
     def _wrap_recording(
         self, tenant: str, recording: str, text: str, key: WrappedKey, known: dict[str, WrappedKey]
@@ -443,7 +443,7 @@ class RotationStatus:
     rows: int
     objects: int
     unfinished: tuple[str, ...]
-    lacking: tuple[tuple[str, str], ...]
+    absent: tuple[tuple[str, str], ...]
 
 
 def rotation_status(store: Store) -> RotationStatus:
@@ -451,7 +451,7 @@ def rotation_status(store: Store) -> RotationStatus:
     tenant, :class:`recorder.errors.StoreError`."""
     by_kek: dict[str, int] = {}
     rows = objects = 0
-    unfinished, lacking = [], []
+    unfinished, absent = [], []
     for row in tenant_queries.all_tenants():
         if (current := tenant_queries.tenant_key(row.id)) is None:
             continue  # the customer has left
@@ -472,11 +472,11 @@ def rotation_status(store: Store) -> RotationStatus:
             by_kek[each.wrapped_by] = by_kek.get(each.wrapped_by, 0) + 1
             if place == next_tenant_key_path(row.id):
                 unfinished.append(row.id)
-        lacking += [(row.id, each) for each in _lacking(row.id, good)]
-    return RotationStatus(by_kek, rows, objects, tuple(unfinished), tuple(lacking))
+        absent += [(row.id, each) for each in _absent_keys(row.id, good)]
+    return RotationStatus(by_kek, rows, objects, tuple(unfinished), tuple(absent))
 
 
-def _lacking(tenant: str, stored: Iterable[str]) -> Iterator[str]:
+def _absent_keys(tenant: str, stored: Iterable[str]) -> Iterator[str]:
     """Recordings with a key in the catalogue that are not among ``stored``."""
     have = set(stored)
     return (recording for recording, _ in _others(tenant, "") if recording not in have)

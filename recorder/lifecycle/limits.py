@@ -94,9 +94,9 @@ def check_limit(tenant: str, purpose: str | None, line: str | None, keep_days: i
 
 
 def begin_statements(
-    tenant: str, limit: str | None, content: bytes | None, lifting: Mapping[str, bytes], version: Version
+    tenant: str, limit: str | None, content: bytes | None, lifts: Mapping[str, bytes], version: Version
 ) -> None:
-    """Write statements to the catalogue: ``content`` sets a limit, ``lifting`` lifts others, by id. None
+    """Write statements to the catalogue: ``content`` sets a limit, ``lifts`` lifts others, by id. None
     takes effect before :func:`add_leaf` gives it a leaf. Raises :class:`RetentionError`
     (``retention.no_limit``) if the customer's limits are no longer those of ``version``."""
     with writing():
@@ -105,7 +105,7 @@ def begin_statements(
         pending = (RetentionLimitTable.tenant == tenant) & (RetentionLimitTable.leaf.is_null() | pending)
         if version_of(tenant) != version or RetentionLimitTable.select().where(pending).exists():
             raise RetentionError("retention.no_limit", "the limits were changed meanwhile", "try again")
-        for each, lifted in lifting.items():
+        for each, lifted in lifts.items():
             RetentionLimitTable.update(lifted=lifted.decode()).where(RetentionLimitTable.id == each).execute()
         if limit is not None and content is not None:
             RetentionLimitTable.create(id=limit, tenant=tenant, statement=content.decode())
@@ -117,11 +117,11 @@ def pending(tenant: str | None = None) -> tuple[PendingLimit, ...]:
     condition = [] if tenant is None else [RetentionLimitTable.tenant == tenant]
     with connected():
         fresh = RetentionLimitTable.select().where(RetentionLimitTable.leaf.is_null(), *condition)
-        lifting = RetentionLimitTable.select().where(
+        lifts = RetentionLimitTable.select().where(
             RetentionLimitTable.lifted.is_null(False), RetentionLimitTable.lifted_leaf.is_null(), *condition
         )
         found = [PendingLimit(row.id, row.tenant_id, row.statement.encode(), False) for row in fresh]
-        found += [PendingLimit(row.id, row.tenant_id, (row.lifted or "").encode(), True) for row in lifting]
+        found += [PendingLimit(row.id, row.tenant_id, (row.lifted or "").encode(), True) for row in lifts]
     return tuple(found)
 
 
@@ -217,8 +217,8 @@ def _list(which: PendingLimit, body: dict[str, object], now: datetime, entropy: 
     row = RetentionLimitTable.get_by_id(which.id)
     if (row.lifted_leaf if which.lifted else row.leaf) is not None:
         return False
-    made = append(which.tenant, LIFTED if which.lifted else SET, body, now, entropy)
-    change = {"lifted_leaf" if which.lifted else "leaf": made.number}
+    leaf = append(which.tenant, LIFTED if which.lifted else SET, body, now, entropy)
+    change = {"lifted_leaf" if which.lifted else "leaf": leaf.number}
     RetentionLimitTable.update(**change).where(RetentionLimitTable.id == which.id).execute()
     return True
 
@@ -226,7 +226,7 @@ def _list(which: PendingLimit, body: dict[str, object], now: datetime, entropy: 
 def limit_rows(tenant: str, trust: Trust) -> tuple[LimitRow, ...]:
     """A customer's limits that are or were in effect. Works inside the caller's transaction."""
     with connected():
-        found = [_counting(row, trust) for row in _rows(tenant)]
+        found = [_effective_limit(row, trust) for row in _rows(tenant)]
     return tuple(each for each in found if each is not None)
 
 
@@ -322,7 +322,7 @@ def _opened_lifted(content: bytes, root: bytes) -> tuple[LimitLifted, str]:
     return statements.open_lifted(content, Ed25519PublicKey.from_public_bytes(root))
 
 
-def _counting(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
+def _effective_limit(row: RetentionLimitTable, trust: Trust) -> LimitRow | None:
     """A row's limit; ``None`` if the row has no effect."""
     root, revoked = raw_public(trust.root), trust.revoked()
     try:

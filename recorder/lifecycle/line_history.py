@@ -50,14 +50,14 @@ def owner_of(number: str, at: datetime) -> tuple[str | None, str | None]:
 
 def logged_lines(tenant: str) -> frozenset[tuple[str, str]]:
     """A customer's lines (id and number) that the log says were created and does not say ended."""
-    made: dict[str, str] = {}
+    creations: dict[str, str] = {}
     for leaf in leaf_lookup.find_decisions(tenant, [CREATED, ENDED]):
         line = str(leaf.body.get("line"))
         if leaf.kind == CREATED:
-            made[line] = str(leaf.body.get("number"))
+            creations[line] = str(leaf.body.get("number"))
         else:
-            made.pop(line, None)
-    return frozenset(made.items())
+            creations.pop(line, None)
+    return frozenset(creations.items())
 
 
 def switched_off(tenant: str) -> frozenset[str]:

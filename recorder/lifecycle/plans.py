@@ -64,10 +64,10 @@ class CustomerPlan:
         """The plan's name in a language, or else in English, or else its code."""
         return self.names.get(language) or self.names.get("en") or self.code
 
-    def stored_formats(self, wanted: Sequence[str]) -> tuple[str, ...]:
+    def stored_formats(self, choice: Sequence[str]) -> tuple[str, ...]:
         """The formats in which a call is stored that should be stored in the ``wanted`` ones: those that the
         plan has, or else its usual one."""
-        return tuple(each for each in wanted if each in self.formats) or self.formats[:1]
+        return tuple(each for each in choice if each in self.formats) or self.formats[:1]
 
     def allows_days(self, keep_days: int) -> bool:
         """Whether a retention may be chosen."""
@@ -120,8 +120,8 @@ def load_plans(path: Path) -> Mapping[str, CustomerPlan]:
     }
 
 
-def _check_known(code: str, what: str, named: Sequence[str], known: Sequence[str]) -> None:
-    if others := sorted({*named} - {*known}):
+def _check_known(code: str, what: str, codes: Sequence[str], known: Sequence[str]) -> None:
+    if others := sorted({*codes} - {*known}):
         raise ValueError(f"plan {code!r} has an unknown {what} {others[0]!r}; known: {', '.join(known)}")
 
 
@@ -165,17 +165,17 @@ def change_plan(tenant: str, code: str, *, now: datetime, entropy: Entropy) -> b
     return True
 
 
-def choose_formats(tenant: str, wanted: Sequence[str]) -> tuple[str, ...]:
+def choose_formats(tenant: str, choice: Sequence[str]) -> tuple[str, ...]:
     """The formats that were chosen for a customer's recordings; if none was, its plan's usual one. Raises
     :class:`CatalogueError` (``plan.format``) for one that the plan does not have."""
     plan = plan_of(tenant)
-    if others := [each for each in wanted if each not in plan.formats]:
+    if others := [each for each in choice if each not in plan.formats]:
         raise CatalogueError(
             "plan.format",
             f"{others[0]} is not part of the plan {plan.code!r}, which stores {' and '.join(plan.formats)}",
             "`accord tenant plan` gives the customer another plan",
         )
-    return tuple(dict.fromkeys(wanted)) or plan.formats[:1]
+    return tuple(dict.fromkeys(choice)) or plan.formats[:1]
 
 
 def check_keep_days(tenant: str, keep_days: int) -> None:

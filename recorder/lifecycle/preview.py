@@ -30,7 +30,7 @@ from recorder.seal.usage_terms import RetentionLimit
 class LimitPreview:
     """``there``: recordings that are kept now for what the limit concerns. ``ends``: how many of them end
     earlier, by the day (UTC) on which they then end; ``alone`` of these have no other purpose and are erased
-    on that day unless they are on legal hold (``held`` of these).
+    on that day unless they are on legal hold (``on_hold`` of these).
 
     ``agreed``: recordings that would end earlier but were agreed to be kept longer. If the limit names
     agreements, they end too and are counted in ``ends``; otherwise they last until the agreed day."""
@@ -39,8 +39,8 @@ class LimitPreview:
     ends: Mapping[date, int] = field(default_factory=dict)
     alone: int = 0
     agreed: int = 0
-    held: int = 0
-    agreed_held: int = 0
+    on_hold: int = 0
+    agreed_on_hold: int = 0
 
     @property
     def earlier(self) -> int:
@@ -51,11 +51,11 @@ class LimitPreview:
 @dataclass(frozen=True, slots=True)
 class ShortenedRecording:
     """A recording that a limit concerns.  ``until`` is when it would end for the limit's purpose: earlier
-    than now, or, if that was agreed, on the agreed day.  ``held``: it is on legal hold and stays."""
+    than now, or, if that was agreed, on the agreed day.  ``on_hold``: it is on legal hold and stays."""
 
     row: RecordingRow
     until: datetime
-    held: bool
+    on_hold: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class _Group:
     codes: tuple[str, ...]
     agreed: Mapping[str, str]
     count: int
-    held: int
+    on_hold: int
 
     def ends(self, code: str, limits: Iterable[RetentionLimit]) -> datetime:
         """When a purpose ends: the later of what was announced and what was agreed, each as shortened by the
@@ -98,26 +98,30 @@ def preview_limit(tenant: str, limit: RetentionLimit, now: datetime, trust: Trus
     with connected():
         before = limits_of(tenant, trust)
         groups = list(_groups(tenant, now))
-    count = alone = agreed = held = agreed_held = 0
+    count = alone = agreed = on_hold = agreed_held = 0
     ends: Counter[date] = Counter()
-    without, named = ([*before, replace(limit, covers_consents=each)] for each in (False, True))
+    without, with_consents = ([*before, replace(limit, covers_consents=each)] for each in (False, True))
     for each in groups:
         codes = [code for code in each.codes if limit.concerns(each.line, each.start, code)]
         codes = [code for code in codes if each.ends(code, before).date() >= now.date()]
         if not codes:
             continue
         count += each.count
-        cut = [code for code in codes if each.ends(code, named).date() < each.ends(code, before).date()]
-        spared = [code for code in cut if each.ends(code, without).date() > each.ends(code, named).date()]
-        if spared:
+        cut = [
+            code for code in codes if each.ends(code, with_consents).date() < each.ends(code, before).date()
+        ]
+        exempt = [
+            code for code in cut if each.ends(code, without).date() > each.ends(code, with_consents).date()
+        ]
+        if exempt:
             agreed += each.count
-            agreed_held += each.held
-        cut = cut if limit.covers_consents else [code for code in cut if code not in spared]
+            agreed_held += each.on_hold
+        cut = cut if limit.covers_consents else [code for code in cut if code not in exempt]
         if cut:
-            ends[max(each.ends(code, named) for code in cut).date()] += each.count
-            held += each.held
+            ends[max(each.ends(code, with_consents) for code in cut).date()] += each.count
+            on_hold += each.on_hold
             alone += each.count if set(cut) == set(each.codes) else 0
-    return LimitPreview(count, dict(sorted(ends.items())), alone, agreed, held, agreed_held)
+    return LimitPreview(count, dict(sorted(ends.items())), alone, agreed, on_hold, agreed_held)
 
 
 SCANNED = 5000
@@ -131,11 +135,11 @@ def name_recordings(
     those that an agreement exempts, at most ``agreed``."""
     with connected():
         before = limits_of(tenant, trust)
-        after, named = ([*before, replace(limit, covers_consents=each)] for each in (False, True))
+        after, with_consents = ([*before, replace(limit, covers_consents=each)] for each in (False, True))
         found: tuple[list[ShortenedRecording], list[ShortenedRecording]] = ([], [])
         is_agreed = _current(tenant, now) & (RecordingTable.consented_until != {})
-        held = _held(tenant)
-        for want, condition, order, seen in (
+        on_hold = _recordings_on_hold(tenant)
+        for want, condition, order, names in (
             (ends, _current(tenant, now), RecordingTable.started_at, found[0]),
             (agreed, is_agreed, RecordingTable.started_at.desc(), found[1]),
         ):
@@ -143,13 +147,13 @@ def name_recordings(
                 group = _group_of(row)
                 codes = [code for code in group.codes if limit.concerns(group.line, group.start, code)]
                 codes = [code for code in codes if group.ends(code, before).date() >= now.date()]
-                cut = [c for c in codes if group.ends(c, named).date() < group.ends(c, before).date()]
-                spared = [c for c in cut if group.ends(c, after).date() > group.ends(c, named).date()]
-                chosen = spared if seen is found[1] else [c for c in cut if c not in spared]
-                if chosen and len(seen) < want:
-                    until = max(group.ends(code, after) for code in chosen)
-                    seen.append(ShortenedRecording(recording_row(row), until, row.id in held))
-                if len(seen) >= want:
+                cut = [c for c in codes if group.ends(c, with_consents).date() < group.ends(c, before).date()]
+                exempt = [c for c in cut if group.ends(c, after).date() > group.ends(c, with_consents).date()]
+                codes_to_list = exempt if names is found[1] else [c for c in cut if c not in exempt]
+                if codes_to_list and len(names) < want:
+                    until = max(group.ends(code, after) for code in codes_to_list)
+                    names.append(ShortenedRecording(recording_row(row), until, row.id in on_hold))
+                if len(names) >= want:
                     break
     return NamedRecordings(tuple(found[0]), tuple(found[1]))
 
@@ -169,7 +173,7 @@ def _current(tenant: str, now: datetime) -> Any:
     )
 
 
-def _held(tenant: str) -> frozenset[str]:
+def _recordings_on_hold(tenant: str) -> frozenset[str]:
     return frozenset(each.recording for each in amendments.holds(tenant))
 
 
@@ -190,10 +194,10 @@ def _groups(tenant: str, now: datetime) -> Iterable[_Group]:
     counts = fn.COUNT(RecordingTable.id), fn.SUM(Case(None, [(is_held, 1)], 0))
     query: Any = RecordingTable.select(*what, *counts).where(_current(tenant, now))
     # By position: PostgreSQL treats each occurrence of a function with parameters as a different one.
-    for began, until, line, codes, agreed, count, held in query.group_by(
+    for start, until, line, codes, agreed, count, on_hold in query.group_by(
         *(SQL(str(place + 1)) for place in range(len(what)))
     ).tuples():
-        yield _Group(_day(began), _day(until), line, tuple(codes), agreed, int(count), int(held))
+        yield _Group(_day(start), _day(until), line, tuple(codes), agreed, int(count), int(on_hold))
 
 
 def _day(text: str) -> datetime:

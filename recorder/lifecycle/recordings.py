@@ -47,9 +47,9 @@ def add_recording(
     request."""
     with writing():
         lock_tenant(row.tenant)
-        existing = RecordingTable.get_or_none(RecordingTable.id == row.id)
-        if existing is not None:
-            if (existing.tenant_id, existing.manifest_sha256) != (row.tenant, row.manifest_sha256):
+        old = RecordingTable.get_or_none(RecordingTable.id == row.id)
+        if old is not None:
+            if (old.tenant_id, old.manifest_sha256) != (row.tenant, row.manifest_sha256):
                 raise CatalogueError(
                     "recording.conflict",
                     f"another manifest is catalogued for recording {row.id}",
@@ -170,11 +170,11 @@ def is_due(row: RecordingRow, now: datetime) -> bool:
 
 def _over(now: datetime) -> Any:
     holds = (AmendmentTable.kind == HOLD_SET) & AmendmentTable.ended_by.is_null()
-    held = AmendmentTable.select(AmendmentTable.recording).where(holds)
+    on_hold = AmendmentTable.select(AmendmentTable.recording).where(holds)
     return (
         (RecordingTable.keep_until <= now)
         & RecordingTable.erased_at.is_null()
-        & RecordingTable.id.not_in(held)
+        & RecordingTable.id.not_in(on_hold)
     )
 
 

@@ -52,7 +52,7 @@ def set_limit(changes: Changes, tenant: str, limit: NewLimit, by: By) -> None:
     now = truncate(changes.now())
     finish_pending(changes.store, changes.trust, now, changes.entropy, tenant)
     version = limits.version_of(tenant)
-    lifting = {
+    lifts = {
         each.id: statements.write(
             LimitLifted(tenant, each.id, statements.sha256_of(each.content), now, by), changes.signer
         )
@@ -66,7 +66,7 @@ def set_limit(changes: Changes, tenant: str, limit: NewLimit, by: By) -> None:
             tenant, new, limit.purpose, limit.line, limit.keep_days, now, limit.covers_consents, by
         )
         content = statements.write(statement, changes.signer)
-    limits.begin_statements(tenant, new, content, lifting, version)
+    limits.begin_statements(tenant, new, content, lifts, version)
     changes.boundary("limit begun")
     finish_pending(changes.store, changes.trust, now, changes.entropy, tenant)
 
@@ -76,7 +76,7 @@ def finish_pending(
 ) -> int:
     """Put pending statements into the bucket and append their leaves; returns how many. An invalid statement,
     or one whose place in the bucket is taken, is logged and has no effect. Raises :class:`StoreError`."""
-    done = 0
+    count = 0
     for each in limits.pending(tenant):
         try:
             place = statements.place_of(each.tenant, each.id, lifted=each.lifted)
@@ -89,8 +89,8 @@ def finish_pending(
                       error=error.message, hint="run `accord audit`")  # fmt: skip
             continue
         log.info("retention_limit.listed", tenant=each.tenant, limit=each.id, lifted=each.lifted)
-        done += 1
-    return done
+        count += 1
+    return count
 
 
 def check_stored(tenant: str, store: Store, trust: Trust) -> None:
@@ -117,7 +117,7 @@ class LimitRecovery:
     """The result of a rebuild: how many statements were added, and place, code and reason of each that was
     not."""
 
-    taken: int = 0
+    count: int = 0
     left_out: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -127,22 +127,22 @@ def restore_limits(
     """Add the statements that the bucket has and the catalogue lacks, after a restore or rebuild. Statements
     that a revoked key dated before its revocation are added only with ``believe_dates``. Raises
     :class:`StoreError`."""
-    taken, wrong = 0, []
+    count, wrong = 0, []
     for key in sorted(store.list(statements.FOLDER), key=lambda key: (key.endswith("-lifted.json"), key)):
         try:
-            taken += _bring_back(key, store, trust, now, entropy, believe_dates)
+            count += _bring_back(key, store, trust, now, entropy, believe_dates)
         except (SealError, CatalogueError) as error:
             wrong.append((key, error.error_id, error.message))
-    return LimitRecovery(taken, tuple(wrong))
+    return LimitRecovery(count, tuple(wrong))
 
 
 def _bring_back(
     key: str, store: Store, trust: Trust, now: datetime, entropy: Entropy, believe_dates: bool
 ) -> bool:
-    named = statements.parse_place(key)
-    if named is None:
+    parts = statements.parse_place(key)
+    if parts is None:
         raise SealError("object.unplaced", "Accord has no object of that name")
-    tenant, limit, lifted = named
+    tenant, limit, lifted = parts
     found = PendingLimit(limit, tenant, read_document(store, key, statements.MAX_BYTES), lifted)
     if not limits.is_listed(found):
         limits.check_statement(found, trust, None if believe_dates else now)

@@ -21,7 +21,7 @@ from recorder.services import Services
 from recorder.store.contract import NotFound
 
 LEFT: Final = "tenant.offboarded"
-FORGOTTEN: Final = "call.erased"
+CALL_ERASED: Final = "call.erased"
 
 CALLS_FORGOTTEN: Final = "calls.erased"
 """The kind of the leaf that lists erased calls."""
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class StatementCheck:
-    """What rows say about a call, each :data:`LEFT` or :data:`FORGOTTEN`: with (``signed``) and without
+    """What rows say about a call, each :data:`LEFT` or :data:`CALL_ERASED`: with (``signed``) and without
     (``unsigned``) a signed statement."""
 
     signed: frozenset[str] = frozenset()
@@ -52,9 +52,9 @@ class Statements:
         unreadable."""
         rows = {LEFT} if tenant is not None and offboarding_progress.is_being_erased(tenant) else set()
         signed = {LEFT} if rows and tenant is not None and self.erases(tenant) else set()
-        if (named := erased_call_queries.find_note(call)) is not None:
-            rows.add(FORGOTTEN)
-            signed |= {FORGOTTEN} if self._forgot(tenant, call, *named) else set()
+        if (note := erased_call_queries.find_note(call)) is not None:
+            rows.add(CALL_ERASED)
+            signed |= {CALL_ERASED} if self._forgot(tenant, call, *note) else set()
         return StatementCheck(frozenset(signed), frozenset(rows - signed))
 
     def erases(self, tenant: str) -> bool:
@@ -74,8 +74,8 @@ class Statements:
 
     def forgot(self, tenant: str | None, call: str) -> bool:
         """Whether a customer's call was erased at its person's request."""
-        named = erased_call_queries.find_note(call)
-        return named is not None and self._forgot(tenant, call, *named)
+        note = erased_call_queries.find_note(call)
+        return note is not None and self._forgot(tenant, call, *note)
 
     def _forgot(self, tenant: str | None, call: str, owner: str, note: str) -> bool:
         try:

@@ -48,19 +48,19 @@ def send_due(
     _drop_old(now)
     if server is None or not _due(now, 1) or not lease.take(LEASE, services.owner, now):
         return 0
-    waiting, sent = _due(now, PAGE), 0
+    pending, count = _due(now, PAGE), 0
     try:
         with server.open() as session:
-            while waiting and elapsed() < end:
-                sent += _send(waiting[0], session, server, services, now)
-                waiting.pop(0)
+            while pending and elapsed() < end:
+                count += _send(pending[0], session, server, services, now)
+                pending.pop(0)
     except MailError:
-        for row in waiting:
+        for row in pending:
             _postpone(row, now)
         raise
     finally:
         lease.release(LEASE, services.owner)
-    return sent
+    return count
 
 
 def oldest_waiting(now: datetime) -> timedelta | None:

@@ -61,37 +61,37 @@ def render(message: MailMessage, panel: str) -> RenderedMail:
     value that the template needs and the message lacks, ``FileNotFoundError`` for an unknown kind."""
     words = {"action": "", "after": ""} | _words(message.kind, message.language)
     values = {name: one_line(value) for name, value in message.values.items()}
-    said = {name: words[name].format_map(values).strip() for name in ("subject", "text", "action", "after")}
+    texts = {name: words[name].format_map(values).strip() for name in ("subject", "text", "action", "after")}
     link = f"{panel}{message.path}" if message.path else ""
     listed = ["\n".join([each.title, *(f"- {line}" for line in each.lines)]) for each in message.sections]
-    parts = [said["text"], *listed, f"{said['action']}:\n{link}" if link else "", said["after"]]
+    parts = [texts["text"], *listed, f"{texts['action']}:\n{link}" if link else "", texts["after"]]
     return RenderedMail(
-        one_line(said["subject"], 200),
+        one_line(texts["subject"], 200),
         "\n\n".join(part for part in parts if part) + "\n",
-        _page(message, said, link),
+        _page(message, texts, link),
     )
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
     """A value in one line, without invisible characters and without the start of a web address."""
-    seen = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text)
-    seen = " ".join(seen.replace("://", " ").split())
-    return seen if len(seen) <= longest else f"{seen[: longest - 1]}…"
+    plain = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text)
+    plain = " ".join(plain.replace("://", " ").split())
+    return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
 
 
-def _page(message: MailMessage, said: Mapping[str, str], link: str) -> str:
+def _page(message: MailMessage, texts: Mapping[str, str], link: str) -> str:
     common = _words("layout", message.language)
     button = ""
     if link:
         button = _template("button.html").substitute(
-            link=html.escape(link), action=html.escape(said["action"]), copy=html.escape(common["copy"])
+            link=html.escape(link), action=html.escape(texts["action"]), copy=html.escape(common["copy"])
         )
     return _template("layout.html").substitute(
         language=html.escape(message.language if message.language in _sections(message.kind) else "en"),
-        subject=html.escape(one_line(said["subject"], 200)),
-        text="\n".join([_paragraphs(said["text"]), *map(_section, message.sections)]),
+        subject=html.escape(one_line(texts["subject"], 200)),
+        text="\n".join([_paragraphs(texts["text"]), *map(_section, message.sections)]),
         button=button,
-        after=_paragraphs(said["after"]),
+        after=_paragraphs(texts["after"]),
     )
 
 

@@ -11,7 +11,7 @@ import base64
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -28,6 +28,8 @@ from recorder.seal.keyring import Keyring
 _NONCE: Final = 12
 
 DeliveryState = Literal["waiting", "refused"]
+
+STATES: Final[tuple[DeliveryState, ...]] = get_args(DeliveryState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,14 @@ def delivery_states(tenant: str, kind: str) -> dict[str, DeliveryState]:
             (OutgoingMailTable.tenant_id == tenant) & (OutgoingMailTable.kind == kind)
         )
         return {row.about: "waiting" if row.refused is None else "refused" for row in query}
+
+
+def count_mails() -> dict[DeliveryState, int]:
+    """How many mails of all tenants are in the queue, by state."""
+    with connected():
+        every = OutgoingMailTable.select().count()
+        refused = OutgoingMailTable.select().where(OutgoingMailTable.refused.is_null(False)).count()
+    return {"waiting": every - refused, "refused": refused}
 
 
 def open_mail(row: OutgoingMailTable, keyring: Keyring) -> QueuedMail:

@@ -83,12 +83,12 @@ class NodeStatus:
             "spool": None
             if depth is None
             else {
-                "waiting": {stage: count for stage, count in depth.waiting.items() if stage != CALL},
+                "waiting": {stage: count for stage, count in depth.counts.items() if stage != CALL},
                 "oldest_seconds": round(_age(depth, self.patient.now()).total_seconds(), 1),
                 "bytes": depth.size,
                 "quarantine": depth.aside,
             },
-            "disk": None if disk is None else {"used": round(disk.used, 4), "free_bytes": disk.free},
+            "disk": None if disk is None else {"used": round(disk.share_used, 4), "free_bytes": disk.free},
             "last_failure": None
             if failure is None
             else {"at": to_iso(failure.at), "event": failure.event, "error": failure.error},
@@ -110,7 +110,8 @@ class NodeStatus:
         if silent:
             yield DoctorFinding(
                 WRONG,
-                f"calls: {len(silent)} recordings have stopped growing: {', '.join(silent[: node.NAMED])}",
+                f"calls: {len(silent)} recordings have stopped growing: "
+                f"{', '.join(silent[: node.MAX_NAMES])}",
                 "the switch does not write them: see its log; `accord doctor` checks the spool's permissions",
             )
 
@@ -118,7 +119,7 @@ class NodeStatus:
         """How many finished calls wait for the worker, at which stage and for how long."""
         depth = self.depth = queue_depth.measure(patient.settings.node.spool_folder)
         each = ", ".join(
-            f"{count} to {stage}" for stage, count in depth.waiting.items() if count and stage != CALL
+            f"{count} to {stage}" for stage, count in depth.counts.items() if count and stage != CALL
         )
         age = _age(depth, patient.now())
         late = age > node.WAITS_LONG
@@ -157,7 +158,7 @@ def call_state(folder: Path) -> str:
     if start.announcement is None:
         return "no line"
     kinds = [mark.kind for mark in read_marks(folder)]
-    held = [kind for kind in kinds if kind in {"hold", "unhold"}][-1:] == ["hold"]
+    hold_marks = [kind for kind in kinds if kind in {"hold", "unhold"}][-1:] == ["hold"]
     bridged = [kind for kind in kinds if kind in {"bridged", "unbridged"}][-1:] == ["bridged"]
     bridged = bridged or kinds.count("participant_joined") > kinds.count("participant_left")
     if "announcement_finished" not in kinds:
@@ -166,7 +167,7 @@ def call_state(folder: Path) -> str:
         return "announcing" if "recording_started" in kinds else "arriving"
     if "recording_stopped" in kinds:
         return "stopped"
-    if held:
+    if hold_marks:
         return "on hold"
     return "connected" if bridged else "ringing"
 

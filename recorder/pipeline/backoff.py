@@ -83,7 +83,7 @@ class Backoff:
         While the store is unavailable and the disk fills, takes wait unencoded: encoding would fill the disk
         faster."""
         at = self.monotonic()
-        waiting = [BLOCKED_STAGES[need] for need in NEEDS if at < self._needs[need].until]
+        backoffs = [BLOCKED_STAGES[need] for need in NEEDS if at < self._needs[need].until]
         throttled = self._needs["store"].failures > 0 and self._tight()
         if throttled and not self._throttled:
             log.warning(
@@ -93,7 +93,7 @@ class Backoff:
         elif self._throttled and not throttled:
             log.info("worker.resumed")
         self._throttled = throttled
-        return frozenset[Stage]().union(*waiting, GROWING_STAGES if throttled else ())
+        return frozenset[Stage]().union(*backoffs, GROWING_STAGES if throttled else ())
 
     def upload_limit(self, most: int) -> int:
         """How many takes may be stored at once: one, as a trial, while the store is unavailable, because a
@@ -107,10 +107,10 @@ class Backoff:
         if need is None:
             return lambda failures: self._pause(failures, BACK_OFF)
         with self._lock:
-            waiting = self._needs[need]
-            if self.monotonic() >= waiting.until:  # once for all that failed together
-                waiting.until = self.monotonic() + self._pause(waiting.failures, AWAY_BACK_OFF)
-                waiting.failures += 1
+            backoff = self._needs[need]
+            if self.monotonic() >= backoff.until:  # once for all that failed together
+                backoff.until = self.monotonic() + self._pause(backoff.failures, AWAY_BACK_OFF)
+                backoff.failures += 1
         return lambda failures: self._pause(failures, AWAY_BACK_OFF)
 
     def note_success(self, stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""Repeats a worker's duty in a thread of its own, and backs off after a failure."""
+"""Repeats a worker's duty in its own thread, and backs off after a failure."""
 
 from __future__ import annotations
 

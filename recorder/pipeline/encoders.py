@@ -63,7 +63,7 @@ class Encoder:
         took longer than real time; ``OSError`` for a full or broken disk; :class:`EncoderError` if the
         process could not be started, which concerns no take.
         """
-        process = self._running()
+        process = self._live_process()
         question = json.dumps({"folder": str(folder), "prompt": str(prompt)}).encode() + b"\n"
         try:
             _opened(process.stdin).write(question)
@@ -94,12 +94,12 @@ class Encoder:
             if pipe is not None:
                 pipe.close()
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _live_process(self) -> subprocess.Popen[bytes]:
         if self.process is not None and self.process.poll() is not None:
             self.stop()
-        return self.process or self._started()
+        return self.process or self._start_process()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _start_process(self) -> subprocess.Popen[bytes]:
         try:
             self.process = process = subprocess.Popen(
                 [sys.executable, "-m", "recorder.pipeline.encoders", str(self.nice), str(os.getpid())],
@@ -177,7 +177,7 @@ def _lower_priority(nice: int) -> None:
     """Yield the CPU to every other process, above all the switch.
 
     With Linux's ``autogroup`` (on by default in Debian and Ubuntu) sessions share the CPU equally, and
-    niceness counts only within a session: beside a switch in a session of its own, encoding at niceness 10
+    niceness counts only within a session: beside a switch in its own session, encoding at niceness 10
     took half of a core in a test. So the encoder starts a session, and sets the niceness of the session, too.
     """
     os.setsid()
@@ -187,7 +187,7 @@ def _lower_priority(nice: int) -> None:
 
 
 def _answer(folder: Path, prompt: Path) -> dict[str, Any]:
-    began = time.process_time()
+    cpu_start = time.process_time()
     try:
         length = encode_take(folder, prompt)
     except TakeError as error:
@@ -196,8 +196,8 @@ def _answer(folder: Path, prompt: Path) -> dict[str, Any]:
         return {"error_id": error.error_id, "message": error.message, "hint": error.hint}
     except OSError as error:
         return _disk_error(error)
-    took = {"audio": length / 1000, "cpu": time.process_time() - began}
-    return {"error_id": "", "message": "", "hint": "", **took}
+    measures = {"audio": length / 1000, "cpu": time.process_time() - cpu_start}
+    return {"error_id": "", "message": "", "hint": "", **measures}
 
 
 def _disk_error(error: OSError) -> dict[str, Any]:

@@ -54,9 +54,9 @@ class EncoderCrashes:
             if suspect is None:
                 suspect = self._suspects[take] = _Suspect(1, now, self._encoded)
                 return suspect.counted
-            passed = now - suspect.at
-            if (passed >= CRASH_INTERVAL and self._encoded > suspect.encoded) or (
-                passed >= CRASH_INTERVAL_ALONE and alone
+            elapsed = now - suspect.at
+            if (elapsed >= CRASH_INTERVAL and self._encoded > suspect.encoded) or (
+                elapsed >= CRASH_INTERVAL_ALONE and alone
             ):
                 suspect.counted += 1
                 suspect.at = now

@@ -17,20 +17,20 @@ from recorder.spool.layout import END, QUARANTINE
 CALL: Final = "call"
 """The call is live, or its end was never written."""
 
-WAITING: Final = ((STORED, "catalogue"), (MANIFEST, "store"), (ENCODED, "seal"), (END, "encode"))
+NEXT_STAGES: Final = ((STORED, "catalogue"), (MANIFEST, "store"), (ENCODED, "seal"), (END, "encode"))
 """A take's latest file, and the stage that it waits for. A take that waits for *note* counts as *encode*,
 because only its content tells them apart."""
 
-STAGES: Final = (CALL, *(stage for _, stage in reversed(WAITING)))
+STAGES: Final = (CALL, *(stage for _, stage in reversed(NEXT_STAGES)))
 
 
 @dataclass(slots=True)
 class QueueDepth:
-    """A spool at one moment. ``waiting``: takes by :data:`STAGES`; ``size``: bytes, quarantine included;
+    """A spool at one moment. ``counts``: takes by :data:`STAGES`; ``size``: bytes, quarantine included;
     ``oldest``: the end of the call whose take has waited longest; ``closed``: unreadable folders; ``aside``:
     takes in quarantine."""
 
-    waiting: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
     size: int = 0
     oldest: datetime | None = None
     closed: int = 0
@@ -39,7 +39,7 @@ class QueueDepth:
     @property
     def finished(self) -> int:
         """Takes that wait for the worker."""
-        return sum(count for stage, count in self.waiting.items() if stage != CALL)
+        return sum(count for stage, count in self.counts.items() if stage != CALL)
 
 
 def measure(spool: Path) -> QueueDepth:
@@ -58,7 +58,7 @@ def measure(spool: Path) -> QueueDepth:
 def _measure_take(folder: str, depth: QueueDepth) -> None:
     try:
         names = _sizes(folder, depth)
-        stage = next((stage for name, stage in WAITING if name in names), CALL)
+        stage = next((stage for name, stage in NEXT_STAGES if name in names), CALL)
         if stage != CALL:
             finished_at = datetime.fromtimestamp(os.stat(f"{folder}/{END}").st_mtime, UTC)
             depth.oldest = finished_at if depth.oldest is None else min(depth.oldest, finished_at)
@@ -67,7 +67,7 @@ def _measure_take(folder: str, depth: QueueDepth) -> None:
     except PermissionError:
         depth.closed += 1
         return
-    depth.waiting[stage] += 1
+    depth.counts[stage] += 1
 
 
 def _measure_aside(quarantine: str, depth: QueueDepth) -> None:

@@ -100,7 +100,7 @@ class _Lane:
         names.remove(take.name)
         heapify(names)
 
-    def waiting(self, stage: Stage) -> Iterator[str]:
+    def queue(self, stage: Stage) -> Iterator[str]:
         for stages in self.turns.values():
             yield from stages.get(stage, ())
 
@@ -123,16 +123,16 @@ class Backlog:
 
     def scan_spool(self) -> None:
         """Find new takes in the spool, if a scan is due. An unreadable spool is logged and scanned again."""
-        began = self._monotonic()
-        if began < self._scan_due:
+        start = self._monotonic()
+        if start < self._scan_due:
             return
         try:
-            more = self._scan(began + SCAN_BUDGET)
+            more = self._scan(start + SCAN_BUDGET)
         except OSError as error:
             self._report(f"the spool cannot be read: {error}", disk_space.hint_for(error))
             more = False
         end = self._monotonic()
-        self._scan_due = end + (0.0 if more else max(SCAN_INTERVAL, SCAN_REST * (end - began)))
+        self._scan_due = end + (0.0 if more else max(SCAN_INTERVAL, SCAN_REST * (end - start)))
 
     def next_take(
         self, lane: str, blocked: Container[Stage] = (), free: int | None = None
@@ -160,7 +160,7 @@ class Backlog:
     def _smallest(self, lane: str, left: int) -> _Take | None:
         """The smallest take to encode, if there is space for it. If there is not, and no other take will free
         space, it is tried anyway: it may need less, and otherwise the error is reported."""
-        found = (self._takes.get(name) for name in self._lanes[lane].waiting("encode"))
+        found = (self._takes.get(name) for name in self._lanes[lane].queue("encode"))
         ready = [take for take in found if take is not None and not take.busy and take.stage == "encode"]
         smallest = min(ready, key=lambda take: (take.needs, take.name), default=None)
         if smallest is None or smallest.needs <= left:

@@ -39,7 +39,7 @@ from recorder.clock import to_iso
 from recorder.errors import SealError, StoreError, TakeError
 from recorder.lifecycle import line_history, recordings
 from recorder.lifecycle.limits import limits_of, version_of
-from recorder.lifecycle.statements import FORGOTTEN, LEFT, StatementCheck, statements_of
+from recorder.lifecycle.statements import CALL_ERASED, LEFT, StatementCheck, statements_of
 from recorder.pipeline.erasure_check import delete_remains, was_erased, was_erased_meanwhile
 from recorder.pipeline.unrecorded_call import check_name, list_call, reason_not_kept, salvage_call
 from recorder.seal import duration_check
@@ -279,7 +279,7 @@ def _is_erased(sealed: SealedTake, statement: StatementCheck) -> bool:
     announced and sealed is a recording, and is not deleted by it."""
     if LEFT in statement.signed:
         return True
-    if FORGOTTEN in statement.signed and sealed.manifest.announced is not None:
+    if CALL_ERASED in statement.signed and sealed.manifest.announced is not None:
         log.error(
             "call_erasure.names_recording",
             recording=sealed.recording,
@@ -287,7 +287,7 @@ def _is_erased(sealed: SealedTake, statement: StatementCheck) -> bool:
             "that was meant",
         )
         return False
-    return FORGOTTEN in statement.signed
+    return CALL_ERASED in statement.signed
 
 
 def _delete_erased(sealed: SealedTake, services: Services) -> bool:

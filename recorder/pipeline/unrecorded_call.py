@@ -26,8 +26,8 @@ def reason_not_kept(take: Take) -> str | None:
         return take.end.reason or "recording_failed"
     if take.start.import_keep_until is not None:
         return None
-    seen = take.first("unobserved_from") is None
-    return "never_connected" if seen and take.first("bridged") is None else None
+    observed = take.first("unobserved_from") is None
+    return "never_connected" if observed and take.first("bridged") is None else None
 
 
 def list_call(
@@ -80,9 +80,9 @@ def salvage_call(folder: Path, now: datetime) -> tuple[CallStart, CallEnd]:
         start = read_start(folder)
         check_name(folder, start)
     except TakeError:
-        began = _time_in(folder.name) or now
+        started_at = _time_in(folder.name) or now
         start = CallStart(
-            folder.name, None, None, "", "inbound", "", "", Party("withheld", ""), began, (), None
+            folder.name, None, None, "", "inbound", "", "", Party("withheld", ""), started_at, (), None
         )
     try:
         end = read_end(folder)

@@ -42,8 +42,8 @@ class _Pieces(io.RawIOBase):
             if piece is None:
                 return b""
             self._left = piece
-        taken, self._left = self._left[:size], self._left[size:]
-        return taken
+        chunk, self._left = self._left[:size], self._left[size:]
+        return chunk
 
 
 def length(manifest: Manifest) -> int:

@@ -154,12 +154,12 @@ def find_valid_grant(tenant: str, user: str, grant_id: str, now: datetime) -> Gr
     """A user's own grant that has not ended; ``None`` for another user's, for one that has ended, and for one
     that would last longer than a grant can, which a clock that had jumped ahead must have written."""
     with connected():
-        row = next(iter(_living(tenant, user, grant_id, to_iso(now), to_iso(now + LASTS + SLACK))), None)
+        row = next(iter(_find_valid(tenant, user, grant_id, to_iso(now), to_iso(now + LASTS + SLACK))), None)
     return None if row is None else grant_of(row)
 
 
 @prepared(GrantTable)
-def _living(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
+def _find_valid(tenant: str, user: str, grant_id: str, now: str, most: str) -> Any:
     condition = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.id == grant_id)
     return GrantTable.select().where(
         condition & (GrantTable.until > now) & GrantTable.ended_at.is_null() & (GrantTable.until <= most)
@@ -171,7 +171,7 @@ def latest_grant(
 ) -> Grant | None:
     """The newest grant of a user's session that has not ended, for one recording or for any."""
     condition = (GrantTable.tenant == tenant) & (GrantTable.user == user) & (GrantTable.session == session)
-    condition &= _lasting(now) & (GrantTable.until <= now + LASTS + SLACK)
+    condition &= _is_in_time(now) & (GrantTable.until <= now + LASTS + SLACK)
     if recording is not None:
         condition &= GrantTable.recording == recording
     with connected():
@@ -202,7 +202,7 @@ def grant_of(row: GrantTable) -> Grant:
     )
 
 
-def _lasting(now: datetime) -> Expression:
+def _is_in_time(now: datetime) -> Expression:
     return (GrantTable.until > now) & GrantTable.ended_at.is_null()
 
 
@@ -216,8 +216,8 @@ def _leaf_of(grant: Grant) -> leaf_lookup.LoggedLeaf | None:
     logged = leaf_lookup.find_leaf(grant.tenant, grant.leaf)
     if logged is None or logged.kind not in (GIVEN, RENEWED):
         return None
-    named = {"grant": grant.id, "user": grant.user, "recording": grant.recording, "purpose": grant.purpose}
-    return logged if {name: logged.body.get(name) for name in named} == named else None
+    facts = {"grant": grant.id, "user": grant.user, "recording": grant.recording, "purpose": grant.purpose}
+    return logged if {name: logged.body.get(name) for name in facts} == facts else None
 
 
 def renew(grant: Grant, until: datetime, *, now: datetime, entropy: Entropy) -> Grant | None:
@@ -225,7 +225,7 @@ def renew(grant: Grant, until: datetime, *, now: datetime, entropy: Entropy) -> 
     number of renewals. Raises :class:`TooOften`."""
     with writing():
         lock_tenant(grant.tenant)
-        condition = (GrantTable.id == grant.id) & _lasting(now)
+        condition = (GrantTable.id == grant.id) & _is_in_time(now)
         row = GrantTable.get_or_none(condition)
         logged = None if row is None else _leaf_of(grant_of(row))
         if row is None or logged is None:
@@ -233,8 +233,8 @@ def renew(grant: Grant, until: datetime, *, now: datetime, entropy: Entropy) -> 
         renewals, leaf = (row.renewals or 0) + 1, row.leaf
         if now - logged.at >= HOUR:
             _check_old(grant, now)
-            named = {"grant": grant.id, "user": grant.user, "recording": grant.recording}
-            body = {**named, "purpose": grant.purpose, "renewals": renewals}
+            facts = {"grant": grant.id, "user": grant.user, "recording": grant.recording}
+            body = {**facts, "purpose": grant.purpose, "renewals": renewals}
             leaf = append(grant.tenant, RENEWED, body, now, entropy, recording=grant.recording).number
             renewals = 0
         elif renewals > RENEWALS_AN_HOUR:
@@ -247,7 +247,7 @@ def renew(grant: Grant, until: datetime, *, now: datetime, entropy: Entropy) -> 
 
 def _check_old(grant: Grant, now: datetime) -> None:
     """Raises :class:`TooOften` if a user has many grants older than an hour."""
-    old = (GrantTable.user == grant.user) & (GrantTable.granted_at <= now - HOUR) & _lasting(now)
+    old = (GrantTable.user == grant.user) & (GrantTable.granted_at <= now - HOUR) & _is_in_time(now)
     if GrantTable.select().where(old).count() > OLD_GRANTS:
         raise _too_often(LASTS)
 
@@ -266,7 +266,7 @@ def count_sent(
         lock_tenant(grant.tenant)
         if (joined := _count_on_open(grant, play, sent_bytes, now)) is not None:
             return joined
-        if not GrantTable.select().where((GrantTable.id == grant.id) & _lasting(now)).exists():
+        if not GrantTable.select().where((GrantTable.id == grant.id) & _is_in_time(now)).exists():
             return None
         _check_listens(grant, now)
         # A listen that is still open here is not in the log.
@@ -417,7 +417,7 @@ def find_heard_recording(tenant: str) -> str | None:
     """The id of a recording that somebody of a tenant has heard, by a player's report; ``None`` if nobody has
     heard any. For display: it decides nothing."""
     with connected():
-        heard = (ListenTable.tenant == tenant) & ListenTable.listen_report.is_null(False)
-        query = GrantTable.select(GrantTable.recording).join(ListenTable).where(heard)
+        was_played = (ListenTable.tenant == tenant) & ListenTable.listen_report.is_null(False)
+        query = GrantTable.select(GrantTable.recording).join(ListenTable).where(was_played)
         row = query.first()
     return None if row is None else row.recording_id

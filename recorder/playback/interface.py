@@ -37,7 +37,7 @@ class PurposeChoice:
     is an error id (``access.purpose_not_for_role``, ``access.purpose_restricted``, ``access.expired``,
     ``access.held``, ``access.erased``).
 
-    It is a type of its own beside a recording's terms because it depends on who asks, and when."""
+    It is a separate type beside a recording's terms because it depends on who asks, and when."""
 
     code: str
     allowed: bool
@@ -49,7 +49,7 @@ class Grant:
     """A user's permission to hear one recording, by its manifest, for one purpose, up to ``until``. ``leaf``
     is the number of the leaf that gave it or last recorded a renewal.
 
-    It is a type of its own beside :class:`PurposeChoice` because it is logged and lasts: the choice that a
+    It is a separate type beside :class:`PurposeChoice` because it is logged and lasts: the choice that a
     user made, by which every request for audio is checked. Its row is
     :class:`recorder.catalogue.tables.grant.GrantTable`."""
 

@@ -193,11 +193,11 @@ class RecordingVerifier:
                 (row.announcement, row.announcement_version),
                 (announcement.id, announcement.version),
             )
-        differing = [name for name, (catalogued, sealed) in pairs.items() if catalogued != sealed]
-        if differing:
+        differences = [name for name, (catalogued, sealed) in pairs.items() if catalogued != sealed]
+        if differences:
             raise SealError(
                 "seal.row_differs",
-                f"the catalogue contradicts the seal of recording {row.id}: " + ", ".join(differing),
+                f"the catalogue contradicts the seal of recording {row.id}: " + ", ".join(differences),
                 "the row was changed after it was written",
             )
 

@@ -26,10 +26,10 @@ def open_witnesses(settings: Settings) -> CheckpointWitnesses:
 
 
 def _authority(settings: Settings) -> Authority | None:
-    chosen = settings.ledger
-    if not chosen.timestamp_url:
+    ledger = settings.ledger
+    if not ledger.timestamp_url:
         return None
-    return Authority(chosen.timestamp_url, certificates(settings) or b"")
+    return Authority(ledger.timestamp_url, certificates(settings) or b"")
 
 
 def certificates(settings: Settings) -> bytes | None:

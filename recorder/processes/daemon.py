@@ -54,7 +54,7 @@ def run(settings: Settings, *, replace: bool) -> None:
             replace=replace,
         ),
         beat=beat,
-        leaving=beat.stopping,
+        report_stop=beat.report_stop,
         # A supervisor starts the next daemon itself; at a terminal, SIGHUP means that the terminal is gone.
         renew=None if beat.supervised or sys.stderr.isatty() else start_next,
         hand_on=beat.hand_on,

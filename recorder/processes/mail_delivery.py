@@ -11,7 +11,7 @@ import structlog
 from recorder import metrics
 from recorder.config import Settings
 from recorder.errors import ConfigError
-from recorder.mail import delivery
+from recorder.mail import delivery, outbox
 from recorder.mail.server import MailServer
 from recorder.pipeline.duty_thread import DutyThread
 from recorder.services import Services
@@ -24,23 +24,23 @@ log = structlog.get_logger()
 
 def mail_server(settings: Settings) -> MailServer | None:
     """The mail server of the settings; ``None`` without one.  Raises :class:`ConfigError`."""
-    chosen = settings.mail
-    if not chosen.host:
+    mail = settings.mail
+    if not mail.host:
         return None
-    if not chosen.sender:
+    if not mail.sender:
         raise ConfigError(
             "config.invalid",
             "[mail] host is set, but sender is not",
             "set [mail] sender to the address that mails come from",
         )
     return MailServer(
-        chosen.host,
-        chosen.port,
-        chosen.security,
-        chosen.sender,
-        chosen.username,
-        chosen.password.get_secret_value(),
-        chosen.sender_name,
+        mail.host,
+        mail.port,
+        mail.security,
+        mail.sender,
+        mail.username,
+        mail.password.get_secret_value(),
+        mail.sender_name,
     )
 
 
@@ -56,8 +56,12 @@ class MailDelivery(DutyThread):
     BACK_OFF: ClassVar[float] = 12.0
 
     def turn(self) -> None:
-        """Send what is due.  Raises :class:`recorder.errors.MailError`."""
-        delivery.send_due(self.services, self.server)
+        """Send what is due, and count what stays in the queue.  Raises :class:`recorder.errors.MailError`."""
+        try:
+            delivery.send_due(self.services, self.server)
+        finally:
+            for state, number in outbox.count_mails().items():
+                metrics.MAIL_QUEUED.labels(state).set(number)
         metrics.DUTY_DONE.labels(DUTY).set(self.services.now().timestamp())
 
     def delayed(self, error: Exception) -> None:

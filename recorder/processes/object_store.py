@@ -28,20 +28,20 @@ def bucket(settings: Settings) -> Bucket:
     """The bucket's address and credentials.  Raises :class:`ConfigError`."""
     if settings.store.embedded:
         return embedded(settings).bucket()
-    chosen = settings.store
-    if not chosen.access_key.get_secret_value() or not chosen.secret_key.get_secret_value():
+    store = settings.store
+    if not store.access_key.get_secret_value() or not store.secret_key.get_secret_value():
         raise ConfigError(
             "store.no_credentials",
             "the object store's access key or secret key is not set",
             "set ACCORD_STORE_ACCESS_KEY and ACCORD_STORE_SECRET_KEY, or embedded = true in [store]",
         )
     return Bucket(
-        name=chosen.bucket,
-        access_key=chosen.access_key.get_secret_value(),
-        secret_key=chosen.secret_key.get_secret_value(),
-        endpoint=chosen.endpoint or None,
-        region=chosen.region,
-        addressing=chosen.addressing,
+        name=store.bucket,
+        access_key=store.access_key.get_secret_value(),
+        secret_key=store.secret_key.get_secret_value(),
+        endpoint=store.endpoint or None,
+        region=store.region,
+        addressing=store.addressing,
     )
 
 
@@ -59,17 +59,17 @@ def open_store(settings: Settings) -> Store:
 
 def open_erasing(settings: Settings) -> Store:
     """The store opened to erase locked objects too.  Raises :class:`ConfigError`."""
-    chosen = settings.store
-    if chosen.kind == "directory" or chosen.lock == "off":
+    store = settings.store
+    if store.kind == "directory" or store.lock == "off":
         return open_store(settings)
-    given = bucket(settings)
-    if chosen.erase_access_key.get_secret_value():
-        given = replace(
-            given,
-            access_key=chosen.erase_access_key.get_secret_value(),
-            secret_key=chosen.erase_secret_key.get_secret_value(),
+    bucket_settings = bucket(settings)
+    if store.erase_access_key.get_secret_value():
+        bucket_settings = replace(
+            bucket_settings,
+            access_key=store.erase_access_key.get_secret_value(),
+            secret_key=store.erase_secret_key.get_secret_value(),
         )
-    return with_retries(S3Store(given, bypass=True))
+    return with_retries(S3Store(bucket_settings, bypass=True))
 
 
 def lock(settings: Settings) -> GovernanceLock | None:
@@ -79,9 +79,9 @@ def lock(settings: Settings) -> GovernanceLock | None:
         return None
     if settings.store.kind == "directory":
         raise ConfigError("store.no_lock", "a folder has no object lock", 'set lock = "off" in [store]')
-    made = GovernanceLock(bucket(settings))
-    made.check()
-    return made
+    governance_lock = GovernanceLock(bucket(settings))
+    governance_lock.check()
+    return governance_lock
 
 
 def probe(settings: Settings) -> Store:

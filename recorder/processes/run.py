@@ -63,9 +63,9 @@ def make_bucket(context: Context) -> None:
     threading.Thread(target=wait, name="make-bucket", daemon=True).start()
 
 
-def programs(context: Context, given: Mapping[str, str] = os.environ) -> list[Program]:
+def programs(context: Context, base: Mapping[str, str] = os.environ) -> list[Program]:
     """The processes of one machine, the embedded store first if it is chosen.  Each inherits only its part of
-    the ``given`` environment (:mod:`recorder.environment`)."""
+    the ``base`` environment (:mod:`recorder.environment`)."""
     own = [sys.executable, "-m", "recorder"]
     if context.config_path is not None:
         own += ["--config", str(context.config_path.absolute())]
@@ -73,17 +73,20 @@ def programs(context: Context, given: Mapping[str, str] = os.environ) -> list[Pr
         Program(
             "daemon",
             [*own, "daemon"],
-            watched=True,
-            environment=environment.for_process("daemon", given),
-            replacing=[*own, "daemon", "--replace"],
+            has_heartbeat=True,
+            environment=environment.for_process("daemon", base),
+            replacement=[*own, "daemon", "--replace"],
             longest=AGAIN,
             turn=2,  # it follows calls until the others have ended
             grace=DAEMON_GRACE,
         ),
         Program(
-            "worker", [*own, "worker"], watched=True, environment=environment.for_process("worker", given)
+            "worker",
+            [*own, "worker"],
+            has_heartbeat=True,
+            environment=environment.for_process("worker", base),
         ),
-        Program("web", [*own, "web"], tied=True, environment=environment.for_process("web", given)),
+        Program("web", [*own, "web"], tied=True, environment=environment.for_process("web", base)),
     ]
     return [*store_programs(context), *found]
 
@@ -107,6 +110,6 @@ def store_programs(context: Context) -> list[Program]:
             output=folder / "seaweedfs.log",
             turn=1,  # the others first finish their uploads
             grace=STORE_GRACE,
-            lasting=True,
+            is_permanent=True,
         )
     ]

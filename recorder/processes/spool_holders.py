@@ -58,15 +58,15 @@ class SpoolUser:
     uid: int
     groups: frozenset[int]
 
-    def may(self, path: Path, wanted: int) -> bool:
+    def may(self, path: Path, bits_needed: int) -> bool:
         """Whether its owner, group and mode bits permit reading (4), writing (2) or entering (1) a path, and
         entering every folder above it.  Raises ``OSError`` where this process may not look."""
         if self.uid == 0:
             return True
         above = [folder for folder in path.absolute().parents if not self._allowed(folder, 1)]
-        return not above and self._allowed(path, wanted)
+        return not above and self._allowed(path, bits_needed)
 
-    def _allowed(self, path: Path, wanted: int) -> bool:
+    def _allowed(self, path: Path, bits_needed: int) -> bool:
         status = os.stat(path)
         if status.st_uid == self.uid:
             bits = status.st_mode >> 6
@@ -74,7 +74,7 @@ class SpoolUser:
             bits = status.st_mode >> 3
         else:
             bits = status.st_mode
-        return bits & wanted == wanted
+        return bits & bits_needed == bits_needed
 
 
 def holder(path: Path) -> Process | None:

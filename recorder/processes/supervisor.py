@@ -50,27 +50,27 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A command to run.  ``watched`` children must send heartbeats; ``tied`` ones need not, but end, as
-    watched ones do, when their supervisor is gone.  ``environment`` replaces the supervisor's, ``folder`` is
+    """A command to run.  ``has_heartbeat``: it must send heartbeats. ``tied``: it need not, but ends, as the
+    former do, when its supervisor is gone.  ``environment`` replaces the supervisor's, ``folder`` is
     the working directory, ``output`` a file for what it prints.  At the end, children with a higher ``turn``
     are told to end after those with a lower one, and each has ``grace`` seconds after SIGTERM.
 
-    ``replacing`` is the command of a successor that takes over from the running process, which then ends by
+    ``replacement`` is the command of a successor that takes over from the running process, which then ends by
     itself; where it is given, a restart starts the successor first.  ``longest`` is the most seconds before a
-    process that keeps ending is restarted.  ``lasting`` ones are not restarted with the others."""
+    process that keeps ending is restarted.  ``is_permanent``: it is not restarted with the others."""
 
     name: str
     argv: Sequence[str]
-    watched: bool = False
+    has_heartbeat: bool = False
     tied: bool = False
     environment: Mapping[str, str] | None = None
     folder: Path | None = None
     output: Path | None = None
     turn: int = 0
     grace: float = 8.0
-    replacing: Sequence[str] = ()
+    replacement: Sequence[str] = ()
     longest: float = BACKOFF[-1]
-    lasting: bool = False
+    is_permanent: bool = False
 
 
 @dataclass(slots=True)
@@ -110,21 +110,21 @@ class Supervisor:
     environment: Mapping[str, str]
     monotonic: Callable[[], float] = time.monotonic
     _children: list[_Child] = field(default_factory=list)
-    _stopping: bool = False
+    _stops: bool = False
     _hurried: bool = False
-    _renewing: bool = False
-    _looked: float | None = None
+    _renewal_due: bool = False
+    _last_step: float | None = None
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
         """Ask for the end; a second call asks for a fast one.  Usable as a signal handler, so it only sets a
         flag."""
-        self._hurried = self._stopping
-        self._stopping = True
+        self._hurried = self._stops
+        self._stops = True
 
     def renew(self, signum: int = 0, frame: FrameType | None = None) -> None:
-        """Ask for a restart of every program that is not ``lasting``; usable as a signal handler."""
-        self._renewing = True
+        """Ask for a restart of every program that is not permanent; usable as a signal handler."""
+        self._renewal_due = True
 
     def __post_init__(self) -> None:
         for program in self.programs:
@@ -137,7 +137,7 @@ class Supervisor:
     def run(self) -> None:
         """Start every program and supervise it until :meth:`stop`; ends children in reverse order."""
         try:
-            while not self._stopping:
+            while not self._stops:
                 self.step()
         finally:
             self._end()
@@ -145,18 +145,18 @@ class Supervisor:
     def step(self) -> None:
         """Listen for up to :data:`LOOK`, then look once at every child: start those that are due, kill those
         that are silent."""
-        waiting = any(not child.runs and child.due <= self.monotonic() for child in self._children)
-        self._selector.select(timeout=0 if waiting else LOOK)
+        is_due = any(not child.runs and child.due <= self.monotonic() for child in self._children)
+        self._selector.select(timeout=0 if is_due else LOOK)
         now = self.monotonic()
         # Time in which this process was stopped or had no CPU does not count as listening.
-        listened = min(max(0.0, now - (now if self._looked is None else self._looked)), 2 * LOOK)
-        self._looked = now
-        renewing, self._renewing = self._renewing, False
+        listened = min(max(0.0, now - (now if self._last_step is None else self._last_step)), 2 * LOOK)
+        self._last_step = now
+        renews, self._renewal_due = self._renewal_due, False
         for child in list(self._children):
             for run in child.runs:
                 run.silent += listened
                 self._read(run)
-            if renewing and not child.program.lasting:
+            if renews and not child.program.is_permanent:
                 self._renew(child)
             self._look_after(child, now)
 
@@ -177,16 +177,16 @@ class Supervisor:
         """The process id of a running child; during a takeover, of the one that does the work."""
         for child in self._children:
             if child.program.name == name and child.runs:
-                working = [run for run in child.runs if run.alive] or child.runs[:1]
-                return working[-1].process.pid
+                runs = [run for run in child.runs if run.alive] or child.runs[:1]
+                return runs[-1].process.pid
         return None
 
     def _renew(self, child: _Child) -> None:
-        if not child.program.replacing:
+        if not child.program.replacement:
             for run in child.runs:
                 self._ask_to_end(run)
         elif len(child.runs) == 1:
-            self._start(child, child.program.replacing)
+            self._start(child, child.program.replacement)
 
     def _ask_to_end(self, run: _Run) -> None:
         if run.asked_to_end is None:
@@ -198,10 +198,10 @@ class Supervisor:
             code = run.process.poll()
             if code is not None:
                 self._ended(child, run, code, now)
-            elif run.asked_to_end is not None and not child.program.replacing:
+            elif run.asked_to_end is not None and not child.program.replacement:
                 if now - run.asked_to_end > child.program.grace:
                     self._kill(run, "killed a process that did not end", child)
-            elif child.program.watched and run.silent > (SILENCE if run.alive else STARTUP):
+            elif child.program.has_heartbeat and run.silent > (SILENCE if run.alive else STARTUP):
                 self._kill(run, "killed a process whose hub stopped", child, round(run.silent, 1))
         if len(child.runs) > 1 and child.runs[-1].alive:
             # It has taken over.  A predecessor that could not be told (it has another spool, say) ends now.
@@ -239,23 +239,23 @@ class Supervisor:
         """Start a process.  Raises ``OSError`` with everything that was opened closed again."""
         program = child.program
         environment = dict(self.environment if program.environment is None else program.environment)
-        passed: tuple[int, ...] = ()
+        descriptors: tuple[int, ...] = ()
         reader = None
-        with ExitStack() as given, ExitStack() as cleanup:
-            if program.watched or program.tied:
+        with ExitStack() as files, ExitStack() as cleanup:
+            if program.has_heartbeat or program.tied:
                 reader, writer = os.pipe()
-                given.callback(os.close, writer)
+                files.callback(os.close, writer)
                 cleanup.callback(os.close, reader)
                 os.set_blocking(reader, False)
                 self._selector.register(reader, selectors.EVENT_READ)
                 cleanup.callback(self._selector.unregister, reader)
                 environment[HEARTBEAT_FD] = str(writer)
-                passed = (writer,)
-            output = None if program.output is None else given.enter_context(open(program.output, "ab"))
+                descriptors = (writer,)
+            output = None if program.output is None else files.enter_context(open(program.output, "ab"))
             process = subprocess.Popen(
                 argv,
                 env=environment,
-                pass_fds=passed,
+                pass_fds=descriptors,
                 cwd=program.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -311,20 +311,22 @@ class Supervisor:
 
     def _end_some(self, children: list[_Child]) -> None:
         """Ask processes to end, and again when a second signal comes; kill those that do not end in time."""
-        running = {run.process: child.program for child in children for run in child.runs}
-        signals, began, hurried = 0, time.monotonic(), float("inf")
-        while running:
+        run_by_process = {run.process: child.program for child in children for run in child.runs}
+        signals, start, hurried = 0, time.monotonic(), float("inf")
+        while run_by_process:
             if signals < 1 + self._hurried:
-                for process in running:
+                for process in run_by_process:
                     process.terminate()
                     process.send_signal(signal.SIGCONT)  # a stopped process does not act on SIGTERM
                 signals += 1
                 if signals > 1:
                     hurried = time.monotonic() + HURRY
             time.sleep(0.02)
-            running = {process: program for process, program in running.items() if process.poll() is None}
-            for process, program in running.items():
-                if time.monotonic() > min(began + program.grace, hurried):
+            run_by_process = {
+                process: program for process, program in run_by_process.items() if process.poll() is None
+            }
+            for process, program in run_by_process.items():
+                if time.monotonic() > min(start + program.grace, hurried):
                     log.warning("killed a process that did not end", process=program.name, pid=process.pid)
                     process.kill()
                     process.wait()
@@ -369,7 +371,7 @@ class heartbeat:
         """Whether neither ``accord run`` nor systemd supervises this process."""
         return self._pipe is None and self._systemd is None
 
-    def stopping(self) -> None:
+    def report_stop(self) -> None:
         """Tell systemd that this process is stopping."""
         self._tell("STOPPING=1")
 

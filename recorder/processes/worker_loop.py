@@ -55,7 +55,7 @@ LOCK = ".worker.lock"
 TICK = 1.0
 """Seconds between two looks at spool and catalogue, unless something wakes the worker earlier."""
 
-HOUSEKEEPING = 60.0
+DUTY_INTERVAL = 60.0
 """Seconds between two rounds of the duties."""
 
 SNAPSHOT_BACK_OFF = 5.0
@@ -113,16 +113,16 @@ class Worker:
     """Threads that store."""
     drain: float = 15.0
     """Seconds that work in progress has to finish after SIGTERM."""
-    _stopping: bool = False
+    _stops: bool = False
     _hurried: bool = False
     _wake: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _under_way: set[str] = field(default_factory=set)
-    _storing: int = 0
+    _store_tasks: int = 0
     _lanes: dict[str, _Lane] = field(default_factory=dict)
     _encoders: list[Encoder] = field(default_factory=list)
     _free: queue.SimpleQueue[Encoder] = field(default_factory=queue.SimpleQueue)
-    turned: float = field(default_factory=time.monotonic)
+    last_turn: float = field(default_factory=time.monotonic)
     """When the loop last turned, by the monotonic clock."""
     _look_due: float = 0.0
     _house_due: float = 0.0
@@ -139,8 +139,8 @@ class Worker:
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
         """Stop; when called again, do not wait for work in progress.  A signal handler, so it only sets a
         flag: the thread that the signal interrupts may hold an event's lock."""
-        self._hurried = self._stopping
-        self._stopping = True
+        self._hurried = self._stops
+        self._stops = True
 
     def run(self) -> bool:
         """Work until :meth:`stop`, then let work in progress finish; returns whether it has.  If not, threads
@@ -154,7 +154,7 @@ class Worker:
         with _SpoolLock(self.services.spool):
             self._begin()
             try:
-                while not self._stopping:
+                while not self._stops:
                     self._tick()
                     self._wake.wait(TICK)
                     self._wake.clear()
@@ -183,20 +183,20 @@ class Worker:
 
     def _tick(self) -> None:
         self.beat()
-        self.turned = time.monotonic()
+        self.last_turn = time.monotonic()
         if self.monotonic() >= self._look_due and not self._lanes["snapshot"].busy:
             # In a lane of its own: the catalogue may be slow to answer, and this thread sends the heartbeats.
             self._look_due = self.monotonic() + TICK
             self._submit("snapshot", SNAPSHOT, self._refresh_snapshot)
         due = self.monotonic() >= self._house_due and HOUSE not in self._under_way
         if due and self._lanes["rest"].busy < self._lanes["rest"].room:
-            self._house_due = self.monotonic() + HOUSEKEEPING
+            self._house_due = self.monotonic() + DUTY_INTERVAL
             self._submit("rest", HOUSE, self._house.keep)
         self._backlog.scan_spool()
         blocked = self._common.blocked_stages()
         for lane in LANES:
             while self._lanes[lane].busy < self._lanes[lane].room:
-                full = self._storing >= self._common.upload_limit(self.uploads)
+                full = self._store_tasks >= self._common.upload_limit(self.uploads)
                 item = self._backlog.next_take(
                     lane, blocked | BLOCKED_STAGES["store"] if full else blocked, self._room()
                 )
@@ -204,7 +204,7 @@ class Worker:
                     break
                 folder, stage = item
                 with self._lock:
-                    self._storing += stage == "store"
+                    self._store_tasks += stage == "store"
                 self._submit(lane, folder.name, partial(self._step, folder, stage))
 
     def _room(self) -> int | None:
@@ -220,7 +220,7 @@ class Worker:
             self._under_way.add(name)
             self._lanes[lane].busy += 1
 
-        def done(future: Future[None]) -> None:
+        def finish(future: Future[None]) -> None:
             if not future.cancelled() and (error := future.exception()) is not None:
                 metrics.UNHANDLED_ERRORS.inc()
                 log.error("worker.failed", work=name, exc_info=error)
@@ -229,7 +229,7 @@ class Worker:
                 self._lanes[lane].busy -= 1
             self._wake.set()
 
-        self._lanes[lane].threads.submit(work).add_done_callback(done)
+        self._lanes[lane].threads.submit(work).add_done_callback(finish)
 
     def load(self, lane: str) -> tuple[int, int]:
         """The number of steps in a lane, and its capacity."""
@@ -237,7 +237,7 @@ class Worker:
         return (found.busy, found.room) if found else (0, 0)
 
     def _step(self, folder: Path, stage: Stage) -> None:
-        began = time.perf_counter()
+        start = time.perf_counter()
         try:
             if self._crashes.is_poison(folder.name):
                 stages.quarantine_take(folder, ENCODER_DIED, self.services.now(), self.services)
@@ -248,16 +248,16 @@ class Worker:
             # No take may end the loop: this one backs off, and its reason is logged.
             self._failed(folder, stage, error)
         else:
-            metrics.STAGE.labels(stage).observe(time.perf_counter() - began)
+            metrics.STAGE.labels(stage).observe(time.perf_counter() - start)
             self._common.note_success(stage)
             self._backlog.finish_step(folder)
         finally:
             with self._lock:
-                self._storing -= stage == "store"
+                self._store_tasks -= stage == "store"
 
     def _failed(self, folder: Path, stage: Stage, error: Exception) -> None:
         error_id = error.error_id if isinstance(error, AccordError) else type(error).__name__
-        if error_id == ENCODER_DIED and not self._stopping:
+        if error_id == ENCODER_DIED and not self._stops:
             metrics.ENCODER_DEATHS.inc()
             self._crashes.note_crash(folder.name, self._backlog.is_alone(folder, stage))
         metrics.STAGE_FAILURES.labels(stage, obstacle(error)).inc()

@@ -20,6 +20,7 @@ from recorder import metrics, status_server
 from recorder.catalogue import ping as catalogue
 from recorder.clock import Now, utc_now
 from recorder.health import HealthFinding, Readiness
+from recorder.mail import outbox
 from recorder.pipeline import queue_depth
 from recorder.pipeline.queue_depth import QueueDepth
 from recorder.pipeline.stages import STAGES
@@ -36,7 +37,7 @@ EVERY: Final = 10.0
 SHARE: Final = 20
 """The pause between two looks is at least this many times as long as the last look took."""
 
-STUCK: Final = 60.0
+STUCK_AFTER: Final = 60.0
 """Seconds without a turn of the worker's loop after which it is not alive."""
 
 
@@ -79,7 +80,7 @@ class Overseer:
 
     def _show(self) -> None:
         for stage in queue_depth.STAGES:
-            metrics.SPOOL_TAKES.labels(stage).set_function(partial(self._waiting, stage))
+            metrics.SPOOL_TAKES.labels(stage).set_function(partial(self._count_waiting, stage))
         metrics.SPOOL_BYTES.set_function(lambda: self._depth.size)
         metrics.SPOOL_OLDEST.set_function(self._age)
         metrics.SPOOL_UNREADABLE.set_function(lambda: self._depth.closed)
@@ -93,14 +94,15 @@ class Overseer:
         metrics.expose_zero(metrics.TAKES, ("stored", "noted", "quarantined"))
         metrics.expose_zero(metrics.TAKES_UNANNOUNCED, ("not_found_in_audio", "not_finished"))
         metrics.expose_zero(metrics.TAKES_DURATION_MISMATCH, ("shorter", "longer"))
+        metrics.expose_zero(metrics.MAIL_QUEUED, outbox.STATES)
         metrics.expose_zero(metrics.DUTY_FAILURES, DUTIES)
         metrics.expose_zero(metrics.DUTY_DONE, DUTIES)
         metrics.expose_zero(metrics.RECORDINGS_ERASED, ("expired", "not_announced"))
         metrics.expose_zero(metrics.RECORDINGS_NOT_ERASED, ("refused", "failed", "holds"))
         metrics.expose_shared_zeros()
 
-    def _waiting(self, stage: str) -> int:
-        return self._depth.waiting[stage]
+    def _count_waiting(self, stage: str) -> int:
+        return self._depth.counts[stage]
 
     def _load(self, lane: str, which: int) -> int:
         return self.worker.load(lane)[which]
@@ -110,18 +112,18 @@ class Overseer:
         return 0.0 if oldest is None else max(0.0, (self.now() - oldest).total_seconds())
 
     def _alive(self) -> bool:
-        return time.monotonic() - self.worker.turned < STUCK
+        return time.monotonic() - self.worker.last_turn < STUCK_AFTER
 
     def _keep_measuring(self) -> None:
         while True:
-            began = time.monotonic()
+            start = time.monotonic()
             try:
                 self._depth = queue_depth.measure(self.worker.services.spool)
                 self._problem = ""
             except OSError as error:
                 self._problem = f"the spool cannot be read: {error}"
                 log.warning("spool.measure_failed", error=str(error))
-            time.sleep(max(EVERY, SHARE * (time.monotonic() - began)))
+            time.sleep(max(EVERY, SHARE * (time.monotonic() - start)))
 
     def _spool(self) -> HealthFinding:
         folder = self.worker.services.spool

@@ -112,7 +112,7 @@ def opt_in_question(
 
 
 def line_sentence(
-    spoken: Sequence[tuple[str, Mapping[str, str]]],
+    sentences: Sequence[tuple[str, Mapping[str, str]]],
     *,
     purposes: Sequence[str],
     keep_days: int,
@@ -120,14 +120,15 @@ def line_sentence(
     sample_rate: int = 8000,
 ) -> Rendered:
     """The information that colleagues can call: that calls on their line are recorded, the purposes and the
-    retention period, in each language of ``spoken``, which is given with its sentences for purposes that are
-    not standard. The :class:`Rendered` has the first language. Raises as :func:`announcement` does."""
+    retention period, in each language of ``sentences``, which come with the customer's own sentences for
+    purposes that are not standard. The :class:`Rendered` has the first language. Raises as
+    :func:`announcement` does."""
     parts = [
         part
-        for language, own in spoken
+        for language, own in sentences
         for part in _parts("line", language, purposes=purposes, keep_days=keep_days, own=own)
     ]
-    return _render(spoken[0][0], parts, sources, sample_rate)
+    return _render(sentences[0][0], parts, sources, sample_rate)
 
 
 def transfer_notice(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000) -> Rendered:

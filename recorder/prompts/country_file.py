@@ -98,7 +98,7 @@ def shipped_packs() -> Mapping[str, Pack]:
     for path in sorted(FOLDER.glob("*.toml"), key=lambda path: (path.stem == STRICT, path.stem)):
         pack = load_pack(path)
         if pack.code != path.stem:
-            raise _broken(path, f"pack.code: {pack.code!r} is not the file's name")
+            raise _error(path, f"pack.code: {pack.code!r} is not the file's name")
         packs[pack.code] = pack
     if STRICT not in packs:
         raise ConfigError("pack.missing", f"there is no {FOLDER / STRICT}.toml", "install Accord again")
@@ -119,12 +119,12 @@ def load_pack(path: Path) -> Pack:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise _broken(path, f"{field}: {_why(first)}") from error
+        raise _error(path, f"{field}: {_why(first)}") from error
     except (OSError, ValueError) as error:
-        raise _broken(path, str(error)) from error
+        raise _error(path, str(error)) from error
 
 
-def _broken(path: Path, why: str) -> ConfigError:
+def _error(path: Path, why: str) -> ConfigError:
     return ConfigError(
         "pack.broken", f"{path} cannot be used: {why}", "compare it with docs/law.md, “A pack's file”"
     )
@@ -143,7 +143,7 @@ class _Reader:
 
     def __init__(self, file: _File) -> None:
         self.file = file
-        self.used: set[str] = set()
+        self.used_names: set[str] = set()
         self.known = {name: _source(name, source) for name, source in file.source.items()}
 
     def pack(self) -> Pack:
@@ -154,7 +154,7 @@ class _Reader:
         tell = [self.duty(f"tell.{n}", each.who, each, each.where) for n, each in enumerate(file.tell)]
         notes = [self.duty(f"note.{n}", "note", each) for n, each in enumerate(file.note)]
         self.check_duties(rules)
-        if unused := sorted(set(self.known) - self.used):
+        if unused := sorted(set(self.known) - self.used_names):
             raise ValueError(f"source.{unused[0]}: no rule refers to it")
         return Pack(
             code=file.pack.code,
@@ -167,12 +167,12 @@ class _Reader:
         )
 
     def rules(self) -> dict[str, Rule]:
-        wanted = [*standard(), OTHER]
+        codes = [*standard(), OTHER]
         for code in self.file.purpose:
-            if code not in wanted:
-                raise ValueError(f"purpose.{code}: there is no such purpose; known: {', '.join(wanted)}")
+            if code not in codes:
+                raise ValueError(f"purpose.{code}: there is no such purpose; known: {', '.join(codes)}")
         rules = {}
-        for code in wanted:
+        for code in codes:
             if code not in self.file.purpose:
                 raise ValueError(
                     f"purpose.{code}: it is missing, and so are its mode and longest retention period"
@@ -197,7 +197,7 @@ class _Reader:
         for name in names:
             if name not in self.known:
                 raise ValueError(f"{field}.sources: there is no source {name!r}")
-        self.used.update(names)
+        self.used_names.update(names)
         return tuple(self.known[name] for name in names)
 
     def check_duties(self, rules: dict[str, Rule]) -> None:

@@ -59,7 +59,7 @@ class Rule:
     """A country's rule for one purpose, with its sources: ``mode`` is the laxest mode that is allowed,
     ``longest_keep_days`` the longest retention period that may be announced and used.
 
-    It is a type of its own beside an announcement because it is a limit, not a choice: the country's, the
+    It is a separate type beside an announcement because it is a limit, not a choice: the country's, the
     same for all customers, and checked again when a recording is used."""
 
     purpose: str
@@ -137,7 +137,7 @@ class Pack:
             "mode",
             rule,
             f"{self.name}: a call for {purpose} cannot be recorded with {mode}",
-            f"{' or '.join(rule.modes)}, by {_named(rule)}; see `accord country show {self.code}`",
+            f"{' or '.join(rule.modes)}, by {_name_sources(rule)}; see `accord country show {self.code}`",
         )
 
     def _too_long(self, rule: Rule, purpose: str, keep_days: int) -> Objection:
@@ -145,10 +145,10 @@ class Pack:
             "keep_days",
             rule,
             f"{self.name}: recordings for {purpose} cannot be kept {keep_days} days",
-            f"at most {rule.longest_keep_days} days, by {_named(rule)}; "
+            f"at most {rule.longest_keep_days} days, by {_name_sources(rule)}; "
             f"see `accord country show {self.code}`",
         )
 
 
-def _named(rule: Rule) -> str:
+def _name_sources(rule: Rule) -> str:
     return "; ".join(str(source) for source in rule.sources)

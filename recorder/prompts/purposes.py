@@ -25,7 +25,7 @@ class StandardPurpose:
     recording for it; ``longest_keep_days`` is the longest retention period that may be announced, in days.
     ``disputes``: a recording can be placed on legal hold for it; ``by_law``: a law requires retention.
 
-    It is a type of its own beside :class:`~recorder.prompts.country_rules.Rule` because it is the same in
+    It is a separate type beside :class:`~recorder.prompts.country_rules.Rule` because it is the same in
     every country: what the purpose is, in all languages, and who may use it."""
 
     code: str

@@ -152,19 +152,22 @@ def clip_text(name: str, language: str, *, keep_days: int | None = None, key: in
     """
     sentence = _catalogue().sentences[name]
     text = sentence.text[check_language(language)]
-    spoken = sentence.spoken.get(language, text)
+    pronunciation = sentence.spoken.get(language, text)
     if sentence.placeholder == "time":
         time, words = _time(keep_days, language)
         return ClipText(
-            f"{name}-{time}", language, text.replace("{time}", words), spoken.replace("{time}", words)
+            f"{name}-{time}", language, text.replace("{time}", words), pronunciation.replace("{time}", words)
         )
     if sentence.placeholder == "key":
         digit = _key(key, sentence.keys)
         word = _catalogue().keys[language][digit]
         return ClipText(
-            f"{name}-{digit}", language, text.replace("{key}", str(digit)), spoken.replace("{key}", word)
+            f"{name}-{digit}",
+            language,
+            text.replace("{key}", str(digit)),
+            pronunciation.replace("{key}", word),
         )
-    return ClipText(name, language, text, spoken)
+    return ClipText(name, language, text, pronunciation)
 
 
 def _time(keep_days: int | None, language: str) -> tuple[str, str]:

@@ -36,23 +36,23 @@ def build(
     sentences."""
     before = read_clip_list(folder) if (folder / DATA).exists() else {}
     listed = {language: dict(before.get(language, {})) for language in LANGUAGES}
-    spoken = 0
+    count = 0
     for language in languages:
-        wanted = all_clip_texts(language)
-        for text in wanted.values():
+        texts = all_clip_texts(language)
+        for text in texts.values():
             if everything or not _is_current(folder, text, listed[language].get(text.clip)):
                 engine = find_engine(found, text)
                 sha256 = write_clip(folder, text, normalise(engine.speak(text.spoken, language)))
                 listed[language][text.clip] = SpokenSentence(text.text, sha256)
-                spoken += 1
+                count += 1
                 print(f"{language} {text.clip}: {engine.name}", flush=True)
                 _write_list(folder, listed)
         for path in (folder / language).glob("*.flac"):
-            if path.stem not in wanted:
+            if path.stem not in texts:
                 path.unlink()
                 listed[language].pop(path.stem, None)
     _write_list(folder, listed)
-    return spoken
+    return count
 
 
 def _is_current(folder: Path, text: ClipText, entry: SpokenSentence | None) -> bool:
@@ -98,8 +98,8 @@ def main() -> None:
     options.add_argument("--kokoro", type=Path, help="folder of kokoro.onnx and its voices")
     options.add_argument("--language", choices=LANGUAGES, nargs="*", default=LANGUAGES)
     options.add_argument("--all", action="store_true", help="also sentences whose sound is current")
-    given = options.parse_args()
-    print(f"{build(given.language, find_engines('auto', given.kokoro), everything=given.all)} spoken")
+    choices = options.parse_args()
+    print(f"{build(choices.language, find_engines('auto', choices.kokoro), everything=choices.all)} spoken")
 
 
 if __name__ == "__main__":

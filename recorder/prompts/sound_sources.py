@@ -54,8 +54,8 @@ class Sources:
             return "recorded"
         if _find_shipped(text) is not None:
             return "shipped"
-        spoken = next((engine for engine in self.engines if engine.speaks(text.language)), None)
-        return "missing" if spoken is None else f"spoken by {spoken.name}"
+        speaker = next((engine for engine in self.engines if engine.speaks(text.language)), None)
+        return "missing" if speaker is None else f"spoken by {speaker.name}"
 
     def recording(self, text: ClipText) -> Path | None:
         """A person's recording of a sentence, if there is one."""

@@ -73,11 +73,11 @@ class EspeakNg:
         voice = {"en": "en-gb"}.get(language, language)
         arguments = [self._program, "-v", voice, "-s", str(self.SPEED), "--stdin", "--stdout"]
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 arguments, input=text.encode(), capture_output=True, timeout=self.PATIENCE_S, check=True,
                 env=environment.for_program(os.environ),
             )  # fmt: skip
-            samples, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
+            samples, rate = soundfile.read(io.BytesIO(process.stdout), dtype="float32")
         except subprocess.CalledProcessError as error:
             raise speech_error(
                 self.name, text, error.stderr.decode(errors="replace").strip() or error
@@ -276,16 +276,16 @@ def find_engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
     Raises :class:`ConfigError` (``tts.missing``) if one was chosen by name and is not installed.
     """
     found: list[Engine] = []
-    pico, espeak, lacking = shutil.which("pico2wave"), shutil.which("espeak-ng"), Kokoro.missing(kokoro)
+    pico, espeak, absent = shutil.which("pico2wave"), shutil.which("espeak-ng"), Kokoro.missing(kokoro)
     if choice in ("auto", "pico") and pico:
         found.append(Pico(pico))
-    if choice in ("auto", "kokoro") and not lacking:
+    if choice in ("auto", "kokoro") and not absent:
         assert kokoro is not None
         found.append(Kokoro(kokoro))
     if choice in ("auto", "espeak-ng") and espeak:
         found.append(EspeakNg(espeak))
     if choice == "kokoro" and not found:
-        raise ConfigError("tts.missing", f"kokoro cannot speak: {lacking}", "see docs/customise.md")
+        raise ConfigError("tts.missing", f"kokoro cannot speak: {absent}", "see docs/customise.md")
     if choice == "pico" and not found:
         raise ConfigError("tts.missing", "the program pico2wave is not installed", "see docs/customise.md")
     if choice == "espeak-ng" and not found:

@@ -20,7 +20,7 @@ from recorder.seal.amendment_kinds import (
     ConsentWithdrawn,
     Data,
     Erased,
-    Gone,
+    ErasedObject,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
@@ -157,8 +157,8 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
     ended = ended_hold(data)
     if ended is not None and ended not in {each.number for each in chain.holds}:
         refuse(f"it {'lifts' if isinstance(data, HoldLifted) else 'replaces'} hold {ended}, which is not set")
-    named = data.purposes if isinstance(data, HoldSet | ConsentWithdrawn | PurposesNarrowed) else ()
-    if other := sorted(set(named) - set(chain.codes)):
+    codes = data.purposes if isinstance(data, HoldSet | ConsentWithdrawn | PurposesNarrowed) else ()
+    if other := sorted(set(codes) - set(chain.codes)):
         refuse(f"the recording has no purpose {', '.join(other)}")
     if isinstance(data, HoldSet) and (other := [code for code in data.purposes if not serves_disputes(code)]):
         refuse(f"no dispute can need it for {', '.join(other)}, and it is held for that")
@@ -166,7 +166,7 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
     if isinstance(data, ConsentAdded) and nothing:
         refuse("it agrees to what was not announced")
     if isinstance(data, Erased):
-        sealed = {Gone(o.name, o.stored_sha256, o.stored_length) for o in chain.manifest.objects}
+        sealed = {ErasedObject(o.name, o.stored_sha256, o.stored_length) for o in chain.manifest.objects}
         if set(data.objects) != sealed or len(data.objects) != len(sealed):
             refuse("it names other objects than were sealed")
         if data.key_id != chain.manifest.keys.data:
@@ -181,6 +181,6 @@ def make_tombstone(chain: Chain, why: str) -> Erased:
     return Erased(
         reason=why,
         key_id=manifest.keys.data,
-        objects=tuple(Gone(o.name, o.stored_sha256, o.stored_length) for o in manifest.objects),
+        objects=tuple(ErasedObject(o.name, o.stored_sha256, o.stored_length) for o in manifest.objects),
         remains=(*(name(each.number) for each in chain.amendments), MANIFEST),
     )

@@ -51,7 +51,7 @@ Some = Annotated[tuple[str, ...], AfterValidator(_check_some)]
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class ErasedObject:
     """An object that was deleted in every version."""
 
     __pydantic_config__ = STRICT
@@ -70,7 +70,7 @@ class Erased:
 
     reason: Annotated[str, one_of(ERASURE_REASONS)]
     key_id: Annotated[str, Field(alias="key")]
-    objects: tuple[Gone, ...]
+    objects: tuple[ErasedObject, ...]
     remains: tuple[str, ...]
 
 

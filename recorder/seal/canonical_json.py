@@ -51,9 +51,9 @@ def read(form: Form[Value], body: object, where: str) -> Value:
             # An unknown field might change the meaning of the others.
             raise SealError("seal.unknown_field", f"{where}{error} to this version") from None
         raise SealError("seal.field", f"{where}{error}") from None
-    written: Any = form.write(value)
-    if written != body:
-        if isinstance(body, dict) and (more := sorted(body.keys() - written.keys())):
+    canonical: Any = form.write(value)
+    if canonical != body:
+        if isinstance(body, dict) and (more := sorted(body.keys() - canonical.keys())):
             raise SealError("seal.unknown_field", f"{where}.{more[0]} is unknown to this version")
         raise SealError("seal.field", f"{where} is written with other fields")
     return value

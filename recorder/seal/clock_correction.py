@@ -33,14 +33,14 @@ def correct_times(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
     """Return the corrected times of a take that is sealed now. ``uptime`` is the machine's, ``None`` where it
     is unknown."""
     now = truncate(now)
-    noted = UncorrectedTimes(truncate(take.start.started_at), truncate(take.end.ended_at))
-    begin, known = noted.started_at, _begin(take.start, now, uptime)
+    uncorrected = UncorrectedTimes(truncate(take.start.started_at), truncate(take.end.ended_at))
+    begin, known = uncorrected.started_at, _begin(take.start, now, uptime)
     if begin > now:
-        begin = now - max(noted.ended_at - begin, timedelta()) if known is None else known
+        begin = now - max(uncorrected.ended_at - begin, timedelta()) if known is None else known
     elif known is not None and known - begin > SLACK:
         begin = known
-    by = begin - noted.started_at
-    end = _put_right(noted.ended_at, by, begin, now)
+    by = begin - uncorrected.started_at
+    end = _put_right(uncorrected.ended_at, by, begin, now)
     bridged = take.first("bridged")
     sealed = UncorrectedTimes(begin, end)
     return Timing(
@@ -49,8 +49,8 @@ def correct_times(take: Take, now: datetime, uptime: Uptime | None) -> Timing:
         ended_at=end,
         sealed_at=now,
         # Where the call's age is unknown or the clock was ahead, retention must not begin too early.
-        kept_from=now if known is None or noted.started_at > now else begin,
-        uncorrected=None if sealed == noted else noted,
+        kept_from=now if known is None or uncorrected.started_at > now else begin,
+        uncorrected=None if sealed == uncorrected else uncorrected,
     )
 
 

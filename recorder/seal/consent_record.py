@@ -36,7 +36,7 @@ from recorder.domain.markers import LocatedMarker
 from recorder.domain.sentences import TimedSentence
 from recorder.strict_json import STRICT, Natural, Positive, Sha256, Time, one_of
 
-GIVEN = (YES, NO, NONE)
+ANSWERS = (YES, NO, NONE)
 """The answers, silence included."""
 
 
@@ -106,7 +106,7 @@ class KeepQuestion:
     offset_ms: Natural
     how: Annotated[str, one_of((QUESTION, OWN_WORDS))]
     question: PlayedSentence | None
-    answer: Annotated[str, one_of((*GIVEN, BROKEN))] | None
+    answer: Annotated[str, one_of((*ANSWERS, BROKEN))] | None
     by: Annotated[str, one_of(BY)] | None
     answered_how: Annotated[str, one_of(HOW)] | None
     answered_at: Time | None
@@ -149,7 +149,7 @@ def is_keep_consented(announced: bool, keep_questions: Sequence[KeepQuestion]) -
     """Whether the external party consented to keep the recording: it is announced, the last answer is yes and
     their own, and its question was heard first.  An interrupted question, or one without a recorded end,
     changes nothing."""
-    last = next((each for each in reversed(keep_questions) if each.answer in GIVEN), None)
+    last = next((each for each in reversed(keep_questions) if each.answer in ANSWERS), None)
     yes = announced and last is not None and last.answer == YES
     return yes and last is not None and last.is_question_heard and last.is_external
 
@@ -182,10 +182,10 @@ def keep_questions(encoded: Encoded) -> tuple[KeepQuestion, ...]:
 
 
 def keep_consent(
-    announced: bool, made: Sequence[KeepQuestion], keep: Keep | None, since: datetime
+    announced: bool, questions: Sequence[KeepQuestion], keep: Keep | None, since: datetime
 ) -> KeepConsent | None:
     """Return the keep consent, its retention counted from ``since``; ``None`` where there is none."""
-    if keep is None or not is_keep_consented(announced, made):
+    if keep is None or not is_keep_consented(announced, questions):
         return None
     return KeepConsent(keep.purpose, keep.keep_days, since + timedelta(days=keep.keep_days))
 
@@ -204,12 +204,12 @@ def find_consent_contradiction(consent: Consent, announced: bool) -> str | None:
 
 def find_contradiction(keep_questions: Iterable[KeepQuestion], duration_ms: int) -> str | None:
     """Return the first contradiction in keep questions and answers, or ``None``."""
-    reached = 0
+    latest = 0
     for one in keep_questions:
         answered = one.answered_offset_ms
-        if not reached <= one.offset_ms <= (duration_ms if answered is None else answered) <= duration_ms:
+        if not latest <= one.offset_ms <= (duration_ms if answered is None else answered) <= duration_ms:
             return "a question or its answer lies outside the audio, or before what came before it"
-        reached = one.offset_ms if answered is None else answered
+        latest = one.offset_ms if answered is None else answered
         if any(
             each is not None and not _inside(each.found, duration_ms)
             for each in (one.question, one.confirmation)
@@ -223,14 +223,15 @@ def find_contradiction(keep_questions: Iterable[KeepQuestion], duration_ms: int)
 
 
 def _contradiction_in_answer(one: KeepQuestion) -> str | None:
-    given = one.answer in GIVEN
+    has_answer = one.answer in ANSWERS
     if any(
-        (each is not None) != given for each in (one.answered_at, one.answered_offset_ms, one.confirmation)
+        (each is not None) != has_answer
+        for each in (one.answered_at, one.answered_offset_ms, one.confirmation)
     ):
         return "an answer has no time or place, or there is none that has"
     if any((each is not None) != (one.answer in (YES, NO)) for each in (one.by, one.answered_how)):
         return "a yes or no is nobody's, or nobody's answer somebody's"
-    if one.confirmed and not given:
+    if one.confirmed and not has_answer:
         return "it was told what was answered, and nothing was"
     return None
 
@@ -260,22 +261,22 @@ def _agreement(
     question: LocatedAnnouncement | None,
     confirmation: LocatedAnnouncement | None,
 ) -> KeepQuestion:
-    given = one.answered
-    since = one.asked.offset_ms if question is None else question.end_ms
+    answer = one.answered
+    since = one.start.offset_ms if question is None else question.end_ms
     return KeepQuestion(
-        asked_at=truncate(one.asked.at),
-        offset_ms=one.asked.offset_ms,
+        asked_at=truncate(one.start.at),
+        offset_ms=one.start.offset_ms,
         how=one.how,
-        question=None if one.how == OWN_WORDS else _said(keep.question, question),
+        question=None if one.how == OWN_WORDS else _played(keep.question, question),
         answer=one.answer,
-        by=None if given is None else given.data.get("by"),
-        answered_how=None if given is None else given.data.get("how"),
-        answered_at=None if given is None else truncate(given.at),
-        answered_offset_ms=None if given is None else given.offset_ms,
+        by=None if answer is None else answer.data.get("by"),
+        answered_how=None if answer is None else answer.data.get("how"),
+        answered_at=None if answer is None else truncate(answer.at),
+        answered_offset_ms=None if answer is None else answer.offset_ms,
         voice=None if one.voice_ms is None else _voice(*one.voice_ms, since, duration_ms),
         unheard_at=None if one.unheard is None else truncate(one.unheard.at),
         confirmed=one.confirmed is not None,
-        confirmation=None if given is None else _said(_verdict(keep, given.data["answer"]), confirmation),
+        confirmation=None if answer is None else _played(_verdict(keep, answer.data["answer"]), confirmation),
     )
 
 
@@ -289,7 +290,7 @@ def _verdict(keep: Keep, answer: str) -> TimedSentence:
     return {YES: keep.yes, NO: keep.no}.get(answer, keep.none)
 
 
-def _said(words: TimedSentence | None, found: LocatedAnnouncement | None) -> PlayedSentence | None:
+def _played(words: TimedSentence | None, found: LocatedAnnouncement | None) -> PlayedSentence | None:
     return None if words is None else PlayedSentence(words.text, words.sha256, found)
 
 

@@ -34,14 +34,14 @@ def unexplained_ms(body: Mapping[str, Any]) -> int:
 
 def _held_ms(markers: Iterable[Mapping[str, Any]], end: datetime) -> int:
     """Return the total hold time in milliseconds; both parties' holds may overlap."""
-    depth, since, held = 0, end, timedelta(0)
+    depth, since, total = 0, end, timedelta(0)
     for mark in markers:
         at = from_iso(mark["at"])
         if mark["kind"] == "hold":
             since, depth = (since if depth else at), depth + 1
         elif mark["kind"] == "unhold" and depth:
             depth -= 1
-            held += max(at - since, timedelta(0)) if not depth else timedelta(0)
+            total += max(at - since, timedelta(0)) if not depth else timedelta(0)
     if depth:
-        held += max(end - since, timedelta(0))
-    return round(held / timedelta(milliseconds=1))
+        total += max(end - since, timedelta(0))
+    return round(total / timedelta(milliseconds=1))

@@ -25,31 +25,31 @@ NEXT = "kek.next"
 BEFORE = ".kek"
 
 
-def keyring(folder: Path, given: str = "") -> Keyring:
-    """Load the keyring that opens recordings: a folder's key-encryption key, or the ``given`` one (base64),
-    with the folder's other ones.  Raises :class:`recorder.errors.ConfigError`."""
-    current = parse_kek(given, "[keys] kek") if given else load_kek(folder / KEK)
-    look = partial(other_keks, folder, current.id if given else "")
+def keyring(folder: Path, kek_text: str = "") -> Keyring:
+    """Load the keyring that opens recordings: a folder's key-encryption key, or the one of ``kek_text``
+    (base64), with the folder's other ones.  Raises :class:`recorder.errors.ConfigError`."""
+    current = parse_kek(kek_text, "[keys] kek") if kek_text else load_kek(folder / KEK)
+    look = partial(other_keks, folder, current.id if kek_text else "")
     return Keyring(current, *look(), look=look)
 
 
-def rotation_keyring(folder: Path, given: str = "") -> Keyring:
+def rotation_keyring(folder: Path, kek_text: str = "") -> Keyring:
     """Load the keyring of a key rotation: the next key wraps, where there is one.  Raises as
     :func:`keyring`."""
-    ring = keyring(folder, given)
+    ring = keyring(folder, kek_text)
     if not (folder / NEXT).exists():
         return ring
-    current = parse_kek(given, "[keys] kek") if given else load_kek(folder / KEK)
-    return Keyring(load_kek(folder / NEXT), current, *other_keks(folder, current.id if given else ""))
+    current = parse_kek(kek_text, "[keys] kek") if kek_text else load_kek(folder / KEK)
+    return Keyring(load_kek(folder / NEXT), current, *other_keks(folder, current.id if kek_text else ""))
 
 
-def other_keks(folder: Path, given: str = "") -> list[Secret]:
+def other_keks(folder: Path, foreign_id: str = "") -> list[Secret]:
     """Load every key-encryption key of a folder that this process may read; an unreadable one is reported
     when it is needed. They include the current one, which may have been the next one when this process
-    started, unless a ``given`` key (its id) never wrapped anything here: that is a mistake, which must
-    show."""
+    started; but not if the process was given another key (``foreign_id``) that never wrapped anything here:
+    that is a mistake, which must show."""
     found = []
-    present = [folder / KEK] if not given or (folder / f"{given}{BEFORE}").exists() else []
+    present = [folder / KEK] if not foreign_id or (folder / f"{foreign_id}{BEFORE}").exists() else []
     for path in [*present, folder / NEXT, *sorted(folder.glob(f"*{BEFORE}"))]:
         with suppress(OSError):
             content = path.read_text("ascii", "replace")
@@ -66,7 +66,7 @@ def make_next(folder: Path, entropy: Entropy = os.urandom) -> Secret:
     return load_kek(path)
 
 
-def promote(folder: Path, reached: Callable[[str], None]) -> None:
+def promote(folder: Path, boundary: Callable[[str], None]) -> None:
     """Make the next key the current one, and keep the former one under its id.  Can be repeated after an
     interruption at any point.  Raises ``ConfigError``, ``OSError``."""
     old = load_kek(folder / KEK)
@@ -74,7 +74,7 @@ def promote(folder: Path, reached: Callable[[str], None]) -> None:
     if old.id != load_kek(folder / NEXT).id and not copy.exists():
         os.link(folder / KEK, copy)
         sync_folder(folder)
-        reached("kek kept")
+        boundary("kek kept")
     os.replace(folder / NEXT, folder / KEK)
     sync_folder(folder)
-    reached("kek promoted")
+    boundary("kek promoted")

@@ -309,7 +309,7 @@ def read_private(path: Path) -> bytes:
             content = file.read(65536)
     except OSError as error:
         raise ConfigError(
-            "keys.unreadable", f"the key file {path} cannot be read: {error.strerror}", _lost(path)
+            "keys.unreadable", f"the key file {path} cannot be read: {error.strerror}", _hint(path)
         ) from error
     if mode & 0o027:
         raise ConfigError(
@@ -320,7 +320,7 @@ def read_private(path: Path) -> bytes:
     return content
 
 
-def _lost(path: Path) -> str:
+def _hint(path: Path) -> str:
     """Return the hint for an unreadable key file.  Only a folder without any key may be that of a new
     installation."""
     advice = f"correct the path and the file's owner. Where it is lost, {BRING_BACK}"

@@ -23,7 +23,7 @@ from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, signing, streaming_aead
 from recorder.seal.consent_record import (
-    GIVEN,
+    ANSWERS,
     Consent,
     KeepConsent,
     KeepQuestion,
@@ -79,7 +79,7 @@ class Object:
 class AnnouncedPurpose:
     """A purpose that the recording may be used for, and until when: announced, or consented to in the call.
 
-    It is a type of its own beside the line's announcement because it states an outcome, signed and never
+    It is a separate type beside the line's announcement because it states an outcome, signed and never
     changed: a purpose is sealed only if it was heard in the audio, and its end is a time instead of days."""
 
     __pydantic_config__ = STRICT
@@ -213,8 +213,8 @@ class Manifest:
         answered), or ``None`` (nothing was asked or answered)."""
         if self.keep_consent is not None:
             return YES
-        given = [each.answer for each in self.keep_questions if each.answer in GIVEN]
-        return None if not given or given[-1] == YES else given[-1]
+        answers = [each.answer for each in self.keep_questions if each.answer in ANSWERS]
+        return None if not answers or answers[-1] == YES else answers[-1]
 
     @property
     def prefix(self) -> str:

@@ -286,10 +286,14 @@ def put_statement(
     for it), ``Conflict`` where another process wrote the same number first,
     :class:`recorder.errors.StoreError`."""
     content = STATEMENT.write(statement, signer)
-    made = read(content, root)
+    statement_put = read(content, root)
     with memory_file(content) as path:
-        store.put(f"{folder_of(made.tenant)}statement-{made.number:04}.json", path, made.sha256)
-    return made
+        store.put(
+            f"{folder_of(statement_put.tenant)}statement-{statement_put.number:04}.json",
+            path,
+            statement_put.sha256,
+        )
+    return statement_put
 
 
 def read(content: bytes, root: Ed25519PublicKey) -> Statement:

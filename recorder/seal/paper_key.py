@@ -109,9 +109,9 @@ def _read_block(name: str, lines: list[str], wrong: list[str]) -> tuple[list[byt
             wrong.append(f"{name}: line {number} is mistyped")
     kinds = [kind for _, kind in others]
     if len(others) == LINES and len({*kinds}) == 1:
-        wrong.append(f"below {name} stand the lines of {_shown(kinds[0])}")
+        wrong.append(f"below {name} stand the lines of {_file_name(kinds[0])}")
     else:
-        wrong += [f"{name}: line {number} is a line of {_shown(kind)}" for number, kind in others]
+        wrong += [f"{name}: line {number} is a line of {_file_name(kind)}" for number, kind in others]
     return pieces, kinds
 
 
@@ -135,7 +135,7 @@ def _kind(name: str) -> str:
     return name if name in _KINDS else ".kek"
 
 
-def _shown(kind: str) -> str:
+def _file_name(kind: str) -> str:
     return "<id>.kek" if kind == ".kek" else kind
 
 

@@ -55,8 +55,10 @@ class Trust:
     revoked: Callable[[], Revoked] = none_revoked
 
 
-def find_doubt(amendment: Amendment, revoked: Revoked, seen: Callable[[], Known] | None = None) -> str | None:
-    """Return why a revocation invalidates an amendment, or ``None``.  ``seen`` returns the recording's
+def find_doubt(
+    amendment: Amendment, revoked: Revoked, load_known: Callable[[], Known] | None = None
+) -> str | None:
+    """Return why a revocation invalidates an amendment, or ``None``.  ``load_known`` returns the recording's
     amendments in the catalogue, and is called only where that matters; without it the amendment's date
     decides."""
     key = amendment.signing_key_id
@@ -66,9 +68,9 @@ def find_doubt(amendment: Amendment, revoked: Revoked, seen: Callable[[], Known]
     what = f"key {key}, which signed it, was revoked from {to_iso(since)} on"
     if amendment.at >= since:
         return what
-    if seen is None:
+    if load_known is None:
         return None
-    known = seen()
+    known = load_known()
     if amendment.sha256 not in known:
         return f"{what}; it is dated {to_iso(amendment.at)}, and no leaf shows that it existed then"
     listed = known[amendment.sha256]
@@ -85,7 +87,7 @@ def is_doubtful(key: str, signed_at: datetime, listed_at: datetime | None, revok
 
 
 def find_revoked_documents(
-    chain: Chain, revoked: Revoked, seen: Callable[[], Known] | None = None
+    chain: Chain, revoked: Revoked, load_known: Callable[[], Known] | None = None
 ) -> Iterator[tuple[str, str]]:
     """Yield the names of a recording's documents that a revocation invalidates (see :func:`find_doubt`), each
     with the reason."""
@@ -95,16 +97,16 @@ def find_revoked_documents(
         what = f"key {manifest.signing_key_id}, which signed it, was revoked from {to_iso(since)} on"
         yield NAME, what
     for each in chain.amendments:
-        if (why := find_doubt(each, revoked, seen)) is not None:
+        if (why := find_doubt(each, revoked, load_known)) is not None:
             yield name(each.number), why
 
 
 def check(
-    chain: Chain, revoked: Revoked, seen: Callable[[], Known] | None = None, *, amendments: bool = False
+    chain: Chain, revoked: Revoked, load_known: Callable[[], Known] | None = None, *, amendments: bool = False
 ) -> None:
     """Raises :class:`SealError` (``seal.key_revoked``) where a revocation invalidates one of a recording's
     documents (see :func:`find_doubt`); with ``amendments`` only amendments are checked."""
-    for document, what in find_revoked_documents(chain, revoked, seen):
+    for document, what in find_revoked_documents(chain, revoked, load_known):
         if amendments and document == NAME:
             continue
         refuse(document, what)
@@ -122,15 +124,17 @@ class Revocations:
     def __init__(self, folder: Path, root: Ed25519PublicKey) -> None:
         self._folder = folder
         self._root = root
-        self._seen: tuple[tuple[Path, int], ...] = ()
+        self._file_times: tuple[tuple[Path, int], ...] = ()
         self._read: Revoked = {}
 
     def __call__(self) -> Revoked:
         """Return the revoked keys.  Raises :class:`ConfigError` for an invalid revocation file."""
-        seen = tuple((path, path.stat().st_mtime_ns) for path in sorted(self._folder.glob(f"*{SUFFIX}")))
-        if seen != self._seen:
-            self._read = read_all([path for path, _ in seen], self._root)
-            self._seen = seen
+        file_times = tuple(
+            (path, path.stat().st_mtime_ns) for path in sorted(self._folder.glob(f"*{SUFFIX}"))
+        )
+        if file_times != self._file_times:
+            self._read = read_all([path for path, _ in file_times], self._root)
+            self._file_times = file_times
         return self._read
 
 

@@ -176,7 +176,7 @@ def _manifest(
     assert start.line is not None
     consent = consent_record.consent(encoded)
     announced = _announced(encoded, when.kept_from) if consent.allows else None
-    made = consent_record.keep_questions(encoded)
+    questions = consent_record.keep_questions(encoded)
     parties = Parties(start.external_party, take.end.internal_party, _joined(encoded))
     unannounced_until = max(when.ended_at, when.kept_from) + UNANNOUNCED_KEEP
     manifest = Manifest(
@@ -201,8 +201,10 @@ def _manifest(
         announced=announced,
         unannounced=None if announced else _unannounced(encoded, consent),
         consent=consent,
-        keep_questions=made,
-        keep_consent=consent_record.keep_consent(announced is not None, made, start.keep, when.kept_from),
+        keep_questions=questions,
+        keep_consent=consent_record.keep_consent(
+            announced is not None, questions, start.keep, when.kept_from
+        ),
         markers=tuple(_marker(mark) for mark in encoded.markers),
         gaps=encoded.gaps,
         objects=tuple(objects),
@@ -243,13 +245,13 @@ def _unannounced(encoded: Encoded, consent: Consent) -> str:
     return "not_found_in_audio" if finished else "not_finished"
 
 
-_CAME = ("bridged", "participant_joined", "supervisor_joined")
+_ARRIVALS = ("bridged", "participant_joined", "supervisor_joined")
 _OF_TRANSFER = (
     "transfer_notice_started", "transfer_notice_finished", "transfer_notice_interrupted",
     "transfer_question_finished", "transfer_question_answered", "transfer_question_refused",
 )  # fmt: skip
 _OF_SUPERVISORS = ("supervisor_heard", "supervisor_left")
-_OF_PARTIES = (*_CAME, "unbridged", "participant_left", *_OF_SUPERVISORS, *_OF_TRANSFER)
+_OF_PARTIES = (*_ARRIVALS, "unbridged", "participant_left", *_OF_SUPERVISORS, *_OF_TRANSFER)
 
 
 def _marker(mark: LocatedMarker) -> LocatedMarker:
@@ -263,7 +265,7 @@ def _joined(encoded: Encoded) -> tuple[JoinedParty, ...]:
     return tuple(
         JoinedParty(mark.offset_ms, Party(mark.data["party"], mark.data["value"]))
         for mark in encoded.markers
-        if mark.kind in _CAME and "in" not in mark.data and {"party", "value"} <= set(mark.data)
+        if mark.kind in _ARRIVALS and "in" not in mark.data and {"party", "value"} <= set(mark.data)
     )
 
 

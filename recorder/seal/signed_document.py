@@ -72,8 +72,8 @@ class Kind(Generic[Value]):
 
     def body(self, value: Value, at: datetime | None = None) -> dict[str, Any]:
         """Return the signed fields."""
-        given = {} if at is None else {self.signed_at: to_iso(at)}
-        return {**self._constants, "software": SOFTWARE, **given, **self.form.write(value)}
+        time_fields = {} if at is None else {self.signed_at: to_iso(at)}
+        return {**self._constants, "software": SOFTWARE, **time_fields, **self.form.write(value)}
 
     @property
     def _constants(self) -> dict[str, object]:
@@ -132,8 +132,8 @@ def read(
         raise SealError("seal.field", f"{what}.signatures is not one signature")
     where = f"{what}.signatures[0]"
     fields = canonical_json.take_constants(signatures[0], where, {"algorithm": "Ed25519"})
-    key_id, given = canonical_json.members(fields, where, "key_id", "signature")
-    signature = canonical_json.read_bytes(given, 64, f"{where}.signature")
+    key_id, encoded_signature = canonical_json.members(fields, where, "key_id", "signature")
+    signature = canonical_json.read_bytes(encoded_signature, 64, f"{where}.signature")
     if not isinstance(body, dict):
         raise SealError("seal.field", f"{what}.body is not an object")
     at = canonical_json.read_time(body.get(signed_at), f"{what}.body.{signed_at}")

@@ -79,7 +79,7 @@ PANEL_KEY = "panel.key"
 PANEL_ENDORSEMENT = "panel.endorsement.json"
 """The endorsement of the panel's key, for :data:`PANEL_USES` only."""
 
-MADE: Final = (ROOT_KEY, ROOT_PUBLIC, KEK, SIGNING_KEY, ENDORSEMENT, PANEL_KEY, PANEL_ENDORSEMENT)
+KEY_FILES: Final = (ROOT_KEY, ROOT_PUBLIC, KEK, SIGNING_KEY, ENDORSEMENT, PANEL_KEY, PANEL_ENDORSEMENT)
 """The files that :func:`init` creates."""
 
 YEARS = 2
@@ -282,12 +282,12 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
     write_private(folder / ENDORSEMENT, canonical_json.dump(endorsement.document()), 0o644)
     write_private(folder / PANEL_KEY, private_pem(panel))
     write_private(folder / PANEL_ENDORSEMENT, canonical_json.dump(for_panel.document()), 0o644)
-    return [folder / name for name in MADE]
+    return [folder / name for name in KEY_FILES]
 
 
 def check_none(folder: Path) -> None:
     """Raises :class:`ConfigError` (``keys.exists``) where a folder has any of the files of :func:`init`."""
-    if there := [folder / name for name in MADE if (folder / name).exists()]:
+    if there := [folder / name for name in KEY_FILES if (folder / name).exists()]:
         raise keys_exist(there)
 
 
@@ -317,7 +317,7 @@ def _renew(
         old = ""
     signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
     endorsement = _endorse(root, signing, uses, now)
-    made = []
+    paths = []
     for name, content, mode in (
         (key, private_pem(signing), 0o600),
         (endorsed, canonical_json.dump(endorsement.document()), 0o644),
@@ -330,8 +330,8 @@ def _renew(
         fresh.unlink(missing_ok=True)
         write_private(fresh, content, mode)
         os.replace(fresh, folder / name)
-        made.append(folder / name)
-    return made
+        paths.append(folder / name)
+    return paths
 
 
 def load_signer(key: Path, endorsement: Path, root: Ed25519PublicKey | None = None) -> Signer:

@@ -254,7 +254,7 @@ def _encrypt(
     plain_bytes = stored_bytes = 0
     # Three hashes of everything are nearly all of the work: two run in threads beside the third.
     with ThreadPoolExecutor(2, "hash") as beside:
-        hashing: list[Future[None]] = []
+        hash_tasks: list[Future[None]] = []
         for segments, last in _batches(plain):
             first = len(blocks)
             stored = [
@@ -265,14 +265,14 @@ def _encrypt(
             ]
             if not first:
                 stored[0] = header + stored[0]
-            for made in hashing:
-                made.result()
+            for task in hash_tasks:
+                task.result()
             both = (plain_hash, segments), (stored_hash, stored)
             if last and not first:  # not worth a thread
                 for each in both:
                     _feed(*each)
             else:
-                hashing = [beside.submit(_feed, *each) for each in both]
+                hash_tasks = [beside.submit(_feed, *each) for each in both]
             for block in stored:
                 write(block)
                 blocks.append(hashlib.sha256(block).hexdigest())
@@ -283,9 +283,9 @@ def _encrypt(
     )
 
 
-def _feed(hashing: hashlib._Hash, pieces: Iterable[bytes]) -> None:
+def _feed(digest: hashlib._Hash, pieces: Iterable[bytes]) -> None:
     for piece in pieces:
-        hashing.update(piece)
+        digest.update(piece)
 
 
 def _batches(plain: BinaryIO) -> Iterator[tuple[list[bytes], bool]]:
@@ -293,14 +293,14 @@ def _batches(plain: BinaryIO) -> Iterator[tuple[list[bytes], bool]]:
     segment."""
     segment, batch = _exactly(plain, _PLAIN_FIRST), list[bytes]()
     while True:
-        following = _exactly(plain, _PLAIN) if len(segment) in (_PLAIN, _PLAIN_FIRST) else b""
+        next_segment = _exactly(plain, _PLAIN) if len(segment) in (_PLAIN, _PLAIN_FIRST) else b""
         batch.append(segment)
-        if not following or len(batch) == _WINDOW:
-            yield batch, not following
+        if not next_segment or len(batch) == _WINDOW:
+            yield batch, not next_segment
             batch = []
-        if not following:
+        if not next_segment:
             return
-        segment = following
+        segment = next_segment
 
 
 def _exactly(file: BinaryIO, length: int) -> bytes:

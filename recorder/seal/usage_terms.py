@@ -85,7 +85,7 @@ class Term:
     where the country allows less.  ``consented_until`` is the end of consent, without limits and deletion;
     ``None`` where there is none, or it was withdrawn.
 
-    It is a type of its own beside the manifest's purpose because it is computed anew whenever it is needed:
+    It is a separate type beside the manifest's purpose because it is recomputed whenever it is needed:
     amendments, retention limits and the country's rules change the end, and the manifest cannot change."""
 
     code: str

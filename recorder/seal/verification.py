@@ -132,7 +132,7 @@ def verify(
         _place(manifest, prefix, report)  # 5
     names = [key.removeprefix(prefix) for key in source.list(prefix)]
     if _amendments(source, prefix, manifest, names, root, now, report):  # 12
-        _gone(source, prefix, manifest, names, report)  # 6 and 9 of a tombstone
+        _check_erasure(source, prefix, manifest, names, report)  # 6 and 9 of a tombstone
     else:
         _whole(source, prefix, manifest, keyring, report)
     if report.chain is not None:  # 3
@@ -286,7 +286,7 @@ def _object(
     """Check stored blocks first: a changed object is not reported a second time as undecryptable."""
     key = prefix + each.name
     scan = _Scan(source, key, each)
-    plain, length, broken = hashlib.sha256(), 0, ""
+    plain, length, failure = hashlib.sha256(), 0, ""
     if data_key is not None:
         associated = streaming_aead.associated_data(manifest.recording, each.name)
         try:
@@ -296,15 +296,15 @@ def _object(
                 plain.update(piece)
                 length += len(piece)
         except SealError as error:
-            broken = error.message
+            failure = error.message
     scan.rest()
     if scan.wrong:
         blocks = ", ".join(map(str, scan.wrong[:8])) + (", …" if len(scan.wrong) > 8 else "")
         report.add(7, "object.block", key, f"stored blocks differ from the sealed ones: {blocks}", scan.wrong)
     elif scan.whole.hexdigest() != each.stored_sha256:
         report.add(7, "object.hash", key, "its SHA-256 differs from the sealed one")
-    elif broken:
-        report.add(10, "object.decryption", key, broken)
+    elif failure:
+        report.add(10, "object.decryption", key, failure)
     elif data_key is not None and (plain.hexdigest(), length) != (each.plain_sha256, each.plain_length):
         report.add(10, "object.plain", key, "its plain bytes differ from the sealed ones")
 
@@ -340,7 +340,7 @@ def _amendments(
     return report.chain.erased
 
 
-def _gone(
+def _check_erasure(
     source: DocumentSource, prefix: str, manifest: Manifest, names: list[str], report: VerificationReport
 ) -> None:
     for each in manifest.objects:

@@ -95,8 +95,8 @@ def append_line(path: Path, line: bytes) -> None:
 def write_all(descriptor: int, content: bytes, at: int) -> None:
     """Write all of ``content`` at an offset (bytes) of an open file. Raises ``OSError``."""
     while content:
-        written = os.pwrite(descriptor, content, at)
-        content, at = content[written:], at + written
+        count = os.pwrite(descriptor, content, at)
+        content, at = content[count:], at + count
 
 
 def _drop_partial_line(descriptor: int) -> int:

@@ -70,7 +70,7 @@ def send_request(spool: Path, request: Request | CallOut, timeout: float = OUTCO
     :data:`NO_SWITCH`, :data:`UNKNOWN`, or why a command was refused
     (:data:`recorder.call.remote_commands.REFUSALS`) or nobody called (:data:`NO_WAY_OUT`, :data:`BUSY`,
     :data:`UNANSWERED`). ``timeout``: seconds from when the daemon took it. Raises nothing."""
-    taken = False
+    is_accepted = False
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(max(0.0, request.until - time.monotonic()) + _GRACE)
@@ -78,12 +78,12 @@ def send_request(spool: Path, request: Request | CallOut, timeout: float = OUTCO
                 connection.connect(name)
             connection.sendall(encode_line(asdict(request)))
             with connection.makefile("rb") as replies:
-                taken = bool(_object(replies.readline(MAX_BYTES)).get("taken"))
+                is_accepted = bool(_object(replies.readline(MAX_BYTES)).get("taken"))
                 connection.settimeout(timeout + _GRACE)
-                outcome = _object(replies.readline(MAX_BYTES)).get("outcome") if taken else None
+                outcome = _object(replies.readline(MAX_BYTES)).get("outcome") if is_accepted else None
     except (OSError, ValueError):
         outcome = None
-    return outcome if isinstance(outcome, str) else UNKNOWN if taken else NO_ANSWER
+    return outcome if isinstance(outcome, str) else UNKNOWN if is_accepted else NO_ANSWER
 
 
 def _object(content: bytes) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Disk:
     files_free: int = 0
 
     @property
-    def used(self) -> float:
+    def share_used(self) -> float:
         """The share in use, 0 to 1, of its space or of its files, whichever is higher: without a free inode
         no call can be recorded."""
         space = 1 - self.free / self.size if self.size > 0 else 0.0
@@ -75,7 +75,7 @@ class Disk:
         usage must fall by :data:`HYSTERESIS` before the level improves, so that it does not alternate."""
         for level, limit in ((DiskLevel.FULL, full_at), (DiskLevel.WARN, warn_at)):
             was = before is level or before is DiskLevel.FULL
-            if self.used > limit - (HYSTERESIS if was else 0.0):
+            if self.share_used > limit - (HYSTERESIS if was else 0.0):
                 return level
         return DiskLevel.OK
 
@@ -85,7 +85,7 @@ class GrowingFile:
     """A recording in progress: bytes of audio written, bytes written each second, and the formats in which it
     will be kept."""
 
-    written: int
+    size: int
     rate: int
     formats: tuple[str, ...]
 
@@ -99,16 +99,16 @@ def bytes_to_finish(sound: int, formats: Iterable[str]) -> int:
     return 2 * (peaks + opus + (sound if "wav" in outputs else 0)) + FOLDER_OVERHEAD
 
 
-def bytes_needed(size: int, growing: Sequence[GrowingFile], finished: int, seconds: float) -> int:
+def bytes_needed(size: int, files: Sequence[GrowingFile], finished: int, seconds: float) -> int:
     """How many bytes must be free on a disk of ``size`` bytes so that the recordings in progress can continue
     for so many ``seconds`` and then all takes can be finished one after the other. That takes as much as the
     largest of them, or of the waiting ones, which needs ``finished`` bytes."""
-    more = [round(each.rate * seconds) for each in growing]
+    more = [round(each.rate * seconds) for each in files]
     ends = (
-        bytes_to_finish(each.written + grown, each.formats) for each, grown in zip(growing, more, strict=True)
+        bytes_to_finish(each.size + growth, each.formats) for each, growth in zip(files, more, strict=True)
     )
     reserve = min(RESERVE, round(RESERVE_SHARE * size))
-    return sum(more) + FOLDER_OVERHEAD * len(growing) + max((finished, *ends)) + reserve
+    return sum(more) + FOLDER_OVERHEAD * len(files) + max((finished, *ends)) + reserve
 
 
 def measure_disk(folder: Path) -> Disk:

@@ -29,7 +29,7 @@ from recorder.store.contract import Abilities, Conflict, NotFound, Unreachable
 from recorder.store.object_keys import check_key, check_prefix
 
 MARK = ".accord-store"
-_INCOMING = ".incoming"
+_TEMPORARY = ".incoming"
 _PIECE = 1024 * 1024
 
 
@@ -50,7 +50,7 @@ class DirectoryStore:
 
     def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
         target = self._path(key)
-        with self._arriving(key, path, sha256) as temporary:
+        with self._write_temporary(key, path, sha256) as temporary:
             try:
                 os.link(temporary, target)
             except (FileExistsError, FileNotFoundError):
@@ -62,21 +62,21 @@ class DirectoryStore:
 
     def replace(self, key: str, path: Path, sha256: str) -> None:
         target = self._path(key)
-        with self._arriving(key, path, sha256) as temporary:
+        with self._write_temporary(key, path, sha256) as temporary:
             try:
                 os.replace(temporary, target)
             except FileNotFoundError:
                 raise _busy(key) from None
 
     @contextmanager
-    def _arriving(self, key: str, path: Path, sha256: str) -> Iterator[Path]:
+    def _write_temporary(self, key: str, path: Path, sha256: str) -> Iterator[Path]:
         """A temporary file with an object's future content; durable once it has its name."""
         target = self._path(key)
         self._check_mark()
-        incoming = self._folder / _INCOMING
-        temporary = incoming / f"{_name_of(key)}.{self._entropy(12).hex()}"
+        temporary_folder = self._folder / _TEMPORARY
+        temporary = temporary_folder / f"{_name_of(key)}.{self._entropy(12).hex()}"
         with open(path, "rb") as source, self._errors(key):
-            self._make(incoming)
+            self._make(temporary_folder)
             try:
                 self._make(target.parent)
             except FileNotFoundError:
@@ -168,15 +168,15 @@ class DirectoryStore:
 
     def _clear(self, key: str) -> None:
         """Remove a key's temporary files, whoever left them."""
-        incoming = self._folder / _INCOMING
+        temporary_folder = self._folder / _TEMPORARY
         try:
-            left = [name for name in os.listdir(incoming) if name.startswith(f"{_name_of(key)}.")]
+            left = [name for name in os.listdir(temporary_folder) if name.startswith(f"{_name_of(key)}.")]
         except FileNotFoundError:
             return
         for name in left:
-            (incoming / name).unlink(missing_ok=True)
+            (temporary_folder / name).unlink(missing_ok=True)
         if left:
-            sync_folder(incoming)
+            sync_folder(temporary_folder)
 
     def _make(self, folder: Path) -> None:
         """Make a folder and its parents, durably. Another process may make or prune them meanwhile: the

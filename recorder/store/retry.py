@@ -35,10 +35,10 @@ def with_retries(
     from 0 to 1 ("full jitter"), so that nodes do not return all at once. Operations are idempotent by the
     contract.
     """
-    return _Retrying(store, attempts, first_pause, longest_pause, sleep, chance)
+    return _RetryingStore(store, attempts, first_pause, longest_pause, sleep, chance)
 
 
-class _Retrying:
+class _RetryingStore:
     def __init__(
         self,
         store: Store,

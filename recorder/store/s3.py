@@ -58,7 +58,7 @@ class S3Store:
         self._where = f"{bucket.endpoint or 'AWS'} bucket {bucket.name}"
         self._entropy = entropy
         self._abilities: Abilities | None = None
-        self._probing = threading.Lock()
+        self._probe_lock = threading.Lock()
 
     def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
         check_key(key)
@@ -109,26 +109,26 @@ class S3Store:
         if end is not None and end <= start:
             self.size(key)
             return b""
-        wanted: dict[str, Any] = {}
+        range_option: dict[str, Any] = {}
         if start > 0 or end is not None:
-            wanted["Range"] = f"bytes={start}-" if end is None else f"bytes={start}-{end - 1}"
+            range_option["Range"] = f"bytes={start}-" if end is None else f"bytes={start}-{end - 1}"
         try:
             with self._errors(key):
-                answer = self._client.get_object(Bucket=self._bucket, Key=key, **wanted)
+                answer = self._client.get_object(Bucket=self._bucket, Key=key, **range_option)
                 part = answer["ResponseMetadata"]["HTTPStatusCode"] == 206
                 if part and (
-                    not wanted
+                    not range_option
                     or not answer.get("ContentRange", f"bytes {start}-").startswith(f"bytes {start}-")
                 ):
                     raise bad_answer(self._where, key, "not the part that was requested")
                 most = end - start if part and end is not None else None
-                came = read_body(answer, most, self._seconds)
+                content = read_body(answer, most, self._seconds)
         except PastTheEnd:
-            if not wanted:
+            if not range_option:
                 raise
             return b""
         # A server without ranges sends everything.
-        return came if part else came[start:end]
+        return content if part else content[start:end]
 
     def size(self, key: str) -> int:
         check_key(key)
@@ -162,7 +162,7 @@ class S3Store:
 
     def abilities(self) -> Abilities:
         """Found once, by trying, on the first request for them."""
-        with self._probing:
+        with self._probe_lock:
             if self._abilities is None:
                 self._abilities = self._probe()
                 log.info(

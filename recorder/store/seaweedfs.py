@@ -254,7 +254,7 @@ class SeaweedFS:
                 break
             except (BotoCoreError, ClientError, StoreError) as error:
                 last = error
-            if not self.running or time.monotonic() > deadline:
+            if not self.is_running or time.monotonic() > deadline:
                 raise last if isinstance(last, StoreError) else self._failed(last)
             time.sleep(_PAUSE)
         S3Store(self.bucket()).delete(_READY)  # left by earlier attempts
@@ -298,7 +298,7 @@ class SeaweedFS:
             )
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether the server that :meth:`start` started is still running (true if it started none)."""
         return self._process is None or self._process.poll() is None
 

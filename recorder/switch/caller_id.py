@@ -46,8 +46,8 @@ def calling_numbers(
     """Return the calling number as sent and in E.164, to look it up in the never-record list.
 
     A withheld number is included, because the list protects its owner. ``name`` is the header to read."""
-    sent = clean(headers.get(name, ""), LONGEST)
-    return frozenset({sent.translate(SEPARATORS), parse_party(sent, "", region).value} - {""})
+    number = clean(headers.get(name, ""), LONGEST)
+    return frozenset({number.translate(SEPARATORS), parse_party(number, "", region).value} - {""})
 
 
 def peer_party(headers: Mapping[str, str], region: str | None = None) -> Party:

@@ -86,8 +86,8 @@ def linger(seconds: int) -> SwitchCommand:
 def subscribe(names: Iterable[str], subclasses: Iterable[str] = ()) -> SwitchCommand:
     """Subscribe to events in the plain format: ``names`` out of :data:`recorder.switch.esl_events.NAMES`,
     and ``subclasses`` of CUSTOM events (``accord::keep``)."""
-    wanted = [name for name in dict.fromkeys(names) if name != "CUSTOM"]
-    for name in wanted:
+    plain_names = [name for name in dict.fromkeys(names) if name != "CUSTOM"]
+    for name in plain_names:
         if name not in NAMES:
             raise _refuse(f"event {name!r}", "one of recorder.switch.esl_events.NAMES")
     custom = list(dict.fromkeys(subclasses))
@@ -95,7 +95,7 @@ def subscribe(names: Iterable[str], subclasses: Iterable[str] = ()) -> SwitchCom
         if not _SUBCLASS.fullmatch(subclass):
             raise _refuse(f"event subclass {subclass!r}", "letters, digits, '_', '-', '.' and '::'")
     # CUSTOM goes last: FreeSWITCH reads every word after it as a subclass.
-    words = [*wanted, "CUSTOM", *custom] if custom else wanted
+    words = [*plain_names, "CUSTOM", *custom] if custom else plain_names
     if not words:
         raise _refuse("no event", "at least one")
     return SwitchCommand("event plain " + " ".join(words))
@@ -274,7 +274,7 @@ def stop_beep(leg: str) -> SwitchCommand:
 def play_marker_tone(uuid: str, name: str, state: str, leg: str) -> SwitchCommand:
     """Mix one short tone into the audio that ``leg`` hears, if the variable of ``uuid`` has this value."""
     target = _in_state(uuid, name, state, _uuid(leg))
-    return SwitchCommand(f"api expand uuid_displace {target} start {_NOTED} 0 m")
+    return SwitchCommand(f"api expand uuid_displace {target} start {_NOTE_TONE} 0 m")
 
 
 def start_pause_tone(uuid: str, leg: str, seconds: int) -> SwitchCommand:
@@ -323,7 +323,7 @@ def _unmask(target: str, path: Path) -> SwitchCommand:
     return SwitchCommand(f"api uuid_record {target} unmask '{_path(path)}'")
 
 
-_NOTED: Final = "tone_stream://v=-20;%(100,100,700)"
+_NOTE_TONE: Final = "tone_stream://v=-20;%(100,100,700)"
 _BEEP: Final = "tone_stream://v=-20;%(200,14800,1400);loops=-1"
 
 
@@ -393,17 +393,19 @@ def call_out(dial: str, number: str, sound: Path, caller: str, seconds: int) -> 
     ``dial`` is the operator's dial string, containing ``{number}`` (``+32…``) or ``{digits}``. It leads
     straight to a gateway and through no dialplan, so the call is neither announced nor recorded. ``caller``
     is the caller number to show (``""``: the gateway's)."""
-    if not _DIALLED.fullmatch(number):
+    if not _CALLEE.fullmatch(number):
         raise _refuse(f"the number {number!r}", "E.164, +32470123456")
     if not 5 <= seconds <= 120:
         raise _refuse(f"ringing for {seconds} s", "5 to 120 seconds")
-    if caller and not _SHOWN.fullmatch(caller):
+    if caller and not _CALLER.fullmatch(caller):
         raise _refuse(f"the caller's number {caller!r}", "digits, with or without a plus")
     if not dialable(dial):
         raise _refuse(f"the dial string {dial!r}", "sofia/gateway/<name>/{number}, not through a dialplan")
     where = dial.replace("{number}", number).replace("{digits}", number[1:])
-    shown = f",origination_caller_id_number={caller},origination_caller_id_name={caller}" if caller else ""
-    settings = f"ignore_early_media=true,originate_timeout={seconds}{shown}"
+    caller_settings = (
+        f",origination_caller_id_number={caller},origination_caller_id_name={caller}" if caller else ""
+    )
+    settings = f"ignore_early_media=true,originate_timeout={seconds}{caller_settings}"
     return SwitchCommand(f"api originate {{{settings}}}{where} '&playback({_path(sound)})'")
 
 
@@ -457,8 +459,8 @@ _UUID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,79}")
 _WORD = re.compile(r"[A-Za-z0-9_.*+-]{1,80}")
 _VALUE = re.compile(r"[^\x00-\x1f\x7f$'\"\\{}`]{0,1024}")
-_DIALLED = re.compile(r"\+[1-9][0-9]{5,14}", re.ASCII)
-_SHOWN = re.compile(r"\+?[0-9]{3,15}", re.ASCII)
+_CALLEE = re.compile(r"\+[1-9][0-9]{5,14}", re.ASCII)
+_CALLER = re.compile(r"\+?[0-9]{3,15}", re.ASCII)
 _DIAL_PART = r"[A-Za-z0-9_.:/@;=+*-]"
 _DIAL = re.compile(rf"[a-z_]{{2,20}}/{_DIAL_PART}{{0,150}}\{{(?:number|digits)\}}{_DIAL_PART}{{0,150}}")
 _MEMBER = re.compile(r"[0-9]{1,10}", re.ASCII)

@@ -65,7 +65,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
     quiet: bool = False
     """The peer is unverified: its actions are neither logged nor counted."""
 
-    def __init__(self, *args: Any, limits: ConnectionLimits | None = None, **named: Any) -> None:
+    def __init__(self, *args: Any, limits: ConnectionLimits | None = None, **options: Any) -> None:
         self.limits = limits or ConnectionLimits()
         self.closed = Event()
         self.reason = ""
@@ -75,7 +75,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
         self._write_lock = BoundedSemaphore(1)
         self._lanes: dict[Handler, Lane] = {}
         self._on_close: list[Callable[[str], object]] = []
-        super().__init__(*args, **named)
+        super().__init__(*args, **options)
 
     # --- lifecycle
 
@@ -118,7 +118,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             with suppress(OSError):  # the peer may have closed it already
                 sock.shutdown(plain.SHUT_RDWR)
             sock.close()
-        error = self._gone()
+        error = self._closed_error()
         while self._pending:
             self._pending.popleft().fail(error)
         for lane in self._lanes.values():
@@ -140,7 +140,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
                 self.send(leave())
         self.close()
 
-    def _gone(self) -> SwitchError:
+    def _closed_error(self) -> SwitchError:
         return SwitchError(
             "switch.gone",
             f"the connection to FreeSWITCH ended: {self.reason or 'not connected'}",
@@ -168,28 +168,28 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
     def send_all(self, commands: Iterable[SwitchCommand], limit: float | None = None) -> list[PendingReply]:
         """Send several commands in one write, in order, without waiting for replies."""
         seconds = self.limits.reply if limit is None else limit
-        sent = []
+        replies = []
         for command in commands:
             if not isinstance(command, SwitchCommand):
                 raise TypeError("only commands of recorder.switch.commands are sent to the switch")
-            sent.append(PendingReply(command, seconds, quiet=self.quiet))
-        wire = b"".join(pending.command.wire for pending in sent)
+            replies.append(PendingReply(command, seconds, quiet=self.quiet))
+        wire = b"".join(pending.command.wire for pending in replies)
         if not self.connected:
-            raise self._gone()
+            raise self._closed_error()
         if not self._write_lock.acquire(timeout=self.limits.write):
             self.close("another write did not end in time")
-            raise self._gone()
+            raise self._closed_error()
         try:
             if not self.connected:
-                raise self._gone()
+                raise self._closed_error()
             # Queue them before writing, so that no reply can precede its command.
-            self._pending.extend(sent)
-            for pending in sent:
+            self._pending.extend(replies)
+            for pending in replies:
                 pending.start()
             self._write(wire)
         finally:
             self._write_lock.release()
-        return sent
+        return replies
 
     def _write(self, wire: bytes) -> None:
         """Write all bytes or end the connection: the switch could not parse anything after a partial
@@ -200,11 +200,11 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
                 self.sock.sendall(wire)
         except OSError as error:
             self.close(f"write failed: {_errno(error)}")
-            raise self._gone() from error
+            raise self._closed_error() from error
         except BaseException as error:
             self.close(f"a write did not end within {self.limits.write:g} s")
             if error is limit:
-                raise self._gone() from None
+                raise self._closed_error() from None
             raise
 
     # --- receiving

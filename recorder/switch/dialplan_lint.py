@@ -194,16 +194,16 @@ def begin_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
             )
     yield from _question_faults(loaded)
     yield from buffer_faults(loaded, CONTEXT, _FILES)
-    begun = _run(loaded, "accord_begin", "waiting")
+    actions = _run(loaded, "accord_begin", "waiting")
     if not any(
         each.sets("accord_state", "announced") for each in _run(loaded, "accord_announced", "announcing")
     ):
         yield Fault("accord_announced confirms no announcement: every recording is stopped")
-    order = [each.application for each in begun]
+    order = [each.application for each in actions]
     if "playback" not in order or "record_session" not in order[: order.index("playback")]:
         yield Fault("accord_begin does not record before it plays the announcement: the recording lacks it")
         return
-    before = begun[: order.index("playback")]
+    before = actions[: order.index("playback")]
     if not any(each.sets("playback_terminators", "none") for each in before):
         yield Fault("accord_begin leaves playback_terminators: a key (*) ends the announcement")
     if not any("RECORD_STEREO=true" in each.data for each in before if each.application == "record_session"):

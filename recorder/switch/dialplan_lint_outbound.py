@@ -70,9 +70,9 @@ def setup_faults(setup: CalleeSetup, loaded: LoadedDialplan) -> Iterator[Fault]:
     """Return the faults of an extension that prepares callees' legs."""
     place = f"extension {setup.extension!r} of context {setup.context!r}"
     exported = [each.data.removeprefix("nolocal:") for each in setup.actions if each.application == "export"]
-    for wanted, consequence in _EXPORTS.items():
-        if not any(each.startswith(wanted) for each in exported):
-            yield Fault(f"{place} does not export {wanted.rstrip('=')}: {consequence}", _SETUP_FILE)
+    for variable, consequence in _EXPORTS.items():
+        if not any(each.startswith(variable) for each in exported):
+            yield Fault(f"{place} does not export {variable.rstrip('=')}: {consequence}", _SETUP_FILE)
     dials = any(
         each.data.startswith("execute_on_pre_originate")
         and each.data.endswith(f"=execute_extension accord_dial XML {CALLEE}")
@@ -143,11 +143,11 @@ def callee_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
 
 
 def _begin_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
-    begun = _run(loaded, "accord_begin", "answered")
-    order = [each.application for each in begun]
+    actions = _run(loaded, "accord_begin", "answered")
+    order = [each.application for each in actions]
     if "playback" not in order or "record_session" not in order[: order.index("playback")]:
         yield _fault("accord_begin does not record before it plays the announcement: the recording lacks it")
-    elif not any("RECORD_STEREO=true" in each.data for each in begun):
+    elif not any("RECORD_STEREO=true" in each.data for each in actions):
         yield _fault("accord_begin does not record in two channels: the voices cannot be told apart")
 
 

@@ -130,9 +130,9 @@ def _extension(extension: ElementTree.Element, known: dict[str, str], run: list[
 
 def _match(condition: ElementTree.Element, known: Mapping[str, str]) -> re.Match[str] | None:
     if (kind := condition.get("regex")) in ("any", "all"):
-        tried = [_match(each, known) for each in condition.iterfind("regex")]
-        met = [each for each in tried if each is not None]
-        return None if not met or (kind == "all" and len(met) < len(tried)) else met[0]
+        results = [_match(each, known) for each in condition.iterfind("regex")]
+        matches = [each for each in results if each is not None]
+        return None if not matches or (kind == "all" and len(matches) < len(results)) else matches[0]
     field, pattern = condition.get("field"), condition.get("expression")
     if field is None or pattern is None:
         return re.match("", "")  # a condition without a test is met

@@ -110,13 +110,13 @@ def _leg_is_external(leg: str, number: str) -> bool:
 
 
 def _routes(
-    loaded: LoadedDialplan, context: str, number: str, given: Mapping[str, str], depth: int = 0
+    loaded: LoadedDialplan, context: str, number: str, variables: Mapping[str, str], depth: int = 0
 ) -> Iterator[Route]:
-    known: dict[str, str | None] = {**given, "destination_number": number, "context": context}
+    known: dict[str, str | None] = {**variables, "destination_number": number, "context": context}
     for extension in loaded.context(context):
-        met, actions = _evaluate(extension, known)
+        matches, actions = _evaluate(extension, known)
         if any(_passes_to_accord(action) for action in actions):
-            if met:
+            if matches:
                 return
             continue
         name = extension.get("name", "")
@@ -124,19 +124,19 @@ def _routes(
             if action.application in CONNECTS:
                 yield Route(context, name, number, action)
             elif action.application in _CONTINUES and depth < _DEEPEST:
-                for route in _target(loaded, context, action, given, depth):
+                for route in _target(loaded, context, action, variables, depth):
                     yield replace(route, context=context, extension=name, number=number)
-        if met and extension.get("continue") != "true":
+        if matches and extension.get("continue") != "true":
             return
 
 
 def _target(
-    loaded: LoadedDialplan, context: str, action: Action, given: Mapping[str, str], depth: int
+    loaded: LoadedDialplan, context: str, action: Action, variables: Mapping[str, str], depth: int
 ) -> Iterator[Route]:
     number, *where = action.data.split()[:3] or [""]
     dialplan, context = (*where, *("XML", context)[len(where) :])
     if dialplan == "XML" and not _UNKNOWN.search(f"{number}{context}"):
-        yield from _routes(loaded, context, number, given, depth + 1)
+        yield from _routes(loaded, context, number, variables, depth + 1)
 
 
 def _passes_to_accord(action: Action) -> bool:
@@ -145,12 +145,14 @@ def _passes_to_accord(action: Action) -> bool:
     return sets_state or action.data == RUNS_ACCORD
 
 
-def _is_never_recorded(loaded: LoadedDialplan, context: str, number: str, given: Mapping[str, str]) -> bool:
-    known: dict[str, str | None] = {**given, "destination_number": number}
+def _is_never_recorded(
+    loaded: LoadedDialplan, context: str, number: str, variables: Mapping[str, str]
+) -> bool:
+    known: dict[str, str | None] = {**variables, "destination_number": number}
     return any(
-        met and any(each.sets("accord_state", "never_record") for each in actions)
+        matches and any(each.sets("accord_state", "never_record") for each in actions)
         for extension in loaded.context(context)
-        for met, actions in [_evaluate(extension, known)]
+        for matches, actions in [_evaluate(extension, known)]
     )
 
 
@@ -158,16 +160,16 @@ def _evaluate(extension: Element, known: dict[str, str | None]) -> tuple[bool | 
     """Return whether an extension is met (``None``: perhaps), and the actions that it then runs. Variables
     that it sets inline are added to ``known``."""
     run: list[Action] = []
-    met: bool | None = False
+    matches: bool | None = False
     sure = True
     for condition in extension.iterfind("condition"):
-        met, groups = _test(condition, known)
-        sure = sure and met is not None
+        matches, groups = _test(condition, known)
+        sure = sure and matches is not None
         nested = [each for inner in condition.iterfind("condition") for each in inner.iter()]
         sure = sure and not nested
         for each in (*condition, *nested):
             if each.tag not in ("action", "anti-action") or (
-                met is not None and each.tag == ("anti-action" if met else "action")
+                matches is not None and each.tag == ("anti-action" if matches else "action")
             ):
                 continue
             data = expand(each.get("data") or each.text or "", known, groups)
@@ -177,19 +179,19 @@ def _evaluate(extension: Element, known: dict[str, str | None]) -> tuple[bool | 
                 known[name] = value if sure and not _UNKNOWN.search(value) else None
             run.append(action)
         how = condition.get("break", "on-false")
-        if how == "always" or (how == "on-false" and met is False) or (how == "on-true" and met):
+        if how == "always" or (how == "on-false" and matches is False) or (how == "on-true" and matches):
             break
-    if met is False and not run:
+    if matches is False and not run:
         return False, []
-    return (met if sure else None), run
+    return (matches if sure else None), run
 
 
 def _test(condition: Element, known: Mapping[str, str | None]) -> tuple[bool | None, re.Match[str] | None]:
     kind = condition.get("regex")
     if kind is not None:
-        tried = [_test(each, known) for each in condition.iterfind("regex")]
-        found = next((groups for met, groups in tried if met), None)
-        results = [met for met, _ in tried]
+        results_with_groups = [_test(each, known) for each in condition.iterfind("regex")]
+        found = next((groups for matches, groups in results_with_groups if matches), None)
+        results = [matches for matches, _ in results_with_groups]
         if kind == "xor":
             return (None if None in results else results.count(True) == 1), found
         decides = kind != "all"  # a met test decides "any", an unmet one "all"

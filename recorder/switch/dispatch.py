@@ -24,7 +24,7 @@ class PendingReply:
     """The reply to a command that was sent; see :meth:`Connection.send_later`. ``limit`` is in seconds.
     ``quiet``: the peer is unverified, so its actions are neither logged nor counted."""
 
-    __slots__ = ("_began", "_quiet", "_result", "_timer", "command", "limit")
+    __slots__ = ("_quiet", "_result", "_start", "_timer", "command", "limit")
 
     def __init__(self, command: SwitchCommand, limit: float, *, quiet: bool = False) -> None:
         self.command = command
@@ -32,7 +32,7 @@ class PendingReply:
         self.limit = limit
         self._result: AsyncResult[Reply] = AsyncResult()
         self._timer = gevent.get_hub().loop.timer(limit)
-        self._began = 0.0
+        self._start = 0.0
 
     def wait(self) -> Reply:
         """Return the reply. Raises :class:`SwitchError`: ``switch.timeout`` when the limit has passed,
@@ -53,7 +53,7 @@ class PendingReply:
         return reply
 
     @property
-    def done(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether it was answered, timed out or failed, so that :meth:`wait` returns at once."""
         return bool(self._result.ready())
 
@@ -63,7 +63,7 @@ class PendingReply:
 
     def start(self) -> None:
         """Start the time limit."""
-        self._began = time.monotonic()
+        self._start = time.monotonic()
         self._timer.start(self._too_late)
 
     def settle(self, reply: Reply) -> bool:
@@ -72,7 +72,7 @@ class PendingReply:
         if self._result.ready():
             return False
         if not self._quiet:
-            metrics.SWITCH_COMMAND.observe(time.monotonic() - self._began)
+            metrics.SWITCH_COMMAND.observe(time.monotonic() - self._start)
         if reply.refused and not self._quiet:
             metrics.SWITCH_COMMAND_FAILURES.labels(metrics.REFUSED).inc()
         self._result.set(reply)
@@ -106,22 +106,22 @@ class PendingReply:
 class Lane:
     """The queue and greenlet of one handler, which receives its events in order."""
 
-    __slots__ = ("_ending", "_greenlet", "_limit", "_waiting", "_wake", "failures", "handler")
+    __slots__ = ("_greenlet", "_is_ending", "_limit", "_queue", "_wake", "failures", "handler")
 
     def __init__(self, handler: Handler, limit: int) -> None:
         self.handler = handler
         self.failures = 0
         self._limit = limit
-        self._ending = False
-        self._waiting: deque[EslEvent] = deque()
+        self._is_ending = False
+        self._queue: deque[EslEvent] = deque()
         self._wake = Event()
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
     def put(self, event: EslEvent) -> bool:
         """Queue an event; return ``False`` if the handler is too far behind."""
-        if len(self._waiting) >= self._limit:
+        if len(self._queue) >= self._limit:
             return False
-        self._waiting.append(event)
+        self._queue.append(event)
         if self._greenlet is None:
             self._greenlet = gevent.spawn(self._run)
         if not self._wake.is_set():
@@ -130,7 +130,7 @@ class Lane:
 
     def finish(self) -> None:
         """No more events will come: let the greenlet end when the queued ones are handled."""
-        self._ending = True
+        self._is_ending = True
         self._wake.set()
 
     def join(self, limit: float) -> bool:
@@ -142,13 +142,13 @@ class Lane:
         return bool(self._greenlet.dead)
 
     def _run(self) -> None:
-        waiting = self._waiting
-        while waiting or not self._ending:
+        queue = self._queue
+        while queue or not self._is_ending:
             self._wake.wait()
             self._wake.clear()
             turn = 0
-            while waiting:
-                event = waiting.popleft()
+            while queue:
+                event = queue.popleft()
                 try:
                     self.handler(event)
                 except Exception:

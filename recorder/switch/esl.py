@@ -69,9 +69,9 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
                         "check apply-inbound-acl in event_socket.conf.xml",
                     )
                 self.authenticate()
-        except gevent.Timeout as passed:
+        except gevent.Timeout as expiry:
             self.close("log-in timed out")
-            if passed is not limit:
+            if expiry is not limit:
                 raise
             raise SwitchError(
                 "switch.timeout",
@@ -221,7 +221,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         self.limits = limits or ConnectionLimits()
         self.failures = 0
         self.listening = Event()
-        self.stopping = Event()
+        self.stop_event = Event()
         self.server: socket.socket | None = None
 
     def adopt(self, server: socket.socket) -> bool:
@@ -267,11 +267,11 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
         server = self.server
         assert server is not None
         refused = 0
-        while not self.stopping.is_set():
+        while not self.stop_event.is_set():
             try:
                 sock, address = server.accept()
             except OSError as error:
-                if self.stopping.is_set():
+                if self.stop_event.is_set():
                     break
                 # For example, no descriptors are left: the call waits in the backlog, and others continue.
                 log.error("switch.accept_failed", error=str(error))
@@ -326,10 +326,10 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
                 sock.close()
 
     def stop(self, limit: float = 5.0) -> None:
-        """Accept no more calls and wait at most ``limit`` seconds for the current ones; then close their
+        """Stop accepting calls and wait at most ``limit`` seconds for the current ones; then close their
         sockets, so that their dialplans continue. The listening socket is closed but not shut down, because
         another process may accept from it."""
-        self.stopping.set()
+        self.stop_event.set()
         if self.server is not None:
             self.server.close()
             self.server = None

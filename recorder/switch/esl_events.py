@@ -110,11 +110,11 @@ class Headers(Mapping[str, str]):
         return isinstance(name, str) and self.find(name) is not None
 
     def __iter__(self) -> Iterator[str]:
-        seen = set()
+        names = set()
         for line in self._raw[: self.end].split(b"\n"):
             name, colon, _ = line.partition(b": ")
-            if colon and name not in seen:
-                seen.add(name)
+            if colon and name not in names:
+                names.add(name)
                 yield name.decode("utf-8", "replace")
 
     def __len__(self) -> int:

@@ -66,7 +66,7 @@ class Framer:
         self.error: FramingError | None = None
 
     @property
-    def waiting(self) -> int:
+    def incomplete_bytes(self) -> int:
         """Number of bytes of an incomplete frame."""
         return self._have - 1
 
@@ -81,15 +81,15 @@ class Framer:
             return frames
         buffer = b"".join(self._parts)
         try:
-            used = self._cut(buffer, frames)
+            length = self._cut(buffer, frames)
         except FramingError as error:
             self.error = error
             self._parts, self._have = [], 1
             return frames
-        self._parts = [buffer[used:]]
-        self._have = len(buffer) - used
-        self._need -= used
-        self._searched = max(0, self._searched - used)
+        self._parts = [buffer[length:]]
+        self._have = len(buffer) - length
+        self._need -= length
+        self._searched = max(0, self._searched - length)
         return frames
 
     def _cut(self, buffer: bytes, frames: list[Frame]) -> int:

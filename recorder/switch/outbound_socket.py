@@ -27,19 +27,19 @@ class Arrival:
     """A call as the dialplan handed it over.
 
     ``channel`` is the leg's id on the switch. The dialplan set ``line`` (``accord_line``) and ``state``
-    (``accord_state``) after a strict match. ``outside`` and ``calling``
+    (``accord_state``) after a strict match. ``outside`` and ``caller_numbers``
     (:func:`recorder.switch.caller_id.calling_numbers`) come from the caller. ``context`` is the dialplan
     context of an inbound call.
 
     For an outbound call the leg is the callee's, and the dialplan set everything: ``external_party`` is the
-    callee, ``internal_party`` the caller, ``calling`` holds the numbers of both."""
+    callee, ``internal_party`` the caller, ``caller_numbers`` holds the numbers of both."""
 
     channel: str
     line: str
     state: str
     direction: str
     external_party: Party
-    calling: frozenset[str] = frozenset()
+    caller_numbers: frozenset[str] = frozenset()
     internal_party: Party | None = None
     context: str = ""
 
@@ -58,7 +58,7 @@ class Arrival:
                 state=data.get("variable_accord_state", ""),
                 direction="outbound",
                 external_party=callee(data, region),
-                calling=calling_numbers(data, region, "variable_accord_callee")
+                caller_numbers=calling_numbers(data, region, "variable_accord_callee")
                 | calling_numbers(data, region, "variable_accord_caller"),
                 internal_party=outbound_caller(data, region),
             )
@@ -68,7 +68,7 @@ class Arrival:
             state=data.get("variable_accord_state", ""),
             direction=data.get("Call-Direction", ""),
             external_party=caller(data, region),
-            calling=calling_numbers(data, region),
+            caller_numbers=calling_numbers(data, region),
             context=data.get("variable_accord_context", ""),
         )
 
@@ -101,7 +101,7 @@ class Admission(Protocol):
 
 class OutboundSocket:
     """Listens for calls. ``on_call`` receives each call that ``admission`` admits, with its connected
-    session, in a greenlet of its own; when it returns or raises, the socket closes and the call's dialplan
+    session, in its own greenlet; when it returns or raises, the socket closes and the call's dialplan
     continues. A peer that is not admitted receives ``connect`` and a query, and nothing else.
 
     ``owner`` returns the user id of the process at the other end of a connection."""
@@ -149,12 +149,12 @@ class OutboundSocket:
         return self.server.server
 
     def serve(self) -> None:
-        """Accept calls until :meth:`stop`, in a greenlet of its own. If that greenlet is killed, calls
+        """Accept calls until :meth:`stop`, in its own greenlet. If that greenlet is killed, calls
         wait."""
         self.server.listen()
 
     def stop(self, limit: float = 5.0) -> None:
-        """Accept no more calls; the current ones get ``limit`` seconds, then their dialplans continue."""
+        """Stop accepting calls; the current ones get ``limit`` seconds, then their dialplans continue."""
         self.server.stop(limit)
 
     @property

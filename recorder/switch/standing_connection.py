@@ -123,7 +123,7 @@ class Node:
     logged_in: Event = field(default_factory=Event, init=False)
     handler_failures: int = field(default=0, init=False)
     connections: int = field(default=0, init=False)
-    _stopping: Event = field(default_factory=Event, init=False)
+    _stop: Event = field(default_factory=Event, init=False)
     _retry_now: Event = field(default_factory=Event, init=False)
     _connection: Inbound | None = field(default=None, init=False)
     _greenlet: gevent.Greenlet[[], None] | None = field(default=None, init=False)
@@ -135,7 +135,7 @@ class Node:
 
     def stop(self) -> None:
         """Close the connection and open no other."""
-        self._stopping.set()
+        self._stop.set()
         if self._connection is not None:
             self._connection.close("the daemon stops")
         if self._greenlet is not None:
@@ -213,11 +213,11 @@ class Node:
     def run(self) -> None:
         """Connect, serve, and reconnect, until :meth:`stop`."""
         attempt = 0
-        while not self._stopping.is_set():
-            began = time.monotonic()
+        while not self._stop.is_set():
+            start = time.monotonic()
             reason = self._run_connection()
-            lifetime = time.monotonic() - began
-            if self._stopping.is_set():
+            lifetime = time.monotonic() - start
+            if self._stop.is_set():
                 break
             attempt = 0 if lifetime >= self.backoff.steady else attempt + 1
             seconds = self.backoff.delay(max(0, attempt - 1), self.random)
@@ -230,9 +230,9 @@ class Node:
         """Wait for the next attempt, at least for the shortest delay, however often :meth:`reach` is
         called."""
         shortest = min(seconds, self.backoff.first)
-        if self._stopping.wait(shortest):
+        if self._stop.wait(shortest):
             return
-        gevent.wait([self._stopping, self._retry_now], timeout=seconds - shortest, count=1)
+        gevent.wait([self._stop, self._retry_now], timeout=seconds - shortest, count=1)
         self._retry_now.clear()
 
     def _run_connection(self) -> str:
@@ -280,7 +280,7 @@ class Node:
             self._connection = None
             self.handler_failures += connection.handler_failures
             ready.set()
-            if not reconciled and not self._stopping.is_set():
+            if not reconciled and not self._stop.is_set():
                 metrics.SWITCH_CONNECTIONS.labels("failed").inc()
             if reconciled:
                 # Events of this connection are handled before the next connection reconciles.

@@ -68,7 +68,7 @@ class _Fields(TypedDict):
     at: datetime
     state: str
     left: str
-    ending: bool
+    hangup: bool
     bridged_at: datetime | None
 
 
@@ -83,7 +83,7 @@ def translate(event: EslEvent, channel: str = "") -> CallEvent | None:
         at=event.at,
         state=event.variable("accord_state"),
         left=event.variable("accord_left"),
-        ending=_ending(event),
+        hangup=_call_ends(event),
         bridged_at=bridged_time(event),
     )
     return translator(event, fields)
@@ -97,27 +97,27 @@ def translate_talk(
     if event.name == "CUSTOM":
         # Only the peer of the external leg has the binding, so the code is the internal party's.
         code = CODE_SUBCLASSES.get(event.subclass)
-        return None if code is None or event.uuid == channel else _dialled(event, code)
+        return None if code is None or event.uuid == channel else _code_dialled(event, code)
     leg = EXTERNAL if event.uuid == channel else INTERNAL if event.uuid == internal else ""
     if not leg:
         return None
-    at, ending = event.at, _ending(event)
+    at, end_reason = event.at, _call_ends(event)
     match event.name:
         case "DTMF":
             key = _key(event)
-            return KeyPressed(at, ending=ending, key=key, leg=leg) if key else None
+            return KeyPressed(at, hangup=end_reason, key=key, leg=leg) if key else None
         # :func:`translate` reports the external leg's holds, during which the recording is silent.
         case "CHANNEL_HOLD" if leg == INTERNAL:
-            return HoldStarted(at, ending=ending, leg=leg)
+            return HoldStarted(at, hangup=end_reason, leg=leg)
         case "CHANNEL_UNHOLD" if leg == INTERNAL:
-            return HoldEnded(at, ending=ending, leg=leg)
+            return HoldEnded(at, hangup=end_reason, leg=leg)
         case "PLAYBACK_START":
-            return SoundStarted(at, event.header("Playback-File-Path"), leg, ending=ending)
+            return SoundStarted(at, event.header("Playback-File-Path"), leg, hangup=end_reason)
         case "PLAYBACK_STOP":
             # The application's response is the same if the sound was cut; so is this header if a transfer
             # took the leg away during the sound (observed).
             complete = event.header("Playback-Status") == "done"
-            return SoundEnded(at, event.header("Playback-File-Path"), leg, complete, ending=ending)
+            return SoundEnded(at, event.header("Playback-File-Path"), leg, complete, hangup=end_reason)
     return None
 
 
@@ -159,11 +159,11 @@ def _moment(event: EslEvent, name: str) -> datetime | None:
     return _EPOCH + timedelta(microseconds=int(value))
 
 
-def _ending(event: EslEvent) -> bool:
+def _call_ends(event: EslEvent) -> bool:
     return event.header("Answer-State") == "hangup"
 
 
-def _dialled(event: EslEvent, code: str) -> CodeDialled:
+def _code_dialled(event: EslEvent, code: str) -> CodeDialled:
     seconds = event.header("accord_seconds")
     lasts = int(seconds) if re.fullmatch("[0-9]{1,5}", seconds, re.ASCII) else 0
     return CodeDialled(event.at, code, event.uuid, timedelta(seconds=lasts))
@@ -198,8 +198,8 @@ def _cause(event: EslEvent) -> str:
     return re.sub(r"[^A-Z_]", "", event.header("Hangup-Cause"))[:64]
 
 
-def _gone(event: EslEvent, fields: _Fields) -> ChannelGone:
-    fields["ending"] = True
+def _channel_gone(event: EslEvent, fields: _Fields) -> ChannelGone:
+    fields["hangup"] = True
     return ChannelGone(**fields, cause=_cause(event))
 
 
@@ -234,7 +234,7 @@ _TRANSLATORS: Final[dict[str, Callable[[EslEvent, _Fields], CallEvent | None]]] 
     "CHANNEL_HOLD": lambda _event, fields: HoldStarted(**fields),
     "CHANNEL_UNHOLD": lambda _event, fields: HoldEnded(**fields),
     "CHANNEL_HANGUP_COMPLETE": lambda event, fields: CallHungUp(**fields, cause=_cause(event)),
-    "CHANNEL_DESTROY": _gone,
+    "CHANNEL_DESTROY": _channel_gone,
     "DTMF": _pressed,
     "RECORD_START": _recording_started,
     "RECORD_STOP": _recording_stopped,

@@ -41,26 +41,26 @@ class UnverifiedConnections:
     ) -> None:
         self._is_stranger = is_stranger
         self._limits = {True: strangers, False: others}
-        self._waiting: dict[bool, dict[UnverifiedConnection, None]] = {True: {}, False: {}}
+        self._connections: dict[bool, dict[UnverifiedConnection, None]] = {True: {}, False: {}}
 
     def enter(self, connection: UnverifiedConnection) -> bool:
         """Add a connection; return ``False`` if it finds no place. An evicted connection is closed."""
         stranger = self._is_stranger(connection.owner)
-        waiting = self._waiting[stranger]
-        if len(waiting) >= self._limits[stranger]:
+        connections = self._connections[stranger]
+        if len(connections) >= self._limits[stranger]:
             if stranger:
                 return False
-            oldest = next(iter(waiting))
-            del waiting[oldest]
+            oldest = next(iter(connections))
+            del connections[oldest]
             oldest.evicted = True
             oldest.close("too many wait")
-        waiting[connection] = None
+        connections[connection] = None
         return True
 
     def leave(self, connection: UnverifiedConnection) -> None:
         """Remove a connection that is verified or has ended. Idempotent."""
-        for waiting in self._waiting.values():
-            waiting.pop(connection, None)
+        for connections in self._connections.values():
+            connections.pop(connection, None)
 
     def __len__(self) -> int:
-        return sum(len(waiting) for waiting in self._waiting.values())
+        return sum(len(connections) for connections in self._connections.values())

@@ -68,10 +68,10 @@ class VerificationCaller(DutyThread):
         return any(self._serve(register) for register in self.registers)
 
     def _serve(self, register: CallRegister) -> bool:
-        taken = register.take(self.node, self.now(), self.entropy)
-        if taken is None:
+        claim = register.take(self.node, self.now(), self.entropy)
+        if claim is None:
             return False
-        call, digits = taken
+        call, digits = claim
         outcome = self._call(call, digits, register.OPENING)
         register.answer(self.node, call, outcome, self.now(), self.entropy)
         log.info("verification_call.answered", call=call.id, outcome=outcome)

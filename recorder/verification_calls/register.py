@@ -149,22 +149,22 @@ class CallRegister(ABC):
         """Take the next call for this node, with a new code; ``None`` if there is none. A call that is not in
         the log, or to another number, is refused."""
         table = self.TABLE
-        waiting = table.taken_at.is_null() & table.outcome.is_null() & (table.until > now)
+        pending = table.taken_at.is_null() & table.outcome.is_null() & (table.until > now)
         with connected():
-            row = table.select().where(waiting).order_by(table.id).first()
+            row = table.select().where(pending).order_by(table.id).first()
         if row is None:
             return None
         code = new_code(entropy)
         code_hash, until = hash_code(row.id, code, entropy), now + VALID
         with writing():
             lock_tenant(row.tenant_id)
-            condition = (table.id == row.id) & waiting
+            condition = (table.id == row.id) & pending
             if not self._was_ordered(row):
                 if table.update(outcome=NOT_LOGGED).where(condition).execute():
                     log.error("verification_call.not_logged", call=row.id, tenant=row.tenant_id)
                 return None
-            taken = table.update(node=node, taken_at=now, code_hash=code_hash, valid_until=until)
-            if not taken.where(condition).execute():
+            claim = table.update(node=node, taken_at=now, code_hash=code_hash, valid_until=until)
+            if not claim.where(condition).execute():
                 return None
             body = {**self.subject(row), "call": row.id, "node": node, **_created(code_hash, until)}
             leaf = append(row.tenant_id, self.CREATED, body, now, entropy)
@@ -181,22 +181,22 @@ class CallRegister(ABC):
             self._settle(call.id, mine & self.TABLE.outcome.is_null(), outcome, now, entropy)
 
     def try_code(self, row: Any | None, code: str, *, who: str, now: datetime, entropy: Entropy) -> bool:
-        """Inside the caller's transaction: whether this is the code of a call. Each attempt is counted first.
+        """Inside the caller's transaction: whether this is the code of a call. Each attempt is attempt first.
         Raises :meth:`no_code`, :meth:`tries_exhausted`, :meth:`not_logged`."""
         if row is None or row.code_hash is None or row.valid_until is None or now >= row.valid_until:
             raise self.no_code()
-        created, hashed = self._leaf(row, 1, self.CREATED), _created(row.code_hash, row.valid_until)
-        if created is None or {**created.body, **hashed} != created.body or not self._was_ordered(row):
+        creation, digests = self._leaf(row, 1, self.CREATED), _created(row.code_hash, row.valid_until)
+        if creation is None or {**creation.body, **digests} != creation.body or not self._was_ordered(row):
             raise self.not_logged(row.id)
         tries = [
             each
-            for each in leaf_lookup.leaves_after(row.tenant_id, created.number, self.TRIED)
+            for each in leaf_lookup.leaves_after(row.tenant_id, creation.number, self.TRIED)
             if each.body["call"] == row.id
         ]
-        counted = self.TABLE.update(tries=self.TABLE.tries + 1).where(
+        attempt = self.TABLE.update(tries=self.TABLE.tries + 1).where(
             (self.TABLE.id == row.id) & (self.TABLE.tries < TRIES)
         )
-        if len(tries) >= TRIES or not counted.execute():  # by the log, whatever the row says
+        if len(tries) >= TRIES or not attempt.execute():  # by the log, whatever the row says
             raise self.tries_exhausted()
         right = is_code(row.id, code, row.code_hash)
         body = {**self.subject(row), "call": row.id, "correct": right, "actor": who, "tries": row.tries + 1}

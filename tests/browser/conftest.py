@@ -63,14 +63,14 @@ def installation(factory: pytest.TempPathFactory) -> Path:
     shared = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    made, making = shared / "installation", shared / "making"
+    folder, temporary = shared / "installation", shared / "making"
     with open(shared / "installation.lock", "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            command = [sys.executable, "-m", "tests.browser.panel", str(making), "--fill"]
+        if not folder.exists():
+            command = [sys.executable, "-m", "tests.browser.panel", str(temporary), "--fill"]
             subprocess.run(command, cwd=ROOT, check=True)
-            making.rename(made)
-    return made
+            temporary.rename(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -89,11 +89,11 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Person:
-    """A user at a browser.  ``said`` collects the console's errors and warnings."""
+    """A user at a browser.  ``console_errors`` collects the console's errors and warnings."""
 
     page: Page
     panel: Panel
-    said: list[str]
+    console_errors: list[str]
 
     def go(self, path: str) -> Person:
         self.page.goto(self.panel.address + path)
@@ -164,7 +164,7 @@ def person(panel: Panel, visitor: Callable[..., Person]) -> Callable[..., Person
 @pytest.fixture
 def visitor(chromium: Browser, tmp_path: Path) -> Iterator[Callable[..., Person]]:
     """Makes users of a panel with fresh browsers.  Their consoles must stay free of complaints, except for
-    those that a test expects and removes from ``said``."""
+    those that a test expects and removes from ``console_errors``."""
     people: list[Person] = []
 
     def make(panel: Panel, width: int = 1100, language: str = "fr-BE", **options: object) -> Person:
@@ -177,11 +177,11 @@ def visitor(chromium: Browser, tmp_path: Path) -> Iterator[Callable[..., Person]
         page = context.new_page()
         somebody = Person(page, panel, [])
         page.add_init_script(WATCH)
-        page.on("pageerror", lambda error: somebody.said.append(f"error: {error}"))
+        page.on("pageerror", lambda error: somebody.console_errors.append(f"error: {error}"))
         page.on(
             "console",
             lambda message: (
-                somebody.said.append(message.text) if message.type in ("error", "warning") else None
+                somebody.console_errors.append(message.text) if message.type in ("error", "warning") else None
             ),
         )
         people.append(somebody)
@@ -191,4 +191,4 @@ def visitor(chromium: Browser, tmp_path: Path) -> Iterator[Callable[..., Person]
     for number, somebody in enumerate(people):
         somebody.page.screenshot(path=tmp_path / f"last-{number}.png", full_page=True)
         somebody.page.context.close()
-    assert [text for somebody in people for text in somebody.said] == []
+    assert [text for somebody in people for text in somebody.console_errors] == []

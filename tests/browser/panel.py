@@ -139,7 +139,7 @@ def fill(folder: Path) -> None:
             bakery,
             at=at - timedelta(hours=6),
             mode="opt-in",
-            asked=[
+            questions=[
                 {"answer": "none"},
                 {"answer": "no", "by": "internal", "how": "aloud"},
                 {"answer": "yes", "by": "external", "how": "key"},
@@ -149,7 +149,7 @@ def fill(folder: Path) -> None:
             bakery,
             at=at - timedelta(hours=7),
             times=3,
-            dialled=[
+            events=[
                 (30_000, "paused", {"seconds": "120"}),
                 (38_000, "resumed", {}),
                 (41_000, "moment_marked", {}),
@@ -195,10 +195,10 @@ def invite(house: House, name: str, language: str) -> str:
 def answer_phones(folder: Path) -> None:
     """Answer the calls with a code, and write each code down, by its number."""
     while True:
-        taken = number_proof.CALLS.take("node1", utc_now(), os.urandom)
-        if taken is not None:
-            (folder / f"code-{taken[0].number}").write_text(taken[1])
-            number_proof.CALLS.answer("node1", taken[0], DONE, utc_now(), os.urandom)
+        claim = number_proof.CALLS.take("node1", utc_now(), os.urandom)
+        if claim is not None:
+            (folder / f"code-{claim[0].number}").write_text(claim[1])
+            number_proof.CALLS.answer("node1", claim[0], DONE, utc_now(), os.urandom)
         gevent.sleep(0.2)
 
 
@@ -223,33 +223,35 @@ def run(folder: Path) -> None:
         proofs=EntryProofs(house.store, house.root_public),
         number_proofs=NumberProofs(("be",), 100),
     )
-    said = json.dumps({"port": port, "ids": ids})
-    serve(app, "127.0.0.1", port, ready=lambda _port: print(said, flush=True))
+    description = json.dumps({"port": port, "ids": ids})
+    serve(app, "127.0.0.1", port, ready=lambda _port: print(description, flush=True))
     house.close()
 
 
 def keep_talking(line: LineRow) -> None:
     """Active calls on a node that executes commands, and one on a node that does not answer."""
-    began = utc_now() - timedelta(minutes=3)
+    start = utc_now() - timedelta(minutes=3)
     row = LiveRow(
-        id=str(uuid7(began, os.urandom)), tenant=line.tenant, node="node1", line=line.id,
-        number=line.number, direction="inbound", external_party=CALLER, started_at=began,
+        id=str(uuid7(start, os.urandom)), tenant=line.tenant, node="node1", line=line.id,
+        number=line.number, direction="inbound", external_party=CALLER, started_at=start,
         announced=True,
         paused_until=None, deletable=True,
     )  # fmt: skip
-    telling = replace(row, id=str(uuid7(utc_now(), os.urandom)), announced=False, started_at=utc_now())
+    announcing_call = replace(
+        row, id=str(uuid7(utc_now(), os.urandom)), announced=False, started_at=utc_now()
+    )
     silent = replace(
-        row, id=str(uuid7(began, os.urandom)), node="node2", external_party=Party("withheld", ""),
+        row, id=str(uuid7(start, os.urandom)), node="node2", external_party=Party("withheld", ""),
         direction="outbound", deletable=False,
     )  # fmt: skip
     while True:
-        for asked in live.open_commands("node1"):
-            if live.take("node1", asked.id, utc_now(), os.urandom):
+        for command in live.open_commands("node1"):
+            if live.take("node1", command.id, utc_now(), os.urandom):
                 until = {"pause": utc_now() + timedelta(minutes=2), "resume": None}
-                row = replace(row, paused_until=until.get(asked.action, row.paused_until))
-                live.put("node1", [row, telling], utc_now())
-                live.answer("node1", asked.id, DONE, utc_now(), os.urandom)
-        live.put("node1", [row, telling], utc_now())
+                row = replace(row, paused_until=until.get(command.action, row.paused_until))
+                live.put("node1", [row, announcing_call], utc_now())
+                live.answer("node1", command.id, DONE, utc_now(), os.urandom)
+        live.put("node1", [row, announcing_call], utc_now())
         live.put("node2", [silent], utc_now())
         gevent.sleep(0.2)
 

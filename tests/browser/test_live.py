@@ -74,7 +74,9 @@ def test_page_reports_failed_refreshes(live):
     expect(somebody.page.locator("#live-unreachable")).to_be_visible(timeout=15_000)
     somebody.page.context.set_offline(False)
     expect(somebody.page.locator("#live-unreachable")).to_be_hidden(timeout=10_000)
-    somebody.said[:] = [text for text in somebody.said if "ERR_INTERNET_DISCONNECTED" not in text]
+    somebody.console_errors[:] = [
+        text for text in somebody.console_errors if "ERR_INTERNET_DISCONNECTED" not in text
+    ]
 
 
 def test_logged_out_user_is_sent_to_the_login(live):

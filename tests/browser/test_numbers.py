@@ -50,7 +50,7 @@ def test_admin_composes_hears_and_switches(person, tmp_path):
     page.get_by_label("Ce qu’il dit").fill("Bonjour, garage Dumont.")
     page.get_by_role("button", name="Écouter ce qu’on entendra").click()
     expect(page.get_by_role("alert")).to_contain_text("Belgique")
-    assert "422" in nina.said.pop()
+    assert "422" in nina.console_errors.pop()
     expect(page.get_by_label("Combien de jours")).to_have_value("400")
     expect(page.get_by_label("Ce qu’il dit")).to_have_value("Bonjour, garage Dumont.")
     expect(page.locator("#greeting-wrong")).to_contain_text("WAV")
@@ -96,6 +96,6 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(person):
     large = {"name": "hello.wav", "mimeType": "audio/wav", "buffer": b"RIFF" + b"\0" * (5 << 20)}
     page.get_by_label("Sound file").set_input_files(large)
     page.get_by_role("button", name="Hear what callers will hear").click()
-    said = page.get_by_label("Sound file").evaluate("(one) => one.validationMessage")
-    assert "too large" in said
+    message = page.get_by_label("Sound file").evaluate("(one) => one.validationMessage")
+    assert "too large" in message
     assert page.url.endswith("/setup")

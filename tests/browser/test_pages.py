@@ -42,7 +42,7 @@ def open_page(somebody, name: str) -> None:
             somebody.page.fill("#password", "wrong")
             somebody.page.click("main button[type=submit]")
             expect(somebody.page.get_by_role("alert")).to_be_visible()
-            assert "422" in somebody.said.pop()
+            assert "422" in somebody.console_errors.pop()
         return
     somebody.log_in("paul" if name in ("compliance", "retention") else "claire")
     if name in ("listen", "agreed", "warned", "over"):
@@ -89,9 +89,9 @@ def open_page(somebody, name: str) -> None:
         expect(
             somebody.page.get_by_text("Un administrateur de votre entreprise peut vous aider")
         ).to_be_visible()
-        assert "403" in somebody.said.pop()
+        assert "403" in somebody.console_errors.pop()
     if name == "missing":
-        assert "404" in somebody.said.pop()
+        assert "404" in somebody.console_errors.pop()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -109,12 +109,12 @@ def test_axe_finds_no_violations(person, name):
 
 
 def assert_accessible(somebody) -> None:
-    before = list(somebody.said)
+    before = list(somebody.console_errors)
     found = Axe().run(
         somebody.page,
         options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]},
     )
-    somebody.said[:] = before  # axe adds a style to the page, which the content policy refuses
+    somebody.console_errors[:] = before  # axe adds a style to the page, which the content policy refuses
     assert found.violations_count == 0, found.generate_report()
 
 
@@ -180,14 +180,14 @@ def test_pages_are_shown_in_every_language(person):
 
 def test_times_are_in_the_customers_time_zone(person):
     claire = person().log_in()  # this browser is in New York, the customer in Brussels
-    shown = claire.page.locator(".call-time time").first
-    moment = shown.get_attribute("datetime")
+    time_element = claire.page.locator(".call-time time").first
+    moment = time_element.get_attribute("datetime")
     brussels = claire.page.evaluate(
         """(at) => new Date(at).toLocaleTimeString("fr", {
           timeZone: "Europe/Brussels", hour: "2-digit", minute: "2-digit" })""",
         moment,
     )
-    assert shown.text_content() == brussels
+    assert time_element.text_content() == brussels
 
 
 def test_touch_targets_are_large_enough(person):

@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
-from tests.house import conversation, length_ms, told_ms
+from tests.house import announcement_ms, conversation, length_ms
 from web.text import formats, labels
 
-TOLD = told_ms("fr") / 1000
+ANNOUNCEMENT_S = announcement_ms("fr") / 1000
 LASTS = length_ms(conversation("fr", 1, True)) / 1000
 """End of the announcement in the short call, and the call's duration, in seconds."""
 
@@ -39,7 +39,7 @@ METER = """
 }
 """
 
-DRAWN = """
+LANE_HEIGHTS = """
 () => [...document.querySelectorAll("#wave > div")]
   .filter((one) => one.shadowRoot)
   .flatMap((one) => [...one.shadowRoot.querySelectorAll(".canvases canvas")])
@@ -72,11 +72,11 @@ def test_plays_and_seeks_with_each_side_on_its_own_channel(person):
     assert page.get_by_role("button", name="Pause").is_visible()
 
     page.evaluate("window.loudest = [0, 0]")
-    page.get_by_role("slider", name="Position dans l’enregistrement").fill(f"{TOLD + 3:.1f}")
-    claire.plays_past(TOLD + 6)
+    page.get_by_role("slider", name="Position dans l’enregistrement").fill(f"{ANNOUNCEMENT_S + 3:.1f}")
+    claire.plays_past(ANNOUNCEMENT_S + 6)
     left, right = page.evaluate("window.loudest")
     assert left > 0.05, "the caller is heard on the left"
-    assert claire.audio("currentTime") < TOLD + 15, "it was sought, not played from the beginning"
+    assert claire.audio("currentTime") < ANNOUNCEMENT_S + 15, "it was sought, not played from the beginning"
 
     page.get_by_role("button", name="Pause").click()
     at = claire.audio("currentTime")
@@ -121,34 +121,34 @@ def test_plays_when_pressed_before_the_script_has_come(person):
 
 def test_seeks_in_a_long_recording_without_loading_the_rest(person):
     claire = person().log_in()
-    asked: list[str] = []
+    ranges: list[str] = []
     claire.page.on(
         "request",
         lambda request: (
-            asked.append(request.headers.get("range", "whole")) if "/audio." in request.url else None
+            ranges.append(request.headers.get("range", "whole")) if "/audio." in request.url else None
         ),
     )
     claire.listen("long")
     claire.page.evaluate("document.getElementById('audio').currentTime = 400")
     claire.page.get_by_role("button", name="Lecture").click()
     claire.plays_past(400.5)
-    starts = [int(one.removeprefix("bytes=").partition("-")[0]) for one in asked]
-    assert any(start > 500_000 for start in starts), asked
+    starts = [int(one.removeprefix("bytes=").partition("-")[0]) for one in ranges]
+    assert any(start > 500_000 for start in starts), ranges
 
 
 def test_waveform_has_two_lanes_and_seeks_on_click(person):
     claire = person().log_in().listen("short")
     page = claire.page
     expect(page.locator("#wave canvas").first).to_be_attached()
-    drawn = page.evaluate(DRAWN)
-    assert len(drawn) >= 2
-    assert all(drawn)
+    heights = page.evaluate(LANE_HEIGHTS)
+    assert len(heights) >= 2
+    assert all(heights)
     box = page.locator("#wave").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 20)
     claire.until(f"Math.abs(document.getElementById('audio').currentTime - {LASTS / 2}) < 1")
-    told = page.locator(".announcement-end")
-    share = (told.bounding_box()["x"] - box["x"]) / box["width"]
-    assert abs(share - TOLD / LASTS) < 0.02, "the mark stands where the announcement ends"
+    announcement_end = page.locator(".announcement-end")
+    share = (announcement_end.bounding_box()["x"] - box["x"]) / box["width"]
+    assert abs(share - ANNOUNCEMENT_S / LASTS) < 0.02, "the mark stands where the announcement ends"
     gap = page.locator(".gap.is-left").first.bounding_box()
     assert abs(gap["x"] - box["x"]) < 2
     assert gap["y"] + gap["height"] <= box["y"] + box["height"] / 2 + 20, "only the caller's lane is silent"
@@ -159,8 +159,8 @@ def test_timeline_explains_gaps_and_seeks(person):
     page = claire.page
     expect(page.get_by_text("personne n’avait encore répondu")).to_be_visible()
     entries = page.locator("#timeline")
-    entries.get_by_role("button", name=formats.clock(round(TOLD * 1000)), exact=True).click()
-    assert abs(claire.audio("currentTime") - TOLD) < 0.3
+    entries.get_by_role("button", name=formats.clock(round(ANNOUNCEMENT_S * 1000)), exact=True).click()
+    assert abs(claire.audio("currentTime") - ANNOUNCEMENT_S) < 0.3
     expect(entries.locator("[aria-current]")).to_have_count(1)
     followed = entries.locator("[aria-current]").text_content()
     page.keyboard.press("Home")
@@ -216,7 +216,7 @@ def test_plays_by_keyboard_alone(person):
     keys.press("Home")
     assert claire.audio("currentTime") == 0
     keys.press("a")
-    assert abs(claire.audio("currentTime") - TOLD) < 0.3, "past the announcement"
+    assert abs(claire.audio("currentTime") - ANNOUNCEMENT_S) < 0.3, "past the announcement"
     keys.press(">")
     assert claire.audio("playbackRate") == 1.25
     page.locator("#speed").focus()
@@ -292,7 +292,7 @@ def test_link_to_a_moment_needs_the_recipients_own_permission(person):
     stranger = person().log_in("dyck")
     stranger.page.goto(link)
     expect(stranger.page.locator("#player")).to_have_count(0)
-    stranger.said.clear()
+    stranger.console_errors.clear()
 
 
 def test_player_stays_in_view(person):
@@ -312,7 +312,8 @@ def test_purpose_outside_the_role_is_disabled(person):
     page.get_by_role("button", name="Lecture").click()
     expect(page.get_by_role("alert")).to_contain_text("n’a pas été annoncé pour cet usage")
     assert (
-        claire.said.pop() == "Failed to load resource: the server responded with a status of 403 (FORBIDDEN)"
+        claire.console_errors.pop()
+        == "Failed to load resource: the server responded with a status of 403 (FORBIDDEN)"
     )
     assert claire.audio("readyState") == 0
 
@@ -341,7 +342,7 @@ def test_other_customers_recording_is_not_found(person):
     claire = person().log_in()
     claire.go(f"/recordings/{claire.panel.ids['rival']}")
     expect(claire.page.get_by_role("heading", name="Page introuvable")).to_be_visible()
-    assert "404" in claire.said.pop()
+    assert "404" in claire.console_errors.pop()
 
 
 def test_damaged_block_stops_the_player_with_the_reason(person):
@@ -359,9 +360,9 @@ def test_damaged_block_stops_the_player_with_the_reason(person):
     expect(page.get_by_role("alert")).to_contain_text("a changé depuis qu’il a été scellé", timeout=30_000)
     assert claire.audio("currentTime") < seconds + 2
     assert page.get_by_role("button", name="Lecture").is_visible()
-    assert claire.said
-    assert all("409" in text or "ERR_" in text for text in claire.said), claire.said
-    claire.said.clear()
+    assert claire.console_errors
+    assert all("409" in text or "ERR_" in text for text in claire.console_errors), claire.console_errors
+    claire.console_errors.clear()
 
 
 def test_grant_is_renewed_only_while_playing(person):
@@ -420,7 +421,7 @@ def test_unreachable_server_is_reported_and_the_button_stays(person):
     page.get_by_role("button", name="Continuer l’écoute").click()
     expect(page.get_by_role("alert")).to_contain_text("Le serveur ne répond pas pour l’instant")
     expect(page.get_by_role("button", name="Continuer l’écoute")).to_be_visible()
-    assert "502" in claire.said.pop()
+    assert "502" in claire.console_errors.pop()
 
 
 def test_ended_grant_stops_playback_and_a_new_one_resumes_it(person):
@@ -443,14 +444,14 @@ def test_ended_grant_stops_playback_and_a_new_one_resumes_it(person):
     assert claire.audio("currentTime") < 100
 
 
-def break_off(claire, *, status: int, **said) -> None:
+def break_off(claire, *, status: int, **response) -> None:
     """Press Play when the audio will be refused."""
-    claire.page.route("**/audio.*", lambda route: route.fulfill(status=status, **said))
+    claire.page.route("**/audio.*", lambda route: route.fulfill(status=status, **response))
     claire.page.evaluate("document.getElementById('audio').load()")
     expect(claire.page.get_by_role("alert")).to_be_visible(timeout=15_000)
-    assert claire.said
-    assert all(str(status) in text for text in claire.said), claire.said
-    claire.said.clear()
+    assert claire.console_errors
+    assert all(str(status) in text for text in claire.console_errors), claire.console_errors
+    claire.console_errors.clear()
 
 
 def test_logged_out_listener_is_sent_to_the_login(person):
@@ -461,11 +462,11 @@ def test_logged_out_listener_is_sent_to_the_login(person):
     page.get_by_role("slider", name="Position dans l’enregistrement").fill("600")
     page.get_by_role("button", name="Lecture").click()
     expect(page.get_by_role("alert")).to_contain_text("Votre session a pris fin", timeout=15_000)
-    assert claire.said
-    assert all("401" in text for text in claire.said), claire.said
+    assert claire.console_errors
+    assert all("401" in text for text in claire.console_errors), claire.console_errors
     page.get_by_role("link", name="Continuer à 10:00").click()
     expect(page.get_by_role("heading", name="Connexion")).to_be_visible()
-    claire.said.clear()
+    claire.console_errors.clear()
 
 
 def test_ended_playback_is_shown_as_paused(person):
@@ -480,9 +481,9 @@ def test_ended_playback_is_shown_as_paused(person):
     expect(page.get_by_role("alert")).to_contain_text("Votre session a pris fin", timeout=15_000)
     expect(page.get_by_role("button", name="Lecture")).to_be_visible()
     page.goto("about:blank")  # its remaining requests are refused, too, and log nothing after this
-    assert claire.said
-    assert all("401" in text for text in claire.said), claire.said
-    claire.said.clear()
+    assert claire.console_errors
+    assert all("401" in text for text in claire.console_errors), claire.console_errors
+    claire.console_errors.clear()
 
 
 def test_refusal_without_message_is_not_blamed_on_the_connection(person):
@@ -557,8 +558,8 @@ def test_leaving_the_page_closes_the_listen(person):
     while closed(claire.panel, grant) != [True]:
         assert time.monotonic() < deadline, "the listen was never closed"
         page.wait_for_timeout(50)
-    (said,) = played(claire.panel, grant)
-    ((begin, end),) = json.loads(said)
+    (report,) = played(claire.panel, grant)
+    ((begin, end),) = json.loads(report)
     assert begin == 0
     assert 300 <= end < 10_000, "as far as it was played, not as far as it was sent"
 
@@ -597,10 +598,10 @@ def test_timeline_shows_noted_moments(person):
     paul.listen("paused")
     marks = paul.page.locator(".timeline li")
     paused = marks.filter(has_text=str(labels.GAPS["paused"]))
-    noted = marks.filter(has_text="A colleague noted this moment.")
+    moments = marks.filter(has_text="A colleague noted this moment.")
     expect(paused).to_have_count(1)
-    expect(noted).to_have_count(1)
-    noted.locator(".jump").click()
+    expect(moments).to_have_count(1)
+    moments.locator(".jump").click()
     paul.until("document.getElementById('audio').currentTime > 40")
     paul.go("/numbers")
     for code in ("*6", "*8", "*9"):

@@ -14,9 +14,9 @@ from .test_pages import stays_on_the_page
 def check_page(somebody, name: str, tmp_path: Path) -> None:
     """The page is accessible, and fits narrow screens and languages with long words."""
     page = somebody.page
-    before = list(somebody.said)
+    before = list(somebody.console_errors)
     found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
-    somebody.said[:] = before  # axe adds a style to the page, which the content policy refuses
+    somebody.console_errors[:] = before  # axe adds a style to the page, which the content policy refuses
     assert found.violations_count == 0, found.generate_report()
     for width in (1100, 320):
         page.set_viewport_size({"width": width, "height": 800})
@@ -103,7 +103,7 @@ def test_admin_shortens_retention_by_keyboard(person, tmp_path):
     page.get_by_label("Jours").fill("soon")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Indiquez un nombre de jours, 1 ou plus.")).to_be_visible()
-    assert "422" in lea.said.pop()
+    assert "422" in lea.console_errors.pop()
     expect(page.get_by_label("Jours")).to_have_value("soon")
     check_page(lea, "times-wrong", tmp_path)
     page.get_by_label("Jours").fill("20")

@@ -20,7 +20,7 @@ def test_admin_completes_a_subject_request_by_keyboard(person, tmp_path):
     page.get_by_label("Une copie, puis l’effacement").press("Space")
     page.get_by_role("button", name="Ajouter la demande").press("Enter")
     expect(page.get_by_text("Indiquez un numéro de téléphone avec son pays")).to_be_visible()
-    assert "422" in anne.said.pop()
+    assert "422" in anne.console_errors.pop()
     expect(page.get_by_label("Une copie, puis l’effacement")).to_be_checked()
     check_page(anne, "wrong", tmp_path)
     page.locator("#number").fill("0470 12 34 56")
@@ -54,9 +54,9 @@ def test_admin_completes_a_subject_request_by_keyboard(person, tmp_path):
     page.keyboard.type("Un tiers y parle de sa santé")
     page.keyboard.press("Enter")
     expect(page.get_by_text("À vérifier : données")).to_have_count(0)
-    with page.expect_download() as loading:
+    with page.expect_download() as download:
         page.get_by_role("button", name="Télécharger la copie").press("Enter")
-    loading.value.save_as(tmp_path / "copy.zip")
+    download.value.save_as(tmp_path / "copy.zip")
     with zipfile.ZipFile(tmp_path / "copy.zip") as archive:
         assert archive.testzip() is None
         (sound,) = set(archive.namelist()) - {"README.txt", "copy.json"}

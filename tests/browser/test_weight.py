@@ -16,13 +16,15 @@ def test_first_visit_transfers_less_than_150_kb(person):
     addresses, kinds, sizes = {}, {}, {}
     session.on(
         "Network.requestWillBeSent",
-        lambda sent: addresses.update({sent["requestId"]: sent["request"]["url"]}),
+        lambda _request: addresses.update({_request["requestId"]: _request["request"]["url"]}),
     )
     session.on(
-        "Network.responseReceived", lambda got: kinds.update({got["requestId"]: got["response"]["mimeType"]})
+        "Network.responseReceived",
+        lambda _response: kinds.update({_response["requestId"]: _response["response"]["mimeType"]}),
     )
     session.on(
-        "Network.loadingFinished", lambda done: sizes.update({done["requestId"]: done["encodedDataLength"]})
+        "Network.loadingFinished",
+        lambda _finish: sizes.update({_finish["requestId"]: _finish["encodedDataLength"]}),
     )
     claire.log_in()
     claire.listen("short")

@@ -57,15 +57,15 @@ STOPS = (
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made) / "panel"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "panel"
         command = [sys.executable, "-m", "tests.browser.panel", str(folder)]
         subprocess.run([*command, "--fill"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         panel = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert panel.stdout is not None
-        said = json.loads(panel.stdout.readline())
+        description = json.loads(panel.stdout.readline())
         try:
-            take_pictures(f"http://127.0.0.1:{said['port']}", said["ids"])
+            take_pictures(f"http://127.0.0.1:{description['port']}", description["ids"])
         finally:
             panel.send_signal(signal.SIGTERM)
             panel.wait(20)

@@ -50,7 +50,7 @@ class Board:
             plant.folder / "logs" / "switch.log",
             piped=True,
         )
-        plant.on_switch_gone = self.gone
+        plant.on_switch_gone = self.note_end
 
     def place(self, plan: CallPlan) -> bool:
         """Place a call; returns whether there is a switch for it."""
@@ -78,12 +78,12 @@ class Board:
         *lines, self._rest = self._rest.split(b"\n")
         return [step for line in lines if (step := self._take(json.loads(line)))]
 
-    def _take(self, told: dict[str, object]) -> tuple[str, CallSeen] | None:
-        phase = str(told["phase"])
+    def _take(self, report: dict[str, object]) -> tuple[str, CallSeen] | None:
+        phase = str(report["phase"])
         if phase == "ready":
             self.ready = True
             return None
-        number, at = int(str(told["call"])), float(str(told["at"]))
+        number, at = int(str(report["call"])), float(str(report["at"]))
         if number in self._on_the_way:
             # A switch that is told to end still reads its input.
             call = self.calls[number] = self._on_the_way.pop(number)
@@ -96,15 +96,15 @@ class Board:
         if phase in CODES:
             call.codes.append((phase, at))
         if phase == "pressed":
-            call.pressed.append((str(told["who"]), str(told["keys"]), at))
-        call.uuid, call.state, call.left = str(told["uuid"]), str(told["state"]), str(told["left"])
+            call.pressed.append((str(report["who"]), str(report["keys"]), at))
+        call.uuid, call.state, call.left = str(report["uuid"]), str(report["state"]), str(report["left"])
         if phase == "placed":
             call.placed = at
         if phase == "ended" and call.ended is None:
             call.ended = at
         return phase, call
 
-    def gone(self, at: float) -> None:
+    def note_end(self, at: float) -> None:
         """Note that the switch was killed or told to end: its calls end with it."""
         self.poll()
         self.ready = False

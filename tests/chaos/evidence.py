@@ -121,15 +121,15 @@ class Ears:
         self._prompt = plant.prompt
         # A sound's beginning is seen from where it is loud on.
         self._quiet = int(np.flatnonzero(np.abs(plant.prompt) > 0.02)[0])
-        self.heard: dict[str, DecryptedSound] = {}
+        self.sounds: dict[str, DecryptedSound] = {}
         self._sealed: dict[str, Manifest] = {}
 
     def hear(self, rows: Iterable[RecordingRow]) -> dict[str, DecryptedSound]:
         """Of all of these."""
         for row in rows:
-            if row.id not in self.heard:
-                self.heard[row.id] = self._hear(row)
-        return self.heard
+            if row.id not in self.sounds:
+                self.sounds[row.id] = self._hear(row)
+        return self.sounds
 
     def names(self) -> set[str]:
         """Every object in the bucket."""
@@ -156,19 +156,19 @@ class Ears:
         onset = onset_of(sound[:, 1], self._prompt[:-FRAME])
         if onset is not None and onset < BEGINS:
             onset = int(np.flatnonzero(np.abs(sound[:, 1]) > 0.02)[0])
-        told = None if onset is None else onset - self._quiet + len(self._prompt)
-        before = sound[:told, 0]
+        announcement_end = None if onset is None else onset - self._quiet + len(self._prompt)
+        before = sound[:announcement_end, 0]
         # The external party's tone depends on who called.
         voice = np.maximum(level(sound[:, 0], 440), level(sound[:, 0], 1000))
         gaps = [gap for gap in manifest.gaps if gap.channel in ("left", "both") and gap.reason in TAILS]
         return DecryptedSound(
-            told_ms=None if told is None else told * 1000 // RATE,
+            announced_ms=None if announcement_end is None else announcement_end * 1000 // RATE,
             loudest_before=float(np.abs(before).max(initial=0.0)),
             voice_ms=int((voice > 0.1).sum()) * 100,
             explained_ms=sum(gap.end_ms - gap.start_ms for gap in gaps),
             gaps=tuple(gap.reason for gap in gaps),
             findings=findings,
-            told_took_ms=len(self._prompt) * 1000 // RATE,
+            announcement_length_ms=len(self._prompt) * 1000 // RATE,
             paused_ms=sum(gap.end_ms - gap.start_ms for gap in gaps if gap.reason == "paused"),
             length_ms=len(sound) * 1000 // RATE,
             silent=tuple(silences(sound)),
@@ -225,11 +225,11 @@ class Watch:
         self._downs: list[float] = []
         self._ending = False
 
-    def spans(self, died: Iterable[ProcessDeath], now: float, stopped: Iterable[Span] = ()) -> list[Span]:
+    def spans(self, deaths: Iterable[ProcessDeath], now: float, stopped: Iterable[Span] = ()) -> list[Span]:
         """The spans up to now, without those in which the daemon was stopped."""
         for path in self._logs:
             self._read(path)
-        ends = sorted([*self._downs, *(each.at for each in died if each.process == "daemon")])
+        ends = sorted([*self._downs, *(each.at for each in deaths if each.process == "daemon")])
         spans = []
         for up in sorted(self._ups):
             end = next((at for at in ends if at > up), now)
@@ -239,10 +239,10 @@ class Watch:
             spans = sorted({span for pair in parts for span in pair if span[1] > span[0]})
         return spans
 
-    def up(self, died: Iterable[ProcessDeath]) -> bool:
+    def up(self, deaths: Iterable[ProcessDeath]) -> bool:
         """Whether a daemon is connected now."""
         now = float("inf")
-        spans = self.spans(died, now)
+        spans = self.spans(deaths, now)
         return bool(spans) and spans[-1][1] == now
 
     def _read(self, path: Path) -> None:
@@ -258,9 +258,9 @@ class Watch:
             if whole_line and any(name in line for name in (b"switch.up", b"daemon.")):
                 self._take(json.loads(line))
 
-    def _take(self, said: dict[str, str]) -> None:
-        at = datetime.fromisoformat(said["timestamp"]).timestamp()
-        match said["event"]:
+    def _take(self, entry: dict[str, str]) -> None:
+        at = datetime.fromisoformat(entry["timestamp"]).timestamp()
+        match entry["event"]:
             case "daemon.listening":
                 self._ending = False
             case "daemon.draining":

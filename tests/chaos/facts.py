@@ -41,19 +41,19 @@ class CallSeen:
         return self.ended
 
     def __str__(self) -> str:
-        went = {name: round(at - self.placed, 2) for name, at in self.phases.items()}
+        phase_times = {name: round(at - self.placed, 2) for name, at in self.phases.items()}
         state = f"{self.state}/{self.left}" if self.left else self.state
         parties = (
             (self.plan.called, self.plan.caller)
             if self.plan.outbound
             else (self.plan.caller, self.plan.called)
         )
-        dialled = [(who, keys, round(at - self.placed, 2)) for who, keys, at in self.pressed]
-        done = [(code, round(at - self.placed, 2)) for code, at in self.codes]
+        keys = [(who, key, round(at - self.placed, 2)) for who, key, at in self.pressed]
+        codes_run = [(code, round(at - self.placed, 2)) for code, at in self.codes]
         return (
             f"call {' to '.join(parties)} ({self.plan.callee}), placed {self.placed:.2f}: "
-            f"{went}, {state or 'no state'}{', cut' if self.cut else ''}, channel {self.uuid}"
-            f"{f', pressed {dialled}' if dialled else ''}{f', done {done}' if done else ''}"
+            f"{phase_times}, {state or 'no state'}{', cut' if self.cut else ''}, channel {self.uuid}"
+            f"{f', pressed {keys}' if keys else ''}{f', done {codes_run}' if codes_run else ''}"
         )
 
 
@@ -84,22 +84,22 @@ class RecordingRow:
 
 @dataclass(frozen=True, slots=True)
 class DecryptedSound:
-    """What is in a recording's decrypted sound.  ``told_ms`` is where the announcement ends in the right
-    channel (``None``: it is not there whole), ``told_took_ms`` how long it is, ``loudest_before`` the loudest
-    sample of the left channel up to its end (of all of it where it is not there), ``voice_ms`` how much of
-    the outside party's tone is in it, ``explained_ms`` how much of the left channel after the announcement
-    lies in gaps with a reason, and ``paused_ms`` how much of that in pauses.  ``silent`` are stretches of
-    zeros in both channels, in milliseconds; ``length_ms`` is all of it.  ``answers`` are the yes and no to
-    keeping it that the manifest has, ``agreed`` that one of them counts.  ``findings`` is what ``verify``
-    says."""
+    """What is in a recording's decrypted sound. ``announced_ms`` is where the announcement ends in the right
+    channel (``None``: it is not there whole), ``announcement_length_ms`` how long it is, ``loudest_before``
+    the loudest sample of the left channel up to its end (of all of it where it is not there), ``voice_ms``
+    how much of the outside party's tone is in it, ``explained_ms`` how much of the left channel after the
+    announcement lies in gaps with a reason, and ``paused_ms`` how much of that in pauses. ``silent`` are
+    stretches of zeros in both channels, in milliseconds; ``length_ms`` is all of it. ``answers`` are the yes
+    and no to keeping it that the manifest has, ``agreed`` that one of them counts. ``findings`` is what
+    ``verify`` says."""
 
-    told_ms: int | None
+    announced_ms: int | None
     loudest_before: float
     voice_ms: int
     explained_ms: int
     gaps: tuple[str, ...]
     findings: tuple[str, ...]
-    told_took_ms: int = 0
+    announcement_length_ms: int = 0
     paused_ms: int = 0
     length_ms: int = 0
     silent: tuple[tuple[int, int], ...] = ()
@@ -168,16 +168,16 @@ class ProcessDeath:
 
 @dataclass(slots=True)
 class World:
-    """A run up to a moment.  ``watched``: when a daemon was connected to the switch.  ``stalled``: when the
-    switch was stopped.  ``bound``: seconds that a call may wait for Accord."""
+    """A run up to a moment.  ``watch_spans``: when a daemon was connected to the switch.  ``stalled``: when
+    the switch was stopped.  ``bound``: seconds that a call may wait for Accord."""
 
     calls: list[CallSeen]
     catalogue: Catalogue
     objects: frozenset[str]
-    heard: dict[str, DecryptedSound]
-    watched: list[Span]
+    sounds: dict[str, DecryptedSound]
+    watch_spans: list[Span]
     stalled: list[Span]
-    died: list[ProcessDeath]
+    deaths: list[ProcessDeath]
     plays: list[Play]
     left_in_spool: tuple[str, ...]
     quarantined: tuple[str, ...]

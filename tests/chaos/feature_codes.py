@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tests.chaos.facts import CallSeen, DecryptedSound, RecordingRow, Span, UnrecordedRow, World
 from tests.chaos.plan import DELETABLE, DELETE_QUESTION, PAUSE_SECONDS
-from tests.chaos.violation import TOLD_IN, Violation, connected_spans, is_announced_twice, overlap
+from tests.chaos.violation import ANNOUNCED_IN, Violation, connected_spans, is_announced_twice, overlap
 
 LOOSE = 0.5
 """Seconds by which a moment's place in the audio may differ from its time."""
@@ -32,11 +32,11 @@ def check_codes(world: World) -> Iterator[Violation]:
     """Check every rule of this module."""
     calls = {call.plan.caller: call for call in world.calls if call.ended is not None}
     for recorded in world.catalogue.recordings:
-        call, heard = calls.get(recorded.caller), world.heard.get(recorded.id)
-        if call is None or heard is None:
+        call, sound = calls.get(recorded.caller), world.sounds.get(recorded.id)
+        if call is None or sound is None:
             continue  # reported elsewhere
-        yield from _pauses_are_silent(world, call, recorded, heard)
-        yield from _agreements(call, recorded, heard)
+        yield from _pauses_are_silent(world, call, recorded, sound)
+        yield from _agreements(call, recorded, sound)
         if is_deleted(call) or must_be_deleted(world, call):
             yield Violation("deleted", f"{recorded.id} of {call}: it was destroyed in the call, and is kept")
     for unrecorded in world.catalogue.unrecorded:
@@ -66,26 +66,26 @@ def pauses(call: CallSeen) -> Iterator[Span]:
 
 
 def _pauses_are_silent(
-    world: World, call: CallSeen, row: RecordingRow, heard: DecryptedSound
+    world: World, call: CallSeen, row: RecordingRow, sound: DecryptedSound
 ) -> Iterator[Violation]:
     """Check that a pause is silent in both channels."""
-    if heard.told_ms is None or "announcing" not in call.phases or is_announced_twice(call):
+    if sound.announced_ms is None or "announcing" not in call.phases or is_announced_twice(call):
         return  # its place in the audio is unknown
     paused = list(pauses(call))
     for since, until in paused:
-        start, end = (place(call, heard, at) for at in (since, until))
+        start, end = (place(call, sound, at) for at in (since, until))
         # Time of a stopped switch may be in the audio or not: check what is a pause in both cases.
         still = _stalled_seconds(world, (call.placed, until))
-        if not _is_silent(heard, start, min(end - still * 1000, heard.length_ms)):
+        if not _is_silent(sound, start, min(end - still * 1000, sound.length_ms)):
             yield Violation(
-                "paused", f"{row.id} of {call}: {start:.0f} to {end:.0f} ms is a pause, and silent is {heard}"
+                "paused", f"{row.id} of {call}: {start:.0f} to {end:.0f} ms is a pause, and silent is {sound}"
             )
     whole = any(up < call.placed and down > call.over for up, down in connected_spans(world))
     # If no daemon was connected, the end of a pause is unknown: its longest duration is redacted.
-    lasted = [until - since for since, until in paused] if whole else [PAUSE_SECONDS] * _pause_count(call)
-    most = sum(each + WHOLE + 2 * LOOSE for each in lasted)
-    if heard.paused_ms > (most + _stalled_seconds(world, (call.placed, call.over))) * 1000:
-        yield Violation("paused", f"{row.id} of {call}: more than the pauses is silent, {heard}")
+    lengths = [until - since for since, until in paused] if whole else [PAUSE_SECONDS] * _pause_count(call)
+    most = sum(each + WHOLE + 2 * LOOSE for each in lengths)
+    if sound.paused_ms > (most + _stalled_seconds(world, (call.placed, call.over))) * 1000:
+        yield Violation("paused", f"{row.id} of {call}: more than the pauses is silent, {sound}")
 
 
 def _pause_count(call: CallSeen) -> int:
@@ -93,7 +93,7 @@ def _pause_count(call: CallSeen) -> int:
     return sum(code == "pause" for code, _ in call.codes)
 
 
-def _is_silent(heard: DecryptedSound, start: float, end: float) -> bool:
+def _is_silent(sound: DecryptedSound, start: float, end: float) -> bool:
     """Whether a stretch of the audio is zeros.  On a busy machine audio is late and caught up later: then a
     stretch of that length lies nearby."""
     loose, late = LOOSE * 1000, LATE * 1000
@@ -102,14 +102,14 @@ def _is_silent(heard: DecryptedSound, start: float, end: float) -> bool:
     return any(
         (first <= start + loose and end - loose <= last)
         or (start - late <= first <= start + late and last - first >= end - start - SHORTER_MS)
-        for first, last in heard.silent
+        for first, last in sound.silent
     )
 
 
-def place(call: CallSeen, heard: DecryptedSound, at: float) -> float:
+def place(call: CallSeen, sound: DecryptedSound, at: float) -> float:
     """A moment's place in the audio in milliseconds, by the announcement's end, which is known in both."""
-    assert heard.told_ms is not None
-    return heard.told_ms + (at - call.phases["announcing"] - heard.told_took_ms / 1000) * 1000
+    assert sound.announced_ms is not None
+    return sound.announced_ms + (at - call.phases["announcing"] - sound.announcement_length_ms / 1000) * 1000
 
 
 def _stalled_seconds(world: World, span: Span) -> float:
@@ -119,14 +119,14 @@ def _stalled_seconds(world: World, span: Span) -> float:
 # --- the keep question
 
 
-def _agreements(call: CallSeen, row: RecordingRow, heard: DecryptedSound) -> Iterator[Violation]:
+def _agreements(call: CallSeen, row: RecordingRow, sound: DecryptedSound) -> Iterator[Violation]:
     """Check that nobody agreed without pressing its key after the question."""
-    asked = call.press("colleague", "*5")
+    question_at = call.press("colleague", "*5")
     for answer, key in (("yes", "1"), ("no", "2")):
         pressed = [at for _, keys, at in call.pressed if keys == key]
-        if answer in heard.answers and (asked is None or not any(at > asked for at in pressed)):
+        if answer in sound.answers and (question_at is None or not any(at > question_at for at in pressed)):
             yield Violation("agreed", f"{row.id} of {call}: {answer} was found, and nobody pressed {key}")
-    if heard.agreed and not heard.answers:
+    if sound.agreed and not sound.answers:
         yield Violation("agreed", f"{row.id} of {call}: it counts as agreed, and there is no answer")
 
 
@@ -135,10 +135,10 @@ def _agreements(call: CallSeen, row: RecordingRow, heard: DecryptedSound) -> Ite
 
 def confirmation(call: CallSeen) -> tuple[float, float] | None:
     """When a colleague dialled the deletion, and when they confirmed it."""
-    asked, yes = call.press("colleague", "*9"), call.press("colleague", "1")
-    if asked is None or yes is None or yes < asked or call.plan.called not in DELETABLE:
+    question_at, yes = call.press("colleague", "*9"), call.press("colleague", "1")
+    if question_at is None or yes is None or yes < question_at or call.plan.called not in DELETABLE:
         return None
-    return asked, yes
+    return question_at, yes
 
 
 def is_deleted(call: CallSeen) -> bool:
@@ -156,17 +156,22 @@ def must_be_deleted(world: World, call: CallSeen) -> bool:
     """Whether a deletion must have happened: the call was announced by then, a daemon was connected until the
     answer, nothing was stopped, the question ended, and the answer was in time.  A transfer target is told
     first, and hears no question that somebody else asked for."""
-    dialled = confirmation(call)
-    if dialled is None or call.state not in ("announced", "unrecorded") or call.left:
+    confirmed = confirmation(call)
+    if confirmed is None or call.state not in ("announced", "unrecorded") or call.left:
         return False
-    if "transferred" in call.phases or call.phases.get("announcing", dialled[0]) + TOLD_IN > dialled[0]:
+    if (
+        "transferred" in call.phases
+        or call.phases.get("announcing", confirmed[0]) + ANNOUNCED_IN > confirmed[0]
+    ):
         return False
-    asked, yes = dialled
-    heard = asked + IN_HAND + DELETE_QUESTION
-    in_time = heard < yes < asked + DELETE_QUESTION + ANSWERED_WITHIN and yes + IN_HAND < call.over
+    question_at, yes = confirmed
+    question_end = question_at + IN_HAND + DELETE_QUESTION
+    in_time = (
+        question_end < yes < question_at + DELETE_QUESTION + ANSWERED_WITHIN and yes + IN_HAND < call.over
+    )
     span = (call.placed, yes + IN_HAND)
-    watched = any(since < span[0] and until > span[1] for since, until in connected_spans(world))
-    return in_time and watched and not call.cut and not _stalled_seconds(world, span)
+    is_watched = any(since < span[0] and until > span[1] for since, until in connected_spans(world))
+    return in_time and is_watched and not call.cut and not _stalled_seconds(world, span)
 
 
 def _deletions(call: CallSeen, row: UnrecordedRow) -> Iterator[Violation]:

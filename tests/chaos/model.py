@@ -13,7 +13,7 @@ from recorder.pipeline.poison_takes import CRASH_INTERVAL, CRASH_LIMIT
 from tests.chaos import feature_codes
 from tests.chaos.facts import CallSeen, Catalogue, RecordingRow, UnrecordedRow, World
 from tests.chaos.violation import (
-    TOLD_AFTER,
+    ANNOUNCED_AFTER,
     Violation,
     connected_spans,
     first_announcement_end,
@@ -60,9 +60,13 @@ def check_growth(before: Catalogue, now: Catalogue) -> list[Violation]:
     """Check that rows stay as they were written."""
     later_rows: set[object] = {*now.recordings, *now.unrecorded}
     later_leaves = {(leaf.tenant, leaf.number, leaf.kind, leaf.recording) for leaf in now.leaves}
-    lost = [row for row in (*before.recordings, *before.unrecorded) if row not in later_rows]
-    gone = [x for x in before.leaves if (x.tenant, x.number, x.kind, x.recording) not in later_leaves]
-    return [Violation("changed", f"{each} was there, and is not any more") for each in (*lost, *gone)]
+    absent = [row for row in (*before.recordings, *before.unrecorded) if row not in later_rows]
+    absent_leaves = [
+        x for x in before.leaves if (x.tenant, x.number, x.kind, x.recording) not in later_leaves
+    ]
+    return [
+        Violation("changed", f"{each} was there, and is not any more") for each in (*absent, *absent_leaves)
+    ]
 
 
 def check_settled(world: World) -> list[Violation]:
@@ -107,13 +111,13 @@ def _ledger(catalogue: Catalogue) -> Iterator[Violation]:
             yield Violation(
                 "ledger", f"{tenant} has {len(found)} leaves of {size}: no {missing}, twice {double}"
             )
-    told = Counter((leaf.kind, leaf.recording) for leaf in catalogue.leaves)
+    counts = Counter((leaf.kind, leaf.recording) for leaf in catalogue.leaves)
     due = [("recording.stored", row.id) for row in catalogue.recordings]
     due += [("call.not_recorded", row.id) for row in catalogue.unrecorded if row.tenant is not None]
     for kind, recording in due:
-        if (count := told.pop((kind, recording), 0)) != 1:
+        if (count := counts.pop((kind, recording), 0)) != 1:
             yield Violation("ledger", f"{count} leaves of {kind} {recording}")
-    for kind, recording in told:
+    for kind, recording in counts:
         if kind in ("recording.stored", "call.not_recorded"):
             yield Violation("ledger", f"a leaf of {kind} {recording}, and no row")
 
@@ -128,14 +132,16 @@ def _calls(world: World) -> Iterator[Violation]:
         if call.ended is None:
             yield Violation("endless", f"{call} never ended")
             continue
-        kept, why = recorded.pop(call.plan.caller, None), listed.pop(call.plan.caller, None)
+        recording, why = recorded.pop(call.plan.caller, None), listed.pop(call.plan.caller, None)
         yield from _connected(world, call)
-        if kept is not None:
-            yield from _may_be_kept(world, call, kept)
+        if recording is not None:
+            yield from _may_be_kept(world, call, recording)
         elif must_be_kept(world, call) and not feature_codes.is_meant_to_be_deleted(call, why):
             yield Violation("lost", f"{call} was announced and over, and is {why or 'nowhere'}")
-        if kept is None and why is None and is_known(world, call):
-            yield Violation("unaccounted", f"{call} is nowhere, and a daemon watched: {world.watched[-4:]}")
+        if recording is None and why is None and is_known(world, call):
+            yield Violation(
+                "unaccounted", f"{call} is nowhere, and a daemon watched: {world.watch_spans[-4:]}"
+            )
     for row in (*recorded.values(), *listed.values()):
         yield Violation("stranger", f"{row}, and there was no such call")
 
@@ -150,18 +156,18 @@ def is_known(world: World, call: CallSeen) -> bool:
         return False
     if not call.state and set(call.phases) == {"ended"}:
         return False  # a switch that shuts down refuses who calls it then before its dialplan has a word
-    calling = call.plan.outbound and call.state == "calling"
-    if call.state == "never_record" or calling:
+    is_calling = call.plan.outbound and call.state == "calling"
+    if call.state == "never_record" or is_calling:
         return any(since < call.over < until for since, until in connected_spans(world)) and not call.cut
-    came = call.phases["ringing"] if call.plan.outbound else call.placed
-    return any(_is_listed(world, call, came, span) for span in connected_spans(world))
+    arrival = call.phases["ringing"] if call.plan.outbound else call.placed
+    return any(_is_listed(world, call, arrival, span) for span in connected_spans(world))
 
 
-def _is_listed(world: World, call: CallSeen, came: float, span: tuple[float, float]) -> bool:
-    watched = overlap(span, (came, call.over))
-    if call.state != "pickup" and not came < span[0] < came + world.lists_after:
-        return watched > GLIMPSE
-    return watched > AGAIN or (span[0] < call.over < span[1] and not call.cut)
+def _is_listed(world: World, call: CallSeen, arrival: float, span: tuple[float, float]) -> bool:
+    watch_time = overlap(span, (arrival, call.over))
+    if call.state != "pickup" and not arrival < span[0] < arrival + world.lists_after:
+        return watch_time > GLIMPSE
+    return watch_time > AGAIN or (span[0] < call.over < span[1] and not call.cut)
 
 
 def talk_seconds(world: World, call: CallSeen, since: float | None = None) -> float:
@@ -177,7 +183,7 @@ def talk_seconds(world: World, call: CallSeen, since: float | None = None) -> fl
 def announcement_end(call: CallSeen) -> float:
     """About when its announcement ended."""
     if is_announced_twice(call):
-        return call.phases.get("joined", call.over) + TOLD_AFTER
+        return call.phases.get("joined", call.over) + ANNOUNCED_AFTER
     if call.plan.at_pickup:
         return first_announcement_end(call)
     if call.plan.outbound:
@@ -190,11 +196,11 @@ def must_be_kept(world: World, call: CallSeen) -> bool:
     the state is then ``unrecorded``.)"""
     if call.state != "announced" or "bridged" not in call.phases or not call.plan.line:
         return False
-    told = announcement_end(call)
-    for died in world.died:
-        if died.process == "daemon" and told + WINDOW[0] < died.at < told + WINDOW[1]:
+    announced_at = announcement_end(call)
+    for death in world.deaths:
+        if death.process == "daemon" and announced_at + WINDOW[0] < death.at < announced_at + WINDOW[1]:
             return False
-    unwatched = not any(since < told and until > call.over for since, until in connected_spans(world))
+    unwatched = not any(since < announced_at and until > call.over for since, until in connected_spans(world))
     return talk_seconds(world, call) > (SHORT if unwatched or call.cut else 0.0)
 
 
@@ -202,15 +208,17 @@ def _may_be_kept(world: World, call: CallSeen, row: RecordingRow) -> Iterator[Vi
     """Announced by the switch's word.  Where the daemon went away between the announcement's end and that
     word, and the caller hung up before the switch's bound, they had been told: then nothing of theirs, or,
     where they were already connected, what they said after it."""
-    heard = world.heard.get(row.id)
-    told = False
-    if heard is not None and heard.told_ms is not None:
-        told = heard.voice_ms == 0 or call.plan.at_pickup
+    sound = world.sounds.get(row.id)
+    is_announced = False
+    if sound is not None and sound.announced_ms is not None:
+        is_announced = sound.voice_ms == 0 or call.plan.at_pickup
     if not call.plan.line:
         yield Violation("unannounced", f"{call} has no line, and is kept as {row.id}")
     elif call.state not in ("announced", "", "announcing") and not feature_codes.is_deleted(call):
         yield Violation("unannounced", f"{call} was not announced, and is kept as {row.id}")
-    elif call.state != "announced" and not call.cut and not told and not feature_codes.is_deleted(call):
+    elif (
+        call.state != "announced" and not call.cut and not is_announced and not feature_codes.is_deleted(call)
+    ):
         yield Violation("unannounced", f"{call} ended before its announcement, and is kept as {row.id}")
 
 
@@ -223,17 +231,17 @@ def _connected(world: World, call: CallSeen) -> Iterator[Violation]:
         since, until = until + plan.rings, call.phases.get("bridged", call.over)
     for span in world.stalled:
         still += max(0.0, overlap((since, until), span))
-    waited = until - since - still if plan.callee == "answers" or not plan.outbound else 0.0
-    if waited > world.bound:
-        yield Violation("waits", f"{call} waited {waited:.1f} s, and may wait {world.bound:.1f} s")
+    wait = until - since - still if plan.callee == "answers" or not plan.outbound else 0.0
+    if wait > world.bound:
+        yield Violation("waits", f"{call} waited {wait:.1f} s, and may wait {world.bound:.1f} s")
     if call.cut or plan.callee != "answers" or plan.gives_up is not None:
         return
     if "bridged" not in call.phases:
         yield Violation("unconnected", f"{call} was never connected")
     elif "transferred" in call.phases and "joined" not in call.phases:
         yield Violation("unconnected", f"{call} was sent on, and never connected")
-    elif (lasted := call.over - call.phases.get("joined", call.phases["bridged"])) < plan.talks - 0.5:
-        yield Violation("cut off", f"{call} lasted {lasted:.1f} s of {plan.talks:.1f}")
+    elif (talk_time := call.over - call.phases.get("joined", call.phases["bridged"])) < plan.talks - 0.5:
+        yield Violation("cut off", f"{call} lasted {talk_time:.1f} s of {plan.talks:.1f}")
 
 
 # --- recordings
@@ -255,36 +263,36 @@ def _objects(world: World) -> Iterator[Violation]:
 def _sound(world: World) -> Iterator[Violation]:
     calls = {call.plan.caller: call for call in world.calls}
     for row in world.catalogue.recordings:
-        heard, call = world.heard.get(row.id), calls.get(row.caller)
-        if heard is None or call is None or call.ended is None:
+        sound, call = world.sounds.get(row.id), calls.get(row.caller)
+        if sound is None or call is None or call.ended is None:
             yield Violation("unheard", f"nobody could hear {row.id}")
             continue
-        for finding in heard.findings:
+        for finding in sound.findings:
             yield Violation("verify", f"{row.id}: {finding}")
-        if heard.loudest_before > 0:
+        if sound.loudest_before > 0:
             yield Violation("unannounced", f"{row.id} of {call}: the caller is heard before being told")
-        if row.announced and heard.told_ms is None:
+        if row.announced and sound.announced_ms is None:
             yield Violation("unannounced", f"{row.id} of {call}: the announcement is not in the sound")
         if not row.announced and not call.cut and not any(overlap(s, (call.placed, call.over)) > 0 for s in world.stalled):  # fmt: skip # noqa: E501
             yield Violation("announcement", f"{row.id} of {call}: it was announced, and not found")
         # If the switch was stopped, a bridge is placed that much too late in the audio.
         still = sum(max(0.0, overlap((call.placed, call.over), span)) for span in world.stalled)
         keys = sum(len(keys) for who, keys, _at in call.pressed if who == "outside")
-        explained = heard.explained_ms + keys * KEY_MS
-        missing = (talk_seconds(world, call) - still) * 1000 - heard.voice_ms - explained
+        explained = sound.explained_ms + keys * KEY_MS
+        missing = (talk_seconds(world, call) - still) * 1000 - sound.voice_ms - explained
         if row.announced and missing > LOOSE_MS:
-            yield Violation("unexplained", f"{row.id} of {call}: {missing:.0f} ms are missing, {heard}")
+            yield Violation("unexplained", f"{row.id} of {call}: {missing:.0f} ms are missing, {sound}")
         # Who answered while nobody watched, the switch tells at the end: not of a call that was cut.
         first = call.phases.get("bridged") if is_announced_twice(call) else None
-        early = heard.voice_ms - talk_seconds(world, call, first) * 1000
+        early = sound.voice_ms - talk_seconds(world, call, first) * 1000
         if row.announced and early > LOOSE_MS and not still and not call.cut:
             yield Violation("ringing", f"{row.id} of {call}: {early:.0f} ms are heard from before the talk")
-        if "repair" in heard.gaps and not call.cut:
+        if "repair" in sound.gaps and not call.cut:
             yield Violation("gap", f"{row.id} of {call}: repaired, and its switch lived")
-        if "write_error" in heard.gaps and not still:
+        if "write_error" in sound.gaps and not still:
             yield Violation("gap", f"{row.id} of {call}: it ends early, and its switch stood still nowhere")
-        watched = any(since < call.placed and until > call.over for since, until in connected_spans(world))
-        if watched and any(gap == "unobserved" for gap in heard.gaps):
+        is_watched = any(since < call.placed and until > call.over for since, until in connected_spans(world))
+        if is_watched and any(gap == "unobserved" for gap in sound.gaps):
             yield Violation("gap", f"{row.id} of {call}: unobserved, and a daemon watched all of it")
 
 
@@ -307,13 +315,15 @@ def has_dying_encoders(world: World, call: CallSeen) -> bool:
     """Whether one worker can have seen as many encoders die since a call's end, and as far apart, as it
     takes to set its take aside."""
     counted, last = 0, float("-inf")
-    for died in sorted(world.died, key=lambda died: died.at):
-        if died.process in ("worker", "supervisor"):
+    for death in sorted(world.deaths, key=lambda death: death.at):
+        if death.process in ("worker", "supervisor"):
             counted, last = 0, float("-inf")  # its memory went with it
         elif (
-            died.process == "encoder" and died.at > call.over - LAG and died.at - last > CRASH_INTERVAL - LAG
+            death.process == "encoder"
+            and death.at > call.over - LAG
+            and death.at - last > CRASH_INTERVAL - LAG
         ):
-            counted, last = counted + 1, died.at
+            counted, last = counted + 1, death.at
             if counted == CRASH_LIMIT:
                 return True
     return False
@@ -330,13 +340,13 @@ def _plays(world: World) -> Iterator[Violation]:
         for leaf in world.catalogue.leaves
         if leaf.kind == "listen.closed"
     }
-    given = {str(leaf.body.get("grant")) for leaf in world.catalogue.leaves if leaf.kind == "grant.given"}
+    grants = {str(leaf.body.get("grant")) for leaf in world.catalogue.leaves if leaf.kind == "grant.given"}
     for grant in world.catalogue.grants:
-        if grant not in given:
+        if grant not in grants:
             yield Violation("grants", f"no leaf says that {grant} was given")
     for each in world.catalogue.listens:
-        said = closed.get(each.id)
-        if each.id not in opened or said != (each.sent_bytes if each.closed else None):
+        sent_bytes = closed.get(each.id)
+        if each.id not in opened or sent_bytes != (each.sent_bytes if each.closed else None):
             yield Violation("listens", f"the log does not say of {each} what its row says")
     received: Counter[tuple[str, str]] = Counter()
     for play in world.plays:
@@ -345,9 +355,11 @@ def _plays(world: World) -> Iterator[Violation]:
             yield Violation("web", f"{play} failed")
         if play.right is False:
             yield Violation("listens", f"{play} is not what was sealed")
-    for which, sent in received.items():
-        if sent > counted[which]:
-            yield Violation("listens", f"of {which} {sent} bytes left, and the log has {counted[which]}")
+    for which, byte_count in received.items():
+        if byte_count > counted[which]:
+            yield Violation(
+                "listens", f"of {which} {byte_count} bytes left, and the log has {counted[which]}"
+            )
 
 
 def reasons(world: World) -> dict[str, int]:

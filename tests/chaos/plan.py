@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Deed = Literal["kill", "stall", "stall_kill", "restart"]
+Action = Literal["kill", "stall", "stall_kill", "restart"]
 Mode = Literal["units", "run"]
 
 PER_EPOCH = 50
@@ -49,7 +49,7 @@ PROCESSES = {"daemon": 24, "worker": 21, "encoder": 10, "web": 11, "switch": 10,
 DATABASE = 12
 """The same for a database server, where there is one."""
 
-DEEDS: dict[Deed, int] = {"kill": 40, "stall": 22, "stall_kill": 20, "restart": 18}
+DEEDS: dict[Action, int] = {"kill": 40, "stall": 22, "stall_kill": 20, "restart": 18}
 
 MOMENTS = {
     "daemon": (
@@ -87,13 +87,13 @@ STALLED = {"daemon": 7.0, "worker": 5.0, "encoder": 4.0, "web": 4.0, "switch": 3
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Strike ``process`` with ``deed``: ``delay`` seconds after the next ``moment``, which is waited for
+    """Strike ``process`` with ``action``: ``delay`` seconds after the next ``moment``, which is waited for
     from ``after`` seconds after the fault before, and once it has run for ``ran`` seconds.  ``lasts`` is
     how long it is stopped, or is away until it is started again, in seconds."""
 
     number: int
     process: str
-    deed: Deed
+    action: Action
     moment: str
     after: float
     ran: float
@@ -102,7 +102,7 @@ class Fault:
 
     def __str__(self) -> str:
         when = "" if self.moment == "any" else f", {self.delay:.2f} s after {self.moment}"
-        return f"fault {self.number}: {self.deed} {self.process}{when}, for {self.lasts:.1f} s"
+        return f"fault {self.number}: {self.action} {self.process}{when}, for {self.lasts:.1f} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +162,12 @@ def epochs(seed: int, faults: int, database: bool = False) -> Iterator[Epoch]:
     for at, first in enumerate(range(1, faults + 1, PER_EPOCH)):
         mode: Mode = "run" if at % 3 == 2 else "units"
         chance = random.Random(f"faults/{seed}/{at}")
-        made: list[Fault] = []
+        faults_of_run: list[Fault] = []
         for n in range(PER_EPOCH):
-            made.append(_fault(chance, first + n, mode, made[-1] if made else None, database))
-        yield Epoch(at, mode, tuple(fault for fault in made if fault.number <= faults))
+            faults_of_run.append(
+                _fault(chance, first + n, mode, faults_of_run[-1] if faults_of_run else None, database)
+            )
+        yield Epoch(at, mode, tuple(fault for fault in faults_of_run if fault.number <= faults))
 
 
 def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None, database: bool) -> Fault:
@@ -173,22 +175,22 @@ def _fault(chance: random.Random, number: int, mode: Mode, before: Fault | None,
     if database:
         weights["database"] = DATABASE
     process = chance.choices(list(weights), list(weights.values()))[0]
-    deed = chance.choices(list(DEEDS), list(DEEDS.values()))[0]
-    if deed == "restart" and (process == "encoder" or (process == "supervisor" and chance.random() < 0.7)):
-        deed = "kill"  # only its worker starts an encoder, and a supervisor takes half a minute to end
+    action = chance.choices(list(DEEDS), list(DEEDS.values()))[0]
+    if action == "restart" and (process == "encoder" or (process == "supervisor" and chance.random() < 0.7)):
+        action = "kill"  # only its worker starts an encoder, and a supervisor takes half a minute to end
     moment = chance.choice(MOMENTS[process])
     again = chance.random() < AGAIN
-    if again and before is not None and before.deed in ("kill", "restart") and before.process != "encoder":
+    if again and before is not None and before.action in ("kill", "restart") and before.process != "encoder":
         process, moment = before.process, "starting"
     longest = {"announcing": 1.8, "starting": 2.5}.get(moment, 0.3)
-    if "stall" in deed:
+    if "stall" in action:
         lasts = chance.triangular(0.2, STALLED[process], 0.5)
     else:
         lasts = chance.choice((0.0, chance.uniform(0.0, 1.5)))
     return Fault(
         number,
         process,
-        deed,
+        action,
         moment,
         after=0.0 if moment == "starting" else chance.uniform(0.0, 0.7),
         ran=0.0 if moment == "starting" or chance.random() < 0.3 else chance.uniform(0.5, 3.5),
@@ -212,22 +214,22 @@ def calls(seed: int, epoch: int) -> Iterator[CallPlan]:
 def _call(chance: random.Random, epoch: int, at: int, after: float) -> CallPlan:
     outbound = chance.random() < OUTBOUND
     if outbound:
-        called = chance.choices((*NUMBERS, UNKNOWN), (24, 24, 24, 24, 4))[0]
+        number = chance.choices((*NUMBERS, UNKNOWN), (24, 24, 24, 24, 4))[0]
         callee = chance.choices(("answers", "busy", "silent"), (90, 4, 6))[0]
     else:
-        called = chance.choices((*NUMBERS, BUSY, SILENT, UNKNOWN, EMERGENCY), (22, 22, 22, 22, 4, 4, 2, 2))[0]
-        callee = {BUSY: "busy", SILENT: "silent"}.get(called, "answers")
+        number = chance.choices((*NUMBERS, BUSY, SILENT, UNKNOWN, EMERGENCY), (22, 22, 22, 22, 4, 4, 2, 2))[0]
+        callee = {BUSY: "busy", SILENT: "silent"}.get(number, "answers")
     gives_up = chance.uniform(0.1, 2.2) if chance.random() < 0.1 else None
     if callee == "silent":
         gives_up = chance.uniform(2.5, 5.0)
     rings = chance.uniform(0.1, 0.8)
     talks = chance.choice((chance.uniform(0.3, 2.0), chance.uniform(2.0, 5.0)))
     keys = chance.random() < 0.2
-    begins = ANNOUNCED_BY if called in (ONCE_CONNECTED if outbound else AT_PICKUP) else 0.3
+    begins = ANNOUNCED_BY if number in (ONCE_CONNECTED if outbound else AT_PICKUP) else 0.3
     presses, transfer = _presses(chance, begins), None
     if chance.random() < TRANSFERRED and not outbound:
         transfer = begins + chance.uniform(0.0, 1.5)
-    if called not in NUMBERS or callee != "answers" or gives_up is not None:
+    if number not in NUMBERS or callee != "answers" or gives_up is not None:
         presses, transfer = (), None
     least = max([0.0, *(each.after + 0.8 for each in presses), 0.0 if transfer is None else transfer + 0.5])
     # A real phone behaves by the last two digits of its number.
@@ -236,7 +238,7 @@ def _call(chance: random.Random, epoch: int, at: int, after: float) -> CallPlan:
         number=epoch * 10_000 + at,
         after=after,
         caller=caller,
-        called=called,
+        called=number,
         callee=callee,  # type: ignore[arg-type]  # one of the three
         rings=rings,
         talks=max(talks, least),
@@ -254,10 +256,10 @@ def _presses(chance: random.Random, begins: float) -> tuple[Press, ...]:
     what = chance.choices(list(CODES), list(CODES.values()))[0]
     if what == "pause":
         at_resume = at + chance.uniform(0.9, 2.4)
-        dialled = [Press(at, "colleague", "*6"), Press(at_resume, "colleague", "*7")]
+        presses = [Press(at, "colleague", "*6"), Press(at_resume, "colleague", "*7")]
         if chance.random() < 0.3:
-            dialled.append(Press(at_resume + chance.uniform(0.5, 1.0), "colleague", "*6"))
-        return tuple(dialled)
+            presses.append(Press(at_resume + chance.uniform(0.5, 1.0), "colleague", "*6"))
+        return tuple(presses)
     if what == "keep":
         who, key = chance.choice(
             (("outside", "1"), ("outside", "1"), ("outside", "2"), ("colleague", "1"), ("", ""))

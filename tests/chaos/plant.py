@@ -31,7 +31,7 @@ from recorder.store.seaweedfs import PORTS
 from tests.chaos.database import Database
 from tests.chaos.facts import ProcessDeath, Span
 from tests.chaos.plan import AT_PICKUP, BUSY, DELETABLE, NUMBERS, ONCE_CONNECTED, SILENT, Fault, Mode
-from tests.chaos.processes import Unit, born, children, is_running, kind, send
+from tests.chaos.processes import Unit, children, is_running, kind, send, start_of
 from tests.freeswitch.sound import RATE, chirp
 from tests.ports import free_ports
 
@@ -68,7 +68,7 @@ class StoppedProcess:
     """A stopped process, and when it is continued or killed."""
 
     pid: int
-    born: str
+    start_id: str
     fault: Fault
     stopped: float
     at: float
@@ -81,16 +81,16 @@ class Plant:
     folder: Path
     database: Database | None = None
     mode: Mode = "units"
-    died: list[ProcessDeath] = field(default_factory=list)
+    deaths: list[ProcessDeath] = field(default_factory=list)
     stalled: dict[str, list[Span]] = field(default_factory=lambda: defaultdict(list))
     """When each process was stopped."""
     signals: list[tuple[str, float]] = field(default_factory=list)
-    struck: list[tuple[float, str, str]] = field(default_factory=list)
+    hits: list[tuple[float, str, str]] = field(default_factory=list)
     on_switch_gone: Callable[[float], None] = lambda at: None
     units: dict[str, Unit] = field(default_factory=dict)
     _released: list[StoppedProcess] = field(default_factory=list)
     _pids: dict[str, tuple[int, float]] = field(default_factory=dict)
-    _looked: float = 0.0
+    _last_look: float = 0.0
 
     def __post_init__(self) -> None:
         first = free_ports(PORTS + 10)
@@ -136,13 +136,13 @@ class Plant:
                 language="en",
                 password=PASSWORD,
             )
-            told = announcements.create_announcement(
+            announcement = announcements.create_announcement(
                 owner.id, name="chirp", language="en", text="a chirp", purposes=["agreement"], keep_days=30,
                 wav=sound(self.prompt), now=utc_now(), entropy=os.urandom,
             )  # fmt: skip
             for number in numbers:
                 line = lines.create_line(
-                    owner.id, number=number, announcement=told.id, label=number,
+                    owner.id, number=number, announcement=announcement.id, label=number,
                     formats=("opus", "wav") if number.endswith("02") else ("wav",),
                     timing="at_pickup" if number in AT_PICKUP else "before_ringing",
                     now=utc_now(), entropy=os.urandom,
@@ -212,7 +212,7 @@ class Plant:
             if name == "store":
                 send(pid, signal.SIGKILL)  # it would take up to 16 s, and loses nothing
             if name in ("daemon", "supervisor"):
-                self.died.append(ProcessDeath("daemon", time.time()))
+                self.deaths.append(ProcessDeath("daemon", time.time()))
             self.units[name].end(ENDS_IN.get(name, 25.0))
 
     def pid(self, process: str) -> int | None:
@@ -247,15 +247,15 @@ class Plant:
         unit = self._own(fault.process)
         # At SIGTERM a database server would wait for its clients.
         ends = signal.SIGINT if fault.process == "database" else signal.SIGTERM
-        number = {"kill": signal.SIGKILL, "restart": ends}.get(fault.deed, signal.SIGSTOP)
+        number = {"kill": signal.SIGKILL, "restart": ends}.get(fault.action, signal.SIGSTOP)
         if not is_running(pid) or not send(pid, number):
             return False
-        self.struck.append((now, fault.process, fault.deed))
-        if "stall" in fault.deed:
-            self._released.append(StoppedProcess(pid, born(pid), fault, now, now + fault.lasts))
+        self.hits.append((now, fault.process, fault.action))
+        if "stall" in fault.action:
+            self._released.append(StoppedProcess(pid, start_of(pid), fault, now, now + fault.lasts))
             return True
         if unit is not None:
-            unit.struck, unit.due = True, now + fault.lasts
+            unit.is_hit, unit.due = True, now + fault.lasts
         self._dead(fault.process, now)
         return True
 
@@ -267,8 +267,8 @@ class Plant:
         for name in self.names():
             if self.units[name].look(now):
                 self.signals.append((f"starting {name}", now))
-        if self.mode == "run" and now > self._looked + 0.1:
-            self._looked = now
+        if self.mode == "run" and now > self._last_look + 0.1:
+            self._last_look = now
             for name in ("store", "daemon", "worker", "web"):
                 pid = self.pid(name)
                 if pid is None:
@@ -279,26 +279,26 @@ class Plant:
 
     def _release(self, one: StoppedProcess, now: float) -> None:
         process = one.fault.process
-        there = born(one.pid) == one.born and is_running(one.pid)
+        there = start_of(one.pid) == one.start_id and is_running(one.pid)
         self.stalled[process].append((one.stopped, now))
         if not there:  # its supervisor has killed it meanwhile, or it died with its worker
             self._dead(process, one.stopped)
             return
-        if one.fault.deed == "stall":
+        if one.fault.action == "stall":
             send(one.pid, signal.SIGCONT)
             return
         unit = self._own(process)
         if unit is not None:
-            unit.struck, unit.due = True, now + min(one.fault.lasts, 1.0)
+            unit.is_hit, unit.due = True, now + min(one.fault.lasts, 1.0)
         send(one.pid, signal.SIGKILL)
         self._dead(process, one.stopped, now)
 
-    def _dead(self, process: str, at: float, gone: float | None = None) -> None:
-        self.died.append(ProcessDeath(process, at))
+    def _dead(self, process: str, at: float, switch_end: float | None = None) -> None:
+        self.deaths.append(ProcessDeath(process, at))
         if process == "supervisor":
-            self.died.append(ProcessDeath("daemon", at))  # it ends with it
+            self.deaths.append(ProcessDeath("daemon", at))  # it ends with it
         if process == "switch":
-            self.on_switch_gone(gone or at)
+            self.on_switch_gone(switch_end or at)
 
     def _own(self, process: str) -> Unit | None:
         """The unit of a process that the harness restarts, rather than its supervisor."""

@@ -1,4 +1,4 @@
-"""The practice switch in a process of its own, which places calls on command.
+"""The practice switch in its own process, which places calls on command.
 
     python -m tests.chaos.practice_process '{"password": …, "daemon": …, "event_port": …, "voice": …}'
 
@@ -47,13 +47,13 @@ class ReportingSwitch(PracticeSwitch):
 
     def custom(self, leg: Leg, subclass: str, more: list[Header]) -> None:
         super().custom(leg, subclass, more)
-        self._told(leg, CODES.get(subclass))
+        self._report(leg, CODES.get(subclass))
 
     def emit(self, name: str, leg: Leg | None, **more: Any) -> None:
         super().emit(name, leg, **more)
-        self._told(leg, "joined" if name == "CHANNEL_BRIDGE" else None)
+        self._report(leg, "joined" if name == "CHANNEL_BRIDGE" else None)
 
-    def _told(self, leg: Leg | None, phase: str | None) -> None:
+    def _report(self, leg: Leg | None, phase: str | None) -> None:
         if phase is not None:
             for session in self.sessions.values():
                 if leg in (session.leg, session.b):
@@ -68,7 +68,7 @@ class Process:
         self.numbers: dict[PracticeCall, int] = {}
         self.sent_on: set[PracticeCall] = set()
         self.switch = ReportingSwitch(
-            self.happened,
+            self.report,
             password=settings["password"],
             daemon=settings["daemon"],
             event_port=settings["event_port"],
@@ -92,35 +92,35 @@ class Process:
     def say(self, **what: object) -> None:
         self.output.write(json.dumps({**what, "at": time.time()}).encode() + b"\n")
 
-    def place(self, wanted: dict[str, Any]) -> None:
+    def place(self, order: dict[str, Any]) -> None:
         party = PracticeParty(
-            number=wanted["caller"], callee=wanted["callee"], rings=wanted["rings"], talks=wanted["talks"],
+            number=order["caller"], callee=order["callee"], rings=order["rings"], talks=order["talks"],
             early=self.voice, speaks=self.voice, answers_with=self.answer,
         )  # fmt: skip
         session: PracticeCall
-        if wanted["outbound"]:
-            session = self.switch.call_out(wanted["caller"], wanted["called"], party)
+        if order["outbound"]:
+            session = self.switch.call_out(order["caller"], order["called"], party)
         else:
-            session = self.switch.call(wanted["called"], party)
-        self.numbers[session] = wanted["number"]
+            session = self.switch.call(order["called"], party)
+        self.numbers[session] = order["number"]
         for phase in PHASES:
             gevent.spawn(self.follow, session, phase)
-        gevent.spawn(self.talk, session, wanted)
-        if wanted["gives_up"] is not None:
-            gevent.spawn_later(wanted["gives_up"], give_up, session)
-        if wanted["keys"]:
+        gevent.spawn(self.talk, session, order)
+        if order["gives_up"] is not None:
+            gevent.spawn_later(order["gives_up"], give_up, session)
+        if order["keys"]:
             for at, key in enumerate("*159#"):
                 gevent.spawn_later(0.2 + at * 0.4, session.press, key)
 
-    def talk(self, session: PracticeCall, wanted: dict[str, Any]) -> None:
+    def talk(self, session: PracticeCall, order: dict[str, Any]) -> None:
         """Dial keys once both are connected, and transfer the call."""
         if not session.wait("bridged", LONGEST):
             return
         due: list[tuple[float, str, str]] = [
-            (each["after"], each["who"], each["keys"]) for each in wanted["presses"]
+            (each["after"], each["who"], each["keys"]) for each in order["presses"]
         ]
-        if wanted["transfer"] is not None:
-            due.append((wanted["transfer"], "", ""))
+        if order["transfer"] is not None:
+            due.append((order["transfer"], "", ""))
         for after, who, keys in due:
             gevent.spawn_later(after, self.do, session, who, keys)
 
@@ -128,18 +128,18 @@ class Process:
         if session.leg.cause is not None or not session.media.connected:
             return
         if who:
-            self.happened(session, "pressed", who=who, keys=keys)
+            self.report(session, "pressed", who=who, keys=keys)
             (session.press if who == "outside" else session.callee_presses)(keys)
         else:
-            self.happened(session, "transferred")
+            self.report(session, "transferred")
             self.sent_on.add(session)
             session.transfer(COLLEAGUE, "public")
 
     def follow(self, session: PracticeCall, phase: str) -> None:
         if session.wait(phase, LONGEST):
-            self.happened(session, phase)
+            self.report(session, phase)
 
-    def happened(self, session: PracticeCall, phase: str, **more: str) -> None:
+    def report(self, session: PracticeCall, phase: str, **more: str) -> None:
         """Report a step."""
         if phase == "joined" and session not in self.sent_on:
             return

@@ -25,7 +25,7 @@ class Unit:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     due: float | None = None
-    struck: bool = False
+    is_hit: bool = False
     ends: list[str] = field(default_factory=list)
     """Ends without a fault."""
 
@@ -45,15 +45,15 @@ class Unit:
                 stderr=log,
                 start_new_session=True,
             )
-        self.started, self.due, self.struck = time.time(), None, False
+        self.started, self.due, self.is_hit = time.time(), None, False
 
     def look(self, now: float) -> bool:
         """Check whether it has ended, and start it when due; returns whether it was started now."""
         if self.process is not None and (code := self.process.poll()) is not None:
-            if not self.struck:
-                lived = now - self.started
+            if not self.is_hit:
+                lifetime = now - self.started
                 self.ends.append(
-                    f"{self.name} ended by itself with {code} after {lived:.1f} s: {self.tail()}"
+                    f"{self.name} ended by itself with {code} after {lifetime:.1f} s: {self.tail()}"
                 )
             self._close()
             self.process = None
@@ -67,7 +67,7 @@ class Unit:
         """End it in order; kill it if it does not end."""
         if self.process is None:
             return
-        self.struck = True
+        self.is_hit = True
         send(self.process.pid, signal.SIGTERM)
         send(self.process.pid, signal.SIGCONT)
         try:
@@ -120,7 +120,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def born(pid: int) -> str:
+def start_of(pid: int) -> str:
     """Distinguishes a process from a later one with the same id."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[19]

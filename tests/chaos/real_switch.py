@@ -40,7 +40,7 @@ TICKS = 0.1
 COMES = 20.0
 """Seconds after a transfer in which somebody is at the other end again, or it is hung up."""
 
-HEARD = 0.5
+HEAR_TIME = 0.5
 """Seconds for a key to be pressed and received."""
 
 
@@ -138,7 +138,7 @@ class RealBoard:
             PASSWORD,
         )  # fmt: skip
         self._unit(plant.folder / "switch", phones, base)
-        plant.on_switch_gone = self.gone
+        plant.on_switch_gone = self.note_end
         self.phones.start()
 
     def _unit(self, folder: Path, phones: int, base: int) -> None:
@@ -172,11 +172,11 @@ class RealBoard:
         if not self.ready:
             return False
         leg = str(uuid.uuid4())
-        shown, number, port = plan.caller, plan.called, self.sip_port
+        caller_id, number, port = plan.caller, plan.called, self.sip_port
         if plan.outbound:
-            shown, number, port = number, shown, self.sip_port + 3
+            caller_id, number, port = number, caller_id, self.sip_port + 3
         self.phones.esl.command(
-            f"bgapi originate {{origination_uuid={leg},origination_caller_id_number={shown},"
+            f"bgapi originate {{origination_uuid={leg},origination_caller_id_number={caller_id},"
             f"absolute_codec_string=PCMU,ignore_early_media=true}}"
             f"sofia/phones/{number}@127.0.0.1:{port} talk XML caller"
         )
@@ -237,7 +237,7 @@ class RealBoard:
         call.phases["pressed"] = now
         self.phones.esl.command(f"bgapi uuid_send_dtmf {phone} {press.keys}")
         if (hang_up := self._hang_up.get(call.plan.number)) is not None:
-            self._hang_up[call.plan.number] = max(hang_up, now + HEARD)  # also where we come to it late
+            self._hang_up[call.plan.number] = max(hang_up, now + HEAR_TIME)  # also where we come to it late
         return [("pressed", call)]
 
     def _called(self, plan: CallPlan) -> str | None:
@@ -287,7 +287,7 @@ class RealBoard:
             self._hang_up.pop(call.plan.number, None)
         return phase, call
 
-    def gone(self, at: float) -> None:
+    def note_end(self, at: float) -> None:
         """Note that the switch was killed or told to end: its calls end with it."""
         if self._events is not None:
             for event in self._events.read():

@@ -59,7 +59,7 @@ class Run:
     goes_on: bool = False
     """Continue after a violation, and report all of them at the end."""
     found: list[Violation] = field(default_factory=list)
-    done: list[Fault] = field(default_factory=list)
+    faults_done: list[Fault] = field(default_factory=list)
     _fault: Fault | None = None
     _epoch: Epoch | None = None
     _before: Catalogue | None = None
@@ -103,18 +103,18 @@ class Run:
         self._say(f"epoch {epoch.number}, {epoch.mode}")
         self.plant.start(epoch.mode)
         self._until("everything is ready", self._ready, READY_IN)
-        coming = calls(self.seed, epoch.number)
-        call = next(coming)
+        call_source = calls(self.seed, epoch.number)
+        call = next(call_source)
         due = time.time()
         for fault in epoch.faults:
             self._fault = fault
             for now in self._strike(fault):
                 if now >= due and len(self.board.open) < AT_MOST:
                     if self.board.place(call):
-                        call = next(coming)
+                        call = next(call_source)
                         self._signal("arriving", now)
                     due = now + call.after
-            self.done.append(fault)
+            self.faults_done.append(fault)
             self._look_quickly()
 
     def _strike(self, fault: Fault) -> Iterator[float]:
@@ -160,8 +160,8 @@ class Run:
         now = time.time()
         self.plant.look(now)
         for phase, call in self.board.poll():
-            told = "bridged" if call.plan.outbound else "ringing"
-            if phase == told:
+            first_phase = "bridged" if call.plan.outbound else "ringing"
+            if phase == first_phase:
                 self._signal("announced", call.phases[phase])
             self._signal(phase, call.phases[phase])
         return now
@@ -173,7 +173,7 @@ class Run:
 
     def _ready(self) -> bool:
         self._tick()
-        return self.plant.calm and self.board.ready and self.watch.up(self.plant.died) and self._web()
+        return self.plant.calm and self.board.ready and self.watch.up(self.plant.deaths) and self._web()
 
     def _web(self) -> bool:
         import http.client
@@ -205,7 +205,7 @@ class Run:
 
     def _settle(self, when: str) -> None:
         """Let every call end, and check everything."""
-        begun = time.time()
+        start = time.time()
         self._until("every call is over", self._all_over, 60)
         self._until("everything is ready", self._ready, READY_IN)
         self._until("the spool is worked off", self._worked_off, SETTLES_IN)
@@ -217,21 +217,21 @@ class Run:
         world = self.world(catalogue, fetched)
         (self.folder / "world.pickle").write_bytes(pickle.dumps(world))
         self._judge(model.check_settled(world))
-        took = time.time() - begun
-        self._say(f"settled {when} in {took:.1f} s: {self.figures(world)}")
+        seconds = time.time() - start
+        self._say(f"settled {when} in {seconds:.1f} s: {self.figures(world)}")
 
     def world(self, catalogue: Catalogue, fetched: list[FetchedSound]) -> World:
         """The facts up to now."""
         plant = self.plant
-        heard = self.ears.hear(catalogue.recordings)
+        sounds = self.ears.hear(catalogue.recordings)
         return World(
             calls=list(self.board.calls.values()),
             catalogue=catalogue,
             objects=frozenset(self.ears.names()),
-            heard=heard,
-            watched=self.watch.spans(plant.died, time.time(), plant.stalled["daemon"]),
+            sounds=sounds,
+            watch_spans=self.watch.spans(plant.deaths, time.time(), plant.stalled["daemon"]),
             stalled=list(plant.stalled["switch"]),
-            died=list(plant.died),
+            deaths=list(plant.deaths),
             plays=self.ears.plays(fetched, catalogue.grants),
             left_in_spool=evidence.remaining_takes(plant.spool),
             quarantined=evidence.quarantined_takes(plant.spool),
@@ -263,13 +263,13 @@ class Run:
     def _handles(self) -> Iterator[str]:
         for name, most in HANDLES.items():
             pid = self.plant.pid(name)
-            if pid is not None and (held := processes.handles(pid)) > most:
-                yield f"{name} holds {held} files"
+            if pid is not None and (handle_count := processes.handles(pid)) > most:
+                yield f"{name} holds {handle_count} files"
 
-    def _until(self, what: str, met: object, seconds: float) -> None:
-        assert callable(met)
+    def _until(self, what: str, condition: object, seconds: float) -> None:
+        assert callable(condition)
         end = time.time() + seconds
-        while not met():
+        while not condition():
             if time.time() > end:
                 left = [str(call) for call in self.board.open][:5], evidence.remaining_takes(self.plant.spool)
                 ends = [end for unit in self.plant.units.values() for end in unit.ends][-3:]
@@ -282,10 +282,10 @@ class Run:
         if not found:
             return
         listed = "\n  ".join(str(each) for each in found)
-        last = "\n  ".join(str(each) for each in self.done[-5:])
+        last = "\n  ".join(str(each) for each in self.faults_done[-5:])
         what = (
-            f"seed {self.seed}, {len(self.done)} faults done, epoch {self._epoch and self._epoch.number}, "
-            f"at {self._fault}:\n  {listed}\nafter\n  {last}\n"
+            f"seed {self.seed}, {len(self.faults_done)} faults done, "
+            f"epoch {self._epoch and self._epoch.number}, at {self._fault}:\n  {listed}\nafter\n  {last}\n"
             f"kept in {self.folder}; again: ACCORD_CHAOS_SEED={self.seed} and as many faults"
         )
         if not self.goes_on:
@@ -294,10 +294,10 @@ class Run:
 
     def figures(self, world: World) -> str:
         """The summary so far."""
-        struck = Counter(f"{process} {deed}" for _, process, deed in self.plant.struck)
+        hit_counts = Counter(f"{process} {action}" for _, process, action in self.plant.hits)
         options = {
-            "faults": len(self.plant.struck),
-            "struck": dict(sorted(struck.items())),
+            "faults": len(self.plant.hits),
+            "struck": dict(sorted(hit_counts.items())),
             "calls": len(world.calls),
             "outbound": sum(call.plan.outbound for call in world.calls),
             "transferred": sum("transferred" in call.phases for call in world.calls),
@@ -306,7 +306,7 @@ class Run:
             ),
             "cut with their switch": sum(call.cut for call in world.calls),
             "recordings": len(world.catalogue.recordings),
-            "answers": dict(Counter(each for heard in world.heard.values() for each in heard.answers)),
+            "answers": dict(Counter(each for sound in world.sounds.values() for each in sound.answers)),
             "not recorded": model.reasons(world),
             "set aside": len(world.quarantined),
             "leaves": len(world.catalogue.leaves),

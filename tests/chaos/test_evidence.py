@@ -23,7 +23,7 @@ def test_rows_added_during_a_read_are_no_violation() -> None:
             visitor.fetched.append(fetched("meanwhile"))
             return NOTHING
 
-    seen, catalogue = evidence.fetched_sounds([visitor], Read(""))
-    assert [each.play for each in seen] == ["before"]
+    sounds, catalogue = evidence.fetched_sounds([visitor], Read(""))
+    assert [each.play for each in sounds] == ["before"]
     assert catalogue is NOTHING
     assert len(visitor.fetched) == 2

@@ -70,10 +70,10 @@ def world() -> World:
             unsound=(),
         ),
         objects=frozenset(objects),
-        heard={row.id: DecryptedSound(1300, 0.0, 2900, 0, (), ()) for row in rows},
-        watched=[(90.0, 200.0)],
+        sounds={row.id: DecryptedSound(1300, 0.0, 2900, 0, (), ()) for row in rows},
+        watch_spans=[(90.0, 200.0)],
         stalled=[],
-        died=[ProcessDeath("daemon", 200.0)],
+        deaths=[ProcessDeath("daemon", 200.0)],
         plays=[Play("g", "p", "r1", 200, 100, True)],
         left_in_spool=(),
         quarantined=(),
@@ -94,8 +94,8 @@ def catalogue(**changes: object) -> Callable[[World], World]:
     return lambda w: replace(w, catalogue=replace(w.catalogue, **changes))  # type: ignore[arg-type]
 
 
-def heard(**changes: object) -> Callable[[World], World]:
-    return lambda w: replace(w, heard=w.heard | {"r1": replace(w.heard["r1"], **changes)})  # type: ignore[arg-type]
+def with_sound(**changes: object) -> Callable[[World], World]:
+    return lambda w: replace(w, sounds=w.sounds | {"r1": replace(w.sounds["r1"], **changes)})  # type: ignore[arg-type]
 
 
 def one_call(at: int, **changes: object) -> Callable[[World], World]:
@@ -126,20 +126,20 @@ ROW, LEAVES = GOOD.recordings[0], GOOD.leaves
         ("catalogue", catalogue(unsound=("a page is lost",))),
         ("lost", catalogue(recordings=GOOD.recordings[1:])),
         ("unaccounted", catalogue(unrecorded=())),
-        ("unaccounted", lambda w: replace(w, watched=[(40.0, 60.0), *w.watched])),
+        ("unaccounted", lambda w: replace(w, watch_spans=[(40.0, 60.0), *w.watch_spans])),
         ("unannounced", one_call(0, state="unrecorded")),
         ("unannounced", one_call(0, state="announcing")),
-        ("unannounced", heard(loudest_before=0.01)),
-        ("unannounced", heard(told_ms=None)),
+        ("unannounced", with_sound(loudest_before=0.01)),
+        ("unannounced", with_sound(announced_ms=None)),
         ("unannounced", one_call(0, plan=replace(call("+1", 0).plan, called="112"))),
         ("announcement", catalogue(recordings=(replace(ROW, announced=False), GOOD.recordings[1]))),
-        ("unexplained", heard(voice_ms=1500)),
-        ("ringing", heard(voice_ms=9000)),
-        ("gap", heard(gaps=("unobserved",))),
-        ("gap", heard(gaps=("repair",))),
-        ("gap", heard(gaps=("write_error",))),
-        ("verify", heard(findings=("object.block",))),
-        ("unheard", lambda w: replace(w, heard={})),
+        ("unexplained", with_sound(voice_ms=1500)),
+        ("ringing", with_sound(voice_ms=9000)),
+        ("gap", with_sound(gaps=("unobserved",))),
+        ("gap", with_sound(gaps=("repair",))),
+        ("gap", with_sound(gaps=("write_error",))),
+        ("verify", with_sound(findings=("object.block",))),
+        ("unheard", lambda w: replace(w, sounds={})),
         ("waits", lambda w: replace(w, bound=1.0)),
         ("unconnected", one_call(0, phases={"placed": 100.0, "ringing": 101.0})),
         ("cut off", one_call(0, ended=103.0)),
@@ -174,46 +174,46 @@ def test_written_facts_stay() -> None:
 
 
 def test_announced_call_may_be_lost_only_with_its_daemon() -> None:
-    def lost(at: float) -> bool:
-        w = replace(world(), died=[ProcessDeath("daemon", at)])
+    def may_be_lost(at: float) -> bool:
+        w = replace(world(), deaths=[ProcessDeath("daemon", at)])
         return "lost" in rules(catalogue(recordings=GOOD.recordings[1:])(w))
 
-    assert not lost(101.4)
-    assert lost(104.0)
-    assert lost(99.0)
+    assert not may_be_lost(101.4)
+    assert may_be_lost(104.0)
+    assert may_be_lost(99.0)
 
 
 def test_a_call_without_any_daemon_may_be_nowhere_and_no_other() -> None:
-    for watched, expected in (((40.0, 60.0), True), ((54.6, 70.0), False), ((48.0, 50.4), False)):
-        w = replace(world(), watched=[watched, (90.0, 200.0)])
-        assert ("unaccounted" in rules(w)) == expected, watched
+    for span, expected in (((40.0, 60.0), True), ((54.6, 70.0), False), ((48.0, 50.4), False)):
+        w = replace(world(), watch_spans=[span, (90.0, 200.0)])
+        assert ("unaccounted" in rules(w)) == expected, span
 
 
 def test_call_not_listed_yet_is_known_by_its_end_or_a_later_listing() -> None:
-    for came, gone, listed, expected in (
+    for arrival, end, listed, expected in (
         (50.5, 52.5, 1.2, False), (50.2, 54.9, 1.2, True), (50.5, 60.0, 1.2, True), (51.5, 54.0, 1.2, True),
         (50.5, 52.5, 0.0, True), (49.0, 53.0, 1.2, True),
     ):  # fmt: skip
-        w = replace(world(), watched=[(came, gone), (90.0, 200.0)], lists_after=listed)
-        assert ("unaccounted" in rules(w)) == expected, (came, gone, listed)
+        w = replace(world(), watch_spans=[(arrival, end), (90.0, 200.0)], lists_after=listed)
+        assert ("unaccounted" in rules(w)) == expected, (arrival, end, listed)
 
 
 def test_call_without_events_may_be_missing() -> None:
     for phases, expected in (({}, False), ({"placed": 50.0}, True)):
-        w = one_call(2, phases=phases, cut=True)(replace(world(), watched=[(40.0, 60.0), (90.0, 200.0)]))
+        w = one_call(2, phases=phases, cut=True)(replace(world(), watch_spans=[(40.0, 60.0), (90.0, 200.0)]))
         assert ("unaccounted" in rules(w)) == expected, phases
 
 
 def test_unhandled_call_is_known_by_its_end_alone() -> None:
-    for watched, expected in (((40.0, 54.0), False), ((54.0, 60.0), True)):
-        w = one_call(2, state="never_record")(replace(world(), watched=[watched, (90.0, 200.0)]))
-        assert ("unaccounted" in rules(w)) == expected, watched
+    for span, expected in (((40.0, 54.0), False), ((54.0, 60.0), True)):
+        w = one_call(2, state="never_record")(replace(world(), watch_spans=[span, (90.0, 200.0)]))
+        assert ("unaccounted" in rules(w)) == expected, span
 
 
 def test_ringing_call_is_known_by_its_end_or_a_later_listing() -> None:
-    for watched, expected in (((40.0, 52.5), False), ((40.0, 54.9), True), ((54.0, 60.0), True)):
-        w = one_call(2, state="pickup")(replace(world(), watched=[watched, (90.0, 200.0)]))
-        assert ("unaccounted" in rules(w)) == expected, watched
+    for span, expected in (((40.0, 52.5), False), ((40.0, 54.9), True), ((54.0, 60.0), True)):
+        w = one_call(2, state="pickup")(replace(world(), watch_spans=[span, (90.0, 200.0)]))
+        assert ("unaccounted" in rules(w)) == expected, span
 
 
 def test_time_of_a_stopped_switch_does_not_count_as_waiting() -> None:
@@ -252,7 +252,7 @@ def test_take_is_quarantined_for_encoder_deaths_only_in_one_worker(
     at = over = w.calls[3].over
     for each in deaths:
         at = at + 0.5 if isinstance(each, str) else over + each
-        w.died.append(ProcessDeath(each, at) if isinstance(each, str) else ProcessDeath("encoder", at))
+        w.deaths.append(ProcessDeath(each, at) if isinstance(each, str) else ProcessDeath("encoder", at))
     assert ("quarantine" not in rules(w)) == may
     row = replace(row, quarantined=True)
     assert "quarantine" in rules(catalogue(unrecorded=(row,))(w)), "it would be destroyed"

@@ -10,7 +10,7 @@ import pytest
 from tests.chaos import feature_codes, model
 from tests.chaos.facts import Leaf, ProcessDeath, UnrecordedRow, World
 from tests.chaos.plan import NUMBERS, PAUSE_SECONDS
-from tests.chaos.test_model import GOOD, LEAVES, ROW, call, catalogue, heard, leaf, rules, world
+from tests.chaos.test_model import GOOD, LEAVES, ROW, call, catalogue, leaf, rules, with_sound, world
 
 # --- outbound calls
 
@@ -38,7 +38,7 @@ def test_outbound_callee_is_not_recorded_unannounced(state: str) -> None:
 
 
 def test_outbound_callee_is_not_heard_before_the_announcement() -> None:
-    assert "unannounced" in rules(heard(loudest_before=0.01)(outbound()))
+    assert "unannounced" in rules(with_sound(loudest_before=0.01)(outbound()))
 
 
 def test_outbound_callee_has_one_recording_at_most() -> None:
@@ -82,7 +82,7 @@ def transferred(**phases: float) -> World:
 def test_transferred_call_is_one_recording_of_both_talks() -> None:
     w = transferred(transferred=102.8, joined=103.2)
     assert model.check_settled(w) == []
-    assert "unexplained" in rules(heard(voice_ms=1000)(w)), "the second talk is not in it"
+    assert "unexplained" in rules(with_sound(voice_ms=1000)(w)), "the second talk is not in it"
     assert "twice" in rules(catalogue(recordings=(*GOOD.recordings, replace(ROW, id="r9")))(w))
 
 
@@ -100,19 +100,25 @@ def test_only_speech_before_the_end_of_the_announcement_may_be_missing() -> None
         w.calls[0].plan = replace(w.calls[0].plan, called=NUMBERS[1], talks=1.0)
         w.calls[0].ended = 112.0
         for voice, expected in ((10_200 - missing * 1000, False), (9_000 - missing * 1000, True)):
-            assert ("unexplained" in rules(heard(voice_ms=voice)(w))) == expected, (phases, voice)
+            assert ("unexplained" in rules(with_sound(voice_ms=voice)(w))) == expected, (phases, voice)
 
 
 # --- pauses
 
 
-def paused(*codes: tuple[str, float], talks: float = 8.0, **kept: object) -> World:
+def paused(*codes: tuple[str, float], talks: float = 8.0, **values: object) -> World:
     """The first call with what the switch did in it; its sound begins with it."""
     w = world()
     w.calls[0] = call("+1", 100.0, talks=talks)
     w.calls[0].codes[:] = codes
-    own = {"told_ms": 1300, "told_took_ms": 1200, "voice_ms": 7800, "length_ms": 9800, **kept}
-    return heard(**own)(w)
+    own = {
+        "announced_ms": 1300,
+        "announcement_length_ms": 1200,
+        "voice_ms": 7800,
+        "length_ms": 9800,
+        **values,
+    }
+    return with_sound(**own)(w)
 
 
 TWO_SECONDS = (("pause", 103.0), ("resume", 105.0))
@@ -134,7 +140,9 @@ def test_on_a_busy_machine_a_pause_may_lie_later_in_the_sound_and_is_as_long() -
 
 def test_a_pause_holds_with_the_daemon_dead() -> None:
     w = replace(
-        paused(*TWO_SECONDS), watched=[(90.0, 102.0), (106.0, 200.0)], died=[ProcessDeath("daemon", 102.0)]
+        paused(*TWO_SECONDS),
+        watch_spans=[(90.0, 102.0), (106.0, 200.0)],
+        deaths=[ProcessDeath("daemon", 102.0)],
     )
     assert "paused" in rules(w)
 
@@ -154,14 +162,14 @@ def test_unended_pause_lasts_as_the_switch_says_or_the_call() -> None:
 def test_observed_pause_redacts_no_more_than_was_paused() -> None:
     w = paused(*TWO_SECONDS, **(SILENT | {"paused_ms": 4500}))
     assert "paused" in rules(w)
-    assert "paused" not in rules(replace(w, watched=[(90.0, 102.0), (106.0, 200.0)]))
+    assert "paused" not in rules(replace(w, watch_spans=[(90.0, 102.0), (106.0, 200.0)]))
 
 
 def test_unobserved_pause_redacts_no_more_than_its_limit() -> None:
     """What is said after it is not explained by it, however it was seen."""
     for seconds, expected in ((PAUSE_SECONDS, False), (PAUSE_SECONDS + 2.5, True)):
         w = paused(("pause", 103.0), **(SILENT | {"paused_ms": int(seconds * 1000)}))
-        assert ("paused" in rules(replace(w, watched=[(90.0, 102.0), (104.0, 200.0)]))) == expected
+        assert ("paused" in rules(replace(w, watch_spans=[(90.0, 102.0), (104.0, 200.0)]))) == expected
 
 
 # --- answers
@@ -177,22 +185,22 @@ def pressed(*keys: tuple[str, str, float], at: int = 0, **plan: object) -> Calla
 
 
 def test_agreement_requires_an_answer() -> None:
-    yes, no = heard(answers=("yes",), agreed=True), heard(answers=("no",))
-    said = ("colleague", "*5", 102.0), ("outside", "1", 104.0)
+    yes, no = with_sound(answers=("yes",), agreed=True), with_sound(answers=("no",))
+    presses = ("colleague", "*5", 102.0), ("outside", "1", 104.0)
     assert "agreed" in rules(yes(world()))
-    assert "agreed" in rules(yes(pressed(said[0])(world())))
-    assert "agreed" in rules(yes(pressed(said[1])(world())))
-    assert "agreed" in rules(yes(pressed(said[0], ("outside", "2", 104.0))(world())))
-    assert "agreed" in rules(yes(pressed(said[0], ("outside", "1", 101.0))(world())))
-    assert "agreed" in rules(no(pressed(*said)(world())))
-    assert "agreed" in rules(heard(agreed=True)(pressed(*said)(world())))
-    assert "agreed" not in rules(yes(pressed(*said)(world())))
+    assert "agreed" in rules(yes(pressed(presses[0])(world())))
+    assert "agreed" in rules(yes(pressed(presses[1])(world())))
+    assert "agreed" in rules(yes(pressed(presses[0], ("outside", "2", 104.0))(world())))
+    assert "agreed" in rules(yes(pressed(presses[0], ("outside", "1", 101.0))(world())))
+    assert "agreed" in rules(no(pressed(*presses)(world())))
+    assert "agreed" in rules(with_sound(agreed=True)(pressed(*presses)(world())))
+    assert "agreed" not in rules(yes(pressed(*presses)(world())))
 
 
 # --- destroyed in the call
 
 
-DIALLED = ("colleague", "*9", 102.0), ("colleague", "1", 108.0)
+CONFIRMATION = ("colleague", "*9", 102.0), ("colleague", "1", 108.0)
 
 
 def destroyed(reason: str, state: str, *keys: tuple[str, str, float]) -> World:
@@ -214,42 +222,51 @@ def _of(recording: str) -> tuple[Leaf, ...]:
 
 
 def test_recording_is_destroyed_only_after_a_confirmation() -> None:
-    assert model.check_settled(destroyed("deleted", "unrecorded", *DIALLED)) == []
+    assert model.check_settled(destroyed("deleted", "unrecorded", *CONFIRMATION)) == []
     assert "deleted" in rules(destroyed("deleted", "unrecorded"))
-    for keys in (DIALLED[:1], DIALLED[1:], (DIALLED[0], ("outside", "1", 108.0)), DIALLED[::-1]):
+    for keys in (
+        CONFIRMATION[:1],
+        CONFIRMATION[1:],
+        (CONFIRMATION[0], ("outside", "1", 108.0)),
+        CONFIRMATION[::-1],
+    ):
         late = tuple((who, what, 100.0 + n) for n, (who, what, _) in enumerate(keys))
         assert "lost" in rules(destroyed("deleted", "announced", *late)), keys
         assert "deleted" in rules(destroyed("deleted", "unrecorded", *late)), keys
-    w = pressed(*DIALLED, called=NUMBERS[1])(destroyed("deleted", "unrecorded", *DIALLED))
+    w = pressed(*CONFIRMATION, called=NUMBERS[1])(destroyed("deleted", "unrecorded", *CONFIRMATION))
     assert "deleted" in rules(w), "a line that does not allow it"
 
 
 def test_call_destroyed_by_a_colleague_is_listed_with_that_reason() -> None:
-    assert "deleted" in rules(destroyed("daemon_away", "unrecorded", *DIALLED))
+    assert "deleted" in rules(destroyed("daemon_away", "unrecorded", *CONFIRMATION))
 
 
 def test_deletion_may_precede_the_switchs_report() -> None:
-    assert "lost" not in rules(destroyed("deleted", "announced", *DIALLED))
-    assert "lost" in rules(destroyed("daemon_away", "announced", *DIALLED))
+    assert "lost" not in rules(destroyed("deleted", "announced", *CONFIRMATION))
+    assert "lost" in rules(destroyed("daemon_away", "announced", *CONFIRMATION))
 
 
 def test_destroyed_call_is_not_kept() -> None:
     w = world()
     w.calls[0] = call("+1", 100.0, talks=10.0, state="unrecorded")
-    assert "deleted" in rules(pressed(*DIALLED)(w))
+    assert "deleted" in rules(pressed(*CONFIRMATION)(w))
 
 
 def test_deletion_dialled_in_time_under_a_daemon_is_done() -> None:
-    def kept(*keys: tuple[str, str, float]) -> World:
+    def world_after(*keys: tuple[str, str, float]) -> World:
         w = world()
         w.calls[0] = call("+1", 100.0, talks=10.0)
         return pressed(*keys)(w)
 
-    assert "deleted" in rules(kept(*DIALLED))
-    assert "deleted" not in rules(kept(DIALLED[0], ("colleague", "1", 104.0))), "before the question's end"
-    assert "deleted" not in rules(kept(DIALLED[0], ("colleague", "2", 108.0)))
-    assert "deleted" not in rules(replace(kept(*DIALLED), watched=[(90.0, 105.0), (106.0, 200.0)]))
+    assert "deleted" in rules(world_after(*CONFIRMATION))
+    assert "deleted" not in rules(world_after(CONFIRMATION[0], ("colleague", "1", 104.0))), (
+        "before the question's end"
+    )
+    assert "deleted" not in rules(world_after(CONFIRMATION[0], ("colleague", "2", 108.0)))
+    assert "deleted" not in rules(
+        replace(world_after(*CONFIRMATION), watch_spans=[(90.0, 105.0), (106.0, 200.0)])
+    )
     for phases in ({"transferred": 105.0, "joined": 105.3}, {"announcing": 101.0}):
-        w = kept(*DIALLED)
+        w = world_after(*CONFIRMATION)
         w.calls[0].phases |= phases
         assert "deleted" not in rules(w), phases

@@ -10,10 +10,10 @@ BLIND = 1.5
 """Seconds before a daemon's death in which it may have missed events."""
 
 
-TOLD_AFTER = 1.6
+ANNOUNCED_AFTER = 1.6
 """Seconds from the pick-up to the end of an announcement that begins then, and …"""
 
-TOLD_IN = 1.5
+ANNOUNCED_IN = 1.5
 """… from its beginning to its end, with the switch's word that it was heard."""
 
 
@@ -30,7 +30,7 @@ class Violation:
 
 def connected_spans(world: World) -> list[Span]:
     """When a daemon was connected and lived long enough to act."""
-    return [(since, until - BLIND) for since, until in world.watched if until - since > BLIND]
+    return [(since, until - BLIND) for since, until in world.watch_spans if until - since > BLIND]
 
 
 def overlap(one: Span, other: Span) -> float:
@@ -49,4 +49,4 @@ def is_announced_twice(call: CallSeen) -> bool:
 def first_announcement_end(call: CallSeen) -> float:
     """When what is said at the pick-up was over, about: later than then where a daemon came later."""
     picked_up = call.phases["bridged"]
-    return max(picked_up + TOLD_AFTER, call.phases.get("announcing", picked_up) + TOLD_IN)
+    return max(picked_up + ANNOUNCED_AFTER, call.phases.get("announcing", picked_up) + ANNOUNCED_IN)

@@ -84,8 +84,8 @@ class Visitor:
         status, page, _ = self._ask("GET", where)
         for address in SOURCE.findall(page) if status == 200 else ():
             self._listen(address.replace("&amp;", "&"), chance)
-        if (said := CLOSE.search(page)) and chance.random() < 0.6:
-            self._ask("POST", said[1], {"play": said[2], "csrf_token": said[3]})
+        if (close := CLOSE.search(page)) and chance.random() < 0.6:
+            self._ask("POST", close[1], {"play": close[2], "csrf_token": close[3]})
 
     def _log_in(self) -> None:
         _, page, _ = self._ask("GET", "/login")

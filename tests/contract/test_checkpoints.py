@@ -47,9 +47,11 @@ def test_checkpoint_is_locked(
         store.delete(place)
     (version,) = store._versions(place)
     client, which = store._client, {"Bucket": store._bucket, "Key": place, "VersionId": version}
-    kept = client.get_object_retention(**which)["Retention"]
-    assert kept["Mode"] == "COMPLIANCE"
-    assert abs(kept["RetainUntilDate"] - house.clock() - house.services.checkpoint_lock).total_seconds() < 2
+    retention = client.get_object_retention(**which)["Retention"]
+    assert retention["Mode"] == "COMPLIANCE"
+    assert (
+        abs(retention["RetainUntilDate"] - house.clock() - house.services.checkpoint_lock).total_seconds() < 2
+    )
     sooner = {"Mode": "COMPLIANCE", "RetainUntilDate": house.clock() + timedelta(days=1)}
     with pytest.raises(ClientError):
         client.put_object_retention(**which, Retention=sooner)

@@ -40,17 +40,17 @@ def look(bucket: Bucket, by: timedelta = timedelta(0), limit: float = 30.0) -> l
 def test_probes_the_abilities_of_a_server(seaweedfs: SeaweedFS) -> None:
     found = look(seaweedfs.bucket())
     assert {each.state for each in found} == {"ok"}, found
-    said = "\n".join(each.what for each in found)
+    report = "\n".join(each.what for each in found)
     for words in (
         "stores, returns and deletes",
         "refuses to overwrite: yes",
         "compares SHA-256: yes",
         "serves ranges: yes",
     ):
-        assert words in said, said
-    seen = capabilities.probe_server(seaweedfs.bucket(), os.urandom)
-    assert seen.ranges
-    assert seen.clock is not None
+        assert words in report, report
+    capability = capabilities.probe_server(seaweedfs.bucket(), os.urandom)
+    assert capability.ranges
+    assert capability.clock is not None
 
 
 def test_reports_differing_clocks(seaweedfs: SeaweedFS) -> None:
@@ -66,7 +66,7 @@ def test_reports_a_clock_that_the_server_refuses(seaweedfs: SeaweedFS) -> None:
     library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
     if library is None:
         pytest.skip("libfaketime is missing (package libfaketime)")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "recorder", "doctor"],
         env={
             **os.environ, **environment(seaweedfs.bucket()), "ACCORD_NODE_DATA": "/nowhere",
@@ -74,7 +74,7 @@ def test_reports_a_clock_that_the_server_refuses(seaweedfs: SeaweedFS) -> None:
         },
         cwd=Path(__file__).parents[2], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=100,
     )  # fmt: skip
-    assert "wrong   store:" in done.stdout, done.stdout + done.stderr
+    assert "wrong   store:" in process.stdout, process.stdout + process.stderr
 
 
 def test_reports_wrong_access_keys(seaweedfs: SeaweedFS) -> None:

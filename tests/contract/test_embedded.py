@@ -36,9 +36,9 @@ def test_locked_object_cannot_be_deleted_through_any_port(seaweedfs: SeaweedFS) 
         ObjectLockMode="COMPLIANCE",
         ObjectLockRetainUntilDate=datetime.now(UTC) + timedelta(minutes=2),
     )
-    with pytest.raises(StoreError) as refused:
+    with pytest.raises(StoreError) as failure:
         store.delete("locked/a")
-    assert refused.value.error_id == "store.denied"
+    assert failure.value.error_id == "store.denied"
     first = int(seaweedfs.bucket().endpoint.rsplit(":", 1)[1])  # type: ignore[union-attr]
     for port in range(first, first + PORTS):
         for path in ("/buckets/accord/locked/a", "/buckets/accord/locked?recursive=true", "/1,01"):
@@ -70,9 +70,9 @@ def test_listens_on_loopback_only(seaweedfs: SeaweedFS) -> None:
 
 def test_credentials_are_created_once_and_private(tmp_path: Path) -> None:
     server = SeaweedFS(tmp_path / "seaweedfs", 8333)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         server.bucket()
-    assert "accord run" in refused.value.hint
+    assert "accord run" in failure.value.hint
     server.prepare()
     first = server.bucket()
     server.prepare()
@@ -86,12 +86,12 @@ def test_credentials_are_created_once_and_private(tmp_path: Path) -> None:
 
 
 def test_failed_start_names_the_log(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = SeaweedFS(tmp_path / "seaweedfs", taken.getsockname()[1])
-        with pytest.raises(StoreError) as refused:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = SeaweedFS(tmp_path / "seaweedfs", listener.getsockname()[1])
+        with pytest.raises(StoreError) as failure:
             server.start()
-        assert refused.value.error_id == "store.port_taken"
-        assert "embedded_port" in refused.value.hint
+        assert failure.value.error_id == "store.port_taken"
+        assert "embedded_port" in failure.value.hint
         assert server.pid is None
 
 
@@ -127,17 +127,17 @@ time.sleep(60)
 
 def test_immediate_exit_names_the_log(tmp_path: Path) -> None:
     server = SeaweedFS(tmp_path / "seaweedfs", free_ports(PORTS), binary=Path("/bin/false"))
-    with pytest.raises(StoreError) as refused:
+    with pytest.raises(StoreError) as failure:
         server.start()
-    assert refused.value.error_id == "store.embedded_failed"
-    assert "seaweedfs.log" in refused.value.hint
+    assert failure.value.error_id == "store.embedded_failed"
+    assert "seaweedfs.log" in failure.value.hint
     assert server.pid is None
 
 
 def test_missing_server_names_the_package(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         SeaweedFS(tmp_path, 8333, binary=tmp_path / "weed").command()
-    assert "accord-recorder[embedded]" in refused.value.hint
+    assert "accord-recorder[embedded]" in failure.value.hint
 
 
 def test_does_not_start_after_its_parent_died(tmp_path: Path) -> None:

@@ -49,21 +49,21 @@ def test_one_of_two_nodes_writes_an_amendment_number(stored) -> None:
     chains = [amendment_store.chain_of(store, row.prefix, means.root) for _ in range(nodes)]
 
     def put(number: int) -> str:
-        said = HoldSet(("agreement",), f"0198c0de-0000-7000-8000-{number:012}", "…", house.clock())
-        by = By("user", said.owner)
+        hold = HoldSet(("agreement",), f"0198c0de-0000-7000-8000-{number:012}", "…", house.clock())
+        by = By("user", hold.owner)
         try:
-            amendment_store.put(store, chains[number], said, by, means.signer, means.root, house.clock())
+            amendment_store.put(store, chains[number], hold, by, means.signer, means.root, house.clock())
         except Conflict:
             return "refused"
-        return said.owner
+        return hold.owner
 
     with ThreadPoolExecutor(nodes) as pool:
-        said = list(pool.map(put, range(nodes)))
-    assert said.count("refused") == nodes - 1
+        hold = list(pool.map(put, range(nodes)))
+    assert hold.count("refused") == nodes - 1
     chain = amendment_store.chain_of(store, row.prefix, means.root)
     assert chain.problems == []
     (only,) = chain.amendments
-    assert only.by.id in said
+    assert only.by.id in hold
     assert versions(store, row.prefix + "amendment-0001.json") == 1
 
 
@@ -78,8 +78,8 @@ def test_erasure_deletes_every_version_but_the_tombstone(stored) -> None:
     house.clock.forward(days=31)
     means = replace(house.services, store=store)
     assert expiry.destroy_due(means, house.clock()) == 1
-    gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
-    assert [versions(store, each) for each in gone] == [0, 0, 0, 0]
+    keys = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
+    assert [versions(store, each) for each in keys] == [0, 0, 0, 0]
     assert [each.removeprefix(row.prefix) for each in store.list(row.prefix)] == [
         "amendment-0001.json",
         "manifest.json",
@@ -149,8 +149,8 @@ def test_returning_node_stores_nothing_again(house, bucket_store: S3Store, befor
         house.services = replace(means, store=_InterruptedStore(bucket_store, destroy))
     house.work(there)
     assert not there.exists()
-    gone = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
-    assert [versions(bucket_store, each) for each in gone] == [0, 0, 0, 0]
+    keys = [key, *(row.prefix + name for name in ("audio.opus", "audio.wav", "peaks"))]
+    assert [versions(bucket_store, each) for each in keys] == [0, 0, 0, 0]
     assert verify(bucket_store, row.prefix, means.root).findings == []
     assert queries.recording(house.tenant, row.id).erasure_reason == "expired"
 

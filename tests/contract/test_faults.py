@@ -40,8 +40,8 @@ def test_server_killed_during_a_put(start_seaweedfs: Callable[[], SeaweedFS], tm
     server = start_seaweedfs()
     store = S3Store(server.bucket())
     store.abilities()
-    kept, kept_hash = make(tmp_path / "kept", 1024 * 1024)
-    store.put("a/kept", kept, kept_hash)
+    intact, kept_hash = make(tmp_path / "kept", 1024 * 1024)
+    store.put("a/kept", intact, kept_hash)
     path, sha256 = make(tmp_path / "large", LARGE)
     pid = server.pid
     assert pid is not None
@@ -62,10 +62,10 @@ def test_server_killed_during_a_put(start_seaweedfs: Callable[[], SeaweedFS], tm
 
     events = store._hash_in_header.meta.events
     events.register_first("before-send.s3.PutObject", wrap, unique_id="killing")
-    with pytest.raises(Unreachable) as refused:
+    with pytest.raises(Unreachable) as failure:
         store.put("a/large", path, sha256)
     events.unregister("before-send.s3.PutObject", wrap, unique_id="killing")
-    assert refused.value.error_id == "store.unreachable"
+    assert failure.value.error_id == "store.unreachable"
     with pytest.raises(Unreachable):
         store.read("a/kept")
     with pytest.raises(Unreachable):
@@ -73,7 +73,7 @@ def test_server_killed_during_a_put(start_seaweedfs: Callable[[], SeaweedFS], tm
 
     server.stop(seconds=0)
     server.start()
-    assert store.read("a/kept") == kept.read_bytes()
+    assert store.read("a/kept") == intact.read_bytes()
     assert list(store.list("a/")) == ["a/kept"]
     store.put("a/large", path, sha256)
     assert store.size("a/large") == LARGE
@@ -102,11 +102,11 @@ def test_hung_server_is_unreachable_in_time(silent: int, tmp_path: Path) -> None
         lambda: store.put("a", path, sha256),
         store.abilities,
     ):
-        begun = time.monotonic()
-        with pytest.raises(Unreachable) as refused:
+        start = time.monotonic()
+        with pytest.raises(Unreachable) as failure:
             operation()
-        assert time.monotonic() - begun < 15
-        assert "spool" in refused.value.hint
+        assert time.monotonic() - start < 15
+        assert "spool" in failure.value.hint
 
 
 def test_closed_port_is_unreachable(tmp_path: Path) -> None:
@@ -157,11 +157,11 @@ def head(status: str, length: int = 0) -> bytes:
 def test_classifies_answers_without_retries(answer: bytes, kind: type[StoreError], error_id: str) -> None:
     server = FixedAnswerServer(answer)
     server.start()
-    with pytest.raises(StoreError) as refused:
+    with pytest.raises(StoreError) as failure:
         S3Store(nowhere(server.port)).read("a")
     server.listener.close()
-    assert type(refused.value) is kind
-    assert refused.value.error_id == error_id
+    assert type(failure.value) is kind
+    assert failure.value.error_id == error_id
     assert server.requests == 1
 
 
@@ -192,29 +192,29 @@ def test_refuses_bytes_changed_in_transit(
         changed = request.body.read()[:-1] + b"?"
         request.body = changed
         if also_the_hash:
-            told = base64.b64encode(hashlib.sha256(changed).digest())
-            request.headers["x-amz-checksum-sha256"] = told.decode()
+            checksum = base64.b64encode(hashlib.sha256(changed).digest())
+            request.headers["x-amz-checksum-sha256"] = checksum.decode()
 
     store._hash_in_header.meta.events.register_first("before-send.s3.PutObject", meddle)
-    with pytest.raises(StoreError) as refused:
+    with pytest.raises(StoreError) as failure:
         store.put("changed/audio", path, sha256)
-    assert refused.value.error_id == error_id
+    assert failure.value.error_id == error_id
     assert list(store.list("changed/")) == []
 
 
 def test_wrong_secret_has_a_hint(seaweedfs: SeaweedFS) -> None:
     store = S3Store(replace(seaweedfs.bucket(), secret_key="wrong"))
-    with pytest.raises(StoreError) as refused:
+    with pytest.raises(StoreError) as failure:
         store.read("a")
-    assert refused.value.error_id == "store.denied"
-    assert "access key" in refused.value.hint
+    assert failure.value.error_id == "store.denied"
+    assert "access key" in failure.value.hint
 
 
 def test_names_a_missing_bucket(seaweedfs: SeaweedFS) -> None:
     store = S3Store(replace(seaweedfs.bucket(), name="elsewhere"))
-    with pytest.raises(StoreError) as refused:
+    with pytest.raises(StoreError) as failure:
         list(store.list(""))
-    assert refused.value.error_id == "store.no_bucket"
+    assert failure.value.error_id == "store.no_bucket"
 
 
 def test_deletes_every_version(seaweedfs: SeaweedFS) -> None:
@@ -267,11 +267,11 @@ except Exception as error:
 """
     bucket = seaweedfs.bucket()
     assert bucket.endpoint is not None
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, bucket.endpoint, bucket.access_key, bucket.secret_key, str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert done.stdout.splitlines()[-1:] == [NotFound.__name__], done.stderr
+    assert process.stdout.splitlines()[-1:] == [NotFound.__name__], process.stderr

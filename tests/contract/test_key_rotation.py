@@ -43,10 +43,10 @@ def test_rotation_keeps_etags_and_versions(house, seaweedfs, bucket_store: S3Sto
     folder = house.folder / "keys"
     kek_files.make_next(folder)
     ring = kek_files.rotation_keyring(folder)
-    made = KeyRotation(bucket_store, ring, house.clock, house.entropy, "me")
-    made.begin(house.tenant)
-    assert made.all() == (len(recordings), 0)
-    assert made.all() == (0, 0), "nothing is left to do"
+    rotation = KeyRotation(bucket_store, ring, house.clock, house.entropy, "me")
+    rotation.begin(house.tenant)
+    assert rotation.all() == (len(recordings), 0)
+    assert rotation.all() == (0, 0), "nothing is left to do"
     assert listed(seaweedfs, f"{house.tenant}/") == sounds, "no sound was changed"
     after = listed(seaweedfs, f"keys/{house.tenant}/")
     assert not {each[1] for each in after} & {each[1] for each in keys}, "each wrapped key has a new version"

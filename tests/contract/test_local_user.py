@@ -78,7 +78,7 @@ def weed(
     descriptor = os.open(path, os.O_RDONLY)
     as_other = {"user": user, "group": user, "extra_groups": []} if user is not None else {}
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["weed", "-logtostderr", "-v=1", *arguments],
             executable=f"/proc/self/fd/{descriptor}",
             pass_fds=[descriptor],
@@ -93,10 +93,10 @@ def weed(
         )
     finally:
         os.close(descriptor)
-    return str(done.stdout)
+    return str(process.stdout)
 
 
-def listening(pid: int) -> set[int]:
+def open_ports(pid: int) -> set[int]:
     """The TCP ports on which a process listens."""
     inodes = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
     found = set()
@@ -111,7 +111,7 @@ def listening(pid: int) -> set[int]:
 def test_every_port_but_s3_requires_the_certificate(store: SeaweedFS) -> None:
     first = first_port(store)
     assert store.pid is not None
-    ports = listening(store.pid)
+    ports = open_ports(store.pid)
     assert ports == set(range(first, first + PORTS))
     assert not loopback_tls.wants_certificate(first)
     assert all(loopback_tls.wants_certificate(port) for port in ports - {first})
@@ -168,9 +168,9 @@ def test_refuses_weed_shell_of_another_user(store: SeaweedFS) -> None:
     """Without certificates it deleted a locked checkpoint. Now it waits in vain for a master."""
     shell = ("shell", f"-master={address(store, 'master')}", f"-filer={address(store, 'filer')}")
     orders = "volume.list\nlock\nfs.rm -rf /buckets/accord/log\nunlock\nexit\n"
-    with pytest.raises(subprocess.TimeoutExpired) as waited:
+    with pytest.raises(subprocess.TimeoutExpired) as failure:
         weed(*shell, stdin=orders, timeout=2)
-    assert b"volume Id" not in (waited.value.output or b"")
+    assert b"volume Id" not in (failure.value.output or b"")
     assert S3Store(store.bucket()).read(KEY) == b"held" * 1000
     folder = str(store.folder)
     assert "volume Id" in weed(*shell, user=None, folder=folder, stdin="volume.list\nexit\n"), (
@@ -193,9 +193,9 @@ def test_refuses_other_tools_of_another_user(store: SeaweedFS, order: tuple[str,
     target.mkdir()
     try:
         os.chown(target, NOBODY, NOBODY)
-        given = {"master": address(store, "master"), "filer": address(store, "filer"), "folder": target}
-        said = weed(*(word.format(**given) for word in order))
-        assert any(each in said for each in REFUSED), said
+        addresses = {"master": address(store, "master"), "filer": address(store, "filer"), "folder": target}
+        output = weed(*(word.format(**addresses) for word in order))
+        assert any(each in output for each in REFUSED), output
         assert list(target.iterdir()) == []
     finally:
         shutil.rmtree(target)
@@ -218,8 +218,8 @@ def test_another_user_reads_no_files_or_sockets(store: SeaweedFS) -> None:
         capture_output=True,
         text=True,
     )
-    seen = set(result.stdout.splitlines())
-    assert seen == {str(path) for path in sockets}, "everybody can read a socket's name"
+    paths = set(result.stdout.splitlines())
+    assert paths == {str(path) for path in sockets}, "everybody can read a socket's name"
     for path in sockets:
         assert not path.stat().st_mode & 0o022, "connecting needs write permission"
 
@@ -264,8 +264,8 @@ def test_start_restricts_an_older_folder(tmp_path: Path) -> None:
 
 def look(port: int, data: Path) -> list[DoctorFinding]:
     """The doctor's finding about the store on a port."""
-    given = {"NODE_DATA": str(data), "STORE_EMBEDDED": "true", "STORE_EMBEDDED_PORT": str(port)}
-    settings = config.load(None, {f"ACCORD_{name}": value for name, value in given.items()})
+    variables = {"NODE_DATA": str(data), "STORE_EMBEDDED": "true", "STORE_EMBEDDED_PORT": str(port)}
+    settings = config.load(None, {f"ACCORD_{name}": value for name, value in variables.items()})
     return list(examine(storage.embedded_store, Patient(Context(settings, None), utc_now)))
 
 
@@ -285,11 +285,11 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 
 def test_refuses_an_open_store(opened: SeaweedFS) -> None:
     """SeaweedFS continues without a certificate that it cannot load, and reports that only in its log."""
-    with pytest.raises(StoreError) as refused:
+    with pytest.raises(StoreError) as failure:
         opened.wait_ready()
-    assert refused.value.error_id == "store.embedded_open"
+    assert failure.value.error_id == "store.embedded_open"
     first = first_port(opened)
-    assert str(first + 3) in refused.value.message
+    assert str(first + 3) in failure.value.message
     found = look(first, opened.folder.parent)
     assert [finding.state for finding in found] == ["wrong"]
     for port in range(first + 1, first + PORTS):
@@ -322,15 +322,15 @@ def test_names_another_user_on_the_port(
         assert squatter.stdout.readline() == "up\n"
         server = SeaweedFS(tmp_path / "seaweedfs", first)
         server.prepare()
-        with pytest.raises(StoreError) as refused:
+        with pytest.raises(StoreError) as failure:
             server.wait_ready(seconds=0.2)
-        assert refused.value.error_id == "store.port_taken"
-        assert str(NOBODY) in refused.value.message
+        assert failure.value.error_id == "store.port_taken"
+        assert str(NOBODY) in failure.value.message
         file = tmp_path / "sound"
         file.write_bytes(b"sound")
-        with pytest.raises(Unreachable) as refused:  # by a worker that was running already
+        with pytest.raises(Unreachable) as failure:  # by a worker that was running already
             S3Store(server.bucket()).put("a/sound", file, hashlib.sha256(b"sound").hexdigest())
-        assert refused.value.error_id == "store.port_taken"
+        assert failure.value.error_id == "store.port_taken"
         (found,) = look(first, tmp_path)
         assert found.state == "wrong"
         assert f"user {NOBODY}" in found.what

@@ -44,14 +44,14 @@ def test_locked_object_is_deleted_by_the_worker_only(seaweedfs, house) -> None:
             store.delete(row.prefix + each.name)
         assert store.size(row.prefix + each.name) > 0
 
-    given = house.services
-    changes = Changes(store, given.root, given.signer, house.clock, house.entropy)
+    services = house.services
+    changes = Changes(store, services.root, services.signer, house.clock, house.entropy)
     changes.delete(house.tenant, row.id, By("operator"), reason="asked for")
-    means = replace(given, store=store)
+    means = replace(services, store=store)
     assert expiry.destroy_due(means, house.clock()) == 0, "without the right to bypass"
-    erasing = S3Store(bucket, house.entropy, bypass=True)
+    eraser = S3Store(bucket, house.entropy, bypass=True)
     house.clock.forward(minutes=10)
-    assert expiry.destroy_due(replace(means, lock_eraser=erasing), house.clock()) == 1
+    assert expiry.destroy_due(replace(means, lock_eraser=eraser), house.clock()) == 1
     left = client.list_object_versions(**where, Prefix=row.prefix)
     names = {each["Key"].removeprefix(row.prefix) for each in left["Versions"]}
     assert names == {"manifest.json", "amendment-0001.json", "amendment-0002.json"}
@@ -61,6 +61,6 @@ def test_locked_object_is_deleted_by_the_worker_only(seaweedfs, house) -> None:
 def test_refuses_a_bucket_without_object_lock(seaweedfs) -> None:
     bucket = replace(seaweedfs.bucket(), name="unlocked")
     connect(bucket).create_bucket(Bucket="unlocked")
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         GovernanceLock(bucket).check()
-    assert refused.value.error_id == "store.no_lock"
+    assert failure.value.error_id == "store.no_lock"

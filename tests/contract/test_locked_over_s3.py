@@ -33,7 +33,7 @@ class LockedObject:
     """A locked object in a separate bucket."""
 
     client: S3Client
-    given: Bucket
+    bucket_settings: Bucket
     bucket: str
     key: str
     version: str
@@ -45,10 +45,10 @@ class LockedObject:
 
     def send(self, method: str, path: str, query: str, body: bytes = b"", **headers: str) -> int:
         """Send a signed request that boto3 does not offer."""
-        url = f"{self.given.endpoint}/{self.bucket}{path}?{query}"
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = AWSRequest(method, url, data=body, headers=named)
-        keys = Credentials(self.given.access_key, self.given.secret_key)
+        url = f"{self.bucket_settings.endpoint}/{self.bucket}{path}?{query}"
+        header_fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = AWSRequest(method, url, data=body, headers=header_fields)
+        keys = Credentials(self.bucket_settings.access_key, self.bucket_settings.secret_key)
         S3SigV4Auth(keys, "s3", "us-east-1").add_auth(request)
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
         connection.request(method, f"/{self.bucket}{path}?{query}", body, dict(request.headers))
@@ -82,8 +82,10 @@ def locked(seaweedfs: SeaweedFS, bucket: str) -> LockedObject:
 
 def retention(locked: LockedObject, mode: str | None, minutes: int = 1) -> None:
     until = datetime.now(UTC) + timedelta(minutes=minutes)
-    wanted = {"Mode": mode, "RetainUntilDate": until} if mode else {}
-    locked.client.put_object_retention(**locked.which, Retention=wanted, BypassGovernanceRetention=True)  # type: ignore[arg-type]
+    retention_fields = {"Mode": mode, "RetainUntilDate": until} if mode else {}
+    locked.client.put_object_retention(
+        **locked.which, Retention=retention_fields, BypassGovernanceRetention=True
+    )  # type: ignore[arg-type]
 
 
 REFUSED: dict[str, Callable[[LockedObject], object]] = {
@@ -172,5 +174,5 @@ def test_accepted_requests_keep_the_locked_version(locked: LockedObject, name: s
 
 def check_held(locked: LockedObject) -> None:
     assert locked.client.get_object(**locked.which)["Body"].read() == BODY  # type: ignore[arg-type]
-    kept = locked.client.get_object_retention(**locked.which)["Retention"]  # type: ignore[arg-type]
-    assert (kept["Mode"], kept["RetainUntilDate"]) == ("COMPLIANCE", locked.until)
+    retention = locked.client.get_object_retention(**locked.which)["Retention"]  # type: ignore[arg-type]
+    assert (retention["Mode"], retention["RetainUntilDate"]) == ("COMPLIANCE", locked.until)

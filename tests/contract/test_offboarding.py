@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from recorder.catalogue import queries
-from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import duty as offboarding_duty
 from recorder.features.offboarding import service
 from recorder.features.offboarding.plan import prepare_handover
 from recorder.identity import users
@@ -59,8 +59,8 @@ def test_offboarding_deletes_every_version(house, bucket_store: S3Store) -> None
         assert len(sound.read()) == row.objects[0].length
 
     service.order_erasure(office, house.tenant, early="By letter")
-    assert ending.erase_due(replace(means, store=bucket_store), house.clock()) == 1
-    gone = [data_key_path(house.tenant, row.id), *(row.prefix + each.name for each in row.objects)]
-    assert [len(list(bucket_store._versions(key))) for key in gone] == [0] * len(gone)
-    receipt = bucket_store.read(ending.place_of(house.tenant))
-    assert ending.read(receipt, root).body.recordings_erased == {"deleted": 1}
+    assert offboarding_duty.erase_due(replace(means, store=bucket_store), house.clock()) == 1
+    keys = [data_key_path(house.tenant, row.id), *(row.prefix + each.name for each in row.objects)]
+    assert [len(list(bucket_store._versions(key))) for key in keys] == [0] * len(keys)
+    receipt = bucket_store.read(offboarding_duty.place_of(house.tenant))
+    assert offboarding_duty.read(receipt, root).body.recordings_erased == {"deleted": 1}

@@ -16,7 +16,7 @@ from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
 from recorder.clock import utc_now
 from recorder.errors import StoreError
-from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import duty as offboarding_duty
 from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.offboarding import service
 from recorder.seal.keyring import data_key_path
@@ -79,9 +79,9 @@ def test_only_the_erasing_worker_bypasses_the_lock(house: Bakery, locked: Lockin
     sounds = [row.prefix + each.name for row in rows for each in row.objects]
     assert len(sounds) == 6
     for key in sounds:
-        kept = locked.retention(key)
-        assert kept["Mode"] == "GOVERNANCE"
-        assert kept["RetainUntilDate"] > utc_now() + timedelta(days=29)
+        retention = locked.retention(key)
+        assert retention["Mode"] == "GOVERNANCE"
+        assert retention["RetainUntilDate"] > utc_now() + timedelta(days=29)
     signing = replace(means, store=store, checkpoints_seen={})
     assert checkpoint.sign_due(signing, house.clock.forward(hours=1)) == 1
 
@@ -89,16 +89,16 @@ def test_only_the_erasing_worker_bypasses_the_lock(house: Bakery, locked: Lockin
     service.announce(office, house.tenant, house.clock() + timedelta(days=9))
     service.order_erasure(office, house.tenant, early="By letter")
     ordinary = S3Store(locked.worker, house.entropy, bypass=True)
-    given = replace(means, store=store, lock_eraser=ordinary)
-    assert ending.erase_due(given, house.clock()) == 0, "a bypass request needs the right to it"
+    services = replace(means, store=store, lock_eraser=ordinary)
+    assert offboarding_duty.erase_due(services, house.clock()) == 0, "a bypass request needs the right to it"
     assert [len(store._versions(key)) for key in sounds] == [1] * len(sounds)
     assert [len(store._versions(data_key_path(house.tenant, row.id))) for row in rows] == [0, 0]
     assert offboarding_queries.require_departure(house.tenant).receipt is None
 
-    erasing = S3Store(locked.eraser, house.entropy, bypass=True)
-    whole = replace(given, lock_eraser=erasing)
+    eraser = S3Store(locked.eraser, house.entropy, bypass=True)
+    whole = replace(services, lock_eraser=eraser)
     house.clock.forward(minutes=10)
-    assert ending.erase_due(whole, house.clock()) == 1
+    assert offboarding_duty.erase_due(whole, house.clock()) == 1
     client = connect(locked.worker)
     left = client.list_object_versions(Bucket=locked.worker.name)
     assert not left.get("DeleteMarkers"), "deleted, not only marked as deleted"
@@ -110,12 +110,12 @@ def test_only_the_erasing_worker_bypasses_the_lock(house: Bakery, locked: Lockin
     assert others == signed, "no sound, and no key"
 
     checkpoints = [checkpoint.place_of(house.tenant, number) for number in (1, 2)]
-    body = ending.read(store.read(ending.place_of(house.tenant)), root).body
+    body = offboarding_duty.read(store.read(offboarding_duty.place_of(house.tenant)), root).body
     assert body["log"]["checkpoint"] == 2
     for key in checkpoints:
         assert locked.retention(key)["Mode"] == "COMPLIANCE"
         with pytest.raises(StoreError):
-            erasing.delete(key)
+            eraser.delete(key)
         (version,) = store._versions(key)
         which = {"Bucket": locked.eraser.name, "Key": key, "VersionId": version}
         with pytest.raises(ClientError, match="AccessDenied"):

@@ -48,18 +48,18 @@ def test_repeated_put_is_no_error(case: Case) -> None:
 
 def test_different_put_is_a_conflict(case: Case) -> None:
     key = case.put("manifest.json", b'{"first":1}')
-    with pytest.raises(Conflict) as refused:
+    with pytest.raises(Conflict) as failure:
         case.put("manifest.json", b'{"other":1}')
-    assert refused.value.error_id == "store.conflict"
+    assert failure.value.error_id == "store.conflict"
     assert case.store.read(key) == b'{"first":1}'
 
 
 def test_put_with_a_wrong_hash_is_not_kept(case: Case) -> None:
     path, _ = case.file(b"changed on its way")
     _, sha256 = case.file(b"as it was")
-    with pytest.raises(StoreError) as refused:
+    with pytest.raises(StoreError) as failure:
         case.store.put(case.key("audio.opus"), path, sha256)
-    assert refused.value.error_id == "store.hash_mismatch"
+    assert failure.value.error_id == "store.hash_mismatch"
     assert case.list() == []
     with pytest.raises(NotFound):
         case.store.read(case.key("audio.opus"))
@@ -74,9 +74,9 @@ def test_missing_object_is_not_found(case: Case) -> None:
         lambda: case.store.size(case.key("nothing")),
         lambda: case.store.read(case.prefix.rstrip("/")),
     ):
-        with pytest.raises(NotFound) as refused:
+        with pytest.raises(NotFound) as failure:
             operation()
-        assert refused.value.error_id == "store.not_found"
+        assert failure.value.error_id == "store.not_found"
 
 
 def test_list_is_sorted_and_limited_to_the_prefix(case: Case) -> None:
@@ -97,8 +97,8 @@ def test_list_starts_after_a_key(case: Case) -> None:
         case.put(name, name.encode())
     order = sorted(case.key(name) for name in names)
     for after in (*order, *map(case.key, ("aa/", "aa/~", "aa/n", "ab/~", "c/~", "~")), "0"):
-        given = list(case.store.list(case.prefix, after))
-        assert given == [key for key in order if key > after], after
+        keys = list(case.store.list(case.prefix, after))
+        assert keys == [key for key in order if key > after], after
 
 
 def test_deletion_is_idempotent_and_frees_the_key(case: Case) -> None:
@@ -149,9 +149,9 @@ def test_refuses_unsafe_keys(case: Case, key: str) -> None:
         lambda: case.store.size(key),
         lambda: case.store.delete(key),
     ):
-        with pytest.raises(StoreError) as refused:
+        with pytest.raises(StoreError) as failure:
             operation()
-        assert refused.value.error_id == "store.bad_key"
+        assert failure.value.error_id == "store.bad_key"
 
 
 def test_one_of_many_concurrent_puts_wins(case: Case) -> None:
@@ -170,9 +170,9 @@ def test_one_of_many_concurrent_puts_wins(case: Case) -> None:
         return True
 
     with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(put, contents))
-    assert won.count(True) == 1
-    assert case.store.read(case.key("manifest.json")) == contents[won.index(True)]
+        results = list(pool.map(put, contents))
+    assert results.count(True) == 1
+    assert case.store.read(case.key("manifest.json")) == contents[results.index(True)]
 
 
 def test_probe_leaves_nothing(case: Case) -> None:

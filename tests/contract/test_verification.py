@@ -24,16 +24,16 @@ def keys(tmp_path: Path) -> Keys:
 @pytest.fixture
 def sealed(tmp_path: Path, keys: Keys, bucket_store: S3Store) -> SealedTake:
     """A recording that is alone in its bucket."""
-    made = make_sealed(tmp_path / "take", keys)
+    sealed_take = make_sealed(tmp_path / "take", keys)
     tenant_key = tmp_path / "tenant.json"
     tenant_key.write_bytes(keys.tenant_key.to_bytes())
-    for key in (tenant_key_path(TENANT), *(upload.key for upload in made.uploads)):
+    for key in (tenant_key_path(TENANT), *(upload.key for upload in sealed_take.uploads)):
         bucket_store.delete(key)
     digest = sha256(tenant_key.read_bytes()).hexdigest()
     bucket_store.put(tenant_key_path(TENANT), tenant_key, digest)
-    for upload in made.uploads:
+    for upload in sealed_take.uploads:
         bucket_store.put(upload.key, upload.path, upload.sha256)
-    return made
+    return sealed_take
 
 
 def test_verifies_a_recording_from_the_bucket_alone(

@@ -51,10 +51,10 @@ def _steps() -> subprocess.Popen[bytes]:
 
 @dataclass
 class Process:
-    """A worker process; ``said`` is its log."""
+    """A worker process; ``log_path`` is its log."""
 
     popen: subprocess.Popen[bytes]
-    said: Path
+    log_path: Path
 
     @property
     def pid(self) -> int:
@@ -85,17 +85,17 @@ class Workers:
     def start(self, boundary: str = "-", node: str = "") -> Process:
         """Start a worker that kills itself at a boundary; ``node`` is the folder of another node's files."""
         argv = [sys.executable, str(WORK), str(self.house.folder), boundary, *self.store_arguments]
-        said = self.house.folder / f"worker-{len(self.started)}.log"
-        with open(said, "wb") as log:
+        log_path = self.house.folder / f"worker-{len(self.started)}.log"
+        with open(log_path, "wb") as log:
             environment = {**os.environ, "PYTHONPATH": SOURCE, "NODE": node}
             popen = subprocess.Popen(argv, stdout=log, env=environment)
-        self.started.append(Process(popen, said))
+        self.started.append(Process(popen, log_path))
         return self.started[-1]
 
     def finish(self) -> None:
         """Start a worker that ends when it has nothing left to do."""
         process = self.start()
-        self.until(lambda: b"worker.started" in process.said.read_bytes(), "a worker at work")
+        self.until(lambda: b"worker.started" in process.log_path.read_bytes(), "a worker at work")
         self.until(lambda: not self.left(), "an empty spool")
         process.stop()
 
@@ -104,9 +104,9 @@ class Workers:
         entries = self.house.spool.iterdir()
         return [entry for entry in entries if entry.is_dir() and entry.name != layout.QUARANTINE]
 
-    def until(self, met: Callable[[], bool], what: str) -> None:
+    def until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + DEADLINE
-        while not met():
+        while not condition():
             assert time.monotonic() < deadline, f"not within {DEADLINE} s: {what}"
             time.sleep(0.05)
 
@@ -128,8 +128,8 @@ def clock(clock):
 
 @pytest.fixture
 def workers(house) -> Iterator[Workers]:
-    made = Workers(house)
-    yield made
-    for process in made.started:
+    own_workers = Workers(house)
+    yield own_workers
+    for process in own_workers.started:
         if process.popen.poll() is None:
             process.kill()

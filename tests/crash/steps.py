@@ -1,5 +1,5 @@
 """Real processes for crash tests: each line of JSON ``[ROOT, CATALOGUE, NOW, WHAT, ARGUMENT, BOUNDARY…]`` has
-something done once for each boundary, each time in a process of its own that kills itself with SIGKILL there
+something done once for each boundary, each time in its own process that kills itself with SIGKILL there
 (``-``: at none).  Each is a day after the one before, so that nobody waits for the claim of one that died.
 Answers with how each ended.
 
@@ -80,9 +80,9 @@ class Step:
             self.store, self.public, self.signer, lambda: self.now, boundary=self.boundary
         )
 
-    def amend(self, what: str, **said: object) -> None:
+    def amend(self, what: str, **time_and_entropy: object) -> None:
         change = getattr(self.changes, what)
-        change(self.tenant, self.argument, By("operator"), reason="order 12", **said)
+        change(self.tenant, self.argument, By("operator"), reason="order 12", **time_and_entropy)
 
     def hold(self) -> None:
         review = self.now + timedelta(days=90)
@@ -109,19 +109,27 @@ class Step:
     def begin(self) -> None:
         sign = checkpoint.sign
 
-        def signing_(*given: object) -> object:
+        def signing_(*arguments: object) -> object:
             self.boundary("begun")
-            return sign(*given)
+            return sign(*arguments)
 
         checkpoint.sign = signing_  # of this process only
         continuation.restart_log(self.tenant, "the disk broke", self.services, self.now)
 
     def prepare(self) -> None:
         seals, pem = RecordingVerifier(self.store, self.ring, self.public), signing.public_pem(self.public)
-        told = lambda done: self.boundary(f"{done} looked at")  # noqa: E731
+        report = lambda _count: self.boundary(f"{_count} looked at")  # noqa: E731
         sign = partial(service.hand_over, replace(self.changes, signer=self.signer), self.tenant)
         prepare_handover(
-            self.tenant, seals, self.store, pem, sign, anew=False, now=self.now, entropy=os.urandom, tell=told
+            self.tenant,
+            seals,
+            self.store,
+            pem,
+            sign,
+            anew=False,
+            now=self.now,
+            entropy=os.urandom,
+            tell=report,
         )
 
     def person(self) -> None:
@@ -154,12 +162,12 @@ class Step:
         checkpoint.sign_due(self.services, self.now)
 
     def restore(self) -> None:
-        told = lambda table, _count: self.boundary(table)  # noqa: E731
-        backup.restore(Path(self.argument), self.ring, self.now, os.urandom, told)
+        report = lambda table, _count: self.boundary(table)  # noqa: E731
+        backup.restore(Path(self.argument), self.ring, self.now, os.urandom, report)
 
     def rebuild(self) -> None:
-        told = lambda phase, _done, _total: self.boundary(phase)  # noqa: E731
-        Rebuild(self.store, self.ring, self.public, lambda: self.now, tell=told).run()
+        report = lambda phase, _count, _total: self.boundary(phase)  # noqa: E731
+        Rebuild(self.store, self.ring, self.public, lambda: self.now, tell=report).run()
 
 
 class ReportingStore(DirectoryStore):

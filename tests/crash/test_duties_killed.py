@@ -31,7 +31,7 @@ from tests.stored_recordings import kinds, put_small
 
 from .conftest import step
 
-DIED = -signal.SIGKILL
+KILLED = -signal.SIGKILL
 
 
 def assert_amended_once(house, recording: str, times: int = 1) -> None:
@@ -50,7 +50,7 @@ def amend_killed(house, what: str, boundary: str) -> None:
     recording = put_small(house, mode="opt-in", answer="yes")
     first = what == "lift" and step(house, "hold", "-", argument=recording) == [0]
     house.clock.forward(minutes=1)
-    assert step(house, what, boundary, argument=recording) == [DIED]
+    assert step(house, what, boundary, argument=recording) == [KILLED]
     assert step(house, "finish", "-", days=1) == [0], "the worker does it every minute"
     assert amendments.pending_amendments(house.clock() + timedelta(days=2)) == ()
     if boundary == "begun":
@@ -73,7 +73,7 @@ def test_killed_at_any_point_it_lists_each_amendment_once(house, what, boundary)
 def limit_killed(house, *points: str) -> None:
     recordings = [put_small(house) for _ in range(3)]
     house.limit(5)
-    assert step(house, "settle", *points) == [DIED] * len(points)
+    assert step(house, "settle", *points) == [KILLED] * len(points)
     with connected():
         assert RetentionLimitTable.get().applied_at is None, "it continues"
     assert step(house, "settle", "-", days=1) == [0]
@@ -105,14 +105,14 @@ def begin_killed(house, boundary: str) -> None:
     opened = database.open_catalogue(url)
     try:
         backup.restore(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
-        assert step(house, "begin", boundary, url=url, days=1) == [DIED]
+        assert step(house, "begin", boundary, url=url, days=1) == [KILLED]
         # The worker signs what was written; whoever started it repeats the rest.
         assert step(house, "sign", "-", url=url, days=2) == [0]
         with connected():
-            begun = [leaf.number for leaf in LeafTable.select() if leaf.kind == "log.restarted"]
+            restarts = [leaf.number for leaf in LeafTable.select() if leaf.kind == "log.restarted"]
             last = CheckpointTable.select().order_by(CheckpointTable.number.desc()).get()
             assert (last.epoch, last.size) == (2, TenantTable.get().log_size)
-        assert len(begun) == 1
+        assert len(restarts) == 1
         assert step(house, "begin", "-", url=url, days=3) == [1], "it continues already"
     finally:
         opened.close()
@@ -132,7 +132,7 @@ def test_killed_at_any_point_the_log_restarts_once(house, boundary) -> None:
 def handing_killed(house, *points: str) -> None:
     recordings = [put_small(house) for _ in range(3)]
     service.announce(house.office(), house.tenant, house.clock() + timedelta(days=20))
-    assert step(house, "prepare", *points) == [DIED] * len(points)
+    assert step(house, "prepare", *points) == [KILLED] * len(points)
     assert offboarding_progress.find_offboarding(house.tenant).handed_at is None
     assert step(house, "prepare", "-", "-", days=5) == [0, 0]
     assert offboarding_progress.find_offboarding(house.tenant).handed_at is not None
@@ -164,24 +164,22 @@ def person_killed(house, boundary: str) -> None:
         password_hash="…",
         **more,
     )
-    made = request_register.enter(
+    request = request_register.enter(
         house.tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **more,
     )  # fmt: skip
-    vouch(house.tenant, made.id, signer=house.services.signer, **more)
-    argument = f"{made.id}/{recording}/{user.id}"
-    assert step(house, "person", boundary, argument=argument) == [DIED]
-    assert reviews.reviews_of(house.tenant, made.id)[recording].erased_at is None, (
+    vouch(house.tenant, request.id, signer=house.services.signer, **more)
+    argument = f"{request.id}/{recording}/{user.id}"
+    assert step(house, "person", boundary, argument=argument) == [KILLED]
+    assert reviews.reviews_of(house.tenant, request.id)[recording].erased_at is None, (
         "nobody wrote down what came of it"
     )
     assert step(house, "finish", "-", days=1) == [0]
     assert step(house, "person", "-", argument=argument, days=2) == [0]
-    noted = reviews.reviews_of(house.tenant, made.id)[recording]
-    assert noted.erased_at is not None
+    review = reviews.reviews_of(house.tenant, request.id)[recording]
+    assert review.erased_at is not None
     assert_amended_once(house, recording)
-    given = house.services
-    destroying = given
-    assert expiry.destroy_due(destroying, house.clock() + timedelta(days=3)) == 1
+    assert expiry.destroy_due(house.services, house.clock() + timedelta(days=3)) == 1
 
 
 def test_subject_erasure_is_noted_once(house) -> None:
@@ -196,17 +194,17 @@ def test_killed_at_any_point_the_erasure_is_noted_once(house, boundary) -> None:
 
 def test_catalogue_is_restored_whole_or_not_at_all(house) -> None:
     """The other points are in ``test_steps_killed.py``."""
-    kept = put_small(house)
+    recording = put_small(house)
     file, means = house.folder / "day.backup", house.services
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
     url = f"sqlite:///{house.folder / 'again.db'}"
     schema.migrate(url)
     ended = step(house, "restore", "recording", "-", argument=str(file), url=url)
-    assert ended + step(house, "rebuild", "read", "-", url=url, days=2) == [DIED, 0, DIED, 0]
+    assert ended + step(house, "rebuild", "read", "-", url=url, days=2) == [KILLED, 0, KILLED, 0]
     own = database.database.obj
     opened = database.open_catalogue(url)
     try:
-        back = queries.recording(house.tenant, kept)
+        back = queries.recording(house.tenant, recording)
         assert verify(means.store, back.prefix, means.root, means.keyring).findings == []
         assert back.wrapped_key is not None
     finally:
@@ -219,7 +217,7 @@ def test_admins_are_notified_once(house) -> None:
     house.person(customer, "paul@example.com", "Paul", role="customer_admin")
     house.work(house.unrecorded("daemon_away"))
     points = ("notifications updated", "notifications mailed")
-    assert step(house, "notify", "notifications updated", *points) == [DIED] * 3
+    assert step(house, "notify", "notifications updated", *points) == [KILLED] * 3
     assert step(house, "notify", "-", days=3) == [0]
     with connected():
         assert NotificationTable.select().count() == 1

@@ -55,8 +55,8 @@ def assert_gone(house, recording: str, why: str = "expired") -> None:
         None,
     )
     left = [key.removeprefix(row.prefix) for key in house.objects() if recording in key]
-    said = ["amendment-0001.json", *(["amendment-0002.json"] if why != "expired" else [])]
-    assert left == [*said, "manifest.json"]
+    amendments = ["amendment-0001.json", *(["amendment-0002.json"] if why != "expired" else [])]
+    assert left == [*amendments, "manifest.json"]
     report = verify(house.services.store, row.prefix, house.services.root)
     assert report.findings == []
     assert report.chain.erased.at == row.erased_at
@@ -112,8 +112,8 @@ def lost_and_made_again(house, recording: str, boundary: str) -> None:
 def test_killed_at_every_boundary_it_finishes_once(house) -> None:
     folder = house.take(talk_ms=300)
     house.work(folder)
-    died = [destroy(house, house.catalogue_url, boundary) for boundary in BOUNDARIES]
-    assert died.count(-signal.SIGKILL) >= 4
+    exit_codes = [destroy(house, house.catalogue_url, boundary) for boundary in BOUNDARIES]
+    assert exit_codes.count(-signal.SIGKILL) >= 4
     assert destroy(house, house.catalogue_url, "-") == 0
     assert_gone(house, folder.name)
     with connected():
@@ -150,8 +150,8 @@ def test_killed_erasure_finishes(house, wish, why) -> None:
         assert queries.recording(house.tenant, recording).keep_until <= house.clock()
         assert destroy(house, again, "-", days=0) == 0
         assert_gone(house, recording, why)
-    died = [destroy(house, url, boundary, days=0) for boundary in BOUNDARIES]
-    assert died.count(-signal.SIGKILL) >= 4
+    exit_codes = [destroy(house, url, boundary, days=0) for boundary in BOUNDARIES]
+    assert exit_codes.count(-signal.SIGKILL) >= 4
     assert destroy(house, url, "-", days=0) == 0
     assert_gone(house, recording, why)
     with lost_and_found(house, "gone.db"):

@@ -47,8 +47,8 @@ def begin(house) -> tuple[str, str]:
     keys = house.folder / "keys"
     house.services = replace(house.services, keyring=kek_files.keyring(keys))  # of a running worker
     kek = kek_files.make_next(keys)
-    made = KeyRotation(house.services.store, kek_files.keyring(keys), house.clock, house.entropy, "begin")
-    return kek.id, made.begin(house.tenant)
+    rotation = KeyRotation(house.services.store, kek_files.keyring(keys), house.clock, house.entropy, "begin")
+    return kek.id, rotation.begin(house.tenant)
 
 
 def sounds(house) -> dict[str, tuple[int, int]]:
@@ -118,7 +118,9 @@ def test_stores_calls_during_a_rotation(house, workers, clock) -> None:
     other.mkdir(parents=True)
     processes = [workers.start(), workers.start(node="other")]
     for process in processes:
-        workers.until(lambda said=process.said: b"worker.started" in said.read_bytes(), "a worker at work")
+        workers.until(
+            lambda sentence=process.log_path: b"worker.started" in sentence.read_bytes(), "a worker at work"
+        )
     kek, tenant_key = begin(house)
     folders = []
     for turn, some in enumerate((BOUNDARIES[:3], BOUNDARIES[3:6], BOUNDARIES[6:], ("-",))):
@@ -145,17 +147,17 @@ def test_erased_recording_stays_erased(house) -> None:
     recording = put_small(house)
     begin(house)
     means, row = house.services, queries.recording(house.tenant, recording)
-    destroying = means
+    services = means
     later = house.clock() + timedelta(days=400)
 
     def boundary(name: str) -> None:
         if name == "data key put":
             chain = expiry.check_expired(row, means.store, means.root, later)
-            expiry.destroy(row, chain, "expired", destroying, later)
+            expiry.destroy(row, chain, "expired", services, later)
 
     keys = kek_files.rotation_keyring(house.folder / "keys")
-    made = KeyRotation(means.store, keys, house.clock, house.entropy, "me", boundary)
-    assert made.all() == (0, 1)
+    rotation = KeyRotation(means.store, keys, house.clock, house.entropy, "me", boundary)
+    assert rotation.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()
     left = queries.recording(house.tenant, recording)
     assert (left.erasure_reason, left.wrapped_key) == ("expired", None)
@@ -166,7 +168,7 @@ def test_deletes_a_key_stored_too_late(house) -> None:
     recording = put_small(house)
     begin(house)
     means, row = house.services, queries.recording(house.tenant, recording)
-    destroying = means
+    services = means
     later = house.clock() + timedelta(days=400)
 
     class LateStore:
@@ -178,11 +180,11 @@ def test_deletes_a_key_stored_too_late(house) -> None:
         def replace(self, key: str, path: Path, sha256: str) -> None:
             if recording in key:
                 chain = expiry.check_expired(row, means.store, means.root, later)
-                expiry.destroy(row, chain, "expired", destroying, later)
+                expiry.destroy(row, chain, "expired", services, later)
             means.store.replace(key, path, sha256)
 
-    made = KeyRotation(
+    rotation = KeyRotation(
         LateStore(), kek_files.rotation_keyring(house.folder / "keys"), house.clock, house.entropy, "me"
     )
-    assert made.all() == (0, 1)
+    assert rotation.all() == (0, 1)
     assert data_key_path(house.tenant, recording) not in house.objects()

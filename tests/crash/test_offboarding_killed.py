@@ -77,9 +77,9 @@ def assert_all_gone(house, recordings: list[str]) -> None:
     assert [key for key in mine if not key.endswith(stays)] == []
     receipt = offboarding_queries.require_departure(house.tenant).receipt
     assert house.services.store.read(place_of(house.tenant)) == receipt.encode()
-    said = read_receipt(receipt.encode(), house.services.root).body
-    assert said.recordings_erased == {"deleted": len(recordings)}
-    assert len(said.keys.destroyed) == 2, "also the one before a rotation"
+    receipt_body = read_receipt(receipt.encode(), house.services.root).body
+    assert receipt_body.recordings_erased == {"deleted": len(recordings)}
+    assert len(receipt_body.keys.destroyed) == 2, "also the one before a rotation"
     assert tenant_queries.tenant_wrapped_key(house.tenant) is None
     with connected():
         kinds = [leaf.kind for leaf in LeafTable.select().order_by(LeafTable.number)]
@@ -107,9 +107,9 @@ def test_killed_at_a_step_it_continues(house, boundary) -> None:
 @pytest.mark.long
 def test_killed_at_every_step_it_finishes_once(house) -> None:
     recordings, url = left(house, recordings=2), house.catalogue_url
-    died = [leave(house, url, boundary) for boundary in (*RECORDINGS, *REST)]
-    assert died.count(-signal.SIGKILL) >= len(REST) + 6
-    assert died[-len(REST) :] == [-signal.SIGKILL] * len(REST), "each remaining step"
+    exit_codes = [leave(house, url, boundary) for boundary in (*RECORDINGS, *REST)]
+    assert exit_codes.count(-signal.SIGKILL) >= len(REST) + 6
+    assert exit_codes[-len(REST) :] == [-signal.SIGKILL] * len(REST), "each remaining step"
     assert leave(house, url, "-") == 0
     assert_all_gone(house, recordings)
     with lost_and_found(house, "gone.db"):

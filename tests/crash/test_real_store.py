@@ -19,12 +19,12 @@ from tests.ports import free_ports
 def server(house, workers) -> Iterator[SeaweedFS]:
     """A SeaweedFS as the installation's store."""
     folder, port = house.folder / "seaweedfs", free_ports(PORTS)
-    made = SeaweedFS(folder, port)
-    made.start()
-    house.services = replace(house.services, store=S3Store(made.bucket()))
+    started_server = SeaweedFS(folder, port)
+    started_server.start()
+    house.services = replace(house.services, store=S3Store(started_server.bucket()))
     workers.store_arguments = (str(folder), str(port))
-    yield made
-    made.stop(seconds=0)
+    yield started_server
+    started_server.stop(seconds=0)
 
 
 @pytest.mark.long
@@ -40,7 +40,7 @@ def test_killed_while_storing_and_unavailable_store(house, workers, server, cloc
     folders.append(house.take())
     process = workers.start()
     workers.until(lambda: stages.next_stage(folders[-1]) == "store", "as far as it gets without a store")
-    workers.until(lambda: b"take.delayed" in process.said.read_bytes(), "a failure that is written down")
+    workers.until(lambda: b"take.delayed" in process.log_path.read_bytes(), "a failure that is written down")
     assert all(folder.exists() for folder in folders[-2:])
     catalogued = len(queries.recordings(house.tenant).rows)
 

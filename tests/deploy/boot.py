@@ -66,13 +66,13 @@ def missing() -> str | None:
         return "root, to start systemd in namespaces"
     if not SYSTEMD.exists():
         return f"{SYSTEMD}"
-    tried = subprocess.run(
+    process = subprocess.run(
         ["unshare", "--pid", "--fork", "--mount", "--net", "--cgroup", "sh", "-c",
          "mount -t tmpfs x /mnt && mkdir /mnt/a /mnt/b /mnt/c /mnt/d && mount -t cgroup2 x /mnt/d && "
          "mount -t overlay x -o lowerdir=/,upperdir=/mnt/a,workdir=/mnt/b /mnt/c"],
         capture_output=True,
     )  # fmt: skip
-    return None if tried.returncode == 0 else "namespaces, an overlay and cgroups (unshare, mount)"
+    return None if process.returncode == 0 else "namespaces, an overlay and cgroups (unshare, mount)"
 
 
 class Machine:
@@ -125,13 +125,13 @@ class Machine:
 
     def run(self, *argv: str, check: bool = True, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command in the machine, as root."""
-        done = subprocess.run(
+        process = subprocess.run(
             ["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-n", "-C", "-r", "-w", *argv],
             capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
         )  # fmt: skip
-        assert not check or done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
-        return done
+        assert not check or process.returncode == 0, f"{argv}: {process.stdout}{process.stderr}"
+        return process
 
     def show(self, unit: str, name: str) -> str:
         """A property of a unit."""

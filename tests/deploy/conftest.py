@@ -46,8 +46,8 @@ ExecStart=/bin/sh -c '{python} -m demo.practice --stay --call +3225550101:en'
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
     """A running installation, made by the steps of docs/operate.md."""
-    if (lacking := missing()) is not None:
-        pytest.skip(f"a machine of its own needs {lacking}")
+    if (reason := missing()) is not None:
+        pytest.skip(f"a machine of its own needs {reason}")
     booted = Machine(Path(tempfile.mkdtemp(prefix="accord-machine-")))
     try:
         booted.boot()
@@ -113,5 +113,5 @@ def _accord(machine: Machine, who: list[str], words: tuple[str, ...], check: boo
         "ACCORD_SWITCH_PASSWORD": "practice-practice",
         **({"ACCORD_KEYS_KEK": kek} if kek else {}),
     }
-    given = [f"{name}={value}" for name, value in settings.items()]
-    return machine.run(*who, *given, "/opt/accord/bin/accord", *words, check=check).stdout
+    variables = [f"{name}={value}" for name, value in settings.items()]
+    return machine.run(*who, *variables, "/opt/accord/bin/accord", *words, check=check).stdout

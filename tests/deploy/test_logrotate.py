@@ -49,13 +49,13 @@ def rotation(tmp_path: Path) -> Path:
 
 
 def rotate(conf: Path) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         ["logrotate", "--force", "--state", str(conf.with_name("state")), str(conf)],
         capture_output=True,
         text=True,
         env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"},
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 def test_no_line_is_lost_and_none_is_doubled(tmp_path: Path, rotation: Path) -> None:
@@ -77,10 +77,10 @@ def test_no_line_is_lost_and_none_is_doubled(tmp_path: Path, rotation: Path) -> 
             path.with_name("rotated").touch()
         time.sleep(1.05)  # rotated files are named by the second
     for writer in writers:
-        said = writer.communicate()[1]
-        assert (writer.returncode, said) == (0, b"")
+        errors = writer.communicate()[1]
+        assert (writer.returncode, errors) == (0, b"")
     assert rotations >= 1
-    seen: dict[tuple[str, int], int] = {}
+    counts: dict[tuple[str, int], int] = {}
     written_to: dict[str, set[str]] = {}
     files = [each for each in tmp_path.iterdir() if each.name.startswith("accord.log")]
     assert len(files) == rotations + path.exists()
@@ -89,10 +89,10 @@ def test_no_line_is_lost_and_none_is_doubled(tmp_path: Path, rotation: Path) -> 
         for line in content.splitlines():
             body = json.loads(line)
             key = (body["writer"], body["number"])
-            seen[key] = seen.get(key, 0) + 1
+            counts[key] = counts.get(key, 0) + 1
             written_to.setdefault(body["writer"], set()).add(each.name)
-    assert len(seen) == WRITERS * LINES
-    assert set(seen.values()) == {1}
+    assert len(counts) == WRITERS * LINES
+    assert set(counts.values()) == {1}
     assert all(len(names) > 1 for names in written_to.values()), "each went on in the new file"
 
 
@@ -111,8 +111,8 @@ log.write("third line\\n")
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 log.write("fourth\\n")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=REPOSITORY)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=REPOSITORY)
+    assert process.returncode == 0, process.stderr
     assert (tmp_path / "log").read_text() == (
         'first\nseco\n{"event": "log.lost", "lines": 2, "level": "error"}\nfourth\n'
     )

@@ -74,9 +74,9 @@ def test_call_of_another_switch_user_becomes_a_recording(machine: Machine) -> No
     spool = machine.path("/var/lib/accord/spool")
     machine.until("the spool is empty", lambda: not list(spool.glob(f"*/{END}")))
     # The hardened daemon can ask the kernel whose process the switch is.
-    kept = spool / FILE
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert json.loads(kept.read_text())["user"] == int(machine.run("id", "-u", "freeswitch").stdout)
+    sound = spool / FILE
+    assert stat.S_IMODE(sound.stat().st_mode) == 0o600
+    assert json.loads(sound.read_text())["user"] == int(machine.run("id", "-u", "freeswitch").stdout)
 
 
 def test_doctor_reports_no_fault_of_the_processes(machine: Machine) -> None:
@@ -87,11 +87,11 @@ def test_doctor_reports_no_fault_of_the_processes(machine: Machine) -> None:
     daemon = f"ok      daemon: process {main_pid(machine, 'accord-daemon')} is connected to the switch"
 
     machine.until("the daemon watches", lambda: daemon in as_accord(machine, "doctor", check=False), 30)
-    said = as_accord(machine, "doctor", check=False)
-    assert "ok      recording: the switch's user freeswitch may write to the spool" in said, said
+    report = as_accord(machine, "doctor", check=False)
+    assert "ok      recording: the switch's user freeswitch may write to the spool" in report, report
     for name in ("without a supervisor", "without a watchdog", "files, but needs"):
-        assert name not in said, said
-    assert "ok      panel: answers" in said, said
+        assert name not in report, report
+    assert "ok      panel: answers" in report, report
 
 
 def test_stopped_hub_is_killed_by_the_watchdog(machine: Machine) -> None:
@@ -140,9 +140,9 @@ def test_the_daemon_reads_no_key(machine: Machine) -> None:
 def test_worker_trusts_the_clock_and_does_its_duties(machine: Machine) -> None:
     """If it could not, nothing would ever be destroyed: the hardening must not hide what it needs."""
     wait_active(machine, "accord-worker")
-    noted = machine.path("/var/lib/accord/spool/.clock")
-    machine.until("the clock is believed", noted.exists, 30)
-    assert json.loads(noted.read_bytes())["boot"]
+    clock_file = machine.path("/var/lib/accord/spool/.clock")
+    machine.until("the clock is believed", clock_file.exists, 30)
+    assert json.loads(clock_file.read_bytes())["boot"]
     assert "duty.delayed" not in machine.path("/var/log/accord/accord.log").read_text()
 
 
@@ -162,8 +162,8 @@ def test_the_switch_reads_no_key_and_no_catalogue(machine: Machine) -> None:
     group = machine.run("id", "--group", "accord").stdout.strip()
     as_switch = ("setpriv", "--reuid=freeswitch", "--regid=freeswitch", f"--groups={group}")
     read = f"for each in {' '.join(closed)}; do cat $each >/dev/null && echo $each; done"
-    tried = machine.run(*as_switch, "sh", "-c", f"{read}; ls /var/lib/accord/spool >&2")
-    assert tried.stdout.split() == []
+    result = machine.run(*as_switch, "sh", "-c", f"{read}; ls /var/lib/accord/spool >&2")
+    assert result.stdout.split() == []
 
 
 def test_reload_replaces_the_daemon(machine: Machine) -> None:
@@ -219,8 +219,8 @@ def test_process_can_write_only_its_own_folders(machine: Machine, unit: str) -> 
         do touch $each/.probe && rm $each/.probe && echo $each; done
         touch -c /var/lib/accord/catalogue.db && echo catalogue
     """
-    tried = machine.run(*as_process, "sh", "-c", script, check=False).stdout.split()
-    assert tried == WRITABLE[unit]
+    writable = machine.run(*as_process, "sh", "-c", script, check=False).stdout.split()
+    assert writable == WRITABLE[unit]
 
 
 NO_DISK = """\
@@ -251,12 +251,12 @@ def test_daemon_makes_no_spool_beneath_an_unmounted_disk(machine: Machine) -> No
 def test_processes_end_in_order_and_in_time(machine: Machine) -> None:
     for unit in UNITS:
         wait_active(machine, unit)
-    began = time.monotonic()
+    start = time.monotonic()
     machine.run("systemctl", "stop", "accord.target")
     machine.until(
         "all have ended", lambda: all(machine.show(each, "ActiveState") == "inactive" for each in UNITS)
     )
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - start < 25
     for unit in UNITS:
         assert machine.show(unit, "Result") == "success", machine.journal(unit)
     machine.run("systemctl", "start", "accord.target")

@@ -70,10 +70,10 @@ def test_no_secret_is_in_a_unit_s_environment(unit: str) -> None:
 def test_unit_waits_for_its_disks(unit: str) -> None:
     """Each of Accord's folders that a unit may write may be a mount of its own."""
     text = (SYSTEMD / unit).read_text()
-    waited = re.search(r"^RequiresMountsFor=(.*)$", text, re.MULTILINE)
-    written = re.search(r"^ReadWritePaths=(.*)$", text, re.MULTILINE)
-    assert waited is not None
-    assert written is not None
-    for folder in written[1].split():
+    mounts = re.search(r"^RequiresMountsFor=(.*)$", text, re.MULTILINE)
+    paths = re.search(r"^ReadWritePaths=(.*)$", text, re.MULTILINE)
+    assert mounts is not None
+    assert paths is not None
+    for folder in paths[1].split():
         if not folder.startswith("-"):
-            assert any(Path(each).is_relative_to(folder) for each in waited[1].split()), folder
+            assert any(Path(each).is_relative_to(folder) for each in mounts[1].split()), folder

@@ -17,10 +17,10 @@ from tests.faults.processes import Processes
 DEADLINE = 60.0
 
 
-def until(met: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
     """Wait for a condition."""
     end = time.monotonic() + seconds
-    while not met():
+    while not condition():
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
         time.sleep(0.03)
 
@@ -28,14 +28,14 @@ def until(met: Callable[[], object], what: str, seconds: float = DEADLINE) -> No
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[..., SmallDisk]]:
     """Mounts file systems of a few megabytes; skips if that is not permitted."""
-    made: list[SmallDisk] = []
+    disks: list[SmallDisk] = []
 
     def mount(name: str, kind: str = "tmpfs", size: int = 8 * MIB) -> SmallDisk:
-        made.append(SmallDisk(tmp_path / name, kind, size))
-        return made[-1]
+        disks.append(SmallDisk(tmp_path / name, kind, size))
+        return disks[-1]
 
     yield mount
-    for each in made:
+    for each in disks:
         each.end()
 
 
@@ -50,6 +50,6 @@ def clock(clock: Clock) -> Clock:
 def processes(tmp_path: Path) -> Iterator[Processes]:
     """Starts real processes, and ends them at the end of the test."""
     DirectoryStore(tmp_path / "bucket").init()
-    made = Processes(tmp_path)
-    yield made
-    made.end()
+    started_processes = Processes(tmp_path)
+    yield started_processes
+    started_processes.end()

@@ -66,6 +66,6 @@ class SmallDisk:
 def _run(*argv: str) -> None:
     if shutil.which(argv[0]) is None:
         pytest.skip(f"{argv[0]} is not installed")
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a disk of our own cannot be mounted here: {done.stderr.strip()}")
+    process = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if process.returncode:
+        pytest.skip(f"a disk of our own cannot be mounted here: {process.stderr.strip()}")

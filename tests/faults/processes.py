@@ -22,10 +22,10 @@ DEADLINE = 60.0
 
 @dataclass
 class Process:
-    """A process; ``said`` is its log, one line of JSON for each event."""
+    """A process; ``log_path`` is its log, one line of JSON for each event."""
 
     popen: subprocess.Popen[bytes]
-    said: Path
+    log_path: Path
 
     @property
     def pid(self) -> int:
@@ -34,7 +34,7 @@ class Process:
     def log(self, event: str = "") -> list[dict[str, Any]]:
         """Its log so far: events of one kind, or all."""
         lines = []
-        for line in self.said.read_text("utf-8", "replace").splitlines():
+        for line in self.log_path.read_text("utf-8", "replace").splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:
@@ -105,8 +105,8 @@ class Processes:
     ) -> Process:
         """Start ``accord`` with a command (``worker``), prefixed by ``before`` (``setpriv …``);
         ``descriptors`` limits its open files."""
-        said = self.root / f"process-{len(self.started)}.log"
-        with open(said, "wb") as log:
+        log_path = self.root / f"process-{len(self.started)}.log"
+        with open(log_path, "wb") as log:
             popen = subprocess.Popen(
                 [*before, *python, *command],
                 stdin=subprocess.DEVNULL,
@@ -115,7 +115,7 @@ class Processes:
                 env=self.environment(**environment),
                 preexec_fn=_limit(descriptors),
             )
-        self.started.append(Process(popen, said))
+        self.started.append(Process(popen, log_path))
         return self.started[-1]
 
     def worker(self, **circumstances: Any) -> Process:

@@ -35,13 +35,13 @@ from tests.house import wav_of
 from tests.ports import free_ports
 
 RATE = 8000
-TOLD = 2 * RATE
+ANNOUNCEMENT = 2 * RATE
 TALK = 2 * RATE
 
 
 def _prompt() -> np.ndarray:
     """Two seconds of unique sound: reproducible noise."""
-    return np.random.default_rng(7).integers(-6000, 6000, TOLD).astype("<i2")
+    return np.random.default_rng(7).integers(-6000, 6000, ANNOUNCEMENT).astype("<i2")
 
 
 def _wav(samples: np.ndarray) -> bytes:
@@ -71,8 +71,8 @@ class Crowd:
         self._sound = house.folder / "crowd.wav"
         self._made = 0
         audio = np.concatenate([_prompt(), np.zeros(TALK, "<i2")])
-        heard = (5000 * np.sin(np.arange(TOLD + TALK) * 0.5)).astype("<i2")
-        self._sound.write_bytes(wav_of(np.stack([heard, audio], axis=1)))
+        caller = (5000 * np.sin(np.arange(ANNOUNCEMENT + TALK) * 0.5)).astype("<i2")
+        self._sound.write_bytes(wav_of(np.stack([caller, audio], axis=1)))
 
     def customer(self, name: str) -> Customer:
         house = self._house
@@ -93,13 +93,13 @@ class Crowd:
         self._made += 1
         number = f"+32255502{self._made:02}"
         line = lines.create_line(tenant, number=number, announcement=row.id, **common)
-        told = Announcement(
+        announcement = Announcement(
             row.id, row.version, row.language, row.text, row.purposes, row.keep_days, row.sound,
             row.duration_ms,
         )  # fmt: skip
         start = CallStart(
             "", tenant, line.id, number, "inbound", "node1", "channel", Party("e164", "+32470123456"),
-            house.clock(), ("opus",), told,
+            house.clock(), ("opus",), announcement,
         )  # fmt: skip
         return Customer(tenant, start)
 
@@ -124,8 +124,8 @@ class Crowd:
 
     def _encoded(self, customer: Customer) -> Path:
         """The encoder's output for this sound, the same for all calls."""
-        made = self._house.folder / "encoded"
-        if not made.exists():
+        encoded = self._house.folder / "encoded"
+        if not encoded.exists():
             work = self._house.folder / "encoding"
             work.mkdir()
             self._fill(
@@ -136,18 +136,22 @@ class Crowd:
             encoding.encode_take(work, prompt)
             for name in (layout.CALL, layout.EVENTS, layout.AUDIO, layout.END):
                 (work / name).unlink()
-            work.rename(made)
-        return made
+            work.rename(encoded)
+        return encoded
 
     def _fill(self, folder: Path, body: dict[str, Any], template: CallStart) -> None:
-        began = template.started_at
-        ended = began + timedelta(seconds=(TOLD + TALK) / RATE)
+        start = template.started_at
+        ended = start + timedelta(seconds=(ANNOUNCEMENT + TALK) / RATE)
         (folder / layout.CALL).write_text(json.dumps(body))
         marks = [
-            Marker(began, "recording_started", {}),
-            Marker(began, "announcement_started", {}),
-            Marker(began + timedelta(seconds=TOLD / RATE), "announcement_finished", {}),
-            Marker(began + timedelta(seconds=TOLD / RATE), "bridged", {"party": "extension", "value": "1"}),
+            Marker(start, "recording_started", {}),
+            Marker(start, "announcement_started", {}),
+            Marker(start + timedelta(seconds=ANNOUNCEMENT / RATE), "announcement_finished", {}),
+            Marker(
+                start + timedelta(seconds=ANNOUNCEMENT / RATE),
+                "bridged",
+                {"party": "extension", "value": "1"},
+            ),
             Marker(ended, "hangup", {"cause": "NORMAL_CLEARING"}),
             Marker(ended, "recording_stopped", {}),
         ]
@@ -171,7 +175,7 @@ class Crowd:
 SHARES = {"crowd": 0.90, "middle": 0.07, "small": 0.02, "tiny": 0.01}
 
 
-def done(*customers: Customer) -> list[int]:
+def count_stored(*customers: Customer) -> list[int]:
     """The number of listed recordings of each customer."""
     with connected():
         return [
@@ -203,45 +207,45 @@ def work_off(
     for name, share in SHARES.items():  # the large customer's calls are the oldest
         for _ in range(max(2, round(count * share))):
             crowd.call(customers[name], encoded)
-    began = time.monotonic()
+    start = time.monotonic()
     process = processes.worker()
     until(lambda: process.log("worker.started"), "a worker")
-    waited: list[float] = []
-    coming: dict[str, float] = {}
+    waits: list[float] = []
+    arrivals: dict[str, float] = {}
     when_tiny_was_done: list[int] = []
     due = time.monotonic() + every
     while True:
         now = time.monotonic()
-        assert now - began < limit, done(*customers.values())
-        gone = [each for each in coming if not (house.spool / each).exists()]
-        waited += [now - coming.pop(each) for each in gone]
-        late = [each for each, since in coming.items() if now - since > bound]
+        assert now - start < limit, count_stored(*customers.values())
+        stored_names = [each for each in arrivals if not (house.spool / each).exists()]
+        waits += [now - arrivals.pop(each) for each in stored_names]
+        late = [each for each, since in arrivals.items() if now - since > bound]
         assert not late, f"new calls wait for more than {bound} s"
-        counts = done(*customers.values())
+        counts = count_stored(*customers.values())
         if not when_tiny_was_done and counts[3] == len(customers["tiny"].calls):
             when_tiny_was_done = counts
         if sum(counts) == sum(len(each.calls) for each in customers.values()):
             break
         if now >= due:
             due = now + every
-            coming[crowd.call(newcomer)] = now
+            arrivals[crowd.call(newcomer)] = now
         time.sleep(0.2)
-    took = time.monotonic() - began
+    seconds = time.monotonic() - start
     until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
     total = sum(len(each.calls) for each in (*customers.values(), newcomer))
-    assert sum(done(*customers.values(), newcomer)) == total
+    assert sum(count_stored(*customers.values(), newcomer)) == total
     tiny = len(customers["tiny"].calls)
     assert max(when_tiny_was_done) <= 3 * tiny + 4, "every customer had its turn"
-    used, memory = processor_seconds(process), process.memory()
+    cpu, memory = processor_seconds(process), process.memory()
     assert process.stop() == 0
     return {
         "takes": total,
-        "seconds": round(took, 1),
-        "takes_per_second": round(total / took, 2),
-        "processor_ms_per_take_without_encoding": round(1000 * used / total, 1),
+        "seconds": round(seconds, 1),
+        "takes_per_second": round(total / seconds, 2),
+        "processor_ms_per_take_without_encoding": round(1000 * cpu / total, 1),
         "memory_mb": round(memory / 1e6, 1),
         "new_calls": len(newcomer.calls),
-        "longest_wait_of_a_new_call_s": round(max(waited, default=0.0), 1),
+        "longest_wait_of_a_new_call_s": round(max(waits, default=0.0), 1),
         "when_tiny_was_done": when_tiny_was_done,
         "waits": len(process.log("take.delayed")),
     }

@@ -44,7 +44,7 @@ class FakedClock:
             "FAKETIME_DONT_RESET": "1",
         }
 
-    def seen(self) -> datetime:
+    def now(self) -> datetime:
         """The time as a process sees it."""
         result = subprocess.run(
             ["date", "+%s"], env=self.environment, capture_output=True, text=True, check=True
@@ -53,7 +53,7 @@ class FakedClock:
 
 
 @pytest.fixture
-def jumping(tmp_path: Path) -> FakedClock:
+def faked_clock(tmp_path: Path) -> FakedClock:
     if not LIBRARIES:
         pytest.skip("libfaketime is not installed")
     return FakedClock(tmp_path)
@@ -63,20 +63,20 @@ def rows(house) -> list:
     return [row for row in queries.recordings(house.tenant).rows if row.erased_at is None]
 
 
-def kept(house, recording: str) -> bool:
+def is_kept(house, recording: str) -> bool:
     row = queries.recording(house.tenant, recording)
     return row is not None and row.erased_at is None
 
 
-def worker(processes: Processes, jumping: FakedClock) -> Process:
-    process = processes.worker(**jumping.environment)
+def worker(processes: Processes, faked_clock: FakedClock) -> Process:
+    process = processes.worker(**faked_clock.environment)
     until(lambda: process.log("worker.started"), "a worker")
     return process
 
 
-def test_faked_clock_is_effective(jumping: FakedClock) -> None:
-    jumping.set("+10y")
-    assert timedelta(days=3600) < jumping.seen() - datetime.now(UTC) < timedelta(days=3700)
+def test_faked_clock_is_effective(faked_clock: FakedClock) -> None:
+    faked_clock.set("+10y")
+    assert timedelta(days=3600) < faked_clock.now() - datetime.now(UTC) < timedelta(days=3700)
 
 
 @pytest.mark.long
@@ -84,34 +84,34 @@ def test_faked_clock_is_effective(jumping: FakedClock) -> None:
     "jump", ["+40d", *(pytest.param(jump, marks=pytest.mark.long) for jump in ("+10y", "-1d", "+5m"))]
 )
 def test_worker_with_a_jumped_clock_deletes_nothing(
-    house, processes: Processes, jumping: FakedClock, jump: str
+    house, processes: Processes, faked_clock: FakedClock, jump: str
 ) -> None:
     """Neither a recording nor a take in quarantine has expired; the clock jumps while the worker runs."""
     folder, aside = house.take(), house.take()
     (aside / layout.AUDIO).write_bytes(b"RIFF")
-    process = worker(processes, jumping)
-    until(lambda: kept(house, folder.name), "the recording")
+    process = worker(processes, faked_clock)
+    until(lambda: is_kept(house, folder.name), "the recording")
     until(lambda: (house.spool / layout.QUARANTINE / aside.name).exists(), "quarantine")
     until(lambda: (house.spool / ".clock").exists(), "a first look at the clock")
     process.stop()
-    jumping.set(jump)
+    faked_clock.set(jump)
     # The next worker starts with a check; new takes are processed meanwhile.
-    process = worker(processes, jumping)
+    process = worker(processes, faked_clock)
     until(lambda: len(process.log("duty.delayed")) >= 2, "housekeeping that waits")
-    said = [entry["error"] for entry in process.log("duty.delayed")]
-    assert all("clock says" in text and "NTP" in text for text in said)
+    errors = [entry["error"] for entry in process.log("duty.delayed")]
+    assert all("clock says" in text and "NTP" in text for text in errors)
     house.take()
     late = house.unrecorded()
     until(lambda: queries.not_recorded(house.tenant, limit=10).rows, "a call that is listed")
     until(lambda: not late.exists(), "it leaves the spool")
-    assert kept(house, folder.name)
+    assert is_kept(house, folder.name)
     assert (house.spool / layout.QUARANTINE / aside.name).exists()
-    jumping.set("+0")
+    faked_clock.set("+0")
     process.stop()
-    process = worker(processes, jumping)
+    process = worker(processes, faked_clock)
     until(lambda: len(rows(house)) == 2, "both recordings, once the clock is right")
     until(lambda: not list(layout.finished_takes(house.spool)), "an empty spool")
-    assert kept(house, folder.name)
+    assert is_kept(house, folder.name)
     assert process.log("duty.delayed") == []
     with connected():
         numbers = [
@@ -124,12 +124,12 @@ def test_worker_with_a_jumped_clock_deletes_nothing(
 
 
 @pytest.mark.long
-def test_clock_that_jumps_and_returns(house, processes: Processes, jumping: FakedClock, clock) -> None:
+def test_clock_that_jumps_and_returns(house, processes: Processes, faked_clock: FakedClock, clock) -> None:
     """Takes before, during and after the jump are all stored, once."""
-    process = worker(processes, jumping)
+    process = worker(processes, faked_clock)
     folders = []
     for offset in ("+0", "-1d", "+5m", "+10y", "+0"):
-        jumping.set(offset)
+        faked_clock.set(offset)
         folders.append(house.take())
         clock.forward(seconds=1)
     until(lambda: len(rows(house)) == len(folders), "every recording")
@@ -139,7 +139,7 @@ def test_clock_that_jumps_and_returns(house, processes: Processes, jumping: Fake
 
 @pytest.mark.long
 def test_clock_of_the_object_store_decides(
-    house, processes: Processes, jumping: FakedClock, tmp_path: Path
+    house, processes: Processes, faked_clock: FakedClock, tmp_path: Path
 ) -> None:
     """For the worker the store is on another machine, by a name that is none of its addresses. The store's
     clock is right, so the worker's wrong clock is detected at the first check."""
@@ -151,15 +151,15 @@ def test_clock_of_the_object_store_decides(
         processes.store_in(bucket)
         assert bucket.endpoint is not None
         store = S3Store(bucket)
-        jumping.set("+1d")
+        faked_clock.set("+1d")
         folder = house.take()
-        process = worker(processes, jumping)
+        process = worker(processes, faked_clock)
         until(lambda: process.log("take.delayed"), "a store that refuses a clock a day ahead")
-        (said, *_) = process.log("take.delayed")
-        assert said["error_id"] == "store.clock"
-        assert "NTP" in said["error"]
-        jumping.set("+0")
-        until(lambda: kept(house, folder.name), "the recording, once the clock is right")
+        (delay, *_) = process.log("take.delayed")
+        assert delay["error_id"] == "store.clock"
+        assert "NTP" in delay["error"]
+        faked_clock.set("+0")
+        until(lambda: is_kept(house, folder.name), "the recording, once the clock is right")
         assert len(list(store.list(""))) > 0
     finally:
         server.stop(seconds=0)

@@ -151,12 +151,12 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    made = Cluster(tmp_path / "cluster")
+    running_cluster = Cluster(tmp_path / "cluster")
     try:
-        made.start()
-        yield made
+        running_cluster.start()
+        yield running_cluster
     finally:
-        made.end()
+        running_cluster.end()
 
 
 class Listener(threading.Thread):
@@ -186,7 +186,7 @@ class Listener(threading.Thread):
 
     def run(self) -> None:
         while not self.ended.is_set():
-            began = time.monotonic()
+            start = time.monotonic()
             try:
                 grant = self._gate.grant(self._who, self._recording, "agreement")
                 opened = self._gate.open(self._who, grant.id, "audio.opus", f"play-{self.plays}")
@@ -194,7 +194,7 @@ class Listener(threading.Thread):
             except StoreError as error:
                 self.failures.append(error.error_id)
             self.plays += 1
-            self.longest = max(self.longest, time.monotonic() - began)
+            self.longest = max(self.longest, time.monotonic() - start)
 
 
 def stored(house) -> set[str]:

@@ -55,8 +55,8 @@ def test_spool_disk_full_to_the_last_block(house, clock, processes: Processes, s
     process = processes.worker()
     until(lambda: waits(process, "No space left"), "a failure that is written down")
     until(lambda: not unrecorded.exists(), "what needs no room")
-    said = [entry for entry in process.log("take.delayed") if "No space left" in entry["error"]]
-    assert all("make room" in entry["hint"] for entry in said)
+    delays = [entry for entry in process.log("take.delayed") if "No space left" in entry["error"]]
+    assert all("make room" in entry["hint"] for entry in delays)
     until(lambda: len(process.log("take.delayed")) >= 4, "it is retried")
     assert sounds(folders) == before
     assert not (house.spool / layout.QUARANTINE).exists()
@@ -132,9 +132,9 @@ def test_catalogue_disk_full(
         return bool(process.log("take.delayed"))
 
     until(waits_for_room, "a failure that is written down")
-    folder, said = folders[-1], process.log("take.delayed")[0]
-    assert said["error_id"] == "catalogue.away"
-    assert "full" in said["error"] or "disk I/O" in said["error"]
+    folder, delay = folders[-1], process.log("take.delayed")[0]
+    assert delay["error_id"] == "catalogue.away"
+    assert "full" in delay["error"] or "disk I/O" in delay["error"]
     assert folder.exists()
     disk.free()
     until(lambda: not folder.exists(), "it leaves the spool, once there is room")
@@ -209,10 +209,10 @@ def test_lost_permission(
     process = processes.worker(before=mortal)
     until(lambda: stored(house) == {well.name}, "the one that is open")
     until(lambda: waits(process, "Permission denied"), "a failure that is written down")
-    said = [entry for entry in process.log("take.delayed") if entry["recording"] == unreadable.name]
-    assert "one group" in said[0]["hint"]
-    (looked,) = process.log("spool.unreadable")
-    assert "1 folders" in looked["what"]
+    delays = [entry for entry in process.log("take.delayed") if entry["recording"] == unreadable.name]
+    assert "one group" in delays[0]["hint"]
+    (warning,) = process.log("spool.unreadable")
+    assert "1 folders" in warning["what"]
     chmod(closed, 0o755)
     chmod(unreadable / layout.AUDIO, 0o644)
     until(lambda: {closed.name, unreadable.name} <= stored(house), "both, once it may")

@@ -79,16 +79,16 @@ def test_full_journal_keeps_entries_in_memory(disk: SmallDisk, monkeypatch: pyte
     notes.start()
     disk.fill()
     calls = [start() for _ in range(3)]
-    made = []
+    all_writers = []
     for call in calls:
         writer = SpoolWriter(disk.folder, call.recording, lambda error: None, notes.keep)
-        made.append(writer)
+        all_writers.append(writer)
         writer.open(call)
         writer.close(END, lambda: None)
     gevent.sleep(0.3)
-    assert sum(writer.ended for writer in made) == 1, "there was space for one"
+    assert sum(writer.ended for writer in all_writers) == 1, "there was space for one"
     disk.free()
-    assert all(writer.flush(5) for writer in made)
+    assert all(writer.flush(5) for writer in all_writers)
     notes._replay()
     assert finished(disk.folder) == {call.recording: END for call in calls}
 
@@ -130,9 +130,9 @@ def test_deletes_at_once_on_a_full_disk(disk: SmallDisk, monkeypatch: pytest.Mon
     gevent.sleep(0.2)
     assert writer._failures
     writer.discard()
-    began = time.monotonic()
+    start_time = time.monotonic()
     while writer.audio.exists():
-        assert time.monotonic() - began < 0.4, "it does not wait for earlier marks"
+        assert time.monotonic() - start_time < 0.4, "it does not wait for earlier marks"
         gevent.sleep(0.01)
 
 
@@ -142,7 +142,7 @@ def test_entry_cut_by_a_crash_does_not_corrupt_others(tmp_path: Path) -> None:
     calls = [start() for _ in range(3)]
     assert all(notes.keep(call, END) for call in calls[:2])
     with open(tmp_path / JOURNAL, "rb+") as file:
-        file.seek(notes._used)
+        file.seek(notes._length)
         file.write(b'{"call": {"announcement": "half of a note ' + b"x" * 900)
     after = OverflowJournal(tmp_path)
     after._prepare()
@@ -197,15 +197,15 @@ def test_failed_entry_delays_no_other(tmp_path: Path, monkeypatch: pytest.Monkey
     notes.start()
     calls = [start() for _ in range(3)]
     assert all(notes.keep(call, END) for call in calls)
-    mistaken = [True]
+    fails = [True]
 
-    def failing(root: Path, call: CallStart) -> Path:
-        if mistaken and call == calls[1]:
+    def fail(root: Path, call: CallStart) -> Path:
+        if fails and call == calls[1]:
             raise ArithmeticError("nobody thought of this")
         return open_take(root, call)
 
     open_take = layout.open_take
-    monkeypatch.setattr(layout, "open_take", failing)
+    monkeypatch.setattr(layout, "open_take", fail)
     counted = mistakes()
     again = OverflowJournal(tmp_path)
     with capture_logs() as logs:
@@ -215,18 +215,18 @@ def test_failed_entry_delays_no_other(tmp_path: Path, monkeypatch: pytest.Monkey
     assert mistakes() == counted + 1
     assert set(finished(tmp_path)) == {calls[0].recording, calls[2].recording}
     assert again.pending
-    settling = gevent.spawn(again.run)
-    mistaken.clear()
+    greenlet = gevent.spawn(again.run)
+    fails.clear()
     until(lambda: not again.pending)
     assert set(finished(tmp_path)) == {call.recording for call in calls}
     later = start()
     with monkeypatch.context() as patch:
         patch.setattr(again, "_replay", lambda: 1 / 0)
         assert again.keep(later, END)
-        seen = mistakes()
-        until(lambda: mistakes() > seen)
+        mistakes_before = mistakes()
+        until(lambda: mistakes() > mistakes_before)
     until(lambda: not again.pending)
-    settling.kill()
+    greenlet.kill()
     assert later.recording in finished(tmp_path)
 
 

@@ -28,10 +28,10 @@ CALLS = 50
 PASSWORD = "only-for-this-test-1"
 
 
-def until(met: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
     """Wait for a condition while the practice switch runs."""
     with gevent.Timeout(seconds, AssertionError(f"not within {seconds} s: {what}")):
-        while not met():
+        while not condition():
             gevent.sleep(0.03)
 
 
@@ -43,13 +43,13 @@ class SmallSpoolNode:
 
     def calls(self, count: int) -> list[PracticeCall]:
         speaks, answers = dialogue("fr")
-        made = []
+        calls = []
         for _ in range(count):
             self.called += 1
             number = f"+3247000{self.called:04}"
             party = PracticeParty(number=number, speaks=speaks, answers_with=answers, rings=0.1)
-            made.append(self.switch.call(self.house.line.number, party))
-        return made
+            calls.append(self.switch.call(self.house.line.number, party))
+        return calls
 
     def stored(self) -> set[str]:
         return {row.id for row in queries.recordings(self.house.tenant, limit=200).rows}
@@ -105,7 +105,7 @@ def test_fifty_calls_without_a_worker(site: tuple[SmallSpoolNode, Process], disk
     so is the next call."""
     place, daemon = site
     calls = place.calls(CALLS)
-    until(lambda: all(call.reached["bridged"].is_set() for call in calls), "all are connected")
+    until(lambda: all(call.phase_events["bridged"].is_set() for call in calls), "all are connected")
     recorded = [call for call in calls if call.leg.variables.get("accord_state") == "announced"]
     assert 3 <= len(recorded) <= 8, len(recorded)
     gevent.sleep(5)
@@ -128,7 +128,7 @@ def test_fifty_calls_without_a_worker(site: tuple[SmallSpoolNode, Process], disk
     disk.free()
     until(lambda: daemon.log("disk.recovered"), "there is room again")
     (last,) = place.calls(1)
-    until(lambda: last.reached["bridged"].is_set(), "another one")
+    until(lambda: last.phase_events["bridged"].is_set(), "another one")
     assert last.leg.variables["accord_state"] == "announced"
     last.hang_up()
     until(lambda: len(place.stored()) == len(recorded) + 1, "it is stored")
@@ -143,7 +143,7 @@ def test_ends_recordings_before_the_disk_is_full(
     possible."""
     place, daemon = site
     calls = place.calls(12)
-    until(lambda: all(call.reached["bridged"].is_set() for call in calls), "all are connected")
+    until(lambda: all(call.phase_events["bridged"].is_set() for call in calls), "all are connected")
     recorded = [call for call in calls if call.leg.variables.get("accord_state") == "announced"]
     until(lambda: len(daemon.log("call.recording_cut")) >= len(recorded), "all are ended", 300)
     first, last = (daemon.log("call.recording_cut")[at]["timestamp"] for at in (0, -1))

@@ -130,7 +130,7 @@ class Proxy:
             self._open.add(sock)
 
     def _forward(self, near: socket.socket, far: socket.socket) -> None:
-        sent = 0
+        count = 0
         with selectors.DefaultSelector() as selector:
             selector.register(near, selectors.EVENT_READ, far)
             selector.register(far, selectors.EVENT_READ, near)
@@ -147,8 +147,8 @@ class Proxy:
                     if self.mode == "slow":
                         time.sleep(self.delay)
                     target.sendall(data)
-                    sent += len(data) if source is near else 0
-                    if self.mode == "reset" and sent > self.after:
+                    count += len(data) if source is near else 0
+                    if self.mode == "reset" and count > self.after:
                         # No FIN: the connection is reset, as by a rebooted machine.
                         near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                         return
@@ -186,9 +186,9 @@ class NameServer:
         command = (*before, "sh", "-c", script, "sh")
         if shutil.which("unshare") is None:
             pytest.skip("unshare is not installed")
-        tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
-        if tried.returncode:
-            pytest.skip(f"a mount namespace cannot be made here: {tried.stderr.strip()}")
+        probe = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+        if probe.returncode:
+            pytest.skip(f"a mount namespace cannot be made here: {probe.stderr.strip()}")
         return command
 
     def end(self) -> None:
@@ -230,10 +230,10 @@ def proxy(seaweedfs: SeaweedFS, processes: Processes) -> Iterator[Proxy]:
     """A proxy between the worker and its store."""
     endpoint = seaweedfs.bucket().endpoint
     assert endpoint is not None
-    made = Proxy(int(endpoint.rpartition(":")[2]))
-    processes.store_in(made.before(seaweedfs.bucket()))
-    yield made
-    made.end()
+    started_proxy = Proxy(int(endpoint.rpartition(":")[2]))
+    processes.store_in(started_proxy.before(seaweedfs.bucket()))
+    yield started_proxy
+    started_proxy.end()
 
 
 def stored(house) -> set[str]:
@@ -333,8 +333,8 @@ def test_unresolvable_store_name(
         folder = house.take()
         process = processes.worker(before=names.inside())
         until(lambda: process.log("take.delayed"), "a failure that is written down", 120)
-        said = process.log("take.delayed")[0]
-        assert (said["stage"], said["error_id"]) == ("store", "store.unreachable")
+        delay = process.log("take.delayed")[0]
+        assert (delay["stage"], delay["error_id"]) == ("store", "store.unreachable")
         house.unrecorded()
         until(lambda: queries.not_recorded(house.tenant).rows, "what needs no store goes on", 15)
         names.mode = "answer"

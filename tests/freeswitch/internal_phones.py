@@ -47,7 +47,7 @@ CALLER = 440
 MUSIC = 620
 """Hz of the music on hold."""
 
-SENTENCE = chirp(low=LOWS["joining"])
+SENTENCE = chirp(low=LOWS["transfer_notice"])
 ANNOUNCED_BY = 2 * RATE
 """By then the external party has heard the announcement, which resembles the sentence to these detectors."""
 
@@ -172,12 +172,12 @@ class Talk:
         self.phones(f"uuid_hold {phone}")
         self.until_marked("internal_hold")
 
-    def refer(self, phone: str, number: str, replacing: str = "") -> None:
+    def refer(self, phone: str, number: str, with_replaces: str = "") -> None:
         """Have a phone send REFER to a number or, with Replaces, to the peer of another of its calls."""
         target = f"sip:{number}@127.0.0.1:{self.rig.sip_port}"
-        if replacing:
+        if with_replaces:
             names = ("sip_call_id", "sip_to_tag", "sip_from_tag")
-            call_id, to, own = (self.phones(f"uuid_getvar {replacing} {name}") for name in names)
+            call_id, to, own = (self.phones(f"uuid_getvar {with_replaces} {name}") for name in names)
             target += f"?Replaces={quote(f'{call_id};to-tag={to};from-tag={own}', safe='')}"
         self.rig.phones.esl.command(f"bgapi uuid_deflect {phone} {target}")
 
@@ -219,15 +219,15 @@ def assert_one_recording(take: layout.Take, *voices: str, left: str = "caller") 
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("recording_started") == kinds.count("recording_stopped") == 1
-    began, at = take.first("recording_started"), take.first("recording_stopped")
-    assert began is not None
+    start, at = take.first("recording_started"), take.first("recording_stopped")
+    assert start is not None
     assert at is not None
     length = len(read_wav(Path(take.audio))) / RATE
-    assert abs(length - (at - began).total_seconds()) < 1.0
+    assert abs(length - (at - start).total_seconds()) < 1.0
     assert kinds.count("announcement_finished") == 1, "announced again"
-    said = tones_in(take, 0)
-    assert said[-1][0] == left
-    assert length - said[-1][2] < 0.5
+    tones = tones_in(take, 0)
+    assert tones[-1][0] == left
+    assert length - tones[-1][2] < 0.5
     right = [one for one in tones_in(take) if one[0]]
     assert [name for name, _ in groupby(one[0] for one in right)] == list(voices), right
     assert length - right[-1][2] < 0.5, "it did not go on to the end"

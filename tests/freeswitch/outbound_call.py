@@ -34,12 +34,12 @@ class OutboundCall(CallUnderTest):
                 self.rig.phones.esl.api(f"uuid_kill {row['uuid']}")
 
 
-def call_out(rig: Rig, called: str, more: str = "ignore_early_media=true", line: str = LINE) -> OutboundCall:
+def call_out(rig: Rig, number: str, more: str = "ignore_early_media=true", line: str = LINE) -> OutboundCall:
     """Have a phone on a line call a number."""
     phone = str(uuid.uuid4())
     answer = rig.phones.esl.command(
         f"bgapi originate {{origination_uuid={phone},origination_caller_id_number={line},"
-        f"absolute_codec_string=PCMU,{more}}}sofia/phones/{called}@127.0.0.1:{rig.out_port} talk XML caller"
+        f"absolute_codec_string=PCMU,{more}}}sofia/phones/{number}@127.0.0.1:{rig.out_port} talk XML caller"
     )
     assert "ERR" not in answer, answer
-    return OutboundCall(rig, phone, called, line)
+    return OutboundCall(rig, phone, number, line)

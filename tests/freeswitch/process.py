@@ -79,15 +79,15 @@ _SLOTS: list[IO[str]] = []
 
 def free_ports(count: int) -> list[int]:
     """Return ports that are free at this moment, for TCP and UDP."""
-    held = []
+    sockets = []
     try:
-        while len(held) < count:
+        while len(sockets) < count:
             tcp = socket.socket()
             tcp.bind(("127.0.0.1", 0))
-            held.append(tcp)
-        return [sock.getsockname()[1] for sock in held]
+            sockets.append(tcp)
+        return [sock.getsockname()[1] for sock in sockets]
     finally:
-        for sock in held:
+        for sock in sockets:
             sock.close()
 
 

@@ -18,10 +18,10 @@ if os.environ.get("ACCORD_TEST_BROKEN_DISK"):
     # A disk that takes files and cannot make them durable.
     from recorder.spool import layout
 
-    def broken(path: Path, content: bytes) -> None:
+    def damage_writes(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    layout.write_file = broken
+    layout.write_file = damage_writes
 
 settings = json.loads(sys.argv[1])
 for name in ("spool", "snapshot"):

@@ -32,7 +32,7 @@ NOBODYS = ("unknown", "listed", "emergency", "other", "outside")
 """The numbers without a line. The last two digits of a number select what its phone does
 (``phones/freeswitch.xml``)."""
 
-WATCHED = (
+EVENTS = (
     "CHANNEL_EXECUTE CHANNEL_PROGRESS CHANNEL_BRIDGE CHANNEL_HANGUP_COMPLETE CHANNEL_DESTROY PLAYBACK_START"
 )
 
@@ -42,7 +42,7 @@ class Watcher:
 
     def __init__(self, port: int) -> None:
         self._esl = Esl(port, PASSWORD)
-        self._esl.command(f"event plain {WATCHED}")
+        self._esl.command(f"event plain {EVENTS}")
         self._esl.sock.settimeout(None)
         self.events = self._esl.events
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -84,12 +84,12 @@ class RealCall:
 
     def wait(self, phase: str, seconds: float) -> bool:
         try:
-            until(phase, lambda: self._reached(phase), seconds)
+            until(phase, lambda: self._has_reached(phase), seconds)
         except AssertionError:
             return False
         return True
 
-    def _reached(self, phase: str) -> bool:
+    def _has_reached(self, phase: str) -> bool:
         leg = self.leg
         if not leg:
             return False
@@ -100,7 +100,7 @@ class RealCall:
                     for event in self._events("CHANNEL_EXECUTE")
                 )
             case "announcing":
-                return self.played("told") > 0
+                return self.played("announcement") > 0
             case "ringing":
                 return any(
                     event.get("Other-Leg-Unique-ID") == leg for event in self._events("CHANNEL_PROGRESS")
@@ -126,18 +126,18 @@ class RealCall:
         self._rig.phones.esl.api(f"uuid_kill {self._phone}")
 
     def callee_presses(self, key: str) -> None:
-        self._called("uuid_send_dtmf {} " + key)
+        self._send_command("uuid_send_dtmf {} " + key)
 
     def callee_holds(self) -> None:
-        self._called("uuid_hold {}")
+        self._send_command("uuid_hold {}")
 
     def callee_unholds(self) -> None:
-        self._called("uuid_hold off {}")
+        self._send_command("uuid_hold off {}")
 
     def callee_hangs_up(self) -> None:
-        self._called("uuid_kill {}")
+        self._send_command("uuid_kill {}")
 
-    def _called(self, command: str) -> None:
+    def _send_command(self, command: str) -> None:
         """Run a command on the called phone."""
         for row in self._rig.phones.channels():
             if row["direction"] == "inbound" and row["cid_num"] == self.caller:
@@ -172,22 +172,22 @@ class RealOutboundCall(RealCall):
     @property
     def leg(self) -> str:
         for event in list(self._watcher.events):
-            called = event.get("Caller-Destination-Number") == self.caller
-            if event.get("Call-Direction") == "outbound" and called:
+            is_called = event.get("Caller-Destination-Number") == self.caller
+            if event.get("Call-Direction") == "outbound" and is_called:
                 return event["Unique-ID"]
             if event.get("Other-Leg-Destination-Number") == self.caller:
                 return event["Other-Leg-Unique-ID"]
         return ""
 
-    def _reached(self, phase: str) -> bool:
+    def _has_reached(self, phase: str) -> bool:
         leg = self.leg
         if phase == "ringing":
             return any(event["Unique-ID"] == leg for event in self._events("CHANNEL_PROGRESS"))
         if phase == "bridged":
             return any(event["Bridge-B-Unique-ID"] == leg for event in self._events("CHANNEL_BRIDGE"))
-        return super()._reached(phase)
+        return super()._has_reached(phase)
 
-    def _called(self, command: str) -> None:
+    def _send_command(self, command: str) -> None:
         """Run a command on the calling phone, which is internal."""
         self._rig.phones.esl.api(command.format(self._phone))
 
@@ -258,19 +258,19 @@ class RealDriver:
         return RealCall(self._rig, self._watcher, phone, caller, self.sounds)
 
     def _place_outward(self, scenario: Scenario) -> RealCall:
-        called = scenario.calls or f"3247888{self._calls:04}{_DIGITS[scenario.callee]}"
+        number = scenario.calls or f"3247888{self._calls:04}{_DIGITS[scenario.callee]}"
         phone = str(uuid.uuid4())
         answer = self._rig.phones.esl.command(
             f"bgapi originate {{origination_uuid={phone},"
             f"origination_caller_id_number={NUMBERS[scenario.line]},"
             f"absolute_codec_string=PCMU,ignore_early_media=true}}"
-            f"sofia/phones/{called}@127.0.0.1:{self._rig.out_port} talk XML caller"
+            f"sofia/phones/{number}@127.0.0.1:{self._rig.out_port} talk XML caller"
         )
         assert "ERR" not in answer, answer
-        return RealOutboundCall(self._rig, self._watcher, phone, called, self.sounds)
+        return RealOutboundCall(self._rig, self._watcher, phone, number, self.sounds)
 
-    def daemon(self, deed: str) -> None:
-        match deed:
+    def daemon(self, action: str) -> None:
+        match action:
             case "start":
                 self._daemon.start()
                 self._rig.wait_daemon()
@@ -284,8 +284,8 @@ class RealDriver:
 
     def _at_the_switch(self) -> bool:
         """Whether the standing connection is made; earlier calls are a different case."""
-        said = (self._rig.folder / "daemon.log").read_text()
-        return "switch.up" in said.rpartition("daemon.listening")[2]
+        log_text = (self._rig.folder / "daemon.log").read_text()
+        return "switch.up" in log_text.rpartition("daemon.listening")[2]
 
     def until(self, what: str, check: Callable[[], object], seconds: float) -> None:
         until(what, check, seconds)

@@ -15,26 +15,26 @@ def chirp(seconds: float = 1.2) -> np.ndarray:
     return 0.6 * np.sin(2 * np.pi * (300 * t + (2700 / (2 * seconds)) * t * t))
 
 
-def onset_of(heard: np.ndarray, prompt: np.ndarray) -> int | None:
+def onset_of(samples: np.ndarray, prompt: np.ndarray) -> int | None:
     """Return the sample at which a prompt begins: sound that starts after silence and continues as the prompt
     does.
 
     It does not use correlation, because the product's correlator is measured against it."""
-    loud = np.flatnonzero(np.abs(heard) > 0.02)
+    loud = np.flatnonzero(np.abs(samples) > 0.02)
     silent = np.diff(loud, prepend=-RATE) > 160
     last: int | None = None
     for at in loud[silent | (loud < 160)].tolist():
-        piece = heard[at : at + len(prompt)]
+        piece = samples[at : at + len(prompt)]
         if len(piece) == len(prompt) and _alike(piece, prompt).all():
             last = at
     return last
 
 
-def heard_whole(heard: np.ndarray, prompt: np.ndarray) -> bool:
+def heard_whole(samples: np.ndarray, prompt: np.ndarray) -> bool:
     """Whether a phone heard the prompt, except its first tenth of a second (a phone that is just being
     answered misses that) and a packet lost on a busy machine."""
-    for at in np.flatnonzero(np.abs(heard) > 0.02)[::40]:
-        piece = heard[at : at + len(prompt) - 800]
+    for at in np.flatnonzero(np.abs(samples) > 0.02)[::40]:
+        piece = samples[at : at + len(prompt) - 800]
         if len(piece) < len(prompt) - 800:
             return False
         for cut in range(0, 801, 160):
@@ -45,12 +45,13 @@ def heard_whole(heard: np.ndarray, prompt: np.ndarray) -> bool:
     return False
 
 
-def heard_among(heard: np.ndarray, prompt: np.ndarray) -> bool:
+def heard_among(samples: np.ndarray, prompt: np.ndarray) -> bool:
     """Whether a complete prompt is heard while others speak: each third of it, at its position."""
-    size = len(heard) + len(prompt)
-    spectrum = np.fft.rfft(heard, size)
+    size = len(samples) + len(prompt)
+    spectrum = np.fft.rfft(samples, size)
     alike = [
-        np.abs(np.fft.irfft(spectrum * np.conj(np.fft.rfft(part, size)), size)[: len(heard)]) / (part @ part)
+        np.abs(np.fft.irfft(spectrum * np.conj(np.fft.rfft(part, size)), size)[: len(samples)])
+        / (part @ part)
         for part in np.array_split(prompt, 3)
     ]
     third = len(prompt) // 3

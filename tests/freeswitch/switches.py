@@ -104,8 +104,8 @@ class CallUnderTest:
 
     def _moment(self, name: str) -> datetime:
         lines = self.rig.switch.esl.api(f"uuid_dump {self.leg}").splitlines()
-        said = dict(line.split(": ", 1) for line in lines if ": " in line)
-        return NEVER + timedelta(microseconds=int(said[f"Caller-Channel-{name}-Time"]))
+        headers = dict(line.split(": ", 1) for line in lines if ": " in line)
+        return NEVER + timedelta(microseconds=int(headers[f"Caller-Channel-{name}-Time"]))
 
     @property
     def answered(self) -> bool:
@@ -242,9 +242,11 @@ class Rig:
         soundfile.write(path, sound, RATE, subtype="PCM_16")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         path.rename(path.with_name(f"{digest}.wav"))
-        told = Announcement("a1", 1, "en", "a chirp", ("agreement",), 30, digest, len(sound) * 1000 // RATE)
+        announcement = Announcement(
+            "a1", 1, "en", "a chirp", ("agreement",), 30, digest, len(sound) * 1000 // RATE
+        )
         lines = [
-            LinePolicy("t1", f"l{n}", f"{NUMBER}{n:02}", "notice", "before_ringing", ("opus",), told)
+            LinePolicy("t1", f"l{n}", f"{NUMBER}{n:02}", "notice", "before_ringing", ("opus",), announcement)
             for n in range(90)
         ]
         temporary = self.snapshot / ".new"
@@ -289,12 +291,12 @@ class Rig:
         until("the snapshot is read", lambda: log.read_bytes().count(b"snapshot.read") > before)
 
     def wait_daemon(self) -> None:
-        def listening() -> bool:
+        def listens() -> bool:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.daemon_port), 1):
                 return True
             return False
 
-        until("the daemon listens", listening, 20)
+        until("the daemon listens", listens, 20)
 
     @contextlib.contextmanager
     def watched_daemon(self) -> Iterator[Supervisor]:
@@ -304,7 +306,7 @@ class Rig:
                 Program(
                     "daemon",
                     ["sh", "-c", f'exec "$@" >>{self.folder}/daemon.log 2>&1', "sh", *self.program()],
-                    watched=True,
+                    has_heartbeat=True,
                 )
             ],
             {**os.environ, "PYTHONPATH": str(HERE.parents[1])},

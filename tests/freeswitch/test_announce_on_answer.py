@@ -24,7 +24,7 @@ from tests.freeswitch.switches import (
 )
 from tests.scenarios.files import LOWS, chirp
 
-ANNOUNCEMENT = chirp(low=LOWS["told"])
+ANNOUNCEMENT = chirp(low=LOWS["announcement"])
 CALLS = 10
 
 
@@ -37,14 +37,14 @@ def moment(event: dict[str, str]) -> int:
     return int(event["Event-Date-Timestamp"])
 
 
-def silence_after(heard: np.ndarray, other: int) -> float:
+def silence_after(samples: np.ndarray, other: int) -> float:
     """Seconds from what is told until the other one is heard: as long as they are told themselves."""
-    size = len(heard) + len(ANNOUNCEMENT)
-    alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(ANNOUNCEMENT, size)), size)[
-        : len(heard)
+    size = len(samples) + len(ANNOUNCEMENT)
+    alike = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(ANNOUNCEMENT, size)), size)[
+        : len(samples)
     ]
     end = int(alike.argmax()) + len(ANNOUNCEMENT)
-    return float((level(heard[end:], other) > 0.2).argmax()) / 10
+    return float((level(samples[end:], other) > 0.2).argmax()) / 10
 
 
 def test_rings_then_both_hear_the_announcement_then_each_other(daemon: Rig) -> None:
@@ -55,14 +55,14 @@ def test_rings_then_both_hear_the_announcement_then_each_other(daemon: Rig) -> N
     for call in calls:
         until(f"{call.caller} is told", lambda call=call: is_announced(call), 20)
     time.sleep(1.5)
-    seen = {
+    spans = {
         (event["Caller-Caller-ID-Number"], event["Call-Direction"], event["Event-Name"]): event
         for event in events.drain()
     }
     events.close()
     for call in calls:
-        colleague, caller, began = (
-            seen[call.caller, leg, name]
+        colleague, caller, record_start = (
+            spans[call.caller, leg, name]
             for leg, name in (
                 ("outbound", "CHANNEL_ANSWER"),
                 ("inbound", "CHANNEL_ANSWER"),
@@ -71,7 +71,7 @@ def test_rings_then_both_hear_the_announcement_then_each_other(daemon: Rig) -> N
         )
         assert caller["variable_accord_state"] == "pickup"
         assert moment(colleague) <= moment(caller), "answered while it rings"
-        assert moment(colleague) <= moment(began), "recorded while it rings"
+        assert moment(colleague) <= moment(record_start), "recorded while it rings"
         assert call.variable("accord_state") == "announced"
         call.hang_up()
     for call in calls:
@@ -82,7 +82,7 @@ def test_rings_then_both_hear_the_announcement_then_each_other(daemon: Rig) -> N
         for path, other in ((call.heard_by_caller, 1000), (call.heard_by_callee, 440)):
             assert silence_after(read_wav(path)[:, 0], other) < 0.5, "they hear it one after the other"
         take = replace(take, start=replace(take.start, formats=("wav",)))
-        prompt = sounds.paths["told"]
+        prompt = sounds.paths["announcement"]
         found = encode(take, prompt)
         assert found.announced is not None
         begin, end = (at * RATE // 1000 for at in (found.announced.offset_ms, found.announced.end_ms))

@@ -134,8 +134,8 @@ def test_unrecorded_call_is_neither_announced_nor_delayed(
     call = daemon.call(number, caller)
     call.wait_bridged()
     assert call.connected_after() < WAIT_S
-    passed = ("unrecorded", "passed"), ("never_record", "_undef_")
-    assert (call.variable("accord_state"), call.variable("accord_left")) in passed, (
+    unrecorded_states = ("unrecorded", "passed"), ("never_record", "_undef_")
+    assert (call.variable("accord_state"), call.variable("accord_left")) in unrecorded_states, (
         "the switch's bound let it go"
     )
     time.sleep(0.5)

@@ -71,9 +71,9 @@ def test_unaddressable_call_continues_and_others_are_recorded(daemon: Rig) -> No
 
 def test_daemon_reconciles_during_unaddressable_calls(rig: Rig) -> None:
     """One came without a daemon, the other was made by an application of the switch's."""
-    came = rig.call(more=f",sip_invite_call_id={ODD}")
-    continues_unrecorded(came)
-    phone = f"sofia/accord/{came.number}@{rig.environment['ACCORD_ROUTE']}"
+    arrival = rig.call(more=f",sip_invite_call_id={ODD}")
+    continues_unrecorded(arrival)
+    phone = f"sofia/accord/{arrival.number}@{rig.environment['ACCORD_ROUTE']}"
     answer = rig.switch.esl.api(f"originate {{origination_uuid=made.{ODD}}}{phone} &park")
     assert answer == f"+OK made.{ODD}"
     until("both are listed", lambda: {ODD, f"made.{ODD}"} <= {row["uuid"] for row in rig.switch.channels()})
@@ -82,5 +82,5 @@ def test_daemon_reconciles_during_unaddressable_calls(rig: Rig) -> None:
     is_recorded(rig)
     assert daemon_log(rig).count(SKIPPED) == 2
     assert daemon_log(rig).count(b"switch.down") == 0
-    came.hang_up()
-    assert came.wait_take().end.reason == "daemon_away"
+    arrival.hang_up()
+    assert arrival.wait_take().end.reason == "daemon_away"

@@ -48,28 +48,28 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
         yield it
 
 
-def check(heard: PairRecording, talked: float, late_s: float = 0.0, early_s: float = 0.0) -> None:
+def check(recording: PairRecording, talk_s: float, late_s: float = 0.0, early_s: float = 0.0) -> None:
     """What holds of every recording, whatever its codec; the outside party's packets came so late, or are
     recorded so early."""
-    print(heard)
-    assert heard.encoded.announced is not None, heard
-    assert abs(heard.encoded.announced.offset_ms / 1000 - heard.told_s) <= PROMPT_S, heard
-    assert len(heard.steps) >= talked / alignment.EVERY_S / 2, heard
-    assert min(heard.lasting) >= -IN_STEP_S - early_s, heard
-    assert max(heard.lasting) <= IN_STEP_S + late_s, heard
-    assert min(heard.steps) >= -IN_STEP_S - early_s - BUSY_S, heard
-    assert max(heard.steps) <= IN_STEP_S + late_s + BUSY_S, heard
-    told = heard.encoded.announced.end_ms
-    for sound in heard.encoded.sounds:
+    print(recording)
+    assert recording.encoded.announced is not None, recording
+    assert abs(recording.encoded.announced.offset_ms / 1000 - recording.announcement_s) <= PROMPT_S, recording
+    assert len(recording.steps) >= talk_s / alignment.EVERY_S / 2, recording
+    assert min(recording.trend) >= -IN_STEP_S - early_s, recording
+    assert max(recording.trend) <= IN_STEP_S + late_s, recording
+    assert min(recording.steps) >= -IN_STEP_S - early_s - BUSY_S, recording
+    assert max(recording.steps) <= IN_STEP_S + late_s + BUSY_S, recording
+    announcement_end = recording.encoded.announced.end_ms
+    for sound in recording.encoded.sounds:
         if sound.name == "audio.wav":
             samples, rate = soundfile.read(sound.path, dtype="int16")
-            assert rate == heard.rate
-            assert not samples[: told * rate // 1000, 0].any(), heard
+            assert rate == recording.rate
+            assert not samples[: announcement_end * rate // 1000, 0].any(), recording
 
 
-def band(heard: PairRecording, name: str, hertz: float) -> list[float]:
+def band(recording: PairRecording, name: str, hertz: float) -> list[float]:
     """Of each channel of what is kept: how much of its power is above a pitch, in dB."""
-    path = next(sound.path for sound in heard.encoded.sounds if sound.name == name)
+    path = next(sound.path for sound in recording.encoded.sounds if sound.name == name)
     with av.open(str(path)) as container:
         resampler = av.AudioResampler(format="flt", layout="stereo", rate=48000)
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
@@ -154,7 +154,7 @@ def test_lost_late_and_absent_packets_keep_the_channels_in_sync(place: PhoneRig)
     print(recording)
     assert recording.encoded.announced is not None
     assert not recording.left
-    assert max(map(abs, alignment.lasting(alignment.pace(recording.right, 20)))) < IN_STEP_S
+    assert max(map(abs, alignment.trend(alignment.pace(recording.right, 20)))) < IN_STEP_S
     assert abs(recording.encoded.drift_ms) < 300, recording
 
 

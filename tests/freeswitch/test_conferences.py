@@ -34,7 +34,7 @@ from tests.freeswitch.switches import RATE, Rig, level, read_wav
 from tests.freeswitch.test_feature_codes import PAUSED, zeros
 from tests.scenarios.files import LOWS, chirp
 
-SENTENCE = chirp(low=LOWS["joining"])
+SENTENCE = chirp(low=LOWS["transfer_notice"])
 ANNOUNCED_BY = 2 * RATE
 
 
@@ -131,8 +131,8 @@ def test_conference(system: Rig) -> None:
     assert sorted(conference_marks(first)[5:]) == sorted(["-01", "-01", f"-{two.call.caller[-2:]}!"])
     assert sorted(conference_marks(other)[:4]) == sorted(["+01", "+01", "+91", f"+{one.call.caller[-2:]}!"])
     assert kinds(first).count("transfer_notice_finished") == 1
-    (told,) = (mark for mark in first.marks if mark.kind == "transfer_notice_finished")
-    assert told.data["in"] == "conference"
+    (notice_mark,) = (mark for mark in first.marks if mark.kind == "transfer_notice_finished")
+    assert notice_mark.data["in"] == "conference"
     assert by_colleague(system, second)
     for talk in (one, two):
         assert not heard_among(read_wav(talk.call.heard_by_caller)[ANNOUNCED_BY:, 0], SENTENCE)
@@ -195,14 +195,14 @@ def test_joins_and_departures_while_the_daemon_is_away(system: Rig) -> None:
     one.until_marked("supervisor_left")
     one.phones(f"uuid_kill {first}")
     hot.until_marked("participant_left")
-    take, brought = one.end(), hot.end()
+    take, moved_take = one.end(), hot.end()
     assert conference_marks(take) == ["+01", "+91~", "-91~", "-01"]
     assert supervisor_marks(take) == ["+01~", "-01~"]
     assert by_colleague(system, second)
-    assert conference_marks(brought) == ["+92", "-92"]
-    assert (brought.end.outcome, brought.end.reason) == ("recorded", None)
+    assert conference_marks(moved_take) == ["+92", "-92"]
+    assert (moved_take.end.outcome, moved_take.end.reason) == ("recorded", None)
     assert not by_colleague(system, first), "whom it was for is nobody who joins"
-    assert "92" in voices(brought)
+    assert "92" in voices(moved_take)
 
 
 def test_three_way(system: Rig) -> None:

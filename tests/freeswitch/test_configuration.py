@@ -46,9 +46,9 @@ def test_does_not_boot_with_the_default_password(tmp_path: Path, password: str |
 
 
 def test_event_socket_is_on_loopback_with_an_access_list(rig: Rig) -> None:
-    listening = rig.switch.esl.api("xml_locate configuration configuration name event_socket.conf")
-    assert re.search(r'name="listen-ip" value="127\.0\.0\.1"', listening)
-    assert re.search(r'name="apply-inbound-acl" value="loopback.auto"', listening)
+    listen_settings = rig.switch.esl.api("xml_locate configuration configuration name event_socket.conf")
+    assert re.search(r'name="listen-ip" value="127\.0\.0\.1"', listen_settings)
+    assert re.search(r'name="apply-inbound-acl" value="loopback.auto"', listen_settings)
     assert rig.switch.esl.api("acl 127.0.0.1 loopback.auto") == "true"
     assert rig.switch.esl.api("acl 192.0.2.7 loopback.auto") == "false"
 

@@ -35,7 +35,7 @@ def _state(call: CallUnderTest, state: str) -> None:
     until(f"the call is {state}", lambda: call.variable("accord_state") == state, every=0.005)
 
 
-def _announcing(seconds: float) -> Callable[[CallUnderTest], None]:
+def _stop_in_announcement(seconds: float) -> Callable[[CallUnderTest], None]:
     def wait(call: CallUnderTest) -> None:
         _state(call, "announcing")
         time.sleep(seconds)
@@ -46,10 +46,10 @@ def _announcing(seconds: float) -> Callable[[CallUnderTest], None]:
 POINTS: dict[str, tuple[str, Callable[[CallUnderTest], object], set[str]]] = {
     "before it arrives": ("01", lambda call: None, {"daemon_away"}),
     "as it arrives": ("01", lambda call: until("it is there", lambda: call.leg, every=0.001), set()),
-    "as it begins": ("01", _announcing(0), {"daemon_away"}),
-    "early in the announcement": ("01", _announcing(0.2), {"daemon_away"}),
-    "in its middle": ("01", _announcing(0.6), {"daemon_away"}),
-    "as it ends": ("01", _announcing(LENGTH - 0.08), set()),
+    "as it begins": ("01", _stop_in_announcement(0), {"daemon_away"}),
+    "early in the announcement": ("01", _stop_in_announcement(0.2), {"daemon_away"}),
+    "in its middle": ("01", _stop_in_announcement(0.6), {"daemon_away"}),
+    "as it ends": ("01", _stop_in_announcement(LENGTH - 0.08), set()),
     "told": ("88", lambda call: _state(call, "announced"), {"recorded"}),
     "ringing": ("88", lambda call: (_state(call, "announced"), time.sleep(0.8)), {"recorded"}),
     "speaking": ("01", lambda call: (call.wait_bridged(), time.sleep(0.5)), {"recorded"}),
@@ -73,15 +73,15 @@ def test_sigkill(rig: Rig, point: str) -> None:
         time.sleep(0.7)
         assert call.alive()
         # With no daemon anywhere, the switch alone keeps the rule.
-        told = call.variable("accord_state") == "announced"
-        assert bool(rig.recorded_now()) == told
+        is_announced = call.variable("accord_state") == "announced"
+        assert bool(rig.recorded_now()) == is_announced
     _assert_no_unannounced_voice(rig)
     rig.start_daemon()
     rig.wait_watching()
     if point != "hung up":
         time.sleep(0.5)
         assert call.alive()
-        assert bool(rig.recorded_now()) == told
+        assert bool(rig.recorded_now()) == is_announced
         call.hang_up()
     take = call.wait_take()
     assert not outcomes or (take.end.reason or take.end.outcome) in outcomes
@@ -119,7 +119,7 @@ def _stop_in_every_phase(rig: Rig, send: Callable[[int], object], *, killed: boo
         calls.append(rig.call(f"{NUMBER}{'88' if len(calls) % 3 == 2 else '01'}"))
         time.sleep(0.15)
     log = rig.folder / "daemon.log"
-    watched = log.read_bytes().count(b"switch.up")
+    connects = log.read_bytes().count(b"switch.up")
     send(signal.SIGSTOP)
     calls += [rig.call() for _ in range(4)]
     for call in calls:
@@ -129,42 +129,44 @@ def _stop_in_every_phase(rig: Rig, send: Callable[[int], object], *, killed: boo
         assert call.connected_after() < longest, call.caller
     time.sleep(0.7)
     assert all(call.alive() for call in calls)
-    told = {call.caller for call in calls if call.variable("accord_state") == "announced"}
+    announced_callers = {call.caller for call in calls if call.variable("accord_state") == "announced"}
     for call in calls:
-        if call.caller not in told and call.variable("accord_keys") == "put_away":
+        if call.caller not in announced_callers and call.variable("accord_keys") == "put_away":
             by = "announcing" if killed else "late"
             assert call.variable("accord_left") == by, "the daemon's death let it go, or the switch's bound"
-    assert 0 < len(told) < 20
-    _assert_recorded_are(rig, calls, told)
+    assert 0 < len(announced_callers) < 20
+    _assert_recorded_are(rig, calls, announced_callers)
     if not killed:
         send(signal.SIGCONT)
         time.sleep(1.5)
         assert all(call.alive() for call in calls)
-        assert told == {call.caller for call in calls if call.variable("accord_state") == "announced"}
-        _assert_recorded_are(rig, calls, told)
+        assert announced_callers == {
+            call.caller for call in calls if call.variable("accord_state") == "announced"
+        }
+        _assert_recorded_are(rig, calls, announced_callers)
         rig.kill_daemon()
         time.sleep(0.5)
         assert all(call.alive() for call in calls)
-        _assert_recorded_are(rig, calls, told)
+        _assert_recorded_are(rig, calls, announced_callers)
         rig.start_daemon()
-    until("another daemon watches", lambda: log.read_bytes().count(b"switch.up") > watched)
+    until("another daemon watches", lambda: log.read_bytes().count(b"switch.up") > connects)
     time.sleep(0.5)
-    _assert_recorded_are(rig, calls, told)
+    _assert_recorded_are(rig, calls, announced_callers)
     for call in calls:
         call.hang_up()
     for call in calls:
         take = call.wait_take()
-        assert (take.end.outcome == "recorded") == (call.caller in told), (take.end, take.marks)
-        if call.caller in told:
+        assert (take.end.outcome == "recorded") == (call.caller in announced_callers), (take.end, take.marks)
+        if call.caller in announced_callers:
             sound = read_wav(take.audio)
             assert onset_of(sound[:, 1], rig.prompt) is not None
             assert max(level(sound[:, 1], 1000)) > SPEAKS
     rig.assert_only_announced_audio_is_kept()
 
 
-def _assert_recorded_are(rig: Rig, calls: list[CallUnderTest], told: set[str]) -> None:
+def _assert_recorded_are(rig: Rig, calls: list[CallUnderTest], announced_callers: set[str]) -> None:
     recorded = rig.recorded_now()
-    assert {call.caller for call in calls if call.leg in recorded} == told
+    assert {call.caller for call in calls if call.leg in recorded} == announced_callers
 
 
 def _assert_no_unannounced_voice(rig: Rig) -> None:

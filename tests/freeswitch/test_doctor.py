@@ -23,9 +23,9 @@ from recorder.switch import dialplan_lint
 from tests.freeswitch.process import until
 from tests.freeswitch.switches import HOME, NUMBER, PASSWORD, Rig
 from tests.scenarios.broken_dialplans import (
-    BROKEN,
     BROKEN_OUTWARD,
     BROKEN_ROUTES,
+    FAULTS,
     DialplanFault,
     apply,
     copy,
@@ -55,7 +55,7 @@ def doctor(rig: Rig, **more: str) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Path]]:
+def changed_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Path]]:
     """A switch whose configuration a test may change; without phones."""
     folder = tmp_path_factory.mktemp("changing")
     conf = copy(folder)
@@ -73,8 +73,8 @@ def reload(rig: Rig) -> None:
     assert "+OK" in rig.switch.esl.api("reloadxml")
 
 
-def test_finds_no_fault_in_the_shipped_configuration(changing: tuple[Rig, Path]) -> None:
-    rig, _ = changing
+def test_finds_no_fault_in_the_shipped_configuration(changed_rig: tuple[Rig, Path]) -> None:
+    rig, _ = changed_rig
     found = doctor(rig)
     assert {state for state, _ in found} == {"ok"}, found
     words = "\n".join(what for _, what in found)
@@ -92,8 +92,8 @@ def test_finds_no_fault_in_the_shipped_configuration(changing: tuple[Rig, Path])
     assert PASSWORD not in words
 
 
-def test_command_prints_text_and_json(changing: tuple[Rig, Path]) -> None:
-    rig, _ = changing
+def test_command_prints_text_and_json(changed_rig: tuple[Rig, Path]) -> None:
+    rig, _ = changed_rig
     environment = {**os.environ, **settings(rig)}
     for more in ([], ["--json"]):
         process = subprocess.run(
@@ -111,32 +111,32 @@ def test_command_prints_text_and_json(changing: tuple[Rig, Path]) -> None:
             assert "wrong   catalogue: there is no catalogue" in process.stdout
 
 
-@pytest.mark.parametrize("broken", [*BROKEN, *BROKEN_OUTWARD, *BROKEN_ROUTES], ids=lambda broken: broken.name)
-def test_finds_dialplan_faults(changing: tuple[Rig, Path], broken: DialplanFault) -> None:
-    rig, conf = changing
-    apply(conf, broken)
+@pytest.mark.parametrize("fault", [*FAULTS, *BROKEN_OUTWARD, *BROKEN_ROUTES], ids=lambda fault: fault.name)
+def test_finds_dialplan_faults(changed_rig: tuple[Rig, Path], fault: DialplanFault) -> None:
+    rig, conf = changed_rig
+    apply(conf, fault)
     try:
         reload(rig)
         found = doctor(rig)
     finally:
-        mend(conf, broken)
+        mend(conf, fault)
         reload(rig)
     bad = [what for state, what in found if state != "ok"]
-    assert any(broken.says in what for what in bad), found
+    assert any(fault.says in what for what in bad), found
 
 
-def test_checks_the_loaded_dialplan_not_the_file(changing: tuple[Rig, Path]) -> None:
-    rig, conf = changing
-    broken = BROKEN[0]
-    apply(conf, broken)
+def test_checks_the_loaded_dialplan_not_the_file(changed_rig: tuple[Rig, Path]) -> None:
+    rig, conf = changed_rig
+    fault = FAULTS[0]
+    apply(conf, fault)
     try:
         assert {state for state, _ in doctor(rig)} == {"ok"}
     finally:
-        mend(conf, broken)
+        mend(conf, fault)
 
 
-def test_wrong_password_and_unreachable_switch(changing: tuple[Rig, Path]) -> None:
-    rig, _ = changing
+def test_wrong_password_and_unreachable_switch(changed_rig: tuple[Rig, Path]) -> None:
+    rig, _ = changed_rig
     found = doctor(rig, ACCORD_SWITCH_PASSWORD="another-one-than-that")
     assert any("refuses the password" in what for _, what in found)
     found = doctor(rig, ACCORD_SWITCH_PORT="1")
@@ -145,8 +145,8 @@ def test_wrong_password_and_unreachable_switch(changing: tuple[Rig, Path]) -> No
     assert ("wrong", "switch: no password for the event socket") in found
 
 
-def test_stopped_switch_does_not_hang_the_doctor(changing: tuple[Rig, Path]) -> None:
-    rig, _ = changing
+def test_stopped_switch_does_not_hang_the_doctor(changed_rig: tuple[Rig, Path]) -> None:
+    rig, _ = changed_rig
     assert rig.switch.process is not None
     rig.switch.process.send_signal(19)
     try:
@@ -157,8 +157,8 @@ def test_stopped_switch_does_not_hang_the_doctor(changing: tuple[Rig, Path]) -> 
     assert {state for state, _ in found} == {"wrong"}
 
 
-def test_missing_module(changing: tuple[Rig, Path]) -> None:
-    rig, _ = changing
+def test_missing_module(changed_rig: tuple[Rig, Path]) -> None:
+    rig, _ = changed_rig
     assert "+OK" in rig.switch.esl.api("unload mod_sndfile")
     try:
         found = doctor(rig)
@@ -167,9 +167,9 @@ def test_missing_module(changing: tuple[Rig, Path]) -> None:
     assert ("wrong", "switch: mod_sndfile is not loaded (WAV: prompts and recordings)") in found
 
 
-def test_event_socket_open_to_strangers(changing: tuple[Rig, Path]) -> None:
+def test_event_socket_open_to_strangers(changed_rig: tuple[Rig, Path]) -> None:
     """The loaded configuration is read; the socket itself stays the same until a restart."""
-    rig, conf = changing
+    rig, conf = changed_rig
     path = conf / "autoload_configs/event_socket.conf.xml"
     before = path.read_text()
     try:
@@ -185,8 +185,8 @@ def test_event_socket_open_to_strangers(changing: tuple[Rig, Path]) -> None:
         path.write_text(before.replace('"127.0.0.1"', '"0.0.0.0"'))
         reload(rig)
         found = doctor(rig)
-        said = "event socket: listens on 0.0.0.0, with access list loopback.auto"
-        assert ("warning", said) in found, found
+        expected = "event socket: listens on 0.0.0.0, with access list loopback.auto"
+        assert ("warning", expected) in found, found
     finally:
         path.write_text(before)
         reload(rig)
@@ -223,9 +223,9 @@ def test_spool_not_writable_by_the_switchs_user(tmp_path: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_spool_under_another_name(changing: tuple[Rig, Path], tmp_path: Path) -> None:
+def test_spool_under_another_name(changed_rig: tuple[Rig, Path], tmp_path: Path) -> None:
     """As in a container: the folder does not exist in the switch's root."""
-    rig, _ = changing
+    rig, _ = changed_rig
     until("the switch answers", lambda: "UP" in rig.switch.esl.api("status"))
     bad = [what for state, what in doctor(rig, ACCORD_NODE_SPOOL=str(tmp_path / "none")) if state == "wrong"]
     assert any(what.startswith("recording:") for what in bad), bad

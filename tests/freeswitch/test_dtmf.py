@@ -50,7 +50,7 @@ OUT = """<include>
 
 IN_THE_PAUSE, AFTER_IT = "3", "2"
 
-HEARD, UNHEARD = 0.1, 0.05
+AUDIBLE, UNHEARD = 0.1, 0.05
 """Of a tone of a code: a share of full scale.  The telephones' voices have 0.02 at any pitch."""
 
 
@@ -157,27 +157,29 @@ def test_codes_by_each_dtmf_method_and_their_leakage(place: PhoneRig) -> None:
         assert pair.outside.ear is not None
         samples = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20))) / 32768
         after = take_from(take)
-        assert loudest(samples[after:, 0], AFTER_IT) > HEARD, "what the outside party dials is heard"
+        assert loudest(samples[after:, 0], AFTER_IT) > AUDIBLE, "what the outside party dials is heard"
         for channel in (0, 1):
             assert loudest(samples[after:, channel], IN_THE_PAUSE) < UNHEARD, "but in a pause"
-        audio, taken = linear(pair.outside.ear), samples[after:, 1]
-        print(name, events(pair.outside.ear), loudest(audio[after:], "*5678"), loudest(taken, "*5678"))
+        audio, recorded_part = linear(pair.outside.ear), samples[after:, 1]
+        print(
+            name, events(pair.outside.ear), loudest(audio[after:], "*5678"), loudest(recorded_part, "*5678")
+        )
         if name == "tones":
-            assert loudest(audio[after:], "*5678") > HEARD, "in-band: it cannot be hidden"
-            assert loudest(taken, "*5678") > HEARD
+            assert loudest(audio[after:], "*5678") > AUDIBLE, "in-band: it cannot be hidden"
+            assert loudest(recorded_part, "*5678") > AUDIBLE
         else:
             # 2 is no code: it goes to the other side as any key.
             assert events(pair.outside.ear) == "2", (name, events(pair.outside.ear))
             assert loudest(audio[after:], "*5678") < UNHEARD, name
-            assert loudest(taken, "*5678") < UNHEARD, name
+            assert loudest(recorded_part, "*5678") < UNHEARD, name
 
 
 def take_from(take: layout.Take) -> int:
     """Return the sample at which the parties begin to speak, after all prompts."""
-    began, bridged = take.first("recording_started"), take.first("bridged")
-    assert began is not None
+    start, bridged = take.first("recording_started"), take.first("bridged")
+    assert start is not None
     assert bridged is not None
-    return int((bridged - began).total_seconds() * 8000)
+    return int((bridged - start).total_seconds() * 8000)
 
 
 def test_codes_of_an_outbound_caller_but_not_of_the_callee(place: PhoneRig) -> None:

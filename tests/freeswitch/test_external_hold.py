@@ -28,49 +28,49 @@ class HeldCall:
 
     def holds(self) -> None:
         dialogue, codecs = self.pair.dialogue, (self.pair.dialogue.leg.codec,)
-        began = time.monotonic()
+        start = time.monotonic()
         dialogue.leg.speaking = False
         dialogue.invite(codecs, self.direction)
         time.sleep(HOLD_S)
         dialogue.invite(codecs)
         dialogue.leg.speaking = True
-        self.times.append((began, time.monotonic()))
+        self.times.append((start, time.monotonic()))
 
 
-def check(held: HeldCall, heard: PairRecording) -> None:
-    made = heard.encoded
-    holds = [gap for gap in made.gaps if gap.reason == "hold"]
-    assert len(holds) == len(held.times), (made.gaps, made.drift_ms)
-    redacted = read_wav(heard.take.folder / WAV)
-    for gap, (began, over) in zip(holds, held.times, strict=True):
-        assert abs((gap.end_ms - gap.start_ms) / 1000 - (over - began)) <= 0.1, (gap, began, over)
+def check(call: HeldCall, recording: PairRecording) -> None:
+    encoded = recording.encoded
+    holds = [gap for gap in encoded.gaps if gap.reason == "hold"]
+    assert len(holds) == len(call.times), (encoded.gaps, encoded.drift_ms)
+    redacted = read_wav(recording.take.folder / WAV)
+    for gap, (start, over) in zip(holds, call.times, strict=True):
+        assert abs((gap.end_ms - gap.start_ms) / 1000 - (over - start)) <= 0.1, (gap, start, over)
         assert gap.channel == "both"
         assert not np.any(redacted[gap.start_ms * 8 : gap.end_ms * 8])
-    (first, _), (last, _) = held.times[0], held.times[-1]
+    (first, _), (last, _) = call.times[0], call.times[-1]
     apart = holds[-1].start_ms - holds[0].start_ms
     assert abs(apart / 1000 - (last - first)) <= 0.1, holds
-    assert abs(made.drift_ms) <= 150, (made.drift_ms, made.gaps)
-    assert abs(len(redacted) / 8 - made.duration_ms) < 1
+    assert abs(encoded.drift_ms) <= 150, (encoded.drift_ms, encoded.gaps)
+    assert abs(len(redacted) / 8 - encoded.duration_ms) < 1
     # What the switch did write is all there, and nothing else is.
-    assert len(redacted) - len(heard.sound) == pytest.approx(
-        sum(over - began for began, over in held.times) * 8000, abs=0.1 * 8000 * len(holds)
+    assert len(redacted) - len(recording.sound) == pytest.approx(
+        sum(over - start for start, over in call.times) * 8000, abs=0.1 * 8000 * len(holds)
     )
 
 
 def test_external_hold_keeps_its_length_in_the_recording(tmp_path: Path) -> None:
     with phone_rig(tmp_path) as place:
         place.rig.wait_watching()
-        held = [
+        calls_on_hold = [
             HeldCall(place.place(f"{direction} {times}", PCMU, PCMU), direction, [])
             for direction, times in (("sendonly", 1), ("inactive", 1), ("sendonly", 2))
         ]
-        place.until_connected(*(one.pair for one in held))
+        place.until_connected(*(one.pair for one in calls_on_hold))
         time.sleep(3)
-        for one in (*held, held[-1]):
+        for one in (*calls_on_hold, calls_on_hold[-1]):
             one.holds()
             time.sleep(2)
-        place.talk(1, *(one.pair for one in held))
-        for one in held:
+        place.talk(1, *(one.pair for one in calls_on_hold))
+        for one in calls_on_hold:
             recording = one.pair.listen()
             print(recording, one.times)
             check(one, recording)

@@ -18,7 +18,7 @@ from tests.freeswitch.test_keep_question import internal_leg_of, marks
 from tests.scenarios.files import Sounds
 
 CALLS = 5
-CALLER, CALLEE, PAUSED, DONE, BEEP = 440, 1000, 500, 700, 1400
+CALLER, CALLEE, PAUSED, RESUMED, BEEP = 440, 1000, 500, 700, 1400
 """Hz: what either says, and the tones."""
 
 
@@ -50,8 +50,8 @@ def encoded(call: CallUnderTest, sounds: Sounds) -> tuple[Encoded, np.ndarray, n
     """Return the take, its audio as the switch left it, and as it is kept."""
     take = call.wait_take()
     take = replace(take, start=replace(take.start, formats=("wav",)))
-    made = encode(take, sounds.paths["told"])
-    return made, read_wav(take.audio), read_wav(take.folder / WAV)
+    encoded_take = encode(take, sounds.paths["announcement"])
+    return encoded_take, read_wav(take.audio), read_wav(take.folder / WAV)
 
 
 def test_pause_is_silent_and_only_the_internal_party_hears_tones(daemon: Rig) -> None:
@@ -75,66 +75,66 @@ def test_pause_is_silent_and_only_the_internal_party_hears_tones(daemon: Rig) ->
     for call in calls:
         call.hang_up()
     for call in calls:
-        made, raw, kept = encoded(call, sounds)
+        encoded_take, raw, redacted = encoded(call, sounds)
         ((start, end),) = zeros(raw[RATE * 2 :])
         start, end = start + 2 * RATE, end + 2 * RATE
-        at = {mark.kind: mark.at for mark in made.take.marks}
+        at = {mark.kind: mark.at for mark in encoded_take.take.marks}
         assert abs((end - start) / RATE - (at["resumed"] - at["paused"]).total_seconds()) < 0.3
-        (gap,) = (gap for gap in made.gaps if gap.reason == "paused")
+        (gap,) = (gap for gap in encoded_take.gaps if gap.reason == "paused")
         assert (gap.channel, gap.start_ms, gap.end_ms) == ("both", -(-start // 8), end // 8)
-        assert np.array_equal(raw[start - RATE :], kept[start - RATE :]), "the rest is as it was"
+        assert np.array_equal(raw[start - RATE :], redacted[start - RATE :]), "the rest is as it was"
         # Both speak until the colleague dials (a phone that does sends nothing else), and go on after it.
-        dialled = RATE
+        before = RATE
         for part in (
-            kept[start - dialled - RATE // 2 : start - dialled],
-            kept[end + RATE // 10 : end + RATE // 2],
+            redacted[start - before - RATE // 2 : start - before],
+            redacted[end + RATE // 10 : end + RATE // 2],
         ):
             assert np.median(level(part[:, 0], CALLER)) > 0.2
             assert np.median(level(part[:, 1], CALLEE)) > 0.2
-        (noted,) = (marker for marker in made.markers if marker.kind == "moment_marked")
-        assert end // 8 < noted.offset_ms < made.duration_ms
-        assert len(spells(call.heard_by_callee, DONE)) == 2, "it goes on, and it is noted"
-        for pitch in (PAUSED, DONE):
+        (moment,) = (marker for marker in encoded_take.markers if marker.kind == "moment_marked")
+        assert end // 8 < moment.offset_ms < encoded_take.duration_ms
+        assert len(spells(call.heard_by_callee, RESUMED)) == 2, "it goes on, and it is noted"
+        for pitch in (PAUSED, RESUMED):
             assert level(read_wav(call.heard_by_callee)[:, 0], pitch).max() > 0.02, "the colleague hears it"
             assert level(read_wav(call.heard_by_caller)[:, 0], pitch)[40:].max() < 0.01, "nobody else does"
-            assert level(kept[end : -RATE // 2, 0], pitch).max() < 0.01, "and it is in no recording"
+            assert level(redacted[end : -RATE // 2, 0], pitch).max() < 0.01, "and it is in no recording"
 
 
 def test_pause_works_without_a_daemon_and_ends_by_itself(daemon: Rig) -> None:
     """One pause has ended when the daemon is back; the other ends later, which the switch does not report."""
     sounds = set_every_line(daemon, "line")
-    over, going = calls = start_calls(daemon, 2)
+    over, call_on = calls = start_calls(daemon, 2)
     daemon.kill_daemon()
     dial(daemon, over, "*8")
     time.sleep(0.7)
     dial(daemon, over, "*6")
     time.sleep(PAUSE_SECONDS - 1)
     until("the first is over", lambda: not is_paused(over), 5)
-    dial(daemon, going, "*6")
+    dial(daemon, call_on, "*6")
     daemon.start_daemon()
     daemon.wait_watching()
-    each([going], "paused")
-    until("the second is over", lambda: not is_paused(going), PAUSE_SECONDS + 3)
+    each([call_on], "paused")
+    until("the second is over", lambda: not is_paused(call_on), PAUSE_SECONDS + 3)
     time.sleep(2)
     for call in calls:
         call.hang_up()
     # Nobody was there to write the moment down: no tone says that it was.
-    assert spells(over.heard_by_callee, DONE) == []
+    assert spells(over.heard_by_callee, RESUMED) == []
     for call in calls:
-        made, raw, kept = encoded(call, sounds)
+        encoded_take, raw, redacted = encoded(call, sounds)
         ((start, end),) = zeros(raw[RATE * 2 :])
         assert PAUSE_SECONDS - 1.5 < (end - start) / RATE < PAUSE_SECONDS + 1.5  # the scheduler's own second
         start, end = start + 2 * RATE, end + 2 * RATE
-        gaps = [gap for gap in made.gaps if gap.start_ms >= start // 8]
+        gaps = [gap for gap in encoded_take.gaps if gap.start_ms >= start // 8]
         if call is over:
             assert gaps == []
-            (away,) = (gap for gap in made.gaps if gap.reason == "unobserved")
+            (away,) = (gap for gap in encoded_take.gaps if gap.reason == "unobserved")
             assert away.start_ms < start // 8 < end // 8 < away.end_ms
         else:
             assert [(gap.reason, gap.start_ms, gap.end_ms) for gap in gaps] == [
                 ("paused", -(-start // 8), end // 8)
             ]
-        talk = kept[end + RATE // 10 : end + RATE * 3 // 2]
+        talk = redacted[end + RATE // 10 : end + RATE * 3 // 2]
         assert np.array_equal(talk, raw[end + RATE // 10 : end + RATE * 3 // 2]), "what is said then is kept"
         for channel, pitch in enumerate((CALLER, CALLEE)):
             assert np.median(level(talk[:, channel], pitch)) > 0.2
@@ -148,37 +148,37 @@ def is_paused(call: CallUnderTest) -> bool:
 def transferred(rig: Rig, call: CallUnderTest) -> Path:
     """Transfer to another internal phone; return the file of what it hears."""
     rig.switch.esl.api(f"uuid_transfer {call.leg} {NUMBER}02 XML public")
-    heard = rig.phones_folder / f"callee-{NUMBER}02-{call.caller}.wav"
-    until("they speak again", lambda: heard.exists() and call.marks_now().count("bridged") == 2, 20)
-    return heard
+    recording = rig.phones_folder / f"callee-{NUMBER}02-{call.caller}.wav"
+    until("they speak again", lambda: recording.exists() and call.marks_now().count("bridged") == 2, 20)
+    return recording
 
 
 def test_pause_survives_a_transfer_and_ignores_the_external_party(daemon: Rig) -> None:
     """The new internal party hears the tone; codes of the external party pause nothing."""
     sounds = set_every_line(daemon, "line")
-    paused, dialling = start_calls(daemon, 2)
-    dialling.key("*6")
+    paused, with_keys = start_calls(daemon, 2)
+    with_keys.key("*6")
     dial(daemon, paused, "*6")
     each([paused], "paused")
     time.sleep(1)
-    assert not is_paused(dialling)
-    reminded, other = transferred(daemon, paused), transferred(daemon, dialling)
-    dialling.key("*6")
+    assert not is_paused(with_keys)
+    reminded, other = transferred(daemon, paused), transferred(daemon, with_keys)
+    with_keys.key("*6")
     time.sleep(1)
     assert is_paused(paused)
-    assert not is_paused(dialling)
-    for call in (paused, dialling):
+    assert not is_paused(with_keys)
+    for call in (paused, with_keys):
         call.hang_up()
-    made, raw, _kept = encoded(paused, sounds)
+    encoded_take, raw, _redacted = encoded(paused, sounds)
     ((start, end),) = zeros(raw[RATE * 2 :])
     assert end + 2 * RATE > len(raw) - RATE // 2, "masked to the end"
-    bridged = [marker.offset_ms for marker in made.markers if marker.kind == "bridged"]
-    assert start // 8 < bridged[-1] < made.duration_ms
+    bridged = [marker.offset_ms for marker in encoded_take.markers if marker.kind == "bridged"]
+    assert start // 8 < bridged[-1] < encoded_take.duration_ms
     assert level(read_wav(reminded)[:, 0], PAUSED).max() > 0.045, "the new colleague is reminded"
     assert level(read_wav(other)[:, 0], PAUSED).max() < 0.035, "of nothing else"
-    made, raw, _kept = encoded(dialling, sounds)
+    encoded_take, raw, _redacted = encoded(with_keys, sounds)
     assert zeros(raw[RATE * 2 :]) == [], "the outside party pauses nothing"
-    assert not {"paused", "resumed"} & {marker.kind for marker in made.markers}
+    assert not {"paused", "resumed"} & {marker.kind for marker in encoded_take.markers}
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_pause_tones_every_15_seconds_also_after_a_daemon_restart(
     patient: Rig,
 ) -> None:
     sounds = set_every_line(patient, "deletable")  # it beeps to both
-    paused, passed_on, beeping = calls = start_calls(patient, 3)
+    paused, passed_on, with_beeps = calls = start_calls(patient, 3)
     for call in (paused, passed_on):
         dial(patient, call, "*6")
     each([paused, passed_on], "paused")
@@ -213,21 +213,21 @@ def test_pause_tones_every_15_seconds_also_after_a_daemon_restart(
         call.hang_up()
     assert len(spells(paused.heard_by_callee, PAUSED)) == 3
     assert len(spells(second, PAUSED)) == 3, "by the daemon that came"
-    for heard, told in ((beeping.heard_by_callee, 0), (beeping.heard_by_caller, 14)):
-        found = spells(heard, BEEP, told)
+    for path, offset in ((with_beeps.heard_by_callee, 0), (with_beeps.heard_by_caller, 14)):
+        found = spells(path, BEEP, offset)
         assert len(found) == 3, found
         assert all(abs(gap - 15) < 0.3 for gap in np.diff(found))
-    for heard, told in ((each.heard_by_caller, 14) for each in (paused, passed_on)):
-        assert spells(heard, PAUSED, told) == [], "nobody else is reminded"
+    for path, offset in ((each.heard_by_caller, 14) for each in (paused, passed_on)):
+        assert spells(path, PAUSED, offset) == [], "nobody else is reminded"
     for call in (paused, passed_on):
-        _made, raw, _kept = encoded(call, sounds)
+        _encoded, raw, _redacted = encoded(call, sounds)
         ((_start, end),) = zeros(raw[RATE * 2 :])
         assert end + 2 * RATE > len(raw) - RATE // 2, "masked to the end"
 
 
-def spells(heard: Path, pitch: int, told: int = 0) -> list[float]:
+def spells(path: Path, pitch: int, offset: int = 0) -> list[float]:
     """Return when a tone is heard, in seconds, after the given tenths of a second of announcement."""
-    loud = np.flatnonzero(level(read_wav(heard)[:, 0], pitch)[told:] > 0.02) / 10
+    loud = np.flatnonzero(level(read_wav(path)[:, 0], pitch)[offset:] > 0.02) / 10
     return [float(at) for at, gap in zip(loud, np.diff(loud, prepend=-1.0), strict=True) if gap > 0.5]
 
 
@@ -238,9 +238,9 @@ def test_beep_is_heard_as_configured_and_not_recorded(daemon: Rig) -> None:
     for call in calls:
         call.hang_up()
     for call in calls:
-        _made, raw, _kept = encoded(call, sounds)
-        for heard, told in ((call.heard_by_callee, 0), (call.heard_by_caller, 14)):
-            assert level(read_wav(heard)[:, 0], BEEP)[told:].max() > 0.02
+        _encoded, raw, _redacted = encoded(call, sounds)
+        for path, offset in ((call.heard_by_callee, 0), (call.heard_by_caller, 14)):
+            assert level(read_wav(path)[:, 0], BEEP)[offset:].max() > 0.02
         talk = raw[RATE * 3 // 2 : -RATE // 2]
         assert level(talk[:, 0], BEEP).max() < 0.01
         assert level(talk[:, 1], BEEP).max() < 0.01

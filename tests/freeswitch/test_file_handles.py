@@ -12,8 +12,8 @@ def test_daemon_without_file_handles_delays_no_call_and_recovers(daemon: Rig) ->
     daemon.wait_watching()
     process = daemon.daemon
     assert process is not None
-    talking = daemon.call()
-    talking.wait_bridged()
+    live_call = daemon.call()
+    live_call.wait_bridged()
     allowed = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, allowed[1]))
     alone = daemon.call()
@@ -21,11 +21,11 @@ def test_daemon_without_file_handles_delays_no_call_and_recovers(daemon: Rig) ->
     assert alone.variable("accord_left") == "late", "the switch's own bound"
     assert alone.connected_after() < WAIT_S + SCHEDULER_S + 1
     assert alone.variable("accord_state") == "unrecorded"
-    assert talking.alive()
+    assert live_call.alive()
     assert process.poll() is None
     log = daemon.folder / "daemon.log"
     until("it says so", lambda: b"Too many open files" in log.read_bytes(), 5)
-    talking.hang_up()  # its end cannot be written now
+    live_call.hang_up()  # its end cannot be written now
     time.sleep(0.5)
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, allowed)
     later = daemon.call()
@@ -33,7 +33,7 @@ def test_daemon_without_file_handles_delays_no_call_and_recovers(daemon: Rig) ->
     assert later.variable("accord_state") == "announced", "without a restart"
     later.hang_up()
     alone.hang_up()
-    for call in (talking, later):
+    for call in (live_call, later):
         take = call.wait_take()
         assert take.end.outcome == "recorded"
         assert take.last("hangup") is not None

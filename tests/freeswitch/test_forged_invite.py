@@ -131,8 +131,8 @@ def connection(rig: Rig) -> Iterator[Inbound]:
 
 @pytest.mark.parametrize("changes", FORGERIES.values(), ids=FORGERIES)
 def test_no_invite_field_changes_a_header(rig: Rig, connection: Inbound, changes: dict[str, bytes]) -> None:
-    seen: list[EslEvent] = []
-    connection.register_handle("*", seen.append)
+    events: list[EslEvent] = []
+    connection.register_handle("*", events.append)
     connection.send_later(SwitchCommand("event plain ALL")).accepted()
     phone = call(rig, changes)
     # Without a daemon the switch goes on by itself; what is no number has no route.
@@ -140,17 +140,17 @@ def test_no_invite_field_changes_a_header(rig: Rig, connection: Inbound, changes
     assert code == (404 if "user" in changes else 200)
     if code == 200:
         phone.bye()
-    until("the call is gone", lambda: any(e.name == "CHANNEL_DESTROY" and mine(e) for e in seen))
-    told = [event for event in seen if mine(event)]
-    uuid = told[0].uuid
+    until("the call is gone", lambda: any(e.name == "CHANNEL_DESTROY" and mine(e) for e in events))
+    own_events = [event for event in events if mine(event)]
+    uuid = own_events[0].uuid
     # On the wire the forgery was there, whole.
-    assert any(FORGED in event.raw or b"%0AUnique-ID%3A%20evil" in event.raw for event in told)
-    for event in seen:
+    assert any(FORGED in event.raw or b"%0AUnique-ID%3A%20evil" in event.raw for event in own_events)
+    for event in events:
         assert event.uuid != "evil"
         assert event.variable("y", "unset") == "unset"
         assert event.variable("accord_state") != "announced"
         assert all(name.isprintable() and "\n" not in name for name in event.headers)
-    assert len({event.uuid for event in told}) == 1
+    assert len({event.uuid for event in own_events}) == 1
     assert uuid
     assert connection.api(commands.status()).startswith("UP")
 
@@ -162,21 +162,21 @@ def mine(event: EslEvent) -> bool:
 
 def test_same_call_deceives_stock_greenswitch(rig: Rig, connection: Inbound) -> None:
     """If this fails, the tests above prove nothing."""
-    seen: list[EslEvent] = []
-    connection.register_handle("CHANNEL_DESTROY", seen.append)
+    events: list[EslEvent] = []
+    connection.register_handle("CHANNEL_DESTROY", events.append)
     connection.send_later(SwitchCommand("event plain CHANNEL_DESTROY")).accepted()
     phone = call(rig, FORGERIES["display name"])
     phone.final()
     phone.bye()
-    until("the call is gone", lambda: any(mine(event) for event in seen))
-    stock = ESLEvent(next(event for event in seen if mine(event)).raw.decode())
+    until("the call is gone", lambda: any(mine(event) for event in events))
+    stock = ESLEvent(next(event for event in events if mine(event)).raw.decode())
     assert stock.headers["Unique-ID"] == "evil"
     assert stock.headers["variable_y"] == "z"
 
 
 def test_own_socket_and_reconciling_are_not_deceived(rig: Rig) -> None:
     arrived: list[Arrival] = []
-    told: list[Mapping[str, str]] = []
+    headers: list[Mapping[str, str]] = []
     states: list[str] = []
     stay = Event()
 
@@ -185,7 +185,7 @@ def test_own_socket_and_reconciling_are_not_deceived(rig: Rig) -> None:
         states.append(node.api(commands.get_variable(arrival.channel, "y")))
         node.reconcile()
         arrived.append(arrival)
-        told.append(session.connect())
+        headers.append(session.connect())
         stay.wait()
 
     node = Node(
@@ -213,7 +213,7 @@ def test_own_socket_and_reconciling_are_not_deceived(rig: Rig) -> None:
     assert arrival.channel != "evil"
     assert arrival.line == LINE
     assert arrival.state == "waiting"
-    assert "variable_y" not in told[0]
+    assert "variable_y" not in headers[0]
     assert states == ["_undef_"]
     assert arrival.external_party.kind == "sip"
     assert arrival.external_party.value.isprintable()

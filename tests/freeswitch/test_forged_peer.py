@@ -30,11 +30,11 @@ USERS = [
 
 
 @pytest.fixture
-def standing(rig: Rig) -> Iterator[Proxy]:
+def standing_proxy(rig: Rig) -> Iterator[Proxy]:
     """A proxy for the daemon's standing connection, which tests cut."""
-    made = Proxy("standing", 0, rig.switch.esl_port, [])
-    yield made
-    made.cut()
+    proxy = Proxy("standing", 0, rig.switch.esl_port, [])
+    yield proxy
+    proxy.cut()
 
 
 def log(rig: Rig) -> str:
@@ -86,19 +86,19 @@ def test_forged_call_has_no_effect_and_reveals_nothing(
     assert_recorded(daemon, daemon.call())
 
 
-def test_calls_are_recorded_without_the_standing_connection(rig: Rig, standing: Proxy) -> None:
-    rig.start_daemon(switch_port=standing.port)
+def test_calls_are_recorded_without_the_standing_connection(rig: Rig, standing_proxy: Proxy) -> None:
+    rig.start_daemon(switch_port=standing_proxy.port)
     rig.wait_watching()
-    standing.cut()
+    standing_proxy.cut()
     until("it is noticed", lambda: "switch.down" in log(rig))
     first = rig.call()
     assert_still_recorded(rig, first)
-    talked = (len(rig.prompt) / RATE + 1) * RATE * 4
-    until("they have talked", lambda: (first.take() / AUDIO).stat().st_size > talked)  # type: ignore[operator]
+    needed_bytes = (len(rig.prompt) / RATE + 1) * RATE * 4
+    until("they have talked", lambda: (first.take() / AUDIO).stat().st_size > needed_bytes)  # type: ignore[operator]
     first.hang_up()
     # And by the next daemon, which never was connected.
     rig.kill_daemon()
-    rig.start_daemon(switch_port=standing.port)
+    rig.start_daemon(switch_port=standing_proxy.port)
     rig.switch.wait_empty()
     second = rig.call()
     assert_still_recorded(rig, second)
@@ -111,7 +111,7 @@ def test_calls_are_recorded_without_the_standing_connection(rig: Rig, standing: 
     assert "unobserved_from" in [mark.kind for mark in take.marks]
 
 
-def test_restarted_switch_is_admitted_at_once(rig: Rig, standing: Proxy) -> None:
+def test_restarted_switch_is_admitted_at_once(rig: Rig, standing_proxy: Proxy) -> None:
     rig.start_daemon()
     rig.wait_watching()
     assert_recorded(rig, rig.call())
@@ -120,9 +120,9 @@ def test_restarted_switch_is_admitted_at_once(rig: Rig, standing: Proxy) -> None
     assert_recorded(rig, rig.call())
     until("it has a key again", lambda: "-ERR" not in rig.switch.esl.api(f"global_getvar {KEY}"))
     # By its user alone: started anew, and the daemon cannot connect to it.
-    rig.start_daemon(switch_port=standing.port)
+    rig.start_daemon(switch_port=standing_proxy.port)
     rig.wait_watching()
-    standing.cut()
+    standing_proxy.cut()
     rig.switch.stop()
     rig.switch.start()
     assert "-ERR" in rig.switch.esl.api(f"global_getvar {KEY}")
@@ -167,8 +167,8 @@ def test_key_is_in_no_channel_event_or_log(daemon: Rig) -> None:
     assert key not in dump
     assert not [event for event in events if key in str(event)]
     assert key not in log(daemon)
-    kept = {path for path in everything(daemon.folder) if key.encode() in path.read_bytes()}
-    assert kept == {daemon.spool / FILE}
+    paths_with_key = {path for path in everything(daemon.folder) if key.encode() in path.read_bytes()}
+    assert paths_with_key == {daemon.spool / FILE}
 
 
 def everything(folder: Path) -> list[Path]:

@@ -21,11 +21,11 @@ from tests.freeswitch.switches import RATE, WAIT_S, CallUnderTest, Rig, level, o
 def disk(rig: Rig) -> Iterator[SmallDisk]:
     """The spool on a disk of its own."""
     rig.spool.mkdir(exist_ok=True)
-    made = SmallDisk(rig.spool, "tmpfs", 12 * MIB)
-    yield made
+    own_disk = SmallDisk(rig.spool, "tmpfs", 12 * MIB)
+    yield own_disk
     rig.kill_daemon()
     rig.hang_up_all()
-    made.end()
+    own_disk.end()
 
 
 def talks_on(call: CallUnderTest, seconds: float) -> bool:
@@ -42,7 +42,7 @@ def test_switchs_disk_fills_during_a_call(rig: Rig, disk: SmallDisk) -> None:
     call.wait_bridged()
     time.sleep(2)
     disk.fill()
-    written = read_wav(spool_of(call) / layout.AUDIO)
+    samples_written = read_wav(spool_of(call) / layout.AUDIO)
     log = rig.folder / "daemon.log"
     until("the daemon has seen it", lambda: b"disk.full" in log.read_bytes(), 5)
     # A new call: neither announced nor recorded, and connected at once.
@@ -64,8 +64,8 @@ def test_switchs_disk_fills_during_a_call(rig: Rig, disk: SmallDisk) -> None:
     assert [mark.kind for mark in take.marks][-1] in ("recording_stopped", "hangup")
     # Nothing that was written is lost, and what is missing is told.
     samples = read_wav(take.audio)
-    assert len(samples) >= len(written)
-    assert np.array_equal(samples[: len(written)], written)
+    assert len(samples) >= len(samples_written)
+    assert np.array_equal(samples[: len(samples_written)], samples_written)
     assert onset_of(samples[:, 1], rig.prompt) is not None
     prompt = rig.snapshot / "prompts" / f"{take.start.announcement.sha256}.wav"
     encoded = encode(take, prompt)
@@ -118,27 +118,27 @@ def test_daemons_clock_jumps_during_an_announcement(
     processed."""
     if not LIBRARIES:
         pytest.skip("libfaketime is not installed")
-    jumping = FakedClock(tmp_path)
-    for name, value in jumping.environment.items():
+    clock = FakedClock(tmp_path)
+    for name, value in clock.environment.items():
         monkeypatch.setenv(name, value)
     rig.start_daemon()
     rig.wait_watching()
-    for name in jumping.environment:
+    for name in clock.environment:
         monkeypatch.delenv(name)
-    talking = rig.call()
-    talking.wait_bridged()
-    told = rig.call()
-    until("it is announced", lambda: told.variable("accord_state") == "announcing", every=0.01)
-    jumping.set(jump)
-    told.wait_bridged()
-    assert told.variable("accord_state") == "announced"
+    live_call = rig.call()
+    live_call.wait_bridged()
+    announced_call = rig.call()
+    until("it is announced", lambda: announced_call.variable("accord_state") == "announcing", every=0.01)
+    clock.set(jump)
+    announced_call.wait_bridged()
+    assert announced_call.variable("accord_state") == "announced"
     time.sleep(1.2)  # libfaketime looks at its file once a second
     after = rig.call()
     after.wait_bridged()
     assert after.variable("accord_state") == "announced"
     time.sleep(1)
     takes = []
-    for call in (talking, told, after):
+    for call in (live_call, announced_call, after):
         call.hang_up()
         takes.append(call.wait_take())
     prompt = rig.snapshot / "prompts" / f"{takes[0].start.announcement.sha256}.wav"

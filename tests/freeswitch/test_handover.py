@@ -19,8 +19,8 @@ from recorder.processes.supervisor import Program, Supervisor
 from recorder.spool.layout import Take
 from tests.freeswitch.switches import HERE, CallUnderTest, Rig, chirp, until
 
-TALKING = 20
-ARRIVING = 30
+LIVE = 20
+NEW = 30
 EVERY = 0.2
 """Seconds between two calls that arrive."""
 
@@ -71,7 +71,7 @@ def _run(rig: Rig, source: Path = HERE.parents[1], other: Path | None = None) ->
         return ["sh", "-c", f'exec "$@" >>{rig.folder}/daemon.log 2>&1', "sh", *rig.program(**more)]
 
     supervisor = Supervisor(
-        [Program("daemon", argv(), watched=True, replacing=argv(replace=True), longest=0.3)],
+        [Program("daemon", argv(), has_heartbeat=True, replacement=argv(replace=True), longest=0.3)],
         {**os.environ, "PYTHONPATH": str(link)},
     )
     thread = threading.Thread(target=supervisor.run)
@@ -120,26 +120,26 @@ def test_fifty_calls_and_a_replaced_daemon(rig: Rig, way: str) -> None:
     rig.write_snapshot(chirp(ANNOUNCEMENT))
     with WAYS[way](rig) as restart:
         rig.wait_watching()
-        talking = [rig.call() for _ in range(TALKING)]
-        for call in talking:
+        live_calls = [rig.call() for _ in range(LIVE)]
+        for call in live_calls:
             call.wait_bridged(60)
-        arriving = _arrive(rig, restart)
-        for call in arriving:
+        new_calls = _arrive(rig, restart)
+        for call in new_calls:
             call.wait_bridged(30)
         log = (rig.folder / "daemon.log").read_bytes
         until("the next one has taken over", lambda: b"daemon.takeover_finished" in log(), 60)
-        assert all(call.alive() for call in (*talking, *arriving))
+        assert all(call.alive() for call in (*live_calls, *new_calls))
         time.sleep(1.0)  # something is said after it
-        for call in (*talking, *arriving):
+        for call in (*live_calls, *new_calls):
             call.hang_up()
-        takes = [call.wait_take(30) for call in (*talking, *arriving)]
+        takes = [call.wait_take(30) for call in (*live_calls, *new_calls)]
         until("no folder is open", lambda: len(list(rig.spool.glob("*/take.json"))) == len(takes), 10)
     _report(way, takes)
     assert Counter(take.end.reason or take.end.outcome for take in takes) == {"recorded": len(takes)}
     assert len(list(rig.spool.glob("*/call.json"))) == len(takes), "each is written down once"
     gaps = [_unobserved(take) for take in takes]
     assert all(len(each) <= 1 for each in gaps)
-    assert not any(gaps[TALKING + ARRIVING - 5 :]), "the new one's own calls were watched all the time"
+    assert not any(gaps[LIVE + NEW - 5 :]), "the new one's own calls were watched all the time"
     rig.assert_only_announced_audio_is_kept()
 
 
@@ -147,31 +147,31 @@ def _arrive(rig: Rig, restart: Callable[[], None]) -> list[CallUnderTest]:
     """Place calls one after the other; restart the daemon after a third of them."""
     log = rig.folder / "daemon.log"
     calls: list[CallUnderTest] = []
-    began = time.monotonic()
+    start = time.monotonic()
     after_it = 5
-    while len(calls) < ARRIVING or after_it:
-        if len(calls) == ARRIVING // 3:
+    while len(calls) < NEW or after_it:
+        if len(calls) == NEW // 3:
             restart()
-        if len(calls) >= ARRIVING - 5:
+        if len(calls) >= NEW - 5:
             # The last ones when the next one takes them, however long it takes to start.
             until("the next one is ready", lambda: log.read_bytes().count(b"daemon.ready") > 1, 60)
             after_it -= 1
         calls.append(rig.call())
-        time.sleep(max(0.0, began + len(calls) * EVERY - time.monotonic()))
+        time.sleep(max(0.0, start + len(calls) * EVERY - time.monotonic()))
     return calls
 
 
 def _unobserved(take: Take) -> list[float]:
-    began = [mark.at for mark in take.marks if mark.kind == "unobserved_from"]
+    starts = [mark.at for mark in take.marks if mark.kind == "unobserved_from"]
     ended = [mark.at for mark in take.marks if mark.kind == "unobserved_to"]
-    return [(end - begin).total_seconds() for begin, end in zip(began, ended, strict=True)]
+    return [(end - begin).total_seconds() for begin, end in zip(starts, ended, strict=True)]
 
 
 def _report(way: str, takes: list[Take]) -> None:
     gaps = sorted(gap for take in takes for gap in _unobserved(take))
-    lost = Counter(take.end.reason for take in takes if take.end.outcome != "recorded")
+    reasons = Counter(take.end.reason for take in takes if take.end.outcome != "recorded")
     print(
-        f"{way}: {len(takes)} calls, not recorded {dict(lost)}, unobserved {len(gaps)} calls "
+        f"{way}: {len(takes)} calls, not recorded {dict(reasons)}, unobserved {len(gaps)} calls "
         f"{gaps[0] if gaps else 0:.3f} to {gaps[-1] if gaps else 0:.3f} s, {sum(gaps):.2f} s in all",
         file=sys.stderr,
     )

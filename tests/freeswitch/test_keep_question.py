@@ -78,12 +78,12 @@ def assert_separated_during_the_question(take: layout.Take) -> None:
     """While the question plays, the take has the external party and the question, without the internal party;
     before and after it has both."""
     sound = read_wav(Path(take.audio))
-    moment, heard = take.first("keep_question_asked"), take.first("keep_question_heard")
+    moment, end = take.first("keep_question_asked"), take.first("keep_question_heard")
     start = take.first("recording_started")
     assert moment is not None
-    assert heard is not None
+    assert end is not None
     assert start is not None
-    middle = int(((heard - start).total_seconds() - 0.6) * RATE)
+    middle = int(((end - start).total_seconds() - 0.6) * RATE)
     question = sound[middle - RATE // 4 : middle + RATE // 4]
     assert np.median(level(question[:, 0], 440)) > 0.2, "the outside party is not recorded"
     assert np.median(level(question[:, 1], 1000)) < 0.1, "the colleague is heard over the question"

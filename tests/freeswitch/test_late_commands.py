@@ -60,24 +60,24 @@ def slow_daemon(rig: Rig) -> Iterator[SlowDaemon]:
 
 def test_commands_after_the_bound_have_no_effect(rig: Rig) -> None:
     with slow_daemon(rig) as slow:
-        silent, connected, begun = rig.call(), None, None
+        silent, connected, has_begun = rig.call(), None, None
         slow.accept()  # never even says connect
         first = slow.sock
         connected = rig.call()
         slow.accept()
         slow.say("connect\n\n")
         second = slow.sock
-        begun = rig.call()
+        has_begun = rig.call()
         slow.accept()
         slow.say("connect\n\n")
         slow.begin(rig)
         third = slow.sock
         # What was ordered here is 7 s from its beginning on.
-        for call, bound in ((silent, WAIT_S), (connected, WAIT_S), (begun, WAIT_S + 7)):
+        for call, bound in ((silent, WAIT_S), (connected, WAIT_S), (has_begun, WAIT_S + 7)):
             call.wait_bridged()
             assert call.connected_after() < bound + SCHEDULER_S + 1
         time.sleep(0.5)
-        assert [c.variable("accord_left") for c in (silent, connected, begun)] == ["late"] * 3
+        assert [c.variable("accord_left") for c in (silent, connected, has_begun)] == ["late"] * 3
         assert not rig.recorded_now()
         # Now it wakes, and says everything it could.
         for sock in (first, second, third):
@@ -87,7 +87,7 @@ def test_commands_after_the_bound_have_no_effect(rig: Rig) -> None:
             for name in ("accord_again", "accord_announced", "accord_begin", "accord_fail", "accord_pass"):
                 slow.extension(name)
         time.sleep(1.0)
-        for call in (silent, connected, begun):
+        for call in (silent, connected, has_begun):
             assert call.alive()
             assert call.variable("accord_state") == "unrecorded"
         assert not rig.recorded_now()
@@ -96,21 +96,21 @@ def test_commands_after_the_bound_have_no_effect(rig: Rig) -> None:
             assert sock is not None
             sock.close()
         time.sleep(0.5)
-        assert all(call.alive() and call.variable("accord_state") == "unrecorded" for call in (silent, connected, begun))  # fmt: skip # noqa: E501
+        assert all(call.alive() and call.variable("accord_state") == "unrecorded" for call in (silent, connected, has_begun))  # fmt: skip # noqa: E501
 
 
 def test_bound_restores_playback_terminators(rig: Rig) -> None:
     """The provider's own value is restored, also for a call that had not begun; without one, none is left."""
     with slow_daemon(rig) as slow:
         calls = []
-        for value, begun in (("#", False), ("#", True), ("", False), ("", True)):
+        for value, has_begun in (("#", False), ("#", True), ("", False), ("", True)):
             call = rig.call()
             slow.accept()
             slow.say("connect\n\n")
             if value:
                 leg = until("it is listed", lambda c=call: c.leg)
                 rig.switch.esl.api(f"uuid_setvar {leg} playback_terminators {value}")
-            if begun:
+            if has_begun:
                 slow.begin(rig)
                 until("it is told", lambda c=call: c.variable("playback_terminators") == "none")
             calls.append((call, value, slow.sock))  # kept, and so open

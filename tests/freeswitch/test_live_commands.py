@@ -96,42 +96,42 @@ def request_pause(call: CallUnderTest, ask: Callable[[CallUnderTest, str], objec
     folder = call.take()
     assert folder is not None
     before = len(read_wav(folder / "audio.wav"))
-    said = ask(call, "pause")
+    answer = ask(call, "pause")
     after = len(read_wav(folder / "audio.wav"))
-    if isinstance(said, tuple):
-        assert said[0] == 200, said
+    if isinstance(answer, tuple):
+        assert answer[0] == 200, answer
     else:
-        assert "Paused: what is said now" in str(said)
+        assert "Paused: what is said now" in str(answer)
     return before / RATE, after / RATE
 
 
 def test_live_commands_pause_mark_and_delete_calls(daemon: Rig, clients: CommandClients) -> None:
     sounds = set_every_line(daemon, "deletable")
-    calls = panel, program, mixed, dialled, destroyed, left = start_calls(daemon, 6)
+    calls = panel, program, mixed, by_code, destroyed, left = start_calls(daemon, 6)
     clicked = {
         panel.caller: request_pause(panel, clients.panel),
         program.caller: request_pause(program, clients.program),
         mixed.caller: request_pause(mixed, clients.program),
     }
-    dial(daemon, dialled, "*6")
-    each([dialled], "paused")
+    dial(daemon, by_code, "*6")
+    each([by_code], "paused")
     time.sleep(1)
     panel.key("4")  # a card's number
     dial(daemon, mixed, "*7")  # before it ends by itself
     time.sleep(0.5)
     assert "Recording again." in clients.panel(panel, "resume")
-    assert "Recording again." in clients.panel(dialled, "resume")
+    assert "Recording again." in clients.panel(by_code, "resume")
     assert "Moment marked." in clients.panel(panel, "note")
-    each([panel, dialled, mixed], "resumed")
-    assert clients.program(dialled, "resume")[0] == 409, "it is not paused any more"
+    each([panel, by_code, mixed], "resumed")
+    assert clients.program(by_code, "resume")[0] == 409, "it is not paused any more"
     assert "The recording is destroyed" in clients.panel(destroyed, "delete")
     until("the pause has ended by itself", lambda: program.variable("accord_paused") == "_undef_", 10)
     time.sleep(1)
 
     daemon.kill_daemon()
     assert "That did not work: the recorder did not answer." in clients.panel(left, "pause")
-    status, said = clients.program(left, "pause")
-    assert (status, said["type"]) == (503, "urn:accord:control.no_answer")
+    status, problem = clients.program(left, "pause")
+    assert (status, problem["type"]) == (503, "urn:accord:control.no_answer")
     daemon.start_daemon()
     daemon.wait_watching()
     time.sleep(1)
@@ -139,11 +139,11 @@ def test_live_commands_pause_mark_and_delete_calls(daemon: Rig, clients: Command
         assert call.alive(), "a call ended"
         call.hang_up()
 
-    for call in (panel, program, mixed, dialled):
-        made, raw, kept = encoded(call, sounds)
+    for call in (panel, program, mixed, by_code):
+        encoded_take, raw, redacted = encoded(call, sounds)
         ((start, end),) = zeros(raw[RATE * 2 :])
         start, end = start + 2 * RATE, end + 2 * RATE
-        marked = {mark.kind: mark for mark in made.take.marks}
+        marked = {mark.kind: mark for mark in encoded_take.take.marks}
         by = {
             kind: marked[kind].data.get("by")
             for kind in ("paused", "resumed", "moment_marked")
@@ -155,32 +155,32 @@ def test_live_commands_pause_mark_and_delete_calls(daemon: Rig, clients: Command
                 panel.caller: {"paused": "panel", "resumed": "panel", "moment_marked": "panel"},
                 program.caller: {"paused": "api"},  # it ended by itself
                 mixed.caller: {"paused": "api", "resumed": None},
-                dialled.caller: {"paused": None, "resumed": "panel"},
+                by_code.caller: {"paused": None, "resumed": "panel"},
             }[call.caller]
         )
         if call.caller in clicked:
-            asked, answered = clicked[call.caller]
-            print(f"{start / RATE - asked:.2f} s from clients to the first zero")
-            assert asked - 0.1 < start / RATE < answered + 0.1
+            click_at, answered = clicked[call.caller]
+            print(f"{start / RATE - click_at:.2f} s from clients to the first zero")
+            assert click_at - 0.1 < start / RATE < answered + 0.1
         if call is program:
             assert PAUSE_SECONDS - 1.5 < (end - start) / RATE < PAUSE_SECONDS + 1.5
         else:
-            lasted = (marked["resumed"].at - marked["paused"].at).total_seconds()
-            assert abs((end - start) / RATE - lasted) < 0.3
-        (gap,) = (gap for gap in made.gaps if gap.reason == "paused")
+            pause_length = (marked["resumed"].at - marked["paused"].at).total_seconds()
+            assert abs((end - start) / RATE - pause_length) < 0.3
+        (gap,) = (gap for gap in encoded_take.gaps if gap.reason == "paused")
         assert (gap.channel, gap.start_ms, gap.end_ms) == ("both", -(-start // 8), end // 8)
-        assert np.array_equal(raw[end:], kept[end:]), "the rest is as it was"
-        assert np.median(level(kept[end + RATE // 10 : end + RATE, 0], CALLER)) > 0.2
-        assert np.median(level(kept[end + RATE // 10 : end + RATE, 1], CALLEE)) > 0.2
+        assert np.array_equal(raw[end:], redacted[end:]), "the rest is as it was"
+        assert np.median(level(redacted[end + RATE // 10 : end + RATE, 0], CALLER)) > 0.2
+        assert np.median(level(redacted[end + RATE // 10 : end + RATE, 1], CALLEE)) > 0.2
         samples = level(read_wav(call.heard_by_callee)[:, 0], PAUSED)
         assert samples.max() > 0.02, "the colleague is reminded"
         assert level(read_wav(call.heard_by_caller)[:, 0], PAUSED)[40:].max() < 0.01, "nobody else is"
-        talk = kept[end : -RATE // 2, 0]
+        talk = redacted[end : -RATE // 2, 0]
         steady = level(talk, CALLER) > 0.235  # where a phone skips a frame, every pitch is in it
         assert level(talk, PAUSED)[steady].max() < 0.015, "and it is in no recording"
     take = destroyed.wait_take()
     assert (take.end.outcome, take.end.reason) == ("not_recorded", "deleted")
     assert not take.audio.exists()
-    made, raw, _kept = encoded(left, sounds)
+    encoded_take, raw, _redacted = encoded(left, sounds)
     assert zeros(raw[RATE * 2 :]) == []
-    assert "paused" not in {mark.kind for mark in made.take.marks}
+    assert "paused" not in {mark.kind for mark in encoded_take.take.marks}

@@ -42,7 +42,7 @@ def test_prompts_and_answers_are_located(daemon: Rig) -> None:
         )
         call.hang_up()
     for call in calls:
-        look(call, sounds.paths["told"].parent)
+        look(call, sounds.paths["announcement"].parent)
 
 
 def look(call: CallUnderTest, prompts: Path) -> None:
@@ -51,11 +51,11 @@ def look(call: CallUnderTest, prompts: Path) -> None:
     assert take.start.announcement is not None
     found = encode(take, prompts / f"{take.start.announcement.sha256}.wav")
     assert found.announced is not None
-    places = {"told": found.announced.offset_ms}
+    places = {"announcement": found.announced.offset_ms}
     places |= {
         "keep_question" if one.which == "question" else "keep_yes": one.offset_ms for one in found.prompts
     }
-    assert set(places) == {"told", "keep_question", "keep_yes"}
+    assert set(places) == {"announcement", "keep_question", "keep_yes"}
     for name, place in places.items():
         true = truth(samples[:, 1], name)
         assert abs(place - true) <= PROMPT_MS, (name, place, true)
@@ -64,17 +64,17 @@ def look(call: CallUnderTest, prompts: Path) -> None:
     assert abs(answered - pressed) <= ANSWER_MS, (answered, pressed)
 
 
-def end_of_key(said: np.ndarray) -> int:
+def end_of_key(samples: np.ndarray) -> int:
     """Return the ms at which the sound resumes after the silence of a key."""
-    windows = said[: len(said) // WINDOW * WINDOW].reshape(-1, WINDOW)
+    windows = samples[: len(samples) // WINDOW * WINDOW].reshape(-1, WINDOW)
     silent = np.sqrt((windows**2).mean(1)) < 0.02
-    changed = level(said, 600, WINDOW)[: len(silent)] > 0.15
+    changed = level(samples, 600, WINDOW)[: len(silent)] > 0.15
     at = next(i for i in np.flatnonzero(changed) if i >= PRESSED and silent[i - PRESSED : i].all())
     return int(at) * 1000 * WINDOW // RATE
 
 
-def truth(heard: np.ndarray, name: str) -> float:
+def truth(samples: np.ndarray, name: str) -> float:
     sound = chirp(low=LOWS[name])
-    size = len(heard) + len(sound)
-    alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(sound, size)), size)[: len(heard)]
+    size = len(samples) + len(sound)
+    alike = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(sound, size)), size)[: len(samples)]
     return int(alike.argmax()) * 1000 / RATE

@@ -33,17 +33,17 @@ async def played(folder: Path, calls: tuple[Call, ...], guard: float) -> tuple[H
     with run_installation(folder, calls, phones.port) as installation:
         studio.began = time.monotonic()
         player = Player(installation.rig, phones, calls, guard)
-        began = time.monotonic()
+        start = time.monotonic()
         await player.play()
         ended = time.monotonic()
-        heard = player.heard()
-        (folder / "telephones.pickle").write_bytes(pickle.dumps((calls, heard, player.failed)))
+        heard_telephones = player.heard()
+        (folder / "telephones.pickle").write_bytes(pickle.dumps((calls, heard_telephones, player.failed)))
         await asyncio.to_thread(all_listed, installation, 60 + 3 * len(calls))
         stored = time.monotonic() - ended
-        history = History(heard, installation.heard(), player.failed)
+        history = History(heard_telephones, installation.heard(), player.failed)
         (folder / "history.pickle").write_bytes(pickle.dumps((calls, history)))  # to look at it again
     figures = (
-        f"{player.peak} at once, all of them for {player.lived:.0f} s; {ended - began:.0f} s in all, "
+        f"{player.peak} at once, all of them for {player.lived:.0f} s; {ended - start:.0f} s in all, "
         f"everything stored {stored:.0f} s later; the telephones were late by "
         f"{1000 * studio.latest:.0f} ms at most, in {studio.late} of {studio.ticks} ticks by more than one"
     )
@@ -61,7 +61,7 @@ def all_listed(installation: MixedInstallation, seconds: float) -> None:
     )
 
 
-def told(calls: tuple[Call, ...], figures: str) -> str:
+def report(calls: tuple[Call, ...], figures: str) -> str:
     actions = Counter(action for call in calls for action in call.actions)
     openings = Counter(call.opening for call in calls)
     return f"{len(calls)} calls: {figures}\n{dict(openings)}\n{dict(actions)}"
@@ -69,7 +69,7 @@ def told(calls: tuple[Call, ...], figures: str) -> str:
 
 def assert_as_it_must_be(calls: tuple[Call, ...], played: tuple[History, str]) -> None:
     history, figures = played
-    print(told(calls, figures))
+    print(report(calls, figures))
     wrong = findings(calls, history)
     assert not wrong, "\n".join([f"{len(wrong)} findings; {figures}", *wrong])
 

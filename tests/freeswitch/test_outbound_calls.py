@@ -30,7 +30,7 @@ from tests.freeswitch.switches import (
 )
 from tests.scenarios.files import LOWS, chirp
 
-ANNOUNCEMENT = chirp(low=LOWS["told"])
+ANNOUNCEMENT = chirp(low=LOWS["announcement"])
 
 
 def marks(call: CallUnderTest) -> list[str]:
@@ -56,7 +56,7 @@ def test_callee_hears_the_announcement_while_the_caller_hears_ringing(daemon: Ri
     assert onset_of(caller, ANNOUNCEMENT) is None, "the caller hears the announcement, too"
     assert np.median(level(caller[RATE // 2 :], 1000)) > 0.2, "the caller does not hear the callee"
     take = replace(take, start=replace(take.start, formats=("wav",)))
-    found = encode(take, sounds.paths["told"])
+    found = encode(take, sounds.paths["announcement"])
     assert found.announced is not None
     end = found.announced.end_ms * RATE // 1000
     redacted = read_wav(take.folder / WAV)
@@ -77,7 +77,7 @@ def test_both_hear_the_announcement_once_connected(daemon: Rig) -> None:
     assert heard_whole(read_wav(call.heard_by_callee)[:, 0], ANNOUNCEMENT)
     assert heard_whole(read_wav(call.heard_by_caller)[:, 0], ANNOUNCEMENT)
     take = replace(take, start=replace(take.start, formats=("wav",)))
-    found = encode(take, sounds.paths["told"])
+    found = encode(take, sounds.paths["announcement"])
     assert found.announced is not None
     end = found.announced.end_ms * RATE // 1000
     redacted = read_wav(take.folder / WAV)
@@ -120,8 +120,8 @@ def test_hanging_daemon_is_killed_and_the_call_is_connected(rig: Rig) -> None:
 
 def unannounced(rig: Rig) -> set[str]:
     """Return legs that are recorded and not in the announced state."""
-    asked = {leg: rig.switch.esl.api(f"uuid_getvar {leg} accord_state") for leg in rig.recorded_now()}
-    return {leg for leg, state in asked.items() if state != "announced"}
+    states = {leg: rig.switch.esl.api(f"uuid_getvar {leg} accord_state") for leg in rig.recorded_now()}
+    return {leg for leg, state in states.items() if state != "announced"}
 
 
 @pytest.fixture(scope="module")
@@ -179,8 +179,8 @@ def test_only_one_of_two_simultaneous_answers_is_kept(routes: Rig) -> None:
     time.sleep(1.0)
     call.hang_up()
     until("both are listed", lambda: len(takes(routes, call)) == 2, 20)
-    kept, other = sorted(takes(routes, call), key=lambda take: take.end.reason or "")
-    assert kept.end.reason is None
+    winner, other = sorted(takes(routes, call), key=lambda take: take.end.reason or "")
+    assert winner.end.reason is None
     # They may just have heard it whole, too.
     assert other.end.reason in ("hung_up_in_announcement", "never_connected")
     assert not [*other.folder.glob("*.wav")]
@@ -219,13 +219,13 @@ def test_call_timeout_does_not_end_the_announcement(routes: Rig) -> None:
 
 
 def test_call_timeout_ends_the_ringing(routes: Rig) -> None:
-    began = datetime.now(UTC)
+    start = datetime.now(UTC)
     call = call_out(routes, "3247888000764")
     until("it is listed", lambda: takes(routes, call), 15)
     (take,) = takes(routes, call)
     assert take.end.reason == "never_connected"
     # Two seconds are its limit; without one it would ring for a minute.
-    assert 1.5 < (take.end.ended_at - began).total_seconds() < 20
+    assert 1.5 < (take.end.ended_at - start).total_seconds() < 20
 
 
 def test_early_media_can_be_passed_on(routes: Rig) -> None:

@@ -53,10 +53,10 @@ def talk(system: Rig, request: pytest.FixtureRequest) -> Iterator[Talk]:
     alone, unless a test says otherwise."""
     name: Line = getattr(request, "param", "joining_alone")
     set_line(system, name)
-    made = Talk(system, system.call(LINE))
-    made.until_marked("bridged")
+    new_talk = Talk(system, system.call(LINE))
+    new_talk.until_marked("bridged")
     time.sleep(1)
-    yield made
+    yield new_talk
     system.hang_up_all()
 
 

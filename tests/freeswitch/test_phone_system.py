@@ -90,10 +90,10 @@ class CallResult:
 
     encoded: Encoded
     raw: np.ndarray
-    kept: np.ndarray
+    redacted: np.ndarray
 
     @property
-    def told_ms(self) -> int:
+    def announcement_ms(self) -> int:
         """The end of the announcement in ms."""
         assert self.encoded.announced is not None
         return self.encoded.announced.end_ms
@@ -101,9 +101,9 @@ class CallResult:
     def gaps(self, reason: str) -> list[tuple[int, int, str]]:
         return [(gap.start_ms, gap.end_ms, gap.channel) for gap in self.encoded.gaps if gap.reason == reason]
 
-    def loud(self, pitch: int, channel: int, *, kept: bool = True) -> float:
+    def loud(self, pitch: int, channel: int, *, redacted: bool = True) -> float:
         """Return the share of tenths of a second after the announcement in which a tone is heard."""
-        sound = (self.kept if kept else self.raw)[self.told_ms * RATE // 1000 :]
+        sound = (self.redacted if redacted else self.raw)[self.announcement_ms * RATE // 1000 :]
         return float((level(sound[:, channel], pitch) > 0.1).mean())
 
 
@@ -131,11 +131,11 @@ class PhoneSystem:
             self.calls[name].hang_up()
         return {name: self.calls[name].wait_take(30) for name in names}
 
-    def heard(self, take: Take) -> CallResult:
+    def analyse(self, take: Take) -> CallResult:
         take = replace(take, start=replace(take.start, formats=("wav",)))
-        made = encode(take, self.sounds.paths["told"])
-        assert made.announced is not None
-        return CallResult(made, read_wav(take.audio), read_wav(take.folder / WAV))
+        encoded_take = encode(take, self.sounds.paths["announcement"])
+        assert encoded_take.announced is not None
+        return CallResult(encoded_take, read_wav(take.audio), read_wav(take.folder / WAV))
 
 
 @pytest.fixture(scope="module")
@@ -183,13 +183,13 @@ def test_forked_call_is_one_recording_of_the_answering_phone(phone_system: Phone
     time.sleep(1.5)
     for name, take in phone_system.end(*answered).items():
         assert [mark.kind for mark in recorded(take).marks].count("bridged") == 1, name
-        heard = phone_system.heard(take)
-        assert heard.loud(ANSWERED, 1) > 0.1, name
-        assert heard.loud(EARLY, 1) == 0, name
+        result = phone_system.analyse(take)
+        assert result.loud(ANSWERED, 1) > 0.1, name
+        assert result.loud(EARLY, 1) == 0, name
         by_caller = level(read_wav(phone_system.calls[name].heard_by_caller)[:, 0], EARLY) > 0.1
         if name == "early":
-            assert heard.loud(EARLY, 1, kept=False) > 0.1, "the test has nothing to find"
-            assert [channel for _, _, channel in heard.gaps("ringing")] == ["both"]
+            assert result.loud(EARLY, 1, redacted=False) > 0.1, "the test has nothing to find"
+            assert [channel for _, _, channel in result.gaps("ringing")] == ["both"]
             assert by_caller.sum() > 10, "the caller hears it as ever"
     for name in nobody:
         not_recorded(phone_system.calls[name].wait_take(30), "never_connected")
@@ -212,15 +212,15 @@ def test_queue_and_menu_time_is_not_in_the_recording(phone_system: PhoneSystem) 
     takes = phone_system.end(*talks, "voicemail")
     not_recorded(takes.pop("voicemail"), "never_connected")
     for name, take in takes.items():
-        heard = phone_system.heard(recorded(take))
-        assert heard.loud(MUSIC, 1) == heard.loud(ASKS, 1) == 0, name
-        samples = level(heard.kept[:, 0], CALLER) > 0.1
-        speaks = level(heard.kept[:, 1], SECOND if "queue" in name else ANSWERED) > 0.1
-        speaks[: heard.told_ms // 100 + 1] = False
-        begun = int(np.argmax(speaks))
-        assert begun > 0, name
-        assert not samples[: begun - 4].any(), f"{name}: what they said while they waited"
-        assert samples[begun + 4 : -4].all(), name
+        result = phone_system.analyse(recorded(take))
+        assert result.loud(MUSIC, 1) == result.loud(ASKS, 1) == 0, name
+        samples = level(result.redacted[:, 0], CALLER) > 0.1
+        speaks = level(result.redacted[:, 1], SECOND if "queue" in name else ANSWERED) > 0.1
+        speaks[: result.announcement_ms // 100 + 1] = False
+        speech_start = int(np.argmax(speaks))
+        assert speech_start > 0, name
+        assert not samples[: speech_start - 4].any(), f"{name}: what they said while they waited"
+        assert samples[speech_start + 4 : -4].all(), name
         assert "1379" not in str([mark.data for mark in take.marks])
     answers = [mark.data for mark in takes["menu_before"].marks if mark.kind == "question_answered"]
     assert answers == [{"question": "recording", "answer": "none"}], "no key of the menu's is one of Accord's"
@@ -229,21 +229,21 @@ def test_queue_and_menu_time_is_not_in_the_recording(phone_system: PhoneSystem) 
 def test_forwarded_call_is_recorded_only_if_both_are_announced(phone_system: PhoneSystem) -> None:
     """By the dialplan, or by a phone (302): to its own phone system, which marks its outbound leg, or
     elsewhere."""
-    untold, told = ("outside", "moved", "moved_away"), ("outside_at_pickup", "own_mobile")
-    phone_system.call(*untold, *told)
+    untold, announced = ("outside", "moved", "moved_away"), ("outside_at_pickup", "own_mobile")
+    phone_system.call(*untold, *announced)
     phone_system.until("transferred_outside", *untold)
-    phone_system.until("bridged", *told)
-    phone_system.until("announcement_finished", *told)
+    phone_system.until("bridged", *announced)
+    phone_system.until("announcement_finished", *announced)
     time.sleep(1.5)
     for name in untold:
         assert phone_system.calls[name].alive(), name
         assert "session_record" not in phone_system.rig.switch.esl.api(
             f"uuid_buglist {phone_system.calls[name].leg}"
         ), name
-    takes = phone_system.end(*untold, *told)
+    takes = phone_system.end(*untold, *announced)
     for name in untold:
         not_recorded(takes[name], "forwarded_outside")
-    for name in told:
+    for name in announced:
         recorded(takes[name])
     call = phone_system.calls["outside_at_pickup"]
     assert heard_whole(read_wav(Path(call.rig.phones_folder / f"callee-{NUMBER}98-{call.caller}.wav"))[:, 0],
@@ -266,30 +266,30 @@ def test_internal_hold_is_redacted(phone_system: PhoneSystem) -> None:
             row["uuid"] for row in rows if row["direction"] == "inbound" and row["cid_num"] == call.caller
         )
 
-    held = {name: phone(phone_system.calls[name]) for name in names}
-    for uuid in held.values():
+    calls_on_hold = {name: phone(phone_system.calls[name]) for name in names}
+    for uuid in calls_on_hold.values():
         rig.phones.esl.api(f"uuid_hold {uuid}")
     phone_system.until("internal_hold", *names)
     time.sleep(2)
-    rig.phones.esl.api(f"uuid_hold off {held['held']}")
+    rig.phones.esl.api(f"uuid_hold off {calls_on_hold['held']}")
     rig.switch.esl.api(f"uuid_transfer {other.leg} {NUMBER}91 XML public")
     phone_system.until("internal_unhold", "held")
     phone_system.until("bridged", "transferred", times=2)
     time.sleep(2)
     for name, take in phone_system.end(*names).items():
-        heard = phone_system.heard(recorded(take))
+        result = phone_system.analyse(recorded(take))
         # But for the tail that is left, for the talk may go on in it.
-        assert heard.loud(MUSIC, 1) < 0.15 < heard.loud(MUSIC, 1, kept=False), name
-        ((start, end, channel),) = heard.gaps("hold")
+        assert result.loud(MUSIC, 1) < 0.15 < result.loud(MUSIC, 1, redacted=False), name
+        ((start, end, channel),) = result.gaps("hold")
         assert channel == "both", name
         held_s = (take.first("internal_unhold") or take.last("bridged")) - take.first("internal_hold")
         assert abs(end - start - held_s.total_seconds() * 1000) < 500, name
         assert end - start > 1500, name
-        assert not heard.kept[start * 8 : end * 8].any(), name
+        assert not result.redacted[start * 8 : end * 8].any(), name
         after = end * 8 + RATE * 2 // 3
-        assert np.median(level(heard.kept[after : after + RATE, 0], CALLER)) > 0.2, name
+        assert np.median(level(result.redacted[after : after + RATE, 0], CALLER)) > 0.2, name
         pitch = ANSWERED if name == "held" else SECOND
-        assert np.median(level(heard.kept[after : after + RATE, 1], pitch)) > 0.2, name
+        assert np.median(level(result.redacted[after : after + RATE, 1], pitch)) > 0.2, name
 
 
 def test_call_by_two_proxies_and_internal_call(phone_system: PhoneSystem) -> None:

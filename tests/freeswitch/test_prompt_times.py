@@ -56,13 +56,13 @@ class Telephone(Leg):
     """A phone that keeps its received audio, with times by its own clock."""
 
     ear: list[tuple[int, bytes]] | None = field(default_factory=list)
-    came: list[int] = field(default_factory=list)
+    packets: list[int] = field(default_factory=list)
     rings: Callable[[], None] = lambda: None
 
     def listen(self) -> None:
         super().listen()
         assert self.ear is not None
-        self.came += [self._number] * (len(self.ear) - len(self.came))
+        self.packets += [self._number] * (len(self.ear) - len(self.packets))
 
     def asked(self, sdp: str) -> str:
         self.rings()
@@ -87,7 +87,7 @@ class Telephone(Leg):
     def sound_heard(self) -> np.ndarray:
         assert self.ear is not None
         at, placed = -1, []
-        for tick, (payload, content) in list(zip(self.came, self.ear, strict=False)):
+        for tick, (payload, content) in list(zip(self.packets, self.ear, strict=False)):
             if payload == PCMU.payload:
                 at = max(at + 1, tick)
                 placed.append((at, content))
@@ -104,12 +104,12 @@ def decoded(content: bytes) -> np.ndarray:
     return np.where(code & 0x80, -size, size) / 32768
 
 
-def place(heard: np.ndarray, piece: np.ndarray) -> int | None:
+def place(samples: np.ndarray, piece: np.ndarray) -> int | None:
     """Return the sample at which a piece of a prompt is heard; ``None`` if it is not."""
-    size = len(heard) + len(piece)
-    alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(piece, size)), size)[: len(heard)]
-    energy = np.concatenate([[0.0], np.cumsum(heard**2), np.full(len(piece), (heard**2).sum())])
-    there = np.sqrt(np.maximum(energy[len(piece) : len(piece) + len(heard)] - energy[: len(heard)], 1e-3))
+    size = len(samples) + len(piece)
+    alike = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(piece, size)), size)[: len(samples)]
+    energy = np.concatenate([[0.0], np.cumsum(samples**2), np.full(len(piece), (samples**2).sum())])
+    there = np.sqrt(np.maximum(energy[len(piece) : len(piece) + len(samples)] - energy[: len(samples)], 1e-3))
     alike /= there * np.sqrt((piece**2).sum())
     best = int(alike.argmax())
     return best if alike[best] > 0.6 else None
@@ -125,18 +125,18 @@ class HeardPrompt:
     def samples(self) -> np.ndarray:
         return np.frombuffer(self.said.wav[44:], dtype="<i2") / 32768
 
-    def begins(self, heard: np.ndarray) -> int:
-        at = place(heard, self.samples[:PIECE])
+    def begins(self, samples: np.ndarray) -> int:
+        at = place(samples, self.samples[:PIECE])
         assert at is not None, f"not heard: {self.said.text}"
         return at
 
-    def ends(self, heard: np.ndarray) -> int:
-        at = place(heard, self.samples[-PIECE:])
+    def ends(self, samples: np.ndarray) -> int:
+        at = place(samples, self.samples[-PIECE:])
         assert at is not None, f"its end is not heard: {self.said.text}"
         return at + PIECE
 
-    def is_cut(self, heard: np.ndarray) -> bool:
-        return place(heard, self.samples[-PIECE:]) is None
+    def is_cut(self, samples: np.ndarray) -> bool:
+        return place(samples, self.samples[-PIECE:]) is None
 
 
 @dataclass
@@ -170,32 +170,32 @@ class Lines:
         self._prompts = prompts
 
     def sound(self, played: HeardPrompt) -> TimedSentence:
-        said = played.said
-        (self._prompts / f"{said.sha256}.wav").write_bytes(said.wav)
-        return TimedSentence(said.text, said.sha256, said.duration_ms)
+        rendered = played.said
+        (self._prompts / f"{rendered.sha256}.wav").write_bytes(rendered.wav)
+        return TimedSentence(rendered.text, rendered.sha256, rendered.duration_ms)
 
     def line(self, number: int, says: Sentences, mode: Mode, **more: object) -> LinePolicy:
-        told = self.sound(says.may_refuse if mode == OPT_OUT else says.told)
+        announcement = self.sound(says.may_refuse if mode == OPT_OUT else says.told)
         sentence = Announcement(
             f"a{number}",
             1,
             says.language,
-            told.text,
+            announcement.text,
             ("agreement",),
             30,
-            told.sha256,
-            told.duration_ms,
+            announcement.sha256,
+            announcement.duration_ms,
         )
         asks = says.question if mode == OPT_IN else says.wrong_key
-        asked = None if mode == NOTICE else ConsentPrompt(self.sound(asks), self.sound(says.declined))
+        consent = None if mode == NOTICE else ConsentPrompt(self.sound(asks), self.sound(says.declined))
         return LinePolicy(
             "t1", f"l{number}", f"{NUMBER}{number:02}", mode, "before_ringing", ("opus",), sentence,
-            consent_prompt=asked, **more,  # type: ignore[arg-type]
+            consent_prompt=consent, **more,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def keep(self, says: Sentences) -> Keep:
-        said = (says.keep, says.cue, says.kept, says.not_kept, says.unanswered)
-        return Keep("agreement", KEPT_DAYS, *(self.sound(each) for each in said))
+        prompts = (says.keep, says.cue, says.kept, says.not_kept, says.unanswered)
+        return Keep("agreement", KEPT_DAYS, *(self.sound(each) for each in prompts))
 
     def all(self) -> list[LinePolicy]:
         french = SAYS["fr"]
@@ -265,8 +265,8 @@ def phone_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
 def at_once(calls: list[Callable[[], str]]) -> None:
     """Run each in its own call, simultaneously."""
     with ThreadPoolExecutor(len(calls)) as pool:
-        for done in [pool.submit(each) for each in calls]:
-            print(done.result())
+        for future in [pool.submit(each) for each in calls]:
+            print(future.result())
 
 
 def s(samples: int) -> float:
@@ -277,7 +277,12 @@ def test_opt_in_and_keep_question_stay_within_their_time_limits(phone_rig: Phone
     at_once(
         [lambda n=n, each=each: opt_in(phone_rig, 10 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)]
     )
-    at_once([lambda n=n, each=each: kept(phone_rig, 20 + n, SAYS[each]) for n, each in enumerate(LANGUAGES)])
+    at_once(
+        [
+            lambda n=n, each=each: measure_keep_question(phone_rig, 20 + n, SAYS[each])
+            for n, each in enumerate(LANGUAGES)
+        ]
+    )
 
 
 def opt_in(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
@@ -286,23 +291,23 @@ def opt_in(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
     pressed = call.outside.press("1")
     until("it rings", lambda: call.rang >= 0, 60, 0.05)
     audio = call.outside.sound_heard()
-    asked, told = says.question, says.told
-    waited = pressed - asked.ends(audio)
-    total = call.rang - asked.begins(audio) - waited
-    assert told.begins(audio) - pressed <= AT_ONCE_S * RATE
+    question, announcement = says.question, says.told
+    wait_samples = pressed - question.ends(audio)
+    total = call.rang - question.begins(audio) - wait_samples
+    assert announcement.begins(audio) - pressed <= AT_ONCE_S * RATE
     assert total <= limits().opt_in_s * RATE, (says.language, s(total))
-    lengths = [s(each.ends(audio) - each.begins(audio)) for each in (asked, told)]
+    lengths = [s(each.ends(audio) - each.begins(audio)) for each in (question, announcement)]
     return (
         f"{says.language}: opt-in to ringing {s(total)} s: question {lengths[0]}, announcement {lengths[1]}"
     )
 
 
-def kept(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
+def measure_keep_question(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
     call = Call(phone_rig, line)
     call.until("bridged")
     call.outside.hears(1)
     call.colleague.press("*5")
-    dialled = call.outside.now
+    code_at = call.outside.now
     call.until("keep_question_heard")
     pressed = call.outside.press("1")
     call.until("keep_answer_confirmed")
@@ -312,8 +317,8 @@ def kept(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
     assert question <= limits().keep_question_s * RATE, (says.language, s(question))
     assert result <= limits().keep_result_s * RATE, (says.language, s(result))
     assert says.kept.begins(audio) - pressed <= AT_ONCE_S * RATE
-    asked = says.keep.begins(audio) - dialled
-    return f"{says.language}: *5 asked after {s(asked)} s, question {s(question)} s, result {s(result)} s"
+    delay = says.keep.begins(audio) - code_at
+    return f"{says.language}: *5 asked after {s(delay)} s, question {s(question)} s, result {s(result)} s"
 
 
 def test_refusal_takes_effect_during_any_prompt(phone_rig: PhoneRig) -> None:
@@ -330,13 +335,13 @@ def test_refusal_takes_effect_during_any_prompt(phone_rig: PhoneRig) -> None:
     at_once([lambda: while_asked_to_keep(phone_rig, by_colleague=True), lambda: while_it_is_kept(phone_rig)])
 
 
-def refused(name: str, heard: np.ndarray, pressed: int, cut: HeardPrompt, then: HeardPrompt) -> str:
-    after = then.begins(heard) - pressed
-    assert cut.begins(heard) < pressed, name
-    assert cut.is_cut(heard), name
+def refused(name: str, samples: np.ndarray, pressed: int, cut: HeardPrompt, then: HeardPrompt) -> str:
+    after = then.begins(samples) - pressed
+    assert cut.begins(samples) < pressed, name
+    assert cut.is_cut(samples), name
     assert 0 < after <= AT_ONCE_S * RATE, (name, s(after))
-    assert then.ends(heard) - then.begins(heard) == len(then.samples), name
-    return f"{name}: {s(pressed - cut.begins(heard))} s into it refused, heard after {s(after)} s"
+    assert then.ends(samples) - then.begins(samples) == len(then.samples), name
+    return f"{name}: {s(pressed - cut.begins(samples))} s into it refused, heard after {s(after)} s"
 
 
 def test_callees_refusal_takes_effect_during_any_prompt(phone_rig: PhoneRig) -> None:

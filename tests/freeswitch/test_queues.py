@@ -149,38 +149,42 @@ def calls(system: tuple[Rig, Sounds], *names: str) -> dict[str, Talk]:
     return {name: Talk(system[0], system[0].call(f"{NUMBER}{WAYS[name][0]}")) for name in names}
 
 
-def heard(take: Take, sounds: Sounds) -> tuple[Encoded, np.ndarray]:
+def encode_wav(take: Take, sounds: Sounds) -> tuple[Encoded, np.ndarray]:
     """Return the encoded take and its kept audio."""
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     kinds = [mark.kind for mark in take.marks]
     assert kinds.count("recording_started") == kinds.count("announcement_finished") == 1
-    made = encode(replace(take, start=replace(take.start, formats=("wav",))), sounds.paths["told"])
-    return made, read_wav(take.folder / WAV)
+    encoded_take = encode(
+        replace(take, start=replace(take.start, formats=("wav",))), sounds.paths["announcement"]
+    )
+    return encoded_take, read_wav(take.folder / WAV)
 
 
-def is_whole(made: Encoded, kept: np.ndarray, number: str, silent: tuple[str, ...]) -> None:
+def is_whole(encoded_take: Encoded, redacted: np.ndarray, number: str, silent: tuple[str, ...]) -> None:
     """Check that nothing of the waiting is kept, and all of the talk with ``number`` except the ``silent``
     parts."""
-    first = next(mark for mark in made.markers if mark.kind == "bridged")
+    first = next(mark for mark in encoded_take.markers if mark.kind == "bridged")
     assert first.data["value"].endswith(number[-2:])
-    assert made.announced is not None
-    told = made.announced.end_ms * RATE // 1000
-    music = level(kept[told:, 1], MUSIC) > 0.05
+    assert encoded_take.announced is not None
+    announcement_end = encoded_take.announced.end_ms * RATE // 1000
+    music = level(redacted[announcement_end:, 1], MUSIC) > 0.05
     # The last moments of what is waited in a talk are kept, for the talk may go on in them.
     assert music.sum() <= (6 if "waiting" in silent else 0), "the music"
-    speaks = np.max([level(kept[:, 1], pitch) for pitch in TONES.values()], axis=0) > 0.1
-    speaks[: told // 800 + 1] = False
-    begun = int(np.argmax(speaks))
-    assert begun > 0
-    samples = level(kept[:, 0], CALLER) > 0.1
+    speaks = np.max([level(redacted[:, 1], pitch) for pitch in TONES.values()], axis=0) > 0.1
+    speaks[: announcement_end // 800 + 1] = False
+    speech_start = int(np.argmax(speaks))
+    assert speech_start > 0
+    samples = level(redacted[:, 0], CALLER) > 0.1
     at = first.offset_ms * RATE // 1000
-    assert not samples[told // 800 + 1 : max(at // 800 - 4, 0)].any(), "what they said while they waited"
-    in_talk = np.ones(len(kept), bool)
-    for gap in made.gaps:
+    assert not samples[announcement_end // 800 + 1 : max(at // 800 - 4, 0)].any(), (
+        "what they said while they waited"
+    )
+    in_talk = np.ones(len(redacted), bool)
+    for gap in encoded_take.gaps:
         if gap.reason in silent:
             in_talk[gap.start_ms * 8 : gap.end_ms * 8] = False
     both = np.array([in_talk[n * 800 : n * 800 + 800].all() for n in range(len(samples))])
-    talk = slice(begun + 4, len(samples) - 4)
+    talk = slice(speech_start + 4, len(samples) - 4)
     assert samples[talk][both[talk]].mean() > 0.9
     assert speaks[talk][both[talk]].mean() > 0.6, "a telephone that dials says nothing for that long"
 
@@ -206,12 +210,15 @@ def test_mod_callcenter_queue(system: tuple[Rig, Sounds], name: str) -> None:
     talk.refer(talk.phone(SECOND), THIRD)
     talk.until_marked("bridged", 2)
     time.sleep(1.5)
-    made, kept = heard(talk.end(), system[1])
-    is_whole(made, kept, SECOND, ("paused", "waiting"))
-    ((start, end),) = [(gap.start_ms, gap.end_ms) for gap in made.gaps if gap.reason == "paused"]
-    assert any(a <= start * 8 and end * 8 <= b for a, b in zeros(kept))
-    assert [mark.data["value"][-2:] for mark in made.markers if mark.kind == "bridged"] == ["91", "92"]
-    assert (level(kept[-RATE:, 1], TONES[THIRD]) > 0.1).any()
+    encoded_take, samples = encode_wav(talk.end(), system[1])
+    is_whole(encoded_take, samples, SECOND, ("paused", "waiting"))
+    ((start, end),) = [(gap.start_ms, gap.end_ms) for gap in encoded_take.gaps if gap.reason == "paused"]
+    assert any(a <= start * 8 and end * 8 <= b for a, b in zeros(samples))
+    assert [mark.data["value"][-2:] for mark in encoded_take.markers if mark.kind == "bridged"] == [
+        "91",
+        "92",
+    ]
+    assert (level(samples[-RATE:, 1], TONES[THIRD]) > 0.1).any()
 
 
 @pytest.mark.parametrize("name", ["fifo", "fifo_at_pickup"])
@@ -221,8 +228,8 @@ def test_mod_fifo_queue(system: tuple[Rig, Sounds], name: str, how: str) -> None
     queue = "calls" if name == "fifo" else "other"
     rig = system[0]
     if how == "waits":
-        asking = Talk(rig, None)  # type: ignore[arg-type]
-        phone = asking.place_call(SECOND, f"waits-{queue}")
+        second_caller = Talk(rig, None)  # type: ignore[arg-type]
+        phone = second_caller.place_call(SECOND, f"waits-{queue}")
         time.sleep(1.5)
     (talk,) = calls(system, name).values()
     if how == "next":
@@ -233,10 +240,10 @@ def test_mod_fifo_queue(system: tuple[Rig, Sounds], name: str, how: str) -> None
     talk.until_marked("announcement_finished")
     time.sleep(1.5)
     pause_and_resume(talk, phone)
-    made, kept = heard(talk.end(), system[1])
-    is_whole(made, kept, SECOND, ("paused",))
-    ((start, end),) = [(gap.start_ms, gap.end_ms) for gap in made.gaps if gap.reason == "paused"]
-    assert any(a <= start * 8 and end * 8 <= b for a, b in zeros(kept))
+    encoded_take, samples = encode_wav(talk.end(), system[1])
+    is_whole(encoded_take, samples, SECOND, ("paused",))
+    ((start, end),) = [(gap.start_ms, gap.end_ms) for gap in encoded_take.gaps if gap.reason == "paused"]
+    assert any(a <= start * 8 and end * 8 <= b for a, b in zeros(samples))
 
 
 def hears(talk: Talk, pitch: int) -> bool:
@@ -266,10 +273,10 @@ def test_valet_parking_and_pickup(system: tuple[Rig, Sounds]) -> None:
     talk.until_marked("bridged", 2)
     time.sleep(1.5)
     pause_and_resume(talk, phone)
-    made, kept = heard(talk.end(), system[1])
-    is_whole(made, kept, f"{NUMBER}01", ("paused", "waiting"))
-    (waiting,) = [gap for gap in made.gaps if gap.reason == "waiting"]
-    assert waiting.channel == "both"
-    assert waiting.end_ms - waiting.start_ms > 1500
-    assert not kept[waiting.start_ms * 8 : waiting.end_ms * 8].any()
-    assert (level(kept[-RATE:, 1], TONES[SECOND]) > 0.1).any()
+    encoded_take, samples = encode_wav(talk.end(), system[1])
+    is_whole(encoded_take, samples, f"{NUMBER}01", ("paused", "waiting"))
+    (wait_gap,) = [gap for gap in encoded_take.gaps if gap.reason == "waiting"]
+    assert wait_gap.channel == "both"
+    assert wait_gap.end_ms - wait_gap.start_ms > 1500
+    assert not samples[wait_gap.start_ms * 8 : wait_gap.end_ms * 8].any()
+    assert (level(samples[-RATE:, 1], TONES[SECOND]) > 0.1).any()

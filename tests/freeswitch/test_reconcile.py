@@ -19,41 +19,41 @@ from tests.freeswitch.test_feature_codes import encoded
 from tests.freeswitch.test_keep_question import internal_leg_of
 
 
-def _announcing(call: CallUnderTest) -> None:
+def _wait_for_announcement(call: CallUnderTest) -> None:
     until("it is announced", lambda: call.variable("accord_state") == "announcing", every=0.01)
 
 
 def test_sigterm_lets_announcements_finish(daemon: Rig) -> None:
     daemon.wait_watching()  # a call from before has a gap of its own
-    talking = daemon.call()
-    talking.wait_bridged()
-    told = daemon.call()
-    _announcing(told)
+    live_call = daemon.call()
+    live_call.wait_bridged()
+    announced_call = daemon.call()
+    _wait_for_announcement(announced_call)
     process = daemon.daemon
     assert process is not None
     process.send_signal(signal.SIGTERM)
-    told.wait_bridged()
+    announced_call.wait_bridged()
     assert process.wait(10) == 0
-    died = datetime.now(UTC)
-    assert told.variable("accord_state") == "announced"
+    stopped_at = datetime.now(UTC)
+    assert announced_call.variable("accord_state") == "announced"
     # The next call finds nobody and goes on; the two stay up and recorded.
     alone = daemon.call()
     alone.wait_bridged()
     assert alone.variable("accord_state") == "unrecorded"
-    assert daemon.recorded_now() == {talking.leg, told.leg}
+    assert daemon.recorded_now() == {live_call.leg, announced_call.leg}
     daemon.start_daemon()
     daemon.wait_watching()
     watches = datetime.now(UTC)
     time.sleep(0.3)
-    for call in (talking, told, alone):
+    for call in (live_call, announced_call, alone):
         call.hang_up()
-    for call in (talking, told):
+    for call in (live_call, announced_call):
         take = call.wait_take()
         assert take.end.outcome == "recorded"
         gap = take.first("unobserved_from"), take.first("unobserved_to")
         assert gap[0] is not None
         assert gap[1] is not None
-        assert gap[0] <= died < gap[1] <= watches
+        assert gap[0] <= stopped_at < gap[1] <= watches
         assert "bridged" in [mark.kind for mark in take.marks]
     assert alone.wait_take().end.reason == "daemon_away"
 
@@ -65,8 +65,8 @@ def _transfer(rig: Rig, call: CallUnderTest) -> None:
 
 def _refer(rig: Rig, call: CallUnderTest) -> None:
     rows = json.loads(rig.phones.esl.api("show channels as json"))["rows"]
-    (called,) = (row["uuid"] for row in rows if row["direction"] == "inbound")
-    answer = rig.phones.esl.api(f"uuid_deflect {called} sip:{NUMBER}02@127.0.0.1:{rig.sip_port}")
+    (called_leg,) = (row["uuid"] for row in rows if row["direction"] == "inbound")
+    answer = rig.phones.esl.api(f"uuid_deflect {called_leg} sip:{NUMBER}02@127.0.0.1:{rig.sip_port}")
     assert answer.startswith("+OK"), answer
 
 
@@ -93,10 +93,10 @@ def test_call_answered_while_unwatched_is_not_redacted_as_ringing(
     first = take.first("bridged")
     assert first is not None
     assert abs((first - answered).total_seconds()) < 0.05
-    began = take.first("recording_started")
-    assert began is not None
+    start = take.first("recording_started")
+    assert start is not None
     silent = redaction.plan(take, inspect(take.audio), None).left_until_ms
-    assert abs(silent - (first - began).total_seconds() * 1000) < 300
+    assert abs(silent - (first - start).total_seconds() * 1000) < 300
 
 
 def test_second_daemon_on_the_same_spool_is_refused(daemon: Rig) -> None:
@@ -148,11 +148,11 @@ def test_stops_a_recording_found_on_an_unannounced_call(rig: Rig) -> None:
 
 
 def test_keeps_recordings_of_a_killed_switch(daemon: Rig) -> None:
-    call, told = daemon.call(), None
+    call, announced_call = daemon.call(), None
     call.wait_bridged()
     time.sleep(1.5)
-    told = daemon.call()
-    _announcing(told)
+    announced_call = daemon.call()
+    _wait_for_announcement(announced_call)
     time.sleep(0.3)
     daemon.switch.stop()
     daemon.switch.start()
@@ -160,10 +160,10 @@ def test_keeps_recordings_of_a_killed_switch(daemon: Rig) -> None:
     assert take.end.outcome == "recorded"
     sound = read_wav(take.audio)
     assert onset_of(sound[:, 1], daemon.prompt) is not None
-    spoken = level(sound[int(1.4 * RATE) :, 0], 440) > 0.2
-    assert spoken.sum() * 0.1 > 1.2
-    lost = told.wait_take(30)
-    assert lost.end.outcome == "not_recorded"
+    speech = level(sound[int(1.4 * RATE) :, 0], 440) > 0.2
+    assert speech.sum() * 0.1 > 1.2
+    lost_take = announced_call.wait_take(30)
+    assert lost_take.end.outcome == "not_recorded"
     daemon.assert_only_announced_audio_is_kept()
 
 
@@ -173,15 +173,15 @@ def test_ongoing_hold_is_redacted_from_its_start_after_a_restart(daemon: Rig) ->
     after each is kept."""
     sounds = set_every_line(daemon, "line")
     daemon.wait_watching()
-    seen, unseen, theirs, ended = calls = [daemon.call() for _ in range(4)]
+    observed, unseen, theirs, ended = calls = [daemon.call() for _ in range(4)]
     for call in calls:
         until("they speak", lambda call=call: "bridged" in call.marks_now(), 30)
     phone = {call.caller: internal_leg_of(daemon, call) for call in calls}
     hold = lambda call: daemon.phones.esl.api(f"uuid_hold {phone[call.caller]}")  # noqa: E731
     time.sleep(1)
-    hold(seen)
+    hold(observed)
     ended.hold()
-    for call, kind in ((seen, "internal_hold"), (ended, "hold")):
+    for call, kind in ((observed, "internal_hold"), (ended, "hold")):
         until(kind, lambda call=call, kind=kind: kind in call.marks_now())
     time.sleep(0.7)
     daemon.kill_daemon()
@@ -194,29 +194,32 @@ def test_ongoing_hold_is_redacted_from_its_start_after_a_restart(daemon: Rig) ->
     daemon.start_daemon()
     daemon.wait_watching()
     time.sleep(1.5)
-    for call in (seen, unseen):
+    for call in (observed, unseen):
         daemon.phones.esl.api(f"uuid_hold off {phone[call.caller]}")
     theirs.unhold()
     time.sleep(2)
     for call in calls:
         call.hang_up()
     for call in calls:
-        made, _raw, kept = encoded(call, sounds)
-        mine = "internal_hold" if call in (seen, unseen) else "hold"
-        began = next(mark for mark in reversed(made.take.marks) if mark.kind == mine)
-        over = next(mark for mark in made.take.marks if mark.kind == mine.replace("hold", "unhold"))
-        since = made.take.first("recording_started")
+        encoded_take, _raw, redacted = encoded(call, sounds)
+        mine = "internal_hold" if call in (observed, unseen) else "hold"
+        start = next(mark for mark in reversed(encoded_take.take.marks) if mark.kind == mine)
+        over = next(mark for mark in encoded_take.take.marks if mark.kind == mine.replace("hold", "unhold"))
+        since = encoded_take.take.first("recording_started")
         assert since is not None
-        assert (began.at < killed) == (call in (seen, ended))
-        assert (began.data, over.data) == (({}, LATER) if call is ended else (LATER, {}))
-        (silent,) = [gap for gap in made.gaps if gap.reason == "hold"]
+        assert (start.at < killed) == (call in (observed, ended))
+        assert (start.data, over.data) == (({}, LATER) if call is ended else (LATER, {}))
+        (silent,) = [gap for gap in encoded_take.gaps if gap.reason == "hold"]
         assert silent.channel == "both"
-        assert abs(silent.start_ms / 1000 - (began.at - since).total_seconds()) < 0.5
-        if call in (seen, unseen):  # a caller's phone that holds sends nothing: it is not in the sound at all
+        assert abs(silent.start_ms / 1000 - (start.at - since).total_seconds()) < 0.5
+        if call in (
+            observed,
+            unseen,
+        ):  # a caller's phone that holds sends nothing: it is not in the sound at all
             assert abs(silent.end_ms / 1000 - (over.at - since).total_seconds()) < 0.8
-        held = kept[silent.start_ms * 8 + RATE // 2 : silent.end_ms * 8 - RATE // 2]
-        assert np.abs(held).max(initial=0) < 0.001, "what they say to nobody is not kept"
-        talk = kept[-3 * RATE // 2 : -RATE // 2]
+        hold_sound = redacted[silent.start_ms * 8 + RATE // 2 : silent.end_ms * 8 - RATE // 2]
+        assert np.abs(hold_sound).max(initial=0) < 0.001, "what they say to nobody is not kept"
+        talk = redacted[-3 * RATE // 2 : -RATE // 2]
         for channel, pitch in enumerate((440, 1000)):
             assert np.median(level(talk[:, channel], pitch)) > 0.2, "what is said after it is kept"
 

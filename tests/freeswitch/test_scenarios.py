@@ -11,32 +11,32 @@ from tests.freeswitch.switches import Rig
 from tests.scenarios.at_pickup import AT_PICKUP, ROUGH_AT_PICKUP
 from tests.scenarios.codes import CODES, ROUGH_CODES
 from tests.scenarios.definitions import KEYS, NO_ANSWER, SCENARIOS, Scenario
-from tests.scenarios.joining import JOINER_ASKED, JOINING, ROUGH_JOINER_ASKED, ROUGH_JOINING
-from tests.scenarios.outbound import ASKED, OUTBOUND, ROUGH_OUTBOUND
+from tests.scenarios.joining import JOINER_ASKED, ROUGH_JOINER_ASKED, ROUGH_JOINING, TRANSFERS
+from tests.scenarios.outbound import CONSENT, OUTBOUND, ROUGH_OUTBOUND
 from tests.scenarios.questions import BEFORE, IN_TALK, ROUGH_BEFORE, ROUGH_IN_TALK
 from tests.scenarios.run import play
 
 
 @pytest.fixture
 def driver(rig: Rig) -> Iterator[RealDriver]:
-    made = RealDriver(rig)
-    yield made
-    made.close()
+    real_driver = RealDriver(rig)
+    yield real_driver
+    real_driver.close()
     rig.write_snapshot()
 
 
-ASKING = (*BEFORE, *ROUGH_BEFORE, *IN_TALK, *ROUGH_IN_TALK)
+QUESTIONS = (*BEFORE, *ROUGH_BEFORE, *IN_TALK, *ROUGH_IN_TALK)
 PICKUP = (*AT_PICKUP, *ROUGH_AT_PICKUP)
-JOINS = (*JOINING, *ROUGH_JOINING, *JOINER_ASKED, *ROUGH_JOINER_ASKED)
-DIALLED = (*CODES, *ROUGH_CODES)
+JOINS = (*TRANSFERS, *ROUGH_JOINING, *JOINER_ASKED, *ROUGH_JOINER_ASKED)
+CODE_SCENARIOS = (*CODES, *ROUGH_CODES)
 
 
-OUT = (*OUTBOUND, *ASKED, *ROUGH_OUTBOUND)
+OUT = (*OUTBOUND, *CONSENT, *ROUGH_OUTBOUND)
 
 
 @pytest.mark.parametrize(
     "scenario",
-    [*SCENARIOS, *ASKING, *PICKUP, *JOINS, *DIALLED, *OUT],
+    [*SCENARIOS, *QUESTIONS, *PICKUP, *JOINS, *CODE_SCENARIOS, *OUT],
     ids=lambda scenario: scenario.name,
 )
 def test_scenario(scenario: Scenario, driver: RealDriver) -> None:

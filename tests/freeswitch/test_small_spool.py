@@ -77,10 +77,10 @@ def site(tmp_path: Path) -> Iterator[SmallNode]:
     tenant = set_up_customer(context)
     (rig.snapshot / "snapshot.json").unlink()  # the rig's own
     snapshot.write(rig.snapshot, rig.spool, (), utc_now())
-    given = {**os.environ, **variables, "PYTHONPATH": str(HERE.parents[1])}
+    environment = {**os.environ, **variables, "PYTHONPATH": str(HERE.parents[1])}
     with open(tmp_path / "worker.log", "wb") as log:
         argv = [sys.executable, "-m", "recorder", "worker"]
-        worker = subprocess.Popen(argv, stdout=log, stderr=log, env=given)
+        worker = subprocess.Popen(argv, stdout=log, stderr=log, env=environment)
     try:
         rig.start()
         rig.start_daemon()

@@ -20,7 +20,7 @@ SEED = 20261125
 @dataclass
 class SoakCall:
     call: CallUnderTest
-    began: float
+    start: float
     talks: float
     connected: float | None = None
 
@@ -28,33 +28,33 @@ class SoakCall:
 @pytest.mark.long
 def test_calls_under_a_dying_daemon(rig: Rig) -> None:
     chance = random.Random(SEED)
-    running: list[SoakCall] = []
+    live_calls: list[SoakCall] = []
     finished: list[CallUnderTest] = []
     deaths = 0
     with rig.watched_daemon() as supervisor:
         over = time.monotonic() + MINUTES * 60
         strike = time.monotonic() + 3
-        while time.monotonic() < over or running:
+        while time.monotonic() < over or live_calls:
             now = time.monotonic()
-            if now < over and len(running) < 20:
+            if now < over and len(live_calls) < 20:
                 phone = chance.choice(["01", "01", "02", "88"])
-                running.append(SoakCall(rig.call(f"{NUMBER}{phone}"), now, chance.uniform(1, 7)))
+                live_calls.append(SoakCall(rig.call(f"{NUMBER}{phone}"), now, chance.uniform(1, 7)))
             if now > strike and now < over:
                 pid = supervisor.pid("daemon")
                 if pid is not None:
                     deaths += 1
                     _strike(pid, chance.choice([signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM]))
                 strike = now + chance.uniform(2, 9)
-            for one in list(running):
+            for one in list(live_calls):
                 if one.connected is None and one.call.answered:
                     one.connected = now
                 if one.connected is None:
                     # The bound and its own ring, and what a busy machine may take.
-                    assert now - one.began < 1.2 + 10 + 1.6 + 3, f"{one.call.caller} waits"
+                    assert now - one.start < 1.2 + 10 + 1.6 + 3, f"{one.call.caller} waits"
                 elif now > one.connected + one.talks:
                     assert one.call.alive(), f"{one.call.caller} was cut off"
                     one.call.hang_up()
-                    running.remove(one)
+                    live_calls.remove(one)
                     finished.append(one.call)
             time.sleep(0.1)
         until("a daemon runs", lambda: supervisor.pid("daemon"))
@@ -62,22 +62,22 @@ def test_calls_under_a_dying_daemon(rig: Rig) -> None:
         until("every call is written", lambda: _all_written(rig), 30, 0.5)
         time.sleep(1)
         rig.assert_only_announced_audio_is_kept()
-    kept = 0
+    kept_count = 0
     for call in finished:
         folder = call.take()
         if folder is None:
             continue  # the switch let it by, and nobody was there to see its end
         take = call.wait_take(1)
         if take.end.outcome == "recorded":
-            kept += 1
+            kept_count += 1
             sound = read_wav(take.audio)
             assert onset_of(sound[:, 1], rig.prompt) is not None
             assert max(level(sound[:, 1], 1000)) > 0.2
-    print(f"{len(finished)} calls, {deaths} deaths, {kept} kept")
+    print(f"{len(finished)} calls, {deaths} deaths, {kept_count} kept")
     assert len(finished) > 100
     # The supervisor waits longer each time before it starts one that keeps ending: most calls find none.
     assert deaths > 10
-    assert kept > 60
+    assert kept_count > 60
 
 
 def _strike(pid: int, number: int) -> None:

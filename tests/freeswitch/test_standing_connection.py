@@ -102,9 +102,9 @@ def test_detects_a_stopped_switch_and_finds_its_calls_again(
     assert node.recordings_of(leg) == ()
     assert call.alive()
     # Stopping what is not recorded is refused, by name.
-    with pytest.raises(SwitchError, match="Cannot stop") as raised:
+    with pytest.raises(SwitchError, match="Cannot stop") as failure:
         node.api(commands.record_stop(leg, audio))
-    assert raised.value.error_id == "switch.refused"
+    assert failure.value.error_id == "switch.refused"
 
 
 def test_detects_a_dead_switch_and_reconnects(rig: Rig, callbacks: CallbackLog) -> None:
@@ -123,8 +123,8 @@ def test_a_thousand_simultaneous_commands_get_their_own_replies(rig: Rig) -> Non
     connection.connect()
     try:
         names = ["mod_sofia" if number % 3 else f"mod_none_{number}" for number in range(1000)]
-        sent = connection.send_all([commands.module_exists(name) for name in names], 20)
-        assert [pending.wait().data for pending in sent] == [
+        replies = connection.send_all([commands.module_exists(name) for name in names], 20)
+        assert [pending.wait().data for pending in replies] == [
             "true" if name == "mod_sofia" else "false" for name in names
         ]
     finally:

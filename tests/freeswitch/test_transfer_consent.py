@@ -32,7 +32,7 @@ from tests.freeswitch.test_conferences import conference_marks, consult, move_to
 from tests.scenarios.definitions import Line
 from tests.scenarios.files import LOWS, Sounds, chirp
 
-QUESTION, REFUSED = (chirp(low=LOWS[name]) for name in ("joining", "declined"))
+QUESTION, REFUSED = (chirp(low=LOWS[name]) for name in ("transfer_notice", "declined"))
 OPT_IN: Line = "joining_opt_in"
 OPT_OUT: Line = "joining_opt_out"
 
@@ -82,13 +82,13 @@ def kept_audio(talk: Talk, sounds: Sounds) -> tuple[Encoded, np.ndarray, np.ndar
     """Return the take, its audio as the switch left it, and as it is kept."""
     take = talk.call.wait_take()
     take = replace(take, start=replace(take.start, formats=("wav",)))
-    made = encode(take, sounds.paths["told"])
-    return made, read_wav(take.audio), read_wav(take.folder / WAV)
+    encoded_take = encode(take, sounds.paths["announcement"])
+    return encoded_take, read_wav(take.audio), read_wav(take.folder / WAV)
 
 
-def place(made: Encoded, kind: str, number: int = -1) -> int:
+def place(encoded_take: Encoded, kind: str, number: int = -1) -> int:
     """Return the position of a mark in samples."""
-    return [mark.offset_ms for mark in made.markers if mark.kind == kind][number] * RATE // 1000
+    return [mark.offset_ms for mark in encoded_take.markers if mark.kind == kind][number] * RATE // 1000
 
 
 def tone_level(samples: np.ndarray, number: str) -> float:
@@ -96,13 +96,15 @@ def tone_level(samples: np.ndarray, number: str) -> float:
     return float(level(samples, TONES[number]).max(initial=0))
 
 
-def nothing_of_the_joiner(made: Encoded, raw: np.ndarray, kept: np.ndarray, start: int, end: int) -> None:
+def nothing_of_the_joiner(
+    encoded_take: Encoded, raw: np.ndarray, redacted: np.ndarray, start: int, end: int
+) -> None:
     """Check that the right channel is silent from ``start`` to ``end``, where the switch had recorded the
     target, and that the left one is unchanged."""
     assert tone_level(raw[start:end, 1], SECOND) > 0.2, "they did say something"
-    assert not kept[start:end, 1].any()
-    assert np.array_equal(kept[start:end, 0], raw[start:end, 0])
-    gaps = [gap for gap in made.gaps if gap.reason == "no_participant_consent"]
+    assert not redacted[start:end, 1].any()
+    assert np.array_equal(redacted[start:end, 0], raw[start:end, 0])
+    gaps = [gap for gap in encoded_take.gaps if gap.reason == "no_participant_consent"]
     assert {gap.channel for gap in gaps} == {"right"}
     assert any(gap.start_ms <= start * 1000 // RATE and gap.end_ms * RATE // 1000 >= end for gap in gaps)
 
@@ -116,9 +118,9 @@ def test_yes_is_recorded_from_then_on(system: Rig) -> None:
     talk.until_marked("transfer_question_answered")
     time.sleep(2)
     talk.call.hang_up()
-    made, raw, redacted = kept_audio(talk, sounds)
-    joined, yes = place(made, "bridged"), place(made, "transfer_question_answered")
-    nothing_of_the_joiner(made, raw, redacted, joined, yes)
+    encoded_take, raw, redacted = kept_audio(talk, sounds)
+    joined, yes = place(encoded_take, "bridged"), place(encoded_take, "transfer_question_answered")
+    nothing_of_the_joiner(encoded_take, raw, redacted, joined, yes)
     assert tone_level(redacted[yes + RATE // 2 :, 1], SECOND) > 0.2
     assert tone_level(redacted[:joined, 1], LINE) > 0.2
     theirs = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
@@ -137,18 +139,18 @@ def test_no_ends_the_recording_and_both_hear_it(system: Rig) -> None:
     assert not talk.marks("transfer_question_refused"), "the caller's key is none of theirs"
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
     talk.until_marked("transfer_question_refused")
-    made, raw, redacted = kept_audio(talk, sounds)
+    encoded_take, raw, redacted = kept_audio(talk, sounds)
     time.sleep(2)
     assert talk.call.alive()
     assert system.recorded_now() == set()
-    joined = place(made, "bridged")
-    nothing_of_the_joiner(made, raw, redacted, joined, len(redacted))
+    joined = place(encoded_take, "bridged")
+    nothing_of_the_joiner(encoded_take, raw, redacted, joined, len(redacted))
     assert tone_level(redacted[:joined, 1], LINE) > 0.2
     theirs = read_wav(system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav")[:, 0]
     both = read_wav(talk.call.heard_by_caller)[-12 * RATE :, 0]
-    for heard in (theirs, both):
-        assert heard_whole(heard, QUESTION)
-        assert heard_whole(heard, REFUSED)
+    for side in (theirs, both):
+        assert heard_whole(side, QUESTION)
+        assert heard_whole(side, REFUSED)
 
 
 @pytest.mark.long
@@ -170,25 +172,30 @@ def test_consent_in_a_conference(system: Rig) -> None:
     talk.phones(f"uuid_send_dtmf {third} 2")
     talk.until_marked("transfer_question_refused")
     assert talk.call.alive()
-    made, raw, redacted = kept_audio(talk, sounds)
+    encoded_take, raw, redacted = kept_audio(talk, sounds)
     nothing_of_the_joiner(
-        made, raw, redacted, place(made, "participant_joined", 1), place(made, "transfer_question_answered")
+        encoded_take,
+        raw,
+        redacted,
+        place(encoded_take, "participant_joined", 1),
+        place(encoded_take, "transfer_question_answered"),
     )
-    came = place(made, "participant_joined", 2)
+    arrival = place(encoded_take, "participant_joined", 2)
     assert (
         tone_level(
-            redacted[place(made, "transfer_question_answered") + RATE // 2 : came - RATE // 2, 1], SECOND
+            redacted[place(encoded_take, "transfer_question_answered") + RATE // 2 : arrival - RATE // 2, 1],
+            SECOND,
         )
         > 0.2
     )
-    assert tone_level(raw[came:, 1], THIRD) > 0.2
-    assert not redacted[came:, 1].any()
+    assert tone_level(raw[arrival:, 1], THIRD) > 0.2
+    assert not redacted[arrival:, 1].any()
     for leg in (second, third):
         sound = read_wav(system.phones_folder / f"colleague-{leg}.wav")[:, 0]
         assert heard_among(sound, QUESTION)
     until("they hear that it is not", lambda: heard_among(
         read_wav(system.phones_folder / f"colleague-{third}.wav")[:, 0], REFUSED), 10)  # fmt: skip
-    assert conference_marks(made.take)[:3] == ["+01", "+91", "+92"]
+    assert conference_marks(encoded_take.take)[:3] == ["+01", "+91", "+92"]
 
 
 def add_third_party(talk: Talk) -> None:
@@ -223,27 +230,29 @@ def third_party_spans(system: Rig) -> Iterator[list[tuple[datetime, datetime]]]:
         assert watch.command("event plain CHANNEL_EXECUTE CHANNEL_EXECUTE_COMPLETE").startswith("+OK")
         assert watch.command("filter Application three_way").startswith("+OK")
         yield spans
-        began: dict[str, datetime] = {}
+        starts: dict[str, datetime] = {}
         for event in watch.drain(0.2):
             at = datetime.fromtimestamp(int(event["Event-Date-Timestamp"]) / 1e6, UTC)
             if event["Event-Name"] == "CHANNEL_EXECUTE":
-                began[event["Unique-ID"]] = at
+                starts[event["Unique-ID"]] = at
             else:
-                spans.append((began.pop(event["Unique-ID"]), at))
+                spans.append((starts.pop(event["Unique-ID"]), at))
     finally:
         watch.close()
 
 
-def assert_heard_until_aside(made: Encoded, heard: np.ndarray, since: datetime, till: datetime) -> None:
+def assert_heard_until_aside(
+    encoded_take: Encoded, samples: np.ndarray, since: datetime, till: datetime
+) -> None:
     """Check that the external party ``heard`` the third one at full level for as long as the two were in a
     conversation, from ``since`` ``till``, and never after it."""
-    joined = made.take.first("participant_joined")
+    joined = encoded_take.take.first("participant_joined")
     assert joined is not None
     start, end = (
-        place(made, "participant_joined") + round((at - joined).total_seconds() * RATE)
+        place(encoded_take, "participant_joined") + round((at - joined).total_seconds() * RATE)
         for at in (since, till)
     )
-    frames = level(heard[start - LAG :], TONES[SECOND], FRAME)
+    frames = level(samples[start - LAG :], TONES[SECOND], FRAME)
     (loud,) = np.nonzero(frames > 0.2)
     assert end - start > RATE // 2, "too short a conversation to judge"
     assert len(loud), "not heard at all"
@@ -274,15 +283,18 @@ def test_third_party_is_asked_aside_and_recorded_after_a_yes(system: Rig) -> Non
     until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 5)
     time.sleep(2)
     talk.call.hang_up()
-    made, raw, redacted = kept_audio(talk, sounds)
-    came, yes = place(made, "participant_joined"), place(made, "transfer_question_answered")
+    encoded_take, raw, redacted = kept_audio(talk, sounds)
+    arrival, yes = (
+        place(encoded_take, "participant_joined"),
+        place(encoded_take, "transfer_question_answered"),
+    )
     (span,) = spans
-    assert_heard_until_aside(made, raw[:yes, 1], *span)
-    assert not redacted[came:yes, 1].any()
-    assert np.array_equal(redacted[came:yes, 0], raw[came:yes, 0])
+    assert_heard_until_aside(encoded_take, raw[:yes, 1], *span)
+    assert not redacted[arrival:yes, 1].any()
+    assert np.array_equal(redacted[arrival:yes, 0], raw[arrival:yes, 0])
     assert tone_level(redacted[yes + RATE // 2 :, 1], SECOND) > 0.2
     assert tone_level(redacted[yes + RATE // 2 :, 1], LINE) > 0.2
-    assert conference_marks(made.take) == ["+91"]
+    assert conference_marks(encoded_take.take) == ["+91"]
     theirs = system.phones_folder / f"callee-{SECOND}-{talk.call.caller}.wav"
     assert heard_among(read_wav(theirs)[:, 0], QUESTION)
     assert not heard_among(read_wav(talk.call.heard_by_caller)[before:, 0], QUESTION)
@@ -310,11 +322,11 @@ def test_refusing_third_party_returns_to_an_unrecorded_call(system: Rig) -> None
     talk.until_marked("transfer_notice_started")
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
     talk.until_marked("transfer_question_refused")
-    made, raw, redacted = kept_audio(talk, sounds)
-    came = place(made, "participant_joined")
-    assert not redacted[came:, 1].any()
-    assert np.array_equal(redacted[came:, 0], raw[came:, 0])
-    (refused,) = (mark for mark in made.markers if mark.kind == "transfer_question_refused")
+    encoded_take, raw, redacted = kept_audio(talk, sounds)
+    arrival = place(encoded_take, "participant_joined")
+    assert not redacted[arrival:, 1].any()
+    assert np.array_equal(redacted[arrival:, 0], raw[arrival:, 0])
+    (refused,) = (mark for mark in encoded_take.markers if mark.kind == "transfer_question_refused")
     assert (refused.data["answer"], refused.data["key"]) == ("no", "2")
     until("they are in it again", lambda: recent_level(talk, SECOND) > 0.2, 10)
     assert system.recorded_now() == set()
@@ -331,11 +343,13 @@ def test_third_party_hangs_up_during_the_question(system: Rig) -> None:
     talk.until_marked("participant_left")
     time.sleep(3)  # what was said to both goes on for them
     talk.call.hang_up()
-    made, _raw, redacted = kept_audio(talk, sounds)
-    untold = [mark.data["reason"] for mark in made.markers if mark.kind == "transfer_notice_interrupted"]
+    encoded_take, _raw, redacted = kept_audio(talk, sounds)
+    untold = [
+        mark.data["reason"] for mark in encoded_take.markers if mark.kind == "transfer_notice_interrupted"
+    ]
     assert untold[-1] == "left"
-    came, left = place(made, "participant_joined"), place(made, "participant_left")
-    assert not redacted[came:left, 1].any()
+    arrival, left = place(encoded_take, "participant_joined"), place(encoded_take, "participant_left")
+    assert not redacted[arrival:left, 1].any()
     assert tone_level(redacted[left + RATE // 4 :, 1], LINE) > 0.2, "the others go on"
 
 
@@ -357,8 +371,8 @@ def test_third_party_returns_if_the_daemon_dies(system: Rig, mode: Line) -> None
         talk.until_marked("transfer_question_finished", 2)
         talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} 2")
         talk.until_marked("transfer_question_refused")
-    made, _raw, redacted = kept_audio(talk, sounds)
-    assert not redacted[place(made, "participant_joined", 0) :, 1].any()
+    encoded_take, _raw, redacted = kept_audio(talk, sounds)
+    assert not redacted[place(encoded_take, "participant_joined", 0) :, 1].any()
     assert talk.call.alive()
 
 

@@ -95,10 +95,10 @@ class TransferSystem:
         time.sleep(1)
         return talk
 
-    def kept(self, take: layout.Take) -> tuple[Encoded, np.ndarray]:
+    def analyse(self, take: layout.Take) -> tuple[Encoded, np.ndarray]:
         """Return the encoded take and its kept audio."""
         take = replace(take, start=replace(take.start, formats=("wav",)))
-        return encode(take, self.sounds.paths["told"]), read_wav(take.folder / WAV)
+        return encode(take, self.sounds.paths["announcement"]), read_wav(take.folder / WAV)
 
 
 @pytest.fixture(scope="module")
@@ -128,21 +128,21 @@ def no_calls_left(system: TransferSystem) -> Iterator[None]:
 
 def heard_again(system: TransferSystem, take: layout.Take, gaps: list[str], outside: int, who: int) -> None:
     """Check that both channels are silent from the hold until the next party speaks."""
-    made, sound = system.kept(take)
-    idle = [gap for gap in made.gaps
+    encoded_take, sound = system.analyse(take)
+    idle = [gap for gap in encoded_take.gaps
             if gap.reason in ("hold", "waiting") and gap.end_ms - gap.start_ms > SURE_MS]  # fmt: skip
-    assert [gap.reason for gap in idle] == gaps, (idle, made.markers)
+    assert [gap.reason for gap in idle] == gaps, (idle, encoded_take.markers)
     assert {gap.channel for gap in idle} == {"both"}
-    assert all(one.end_ms == other.start_ms for one, other in pairwise(idle)), (idle, made.markers)
+    assert all(one.end_ms == other.start_ms for one, other in pairwise(idle)), (idle, encoded_take.markers)
     begin, end = idle[0].start_ms, idle[-1].end_ms
     assert end - begin > 1000, "the test held for longer"
     rate = RATE // 1000
     assert not sound[begin * rate : end * rate].any()
-    came = [mark.offset_ms for mark in made.markers if mark.kind == "bridged"][1]
-    assert abs(came - end) < 500, (idle, made.markers)
+    arrival = [mark.offset_ms for mark in encoded_take.markers if mark.kind == "bridged"][1]
+    assert abs(arrival - end) < 500, (idle, encoded_take.markers)
     # The joiner is told alone at first: the right channel is silent then.
-    told = [gap.end_ms for gap in made.gaps if gap.reason == "participant_notice"]
-    left, right = sound[(came + 300) * rate :, 0], sound[(max(told) + 300) * rate :, 1]
+    notice_ends = [gap.end_ms for gap in encoded_take.gaps if gap.reason == "participant_notice"]
+    left, right = sound[(arrival + 300) * rate :, 0], sound[(max(notice_ends) + 300) * rate :, 1]
     assert len(right) > RATE // 2
     assert (level(left, outside) > 0.2)[:-3].mean() > 0.8, "the outside party is not heard again"
     assert (level(right, who) > 0.2)[:-3].mean() > 0.8, "who came is not heard"
@@ -222,10 +222,10 @@ def test_attended_transfer_to_an_external_party(system: TransferSystem, recorded
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == ("recorded", None)
         assert take.first("transferred_outside") is not None
-        made, sound = system.kept(take)
+        encoded_take, sound = system.analyse(take)
         assert (level(sound[:, 1], TONES[LINE] if call is talk.call else CALLER) > 0.2).any()
-        met = [mark.offset_ms for mark in made.markers if mark.kind == "bridged"][-1]
-        assert not sound[met * RATE // 1000 :].any(), "what these two say to each other"
+        bridge_ms = [mark.offset_ms for mark in encoded_take.markers if mark.kind == "bridged"][-1]
+        assert not sound[bridge_ms * RATE // 1000 :].any(), "what these two say to each other"
     assert talk.call.alive()
     assert system.rig.recorded_now() == set()
 

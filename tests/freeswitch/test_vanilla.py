@@ -33,7 +33,7 @@ OUTBOUND = {
 INBOUND = {"1001": "public_extensions", "5551212": "public_did"}
 """And of its routes from there that lead to a telephone."""
 
-ANNOUNCEMENT = chirp(low=LOWS["told"])
+ANNOUNCEMENT = chirp(low=LOWS["announcement"])
 TWO_SECONDS = 2 * 2 * 2 * RATE
 """Bytes of a recording: two channels of two bytes; the announcement takes 1.2 s of it."""
 DID_NOT_ASK = ("not_recorded", "dialplan_did_not_ask")
@@ -118,12 +118,12 @@ def test_documented_placement_passes_the_doctor(placed: Rig) -> None:
     assert all("(dialplan/default.xml)" in each.what for each in found), found
 
 
-@pytest.mark.parametrize(("number", "came_of_it"), [("1001", DID_NOT_ASK), ("5551212", RECORDED)])
+@pytest.mark.parametrize(("number", "expected"), [("1001", DID_NOT_ASK), ("5551212", RECORDED)])
 def test_late_placement_lists_bypassed_inbound_calls(
-    misplaced: Rig, number: str, came_of_it: tuple[str, str | None]
+    misplaced: Rig, number: str, expected: tuple[str, str | None]
 ) -> None:
     call = misplaced.call(number)
-    assert outcome(misplaced, call) == came_of_it
+    assert outcome(misplaced, call) == expected
     take = call.wait_take()
     assert (take.start.direction, take.start.number) == ("inbound", number)
     assert take.start.external_party.value.endswith(call.caller)
@@ -145,9 +145,9 @@ def test_late_placement_is_reported_by_the_doctor(misplaced: Rig) -> None:
         ("public_extensions", "dialplan/public.xml"),
         *((name, "dialplan/default/01_example.com.xml") for name in sorted(set(OUTBOUND.values()))),
     ]:
-        (said,) = [what for what in wrong if f"'{extension}'" in what and file in what]
-        assert ("accord/inbound.xml" in found[said].hint) is (extension == "public_extensions")
-        assert ("00_accord.xml" in found[said].hint) is (extension != "public_extensions")
+        (finding,) = [what for what in wrong if f"'{extension}'" in what and file in what]
+        assert ("accord/inbound.xml" in found[finding].hint) is (extension == "public_extensions")
+        assert ("00_accord.xml" in found[finding].hint) is (extension != "public_extensions")
     assert any("connected without asking Accord" in what for what in found), found
 
 

@@ -23,7 +23,7 @@ from tests.house import Customer, House
 from tests.spoken_digits import digits
 
 DIGITS = "271830"
-SHOWN = "3225550100"
+CALLER_NUMBER = "3225550100"
 
 
 def known_entropy(size: int) -> bytes:
@@ -38,7 +38,7 @@ def bakery(tmp_path: Path) -> Iterator[Customer]:
     house.close()
 
 
-def asked(bakery: Customer, number: str) -> str:
+def order_call(bakery: Customer, number: str) -> str:
     """A subject request of an earlier caller."""
     at = utc_now()
     with writing():
@@ -57,15 +57,15 @@ def asked(bakery: Customer, number: str) -> str:
 
 def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:
     route = rig.environment["ACCORD_TRUNK"]
-    rig.start_daemon(dial=f"sofia/accord_outbound/{{digits}}@{route}", dial_as=SHOWN)
+    rig.start_daemon(dial=f"sofia/accord_outbound/{{digits}}@{route}", dial_as=CALLER_NUMBER)
     rig.wait_watching()
     caller = VerificationCaller("test", rig.spool, (verification_code.CALLS,), entropy=known_entropy)
     number = f"+{NUMBER}01"
-    request = asked(bakery, number)
+    request = order_call(bakery, number)
 
     assert caller.turn()
     assert verification_code.latest_call(bakery.id, request).outcome == "done"
-    file = rig.phones_folder / f"callee-{number[1:]}-{SHOWN}.wav"
+    file = rig.phones_folder / f"callee-{number[1:]}-{CALLER_NUMBER}.wav"
     until("somebody hears it", file.exists, 10)
     wav = composer.verification_code("fr", DIGITS, verification_code.CALLS.OPENING).wav
     sound = soundfile.read(io.BytesIO(wav), dtype="float32")[0]
@@ -76,11 +76,11 @@ def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:
     samples = read_wav(file)[:, 0].astype(np.float32)
     assert abs(len(samples) - len(sound)) < 2 * RATE, "all of it, and then it hung up"
     # On a busy machine a packet is lost, and with it a digit; it is for that, too, that all are said twice.
-    told = digits(samples, "fr")
-    print(f"heard {told}")
-    assert len(told) > len(DIGITS), told
+    code = digits(samples, "fr")
+    print(f"heard {code}")
+    assert len(code) > len(DIGITS), code
     left = iter(DIGITS * 2)
-    assert all(digit in left for digit in told), f"{told}: another digit, or another order"
+    assert all(digit in left for digit in code), f"{code}: another digit, or another order"
     assert list(rig.spool.glob("*/call.json")) == [], "the call is no take"
     assert b"call.excluded" not in (rig.folder / "daemon.log").read_bytes()
     assert verification_code.try_code(
@@ -98,10 +98,10 @@ def test_reports_why_nobody_was_reached(rig: Rig, bakery: Customer) -> None:
     ):
         rig.start_daemon(dial=dial)
         rig.wait_watching()
-        request = asked(bakery, number)
+        request = order_call(bakery, number)
         assert caller.turn()
         assert verification_code.latest_call(bakery.id, request).outcome == outcome
     rig.kill_daemon()
-    request = asked(bakery, f"+{NUMBER}04")
+    request = order_call(bakery, f"+{NUMBER}04")
     assert caller.turn()
     assert verification_code.latest_call(bakery.id, request).outcome == "no_answer"

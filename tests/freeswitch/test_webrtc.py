@@ -96,17 +96,19 @@ def test_dtls_srtp(system: Rig) -> None:
     for call in calls:
         call.hang_up()
     for call in calls:
-        made, _raw, kept = encoded(call, sounds)
+        encoded_take, _raw, redacted = encoded(call, sounds)
         assert heard_whole(read_wav(call.heard_by_caller)[:, 0], system.prompt)
-        assert made.announced is not None
-        assert made.announced.score > 0.9
-        assert abs(made.drift_ms) < 1500, "the hold, in which they sent nothing"
-        (pause,) = [gap for gap in made.gaps if gap.reason == "paused"]
-        assert any(start <= pause.start_ms * 8 and pause.end_ms * 8 <= end for start, end in zeros(kept)), (
+        assert encoded_take.announced is not None
+        assert encoded_take.announced.score > 0.9
+        assert abs(encoded_take.drift_ms) < 1500, "the hold, in which they sent nothing"
+        (pause,) = [gap for gap in encoded_take.gaps if gap.reason == "paused"]
+        assert any(
+            start <= pause.start_ms * 8 and pause.end_ms * 8 <= end for start, end in zeros(redacted)
+        ), (
             pause,
-            zeros(kept),
+            zeros(redacted),
         )
-        last = kept[-RATE * 3 // 2 : -RATE // 4]
+        last = redacted[-RATE * 3 // 2 : -RATE // 4]
         for channel, pitch in enumerate((CALLER, CALLEE)):
             assert np.median(level(last[:, channel], pitch)) > 0.2
             assert np.median(level(last[:, 1 - channel], pitch)) < 0.05

@@ -76,8 +76,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     node = context.settings.node
     (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
     snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
-    given = {**os.environ, **variables}
-    supervisor = Supervisor(run.programs(context, given), given)
+    environment = {**os.environ, **variables}
+    supervisor = Supervisor(run.programs(context, environment), environment)
     thread = threading.Thread(target=supervisor.run)
     try:
         rig.start()
@@ -99,15 +99,15 @@ def eight_ports() -> int:
     import socket
 
     for base in range(42000 + os.getpid() % 500 * 8, 60000, 8):
-        held = [socket.socket() for _ in range(8)]
+        sockets = [socket.socket() for _ in range(8)]
         try:
-            for at, sock in enumerate(held):
+            for at, sock in enumerate(sockets):
                 sock.bind(("127.0.0.1", base + at))
             return base
         except OSError:
             continue
         finally:
-            for sock in held:
+            for sock in sockets:
                 sock.close()
     raise AssertionError("no eight ports in a row are free")
 
@@ -125,7 +125,7 @@ def set_up_customer(context: Context) -> str:
     )
     sound = io.BytesIO()
     soundfile.write(sound, chirp(2.0), RATE, subtype="PCM_16", format="WAV")
-    told = announcements.create_announcement(
+    announcement = announcements.create_announcement(
         tenant,
         name="chirp",
         language="fr",
@@ -140,7 +140,7 @@ def set_up_customer(context: Context) -> str:
         lines.create_line(
             tenant,
             number=f"{NUMBER}{last}",
-            announcement=told.id,
+            announcement=announcement.id,
             formats=("opus", "wav"),
             now=now,
             entropy=os.urandom,
@@ -215,14 +215,16 @@ def test_twenty_calls_from_phone_to_browser(installation: Installation, tmp_path
         assert truth is not None
         found = manifest["announcement"]
         wrong.append(abs(found["offset_ms"] - truth * 1000 / RATE))
-        told = found["end_ms"] * RATE // 1000
+        announcement_end = found["end_ms"] * RATE // 1000
         for name, sound in sounds.items():
-            caller, heard = sound[:, 0], sound[:, 1]
-            assert level(caller[:told], 440).max(initial=0) < TONE, f"{name}: the caller before being told"
-            assert np.median(level(caller[told + RATE * 2 :], 440)) > 0.2, (
+            caller, callee = sound[:, 0], sound[:, 1]
+            assert level(caller[:announcement_end], 440).max(initial=0) < TONE, (
+                f"{name}: the caller before being told"
+            )
+            assert np.median(level(caller[announcement_end + RATE * 2 :], 440)) > 0.2, (
                 f"{name}: the caller is on the left"
             )
-            assert np.median(level(heard[told + RATE * 2 :], 1000)) > 0.2, (
+            assert np.median(level(callee[announcement_end + RATE * 2 :], 1000)) > 0.2, (
                 f"{name}: the callee is on the right"
             )
     print(f"the announcement was found within {max(wrong):.1f} ms of the truth in {CALLS} calls")

@@ -22,12 +22,14 @@ def main() -> int:
     parser.add_argument(
         "--keep", type=Path, default=Path("fuzz-findings"), help="where inputs of findings go"
     )
-    asked = parser.parse_args()
-    engine = asked.engine or list(engines())
+    options = parser.parse_args()
+    engine = options.engine or list(engines())
     if missing := [each for each in engine if each not in engines()]:
         print(f"not installed: {', '.join(missing)} (the extra `fuzz`)", file=sys.stderr)
         return 2
-    results = run(asked.target or list(NAMES), engine, asked.inputs, asked.seconds, asked.seed, asked.keep)
+    results = run(
+        options.target or list(NAMES), engine, options.inputs, options.seconds, options.seed, options.keep
+    )
     findings = sum(len(result.findings) for result in results)
     print(f"{sum(result.inputs for result in results):,} inputs, {findings} findings")
     return 1 if findings else 0

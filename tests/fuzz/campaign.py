@@ -1,7 +1,7 @@
 """Runs targets for a number of inputs or a time, and keeps the findings.
 
 There are three engines.  ``random`` mutates seeds blindly and quickly; ``hypothesis`` draws bytes as its
-tests do; ``atheris`` is guided by which branches of the product an input reaches, in a process of its own
+tests do; ``atheris`` is guided by which branches of the product an input reaches, in its own process
 that imports the product instrumented.  A finding never ends a campaign: one input is kept for each place
 that raised.
 """
@@ -112,13 +112,13 @@ def run_hypothesis(target: Target, inputs: int, seconds: float, seed: int) -> Re
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(st.binary(max_size=target.longest) | st.sampled_from(target.seeds))
-    def tried(data: bytes) -> None:
+    def run_target(data: bytes) -> None:
         if time.monotonic() > until:
             raise _TimeOver
         counted(data)
 
     with contextlib.suppress(_TimeOver):
-        tried()
+        run_target()
     counted.save()
     return counted.result
 
@@ -128,7 +128,7 @@ class _TimeOver(BaseException):
 
 
 def run_atheris(target: Target, inputs: int, seconds: float, seed: int) -> Result:
-    """Run atheris in a process of its own."""
+    """Run atheris in its own process."""
     with tempfile.TemporaryDirectory(prefix="accord-fuzz-") as folder:
         out = Path(folder) / "result.json"
         process = subprocess.run(

@@ -26,9 +26,9 @@ class Choices:
 
     def take(self, length: int) -> bytes:
         """The next bytes, fewer at the end."""
-        taken = self._data[self._at : self._at + length]
-        self._at += len(taken)
-        return taken
+        piece = self._data[self._at : self._at + length]
+        self._at += len(piece)
+        return piece
 
     def rest(self) -> bytes:
         """The remaining bytes."""

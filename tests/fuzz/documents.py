@@ -74,11 +74,11 @@ def world() -> World:
         if name not in tenants:
             tenants[name] = keyring.new_tenant_key(name, entropy)
             objects[tenant_key_path(name)] = tenants[name].to_bytes()
-        made = seal(
+        sealed_recording = seal(
             _encoded(folder / str(number), number, name), keyring, tenants[name], signer, NOW, entropy
         )
-        sealed.append(made)
-        objects |= {upload.key: upload.path.read_bytes() for upload in made.uploads}
+        sealed.append(sealed_recording)
+        objects |= {upload.key: upload.path.read_bytes() for upload in sealed_recording.uploads}
     documents = {key: content for key, content in objects.items() if key.endswith(".json")}
     documents["endorsement"] = (keys / signing.ENDORSEMENT).read_bytes()
     stranger = Ed25519PrivateKey.from_private_bytes(entropy(32))
@@ -120,10 +120,10 @@ def _encoded(folder: Path, number: int, tenant: str) -> Any:
 
 def wrapped_keys() -> dict[str, WrappedKey]:
     """The world's documents by place."""
-    made = world()
-    places = [tenant_key_path(each.manifest.tenant) for each in made.sealed]
-    places += [data_key_path(each.manifest.tenant, each.recording) for each in made.sealed]
-    return {place: WrappedKey.from_bytes(made.objects[place]) for place in places}
+    documents = world()
+    places = [tenant_key_path(each.manifest.tenant) for each in documents.sealed]
+    places += [data_key_path(each.manifest.tenant, each.recording) for each in documents.sealed]
+    return {place: WrappedKey.from_bytes(documents.objects[place]) for place in places}
 
 
 ODD_VALUES: tuple[Any, ...] = (
@@ -164,8 +164,8 @@ def _odd_value(value: Any, choices: Choices, others: list[Any], path: list[Any])
         case 2 if isinstance(value, list):
             return [*value, *value[:1]]
         case 3 if isinstance(value, dict) and value:
-            gone = choices.pick(sorted(value))
-            return {key: each for key, each in value.items() if key != gone}
+            removed = choices.pick(sorted(value))
+            return {key: each for key, each in value.items() if key != removed}
         case 4 if isinstance(value, str) and value:
             at = choices.below(len(value))
             return value[:at] + choices.text(3) + value[at + 1 :]
@@ -223,8 +223,8 @@ def mutate_bytes(content: bytes, choices: Choices) -> bytes:
                 content = content[:at]
             case 5:
                 depth = choices.pick((3, 90, 400, 480, 495, 900, 990, 3000))
-                opening, closing = choices.pick(((b"[", b"]"), (b'{"a":', b"}")))
-                bomb = opening * depth + (b"1" if opening != b"[" else b"") + closing * depth
+                start, end = choices.pick(((b"[", b"]"), (b'{"a":', b"}")))
+                bomb = start * depth + (b"1" if start != b"[" else b"") + end * depth
                 content = content[:at] + bomb + content[at:] if choices.below(2) else _field(content, bomb)
             case _:
                 content = content + choices.pick((b"\n", b" ", b"\x00", b"{}", b"\xef\xbb\xbf", content))

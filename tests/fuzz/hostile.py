@@ -34,7 +34,7 @@ class Server:
     """Answers from ``script`` in order; when it is used up, ends the connection."""
 
     script: list[Answer] = field(default_factory=list)
-    asked: list[StoreRequest] = field(default_factory=list)
+    requests: list[StoreRequest] = field(default_factory=list)
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class Server:
         """Prepare for another input: close every connection of the last one."""
         with self._lock:
             self._input += 1
-            self.script, self.asked = list(script), []
+            self.script, self.requests = list(script), []
             for connection in self._open:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
@@ -83,16 +83,16 @@ class Server:
         if headers.get("expect", "").lower() == "100-continue":
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = file.read(int(headers.get("content-length", "0")))
-        asked = StoreRequest(method, target, headers, body)
+        request = StoreRequest(method, target, headers, body)
         with self._lock:
             if of_input != self._input:
                 return False  # a request of an earlier input
-            self.asked.append(asked)
+            self.requests.append(request)
             answer = self.script.pop(0) if self.script else None
         if answer is None:
             return False
         for piece in answer.pieces:
             time.sleep(answer.pause)
-            asked.answer += piece  # recorded first: the client may check as soon as it is sent
+            request.answer += piece  # recorded first: the client may check as soon as it is sent
             connection.sendall(piece)
         return not answer.close

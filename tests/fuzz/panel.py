@@ -38,7 +38,7 @@ SECRETS = ("Van Dyck", "3225550199", "dyck", "+32499000111")
 class Panel:
     """``session`` and ``form`` are cookies of Claire, who works for the one customer, ``admin`` the
     session of Paul, its admin; ``mine`` and ``theirs`` recordings of the one and the other, ``calls`` calls
-    that go on; ``asked`` is what a program asked of one, by its token :data:`TOKEN`."""
+    that go on; ``command_id`` is what a program asked of one, by its token :data:`TOKEN`."""
 
     house: House
     ours: Customer
@@ -52,7 +52,7 @@ class Panel:
     admin: str = ""
     form: str = ""
     token: str = ""
-    asked: str = ""
+    command_id: str = ""
     amended: int = 0
 
 
@@ -93,17 +93,17 @@ def panel() -> Panel:
     api_tokens.create(
         ours.id, name="till", token_sha256=hashed, now=clock(), entropy=entropy, signer=house.services.signer
     )
-    made = Panel(house, ours, app, mine, theirs, "", "", _talking(house, ours, rival))
-    log_in(made, "dyck")
-    made.their_grant = _grant(made, theirs) or ""
-    log_in(made, "paul")
-    made.admin = made.session
-    log_in(made)
-    made.grant = _grant(made, mine) or ""
-    return made
+    fuzzed_panel = Panel(house, ours, app, mine, theirs, "", "", _live_calls(house, ours, rival))
+    log_in(fuzzed_panel, "dyck")
+    fuzzed_panel.their_grant = _grant(fuzzed_panel, theirs) or ""
+    log_in(fuzzed_panel, "paul")
+    fuzzed_panel.admin = fuzzed_panel.session
+    log_in(fuzzed_panel)
+    fuzzed_panel.grant = _grant(fuzzed_panel, mine) or ""
+    return fuzzed_panel
 
 
-def _talking(house: House, *customers: Customer) -> tuple[str, ...]:
+def _live_calls(house: House, *customers: Customer) -> tuple[str, ...]:
     """A live call of each customer."""
     rows = [
         LiveRow(
@@ -119,38 +119,40 @@ def _talking(house: House, *customers: Customer) -> tuple[str, ...]:
     return tuple(row.id for row in rows)
 
 
-def restore_panel(made: Panel) -> None:
+def restore_panel(target_panel: Panel) -> None:
     """After a request that was taken: whoever was logged out is logged in, and where the recording was
     amended Claire gets a grant again, for another one where this one may no longer be heard."""
     for name in ("admin", "session"):
-        if not alive(made, getattr(made, name)):
-            kept = made.session
-            log_in(made, "paul" if name == "admin" else "claire")
+        if not alive(target_panel, getattr(target_panel, name)):
+            session = target_panel.session
+            log_in(target_panel, "paul" if name == "admin" else "claire")
             if name == "admin":
-                made.admin, made.session = made.session, kept
-    amended = len(amendments.listed_hashes(made.ours.id, made.mine))
-    if amended != made.amended:
-        again = _grant(made, made.mine) if amended < 20 else None
+                target_panel.admin, target_panel.session = target_panel.session, session
+    amended = len(amendments.listed_hashes(target_panel.ours.id, target_panel.mine))
+    if amended != target_panel.amended:
+        again = _grant(target_panel, target_panel.mine) if amended < 20 else None
         if again is None:
-            made.mine, amended = made.house.call(made.ours), 0
-            again = _grant(made, made.mine)
+            target_panel.mine, amended = target_panel.house.call(target_panel.ours), 0
+            again = _grant(target_panel, target_panel.mine)
         assert again is not None
-        made.grant, made.amended = again, amended
+        target_panel.grant, target_panel.amended = again, amended
 
 
-def log_in(made: Panel, login: str = "claire") -> None:
-    client = made.app.test_client(use_cookies=True)
-    made.token = _token(client.get("/login").text)
-    answer = client.post("/login", data={"csrf_token": made.token, "login": login, "password": PASSWORD})
+def log_in(target_panel: Panel, login: str = "claire") -> None:
+    client = target_panel.app.test_client(use_cookies=True)
+    target_panel.token = _token(client.get("/login").text)
+    answer = client.post(
+        "/login", data={"csrf_token": target_panel.token, "login": login, "password": PASSWORD}
+    )
     assert answer.status_code == 303, answer.text
-    made.session = client.get_cookie("accord-session").value
-    made.token = _token(client.get("/recordings").text)
-    made.form = client.get_cookie("accord-form").value
+    target_panel.session = client.get_cookie("accord-session").value
+    target_panel.token = _token(client.get("/recordings").text)
+    target_panel.form = client.get_cookie("accord-form").value
 
 
-def alive(made: Panel, session: str) -> bool:
+def alive(target_panel: Panel, session: str) -> bool:
     """Whether the session is still valid."""
-    client = made.app.test_client(use_cookies=False)
+    client = target_panel.app.test_client(use_cookies=False)
     return client.get("/recordings", headers={"Cookie": f"accord-session={session}"}).status_code == 200
 
 
@@ -160,10 +162,12 @@ def _token(page: str) -> str:
     return found.group(1)
 
 
-def _grant(made: Panel, recording: str) -> str | None:
+def _grant(target_panel: Panel, recording: str) -> str | None:
     """A grant for Claire; ``None`` if it is refused."""
-    cookies = {"Cookie": f"accord-session={made.session}; accord-form={made.form}"}
-    answer = made.app.test_client(use_cookies=False).post(
-        f"/recordings/{recording}", data={"csrf_token": made.token, "purpose": "agreement"}, headers=cookies
+    cookies = {"Cookie": f"accord-session={target_panel.session}; accord-form={target_panel.form}"}
+    answer = target_panel.app.test_client(use_cookies=False).post(
+        f"/recordings/{recording}",
+        data={"csrf_token": target_panel.token, "purpose": "agreement"},
+        headers=cookies,
     )
     return answer.location.rpartition("/")[2] if answer.status_code == 303 else None

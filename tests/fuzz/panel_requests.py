@@ -62,9 +62,9 @@ FILLED: dict[bytes, tuple[bytes, ...]] = {
 
 
 @cache
-def addresses(made: Panel) -> tuple[bytes, ...]:
+def addresses(target_panel: Panel) -> tuple[bytes, ...]:
     """Every address of the panel, by its URL rules."""
-    return tuple(sorted({rule.rule.encode() for rule in made.app.url_map.iter_rules()}))
+    return tuple(sorted({rule.rule.encode() for rule in target_panel.app.url_map.iter_rules()}))
 
 
 @cache
@@ -75,21 +75,23 @@ def fields() -> tuple[bytes, ...]:
     return tuple(sorted(found | set(FILLED)))
 
 
-def _argument(made: Panel, choices: Choices, name: bytes, ids: list[bytes]) -> bytes:
+def _argument(target_panel: Panel, choices: Choices, name: bytes, ids: list[bytes]) -> bytes:
     """A part of an address."""
     mine = {
-        b"recording_id": (made.mine.encode(), made.mine.encode(), made.theirs.encode()),
-        b"grant_id": (made.grant.encode(), made.their_grant.encode()),
-        b"call_id": tuple(each.encode() for each in made.calls),
-        b"asked_id": (made.asked.encode() or b"x",),
+        b"recording_id": tuple(
+            each.encode() for each in (target_panel.mine, target_panel.mine, target_panel.theirs)
+        ),
+        b"grant_id": (target_panel.grant.encode(), target_panel.their_grant.encode()),
+        b"call_id": tuple(each.encode() for each in target_panel.calls),
+        b"asked_id": (target_panel.command_id.encode() or b"x",),
     }  # fmt: skip
     likely = mine.get(name) or FILLED.get(name) or tuple(ids)
     return choices.pick(likely) if choices.below(5) != 4 else _word(choices, ids)
 
 
-def _form_body(made: Panel, choices: Choices, ids: list[bytes]) -> bytes:
+def _form_body(target_panel: Panel, choices: Choices, ids: list[bytes]) -> bytes:
     """A form of the panel with some values replaced."""
-    pairs = [b"csrf_token=" + made.token.encode()]
+    pairs = [b"csrf_token=" + target_panel.token.encode()]
     for name in fields():
         if name != b"csrf_token" and choices.below(3) != 2:
             likely = choices.pick(FILLED.get(name, (b"",)))
@@ -97,8 +99,11 @@ def _form_body(made: Panel, choices: Choices, ids: list[bytes]) -> bytes:
     return b"&".join(pairs)
 
 
-def panel_request(made: Panel, choices: Choices) -> PanelRequest:
-    ids = [each.encode() for each in (made.mine, made.theirs, made.grant, made.their_grant)]
+def panel_request(target_panel: Panel, choices: Choices) -> PanelRequest:
+    ids = [
+        each.encode()
+        for each in (target_panel.mine, target_panel.theirs, target_panel.grant, target_panel.their_grant)
+    ]
     play = b"?play=" + b"x" * 22
     # Seeds and corpus refer to the first ones by position; every other address of the panel follows.
     known = (
@@ -108,19 +113,19 @@ def panel_request(made: Panel, choices: Choices) -> PanelRequest:
         b"/listen/%s/peaks" + play,
         b"/listen/%s/renew", b"/listen/%s/close", b"/static/%s", b"/%s", b"/metrics", b"/readyz",
     )  # fmt: skip
-    path = choices.pick((*known, *addresses(made)))
+    path = choices.pick((*known, *addresses(target_panel)))
     listed = path not in known
     if listed:
-        path = ARGUMENT.sub(lambda found: _argument(made, choices, found[1], ids), path)
+        path = ARGUMENT.sub(lambda found: _argument(target_panel, choices, found[1], ids), path)
     elif b"%s" in path:
         path = path % (choices.pick(ids) if choices.below(3) else _word(choices, ids))
     if choices.below(3) == 2:
-        path += (b"&" if b"?" in path else b"?") + _form(made, choices, ids)
+        path += (b"&" if b"?" in path else b"?") + _form(target_panel, choices, ids)
     if choices.below(8) == 7:
         at = choices.below(len(path) + 1)
         path = path[:at] + _word(choices, ids) + path[at:]
     method = choices.pick(METHODS)
-    headers: list[tuple[bytes, bytes]] = [(b"Cookie", _cookies(made, choices))]
+    headers: list[tuple[bytes, bytes]] = [(b"Cookie", _cookies(target_panel, choices))]
     if path.startswith(b"/api/") and choices.below(4):
         headers.append(
             (b"Authorization", b"Bearer " + (choices.text(9).encode("utf-8", "replace") or TOKEN.encode()))
@@ -129,13 +134,13 @@ def panel_request(made: Panel, choices: Choices) -> PanelRequest:
         headers.append(_header(choices))
     body = b""
     if method in ("POST", "PUT", "PATCH", "FOO"):
-        kind, body = _body(made, choices, ids)
+        kind, body = _body(target_panel, choices, ids)
         if listed and choices.below(3):
-            kind, body = b"application/x-www-form-urlencoded", _form_body(made, choices, ids)
+            kind, body = b"application/x-www-form-urlencoded", _form_body(target_panel, choices, ids)
         headers.append((b"Content-Type", kind))
         # A request without a form has its token in a header, as the panel's scripts send it.
         if not kind.startswith(b"application/x-www-form-urlencoded") and choices.below(4):
-            headers.append((b"X-CSRFToken", made.token.encode()))
+            headers.append((b"X-CSRFToken", target_panel.token.encode()))
     path = b"".join(b"%%%02X" % byte if byte <= 0x20 or byte == 0x7F else bytes([byte]) for byte in path)
     return PanelRequest(method, path if path.startswith(b"/") else b"/" + path, headers, body)
 
@@ -155,30 +160,30 @@ def _quoted(value: bytes) -> bytes:
     )
 
 
-def _form(made: Panel, choices: Choices, ids: list[bytes]) -> bytes:
+def _form(target_panel: Panel, choices: Choices, ids: list[bytes]) -> bytes:
     pairs = []
     for _ in range(1 + choices.below(4)):
         name = choices.pick(FIELDS) if choices.below(6) else choices.blob(6)
         value = _word(choices, ids)
         if name == b"csrf_token" and choices.below(3):
-            value = made.token.encode()
+            value = target_panel.token.encode()
         pairs.append(_quoted(name) + b"=" + (value if choices.below(6) == 5 else _quoted(value)))
     return b"&".join(pairs).replace(b"#", b"%23")
 
 
-def _cookies(made: Panel, choices: Choices) -> bytes:
-    session = made.session.encode()
+def _cookies(target_panel: Panel, choices: Choices) -> bytes:
+    session = target_panel.session.encode()
     odd = choices.pick(
         (b"", session[:-1], session + b"x", session.swapcase(), b"\xff\xfe", b'"', b"\x80" * 9, b"a" * 4000)
     )
     name = choices.pick(
         (b"accord-session",) * 9 + (b"__Host-accord-session", b"accord-session ", b"Accord-Session")
     )
-    value = (odd, session, session, made.admin.encode())[choices.below(4)]
+    value = (odd, session, session, target_panel.admin.encode())[choices.below(4)]
     form = (
-        made.form.encode()
+        target_panel.form.encode()
         if choices.below(5)
-        else choices.pick((b"e30.x.y", b"\xff", b"..", made.form.encode()[:-2]))
+        else choices.pick((b"e30.x.y", b"\xff", b"..", target_panel.form.encode()[:-2]))
     )
     device = choices.pick(
         (b"", b"; accord-device=" + choices.blob(12), b"; accord-language=\xe9", b"; accord-language=fr")
@@ -210,11 +215,11 @@ def _header(choices: Choices) -> tuple[bytes, bytes]:
     return name, choices.pick(values)
 
 
-def _body(made: Panel, choices: Choices, ids: list[bytes]) -> tuple[bytes, bytes]:
+def _body(target_panel: Panel, choices: Choices, ids: list[bytes]) -> tuple[bytes, bytes]:
     kind = choices.below(6)
     if kind < 3:
-        token = b"csrf_token=" + made.token.encode() + b"&" if choices.below(4) else b""
-        return b"application/x-www-form-urlencoded", token + _form(made, choices, ids)
+        token = b"csrf_token=" + target_panel.token.encode() + b"&" if choices.below(4) else b""
+        return b"application/x-www-form-urlencoded", token + _form(target_panel, choices, ids)
     if kind == 3:
         boundary = choices.pick((b"b", b'"', b"", b"x" * 80, b"\xff"))
         part = b'--b\r\nContent-Disposition: form-data; name="%s"%s\r\n%s\r\n%s\r\n' % (

@@ -49,7 +49,7 @@ class Stranger:
     port: int
     number: bytes
     chance: random.Random
-    sent: int = 0
+    count: int = 0
     answers: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class Stranger:
         """Send one input; returns it, for a finding."""
         choices = Choices(self.chance.randbytes(60 + int(400 * self.chance.random() ** 2)))
         datagram = self.message(choices)
-        self.sent += 1
+        self.count += 1
         with contextlib.suppress(OSError):  # larger than a datagram, or the switch's buffer is full
             self.sock.sendto(datagram, ("127.0.0.1", self.port))
         self.hear()
@@ -111,14 +111,14 @@ class Stranger:
         if choices.below(3) == 2:  # in the dialogue, before it ends
             method = choices.pick((b"INFO", b"REFER", b"INVITE", b"UPDATE", b"MESSAGE", b"NOTIFY"))
             send(method, b"2", self.extra(choices), self.body(choices)[1])
-            self.sent += 1
+            self.count += 1
         send(b"BYE", b"9")
 
     def _reply(self, request: bytes) -> None:
-        wanted = re.findall(rb"(?m)^((?:Via|From|To|Call-ID|CSeq):[^\r\n]*)", request)
+        reply_headers = re.findall(rb"(?m)^((?:Via|From|To|Call-ID|CSeq):[^\r\n]*)", request)
         with contextlib.suppress(OSError):
             self.sock.sendto(
-                b"SIP/2.0 200 OK\r\n" + b"\r\n".join(wanted) + b"\r\nContent-Length: 0\r\n\r\n",
+                b"SIP/2.0 200 OK\r\n" + b"\r\n".join(reply_headers) + b"\r\nContent-Length: 0\r\n\r\n",
                 ("127.0.0.1", self.port),
             )
 
@@ -193,7 +193,7 @@ class Stranger:
         name = or_odd(b'"Ann" ', b"", b'"%s" ' % self.word(choices), self.word(choices) + b" ")
         sender = or_odd(b"3225550100", b"3225550100" + self.word(choices), self.word(choices))
         uri = b"sip:%s@127.0.0.1:%d" % (user, self.port)
-        ident = b"%d-%d" % (self.chance.getrandbits(48), self.sent)
+        ident = b"%d-%d" % (self.chance.getrandbits(48), self.count)
         kind, body = (
             (PLAIN if often == 12 and choices.below(2) else self.body(choices))
             if choices.below(8)
@@ -238,8 +238,8 @@ PLAIN = (
 )
 
 
-def pace(began: float, sent: int, each_second: float) -> None:
+def pace(start: float, count: int, each_second: float) -> None:
     """Wait so that no more than the limit are sent per second."""
-    ahead = sent / each_second - (time.monotonic() - began)
+    ahead = count / each_second - (time.monotonic() - start)
     if ahead > 0:
         time.sleep(ahead)

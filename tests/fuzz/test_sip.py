@@ -50,7 +50,7 @@ def settle(rig: Rig, stranger: Stranger) -> None:
 
 def check_takes(rig: Rig, known: set[Path]) -> int:
     """What the daemon has written of strangers' calls is what the switch routed; how many it looked at."""
-    seen = 0
+    count = 0
     for folder in set(rig.spool.iterdir()) - known:
         if not (folder / layout.CALL).exists():
             continue
@@ -65,27 +65,27 @@ def check_takes(rig: Rig, known: set[Path]) -> int:
         assert start.external_party.value.isprintable()
         assert start.channel != "evil"
         known.add(folder)
-        seen += 1
-    return seen
+        count += 1
+    return count
 
 
 def start_stranger(rig: Rig, count: int, each_second: float, honest_every: int, seed: int) -> Stranger:
     chance = random.Random(seed)
     stranger = Stranger(rig.sip_port, NUMBERS[0].encode(), chance)
     known: set[Path] = set()
-    began, late = time.monotonic(), 0
+    start, late = time.monotonic(), 0
     for number in range(count):
         stranger.number = chance.choice(NUMBERS).encode()
         last = stranger.one()
-        pace(began, number + 1, each_second)
+        pace(start, number + 1, each_second)
         if number % 50 == 49:
             assert rig.switch.process is not None and rig.switch.process.poll() is None, last
             assert rig.daemon is not None and rig.daemon.poll() is None, last
         if number % honest_every == honest_every - 1:
             settle(rig, stranger)
             late += honest(rig)
-            told = dict(sorted(stranger.answers.items()))
-            print(f"{number + 1}: {told}, {len(known)} calls, {late} late", flush=True)
+            answers = dict(sorted(stranger.answers.items()))
+            print(f"{number + 1}: {answers}, {len(known)} calls, {late} late", flush=True)
             check_takes(rig, known)
     for _ in range(40):
         stranger.hear()

@@ -29,7 +29,7 @@ def texts(seed: int, longest: int) -> list[str]:
 
 
 def test_value_is_set_unchanged(rig: Rig, leg: str) -> None:
-    tried = 0
+    count = 0
     for value in texts(1, 12):
         try:
             put = commands.put_variable(leg, "fuzzed", value)
@@ -39,34 +39,34 @@ def test_value_is_set_unchanged(rig: Rig, leg: str) -> None:
             continue  # the switch trims spaces, and treats these words as "not set"
         answer = rig.switch.esl.command(put.text)
         assert answer.startswith("+OK"), (value, answer)
-        got = rig.switch.esl.command(commands.get_variable(leg, "fuzzed").text)
-        assert got == value, (value, got)
-        tried += 1
-        if tried == 2000:
+        value_read = rig.switch.esl.command(commands.get_variable(leg, "fuzzed").text)
+        assert value_read == value, (value, value_read)
+        count += 1
+        if count == 2000:
             break
-    assert tried == 2000
+    assert count == 2000
     assert rig.switch.esl.command(commands.get_variable(leg, "accord_state").text) == "announced"
 
 
 def test_recording_is_at_its_exact_path(rig: Rig, leg: str) -> None:
     folder = rig.folder / "paths"
     folder.mkdir()
-    made: set[Path] = set()
+    paths: set[Path] = set()
     for name in texts(2, 8):
         path = folder / f"{name}x.wav"
         try:
             stop = commands.record_stop(leg, path)
         except SwitchError:
             continue
-        if path.parent != folder or path in made:
+        if path.parent != folder or path in paths:
             continue
         answer = rig.switch.esl.command(f"api uuid_record {leg} start '{path}' 0 {{RECORD_STEREO=true}}")
         assert answer.startswith("+OK"), (path, answer)
         until(f"{path} is written", path.exists, 5)
         assert set(folder.iterdir()) == {path}
         assert rig.switch.esl.command(stop.text).startswith("+OK")
-        made.add(path)
+        paths.add(path)
         path.unlink(missing_ok=True)  # the switch itself discards recordings shorter than three seconds
-        if len(made) == 40:
+        if len(paths) == 40:
             break
-    assert len(made) == 40
+    assert len(paths) == 40

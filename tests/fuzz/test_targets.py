@@ -67,10 +67,10 @@ def test_some_inputs_keep_the_promise(name: str) -> None:
         suppress_health_check=list(HealthCheck),
     )
     @given(st.binary(max_size=target.longest) | st.sampled_from(target.seeds or (b"",)))
-    def tried(data: bytes) -> None:
+    def run_target(data: bytes) -> None:
         target.guarded(data)
 
-    tried()
+    run_target()
 
 
 def test_every_corpus_folder_belongs_to_a_target() -> None:

@@ -27,7 +27,7 @@ SECRET = "accord_secret"
 NODE = "node1"
 CALL = "01930000-0000-7000-8000-0000000000c1"
 NOBODY = "01930000-0000-7000-8000-0000000000c9"
-SHOWN = ("WWW-Authenticate", "Location", "Retry-After")
+HEADERS = ("WWW-Authenticate", "Location", "Retry-After")
 
 
 def answers() -> str:
@@ -35,7 +35,7 @@ def answers() -> str:
     with tempfile.TemporaryDirectory() as folder:
         house = House(Path(folder), Clock(), Repeating("golden"))
         try:
-            return "".join(_Programs(house).said())
+            return "".join(_Programs(house).everything())
         finally:
             house.close()
 
@@ -58,12 +58,12 @@ class _Programs:
 
     def make_token(self, tenant: str, secret: str) -> str:
         hashed = hashlib.sha256(secret.encode()).hexdigest()
-        said = {
+        time_and_entropy = {
             "now": self.house.clock(),
             "entropy": self.house.entropy,
             "signer": self.house.services.signer,
         }
-        return api_tokens.create(tenant, name="till", token_sha256=hashed, **said).id
+        return api_tokens.create(tenant, name="till", token_sha256=hashed, **time_and_entropy).id
 
     def client(self) -> FlaskClient:
         config = WebConfig(secret_key=b"k" * 32, secure_cookies=False, patience=0.0)
@@ -73,19 +73,21 @@ class _Programs:
         )
         return app.test_client()
 
-    def ask(self, what: str, request: str, shown: str | None = f"Bearer {SECRET}") -> str:
+    def ask(self, what: str, request: str, authorization: str | None = f"Bearer {SECRET}") -> str:
         """One answer, as text."""
         method, path = request.split(" ")
-        headers = {} if shown is None else {"Authorization": shown}
+        headers = {} if authorization is None else {"Authorization": authorization}
         answer = self.web.open(f"/api/v1{path}", method=method, headers=headers)
-        told = "".join(f"{name}: {answer.headers[name]}\n" for name in SHOWN if name in answer.headers)
+        headers_text = "".join(
+            f"{name}: {answer.headers[name]}\n" for name in HEADERS if name in answer.headers
+        )
         self.location = (answer.location or "").removeprefix("/api/v1")
         return (
-            f"== {what}\n{method} /api/v1{path}\n{answer.status_code} {answer.content_type}\n{told}"
+            f"== {what}\n{method} /api/v1{path}\n{answer.status_code} {answer.content_type}\n{headers_text}"
             f"{answer.get_data(as_text=True)}\n"
         )
 
-    def said(self) -> Iterator[str]:
+    def everything(self) -> Iterator[str]:
         self.web, now = self.client(), self.house.clock
         yield self.ask("no call", "GET /calls")
         other = replace(
@@ -112,18 +114,18 @@ class _Programs:
             yield self.ask("another method", request)
         yield self.ask("another address", "GET /nowhere")
         yield from self.strangers()
-        yield from self.broken()
+        yield from self.bad_requests()
 
     def outcome(self, outcome: str) -> Iterator[str]:
         yield self.ask(f"asked, {outcome} to come", f"POST /calls/{CALL}/pause")
         (row,) = queries.open_commands(NODE)
-        said = self.house.clock(), self.house.entropy
-        assert queries.take(NODE, row.id, *said)
-        assert queries.answer(NODE, row.id, outcome, *said)
+        time_and_entropy = self.house.clock(), self.house.entropy
+        assert queries.take(NODE, row.id, *time_and_entropy)
+        assert queries.answer(NODE, row.id, outcome, *time_and_entropy)
         yield self.ask(outcome, f"GET {self.location}")
 
     def strangers(self) -> Iterator[str]:
-        for what, shown in (
+        for what, authorization in (
             ("no token", None), ("an empty token", "Bearer "), ("another scheme", "Basic YTpi"),
             ("a wrong token", "Bearer accord_wrong"),
         ):  # fmt: skip
@@ -133,7 +135,7 @@ class _Programs:
                 f"GET /commands/{NOBODY}",
                 "GET /nowhere",
             ):
-                yield self.ask(what, request, shown)
+                yield self.ask(what, request, authorization)
         revoked = self.make_token(self.bakery.id, "accord_revoked")
         assert api_tokens.revoke(self.bakery.id, revoked, now=self.house.clock(), entropy=self.house.entropy)
         yield self.ask("a token that was revoked", "GET /calls", "Bearer accord_revoked")
@@ -142,7 +144,7 @@ class _Programs:
         yield self.ask("guessed too often", "GET /calls", "Bearer accord_guess")
         yield self.ask("and whose token is right", "GET /calls")
 
-    def broken(self) -> Iterator[str]:
+    def bad_requests(self) -> Iterator[str]:
         with writing():
             database.execute_sql("DROP TABLE live_call")
         yield self.ask("the catalogue is broken", "GET /calls")

@@ -40,11 +40,11 @@ class _Module:
                 for each in values:
                     yield from self._texts(each, scope)
             case ast.Name(id=name):
-                for given in [*_given(name, ast.walk(scope)), *_given(name, self.tree.body)]:
-                    yield from self._texts(given, scope)
-                yield from self._passed(name, scope)
+                for each in [*_assigned(name, ast.walk(scope)), *_assigned(name, self.tree.body)]:
+                    yield from self._texts(each, scope)
+                yield from self._arguments(name, scope)
 
-    def _passed(self, name: str, scope: ast.AST) -> Iterator[str]:
+    def _arguments(self, name: str, scope: ast.AST) -> Iterator[str]:
         """Texts that a function here is called with, as the argument of that name."""
         if not isinstance(scope, Function):
             return
@@ -54,9 +54,11 @@ class _Module:
         at = names.index(name)
         for each in ast.walk(self.tree):
             match each:
-                case ast.Call(func=called, args=given) if _name(called) == scope.name and len(given) > at:
-                    if isinstance(given[at], ast.Constant):
-                        yield from self._texts(given[at], scope)
+                case ast.Call(func=function, args=arguments) if (
+                    _name(function) == scope.name and len(arguments) > at
+                ):
+                    if isinstance(arguments[at], ast.Constant):
+                        yield from self._texts(arguments[at], scope)
 
 
 def _logs(function: ast.expr) -> bool:
@@ -69,7 +71,7 @@ def _name(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
-def _given(name: str, among: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[ast.expr]:
+def _assigned(name: str, among: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[ast.expr]:
     for each in among:
         targets = (
             each.targets

@@ -34,12 +34,12 @@ from recorder.seal import kek_files
 from recorder.seal.amendment import By
 from tests.clock import Clock
 from tests.entropy import Repeating
-from tests.golden.receipts import catalogue, erase_all, hand_over, made
+from tests.golden.receipts import catalogue, erase_all, hand_over, make_receipts
 from tests.house import Bakery
 from tests.identity_proof import vouch
 from tests.stored_recordings import put_small
-from tests.unit.auditlog.conftest import BEGAN, World, make_world
-from tests.unit.auditlog.filled import fill, invitations_of, said
+from tests.unit.auditlog.conftest import FIRST_DAY, World, make_world
+from tests.unit.auditlog.filled import fill, invitations_of, time_and_entropy
 
 Fields = dict[str, set[tuple[str, ...]]]
 """By kind the fields that bodies had."""
@@ -50,7 +50,7 @@ def kinds() -> str:
     found = everything()
     lines = [f"{kind}  {','.join(fields)}" for kind in sorted(found) for fields in sorted(found[kind])]
     names = ("leaf", "its hash", "its body", "its salt")
-    sample = [f"== {name}\n{text}\n" for name, text in zip(names, made().leaf, strict=True)]
+    sample = [f"== {name}\n{text}\n" for name, text in zip(names, make_receipts().leaf, strict=True)]
     return "\n".join([*lines, "", *sample])
 
 
@@ -60,12 +60,12 @@ def everything() -> Fields:
     found: Fields = {}
     with tempfile.TemporaryDirectory() as name, catalogue(Path(name), "catalogue") as url:
         with connected():
-            world = fill(make_world(Bakery(Path(name), Clock(BEGAN), Repeating("golden"), url)))
+            world = fill(make_world(Bakery(Path(name), Clock(FIRST_DAY), Repeating("golden"), url)))
             _look(found)
             _settings(world)
-            _listening(world)
+            _eavesdrop(world)
             _keys(world)
-            _erasing(world, found)
+            _start_erasure(world, found)
             world.sign()
             _look(found)
         _again(world, found)
@@ -91,26 +91,32 @@ def _admin(world: World) -> Actor:
 
 
 def _gate(world: World) -> PanelGate:
-    house, given = world.house, world.house.services
-    return PanelGate(given.store, given.keyring, given.root, now=house.clock, entropy=house.entropy)
+    house, services = world.house, world.house.services
+    return PanelGate(services.store, services.keyring, services.root, now=house.clock, entropy=house.entropy)
 
 
 def _settings(world: World) -> None:
     world.happen()
     person = users.user(world.tenant, world.user)
     assert person is not None
-    assert users.note_refused_log_in(person, **said(world))
+    assert users.note_refused_log_in(person, **time_and_entropy(world))
     signer = world.house.services.signer
-    assert users.set_password(world.tenant, world.user, "$argon2id$4", signer=signer, **said(world))
+    assert users.set_password(
+        world.tenant, world.user, "$argon2id$4", signer=signer, **time_and_entropy(world)
+    )
     _team(world)
     world.house.limit(None, purpose="training")
     line = world.house.line.id
-    assert transfer_options.set_transfer_notice(world.tenant, line, "alone", ask=True, **said(world))
-    assert setup.switch_off(world.tenant, line, who=world.user, **said(world))
+    assert transfer_options.set_transfer_notice(
+        world.tenant, line, "alone", ask=True, **time_and_entropy(world)
+    )
+    assert setup.switch_off(world.tenant, line, who=world.user, **time_and_entropy(world))
     row = queries.line(world.tenant, line)
     assert row is not None
-    assert setup.switch_on(world.tenant, line, setup.preview(world.tenant, row).digest, **said(world))
-    assert lines.set_line_formats(world.tenant, line, ["wav"], world.user, **said(world))
+    assert setup.switch_on(
+        world.tenant, line, setup.preview(world.tenant, row).digest, **time_and_entropy(world)
+    )
+    assert lines.set_line_formats(world.tenant, line, ["wav"], world.user, **time_and_entropy(world))
     _plan(world)
     _difference(world)
 
@@ -120,26 +126,26 @@ def _plan(world: World) -> None:
     body = 'features = []\nlongest_keep_days = 30\nformats = ["opus"]\n'
     file.write_text(f"[{plans.STARTER}]\n{body}[basic]\n{body}")
     plans.use_file(file)
-    assert plans.change_plan(world.tenant, "basic", **said(world))
+    assert plans.change_plan(world.tenant, "basic", **time_and_entropy(world))
     plans.use_file(None)
 
 
 def _difference(world: World) -> None:
     """A recording that is kept for a difference, which somebody else handles in the end."""
-    changes, given = world.house.changes, (world.tenant, world.kept, By("user", world.user))
+    changes, arguments = world.house.changes, (world.tenant, world.live_recording, By("user", world.user))
     review = world.house.clock() + timedelta(days=9)
-    changes.hold(*given, owner=world.user, purposes=["agreement"], reason="An order", review_at=review)
-    hold = amendments.holds(world.tenant, world.kept)[-1].number
-    changes.hand_over(*given, hold=hold, owner="somebody else")
-    changes.lift(*given, hold=hold + 1, reason="Settled")
+    changes.hold(*arguments, owner=world.user, purposes=["agreement"], reason="An order", review_at=review)
+    hold = amendments.holds(world.tenant, world.live_recording)[-1].number
+    changes.hand_over(*arguments, hold=hold, owner="somebody else")
+    changes.lift(*arguments, hold=hold + 1, reason="Settled")
 
 
 def _team(world: World) -> None:
     """Invitations that end in every way, and changes of people's access."""
     house = world.house
-    given = (house.services.signer, house.trust)
+    arguments = (house.services.signer, house.trust)
     team = invitations_of(world, Outbox())
-    links = AccountLinks(b"k" * 32, *given, Outbox(), house.clock, house.entropy)
+    links = AccountLinks(b"k" * 32, *arguments, Outbox(), house.clock, house.entropy)
     someone = {"role": "customer", "lines": None, "language": "fr", "by": By("user", world.user)}
     first = team.invite(world.tenant, address="eva@example.com", name="Eva", **someone)
     other = team.invite(world.tenant, address="tom@example.com", name="Tom", **someone)
@@ -148,25 +154,25 @@ def _team(world: World) -> None:
     person = team.accept(again.path.rpartition("/")[2], "$argon2id$5")
     links.issue_reset(person, None)
     links.change_address(person, "eva.maes@example.com")
-    change = {"signer": given[0], "trust": given[1], "by": By("operator"), **said(world)}
+    change = {"signer": arguments[0], "trust": arguments[1], "by": By("operator"), **time_and_entropy(world)}
     assert users.change_access(world.tenant, person.id, role="customer", lines=[house.line.id], **change)
-    allow = {"signer": given[0], "trust": given[1], **said(world)}
+    allow = {"signer": arguments[0], "trust": arguments[1], **time_and_entropy(world)}
     assert download_permission.set_permission(world.tenant, person.id, True, By("operator"), **allow)
-    assert users.revoke_user(world.tenant, person.id, by=By("operator"), **said(world))
+    assert users.revoke_user(world.tenant, person.id, by=By("operator"), **time_and_entropy(world))
 
 
-def _listening(world: World) -> None:
+def _eavesdrop(world: World) -> None:
     gate, who, clock = _gate(world), _who(world), world.house.clock
     with suppress(AccessError):
         gate.grant(who, world.erased, "agreement")
-    grant = gate.grant(who, world.kept, "agreement")
+    grant = gate.grant(who, world.live_recording, "agreement")
     row = grants.find_grant(world.tenant, world.user, grant.id)
     assert row is not None
-    assert grants.renew(row, clock() + timedelta(hours=2), **said(world))
+    assert grants.renew(row, clock() + timedelta(hours=2), **time_and_entropy(world))
     clock.forward(minutes=61)
-    assert grants.renew(row, clock() + timedelta(minutes=15), **said(world))
-    file = next(world.house.bucket.rglob(f"{world.kept}/audio.*"))
-    sound = gate.download(_admin(world), world.kept, "agreement", file.name)
+    assert grants.renew(row, clock() + timedelta(minutes=15), **time_and_entropy(world))
+    file = next(world.house.bucket.rglob(f"{world.live_recording}/audio.*"))
+    sound = gate.download(_admin(world), world.live_recording, "agreement", file.name)
     assert list(sound.read(0, sound.length))
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -178,31 +184,39 @@ def _listening(world: World) -> None:
 def _keys(world: World) -> None:
     folder, house = world.house.folder / "keys", world.house
     kek_files.make_next(folder, house.entropy)
-    rewrapping = KeyRotation(
+    rotation = KeyRotation(
         house.services.store, kek_files.rotation_keyring(folder), house.clock, house.entropy, "one"
     )
-    rewrapping.begin(world.tenant)
-    rewrapping.all()
-    kek_files.promote(folder, lambda _reached: None)
+    rotation.begin(world.tenant)
+    rotation.all()
+    kek_files.promote(folder, lambda _point: None)
     house.services = replace(house.services, keyring=kek_files.keyring(folder))
 
 
-def _erasing(world: World, found: Fields) -> None:
+def _start_erasure(world: World, found: Fields) -> None:
     """A recording that the customer has deleted, calls that were not recorded, for a person who asked."""
     tenant, house = world.tenant, world.house
     recording = put_small(house)
     with connected():
         undecided = NotRecordedTable.get(NotRecordedTable.quarantined_until.is_null(False)).id
-    recordings.note_quarantine_erasure(undecided, **said(world))
+    recordings.note_quarantine_erasure(undecided, **time_and_entropy(world))
     request = request_register.enter(
         tenant, number="+32470123456", wants="erasure", language="fr", received_on=house.clock().date(),
-        by_kind="operator", by=None, **said(world),
+        by_kind="operator", by=None, **time_and_entropy(world),
     ).id  # fmt: skip
-    vouch(tenant, request, signer=house.services.signer, **said(world))
+    vouch(tenant, request, signer=house.services.signer, **time_and_entropy(world))
     _look(found)
     house.office().delete(tenant, recording, By("user", world.user), reason="Not needed.")
     assert expiry.destroy_due(house.services, house.clock()) == 1
-    reviews.note_erasure(tenant, request, world.kept, why_not=None, until=None, who=world.user, **said(world))
+    reviews.note_erasure(
+        tenant,
+        request,
+        world.live_recording,
+        why_not=None,
+        until=None,
+        who=world.user,
+        **time_and_entropy(world),
+    )
     call_erasure.erase_calls(house.office(), request_register.find_request(tenant, request), world.user)
 
 
@@ -210,7 +224,7 @@ def _again(world: World, found: Fields) -> None:
     """The catalogue is lost, after a copy of it was made."""
     house, path = world.house, world.house.folder / "accord.backup"
     ring, public = house.services.keyring, house.services.root
-    told = house.clock, house.entropy
+    time_and_entropy = house.clock, house.entropy
     backup.write(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
     house.clock.forward(hours=1)
     put_small(house)
@@ -218,16 +232,16 @@ def _again(world: World, found: Fields) -> None:
     _look(found)
     with catalogue(house.folder, "again"):
         backup.restore(path, ring, house.clock(), house.entropy, lambda _table, _rows: None)
-        Rebuild(house.services.store, ring, public, *told, threads=1).run()
+        Rebuild(house.services.store, ring, public, *time_and_entropy, threads=1).run()
         continuation.restart_log(
             world.tenant, "the disk broke", world.signing(), house.clock.forward(minutes=1)
         )
         assert house.confirm_holds()
-        _leaving(world, found)
+        _offboard(world, found)
         _look(found)
 
 
-def _leaving(world: World, found: Fields) -> None:
+def _offboard(world: World, found: Fields) -> None:
     """The customer leaves, does not, and leaves after all."""
     tenant, house, office = world.tenant, world.house, world.house.office()
     service.announce(office, tenant, house.clock() + timedelta(days=10))
@@ -237,6 +251,6 @@ def _leaving(world: World, found: Fields) -> None:
     hand_over(house, office)
     handed = _gate(world).handover(_who(world))
     assert sum(map(len, handed.read(0, handed.length))) == handed.length
-    office.lift(tenant, world.kept, By("operator"), hold=1, reason="They agree.")
+    office.lift(tenant, world.live_recording, By("operator"), hold=1, reason="They agree.")
     _look(found)
     erase_all(house, office)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue import database, schema
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
-from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import duty as offboarding_duty
 from recorder.features.offboarding import queries, service
 from recorder.features.offboarding.plan import prepare_handover
 from recorder.lifecycle import erasure_receipt, expiry, hold_review
@@ -33,7 +33,7 @@ BACKUPS_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
-class Made:
+class Receipts:
     """Documents by their names, the root's public key, and a leaf: its text, hash, body and salt."""
 
     texts: dict[str, str]
@@ -43,11 +43,11 @@ class Made:
 
 def receipts() -> str:
     """The receipts of an erasure and of a customer who left, and what confirms holds, byte for byte."""
-    return "".join(f"== {name}\n{text}\n\n" for name, text in made().texts.items())
+    return "".join(f"== {name}\n{text}\n\n" for name, text in make_receipts().texts.items())
 
 
 @cache
-def made() -> Made:
+def make_receipts() -> Receipts:
     """Made once."""
     with tempfile.TemporaryDirectory() as name, catalogue(Path(name), "catalogue") as url, connected():
         house = Bakery(Path(name), Clock(), Repeating("golden"), url)
@@ -59,7 +59,7 @@ def made() -> Made:
             "of an offboarding": _left(house),
         }
         assert recording in leaf[2]
-        return Made(texts, house.services.root, leaf)
+        return Receipts(texts, house.services.root, leaf)
 
 
 @contextmanager
@@ -78,32 +78,32 @@ def catalogue(folder: Path, name: str) -> Iterator[str]:
 
 def hand_over(house: Bakery, office: Changes) -> None:
     """What a customer who leaves can fetch is fixed."""
-    given = house.services
-    seals = RecordingVerifier(given.store, given.keyring, given.root)
+    services = house.services
+    seals = RecordingVerifier(services.store, services.keyring, services.root)
     sign = partial(service.hand_over, office, house.tenant)
-    pem = signing.public_pem(given.root)
-    said = {"now": house.clock(), "entropy": house.entropy}
-    prepare_handover(house.tenant, seals, given.store, pem, sign, anew=False, **said)
+    pem = signing.public_pem(services.root)
+    time_and_entropy = {"now": house.clock(), "entropy": house.entropy}
+    prepare_handover(house.tenant, seals, services.store, pem, sign, anew=False, **time_and_entropy)
 
 
 def erase_all(house: Bakery, office: Changes) -> str:
     """Everything of a customer who leaves is destroyed; the receipt."""
-    given, clock = house.services, house.clock
+    services, clock = house.services, house.clock
     clock.forward(days=10)
     service.order_erasure(office, house.tenant, early=None)
-    assert ending.erase_due(given, clock(), elapsed=lambda: 0.0) == 1
+    assert offboarding_duty.erase_due(services, clock(), elapsed=lambda: 0.0) == 1
     return str(queries.require_departure(house.tenant).receipt)
 
 
 def _erased(house: Bakery, recording: str) -> str:
-    given: Changes = house.office()
-    given.delete(house.tenant, recording, By("operator"), reason="Not needed.")
+    service: Changes = house.office()
+    service.delete(house.tenant, recording, By("operator"), reason="Not needed.")
     assert expiry.destroy_due(house.services, house.clock()) == 1
     means, now = house.services, house.clock()
-    made = erasure_receipt.receipt(
+    receipt = erasure_receipt.receipt(
         house.tenant, recording, means.store, means.root, means.signer, BACKUPS_KEPT, now
     )
-    return made.content.decode()
+    return receipt.content.decode()
 
 
 def _confirmed(house: Bakery) -> str:

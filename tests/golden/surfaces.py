@@ -47,7 +47,7 @@ from recorder.seal.amendment_kinds import (
     Data,
     DeletionRequested,
     Erased,
-    Gone,
+    ErasedObject,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
@@ -66,21 +66,21 @@ from recorder.store.directory import DirectoryStore
 from tests.entropy import Repeating
 from tests.golden import api, events, leaves, receipts, switch
 from tests.unit.seal.recording import (
-    HEARD,
+    CONFIRMATION,
     NOW,
+    QUESTION_END,
     RECORDING,
     START,
     TENANT,
-    TOLD,
     YES,
-    asked,
-    make_asked,
+    make_with_question,
+    question,
 )
 
 ID = "0198c0de-0000-7000-8000-0000000000cc"
 BY = By("user", ID)
 AMENDMENTS: tuple[Data, ...] = (
-    Erased("expired", "0" * 32, (Gone("audio.opus", "0" * 64, 1000),), ("manifest.json",)),
+    Erased("expired", "0" * 32, (ErasedObject("audio.opus", "0" * 64, 1000),), ("manifest.json",)),
     HoldSet(("agreement",), ID, "They are still talking.", NOW),
     HoldLifted(1, "They agree."),
     ConsentWithdrawn(("quality",), "By telephone."),
@@ -179,7 +179,7 @@ def _documents(folder: Path) -> dict[str, str]:
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
     keyring = Keyring(load_kek(keys / signing.KEK))
     tenant_key = keyring.new_tenant_key(TENANT, entropy)
-    take = make_asked(folder / "take", asked(), HEARD, YES, TOLD)
+    take = make_with_question(folder / "take", question(), QUESTION_END, YES, CONFIRMATION)
     sealed = seal(take, keyring, tenant_key, signer, NOW, entropy, Uptime("this start", 1300.0))
     texts = {"tenant key": tenant_key.to_bytes().decode()}
     for upload in sealed.uploads:
@@ -251,14 +251,16 @@ def _put(folder: Path, signer: signing.Signer, entropy: Repeating) -> dict[str, 
     )
     public = root.public_key()
     first = Statement(TENANT, 1, None, offboarding.ANNOUNCED, NOW, NOW, NOW + timedelta(days=10))
-    said = offboarding.put_statement(store, first, signer, public)
+    statement = offboarding.put_statement(store, first, signer, public)
     handed = HandedOver(ID, NOW, 1000, 2, 1, "0" * 64, "1" * 64)
     for kind, more in (
         (offboarding.HANDED_OVER, {"handed_over": handed}),
         (offboarding.ERASURE, {"early": "By letter."}),
         (offboarding.CANCELLED, {}),
     ):
-        said = offboarding.put_statement(store, said.next_statement(kind, NOW, **more), signer, public)
+        statement = offboarding.put_statement(
+            store, statement.next_statement(kind, NOW, **more), signer, public
+        )
     call_erasure.put(store, ID, TENANT, RECORDING, [RECORDING, ID], NOW, signer, public)
     texts = {key: store.read(key).decode() for key in sorted(store.list(""))}
     return texts | {
@@ -281,10 +283,10 @@ SURFACES: dict[str, Callable[[], str]] = {
     "leaves.txt": leaves.kinds,
     "receipts.txt": receipts.receipts,
     "log_events.txt": log_events,
-    "switch_commands.txt": switch.sent,
+    "switch_commands.txt": switch.command_texts,
 }
 
 if __name__ == "__main__":
-    for file, made in SURFACES.items():
-        (HERE / file).write_text(made(), "utf-8")
+    for file, make_text in SURFACES.items():
+        (HERE / file).write_text(make_text(), "utf-8")
         print(file, file=sys.stderr)

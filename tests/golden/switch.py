@@ -69,7 +69,7 @@ SAMPLES: Mapping[Callable[..., Any], tuple[tuple[Any, ...], ...]] = {
 }
 
 
-def sent() -> str:
+def command_texts() -> str:
     """Every command on the wire; where a log shows less of one, that as well."""
     makes = {
         each
@@ -77,8 +77,8 @@ def sent() -> str:
         if inspect.isfunction(each) and not name.startswith("_") and "Command" in _returns(each)
     }
     assert makes == {*SAMPLES}, "each command has a sample"
-    made = [function(*given) for function, samples in SAMPLES.items() for given in samples]
-    return "".join(_text(each if isinstance(each, list) else [each]) for each in made)
+    command_list = [function(*arguments) for function, samples in SAMPLES.items() for arguments in samples]
+    return "".join(_text(each if isinstance(each, list) else [each]) for each in command_list)
 
 
 def _returns(function: Callable[..., Any]) -> str:

@@ -19,5 +19,5 @@ def test_every_kind_of_leaf_that_the_documentation_has_is_in_its_file() -> None:
     page = (ROOT / "docs" / "formats.md").read_text("utf-8")
     _, _, table = page.partition("| `kind` | Body |\n|---|---|\n")
     rows = table.partition("\n\n")[0].splitlines()
-    named = {kind for row in rows for kind in re.findall(r"`([a-z_.]+)`", row.split("|")[1])}
-    assert named == {*leaves.everything()}
+    kinds = {kind for row in rows for kind in re.findall(r"`([a-z_.]+)`", row.split("|")[1])}
+    assert kinds == {*leaves.everything()}

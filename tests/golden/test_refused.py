@@ -25,7 +25,7 @@ from recorder.seal.command import SignedCommand
 from recorder.seal.disclosure import Disclosure
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.revocation import Trust
-from tests.golden.receipts import made
+from tests.golden.receipts import make_receipts
 from tests.golden.surfaces import ID, signed
 from tests.unit.seal.recording import NOW, RECORDING, TENANT
 
@@ -67,13 +67,15 @@ READERS: dict[str, Reader] = {
 
 
 def documents() -> dict[str, tuple[str, Ed25519PublicKey]]:
-    return {name: (text, each.root) for each in (signed(), made()) for name, text in each.texts.items()}
+    return {
+        name: (text, each.root) for each in (signed(), make_receipts()) for name, text in each.texts.items()
+    }
 
 
 def refusal(read: Reader, content: str, root: Ed25519PublicKey) -> str:
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         read(content.encode(), root)
-    return refused.value.error_id
+    return failure.value.error_id
 
 
 @pytest.mark.parametrize("kind", READERS)
@@ -84,9 +86,9 @@ def test_a_document_is_read_in_its_one_form(kind: str) -> None:
         read = READERS[kind]
         read(text.encode(), root)
         begins = '{"body":{' if text.startswith('{"body":{') else "{"
-        given = re.search('"type":"[a-z-]+",', text.partition("endorsement")[0])
-        assert given is not None
-        for field in ('"type":"another",', given[0]):
+        type_field = re.search('"type":"[a-z-]+",', text.partition("endorsement")[0])
+        assert type_field is not None
+        for field in ('"type":"another",', type_field[0]):
             twice = text.replace(begins, begins + field, 1)
             assert refusal(read, twice, root) == "seal.duplicate_field"
         for spaced in (

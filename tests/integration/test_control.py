@@ -65,10 +65,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
     # Deeper than the kernel's limit for a socket's name.
     folder = tmp_path / ("d" * 60) / ("e" * 60)
     folder.mkdir(parents=True)
-    made = Site(folder)
-    made.install()
-    yield made
-    made.close()
+    own_site = Site(folder)
+    own_site.install()
+    yield own_site
+    own_site.close()
 
 
 def silent(samples: np.ndarray) -> float:
@@ -80,21 +80,21 @@ def silent(samples: np.ndarray) -> float:
 
 def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site: Site) -> None:
     web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
-    daemon.wait_said("snapshot.read")
-    web.wait_said("web.listening")
+    daemon.wait_for_log("snapshot.read")
+    web.wait_for_log("web.listening")
     switch = site.call()
-    switch.wait_said("is connected")
+    switch.wait_for_log("is connected")
     panel = Panel(f"http://127.0.0.1:{site.web_port}")
     who = ("--tenant", "Menuiserie Dubois", "claire@example.com", "--language", "en")
     panel.join(site.accord("user", "create", *who))
     call = panel.call()
     audio = site.spool / call / "audio.wav"
 
-    began = time.monotonic()
+    start = time.monotonic()
     page = panel.send(f"/live/{call}/pause", "/live")
-    took = time.monotonic() - began
+    seconds = time.monotonic() - start
     assert "Paused: what is said now is not recorded." in page
-    assert took < 2, f"{took:.1f} s from the click to the answer"
+    assert seconds < 2, f"{seconds:.1f} s from the click to the answer"
     masked_from = len(read_wav(audio))
     time.sleep(3)
     masked_to = len(read_wav(audio))
@@ -106,12 +106,12 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     marks = {mark.kind: mark for mark in read_marks(site.spool / call)}
     for kind in ("paused", "moment_marked", "resumed"):
         assert marks[kind].data["by"] == "panel"
-    lasted = (marks["resumed"].at - marks["paused"].at).total_seconds()
+    pause_length = (marks["resumed"].at - marks["paused"].at).total_seconds()
     time.sleep(3)
     sound = read_wav(audio)
     assert masked_to - masked_from > 2 * 8000
     assert not sound[masked_from:masked_to].any(), "something was recorded in the pause"
-    assert silent(sound) > lasted - 0.3
+    assert silent(sound) > pause_length - 0.3
     assert sound[masked_to:].any(), "it goes on"
 
     daemon.popen.kill()

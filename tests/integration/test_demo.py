@@ -25,15 +25,15 @@ def test_four_calls_can_be_heard_within_two_minutes(tmp_path: Path) -> None:
         text=True,
         timeout=220,
     )
-    said = process.stdout
-    assert process.returncode == 0, said + process.stderr
-    assert "the practice switch stands in for it" in said
-    assert "4 of 4 recordings sealed, stored and listed" in said
-    assert re.search(r"Listen at +http://127\.0\.0\.1:\d+/", said)
-    ready = re.search(r"(\d+) s  ready", said)
-    assert ready, said
+    output = process.stdout
+    assert process.returncode == 0, output + process.stderr
+    assert "the practice switch stands in for it" in output
+    assert "4 of 4 recordings sealed, stored and listed" in output
+    assert re.search(r"Listen at +http://127\.0\.0\.1:\d+/", output)
+    ready = re.search(r"(\d+) s  ready", output)
+    assert ready, output
     assert int(ready[1]) < 120
-    password = re.search(r"password +(\S+)", said)
+    password = re.search(r"password +(\S+)", output)
     assert password
     secret = tmp_path / ".accord" / "login"
     assert secret.read_text() == password[1]

@@ -20,7 +20,7 @@ from recorder.clock import utc_now
 from recorder.ops.doctor import outbound, routes, switch
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.processes.services import Context
-from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, BROKEN_ROUTES, DialplanFault, apply, copy
+from tests.scenarios.broken_dialplans import BROKEN_OUTWARD, BROKEN_ROUTES, FAULTS, DialplanFault, apply, copy
 from tests.scenarios.files import write_snapshot
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.transcript import TRANSCRIPTS
@@ -28,23 +28,23 @@ from tests.scenarios.transcript import TRANSCRIPTS
 PASSWORD = "only-for-this-test-1"
 
 
-def spoken(who: str) -> str:
+def messages_of(who: str) -> str:
     lines = gzip.decompress((TRANSCRIPTS / "doctor.jsonl.gz").read_bytes()).splitlines()
     pieces = [json.loads(line) for line in lines]
     return "".join(each["bytes"] for each in pieces if each["from"] == who)
 
 
-def asked() -> list[str]:
+def api_commands() -> list[str]:
     """The ``api`` commands of the transcript, in order."""
-    return re.findall(r"(?m)^api (.*)$", spoken("daemon"))
+    return re.findall(r"(?m)^api (.*)$", messages_of("daemon"))
 
 
 def answered() -> list[str]:
     """The real switch's answers to them."""
-    said, at, answers = spoken("switch"), 0, []
-    while (found := re.compile(r"api/response\nContent-Length: (\d+)\n\n").search(said, at)) is not None:
+    text, at, answers = messages_of("switch"), 0, []
+    while (found := re.compile(r"api/response\nContent-Length: (\d+)\n\n").search(text, at)) is not None:
         at = found.end() + int(found[1])
-        answers.append(said[found.end() : at])
+        answers.append(text[found.end() : at])
     return answers
 
 
@@ -65,13 +65,13 @@ def practice(conf: Path, tmp_path: Path) -> Iterator[PracticeSwitch]:
     }
     with PracticeSwitch(
         password=PASSWORD, daemon="127.0.0.1:8084", conf=conf, environment=environment
-    ) as made:
-        yield made
+    ) as practice_switch:
+        yield practice_switch
 
 
 def test_answers_have_the_real_shape(practice: PracticeSwitch) -> None:
-    assert len(asked()) == len(answered()) > 10
-    for command, real in zip(asked(), answered(), strict=True):
+    assert len(api_commands()) == len(answered()) > 10
+    for command, real in zip(api_commands(), answered(), strict=True):
         ours = practice.api(command)
         if real.lstrip().startswith("<"):
             assert shape(ours) == shape(real), command
@@ -140,10 +140,10 @@ def test_doctor_reports_silent_colleagues(conf: Path, tmp_path: Path) -> None:
 
 
 def test_doctor_finds_faults_in_the_dialplan(conf: Path, tmp_path: Path) -> None:
-    apply(conf, BROKEN[0])
+    apply(conf, FAULTS[0])
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         bad = [each.what for each in examine(practice, tmp_path) if each.state != "ok"]
-    assert any(BROKEN[0].says in each for each in bad), bad
+    assert any(FAULTS[0].says in each for each in bad), bad
 
 
 def test_doctor_finds_faults_in_the_outbound_dialplan(conf: Path, tmp_path: Path) -> None:
@@ -153,17 +153,17 @@ def test_doctor_finds_faults_in_the_outbound_dialplan(conf: Path, tmp_path: Path
     assert any(BROKEN_OUTWARD[-1].says in each for each in bad), bad
 
 
-@pytest.mark.parametrize("broken", BROKEN_ROUTES, ids=lambda broken: broken.name)
-def test_doctor_finds_routes_ahead_of_accord(conf: Path, tmp_path: Path, broken: DialplanFault) -> None:
+@pytest.mark.parametrize("fault", BROKEN_ROUTES, ids=lambda fault: fault.name)
+def test_doctor_finds_routes_ahead_of_accord(conf: Path, tmp_path: Path, fault: DialplanFault) -> None:
     write_snapshot(tmp_path / "snapshot", {"out": "32225501010", "never_record": "32225501011"})
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         fine = [each for each in examine(practice, tmp_path) if each.what.startswith("routes")]
-    apply(conf, broken)
+    apply(conf, fault)
     with PracticeSwitch(password=PASSWORD, daemon="127.0.0.1:8084", conf=conf) as practice:
         (bad,) = [each for each in examine(practice, tmp_path) if each.what.startswith("routes")]
     assert [each.state for each in fine] == ["ok"]
     assert bad.state == "wrong"
-    assert broken.says in bad.what
+    assert fault.says in bad.what
     assert bad.hint
 
 

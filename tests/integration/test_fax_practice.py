@@ -13,7 +13,7 @@ from recorder.spool import layout
 from tests.scenarios.files import RATE
 from tests.scenarios.practice_driver import NUMBERS, PracticeDriver
 
-CALLING, CALLED = (1100, 0.5), (2100, 2.6)
+CNG, CED = (1100, 0.5), (2100, 2.6)
 """Frequency in Hz and length in seconds of T.30's CNG and CED."""
 
 
@@ -35,11 +35,11 @@ def test_fax_follows_its_lines_setting(tmp_path: Path) -> None:
     driver = PracticeDriver(tmp_path)
     try:
         driver.daemon("start")
-        calling, called = tone(tmp_path / "cng.wav", *CALLING), tone(tmp_path / "ced.wav", *CALLED)
+        cng, ced = tone(tmp_path / "cng.wav", *CNG), tone(tmp_path / "ced.wav", *CED)
         callers = {}
         for number, line in enumerate(("line", "listed")):
             caller = f"+3247055500{number}"
-            party = PracticeParty(caller, rings=0.1, early=calling, speaks=calling, answers_with=called)
+            party = PracticeParty(caller, rings=0.1, early=cng, speaks=cng, answers_with=ced)
             callers[line] = (caller, driver.switch.call(NUMBERS[line], party))
         for _, session in callers.values():
             assert session.wait("bridged", 10)
@@ -50,8 +50,8 @@ def test_fax_follows_its_lines_setting(tmp_path: Path) -> None:
         assert (takes["line"].end.outcome, takes["line"].end.reason) == ("recorded", None)
         sound, _rate = soundfile.read(takes["line"].audio)
         talk = sound[-RATE:]
-        assert share(talk[:, 1], CALLED[0]) > 0.9
-        assert share(sound[:, 0], CALLING[0]) > 0.9
+        assert share(talk[:, 1], CED[0]) > 0.9
+        assert share(sound[:, 0], CNG[0]) > 0.9
         listed = takes["listed"]
         assert (listed.end.outcome, listed.end.reason) == ("not_recorded", "never_record")
         assert not listed.audio.exists()

@@ -34,9 +34,9 @@ STATES = {
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[PracticeDriver]:
-    made = PracticeDriver(tmp_path)
-    yield made
-    made.close()
+    practice_driver = PracticeDriver(tmp_path)
+    yield practice_driver
+    practice_driver.close()
 
 
 def call(driver: PracticeDriver, caller: str) -> PracticeCall:
@@ -54,9 +54,9 @@ def received_commands(process: subprocess.Popen[str]) -> list[str]:
     return bodies
 
 
-def assert_no_effect(driver: PracticeDriver, heard: list[str], channel: str) -> None:
-    assert heard[0] == "connect"
-    assert all(re.fullmatch(r"connect|api global_getvar \w+", each) for each in heard), heard
+def assert_no_effect(driver: PracticeDriver, commands: list[str], channel: str) -> None:
+    assert commands[0] == "connect"
+    assert all(re.fullmatch(r"connect|api global_getvar \w+", each) for each in commands), commands
     assert [path.name for path in driver.spool.iterdir() if path.is_dir()] == []
     log = (driver.spool.parent / "daemon.log").read_text()
     assert "call.arrived" not in log
@@ -101,10 +101,10 @@ def test_forged_call_of_another_user_has_no_effect(driver: PracticeDriver) -> No
     recorded(driver, "+32470000001").hang_up()
     channel = str(uuid.uuid4())
     before = spools(driver)
-    heard = received_commands(forged_switch.run(
+    commands = received_commands(forged_switch.run(
         str(driver.port), "--channel", channel, "--line", NUMBERS["line"], uid=forged_switch.SOMEBODY
     ))  # fmt: skip
-    assert len(heard) <= 2
+    assert len(commands) <= 2
     assert spools(driver) == before
     assert f"user={forged_switch.SOMEBODY}" in plain_log(driver)
     assert "reason=another_user" in plain_log(driver)
@@ -115,10 +115,10 @@ def test_forger_with_a_live_calls_id_gains_only_that_call(driver: PracticeDriver
     driver.daemon("start")
     session = recorded(driver, "+32470000001")
     before = spools(driver)
-    heard = received_commands(forged_switch.run(
+    commands = received_commands(forged_switch.run(
         str(driver.port), "--channel", session.leg.uuid, "--line", NUMBERS["opt_in"], "--state", "waiting",
     ))  # fmt: skip
-    assert [each for each in heard if "prompts" in each or "spool" in each] == []
+    assert [each for each in commands if "prompts" in each or "spool" in each] == []
     assert spools(driver) == before
     assert session.media.tapes, "and that call is recorded as before"
 
@@ -150,7 +150,7 @@ def test_with_the_event_socket_gone_calls_are_recorded_after_a_restart_of_the_da
     driver.daemon("start")
     recorded(driver, "+32470000001").hang_up()
     driver.switch.close_event_socket()
-    driver.until("the standing connection is gone", lambda: not driver.switch.watched, 5)
+    driver.until("the standing connection is gone", lambda: not driver.switch.has_daemon, 5)
     recorded(driver, "+32470000002").hang_up()
     driver.daemon("kill")
     driver._daemon.start()
@@ -162,9 +162,9 @@ def test_with_the_event_socket_gone_calls_are_recorded_after_a_restart_of_the_da
 def test_restarted_switch_brings_calls_at_once(driver: PracticeDriver) -> None:
     driver.daemon("start")
     recorded(driver, "+32470000001")
-    gone = driver.switch
-    port = gone.event_port
-    gone.die()
+    old_switch = driver.switch
+    port = old_switch.event_port
+    old_switch.die()
     gevent.sleep(0)
     driver.switch = PracticeSwitch(
         password=PASSWORD, daemon=f"127.0.0.1:{driver.port}", event_port=port, conf=CONF

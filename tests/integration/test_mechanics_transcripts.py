@@ -89,8 +89,8 @@ def test_commands_are_answered_alike(name: str, practice_transcripts: dict[str, 
 
 def test_dialplan_event_begins_with_its_subclass(practice_transcripts: dict[str, list[Block]]) -> None:
     def first(blocks: list[Block]) -> list[str]:
-        made = [block for block in switch_messages(blocks, "standing") if block.event == "CUSTOM"]
-        return [line.partition(": ")[0] for line in made[0].text.split("\n")]
+        custom_events = [block for block in switch_messages(blocks, "standing") if block.event == "CUSTOM"]
+        return [line.partition(": ")[0] for line in custom_events[0].text.split("\n")]
 
     mine, real = first(practice_transcripts["codes"]), first(read(REAL / f"codes{SUFFIX}"))
     at = real.index("Unique-ID")

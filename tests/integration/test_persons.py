@@ -59,10 +59,10 @@ def test_outbound_call_reports_its_result() -> None:
 @pytest.fixture
 def controls(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """A daemon's ear, whose way out is a list of what was called; carries something to it."""
-    called: list[tuple[str, Path]] = []
+    placed_calls: list[tuple[str, Path]] = []
 
     def out(number: str, sound: Path) -> str:
-        called.append((number, sound))
+        placed_calls.append((number, sound))
         return BUSY
 
     ear = CommandListener(tmp_path, {}, None, None, call_out=out)  # type: ignore[arg-type]  # not asked of calls
@@ -72,7 +72,7 @@ def controls(tmp_path: Path) -> Iterator[Callable[..., str]]:
         request = CallOut(ident, NUMBER, time.monotonic() + left)
         return str(gevent.get_hub().threadpool.apply(send_request, (tmp_path, request)))
 
-    bring.called = called  # type: ignore[attr-defined]
+    bring.called = placed_calls  # type: ignore[attr-defined]
     yield bring
     ear.stop()
 
@@ -114,10 +114,10 @@ def test_worker_makes_and_removes_the_sound_of_a_code(catalogue, clock, entropy,
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    made.install()
-    yield made
-    made.close()
+    own_site = Site(tmp_path)
+    own_site.install()
+    yield own_site
+    own_site.close()
 
 
 @pytest.mark.long
@@ -127,10 +127,10 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     tenant = ("--tenant", "Menuiserie Dubois")
     who = (*tenant, "anne@example.com", "--role", "customer_admin", "--language", "en")
     web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
-    daemon.wait_said("snapshot.read")
-    web.wait_said("web.listening")
+    daemon.wait_for_log("snapshot.read")
+    web.wait_for_log("web.listening")
     switch = site.call()
-    switch.wait_said("has hung up", 90)
+    switch.wait_for_log("has hung up", 90)
     panel = Panel(f"http://127.0.0.1:{site.web_port}")
     panel.join(site.accord("user", "create", *who))
     until(
@@ -144,34 +144,34 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     )
     found = re.search(r"/subject-requests/[0-9a-f-]{36}", page)
     assert found is not None
-    asked = found[0]
-    panel.send(f"{asked}/call", asked)
-    until("it was called", lambda: "heard a code" in panel.get(asked))
+    request_page = found[0]
+    panel.send(f"{request_page}/call", request_page)
+    until("it was called", lambda: "heard a code" in panel.get(request_page))
     (sound,) = (site.spool / ".outgoing").iterdir()
     code = code_in(soundfile.read(sound, dtype="float32")[0], "en")
-    assert "The number was called" in panel.send(f"{asked}/code", asked, code=code)
-    page = panel.get(asked)
+    assert "The number was called" in panel.send(f"{request_page}/code", request_page, code=code)
+    page = panel.get(request_page)
     (recording,) = set(re.findall(r'name="given-([0-9a-f-]{36})"', page))
-    panel.send(f"{asked}/review", asked, **{f"given-{recording}": "own"})
+    panel.send(f"{request_page}/review", request_page, **{f"given-{recording}": "own"})
 
-    archive = zipfile.ZipFile(io.BytesIO(_fetched(panel, f"{asked}/copy", asked)))
+    archive = zipfile.ZipFile(io.BytesIO(_fetched(panel, f"{request_page}/copy", request_page)))
     assert archive.testzip() is None
     facts = json.loads(archive.read("copy.json"))
-    (told,) = facts["recordings"]
-    assert told["id"] == recording
-    samples, rate = soundfile.read(io.BytesIO(archive.read(told["sound"]["file"])), dtype="int16")
-    assert abs(len(samples) / rate * 1000 - told["duration_ms"]) < 2
+    (recording_facts,) = facts["recordings"]
+    assert recording_facts["id"] == recording
+    samples, rate = soundfile.read(io.BytesIO(archive.read(recording_facts["sound"]["file"])), dtype="int16")
+    assert abs(len(samples) / rate * 1000 - recording_facts["duration_ms"]) < 2
     assert not samples[:, 1].any(), "others are silent"
     assert np.abs(samples[:, 0]).max() > 1000, "and they are heard"
-    assert told["announcement"]["text"] in archive.read("README.txt").decode()
+    assert recording_facts["announcement"]["text"] in archive.read("README.txt").decode()
     listing = site.accord("person", "list", *tenant)
     assert NUMBER in listing
 
-    page = panel.send(f"{asked}/erase", asked, sure="yes")
+    page = panel.send(f"{request_page}/erase", request_page, sure="yes")
     assert "It is erased" in page
     assert "None at the moment" in page
-    worker.wait_said("recording.erased", 90)
-    panel.send(f"{asked}/close", asked, how="answered")
+    worker.wait_for_log("recording.erased", 90)
+    panel.send(f"{request_page}/close", request_page, how="answered")
     audit = site.accord("audit")
     assert "wrong" not in audit, audit
 

@@ -52,13 +52,15 @@ class Rig:
         self.switch.api(f"uuid_record {self.call.leg.uuid} start {self.tape} 0 {{RECORD_STEREO=true}}")
 
     def ask(self, what: str = "") -> str:
-        return self.switch.api(f"uuid_broadcast {self.call.leg.uuid} {what or self.said(self.question)} both")
+        return self.switch.api(
+            f"uuid_broadcast {self.call.leg.uuid} {what or self.playback_of(self.question)} both"
+        )
 
     @staticmethod
-    def said(path: Path) -> str:
+    def playback_of(path: Path) -> str:
         return f"'playback::{path}'"
 
-    def asked(self) -> None:
+    def wait_for_question(self) -> None:
         """Wait until the question plays to both."""
         assert self.ask() == "+OK Message sent\n"
         media = self.call.media
@@ -79,9 +81,9 @@ class Rig:
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path)
-    yield made
-    made.switch.stop()
+    practice_rig = Rig(tmp_path)
+    yield practice_rig
+    practice_rig.switch.stop()
 
 
 def stretches(sound: np.ndarray, pitch: float) -> np.ndarray:
@@ -94,7 +96,7 @@ def stretches(sound: np.ndarray, pitch: float) -> np.ndarray:
 
 def test_question_is_alone_in_the_right_channel_and_the_left_continues(rig: Rig) -> None:
     rig.recorded(1.0)
-    rig.asked()
+    rig.wait_for_question()
     until("its end", rig.silent)
     rig.recorded(1.0)
     rig.call.hang_up()
@@ -122,17 +124,17 @@ def test_a_code_reaches_no_phone_and_every_other_digit_does(rig: Rig) -> None:
 
 
 def test_digit_of_a_possible_code_waits_for_the_next(rig: Rig) -> None:
-    began = rig.switch.pace.seconds()
+    start = rig.switch.pace.seconds()
     rig.call.callee_presses("*")
     assert rig.call.digits.heard_outside == ""
     until("it goes on", lambda: rig.call.digits.heard_outside == "*")
-    assert rig.switch.pace.seconds() - began >= WAITS
+    assert rig.switch.pace.seconds() - start >= WAITS
     rig.call.callee_presses("5")
     assert rig.call.digits.heard_outside == "*5"
 
 
 def test_keys_in_a_question_go_nowhere(rig: Rig) -> None:
-    rig.asked()
+    rig.wait_for_question()
     rig.call.press("1")
     rig.call.callee_presses("2")
     assert not rig.silent()
@@ -144,14 +146,14 @@ def test_keys_in_a_question_go_nowhere(rig: Rig) -> None:
 
 
 def test_remaining_party_hears_the_whole_question(rig: Rig) -> None:
-    rig.asked()
+    rig.wait_for_question()
     player = rig.call.media.prompt
     rig.call.callee_hangs_up()
     assert rig.call.b is not None
     assert rig.call.b.cause == "NORMAL_CLEARING"
     assert rig.call.wait("ended", 20)
     assert player is not None
-    assert player.done
+    assert player.at_end
 
 
 def test_path_with_a_space_is_played_only_if_quoted(rig: Rig) -> None:
@@ -159,12 +161,14 @@ def test_path_with_a_space_is_played_only_if_quoted(rig: Rig) -> None:
     assert rig.ask(f"playback::{spaced}") == "+OK Message sent\n"
     rig.pause(1.0)
     assert str(spaced) not in rig.call.played
-    rig.ask(rig.said(spaced))
+    rig.ask(rig.playback_of(spaced))
     until("it was played", lambda: str(spaced) in rig.call.played)
 
 
 def test_question_to_an_unknown_call_is_refused(rig: Rig) -> None:
-    assert rig.switch.api(f"uuid_broadcast none {rig.said(rig.question)} both") == "-ERR invalid uuid\n"
+    assert (
+        rig.switch.api(f"uuid_broadcast none {rig.playback_of(rig.question)} both") == "-ERR invalid uuid\n"
+    )
     assert rig.switch.api("uuid_broadcast") == "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n"
 
 
@@ -175,13 +179,13 @@ def test_question_to_an_unknown_call_is_refused(rig: Rig) -> None:
      "accord,*5,api:hupall"],
 )  # fmt: skip
 def test_unknown_binding_is_refused(rig: Rig, binding: str) -> None:
-    with pytest.raises(SwitchError) as refused:
+    with pytest.raises(SwitchError) as failure:
         rig.call.digits.bind(binding)
-    assert refused.value.error_id == "practice.digits"
+    assert failure.value.error_id == "practice.digits"
 
 
 def test_switch_killed_in_a_question_sends_no_more(rig: Rig) -> None:
-    rig.asked()
+    rig.wait_for_question()
     b = rig.call.b
     rig.switch.die()
     rig.pause(3.0)
@@ -192,7 +196,7 @@ def test_switch_killed_in_a_question_sends_no_more(rig: Rig) -> None:
 
 def test_party_who_still_hears_the_question_is_not_recorded(rig: Rig) -> None:
     """The external party's key has ended it for them only."""
-    rig.asked()
+    rig.wait_for_question()
     media = rig.call.media
     assert media.prompt_inside is not None
     first = media.tapes[str(rig.tape)].frames

@@ -15,9 +15,9 @@ from tests.scenarios.practice_driver import NUMBERS, PracticeDriver
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[PracticeDriver]:
-    made = PracticeDriver(tmp_path)
-    yield made
-    made.close()
+    practice_driver = PracticeDriver(tmp_path)
+    yield practice_driver
+    practice_driver.close()
 
 
 def call(driver: PracticeDriver, caller: str, **variables: str) -> PracticeCall:
@@ -27,22 +27,22 @@ def call(driver: PracticeDriver, caller: str, **variables: str) -> PracticeCall:
     return driver.switch.call(NUMBERS["line"], party)
 
 
-@pytest.mark.parametrize("given", [{"playback_terminators": "#"}, {}])
-@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("terminator_variables", [{"playback_terminators": "#"}, {}])
+@pytest.mark.parametrize("has_begun", [False, True])
 def test_playback_terminators_are_restored_after_the_bound(
-    driver: PracticeDriver, given: dict[str, str], begun: bool
+    driver: PracticeDriver, terminator_variables: dict[str, str], has_begun: bool
 ) -> None:
     driver.daemon("start")
-    if not begun:
+    if not has_begun:
         driver.daemon("stall")
-    session = call(driver, "+32470000001", **given)
-    if begun:
+    session = call(driver, "+32470000001", **terminator_variables)
+    if has_begun:
         assert session.wait("announcing", 5)
         driver.daemon("stall")
     assert session.wait("bridged", 15)
     variables = session.leg.variables
     assert variables["accord_left"] == "late"
-    assert variables.get("playback_terminators") == given.get("playback_terminators")
+    assert variables.get("playback_terminators") == terminator_variables.get("playback_terminators")
 
 
 @pytest.mark.parametrize("caller", [NUMBERS["never_record"], NUMBERS["listed"], NUMBERS["emergency"]])

@@ -10,26 +10,26 @@ from gevent.pool import Pool
 from tests.scenarios.at_pickup import AT_PICKUP, ROUGH_AT_PICKUP
 from tests.scenarios.codes import CODES, ROUGH_CODES
 from tests.scenarios.definitions import KEYS, NO_ANSWER, SCENARIOS, Scenario
-from tests.scenarios.joining import JOINER_ASKED, JOINING, ROUGH_JOINER_ASKED, ROUGH_JOINING
-from tests.scenarios.outbound import ASKED, OUTBOUND, ROUGH_OUTBOUND
+from tests.scenarios.joining import JOINER_ASKED, ROUGH_JOINER_ASKED, ROUGH_JOINING, TRANSFERS
+from tests.scenarios.outbound import CONSENT, OUTBOUND, ROUGH_OUTBOUND
 from tests.scenarios.practice_driver import PracticeDriver
 from tests.scenarios.questions import BEFORE, IN_TALK, ROUGH_BEFORE, ROUGH_IN_TALK
 from tests.scenarios.run import play
 
-ASKING = (*BEFORE, *ROUGH_BEFORE, *IN_TALK, *ROUGH_IN_TALK)
+WITH_QUESTIONS = (*BEFORE, *ROUGH_BEFORE, *IN_TALK, *ROUGH_IN_TALK)
 ALL = (
     *SCENARIOS,
-    *ASKING,
+    *WITH_QUESTIONS,
     *AT_PICKUP,
     *ROUGH_AT_PICKUP,
     *CODES,
     *ROUGH_CODES,
-    *JOINING,
+    *TRANSFERS,
     *ROUGH_JOINING,
     *JOINER_ASKED,
     *ROUGH_JOINER_ASKED,
     *OUTBOUND,
-    *ASKED,
+    *CONSENT,
     *ROUGH_OUTBOUND,
 )
 AT_ONCE = 60
@@ -42,9 +42,9 @@ CALM = [scenario for scenario in (*ALL, *KEYS) if scenario not in ROUGH]
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeDriver]:
-    made = PracticeDriver(tmp_path_factory.mktemp("practice"))
-    yield made
-    made.close()
+    practice_driver = PracticeDriver(tmp_path_factory.mktemp("practice"))
+    yield practice_driver
+    practice_driver.close()
 
 
 @pytest.fixture(scope="module")

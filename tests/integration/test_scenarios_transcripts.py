@@ -25,18 +25,18 @@ def practice_transcripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     """Every captured scenario, played on the practice switch, eight at a time."""
 
     def one(scenario: Scenario) -> list[Block]:
-        kept: list[tuple[str, bytes]] = []
-        driver = PracticeDriver(tmp_path_factory.mktemp(scenario.name), kept)
+        captured: list[tuple[str, bytes]] = []
+        driver = PracticeDriver(tmp_path_factory.mktemp(scenario.name), captured)
         try:
             play(scenario, driver)
         finally:
             driver.close()
-        return frames(kept)
+        return frames(captured)
 
     pool = Pool(6)
-    wanted = [scenario for scenario in ALL if scenario.name in CAPTURED]
-    played = pool.map(one, wanted)
-    return {scenario.name: blocks for scenario, blocks in zip(wanted, played, strict=True)}
+    scenarios = [scenario for scenario in ALL if scenario.name in CAPTURED]
+    played = pool.map(one, scenarios)
+    return {scenario.name: blocks for scenario, blocks in zip(scenarios, played, strict=True)}
 
 
 def test_transcripts_exist() -> None:
@@ -90,7 +90,9 @@ def test_a_call_is_handed_over_with_the_same_headers(
 
 def answers(blocks: list[Block], connection: str) -> dict[str, set[str]]:
     """The form of the answers to each kind of command; commands are answered in the order sent."""
-    sent = [block.text for block in blocks if block.who == f"daemon {connection}" and block.text != CLOSED]
+    commands = [
+        block.text for block in blocks if block.who == f"daemon {connection}" and block.text != CLOSED
+    ]
     found: dict[str, set[str]] = {}
     replies = []
     for block in switch_messages(blocks, connection):
@@ -99,7 +101,7 @@ def answers(blocks: list[Block], connection: str) -> dict[str, set[str]]:
             replies.append("CHANNEL_DATA")
         elif not block.event and headers.get("Content-Type") in {"command/reply", "api/response"}:
             replies.append(f"{headers['Content-Type']} {headers.get('Reply-Text', '')}".split("[")[0])
-    for command, reply in zip(sent, replies, strict=False):
+    for command, reply in zip(commands, replies, strict=False):
         words = command.split()
         kind = " ".join(words[:2]) if words[0] in {"api", "sendmsg", "event"} else words[0]
         found.setdefault(kind, set()).add(reply)
@@ -123,17 +125,17 @@ def test_daemon_sends_each_call_the_same_as_to_the_real_switch(
     name: str, practice_transcripts: dict[str, list[Block]]
 ) -> None:
     """Each command and each execution, in order."""
-    sent = daemon_messages(practice_transcripts[name], "call")
-    assert sent
-    assert sent == daemon_messages(read(TRANSCRIPTS / f"{name}{SUFFIX}"), "call")
+    messages = daemon_messages(practice_transcripts[name], "call")
+    assert messages
+    assert messages == daemon_messages(read(TRANSCRIPTS / f"{name}{SUFFIX}"), "call")
 
 
 def test_forged_name_arrives_as_from_the_real_switch(practice_transcripts: dict[str, list[Block]]) -> None:
-    def shown(blocks: list[Block]) -> set[str]:
+    def names_in(blocks: list[Block]) -> set[str]:
         return {block.headers()["Caller-Caller-ID-Name"] for block in by_leg(blocks)["inbound"]}
 
-    real = shown(switch_messages(read(TRANSCRIPTS / f"forged_name{SUFFIX}"), "call"))
-    assert real == shown(switch_messages(practice_transcripts["forged_name"], "call"))
+    real = names_in(switch_messages(read(TRANSCRIPTS / f"forged_name{SUFFIX}"), "call"))
+    assert real == names_in(switch_messages(practice_transcripts["forged_name"], "call"))
     assert all("%0AUnique-ID%3A%20evil" in value for value in real)
 
 

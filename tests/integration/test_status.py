@@ -45,9 +45,9 @@ class Node:
         sha256 = hashlib.sha256(wav).hexdigest()
         (folder / "snapshot" / "prompts").mkdir(parents=True)
         (folder / "snapshot" / "prompts" / f"{sha256}.wav").write_bytes(wav)
-        told = Announcement("a1", 1, "en", "told", ("agreement",), 30, sha256, (len(wav) - 44) // 16)
+        announcement = Announcement("a1", 1, "en", "told", ("agreement",), 30, sha256, (len(wav) - 44) // 16)
         lines = [
-            LinePolicy("t1", "l1", f"+32255501{n:02}", "notice", "before_ringing", ("opus",), told)
+            LinePolicy("t1", "l1", f"+32255501{n:02}", "notice", "before_ringing", ("opus",), announcement)
             for n in range(CALLS)
         ]
         (folder / "snapshot" / "snapshot.json").write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
@@ -78,12 +78,12 @@ class Node:
 
     def status(self, *words: str) -> tuple[int, str]:
         """Exit status and output of the command."""
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "recorder", "status", *words],
             env=self.environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60,
         )  # fmt: skip
-        assert done.stderr == ""
-        return done.returncode, done.stdout
+        assert process.stderr == ""
+        return process.returncode, process.stdout
 
     def close(self) -> None:
         for process in (self.daemon, self.switch):
@@ -94,9 +94,9 @@ class Node:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    made = Node(tmp_path)
-    yield made
-    made.close()
+    own_node = Node(tmp_path)
+    yield own_node
+    own_node.close()
 
 
 def test_status_shows_calls_and_findings(node: Node) -> None:
@@ -137,10 +137,10 @@ def test_status_shows_calls_and_findings(node: Node) -> None:
 
 def test_status_of_an_empty_folder(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "ACCORD_NODE_DATA": str(tmp_path)}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "recorder", "status"], env=environment, capture_output=True, text=True,
         stdin=subprocess.DEVNULL, timeout=60,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (2, "")
-    assert "daemon: none is running" in done.stdout
-    assert "No such file or directory" in done.stdout
+    assert (process.returncode, process.stderr) == (2, "")
+    assert "daemon: none is running" in process.stdout
+    assert "No such file or directory" in process.stdout

@@ -18,9 +18,9 @@ CALL = Scenario("passed by", None, daemon=False)  # type: ignore[arg-type]  # pl
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[PracticeDriver]:
-    made = PracticeDriver(tmp_path)
-    yield made
-    made.close()
+    practice_driver = PracticeDriver(tmp_path)
+    yield practice_driver
+    practice_driver.close()
 
 
 def connected_without_a_daemon(driver: PracticeDriver) -> PracticeCall:
@@ -96,9 +96,9 @@ def routed_driver(tmp_path: Path) -> Iterator[PracticeDriver]:
     public = conf / "dialplan/public.xml"
     first = '<X-PRE-PROCESS cmd="include" data="public/90_route.xml"/>\n<X-PRE'
     public.write_text(public.read_text().replace("<X-PRE", first, 1))
-    made = PracticeDriver(tmp_path, conf=conf)
-    yield made
-    made.close()
+    practice_driver = PracticeDriver(tmp_path, conf=conf)
+    yield practice_driver
+    practice_driver.close()
 
 
 def test_call_of_an_earlier_route_is_listed(routed_driver: PracticeDriver) -> None:

@@ -19,9 +19,9 @@ def test_the_uptime_is_noted_with_a_call(tmp_path: Path) -> None:
         assert call.wait("announcing", 5)
         driver.until("it is on disk", lambda: list(driver.spool.glob(f"*/{layout.CALL}")), 5)
         (path,) = driver.spool.glob(f"*/{layout.CALL}")
-        noted = layout.read_start(path.parent).uptime
-        assert noted is not None
-        assert noted.boot == before.boot
-        assert before.up < noted.up < uptime().up
+        uptime_noted = layout.read_start(path.parent).uptime
+        assert uptime_noted is not None
+        assert uptime_noted.boot == before.boot
+        assert before.up < uptime_noted.up < uptime().up
     finally:
         driver.close()

@@ -77,7 +77,7 @@ class Record:
     failed: list[str]
     tests: dict[tuple[str, int], list[str]]
 
-    def covering(self, mutation: Mutation, source: bytes) -> list[str]:
+    def tests_of(self, mutation: Mutation, source: bytes) -> list[str]:
         """The tests that run a mutated line; all tests, if only imports run it."""
         last = mutation.line + source[mutation.begin : mutation.end].count(b"\n")
         file = str(mutation.path)
@@ -119,23 +119,23 @@ def _pytest(arguments: list[str]) -> list[str]:
 def record_lines(copy: Path, package: str) -> Record:
     """Run the package's tests once without a mutation. Tests that fail are not used."""
     out = copy / "mutation-record.json"
-    chosen = [*TESTS[package], "-k", ONCE, *(f"--ignore={path}" for path in SLOW)]
+    arguments = [*TESTS[package], "-k", ONCE, *(f"--ignore={path}" for path in SLOW)]
     environment = {
         **os.environ,
         "ACCORD_MUTATION_PACKAGE": str(copy / "recorder" / package),
         "ACCORD_MUTATION_RECORD": str(out),
     }
-    command = _pytest(["-p", "tests.mutation.line_record", *chosen])
+    command = _pytest(["-p", "tests.mutation.line_record", *arguments])
     subprocess.run(command, cwd=copy, env=environment, check=False, stdout=subprocess.DEVNULL)
-    written = json.loads(out.read_bytes())
+    record = json.loads(out.read_bytes())
     tests: dict[tuple[str, int], list[str]] = {}
-    for test, files in written["lines"].items():
-        if test in written["failed"]:
+    for test, files in record["lines"].items():
+        if test in record["failed"]:
             continue
         for file, lines in files.items():
             for line in lines:
                 tests.setdefault((str(Path(file).relative_to(copy)), line), []).append(test)
-    return Record(written["seconds"], written["failed"], tests)
+    return Record(record["seconds"], record["failed"], tests)
 
 
 def chosen_mutations(tree: Path, package: str, seed: int, count: int) -> list[Mutation]:
@@ -169,7 +169,7 @@ class Campaign:
         place = mutation.describe(source)
         try:
             file.write_bytes(mutation.apply(source))
-            outcome, test = self._outcome(copy, self._ordered(self._record.covering(mutation, source)))
+            outcome, test = self._outcome(copy, self._ordered(self._record.tests_of(mutation, source)))
         finally:
             file.write_bytes(source)
             self._free.put(copy)
@@ -186,13 +186,13 @@ class Campaign:
         for some in filter(None, (tests[:FIRST], tests[FIRST:])):
             limit = 60 + 10 * sum(self._record.seconds[test] for test in some)
             try:
-                done = subprocess.run(
+                process = subprocess.run(
                     _pytest(["-x", "-rfE", *some]), cwd=copy, capture_output=True, text=True, timeout=limit
                 )
             except subprocess.TimeoutExpired:
                 return "killed", "it never ended"
-            if done.returncode != 0:
-                return "killed", self._killer(done.stdout)
+            if process.returncode != 0:
+                return "killed", self._killer(process.stdout)
         return "survived", ""
 
     def _killer(self, output: str) -> str:
@@ -212,13 +212,13 @@ def run(package: str, seed: int, count: int, jobs: int, tell: Callable[[str], No
     with copies(jobs) as free:
         first = free.get()
         record = record_lines(first, package)
-        chosen = chosen_mutations(first, package, seed, count)
+        mutations = chosen_mutations(first, package, seed, count)
         free.put(first)
         tell(f"{package}: {len(record.seconds)} tests in {sum(record.seconds.values()):.0f} s")
         for test in record.failed:
             tell(f"fails without a mutation, and is not used: {test}")
         results = []
-        for result in Campaign(record, free).results(chosen, jobs):
+        for result in Campaign(record, free).results(mutations, jobs):
             tell(f"{result.outcome:9} {result.place}{result.test and f'   ({result.test})'}")
             results.append(result)
         return results

@@ -16,7 +16,7 @@ from types import CodeType
 
 import pytest
 
-monitoring = sys.monitoring
+monitor = sys.monitoring
 PACKAGE = os.path.abspath(os.environ["ACCORD_MUTATION_PACKAGE"]) + os.sep
 RECORD = Path(os.environ["ACCORD_MUTATION_RECORD"])
 
@@ -25,30 +25,30 @@ lines: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
 seconds: dict[str, float] = defaultdict(float)
 failed: list[str] = []
 IMPORT = ""
-running = [IMPORT]
+current_test = [IMPORT]
 
 
 def _line(code: CodeType, line: int) -> object:
     if code.co_filename.startswith(PACKAGE):
-        lines[running[0]][code.co_filename].add(line)
-    return monitoring.DISABLE  # until the next test
+        lines[current_test[0]][code.co_filename].add(line)
+    return monitor.DISABLE  # until the next test
 
 
 # On import, not in ``pytest_configure``: by then pytest has imported the first conftest.py files, and with
 # them the package.
-monitoring.use_tool_id(monitoring.COVERAGE_ID, "accord-mutation")
-monitoring.register_callback(monitoring.COVERAGE_ID, monitoring.events.LINE, _line)
-monitoring.set_events(monitoring.COVERAGE_ID, monitoring.events.LINE)
+monitor.use_tool_id(monitor.COVERAGE_ID, "accord-mutation")
+monitor.register_callback(monitor.COVERAGE_ID, monitor.events.LINE, _line)
+monitor.set_events(monitor.COVERAGE_ID, monitor.events.LINE)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    running[0] = item.nodeid
-    monitoring.restart_events()
+    current_test[0] = item.nodeid
+    monitor.restart_events()
     try:
         return (yield)
     finally:
-        running[0] = IMPORT
+        current_test[0] = IMPORT
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -58,7 +58,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    monitoring.set_events(monitoring.COVERAGE_ID, monitoring.events.NO_EVENTS)
+    monitor.set_events(monitor.COVERAGE_ID, monitor.events.NO_EVENTS)
     record = {
         "seconds": seconds,
         "failed": failed,

@@ -59,9 +59,9 @@ web_port = 0
 """
 
 
-def until(met: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
     deadline = time.monotonic() + seconds
-    while not met():
+    while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.05)
 
@@ -75,7 +75,7 @@ class Process:
     def alive(self) -> bool:
         return self.popen.poll() is None
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         return self.log.read_text(errors="replace")
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
@@ -107,8 +107,8 @@ class Node:
 
     def left(self) -> list[Path]:
         """Folders of takes in the spool, without the quarantine."""
-        kept = (layout.QUARANTINE,)
-        return [each for each in self.house.spool.iterdir() if each.is_dir() and each.name not in kept]
+        aside = (layout.QUARANTINE,)
+        return [each for each in self.house.spool.iterdir() if each.is_dir() and each.name not in aside]
 
     def command(self, *arguments: str) -> list[str]:
         future = ["--migrations", str(self.migrations)] if self.migrations else []
@@ -129,12 +129,12 @@ class Node:
     def work(self) -> Process:
         """Start its worker, and wait until it runs."""
         process = self.start("worker")
-        until(lambda: "worker.started" in process.said() or not process.alive, f"a worker on {self.name}")
-        assert process.alive, process.said()
+        until(lambda: "worker.started" in process.log_text() or not process.alive, f"a worker on {self.name}")
+        assert process.alive, process.log_text()
         return process
 
-    def said(self) -> str:
-        return "".join(process.said() for process in self.started)
+    def log_text(self) -> str:
+        return "".join(process.log_text() for process in self.started)
 
 
 @dataclass
@@ -165,12 +165,12 @@ class Nodes:
             assert numbers == list(range(len(numbers))), "a gap or a fork"
 
     def assert_nothing_held(self) -> None:
-        asked = (
+        query = (
             "SELECT pid, state, query FROM pg_stat_activity "
             "WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
         )
         with psycopg.connect(self.url, autocommit=True) as server:
-            assert server.execute(asked).fetchall() == []
+            assert server.execute(query).fetchall() == []
         with connected():
             assert [row.name for row in LeaseTable.select()] == []
 
@@ -212,7 +212,7 @@ def nodes(house, bucket: SeaweedFS) -> Iterator[Nodes]:
         "ACCORD_STORE_ACCESS_KEY": there.access_key,
         "ACCORD_STORE_SECRET_KEY": there.secret_key,
     }
-    made = []
+    own_nodes = []
     for name in ("north", "east", "south"):
         data = house.folder / name
         (data / "spool").mkdir(parents=True)
@@ -227,9 +227,9 @@ def nodes(house, bucket: SeaweedFS) -> Iterator[Nodes]:
                 keys=house.folder / "keys",
             )
         )
-        made.append(Node(name, house.replaced(folder=data), settings, environment))
-    yield Nodes(house, house.catalogue_url, made)
-    for node in made:
+        own_nodes.append(Node(name, house.replaced(folder=data), settings, environment))
+    yield Nodes(house, house.catalogue_url, own_nodes)
+    for node in own_nodes:
         for process in node.started:
             if process.alive:
                 process.kill()

@@ -24,7 +24,7 @@ from recorder.processes import worker_loop  # noqa: E402
 
 def main() -> None:
     lease.DURATION = timedelta(seconds=8)
-    worker_loop.HOUSEKEEPING = 1.0
+    worker_loop.DUTY_INTERVAL = 1.0
     if sys.argv[1] == "--migrations":
         folder = Path(sys.argv[2])
         schema.check_schema = partial(schema.check_schema, folder=folder)

@@ -39,10 +39,10 @@ def test_dead_node_blocks_nobody_and_resumes_after_restart(nodes, house, deaths)
         assert process.kill() == -signal.SIGKILL
         calls.append(north.take())
         calls.append(east.take())
-    waiting = {folder.name for folder in east.left()}
-    assert waiting, "it was killed too late to leave anything undone"
+    names = {folder.name for folder in east.left()}
+    assert names, "it was killed too late to leave anything undone"
     until(lambda: not north.left() and not south.left(), "the others' spools are empty without it")
-    assert {folder.name for folder in east.left()} == waiting, "a node's spool is its own"
+    assert {folder.name for folder in east.left()} == names, "a node's spool is its own"
     nodes.assert_nothing_held()
     again = east.work()
     until(lambda: not east.left(), "the dead node's work is done")
@@ -78,7 +78,7 @@ def test_expired_recordings_are_erased_once_despite_a_crash(nodes, house, clock)
         house.work(nodes.all[0].house.spool / recording)
     keeps = nodes.all[1].take()
     processes = [node.start("worker") for node in nodes]
-    until(lambda: all("worker.started" in node.said() for node in nodes), "three workers")
+    until(lambda: all("worker.started" in node.log_text() for node in nodes), "three workers")
 
     def destroyed() -> int:
         return sum(queries.recording(house.tenant, each).erased_at is not None for each in over)
@@ -94,8 +94,8 @@ def test_expired_recordings_are_erased_once_despite_a_crash(nodes, house, clock)
     with connected():
         leaves = Counter(leaf.kind for leaf in LeafTable.select())
     assert leaves["recording.erased"] == len(over)
-    said = [node.said().count("recording.erased") for node in nodes]
-    assert sum(said) in (len(over), len(over) - 1), f"not once each: {said}"
+    counts = [node.log_text().count("recording.erased") for node in nodes]
+    assert sum(counts) in (len(over), len(over) - 1), f"not once each: {counts}"
     left = [key for key in house.objects() for recording in over if recording in key]
     assert {key.rpartition("/")[2] for key in left} == {"manifest.json", "amendment-0001.json"}
     assert len(left) == 2 * len(over)
@@ -126,7 +126,7 @@ def test_every_process_reconnects_to_a_restarted_database(nodes, postgres, how) 
     assert "Rien n" in _get(port, "/login")[1], "nothing is lost, in the visitor's language"
     assert _get(port, "/healthz")[0] == 200, "it is alive"
     assert _get(port, "/readyz")[0] == 503, "and not ready"
-    until(lambda: all("catalogue.away" in worker.said() for worker in workers), "each worker says so")
+    until(lambda: all("catalogue.away" in worker.log_text() for worker in workers), "each worker says so")
     assert [len(node.left()) for node in nodes] == [2, 2, 2], "nothing is deleted meanwhile"
 
     postgres.start()
@@ -136,14 +136,14 @@ def test_every_process_reconnects_to_a_restarted_database(nodes, postgres, how) 
     for worker in workers:
         assert worker.kill(signal.SIGTERM) == 0
     nodes.assert_whole(calls)
-    assert "Traceback" not in "".join(node.said() for node in nodes)
+    assert "Traceback" not in "".join(node.log_text() for node in nodes)
 
 
 def _get(port: int, path: str) -> tuple[int, str]:
     """Status and text; status 0 if nobody listens."""
-    asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept-Language": "fr"})
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Accept-Language": "fr"})
     try:
-        with urllib.request.urlopen(asked, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

@@ -96,7 +96,7 @@ def test_upgrade_loses_nothing_of_calls_in_progress(nodes: Nodes, house, to_come
             "ACCORD_SWITCH_PORT": str(event_port),
             "ACCORD_SWITCH_LISTEN_PORT": str(listen_port),
         }
-    running = {"north": north.work(), "east": east.work()}
+    processes = {"north": north.work(), "east": east.work()}
     until(lambda: (east.data / "snapshot" / "snapshot.json").exists(), "a snapshot")
     daemon = east.start("daemon")
     to_come = to_come(_0098_adds=f"SERVES = {OURS!r}\n{ADDS}")
@@ -104,12 +104,12 @@ def test_upgrade_loses_nothing_of_calls_in_progress(nodes: Nodes, house, to_come
     def migrate() -> None:
         north.migrations = to_come
         assert north.run("migrate").stdout.decode().split() == ["0098_adds"]
-        assert running["north"].kill(signal.SIGTERM) == 0
+        assert processes["north"].kill(signal.SIGTERM) == 0
         north.work()
 
     def exchange_worker() -> None:
         east.migrations = to_come
-        assert running["east"].kill(signal.SIGTERM) == 0
+        assert processes["east"].kill(signal.SIGTERM) == 0
         east.work()
 
     def exchange_daemon() -> None:
@@ -118,9 +118,9 @@ def test_upgrade_loses_nothing_of_calls_in_progress(nodes: Nodes, house, to_come
 
     for number, change in enumerate((migrate, exchange_worker, exchange_daemon), start=1):
         switch = _calls(east, event_port, listen_port)
-        until(lambda switch=switch: switch.said().count("is connected") == 4, "four people talk")
+        until(lambda switch=switch: switch.log_text().count("is connected") == 4, "four people talk")
         change()
-        until(lambda switch=switch: switch.said().count("has hung up") == 4, "they have hung up")
+        until(lambda switch=switch: switch.log_text().count("has hung up") == 4, "they have hung up")
         until(
             lambda number=number: (
                 len(queries.recordings(house.tenant).rows) == 4 * number and not east.left()

@@ -41,11 +41,11 @@ PORTS = 15
 JOBS = {"accord-daemon": "daemon", "accord-worker": "worker", "accord-web": "web"}
 
 
-def until(what: str, done: Callable[[], Any], seconds: float = 60, pause: float = 0.2) -> Any:
+def until(what: str, condition: Callable[[], Any], seconds: float = 60, pause: float = 0.2) -> Any:
     """Wait for a true result, and return it. Raises ``AssertionError``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = done()
+        found = condition()
         if found:
             return found
         time.sleep(pause)
@@ -128,9 +128,9 @@ class Installation:
 
     def ready(self, port: int) -> tuple[int, dict[str, Any], float]:
         """Status and body of ``/readyz``, and the seconds that it took."""
-        began = time.monotonic()
+        start = time.monotonic()
         status, text = get(self.at(port, "readyz"))
-        return status, json.loads(text), time.monotonic() - began
+        return status, json.loads(text), time.monotonic() - start
 
     def recordings(self) -> list[str]:
         return [row.id for row in queries.recordings(self.tenant, limit=50).rows]
@@ -181,14 +181,18 @@ class Prometheus:
     """A real Prometheus with the shipped rules and scrape configuration, at intervals of one second."""
 
     def __init__(self, folder: Path, installation: Installation) -> None:
-        chosen = yaml.safe_load((pages.RULES.parent / "prometheus.yml").read_text("utf-8"))
-        chosen["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
-        chosen["rule_files"] = [str(pages.RULES)]
-        for job in chosen["scrape_configs"]:
+        configuration = yaml.safe_load((pages.RULES.parent / "prometheus.yml").read_text("utf-8"))
+        configuration["global"] = {
+            "scrape_interval": "1s",
+            "scrape_timeout": "1s",
+            "evaluation_interval": "1s",
+        }
+        configuration["rule_files"] = [str(pages.RULES)]
+        for job in configuration["scrape_configs"]:
             targets = [f"127.0.0.1:{installation.ports_of(job['job_name'])}"]
             job["static_configs"] = [{"targets": targets, "labels": {"node": "n1"}}]
         folder.mkdir()
-        (folder / "prometheus.yml").write_text(yaml.safe_dump(chosen))
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
         self._folder = folder
         self._address = f"127.0.0.1:{installation.prometheus}"
         self._process: subprocess.Popen[bytes] | None = None

@@ -37,9 +37,9 @@ def alerts_table() -> str:
     rows = ["| Alert | | For | What it means, and what to do |", "|---|---|---|---|"]
     for rule in alerts():
         name = rule["alert"]
-        said = re.sub(r"\{\{.*?\}\}", "…", rule["annotations"]["description"])
-        severity, lasting = rule["labels"]["severity"], rule.get("for", "")
-        rows.append(f'| <a id="{name.lower()}"></a>`{name}` | {severity} | {lasting} | {said} |')
+        description = re.sub(r"\{\{.*?\}\}", "…", rule["annotations"]["description"])
+        severity, duration = rule["labels"]["severity"], rule.get("for", "")
+        rows.append(f'| <a id="{name.lower()}"></a>`{name}` | {severity} | {duration} | {description} |')
     return "\n".join(rows)
 
 

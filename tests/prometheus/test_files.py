@@ -71,10 +71,10 @@ def test_metric_declarations_follow_conventions() -> None:
 
 
 def test_declared_and_used_metrics_agree() -> None:
-    shown = set().union(*(names(expression) for _, expression in queries()))
-    watched = set().union(*(names(rule["expr"]) for rule in pages.alerts()))
-    assert (shown | watched) - FOREIGN <= set(metrics.METRICS)
-    assert set(metrics.METRICS) <= shown, "every metric is on the dashboard"
+    on_dashboards = set().union(*(names(expression) for _, expression in queries()))
+    in_alerts = set().union(*(names(rule["expr"]) for rule in pages.alerts()))
+    assert (on_dashboards | in_alerts) - FOREIGN <= set(metrics.METRICS)
+    assert set(metrics.METRICS) <= on_dashboards, "every metric is on the dashboard"
 
 
 def test_page_has_the_generated_tables() -> None:
@@ -101,14 +101,14 @@ def test_page_explains_every_outcome() -> None:
 
 def test_every_alert_links_its_instructions() -> None:
     page = pages.PAGE.read_text("utf-8")
-    seen = [rule["alert"] for rule in pages.alerts()]
-    assert len(seen) == len(set(seen))
+    names = [rule["alert"] for rule in pages.alerts()]
+    assert len(names) == len(set(names))
     for rule in pages.alerts():
         assert rule["labels"]["severity"] in {"warning", "critical"}
-        said = rule["annotations"]
-        assert len(said["summary"]) > 10
-        assert len(said["description"]) > 40
-        path, _, anchor = said["runbook"].partition("#")
+        annotations = rule["annotations"]
+        assert len(annotations["summary"]) > 10
+        assert len(annotations["description"]) > 40
+        path, _, anchor = annotations["runbook"].partition("#")
         assert (pages.ROOT / path) == pages.PAGE
         assert f'<a id="{anchor}"></a>' in page
 
@@ -141,21 +141,21 @@ def test_dashboard_has_grafanas_format() -> None:
     plugins.register_default_plugins()
     ours = dashboard()
     theirs = json.loads(json.dumps(Dashboard.from_json(ours), cls=JSONEncoder))
-    assert set(_lost(ours, theirs)) <= {
+    assert set(_differences(ours, theirs)) <= {
         "/annotations/list/titleFormat", "/annotations/list/textFormat", "/templating/list/definition"
     }  # fmt: skip
 
 
-def _lost(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
+def _differences(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for name, value in ours.items():
             if name in theirs:
-                yield from _lost(value, theirs[name], f"{path}/{name}")
+                yield from _differences(value, theirs[name], f"{path}/{name}")
             else:
                 yield f"{path}/{name}"
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         for one, other in zip(ours, theirs, strict=True):
-            yield from _lost(one, other, path)
+            yield from _differences(one, other, path)
     elif ours != theirs:
         yield path
 

@@ -29,12 +29,12 @@ COMPARED = re.compile(r" (==|!=|>=|<=|>|<) ")
 class ScrapedInstallation:
     here: Installation
     prometheus: Prometheus
-    taken: float
+    longest_answer: float
     """Seconds that the slowest ``/readyz`` took while the store hung."""
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScrapedInstallation]:
+def scraped_installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScrapedInstallation]:
     """Two calls without a store, then the store and users; then the store hangs, and ends."""
     here = Installation(tmp_path_factory.mktemp("installation"))
     prometheus = Prometheus(here.folder / "prometheus", here)
@@ -44,13 +44,13 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScrapedInstall
         until("Prometheus scrapes all three", lambda: len(set(scraped(prometheus))) == len(JOBS))
         live(here)
         listen(here)
-        taken = hang(here)
+        longest_answer = hang(here)
         here.store.stop(seconds=0)
         person = Person(here.at(here.web, ""))
         log_in(here, person)
         assert person.open(f"recordings/{here.recordings()[0]}")[0] == 503
         time.sleep(3)  # three scrapes of the final state
-        yield ScrapedInstallation(here, prometheus, taken)
+        yield ScrapedInstallation(here, prometheus, longest_answer)
     finally:
         prometheus.stop()
         here.stop()
@@ -110,8 +110,8 @@ def hang(here: Installation) -> float:
         for port in (here.worker, here.panel):
             over = time.monotonic() + 5
             while True:
-                status, body, took = here.ready(port)
-                longest = max(longest, took)
+                status, body, seconds = here.ready(port)
+                longest = max(longest, seconds)
                 # A finding from just before the stop is reused for two seconds.
                 if status == 503 or time.monotonic() > over:
                     break
@@ -124,16 +124,16 @@ def hang(here: Installation) -> float:
     return longest
 
 
-def test_readiness_answers_while_the_store_hangs(watched: ScrapedInstallation) -> None:
-    assert watched.taken < 3.5
+def test_readiness_answers_while_the_store_hangs(scraped_installation: ScrapedInstallation) -> None:
+    assert scraped_installation.longest_answer < 3.5
 
 
-def test_each_process_exposes_its_declared_metrics(watched: ScrapedInstallation) -> None:
+def test_each_process_exposes_its_declared_metrics(scraped_installation: ScrapedInstallation) -> None:
     for job, process in JOBS.items():
-        status, text = get(watched.here.at(watched.here.ports_of(job), "metrics"))
+        status, text = get(scraped_installation.here.at(scraped_installation.here.ports_of(job), "metrics"))
         assert status == 200
-        shown = set(re.findall(r"^# TYPE (accord_\w+)", text, re.MULTILINE))
-        assert shown == {each.name for each in metrics.METRICS.values() if process in each.on}
+        metrics_shown = set(re.findall(r"^# TYPE (accord_\w+)", text, re.MULTILINE))
+        assert metrics_shown == {each.name for each in metrics.METRICS.values() if process in each.on}
         if shutil.which("promtool"):
             linted = subprocess.run(
                 ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=60
@@ -141,8 +141,8 @@ def test_each_process_exposes_its_declared_metrics(watched: ScrapedInstallation)
             assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
-def test_labels_have_no_client_input(watched: ScrapedInstallation) -> None:
-    here = watched.here
+def test_labels_have_no_client_input(scraped_installation: ScrapedInstallation) -> None:
+    here = scraped_installation.here
     personal = [*here.recordings(), here.tenant, run.LOGIN, "3225550101", "+32"]
     for job in JOBS:
         text = get(here.at(here.ports_of(job), "metrics"))[1]
@@ -150,8 +150,8 @@ def test_labels_have_no_client_input(watched: ScrapedInstallation) -> None:
         assert len(text.splitlines()) < 1500
 
 
-def test_counts_match_events(watched: ScrapedInstallation) -> None:
-    here = watched.here
+def test_counts_match_events(scraped_installation: ScrapedInstallation) -> None:
+    here = scraped_installation.here
     for port, line, least in (
         (here.daemon, 'accord_calls_total{outcome="recorded"}', 2),
         (here.daemon, "accord_announcement_delay_seconds_count", 2),
@@ -179,27 +179,31 @@ def test_counts_match_events(watched: ScrapedInstallation) -> None:
 
 
 @pytest.mark.parametrize(("title", "expression"), [pytest.param(*each, id=each[0]) for each in queries()])
-def test_every_dashboard_query_has_data(watched: ScrapedInstallation, title: str, expression: str) -> None:
-    asked = expression.replace("$__rate_interval", "60s").replace("$node", ".*")
+def test_every_dashboard_query_has_data(
+    scraped_installation: ScrapedInstallation, title: str, expression: str
+) -> None:
+    query = expression.replace("$__rate_interval", "60s").replace("$node", ".*")
     if title == "Alerts":
-        asked = asked.replace(',alertstate="firing"', "")  # some are still pending
-    assert watched.prometheus.values(asked), asked
+        query = query.replace(',alertstate="firing"', "")  # some are still pending
+    assert scraped_installation.prometheus.values(query), query
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in pages.alerts()])
-def test_every_rule_can_be_evaluated(watched: ScrapedInstallation, rule: dict[str, str]) -> None:
+def test_every_rule_can_be_evaluated(scraped_installation: ScrapedInstallation, rule: dict[str, str]) -> None:
     """Every comparison yields true or false: none is quiet for lack of data."""
-    judged = COMPARED.sub(r" \1 bool ", rule["expr"])
-    assert "bool" in judged
-    assert watched.prometheus.values(judged), judged
+    query = COMPARED.sub(r" \1 bool ", rule["expr"])
+    assert "bool" in query
+    assert scraped_installation.prometheus.values(query), query
 
 
-def test_prometheus_loads_every_rule_and_scrapes_every_process(watched: ScrapedInstallation) -> None:
-    groups = watched.prometheus.api("rules")["groups"]
+def test_prometheus_loads_every_rule_and_scrapes_every_process(
+    scraped_installation: ScrapedInstallation,
+) -> None:
+    groups = scraped_installation.prometheus.api("rules")["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert {rule["name"] for rule in rules} == {rule["alert"] for rule in pages.alerts()}
     assert {rule["health"] for rule in rules} == {"ok"}
-    targets = watched.prometheus.api("targets")["activeTargets"]
+    targets = scraped_installation.prometheus.api("targets")["activeTargets"]
     assert {(each["labels"]["job"], each["health"]) for each in targets} == {(job, "up") for job in JOBS}
-    for alert in watched.prometheus.api("alerts")["alerts"]:
+    for alert in scraped_installation.prometheus.api("alerts")["alerts"]:
         assert not [text for text in alert["annotations"].values() if "error expanding" in text], alert

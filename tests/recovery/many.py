@@ -42,7 +42,7 @@ from recorder.store.directory import DirectoryStore
 from recorder.store.s3 import S3Store
 from recorder.store.seaweedfs import SeaweedFS
 
-BEGAN = datetime(2026, 3, 1, 7, 0, tzinfo=UTC)
+FIRST_DAY = datetime(2026, 3, 1, 7, 0, tzinfo=UTC)
 TENANTS = 7
 BATCH = 200
 TEXT = "Cet appel est enregistré afin que ce qui a été convenu reste clair ; gardé 30 jours."
@@ -86,7 +86,7 @@ class LargeInstallation:
         url = f"sqlite:///{root / 'catalogue.db'}"
         schema.migrate(url)
         database.open_catalogue(url)
-        signing.init(root / "keys", BEGAN - timedelta(days=1), self.entropy)
+        signing.init(root / "keys", FIRST_DAY - timedelta(days=1), self.entropy)
         keys = root / "keys"
         self.keyring = Keyring(load_kek(keys / signing.KEK))
         self.signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
@@ -103,11 +103,11 @@ class LargeInstallation:
         )
 
     def tenant(self, number: int) -> tuple[str, WrappedKey]:
-        identity = str(uuid7(BEGAN, self.entropy))
+        identity = str(uuid7(FIRST_DAY, self.entropy))
         key = self.keyring.new_tenant_key(identity, self.entropy)
         self.put(tenant_key_path(identity), key.to_bytes())
         tenants.create_tenant(
-            identity, name=f"Customer {number}", wrapped_key=key.to_bytes().decode(), now=BEGAN,
+            identity, name=f"Customer {number}", wrapped_key=key.to_bytes().decode(), now=FIRST_DAY,
             entropy=self.entropy,
         )  # fmt: skip
         return identity, key
@@ -120,9 +120,9 @@ class LargeInstallation:
     def sealed(self, number: int) -> tuple[SealedTake, CallStart, CallEnd]:
         """A sealed recording in its own folder."""
         tenant, key = self.tenants[number % TENANTS]
-        began = BEGAN + timedelta(seconds=97 * number)
+        start_time = FIRST_DAY + timedelta(seconds=97 * number)
         start = CallStart(
-            recording=str(uuid7(began, self.entropy)),
+            recording=str(uuid7(start_time, self.entropy)),
             tenant=tenant,
             line=f"line-{number % 31}",
             number=f"+32255501{number % 31:02}",
@@ -130,7 +130,7 @@ class LargeInstallation:
             node="node1",
             channel=f"channel-{number}",
             external_party=Party("e164", f"+3247{number:07}") if number % 9 else Party("withheld", ""),
-            started_at=began,
+            started_at=start_time,
             formats=("opus",),
             announcement=Announcement(f"told-{tenant}", 1, "fr", TEXT, ("agreement",), 30, "ab" * 32, 6200),
         )
@@ -142,13 +142,13 @@ class LargeInstallation:
         return sealed, start, encoded.take.end
 
     def batch(self, numbers: Sequence[int], pool: ThreadPoolExecutor) -> None:
-        made = [self.sealed(number) for number in numbers]
-        list(pool.map(self.upload, [sealed for sealed, _, _ in made]))
+        batch_of_takes = [self.sealed(number) for number in numbers]
+        list(pool.map(self.upload, [sealed for sealed, _, _ in batch_of_takes]))
         rows = [
             recording_of(
                 sealed.manifest, sealed.manifest_bytes, start.external_party, end.internal_party, sealed.key
             )
-            for sealed, start, end in made
+            for sealed, start, end in batch_of_takes
         ]
         with database.writing():
             for row in rows:
@@ -180,14 +180,17 @@ def main() -> None:
     store: Store = DirectoryStore(root / "bucket")
     if len(sys.argv) > 3:
         store = S3Store(SeaweedFS(Path(sys.argv[3]), int(sys.argv[4])).bucket())
-    began = time.monotonic()
+    start_time = time.monotonic()
     installation = LargeInstallation(root, store)
     with ThreadPoolExecutor(8) as pool:
         for start in range(0, count, BATCH):
             installation.batch(range(start, min(start + BATCH, count)), pool)
-            done = min(start + BATCH, count)
-            if done % 10_000 == 0 or done == count:
-                print(f"{done} of {count}, {done / (time.monotonic() - began):.0f}/s", flush=True)
+            count_stored = min(start + BATCH, count)
+            if count_stored % 10_000 == 0 or count_stored == count:
+                print(
+                    f"{count_stored} of {count}, {count_stored / (time.monotonic() - start_time):.0f}/s",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

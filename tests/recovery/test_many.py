@@ -66,10 +66,8 @@ class Command:
 
     def start(self, *argv: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "recorder", *argv]
-        with open(self.said, "ab") as said:
-            return subprocess.Popen(
-                command, env=self.environment, stdout=said, stderr=said, preexec_fn=polite
-            )
+        with open(self.said, "ab") as log:
+            return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, preexec_fn=polite)
 
     def until_at_work(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until it has begun its work, or ended."""
@@ -89,35 +87,35 @@ def rows(path: Path, table: str) -> Iterator[tuple[object, ...]]:
     database.close()
 
 
-def assert_same(lost: Path, again: Path) -> int:
+def assert_same(original: Path, again: Path) -> int:
     """Compare every row of both catalogues; returns their number."""
     count = 0
     for table in TABLES:
-        for before, after in zip_longest(rows(lost, table), rows(again, table)):
+        for before, after in zip_longest(rows(original, table), rows(again, table)):
             assert before == after
             count += 1
     return count
 
 
 def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
-    lost = root / "catalogue.db"
-    began = time.monotonic()
+    original = root / "catalogue.db"
+    start = time.monotonic()
     whole = Command(root, folder / "whole", store)
     assert whole.run("rebuild") == 0, whole.said.read_text()[-2000:]
-    took = time.monotonic() - began
-    compared = assert_same(lost, whole.catalogue)
-    said = whole.said.read_text()
-    assert "restored" in said
-    assert "Nothing expires until you confirm" in said
-    began = time.monotonic()
+    seconds = time.monotonic() - start
+    compared = assert_same(original, whole.catalogue)
+    log_text = whole.said.read_text()
+    assert "restored" in log_text
+    assert "Nothing expires until you confirm" in log_text
+    start = time.monotonic()
     assert whole.run("rebuild") == 0
-    again = time.monotonic() - began
-    assert "Nothing was changed" in whole.said.read_text().removeprefix(said)
+    again = time.monotonic() - start
+    assert "Nothing was changed" in whole.said.read_text().removeprefix(log_text)
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
 
     chance = random.Random(seed)
     kills, runs, number = 0, 0, 0
-    longest = took / 4
+    longest = seconds / 4
     while kills < KILLS:
         number += 1
         killed = Command(root, folder / f"killed-{number}", store)
@@ -135,11 +133,11 @@ def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
             assert process.returncode == 0, killed.said.read_text()[-2000:]
             longest *= 0.8  # the machine may have been busier during the measurement
             break
-        assert assert_same(lost, killed.catalogue) == compared
-    made = re.findall(r"^ *(\d+) +restored", said, re.MULTILINE)
+        assert assert_same(original, killed.catalogue) == compared
+    counts = re.findall(r"^ *(\d+) +restored", log_text, re.MULTILINE)
     print(
-        f"\n{made[0]} recordings made again in {took:.0f} s ({compared} rows compared), looked at again in "
-        f"{again:.0f} s, at most {memory} MiB in any process; killed {kills} times in {number} rebuilds "
+        f"\n{counts[0]} recordings made again in {seconds:.0f} s ({compared} rows compared), looked at again "
+        f"in {again:.0f} s, at most {memory} MiB in any process; killed {kills} times in {number} rebuilds "
         f"({runs} runs), seed {seed}: every row the same"
     )
 
@@ -150,8 +148,8 @@ def seed() -> int:
 
 
 def test_rebuild_many_recordings_from_a_folder(tmp_path: Path, seed: int) -> None:
-    given = os.environ.get("ACCORD_REBUILD_FROM")
-    root = Path(given) if given else make(tmp_path, RECORDINGS)
+    folder = os.environ.get("ACCORD_REBUILD_FROM")
+    root = Path(folder) if folder else make(tmp_path, RECORDINGS)
     store = {"ACCORD_STORE_KIND": "directory", "ACCORD_STORE_PATH": str(root / "bucket")}
     work = tmp_path / "work"
     work.mkdir()

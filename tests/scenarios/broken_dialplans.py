@@ -54,7 +54,7 @@ GUARD = '<action application="execute_extension" data="accord_after_${accord_sta
 BOUND = '<action application="sched_transfer" data="+$${accord_wait} accord_timeout XML accord"/>'
 UNDO = '<action application="set" data="accord_done=${sched_del(${accord_bound})}"/>'
 
-BROKEN = (
+FAULTS = (
     DialplanFault("no guard", ENTRY, instead(GUARD, ""), "has no guard after its socket"),
     DialplanFault(
         "something before the guard",
@@ -398,15 +398,15 @@ def copy(folder: Path) -> Path:
     return Path(shutil.copytree(CONF, folder / "conf"))
 
 
-def apply(conf: Path, broken: DialplanFault) -> None:
+def apply(conf: Path, fault: DialplanFault) -> None:
     """Change a copy.  A change without effect is an error of the test."""
-    path = conf / broken.file
-    before = (CONF / broken.file).read_text()
-    after = broken.change(before)
-    assert after != before, broken.name
+    path = conf / fault.file
+    before = (CONF / fault.file).read_text()
+    after = fault.change(before)
+    assert after != before, fault.name
     path.write_text(after)
 
 
-def mend(conf: Path, broken: DialplanFault) -> None:
+def mend(conf: Path, fault: DialplanFault) -> None:
     """As it is shipped."""
-    (conf / broken.file).write_text((CONF / broken.file).read_text())
+    (conf / fault.file).write_text((CONF / fault.file).read_text())

@@ -29,13 +29,13 @@ TRANSCRIPTS = Path(__file__).parent / "transcripts"
 class ConnectionCapture:
     """One connection, recorded."""
 
-    began: float = field(default_factory=time.monotonic)
+    start: float = field(default_factory=time.monotonic)
     pieces: list[tuple[int, str, bytes]] = field(default_factory=list)
 
     def add(self, who: str, data: bytes) -> None:
-        self.pieces.append((round((time.monotonic() - self.began) * 1000), who, data))
+        self.pieces.append((round((time.monotonic() - self.start) * 1000), who, data))
 
-    def said(self, who: str) -> bytes:
+    def sent_by(self, who: str) -> bytes:
         return b"".join(data for _, speaker, data in self.pieces if speaker == who)
 
     def write(self, path: Path) -> None:
@@ -83,7 +83,7 @@ def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     rig = Rig(FOLDER)
     switch_port, listen_port = free_ports(2)
-    standing = Tap(switch_port, rig.switch.esl_port, "switch", "daemon")
+    standing_tap = Tap(switch_port, rig.switch.esl_port, "switch", "daemon")
     arrivals = Tap(rig.daemon_port, listen_port, "daemon", "switch")
     rig.settings["switch_port"], rig.settings["listen_port"] = switch_port, listen_port
     calls = {}
@@ -115,7 +115,7 @@ def main() -> None:
     TRANSCRIPTS.mkdir(exist_ok=True)
     for name, tapped in calls.items():
         tapped.write(TRANSCRIPTS / f"call.{name}.jsonl.gz")
-    standing.connections[-1].write(TRANSCRIPTS / "standing.jsonl.gz")
+    standing_tap.connections[-1].write(TRANSCRIPTS / "standing.jsonl.gz")
     shutil.rmtree(FOLDER)
 
 

@@ -22,9 +22,9 @@ from tests.scenarios.transcript import SUFFIX, TRANSCRIPTS, frames, write
 
 def main() -> None:
     """Capture the mechanics named on the command line, or all of them."""
-    wanted = sys.argv[1:] or [mechanic.name for mechanic in MECHANICS]
-    made = TRANSCRIPTS / "mechanics"
-    made.mkdir(exist_ok=True)
+    names = sys.argv[1:] or [mechanic.name for mechanic in MECHANICS]
+    target = TRANSCRIPTS / "mechanics"
+    target.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         rig = Rig(Path(folder) / "rig", write_configuration(Path(folder), CONF))
         sounds = write_sounds(rig.folder)
@@ -32,7 +32,7 @@ def main() -> None:
             rig.start()
             driver = RealDriver(rig)
             for mechanic in MECHANICS:
-                if mechanic.name in wanted:
+                if mechanic.name in names:
                     hand = ManualClient(driver, rig.switch.esl_port, rig.daemon_port, PASSWORD, sounds)
                     try:
                         hand.play(mechanic)
@@ -40,7 +40,7 @@ def main() -> None:
                         hand.close()
                         rig.hang_up_all()
                     blocks = scrub(frames(hand.kept), rig)
-                    write(made / f"{mechanic.name}{SUFFIX}", blocks)
+                    write(target / f"{mechanic.name}{SUFFIX}", blocks)
                     print(f"{mechanic.name}: {len(blocks)} messages", flush=True)
         finally:
             rig.stop()

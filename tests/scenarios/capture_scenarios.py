@@ -20,7 +20,7 @@ from tests.freeswitch.scenario_driver import RealDriver
 from tests.freeswitch.switches import Rig, free_ports
 from tests.scenarios.at_pickup import AT_PICKUP
 from tests.scenarios.codes import CODES
-from tests.scenarios.compare import OURS, SAID
+from tests.scenarios.compare import HEADERS, OURS
 from tests.scenarios.definitions import SCENARIOS, Scenario
 from tests.scenarios.proxy import Proxy
 from tests.scenarios.questions import BEFORE, IN_TALK
@@ -37,13 +37,13 @@ CAPTURED = (
 
 def capture(scenario: Scenario, rig: Rig) -> list[Block]:
     """Play a scenario and return the messages."""
-    kept: list[tuple[str, bytes]] = []
+    blocks: list[tuple[str, bytes]] = []
     outer = rig.daemon_port
     (inner,) = free_ports(1)
-    standing = Proxy("standing", 0, rig.switch.esl_port, kept)
-    call = Proxy("call", outer, inner, kept)
+    standing_proxy = Proxy("standing", 0, rig.switch.esl_port, blocks)
+    call = Proxy("call", outer, inner, blocks)
     rig.daemon_port = inner
-    rig.settings |= {"switch_port": standing.port, "listen_port": inner}
+    rig.settings |= {"switch_port": standing_proxy.port, "listen_port": inner}
     driver = RealDriver(rig)
     try:
         play(scenario, driver)
@@ -51,14 +51,14 @@ def capture(scenario: Scenario, rig: Rig) -> list[Block]:
         raise AssertionError(f"{error}\n{(rig.folder / 'daemon.log').read_text()}") from error
     finally:
         driver.close()
-        standing.close()
+        standing_proxy.close()
         call.close()
         rig.settings |= {"switch_port": rig.switch.esl_port, "listen_port": outer}
         rig.daemon_port = outer
-    return scrub(frames(kept), rig)
+    return scrub(frames(blocks), rig)
 
 
-_OTHERS = re.compile(rf"(?m)^(?!{'|'.join((*OURS, *SAID))})variable_[^:\n]*: .*\n?")
+_OTHERS = re.compile(rf"(?m)^(?!{'|'.join((*OURS, *HEADERS))})variable_[^:\n]*: .*\n?")
 """Variables that are not compared: omitted except from the first event of the call's own socket."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -77,12 +77,12 @@ def scrub(blocks: list[Block], rig: Rig) -> list[Block]:
     }
 
     def clean(text: str) -> str:
-        for real, shown in plain.items():
+        for real, replacement in plain.items():
             if real == socket.gethostname():
-                text = re.sub(rf"(Hostname|Switchname): {re.escape(real)}(?=\n)", rf"\1: {shown}", text)
-                text = text.replace(f'"hostname":"{real}"', f'"hostname":"{shown}"')
+                text = re.sub(rf"(Hostname|Switchname): {re.escape(real)}(?=\n)", rf"\1: {replacement}", text)
+                text = text.replace(f'"hostname":"{real}"', f'"hostname":"{replacement}"')
             else:
-                text = text.replace(real, shown)
+                text = text.replace(real, replacement)
         text = re.sub(r"(?m)^auth .*$", "auth PASSWORD", text)
         text = re.sub(r"(?m)^(FreeSWITCH-IPv[46]): .*$", r"\1: 192.0.2.1", text)
         text = re.sub(r"192\.0\.2\.\d+|10\.\d+\.\d+\.\d+", "192.0.2.1", text)
@@ -96,14 +96,14 @@ def scrub(blocks: list[Block], rig: Rig) -> list[Block]:
 
 def main() -> None:
     """Capture the scenarios named on the command line, or all of :data:`CAPTURED`."""
-    wanted = sys.argv[1:] or list(CAPTURED)
+    names = sys.argv[1:] or list(CAPTURED)
     TRANSCRIPTS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         rig = Rig(Path(folder))
         try:
             rig.start()
             for scenario in (*SCENARIOS, *BEFORE, *IN_TALK, *AT_PICKUP, *CODES):
-                if scenario.name in wanted:
+                if scenario.name in names:
                     blocks = capture(scenario, rig)
                     write(TRANSCRIPTS / f"{scenario.name}{SUFFIX}", blocks)
                     print(f"{scenario.name}: {len(blocks)} messages")

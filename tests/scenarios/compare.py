@@ -6,7 +6,7 @@ import re
 
 from tests.scenarios.transcript import CLOSED, Block
 
-SAID = (
+HEADERS = (
     "Application", "Application-Response", "Channel-State", "Channel-Call-State", "Answer-State",
     "Call-Direction", "Hangup-Cause", "Playback-Status", "Record-Completion-Cause", "variable_accord_state",
     "variable_accord_left", "Recording-Variable-RECORD_STEREO",
@@ -24,7 +24,7 @@ OURS = (
 _NOT_SAID = {"HEARTBEAT", "RE_SCHEDULE", "MEDIA_BUG_START", "MEDIA_BUG_STOP"}
 """Events of the clock and of media bugs on a leg, which only the real switch sends."""
 
-BOOKKEEPING = {"set", "unset", "multiset", "sched_transfer"}
+INTERNAL_APPS = {"set", "unset", "multiset", "sched_transfer"}
 """Applications whose number and order the dialplan decides, which both read from the same file: a change
 there does not invalidate a transcript."""
 
@@ -64,7 +64,7 @@ def by_leg(blocks: list[Block]) -> dict[str, list[Block]]:
 def is_bookkeeping(block: Block) -> bool:
     """Whether an event is not compared: bookkeeping, some of which the real switch also sends from before the
     subscription."""
-    return block.headers().get("Application") in BOOKKEEPING
+    return block.headers().get("Application") in INTERNAL_APPS
 
 
 def settled(blocks: list[Block], connection: str) -> list[Block]:
@@ -77,7 +77,7 @@ def settled(blocks: list[Block], connection: str) -> list[Block]:
 
 def shape(block: Block) -> tuple[str, ...]:
     headers = block.headers()
-    return (block.event, *(f"{name}={headers[name]}" for name in SAID if name in headers))
+    return (block.event, *(f"{name}={headers[name]}" for name in HEADERS if name in headers))
 
 
 def names(block: Block) -> set[str]:

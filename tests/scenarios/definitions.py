@@ -29,7 +29,7 @@ Phase = str
 """``asked``, ``announcing``, ``ringing``, ``bridged``; ``plays NAME`` (a sound of ``files.LOWS`` starts) and
 ``mark KIND`` (the mark is on disk), followed by a number for another occurrence than the first."""
 
-Deed = Literal[
+Action = Literal[
     "press", "speak", "hold", "unhold", "hang_up", "callee_presses", "callee_holds", "callee_unholds",
     "callee_hangs_up", "transfer", "kill_daemon", "stall_daemon", "wake_daemon", "start_daemon",
 ]  # fmt: skip
@@ -37,12 +37,12 @@ Deed = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``deed`` happens ``after`` seconds of ``phase``, counted from its first start.  A transfer goes to the
-    number called ``with_`` (``other``, ``outside``), by default the line's own."""
+    """``action`` happens ``after`` seconds of ``phase``, counted from its first start.  A transfer goes to
+    the number called ``with_`` (``other``, ``outside``), by default the line's own."""
 
     phase: Phase
     after: float
-    deed: Deed
+    action: Action
     with_: str = ""
 
 
@@ -54,7 +54,7 @@ class Expected:
     separated by ``|``: either of them.  ``marks`` occur in this order (others may be between them),
     ``absent`` do not occur, ``once`` occur exactly once.  ``bridged``: the two were connected.  ``state`` is
     the switch's ``accord_state`` while connected, or at the end; ``recorded``: the switch was recording then.
-    ``sound``: an audio file is left in the spool.  ``told``: how often the announcement was played.
+    ``sound``: an audio file is left in the spool.  ``plays``: how often the announcement was played.
     ``answers``: the answer to each question, in order.  ``there``: the participants who joined (``+line``, by
     the called number) and left (``-line``), in order; not checked if empty.
     """
@@ -67,7 +67,7 @@ class Expected:
     state: str = "announced"
     recorded: bool = True
     sound: bool = True
-    told: int = 1
+    plays: int = 1
     answers: tuple[str, ...] = ()
     there: tuple[str, ...] = ()
     once: tuple[str, ...] = ()
@@ -93,28 +93,28 @@ class Scenario:
     @property
     def touches_the_daemon(self) -> bool:
         """Whether it kills or stalls the daemon: nothing else can be played meanwhile."""
-        return any(step.deed.endswith("_daemon") for step in self.steps)
+        return any(step.action.endswith("_daemon") for step in self.steps)
 
 
 FORGED = "%0AUnique-ID%3A%20evil%0Avariable_accord_recording%3A%20evil"
 """A caller's name that would become a header in a client that decodes before it splits lines."""
 
 _WHOLE = ("recording_started", "announcement_started", "announcement_finished", "bridged", "hangup")
-_KEPT = Expected("recorded", marks=_WHOLE, absent=("announcement_interrupted",))
+_RECORDED = Expected("recorded", marks=_WHOLE, absent=("announcement_interrupted",))
 _UNTOUCHED = Expected(
-    "not_recorded", "never_record", state="never_record", recorded=False, sound=False, told=0
+    "not_recorded", "never_record", state="never_record", recorded=False, sound=False, plays=0
 )
 
 
-def _unrecorded(reason: str, *marks: str, bridged: bool = True, state: str = "unrecorded", told: int = 1
+def _unrecorded(reason: str, *marks: str, bridged: bool = True, state: str = "unrecorded", plays: int = 1
                 ) -> Expected:  # fmt: skip
     return Expected("not_recorded", reason, marks, bridged=bridged, state=state, recorded=False, sound=False,
-                    told=told)  # fmt: skip
+                    plays=plays)  # fmt: skip
 
 
 SCENARIOS = (
-    Scenario("normal", _KEPT),
-    Scenario("callee_ends_it", _KEPT, steps=(Step("bridged", 1.0, "callee_hangs_up"),)),
+    Scenario("normal", _RECORDED),
+    Scenario("callee_ends_it", _RECORDED, steps=(Step("bridged", 1.0, "callee_hangs_up"),)),
     Scenario("hangs_up_in_announcement",
              _unrecorded("hung_up_in_announcement", "recording_started", "hangup", bridged=False,
                          state="announcing"),
@@ -129,12 +129,14 @@ SCENARIOS = (
              callee="busy", steps=()),
     Scenario("hold_in_announcement",
              Expected("recorded", marks=("announcement_started", "hold", "announcement_interrupted", "unhold",
-                                         "announcement_started", "announcement_finished", "bridged"), told=2),
+                                         "announcement_started", "announcement_finished", "bridged"),
+                                   plays=2),
              steps=(Step("announcing", 0.3, "hold"), Step("announcing", 2.5, "unhold"),
                     Step("bridged", 1.0, "hang_up"))),
     Scenario("hold_and_back_in_announcement",
              Expected("recorded", marks=("announcement_started", "hold", "unhold", "announcement_interrupted",
-                                         "announcement_started", "announcement_finished", "bridged"), told=2),
+                                         "announcement_started", "announcement_finished", "bridged"),
+                                   plays=2),
              steps=(Step("announcing", 0.3, "hold"), Step("announcing", 0.7, "unhold"),
                     Step("bridged", 1.0, "hang_up"))),
     Scenario("hold_in_conversation",
@@ -142,7 +144,7 @@ SCENARIOS = (
              steps=(Step("bridged", 0.5, "hold"), Step("bridged", 1.2, "unhold"),
                     Step("bridged", 2.0, "hang_up"))),
     Scenario("no_daemon",
-             Expected(None, state="unrecorded", recorded=False, sound=False, told=0), daemon=False),
+             Expected(None, state="unrecorded", recorded=False, sound=False, plays=0), daemon=False),
     Scenario("daemon_killed_in_announcement",
              _unrecorded("daemon_away", "recording_started", "announcement_started"),
              steps=(Step("announcing", 0.4, "kill_daemon"), Step("bridged", 1.0, "hang_up"))),
@@ -150,24 +152,24 @@ SCENARIOS = (
              Expected("recorded", marks=(*_WHOLE[:4], "unobserved_from")),
              steps=(Step("bridged", 0.5, "kill_daemon"), Step("bridged", 1.5, "hang_up"))),
     Scenario("daemon_stalled_before_the_call",
-             _unrecorded("daemon_late", told=0),
+             _unrecorded("daemon_late", plays=0),
              steps=(Step("asked", 0.0, "stall_daemon"), Step("bridged", 0.5, "wake_daemon"),
                     Step("bridged", 2.5, "hang_up"))),
     Scenario("daemon_stalled_in_announcement",
              _unrecorded("daemon_late|announcement_failed", "recording_started"),
              steps=(Step("announcing", 0.4, "stall_daemon"), Step("bridged", 0.5, "wake_daemon"),
                     Step("bridged", 2.5, "hang_up"))),
-    Scenario("unknown_number", _unrecorded("no_line", told=0), line="unknown"),
-    Scenario("damaged_prompt", _unrecorded("prompt_damaged", told=0), line="damaged"),
-    Scenario("never_record_by_snapshot", _unrecorded("never_record", told=0), line="never_record"),
+    Scenario("unknown_number", _unrecorded("no_line", plays=0), line="unknown"),
+    Scenario("damaged_prompt", _unrecorded("prompt_damaged", plays=0), line="damaged"),
+    Scenario("never_record_by_snapshot", _unrecorded("never_record", plays=0), line="never_record"),
     Scenario("never_record_by_the_switch", _UNTOUCHED, line="listed"),
     Scenario("emergency_number", _UNTOUCHED, line="emergency"),
-    Scenario("forged_name", _KEPT, name_shown=f"Eve{FORGED}"),
-    Scenario("forged_header", _KEPT, header=f"x{FORGED}"),
+    Scenario("forged_name", _RECORDED, name_shown=f"Eve{FORGED}"),
+    Scenario("forged_header", _RECORDED, header=f"x{FORGED}"),
 )  # fmt: skip
 
 KEYS = tuple(
-    Scenario(f"key_{name}_in_announcement", _KEPT,
+    Scenario(f"key_{name}_in_announcement", _RECORDED,
              steps=(Step("announcing", 0.4, "press", key), Step("bridged", 0.5, "hang_up")))
     for key, name in [*((str(digit), str(digit)) for digit in range(10)), ("*", "star"), ("#", "hash")]
 )  # fmt: skip

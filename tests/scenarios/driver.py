@@ -65,7 +65,7 @@ class Driver(Protocol):
     def place(self, scenario: Scenario) -> Call:
         """Make the scenario's call; returns at once."""
 
-    def daemon(self, deed: str) -> None:
+    def daemon(self, action: str) -> None:
         """``start``, ``kill``, ``stall`` or ``wake`` the daemon; ``start`` waits until it is ready."""
 
     def until(self, what: str, check: Callable[[], object], seconds: float) -> None:

@@ -41,9 +41,9 @@ SAYS_YES = Path(__file__).parent / "says-yes.wav"
 """A word said by an external party, who otherwise sends only a tone."""
 
 LOWS = {
-    "told": 300, "damaged": 350, "told_nl": 400, "question": 450, "question_nl": 500, "declined": 550,
-    "declined_nl": 600, "menu": 650, "keep_question": 700, "keep_cue": 750, "keep_yes": 800, "keep_no": 850,
-    "keep_none": 900, "delete_question": 950, "deleted": 1000, "joining": 1050,
+    "announcement": 300, "damaged": 350, "announcement_nl": 400, "question": 450, "question_nl": 500,
+    "declined": 550, "declined_nl": 600, "menu": 650, "keep_question": 700, "keep_cue": 750, "keep_yes": 800,
+    "keep_no": 850, "keep_none": 900, "delete_question": 950, "deleted": 1000, "transfer_notice": 1050,
 }  # fmt: skip
 """The lowest frequency of each sound, so that no two are alike."""
 
@@ -63,17 +63,17 @@ class Sounds:
         """A sound as a line's policy has it."""
         return TimedSentence(f"a chirp: {name}", self.paths[name].stem, 1200)
 
-    def told(self, name: str = "told", language: str = "en") -> Announcement:
+    def announcement(self, name: str = "announcement", language: str = "en") -> Announcement:
         """An announcement with that sound."""
         return Announcement(name, 1, language, "a chirp", ("agreement",), 30, self.paths[name].stem, 1200)
 
-    def asked(self, language: str = "") -> ConsentPrompt:
+    def consent_prompt(self, language: str = "") -> ConsentPrompt:
         """A consent prompt, and the prompt after a no."""
         return ConsentPrompt(self.sound(f"question{language}"), self.sound(f"declined{language}"))
 
-    def asking(self, how: str) -> TransferNotice:
+    def transfer_question(self, how: str) -> TransferNotice:
         """A question to a transfer target, and the prompt after a no."""
-        return TransferNotice(how, self.sound("joining"), self.sound("declined"))
+        return TransferNotice(how, self.sound("transfer_notice"), self.sound("declined"))
 
     def keep(self, **more: bool) -> Keep:
         """The prompts of a keep question."""
@@ -83,50 +83,63 @@ class Sounds:
     def line(self, name: str, number: str) -> LinePolicy:
         """The line of that name (:data:`tests.scenarios.definitions.Line`)."""
 
-        def made(mode: str = NOTICE, told: str = "told", **more: Any) -> LinePolicy:
-            told_, timing = self.told(told), AT_PICKUP if name.startswith(AT_PICKUP) else BEFORE_RINGING
-            return LinePolicy("t1", f"l-{name}", number, mode, timing, ("opus",), told_, **more)
+        def line(mode: str = NOTICE, prompt: str = "announcement", **more: Any) -> LinePolicy:
+            announcement, timing = (
+                self.announcement(prompt),
+                AT_PICKUP if name.startswith(AT_PICKUP) else BEFORE_RINGING,
+            )
+            return LinePolicy("t1", f"l-{name}", number, mode, timing, ("opus",), announcement, **more)
 
-        nl = Language(self.told("told_nl", "nl"), self.asked("_nl"))
+        nl = Language(self.announcement("announcement_nl", "nl"), self.consent_prompt("_nl"))
         return {
-            "damaged": lambda: made(told="damaged"),
-            "opt_out": lambda: made(OPT_OUT, consent_prompt=self.asked()),
-            "opt_in": lambda: made(OPT_IN, consent_prompt=self.asked()),
-            "languages": lambda: made(
-                OPT_IN, consent_prompt=self.asked(), others=(nl,), menu=self.sound("menu")
+            "damaged": lambda: line(prompt="damaged"),
+            "opt_out": lambda: line(OPT_OUT, consent_prompt=self.consent_prompt()),
+            "opt_in": lambda: line(OPT_IN, consent_prompt=self.consent_prompt()),
+            "languages": lambda: line(
+                OPT_IN, consent_prompt=self.consent_prompt(), others=(nl,), menu=self.sound("menu")
             ),
-            "keep": lambda: made(keep=self.keep()),
-            "deletable": lambda: made(
+            "keep": lambda: line(keep=self.keep()),
+            "deletable": lambda: line(
                 delete=Delete(self.sound("delete_question"), self.sound("deleted")), beep="both"
             ),
-            "at_pickup": lambda: made(keep=self.keep()),
-            "at_pickup_and_asked": lambda: made(keep=self.keep(at_start=True)),
-            "out": lambda: made(keep=self.keep(), outbound=BEFORE_CONNECTED),
-            "out_joining": lambda: made(
-                outbound=BEFORE_CONNECTED, transfer_notice=TransferNotice(ALONE, self.sound("joining"))
+            "at_pickup": lambda: line(keep=self.keep()),
+            "at_pickup_and_asked": lambda: line(keep=self.keep(at_start=True)),
+            "out": lambda: line(keep=self.keep(), outbound=BEFORE_CONNECTED),
+            "out_joining": lambda: line(
+                outbound=BEFORE_CONNECTED,
+                transfer_notice=TransferNotice(ALONE, self.sound("transfer_notice")),
             ),
-            "out_once": lambda: made(keep=self.keep(), outbound=ONCE_CONNECTED),
-            "out_opt_in": lambda: made(OPT_IN, consent_prompt=self.asked(), outbound=BEFORE_CONNECTED),
-            "out_opt_out": lambda: made(OPT_OUT, consent_prompt=self.asked(), outbound=BEFORE_CONNECTED),
-            "out_languages": lambda: made(
+            "out_once": lambda: line(keep=self.keep(), outbound=ONCE_CONNECTED),
+            "out_opt_in": lambda: line(
+                OPT_IN, consent_prompt=self.consent_prompt(), outbound=BEFORE_CONNECTED
+            ),
+            "out_opt_out": lambda: line(
+                OPT_OUT, consent_prompt=self.consent_prompt(), outbound=BEFORE_CONNECTED
+            ),
+            "out_languages": lambda: line(
                 OPT_IN,
-                consent_prompt=self.asked(),
+                consent_prompt=self.consent_prompt(),
                 others=(nl,),
                 menu=self.sound("menu"),
                 outbound=BEFORE_CONNECTED,
             ),
-            "keep_or_destroy": lambda: made(keep=self.keep(destroy=True)),
-            "keep_at_start": lambda: made(keep=self.keep(at_start=True)),
-            "joining_alone": lambda: made(transfer_notice=TransferNotice(ALONE, self.sound("joining"))),
-            "joining_both": lambda: made(transfer_notice=TransferNotice(BOTH, self.sound("joining"))),
-            "joining_opt_in": lambda: made(
-                OPT_IN, consent_prompt=self.asked(), keep=self.keep(), transfer_notice=self.asking(ALONE)
+            "keep_or_destroy": lambda: line(keep=self.keep(destroy=True)),
+            "keep_at_start": lambda: line(keep=self.keep(at_start=True)),
+            "joining_alone": lambda: line(
+                transfer_notice=TransferNotice(ALONE, self.sound("transfer_notice"))
             ),
-            "joining_opt_out": lambda: made(
-                OPT_OUT, consent_prompt=self.asked(), transfer_notice=self.asking(BOTH)
+            "joining_both": lambda: line(transfer_notice=TransferNotice(BOTH, self.sound("transfer_notice"))),
+            "joining_opt_in": lambda: line(
+                OPT_IN,
+                consent_prompt=self.consent_prompt(),
+                keep=self.keep(),
+                transfer_notice=self.transfer_question(ALONE),
             ),
-            "own_words": lambda: made(keep=replace(self.keep(), question=None)),
-        }.get(name, made)()
+            "joining_opt_out": lambda: line(
+                OPT_OUT, consent_prompt=self.consent_prompt(), transfer_notice=self.transfer_question(BOTH)
+            ),
+            "own_words": lambda: line(keep=replace(self.keep(), question=None)),
+        }.get(name, line)()
 
 
 def write_snapshot(folder: Path, numbers: Mapping[str, str]) -> dict[str, Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.scenarios.definitions import Expected, Line, Scenario, Step
 
 _WHOLE = ("recording_started", "announcement_finished", "bridged")
-_TOLD = ("unbridged", "bridged", "transfer_notice_started", "transfer_notice_finished")
+_NOTICE = ("unbridged", "bridged", "transfer_notice_started", "transfer_notice_finished")
 _UNTOLD = ("transfer_notice_started", "transfer_notice_finished", "transfer_notice_interrupted")
 _END = Step("mark bridged 2", 1.0, "hang_up")
 
@@ -14,18 +14,18 @@ def _transfer(after: float = 0.8, to: str = "other", number: int = 1) -> Step:
     return Step(f"mark bridged {number}" if number > 1 else "bridged", after, "transfer", to)
 
 
-JOINING = (
+TRANSFERS = (
     Scenario("transferred", Expected("recorded", marks=(*_WHOLE, "unbridged", "bridged", "hangup"),
                                      absent=_UNTOLD, there=("+line", "-line", "+other", "-other")),
              steps=(_transfer(), _END)),
-    Scenario("transferred_and_told", Expected("recorded", marks=(*_WHOLE, *_TOLD, "hangup"),
+    Scenario("transferred_and_told", Expected("recorded", marks=(*_WHOLE, *_NOTICE, "hangup"),
                                               absent=("transfer_notice_interrupted",)),
              line="joining_alone", steps=(_transfer(), Step("mark transfer_notice_finished", 0.5,
                                                             "hang_up"))),
-    Scenario("transferred_and_told_together", Expected("recorded", marks=(*_WHOLE, *_TOLD, "hangup"),
+    Scenario("transferred_and_told_together", Expected("recorded", marks=(*_WHOLE, *_NOTICE, "hangup"),
                                                        absent=("transfer_notice_interrupted",)),
              line="joining_both", steps=(_transfer(), Step("mark transfer_notice_finished", 0.5, "hang_up"))),
-    Scenario("transferred_and_back", Expected("recorded", marks=(*_WHOLE, *_TOLD, "unbridged", "bridged",
+    Scenario("transferred_and_back", Expected("recorded", marks=(*_WHOLE, *_NOTICE, "unbridged", "bridged",
                                                                  "unbridged", "bridged", "hangup"),
                                               absent=("transfer_notice_interrupted",),
                                               once=("transfer_notice_finished",)),
@@ -84,7 +84,7 @@ _OUT = (*_IN[:2], "question_answered", *_IN[2:])
 _OVER = "recording_stopped"
 
 
-def _asked(name: str, answer: str, *steps: Step, line: Line = "joining_opt_in", times: int = 1
+def _consent(name: str, answer: str, *steps: Step, line: Line = "joining_opt_in", times: int = 1
            ) -> Scenario:  # fmt: skip
     """The transfer target is asked: recording continues by the answer."""
     goes_on = answer in ("yes", "silent")
@@ -97,30 +97,31 @@ def _asked(name: str, answer: str, *steps: Step, line: Line = "joining_opt_in", 
                         absent=("transfer_notice_finished", *absent),
                         answers=("yes" if opt_in else "none",))  # fmt: skip
     first = (_CALLER_AGREES,) if opt_in else ()
-    done = (*first, _transfer(), *steps, Step(f"mark {last}", 0.6, "hang_up"))
-    return Scenario(name, expected, line=line, steps=done)
+    all_steps = (*first, _transfer(), *steps, Step(f"mark {last}", 0.6, "hang_up"))
+    return Scenario(name, expected, line=line, steps=all_steps)
 
 
 JOINER_ASKED = (
-    _asked("joiner_asked_yes", "yes", Step("mark transfer_question_finished", 0.3, "callee_presses", "1")),
-    _asked("joiner_asked_yes_too_early", "none", Step("mark transfer_notice_started", 0.3, "callee_presses",
+    _consent("joiner_asked_yes", "yes", Step("mark transfer_question_finished", 0.3, "callee_presses", "1")),
+    _consent("joiner_asked_yes_too_early", "none", Step("mark transfer_notice_started", 0.3, "callee_presses",
                                                       "1")),
-    _asked("joiner_asked_no", "no", Step("mark transfer_question_finished", 0.3, "callee_presses", "2")),
-    _asked("joiner_asked_no_at_once", "no", Step("mark transfer_notice_started", 0.3, "callee_presses", "2"),
+    _consent("joiner_asked_no", "no", Step("mark transfer_question_finished", 0.3, "callee_presses", "2")),
+    _consent("joiner_asked_no_at_once", "no",
+             Step("mark transfer_notice_started", 0.3, "callee_presses", "2"),
            times=0),
-    _asked("joiner_asked_silence", "none"),
-    _asked("joiner_asked_wrong_key_then_yes", "yes", Step("mark transfer_question_finished", 0.3,
+    _consent("joiner_asked_silence", "none"),
+    _consent("joiner_asked_wrong_key_then_yes", "yes", Step("mark transfer_question_finished", 0.3,
                                                           "callee_presses", "7"),
            Step("mark transfer_question_finished 2", 0.3, "callee_presses", "1"), times=2),
-    _asked("joiner_asked_wrong_keys", "unclear", Step("mark transfer_question_finished", 0.3,
+    _consent("joiner_asked_wrong_keys", "unclear", Step("mark transfer_question_finished", 0.3,
                                                       "callee_presses", "7"),
            Step("mark transfer_question_finished 2", 0.3, "callee_presses", "#"), times=2),
-    _asked("joiner_asked_the_caller_presses", "none", Step("mark transfer_question_finished", 0.3, "press",
+    _consent("joiner_asked_the_caller_presses", "none", Step("mark transfer_question_finished", 0.3, "press",
                                                            "1")),
-    _asked("joiner_asked_dials_a_code", "yes", Step("mark transfer_notice_started", 0.3, "callee_presses",
+    _consent("joiner_asked_dials_a_code", "yes", Step("mark transfer_notice_started", 0.3, "callee_presses",
                                                     "*5"),
            Step("mark transfer_question_finished", 0.3, "callee_presses", "1")),
-    _asked("joiner_asked_and_transfers", "left", Step("mark transfer_notice_started", 0.3, "transfer",
+    _consent("joiner_asked_and_transfers", "left", Step("mark transfer_notice_started", 0.3, "transfer",
                                                       "line"),
            times=0),
     Scenario("joiner_asked_hangs_up",
@@ -138,13 +139,14 @@ JOINER_ASKED = (
                     Step("mark transfer_notice_started", 1.0, "callee_unholds"),
                     Step("mark transfer_question_finished", 0.3, "callee_presses", "1"),
                     Step("mark transfer_question_answered", 0.3, "hang_up"))),
-    _asked("joiner_may_refuse_silence", "silent", line="joining_opt_out"),
-    _asked("joiner_may_refuse_no", "no", Step("mark transfer_question_finished", 0.3, "callee_presses", "2"),
+    _consent("joiner_may_refuse_silence", "silent", line="joining_opt_out"),
+    _consent("joiner_may_refuse_no", "no",
+             Step("mark transfer_question_finished", 0.3, "callee_presses", "2"),
            line="joining_opt_out"),
-    _asked("joiner_may_refuse_at_once", "no", Step("mark transfer_notice_started", 0.3, "callee_presses",
+    _consent("joiner_may_refuse_at_once", "no", Step("mark transfer_notice_started", 0.3, "callee_presses",
                                                    "2"),
            line="joining_opt_out", times=0),
-    _asked("joiner_may_refuse_wrong_keys", "unclear", Step("mark transfer_question_finished", 0.3,
+    _consent("joiner_may_refuse_wrong_keys", "unclear", Step("mark transfer_question_finished", 0.3,
                                                            "callee_presses", "1"),
            Step("mark transfer_question_finished 2", 0.3, "callee_presses", "5"), line="joining_opt_out",
            times=2),

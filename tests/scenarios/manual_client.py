@@ -27,11 +27,11 @@ LONGEST = 30.0
 class Wire:
     """One connection of the event socket, read in a thread; ``name`` is ``standing`` or ``call``."""
 
-    def __init__(self, name: str, connection: socket.socket, kept: list[tuple[str, bytes]]) -> None:
+    def __init__(self, name: str, connection: socket.socket, blocks: list[tuple[str, bytes]]) -> None:
         self._name = name
         self._socket = connection
         self._socket.settimeout(None)
-        self._kept = kept
+        self._kept = blocks
         self.heard: list[Block] = []
         """The switch's messages so far."""
         threading.Thread(target=self._read, daemon=True).start()
@@ -102,7 +102,7 @@ class ManualClient:
     # --- steps
 
     def _do(self, step: Step, call: Call) -> None:
-        match step.deed:
+        match step.action:
             case "play":
                 self._ask(
                     self._own,
@@ -118,8 +118,8 @@ class ManualClient:
                 self._driver.sleep(1.0)  # the phones list their calls a second late
             case "broadcast":
                 leg = self._legs[0]
-                chosen = f"${{cond(${{uuid_getvar({leg} accord_state)}} == {step.in_state} ? {leg} : none)}}"
-                self._api(f"expand uuid_broadcast {chosen} 'playback::{self._sounds[step.what]}' both")
+                target = f"${{cond(${{uuid_getvar({leg} accord_state)}} == {step.in_state} ? {leg} : none)}}"
+                self._api(f"expand uuid_broadcast {target} 'playback::{self._sounds[step.what]}' both")
             case "terminators":
                 for leg in self._legs:
                     self._api(f"uuid_setvar {leg} playback_terminators {step.what}")
@@ -131,10 +131,10 @@ class ManualClient:
                 self._until(f"{step.count} {step.what}", lambda: self._count(step.what) >= step.count)
             case "press" | "callee_presses":
                 before = self._pressed()
-                getattr(call, step.deed)(step.what)
+                getattr(call, step.action)(step.what)
                 self._until("keys came", lambda: self._pressed() == before + len(step.what))
             case _:
-                getattr(call, step.deed)()
+                getattr(call, step.action)()
 
     def _api(self, command: str) -> None:
         self._ask(self._standing, f"api {command}")
@@ -146,12 +146,12 @@ class ManualClient:
 
     def _count(self, name: str) -> int:
         """Events of a name; ``PLAYBACK_MISSED`` are sounds that were not found, ``CLEARED`` codes."""
-        heard = self._standing.heard
+        blocks = self._standing.heard
         if name == "CLEARED":
-            return sum(block.headers().get("Application") == "clear_digit_action" for block in heard)
+            return sum(block.headers().get("Application") == "clear_digit_action" for block in blocks)
         if name == "PLAYBACK_MISSED":
-            return sum("Application-Response: FILE%20NOT%20FOUND" in block.text for block in heard)
-        return sum(block.event == name for block in heard)
+            return sum("Application-Response: FILE%20NOT%20FOUND" in block.text for block in blocks)
+        return sum(block.event == name for block in blocks)
 
     def _pressed(self) -> int:
         return sum(block.headers().get("DTMF-Source") == "RTP" for block in self._standing.heard)

@@ -41,7 +41,7 @@ DIALPLAN = r"""<include>
 SOUNDS = {"question": 4.0, "short": 1.0, "absent": 0.0}
 """Lengths in seconds; ``absent`` has no file."""
 
-Deed = Literal[
+Action = Literal[
     "play", "let_go", "clear", "broadcast", "terminators", "terminators_by_broadcast", "until", "press",
     "hold", "unhold", "hang_up", "callee_presses", "callee_holds", "callee_unholds", "callee_hangs_up",
 ]  # fmt: skip
@@ -53,7 +53,7 @@ class Step:
     ``broadcast`` a sound, ``in_state`` that the call must be in; ``clear`` the codes of a realm; ``until`` so
     many events of a name came in all, and the rest as in ``definitions.py``.  Keys are waited for."""
 
-    deed: Deed
+    action: Action
     what: str = ""
     count: int = 1
     in_state: str = "announced"
@@ -74,8 +74,8 @@ def until(name: str, count: int = 1) -> Step:
 
 _CONNECTED = Step("let_go")
 _END = Step("hang_up")
-_ASKED = (Step("broadcast", "question"), until("PLAYBACK_START", 2))
-_ANSWERED = (*_ASKED, until("PLAYBACK_STOP", 2))
+_QUESTION = (Step("broadcast", "question"), until("PLAYBACK_START", 2))
+_ANSWERED = (*_QUESTION, until("PLAYBACK_STOP", 2))
 
 MECHANICS = (
     Mechanic("keys_in_and_after_a_prompt", (
@@ -92,24 +92,26 @@ MECHANICS = (
         Step("clear", "accord,peer"), until("CLEARED", 2), Step("callee_presses", "*5"), Step("press", "1"),
         _END)),
     Mechanic("question", (
-        _CONNECTED, Step("terminators", "none"), *_ASKED, Step("press", "1*"), Step("callee_presses", "2*5"),
+        _CONNECTED, Step("terminators", "none"), *_QUESTION, Step("press", "1*"),
+        Step("callee_presses", "2*5"),
         until("PLAYBACK_STOP", 2), Step("callee_presses", "1"), until("DTMF", 7), Step("press", "1"), _END)),
     Mechanic("question_with_terminators_by_broadcast", (
-        _CONNECTED, Step("terminators_by_broadcast", "none"), *_ASKED, Step("press", "*"),
+        _CONNECTED, Step("terminators_by_broadcast", "none"), *_QUESTION, Step("press", "*"),
         Step("callee_presses", "*"), until("PLAYBACK_STOP", 2), _END)),
     Mechanic("question_cut_by_keys", (
-        _CONNECTED, *_ASKED, Step("press", "1*"), until("PLAYBACK_STOP"), Step("callee_presses", "2*"),
+        _CONNECTED, *_QUESTION, Step("press", "1*"), until("PLAYBACK_STOP"), Step("callee_presses", "2*"),
         until("PLAYBACK_STOP", 2), _END)),
-    Mechanic("question_outside_hangs_up", (_CONNECTED, *_ASKED, _END)),
-    Mechanic("question_inside_hangs_up", (_CONNECTED, *_ASKED, Step("callee_hangs_up"))),
+    Mechanic("question_outside_hangs_up", (_CONNECTED, *_QUESTION, _END)),
+    Mechanic("question_inside_hangs_up", (_CONNECTED, *_QUESTION, Step("callee_hangs_up"))),
     Mechanic("question_outside_holds", (
-        _CONNECTED, *_ASKED, Step("hold"), until("CHANNEL_HOLD"), until("PLAYBACK_STOP", 2), Step("unhold"),
+        _CONNECTED, *_QUESTION, Step("hold"), until("CHANNEL_HOLD"), until("PLAYBACK_STOP", 2),
+        Step("unhold"),
         until("CHANNEL_UNHOLD"), _END)),
     Mechanic("question_inside_holds", (
-        _CONNECTED, *_ASKED, Step("callee_holds"), until("CHANNEL_HOLD"), until("PLAYBACK_STOP", 2),
+        _CONNECTED, *_QUESTION, Step("callee_holds"), until("CHANNEL_HOLD"), until("PLAYBACK_STOP", 2),
         Step("callee_unholds"), until("CHANNEL_UNHOLD"), _END)),
     Mechanic("question_while_inside_holds", (
-        _CONNECTED, Step("callee_holds"), until("CHANNEL_HOLD"), *_ASKED, Step("callee_unholds"),
+        _CONNECTED, Step("callee_holds"), until("CHANNEL_HOLD"), *_QUESTION, Step("callee_unholds"),
         until("CHANNEL_UNHOLD"), until("PLAYBACK_STOP", 2), _END)),
     Mechanic("two_questions", (
         _CONNECTED, Step("broadcast", "short"), Step("broadcast", "question"), until("PLAYBACK_STOP", 4),
@@ -122,20 +124,20 @@ MECHANICS = (
 
 def write_configuration(folder: Path, original: Path) -> Path:
     """Copy a configuration, with :data:`DIALPLAN` as its dialplan."""
-    made = folder / "conf"
-    shutil.copytree(original, made, ignore=shutil.ignore_patterns("dialplan"))
-    (made / "dialplan").mkdir()
-    (made / "dialplan" / "by_hand.xml").write_text(DIALPLAN)
-    return made
+    target = folder / "conf"
+    shutil.copytree(original, target, ignore=shutil.ignore_patterns("dialplan"))
+    (target / "dialplan").mkdir()
+    (target / "dialplan" / "by_hand.xml").write_text(DIALPLAN)
+    return target
 
 
 def write_sounds(folder: Path) -> dict[str, Path]:
     """Write the files of :data:`SOUNDS`."""
-    made = {name: folder / f"{name}.wav" for name in SOUNDS}
+    paths = {name: folder / f"{name}.wav" for name in SOUNDS}
     for name, seconds in SOUNDS.items():
         if seconds:
-            write_tone(made[name], 700, seconds)
-    return made
+            write_tone(paths[name], 700, seconds)
+    return paths
 
 
 def write_tone(path: Path, pitch: float, seconds: float) -> Path:

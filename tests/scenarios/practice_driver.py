@@ -41,9 +41,9 @@ NOBODYS = ("unknown", "listed", "emergency", "other", "outside")
 
 def free_port() -> int:
     """A free TCP port."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class PracticeCall:
@@ -103,7 +103,9 @@ class PracticeDriver:
 
     numbers = NUMBERS
 
-    def __init__(self, folder: Path, kept: list[tuple[str, bytes]] | None = None, conf: Path = CONF) -> None:
+    def __init__(
+        self, folder: Path, blocks: list[tuple[str, bytes]] | None = None, conf: Path = CONF
+    ) -> None:
         self.spool = folder / "spool"
         lines = {name: number for name, number in NUMBERS.items() if name not in NOBODYS}
         self.sounds = write_snapshot(folder / "snapshot", lines)
@@ -123,9 +125,9 @@ class PracticeDriver:
         self.switch.start()
         outer = self.switch.event_port
         self._proxies = []
-        if kept is not None:
+        if blocks is not None:
             inner = free_port()
-            self._proxies = [Proxy("call", self.port, inner, kept), Proxy("standing", 0, outer, kept)]
+            self._proxies = [Proxy("call", self.port, inner, blocks), Proxy("standing", 0, outer, blocks)]
             self.port, outer = inner, self._proxies[1].port
         settings = {
             "node": "test", "spool": str(self.spool), "snapshot": str(folder / "snapshot"),
@@ -152,14 +154,14 @@ class PracticeDriver:
             )
         return PracticeCall(self.switch.call(NUMBERS[scenario.line], party), caller, self.sounds)
 
-    def daemon(self, deed: str) -> None:
-        match deed:
+    def daemon(self, action: str) -> None:
+        match action:
             case "start":
                 self._daemon.start()
                 self.until("the daemon is ready", self._ready, 20.0)
             case "kill":
                 self._daemon.kill()
-                self.until("the daemon's connection is gone", lambda: not self.switch.watched, 5.0)
+                self.until("the daemon's connection is gone", lambda: not self.switch.has_daemon, 5.0)
             case "stall":
                 self._daemon.stall()
             case "wake":
@@ -167,7 +169,7 @@ class PracticeDriver:
 
     def _ready(self) -> bool:
         assert not self._daemon.ended(), "the daemon ended"
-        return self.switch.watched
+        return self.switch.has_daemon
 
     def until(self, what: str, check: Callable[[], object], seconds: float) -> None:
         end = time.monotonic() + seconds

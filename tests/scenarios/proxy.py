@@ -9,10 +9,10 @@ import threading
 class Proxy:
     """Forwards bytes both ways and records them: ``name`` is ``standing`` or ``call``."""
 
-    def __init__(self, name: str, port: int, target: int, kept: list[tuple[str, bytes]]) -> None:
+    def __init__(self, name: str, port: int, target: int, blocks: list[tuple[str, bytes]]) -> None:
         self._name = name
         self._target = target
-        self._kept = kept
+        self._kept = blocks
         self._open: list[socket.socket] = []
         self._cut = False
         self._server = socket.create_server(("127.0.0.1", port), backlog=64)

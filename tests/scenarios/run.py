@@ -23,18 +23,18 @@ def play(scenario: Scenario, driver: Driver) -> None:
     if any(step == Step("asked", 0.0, "stall_daemon") for step in scenario.steps):
         driver.daemon("stall")
     call = driver.place(scenario)
-    began: dict[str, float] = {}
-    passed = 0.0
+    first_times: dict[str, float] = {}
+    seconds_passed = 0.0
     seen_state, seen_recorded = "", False
     for step in scenario.steps:
-        if step.phase not in began:
+        if step.phase not in first_times:
             _wait(step.phase, call, driver)
-            began[step.phase] = passed
-        wait = began[step.phase] + step.after - passed
+            first_times[step.phase] = seconds_passed
+        wait = first_times[step.phase] + step.after - seconds_passed
         if wait > 0:
             driver.sleep(wait)
-            passed += wait
-        if step.deed in {"hang_up", "callee_hangs_up"}:
+            seconds_passed += wait
+        if step.action in {"hang_up", "callee_hangs_up"}:
             seen_state, seen_recorded = call.state(), call.recorded()
         _do(step, call, driver)
     bridged = call.wait("bridged", 0) if scenario.steps else False
@@ -45,10 +45,10 @@ def play(scenario: Scenario, driver: Driver) -> None:
     assert seen_state == expected.state, f"the switch's word was {seen_state!r}"
     if expected.bridged:
         assert seen_recorded == expected.recorded, f"the switch was recording: {seen_recorded}"
-    assert call.played("told") == expected.told, f"told {call.played('told')} times"
+    assert call.played("announcement") == expected.plays, f"announced {call.played('announcement')} times"
     if not scenario.daemon and expected.outcome is not None:
         driver.daemon("start")
-    if any(step.deed == "kill_daemon" for step in scenario.steps):
+    if any(step.action == "kill_daemon" for step in scenario.steps):
         driver.daemon("start")
     _check_spool(call, expected, driver)
 
@@ -61,18 +61,18 @@ def _wait(phase: str, call: Call, driver: Driver) -> None:
         driver.until(f"{phase}", lambda: call.played(name) >= times, LONGEST)
     elif kind == "mark":
 
-        def written() -> bool:
+        def is_written() -> bool:
             folder = folder_of(call.caller, driver)
             marks = layout.read_marks(folder) if folder is not None else ()
             return sum(mark.kind == name for mark in marks) >= times
 
-        driver.until(f"{phase}", written, LONGEST)
+        driver.until(f"{phase}", is_written, LONGEST)
     else:
         assert call.wait(phase, LONGEST), f"the call never was {phase}"
 
 
 def _do(step: Step, call: Call, driver: Driver) -> None:
-    match step.deed:
+    match step.action:
         case "press":
             call.press(step.with_)
         case "speak":
@@ -94,7 +94,7 @@ def _do(step: Step, call: Call, driver: Driver) -> None:
         case "transfer":
             call.transfer(step.with_ or "line")
         case "kill_daemon" | "stall_daemon" | "wake_daemon" | "start_daemon":
-            driver.daemon(step.deed.removesuffix("_daemon"))
+            driver.daemon(step.action.removesuffix("_daemon"))
 
 
 def folder_of(caller: str, driver: Driver) -> Path | None:

@@ -44,11 +44,11 @@ class Block:
         return self.headers().get("Event-Name", "") if self.text.startswith("Event-") else ""
 
 
-def frames(kept: list[tuple[str, bytes]]) -> list[Block]:
+def frames(captured: list[tuple[str, bytes]]) -> list[Block]:
     """Split the bytes of a proxy into messages, ordered by their last byte."""
     blocks: list[Block] = []
     pending: dict[str, bytes] = {}
-    for who, data in kept:
+    for who, data in captured:
         if data == b"<closed>":
             pending.pop(who, None)
             blocks.append(Block(who, CLOSED))

@@ -35,13 +35,13 @@ def log_names(tenant: str) -> LogNames:
     return LogNames(lines, announcements)
 
 
-def stream(tenant: str, wanted: LogFilter, zone: ZoneInfo) -> Iterator[str]:
+def stream(tenant: str, criteria: LogFilter, zone: ZoneInfo) -> Iterator[str]:
     """The file in pieces.  Between two of them other requests are served.  An error aborts the connection, so
     that nobody takes a part for the whole."""
     try:
         yield BYTE_ORDER_MARK + csv_rows.row(_heading(zone))
         names = log_names(tenant)
-        for entries in service.all_entries(tenant, wanted):
+        for entries in service.all_entries(tenant, criteria):
             yield "".join(csv_rows.row(_values(each, zone, names)) for each in entries)
             time.sleep(0)  # let other greenlets run
     except AccordError as error:
@@ -58,7 +58,7 @@ def _heading(zone: ZoneInfo) -> tuple[str, ...]:
 
 
 def _values(entry: LogEntry, zone: ZoneInfo, names: LogNames) -> tuple[object, ...]:
-    said = "; ".join(
+    text = "; ".join(
         f"{each.label}: " + (each.value if each.before is None else f"{each.before} → {each.value}")
         for each in details(entry, names)
     )
@@ -70,7 +70,7 @@ def _values(entry: LogEntry, zone: ZoneInfo, names: LogNames) -> tuple[object, .
         sentences.group(entry.kind),
         "" if entry.who is None else sentences.person(entry.who),
         sentences.sentence(entry),
-        said,
+        text,
         labels.purpose(entry.purpose) if entry.purpose else "",
         "" if entry.heard_ms is None else round(entry.heard_ms / 1000),
         entry.recording or "",

@@ -31,7 +31,7 @@ class LogQuery:
     def is_active(self) -> bool:
         return bool(self.person or self.group or self.recording or self.first or self.last)
 
-    def wanted(self, zone: ZoneInfo) -> LogFilter:
+    def to_filter(self, zone: ZoneInfo) -> LogFilter:
         """The filter, in UTC."""
         return LogFilter(
             person=self.person or None,

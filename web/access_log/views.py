@@ -21,6 +21,7 @@ from recorder.features.access_log.rules import LogEntry
 from recorder.features.access_log.verification import EntryProof
 from recorder.lifecycle.plans import EXPORT
 from web.access_log import csv_export, filters
+from web.account.limits import limit_exports
 from web.decorators import admins_only, in_plan
 from web.state import current_visitor, login_required, now, panel_state, release_connection
 from web.text import access_log as sentences
@@ -39,12 +40,12 @@ blueprint = Blueprint("access_log", __name__, template_folder="templates")
 @blueprint.record_once
 def add_words(state: BlueprintSetupState) -> None:
     """Give templates the log's sentences, beside the others."""
-    named = (sentences.sentence, sentences.person, log_details.details)
+    functions = (sentences.sentence, sentences.person, log_details.details)
     words = cast(dict[str, object], state.app.jinja_env.globals["words"])
-    words.update({each.__name__: each for each in named})
+    words.update({each.__name__: each for each in functions})
 
 
-for_readers = admins_only(lambda _named: "/", READERS)
+for_readers = admins_only(lambda _view_args: "/", READERS)
 
 
 @blueprint.get("/access-log")
@@ -54,7 +55,7 @@ def show() -> str:
     """The list, latest first."""
     tenant = current_visitor().tenant
     query, zone = filters.parse_query(request.args), time_zones.display_zone(tenant.time_zone)
-    page = service.list_entries(tenant.id, query.wanted(zone), after=query.after)
+    page = service.list_entries(tenant.id, query.to_filter(zone), after=query.after)
     return render_template(
         "access_log/list.html",
         query=query,
@@ -107,6 +108,7 @@ def download_proof(number: int) -> ResponseReturnValue:
 @login_required
 @for_readers
 @in_plan(EXPORT)
+@limit_exports
 def download_csv() -> ResponseReturnValue:
     """All entries that fit the filter, as CSV, written while they are read."""
     tenant = current_visitor().tenant
@@ -114,7 +116,7 @@ def download_csv() -> ResponseReturnValue:
     release_connection()
     name = f"access-log-{now().astimezone(zone):%Y-%m-%d}.csv"
     return Response(
-        stream_with_context(csv_export.stream(tenant.id, query.wanted(zone), zone)),
+        stream_with_context(csv_export.stream(tenant.id, query.to_filter(zone), zone)),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
     )

@@ -33,8 +33,8 @@ def use(purpose: str, challenge: bytes) -> bool:
     content, mac = challenge[: _STAMP + _RANDOM], challenge[_STAMP + _RANDOM :]
     if not hmac.compare_digest(mac, _mac(purpose, content)):
         return False
-    made = datetime.fromtimestamp(int.from_bytes(content[:_STAMP], "big") / 1000, UTC)
-    if not made <= now() < made + LASTS:
+    signed_at = datetime.fromtimestamp(int.from_bytes(content[:_STAMP], "big") / 1000, UTC)
+    if not signed_at <= now() < signed_at + LASTS:
         return False
     once = RateLimit(1, int(2 * LASTS.total_seconds()))
     key = hmac.digest(panel_state().config.secret_key, b"accord challenge" + content, "sha256").hex()

@@ -29,12 +29,12 @@ def for_admins(view: View) -> View:
     lift that rule."""
 
     @wraps(view)
-    def guarded(*args: object, **named: object) -> object:
+    def guarded(*args: object, **view_args: object) -> object:
         if current_visitor().limited:
             return redirect(url_for("account.show"), 303)
         if not current_visitor().admin:
             abort(403)
-        return view(*args, **named)
+        return view(*args, **view_args)
 
     return cast(View, guarded)
 

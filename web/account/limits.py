@@ -135,6 +135,12 @@ limit_grants = limiter.limit(
 limit_downloads = limiter.limit(
     "30/hour", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="downloads"
 )
+limit_exports = limiter.limit(
+    "30/hour",
+    key_func=lambda: current_visitor().user.id,
+    exempt_when=lambda: visitor() is None,
+    scope="exports",
+)
 limit_commands = limiter.limit(
     "60/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="asking"
 )
@@ -162,12 +168,12 @@ def _is_refusal(answer: Response) -> bool:
 
 def retry_after() -> int:
     """Seconds until the limit reached by this request allows another one."""
-    reached = limiter.current_limit
-    if reached is None:
+    limit = limiter.current_limit
+    if limit is None:
         raise RuntimeError("no limit was checked in this request")
     # At most the limit's own period, in case the machine's clock was set meanwhile.
-    left = math.ceil(reached.window.reset_time - time.time())
-    return min(max(left, 1), reached.limit.get_expiry())
+    left = math.ceil(limit.window.reset_time - time.time())
+    return min(max(left, 1), limit.limit.get_expiry())
 
 
 def _signer() -> URLSafeTimedSerializer:

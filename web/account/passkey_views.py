@@ -64,13 +64,13 @@ def registration_options() -> Response | tuple[str, int]:
 @limit_requests
 def add_passkey() -> Response | str:
     party, user = relying_party(), current_visitor().user
-    made = None if party is None else _registered(party, user, request.form.get("credential", ""))
+    passkey = None if party is None else _registered(party, user, request.form.get("credential", ""))
     factors = service().current(user)
-    if made is None or factors.passkey(made[0]) is not None or len(factors.passkeys) >= MAX_PASSKEYS:
+    if passkey is None or factors.passkey(passkey[0]) is not None or len(factors.passkeys) >= MAX_PASSKEYS:
         flash(_("The passkey could not be added. Try again."), "wrong")
         return redirect(url_for("account.show"), 303)
     flash(_("The passkey is added."))
-    return finish_change(service().add_passkey(user, *made, _name(request.form.get("name", ""))))
+    return finish_change(service().add_passkey(user, *passkey, _name(request.form.get("name", ""))))
 
 
 @blueprint.post("/account/passkeys/remove")
@@ -106,10 +106,10 @@ def rename_passkey() -> Response | tuple[str, int]:
 @blueprint.post("/login/passkey/options")
 @limit_requests
 def authentication_options() -> Response | tuple[str, int]:
-    party, begun = relying_party(), partial_log_in.load() if request.form.get("step") == "second" else None
+    party, partial = relying_party(), partial_log_in.load() if request.form.get("step") == "second" else None
     if party is None:
         return "", 404
-    user = None if begun is None else begun.user
+    user = None if partial is None else partial.user
     factors = None if user is None else current_factors(user)
     challenge = challenges.make(log_in_purpose(user))
     return _json(party.authentication_options(challenge, () if factors is None else factors.passkeys))
@@ -119,8 +119,8 @@ def authentication_options() -> Response | tuple[str, int]:
 @limit_requests
 def log_in_with_passkey() -> Response | tuple[str, int]:
     """Log in with a passkey alone, or with one after the password."""
-    begun = partial_log_in.load() if request.form.get("step") == "second" else None
-    user = _authenticated(request.form.get("credential", ""), None if begun is None else begun.user)
+    partial = partial_log_in.load() if request.form.get("step") == "second" else None
+    user = _authenticated(request.form.get("credential", ""), None if partial is None else partial.user)
     if user is None:
         metrics.LOGINS.labels("refused").inc()
         log.info("web.passkey_refused", address=client_network())
@@ -128,9 +128,9 @@ def log_in_with_passkey() -> Response | tuple[str, int]:
         form = LogInForm(formdata=None)
         form.next.data = request.form.get("next", "")
         return render_template("account/log_in.html", form=form, refused=refused), 422
-    if begun is not None:
-        remember_place(begun.login)
-    target = request.form.get("next") if begun is None else begun.target
+    if partial is not None:
+        remember_place(partial.login)
+    target = request.form.get("next") if partial is None else partial.target
     return complete_log_in(user, user.login, target, PASSKEY)
 
 

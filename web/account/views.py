@@ -47,14 +47,14 @@ def log_in() -> Response | str | tuple[str, int]:
     attempt = Attempt(login)
     if not form.validate():
         return render_template("account/log_in.html", form=form), 422
-    tried, user, factors = _check_password(login, form.password.data or "")
+    account, user, factors = _check_password(login, form.password.data or "")
     if user is None or factors is None:
         metrics.LOGINS.labels("refused").inc()
         log.info("web.login_refused", address=client_network())
         message = _("That log-in and password do not belong together.")
         answer = make_response(render_template("account/log_in.html", form=form, refused=message), 422)
-        if tried is not None:
-            panel_state().refused.note(tried, now())
+        if account is not None:
+            panel_state().refused.note(account, now())
         return answer
     if factors.required:
         attempt.take_back()
@@ -67,26 +67,26 @@ def log_in() -> Response | str | tuple[str, int]:
 @blueprint.route("/login/code", methods=["GET", "POST"])
 def second_step() -> Response | str | tuple[str, int]:
     """The second step of a log-in: a code from the authenticator app, or a recovery code."""
-    begun, form = partial_log_in.load(), CodeForm(request.form)
-    factors = None if begun is None else current_factors(begun.user)
-    if begun is None or factors is None:
+    partial, form = partial_log_in.load(), CodeForm(request.form)
+    factors = None if partial is None else current_factors(partial.user)
+    if partial is None or factors is None:
         return redirect(url_for("account.log_in"), 303)
     if request.method == "GET":
         return render_template("account/second_step.html", form=form, factors=factors)
-    attempt = Attempt(begun.login, "second-")
+    attempt = Attempt(partial.login, "second-")
     if not form.validate():
         return render_template("account/second_step.html", form=form, factors=factors), 422
-    factor = _check_code(begun.user, form.code.data or "")
+    factor = _check_code(partial.user, form.code.data or "")
     if factor is None:
         metrics.LOGINS.labels("refused").inc()
-        log.info("web.second_step_refused", user=begun.user.id, address=client_network())
-        panel_state().refused.note(begun.user, now())
+        log.info("web.second_step_refused", user=partial.user.id, address=client_network())
+        panel_state().refused.note(partial.user, now())
         form.code.errors = [_("That code is wrong, too old or already used. Type the one that is shown now.")]
         return render_template("account/second_step.html", form=form, factors=factors), 422
     attempt.succeed()
-    remember_place(begun.login)
-    target = url_for("account.show") if factor == CODE else begun.target
-    return complete_log_in(begun.user, begun.login, target, factor)
+    remember_place(partial.login)
+    target = url_for("account.show") if factor == CODE else partial.target
+    return complete_log_in(partial.user, partial.login, target, factor)
 
 
 @blueprint.post("/logout")

@@ -98,7 +98,7 @@ def token_required(view: Callable[..., ResponseReturnValue]) -> Callable[..., Re
     """Decorates views that need a valid API token."""
 
     @wraps(view)
-    def guarded(**named: Any) -> ResponseReturnValue:
+    def guarded(**view_args: Any) -> ResponseReturnValue:
         if _find_token() is None:
             # As with log-ins, only failures count: valid tokens from the same address are not slowed down.
             count_wrong_token()
@@ -113,7 +113,7 @@ def token_required(view: Callable[..., ResponseReturnValue]) -> Callable[..., Re
                 403, "plan.feature", "programs are not part of the customer's plan",
                 "the provider can change it; codes dialled in the call go on working",
             )  # fmt: skip
-        return view(**named)
+        return view(**view_args)
 
     return guarded
 

@@ -19,7 +19,7 @@ MAX_REVIEWS = 10
 
 @blueprint.get("/compliance")
 @login_required
-@admins_only(back=lambda _named: "/")
+@admins_only(back=lambda _view_args: "/")
 def show() -> str:
     tenant = current_visitor().tenant
     today = rules.local_day(tenant.time_zone, now())

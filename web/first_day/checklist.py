@@ -41,7 +41,7 @@ class TestCall:
 
     live: LiveRow | None = None
     recording: RecordingRow | None = None
-    heard: bool = False
+    was_played: bool = False
     missed: NotRecordedRow | None = None
 
     @property
@@ -76,7 +76,7 @@ def make_checklist(tenant: TenantRow, at: datetime) -> Checklist:
     lines, drafted = queries.lines(tenant.id), drafted_lines(tenant.id)
     line = _first_line(lines, drafted)
     call = _test_call(tenant.id, line, at)
-    set_up = call.heard or any(each.recorded for each in lines)
+    set_up = call.was_played or any(each.recorded for each in lines)
     draft = BEGUN if drafted else NOT_BEGUN
     page = "" if line is None else url_for("numbers.edit_setup", line_id=line.id)
     preview = "" if line is None else url_for("numbers.preview_setup", line_id=line.id)
@@ -87,7 +87,7 @@ def make_checklist(tenant: TenantRow, at: datetime) -> Checklist:
         ("purposes", DONE if set_up or drafted else NOT_BEGUN, page),
         ("sound", DONE if set_up else draft, preview if drafted else page),
         ("on", DONE if set_up else draft, preview),
-        ("call", DONE if call.heard else arrived, ""),
+        ("call", DONE if call.was_played else arrived, ""),
     ]
     first = next((name for name, state, _ in states if state != DONE), None)
     steps = tuple(Step(name, state, address, name == first) for name, state, address in states)
@@ -118,9 +118,9 @@ def _first_line(lines: Sequence[LineRow], drafted: frozenset[str]) -> LineRow | 
 
 
 def _test_call(tenant: str, line: LineRow | None, at: datetime) -> TestCall:
-    heard = grants.find_heard_recording(tenant)
-    if heard is not None:
-        return TestCall(recording=queries.recording(tenant, heard), heard=True)
+    heard_recording = grants.find_heard_recording(tenant)
+    if heard_recording is not None:
+        return TestCall(recording=queries.recording(tenant, heard_recording), was_played=True)
     if line is None:
         return TestCall()
     live = next((each for each in live_calls(tenant, at) if each.line == line.id), None)

@@ -33,7 +33,7 @@ from web.text import notifications as sentences
 
 blueprint = Blueprint("notifications", __name__, template_folder="templates")
 
-for_admins = admins_only(lambda _named: "/")
+for_admins = admins_only(lambda _view_args: "/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class ListedNotification:
 @blueprint.record_once
 def init_templates(state: BlueprintSetupState) -> None:
     """Give templates the count for the bell, and the sentences about notifications."""
-    named = (sentences.notification_title, sentences.notification_state, sentences.notification_time)
+    functions = (sentences.notification_title, sentences.notification_state, sentences.notification_time)
     words = cast(dict[str, object], state.app.jinja_env.globals["words"])
-    words.update({each.__name__: each for each in named})
+    words.update({each.__name__: each for each in functions})
     state.app.jinja_env.globals["unread_notifications"] = unread_notifications
 
 

@@ -59,20 +59,20 @@ def read_form(
 ) -> tuple[SetupForm, LineDraft]:
     """The form as it was sent, and the draft that it makes of the one ``before``. A usable greeting is in the
     draft even if another field is wrong, because a browser does not send a file twice by itself."""
-    sent = request.form
-    first = sent.get("first", "")
-    chosen = [each for each in LANGUAGES if each in sent.getlist("languages")]
-    languages = tuple(dict.fromkeys([*([first] if first in LANGUAGES else []), *chosen]))
-    purposes = tuple(each for each in standard() if each in sent.getlist("purposes"))
-    mode, days = sent.get("mode", ""), sent.get("keep_days", "").strip()
+    fields = request.form
+    first = fields.get("first", "")
+    others = [each for each in LANGUAGES if each in fields.getlist("languages")]
+    languages = tuple(dict.fromkeys([*([first] if first in LANGUAGES else []), *others]))
+    purposes = tuple(each for each in standard() if each in fields.getlist("purposes"))
+    mode, days = fields.get("mode", ""), fields.get("keep_days", "").strip()
     form = SetupForm(
         LineSettings(
             languages,
             mode if mode in MODES else "",
             purposes,
             int(days) if days.isascii() and days.isdecimal() and len(days) < 7 else 0,
-            next((each for each in WORDINGS if each == sent.get("wording")), SHORT),
-            " ".join(sent.get("greeting_text", "")[:LONGEST_TEXT].split()),
+            next((each for each in WORDINGS if each == fields.get("wording")), SHORT),
+            " ".join(fields.get("greeting_text", "")[:LONGEST_TEXT].split()),
         ),
         days,
         before.greeting is not None,

@@ -70,13 +70,18 @@ def _keep(line: LineRow, draft: LineDraft) -> None:
 @for_admins
 def save_formats(line_id: str) -> ResponseReturnValue:
     """Choose in which formats a number's recordings are stored."""
-    line, sent = active_line(line_id), request.form.get("formats", "")
-    chosen = FORMAT_CHOICES.get(sent, ())
-    if not chosen or not {*chosen} <= {*current_plan().formats}:
+    line, choice = active_line(line_id), request.form.get("formats", "")
+    format_codes = FORMAT_CHOICES.get(choice, ())
+    if not format_codes or not {*format_codes} <= {*current_plan().formats}:
         form = SetupForm.of(setup.current_draft(line.tenant, line))
         return _form(line, form, format_error=str(_("Choose one of these."))), 422
     lines.set_line_formats(
-        line.tenant, line.id, chosen, current_visitor().user.id, now=now(), entropy=panel_state().entropy
+        line.tenant,
+        line.id,
+        format_codes,
+        current_visitor().user.id,
+        now=now(),
+        entropy=panel_state().entropy,
     )
     flash(_("Saved. It applies from the next call on."), "done")
     return redirect(url_for(".edit_setup", line_id=line.id, _anchor="formats"), 303)

@@ -21,12 +21,12 @@ from web.state import current_visitor, login_required, panel_state
 @dataclass(frozen=True, slots=True)
 class Number:
     """A line and its announcements, in the order of its languages; ``since``: how long it has been so.
-    ``begun``: somebody is setting it up."""
+    ``is_started``: somebody is setting it up."""
 
     line: LineRow
     announcements: tuple[AnnouncementRow, ...]
     versions: tuple[LineVersion, ...]
-    begun: bool
+    is_started: bool
 
 
 @blueprint.get("/numbers")

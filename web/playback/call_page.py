@@ -56,14 +56,14 @@ class Agreement:
 @dataclass(frozen=True, slots=True)
 class FilledForm:
     """A form of the page as it was sent: its name and values, with the id of the ``error`` to show beside it,
-    or with what follows from it: the terms ``after`` it, and the purposes that it is ``ending``.  ``code`` is
-    the status of the response."""
+    or with what follows from it: the terms ``after`` it, and the purposes that would end (``codes_to_end``).
+    ``code`` is the status of the response."""
 
     name: str
     values: Mapping[str, str]
     error: str = ""
     after: Terms | None = None
-    ending: tuple[str, ...] = ()
+    codes_to_end: tuple[str, ...] = ()
     code: int = 400
 
 
@@ -85,15 +85,15 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         return render_template("playback/call_state.html", state="unreachable", recording=row), 503
     status, view = facts.status, from_manifest(facts.body)
     allowed = [each for each in facts.choices if each.allowed]
-    written = notes.notes_of(visitor.tenant.id, status.row.id)
+    call_notes = notes.notes_of(visitor.tenant.id, status.row.id)
     writes = visitor.user.role in note_rules.AUTHORS
     page = render_template(
         "playback/call.html",
         recording=status.row,
         view=view,
-        timeline=_timeline(view, written),
-        notes=[each for each in written if each.kind == note_rules.NOTE],
-        labels=[each for each in written if each.kind == note_rules.LABEL],
+        timeline=_timeline(view, call_notes),
+        notes=[each for each in call_notes if each.kind == note_rules.NOTE],
+        labels=[each for each in call_notes if each.kind == note_rules.LABEL],
         known_labels=notes.labels_in_use(visitor.tenant.id) if writes else (),
         writes=writes,
         terms=status.terms,
@@ -143,16 +143,16 @@ def player_data(grant: Grant, view: RecordingView) -> dict[str, Any]:
     }
 
 
-def _timeline(view: RecordingView, written: Iterable[NoteRow]) -> list[TimelineEntry]:
+def _timeline(view: RecordingView, call_notes: Iterable[NoteRow]) -> list[TimelineEntry]:
     """What happened in the call and what was noted about its moments, in order.  Prompts are left out: they
     are shaded in the lanes, nothing is missing there, and their question is an entry of its own."""
-    noted = [
+    note_entries = [
         TimelineEntry(each.at_ms, each.at_ms, "both", WRITTEN_NOTE, note=each)
-        for each in written
+        for each in call_notes
         if each.at_ms is not None
     ]
-    heard = (each for each in view.marks if each.reason != "prompt")
-    return sorted((*heard, *noted), key=entry_order)
+    mark_entries = (each for each in view.marks if each.reason != "prompt")
+    return sorted((*mark_entries, *note_entries), key=entry_order)
 
 
 def _downloads(view: RecordingView) -> tuple[tuple[str, str], ...]:
@@ -183,7 +183,7 @@ def _agreement(facts: CallFacts, view: RecordingView) -> Agreement | None:
     """The agreement to keep the recording, made in the call or later, unless it was withdrawn."""
     terms: Terms = facts.status.terms
     agreed = [each for each in terms.purposes if each.consented_until is not None]
-    if not agreed or (view.kept is None and not _later(facts)):
+    if not agreed or (view.agreement is None and not _later(facts)):
         return None
     last = max(agreed, key=lambda each: each.until)
     return Agreement(last.code, last.until, _later(facts))
@@ -218,10 +218,10 @@ def _tombstone(recording_id: str) -> ResponseReturnValue:
         abort(410)
     receipt, service = None, panel_state().changes
     if service is not None:
-        kept = panel_state().config.backups_kept
+        backups_kept = panel_state().config.backups_kept
         try:
             receipt = receipts.receipt(
-                row.tenant, row.id, service.store, service.root, service.signer, kept, now()
+                row.tenant, row.id, service.store, service.root, service.signer, backups_kept, now()
             )
         except (RetentionError, StoreError) as error:
             log.warning("receipt.unavailable", recording=row.id, error_id=error.error_id)

@@ -59,12 +59,12 @@ class KeepAgreement:
 
 def consent(body: Mapping[str, Any]) -> ConsentView | None:
     """The consent given before the recording; ``None`` for a plain announcement."""
-    given = body["consent"]
-    if given["mode"] == "notice":
+    facts = body["consent"]
+    if facts["mode"] == "notice":
         return None
-    question = given["question"]
-    at = None if given["at"] is None else from_iso(given["at"])
-    return ConsentView(given["mode"], at, given["key"], question["text"] if question else "")
+    question = facts["question"]
+    at = None if facts["at"] is None else from_iso(facts["at"])
+    return ConsentView(facts["mode"], at, facts["key"], question["text"] if question else "")
 
 
 def keep_questions(body: Mapping[str, Any]) -> tuple[KeepQuestionView, ...]:

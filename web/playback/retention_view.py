@@ -62,8 +62,8 @@ def handlers(status: RecordingStatus) -> list[UserRow]:
     listeners = {role for code in codes for role in standard()[code].roles} & {ADMIN, CUSTOMER}
     row = status.row
     active = [each for each in users.users(row.tenant) if each.revoked_at is None and each.role in listeners]
-    seeing = [each for each in active if each.lines is None or row.line in each.lines]
-    return sorted(seeing, key=lambda each: each.name.casefold())
+    eligible = [each for each in active if each.lines is None or row.line in each.lines]
+    return sorted(eligible, key=lambda each: each.name.casefold())
 
 
 def first_day(status: RecordingStatus) -> date:

@@ -32,7 +32,7 @@ class TimelineEntry:
     """A gap or a marker on the timeline, in ms of audio; ``channel`` is ``left``, ``right`` or ``both``.
 
     ``reason`` is a gap's reason or, for a marker (start equals end), its kind: :data:`ANNOUNCEMENT_END`;
-    :data:`KEEP_QUESTION`, with the question in ``asked``; :data:`SPOKEN_ANSWER`, where a spoken answer
+    :data:`KEEP_QUESTION`, with the question in ``question``; :data:`SPOKEN_ANSWER`, where a spoken answer
     begins; :data:`NOTE`, a moment noted by a colleague in the call; :data:`WRITTEN_NOTE`, a ``note`` written
     since; one of :data:`PARTICIPANT_KINDS`, with the participant's ``answer``; one of :data:`JOINED_KINDS`,
     with their side as ``answer``; or one of :data:`web.text.eavesdrop.KINDS`, with the parties that could
@@ -42,7 +42,7 @@ class TimelineEntry:
     end_ms: int
     channel: str
     reason: str
-    asked: KeepQuestionView | None = None
+    question: KeepQuestionView | None = None
     answer: str = ""
     note: NoteRow | None = None
 
@@ -76,28 +76,32 @@ class RecordingView:
     sounds: tuple[tuple[str, str], ...]
     has_peaks: bool
     consented: ConsentView | None
-    kept: KeepAgreement | None
+    agreement: KeepAgreement | None
     missing_ms: int
 
 
 def from_manifest(body: Mapping[str, Any]) -> RecordingView:
     """The view of a verified manifest.  Only signed values are used, none of the catalogue row."""
-    told = body["announcement"]
+    announcement = body["announcement"]
     objects = {each["name"]: each["media_type"] for each in body["objects"]}
     gaps = tuple(
         TimelineEntry(gap["start_ms"], gap["end_ms"], gap["channel"], gap["reason"]) for gap in body["gaps"]
     )
-    end = (TimelineEntry(told["end_ms"], told["end_ms"], "both", ANNOUNCEMENT_END),) if told else ()
+    end = (
+        (TimelineEntry(announcement["end_ms"], announcement["end_ms"], "both", ANNOUNCEMENT_END),)
+        if announcement
+        else ()
+    )
     questions = tuple(
         TimelineEntry(each.place_ms, each.place_ms, "both", KEEP_QUESTION, each)
         for each in consent_view.keep_questions(body)
     )
-    spoken = tuple(
-        TimelineEntry(each.asked.voice_ms[0], each.asked.voice_ms[0], "left", SPOKEN_ANSWER)
+    prompts = tuple(
+        TimelineEntry(each.question.voice_ms[0], each.question.voice_ms[0], "left", SPOKEN_ANSWER)
         for each in questions
-        if each.asked is not None and each.asked.voice_ms is not None
+        if each.question is not None and each.question.voice_ms is not None
     )
-    noted = tuple(
+    note_marks = tuple(
         TimelineEntry(
             each["offset_ms"],
             each["offset_ms"],
@@ -114,19 +118,20 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
         started_at=from_iso(body["started_at"]),
         sealed_at=from_iso(body["sealed_at"]),
         keep_until=from_iso(body["keep_until"]),
-        announcement_text=told["text"] if told else "",
-        announcement_language=told["language"] if told else "",
-        announcement_start_ms=told["offset_ms"] if told else 0,
-        announcement_end_ms=told["end_ms"] if told else 0,
+        announcement_text=announcement["text"] if announcement else "",
+        announcement_language=announcement["language"] if announcement else "",
+        announcement_start_ms=announcement["offset_ms"] if announcement else 0,
+        announcement_end_ms=announcement["end_ms"] if announcement else 0,
         announced_purposes=tuple(
-            AnnouncedUse(each["code"], from_iso(each["until"])) for each in (told["purposes"] if told else ())
+            AnnouncedUse(each["code"], from_iso(each["until"]))
+            for each in (announcement["purposes"] if announcement else ())
         ),
         gaps=gaps,
-        marks=tuple(sorted((*gaps, *end, *questions, *spoken, *noted), key=entry_order)),
+        marks=tuple(sorted((*gaps, *end, *questions, *prompts, *note_marks), key=entry_order)),
         sounds=tuple((name, objects[name]) for name in SOUNDS if name in objects),
         has_peaks="peaks" in objects,
         consented=consent_view.consent(body),
-        kept=consent_view.keep_agreement(body),
+        agreement=consent_view.keep_agreement(body),
         missing_ms=unexplained_ms(body),
     )
 

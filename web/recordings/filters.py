@@ -10,11 +10,18 @@ from zoneinfo import ZoneInfo
 
 from recorder.catalogue.records import Cursor
 from recorder.domain import phone_numbers
-from recorder.features.search.rules import AGREEMENTS, CONSENTS, DIRECTIONS, CallQuery, parse_text
+from recorder.features.search.rules import (
+    AGREEMENTS,
+    CONSENTS,
+    DIRECTIONS,
+    CallQuery,
+    parse_name,
+    parse_text,
+)
 
 RECORDED = "recorded"
 NOT_RECORDED = "not-recorded"
-SHOWN: Final = (RECORDED, NOT_RECORDED)
+SHOW_VALUES: Final = (RECORDED, NOT_RECORDED)
 
 TODAY = "today"
 YESTERDAY = "yesterday"
@@ -42,7 +49,8 @@ NOT_SAVED: Final = ("q",)
 class CallFilter:
     """``typed`` is the text of the search field; ``preset`` is one of :data:`PRESETS`, or empty; ``first``
     and ``last`` are days in the customer's time zone, both inclusive, and only set without a preset.
-    ``wrong`` names the arguments that were unreadable and therefore ignored, ``kept`` has them as typed."""
+    ``wrong`` names the arguments that were unreadable and therefore ignored; ``invalid_values`` has them as
+    typed."""
 
     typed: str = ""
     preset: str = ""
@@ -61,7 +69,7 @@ class CallFilter:
     after: Cursor | None = None
     before: Cursor | None = None
     wrong: frozenset[str] = frozenset()
-    kept: Mapping[str, str] = field(default_factory=dict)
+    invalid_values: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_active(self) -> bool:
@@ -94,6 +102,7 @@ class CallFilter:
         return CallQuery(
             tenant=tenant,
             text=parse_text(self.typed),
+            name=parse_name(self.typed),
             since=None if first is None else datetime.combine(first, time.min, zone),
             until=None if last is None else datetime.combine(last + timedelta(days=1), time.min, zone),
             line=self.line or None,
@@ -171,7 +180,7 @@ def parse_filter(arguments: Mapping[str, str]) -> CallFilter:
         preset = ""
     positions = {name: _parse_position(arguments.get(name, ""), name, wrong) for name in POSITIONS}
     reason = arguments.get("reason", "").strip()[:60]
-    show = one_of("show", SHOWN)
+    show = one_of("show", SHOW_VALUES)
     found = CallFilter(
         typed="" if "q" in wrong else typed,
         preset=preset,
@@ -190,7 +199,9 @@ def parse_filter(arguments: Mapping[str, str]) -> CallFilter:
         after=positions["after"],
         before=None if positions["after"] else positions["before"],
     )
-    return replace(found, wrong=frozenset(wrong), kept={name: arguments.get(name, "") for name in wrong})
+    return replace(
+        found, wrong=frozenset(wrong), invalid_values={name: arguments.get(name, "") for name in wrong}
+    )
 
 
 def _parse_position(text: str, name: str, wrong: set[str]) -> Cursor | None:

@@ -52,7 +52,7 @@ AGREEMENTS: Mapping[str, object] = {
     "not-asked": _l("Not asked"),
 }
 
-SHOWN: Mapping[str, object] = {"recorded": _l("Recorded"), "not-recorded": _l("Not recorded")}
+SHOW_LABELS: Mapping[str, object] = {"recorded": _l("Recorded"), "not-recorded": _l("Not recorded")}
 
 NOT_SAVED: Mapping[str, object] = {
     saved_filters.NAME_MISSING: _l("Give the filter a name."),
@@ -66,7 +66,7 @@ CHOICES: Mapping[str, Mapping[str, object]] = {
     "length": LENGTHS,
     "consent": CONSENTS,
     "agreement": AGREEMENTS,
-    "show": SHOWN,
+    "show": SHOW_LABELS,
 }
 
 
@@ -91,7 +91,7 @@ def chips(call_filter: CallFilter, lines: Mapping[str, LineRow]) -> list[Chip]:
         found.append(Chip(line_name(line) if line else str(_("Unknown line")), call_filter.without("line")))
     for name in ("direction", "length", "consent", "agreement"):
         if name in address:
-            found.append(Chip(_named(name, address[name]), call_filter.without(name)))
+            found.append(Chip(_describe_choice(name, address[name]), call_filter.without(name)))
     if "held" in address:
         found.append(Chip(str(_("Kept for a difference")), call_filter.without("held")))
     if "noted" in address:
@@ -102,7 +102,7 @@ def chips(call_filter: CallFilter, lines: Mapping[str, LineRow]) -> list[Chip]:
         text = words.not_recorded(address["reason"])
         found.append(Chip(text, call_filter.without("reason", "show")))
     elif "show" in address:
-        found.append(Chip(str(SHOWN[address["show"]]), call_filter.without("show")))
+        found.append(Chip(str(SHOW_LABELS[address["show"]]), call_filter.without("show")))
     return found
 
 
@@ -124,8 +124,8 @@ def options(
         for name, choices in CHOICES.items()
     }
     found["when"].append(("range", str(_("Own dates"))))
-    named = sorted((line_name(line), line.id) for line in lines)
-    found["line"] = [("", str(_("All lines"))), *((identity, name) for name, identity in named)]
+    names = sorted((line_name(line), line.id) for line in lines)
+    found["line"] = [("", str(_("All lines"))), *((identity, name) for name, identity in names)]
     found["label"] = [("", str(_("Any"))), *((each, each) for each in in_use)]
     why = sorted((words.not_recorded(each), each) for each in reasons)
     found["reason"] = [("", str(_("Any reason"))), *((each, text) for text, each in why)]
@@ -150,7 +150,7 @@ def not_saved(why: str) -> str:
     return str(NOT_SAVED[why])
 
 
-def _named(name: str, code: str) -> str:
+def _describe_choice(name: str, code: str) -> str:
     text = str(CHOICES[name][code])
     if name == "consent":
         return str(_("Consent: %(what)s", what=text))

@@ -56,10 +56,10 @@ def count_new_calls() -> ResponseReturnValue:
     call_filter = filters.parse_filter(request.args)
     try:
         oldest = Cursor.decode(request.args["oldest"]) if request.args.get("oldest") else None
-        shown = min(MOST_SHOWN, max(0, int(request.args.get("shown", "0"))))
+        count = min(MOST_SHOWN, max(0, int(request.args.get("shown", "0"))))
     except ValueError:
         return "", 204
-    number = service.count_new(_query(call_filter), oldest, shown)
+    number = service.count_new(_query(call_filter), oldest, count)
     if not number:
         return "", 204
     return render_template(
@@ -143,17 +143,17 @@ def _scope() -> frozenset[str] | None:
     return None if lines is None else frozenset(lines)
 
 
-def _handlers(shown: tuple[CallEntry, ...]) -> dict[str, str]:
+def _handlers(entries: tuple[CallEntry, ...]) -> dict[str, str]:
     """The names of those who handle what these calls are kept for, by id."""
-    if not any(each.handlers for each in shown):
+    if not any(each.handlers for each in entries):
         return {}
     return {each.id: each.name for each in users.users(current_visitor().tenant.id)}
 
 
-def _group_by_day(shown: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:
+def _group_by_day(entries: tuple[CallEntry, ...], zone: ZoneInfo) -> list[tuple[datetime, list[CallEntry]]]:
     """The calls by day in the customer's time zone; each day is given by the start of its first call."""
     days: list[tuple[datetime, list[CallEntry]]] = []
-    for call in shown:
+    for call in entries:
         local = call.started_at.astimezone(zone)
         if not days or days[-1][0].astimezone(zone).date() != local.date():
             days.append((call.started_at, []))

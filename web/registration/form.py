@@ -43,18 +43,18 @@ class RegistrationForm:
 
 def read_form(request: Request, registration: Registration) -> tuple[RegistrationForm, str]:
     """The form as it was sent, with its mistakes, and the password."""
-    sent = request.form
-    entered = {each: sent.get(each, "")[:300].strip() for each in TEXTS}
+    fields = request.form
+    entered = {each: fields.get(each, "")[:300].strip() for each in TEXTS}
     form = RegistrationForm(
         entered["code"],
         entered["company"],
         entered["country"],
         entered["time_zone"],
-        tuple(each for each in LANGUAGES if each in sent.getlist("languages")),
+        tuple(each for each in LANGUAGES if each in fields.getlist("languages")),
         entered["name"],
         entered["login"],
     )
-    password = sent.get("password", "")
+    password = fields.get("password", "")
     try:
         registration.check_code(form.code)
     except CatalogueError as error:

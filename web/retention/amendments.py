@@ -46,5 +46,7 @@ def narrow_purposes(recording_id: str) -> ResponseReturnValue:
         return redirect_to_recording(recording_id)
     rule = narrowing_rule(purposes=purposes, reason=reason)
     status, after = changes().preview(tenant, recording_id, author(), rule)
-    ending = tuple(code for code in status.may_narrow() if code in purposes)
-    return render_call(recording_id, FilledForm("narrow", form, after=after, ending=ending, code=200))
+    codes_to_end = tuple(code for code in status.may_narrow() if code in purposes)
+    return render_call(
+        recording_id, FilledForm("narrow", form, after=after, codes_to_end=codes_to_end, code=200)
+    )

@@ -29,7 +29,7 @@ from web.retention.page_helpers import author, blueprint, for_admins
 from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import errors
 
-NAMED = 20
+MAX_NAMES = 20
 """Recordings that a preview names of those that end earlier."""
 
 AGREEMENTS = 100
@@ -98,15 +98,15 @@ def change_limit() -> ResponseReturnValue:
         requested = _parse_request(form)
     except RetentionError as error:
         return _refuse(error)
-    wish, ending = requested.wish, frozenset(form.getlist("end"))
+    wish, to_end = requested.wish, frozenset(form.getlist("end"))
     names = _name_recordings(wish)
-    chosen = [each for each in names.agreed if each.row.id in ending and not each.held]
-    confirmed = form.get("sure") and form.get("confirmed", "0") == str(len(chosen))
-    if (chosen or names.ends) and not confirmed:
-        ending = frozenset(each.row.id for each in chosen)
-        return _render_preview(requested, form, ending, wrong=_("Check what ends, then tick the box."))
+    ends = [each for each in names.agreed if each.row.id in to_end and not each.on_hold]
+    confirmed = form.get("sure") and form.get("confirmed", "0") == str(len(ends))
+    if (ends or names.ends) and not confirmed:
+        to_end = frozenset(each.row.id for each in ends)
+        return _render_preview(requested, form, to_end, wrong=_("Check what ends, then tick the box."))
     set_limit(changes(), tenant, wish, author())
-    for each in chosen:
+    for each in ends:
         changes().narrow(
             tenant, each.row.id, author(), purposes=[wish.purpose or ""],
             reason=_("Ended with the new retention of %(days)s days, chosen by name.", days=wish.keep_days),
@@ -125,12 +125,12 @@ def _refuse(error: RetentionError) -> ResponseReturnValue:
 
 def _render_limits(form: Mapping[str, str], wrong: Mapping[str, str]) -> str:
     tenant, found = current_visitor().tenant.id, _purpose_limits()
-    shown = {each.limit.id for each in found if each.limit is not None}
+    ids = {each.limit.id for each in found if each.limit is not None}
     return render_template(
         "retention/limits.html",
         kept=found,
         open=[each for each in found if not each.fixed],
-        others=[each for each in limits.in_force(tenant, changes().trust) if each.id not in shown],
+        others=[each for each in limits.in_force(tenant, changes().trust) if each.id not in ids],
         numbers=_numbers(),
         people={each.id: each.name for each in users.users(tenant)},
         holds=len(amendments.holds(tenant)),
@@ -140,21 +140,21 @@ def _render_limits(form: Mapping[str, str], wrong: Mapping[str, str]) -> str:
 
 
 def _render_preview(
-    requested: LimitRequest, form: Mapping[str, str], ending: frozenset[str] = frozenset(), wrong: str = ""
+    requested: LimitRequest, form: Mapping[str, str], to_end: frozenset[str] = frozenset(), wrong: str = ""
 ) -> str:
     """The page with the effect of a change; nothing is changed."""
-    wish, at, seen = requested.wish, now(), None
+    wish, at, forecast = requested.wish, now(), None
     if wish.keep_days is not None:
         limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, at)
-        seen = preview.preview_limit(current_visitor().tenant.id, limit, at, changes().trust)
+        forecast = preview.preview_limit(current_visitor().tenant.id, limit, at, changes().trust)
     return render_template(
         "retention/limit_preview.html",
         wish=wish,
         before=requested.before,
-        seen=seen,
+        seen=forecast,
         names=_name_recordings(wish),
-        ending=ending,
-        ends=[] if seen is None else _count_by_month(seen.ends, at.date()),
+        ending=to_end,
+        ends=[] if forecast is None else _count_by_month(forecast.ends, at.date()),
         form=form,
         wrong=wrong,
         numbers=_numbers(),
@@ -167,7 +167,7 @@ def _name_recordings(wish: NewLimit) -> NamedRecordings:
         return NamedRecordings()
     limit = RetentionLimit(wish.keep_days, wish.purpose, wish.line, now())
     return preview.name_recordings(
-        current_visitor().tenant.id, limit, now(), changes().trust, ends=NAMED, agreed=AGREEMENTS
+        current_visitor().tenant.id, limit, now(), changes().trust, ends=MAX_NAMES, agreed=AGREEMENTS
     )
 
 
@@ -211,16 +211,16 @@ def _parse_request(form: Mapping[str, str]) -> LimitRequest:
             raise RetentionError("retention.no_limit", "this limit is no longer set")
         return LimitRequest(NewLimit(found.limit.purpose, found.limit.line, None), found)
     code, text = form.get("purpose", ""), form.get("days", "")
-    kept = next((each for each in _purpose_limits() if each.code == code), None)
-    if kept is None:
+    purpose_limit = next((each for each in _purpose_limits() if each.code == code), None)
+    if purpose_limit is None:
         raise RetentionError("retention.purpose", f"no number is announced for {code!r}")
-    if kept.fixed:
+    if purpose_limit.fixed:
         raise RetentionError("retention.by_law", "a law requires retention for this purpose")
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0):
         raise RetentionError("retention.days", "retention must be at least one day")
     for objection in pack_of(tenant).objections([code], keep_days=int(text)):
         raise RetentionError("retention.too_long", objection.message, objection.hint)
-    return LimitRequest(NewLimit(code, None, int(text)), kept.limit)
+    return LimitRequest(NewLimit(code, None, int(text)), purpose_limit.limit)
 
 
 def _count_by_month(ends: Mapping[date, int], today: date) -> list[tuple[date | None, int]]:

@@ -19,7 +19,7 @@ from web.state import View, current_visitor
 blueprint = Blueprint("retention", __name__, template_folder="templates")
 
 
-def _limits_url(_named: Mapping[str, object]) -> str:
+def _limits_url(_view_args: Mapping[str, object]) -> str:
     return url_for("retention.show_limits")
 
 

@@ -38,8 +38,10 @@ def download_receipt(recording_id: str) -> ResponseReturnValue:
     row = queries.recording(tenant, recording_id)
     if row is not None and not current_visitor().sees(row.line):
         abort(404)
-    kept = panel_state().config.backups_kept
-    receipt = receipts.receipt(tenant, recording_id, service.store, service.root, service.signer, kept, now())
+    backups_kept = panel_state().config.backups_kept
+    receipt = receipts.receipt(
+        tenant, recording_id, service.store, service.root, service.signer, backups_kept, now()
+    )
     name = f"accord-receipt-{receipt.recording}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(receipt.content, mimetype="application/json", headers=headers)
@@ -76,13 +78,13 @@ def set_hold(recording_id: str) -> ResponseReturnValue:
 def lift_hold(recording_id: str) -> ResponseReturnValue:
     """Release a recording that was kept for a difference: an admin, or who handles it."""
     form, user = request.form, current_visitor().user
-    held = _hold_number()
+    hold = _hold_number()
     status = gate().facts(who(), recording_id).status
     theirs = {each.number for each in status.terms.holds if each.data.owner == user.id}
-    if not current_visitor().admin and held not in theirs:
+    if not current_visitor().admin and hold not in theirs:
         raise RetentionError("retention.not_yours", "only an admin, or who handles it, can release it")
     reason = form.get("reason", "").strip() or str(_("No longer needed"))
-    changes().lift(user.tenant, recording_id, author(), hold=held, reason=reason)
+    changes().lift(user.tenant, recording_id, author(), hold=hold, reason=reason)
     return redirect_to_recording(recording_id)
 
 
@@ -105,10 +107,10 @@ def _hold_number() -> int:
 def _chosen_handler(status: RecordingStatus) -> str:
     """The person who is to handle it; by default the visitor.  Raises :class:`RetentionError`
     (``retention.handler``)."""
-    chosen = request.form.get("handler", current_visitor().user.id)
-    if chosen not in {each.id for each in handlers(status)}:
+    handler = request.form.get("handler", current_visitor().user.id)
+    if handler not in {each.id for each in handlers(status)}:
         raise RetentionError("retention.handler", "that person cannot see or hear this recording")
-    return chosen
+    return handler
 
 
 @blueprint.post("/recordings/<recording_id>/retention/withdraw")

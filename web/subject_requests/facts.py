@@ -32,7 +32,7 @@ class RecordingFacts:
 
     row: RecordingRow
     review: ReviewRow
-    heard: tuple[ListenerRow, ...]
+    listeners: tuple[ListenerRow, ...]
     copy: RecordingCopy | None
     path: str
 
@@ -93,7 +93,7 @@ def _recording(facts: RecordingFacts, names: bool) -> dict[str, Any]:
                 "role": each.role,
                 **({"name": each.name} if names else {}),
             }
-            for each in facts.heard
+            for each in facts.listeners
         ],
     }
     if copy is None:

@@ -41,24 +41,24 @@ FIELDS = {
 blueprint = Blueprint("subject_requests", __name__, template_folder="templates")
 
 
-def _page_url(named: Mapping[str, object]) -> str:
+def _page_url(view_args: Mapping[str, object]) -> str:
     """The address of the request's page, or else of the register."""
-    request_id = named.get("request_id")
+    request_id = view_args.get("request_id")
     return url_for(".show", request_id=request_id) if request_id else url_for(".list_requests")
 
 
-def _vouching_url(named: Mapping[str, object]) -> str:
-    return url_for(".show_vouching", request_id=named["request_id"])
+def _vouching_url(view_args: Mapping[str, object]) -> str:
+    return url_for(".show_vouching", request_id=view_args["request_id"])
 
 
-def _show_again(error: Refusal, named: Mapping[str, object]) -> ResponseReturnValue | None:
+def _show_again(error: Refusal, view_args: Mapping[str, object]) -> ResponseReturnValue | None:
     """The request's page with the reason beside the form that was sent, and what was typed; ``None`` if that
     page cannot be shown either."""
-    if "request_id" not in named:
+    if "request_id" not in view_args:
         return None
     failed = (request.endpoint or "").rpartition(".")[2]
     try:
-        return _render_request(str(named["request_id"]), failed, errors.error(error.error_id)), 403
+        return _render_request(str(view_args["request_id"]), failed, errors.error(error.error_id)), 403
     except SubjectRequestError:
         return None
 
@@ -66,12 +66,12 @@ def _show_again(error: Refusal, named: Mapping[str, object]) -> ResponseReturnVa
 for_admins = admins_only(back=_page_url, again=_show_again)
 
 
-def _vouch_again(error: Refusal, named: Mapping[str, object]) -> ResponseReturnValue | None:
+def _vouch_again(error: Refusal, view_args: Mapping[str, object]) -> ResponseReturnValue | None:
     """The page that the colleague vouched on, with the reason beside the form."""
     if current_visitor().admin:
-        return _show_again(error, named)
+        return _show_again(error, view_args)
     try:
-        return _render_vouching(str(named["request_id"]), "vouch", errors.error(error.error_id)), 403
+        return _render_vouching(str(view_args["request_id"]), "vouch", errors.error(error.error_id)), 403
     except SubjectRequestError:
         return None
 
@@ -144,14 +144,14 @@ def _render_request(request_id: str, failed: str = "", problem: str = "") -> str
     tenant = current_visitor().tenant
     row = service.find_request(tenant.id, request_id)
     found = reviews.find_recordings(tenant.id, row.number) if row.verified_at else ()
-    done = reviews.reviews_of(tenant.id, row.id)
-    left = _not_erased(found, done)
+    review_rows = reviews.reviews_of(tenant.id, row.id)
+    left = _not_erased(found, review_rows)
     missed = reviews.find_unrecorded_calls(tenant.id, row.number) if row.verified_at else ()
     with force_locale(LOCALES.get(row.language, row.language)):
         letter = [
-            f"{formats.moment(each.started_at)} – {_erasure_result(done[each.id])}"
-            for each in _with_erased(tenant.id, found, done)
-            if done.get(each.id) and _erasure_result(done[each.id])
+            f"{formats.moment(each.started_at)} – {_erasure_result(review_rows[each.id])}"
+            for each in _with_erased(tenant.id, found, review_rows)
+            if review_rows.get(each.id) and _erasure_result(review_rows[each.id])
         ]
         if calls := erased_call_queries.count_by_request(tenant.id).get(row.id, 0):
             letter.append(subject_requests.calls_erased(calls))
@@ -167,18 +167,18 @@ def _render_request(request_id: str, failed: str = "", problem: str = "") -> str
         else None,
         now=now(),
         recordings=left,
-        done=done,
+        done=review_rows,
         given=reviews.DECISIONS,
         missed=missed,
         erasable=len(missed) - undecided,
         announced=[each for each in left if each.usable],
         unannounced=[each for each in left if not each.usable],
-        reviewed=_all_reviewed(left, done),
+        reviewed=_all_reviewed(left, review_rows),
         me=_user_id(),
         letter=letter,
         names={each.id: each.name for each in users.users(tenant.id)},
         closed_how=rules.CLOSED_HOW,
-        longest=rules.LONGEST_SAID,
+        longest=rules.MAX_STATEMENT,
         form=request.form,
         failed=failed,
         problem=problem,
@@ -226,7 +226,7 @@ def _render_vouching(request_id: str, failed: str = "", problem: str = "") -> st
         asked=service.find_request(tenant.id, request_id),
         names={each.id: each.name for each in users.users(tenant.id)},
         me=_user_id(),
-        longest=rules.LONGEST_SAID,
+        longest=rules.MAX_STATEMENT,
         form=request.form,
         failed=failed,
         problem=problem,
@@ -251,18 +251,18 @@ def vouch(request_id: str) -> ResponseReturnValue:
 @for_admins
 def review_recordings(request_id: str) -> ResponseReturnValue:
     row = service.find_request(_tenant_id(), request_id)
-    done = reviews.reviews_of(_tenant_id(), row.id)
+    review_rows = reviews.reviews_of(_tenant_id(), row.id)
     for each in reviews.find_recordings(_tenant_id(), row.number):
         if not each.usable and request.form.get(f"given-{each.id}"):
             raise SubjectRequestError(
                 "subject_request.unannounced", "unannounced recordings are reviewed one by one"
             )
-        chosen, why = request.form.get(f"given-{each.id}"), request.form.get(f"why-{each.id}", "")
-        before = done.get(each.id, ReviewRow(each.id))
-        same = chosen == before.given and (chosen != WITHHELD or why.strip() == before.withheld_reason)
-        if chosen and not same:
+        decision, why = request.form.get(f"given-{each.id}"), request.form.get(f"why-{each.id}", "")
+        before = review_rows.get(each.id, ReviewRow(each.id))
+        same = decision == before.given and (decision != WITHHELD or why.strip() == before.withheld_reason)
+        if decision and not same:
             reviews.decide(
-                _tenant_id(), request_id, each.id, given=chosen, why=why, who=_user_id(), now=now(),
+                _tenant_id(), request_id, each.id, decision=decision, why=why, who=_user_id(), now=now(),
                 entropy=panel_state().entropy, signer=changes().signer,
             )  # fmt: skip
     return _redirect_to_request(request_id, "given")
@@ -274,9 +274,9 @@ def review_recordings(request_id: str) -> ResponseReturnValue:
 @for_admins
 def review_recording(request_id: str, recording_id: str) -> ResponseReturnValue:
     """Review one unannounced recording, with a reason."""
-    given, why = request.form.get("given", ""), request.form.get("why", "")
+    decision, why = request.form.get("given", ""), request.form.get("why", "")
     reviews.decide(
-        _tenant_id(), request_id, recording_id, given=given, why=why, who=_user_id(), now=now(),
+        _tenant_id(), request_id, recording_id, decision=decision, why=why, who=_user_id(), now=now(),
         entropy=panel_state().entropy, signer=changes().signer,
     )  # fmt: skip
     return _redirect_to_request(request_id, "unannounced")
@@ -291,13 +291,15 @@ def download_copy(request_id: str) -> ResponseReturnValue:
     tenant = current_visitor().tenant
     row = service.verified_request(tenant.id, request_id, wants=subject_request_queries.COPIES)
     zone, names = time_zones.display_zone(tenant.time_zone), bool(request.form.get("names"))
-    done = reviews.reviews_of(tenant.id, row.id)
-    found = _not_erased(reviews.find_recordings(tenant.id, row.number), done)
-    if not _all_reviewed(found, done):
+    review_rows = reviews.reviews_of(tenant.id, row.id)
+    found = _not_erased(reviews.find_recordings(tenant.id, row.number), review_rows)
+    if not _all_reviewed(found, review_rows):
         raise SubjectRequestError(
             "subject_request.not_reviewed", "some recordings have not been reviewed", ""
         )
-    collected = [_collect_facts(row, each, done.get(each.id, ReviewRow(each.id)), zone) for each in found]
+    collected = [
+        _collect_facts(row, each, review_rows.get(each.id, ReviewRow(each.id)), zone) for each in found
+    ]
     missed = reviews.find_unrecorded_calls(tenant.id, row.number)
     document = facts.document(tenant, row, collected, missed, now(), names)
     with force_locale(LOCALES.get(row.language, row.language)):
@@ -327,18 +329,21 @@ def download_copy(request_id: str) -> ResponseReturnValue:
 @for_admins
 def erase(request_id: str) -> ResponseReturnValue:
     row = service.verified_request(_tenant_id(), request_id, wants=subject_request_queries.ERASES)
-    found, done = reviews.find_recordings(_tenant_id(), row.number), reviews.reviews_of(_tenant_id(), row.id)
-    copied = all(_is_settled(row, each, done.get(each.id)) for each in found) and reviews.all_calls_disclosed(
-        row
+    found, review_rows = (
+        reviews.find_recordings(_tenant_id(), row.number),
+        reviews.reviews_of(_tenant_id(), row.id),
     )
-    if row.copy_asked and not copied:
+    copied = all(
+        _is_settled(row, each, review_rows.get(each.id)) for each in found
+    ) and reviews.all_calls_disclosed(row)
+    if row.wants_copy and not copied:
         raise SubjectRequestError(
             "subject_request.copy_first", "the copy must be given before the erasure", ""
         )
     if not request.form.get("sure"):
         raise SubjectRequestError("subject_request.sure", "the erasure was not confirmed", "")
     for each in found:
-        if each.id not in done or done[each.id].erased_at is None:
+        if each.id not in review_rows or review_rows[each.id].erased_at is None:
             gate().check_theirs(who(), row.id, each.id)
             erasure.erase_recording(changes(), row, each.id, _user_id())
     forgotten_calls.erase_calls(changes(), row, _user_id())
@@ -368,52 +373,58 @@ def close(request_id: str) -> ResponseReturnValue:
 
 
 def _collect_facts(
-    row: RequestRow, recording: RecordingRow, done: ReviewRow, zone: ZoneInfo
+    row: RequestRow, recording: RecordingRow, review: ReviewRow, zone: ZoneInfo
 ) -> RecordingFacts:
     try:
         copied = gate().copy(who(), row.id, recording.id)
     except SealError:
-        if done.given != WITHHELD:
+        if review.given != WITHHELD:
             raise
         copied = None  # withheld: a broken seal must not block the other recordings
     listeners = reviews.listeners_of(row.tenant, recording.id)
     if copied and copied.sound:  # the admin who downloads the copy has its audio, too
         me = current_visitor().user
         listeners = (*listeners, ListenerRow(now(), COPIED, "", me.role, me.name))
-    collected = RecordingFacts(recording, done, listeners, copied, "")
+    collected = RecordingFacts(recording, review, listeners, copied, "")
     where = archive.audio_path(collected, zone, copied.name) if copied and copied.sound else ""
     return replace(collected, path=where)
 
 
-def _not_erased(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> tuple[RecordingRow, ...]:
+def _not_erased(
+    found: tuple[RecordingRow, ...], review_rows: dict[str, ReviewRow]
+) -> tuple[RecordingRow, ...]:
     """The recordings that are neither erased nor about to be."""
-    return tuple(each for each in found if each.id not in done or done[each.id].erased_at is None)
+    return tuple(
+        each for each in found if each.id not in review_rows or review_rows[each.id].erased_at is None
+    )
 
 
-def _all_reviewed(found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]) -> bool:
+def _all_reviewed(found: tuple[RecordingRow, ...], review_rows: dict[str, ReviewRow]) -> bool:
     """Whether all recordings were reviewed.  Unannounced ones need no review: by default they are not
     given."""
-    return all(done.get(each.id, ReviewRow(each.id)).given or not each.usable for each in found)
+    return all(review_rows.get(each.id, ReviewRow(each.id)).given or not each.usable for each in found)
 
 
-def _is_settled(row: RequestRow, recording: RecordingRow, done: ReviewRow | None) -> bool:
+def _is_settled(row: RequestRow, recording: RecordingRow, review: ReviewRow | None) -> bool:
     """Whether the copy has dealt with a recording: its audio was given, withheld, or listed as
     unannounced."""
-    if done is None or done.given is None:
+    if review is None or review.given is None:
         return not recording.usable and row.exported_at is not None
-    return done.exported_at is not None or done.given == WITHHELD
+    return review.exported_at is not None or review.given == WITHHELD
 
 
 def _with_erased(
-    tenant: str, found: tuple[RecordingRow, ...], done: dict[str, ReviewRow]
+    tenant: str, found: tuple[RecordingRow, ...], review_rows: dict[str, ReviewRow]
 ) -> list[RecordingRow]:
     """The recordings found now and those erased since, oldest first."""
-    erased = (queries.recording(tenant, name) for name in done.keys() - {each.id for each in found})
+    erased = (queries.recording(tenant, name) for name in review_rows.keys() - {each.id for each in found})
     return sorted([*found, *(each for each in erased if each)], key=lambda each: (each.started_at, each.id))
 
 
-def _erasure_result(done: ReviewRow) -> str:
-    return subject_requests.erasure_result(done, formats.date(done.kept_until) if done.kept_until else "")
+def _erasure_result(review: ReviewRow) -> str:
+    return subject_requests.erasure_result(
+        review, formats.date(review.kept_until) if review.kept_until else ""
+    )
 
 
 def _label(purpose: str, language: str) -> str:

@@ -35,7 +35,7 @@ LIMIT = limiter.limit(
 """Each invitation may send a mail."""
 
 
-def team_page(_named: object = None) -> str:
+def team_page(_view_args: object = None) -> str:
     """The address of the team page."""
     return url_for("team.show")
 

@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from web.text import notes, subject_requests
-from web.text import retention as keeping
+from web.text import retention as retention_text
 
 ERRORS: Mapping[str, object] = {
     "access.not_found": _l("This recording does not exist."),
@@ -46,7 +46,7 @@ ERRORS: Mapping[str, object] = {
     ),
     "access.expired": _l("This recording has reached the end that was announced. It can no longer be heard."),
     "access.erased": _l("This recording has been destroyed."),
-    "access.held": keeping.HELD,
+    "access.held": retention_text.ON_HOLD,
     "access.grant_over": _l("Your listening time is over. Choose a purpose again to continue."),
     "access.revoked": _l("You have been logged out since this page was opened. Log in again to listen."),
     "access.seal_broken": _l(
@@ -85,7 +85,7 @@ def error(error_id: str) -> str:
     known = (
         ERRORS.get(error_id)
         or notes.ERRORS.get(error_id)
-        or keeping.ERRORS.get(error_id)
+        or retention_text.ERRORS.get(error_id)
         or subject_requests.ERRORS.get(error_id)
         or AREAS.get(error_id.partition(".")[0])
     )

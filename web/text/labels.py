@@ -17,9 +17,9 @@ from flask_babel import ngettext
 from recorder.prompts.purposes import standard
 from web.language import current_language
 from web.text import call_page, eavesdrop, errors, first_day, formats, number_proof, plans, subject_requests
-from web.text import numbers as numbering
-from web.text import outbound as called
-from web.text import retention as keeping
+from web.text import numbers as numbers_text
+from web.text import outbound as outbound_text
+from web.text import retention as retention_text
 from web.text.commands import command_result
 
 NOT_RECORDED: Mapping[str, object] = {
@@ -107,21 +107,21 @@ KEEP_ANSWERS: Mapping[tuple[str, str, str], object] = {
 
 def line(direction: str, text: str) -> str:
     """Which number of the customer's a call concerns."""
-    if direction == called.OUTBOUND:
+    if direction == outbound_text.OUTBOUND:
         return str(_("was called from %(number)s", number=formats.number(text)))
     return str(_("called %(number)s", number=formats.number(text)))
 
 
 def not_recorded(reason: str, direction: str = "") -> str:
     """Why a call was not recorded."""
-    theirs = called.NOT_RECORDED.get(reason) if direction == called.OUTBOUND else None
+    theirs = outbound_text.NOT_RECORDED.get(reason) if direction == outbound_text.OUTBOUND else None
     known = theirs or NOT_RECORDED.get(reason)
     return str(known or _("The recording could not be used and was set aside."))
 
 
 def gap(reason: str, direction: str = "") -> str:
     """Why a stretch of a recording is silent or missing."""
-    theirs = called.GAPS.get(reason) if direction == called.OUTBOUND else None
+    theirs = outbound_text.GAPS.get(reason) if direction == outbound_text.OUTBOUND else None
     return str(theirs or GAPS.get(reason) or _("This part is missing."))
 
 
@@ -172,8 +172,8 @@ def keep_answer(
 ) -> str:
     """What came of that question."""
     known = KEEP_ANSWERS.get((answer or "", by or "", how or ""))
-    if by == "external" and direction == called.OUTBOUND:
-        known = called.ANSWERED.get(answer or "")
+    if by == "external" and direction == outbound_text.OUTBOUND:
+        known = outbound_text.ANSWERED.get(answer or "")
     if known is not None and at is not None:
         return str(known) % {"time": formats.time(at)}
     if answer in ("yes", "no") and at is not None:
@@ -227,8 +227,8 @@ def participant_answer(kind: str, answer: str) -> str:
 
 def consent(mode: str, key: str | None, at: datetime | None, direction: str = "") -> str:
     """How it was agreed to record a call of which that was asked."""
-    if direction == called.OUTBOUND:
-        return called.consent(mode, key, None if at is None else formats.time(at))
+    if direction == outbound_text.OUTBOUND:
+        return outbound_text.consent(mode, key, None if at is None else formats.time(at))
     if mode == "opt-in" and key and at is not None:
         return str(
             _(
@@ -291,13 +291,13 @@ def beep(who: str) -> str:
 
 def outbound(how: str) -> str:
     """What happens to calls that are made from a number; empty where they are not recorded."""
-    return str(called.NUMBERS.get(how, ""))
+    return str(outbound_text.NUMBERS.get(how, ""))
 
 
 def lane(channel: str, direction: str = "") -> str:
     """Whose sound a gap concerns."""
-    if direction == called.OUTBOUND:
-        return called.lane(channel)
+    if direction == outbound_text.OUTBOUND:
+        return outbound_text.lane(channel)
     return str({"left": _("The caller"), "right": _("You and announcements")}.get(channel, _("Both")))
 
 
@@ -349,19 +349,19 @@ def init_app(app: Flask) -> None:
             formats.moment,
             formats.time_tag,
             command_result,
-            keeping.end_reason,
-            keeping.erasure_reason,
-            keeping.purpose_list,
-            keeping.unaffected_agreements,
-            keeping.limit_confirmation,
-            keeping.more_recordings,
-            keeping.exempt_holds,
-            keeping.kept_for_differences,
-            keeping.shortened_count,
-            keeping.held_count,
-            keeping.erased_count,
-            keeping.date_of,
-            keeping.month,
+            retention_text.end_reason,
+            retention_text.erasure_reason,
+            retention_text.purpose_list,
+            retention_text.unaffected_agreements,
+            retention_text.limit_confirmation,
+            retention_text.more_recordings,
+            retention_text.exempt_holds,
+            retention_text.kept_for_differences,
+            retention_text.shortened_count,
+            retention_text.held_count,
+            retention_text.erased_count,
+            retention_text.date_of,
+            retention_text.month,
             subject_requests.calls_erased,
             subject_requests.wants,
             subject_requests.disclosure,
@@ -382,15 +382,15 @@ def init_app(app: Flask) -> None:
             call_page.joined,
             call_page.history_entry,
             call_page.no_agreement,
-            numbering.mode,
-            numbering.mode_explanation,
-            numbering.wording,
-            numbering.prompt_part,
-            numbering.language_name,
-            numbering.country,
-            numbering.longest_days,
-            numbering.file_too_large,
-            numbering.numbered,
+            numbers_text.mode,
+            numbers_text.mode_explanation,
+            numbers_text.wording,
+            numbers_text.prompt_part,
+            numbers_text.language_name,
+            numbers_text.country,
+            numbers_text.longest_days,
+            numbers_text.file_too_large,
+            numbers_text.numbered,
             number_proof.number_call,
             plans.format_list,
             plans.not_in_plan,

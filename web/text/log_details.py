@@ -350,9 +350,9 @@ def details(entry: LogEntry, names: LogNames, call_named: bool = False) -> list[
     for name, (label, write) in FIELDS.items():
         if name not in entry.body or (call_named and name in OF_THE_CALL):
             continue
-        value, before = _written(write, entry.body[name], context), None
+        value, before = _in_words(write, entry.body[name], context), None
         if name + WAS in entry.body:
-            before = _written(write, entry.body[name + WAS], context)
+            before = _in_words(write, entry.body[name + WAS], context)
             if before == value:
                 continue
         if value or before:
@@ -360,7 +360,7 @@ def details(entry: LogEntry, names: LogNames, call_named: bool = False) -> list[
     return found
 
 
-def _written(write: Writer, value: Any, context: _Context) -> str:
+def _in_words(write: Writer, value: Any, context: _Context) -> str:
     """A value in words. One that this version does not know is shown as it is."""
     try:
         return write(value, context)

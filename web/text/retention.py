@@ -33,7 +33,7 @@ ERASURE_REASONS: Final[Mapping[str, object]] = {
 }
 """By ``reason`` of a tombstone (:data:`recorder.seal.amendment_kinds.WHYS`)."""
 
-HELD: Final[object] = _l(
+ON_HOLD: Final[object] = _l(
     "This recording is kept for a difference. Meanwhile only the people named for it can "
     "listen, and only for that."
 )

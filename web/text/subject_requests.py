@@ -59,7 +59,7 @@ CALL_RESULTS: Final[Mapping[str, object]] = {
 CODE_GIVEN: Final[object] = _l(
     "Somebody answered and heard a code. It is valid until %(time)s. Ask them for it."
 )
-CALLING: Final[object] = _l("Calling the number. Refresh in a moment.")
+CALL_IN_PROGRESS: Final[object] = _l("Calling the number. Refresh in a moment.")
 
 ERRORS: Final[Mapping[str, object]] = {
     "subject_request.number": _l("Enter a phone number with its country code, such as +32 470 12 34 56."),
@@ -127,7 +127,7 @@ def long_date(day: date) -> str:
 def call_result(row: VerificationCall, time: str) -> str:
     """What came of a call with a code; ``time`` is until when that is valid."""
     if row.outcome is None:
-        return str(CALLING)
+        return str(CALL_IN_PROGRESS)
     if row.outcome == DONE:
         return str(CODE_GIVEN) % {"time": time}
     return str(CALL_RESULTS.get(row.outcome, CALL_RESULTS["unknown"]))

@@ -25,7 +25,7 @@ DEFAULT = 30
 
 blueprint = Blueprint("usage", __name__, template_folder="templates")
 
-for_admins = admins_only(lambda _named: "/")
+for_admins = admins_only(lambda _view_args: "/")
 
 
 @dataclass(frozen=True, slots=True)

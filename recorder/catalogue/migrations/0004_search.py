@@ -220,11 +220,11 @@ class Dialect:
 
     def triggers(self) -> list[str]:
         found: list[str] = []
-        for table, columns, recorded, living in (
+        for table, columns, recorded, condition in (
             ("recording", RECORDING_COLUMNS, 1, "WHERE NEW.erased_at IS NULL"),
             ("unrecorded_call", UNRECORDED_COLUMNS, 0, "WHERE NEW.tenant_id IS NOT NULL"),
         ):
-            listing = self.listing(table, "NEW", living)
+            listing = self.listing(table, "NEW", condition)
             # A take that is released from quarantine is a recording before it leaves the other table.
             replaced = ["DELETE FROM listed_call WHERE id = NEW.id"] if recorded else []
             unlist = UNLIST.format(which="OLD", recorded=recorded)
@@ -245,12 +245,15 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
     dialect = Dialect(isinstance(db, PostgresqlDatabase))
     _run(db, dialect.tables().split(";"))
     _run(db, dialect.triggers())
-    for table, living in (("recording", "erased_at IS NULL"), ("unrecorded_call", "tenant_id IS NOT NULL")):
-        _fill(db, dialect, table, living)
+    for table, condition in (
+        ("recording", "erased_at IS NULL"),
+        ("unrecorded_call", "tenant_id IS NOT NULL"),
+    ):
+        _fill(db, dialect, table, condition)
     _run(db, INDEXES.split(";"))
 
 
-def _fill(db: Database, dialect: Dialect, table: str, living: str) -> None:
+def _fill(db: Database, dialect: Dialect, table: str, condition: str) -> None:
     """List the rows that exist, a batch at a time."""
     mark = "%s" if dialect.postgresql else "?"
     after = ""
@@ -259,7 +262,7 @@ def _fill(db: Database, dialect: Dialect, table: str, living: str) -> None:
         (last,) = _execute(db, f"SELECT max(id) FROM ({batch}) AS batch", (after,)).fetchone()
         if last is None:
             return
-        source = f"FROM {table} AS r WHERE r.id > {mark} AND r.id <= {mark} AND r.{living}"
+        source = f"FROM {table} AS r WHERE r.id > {mark} AND r.id <= {mark} AND r.{condition}"
         for statement in dialect.listing(table, "r", source):
             _execute(db, statement, (after, last))
         after = str(last)

@@ -33,27 +33,29 @@ _SOME: Final = 500
 """Values in one ``IN``."""
 
 
-def find_leaves(tenant: str, wanted: LogFilter, after: LogPosition | None, limit: int) -> list[RawLeaf]:
+def find_leaves(tenant: str, criteria: LogFilter, after: LogPosition | None, limit: int) -> list[RawLeaf]:
     """At most ``limit`` leaves after a position, latest first. The caller has a connection."""
     found: dict[int, RawLeaf] = {}
-    for condition, values in _branches(wanted):
-        for row in _page(tenant, condition, values, wanted, after, limit):
+    for condition, values in _branches(criteria):
+        for row in _page(tenant, condition, values, criteria, after, limit):
             found[row.number] = row
     return sorted(found.values(), key=lambda row: (row.at, row.number), reverse=True)[:limit]
 
 
-def _branches(wanted: LogFilter) -> Iterator[tuple[str, list[Any]]]:
-    kinds = None if wanted.kinds is None else sorted(wanted.kinds)
-    if wanted.recording is not None:
-        yield _and("recording_id = ?", [wanted.recording], kinds, wanted.person)
-        if _is_erased(wanted.recording) and (kinds is None or DESTROYED in kinds):
+def _branches(criteria: LogFilter) -> Iterator[tuple[str, list[Any]]]:
+    kinds = None if criteria.kinds is None else sorted(criteria.kinds)
+    if criteria.recording is not None:
+        yield _and("recording_id = ?", [criteria.recording], kinds, criteria.person)
+        if _is_erased(criteria.recording) and (kinds is None or DESTROYED in kinds):
             # Its body names the recording, and stays; its row does not, since nothing erases it.
-            named = f'%"recording":"{wanted.recording}"%'
-            yield _and("kind = ? AND body LIKE ?", [DESTROYED, named], None, wanted.person)
-    elif wanted.person is not None:
-        yield _and(f"{actor_sql()} = ?", [wanted.person], kinds, None)
+            pattern = f'%"recording":"{criteria.recording}"%'
+            yield _and("kind = ? AND body LIKE ?", [DESTROYED, pattern], None, criteria.person)
+    elif criteria.person is not None:
+        yield _and(f"{actor_sql()} = ?", [criteria.person], kinds, None)
         about = "kind >= ? AND kind < ? AND body LIKE ?"
-        yield _and(about, [SUBJECTS, f"{SUBJECTS[:-1]}/", f'%"user":"{_plain(wanted.person)}"%'], kinds, None)
+        yield _and(
+            about, [SUBJECTS, f"{SUBJECTS[:-1]}/", f'%"user":"{_plain(criteria.person)}"%'], kinds, None
+        )
     elif kinds is None:
         yield "1 = 1", []
     else:
@@ -85,17 +87,17 @@ def _page(
     tenant: str,
     condition: str,
     values: Sequence[Any],
-    wanted: LogFilter,
+    criteria: LogFilter,
     after: LogPosition | None,
     limit: int,
 ) -> list[RawLeaf]:
     # Of one recording there are few leaves: its own index, and not one of the tenant's.
-    mine = "tenant_id = ?" if wanted.recording is None else "tenant_id || '' = ?"
+    mine = "tenant_id = ?" if criteria.recording is None else "tenant_id || '' = ?"
     condition, values = f"{mine} AND {condition}", [tenant, *values]
-    if wanted.since is not None:
-        condition, values = f"{condition} AND at >= ?", [*values, to_iso(wanted.since)]
-    if wanted.until is not None:
-        condition, values = f"{condition} AND at < ?", [*values, to_iso(wanted.until)]
+    if criteria.since is not None:
+        condition, values = f"{condition} AND at >= ?", [*values, to_iso(criteria.since)]
+    if criteria.until is not None:
+        condition, values = f"{condition} AND at < ?", [*values, to_iso(criteria.until)]
     if after is not None:
         condition += " AND at <= ? AND (at < ? OR number < ?)"
         values = [*values, after.at, after.at, after.number]

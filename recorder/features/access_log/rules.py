@@ -161,8 +161,8 @@ def read_entry(tenant: str, row: RawLeaf) -> LogEntry:
         if stated != (tenant, row.number, row.kind, row.at) or leaf_hash(row.leaf.encode()) != row.leaf_hash:
             return changed
         if row.body is None or row.salt is None:
-            gone = row.body is None and row.salt is None and row.kind in OWNER_FIELDS
-            return replace(changed, state=ERASED) if gone else changed
+            is_erased = row.body is None and row.salt is None and row.kind in OWNER_FIELDS
+            return replace(changed, state=ERASED) if is_erased else changed
         if commitment(row.salt, row.body.encode()) != leaf["commitment"]:
             return changed
         body = json.loads(row.body)

@@ -40,14 +40,14 @@ BATCH: Final = 100
 
 
 def list_entries(
-    tenant: str, wanted: LogFilter = EVERYTHING, *, after: LogPosition | None = None, limit: int = PAGE
+    tenant: str, criteria: LogFilter = EVERYTHING, *, after: LogPosition | None = None, limit: int = PAGE
 ) -> LogPage:
     """A page of the log, latest first."""
     with connected():
-        rows = queries.find_leaves(tenant, wanted, after, limit + 1)
-        shown = rows[:limit]
-        entries = _complete(tenant, shown)
-    more = LogPosition(shown[-1].at, shown[-1].number) if len(rows) > limit else None
+        rows = queries.find_leaves(tenant, criteria, after, limit + 1)
+        page_rows = rows[:limit]
+        entries = _complete(tenant, page_rows)
+    more = LogPosition(page_rows[-1].at, page_rows[-1].number) if len(rows) > limit else None
     return LogPage(entries, more)
 
 
@@ -64,11 +64,11 @@ def find_entry(tenant: str, number: int) -> LogEntry | None:
         return None if row is None else _complete(tenant, [row])[0]
 
 
-def all_entries(tenant: str, wanted: LogFilter = EVERYTHING) -> Iterator[tuple[LogEntry, ...]]:
+def all_entries(tenant: str, criteria: LogFilter = EVERYTHING) -> Iterator[tuple[LogEntry, ...]]:
     """All entries, latest first, in batches, each read with a connection of its own."""
     after: LogPosition | None = None
     while True:
-        page = list_entries(tenant, wanted, after=after, limit=BATCH)
+        page = list_entries(tenant, criteria, after=after, limit=BATCH)
         yield page.entries
         if (after := page.more) is None:
             return
@@ -95,13 +95,13 @@ def _complete(tenant: str, rows: Sequence[RawLeaf]) -> tuple[LogEntry, ...]:
     closed = _by_listen(tenant, CLOSED, queries.closings(tenant, listens[0]) if listens[0] else ())
     opened = _by_listen(tenant, OPENED, queries.openings(tenant, listens[1]) if listens[1] else ())
     entries = [_with_listen(each, closed, opened) for each in entries]
-    named = {
+    identities = {
         identity
         for each in entries
         for identity in (doer(each.kind, each.body), subject(each.kind, each.body))
         if identity is not None and identity not in WORDS
     }
-    known = queries.people(tenant, named) if named else {}
+    known = queries.people(tenant, identities) if identities else {}
     return tuple(
         replace(
             each,

@@ -55,20 +55,20 @@ class EntryProofs:
         if identity is None:
             raise AuditLogError("leaf.unknown", f"there is no leaf {number} of {tenant}", "")
         file = inclusion_proof.build_proof(identity, self.store)
-        shown = inclusion_proof.verify_proof(file, self.root)
-        if (shown.leaf["tenant"], shown.leaf["number"]) != (tenant, number):
+        proof = inclusion_proof.verify_proof(file, self.root)
+        if (proof.leaf["tenant"], proof.leaf["number"]) != (tenant, number):
             raise AuditLogError("leaf.changed", f"leaf {number} of {tenant} is another one's", "")
         fields = canonical_json.load(file, "file")
         salt = fields["salt"]
         return EntryProof(
             file=file,
             leaf=fields["leaf"],
-            commitment=shown.leaf["commitment"],
+            commitment=proof.leaf["commitment"],
             salt=None if salt is None else unb64(salt).hex(),
             body=fields["body"],
             path=tuple(fields["path"]),
-            checkpoint=shown.head.number,
-            size=shown.head.size,
-            signed_at=shown.head.at,
-            root=shown.head.root.hex(),
+            checkpoint=proof.head.number,
+            size=proof.head.size,
+            signed_at=proof.head.at,
+            root=proof.head.root.hex(),
         )

@@ -77,7 +77,7 @@ def _ask_decoder(source: FileIO, target: BinaryIO, room: int) -> dict[str, Any]:
         str(room),
     ]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             stdin=source,
             capture_output=True,
@@ -88,8 +88,8 @@ def _ask_decoder(source: FileIO, target: BinaryIO, room: int) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired:
         return {"why": f"it was not decoded within {PATIENCE_S // 60} minutes"}
-    if done.returncode != 0:
-        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        return {"why": f"its decoder exited with status {done.returncode}: {last}"}
-    result: dict[str, Any] = json.loads(done.stdout)
+    if process.returncode != 0:
+        last = process.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        return {"why": f"its decoder exited with status {process.returncode}: {last}"}
+    result: dict[str, Any] = json.loads(process.stdout)
     return result

@@ -1,4 +1,4 @@
-"""Decodes one untrusted audio file to a two-channel WAV, in a process of its own (``python -m
+"""Decodes one untrusted audio file to a two-channel WAV, in its own process (``python -m
 recorder.features.imports.decoder``, started by ``audio.py``).
 
 FFmpeg reads some two hundred formats, among them playlists that name other files. So the format is determined
@@ -221,8 +221,8 @@ def main() -> None:
     with os.fdopen(0, "rb", closefd=False) as source, os.fdopen(descriptor, "wb") as target:
         confine()
         try:
-            done = unpack(source, target, room)
-            result: dict[str, object] = {"channels": done.channels, "duration_ms": done.duration_ms}
+            audio = unpack(source, target, room)
+            result: dict[str, object] = {"channels": audio.channels, "duration_ms": audio.duration_ms}
         except NotSound as error:
             result = {"why": str(error)}
         except OSError as error:

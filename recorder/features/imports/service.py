@@ -139,7 +139,7 @@ class Importer:
             for row in queries.lines(self.tenant.id, ended=True)
             if _same(row.number, each.line, self.tenant.country)
         ]
-        external_party = parse_party(_written(each.number), "", self.region)
+        external_party = parse_party(_bare_number(each.number), "", self.region)
         start = CallStart(
             recording=folder.name,
             tenant=self.tenant.id,
@@ -167,7 +167,7 @@ def check_not_leaving(tenant: str) -> None:
         raise RecordingImportError("import.offboarding", "this customer leaves", "import nothing more for it")
 
 
-def _written(number: str) -> str:
+def _bare_number(number: str) -> str:
     """A number without spaces and punctuation; anything else (a name, a SIP address) unchanged."""
     bare = phone_numbers.strip_punctuation(number)
     return bare if re.fullmatch(r"\+?[0-9]+", bare) else number

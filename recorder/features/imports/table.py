@@ -95,11 +95,11 @@ def _read(number: int, columns: dict[str, str], folder: Path, zone: ZoneInfo, no
         raise wrong(f"there is no file {name}", f"is it in {folder}?")
     text = (columns.get("began_at") or "").strip()
     try:
-        began = datetime.fromisoformat(text)
-        began = truncate(began if began.tzinfo else began.replace(tzinfo=zone))
+        start = datetime.fromisoformat(text)
+        start = truncate(start if start.tzinfo else start.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         raise wrong(f"{text!r} is not a time", "write it like 2024-03-15T09:30:00, or with +01:00") from None
-    if not began.year >= 1970 or began > now:
+    if not start.year >= 1970 or start > now:
         raise wrong(f"{text} is not the time of a past call", "check the column began_at")
     direction = (columns.get("direction") or "inbound").strip().casefold()
     if direction not in ("inbound", "outbound"):
@@ -112,7 +112,7 @@ def _read(number: int, columns: dict[str, str], folder: Path, zone: ZoneInfo, no
     note = (columns.get("note") or "").strip()
     if len(note) > LONGEST_NOTE:
         raise wrong(f"its note has more than {LONGEST_NOTE} characters", "shorten it")
-    return ImportRow(number, path, began, (columns.get("number") or "").strip(), own, direction, note)
+    return ImportRow(number, path, start, (columns.get("number") or "").strip(), own, direction, note)
 
 
 def _no_table(path: Path, why: str) -> RecordingImportError:

@@ -35,7 +35,7 @@ from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, read_marks
 LOOK: Final = 1.0
 """Seconds between two scans for live calls."""
 
-SEEN: Final = 5.0
+CONFIRM_INTERVAL: Final = 5.0
 """Seconds after which unchanged calls are confirmed in the catalogue."""
 
 TIDY: Final = 60.0
@@ -58,7 +58,7 @@ class LiveCallRelay(DutyThread):
     revoked: Callable[[], Revoked] = none_revoked
     _known: dict[str, LiveRow] | None = None
     """This node's calls as the catalogue has them; ``None``: unknown."""
-    _seen: dict[str, tuple[int, CallStart, tuple[Marker, ...]]] = field(default_factory=dict)
+    _confirmed: dict[str, tuple[int, CallStart, tuple[Marker, ...]]] = field(default_factory=dict)
     _finished: set[str] = field(default_factory=set)
     _look_due: float = 0.0
     _seen_due: float = 0.0
@@ -80,7 +80,7 @@ class LiveCallRelay(DutyThread):
         if not self._taken_over:
             for command in queries.unanswered_commands(self.node):
                 # An earlier worker took it and died, or the catalogue was unavailable for its answer.
-                self._answer(command, self._carry(command, 0), lost=UNKNOWN)
+                self._answer(command, self._carry(command, 0), fallback=UNKNOWN)
             self._taken_over = True
         carried = False
         for command in queries.open_commands(self.node):
@@ -131,8 +131,8 @@ class LiveCallRelay(DutyThread):
         except (TakeError, OSError):
             return False
 
-    def _answer(self, command: CommandRow, outcome: str, lost: str = NO_ANSWER) -> None:
-        recorded = lost if outcome == NO_ANSWER else outcome
+    def _answer(self, command: CommandRow, outcome: str, fallback: str = NO_ANSWER) -> None:
+        recorded = fallback if outcome == NO_ANSWER else outcome
         queries.answer(self.node, command.id, recorded, self.now(), self.entropy)
         log.info("command.executed", recording=command.call, what=command.action, outcome=recorded)
 
@@ -151,7 +151,7 @@ class LiveCallRelay(DutyThread):
             if not queries.change(self.node, over, changed, self.now(), found):
                 queries.put(self.node, list(found.values()), self.now())
         self._known = found
-        self._seen_due = self.monotonic() + SEEN
+        self._seen_due = self.monotonic() + CONFIRM_INTERVAL
 
     def _calls(self) -> list[LiveRow]:
         rows = []
@@ -170,8 +170,8 @@ class LiveCallRelay(DutyThread):
         thousand may be waiting."""
         names = {name for name in os.listdir(self.spool) if not name.startswith(".") and name != QUARANTINE}
         self._finished &= names
-        for name in self._seen.keys() - names:
-            del self._seen[name]
+        for name in self._confirmed.keys() - names:
+            del self._confirmed[name]
         self._finished |= {name for name in names - self._finished if (self.spool / name / END).exists()}
         return [self.spool / name for name in sorted(names - self._finished)]
 
@@ -181,10 +181,10 @@ class LiveCallRelay(DutyThread):
             size = (folder / EVENTS).stat().st_size
         except FileNotFoundError:
             size = 0
-        known = self._seen.get(folder.name)
+        known = self._confirmed.get(folder.name)
         if known is None or known[0] != size:
             start = known[1] if known else read_start(folder)  # never changes
-            known = self._seen[folder.name] = size, start, read_marks(folder)
+            known = self._confirmed[folder.name] = size, start, read_marks(folder)
         return known[1], known[2]
 
 

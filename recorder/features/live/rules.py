@@ -31,7 +31,7 @@ def live_row(start: CallStart, marks: tuple[Marker, ...], now: datetime) -> Live
     """A call that is, or is about to be, recorded; ``None`` for any other."""
     if start.tenant is None or start.announcement is None or start.refused or _is_over(start, marks):
         return None
-    going = [pause for pause in read_pauses(marks, start.started_at + _LONG) if now < pause.latest]
+    open_pauses = [pause for pause in read_pauses(marks, start.started_at + _LONG) if now < pause.latest]
     return LiveRow(
         id=start.recording,
         tenant=start.tenant,
@@ -42,7 +42,7 @@ def live_row(start: CallStart, marks: tuple[Marker, ...], now: datetime) -> Live
         external_party=start.external_party,
         started_at=start.started_at,
         announced=any(mark.kind == "announcement_finished" for mark in marks),
-        paused_until=going[-1].latest if going else None,
+        paused_until=open_pauses[-1].latest if open_pauses else None,
         deletable=start.delete is not None,
     )
 

@@ -147,8 +147,8 @@ def _add(
     identity = str(uuid7(now, entropy))
     with writing():
         lock_tenant(tenant)
-        living = (RecordingTable.tenant == tenant) & (RecordingTable.id == recording)
-        if not RecordingTable.select().where(living & RecordingTable.erased_at.is_null()).exists():
+        condition = (RecordingTable.tenant == tenant) & (RecordingTable.id == recording)
+        if not RecordingTable.select().where(condition & RecordingTable.erased_at.is_null()).exists():
             raise NoteError("note.gone", "there is no such recording")
         # Deleted ones count: each left a leaf.
         if (

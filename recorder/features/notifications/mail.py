@@ -33,8 +33,8 @@ def compose_mail(
     """The mail to one admin about notifications of a kind. It names no call and nobody who called."""
     rows = sorted(rows, key=lambda row: (row.since, _number(row, lines)))
     again = kind == NOT_RECORDED and all(row.outcome is not None for row in rows)
-    named = [row for row in rows if row.outcome is None] or rows
-    numbers = dict.fromkeys(_number(row, lines) for row in named if row.line is not None)
+    rows_with_number = [row for row in rows if row.outcome is None] or rows
+    numbers = dict.fromkeys(_number(row, lines) for row in rows_with_number if row.line is not None)
     values = {"name": person.name, "customer": tenant.name, "numbers": ", ".join(numbers)}
     return MailMessage(
         AGAIN if again else kind,

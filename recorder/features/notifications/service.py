@@ -224,8 +224,8 @@ def mark_read(tenant: str, user: str, until: datetime) -> None:
 def choices_of(tenant: str, user: str) -> Mapping[str, str]:
     """How a user is told, by kind."""
     row = queries.choice_row(tenant, user)
-    chosen = {} if row is None else row.choices
-    return {kind: channel_of(chosen, kind) for kind in KINDS}
+    own_choices = {} if row is None else row.choices
+    return {kind: channel_of(own_choices, kind) for kind in KINDS}
 
 
 def set_choices(tenant: str, user: str, choices: Mapping[str, str]) -> None:

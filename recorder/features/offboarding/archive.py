@@ -49,13 +49,13 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Archive:
     """A customer's archive. ``open`` verifies one of its recordings and appends the leaf about its export, or
-    returns ``None`` if it is not sent; ``broken`` is called with a file that is not as sealed."""
+    returns ``None`` if it is not sent; ``report_broken`` is called with a file that is not as sealed."""
 
     row: OffboardingRow
     store: Store
     sounds: AudioReader
     open: Callable[[HandedRow], VerifiedRecording | None]
-    broken: Callable[[HandedRow, str, SealError], None]
+    report_broken: Callable[[HandedRow, str, SealError], None]
 
     @property
     def tenant(self) -> str:
@@ -66,12 +66,12 @@ class Archive:
         :class:`StoreError`, :class:`CatalogueError`; :class:`AccessError` (``access.handover_changed``) if a
         document has changed."""
         assert self.row.handed_at is not None
-        made = int(self.row.handed_at.timestamp())
+        mtime = int(self.row.handed_at.timestamp())
         at = start
         for span in self._spans(start):
             if span.at >= end:
                 break
-            head = tar.header(FOLDER + span.name, span.length, made)
+            head = tar.header(FOLDER + span.name, span.length, mtime)
             body, whole = span.at + tar.BLOCK, span.at + tar.file_length(span.length)
             if at < body:
                 piece = head[at - span.at : end - span.at]
@@ -149,11 +149,11 @@ class _Once:
     def __init__(self, open_: Callable[[], VerifiedRecording | None]) -> None:
         self._open = open_
         self._found: VerifiedRecording | None = None
-        self._asked = False
+        self._is_open = False
 
     def __call__(self) -> VerifiedRecording | None:
-        if not self._asked:
-            self._found, self._asked = self._open(), True
+        if not self._is_open:
+            self._found, self._is_open = self._open(), True
         return self._found
 
 
@@ -171,7 +171,7 @@ def _part(archive: Archive, row: HandedRow, name: str, length: int, opened: _Onc
                     "handover.zeros_sent", recording=row.recording, object=name, error_id=error.error_id
                 )
             except SealError as error:
-                archive.broken(row, name, error)
+                archive.report_broken(row, name, error)
         while at < end:
             piece = bytes(min(PIECE, end - at))
             yield piece

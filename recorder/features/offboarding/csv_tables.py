@@ -67,10 +67,10 @@ def call_tables(tenant: str) -> Iterator[tuple[int, list[CallLength]]]:
 
 def call_table(tenant: str, rows: Sequence[CallLength]) -> bytes:
     """One part."""
-    existing = queries.not_recorded_by_id(tenant, [name for name, _ in rows])
+    rows_by_id = queries.not_recorded_by_id(tenant, [name for name, _ in rows])
     lines = [_head(CALLS)]
     for name, length in rows:
-        line = _call(existing[name]) if name in existing else b""
+        line = _call(rows_by_id[name]) if name in rows_by_id else b""
         lines.append(line if len(line) == length else b" " * (length - 1) + b"\n")
     return b"".join(lines)
 

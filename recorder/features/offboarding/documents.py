@@ -69,10 +69,10 @@ def recording_table(tenant: str, rows: Sequence[HandedRow]) -> bytes:
     """A part of the table; the row of an erased recording is spaces."""
     with connected():
         condition = (RecordingTable.tenant == tenant) & RecordingTable.id.in_([row.recording for row in rows])
-        existing = {row.id: recording_row(row) for row in RecordingTable.select().where(condition)}
+        rows_by_id = {row.id: recording_row(row) for row in RecordingTable.select().where(condition)}
     lines = [HEAD]
     for row in rows:
-        found = existing.get(row.recording)
+        found = rows_by_id.get(row.recording)
         erased = found is None or found.erased_at is not None
         line = b"" if erased or found is None else recording_line(found, row.omission)
         lines.append(line if len(line) == row.row_length else b" " * (row.row_length - 1) + b"\n")

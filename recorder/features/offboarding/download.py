@@ -45,7 +45,7 @@ class HandoverExit:
 
 def _fetch(guard: Guard, who: Actor) -> OpenSound:
     guard.check_active(who)
-    row = _standing(guard, who)
+    row = _require_archive(guard, who)
     archive = Archive(
         row,
         guard.store,
@@ -59,7 +59,7 @@ def _fetch(guard: Guard, who: Actor) -> OpenSound:
         handover_queries.note_download(
             who.tenant, row.handover or "", who.user, start, end, now=now, entropy=entropy
         )
-        return Pieces(_sent(guard, who, row, archive.read(start, end)))
+        return Pieces(_check_while_sending(guard, who, row, archive.read(start, end)))
 
     return OpenSound(f"accord-{(row.handover or '')[:13]}.tar", "application/x-tar", row.length, read)
 
@@ -96,7 +96,7 @@ def _is_what_was_signed(row: OffboardingRow, statement: Statement) -> bool:
     )
 
 
-def _standing(guard: Guard, who: Actor) -> OffboardingRow:
+def _require_archive(guard: Guard, who: Actor) -> OffboardingRow:
     """The archive of a customer, while it can be downloaded."""
     if who.role != ADMIN:
         guard.refuse(who, "access.handover_role", "only admins may download the archive")
@@ -108,7 +108,7 @@ def _standing(guard: Guard, who: Actor) -> OffboardingRow:
     return row
 
 
-def _sent(
+def _check_while_sending(
     guard: Guard, who: Actor, row: OffboardingRow, pieces: Iterator[bytes]
 ) -> Generator[bytes, None, None]:
     looked_at = guard.now()
@@ -116,7 +116,7 @@ def _sent(
         now = guard.now()
         if now - looked_at >= LOOK_AGAIN:
             guard.check_active(who)
-            if _standing(guard, who).handover != row.handover:
+            if _require_archive(guard, who).handover != row.handover:
                 guard.refuse(who, "access.handover_over", "another handover has begun")
             looked_at = now
         metrics.LISTEN_BYTES.inc(len(piece))

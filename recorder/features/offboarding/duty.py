@@ -76,7 +76,7 @@ def erase_due(
     """Erase the data of customers whose erasure a signed statement orders; stop after ``seconds`` and resume
     the next time. Returns how many receipts were written. A customer who cannot be erased is logged as an
     error and delays no other. Raises :class:`Unreachable`."""
-    until, written = elapsed() + seconds, 0
+    until, count = elapsed() + seconds, 0
     for row in queries.departures_to_erase():
         try:
             statement = offboarding.erasure_statement(
@@ -84,7 +84,7 @@ def erase_due(
             )
             check_ready(row.tenant)
             if _destroy(row.tenant, services, now, lambda: elapsed() >= until):
-                written += _finish(statement, services, now)
+                count += _finish(statement, services, now)
         except Unreachable:
             raise
         except (CatalogueError, RetentionError, SealError, StoreError) as error:
@@ -95,7 +95,7 @@ def erase_due(
                 error=error.message,
                 hint=error.hint,
             )
-    return written
+    return count
 
 
 def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callable[[], bool]) -> bool:
@@ -163,12 +163,12 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
     if receipt.tenant != tenant:
         raise SealError("offboarding.foreign", f"the receipt at {tenant}'s place is that of {receipt.tenant}")
     sha256 = hashlib.sha256(content).hexdigest()
-    done = queries.record_receipt(
+    count = queries.record_receipt(
         tenant, content.decode(), sha256, receipt.at, now=now, entropy=services.entropy
     )
     services.boundary("left")
     log.info("offboarding.completed", tenant=tenant, receipt_sha256=sha256)
-    return done
+    return count
 
 
 def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> dict[str, int]:

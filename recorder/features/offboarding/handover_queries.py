@@ -34,7 +34,7 @@ HOUR = timedelta(hours=1)
 
 OPENED = "handover.opened"
 
-SENT = "recording.handed_over"
+HANDED_OVER = "recording.handed_over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ def note_recording_sent(
         lock_tenant(tenant)
         if _was_sent(tenant, body):
             return
-        append(tenant, SENT, body, now, entropy, recording=recording)
+        append(tenant, HANDED_OVER, body, now, entropy, recording=recording)
         condition = (HandedRecordingTable.tenant_id == tenant) & (
             HandedRecordingTable.recording_id == recording
         )
@@ -207,7 +207,8 @@ def note_recording_sent(
 
 def _was_sent(tenant: str, body: Mapping[str, object]) -> bool:
     return any(
-        leaf.body == body for leaf in leaf_lookup.leaves_about(tenant, [str(body["recording"])], [SENT])
+        leaf.body == body
+        for leaf in leaf_lookup.leaves_about(tenant, [str(body["recording"])], [HANDED_OVER])
     )
 
 

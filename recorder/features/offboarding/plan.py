@@ -47,7 +47,7 @@ def prepare_handover(
     anew: bool,
     now: datetime,
     entropy: Callable[[int], bytes],
-    tell: Callable[[int], None] = lambda _done: None,
+    tell: Callable[[int], None] = lambda _count: None,
 ) -> OffboardingRow:
     """Plan a customer's handover; resumes after an interruption. ``sign`` signs the result and returns the
     statement's SHA-256; ``tell`` is called with the number of recordings planned. Raises
@@ -57,13 +57,13 @@ def prepare_handover(
     if row.handed_at is not None:
         return row
     handover = row.handover or ""
-    done = handover_queries.last_recording(tenant)
+    position = handover_queries.last_recording(tenant)
     number, at = (
         (0, tar.file_length(len(documents.readme())))
-        if done is None
-        else (done.number + 1, done.at + done.length)
+        if position is None
+        else (position.number + 1, position.at + position.length)
     )
-    after = "" if done is None else done.recording
+    after = "" if position is None else position.recording
     tell(number)
     while page := queries.recordings_of(tenant, after):
         rows = []
@@ -77,9 +77,11 @@ def prepare_handover(
     length = at + sum(tar.file_length(size) for _, size, _, _ in last) + tar.END
     layout, counted = {"papers": last, "at": at}, handover_queries.count_reasons(tenant)
     hashes = handover_queries.layout_sha256(layout), handover_queries.rows_sha256(tenant)
-    made = HandedOver(handover, truncate(now), length, counted.pop("", 0), sum(counted.values()), *hashes)
+    statement = HandedOver(
+        handover, truncate(now), length, counted.pop("", 0), sum(counted.values()), *hashes
+    )
     handover_queries.complete_handover(
-        tenant, handover, layout, length, made.at, sign(made), now=now, entropy=entropy
+        tenant, handover, layout, length, statement.at, sign(statement), now=now, entropy=entropy
     )
     return queries.require_departure(tenant)
 
@@ -97,10 +99,10 @@ def reason_left_out(sealed: VerifiedRecording, now: datetime, trust: Trust) -> s
         return None
     if usage.deleted_at is not None and usage.deleted_at <= now:
         return "access.erased"
-    living = [each.code for each in usage.purposes if now < min(each.use_until, row.keep_until)]
-    if not living:
+    usable = [each.code for each in usage.purposes if now < min(each.use_until, row.keep_until)]
+    if not usable:
         return "access.expired"
-    if not (set(living) & set(row.purposes)) - set(row.restricted):
+    if not (set(usable) & set(row.purposes)) - set(row.restricted):
         return "access.purpose_restricted"
     return None
 

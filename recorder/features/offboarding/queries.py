@@ -47,11 +47,11 @@ from recorder.ids import Entropy
 from recorder.lifecycle.departure import STAYS
 from recorder.lifecycle.departure import drop_departure as _drop
 from recorder.lifecycle.departure import end_lines as _end_lines
-from recorder.lifecycle.statements import CALLS_FORGOTTEN as FORGOTTEN
+from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from recorder.mail.outbox import drop_mail
 
 PAGE = 200
-ERASING = "tenant.erasure_started"
+ERASURE_STARTED = "tenant.erasure_started"
 LEFT = "tenant.offboarded"
 KEY_DESTROYED = "tenant.key_destroyed"
 
@@ -96,7 +96,7 @@ def record_erasure(
         if not OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute():
             OffboardingTable.insert(tenant_id=tenant, **change).execute()
         body = {"early": early, "handed_over": handed_over, "statement": statement}
-        append(tenant, ERASING, body, now, entropy)
+        append(tenant, ERASURE_STARTED, body, now, entropy)
         _end_lines(tenant, now, entropy)
 
 
@@ -160,12 +160,12 @@ def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
                 break
             leaves = [number for each in ids for number in drop_bodies(tenant, each)]
             NotRecordedTable.delete().where(NotRecordedTable.id.in_(ids)).execute()
-            append(tenant, FORGOTTEN, {"calls": len(ids), "leaves": sorted(leaves)}, now, entropy)
+            append(tenant, CALLS_FORGOTTEN, {"calls": len(ids), "leaves": sorted(leaves)}, now, entropy)
     with writing():
         LiveCallTable.delete().where(LiveCallTable.tenant_id == tenant).execute()
         LiveCommandTable.delete().where(LiveCommandTable.tenant_id == tenant).execute()
         bodies = LeafTable.select(LeafTable.body).where(
-            (LeafTable.tenant == tenant) & (LeafTable.kind == FORGOTTEN)
+            (LeafTable.tenant == tenant) & (LeafTable.kind == CALLS_FORGOTTEN)
         )
         return sum(int(json.loads(row.body)["calls"]) for row in bodies if row.body is not None)
 

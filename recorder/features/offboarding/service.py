@@ -138,10 +138,10 @@ def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statem
     now = truncate(changes.now())
     _, last = _found(changes, tenant)
     early = "by the receipt of its offboarding"
-    made = Statement(tenant, 1, None, ERASURE, now, announced_at, now, None, early)
+    statement = Statement(tenant, 1, None, ERASURE, now, announced_at, now, None, early)
     if last is not None:
-        made = replace(made, number=last.number + 1, predecessor=last.sha256)
-    return _put(changes, made)
+        statement = replace(statement, number=last.number + 1, predecessor=last.sha256)
+    return _put(changes, statement)
 
 
 def check_not_ordered(statement: Statement) -> None:
@@ -163,9 +163,9 @@ def _found(changes: Changes, tenant: str) -> tuple[Statement | None, Statement |
 
 
 def _put(changes: Changes, statement: Statement) -> Statement:
-    made = offboarding.put_statement(changes.store, statement, changes.signer, changes.root)
+    stored_statement = offboarding.put_statement(changes.store, statement, changes.signer, changes.root)
     changes.boundary("statement put")
-    return made
+    return stored_statement
 
 
 def held_recordings(tenant: str) -> tuple[amendments.HoldRow, ...]:
@@ -183,11 +183,11 @@ def check_ready(tenant: str) -> None:
             "review them, then run `accord rebuild --confirm-holds`",
         )
     if holds := held_recordings(tenant):
-        named = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
+        names = ", ".join(f"{each.recording} (hold {each.number}: {each.reason})" for each in holds[:20])
         more = f" and {len(holds) - 20} more" if len(holds) > 20 else ""
         raise CatalogueError(
             "offboarding.held",
-            f"{len(holds)} recordings are on legal hold; decide each first: {named}{more}",
+            f"{len(holds)} recordings are on legal hold; decide each first: {names}{more}",
             "`accord hold lift`, once its owner no longer needs the recording",
         )
 

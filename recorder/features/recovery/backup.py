@@ -84,9 +84,9 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
     line = canonical_json.dump({**_CONSTANTS, **_HEADER.write(body)}) + b"\n"
     header = Header(body.made_at, body.software, schema, kek, line)
     dump.note_backup(now, kek, entropy)
-    incoming = path.with_name(f".{path.name}.new")
-    incoming.unlink(missing_ok=True)
-    descriptor = os.open(incoming, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "wb") as out, dump.snapshot():
             out.write(header.line)
@@ -96,12 +96,12 @@ def write(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell: T
             )
             out.flush()
             os.fsync(out.fileno())
-        check(incoming, keyring)
-        os.link(incoming, path)
+        check(temporary, keyring)
+        os.link(temporary, path)
     except FileExistsError:
         raise BackupError("backup.exists", f"{path} already exists", "choose another file name") from None
     finally:
-        incoming.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     sync_folder(path.absolute().parent)
     return header
 
@@ -176,10 +176,10 @@ def read_tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], 
     except SealError as error:
         raise BackupError("backup.kek", f"{path}: {error.message}", error.hint) from error
     lines = _documents(path, key.key, header, damaged)
-    done = 0
+    tables = 0
     while True:
         begin = next(lines, None)
-        if isinstance(begin, dict) and begin == {"end": "backup", "tables": done}:
+        if isinstance(begin, dict) and begin == {"end": "backup", "tables": tables}:
             break
         if not isinstance(begin, dict) or set(begin) != {"columns", "table"}:
             damaged("a table should begin")
@@ -201,7 +201,7 @@ def read_tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], 
         yield begin["table"], begin["columns"], rows()
         if not ended:
             raise RuntimeError("the rows of one table are to be read before the next")
-        done += 1
+        tables += 1
     if next(lines, None) is not None:
         damaged("it continues after its end")
 
@@ -227,9 +227,9 @@ def _line(value: Any) -> bytes:
 
 def _compressed(lines: Iterator[bytes]) -> Iterator[bytes]:
     out = io.BytesIO()
-    with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packing:
+    with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as compressor:
         for line in lines:
-            packing.write(line)
+            compressor.write(line)
             if out.tell() >= _PIECE:
                 yield out.getvalue()
                 out.seek(0)
@@ -253,10 +253,10 @@ class _Pulled(io.RawIOBase):
             if piece is None:
                 return 0
             self._left = piece
-        taken = self._left[: len(buffer)]
-        buffer[: len(taken)] = taken
-        self._left = self._left[len(taken) :]
-        return len(taken)
+        available = self._left[: len(buffer)]
+        buffer[: len(available)] = available
+        self._left = self._left[len(available) :]
+        return len(available)
 
 
 def _documents(
@@ -273,11 +273,11 @@ def _documents(
         try:
             length = os.fstat(file.fileno()).st_size - begin
             stored = streaming_aead.Reader(key, header.associated, read, length)
-            unpacking, left = zlib.decompressobj(wbits=31), b""
+            decompressor, left = zlib.decompressobj(wbits=31), b""
             for piece in stored.read():
-                *whole, left = (left + unpacking.decompress(piece)).split(b"\n")
+                *whole, left = (left + decompressor.decompress(piece)).split(b"\n")
                 yield from (json.loads(line) for line in whole)
-            if left or not unpacking.eof or unpacking.unused_data:
+            if left or not decompressor.eof or decompressor.unused_data:
                 damaged("it is truncated")
         except (SealError, zlib.error, ValueError, RecursionError) as error:
             damaged(str(error))

@@ -16,7 +16,7 @@ from recorder.catalogue.records import RecordingRow
 from recorder.errors import SealError
 from recorder.features.recovery.rebuild_queue import QueuedPlace
 from recorder.features.recovery.recording_rows import PlaceReading
-from recorder.lifecycle import amendments as amending
+from recorder.lifecycle import amendments as amendment_rows
 from recorder.seal.amendment import Amendment, number_in
 from recorder.seal.amendment_chain import Chain, Problem, amendments_in, read_chain
 from recorder.seal.amendment_kinds import Erased
@@ -186,11 +186,11 @@ class PrefixReader:
         refuse the recording, so that nothing it takes away is granted either."""
         manifest = chain.manifest
 
-        def seen() -> Known:
-            return amending.known_hashes(manifest.tenant, manifest.recording)
+        def load_known() -> Known:
+            return amendment_rows.known_hashes(manifest.tenant, manifest.recording)
 
         dated = self._believe_dates or (bool(self._revoked) and self._is_gone(chain, found))
-        for document, why in find_revoked_documents(chain, self._revoked, None if dated else seen):
+        for document, why in find_revoked_documents(chain, self._revoked, None if dated else load_known):
             chain.problems.append(Problem("seal.key_revoked", document, why))
             if (number := number_in(document)) is not None:
                 del chain.amendments[number - 1 :]

@@ -52,7 +52,7 @@ from recorder.lifecycle.limits import limits_by_tenant
 from recorder.lifecycle.retention_limits import LimitRecovery
 from recorder.seal.call_erasure import NOTES
 from recorder.seal.keyring import Keyring, recording_of_path
-from recorder.seal.offboarding import FOLDER as LEAVING
+from recorder.seal.offboarding import FOLDER as OFFBOARDING_FOLDER
 from recorder.seal.retention_limit import FOLDER as RETENTION
 from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.sealing import NAME as MANIFEST
@@ -94,7 +94,7 @@ class RebuildReport:
 
     @property
     def changed(self) -> int:
-        return sum(self.outcomes.get(each, 0) for each in CHANGES) + len(self.withheld) + self.limits.taken
+        return sum(self.outcomes.get(each, 0) for each in CHANGES) + len(self.withheld) + self.limits.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Rebuild:
     entropy: Entropy = os.urandom
     threads: int = THREADS
     correct: bool = False
-    tell: Tell = lambda _phase, _done, _total: None
+    tell: Tell = lambda _phase, _count, _total: None
     revoked: Callable[[], Revoked] = none_revoked
     believe_dates: bool = False
 
@@ -125,21 +125,21 @@ class Rebuild:
 
         Raises :class:`recorder.errors.StoreError`, ``CatalogueError``, ``SealError`` (the wrong
         key-encryption key); the next run resumes."""
-        began = time.monotonic()
+        start = time.monotonic()
         resumed = rebuild_queue.interrupted() is not None
         at = rebuild_queue.begin(PHASES[0], self.now())
         for phase in PHASES[PHASES.index(at.phase) :]:
             after = at.after if phase == at.phase else ""
             log.info("rebuild.phase", phase=phase, after=after)
             _DO[phase](self, after)
-            following = PHASES[min(PHASES.index(phase) + 1, len(PHASES) - 1)]
-            if following != phase:
-                rebuild_queue.add([], following, "")
+            next_phase = PHASES[min(PHASES.index(phase) + 1, len(PHASES) - 1)]
+            if next_phase != phase:
+                rebuild_queue.add([], next_phase, "")
         if not search_index.is_complete():
             log.info("rebuild.search_index", calls=search_index.rebuild())
-        return self._report(began, resumed)
+        return self._report(start, resumed)
 
-    def _report(self, began: float, resumed: bool) -> RebuildReport:
+    def _report(self, start: float, resumed: bool) -> RebuildReport:
         limits = retention_limits.restore_limits(
             self.store, self._trust, self.now(), self.entropy, believe_dates=self.believe_dates
         )
@@ -153,11 +153,11 @@ class Rebuild:
             for each in {each.place: each for each in found.troubles}.values()
         ]
         rebuild_queue.add(wrong, PHASES[-1], "~")
-        withheld = {}
+        lines_by_tenant = {}
         for each in found.leavers:
             lines = withhold(each, self.now(), self.entropy)
             if lines is not None:
-                withheld[each.tenant] = lines
+                lines_by_tenant[each.tenant] = lines
                 log.warning(
                     "rebuild.skipped", tenant=each.tenant, lines=lines, hint="their numbers are not recorded"
                 )
@@ -168,20 +168,20 @@ class Rebuild:
         leavers = tuple(each for each in found.leavers if bucket_statements.is_open(each))
         outcomes = rebuild_queue.outcomes()
         return RebuildReport(
-            outcomes, time.monotonic() - began, resumed, withheld, leavers, dict(calls), limits
+            outcomes, time.monotonic() - start, resumed, lines_by_tenant, leavers, dict(calls), limits
         )
 
     def _list(self, after: str) -> None:
-        done = rebuild_queue.progress()[0]
+        count = rebuild_queue.progress()[0]
         found = _places(self.store.list("", after))
         while some := list(islice(found, LISTED)):
             rebuild_queue.add([each for each, _ in some], "list", some[-1][1])
-            done += sum(1 for each, _ in some if each.recording)
-            self.tell("list", done, None)
+            count += sum(1 for each, _ in some if each.recording)
+            self.tell("list", count, None)
 
     def _read(self, _after: str) -> None:
-        total, done = rebuild_queue.progress()
-        self.tell("read", done, total)
+        total, count = rebuild_queue.progress()
+        self.tell("read", count, total)
         keys = TenantKeys(self.store, tenant_keys(), self.keyring)
         revoked = self.revoked()
         erased = self._erased(revoked)
@@ -205,8 +205,8 @@ class Rebuild:
                     if batch:
                         options = (keys.stored(), self.now(), self.entropy, self.correct, erased)
                         RowRestorer(*options).restore(batch)
-                        done += len(batch)
-                        self.tell("read", done, total)
+                        count += len(batch)
+                        self.tell("read", count, total)
                     if not todo:
                         return
                     pending, last = ahead, todo[-1].place
@@ -223,13 +223,13 @@ class Rebuild:
 
     def _keys(self, after: str) -> None:
         """A worker puts a key before its recording, so a key alone may belong to one in progress."""
-        listed, done = self.store.list("keys/", after), 0
+        listed, count = self.store.list("keys/", after), 0
         while some := list(islice(listed, LISTED)):
-            named = {key: recording_of_path(key) for key in some}
-            known = rebuild_queue.places_of([name for name in named.values() if name])
+            recordings_by_key = {key: recording_of_path(key) for key in some}
+            known = rebuild_queue.places_of([name for name in recordings_by_key.values() if name])
             erased = destroyed_among(list(known))
             alone = []
-            for key, recording in named.items():
+            for key, recording in recordings_by_key.items():
                 if recording is None:
                     continue
                 place = known.get(recording)
@@ -242,11 +242,11 @@ class Rebuild:
                         place.place, "key.not_erased", "the recording was erased, but its key exists"
                     )
             rebuild_queue.add(alone, "keys", some[-1])
-            done += len(some)
-            self.tell("keys", done, None)
+            count += len(some)
+            self.tell("keys", count, None)
 
     def _rows(self, after: str) -> None:
-        done = 0
+        count = 0
         while rows := rows_after(after, LISTED):
             known = rebuild_queue.places_of([row.id for row in rows])
             alone = []
@@ -257,8 +257,8 @@ class Rebuild:
                     alone.append(QueuedPlace(f"{row.prefix}*", (), "", ROW_ALONE, "row.alone", what))
             after = rows[-1].id
             rebuild_queue.add(alone, "rows", after)
-            done += len(rows)
-            self.tell("rows", done, None)
+            count += len(rows)
+            self.tell("rows", count, None)
 
     def _is_there(self, prefix: str) -> bool:
         """Whether the recording has arrived since the bucket was listed."""
@@ -280,9 +280,9 @@ _DO: dict[str, Callable[[Rebuild, str], None]] = {
 def _places(keys: Iterator[str]) -> Iterator[tuple[QueuedPlace, str]]:
     """The places of the bucket, each with its last key; wrapped keys, checkpoints, receipts, notes and probes
     are left out."""
-    others = ("keys/", "probe/", "checkpoints/", LEAVING, NOTES, RETENTION)
-    wanted = (key for key in keys if not key.startswith(others))
-    for place, members in groupby(wanted, _place_of):
+    others = ("keys/", "probe/", "checkpoints/", OFFBOARDING_FOLDER, NOTES, RETENTION)
+    own_keys = (key for key in keys if not key.startswith(others))
+    for place, members in groupby(own_keys, _place_of):
         names: list[str] = []
         strange, last = 0, ""
         for last in members:

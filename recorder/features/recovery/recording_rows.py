@@ -74,35 +74,35 @@ class RowRestorer:
     def restore(self, batch: Sequence[PlaceReading]) -> None:
         """Write a batch in one transaction: rows, amendments, leaves, and the outcome of each place."""
         with writing():
-            for tenant in sorted({seen.row.tenant for seen in batch if seen.row is not None}):
+            for tenant in sorted({reading.row.tenant for reading in batch if reading.row is not None}):
                 self._restore_tenant(tenant)
-            rows = [seen.row for seen in batch if seen.row is not None]
+            rows = [reading.row for reading in batch if reading.row is not None]
             condition = RecordingTable.id.in_([row.id for row in rows])
             condition |= RecordingTable.prefix.in_([row.prefix for row in rows])
-            existing = {row.id: row for row in map(recording_row, RecordingTable.select().where(condition))}
-            places = {row.prefix: row.id for row in existing.values()}
+            old_rows = {row.id: row for row in map(recording_row, RecordingTable.select().where(condition))}
+            places = {row.prefix: row.id for row in old_rows.values()}
             was_filled = RecordingTable.select().exists()
-            fresh = [seen for seen in batch if _is_fresh(seen, existing, places)]
+            fresh = [reading for reading in batch if _is_fresh(reading, old_rows, places)]
             self._insert(fresh)
-            made = {seen.place for seen in fresh}
+            new_places = {reading.place for reading in fresh}
             outcomes = [
-                (seen, MADE, None, None)
-                if seen.place in made
-                else (seen, *self._settle(seen, existing, places))
-                for seen in batch
+                (reading, MADE, None, None)
+                if reading.place in new_places
+                else (reading, *self._settle(reading, old_rows, places))
+                for reading in batch
             ]
-            changed = [(seen, outcome) for seen, outcome, _, _ in outcomes if outcome in CHANGES]
+            changed = [(reading, outcome) for reading, outcome, _, _ in outcomes if outcome in CHANGES]
             if any(not (was_filled and self._on_its_way(*each)) for each in changed):
                 hold_review.require_confirmation("rebuild", self.now, self.entropy)
             note_outcomes(
-                (seen.place, outcome, code or seen.code, message or seen.message)
-                for seen, outcome, code, message in outcomes
+                (reading.place, outcome, code or reading.code, message or reading.message)
+                for reading, outcome, code, message in outcomes
             )
 
-    def _on_its_way(self, seen: PlaceReading, outcome: str) -> bool:
+    def _on_its_way(self, reading: PlaceReading, outcome: str) -> bool:
         """Whether a recording was just stored by a worker that has not yet listed it: in a catalogue with
         other recordings, that is no sign of a loss."""
-        row = seen.row
+        row = reading.row
         return outcome == MADE and row is not None and row.stored_at > self.now - LISTED_WITHIN
 
     def _restore_tenant(self, tenant: str) -> None:
@@ -128,14 +128,14 @@ class RowRestorer:
     def _insert(self, fresh: Sequence[PlaceReading]) -> None:
         if not fresh:
             return
-        rows = [seen.row for seen in fresh if seen.row is not None]
+        rows = [reading.row for reading in fresh if reading.row is not None]
         RecordingTable.insert_many([recording_columns(row) for row in rows]).execute()
         bodies: dict[str, list[tuple[Body, str | None]]] = defaultdict(list)
-        for seen, row in zip(fresh, rows, strict=True):
+        for reading, row in zip(fresh, rows, strict=True):
             erased = row.erased_at is not None
             leaves = drop_bodies(row.tenant, row.id) if erased else []
-            if seen.chain is not None:
-                amendments.insert_amendments(seen.chain)
+            if reading.chain is not None:
+                amendments.insert_amendments(reading.chain)
             body: dict[str, object] = {
                 "recording": row.id,
                 "manifest_sha256": row.manifest_sha256,
@@ -148,42 +148,42 @@ class RowRestorer:
             append_all(tenant, "recording.rebuilt", bodies[tenant], self.now, self.entropy)
 
     def _settle(
-        self, seen: PlaceReading, existing: Mapping[str, RecordingRow], places: Mapping[str, str]
+        self, reading: PlaceReading, old_rows: Mapping[str, RecordingRow], places: Mapping[str, str]
     ) -> tuple[str, str | None, str | None]:
         """Outcome, code and message of a place without a row, or whose recording has one."""
-        row = seen.row
+        row = reading.row
         if row is None:
             return SKIPPED, None, None
-        if row.id not in existing:
+        if row.id not in old_rows:
             return SKIPPED, "row.place", f"the catalogue has recording {places[row.prefix]} at this place"
-        old = existing[row.id]
+        old = old_rows[row.id]
         if (old.tenant, old.manifest_sha256) != (row.tenant, row.manifest_sha256):
             return DIFFERS, "recording.conflict", "the catalogue has another manifest for this recording"
         if old.erased_at is not None and row.erased_at is None:
             return DIFFERS, "row.erased", "erased by the catalogue, but without a tombstone in the bucket"
         if old.erased_at is not None:
             return (
-                (COMPLETED if seen.chain and amendments.insert_amendments(seen.chain) else UNCHANGED),
+                (COMPLETED if reading.chain and amendments.insert_amendments(reading.chain) else UNCHANGED),
                 None,
                 None,
             )
-        if row.erased_at is not None and seen.chain is not None:
-            amendments.list_tombstone(old, seen.chain, now=self.now, entropy=self.entropy)
+        if row.erased_at is not None and reading.chain is not None:
+            amendments.list_tombstone(old, reading.chain, now=self.now, entropy=self.entropy)
             return ERASED, None, None
-        return self._fill(old, row, seen.chain)
+        return self._fill(old, row, reading.chain)
 
     def _fill(
         self, old: RecordingRow, row: RecordingRow, chain: Chain | None
     ) -> tuple[str, str | None, str | None]:
-        lacking, other = compare(old, row)
-        noted = 0 if chain is None else amendments.insert_amendments(chain)
-        if noted:  # the row lacks the consequences of these amendments, too
-            lacking |= {
+        absent, other = compare(old, row)
+        count = 0 if chain is None else amendments.insert_amendments(chain)
+        if count:  # the row lacks the consequences of these amendments, too
+            absent |= {
                 name: other.pop(name)
                 for name in ("purposes", "consented_until", "keep_until")
                 if name in other
             }
-        changes = lacking | (other if self.correct else {})
+        changes = absent | (other if self.correct else {})
         if changes:
             RecordingTable.update(**changes).where(RecordingTable.id == row.id).execute()
             body = {"recording": row.id, "changed": sorted(changes)}
@@ -192,7 +192,7 @@ class RowRestorer:
             return DIFFERS, "seal.row_differs", f"the row contradicts the seal: {', '.join(sorted(other))}"
         if other:
             return CORRECTED, None, None
-        return (COMPLETED if changes or noted else UNCHANGED), None, None
+        return (COMPLETED if changes or count else UNCHANGED), None, None
 
 
 def compare(old: RecordingRow, row: RecordingRow) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -212,16 +212,16 @@ def compare(old: RecordingRow, row: RecordingRow) -> tuple[dict[str, Any], dict[
     if row.wrapped_key is None:
         allowed = replace(allowed, external_party=old.external_party, internal_party=old.internal_party)
     before, after = recording_columns(old), recording_columns(allowed)
-    differing = {name: value for name, value in after.items() if value != before[name]}
-    lacking = {name for name in differing if before[name] is None}
+    differences = {name: value for name, value in after.items() if value != before[name]}
+    absent = {name for name in differences if before[name] is None}
     return (
-        {name: value for name, value in differing.items() if name in lacking},
-        {name: value for name, value in differing.items() if name not in lacking},
+        {name: value for name, value in differences.items() if name in absent},
+        {name: value for name, value in differences.items() if name not in absent},
     )
 
 
-def _is_fresh(seen: PlaceReading, existing: Mapping[str, RecordingRow], places: Mapping[str, str]) -> bool:
-    return seen.row is not None and seen.row.id not in existing and seen.row.prefix not in places
+def _is_fresh(reading: PlaceReading, old_rows: Mapping[str, RecordingRow], places: Mapping[str, str]) -> bool:
+    return reading.row is not None and reading.row.id not in old_rows and reading.row.prefix not in places
 
 
 def tenant_keys() -> dict[str, str]:

@@ -21,7 +21,7 @@ from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import Cursor
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.line import LineTable
-from recorder.features.search.rules import CallQuery, is_number
+from recorder.features.search.rules import CallQuery, fold_name, is_number
 
 QUICK = 4000
 """Calls of the first window: common numbers and properties fill a page from the latest calls."""
@@ -117,23 +117,23 @@ def plan(query: CallQuery) -> Plan | None:
         sample = None
         if query.text is not None:
             parties, all_of_them = _parties(query.tenant, query.text)
-            named = _named_lines(query.tenant, query.text)
+            line_ids = _named_lines(query.tenant, query.text, query.name)
             source = Source(
                 tuple(
                     arm
-                    for column, ids in (("external", parties), ("internal", parties), ("line", named))
+                    for column, ids in (("external", parties), ("internal", parties), ("line", line_ids))
                     for arm in _by_ids(column, ids).arms
                 )
             )
             if all_of_them:
-                if not parties and not named:
+                if not parties and not line_ids:
                     return None
                 conditions.append(
-                    _any_of(("c.external", parties), ("c.internal", parties), ("c.line", named))
+                    _any_of(("c.external", parties), ("c.internal", parties), ("c.line", line_ids))
                 )
                 sources.append(source)
             else:
-                conditions.append(_contains(query.tenant, query.text, named))
+                conditions.append(_contains(query.tenant, query.text, line_ids))
                 sample = source
         if lines is not None and not lines:
             return None
@@ -166,11 +166,11 @@ def page(plan: Plan, *, after: Cursor | None = None, before: Cursor | None = Non
                 break
             start = edge + (1 if way.newer else -1)
     stopped = edge if edge is not None and len(found) <= limit else None
-    shown = found[:limit]
+    page = found[:limit]
     if way.newer:
-        shown.reverse()
+        page.reverse()
     return KeyPage(
-        tuple(shown), len(found) > limit or stopped is not None, None if stopped is None else time_of(stopped)
+        tuple(page), len(found) > limit or stopped is not None, None if stopped is None else time_of(stopped)
     )
 
 
@@ -371,8 +371,8 @@ def _marked(query: CallQuery) -> list[Condition]:
     if query.held:
         holds = "amendment WHERE tenant_id = ? AND kind = 'hold_set' AND ended_by IS NULL"
         found.append(Condition(f"c.id IN (SELECT recording_id FROM {holds})", (query.tenant,)))
-    written = "call_note WHERE tenant_id = ? AND kind = {} AND deleted_at IS NULL"
-    notes = f"c.id IN (SELECT recording_id FROM {written})"
+    source = "call_note WHERE tenant_id = ? AND kind = {} AND deleted_at IS NULL"
+    notes = f"c.id IN (SELECT recording_id FROM {source})"
     if query.noted:
         found.append(Condition(notes.format("'note'"), (query.tenant,)))
     if query.label is not None:
@@ -384,26 +384,26 @@ def _lines(query: CallQuery) -> tuple[int, ...] | None:
     """The listed lines that a query is limited to; the one place where a visitor's lines narrow it."""
     if query.line is None and query.scope is None:
         return None
-    wanted = query.scope if query.line is None else frozenset({query.line})
-    if query.scope is not None and wanted is not None:
-        wanted &= query.scope
+    lines = query.scope if query.line is None else frozenset({query.line})
+    if query.scope is not None and lines is not None:
+        lines &= query.scope
     rows = _rows("SELECT id, line_id FROM listed_line WHERE tenant_id = ?", (query.tenant,))
-    return tuple(int(identity) for identity, line in rows if line and line in (wanted or ()))
+    return tuple(int(identity) for identity, line in rows if line and line in (lines or ()))
 
 
-def _named_lines(tenant: str, text: str) -> tuple[int, ...]:
-    """The listed lines whose number contains a text or, unless it is a number, whose label does, or the name
-    of a colleague whose lines they are."""
+def _named_lines(tenant: str, text: str, name: str | None) -> tuple[int, ...]:
+    """The listed lines whose number contains a text, or whose label contains a name, or the name of a
+    colleague whose lines they are."""
     rows = _rows("SELECT id, line_id, number FROM listed_line WHERE tenant_id = ?", (tenant,))
-    named: set[str] = set()
-    if not is_number(text):
+    lines: set[str] = set()
+    if name is not None:
         labels = LineTable.select(LineTable.id, LineTable.label).where(LineTable.tenant == tenant)
-        named = {row.id for row in labels if text in row.label.lower()}
+        lines = {row.id for row in labels if name in fold_name(row.label)}
         people = UserTable.select(UserTable.name, UserTable.lines).where(
             (UserTable.tenant == tenant) & UserTable.revoked_at.is_null() & UserTable.lines.is_null(False)
         )
-        named.update(line for row in people if text in row.name.lower() for line in row.lines or ())
-    return tuple(int(identity) for identity, line, number in rows if text in number.lower() or line in named)
+        lines.update(line for row in people if name in fold_name(row.name) for line in row.lines or ())
+    return tuple(int(identity) for identity, line, number in rows if text in number.lower() or line in lines)
 
 
 def _parties(tenant: str, text: str) -> tuple[tuple[int, ...], bool]:

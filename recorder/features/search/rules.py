@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -25,13 +26,14 @@ LONGEST_TEXT = phone_numbers.LONGEST
 class CallQuery:
     """Which calls of a tenant are wanted; ``None`` and ``False`` ask for nothing in particular.
 
-    ``text`` is a part of a number, an address or a line's label, from :func:`parse_text`. ``since`` is
-    inclusive, ``until`` exclusive. ``line`` is the id of one line; ``scope`` are the ids of the lines that
-    the visitor may see, ``None`` if all of them. Lengths are milliseconds of audio, the upper one
-    exclusive."""
+    ``text`` is a part of a number or an address, from :func:`parse_text`, and ``name`` the same as a part of
+    a line's label or a colleague's name, from :func:`parse_name`. ``since`` is inclusive, ``until``
+    exclusive. ``line`` is the id of one line; ``scope`` are the ids of the lines that the visitor may see,
+    ``None`` if all of them. Lengths are milliseconds of audio, the upper one exclusive."""
 
     tenant: str
     text: str | None = None
+    name: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     line: str | None = None
@@ -59,10 +61,26 @@ def parse_text(typed: str) -> str | None:
     text = typed.strip()[:LONGEST_TEXT]
     if labelled := _EXTENSION.fullmatch(text):
         return labelled[1]
-    written = phone_numbers.strip_punctuation(text)
-    if re.fullmatch(r"\+?[0-9]+", written):
-        return written.lstrip("+").lstrip("0") or None
+    digits = phone_numbers.strip_punctuation(text)
+    if re.fullmatch(r"\+?[0-9]+", digits):
+        without_plus = digits.lstrip("+")
+        return without_plus.lstrip("0") or without_plus
     return text.lower() if any(each.isalnum() for each in text) else None
+
+
+def parse_name(typed: str) -> str | None:
+    """Return the part of a name to search for, see :func:`fold_name`; ``None`` if a number was typed, or
+    nothing that can be searched for."""
+    text = parse_text(typed)
+    written = phone_numbers.strip_punctuation(typed)
+    return None if text is None or re.fullmatch(r"\+?[0-9]+", written) else fold_name(typed)
+
+
+def fold_name(text: str) -> str:
+    """Return a name in small letters, without accents and with single blanks: ``Élodie`` is found as
+    ``elodie``."""
+    letters = unicodedata.normalize("NFKD", " ".join(text.split()).casefold())
+    return "".join(each for each in letters if not unicodedata.combining(each))
 
 
 def is_number(text: str) -> bool:

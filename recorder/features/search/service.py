@@ -82,14 +82,14 @@ def list_calls(
         return CallPage(_entries(plan, found.keys), older, newer, queries.count(plan), found.stopped_at)
 
 
-def count_new(query: CallQuery, oldest: Cursor | None, shown: int) -> int:
+def count_new(query: CallQuery, oldest: Cursor | None, page_size: int) -> int:
     """How many calls have come since a first page was made, whose last call is ``oldest``, and which
-    ``shown`` calls: a long call may start before others, and be listed after them."""
+    ``page_size`` calls: a long call may start before others, and be listed after them."""
     plan = queries.plan(query)
     if plan is None:
         return 0
     start = oldest or Cursor(queries.EPOCH, "")
-    return max(0, queries.count_from(plan, start, shown + MANY_NEW) - shown)
+    return max(0, queries.count_from(plan, start, page_size + MANY_NEW) - page_size)
 
 
 def reasons(tenant: str) -> tuple[str, ...]:
@@ -131,14 +131,14 @@ def _entries(plan: Plan, keys: tuple[Key, ...]) -> tuple[CallEntry, ...]:
         row.id: recording_row(row) for row in _own(RecordingTable, tenant, ids) if row.erased_at is None
     }
     missing = {row.id: not_recorded_row(row) for row in _own(NotRecordedTable, tenant, others)}
-    held = _held(tenant, ids)
-    written = _written(tenant, ids)
+    on_hold = _recordings_on_hold(tenant, ids)
+    notes = _notes_and_labels(tenant, ids)
     found = []
     for _, identity, _ in keys:
         if identity in recordings:
-            texts = written.get(identity, [])
+            texts = notes.get(identity, [])
             labels = tuple(sorted(text for kind, text in texts if kind == "label"))
-            number, handlers = len(texts) - len(labels), tuple(held.get(identity, ()))
+            number, handlers = len(texts) - len(labels), tuple(on_hold.get(identity, ()))
             entry = CallEntry(recordings[identity], None, handlers, number, labels)
             found.append(entry)
         elif identity in missing:
@@ -153,7 +153,7 @@ def _own(model: Any, tenant: str, ids: list[str]) -> list[Any]:
     return list(model.select().where(model.id.in_(ids) & mine)) if ids else []
 
 
-def _held(tenant: str, ids: list[str]) -> dict[str, list[str]]:
+def _recordings_on_hold(tenant: str, ids: list[str]) -> dict[str, list[str]]:
     """The recordings on legal hold, each with the owners of its holds."""
     found: dict[str, list[str]] = {}
     holds = (AmendmentTable.kind == HOLD_SET) & AmendmentTable.ended_by.is_null()
@@ -164,7 +164,7 @@ def _held(tenant: str, ids: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def _written(tenant: str, ids: list[str]) -> dict[str, list[tuple[str, str]]]:
+def _notes_and_labels(tenant: str, ids: list[str]) -> dict[str, list[tuple[str, str]]]:
     """The notes and labels of recordings, by id: kind and text."""
     found: dict[str, list[tuple[str, str]]] = {}
     if ids:

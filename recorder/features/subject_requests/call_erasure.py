@@ -36,10 +36,10 @@ from recorder.seal.call_erasure import AT_ONCE
 
 @dataclass(frozen=True, slots=True)
 class CallErasureResult:
-    """How many calls were ``erased``, and how many are ``kept`` until somebody decides about their audio."""
+    """How many calls were ``erased``, and how many ``remain`` until somebody decides about their audio."""
 
     erased: int
-    kept: int
+    remain: int
 
 
 def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureResult:

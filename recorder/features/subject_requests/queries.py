@@ -11,11 +11,11 @@ from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import SubjectRequestError
 from recorder.features.subject_requests.rules import (
-    ASKED,
     CLOSED,
     EXPORTED,
     EXTENDED,
     PROVED,
+    RECEIVED,
     VOUCHED,
 )
 from recorder.verification_calls.code import commit_number
@@ -100,7 +100,7 @@ def _logged(row: SubjectRequestTable) -> dict[str, Any]:
     return found
 
 
-def _asked(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
+def _request_columns(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     names = ("wants", "language", "received_on", "due_on", "number_sha256")
     return {name: leaf.body.get(name) for name in names} | {"entered_kind": leaf.body.get("by")}
 
@@ -119,7 +119,7 @@ def _proved(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
 
 
 _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]] = {
-    ASKED: _asked,
+    RECEIVED: _request_columns,
     EXTENDED: lambda leaf: {"due_on": leaf.body.get("due_on"), "extended_at": leaf.at},
     VOUCHED: _vouched,
     PROVED: _proved,

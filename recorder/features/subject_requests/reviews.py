@@ -133,7 +133,7 @@ def decide(
     request_id: str,
     recording: str,
     *,
-    given: str,
+    decision: str,
     why: str,
     who: str,
     now: datetime,
@@ -147,27 +147,27 @@ def decide(
     ``subject_request.unverified``, ``subject_request.closed``, ``subject_request.not_theirs``,
     ``subject_request.not_logged``; :class:`recorder.errors.SealError` for a key that is not endorsed for
     it."""
-    if given not in DECISIONS:
+    if decision not in DECISIONS:
         raise SubjectRequestError(
             "subject_request.given",
-            f"a recording cannot be given as {given!r}",
+            f"a recording cannot be given as {decision!r}",
             f"one of {', '.join(DECISIONS)}",
         )
     with writing():
         lock_tenant(tenant)
         row = _about(tenant, request_id, recording, who, now, entropy)
-        plain = given != WITHHELD and recording_row(RecordingTable.get_by_id(recording)).usable
+        plain = decision != WITHHELD and recording_row(RecordingTable.get_by_id(recording)).usable
         reason = None if plain else rules.check_sentence(why)
         signed = None
-        if signer is not None and given != WITHHELD:
-            signed = write(Disclosure(tenant, request_id, recording, given, who), signer, now)
+        if signer is not None and decision != WITHHELD:
+            signed = write(Disclosure(tenant, request_id, recording, decision, who), signer, now)
         ReviewTable.update(
-            given=given, withheld_reason=reason, decided_at=now, decided_by=who, disclosure=signed
+            given=decision, withheld_reason=reason, decided_at=now, decided_by=who, disclosure=signed
         ).where(ReviewTable.id == row.id).execute()
         body = {
             "request": request_id,
             "recording": recording,
-            "given": given,
+            "given": decision,
             "reason": reason or "",
             "actor": who,
         }
@@ -338,7 +338,7 @@ def _reviewed(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     }
 
 
-def _kept(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
+def _refusal_columns(leaf: leaf_lookup.LoggedLeaf) -> dict[str, Any]:
     until = leaf.body.get("until")
     return _NOT_ERASED | {
         "kept_reason": leaf.body.get("reason"),
@@ -351,7 +351,7 @@ _COLUMNS: Final[Mapping[str, Callable[[leaf_lookup.LoggedLeaf], dict[str, Any]]]
     REVIEWED: _reviewed,
     EXPORTED: lambda leaf: {"exported_at": leaf.at},
     ERASED: lambda leaf: _NOT_ERASED | {"erased_at": leaf.at},
-    KEPT: _kept,
+    KEPT: _refusal_columns,
 }
 
 

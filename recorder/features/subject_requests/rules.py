@@ -23,7 +23,7 @@ VOUCHERS: Final = (ADMIN, CUSTOMER)
 CLOSED_HOW: Final = ("answered", "not_proved", "taken_back")
 """How a request ends: it was answered, its number was not verified, or it was withdrawn."""
 
-ASKED: Final = "subject_request.received"
+RECEIVED: Final = "subject_request.received"
 
 EXTENDED: Final = "subject_request.extended"
 
@@ -41,7 +41,7 @@ MONTHS: Final = 1
 EXTENDED_MONTHS: Final = 3
 """From receipt: one month, and two further ones."""
 
-LONGEST_SAID: Final = 500
+MAX_STATEMENT: Final = 500
 
 SALT_BYTES: Final = 32
 
@@ -76,9 +76,9 @@ def check_sentence(text: str) -> str:
     """A text that a person wrote, with single spaces. Raises :class:`SubjectRequestError`
     (``subject_request.statement``)."""
     words = " ".join(text.split())
-    if not words or len(words) > LONGEST_SAID or not words.isprintable():
+    if not words or len(words) > MAX_STATEMENT or not words.isprintable():
         raise SubjectRequestError(
-            "subject_request.statement", f"write up to {LONGEST_SAID} printable characters", ""
+            "subject_request.statement", f"write up to {MAX_STATEMENT} printable characters", ""
         )
     return words
 

@@ -29,7 +29,6 @@ from recorder.features.subject_requests.queries import (
     tenant_of,
 )
 from recorder.features.subject_requests.rules import (
-    ASKED,
     CLOSED,
     CLOSED_HOW,
     EXPORTED,
@@ -38,6 +37,7 @@ from recorder.features.subject_requests.rules import (
     MONTHS,
     PEOPLE,
     PROVED,
+    RECEIVED,
     SALT_BYTES,
     VOUCHED,
     VOUCHERS,
@@ -83,7 +83,7 @@ def enter(
                 f"{received_on} is not a possible day of receipt",
                 "use a day within the last year",
             )
-        made = SubjectRequestTable.create(
+        request = SubjectRequestTable.create(
             id=str(uuid7(now, entropy)),
             tenant_id=tenant,
             number=normalise_number(number, row.country),
@@ -96,15 +96,20 @@ def enter(
             entered_by=by,
             number_salt=entropy(SALT_BYTES).hex(),
         )
-        body = {"request": made.id, "wants": wants, "received_on": made.received_on, "due_on": made.due_on}
+        body = {
+            "request": request.id,
+            "wants": wants,
+            "received_on": request.received_on,
+            "due_on": request.due_on,
+        }
         body |= {
             "language": language,
-            "number_sha256": number_commitment(made),
+            "number_sha256": number_commitment(request),
             "by": by_kind,
             "actor": by or "",
         }
-        change_row(made, append(tenant, ASKED, body, now, entropy))
-    return request_row(made)
+        change_row(request, append(tenant, RECEIVED, body, now, entropy))
+    return request_row(request)
 
 
 def find_request(tenant: str, request_id: str) -> RequestRow:

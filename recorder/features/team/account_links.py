@@ -81,8 +81,8 @@ class AccountLinks:
         """A link to a new address, which confirms it. Raises :class:`MailError` (``mail.address``),
         :class:`CatalogueError` (``user.exists``)."""
         address = normalize_address(address)
-        taken = users.user_by_login(address)
-        if taken is not None and taken.revoked_at is None:
+        owner = users.user_by_login(address)
+        if owner is not None and owner.revoked_at is None:
             raise CatalogueError("user.exists", f"somebody already logs in as {address!r}", "choose another")
         with writing():
             lock_tenant(user.tenant)

@@ -104,11 +104,11 @@ class Invitations:
         :class:`SealError` for a key that is not endorsed for it."""
         address = normalize_address(address)
         name = names.tidy(name, "the name", "user.name")
-        seen = users.check_access(tenant, role, lines)
+        visible_lines = users.check_access(tenant, role, lines)
         now, token = truncate(self.now()), new_token(self.entropy)
         statement = Invitation(
             tenant, str(uuid7(now, self.entropy)), address, name, role, language, token_hash(token), now,
-            now + LIFETIME, *_author(by), None if seen is None else tuple(seen),
+            now + LIFETIME, *_author(by), None if visible_lines is None else tuple(visible_lines),
         )  # fmt: skip
         with writing():
             lock_tenant(tenant)

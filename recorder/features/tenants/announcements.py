@@ -129,9 +129,11 @@ def _texts(row: AnnouncementTable) -> dict[str, str]:
     return hashes | {name: sha256 for name, sha256 in sounds.items() if sha256 is not None}
 
 
-def sentence_of(spoken: SpokenText | None) -> SpokenSentence | None:
+def sentence_of(sentence: SpokenText | None) -> SpokenSentence | None:
     """The catalogue's reference to a spoken text."""
-    return None if spoken is None else SpokenSentence(spoken.text, hashlib.sha256(spoken.wav).hexdigest())
+    return (
+        None if sentence is None else SpokenSentence(sentence.text, hashlib.sha256(sentence.wav).hexdigest())
+    )
 
 
 def store_sound(wav: bytes, now: datetime) -> str:
@@ -143,10 +145,10 @@ def store_sound(wav: bytes, now: datetime) -> str:
     return sha256
 
 
-def _beside(name: str, spoken: SpokenText | None, now: datetime) -> dict[str, Any]:
-    if spoken is None:
+def _beside(name: str, sentence: SpokenText | None, now: datetime) -> dict[str, Any]:
+    if sentence is None:
         return {}
-    return {f"{name}_text": spoken.text, name: store_sound(spoken.wav, now)}
+    return {f"{name}_text": sentence.text, name: store_sound(sentence.wav, now)}
 
 
 def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None:

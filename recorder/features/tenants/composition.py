@@ -95,7 +95,7 @@ class Draft:
     """An announcement that can be saved."""
 
     recipe: Recipe
-    told: SpokenText
+    announcement: SpokenText
     question: SpokenText | None = None
     declined: SpokenText | None = None
 
@@ -109,10 +109,10 @@ class Draft:
             tenant,
             name=recipe.name,
             language=recipe.language,
-            text=self.told.text,
+            text=self.announcement.text,
             purposes=recipe.purposes,
             keep_days=recipe.keep_days,
-            wav=self.told.wav,
+            wav=self.announcement.wav,
             mode=recipe.mode,
             question=self.question,
             declined=self.declined,
@@ -126,7 +126,7 @@ class Draft:
         recipe = self.recipe
         saved = (SpokenSentence(row.text, row.sound), row.question, row.declined, row.composition)
         drafted = (
-            sentence_of(self.told),
+            sentence_of(self.announcement),
             sentence_of(self.question),
             sentence_of(self.declined),
             recipe.composition.composition,
@@ -181,7 +181,7 @@ def set_line_mode(
     sound), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     known = check_mode(mode)
 
-    def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
+    def choose(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
         current = [rows[each] for each in line.announcements]
         with connected():
             country_check.check_setting(
@@ -190,7 +190,7 @@ def set_line_mode(
         found = [row if row.mode == mode else _recomposed(row, known, sources) for row in current]
         return found, None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sha256))
 
-    return _set(tenant, line_id, wanted, now, entropy)
+    return _set(tenant, line_id, choose, now, entropy)
 
 
 def set_line_languages(
@@ -208,13 +208,13 @@ def set_line_languages(
     :class:`CatalogueError` (``line.languages``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
     check_spoken_languages(languages)
 
-    def wanted(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
+    def choose(line: LineRow, rows: Mapping[str, AnnouncementRow]) -> _LinePrompts:
         current = [rows[each] for each in line.announcements]
         found = [_in_language(language, current, rows, sources) for language in languages]
         menu = composer.language_menu(languages, sources=sources) if len(languages) > 1 else None
         return found, menu
 
-    return _set(tenant, line_id, wanted, now, entropy)
+    return _set(tenant, line_id, choose, now, entropy)
 
 
 _LinePrompts = tuple[Sequence[AnnouncementRow | Draft], SpokenText | None]
@@ -223,7 +223,7 @@ _LinePrompts = tuple[Sequence[AnnouncementRow | Draft], SpokenText | None]
 def _set(
     tenant: str,
     line_id: str,
-    wanted: Callable[[LineRow, Mapping[str, AnnouncementRow]], _LinePrompts],
+    choose: Callable[[LineRow, Mapping[str, AnnouncementRow]], _LinePrompts],
     now: datetime,
     entropy: Entropy,
 ) -> bool:
@@ -232,7 +232,7 @@ def _set(
         line = queries.line(tenant, line_id)
         if line is None or line.until is not None:
             return False
-        found, menu = wanted(line, {row.id: row for row in queries.announcements(tenant)})
+        found, menu = choose(line, {row.id: row for row in queries.announcements(tenant)})
         with writing():
             lock_tenant(tenant)
             if queries.line(tenant, line_id) != line:
@@ -247,12 +247,12 @@ def _set(
             )
 
 
-def announcement_id(tenant: str, wanted: AnnouncementRow | Draft, now: datetime, entropy: Entropy) -> str:
+def announcement_id(tenant: str, choice: AnnouncementRow | Draft, now: datetime, entropy: Entropy) -> str:
     """Inside the caller's transaction: the id of an announcement, saved unless the customer has the same."""
-    if isinstance(wanted, AnnouncementRow):
-        return wanted.id
-    existing = next((row for row in queries.announcements(tenant) if wanted.is_saved_as(row)), None)
-    return (existing or wanted.save(tenant, now, entropy)).id
+    if isinstance(choice, AnnouncementRow):
+        return choice.id
+    same = next((row for row in queries.announcements(tenant) if choice.is_saved_as(row)), None)
+    return (same or choice.save(tenant, now, entropy)).id
 
 
 def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> Draft:
@@ -281,8 +281,8 @@ def _in_language(
 ) -> AnnouncementRow | Draft:
     """A line's announcement in a language: its own, another one of the customer's, or a draft."""
     first = current[0]
-    if existing := next((row for row in current if row.language == language), None):
-        return existing
+    if same := next((row for row in current if row.language == language), None):
+        return same
     for row in rows.values():  # the latest version of each name first
         alike = (first.mode, _promise(first), _base(first))
         if row.language == language and (row.mode, _promise(row), _base(row)) == alike:

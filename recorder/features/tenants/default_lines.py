@@ -92,8 +92,8 @@ def add_line(
     :func:`recorder.features.tenants.lines.create_line`, and :class:`ConfigError` (``prompt.*``,
     ``speech.*``)."""
     if announcement is None:
-        spoken = language or default_language(owner)
-        announcement = shipped_for(owner, spoken, mode, now, entropy, sources).id
+        code = language or default_language(owner)
+        announcement = shipped_for(owner, code, mode, now, entropy, sources).id
     line = lines.create_line(
         owner.id,
         number=number,

@@ -40,22 +40,24 @@ def write_info_prompts(folder: Path, lines: Sequence[LinePolicy], prompts: Path,
     place = folder / INFO_PROMPTS
     (place / SOUNDS).mkdir(parents=True, exist_ok=True)
     own = _own(lines)
-    wanted: dict[str, str] = {}
+    links: dict[str, str] = {}
     for line in lines:
-        spoken = [(each.announcement.language, own.get(each.announcement.id, {})) for each in line.languages]
+        sentences = [
+            (each.announcement.language, own.get(each.announcement.id, {})) for each in line.languages
+        ]
         announcement = line.announcement
-        key = _key(announcement.sha256, announcement.purposes, announcement.keep_days, spoken)
+        key = _key(announcement.sha256, announcement.purposes, announcement.keep_days, sentences)
         path = place / SOUNDS / f"{key}.wav"
         if not path.exists():
-            write_file(path, _sound(line, spoken, prompts, sources))
-        wanted[f"{line.number.removeprefix('+')}.wav"] = f"{SOUNDS}/{path.name}"
-    for name, target in wanted.items():
+            write_file(path, _sound(line, sentences, prompts, sources))
+        links[f"{line.number.removeprefix('+')}.wav"] = f"{SOUNDS}/{path.name}"
+    for name, target in links.items():
         _link(place / name, target)
     for path in place.glob("*.wav"):
-        if path.name not in wanted:
+        if path.name not in links:
             path.unlink()
     for path in (place / SOUNDS).glob("*.wav"):
-        if f"{SOUNDS}/{path.name}" not in wanted.values():
+        if f"{SOUNDS}/{path.name}" not in links.values():
             path.unlink()
 
 
@@ -74,12 +76,12 @@ def _key(*parts: Any) -> str:
 
 
 def _sound(
-    line: LinePolicy, spoken: Sequence[tuple[str, Mapping[str, str]]], prompts: Path, sources: Sources
+    line: LinePolicy, sentences: Sequence[tuple[str, Mapping[str, str]]], prompts: Path, sources: Sources
 ) -> bytes:
     announcement = line.announcement
     try:
         return line_sentence(
-            spoken, purposes=announcement.purposes, keep_days=announcement.keep_days, sources=sources
+            sentences, purposes=announcement.purposes, keep_days=announcement.keep_days, sources=sources
         ).wav
     except ConfigError as error:
         log.warning("line.notice_failed", number=line.number, error=error.message, hint=error.hint)

@@ -88,9 +88,9 @@ def _write(
         LineKeepOptionTable.delete().where(LineKeepOptionTable.line == line.id).execute()
         for language, sentences in sentences_by_language.items():
             columns = {}
-            for name, spoken in sentences.items():
-                columns[f"{name}_text"] = None if spoken is None else spoken.text
-                columns[name] = None if spoken is None else store_sound(spoken.wav, now)
+            for name, sentence in sentences.items():
+                columns[f"{name}_text"] = None if sentence is None else sentence.text
+                columns[name] = None if sentence is None else store_sound(sentence.wav, now)
             LineKeepOptionTable.create(
                 id=str(uuid7(now, entropy)), line=line.id, language=language, **columns
             )

@@ -14,7 +14,7 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain import line_policy
 from recorder.domain.sentences import TimedSentence
-from recorder.features.tenants import announcements as announcing
+from recorder.features.tenants import announcements as announcement_rows
 from recorder.lifecycle import line_history, plans
 from recorder.lifecycle.plans import CustomerPlan
 
@@ -57,10 +57,10 @@ def policies() -> NodePolicies:
         sounds = sounds.union(
             *(row.transfer_notice.sounds for row in rows if row.transfer_notice is not None)
         )
-        asking = {row.id for row in rows if row.keep is not None}
+        keep_lines = {row.id for row in rows if row.keep is not None}
         keep_rows = {
             (row.line_id, row.language): row
-            for row in rows_by_name(LineKeepOptionTable.select(), LineKeepOptionTable.line, asking)
+            for row in rows_by_name(LineKeepOptionTable.select(), LineKeepOptionTable.line, keep_lines)
         }
         for row in keep_rows.values():
             sounds |= {each for name in KEEP_SENTENCES if (each := getattr(row, f"{name}_id")) is not None}
@@ -73,10 +73,10 @@ def policies() -> NodePolicies:
             sounds |= {row.question_id, row.deleted_id}
         lengths = SoundTable.select(SoundTable.sha256, SoundTable.duration_ms)
         durations = {row.sha256: row.duration_ms for row in rows_by_name(lengths, SoundTable.sha256, sounds)}
-    speaking = _PolicyBuilder(announcements, keep_rows, delete_rows, durations, stored)
+    builder = _PolicyBuilder(announcements, keep_rows, delete_rows, durations, stored)
     fit, unfit = [], []
     for row in rows:
-        if (line := speaking.line(row)) is not None:
+        if (line := builder.line(row)) is not None:
             fit.append(line)
         else:
             unfit.append(row)
@@ -96,7 +96,7 @@ class _LoggedLines:
         return cls(
             line_history.logged_lines(tenant),
             line_history.switched_off(tenant),
-            announcing.logged_announcements(tenant),
+            announcement_rows.logged_announcements(tenant),
         )
 
     def bears_out(self, line: LineRow, rows: Mapping[str, AnnouncementTable]) -> bool:
@@ -106,7 +106,7 @@ class _LoggedLines:
             (line.id, line.number) in self.lines
             and line.id not in self.off
             and all(
-                each in rows and self.announcements.get(each) == announcing.leaf_body(rows[each])
+                each in rows and self.announcements.get(each) == announcement_rows.leaf_body(rows[each])
                 for each in line.announcements
             )
         )
@@ -117,14 +117,14 @@ class _PolicyBuilder:
     """Announcements by id, keep and delete prompts by line and language, each sound's duration (ms) by
     SHA-256, and each customer's plan, which says in which formats new calls are stored."""
 
-    told: Mapping[str, AnnouncementTable]
-    kept: Mapping[tuple[str, str], LineKeepOptionTable]
-    gone: Mapping[tuple[str, str], LineDeleteOptionTable]
+    announcements: Mapping[str, AnnouncementTable]
+    keep_rows: Mapping[tuple[str, str], LineKeepOptionTable]
+    delete_rows: Mapping[tuple[str, str], LineDeleteOptionTable]
     durations: Mapping[str, int]
     plans: Mapping[str, CustomerPlan]
 
     def line(self, row: LineRow) -> line_policy.LinePolicy | None:
-        rows = [self.told[each] for each in row.announcements]
+        rows = [self.announcements[each] for each in row.announcements]
         if any(each.mode != row.mode for each in rows):
             return None
         first, *others = [self._language(each, row) for each in rows]
@@ -179,7 +179,7 @@ class _PolicyBuilder:
         )
 
     def _keep(self, line: LineRow, language: str) -> line_policy.Keep | None:
-        prompts = self.kept.get((line.id, language))
+        prompts = self.keep_rows.get((line.id, language))
         if line.keep is None or prompts is None:
             return None
         question = (
@@ -198,7 +198,7 @@ class _PolicyBuilder:
         )
 
     def _delete(self, line: LineRow, language: str) -> line_policy.Delete | None:
-        prompts = self.gone.get((line.id, language))
+        prompts = self.delete_rows.get((line.id, language))
         if not line.deletable or prompts is None:
             return None
         return line_policy.Delete(
@@ -214,6 +214,6 @@ class _PolicyBuilder:
 
 def rows_by_name(query: Any, field: Any, names: Collection[str]) -> Iterator[Any]:
     """Rows by name, a page at a time: a database limits the parameters of a query."""
-    wanted = sorted(names)
-    for at in range(0, len(wanted), PAGE):
-        yield from query.where(field.in_(wanted[at : at + PAGE]))
+    keys = sorted(names)
+    for at in range(0, len(keys), PAGE):
+        yield from query.where(field.in_(keys[at : at + PAGE]))

@@ -87,7 +87,7 @@ def create_line(
             lock_tenant(tenant)
             check_not_leaving(tenant)
             _check_unused(tenant, number)
-            chosen = plans.choose_formats(tenant, formats)
+            allowed_formats = plans.choose_formats(tenant, formats)
             body, columns = _announcement_columns(tenant, [announcement, *others], menu, now, mode)
             check_timing(timing, OFF, columns["mode"], others)
             if not recorded:
@@ -99,7 +99,7 @@ def create_line(
                 digits=number.removeprefix("+"),
                 label=label,
                 timing=timing,
-                formats=list(chosen),
+                formats=list(allowed_formats),
                 since=now,
                 **columns,
             )
@@ -227,10 +227,10 @@ def set_line_formats(
         row = LineTable.get_or_none(active_line(tenant, line_id))
         if row is None:
             return False
-        chosen = list(plans.choose_formats(tenant, formats))
-        if row.formats != chosen:
-            LineTable.update(formats=chosen).where(LineTable.id == line_id).execute()
-            body = {"line": line_id, "formats": chosen, "formats_was": row.formats, "actor": who}
+        allowed_formats = list(plans.choose_formats(tenant, formats))
+        if row.formats != allowed_formats:
+            LineTable.update(formats=allowed_formats).where(LineTable.id == line_id).execute()
+            body = {"line": line_id, "formats": allowed_formats, "formats_was": row.formats, "actor": who}
             append(tenant, "line.formats_changed", body, now, entropy)
             increment(LINES)
     return True
@@ -253,8 +253,8 @@ def find_active(tenant: str, number: str) -> LineTable | None:
     the ``tenant``'s country."""
     country = TenantTable.select(TenantTable.country).where(TenantTable.id == tenant).scalar()
     one = phone_numbers.to_canonical(number, country)
-    ending = (one or number)[-4:]
-    same = LineTable.until.is_null() & LineTable.digits.endswith(ending)
+    suffix = (one or number)[-4:]
+    same = LineTable.until.is_null() & LineTable.digits.endswith(suffix)
     for row in LineTable.select(LineTable, TenantTable).join(TenantTable).where(same):
         if phone_numbers.to_canonical(row.number, row.tenant.country) == one:
             return row

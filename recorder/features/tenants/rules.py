@@ -47,11 +47,11 @@ def check_mode(mode: str) -> Mode:
     return known
 
 
-def check_spoken(spoken: SpokenText, what: str) -> int:
+def check_spoken(sentence: SpokenText, what: str) -> int:
     """How long a spoken text lasts (ms). Raises :class:`CatalogueError`: ``announcement.sound``,
     ``announcement.text``."""
-    duration_ms = sound_duration_ms(spoken.wav)
-    if not spoken.text.strip():
+    duration_ms = sound_duration_ms(sentence.wav)
+    if not sentence.text.strip():
         raise CatalogueError(
             "announcement.text",
             f"the {what} needs the text of its sound",
@@ -89,16 +89,16 @@ def check_question(mode: str, question: SpokenText | None, declined: SpokenText 
             f"an announcement for {mode} needs no question and no declined sentence",
             f"omit them, or make it for {' or '.join(ASKING_MODES)}",
         )
-    for what, spoken in parts.items():
-        if mode in ASKING_MODES and spoken is None:
+    for what, sentence in parts.items():
+        if mode in ASKING_MODES and sentence is None:
             raise CatalogueError(
                 "announcement.question",
                 f"an announcement for {mode} needs its {what}",
                 "the question is what is asked (opt-in) or said after a wrong key (opt-out); the declined "
                 "sentence says that the call is not recorded; `accord announcement compose` makes all three",
             )
-        if spoken is not None:
-            check_spoken(spoken, what)
+        if sentence is not None:
+            check_spoken(sentence, what)
 
 
 def _bad_sound(what: str) -> CatalogueError:

@@ -77,8 +77,8 @@ class Preview:
     @property
     def digest(self) -> str:
         """The SHA-256 (hex) of all that is promised and said."""
-        said = [[each.part, each.language, each.text, each.sha256] for each in self.prompts]
-        return sha256_of({"settings": self.settings.to_data(), "said": said})
+        sentences = [[each.part, each.language, each.text, each.sha256] for each in self.prompts]
+        return sha256_of({"settings": self.settings.to_data(), "said": sentences})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,26 +172,30 @@ def preview_draft(
 
 def saved_prompts(row: AnnouncementRow) -> list[PreviewedPrompt]:
     """What a saved announcement says, in the order in which callers hear it."""
-    told = SpokenSentence(row.text, row.sound)
-    named: tuple[tuple[Part, SpokenSentence | None], ...] = (
-        ("announcement", told),
+    announcement = SpokenSentence(row.text, row.sound)
+    sentences: tuple[tuple[Part, SpokenSentence | None], ...] = (
+        ("announcement", announcement),
         ("question", row.question),
         ("declined", row.declined),
     )
     return _in_order(
         row.mode,
-        [_prompt(part, row.language, said.text, _wav(said.sha256)) for part, said in named if said],
+        [
+            _prompt(part, row.language, sentence.text, _wav(sentence.sha256))
+            for part, sentence in sentences
+            if sentence
+        ],
     )
 
 
 def _drafted_prompts(draft: Draft) -> list[PreviewedPrompt]:
-    named: tuple[tuple[Part, SpokenText | None], ...] = (
-        ("announcement", draft.told),
+    sentences: tuple[tuple[Part, SpokenText | None], ...] = (
+        ("announcement", draft.announcement),
         ("question", draft.question),
         ("declined", draft.declined),
     )
     language = draft.recipe.language
-    found = [_prompt(part, language, said.text, said.wav) for part, said in named if said]
+    found = [_prompt(part, language, sentence.text, sentence.wav) for part, sentence in sentences if sentence]
     return _in_order(draft.mode, found)
 
 
@@ -225,24 +229,31 @@ def switch_on(
     line = queries.line(tenant, line_id)
     if line is None or line.until is not None:
         return False
-    wanted = preview(tenant, line, sources=sources)
-    if wanted.digest != digest:
+    setup_preview = preview(tenant, line, sources=sources)
+    if setup_preview.digest != digest:
         raise _changed(line)
     if line.recorded and drafts.find_draft(tenant, line_id) is None:
         return True
-    spoken = current_settings(tenant, line).languages
+    languages = current_settings(tenant, line).languages
     with writing():
         lock_tenant(tenant)
         lines.check_not_leaving(tenant)
         if queries.line(tenant, line_id) != line:
             raise _changed(line)
-        first, *others = [announcement_id(tenant, each, now, entropy) for each in wanted.announcements]
+        first, *others = [announcement_id(tenant, each, now, entropy) for each in setup_preview.announcements]
         lines.set_line_announcement(
-            tenant, line_id, first, others=others, menu=wanted.menu, switch_on=True, now=now, entropy=entropy
+            tenant,
+            line_id,
+            first,
+            others=others,
+            menu=setup_preview.menu,
+            switch_on=True,
+            now=now,
+            entropy=entropy,
         )
         drafts.drop_draft(line_id)
         _log_change(tenant, line_id, who, now, entropy, recorded=True, announcements=[first, *others])
-    if {*wanted.settings.languages} != {*spoken}:
+    if {*setup_preview.settings.languages} != {*languages}:
         changed = replace(line, announcement=first, others=tuple(others))
         keep_options.extend_to_languages(tenant, changed, sources=sources, now=now, entropy=entropy)
     return True
@@ -303,8 +314,8 @@ def versions(tenant: str) -> dict[str, list[LineVersion]]:
 def _version(leaf: LoggedLeaf, before: LineVersion | None) -> LineVersion | None:
     body = leaf.body
     if leaf.kind in (line_history.CREATED, line_history.ANNOUNCEMENT):
-        said = (str(body["announcement"]), *map(str, body["others"]))
-        return LineVersion(leaf.at, None, said, body["mode"] != OFF, None)
+        announcements = (str(body["announcement"]), *map(str, body["others"]))
+        return LineVersion(leaf.at, None, announcements, body["mode"] != OFF, None)
     if before is None:
         return None
     if leaf.kind == line_history.MODE:

@@ -101,8 +101,8 @@ def _needed(spool: Path) -> set[str]:
     return needed
 
 
-def _drop_old(prompts: Path, wanted: set[str], now: datetime) -> None:
+def _drop_old(prompts: Path, used_names: set[str], now: datetime) -> None:
     for path in prompts.glob("*.wav"):
         old = path.stat().st_mtime < (now - KEEP_PROMPT).timestamp()
-        if path.stem not in wanted and old:
+        if path.stem not in used_names and old:
             path.unlink()

@@ -51,7 +51,7 @@ def set_transfer_notice(
             f"{how!r} is not a way to tell transfer targets",
             f"one of {', '.join(WAYS)}, or not at all",
         )
-    spoken = None if how is None else _spoken(ask, sources)
+    sentences = None if how is None else _sentences(ask, sources)
     with writing():
         lock_tenant(tenant)
         row = LineTable.get_or_none(active_line(tenant, line_id))
@@ -64,13 +64,13 @@ def set_transfer_notice(
                 "choose opt-out or opt-in first: `accord line mode`",
             )
         changed = None
-        if how is not None and spoken is not None:
-            notice, questions, refused = spoken
+        if how is not None and sentences is not None:
+            notice, questions, refused = sentences
             stored: dict[str, dict[str, SpokenSentence]] = {
-                mode: _kept(each, now) for mode, each in questions.items()
+                mode: _store_sentences(each, now) for mode, each in questions.items()
             }
             changed = transfer_options_data(
-                TransferOptions(how, _kept(notice, now), stored, _kept(refused, now))
+                TransferOptions(how, _store_sentences(notice, now), stored, _store_sentences(refused, now))
             )
         if row.transfer_notice != changed:
             LineTable.update(transfer_notice=changed).where(LineTable.id == line_id).execute()
@@ -88,7 +88,7 @@ def set_transfer_notice(
 _Rendered = dict[str, composer.Rendered]
 
 
-def _spoken(ask: bool, sources: Sources) -> tuple[_Rendered, dict[Mode, _Rendered], _Rendered]:
+def _sentences(ask: bool, sources: Sources) -> tuple[_Rendered, dict[Mode, _Rendered], _Rendered]:
     """The notice, the question in each mode that asks, and the sentence after a refusal, by language."""
     notice = {each: composer.transfer_notice(each, sources=sources) for each in LANGUAGES}
     if not ask:
@@ -100,7 +100,7 @@ def _spoken(ask: bool, sources: Sources) -> tuple[_Rendered, dict[Mode, _Rendere
     return notice, questions, {each: composer.not_recorded(each, sources=sources) for each in LANGUAGES}
 
 
-def _kept(rendered: _Rendered, now: datetime) -> dict[str, SpokenSentence]:
+def _store_sentences(rendered: _Rendered, now: datetime) -> dict[str, SpokenSentence]:
     return {
         language: SpokenSentence(each.text, store_sound(each.wav, now)) for language, each in rendered.items()
     }

@@ -23,6 +23,6 @@ class UsageCounter:
         """Count what is due; returns the number of rows written."""
         if self._last is not None and self._last <= now < self._last + EVERY:
             return 0
-        written = sum(count_due(tenant, now, entropy) for tenant in all_tenants())
+        count = sum(count_due(tenant, now, entropy) for tenant in all_tenants())
         self._last = now
-        return written
+        return count

@@ -26,17 +26,17 @@ COUNTED = "usage.counted"
 def count_due(tenant: TenantRow, now: datetime, entropy: Entropy) -> int:
     """Count a tenant's recordings up to its last midnight; returns the number of rows written. A count that
     is interrupted leaves nothing, and the next one does the same."""
-    written = 0
+    count = 0
     while True:
         with connected():
             if _find_uncounted(tenant, now) is None:
-                return written
+                return count
         with writing():
             lock_tenant(tenant.id)
             found = _find_uncounted(tenant, now)  # another worker may have counted them
             if found is None:
-                return written
-            written += _write(tenant, *found, now, entropy)
+                return count
+            count += _write(tenant, *found, now, entropy)
 
 
 def _find_uncounted(tenant: TenantRow, now: datetime) -> tuple[list[RecordedCall], datetime, int] | None:

@@ -54,7 +54,7 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[Do
     """Run a check and yield its findings, as many as it makes within ``limit`` seconds; an error counts as a
     finding.
 
-    The check runs in a thread of its own, which is abandoned where it hangs (a dead disk, a database that
+    The check runs in its own thread, which is abandoned where it hangs (a dead disk, a database that
     does not answer): nothing can end such a wait, and the other checks must still run.
     """
     found: list[DoctorFinding] = []

@@ -32,11 +32,11 @@ class _Timex(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class KernelClock:
-    """``at``: the kernel's time (UTC). ``kept``: whether something, usually NTP, synchronises it. ``off``:
+    """``at``: the kernel's time (UTC). ``in_sync``: whether something, usually NTP, synchronises it. ``off``:
     the maximum error while it is synchronised."""
 
     at: datetime
-    kept: bool
+    in_sync: bool
     off: timedelta
 
 
@@ -52,6 +52,6 @@ def kernel_clock() -> KernelClock | None:
     parts = 1000 if found.status & _NANOSECONDS else 1
     return KernelClock(
         at=_EPOCH + timedelta(seconds=found.seconds, microseconds=found.fraction // parts),
-        kept=not found.status & _UNSYNCHRONISED,
+        in_sync=not found.status & _UNSYNCHRONISED,
         off=timedelta(microseconds=found.maxerror),
     )

@@ -41,7 +41,7 @@ def clock(patient: Patient) -> Iterator[DoctorFinding]:
     kernel = kernel_clock()
     if kernel is None:
         yield DoctorFinding("warning", "clock: the kernel does not report whether it is synchronised", _NTP)
-    elif not kernel.kept:
+    elif not kernel.in_sync:
         yield DoctorFinding("warning", "clock: it is not synchronised", _NTP)
     else:
         yield DoctorFinding("ok", f"clock: synchronised, at most {kernel.off / MILLISECOND:.0f} ms off")
@@ -49,21 +49,21 @@ def clock(patient: Patient) -> Iterator[DoctorFinding]:
 
 def versions(patient: Patient) -> Iterator[DoctorFinding]:
     """The libraries have the versions that Accord was tested with."""
-    for name, wanted in TESTED.items():
+    for name, tested in TESTED.items():
         try:
             found = version(name)
         except PackageNotFoundError:
             yield DoctorFinding(
-                "wrong", f"versions: {name} is not installed", f"pip install {name}=={wanted}"
+                "wrong", f"versions: {name} is not installed", f"pip install {name}=={tested}"
             )
             continue
-        if found == wanted:
+        if found == tested:
             yield DoctorFinding("ok", f"versions: {name} {found}, gevent {version('gevent')}")
         else:
             yield DoctorFinding(
                 "warning",
-                f"versions: {name} {found} is installed, but Accord is tested with {wanted}",
-                f"pip install {name}=={wanted}",
+                f"versions: {name} {found} is installed, but Accord is tested with {tested}",
+                f"pip install {name}=={tested}",
             )
 
 
@@ -83,11 +83,11 @@ def daemon(patient: Patient) -> Iterator[DoctorFinding]:
         )
         return
     # As the kernel times it, not as the patient's clock: it is the age of a file.
-    seen = datetime.fromtimestamp(lock.stat().st_mtime, UTC)
-    if datetime.now(UTC) - seen > UNWATCHED:
+    last = datetime.fromtimestamp(lock.stat().st_mtime, UTC)
+    if datetime.now(UTC) - last > UNWATCHED:
         yield DoctorFinding(
             "wrong",
-            f"daemon: process {found.pid} has not been connected to the switch since {seen:%H:%M:%S} UTC",
+            f"daemon: process {found.pid} has not been connected to the switch since {last:%H:%M:%S} UTC",
             "its log has the reason (switch.down)",
         )
     else:

@@ -40,7 +40,7 @@ from recorder.spool.snapshot import read_snapshot
 WAITS_LONG = timedelta(minutes=10)
 """After which a finished call that is still in the spool is worth a look."""
 
-NAMED = 5
+MAX_NAMES = 5
 """How many takes are named in one line."""
 
 GROUP = (
@@ -120,17 +120,17 @@ def disk(patient: Patient) -> Iterator[DoctorFinding]:
         {DiskLevel.OK: OK, DiskLevel.WARN: WARNING, DiskLevel.FULL: WRONG}[
             found.level(node.warn_at, node.full_at)
         ],
-        f"disk: {found.used:.0%} in use, warning at {node.warn_at:.0%}, {until}; "
+        f"disk: {found.share_used:.0%} in use, warning at {node.warn_at:.0%}, {until}; "
         + _hours(left, *_growth(node.spool_folder)),
-        "" if found.used < node.warn_at else f"make room, but delete nothing in the spool: {until}",
+        "" if found.share_used < node.warn_at else f"make room, but delete nothing in the spool: {until}",
     )
-    growing = [GrowingFile(size, DEFAULT_RATE, ("opus",)) for size in _sounds(node.spool_folder)]
+    files = [GrowingFile(size, DEFAULT_RATE, ("opus",)) for size in _sounds(node.spool_folder)]
     if found.free < bytes_needed(
-        found.size, [*growing, GrowingFile(0, DEFAULT_RATE, ("opus",))], 0, HEADROOM_SECONDS
+        found.size, [*files, GrowingFile(0, DEFAULT_RATE, ("opus",))], 0, HEADROOM_SECONDS
     ):
         yield DoctorFinding(
             "wrong",
-            f"disk: no room for one more recording beside the {len(growing)} in progress: new calls are "
+            f"disk: no room for one more recording beside the {len(files)} in progress: new calls are "
             "listed as not recorded (full_disk)",
             "recording resumes once the worker has stored enough; more calls at a time need a larger disk",
         )
@@ -145,17 +145,17 @@ def disk(patient: Patient) -> Iterator[DoctorFinding]:
 def _growth(folder: Path) -> tuple[int, float]:
     """How many recordings are growing, and their total rate in bytes a second, each averaged since its
     start."""
-    growing, rate = 0, 0.0
+    count, rate = 0, 0.0
     for take in open_takes(folder):
         try:
             status = (take / AUDIO).stat()
         except OSError:
             continue
-        age = datetime.now(UTC).timestamp() - _born(take)
+        age = datetime.now(UTC).timestamp() - _start_of(take)
         if age > 1:
-            growing += 1
+            count += 1
             rate += status.st_size / age
-    return growing, rate
+    return count, rate
 
 
 def _sounds(folder: Path) -> Iterator[int]:
@@ -165,25 +165,25 @@ def _sounds(folder: Path) -> Iterator[int]:
             yield (take / AUDIO).stat().st_size
 
 
-def _born(take: Path) -> float:
+def _start_of(take: Path) -> float:
     try:
         return read_start(take).started_at.timestamp()
     except TakeError:
         return take.stat().st_mtime
 
 
-def _hours(left: int, growing: int, rate: float) -> str:
+def _hours(left: int, count: int, rate: float) -> str:
     room = f"{max(0, left) / 1e9:.1f} GB left until then"
     if rate <= 0:
         return f"{room}, no recording is growing"
-    return f"{room}: {max(0, left) / rate / 3600:.1f} hours of the {growing} recordings that are growing"
+    return f"{room}: {max(0, left) / rate / 3600:.1f} hours of the {count} recordings that are growing"
 
 
 def takes(patient: Patient) -> Iterator[DoctorFinding]:
     """No finished take waits for something that needs an operator."""
     node = patient.settings.node
     stages: dict[str, int] = {}
-    strangers, silent, broken, long, total = set(), set(), 0, 0, 0
+    strangers, silent, unreadable, long, total = set(), set(), 0, 0, 0
     oldest: datetime | None = None
     patient.context.open_catalogue()
     for folder in finished_takes(node.spool_folder):
@@ -199,7 +199,7 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
         try:
             start = read_start(folder)
         except TakeError:
-            broken += 1
+            unreadable += 1
             continue
         if start.tenant is not None and tenant_queries.tenant_wrapped_key(start.tenant) is None:
             strangers.add(start.tenant)
@@ -219,8 +219,8 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
             f"takes: calls wait for the sound {sha256[:12]} of their announcement, which is missing",
             f"put the WAV at {node.snapshot_folder / 'prompts' / sha256}.wav, or restore the catalogue",
         )
-    if broken:
-        yield DoctorFinding("warning", f"takes: {broken} cannot be read", "the worker quarantines them")
+    if unreadable:
+        yield DoctorFinding("warning", f"takes: {unreadable} cannot be read", "the worker quarantines them")
     if long:
         yield DoctorFinding(
             "warning",
@@ -228,7 +228,7 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
             f"{WAITS_LONG.seconds // 60} minutes",
             "the worker's log has the reason for each (take.delayed)",
         )
-    if not (strangers or silent or broken or long):
+    if not (strangers or silent or unreadable or long):
         each = ", ".join(f"{count} to {stage}" for stage, count in sorted(stages.items()))
         since = f", the oldest since {to_iso(oldest)}" if oldest else ""
         yield DoctorFinding(
@@ -238,19 +238,20 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
 
 def _moved(spool: Path, own: str) -> Iterator[DoctorFinding]:
     """Unfinished calls of other nodes whose spool was moved here."""
-    waiting: dict[str, list[str]] = {}
+    takes_by_node: dict[str, list[str]] = {}
     for folder in open_takes(spool):
         try:
             start = read_start(folder)
         except TakeError:
             continue  # its call may be beginning
         if start.node != own:
-            waiting.setdefault(start.node, []).append(folder.name)
-    for node, names in sorted(waiting.items()):
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            takes_by_node.setdefault(start.node, []).append(folder.name)
+    for node, names in sorted(takes_by_node.items()):
+        rest = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
         yield DoctorFinding(
             "warning",
-            f"takes: {len(names)} unfinished calls of node {node!r} wait: {', '.join(names[:NAMED])}{more}",
+            f"takes: {len(names)} unfinished calls of node {node!r} wait: "
+            f"{', '.join(names[:MAX_NAMES])}{rest}",
             "the daemon ends each within a minute, once it is connected to the switch and the folder no "
             "longer changes; if it does not, its log has the reason (spool.reconcile_failed)",
         )

@@ -51,11 +51,11 @@ def outbound(patient: Patient) -> Iterator[DoctorFinding]:
         (settings.listen_host if same_host(host, settings.listen_host) else host, port)
         for host, port in entry.addresses
     }:
-        sent = ", ".join(f"{host}:{port}" for host, port in entry.addresses)
+        targets = ", ".join(f"{host}:{port}" for host, port in entry.addresses)
         found.append(
             DoctorFinding(
                 "wrong",
-                f"outbound: callees are sent to {sent}, but "
+                f"outbound: callees are sent to {targets}, but "
                 f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
                 SAME_ADDRESS,
             )

@@ -63,13 +63,13 @@ def _inbound(
     from recorder.switch.dialplan_routes import inbound
 
     for context in dict.fromkeys(entry.context for entry in loaded.entries()):
-        taken: dict[str, list[str]] = {}
+        numbers_by_name: dict[str, list[str]] = {}
         for line in lines:
             digits = line.number.removeprefix("+")
             for number in (digits, f"+{digits}"):
                 for name in {route.extension for route in inbound(loaded, context, number)}:
-                    taken.setdefault(name, []).append(number)
-        for name, numbers in taken.items():
+                    numbers_by_name.setdefault(name, []).append(number)
+        for name, numbers in numbers_by_name.items():
             each = sorted({number.removeprefix("+") for number in numbers})
             more = f" and {len(each) - 1} more" if len(each) > 1 else ""
             yield DoctorFinding(
@@ -91,11 +91,11 @@ def _outbound(
         return
     for context in dict.fromkeys(way.context for way in dialplan_lint_outbound.callee_setups(loaded)):
         numbers, unguessed = outside_numbers(loaded, context)
-        taken: dict[str, list[Route]] = {}
+        routes_by_name: dict[str, list[Route]] = {}
         for number in numbers:
             for route in outbound(loaded, context, number, recorded[0]):
-                taken.setdefault(route.extension, []).append(route)
-        for name, some in taken.items():
+                routes_by_name.setdefault(route.extension, []).append(route)
+        for name, some in routes_by_name.items():
             by_length = sorted({route.number for route in some}, key=lambda number: (len(number), number))
             short = all(len(number) < OUTSIDE_DIGITS for number in by_length)
             lengths = ", ".join(dict.fromkeys(str(len(number.lstrip("+"))) for number in by_length))

@@ -63,10 +63,10 @@ def keys(patient: Patient) -> Iterator[DoctorFinding]:
     yield DoctorFinding(
         "ok", f"keys: signing key {endorsed.key_id}, endorsed until {to_iso(endorsed.not_after)}"
     )
-    if lacking := [use for use in signing.USES if use not in endorsed.uses]:
+    if absent := [use for use in signing.USES if use not in endorsed.uses]:
         yield DoctorFinding(
             "wrong",
-            f"keys: the signing key is not endorsed for {', '.join(lacking)} and cannot sign those",
+            f"keys: the signing key is not endorsed for {', '.join(absent)} and cannot sign those",
             "run `accord keys renew` with the root's key",
         )
     if endorsed.not_after - now < RENEW_WITHIN:
@@ -96,8 +96,8 @@ def _panel_key(patient: Patient) -> Iterator[DoctorFinding]:
             "an intruder in the panel could sign those",
             f"{renew}, and `accord keys revoke {endorsement.key_id}`",
         )
-    if lacking := [use for use in signing.PANEL_USES if use not in endorsement.uses]:
-        what = f"is not endorsed for {', '.join(lacking)} and cannot sign those"
+    if absent := [use for use in signing.PANEL_USES if use not in endorsement.uses]:
+        what = f"is not endorsed for {', '.join(absent)} and cannot sign those"
         yield DoctorFinding("wrong", f"keys: the panel's key {what}", renew)
     if not endorsement.not_before <= patient.now() <= endorsement.not_after:
         yield DoctorFinding(
@@ -108,12 +108,12 @@ def _panel_key(patient: Patient) -> Iterator[DoctorFinding]:
 def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
     """Somebody has confirmed a copy of each key without which recordings are lost."""
     folder = patient.settings.keys_folder
-    wanted = {
+    keys_to_copy = {
         copies.KEK: ("the key-encryption key", patient.context.keyring().current),
         copies.ROOT: ("the root's key", signing.key_id(patient.context.root())),
     }
     confirmed = copies.verified_copies(folder)
-    for kind, (name, identity) in wanted.items():
+    for kind, (name, identity) in keys_to_copy.items():
         hint = "run `accord keys confirm-copy <file>` on a copy: it checks the copy and notes the date"
         copy = confirmed.get(kind)
         if copy is None:
@@ -145,8 +145,8 @@ def customer_keys(patient: Patient) -> Iterator[DoctorFinding]:
             error = SealError(
                 "seal.key_missing", f"{row.name} has no key", "`accord rebuild` takes it from the bucket"
             )
-        except SealError as raised:
-            error = raised
+        except SealError as failure:
+            error = failure
         closed += 1
         yield DoctorFinding("wrong", f"customers: {error.message}", error.hint)
     if known and not closed:
@@ -198,15 +198,15 @@ def customer_plans(patient: Patient) -> Iterator[DoctorFinding]:
     """Every customer has a plan that there is."""
     patient.context.open_catalogue()
     tenants = tenant_queries.all_tenants()
-    lost = [(row, code) for row in tenants if (code := plans.plan_code(row.id)) not in plans.plans()]
-    for row, code in lost:
+    without_plan = [(row, code) for row in tenants if (code := plans.plan_code(row.id)) not in plans.plans()]
+    for row, code in without_plan:
         yield DoctorFinding(
             "wrong",
             f"plans: {row.name} has the plan {code!r}, which there is no longer: it is treated as "
             f"{plans.STARTER!r} meanwhile",
             "add it to the file that `[web] plans` names, or give another one: `accord tenant plan`",
         )
-    if not lost:
+    if not without_plan:
         yield DoctorFinding("ok", f"plans: {', '.join(plans.plans())}, each customer has one")
 
 
@@ -221,7 +221,7 @@ def store(patient: Patient) -> Iterator[DoctorFinding]:
     # Shorter time limits than the worker's, so that an unreachable store is reported now.
     bucket = replace(object_store.bucket(patient.settings), connect_timeout=3.0, read_timeout=8.0)
     able = S3Store(bucket).abilities()
-    seen = capabilities.probe_server(bucket, os.urandom)
+    capability = capabilities.probe_server(bucket, os.urandom)
     yield DoctorFinding(
         "ok", f"store: {bucket.endpoint or 'AWS'} bucket {bucket.name} stores, returns and deletes"
     )
@@ -232,7 +232,7 @@ def store(patient: Patient) -> Iterator[DoctorFinding]:
             "Accord checks first, which is safe with one worker for each recording",
         ),
         (able.checks_sha256, "compares SHA-256", "Accord reads each object back: as safe, with more traffic"),
-        (seen.ranges, "serves ranges", "playing from the middle reads the whole recording"),
+        (capability.ranges, "serves ranges", "playing from the middle reads the whole recording"),
     ):
         yield _able(has, what, instead)
     yield DoctorFinding(
@@ -240,9 +240,9 @@ def store(patient: Patient) -> Iterator[DoctorFinding]:
         f"store: versioning: {_yes(able.versioning)}, object lock: {_yes(able.object_lock)}"
         + ("" if able.versioning else " (without versions, what others overwrite or delete is lost)"),
     )
-    if seen.clock is None:
+    if capability.clock is None:
         return
-    skew = abs(patient.now() - seen.clock)
+    skew = abs(patient.now() - capability.clock)
     if skew > SKEW:
         yield DoctorFinding(
             "wrong" if skew > timedelta(minutes=10) else "warning",

@@ -180,10 +180,10 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
                 "ok", f"dialplan: context {entry.context} sends calls to this daemon, and waits {wait} s"
             )
         else:
-            sent = ", ".join(f"{host}:{port}" for host, port in entry.addresses)
+            targets = ", ".join(f"{host}:{port}" for host, port in entry.addresses)
             yield DoctorFinding(
                 "wrong",
-                f"dialplan: context {entry.context} sends calls to {sent}, but "
+                f"dialplan: context {entry.context} sends calls to {targets}, but "
                 f"the daemon listens on {settings.listen_host}:{settings.listen_port}",
                 SAME_ADDRESS,
             )
@@ -265,12 +265,12 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
             f"recording: the switch's user {name} may not read {len(unread)} prompts: {unread[0].name[:8]} …",
             f"run `chmod g+rX` on {prompts} and the folders above it",
         )
-    running = holder(spool / DAEMON)
-    keeper = user_of(running.pid) if running else None
-    if running and keeper and user.uid not in {0, keeper.uid} and running.umask & 0o020:
+    daemon = holder(spool / DAEMON)
+    keeper = user_of(daemon.pid) if daemon else None
+    if daemon and keeper and user.uid not in {0, keeper.uid} and daemon.umask & 0o020:
         yield DoctorFinding(
             "wrong",
-            f"recording: the daemon (umask {running.umask:03o}) makes folders that {name} may not write to",
+            f"recording: the daemon (umask {daemon.umask:03o}) makes folders that {name} may not write to",
             "set UMask=0007 in its unit, or run `umask 0007` before starting it",
         )
     elif user.may(spool, 3) and not unread:

@@ -11,8 +11,8 @@ from tests.freeswitch.mixed.plan import (
     EDGE,
     HELD_FIRST,
     KEEPS,
-    KEPT,
     MOVES,
+    RECORDED_OPENINGS,
     REFUSED,
     TOGETHER,
     Act,
@@ -23,7 +23,7 @@ from tests.freeswitch.mixed.signals import DONE_BIN, PAUSED_BIN, Word
 
 
 @dataclass(slots=True)
-class Hearing:
+class PartyHearing:
     """What a phone must hear and may hear: words of others, and how often each complete sentence (a sentence
     that is not listed: never)."""
 
@@ -49,7 +49,7 @@ class Expectation:
     may_right: set[Word] = field(default_factory=set)
     gaps: Counter[str] = field(default_factory=Counter)
     kept: str | None = None
-    ears: dict[int, Hearing] = field(default_factory=dict)
+    ears: dict[int, PartyHearing] = field(default_factory=dict)
     consulted: Counter[str] = field(default_factory=Counter)
 
 
@@ -61,13 +61,13 @@ def expected(call: Call) -> Expectation:
 class _Fold:
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.recorded = call.opening in KEPT
+        self.recorded = call.opening in RECORDED_OPENINGS
         self.found = Expectation(REFUSED.get(call.opening))
-        self.found.ears = {party.who: Hearing() for party in call.parties}
+        self.found.ears = {party.who: PartyHearing() for party in call.parties}
         self.there = call.colleagues[0]
 
     def whole(self) -> Expectation:
-        self._opening()
+        self._open_call()
         if self.call.opening not in ("gives_up", "hangs_up_early"):
             for act in self.call.acts:
                 self._act(act)
@@ -77,19 +77,19 @@ class _Fold:
             self.found.may_left, self.found.may_right = set(), set()
         return self.found
 
-    def _opening(self) -> None:
+    def _open_call(self) -> None:
         outside, first = (self.found.ears[each.who] for each in (self.call.outside, self.there))
-        said = outside.sentences
-        opening = self.call.opening
-        if opening in ("opt_in_yes", "opt_in_no", "opt_in_silent"):
-            said["question"] += 1
-        if opening in ("opt_in_no", "opt_in_silent", "opt_out_refused"):
-            said["declined"] += 1
-        if opening in KEPT or opening in ("opt_out_refused", "gives_up"):
-            said["announcement"] += 1
-        if opening == "hangs_up_early":
+        sentences = outside.sentences
+        opening_kind = self.call.opening
+        if opening_kind in ("opt_in_yes", "opt_in_no", "opt_in_silent"):
+            sentences["question"] += 1
+        if opening_kind in ("opt_in_no", "opt_in_silent", "opt_out_refused"):
+            sentences["declined"] += 1
+        if opening_kind in RECORDED_OPENINGS or opening_kind in ("opt_out_refused", "gives_up"):
+            sentences["announcement"] += 1
+        if opening_kind == "hangs_up_early":
             outside.unsure.add("announcement")
-        if opening in TOGETHER:
+        if opening_kind in TOGETHER:
             first.sentences["announcement"] += 1
         for one, other in ((self.call.outside, self.there), (self.there, self.call.outside)):
             # Before it is known to be over, whoever is connected already may be heard.

@@ -163,9 +163,9 @@ def run_installation(folder: Path, calls: Sequence[Call], sip_port: int) -> Iter
     node = context.settings.node
     (node.snapshot_folder / "snapshot.json").unlink()  # the rig's own
     snapshot.write(node.snapshot_folder, node.spool_folder, (), utc_now())
-    given = {**os.environ, **rig.environment, **variables}
-    wanted = [each for each in run.programs(context, given) if each.name != "web"]
-    supervisor = Supervisor(wanted, given)
+    environment = {**os.environ, **rig.environment, **variables}
+    programs = [each for each in run.programs(context, environment) if each.name != "web"]
+    supervisor = Supervisor(programs, environment)
     thread = threading.Thread(target=supervisor.run)
     try:
         rig.switch.start()
@@ -186,29 +186,29 @@ def _customer(context: Context, calls: Sequence[Call]) -> str:
     tenant = str(uuid7(now))
     key = context.keyring().new_tenant_key(tenant).to_bytes().decode()
     tenants.create_tenant(tenant, name="Menuiserie Dubois", wrapped_key=key, now=now, entropy=os.urandom)
-    said = {mode: _announcement(tenant, mode) for mode in ("notice", "opt-in", "opt-out")}
+    announcements = {mode: _announcement(tenant, mode) for mode in ("notice", "opt-in", "opt-out")}
     for call in calls:
         if call.opening == "no_line":
             continue
         line = lines.create_line(
-            tenant, number=call.line, announcement=said[MODES.get(call.opening, "notice")], formats=("wav",),
-            timing="at_pickup" if call.opening == "at_pickup" else "before_ringing",
+            tenant, number=call.line, announcement=announcements[MODES.get(call.opening, "notice")],
+            formats=("wav",), timing="at_pickup" if call.opening == "at_pickup" else "before_ringing",
             now=now, entropy=os.urandom,
         )  # fmt: skip
         _settings(tenant, line.id, call)
     owner = next(row for row in tenant_queries.all_tenants() if row.id == tenant)
-    said = {"name": "Claire", "role": "customer", "language": "fr"}
-    make_user(owner, "claire@example.com", context.signer(), **said, password="let us listen")
+    announcements = {"name": "Claire", "role": "customer", "language": "fr"}
+    make_user(owner, "claire@example.com", context.signer(), **announcements, password="let us listen")
     return tenant
 
 
 def _announcement(tenant: str, mode: str) -> str:
-    asked = {}
+    question_fields = {}
     if mode != "notice":
-        asked = {name: OwnSound(name, wav(name)) for name in ("question", "declined")}
+        question_fields = {name: OwnSound(name, wav(name)) for name in ("question", "declined")}
     return announcements.create_announcement(
         tenant, name=mode, language="fr", text="Un signal.", purposes=("agreement",), keep_days=30,
-        wav=wav("announcement"), mode=mode, now=utc_now(), entropy=os.urandom, **asked,
+        wav=wav("announcement"), mode=mode, now=utc_now(), entropy=os.urandom, **question_fields,
     ).id  # fmt: skip
 
 

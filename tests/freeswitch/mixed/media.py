@@ -170,11 +170,11 @@ class Bank:
             self._out.content[count] = np.frombuffer(packet + payload(leg.word, leg.codec), dtype=np.uint8)
             self._out.addresses[count, :8] = leg.address
             count += 1
-        done = 0
-        while done < count:
-            place = ctypes.byref(self._out.messages, done * ctypes.sizeof(_Mmsghdr))
-            sent = _libc.sendmmsg(self.sock.fileno(), place, count - done, 0)
-            done += max(sent, 1)  # one that cannot be sent is lost, as on any network
+        sent_count = 0
+        while sent_count < count:
+            place = ctypes.byref(self._out.messages, sent_count * ctypes.sizeof(_Mmsghdr))
+            packets = _libc.sendmmsg(self.sock.fileno(), place, count - sent_count, 0)
+            sent_count += max(packets, 1)  # one that cannot be sent is lost, as on any network
 
     def _press(self, leg: Leg) -> None:
         content = leg.presses.pop(0)
@@ -194,11 +194,11 @@ class Bank:
             count = _libc.recvmmsg(self.sock.fileno(), self._in.messages, SLOTS, socket.MSG_DONTWAIT, None)
             if count <= 0:
                 return
-            self._taken(count, now)
+            self._count_taken(count, now)
             if count < SLOTS:
                 return
 
-    def _taken(self, count: int, now: float) -> None:
+    def _count_taken(self, count: int, now: float) -> None:
         content = self._in.content[:count].tobytes()
         ports = self._in.addresses[:count, 2:4].copy().view(">u2").ravel().tolist()
         for at, port in enumerate(ports):

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from tests.freeswitch.mixed.expectations import Expectation, Hearing, expected
+from tests.freeswitch.mixed.expectations import Expectation, PartyHearing, expected
 from tests.freeswitch.mixed.history import SENTENCES, History, Listed, Telephone
 from tests.freeswitch.mixed.plan import Call, Party
 from tests.freeswitch.mixed.signals import STEPS, Run, Word
@@ -97,10 +97,10 @@ def _foreign(where: str, runs: Iterable[Run], allowed: set[Word]) -> Iterator[st
     """Find words that must not be there."""
     for run in runs:
         if run.word.sentence is None and run.word not in allowed:
-            yield f"{where}: {_named(run.word)}, {run.frames} frames at {run.begin:.2f} s"
+            yield f"{where}: {_describe(run.word)}, {run.frames} frames at {run.begin:.2f} s"
 
 
-def _named(word: Word) -> str:
+def _describe(word: Word) -> str:
     return f"party {word.who} saying {word.word}"
 
 
@@ -115,13 +115,14 @@ def _together(row: Listed, want: Expectation, telephones: Mapping[int, Telephone
     """Words said at the same time are recorded at the same time, as heard: the switch may forward one
     later."""
     for left, right in want.together:
-        kept = _begin(row.left, left), _begin(row.right, right)
-        heard = _begin(telephones[right.who].heard, left), _begin(telephones[left.who].heard, right)
-        if None in kept or None in heard:
+        positions = _begin(row.left, left), _begin(row.right, right)
+        heard_positions = _begin(telephones[right.who].heard, left), _begin(telephones[left.who].heard, right)
+        if None in positions or None in heard_positions:
             continue
-        late, due = kept[0] - kept[1], heard[0] - heard[1]  # type: ignore[operator]
+        late, due = positions[0] - positions[1], heard_positions[0] - heard_positions[1]  # type: ignore[operator]
         if abs(late - due) > STEP_S:
-            yield f"{_named(left)} is kept {late:+.2f} s from {_named(right)}, and was heard {due:+.2f} s"
+            what = f"{_describe(left)} is kept {late:+.2f} s from {_describe(right)}"
+            yield f"{what}, and was heard {due:+.2f} s"
 
 
 def _begin(runs: Iterable[Run], word: Word) -> float | None:
@@ -138,34 +139,35 @@ def _frames(runs: Iterable[Run]) -> Counter[Word]:
 def _whole(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> Iterator[str]:
     """Check that a recording has all required words, at their times and lengths."""
     for side, runs, must in (("left", row.left, want.left), ("right", row.right, want.right)):
-        kept = _frames(runs)
+        kept_frames = _frames(runs)
         for word in must:
-            said = _frames(telephones[word.who].said)[word]
-            if not said:
-                yield f"{_named(word)} was never said"
-            elif kept[word] < MOST * said:
-                yield f"{side}: {_named(word)} is kept {kept[word]} frames of {said}"
-            elif kept[word] > said + 2:
-                yield f"{side}: {_named(word)} is kept {kept[word]} frames, and was said {said}"
-        silent = _held(want, row, telephones)
+            spoken_frames = _frames(telephones[word.who].said)[word]
+            if not spoken_frames:
+                yield f"{_describe(word)} was never said"
+            elif kept_frames[word] < MOST * spoken_frames:
+                yield f"{side}: {_describe(word)} is kept {kept_frames[word]} frames of {spoken_frames}"
+            elif kept_frames[word] > spoken_frames + 2:
+                what = f"{side}: {_describe(word)} is kept {kept_frames[word]} frames"
+                yield f"{what}, and was said {spoken_frames}"
+        silent = _hold_seconds(want, row, telephones)
         yield from _in_time(side, runs, must, telephones, row.drift_ms / 1000, silent)
 
 
-def _held(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> float:
+def _hold_seconds(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> float:
     """Return the seconds of the external party's holds that left no audio."""
-    held = sum(_silences(telephones[want.left[0].who].said)) if want.left else 0.0
-    return held if row.drift_ms / 1000 > held / 2 else 0.0
+    hold = sum(_silences(telephones[want.left[0].who].said)) if want.left else 0.0
+    return hold if row.drift_ms / 1000 > hold / 2 else 0.0
 
 
 def _doubt(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> float:
     """Return the seconds by which the product cannot locate an event in the audio; a redacted stretch is that
     much shorter."""
-    held = _held(want, row, telephones)
-    return abs(held - row.drift_ms / 1000) if held else 0.0
+    hold = _hold_seconds(want, row, telephones)
+    return abs(hold - row.drift_ms / 1000) if hold else 0.0
 
 
-def _silences(said: Sequence[Run]) -> Iterator[float]:
-    for before, after in pairwise(said):
+def _silences(runs: Sequence[Run]) -> Iterator[float]:
+    for before, after in pairwise(runs):
         if after.begin - before.end > SILENT_S:
             yield after.begin - before.end
 
@@ -181,12 +183,12 @@ def _in_time(
     earlier, later = APART_S + max(drift, silent), APART_S + max(silent - drift, 0)
     late: list[tuple[Word, float]] = []
     for word in must:
-        kept, said = _begin(runs, word), _begin(telephones[word.who].said, word)
-        if kept is not None and said is not None:
-            late.append((word, kept - said))
+        kept_at, spoken_at = _begin(runs, word), _begin(telephones[word.who].said, word)
+        if kept_at is not None and spoken_at is not None:
+            late.append((word, kept_at - spoken_at))
     for word, at in late[1:]:
         if not -earlier <= at - late[0][1] <= later:
-            yield f"{side}: {_named(word)} is kept {at - late[0][1]:+.2f} s from where it was said"
+            yield f"{side}: {_describe(word)} is kept {at - late[0][1]:+.2f} s from where it was said"
 
 
 def _ears(call: Call, want: Expectation, telephones: Mapping[int, Telephone]) -> Iterator[str]:
@@ -194,7 +196,7 @@ def _ears(call: Call, want: Expectation, telephones: Mapping[int, Telephone]) ->
         telephone = telephones.get(party.who, Telephone())
         ears = want.ears[party.who]
         yield from _foreign(f"party {party.who} heard", telephone.heard, {*ears.must, *ears.may})
-        yield from _heard(party, ears, telephone, telephones)
+        yield from _check_hearing(party, ears, telephone, telephones)
         yield from _sentences(party, ears, telephone)
         tones = {tone for tone, frames in telephone.tones.items() if frames >= 2}
         if tones - ears.tones - ears.may_tones:
@@ -203,28 +205,29 @@ def _ears(call: Call, want: Expectation, telephones: Mapping[int, Telephone]) ->
             yield f"party {party.who} heard no tone {sorted(ears.tones - tones)}"
 
 
-def _heard(
-    party: Party, ears: Hearing, telephone: Telephone, telephones: Mapping[int, Telephone]
+def _check_hearing(
+    party: Party, ears: PartyHearing, telephone: Telephone, telephones: Mapping[int, Telephone]
 ) -> Iterator[str]:
-    heard = _frames(telephone.heard)
+    heard_frames = _frames(telephone.heard)
     for word in ears.must:
-        said = _frames(telephones.get(word.who, Telephone()).said)[word]
-        if not said or heard[word] < MOST * said:
-            yield f"party {party.who} heard {heard[word]} frames of {said} of {_named(word)}"
+        spoken_frames = _frames(telephones.get(word.who, Telephone()).said)[word]
+        if not spoken_frames or heard_frames[word] < MOST * spoken_frames:
+            frames = f"{heard_frames[word]} frames of {spoken_frames}"
+            yield f"party {party.who} heard {frames} of {_describe(word)}"
 
 
-def _sentences(party: Party, ears: Hearing, telephone: Telephone) -> Iterator[str]:
+def _sentences(party: Party, ears: PartyHearing, telephone: Telephone) -> Iterator[str]:
     times = sentences(telephone.heard)
     for name in SENTENCES:
         if name not in ears.unsure and times[name] != ears.sentences[name]:
             yield f"party {party.who} heard “{name}” {times[name]} times, not {ears.sentences[name]}"
 
 
-def sentences(heard: Iterable[Run]) -> Counter[str]:
+def sentences(runs: Iterable[Run]) -> Counter[str]:
     """Return how often each sentence was heard completely, or in a part that counts as neither complete nor
     absent."""
     steps: dict[int, list[int]] = defaultdict(list)
-    for run in heard:
+    for run in runs:
         if run.word.sentence is not None:
             steps[run.word.sentence].append(run.word.word)
     times: Counter[str] = Counter()

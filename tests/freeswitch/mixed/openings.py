@@ -26,25 +26,27 @@ class Openings(CallParties):
             await self._before_ringing()
 
     async def _before_ringing(self) -> None:
-        opening, ports = self.call.opening, self.player.rig
+        kind, ports = self.call.opening, self.player.rig
         self.outside = outside = self._calls(self.call.outside, self.call.line, ports.sip_port)
         await outside.invite()
         self._say(outside, UNANNOUNCED)
-        if opening == "hangs_up_early":
-            await self._heard(outside, "announcement", 6)
+        if kind == "hangs_up_early":
+            await self._wait_to_hear(outside, "announcement", 6)
             outside.bye()
             return
-        if opening.startswith("opt_in"):
-            await self._heard(outside, "question", STEPS - 1)
+        if kind.startswith("opt_in"):
+            await self._wait_to_hear(outside, "question", STEPS - 1)
             await asyncio.sleep(0.4)
-            if opening != "opt_in_silent":
-                outside.sound.press("1" if opening == "opt_in_yes" else "2")
-        if opening not in ("opt_in_no", "opt_in_silent"):
-            await self._heard(outside, "announcement", STEPS - 1 if opening == "opt_out_refused" else NEARLY)
-        if opening == "opt_out_refused":
+            if kind != "opt_in_silent":
+                outside.sound.press("1" if kind == "opt_in_yes" else "2")
+        if kind not in ("opt_in_no", "opt_in_silent"):
+            await self._wait_to_hear(
+                outside, "announcement", STEPS - 1 if kind == "opt_out_refused" else NEARLY
+            )
+        if kind == "opt_out_refused":
             await asyncio.sleep(0.4)
             outside.sound.press("2")
-        elif not opening.startswith("opt_in_") or opening == "opt_in_yes":
+        elif not kind.startswith("opt_in_") or kind == "opt_in_yes":
             self._say(outside, EDGE)
             await asyncio.sleep(0.6)
             self._say(outside, RINGING)
@@ -54,34 +56,34 @@ class Openings(CallParties):
         """Ring at the first internal phone until it answers, or the external party gives up."""
         assert self.outside is not None
         first = self.call.colleagues[0]
-        came = await self.player.arrives(first)
-        self._dialogues.append(came)
+        dialogue = await self.player.arrives(first)
+        self._dialogues.append(dialogue)
         if self.call.opening == "gives_up":
             await asyncio.sleep(0.3)
             self.outside.bye()
             return
         await asyncio.sleep(max(0.0, first.rings - ANSWERS_IN_S))
         self._say(self.outside, EDGE)
-        await self.player.until(f"{first.number} answers", lambda: came.leg, 10)
-        self.inside = came
+        await self.player.until(f"{first.number} answers", lambda: dialogue.leg, 10)
+        self.inside = dialogue
 
     async def _at_pickup(self) -> None:
         self.outside = outside = self._calls(self.call.outside, self.call.line, self.player.rig.sip_port)
-        calling = asyncio.create_task(outside.invite())
-        self._waiting.add(calling)
+        invite = asyncio.create_task(outside.invite())
+        self._waiting.add(invite)
         self.inside = await self._comes(self.call.colleagues[0])
         self._say(self.inside, UNANNOUNCED)
-        await calling
+        await invite
         self._say(outside, UNANNOUNCED)
         if self.call.opening == "at_pickup":
-            await self._both_told()
+            await self._announce_to_both()
 
-    async def _both_told(self) -> None:
+    async def _announce_to_both(self) -> None:
         assert self.outside is not None
         assert self.inside is not None
 
         async def hear(dialogue: Dialogue) -> None:
-            await self._heard(dialogue, "announcement")
+            await self._wait_to_hear(dialogue, "announcement")
             self._say(dialogue, EDGE)
 
         await asyncio.gather(hear(self.outside), hear(self.inside))
@@ -90,16 +92,16 @@ class Openings(CallParties):
     async def _outward(self) -> None:
         first, rig = self.call.colleagues[0], self.player.rig
         self.inside = inside = self._calls(first, self.call.outside.number, rig.out_port)
-        calling = asyncio.create_task(inside.invite())
-        self._waiting.add(calling)
+        invite = asyncio.create_task(inside.invite())
+        self._waiting.add(invite)
         self.outside = outside = await self._comes(self.call.outside)
         self._say(outside, UNANNOUNCED)
         if self.call.opening not in TOGETHER:
-            await self._heard(outside, "announcement")
+            await self._wait_to_hear(outside, "announcement")
             self._say(outside, EDGE)
-            await calling
+            await invite
             self._say(inside, EDGE)
             return
-        await calling
+        await invite
         self._say(inside, UNANNOUNCED)
-        await self._both_told()
+        await self._announce_to_both()

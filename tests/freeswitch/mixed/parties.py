@@ -56,7 +56,7 @@ class CallParties:
     async def _guard(self, times: float = 1) -> None:
         await asyncio.sleep(self.player.guard * times)
 
-    async def _heard(
+    async def _wait_to_hear(
         self,
         dialogue: Dialogue,
         name: str,
@@ -74,14 +74,14 @@ class CallParties:
         dialogue.sound  # noqa: B018  it is still there
 
     def _calls(self, party: Party, what: str, port: int) -> Dialogue:
-        made = self.player.telephones.call(party, what, port)
-        self._dialogues.append(made)
-        return made
+        dialogue = self.player.telephones.call(party, what, port)
+        self._dialogues.append(dialogue)
+        return dialogue
 
     async def _comes(self, party: Party) -> Dialogue:
         """Wait until a party is called, and answer."""
-        came = await self.player.arrives(party)
-        self._dialogues.append(came)
-        await self.player.until(f"{party.number} answers", lambda: came.leg, 10)
-        self._say(came, EDGE)
-        return came
+        dialogue = await self.player.arrives(party)
+        self._dialogues.append(dialogue)
+        await self.player.until(f"{party.number} answers", lambda: dialogue.leg, 10)
+        self._say(dialogue, EDGE)
+        return dialogue

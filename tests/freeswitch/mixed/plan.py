@@ -25,7 +25,9 @@ Action = Literal[
 Notified = Literal["", "alone", "both"]
 Kind = TypeVar("Kind")
 
-KEPT: frozenset[str] = frozenset({"notice", "at_pickup", "opt_in_yes", "opt_out", "out_before", "out_once"})
+RECORDED_OPENINGS: frozenset[str] = frozenset(
+    {"notice", "at_pickup", "opt_in_yes", "opt_out", "out_before", "out_once"}
+)
 REFUSED = {
     "opt_in_no": "declined", "opt_in_silent": "no_answer", "opt_out_refused": "declined",
     "gives_up": "never_connected", "hangs_up_early": "hung_up_in_announcement", "no_line": "no_line",
@@ -128,9 +130,9 @@ def plan(seed: int, count: int, *, every: float, live: float) -> tuple[Call, ...
     budget = min(int(count * PER_CALL), PARTIES)
     whole = (count - 1) * every + live
     calls, who = [], 0
-    for number, opening in enumerate(openings):
+    for number, kind in enumerate(openings):
         spare = budget - who - 2 * (count - number)
-        call = _call(chance, number, opening, who, max(0, min(spare, 4)))
+        call = _call(chance, number, kind, who, max(0, min(spare, 4)))
         who += len(call.parties)
         begins = number * every
         calls.append(replace(call, begins=begins, acts=_stretched(chance, call, whole - begins)))
@@ -141,18 +143,18 @@ def _spread(chance: random.Random, shares: Sequence[tuple[Kind, int]], count: in
     """Choose each kind at least once if possible, otherwise by its share."""
     kinds = [kind for kind, _ in shares]
     weights = [share for _, share in shares]
-    chosen = [*kinds, *chance.choices(kinds, weights, k=max(0, count - len(kinds)))][:count]
-    chance.shuffle(chosen)
-    return chosen
+    kinds_of_calls = [*kinds, *chance.choices(kinds, weights, k=max(0, count - len(kinds)))][:count]
+    chance.shuffle(kinds_of_calls)
+    return kinds_of_calls
 
 
-def _call(chance: random.Random, number: int, opening: Opening, who: int, more: int) -> Call:
+def _call(chance: random.Random, number: int, kind: Opening, who: int, more: int) -> Call:
     """Return a call. ``more``: maximum number of parties beside the first two."""
-    codec = 8 if chance.random() < 0.1 and opening not in OUTBOUND else 0
+    codec = 8 if chance.random() < 0.1 and kind not in OUTBOUND else 0
     outside = Party(who, f"3247{number:03}{who:04}", 0.6, codec)
     first = Party(who + 1, f"32255{number:03}{who + 1:04}", round(chance.uniform(0.9, 1.8), 2))
     colleagues, acts, other = [first], [Act("talk", FIRST, 2.0)], None
-    actions = _deeds(chance, opening)
+    actions = _deeds(chance, kind)
     for action in actions:
         if (action in MOVES or action == "to_outside") and len(colleagues) - 1 >= more:
             continue
@@ -164,16 +166,16 @@ def _call(chance: random.Random, number: int, opening: Opening, who: int, more: 
             at = who + 1 + len(colleagues)
             other = Party(at, f"32499{number:03}{at:04}")
         acts += [Act(action, FIRST + len(acts), 1.5, to), Act("talk", FIRST + len(acts) + 1, 1.5)]
-    notified: Notified = chance.choice(["", "alone", "both"]) if opening != "no_line" else ""
-    return Call(number, opening, 0.0, outside, tuple(colleagues), tuple(acts), notified, other)
+    notified: Notified = chance.choice(["", "alone", "both"]) if kind != "no_line" else ""
+    return Call(number, kind, 0.0, outside, tuple(colleagues), tuple(acts), notified, other)
 
 
-def _deeds(chance: random.Random, opening: Opening) -> list[Action]:
+def _deeds(chance: random.Random, kind: Opening) -> list[Action]:
     """Return the acts between the talks. Codes are useless in an unrecorded call."""
-    if opening in BRIEF:
+    if kind in BRIEF:
         return []
-    if opening not in KEPT:
-        return ["uuid_transfer"] if chance.random() < 0.4 and opening != "no_line" else []
+    if kind not in RECORDED_OPENINGS:
+        return ["uuid_transfer"] if chance.random() < 0.4 and kind != "no_line" else []
     found: list[Action] = []
     kinds, weights = zip(*WITHIN, strict=True)
     while len(found) < chance.choice([1, 2, 2, 3, 4]):
@@ -210,5 +212,5 @@ TAKES = {
 
 def lasts(call: Call) -> float:
     """Return the approximate length of a call in seconds."""
-    opening = {"opt_in_silent": 16.0, "opt_in_yes": 5.0, "opt_out": 8.0}.get(call.opening, 4.0)
-    return opening + sum(TAKES.get(act.action, 2.0) + act.seconds for act in call.acts)
+    opening_seconds = {"opt_in_silent": 16.0, "opt_in_yes": 5.0, "opt_out": 8.0}.get(call.opening, 4.0)
+    return opening_seconds + sum(TAKES.get(act.action, 2.0) + act.seconds for act in call.acts)

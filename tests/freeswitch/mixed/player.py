@@ -33,10 +33,10 @@ class Commands:
 
     @classmethod
     async def open(cls, port: int) -> Commands:
-        made = cls(*await asyncio.open_connection(HOST, port))
-        await made._frame()
-        await made._ask(f"auth {PASSWORD}")
-        return made
+        commands = cls(*await asyncio.open_connection(HOST, port))
+        await commands._frame()
+        await commands._ask(f"auth {PASSWORD}")
+        return commands
 
     async def api(self, command: str) -> str:
         return (await self._ask(f"api {command}")).strip()
@@ -74,7 +74,7 @@ class Player:
         self._read: set[Path] = set()
         self._over = False
         telephones.parties = {party.number: party for call in calls for party in call.parties}
-        telephones.called = self._called
+        telephones.called = self._answer_call
 
     async def play(self) -> None:
         with real_time():
@@ -86,14 +86,14 @@ class Player:
         gc.freeze()
         clock = asyncio.create_task(self._clock())
         self.scripts = [Script(self, call) for call in self.calls]
-        watching = asyncio.create_task(self._watch())
+        watch = asyncio.create_task(self._watch())
         try:
             await asyncio.gather(*(self._one(script) for script in self.scripts))
             await asyncio.sleep(1)
         finally:
             self._over = True
             await clock
-            await watching
+            await watch
             self.commands.close()
             gc.unfreeze()
 
@@ -116,17 +116,17 @@ class Player:
             self.studio.tick(tick * TICK_S)
 
     async def _watch(self) -> None:
-        lasting = [script for script in self.scripts if script.lasts]
+        long_scripts = [script for script in self.scripts if script.lasts]
         while not self._over:
             self._look()
-            live = sum(script.live for script in lasting)
+            live = sum(script.live for script in long_scripts)
             self.peak = max(self.peak, live)
-            self.lived += LOOK_S * (live == len(lasting))
-            if all(script.live or script.done for script in lasting):
+            self.lived += LOOK_S * (live == len(long_scripts))
+            if all(script.live or script.done for script in long_scripts):
                 self.together.set()
             await asyncio.sleep(LOOK_S)
 
-    async def _called(self, dialogue: Dialogue) -> None:
+    async def _answer_call(self, dialogue: Dialogue) -> None:
         self._arrived[dialogue.party.number] = dialogue
         await asyncio.sleep(dialogue.party.rings)
 
@@ -168,19 +168,21 @@ class Player:
 
     def heard(self) -> dict[int, Telephone]:
         """Return what each phone said and heard, over all its calls."""
-        said: dict[int, list[Run]] = defaultdict(list)
-        heard: dict[int, list[Run]] = defaultdict(list)
+        spoken_runs: dict[int, list[Run]] = defaultdict(list)
+        heard_runs: dict[int, list[Run]] = defaultdict(list)
         tones: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         for leg in self.telephones.legs:
-            said[leg.who] += as_runs(leg.said, 1)
-            heard[leg.who] += as_runs(leg.heard)
+            spoken_runs[leg.who] += as_runs(leg.said, 1)
+            heard_runs[leg.who] += as_runs(leg.heard)
             for tone, frames in leg.tones.items():
                 tones[leg.who][tone] += frames
         whose = {party.who for call in self.calls for party in call.parties}
-        by_time = {who: sorted(heard[who], key=lambda run: run.begin) for who in whose}
+        by_time = {who: sorted(heard_runs[who], key=lambda run: run.begin) for who in whose}
         return {
             who: Telephone(
-                tuple(sorted(said[who], key=lambda run: run.begin)), tuple(by_time[who]), dict(tones[who])
+                tuple(sorted(spoken_runs[who], key=lambda run: run.begin)),
+                tuple(by_time[who]),
+                dict(tones[who]),
             )
             for who in whose
         }
@@ -188,6 +190,6 @@ class Player:
 
 async def telephones(studio: Studio) -> Telephones:
     """Run the phones on a port of their own."""
-    made = Telephones(studio)
-    await asyncio.get_running_loop().create_datagram_endpoint(lambda: made, local_addr=(HOST, 0))
-    return made
+    all_telephones = Telephones(studio)
+    await asyncio.get_running_loop().create_datagram_endpoint(lambda: all_telephones, local_addr=(HOST, 0))
+    return all_telephones

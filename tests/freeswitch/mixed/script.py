@@ -82,21 +82,21 @@ class Script(Openings, Transfers):
     async def _keep(self, answer: str) -> None:
         outside, inside = self._two()
         await self._dials("*5")
-        await self._heard(inside, "keep_question", STEPS - 1)
+        await self._wait_to_hear(inside, "keep_question", STEPS - 1)
         await asyncio.sleep(1.5)
         if answer != "none":
             outside.sound.press("1" if answer == "yes" else "2")
         verdict = {"yes": "keep_yes", "no": "keep_no", "none": "keep_none"}[answer]
-        await self._heard(outside, verdict, STEPS - 1, 40)
+        await self._wait_to_hear(outside, verdict, STEPS - 1, 40)
         await asyncio.sleep(1.5)
 
     async def _delete(self, _act: Act) -> None:
         outside, inside = self._two()
         await self._dials("*9")
-        await self._heard(inside, "delete_question", STEPS - 1)
+        await self._wait_to_hear(inside, "delete_question", STEPS - 1)
         await asyncio.sleep(0.8)
         inside.sound.press("1")
-        await self._heard(outside, "deleted", STEPS - 1)
+        await self._wait_to_hear(outside, "deleted", STEPS - 1)
         await asyncio.sleep(0.8)
 
     async def _colleague_holds(self, act: Act) -> None:

@@ -169,9 +169,9 @@ def _bytes(codec: int) -> NDArray[np.uint8]:
     """Return the nearest byte for each of 65,536 values."""
     values = VALUES[codec]
     order = np.argsort(values, kind="stable")
-    wanted = np.arange(-32768, 32768) / 32768
-    right = np.clip(np.searchsorted(values[order], wanted), 1, 255)
-    nearer = wanted - values[order][right - 1] <= values[order][right] - wanted
+    levels = np.arange(-32768, 32768) / 32768
+    right = np.clip(np.searchsorted(values[order], levels), 1, 255)
+    nearer = levels - values[order][right - 1] <= values[order][right] - levels
     return order[right - nearer.astype(int)].astype(np.uint8)
 
 

@@ -191,11 +191,11 @@ class Telephones(asyncio.DatagramProtocol):
         ident = uuid.uuid4().hex
         local = f'"{party.number}" <sip:{party.number}@{HOST}>;tag={ident[:8]}'
         target = f"sip:{what}@{HOST}:{port}"
-        made = Dialogue(
+        dialogue = Dialogue(
             self, party, ident, local, f"<sip:{what}@{HOST}>", target, (HOST, port), self.studio.bank()
         )
-        self.dialogues[ident] = made
-        return made
+        self.dialogues[ident] = dialogue
+        return dialogue
 
     def send(self, head: list[str], body: str, to: tuple[str, int]) -> None:
         kind = ["Content-Type: application/sdp"] if body else []
@@ -219,14 +219,14 @@ class Telephones(asyncio.DatagramProtocol):
     def datagram_received(self, content: bytes, peer: tuple[str, int]) -> None:
         head, _, body = content.decode("utf-8", "replace").partition("\r\n\r\n")
         first, *lines = head.split("\r\n")
-        named = [line.partition(":") for line in lines]
-        fields = {name.strip().lower(): value.strip() for name, _, value in named}
+        fields_of_lines = [line.partition(":") for line in lines]
+        fields = {name.strip().lower(): value.strip() for name, _, value in fields_of_lines}
         dialogue = self.dialogues.get(fields.get("call-id", ""))
         if first.startswith("SIP/2.0 "):
             if dialogue is not None:
                 dialogue.answered(fields, int(first.split()[1]), body)
             return
-        vias = [value.strip() for name, _, value in named if name.strip().lower() in ("via", "v")]
+        vias = [value.strip() for name, _, value in fields_of_lines if name.strip().lower() in ("via", "v")]
         method, target, _ = first.split()
         if method == "INVITE" and dialogue is None:
             self._invited(target, fields, vias, body, peer)
@@ -247,12 +247,12 @@ class Telephones(asyncio.DatagramProtocol):
             self.reply("404 Nobody", vias, fields, to=f"{fields['to']};tag=x", peer=peer)
             return
         local = f"{fields['to']};tag={uuid.uuid4().hex[:8]}"
-        made = Dialogue(
+        dialogue = Dialogue(
             self, party, fields["call-id"], local, fields["from"], contact[1], peer, self.studio.bank()
         )
-        made.invited = (vias, fields)
-        self.dialogues[made.call] = made
-        task = asyncio.get_running_loop().create_task(self._answers(made, body))
+        dialogue.invited = (vias, fields)
+        self.dialogues[dialogue.call] = dialogue
+        task = asyncio.get_running_loop().create_task(self._answers(dialogue, body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.freeswitch.mixed.parties import CallParties
-from tests.freeswitch.mixed.plan import EDGE, HELD_FIRST, KEPT, Act, Party
+from tests.freeswitch.mixed.plan import EDGE, HELD_FIRST, RECORDED_OPENINGS, Act, Party
 from tests.freeswitch.mixed.signals import STEPS
 from tests.freeswitch.mixed.sip import Dialogue
 
@@ -21,12 +21,12 @@ class Transfers(CallParties):
         else:
             self._say(outside, act.word)
         since = self.player.studio.now
-        came = await getattr(self, f"_by_{act.action}")(before, to, act)
-        self.inside = came
-        self._say(came, EDGE)
+        arrival = await getattr(self, f"_by_{act.action}")(before, to, act)
+        self.inside = arrival
+        self._say(arrival, EDGE)
         self._say(outside, EDGE)
-        if self.call.notified and self.call.opening in KEPT:
-            await self._heard(came, "transfer_notice", STEPS - 1, since=since)
+        if self.call.notified and self.call.opening in RECORDED_OPENINGS:
+            await self._wait_to_hear(arrival, "transfer_notice", STEPS - 1, since=since)
             await asyncio.sleep(0.6)
         await self._guard(2)
         before.bye()
@@ -54,14 +54,14 @@ class Transfers(CallParties):
 
     async def _by_replaces(self, before: Dialogue, to: Party, act: Act) -> Dialogue:
         consult = self._calls(before.party, to.number, self.player.rig.sip_port)
-        calling = asyncio.create_task(consult.invite())
-        self._waiting.add(calling)
-        came = await self._comes(to)
-        await calling
-        await self._consult(consult, came, act)
+        invite = asyncio.create_task(consult.invite())
+        self._waiting.add(invite)
+        arrival = await self._comes(to)
+        await invite
+        await self._consult(consult, arrival, act)
         before.refer(to.number, consult)
         await self.player.until("the colleague is out of it", consult.over.is_set, 10)
-        return came
+        return arrival
 
     async def _by_att_xfer(self, before: Dialogue, to: Party, act: Act) -> Dialogue:
         inside = await self.player.commands.api(f"uuid_getvar {await self._leg()} bridge_uuid")
@@ -69,10 +69,10 @@ class Transfers(CallParties):
         await self.player.commands.api(
             f"uuid_broadcast {inside} att_xfer::sofia/accord/{to.number}@{route} aleg"
         )
-        came = await self._comes(to)
-        await self._consult(before, came, act)
+        arrival = await self._comes(to)
+        await self._consult(before, arrival, act)
         before.bye()
-        return came
+        return arrival
 
     async def _consult(self, one: Dialogue, other: Dialogue, act: Act) -> None:
         await self._guard(2)
@@ -94,9 +94,9 @@ class Transfers(CallParties):
         return await self._picks_up(await self._leg(), to)
 
     async def _picks_up(self, leg: str, to: Party) -> Dialogue:
-        came = self._calls(to, f"pick-{leg}", self.player.rig.sip_port)
-        await came.invite()
-        return came
+        dialogue = self._calls(to, f"pick-{leg}", self.player.rig.sip_port)
+        await dialogue.invite()
+        return dialogue
 
     async def _to_outside(self, act: Act) -> None:
         outside, before = self._two()

@@ -14,7 +14,7 @@ RATE = 8000
 WINDOW_S, EVERY_S = 0.3, 0.25
 STEADY_S = 0.03
 """By which the pace from one place to the next may be off, where nothing is cut between them."""
-LASTING = 5
+WINDOW = 5
 """Places in a row, 1.3 s of sound: what holds the switch up for a moment is made good in fewer; what is
 recorded at a wrong place or a wrong speed stays there."""
 LIKE = 0.35
@@ -68,16 +68,16 @@ def steps(left: list[Place], right: list[Place], period: float) -> list[tuple[fl
     """By how many seconds the left channel is later than the right one, wherever both are heard and go on to
     the same neighbour.  (A window over a cut holds something from before it and something from after it, and
     may be like the one in the left channel and like the other in the right one.)"""
-    said = [{place.at: place.said for place in channel} for channel in (left, right)]
+    positions = [{place.at: place.said for place in channel} for channel in (left, right)]
 
     def goes_on(at: float, by: float) -> bool:
         return all(
-            at + by in one and abs(_near(one[at + by] - one[at] - by, period)) < STEADY_S for one in said
+            at + by in one and abs(_near(one[at + by] - one[at] - by, period)) < STEADY_S for one in positions
         )
 
-    both = [at for at in said[0] if at in said[1]]
+    both = [at for at in positions[0] if at in positions[1]]
     return [
-        (at, _near(said[1][at] - said[0][at], period))
+        (at, _near(positions[1][at] - positions[0][at], period))
         for at in both
         if goes_on(at, EVERY_S) or goes_on(at, -EVERY_S)
     ]
@@ -91,10 +91,10 @@ def pace(found: list[Place], period: float) -> list[tuple[float, float]]:
     return [(one.at, _near((one.at - first.at) - (one.said - first.said), period)) for one in found]
 
 
-def lasting(late: list[tuple[float, float]]) -> list[float]:
-    """Return the running median over :data:`LASTING` positions."""
+def trend(late: list[tuple[float, float]]) -> list[float]:
+    """Return the running median over :data:`WINDOW` positions."""
     values = [value for _, value in late]
-    rows = [values[n : n + LASTING] for n in range(max(1, len(values) - LASTING + 1))]
+    rows = [values[n : n + WINDOW] for n in range(max(1, len(values) - WINDOW + 1))]
     return [float(np.median(row)) for row in rows if row]
 
 

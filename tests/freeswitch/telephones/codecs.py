@@ -138,8 +138,8 @@ class Beeps:
     off_s: float
 
     def payload(self, codec: Codec, tick: int) -> bytes:
-        said = beeps(replace(codec, payload=0, fmtp=""), self.hertz, self.on_s, self.off_s)
-        return said[tick % len(said)]
+        sounds = beeps(replace(codec, payload=0, fmtp=""), self.hertz, self.on_s, self.off_s)
+        return sounds[tick % len(sounds)]
 
 
 @dataclass(frozen=True)
@@ -150,5 +150,5 @@ class Voice:
     seconds: int
 
     def payload(self, codec: Codec, tick: int) -> bytes:
-        said = packets(replace(codec, payload=0, fmtp=""), self.seed, self.seconds)
-        return said[tick % len(said)]
+        sounds = packets(replace(codec, payload=0, fmtp=""), self.seed, self.seconds)
+        return sounds[tick % len(sounds)]

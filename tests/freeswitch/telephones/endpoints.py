@@ -44,8 +44,8 @@ def loses(share: float) -> Weather:
 
 def bursts(every_s: float, length_s: float) -> Weather:
     """Lose all packets for a time, repeatedly."""
-    period, lost = int(every_s * 1000 / TICK_MS), int(length_s * 1000 / TICK_MS)
-    return lambda tick, _chance: None if tick % period >= period - lost else 0.0
+    period, loss = int(every_s * 1000 / TICK_MS), int(length_s * 1000 / TICK_MS)
+    return lambda tick, _chance: None if tick % period >= period - loss else 0.0
 
 
 def jitters(most_s: float) -> Weather:
@@ -74,7 +74,7 @@ class Leg:
     _source: int = field(default_factory=lambda: random.getrandbits(32))
     _number: int = -1
     _quiet: bool = False
-    _dialled: list[tuple[int, int, bytes]] = field(default_factory=list)
+    _tones: list[tuple[int, int, bytes]] = field(default_factory=list)
     _protector: Protector | None = None
     _chance: random.Random = field(default_factory=lambda: random.Random(20261125))
 
@@ -150,8 +150,8 @@ class Leg:
         if self.image:
             return [(0.0, struct.pack(">H", tick & 0xFFFF) + FAX_PACKET)]
         self._number += 1
-        if self._dialled:
-            since, payload, content = self._dialled.pop(0)
+        if self._tones:
+            since, payload, content = self._tones.pop(0)
             return [(0.0, self._packet(payload, tick - since, content))] if content else []
         if not self.speaking:
             quiet, self._quiet = self._quiet, True
@@ -176,7 +176,7 @@ class Leg:
                 packets += [(tick, EVENT | (0 if tick else 0x80), event)]
             packets += [(8, EVENT, event), (9, EVENT, event)]  # its end is said three times
             packets += [(0, 0, b"")] * 5
-        self._dialled = packets
+        self._tones = packets
 
     def sings(self, digits: str) -> None:
         """Dial by tones in the audio, of 200 ms each."""
@@ -184,7 +184,7 @@ class Leg:
         for digit in digits:
             packets += [(0, self.codec.payload, each) for each in tones(self.codec, digit)]
             packets += [(0, 0, b"")] * 5
-        self._dialled = packets
+        self._tones = packets
 
     def _packet(self, payload: int, tick: int, content: bytes) -> bytes:
         at = tick * self.codec.step & 0xFFFFFFFF
@@ -230,27 +230,27 @@ class Studio:
             self._speak()
 
     def _speak(self) -> None:
-        began, order = time.monotonic(), itertools.count()
-        waiting: list[tuple[float, int, Leg, bytes]] = []
+        start, order = time.monotonic(), itertools.count()
+        queue: list[tuple[float, int, Leg, bytes]] = []
         for tick in itertools.count():
-            due = began + tick * TICK_MS / 1000
+            due = start + tick * TICK_MS / 1000
             while (now := time.monotonic()) < due:
-                self._deliver(waiting, now)
-                time.sleep(min(due - now, 0.004 if waiting else 0.02))
+                self._deliver(queue, now)
+                time.sleep(min(due - now, 0.004 if queue else 0.02))
             if self._over.is_set():
                 return
             self.latest = max(self.latest, now - due)
             for leg in list(self._legs):
                 for late, packet in leg.tick(tick):
-                    heapq.heappush(waiting, (due + late, next(order), leg, packet))
+                    heapq.heappush(queue, (due + late, next(order), leg, packet))
                 with contextlib.suppress(OSError):
                     leg.listen()
-            self._deliver(waiting, time.monotonic())
+            self._deliver(queue, time.monotonic())
 
     @staticmethod
-    def _deliver(waiting: list[tuple[float, int, Leg, bytes]], now: float) -> None:
-        while waiting and waiting[0][0] <= now:
-            _, _, leg, packet = heapq.heappop(waiting)
+    def _deliver(queue: list[tuple[float, int, Leg, bytes]], now: float) -> None:
+        while queue and queue[0][0] <= now:
+            _, _, leg, packet = heapq.heappop(queue)
             with contextlib.suppress(OSError):  # its call is over
                 assert leg.to is not None
                 leg.sock.sendto(packet, leg.to)
@@ -429,17 +429,21 @@ class Exchange:
                 continue
             head, _, body = content.decode("utf-8", "replace").partition("\r\n\r\n")
             first, *lines = head.split("\r\n")
-            named = [line.partition(":") for line in lines]
-            fields = {name.strip().lower(): value.strip() for name, _, value in named}
+            fields_of_lines = [line.partition(":") for line in lines]
+            fields = {name.strip().lower(): value.strip() for name, _, value in fields_of_lines}
             if first.startswith("SIP/2.0 "):
                 dialogue = self.dialogues.get(fields["call-id"])
                 if dialogue is not None:
                     dialogue.answer(fields, int(first.split()[1]), body)
             else:
-                vias = [value.strip() for name, _, value in named if name.strip().lower() in ("via", "v")]
-                self._asked(first, fields, vias, body, peer)
+                vias = [
+                    value.strip()
+                    for name, _, value in fields_of_lines
+                    if name.strip().lower() in ("via", "v")
+                ]
+                self._on_request(first, fields, vias, body, peer)
 
-    def _asked(
+    def _on_request(
         self, first: str, fields: dict[str, str], vias: list[str], body: str, peer: tuple[str, int]
     ) -> None:
         method, target, _ = first.split()

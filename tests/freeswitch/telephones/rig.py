@@ -95,33 +95,33 @@ class PairRecording:
         return [late for _, late in alignment.steps(self.left, self.right, PERIOD)]
 
     @property
-    def lasting(self) -> list[float]:
+    def trend(self) -> list[float]:
         """The same without outliers."""
-        return alignment.lasting(alignment.steps(self.left, self.right, PERIOD))
+        return alignment.trend(alignment.steps(self.left, self.right, PERIOD))
 
     @property
     def slower(self) -> float:
         """The maximum change in seconds of the external voice's delay since the start, without outliers."""
-        late = alignment.lasting(alignment.pace(self.left, PERIOD))
+        late = alignment.trend(alignment.pace(self.left, PERIOD))
         return max((abs(one - late[0]) for one in late), default=0.0)
 
     @property
     def missing_s(self) -> float:
         """The seconds of the external voice that were never written, after its first position."""
-        late = alignment.lasting(alignment.pace(self.left, PERIOD))
+        late = alignment.trend(alignment.pace(self.left, PERIOD))
         return late[0] - late[-1]
 
     @property
-    def told_s(self) -> float:
+    def announcement_s(self) -> float:
         """Return the true position of the announcement: the last best match in the right channel."""
         announcement = self.take.start.announcement
         assert announcement is not None
         prompt, rate = soundfile.read(self.pair.phone_rig.prompts / f"{announcement.sha256}.wav")
         prompt = alignment.low(prompt, rate)
-        heard = alignment.low(self.sound[:, 1], self.rate)[: 12 * alignment.RATE]
-        size = len(heard) + len(prompt)
-        alike = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(prompt, size)), size)
-        alike = alike[: len(heard)]
+        samples = alignment.low(self.sound[:, 1], self.rate)[: 12 * alignment.RATE]
+        size = len(samples) + len(prompt)
+        alike = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(prompt, size)), size)
+        alike = alike[: len(samples)]
         return int(np.flatnonzero(alike > 0.95 * alike.max())[-1]) / alignment.RATE
 
     def __str__(self) -> str:
@@ -130,7 +130,7 @@ class PairRecording:
             f"{self.pair.name}: {self.rate} Hz, {len(self.sound) / self.rate:.2f} s, drift "
             f"{self.encoded.drift_ms} ms, apart {1000 * min(steps):.0f} to {1000 * max(steps):.0f} ms "
             f"({len(self.steps)} places), pace {1000 * self.slower:.0f} ms, "
-            f"told {self.encoded.announced} / {self.told_s:.3f}"
+            f"told {self.encoded.announced} / {self.announcement_s:.3f}"
         )
 
 
@@ -163,18 +163,18 @@ class PhoneRig:
     def _lines(self) -> None:
         """Write lines with an announcement at 8 kHz and, for even numbers, at 16 kHz."""
         wide = soundfile.read(Path(__file__).parents[3] / "recorder/prompts/sounds/en/recorded.flac")
-        spoken = alignment.low(wide[0], wide[1])
+        speech = alignment.low(wide[0], wide[1])
         widely = (
             np.fft.irfft(np.fft.rfft(wide[0])[: len(wide[0]) * 16000 // wide[1] // 2 + 1]) * 16000 / wide[1]
         )
-        told = []
-        for name, sound, rate in (("chirp", chirp(), 8000), ("spoken", widely, 16000), ("low", spoken, 8000)):
+        announcements = []
+        for name, sound, rate in (("chirp", chirp(), 8000), ("spoken", widely, 16000), ("low", speech, 8000)):
             path = self.prompts / "new.wav"
             soundfile.write(path, sound, rate, subtype="PCM_16")
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             path.rename(path.with_name(f"{digest}.wav"))
             length = len(sound) * 1000 // rate
-            told.append(Announcement(name, 1, "en", name, ("agreement",), 30, digest, length))
+            announcements.append(Announcement(name, 1, "en", name, ("agreement",), 30, digest, length))
         lines = [
             LinePolicy(
                 "t1",
@@ -183,7 +183,7 @@ class PhoneRig:
                 "notice",
                 "before_ringing",
                 ("opus", "wav"),
-                told[n % 3],
+                announcements[n % 3],
                 outbound=BEFORE_CONNECTED,
             )
             for n in range(90)
@@ -206,8 +206,8 @@ class PhoneRig:
         caller = f"3248{self._placed:07}"
         near = Leg(outside, Voice(2 * self._placed, PERIOD), **more)  # type: ignore[arg-type]
         far = Leg(inside, Voice(2 * self._placed + 1, PERIOD))
-        for leg, spoken in ((near, codecs or (outside,)), (far, (inside,))):
-            for codec in spoken:
+        for leg, leg_codecs in ((near, codecs or (outside,)), (far, (inside,))):
+            for codec in leg_codecs:
                 leg.voice.payload(codec, 0)  # encoded before it is needed
         self._called[f"{number:02}"] = far
         begins = partial(self.exchange.call, f"{NUMBER}{number:02}", caller, near, codecs)

@@ -48,33 +48,33 @@ DATA = (
 @cache
 def genuine_chains() -> list[list[bytes]]:
     """Each recording's amendments, one of each kind."""
-    made = world()
-    keys = made.folder / "keys"
+    documents = world()
+    keys = documents.folder / "keys"
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
     chains = []
-    for number in range(len(made.sealed)):
+    for number in range(len(documents.sealed)):
         contents: list[bytes] = []
         for data in (*DATA, None):
             chain = read(number, [(name(n + 1), each) for n, each in enumerate(contents)])
-            following = chain.next_amendment(data or make_tombstone(chain, "expired"), USER, NOW)
-            contents.append(amendment.write(following, signer))
+            follower = chain.next_amendment(data or make_tombstone(chain, "expired"), USER, NOW)
+            contents.append(amendment.write(follower, signer))
         chains.append(contents)
     return chains
 
 
 def read(number: int, found: list[tuple[str, bytes]]) -> Chain:
-    made = world()
-    sealed = made.sealed[number]
+    documents = world()
+    sealed = documents.sealed[number]
     sha256 = hashlib.sha256(sealed.manifest_bytes).hexdigest()
-    return read_chain(sealed.manifest, sha256, found, made.root.public_key(), LATER)
+    return read_chain(sealed.manifest, sha256, found, documents.root.public_key(), LATER)
 
 
 def check(data: bytes) -> None:
     choices = Choices(data)
-    made, chains = world(), genuine_chains()
+    documents, chains = world(), genuine_chains()
     number = choices.below(len(chains))
     everything = [each for chain in chains for each in chain]
-    parsed = [json.loads(each) for each in (*everything, *made.documents.values())]
+    parsed = [json.loads(each) for each in (*everything, *documents.documents.values())]
     contents = list(chains[number])
     for _ in range(choices.below(4)):
         at = choices.below(len(contents)) if contents else 0
@@ -88,7 +88,7 @@ def check(data: bytes) -> None:
             case 3 if contents:
                 contents[at] = mutate_bytes(contents[at], choices)
             case 4:
-                contents.insert(at, choices.pick(list(made.documents.values())))
+                contents.insert(at, choices.pick(list(documents.documents.values())))
             case _ if contents:
                 try:
                     document = json.loads(contents[at])
@@ -101,7 +101,7 @@ def check(data: bytes) -> None:
     terms(chain.manifest, chain.amendments)
     for place, each in enumerate(chain.amendments):
         assert contents[place] == chains[number][place], "believed what was not signed for this place"
-        assert each.recording == made.sealed[number].recording
+        assert each.recording == documents.sealed[number].recording
     if not chain.problems:
         assert contents == chains[number][: len(contents)]
         assert len(chain.amendments) == len(contents)
@@ -110,7 +110,7 @@ def check(data: bytes) -> None:
     check_data(choices)
     for content in contents:
         try:
-            open_amendment(content, made.root.public_key(), LATER)
+            open_amendment(content, documents.root.public_key(), LATER)
         except SealError:
             continue
         assert content in everything, "an amendment was believed that nobody signed"
@@ -119,13 +119,13 @@ def check(data: bytes) -> None:
 def check_data(choices: Choices) -> None:
     """The changed data of a kind is refused, or read as written."""
     kind, body = choices.pick([(KINDS[type(data)], data_body(data)) for data in DATA])
-    said = mutate_document(body, choices, [data_body(data) for data in DATA])
+    mutated = mutate_document(body, choices, [data_body(data) for data in DATA])
     try:
-        data = read_data(choices.pick((kind, kind, kind, *KINDS.values(), "x")), said)
+        data = read_data(choices.pick((kind, kind, kind, *KINDS.values(), "x")), mutated)
     except SealError as error:
         assert error.error_id in ("seal.field", "seal.unknown_field", "amendment.kind")
         return
-    assert data_body(data) == said
+    assert data_body(data) == mutated
 
 
 SEEDS = (

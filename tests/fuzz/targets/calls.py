@@ -66,7 +66,7 @@ def check(data: bytes) -> None:
         before = state
         state, actions = machine.step(before, event)
         _check_step(before, event, state, actions, facts)
-    state, actions = machine.step(state, events.ChannelGone(at, ending=True, cause="NORMAL_CLEARING"))
+    state, actions = machine.step(state, events.ChannelGone(at, hangup=True, cause="NORMAL_CLEARING"))
     facts.finished += sum(isinstance(action, Finish) for action in actions)
     assert state.phase is Phase.ENDED
     assert facts.finished == 1, "each call is finished once"
@@ -82,7 +82,7 @@ def _event(choices: Choices, at: datetime) -> CallEvent:
     # The daemon reports a missing disk itself, with a reason of its own.
     causes = ("", "recording_failed") if kind is events.FolderFailed else ("", "NORMAL_CLEARING")
     state, left = choices.pick(STATES), choices.pick(LEFT)
-    ending, sound, complete = (
+    hangup, sound, complete = (
         bool(choices.below(2)),
         choices.pick((PROMPT, "", "/other.wav")),
         bool(choices.below(2)),
@@ -93,7 +93,7 @@ def _event(choices: Choices, at: datetime) -> CallEvent:
         "at": at,
         "state": state,
         "left": left,
-        "ending": ending,
+        "hangup": hangup,
         "sound": sound,
         "complete": complete,
         "party": party,
@@ -158,8 +158,8 @@ def _check_step(before, event, state, actions, facts: Facts) -> None:
             isinstance(event, events.ChannelGone) and event.capturing and before.informed
         )
         facts.confirmed = True
-    capturing = event.capturing if isinstance(event, events.CallReconciled) else before.recording.capturing
-    if state.phase is Phase.UNRECORDED and before.phase < Phase.UNRECORDED and capturing:
+    captures = event.capturing if isinstance(event, events.CallReconciled) else before.recording.capturing
+    if state.phase is Phase.UNRECORDED and before.phase < Phase.UNRECORDED and captures:
         assert {Do.STOP, Do.FAIL} & set(actions), "a forbidden recording goes on"
     if state.phase is Phase.UNRECORDED and isinstance(event, events.RecordingStarted):
         assert Do.STOP in actions

@@ -35,22 +35,22 @@ def lines_of(command: SwitchCommand) -> list[str]:
 
 def words(text: str) -> list[str]:
     """``switch_separate_string`` with a space."""
-    found, word, quoted, begun, at = [], "", False, False, 0
+    found, word, quoted, in_word, at = [], "", False, False, 0
     while at < len(text):
         letter = text[at]
         if letter == "\\" and at + 1 < len(text):
-            word, begun, at = word + text[at + 1], True, at + 1
+            word, in_word, at = word + text[at + 1], True, at + 1
         elif letter == "'":
-            quoted, begun = not quoted, True
+            quoted, in_word = not quoted, True
         elif letter == " " and not quoted:
-            if begun:
+            if in_word:
                 found.append(word)
-            word, begun = "", False
+            word, in_word = "", False
         else:
-            word, begun = word + letter, True
+            word, in_word = word + letter, True
         at += 1
     assert not quoted, f"a quote that nobody closes: {text!r}"
-    return [*found, word] if begun else found
+    return [*found, word] if in_word else found
 
 
 def api(command: SwitchCommand, *expected: str) -> None:
@@ -62,20 +62,20 @@ def api(command: SwitchCommand, *expected: str) -> None:
 def sendmsg(command: SwitchCommand, **expected: str) -> None:
     first, *headers = lines_of(command)
     assert first == "sendmsg"
-    told: dict[str, str] = {}
+    headers_read: dict[str, str] = {}
     for line in headers:
         name, colon, value = line.partition(": ")
-        assert colon and name not in told, line
-        told[name] = value
-    wanted = {"call-command": "execute", "event-lock": "true"}
-    wanted |= {name.replace("_", "-"): value for name, value in expected.items()}
-    assert told == wanted
-    assert "${" not in told.get("execute-app-arg", "")
+        assert colon and name not in headers_read, line
+        headers_read[name] = value
+    expected_headers = {"call-command": "execute", "event-lock": "true"}
+    expected_headers |= {name.replace("_", "-"): value for name, value in expected.items()}
+    assert headers_read == expected_headers
+    assert "${" not in headers_read.get("execute-app-arg", "")
 
 
 def check(data: bytes) -> None:
     choices = Choices(data)
-    which = choices.pick(MADE)
+    which = choices.pick(BUILDERS)
     one, two, three = choices.text(60), choices.text(60), choices.text(60)
     if choices.below(2):
         two = "a_name"
@@ -150,8 +150,8 @@ def _put(one: str, two: str, three: str) -> None:
 
 def _answer(one: str, two: str, three: str) -> None:
     (line,) = lines_of(commands.answer_in_state(one, two, three))
-    looked = f"${{uuid_getvar({one} {two})}}"
-    assert line == f"api expand uuid_answer ${{cond({looked} == {three} ? {one} : none)}}"
+    condition = f"${{uuid_getvar({one} {two})}}"
+    assert line == f"api expand uuid_answer ${{cond({condition} == {three} ? {one} : none)}}"
     for part in (one, two, three):
         assert re.fullmatch(r"[A-Za-z0-9_.*+-]+", part)
 
@@ -178,7 +178,7 @@ def _locate(one: str, two: str, three: str) -> None:
 def _check_outbound(one: str, two: str, three: str) -> None:
     """Each value of the operator and of a request, in its place."""
     path, dial = Path("/var/spool/accord/.said/a b.wav"), "sofia/gateway/out/{number}"
-    for made, where, shown in (
+    for build, where, caller_number in (
         (lambda: commands.call_out(three, "+32470123456", path, "", 30), None, ""),
         (lambda: commands.call_out(dial, three, path, "", 30), f"sofia/gateway/out/{three}", ""),
         (
@@ -189,30 +189,30 @@ def _check_outbound(one: str, two: str, three: str) -> None:
         (lambda: commands.call_out(dial, "+32470123456", Path(three), "", 30), None, ""),
     ):
         try:
-            (line,) = lines_of(made())
+            (line,) = lines_of(build())
         except SwitchError as error:
             assert error.error_id == "switch.argument"
             continue
         first, second, target, sound = words(line)
         assert (first, second) == ("api", "originate")
-        settings, _, dialled = target[1:].partition("}")
-        assert target[0] == "{" and not set(dialled) & set("{}[]|,^$&")
-        assert where is None or dialled == where
-        assert not dialled.startswith("loopback/")
+        settings, _, digits = target[1:].partition("}")
+        assert target[0] == "{" and not set(digits) & set("{}[]|,^$&")
+        assert where is None or digits == where
+        assert not digits.startswith("loopback/")
         names = [each.partition("=")[0] for each in settings.split(",")]
-        more = ["origination_caller_id_number", "origination_caller_id_name"] if shown else []
+        more = ["origination_caller_id_number", "origination_caller_id_name"] if caller_number else []
         assert names == ["ignore_early_media", "originate_timeout", *more]
         assert re.fullmatch(r"&playback\([^()]+\)", sound)
 
 
-MADE = (
+BUILDERS = (
     _auth, _subscribe, _name, _filter, _execute, _extension, _linger, _bugs, _get, _put, _answer, _stop,
     _module, _locate, _check_outbound,
 )  # fmt: skip
 
 SEEDS = tuple(
     bytes([which, 0, 0, len(value)]) + value + b"\x01\x01"
-    for which in range(len(MADE))
+    for which in range(len(BUILDERS))
     for value in (
         b"accord_state", b"/var/spool/accord/a b.wav", b"a\n\napi status", b"${system(id)}", b"a'b", b"a b",
         b"a\\", b"sofia/gateway/out/{digits}", b"loopback/{number}", b"+32470123456",

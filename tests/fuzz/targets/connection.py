@@ -22,22 +22,22 @@ _listener = socket.create_server(("127.0.0.1", 0))
 
 def check(data: bytes) -> None:
     choices = Choices(data)
-    waiting = choices.below(5)
+    pending_count = choices.below(5)
     longest = choices.pick((1, 8, 64, 255))
     tape = Choices(choices.take(choices.below(32)))
     stream = choices.rest()
     expected, malformed = reference(stream, MAX_HEAD, MAX_BODY)
 
     connection = Inbound("127.0.0.1", 0, "x")
-    seen: list[bytes] = []
+    events_read: list[bytes] = []
     ended: list[str] = []
-    connection.register_handle("*", lambda event: seen.append(event.raw))
+    connection.register_handle("*", lambda event: events_read.append(event.raw))
     connection.on_close(ended.append)
     far = socket.create_connection(_listener.getsockname())
     near, _ = _listener.accept()
     try:
         connection.adopt(near)
-        pending = connection.send_all([commands.status()] * waiting)
+        pending = connection.send_all([commands.status()] * pending_count)
         connection.start_event_handlers()
         for piece in tape.cut(stream, longest):
             try:
@@ -50,44 +50,44 @@ def check(data: bytes) -> None:
     finally:
         far.close()
         connection.close()
-    told, events, why = _expected(expected, waiting)
+    replies, events, why = _expected(expected, pending_count)
     assert len(ended) == 1
-    assert seen == events
+    assert events_read == events
     for number, each in enumerate(pending):
         assert each.done
         try:
-            assert each.wait().data == told[number]
+            assert each.wait().data == replies[number]
         except SwitchError as error:
             assert error.error_id == "switch.gone"
-            assert number >= len(told)
+            assert number >= len(replies)
     if why is None:
         assert ("malformed" in connection.reason) == malformed, connection.reason
     assert connection.handler_failures == 0
     gevent.sleep(0)
 
 
-def _expected(frames: list, waiting: int) -> tuple[list[str], list[bytes], str | None]:
+def _expected(frames: list, pending_count: int) -> tuple[list[str], list[bytes], str | None]:
     """The replies and the events in order, and an early end of the connection."""
-    told: list[str] = []
+    replies: list[str] = []
     events: list[bytes] = []
     for kind, head, body in frames:
         if kind == b"text/event-plain":
             events.append(EslEvent(body).raw)
         elif kind in (b"command/reply", b"api/response"):
-            if len(told) == waiting:
-                return told, events, "a reply to nothing"
+            if len(replies) == pending_count:
+                return replies, events, "a reply to nothing"
             if kind == b"api/response":
-                told.append(body[1:].decode("utf-8", "replace").strip())
+                replies.append(body[1:].decode("utf-8", "replace").strip())
             else:
                 lines = [line[12:] for line in head.split(b"\n") if line.startswith(b"Reply-Text: ")]
                 from tests.fuzz.targets.events import reference_decode
 
-                told.append(reference_decode(lines[0]).strip() if lines else "")
+                replies.append(reference_decode(lines[0]).strip() if lines else "")
         elif kind == b"text/rude-rejection":
-            return told, events, "refused"
+            return replies, events, "refused"
         elif kind == b"text/disconnect-notice" and b"\nContent-Disposition: linger\n" not in head:
-            return told, events, "good-bye"
-    return told, events, None
+            return replies, events, "good-bye"
+    return replies, events, None
 
 
 _EVENT = b"Event-Name: DTMF\nUnique-ID: 1\n\n"

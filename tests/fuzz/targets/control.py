@@ -73,18 +73,18 @@ def check(data: bytes) -> None:
         serialize(mutate_document(asdict(GENUINE), choices, [GENUINE.id]), choices),
     )[choices.pick((2, 2, 2, 1, 0))] + choices.pick((b"\n", b"\n", b"", b"\n\n", b"\n" + b"x" * 5000))
     _daemon(content)
-    said = choices.pick(ANSWERS)
+    reply = choices.pick(ANSWERS)
     if choices.below(3) == 2:
-        at = choices.below(len(said) + 1)
-        said = said[:at] + choices.blob(30) + said[at + choices.below(4) :]
-    _worker(said)
+        at = choices.below(len(reply) + 1)
+        reply = reply[:at] + choices.blob(30) + reply[at + choices.below(4) :]
+    _worker(reply)
 
 
 def _daemon(content: bytes) -> None:
     try:
-        asked = parse_request(content.partition(b"\n")[0])
+        request = parse_request(content.partition(b"\n")[0])
     except (ValueError, TypeError):
-        asked = None
+        request = None
     before = metrics.UNHANDLED_ERRORS._value.get()
     controls = CommandListener(Path("/nowhere"), {}, NODE, lambda: NOW + timedelta(seconds=1), lambda: 80.0)
     ours, theirs = socket.socketpair()
@@ -93,31 +93,31 @@ def _daemon(content: bytes) -> None:
         theirs.sendall(content)
         theirs.shutdown(socket.SHUT_WR)
         controls._handle(ours)
-        said = b""
+        output = b""
         with contextlib.suppress(ConnectionResetError):  # a request that is too long is not read to its end
             while piece := theirs.recv(4096):
-                said += piece
+                output += piece
     assert metrics.UNHANDLED_ERRORS._value.get() == before, "it was not foreseen"
-    answers = [json.loads(line) for line in said.splitlines()]
+    answers = [json.loads(line) for line in output.splitlines()]
     whole = b"\n" in content and len(content.partition(b"\n")[0]) < 4096 and len(content) <= 4096
-    if asked is None or not whole:
-        assert answers == [] or asked is not None, "something was answered that nobody asked"
-    elif asked.until <= 80.0:
+    if request is None or not whole:
+        assert answers == [] or request is not None, "something was answered that nobody asked"
+    elif request.until <= 80.0:
         assert answers == [{"outcome": NO_ANSWER}]
     else:
         assert answers == [{"taken": True}, {"outcome": "ended"}], "there is no such call"
 
 
-def _worker(said: bytes) -> None:
+def _worker(reply: bytes) -> None:
     if not _ear:
         _ear.append(Ear())
-    _ear[0].says = said
+    _ear[0].says = reply
     outcome = send_request(_ear[0].spool, Request("1", "2", "pause", "api", time.monotonic() + 5))
     assert isinstance(outcome, str)
-    lines = said.split(b"\n")
+    lines = reply.split(b"\n")
     if outcome == DONE:
         assert len(lines) > 1 and json.loads(lines[1])["outcome"] == DONE, "nobody said that it was done"
-    if lines[0] == b'{"taken": true}' and b"outcome" not in said:
+    if lines[0] == b'{"taken": true}' and b"outcome" not in reply:
         assert outcome == UNKNOWN, "it was taken"
 
 

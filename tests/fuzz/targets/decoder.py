@@ -12,7 +12,7 @@ import numpy as np
 from recorder.audio import wav
 from recorder.features.imports.decoder import NotSound, unpack
 from tests.fuzz.documents import scratch
-from tests.unit.audio.crafted_files import encoded, referring, tone
+from tests.unit.audio.crafted_files import encoded, movie_with_reference, tone
 
 INSTRUMENT = ("recorder.features.imports.decoder",)
 LONGEST = 4000
@@ -25,7 +25,7 @@ BLOCK = 1 << 19
 def check(data: bytes) -> None:
     out = io.BytesIO()
     try:
-        done = unpack(io.BytesIO(data), out, ROOM)
+        audio = unpack(io.BytesIO(data), out, ROOM)
     except NotSound as error:
         assert str(error)
         assert len(out.getvalue()) <= ROOM + BLOCK
@@ -37,22 +37,22 @@ def check(data: bytes) -> None:
         frames = sound.getnframes()
         samples = np.frombuffer(sound.readframes(frames), "<i2").reshape(-1, 2)
     assert 0 < frames == len(samples)
-    assert done.duration_ms == -(-frames * 1000 // sound.getframerate())
+    assert audio.duration_ms == -(-frames * 1000 // sound.getframerate())
     assert len(out.getvalue()) <= ROOM + BLOCK
-    assert done.channels in (1, 2)
-    if done.channels == 1:
+    assert audio.channels in (1, 2)
+    if audio.channels == 1:
         assert np.array_equal(samples[:, 0], samples[:, 1])
 
 
 def _seeds() -> tuple[bytes, ...]:
     folder = scratch()
     kinds = (("a.flac", "flac"), ("a.mp3", "mp3"), ("a.ogg", "libopus"), ("a.m4a", "aac"), ("a.aac", "aac"))
-    made = [encoded(folder / name, codec, seconds=0.1).read_bytes() for name, codec in kinds]
+    contents = [encoded(folder / name, codec, seconds=0.1).read_bytes() for name, codec in kinds]
     shapes = product((1, 2, 3), (8000, 44_100, 50))
-    made += [tone(folder / "a.wav", 0.02, channels, rate).read_bytes() for channels, rate in shapes]
-    made.append(referring(folder / "a.mov", folder / "a.wav").read_bytes())
+    contents += [tone(folder / "a.wav", 0.02, channels, rate).read_bytes() for channels, rate in shapes]
+    contents.append(movie_with_reference(folder / "a.mov", folder / "a.wav").read_bytes())
     return (
-        *made,
+        *contents,
         b"#EXTM3U\n#EXTINF:2,\n/etc/passwd\n#EXT-X-ENDLIST\n",
         b"ffconcat version 1.0\nfile a.wav\n",
     )

@@ -67,12 +67,12 @@ def wrapped_values(choices: Choices) -> None:
 
 
 def opens(choices: Choices, read: WrappedKey) -> None:
-    made = world()
+    documents = world()
     genuine = wrapped_keys()
     for tenant_key in list(genuine.values())[:3]:
         for open_it in (
-            lambda read=read: made.keyring.open_tenant_key(read),
-            lambda read=read, by=tenant_key: made.keyring.open_data_key(by, read),
+            lambda read=read: documents.keyring.open_tenant_key(read),
+            lambda read=read, by=tenant_key: documents.keyring.open_data_key(by, read),
         ):
             try:
                 opened = open_it()
@@ -85,14 +85,14 @@ def opens(choices: Choices, read: WrappedKey) -> None:
 
 
 def endorsement(choices: Choices) -> None:
-    made = world()
+    documents = world()
     names = ("endorsement", "stranger", "amendments", "over")
-    parsed = [json.loads(made.documents[name]) for name in names]
+    parsed = [json.loads(documents.documents[name]) for name in names]
     document = choices.pick(parsed)
     for _ in range(choices.below(3)):
         document = mutate_document(document, choices, parsed)
     content = serialize(document, choices)
-    path = made.folder / "an-endorsement.json"
+    path = documents.folder / "an-endorsement.json"
     path.write_bytes(content)
     try:
         read = signing.load_endorsement(path)
@@ -101,11 +101,13 @@ def endorsement(choices: Choices) -> None:
         return
     assert canonical_json.dump(read.document()) == content
     try:
-        read.check(made.root.public_key(), signing.MANIFEST, NOW)
+        read.check(documents.root.public_key(), signing.MANIFEST, NOW)
     except SealError as error:
         assert error.error_id.startswith("seal.endorsement_")
         return
-    assert content == made.documents["endorsement"], "an endorsement was believed that the root did not sign"
+    assert content == documents.documents["endorsement"], (
+        "an endorsement was believed that the root did not sign"
+    )
 
 
 def a_kek(choices: Choices) -> None:

@@ -85,9 +85,9 @@ def check_genuine_event(choices: Choices) -> None:
     (frame,) = [frame for piece in choices.cut(wire, 255) for frame in _framer(piece)]
     event = EslEvent(frame.body)
     for name, value in fields:
-        written = value.decode() if re.fullmatch(rb"[\x21-\x24\x26-\x7e]+", value) else None
-        if written is not None:
-            assert event.header(name.decode()) == ("" if written == "_undef_" else written)
+        plain_value = value.decode() if re.fullmatch(rb"[\x21-\x24\x26-\x7e]+", value) else None
+        if plain_value is not None:
+            assert event.header(name.decode()) == ("" if plain_value == "_undef_" else plain_value)
     assert event.uuid == "5c6e9f3a-genuine"
     assert event.variable("accord_state") == fields[3][1].decode()
     assert event.name == fields[0][1].decode()
@@ -97,11 +97,11 @@ def check_genuine_event(choices: Choices) -> None:
     arrives(Frame(b"command/reply", frame.body, b"\n"))
 
 
-_held = Framer()
+_stream = Framer()
 
 
 def _framer(piece: bytes) -> list[Frame]:
-    return _held.feed(piece)
+    return _stream.feed(piece)
 
 
 def any_bytes(stream: bytes) -> None:
@@ -119,10 +119,10 @@ def any_bytes(stream: bytes) -> None:
     assert set(event.headers) == {name.decode("utf-8", "replace") for name in expected}
     for name, value in expected.items():
         try:
-            asked = name.decode()
+            name_text = name.decode()
         except UnicodeDecodeError:
             continue
-        assert event.header(asked) == reference_decode(value) == decode(value), name
+        assert event.header(name_text) == reference_decode(value) == decode(value), name
     assert event.name == reference_decode(expected.get(b"Event-Name", b""))
     for ask in NAMES:
         if ask.encode() not in expected:

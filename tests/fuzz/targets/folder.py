@@ -27,15 +27,15 @@ _root = scratch()
 
 
 def _genuine_files() -> dict[str, bytes]:
-    made = make_encoded(_root / "made")
-    folder = layout.open_take(_root, made.take.start)
-    for mark in made.take.marks:
+    encoded = make_encoded(_root / "made")
+    folder = layout.open_take(_root, encoded.take.start)
+    for mark in encoded.take.marks:
         layout.append_mark(folder, mark)
-    layout.close_take(folder, made.take.end)
-    for sound in made.sounds:
+    layout.close_take(folder, encoded.take.end)
+    for sound in encoded.sounds:
         os.link(sound.path, folder / sound.name)
     write_encoded(
-        Encoded(**{name: getattr(made, name) for name in ENCODED_FIELDS} | {"take": _at(made, folder)})
+        Encoded(**{name: getattr(encoded, name) for name in ENCODED_FIELDS} | {"take": _at(encoded, folder)})
     )
     line = LinePolicy("t", "l", "+3225550100", "notice", "before_ringing", ("opus",), ANNOUNCEMENT)
     files = {name: (folder / name).read_bytes() for name in (*FILES, layout.EVENTS)}
@@ -55,8 +55,8 @@ ENCODED_FIELDS = (
 FILES = (layout.CALL, layout.END, ENCODED)
 
 
-def _at(made: Encoded, folder: Path) -> Take:
-    return Take(folder, made.take.start, made.take.marks, made.take.end)
+def _at(encoded: Encoded, folder: Path) -> Take:
+    return Take(folder, encoded.take.start, encoded.take.marks, encoded.take.end)
 
 
 GENUINE = _genuine_files()

@@ -29,10 +29,10 @@ def reference(stream: bytes, max_head: int, max_body: int) -> tuple[list[Frame],
         lengths = {line[16:] for line in lines if line.startswith(b"Content-Length: ")}
         if not kinds or len(lengths) > 1:
             return frames, True
-        told = lengths.pop() if lengths else b"0"
-        if not re.fullmatch(rb"[0-9]{1,9}", told) or int(told) > max_body:
+        length_text = lengths.pop() if lengths else b"0"
+        if not re.fullmatch(rb"[0-9]{1,9}", length_text) or int(length_text) > max_body:
             return frames, True
-        length = int(told)
+        length = int(length_text)
         if len(rest) < length:
             return frames, False
         plain = re.fullmatch(rb"Content-Length: [0-9]{1,9}\nContent-Type: text/event-plain", head)
@@ -53,15 +53,18 @@ def check(data: bytes) -> None:
         for piece in pieces:
             frames += framer.feed(piece)
             # At most one incomplete frame is buffered, and the piece that it arrived with.
-            assert framer.waiting <= sum(limits) + len(piece) + 2 + len(b"Content-Length: 000000000\n") * 3
-        assert [_shown(frame) for frame in frames] == [_shown(frame) for frame in expected]
+            assert (
+                framer.incomplete_bytes
+                <= sum(limits) + len(piece) + 2 + len(b"Content-Length: 000000000\n") * 3
+            )
+        assert [_as_tuple(frame) for frame in frames] == [_as_tuple(frame) for frame in expected]
         assert (framer.error is not None) == malformed, framer.error
         if malformed:
-            assert framer.waiting == 0
+            assert framer.incomplete_bytes == 0
             assert framer.feed(b"Content-Type: text/event-plain\n\n") == []
 
 
-def _shown(frame: Frame) -> tuple[bytes, bytes, bytes]:
+def _as_tuple(frame: Frame) -> tuple[bytes, bytes, bytes]:
     return frame.kind, frame.head, frame.body
 
 

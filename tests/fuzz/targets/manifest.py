@@ -25,13 +25,13 @@ def check(data: bytes) -> None:
 
 
 def a_document(choices: Choices) -> None:
-    made = world()
-    genuine = {each.manifest_bytes for each in made.sealed}
-    named = sorted(made.documents)
-    parsed = [json.loads(made.documents[name]) for name in named]
-    document = json.loads(choices.pick(made.sealed).manifest_bytes)
+    documents = world()
+    genuine = {each.manifest_bytes for each in documents.sealed}
+    names = sorted(documents.documents)
+    parsed = [json.loads(documents.documents[name]) for name in names]
+    document = json.loads(choices.pick(documents.sealed).manifest_bytes)
     if choices.below(8) == 7:
-        content = mutate_bytes(made.documents[choices.pick(named)], choices)
+        content = mutate_bytes(documents.documents[choices.pick(names)], choices)
     else:
         for _ in range(choices.below(4)):
             if isinstance(document, dict) and choices.below(4) == 3:
@@ -42,20 +42,20 @@ def a_document(choices: Choices) -> None:
                 document = mutate_document(document, choices, parsed)
         content = serialize(document, choices)
     try:
-        manifest = open_manifest(content, made.root.public_key(), NOW)
+        manifest = open_manifest(content, documents.root.public_key(), NOW)
     except SealError as error:
         assert error.error_id.startswith("seal.")
         str(error)
         return
     assert content in genuine, "a manifest was believed that nobody signed"
-    assert any(manifest == each.manifest for each in made.sealed)
+    assert any(manifest == each.manifest for each in documents.sealed)
 
 
 def a_bucket(choices: Choices) -> None:
     """Change, swap, add or remove one of the bucket's objects: a report without findings means that the
     recording is as sealed."""
-    made = world()
-    bucket = Bucket(dict(made.objects))
+    documents = world()
+    bucket = Bucket(dict(documents.objects))
     keys = sorted(bucket.objects)
     for _ in range(choices.below(3)):
         key, other = choices.pick(keys), choices.pick(keys)
@@ -63,28 +63,30 @@ def a_bucket(choices: Choices) -> None:
             case 0 if key in bucket.objects:
                 bucket.objects[key] = mutate_bytes(bucket.objects[key], choices)
             case 1:
-                bucket.objects[key] = made.objects[other]
+                bucket.objects[key] = documents.objects[other]
             case 2:
-                bucket.objects[key], bucket.objects[other] = made.objects[other], made.objects[key]
+                bucket.objects[key], bucket.objects[other] = documents.objects[other], documents.objects[key]
             case 3:
                 bucket.objects.pop(key, None)
             case 4:
                 bucket.objects[key.rpartition("/")[0] + "/" + choices.pick(("x", "Audio.opus"))] = b"x"
-            case _ if key in made.documents:
-                others = [json.loads(content) for content in made.documents.values()]
-                document = mutate_document(json.loads(made.objects[key]), choices, others)
+            case _ if key in documents.documents:
+                others = [json.loads(content) for content in documents.documents.values()]
+                document = mutate_document(json.loads(documents.objects[key]), choices, others)
                 bucket.objects[key] = serialize(document, choices)
-    sealed = choices.pick(made.sealed)
-    for keyring in (None, made.keyring):
-        report = verify(bucket, sealed.prefix, made.root.public_key(), keyring, NOW)
+    sealed = choices.pick(documents.sealed)
+    for keyring in (None, documents.keyring):
+        report = verify(bucket, sealed.prefix, documents.root.public_key(), keyring, NOW)
         if not report.ok:
             continue
-        mine = [key for key in made.objects if key.startswith(sealed.prefix)]
+        mine = [key for key in documents.objects if key.startswith(sealed.prefix)]
         if keyring is not None:
             mine += [f"keys/{sealed.manifest.tenant}/{name}.json" for name in ("tenant", sealed.recording)]
         for key in mine:
-            assert bucket.objects.get(key) == made.objects[key], f"{key} was changed and nothing was found"
-        assert {key for key in bucket.objects if key.startswith(sealed.prefix)} <= set(made.objects)
+            assert bucket.objects.get(key) == documents.objects[key], (
+                f"{key} was changed and nothing was found"
+            )
+        assert {key for key in bucket.objects if key.startswith(sealed.prefix)} <= set(documents.objects)
         assert report.manifest == sealed.manifest
 
 

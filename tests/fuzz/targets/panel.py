@@ -21,7 +21,7 @@ LONGEST = 300
 def environ(request: PanelRequest) -> dict:
     """A request as gevent's server makes it."""
     path, _, query = request.target.partition(b"?")
-    made = {
+    values = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
@@ -42,14 +42,14 @@ def environ(request: PanelRequest) -> dict:
     }
     for name, value in request.headers:
         key = name.decode("latin-1").upper().replace("-", "_")
-        made["CONTENT_TYPE" if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value.decode("latin-1")
-    return made
+        values["CONTENT_TYPE" if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value.decode("latin-1")
+    return values
 
 
 def check(data: bytes) -> None:
-    made = panel()
-    request = panel_request(made, Choices(data))
-    body, status, headers = run_wsgi_app(made.app.wsgi_app, environ(request), buffered=True)
+    fuzzed = panel()
+    request = panel_request(fuzzed, Choices(data))
+    body, status, headers = run_wsgi_app(fuzzed.app.wsgi_app, environ(request), buffered=True)
     content = b"".join(body)
     close = getattr(body, "close", None)
     if close is not None:
@@ -57,9 +57,9 @@ def check(data: bytes) -> None:
     code = int(status.split()[0])
     check_answer(request, code, headers, content)
     if code == 202:
-        made.asked = headers["Location"].rpartition("/")[2]
+        fuzzed.command_id = headers["Location"].rpartition("/")[2]
     if code < 400 and request.method not in ("GET", "HEAD", "OPTIONS"):
-        restore_panel(made)
+        restore_panel(fuzzed)
 
 
 def check_answer(request: PanelRequest, code: int, headers, content: bytes) -> None:
@@ -72,10 +72,10 @@ def check_answer(request: PanelRequest, code: int, headers, content: bytes) -> N
     assert headers.get("X-Content-Type-Options") == "nosniff"
     for bad in (b"Traceback", b"werkzeug.exceptions", b"sqlite3", b"psycopg"):
         assert bad not in content
-    asked = unquote_to_bytes(request.target) + request.body + unquote_to_bytes(request.body)
+    request_text = unquote_to_bytes(request.target) + request.body + unquote_to_bytes(request.body)
     for secret in SECRETS:
         if secret.encode() in content:
-            assert secret.encode() in asked, f"told of another customer: {secret}"
+            assert secret.encode() in request_text, f"told of another customer: {secret}"
     where = headers.get("Location")
     if where is not None:
         assert where.startswith("/") and not where.startswith(("//", "/\\")), where

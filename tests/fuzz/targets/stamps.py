@@ -22,13 +22,13 @@ STAMPED = (b"a checkpoint", b"another checkpoint")
 def genuine_stamps() -> tuple[tuple[bytes, ...], bytes, tuple[datetime, ...]]:
     """Tokens of a real authority for :data:`STAMPED`, its certificates, and the times that it gave; none
     without openssl to make one."""
-    from tests.unit.auditlog.authority import serving
+    from tests.unit.auditlog.authority import serve_authority
 
     if shutil.which("openssl") is None:
         return (), b"", ()
-    with serving(scratch()) as made:
-        tokens = tuple(made.authority.stamp(each) for each in STAMPED)
-        ca = made.authority.certificates
+    with serve_authority(scratch()) as authority:
+        tokens = tuple(authority.authority.stamp(each) for each in STAMPED)
+        ca = authority.authority.certificates
     return (
         tokens,
         ca,
@@ -62,12 +62,12 @@ def check(data: bytes) -> None:
     if choices.below(8) == 7:
         content = choices.pick((STAMPED[1 - which], content + b" ", b""))
     try:
-        seen = timestamping.verify_token(bytes(token), content, certificates)
+        timestamp = timestamping.verify_token(bytes(token), content, certificates)
     except AuditLogError as error:
         assert error.error_id == "timestamp.wrong"
         assert (bytes(token), content) != (tokens[which], STAMPED[which]), "a genuine token is refused"
         return
-    assert content in STAMPED and seen == times[STAMPED.index(content)], "a time that nobody gave"
+    assert content in STAMPED and timestamp == times[STAMPED.index(content)], "a time that nobody gave"
 
 
 SEEDS = (

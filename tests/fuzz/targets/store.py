@@ -63,37 +63,37 @@ def check(data: bytes) -> None:
     _store._abilities = able
     _trap.begin([])
     _server.begin(script)
-    begun = time.monotonic()
+    start = time.monotonic()
     try:
         operation(able)
     except StoreError as error:
         assert error.error_id.startswith("store.")
         assert "very-secret" not in str(error)
     finally:
-        took = time.monotonic() - begun
+        seconds = time.monotonic() - start
         _server.begin([])
-    assert took < LIMIT, f"{took:.1f} s"
-    assert _trap.asked == [], "asked somebody else, with credentials"
+    assert seconds < LIMIT, f"{seconds:.1f} s"
+    assert _trap.requests == [], "asked somebody else, with credentials"
 
 
 def _put(able: Abilities | None) -> None:
-    asked = _server.asked
+    requests = _server.requests
     _store.put(KEY, _file, SHA256)
     # Reported as stored: a put of these bytes was accepted, or the server has an object with their hash.
-    puts = [each for each in asked if each.method == "PUT" and KEY in each.target]
+    puts = [each for each in requests if each.method == "PUT" and KEY in each.target]
     assert all(each.body == CONTENT for each in puts)
     accepted = any(b" 200 " in each.answer[:13] or b" 2" in each.answer[:11] for each in puts)
-    seen = b"".join(each.answer for each in asked if each.method in ("GET", "HEAD"))
-    held = GOOD.encode() in seen or CONTENT in seen
-    assert accepted or held, "told as stored, and was not"
+    answers = b"".join(each.answer for each in requests if each.method in ("GET", "HEAD"))
+    has_object = GOOD.encode() in answers or CONTENT in answers
+    assert accepted or has_object, "told as stored, and was not"
     if not _store.abilities().checks_sha256:
-        assert held, "told as stored, and was not looked at"
+        assert has_object, "told as stored, and was not looked at"
 
 
 def _whole(content: bytes, start: int, end: int | None) -> None:
     """Check that the bytes read came in one complete answer."""
-    (asked,) = [each for each in _server.asked if each.method == "GET"][-1:]
-    head, _, body = asked.answer.rpartition(b"HTTP/1.")[2].partition(b"\r\n\r\n")
+    (request,) = [each for each in _server.requests if each.method == "GET"][-1:]
+    head, _, body = request.answer.rpartition(b"HTTP/1.")[2].partition(b"\r\n\r\n")
     assert b" 20" in head[:6] or head[2:3] == b"2", head
     lengths = [
         line.split(b":")[1].strip()
@@ -133,7 +133,7 @@ def _list(able: Abilities | None) -> None:
 
 def _delete(able: Abilities | None) -> None:
     _store.delete(KEY)
-    assert any(each.method == "GET" for each in _server.asked), "told as deleted, and nobody was asked"
+    assert any(each.method == "GET" for each in _server.requests), "told as deleted, and nobody was asked"
 
 
 def _able(able: Abilities | None) -> None:

@@ -16,7 +16,7 @@ from recorder.audio.encoding import encode
 from recorder.domain.line_policy import Announcement, Keep
 from recorder.domain.markers import MARKER_KINDS, Marker
 from recorder.domain.parties import Party
-from recorder.domain.sentences import TimedSentence as Said
+from recorder.domain.sentences import TimedSentence as TimedSentence
 from recorder.errors import SealError, TakeError
 from recorder.seal.sealing import open_manifest, seal
 from recorder.spool import layout
@@ -42,17 +42,17 @@ def _prompt() -> np.ndarray:
 PROMPT = _prompt()
 _sound = _root / "prompt.wav"
 soundfile.write(_sound, PROMPT, RATE, subtype="PCM_16")
-TOLD = Announcement(
+ANNOUNCEMENT = Announcement(
     "0198c0de-0000-7000-8000-0000000000aa", 1, "en", "a sweep", ("agreement",), 30,
     hashlib.sha256(_sound.read_bytes()).hexdigest(), 500,
 )  # fmt: skip
 QUESTION = PROMPT[::-1].copy()
-_asked = _root / "asked.wav"
-soundfile.write(_asked, QUESTION, RATE, subtype="PCM_16")
-_said = Said("a falling sweep", hashlib.sha256(_asked.read_bytes()).hexdigest(), 500)
-_asked.rename(_root / f"{_said.sha256}.wav")
-KEEP = Keep("training", 365, _said, _said, _said, _said, _said)
-ASKED = {
+_question_file = _root / "asked.wav"
+soundfile.write(_question_file, QUESTION, RATE, subtype="PCM_16")
+_question = TimedSentence("a falling sweep", hashlib.sha256(_question_file.read_bytes()).hexdigest(), 500)
+_question_file.rename(_root / f"{_question.sha256}.wav")
+KEEP = Keep("training", 365, _question, _question, _question, _question, _question)
+QUESTIONS = {
     "keep_question_asked": ({"how": "question"}, {"how": "own_words"}, {}),
     "keep_question_answered": (
         {"answer": "yes", "by": "external", "how": "key"}, {"answer": "yes"}, {"answer": "none"},
@@ -72,9 +72,9 @@ TIMES = (
 
 def check(data: bytes) -> None:
     choices = Choices(data)
-    made = world()
+    documents = world()
     shutil.rmtree(_root / "spool", ignore_errors=True)
-    tenant = made.sealed[0].manifest.tenant
+    tenant = documents.sealed[0].manifest.tenant
     start = CallStart(
         recording="0198c0de-0000-7000-8000-0000000000f1",
         tenant=tenant,
@@ -86,21 +86,21 @@ def check(data: bytes) -> None:
         external_party=Party("e164", "+32470123456"),
         started_at=_time(choices),
         formats=choices.pick((("opus",), ("wav",), ("opus", "wav"), ("flac",), ())),
-        announcement=choices.pick((TOLD, TOLD, TOLD, None)),
+        announcement=choices.pick((ANNOUNCEMENT, ANNOUNCEMENT, ANNOUNCEMENT, None)),
         keep=KEEP,
     )
     folder = layout.open_take(_root / "spool", start)
-    asked = False
+    has_question = False
     for _ in range(choices.below(9)):
         kind = choices.pick(_kinds)
-        asked = asked or kind in ASKED
+        has_question = has_question or kind in QUESTIONS
         data_ = {"party": "extension", "value": choices.text(6)} if kind == "bridged" else {}
-        data_ = choices.pick(ASKED[kind]) if kind in ASKED else data_
+        data_ = choices.pick(QUESTIONS[kind]) if kind in QUESTIONS else data_
         layout.append_mark(folder, Marker(_time(choices), kind, data_))
     layout.close_take(
         folder, CallEnd("recorded", None, _time(choices), choices.pick((None, Party("sip", "x"))))
     )
-    (folder / layout.AUDIO).write_bytes(_audio(choices, QUESTION if asked else QUESTION[:0]))
+    (folder / layout.AUDIO).write_bytes(_audio(choices, QUESTION if has_question else QUESTION[:0]))
     try:
         take = layout.read_take(folder)
         write_encoded(encode(take, _sound))
@@ -122,12 +122,12 @@ def check(data: bytes) -> None:
     tenant_key = next(key for key in _tenant_keys() if key.tenant == tenant)
     try:
         sealed = seal(
-            encoded, made.keyring, tenant_key, _signer(), take.end.ended_at, repeatable_entropy("take")
+            encoded, documents.keyring, tenant_key, _signer(), take.end.ended_at, repeatable_entropy("take")
         )
     except SealError as error:
         assert error.error_id in ("seal.endorsement_time", "seal.contradiction"), error.error_id
         return
-    manifest = open_manifest(sealed.manifest_bytes, made.root.public_key())
+    manifest = open_manifest(sealed.manifest_bytes, documents.root.public_key())
     assert manifest == sealed.manifest
     if manifest.keep_consent is not None:
         assert encoded.announced is not None, "kept by agreement, and nobody was told"
@@ -141,16 +141,16 @@ def _time(choices: Choices) -> datetime:
     return START + timedelta(milliseconds=choices.pick(TIMES))
 
 
-def _audio(choices: Choices, asked: np.ndarray) -> bytes:
+def _audio(choices: Choices, question_sound: np.ndarray) -> bytes:
     if choices.below(6) == 5:
         return riff(choices)
     before, after = choices.pick((0, 800, 4000)), choices.pick((0, 100, 8000, 16000))
     level = choices.pick((3000, 0, 32767))
-    tone = (level * np.sign(np.sin(np.arange(before + len(PROMPT) + len(asked) + after) / 3))).astype(
-        np.int16
-    )
-    told = PROMPT if choices.below(4) else PROMPT[: choices.below(4000)]
-    right = np.concatenate([np.zeros(before, np.int16), told, asked, np.zeros(after, np.int16)])
+    tone = (
+        level * np.sign(np.sin(np.arange(before + len(PROMPT) + len(question_sound) + after) / 3))
+    ).astype(np.int16)
+    prompt = PROMPT if choices.below(4) else PROMPT[: choices.below(4000)]
+    right = np.concatenate([np.zeros(before, np.int16), prompt, question_sound, np.zeros(after, np.int16)])
     both = np.stack([tone[: len(right)], right], axis=1)
     if choices.below(8) == 7:
         both = both[: choices.below(len(both) + 1)]
@@ -175,7 +175,7 @@ def _tenant_keys():
 def _seed(*marks: tuple[str, int], ended: int = 3000) -> bytes:
     out = bytes([0, 2, 0, len(marks)])
     for kind, at in marks:
-        more = [3, 0x31, 0x30, 0x30] if kind == "bridged" else [0] if kind in ASKED else []
+        more = [3, 0x31, 0x30, 0x30] if kind == "bridged" else [0] if kind in QUESTIONS else []
         out += bytes([_kinds.index(kind), *more, TIMES.index(at)])
     return out + bytes([TIMES.index(ended), 1, 0, 1, 3, 0, 1, 1, 0, 0, 0])
 

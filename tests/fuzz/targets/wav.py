@@ -77,9 +77,9 @@ def check(data: bytes) -> None:
         # Everything up to the last complete frame: no speech is left out.
         assert end > len(content) - wav.FRAME_BYTES
     else:
-        told = as_libsndfile(content)
-        if told is not None:
-            rate, other = told
+        reference = as_libsndfile(content)
+        if reference is not None:
+            rate, other = reference
             assert rate == sound.sample_rate
             assert np.array_equal(other, samples), "libsndfile reads another sound"
     rewritten = wav.wav_header(sound.sample_rate, sound.frames) + samples.tobytes()

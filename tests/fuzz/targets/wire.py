@@ -38,36 +38,36 @@ def check(data: bytes) -> None:
     wire = b"".join(requests)
     there = served()
     with socket.create_connection(("127.0.0.1", there.port), timeout=8) as sock:
-        said = b""
+        output = b""
         try:
             for piece in choices.cut(wire, 255):
                 sock.sendall(piece)
             sock.shutdown(socket.SHUT_WR)
             while more := sock.recv(65536):
-                said += more
+                output += more
         except OSError as error:
             assert not isinstance(error, TimeoutError), "the connection does not end"
             pass  # closed in the middle of an unwanted body
-    heads = answers(said)
+    heads = answers(output)
     # No more responses than possible requests: none is smuggled in a body.
     assert len(heads) <= wire.count(b"\n") + 1, "more answers than lines"
     for status, head in heads:
         assert status < 500 or (status == 503 and b"/readyz" in wire), head
         assert b"default-src 'none'" in head, head
-    assert b"Traceback" not in said
+    assert b"Traceback" not in output
     if choices.once_in(20):
         log = (there.folder / "log").read_bytes()
         assert b"Traceback" not in log, log[-3000:]
 
 
-def answers(said: bytes) -> list[tuple[int, bytes]]:
+def answers(output: bytes) -> list[tuple[int, bytes]]:
     """The complete heads of the responses."""
     found = []
-    while said:
-        if said.startswith(b"HTTP/1.1 100 Continue\r\n\r\n"):
-            said = said[25:]
+    while output:
+        if output.startswith(b"HTTP/1.1 100 Continue\r\n\r\n"):
+            output = output[25:]
             continue
-        head, blank, said = said.partition(b"\r\n\r\n")
+        head, blank, output = output.partition(b"\r\n\r\n")
         if not blank:
             break  # the connection was closed in the middle of a response
         line = re.match(rb"HTTP/1\.1 ([0-9]{3}) ", head)
@@ -77,7 +77,7 @@ def answers(said: bytes) -> list[tuple[int, bytes]]:
         length = int(fields.get("Content-Length", "0"))
         if fields.get("Transfer-Encoding"):
             raise AssertionError("an answer without its length")
-        said = said[length:] if said[:9] != b"HTTP/1.1 " else said  # HEAD has a length and no body
+        output = output[length:] if output[:9] != b"HTTP/1.1 " else output  # HEAD has a length and no body
     return found
 
 

@@ -36,15 +36,15 @@ class Process:
     name: str
     popen: subprocess.Popen[bytes]
     log: Path
-    told: list[tuple[float, str]] = field(default_factory=list)
+    messages: list[tuple[float, str]] = field(default_factory=list)
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         return self.log.read_text()
 
-    def wait_said(self, text: str, seconds: float = 30) -> None:
+    def wait_for_log(self, text: str, seconds: float = 30) -> None:
         def there() -> bool:
-            assert self.popen.poll() is None or text in self.said(), self.said()
-            return text in self.said()
+            assert self.popen.poll() is None or text in self.log_text(), self.log_text()
+            return text in self.log_text()
 
         until(f"{self.name} says {text}: {self.log}", there, seconds)
 
@@ -53,19 +53,21 @@ class Process:
 
     def wait(self, seconds: float) -> float:
         """Wait for its end; returns the seconds that it took."""
-        began = time.monotonic()
+        start = time.monotonic()
         try:
             code = self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} has not ended within {seconds} s:\n{self.said()}") from None
-        assert code == 0, self.said()
-        return time.monotonic() - began
+            raise AssertionError(
+                f"{self.name} has not ended within {seconds} s:\n{self.log_text()}"
+            ) from None
+        assert code == 0, self.log_text()
+        return time.monotonic() - start
 
     def receive(self, notify: socket.socket) -> None:
         """Collect its messages to systemd since the last time."""
         while True:
             try:
-                self.told.append((time.monotonic(), notify.recv(4096).decode()))
+                self.messages.append((time.monotonic(), notify.recv(4096).decode()))
             except (BlockingIOError, TimeoutError):
                 return
 
@@ -103,11 +105,11 @@ class Site:
         return self.folder / "spool"
 
     def accord(self, *words: str) -> str:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "recorder", *words], env=self.environment, capture_output=True, text=True
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        assert process.returncode == 0, process.stdout + process.stderr
+        return process.stdout
 
     def install(self) -> None:
         self.accord("keys", "init")
@@ -163,6 +165,6 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def site(installation: Path, tmp_path: Path) -> Iterator[Site]:
-    made = Site(Path(shutil.copytree(installation, tmp_path / "site")))
-    yield made
-    made.close()
+    own_site = Site(Path(shutil.copytree(installation, tmp_path / "site")))
+    yield own_site
+    own_site.close()

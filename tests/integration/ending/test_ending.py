@@ -36,31 +36,31 @@ def listens(port: int) -> bool:
 
 def test_ending_daemon_takes_no_call_and_lets_an_announcement_finish(site: Site) -> None:
     daemon, switch = site.start("daemon"), site.call()
-    daemon.wait_said("snapshot.read")
+    daemon.wait_for_log("snapshot.read")
     until("the call is announced to", lambda: "announcement_started" in site.marks())
     daemon.end()
     until("nobody listens for calls", lambda: not listens(site.call_port), 2)
     assert daemon.wait(18) > 1, "the announcement has seconds to go"
     assert "announcement_finished" in site.marks()
-    switch.wait_said("is connected")
+    switch.wait_for_log("is connected")
     audio = next(site.spool.glob("*/audio.wav"))
     before = audio.stat().st_size
     until("the switch records on", lambda: audio.stat().st_size > before, 5)
     # The successor takes over the call.
     daemon = site.start("daemon")
-    daemon.wait_said("call.reconciled")
+    daemon.wait_for_log("call.reconciled")
 
 
 def test_a_second_signal_breaks_the_announcement_off_and_the_call_goes_on_unrecorded(site: Site) -> None:
     daemon, switch = site.start("daemon"), site.call()
-    daemon.wait_said("snapshot.read")
+    daemon.wait_for_log("snapshot.read")
     until("the call is announced to", lambda: "announcement_started" in site.marks())
     daemon.end()
-    until("it drains", lambda: "daemon.draining" in daemon.said())
+    until("it drains", lambda: "daemon.draining" in daemon.log_text())
     daemon.end()
     assert daemon.wait(5) < 4
     assert "announcement_finished" not in site.marks()
-    switch.wait_said("is connected")
+    switch.wait_for_log("is connected")
     sizes = [path.stat().st_size for path in site.spool.glob("*/audio.wav")]
     time.sleep(0.5)  # half a second of sound would be there
     assert [path.stat().st_size for path in site.spool.glob("*/audio.wav")] == sizes
@@ -74,18 +74,18 @@ def test_messages_to_systemd(site: Site) -> None:
             except BlockingIOError:
                 break
         process = site.start(name)
-        began = time.monotonic()
+        start = time.monotonic()
 
-        def told(word: str, count: int = 1) -> bool:
+        def has_sent(word: str, count: int = 1) -> bool:
             process.receive(site.notify)  # noqa: B023  # called within the round
-            return sum(word in each for _, each in process.told) >= count  # noqa: B023
+            return sum(word in each for _, each in process.messages) >= count  # noqa: B023
 
-        until(f"{name} is ready", lambda: told("READY=1"))
-        ready = next(at for at, each in process.told if "READY=1" in each)
-        until(f"{name} feeds the watchdog", lambda: told("WATCHDOG=1", 6), 20)
-        fed = [at for at, each in process.told if "WATCHDOG=1" in each]
+        until(f"{name} is ready", lambda: has_sent("READY=1"))
+        ready = next(at for at, each in process.messages if "READY=1" in each)
+        until(f"{name} feeds the watchdog", lambda: has_sent("WATCHDOG=1", 6), 20)
+        fed = [at for at, each in process.messages if "WATCHDOG=1" in each]
         assert max(late - early for early, late in pairwise(fed)) < 2.5, name
-        assert ready - began < 20
+        assert ready - start < 20
         process.end()
         process.wait(20)
 
@@ -94,11 +94,11 @@ def test_messages_to_systemd(site: Site) -> None:
 def test_sighup_interrupts_nothing(site: Site, name: str) -> None:
     """A daemon's handover is in ``test_handover.py``."""
     process = site.start(name)
-    process.wait_said({"worker": "worker.started", "web": "web.listening"}[name])
-    until("it beats", lambda: process.receive(site.notify) or process.told)
+    process.wait_for_log({"worker": "worker.started", "web": "web.listening"}[name])
+    until("it beats", lambda: process.receive(site.notify) or process.messages)
     process.end(signal.SIGHUP)
-    count = len(process.told)
-    until("it beats on", lambda: process.receive(site.notify) or len(process.told) > count + 3)
+    count = len(process.messages)
+    until("it beats on", lambda: process.receive(site.notify) or len(process.messages) > count + 3)
     assert process.popen.poll() is None
     process.end()
     process.wait(20)
@@ -133,19 +133,19 @@ def test_panel_finishes_a_slow_response_and_refuses_others(tmp_path: Path) -> No
     script = Path(__file__).with_name("panel.py")
     try:
         panel = site.start("panel", sys.executable, str(script), str(site.web_port))
-        panel.wait_said("web.listening")
+        panel.wait_for_log("web.listening")
         connection = http.client.HTTPConnection("127.0.0.1", site.web_port, timeout=20)
         connection.connect()
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         connection.request("GET", "/much")
         answer = connection.getresponse()
-        got = len(answer.read(100_000))
+        received = len(answer.read(100_000))
         panel.end()
         until("nobody listens", lambda: not listens(site.web_port), 3)
         while piece := answer.read(1_000_000):
-            got += len(piece)
+            received += len(piece)
             time.sleep(0.05)
-        assert got == 16_000_000
+        assert received == 16_000_000
         panel.wait(10)
     finally:
         site.close()
@@ -157,7 +157,7 @@ def test_a_panel_breaks_off_at_the_second_signal(tmp_path: Path) -> None:
         panel = site.start(
             "panel", sys.executable, str(Path(__file__).with_name("panel.py")), str(site.web_port)
         )
-        panel.wait_said("web.listening")
+        panel.wait_for_log("web.listening")
         connection = http.client.HTTPConnection("127.0.0.1", site.web_port, timeout=20)
         connection.request("GET", "/much")
         answer = connection.getresponse()
@@ -188,11 +188,11 @@ def test_second_signal_kills_a_stubborn_process_sooner(tmp_path: Path) -> None:
     supervisor.stop()
     time.sleep(0.5)
     assert thread.is_alive()
-    began = time.monotonic()
+    start = time.monotonic()
     supervisor.stop()
     thread.join(HURRY + 5)
     assert not thread.is_alive()
-    assert HURRY - 1 < time.monotonic() - began < HURRY + 2
+    assert HURRY - 1 < time.monotonic() - start < HURRY + 2
 
 
 ENDS = """
@@ -233,9 +233,9 @@ def test_all_of_accord_ends_in_order(site: Site) -> None:
     until("the call is announced to", lambda: "announcement_started" in site.marks(), 40)
     run.end()
     run.wait(25)
-    said = log.read_text()
+    log_text = log.read_text()
     for word in ("daemon.ended", "worker.stopped", "web.stopped"):
-        assert word in said, said
+        assert word in log_text, log_text
     assert "announcement_finished" in site.marks()
 
 
@@ -251,12 +251,12 @@ def finished_take(site: Site) -> None:
     sound = conversation("en", 1, True)
     (folder / AUDIO).write_bytes(sound)
     ended = at + timedelta(seconds=(len(sound) - 44) / 4 / RATE)
-    told = at + timedelta(milliseconds=LEAD_MS + line.announcement.duration_ms)
+    announcement_end = at + timedelta(milliseconds=LEAD_MS + line.announcement.duration_ms)
     for when, kind in (
         (at, "recording_started"),
         (at, "announcement_started"),
-        (told, "announcement_finished"),
-        (told, "bridged"),
+        (announcement_end, "announcement_finished"),
+        (announcement_end, "bridged"),
         (ended, "recording_stopped"),
     ):
         append_mark(folder, Marker(when, kind))

@@ -20,7 +20,7 @@ def next_daemon(site: Site, **more: str) -> Process:
 def start_announcement(site: Site) -> tuple[Process, Process]:
     """A daemon that is announcing to a call, and the switch."""
     daemon, switch = site.start("daemon"), site.call()
-    daemon.wait_said("snapshot.read")
+    daemon.wait_for_log("snapshot.read")
     until("the call is announced to", lambda: "announcement_started" in site.marks())
     return daemon, switch
 
@@ -36,27 +36,27 @@ def grows(site: Site) -> bool:
 def test_announcement_finishes_and_the_successor_takes_over(site: Site) -> None:
     daemon, switch = start_announcement(site)
     after = next_daemon(site)
-    daemon.wait_said("daemon.handover_started")
-    after.wait_said("daemon.ready")
+    daemon.wait_for_log("daemon.handover_started")
+    after.wait_for_log("daemon.ready")
     assert "announcement_finished" not in site.marks(), "both are there"
     daemon.wait(30)
     assert "announcement_finished" in site.marks()
-    after.wait_said("call.reconciled")
-    after.wait_said("daemon.takeover_finished")
+    after.wait_for_log("call.reconciled")
+    after.wait_for_log("daemon.takeover_finished")
     until("it is written down", lambda: "unobserved_to" in site.marks())
-    switch.wait_said("is connected")
+    switch.wait_for_log("is connected")
     assert grows(site)
     # A further call belongs to the successor.
     assert len(list(site.spool.glob("*/call.json"))) == 1
-    assert "daemon.draining" in daemon.said()
-    assert "daemon.draining" not in after.said()
+    assert "daemon.draining" in daemon.log_text()
+    assert "daemon.draining" not in after.log_text()
 
 
 def test_the_port_is_open_all_the_time(site: Site) -> None:
     daemon = site.start("daemon")
-    daemon.wait_said("daemon.ready")
+    daemon.wait_for_log("daemon.ready")
     after = next_daemon(site)
-    while daemon.popen.poll() is None or "daemon.takeover_finished" not in after.said():
+    while daemon.popen.poll() is None or "daemon.takeover_finished" not in after.log_text():
         # Refused if nothing listens; late if a busy machine accepts too slowly.
         socket.create_connection(("127.0.0.1", site.call_port), 30).close()
     socket.create_connection(("127.0.0.1", site.call_port), 30).close()
@@ -65,71 +65,71 @@ def test_the_port_is_open_all_the_time(site: Site) -> None:
 
 def test_successor_that_cannot_start_changes_nothing(site: Site) -> None:
     daemon, switch = start_announcement(site)
-    broken = next_daemon(site, ACCORD_SWITCH_PORT="no number")
-    assert broken.popen.wait(30) != 0
-    assert "daemon.handover_started" not in daemon.said()
-    switch.wait_said("is connected")
+    bad_daemon = next_daemon(site, ACCORD_SWITCH_PORT="no number")
+    assert bad_daemon.popen.wait(30) != 0
+    assert "daemon.handover_started" not in daemon.log_text()
+    switch.wait_for_log("is connected")
     assert daemon.popen.poll() is None
 
 
 def test_predecessor_continues_if_the_successor_dies_first(site: Site) -> None:
     daemon, switch = start_announcement(site)
     after = next_daemon(site)
-    daemon.wait_said("daemon.handover_started")
+    daemon.wait_for_log("daemon.handover_started")
     after.end(signal.SIGKILL)
     after.popen.wait()
-    daemon.wait_said("daemon.resumed")
-    switch.wait_said("is connected")
+    daemon.wait_for_log("daemon.resumed")
+    switch.wait_for_log("is connected")
     assert daemon.popen.poll() is None
     socket.create_connection(("127.0.0.1", site.call_port), 1).close()
     # It can still hand over and end.
     after = next_daemon(site)
     daemon.wait(30)
-    after.wait_said("daemon.takeover_finished")
+    after.wait_for_log("daemon.takeover_finished")
     assert grows(site)
 
 
 def test_successor_takes_over_from_a_dead_predecessor(site: Site) -> None:
     daemon, switch = start_announcement(site)
     after = next_daemon(site)
-    daemon.wait_said("daemon.handover_started")
+    daemon.wait_for_log("daemon.handover_started")
     daemon.end(signal.SIGKILL)
     daemon.popen.wait()
-    after.wait_said("daemon.takeover_finished")
-    switch.wait_said("is connected")
+    after.wait_for_log("daemon.takeover_finished")
+    switch.wait_for_log("is connected")
     until("the call is written down", lambda: "unobserved_to" in site.marks())
 
 
 def test_second_daemon_without_replace_is_refused(site: Site) -> None:
     daemon = site.start("daemon")
-    daemon.wait_said("daemon.ready")
+    daemon.wait_for_log("daemon.ready")
     second = site.start("second", *DAEMON)
     assert second.popen.wait(30) == 1
-    assert "another daemon works on" in second.said()
-    assert "--replace" in second.said()
+    assert "another daemon works on" in second.log_text()
+    assert "--replace" in second.log_text()
     assert daemon.popen.poll() is None
-    assert "daemon.handover_started" not in daemon.said()
+    assert "daemon.handover_started" not in daemon.log_text()
 
 
 def test_daemon_started_while_another_ends_takes_its_calls(site: Site) -> None:
     daemon, _ = start_announcement(site)
     daemon.end()
-    daemon.wait_said("daemon.draining")
+    daemon.wait_for_log("daemon.draining")
     after = site.start("next", *DAEMON)
-    after.wait_said("daemon.ready")
+    after.wait_for_log("daemon.ready")
     daemon.wait(30)
-    after.wait_said("daemon.takeover_finished")
+    after.wait_for_log("daemon.takeover_finished")
     assert "announcement_finished" in site.marks()
 
 
 def test_unsupervised_daemon_is_replaced_at_once(site: Site) -> None:
     daemon = site.start("daemon", NOTIFY_SOCKET="")
-    daemon.wait_said("daemon.ready")
+    daemon.wait_for_log("daemon.ready")
     daemon.end()
     after = site.start("next", *DAEMON, NOTIFY_SOCKET="")
-    after.wait_said("daemon.ready")
+    after.wait_for_log("daemon.ready")
     daemon.wait(30)
-    after.wait_said("daemon.takeover_finished") if "daemon.takeover_started" in after.said() else None
+    after.wait_for_log("daemon.takeover_finished") if "daemon.takeover_started" in after.log_text() else None
     after.end()
     socket.create_connection(("127.0.0.1", site.call_port), 1).close()
     after.wait(30)
@@ -137,27 +137,29 @@ def test_unsupervised_daemon_is_replaced_at_once(site: Site) -> None:
 
 def test_sighup_starts_the_successor_and_tells_systemd(site: Site) -> None:
     daemon = site.start("daemon")
-    daemon.wait_said("daemon.ready")
+    daemon.wait_for_log("daemon.ready")
     daemon.end(signal.SIGHUP)
 
-    def told() -> list[str]:
+    def main_pids() -> list[str]:
         daemon.receive(site.notify)
-        return [each for _, each in daemon.told if "MAINPID" in each]
+        return [each for _, each in daemon.messages if "MAINPID" in each]
 
-    until("systemd is told who it is", told)
+    until("systemd is told who it is", main_pids)
     daemon.wait(30)
-    found = re.fullmatch(r"MAINPID=(\d+)", told()[0])
+    found = re.fullmatch(r"MAINPID=(\d+)", main_pids()[0])
     assert found is not None
     pid = int(found[1])
     try:
         assert pid != daemon.popen.pid
-        until("the next one has taken over", lambda: "daemon.takeover_finished" in daemon.said())
-        before = len(daemon.told)
-        until("it feeds the watchdog", lambda: daemon.receive(site.notify) or len(daemon.told) > before + 2)
-        assert not any("STOPPING" in each for _, each in daemon.told)
+        until("the next one has taken over", lambda: "daemon.takeover_finished" in daemon.log_text())
+        before = len(daemon.messages)
+        until(
+            "it feeds the watchdog", lambda: daemon.receive(site.notify) or len(daemon.messages) > before + 2
+        )
+        assert not any("STOPPING" in each for _, each in daemon.messages)
     finally:
         os.kill(pid, signal.SIGTERM)
-        until("it ends", lambda: daemon.said().count("daemon.ended") == 2)
+        until("it ends", lambda: daemon.log_text().count("daemon.ended") == 2)
 
 
 def test_accord_run_restarts_at_sighup(site: Site) -> None:

@@ -37,7 +37,7 @@ class Line:
         body = "".join(f"{line}\n" for line in lines).encode() + b"\n"
         self.say(b"Content-Length: %d\nContent-Type: text/event-plain\n\n%s" % (len(body), body))
 
-    def heard(self) -> str:
+    def read_text(self) -> str:
         """Return the next command; empty when the other side has closed."""
         while b"\n\n" not in self._rest:
             data = self.sock.recv(65536)
@@ -49,12 +49,12 @@ class Line:
 
     def log_in(self, password: str = "secret") -> None:
         self.say(b"Content-Type: auth/request\n\n")
-        assert self.heard() == f"auth {password}"
+        assert self.read_text() == f"auth {password}"
         self.reply("+OK accepted")
 
 
 class Peer:
-    """Listens; ``script`` receives each connection as a :class:`Line`, in a greenlet of its own."""
+    """Listens; ``script`` receives each connection as a :class:`Line`, in its own greenlet."""
 
     def __init__(self) -> None:
         self.script: Callable[[Line], object] = lambda line: None
@@ -99,7 +99,7 @@ def peer() -> Iterator[Peer]:
 @pytest.fixture
 def dial(peer: Peer) -> Iterator[Callable[..., Inbound]]:
     """Open a connection to the peer and log in; the script begins after the log-in."""
-    made: list[Inbound] = []
+    connections: list[Inbound] = []
 
     def dial(script: Callable[[Line], object], limits: ConnectionLimits = QUICK) -> Inbound:
         def with_log_in(line: Line) -> None:
@@ -108,12 +108,12 @@ def dial(peer: Peer) -> Iterator[Callable[..., Inbound]]:
 
         peer.script = with_log_in
         connection = Inbound("127.0.0.1", peer.port, "secret", timeout=limits.connect, limits=limits)
-        made.append(connection)
+        connections.append(connection)
         connection.connect()
         return connection
 
     yield dial
-    for connection in made:
+    for connection in connections:
         connection.close("the test is over")
 
 

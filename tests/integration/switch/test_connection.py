@@ -24,9 +24,9 @@ QUICK = ConnectionLimits(connect=0.3, reply=0.3, write=0.3, silence=3.0)
 
 
 def error_of(call: Callable[[], object]) -> str:
-    with pytest.raises(SwitchError) as raised:
+    with pytest.raises(SwitchError) as failure:
         call()
-    return raised.value.error_id
+    return failure.value.error_id
 
 
 # --- logging in
@@ -37,17 +37,17 @@ def knock(port: int) -> Inbound:
 
 
 def test_gives_up_on_a_silent_peer(peer: Any) -> None:
-    peer.script = lambda line: line.heard()
-    began = time.monotonic()
+    peer.script = lambda line: line.read_text()
+    start = time.monotonic()
     assert error_of(knock(peer.port).connect) == "switch.timeout"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - start < 1
 
 
 def test_gives_up_if_the_password_is_not_answered(peer: Any) -> None:
     def script(line: Any) -> None:
         line.say(b"Content-Type: auth/request\n\n")
-        line.heard()
-        line.heard()
+        line.read_text()
+        line.read_text()
 
     peer.script = script
     assert error_of(knock(peer.port).connect) == "switch.timeout"
@@ -56,7 +56,7 @@ def test_gives_up_if_the_password_is_not_answered(peer: Any) -> None:
 def test_reports_a_wrong_password(peer: Any) -> None:
     def script(line: Any) -> None:
         line.say(b"Content-Type: auth/request\n\n")
-        line.heard()
+        line.read_text()
         line.reply("-ERR invalid")
         line.say(b"Content-Type: text/disconnect-notice\nContent-Length: 3\n\nbye")
 
@@ -68,9 +68,9 @@ def test_reports_the_access_list(peer: Any) -> None:
     peer.script = lambda line: line.say(
         b"Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n"
     )
-    with pytest.raises(SwitchError, match="access list") as raised:
+    with pytest.raises(SwitchError, match="access list") as failure:
         knock(peer.port).connect()
-    assert "apply-inbound-acl" in raised.value.hint
+    assert "apply-inbound-acl" in failure.value.hint
 
 
 def test_reports_an_unreachable_switch(peer: Any) -> None:
@@ -84,24 +84,26 @@ def test_reports_an_unreachable_switch(peer: Any) -> None:
 
 def test_matches_replies_in_order(dial: Dial) -> None:
     def script(line: Any) -> None:
-        heard = [line.heard() for _ in range(3)]
-        for text in heard:
+        lines_read = [line.read_text() for _ in range(3)]
+        for text in lines_read:
             line.answer(f"said {text}")
 
     connection = dial(script)
     names = ["a", "b", "c"]
-    sent = connection.send_all([commands.module_exists(name) for name in names])
-    assert [pending.wait().data for pending in sent] == [f"said api module_exists {name}" for name in names]
+    pending_replies = connection.send_all([commands.module_exists(name) for name in names])
+    assert [pending.wait().data for pending in pending_replies] == [
+        f"said api module_exists {name}" for name in names
+    ]
 
 
 def test_drops_a_late_reply(dial: Dial) -> None:
     go = Event()
 
     def script(line: Any) -> None:
-        first = line.heard()
+        first = line.read_text()
         go.wait()
         line.answer(f"late {first}")
-        line.answer(f"now {line.heard()}")
+        line.answer(f"now {line.read_text()}")
 
     connection = dial(script)
     assert error_of(lambda: connection.api(commands.module_exists("slow"), 0.05)) == "switch.timeout"
@@ -112,30 +114,32 @@ def test_drops_a_late_reply(dial: Dial) -> None:
 
 
 def test_limit_passes_without_a_waiter(dial: Dial, wait: Wait) -> None:
-    connection = dial(lambda line: [line.heard(), line.heard()])
+    connection = dial(lambda line: [line.read_text(), line.read_text()])
     pending = connection.send_later(commands.status(), 0.05)
-    done: list[object] = []
-    pending.then(done.append)
-    wait(lambda: pending.done)
-    wait(lambda: done)
+    results: list[object] = []
+    pending.then(results.append)
+    wait(lambda: pending.is_settled)
+    wait(lambda: results)
     assert error_of(pending.wait) == "switch.timeout"
 
 
 def test_raises_a_refusal(dial: Dial) -> None:
-    connection = dial(lambda line: [line.heard(), line.answer("-ERR No such channel!\n"), line.heard()])
-    with pytest.raises(SwitchError, match="No such channel") as raised:
+    connection = dial(
+        lambda line: [line.read_text(), line.answer("-ERR No such channel!\n"), line.read_text()]
+    )
+    with pytest.raises(SwitchError, match="No such channel") as failure:
         connection.api(commands.media_bugs("x"))
-    assert raised.value.error_id == "switch.refused"
+    assert failure.value.error_id == "switch.refused"
 
 
 def test_denied_api_command_is_a_refusal(dial: Dial) -> None:
     """mod_event_socket answers ``api`` with command/reply when esl-allowed-api forbids it."""
-    connection = dial(lambda line: [line.heard(), line.reply("-ERR permission denied"), line.heard()])
+    connection = dial(lambda line: [line.read_text(), line.reply("-ERR permission denied"), line.read_text()])
     assert error_of(lambda: connection.api(commands.status())) == "switch.refused"
 
 
 def test_sends_only_commands(dial: Dial) -> None:
-    connection = dial(lambda line: line.heard())
+    connection = dial(lambda line: line.read_text())
     with pytest.raises(TypeError):
         connection.send("api shutdown")  # type: ignore[arg-type]
 
@@ -144,11 +148,11 @@ def test_sends_only_commands(dial: Dial) -> None:
 
 
 def test_end_fails_all_waiting_commands(dial: Dial) -> None:
-    connection = dial(lambda line: [line.heard(), line.sock.close()])
+    connection = dial(lambda line: [line.read_text(), line.sock.close()])
     ends: list[str] = []
     connection.on_close(ends.append)
-    sent = connection.send_all([commands.status(), commands.status()])
-    assert [error_of(pending.wait) for pending in sent] == ["switch.gone"] * 2
+    pending_replies = connection.send_all([commands.status(), commands.status()])
+    assert [error_of(pending.wait) for pending in pending_replies] == ["switch.gone"] * 2
     assert len(ends) == 1
     assert error_of(lambda: connection.api(commands.status())) == "switch.gone"
     connection.on_close(ends.append)
@@ -165,7 +169,7 @@ def test_end_fails_all_waiting_commands(dial: Dial) -> None:
     ],
 )
 def test_protocol_violations_end_the_connection(dial: Dial, data: bytes, reason: str) -> None:
-    connection = dial(lambda line: [line.say(data), line.heard()])
+    connection = dial(lambda line: [line.say(data), line.read_text()])
     assert connection.closed.wait(2)
     assert reason in connection.reason
 
@@ -184,39 +188,39 @@ def test_linger_notice_does_not_end_the_connection(dial: Dial) -> None:
                 b"Content-Type: text/disconnect-notice\nControlled-Session-UUID: a\n"
                 b"Content-Disposition: linger\nChannel-Name: x\nLinger-Time: 5\nContent-Length: 0\n\n"
             ),
-            line.heard(),
+            line.read_text(),
             line.answer("UP"),
-            line.heard(),
+            line.read_text(),
         ]
     )
     assert connection.api(commands.status()) == "UP"
 
 
 def test_stop_sends_exit(dial: Dial) -> None:
-    heard: list[str] = []
+    lines_read: list[str] = []
 
     def script(line: Any) -> None:
-        heard.append(line.heard())
+        lines_read.append(line.read_text())
         line.reply("+OK bye")
-        line.heard()
+        line.read_text()
 
     connection = dial(script)
     connection.stop()
-    assert heard == ["exit"]
+    assert lines_read == ["exit"]
     assert not connection.connected
 
 
 def test_stopping_with_a_silent_peer_takes_one_limit(dial: Dial) -> None:
     connection = dial(lambda line: gevent.sleep(60), QUICK)
-    began = time.monotonic()
+    start = time.monotonic()
     connection.stop()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - start < 1
 
 
 def test_sets_kernel_timeouts_for_dead_peers(dial: Dial) -> None:
     """If a peer's machine is gone, not even TCP answers; the timeout is the limit's, not the kernel's two
     hours."""
-    sock = dial(lambda line: line.heard(), ConnectionLimits(silence=9)).sock
+    sock = dial(lambda line: line.read_text(), ConnectionLimits(silence=9)).sock
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     idle, interval, count, unanswered = (
         sock.getsockopt(socket.IPPROTO_TCP, option)
@@ -235,21 +239,21 @@ def test_sets_kernel_timeouts_for_dead_peers(dial: Dial) -> None:
 def test_peer_that_does_not_read_costs_one_limit(dial: Dial) -> None:
     connection = dial(lambda line: gevent.sleep(60), QUICK)
     much = [commands.put_variable("a", "b", "x" * 1000)] * 20_000
-    began = time.monotonic()
+    start = time.monotonic()
     assert error_of(lambda: connection.send_all(much)) == "switch.gone"
     # A limit for each command would add up to hours; building 20,000 commands takes seconds.
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - start < 30
     assert "write" in connection.reason
 
 
 def test_concurrent_large_writes_do_not_mix(dial: Dial) -> None:
     count = 3000
-    heard: list[str] = []
+    lines_read: list[str] = []
 
     def script(line: Any) -> None:
         gevent.sleep(0.05)  # the kernel's buffers fill, and the writers must wait
         for _ in range(2 * count):
-            heard.append(line.heard())
+            lines_read.append(line.read_text())
             line.reply()
 
     connection = dial(script, ConnectionLimits(reply=20, write=20))
@@ -260,9 +264,9 @@ def test_concurrent_large_writes_do_not_mix(dial: Dial) -> None:
     gevent.joinall(both, timeout=20, raise_error=True)
     for greenlet in both:
         assert all(pending.wait().data == "+OK" for pending in greenlet.get())
-    assert set(heard) == {f"api uuid_setvar {name} v {name * 900}" for name in ("a", "b")}
+    assert set(lines_read) == {f"api uuid_setvar {name} v {name * 900}" for name in ("a", "b")}
     # One write was complete before the other began.
-    assert sum(x[16] != y[16] for x, y in itertools.pairwise(heard)) == 1
+    assert sum(x[16] != y[16] for x, y in itertools.pairwise(lines_read)) == 1
 
 
 def test_killed_writer_ends_the_connection(dial: Dial, wait: Wait) -> None:
@@ -282,26 +286,26 @@ def test_killed_writer_ends_the_connection(dial: Dial, wait: Wait) -> None:
 def test_slow_handler_delays_no_other(dial: Dial, wait: Wait) -> None:
     connection = dial(
         lambda line: [
-            line.heard(),
+            line.read_text(),
             *[line.event("Event-Name: DTMF", f"Event-Sequence: {number}") for number in range(1, 101)],
             line.answer("UP"),
-            line.heard(),
+            line.read_text(),
         ]
     )
-    stuck, seen = Event(), []
+    release, sequences = Event(), []
 
     def slow(event: EslEvent) -> None:
-        stuck.wait()
+        release.wait()
 
     def quick(event: EslEvent) -> None:
-        seen.append(event.sequence)
+        sequences.append(event.sequence)
 
     connection.register_handle("DTMF", slow)
     connection.register_handle("DTMF", quick)
     assert connection.api(commands.status()) == "UP"
-    wait(lambda: len(seen) == 100)
-    assert seen == list(range(1, 101))
-    stuck.set()
+    wait(lambda: len(sequences) == 100)
+    assert sequences == list(range(1, 101))
+    release.set()
 
 
 def test_failing_handler_is_counted_and_continues(
@@ -309,29 +313,33 @@ def test_failing_handler_is_counted_and_continues(
 ) -> None:
     connection = dial(
         lambda line: [
-            line.heard(),
+            line.read_text(),
             line.event("Event-Name: DTMF", "Unique-ID: a"),
             line.event("Event-Name: DTMF", "Unique-ID: b"),
-            line.heard(),
+            line.read_text(),
         ]
     )
-    seen = []
+    channels = []
 
     def handler(event: EslEvent) -> None:
-        seen.append(event.uuid)
+        channels.append(event.uuid)
         raise KeyError(event.uuid)
 
     connection.register_handle("DTMF", handler)
     connection.send_later(commands.status())
     wait(lambda: connection.handler_failures == 2)
-    assert seen == ["a", "b"]
+    assert channels == ["a", "b"]
     assert connection.connected
     assert "switch.handler_failed" in capsys.readouterr().out
 
 
 def test_handler_too_far_behind_ends_the_connection(dial: Dial) -> None:
     connection = dial(
-        lambda line: [line.heard(), *[line.event("Event-Name: DTMF") for _ in range(30)], line.heard()],
+        lambda line: [
+            line.read_text(),
+            *[line.event("Event-Name: DTMF") for _ in range(30)],
+            line.read_text(),
+        ],
         ConnectionLimits(backlog=10),
     )
     connection.register_handle("DTMF", lambda event: gevent.sleep(60))
@@ -342,39 +350,45 @@ def test_handler_too_far_behind_ends_the_connection(dial: Dial) -> None:
 
 def test_handles_events_before_the_end(dial: Dial) -> None:
     connection = dial(
-        lambda line: [line.heard(), *[line.event("Event-Name: DTMF") for _ in range(30)], line.sock.close()]
+        lambda line: [
+            line.read_text(),
+            *[line.event("Event-Name: DTMF") for _ in range(30)],
+            line.sock.close(),
+        ]
     )
-    seen: list[EslEvent] = []
+    events: list[EslEvent] = []
 
     def handler(event: EslEvent) -> None:
         gevent.sleep(0.001)
-        seen.append(event)
+        events.append(event)
 
     connection.register_handle("DTMF", handler)
     connection.send_later(commands.status())
     assert connection.closed.wait(2)
     assert connection.join_handlers(2)
-    assert len(seen) == 30
+    assert len(events) == 30
 
 
 def test_dispatches_events_to_their_handlers(dial: Dial, wait: Wait) -> None:
     connection = dial(
         lambda line: [
-            line.heard(),
+            line.read_text(),
             line.event("Event-Name: DTMF"),
             line.event("Event-Name: CUSTOM", "Event-Subclass: accord%3A%3Akeep"),
             line.event("Event-Name: CUSTOM", "Event-Subclass: other"),
             line.event("Event-Name: HEARTBEAT"),
-            line.heard(),
+            line.read_text(),
         ]
     )
-    seen: list[tuple[str, str]] = []
-    connection.register_handle("DTMF", lambda event: seen.append(("dtmf", event.name)))
-    connection.register_handle("accord::keep", lambda event: seen.append(("keep", event.subclass)))
-    connection.register_handle("*", lambda event: seen.append(("any", event.subclass or event.name)))
+    handled_events: list[tuple[str, str]] = []
+    connection.register_handle("DTMF", lambda event: handled_events.append(("dtmf", event.name)))
+    connection.register_handle("accord::keep", lambda event: handled_events.append(("keep", event.subclass)))
+    connection.register_handle(
+        "*", lambda event: handled_events.append(("any", event.subclass or event.name))
+    )
     connection.send_later(commands.status())
-    wait(lambda: len(seen) == 4)
-    assert sorted(seen) == [
+    wait(lambda: len(handled_events) == 4)
+    assert sorted(handled_events) == [
         ("any", "HEARTBEAT"),
         ("any", "other"),
         ("dtmf", "DTMF"),
@@ -385,20 +399,20 @@ def test_dispatches_events_to_their_handlers(dial: Dial, wait: Wait) -> None:
 def test_forged_caller_id_changes_no_header(dial: Dial, wait: Wait) -> None:
     connection = dial(
         lambda line: [
-            line.heard(),
+            line.read_text(),
             line.event(
                 "Event-Name: CHANNEL_CREATE",
                 "Unique-ID: mine",
                 "Caller-Caller-ID-Name: x%0AUnique-ID%3A%20evil%0Avariable_y%3A%20z%0A%0A%FF%FE",
             ),
             line.answer("UP"),
-            line.heard(),
+            line.read_text(),
         ]
     )
-    seen: list[EslEvent] = []
-    connection.register_handle("CHANNEL_CREATE", seen.append)
+    events: list[EslEvent] = []
+    connection.register_handle("CHANNEL_CREATE", events.append)
     up = connection.send_later(commands.status())
-    wait(lambda: seen)
-    assert seen[0].uuid == "mine"
-    assert seen[0].variable("y", "unset") == "unset"
+    wait(lambda: events)
+    assert events[0].uuid == "mine"
+    assert events[0].variable("y", "unset") == "unset"
     assert up.wait().data == "UP"

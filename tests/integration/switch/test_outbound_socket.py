@@ -41,7 +41,7 @@ class Caller:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=5)
         self._rest = b""
 
-    def heard(self) -> str:
+    def read_text(self) -> str:
         while b"\n\n" not in self._rest:
             data = self.sock.recv(65536)
             if not data:
@@ -51,8 +51,8 @@ class Caller:
         return command.decode()
 
     def take(self) -> None:
-        assert self.heard() == "connect"
-        assert self.heard() == "api status", "sent in the same write"
+        assert self.read_text() == "connect"
+        assert self.read_text() == "api status", "sent in the same write"
         self.sock.sendall(DATA + ANSWER)
 
     def ok(self) -> None:
@@ -61,7 +61,7 @@ class Caller:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Callable[[Arrival, OutboundSession], object]], OutboundSocket]]:
-    made: list[OutboundSocket] = []
+    sockets: list[OutboundSocket] = []
 
     def serve(on_call: Callable[[Arrival, OutboundSession], object], limit: float = 0.5) -> OutboundSocket:
         dialplan = OutboundSocket(
@@ -69,11 +69,11 @@ def serve() -> Iterator[Callable[[Callable[[Arrival, OutboundSession], object]],
         )
         dialplan.bind()
         gevent.spawn(dialplan.serve)
-        made.append(dialplan)
+        sockets.append(dialplan)
         return dialplan
 
     yield serve
-    for dialplan in made:
+    for dialplan in sockets:
         dialplan.stop(0.2)
 
 
@@ -85,11 +85,11 @@ Serve = Callable[..., OutboundSocket]
 
 
 def test_arrival_has_the_dialplans_variables(serve: Serve, wait: Wait) -> None:
-    seen: list[tuple[Arrival, str]] = []
-    caller = Caller(port_of(serve(lambda arrival, session: seen.append((arrival, session.uuid)))))
+    arrivals: list[tuple[Arrival, str]] = []
+    caller = Caller(port_of(serve(lambda arrival, session: arrivals.append((arrival, session.uuid)))))
     caller.take()
-    wait(lambda: seen)
-    arrival, uuid = seen[0]
+    wait(lambda: arrivals)
+    arrival, uuid = arrivals[0]
     assert (arrival.channel, uuid, arrival.line, arrival.state) == (
         "call-1",
         "call-1",
@@ -97,30 +97,30 @@ def test_arrival_has_the_dialplans_variables(serve: Serve, wait: Wait) -> None:
         "waiting",
     )
     assert (arrival.external_party.kind, arrival.external_party.value) == ("e164", "+3225550100")
-    assert caller.heard() == "", "the handler has returned: the socket closes and the dialplan continues"
+    assert caller.read_text() == "", "the handler has returned: the socket closes and the dialplan continues"
 
 
 def test_pipelines_commands(serve: Serve, wait: Wait) -> None:
-    done = Event()
+    finish = Event()
 
     def on_call(arrival: Arrival, session: OutboundSession) -> None:
-        sent = [
+        pending_replies = [
             session.execute(commands.execute_extension(name))
             for name in ("accord_a", "accord_b", "accord_begin")
         ]
-        for pending in sent:
+        for pending in pending_replies:
             assert pending.accepted().data == "+OK"
-        done.set()
+        finish.set()
 
     caller = Caller(port_of(serve(on_call)))
     caller.take()
-    heard = [caller.heard() for _ in range(3)]  # all three, before any reply
-    for name, text in zip(("accord_a", "accord_b", "accord_begin"), heard, strict=True):
+    commands_read = [caller.read_text() for _ in range(3)]  # all three, before any reply
+    for name, text in zip(("accord_a", "accord_b", "accord_begin"), commands_read, strict=True):
         assert f"execute-app-arg: {name} XML accord\n" in text
-    assert all(text.endswith("event-lock: true") for text in heard)
-    for _ in heard:
+    assert all(text.endswith("event-lock: true") for text in commands_read)
+    for _ in commands_read:
         caller.ok()
-    assert done.wait(2)
+    assert finish.wait(2)
 
 
 def test_failing_handler_releases_only_its_call(serve: Serve, wait: Wait) -> None:
@@ -136,32 +136,32 @@ def test_failing_handler_releases_only_its_call(serve: Serve, wait: Wait) -> Non
     dialplan = serve(on_call, 30)  # showing the traceback takes a while on a busy machine
     first, second = Caller(port_of(dialplan)), Caller(port_of(dialplan))
     first.take()
-    assert first.heard() == ""
+    assert first.read_text() == ""
     assert dialplan.server.failures == 1
     second.take()
     wait(lambda: len(arrived) == 2)
     assert dialplan.calls == 1
     assert arrived[1].connected
     stay.set()
-    assert second.heard() == ""
+    assert second.read_text() == ""
 
 
 @pytest.mark.parametrize(
     "noise", [b"", b"GET / HTTP/1.1\r\n\r\n\n\n", b"Content-Type: x\nContent-Length: -1\n\n"]
 )
 def test_releases_a_peer_that_is_no_switch(serve: Serve, wait: Wait, noise: bytes) -> None:
-    seen: list[Arrival] = []
-    dialplan = serve(lambda arrival, session: seen.append(arrival))
+    arrivals: list[Arrival] = []
+    dialplan = serve(lambda arrival, session: arrivals.append(arrival))
     stranger = Caller(port_of(dialplan))
-    assert stranger.heard() == "connect"
-    assert stranger.heard() == "api status"
+    assert stranger.read_text() == "connect"
+    assert stranger.read_text() == "api status"
     stranger.sock.sendall(noise)
-    assert stranger.heard() == ""
+    assert stranger.read_text() == ""
     wait(lambda: dialplan.calls == 0)
-    assert not seen
+    assert not arrivals
     good = Caller(port_of(dialplan))
     good.take()
-    wait(lambda: seen)
+    wait(lambda: arrivals)
 
 
 INVALID_ANSWERS = {
@@ -177,11 +177,11 @@ INVALID_ANSWERS = {
 @pytest.mark.parametrize("answer", INVALID_ANSWERS.values(), ids=INVALID_ANSWERS)
 def test_refuses_a_silent_peer_in_time_without_a_log(wait: Wait, answer: bytes) -> None:
     admission = OpenAdmission()
-    seen: list[Arrival] = []
+    arrivals: list[Arrival] = []
     dialplan = OutboundSocket(
         "127.0.0.1",
         0,
-        lambda arrival, session: seen.append(arrival),
+        lambda arrival, session: arrivals.append(arrival),
         admission,
         limits=ConnectionLimits(reply=0.3),
     )
@@ -189,14 +189,14 @@ def test_refuses_a_silent_peer_in_time_without_a_log(wait: Wait, answer: bytes) 
     gevent.spawn(dialplan.serve)
     with capture_logs() as logs:
         stranger = Caller(port_of(dialplan))
-        began = time.monotonic()
+        start = time.monotonic()
         stranger.sock.sendall(answer)
         wait(lambda: admission.refused)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - start < 5
         wait(lambda: dialplan.calls == 0)
     dialplan.stop(0.2)
     assert admission.refused == ["silent"]
-    assert not seen
+    assert not arrivals
     assert not logs, "thousands of connections must not fill the log"
 
 
@@ -207,7 +207,7 @@ def test_port_check_is_not_counted_as_refused(wait: Wait) -> None:
     gevent.spawn(dialplan.serve)
     Caller(port).sock.close()
     check = Caller(port)
-    assert check.heard() == "connect"
+    assert check.read_text() == "connect"
     check.sock.close()
     wait(lambda: dialplan.calls == 0)
     dialplan.stop(0.2)
@@ -219,28 +219,28 @@ def test_unverified_connections_make_room_for_later_ones(wait: Wait) -> None:
         def is_stranger(self, owner: int | None) -> bool:
             return owner == SOMEBODY
 
-    admission, owners, seen = Strict(), {}, []
+    admission, owners, arrivals = Strict(), {}, []
     dialplan = OutboundSocket(
-        "127.0.0.1", 0, lambda arrival, session: seen.append(arrival), admission,
+        "127.0.0.1", 0, lambda arrival, session: arrivals.append(arrival), admission,
         owner=lambda sock: owners.get(sock.getpeername()[1]),
     )  # fmt: skip
     port = dialplan.bind()
     idle = [plain.create_connection(("127.0.0.1", port)) for _ in range(OTHERS)]
     strangers = [plain.create_connection(("127.0.0.1", port)) for _ in range(STRANGERS + 5)]
     owners |= {sock.getsockname()[1]: SOMEBODY for sock in strangers}
-    serving = gevent.spawn(dialplan.serve)
+    server = gevent.spawn(dialplan.serve)
     try:
         wait(lambda: admission.refused == ["crowded"] * 5)
         wait(lambda: dialplan.calls == OTHERS + STRANGERS)
         caller = Caller(port)
         caller.take()
-        wait(lambda: seen)
+        wait(lambda: arrivals)
         assert admission.refused.count("crowded") == 5
     finally:
         for sock in (*idle, *strangers):
             sock.close()
         dialplan.stop(0.2)
-        serving.kill()
+        server.kill()
 
 
 def test_hundreds_of_simultaneous_calls_arrive(serve: Serve, wait: Wait) -> None:
@@ -248,14 +248,14 @@ def test_hundreds_of_simultaneous_calls_arrive(serve: Serve, wait: Wait) -> None
     stay = Event()
     count = 300
     dialplan = serve(lambda arrival, session: stay.wait(), 30)
-    began = time.monotonic()
+    start = time.monotonic()
     callers = [Caller(port_of(dialplan)) for _ in range(count)]
     for caller in callers:
         caller.take()
     wait(lambda: dialplan.calls == count)
-    assert time.monotonic() - began < 20, "at ten per second it takes 30 s"
+    assert time.monotonic() - start < 20, "at ten per second it takes 30 s"
     stay.set()
-    assert all(caller.heard() == "" for caller in callers)
+    assert all(caller.read_text() == "" for caller in callers)
     wait(lambda: dialplan.calls == 0)
 
 
@@ -265,13 +265,13 @@ def test_calls_wait_in_the_backlog() -> None:
         room = min(1024, int(file.read()))
     dialplan = OutboundSocket("127.0.0.1", 0, lambda arrival, session: None, OpenAdmission())
     port = dialplan.bind()
-    waiting = []
+    sockets = []
     try:
         for _ in range(min(room, 600)):
             sock = plain.create_connection(("127.0.0.1", port), timeout=0.5)
-            waiting.append(sock)
+            sockets.append(sock)
     finally:
-        for sock in waiting:
+        for sock in sockets:
             sock.close()
         dialplan.stop(0)
 
@@ -281,20 +281,20 @@ def test_stop_lets_calls_continue(serve: Serve, wait: Wait) -> None:
     caller = Caller(port_of(dialplan))
     caller.take()
     wait(lambda: dialplan.calls == 1)
-    began = time.monotonic()
+    start = time.monotonic()
     dialplan.stop(0.1)
-    assert caller.heard() == ""
-    assert time.monotonic() - began < 2
+    assert caller.read_text() == ""
+    assert time.monotonic() - start < 2
     with pytest.raises(OSError, match="refused"):
         Caller(port_of(dialplan))
 
 
 def test_reports_a_port_in_use() -> None:
-    with plain.create_server(("127.0.0.1", 0)) as taken:
+    with plain.create_server(("127.0.0.1", 0)) as listener:
         dialplan = OutboundSocket(
-            "127.0.0.1", taken.getsockname()[1], lambda arrival, session: None, OpenAdmission()
+            "127.0.0.1", listener.getsockname()[1], lambda arrival, session: None, OpenAdmission()
         )
-        with pytest.raises(SwitchError) as raised:
+        with pytest.raises(SwitchError) as failure:
             dialplan.bind()
-    assert raised.value.error_id == "switch.port"
-    assert "another daemon" in raised.value.hint
+    assert failure.value.error_id == "switch.port"
+    assert "another daemon" in failure.value.hint

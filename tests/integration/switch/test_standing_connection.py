@@ -36,7 +36,7 @@ BUGS = (
 def switch(line: Any, *, then: Callable[[], object] = lambda: None) -> None:
     """Answer as FreeSWITCH does, until the other side closes."""
     line.log_in()
-    while text := line.heard():
+    while text := line.read_text():
         if text.startswith("event plain"):
             line.reply("+OK event listener enabled plain")
             # An event between subscription and reconciling.
@@ -163,9 +163,9 @@ def test_detects_a_hanging_switch(node: Node, peer: Any, callbacks: CallbackLog,
     peer.script = lambda line: switch(line, then=hang.wait)
     node.start()
     wait(node.up.is_set)
-    began = time.monotonic()
+    start = time.monotonic()
     wait(lambda: "down" in callbacks.order)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - start < 2
     assert "heartbeat" in str(callbacks.calls[-1][1])
     hang.set()
 
@@ -180,15 +180,15 @@ def test_repeats_a_failed_reconcile(node: Node, peer: Any, callbacks: CallbackLo
 
 
 def test_commands_fail_without_a_switch(node: Node) -> None:
-    with pytest.raises(SwitchError) as raised:
+    with pytest.raises(SwitchError) as failure:
         node.api(commands.status())
-    assert raised.value.error_id == "switch.gone"
+    assert failure.value.error_id == "switch.gone"
 
 
 def test_retries_a_refused_password(node: Node, peer: Any, callbacks: CallbackLog, wait: Wait) -> None:
     def refuse(line: Any) -> None:
         line.say(b"Content-Type: auth/request\n\n")
-        line.heard()
+        line.read_text()
         line.reply("-ERR invalid")
 
     peer.script = refuse

@@ -177,8 +177,8 @@ def test_filters_by_person_kind_and_time(house, gate, ada, somebody, recording) 
         reason="A question.", review_at=house.clock() + timedelta(days=9),
     )  # fmt: skip
 
-    def listed(**wanted) -> list[str]:
-        return kinds(service.list_entries(house.tenant, LogFilter(**wanted)).entries)
+    def listed(**criteria) -> list[str]:
+        return kinds(service.list_entries(house.tenant, LogFilter(**criteria)).entries)
 
     # Who listened is not in the leaf that closes a listen.
     assert listed(person=luc.user) == ["recording.amended", "listen.opened", "grant.given", "user.created"]
@@ -202,7 +202,7 @@ def test_position_of_others_is_refused(text) -> None:
 
 @pytest.mark.parametrize("catalogue_kind", ["sqlite"])
 @pytest.mark.parametrize(
-    ("wanted", "indexes"),
+    ("criteria", "indexes"),
     [
         ({}, {"log_leaf_tenant_id_at_number"}),
         ({"since": datetime(2026, 11, 1, tzinfo=UTC)}, {"log_leaf_tenant_id_at_number"}),
@@ -213,7 +213,7 @@ def test_position_of_others_is_refused(text) -> None:
         ({"recording": "x", "person": "y"}, {"log_leaf_recording_id"}),
     ],
 )
-def test_each_list_is_read_from_an_index(house, monkeypatch, wanted, indexes) -> None:
+def test_each_list_is_read_from_an_index(house, monkeypatch, criteria, indexes) -> None:
     """So that a page takes no longer with a hundred thousand leaves."""
     plans: list[str] = []
 
@@ -223,7 +223,7 @@ def test_each_list_is_read_from_an_index(house, monkeypatch, wanted, indexes) ->
         return []
 
     monkeypatch.setattr(queries, "_rows", explain)
-    service.list_entries(house.tenant, LogFilter(**wanted))
+    service.list_entries(house.tenant, LogFilter(**criteria))
     found = {index for plan in plans for index in re.findall(r"USING (?:COVERING )?INDEX (\w+)", plan)}
     assert found == indexes, plans
     assert not [plan for plan in plans if plan.startswith("SCAN")]

@@ -38,7 +38,7 @@ def encoded(path: Path, codec: str, seconds: float = 2.0, rate: int = 48_000, si
     return path
 
 
-def referring(path: Path, other: Path) -> Path:
+def movie_with_reference(path: Path, other: Path) -> Path:
     """A MOV that refers to another file for its sound, by a Macintosh alias."""
     encoded(path, "pcm_s16le", rate=RATE)
     content = bytearray(path.read_bytes())

@@ -22,12 +22,12 @@ NORMAL = [
     (10_200, "announcement_finished"),
     (14_200, "bridged"),
 ]
-RANG = (10_300, 14_300)
+RINGING_SPAN = (10_300, 14_300)
 
 
-def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, seen: bool = True) -> Take:
+def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, end_seen: bool = True) -> Take:
     start = CallStart("r", "t", "l", "1", "inbound", "n", "c", Party("withheld", ""), START, ("opus",), None)
-    if seen and not {"hangup", "recording_stopped"} & {kind for _, kind in marks}:
+    if end_seen and not {"hangup", "recording_stopped"} & {kind for _, kind in marks}:
         marks = [*marks, (ended_ms, "hangup")]
     return Take(
         Path("/nowhere"),
@@ -42,16 +42,16 @@ def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, seen: bool = T
     )
 
 
-def sound(length_ms: int = LENGTH_MS, broken: bool = False) -> Wav:
-    return Wav(Path("/nowhere"), 8000, 44, length_ms * 8, broken)
+def sound(length_ms: int = LENGTH_MS, header_broken: bool = False) -> Wav:
+    return Wav(Path("/nowhere"), 8000, 44, length_ms * 8, header_broken)
 
 
 def gaps(plan: redaction.RedactionPlan) -> list[tuple[int, int, str, str]]:
     return [(gap.start_ms, gap.end_ms, gap.channel, gap.reason) for gap in plan.gaps]
 
 
-def with_data(made: Take, kind: str, **data: str) -> Take:
+def with_data(source: Take, kind: str, **data: str) -> Take:
     """The take with this data in all its marks of a kind."""
     return replace(
-        made, marks=tuple(replace(mark, data=data) if mark.kind == kind else mark for mark in made.marks)
+        source, marks=tuple(replace(mark, data=data) if mark.kind == kind else mark for mark in source.marks)
     )

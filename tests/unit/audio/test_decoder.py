@@ -17,7 +17,7 @@ from recorder.audio import wav
 from recorder.errors import TakeError
 from recorder.features.imports import audio, decoder
 from recorder.features.imports.decoder import NotSound, unpack
-from tests.unit.audio.crafted_files import RATE, encoded, referring, tone
+from tests.unit.audio.crafted_files import RATE, encoded, movie_with_reference, tone
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def decode(source: Path, target: Path) -> decoder.Decoded:
 
 def refused(source: Path, target: Path) -> str:
     """The error id of the refusal; nothing of the file is left."""
-    with pytest.raises(TakeError) as caught:
+    with pytest.raises(TakeError) as failure:
         decode(source, target)
-    assert caught.value.error_id == "take.not_sound"
-    assert caught.value.message.startswith(source.name)
-    assert "convert it" in caught.value.hint
+    assert failure.value.error_id == "take.not_sound"
+    assert failure.value.message.startswith(source.name)
+    assert "convert it" in failure.value.hint
     assert list(target.parent.iterdir()) == []
-    return caught.value.message
+    return failure.value.message
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def refused(source: Path, target: Path) -> str:
 def test_accepts_known_formats(tmp_path: Path, name: str, codec: str) -> None:
     out = io.BytesIO()
     with open(encoded(tmp_path / name, codec), "rb") as source:
-        done = unpack(source, out)
-    assert done.channels == 1
-    assert 1900 <= done.duration_ms <= 2200
+        audio = unpack(source, out)
+    assert audio.channels == 1
+    assert 1900 <= audio.duration_ms <= 2200
     out.seek(0)
     with wave.open(out) as sound:
         assert (sound.getnchannels(), sound.getframerate()) == (2, 48_000)
@@ -93,20 +93,20 @@ def test_refuses_playlists(tmp_path: Path, target: Path, name: str) -> None:
 
 def test_refuses_movie_that_refers_to_another_file(tmp_path: Path, target: Path) -> None:
     other = tone(tmp_path / "secret.wav", channels=1)
-    source = referring(tmp_path / "x.mov", other)
-    given = {"enable_drefs": "1", "use_absolute_path": "1"}
-    with av.open(str(source), options=given) as container:
+    source = movie_with_reference(tmp_path / "x.mov", other)
+    options = {"enable_drefs": "1", "use_absolute_path": "1"}
+    with av.open(str(source), options=options) as container:
         read = b"".join(frame.to_ndarray().tobytes() for frame in container.decode(audio=0))
     assert read[:8000] in other.read_bytes(), "FFmpeg would open it without the restriction"
     assert "no audio" in refused(source, target)
 
 
-@pytest.mark.parametrize("opening", ["open('/dev/null')", "socket.socket()"])
-def test_decoder_opens_no_other_file(opening: str) -> None:
+@pytest.mark.parametrize("opener", ["open('/dev/null')", "socket.socket()"])
+def test_decoder_opens_no_other_file(opener: str) -> None:
     """Whatever FFmpeg attempts."""
-    program = f"import socket\nfrom recorder.features.imports import decoder\ndecoder.confine()\n{opening}"
-    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True)
-    assert "Too many open files" in done.stderr
+    program = f"import socket\nfrom recorder.features.imports import decoder\ndecoder.confine()\n{opener}"
+    process = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True)
+    assert "Too many open files" in process.stderr
 
 
 @pytest.mark.parametrize("what", ["link", "folder that is a link", "pipe", "device", "folder"])
@@ -164,8 +164,8 @@ def test_reports_truncated_file(tmp_path: Path, target: Path, name: str) -> None
     source = encoded(tmp_path / name, codec, seconds=6)
     content = source.read_bytes()
     source.write_bytes(content[: len(content) // 2])
-    said = refused(source, target)
-    assert "truncated" in said or "cannot be decoded" in said
+    reason = refused(source, target)
+    assert "truncated" in reason or "cannot be decoded" in reason
 
 
 def test_refuses_content_that_contradicts_the_name(tmp_path: Path, target: Path) -> None:

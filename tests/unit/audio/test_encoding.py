@@ -38,7 +38,7 @@ EDGE = 200
 """The same where the other channel ends within a word, which crosses over for a few milliseconds."""
 
 
-def named(encoded: Encoded, name: str) -> EncodedSound:
+def object_named(encoded: Encoded, name: str) -> EncodedSound:
     return next(sound for sound in encoded.sounds if sound.name == name)
 
 
@@ -58,7 +58,7 @@ def everything(encoded: Encoded) -> dict[str, NDArray[np.int16]]:
 
 
 def outline(encoded: Encoded) -> dict[str, NDArray[np.int64]]:
-    body = json.loads(named(encoded, "peaks").path.read_bytes())
+    body = json.loads(object_named(encoded, "peaks").path.read_bytes())
     return {side: np.array(body[side]).reshape(-1, 2) for side in ("left", "right")}
 
 
@@ -122,7 +122,7 @@ def test_kept_wav_equals_the_take_sample_by_sample(
     take = lab.ordinary(announced).make(tmp_path)
     original, _ = soundfile.read(take.audio, dtype="int16")
     encoded = encode(take, announced.path)
-    samples, rate = soundfile.read(named(encoded, "audio.wav").path, dtype="int16")
+    samples, rate = soundfile.read(object_named(encoded, "audio.wav").path, dtype="int16")
     talk = encoded.gaps[-1].end_ms * 8
     assert rate == RATE
     np.testing.assert_array_equal(samples[:, 1], original[:, 1])
@@ -139,8 +139,8 @@ def test_opus_resembles_the_take_without_an_offset(
     length = min(len(right), len(truth))
     likeness = np.corrcoef(right[:length], truth[:length])[0, 1]
     assert likeness > 0.9
-    assert named(encoded, "audio.opus").length < named(encoded, "audio.wav").length / 7
-    assert named(encoded, "audio.opus").path.read_bytes()[:4] == b"OggS"
+    assert object_named(encoded, "audio.opus").length < object_named(encoded, "audio.wav").length / 7
+    assert object_named(encoded, "audio.opus").path.read_bytes()[:4] == b"OggS"
     assert abs(len(sounds["audio.opus"]) / 8 - encoded.duration_ms) < 1
 
 
@@ -209,19 +209,19 @@ def test_inserts_silence_for_a_hold_that_was_not_written(
     """A telephone that sends nothing on hold: the recording still lasts as long as the call."""
     call = lab.ordinary(english)
     length = max(len(call.left), len(call.right)) // 8
-    begin, held = length if to_the_end else 20_000, 2800
-    call.marks += [(begin, "hold"), *([] if to_the_end else [(begin + held, "unhold")])]
-    call.marks += [(length + held, "hangup")]
+    begin, hold_ms = length if to_the_end else 20_000, 2800
+    call.marks += [(begin, "hold"), *([] if to_the_end else [(begin + hold_ms, "unhold")])]
+    call.marks += [(length + hold_ms, "hangup")]
     take = call.make(tmp_path)
     encoded = encode(take, english.path)
     original, _ = soundfile.read(take.audio, dtype="int16")
     (hold,) = (gap for gap in encoded.gaps if gap.reason == "hold")
     assert abs(hold.start_ms - begin) < 50
     silent = hold.end_ms - hold.start_ms
-    assert abs(silent - held) <= 20
+    assert abs(silent - hold_ms) <= 20
     assert hold.channel == "both"
     assert abs(encoded.drift_ms) <= 20
-    assert encoded.duration_ms + encoded.drift_ms == length + held
+    assert encoded.duration_ms + encoded.drift_ms == length + hold_ms
     sounds = everything(encoded)
     wav, start, end = sounds["audio.wav"], hold.start_ms * 8, hold.end_ms * 8
     assert abs(len(wav) - len(original) - silent * 8) <= 20 * 8
@@ -282,12 +282,12 @@ def test_encodes_only_the_formats_of_the_line(
     assert (take.folder / "kept.wav").exists() == ("wav" in formats)
 
 
-def kill_header(take: Take, lost: int = 0) -> None:
+def kill_header(take: Take, lost_bytes: int = 0) -> None:
     """A killed switch leaves RIFF size 8, data size 0, and the last bytes unwritten (observed)."""
     content = bytearray(take.audio.read_bytes())
     struct.pack_into("<I", content, 4, 8)
     struct.pack_into("<I", content, 40, 0)
-    take.audio.write_bytes(content[: len(content) - lost])
+    take.audio.write_bytes(content[: len(content) - lost_bytes])
 
 
 def test_encodes_take_of_a_killed_switch(
@@ -295,7 +295,7 @@ def test_encodes_take_of_a_killed_switch(
 ) -> None:
     take = lab.ordinary(announced).make(tmp_path)
     whole = encode(take, announced.path)
-    kill_header(take, lost=1500 * 32)
+    kill_header(take, lost_bytes=1500 * 32)
     cut = encode(take, announced.path)
     assert cut.duration_ms == whole.duration_ms - 1500
     assert cut.announced == whole.announced
@@ -303,7 +303,7 @@ def test_encodes_take_of_a_killed_switch(
     assert (gap.start_ms, gap.channel, gap.reason) == (cut.duration_ms, "both", "repair")
     assert abs(gap.end_ms - gap.start_ms - 1500) < 50
     assert abs(cut.drift_ms - 1500) < 50
-    samples, _ = soundfile.read(named(cut, "audio.wav").path)
+    samples, _ = soundfile.read(object_named(cut, "audio.wav").path)
     assert len(samples) == (take.audio.stat().st_size - 44) // 4
     assert encode(take, announced.path) == cut  # the take is unchanged, so the result is the same
 
@@ -338,7 +338,7 @@ def test_keeps_audio_longer_than_its_call(tmp_path: Path, lab: ModuleType, engli
     assert encoded.announced is not None
     assert {gap.reason for gap in encoded.gaps} == {"before_announcement_end", "ringing"}
     assert abs(encoded.drift_ms + 6000) < 50
-    assert np.abs(decoded(named(encoded, "audio.wav").path)[-8 * 6000 :]).max() > 1000
+    assert np.abs(decoded(object_named(encoded, "audio.wav").path)[-8 * 6000 :]).max() > 1000
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF\x08\0\0\0WAVE", bytes(5000)])
@@ -348,9 +348,9 @@ def test_refuses_broken_take_and_writes_nothing(
     take = lab.ordinary(english).make(tmp_path)
     take.audio.write_bytes(content)
     before = of(take.folder)
-    with pytest.raises(TakeError) as caught:
+    with pytest.raises(TakeError) as failure:
         encode(take, english.path)
-    assert caught.value.error_id == "take.impossible"
+    assert failure.value.error_id == "take.impossible"
     assert of(take.folder) == before
 
 
@@ -361,9 +361,9 @@ def test_refuses_another_sound_than_the_announced_one(
     other = tmp_path / "other.wav"
     soundfile.write(other, lab.speech("en", "callee"), RATE, subtype="PCM_16")
     for path in (other, tmp_path / "none.wav"):
-        with pytest.raises(TakeError) as caught:
+        with pytest.raises(TakeError) as failure:
             encode(take, path)
-        assert caught.value.error_id == "take.prompt"
+        assert failure.value.error_id == "take.prompt"
 
 
 def test_memory_is_bounded_for_a_long_call(
@@ -383,7 +383,7 @@ def test_memory_is_bounded_for_a_long_call(
     tracemalloc.stop()
     assert encoded.duration_ms > 20 * 60_000
     assert peak < 24_000_000
-    body = json.loads(named(encoded, "peaks").path.read_bytes())
+    body = json.loads(object_named(encoded, "peaks").path.read_bytes())
     assert len(body["left"]) <= 24_000
 
 
@@ -395,10 +395,10 @@ def test_runs_in_a_process_and_returns_its_errors(
         encoded = pool.submit(encode, take, english.path).result(60)
         assert pickle.loads(pickle.dumps(encoded)) == encoded
         take.audio.unlink()
-        with pytest.raises(TakeError, match="left no sound") as caught:
+        with pytest.raises(TakeError, match="left no sound") as failure:
             pool.submit(encode, take, english.path).result(60)
-    assert caught.value.error_id == "take.impossible"
-    assert caught.value.hint
+    assert failure.value.error_id == "take.impossible"
+    assert failure.value.hint
 
 
 def test_encoded_json_round_trip(tmp_path: Path, lab: ModuleType, announced: AnnouncementFile) -> None:
@@ -417,7 +417,7 @@ def test_reports_unusable_encoded_json(
 ) -> None:
     encoded = encode(lab.ordinary(english).make(tmp_path), english.path)
     path = write_encoded(encoded)
-    opus = named(encoded, "audio.opus").path
+    opus = object_named(encoded, "audio.opus").path
     match harm:
         case "missing":
             path.unlink()
@@ -429,9 +429,9 @@ def test_reports_unusable_encoded_json(
             opus.unlink()
         case "length":
             opus.write_bytes(opus.read_bytes()[:-1])
-    with pytest.raises(TakeError) as caught:
+    with pytest.raises(TakeError) as failure:
         read_encoded(encoded.take.folder)
-    assert caught.value.error_id == "take.encoded"
+    assert failure.value.error_id == "take.encoded"
 
 
 def test_leaves_the_files_of_the_take_unchanged(

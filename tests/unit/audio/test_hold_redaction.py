@@ -11,21 +11,21 @@ from recorder.audio import missing_audio, redaction, timeline
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.wav import Wav
 from recorder.spool.layout import Take
-from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, RANG, START, gaps, sound, take
+from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, RINGING_SPAN, START, gaps, sound, take
 
 
 def test_simultaneous_holds_are_one_gap() -> None:
     holds = [(20_000, "hold"), (21_000, "hold"), (22_000, "unhold"), (25_000, "unhold"), (26_000, "unhold")]
     plan = redaction.plan(take([*NORMAL, *holds, (59_000, "hold")]), sound(), FOUND)
     assert gaps(plan)[2:] == [(20_100, 24_800, "both", "hold"), (59_000, 60_000, "both", "hold")]
-    assert plan.both == (RANG, (20_100, 24_800), (59_000, 60_000))
+    assert plan.both == (RINGING_SPAN, (20_100, 24_800), (59_000, 60_000))
 
 
 def test_hold_missing_in_the_audio_redacts_nothing() -> None:
     """A telephone that sends nothing on hold: in the audio, the conversation follows at once."""
     marks = [*NORMAL, (20_000, "hold"), (35_000, "unhold"), (40_000, "unbridged"), (75_000, "hangup")]
     plan = redaction.plan(take(marks), sound(), FOUND)
-    assert plan.both == (RANG,)
+    assert plan.both == (RINGING_SPAN,)
     hold = next(gap for gap in plan.gaps if gap.reason == "hold")
     assert (hold.start_ms, hold.end_ms) == (20_100, 20_101)
     assert plan.drift_ms == 15_000
@@ -58,7 +58,7 @@ def test_inserted_silence_with_one_of_two_holds_redacts_nothing_more() -> None:
     call = take([*marks, (70_000, "hangup")])
     whole, found = fill_missing(call, sound(), FOUND)
     plan = redaction.plan(call, whole, found)
-    assert (plan.both, plan.drift_ms) == ((RANG,), -100)  # the announcement was found 100 ms later
+    assert (plan.both, plan.drift_ms) == ((RINGING_SPAN,), -100)  # the announcement was found 100 ms later
     assert [(g.start_ms, g.end_ms) for g in plan.gaps if g.reason == "hold"] == [
         (20_100, 30_100), (40_100, 50_100),
     ]  # fmt: skip
@@ -66,11 +66,11 @@ def test_inserted_silence_with_one_of_two_holds_redacts_nothing_more() -> None:
 
 def test_inserted_silence_splits_no_located_prompt() -> None:
     assert missing_audio.shift_stretch((1000, 2000), ((1000, 500), (2000, 700))) == (1500, 2500)
-    asked = Prompt(0, "question", START + timedelta(seconds=40), 19_900, 25_000, 1.0)
+    prompt = Prompt(0, "question", START + timedelta(seconds=40), 19_900, 25_000, 1.0)
     call = take([*NORMAL, (20_000, "hold"), (35_000, "unhold"), (75_000, "hangup")])
-    missing = missing_audio.find_holes(timeline.locate_times(call, sound(), FOUND, [asked]), FOUND, [asked])
+    missing = missing_audio.find_holes(timeline.locate_times(call, sound(), FOUND, [prompt]), FOUND, [prompt])
     assert [at for at, _ in missing] == [19_900]
-    assert missing_audio.shift_prompts([asked], missing)[0].offset_ms == 19_900 + missing[0][1]
+    assert missing_audio.shift_prompts([prompt], missing)[0].offset_ms == 19_900 + missing[0][1]
 
 
 def test_redacts_nothing_if_the_audio_has_only_some_holds() -> None:
@@ -83,7 +83,7 @@ def test_redacts_nothing_if_the_audio_has_only_some_holds() -> None:
         (70_000, "hangup"),
     ]
     plan = redaction.plan(take(marks), sound(), FOUND)
-    assert plan.both == (RANG,)
+    assert plan.both == (RINGING_SPAN,)
     assert [gap.reason for gap in plan.gaps].count("hold") == 2
 
 
@@ -93,13 +93,13 @@ def test_missing_hold_does_not_prevent_other_redactions() -> None:
     theirs = [(30_000, "hold"), (40_000, "unhold")]
     later = [(50_000, "internal_hold"), (55_000, "internal_unhold"), (70_000, "hangup")]
     plan = redaction.plan(take([*NORMAL, *colleagues, *theirs, *later]), sound(), FOUND)
-    assert plan.both == (RANG, (20_100, 24_800), (40_000, 44_700))
+    assert plan.both == (RINGING_SPAN, (20_100, 24_800), (40_000, 44_700))
     assert [(g.start_ms, g.end_ms) for g in plan.gaps if g.reason == "hold"] == [
         (20_100, 24_800), (30_100, 30_101), (40_000, 44_700),
     ]  # fmt: skip
     # A loaded switch caught up: 0.8 s more than the hold explains, at an unknown place.
     plan = redaction.plan(take([*NORMAL, *colleagues, *theirs, *later]), sound(LENGTH_MS + 900), FOUND)
-    assert plan.both == (RANG, (20_100 + 800, 25_100 - 800), (40_900 + 800, 45_900 - 800))
+    assert plan.both == (RINGING_SPAN, (20_100 + 800, 25_100 - 800), (40_900 + 800, 45_900 - 800))
 
 
 def test_missing_hold_is_still_a_gap() -> None:
@@ -218,4 +218,4 @@ def test_hold_within_an_unobserved_stretch() -> None:
         (22_100, 22_800, "both", "hold"),
         (22_800, 30_100, "both", "unobserved"),
     ]
-    assert plan.both == (RANG, (22_100, 22_800))  # an unobserved stretch is kept
+    assert plan.both == (RINGING_SPAN, (22_100, 22_800))  # an unobserved stretch is kept

@@ -35,27 +35,30 @@ def mark(ms: int, kind: str, **data: str) -> Marker:
 
 
 def paused(*marks: Marker) -> Take:
-    made = take(NORMAL)
-    return replace(made, marks=tuple(sorted((*made.marks, *marks), key=lambda each: each.at)))
+    original = take(NORMAL)
+    return replace(original, marks=tuple(sorted((*original.marks, *marks), key=lambda each: each.at)))
 
 
 PAUSE = mark(20_000, "paused", seconds="120")
 
 
 def test_pause_is_where_the_zeros_are(tmp_path: Path) -> None:
-    made, file = paused(PAUSE, mark(25_000, "resumed")), sound(tmp_path, (20_350, 25_210))
-    assert locate_pauses(made, file, FOUND) == (LocatedPause(20_350, 25_210, silent=True),)
-    plan = redaction.plan(made, file, FOUND, (), locate_pauses(made, file, FOUND))
+    pauses, file = paused(PAUSE, mark(25_000, "resumed")), sound(tmp_path, (20_350, 25_210))
+    assert locate_pauses(pauses, file, FOUND) == (LocatedPause(20_350, 25_210, silent=True),)
+    plan = redaction.plan(pauses, file, FOUND, (), locate_pauses(pauses, file, FOUND))
     assert (20_350, 25_210, "both", "paused") in gaps(plan)
     assert plan.both == ((10_300, 14_300),), "only ringing is redacted"
 
 
 @pytest.mark.parametrize("channels", [(), (1,), (0,)])
 def test_redacts_pause_without_zeros(tmp_path: Path, channels: tuple[int, ...]) -> None:
-    made, file = paused(PAUSE, mark(25_000, "resumed")), sound(tmp_path, (20_350, 25_210), channels=channels)
-    (found,) = locate_pauses(made, file, FOUND)
+    pauses, file = (
+        paused(PAUSE, mark(25_000, "resumed")),
+        sound(tmp_path, (20_350, 25_210), channels=channels),
+    )
+    (found,) = locate_pauses(pauses, file, FOUND)
     assert not found.silent
-    plan = redaction.plan(made, file, FOUND, (), (found,))
+    plan = redaction.plan(pauses, file, FOUND, (), (found,))
     assert (20_100, 25_100, "both", "paused") in gaps(plan)
     samples = np.concatenate(list(wav.read_blocks(file, 1 << 16)))
     redacted = redaction.silence(samples, 0, RATE, plan)
@@ -66,21 +69,21 @@ def test_redacts_pause_without_zeros(tmp_path: Path, channels: tuple[int, ...]) 
 @pytest.mark.parametrize("zeros", [(20_100, 46_000), (25_000, 50_100)])
 def test_redacts_all_of_a_partially_masked_pause(tmp_path: Path, zeros: tuple[int, int]) -> None:
     """The rest may contain the card number."""
-    made = paused(PAUSE, mark(50_000, "resumed"))
+    pauses = paused(PAUSE, mark(50_000, "resumed"))
     file = sound(tmp_path, zeros)
-    assert locate_pauses(made, file, FOUND) == (LocatedPause(20_100, 50_000, silent=False),)
+    assert locate_pauses(pauses, file, FOUND) == (LocatedPause(20_100, 50_000, silent=False),)
 
 
 def test_pause_ends_after_its_time_limit(tmp_path: Path) -> None:
-    made = paused(mark(20_000, "paused", seconds="10"))
-    assert locate_pauses(made, sound(tmp_path, (20_100, 30_400)), FOUND) == (
+    pauses = paused(mark(20_000, "paused", seconds="10"))
+    assert locate_pauses(pauses, sound(tmp_path, (20_100, 30_400)), FOUND) == (
         LocatedPause(20_100, 30_400, silent=True),
     )
 
 
 def test_pause_ends_with_the_call(tmp_path: Path) -> None:
-    made, file = paused(PAUSE), sound(tmp_path, (20_100, 60_000))
-    assert locate_pauses(made, file, FOUND) == (LocatedPause(20_100, 60_000, silent=True),)
+    pauses, file = paused(PAUSE), sound(tmp_path, (20_100, 60_000))
+    assert locate_pauses(pauses, file, FOUND) == (LocatedPause(20_100, 60_000, silent=True),)
 
 
 def test_pausing_again_restarts_the_time_limit() -> None:
@@ -90,11 +93,11 @@ def test_pausing_again_restarts_the_time_limit() -> None:
 
 
 def test_locates_two_pauses(tmp_path: Path) -> None:
-    made = paused(
+    pauses = paused(
         PAUSE, mark(25_000, "resumed"), mark(30_000, "paused", seconds="120"), mark(33_000, "resumed")
     )
     file = sound(tmp_path, (20_100, 25_100), (30_100, 33_100))
-    assert [(each.start_ms, each.end_ms) for each in locate_pauses(made, file, FOUND)] == [
+    assert [(each.start_ms, each.end_ms) for each in locate_pauses(pauses, file, FOUND)] == [
         (20_100, 25_100),
         (30_100, 33_100),
     ]
@@ -121,11 +124,11 @@ AWAY = (mark(18_000, "unobserved_from"), mark(24_000, "unobserved_to"))
 
 
 def test_pause_seen_later_ends_by_itself(tmp_path: Path) -> None:
-    made = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
+    pauses = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
     file = sound(tmp_path, (20_600, 32_400))
-    (found,) = locate_pauses(made, file, FOUND)
+    (found,) = locate_pauses(pauses, file, FOUND)
     assert found == LocatedPause(20_600, 32_400, silent=True)
-    plan = redaction.plan(made, file, FOUND, (), (found,))
+    plan = redaction.plan(pauses, file, FOUND, (), (found,))
     assert [gap for gap in gaps(plan) if gap[0] >= 20_000] == [(20_600, 32_400, "both", "paused")]
     samples = np.concatenate(list(wav.read_blocks(file, 1 << 16)))
     redacted = redaction.silence(samples, 0, RATE, plan)
@@ -134,31 +137,33 @@ def test_pause_seen_later_ends_by_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("zeros", [(20_600, 26_000), (26_000, 32_400), (5_000, 5_100)])
 def test_redacts_partial_pause_seen_later_to_its_latest_end(tmp_path: Path, zeros: tuple[int, int]) -> None:
-    made = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
-    assert locate_pauses(made, sound(tmp_path, zeros), FOUND) == (LocatedPause(20_100, 32_100, silent=False),)
+    pauses = paused(*AWAY, mark(20_000, "paused", seconds="12", seen="later"))
+    assert locate_pauses(pauses, sound(tmp_path, zeros), FOUND) == (
+        LocatedPause(20_100, 32_100, silent=False),
+    )
 
 
 def test_redacts_pause_with_unknown_start_from_the_absence(tmp_path: Path) -> None:
     """The zeros may cover only part of it; it ends after its time limit in any case."""
-    made = paused(*AWAY, mark(24_000, "paused", seconds="12", began="unknown", seen="later"))
-    assert locate_pauses(made, sound(tmp_path, (20_600, 32_400)), FOUND) == (
+    pauses = paused(*AWAY, mark(24_000, "paused", seconds="12", began="unknown", seen="later"))
+    assert locate_pauses(pauses, sound(tmp_path, (20_600, 32_400)), FOUND) == (
         LocatedPause(18_100, 36_000, silent=False),
     )
 
 
 def test_earlier_unobserved_pause_is_not_confused_with_it(tmp_path: Path) -> None:
-    made = paused(
+    pauses = paused(
         mark(15_000, "unobserved_from"), mark(31_000, "unobserved_to"),
         mark(30_000, "paused", seconds="10", seen="later"), mark(33_000, "resumed"),
     )  # fmt: skip
-    assert locate_pauses(made, sound(tmp_path, (16_000, 26_000), (30_500, 33_100)), FOUND) == (
+    assert locate_pauses(pauses, sound(tmp_path, (16_000, 26_000), (30_500, 33_100)), FOUND) == (
         LocatedPause(30_500, 33_100, silent=True),
     )
 
 
 def test_noted_moment_is_a_marker_and_no_gap(tmp_path: Path) -> None:
-    made, file = paused(mark(20_000, "moment_marked")), sound(tmp_path)
-    plan = redaction.plan(made, file, FOUND, (), locate_pauses(made, file, FOUND))
+    pauses, file = paused(mark(20_000, "moment_marked")), sound(tmp_path)
+    plan = redaction.plan(pauses, file, FOUND, (), locate_pauses(pauses, file, FOUND))
     assert [gap for gap in gaps(plan) if gap[0] >= 14_300] == []
     assert [each.offset_ms for each in plan.markers if each.kind == "moment_marked"] == [20_100]
 
@@ -167,6 +172,6 @@ def test_never_locates_a_pause_in_the_announcement(tmp_path: Path) -> None:
     """At the reconciliation it was paused, and nobody had watched since the announcement began: the redaction
     must leave the announcement whole."""
     unwatched = mark(FOUND.end_ms - 800, "unobserved_from")
-    made = paused(unwatched, mark(20_000, "unobserved_to"), mark(20_000, "paused", seen="later"))
-    (found,) = locate_pauses(made, sound(tmp_path, (5_000, 6_500)), FOUND)
+    pauses = paused(unwatched, mark(20_000, "unobserved_to"), mark(20_000, "paused", seen="later"))
+    (found,) = locate_pauses(pauses, sound(tmp_path, (5_000, 6_500)), FOUND)
     assert found == LocatedPause(FOUND.end_ms, 60_000, silent=False)

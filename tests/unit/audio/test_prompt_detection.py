@@ -21,7 +21,7 @@ from recorder.audio.encoding import encode
 from recorder.audio.keep_answers import questions
 from recorder.domain.line_policy import Keep
 from recorder.domain.markers import Marker
-from recorder.domain.sentences import TimedSentence as Said
+from recorder.domain.sentences import TimedSentence
 from recorder.prompts.sound_sources import SOUNDS
 from recorder.spool import layout
 from recorder.spool.layout import Take
@@ -69,14 +69,14 @@ class Talk:
         (self.folder / "prompts").mkdir()
         self.announcement = self.folder / "prompts" / "announcement.wav"
         self.announcement.write_bytes(self.announced.path.read_bytes())
-        said = {}
+        sentences = {}
         for name, sound in self.sounds.items():
             at = self.folder / "prompts" / "new.wav"
             soundfile.write(at, sound, 8000, subtype="PCM_16")
             sha256 = hashlib.sha256(at.read_bytes()).hexdigest()
             at.rename(at.with_name(f"{sha256}.wav"))
-            said[name] = Said(name, sha256, len(sound) // 8)
-        self.keep = Keep("agreement", 365, **said)
+            sentences[name] = TimedSentence(name, sha256, len(sound) // 8)
+        self.keep = Keep("agreement", 365, **sentences)
 
     @property
     def now(self) -> float:
@@ -85,7 +85,7 @@ class Talk:
     def mark(self, kind: str, late_ms: float, **data: str) -> None:
         self.marks.append((self.now + late_ms + self.shift_ms, kind, data))
 
-    def said(self, name: str, gap_ms: int = 300) -> None:
+    def play(self, name: str, gap_ms: int = 300) -> None:
         self.talk(gap_ms)
         begin = self.now
         self.right.append(self.sounds[name])
@@ -101,12 +101,12 @@ class Talk:
 
     def ask(self, answer: str, **how: str) -> None:
         self.mark("keep_question_asked", 0, how="question")
-        self.said("question")
+        self.play("question")
         self.mark("keep_question_heard", EVENT_MS)
         self.talk(3100)
         self.answers.append(self.now)
         self.mark("keep_question_answered", 60, answer=answer, **how)
-        self.said(answer)
+        self.play(answer)
         self.mark("keep_answer_confirmed", EVENT_MS, answer="yes" if answer == "yes" else "no")
         self.talk(5000)
 
@@ -280,23 +280,25 @@ KINDS = [
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(KINDS), max_size=12))
-def test_answer_always_follows_its_question(seen: list[tuple[str, dict[str, str]]]) -> None:
+def test_answer_always_follows_its_question(marks_seen: list[tuple[str, dict[str, str]]]) -> None:
     from .conftest import START
 
-    marks = [Marker(START + timedelta(seconds=at), kind, data) for at, (kind, data) in enumerate(seen)]
+    marks = [Marker(START + timedelta(seconds=at), kind, data) for at, (kind, data) in enumerate(marks_seen)]
     found = questions(marks)
     assert len(found) == sum(mark.kind == "keep_question_asked" and "how" in mark.data for mark in marks)
-    for one, after in zip(found, [each.asked for each in found[1:]] + [None] * bool(found), strict=True):
+    for one, after in zip(found, [each.start for each in found[1:]] + [None] * bool(found), strict=True):
         if one.answered is not None:
-            before = marks[marks.index(one.asked) : marks.index(one.answered)]
+            before = marks[marks.index(one.start) : marks.index(one.answered)]
             assert one.answer in ("yes", "no", "none")
-            assert one.broken is None
-            heard = any(mark.kind == "keep_question_heard" for mark in before)
-            assert one.how == "own_words" or heard or one.answer == "no"
+            assert one.interruption is None
+            was_heard = any(mark.kind == "keep_question_heard" for mark in before)
+            assert one.how == "own_words" or was_heard or one.answer == "no"
             kinds = [mark.kind for mark in [*before, one.answered]]
             assert "keep_question_interrupted" not in kinds[: kinds.index("keep_question_answered")]
             assert (one.answered.data.get("by") is None) == (one.answer == "none")
         times = [
-            mark.at for mark in (one.asked, one.heard, one.answered, one.confirmed, after) if mark is not None
+            mark.at
+            for mark in (one.start, one.sound_end, one.answered, one.confirmed, after)
+            if mark is not None
         ]
         assert times == sorted(times)

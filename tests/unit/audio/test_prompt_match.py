@@ -147,10 +147,11 @@ def test_does_not_find_a_prompt_without_one_of_its_sentences(
     pauses = [(int(loud[i]), int(loud[i + 1])) for i in np.flatnonzero(np.diff(loud) > 100 * 8)]
     assert pauses
     for (_, start), (end, _) in pairwise([(0, 0), *pauses, (len(prompt), len(prompt))]):
-        lacking = prompt.copy()
-        lacking[start : end + 1] = 0
+        prompt_with_gap = prompt.copy()
+        prompt_with_gap[start : end + 1] = 0
         assert (
-            look(tmp_path, np.concatenate([lab.silence(200), lacking, lab.silence(500)]), announced) is None
+            look(tmp_path, np.concatenate([lab.silence(200), prompt_with_gap, lab.silence(500)]), announced)
+            is None
         )
 
 
@@ -176,13 +177,13 @@ def test_does_not_mistake_other_speech_for_the_prompt(
 
 def test_finds_the_last_whole_playing(tmp_path: Path, lab: ModuleType, announced: AnnouncementFile) -> None:
     prompt = lab.sound_of(announced)
-    broken, pause = prompt[:24000], lab.silence(400)
+    cut_prompt, pause = prompt[:24000], lab.silence(400)
     found = look(
-        tmp_path, np.concatenate([broken, pause, prompt, pause, lab.speech("en", "callee")]), announced
+        tmp_path, np.concatenate([cut_prompt, pause, prompt, pause, lab.speech("en", "callee")]), announced
     )
     assert found is not None
     assert found.offset_ms == 3400
-    found = look(tmp_path, np.concatenate([prompt, pause, prompt, pause, broken]), announced)
+    found = look(tmp_path, np.concatenate([prompt, pause, prompt, pause, cut_prompt]), announced)
     assert found is not None
     assert found.offset_ms == round(len(prompt) / 8) + 400
 
@@ -223,9 +224,9 @@ def test_names_an_unreadable_prompt(tmp_path: Path, english: AnnouncementFile) -
         path = tmp_path / "p.wav"
         if content is not None:
             path.write_bytes(content)
-        with pytest.raises(TakeError) as caught:
+        with pytest.raises(TakeError) as failure:
             prompt_match.load_prompt(path, RATE)
-        assert caught.value.error_id == "take.prompt"
+        assert failure.value.error_id == "take.prompt"
     soundfile.write(path, np.zeros(8000, dtype=np.int16), RATE, format="WAV")
     with pytest.raises(TakeError, match="silent"):
         prompt_match.load_prompt(path, RATE)

@@ -37,8 +37,8 @@ AT_PICKUP = [
 
 
 def at_pickup(marks: list[tuple[int, str]]) -> Take:
-    made = take(marks)
-    return replace(made, start=replace(made.start, at_pickup=True))
+    original = take(marks)
+    return replace(original, start=replace(original.start, at_pickup=True))
 
 
 def test_at_pickup_redacts_both_channels_before_the_announcement() -> None:
@@ -63,8 +63,8 @@ def test_at_pickup_redacts_both_channels_without_an_announcement() -> None:
 def test_times_count_from_a_restarted_recording() -> None:
     before = [(-5000, "recording_started"), (-4900, "announcement_started"), (-4000, "hold"),
               (-4000, "announcement_interrupted"), (-2000, "unhold")]  # fmt: skip
-    made = at_pickup([AT_PICKUP[0], *before, *AT_PICKUP[1:]])
-    plan = redaction.plan(made, sound(), FOUND)
+    call = at_pickup([AT_PICKUP[0], *before, *AT_PICKUP[1:]])
+    plan = redaction.plan(call, sound(), FOUND)
     assert gaps(plan) == gaps(redaction.plan(at_pickup(AT_PICKUP), sound(), FOUND))
     assert plan.drift_ms == 0
     assert [mark.offset_ms for mark in plan.markers][:-2] == [0] * 7 + [300]
@@ -93,8 +93,10 @@ def test_end_of_announcement_seen_later_is_no_reference_point(late_ms: int) -> N
     """The daemon was away for seconds: its late mark is near enough to be taken for the end of the playing.
     The bridge would then be placed within the announcement, and speech while it rang would be kept."""
     marks = [Marker(START + timedelta(milliseconds=at), kind, {}) for at, kind in (*NORMAL[:2], NORMAL[3])]
-    noted = START + timedelta(milliseconds=10_200 + late_ms)
-    later = replace(take(NORMAL), marks=(*marks, Marker(noted, "announcement_finished", {"seen": "later"})))
+    note_time = START + timedelta(milliseconds=10_200 + late_ms)
+    later = replace(
+        take(NORMAL), marks=(*marks, Marker(note_time, "announcement_finished", {"seen": "later"}))
+    )
     assert redaction.plan(later, sound(), FOUND).left_until_ms == 14_300
 
 
@@ -131,7 +133,7 @@ def test_redacts_all_of_a_call_that_was_never_bridged() -> None:
 
 
 def test_unobserved_bridge_is_no_ringing() -> None:
-    plan = redaction.plan(take([*NORMAL[:3], (11_000, "unobserved_from")], seen=False), sound(), FOUND)
+    plan = redaction.plan(take([*NORMAL[:3], (11_000, "unobserved_from")], end_seen=False), sound(), FOUND)
     assert plan.left_until_ms == LENGTH_MS
     assert gaps(plan) == [
         (0, 10_300, "left", "before_announcement_end"),
@@ -173,7 +175,7 @@ def test_without_announcement_and_finished_playback_redacts_everything(marks: li
 
 
 def test_missing_end_is_a_gap_with_its_reason() -> None:
-    assert gaps(redaction.plan(take(NORMAL, 61_500), sound(broken=True), FOUND))[-1] == (
+    assert gaps(redaction.plan(take(NORMAL, 61_500), sound(header_broken=True), FOUND))[-1] == (
         60_000,
         61_600,
         "both",
@@ -201,15 +203,15 @@ def test_missing_end_is_a_gap_with_its_reason() -> None:
 )
 def test_unobserved_end_is_where_the_audio_ends(away: list[tuple[int, str]], since: int) -> None:
     """The time at which the daemon came back proves nothing about the call."""
-    plan = redaction.plan(take([*NORMAL, *away], 90_000, seen=False), sound(), FOUND)
+    plan = redaction.plan(take([*NORMAL, *away], 90_000, end_seen=False), sound(), FOUND)
     assert gaps(plan)[-1] == (since, LENGTH_MS, "both", "unobserved")
     assert plan.drift_ms == 0
 
 
 def test_killed_switch_lost_two_seconds_at_most() -> None:
-    plan = redaction.plan(take(NORMAL, 90_000, seen=False), sound(broken=True), FOUND)
+    plan = redaction.plan(take(NORMAL, 90_000, end_seen=False), sound(header_broken=True), FOUND)
     assert gaps(plan)[-1] == (60_000, 62_000, "both", "repair")
-    plan = redaction.plan(take(NORMAL, 60_700, seen=False), sound(broken=True), FOUND)
+    plan = redaction.plan(take(NORMAL, 60_700, end_seen=False), sound(header_broken=True), FOUND)
     assert gaps(plan)[-1] == (60_000, 60_800, "both", "repair")
 
 
@@ -277,7 +279,7 @@ def test_clock_set_back_while_ringing_keeps_it_redacted() -> None:
 def test_end_by_a_clock_behind_the_switch() -> None:
     """The daemon was away when the call ended, and noted the end by the machine's clock only."""
     away = [(-560_000, "unobserved_from"), (-540_000, "unobserved_to")]
-    plan = redaction.plan(take([*NORMAL, *away], -540_000, seen=False), sound(), FOUND)
+    plan = redaction.plan(take([*NORMAL, *away], -540_000, end_seen=False), sound(), FOUND)
     assert plan.left_until_ms == 14_300
     assert gaps(plan)[-1] == (14_300, LENGTH_MS, "both", "unobserved")
     assert plan.drift_ms == -LENGTH_MS
@@ -313,8 +315,8 @@ def test_every_redaction_has_exactly_one_reason(
     marks: list[tuple[int, str]],
     found: LocatedAnnouncement | None,
     length_ms: int,
-    broken: bool,
-    seen: bool,
+    header_broken: bool,
+    end_seen: bool,
     played: list[tuple[int, int]],
 ) -> None:
     if found is not None and found.end_ms > length_ms:
@@ -326,7 +328,7 @@ def test_every_redaction_has_exactly_one_reason(
         if start + 2000 <= length_ms and start >= (0 if found is None else found.end_ms)
         if n == 0 or start >= starts[n - 1] + 2000
     ]
-    plan = redaction.plan(take(marks, seen=seen), sound(length_ms, broken), found, prompts)
+    plan = redaction.plan(take(marks, end_seen=end_seen), sound(length_ms, header_broken), found, prompts)
     cover = {"left": np.zeros(length_ms, dtype=int), "right": np.zeros(length_ms, dtype=int)}
     for gap in plan.gaps:
         assert gap.reason in GAP_REASONS
@@ -344,7 +346,7 @@ def test_every_redaction_has_exactly_one_reason(
         assert plan.left_until_ms >= found.end_ms
     bridged = any(kind == "bridged" for _, kind in marks)
     assert bridged or plan.left_until_ms == length_ms
-    assert len(plan.markers) == len(take(marks, seen=seen).marks)
+    assert len(plan.markers) == len(take(marks, end_seen=end_seen).marks)
     places = [marker.offset_ms for marker in plan.markers]
     assert places == sorted(places)
     assert all(0 <= place <= length_ms for place in places)

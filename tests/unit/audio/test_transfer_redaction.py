@@ -11,7 +11,7 @@ from recorder.audio import redaction
 from recorder.domain.line_policy import TransferNotice
 from recorder.domain.sentences import TimedSentence
 from recorder.spool.layout import Take
-from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, RANG, gaps, sound, take, with_data
+from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, RINGING_SPAN, gaps, sound, take, with_data
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_redacts_from_the_arrival_of_an_outside_participant() -> None:
         (30_400, "transferred_outside"),
         (30_600, "recording_stopped"),
     ]
-    made = take(marks)
-    plan = redaction.plan(with_data(made, "participant_joined", who="external"), sound(30_600), FOUND)
+    call = take(marks)
+    plan = redaction.plan(with_data(call, "participant_joined", who="external"), sound(30_600), FOUND)
     (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
     assert 29_900 <= gap[0] <= 30_100
     assert (gap[0], 30_600) in plan.both
@@ -71,19 +71,19 @@ def test_redacts_from_the_connection_with_an_outside_party() -> None:
     (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
     assert gap[1:3] == (31_400, "both")
     assert 30_900 <= gap[0] <= 31_100
-    assert plan.both[:2] == ((gap[0], 31_400), RANG)
+    assert plan.both[:2] == ((gap[0], 31_400), RINGING_SPAN)
     assert plan.both[2] == (30_000, gap[0] - 300), "and the wait before"
 
 
-def with_transfer_notice(made: Take, mode: str = "opt-in", asks: bool = True) -> Take:
+def with_transfer_notice(original: Take, mode: str = "opt-in", asks: bool = True) -> Take:
     """The take of a line that asks participants for consent, with the legs in its marks."""
     sound = TimedSentence("said", "0" * 64, 1000)
-    said = TransferNotice("alone", sound, sound if asks else None)
+    notice = TransferNotice("alone", sound, sound if asks else None)
     legs = iter("bcdefgh")
     marks = tuple(
-        replace(one, data={"leg": next(legs)}) if one.kind == "bridged" else one for one in made.marks
+        replace(one, data={"leg": next(legs)}) if one.kind == "bridged" else one for one in original.marks
     )
-    return replace(made, marks=marks, start=replace(made.start, mode=mode, transfer_notice=said))
+    return replace(original, marks=marks, start=replace(original.start, mode=mode, transfer_notice=notice))
 
 
 JOINED = [
@@ -105,8 +105,8 @@ def unconsented(plan: redaction.RedactionPlan) -> list[tuple[int, int]]:
 
 
 def test_redacts_a_participant_before_their_consent() -> None:
-    made = take([*JOINED, (25_000, "transfer_question_answered")])
-    plan = redaction.plan(with_transfer_notice(made), sound(), FOUND)
+    call = take([*JOINED, (25_000, "transfer_question_answered")])
+    plan = redaction.plan(with_transfer_notice(call), sound(), FOUND)
     # With a margin: events come some tenths of a second before or after their samples.
     assert plan.right == ((19_800, 25_400),)
     assert unconsented(plan) == [(19_800, 20_100), (20_800, 25_400)], "the wait has its own reason"
@@ -119,7 +119,7 @@ def test_redacts_a_participant_before_their_consent() -> None:
     assert np.array_equal(redaction.silence(samples[later:], later, 8000, plan), redacted[later:]), (
         "block by block"
     )
-    for other in (with_transfer_notice(made, asks=False), with_transfer_notice(made, "notice")):
+    for other in (with_transfer_notice(call, asks=False), with_transfer_notice(call, "notice")):
         assert redaction.plan(other, sound(), FOUND).right == ()
 
 
@@ -147,18 +147,18 @@ def test_redacts_a_participant_without_an_answer(
 
 @pytest.mark.parametrize("mode", ["opt-in", "opt-out"])
 def test_redacts_a_participant_who_refused(mode: str) -> None:
-    made = take([*JOINED, (25_000, "transfer_question_refused"), (25_200, "recording_stopped")])
-    assert redaction.plan(with_transfer_notice(made, mode), sound(25_200), FOUND).right == ((19_700, 25_200),)
+    call = take([*JOINED, (25_000, "transfer_question_refused"), (25_200, "recording_stopped")])
+    assert redaction.plan(with_transfer_notice(call, mode), sound(25_200), FOUND).right == ((19_700, 25_200),)
 
 
 def test_redacts_our_side_while_unobserved_in_opt_in() -> None:
-    made = take([*NORMAL, (20_000, "unobserved_from"), (30_000, "unobserved_to")])
-    assert redaction.plan(with_transfer_notice(made), sound(), FOUND).right == ((19_800, 30_400),)
-    assert unconsented(redaction.plan(with_transfer_notice(made), sound(), FOUND)) == [(19_800, 30_400)]
-    assert redaction.plan(with_transfer_notice(made, "opt-out"), sound(), FOUND).right == ()
+    call = take([*NORMAL, (20_000, "unobserved_from"), (30_000, "unobserved_to")])
+    assert redaction.plan(with_transfer_notice(call), sound(), FOUND).right == ((19_800, 30_400),)
+    assert unconsented(redaction.plan(with_transfer_notice(call), sound(), FOUND)) == [(19_800, 30_400)]
+    assert redaction.plan(with_transfer_notice(call, "opt-out"), sound(), FOUND).right == ()
 
 
 def test_clock_set_back_redacts_our_side_throughout() -> None:
-    made = take([*JOINED, (25_000, "transfer_question_answered")])
-    plan = redaction.plan(with_transfer_notice(made), sound(LENGTH_MS + 20_000), FOUND)
+    call = take([*JOINED, (25_000, "transfer_question_answered")])
+    plan = redaction.plan(with_transfer_notice(call), sound(LENGTH_MS + 20_000), FOUND)
     assert plan.right == ((0, LENGTH_MS + 20_000),)

@@ -134,10 +134,10 @@ def test_reads_a_stretch(tmp_path: Path) -> None:
     ],
 )
 def test_impossible_take_has_a_reason(tmp_path: Path, content: bytes, why: str) -> None:
-    with pytest.raises(TakeError, match=why) as caught:
+    with pytest.raises(TakeError, match=why) as failure:
         wav.inspect(put(tmp_path, content))
-    assert caught.value.error_id == "take.impossible"
-    assert caught.value.hint
+    assert failure.value.error_id == "take.impossible"
+    assert failure.value.hint
 
 
 def test_reports_a_missing_sound_file(tmp_path: Path) -> None:

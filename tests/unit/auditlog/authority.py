@@ -36,18 +36,18 @@ keyUsage = critical,keyCertSign
 
 
 @dataclass
-class Stamping:
+class TimestampAuthority:
     """Counts its requests; with ``silent`` it responds with an error."""
 
     authority: Authority
     folder: Path
-    asked: int = 0
+    requests: int = 0
     silent: bool = False
 
 
 def openssl(folder: Path, *words: str) -> None:
-    done = subprocess.run(["openssl", *words], cwd=folder, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
+    process = subprocess.run(["openssl", *words], cwd=folder, capture_output=True, check=False)
+    assert process.returncode == 0, process.stderr.decode()
 
 
 def make(folder: Path) -> None:
@@ -63,21 +63,22 @@ def make(folder: Path) -> None:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Stamping]:
+def serve_authority(folder: Path) -> Iterator[TimestampAuthority]:
     """Run the authority on its own port."""
     make(folder)
-    stamping = Stamping(Authority("", (folder / "ca.pem").read_bytes()), folder)
+    authority = TimestampAuthority(Authority("", (folder / "ca.pem").read_bytes()), folder)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            stamping.asked += 1
-            asked = folder / f"{stamping.asked}.tsq"
-            asked.write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
+            authority.requests += 1
+            request = folder / f"{authority.requests}.tsq"
+            request.write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
             assert self.headers["Content-Type"] == "application/timestamp-query"
-            answer = folder / f"{stamping.asked}.tsr"
-            openssl(folder, "ts", "-reply", "-config", "tsa.cnf", "-section", "it", "-queryfile", asked.name,
+            answer = folder / f"{authority.requests}.tsr"
+            openssl(folder, "ts", "-reply", "-config", "tsa.cnf", "-section", "it",
+                    "-queryfile", request.name,
                     "-out", answer.name)  # fmt: skip
-            self.send_response(503 if stamping.silent else 200)
+            self.send_response(503 if authority.silent else 200)
             self.send_header("Content-Type", "application/timestamp-reply")
             self.end_headers()
             self.wfile.write(answer.read_bytes())
@@ -87,9 +88,11 @@ def serving(folder: Path) -> Iterator[Stamping]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    stamping.authority = Authority(f"http://127.0.0.1:{server.server_port}/", stamping.authority.certificates)
+    authority.authority = Authority(
+        f"http://127.0.0.1:{server.server_port}/", authority.authority.certificates
+    )
     try:
-        yield stamping
+        yield authority
     finally:
         server.shutdown()
         server.server_close()

@@ -45,11 +45,11 @@ def tenant(catalogue: str, clock: Clock, entropy: Repeating) -> str:
 
 @dataclass
 class World:
-    """An installation with leaves of many kinds, signed three times; of its recordings, one is ``kept`` and
-    one ``erased``."""
+    """An installation with leaves of many kinds, signed three times; and with two recordings, of which one
+    is erased."""
 
     house: Bakery
-    kept: str
+    live_recording: str
     erased: str
     user: str
 
@@ -67,11 +67,11 @@ class World:
 
     def audit(self, **changes: Any) -> list[AuditFinding]:
         means = self.house.services
-        made = Audit(means.store, means.root, self.house.clock(), means.keyring)
-        made = replace(made, **changes)
+        audit = Audit(means.store, means.root, self.house.clock(), means.keyring)
+        audit = replace(audit, **changes)
         with connected():
             known = {row.id for row in TenantTable.select(TenantTable.id)}
-        return [*made.tenant(self.tenant), *made.shared(known)]
+        return [*audit.tenant(self.tenant), *audit.shared(known)]
 
     def note(self, number: int) -> Path:
         """A checkpoint in the bucket."""
@@ -99,7 +99,7 @@ class World:
         service.set_tenant(self.tenant, name="Boulangerie Martin", language="fr", **when)
 
 
-BEGAN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+FIRST_DAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """In the past: a timestamp authority uses the machine's own clock."""
 
 
@@ -148,11 +148,11 @@ def worlds(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Callable[[str], WorldBackup]]:
     """A world for each kind of catalogue, created when it is first needed."""
-    made: dict[str, WorldBackup] = {}
+    backups: dict[str, WorldBackup] = {}
     with ExitStack() as stack:
 
         def world_of(kind: str) -> WorldBackup:
-            if kind not in made:
+            if kind not in backups:
                 root = tmp_path_factory.mktemp(kind)
                 url = f"sqlite:///{root / 'catalogue.db'}"
                 if kind == "postgresql":
@@ -161,10 +161,10 @@ def worlds(
                 database = open_catalogue(url)
                 stack.callback(getattr(database, "close_all", database.close))
                 with connected():
-                    world = make_world(Bakery(root, Clock(BEGAN), Repeating(), url))
+                    world = make_world(Bakery(root, Clock(FIRST_DAY), Repeating(), url))
                     assert world.audit() == []
-                    made[kind] = WorldBackup(world, database)
-            return made[kind]
+                    backups[kind] = WorldBackup(world, database)
+            return backups[kind]
 
         yield world_of
 
@@ -190,7 +190,7 @@ def make_world(house: Bakery) -> World:
     world = World(house, put_small(house), erased, user.id)
     assert world.sign() == 1
     house.work(house.unrecorded())
-    for recording in (world.kept, world.erased):
+    for recording in (world.live_recording, world.erased):
         _listen(house, user.id, recording)
     assert world.sign() == 1
     _change_settings(house)

@@ -61,7 +61,7 @@ NODE = "node1"
 CALL = "01930000-0000-7000-8000-0000000000c1"
 
 
-def _kept_in_passing(world: World) -> None:
+def _passing_rows(world: World) -> None:
     """Rows about downloads of an archive and about failed log-ins, and a mail that waits."""
     with writing():
         HandoverFetchTable.create(id="a/b", tenant_id=world.tenant, leaf=0)
@@ -72,12 +72,17 @@ def _kept_in_passing(world: World) -> None:
         )  # fmt: skip
     notifications.set_choices(world.tenant, world.user, dict.fromkeys(KINDS, ON_PAGE))
     notifications.note_import(
-        world.tenant, b"file,began_at", imported=3, failed=1, until=world.house.clock(), **said(world)
+        world.tenant,
+        b"file,began_at",
+        imported=3,
+        failed=1,
+        until=world.house.clock(),
+        **time_and_entropy(world),
     )
     values = {"name": "Luc", "customer": "Boulangerie Martin"}
     message = MailMessage("invitation", "fr", values, "/invitation/x")
     outbox = Outbox(world.house.keyring, "https://accord.example.com")
-    assert outbox.enqueue(world.tenant, "luc@example.com", message, **said(world), about="luc")
+    assert outbox.enqueue(world.tenant, "luc@example.com", message, **time_and_entropy(world), about="luc")
     with writing():
         AccountLinkTable.create(
             id=f"{world.user}/password", tenant_id=world.tenant, token_sha256="cd" * 32,
@@ -99,7 +104,7 @@ def invitations_of(world: World, outbox: Outbox) -> Invitations:
 def _usage(world: World) -> None:
     tenant = queries_of_people.tenant(world.tenant)
     assert tenant is not None
-    assert usage.count_due(tenant, **said(world))
+    assert usage.count_due(tenant, **time_and_entropy(world))
 
 
 def fill(world: World) -> World:
@@ -111,18 +116,20 @@ def fill(world: World) -> World:
     _people(world)
     _person(world)
     _number(world)
-    _kept_in_passing(world)
+    _passing_rows(world)
     _usage(world)
     with connected():
-        amendments.begin_amendment(world.tenant, world.kept, world.house.clock())
+        amendments.begin_amendment(world.tenant, world.live_recording, world.house.clock())
     lease.take("something", "somebody", world.house.clock())
     rebuild_queue.begin("read", world.house.clock())
-    rebuild_queue.add([rebuild_queue.QueuedPlace("a/place/", ("manifest.json",), world.kept)], "read", "a")
+    rebuild_queue.add(
+        [rebuild_queue.QueuedPlace("a/place/", ("manifest.json",), world.live_recording)], "read", "a"
+    )
     world.sign()
     return world
 
 
-def said(world: World) -> dict[str, Any]:
+def time_and_entropy(world: World) -> dict[str, Any]:
     return {"now": world.house.clock(), "entropy": world.house.entropy}
 
 
@@ -130,44 +137,44 @@ def _somebody_else(world: World) -> None:
     """Another customer, whose ids an attacker can put into rows."""
     house, to = world.house, str(uuid7(world.house.clock(), world.house.entropy))
     key = house.services.keyring.new_tenant_key(to, house.entropy).to_bytes().decode()
-    tenants.create_tenant(to, name="Van Dyck", wrapped_key=key, **said(world))
+    tenants.create_tenant(to, name="Van Dyck", wrapped_key=key, **time_and_entropy(world))
     sound = announcement_in("fr")
     row = announcements.create_announcement(
         to, name="theirs", language="fr", text=sound.text, purposes=sound.purposes, keep_days=sound.keep_days,
-        wav=sound.path.read_bytes(), **said(world),
+        wav=sound.path.read_bytes(), **time_and_entropy(world),
     )  # fmt: skip
-    lines.create_line(to, number="+3225550999", announcement=row.id, **said(world))
+    lines.create_line(to, number="+3225550999", announcement=row.id, **time_and_entropy(world))
     users.create_user(
         to, login="piet@example.com", name="Piet", role="customer", language="nl",
-        password_hash="$argon2id$2", signer=world.house.services.signer, **said(world),
+        password_hash="$argon2id$2", signer=world.house.services.signer, **time_and_entropy(world),
     )  # fmt: skip
 
 
 def _settings(world: World) -> None:
     tenant, line = world.tenant, world.house.line.id
-    service.set_tenant_country(tenant, "be", **said(world))
-    lines.set_line_timing(tenant, line, "before_ringing", **said(world))
-    asking = composition.compose(
+    service.set_tenant_country(tenant, "be", **time_and_entropy(world))
+    lines.set_line_timing(tenant, line, "before_ringing", **time_and_entropy(world))
+    announcement = composition.compose(
         tenant,
         name="asking",
         language="fr",
         mode="opt-out",
         purposes=["agreement"],
         keep_days=30,
-        **said(world),
+        **time_and_entropy(world),
     )
-    lines.set_line_announcement(tenant, line, asking.id, **said(world))
-    composition.set_line_languages(tenant, line, ["fr", "en"], **said(world))
-    keep_options.set_line_keep(tenant, line, KeepOptions(keep_days=30), **said(world))
-    keep_options.set_line_deletable(tenant, line, True, **said(world))
-    transfer_options.set_transfer_notice(tenant, line, "alone", **said(world))
-    keep_options.set_line_beep(tenant, line, "both", **said(world))
-    lines.set_line_outbound(tenant, line, "before_connected", **said(world))
+    lines.set_line_announcement(tenant, line, announcement.id, **time_and_entropy(world))
+    composition.set_line_languages(tenant, line, ["fr", "en"], **time_and_entropy(world))
+    keep_options.set_line_keep(tenant, line, KeepOptions(keep_days=30), **time_and_entropy(world))
+    keep_options.set_line_deletable(tenant, line, True, **time_and_entropy(world))
+    transfer_options.set_transfer_notice(tenant, line, "alone", **time_and_entropy(world))
+    keep_options.set_line_beep(tenant, line, "both", **time_and_entropy(world))
+    lines.set_line_outbound(tenant, line, "before_connected", **time_and_entropy(world))
     plain = world.house.line.announcement
-    second = lines.create_line(tenant, number="+3225550177", announcement=plain, **said(world))
-    line_history.end_line(tenant, second.id, **said(world))
-    third = lines.create_line(tenant, number="+3225550178", announcement=plain, **said(world))
-    assert setup.switch_off(tenant, third.id, who=world.user, **said(world))
+    second = lines.create_line(tenant, number="+3225550177", announcement=plain, **time_and_entropy(world))
+    line_history.end_line(tenant, second.id, **time_and_entropy(world))
+    third = lines.create_line(tenant, number="+3225550178", announcement=plain, **time_and_entropy(world))
+    assert setup.switch_off(tenant, third.id, who=world.user, **time_and_entropy(world))
     row = queries_of_catalogue.line(tenant, third.id)
     assert row is not None
     draft = setup.current_draft(tenant, row)
@@ -184,7 +191,7 @@ def _calls(world: World) -> None:
             started_at=now,
             ended_at=now, reason="refused", quarantined_until=now + timedelta(days=30),
         ),
-        **said(world),
+        **time_and_entropy(world),
     )  # fmt: skip
     row = LiveRow(
         id=CALL, tenant=world.tenant, node=NODE, line=world.house.line.id, number="+3225550100",
@@ -195,38 +202,40 @@ def _calls(world: World) -> None:
     keys = world.house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     asks = {"by": "panel", "who": world.user, "signer": panel}
-    first = live_service.request_command(world.tenant, CALL, "pause", **asks, **said(world))
+    first = live_service.request_command(world.tenant, CALL, "pause", **asks, **time_and_entropy(world))
     assert first is not None
-    assert queries.take(NODE, first.id, **said(world))
-    assert queries.answer(NODE, first.id, "done", **said(world))
-    assert live_service.request_command(world.tenant, CALL, "delete", **asks, **said(world))
+    assert queries.take(NODE, first.id, **time_and_entropy(world))
+    assert queries.answer(NODE, first.id, "done", **time_and_entropy(world))
+    assert live_service.request_command(world.tenant, CALL, "delete", **asks, **time_and_entropy(world))
 
 
 def _people(world: World) -> None:
     house, until = world.house, world.house.clock() + timedelta(hours=8)
     person = users.user(world.tenant, world.user)
     assert person is not None
-    session = users.open_session(person, token_sha256="12" * 32, until=until, **said(world))
+    session = users.open_session(person, token_sha256="12" * 32, until=until, **time_and_entropy(world))
     grant = grants.create_grant(
-        tenant=world.tenant, user=world.user, session=session.id, recording=world.kept, purpose="agreement",
-        manifest_sha256=_manifest_sha256(world), until=house.clock() + timedelta(minutes=15), **said(world),
+        tenant=world.tenant, user=world.user, session=session.id, recording=world.live_recording,
+        purpose="agreement", manifest_sha256=_manifest_sha256(world),
+        until=house.clock() + timedelta(minutes=15),
+        **time_and_entropy(world),
     )  # fmt: skip
-    listen = grants.count_sent(grant, "another", "audio.opus", 100, **said(world))
+    listen = grants.count_sent(grant, "another", "audio.opus", 100, **time_and_entropy(world))
     assert listen is not None
     assert grants.note_player_report(listen, [(0, 1000)], list)
-    assert grants.close_listen(listen, **said(world))
+    assert grants.close_listen(listen, **time_and_entropy(world))
     other = users.create_user(
         world.tenant, login="luc@example.com", name="Luc", role="customer", language="fr",
         password_hash="$argon2id$3", signer=world.house.services.signer, lines=[world.house.line.id],
-        **said(world),
+        **time_and_entropy(world),
     )  # fmt: skip
-    given = {"signer": house.services.signer, "trust": house.trust, **said(world)}
-    download_permission.set_permission(world.tenant, person.id, True, By("user", world.user), **given)
-    users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **said(world))
+    permission = {"signer": house.services.signer, "trust": house.trust, **time_and_entropy(world)}
+    download_permission.set_permission(world.tenant, person.id, True, By("user", world.user), **permission)
+    users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **time_and_entropy(world))
     factors = house.factors
     boss = users.create_user(
         world.tenant, login="boss@example.com", name="Boss", role="customer_admin", language="fr",
-        password_hash="$argon2id$4", signer=house.services.signer, **said(world),
+        password_hash="$argon2id$4", signer=house.services.signer, **time_and_entropy(world),
     )  # fmt: skip
     factors.require_second_factor(boss, True)
     key = factors.new_app_key(person)
@@ -234,17 +243,35 @@ def _people(world: World) -> None:
     assert factors.add_app(person, key, code)
     factors.request_reset(person, boss)
     factors.request_reset(person, boss)
-    users.revoke_user(world.tenant, other.id, **said(world))
-    notes.add_note(world.tenant, world.kept, world.user, text="Call back", at_ms=1000, **said(world))
-    (note,) = notes.notes_of(world.tenant, world.kept)
-    notes.edit_note(world.tenant, world.kept, note.id, world.user, text="Call back on Monday", **said(world))
-    notes.add_label(world.tenant, world.kept, world.user, text="Order", **said(world))
-    label = notes.notes_of(world.tenant, world.kept)[-1]
-    notes.delete_note(world.tenant, world.kept, label.id, world.user, any_author=False, **said(world))
+    users.revoke_user(world.tenant, other.id, **time_and_entropy(world))
+    notes.add_note(
+        world.tenant,
+        world.live_recording,
+        world.user,
+        text="Call back",
+        at_ms=1000,
+        **time_and_entropy(world),
+    )
+    (note,) = notes.notes_of(world.tenant, world.live_recording)
+    notes.edit_note(
+        world.tenant,
+        world.live_recording,
+        note.id,
+        world.user,
+        text="Call back on Monday",
+        **time_and_entropy(world),
+    )
+    notes.add_label(world.tenant, world.live_recording, world.user, text="Order", **time_and_entropy(world))
+    label = notes.notes_of(world.tenant, world.live_recording)[-1]
+    notes.delete_note(
+        world.tenant, world.live_recording, label.id, world.user, any_author=False, **time_and_entropy(world)
+    )
     signer = world.house.services.signer
-    api_tokens.create(world.tenant, name="crm", token_sha256="34" * 32, signer=signer, **said(world))
-    mail_witness.add(world.tenant, "luc@example.com", **said(world))
-    mail_witness.remove(world.tenant, "luc@example.com", **said(world))
+    api_tokens.create(
+        world.tenant, name="crm", token_sha256="34" * 32, signer=signer, **time_and_entropy(world)
+    )
+    mail_witness.add(world.tenant, "luc@example.com", **time_and_entropy(world))
+    mail_witness.remove(world.tenant, "luc@example.com", **time_and_entropy(world))
 
 
 def _number(world: World) -> None:
@@ -254,17 +281,17 @@ def _number(world: World) -> None:
     proofs = NumberProofs(("be",), 100, now=world.house.clock, entropy=world.house.entropy)
     for entry in ("02 555 07 77", "02 555 07 78"):
         order = proofs.order_call(tenant, entry, who=world.user)
-        taken = number_proof.CALLS.take(NODE, **said(world))
-        assert taken is not None
-        number_proof.CALLS.answer(NODE, taken[0], "done", **said(world))
-    wrong = f"{(int(taken[1]) + 1) % 10**6:06}"
+        claim = number_proof.CALLS.take(NODE, **time_and_entropy(world))
+        assert claim is not None
+        number_proof.CALLS.answer(NODE, claim[0], "done", **time_and_entropy(world))
+    wrong = f"{(int(claim[1]) + 1) % 10**6:06}"
     assert proofs.prove(tenant, order.id, wrong, who=world.user) is None
-    assert proofs.prove(tenant, order.id, taken[1], who=world.user) is not None
+    assert proofs.prove(tenant, order.id, claim[1], who=world.user) is not None
 
 
 def _manifest_sha256(world: World) -> str:
     with connected():
-        return str(RecordingTable.get_by_id(world.kept).manifest_sha256)
+        return str(RecordingTable.get_by_id(world.live_recording).manifest_sha256)
 
 
 def _person(world: World) -> None:
@@ -272,36 +299,50 @@ def _person(world: World) -> None:
     with connected():
         request = SubjectRequestTable.select().where(SubjectRequestTable.tenant_id == tenant).get().id
         who = UserTable.select().where(UserTable.id == world.user).get().id
-    request_register.extend(tenant, request, why="many calls", who=who, **said(world))
-    order = verification_code.order_call(tenant, request, who=who, **said(world))
-    taken = verification_code.CALLS.take(NODE, **said(world))
-    assert taken is not None
-    verification_code.CALLS.answer(NODE, taken[0], "done", **said(world))
-    assert order.id == taken[0].id
-    wrong = f"{(int(taken[1]) + 1) % 10**6:06}"
-    assert not verification_code.try_code(tenant, request, wrong, who=who, **said(world))
-    assert verification_code.try_code(tenant, request, taken[1], who=who, **said(world))
+    request_register.extend(tenant, request, why="many calls", who=who, **time_and_entropy(world))
+    order = verification_code.order_call(tenant, request, who=who, **time_and_entropy(world))
+    claim = verification_code.CALLS.take(NODE, **time_and_entropy(world))
+    assert claim is not None
+    verification_code.CALLS.answer(NODE, claim[0], "done", **time_and_entropy(world))
+    assert order.id == claim[0].id
+    wrong = f"{(int(claim[1]) + 1) % 10**6:06}"
+    assert not verification_code.try_code(tenant, request, wrong, who=who, **time_and_entropy(world))
+    assert verification_code.try_code(tenant, request, claim[1], who=who, **time_and_entropy(world))
     keys = world.house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
-    decided = said(world) | {"signer": panel}
-    reviews.decide(tenant, request, world.kept, given="own", why="", who=who, **decided)
-    reviews.note_export(tenant, request, world.kept, channels="own", name="audio.wav", who=who, **said(world))
+    decided = time_and_entropy(world) | {"signer": panel}
+    reviews.decide(tenant, request, world.live_recording, decision="own", why="", who=who, **decided)
+    reviews.note_export(
+        tenant,
+        request,
+        world.live_recording,
+        channels="own",
+        name="audio.wav",
+        who=who,
+        **time_and_entropy(world),
+    )
     reviews.note_erasure(
-        tenant, request, world.kept, why_not="retention.held", until=world.house.clock() + timedelta(days=9),
-        who=who, **said(world),
+        tenant, request, world.live_recording, why_not="retention.held",
+        until=world.house.clock() + timedelta(days=9), who=who, **time_and_entropy(world),
     )  # fmt: skip
-    request_register.note_export(tenant, request, who, **said(world))
+    request_register.note_export(tenant, request, who, **time_and_entropy(world))
     second = request_register.enter(
         tenant, number="+32470123456", wants="erasure", language="fr", received_on=world.house.clock().date(),
-        by_kind="user", by=who, **said(world),
+        by_kind="user", by=who, **time_and_entropy(world),
     )  # fmt: skip
-    vouch(tenant, second.id, signer=world.house.services.signer, **said(world))
+    vouch(tenant, second.id, signer=world.house.services.signer, **time_and_entropy(world))
     reviews.decide(
-        tenant, second.id, world.kept, given="withheld", why="not only theirs", who=who, **said(world)
+        tenant,
+        second.id,
+        world.live_recording,
+        decision="withheld",
+        why="not only theirs",
+        who=who,
+        **time_and_entropy(world),
     )
-    request_register.close(tenant, second.id, how="answered", who=who, **said(world))
+    request_register.close(tenant, second.id, how="answered", who=who, **time_and_entropy(world))
     third = request_register.enter(
         tenant, number="+32470123456", wants="copy", language="fr", received_on=world.house.clock().date(),
-        by_kind="user", by=who, **said(world),
+        by_kind="user", by=who, **time_and_entropy(world),
     )  # fmt: skip
-    verification_code.order_call(tenant, third.id, who=who, **said(world))
+    verification_code.order_call(tenant, third.id, who=who, **time_and_entropy(world))

@@ -30,7 +30,7 @@ OTHER = "01930000-0000-7000-8000-00000000000b"
 
 def key_of(world: World, name: str | None = None) -> Path:
     """A wrapped key in the bucket; the kept recording's by default."""
-    return world.house.bucket / "keys" / world.tenant / f"{name or world.kept}.json"
+    return world.house.bucket / "keys" / world.tenant / f"{name or world.live_recording}.json"
 
 
 def rewrite(path: Path, **changes: Any) -> str:
@@ -48,7 +48,7 @@ def damaged(path: Path) -> str:
 
 def in_the_row(world: World, text: str | None) -> None:
     with writing():
-        RecordingTable.update(wrapped_key=text).where(RecordingTable.id == world.kept).execute()
+        RecordingTable.update(wrapped_key=text).where(RecordingTable.id == world.live_recording).execute()
 
 
 def foreign_tenant_key(world: World) -> WrappedKey:
@@ -59,9 +59,9 @@ def rotate(world: World) -> str:
     """Rotate the customer's key, as `accord keys rotate` does; returns the id of the previous one."""
     house = world.house
     before = json.loads(key_of(world, "tenant").read_bytes())["key_id"]
-    rewrapping = KeyRotation(house.services.store, house.services.keyring, house.clock, house.entropy, "one")
-    rewrapping.begin(world.tenant)
-    rewrapping.all()
+    rotation = KeyRotation(house.services.store, house.services.keyring, house.clock, house.entropy, "one")
+    rotation.begin(world.tenant)
+    rotation.all()
     world.sign()
     assert world.audit(deep=True) == []
     return str(before)
@@ -243,17 +243,21 @@ def previous_tenant_key_wrapped_by_unknown_key(world: World) -> dict[str, Any]:
 PLACES: dict[str, Callable[[World], str]] = {
     "at_the_top_of_the_bucket": lambda world: "notes.txt",
     "in_an_unknown_folder": lambda world: "backup/catalogue.db",
-    "in_the_folder_of_an_unknown_customer": lambda world: f"{OTHER}/2026/03/02/{world.kept}/audio.opus",
+    "in_the_folder_of_an_unknown_customer": lambda world: (
+        f"{OTHER}/2026/03/02/{world.live_recording}/audio.opus"
+    ),
     "at_the_top_of_a_customers_folder": lambda world: f"{world.tenant}/notes.txt",
     "in_a_years_folder": lambda world: f"{world.tenant}/2026/notes.txt",
     "in_a_days_folder": lambda world: f"{world.tenant}/2026/03/02/notes.txt",
-    "in_a_malformed_days_folder": lambda world: f"{world.tenant}/2026/3/2/{world.kept}/audio.opus",
+    "in_a_malformed_days_folder": lambda world: f"{world.tenant}/2026/3/2/{world.live_recording}/audio.opus",
     "in_a_folder_of_a_recording": lambda world: f"{_place(world)}more/audio.opus",
     "beside_the_audio": lambda world: f"{_place(world)}audio.mp3",
     "beside_the_amendments": lambda world: f"{_place(world)}amendment-1.json",
     "as_an_uncommitted_recording": lambda world: f"{world.tenant}/2026/01/02/{OTHER}/audio.opus",
     "as_a_recording_with_a_malformed_id": lambda world: f"{world.tenant}/2026/03/02/x/audio.opus",
-    "as_a_recording_on_another_day": lambda world: f"{world.tenant}/2026/01/02/{world.kept}/audio.opus",
+    "as_a_recording_on_another_day": lambda world: (
+        f"{world.tenant}/2026/01/02/{world.live_recording}/audio.opus"
+    ),
     "at_the_top_of_the_keys": lambda world: "keys/kek",
     "among_the_keys_of_an_unknown_customer": lambda world: f"keys/{OTHER}/tenant.json",
     "among_a_customers_keys": lambda world: f"keys/{world.tenant}/kek.txt",
@@ -278,7 +282,7 @@ PLACES: dict[str, Callable[[World], str]] = {
 
 
 def _place(world: World) -> str:
-    return RecordingTable.get_by_id(world.kept).prefix
+    return RecordingTable.get_by_id(world.live_recording).prefix
 
 
 def _put_at(name: str) -> None:
@@ -300,7 +304,9 @@ for _name in PLACES:
 def recording_copied_to_another_day(world: World) -> None:
     source = object_of(world, "manifest.json").parent
     shutil.copytree(
-        source, world.house.bucket / world.tenant / "2026" / "01" / "02" / world.kept, dirs_exist_ok=True
+        source,
+        world.house.bucket / world.tenant / "2026" / "01" / "02" / world.live_recording,
+        dirs_exist_ok=True,
     )
 
 
@@ -355,14 +361,14 @@ def _manifest(world: World) -> Path:
     return Path(object_of(world, "manifest.json"))
 
 
-def _held(world: World) -> Path:
+def _hold_file(world: World) -> Path:
     hold(world)
     return Path(object_of(world, "amendment-0001.json"))
 
 
 DOCUMENTS = {
     "manifest": (_manifest, MANIFEST),
-    "hold": (_held, AMENDMENT),
+    "hold": (_hold_file, AMENDMENT),
     "tombstone": (_tombstone, TOMBSTONE),
 }
 
@@ -390,7 +396,7 @@ def tombstone_signed_by_panel_key(world: World) -> None:
 
 @found_as("seal.signature", "amendment-0001.json")
 def changed_reason_of_hold(world: World) -> None:
-    path = _held(world)
+    path = _hold_file(world)
     path.write_bytes(path.read_bytes().replace(b"a quarrel", b"a quarrek"))
 
 

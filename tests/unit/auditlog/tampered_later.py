@@ -30,7 +30,7 @@ def hold(world: World) -> None:
     """Put the recording on legal hold, and sign the log."""
     clock = world.house.clock
     changes(world).hold(
-        world.tenant, world.kept, By("user", world.user), owner="Claire", purposes=["agreement"],
+        world.tenant, world.live_recording, By("user", world.user), owner="Claire", purposes=["agreement"],
         reason="a quarrel", review_at=clock() + timedelta(days=30),
     )  # fmt: skip
     signed(world)
@@ -38,7 +38,7 @@ def hold(world: World) -> None:
 
 def hold_and_lift(world: World) -> None:
     hold(world)
-    changes(world).lift(world.tenant, world.kept, By("user", world.user), hold=1, reason="settled")
+    changes(world).lift(world.tenant, world.live_recording, By("user", world.user), hold=1, reason="settled")
     signed(world)
 
 
@@ -54,7 +54,7 @@ def take_away(world: World, number: int) -> None:
 
 
 def change_amendment(world: World, number: int, columns: dict | None) -> None:
-    mine = (AmendmentTable.recording == world.kept) & (AmendmentTable.number == number)
+    mine = (AmendmentTable.recording == world.live_recording) & (AmendmentTable.number == number)
     with writing():
         each = AmendmentTable.delete() if columns is None else AmendmentTable.update(**columns)
         assert each.where(mine).execute() == 1
@@ -90,7 +90,7 @@ def deleted_hold_of_erased_recording(world: World) -> None:
     """By an attacker with all of the worker's access; the hold's body in the log is erased, too."""
     hold(world)
     take_away(world, 1)
-    means, row = world.house.services, queries.recording(world.tenant, world.kept)
+    means, row = world.house.services, queries.recording(world.tenant, world.live_recording)
     assert row is not None
     world.house.clock.forward(days=40)
     chain = chain_of(means.store, row.prefix, means.root)
@@ -108,8 +108,8 @@ def deleted_end_of_hold(world: World) -> None:
 
 @found_as("row.deleted", "amendment")
 def deleted_withdrawal(world: World) -> None:
-    before, means = RecordingTable.get_by_id(world.kept), world.house.services
-    row = queries.recording(world.tenant, world.kept)
+    before, means = RecordingTable.get_by_id(world.live_recording), world.house.services
+    row = queries.recording(world.tenant, world.live_recording)
     assert row is not None
     now, by = world.house.clock(), By("user", world.user)
     chain = chain_of(means.store, row.prefix, means.root)
@@ -126,9 +126,13 @@ def deleted_withdrawal(world: World) -> None:
 
 @found_as("row.deleted", "amendment")
 def deleted_restriction(world: World) -> None:
-    before = RecordingTable.get_by_id(world.kept)
+    before = RecordingTable.get_by_id(world.live_recording)
     changes(world).narrow(
-        world.tenant, world.kept, By("user", world.user), purposes=["agreement"], reason="not needed"
+        world.tenant,
+        world.live_recording,
+        By("user", world.user),
+        purposes=["agreement"],
+        reason="not needed",
     )
     signed(world)
     take_away(world, 1)
@@ -139,7 +143,7 @@ def deleted_restriction(world: World) -> None:
 def replaced_amendment(world: World) -> None:
     hold(world)
     take_away(world, 1)
-    changes(world).delete(world.tenant, world.kept, By("user", world.user), reason="forged")
+    changes(world).delete(world.tenant, world.live_recording, By("user", world.user), reason="forged")
 
 
 @found_as("amendment.row_differs")
@@ -157,7 +161,7 @@ def row_of_hold_with_end(world: World) -> None:
 @found_as("amendment.row_differs")
 def row_of_hold_with_other_roles(world: World) -> None:
     hold(world)
-    row = AmendmentTable.get_by_id(f"{world.kept}/1")
+    row = AmendmentTable.get_by_id(f"{world.live_recording}/1")
     change_amendment(world, 1, {"data": row.data | {"roles": ["customer"]}})
 
 
@@ -183,7 +187,7 @@ def row_of_hold_with_other_kind(world: World) -> None:
 def unreadable_row_of_hold(world: World) -> None:
     hold(world)
     with writing():
-        database.execute_sql(f"UPDATE amendment SET data = 'x' WHERE id = '{world.kept}/1'")
+        database.execute_sql(f"UPDATE amendment SET data = 'x' WHERE id = '{world.live_recording}/1'")
 
 
 # --- which recording takes a leaf's body with it
@@ -200,13 +204,13 @@ def refused_log_in(world: World) -> int:
 
 @found_as("leaf.row_differs")
 def leaf_assigned_to_a_recording(world: World) -> None:
-    world.change(refused_log_in(world), recording_id=world.kept)
+    world.change(refused_log_in(world), recording_id=world.live_recording)
 
 
 @found_as("leaf.row_differs")
 def leaf_assigned_to_an_erased_recording(world: World) -> None:
     number = refused_log_in(world)
-    world.change(number, recording_id=world.kept)
+    world.change(number, recording_id=world.live_recording)
     assert destroy_what_is_over(world) == 1
     assert world.leaf("session.refused").body is not None, "it went with what it does not speak of"
 
@@ -214,7 +218,7 @@ def leaf_assigned_to_an_erased_recording(world: World) -> None:
 @found_as("leaf.row_differs")
 def erasure_leaf_assigned_to_another_erased_recording(world: World) -> None:
     number = world.leaf("recording.erased").number
-    world.change(number, recording_id=world.kept)
+    world.change(number, recording_id=world.live_recording)
     assert destroy_what_is_over(world) == 1
     assert world.leaf("recording.erased").body is not None
 
@@ -223,14 +227,14 @@ def erasure_leaf_assigned_to_another_erased_recording(world: World) -> None:
 def leaf_detached_from_an_erased_recording(world: World) -> None:
     world.change(world.leaf("recording.stored", 1).number, recording_id=None)
     assert destroy_what_is_over(world) == 1
-    assert json.loads(world.leaf("recording.stored", 1).body)["recording"] == world.kept
+    assert json.loads(world.leaf("recording.stored", 1).body)["recording"] == world.live_recording
 
 
 @found_as("body.missing")
 def erased_login_leaf_listed_by_an_erasure(world: World) -> None:
     number = refused_log_in(world)
-    world.change(number, recording_id=world.kept, body=None, salt=None)
-    options = {"recording": world.kept, "reason": "expired", "leaves": [number]}
+    world.change(number, recording_id=world.live_recording, body=None, salt=None)
+    options = {"recording": world.live_recording, "reason": "expired", "leaves": [number]}
     with writing():
         append(world.tenant, "recording.erased", options, world.house.clock(), world.house.entropy)
         assert LeafTable.get_by_id(world.leaf("session.refused").id).body is None

@@ -40,32 +40,32 @@ def write_history_anew(world: World) -> None:
 
 @found_as("checkpoint.fork", "checkpoint 1")
 def rewritten_history_with_mailed_first_checkpoint(world: World) -> dict[str, Any]:
-    given = mailed(world, 1)
+    note = mailed(world, 1)
     write_history_anew(world)
-    return {"given": [given]}
+    return {"external_notes": [note]}
 
 
 @found_as("log.rewritten", "checkpoint 3")
 def rewritten_history_with_mailed_last_checkpoint(world: World) -> dict[str, Any]:
-    given = mailed(world, 3)
+    note = mailed(world, 3)
     write_history_anew(world)
-    return {"given": [given]}
+    return {"external_notes": [note]}
 
 
 @found_as("checkpoint.missing", "checkpoint 3")
 def deleted_mailed_checkpoint(world: World) -> dict[str, Any]:
-    given = mailed(world, 3)
+    note = mailed(world, 3)
     forget_checkpoints(world, 3)
-    return {"given": [given]}
+    return {"external_notes": [note]}
 
 
 @found_as("checkpoint.fork", "checkpoint 3")
 def replaced_mailed_checkpoint(world: World) -> dict[str, Any]:
-    given = mailed(world, 3)
+    note = mailed(world, 3)
     forget_checkpoints(world, 3)
     assert world.sign() == 1
     assert world.audit() == [], "nothing that is here shows it"
-    return {"given": [given]}
+    return {"external_notes": [note]}
 
 
 @found_as("checkpoint.missing", "checkpoint 3")
@@ -78,5 +78,5 @@ def deleted_checkpoint_with_mail_on_record(world: World) -> None:
 @found_as("checkpoint.signature", "checkpoint 2")
 def given_checkpoint_without_valid_signature(world: World) -> dict[str, Any]:
     """The audit reports it, and otherwise ignores it."""
-    given = mailed(world, 2)
-    return {"given": [replace(given, head=replace(given.head, size=given.head.size + 1))]}
+    note = mailed(world, 2)
+    return {"external_notes": [replace(note, head=replace(note.head, size=note.head.size + 1))]}

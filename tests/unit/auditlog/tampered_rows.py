@@ -35,7 +35,7 @@ def deleted_recording_row(world: World) -> None:
     with writing():
         for model in (ListenTable, GrantTable, AmendmentTable):
             model.delete().execute()
-        RecordingTable.delete().where(RecordingTable.id == world.kept).execute()
+        RecordingTable.delete().where(RecordingTable.id == world.live_recording).execute()
 
 
 @found_as("row.changed")
@@ -81,7 +81,7 @@ def changed_reason_in_tombstone_row(world: World) -> None:
 @found_as("row.changed", "access_grant")
 def changed_purpose_of_grant(world: World) -> None:
     with writing():
-        GrantTable.update(purpose="quality").where(GrantTable.recording == world.kept).execute()
+        GrantTable.update(purpose="quality").where(GrantTable.recording == world.live_recording).execute()
 
 
 @found_as("row.changed", "listen")
@@ -175,10 +175,10 @@ def deleted_tombstone_in_bucket(world: World) -> None:
 
 @found_as("row.unlogged", "user_account")
 def log_in_signed_past_the_log(world: World) -> None:
-    said = Credential(world.tenant, "user", "made up", "customer_admin", "ab" * 32, world.house.clock())
+    credential = Credential(world.tenant, "user", "made up", "customer_admin", "ab" * 32, world.house.clock())
     with writing():
         row = UserTable.select().dicts().first()
-        signed = write(said, world.house.changes.signer)
+        signed = write(credential, world.house.changes.signer)
         UserTable.create(**row | {"id": "made up", "login": "mallory", "credential": signed})
 
 
@@ -195,8 +195,8 @@ def second_factor_signed_past_the_log(world: World) -> None:
     at = world.house.clock()
     with writing():
         row = SecondFactorTable.get()
-        said = replace(read(row.statement, world.house.root_public).value, app=None)
-        signed = KIND.write(said, world.house.changes.signer, at).decode()
+        factors = replace(read(row.statement, world.house.root_public).value, app=None)
+        signed = KIND.write(factors, world.house.changes.signer, at).decode()
         SecondFactorTable.update(statement=signed).execute()
 
 

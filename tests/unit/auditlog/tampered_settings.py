@@ -47,7 +47,7 @@ def again(model: Any, **columns: Any) -> None:
 
 @found_as("row.deleted", "retention_limit")
 def deleted_limit_with_restored_retention(world: World) -> None:
-    house, before = world.house, RecordingTable.get_by_id(world.kept).keep_until
+    house, before = world.house, RecordingTable.get_by_id(world.live_recording).keep_until
     house.limit(20)
     earlier = before - timedelta(days=10)
     change_recording(world, keep_until=earlier)
@@ -82,8 +82,8 @@ def forged_limit(world: World) -> None:
 @found_as("retention.unlisted", "retention/")
 def unlisted_limit_in_bucket(world: World) -> None:
     house, now = world.house, world.house.clock()
-    said = LimitSet(world.tenant, str(uuid7(now, house.entropy)), None, None, 1, now, False, By("operator"))
-    put_statement(world, said.id, statements.write(said, house.services.signer))
+    limit = LimitSet(world.tenant, str(uuid7(now, house.entropy)), None, None, 1, now, False, By("operator"))
+    put_statement(world, limit.id, statements.write(limit, house.services.signer))
 
 
 @found_as("retention.unlisted", "retention/")
@@ -293,8 +293,8 @@ def forged_verification_call(world: World) -> None:
 def forged_review(world: World) -> None:
     with writing():
         request = SubjectRequestTable.select().get().id
-        identity = f"{request}/{world.kept}"
-        ReviewTable.create(id=identity, request=request, recording_id=world.kept, given="both")
+        identity = f"{request}/{world.live_recording}"
+        ReviewTable.create(id=identity, request=request, recording_id=world.live_recording, given="both")
 
 
 @found_as("row.changed", "subject_request")

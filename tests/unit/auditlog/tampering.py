@@ -18,19 +18,19 @@ from recorder.seal.signing import CHECKPOINT, Signer, endorse
 
 from .conftest import World
 
-Tampering = Callable[[World], dict[str, Any] | None]
+Change = Callable[[World], dict[str, Any] | None]
 """Changes something; returns arguments for the audit, if any."""
 
-TAMPERINGS: dict[str, tuple[Tampering, str, str]] = {}
+TAMPERINGS: dict[str, tuple[Change, str, str]] = {}
 """By name: the tampering, and the code and a part of the place of the expected finding."""
 
 
-def found_as(code: str, where: str = "") -> Callable[[Tampering], Tampering]:
+def found_as(code: str, where: str = "") -> Callable[[Change], Change]:
     """Register a tampering with its expected finding."""
 
-    def register(tampering: Tampering) -> Tampering:
-        TAMPERINGS[tampering.__name__] = (tampering, code, where)
-        return tampering
+    def register(change: Change) -> Change:
+        TAMPERINGS[change.__name__] = (change, code, where)
+        return change
 
     return register
 
@@ -64,8 +64,8 @@ def signer_of(world: World, endorsed=True, root=None, uses=(CHECKPOINT,), days=4
     key = Ed25519PrivateKey.generate()
     known = signing.load_private(world.house.folder / "keys" / signing.ROOT_KEY)
     begin = world.house.clock() - timedelta(days=90)
-    said = endorse(root or known, key.public_key(), uses, begin, begin + timedelta(days=days))
-    return Signer(key, said)
+    endorsement = endorse(root or known, key.public_key(), uses, begin, begin + timedelta(days=days))
+    return Signer(key, endorsement)
 
 
 def put_endorsement(world: World, signer: Signer) -> None:
@@ -75,8 +75,8 @@ def put_endorsement(world: World, signer: Signer) -> None:
 
 def change_recording(world: World, **columns) -> None:
     with writing():
-        assert RecordingTable.update(**columns).where(RecordingTable.id == world.kept).execute()
+        assert RecordingTable.update(**columns).where(RecordingTable.id == world.live_recording).execute()
 
 
 def object_of(world: World, name: str):
-    return next(world.house.bucket.glob(f"*/*/*/*/{world.kept}/{name}"))
+    return next(world.house.bucket.glob(f"*/*/*/*/{world.live_recording}/{name}"))

@@ -182,6 +182,6 @@ def _numbers() -> list[int]:
 def test_lock_of_unknown_tenant_is_refused(tenant) -> None:
     with writing():
         lock_tenant(tenant)
-        with pytest.raises(CatalogueError) as refused:
+        with pytest.raises(CatalogueError) as failure:
             lock_tenant("01930000-0000-7000-8000-0000000000ff")
-    assert refused.value.error_id == "tenant.unknown"
+    assert failure.value.error_id == "tenant.unknown"

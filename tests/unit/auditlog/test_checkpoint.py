@@ -158,9 +158,9 @@ def test_log_that_cannot_be_signed_delays_no_other(world: World) -> None:
     when = {"now": world.house.clock(), "entropy": world.house.entropy}
     tenants.create_tenant(OTHER, name="Van Dyck", wrapped_key="{}", **when)
     world.change(2, leaf_hash="00" * 32)
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         checkpoint.sign_due(world.signing(), world.house.clock.forward(days=1))
-    assert raised.value.error_id == "audit_log.rewritten"
+    assert failure.value.error_id == "audit_log.rewritten"
     with connected():
         (row,) = CheckpointTable.select().where(CheckpointTable.tenant_id == OTHER)
         leases = lease.LeaseTable.select().where(lease.LeaseTable.name.startswith("checkpoint:"))
@@ -181,12 +181,12 @@ def test_log_without_leaves_is_not_signed(world: World) -> None:
 def test_log_is_not_signed_at_or_before_its_last_checkpoint(world: World) -> None:
     at = world.checkpoint(3).at
     for earlier in (at, at - timedelta(seconds=1)):
-        with pytest.raises(AuditLogError) as raised:
+        with pytest.raises(AuditLogError) as failure:
             checkpoint.sign(world.tenant, world.signing(), earlier)
-        assert raised.value.error_id == "audit_log.clock"
-        with pytest.raises(AuditLogError) as raised:
+        assert failure.value.error_id == "audit_log.clock"
+        with pytest.raises(AuditLogError) as failure:
             restart_log(world.tenant, "a trial", world.signing(), earlier)
-        assert raised.value.error_id == "audit_log.clock"
+        assert failure.value.error_id == "audit_log.clock"
     assert checkpoint.sign(world.tenant, world.signing(), at + timedelta(milliseconds=1)) is not None
 
 
@@ -216,9 +216,9 @@ def test_rewritten_log_is_not_signed(world: World) -> None:
     with writing():
         LeafTable.update(leaf_hash="00" * 32).where(LeafTable.number == 2).execute()
     world.house.clock.forward(days=1)
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         world.sign()
-    assert raised.value.error_id == "audit_log.rewritten"
+    assert failure.value.error_id == "audit_log.rewritten"
     assert not world.note(4).exists()
 
 
@@ -229,9 +229,9 @@ def test_restored_catalogue_is_signed_only_after_a_logged_restart(world: World) 
         CheckpointTable.delete().where(CheckpointTable.number == 3).execute()
         TenantTable.update(log_size=size).execute()
     world.happen()
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         world.sign()
-    assert raised.value.error_id == "audit_log.behind"
+    assert failure.value.error_id == "audit_log.behind"
     assert "log.behind" in {each.code for each in world.audit(recordings=False)}
     now = world.house.clock.forward(minutes=1)
     assert (
@@ -247,18 +247,18 @@ def test_restored_catalogue_is_signed_only_after_a_logged_restart(world: World) 
     assert codes == {("log.begun_again", "warning"), ("body.missing", "wrong")}
     world.happen()
     assert world.sign() == 1
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         restart_log(world.tenant, "for nothing", world.signing(), world.house.clock.forward(minutes=1))
-    assert raised.value.error_id == "audit_log.continuous"
+    assert failure.value.error_id == "audit_log.continuous"
 
 
 def test_key_without_endorsement_for_checkpoints_signs_nothing(world: World) -> None:
     root = signing.load_private(world.house.folder / "keys" / signing.ROOT_KEY)
     key, now = Ed25519PrivateKey.generate(), world.house.clock()
     old = endorse(root, key.public_key(), ("manifest", "amendment"), now, now + timedelta(days=9))
-    with pytest.raises(SealError) as raised:
+    with pytest.raises(SealError) as failure:
         checkpoint.sign_due(world.signing(signer=Signer(key, old)), world.house.clock.forward(days=1))
-    assert raised.value.error_id == "seal.endorsement_use"
+    assert failure.value.error_id == "seal.endorsement_use"
 
 
 @pytest.mark.parametrize(
@@ -277,9 +277,9 @@ def test_key_without_endorsement_for_checkpoints_signs_nothing(world: World) -> 
     ],
 )
 def test_malformed_checkpoint_is_refused(world: World, change: Callable[[str], str]) -> None:
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         signed_note.read(change(world.note(1).read_text()).encode())
-    assert raised.value.error_id == "checkpoint.form"
+    assert failure.value.error_id == "checkpoint.form"
 
 
 @settings(max_examples=150, deadline=None)
@@ -309,26 +309,28 @@ def test_inclusion_proof_needs_only_file_and_root_key(world: World) -> None:
     with connected():
         leaves = list(LeafTable.select().order_by(LeafTable.number))
     for leaf in leaves:
-        shown = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
-        assert shown.leaf["number"] == leaf.number
-        assert shown.body == (None if leaf.body is None else json.loads(leaf.body))
-    assert {row[0] for row in inclusion_proof.find_leaves(world.kept)} >= {world.leaf("listen.opened").id}
+        proof = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
+        assert proof.leaf["number"] == leaf.number
+        assert proof.body == (None if leaf.body is None else json.loads(leaf.body))
+    assert {row[0] for row in inclusion_proof.find_leaves(world.live_recording)} >= {
+        world.leaf("listen.opened").id
+    }
     late = inclusion_proof.build_proof(leaves[0].id, store, 3)
     assert inclusion_proof.verify_proof(late, root, world.note(3).read_bytes()).head.number == 3
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         inclusion_proof.verify_proof(late, root, world.note(2).read_bytes())
-    assert raised.value.error_id == "checkpoint.other"
+    assert failure.value.error_id == "checkpoint.other"
 
 
 def test_unsigned_leaf_has_no_inclusion_proof(world: World) -> None:
     world.happen()
     leaf = world.leaf("tenant.changed", -1)
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         inclusion_proof.build_proof(leaf.id, world.house.services.store)
-    assert raised.value.error_id == "audit_log.unsigned"
-    with pytest.raises(AuditLogError) as raised:
+    assert failure.value.error_id == "audit_log.unsigned"
+    with pytest.raises(AuditLogError) as failure:
         inclusion_proof.build_proof("nobody's", world.house.services.store)
-    assert raised.value.error_id == "leaf.unknown"
+    assert failure.value.error_id == "leaf.unknown"
 
 
 def test_inclusion_proof_names_a_checkpoint_that_has_the_leaf(world: World) -> None:
@@ -338,9 +340,9 @@ def test_inclusion_proof_names_a_checkpoint_that_has_the_leaf(world: World) -> N
         leaf = LeafTable.get((LeafTable.tenant == world.tenant) & (LeafTable.number == number))
     first = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
     assert first.head.number == 2, "the leaf is the first one after checkpoint 1"
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         inclusion_proof.build_proof(leaf.id, store, 1)
-    assert raised.value.error_id == "audit_log.unsigned"
+    assert failure.value.error_id == "audit_log.unsigned"
     with writing():
         CheckpointTable.update(stored_at=None).where(CheckpointTable.number == 2).execute()
     later = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
@@ -349,32 +351,32 @@ def test_inclusion_proof_names_a_checkpoint_that_has_the_leaf(world: World) -> N
 
 def test_rewritten_log_has_no_inclusion_proof(world: World) -> None:
     world.change(2, leaf_hash="00" * 32)
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         inclusion_proof.build_proof(world.leaf("user.created").id, world.house.services.store)
-    assert raised.value.error_id == "audit_log.rewritten"
+    assert failure.value.error_id == "audit_log.rewritten"
 
 
 def test_proofs_require_the_endorsement_of_the_signing_key(world: World) -> None:
     store = world.house.services.store
     for path in (world.house.bucket / checkpoint.ENDORSEMENTS).iterdir():
         path.unlink()
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         inclusion_proof.build_proof(world.leaf("user.created").id, store)
-    assert raised.value.error_id == "checkpoint.key_unknown"
+    assert failure.value.error_id == "checkpoint.key_unknown"
 
 
 def test_endorsement_of_another_key_verifies_no_checkpoint(world: World) -> None:
     text, other = world.note(1).read_text(), signer_of(world)
-    with pytest.raises(SealError) as raised:
+    with pytest.raises(SealError) as failure:
         inclusion_proof.verify_checkpoint(text, other.endorsement, world.house.services.root)
-    assert raised.value.error_id == "seal.endorsement_key"
+    assert failure.value.error_id == "seal.endorsement_key"
 
 
 def test_leaves_are_found_by_recording_and_by_id(world: World) -> None:
     leaf = world.leaf("listen.opened")
     (found,) = inclusion_proof.find_leaves(leaf.id)
     assert found == (leaf.id, world.tenant, leaf.number, "listen.opened", leaf.at)
-    about = [each[2] for each in inclusion_proof.find_leaves(world.kept)]
+    about = [each[2] for each in inclusion_proof.find_leaves(world.live_recording)]
     assert about == sorted(about)
     assert list(inclusion_proof.find_leaves("nothing")) == []
 
@@ -419,9 +421,9 @@ def test_changed_inclusion_proof_is_refused(world: World, field: str, change, co
     )
     bodies[field] = change(bodies[field])
     content = json.dumps(bodies, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         inclusion_proof.verify_proof(content, world.house.services.root)
-    assert raised.value.error_id == code
+    assert failure.value.error_id == code
 
 
 def test_inclusion_proof_of_another_root_is_refused(world: World) -> None:

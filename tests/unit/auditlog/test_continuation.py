@@ -23,12 +23,12 @@ def test_consistency_proof_verifies(world: World, before: int, after: int) -> No
     store, root = world.house.services.store, world.house.services.root
     content = consistency_proof.build_proof(world.tenant, before, after, store)
     for number in {before, after}:
-        shown = consistency_proof.verify_proof(content, root, world.note(number).read_bytes())
-        assert [shown.before.number, shown.after.number] == sorted((before, after))
+        proof = consistency_proof.verify_proof(content, root, world.note(number).read_bytes())
+        assert [proof.before.number, proof.after.number] == sorted((before, after))
     other = ({1, 2, 3} - {before, after}).pop()
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         consistency_proof.verify_proof(content, root, world.note(other).read_bytes())
-    assert raised.value.error_id == "checkpoint.other"
+    assert failure.value.error_id == "checkpoint.other"
     with pytest.raises(SealError):
         consistency_proof.verify_proof(content, Ed25519PrivateKey.generate().public_key())
 
@@ -36,36 +36,36 @@ def test_consistency_proof_verifies(world: World, before: int, after: int) -> No
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        (lambda said: said.update(path=said["path"][:-1]), "checkpoint.not_followed"),
-        (lambda said: said.update(path=["00" * 32, *said["path"][1:]]), "checkpoint.not_followed"),
-        (lambda said: said.update(before=said["after"], after=said["before"]), "checkpoint.not_followed"),
+        (lambda proof: proof.update(path=proof["path"][:-1]), "checkpoint.not_followed"),
+        (lambda proof: proof.update(path=["00" * 32, *proof["path"][1:]]), "checkpoint.not_followed"),
+        (lambda proof: proof.update(before=proof["after"], after=proof["before"]), "checkpoint.not_followed"),
         (
-            lambda said: said["before"].update(
-                checkpoint=said["before"]["checkpoint"].replace("number 1", "number 9")
+            lambda proof: proof["before"].update(
+                checkpoint=proof["before"]["checkpoint"].replace("number 1", "number 9")
             ),
             "checkpoint.signature",
         ),
-        (lambda said: said["after"].update(checkpoint="x"), "checkpoint.form"),
+        (lambda proof: proof["after"].update(checkpoint="x"), "checkpoint.form"),
     ],
 )
 def test_changed_consistency_proof_is_refused(world: World, change, code: str) -> None:
-    said = json.loads(consistency_proof.build_proof(world.tenant, 1, 3, world.house.services.store))
-    change(said)
-    content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    with pytest.raises(AuditLogError) as raised:
+    proof = json.loads(consistency_proof.build_proof(world.tenant, 1, 3, world.house.services.store))
+    change(proof)
+    content = json.dumps(proof, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    with pytest.raises(AuditLogError) as failure:
         consistency_proof.verify_proof(content, world.house.services.root)
-    assert raised.value.error_id == code
+    assert failure.value.error_id == code
 
 
 def test_rewritten_log_has_no_consistency_proof(world: World) -> None:
     store = world.house.services.store
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         consistency_proof.build_proof(world.tenant, 1, 4, store)
-    assert raised.value.error_id == "checkpoint.unknown"
+    assert failure.value.error_id == "checkpoint.unknown"
     world.change(2, leaf_hash="00" * 32)
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         consistency_proof.build_proof(world.tenant, 1, 3, store)
-    assert raised.value.error_id == "audit_log.rewritten"
+    assert failure.value.error_id == "audit_log.rewritten"
 
 
 def test_restarted_log_has_no_consistency_proof(world: World) -> None:
@@ -73,9 +73,9 @@ def test_restarted_log_has_no_consistency_proof(world: World) -> None:
     with writing():
         RecipientTable.update(sent_number=3).execute()
     assert restart_log(world.tenant, "a trial", world.signing(), world.house.clock.forward(hours=1)) == 3
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         consistency_proof.build_proof(world.tenant, 2, 3, world.house.services.store)
-    assert raised.value.error_id == "audit_log.restarted"
+    assert failure.value.error_id == "audit_log.restarted"
 
 
 def test_worker_does_not_sign_below_a_checkpoint_it_saw(world: World) -> None:
@@ -83,9 +83,9 @@ def test_worker_does_not_sign_below_a_checkpoint_it_saw(world: World) -> None:
     assert checkpoint.sign_due(means, world.house.clock.forward(days=1)) == 1
     world.note(4).unlink()
     forget_checkpoints(world, 1)
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         checkpoint.sign_due(means, world.house.clock.forward(days=1))
-    assert raised.value.error_id == "audit_log.truncated"
+    assert failure.value.error_id == "audit_log.truncated"
     assert not world.note(1).exists()
 
 
@@ -94,9 +94,9 @@ def test_log_below_a_mailed_checkpoint_is_signed_only_after_a_logged_restart(wor
     with writing():
         RecipientTable.update(sent_number=3).execute()
     forget_checkpoints(world, 1)
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         world.sign()
-    assert raised.value.error_id == "audit_log.truncated"
+    assert failure.value.error_id == "audit_log.truncated"
     now = world.house.clock.forward(minutes=1)
     assert restart_log(world.tenant, "the bucket was emptied", world.signing(), now) == 1
     with connected():

@@ -43,7 +43,7 @@ from tests.house import Bakery
 from tests.postgres import binaries
 from tests.unit.auditlog.column_coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
 
-from .conftest import BEGAN, World, make_world
+from .conftest import FIRST_DAY, World, make_world
 from .filled import NODE, fill
 
 BY_NAME = {model._meta.table_name: model for model in TABLES}
@@ -91,7 +91,7 @@ class Attack:
 
 
 def filled(root: Path, url: str) -> World:
-    return fill(make_world(Bakery(root, Clock(BEGAN), Repeating(), url)))
+    return fill(make_world(Bakery(root, Clock(FIRST_DAY), Repeating(), url)))
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def _is_others(row: dict[str, Any], table: str, world: World) -> bool:
     if table == "tenant":
         return bool(row["id"] != world.tenant)
     if table == "recording":
-        return bool(row["id"] != world.kept)
+        return bool(row["id"] != world.live_recording)
     erased = row.get("recording_id") == world.erased  # of what was erased nothing is left to compare with
     return erased or row.get("tenant_id", world.tenant) != world.tenant or _theirs(row, world)
 
@@ -224,10 +224,10 @@ def changes_of(table: str, column: str, world: World) -> list[Attack]:
     """Changes of one column: in a row with a value in it, and in one without."""
     rows, key = rows_of(table, world), key_of(table)
     mine = [row for row in rows if not _is_others(row, table, world)] or rows
-    chosen = [next((row for row in mine if row[column] is not None), None)]
-    chosen.append(next((row for row in mine if row[column] is None), None))
+    examples = [next((row for row in mine if row[column] is not None), None)]
+    examples.append(next((row for row in mine if row[column] is None), None))
     found = []
-    for row in filter(None, chosen):
+    for row in filter(None, examples):
         for other in others_of(row[column], table, column, world):
             new_key = other if column == key else row[key]
             sql = f'UPDATE "{table}" SET "{column}" = ? WHERE "{key}" = ?'
@@ -282,7 +282,7 @@ def made_up(table: str, world: World) -> Attack:
     return Attack("made up", f"{table} made up", insert(table, row), undo)
 
 
-NAMED = {
+CODES = {
     "log_leaf": ("leaf.", "body.", "log."),
     "log_subtree": ("subtree.",),
     "log_checkpoint": ("checkpoint.", "log.", "stamp."),
@@ -302,18 +302,18 @@ IN_THE_BUCKET = ("recording", "amendment", "tenant")
 def audit(world: World, table: str) -> list[AuditFinding]:
     """Findings about the world's customer, and about rows without a customer."""
     means = world.house.services
-    doing = Audit(means.store, means.root, world.house.clock(), means.keyring)
-    doing = replace(doing, recordings=table in IN_THE_BUCKET)
+    auditor = Audit(means.store, means.root, world.house.clock(), means.keyring)
+    auditor = replace(auditor, recordings=table in IN_THE_BUCKET)
     with connected():
         known = {row.id for row in TenantTable.select(TenantTable.id)}
         found = [each for tenant in known if table == "tenant" or tenant == world.tenant
-                 for each in doing.tenant(tenant)]  # fmt: skip
+                 for each in auditor.tenant(tenant)]  # fmt: skip
         sounds = shared_rows.check_sounds() if table == "sound" else ()
-        return [*found, *doing.lost(known), *shared_rows.check_ownerless(known), *sounds]
+        return [*found, *auditor.lost_logs(known), *shared_rows.check_ownerless(known), *sounds]
 
 
 def names(table: str, found: list[AuditFinding]) -> bool:
-    codes_ = NAMED.get(table, ("nothing",))
+    codes_ = CODES.get(table, ("nothing",))
     return any(each.code.startswith(codes_) or f" {table} " in f" {each.where} " for each in found)
 
 
@@ -329,18 +329,18 @@ def test_each_change_in_sql_is_found(sqlite_world: World, table: str) -> None:
 
 def attack_and_audit(world: World, table: str) -> None:
     assert audit(world, table) == []
-    unnamed, tried = [], set()
+    unnamed, attacks = [], set()
     for attack in attacks_on(world, table):
         try:
             with attacked(attack):
                 found = audit(world, table)
         except IntegrityError:  # there is such a row: it is tried with another value, too
             continue
-        tried.add(attack.what)
+        attacks.add(attack.what)
         if not names(table, found):
             unnamed.append((attack.name, [(each.code, each.where, each.message) for each in found]))
     assert unnamed == []
-    assert {attack.what for attack in attacks_on(world, table)} == tried
+    assert {attack.what for attack in attacks_on(world, table)} == attacks
     assert audit(world, table) == []
 
 
@@ -368,8 +368,12 @@ def decided(world: World) -> dict[str, Any]:
         return {
             "due": [row.id for row in recordings.due(now + timedelta(days=400))],
             "holds": (hold_review.holds_unconfirmed(), [each.number for each in amendments.holds()]),
-            "recordings": [queries.recording(world.tenant, each) for each in (world.kept, world.erased)],
-            "purposes": gate.purposes(Actor(world.user, world.tenant, "customer_admin", "fr"), world.kept),
+            "recordings": [
+                queries.recording(world.tenant, each) for each in (world.live_recording, world.erased)
+            ],
+            "purposes": gate.purposes(
+                Actor(world.user, world.tenant, "customer_admin", "fr"), world.live_recording
+            ),
             "grants": [grants.find_valid_grant(world.tenant, *each, later) for each in granted],
             "closed session": users.session_by_token("cd" * 32, now),
             "tokens": [api_tokens.token_by_hash(each * 32) for each in ("ef", "34", "ab")],
@@ -451,16 +455,16 @@ def test_forged_verification_call_is_not_made(sqlite_world: World) -> None:
         VerificationCodeTable.update(number="+32470123456", outcome=None).where(
             VerificationCodeTable.taken_at.is_null()
         ).execute()
-        taken = verification_code.CALLS.take(NODE, **when)
-        assert taken is not None
-        forged = hash_code(taken[0].id, "123456", world.house.entropy)
+        claim = verification_code.CALLS.take(NODE, **when)
+        assert claim is not None
+        forged = hash_code(claim[0].id, "123456", world.house.entropy)
         VerificationCodeTable.update(code_hash=forged).where(
-            VerificationCodeTable.id == taken[0].id
+            VerificationCodeTable.id == claim[0].id
         ).execute()
-        request = VerificationCodeTable.get_by_id(taken[0].id).request_id
-        with pytest.raises(SubjectRequestError) as refused:
+        request = VerificationCodeTable.get_by_id(claim[0].id).request_id
+        with pytest.raises(SubjectRequestError) as failure:
             verification_code.try_code(world.tenant, request, "123456", who=world.user, **when)
-        assert refused.value.error_id == "subject_request.not_logged"
+        assert failure.value.error_id == "subject_request.not_logged"
         everything.rollback()
 
 
@@ -470,11 +474,17 @@ def test_forged_review_row_discloses_nothing(sqlite_world: World) -> None:
     with connected(), database.atomic() as everything:
         row = ReviewTable.select().where(ReviewTable.given == "own").get()
         ReviewTable.update(given="both").where(ReviewTable.id == row.id).execute()
-        with pytest.raises(SubjectRequestError) as refused:
+        with pytest.raises(SubjectRequestError) as failure:
             reviews.note_export(
-                world.tenant, row.request_id, world.kept, channels="both", name="x", who=world.user, **when
+                world.tenant,
+                row.request_id,
+                world.live_recording,
+                channels="both",
+                name="x",
+                who=world.user,
+                **when,
             )
-        assert refused.value.error_id == "subject_request.not_logged"
+        assert failure.value.error_id == "subject_request.not_logged"
         everything.rollback()
 
 

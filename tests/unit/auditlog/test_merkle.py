@@ -97,11 +97,11 @@ class Obvious:
 
 
 def test_roots_match_certificate_transparency() -> None:
-    known, growing = Obvious(LEAVES), GrowingTree()
-    assert growing.root() == merkle.root(0, known) == merkle.EMPTY
+    known, tree = Obvious(LEAVES), GrowingTree()
+    assert tree.root() == merkle.root(0, known) == merkle.EMPTY
     for size, expected in enumerate(ROOTS, 1):
-        growing.add(hash_leaf(LEAVES[size - 1]))
-        assert growing.root().hex() == merkle.root(size, known).hex() == expected
+        tree.add(hash_leaf(LEAVES[size - 1]))
+        assert tree.root().hex() == merkle.root(size, known).hex() == expected
 
 
 def test_paths_match_certificate_transparency() -> None:
@@ -160,31 +160,31 @@ def test_wrong_path_does_not_verify(data: st.DataObject) -> None:
 
 def test_growing_tree_keeps_the_hashes_above_full_rows() -> None:
     leaves = [bytes([number % 251]) for number in range(3 * merkle.WIDTH + 5)]
-    known, growing = Obvious(leaves), GrowingTree()
+    known, tree = Obvious(leaves), GrowingTree()
     for begin in range(0, len(leaves), merkle.WIDTH):
-        assert growing.room() == merkle.WIDTH
-        growing.extend([hash_leaf(leaf) for leaf in leaves[begin : begin + merkle.WIDTH]])
-    assert growing.size == len(leaves)
-    assert growing.room() == merkle.WIDTH - 5
-    assert growing.root() == merkle.root(len(leaves), known)
+        assert tree.room() == merkle.WIDTH
+        tree.extend([hash_leaf(leaf) for leaf in leaves[begin : begin + merkle.WIDTH]])
+    assert tree.size == len(leaves)
+    assert tree.room() == merkle.WIDTH - 5
+    assert tree.root() == merkle.root(len(leaves), known)
     expected = {(1, number): known(merkle.HEIGHT, number) for number in range(3)}
-    assert growing.complete == expected
+    assert tree.complete == expected
 
 
 def test_growing_tree_has_several_levels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merkle, "WIDTH", 4)
     leaves = [bytes([number]) for number in range(75)]
-    known, growing = Obvious(leaves), GrowingTree()
+    known, tree = Obvious(leaves), GrowingTree()
     for size, leaf in enumerate(leaves, 1):
-        growing.add(hash_leaf(leaf))
-        assert (growing.size, growing.root()) == (size, known.root(leaves[:size]))
+        tree.add(hash_leaf(leaf))
+        assert (tree.size, tree.root()) == (size, known.root(leaves[:size]))
     counts = {1: 18, 2: 4, 3: 1}
     expected = {
         (level, number): known(2 * level, number)
         for level, count in counts.items()
         for number in range(count)
     }
-    assert growing.complete == expected
+    assert tree.complete == expected
 
 
 def test_leaf_outside_the_tree_has_no_path() -> None:

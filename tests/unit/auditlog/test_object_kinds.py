@@ -24,9 +24,9 @@ def listing() -> str:
 
 
 def test_documentation_lists_each_kind() -> None:
-    said = listing().replace("\n                     0000000001.tsr", "\ncheckpoints/<tenant>/0000000001.tsr")
+    text = listing().replace("\n                     0000000001.tsr", "\ncheckpoints/<tenant>/0000000001.tsr")
     for kind in object_kinds.KINDS:
-        assert kind.listed in said, kind.listed
+        assert kind.listed in text, kind.listed
         assert kind.compared
 
 
@@ -45,7 +45,7 @@ def test_each_documented_object_is_of_a_kind() -> None:
         assert known, name
 
 
-def made() -> Iterator[str]:
+def object_keys() -> Iterator[str]:
     """One key of each function that makes keys."""
     from datetime import UTC, datetime
 
@@ -68,8 +68,8 @@ def made() -> Iterator[str]:
 
 
 def test_each_generated_key_is_of_exactly_one_kind() -> None:
-    kinds = [object_kinds.kind_of(key) for key in made()]
-    assert None not in kinds, [key for key, kind in zip(made(), kinds, strict=True) if kind is None]
+    kinds = [object_kinds.kind_of(key) for key in object_keys()]
+    assert None not in kinds, [key for key, kind in zip(object_keys(), kinds, strict=True) if kind is None]
     assert {kind.listed for kind in kinds if kind} == {kind.listed for kind in object_kinds.KINDS}
     assert len(kinds) == len(object_kinds.KINDS)
     folders = {offboarding.FOLDER, call_erasure.NOTES, retention_limit.FOLDER, checkpoint.FOLDER, ping.PLACE}
@@ -112,14 +112,14 @@ def test_search_for_unknown_objects_skips_known_folders(world: World) -> None:
         path = world.house.bucket / world.tenant / "2026" / "01" / "01" / f"r{number}" / "audio.opus"
         path.parent.mkdir(parents=True)
         path.write_bytes(b"x")
-    seen = []
+    keys = []
 
-    class Counting:
+    class KeyCounter:
         def list(self, prefix: str, after: str = "") -> Iterator[str]:
             for key in world.house.services.store.list(prefix, after):
-                seen.append(key)
+                keys.append(key)
                 yield key
 
-    found = list(unknown_objects.find_unknown(Counting(), {world.tenant}))  # type: ignore[arg-type]
+    found = list(unknown_objects.find_unknown(KeyCounter(), {world.tenant}))  # type: ignore[arg-type]
     assert found == []
-    assert len(seen) < 20
+    assert len(keys) < 20

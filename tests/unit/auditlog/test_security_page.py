@@ -58,14 +58,14 @@ def test_each_statement_names_its_test(row: str, column: str) -> None:
     statements = [each for each in re.split(r"<br>", cell) if each.strip()]
     assert statements
     for each in statements:
-        named = re.findall(r"\[(\d+)\]", each)
-        assert named, f"{each!r} names no test"
-        assert set(named) <= set(tests_named())
+        numbers = re.findall(r"\[(\d+)\]", each)
+        assert numbers, f"{each!r} names no test"
+        assert set(numbers) <= set(tests_named())
 
 
 def test_each_named_test_exists_and_is_used() -> None:
-    used = {number for cell in cells().values() for number in re.findall(r"\[(\d+)\]", cell)}
-    assert used == set(tests_named())
+    numbers = {number for cell in cells().values() for number in re.findall(r"\[(\d+)\]", cell)}
+    assert numbers == set(tests_named())
     for number, place in tests_named().items():
         file, _, name = place.partition("::")
         name, _, case = name.partition("[")

@@ -49,9 +49,9 @@ def test_note_length_is_limited() -> None:
 
 @pytest.mark.parametrize("control", ["\x00", "\t", "\r", "\x1f"])
 def test_control_characters_are_refused(control: str) -> None:
-    with pytest.raises(AuditLogError, match="control characters") as refused:
+    with pytest.raises(AuditLogError, match="control characters") as failure:
         read(note(signatures=SIGNATURE + f"\u2014 witness{control} AAAA\n"))
-    assert refused.value.error_id == "checkpoint.form"
+    assert failure.value.error_id == "checkpoint.form"
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_invalid_hash_is_refused(text: str) -> None:
 )
 def test_malformed_text_is_refused(old: str, new: str, reason: str) -> None:
     assert old in HEAD.text()
-    with pytest.raises(AuditLogError) as refused:
+    with pytest.raises(AuditLogError) as failure:
         read(note(HEAD.text().replace(old, new)))
-    assert refused.value.error_id == "checkpoint.form"
-    assert reason in refused.value.message
+    assert failure.value.error_id == "checkpoint.form"
+    assert reason in failure.value.message
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_malformed_text_is_refused(old: str, new: str, reason: str) -> None:
     ],
 )
 def test_malformed_signature_is_refused(signatures: str, reason: str) -> None:
-    with pytest.raises(AuditLogError) as refused:
+    with pytest.raises(AuditLogError) as failure:
         read(note(signatures=signatures))
-    assert refused.value.error_id == "checkpoint.form"
-    assert reason in refused.value.message
+    assert failure.value.error_id == "checkpoint.form"
+    assert reason in failure.value.message
 
 
 def signature(key: Ed25519PrivateKey, text: str = HEAD.text(), name: str = HEAD.origin) -> str:

@@ -38,8 +38,8 @@ assert all((tampered_bucket, tampered_later, tampered_log, tampered_mailed, tamp
 
 @pytest.mark.parametrize("name", TAMPERINGS)
 def test_tampering_is_found(world: World, name: str) -> None:
-    tampering, code, where = TAMPERINGS[name]
-    found = world.audit(**(tampering(world) or {}))
+    change, code, where = TAMPERINGS[name]
+    found = world.audit(**(change(world) or {}))
     assert [each for each in found if each.code.startswith(code) and where in each.where], [
         (each.code, each.where, each.message) for each in found
     ]
@@ -65,37 +65,47 @@ def test_cached_subtree_hashes_are_compared(house, monkeypatch) -> None:
 def test_ordinary_changes_cause_no_findings(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each setting is changed and changed back, in several languages; rows are compared two at a time."""
     monkeypatch.setattr("recorder.audit.rows.PAGE", 2)
-    house, said = world.house, {"now": world.house.clock(), "entropy": world.house.entropy}
+    house, time_and_entropy = world.house, {"now": world.house.clock(), "entropy": world.house.entropy}
     line, tenant = house.line.id, house.tenant
-    line_register.set_line_timing(tenant, line, "before_ringing", **said)
-    asking = composition.compose(
-        tenant, name="asking", language="fr", mode="opt-out", purposes=["agreement"], keep_days=30, **said
+    line_register.set_line_timing(tenant, line, "before_ringing", **time_and_entropy)
+    announcement = composition.compose(
+        tenant,
+        name="asking",
+        language="fr",
+        mode="opt-out",
+        purposes=["agreement"],
+        keep_days=30,
+        **time_and_entropy,
     )
-    assert line_register.set_line_announcement(tenant, line, asking.id, **said)
+    assert line_register.set_line_announcement(tenant, line, announcement.id, **time_and_entropy)
     for languages in (["fr", "en"], ["fr"]):
-        assert composition.set_line_languages(tenant, line, languages, **said)
+        assert composition.set_line_languages(tenant, line, languages, **time_and_entropy)
         assert world.audit(recordings=False) == []
     for keep in (KeepOptions(keep_days=30), None):
-        assert keep_options.set_line_keep(tenant, line, keep, **said)
+        assert keep_options.set_line_keep(tenant, line, keep, **time_and_entropy)
         assert world.audit(recordings=False) == []
     for on in (True, False):
-        assert keep_options.set_line_deletable(tenant, line, on, **said)
-        assert transfer_options.set_transfer_notice(tenant, line, "alone" if on else None, **said)
-        assert keep_options.set_line_beep(tenant, line, "both" if on else "", **said)
+        assert keep_options.set_line_deletable(tenant, line, on, **time_and_entropy)
+        assert transfer_options.set_transfer_notice(tenant, line, "alone" if on else None, **time_and_entropy)
+        assert keep_options.set_line_beep(tenant, line, "both" if on else "", **time_and_entropy)
         assert world.audit(recordings=False) == []
-    assert line_register.set_line_outbound(tenant, line, "before_connected", **said)
-    assert composition.set_line_mode(tenant, line, "opt-in", **said)
-    second = line_register.create_line(tenant, number="+3225550177", announcement=asking.id, **said)
-    assert line_history.end_line(tenant, second.id, **said)
-    assert users.set_password(tenant, world.user, "$argon2id$other", signer=house.services.signer, **said)
+    assert line_register.set_line_outbound(tenant, line, "before_connected", **time_and_entropy)
+    assert composition.set_line_mode(tenant, line, "opt-in", **time_and_entropy)
+    second = line_register.create_line(
+        tenant, number="+3225550177", announcement=announcement.id, **time_and_entropy
+    )
+    assert line_history.end_line(tenant, second.id, **time_and_entropy)
+    assert users.set_password(
+        tenant, world.user, "$argon2id$other", signer=house.services.signer, **time_and_entropy
+    )
     person = users.user(tenant, world.user)
     assert person is not None
     until = house.clock() + timedelta(hours=1)
-    session = users.open_session(person, token_sha256="ab" * 32, until=until, **said)
-    users.end_session(person, session.id, **said)
-    users.end_session(person, session.id, **said)
-    assert users.revoke_user(tenant, world.user, **said, last_admin=True)
-    recordings.note_quarantine_erasure(NotRecordedTable.select().first().id, **said)
+    session = users.open_session(person, token_sha256="ab" * 32, until=until, **time_and_entropy)
+    users.end_session(person, session.id, **time_and_entropy)
+    users.end_session(person, session.id, **time_and_entropy)
+    assert users.revoke_user(tenant, world.user, **time_and_entropy, last_admin=True)
+    recordings.note_quarantine_erasure(NotRecordedTable.select().first().id, **time_and_entropy)
     assert world.audit() == []
     kinds = {each.kind for each in LeafTable.select(LeafTable.kind)}
     assert {"session.closed", "quarantine.erased", "line.ended", "line.transfer_notice_changed"} <= kinds
@@ -105,10 +115,15 @@ def test_ordinary_changes_cause_no_findings(world: World, monkeypatch: pytest.Mo
 
 
 def test_erasure_leaf_without_a_list_accounts_for_its_recording(world: World) -> None:
-    said = (world.house.clock(), world.house.entropy)
+    time_and_entropy = (world.house.clock(), world.house.entropy)
     with writing():
-        assert drop_bodies(world.tenant, world.kept)
-        append(world.tenant, "recording.erased", {"recording": world.kept, "reason": "expired"}, *said)
+        assert drop_bodies(world.tenant, world.live_recording)
+        append(
+            world.tenant,
+            "recording.erased",
+            {"recording": world.live_recording, "reason": "expired"},
+            *time_and_entropy,
+        )
     assert "body.missing" not in {each.code for each in world.audit(recordings=False)}
 
 
@@ -125,8 +140,8 @@ def test_leaf_number_that_is_not_a_number_is_found(world: World, catalogue_kind:
 def test_lost_customer_is_found(world: World) -> None:
     means = world.house.services
     audit = Audit(means.store, means.root, world.house.clock())
-    assert list(audit.lost({world.tenant})) == []
-    (found,) = audit.lost({"01930000-0000-7000-8000-00000000000b"})
+    assert list(audit.lost_logs({world.tenant})) == []
+    (found,) = audit.lost_logs({"01930000-0000-7000-8000-00000000000b"})
     assert (found.code, found.where) == ("log.missing", f"checkpoints/{world.tenant}/0000000001.note")
 
 
@@ -154,8 +169,8 @@ def test_witness_signature_changes_no_checkpoint(world: World) -> None:
     with writing():
         CheckpointTable.update(note=lines[3]).where(CheckpointTable.number == 3).execute()
     assert world.audit() == []
-    given = signed_note.read(lines[1].encode())
-    assert world.audit(given=[given]) == []
+    note = signed_note.read(lines[1].encode())
+    assert world.audit(external_notes=[note]) == []
     world.happen()
     assert world.sign() == 1
     assert world.audit() == [], "the next one follows the checkpoint, not its bytes"

@@ -31,10 +31,10 @@ def leaves(tenant, clock, entropy, monkeypatch) -> list[bytes]:
 
 
 def root_of(leaves: list[bytes]) -> bytes:
-    growing = GrowingTree()
+    tree = GrowingTree()
     for leaf in leaves:
-        growing.add(leaf)
-    return growing.root()
+        tree.add(leaf)
+    return tree.root()
 
 
 def cached(level: int) -> list[tuple[int, str]]:
@@ -85,26 +85,26 @@ def test_hashes_are_read_once(tenant, leaves) -> None:
 
 def test_tree_of_more_leaves_than_the_log_has_is_refused(tenant, leaves) -> None:
     assert CachedTree(tenant, SIZE).size == SIZE
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         CachedTree(tenant, SIZE + 1)
-    assert refused.value.error_id == "audit_log.short"
-    with pytest.raises(CatalogueError) as refused:
+    assert failure.value.error_id == "audit_log.short"
+    with pytest.raises(CatalogueError) as failure:
         CachedTree("nobody")
-    assert refused.value.error_id == "tenant.unknown"
+    assert failure.value.error_id == "tenant.unknown"
 
 
 def test_missing_leaf_is_a_gap(tenant, leaves) -> None:
     with writing():
         LeafTable.delete().where(LeafTable.number == 5).execute()
-    with pytest.raises(CatalogueError, match="between leaf 4 and 7") as refused:
+    with pytest.raises(CatalogueError, match="between leaf 4 and 7") as failure:
         CachedTree(tenant)
-    assert refused.value.error_id == "audit_log.gap"
+    assert failure.value.error_id == "audit_log.gap"
 
 
 def test_missing_cached_hash_is_a_gap(tenant, leaves) -> None:
     tree = CachedTree(tenant)
     with writing():
         SubtreeTable.delete().where((SubtreeTable.level == 1) & (SubtreeTable.number == 1)).execute()
-    with pytest.raises(CatalogueError, match="between leaf 0 and 15") as refused:
+    with pytest.raises(CatalogueError, match="between leaf 0 and 15") as failure:
         merkle.inclusion(9, SIZE, tree)
-    assert refused.value.error_id == "audit_log.gap"
+    assert failure.value.error_id == "audit_log.gap"

@@ -24,68 +24,68 @@ from recorder.mail import server as mail_server
 from recorder.mail.server import MailServer
 from tests.ports import free_ports
 
-from .authority import Stamping, make, serving
+from .authority import TimestampAuthority, make, serve_authority
 from .conftest import World
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl is installed")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stamping]:
-    with serving(tmp_path_factory.mktemp("authority")) as found:
+def running_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TimestampAuthority]:
+    with serve_authority(tmp_path_factory.mktemp("authority")) as found:
         yield found
 
 
 @pytest.fixture
-def authority(made: Stamping) -> Stamping:
-    made.asked, made.silent = 0, False
-    return made
+def authority(running_authority: TimestampAuthority) -> TimestampAuthority:
+    running_authority.requests, running_authority.silent = 0, False
+    return running_authority
 
 
-def codes(world: World, authority: Stamping) -> list[str]:
+def codes(world: World, authority: TimestampAuthority) -> list[str]:
     found = world.audit(recordings=False, certificates=authority.authority.certificates)
     return [each.code for each in found]
 
 
 @needs_openssl
-def test_newest_checkpoint_is_timestamped_once(world: World, authority: Stamping) -> None:
+def test_newest_checkpoint_is_timestamped_once(world: World, authority: TimestampAuthority) -> None:
     now = world.house.clock()
     assert timestamping.stamp_due(world.signing(), None, now) == 0
     assert timestamping.stamp_due(world.signing(), authority.authority, now) == 1
     token = world.note(3).with_suffix(".tsr").read_bytes()
-    seen = timestamping.verify_token(token, world.note(3).read_bytes(), authority.authority.certificates)
-    assert abs(seen - utc_now()) < timedelta(minutes=1)
+    timestamp = timestamping.verify_token(token, world.note(3).read_bytes(), authority.authority.certificates)
+    assert abs(timestamp - utc_now()) < timedelta(minutes=1)
     assert world.checkpoint(3).stamped_at == now
     assert lease.take(f"stamp:{world.tenant}", "another worker", now), "the lease was returned"
     assert timestamping.stamp_due(world.signing(), authority.authority, now) == 0
-    assert authority.asked == 1
+    assert authority.requests == 1
 
 
 @needs_openssl
-def test_stored_token_is_not_requested_again(world, authority: Stamping) -> None:
+def test_stored_token_is_not_requested_again(world, authority: TimestampAuthority) -> None:
     world.note(3).with_suffix(".tsr").write_bytes(authority.authority.stamp(world.note(3).read_bytes()))
     assert timestamping.stamp_due(world.signing(), authority.authority, world.house.clock()) == 1
-    assert authority.asked == 1
+    assert authority.requests == 1
     assert world.checkpoint(3).stamped_at is not None
 
 
 @needs_openssl
-def test_unavailable_authority_is_retried(world: World, authority: Stamping) -> None:
+def test_unavailable_authority_is_retried(world: World, authority: TimestampAuthority) -> None:
     authority.silent = True
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         timestamping.stamp_due(world.signing(), authority.authority, world.house.clock())
-    assert raised.value.error_id == "timestamp.unreachable"
+    assert failure.value.error_id == "timestamp.unreachable"
     away = replace(authority.authority, url=f"http://127.0.0.1:{free_ports(1)}/")
-    with pytest.raises(AuditLogError) as raised:
+    with pytest.raises(AuditLogError) as failure:
         timestamping.stamp_due(world.signing(), away, world.house.clock())
-    assert raised.value.error_id == "timestamp.unreachable"
+    assert failure.value.error_id == "timestamp.unreachable"
     assert world.checkpoint(3).stamped_at is None
     authority.silent = False
     assert timestamping.stamp_due(world.signing(), authority.authority, world.house.clock()) == 1
 
 
 @needs_openssl
-def test_audit_checks_timestamps(world: World, authority: Stamping, tmp_path) -> None:
+def test_audit_checks_timestamps(world: World, authority: TimestampAuthority, tmp_path) -> None:
     assert timestamping.stamp_due(world.signing(), authority.authority, world.house.clock()) == 1
     assert codes(world, authority) == []
     token = world.note(3).with_suffix(".tsr")
@@ -101,15 +101,19 @@ def test_audit_checks_timestamps(world: World, authority: Stamping, tmp_path) ->
     token.unlink()
     assert codes(world, authority) == ["timestamp.missing"]
     note, certificates = world.note(3).read_text(), authority.authority.certificates
-    seen = timestamping.verify_token(before, note.encode(), certificates)
-    timestamping.verify_checkpoint_token(before, note, seen + SLACK, certificates)
-    with pytest.raises(AuditLogError) as raised:
-        timestamping.verify_checkpoint_token(before, note, seen + SLACK + timedelta(seconds=1), certificates)
-    assert raised.value.error_id == "timestamp.wrong"
+    timestamp = timestamping.verify_token(before, note.encode(), certificates)
+    timestamping.verify_checkpoint_token(before, note, timestamp + SLACK, certificates)
+    with pytest.raises(AuditLogError) as failure:
+        timestamping.verify_checkpoint_token(
+            before, note, timestamp + SLACK + timedelta(seconds=1), certificates
+        )
+    assert failure.value.error_id == "timestamp.wrong"
 
 
 @needs_openssl
-def test_only_stored_checkpoints_without_a_lease_are_timestamped(world: World, authority: Stamping) -> None:
+def test_only_stored_checkpoints_without_a_lease_are_timestamped(
+    world: World, authority: TimestampAuthority
+) -> None:
     now = world.house.clock()
     assert lease.take(f"stamp:{world.tenant}", "another worker", now)
     assert timestamping.stamp_due(world.signing(), authority.authority, now) == 0
@@ -120,7 +124,7 @@ def test_only_stored_checkpoints_without_a_lease_are_timestamped(world: World, a
     with writing():
         CheckpointTable.delete().execute()
     assert timestamping.stamp_due(world.signing(), authority.authority, now) == 0
-    assert authority.asked == 0
+    assert authority.requests == 0
 
 
 # --- mail
@@ -202,9 +206,9 @@ def test_undelivered_mail_is_retried(
                   replace(server, security="starttls"),
                   replace(server, security="tls"),
                   replace(server, username="")):  # fmt: skip
-        with pytest.raises(MailError) as raised:
+        with pytest.raises(MailError) as failure:
             mail_witness.send_due(world.signing(), wrong, now)
-        assert raised.value.error_id == "mail.unreachable"
+        assert failure.value.error_id == "mail.unreachable"
     mails.refusing = False
     for wrong in (replace(server, security="starttls"), replace(server, security="tls"),
                   replace(server, username="")):  # fmt: skip
@@ -262,9 +266,9 @@ def test_mail_is_in_english_for_other_languages(world: World) -> None:
 
 @pytest.mark.parametrize("address", ["claire", "a@b\nBcc: c@d", "a b@c", "<a@b>", "a@b,c@d", ""])
 def test_invalid_address_is_refused(world: World, address: str) -> None:
-    with pytest.raises(MailError) as raised:
+    with pytest.raises(MailError) as failure:
         mail_witness.add(world.tenant, address, datetime(2026, 11, 25, tzinfo=UTC), world.house.entropy)
-    assert raised.value.error_id == "mail.address"
+    assert failure.value.error_id == "mail.address"
 
 
 @pytest.mark.parametrize("language", ["fr", "nl", "de", "en"])

@@ -19,15 +19,17 @@ def any_event(
     types: tuple[type[CallEvent], ...] = TYPES, **values: st.SearchStrategy[object]
 ) -> st.SearchStrategy[CallEvent]:
     """One of ``types``, with its fields from ``values``, where they name them."""
-    made = {one: _made(one, values) for one in types}
-    return st.one_of([made[one] for one in types])
+    builders = {one: _builder(one, values) for one in types}
+    return st.one_of([builders[one] for one in types])
 
 
-def _made(one: type[CallEvent], values: dict[str, st.SearchStrategy[object]]) -> st.SearchStrategy[CallEvent]:
+def _builder(
+    one: type[CallEvent], values: dict[str, st.SearchStrategy[object]]
+) -> st.SearchStrategy[CallEvent]:
     required = ("sound", "code", "by", "other", "conference", "participants", "supervisors", "heard_by")
-    given = {
+    values_of_type = {
         each.name: st.just(_REQUIRED.get(each.name, "")) for each in fields(one) if each.name in required
     }
     return st.builds(
-        one, **given | {each.name: values[each.name] for each in fields(one) if each.name in values}
+        one, **values_of_type | {each.name: values[each.name] for each in fields(one) if each.name in values}
     )

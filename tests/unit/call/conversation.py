@@ -28,7 +28,7 @@ from recorder.domain.call_plan import NOTICE, CallPlan, DeleteScript, KeepScript
 from recorder.domain.parties import Party
 from tests.unit.call.driver import AT, CallDriver
 
-TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
+ANNOUNCEMENT = Speech("/prompts/told.wav", timedelta(seconds=3))
 
 
 def speech(name: str) -> Speech:
@@ -41,7 +41,7 @@ VOICE = (12_000, 12_400)
 
 
 def plan(keep: KeepScript | None) -> CallPlan:
-    return CallPlan(NOTICE, (Script(TOLD, keep=keep),))
+    return CallPlan(NOTICE, (Script(ANNOUNCEMENT, keep=keep),))
 
 
 class Conversation(CallDriver):
@@ -51,8 +51,8 @@ class Conversation(CallDriver):
         super().__init__(initial.arrive(plan(keep), AT)[0])
         self.feed(FolderWritten)
         self.feed(RecordingStarted, state="announcing")
-        self.feed(PlaybackStarted, sound=TOLD.path)
-        self.feed(PlaybackEnded, sound=TOLD.path, complete=True)
+        self.feed(PlaybackStarted, sound=ANNOUNCEMENT.path)
+        self.feed(PlaybackEnded, sound=ANNOUNCEMENT.path, complete=True)
         self.feed(StateReported, state="announced")
         self.connect("b")
         assert self.state.phase is Phase.ANNOUNCED
@@ -85,8 +85,8 @@ class Conversation(CallDriver):
         self.feed(VoiceChecked, voice=voice)
 
     def end(self) -> str | None:
-        self.feed(CallHungUp, cause="NORMAL_CLEARING", ending=True, state="announced")
-        self.feed(RecordingStopped, ending=True)
+        self.feed(CallHungUp, cause="NORMAL_CLEARING", hangup=True, state="announced")
+        self.feed(RecordingStopped, hangup=True)
         (finish,) = (one for one in self.done if isinstance(one, Finish))
         return finish.reason
 

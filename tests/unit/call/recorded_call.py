@@ -39,14 +39,14 @@ from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from tests.unit.call.driver import AT, CallDriver
 
-TOLD = Speech("/prompts/told.wav", timedelta(seconds=3))
+ANNOUNCEMENT = Speech("/prompts/told.wav", timedelta(seconds=3))
 SENTENCE = Speech("/prompts/joining.wav", timedelta(seconds=2))
 FIRST, SECOND = Party("extension", "200"), Party("extension", "300")
 
 
 def plan(how: str | None = ALONE, at_pickup: bool = False, keep: KeepScript | None = None) -> CallPlan:
     notice = None if how is None else TransferNoticeScript(SENTENCE, how)
-    return CallPlan(NOTICE, (Script(TOLD, keep=keep, transfer_notice=notice),), at_pickup=at_pickup)
+    return CallPlan(NOTICE, (Script(ANNOUNCEMENT, keep=keep, transfer_notice=notice),), at_pickup=at_pickup)
 
 
 class RecordedCall(CallDriver):
@@ -60,13 +60,13 @@ class RecordedCall(CallDriver):
             self.connect("b", FIRST, "pickup")
         self.feed(RecordingStarted, state="announcing")
         if self.state.plan.at_pickup:
-            self.feed(SoundStarted, sound=TOLD.path)
-            self.now += TOLD.length
-            self.feed(SoundEnded, sound=TOLD.path, complete=True)
+            self.feed(SoundStarted, sound=ANNOUNCEMENT.path)
+            self.now += ANNOUNCEMENT.length
+            self.feed(SoundEnded, sound=ANNOUNCEMENT.path, complete=True)
             self.feed(StateReported, state="announced")
         else:
-            self.feed(PlaybackStarted, sound=TOLD.path)
-            self.feed(PlaybackEnded, sound=TOLD.path, complete=True)
+            self.feed(PlaybackStarted, sound=ANNOUNCEMENT.path)
+            self.feed(PlaybackEnded, sound=ANNOUNCEMENT.path, complete=True)
             self.feed(StateReported, state="announced")
             self.connect("b", FIRST)
             if checked:
@@ -119,20 +119,20 @@ def reconcile(call: RecordedCall, leg: str, party: Party | None) -> list[Action]
     before = len(call.done)
     call.feed(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
               bridged_at=AT)  # fmt: skip
-    done = [one for one in call.done[before:] if one is not Do.LEAVE]
-    return [one for one in done if not (isinstance(one, Marker) and "unobserved" in one.kind)]
+    actions = [one for one in call.done[before:] if one is not Do.LEAVE]
+    return [one for one in actions if not (isinstance(one, Marker) and "unobserved" in one.kind)]
 
 
 REFUSED = Speech("/prompts/refused.wav", timedelta(seconds=1))
-SAID = Speech("/prompts/said.wav", timedelta(seconds=2))
-KEEP = KeepScript(SAID, SAID, SAID, SAID, SAID)
-DELETE = DeleteScript(SAID, SAID)
+PROMPT = Speech("/prompts/said.wav", timedelta(seconds=2))
+KEEP = KeepScript(PROMPT, PROMPT, PROMPT, PROMPT, PROMPT)
+DELETE = DeleteScript(PROMPT, PROMPT)
 
 
 def consent_script(how: str = ALONE) -> Script:
     return Script(
-        TOLD,
-        SAID,
+        ANNOUNCEMENT,
+        PROMPT,
         REFUSED,
         keep=KEEP,
         delete=DELETE,

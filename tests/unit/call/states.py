@@ -88,11 +88,11 @@ def speech(name: str) -> Speech:
 KEEP = KeepScript(speech("keep?"), speech("cue"), speech("yes"), speech("no"), speech("none"))
 DELETE = DeleteScript(speech("delete?"), speech("deleted"))
 SCRIPT = Script(speech("told"), speech("question"), speech("declined"), KEEP)
-JOINING = TransferNoticeScript(speech("joining"))
-ASKING = TransferNoticeScript(speech("joining"), refused=speech("refused"))
+NOTICE_SCRIPT = TransferNoticeScript(speech("joining"))
+CONSENT_SCRIPT = TransferNoticeScript(speech("joining"), refused=speech("refused"))
 NO_KEEP = replace(SCRIPT, keep=None)
 PLANS = (
-    CallPlan(NOTICE, (replace(NO_KEEP, transfer_notice=JOINING),)),
+    CallPlan(NOTICE, (replace(NO_KEEP, transfer_notice=NOTICE_SCRIPT),)),
     CallPlan(NOTICE, (replace(SCRIPT, delete=DELETE),)),
     CallPlan(NOTICE, (replace(SCRIPT, keep=replace(KEEP, question=None, destroy=True)),)),
     CallPlan(NOTICE, (SCRIPT,), at_pickup=True),
@@ -100,8 +100,8 @@ PLANS = (
     CallPlan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu")),
     CallPlan(OPT_OUT, (NO_KEEP,), outbound=True),
     CallPlan(OPT_IN, (NO_KEEP, NO_KEEP), speech("menu"), outbound=True),
-    CallPlan(OPT_IN, (replace(NO_KEEP, transfer_notice=ASKING),)),
-    CallPlan(OPT_OUT, (replace(NO_KEEP, transfer_notice=ASKING),)),
+    CallPlan(OPT_IN, (replace(NO_KEEP, transfer_notice=CONSENT_SCRIPT),)),
+    CallPlan(OPT_OUT, (replace(NO_KEEP, transfer_notice=CONSENT_SCRIPT),)),
 )
 """Lines that together have every option; options that do not affect each other are not combined."""
 
@@ -115,8 +115,8 @@ def _prompt(what: type[CallEvent], **more: object) -> Make:
     return lambda state: what(AT, sound=state.prompt.sound.path, **more)  # type: ignore[arg-type]
 
 
-def _announcement(took: timedelta) -> Make:
-    return lambda state: SoundEnded(AT + took, sound=state.prompt.sound.path, complete=True)
+def _announcement(elapsed: timedelta) -> Make:
+    return lambda state: SoundEnded(AT + elapsed, sound=state.prompt.sound.path, complete=True)
 
 
 def _event(what: type[CallEvent], **more: object) -> Make:
@@ -129,9 +129,9 @@ def _question(what: type[CallEvent], leg: str, complete: bool = True) -> Make:
     return lambda state: what(AT, leg=leg, sound=state.question.sound, **more)
 
 
-def _notice(what: type[CallEvent], took: timedelta = timedelta(0)) -> Make:
+def _notice(what: type[CallEvent], elapsed: timedelta = timedelta(0)) -> Make:
     more = {"complete": True} if what is SoundEnded else {}
-    event = what(AT + took, leg=INTERNAL, sound=JOINING.sound.path, **more)
+    event = what(AT + elapsed, leg=INTERNAL, sound=NOTICE_SCRIPT.sound.path, **more)
     return lambda _state: event
 
 
@@ -208,8 +208,8 @@ EVENTS: dict[str, Make] = {
     "question ends on the external leg, heard whole": _question(SoundEnded, EXTERNAL),
     "question ends on the colleague's leg, heard whole": _question(SoundEnded, INTERNAL),
     "question is cut on the external leg": _question(SoundEnded, EXTERNAL, complete=False),
-    "hang-up": _event(CallHungUp, ending=True),
-    "channel is gone": _event(ChannelGone, ending=True),
+    "hang-up": _event(CallHungUp, hangup=True),
+    "channel is gone": _event(ChannelGone, hangup=True),
     "reconnect": _event(CallReconciled, since=AT, state="announcing"),
     "reconnect: paused": _reconnect(paused=True, paused_at=AT, lasts=PAUSE),
     "reconnect: both sides hold": _reconnect(held_since=AT, colleague_held_since=AT),
@@ -246,11 +246,15 @@ class Situation:
     def of(cls, state: CallState) -> Situation:
         """Return the situation in a state."""
         joined = bool(state.conference.participants)
-        recorded = state.recording.capturing and state.leaving and not (state.hung_up or state.prompt.playing)
+        recorded = (
+            state.recording.capturing and state.socket_unused and not (state.hung_up or state.prompt.playing)
+        )
         usual = recorded and not state.pause.is_active(AT)
-        talking = stage(state) == "ANNOUNCED" and state.internal.leg and state.transfer.informed
+        in_conversation = stage(state) == "ANNOUNCED" and state.internal.leg and state.transfer.informed
         alone = not (joined or state.conference.name or state.hold.active)
-        calm = usual and talking and alone and state.timer.deadline is None and not state.recording.over
+        calm = (
+            usual and in_conversation and alone and state.timer.deadline is None and not state.recording.over
+        )
         notice, delete = state.script.transfer_notice, state.script.delete
         return cls(
             state.plan.mode == NOTICE, notice is not None, delete is not None, joined, recorded, usual,
@@ -294,7 +298,7 @@ def stage(state: CallState) -> str:
         return "ANNOUNCED: TARGET CHECK"
     if not transfer_consent.asks_for_consent(state):
         return "ANNOUNCED: TRANSFER NOTICE"
-    return f"ANNOUNCED: CONSENT {'ANSWER' if target.heard else 'QUESTION'}"
+    return f"ANNOUNCED: CONSENT {'ANSWER' if target.question_heard else 'QUESTION'}"
 
 
 @cache
@@ -304,7 +308,7 @@ def explore(plans: tuple[CallPlan, ...] = PLANS) -> dict[tuple[str, str], set[tu
     pending: deque[CallState] = deque(initial.arrive(plan, AT)[0] for plan in plans)
     pending.append(initial.refuse("no_line")[0])
     key_of = Key()
-    seen = {key_of(state, stage(state)) for state in pending}
+    keys = {key_of(state, stage(state)) for state in pending}
     while pending:
         state = pending.popleft()
         where = stage(state)
@@ -317,8 +321,8 @@ def explore(plans: tuple[CallPlan, ...] = PLANS) -> dict[tuple[str, str], set[tu
                 orders = tuple(one.value for one in actions if isinstance(one, Do))
                 end = ("finish",) * any(isinstance(one, Finish) for one in actions)
                 found[where, name].add((becomes, orders + end))
-            if (key := key_of(after, becomes)) not in seen:
-                seen.add(key)
+            if (key := key_of(after, becomes)) not in keys:
+                keys.add(key)
                 pending.append(after)
     return found
 
@@ -348,20 +352,20 @@ class Key:
         if state.phase is Phase.ENDED:
             return (where,)
         announcement: object = state.informed and recording.on_disk
-        playing = prompt.playing and state.script.transfer_notice is not None
+        is_audible = prompt.playing and state.script.transfer_notice is not None
         if state.phase < Phase.ANNOUNCED:
             announcement = prompt.spoiled, state.informed, recording.on_disk, state.consent.wrong_keys > 0
-            playing = prompt.playing
-        legs = state.phase is Phase.ANNOUNCED and (question.began, question.heard)
+            is_audible = prompt.playing
+        legs = state.phase is Phase.ANNOUNCED and (question.started_on, question.ended_on)
         again = legs and question.again and question.step is not QuestionStep.VERDICT
         return (
-            self._line(state.plan), where, announcement, playing, state.leaving, state.hold.active,
+            self._line(state.plan), where, announcement, is_audible, state.socket_unused, state.hold.active,
             recording.capturing, state.hung_up, state.timer.deadline is None, internal.connected,
             bool(internal.leg), legs, question.how, again,
             state.pause.is_active(AT), recording.over, bool(transfer.informed),
             bool(transfer.informed & names(internal.leg, internal.party)),
-            target and (target.began is not None, target.heard, target.wrong, target.cut, target.due,
-                        is_beside(state, target.leg)),
+            target and (target.started_at is not None, target.question_heard, target.wrong, target.cut,
+                        target.due, is_beside(state, target.leg)),
             bool(state.conference.name),
             tuple((one.checked, one.external, one.notified,
                    bool(names(one.leg, one.party) & transfer.informed))
@@ -391,10 +395,10 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def parse_table(written: str) -> dict[tuple[str, str], set[str]]:
+def parse_table(table: str) -> dict[tuple[str, str], set[str]]:
     """Return, for each stage and event of a written table, the next stages with their orders."""
-    rows = [[cell.strip() for cell in line.strip("| \n").split(" | ")] for line in written.splitlines()[2:]]
-    return {(where, name): set(said.split("; or ")) for where, name, said in rows}
+    rows = [[cell.strip() for cell in line.strip("| \n").split(" | ")] for line in table.splitlines()[2:]]
+    return {(where, name): set(outcome.split("; or ")) for where, name, outcome in rows}
 
 
 def describe(where: str, outcomes: set[tuple[str, tuple[str, ...]]]) -> Iterator[str]:

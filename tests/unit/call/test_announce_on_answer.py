@@ -48,10 +48,10 @@ def speech(name: str) -> Speech:
     return Speech(f"/prompts/{name}.wav", LONG)
 
 
-TOLD = speech("told")
+ANNOUNCEMENT = speech("told")
 KEEP = KeepScript(speech("keep"), speech("cue"), speech("yes"), speech("no"), speech("none"), at_start=True)
-PLAN = CallPlan(NOTICE, (Script(TOLD),), at_pickup=True)
-ASKS = CallPlan(NOTICE, (Script(TOLD, keep=KEEP),), at_pickup=True)
+PLAN = CallPlan(NOTICE, (Script(ANNOUNCEMENT),), at_pickup=True)
+ASKS = CallPlan(NOTICE, (Script(ANNOUNCEMENT, keep=KEEP),), at_pickup=True)
 
 
 class RingingCall:
@@ -105,23 +105,23 @@ class RingingCall:
 
     def start(self) -> None:
         self.began = self.recording
-        self.feed(SoundStarted, leg=EXTERNAL, sound=TOLD.path)
-        self.feed(SoundStarted, leg=INTERNAL, sound=TOLD.path)
+        self.feed(SoundStarted, leg=EXTERNAL, sound=ANNOUNCEMENT.path)
+        self.feed(SoundStarted, leg=INTERNAL, sound=ANNOUNCEMENT.path)
 
-    def end(self, took: timedelta = LONG, complete: bool = True) -> None:
+    def end(self, elapsed: timedelta = LONG, complete: bool = True) -> None:
         if not self.state.informed:  # once heard whole, the announcement stays so
-            self.whole = self.began and complete and took == LONG
-        self.now += took
-        self.feed(SoundEnded, leg=EXTERNAL, sound=TOLD.path, complete=complete)
+            self.whole = self.began and complete and elapsed == LONG
+        self.now += elapsed
+        self.feed(SoundEnded, leg=EXTERNAL, sound=ANNOUNCEMENT.path, complete=complete)
 
     def confirm(self) -> None:
         self.word = "announced" if self.word == "announcing" else self.word
         self.feed(StateReported, state=self.word if self.word == "announced" else "late")
 
     def hang_up(self) -> Finish:
-        self.feed(CallHungUp, ending=True, state=self.word)
-        self.feed(RecordingStopped, ending=True)
-        self.feed(ChannelGone, ending=True)
+        self.feed(CallHungUp, hangup=True, state=self.word)
+        self.feed(RecordingStopped, hangup=True)
+        self.feed(ChannelGone, hangup=True)
         (finish,) = [each for each in self.done if isinstance(each, Finish)]
         return finish
 
@@ -180,19 +180,19 @@ def test_the_colleague_need_not_hear_the_announcement() -> None:
     call.ring()
     call.bridge()
     call.start()
-    call.feed(SoundEnded, leg=INTERNAL, sound=TOLD.path)
+    call.feed(SoundEnded, leg=INTERNAL, sound=ANNOUNCEMENT.path)
     call.end()
     assert Do.CONFIRM in call.orders
 
 
-@pytest.mark.parametrize("took", [LONG - timedelta(milliseconds=400), timedelta(0)])
-def test_a_shortened_announcement_does_not_count(took: timedelta) -> None:
+@pytest.mark.parametrize("elapsed", [LONG - timedelta(milliseconds=400), timedelta(0)])
+def test_a_shortened_announcement_does_not_count(elapsed: timedelta) -> None:
     """FreeSWITCH reports a playback done that a transfer ended (seen)."""
     call = RingingCall()
     call.ring()
     call.bridge()
     call.start()
-    call.end(took)
+    call.end(elapsed)
     assert Do.CONFIRM not in call.orders
     assert call.orders[-1] is Do.PUT_BACK
     call.feed(LegUnbridged)
@@ -210,10 +210,10 @@ def test_repeats_a_cut_announcement_after_a_delay() -> None:
     call.bridge()
     call.start()
     call.end(complete=False)
-    begun = call.orders.count(Do.BEGIN)
+    begins = call.orders.count(Do.BEGIN)
     call.now += RETRY_DELAY
     call.feed(DeadlinePassed)
-    assert call.orders.count(Do.BEGIN) == begun + 1
+    assert call.orders.count(Do.BEGIN) == begins + 1
 
 
 def test_a_hold_restarts_the_announcement() -> None:
@@ -225,7 +225,7 @@ def test_a_hold_restarts_the_announcement() -> None:
     assert call.orders[-1] is Do.PUT_BACK
     call.feed(HoldEnded)
     call.feed(RecordingStarted, state=call.word)
-    call.feed(SoundEnded, leg=EXTERNAL, sound=TOLD.path, complete=True)  # of the first announcement
+    call.feed(SoundEnded, leg=EXTERNAL, sound=ANNOUNCEMENT.path, complete=True)  # of the first announcement
     assert Do.CONFIRM not in call.orders
     call.start()
     call.end()
@@ -238,10 +238,10 @@ def test_a_codec_change_restarts_the_announcement() -> None:
     call.ring()
     call.bridge()
     call.start()
-    begun = call.orders.count(Do.BEGIN)
+    begins = call.orders.count(Do.BEGIN)
     call.feed(CodecChanged, state=call.word)
     assert call.orders[-2:] == [Do.PUT_BACK, Do.BEGIN]
-    assert call.orders.count(Do.BEGIN) == begun + 1
+    assert call.orders.count(Do.BEGIN) == begins + 1
 
 
 def test_a_late_stop_of_the_first_recording_is_ignored() -> None:
@@ -342,7 +342,7 @@ def test_ignores_sounds_while_ringing() -> None:
     call = RingingCall()
     call.ring()
     call.start()
-    call.feed(SoundEnded, leg=EXTERNAL, sound=TOLD.path, complete=True)
+    call.feed(SoundEnded, leg=EXTERNAL, sound=ANNOUNCEMENT.path, complete=True)
     assert Do.CONFIRM not in call.orders
 
 
@@ -373,18 +373,18 @@ def test_resume_after_the_answer_records_nothing() -> None:
 
 def test_resume_in_the_announcement_records_nothing() -> None:
     call = RingingCall()
-    told_of = [
+    marks = [
         Marker(AT, "bridged"),
         Marker(AT, "recording_started"),
         Marker(AT, "announcement_started"),
     ]
-    call.state = initial.resume(PLAN, told_of, AT)
+    call.state = initial.resume(PLAN, marks, AT)
     call.feed(CallReconciled, since=AT, state="announcing", capturing=True)
     assert call.orders[-3:] == [Do.STOP, Do.DISCARD, Do.LEAVE]
     assert call.hang_up().reason == "daemon_away"
 
 
-HEARD = [
+HEARD_MARKS = [
     Marker(AT, "bridged"),
     Marker(AT, "recording_started"),
     Marker(AT, "announcement_started"),
@@ -394,7 +394,7 @@ HEARD = [
 
 def test_resume_after_the_announcement_confirms_again() -> None:
     call = RingingCall()
-    call.state = initial.resume(PLAN, HEARD, AT)
+    call.state = initial.resume(PLAN, HEARD_MARKS, AT)
     call.word, call.recording, call.whole = "announcing", True, True
     call.feed(CallReconciled, since=AT, state="announcing", capturing=True)
     assert call.orders[-1] is Do.CONFIRM
@@ -404,7 +404,7 @@ def test_resume_after_the_announcement_confirms_again() -> None:
 
 def test_resume_after_the_confirmation_goes_on() -> None:
     call = RingingCall()
-    call.state = initial.resume(PLAN, HEARD, AT)
+    call.state = initial.resume(PLAN, HEARD_MARKS, AT)
     call.word = "announced"
     call.feed(CallReconciled, since=AT, state="announced", capturing=True)
     assert call.state.phase is Phase.ANNOUNCED
@@ -414,7 +414,7 @@ def test_resume_after_the_confirmation_goes_on() -> None:
 
 def test_resume_keeps_nothing_where_the_switch_went_on() -> None:
     call = RingingCall()
-    call.state = initial.resume(PLAN, HEARD, AT)
+    call.state = initial.resume(PLAN, HEARD_MARKS, AT)
     call.word = "late"
     call.feed(CallReconciled, since=AT, state="late")
     assert call.hang_up().reason == "daemon_late"
@@ -426,7 +426,7 @@ def test_a_call_that_ended_unobserved_is_kept_if_its_recording_went_on(
 ) -> None:
     """The bridge shows nothing here: it precedes the announcement."""
     call = RingingCall()
-    call.state = initial.resume(PLAN, HEARD, AT)
+    call.state = initial.resume(PLAN, HEARD_MARKS, AT)
     call.feed(ChannelGone, since=AT, capturing=went_on)
     (finish,) = [each for each in call.done if isinstance(each, Finish)]
     assert finish.reason == reason

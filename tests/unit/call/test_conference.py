@@ -56,8 +56,8 @@ class ConferenceCall(RecordedCall):
         self.feed(ParticipantsJoined, participants=(Participant(leg, party, **more),))  # type: ignore[arg-type]
         self.check(leg, external)
 
-    def check(self, leg: str, external: bool = False, told: bool = False) -> None:
-        self.feed(LegChecked, other=leg, external=external, announced=told)
+    def check(self, leg: str, external: bool = False, announced: bool = False) -> None:
+        self.feed(LegChecked, other=leg, external=external, announced=announced)
 
     def leave(self, leg: str) -> None:
         self.feed(ParticipantLeft, other=leg)
@@ -137,7 +137,7 @@ def test_a_line_without_a_notice() -> None:
 
 def test_a_notice_from_another_call_counts() -> None:
     call = ConferenceCall()
-    call.join("c", SECOND, heard=frozenset({SENTENCE.path}))
+    call.join("c", SECOND, sounds_heard=frozenset({SENTENCE.path}))
     assert call.count(Do.NOTIFY) == 0
 
 
@@ -186,7 +186,7 @@ def test_repeats_the_notice_after_a_hold() -> None:
 def test_an_announced_external_participant_is_informed() -> None:
     call = ConferenceCall()
     call.feed(ParticipantsJoined, participants=(Participant("o", OTHER),))
-    call.check("o", external=True, told=True)
+    call.check("o", external=True, announced=True)
     assert call.markers("participant_joined")[1]["who"] == "external"
     assert not call.state.recording.over
     assert call.count(Do.NOTIFY) == 0
@@ -210,7 +210,7 @@ def test_an_uninformed_external_participant_ends_the_recording() -> None:
 def test_an_external_participant_is_known_when_they_return() -> None:
     call = ConferenceCall()
     call.feed(ParticipantsJoined, participants=(Participant("o", OTHER),))
-    call.check("o", external=True, told=True)
+    call.check("o", external=True, announced=True)
     call.leave("o")
     call.join("p", OTHER, external=True)
     assert not call.state.recording.over
@@ -254,7 +254,7 @@ def test_the_first_participant_is_the_internal_party() -> None:
     call.feed(LegChecked, other="c")
     assert call.markers("bridged") == [{"party": "extension", "value": "300", "in": "conference"}]
     assert call.count(Do.NOTIFY) == 0, "the call was for them"
-    call.feed(CallHungUp, ending=True)
+    call.feed(CallHungUp, hangup=True)
     call.feed(RecordingStopped)
     finish = call.done[-1]
     assert isinstance(finish, Finish)
@@ -304,8 +304,8 @@ def test_reconciles_participants(restart: bool) -> None:
     reconcile(found, Participant("b", MOVED), Participant("c", SECOND))
     found.check("c")
     assert found.markers("participant_left")[-1]["seen"] == "later"
-    came = found.markers("participant_joined")[-1]
-    assert (came["value"], came["seen"]) == ("300", "later")
+    marker = found.markers("participant_joined")[-1]
+    assert (marker["value"], marker["seen"]) == ("300", "later")
     assert found.movements() == ["+200", "+400", "-400", "+300"]
     assert found.count(Do.NOTIFY) == (1 if restart else 2)
     assert found.state.transfer.target is not None

@@ -110,9 +110,9 @@ class SwitchedCall:
         self.feed(DeadlinePassed)
 
     def hang_up(self) -> None:
-        self.feed(CallHungUp, cause="NORMAL_CLEARING", ending=True)
+        self.feed(CallHungUp, cause="NORMAL_CLEARING", hangup=True)
         if self.recording:
-            self.feed(RecordingStopped, ending=True)
+            self.feed(RecordingStopped, hangup=True)
 
     def talk(self) -> None:
         self.now += timedelta(seconds=5)
@@ -176,9 +176,9 @@ def test_ignores_a_yes_before_the_end_of_the_question() -> None:
 
 @pytest.mark.parametrize("plan", [IN, OUT])
 def test_a_refusal_counts_during_the_prompt(plan: CallPlan) -> None:
-    asked = plan.mode == OPT_IN
+    has_question = plan.mode == OPT_IN
     call = SwitchedCall(plan)
-    sound = (FR.question or MENU) if asked else FR.announcement
+    sound = (FR.question or MENU) if has_question else FR.announcement
     call.start(sound)
     call.press("2")
     assert call.done.index(Do.CUT) < call.done.index(Do.DECLINE)
@@ -201,8 +201,8 @@ def test_consent_can_be_withdrawn_during_the_announcement() -> None:
     assert call.done.count(Do.CUT) == 1
     assert Do.STOP in call.done
     assert_unrecorded(call, "declined")
-    noted = [one for one in call.done if isinstance(one, Marker)]
-    assert initial.resume(IN, noted, AT).reason == "declined"
+    marks = [one for one in call.done if isinstance(one, Marker)]
+    assert initial.resume(IN, marks, AT).reason == "declined"
 
 
 @pytest.mark.parametrize("key", ["1", "5", "*", "#"])
@@ -327,7 +327,7 @@ def test_repeats_a_question_interrupted_by_a_hold() -> None:
 def test_ignores_a_key_after_a_hang_up_cut_the_question() -> None:
     call = SwitchedCall(IN)
     call.start(FR.question or MENU)
-    call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, ending=True)
+    call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, hangup=True)
     call.press("1")
     assert call.answers == []
     assert Do.BEGIN not in call.done
@@ -381,14 +381,14 @@ def test_resume_keeps_the_consent_answer() -> None:
     for plan in (IN, OUT):
         state = initial.resume(plan, markers, AT)
         assert (state.phase, state.reason) == (Phase.UNRECORDED, "declined")
-    heard = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
-    assert initial.resume(OUT, heard, AT).phase is Phase.ANNOUNCING, (
+    marks = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
+    assert initial.resume(OUT, marks, AT).phase is Phase.ANNOUNCING, (
         "the external party could still have refused"
     )
     silent = Marker(AT, "question_answered", {"question": "recording", "answer": "none"})
-    assert initial.resume(OUT, [*heard, silent], AT).phase is Phase.ANNOUNCED
+    assert initial.resume(OUT, [*marks, silent], AT).phase is Phase.ANNOUNCED
     yes = Marker(AT, "question_answered", {"question": "recording", "answer": "yes"})
-    assert initial.resume(IN, [yes, *heard], AT).phase is Phase.ANNOUNCED
+    assert initial.resume(IN, [yes, *marks], AT).phase is Phase.ANNOUNCED
 
 
 # --- any events in any order
@@ -405,7 +405,7 @@ EVENTS = any_event(
         ["", "waiting", "asking", "announcing", "announced", "declined", "failed", "late", "unrecorded"]
     ),
     left=st.sampled_from(["", "waiting", "asking", "declined", "late"]),
-    ending=st.booleans(),
+    hangup=st.booleans(),
     sound=st.sampled_from(SOUNDS),
     complete=st.booleans(),
     key=st.sampled_from("0123456789*#"),
@@ -435,41 +435,45 @@ def likely(name: str, state: CallState) -> CallEvent:
 def check_rules(plan: CallPlan, events: list[CallEvent | str]) -> None:
     """Check the rules of consent after each event."""
     state, actions = initial.arrive(plan, AT)
-    done: list[Action] = list(actions)
-    asked = False
+    orders: list[Action] = list(actions)
+    question_asked = False
     for one in events:
         event = likely(one, state) if isinstance(one, str) else one
         before = state
         state, actions = step(before, event)
-        done += actions
+        orders += actions
         assert state.phase >= before.phase
         if (
             isinstance(event, PlaybackEnded)
             and event.complete
             and event.sound == (state.script.question or MENU).path
         ):
-            asked = True
+            question_asked = True
         if Do.BEGIN in actions and plan.mode == OPT_IN:
             assert isinstance(event, KeyPressed), "recorded without an answer"
             assert event.key == "1"
-            assert asked, "answered before the question"
+            assert question_asked, "answered before the question"
         if Do.CONFIRM in actions and before.phase is not Phase.ENDED and plan.mode == OPT_OUT:
             answers = [
-                dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "question_answered"
+                dict(one.data)
+                for one in orders
+                if isinstance(one, Marker) and one.kind == "question_answered"
             ]
             assert {"question": "recording", "answer": "none"} in answers, "no time to refuse"
-    markers = [dict(one.data) for one in done if isinstance(one, Marker) and one.kind == "question_answered"]
+    markers = [
+        dict(one.data) for one in orders if isinstance(one, Marker) and one.kind == "question_answered"
+    ]
     about = [one["answer"] for one in markers if one["question"] == "recording"]
     assert len(about) <= 1 or about == ["yes", "no"], "answered twice"
-    assert done.count(Do.BEGIN) <= 1, "two recordings of a leg"
-    assert done.count(Do.OPEN) <= 1
-    finishes = [one for one in done if isinstance(one, Finish)]
+    assert orders.count(Do.BEGIN) <= 1, "two recordings of a leg"
+    assert orders.count(Do.OPEN) <= 1
+    finishes = [one for one in orders if isinstance(one, Finish)]
     assert len(finishes) <= 1
     if finishes:
-        assert done.count(Do.OPEN) == 1
+        assert orders.count(Do.OPEN) == 1
         if about and about[0] in ("no", "unclear"):
             assert finishes[0].reason is not None, "kept despite a refusal"
-    over = step(state, ChannelGone(AT, ending=True))[0]
+    over = step(state, ChannelGone(AT, hangup=True))[0]
     assert over.phase is Phase.ENDED
 
 

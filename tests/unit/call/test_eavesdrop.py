@@ -36,8 +36,8 @@ class SupervisedCall(RecordedCall):
     def speak(self, heard_by: str, lane: str = "", leg: str = "c") -> None:
         self.feed(SupervisorHeard, other=leg, heard_by=heard_by, lane=lane)
 
-    def check(self, leg: str = "c", external: bool = False, told: bool = False) -> None:
-        self.feed(LegChecked, other=leg, external=external, announced=told)
+    def check(self, leg: str = "c", external: bool = False, announced: bool = False) -> None:
+        self.feed(LegChecked, other=leg, external=external, announced=announced)
 
     def actions_after(self, count: int) -> list[str]:
         """The kinds of markers, and the orders, after the first ``count`` actions."""
@@ -84,25 +84,25 @@ def test_an_audible_supervisor_is_a_third_party() -> None:
     assert call.actions_after(count) == ["participant_left", "supervisor_left"]
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_an_uninformed_external_supervisor_ends_the_recording(told: bool) -> None:
+@pytest.mark.parametrize("announced", [False, True])
+def test_an_uninformed_external_supervisor_ends_the_recording(announced: bool) -> None:
     call = SupervisedCall()
     call.speak("external")  # not in the recording
     assert not call.state.recording.over
     count = len(call.done)
     call.speak("both", "left")
-    call.check(external=True, told=told)
-    ends = [] if told else ["transferred_outside", "stop"]
+    call.check(external=True, announced=announced)
+    ends = [] if announced else ["transferred_outside", "stop"]
     assert call.actions_after(count) == [
         "supervisor_heard",
         "check_participants",
         "participant_joined",
         *ends,
     ]
-    assert call.state.recording.over is not told
+    assert call.state.recording.over is not announced
     count = len(call.done)
     call.listen("d")
-    assert call.actions_after(count) == (["supervisor_joined"] if told else [])
+    assert call.actions_after(count) == (["supervisor_joined"] if announced else [])
 
 
 def test_a_supervisor_is_no_first_party_and_stays_after_a_transfer() -> None:

@@ -55,12 +55,12 @@ PAUSE = timedelta(seconds=20)
 
 def test_reconciles_a_pause_with_the_switch() -> None:
     call = DeletableConversation()
-    began = call.now - timedelta(seconds=3)
+    since = call.now - timedelta(seconds=3)
     for _ in range(2):
-        call.feed(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
+        call.feed(CallReconciled, paused=True, paused_at=since, lasts=PAUSE, **UNSEEN)
     assert call.markers("paused") == [{"seconds": "20", "seen": "later"}]
-    assert [one.at for one in call.done if isinstance(one, Marker) and one.kind == "paused"] == [began]
-    assert call.state.pause.until == began + PAUSE
+    assert [one.at for one in call.done if isinstance(one, Marker) and one.kind == "paused"] == [since]
+    assert call.state.pause.until == since + PAUSE
     call.feed(CallReconciled, paused=False, **UNSEEN)
     assert call.markers("resumed") == [{"seen": "later"}]
     assert len(call.markers("paused")) == 1
@@ -81,20 +81,20 @@ def test_marks_a_second_pause_that_began_unobserved(first: str) -> None:
     else:
         call.feed(CallReconciled, paused=True, paused_at=call.now, lasts=PAUSE, **UNSEEN)
     call.now += PAUSE + timedelta(seconds=1)
-    began = call.now
-    call.feed(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
+    since = call.now
+    call.feed(CallReconciled, paused=True, paused_at=since, lasts=PAUSE, **UNSEEN)
     assert call.markers("paused")[1:] == [{"seconds": "20", "seen": "later"}]
-    assert call.state.pause.until == began + PAUSE
+    assert call.state.pause.until == since + PAUSE
 
 
 def test_a_pause_restarted_unobserved_lasts_from_its_restart() -> None:
     call = DeletableConversation()
     call.dial("pause", lasts=PAUSE)
-    began = call.now + timedelta(seconds=5)
+    since = call.now + timedelta(seconds=5)
     call.now += timedelta(seconds=10)
-    call.feed(CallReconciled, paused=True, paused_at=began, lasts=PAUSE, **UNSEEN)
+    call.feed(CallReconciled, paused=True, paused_at=since, lasts=PAUSE, **UNSEEN)
     assert len(call.markers("paused")) == 2
-    assert call.state.pause.until == began + PAUSE
+    assert call.state.pause.until == since + PAUSE
 
 
 def test_an_expired_pause_is_not_marked_as_resumed() -> None:
@@ -106,9 +106,9 @@ def test_an_expired_pause_is_not_marked_as_resumed() -> None:
 
 
 def resumed(*markers: Marker) -> CallState:
-    told = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
+    marks = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
     bridged = Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": "b"})
-    return initial.resume(deletable_plan(), [*told, bridged, *markers], AT)
+    return initial.resume(deletable_plan(), [*marks, bridged, *markers], AT)
 
 
 def test_resume_restores_the_pause() -> None:
@@ -124,8 +124,8 @@ def test_resume_restores_the_pause() -> None:
 def test_reconciles_a_pause_from_before_the_confirmation() -> None:
     state = initial.resume(deletable_plan(), [Marker(AT, "recording_started")], AT)
     now = AT + timedelta(seconds=5)
-    watched = CallReconciled(now, paused=True, paused_at=AT, lasts=PAUSE, bridged_at=AT, **UNSEEN)
-    state, actions = step(state, watched)
+    report = CallReconciled(now, paused=True, paused_at=AT, lasts=PAUSE, bridged_at=AT, **UNSEEN)
+    state, actions = step(state, report)
     assert state.phase is Phase.ANNOUNCED
     assert "paused" in [one.kind for one in actions if isinstance(one, Marker)]
     assert Do.PAUSE_TONE in actions
@@ -135,8 +135,8 @@ def test_reconciles_a_pause_from_before_the_confirmation() -> None:
 def test_repeats_the_pause_tone_after_a_restart(leg: str) -> None:
     state = resumed(Marker(AT, "paused", {"seconds": "20"}))
     now = AT + timedelta(seconds=5)
-    watched = CallReconciled(now, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN)
-    state, actions = step(state, watched)
+    report = CallReconciled(now, paused=True, paused_at=AT, lasts=PAUSE, **UNSEEN)
+    state, actions = step(state, report)
     assert Do.PAUSE_TONE in actions
     if leg == "c":
         state, actions = step(state, LegBridged(now, state="announced", other="c"))
@@ -247,12 +247,14 @@ def test_opens_one_question_at_a_time() -> None:
 
 def test_resume_discards_a_deleted_recording() -> None:
     """The daemon may have died between the key and the order to the switch."""
-    told = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")]
-    state = initial.resume(deletable_plan(), told, AT)
+    marks = [
+        Marker(AT, kind) for kind in ("recording_started", "announcement_finished", "bridged", "deleted")
+    ]
+    state = initial.resume(deletable_plan(), marks, AT)
     state, actions = step(state, CallReconciled(AT, since=AT, state="announced", capturing=True))
     assert {Do.STOP, Do.DISCARD} <= set(actions)
-    state, _ = step(state, CallHungUp(AT, cause="NORMAL_CLEARING", ending=True))
-    state, actions = step(state, RecordingStopped(AT, ending=True))
+    state, _ = step(state, CallHungUp(AT, cause="NORMAL_CLEARING", hangup=True))
+    state, actions = step(state, RecordingStopped(AT, hangup=True))
     assert (state.phase, state.reason) == (Phase.ENDED, "deleted")
 
 
@@ -283,7 +285,7 @@ EVENTS = any_event(
     other=st.sampled_from(["", "b", "c"]),
     sound=st.sampled_from(["", DELETE.question.path, "/prompts/question.wav"]),
     complete=st.booleans(),
-    ending=st.booleans(),
+    hangup=st.booleans(),
     key=st.sampled_from("12*9"),
     code=st.sampled_from(CODES),
 )
@@ -303,25 +305,25 @@ def likely(name: str, state: CallState) -> list[CallEvent]:
 @settings(max_examples=300, deadline=None)
 def test_no_order_of_events_deletes_without_confirmation(moves: list[CallEvent | str]) -> None:
     state = DeletableConversation().state
-    heard = False
+    question_heard = False
     for move in moves:
         for event in likely(move, state) if isinstance(move, str) else [move]:
             before = state
             state, actions = step(before, event)
             if isinstance(event, CodeDialled) and Do.DELETE_ASK in actions:
-                heard = False
+                question_heard = False
             if (
                 isinstance(event, SoundEnded)
                 and event.leg == INTERNAL
                 and event.sound == DELETE.question.path
             ):
-                heard = heard or (event.complete and not event.ending)
+                question_heard = question_heard or (event.complete and not event.hangup)
             if isinstance(event, CommandGiven) and Do.DELETED in actions:
                 assert event.code == "delete"  # confirmed in the panel
-                assert before.talking
+                assert before.in_conversation
                 assert before.question.step is QuestionStep.IDLE
             elif Do.DELETED in actions:
                 assert isinstance(event, KeyPressed)
                 assert (event.key, event.leg) == ("1", INTERNAL)
-                assert heard, "confirmed before the end of the question"
+                assert question_heard, "confirmed before the end of the question"
                 assert before.question.step is QuestionStep.ANSWER

@@ -38,7 +38,7 @@ from tests.unit.call.any_event import any_event
 from tests.unit.call.conversation import AT, KEEP, OWN_WORDS, VOICE, Conversation, plan
 
 QUESTION = "/prompts/question.wav"
-HEARD = {"voice_from_ms": "12000", "voice_to_ms": "12400"}
+VOICE_SPAN = {"voice_from_ms": "12000", "voice_to_ms": "12400"}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_key_of_either_side_answers(
     call.play(KEEP.question)
     assert call.done[-1] is Do.KEEP_SINCE
     call.press(key, leg)
-    voice = HEARD if (leg, key) == (INTERNAL, "1") else {}
+    voice = VOICE_SPAN if (leg, key) == (INTERNAL, "1") else {}
     if voice:
         call.feed(VoiceChecked, voice=VOICE)
     assert call.markers("keep_question_answered") == [{"answer": answer, "by": leg, "how": how, **voice}]
@@ -143,13 +143,13 @@ def test_asks_nothing_during_a_pause(keep: KeepScript) -> None:
 
 
 @pytest.mark.parametrize("by", ["code", "panel", "seen later"])
-@pytest.mark.parametrize("asked", ["in the question", "before the answer", "in their own words"])
-def test_a_pause_breaks_off_the_question(asked: str, by: str) -> None:
-    call = Conversation(OWN_WORDS if asked == "in their own words" else KEEP)
+@pytest.mark.parametrize("how", ["in the question", "before the answer", "in their own words"])
+def test_a_pause_breaks_off_the_question(how: str, by: str) -> None:
+    call = Conversation(OWN_WORDS if how == "in their own words" else KEEP)
     call.dial_keep()
-    if asked == "in the question":
+    if how == "in the question":
         call.start(KEEP.question)
-    elif asked == "before the answer":
+    elif how == "before the answer":
         call.play(KEEP.question)
     pause(call, by)
     assert call.markers("keep_question_interrupted") == [{}]
@@ -205,7 +205,7 @@ def test_a_colleague_asks_in_their_own_words() -> None:
     call.confirm_yes()
     assert call.markers("keep_question_asked") == [{"how": "own_words"}]
     assert call.markers("keep_question_answered") == [
-        {"answer": "yes", "by": INTERNAL, "how": "own_words", **HEARD}
+        {"answer": "yes", "by": INTERNAL, "how": "own_words", **VOICE_SPAN}
     ]
 
 
@@ -236,7 +236,7 @@ def test_a_voice_is_found_the_second_time() -> None:
     call.play(KEEP.question)
     call.confirm_yes()
     assert call.markers("keep_question_answered") == [
-        {"answer": "yes", "by": INTERNAL, "how": "aloud", **HEARD}
+        {"answer": "yes", "by": INTERNAL, "how": "aloud", **VOICE_SPAN}
     ]
 
 
@@ -346,7 +346,7 @@ def test_a_no_destroys_nothing_unless_the_line_says_so() -> None:
         {"what": LegUnbridged},
         {"what": LegBridged, "other": "c"},
         {"what": SoundEnded, "leg": EXTERNAL, "sound": QUESTION, "complete": False},
-        {"what": SoundEnded, "leg": INTERNAL, "sound": QUESTION, "complete": True, "ending": True},
+        {"what": SoundEnded, "leg": INTERNAL, "sound": QUESTION, "complete": True, "hangup": True},
     ],
 )  # fmt: skip
 def test_breaks_off_a_question_that_both_did_not_hear(event: dict[str, object]) -> None:
@@ -393,11 +393,11 @@ def test_asks_nothing_without_a_script_or_a_recording() -> None:
 
 
 def test_resume_restores_the_last_answer() -> None:
-    told = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
-    asked = Marker(AT, "keep_question_asked", {"how": "question"})
-    assert initial.resume(plan(KEEP), [*told, asked], AT).keep_answer == ""
+    marks = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
+    question = Marker(AT, "keep_question_asked", {"how": "question"})
+    assert initial.resume(plan(KEEP), [*marks, question], AT).keep_answer == ""
     yes = Marker(AT, "keep_question_answered", {"answer": "yes", "by": EXTERNAL, "how": "key"})
-    state = initial.resume(plan(KEEP), [*told, asked, yes], AT)
+    state = initial.resume(plan(KEEP), [*marks, question, yes], AT)
     assert (state.keep_answer, state.question.step) == ("yes", QuestionStep.IDLE)
     state, _ = step(state, CallReconciled(AT, state="announced", since=AT, capturing=True))
     state, actions = step(state, CodeDialled(AT, code="keep", other="b"))
@@ -415,7 +415,7 @@ EVENTS = any_event(
     other=st.sampled_from(["", "b", "c"]),
     sound=st.sampled_from(["", *(f"/prompts/{name}.wav" for name in ("question", "yes", "no", "none"))]),
     complete=st.booleans(),
-    ending=st.booleans(),
+    hangup=st.booleans(),
     key=st.sampled_from("125*"),
     voice=st.sampled_from([None, VOICE]),
 )
@@ -444,8 +444,8 @@ def check_rules(keep: KeepScript, moves: list[CallEvent | str]) -> None:
     only with the external party's voice."""
     call = Conversation(keep)
     state = call.state
-    heard: set[str] = set()
-    asked = own = confirmed = False
+    heard_by: set[str] = set()
+    question_asked = own = confirmed = False
     for move in moves:
         for event in likely(move, state) if isinstance(move, str) else [move]:
             before = state
@@ -457,31 +457,31 @@ def check_rules(keep: KeepScript, moves: list[CallEvent | str]) -> None:
                 if isinstance(one, Marker) and one.kind == "keep_question_answered"
             ]
             if isinstance(event, KeyPressed) and event.leg == INTERNAL and event.key == "1":
-                confirmed = confirmed or asked or own
+                confirmed = confirmed or question_asked or own
             if answers and answers[0]["answer"] != "none":
                 assert before.question.step is not QuestionStep.IDLE, "answered without a question"
                 if isinstance(event, VoiceChecked):
                     assert event.voice is not None
                     assert confirmed
-                    assert asked or own, "a yes before the end of the question"
+                    assert question_asked or own, "a yes before the end of the question"
                     assert (answers[0]["answer"], answers[0]["by"]) == ("yes", INTERNAL)
                 else:
                     assert isinstance(event, KeyPressed)
                     assert {"1": "yes", "2": "no"}[event.key] == answers[0]["answer"]
                     assert event.key == "2" or event.leg == EXTERNAL
-                    assert asked or own or event.key == "2", "a yes before the end of the question"
+                    assert question_asked or own or event.key == "2", "a yes before the end of the question"
             if "keep_question_asked" in kinds:
-                heard, asked, own, confirmed = set(), False, keep.question is None, False
+                heard_by, question_asked, own, confirmed = set(), False, keep.question is None, False
             elif isinstance(event, SoundEnded) and keep.question and event.sound == keep.question.path:
-                heard |= {event.leg} if event.complete and not event.ending else set()
-                asked = asked or heard >= {EXTERNAL, INTERNAL}
+                heard_by |= {event.leg} if event.complete and not event.hangup else set()
+                question_asked = question_asked or heard_by >= {EXTERNAL, INTERNAL}
             if kinds and kinds[0] in ("keep_question_answered", "keep_question_interrupted"):
-                asked = own = False
+                question_asked = own = False
             if state.keep_answer != before.keep_answer:
                 assert answers
             orders = [one for one in actions if isinstance(one, Do) and one.startswith("keep")]
             assert not orders or before.phase is Phase.ANNOUNCED
-    over = step(state, ChannelGone(AT, ending=True))[0]
+    over = step(state, ChannelGone(AT, hangup=True))[0]
     assert over.phase is Phase.ENDED
 
 

@@ -50,25 +50,25 @@ def event_at(what: type[CallEvent], seconds: float = 1.0, **more: object) -> Cal
 
 
 def run(*events: CallEvent, state: CallState | None = None) -> tuple[CallState, list[Action]]:
-    done: list[Action] = []
+    orders: list[Action] = []
     if state is None:
         state, first = initial.arrive(PLAN, AT)
-        done += first
+        orders += first
     for event in events:
         state, actions = step(state, event)
-        done += actions
-    return state, done
+        orders += actions
+    return state, orders
 
 
 RECORDING = event_at(RecordingStarted, 0.1, state="announcing")
 ON_DISK = event_at(FolderWritten, 0.1)
-PLAYING = event_at(PlaybackStarted, 0.1, sound=PROMPT, state="announcing")
+PLAYBACK = event_at(PlaybackStarted, 0.1, sound=PROMPT, state="announcing")
 PLAYED = event_at(PlaybackEnded, 2.5, sound=PROMPT, complete=True, state="announcing")
 CONFIRMED = event_at(StateReported, 2.6, state="announced")
 BRIDGED = event_at(LegBridged, 4, party=COLLEAGUE, state="announced")
-RECORDED = event_at(RecordingStopped, 9, state="announced", ending=True)
-HUNG_UP = event_at(CallHungUp, 9, state="announced", ending=True, cause="NORMAL_CLEARING")
-WHOLE = (RECORDING, ON_DISK, PLAYING, PLAYED, CONFIRMED, BRIDGED, RECORDED, HUNG_UP)
+RECORDED = event_at(RecordingStopped, 9, state="announced", hangup=True)
+HUNG_UP = event_at(CallHungUp, 9, state="announced", hangup=True, cause="NORMAL_CLEARING")
+WHOLE = (RECORDING, ON_DISK, PLAYBACK, PLAYED, CONFIRMED, BRIDGED, RECORDED, HUNG_UP)
 
 
 def kinds(actions: list[Action]) -> list[str]:
@@ -107,7 +107,7 @@ def test_reconcile_during_the_start_of_the_recording_loses_nothing() -> None:
 
 def test_a_stereo_leg_is_never_announced() -> None:
     """Both channels would carry both parties: nothing can be kept."""
-    state, actions = run(replace(RECORDING, problem=STEREO), ON_DISK, PLAYING, PLAYED, BRIDGED)
+    state, actions = run(replace(RECORDING, problem=STEREO), ON_DISK, PLAYBACK, PLAYED, BRIDGED)
     assert state.phase is Phase.UNRECORDED
     assert [one for one in actions if one in (Do.STOP, Do.FAIL, Do.DISCARD)][:3] == [
         Do.STOP,
@@ -121,7 +121,7 @@ def test_a_stereo_leg_is_never_announced() -> None:
 
 def test_a_codec_change_repeats_the_announcement() -> None:
     """Some tenths of a second of the announcement were lost."""
-    state, actions = run(RECORDING, ON_DISK, PLAYING, event_at(CodecChanged, 1), PLAYED)
+    state, actions = run(RECORDING, ON_DISK, PLAYBACK, event_at(CodecChanged, 1), PLAYED)
     assert actions[-1] is Do.REPEAT
     assert Marker(PLAYED.at, "announcement_interrupted", {"reason": "stopped"}) in actions
     again = event_at(PlaybackEnded, 5, sound=PROMPT, complete=True, state="announcing")
@@ -137,13 +137,13 @@ def test_a_codec_change_in_the_conversation_changes_nothing() -> None:
 
 
 def test_leaves_the_socket_only_after_the_confirmation() -> None:
-    _, actions = run(RECORDING, ON_DISK, PLAYING, PLAYED)
+    _, actions = run(RECORDING, ON_DISK, PLAYBACK, PLAYED)
     assert Do.CONFIRM in actions
     assert Do.LEAVE not in actions
 
 
 def test_confirms_only_once_the_folder_is_on_disk() -> None:
-    state, actions = run(RECORDING, PLAYING, PLAYED)
+    state, actions = run(RECORDING, PLAYBACK, PLAYED)
     assert Do.CONFIRM not in actions
     state, actions = step(state, event_at(FolderWritten, 3))
     assert actions == (Do.CONFIRM,)
@@ -157,20 +157,20 @@ def test_confirms_only_once_the_folder_is_on_disk() -> None:
     ],
 )
 def test_only_the_whole_announcement_counts(ended: CallEvent) -> None:
-    state, actions = run(RECORDING, ON_DISK, PLAYING, ended)
+    state, actions = run(RECORDING, ON_DISK, PLAYBACK, ended)
     assert Do.CONFIRM not in actions
     assert state.phase is Phase.ANNOUNCING
 
 
 def test_repeats_a_stopped_playback() -> None:
-    _, actions = run(RECORDING, ON_DISK, PLAYING, replace(PLAYED, complete=False))
+    _, actions = run(RECORDING, ON_DISK, PLAYBACK, replace(PLAYED, complete=False))
     assert actions[-1] is Do.REPEAT
     assert Marker(PLAYED.at, "announcement_interrupted", {"reason": "stopped"}) in actions
 
 
 def test_repeats_the_announcement_after_a_hold() -> None:
-    held, unheld = event_at(HoldStarted, 1), event_at(HoldEnded, 5)
-    state, actions = run(RECORDING, ON_DISK, PLAYING, held, PLAYED)
+    hold, unheld = event_at(HoldStarted, 1), event_at(HoldEnded, 5)
+    state, actions = run(RECORDING, ON_DISK, PLAYBACK, hold, PLAYED)
     assert Do.REPEAT not in actions
     state, actions = run(unheld, state=state)
     assert actions[-1] is Do.REPEAT
@@ -183,7 +183,7 @@ def test_repeats_the_announcement_after_a_hold() -> None:
 
 
 def test_a_short_hold_spoils_the_announcement() -> None:
-    _, actions = run(RECORDING, ON_DISK, PLAYING, event_at(HoldStarted, 1), event_at(HoldEnded, 2), PLAYED)
+    _, actions = run(RECORDING, ON_DISK, PLAYBACK, event_at(HoldStarted, 1), event_at(HoldEnded, 2), PLAYED)
     assert Do.CONFIRM not in actions
     assert actions[-1] is Do.REPEAT
 
@@ -191,7 +191,7 @@ def test_a_short_hold_spoils_the_announcement() -> None:
 def test_a_hold_reported_early_spoils_the_announcement() -> None:
     """The call's own connection lags behind the standing one, which does not report the playback."""
     state, actions = run(
-        RECORDING, ON_DISK, event_at(HoldStarted, 1), event_at(HoldEnded, 2), PLAYING, PLAYED
+        RECORDING, ON_DISK, event_at(HoldStarted, 1), event_at(HoldEnded, 2), PLAYBACK, PLAYED
     )
     assert Do.CONFIRM not in actions
     assert actions[-1] is Do.REPEAT
@@ -204,27 +204,27 @@ def test_a_hold_reported_early_spoils_the_announcement() -> None:
 
 
 def test_a_hold_before_the_announcement_does_not_spoil_it() -> None:
-    held, unheld = event_at(HoldStarted, 0.02), event_at(HoldEnded, 0.04)
-    _, actions = run(RECORDING, ON_DISK, held, unheld, PLAYING, PLAYED)
+    hold, unheld = event_at(HoldStarted, 0.02), event_at(HoldEnded, 0.04)
+    _, actions = run(RECORDING, ON_DISK, hold, unheld, PLAYBACK, PLAYED)
     assert Do.CONFIRM in actions
 
 
 def test_gives_up_after_the_maximum_of_tries() -> None:
     state, actions = run(RECORDING, ON_DISK)
     for _ in range(transitions.MAX_TRIES):
-        state, actions = run(PLAYING, replace(PLAYED, complete=False), state=state)
+        state, actions = run(PLAYBACK, replace(PLAYED, complete=False), state=state)
     assert state.phase is Phase.UNRECORDED
     assert actions[-2:] == [Do.FAIL, Do.DISCARD]
 
 
 def test_an_announcement_without_a_recording_fails() -> None:
-    state, actions = run(ON_DISK, PLAYING, PLAYED)
+    state, actions = run(ON_DISK, PLAYBACK, PLAYED)
     assert state.reason == "recording_failed"
     assert Do.CONFIRM not in actions
 
 
 def test_gives_up_before_the_switch_does() -> None:
-    state, _ = run(RECORDING, ON_DISK, PLAYING)
+    state, _ = run(RECORDING, ON_DISK, PLAYBACK)
     assert state.timer.deadline is not None
     assert timedelta(0) < AT + timedelta(seconds=transitions.switch_timeout(LENGTH)) - state.timer.deadline
     same, actions = step(state, DeadlinePassed(state.timer.deadline - timedelta(seconds=1)))
@@ -237,23 +237,23 @@ def test_gives_up_before_the_switch_does() -> None:
 
 def test_a_late_timeout_discards_nothing_that_the_switch_kept() -> None:
     late = event_at(DeadlinePassed, 60)
-    state, actions = run(RECORDING, ON_DISK, PLAYING, PLAYED, late)
+    state, actions = run(RECORDING, ON_DISK, PLAYBACK, PLAYED, late)
     assert actions[-1] is Do.FAIL
     assert Do.DISCARD not in actions
-    _, kept = run(CONFIRMED, BRIDGED, RECORDED, HUNG_UP, state=state)
-    assert finish_of(kept).reason is None
-    assert Do.DISCARD not in kept
+    _, kept_actions = run(CONFIRMED, BRIDGED, RECORDED, HUNG_UP, state=state)
+    assert finish_of(kept_actions).reason is None
+    assert Do.DISCARD not in kept_actions
     failed = event_at(StateReported, 61, state="failed"), replace(RECORDED, state="failed")
-    _, lost = run(*failed, replace(HUNG_UP, state="failed"), state=state)
-    assert finish_of(lost).reason == "announcement_failed"
-    assert Do.DISCARD in lost
+    _, lost_actions = run(*failed, replace(HUNG_UP, state="failed"), state=state)
+    assert finish_of(lost_actions).reason == "announcement_failed"
+    assert Do.DISCARD in lost_actions
 
 
 @pytest.mark.parametrize(
     ("left", "reason"), [("late", "daemon_late"), ("announcing", "daemon_away"), ("waiting", "daemon_away")]
 )
 def test_keeps_nothing_where_the_switch_went_on(left: str, reason: str) -> None:
-    state, _ = run(RECORDING, ON_DISK, PLAYING, PLAYED)
+    state, _ = run(RECORDING, ON_DISK, PLAYBACK, PLAYED)
     state, actions = run(replace(BRIDGED, state="unrecorded", left=left), state=state)
     assert state.reason == reason
     assert Do.STOP in actions
@@ -264,9 +264,9 @@ def test_keeps_nothing_where_the_switch_went_on(left: str, reason: str) -> None:
 
 def test_hang_up_in_the_announcement() -> None:
     stopped = replace(RECORDED, state="announcing")
-    broken = replace(PLAYED, complete=False, ending=True)
-    for order in ([broken, stopped], [stopped, broken]):
-        _, actions = run(RECORDING, ON_DISK, PLAYING, *order, replace(HUNG_UP, state="announcing"))
+    interruption = replace(PLAYED, complete=False, hangup=True)
+    for order in ([interruption, stopped], [stopped, interruption]):
+        _, actions = run(RECORDING, ON_DISK, PLAYBACK, *order, replace(HUNG_UP, state="announcing"))
         assert finish_of(actions).reason == "hung_up_in_announcement"
         assert Do.DISCARD in actions
         assert Do.FAIL not in actions
@@ -319,8 +319,8 @@ def test_ignores_a_bridge_from_before_the_recording() -> None:
 
 
 def test_the_end_of_the_channel_counts_as_hang_up() -> None:
-    gone = event_at(ChannelGone, 9, state="announced", ending=True, cause="NORMAL_CLEARING")
-    for order in ([RECORDED, gone, HUNG_UP], [gone, HUNG_UP, RECORDED]):
+    end = event_at(ChannelGone, 9, state="announced", hangup=True, cause="NORMAL_CLEARING")
+    for order in ([RECORDED, end, HUNG_UP], [end, HUNG_UP, RECORDED]):
         state, actions = run(*WHOLE[:6], *order)
         assert state.phase is Phase.ENDED
         assert finish_of(actions).reason is None
@@ -330,13 +330,13 @@ def test_the_end_of_the_channel_counts_as_hang_up() -> None:
 def test_a_refused_call_is_followed_to_its_end() -> None:
     state, actions = initial.refuse("no_line")
     assert actions == (Do.LET_GO, Do.OPEN)
-    state, done = run(event_at(StateReported, 0.1, state="passed"), BRIDGED, HUNG_UP, state=state)
-    assert done[0] is Do.LEAVE
-    assert finish_of(done) == Finish("no_line", HUNG_UP.at, COLLEAGUE)
+    state, orders = run(event_at(StateReported, 0.1, state="passed"), BRIDGED, HUNG_UP, state=state)
+    assert orders[0] is Do.LEAVE
+    assert finish_of(orders) == Finish("no_line", HUNG_UP.at, COLLEAGUE)
 
 
 def test_a_failed_folder_stops_the_recording() -> None:
-    _, actions = run(RECORDING, PLAYING, event_at(FolderFailed, 1))
+    _, actions = run(RECORDING, PLAYBACK, event_at(FolderFailed, 1))
     assert actions[-2:] == [Do.FAIL, Do.DISCARD]
 
 
@@ -367,7 +367,7 @@ def test_ignores_the_departure_of_a_replaced_leg() -> None:
 
 
 def test_ignores_a_conference_before_the_announcement() -> None:
-    state, _ = run(RECORDING, ON_DISK, PLAYING)
+    state, _ = run(RECORDING, ON_DISK, PLAYBACK)
     assert step(state, event_at(ConferenceEnded, 1, state="announcing")) == (state, ())
 
 
@@ -407,16 +407,16 @@ def test_an_announced_call_goes_on_with_a_gap() -> None:
         state, event_at(CallReconciled, 60, since=AT, state="announced", capturing=True, other="b")
     )
     assert kinds(list(actions)) == ["unobserved_from", "unobserved_to"]
-    _, done = run(RECORDED, HUNG_UP, state=state)
-    assert finish_of(done).reason is None
+    _, orders = run(RECORDED, HUNG_UP, state=state)
+    assert finish_of(orders).reason is None
 
 
 def test_the_switch_s_state_is_enough_without_a_marker() -> None:
     state = resumed("recording_started")
     state, actions = step(state, event_at(CallReconciled, 60, since=AT, state="announced", capturing=True))
     assert state.phase is Phase.ANNOUNCED
-    (noted,) = (a for a in actions if isinstance(a, Marker) and a.kind == "announcement_finished")
-    assert dict(noted.data) == {"seen": "later"}, "its time is that of the switch's report"
+    (marker,) = (a for a in actions if isinstance(a, Marker) and a.kind == "announcement_finished")
+    assert dict(marker.data) == {"seen": "later"}, "its time is that of the switch's report"
 
 
 @pytest.mark.parametrize("word", ["announcing", "unrecorded", "late", "waiting", ""])
@@ -428,23 +428,23 @@ def test_any_other_state_of_the_switch_ends_the_recording(word: str) -> None:
 
 
 def test_a_call_that_ended_unobserved() -> None:
-    gone = event_at(ChannelGone, 60, since=AT)
+    end = event_at(ChannelGone, 60, since=AT)
     finished = resumed("recording_started", "announcement_finished")
-    _, kept = step(finished, replace(gone, capturing=True))
-    assert finish_of(list(kept)).reason is None
+    _, kept_actions = step(finished, replace(end, capturing=True))
+    assert finish_of(list(kept_actions)).reason is None
     # The daemon died before its confirmation: the recording ended with the announcement.
-    _, stopped = step(finished, gone)
+    _, stopped = step(finished, end)
     assert finish_of(list(stopped)).reason == "daemon_away"
     assert Do.DISCARD in stopped
     # The confirmation was on its way when the connection was lost.
-    state, _ = run(RECORDING, ON_DISK, PLAYING, PLAYED)
-    _, taken = step(state, replace(gone, capturing=True))
-    assert finish_of(list(taken)).reason is None
-    _, refused = step(state, gone)
+    state, _ = run(RECORDING, ON_DISK, PLAYBACK, PLAYED)
+    _, taken_actions = step(state, replace(end, capturing=True))
+    assert finish_of(list(taken_actions)).reason is None
+    _, refused = step(state, end)
     assert finish_of(list(refused)).reason == "daemon_away"
-    _, lost = step(resumed("recording_started"), gone)
-    assert finish_of(list(lost)).reason == "daemon_away"
-    assert Do.DISCARD in lost
+    _, lost_actions = step(resumed("recording_started"), end)
+    assert finish_of(list(lost_actions)).reason == "daemon_away"
+    assert Do.DISCARD in lost_actions
 
 
 def test_a_call_that_an_earlier_daemon_let_go() -> None:
@@ -461,7 +461,7 @@ EVENTS = any_event(
         ["", "waiting", "announcing", "announced", "passed", "failed", "late", "unrecorded"]
     ),
     left=st.sampled_from(["", "waiting", "announcing", "late"]),
-    ending=st.booleans(),
+    hangup=st.booleans(),
     sound=st.sampled_from(["", PROMPT, "/other.wav"]),
     complete=st.booleans(),
     party=st.sampled_from([None, COLLEAGUE]),
@@ -475,35 +475,35 @@ EVENTS = any_event(
 @given(st.lists(EVENTS, max_size=40))
 def test_no_order_of_events_keeps_an_unannounced_second(events: list[CallEvent]) -> None:
     state, actions = initial.arrive(PLAN, AT)
-    done = list(actions)
+    orders = list(actions)
     # The rule in its simplest form.
-    held, clean, heard = False, True, False
+    on_hold, clean, whole = False, True, False
     for event in events:
         before = state.phase
         state, actions = step(state, event)
-        done += actions
+        orders += actions
         assert state.phase >= before
         if isinstance(event, HoldStarted):
-            held, clean = True, False
+            on_hold, clean = True, False
         if isinstance(event, HoldEnded):
-            held = False
+            on_hold = False
         if Do.REPEAT in actions or (isinstance(event, PlaybackStarted) and event.sound == PROMPT):
-            clean = not held
+            clean = not on_hold
         if isinstance(event, PlaybackEnded) and event.sound == PROMPT and event.complete and clean:
-            heard = True
+            whole = True
         if isinstance(event, CallReconciled) and event.state == "announced":
-            heard = True
+            whole = True
         if Do.CONFIRM in actions:
-            assert heard
+            assert whole
         if state.phase is Phase.ANNOUNCED:
-            assert heard
-    finishes = [action for action in done if isinstance(action, Finish)]
+            assert whole
+    finishes = [action for action in orders if isinstance(action, Finish)]
     assert len(finishes) <= 1
     if finishes and finishes[0].reason is None:
-        assert heard
-        assert Do.DISCARD not in done
+        assert whole
+        assert Do.DISCARD not in orders
     if finishes and finishes[0].reason is not None:
-        assert Do.DISCARD in done
+        assert Do.DISCARD in orders
 
 
 class AnnouncingSwitch:
@@ -548,7 +548,7 @@ def test_a_hold_counts_whichever_connection_lags(moves: list[str]) -> None:
     state, _ = initial.arrive(PLAN, AT)
     state, _ = step(state, ON_DISK)
     read = {"own": 0, "standing": 0}
-    taken: set[int] = set()
+    numbers: set[int] = set()
     # The call's own connection catches up at the end.
     for move in [*moves, *["own"] * 3 * len(moves), "go on", "own", "go on", "own"]:
         if move == "go on":
@@ -565,9 +565,9 @@ def test_a_hold_counts_whichever_connection_lags(moves: list[str]) -> None:
             if read[move] == len(switch.reported):
                 continue
             number, read[move] = read[move], read[move] + 1
-            if number in taken:
+            if number in numbers:
                 continue
-            taken.add(number)
+            numbers.add(number)
             state, actions = step(state, switch.reported[number])
             switch.begun += actions.count(Do.REPEAT)
             if Do.CONFIRM in actions:

@@ -25,9 +25,9 @@ class ResumedCall:
     """A call that an earlier daemon followed for ten seconds, and the hold markers written since."""
 
     def __init__(self, *markers: Marker, line: CallPlan | None = None) -> None:
-        told = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
+        marks = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
         bridged = Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": "b"})
-        self.state: CallState = initial.resume(line or plan(KEEP), [*told, bridged, *markers], at(10))
+        self.state: CallState = initial.resume(line or plan(KEEP), [*marks, bridged, *markers], at(10))
         self.written: list[tuple[str, datetime, dict[str, str]]] = []
 
     def feed(self, what: type[CallEvent], seconds: float, **more: object) -> None:
@@ -38,10 +38,12 @@ class ResumedCall:
             if isinstance(one, Marker) and "hold" in one.kind
         ]
 
-    def reconcile(self, seconds: float, held: datetime | None = None, theirs: datetime | None = None) -> None:
+    def reconcile(
+        self, seconds: float, hold_since: datetime | None = None, theirs: datetime | None = None
+    ) -> None:
         self.feed(
             CallReconciled, seconds, since=at(10), state="announced", capturing=True, other="b",
-            held_since=held, colleague_held_since=theirs,
+            held_since=hold_since, colleague_held_since=theirs,
         )  # fmt: skip
 
 
@@ -57,7 +59,7 @@ def test_marks_a_colleague_hold_from_its_start(since: float) -> None:
 def test_marks_a_known_hold_once() -> None:
     call = ResumedCall(Marker(at(5), "hold"))
     assert call.state.hold.active
-    call.reconcile(20, held=at(5.5))
+    call.reconcile(20, hold_since=at(5.5))
     assert call.state.hold.active
     call.feed(HoldEnded, 25)
     assert call.written == [("unhold", at(25), {})]
@@ -65,9 +67,9 @@ def test_marks_a_known_hold_once() -> None:
 
 def test_marks_a_hold_that_began_unobserved() -> None:
     call = ResumedCall(Marker(at(5), "hold"), Marker(at(6), "unhold"))
-    call.reconcile(20, held=at(12))
+    call.reconcile(20, hold_since=at(12))
     assert call.state.hold.active
-    assert not call.state.talking
+    assert not call.state.in_conversation
     assert call.written == [("hold", at(12), LATER)]
 
 
@@ -80,7 +82,7 @@ def test_marks_the_end_of_a_hold_that_ended_unobserved() -> None:
 
 def test_marks_a_second_hold_that_began_unobserved() -> None:
     call = ResumedCall(Marker(at(5), "hold"))
-    call.reconcile(20, held=at(15))
+    call.reconcile(20, hold_since=at(15))
     assert call.state.hold.active
     assert call.written == [("unhold", at(15), LATER), ("hold", at(15), LATER)]
 
@@ -90,5 +92,5 @@ def test_an_unobserved_hold_breaks_off_the_question() -> None:
     call.reconcile(11)
     call.feed(CodeDialled, 12, code="keep", other="b")
     assert call.state.question.sound
-    call.reconcile(14, held=at(13))
+    call.reconcile(14, hold_since=at(13))
     assert not call.state.question.sound

@@ -80,21 +80,21 @@ def states() -> dict[str, tuple[CallState, str]]:
     ringing = initial.arrive(replace(plan(None), at_pickup=True), AT)[0]
     opt_in = initial.arrive(replace(deletable_plan(), mode="opt-in"), AT)[0]
     talk = DeletableConversation().state
-    asked = DeletableConversation()
-    asked.ask_to_delete()
-    held = DeletableConversation()
-    held.feed(HoldStarted)
+    question = DeletableConversation()
+    question.ask_to_delete()
+    hold = DeletableConversation()
+    hold.feed(HoldStarted)
     ended = DeletableConversation()
     ended.end()
     hung_up = DeletableConversation()
-    hung_up.feed(CallHungUp, ending=True)
+    hung_up.feed(CallHungUp, hangup=True)
     return {
-        "being told": (arrived, remote_commands.NOT_TOLD),
-        "ringing": (ringing, remote_commands.NOT_TOLD),
-        "in a question": (opt_in, remote_commands.NOT_TOLD),
+        "being told": (arrived, remote_commands.NOT_ANNOUNCED),
+        "ringing": (ringing, remote_commands.NOT_ANNOUNCED),
+        "in a question": (opt_in, remote_commands.NOT_ANNOUNCED),
         "they speak": (talk, ""),
-        "the colleague is asked": (asked.state, ""),
-        "on hold": (held.state, ""),
+        "the colleague is asked": (question.state, ""),
+        "on hold": (hold.state, ""),
         "refused": (initial.refuse("no_line")[0], remote_commands.NOT_RECORDED),
         "not begun": (
             replace(talk, recording=replace(talk.recording, capturing=False, captured=False)),

@@ -8,34 +8,34 @@ from recorder.call.state import Phase
 from tests.unit.call import states
 
 
-def written() -> str:
+def table_on_page() -> str:
     return states.PAGE.read_text("utf-8").removeprefix(states.HEADER)
 
 
 def test_table_lists_the_transitions_of_some_lines() -> None:
-    listed = states.parse_table(written())
+    listed = states.parse_table(table_on_page())
     for (where, name), outcomes in states.explore(states.SOME).items():
         assert set(states.describe(where, outcomes)) <= listed.get((where, name), set()), (where, name)
 
 
 @pytest.mark.timeout(300)
 def test_table_equals_the_state_machine() -> None:
-    assert written() == states.table(), "regenerate: python -m tests.unit.call.states"
+    assert table_on_page() == states.table(), "regenerate: python -m tests.unit.call.states"
 
 
 def test_every_phase_is_reached_and_ends() -> None:
     found = states.explore(states.SOME)
-    reached = {where.partition(":")[0] for where, _ in found}
-    assert {phase.name for phase in Phase} - {"ENDED"} <= reached
+    phases = {where.partition(":")[0] for where, _ in found}
+    assert {phase.name for phase in Phase} - {"ENDED"} <= phases
     for where in {where for where, _ in found} - {"ENDED"}:
         assert any(
             becomes == "ENDED" and "finish" in orders for becomes, orders in found[where, "channel is gone"]
         ), f"{where} has no end"
     begins = [key for key, outcomes in found.items() if any("begin" in orders for _, orders in outcomes)]
-    asked = [key for key in begins if key[0].startswith("ASKING")]
-    assert asked == [("ASKING: recording", "external party: key 1")], "recorded without a yes"
+    keys = [key for key in begins if key[0].startswith("ASKING")]
+    assert keys == [("ASKING: recording", "external party: key 1")], "recorded without a yes"
     # On answer: once two are connected, and again after an interruption.
-    assert set(begins) - set(asked) == {
+    assert set(begins) - set(keys) == {
         ("RINGING", "connected with a colleague"),
         ("RINGING", "external party's hold ends"),
         ("RINGING", "folder is on disk"),

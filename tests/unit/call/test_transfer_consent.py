@@ -171,18 +171,18 @@ def test_hang_up_is_no_answer(mode: str) -> None:
     for end in (LegUnbridged, CallHungUp):
         call = ask_second_colleague(mode)
         call.start_notice()
-        call.feed(end, ending=True)
+        call.feed(end, hangup=True)
         assert call.markers("transfer_notice_interrupted") == [{"reason": "left"}]
         assert "transfer_question_refused" not in call.kinds
 
 
 @MODES
 @pytest.mark.parametrize("side", [EXTERNAL, INTERNAL])
-@pytest.mark.parametrize("heard", [True, False])
-def test_asks_from_the_beginning_after_a_hold(mode: str, side: str, heard: bool) -> None:
+@pytest.mark.parametrize("question_heard", [True, False])
+def test_asks_from_the_beginning_after_a_hold(mode: str, side: str, question_heard: bool) -> None:
     call = ask_second_colleague(mode)
     call.start_notice()
-    if heard:
+    if question_heard:
         call.end_notice()
     call.feed(HoldStarted, leg=side)
     call.press("1")
@@ -310,8 +310,8 @@ def test_conference_participants_are_asked_in_turn(mode: str) -> None:
     call.feed(ConferenceJoined, conference="room", participants=(Participant("b", FIRST),))
     call.feed(LegChecked, other="b")
     for leg, party in (("c", SECOND), ("d", THIRD)):
-        heard = frozenset({SENTENCE.path})  # another call's question
-        call.feed(ParticipantsJoined, participants=(Participant(leg, party, heard),))
+        sounds = frozenset({SENTENCE.path})  # another call's question
+        call.feed(ParticipantsJoined, participants=(Participant(leg, party, sounds),))
         call.feed(LegChecked, other=leg)
     for leg in ("c", "d"):
         assert call.state.transfer.target is not None
@@ -346,11 +346,11 @@ def test_known_participants_are_not_asked_on_another_leg(mode: str) -> None:
 
 
 @pytest.mark.parametrize("restart", [True, False])
-@pytest.mark.parametrize("heard", [True, False])
-def test_unobserved_time_ends_the_recording_in_opt_in(restart: bool, heard: bool) -> None:
+@pytest.mark.parametrize("question_heard", [True, False])
+def test_unobserved_time_ends_the_recording_in_opt_in(restart: bool, question_heard: bool) -> None:
     call = ask_second_colleague()
     call.start_notice()
-    if heard:
+    if question_heard:
         call.end_notice()
     call = resumed(call) if restart else call
     reconcile(call, "c", SECOND)
@@ -422,7 +422,7 @@ PARTIES = {"b": FIRST, "c": SECOND, "d": THIRD, "r": Party("extension", "500")}
 def test_no_order_of_events_keeps_speech_without_consent(mode: str, moves: list[str]) -> None:
     call = ConsentCall(mode)
     call.now += timedelta(seconds=1)
-    spoke: list[tuple[str, datetime, datetime]] = []
+    speeches: list[tuple[str, datetime, datetime]] = []
     agreed = {"b"}
     refused: set[str] = set()
     for move in moves:
@@ -431,28 +431,28 @@ def test_no_order_of_events_keeps_speech_without_consent(mode: str, moves: list[
             {call.state.internal.leg, *(one.leg for one in call.state.conference.participants)} - {""},
         )
         before = len(call.done)
-        telling = call.state.transfer.target
-        heard = telling is not None and telling.heard
+        target = call.state.transfer.target
+        question_heard = target is not None and target.question_heard
         call.now += timedelta(milliseconds=400)
         act(call, move)
         new = [one for one in call.done[before:] if isinstance(one, Marker)]
         for marker in new:
             if marker.kind == "transfer_question_answered":
-                assert heard
-                assert telling is not None
+                assert question_heard
+                assert target is not None
                 if dict(marker.data)["answer"] == "yes":
-                    assert move == ("third 1" if telling.leg == "r" else "1")
+                    assert move == ("third 1" if target.leg == "r" else "1")
                 else:
                     assert (mode, move) == (OPT_OUT, "later")
-                agreed.add(telling.leg)
-            elif marker.kind == "transfer_question_refused" and telling is not None:
-                refused.add(telling.leg)
+                agreed.add(target.leg)
+            elif marker.kind == "transfer_question_refused" and target is not None:
+                refused.add(target.leg)
         if call.state.recording.over:
             break
-        spoke += [(leg, since, call.now) for leg in there]
+        speeches += [(leg, since, call.now) for leg in there]
     markers = [one for one in call.done if isinstance(one, Marker)]
     kept_of_nobody = tuple(find_unconsented(take_of(mode, markers, call.now)))
-    for leg, since, _until in spoke:
+    for leg, since, _until in speeches:
         if leg in agreed if mode == OPT_IN else leg not in refused:
             continue
         # Between two events, because the place of an event itself is the redaction's own matter.
@@ -492,11 +492,11 @@ def act(call: ConsentCall, move: str) -> None:
         case ["away"]:
             reconcile(call, colleague, PARTIES.get(colleague))
         case ["restart"]:
-            made = resumed(call)
-            call.state, call.done = made.state, made.done
+            copy = resumed(call)
+            call.state, call.done = copy.state, copy.done
             reconcile(
                 call,
-                colleague if (colleague := made.state.internal.last_seen) else "",
+                colleague if (colleague := copy.state.internal.last_seen) else "",
                 PARTIES.get(colleague),
             )
         case ["third"] if colleague:
@@ -524,5 +524,5 @@ def test_redacts_nothing_on_a_line_that_does_not_ask() -> None:
     markers = [one for one in call.done if isinstance(one, Marker)]
     take = take_of(OPT_IN, markers, call.now)
     assert list(find_unconsented(take))
-    told = replace(take.start, transfer_notice=TransferNotice(ALONE, TimedSentence("said", "0" * 64, 1000)))
-    assert not list(find_unconsented(replace(take, start=told)))
+    start = replace(take.start, transfer_notice=TransferNotice(ALONE, TimedSentence("said", "0" * 64, 1000)))
+    assert not list(find_unconsented(replace(take, start=start)))

@@ -98,21 +98,21 @@ def test_withheld_numbers_are_notified_each_time() -> None:
     [
         (lambda call: call.end_notice(timedelta(seconds=1)), "stopped"),
         (lambda call: call.end_notice(complete=False), "stopped"),
-        (lambda call: call.end_notice(ending=True), "stopped"),
+        (lambda call: call.end_notice(hangup=True), "stopped"),
         (lambda call: call.unbridge(), "left"),
         (lambda call: call.connect("d", Party("extension", "400")), "left"),
-        (lambda call: call.feed(CallHungUp, ending=True), "left"),
+        (lambda call: call.feed(CallHungUp, hangup=True), "left"),
         (lambda call: call.feed(HoldStarted), "hold"),
         (lambda call: call.feed(HoldStarted, leg=INTERNAL), "hold"),
         (lambda call: call.feed(CallReconciled, since=AT, state="announced", capturing=True, other="c",
                                 party=SECOND), "unobserved"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("began", [True, False])
-def test_a_notice_not_heard_whole_does_not_count(cut: object, why: str, began: bool) -> None:
+@pytest.mark.parametrize("started", [True, False])
+def test_a_notice_not_heard_whole_does_not_count(cut: object, why: str, started: bool) -> None:
     call = RecordedCall()
     call.transfer("c", SECOND)
-    if began:
+    if started:
         call.start_notice()
     elif why == "stopped":
         call.now = call.state.timer.deadline or call.now
@@ -249,16 +249,16 @@ def test_ignores_the_check_of_a_leg_that_left() -> None:
 def test_notifies_a_party_who_came_unobserved(at_pickup: bool, restart: bool) -> None:
     call = RecordedCall(plan(at_pickup=at_pickup))
     call = resumed(call) if restart else call
-    done = [
+    actions = [
         one for one in reconcile(call, "c", SECOND) if not isinstance(one, Marker) or "ann" not in one.kind
     ]
-    left, came, *orders = done
+    left, marker, *orders = actions
     assert isinstance(left, Marker)
-    assert isinstance(came, Marker)
+    assert isinstance(marker, Marker)
     assert (left.kind, dict(left.data)) == (
         "unbridged", {"party": "extension", "value": "200", "seen": "later"},
     )  # fmt: skip
-    assert (came.kind, came.at, dict(came.data)["leg"]) == ("bridged", AT, "c")
+    assert (marker.kind, marker.at, dict(marker.data)["leg"]) == ("bridged", AT, "c")
     assert orders == [Do.CHECK_TARGET]
     call.feed(LegChecked, other="c")
     assert call.done[-1] is Do.NOTIFY
@@ -324,13 +324,13 @@ def test_resume_notifies_a_party_who_had_just_come() -> None:
 
 
 @pytest.mark.parametrize("restart", [False, True])
-@pytest.mark.parametrize("capturing", [False, True])
-def test_reconcile_ends_a_recording_that_was_to_end(restart: bool, capturing: bool) -> None:
+@pytest.mark.parametrize("captures", [False, True])
+def test_reconcile_ends_a_recording_that_was_to_end(restart: bool, captures: bool) -> None:
     call = RecordedCall()
     call.transfer("c", Party("e164", "+32470123456"), external=True)
     call = resumed(call) if restart else call
-    call.feed(CallReconciled, since=AT, state="announced", capturing=capturing)
-    if capturing:
+    call.feed(CallReconciled, since=AT, state="announced", capturing=captures)
+    if captures:
         assert call.done[-1] is Do.STOP
         call.feed(RecordingStopped)
     assert isinstance(call.done[-1], Finish)

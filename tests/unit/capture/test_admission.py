@@ -73,17 +73,17 @@ class Switch:
 
 @pytest.fixture
 def switch(tmp_path: Path) -> Switch:
-    made = Switch(tmp_path)
-    made.admission.start()
-    made.log_in()
-    return made
+    installation = Switch(tmp_path)
+    installation.admission.start()
+    installation.log_in()
+    return installation
 
 
 def refused(reason: str) -> float:
     return float(metrics.PEERS_REFUSED.labels(reason)._value.get())
 
 
-GONE = SwitchError("switch.gone", "not connected", "")
+NOT_CONNECTED = SwitchError("switch.gone", "not connected", "")
 
 
 @pytest.mark.parametrize("owner", [SWITCH, STRANGER, None])
@@ -135,11 +135,11 @@ def test_requires_the_switchs_user_if_it_cannot_be_asked(switch: Switch, away: s
 
 
 def test_refuses_everybody_before_the_first_connection(tmp_path: Path) -> None:
-    made = Switch(tmp_path)
-    made.admission.start()
-    made.up = False
-    assert made.admission.admit(DATA, "", SWITCH) is None
-    assert not made.admission.is_stranger(STRANGER), "the switch's user is not known"
+    installation = Switch(tmp_path)
+    installation.admission.start()
+    installation.up = False
+    assert installation.admission.admit(DATA, "", SWITCH) is None
+    assert not installation.admission.is_stranger(STRANGER), "the switch's user is not known"
 
 
 def test_next_daemon_accepts_the_previous_key_until_it_sets_its_own(switch: Switch, tmp_path: Path) -> None:
@@ -167,33 +167,33 @@ def test_next_daemon_accepts_the_previous_key_until_it_sets_its_own(switch: Swit
 )
 def test_ignores_an_invalid_key_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
-    made = Switch(tmp_path)
-    made.admission.start()
-    made.log_in()
-    assert made.admission.admit(DATA, made.key, None) is DATA
-    assert json.loads((tmp_path / FILE).read_bytes())["keys"] == [made.key]
+    installation = Switch(tmp_path)
+    installation.admission.start()
+    installation.log_in()
+    assert installation.admission.admit(DATA, installation.key, None) is DATA
+    assert json.loads((tmp_path / FILE).read_bytes())["keys"] == [installation.key]
 
 
 def test_key_is_valid_even_if_it_cannot_be_saved(tmp_path: Path) -> None:
-    made = Switch(tmp_path / "none")
-    made.admission.start()
-    made.log_in()
-    assert made.admission.admit(DATA, made.key, None) is DATA
+    installation = Switch(tmp_path / "none")
+    installation.admission.start()
+    installation.log_in()
+    assert installation.admission.admit(DATA, installation.key, None) is DATA
 
 
 def test_asks_about_each_call_if_the_switch_refuses_the_key(switch: Switch, tmp_path: Path) -> None:
-    made = Switch(tmp_path)
-    made.admission.start()
+    installation = Switch(tmp_path)
+    installation.admission.start()
 
     def refuse(command: SwitchCommand) -> str:
         raise SwitchError("switch.refused", f"FreeSWITCH refused {str(command)!r}: -ERR permission denied")
 
     connection: Any = SimpleNamespace(sock=None, api=refuse)
-    made.admission.set_key(connection)
-    assert made.admission.admit(DATA, "-ERR permission denied", SWITCH) is not None
-    assert made.asked
+    installation.admission.set_key(connection)
+    assert installation.admission.admit(DATA, "-ERR permission denied", SWITCH) is not None
+    assert installation.asked
     # The key of the previous daemon is still valid.
-    assert made.admission.admit(DATA, switch.key, None) is DATA
+    assert installation.admission.admit(DATA, switch.key, None) is DATA
 
 
 def test_keys_differ_by_daemon_and_variables_by_node(tmp_path: Path) -> None:
@@ -223,15 +223,15 @@ def test_logs_refusals_once_a_minute_and_counts_all(switch: Switch) -> None:
 def test_key_is_in_no_log(switch: Switch, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with capture_logs() as logs:
-        made = Switch(tmp_path)
-        made.admission.start()
-        made.log_in()
-        made.admission.admit(DATA, switch.key[:-1] + "x", STRANGER)
-        made.admission.admit(DATA, switch.key, None)
-    for key in (switch.key, made.key):
+        installation = Switch(tmp_path)
+        installation.admission.start()
+        installation.log_in()
+        installation.admission.admit(DATA, switch.key[:-1] + "x", STRANGER)
+        installation.admission.admit(DATA, switch.key, None)
+    for key in (switch.key, installation.key):
         assert key not in repr(logs)
         assert key not in caplog.text
-        assert key not in repr(made.admission.question)
-    command = admission.commands.set_global_variable("accord_key_x", made.key)
-    assert made.key not in str(command)
-    assert made.key not in repr(command)
+        assert key not in repr(installation.admission.question)
+    command = admission.commands.set_global_variable("accord_key_x", installation.key)
+    assert installation.key not in str(command)
+    assert installation.key not in repr(command)

@@ -84,7 +84,7 @@ def play_announcement(call: CallController) -> None:
 
 
 def end(call: CallController) -> None:
-    call.feed(ChannelGone(AT, ending=True))
+    call.feed(ChannelGone(AT, hangup=True))
     assert call.writer.flush(5)
 
 

@@ -81,7 +81,7 @@ def switch() -> Switch:
 def daemon(tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     settings = DaemonSettings(node="n", spool=tmp_path / "spool", snapshot=tmp_path, password="x" * 12)
     settings.spool.mkdir()
-    made = Daemon(settings)
+    node_daemon = Daemon(settings)
     announcement = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 1000)
     lines = {
         number: LinePolicy(
@@ -89,11 +89,16 @@ def daemon(tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> D
         )
         for number, outbound in (("1001", "off"), ("3225550101", "before_connected"), ("3225550102", "off"))
     }
-    made.config._snapshot = Snapshot("", lines, frozenset({"32470000001"}), frozenset(), tmp_path)
-    for part in (made.observer, made.intake, made.intake.bypassed, made.intake.unhandled):
+    node_daemon.config._snapshot = Snapshot("", lines, frozenset({"32470000001"}), frozenset(), tmp_path)
+    for part in (
+        node_daemon.observer,
+        node_daemon.intake,
+        node_daemon.intake.bypassed,
+        node_daemon.intake.unhandled,
+    ):
         monkeypatch.setattr(part, "_node", switch)
     monkeypatch.setattr("recorder.capture.bypassed_calls.LIST_DELAY", 0.0)
-    return made
+    return node_daemon
 
 
 def event(name: str, leg: str = OURS, **more: str) -> EslEvent:
@@ -116,11 +121,11 @@ def inbound_bridge(number: str = "1001", context: str = "public", **more: str) -
 
 
 def outbound_bridge(
-    switch: Switch, dialled: str = "2125550123", line: str = "3225550101", **theirs: str
+    switch: Switch, destination: str = "2125550123", line: str = "3225550101", **theirs: str
 ) -> EslEvent:
     """An outbound call, bridged with a leg with this data."""
     switch.legs[THEIRS] = {"Unique-ID": THEIRS, "Call-Direction": "outbound", **theirs}
-    return inbound_bridge(dialled, "default", variable_accord_line=line)
+    return inbound_bridge(destination, "default", variable_accord_line=line)
 
 
 def hang_up(daemon: Daemon, leg: str = OURS) -> None:
@@ -336,7 +341,7 @@ def test_lists_an_outbound_call_under_its_line(
 
 
 @pytest.mark.parametrize(
-    ("dialled", "theirs"),
+    ("destination", "theirs"),
     [
         ("1001", {}),
         ("5551234", {"variable_dialed_user": "1001"}),
@@ -345,8 +350,10 @@ def test_lists_an_outbound_call_under_its_line(
         ("2125550123", {"Call-Direction": "inbound"}),
     ],
 )
-def test_ignores_internal_calls(daemon: Daemon, switch: Switch, dialled: str, theirs: dict[str, str]) -> None:
-    assert bridge_and_hang_up(daemon, outbound_bridge(switch, dialled, **theirs), THEIRS) == []
+def test_ignores_internal_calls(
+    daemon: Daemon, switch: Switch, destination: str, theirs: dict[str, str]
+) -> None:
+    assert bridge_and_hang_up(daemon, outbound_bridge(switch, destination, **theirs), THEIRS) == []
 
 
 def test_ignores_outbound_calls_of_a_line_without_outbound_recording(daemon: Daemon, switch: Switch) -> None:

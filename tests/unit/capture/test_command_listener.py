@@ -80,13 +80,13 @@ def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
     writer = SpoolWriter(tmp_path, RECORDING, lambda error: None)
     notes = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished", "bridged")]
     state = initial.resume(CallPlan(NOTICE, (Script(ANNOUNCEMENT),)), notes, AT)
-    made = CallController(
+    controller = CallController(
         start, state, writer, now=lambda: AT, to_call=list, to_switch=lambda order: node._record([order]),
         ask=node.api, ended=lambda call: None,
     )  # fmt: skip
     writer.open(start)
-    made.feed(LegBridged(AT, other="b"))
-    yield made
+    controller.feed(LegBridged(AT, other="b"))
+    yield controller
     assert writer.flush(5)
     gevent.wait(timeout=5)
 
@@ -117,8 +117,8 @@ def test_pause_is_confirmed_by_the_switch_and_scheduled_to_end(
     assert ask("pause") == DONE
     target = "${cond(${uuid_getvar(a accord_state)} == announced ? a : none)}"
     audio = call.writer.audio
-    sent = [command for command in node.commands if "playback" not in command]
-    assert sent[:6] == [
+    prompt_commands = [command for command in node.commands if "playback" not in command]
+    assert prompt_commands[:6] == [
         "api sched_del a_pause",
         f"api sched_api +90 a_pause uuid_record a unmask '{audio}'",
         "api sched_api +90 a_pause uuid_setvar a accord_paused",
@@ -126,7 +126,10 @@ def test_pause_is_confirmed_by_the_switch_and_scheduled_to_end(
         f"api expand uuid_setvar {target} accord_paused true",
         f"api expand uuid_record {target} mask '{audio}'",
     ], "the end is scheduled first"
-    assert "uuid_displace ${cond(${uuid_getvar(a accord_paused)} == true ? b : none)} start" in sent[6]
+    assert (
+        "uuid_displace ${cond(${uuid_getvar(a accord_paused)} == true ? b : none)} start"
+        in prompt_commands[6]
+    )
     assert marks(call) == [("paused", {"seconds": "90", "by": "panel"})]
 
 
@@ -224,8 +227,8 @@ def test_refuses_a_process_of_the_spools_group(ask: Callable[..., str], tmp_path
         f"os.setgroups([]); os.setgid({gid}); os.setuid({SOMEBODY})\n"
         f"open('theirs', 'w'); socket.socket(socket.AF_UNIX).connect({SOCKET!r})"
     )
-    done = gevent.get_hub().threadpool.apply(
+    process = gevent.get_hub().threadpool.apply(
         subprocess.run, ([sys.executable, "-c", code],), {"capture_output": True, "text": True}
     )
     assert (tmp_path / "theirs").exists(), "the group may write into the spool"
-    assert "PermissionError" in done.stderr
+    assert "PermissionError" in process.stderr

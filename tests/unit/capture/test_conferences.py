@@ -90,17 +90,17 @@ class LiveCalls:
             ident, "t", "l", "100", "inbound", "n", channel, Party("withheld", ""), AT, ("opus",), None
         )
         writer = SpoolWriter(self.root, ident, lambda error: None)
-        made = CallController(
+        controller = CallController(
             start, initial.resume(plan, notes, AT), writer, now=lambda: AT, to_call=list,
             to_switch=self.switch.send, ask=self.switch.ask, ended=lambda call: None,
             play_notice=self.conferences.play_notice, cut_notice=self.conferences.cut_notice,
             return_participants=self.conferences.return_participants,
         )  # fmt: skip
         writer.open(start)
-        self.calls[channel] = made
+        self.calls[channel] = controller
         if connected:
-            made.feed(LegBridged(AT, party=Party("extension", "200"), other=f"b-{channel}"))
-        return made
+            controller.feed(LegBridged(AT, party=Party("extension", "200"), other=f"b-{channel}"))
+        return controller
 
     def member(self, action: str, leg: str, number: str, caller: str = "300", **more: str) -> None:
         headers = {"Unique-ID": leg, "Caller-Direction": "inbound", "Caller-Caller-ID-Number": caller}
@@ -119,7 +119,7 @@ class LiveCalls:
 
     def end(self) -> None:
         for call in self.calls.values():
-            call.feed(ChannelGone(AT, ending=True))
+            call.feed(ChannelGone(AT, hangup=True))
 
     def notices(self) -> list[str]:
         return [command for command in self.switch.commands if " play " in command]
@@ -127,9 +127,9 @@ class LiveCalls:
 
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[LiveCalls]:
-    made = LiveCalls(tmp_path)
-    yield made
-    made.end()
+    calls = LiveCalls(tmp_path)
+    yield calls
+    calls.end()
 
 
 def enter(live: LiveCalls, channel: str, number: str) -> None:
@@ -213,7 +213,7 @@ def test_third_party_is_identified_and_hears_the_notice(
     assert mixed.endswith(f"? c : none)}} start '{SOUND.path}' 0 m")
     live.media_bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
     assert call.state.transfer.target is not None
-    assert call.state.transfer.target.began is not None
+    assert call.state.transfer.target.started_at is not None
     del live.switch.legs["c"]
     live.media_bug("MEDIA_BUG_STOP", "b-a", "eavesdrop", "b-a")
     assert names(call) == []
@@ -241,12 +241,14 @@ class ThirdParty:
     def event(self, name: str, seconds: int = 0, leg: str = "c", **more: str) -> None:
         at = 1795647361617992 + seconds * 1_000_000
         headers = {"Event-Name": name, "Event-Date-Timestamp": str(at), "Unique-ID": leg, **more}
-        made = EslEvent(("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode())
+        event_of_member = EslEvent(
+            ("\n" + "".join(f"{one}: {value}\n" for one, value in headers.items())).encode()
+        )
         (
             self.live.conferences.handle_hangup
             if "HANGUP" in name
             else self.live.conferences.handle_talk_event
-        )(made)
+        )(event_of_member)
         gevent.sleep(0.02)
 
 
@@ -275,7 +277,7 @@ def test_third_party_is_asked_aside_and_returns(live: LiveCalls, how: str) -> No
     assert names(third.call) == ["c"], "the third party comes back"
     third.hear_question()
     assert third.call.state.transfer.target is not None
-    assert third.call.state.transfer.target.heard
+    assert third.call.state.transfer.target.question_heard
     assert len(third.transfers()) == 1
     third.event("DTMF", 5, **{"DTMF-Digit": "1", "DTMF-Source": "RTP"})
     assert "leg:c" in third.call.state.transfer.informed
@@ -383,7 +385,7 @@ def test_supervisor_is_marked_and_notified_when_audible(
     assert f"start '{SOUND.path}' 0 m" in mixed
     live.media_bug("MEDIA_BUG_START", "c", "displace", SOUND.path)
     assert call.state.transfer.target is not None
-    assert call.state.transfer.target.began is not None
+    assert call.state.transfer.target.started_at is not None
     live.conferences.handle_key(key("c", "0"))
     assert names(call) == []
     del live.switch.legs["c"]
@@ -505,14 +507,16 @@ def test_refusal_in_a_conference_ends_the_question(live: LiveCalls, how: str, to
     live.member("add-member", "b-a", "2", "200")
     live.member("add-member", "c", "3")
     assert len(live.notices()) == 1
-    began = "play-file" if how == BOTH else "play-file-member"
-    live.conferences.handle_event(event(began, File=SOUND.path, **{"Unique-ID": "c", "Member-ID": "3"}))
+    start_action = "play-file" if how == BOTH else "play-file-member"
+    live.conferences.handle_event(
+        event(start_action, File=SOUND.path, **{"Unique-ID": "c", "Member-ID": "3"})
+    )
     call.feed(KeyPressed(AT, leg=INTERNAL, other="c", key="2"))
     gevent.sleep(0.02)
     end = f"api conference room stop current{to}"
-    sent = [command for command in live.switch.commands if "conference " in command]
+    commands = [command for command in live.switch.commands if "conference " in command]
     question, refusal = live.notices()
-    assert sent == [question, end, refusal]
+    assert commands == [question, end, refusal]
 
 
 def test_unaddressable_conference_ends_no_sound(live: LiveCalls) -> None:

@@ -35,17 +35,17 @@ def write(folder: Path, *numbers: str, never: tuple[str, ...] = (), sound: bytes
 
 @pytest.fixture
 def cache(tmp_path: Path, clock: Clock):
-    made: list[ConfigCache] = []
+    caches: list[ConfigCache] = []
 
     def make(full_at: float = 0.999999) -> ConfigCache:
         one = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", full_at, clock)
         assert one.claim()
         one.start()
-        made.append(one)
+        caches.append(one)
         return one
 
     yield make
-    for one in made:
+    for one in caches:
         one.stop()
 
 
@@ -64,12 +64,12 @@ def test_decide_returns_a_line_or_a_reason(cache, tmp_path: Path) -> None:
 def test_never_record_list_applies_to_callers(cache, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100", never=("+3225550109", "112"))
     decide = cache().decide
-    for sent in ("+3225550109", "3225550109", "112"):
-        line, reason = decide("3225550100", {"0", sent})
+    for caller in ("+3225550109", "3225550109", "112"):
+        line, reason = decide("3225550100", {"0", caller})
         assert line is not None
         assert reason == "never_record"
-    for sent in ("", "+", "+32255501091", "025550109", "sip:112@host"):
-        assert decide("3225550100", {sent})[1] is None
+    for caller in ("", "+", "+32255501091", "025550109", "sip:112@host"):
+        assert decide("3225550100", {caller})[1] is None
 
 
 def test_records_nothing_without_a_snapshot(cache) -> None:
@@ -117,8 +117,8 @@ def test_reads_a_new_snapshot_and_keeps_the_old_one_if_broken(cache, tmp_path: P
     write(tmp_path / "snapshot", "3225550100", "3225550101")
     one._check()
     assert one.decide("3225550101")[1] is None
-    for broken in (b"{", b'{"format": 99}', b'{"format": 1}', b"[]"):
-        (tmp_path / "snapshot" / "snapshot.json").write_bytes(broken)
+    for content in (b"{", b'{"format": 99}', b'{"format": 1}', b"[]"):
+        (tmp_path / "snapshot" / "snapshot.json").write_bytes(content)
         one._check()
         assert one.decide("3225550101")[1] is None
     (tmp_path / "snapshot" / "snapshot.json").unlink()
@@ -136,7 +136,7 @@ def test_bug_in_one_check_does_not_end_the_checks(
     one.start()
     failed: list[Path] = []
 
-    def failing(folder: Path) -> Snapshot:
+    def fail(folder: Path) -> Snapshot:
         failed.append(folder)
         raise ArithmeticError("a bug")
 
@@ -147,7 +147,7 @@ def test_bug_in_one_check_does_not_end_the_checks(
 
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(config_cache, "read_snapshot", failing)
+            patch.setattr(config_cache, "read_snapshot", fail)
             write(tmp_path / "snapshot", "3225550100")
             until(lambda: len(failed) > 1)
             until(lambda: "bug" in one.problem)
@@ -172,13 +172,13 @@ def test_crash_leaves_the_last_watch_time(tmp_path: Path, clock: Clock) -> None:
     first.begin_watch()
     first._check()
     first.stop()
-    seen = clock().timestamp() - 500
-    os.utime(tmp_path / "spool" / config_cache.WATCH_FILE, (seen, seen))
+    watch_time = clock().timestamp() - 500
+    os.utime(tmp_path / "spool" / config_cache.WATCH_FILE, (watch_time, watch_time))
     second = ConfigCache(tmp_path / "spool", tmp_path / "snapshot", 0.95, clock)
     assert second.claim()
     second.start()
     second._check()  # not watching yet: the file remains unchanged
-    assert abs(second.unwatched_since() - datetime.fromtimestamp(seen, UTC)) < timedelta(seconds=1)
+    assert abs(second.unwatched_since() - datetime.fromtimestamp(watch_time, UTC)) < timedelta(seconds=1)
     second.stop()
 
 
@@ -203,19 +203,19 @@ def test_unwatched_since_the_connection_was_lost(cache, clock: Clock) -> None:
     one.begin_watch()
     clock.forward(minutes=5)
     one.end_watch()
-    lost = clock()
+    loss = clock()
     clock.forward(minutes=1)
     one.end_watch()
-    assert one.unwatched_since() == lost
+    assert one.unwatched_since() == loss
 
 
 def test_reading_unwatched_since_does_not_note_a_watch(cache, tmp_path: Path, clock: Clock) -> None:
     """Reconciling may fail half-way, and reads it again."""
     one = cache()
-    began = clock()
+    start = clock()
     for _ in range(2):
         clock.forward(minutes=1)
-        assert one.unwatched_since() == began
+        assert one.unwatched_since() == start
         one._check()
         assert (tmp_path / "spool" / config_cache.WATCH_FILE).stat().st_size == 0
     one.begin_watch()

@@ -15,9 +15,9 @@ from recorder.errors import SwitchError
 def test_rejects_a_path_that_no_command_can_carry(tmp_path: Path, name: str, which: str) -> None:
     folders = {"spool": tmp_path / "spool", "snapshot": tmp_path / "snapshot", which: tmp_path / name}
     daemon = Daemon(DaemonSettings(node="n", password="x" * 12, listen_port=0, **folders))
-    with pytest.raises(SwitchError) as refused:
+    with pytest.raises(SwitchError) as failure:
         daemon.run()
-    assert refused.value.error_id == "switch.argument"
+    assert failure.value.error_id == "switch.argument"
 
 
 def test_password_is_in_no_log(tmp_path: Path) -> None:

@@ -61,20 +61,20 @@ def test_handover_socket_is_private_to_the_daemons_user(tmp_path: Path, serve: S
     assert stat.S_IMODE((tmp_path / SOCKET).stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("ending", [False, True])
+@pytest.mark.parametrize("daemon_stops", [False, True])
 def test_without_replace_only_an_ending_daemon_hands_over(
-    tmp_path: Path, serve: Serve, listener: socket.socket, ending: bool
+    tmp_path: Path, serve: Serve, listener: socket.socket, daemon_stops: bool
 ) -> None:
     accepted: list[bool] = []
-    serve(lambda successor: accepted.append(successor.offer(listener, ending)))
+    serve(lambda successor: accepted.append(successor.offer(listener, daemon_stops)))
     predecessor = Predecessor.connect(tmp_path, False)
-    assert (predecessor is not None) == ending
+    assert (predecessor is not None) == daemon_stops
     if predecessor is not None:
         assert predecessor.confirm_ready()
     with gevent.Timeout(10):
         while not accepted:
             gevent.sleep(0.01)
-    assert accepted == [ending]
+    assert accepted == [daemon_stops]
 
 
 def test_daemon_that_no_longer_listens_offers_no_port(tmp_path: Path, serve: Serve) -> None:

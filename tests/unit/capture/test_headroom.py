@@ -45,7 +45,7 @@ class FakeCalls:
         phase: Phase = Phase.ANNOUNCED,
         *,
         rate: int = 8000,
-        capturing: bool = True,
+        captures: bool = True,
     ) -> SimpleNamespace:
         start = CallStart(
             str(uuid7(AT)), "t", "l", "32", "inbound", "n", "c", Party("sip", "x"), AT, ("opus",), None
@@ -56,7 +56,7 @@ class FakeCalls:
                 file.write(b"RIFF\x08\0\0\0WAVEfmt " + struct.pack("<IHHI", 16, 1, 2, rate))
                 file.truncate(sound)
         writer = SimpleNamespace(audio=folder / layout.AUDIO)
-        state = SimpleNamespace(phase=phase, recording=SimpleNamespace(capturing=capturing))
+        state = SimpleNamespace(phase=phase, recording=SimpleNamespace(capturing=captures))
         self.calls[start.recording] = SimpleNamespace(start=start, writer=writer, state=state)
         return self.calls[start.recording]
 
@@ -73,16 +73,16 @@ def site(tmp_path: Path) -> FakeCalls:
 
 def test_admits_recordings_while_all_can_be_finished(site: FakeCalls) -> None:
     headroom = site.measure(SMALL)
-    begun = 0
+    count = 0
     while headroom.admits(("opus",)):
         site.call(phase=Phase.ANNOUNCING)
-        begun += 1
-        assert begun < 50
-    assert begun == 6
-    growing = [GrowingFile(0, disk_space.DEFAULT_RATE, ("opus",))] * begun
+        count += 1
+        assert count < 50
+    assert count == 6
+    files = [GrowingFile(0, disk_space.DEFAULT_RATE, ("opus",))] * count
     assert (
         SMALL - 2 * HEADROOM_SECONDS * disk_space.DEFAULT_RATE
-        < bytes_needed(SMALL, growing, 0, HEADROOM_SECONDS)
+        < bytes_needed(SMALL, files, 0, HEADROOM_SECONDS)
         < SMALL
     )
     assert not headroom.excess()
@@ -114,8 +114,9 @@ def test_reserves_room_for_the_largest_finished_take(site: FakeCalls) -> None:
 
 def test_stops_the_longest_recordings_first(site: FakeCalls) -> None:
     long, short = site.call(sound=5 * MIB), site.call(sound=MIB)
-    announcing = site.call(sound=100_000, phase=Phase.ANNOUNCING)
-    enough = bytes_needed(SMALL, [site.headroom._of(each) for each in (long, short, announcing)], 0, 5.0)  # type: ignore[arg-type]
+    unannounced = site.call(sound=100_000, phase=Phase.ANNOUNCING)
+    files = [site.headroom._growing_file(each) for each in (long, short, unannounced)]
+    enough = bytes_needed(SMALL, files, 0, 5.0)
     assert site.measure(enough + 2 * MIB).excess() == []
     needs = bytes_to_finish(5 * MIB, ("opus",))
     assert site.measure(needs + 700_000).excess() == [long]
@@ -161,11 +162,11 @@ def test_simultaneous_arrivals_share_the_room(tmp_path: Path, clock: Clock) -> N
         }
         for number in range(20)
     ]
-    arriving = [gevent.spawn(daemon.intake.arrive, Arrival.of(head), SilentSocket()) for head in heads]
+    arrivals = [gevent.spawn(daemon.intake.arrive, Arrival.of(head), SilentSocket()) for head in heads]
     with gevent.Timeout(20):
         while len(daemon.calls) < len(heads):
             gevent.sleep(0.01)
-    gevent.killall(arriving)
+    gevent.killall(arrivals)
     refused = [call.start.refused for call in daemon.calls.values()]
     assert sorted(filter(None, refused)) == ["full_disk"] * 14
     daemon.config.stop()

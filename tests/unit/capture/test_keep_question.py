@@ -37,30 +37,30 @@ def announced(keep: KeepScript) -> CallState:
 def test_keep_question_with_an_unaddressable_internal_leg(
     tmp_path: Path, keep: KeepScript, colleague: str
 ) -> None:
-    sent: list[SwitchCommand] = []
+    commands: list[SwitchCommand] = []
     start = CallStart(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
     )  # fmt: skip
     writer = SpoolWriter(tmp_path, start.recording, lambda error: None)
     call = CallController(
-        start, announced(keep), writer, now=lambda: AT, to_call=list, to_switch=sent.append, ask=str,
+        start, announced(keep), writer, now=lambda: AT, to_call=list, to_switch=commands.append, ask=str,
         ended=lambda call: None,
     )  # fmt: skip
     writer.open(start)
     call.feed(CodeDialled(AT, code="keep", other=colleague))
     assert call.state.timer.deadline is not None, "the question has no time limit"
-    assert not any("@" in str(command) for command in sent)
-    played = [command for command in sent if "uuid_broadcast" in str(command)]
+    assert not any("@" in str(command) for command in commands)
+    played = [command for command in commands if "uuid_broadcast" in str(command)]
     assert len(played) == (1 if keep.question or colleague == "b" else 0)
-    call.feed(ChannelGone(AT, ending=True))
+    call.feed(ChannelGone(AT, hangup=True))
     assert gevent.wait(timeout=20), "a timer survives the call"
 
 
 @pytest.mark.parametrize("folder", ["writable", "unwritable for a while"])
 def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder: str) -> None:
     """The tone confirms that the marker is on disk."""
-    sent: list[str] = []
+    orders: list[str] = []
     start = CallStart(
         "01a2101e-5dde-7d17-8d61-e2a8e19669f1", "t", "l", "100", "inbound", "n", "a", Party("withheld", ""),
         AT, ("opus",), None,
@@ -68,7 +68,7 @@ def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder
     writer = SpoolWriter(tmp_path, start.recording, lambda error: None)
     call = CallController(
         start, announced(KEEP), writer, now=lambda: AT, to_call=list, ask=str, ended=lambda call: None,
-        to_switch=lambda command: sent.append(f"{kinds(writer)} {command}"),
+        to_switch=lambda command: orders.append(f"{kinds(writer)} {command}"),
     )  # fmt: skip
     writer.open(start)
     assert writer.flush(5)
@@ -76,17 +76,17 @@ def test_plays_the_marker_tone_once_the_marker_is_written(tmp_path: Path, folder
     if folder != "writable":
         marks.mkdir()
     call.feed(CodeDialled(AT, code="note", other="b"))
-    assert sent == []
+    assert orders == []
     if folder != "writable":
         assert not writer.flush(0.5)
-        assert sent == []
+        assert orders == []
         marks.rmdir()
     assert writer.flush(10)
-    (tone,) = sent
+    (tone,) = orders
     assert tone.startswith("['moment_marked'] api expand uuid_displace")
     call.feed(CommandGiven(AT, code="note", by="panel"))
     assert writer.flush(5)
-    assert len(sent) == 1, "the panel confirms its own command"
+    assert len(orders) == 1, "the panel confirms its own command"
 
 
 def kinds(writer: SpoolWriter) -> list[str]:

@@ -45,14 +45,16 @@ class MovedCall:
 
     def move(self, **changes: object) -> Path:
         """Return the folder of a call that was live when its node died."""
-        made = self.house.take(talk_ms=4000, node="east", **{"channel": CHANNEL, **changes})
-        (made / layout.END).unlink()
-        kept = [mark for mark in layout.read_marks(made) if mark.kind not in ("hangup", "recording_stopped")]
-        (made / layout.EVENTS).unlink()
-        for mark in kept:
-            layout.append_mark(made, mark)
+        folder = self.house.take(talk_ms=4000, node="east", **{"channel": CHANNEL, **changes})
+        (folder / layout.END).unlink()
+        marks = [
+            mark for mark in layout.read_marks(folder) if mark.kind not in ("hangup", "recording_stopped")
+        ]
+        (folder / layout.EVENTS).unlink()
+        for mark in marks:
+            layout.append_mark(folder, mark)
         self.house.clock.forward(days=1)
-        return made
+        return folder
 
     def check(self, after: float = 11.0) -> None:
         self.seconds += after
@@ -137,16 +139,16 @@ def test_folder_with_the_channel_of_a_current_call_is_ignored(site: MovedCall) -
 
 
 def test_renamed_or_broken_folder_is_left_to_the_worker(site: MovedCall) -> None:
-    renamed, broken = site.move(), site.move()
+    renamed, damaged = site.move(), site.move()
     renamed.rename(renamed.with_name("another"))
-    (broken / layout.CALL).write_bytes(b"{")
+    (damaged / layout.CALL).write_bytes(b"{")
     site.wait_quietly()
-    assert {folder.name for folder in layout.finished_takes(site.house.spool)} == {"another", broken.name}
+    assert {folder.name for folder in layout.finished_takes(site.house.spool)} == {"another", damaged.name}
     for folder in list(layout.finished_takes(site.house.spool)):
         site.house.work(folder)
     assert {path.name for path in (site.house.spool / layout.QUARANTINE).iterdir()} == {
         "another",
-        broken.name,
+        damaged.name,
     }
 
 

@@ -110,16 +110,16 @@ def site(house: Bakery, monkeypatch: pytest.MonkeyPatch) -> Takeover:
     return Takeover(house)
 
 
-def until(met: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool]) -> None:
     with gevent.Timeout(20):
-        while not met():
+        while not condition():
             gevent.sleep(0.01)
 
 
 @pytest.mark.parametrize("name", [layout.CALL, layout.EVENTS])
 def test_unreadable_folder_is_taken_over_later(site: Takeover, name: str) -> None:
     """As without file handles, on a failing disk or without permission: here a folder replaces a file."""
-    kept = (site.folder / name).read_bytes()
+    content = (site.folder / name).read_bytes()
     (site.folder / name).unlink()
     (site.folder / name).mkdir()
     with capture_logs() as logs:
@@ -132,7 +132,7 @@ def test_unreadable_folder_is_taken_over_later(site: Takeover, name: str) -> Non
     assert not site.calls
     assert {path.name for path in site.folder.iterdir()} == {layout.CALL, layout.EVENTS, layout.AUDIO}
     (site.folder / name).rmdir()
-    (site.folder / name).write_bytes(kept)
+    (site.folder / name).write_bytes(content)
     site.house.clock.forward(minutes=10)
     until(lambda: bool(site.calls and site.calls["c"].events))
     (event,) = site.calls["c"].events

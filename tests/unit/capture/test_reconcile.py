@@ -158,10 +158,10 @@ def test_ends_a_call_whose_hangup_was_missed(tmp_path: Path, clock: Clock) -> No
     switch = AnsweringSwitch(accord_state="announced")
     daemon = announce_on_own_socket(tmp_path, switch, clock)
 
-    def gone(command: SwitchCommand) -> str:
+    def answer_no_channel(command: SwitchCommand) -> str:
         raise SwitchError("switch.refused", "-ERR No such channel!")
 
-    switch.api = gone  # type: ignore[method-assign]
+    switch.api = answer_no_channel  # type: ignore[method-assign]
     daemon.observer.connect(LiveState({}))
     marks(tmp_path)
     assert daemon.calls == {}
@@ -207,9 +207,9 @@ def test_marks_a_changed_peer(tmp_path: Path, clock: Clock) -> None:
     )
     switch = AnsweringSwitch(accord_state="announced", bridged="yes", leg="c")
     daemon = start_daemon(tmp_path, switch, clock)
-    left, came = [mark for mark in marks(tmp_path) if mark.kind in ("bridged", "unbridged")][1:]
+    left, bridge_mark = [mark for mark in marks(tmp_path) if mark.kind in ("bridged", "unbridged")][1:]
     assert dict(left.data) == {"party": "extension", "value": "200", "seen": "later"}
-    assert dict(came.data) == {"party": "extension", "value": "300", "leg": "c", "seen": "later"}
+    assert dict(bridge_mark.data) == {"party": "extension", "value": "300", "leg": "c", "seen": "later"}
     assert daemon.calls[CHANNEL].state.internal.leg == "c"
 
 
@@ -230,15 +230,16 @@ BRIDGED_MARK = Marker(BRIDGED, "bridged", {"party": "extension", "value": "300",
 
 def test_asks_since_when_a_call_is_paused_and_held(tmp_path: Path, clock: Clock) -> None:
     leave_open(tmp_path, *ANNOUNCED, BRIDGED_MARK)
-    paused, held = clock() - timedelta(seconds=40), BRIDGED + timedelta(seconds=20)
+    paused, hold_start = clock() - timedelta(seconds=40), BRIDGED + timedelta(seconds=20)
     switch = AnsweringSwitch(
         accord_state="announced", bridged="yes", leg="b", accord_paused="true", accord_pause_seconds="60",
-        accord_paused_at=str(int(paused.timestamp())), held=micros(held), colleague_held=micros(held),
+        accord_paused_at=str(int(paused.timestamp())), held=micros(hold_start),
+        colleague_held=micros(hold_start),
     )  # fmt: skip
     daemon = start_daemon(tmp_path, switch, clock)
     found = {mark.kind: mark for mark in marks(tmp_path)}
     assert (found["paused"].at, found["paused"].data) == (paused, {"seconds": "60", "seen": "later"})
-    assert (found["hold"].at, found["internal_hold"].at) == (held, held)
+    assert (found["hold"].at, found["internal_hold"].at) == (hold_start, hold_start)
     assert daemon.calls[CHANNEL].state.hold.active
 
 
@@ -256,12 +257,16 @@ def test_peer_hold_starts_at_the_bridge_at_the_earliest(tmp_path: Path, clock: C
 
 
 @pytest.mark.parametrize(
-    ("began", "since"),
+    ("pause_start", "since"),
     [(0, 0), (40, 40), (61, 61), (-1, 0), (-40, None), (200, None), ("2²", None), ("", None)],
 )
-def test_rejects_an_impossible_pause_start(began: int | str, since: int | None) -> None:
+def test_rejects_an_impossible_pause_start(pause_start: int | str, since: int | None) -> None:
     """Seconds before now, of a pause of a minute."""
-    text = began if isinstance(began, str) else str(int((AT - timedelta(seconds=began)).timestamp()))
+    text = (
+        pause_start
+        if isinstance(pause_start, str)
+        else str(int((AT - timedelta(seconds=pause_start)).timestamp()))
+    )
     expected = None if since is None else AT - timedelta(seconds=since)
     assert paused_at(text, timedelta(seconds=60), AT) == expected
 

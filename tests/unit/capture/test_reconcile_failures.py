@@ -97,19 +97,19 @@ def test_reconcile_lists_an_unaddressable_call(daemon: Daemon, clock: Clock) -> 
 def test_unaddressable_recording_does_not_end_the_connection(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, channel: str, name: str
 ) -> None:
-    sent: list[str] = []
+    commands: list[str] = []
     other = daemon.settings.spool / "ours" / "audio.wav"
     monkeypatch.setattr("recorder.switch.standing_connection.Node.api", lambda _self, _command: "unrecorded")
     monkeypatch.setattr(
         "recorder.switch.standing_connection.Node.send_later",
-        lambda _self, command: sent.append(str(command)),
+        lambda _self, command: commands.append(str(command)),
     )
     paths = (str(daemon.settings.spool / name / "audio.wav"), str(other))
     if channel == CHANNEL:
         daemon.reconciliation.reconcile(
             LiveState({channel: LiveChannel(channel, "inbound", "ACTIVE", "public", paths)}), {}, daemon.now()
         )
-        assert sent == [f"api uuid_record {CHANNEL} stop '{other}'"]
+        assert commands == [f"api uuid_record {CHANNEL} stop '{other}'"]
     else:
         daemon.observer.handle_event(
             EslEvent(
@@ -117,7 +117,7 @@ def test_unaddressable_recording_does_not_end_the_connection(
                 f"Record-File-Path: {other}\nRecording-Variable-accord_recording: x\n\n".encode()
             )
         )
-        assert sent == []
+        assert commands == []
 
 
 @pytest.mark.parametrize("fails", ["reconcile", "check"])
@@ -129,9 +129,9 @@ def test_outage_lasts_until_reconciling_succeeds(
     daemon.config.begin_watch()
     clock.forward(minutes=5)
     daemon.observer.disconnect("the switch closed the connection")
-    lost = clock()
+    loss = clock()
 
-    def failing(step: str) -> Callable[..., None]:
+    def fail_at(step: str) -> Callable[..., None]:
         def run(*arguments: object) -> None:
             if step == "reconcile":
                 since.append(arguments[-1])
@@ -140,12 +140,12 @@ def test_outage_lasts_until_reconciling_succeeds(
 
         return run
 
-    monkeypatch.setattr(daemon.reconciliation, "reconcile", failing("reconcile"))
-    monkeypatch.setattr(daemon.intake.unhandled, "check", failing("check"))
+    monkeypatch.setattr(daemon.reconciliation, "reconcile", fail_at("reconcile"))
+    monkeypatch.setattr(daemon.intake.unhandled, "check", fail_at("check"))
     clock.forward(seconds=10)
     with pytest.raises(SwitchError):
         daemon.observer.connect(LiveState({}))
     clock.forward(seconds=10)
     daemon.observer.connect(LiveState({}))
-    assert since == [lost, lost]
-    assert daemon.config.unwatched_since() == clock() == lost + timedelta(seconds=20)
+    assert since == [loss, loss]
+    assert daemon.config.unwatched_since() == clock() == loss + timedelta(seconds=20)

@@ -37,15 +37,15 @@ def writer(tmp_path: Path, opened: list[OSError | None], monkeypatch: pytest.Mon
 
 
 def test_writes_in_order(writer: SpoolWriter, opened: list[OSError | None]) -> None:
-    done: list[bool] = []
+    outcomes: list[bool] = []
     writer.open(start())
     for number in range(20):
         writer.mark(Marker(AT, "hold", {"n": str(number)}))
-    writer.close(END, lambda: done.append(True))
+    writer.close(END, lambda: outcomes.append(True))
     assert writer.flush(5)
     take = layout.read_take(writer.folder)
     assert [mark.data["n"] for mark in take.marks] == [str(number) for number in range(20)]
-    assert (opened, done, take.end) == ([None], [True], END)
+    assert (opened, outcomes, take.end) == ([None], [True], END)
 
 
 def test_reports_a_folder_that_cannot_be_created(writer: SpoolWriter, opened: list[OSError | None]) -> None:
@@ -60,19 +60,19 @@ def test_retries_the_end_until_it_is_written(writer: SpoolWriter, monkeypatch: p
     tries: list[int] = []
     write = layout.close_take
 
-    def failing(folder: Path, end: CallEnd) -> None:
+    def fail(folder: Path, end: CallEnd) -> None:
         tries.append(1)
         if len(tries) < 4:
             raise OSError(28, "No space left on device")
         write(folder, end)
 
-    monkeypatch.setattr(layout, "close_take", failing)
-    done: list[bool] = []
+    monkeypatch.setattr(layout, "close_take", fail)
+    outcomes: list[bool] = []
     writer.open(start())
-    writer.close(END, lambda: done.append(True))
+    writer.close(END, lambda: outcomes.append(True))
     assert writer.flush(5)
     assert len(tries) == 4
-    assert done == [True]
+    assert outcomes == [True]
     assert layout.read_end(writer.folder) == END
 
 
@@ -100,8 +100,8 @@ def test_slow_disk_does_not_block_the_hub(writer: SpoolWriter, monkeypatch: pyte
     monkeypatch.setattr(layout, "open_take", lambda root, call: time.sleep(0.5))
     writer.open(start())
     beats = 0
-    began = time.monotonic()
-    while writer._jobs and time.monotonic() - began < 3:
+    start_time = time.monotonic()
+    while writer._jobs and time.monotonic() - start_time < 3:
         gevent.sleep(0.01)
         beats += 1
     assert beats > 20
@@ -110,7 +110,7 @@ def test_slow_disk_does_not_block_the_hub(writer: SpoolWriter, monkeypatch: pyte
 def test_call_does_not_wait_for_a_hanging_disk(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FOLDER_LIMIT", 0.1)
     monkeypatch.setattr(writer, "_make", lambda: time.sleep(1))
-    began = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(OSError, match="does not answer"):
         writer.prepare()
-    assert time.monotonic() - began < 0.8
+    assert time.monotonic() - start < 0.8

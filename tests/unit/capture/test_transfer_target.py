@@ -80,7 +80,7 @@ def join(
 
 
 def end(call: CallController) -> None:
-    call.feed(ChannelGone(AT, ending=True))
+    call.feed(ChannelGone(AT, hangup=True))
 
 
 @pytest.mark.parametrize(("how", "legs", "target"), [(ALONE, ["c"], "aleg"), (BOTH, ["a", "c"], "both")])
@@ -168,16 +168,18 @@ def test_refusal_ends_the_take_and_is_confirmed(tmp_path: Path, how: str, target
     assert [
         command.partition(" /")[0].split(" '")[0] for command in switch.commands if "uuid_record" in command
     ] == ["api uuid_record a stop"]
-    asked, refused = switch.played()
-    assert asked.endswith(f"'playback::{SOUND.path}' {target}")
+    question, refused = switch.played()
+    assert question.endswith(f"'playback::{SOUND.path}' {target}")
     assert refused.endswith(f"'playback::{REFUSED.path}' {target}")
     end(call)
 
 
-@pytest.mark.parametrize(("legs", "held"), [(("c", "z"), True), (("z", "c"), True), (("y", "z"), False),
-                                            (("a", "c"), False), (("", "z"), False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("legs", "counts_as_hold"),
+    [(("c", "z"), True), (("z", "c"), True), (("y", "z"), False), (("a", "c"), False), (("", "z"), False)],
+)
 def test_consultation_on_the_same_leg_counts_as_hold(
-    tmp_path: Path, legs: tuple[str, str], held: bool
+    tmp_path: Path, legs: tuple[str, str], counts_as_hold: bool
 ) -> None:
     """att_xfer: the switch reports nothing else before the transfer is complete."""
     daemon = Daemon(DaemonSettings(node="n", spool=tmp_path, snapshot=tmp_path, password="x" * 12))
@@ -192,4 +194,4 @@ def test_consultation_on_the_same_leg_counts_as_hold(
     assert gevent.wait(timeout=20)
     (folder,) = tmp_path.glob("01a2101e*")
     kinds = [mark.kind for mark in layout.read_marks(folder)]
-    assert ("internal_hold" in kinds) == held
+    assert ("internal_hold" in kinds) == counts_as_hold

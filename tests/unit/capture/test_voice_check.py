@@ -10,7 +10,7 @@ import pytest
 from gevent.event import AsyncResult
 
 from recorder.audio import wav
-from recorder.capture import voice_check as checking
+from recorder.capture import voice_check as voice_check_module
 from recorder.capture.thread_pool import THREADS, in_thread
 from recorder.capture.voice_check import VoiceCheck
 from tests.scenarios.files import SAYS_YES
@@ -81,7 +81,7 @@ def test_hanging_disk_delays_no_longer_than_the_limit(
     check = begin(path)
     path.unlink()
     os.mkfifo(path)
-    monkeypatch.setattr(checking, "TIME_LIMIT", 0.05)
+    monkeypatch.setattr(voice_check_module, "TIME_LIMIT", 0.05)
     try:
         assert search(check) is None
     finally:

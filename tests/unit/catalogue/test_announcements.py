@@ -42,9 +42,15 @@ def own(tenants, tone, now, beside) -> Callable[..., str]:
     """Adds a customer's own sound for a mode; returns its id."""
 
     def make(language: str = "en", mode: str = "notice", tenant: str = tenants[0], **changes) -> str:
-        asked = {} if mode == "notice" else beside
+        consent_sentences = {} if mode == "notice" else beside
         whole = {"purposes": ["agreement"], "keep_days": 30, "wav": tone(1000), "text": "Told."}
-        whole |= {"name": f"{language}-{mode}", "language": language, "mode": mode, **asked, **changes}
+        whole |= {
+            "name": f"{language}-{mode}",
+            "language": language,
+            "mode": mode,
+            **consent_sentences,
+            **changes,
+        }
         return announcements.create_announcement(tenant, **whole, **now).id
 
     return make
@@ -58,11 +64,11 @@ def menu(tone) -> OwnSound:
 def refusal(work: Callable[[], object]) -> CatalogueError:
     """The error of a refusal, which must change nothing."""
     before = everything()
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         work()
     assert everything() == before
-    assert refused.value.hint
-    return refused.value
+    assert failure.value.hint
+    return failure.value
 
 
 def everything() -> list[list[tuple]]:
@@ -148,37 +154,37 @@ def test_prompt_without_text_is_refused(tenants, own, tone, now) -> None:
 
 def test_line_has_its_announcements_mode(tenants, own, now) -> None:
     mine = tenants[0]
-    told = {mode: own(mode=mode) for mode in MODES}
+    announcements = {mode: own(mode=mode) for mode in MODES}
     for number, mode in enumerate(MODES, start=100):
-        line = lines.create_line(mine, number=str(number), announcement=told[mode], **now)
+        line = lines.create_line(mine, number=str(number), announcement=announcements[mode], **now)
         assert line.mode == mode
         for other in MODES:
             error_id = None
             if other != mode:
-                said = {"number": "200", "announcement": told[mode], "mode": other}
-                error = refusal(lambda said=said: lines.create_line(mine, **said, **now))
+                reason = {"number": "200", "announcement": announcements[mode], "mode": other}
+                error = refusal(lambda reason=reason: lines.create_line(mine, **reason, **now))
                 error_id = error.error_id
                 assert f"was made for {mode}, not for {other}" in error.message
                 assert f"compose --mode {other}" in error.hint
             assert error_id == (None if other == mode else "line.mode")
     for mode in ("opt-in", "notice", "opt-out"):
-        assert lines.set_line_announcement(mine, line.id, told[mode], **now)
+        assert lines.set_line_announcement(mine, line.id, announcements[mode], **now)
         assert queries.line(mine, line.id).mode == mode
 
 
 def test_line_with_several_languages_has_a_menu(tenants, own, menu, now) -> None:
     mine = tenants[0]
-    told = [own(language) for language in ("en", "fr", "nl")]
-    options = {"announcement": told[0], "others": told[1:], "menu": menu}
+    announcements = [own(language) for language in ("en", "fr", "nl")]
+    options = {"announcement": announcements[0], "others": announcements[1:], "menu": menu}
     line = lines.create_line(mine, number="100", **options, **now)
     assert line == queries.line(mine, line.id)
-    assert line.announcements == tuple(told)
+    assert line.announcements == tuple(announcements)
     assert line.menu.text == menu.text
     with connected():
         assert bytes(SoundTable.get_by_id(line.menu.sha256).wav) == menu.wav
-    assert lines.set_line_announcement(mine, line.id, told[2], **now)
+    assert lines.set_line_announcement(mine, line.id, announcements[2], **now)
     row = queries.line(mine, line.id)
-    assert (row.announcement, row.others, row.menu) == (told[2], (), None)
+    assert (row.announcement, row.others, row.menu) == (announcements[2], (), None)
 
 
 def test_incompatible_languages_are_refused(tenants, own, menu, now) -> None:
@@ -230,8 +236,8 @@ def test_line_of_another_customer_is_unchanged(tenants, own, menu, now) -> None:
 
 
 def test_reference_to_a_missing_sound_is_refused(tenants, own, menu, now) -> None:
-    told = [own("en", "opt-in"), own("fr", "opt-in")]
-    options = {"announcement": told[0], "others": told[1:], "menu": menu}
+    announcements = [own("en", "opt-in"), own("fr", "opt-in")]
+    options = {"announcement": announcements[0], "others": announcements[1:], "menu": menu}
     lines.create_line(tenants[0], number="100", **options, **now)
     nowhere = "00" * 32
     for change in (
@@ -243,6 +249,6 @@ def test_reference_to_a_missing_sound_is_refused(tenants, own, menu, now) -> Non
     ):
         with pytest.raises(IntegrityError), writing():
             change.execute()
-    assert queries.announcement(tenants[0], told[0]).question == SpokenSentence(
-        "May we record?", queries.announcement(tenants[0], told[1]).question.sha256
+    assert queries.announcement(tenants[0], announcements[0]).question == SpokenSentence(
+        "May we record?", queries.announcement(tenants[0], announcements[1]).question.sha256
     )

@@ -61,7 +61,7 @@ class Voice:
         return Sources().clip(composer.clip_text("recorded", language)).samples
 
 
-SPEAKING = Sources(engines=(Voice(),))
+ENGINES = Sources(engines=(Voice(),))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def school(tenants, now) -> str:
     return "school"
 
 
-def heard(sentence: SpokenSentence | None) -> tuple[str, bytes] | None:
+def text_and_sound(sentence: SpokenSentence | None) -> tuple[str, bytes] | None:
     if sentence is None:
         return None
     with connected():
@@ -91,11 +91,11 @@ def heard(sentence: SpokenSentence | None) -> tuple[str, bytes] | None:
 def refusal(work: Callable[[], object]) -> AccordError:
     """The error of a refusal, which must change nothing."""
     before = everything()
-    with pytest.raises(AccordError) as refused:
+    with pytest.raises(AccordError) as failure:
         work()
     assert everything() == before
-    assert refused.value.hint
-    return refused.value
+    assert failure.value.hint
+    return failure.value
 
 
 def everything() -> list[list[tuple]]:
@@ -110,8 +110,8 @@ def everything() -> list[list[tuple]]:
 def test_composed_texts_match_the_sentences(compose, language: str, mode: Mode) -> None:
     row = compose(language, mode, purposes=["quality", "agreement"])
     options = {"purposes": ["agreement", "quality"], "keep_days": 30}
-    told = composer.announcement(language, mode=mode, **options)
-    assert heard(SpokenSentence(row.text, row.sound)) == (told.text, told.wav)
+    rendered = composer.announcement(language, mode=mode, **options)
+    assert text_and_sound(SpokenSentence(row.text, row.sound)) == (rendered.text, rendered.wav)
     assert (row.language, row.mode, row.purposes) == (language, mode, ("quality", "agreement"))
     if mode == "notice":
         assert (row.question, row.declined) == (None, None)
@@ -120,8 +120,8 @@ def test_composed_texts_match_the_sentences(compose, language: str, mode: Mode) 
     phrase = (
         composer.opt_in_question(language, **options) if mode == "opt-in" else composer.wrong_key(language)
     )
-    assert heard(row.question) == (phrase.text, phrase.wav)
-    assert heard(row.declined) == (refused.text, refused.wav)
+    assert text_and_sound(row.question) == (phrase.text, phrase.wav)
+    assert text_and_sound(row.declined) == (refused.text, refused.wav)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_mode_change_and_back_reuses_sounds(tenants, line, now) -> None:
     mine = tenants[0]
     row = line()
     before = queries.announcement(mine, row.announcement)
-    seen = {"notice": before.id}
+    ids = {"notice": before.id}
     for mode in ("opt-in", "opt-out", "notice", "opt-in", "opt-out"):
         assert composition.set_line_mode(mine, row.id, mode, **now)
         changed = queries.line(mine, row.id)
@@ -162,7 +162,7 @@ def test_mode_change_and_back_reuses_sounds(tenants, line, now) -> None:
             30,
         )
         assert (announcement.question is None) == (mode == "notice")
-        assert seen.setdefault(mode, announcement.id) == announcement.id, (
+        assert ids.setdefault(mode, announcement.id) == announcement.id, (
             "what is there already is not made again"
         )
     assert {each.name for each in queries.announcements(mine)} == {
@@ -229,15 +229,15 @@ def test_mode_change_keeps_greeting_and_own_purposes(tenants, compose, greeting,
     mine = tenants[0]
     options = {"purposes": ["agreement", "school"], "own": {"school": "Pour l'école", "other": "x"}}
     hello = composer.Greeting("Bienvenue chez Martin.", greeting)
-    row = compose(greeting=hello, sources=SPEAKING, mode="opt-in", **options)
+    row = compose(greeting=hello, sources=ENGINES, mode="opt-in", **options)
     assert row.composition.own == {"school": "Pour l'école"}
-    assert heard(row.composition.greeting) == ("Bienvenue chez Martin.", greeting)
+    assert text_and_sound(row.composition.greeting) == ("Bienvenue chez Martin.", greeting)
     assert not row.composition.says_all
     assert not row.text.startswith("Bienvenue"), "in opt-in it was heard before the question"
     assert row.question.text.startswith("Bienvenue chez Martin. ")
     service.set_tenant_country(mine, "fr", **now)  # opt-out is enough there
     line = lines.create_line(mine, number="100", announcement=row.id, **now)
-    assert composition.set_line_mode(mine, line.id, "opt-out", sources=SPEAKING, **now)
+    assert composition.set_line_mode(mine, line.id, "opt-out", sources=ENGINES, **now)
     announcement = queries.announcement(mine, queries.line(mine, line.id).announcement)
     assert announcement.text.startswith("Bienvenue chez Martin. ")
     assert "Pour l'école." in announcement.text
@@ -256,9 +256,11 @@ def test_own_sound_cannot_change_mode(tenants, compose, greeting, tone, now) -> 
         wav=tone(1000),
         **now,
     )
-    all_said = compose(greeting=composer.Greeting("Bienvenue, et tout le reste.", greeting, says_all=True))
-    assert (all_said.text, all_said.composition.says_all) == ("Bienvenue, et tout le reste.", True)
-    for number, row, what in (("100", own, "own sound"), ("101", all_said, "says everything itself")):
+    full_greeting = compose(
+        greeting=composer.Greeting("Bienvenue, et tout le reste.", greeting, says_all=True)
+    )
+    assert (full_greeting.text, full_greeting.composition.says_all) == ("Bienvenue, et tout le reste.", True)
+    for number, row, what in (("100", own, "own sound"), ("101", full_greeting, "says everything itself")):
         line = lines.create_line(mine, number=number, announcement=row.id, **now)
         error = refusal(lambda line=line: composition.set_line_mode(mine, line.id, "opt-out", **now))
         assert error.error_id == "announcement.own"
@@ -272,13 +274,13 @@ def test_languages_are_composed_with_a_menu(tenants, line, now) -> None:
     row = line(mode="opt-in")
     assert composition.set_line_languages(mine, row.id, ["en", "fr", "nl"], **now)
     changed = queries.line(mine, row.id)
-    told = [queries.announcement(mine, each) for each in changed.announcements]
-    assert [(each.language, each.mode) for each in told] == [
+    announcements = [queries.announcement(mine, each) for each in changed.announcements]
+    assert [(each.language, each.mode) for each in announcements] == [
         (language, "opt-in") for language in ("en", "fr", "nl")
     ]
-    assert told[1].id == row.announcement, "what it says already stays"
+    assert announcements[1].id == row.announcement, "what it says already stays"
     menu = composer.language_menu(["en", "fr", "nl"])
-    assert heard(changed.menu) == (menu.text, menu.wav)
+    assert text_and_sound(changed.menu) == (menu.text, menu.wav)
     assert composition.set_line_mode(mine, row.id, "opt-out", **now)
     again = queries.line(mine, row.id)
     assert again.menu == changed.menu
@@ -296,9 +298,9 @@ def test_announcement_of_the_same_name_serves_a_language(tenants, line, compose,
     compose("nl", "opt-in", name="told-nl-opt-in")
     compose("en", keep_days=60)
     composition.set_line_languages(mine, row.id, ["fr", "nl", "en"], **now)
-    told = [queries.announcement(mine, each) for each in queries.line(mine, row.id).announcements]
-    assert told[1].id == fits.id != other.id
-    assert (told[2].name, told[2].keep_days) == ("told-en-notice", 30)
+    announcements = [queries.announcement(mine, each) for each in queries.line(mine, row.id).announcements]
+    assert announcements[1].id == fits.id != other.id
+    assert (announcements[2].name, announcements[2].keep_days) == ("told-en-notice", 30)
 
 
 @pytest.mark.parametrize("languages", [[], ["fr", "fr"], ["fr", "nl", "fr"], [f"l{n}" for n in range(10)]])
@@ -310,7 +312,7 @@ def test_languages_without_a_menu_are_refused(tenants, line, now, languages) -> 
 
 def test_language_without_sentences_is_refused(tenants, compose, school, now) -> None:
     mine = tenants[0]
-    options = {"purposes": ["school"], "own": {"school": "Pour l'école"}, "sources": SPEAKING}
+    options = {"purposes": ["school"], "own": {"school": "Pour l'école"}, "sources": ENGINES}
     row = lines.create_line(mine, number="100", announcement=compose(mode="opt-in", **options).id, **now)
     error = refusal(lambda: composition.set_line_languages(mine, row.id, ["fr", "es"], **now))
     assert error.error_id in ("line.languages", "prompt.language")

@@ -56,9 +56,9 @@ def kinds(tenant: str) -> list[str]:
 
 
 def refusal(work: Callable[[], object]) -> CatalogueError:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         work()
-    return refused.value
+    return failure.value
 
 
 @pytest.mark.parametrize("country", sorted(shipped_packs()))
@@ -66,13 +66,13 @@ def test_line_is_as_strict_as_its_country(tenants, say, now, country) -> None:
     mine = tenants[0]
     lives_in(mine, country)
     allowed = shipped_packs()[country].rule("agreement").modes
-    told = {mode: say("agreement", mode=mode) for mode in MODES}
-    line = lines.create_line(mine, number="100", announcement=told[allowed[0]], **now)
+    announcements = {mode: say("agreement", mode=mode) for mode in MODES}
+    line = lines.create_line(mine, number="100", announcement=announcements[allowed[0]], **now)
     assert line.mode == allowed[0], "the mode that its announcement was made for"
     for number, mode in enumerate(MODES):
 
         def add(number: int = number, mode: str = mode) -> object:
-            return lines.create_line(mine, number=f"20{number}", announcement=told[mode], **now)
+            return lines.create_line(mine, number=f"20{number}", announcement=announcements[mode], **now)
 
         def change(mode: str = mode) -> object:
             return composition.set_line_mode(mine, line.id, mode, **now)
@@ -159,16 +159,16 @@ def test_unknown_country_is_refused(tenants, now) -> None:
 
 def test_customer_in_a_removed_country_gets_the_strict_pack(tenants, say, now) -> None:
     mine = tenants[0]
-    told = say("agreement")
-    line = lines.create_line(mine, number="100", announcement=told, **now)
+    announcement = say("agreement")
+    line = lines.create_line(mine, number="100", announcement=announcement, **now)
     lives_in(mine, "atlantis")
     assert refusal(lambda: say("agreement", keep_days=31)).error_id == "country.keep_days"
     assert (
-        refusal(lambda: lines.create_line(mine, number="101", announcement=told, **now)).error_id
+        refusal(lambda: lines.create_line(mine, number="101", announcement=announcement, **now)).error_id
         == "country.mode"
     )
-    asking = say("agreement", mode="opt-in")
-    assert lines.create_line(mine, number="101", announcement=asking, **now).mode == "opt-in"
+    question = say("agreement", mode="opt-in")
+    assert lines.create_line(mine, number="101", announcement=question, **now).mode == "opt-in"
     (misfit,) = country_check.find_misfits()
     assert (misfit.line.id, misfit.tenant.id, misfit.pack.code) == (line.id, mine, STRICT)
     assert (misfit.laxest, [each.kind for each in misfit.objections]) == ("opt-in", ["mode"])

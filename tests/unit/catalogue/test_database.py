@@ -50,11 +50,11 @@ def test_connection_is_closed_after_an_error(catalogue) -> None:
 def test_database_errors_are_counted(catalogue, error: Exception, kind: str) -> None:
     before = errors(metrics.AWAY), errors(metrics.FAILED)
     expected = CatalogueError if kind == metrics.AWAY else type(error)
-    with pytest.raises(expected) as raised, connected():
+    with pytest.raises(expected) as failure, connected():
         raise error
-    if isinstance(raised.value, CatalogueError):
-        assert raised.value.error_id == "catalogue.away"
-        assert "gone" in raised.value.message
+    if isinstance(failure.value, CatalogueError):
+        assert failure.value.error_id == "catalogue.away"
+        assert "gone" in failure.value.message
     after = errors(metrics.AWAY), errors(metrics.FAILED)
     assert after == (before[0] + (kind == metrics.AWAY), before[1] + (kind == metrics.FAILED))
 
@@ -99,9 +99,9 @@ def test_kind_of_database_is_read_from_its_url() -> None:
     assert database.sqlite_path("sqlite:///catalogue.db") == Path("catalogue.db")
     refused_urls = {"mysql://db/accord": "'mysql'", "accord": "no scheme", "sqlite:///": "'sqlite'"}
     for url, message in refused_urls.items():
-        with pytest.raises(CatalogueError, match=message) as refused:
+        with pytest.raises(CatalogueError, match=message) as failure:
             database.kind_of(url)
-        assert refused.value.error_id == "catalogue.url"
+        assert failure.value.error_id == "catalogue.url"
 
 
 def test_opening_a_missing_file_does_not_create_it(tmp_path: Path) -> None:

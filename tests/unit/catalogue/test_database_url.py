@@ -18,13 +18,13 @@ SECRET = "s3cr3t"
 
 
 def refused(work: Callable[[], object]) -> CatalogueError:
-    with pytest.raises(CatalogueError) as caught:
+    with pytest.raises(CatalogueError) as failure:
         work()
-    return caught.value
+    return failure.value
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "text"),
     [
         ("postgresql://ada@db/accord", "postgresql://ada@db/accord"),
         ("postgres://db/accord", "postgresql://db/accord"),
@@ -35,8 +35,8 @@ def refused(work: Callable[[], object]) -> CatalogueError:
         ("sqlite:////var/lib/accord/catalogue.db", "sqlite:////var/lib/accord/catalogue.db"),
     ],
 )
-def test_url_is_shown_without_its_password(url: str, said: str) -> None:
-    assert database.without_password(url) == said
+def test_url_is_shown_without_its_password(url: str, text: str) -> None:
+    assert database.without_password(url) == text
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,16 @@ def test_url_is_shown_without_its_password(url: str, said: str) -> None:
     ],
 )
 def test_malformed_url_is_refused_without_its_password(url: str) -> None:
-    for refusing in (database.make_database, schema.migrate, schema.check_schema, database.without_password):
-        error = refused(lambda refusing=refusing: refusing(url))
+    for operation in (database.make_database, schema.migrate, schema.check_schema, database.without_password):
+        error = refused(lambda operation=operation: operation(url))
         assert error.error_id == "catalogue.url"
         assert SECRET not in f"{error!r}{error}{error.__cause__}"
 
 
 def test_unavailable_server_is_reported_without_the_password() -> None:
     url = f"postgresql://ada:{SECRET}@127.0.0.1:{free_ports()}/accord"
-    for refusing in (schema.migrate, schema.check_schema):
-        error = refused(lambda refusing=refusing: refusing(url))
+    for operation in (schema.migrate, schema.check_schema):
+        error = refused(lambda operation=operation: operation(url))
         assert error.error_id == "catalogue.away"
         assert "refused" in error.message
         assert "pgpass" in error.hint

@@ -43,8 +43,8 @@ def line(tenants, now) -> Callable[..., LineRow]:
 
     def make(number: str = "100", mode: str = "notice", *languages: str, tenant: str = tenants[0]) -> LineRow:
         options = {"language": "fr", "mode": mode, "purposes": ["agreement"], "keep_days": 30}
-        told = composition.compose(tenant, name=f"told-{number}", **options, **now)
-        row = lines.create_line(tenant, number=number, announcement=told.id, **now)
+        announcement = composition.compose(tenant, name=f"told-{number}", **options, **now)
+        row = lines.create_line(tenant, number=number, announcement=announcement.id, **now)
         if languages:
             assert composition.set_line_languages(tenant, row.id, ["fr", *languages], **now)
         return queries.line(tenant, row.id)
@@ -75,9 +75,9 @@ def test_snapshot_has_each_modes_prompts(tenants, line, read, mode) -> None:
     plan = snap.plan(found)
     assert len(plan.scripts) == 3
     assert plan.menu is not None
-    for one, script, told in zip(found.languages, plan.scripts, row.announcements, strict=True):
-        announcement = queries.announcement(tenants[0], told)
-        assert one.announcement.id == told
+    for one, script, announcement_id in zip(found.languages, plan.scripts, row.announcements, strict=True):
+        announcement = queries.announcement(tenants[0], announcement_id)
+        assert one.announcement.id == announcement_id
         assert (one.consent_prompt is None) == (script.question is None) == (script.declined is None)
         assert (script.question is None) == (mode == "notice")
         if one.consent_prompt is not None:
@@ -138,7 +138,7 @@ def test_line_in_one_language_has_no_menu(line, read) -> None:
 
 def test_mode_and_language_changes_reach_the_snapshot(tenants, line, read, now) -> None:
     row = line("100")
-    seen = [read().line("100")]
+    lines_seen = [read().line("100")]
     before = change_counter.revision(change_counter.LINES)
     for count, change in enumerate(
         (
@@ -150,15 +150,15 @@ def test_mode_and_language_changes_reach_the_snapshot(tenants, line, read, now) 
     ):
         assert change()
         assert change_counter.revision(change_counter.LINES) == before + count
-        seen.append(read().line("100"))
-    assert [each.mode for each in seen] == ["notice", "opt-out", "opt-out", "opt-out"]
-    assert [[one.announcement.language for one in each.languages] for each in seen] == [
+        lines_seen.append(read().line("100"))
+    assert [each.mode for each in lines_seen] == ["notice", "opt-out", "opt-out", "opt-out"]
+    assert [[one.announcement.language for one in each.languages] for each in lines_seen] == [
         ["fr"],
         ["fr"],
         ["fr", "en"],
         ["en", "fr"],
     ]
-    assert seen[2].menu != seen[3].menu
+    assert lines_seen[2].menu != lines_seen[3].menu
 
 
 @pytest.mark.parametrize("kind", ["mode", "announcement"])
@@ -230,12 +230,12 @@ def test_more_announcements_than_query_parameters(line, read, monkeypatch) -> No
     assert sorted(read().lines) == ["100", "101"]
 
 
-KEEPING = KeepOptions(keep_days=365)
+KEEP_OPTIONS = KeepOptions(keep_days=365)
 
 
 def test_snapshot_has_the_keep_question(tenants, line, read, now) -> None:
     row = line("100", "opt-out", "nl")
-    assert keep_options.set_line_keep(tenants[0], row.id, KEEPING, **now)
+    assert keep_options.set_line_keep(tenants[0], row.id, KEEP_OPTIONS, **now)
     snap = read()
     found = snap.line("100")
     for one, language in zip(found.languages, ("fr", "nl"), strict=True):
@@ -262,24 +262,24 @@ def test_own_words_keep_question_has_only_confirmations(tenants, line, read, now
 
 def test_excessive_keep_days_are_refused(tenants, line, read, now) -> None:
     row = line()
-    keep_options.set_line_keep(tenants[0], row.id, KEEPING, **now)
+    keep_options.set_line_keep(tenants[0], row.id, KEEP_OPTIONS, **now)
     for keep, error in (
         (KeepOptions(keep_days=10_000), "announcement.keep_days"),
         (KeepOptions(keep_days=30, purpose="curiosity"), "announcement.purposes"),
         (KeepOptions(keep_days=31, purpose="quality"), "announcement.keep_days"),
     ):
-        with pytest.raises(CatalogueError) as refused:
+        with pytest.raises(CatalogueError) as failure:
             keep_options.set_line_keep(tenants[0], row.id, keep, **now)
-        assert refused.value.error_id == error
+        assert failure.value.error_id == error
     assert read().line("100").keep.keep_days == 365
 
 
 def test_line_of_another_customer_is_not_found(tenants, line, now) -> None:
-    assert not keep_options.set_line_keep(tenants[1], line().id, KEEPING, **now)
+    assert not keep_options.set_line_keep(tenants[1], line().id, KEEP_OPTIONS, **now)
 
 
 @pytest.fixture
-def told(read, tmp_path) -> Callable[[], dict[str, bytes]]:
+def info_prompts(read, tmp_path) -> Callable[[], dict[str, bytes]]:
     """The info prompts for internal parties, by number, once the snapshot is written."""
 
     def make() -> dict[str, bytes]:
@@ -290,10 +290,10 @@ def told(read, tmp_path) -> Callable[[], dict[str, bytes]]:
     return make
 
 
-def test_info_prompt_names_purposes_in_each_language(line, told) -> None:
+def test_info_prompt_names_purposes_in_each_language(line, info_prompts) -> None:
     line("+3225550100", "opt-in", "nl")
     line("101")
-    found = told()
+    found = info_prompts()
     options = {"purposes": ["agreement"], "keep_days": 30}
     assert found == {
         "3225550100": composer.line_sentence([("fr", {}), ("nl", {})], **options).wav,
@@ -301,27 +301,27 @@ def test_info_prompt_names_purposes_in_each_language(line, told) -> None:
     }
 
 
-def test_equal_info_prompts_share_a_sound(line, told, tmp_path, now) -> None:
+def test_equal_info_prompts_share_a_sound(line, info_prompts, tmp_path, now) -> None:
     first, second, _ = line("100"), line("101"), line("102", "notice", "nl")
-    found = told()
+    found = info_prompts()
     assert found["100"] == found["101"] != found["102"]
     sounds = tmp_path / "snapshot" / "info_prompts" / "sounds"
     assert len(list(sounds.iterdir())) == 2
     for row in (first, second):
         line_history.end_line(row.tenant, row.id, **now)
-    assert set(told()) == {"102"}
+    assert set(info_prompts()) == {"102"}
     assert len(list(sounds.iterdir())) == 1
 
 
-def test_info_prompt_without_sound_uses_the_announcement(tenants, told, tone, now) -> None:
+def test_info_prompt_without_sound_uses_the_announcement(tenants, info_prompts, tone, now) -> None:
     options = {"language": "fr", "text": "Enregistré.", "purposes": ["agreement"], "wav": tone(1000)}
     row = announcements.create_announcement(tenants[0], name="own", keep_days=29, **options, **now)
     lines.create_line(tenants[0], number="100", announcement=row.id, **now)
     with capture_logs() as logs:
-        assert told() == {"100": tone(1000)}
+        assert info_prompts() == {"100": tone(1000)}
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["line.notice_failed"]
     with capture_logs() as logs:
-        told()
+        info_prompts()
     assert logs == [], "said once"
 
 
@@ -364,32 +364,32 @@ def test_snapshot_has_the_transfer_question(tenants, line, read, now, mode: str)
     assert Path(script.refused.path).read_bytes() == composer.not_recorded("nl").wav
     other = {"opt-out": "opt-in", "opt-in": "opt-out"}[mode]
     assert composition.set_line_mode(tenants[0], row.id, other, **now)
-    said = read().line("100").transfer_notice
-    assert said.sound.text == composer.transfer_question("fr", mode=other).text, "it asks as the line does"
+    notice = read().line("100").transfer_notice
+    assert notice.sound.text == composer.transfer_question("fr", mode=other).text, "it asks as the line does"
     assert composition.set_line_mode(tenants[0], row.id, "notice", **now)
-    said = read().line("100").transfer_notice
-    assert (said.sound.text, said.refused) == (composer.transfer_notice("fr").text, None)
+    notice = read().line("100").transfer_notice
+    assert (notice.sound.text, notice.refused) == (composer.transfer_notice("fr").text, None)
     assert transfer_options.set_transfer_notice(tenants[0], row.id, "alone", **now)
     assert queries.line(tenants[0], row.id).transfer_notice.questions == {}
 
 
 def test_notice_line_asks_no_transfer_target(tenants, line, now) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         transfer_options.set_transfer_notice(tenants[0], line().id, "alone", ask=True, **now)
-    assert refused.value.error_id == "line.settings"
+    assert failure.value.error_id == "line.settings"
 
 
 def test_missing_translation_does_not_skip_the_question(tenants, line, now) -> None:
     row = line("100", "opt-in")
     assert transfer_options.set_transfer_notice(tenants[0], row.id, "both", ask=True, **now)
-    said, refused = queries.line(tenants[0], row.id).transfer_notice.say("opt-in", "it")
-    assert (said.text, refused.text) == (
+    question, refused = queries.line(tenants[0], row.id).transfer_notice.say("opt-in", "it")
+    assert (question.text, refused.text) == (
         composer.transfer_question("en", mode="opt-in").text, composer.not_recorded("en").text,
     )  # fmt: skip
 
 
 def test_unknown_way_of_transfer_notice_is_refused(tenants, line, now) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         transfer_options.set_transfer_notice(tenants[0], line().id, "loudly", **now)
-    assert refused.value.error_id == "line.settings"
+    assert failure.value.error_id == "line.settings"
     assert not transfer_options.set_transfer_notice(tenants[1], line("101").id, "alone", **now)

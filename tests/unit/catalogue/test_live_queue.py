@@ -58,26 +58,26 @@ def test_live_calls_of_another_customer_are_hidden(call, ask, clock, entropy) ->
     assert [row.tenant for row in queries.live_calls(OTHER, clock())] == [OTHER]
     assert queries.live_call(OTHER, call.id, clock()) is None
     assert ask(OTHER, call.id) is None
-    asked = ask(TENANT, call.id)
-    assert service.find_command(OTHER, asked.id, clock(), entropy) is None
-    assert service.find_command(TENANT, asked.id, clock(), entropy) == asked
+    request = ask(TENANT, call.id)
+    assert service.find_command(OTHER, request.id, clock(), entropy) is None
+    assert service.find_command(TENANT, request.id, clock(), entropy) == request
     assert len(queries.open_commands(NODE)) == 1
     assert queries.open_commands("node2") == ()
 
 
 def test_command_is_taken_and_answered_once_and_logged(call, ask, clock, entropy) -> None:
-    asked = ask(TENANT, call.id)
-    assert not queries.take("node2", asked.id, clock(), entropy)
-    assert not queries.answer(NODE, asked.id, DONE, clock(), entropy), "nobody has taken it"
-    assert queries.take(NODE, asked.id, clock(), entropy)
-    assert not queries.take(NODE, asked.id, clock(), entropy)
+    request = ask(TENANT, call.id)
+    assert not queries.take("node2", request.id, clock(), entropy)
+    assert not queries.answer(NODE, request.id, DONE, clock(), entropy), "nobody has taken it"
+    assert queries.take(NODE, request.id, clock(), entropy)
+    assert not queries.take(NODE, request.id, clock(), entropy)
     assert queries.open_commands(NODE) == ()
-    assert [row.id for row in queries.unanswered_commands(NODE)] == [asked.id]
-    assert not queries.answer("node2", asked.id, DONE, clock(), entropy)
-    assert queries.answer(NODE, asked.id, DONE, clock(), entropy)
-    assert not queries.answer(NODE, asked.id, UNKNOWN, clock(), entropy)
-    assert service.find_command(TENANT, asked.id, clock(), entropy).outcome == DONE
-    about = {"command": asked.id, "call": call.id, "action": "pause"}
+    assert [row.id for row in queries.unanswered_commands(NODE)] == [request.id]
+    assert not queries.answer("node2", request.id, DONE, clock(), entropy)
+    assert queries.answer(NODE, request.id, DONE, clock(), entropy)
+    assert not queries.answer(NODE, request.id, UNKNOWN, clock(), entropy)
+    assert service.find_command(TENANT, request.id, clock(), entropy).outcome == DONE
+    about = {"command": request.id, "call": call.id, "action": "pause"}
     assert leaves() == [
         ("command.requested", {**about, "by": "panel", "actor": "somebody"}),
         ("command.answered", {**about, "outcome": DONE}),
@@ -97,15 +97,15 @@ def test_expired_command_is_never_done(call, ask, clock, entropy) -> None:
 
 
 def test_unanswered_command_has_unknown_outcome(call, ask, clock, entropy) -> None:
-    asked = ask(TENANT, call.id)
-    assert queries.take(NODE, asked.id, clock(), entropy)
+    request = ask(TENANT, call.id)
+    assert queries.take(NODE, request.id, clock(), entropy)
     clock.forward(seconds=5)
-    assert service.find_command(TENANT, asked.id, clock(), entropy).outcome is None
+    assert service.find_command(TENANT, request.id, clock(), entropy).outcome is None
     clock.forward(seconds=10)
-    assert service.find_command(TENANT, asked.id, clock(), entropy).outcome == UNKNOWN
+    assert service.find_command(TENANT, request.id, clock(), entropy).outcome == UNKNOWN
     # A worker that comes back may still know better.
-    assert queries.answer(NODE, asked.id, DONE, clock(), entropy)
-    assert service.find_command(TENANT, asked.id, clock(), entropy).outcome == DONE
+    assert queries.answer(NODE, request.id, DONE, clock(), entropy)
+    assert service.find_command(TENANT, request.id, clock(), entropy).outcome == DONE
 
 
 def test_forbidden_and_unknown_commands_are_refused(call, ask) -> None:

@@ -22,10 +22,10 @@ EMPTY = ["", " ", "\u00a0\u2003"]
 
 @contextmanager
 def refused(error_id: str) -> Iterator[None]:
-    with pytest.raises(CatalogueError) as found:
+    with pytest.raises(CatalogueError) as failure:
         yield
-    assert found.value.error_id == error_id
-    assert found.value.hint
+    assert failure.value.error_id == error_id
+    assert failure.value.hint
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def announce(clock, entropy):
 @pytest.fixture
 def line(announce, clock, entropy):
     def make(tenant: str, number: str, label: str = "") -> str:
-        told = announce(tenant)
+        announcement = announce(tenant)
         return lines.create_line(
-            tenant, number=number, announcement=told, label=label, now=clock(), entropy=entropy
+            tenant, number=number, announcement=announcement, label=label, now=clock(), entropy=entropy
         ).id
 
     return make
@@ -125,11 +125,11 @@ def test_spellings_of_a_number_are_one_line(create, line, first: str, other: str
     bakery, garage = create("Boulangerie Martin"), create("Garage Peeters")
     line(bakery, first)
     for tenant in (bakery, garage):
-        with pytest.raises(CatalogueError) as taken:
+        with pytest.raises(CatalogueError) as failure:
             line(tenant, other)
-        assert taken.value.error_id == "line.taken"
-        assert first in taken.value.message
-        assert "Boulangerie Martin" in taken.value.message
+        assert failure.value.error_id == "line.taken"
+        assert first in failure.value.message
+        assert "Boulangerie Martin" in failure.value.message
 
 
 def test_same_digits_in_another_country_are_another_number(create, line) -> None:

@@ -32,14 +32,14 @@ ROOT = Path(schema.__file__).parents[2]
 
 
 def refused(work: Callable[[], object]) -> CatalogueError:
-    with pytest.raises(CatalogueError) as caught:
+    with pytest.raises(CatalogueError) as failure:
         work()
-    return caught.value
+    return failure.value
 
 
-def until(met: Callable[[], bool], what: str, seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
-    while not met():
+    while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.02)
 
@@ -90,13 +90,13 @@ def test_database_without_utf8_is_refused(postgres: Server) -> None:
 
 @ON_SERVER
 def test_limits_apply_except_to_migrations(catalogue: str) -> None:
-    shown = ", ".join(f"current_setting('{name}')" for name in ("statement_timeout", "lock_timeout"))
+    columns = ", ".join(f"current_setting('{name}')" for name in ("statement_timeout", "lock_timeout"))
     with connected():
-        assert database.database.execute_sql(f"SELECT {shown}").fetchone() == ("15s", "5s")
+        assert database.database.execute_sql(f"SELECT {columns}").fetchone() == ("15s", "5s")
         (isolation,) = database.database.execute_sql("SHOW transaction_isolation").fetchone()
         assert isolation == "read committed"
     patient = database.make_database(catalogue, limited=False)
-    assert patient.execute_sql(f"SELECT {shown}").fetchone() == ("0", "0")
+    assert patient.execute_sql(f"SELECT {columns}").fetchone() == ("0", "0")
     patient.close_all()
 
 
@@ -125,8 +125,8 @@ def test_unavailable_server_is_reported_until_it_returns(
 ) -> None:
     before = tenant_queries.all_tenants()
     stopped()
-    for asking in (tenant_queries.all_tenants, lambda: users.drop_old_sessions(clock())):
-        error = refused(asking)
+    for operation in (tenant_queries.all_tenants, lambda: users.drop_old_sessions(clock())):
+        error = refused(operation)
         assert error.error_id == "catalogue.away"
         assert error.hint
     postgres.start()
@@ -136,21 +136,21 @@ def test_unavailable_server_is_reported_until_it_returns(
 @ON_SERVER
 def test_threads_share_one_connection_attempt(tenants, postgres: Server, monkeypatch) -> None:
     """Otherwise each thread would wait for the limit in turn."""
-    tried: list[float] = []
+    attempts: list[float] = []
 
     def slowly(conninfo: str, **_: object) -> None:
-        tried.append(time.monotonic())
+        attempts.append(time.monotonic())
         time.sleep(0.2)
         raise postgresql.psycopg.OperationalError("nobody there")
 
     database.database.close_all()
     monkeypatch.setattr(postgresql._Connection, "connect", slowly)
-    asking = [threading.Thread(target=lambda: refused(tenant_queries.all_tenants)) for _ in range(10)]
-    for each in asking:
+    threads = [threading.Thread(target=lambda: refused(tenant_queries.all_tenants)) for _ in range(10)]
+    for each in threads:
         each.start()
-    for each in asking:
+    for each in threads:
         each.join(30)
-    assert len(tried) == 1
+    assert len(attempts) == 1
 
 
 @ON_SERVER
@@ -181,10 +181,10 @@ def test_silent_server_times_out(tenants, postgres: Server, brief) -> None:
     os.kill(pid, signal.SIGSTOP)
     os.kill(postgres.pid, signal.SIGSTOP)
     try:
-        began = time.monotonic()
+        start = time.monotonic()
         error = refused(tenant_queries.all_tenants)
         assert error.error_id == "catalogue.away"
-        assert time.monotonic() - began < postgresql.CONNECT_S + 2
+        assert time.monotonic() - start < postgresql.CONNECT_S + 2
     finally:
         os.kill(postgres.pid, signal.SIGCONT)
         os.kill(pid, signal.SIGCONT)
@@ -236,13 +236,13 @@ def test_lock_timeout_is_reported(tenants, clock, entropy, monkeypatch) -> None:
     mine = tenants[0]
     inside, go_on = threading.Event(), threading.Event()
 
-    def holding() -> None:
+    def hold_lock() -> None:
         with writing():
             append(mine, "x", {}, clock(), entropy)
             inside.set()
             go_on.wait(30)
 
-    other = threading.Thread(target=holding)
+    other = threading.Thread(target=hold_lock)
     other.start()
     try:
         assert inside.wait(30)
@@ -348,9 +348,9 @@ def test_no_password_is_ever_logged(postgres: Server, tenants, clock, stopped) -
     assert SECRET not in f"{error!r} {error} {again!r} {again} {logs} {opened!r}"
 
 
-def _answers(wanted: object) -> bool:
+def _answers(expected: object) -> bool:
     try:
-        return tenant_queries.all_tenants() == wanted
+        return tenant_queries.all_tenants() == expected
     except CatalogueError:
         return False
 
@@ -363,5 +363,5 @@ def _leaves() -> int:
 def _backends(server: Server) -> list[int]:
     """The server's processes of our connections."""
     with postgresql.psycopg.connect(server.url("postgres")) as other:
-        asked = "SELECT pid FROM pg_stat_activity WHERE application_name = 'accord'"
-        return [pid for (pid,) in other.execute(asked)]
+        query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'accord'"
+        return [pid for (pid,) in other.execute(query)]

@@ -58,9 +58,9 @@ def test_wrapped_key_of_a_tenant(tenants, entropy) -> None:
         with writing():
             text = content if isinstance(content, str) else content.decode()
             TenantTable.update(wrapped_key=text).where(TenantTable.id == mine).execute()
-        with pytest.raises(SealError) as refused:
+        with pytest.raises(SealError) as failure:
             tenant_queries.tenant_key(mine)
-        assert refused.value.error_id == error_id
+        assert failure.value.error_id == error_id
 
 
 def test_unknown_tenant_is_an_error_with_a_hint() -> None:
@@ -70,9 +70,9 @@ def test_unknown_tenant_is_an_error_with_a_hint() -> None:
 
 def test_lines_are_listed_by_number_and_begin(tenants, announce, clock, entropy) -> None:
     mine, other = tenants
-    spoken, now = announce(), {"now": clock(), "entropy": entropy}
-    second = lines.create_line(mine, number="200", announcement=spoken, **now)
-    first = lines.create_line(mine, number="100", announcement=spoken, **now)
+    announcement, now = announce(), {"now": clock(), "entropy": entropy}
+    second = lines.create_line(mine, number="200", announcement=announcement, **now)
+    first = lines.create_line(mine, number="100", announcement=announcement, **now)
     assert queries.lines(mine) == (first, second)
     assert queries.lines(other) == ()
     line_history.end_line(mine, first.id, **now)
@@ -190,8 +190,8 @@ def test_requests_of_all_customers_are_listed(tenants, clock, entropy) -> None:
     copy, erasure = (subject_request_queries.requests(tenant)[0] for tenant in tenants)
     assert (copy.id, erasure.id) == tuple(entered[tenant].id for tenant in tenants)
     assert {row.id for row in subject_request_queries.requests()} == {copy.id, erasure.id}
-    assert (copy.copy_asked, copy.erasure_asked) == (True, False)
-    assert (erasure.copy_asked, erasure.erasure_asked) == (False, True)
+    assert (copy.wants_copy, copy.wants_erasure) == (True, False)
+    assert (erasure.wants_copy, erasure.wants_erasure) == (False, True)
     assert copy.open
     assert not copy.overdue(copy.due_on)
     assert copy.overdue(copy.due_on + timedelta(days=1))
@@ -230,9 +230,9 @@ def test_prompt_is_placed_once_and_repaired(tenants, announce, clock, tmp_path) 
     assert path == tmp_path / "prompts" / f"{sha256}.wav"
     assert prompt_files.is_intact(path, sha256)
     assert prompt_files.has_prompt(tmp_path, sha256), "the file is there"
-    content, written = path.read_bytes(), path.stat().st_ino
+    content, inode = path.read_bytes(), path.stat().st_ino
     assert prompt_files.put_prompt(tmp_path, sha256, clock() + timedelta(hours=1)) == path
-    assert path.stat().st_ino == written, "an intact file is not written again"
+    assert path.stat().st_ino == inode, "an intact file is not written again"
     assert path.stat().st_mtime == (clock() + timedelta(hours=1)).timestamp()
     path.write_bytes(b"damaged")
     assert not prompt_files.is_intact(path, sha256)
@@ -249,7 +249,7 @@ def test_unavailable_catalogue_has_no_clock(catalogue, tmp_path) -> None:
     from recorder.catalogue import database
 
     opened = database.open_catalogue(f"sqlite:///{tmp_path / 'nowhere' / 'catalogue.db'}")
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         server_clock.time_of_catalogue()
-    assert refused.value.error_id == "catalogue.away"
+    assert failure.value.error_id == "catalogue.away"
     opened.close()

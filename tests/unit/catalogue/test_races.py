@@ -122,32 +122,32 @@ def test_concurrent_workers_erase_a_recording_once(tenants, stored, clock, entro
 def test_concurrent_announcements_get_distinct_versions(tenants, announce, numbered) -> None:
     mine, other = tenants
     for level in range(ROUNDS):
-        made = at_once(
+        versions = at_once(
             *[lambda level=level: announce(mine, level=level + 10)] * 2,
             *[lambda level=level: announce(other, level=level + 10)] * 2,
         )
-        assert len(set(made)) == 4
+        assert len(set(versions)) == 4
     assert [row.version for row in queries.announcements(mine)] == list(range(2 * ROUNDS, 0, -1))
     with connected():
         assert SoundTable.select().count() == ROUNDS
 
 
 def test_concurrent_customers_cannot_share_a_number(tenants, announce, clock, entropy, numbered) -> None:
-    saying = {tenant: announce(tenant) for tenant in tenants}
+    announcements = {tenant: announce(tenant) for tenant in tenants}
     for number in range(100, 100 + ROUNDS):
-        made = at_once(
+        outcomes = at_once(
             *[
                 lambda tenant=tenant, number=number: lines.create_line(
                     tenant,
                     number=str(number),
-                    announcement=saying[tenant],
+                    announcement=announcements[tenant],
                     now=clock(),
                     entropy=entropy,
                 )
                 for tenant in (*tenants, *tenants)
             ]
         )
-        assert made.count("line.taken") == 3
+        assert outcomes.count("line.taken") == 3
     assert change_counter.revision(change_counter.LINES) == ROUNDS
     assert sum(len(queries.lines(tenant)) for tenant in tenants) == ROUNDS
 
@@ -164,16 +164,16 @@ def test_concurrent_first_changes_are_counted(catalogue) -> None:
 
 def test_concurrent_requests_of_a_player_are_one_listen(grant, clock, entropy, numbered) -> None:
     for _ in range(ROUNDS):
-        given = grant()
+        grant_of_player = grant()
 
-        def request(given=given) -> str:
-            listen = grants.count_sent(given, "p", "audio.opus", 1200, now=clock(), entropy=entropy)
+        def request(grant_of_player=grant_of_player) -> str:
+            listen = grants.count_sent(grant_of_player, "p", "audio.opus", 1200, now=clock(), entropy=entropy)
             grants.take_back(listen, 200, clock())
             return listen.id
 
         assert len(set(at_once(*[request] * 4))) == 1
         with connected():
-            (row,) = ListenTable.select().where(ListenTable.grant == given.id)
+            (row,) = ListenTable.select().where(ListenTable.grant == grant_of_player.id)
         assert row.sent_bytes == 4000
 
 
@@ -187,26 +187,27 @@ def test_listen_is_closed_once(grant, clock, entropy, numbered) -> None:
 def test_closed_listen_counts_no_more_bytes(grant, clock, entropy, numbered) -> None:
     """After all are closed, the leaves account for every byte, and no row differs from its leaf."""
     for _ in range(ROUNDS):
-        given = grant()
-        said = {"now": clock(), "entropy": entropy}
+        open_grant = grant()
+        time_and_entropy = {"now": clock(), "entropy": entropy}
 
-        def request(given=given, said=said) -> None:
+        def request(open_grant=open_grant, time_and_entropy=time_and_entropy) -> None:
             for _ in range(5):
-                assert grants.count_sent(given, "p", "audio.opus", 1000, **said)
+                assert grants.count_sent(open_grant, "p", "audio.opus", 1000, **time_and_entropy)
 
-        def close(given=given, said=said) -> None:
+        def close(open_grant=open_grant, time_and_entropy=time_and_entropy) -> None:
             for _ in range(5):
-                if listen := grants.listen_of(given, "p"):
-                    grants.close_listen(listen, **said)
+                if listen := grants.listen_of(open_grant, "p"):
+                    grants.close_listen(listen, **time_and_entropy)
 
         assert at_once(request, request, close, close) == [None] * 4
         close()
         with connected():
             rows = {
-                row.id: row.sent_bytes for row in ListenTable.select().where(ListenTable.grant == given.id)
+                row.id: row.sent_bytes
+                for row in ListenTable.select().where(ListenTable.grant == open_grant.id)
             }
             leaves = LeafTable.select().where(
-                (LeafTable.recording_id == given.recording) & (LeafTable.kind == "listen.closed")
+                (LeafTable.recording_id == open_grant.recording) & (LeafTable.kind == "listen.closed")
             )
             bodies = [json.loads(leaf.body) for leaf in leaves]
         assert {each["listen"]: each["sent_bytes"] for each in bodies} == rows
@@ -227,23 +228,23 @@ def test_closed_listen_stays_closed(grant, clock, entropy, numbered) -> None:
 def test_erasure_ends_grants(grant, clock, entropy, numbered) -> None:
     """Even if renewed at the same moment, no grant is left, and no salt of its leaves."""
     for _ in range(ROUNDS):
-        given = grant()
-        row = queries.recording(given.tenant, given.recording)
+        open_grant = grant()
+        row = queries.recording(open_grant.tenant, open_grant.recording)
         at_once(
-            lambda given=given: grants.renew(
-                given, clock() + timedelta(hours=1), now=clock(), entropy=entropy
+            lambda open_grant=open_grant: grants.renew(
+                open_grant, clock() + timedelta(hours=1), now=clock(), entropy=entropy
             ),
             lambda row=row: recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy),
         )
-        assert grants.find_valid_grant(given.tenant, given.user, given.id, clock()) is None
+        assert grants.find_valid_grant(open_grant.tenant, open_grant.user, open_grant.id, clock()) is None
         with connected():
-            leaves = LeafTable.select().where(LeafTable.recording_id == given.recording)
+            leaves = LeafTable.select().where(LeafTable.recording_id == open_grant.recording)
             assert all(leaf.body is None and leaf.salt is None for leaf in leaves)
 
 
 def test_concurrent_users_cannot_share_a_login(tenants, clock, entropy, numbered) -> None:
     for round_ in range(ROUNDS):
-        made = at_once(
+        outcomes = at_once(
             *[
                 lambda tenant=tenant, round_=round_: users.create_user(
                     tenant,
@@ -258,19 +259,19 @@ def test_concurrent_users_cannot_share_a_login(tenants, clock, entropy, numbered
                 for tenant in (*tenants, *tenants)
             ]
         )
-        assert made.count("user.exists") == 3
+        assert outcomes.count("user.exists") == 3
 
 
 def test_line_creation_races_with_country_change(tenants, announce, clock, entropy, numbered) -> None:
     """The check still holds at the write: the customer is locked in between."""
     mine, _ = tenants
     when = {"now": clock(), "entropy": entropy}
-    saying = announce(mine)
+    announcement = announce(mine)
     for number in range(100, 100 + ROUNDS):
         service.set_tenant_country(mine, "be", **when)
         outcomes = at_once(
             lambda number=number: lines.create_line(
-                mine, number=str(number), announcement=saying, mode="notice", **when
+                mine, number=str(number), announcement=announcement, mode="notice", **when
             ),
             lambda: service.set_tenant_country(mine, "de", **when),
         )
@@ -287,10 +288,10 @@ def test_concurrent_writers_do_not_deadlock(
     mine, other = tenants
     when = {"now": clock(), "entropy": entropy}
     options = {"language": "fr", "mode": "notice", "purposes": ["agreement"], "keep_days": 30}
-    saying = composition.compose(mine, name="told", **options, **when).id
-    line = lines.create_line(mine, number="555", announcement=saying, **when)
+    announcement = composition.compose(mine, name="told", **options, **when).id
+    line = lines.create_line(mine, number="555", announcement=announcement, **when)
     ada = users.user_by_login("ada@example.be")
-    given = [grant() for _ in range(4)]
+    listen_grants = [grant() for _ in range(4)]
     counted = itertools.count(1000)
     tokens = itertools.count()
 
@@ -300,12 +301,12 @@ def test_concurrent_writers_do_not_deadlock(
         users.touch_session(ada, opened.id, now=clock(), until=clock() + timedelta(hours=2))
         users.end_session(ada, opened.id, now=clock(), entropy=entropy)
 
-    def listening(which: int) -> None:
-        listen = grants.count_sent(given[which], "p", "audio.opus", 10, **when)
+    def listen_to(which: int) -> None:
+        listen = grants.count_sent(listen_grants[which], "p", "audio.opus", 10, **when)
         if listen is None:
             return  # destroyed before
         grants.take_back(listen, 1, clock())
-        grants.renew(given[which], clock() + timedelta(minutes=30), **when)
+        grants.renew(listen_grants[which], clock() + timedelta(minutes=30), **when)
         grants.close_listen(listen, **when)
 
     def work(what: int) -> None:
@@ -316,15 +317,15 @@ def test_concurrent_writers_do_not_deadlock(
         elif what == 2:
             session()
         elif what == 3:
-            listening(0), listening(1)
+            listen_to(0), listen_to(1)
         elif what == 4:
-            listening(1), listening(0)
+            listen_to(1), listen_to(0)
         elif what == 5:
-            lines.set_line_announcement(mine, line.id, saying, **when)
-            lines.create_line(mine, number=str(next(counted)), announcement=saying, **when)
+            lines.set_line_announcement(mine, line.id, announcement, **when)
+            lines.create_line(mine, number=str(next(counted)), announcement=announcement, **when)
         elif what == 6:
             announce(other, level=7), announce(mine, level=7)
-            ended = lines.create_line(mine, number=str(next(counted)), announcement=saying, **when)
+            ended = lines.create_line(mine, number=str(next(counted)), announcement=announcement, **when)
             line_history.end_line(mine, ended.id, **when)
         else:
             composition.set_line_mode(mine, line.id, "opt-in", **when)
@@ -338,9 +339,9 @@ def test_concurrent_writers_do_not_deadlock(
         lambda each=each: recordings.make_tombstone(
             queries.recording(mine, each.recording), "expired", **when
         )
-        for each in given
+        for each in listen_grants
     ]
-    assert at_once(*tombstones, lambda: listening(2), session) == [True] * 4 + [None] * 2
+    assert at_once(*tombstones, lambda: listen_to(2), session) == [True] * 4 + [None] * 2
     with connected():
         assert SessionTable.select().count() >= 1
 
@@ -363,12 +364,12 @@ def test_lease_of_a_dead_worker_expires(tenants, clock) -> None:
     clock.forward(seconds=lease.DURATION.total_seconds() - 1)
     assert not lease.take("x", "b", clock())
     clock.forward(seconds=1)
-    won = [
+    winners = [
         who
         for who in at_once(*[lambda who=who: lease.take("x", who, clock()) and who for who in "bcd"])
         if who
     ]
-    assert len(won) == 1
+    assert len(winners) == 1
 
 
 def test_lease_tolerates_small_clock_differences(tenants, clock) -> None:

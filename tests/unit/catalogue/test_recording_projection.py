@@ -32,8 +32,12 @@ def test_row_matches_the_manifest(house, announced: bool) -> None:
     assert row.stored_bytes == len(content) + sum(each.stored_length for each in manifest.objects)
     assert [each.name for each in row.objects] == [each.name for each in manifest.objects]
     assert (row.erased_at, row.restricted) == (None, ())
-    forgotten = recording_of(manifest, content, None, None, None)
-    assert (forgotten.external_party, forgotten.internal_party, forgotten.wrapped_key) == (None, None, None)
+    without_parties = recording_of(manifest, content, None, None, None)
+    assert (without_parties.external_party, without_parties.internal_party, without_parties.wrapped_key) == (
+        None,
+        None,
+        None,
+    )
 
 
 def test_agreed_retention_is_listed_with_its_last_day(house) -> None:

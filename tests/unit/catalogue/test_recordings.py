@@ -30,19 +30,19 @@ def test_recording_of_another_tenant_is_not_found(stored, unrecorded, tenants) -
 
 
 def test_each_recording_is_on_exactly_one_page(stored, tenants, clock) -> None:
-    made = [stored(started_at=clock() + timedelta(seconds=n // 3)).id for n in range(10)]
+    ids = [stored(started_at=clock() + timedelta(seconds=n // 3)).id for n in range(10)]
     stored(tenants[1])
-    seen: list[str] = []
+    ids_on_pages: list[str] = []
     after = None
     while True:
         page = queries.recordings(tenants[0], after=after, limit=3)
-        seen += [row.id for row in page.rows]
+        ids_on_pages += [row.id for row in page.rows]
         if page.more is None:
             break
         after = Cursor.decode(page.more.encode())
-    assert len(seen) == 10
-    assert set(seen) == set(made)
-    times = [queries.recording(tenants[0], identity).started_at for identity in seen]
+    assert len(ids_on_pages) == 10
+    assert set(ids_on_pages) == set(ids)
+    times = [queries.recording(tenants[0], identity).started_at for identity in ids_on_pages]
     assert times == sorted(times, reverse=True)
 
 
@@ -80,16 +80,16 @@ def test_listing_twice_has_no_effect(stored, tenants, clock, entropy) -> None:
 def test_other_manifest_with_the_same_id_is_a_conflict(stored, tenants, clock, entropy) -> None:
     row = stored()
     for other in (replace(row, manifest_sha256="cd" * 32), replace(row, tenant=tenants[1])):
-        with pytest.raises(CatalogueError) as refused:
+        with pytest.raises(CatalogueError) as failure:
             recordings.add_recording(other, now=clock(), entropy=entropy)
-        assert refused.value.error_id == "recording.conflict"
+        assert failure.value.error_id == "recording.conflict"
 
 
 def test_recording_of_unknown_tenant_is_refused(stored, clock, entropy) -> None:
     row = replace(stored(), id="x", tenant="nobody", prefix="x")
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         recordings.add_recording(row, now=clock(), entropy=entropy)
-    assert refused.value.error_id == "tenant.unknown"
+    assert failure.value.error_id == "tenant.unknown"
 
 
 def test_unrecorded_call_is_listed_once(unrecorded, tenants, clock, entropy) -> None:

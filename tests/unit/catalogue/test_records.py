@@ -77,17 +77,17 @@ def test_line_options_are_read_back(tenants, line: LineRow, clock, entropy, dele
 
 
 def test_composition_is_read_back(tenants, clock, entropy) -> None:
-    made = composition.compose(
+    announcement = composition.compose(
         tenants[0], name="composed", language="fr", mode="opt-in", purposes=["agreement"], keep_days=30,
         now=clock(), entropy=entropy,
     )  # fmt: skip
-    row = queries.announcement(tenants[0], made.id)
+    row = queries.announcement(tenants[0], announcement.id)
     assert row is not None
     assert row.composition == Composition({}, None, False, SHORT)
     assert (row.mode, row.created_at) == ("opt-in", clock())
     assert row.question is not None
     assert row.declined is not None
-    assert queries.announcement(tenants[1], made.id) is None
+    assert queries.announcement(tenants[1], announcement.id) is None
     own = {"sell": "Pour vendre."}
     composed = Composition(own, FRENCH, says_all=True, wording="long")
     data = mappers.composition_data(composed)
@@ -97,20 +97,20 @@ def test_composition_is_read_back(tenants, clock, entropy) -> None:
     with writing():
         AnnouncementTable.update(composed=data, greeting=row.sound).execute()
     with connected():
-        stored = AnnouncementTable.get_by_id(made.id)
+        stored = AnnouncementTable.get_by_id(announcement.id)
     assert mappers.own_sentences(stored) == own
-    found = queries.announcement(tenants[0], made.id)
+    found = queries.announcement(tenants[0], announcement.id)
     assert found.composition == replace(composed, greeting=SpokenSentence(FRENCH.text, row.sound))
     del data["wording"]
     with writing():
         AnnouncementTable.update(composed=data, greeting=None).execute()
-    found = queries.announcement(tenants[0], made.id)
+    found = queries.announcement(tenants[0], announcement.id)
     assert found.composition == replace(composed, greeting=None, wording=SHORT)
     with writing():
         AnnouncementTable.update(composed=None).execute()
     with connected():
-        assert mappers.own_sentences(AnnouncementTable.get_by_id(made.id)) == {}
-    assert queries.announcement(tenants[0], made.id).composition is None
+        assert mappers.own_sentences(AnnouncementTable.get_by_id(announcement.id)) == {}
+    assert queries.announcement(tenants[0], announcement.id).composition is None
 
 
 def test_session_is_read_back(tenants, clock, entropy) -> None:

@@ -46,9 +46,9 @@ def newer(tmp_path: Path) -> Callable[..., Path]:
         folder = tmp_path / "migrations"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(schema.FOLDER, folder)
-        said = "" if serves is None else f"SERVES = {serves!r}\n"
+        serves_line = "" if serves is None else f"SERVES = {serves!r}\n"
         (folder / "0099_later.py").write_text(
-            f"{said}def up(migrator, db):\n    db.execute_sql('CREATE TABLE {table} (id INTEGER)')\n"
+            f"{serves_line}def up(migrator, db):\n    db.execute_sql('CREATE TABLE {table} (id INTEGER)')\n"
         )
         return folder
 
@@ -97,12 +97,12 @@ def test_waiting_migration_times_out(catalogue_url: str, newer, monkeypatch) -> 
     other.start()
     assert inside.wait(30)
     try:
-        with pytest.raises(CatalogueError) as refused:
+        with pytest.raises(CatalogueError) as failure:
             schema.migrate(catalogue_url, patience=0.2)
     finally:
         go_on.set()
         other.join(30)
-    assert refused.value.error_id == "catalogue.migrating"
+    assert failure.value.error_id == "catalogue.migrating"
     assert schema.migrate(catalogue_url, patience=0.2) == ()
 
 
@@ -117,10 +117,10 @@ def test_catalogue_is_private(catalogue: str) -> None:
 
 def test_missing_catalogue_is_refused_and_not_created(catalogue_url: str) -> None:
     for _ in range(2):
-        with pytest.raises(CatalogueError) as refused:
+        with pytest.raises(CatalogueError) as failure:
             schema.check_schema(catalogue_url)
-        assert refused.value.error_id == "catalogue.older"
-        assert "accord migrate" in refused.value.hint
+        assert failure.value.error_id == "catalogue.older"
+        assert "accord migrate" in failure.value.hint
     if catalogue_url.startswith("sqlite:"):
         assert not Path(catalogue_url.removeprefix("sqlite:///")).exists()
 
@@ -128,10 +128,10 @@ def test_missing_catalogue_is_refused_and_not_created(catalogue_url: str) -> Non
 def test_older_schema_is_refused_with_a_hint(catalogue_url: str, run) -> None:
     schema.migrate(catalogue_url)
     run("DELETE FROM schema_migration")
-    with pytest.raises(CatalogueError, match="0001_initial") as refused:
+    with pytest.raises(CatalogueError, match="0001_initial") as failure:
         schema.check_schema(catalogue_url)
-    assert refused.value.error_id == "catalogue.older"
-    assert "accord migrate" in refused.value.hint
+    assert failure.value.error_id == "catalogue.older"
+    assert "accord migrate" in failure.value.hint
 
 
 def test_newer_schema_that_serves_this_version_is_used(catalogue_url: str, newer) -> None:
@@ -146,10 +146,10 @@ def test_newer_schema_that_serves_this_version_is_used(catalogue_url: str, newer
 def test_newer_schema_that_does_not_serve_this_version_is_refused(catalogue_url: str, newer, serves) -> None:
     schema.migrate(catalogue_url)
     schema.migrate(catalogue_url, folder=newer(serves))
-    for refusing in (schema.check_schema, schema.migrate):
-        with pytest.raises(CatalogueError, match="0099_later") as refused:
-            refusing(catalogue_url)
-        assert refused.value.error_id == "catalogue.newer"
+    for operation in (schema.check_schema, schema.migrate):
+        with pytest.raises(CatalogueError, match="0099_later") as failure:
+            operation(catalogue_url)
+        assert failure.value.error_id == "catalogue.newer"
     schema.check_schema(catalogue_url, folder=newer(serves))
 
 
@@ -158,9 +158,9 @@ def test_newer_schema_without_a_statement_is_refused(catalogue_url: str, run) ->
     schema.migrate(catalogue_url)
     run("INSERT INTO schema_migration (name, applied) VALUES ('0099_later', '2030-01-01')")
     run("DROP TABLE schema_serves")
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         schema.check_schema(catalogue_url)
-    assert refused.value.error_id == "catalogue.newer"
+    assert failure.value.error_id == "catalogue.newer"
 
 
 def test_interrupted_migration_has_already_written_whom_it_serves(catalogue_url: str, newer, run) -> None:
@@ -177,23 +177,23 @@ def test_interrupted_migration_has_already_written_whom_it_serves(catalogue_url:
 def test_other_file_is_not_a_catalogue(tmp_path: Path) -> None:
     path = tmp_path / "letters.txt"
     path.write_text("Dear Sir or Madam, " * 100)
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         schema.check_schema(f"sqlite:///{path}")
-    assert refused.value.error_id == "catalogue.not_ours"
+    assert failure.value.error_id == "catalogue.not_ours"
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         schema.migrate(f"sqlite:///{tmp_path}/nowhere/catalogue.db")
-    assert refused.value.error_id == "catalogue.away"
-    assert f"{tmp_path}/nowhere" in refused.value.message
+    assert failure.value.error_id == "catalogue.away"
+    assert f"{tmp_path}/nowhere" in failure.value.message
 
 
 @pytest.mark.parametrize("url", ["mysql://localhost/accord", "accord", "sqlite://", "sqlite:///", "/a:///b"])
 def test_unsupported_database_is_refused(url: str) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         database.make_database(url)
-    assert refused.value.error_id == "catalogue.url"
+    assert failure.value.error_id == "catalogue.url"
 
 
 @SQLITE

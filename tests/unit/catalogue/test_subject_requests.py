@@ -34,11 +34,11 @@ NUMBER = "+32470123456"
 @pytest.fixture
 def tenant(catalogue, clock, entropy) -> str:
     tenants.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
-    called("t", NUMBER, "one", clock())
+    unrecorded_call("t", NUMBER, "one", clock())
     return "t"
 
 
-def called(tenant: str, number: str, ident: str, at: datetime, kind: str = "e164") -> str:
+def unrecorded_call(tenant: str, number: str, ident: str, at: datetime, kind: str = "e164") -> str:
     """An unrecorded call with a number."""
     with writing():
         NotRecordedTable.create(
@@ -120,13 +120,13 @@ def test_overdue_request_cannot_be_extended(tenant, clock, entropy) -> None:
 
 def test_register_is_sorted_by_due_day_with_closed_requests_last(tenant, clock, entropy) -> None:
     rows = [enter(clock, entropy, clock().date() - timedelta(days=days)) for days in (3, 9, 6)]
-    closing = {"how": "taken_back", "who": "u", "now": clock(), "entropy": entropy}
-    service.close("t", rows[1].id, **closing)
+    closure = {"how": "taken_back", "who": "u", "now": clock(), "entropy": entropy}
+    service.close("t", rows[1].id, **closure)
     assert [row.id for row in subject_request_queries.requests("t")] == [rows[2].id, rows[0].id, rows[1].id]
     with refused("subject_request.closed"):
-        service.close("t", rows[1].id, **closing)
+        service.close("t", rows[1].id, **closure)
     with refused("subject_request.unverified"):
-        service.close("t", rows[0].id, **{**closing, "how": "answered"})
+        service.close("t", rows[0].id, **{**closure, "how": "answered"})
 
 
 def order(request_id: str, clock, entropy, tenant: str = "t") -> VerificationCall:
@@ -136,13 +136,13 @@ def order(request_id: str, clock, entropy, tenant: str = "t") -> VerificationCal
 def call(request_id: str, clock, entropy) -> str:
     """Order a call, and have a node make it; returns the code."""
     order(request_id, clock, entropy)
-    taken = verification_code.CALLS.take("n", clock(), entropy)
-    assert taken is not None
-    verification_code.CALLS.answer("n", taken[0], "done", clock(), entropy)
-    return taken[1]
+    claim = verification_code.CALLS.take("n", clock(), entropy)
+    assert claim is not None
+    verification_code.CALLS.answer("n", claim[0], "done", clock(), entropy)
+    return claim[1]
 
 
-def tried(request_id: str, code: str, clock, entropy) -> bool:
+def try_code(request_id: str, code: str, clock, entropy) -> bool:
     return verification_code.try_code("t", request_id, code, who="u", now=clock(), entropy=entropy)
 
 
@@ -150,13 +150,13 @@ def test_code_is_accepted_once_and_not_stored(request_, clock, entropy) -> None:
     code = call(request_, clock, entropy)
     assert len(code) == 6
     with connected():
-        kept = [str(row.__data__) for row in VerificationCodeTable.select()]
-    assert not any(code in each for each in kept)
+        columns = [str(row.__data__) for row in VerificationCodeTable.select()]
+    assert not any(code in each for each in columns)
     for wrong in ("", f"{code}0", "１２３４５６", f"{(int(code) + 1) % 10**6:06}"):
-        assert not tried(request_, wrong, clock, entropy)
-    assert tried(request_, code, clock, entropy)
+        assert not try_code(request_, wrong, clock, entropy)
+    assert try_code(request_, code, clock, entropy)
     with refused("subject_request.verified"):
-        tried(request_, code, clock, entropy)
+        try_code(request_, code, clock, entropy)
     with refused("subject_request.verified"):
         order(request_, clock, entropy)
     assert service.find_request("t", request_).verified_how == "code"
@@ -165,36 +165,36 @@ def test_code_is_accepted_once_and_not_stored(request_, clock, entropy) -> None:
 def test_code_allows_five_attempts(request_, clock, entropy) -> None:
     code = call(request_, clock, entropy)
     for _ in range(TRIES):
-        assert not tried(request_, "000000" if code != "000000" else "111111", clock, entropy)
+        assert not try_code(request_, "000000" if code != "000000" else "111111", clock, entropy)
     with refused("subject_request.tries_exhausted"):
-        tried(request_, code, clock, entropy)
+        try_code(request_, code, clock, entropy)
     assert service.find_request("t", request_).verified_at is None
     clock.at += timedelta(minutes=1)
-    assert tried(request_, call(request_, clock, entropy), clock, entropy), "a new one is a new one"
+    assert try_code(request_, call(request_, clock, entropy), clock, entropy), "a new one is a new one"
 
 
 def test_only_the_last_code_is_valid_for_a_quarter_of_an_hour(request_, clock, entropy) -> None:
     with refused("subject_request.no_code"):
-        tried(request_, "123456", clock, entropy)
+        try_code(request_, "123456", clock, entropy)
     first = call(request_, clock, entropy)
     clock.at += timedelta(seconds=5)
     second = call(request_, clock, entropy)
     assert first != second
-    assert not tried(request_, first, clock, entropy)
+    assert not try_code(request_, first, clock, entropy)
     clock.at += VALID
     with refused("subject_request.no_code"):
-        tried(request_, second, clock, entropy)
+        try_code(request_, second, clock, entropy)
 
 
 def test_calls_to_a_number_are_limited_across_customers(request_, clock, entropy) -> None:
     tenants.create_tenant("rival", name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
-    called("rival", NUMBER, "two", clock())
+    unrecorded_call("rival", NUMBER, "two", clock())
     theirs = enter(clock, entropy, tenant="rival").id
     for each in (request_, request_, theirs):
         order(each, clock, entropy, "rival" if each == theirs else "t")
-        taken = verification_code.CALLS.take("n", clock(), entropy)
-        assert taken is not None
-        verification_code.CALLS.answer("n", taken[0], "unanswered", clock(), entropy)
+        claim = verification_code.CALLS.take("n", clock(), entropy)
+        assert claim is not None
+        verification_code.CALLS.answer("n", claim[0], "unanswered", clock(), entropy)
         clock.at += timedelta(seconds=30)
     for each, tenant in ((request_, "t"), (theirs, "rival")):
         with refused("subject_request.calls_exhausted"):
@@ -208,7 +208,7 @@ def test_calls_to_a_number_are_limited_across_customers(request_, clock, entropy
 def test_calls_of_a_customer_are_limited(tenant, clock, entropy) -> None:
     for each in range(verification_code.CALLS_A_CUSTOMER):
         number = f"+3247000{each:04}"
-        called("t", number, number, clock())
+        unrecorded_call("t", number, number, clock())
         order(enter(clock, entropy, number=number).id, clock, entropy)
     with refused("subject_request.calls_exhausted"):
         order(enter(clock, entropy).id, clock, entropy)
@@ -217,7 +217,7 @@ def test_calls_of_a_customer_are_limited(tenant, clock, entropy) -> None:
 def test_number_without_calls_is_not_called(tenant, clock, entropy) -> None:
     with refused("subject_request.nothing"):
         order(enter(clock, entropy, number="+32470999999").id, clock, entropy)
-    called("t", "+32470999999", "two", clock(), kind="extension")
+    unrecorded_call("t", "+32470999999", "two", clock(), kind="extension")
     with refused("subject_request.nothing"):
         order(enter(clock, entropy, number="+32470999999").id, clock, entropy)
 
@@ -230,12 +230,12 @@ def test_expired_verification_call_is_not_made(request_, clock, entropy) -> None
     clock.at += timedelta(seconds=1)
     assert verification_code.refresh_call("t", request_, clock(), entropy).outcome == NO_ANSWER
     order(request_, clock, entropy)
-    taken = verification_code.CALLS.take("n", clock(), entropy)
-    assert taken is not None
+    claim = verification_code.CALLS.take("n", clock(), entropy)
+    assert claim is not None
     assert verification_code.CALLS.take("n", clock(), entropy) is None, "one of them has it"
     clock.at += TAKEN_WITHIN + SILENT + timedelta(seconds=1)
     assert verification_code.refresh_call("t", request_, clock(), entropy).outcome == UNKNOWN
-    verification_code.CALLS.answer("n", taken[0], "done", clock(), entropy)
+    verification_code.CALLS.answer("n", claim[0], "done", clock(), entropy)
     assert verification_code.latest_call("t", request_).outcome == UNKNOWN, "it is said once"
 
 
@@ -246,30 +246,30 @@ KINDS = ("e164", "extension", "sip", "withheld")
 def test_search_finds_only_the_customers_and_numbers_own(catalogue, clock, entropy) -> None:
     """For every customer, number and kind of party, recorded or not: only their own calls are found, and can
     be reviewed."""
-    made = {}
+    call_facts = {}
     for tenant in TENANTS:
         tenants.create_tenant(tenant, name=tenant, wrapped_key="{}", now=clock(), entropy=entropy)
     with writing():
         for tenant, number, kind in product(TENANTS, (*NUMBERS, NUMBERS[0][1:], ""), KINDS):
-            for make in (recorded, called):
+            for make in (recorded, unrecorded_call):
                 ident = f"{make.__name__}-{tenant}-{number}-{kind}"
-                made[make(tenant, number, ident, clock(), kind)] = (tenant, number, kind)
+                call_facts[make(tenant, number, ident, clock(), kind)] = (tenant, number, kind)
     for tenant, number in product(TENANTS, NUMBERS):
-        wanted = {ident for ident, what in made.items() if what == (tenant, number, "e164")}
+        expected = {ident for ident, what in call_facts.items() if what == (tenant, number, "e164")}
         found = {row.id for row in reviews.find_recordings(tenant, number)}
         missed = {row.id for row in reviews.find_unrecorded_calls(tenant, number)}
-        assert found | missed == wanted
-        assert {ident for ident in wanted if ident.startswith("recorded")} == found
+        assert found | missed == expected
+        assert {ident for ident in expected if ident.startswith("recorded")} == found
         assert reviews.has_calls(tenant, number)
         row = enter(clock, entropy, number=number, tenant=tenant)
         vouch(tenant, row.id, clock(), entropy)
-        for ident in made if number == NUMBERS[0] else found:
-            deciding = {"given": "own", "why": "", "who": "u", "now": clock(), "entropy": entropy}
+        for ident in call_facts if number == NUMBERS[0] else found:
+            decision = {"given": "own", "why": "", "who": "u", "now": clock(), "entropy": entropy}
             if ident in found:
-                reviews.decide(tenant, row.id, ident, **deciding)
+                reviews.decide(tenant, row.id, ident, **decision)
                 continue
             with refused("subject_request.not_theirs"):
-                reviews.decide(tenant, row.id, ident, **deciding)
+                reviews.decide(tenant, row.id, ident, **decision)
         assert set(reviews.reviews_of(tenant, row.id)) == found
         with refused("subject_request.not_found"):
             service.find_request("b" if tenant == "a" else "a", row.id)

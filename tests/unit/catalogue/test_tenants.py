@@ -49,17 +49,17 @@ def test_invalid_announcement_is_refused(tenants, clock, entropy, tone, changes,
         "keep_days": 30,
         "wav": tone(1000),
     }
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         announcements.create_announcement(tenants[0], **(whole | changes), now=clock(), entropy=entropy)
-    assert refused.value.error_id == error_id
+    assert failure.value.error_id == error_id
     assert queries.announcements(tenants[0]) == ()
 
 
 @pytest.mark.parametrize("shape", [{"channels": 2}, {"rate": 44100}, {"ms": 100}, {"ms": 61_000}])
 def test_unsuitable_sound_is_refused(tone, shape) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         rules.sound_duration_ms(tone(**shape))
-    assert refused.value.error_id == "announcement.sound"
+    assert failure.value.error_id == "announcement.sound"
 
 
 def test_number_has_one_owner_at_a_time(tenants, announce, clock, entropy) -> None:
@@ -67,13 +67,18 @@ def test_number_has_one_owner_at_a_time(tenants, announce, clock, entropy) -> No
     line = lines.create_line(
         mine, number="+3225550100", announcement=announce(mine), now=clock(), entropy=entropy
     )
-    taken = {"number": "3225550100", "announcement": announce(other), "now": clock(), "entropy": entropy}
-    with pytest.raises(CatalogueError) as refused:
-        lines.create_line(other, **taken)
-    assert refused.value.error_id == "line.taken"
+    line_options = {
+        "number": "3225550100",
+        "announcement": announce(other),
+        "now": clock(),
+        "entropy": entropy,
+    }
+    with pytest.raises(CatalogueError) as failure:
+        lines.create_line(other, **line_options)
+    assert failure.value.error_id == "line.taken"
     ended_at = clock.forward(hours=1)
     assert line_history.end_line(mine, line.id, now=ended_at, entropy=entropy)
-    lines.create_line(other, **taken)
+    lines.create_line(other, **line_options)
     assert queries.lines(mine) == ()
     assert queries.lines(mine, ended=True)[0].until == ended_at
     assert queries.line(other, line.id) is None
@@ -81,26 +86,26 @@ def test_number_has_one_owner_at_a_time(tenants, announce, clock, entropy) -> No
 
 @pytest.mark.parametrize("number", ["", "32x", "+", "1", "1" * 16, "+32 2 555", "3225550100\n"])
 def test_number_must_be_digits(tenants, announce, clock, entropy, number) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         lines.create_line(tenants[0], number=number, announcement=announce(), now=clock(), entropy=entropy)
-    assert refused.value.error_id == "line.number"
+    assert failure.value.error_id == "line.number"
 
 
 @pytest.mark.parametrize("changes", [{"formats": []}, {"formats": ["mp3"]}, {"mode": "secret"}])
 def test_unknown_line_setting_is_refused(tenants, announce, clock, entropy, changes) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         lines.create_line(
             tenants[0], number="100", announcement=announce(), **changes, now=clock(), entropy=entropy
         )
-    assert refused.value.error_id == "line.settings"
+    assert failure.value.error_id == "line.settings"
 
 
 def test_line_uses_only_its_tenants_announcements(tenants, announce, clock, entropy) -> None:
     mine, other = tenants
     theirs = announce(other)
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         lines.create_line(mine, number="100", announcement=theirs, now=clock(), entropy=entropy)
-    assert refused.value.error_id == "announcement.unknown"
+    assert failure.value.error_id == "announcement.unknown"
     line = lines.create_line(mine, number="100", announcement=announce(mine), now=clock(), entropy=entropy)
     with pytest.raises(CatalogueError):
         lines.set_line_announcement(mine, line.id, theirs, now=clock(), entropy=entropy)
@@ -113,17 +118,17 @@ def test_line_changes_are_counted(tenants, announce, clock, entropy) -> None:
     mine, _ = tenants
     before = change_counter.revision(change_counter.LINES)
     line = lines.create_line(mine, number="100", announcement=announce(), now=clock(), entropy=entropy)
-    made = change_counter.revision(change_counter.LINES)
+    revision = change_counter.revision(change_counter.LINES)
     lines.set_line_announcement(mine, line.id, announce(level=9), now=clock(), entropy=entropy)
     changed = change_counter.revision(change_counter.LINES)
     line_history.end_line(mine, line.id, now=clock(), entropy=entropy)
-    assert before < made < changed < change_counter.revision(change_counter.LINES)
+    assert before < revision < changed < change_counter.revision(change_counter.LINES)
 
 
 def test_tenant_is_created_once(tenants, clock, entropy) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         create_tenant(tenants[0], name="Again", wrapped_key="{}", now=clock(), entropy=entropy)
-    assert refused.value.error_id == "tenant.exists"
+    assert failure.value.error_id == "tenant.exists"
     assert {row.id for row in tenant_queries.all_tenants()} == set(tenants)
     assert tenant_queries.tenant_wrapped_key(tenants[0]) == "{}"
 
@@ -144,6 +149,6 @@ def test_own_purpose_cannot_replace_a_standard_one(tenants, tone, clock, entropy
     options = {"language": "en", "text": "Told.", "keep_days": 170, "wav": tone(1000)}
     options |= {"now": clock(), "entropy": entropy}
     announcements.create_announcement(tenants[0], name="own", purposes=["their-own"], **options)
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         announcements.create_announcement(tenants[0], name="laxer", purposes=["quality"], **options)
-    assert refused.value.error_id == "announcement.keep_days"
+    assert failure.value.error_id == "announcement.keep_days"

@@ -42,21 +42,21 @@ def test_successful_attempt_is_not_counted() -> None:
 
 
 def test_concurrent_attempts_are_limited() -> None:
-    came: list[int] = []
+    waits: list[int] = []
     limit = RateLimit(5, 3600)
     start = threading.Barrier(12)
 
     def attempt() -> None:
         start.wait()
-        came.append(throttle.take([("d", limit)], NOW))
+        waits.append(throttle.take([("d", limit)], NOW))
 
     threads = [threading.Thread(target=attempt) for _ in range(12)]
     for each in threads:
         each.start()
     for each in threads:
         each.join()
-    assert sorted(came)[:6] == [0, 0, 0, 0, 0, 720]
-    assert len(came) == 12
+    assert sorted(waits)[:6] == [0, 0, 0, 0, 0, 720]
+    assert len(waits) == 12
 
 
 def test_clock_jump_does_not_lock_out() -> None:

@@ -67,8 +67,8 @@ def test_line_without_options_follows_its_country(shell: Shell, country: str, mo
     speaks = {"de": ("--speaks", "de", "--speaks", "fr")}.get(country, ())
     shell.good("tenant", "create", "Dubois", "--country", country, *speaks)
     languages = ["de", "fr"] if speaks else ["en", "fr"]
-    given = [row.split("  ")[1:] for row in shell.good("announcement", "list", *DUBOIS).splitlines()]
-    assert given == [
+    listed_rows = [row.split("  ")[1:] for row in shell.good("announcement", "list", *DUBOIS).splitlines()]
+    assert listed_rows == [
         [f"shipped-{each}", "v1", each, "agreement", "30 days", mode, "composed"] for each in languages
     ]
     shell.good("line", "add", *DUBOIS, "+3225550101")
@@ -121,10 +121,10 @@ def test_a_line_announces_at_pick_up(dubois: Shell) -> None:
     assert snap.plan(snap.line("3225550101")).at_pickup
     for change in (("mode", "opt-in"), ("languages", "fr", "nl")):
         refused = dubois("line", change[0], *DUBOIS, "+3225550101", *change[1:])
-        said = refused.output
+        output = refused.output
         assert refused.exit_code != 0
-        assert "the colleague would have to wait" in said
-        assert "before-ringing" in said
+        assert "the colleague would have to wait" in output
+        assert "before-ringing" in output
     dubois.good("line", "timing", *DUBOIS, "+3225550101", "before-ringing")
     dubois.good("line", "mode", *DUBOIS, "+3225550101", "opt-in")
     refused = dubois("line", "timing", *DUBOIS, "+3225550101", "at-pickup")
@@ -148,41 +148,41 @@ def test_line_records_its_outbound_calls(dubois: Shell) -> None:
 
 
 def test_languages_come_with_a_menu(dubois: Shell) -> None:
-    said = dubois.good("line", "languages", *DUBOIS, "+3225550101", "fr", "nl", "en")
-    told = [row.split("  ") for row in said.splitlines()]
-    assert [(row[0], row[2]) for row in told] == [
+    output = dubois.good("line", "languages", *DUBOIS, "+3225550101", "fr", "nl", "en")
+    rows = [row.split("  ") for row in output.splitlines()]
+    assert [(row[0], row[2]) for row in rows] == [
         ("fr", "shipped-fr"),
         ("nl", "shipped-nl-notice"),
         ("en", "shipped-en"),
     ]
     (row,) = lines(dubois)
-    assert (row[3], row[-1]) == (",".join(each[1] for each in told), "fr,nl,en")
+    assert (row[3], row[-1]) == (",".join(each[1] for each in rows), "fr,nl,en")
     snap = node(dubois)
     assert snap.line("3225550101").menu.text == composer.language_menu(["fr", "nl", "en"]).text
     assert len(snap.plan(snap.line("3225550101")).scripts) == 3
     dubois.good("line", "languages", *DUBOIS, "+3225550101", "en")
     found = node(dubois).line("3225550101")
     assert (found.announcement.language, found.others, found.menu) == ("en", (), None)
-    dubois.good("line", "announce", *DUBOIS, "+3225550101", told[1][1], told[0][1])
+    dubois.good("line", "announce", *DUBOIS, "+3225550101", rows[1][1], rows[0][1])
     found = node(dubois).line("3225550101")
-    assert [one.announcement.id for one in found.languages] == [told[1][1], told[0][1]]
+    assert [one.announcement.id for one in found.languages] == [rows[1][1], rows[0][1]]
     assert found.menu.text == composer.language_menu(["nl", "fr"]).text
 
 
 def test_announcement_is_composed_with_a_greeting(dubois: Shell, wav: str) -> None:
-    said = ("--greeting", wav, "--greeting-text", "Bienvenue.")
+    greeting = ("--greeting", wav, "--greeting-text", "Bienvenue.")
     words = ("announcement", "compose", *DUBOIS, "--language", "fr", "--purpose", "quality")
-    made = dubois(*words, "welcome", *said)
-    assert made.exit_code == 0, made.output
-    identity = made.stdout.splitlines()[0]
+    result = dubois(*words, "welcome", *greeting)
+    assert result.exit_code == 0, result.output
+    identity = result.stdout.splitlines()[0]
     dubois.good("line", "announce", *DUBOIS, "+3225550101", identity)
     found = node(dubois).line("3225550101").announcement
     assert found.id == identity
     assert found.text.startswith("Bienvenue. Cet appel est enregistré pour améliorer notre service. ")
     assert (found.purposes, found.keep_days) == (("quality",), 30)
-    asked = dubois(*words, "asked", "--mode", "opt-in", *said)
-    assert "Bienvenue. Pouvons-nous" in asked.output
-    alone = dubois(*words, "alone", *said, "--greeting-says-all")
+    with_question = dubois(*words, "asked", "--mode", "opt-in", *greeting)
+    assert "Bienvenue. Pouvons-nous" in with_question.output
+    alone = dubois(*words, "alone", *greeting, "--greeting-says-all")
     assert "notice: Bienvenue.\n" in alone.output
     dubois.good("line", "announce", *DUBOIS, "+3225550101", alone.stdout.splitlines()[0])
     refused = dubois("line", "mode", *DUBOIS, "+3225550101", "opt-out")
@@ -211,8 +211,8 @@ def test_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) -> None:
         "--declined-text",
         "Non.",
     )
-    asking = dubois.good(*words, "--mode", "opt-in", *beside).strip()
-    dubois.good("line", "announce", *DUBOIS, "+3225550101", asking)
+    announcement = dubois.good(*words, "--mode", "opt-in", *beside).strip()
+    dubois.good("line", "announce", *DUBOIS, "+3225550101", announcement)
     found = node(dubois).line("3225550101")
     assert (found.mode, found.consent_prompt.question.text, found.consent_prompt.declined.text) == (
         "opt-in",
@@ -222,7 +222,7 @@ def test_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "reason"),
     [
         (("announcement", "compose", "x", "--language", "fr", "--purpose", "marketing"), "known: "),
         (("announcement", "compose", "x", "--language", "fr", "--keep-days", "0"), "1 to 3653 days"),
@@ -234,7 +234,7 @@ def test_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) -> None:
         (("line", "add", "+3225550102", "--announcement", "nobody's"), "make it first"),
     ],
 )
-def test_unfit_settings_are_refused_with_a_hint(dubois: Shell, words: tuple, said: str) -> None:
+def test_unfit_settings_are_refused_with_a_hint(dubois: Shell, words: tuple, reason: str) -> None:
     def everything() -> list[str]:
         return [dubois.good(noun, "list", *DUBOIS) for noun in ("announcement", "line")]
 
@@ -242,7 +242,7 @@ def test_unfit_settings_are_refused_with_a_hint(dubois: Shell, words: tuple, sai
     noun, verb, *more = words
     refused = dubois(noun, verb, *DUBOIS, *more)
     assert refused.exit_code == 1
-    assert said in refused.output
+    assert reason in refused.output
     assert everything() == before
 
 
@@ -265,8 +265,8 @@ def test_adopted_customer_gets_announcements_for_its_country(dubois: Shell) -> N
         LineTable.delete().execute()
         AnnouncementTable.delete().execute()
     dubois.good("tenant", "adopt", *DUBOIS, "Dubois", "--country", "de")
-    given = dubois.good("announcement", "list", *DUBOIS).splitlines()
-    assert [row.split("  ")[6] for row in given] == ["opt-in", "opt-in"]
+    rows = dubois.good("announcement", "list", *DUBOIS).splitlines()
+    assert [row.split("  ")[6] for row in rows] == ["opt-in", "opt-in"]
 
 
 def test_keep_question_options(dubois: Shell) -> None:
@@ -277,8 +277,10 @@ def test_keep_question_options(dubois: Shell) -> None:
     (row,) = queries.lines(owner.id)
     assert row.keep == KeepOptions(keep_days=365, destroy=True)
     dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "fr", "nl")
-    said = {one.announcement.language: one.keep for one in line_policies.policies().lines[0].languages}
-    assert {language: keep and keep.no.text for language, keep in said.items()} == {
+    keep_by_language = {
+        one.announcement.language: one.keep for one in line_policies.policies().lines[0].languages
+    }
+    assert {language: keep and keep.no.text for language, keep in keep_by_language.items()} == {
         language: composer.declined(language, destroyed=True).text for language in ("fr", "nl")
     }
     refused = dubois(*keep, "--days", "4000")
@@ -292,40 +294,40 @@ def test_keep_question_options(dubois: Shell) -> None:
 
 
 def test_transfer_target_is_notified_if_the_line_requires_it(dubois: Shell) -> None:
-    joining = ("line", "joining", "--tenant", "Dubois", "+3225550101")
+    command = ("line", "joining", "--tenant", "Dubois", "+3225550101")
 
-    def told() -> str | None:
+    def notice_mode() -> str | None:
         owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
         (row,) = queries.lines(owner.id)
         return None if row.transfer_notice is None else row.transfer_notice.how
 
-    assert told() is None
-    dubois.good(*joining, "both")
-    assert told() == "both"
+    assert notice_mode() is None
+    dubois.good(*command, "both")
+    assert notice_mode() == "both"
     dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "de", "en")
-    said = {
+    sentences = {
         one.announcement.language: one.transfer_notice for one in line_policies.policies().lines[0].languages
     }
-    assert {language: one and one.sound.text for language, one in said.items()} == {
+    assert {language: one and one.sound.text for language, one in sentences.items()} == {
         language: composer.transfer_notice(language).text for language in ("de", "en")
     }
-    assert dubois(*joining, "loudly").exit_code == 2
-    dubois.good(*joining, "off")
-    assert told() is None
+    assert dubois(*command, "loudly").exit_code == 2
+    dubois.good(*command, "off")
+    assert notice_mode() is None
 
 
 def test_transfer_target_is_asked_if_the_line_says_so(dubois: Shell) -> None:
-    joining = ("line", "joining", "--tenant", "Dubois", "+3225550101")
-    refused = dubois(*joining, "alone", "--ask")
+    command = ("line", "joining", "--tenant", "Dubois", "+3225550101")
+    refused = dubois(*command, "alone", "--ask")
     assert refused.exit_code != 0
     assert "accord line mode" in refused.output
-    assert dubois(*joining, "off", "--ask").exit_code == 2
+    assert dubois(*command, "off", "--ask").exit_code == 2
     dubois.good("line", "mode", "--tenant", "Dubois", "+3225550101", "opt-in")
-    dubois.good(*joining, "alone", "--ask")
+    dubois.good(*command, "alone", "--ask")
     (line,) = line_policies.policies().lines
     assert line.transfer_notice is not None
     assert line.transfer_notice.refused is not None
-    dubois.good(*joining, "alone")
+    dubois.good(*command, "alone")
     (line,) = line_policies.policies().lines
     assert line.transfer_notice is not None
     assert line.transfer_notice.refused is None
@@ -340,5 +342,5 @@ def test_country_can_require_a_transfer_notice(dubois: Shell, monkeypatch: pytes
     monkeypatch.setattr(country_check, "pack_for", lambda _country: replace(pack, tell=tell))
     dubois.good("line", "add", "--tenant", "Dubois", "+3225550102")
     owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
-    told = {row.number: row.transfer_notice and row.transfer_notice.how for row in queries.lines(owner.id)}
-    assert told == {"+3225550101": None, "+3225550102": "alone"}
+    notices = {row.number: row.transfer_notice and row.transfer_notice.how for row in queries.lines(owner.id)}
+    assert notices == {"+3225550101": None, "+3225550102": "alone"}

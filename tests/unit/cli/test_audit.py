@@ -122,21 +122,21 @@ def test_mailed_checkpoint_is_compared(shell: AuditShell, tmp_path: Path) -> Non
     shell.sign()
     with connected():
         (signed,) = list(CheckpointTable.select())
-    kept = tmp_path / "checkpoint-1.note"
-    kept.write_bytes((tmp_path / "store" / signed.place).read_bytes())
-    assert shell.good("audit", "--checkpoint", str(kept)) == "everything is as it was written\n"
+    note = tmp_path / "checkpoint-1.note"
+    note.write_bytes((tmp_path / "store" / signed.place).read_bytes())
+    assert shell.good("audit", "--checkpoint", str(note)) == "everything is as it was written\n"
     (tmp_path / "store" / signed.place).unlink()
     with writing():
         CheckpointTable.delete().execute()
     assert shell("audit").exit_code == 0, "nothing that is here shows it"
-    result = shell("audit", "--tenant", "Dubois", "--checkpoint", str(kept))
+    result = shell("audit", "--tenant", "Dubois", "--checkpoint", str(note))
     assert result.exit_code == 2
     assert "checkpoint.missing" in result.output
     shell.good("tenant", "create", "Martin")
-    result = shell("audit", "--tenant", "Martin", "--checkpoint", str(kept))
+    result = shell("audit", "--tenant", "Martin", "--checkpoint", str(note))
     assert (result.exit_code, "checkpoint 1 belongs to customer" in result.output) == (2, True)
-    kept.write_text("nothing")
-    assert "this is not a checkpoint of Accord" in shell("audit", "--checkpoint", str(kept)).output
+    note.write_text("nothing")
+    assert "this is not a checkpoint of Accord" in shell("audit", "--checkpoint", str(note)).output
 
 
 def test_findings_have_hints(shell: AuditShell) -> None:
@@ -178,8 +178,8 @@ def test_log_continues_after_the_catalogue_was_lost(shell: AuditShell, tmp_path:
         path.unlink()
     shell.good("migrate")
     shell.good("restore", str(backup))
-    begun = ("audit", "begin", "--tenant", "Dubois", "--because", "the disk broke")
-    assert shell(*begun).exit_code == 2, "the last was signed in an hour"
+    command = ("audit", "begin", "--tenant", "Dubois", "--because", "the disk broke")
+    assert shell(*command).exit_code == 2, "the last was signed in an hour"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("recorder.cli.audit.utc_now", _Now(timedelta(hours=2)))
         found = shell("audit")
@@ -188,7 +188,7 @@ def test_log_continues_after_the_catalogue_was_lost(shell: AuditShell, tmp_path:
         assert "after a restore, `accord audit begin`" in found.output
         # Signing needs no key-encryption key: it may still be in its safe.
         (tmp_path / "keys" / "kek").rename(tmp_path / "kek")
-        assert "signed checkpoint 3" in shell.good(*begun)
+        assert "signed checkpoint 3" in shell.good(*command)
         (tmp_path / "kek").rename(tmp_path / "keys" / "kek")
         after = shell("audit")
     assert after.exit_code == 1, after.output
@@ -204,15 +204,15 @@ def test_recipients_of_checkpoint_mails(shell: AuditShell) -> None:
 
 
 def test_doctor_checks_that_logs_are_signed(shell: AuditShell) -> None:
-    def said(later: timedelta) -> list[tuple[str, str]]:
+    def findings(later: timedelta) -> list[tuple[str, str]]:
         return [
             (each.state, each.what) for each in examine(storage.logs, Patient(shell.context(), _Now(later)))
         ]
 
-    assert said(timedelta())[0][0] == "ok"
-    assert said(timedelta(hours=4))[0] == ("wrong", said(timedelta(hours=4))[0][1])
+    assert findings(timedelta())[0][0] == "ok"
+    assert findings(timedelta(hours=4))[0] == ("wrong", findings(timedelta(hours=4))[0][1])
     shell.sign()
-    (signed, lock) = said(timedelta(hours=4))
+    (signed, lock) = findings(timedelta(hours=4))
     assert signed[0] == "ok"
     assert lock == (
         "warning",

@@ -39,9 +39,9 @@ def customer(shell: Shell) -> Shell:
 
 def test_customer_is_set_up_from_nothing(customer: Shell) -> None:
     line = customer.good("line", "add", "--tenant", "Dubois", "+3225550101", "--label", "Accueil").strip()
-    shown = customer.good("line", "list", "--tenant", "Dubois")
-    assert line in shown
-    assert "+3225550101" in shown
+    output = customer.good("line", "list", "--tenant", "Dubois")
+    assert line in output
+    assert "+3225550101" in output
     customer.join("Dubois", "Claire@Example.com")
     assert "claire@example.com  customer" in customer.good("user", "list", "--tenant", "Dubois")
     customer.good("user", "revoke", "--tenant", "Dubois", "claire@example.com")
@@ -60,9 +60,9 @@ def test_users_may_have_any_panel_language(customer: Shell, language: str) -> No
 
 
 def test_shipped_announcements_are_listed(customer: Shell) -> None:
-    shown = customer.good("announcement", "list", "--tenant", "Dubois")
+    output = customer.good("announcement", "list", "--tenant", "Dubois")
     for language in ("en", "fr"):
-        assert f"shipped-{language}  v1  {language}  agreement  30 days" in shown
+        assert f"shipped-{language}  v1  {language}  agreement  30 days" in output
 
 
 def test_own_sound_becomes_the_next_version(customer: Shell) -> None:
@@ -93,8 +93,8 @@ CLAIRE = (*MINE, "claire@example.com")
 
 
 def test_invitation_is_printed_listed_sent_again_and_withdrawn(customer: Shell) -> None:
-    said = {"ACCORD_WEB_ADDRESS": "https://calls.example"}
-    first = customer.good("user", "create", *CLAIRE, "--role", "customer_admin", **said).strip()
+    environment = {"ACCORD_WEB_ADDRESS": "https://calls.example"}
+    first = customer.good("user", "create", *CLAIRE, "--role", "customer_admin", **environment).strip()
     assert first.startswith("https://calls.example/invitation/")
     assert "claire@example.com  customer_admin  invited" in customer.good("user", "list", *MINE)
     assert "is invited already" in customer.bad("user", "create", *CLAIRE)
@@ -106,16 +106,16 @@ def test_invitation_is_printed_listed_sent_again_and_withdrawn(customer: Shell) 
 
 
 def test_invitation_is_mailed_where_a_mail_server_is_set(customer: Shell) -> None:
-    said = {
+    environment = {
         "ACCORD_WEB_ADDRESS": "https://calls.example",
         "ACCORD_MAIL_HOST": "mail.example",
         "ACCORD_MAIL_SENDER": "calls@provider.example",
     }
-    shown = customer.good("user", "create", *CLAIRE, **said)
-    assert shown == "a mail to claire@example.com is on its way\n"
+    output = customer.good("user", "create", *CLAIRE, **environment)
+    assert output == "a mail to claire@example.com is on its way\n"
     with connected():
         assert OutgoingMailTable.select().count() == 1
-    assert "/invitation/" in customer.good("user", "reset", *CLAIRE, "--link", **said)
+    assert "/invitation/" in customer.good("user", "reset", *CLAIRE, "--link", **environment)
     with connected():
         assert OutgoingMailTable.select().count() == 0, "the mail's link has ended"
 
@@ -140,15 +140,15 @@ def test_access_is_changed_and_the_last_admin_stays(customer: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "reason"),
     [
         (("claire",), "is not a mail address"),
         (("claire@example.com", "--name", "Cl\u202eaire"), "cannot be seen"),
         (("claire@example.com", "--line", "+3225550199"), "accord line list"),
     ],
 )
-def test_bad_invitation_is_refused(customer: Shell, words: tuple[str, ...], said: str) -> None:
-    assert said in customer.bad("user", "create", *MINE, *words)
+def test_bad_invitation_is_refused(customer: Shell, words: tuple[str, ...], reason: str) -> None:
+    assert reason in customer.bad("user", "create", *MINE, *words)
     assert customer.good("user", "list", *MINE) == ""
 
 
@@ -159,9 +159,9 @@ def test_no_command_takes_a_secret_as_an_argument() -> None:
         for each in command.params:
             yield path, each
         if isinstance(command, click.Group):
-            asked = click.Context(command)
-            for name in command.list_commands(asked):
-                inner = command.get_command(asked, name)
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
                 assert inner is not None
                 yield from options(inner, f"{path} {name}")
 
@@ -192,7 +192,7 @@ def test_unplayable_sound_is_refused_with_a_hint(customer: Shell, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "reason"),
     [
         (("line", "add", "--tenant", "Nobody", "+3225550101"), "accord tenant list"),
         (("line", "add", "--tenant", "Dubois", "+32 abc"), "digits"),
@@ -207,10 +207,10 @@ def test_unplayable_sound_is_refused_with_a_hint(customer: Shell, tmp_path: Path
         (("verify", "01a2102b-40af-71a9-aae8-3a609be670c0"), "nor a recording's id"),
     ],
 )
-def test_refused_commands_have_a_hint(customer: Shell, words: tuple[str, ...], said: str) -> None:
+def test_refused_commands_have_a_hint(customer: Shell, words: tuple[str, ...], reason: str) -> None:
     result = customer(*words)
     assert result.exit_code == 1
-    assert said in result.output
+    assert reason in result.output
     assert "Traceback" not in result.output
 
 
@@ -305,10 +305,10 @@ def test_token_is_shown_once_and_stored_as_a_hash(customer: Shell) -> None:
     secret = customer.good("token", "create", "--tenant", "Dubois", "till").strip()
     assert secret.startswith("accord_")
     assert len(secret) > 40
-    shown = customer.good("token", "list", "--tenant", "Dubois")
-    assert "till" in shown
-    assert secret not in shown
-    (identity,) = (line.split()[0] for line in shown.splitlines())
+    output = customer.good("token", "list", "--tenant", "Dubois")
+    assert "till" in output
+    assert secret not in output
+    (identity,) = (line.split()[0] for line in output.splitlines())
     with connected():
         (row,) = ApiTokenTable.select()
     assert row.token_sha256 == hashlib.sha256(secret.encode()).hexdigest()

@@ -37,9 +37,9 @@ def run(*words: str) -> Result:
 
 
 def test_the_packs_are_listed_and_shown_with_their_sources() -> None:
-    shown = run("country", "list").output
+    output = run("country", "list").output
     for code, pack in country_file.shipped_packs().items():
-        assert f"{code:<8}{pack.name}\n" in shown
+        assert f"{code:<8}{pack.name}\n" in output
         page = run("country", "show", code)
         assert page.exit_code == 0
         assert "not legal advice" in page.output
@@ -76,9 +76,9 @@ def test_changed_pack_lists_each_line_with_reason_and_hint(shell: Shell, tmp_pat
     assert "→ an announcement that says at most 20 days, made for notice or stricter" in output.output
     assert "then accord line announce" in output.output
     path.write_text(body.replace('mode = "notice"', 'mode = "silence"', 1))
-    broken = shell("country", "check", "--pack", str(path))
-    assert broken.exit_code == 1
-    assert f"{path} cannot be used: purpose.agreement.mode" in broken.output
+    result = shell("country", "check", "--pack", str(path))
+    assert result.exit_code == 1
+    assert f"{path} cannot be used: purpose.agreement.mode" in result.output
 
 
 def test_unknown_country(shell: Shell) -> None:
@@ -98,8 +98,8 @@ def test_unknown_country(shell: Shell) -> None:
 def test_line_laxer_than_its_country_is_refused(shell: Shell) -> None:
     for country, mode in (("nl", "notice"), ("fr", "opt-out"), ("strict", "opt-in")):
         shell.good("tenant", "create", country, "--country", country)
-        given = shell.good("announcement", "list", "--tenant", country).splitlines()
-        assert [each.split("  ")[1:] for each in given] == [
+        rows = shell.good("announcement", "list", "--tenant", country).splitlines()
+        assert [each.split("  ")[1:] for each in rows] == [
             [f"shipped-{language}", "v1", language, "agreement", "30 days", mode, "composed"]
             for language in ("en", "fr")
         ]
@@ -130,6 +130,6 @@ def test_doctor_reports_lines_that_do_not_fit(house: Bakery) -> None:
     assert unfit.state == "wrong"
     assert "1 of 1 are not recorded, because their announcement was made for another mode" in unfit.what
     options = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
-    asking = composition.compose(house.tenant, name="asking", **options, **now)
-    assert lines.set_line_announcement(house.tenant, house.line.id, asking.id, **now)
+    announcement = composition.compose(house.tenant, name="asking", **options, **now)
+    assert lines.set_line_announcement(house.tenant, house.line.id, announcement.id, **now)
     assert [each.state for each in examine(storage.lines, patient)] == ["ok"]

@@ -15,8 +15,8 @@ def test_no_two_of_the_switchs_profiles_share_a_port(tmp_path: Path) -> None:
     """Two switches would share the port, and one could not listen (FreeSWITCH continues without it)."""
     ports = choose_ports()
     assert len(set(astuple(ports))) == len(astuple(ports))
-    told = run._environment(tmp_path, ports)
+    environment = run._environment(tmp_path, ports)
     variables = (configuration() / "vars.xml").read_text("utf-8")
-    named = set(re.findall(r"\$(ACCORD_(?:SIP|OUTBOUND)_PORT)", variables))
-    assert named == {"ACCORD_SIP_PORT", "ACCORD_OUTBOUND_PORT"}
-    assert len({told[name] for name in named}) == len(named)
+    names = set(re.findall(r"\$(ACCORD_(?:SIP|OUTBOUND)_PORT)", variables))
+    assert names == {"ACCORD_SIP_PORT", "ACCORD_OUTBOUND_PORT"}
+    assert len({environment[name] for name in names}) == len(names)

@@ -42,11 +42,11 @@ def doctor(house: Bakery, **more: str) -> str:
         "ACCORD_STORE_KIND": "directory",
         **more,
     }
-    done = CliRunner().invoke(accord, ["doctor"], env=environment)
-    assert done.exit_code in {0, 1, 2}, done.exception
-    assert "Traceback" not in done.output
-    assert "a bug in Accord" not in done.output, done.output
-    return str(done.output)
+    result = CliRunner().invoke(accord, ["doctor"], env=environment)
+    assert result.exit_code in {0, 1, 2}, result.exception
+    assert "Traceback" not in result.output
+    assert "a bug in Accord" not in result.output, result.output
+    return str(result.output)
 
 
 def change(folder: Path, **values: object) -> None:
@@ -137,13 +137,13 @@ def test_missing_foreign_damaged_or_outdated_snapshot_is_reported(house: Bakery)
 
 
 def test_disk_thresholds(house: Bakery) -> None:
-    used = measure_disk(house.spool).used
-    if not 0.05 < used < 0.45:
-        full = used > 0.51  # full_at is more than a half
+    share = measure_disk(house.spool).share_used
+    if not 0.05 < share < 0.45:
+        full = share > 0.51  # full_at is more than a half
         more = {"ACCORD_NODE_FULL_AT": "0.501"} if full else {}
         assert ("wrong   disk:" in doctor(house, **more)) == full
     output = doctor(
-        house, ACCORD_NODE_WARN_AT=f"{max(0.001, used - 0.001):.4f}", ACCORD_NODE_FULL_AT="0.9999"
+        house, ACCORD_NODE_WARN_AT=f"{max(0.001, share - 0.001):.4f}", ACCORD_NODE_FULL_AT="0.9999"
     )
     assert "warning disk:" in output, output
     assert "hours" not in output
@@ -190,19 +190,19 @@ def test_quarantined_takes_are_reported(house: Bakery) -> None:
 
 def test_folders_closed_to_this_user_are_reported() -> None:
     """As another user than root, who may open everything."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as made:
-        spool = Path(made) / "spool"
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder_name:
+        spool = Path(folder_name) / "spool"
         closed = spool / "01a2102b-40af-71a9-aae8-3a609be670c0"
         closed.mkdir(parents=True)
-        for each in (Path(made), spool):
+        for each in (Path(folder_name), spool):
             each.chmod(0o777)
         closed.chmod(0)
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", AS_NOBODY, str(spool)],
             capture_output=True, text=True, cwd=Path(__file__).parents[3],
         )  # fmt: skip
         closed.chmod(0o770)
-    assert "wrong spool: 1 folders cannot be read or emptied" in done.stdout, done.stderr
+    assert "wrong spool: 1 folders cannot be read or emptied" in process.stdout, process.stderr
 
 
 AS_NOBODY = """
@@ -289,10 +289,10 @@ def test_unconfirmed_key_copies_are_reported(house: Bakery, tmp_path: Path) -> N
     copies.mkdir()
     for name in ("kek", "root.key"):
         shutil.copy(house.folder / "keys" / name, copies / name)
-    done = confirm(house, copies / "kek", copies / "root.key")
-    assert done.exit_code == 0, done.output
-    assert "opens the keys of 1 customers" in done.output
-    assert "is the root's key" in done.output
+    result = confirm(house, copies / "kek", copies / "root.key")
+    assert result.exit_code == 0, result.output
+    assert "opens the keys of 1 customers" in result.output
+    assert "is the root's key" in result.output
     output = doctor(house)
     assert "ok      key copies: the key-encryption key, confirmed on" in output
     assert "ok      key copies: the root's key, confirmed on" in output
@@ -304,9 +304,9 @@ def test_unconfirmed_key_copies_are_reported(house: Bakery, tmp_path: Path) -> N
 def test_copy_of_another_key_is_not_confirmed(house: Bakery, tmp_path: Path) -> None:
     signing.init(tmp_path / "other", house.clock())
     for name in ("kek", "root.key", "manifest.key"):
-        done = confirm(house, tmp_path / "other" / name)
-        assert done.exit_code == 1, name
-        assert "accord: " in done.output
+        result = confirm(house, tmp_path / "other" / name)
+        assert result.exit_code == 1, name
+        assert "accord: " in result.output
     (tmp_path / "text").write_text("no key")
     assert "is not 32 bytes in base64" in confirm(house, tmp_path / "text").output
     assert "cannot be read" in confirm(house, tmp_path / "nowhere").output
@@ -330,7 +330,7 @@ def test_unforeseen_error_becomes_a_finding(house: Bakery) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("kernel", "found"),
     [
         (None, ("warning", "clock: the kernel does not report whether it is synchronised")),
         (
@@ -344,11 +344,11 @@ def test_unforeseen_error_becomes_a_finding(house: Bakery) -> None:
     ],
 )
 def test_clock_finding_follows_the_kernel(
-    house: Bakery, monkeypatch: pytest.MonkeyPatch, said: KernelClock | None, found: tuple[str, str]
+    house: Bakery, monkeypatch: pytest.MonkeyPatch, kernel: KernelClock | None, found: tuple[str, str]
 ) -> None:
-    monkeypatch.setattr(machine, "kernel_clock", lambda: said)
-    (told,) = examine(machine.clock, patient(house, house.clock()))
-    assert (told.state, told.what) == found
+    monkeypatch.setattr(machine, "kernel_clock", lambda: kernel)
+    (finding,) = examine(machine.clock, patient(house, house.clock()))
+    assert (finding.state, finding.what) == found
 
 
 def test_kernel_clock_is_read() -> None:

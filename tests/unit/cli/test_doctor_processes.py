@@ -19,7 +19,7 @@ from recorder.cli import accord
 from recorder.ops.doctor import machine
 from tests.house import Bakery
 
-HOLDING = """
+HOLDER = """
 import fcntl, sys, time
 file = open(sys.argv[1], "a")
 fcntl.flock(file, fcntl.LOCK_EX)
@@ -52,7 +52,7 @@ def test_processes_are_found_by_their_locks(house: Bakery) -> None:
                 "sh",
                 sys.executable,
                 "-c",
-                HOLDING,
+                HOLDER,
                 str(house.spool / lock),
             ],
             stdout=subprocess.PIPE,
@@ -85,7 +85,7 @@ FINE = {"switch": {"ok": True, "what": "connected"}}
 
 
 @pytest.mark.parametrize(
-    ("status", "checks", "heard"),
+    ("status", "checks", "findings"),
     [
         (503, {"lines": {"ok": False, "what": "no lines", "hint": "do it"}},
          [("wrong", "daemon: lines: no lines", "do it")]),
@@ -96,7 +96,7 @@ FINE = {"switch": {"ok": True, "what": "connected"}}
     ],
 )  # fmt: skip
 def test_readiness_of_a_process_is_reported(
-    status: int, checks: object, heard: list[tuple[str, str, str]]
+    status: int, checks: object, findings: list[tuple[str, str, str]]
 ) -> None:
     """The daemon's own readiness report is shown."""
 
@@ -112,7 +112,7 @@ def test_readiness_of_a_process_is_reported(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         found = list(machine._readiness("daemon", "127.0.0.1", server.server_port))
         server.shutdown()
-    assert [(each.state, each.what, each.hint) for each in found] == heard
+    assert [(each.state, each.what, each.hint) for each in found] == findings
 
 
 def test_a_library_of_another_version(house: Bakery, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,17 +122,17 @@ def test_a_library_of_another_version(house: Bakery, monkeypatch: pytest.MonkeyP
 
 
 def test_unusable_settings_are_wrong_not_a_warning() -> None:
-    done = CliRunner().invoke(accord, ["doctor"], env={"ACCORD_NODE_FULL_AT": "7"})
-    assert done.exit_code == 2
-    assert "accord: the setting node.full_at" in done.output
+    result = CliRunner().invoke(accord, ["doctor"], env={"ACCORD_NODE_FULL_AT": "7"})
+    assert result.exit_code == 2
+    assert "accord: the setting node.full_at" in result.output
 
 
 def test_in_json(house: Bakery) -> None:
-    done = CliRunner().invoke(
+    result = CliRunner().invoke(
         accord,
         ["doctor", "--json"],
         env={"ACCORD_NODE_DATA": str(house.folder), "ACCORD_CATALOGUE_URL": house.catalogue_url},
     )
-    body = json.loads(done.stdout)
-    assert (body["state"], done.exit_code) == ("wrong", 2)
+    body = json.loads(result.stdout)
+    assert (body["state"], result.exit_code) == ("wrong", 2)
     assert {"catalogue", "guards", "disk", "clock"} <= {each["check"] for each in body["findings"]}

@@ -14,7 +14,7 @@ EXTENSION = (
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "suffix"),
     [
         ({}, ""),
         ({"default/01_example.com.xml": EXTENSION}, " (dialplan/default/01_example.com.xml)"),
@@ -26,11 +26,11 @@ EXTENSION = (
         ),
     ],
 )
-def test_extension_is_reported_with_its_files(tmp_path: Path, files: dict[str, str], said: str) -> None:
+def test_extension_is_reported_with_its_files(tmp_path: Path, files: dict[str, str], suffix: str) -> None:
     folder = tmp_path / "dialplan"
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     place = "extension 'local.example.com' of context 'default'"
-    assert _place(folder, "default", "local.example.com") == place + said
+    assert _place(folder, "default", "local.example.com") == place + suffix
     assert _place(None, "default", "local.example.com") == place

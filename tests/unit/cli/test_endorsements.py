@@ -16,9 +16,9 @@ from tests.house import Bakery
 from tests.unit.cli.shell import Shell
 
 
-def widen(said: signing.Endorsement) -> bytes:
+def widen(endorsement: signing.Endorsement) -> bytes:
     """An endorsement file extended without the root."""
-    return canonical_json.dump(replace(said, uses=signing.USES).document())
+    return canonical_json.dump(replace(endorsement, uses=signing.USES).document())
 
 
 def test_endorsement_file_wider_than_the_root_allows_is_refused(shell: Shell, house: Bakery) -> None:
@@ -35,9 +35,9 @@ def test_endorsement_file_wider_than_the_root_allows_is_refused(shell: Shell, ho
         in shell.good("keys", "show")
     )
     own = keys / signing.ENDORSEMENT
-    begun = signing.load_endorsement(own)
+    narrow = signing.load_endorsement(own)
     own.write_bytes(
-        canonical_json.dump(replace(begun, not_after=begun.not_after + timedelta(days=9)).document())
+        canonical_json.dump(replace(narrow, not_after=narrow.not_after + timedelta(days=9)).document())
     )
     assert "the root did not endorse this signing key" in shell.bad("worker")
 
@@ -98,9 +98,9 @@ def test_revocation_not_signed_by_the_root_is_refused(shell: Shell, house: Baker
             revocation.read(content, root.public_key())
         path = keys / f"{house.services.signer.key_id}{SUFFIX}"
         path.write_bytes(content)
-        with pytest.raises(ConfigError) as refused:
+        with pytest.raises(ConfigError) as failure:
             Revocations(keys, root.public_key())()
-        assert refused.value.error_id == "keys.bad_revocation", what
+        assert failure.value.error_id == "keys.bad_revocation", what
         path.unlink()
 
 

@@ -154,8 +154,8 @@ def test_hint_about_a_damaged_key_never_suggests_a_new_one(shell: Shell, house: 
         content = (keys / name).read_bytes()
         (keys / name).write_bytes(b"damaged\n")
         words = ("keys", "renew") if name == "root.key" else ("keys", "show")
-        for said in (shell.bad(*words), shell("doctor").output):
-            assert "keys init" not in said
+        for output in (shell.bad(*words), shell("doctor").output):
+            assert "keys init" not in output
         assert "accord keys re" in shell.bad(*words), "restore, or renew with the root"
         (keys / name).unlink()
         assert "keys init" not in shell.bad(*words)
@@ -195,7 +195,7 @@ def test_takes_in_another_nodes_spool_survive_a_rotation(shell: Shell, house: Ba
     """At whatever stage, including a customer's first; that node then has only the new key."""
     keys, store = house.folder / "keys", house.services.store
     other = tmp_path / "other node" / "spool"
-    waiting = {}
+    folders = {}
     for stage in ("encode", "seal", "store", "catalogue"):
         folder = house.take(talk_ms=300, formats=("wav",))
         if stage == "catalogue":  # interrupted between two puts
@@ -205,7 +205,7 @@ def test_takes_in_another_nodes_spool_survive_a_rotation(shell: Shell, house: Ba
             house.services, stage = means, "store"
         while stages.next_stage(folder) != stage:
             stages.step(folder, house.clock(), house.services)
-        waiting[folder.name] = shutil.move(folder, other / folder.name)
+        folders[folder.name] = shutil.move(folder, other / folder.name)
     old = tenant_queries.tenant_wrapped_key(house.tenant)
 
     shell.good("keys", "next")
@@ -222,15 +222,15 @@ def test_takes_in_another_nodes_spool_survive_a_rotation(shell: Shell, house: Ba
         ring.open_tenant_key(WrappedKey.from_bytes(old.encode()))
 
     house.services = replace(house.services, keyring=ring)
-    for folder in waiting.values():
+    for folder in folders.values():
         house.work(Path(folder))
         assert not Path(folder).exists()
-    assert all(opens(house, recording, keys) for recording in waiting)
+    assert all(opens(house, recording, keys) for recording in folders)
     seals = RecordingVerifier(store, ring, house.services.root)
-    for recording in waiting:
+    for recording in folders:
         seals.open(queries.recording(house.tenant, recording), house.clock())
     assert "rewrapped: 2" in shell.good("keys", "rotate"), "those that were sealed before"
-    assert all(opens(house, recording, keys) for recording in waiting)
+    assert all(opens(house, recording, keys) for recording in folders)
     assert "rewrapped: 0" in shell.good("keys", "rotate")
 
 
@@ -272,9 +272,7 @@ def test_the_receipt_of_an_erasure(shell: Shell, house: Bakery, tmp_path: Path) 
     recording = put_small(house)
     assert "was not destroyed" in shell.bad("recording", "receipt", recording, "--tenant", house.tenant)
     house.clock.forward(days=200)
-    means = house.services
-    made = means
-    assert expiry.destroy_due(made, house.clock()) == 1
+    assert expiry.destroy_due(house.services, house.clock()) == 1
     file = tmp_path / "receipt.json"
     output = shell.good("recording", "receipt", recording, "--tenant", house.tenant, "-o", str(file))
     assert "destroyed at 2026-09-18T" in output

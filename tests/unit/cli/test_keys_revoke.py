@@ -37,9 +37,9 @@ def test_no_command_follows_a_statement_of_a_revoked_key(house: Bakery, shell: S
         now=at, entropy=house.entropy,
     )  # fmt: skip
     day = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
-    held = shell.bad("hold", "set", recording, "--tenant", NAME, "--owner", "c@example.com", "--review", day,
-                 "--reason", "order 12")  # fmt: skip
-    assert "was revoked from" in held
+    output = shell.bad("hold", "set", recording, "--tenant", NAME, "--owner", "c@example.com", "--review",
+                      day, "--reason", "order 12")  # fmt: skip
+    assert "was revoked from" in output
     assert CODE in shell.bad("rebuild")
     shell.good("keys", "renew")  # the revoked key offboards nobody
     shell.good("tenant", "leave", "announce", NAME, "--until", day)

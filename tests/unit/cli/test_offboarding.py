@@ -18,7 +18,7 @@ from recorder.catalogue import offboarding_progress, queries, tenant_queries
 from recorder.features.subject_requests import call_erasure, service
 from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
-from recorder.processes.duties import Duties as Housekeeping
+from recorder.processes.duties import Duties as Duties
 from tests.clock import Clock
 from tests.house import Bakery
 from tests.identity_proof import vouch
@@ -45,7 +45,7 @@ def a_minute(house: Bakery) -> None:
     now = Clock(datetime.now(UTC))
     services = replace(house.services, now=now, checkpoints_seen={})
     keeper = ClockGuard(house.folder / ".clock", {}, now)
-    Housekeeping(services, CheckpointWitnesses(), keeper).keep()
+    Duties(services, CheckpointWitnesses(), keeper).keep()
 
 
 def day(days: int) -> str:
@@ -148,8 +148,8 @@ def test_a_number_moves(shell: Shell, house: Bakery) -> None:
     move = ("line", "move", *MINE, "+3225550100", "--to")
     assert "there is no customer" in shell.bad(*move, "Nobody")
     assert "already" in shell.bad(*move, NAME)
-    made = shell.good(*move, "Van Dyck NV", "--label", "Winkel").strip()
-    assert made in shell.good("line", "list", "--tenant", "Van Dyck NV")
+    line = shell.good(*move, "Van Dyck NV", "--label", "Winkel").strip()
+    assert line in shell.good("line", "list", "--tenant", "Van Dyck NV")
     assert shell.good("line", "list", *MINE) == ""
     assert "has no line" in shell.bad(*move, "Van Dyck NV")
 
@@ -197,8 +197,8 @@ def test_interrupted_import_continues_in_a_real_process(shell: Shell, house: Bak
         time.sleep(0.01)
     process.kill()
     process.wait()
-    done = subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=120)
-    assert done.returncode == 0, done.stderr
+    result = subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=120)
+    assert result.returncode == 0, result.stderr
     assert len(queries.recordings(house.tenant).rows) == 1 + 6
     mine = [key for key in house.objects() if not key.endswith("tenant.json")]
     assert len(mine) == 4 + 6 * 4, "each once"

@@ -97,12 +97,13 @@ def test_signing_key_without_endorsement_is_reported(shell: Shell, house: Bakery
 
 
 @pytest.mark.parametrize(
-    "lost", [("manifest.key",), ("manifest.endorsement.json",), ("manifest.key", "manifest.endorsement.json")]
+    "names",
+    [("manifest.key",), ("manifest.endorsement.json",), ("manifest.key", "manifest.endorsement.json")],
 )
-def test_lost_signing_key_is_replaced_with_the_root(shell: Shell, house: Bakery, lost) -> None:
+def test_lost_signing_key_is_replaced_with_the_root(shell: Shell, house: Bakery, names) -> None:
     folder = house.take(talk_ms=300)
     house.work(folder)
-    for name in lost:
+    for name in names:
         (house.folder / "keys" / name).unlink()
     shell.good("keys", "renew")
     assert "manifest, amendment" in shell.good("keys", "show")

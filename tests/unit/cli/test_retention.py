@@ -12,7 +12,7 @@ from recorder.catalogue import queries
 from recorder.lifecycle import amendments, limits
 from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
-from recorder.processes.duties import Duties as Housekeeping
+from recorder.processes.duties import Duties as Duties
 from recorder.seal import retention_limit
 from recorder.seal.amendment import By
 from recorder.seal.verification import verify
@@ -37,24 +37,26 @@ def shell(shell: Shell) -> Shell:
 
 
 def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bakery) -> None:
-    held, gone = house.take(talk_ms=300), house.take(talk_ms=300)
-    for folder in (held, gone):
+    on_hold, deleted = house.take(talk_ms=300), house.take(talk_ms=300)
+    for folder in (on_hold, deleted):
         house.work(folder)
     review = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
-    hold = ("hold", "set", held.name, *MINE, "--review", review, "--reason", "contested order")
+    hold = ("hold", "set", on_hold.name, *MINE, "--review", review, "--reason", "contested order")
     assert "nobody logs in as" in shell.bad(*hold, "--owner", "nobody")
     shell.good(*hold, "--owner", "claire@example.com")
     listed = shell.good("hold", "list")
-    assert f"{held.name}  1  since" in listed
+    assert f"{on_hold.name}  1  since" in listed
     assert "contested order" in listed
     delete = ("recording", "delete", *MINE, "--reason", "asked for", "--yes")
-    assert "cannot be deleted" in shell.bad(*delete, held.name)
-    shell.good(*delete, gone.name)
-    assert "do not rest on consent" in shell.bad("recording", "withdraw", held.name, *MINE, "--reason", "x")
-    agree = ("recording", "agree", held.name, *MINE, "--purpose", "training", "--reason", "on paper")
+    assert "cannot be deleted" in shell.bad(*delete, on_hold.name)
+    shell.good(*delete, deleted.name)
+    assert "do not rest on consent" in shell.bad(
+        "recording", "withdraw", on_hold.name, *MINE, "--reason", "x"
+    )
+    agree = ("recording", "agree", on_hold.name, *MINE, "--purpose", "training", "--reason", "on paper")
     assert "cannot be kept" in shell.bad(*agree, "--days", "4000")
     shell.good(*agree, "--days", "60")
-    shell.good("recording", "narrow", held.name, *MINE, "--purpose", "training", "--reason", "not needed")
+    shell.good("recording", "narrow", on_hold.name, *MINE, "--purpose", "training", "--reason", "not needed")
     assert "14 days  any purpose  any line" in shell.good("keeping", "set", *MINE, "--days", "14")
     assert "as long as announced" in shell.good("keeping", "set", *MINE, "--as-announced")
     assert "has no line" in shell.bad("keeping", "set", *MINE, "--line", "+3200", "--days", "1")
@@ -63,16 +65,16 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
     clock = Clock(datetime.now(UTC) + timedelta(days=21))
     house.clock.at = clock.at
     keep_house(house, clock)
-    assert queries.recording(house.tenant, gone.name).erasure_reason == "deleted"
-    assert verify(house.services.store, held_at(house, held.name), house.services.root).ok
+    assert queries.recording(house.tenant, deleted.name).erasure_reason == "deleted"
+    assert verify(house.services.store, held_at(house, on_hold.name), house.services.root).ok
     assert "REVIEW DUE" not in shell.good("hold", "list")
-    shell.good("hold", "lift", held.name, "1", *MINE, "--reason", "settled")
+    shell.good("hold", "lift", on_hold.name, "1", *MINE, "--reason", "settled")
     assert amendments.holds() == ()
 
 
 def test_agreements_end_only_if_named_and_confirmed(shell: Shell, house: Bakery) -> None:
     agreed, plain = (
-        house.take(formats=("wav",), talk_ms=4000, asked="yes"),
+        house.take(formats=("wav",), talk_ms=4000, question="yes"),
         house.take(formats=("wav",), talk_ms=300),
     )
     for folder in (agreed, plain):
@@ -102,10 +104,10 @@ def keep_house(house: Bakery, clock: Clock) -> None:
     """Two rounds of the worker's duties: a hold's review is due once a day."""
     keeper = ClockGuard(house.folder / ".clock", {}, clock)
     services = replace(house.services, now=clock, checkpoints_seen={})
-    keeping = Housekeeping(services, CheckpointWitnesses(), keeper)
+    duties = Duties(services, CheckpointWitnesses(), keeper)
     with capture_logs() as logs:
-        keeping.keep()
-        keeping.keep()
+        duties.keep()
+        duties.keep()
         clock.forward(days=1)
-        keeping.keep()
+        duties.keep()
     assert [each["event"] for each in logs].count("hold.review_due") == 2

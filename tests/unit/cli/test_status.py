@@ -57,17 +57,17 @@ def live(house: Bakery, *kinds: str, **changes: object) -> Path:
 
 
 def test_call_state_follows_its_events(house: Bakery) -> None:
-    told = ("recording_started", "announcement_started", "announcement_finished")
+    marks = ("recording_started", "announcement_started", "announcement_finished")
     states = {
         live(house): "arriving",
-        live(house, *told[:2]): "announcing",
-        live(house, *told): "ringing",
-        live(house, *told, "bridged"): "connected",
-        live(house, *told, "bridged", "hold"): "on hold",
-        live(house, *told, "bridged", "hold", "unhold"): "connected",
-        live(house, *told, "bridged", "unbridged", "participant_joined"): "connected",
-        live(house, *told, "bridged", "unbridged", "participant_joined", "participant_left"): "ringing",
-        live(house, *told, "recording_stopped"): "stopped",
+        live(house, *marks[:2]): "announcing",
+        live(house, *marks): "ringing",
+        live(house, *marks, "bridged"): "connected",
+        live(house, *marks, "bridged", "hold"): "on hold",
+        live(house, *marks, "bridged", "hold", "unhold"): "connected",
+        live(house, *marks, "bridged", "unbridged", "participant_joined"): "connected",
+        live(house, *marks, "bridged", "unbridged", "participant_joined", "participant_left"): "ringing",
+        live(house, *marks, "recording_stopped"): "stopped",
         live(house, announcement=None, tenant=None, line=None): "no line",
     }
     assert {folder: call_state(folder) for folder in states} == states
@@ -83,22 +83,22 @@ def test_call_state_follows_its_events(house: Bakery) -> None:
 
 
 def test_recording_that_stopped_growing_is_reported(house: Bakery) -> None:
-    growing, silent = live(house, "recording_started"), live(house, "recording_started")
-    held = live(house, "recording_started", "announcement_finished", "hold")
+    live_take, silent = live(house, "recording_started"), live(house, "recording_started")
+    take_on_hold = live(house, "recording_started", "announcement_finished", "hold")
     long_ago = time.time() - 60
-    for each in (silent, held):
+    for each in (silent, take_on_hold):
         os.utime(each / AUDIO, (long_ago, long_ago))
     calls, wrong = node_findings(status(house), "calls")
     assert calls.what == "calls: 3 live: 2 announcing, 1 on hold"
     assert (wrong.state, wrong.what) == (
         "wrong", f"calls: 1 recordings have stopped growing: {silent.name}",
     )  # fmt: skip
-    assert growing.name not in wrong.what
+    assert live_take.name not in wrong.what
 
 
 def test_the_spool_by_stage_and_the_oldest_take(house: Bakery) -> None:
-    done = house.take()
-    stages.step(done, house.clock(), house.services)
+    stored_take = house.take()
+    stages.step(stored_take, house.clock(), house.services)
     house.take()
     house.unrecorded()
     for folder in house.spool.iterdir():
@@ -162,17 +162,17 @@ def test_ten_thousand_takes_are_counted_quickly(house: Bakery) -> None:
         for name in ("call.json", "take.json", "encoded.json"):
             (folder / name).write_bytes(b"{}")
     node = status(house)
-    began = time.process_time()
+    start = time.process_time()
     list(node.look())
-    assert time.process_time() - began < 2
+    assert time.process_time() - start < 2
     assert node.depth is not None
     assert node.depth.finished == 2000
 
 
 def test_exit_status_and_json_report_stopped_processes(house: Bakery) -> None:
-    done = CliRunner().invoke(accord, ["status", "--json"], env=environment(house))
-    body = json.loads(done.stdout)
-    assert (done.exit_code, body["state"]) == (2, "wrong")
+    result = CliRunner().invoke(accord, ["status", "--json"], env=environment(house))
+    body = json.loads(result.stdout)
+    assert (result.exit_code, body["state"]) == (2, "wrong")
     assert body["spool"] == {
         "waiting": {"encode": 0, "seal": 0, "store": 0, "catalogue": 0},
         "oldest_seconds": 0, "bytes": 0, "quarantine": 0,

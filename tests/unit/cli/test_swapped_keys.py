@@ -32,8 +32,8 @@ def other(house: Bakery) -> str:
     """Another customer."""
     identity = str(uuid7(house.clock(), house.entropy))
     text = house.services.keyring.new_tenant_key(identity, house.entropy).to_bytes().decode()
-    given = {"now": house.clock(), "entropy": house.entropy}
-    return create_tenant(identity, name="Menuiserie Dubois", wrapped_key=text, **given).id
+    time_and_entropy = {"now": house.clock(), "entropy": house.entropy}
+    return create_tenant(identity, name="Menuiserie Dubois", wrapped_key=text, **time_and_entropy).id
 
 
 def state(house: Bakery) -> tuple[dict[str, str], dict[str, str | None], dict[str, bytes], int]:

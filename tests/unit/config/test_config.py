@@ -49,16 +49,16 @@ def test_secret_is_read_from_a_file_and_not_shown(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_setting_is_refused_with_a_hint(tmp_path: Path, text: str, error_id: str, hint: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         load(write(tmp_path, text), {})
-    assert caught.value.error_id == error_id
-    assert hint in caught.value.hint
+    assert failure.value.error_id == error_id
+    assert hint in failure.value.hint
 
 
 def test_secret_that_is_set_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         load(None, {"ACCORD_SWITCH_PASSWORD": "a", "ACCORD_SWITCH_PASSWORD_FILE": "b"})
-    assert caught.value.error_id == "config.twice"
+    assert failure.value.error_id == "config.twice"
 
 
 def test_missing_secret_file_is_named(tmp_path: Path) -> None:
@@ -75,10 +75,10 @@ def test_missing_secret_file_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_unknown_variable_is_refused(variable: str, near: str) -> None:
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         load(None, {variable: "x"})
-    assert refused.value.error_id == "config.unknown"
-    assert refused.value.hint == f"did you mean {near}?"
+    assert failure.value.error_id == "config.unknown"
+    assert failure.value.hint == f"did you mean {near}?"
 
 
 def test_variables_without_a_section_are_ignored(tmp_path: Path) -> None:
@@ -88,10 +88,10 @@ def test_variables_without_a_section_are_ignored(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "panel.example", ""])
 def test_cookies_without_https_require_loopback(host: str) -> None:
     beyond = {"ACCORD_WEB_HOST": host, "ACCORD_WEB_SECURE_COOKIES": "false"}
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         load(None, beyond)
-    assert refused.value.error_id == "config.cookies"
-    assert "HTTPS" in refused.value.hint
+    assert failure.value.error_id == "config.cookies"
+    assert "HTTPS" in failure.value.hint
     assert load(None, {"ACCORD_WEB_HOST": host}).web.secure_cookies
 
 

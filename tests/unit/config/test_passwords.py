@@ -34,10 +34,10 @@ NAMES = ("claire.dubois@example.com", "Claire Dubois", "Menuiserie du Port")
     ],
 )
 def test_weak_password_is_refused(password: str, code: str) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         passwords.check(password, NAMES)
-    assert refused.value.error_id == code
-    assert refused.value.hint
+    assert failure.value.error_id == code
+    assert failure.value.hint
 
 
 @pytest.mark.parametrize(

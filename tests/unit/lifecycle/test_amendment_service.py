@@ -50,9 +50,9 @@ def legal_duty(house) -> tuple[str, str]:
 
 
 def refusal(attempt: Callable[[], object]) -> str:
-    with pytest.raises(AccordError) as refused:
+    with pytest.raises(AccordError) as failure:
         attempt()
-    return refused.value.error_id
+    return failure.value.error_id
 
 
 def kinds(house, recording: str, tenant: str = "") -> list[str]:
@@ -68,9 +68,9 @@ def hold(house, recording: str, **options) -> None:
 
 
 def test_reaches_its_points_in_order(house, recording) -> None:
-    reached: list[str] = []
-    replace(house.changes, boundary=reached.append).delete(house.tenant, recording, OPERATOR, reason=REASON)
-    assert reached == ["begun", "put", "listed"]
+    points: list[str] = []
+    replace(house.changes, boundary=points.append).delete(house.tenant, recording, OPERATOR, reason=REASON)
+    assert points == ["begun", "put", "listed"]
     assert amendments.pending_amendments(house.clock() + timedelta(days=1)) == ()
 
 
@@ -112,8 +112,8 @@ def test_holds_until_a_review_within_a_year(house, recording) -> None:
     late = now + LONGEST_REVIEW + timedelta(milliseconds=1)
     assert refusal(lambda: hold(house, recording, review_at=late)) == "retention.review"
     hold(house, recording, review_at=now + LONGEST_REVIEW)
-    (held,) = amendments.holds(house.tenant, recording)
-    assert held.review_at == now + LONGEST_REVIEW
+    (legal_hold,) = amendments.holds(house.tenant, recording)
+    assert legal_hold.review_at == now + LONGEST_REVIEW
     assert amendments.holds("another tenant") == amendments.holds(recording="another") == ()
 
 

@@ -40,11 +40,11 @@ def put_statement(house, kind: str, after: Statement | None = None) -> Statement
     early = "" if kind == ERASURE else None
     if after is None:
         until = now if kind == ERASURE else until
-        made = Statement(house.tenant, 1, None, kind, now, now, until, None, early)
+        statement = Statement(house.tenant, 1, None, kind, now, now, until, None, early)
     else:
         more = {"early": "they asked for it"} if kind == ERASURE else {}
-        made = after.next_statement(kind, now, **more)
-    return offboarding.put_statement(house.store, made, house.services.signer, house.root_public)
+        statement = after.next_statement(kind, now, **more)
+    return offboarding.put_statement(house.store, statement, house.services.signer, house.root_public)
 
 
 def put_receipt(house) -> None:
@@ -63,10 +63,10 @@ def test_finds_nothing_in_a_bucket_without_statements(house) -> None:
 
 @pytest.mark.parametrize(("kind", "erased"), [(ANNOUNCED, False), (ERASURE, True)])
 def test_finds_a_departure_by_its_latest_statement(house, kind, erased) -> None:
-    made = put_statement(house, kind)
+    statement = put_statement(house, kind)
     found = look(house)
     (leaver,) = found.leavers
-    assert (leaver.tenant, leaver.statement, leaver.receipt) == (house.tenant, made, None)
+    assert (leaver.tenant, leaver.statement, leaver.receipt) == (house.tenant, statement, None)
     assert leaver.erased is bucket_statements.is_open(leaver) is erased
     assert found.troubles == []
     assert look(house, tenant=house.tenant).leavers == [leaver]
@@ -86,11 +86,16 @@ def test_a_receipt_alone_states_an_erasure(house) -> None:
 
 
 def test_a_departure_that_the_catalogue_knows_is_not_open(house) -> None:
-    made = put_statement(house, ANNOUNCED)
+    statement = put_statement(house, ANNOUNCED)
     note_departure(
-        house.tenant, made.announced_at, made.until, made.sha256, now=house.clock(), entropy=house.entropy
+        house.tenant,
+        statement.announced_at,
+        statement.until,
+        statement.sha256,
+        now=house.clock(),
+        entropy=house.entropy,
     )
-    made = put_statement(house, ERASURE, made)
+    statement = put_statement(house, ERASURE, statement)
     (leaver,) = look(house).leavers
     assert bucket_statements.is_open(leaver), "the erasure itself is unknown"
 
@@ -124,14 +129,14 @@ def test_names_objects_that_are_no_statements(house) -> None:
 
 
 def test_names_a_damaged_statement_and_a_damaged_receipt(house) -> None:
-    made = put_statement(house, ANNOUNCED)
+    statement = put_statement(house, ANNOUNCED)
     place = next(key for key in house.objects() if key.startswith(offboarding.FOLDER))
     path = house.bucket / place
     path.chmod(0o644)
     path.write_bytes(b"{}")
     put_object(house, offboarding.place_of(house.tenant), b"{}")
     found = look(house)
-    assert made.kind == ANNOUNCED
+    assert statement.kind == ANNOUNCED
     assert found.leavers == []
     assert len(found.troubles) == 2
 

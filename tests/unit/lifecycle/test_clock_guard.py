@@ -177,11 +177,11 @@ def test_never_trusts_a_clock_too_far_ahead(moves: list[tuple[str, int]]) -> Non
                 machine.starts_again()
                 ahead += LONGEST_OFF
             try:
-                believed = keeper.check()
+                trusted_time = keeper.check()
             except ClockError:
                 continue
             ahead += SLACK
-            assert believed <= truth + ahead
+            assert trusted_time <= truth + ahead
 
 
 def test_trusts_this_machines_clock(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_trusts_this_machines_clock(tmp_path: Path) -> None:
 def test_a_doubt_erases_nothing_and_ends_with_the_correction(house, tmp_path: Path) -> None:
     from recorder.catalogue import queries
     from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
-    from recorder.processes.duties import Duties as Housekeeping
+    from recorder.processes.duties import Duties as Duties
 
     recording = house.take()
     house.work(recording)
@@ -202,22 +202,22 @@ def test_a_doubt_erases_nothing_and_ends_with_the_correction(house, tmp_path: Pa
     house.work(aside)
     machine = Machine(house.clock)
     keeper = ClockGuard(house.spool / ".clock", {}, house.clock, since_boot=machine.since_boot)
-    keeping = Housekeeping(house.services, CheckpointWitnesses(), keeper)
+    duties = Duties(house.services, CheckpointWitnesses(), keeper)
 
     def there() -> tuple[bool, bool]:
         row = queries.recording(house.tenant, recording.name)
         assert row is not None
         return row.erased_at is None, (house.spool / "quarantine" / aside.name).exists()
 
-    keeping.keep()
+    duties.keep()
     machine.jumps(days=40)  # past the recording's day, not past the signing key's
     for _ in range(3):
         machine.passes(minutes=1)
-        keeping.keep()
+        duties.keep()
     assert there() == (True, True)
     machine.jumps(days=-40)
-    keeping.keep()
+    duties.keep()
     assert there() == (True, True)
     machine.passes(days=31)
-    keeping.keep()
+    duties.keep()
     assert there() == (False, False), "what is over goes, once the clock is believed"

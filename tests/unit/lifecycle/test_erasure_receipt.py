@@ -15,65 +15,73 @@ from recorder.lifecycle.erasure_deadline import erasure_complete_at
 from recorder.seal.keyring import data_key_path
 from tests.stored_recordings import put_small
 
-KEPT = timedelta(days=30)
+BACKUPS_KEPT = timedelta(days=30)
 
 
 @pytest.fixture
-def gone(house) -> str:
+def erased_recording(house) -> str:
     """A recording that was erased when it expired."""
     recording = put_small(house)
     house.clock.forward(days=400)
-    means = house.services
-    made = means
-    assert expiry.destroy_due(made, house.clock()) == 1
+    assert expiry.destroy_due(house.services, house.clock()) == 1
     return recording
 
 
-def asked(house, recording: str, tenant: str = "") -> erasure_receipt.ErasureReceipt:
+def receipt_of(house, recording: str, tenant: str = "") -> erasure_receipt.ErasureReceipt:
     means = house.services
     keys = means.root, means.signer
-    return erasure_receipt.receipt(tenant or house.tenant, recording, means.store, *keys, KEPT, house.clock())
+    return erasure_receipt.receipt(
+        tenant or house.tenant, recording, means.store, *keys, BACKUPS_KEPT, house.clock()
+    )
 
 
-def test_states_what_was_erased_and_when_that_is_complete(house, gone) -> None:
+def test_states_what_was_erased_and_when_that_is_complete(house, erased_recording) -> None:
     house.clock.forward(days=1)
-    said = erasure_receipt.read(asked(house, gone).content, house.services.root)
-    row = queries.recording(house.tenant, gone)
-    assert (said.recording, said.reason, said.erased_at) == (gone, "expired", row.erased_at)
-    assert said.complete_from == erasure_complete_at(row.erased_at, KEPT) == row.erased_at + KEPT
-    assert {each.name for each in said.objects} == {each.name for each in row.objects}
-    assert said.remains == ("amendment-0001.json", "manifest.json")
-    there = {key.removeprefix(row.prefix) for key in house.objects() if gone in key}
-    assert there == set(said.remains), "what it says stays is what there is"
-    assert "+32" not in said.content.decode(), "nobody's number"
+    receipt = erasure_receipt.read(receipt_of(house, erased_recording).content, house.services.root)
+    row = queries.recording(house.tenant, erased_recording)
+    assert (receipt.recording, receipt.reason, receipt.erased_at) == (
+        erased_recording,
+        "expired",
+        row.erased_at,
+    )
+    assert (
+        receipt.complete_from
+        == erasure_complete_at(row.erased_at, BACKUPS_KEPT)
+        == row.erased_at + BACKUPS_KEPT
+    )
+    assert {each.name for each in receipt.objects} == {each.name for each in row.objects}
+    assert receipt.remains == ("amendment-0001.json", "manifest.json")
+    there = {key.removeprefix(row.prefix) for key in house.objects() if erased_recording in key}
+    assert there == set(receipt.remains), "what it says stays is what there is"
+    assert "+32" not in receipt.content.decode(), "nobody's number"
 
 
-def test_refuses_an_altered_receipt(house, gone) -> None:
-    content = asked(house, gone).content
+def test_refuses_an_altered_receipt(house, erased_recording) -> None:
+    content = receipt_of(house, erased_recording).content
     body = json.loads(content)
     for field, value in (("backups_kept_days", 0), ("verified", False), ("reason", "deleted")):
         changed = json.dumps(
             body | {"body": body["body"] | {field: value}}, separators=(",", ":"), sort_keys=True
         )
-        with pytest.raises(SealError) as refused:
+        with pytest.raises(SealError) as failure:
             erasure_receipt.read(changed.encode(), house.services.root)
-        assert refused.value.error_id == "seal.signature"
+        assert failure.value.error_id == "seal.signature"
 
 
-def test_refuses_a_receipt_while_anything_exists(house, gone) -> None:
-    (house.bucket / data_key_path(house.tenant, gone)).write_bytes(b"{}")
-    with pytest.raises(RetentionError) as refused:
-        asked(house, gone)
-    assert refused.value.error_id == "retention.not_gone"
+def test_refuses_a_receipt_while_anything_exists(house, erased_recording) -> None:
+    (house.bucket / data_key_path(house.tenant, erased_recording)).write_bytes(b"{}")
+    with pytest.raises(RetentionError) as failure:
+        receipt_of(house, erased_recording)
+    assert failure.value.error_id == "retention.not_gone"
 
 
 def test_refuses_live_and_foreign_recordings(house) -> None:
     recording = put_small(house)
-    with pytest.raises(RetentionError) as refused:
-        asked(house, recording)
-    assert refused.value.error_id == "retention.not_erased"
+    with pytest.raises(RetentionError) as failure:
+        receipt_of(house, recording)
+    assert failure.value.error_id == "retention.not_erased"
     with pytest.raises(AccessError) as foreign:
-        asked(house, recording, "somebody-else")
+        receipt_of(house, recording, "somebody-else")
     assert foreign.value.error_id == "access.not_found"
 
 
@@ -82,12 +90,12 @@ def test_refuses_a_negative_backup_period(house) -> None:
         erasure_complete_at(house.clock(), timedelta(days=-1))
 
 
-def test_refuses_a_receipt_that_contradicts_itself(house, gone) -> None:
-    found = asked(house, gone)
+def test_refuses_a_receipt_that_contradicts_itself(house, erased_recording) -> None:
+    found = receipt_of(house, erased_recording)
     body = {name: getattr(found, name) for name in erasure_receipt.KIND.form.names}
     erasure_receipt.KIND.write(erasure_receipt.ErasureReceiptBody(**body), house.services.signer)
     for change in ({"verified": False}, {"complete_from": found.erased_at - timedelta(milliseconds=1)}):
         wrong = erasure_receipt.ErasureReceiptBody(**body | change)
-        with pytest.raises(SealError) as refused:
+        with pytest.raises(SealError) as failure:
             erasure_receipt.KIND.write(wrong, house.services.signer)
-        assert refused.value.error_id == "seal.contradiction"
+        assert failure.value.error_id == "seal.contradiction"

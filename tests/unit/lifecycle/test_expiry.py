@@ -38,9 +38,9 @@ def destroy_with(house, store, **changes) -> int:
 
 
 def means(house, store=None, **changes) -> Services:
-    given = house.services
-    made = replace(given, store=store or given.store)
-    return replace(made, **changes)
+    services = house.services
+    changed = replace(services, store=store or services.store)
+    return replace(changed, **changes)
 
 
 def remains(house, row) -> list[str]:
@@ -83,7 +83,7 @@ def test_deletes_the_keys_first(house) -> None:
     key_was_there: list[bool] = []
     store = house.services.store
 
-    class Watched:
+    class StoreWatcher:
         def delete(self, key: str) -> None:
             deleted.append(key)
             key_was_there.append(queries.recording(house.tenant, row.id).wrapped_key is not None)
@@ -94,7 +94,7 @@ def test_deletes_the_keys_first(house) -> None:
         read = store.read
         size = store.size
 
-    destroy_with(house, Watched())
+    destroy_with(house, StoreWatcher())
     assert deleted[0] == data_key_path(house.tenant, row.id)
     assert {key.removeprefix(row.prefix) for key in deleted[1:]} == {"audio.opus", "audio.wav", "peaks"}
     assert key_was_there == [True, *[False] * (len(deleted) - 1)]
@@ -137,7 +137,7 @@ def change_row(recording: str, **values) -> None:
         assert RecordingTable.update(**values).where(RecordingTable.id == recording).execute() == 1
 
 
-def kept(house, recording: str) -> bool:
+def is_intact(house, recording: str) -> bool:
     """Whether nothing of a recording was erased."""
     row, objects = queries.recording(house.tenant, recording), house.objects()
     return (
@@ -157,9 +157,13 @@ def test_an_earlier_time_in_a_row_erases_nothing(house) -> None:
     change_row(row.id, keep_until=house.clock() - timedelta(minutes=1))
     with capture_logs() as logs:
         assert destroy_due(house) == 0
-    (said,) = [line for line in logs if line["event"] == "recording.erasure_failed"]
-    assert (said["recording"], said["error_id"], said["log_level"]) == (row.id, "seal.row_differs", "error")
-    assert kept(house, row.id)
+    (failed_erasure,) = [line for line in logs if line["event"] == "recording.erasure_failed"]
+    assert (failed_erasure["recording"], failed_erasure["error_id"], failed_erasure["log_level"]) == (
+        row.id,
+        "seal.row_differs",
+        "error",
+    )
+    assert is_intact(house, row.id)
     # On its announced day it goes, and the other with it.
     house.clock.at = row.keep_until
     assert destroy_due(house) == 2
@@ -180,7 +184,7 @@ def test_a_row_altered_in_other_ways_erases_nothing(house, changed, error_id) ->
     with capture_logs() as logs:
         assert destroy_due(house) == 0
     assert [line["error_id"] for line in logs] == [error_id]
-    assert kept(house, row.id)
+    assert is_intact(house, row.id)
 
 
 def test_a_row_with_an_older_recordings_prefix_erases_nothing(house) -> None:
@@ -238,7 +242,7 @@ def test_a_hold_that_the_catalogue_or_the_bucket_lacks_erases_nothing(house) -> 
         (house.bucket / f"{other.prefix}amendment-000{number}.json").unlink()
     assert held_refusal(house, other.id) is None, "the log says that it was lifted"
     assert destroy_due(house) == 1
-    assert kept(house, row.id)
+    assert is_intact(house, row.id)
 
 
 def test_an_empty_store_does_not_count_as_erased(house) -> None:
@@ -249,7 +253,7 @@ def test_an_empty_store_does_not_count_as_erased(house) -> None:
     (house.folder / "bucket").rename(house.folder / "unmounted")
     assert destroy_due(house) == 0
     (house.folder / "unmounted").rename(house.folder / "bucket")
-    assert kept(house, folder.name)
+    assert is_intact(house, folder.name)
     assert destroy_due(house) == 1
 
 
@@ -281,11 +285,11 @@ def test_pages_through_due_recordings(house) -> None:
     for folder in folders:
         house.work(folder)
     house.clock.forward(days=31)
-    seen, last = [], None
+    ids, last = [], None
     while page := recordings.due(house.clock(), limit=1, after=last):
-        seen += [row.id for row in page]
+        ids += [row.id for row in page]
         last = page[-1]
-    assert sorted(seen) == sorted(folder.name for folder in folders)
+    assert sorted(ids) == sorted(folder.name for folder in folders)
 
 
 def test_empties_quarantine_on_its_day(house) -> None:
@@ -360,7 +364,7 @@ def test_an_invalid_amendment_keeps_the_recording(house) -> None:
     with capture_logs() as logs:
         assert destroy_due(house) == 0
     assert [line["error_id"] for line in logs if line["log_level"] == "error"] == ["seal.field"]
-    assert kept(house, row.id)
+    assert is_intact(house, row.id)
 
 
 def test_erases_without_a_valid_signing_key_and_delays_the_tombstone(house) -> None:
@@ -386,10 +390,10 @@ def test_erases_without_a_valid_signing_key_and_delays_the_tombstone(house) -> N
 def test_reaches_the_points_of_an_erasure_in_order(house) -> None:
     recording = put_small(house)
     house.clock.at = queries.recording(house.tenant, recording).keep_until
-    reached: list[str] = []
-    assert destroy_with(house, house.services.store, boundary=reached.append) == 1
+    points: list[str] = []
+    assert destroy_with(house, house.services.store, boundary=points.append) == 1
     objects = ["deleted audio.opus", "deleted peaks"]
-    assert reached == ["key deleted", "key forgotten", *objects, "looked", "buried", "destroyed"]
+    assert points == ["key deleted", "key forgotten", *objects, "looked", "buried", "destroyed"]
 
 
 def test_leaves_a_recording_that_another_worker_is_erasing(house) -> None:

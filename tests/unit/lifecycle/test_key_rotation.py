@@ -53,8 +53,8 @@ def rotation(house, keys) -> Callable[..., KeyRotation]:
 
     def make(**changes) -> KeyRotation:
         ring = kek_files.rotation_keyring(keys)
-        made = KeyRotation(house.store, ring, house.clock, house.entropy, "this process")
-        return replace(made, **changes)
+        key_rotation = KeyRotation(house.store, ring, house.clock, house.entropy, "this process")
+        return replace(key_rotation, **changes)
 
     return make
 
@@ -93,7 +93,7 @@ def assert_rotated(house, keys: Path, recordings: list[str]) -> None:
     """Everything opens with the next key-encryption key alone."""
     status = rotation_status(house.store)
     assert set(status.by_kek) == {load_kek(keys / kek_files.NEXT).id}
-    assert (status.rows, status.objects, status.unfinished, status.lacking) == (0, 0, (), ())
+    assert (status.rows, status.objects, status.unfinished, status.absent) == (0, 0, (), ())
     alone = kek_files.Keyring(load_kek(keys / kek_files.NEXT))
     for each in recordings:
         row = queries.recording(house.tenant, each)
@@ -193,9 +193,9 @@ def test_refuses_where_neither_row_nor_bucket_has_the_tenants_key(house, rotatio
     before = damage(tenant_key(house))
     set_row_key(house, before.decode())
     overwrite(house, tenant_key_path(house.tenant), before)
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         rotation().all()
-    assert refused.value.error_id == "seal.key_damaged"
+    assert failure.value.error_id == "seal.key_damaged"
     assert read_bytes(house, tenant_key_path(house.tenant)) == before, "nothing was written"
 
 
@@ -217,9 +217,9 @@ def test_refuses_a_damaged_next_key_and_says_how_to_replace_it(house, rotation, 
     place = next_tenant_key_path(house.tenant)
     overwrite(house, place, b"{}")
     before = house.objects()
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         rotation().all()
-    assert "accord keys next" in refused.value.hint
+    assert "accord keys next" in failure.value.hint
     assert house.objects() == before
 
 
@@ -228,17 +228,17 @@ def test_refuses_a_key_that_was_changed_for_another(house, rotation, recordings)
     rotation().begin(house.tenant)
     rotation().all()
     overwrite(house, next_tenant_key_path(house.tenant), former)
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         rotation().all()
-    assert refused.value.error_id == "seal.key_former"
+    assert failure.value.error_id == "seal.key_former"
 
 
 def test_refuses_to_run_twice_at_once(house, rotation) -> None:
     assert lease.take(CLAIM, "another process", house.clock())
     for attempt in (lambda: rotation().all(), lambda: rotation().begin(house.tenant)):
-        with pytest.raises(SealError) as refused:
+        with pytest.raises(SealError) as failure:
             attempt()
-        assert refused.value.error_id == "keys.busy"
+        assert failure.value.error_id == "keys.busy"
     house.clock.forward(minutes=6)
     assert rotation().all() == (0, 0), "a process that died holds the lease for five minutes"
     assert lease.take(CLAIM, "another process", house.clock()), "and a finished one returns it"
@@ -261,8 +261,8 @@ def test_puts_no_key_back_whose_row_lost_it_meanwhile(house, rotation, recording
                 RecordingTable.update(wrapped_key=None).where(RecordingTable.id == recordings[0]).execute()
 
     rotation().begin(house.tenant)
-    done, left = rotation(boundary=erase).all()
-    assert (done, left) == (1, 1)
+    count, left = rotation(boundary=erase).all()
+    assert (count, left) == (1, 1)
     assert place not in house.objects()
 
 
@@ -274,12 +274,12 @@ def test_puts_a_recordings_key_back_from_its_row(house, rotation, recordings, sp
     else:
         overwrite(house, place, read_bytes(house, data_key_path(house.tenant, recordings[1])))
     status = rotation_status(house.store)
-    assert status.lacking == ((house.tenant, recordings[0]),)
-    assert rotation().put_back(status.lacking) == 1
+    assert status.absent == ((house.tenant, recordings[0]),)
+    assert rotation().put_back(status.absent) == 1
     row = queries.recording(house.tenant, recordings[0])
     assert row is not None
     assert row.wrapped_key == read_bytes(house, place).decode()
-    assert rotation_status(house.store).lacking == ()
+    assert rotation_status(house.store).absent == ()
 
 
 def test_reports_a_recording_without_any_good_key_and_rotates_the_others(house, rotation, recordings) -> None:
@@ -306,6 +306,6 @@ def test_skips_a_tenant_whose_key_was_destroyed(house, rotation) -> None:
 
 def test_refuses_without_the_kek_that_wraps_a_key(house, keys, rotation, recordings) -> None:
     alone = kek_files.Keyring(load_kek(keys / kek_files.NEXT))
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         rotation(keyring=alone).all()
-    assert refused.value.error_id == "seal.kek_missing"
+    assert failure.value.error_id == "seal.kek_missing"

@@ -28,9 +28,9 @@ OTHER = "01930000-0000-7000-8000-0000000000b2"
 
 
 def refusal(attempt) -> str:
-    with pytest.raises(AccordError) as refused:
+    with pytest.raises(AccordError) as failure:
         attempt()
-    return refused.value.error_id
+    return failure.value.error_id
 
 
 @pytest.fixture
@@ -57,8 +57,10 @@ def signed_limit(house, **changes) -> PendingLimit:
 
 
 def signed_lifting(house, limit: PendingLimit) -> PendingLimit:
-    said = LimitLifted(house.tenant, ID, statements.sha256_of(limit.content), house.clock(), By("operator"))
-    return PendingLimit(ID, house.tenant, statements.write(said, house.services.signer), lifted=True)
+    statement = LimitLifted(
+        house.tenant, ID, statements.sha256_of(limit.content), house.clock(), By("operator")
+    )
+    return PendingLimit(ID, house.tenant, statements.write(statement, house.services.signer), lifted=True)
 
 
 def restore(house, which: PendingLimit) -> bool:
@@ -93,9 +95,9 @@ def test_writes_no_statement_when_the_limits_have_changed_meanwhile(house) -> No
     version = limits.version_of(house.tenant)
     house.limit(5)
     late = signed_limit(house)
-    with pytest.raises(RetentionError) as refused:
+    with pytest.raises(RetentionError) as failure:
         limits.begin_statements(house.tenant, ID, late.content, {}, version)
-    assert refused.value.error_id == "retention.no_limit"
+    assert failure.value.error_id == "retention.no_limit"
     assert limits.pending() == ()
     limits.begin_statements(house.tenant, ID, late.content, {}, limits.version_of(house.tenant))
     assert limits.pending(house.tenant) == limits.pending() == (late,)
@@ -106,16 +108,16 @@ def test_writes_no_statement_when_the_limits_have_changed_meanwhile(house) -> No
 
 def test_restores_a_limit_and_its_lifting_once(house) -> None:
     limit = signed_limit(house)
-    lifting = signed_lifting(house, limit)
+    lift = signed_lifting(house, limit)
     assert not limits.is_listed(limit)
-    assert refusal(lambda: restore(house, lifting)) == "retention.alone"
+    assert refusal(lambda: restore(house, lift)) == "retention.alone"
     assert restore(house, limit)
     assert not restore(house, limit)
     assert limits.is_listed(limit)
-    assert not limits.is_listed(lifting)
+    assert not limits.is_listed(lift)
     assert [each.limit.keep_days for each in limits.in_force(house.tenant, house.trust)] == [5]
-    assert restore(house, lifting)
-    assert limits.is_listed(lifting)
+    assert restore(house, lift)
+    assert limits.is_listed(lift)
     assert limits.in_force(house.tenant, house.trust) == ()
     (row,) = limits.limit_rows(house.tenant, house.trust)
     assert row.limit.until == house.clock()

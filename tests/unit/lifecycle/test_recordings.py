@@ -56,16 +56,16 @@ def test_adds_a_recording_once(house, row, add) -> None:
 
 
 def test_refuses_another_manifest_under_the_same_id(row, add) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         add(replace(row, manifest_sha256="ab" * 32))
-    assert refused.value.error_id == "recording.conflict"
+    assert failure.value.error_id == "recording.conflict"
 
 
 def test_refuses_a_row_made_with_other_limits(house, row, add) -> None:
     house.limit(5)
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         add(another(row))
-    assert refused.value.error_id == "retention.changed"
+    assert failure.value.error_id == "retention.changed"
 
 
 def test_finds_an_import_by_its_hash(house, row, add) -> None:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
-from recorder.lifecycle.statements import FORGOTTEN, LEFT, StatementCheck, Statements, statements_of
+from recorder.lifecycle.statements import CALL_ERASED, LEFT, StatementCheck, Statements, statements_of
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.offboarding import ANNOUNCED, ERASURE, Statement
 
@@ -24,19 +24,19 @@ def statements(house) -> Statements:
     return statements_of(house.services)
 
 
-def add_departure(house, erasing: bool = True) -> None:
+def add_departure(house, erases: bool = True) -> None:
     now = house.clock()
     with writing():
         OffboardingTable.insert(
-            tenant_id=house.tenant, announced_at=now, until=now, erasing_since=now if erasing else None
+            tenant_id=house.tenant, announced_at=now, until=now, erasing_since=now if erases else None
         ).execute()
 
 
 def put_statement(house, kind: str) -> None:
     now = house.clock()
     until = now if kind == ERASURE else now + timedelta(days=1)
-    made = Statement(house.tenant, 1, None, kind, now, now, until, None, "" if kind == ERASURE else None)
-    offboarding.put_statement(house.store, made, house.services.signer, house.root_public)
+    statement = Statement(house.tenant, 1, None, kind, now, now, until, None, "" if kind == ERASURE else None)
+    offboarding.put_statement(house.store, statement, house.services.signer, house.root_public)
 
 
 def add_erased_call(house, note: str = NOTE, tenant: str = "") -> None:
@@ -73,7 +73,7 @@ def test_a_departure_needs_a_signed_erasure(house, statements, kind, signed) -> 
 
 
 def test_an_announced_departure_erases_nothing(house, statements) -> None:
-    add_departure(house, erasing=False)
+    add_departure(house, erases=False)
     put_statement(house, ERASURE)
     assert not statements.erases(house.tenant)
     assert statements.look(house.tenant, CALL) == StatementCheck()
@@ -102,7 +102,7 @@ def test_an_erased_call_needs_its_customers_signed_note(house, statements, calls
         put_note(house, *calls)
     add_erased_call(house, **row)
     found = statements.look(house.tenant, CALL)
-    assert (FORGOTTEN in found.signed, FORGOTTEN in found.unsigned) == (signed, not signed)
+    assert (CALL_ERASED in found.signed, CALL_ERASED in found.unsigned) == (signed, not signed)
     assert statements.forgot(house.tenant, CALL) is signed
     assert not statements.forgot("somebody-else", CALL)
     assert not statements.forgot(house.tenant, OTHER_CALL)

@@ -18,7 +18,7 @@ from recorder.errors import MailError
 from recorder.mail import delivery, server
 from recorder.mail.address import normalize_address
 from recorder.mail.message import MailMessage
-from recorder.mail.outbox import Outbox, delivery_states, drop_mail
+from recorder.mail.outbox import Outbox, count_mails, delivery_states, drop_mail
 from recorder.seal.keyring import Keyring, make_secret
 from tests.house import Customer, House
 from tests.mailbox import Mailbox, link_in, mailbox, text_of
@@ -129,14 +129,14 @@ def test_mail_of_an_undone_transaction_is_not_sent(house: House, bakery: Custome
 def test_mail_is_sent_once_the_server_is_back(house: House, bakery: Customer, clock) -> None:
     box = Mailbox()
     queue(house, bakery.id)
-    tried = []
+    attempts = []
     for _ in range(3600 // 5):
         try:
             delivery.send_due(house.services, box.server)
         except MailError:
-            tried.append(clock())
+            attempts.append(clock())
         clock.forward(seconds=5)
-    assert 5 <= len(tried) <= 12, "the pauses grow to ten minutes"
+    assert 5 <= len(attempts) <= 12, "the pauses grow to ten minutes"
     box.start()
     try:
         for _ in range(600 // 5):
@@ -185,6 +185,7 @@ def test_refused_address_is_shown_and_delays_no_other(
     assert send(house, box) == 1
     assert box.to == ["claire@example.com"]
     assert delivery_states(bakery.id, "invitation") == {"a": "refused", "b": "waiting"}
+    assert count_mails() == {"waiting": 1, "refused": 1}
     assert [row.content for row in rows() if row.about == "a"] == [""]
     box.replies = {}
     clock.forward(seconds=30)
@@ -324,7 +325,7 @@ def test_address_has_one_spelling(text: str, stored: str) -> None:
      f"{'a' * 250}@example.com", "claire@" + "ü" * 80 + ".example"],
 )  # fmt: skip
 def test_other_address_is_refused(house: House, bakery: Customer, text: str) -> None:
-    with pytest.raises(MailError) as refused:
+    with pytest.raises(MailError) as failure:
         queue(house, bakery.id, text)
-    assert refused.value.error_id == "mail.address"
+    assert failure.value.error_id == "mail.address"
     assert rows() == []

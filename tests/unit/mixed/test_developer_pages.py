@@ -11,14 +11,14 @@ ROOT = Path(__file__).parents[3]
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|toml|xml|md|yml|json|txt|cfg))`")
 PLACES = (ROOT, ROOT / "recorder", ROOT / "recorder" / "catalogue")
-MADE = frozenset({".accord/accord.toml"})
+MADE_BY_RUN = frozenset({".accord/accord.toml"})
 
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/internals.md", "docs/develop.md"])
 def test_files_named_in_a_page_exist(page: str) -> None:
-    named = {*FILE.findall((ROOT / page).read_text("utf-8"))} - MADE
-    assert named
-    assert [name for name in sorted(named) if not any((place / name).exists() for place in PLACES)] == []
+    paths = {*FILE.findall((ROOT / page).read_text("utf-8"))} - MADE_BY_RUN
+    assert paths
+    assert [name for name in sorted(paths) if not any((place / name).exists() for place in PLACES)] == []
 
 
 def test_architecture_is_short_and_a_call_is_followed_through_forty_files_at_most() -> None:

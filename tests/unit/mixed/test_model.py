@@ -23,8 +23,8 @@ class Story:
 
     The recording starts two seconds before the first word."""
 
-    said: dict[int, list[Run]] = field(default_factory=lambda: {each: [] for each in range(4)})
-    heard: dict[int, list[Run]] = field(default_factory=lambda: {each: [] for each in range(4)})
+    words_said: dict[int, list[Run]] = field(default_factory=lambda: {each: [] for each in range(4)})
+    words_heard: dict[int, list[Run]] = field(default_factory=lambda: {each: [] for each in range(4)})
     tones: dict[int, dict[int, int]] = field(default_factory=lambda: {each: {} for each in range(4)})
     left: list[Run] = field(default_factory=list)
     right: list[Run] = field(default_factory=list)
@@ -33,31 +33,31 @@ class Story:
     failed: dict[int, str] = field(default_factory=dict)
     number: str = "3247"
 
-    def says(self, who: int, word: int, at: float, *to: int, kept: list[Run] | None = None) -> None:
+    def says(self, who: int, word: int, at: float, *to: int, channel_sound: list[Run] | None = None) -> None:
         run = Run(Word(who, word), at, at + SECONDS, int(SECONDS * 50))
-        self.said[who].append(run)
+        self.words_said[who].append(run)
         for each in to:
-            self.heard[each].append(run)
-        if kept is not None:
-            kept.append(replace(run, begin=at + 2.0, end=at + 2.0 + SECONDS))
+            self.words_heard[each].append(run)
+        if channel_sound is not None:
+            channel_sound.append(replace(run, begin=at + 2.0, end=at + 2.0 + SECONDS))
 
     def speaks(self, name: str, at: float, *to: int) -> None:
         for step in range(STEPS):
             word = Word(PARTIES + SENTENCES.index(name), step)
             for each in to:
-                self.heard[each].append(Run(word, at + step * 0.08, at + step * 0.08 + 0.08, 4))
+                self.words_heard[each].append(Run(word, at + step * 0.08, at + step * 0.08 + 0.08, 4))
 
-    def both(self, one: int, other: int, word: int, at: float, *, kept: bool) -> None:
-        self.says(one, word, at, other, kept=self.left if kept else None)
-        self.says(other, word, at, one, kept=self.right if kept else None)
+    def both(self, one: int, other: int, word: int, at: float, *, is_kept: bool) -> None:
+        self.says(one, word, at, other, channel_sound=self.left if is_kept else None)
+        self.says(other, word, at, one, channel_sound=self.right if is_kept else None)
 
     def history(self) -> History:
         row = Listed(self.number, None, tuple(self.left), tuple(self.right), tuple(self.gaps))
         rows = self.rows or [row, Listed("3225")]
         rows = [replace(each, reason="no_line") if each.number == "3225" else each for each in rows]
         telephones = {
-            who: Telephone(tuple(self.said[who]), tuple(self.heard[who]), self.tones[who])
-            for who in self.said
+            who: Telephone(tuple(self.words_said[who]), tuple(self.words_heard[who]), self.tones[who])
+            for who in self.words_said
         }
         return History(telephones, tuple(rows), self.failed)
 
@@ -74,17 +74,17 @@ def story() -> Story:
     it.says(OUT, 1, 0.0)  # before the announcement
     it.speaks("announcement", 0.5, OUT)
     it.says(OUT, 2, 2.0)  # while it rings
-    it.both(OUT, FIRST, 3, 5.0, kept=True)
+    it.both(OUT, FIRST, 3, 5.0, is_kept=True)
     it.tones[FIRST] = {PAUSED_BIN: 10}
-    it.both(OUT, FIRST, 4, 8.0, kept=False)
+    it.both(OUT, FIRST, 4, 8.0, is_kept=False)
     it.gaps.append("paused")
-    it.both(OUT, FIRST, 5, 11.0, kept=True)
+    it.both(OUT, FIRST, 5, 11.0, is_kept=True)
     it.says(FIRST, 6, 14.0, SECOND)
     it.says(SECOND, 6, 14.0, FIRST)
     it.says(OUT, 6, 14.0)  # on hold
     it.gaps.append("hold")
     it.speaks("transfer_notice", 17.0, SECOND)
-    it.both(OUT, SECOND, 7, 20.0, kept=True)
+    it.both(OUT, SECOND, 7, 20.0, is_kept=True)
     return it
 
 
@@ -101,7 +101,7 @@ def _change_row(it: Story, **changed: object) -> None:
     it.rows = [replace(row, **changed), Listed("3225")]  # type: ignore[arg-type]
 
 
-def _lost(it: Story) -> None:
+def _drop_part(it: Story) -> None:
     it.left = [replace(run, frames=run.frames // 2) if run.word.word == 3 else run for run in it.left]
 
 
@@ -124,44 +124,50 @@ def _without(sentence: str, who: int) -> Callable[[Story], None]:
     number = SENTENCES.index(sentence)
 
     def change(it: Story) -> None:
-        it.heard[who] = [run for run in it.heard[who] if run.word.sentence != number]
+        it.words_heard[who] = [run for run in it.words_heard[who] if run.word.sentence != number]
 
     return change
 
 
 def _half(it: Story) -> None:
-    announcement = [run for run in it.heard[OUT] if run.word.sentence == 0]
+    announcement = [run for run in it.words_heard[OUT] if run.word.sentence == 0]
     for run in announcement[STEPS // 2 :]:
-        it.heard[OUT].remove(run)
+        it.words_heard[OUT].remove(run)
 
 
-BROKEN: dict[str, tuple[Callable[[Story], object], str]] = {
+FAULTS: dict[str, tuple[Callable[[Story], object], str]] = {
     "speech before the announcement is kept": (
-        lambda it: it.says(OUT, 1, 1.0, kept=it.left),
+        lambda it: it.says(OUT, 1, 1.0, channel_sound=it.left),
         "party 0 saying 1",
     ),
-    "ringing is kept": (lambda it: it.says(OUT, 2, 1.0, kept=it.left), "party 0 saying 2"),
+    "ringing is kept": (lambda it: it.says(OUT, 2, 1.0, channel_sound=it.left), "party 0 saying 2"),
     "what was said in a pause is kept": (
-        lambda it: it.says(OUT, 4, 8.0, kept=it.left),
+        lambda it: it.says(OUT, 4, 8.0, channel_sound=it.left),
         "left: party 0 saying 4",
     ),
     "so is what was heard in it": (
-        lambda it: it.says(FIRST, 4, 8.0, kept=it.right),
+        lambda it: it.says(FIRST, 4, 8.0, channel_sound=it.right),
         "right: party 1 saying 4",
     ),
-    "a consultation is kept": (lambda it: it.says(SECOND, 6, 14.0, kept=it.right), "right: party 2 saying 6"),
+    "a consultation is kept": (
+        lambda it: it.says(SECOND, 6, 14.0, channel_sound=it.right),
+        "right: party 2 saying 6",
+    ),
     "what was said on hold is kept": (
-        lambda it: it.says(OUT, 6, 14.0, kept=it.left),
+        lambda it: it.says(OUT, 6, 14.0, channel_sound=it.left),
         "left: party 0 saying 6",
     ),
-    "who has left is kept": (lambda it: it.says(FIRST, 7, 20.0, kept=it.right), "right: party 1 saying 7"),
+    "who has left is kept": (
+        lambda it: it.says(FIRST, 7, 20.0, channel_sound=it.right),
+        "right: party 1 saying 7",
+    ),
     "another call is in it": (
-        lambda it: it.says(ELSEWHERE, 3, 5.0, kept=it.right),
+        lambda it: it.says(ELSEWHERE, 3, 5.0, channel_sound=it.right),
         "right: party 3 saying 3",
     ),
     "another call is heard": (lambda it: it.says(ELSEWHERE, 3, 5.0, OUT), "party 0 heard: party 3 saying 3"),
     "the external party hears the consultation": (lambda it: it.says(FIRST, 6, 14.0, OUT), "party 0 heard"),
-    "a part is missing": (_lost, "kept 50 frames of 100"),
+    "a part is missing": (_drop_part, "kept 50 frames of 100"),
     "a part is there twice": (lambda it: it.left.append(replace(it.left[0], begin=5.5)), "kept 200 frames"),
     "the channels are swapped": (_swapped, "in the recording, left: party 1"),
     "a part was moved": (_late, "from where it was said"),
@@ -195,7 +201,7 @@ BROKEN: dict[str, tuple[Callable[[Story], object], str]] = {
         "heard the tones",
     ),
     "the colleague hears none": (lambda it: it.tones[FIRST].clear(), "heard no tone"),
-    "they do not hear each other": (lambda it: it.heard[OUT].clear(), "party 0 heard 0 frames of 100"),
+    "they do not hear each other": (lambda it: it.words_heard[OUT].clear(), "party 0 heard 0 frames of 100"),
     "a pause has no gap": (lambda it: it.gaps.clear(), "gaps {}"),
     "there is another gap": (lambda it: it.gaps.append("hold"), "gaps"),
     "there are two recordings": (lambda it: it.rows.extend([it.history().listed[0]] * 2), "listed 2 times"),
@@ -214,10 +220,10 @@ BROKEN: dict[str, tuple[Callable[[Story], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_is_found(name: str) -> None:
     it = story()
-    change, finding = BROKEN[name]
+    change, finding = FAULTS[name]
     change(it)
     found = violations(it)
     assert any(finding in one for one in found), found
@@ -242,15 +248,15 @@ def test_incomplete_sentence_is_not_recognised() -> None:
 
 
 def test_plan_is_reproducible_and_names_each_party_once() -> None:
-    made = plan(3, 200, every=0.3, live=30)
-    assert made == plan(3, 200, every=0.3, live=30)
-    assert made != plan(4, 200, every=0.3, live=30)
-    whose = [party.who for call in made for party in call.parties]
+    calls = plan(3, 200, every=0.3, live=30)
+    assert calls == plan(3, 200, every=0.3, live=30)
+    assert calls != plan(4, 200, every=0.3, live=30)
+    whose = [party.who for call in calls for party in call.parties]
     assert len(whose) == len(set(whose))
     assert max(whose) < PARTIES
-    numbers = [party.number for call in made for party in call.parties]
+    numbers = [party.number for call in calls for party in call.parties]
     assert len(numbers) == len(set(numbers))
-    for call in made:
+    for call in calls:
         words = [act.word for act in call.acts]
         assert len(words) == len(set(words))
         expected(call)

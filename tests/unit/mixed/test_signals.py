@@ -34,10 +34,10 @@ def test_every_word_is_recognised(codec: int) -> None:
 
 
 def test_detection_from_any_offset_and_with_a_tone() -> None:
-    said = EVERY[:: len(EVERY) // 200]
+    words = EVERY[:: len(EVERY) // 200]
     tone = 0.05 * np.sin(2 * np.pi * PAUSED_BIN * np.arange(FRAME) / FRAME)
-    codes, tones = classify(np.array([np.roll(frame(word), 37) + tone for word in said]))
-    assert codes.tolist() == [word.code for word in said]
+    codes, tones = classify(np.array([np.roll(frame(word), 37) + tone for word in words]))
+    assert codes.tolist() == [word.code for word in words]
     assert set(tones.tolist()) == {PAUSED_BIN}
 
 

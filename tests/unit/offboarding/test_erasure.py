@@ -23,7 +23,7 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.parties import Party
 from recorder.errors import CatalogueError, RetentionError, SealError, StoreError
-from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import duty as offboarding_duty
 from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.offboarding import service
 from recorder.features.recovery import rebuild_queue
@@ -77,19 +77,19 @@ def everything() -> str:
         return "\n".join(repr(row) for model in TABLES for row in model.select().dicts())
 
 
-def asked_by(house, customer: Customer, recording: str) -> str:
+def request_erasure(house, customer: Customer, recording: str) -> str:
     """A subject request about a recording, with every text filled in."""
     when = {"now": house.clock(), "entropy": house.entropy}
-    made = request_register.enter(
+    request = request_register.enter(
         customer.id, number="0470 12 34 56", wants="both", language="fr", received_on=house.clock().date(),
         by_kind="user", by=customer.people["paul"].id, **when,
     ).id  # fmt: skip
-    verification_code.order_call(customer.id, made, who="u", **when)
-    request_register.extend(customer.id, made, why="there is a heap of them", who="u", **when)
-    vouch(customer.id, made, **when)
+    verification_code.order_call(customer.id, request, who="u", **when)
+    request_register.extend(customer.id, request, why="there is a heap of them", who="u", **when)
+    vouch(customer.id, request, **when)
     why = "a colleague speaks of her health"
-    reviews.decide(customer.id, made, recording, given="withheld", why=why, who="u", **when)
-    return made
+    reviews.decide(customer.id, request, recording, decision="withheld", why=why, who="u", **when)
+    return request
 
 
 def put_back(house, key: str, content: bytes) -> None:
@@ -120,7 +120,7 @@ def test_erases_everything_and_states_it_in_the_receipt(house, bakery, handed, m
     when = {"now": house.clock(), "entropy": house.entropy}
     mail_witness.add(bakery.id, "paul@example.com", **when)
     api_tokens.create(bakery.id, name="till", token_sha256="cd" * 32, signer=house.services.signer, **when)
-    request = asked_by(house, bakery, mine[0])
+    request = request_erasure(house, bakery, mine[0])
     assert request_register.find_request(bakery.id, request).number in everything()
     announce(house, bakery)
     handed(bakery.id)
@@ -133,7 +133,7 @@ def test_erases_everything_and_states_it_in_the_receipt(house, bakery, handed, m
         service.cancel(office(house), bakery.id)
     with pytest.raises(CatalogueError, match="being erased"):
         decide(house, bakery)
-    assert ending.erase_due(means, house.clock()) == 1
+    assert offboarding_duty.erase_due(means, house.clock()) == 1
     assert left_over(house, bakery.id) == []
     assert all(queries.recording(bakery.id, each).erasure_reason == "deleted" for each in mine)
     assert queries.recording(rival.id, others).erased_at is None
@@ -158,7 +158,7 @@ def test_erases_everything_and_states_it_in_the_receipt(house, bakery, handed, m
     assert api_tokens.tokens(bakery.id) == ()
     assert mail_witness.recipients(bakery.id) == []
     row = offboarding_queries.require_departure(bakery.id)
-    receipt = ending.read(row.receipt.encode(), house.root_public)
+    receipt = offboarding_duty.read(row.receipt.encode(), house.root_public)
     body = json.loads(row.receipt)["body"]
     assert (receipt.tenant, receipt.at, row.offboarded_at) == (bakery.id, house.clock(), house.clock())
     assert body["recordings_erased"] == {"deleted": 2}
@@ -166,9 +166,9 @@ def test_erases_everything_and_states_it_in_the_receipt(house, bakery, handed, m
     assert (body["calls_erased"], body["people_erased"]) == (1, 3)
     assert body["complete_from"] == body["keys"]["copies_end"] == "2027-01-04T09:00:00.000Z"
     assert body["log"]["checkpoint"] >= 1
-    assert house.store.read(ending.place_of(bakery.id)) == row.receipt.encode()
+    assert house.store.read(offboarding_duty.place_of(bakery.id)) == row.receipt.encode()
     assert findings(house, bakery.id) == []
-    assert ending.erase_due(means, house.clock()) == 0, "once"
+    assert offboarding_duty.erase_due(means, house.clock()) == 0, "once"
 
 
 def test_a_copied_recording_key_opens_nothing_afterwards(house, bakery, means, clock) -> None:
@@ -179,18 +179,18 @@ def test_a_copied_recording_key_opens_nothing_afterwards(house, bakery, means, c
     copies = {key: house.store.read(key) for key in house.store.list("") if mine in key}
     data_key = WrappedKey.from_bytes(row.wrapped_key.encode())
     assert house.keyring.open_data_key(WrappedKey.from_bytes(old.encode()), data_key)
-    rotating = KeyRotation(house.store, house.keyring, house.clock, house.entropy, "rotate")
-    rotating.begin(bakery.id)
-    assert rotating.all() == (1, 0)
-    rotating.begin(bakery.id)  # and a change that was not finished
+    rotation = KeyRotation(house.store, house.keyring, house.clock, house.entropy, "rotate")
+    rotation.begin(bakery.id)
+    assert rotation.all() == (1, 0)
+    rotation.begin(bakery.id)  # and a change that was not finished
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     assert lease.take("keys", "rotate", house.clock())
-    assert ending.erase_due(means, house.clock()) == 0, "while keys are being changed"
+    assert offboarding_duty.erase_due(means, house.clock()) == 0, "while keys are being changed"
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     lease.release("keys", "rotate")
-    assert ending.erase_due(means, house.clock()) == 1
+    assert offboarding_duty.erase_due(means, house.clock()) == 1
     assert tenant_queries.tenant_wrapped_key(bakery.id) is None
     assert list(house.store.list(f"keys/{bakery.id}/")) == []
     for key, content in copies.items():  # all of it is put back
@@ -198,58 +198,58 @@ def test_a_copied_recording_key_opens_nothing_afterwards(house, bakery, means, c
     assert tenant_key_of(house.store, bakery.id, data_key.wrapped_by) is None
     report = verify(house.store, row.prefix, house.root_public, house.keyring)
     assert {"key.not_erased", "object.not_erased"} <= {each.code for each in report.findings}
-    kept = ending.read(
+    handover = offboarding_duty.read(
         offboarding_queries.require_departure(bakery.id).receipt.encode(), house.root_public
     ).body.keys.destroyed
-    assert len(kept) == 3
-    assert WrappedKey.from_bytes(old.encode()).key_id in kept
+    assert len(handover) == 3
+    assert WrappedKey.from_bytes(old.encode()).key_id in handover
     # The others' keys can be changed as before, and this one gets no new one.
     assert tenant_queries.tenant_wrapped_key(rival.id) is not None
-    rotating.begin(rival.id)
-    assert rotating.all() == (0, 0)
+    rotation.begin(rival.id)
+    assert rotation.all() == (0, 0)
     assert rotation_status(house.store).unfinished == ()
     with pytest.raises(SealError, match="has no key"):
-        rotating.begin(bakery.id)
+        rotation.begin(bakery.id)
     assert list(house.store.list(f"keys/{bakery.id}/tenant")) == []
 
 
 def test_refuses_an_altered_receipt(house, bakery, means, clock) -> None:
     announce(house, bakery)
     decide(house, bakery, early="By letter")
-    assert ending.erase_due(means, house.clock()) == 1
+    assert offboarding_duty.erase_due(means, house.clock()) == 1
     content = offboarding_queries.require_departure(bakery.id).receipt
     body = canonical_json.load(content.encode(), "receipt")
     body["body"]["calls_erased"] += 1
-    with pytest.raises(SealError) as refused:
-        ending.read(canonical_json.dump(body), house.root_public)
-    assert refused.value.error_id == "seal.signature"
+    with pytest.raises(SealError) as failure:
+        offboarding_duty.read(canonical_json.dump(body), house.root_public)
+    assert failure.value.error_id == "seal.signature"
 
 
 def test_refuses_while_recordings_are_on_hold_and_names_them(house, bakery, handed, means, clock) -> None:
-    held, other = house.call(bakery), house.call(bakery)
+    on_hold, other = house.call(bakery), house.call(bakery)
     announce(house, bakery)
     clock.forward(days=1)
     owner = bakery.people["paul"].id
     options = {"owner": owner, "purposes": ["agreement"], "reason": "order 12 is contested"}
     review = house.clock() + timedelta(days=90)
-    house.changes.hold(bakery.id, held, OPERATOR, review_at=review, **options)
-    with pytest.raises(CatalogueError) as refused:
+    house.changes.hold(bakery.id, on_hold, OPERATOR, review_at=review, **options)
+    with pytest.raises(CatalogueError) as failure:
         service.check_ready(bakery.id)
-    assert refused.value.error_id == "offboarding.held"
-    assert held in refused.value.message
-    assert "order 12 is contested" in refused.value.message
-    assert "accord hold lift" in refused.value.hint
+    assert failure.value.error_id == "offboarding.held"
+    assert on_hold in failure.value.message
+    assert "order 12 is contested" in failure.value.message
+    assert "accord hold lift" in failure.value.hint
     decide(house, bakery, early="By letter")  # somebody held it after the command had looked
-    assert ending.erase_due(means, house.clock()) == 0
+    assert offboarding_duty.erase_due(means, house.clock()) == 0
     assert offboarding_queries.count_recordings(bakery.id) == 2, "nothing begins before it is decided"
-    house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
+    house.changes.lift(bakery.id, on_hold, OPERATOR, hold=1, reason="settled")
     with pytest.raises(RetentionError) as too_late:
         house.changes.hold(bakery.id, other, OPERATOR, review_at=review, **options)
     assert too_late.value.error_id == "retention.being_erased"
-    assert ending.erase_due(means, house.clock()) == 1
+    assert offboarding_duty.erase_due(means, house.clock()) == 1
     assert offboarding_queries.count_recordings(bakery.id) == 0
     row = offboarding_queries.require_departure(bakery.id)
-    assert ending.read(row.receipt.encode(), house.root_public).body.handed_over is None
+    assert offboarding_duty.read(row.receipt.encode(), house.root_public).body.handed_over is None
 
 
 def test_refuses_an_erasure_without_a_handover(house, bakery) -> None:
@@ -262,8 +262,8 @@ def test_refuses_an_erasure_without_a_handover(house, bakery) -> None:
 class Locked:
     """A store that keeps one object until a time."""
 
-    def __init__(self, store, kept: str) -> None:
-        self._store, self.kept = store, kept
+    def __init__(self, store, locked_recording: str) -> None:
+        self._store, self.kept = store, locked_recording
 
     def __getattr__(self, name: str):
         return getattr(self._store, name)
@@ -276,19 +276,19 @@ class Locked:
 
 @pytest.mark.long
 def test_reports_locked_objects_and_erases_the_rest(house, bakery, means, clock) -> None:
-    kept, other = house.call(bakery), house.call(bakery)
+    live, other = house.call(bakery), house.call(bakery)
     announce(house, bakery)
     decide(house, bakery, early="By letter")
-    store = Locked(house.store, kept)
+    store = Locked(house.store, live)
     locked = replace(means, lock_eraser=store)
-    assert ending.erase_due(locked, house.clock()) == 0
+    assert offboarding_duty.erase_due(locked, house.clock()) == 0
     assert queries.recording(bakery.id, other).erased_at is not None
-    row = queries.recording(bakery.id, kept)
+    row = queries.recording(bakery.id, live)
     assert (row.erased_at, row.wrapped_key) == (None, None), "its key is gone all the same"
     assert offboarding_queries.require_departure(bakery.id).receipt is None
     store.kept = ""
     clock.forward(minutes=10)
-    assert ending.erase_due(locked, house.clock()) == 1
+    assert offboarding_duty.erase_due(locked, house.clock()) == 1
 
 
 @pytest.mark.long
@@ -297,11 +297,11 @@ def test_stops_after_its_time_and_resumes(house, bakery, means, clock) -> None:
         house.call(bakery)
     announce(house, bakery)
     decide(house, bakery, early="By letter")
-    spent = iter(range(0, 1000, 40))
-    elapsed = lambda: float(next(spent))  # noqa: E731
-    assert ending.erase_due(means, house.clock(), seconds=60.0, elapsed=elapsed) == 0
+    clock_steps = iter(range(0, 1000, 40))
+    elapsed = lambda: float(next(clock_steps))  # noqa: E731
+    assert offboarding_duty.erase_due(means, house.clock(), seconds=60.0, elapsed=elapsed) == 0
     assert offboarding_queries.count_recordings(bakery.id) == 2
-    assert ending.erase_due(means, house.clock()) == 1
+    assert offboarding_duty.erase_due(means, house.clock()) == 1
 
 
 @pytest.mark.long
@@ -315,7 +315,7 @@ def test_keeps_no_call_that_arrives_late(house, bakery, means, clock) -> None:
     key, wrapped = tenant_key_path(bakery.id), tenant_queries.tenant_wrapped_key(bakery.id)
     announce(house, bakery)
     decide(house, bakery, early="By letter")
-    assert ending.erase_due(means, house.clock()) == 1
+    assert offboarding_duty.erase_due(means, house.clock()) == 1
     late, ended = house.finished(bakery, at=before, external_party=Party("e164", "+32470999999"))
     house.work(late, ended)
     assert not late.exists()
@@ -338,7 +338,7 @@ def test_neither_an_old_catalogue_nor_a_rebuild_restores_anything(house, bakery,
     mirror = house.store.read(mirrored)
     announce(house, bakery)
     decide(house, bakery, early="By letter")
-    assert ending.erase_due(means, house.clock()) == 1
+    assert offboarding_duty.erase_due(means, house.clock()) == 1
     receipt = offboarding_queries.require_departure(bakery.id).receipt
     with connected():  # an old copy of the catalogue, from before it left
         AmendmentTable.delete().execute()
@@ -363,14 +363,14 @@ def test_neither_an_old_catalogue_nor_a_rebuild_restores_anything(house, bakery,
     assert tenant_key_path(bakery.id) in house.store.list("keys/")
     assert [each.tenant for each in report.leavers] == [bakery.id]
     assert offboarding_queries.summarise(bakery.id) == "0 recordings, 0 calls without one, 1 log-ins, a key"
-    with pytest.raises(CatalogueError) as unconfirmed:
+    with pytest.raises(CatalogueError) as failure:
         service.complete_erasure(office(house), bakery.id)
-    assert unconfirmed.value.error_id == "offboarding.holds_unconfirmed"
-    assert ending.erase_due(means, house.clock()) == 0
+    assert failure.value.error_id == "offboarding.holds_unconfirmed"
+    assert offboarding_duty.erase_due(means, house.clock()) == 0
     rebuild_queue.finish()
     house.confirm_holds()
     service.complete_erasure(office(house), bakery.id)
-    assert ending.erase_due(means, house.clock()) == 1
+    assert offboarding_duty.erase_due(means, house.clock()) == 1
     assert offboarding_queries.require_departure(bakery.id).receipt == receipt
     assert people.user_by_login("paul") is None
     assert tenant_queries.tenant_wrapped_key(bakery.id) is None

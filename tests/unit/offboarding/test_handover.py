@@ -68,8 +68,8 @@ def unpacked(content: bytes) -> dict[str, bytes]:
 
 
 def sign(house, customer: Customer) -> None:
-    given = house.services
-    means = replace(given, checkpoints_seen={})
+    services = house.services
+    means = replace(services, checkpoints_seen={})
     checkpoint.sign(customer.id, means, house.clock())
     checkpoint.publish(customer.id, means, house.clock())
 
@@ -77,8 +77,8 @@ def sign(house, customer: Customer) -> None:
 def test_header_equals_that_of_tarfile() -> None:
     member = tarfile.TarInfo("accord/recordings/x/audio.opus")
     member.size, member.mtime = 123_456, 1_764_000_000
-    made = tar.header(member.name, member.size, member.mtime)
-    read = tarfile.TarInfo.frombuf(made, "ascii", "strict")
+    header_bytes = tar.header(member.name, member.size, member.mtime)
+    read = tarfile.TarInfo.frombuf(header_bytes, "ascii", "strict")
     assert (read.name, read.size, read.mtime, read.mode) == (member.name, member.size, member.mtime, 0o644)
     for name, length in (("x" * 101, 1), ("x", 8**11)):
         with pytest.raises(ValueError, match="ustar"):
@@ -86,32 +86,32 @@ def test_header_equals_that_of_tarfile() -> None:
 
 
 def test_archive_is_complete_and_verifiable_by_its_own_content(house, bakery, handed, clock) -> None:
-    kept, silent = house.call(bakery), house.call(bakery, announced=False)
+    live, silent = house.call(bakery), house.call(bakery, announced=False)
     house.not_recorded(bakery, "never_connected")
     options = {"purpose": "training", "keep_days": 30, "reason": "on paper"}
-    house.changes.agree(bakery.id, kept, OPERATOR, **options)
+    house.changes.agree(bakery.id, live, OPERATOR, **options)
     announce(house, bakery)
     assert queries.lines(bakery.id) == ()
     sign(house, bakery)
     handed(bakery.id)
     files = unpacked(fetched(house, person(bakery)))
-    mine = {name: content for name, content in files.items() if f"recordings/{kept}/" in name}
+    mine = {name: content for name, content in files.items() if f"recordings/{live}/" in name}
     names = sorted(name.rpartition("/")[2] for name in mine)
     assert names == sorted(
         ["about.json", "amendment-0001.json", "audio.opus", "audio.wav", "log.jsonl", "manifest.json"]
     )
-    manifest = open_manifest(mine[f"accord/recordings/{kept}/manifest.json"], house.root_public)
+    manifest = open_manifest(mine[f"accord/recordings/{live}/manifest.json"], house.root_public)
     for each in manifest.objects:
         if each.name != "peaks":
-            content = mine[f"accord/recordings/{kept}/{each.name}"]
+            content = mine[f"accord/recordings/{live}/{each.name}"]
             assert hashlib.sha256(content).hexdigest() == each.plain_sha256
-    assert b"+32470123456" in mine[f"accord/recordings/{kept}/about.json"]
+    assert b"+32470123456" in mine[f"accord/recordings/{live}/about.json"]
     table = files["accord/tables/recordings-00001.csv"].decode()
     assert f"{silent}," in table
     assert "access.not_announced" in table
     assert not any(f"recordings/{silent}/" in name for name in files)
     assert "access.not_announced" in handover_queries.count_reasons(bakery.id)
-    assert_log_is_whole(house, files, kept)
+    assert_log_is_whole(house, files, live)
     assert (
         b"garder" in files["accord/announcements/announcements.json"]
         or b"convenu" in files["accord/announcements/announcements.json"]
@@ -168,7 +168,7 @@ def test_tables_are_included_and_an_erased_call_becomes_spaces(house, bakery, ha
     assert missed[1].encode() in left
 
 
-def assert_log_is_whole(house, files: dict[str, bytes], kept: str) -> None:
+def assert_log_is_whole(house, files: dict[str, bytes], recording: str) -> None:
     """The leaves are those that were signed, and each commits to its body, there or beside its recording."""
     lines = [
         json.loads(line)
@@ -178,22 +178,22 @@ def assert_log_is_whole(house, files: dict[str, bytes], kept: str) -> None:
     ]
     apart = {
         each["leaf"]: each
-        for each in map(json.loads, files[f"accord/recordings/{kept}/log.jsonl"].splitlines())
+        for each in map(json.loads, files[f"accord/recordings/{recording}/log.jsonl"].splitlines())
     }
-    growing = merkle.GrowingTree()
+    tree = merkle.GrowingTree()
     note = files["accord/log/checkpoint.note"].decode().splitlines()
     size = int(note[1])
     open_ = 0
     for number, line in enumerate(lines):
         if number < size:
-            growing.add(merkle.hash_leaf(line["leaf"].encode()))
-        told = line if line["body"] is not None else apart.get(line["leaf"])
-        if told is not None:
+            tree.add(merkle.hash_leaf(line["leaf"].encode()))
+        entry = line if line["body"] is not None else apart.get(line["leaf"])
+        if entry is not None:
             open_ += 1
-            salt = canonical_json.read_bytes(told["salt"], 32, "salt")
-            assert json.loads(told["leaf"])["commitment"] == commitment(salt, told["body"].encode())
+            salt = canonical_json.read_bytes(entry["salt"], 32, "salt")
+            assert json.loads(entry["leaf"])["commitment"] == commitment(salt, entry["body"].encode())
     assert open_ >= len(lines) - 3, "all but what is about a recording that is left out"
-    assert base64.b64decode(note[2]) == growing.root()
+    assert base64.b64decode(note[2]) == tree.root()
 
 
 def test_download_resumes_at_any_byte(house, bakery, handed, clock) -> None:
@@ -247,23 +247,23 @@ def test_preparation_resumes_after_an_interruption(house, bakery, handed, monkey
     house.services = replace(real, store=Away(real.store, 2))
     with pytest.raises(Unreachable):
         handed(bakery.id)
-    begun = offboarding_progress.find_offboarding(bakery.id)
-    assert (begun.handed_at, handover_queries.last_recording(bakery.id).number) == (None, 1)
+    progress = offboarding_progress.find_offboarding(bakery.id)
+    assert (progress.handed_at, handover_queries.last_recording(bakery.id).number) == (None, 1)
     with pytest.raises(AccessError, match="nothing is handed over"):
         house.gate.handover(person(bakery))
     house.services = real
-    assert handed(bakery.id).handover == begun.handover
+    assert handed(bakery.id).handover == progress.handover
     files = unpacked(fetched(house, person(bakery)))
     assert all(f"accord/recordings/{each}/audio.opus" in files for each in ids)
 
 
 def test_an_erased_recording_reads_as_zeros_and_nothing_else_moves(house, bakery, handed, clock) -> None:
-    gone, stays = house.call(bakery, mode="opt-in"), house.call(bakery)
+    withdrawn, stays = house.call(bakery, mode="opt-in"), house.call(bakery)
     announce(house, bakery)
     row = handed(bakery.id)
     who = person(bakery)
     before = fetched(house, who)
-    house.changes.withdraw(bakery.id, gone, OPERATOR, reason="They said so")
+    house.changes.withdraw(bakery.id, withdrawn, OPERATOR, reason="They said so")
     for destroyed in (False, True):
         if destroyed:
             assert expiry.destroy_due(house.services, house.clock()) == 1
@@ -272,11 +272,11 @@ def test_an_erased_recording_reads_as_zeros_and_nothing_else_moves(house, bakery
         was, now = unpacked(before), unpacked(after)
         assert was.keys() == now.keys()
         for name, content in now.items():
-            if f"recordings/{gone}/" in name:
+            if f"recordings/{withdrawn}/" in name:
                 assert content == bytes(len(was[name])), name
             elif destroyed and "tables/recordings" in name:
                 assert content != was[name]
-                assert gone.encode() not in content
+                assert withdrawn.encode() not in content
                 assert stays.encode() in content
             else:
                 assert content == was[name], name
@@ -285,10 +285,10 @@ def test_an_erased_recording_reads_as_zeros_and_nothing_else_moves(house, bakery
     content[-1] ^= 1
     altered.write_bytes(content)
     name = f"accord/recordings/{stays}/audio.opus"
-    broken, was = unpacked(fetched(house, who))[name], unpacked(before)[name]
-    end = (len(broken) - 65480) % 65520
-    assert broken[-end:] == bytes(end), "a block that is not as it was sealed does not leave"
-    assert broken[:-end] == was[:-end]
+    damaged, was = unpacked(fetched(house, who))[name], unpacked(before)[name]
+    end = (len(damaged) - 65480) % 65520
+    assert damaged[-end:] == bytes(end), "a block that is not as it was sealed does not leave"
+    assert damaged[:-end] == was[:-end]
     with connected():
         assert [leaf.recording_id for leaf in LeafTable.select().where(LeafTable.kind == "seal.broken")] == [
             stays
@@ -303,9 +303,9 @@ def test_only_the_customers_admins_download_it_and_only_until_the_announced_day(
     house.call(bakery)
 
     def refusal(who: Actor) -> str:
-        with pytest.raises(AccessError) as refused:
+        with pytest.raises(AccessError) as failure:
             house.gate.handover(who)
-        return refused.value.error_id
+        return failure.value.error_id
 
     assert refusal(person(bakery)) == "access.handover_none"
     announce(house, bakery)

@@ -32,11 +32,11 @@ BY = By("operator")
 @pytest.fixture
 def folder(house, bakery, handed, tmp_path) -> Path:
     """An unpacked archive: two recordings, one of them amended."""
-    kept = house.call(bakery)
+    live = house.call(bakery)
     house.call(bakery)
     house.call(bakery, announced=False)
     house.not_recorded(bakery, "never_connected")
-    house.changes.agree(bakery.id, kept, BY, purpose="training", keep_days=30, reason="on paper")
+    house.changes.agree(bakery.id, live, BY, purpose="training", keep_days=30, reason="on paper")
     announce(house, bakery)
     sign(house, bakery)
     handed(bakery.id)
@@ -182,7 +182,7 @@ def test_accepts_an_unaltered_archive(house, folder: Path) -> None:
     assert place is not None
     checked = HandoverCheck(place, house.root_public, house.clock())
     assert list(checked.read()) == []
-    assert (checked.recordings, checked.gone) == (2, [])
+    assert (checked.recordings, checked.blanks) == (2, [])
     assert 0 < checked.signed <= checked.leaves
 
 

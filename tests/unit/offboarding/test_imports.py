@@ -79,20 +79,20 @@ def bakery(house) -> Customer:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    made = tmp_path / "old"
-    made.mkdir()
-    return made
+    folder_of_old = tmp_path / "old"
+    folder_of_old.mkdir()
+    return folder_of_old
 
 
 def bring(house: House, customer: Customer, folder: Path, **changes) -> list[import_table.ImportOutcome]:
     owner = queries.tenant(customer.id)
     good, bad = read_table(folder / "recordings.csv", folder, ZONE, house.clock())
-    given = {
+    options = {
         "until": house.clock() + timedelta(days=60),
         "services": house.services,
         "formats": ("wav",),
     } | changes
-    at_work = Importer(owner, region="BE", **given)
+    at_work = Importer(owner, region="BE", **options)
     return [*bad, *(at_work.bring(each) for each in good)]
 
 
@@ -101,7 +101,7 @@ def paul(bakery: Customer) -> Actor:
     return Actor(row.id, row.tenant, row.role, row.language)
 
 
-def heard(house: House, who: Actor, recording: str, purpose: str = "agreement") -> bytes:
+def listen(house: House, who: Actor, recording: str, purpose: str = "agreement") -> bytes:
     grant = house.gate.grant(who, recording, purpose)
     opened = house.gate.open(who, grant.id, "audio.wav", "a" * 22)
     return b"".join(opened.read(0, opened.length))
@@ -123,9 +123,9 @@ def test_an_import_is_listed_but_not_played_until_its_purpose_is_stated(house, b
     assert found.keep_until == house.clock() + timedelta(days=60)
     assert verify(house.store, found.prefix, house.root_public).ok
     assert house.gate.purposes(paul(bakery), found.id) == ()
-    with pytest.raises(AccessError) as refused:
+    with pytest.raises(AccessError) as failure:
         house.gate.grant(paul(bakery), found.id, "agreement")
-    assert refused.value.error_id == "access.imported"
+    assert failure.value.error_id == "access.imported"
 
     clock.forward(days=1)
     options = {"purpose": "agreement", "keep_days": 365, "reason": "Their letter of 2 September"}
@@ -133,7 +133,7 @@ def test_an_import_is_listed_but_not_played_until_its_purpose_is_stated(house, b
     now_usable = queries.recording(bakery.id, found.id)
     assert now_usable.usable
     assert now_usable.keep_until == found.started_at + timedelta(seconds=1, days=365), "from the call on"
-    assert len(heard(house, paul(bakery), found.id)) == 44 + 8000 * 4
+    assert len(listen(house, paul(bakery), found.id)) == 44 + 8000 * 4
     with connected():
         kinds = [leaf.kind for leaf in LeafTable.select().where(LeafTable.recording_id == found.id)]
     assert kinds[:3] == ["recording.stored", "access.refused", "recording.amended"]
@@ -151,9 +151,7 @@ def test_imports_a_file_once(house, bakery, folder, clock) -> None:
     assert len(queries.recordings(bakery.id).rows) == 1
 
     clock.forward(days=61)
-    given = house.services
-    means = given
-    assert expiry.destroy_due(means, house.clock()) == 1
+    assert expiry.destroy_due(house.services, house.clock()) == 1
     row = queries.recording(bakery.id, first.recording)
     assert row.erasure_reason == "not_announced"
     until = house.clock() + timedelta(days=60)
@@ -283,9 +281,9 @@ def test_refuses_purposes_that_the_country_forbids_or_that_come_too_late(
 
     def state(purpose: str, keep_days: int) -> str:
         options = {"purpose": purpose, "keep_days": keep_days, "reason": "On paper"}
-        with pytest.raises(RetentionError) as refused:
+        with pytest.raises(RetentionError) as failure:
             house.changes.agree(bakery.id, outcome.recording, OPERATOR, **options)
-        return refused.value.error_id
+        return failure.value.error_id
 
     assert state("agreement", 40_000) == "retention.too_long"
     assert state("agreement", 30) == "retention.past", "counted from the call, it is over"
@@ -317,7 +315,7 @@ def test_the_manifest_states_that_it_was_imported(house, bakery, folder, clock) 
         before.keep_until,
     )
     assert recordings.imported_recording(bakery.id, before.import_sha256).id == before.id
-    assert heard(house, paul(bakery), again.id)
+    assert listen(house, paul(bakery), again.id)
     with connected():
         RecordingTable.update(import_sha256="ab" * 32).execute()
     with pytest.raises(Exception, match="where it comes from"):

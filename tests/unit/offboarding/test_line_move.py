@@ -48,16 +48,16 @@ class Town:
 
     def move(self, of: Customer, to: Customer) -> None:
         (line,) = queries.lines(of.id)
-        made = lines.move_line(of.id, line.id, to.id, announcement=to.announcement.id, **self.now())
-        assert made is not None
+        move = lines.move_line(of.id, line.id, to.id, announcement=to.announcement.id, **self.now())
+        assert move is not None
 
-    def call(self, believed: Customer, external_party: str) -> CallStart:
+    def call(self, owner: Customer, external_party: str) -> CallStart:
         """A call that arrives on a node that believes that the number is a customer's."""
-        line = believed.line if not queries.lines(believed.id) else queries.lines(believed.id)[0]
+        line = owner.line if not queries.lines(owner.id) else queries.lines(owner.id)[0]
         at = self.house.clock()
         return CallStart(
             recording=str(uuid7(at, self.house.entropy)),
-            tenant=believed.id,
+            tenant=owner.id,
             line=line.id,
             number=NUMBER,
             direction="inbound",
@@ -66,7 +66,7 @@ class Town:
             external_party=Party("e164", external_party),
             started_at=at,
             formats=("opus",),
-            announcement=told_of(believed),
+            announcement=announcement_of(owner),
             uptime=since_boot(at),
         )
 
@@ -88,7 +88,7 @@ class Town:
         while stages.step(folder, self.house.clock(), self.house.services):
             pass
 
-    def seen(self, customer: Customer) -> set[str]:
+    def ids_seen(self, customer: Customer) -> set[str]:
         """All outside numbers that a customer can find by the number that moved."""
         digits = NUMBER.removeprefix("+")
         rows = [
@@ -98,7 +98,7 @@ class Town:
         return {row.external_party.value for row in rows}
 
 
-def told_of(customer: Customer):
+def announcement_of(customer: Customer):
     from recorder.domain.line_policy import Announcement
 
     row = customer.announcement
@@ -128,8 +128,8 @@ def test_a_call_in_progress_stays_with_the_former_customer(town, clock) -> None:
     town.move(town.martin, town.dyck)
     clock.forward(minutes=5)
     town.store(start)
-    assert town.seen(town.martin) == {"+32470000001"}
-    assert town.seen(town.dyck) == set()
+    assert town.ids_seen(town.martin) == {"+32470000001"}
+    assert town.ids_seen(town.dyck) == set()
     row = queries.recording(town.martin.id, start.recording)
     assert row is not None
     assert queries.recording(town.dyck.id, start.recording) is None
@@ -138,18 +138,18 @@ def test_a_call_in_progress_stays_with_the_former_customer(town, clock) -> None:
 
 def test_a_call_under_an_outdated_snapshot_belongs_to_nobody(town, clock) -> None:
     """The old customer must not hear it, and the new one announced nothing."""
-    kept, missed = town.call(town.martin, "+32470000002"), town.call(town.martin, "+32470000003")
+    for_martin, missed = town.call(town.martin, "+32470000002"), town.call(town.martin, "+32470000003")
     town.move(town.martin, town.dyck)
     clock.forward(minutes=1)
-    kept, missed = (replace(each, started_at=clock(), uptime=None) for each in (kept, missed))
+    for_martin, missed = (replace(each, started_at=clock(), uptime=None) for each in (for_martin, missed))
     clock.forward(minutes=2)
-    town.store(kept)
+    town.store(for_martin)
     town.unrecorded(missed)
-    assert town.seen(town.martin) == set()
-    assert town.seen(town.dyck) == {"+32470000002", "+32470000003"}, "not recorded, and whose call it was"
+    assert town.ids_seen(town.martin) == set()
+    assert town.ids_seen(town.dyck) == {"+32470000002", "+32470000003"}, "not recorded, and whose call it was"
     assert queries.recordings(town.dyck.id).rows == ()
     (aside,) = (town.spool / layout.QUARANTINE).iterdir()
-    assert aside.name == kept.recording
+    assert aside.name == for_martin.recording
     assert not (aside / NAME).exists(), "not sealed for anybody"
 
 
@@ -198,7 +198,7 @@ class Model:
     """Who owns the number, and which calls each customer may ever see."""
 
     owner: Customer
-    seen: dict[str, set[str]]
+    ids_seen: dict[str, set[str]]
 
 
 STEPS = st.lists(
@@ -214,39 +214,41 @@ def test_only_the_owner_at_the_start_of_a_call_sees_it(tmp_path_factory, clock, 
         house = House(tmp_path_factory.mktemp("town"), clock, entropy)
         town = make_town(house)
         model = Model(town.martin, {town.martin.id: set(), town.dyck.id: set()})
-        going: list[tuple[CallStart, Customer, bool]] = []
+        open_calls: list[tuple[CallStart, Customer, bool]] = []
         before: CallStart | None = None  # what a node with an old snapshot would begin a call with
-        made = 0
+        count = 0
         try:
             for what, which in steps:
                 clock.forward(seconds=30)
-                made += 1
-                external_party = f"+3247{made:07}"
+                count += 1
+                external_party = f"+3247{count:07}"
                 if what == "move":
                     before = town.call(model.owner, "")
                     to = town.dyck if model.owner is town.martin else town.martin
                     town.move(model.owner, to)
                     model.owner = to
                 elif what == "call":
-                    going.append((town.call(model.owner, external_party), model.owner, True))
+                    open_calls.append((town.call(model.owner, external_party), model.owner, True))
                 elif what == "stale" and before is not None:
                     fresh = town.call(model.owner, external_party)
                     mine = {"recording": fresh.recording, "external_party": fresh.external_party}
                     mine |= {"started_at": fresh.started_at, "uptime": fresh.uptime}
-                    going.append((replace(before, **mine), model.owner, False))
+                    open_calls.append((replace(before, **mine), model.owner, False))
                 elif what == "missed":
                     town.unrecorded(town.call(model.owner, external_party))
-                    model.seen[model.owner.id].add(external_party)
-                elif what == "end" and going:
-                    end(town, model, going.pop(which % len(going)))
+                    model.ids_seen[model.owner.id].add(external_party)
+                elif what == "end" and open_calls:
+                    end(town, model, open_calls.pop(which % len(open_calls)))
             clock.forward(minutes=2)
-            for each in going:
+            for each in open_calls:
                 end(town, model, each)
             for customer in (town.martin, town.dyck):
-                assert town.seen(customer) == model.seen[customer.id]
-            kept = {row.id for each in model.seen for row in queries.recordings(each, limit=500).rows}
+                assert town.ids_seen(customer) == model.ids_seen[customer.id]
+            ids_listed = {
+                row.id for each in model.ids_seen for row in queries.recordings(each, limit=500).rows
+            }
             aside = town.spool / layout.QUARANTINE
-            assert kept.isdisjoint(path.name for path in (aside.iterdir() if aside.exists() else ()))
+            assert ids_listed.isdisjoint(path.name for path in (aside.iterdir() if aside.exists() else ()))
         finally:
             house.close()
 
@@ -260,4 +262,4 @@ def end(town: Town, model: Model, call: tuple[CallStart, Customer, bool]) -> Non
     start, owner, _ = call
     town.house.clock.forward(seconds=90)
     town.store(start)
-    model.seen[owner.id].add(start.external_party.value)
+    model.ids_seen[owner.id].add(start.external_party.value)

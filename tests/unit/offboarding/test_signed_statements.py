@@ -21,7 +21,7 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Offboard
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import AccessError, CatalogueError, SealError
-from recorder.features.offboarding import duty as ending
+from recorder.features.offboarding import duty as offboarding_duty
 from recorder.features.offboarding import handover_queries, service
 from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.recovery.rebuild import Rebuild, RebuildReport
@@ -78,7 +78,7 @@ def test_an_unsigned_row_erases_no_customer(house, bakery, means, leaves) -> Non
             options = {"early": "By letter", "handed_over": False, "statement": "ab" * 32}
             append(bakery.id, "tenant.erasure_started", options, house.clock(), house.entropy)
     before = sorted(house.store.list(""))
-    assert ending.erase_due(means, house.clock()) == 0
+    assert offboarding_duty.erase_due(means, house.clock()) == 0
     assert sorted(house.store.list("")) == before
     assert queries.recording(bakery.id, mine).erased_at is None
     assert users.user_by_login("paul") is not None
@@ -101,19 +101,19 @@ def test_an_unsigned_row_withholds_no_call(house, bakery) -> None:
 @pytest.mark.parametrize("rival_has", [False, True], ids=["ended", "another-customers"])
 def test_an_unlogged_end_of_a_line_sets_no_call_aside(house, bakery, rival_has) -> None:
     folder, ended = house.finished(bakery)
-    lost = house.not_recorded(bakery, "never_connected")
+    call = house.not_recorded(bakery, "never_connected")
     rival = house.customer("Rival", "+3225550199")
     with writing():
         LineTable.update(until=house.clock() - timedelta(days=1)).where(
             LineTable.id == bakery.line.id
         ).execute()
         if rival_has:
-            took = {"digits": bakery.line.number[1:], "since": house.clock() - timedelta(days=2)}
-            LineTable.update(**took).where(LineTable.id == rival.line.id).execute()
+            columns = {"digits": bakery.line.number[1:], "since": house.clock() - timedelta(days=2)}
+            LineTable.update(**columns).where(LineTable.id == rival.line.id).execute()
     house.work(folder, ended)
     assert queries.recording(bakery.id, folder.name) is not None
     another = house.not_recorded(bakery, "never_connected")
-    assert {row.id for row in queries.not_recorded(bakery.id).rows} == {lost, another}
+    assert {row.id for row in queries.not_recorded(bakery.id).rows} == {call, another}
     assert queries.not_recorded(rival.id).rows == ()
     assert "row.changed" in audited(house, bakery.id)
 
@@ -170,9 +170,9 @@ def assert_whole(house, customer: Customer, recording: str) -> None:
 def test_the_panels_key_cannot_sign_an_offboarding(house, bakery, means, office) -> None:
     mine = house.call(bakery)
     panel = house.changes
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         service.announce(panel, bakery.id, house.clock() + timedelta(days=1))
-    assert refused.value.error_id == "seal.endorsement_use"
+    assert failure.value.error_id == "seal.endorsement_use"
     assert list(house.store.list("offboarding/")) == []
     # Past its own check, too: whoever has the key signs what they like.
     service.announce(office, bakery.id, house.clock() + timedelta(days=1))
@@ -182,7 +182,7 @@ def test_the_panels_key_cannot_sign_an_offboarding(house, bakery, means, office)
     put(house, f"offboarding/{bakery.id}/statement-0002.json", content)
     with writing():
         OffboardingTable.update(erasing_since=house.clock()).execute()
-    assert ending.erase_due(means, house.clock()) == 0
+    assert offboarding_duty.erase_due(means, house.clock()) == 0
     assert_whole(house, bakery, mine)
     assert "seal.endorsement_use" in audited(house, bakery.id)
 
@@ -193,11 +193,13 @@ def test_a_revoked_key_offboards_nobody_until_a_new_signature(house, bakery, mea
     leave(office, bakery)
     revoked = {house.services.signer.key_id: house.clock() + timedelta(hours=1)}
     later = replace(means, revoked=lambda: revoked)
-    assert ending.erase_due(later, house.clock()) == 0, "dated before the revocation, as whoever has it can"
+    assert offboarding_duty.erase_due(later, house.clock()) == 0, (
+        "dated before the revocation, as whoever has it can"
+    )
     assert_whole(house, bakery, mine)
-    with pytest.raises(CatalogueError) as unsigned:
+    with pytest.raises(CatalogueError) as failure:
         service.order_erasure(replace(office, revoked=lambda: revoked), bakery.id, early="By letter")
-    assert unsigned.value.error_id == "offboarding.statement_missing"
+    assert failure.value.error_id == "offboarding.statement_missing"
     service.cancel(replace(office, revoked=lambda: revoked), bakery.id)
     assert offboarding_progress.find_offboarding(bakery.id) is None
 
@@ -211,7 +213,7 @@ def test_refuses_another_customers_statement_and_a_gap(house, bakery, means, off
         content = house.store.read(f"offboarding/{rival.id}/{name}")
         put(house, f"offboarding/{bakery.id}/{name}", content)
     forge_row(house, bakery.id)
-    assert ending.erase_due(means, house.clock()) == 1, "the one who leaves"
+    assert offboarding_duty.erase_due(means, house.clock()) == 1, "the one who leaves"
     assert_whole(house, bakery, mine)
     assert {"offboarding.foreign", "row.unlogged"} <= {*audited(house, bakery.id)}
     # And a cancellation stands: an erasure that was signed before it cannot be put after it.
@@ -225,7 +227,7 @@ def test_refuses_another_customers_statement_and_a_gap(house, bakery, means, off
     service.cancel(office, customer.id)
     put(house, f"offboarding/{customer.id}/statement-0003.json", erasure)
     forge_row(house, customer.id)
-    assert ending.erase_due(means, house.clock()) == 0
+    assert offboarding_duty.erase_due(means, house.clock()) == 0
     assert tenant_queries.tenant_wrapped_key(customer.id) is not None
     assert "offboarding.predecessor" in audited(house, customer.id)
 
@@ -240,9 +242,9 @@ def test_an_early_erasure_states_the_agreement(house, bakery, office, clock) -> 
         {"early": "so", "announced_at": house.clock() + timedelta(days=1)},
     ):
         forged = statement.next_statement(statements.ERASURE, house.clock(), **wrong)
-        with pytest.raises(SealError) as refused:
+        with pytest.raises(SealError) as failure:
             statements.put_statement(house.store, forged, house.services.signer, house.root_public)
-        assert refused.value.error_id == "seal.contradiction"
+        assert failure.value.error_id == "seal.contradiction"
     for changes, error_id in (
         ({"more": 1}, "seal.unknown_field"),
         ({"version": 2}, "seal.version"),
@@ -250,9 +252,9 @@ def test_an_early_erasure_states_the_agreement(house, bakery, office, clock) -> 
         ({"type": "accord-receipt"}, "seal.field"),
     ):
         content = signed_document.write(statements.STATEMENT.body(statement) | changes, house.services.signer)
-        with pytest.raises(SealError) as refused:
+        with pytest.raises(SealError) as failure:
             statements.read(content, house.root_public)
-        assert refused.value.error_id == error_id
+        assert failure.value.error_id == error_id
 
 
 @SQLITE
@@ -264,23 +266,23 @@ def test_resumes_when_killed_between_statement_and_row(house, bakery, means, off
         raise Killed
 
     until = house.clock() + timedelta(days=10)
-    dying = replace(office, boundary=die)
+    failing_office = replace(office, boundary=die)
     with pytest.raises(Killed):
-        service.announce(dying, bakery.id, until)
+        service.announce(failing_office, bakery.id, until)
     assert offboarding_progress.find_offboarding(bakery.id) is None
     service.announce(office, bakery.id, until)
     with pytest.raises(Killed):
-        service.order_erasure(dying, bakery.id, early="By letter")
-    assert ending.erase_due(means, house.clock()) == 0
+        service.order_erasure(failing_office, bakery.id, early="By letter")
+    assert offboarding_duty.erase_due(means, house.clock()) == 0
     service.order_erasure(office, bakery.id, early="By letter")
     kinds = [each.kind for each in statements.statements(house.store, bakery.id, house.root_public)]
     assert kinds == ["announced", "erasure"], "each once"
     assert audited(house, bakery.id) == []
-    assert ending.erase_due(means, house.clock()) == 1
+    assert offboarding_duty.erase_due(means, house.clock()) == 1
     other = house.customer("Van Dyck NV", "+3225550199", language="en")
     service.announce(office, other.id, until)
     with pytest.raises(Killed):
-        service.cancel(dying, other.id)
+        service.cancel(failing_office, other.id)
     service.cancel(office, other.id)
     assert offboarding_progress.find_offboarding(other.id) is None
     assert audited(house, other.id) == []
@@ -289,14 +291,14 @@ def test_resumes_when_killed_between_statement_and_row(house, bakery, means, off
 @SQLITE
 def test_keeps_the_key_of_an_unlisted_recording(house, bakery, means, office) -> None:
     """It is on hold, and an attacker with write access to the catalogue deleted row and hold."""
-    held = house.call(bakery)
+    on_hold = house.call(bakery)
     options = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
-    house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **options)
+    house.changes.hold(bakery.id, on_hold, OPERATOR, review_at=house.clock() + timedelta(days=9), **options)
     with writing():
         AmendmentTable.delete().execute()
         RecordingTable.delete().execute()
     leave(office, bakery)
-    assert ending.erase_due(means, house.clock()) == 0
+    assert offboarding_duty.erase_due(means, house.clock()) == 0
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
     assert users.user_by_login("paul") is not None
 
@@ -319,9 +321,9 @@ def test_an_unsigned_row_shows_and_hands_over_nothing(house, bakery, handed, off
     who = Actor(paul.id, bakery.id, paul.role, "fr")
 
     def refusal() -> str:
-        with pytest.raises(AccessError) as refused:
+        with pytest.raises(AccessError) as failure:
             house.gate.handover(who)
-        return refused.value.error_id
+        return failure.value.error_id
 
     service.announce(office, bakery.id, house.clock() + timedelta(days=10))
     whole = handed(bakery.id)
@@ -428,9 +430,9 @@ def test_the_audit_names_missing_and_unlogged_statements(house, bakery, office) 
 @SQLITE
 def test_a_rebuild_erases_nothing_because_of_a_receipt(house, bakery, means, office) -> None:
     """By the panel's key, with an unknown field, or by the worker's own key: a rebuild only proposes."""
-    held = house.call(bakery)
+    on_hold = house.call(bakery)
     options = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
-    house.changes.hold(bakery.id, held, OPERATOR, review_at=house.clock() + timedelta(days=9), **options)
+    house.changes.hold(bakery.id, on_hold, OPERATOR, review_at=house.clock() + timedelta(days=9), **options)
     place = place_of(bakery.id)
     panel, worker = house.changes.signer, house.services.signer
     for signer, changes, code in (
@@ -451,25 +453,25 @@ def test_a_rebuild_erases_nothing_because_of_a_receipt(house, bakery, means, off
     report = rebuild(house)
     assert ([each.tenant for each in report.leavers], report.withheld) == ([bakery.id], {bakery.id: 1})
     assert report.changed == 1, "its line ended, and it says so"
-    assert ending.erase_due(means, house.clock()) == 0
-    assert_whole(house, bakery, held)
-    with pytest.raises(CatalogueError) as refused:
+    assert offboarding_duty.erase_due(means, house.clock()) == 0
+    assert_whole(house, bakery, on_hold)
+    with pytest.raises(CatalogueError) as failure:
         service.complete_erasure(office, bakery.id)
-    assert refused.value.error_id == "offboarding.held"
+    assert failure.value.error_id == "offboarding.held"
     assert "statement.unlogged" not in audited(house, bakery.id), "the leaf names the receipt"
-    house.changes.lift(bakery.id, held, OPERATOR, hold=1, reason="settled")
+    house.changes.lift(bakery.id, on_hold, OPERATOR, hold=1, reason="settled")
     with pytest.raises(SealError):
         service.complete_erasure(house.changes, bakery.id)
-    assert_whole(house, bakery, held)
+    assert_whole(house, bakery, on_hold)
     service.complete_erasure(office, bakery.id)
-    assert ending.erase_due(means, house.clock()) == 1
-    assert queries.recording(bakery.id, held).erasure_reason == "deleted"
+    assert offboarding_duty.erase_due(means, house.clock()) == 1
+    assert queries.recording(bakery.id, on_hold).erasure_reason == "deleted"
 
 
 @SQLITE
 def test_names_each_invalid_object_and_reads_the_others(house, bakery, means, office) -> None:
     leave(office, bakery)
-    assert ending.erase_due(means, house.clock()) == 1
+    assert offboarding_duty.erase_due(means, house.clock()) == 1
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     other = house.store.read(place_of(bakery.id))
     put(house, place_of(rival.id), other)
@@ -542,8 +544,8 @@ def test_a_deletion_is_logged_before_it_is_carried_out(house, bakery, means, clo
     assert expiry.destroy_due(means, clock.forward(minutes=5)) == 0
     assert {"row.changed", "amendment.row_differs"} <= set(audited(house, bakery.id))
     house.gate.purposes(Actor(paul.id, bakery.id, paul.role, "fr"), mine)
-    (said,) = leaf_lookup.leaves_about(bakery.id, [mine], ["recording.amended"])
-    assert (said.body["sha256"], said.body["by"]) == (amended.sha256, paul.id)
+    (leaf,) = leaf_lookup.leaves_about(bakery.id, [mine], ["recording.amended"])
+    assert (leaf.body["sha256"], leaf.body["by"]) == (amended.sha256, paul.id)
     assert expiry.destroy_due(means, clock()) == 1
     assert audited(house, bakery.id) == []
 
@@ -576,13 +578,13 @@ def test_only_a_signed_note_omits_a_call(house, bakery, office) -> None:
         house.changes.signer,
         house.root_public,
     )
-    asked = statements_of(house.services)
-    assert asked.forgot(bakery.id, folder.name)
-    assert not asked.forgot("another", folder.name)
-    assert not replace(asked, revoked=lambda: revoked).forgot(bakery.id, folder.name)
+    statements = statements_of(house.services)
+    assert statements.forgot(bakery.id, folder.name)
+    assert not statements.forgot("another", folder.name)
+    assert not replace(statements, revoked=lambda: revoked).forgot(bakery.id, folder.name)
     with writing():
         ErasedCallTable.update(id="another call").execute()
-    assert not asked.forgot(bakery.id, "another call"), "the note does not name it"
+    assert not statements.forgot(bakery.id, "another call"), "the note does not name it"
     with writing():
         ErasedCallTable.update(id=folder.name).execute()
     house.work(folder, ended)
@@ -607,10 +609,10 @@ def test_only_the_customers_own_note_empties_quarantine(house, bakery) -> None:
 
     assert emptied(bakery.id) == 0, "a row alone"
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
-    said = (calls, house.clock(), house.changes.signer, house.root_public)
-    call_erasure.put(house.store, "n", rival.id, "r", *said)
+    signature = (calls, house.clock(), house.changes.signer, house.root_public)
+    call_erasure.put(house.store, "n", rival.id, "r", *signature)
     assert emptied(rival.id) == 0, "another customer's"
-    call_erasure.put(house.store, "n", bakery.id, "r", *said)
+    call_erasure.put(house.store, "n", bakery.id, "r", *signature)
     assert emptied(bakery.id) == 1, "what may yet be a recording stays"
     assert (spool / "quarantine" / undecided.name).exists()
 

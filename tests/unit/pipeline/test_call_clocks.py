@@ -91,10 +91,10 @@ def test_daemon_absent_at_the_end_with_a_clock_behind(house) -> None:
     start = layout.read_start(folder).started_at
     kinds = [mark.kind for mark in layout.read_marks(folder)]
     lines = (folder / layout.EVENTS).read_text().splitlines()
-    kept = [
+    lines_before = [
         line for line, kind in zip(lines, kinds, strict=True) if kind not in ("hangup", "recording_stopped")
     ]
-    (folder / layout.EVENTS).write_text("\n".join(kept) + "\n")
+    (folder / layout.EVENTS).write_text("\n".join(lines_before) + "\n")
     moved(folder, timedelta(minutes=10), *kinds)
     back = start + timedelta(seconds=40)
     for at, kind in ((start + timedelta(seconds=9), "unobserved_from"), (back, "unobserved_to")):
@@ -127,33 +127,33 @@ def test_switch_clock_ahead(house, ahead: dict[str, float]) -> None:
 @pytest.mark.parametrize("since_boot", [True, False], ids=["noted", "unknown"])
 @pytest.mark.parametrize("ahead", [{"minutes": 10}, {"days": 3650}])
 def test_machine_clock_ahead_in_the_call(house, ahead: dict[str, float], since_boot: bool) -> None:
-    began = house.clock()
-    there = uptime(began) if since_boot else None
-    folder = house.take(started_at=began + timedelta(**ahead), uptime=there)
+    start = house.clock()
+    there = uptime(start) if since_boot else None
+    folder = house.take(started_at=start + timedelta(**ahead), uptime=there)
     length = layout.read_end(folder).ended_at - layout.read_start(folder).started_at
     house.clock.forward(minutes=2)
     manifest = stored(house, folder)
     sealed = house.clock()
     assert manifest.sealed_at == sealed
-    assert manifest.started_at == (began if since_boot else to_milliseconds(sealed - length))
+    assert manifest.started_at == (start if since_boot else to_milliseconds(sealed - length))
     assert manifest.ended_at - manifest.started_at == to_milliseconds(sealed) - to_milliseconds(
         sealed - length
     )
     assert manifest.uncorrected is not None
-    assert manifest.uncorrected.started_at == began + timedelta(**ahead)
+    assert manifest.uncorrected.started_at == start + timedelta(**ahead)
     assert manifest.keep_until == sealed + timedelta(days=30)
 
 
 def test_machine_clock_behind_in_the_call(house) -> None:
     """For example, a machine without a hardware clock; NTP corrects the clock before the take is sealed."""
-    began = house.clock()
-    folder = house.take(started_at=began - timedelta(days=40), uptime=uptime(began))
+    start = house.clock()
+    folder = house.take(started_at=start - timedelta(days=40), uptime=uptime(start))
     house.clock.forward(minutes=2)
     manifest = stored(house, folder)
-    assert manifest.started_at == began
-    assert began < manifest.ended_at <= began + timedelta(minutes=1)
-    assert manifest.uncorrected.started_at == began - timedelta(days=40)
-    assert manifest.keep_until == began + timedelta(days=30)
+    assert manifest.started_at == start
+    assert start < manifest.ended_at <= start + timedelta(minutes=1)
+    assert manifest.uncorrected.started_at == start - timedelta(days=40)
+    assert manifest.keep_until == start + timedelta(days=30)
     assert expiry.destroy_due(means_of(house), house.clock()) == 0
     house.clock.forward(days=30)
     assert expiry.destroy_due(means_of(house), house.clock()) == 1
@@ -174,11 +174,11 @@ def test_retention_counts_from_the_seal_if_the_time_is_unknown(house, there: Upt
 
 def test_waiting_take_is_kept_no_longer_than_announced(house) -> None:
     folder = house.take()
-    began = house.clock()
+    start = house.clock()
     house.clock.forward(days=3)
     manifest = stored(house, folder)
-    assert (manifest.uncorrected, manifest.started_at) == (None, began)
-    assert manifest.keep_until == began + timedelta(days=30)
+    assert (manifest.uncorrected, manifest.started_at) == (None, start)
+    assert manifest.keep_until == start + timedelta(days=30)
 
 
 def test_small_clock_correction_changes_nothing(house) -> None:
@@ -188,9 +188,9 @@ def test_small_clock_correction_changes_nothing(house) -> None:
 
 
 def test_unannounced_take_is_kept_thirty_days(house) -> None:
-    began = house.clock()
-    folder = house.take(announced=False, started_at=began - timedelta(days=40), uptime=uptime(began))
+    start = house.clock()
+    folder = house.take(announced=False, started_at=start - timedelta(days=40), uptime=uptime(start))
     house.clock.forward(minutes=2)
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
-    assert began + timedelta(days=30) <= row.keep_until <= house.clock() + timedelta(days=30)
+    assert start + timedelta(days=30) <= row.keep_until <= house.clock() + timedelta(days=30)

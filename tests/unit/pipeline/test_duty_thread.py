@@ -57,10 +57,10 @@ def test_continues_after_a_failure_until_it_is_stopped(error, reported, bugs) ->
     duty = Counter([error])
     duty.start()
     assert duty.counted.wait(10)
-    running = thread()
+    running_thread = thread()
     duty.stop()
-    assert running is not None
-    running.join(10)
-    assert not running.is_alive()
+    assert running_thread is not None
+    running_thread.join(10)
+    assert not running_thread.is_alive()
     assert duty.reported == [reported]
     assert metrics.UNHANDLED_ERRORS._value.get() == before + bugs

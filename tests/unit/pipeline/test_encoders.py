@@ -20,9 +20,9 @@ SOURCE = str(Path(recorder.__file__).parents[1])
 
 @pytest.fixture
 def encoder():
-    made = Encoder(nice=1)
-    yield made
-    made.stop()
+    own_encoder = Encoder(nice=1)
+    yield own_encoder
+    own_encoder.stop()
 
 
 @pytest.fixture
@@ -57,10 +57,10 @@ def test_yields_to_other_sessions(house, encoder, prompt) -> None:
 def test_raises_the_error_of_the_process(house, encoder, prompt) -> None:
     folder = house.take()
     (folder / "audio.wav").write_bytes(b"RIFF")
-    with pytest.raises(TakeError) as refused:
+    with pytest.raises(TakeError) as failure:
         encoder.encode(folder, prompt)
-    assert refused.value.error_id == "take.impossible"
-    assert refused.value.message
+    assert failure.value.error_id == "take.impossible"
+    assert failure.value.message
     encoder.encode(house.take(), prompt)
 
 
@@ -77,32 +77,32 @@ def test_restarts_a_crashed_encoder(house, encoder, prompt) -> None:
     encoder.encode(house.take(), prompt)
     first = encoder.process.pid
     threading.Timer(0.2, os.kill, (first, signal.SIGKILL)).start()
-    with pytest.raises(TakeError) as died:
+    with pytest.raises(TakeError) as failure:
         encoder.encode(long, prompt)
-    assert died.value.error_id == "take.encoder_died"
+    assert failure.value.error_id == "take.encoder_died"
     encoder.encode(house.take(), prompt)
     assert encoder.process.pid != first
 
 
-BROKEN = {
+FAULTS = {
     "it cannot be imported": "raise ImportError('libavcodec.so.61: cannot open shared object file')",
     "it is killed at every start": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
     "it says nothing": "import time; time.sleep(600)",
 }
 
 
-@pytest.mark.parametrize("how", BROKEN)
+@pytest.mark.parametrize("how", FAULTS)
 def test_failed_start_concerns_no_take(house, encoder, prompt, tmp_path, monkeypatch, how) -> None:
-    (tmp_path / "av.py").write_text(BROKEN[how])
+    (tmp_path / "av.py").write_text(FAULTS[how])
     if how == "it says nothing":
         monkeypatch.setattr("recorder.pipeline.encoders.STARTUP_SECONDS", 0.5)
     folder = house.take()
-    with monkeypatch.context() as broken:
-        broken.setenv("PYTHONPATH", f"{tmp_path}:{SOURCE}")
-        with pytest.raises(EncoderError) as failed:
+    with monkeypatch.context() as without_source:
+        without_source.setenv("PYTHONPATH", f"{tmp_path}:{SOURCE}")
+        with pytest.raises(EncoderError) as failure:
             encoder.encode(folder, prompt)
-    assert failed.value.error_id == "encoder.not_started"
-    assert failed.value.hint
+    assert failure.value.error_id == "encoder.not_started"
+    assert failure.value.hint
     monkeypatch.undo()
     encoder.encode(folder, prompt)
 
@@ -123,11 +123,11 @@ def test_kills_a_hung_encoder(house, encoder, prompt, monkeypatch) -> None:
     encoder.encode(house.take(), prompt)
     monkeypatch.setattr("recorder.pipeline.encoders._limit", lambda _: 0.3)
     os.kill(encoder.process.pid, signal.SIGSTOP)
-    began = time.monotonic()
-    with pytest.raises(TakeError, match="longer") as died:
+    start = time.monotonic()
+    with pytest.raises(TakeError, match="longer") as failure:
         encoder.encode(house.take(), prompt)
-    assert died.value.error_id == "take.encoder_died"
-    assert time.monotonic() - began < 30
+    assert failure.value.error_id == "take.encoder_died"
+    assert time.monotonic() - start < 30
 
 
 def test_ignores_the_drain_signal_of_its_parent(house, encoder, prompt) -> None:
@@ -141,9 +141,9 @@ def test_read_failure_is_no_error_of_the_take(house, encoder, prompt) -> None:
     folder = house.take()
     (folder / "call.json").rename(folder / "elsewhere")
     (folder / "call.json").mkdir()
-    with pytest.raises(IsADirectoryError) as refused:
+    with pytest.raises(IsADirectoryError) as failure:
         encoder.encode(folder, prompt)
-    assert refused.value.errno == errno.EISDIR
+    assert failure.value.errno == errno.EISDIR
     (folder / "call.json").rmdir()
     (folder / "elsewhere").rename(folder / "call.json")
     encoder.encode(folder, prompt)

@@ -46,7 +46,7 @@ class InterruptedStore:
         if name not in ("put", "size", "list", "read", "delete"):
             return found
 
-        def asked(*args):
+        def call_method(*args):
             self.asked.append(f"{name} {args[0]}")
             try:
                 return found(*args)
@@ -56,7 +56,7 @@ class InterruptedStore:
                     if self._nth == 0:
                         self._happens()
 
-        return asked
+        return call_method
 
 
 @pytest.fixture
@@ -75,26 +75,26 @@ def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
 def kill_at(house, folder: Path, boundary: str) -> None:
     """Process a take up to a boundary, and crash there."""
 
-    def reached(name: str) -> None:
+    def fail_at_point(name: str) -> None:
         if name == boundary:
             raise Crash
 
     real = house.services
-    house.services = replace(real, boundary=reached)
+    house.services = replace(real, boundary=fail_at_point)
     with pytest.raises(Crash):
         house.work(folder)
     house.services = real
 
 
 def rebuild(house) -> None:
-    given = house.services
-    Rebuild(given.store, given.keyring, given.root, house.clock, given.entropy, 1).run()
+    services = house.services
+    Rebuild(services.store, services.keyring, services.root, house.clock, services.entropy, 1).run()
     house.confirm_holds()
 
 
 def means(house, **changes) -> Services:
-    given = house.services
-    return replace(given, **changes)
+    services = house.services
+    return replace(services, **changes)
 
 
 def destroy(house, **changes) -> None:
@@ -212,9 +212,9 @@ def test_changed_row_deletes_no_take(house, no_room) -> None:
     with writing():
         RecordingTable.update(erased_at=house.clock(), erasure_reason="expired").execute()
     there = house.objects()
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         house.work(folder)
-    assert refused.value.error_id == "row.erased"
+    assert failure.value.error_id == "row.erased"
     assert folder.exists()
     assert house.objects() == there
 

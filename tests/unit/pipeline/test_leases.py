@@ -59,8 +59,8 @@ def due(house) -> list[str]:
 
 
 def means(house, store) -> Services:
-    given = house.services
-    return replace(given, store=store)
+    services = house.services
+    return replace(services, store=store)
 
 
 def test_one_worker_erases_each_recording(house, due) -> None:
@@ -72,13 +72,13 @@ def test_one_worker_erases_each_recording(house, due) -> None:
         return expiry.destroy_due(means(house, store), house.clock())
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        done = list(pool.map(work, range(WORKERS)))
-    assert sum(done) == DUE
+        counts = list(pool.map(work, range(WORKERS)))
+    assert sum(counts) == DUE
     assert set(store.deleted.values()) == {1}
     assert len([key for key in store.deleted if key.startswith("keys/")]) == DUE
     with connected():
-        said = Counter(leaf.kind for leaf in LeafTable.select())
-        assert said["recording.erased"] == DUE
+        kinds = Counter(leaf.kind for leaf in LeafTable.select())
+        assert kinds["recording.erased"] == DUE
         assert LeaseTable.select().count() == 0
 
 

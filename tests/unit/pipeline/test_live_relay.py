@@ -64,14 +64,14 @@ class Daemon:
 
 @pytest.fixture
 def daemon(house) -> Iterator[Callable[..., Daemon]]:
-    made: list[Daemon] = []
+    daemons: list[Daemon] = []
 
     def make(*answers: object) -> Daemon:
-        made.append(Daemon(house.spool, *answers))
-        return made[-1]
+        daemons.append(Daemon(house.spool, *answers))
+        return daemons[-1]
 
     yield make
-    for each in made:
+    for each in daemons:
         each.close()
 
 
@@ -90,7 +90,7 @@ def call(house, clock) -> Path:
     return folder
 
 
-def asked_of(house, call_id: str, what: str, **more) -> CommandRow:
+def request_command(house, call_id: str, what: str, **more) -> CommandRow:
     """Something that the panel asks of a call, signed with its key."""
     keys = house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
@@ -101,33 +101,33 @@ def asked_of(house, call_id: str, what: str, **more) -> CommandRow:
     return row
 
 
-TAKEN, TELLS_DONE = {"taken": True}, {"outcome": DONE}
+TAKES_ORDER, TELLS_DONE = {"taken": True}, {"outcome": DONE}
 
 
 def test_carries_a_command_and_records_its_outcome(house, relay, call, daemon, clock, entropy) -> None:
-    there = daemon(TAKEN, TELLS_DONE)
+    there = daemon(TAKES_ORDER, TELLS_DONE)
     relay.turn()
     (row,) = queries.live_calls(house.tenant, clock())
     assert (row.id, row.announced, row.number) == (call.name, True, house.line.number)
-    asked = asked_of(house, row.id, "pause")
+    request = request_command(house, row.id, "pause")
     relay.turn()
     relay.turn()
-    assert service.find_command(house.tenant, asked.id, clock(), entropy).outcome == DONE
-    (said,) = there.asked
-    assert {name: said[name] for name in ("id", "call", "action", "by")} == {
-        "id": asked.id, "call": row.id, "action": "pause", "by": "panel",
+    assert service.find_command(house.tenant, request.id, clock(), entropy).outcome == DONE
+    (order,) = there.asked
+    assert {name: order[name] for name in ("id", "call", "action", "by")} == {
+        "id": request.id, "call": row.id, "action": "pause", "by": "panel",
     }  # fmt: skip
-    assert 0 < said["until"] - time.monotonic() <= queries.DEADLINE.total_seconds()
+    assert 0 < order["until"] - time.monotonic() <= queries.DEADLINE.total_seconds()
 
 
 @pytest.mark.parametrize(
     ("answers", "outcome"),
     [
-        ((TAKEN, {"outcome": "not_announced"}), "not_announced"),
+        ((TAKES_ORDER, {"outcome": "not_announced"}), "not_announced"),
         (({"outcome": NO_ANSWER},), NO_ANSWER),  # too late for it
         ((), NO_ANSWER),  # it ended before it took it
-        ((TAKEN,), UNKNOWN),  # and after
-        ((TAKEN, ["done"]), UNKNOWN),
+        ((TAKES_ORDER,), UNKNOWN),  # and after
+        ((TAKES_ORDER, ["done"]), UNKNOWN),
     ],
 )
 def test_records_only_outcomes_that_the_daemon_reported(house, daemon, answers, outcome) -> None:
@@ -138,34 +138,36 @@ def test_records_only_outcomes_that_the_daemon_reported(house, daemon, answers, 
 
 def test_a_dead_daemon_means_not_done_at_once(house, daemon) -> None:
     request = Request("an-id", "a-call", "pause", "panel", time.monotonic() + OUTCOME_TIMEOUT)
-    began = time.monotonic()
+    start = time.monotonic()
     assert send_request(house.spool, request) == NO_ANSWER
     daemon().close()
     assert (house.spool / SOCKET).exists(), "as a daemon leaves it that was killed"
     assert send_request(house.spool, request) == NO_ANSWER
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - start < 1
 
 
 def test_a_restarted_worker_asks_for_outcomes_and_repeats_nothing(
     house, relay, call, daemon, clock, entropy
 ) -> None:
     relay.turn()
-    asked = [asked_of(house, call.name, "note") for _ in range(2)]
-    for each in asked:
+    requests = [request_command(house, call.name, "note") for _ in range(2)]
+    for each in requests:
         assert queries.take("node1", each.id, clock(), entropy)
-    knows = daemon(TAKEN, TELLS_DONE)
+    knows = daemon(TAKES_ORDER, TELLS_DONE)
     LiveCallRelay("node1", house.spool, house.services.root, clock, entropy).turn()
     assert [one["until"] for one in knows.asked] == [0, 0]
-    assert {service.find_command(house.tenant, one.id, clock(), entropy).outcome for one in asked} == {DONE}
+    assert {service.find_command(house.tenant, one.id, clock(), entropy).outcome for one in requests} == {
+        DONE
+    }
 
 
 def test_an_outcome_unknown_to_the_daemon_is_unknown(house, relay, call, daemon, clock, entropy) -> None:
     relay.turn()
-    asked = asked_of(house, call.name, "note")
-    assert queries.take("node1", asked.id, clock(), entropy)
+    request = request_command(house, call.name, "note")
+    assert queries.take("node1", request.id, clock(), entropy)
     daemon({"outcome": NO_ANSWER})
     LiveCallRelay("node1", house.spool, house.services.root, clock, entropy).turn()
-    assert service.find_command(house.tenant, asked.id, clock(), entropy).outcome == UNKNOWN
+    assert service.find_command(house.tenant, request.id, clock(), entropy).outcome == UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -183,9 +185,9 @@ def test_an_outcome_unknown_to_the_daemon_is_unknown(house, relay, call, daemon,
 )
 def test_refuses_a_command_that_differs_from_its_signature(house, relay, call, daemon, change) -> None:
     """Whoever writes to the catalogue past the panel pauses and destroys nothing."""
-    there = daemon(TAKEN, TELLS_DONE)
+    there = daemon(TAKES_ORDER, TELLS_DONE)
     relay.turn()
-    row = asked_of(house, call.name, "pause")
+    row = request_command(house, call.name, "pause")
     changed = {
         name: house.clock() + value if isinstance(value, timedelta) else value
         for name, value in change.items()
@@ -198,7 +200,7 @@ def test_refuses_a_command_that_differs_from_its_signature(house, relay, call, d
 
 
 def test_refuses_an_unsigned_command(house, relay, call, daemon, clock) -> None:
-    there = daemon(TAKEN, TELLS_DONE)
+    there = daemon(TAKES_ORDER, TELLS_DONE)
     relay.turn()
     with writing():
         LiveCommandTable.create(
@@ -219,11 +221,11 @@ def rival(clock, entropy) -> str:
 
 def test_refuses_another_customers_command(house, relay, call, daemon, rival, clock) -> None:
     """Whoever writes to the catalogue gives a call's row to a customer, who then asks for it."""
-    there = daemon(TAKEN, TELLS_DONE)
+    there = daemon(TAKES_ORDER, TELLS_DONE)
     relay.turn()
     with writing():
         assert LiveCallTable.update(tenant_id=rival, deletable=1).execute() == 1
-    row = asked_of(house, call.name, "delete", tenant=rival)
+    row = request_command(house, call.name, "delete", tenant=rival)
     relay.turn()
     assert there.asked == []
     assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
@@ -242,12 +244,12 @@ def test_restores_an_altered_row(house, relay, call, rival, clock, column) -> No
 
 
 def test_refuses_a_command_by_a_revoked_key(house, call, daemon, clock, entropy) -> None:
-    there = daemon(TAKEN, TELLS_DONE)
+    there = daemon(TAKES_ORDER, TELLS_DONE)
     panel = signing.load_endorsement(house.folder / "keys" / signing.PANEL_ENDORSEMENT)
     revoked = {panel.key_id: clock() - timedelta(seconds=1)}
     relay = LiveCallRelay("node1", house.spool, house.services.root, clock, entropy, revoked=lambda: revoked)
     relay.turn()
-    asked_of(house, call.name, "note")
+    request_command(house, call.name, "note")
     relay.turn()
     assert there.asked == []
 
@@ -264,9 +266,9 @@ def test_refuses_to_sign_with_a_key_not_endorsed_for_commands(house, relay, call
             house.clock() + timedelta(days=1),
         ),
     )
-    with pytest.raises(SealError) as refused:
-        asked_of(house, call.name, "note", signer=other)
-    assert refused.value.error_id == "seal.endorsement_use"
+    with pytest.raises(SealError) as failure:
+        request_command(house, call.name, "note", signer=other)
+    assert failure.value.error_id == "seal.endorsement_use"
 
 
 def test_removes_a_call_that_has_ended(house, relay, call, clock) -> None:
@@ -292,16 +294,16 @@ def test_lists_again_what_another_worker_dropped(house, relay, call, clock) -> N
 
 def test_lists_only_calls_that_are_being_recorded(house, clock) -> None:
     start = house.start()
-    told = tuple(Marker(clock(), kind) for kind in ("recording_started", "announcement_finished"))
-    assert live_row(start, told, clock()) is not None
-    assert live_row(house.start(refused="full_disk"), told, clock()) is None
-    assert live_row(house.start(tenant=None), told, clock()) is None
+    marks = tuple(Marker(clock(), kind) for kind in ("recording_started", "announcement_finished"))
+    assert live_row(start, marks, clock()) is not None
+    assert live_row(house.start(refused="full_disk"), marks, clock()) is None
+    assert live_row(house.start(tenant=None), marks, clock()) is None
     for kind in ("deleted", "transferred_outside", "hangup", "recording_stopped"):
-        assert live_row(start, (*told, Marker(clock(), kind)), clock()) is None
+        assert live_row(start, (*marks, Marker(clock(), kind)), clock()) is None
     refused = Marker(clock(), "question_answered", {"question": "recording", "answer": "no"})
-    assert live_row(house.start(mode="opt-out"), (*told, refused), clock()) is None
+    assert live_row(house.start(mode="opt-out"), (*marks, refused), clock()) is None
     silent = Marker(clock(), "question_answered", {"question": "recording", "answer": "none"})
-    assert live_row(house.start(mode="opt-out"), (*told, silent), clock()) is not None
+    assert live_row(house.start(mode="opt-out"), (*marks, silent), clock()) is not None
     assert live_row(house.start(mode="opt-in"), (silent,), clock()) is None
     begins_anew = (Marker(clock(), "recording_started"), Marker(clock(), "recording_stopped"))
     assert live_row(house.start(at_pickup=True), begins_anew, clock()) is not None

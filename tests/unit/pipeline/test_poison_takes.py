@@ -60,11 +60,11 @@ def test_frequent_crashes_within_the_interval_count_once(
 
 
 def test_quarantines_a_lone_take_eventually(crashes: EncoderCrashes, now: MonotonicClock) -> None:
-    began = now.at
+    start = now.at
     while not crashes.is_poison("bad"):
         crashes.note_crash("bad", alone=True)
         now.at += 60.0
-    assert now.at - began >= CRASH_INTERVAL_ALONE * (CRASH_LIMIT - 1)
+    assert now.at - start >= CRASH_INTERVAL_ALONE * (CRASH_LIMIT - 1)
 
 
 def test_success_clears_a_take(crashes: EncoderCrashes, now: MonotonicClock) -> None:
@@ -80,13 +80,13 @@ def test_success_clears_a_take(crashes: EncoderCrashes, now: MonotonicClock) -> 
 def test_random_kills_quarantine_nothing(crashes: EncoderCrashes, now: MonotonicClock, seed: int) -> None:
     """Each take is retried every minute, and would have to crash about thirty times in a row."""
     chance = random.Random(seed)
-    waiting = [f"take {number}" for number in range(200)]
-    while waiting:
-        for take in list(waiting):
+    takes = [f"take {number}" for number in range(200)]
+    while takes:
+        for take in list(takes):
             if chance.random() < 0.5:
-                crashes.note_crash(take, alone=len(waiting) == 1)
+                crashes.note_crash(take, alone=len(takes) == 1)
             else:
                 crashes.note_encoded(take)
-                waiting.remove(take)
+                takes.remove(take)
             assert not crashes.is_poison(take)
         now.at += 60.0

@@ -82,7 +82,7 @@ def test_encodes_the_oldest_take_if_there_is_space(tmp_path: Path, backlog: Back
         assert backlog.next_take("encode", free=10_000_000) == (folder, "encode")
 
 
-def taken(backlog: Backlog, lane: str = "encode", count: int = 100) -> list[str]:
+def take_names(backlog: Backlog, lane: str = "encode", count: int = 100) -> list[str]:
     found = []
     while len(found) < count and (item := backlog.next_take(lane)) is not None:
         found.append(item[0].name)
@@ -94,17 +94,17 @@ def test_tenants_take_turns(tmp_path: Path, backlog: Backlog) -> None:
     small = [call(tmp_path, "small", minute).name for minute in (20, 21)]
     nobody = call(tmp_path, None, 30).name
     backlog.scan_spool()
-    assert taken(backlog) == [crowd[0], small[0], nobody, crowd[1], small[1], *crowd[2:]]
+    assert take_names(backlog) == [crowd[0], small[0], nobody, crowd[1], small[1], *crowd[2:]]
 
 
 def test_new_tenant_has_the_next_turn(tmp_path: Path, backlog: Backlog, seconds: MonotonicClock) -> None:
     crowd = [call(tmp_path, "crowd", minute).name for minute in range(5)]
     backlog.scan_spool()
-    assert taken(backlog, count=2) == crowd[:2]
+    assert take_names(backlog, count=2) == crowd[:2]
     late = call(tmp_path, "late", 60).name
     seconds.at += 60
     backlog.scan_spool()
-    assert late in taken(backlog, count=2)
+    assert late in take_names(backlog, count=2)
 
 
 def test_blocked_stage_delays_no_other(tmp_path: Path, backlog: Backlog) -> None:
@@ -137,16 +137,16 @@ def test_failed_take_waits_while_others_continue(
 ) -> None:
     first, second = call(tmp_path, "a", 1), call(tmp_path, "a", 2)
     backlog.scan_spool()
-    assert taken(backlog, count=1) == [first.name]
+    assert take_names(backlog, count=1) == [first.name]
     assert backlog.fail_step(first, lambda failures: 10.0 * (failures + 1)) == 1
-    assert taken(backlog) == [second.name]
+    assert take_names(backlog) == [second.name]
     seconds.at += 9.9
-    assert taken(backlog) == []
+    assert take_names(backlog) == []
     seconds.at += 0.2
-    assert taken(backlog) == [first.name]
+    assert take_names(backlog) == [first.name]
     assert backlog.fail_step(first, lambda failures: 10.0 * (failures + 1)) == 2
     seconds.at += 19
-    assert taken(backlog) == []
+    assert take_names(backlog) == []
 
 
 def test_finds_ended_calls_and_forgets_removed_ones(
@@ -161,7 +161,7 @@ def test_finds_ended_calls_and_forgets_removed_ones(
     assert len(backlog) == 1, "not before the next scan is due"
     seconds.at += 1.1
     backlog.scan_spool()
-    assert taken(backlog) == [going_on.name]
+    assert take_names(backlog) == [going_on.name]
 
 
 def test_opens_each_take_once(
@@ -169,14 +169,14 @@ def test_opens_each_take_once(
 ) -> None:
     for minute in range(50):
         call(tmp_path, "a", minute)
-    looked: list[str] = []
+    opens: list[str] = []
     look = stages.next_stage
-    monkeypatch.setattr(stages, "next_stage", lambda folder: looked.append(folder.name) or look(folder))
+    monkeypatch.setattr(stages, "next_stage", lambda folder: opens.append(folder.name) or look(folder))
     for _ in range(5):
         backlog.scan_spool()
         seconds.at += 60
-        taken(backlog, count=3)
-    assert len(looked) == len(set(looked)) == 50
+        take_names(backlog, count=3)
+    assert len(opens) == len(set(opens)) == 50
 
 
 def test_ten_thousand_takes_do_not_block_the_loop(
@@ -211,7 +211,7 @@ def test_reports_an_unreadable_spool_once(tmp_path: Path, seconds: MonotonicCloc
         folder = call(tmp_path / "spool", "a", 1)
         backlog.scan_spool()
     assert [line["event"] for line in logs] == ["spool.unreadable", "spool.recovered"]
-    assert taken(backlog) == [folder.name]
+    assert take_names(backlog) == [folder.name]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that is closed to another user")
@@ -229,7 +229,7 @@ def test_scans_past_an_unreadable_folder(tmp_path: Path, seconds: MonotonicClock
         backlog = Backlog(tmp_path, seconds)
         with capture_logs() as logs:
             backlog.scan_spool()
-        said = [(line["event"], "1 folders" in line["what"], "chgrp" in line["hint"]) for line in logs]
-        right = taken(backlog) == [open_.name] and said == [("spool.unreadable", True, True)]
+        warnings = [(line["event"], "1 folders" in line["what"], "chgrp" in line["hint"]) for line in logs]
+        right = take_names(backlog) == [open_.name] and warnings == [("spool.unreadable", True, True)]
         os._exit(0 if right else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -23,9 +23,9 @@ SILENCE = 3.0
 """Seconds without a heartbeat after which a process is killed (``recorder/processes/supervisor.py``)."""
 
 
-def until(met: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + DEADLINE
-    while not met():
+    while not condition():
         assert time.monotonic() < deadline, f"not within {DEADLINE} s: {what}"
         time.sleep(0.02)
 
@@ -41,27 +41,27 @@ def test_heartbeat_continues_while_the_catalogue_hangs(house, postgres) -> None:
         drain=5,
         beat=lambda: beats.append(time.monotonic()),
     )
-    running = threading.Thread(target=worker.run, daemon=True)
-    running.start()
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
     try:
         until(lambda: len(queries.recordings(house.tenant).rows) == 1, "the first recording")
-        with psycopg.connect(postgres.url("postgres"), autocommit=True) as asking:
-            asked = "SELECT pid FROM pg_stat_activity WHERE application_name = 'accord'"
-            silent = [postgres.pid, *(pid for (pid,) in asking.execute(asked))]
+        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+            query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'accord'"
+            silent = [postgres.pid, *(pid for (pid,) in connection.execute(query))]
         for pid in silent:
             os.kill(pid, signal.SIGSTOP)
         house.take(formats=("wav",))
-        began = len(beats)
+        beat_count = len(beats)
         try:
             time.sleep(SILENCE + 1)
         finally:
             for pid in reversed(silent):
                 os.kill(pid, signal.SIGCONT)
-        during = beats[began:]
+        during = beats[beat_count:]
         until(lambda: len(queries.recordings(house.tenant).rows) == 2, "the second, once it answers")
     finally:
         worker.stop()
-        running.join(DEADLINE)
-    assert not running.is_alive()
+        thread.join(DEADLINE)
+    assert not thread.is_alive()
     assert len(during) >= 2
     assert max(after - before for before, after in itertools.pairwise(during)) < SILENCE

@@ -17,7 +17,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.line_policy import Keep
 from recorder.domain.markers import Marker
-from recorder.domain.sentences import TimedSentence as Said
+from recorder.domain.sentences import TimedSentence
 from recorder.errors import CatalogueError, TakeError
 from recorder.pipeline import stages
 from recorder.seal import keyring
@@ -183,9 +183,9 @@ def test_quarantines_a_take_without_a_line(house) -> None:
 
 def test_missing_announcement_sound_delays_the_take(house) -> None:
     folder = house.take(announcement=replace(house.announcement, sha256="0" * 64))
-    with pytest.raises(TakeError) as waiting:
+    with pytest.raises(TakeError) as failure:
         stages.step(folder, house.clock(), house.services)
-    assert waiting.value.error_id == "take.no_prompt"
+    assert failure.value.error_id == "take.no_prompt"
     assert folder.exists()
 
 
@@ -195,13 +195,13 @@ def test_locates_a_question_by_the_sound_of_the_catalogue(house, known) -> None:
     sweep = (8000 * np.sin(2 * np.pi * (300 + at * 0.02) * at / 8000)).astype("<i2")
     (house.folder / "sweep.wav").write_bytes(wav_of(sweep))
     wav = (house.folder / "sweep.wav").read_bytes()
-    question = Said("May we keep it?", hashlib.sha256(wav).hexdigest(), 2000)
+    question = TimedSentence("May we keep it?", hashlib.sha256(wav).hexdigest(), 2000)
     if known:
         with writing():
             SoundTable.create(sha256=question.sha256, wav=wav, duration_ms=2000, created_at=house.clock())
     folder = house.take(talk_ms=20_000, keep=Keep("agreement", 365, question, *[question] * 4))
-    told = next(mark.at for mark in layout.read_marks(folder) if mark.kind == "bridged")
-    begin = (told - house.clock()) // timedelta(milliseconds=1) * 8 + 5 * 8000
+    bridge_time = next(mark.at for mark in layout.read_marks(folder) if mark.kind == "bridged")
+    begin = (bridge_time - house.clock()) // timedelta(milliseconds=1) * 8 + 5 * 8000
     samples, _ = soundfile.read(folder / layout.AUDIO, dtype="int16")
     samples[begin : begin + len(sweep), 1] = sweep
     (folder / layout.AUDIO).write_bytes(wav_of(samples))
@@ -210,7 +210,7 @@ def test_locates_a_question_by_the_sound_of_the_catalogue(house, known) -> None:
         (7, "keep_question_heard", {}),
         (9, "keep_question_answered", {"answer": "yes", "by": "external", "how": "key"}),
     ):
-        layout.append_mark(folder, Marker(told + timedelta(seconds=second), kind, data))
+        layout.append_mark(folder, Marker(bridge_time + timedelta(seconds=second), kind, data))
     house.work(folder)
     row = queries.recording(house.tenant, folder.name)
     assert row.keep_answer == ("yes" if known else None)
@@ -219,9 +219,9 @@ def test_locates_a_question_by_the_sound_of_the_catalogue(house, known) -> None:
 
 def test_unknown_tenant_delays_the_take(house) -> None:
     folder = house.take(tenant="01930000-0000-7000-8000-0000000000ff")
-    with pytest.raises(CatalogueError) as waiting:
+    with pytest.raises(CatalogueError) as failure:
         house.work(folder)
-    assert waiting.value.error_id == "tenant.unknown"
+    assert failure.value.error_id == "tenant.unknown"
     assert stages.next_stage(folder) == "seal"
     assert house.objects() == []
 
@@ -290,9 +290,9 @@ def test_refuses_another_tenant_key(house) -> None:
     with writing():
         _set_tenant_key(house, other)
     folder = house.take()
-    with pytest.raises(Exception, match="different keys") as refused:
+    with pytest.raises(Exception, match="different keys") as failure:
         house.work(folder)
-    assert refused.value.error_id == "store.other_tenant_key"
+    assert failure.value.error_id == "store.other_tenant_key"
 
 
 def _set_tenant_key(house, wrapped) -> None:

@@ -40,13 +40,13 @@ class SwitchableStore:
     def __getattr__(self, name: str):
         operation = getattr(self.store, name)
 
-        def tried(*arguments):
+        def call_method(*arguments):
             self.asked += 1
             if self.away:
                 raise Unreachable("store.unreachable", "nobody there")
             return operation(*arguments)
 
-        return tried
+        return call_method
 
 
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
@@ -61,31 +61,33 @@ def store(house) -> SwitchableStore:
 @pytest.fixture
 def start(house, store) -> Iterator[Callable[..., Worker]]:
     """Starts workers in threads, with ``changes`` to their fields, and ends them."""
-    running: list[tuple[Worker, threading.Thread]] = []
+    workers: list[tuple[Worker, threading.Thread]] = []
 
     def begin(**changes) -> Worker:
         names = {each.name for each in fields(Services)}
-        given = {name: changes.pop(name) for name in names & changes.keys()}
+        own_services = {name: changes.pop(name) for name in names & changes.keys()}
         settings = Settings(
             node=NodeSettings(never_record=("112",)), worker=WorkerSettings(processes=1, nice=1)
         )
-        worker = Worker(replace(house.services, **({"store": store} | given)), settings, drain=5, **changes)
+        worker = Worker(
+            replace(house.services, **({"store": store} | own_services)), settings, drain=5, **changes
+        )
         thread = threading.Thread(target=worker.run, daemon=True)
-        running.append((worker, thread))
+        workers.append((worker, thread))
         thread.start()
         return worker
 
     yield begin
-    for worker, _ in running:
+    for worker, _ in workers:
         worker.stop()
-    for _, thread in running:
+    for _, thread in workers:
         thread.join(DEADLINE)
         assert not thread.is_alive()
 
 
-def until(met: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + DEADLINE
-    while not met():
+    while not condition():
         assert time.monotonic() < deadline, f"not within {DEADLINE} s: {what}"
         time.sleep(0.02)
 
@@ -124,17 +126,17 @@ def test_logs_unhandled_errors_of_duties(house, start) -> None:
     with capture_logs() as logs:
         start(store=BrokenStore())
         until(lambda: any(line["event"] == "worker.failed" for line in logs), "a word about it")
-    (said,) = [line for line in logs if line["event"] == "worker.failed"]
-    assert (said["work"], str(said["exc_info"])) == ("housekeeping", "nobody foresaw this")
+    (failure_line,) = [line for line in logs if line["event"] == "worker.failed"]
+    assert (failure_line["work"], str(failure_line["exc_info"])) == ("housekeeping", "nobody foresaw this")
 
 
 def test_delayed_take_does_not_delay_others(house, start) -> None:
-    stuck = house.take(tenant="01930000-0000-7000-8000-0000000000ff")
+    delayed_take = house.take(tenant="01930000-0000-7000-8000-0000000000ff")
     house.clock.forward(seconds=1)
     house.take()
     start()
     until(lambda: rows(house) == 1, "the other recording")
-    assert stages.next_stage(stuck) == "seal"
+    assert stages.next_stage(delayed_take) == "seal"
 
 
 def test_unavailable_store_loses_nothing(house, start, store) -> None:
@@ -147,9 +149,9 @@ def test_unavailable_store_loses_nothing(house, start, store) -> None:
     late = house.take()
     until(lambda: stages.next_stage(late) == "store", "a later one")
     assert rows(house) == 0
-    asked = store.asked
+    requests_before = store.asked
     time.sleep(1.5)
-    assert store.asked - asked <= 8, "retries are paced"
+    assert store.asked - requests_before <= 8, "retries are paced"
     store.away = False
     until(lambda: rows(house) == 3, "all recordings, once it is back")
 
@@ -264,23 +266,25 @@ def test_quarantines_nothing_if_no_encoder_starts(house, start, monkeypatch, tmp
     """A half-upgraded environment or a missing library: every take waits."""
     monkeypatch.setattr("recorder.pipeline.backoff.AWAY_BACK_OFF", (0.01,))
     folders = [house.take() for _ in range(3)]
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    (broken / "av.py").write_text("raise ImportError('libavcodec.so.61: cannot open shared object file')")
+    broken_path = tmp_path / "broken"
+    broken_path.mkdir()
+    (broken_path / "av.py").write_text(
+        "raise ImportError('libavcodec.so.61: cannot open shared object file')"
+    )
     source = str(Path(recorder.__file__).parents[1])
     failed = metrics.STAGE_FAILURES.labels("encode", "encoder")._value.get
-    before, died = failed(), metrics.ENCODER_DEATHS._value.get()
+    before, deaths = failed(), metrics.ENCODER_DEATHS._value.get()
     with capture_logs() as logs:
-        monkeypatch.setenv("PYTHONPATH", f"{broken}:{source}")
+        monkeypatch.setenv("PYTHONPATH", f"{broken_path}:{source}")
         start()
         until(lambda: failed() - before > 3 * CRASH_LIMIT, "starts")
         monkeypatch.setenv("PYTHONPATH", source)
         until(lambda: rows(house) == len(folders), "all, once it runs")
     assert aside(house) == []
-    assert metrics.ENCODER_DEATHS._value.get() == died
-    said = [line for line in logs if line["event"] == "take.delayed"]
-    assert {line["error_id"] for line in said} == {"encoder.not_started"}
-    assert "restart it" in said[0]["error"]
+    assert metrics.ENCODER_DEATHS._value.get() == deaths
+    lines = [line for line in logs if line["event"] == "take.delayed"]
+    assert {line["error_id"] for line in lines} == {"encoder.not_started"}
+    assert "restart it" in lines[0]["error"]
 
 
 @SQLITE
@@ -301,17 +305,17 @@ def test_refuses_a_second_worker(house, start) -> None:
     first = start()
     until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "the first")
     second = Worker(first.services, first.settings)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         second.run()
-    assert refused.value.error_id == "worker.already_running"
+    assert failure.value.error_id == "worker.already_running"
 
 
 def test_finishes_interrupted_removals(house, start) -> None:
-    gone = house.spool / ".gone-01930000-0000-7000-8000-000000000001"
-    gone.mkdir()
-    (gone / "audio.wav").write_bytes(b"x")
+    removed = house.spool / ".gone-01930000-0000-7000-8000-000000000001"
+    removed.mkdir()
+    (removed / "audio.wav").write_bytes(b"x")
     start()
-    until(lambda: not gone.exists(), "its end")
+    until(lambda: not removed.exists(), "its end")
 
 
 def test_closes_old_listens(house, start) -> None:

@@ -117,11 +117,11 @@ def test_refuses_an_altered_object_at_its_block(
     whole = b"".join(opened.read(0, opened.length))
     alter(scene)
     left: list[bytes] = []
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         left.extend(opened.read(0, opened.length))
-    assert refused.value.error_id == error_id
+    assert failure.value.error_id == error_id
     assert whole.startswith(b"".join(left))
-    assert broken(scene) == [("audio.wav", error_id)]
+    assert failing_objects(scene) == [("audio.wav", error_id)]
 
 
 def test_refuses_appended_bytes(scene, gate, ada) -> None:
@@ -131,10 +131,10 @@ def test_refuses_appended_bytes(scene, gate, ada) -> None:
     assert gate.open(ada, before.id, "audio.wav", "p").length
     overwrite(path, path.read_bytes() + b"more")
     grant = gate.grant(ada, scene.mine.id, "agreement")
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         gate.open(ada, grant.id, "audio.wav", "p")
-    assert refused.value.error_id == "object.length"
-    assert broken(scene) == [("audio.wav", "object.length")]
+    assert failure.value.error_id == "object.length"
+    assert failing_objects(scene) == [("audio.wav", "object.length")]
 
 
 # Manifests, keys and rows: found before a grant is given.
@@ -172,8 +172,12 @@ def sealed_again_with_more(scene: Scene) -> None:
     """By the holder of the signing key: the catalogue has another hash."""
     manifest = scene.manifest()
     longer = tuple(replace(each, until=each.until + timedelta(days=1)) for each in manifest.purposes)
-    told = replace(manifest.announced, purposes=longer, keep_days=manifest.announced.keep_days + 1)
-    forged = replace(manifest, announced=told, keep_until=manifest.keep_until + timedelta(days=1))
+    longer_announcement = replace(
+        manifest.announced, purposes=longer, keep_days=manifest.announced.keep_days + 1
+    )
+    forged = replace(
+        manifest, announced=longer_announcement, keep_until=manifest.keep_until + timedelta(days=1)
+    )
     overwrite(scene.path("manifest.json"), sign(forged, scene.house.services.signer))
 
 
@@ -263,10 +267,10 @@ def test_gives_no_grant_for_an_altered_recording(
         lambda: gate.grant(ada, scene.mine.id, "agreement"),
         lambda: gate.purposes(ada, scene.mine.id),
     ):
-        with pytest.raises(SealError) as refused:
+        with pytest.raises(SealError) as failure:
             ask()
-        assert refused.value.error_id == error_id
-    assert broken(scene) == [("manifest.json", error_id)], "once an hour for each who finds it"
+        assert failure.value.error_id == error_id
+    assert failing_objects(scene) == [("manifest.json", error_id)], "once an hour for each who finds it"
 
 
 @pytest.mark.parametrize("alter", [key_of_another, row_with_another_party, row_with_another_hash])
@@ -277,7 +281,7 @@ def test_refuses_an_alteration_under_a_grant(
     alter(scene)
     with pytest.raises(SealError):
         gate.open(ada, grant.id, "audio.wav", "p")
-    assert broken(scene)
+    assert failing_objects(scene)
 
 
 def test_a_grant_is_bound_to_its_manifest(scene, gate: PanelGate, ada: Actor) -> None:
@@ -286,9 +290,9 @@ def test_a_grant_is_bound_to_its_manifest(scene, gate: PanelGate, ada: Actor) ->
     sealed_again_with_more(scene)
     content = scene.path("manifest.json").read_bytes()
     scene.update(manifest_sha256=hashlib.sha256(content).hexdigest())
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         gate.renew(ada, grant.id)
-    assert refused.value.error_id == "seal.manifest_replaced"
+    assert failure.value.error_id == "seal.manifest_replaced"
 
 
 def test_plays_an_unaltered_recording(scene, gate: PanelGate, ada: Actor) -> None:
@@ -297,10 +301,10 @@ def test_plays_an_unaltered_recording(scene, gate: PanelGate, ada: Actor) -> Non
         for name in ("audio.wav", "peaks"):
             opened = gate.open(ada, grant.id, name, "p")
             assert len(b"".join(opened.read(0, opened.length))) == opened.length
-    assert broken(scene) == []
+    assert failing_objects(scene) == []
 
 
-def broken(scene: Scene) -> list[tuple[str, str]]:
+def failing_objects(scene: Scene) -> list[tuple[str, str]]:
     with connected():
         query = LeafTable.select().where(LeafTable.kind == "seal.broken").order_by(LeafTable.number)
         bodies = [json.loads(leaf.body) for leaf in query]

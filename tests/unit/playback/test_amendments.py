@@ -28,8 +28,8 @@ TALK = 120_000
 
 @pytest.fixture
 def changes(house) -> Changes:
-    given = house.services
-    return Changes(given.store, given.root, given.signer, house.clock, house.entropy)
+    services = house.services
+    return Changes(services.store, services.root, services.signer, house.clock, house.entropy)
 
 
 def hold(changes, row, **more) -> None:
@@ -39,8 +39,7 @@ def hold(changes, row, **more) -> None:
 
 
 def destroy_due(house) -> int:
-    given = house.services
-    return expiry.destroy_due(given, house.clock())
+    return expiry.destroy_due(house.services, house.clock())
 
 
 def refusals(gate, who, row) -> dict[str, str | None]:
@@ -64,9 +63,9 @@ def test_a_hold_allows_only_its_purposes_and_roles_and_outlasts_expiry(
     assert destroy_due(house) == 0
     grant = gate.grant(admin, recording.id, "agreement")
     assert grant.until == house.clock() + timedelta(minutes=15)
-    with pytest.raises(AccessError, match="not for") as refused:
+    with pytest.raises(AccessError, match="not for") as failure:
         gate.grant(clerk, recording.id, "agreement")
-    assert refused.value.error_id == "access.held"
+    assert failure.value.error_id == "access.held"
     changes.lift(recording.tenant, recording.id, OPERATOR, hold=1, reason="settled")
     assert refusals(gate, admin, recording) == {"agreement": "access.expired"}
     assert destroy_due(house) == 1
@@ -76,25 +75,27 @@ def test_a_hold_allows_only_its_purposes_and_roles_and_outlasts_expiry(
 def test_a_hold_ends_grants(house, gate, changes, ada, recording) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     hold(changes, recording)
-    with pytest.raises(AccessError) as refused:
+    with pytest.raises(AccessError) as failure:
         gate.open(ada, grant.id, "audio.wav", "p")
-    assert refused.value.error_id == "access.grant_over"
+    assert failure.value.error_id == "access.grant_over"
     assert kinds(recording).count("recording.amended") == 1
 
 
 @pytest.mark.parametrize("dies", ["begun", "put"])
 def test_an_unlisted_amendment_takes_effect_after_a_crash(house, gate, changes, ada, recording, dies) -> None:
-    def boundary(reached: str) -> None:
-        if reached == dies:
+    def boundary(point: str) -> None:
+        if point == dies:
             raise KeyboardInterrupt
 
-    given = house.services
-    dying = Changes(given.store, given.root, given.signer, house.clock, house.entropy, boundary)
+    services = house.services
+    failing_changes = Changes(
+        services.store, services.root, services.signer, house.clock, house.entropy, boundary
+    )
     with pytest.raises(KeyboardInterrupt):
-        dying.delete(recording.tenant, recording.id, OPERATOR, reason="asked on the telephone")
+        failing_changes.delete(recording.tenant, recording.id, OPERATOR, reason="asked on the telephone")
     house.clock.forward(minutes=2)
     assert amendments.listed_hashes(house.tenant, recording.id) == ()
-    assert list_pending(given.store, given.root, house.clock(), house.entropy) == (dies == "put")
+    assert list_pending(services.store, services.root, house.clock(), house.entropy) == (dies == "put")
     assert amendments.pending_amendments(house.clock()) == ()
     assert len(amendments.listed_hashes(house.tenant, recording.id)) == (dies == "put")
     assert destroy_due(house) == (dies == "put")
@@ -115,20 +116,20 @@ def test_names_a_missing_a_replaced_and_a_doubled_amendment(house, gate, changes
     place = house.bucket / (recording.prefix + name(1))
     content = place.read_bytes()
     place.unlink()
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         gate.purposes(ada, recording.id)
-    assert refused.value.error_id == "amendment.missing"
+    assert failure.value.error_id == "amendment.missing"
     assert kinds(recording)[-1] == "seal.broken"
     place.write_bytes(content)
     with writing():
         AmendmentTable.update(sha256="0" * 64).execute()
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         gate.purposes(ada, recording.id)
-    assert refused.value.error_id == "amendment.replaced"
+    assert failure.value.error_id == "amendment.replaced"
     place.with_name(name(2)).write_bytes(content)
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         gate.purposes(ada, recording.id)
-    assert refused.value.error_id == "amendment.doubled"
+    assert failure.value.error_id == "amendment.doubled"
     assert grant.recording == recording.id
 
 
@@ -155,18 +156,18 @@ def agreed_to(house):
 
 
 def test_refuses_a_withdrawal_without_consent(changes, recording) -> None:
-    with pytest.raises(RetentionError) as refused:
+    with pytest.raises(RetentionError) as failure:
         changes.withdraw(recording.tenant, recording.id, OPERATOR, reason="…")
-    assert refused.value.error_id == "retention.not_by_consent"
+    assert failure.value.error_id == "retention.not_by_consent"
     assert amendments.pending_amendments(changes.now() + timedelta(days=1)) == ()
 
 
 def test_a_later_agreement_is_limited_by_the_country(house, gate, changes, somebody, recording) -> None:
     admin = somebody("customer_admin")
     options = {"purpose": "training", "reason": "signed on paper"}
-    with pytest.raises(RetentionError) as refused:
+    with pytest.raises(RetentionError) as failure:
         changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=181, **options)
-    assert refused.value.error_id == "retention.too_long"
+    assert failure.value.error_id == "retention.too_long"
     changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=180, **options)
     assert refusals(gate, admin, recording) == {"agreement": None, "training": None}
     row = queries.recording(house.tenant, recording.id)
@@ -180,18 +181,18 @@ def test_a_later_agreement_is_limited_by_the_country(house, gate, changes, someb
 
 def test_refuses_a_later_agreement_about_an_unannounced_recording(changes, recorded) -> None:
     row = recorded(announced=False)
-    with pytest.raises(RetentionError) as refused:
+    with pytest.raises(RetentionError) as failure:
         changes.agree(row.tenant, row.id, OPERATOR, purpose="agreement", keep_days=60, reason="…")
-    assert refused.value.error_id == "retention.not_announced"
+    assert failure.value.error_id == "retention.not_announced"
 
 
 def test_a_held_recording_is_not_deleted_and_a_deleted_one_is_not_played(
     house, gate, changes, ada, recording
 ) -> None:
     hold(changes, recording)
-    with pytest.raises(RetentionError) as refused:
+    with pytest.raises(RetentionError) as failure:
         changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
-    assert refused.value.error_id == "retention.held"
+    assert failure.value.error_id == "retention.held"
     changes.lift(recording.tenant, recording.id, OPERATOR, hold=1, reason="settled")
     changes.delete(recording.tenant, recording.id, OPERATOR, reason="not needed")
     assert refusals(gate, ada, recording) == {"agreement": "access.erased"}
@@ -225,9 +226,9 @@ def test_refuses_invalid_holds(changes, recording) -> None:
         more = dict(wrong)
         if "days" in more:
             more["review_at"] = changes.now() + timedelta(days=more.pop("days"))
-        with pytest.raises(RetentionError) as refused:
+        with pytest.raises(RetentionError) as failure:
             hold(changes, recording, **more)
-        assert refused.value.error_id == error_id
+        assert failure.value.error_id == error_id
     assert amendments.holds() == ()
 
 
@@ -237,15 +238,15 @@ def test_another_customers_recording_is_not_found(changes, stranger, recording) 
         lambda: changes.delete(stranger.tenant, recording.id, OPERATOR, reason="…"),
         lambda: changes.lift(stranger.tenant, recording.id, OPERATOR, hold=1, reason="…"),
     ):
-        with pytest.raises(AccessError) as refused:
+        with pytest.raises(AccessError) as failure:
             attempt()
-        assert refused.value.error_id == "access.not_found"
+        assert failure.value.error_id == "access.not_found"
     assert amendments.pending_amendments(changes.now() + timedelta(days=1)) == ()
 
 
 def test_two_concurrent_amendments_both_take_effect(house, changes, recording, monkeypatch) -> None:
     """Another node's amendment comes between reading the chain and putting: the chain is read again."""
-    given, put = house.services, house.services.store.put
+    services, put = house.services, house.services.store.put
     raced: list[str] = []
 
     def between(key, path, sha256) -> None:
@@ -254,16 +255,16 @@ def test_two_concurrent_amendments_both_take_effect(house, changes, recording, m
             from recorder.lifecycle import amendment_store
             from recorder.seal.amendment_kinds import PurposesNarrowed
 
-            chain = chain_of(given.store, recording.prefix, given.root)
+            chain = chain_of(services.store, recording.prefix, services.root)
             narrowed = PurposesNarrowed(("agreement",), "…")
             amendment_store.put(
-                given.store, chain, narrowed, OPERATOR, given.signer, given.root, house.clock()
+                services.store, chain, narrowed, OPERATOR, services.signer, services.root, house.clock()
             )
         put(key, path, sha256)
 
-    monkeypatch.setattr(given.store, "put", between)
+    monkeypatch.setattr(services.store, "put", between)
     changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
-    chain = chain_of(given.store, recording.prefix, given.root)
+    chain = chain_of(services.store, recording.prefix, services.root)
     assert [each.kind for each in chain.amendments] == ["purposes_narrowed", "deletion_requested"]
     assert len(amendments.listed_hashes(house.tenant, recording.id)) == 2
 
@@ -308,9 +309,9 @@ def test_an_erasure_during_playback_is_reported_as_such_and_breaks_no_seal(
     if far == "key":  # the objects are gone, the row does not say so yet
         monkeypatch.setattr(recordings, "make_tombstone", lambda *_, **__: False)
     destroy_due(house)
-    with pytest.raises(AccessError) as refused:
+    with pytest.raises(AccessError) as failure:
         list(pieces)
-    assert refused.value.error_id == "access.erased"
+    assert failure.value.error_id == "access.erased"
     assert "seal.broken" not in kinds(recording)
 
 
@@ -324,7 +325,7 @@ def test_a_shorter_limit_stops_playback_within_seconds(house, gate, ada, recorde
     limit(house, 1)
     next(pieces)
     house.clock.forward(seconds=5)
-    with pytest.raises(AccessError) as refused:
+    with pytest.raises(AccessError) as failure:
         next(pieces)
-    assert refused.value.error_id == "access.expired"
+    assert failure.value.error_id == "access.expired"
     pieces.close()

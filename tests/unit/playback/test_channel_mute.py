@@ -52,6 +52,6 @@ def test_pads_what_the_codec_omits_with_silence(manifest, sound) -> None:
 
 
 def test_refuses_what_is_not_audio(manifest) -> None:
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         list(channel_mute.only_left(iter([b"no sound" * 100]), manifest))
-    assert refused.value.error_id == "seal.no_sound"
+    assert failure.value.error_id == "seal.no_sound"

@@ -12,9 +12,9 @@ def test_refuses_a_grant_from_the_future(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     list(gate.open(ada, grant.id, "audio.wav", "p").read(0, 100))
     house.clock.forward(days=-1)
-    with pytest.raises(AccessError) as refused:
+    with pytest.raises(AccessError) as failure:
         gate.open(ada, grant.id, "audio.wav", "p")
-    assert refused.value.error_id == "access.grant_over"
+    assert failure.value.error_id == "access.grant_over"
     with pytest.raises(AccessError):
         gate.renew(ada, grant.id)
 

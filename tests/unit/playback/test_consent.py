@@ -16,19 +16,19 @@ from recorder.lifecycle import expiry
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 
-SAID = TimedSentence("Said.", "5a" * 32, 1000)
-FOR_TRAINING = Keep("training", 180, None, SAID, SAID, SAID, SAID)
+SENTENCE = TimedSentence("Said.", "5a" * 32, 1000)
+FOR_TRAINING = Keep("training", 180, None, SENTENCE, SENTENCE, SENTENCE, SENTENCE)
 
 
 def refusal(gate: PanelGate, who: Actor, recording: str, purpose: str) -> str:
-    with pytest.raises(AccessError) as refused:
+    with pytest.raises(AccessError) as failure:
         gate.grant(who, recording, purpose)
-    return refused.value.error_id
+    return failure.value.error_id
 
 
 @pytest.mark.parametrize(("answer", "days"), [("yes", 365), ("no", 30), ("none", 30), (None, 30)])
 def test_only_a_yes_keeps_a_recording_as_long_as_agreed(gate, ada, recorded, house, answer, days) -> None:
-    recording = recorded(asked=answer)
+    recording = recorded(question=answer)
     assert recording.keep_answer == answer
     assert recording.purposes == ("agreement",)
     assert recording.keep_until == recording.started_at + timedelta(days=days)
@@ -45,7 +45,7 @@ def test_only_a_yes_keeps_a_recording_as_long_as_agreed(gate, ada, recorded, hou
 
 
 def test_an_agreed_purpose_is_open_to_its_roles_alone(gate, ada, somebody, recorded, house) -> None:
-    recording = recorded(asked="yes", keep=FOR_TRAINING)
+    recording = recorded(question="yes", keep=FOR_TRAINING)
     admin = somebody("customer_admin")
     assert recording.purposes == ("agreement", "training")
     gate.grant(admin, recording.id, "training")
@@ -56,24 +56,24 @@ def test_an_agreed_purpose_is_open_to_its_roles_alone(gate, ada, somebody, recor
 
 
 def test_refuses_the_purpose_without_a_yes(gate, somebody, recorded) -> None:
-    recording = recorded(asked="no", keep=FOR_TRAINING)
+    recording = recorded(question="no", keep=FOR_TRAINING)
     admin = somebody("customer_admin")
     assert refusal(gate, admin, recording.id, "training") == "access.purpose_not_announced"
 
 
 def test_an_answer_counts_for_nothing_without_the_announcement(gate, somebody, recorded) -> None:
-    recording = recorded(asked="yes", announced=False)
+    recording = recorded(question="yes", announced=False)
     assert (recording.keep_answer, recording.purposes) == (None, ())
     admin = somebody("customer_admin")
     assert gate.purposes(admin, recording.id) == ()
     assert refusal(gate, admin, recording.id, "agreement") == "access.not_announced"
 
 
-@pytest.mark.parametrize("said", ["yes", "none", None])
-def test_refuses_a_row_that_contradicts_the_sealed_answer(gate, ada, recorded, said) -> None:
-    recording = recorded(asked="no")
+@pytest.mark.parametrize("answer", ["yes", "none", None])
+def test_refuses_a_row_that_contradicts_the_sealed_answer(gate, ada, recorded, answer) -> None:
+    recording = recorded(question="no")
     with writing():
-        RecordingTable.update(keep_answer=said).where(RecordingTable.id == recording.id).execute()
-    with pytest.raises(SealError) as refused:
+        RecordingTable.update(keep_answer=answer).where(RecordingTable.id == recording.id).execute()
+    with pytest.raises(SealError) as failure:
         gate.grant(ada, recording.id, "agreement")
-    assert refused.value.error_id == "seal.row_differs"
+    assert failure.value.error_id == "seal.row_differs"

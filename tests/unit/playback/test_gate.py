@@ -29,7 +29,7 @@ TALK = 120_000
 """Milliseconds: enough that the WAV has many blocks."""
 
 
-class Counting:
+class ReadCounter:
     """A store that notes which ranges of audio were read."""
 
     def __init__(self, store: Store) -> None:
@@ -46,7 +46,7 @@ class Counting:
 
 def test_first_seek_reads_only_its_target(ada, recorded, house) -> None:
     recording, means = recorded(talk_ms=TALK), house.services
-    store = Counting(means.store)
+    store = ReadCounter(means.store)
     one, other = (PanelGate(store, means.keyring, means.root, now=house.clock) for _ in range(2))
     grant = one.grant(ada, recording.id, "agreement")
     assert store.read_of == [(0, 65_536)], "the grant has the header, with the block that it is checked in"
@@ -59,11 +59,11 @@ def test_first_seek_reads_only_its_target(ada, recorded, house) -> None:
     assert store.read_of == [(0, 65_536), (7 * 65_536, 9 * 65_536)], "another panel's grant: the header first"
 
 
-@pytest.mark.parametrize("broken", ["changed", "gone"])
-def test_a_damaged_object_does_not_affect_the_others(gate, ada, recorded, house, broken) -> None:
+@pytest.mark.parametrize("fault", ["changed", "gone"])
+def test_a_damaged_object_does_not_affect_the_others(gate, ada, recorded, house, fault) -> None:
     recording = recorded(formats=("opus", "wav"))
     file = next(house.folder.rglob(f"{recording.id}/audio.wav"))
-    if broken == "gone":
+    if fault == "gone":
         file.unlink()
     else:
         content = file.read_bytes()
@@ -74,7 +74,7 @@ def test_a_damaged_object_does_not_affect_the_others(gate, ada, recorded, house,
     counted = metrics.BROKEN_SEALS._value.get()
     with pytest.raises(SealError) as error:
         gate.open(ada, grant.id, "audio.wav", "p").read(500, 1000)
-    assert error.value.error_id == {"changed": "seal.block", "gone": "seal.object_missing"}[broken]
+    assert error.value.error_id == {"changed": "seal.block", "gone": "seal.object_missing"}[fault]
     assert metrics.BROKEN_SEALS._value.get() == counted + 1
     assert body(recording.id, "seal.broken")["object"] == "audio.wav"
 
@@ -144,26 +144,26 @@ def test_a_disconnected_listener_is_counted_with_the_bytes_sent(gate, ada, recor
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
     pieces = gate.open(ada, grant.id, "audio.wav", "p").read(0, 1_000_000)
-    sent = sum(len(next(pieces)) for _ in range(5))
-    assert counted() > sent, "ahead, while it goes on"
+    sent_bytes = sum(len(next(pieces)) for _ in range(5))
+    assert counted() > sent_bytes, "ahead, while it goes on"
     pieces.close()
-    assert counted() == sent
+    assert counted() == sent_bytes
     assert grants.close_stale_listens(house.clock(), house.entropy) == 0
     house.clock.forward(minutes=16)
     assert grants.close_stale_listens(house.clock(), house.entropy) == 1
-    assert body(recording.id, "listen.closed")["sent_bytes"] == sent
+    assert body(recording.id, "listen.closed")["sent_bytes"] == sent_bytes
 
 
 def test_counts_a_listener_who_drops_every_connection_after_one_piece(gate, ada, recorded) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
-    sent = 0
+    sent_bytes = 0
     for start in range(0, 10 * 65_536, 65_536):
         pieces = gate.open(ada, grant.id, "audio.wav", "p").read(start, 10**6)
-        sent += len(next(pieces))
+        sent_bytes += len(next(pieces))
         pieces.close()
     gate.close(ada, grant.id, "p")
-    assert body(recording.id, "listen.closed")["sent_bytes"] == sent
+    assert body(recording.id, "listen.closed")["sent_bytes"] == sent_bytes
 
 
 def test_reading_on_after_a_close_is_another_listen(gate, ada, recorded, house) -> None:
@@ -183,9 +183,9 @@ def test_reading_on_after_a_close_is_another_listen(gate, ada, recorded, house) 
     assert first + second == opened.length
 
 
-@pytest.mark.parametrize("taken", [0, 1, 2, 9, 16, 20])
+@pytest.mark.parametrize("read_count", [0, 1, 2, 9, 16, 20])
 def test_a_close_by_another_panel_never_counts_fewer_bytes_than_sent(
-    gate, ada, recorded, house, taken
+    gate, ada, recorded, house, read_count
 ) -> None:
     recording = recorded(talk_ms=TALK)
     grant = gate.grant(ada, recording.id, "agreement")
@@ -197,7 +197,7 @@ def test_a_close_by_another_panel_never_counts_fewer_bytes_than_sent(
     for number, piece in enumerate(pieces):
         left += len(piece)
         assert counted() >= left, "a panel that dies here leaves the right number behind"
-        if number in (taken, 2 * taken + 1):
+        if number in (read_count, 2 * read_count + 1):
             other.close(ada, grant.id, "p")
             assert counted() >= left
     gate.close(ada, grant.id, "p")
@@ -266,10 +266,10 @@ def test_peaks_need_a_grant_and_are_no_listen(gate, ada, recording) -> None:
 
 def test_shows_the_manifest_under_a_grant(gate, ada, recording) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
-    shown = gate.manifest(ada, grant.id)
-    assert shown["recording"] == recording.id
-    assert shown["announcement"]["purposes"][0]["code"] == "agreement"
-    assert "32470123456" not in json.dumps(shown)
+    manifest = gate.manifest(ada, grant.id)
+    assert manifest["recording"] == recording.id
+    assert manifest["announcement"]["purposes"][0]["code"] == "agreement"
+    assert "32470123456" not in json.dumps(manifest)
     assert gate.valid_grant(ada, grant.id) == grant
 
 
@@ -384,8 +384,8 @@ def test_another_tenants_id_and_an_unknown_one_give_the_same_answer(gate, strang
 )
 def test_refuses_and_logs_an_unannounced_purpose(gate, ada, recording, purpose, error_id) -> None:
     refused(lambda: gate.grant(ada, recording.id, purpose), error_id)
-    said = body(recording.id, "access.refused")
-    assert (said["user"], said["reason"]) == (ada.user, error_id)
+    refusal = body(recording.id, "access.refused")
+    assert (refusal["user"], refusal["reason"]) == (ada.user, error_id)
 
 
 def test_refuses_a_role_that_the_purpose_does_not_name(gate, somebody, recording) -> None:

@@ -65,14 +65,14 @@ def test_limits_the_grants_of_a_user_within_an_hour(
     for _ in range(2):
         gate.grant(ada, recording.id, "agreement")
         house.clock.forward(minutes=10)
-    with pytest.raises(TooOften) as refused:
+    with pytest.raises(TooOften) as failure:
         gate.grant(ada, recording.id, "agreement")
-    assert refused.value.after == 40 * 60
+    assert failure.value.after == 40 * 60
     assert gate.grant(somebody(), recording.id, "agreement"), "another user has a limit of their own"
     house.clock.forward(minutes=40, seconds=-1)
-    with pytest.raises(TooOften) as refused:
+    with pytest.raises(TooOften) as failure:
         gate.grant(ada, recording.id, "agreement")
-    assert refused.value.after == 1
+    assert failure.value.after == 1
     house.clock.forward(seconds=1)
     assert gate.grant(ada, recording.id, "agreement")
 
@@ -109,9 +109,9 @@ def test_limits_grants_that_are_an_hour_old(gate, ada, recording, house, monkeyp
         for each in pair:
             gate.renew(ada, each.id)
     house.clock.forward(minutes=10)
-    with pytest.raises(TooOften) as refused:
+    with pytest.raises(TooOften) as failure:
         gate.renew(ada, pair[0].id)
-    assert refused.value.after == grants.LASTS.total_seconds()
+    assert failure.value.after == grants.LASTS.total_seconds()
     assert leaves(grants.RENEWED) == 0
 
 
@@ -131,9 +131,9 @@ def test_limits_renewals_within_an_hour(gate, ada, recording, house, monkeypatch
         house.clock.forward(minutes=10)
         gate.renew(ada, grant.id)
     house.clock.forward(minutes=10)
-    with pytest.raises(TooOften) as refused:
+    with pytest.raises(TooOften) as failure:
         gate.renew(ada, grant.id)
-    assert refused.value.after == 30 * 60
+    assert failure.value.after == 30 * 60
 
 
 @pytest.mark.parametrize("column", ["leaf", "ended_at"])
@@ -312,7 +312,7 @@ def test_reports_a_tombstone_that_the_catalogue_does_not_know(gate, ada, recordi
         recording, house.clock()
     )
     forge(house, recording.id, make_tombstone(chain.chain, "expired"), house.clock())
-    with pytest.raises(AccessError) as refused:
+    with pytest.raises(AccessError) as failure:
         gate.grant(ada, recording.id, "agreement")
-    assert refused.value.error_id == "access.erased"
+    assert failure.value.error_id == "access.erased"
     assert (leaves("access.refused"), leaves(grants.BROKEN)) == (1, 0)

@@ -44,11 +44,11 @@ _STRETCHES = st.lists(
 
 
 @given(_STRETCHES)
-def test_merging_loses_no_time_and_stays_small(said: list[tuple[int, int]]) -> None:
-    found = merge_stretches(said)
+def test_merging_loses_no_time_and_stays_small(stretches: list[tuple[int, int]]) -> None:
+    found = merge_stretches(stretches)
     assert len(found) <= MOST
     assert all(before[1] < after[0] for before, after in pairwise(found))
-    assert all(any(a <= begin and end <= b for a, b in found) for begin, end in said if begin < end)
+    assert all(any(a <= begin and end <= b for a, b in found) for begin, end in stretches if begin < end)
     assert merge_stretches(found) == found
 
 

@@ -41,7 +41,7 @@ CODES = ("agreement", "quality", "training", "legal-duty")
 ROLES = ("customer_admin", "customer", "auditor")
 ANSWERS = {"notice": None, "opt-in": "yes", "opt-out": "none"}
 some_codes = st.lists(st.sampled_from(CODES), min_size=1, max_size=3, unique=True)
-said = st.one_of(
+statement_lists = st.one_of(
     st.tuples(st.just("withdraw"), st.fixed_dictionaries({"purposes": some_codes})),
     st.tuples(st.just("narrow"), st.fixed_dictionaries({"purposes": some_codes})),
     st.tuples(
@@ -80,13 +80,14 @@ lives = st.fixed_dictionaries({
     "mode": st.sampled_from(sorted(ANSWERS)),
     "country": st.sampled_from(sorted(shipped_packs())),
     "days": st.lists(
-        st.tuples(when, said, st.sampled_from([0, 0, -3, 3]), st.sampled_from(ROLES)), min_size=3, max_size=10
+        st.tuples(when, statement_lists, st.sampled_from([0, 0, -3, 3]), st.sampled_from(ROLES)),
+        min_size=3, max_size=10,
     ),
 })  # fmt: skip
 
 
 @dataclass
-class Living:
+class LivingRecording:
     """One recording of a customer of its own, and the model's knowledge of it."""
 
     house: Bakery
@@ -99,12 +100,15 @@ class Living:
         more = {"now": house.clock(), "entropy": house.entropy}
         key = house.services.keyring.new_tenant_key(tenant, house.entropy).to_bytes().decode()
         tenants.create_tenant(tenant, name=tenant, wrapped_key=key, **more)
-        told = announcements.create_announcement(
+        announcement = announcements.create_announcement(
             tenant, name="default", language="fr", text="…", purposes=["agreement"], keep_days=30,
             wav=house.services.store.read("sound"), **more,
         )  # fmt: skip
         line = lines.create_line(
-            tenant, number="+32255" + str(int(house.entropy(4).hex(), 16)), announcement=told.id, **more
+            tenant,
+            number="+32255" + str(int(house.entropy(4).hex(), 16)),
+            announcement=announcement.id,
+            **more,
         )
         with writing():
             TenantTable.update(country=self.sealed["country"]).where(TenantTable.id == tenant).execute()
@@ -117,24 +121,26 @@ class Living:
     def _seal(self) -> None:
         house, sealed, kind = self.house, self.sealed, self.sealed["kind"]
         keep = timedelta(days=sealed["keep_days"])
-        told = replace(house.announcement, purposes=tuple(sealed["codes"]), keep_days=sealed["keep_days"])
-        begun = house.clock()
-        start: dict[str, Any] = {"announcement": told, "mode": sealed["mode"]}
+        announcement = replace(
+            house.announcement, purposes=tuple(sealed["codes"]), keep_days=sealed["keep_days"]
+        )
+        start_time = house.clock()
+        start: dict[str, Any] = {"announcement": announcement, "mode": sealed["mode"]}
         if kind == "imported":
-            start = {"announcement": None, "channel": "5a" * 32, "import_keep_until": begun + keep}
+            start = {"announcement": None, "channel": "5a" * 32, "import_keep_until": start_time + keep}
         answer = ANSWERS[start.get("mode", "notice")]
         self.id = put_small(house, announced=kind == "announced", answer=answer, **start)
         until = {
             "announced": house.clock() + keep,
-            "imported": begun + keep,
+            "imported": start_time + keep,
             "not_announced": house.clock() + timedelta(days=30),
         }
         self.life = ModelledRecording(
             kind,
             tuple(sealed["codes"]) if kind == "announced" else (),
             until[kind],
-            begun + timedelta(seconds=60) if kind == "imported" else house.clock(),
-            begun,
+            start_time + timedelta(seconds=60) if kind == "imported" else house.clock(),
+            start_time,
             house.line.id,
             start.get("mode", "notice"),
         )
@@ -152,33 +158,37 @@ class Living:
         """Whatever somebody wants at a time; what may not be said is refused, and changes nothing."""
         if what == "limit":
             return self._limit(words, now)
-        given, house = self.house.services, self.house
-        changes = Changes(given.store, given.root, given.signer, lambda: now, house.entropy)
+        services, house = self.house.services, self.house
+        changes = Changes(services.store, services.root, services.signer, lambda: now, house.entropy)
         if what == "hold":
             words = {**words, "owner": "ada", "review_at": now + timedelta(days=30)}
         if what != "nothing":
             with suppress(RetentionError):
                 getattr(changes, what)(house.tenant, self.id, OPERATOR, reason="…", **words)
         row = queries.recording(house.tenant, self.id)
-        signed = chain_of(given.store, row.prefix, given.root).amendments
-        for each in signed[len(self.life.said) :]:
+        signed = chain_of(services.store, row.prefix, services.root).amendments
+        for each in signed[len(self.life.statements) :]:
             assert each.at == now
-            self.life = replace(self.life, said=(*self.life.said, (now, each.data)))
+            self.life = replace(self.life, statements=(*self.life.statements, (now, each.data)))
 
     def _limit(self, words: dict[str, Any], now: datetime) -> None:
         house, purpose, days = self.house, words["purpose"], words["keep_days"]
         line = house.line.id if words["here"] else None
         if days is not None and purpose is not None:
             days = min(days, self.ceiling[purpose])  # more its country does not allow
-        named = words["covers_consents"]
-        house.limit(days, purpose=purpose, line=line, covers_consents=named, now=now)
+        covers_consents = words["covers_consents"]
+        house.limit(days, purpose=purpose, line=line, covers_consents=covers_consents, now=now)
         ended = tuple(
             replace(each, until=now)
             if each.until is None and (each.purpose, each.line) == (purpose, line)
             else each
             for each in self.life.limits
         )
-        added = () if days is None else (RetentionLimit(days, purpose, line, now, covers_consents=named),)
+        added = (
+            ()
+            if days is None
+            else (RetentionLimit(days, purpose, line, now, covers_consents=covers_consents),)
+        )
         self.life = replace(self.life, limits=ended + added)
 
 
@@ -187,38 +197,40 @@ def live(house: Bakery, sealed: dict[str, Any]) -> None:
     """Runs a recording's days, on one connection that waits for no disk."""
     if isinstance(database.obj, SqliteDatabase):
         database.execute_sql("PRAGMA synchronous = OFF")
-    began = house.clock()
-    living, means = Living(house, sealed), house.services
-    destroying = means
+    erased_at = house.clock()
+    recording, means = LivingRecording(house, sealed), house.services
+    services = means
     gate = PanelGate(means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy)
     house.clock.forward(minutes=5)
     for wait, (what, words), behind, role in sealed["days"]:
-        end = living.life.over()[0]
+        end = recording.life.over()[0]
         if isinstance(wait, timedelta):
             house.clock.at += wait
         elif end - timedelta(milliseconds=1) > house.clock():
             house.clock.at = end if wait == "at its end" else end - timedelta(milliseconds=1)
         now = house.clock()
-        living.say(what, words, now + timedelta(minutes=behind))
+        recording.say(what, words, now + timedelta(minutes=behind))
         limit_application.apply_limits(means.store, means.root, now)
-        life = living.life
-        choices = {each.code: each.allowed for each in gate.purposes(living.somebody(role), living.id)}
-        assert choices == {code: life.heard(code, role, now, living.ceiling) for code in life.known}, (
+        life = recording.life
+        choices = {each.code: each.allowed for each in gate.purposes(recording.somebody(role), recording.id)}
+        assert choices == {
+            code: life.may_be_heard(code, role, now, recording.ceiling) for code in life.known
+        }, (
             life,
             now,
         )
-        assert expiry.destroy_due(destroying, now) == life.due(now), (life, now)
-        row = queries.recording(living.house.tenant, living.id)
+        assert expiry.destroy_due(services, now) == life.due(now), (life, now)
+        row = queries.recording(recording.house.tenant, recording.id)
         if life.due(now):
             assert row.erased_at == now
             assert row.erasure_reason in life.over()[1]
-            assert not [key for key in means.store.list("") if living.id in key and "/keys/" in key]
+            assert not [key for key in means.store.list("") if recording.id in key and "/keys/" in key]
             break
         assert row.erased_at is None
         house.clock.forward(minutes=5)
     with writing():  # the next one lives in an empty house
-        RecordingTable.update(erased_at=began).where(RecordingTable.erased_at.is_null()).execute()
-    house.clock.at = began
+        RecordingTable.update(erased_at=erased_at).where(RecordingTable.erased_at.is_null()).execute()
+    house.clock.at = erased_at
 
 
 @pytest.fixture

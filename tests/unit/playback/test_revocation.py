@@ -88,8 +88,8 @@ def test_an_amendment_by_a_revoked_key_erases_nothing(house, leaked) -> None:
     forged = Changes(means.store, means.root, means.signer, house.clock, house.entropy)
     forged.delete(house.tenant, before, By("operator"), reason="asked for by whoever has the key")
     assert refusals(house, before, revoked)[0] == "seal.key_revoked"
-    given = replace(means, revoked=revoked)
-    assert expiry.destroy_due(given, house.clock() + timedelta(minutes=1)) == 0
+    services = replace(means, revoked=revoked)
+    assert expiry.destroy_due(services, house.clock() + timedelta(minutes=1)) == 0
     assert queries.recording(house.tenant, before).erased_at is None
 
 
@@ -98,9 +98,9 @@ def test_refuses_a_revocation_that_the_root_did_not_sign(house) -> None:
     stranger = signing.load_private(keys / signing.SIGNING_KEY)
     key = house.services.signer.key_id
     (keys / f"{key}{revocation.SUFFIX}").write_bytes(revocation.revoke(stranger, key, house.clock()))
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         revocation.Revocations(keys, house.services.root)()
-    assert refused.value.error_id == "keys.bad_revocation"
+    assert failure.value.error_id == "keys.bad_revocation"
 
 
 @pytest.fixture
@@ -118,9 +118,9 @@ def dated_back(house, leaked):
     return make, recording, row, revoked
 
 
-def erasing(house, revoked) -> Services:
-    given = house.services
-    return replace(given, revoked=revoked)
+def services_of(house, revoked) -> Services:
+    services = house.services
+    return replace(services, revoked=revoked)
 
 
 def later(house, code: str = "training") -> ConsentAdded:
@@ -131,36 +131,38 @@ def later(house, code: str = "training") -> ConsentAdded:
 def test_ignores_documents_that_appear_after_the_revocation(house, dated_back, data) -> None:
     make, recording, row, revoked = dated_back
     make(data(house))
-    given, code = house.services, "seal.key_revoked"
+    services, code = house.services, "seal.key_revoked"
     gate, _, audited = refusals(house, recording, revoked)
     assert gate == code
     assert code in audited
-    mine = Changes(given.store, given.root, given.signer, house.clock, house.entropy, revoked=revoked)
-    with pytest.raises(SealError) as refused:
+    mine = Changes(
+        services.store, services.root, services.signer, house.clock, house.entropy, revoked=revoked
+    )
+    with pytest.raises(SealError) as failure:
         mine.look(house.tenant, recording)
-    assert refused.value.error_id == code
+    assert failure.value.error_id == code
     amendments.begin_amendment(house.tenant, recording, house.clock() - timedelta(minutes=5))
-    assert list_pending(given.store, given.root, house.clock(), house.entropy, revoked) == 0
+    assert list_pending(services.store, services.root, house.clock(), house.entropy, revoked) == 0
     assert amendments.pending_amendments(house.clock()), "it is looked at again"
     house.limit(20, purpose="quality")
-    limit_application.apply_limits(given.store, given.root, house.clock(), revoked)
+    limit_application.apply_limits(services.store, services.root, house.clock(), revoked)
     assert queries.recording(house.tenant, recording) == row
     assert amendments.listed_hashes(house.tenant, recording) == ()
     house.clock.at = row.keep_until + timedelta(minutes=1)
-    expiry.destroy_due(erasing(house, revoked), house.clock())
+    expiry.destroy_due(services_of(house, revoked), house.clock())
     assert queries.recording(house.tenant, recording).erased_at is None, "somebody decides"
 
 
 def test_accepts_only_what_the_catalogue_knew_before_the_revocation(house) -> None:
     first, second = put_small(house), put_small(house)
-    given, key = house.services, house.services.signer.key_id
+    services, key = house.services, house.services.signer.key_id
     house.clock.forward(hours=1)
-    known = Changes(given.store, given.root, given.signer, house.clock, house.entropy)
+    known = Changes(services.store, services.root, services.signer, house.clock, house.entropy)
     known.agree(house.tenant, first, By("operator"), purpose="agreement", keep_days=20, reason="on the phone")
     since = house.clock.forward(hours=1)
     forge(house, second, later(house, "agreement"), since - timedelta(minutes=30))
     house.clock.forward(hours=1)
-    chain = chain_of(given.store, queries.recording(house.tenant, second).prefix, given.root)
+    chain = chain_of(services.store, queries.recording(house.tenant, second).prefix, services.root)
     amendments.list_amendments(
         chain, house.trust, now=house.clock(), entropy=house.entropy
     )  # nobody knows yet
@@ -195,8 +197,8 @@ def test_a_tombstone_that_appears_after_the_revocation_drops_no_take(house) -> N
     house.services = replace(house.services, revoked=lambda: {key: since})
     shutil.copytree(copy, folder)
     before = house.objects()
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         house.work(folder)
-    assert refused.value.error_id == "seal.key_revoked"
+    assert failure.value.error_id == "seal.key_revoked"
     assert (folder / "manifest.json").exists()
     assert house.objects() == before, "nothing of it was taken back"

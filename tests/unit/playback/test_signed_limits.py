@@ -42,21 +42,21 @@ def recording(house) -> str:
 
 
 def means(house, revoked=dict) -> Services:
-    given = house.services
-    return replace(given, revoked=revoked)
+    services = house.services
+    return replace(services, revoked=revoked)
 
 
-def housekeeping(house, revoked=dict) -> int:
+def run_duties(house, revoked=dict) -> int:
     """The worker's duties about limits and recordings; returns how many it erased."""
-    given, now = house.services, house.clock()
-    retention_limits.finish_pending(given.store, Trust(given.root, revoked), now, house.entropy)
-    limit_application.apply_limits(given.store, given.root, now, revoked)
+    services, now = house.services, house.clock()
+    retention_limits.finish_pending(services.store, Trust(services.root, revoked), now, house.entropy)
+    limit_application.apply_limits(services.store, services.root, now, revoked)
     return expiry.destroy_due(means(house, revoked), now)
 
 
 def audit(house, revoked=()) -> set[str]:
-    given = house.services
-    found = Audit(given.store, given.root, house.clock(), revoked=dict(revoked)).tenant(house.tenant)
+    services = house.services
+    found = Audit(services.store, services.root, house.clock(), revoked=dict(revoked)).tenant(house.tenant)
     return {each.code for each in found}
 
 
@@ -66,8 +66,8 @@ def hears(gate, who, recording: str) -> dict[str, str | None]:
 
 def key_for(house, root: Ed25519PrivateKey, *uses: str) -> Signer:
     key = Ed25519PrivateKey.from_private_bytes(house.entropy(32))
-    begun = house.clock() - timedelta(days=1)
-    endorsement = signing.endorse(root, key.public_key(), uses, begun, begun + timedelta(days=700))
+    start = house.clock() - timedelta(days=1)
+    endorsement = signing.endorse(root, key.public_key(), uses, start, start + timedelta(days=700))
     return Signer(key, endorsement)
 
 
@@ -81,44 +81,44 @@ def a_limit(house, tenant: str | None = None) -> LimitSet:
     return LimitSet(tenant or house.tenant, identity, None, None, 1, house.clock(), True, OPERATOR)
 
 
-def plant(house, said: LimitSet, content: bytes) -> None:
+def plant(house, limit: LimitSet, content: bytes) -> None:
     """Write what an attacker with write access to catalogue and bucket can: the row, an intact leaf, and the
     object."""
     sha256 = hashlib.sha256(content).hexdigest()
     with memory_file(content) as path:
-        house.services.store.put(statements.place_of(house.tenant, said.id), path, sha256)
+        house.services.store.put(statements.place_of(house.tenant, limit.id), path, sha256)
     with writing():
-        body = {"limit": said.id, "sha256": sha256, "by": "operator"}
+        body = {"limit": limit.id, "sha256": sha256, "by": "operator"}
         leaf = append(house.tenant, limits.SET, body, house.clock(), house.entropy)
         RetentionLimitTable.create(
-            id=said.id, tenant=house.tenant, statement=content.decode(), leaf=leaf.number
+            id=limit.id, tenant=house.tenant, statement=content.decode(), leaf=leaf.number
         )
 
 
-def not_signed(house, said: LimitSet) -> bytes:
-    return statements.write(said, house.services.signer).replace(b'"days":30', b'"days":1')
+def not_signed(house, limit: LimitSet) -> bytes:
+    return statements.write(limit, house.services.signer).replace(b'"days":30', b'"days":1')
 
 
-def by_another_root(house, said: LimitSet) -> bytes:
-    return statements.write(said, key_for(house, Ed25519PrivateKey.generate(), signing.RETENTION))
+def by_another_root(house, limit: LimitSet) -> bytes:
+    return statements.write(limit, key_for(house, Ed25519PrivateKey.generate(), signing.RETENTION))
 
 
-def by_a_key_for_amendments_alone(house, said: LimitSet) -> bytes:
-    body = statements.SET.body(said)
+def by_a_key_for_amendments_alone(house, limit: LimitSet) -> bytes:
+    body = statements.SET.body(limit)
     return signed_document.write(body, key_for(house, root_of(house), signing.AMENDMENT))
 
 
-def with_an_unknown_field(house, said: LimitSet) -> bytes:
-    body = statements.SET.body(said) | {"also": "everything"}
+def with_an_unknown_field(house, limit: LimitSet) -> bytes:
+    body = statements.SET.body(limit) | {"also": "everything"}
     return signed_document.write(body, key_for(house, root_of(house), *signing.PANEL_USES))
 
 
-def of_another_customer(house, said: LimitSet) -> bytes:
-    return statements.write(replace(said, tenant="another"), house.services.signer)
+def of_another_customer(house, limit: LimitSet) -> bytes:
+    return statements.write(replace(limit, tenant="another"), house.services.signer)
 
 
-def of_another_limit(house, said: LimitSet) -> bytes:
-    return statements.write(replace(said, id=a_limit(house).id), house.services.signer)
+def of_another_limit(house, limit: LimitSet) -> bytes:
+    return statements.write(replace(limit, id=a_limit(house).id), house.services.signer)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_an_unsigned_or_foreign_limit_ends_nothing(house, gate, ada, recording, 
     else:
         plant(house, signed, forge(house, signed))
     house.clock.forward(days=2)
-    assert housekeeping(house) == 0
+    assert run_duties(house) == 0
     assert hears(gate, ada, recording) == {"agreement": None}
     assert audit(house) & {"seal.signature", "seal.endorsement_root", "seal.endorsement_use",
                            "seal.unknown_field", "retention.foreign"}  # fmt: skip
@@ -148,11 +148,11 @@ def test_an_unsigned_or_foreign_limit_ends_nothing(house, gate, ada, recording, 
 
 def test_a_limit_ends_what_was_announced_and_not_what_was_agreed(house, gate, ada) -> None:
     plain = put_small(house)
-    folder = house.take(formats=("wav",), asked="yes", talk_ms=4000)
+    folder = house.take(formats=("wav",), question="yes", talk_ms=4000)
     house.work(folder)
     agreed = folder.name
     house.limit(5)
-    housekeeping(house)
+    run_duties(house)
     row = queries.recording(house.tenant, agreed)
     assert row.keep_answer == "yes"
     assert row.consented_until == (("agreement", row.keep_until.date()),), (
@@ -160,14 +160,14 @@ def test_a_limit_ends_what_was_announced_and_not_what_was_agreed(house, gate, ad
     )
     assert row.keep_until > house.clock() + timedelta(days=360)
     house.clock.forward(days=6)
-    assert housekeeping(house) == 1
+    assert run_duties(house) == 1
     assert queries.recording(house.tenant, plain).erasure_reason == "shortened"
     assert hears(gate, ada, agreed) == {"agreement": None}
     assert audit(house) <= {"log.not_signed"}
     house.limit(5, covers_consents=True)
     house.clock.forward(minutes=1)
     assert hears(gate, ada, agreed) == {"agreement": "access.expired"}
-    assert housekeeping(house) == 1
+    assert run_duties(house) == 1
     assert queries.recording(house.tenant, agreed).erasure_reason == "shortened"
     assert audit(house) <= {"log.not_signed"}
 
@@ -181,7 +181,7 @@ def test_a_lifting_deleted_from_its_row_erases_nothing(house) -> None:
     with writing():
         RetentionLimitTable.update(lifted=None, lifted_leaf=None, applied_at=None).execute()
     house.clock.forward(days=6)
-    assert housekeeping(house) == 0
+    assert run_duties(house) == 0
     assert queries.recording(house.tenant, recording).keep_until <= house.clock(), "by its row it is due"
     assert {"row.deleted", "retention.unlisted"} <= audit(house)
 
@@ -191,7 +191,7 @@ def test_refuses_playback_when_rows_lack_a_logged_statement(house, gate, ada, re
     """Without a limit's row a recording would be played for longer than was signed; without a lifting, for
     less."""
     house.limit(5)
-    housekeeping(house)
+    run_duties(house)
     if change == "lifting":
         house.clock.forward(minutes=1)
         house.limit(None)
@@ -204,9 +204,9 @@ def test_refuses_playback_when_rows_lack_a_logged_statement(house, gate, ada, re
         else:
             RetentionLimitTable.update(lifted=None, lifted_leaf=None).execute()
         RecordingTable.update(keep_until=house.clock() + timedelta(days=20)).execute()
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         gate.purposes(ada, recording)
-    assert refused.value.error_id == "retention.differs"
+    assert failure.value.error_id == "retention.differs"
     assert audit(house) & {"row.deleted", "retention.unlisted", "row.unlogged"}
 
 
@@ -220,7 +220,7 @@ def test_a_limit_without_its_leaf_or_object_erases_nothing(house, recording, cha
         with writing():
             RetentionLimitTable.update(leaf=0).execute()
     house.clock.forward(days=6)
-    assert housekeeping(house) == 0
+    assert run_duties(house) == 0
     assert queries.recording(house.tenant, recording).erased_at is None
     assert audit(house) & {"object.missing", "row.unlogged"}
 
@@ -232,7 +232,7 @@ def test_a_planted_statement_ends_nothing_and_the_audit_names_it(house, gate, ad
         place = statements.place_of(house.tenant, signed.id)
         house.services.store.put(place, path, statements.sha256_of(content))
     house.clock.forward(days=2)
-    assert housekeeping(house) == 0
+    assert run_duties(house) == 0
     assert hears(gate, ada, recording) == {"agreement": None}
     assert "retention.unlisted" in audit(house)
 
@@ -249,31 +249,33 @@ def test_ignores_a_limit_by_a_key_revoked_before(house, recording) -> None:
     since = house.clock() - timedelta(hours=1)
     house.limit(5)
     house.clock.forward(days=6)
-    assert housekeeping(house, lambda: {key: since}) == 0
+    assert run_duties(house, lambda: {key: since}) == 0
     assert "seal.key_revoked" in audit(house, {key: since}.items())
     later = house.clock() - timedelta(days=1)
     trust = Trust(house.services.root, lambda: {key: later})
     assert len(limits.in_force(house.tenant, trust)) == 1, "it was listed before the key was revoked"
 
 
-class Died(Exception):
+class ProcessDeath(Exception):
     """Ends a process like a kill."""
 
 
 def test_the_worker_finishes_a_limit_of_a_dead_process(house, recording) -> None:
     def die(point: str) -> None:
-        raise Died(point)
+        raise ProcessDeath(point)
 
-    given = house.services
-    changes = Changes(given.store, given.root, given.signer, house.clock, house.entropy, boundary=die)
-    with pytest.raises(Died):
+    services = house.services
+    changes = Changes(
+        services.store, services.root, services.signer, house.clock, house.entropy, boundary=die
+    )
+    with pytest.raises(ProcessDeath):
         set_limit(changes, house.tenant, NewLimit(None, None, 5), OPERATOR)
     assert limits.in_force(house.tenant, house.trust) == ()
-    assert not list(given.store.list(statements.FOLDER))
-    housekeeping(house)
+    assert not list(services.store.list(statements.FOLDER))
+    run_duties(house)
     assert len(limits.in_force(house.tenant, house.trust)) == 1
     assert queries.recording(house.tenant, recording).keep_until < house.clock() + timedelta(days=6)
-    with pytest.raises(Died):
+    with pytest.raises(ProcessDeath):
         set_limit(changes, house.tenant, NewLimit(None, None, 9), OPERATOR)
     house.limit(20)
     assert [each.limit.keep_days for each in limits.in_force(house.tenant, house.trust)] == [20]
@@ -281,12 +283,12 @@ def test_the_worker_finishes_a_limit_of_a_dead_process(house, recording) -> None
 
 
 def test_refuses_a_key_that_may_not_sign_limits(house) -> None:
-    given = house.services
+    services = house.services
     signer = key_for(house, root_of(house), signing.AMENDMENT)
-    changes = Changes(given.store, given.root, signer, house.clock, house.entropy)
-    with pytest.raises(SealError) as refused:
+    changes = Changes(services.store, services.root, signer, house.clock, house.entropy)
+    with pytest.raises(SealError) as failure:
         set_limit(changes, house.tenant, NewLimit(None, None, 5), OPERATOR)
-    assert refused.value.error_id == "seal.endorsement_use"
+    assert failure.value.error_id == "seal.endorsement_use"
     assert limits.pending() == ()
 
 
@@ -311,7 +313,7 @@ def test_an_altered_row_erases_and_widens_nothing(house, gate, ada, recording, w
         for statement in BY_SQL[what]:
             database.execute_sql(statement)
     house.clock.forward(days=2)
-    assert housekeeping(house) == 0
+    assert run_duties(house) == 0
     assert house.objects() == before
     with suppress(AccessError, SealError):  # withheld
         assert set(hears(gate, ada, recording)) <= {"agreement"}
@@ -340,8 +342,8 @@ def test_a_pending_row_has_no_effect(house, gate, ada, recording) -> None:
     with writing():
         PendingAmendmentTable.create(recording_id=recording, tenant=house.tenant, since=house.clock())
     house.clock.forward(minutes=5)
-    given, row = house.services, queries.recording(house.tenant, recording)
-    amendment_recovery.list_pending(given.store, given.root, house.clock(), house.entropy)
+    services, row = house.services, queries.recording(house.tenant, recording)
+    amendment_recovery.list_pending(services.store, services.root, house.clock(), house.entropy)
     assert queries.recording(house.tenant, recording) == row
     assert hears(gate, ada, recording) == {"agreement": None}
 
@@ -352,6 +354,6 @@ def test_an_erasure_checks_only_the_limits_that_it_rests_on(house, recording) ->
     (row,) = limits.in_force(house.tenant, house.trust)
     house.services.store.delete(statements.place_of(house.tenant, row.id))
     house.clock.forward(days=40)
-    assert housekeeping(house) == 1
+    assert run_duties(house) == 1
     with writing():
         assert RecordingTable.get_by_id(recording).erasure_reason in ("expired", "shortened")

@@ -105,7 +105,7 @@ def test_the_guard_lets_an_announced_recording_go_on(shipped: PracticeDialplan) 
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Callable[[str], PracticeDialplan]:
+def make_dialplan(tmp_path: Path) -> Callable[[str], PracticeDialplan]:
     def write(extensions: str, environment: Mapping[str, str] | None = None) -> PracticeDialplan:
         (tmp_path / "freeswitch.xml").write_text(
             '<document><!-- <X-PRE-PROCESS cmd="set" data="a=commented"/> -->\n'
@@ -118,10 +118,10 @@ def written(tmp_path: Path) -> Callable[[str], PracticeDialplan]:
 
 
 def test_actions_before_a_failed_condition_still_run(
-    written: Callable[[str], PracticeDialplan],
+    make_dialplan: Callable[[str], PracticeDialplan],
 ) -> None:
     """As in mod_dialplan_xml: actions are added condition by condition, and stay."""
-    dialplan = written(
+    dialplan = make_dialplan(
         '<extension name="x"><condition field="destination_number" expression="^1$">'
         '<action application="set" data="kept=$${a}"/></condition>'
         '<condition field="destination_number" expression="^2$"><action application="answer"/></condition>'
@@ -132,8 +132,8 @@ def test_actions_before_a_failed_condition_still_run(
     assert hunt(dialplan, "c", "23", {}) == [DialplanStep("hangup", "")]
 
 
-def test_a_break_never_goes_on(written: Callable[[str], PracticeDialplan]) -> None:
-    dialplan = written(
+def test_a_break_never_goes_on(make_dialplan: Callable[[str], PracticeDialplan]) -> None:
+    dialplan = make_dialplan(
         '<extension name="x"><condition field="destination_number" expression="^9$" break="never">'
         '<action application="answer"/></condition><condition><action application="park"/></condition>'
         "</extension>"
@@ -141,16 +141,16 @@ def test_a_break_never_goes_on(written: Callable[[str], PracticeDialplan]) -> No
     assert hunt(dialplan, "c", "1", {}) == [DialplanStep("park", "")]
 
 
-def test_unknown_dialplan_elements_raise(written: Callable[[str], PracticeDialplan]) -> None:
+def test_unknown_dialplan_elements_raise(make_dialplan: Callable[[str], PracticeDialplan]) -> None:
     for extensions in (
         '<X-PRE-PROCESS cmd="magic" data="x"/>',
         '<extension name="x"><condition regex="xor"><regex field="context" expression="a"/></condition>'
         "</extension>",
     ):
         with pytest.raises(SwitchError, match="does not know"):
-            hunt(written(extensions), "c", "1", {})
+            hunt(make_dialplan(extensions), "c", "1", {})
     with pytest.raises(SwitchError, match="cannot be read"):
-        written("<extension>")
+        make_dialplan("<extension>")
 
 
 def test_variables_are_put_in_once_and_inside_out() -> None:

@@ -101,9 +101,9 @@ def test_the_line_is_g711() -> None:
 def test_invalid_sound_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "x.wav"
     path.write_bytes(b"RIFF")
-    for broken in (path, tmp_path / "none.wav"):
+    for path_ in (path, tmp_path / "none.wav"):
         with pytest.raises(SwitchError, match="cannot be played"):
-            load(broken)
+            load(path_)
 
 
 @pytest.mark.parametrize("language", ["fr", "en"])

@@ -12,7 +12,7 @@ from demo.practice import wire
 
 
 @pytest.mark.parametrize(
-    ("value", "sent"),
+    ("value", "encoded"),
     [
         ("CS_EXECUTE", b"CS_EXECUTE"),
         ("/var/lib/accord/a b.wav", b"/var/lib/accord/a%20b.wav"),
@@ -29,16 +29,16 @@ from demo.practice import wire
         ("%%41", b"%25%41"),
     ],
 )
-def test_a_value_is_encoded_as_switch_url_encode_does(value: str, sent: bytes) -> None:
-    assert wire.encode(value) == sent
+def test_a_value_is_encoded_as_switch_url_encode_does(value: str, encoded: bytes) -> None:
+    assert wire.encode(value) == encoded
 
 
 @given(st.text(st.characters(exclude_characters="%", exclude_categories=("Cs",))))
 def test_value_without_percent_sign_round_trips(value: str) -> None:
-    sent = wire.encode(value)
-    assert b"\n" not in sent
-    assert b" " not in sent
-    assert unquote(sent.decode("ascii")) == value
+    encoded = wire.encode(value)
+    assert b"\n" not in encoded
+    assert b" " not in encoded
+    assert unquote(encoded.decode("ascii")) == value
 
 
 def test_an_event_is_lines_and_an_empty_line_and_an_empty_value_is_undef() -> None:
@@ -49,13 +49,13 @@ def test_an_event_is_lines_and_an_empty_line_and_an_empty_value_is_undef() -> No
 
 
 def test_commands_are_cut_wherever_the_bytes_are() -> None:
-    sent = (
+    data = (
         b"auth secret\r\n\r\nsendmsg\ncall-command: execute\nexecute-app-name: set\n"
         b"execute-app-arg: a=b: c\nevent-lock: true\n\n\nexit\n\n"
     )
-    for size in (1, 2, 7, len(sent)):
+    for size in (1, 2, 7, len(data)):
         orders = wire.OrderReader()
-        found = [order for at in range(0, len(sent), size) for order in orders.feed(sent[at : at + size])]
+        found = [order for at in range(0, len(data), size) for order in orders.feed(data[at : at + size])]
         assert [order.line for order in found] == ["auth secret", "sendmsg", "exit"]
         assert found[1].headers["execute-app-arg"] == "a=b: c"
         assert found[1].headers["event-lock"] == "true"

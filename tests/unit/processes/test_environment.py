@@ -46,7 +46,7 @@ def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCORD_NODE_NAME", "node7")
 
 
-def seen(pid: int) -> dict[str, str]:
+def environment_of(pid: int) -> dict[str, str]:
     """The initial environment of a process, as its user can read it; it is empty until exec has finished."""
     while not (content := Path(f"/proc/{pid}/environ").read_bytes()):
         time.sleep(0.01)
@@ -76,20 +76,20 @@ def test_each_process_has_only_its_own_secrets(tmp_path: Path) -> None:
     settings = load(None, {"ACCORD_NODE_DATA": str(tmp_path), "ACCORD_STORE_KIND": "directory"})
     programs = run.programs(Context(settings, None))
     with started(programs) as supervisor:
-        found = {each.name: seen(supervisor.pid(each.name)) for each in programs}
+        found = {each.name: environment_of(supervisor.pid(each.name)) for each in programs}
     store = {"ACCORD_STORE_ACCESS_KEY", "ACCORD_STORE_SECRET_KEY"}
     both = store | {"ACCORD_KEYS_KEK", "ACCORD_CATALOGUE_URL", "PGPASSWORD"}
-    erasing = {"ACCORD_STORE_ERASE_ACCESS_KEY", "ACCORD_STORE_ERASE_SECRET_KEY", "ACCORD_MAIL_PASSWORD"}
+    worker_only = {"ACCORD_STORE_ERASE_ACCESS_KEY", "ACCORD_STORE_ERASE_SECRET_KEY", "ACCORD_MAIL_PASSWORD"}
     assert secrets(found["daemon"]) == {"ACCORD_SWITCH_PASSWORD"}
-    assert secrets(found["worker"]) == both | erasing
+    assert secrets(found["worker"]) == both | worker_only
     assert secrets(found["web"]) == both | {"ACCORD_WEB_SECRET_KEY"}
     assert all(each["ACCORD_NODE_NAME"] == "node7" and each["PATH"] for each in found.values())
     assert HEARTBEAT_FD in found["daemon"]
 
 
 def test_secret_file_is_not_passed_to_other_processes() -> None:
-    given = {"ACCORD_STORE_SECRET_KEY_FILE": "/run/key", "ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
-    assert environment.for_process("daemon", given) == {"ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
+    variables = {"ACCORD_STORE_SECRET_KEY_FILE": "/run/key", "ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
+    assert environment.for_process("daemon", variables) == {"ACCORD_SWITCH_PASSWORD_FILE": "/run/switch"}
 
 
 def test_every_secret_setting_belongs_to_a_process() -> None:
@@ -105,7 +105,7 @@ def test_every_secret_setting_belongs_to_a_process() -> None:
 def test_an_encoder_has_no_secret() -> None:
     encoder = Encoder(nice=0)
     try:
-        assert secrets(seen(encoder._running().pid)) == set()
+        assert secrets(environment_of(encoder._live_process().pid)) == set()
     finally:
         encoder.stop()
 
@@ -126,7 +126,7 @@ def test_demo_switch_has_only_its_own_password() -> None:
     ports = Ports(*range(20001, 20010))
     practice = switch.practice_switch(ports, [("3225550101", "fr")])
     with started([practice]) as supervisor:
-        assert secrets(seen(supervisor.pid("switch"))) == {"ACCORD_SWITCH_PASSWORD"}
+        assert secrets(environment_of(supervisor.pid("switch"))) == {"ACCORD_SWITCH_PASSWORD"}
 
 
 COUNT_THREADS = """
@@ -144,7 +144,7 @@ except SystemExit:
 
 def test_numpy_starts_no_threads_of_its_own() -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS_", "OMP_"))}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", COUNT_THREADS], env=env, capture_output=True, text=True, check=True
     )
-    assert done.stdout.endswith("threads: 1\n")
+    assert process.stdout.endswith("threads: 1\n")

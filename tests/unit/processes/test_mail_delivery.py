@@ -36,26 +36,32 @@ def failures() -> float:
     return float(metrics.DUTY_FAILURES.labels(DUTY)._value.get())
 
 
+def queued(state: str) -> float:
+    return float(metrics.MAIL_QUEUED.labels(state)._value.get())
+
+
 def test_thread_sends_what_waits(
     house: House, bakery: Customer, clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert DUTY in DUTIES, "so that its metrics are exposed from the start"
     monkeypatch.setattr(MailDelivery, "INTERVAL", 0.01)
-    done = Event()
+    metrics.MAIL_QUEUED.labels("waiting").set(9)
+    finish = Event()
     with mailbox() as box:
 
-        class Watched(MailDelivery):
+        class CountedDelivery(MailDelivery):
             def turn(self) -> None:
                 super().turn()
                 if box.mails:
-                    done.set()
+                    finish.set()
 
-        thread = Watched(house.services, box.server)
+        thread = CountedDelivery(house.services, box.server)
         thread.start()
-        assert done.wait(20)
+        assert finish.wait(20)
         thread.stop()
     assert box.to == ["eva@example.com"]
     assert metrics.DUTY_DONE.labels(DUTY)._value.get() == clock().timestamp()
+    assert queued("waiting") == 0
 
 
 def test_failure_is_counted_and_repeated(
@@ -65,13 +71,14 @@ def test_failure_is_counted_and_repeated(
     monkeypatch.setattr(MailDelivery, "BACK_OFF", 0.01)
     before, failed = failures(), Event()
 
-    class Watched(MailDelivery):
+    class CountedDelivery(MailDelivery):
         def delayed(self, error: Exception) -> None:
             super().delayed(error)
             failed.set()
 
-    thread = Watched(house.services, Mailbox().server)
+    thread = CountedDelivery(house.services, Mailbox().server)
     thread.start()
     assert failed.wait(20)
     thread.stop()
     assert failures() == before + 1
+    assert queued("waiting") == 1

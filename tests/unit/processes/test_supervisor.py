@@ -37,7 +37,7 @@ def started(programs: list[Program]) -> Supervisor:
 
 
 def test_stopped_hub_is_killed_and_restarted_within_its_limit() -> None:
-    supervisor = started([Program("hub", [sys.executable, "-c", BEATS], watched=True)])
+    supervisor = started([Program("hub", [sys.executable, "-c", BEATS], has_heartbeat=True)])
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
         first = supervisor.pid("hub")
@@ -74,7 +74,7 @@ def wait_beat(supervisor: Supervisor) -> None:
 
 def test_heartbeats_are_read_after_the_supervisors_own_pause() -> None:
     clock = Time()
-    programs = [Program("hub", [sys.executable, "-c", BEATS], watched=True)]
+    programs = [Program("hub", [sys.executable, "-c", BEATS], has_heartbeat=True)]
     supervisor = Supervisor(programs, dict(os.environ), clock)
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
@@ -92,7 +92,7 @@ def test_heartbeats_are_read_after_the_supervisors_own_pause() -> None:
 def test_supervisors_own_pause_is_not_silence() -> None:
     """A suspended machine stops the child as well."""
     clock = Time()
-    programs = [Program("hub", [sys.executable, "-c", BEATS], watched=True)]
+    programs = [Program("hub", [sys.executable, "-c", BEATS], has_heartbeat=True)]
     supervisor = Supervisor(programs, dict(os.environ), clock)
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
@@ -119,7 +119,7 @@ def test_resumed_supervisor_kills_no_healthy_child(tmp_path: Path) -> None:
     log = tmp_path / "log"
     parent = (
         "import os, sys; from recorder.processes.supervisor import *\n"
-        "Supervisor([Program('hub', [sys.executable, '-c', sys.argv[1]], watched=True)],"
+        "Supervisor([Program('hub', [sys.executable, '-c', sys.argv[1]], has_heartbeat=True)],"
         " dict(os.environ)).run()"
     )
     with (
@@ -163,8 +163,8 @@ def test_process_that_keeps_ending_is_restarted_within_its_limit() -> None:
             step_until(supervisor, lambda: supervisor.pid("daemon") is not None)
             supervisor._children[0].runs[0].process.wait(20)
             step_until(supervisor, lambda: supervisor.pid("daemon") is None)
-    waited = [each["restart_in_s"] for each in logs if each["event"] == "a process ended"]
-    assert waited == [0.3] * (len(BACKOFF) + 1)
+    delays = [each["restart_in_s"] for each in logs if each["event"] == "a process ended"]
+    assert delays == [0.3] * (len(BACKOFF) + 1)
     supervisor._end()
 
 
@@ -181,7 +181,9 @@ while True:
 
 def test_ending_process_may_be_silent_for_its_grace() -> None:
     clock = Time()
-    programs = [Program("worker", [sys.executable, "-c", SILENT_AT_THE_END], watched=True, grace=SILENCE + 2)]
+    programs = [
+        Program("worker", [sys.executable, "-c", SILENT_AT_THE_END], has_heartbeat=True, grace=SILENCE + 2)
+    ]
     supervisor = Supervisor(programs, dict(os.environ), clock)
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
@@ -199,17 +201,17 @@ def test_ending_process_may_be_silent_for_its_grace() -> None:
         supervisor._end()
 
 
-def overlapping(first: str, following: str) -> Program:
+def successor_program(first: str, successor: str) -> Program:
     return Program(
         "daemon",
         [sys.executable, "-c", first],
-        watched=True,
-        replacing=[sys.executable, "-c", following],
+        has_heartbeat=True,
+        replacement=[sys.executable, "-c", successor],
     )
 
 
 def test_restart_starts_the_successor_first() -> None:
-    supervisor = started([overlapping(BEATS, BEATS)])
+    supervisor = started([successor_program(BEATS, BEATS)])
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
         (before,) = supervisor._children[0].runs
@@ -229,7 +231,7 @@ def test_restart_starts_the_successor_first() -> None:
 
 
 def test_predecessor_continues_if_the_successor_cannot_start() -> None:
-    supervisor = started([overlapping(BEATS, "raise SystemExit(1)")])
+    supervisor = started([successor_program(BEATS, "raise SystemExit(1)")])
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
         before = supervisor.pid("daemon")
@@ -245,7 +247,7 @@ def test_predecessor_continues_if_the_successor_cannot_start() -> None:
 
 def test_successor_runs_if_the_predecessor_dies_meanwhile() -> None:
     slow = "import time; time.sleep(99)"
-    supervisor = started([overlapping(BEATS, slow)])
+    supervisor = started([successor_program(BEATS, slow)])
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
         (before,) = supervisor._children[0].runs
@@ -263,7 +265,7 @@ def test_successor_runs_if_the_predecessor_dies_meanwhile() -> None:
 
 def test_restart_leaves_lasting_programs_alone() -> None:
     waits = [sys.executable, "-c", "import time; time.sleep(60)"]
-    supervisor = started([Program("store", waits, lasting=True), Program("worker", waits)])
+    supervisor = started([Program("store", waits, is_permanent=True), Program("worker", waits)])
     try:
         step_until(supervisor, lambda: None not in (supervisor.pid("store"), supervisor.pid("worker")))
         store, worker = supervisor.pid("store"), supervisor.pid("worker")
@@ -298,21 +300,21 @@ def test_failed_start_is_retried_while_others_continue(
     # Tied, because silence is not measured while the clock jumps.
     supervisor = Supervisor([Program("daemon", argv, tied=True)], dict(os.environ), lambda: now)
 
-    def fails(*_given: object, **_named: object) -> None:
+    def fails(*_target: object, **_options: object) -> None:
         raise OSError(number, os.strerror(number))
 
     try:
         step_until(supervisor, lambda: supervisor._children[0].alive)
         healthy, opened = supervisor.pid("daemon"), sorted(os.listdir("/proc/self/fd"))
-        supervisor.add(Program("worker", argv, watched=True, output=tmp_path / "worker.log"))
+        supervisor.add(Program("worker", argv, has_heartbeat=True, output=tmp_path / "worker.log"))
         with capture_logs() as logs, monkeypatch.context() as patch:
             patch.setattr(place, fails)
             for delay in (*BACKOFF[1:], BACKOFF[-1]):
                 supervisor.step()
                 supervisor.step()  # not due yet
                 now += delay
-        said = [each["again_in_s"] for each in logs if each["event"] == "a process could not be started"]
-        assert said == [*BACKOFF[1:], BACKOFF[-1]]
+        delays = [each["again_in_s"] for each in logs if each["event"] == "a process could not be started"]
+        assert delays == [*BACKOFF[1:], BACKOFF[-1]]
         assert (supervisor.pid("daemon"), supervisor.pid("worker")) == (healthy, None)
         assert sorted(os.listdir("/proc/self/fd")) == opened
         step_until(supervisor, lambda: supervisor._children[1].alive)
@@ -322,14 +324,14 @@ def test_failed_start_is_retried_while_others_continue(
 
 def test_the_end_reaches_a_stopped_child_too(tmp_path: Path) -> None:
     """A stopped process never acts on SIGTERM without SIGCONT."""
-    supervisor = started([Program("hub", [sys.executable, "-c", BEATS], watched=True)])
+    supervisor = started([Program("hub", [sys.executable, "-c", BEATS], has_heartbeat=True)])
     step_until(supervisor, lambda: supervisor._children[0].alive)
     pid = supervisor.pid("hub")
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
-    begun = time.monotonic()
+    start = time.monotonic()
     supervisor._end()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - start < 5
 
 
 def test_tied_process_ends_with_its_supervisor_not_for_silence() -> None:

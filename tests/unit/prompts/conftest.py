@@ -19,13 +19,13 @@ class Hum:
 
     languages: tuple[str, ...] = ("fr", "nl", "de", "en")
     name: str = "hum"
-    spoken: list[tuple[str, str]] = field(default_factory=list)
+    texts: list[tuple[str, str]] = field(default_factory=list)
 
     def speaks(self, language: str) -> bool:
         return language in self.languages
 
     def speak(self, text: str, language: str) -> dsp.Samples:
-        self.spoken.append((text, language))
+        self.texts.append((text, language))
         at = np.arange(len(text) * dsp.RATE // 15) / dsp.RATE
         return dsp.trim_silence((0.2 * np.sin(2 * np.pi * (300 + 40 * at) * at)).astype(np.float32))
 
@@ -38,8 +38,8 @@ def hum() -> Hum:
 @pytest.fixture
 def speech() -> np.ndarray:
     """A few seconds of speech: int16 at 16 kHz."""
-    made = announcement("en", mode="notice", purposes=["quality"], keep_days=7, sample_rate=16000)
-    return np.frombuffer(made.wav[44:], dtype="<i2").copy()
+    rendered = announcement("en", mode="notice", purposes=["quality"], keep_days=7, sample_rate=16000)
+    return np.frombuffer(rendered.wav[44:], dtype="<i2").copy()
 
 
 @pytest.fixture

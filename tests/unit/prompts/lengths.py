@@ -21,7 +21,7 @@ from recorder.prompts.sentences import LONG, SHORT, Wording, clip_text
 
 DOCS = Path(__file__).parents[3] / "docs"
 
-KEPT = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1826, 2557, 3653)
+RETENTION_DAYS = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1826, 2557, 3653)
 """Every shipped retention period, in days."""
 
 
@@ -55,13 +55,13 @@ def announced(mode: str, *purposes: str, days: int = 30) -> Make:
     )
 
 
-def asked(*purposes: str, days: int = 30) -> Make:
+def question(*purposes: str, days: int = 30) -> Make:
     return lambda language, wording: composer.opt_in_question(
         language, purposes=purposes, keep_days=days, wording=wording
     )
 
 
-def kept(days: int) -> Make:
+def keep_result(days: int) -> Make:
     return lambda language, wording: composer.agreed(language, keep_days=days, wording=wording)
 
 
@@ -92,10 +92,10 @@ def rows() -> list[Row]:
             (14.6, 17.4, 17.5, 14.0), total),
         Row("announcement, `opt-out`", announced("opt-out", "agreement"), (13.0, 16.2, 16.6, 13.0),
             of.announcement_s + of.refusal_s),
-        Row("`opt-in` question", asked("agreement"), (15.9, 19.5, 20.4, 16.5)),
+        Row("`opt-in` question", question("agreement"), (15.9, 19.5, 20.4, 16.5)),
         Row("`*5` question", lambda each, wording: composer.keep_question(each, wording=wording),
             (8.3, 9.8, 10.4, 7.1), of.keep_question_s),
-        Row("`*5`: yes, kept a year", kept(365), (9.6, 12.5, 11.5, 9.5), of.keep_result_s),
+        Row("`*5`: yes, kept a year", keep_result(365), (9.6, 12.5, 11.5, 9.5), of.keep_result_s),
         Row("`*5`: no", answered(composer.declined, destroyed=False), (5.6, 5.6, 6.8, 4.8), of.keep_result_s),
         Row("`*5`: no, and destroyed", answered(composer.declined, destroyed=True), (6.1, 6.5, 6.7, 5.4),
             of.keep_result_s),
@@ -116,7 +116,7 @@ def rows() -> list[Row]:
 
 def opt_in(language: str, wording: Wording, purpose: str = "agreement", days: int = 30) -> float:
     """The length of question and announcement together, in seconds."""
-    both = (asked(purpose, days=days), announced("opt-in", purpose, days=days))
+    both = (question(purpose, days=days), announced("opt-in", purpose, days=days))
     return sum(make(language, wording).duration_ms for make in both) / 1000
 
 
@@ -163,7 +163,7 @@ SAYS = {
 }
 
 
-def asked_by(what: str) -> str:
+def countries_requiring(what: str) -> str:
     """The countries that require it."""
     found = [
         pack.code
@@ -176,7 +176,7 @@ def asked_by(what: str) -> str:
 def law() -> str:
     lines = ["| Asked by | What | Said as |", "|---|---|---|"]
     for what, (name, clips) in SAYS.items():
-        lines.append(f"| {asked_by(what)} | {name} | {'<br>'.join(_sentences(clips))} |")
+        lines.append(f"| {countries_requiring(what)} | {name} | {'<br>'.join(_sentences(clips))} |")
     return "\n".join(lines) + "\n"
 
 
@@ -186,7 +186,7 @@ PAGES = {
 }
 
 
-def written(page: str) -> str:
+def table_in(page: str) -> str:
     """The table in a page."""
     begin, end, _ = PAGES[page]
     return (DOCS / page).read_text(encoding="utf-8").partition(begin)[2].partition(end)[0]

@@ -33,9 +33,9 @@ def refused(result: Result) -> str:
 
 
 def test_list_shows_the_source_of_each_sentence(voice: Path) -> None:
-    done = accord("list", "--language", "en", recorded=voice)
-    assert done.exit_code == 0
-    lines = done.stdout.splitlines()
+    result = accord("list", "--language", "en", recorded=voice)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
     assert len(lines) == len(all_clip_texts("en"))
     (own,) = (line.split() for line in lines if line.split()[2] != "shipped")
     assert own == ["en", "recorded", "recorded", *["This", "call", "is", "being", "recorded."]]
@@ -43,25 +43,25 @@ def test_list_shows_the_source_of_each_sentence(voice: Path) -> None:
 
 
 def test_script_lists_every_sentence_by_file_name() -> None:
-    done = accord("script", "--language", "nl")
-    rows = [line.split("\t") for line in done.stdout.splitlines() if line and not line.startswith("#")]
+    result = accord("script", "--language", "nl")
+    rows = [line.split("\t") for line in result.stdout.splitlines() if line and not line.startswith("#")]
     assert rows == [[f"nl/{clip}.wav", each.spoken] for clip, each in all_clip_texts("nl").items()]
     assert ["nl/opt-out-2.wav", "Liever zonder opname verder? Druk dan op twee."] in rows
 
 
 def test_render_writes_sound_and_prints_text(tmp_path: Path) -> None:
     wav = tmp_path / "made.wav"
-    done = accord(
+    result = accord(
         "render", wav, "--language", "en", "--mode", "opt-out", "--purpose", "quality", "--keep-days", "7"
     )
-    assert done.exit_code == 0, done.output
-    assert done.stdout == (
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (
         "This call is recorded to improve our service. It is kept for seven days. To refuse, press 2.\n"
     )
     checked = check_sound(read_file(wav), wav.name)
     assert checked.sample_rate == 8000
-    assert checked.sha256 in done.stderr
-    assert "refuse-2: shipped" in done.stderr
+    assert checked.sha256 in result.stderr
+    assert "refuse-2: shipped" in result.stderr
 
 
 def test_render_with_greeting_and_own_purpose(tmp_path: Path, speech: np.ndarray) -> None:
@@ -69,8 +69,8 @@ def test_render_with_greeting_and_own_purpose(tmp_path: Path, speech: np.ndarray
     soundfile.write(first, speech, 16000, subtype="PCM_16")
     wav = tmp_path / "made.wav"
     words = ["render", wav, "--language", "en", "--greeting", first, "--greeting-text", "Welcome."]
-    done = accord(*words, "--rate", "16000")
-    assert done.stdout.startswith("Welcome. This call is recorded, so that")
+    result = accord(*words, "--rate", "16000")
+    assert result.stdout.startswith("Welcome. This call is recorded, so that")
     assert check_sound(read_file(wav), wav.name).sample_rate == 16000
     assert accord(*words, "--says-all").stdout == "Welcome.\n"
     assert refused(accord(*words[:6])) == "prompt.greeting_text"
@@ -101,23 +101,23 @@ def test_render_requires_a_language(tmp_path: Path) -> None:
 
 
 def test_shipped_sounds_pass_the_check() -> None:
-    done = accord("check", "--shipped")
-    assert done.exit_code == 0, done.stdout
-    assert len(done.stdout.splitlines()) == 4 * len(all_clip_texts("en"))
-    assert all(line.endswith("  ok") for line in done.stdout.splitlines())
+    result = accord("check", "--shipped")
+    assert result.exit_code == 0, result.stdout
+    assert len(result.stdout.splitlines()) == 4 * len(all_clip_texts("en"))
+    assert all(line.endswith("  ok") for line in result.stdout.splitlines())
 
 
 def test_checks_a_folder_of_recordings(voice: Path, speech: np.ndarray) -> None:
-    done = accord("check", recorded=voice)
-    assert done.exit_code == 0
-    assert "en/recorded.wav" in done.stdout
-    assert "quiet: it is brought to -20 LUFS; long silence at an end: it is cut off" in done.stdout
+    result = accord("check", recorded=voice)
+    assert result.exit_code == 0
+    assert "en/recorded.wav" in result.stdout
+    assert "quiet: it is brought to -20 LUFS; long silence at an end: it is cut off" in result.stdout
     soundfile.write(voice / "en" / "agreed.wav", np.stack([speech, speech], axis=1), 16000)
     soundfile.write(voice / "en" / "agreeed.wav", speech, 16000)
     (voice / "notes.txt").write_text("read by Anna", encoding="utf-8")
-    done = accord("check", recorded=voice)
-    assert done.exit_code == 1
-    rows = {line.split()[0]: line for line in done.stdout.splitlines()}
+    result = accord("check", recorded=voice)
+    assert result.exit_code == 1
+    rows = {line.split()[0]: line for line in result.stdout.splitlines()}
     assert "2 channels" in rows["en/agreed.wav"]
     assert "ffmpeg" in rows["en/agreed.wav"]
     assert "no sentence has this name" in rows["en/agreeed.wav"]
@@ -134,9 +134,9 @@ def test_checks_single_files(tmp_path: Path, speech: np.ndarray) -> None:
     soundfile.write(good, speech, 16000, subtype="PCM_16")
     soundfile.write(short, speech[4000:14000], 16000, subtype="PCM_16")
     assert accord("check", good).exit_code == 0
-    done = accord("check", good, short, tmp_path / "away.wav")
-    assert done.exit_code == 1
-    assert [("wrong" in line) for line in done.stdout.splitlines()] == [False, True, True]
+    result = accord("check", good, short, tmp_path / "away.wav")
+    assert result.exit_code == 1
+    assert [("wrong" in line) for line in result.stdout.splitlines()] == [False, True, True]
     assert accord("check", "--clips", good, short).exit_code == 0
 
 
@@ -148,16 +148,16 @@ def test_check_without_files_names_the_setting(tmp_path: Path) -> None:
 def test_commands_exist() -> None:
     from recorder.cli import accord as whole
 
-    done = CliRunner().invoke(whole, ["prompts", "--help"])
-    assert all(word in done.output for word in ("list", "render", "check", "script"))
+    result = CliRunner().invoke(whole, ["prompts", "--help"])
+    assert all(word in result.output for word in ("list", "render", "check", "script"))
 
 
 def test_documentation_shows_actual_output() -> None:
     page = (Path(__file__).parents[3] / "docs" / "customise.md").read_text(encoding="utf-8")
-    shown = [
+    commands = [
         shlex.split(line, comments=True) for line in page.splitlines() if line.startswith("accord prompts")
     ]
-    assert {words[2] for words in shown} == {"list", "render", "check", "script"}
-    for words in shown:
+    assert {words[2] for words in commands} == {"list", "render", "check", "script"}
+    for words in commands:
         options = {name for each in prompts.commands[words[2]].params for name in each.opts}
         assert {word for word in words if word.startswith("--")} <= options, words

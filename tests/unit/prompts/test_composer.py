@@ -20,8 +20,8 @@ from recorder.prompts.sound_sources import Sources
 PURPOSES = ("agreement", "quality", "training", "legal-duty")
 
 
-def samples(made: Rendered) -> np.ndarray:
-    read: np.ndarray = soundfile.read(io.BytesIO(made.wav), dtype="float32")[0]
+def samples(prompt: Rendered) -> np.ndarray:
+    read: np.ndarray = soundfile.read(io.BytesIO(prompt.wav), dtype="float32")[0]
     return read
 
 
@@ -81,35 +81,35 @@ ENGLISH = {
 
 
 def test_short_wording_in_english() -> None:
-    said = {name: made.text for name, made in everything("en").items()}
-    assert {name: said[name] for name in SHORTLY} == SHORTLY
-    assert said["opt-in"] == said["notice"]
+    texts = {name: prompt.text for name, prompt in everything("en").items()}
+    assert {name: texts[name] for name in SHORTLY} == SHORTLY
+    assert texts["opt-in"] == texts["notice"]
 
 
 def test_long_wording_in_english() -> None:
-    said = {name: made.text for name, made in everything("en", LONG).items()}
-    assert {name: said[name] for name in ENGLISH} == ENGLISH
-    assert said["opt-out"] == f"{ENGLISH['notice']} To go on without recording, press 2."
-    assert said["opt-in"] == said["notice"]
-    assert said["line"].startswith("Calls on this line are recorded. This way,")
-    assert len(set(said.values())) == len(said) - 1
+    texts = {name: prompt.text for name, prompt in everything("en", LONG).items()}
+    assert {name: texts[name] for name in ENGLISH} == ENGLISH
+    assert texts["opt-out"] == f"{ENGLISH['notice']} To go on without recording, press 2."
+    assert texts["opt-in"] == texts["notice"]
+    assert texts["line"].startswith("Calls on this line are recorded. This way,")
+    assert len(set(texts.values())) == len(texts) - 1
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_prompt_renders_from_shipped_sounds(language: str) -> None:
-    for name, made in [*everything(language).items(), *everything(language, LONG).items()]:
-        sound = samples(made)
-        assert made.language == language
-        assert made.sample_rate == 8000
-        assert made.duration_ms == round(len(sound) / 8)
-        assert {origin for _, origin in made.origins} == {"shipped"}
+    for name, prompt in [*everything(language).items(), *everything(language, LONG).items()]:
+        sound = samples(prompt)
+        assert prompt.language == language
+        assert prompt.sample_rate == 8000
+        assert prompt.duration_ms == round(len(sound) / 8)
+        assert {origin for _, origin in prompt.origins} == {"shipped"}
         assert dsp.loudness(sound, 8000) == pytest.approx(-20, abs=1.0), name
         assert np.abs(sound).max() < 0.85
         before, after = dsp.measure_silence(sound, 8000)
         assert 0.02 <= before <= 0.25, name
         assert 0.02 <= after <= 0.35, name  # a final t has little energy below 4 kHz
-        if made.duration_ms >= 1000:
-            assert check_sound(made.wav, name).sha256 == made.sha256
+        if prompt.duration_ms >= 1000:
+            assert check_sound(prompt.wav, name).sha256 == prompt.sha256
 
 
 @pytest.mark.parametrize("rate", [8000, 16000])
@@ -126,16 +126,16 @@ def test_rendering_is_deterministic(rate: int) -> None:
 
 
 def test_menu_names_each_language_in_itself() -> None:
-    made = composer.language_menu(["fr", "nl", "en"])
-    assert made.text == "Pour le français, tapez 1. Voor Nederlands, druk op 2. For English, press 3."
-    assert made.language == "fr"
+    menu = composer.language_menu(["fr", "nl", "en"])
+    assert menu.text == "Pour le français, tapez 1. Voor Nederlands, druk op 2. For English, press 3."
+    assert menu.language == "fr"
     for wrong in (["fr"], ["fr", "fr"], [], "fr"):
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(ConfigError) as failure:
             composer.language_menu(wrong)
-        assert caught.value.error_id == "prompt.languages"
-    with pytest.raises(ConfigError) as caught:
+        assert failure.value.error_id == "prompt.languages"
+    with pytest.raises(ConfigError) as failure:
         composer.language_menu(["fr", "pt"])
-    assert caught.value.error_id == "prompt.language"
+    assert failure.value.error_id == "prompt.language"
 
 
 def greeting(speech: np.ndarray, **more: bool) -> Greeting:
@@ -147,9 +147,9 @@ def test_greeting_comes_first_at_the_same_level(
 ) -> None:
     options = {"mode": "notice", "purposes": ["agreement"], "keep_days": 30, "sample_rate": 16000}
     alone = announcement("en", **options)
-    made = announcement("en", **options, greeting=greeting(speech))
-    assert made.text == f"Welcome to Dubois. {alone.text}"
-    sound = samples(made)
+    greeted = announcement("en", **options, greeting=greeting(speech))
+    assert greeted.text == f"Welcome to Dubois. {alone.text}"
+    sound = samples(greeted)
     first = sound[: len(sound) - len(samples(alone)) - int(0.5 * 16000)]
     assert dsp.loudness(first, 16000) == pytest.approx(-20, abs=1.0), "the greeting was 19 dB softer"
     assert np.abs(sound[len(first) + 400 : len(first) + 7600]).max() < 0.001, "half a second of pause"
@@ -157,20 +157,22 @@ def test_greeting_comes_first_at_the_same_level(
 
 
 def test_complete_greeting_replaces_the_announcement(speech: np.ndarray) -> None:
-    said = greeting(speech, says_all=True)
-    made = announcement("en", mode="notice", purposes=["agreement"], keep_days=30, greeting=said)
-    assert made.text == "Welcome to Dubois."
-    assert made.origins == (("greeting", "recorded"),)
+    full_greeting = greeting(speech, says_all=True)
+    prompt = announcement("en", mode="notice", purposes=["agreement"], keep_days=30, greeting=full_greeting)
+    assert prompt.text == "Welcome to Dubois."
+    assert prompt.origins == (("greeting", "recorded"),)
     with pytest.raises(ConfigError, match="cannot be kept"):
-        announcement("en", mode="notice", purposes=["agreement"], keep_days=0, greeting=said)
+        announcement("en", mode="notice", purposes=["agreement"], keep_days=0, greeting=full_greeting)
 
 
 def test_opt_in_greets_before_the_question_only(speech: np.ndarray) -> None:
-    said = greeting(speech)
-    sentence = composer.opt_in_question("en", purposes=["quality"], keep_days=7, greeting=said)
-    told = announcement("en", mode="opt-in", purposes=["quality"], keep_days=7, greeting=said)
+    hello = greeting(speech)
+    sentence = composer.opt_in_question("en", purposes=["quality"], keep_days=7, greeting=hello)
+    consent_announcement = announcement(
+        "en", mode="opt-in", purposes=["quality"], keep_days=7, greeting=hello
+    )
     assert sentence.text.startswith("Welcome to Dubois. May we record")
-    assert told.text.startswith("This call is recorded")
+    assert consent_announcement.text.startswith("This call is recorded")
 
 
 @pytest.mark.parametrize(
@@ -185,16 +187,16 @@ def test_opt_in_greets_before_the_question_only(speech: np.ndarray) -> None:
 )
 def test_refuses_an_unsuitable_greeting(speech: np.ndarray, error_id: str, harm: object) -> None:
     bad = harm(speech.astype(np.float32))  # type: ignore[operator]
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         announcement("en", mode="notice", purposes=["agreement"], keep_days=30, greeting=bad)
-    assert caught.value.error_id == error_id
-    assert caught.value.hint
+    assert failure.value.error_id == error_id
+    assert failure.value.hint
 
 
 def test_limits_the_total_length(speech: np.ndarray) -> None:
     rng = np.random.default_rng(1)
     long = (rng.normal(0, 0.05, 55 * 16000)).astype(np.float32)
-    with pytest.raises(ConfigError, match="the whole prompt takes") as caught:
+    with pytest.raises(ConfigError, match="the whole prompt takes") as failure:
         announcement(
             "en",
             mode="notice",
@@ -202,7 +204,7 @@ def test_limits_the_total_length(speech: np.ndarray) -> None:
             keep_days=30,
             greeting=Greeting("Hello.", dsp.wav_bytes(long, 16000)),
         )
-    assert caught.value.error_id == "prompt.length"
+    assert failure.value.error_id == "prompt.length"
 
 
 @pytest.mark.parametrize(
@@ -219,22 +221,22 @@ def test_limits_the_total_length(speech: np.ndarray) -> None:
     ],
 )
 def test_errors_have_hints(error_id: str, more: dict[str, object]) -> None:
-    given: dict[str, object] = {
+    arguments: dict[str, object] = {
         "language": "en",
         "mode": "notice",
         "purposes": ["agreement"],
         "keep_days": 30,
     }
-    given |= more
-    with pytest.raises(ConfigError) as caught:
-        announcement(given.pop("language"), **given)  # type: ignore[arg-type]
-    assert caught.value.error_id == error_id
-    assert caught.value.hint
+    arguments |= more
+    with pytest.raises(ConfigError) as failure:
+        announcement(arguments.pop("language"), **arguments)  # type: ignore[arg-type]
+    assert failure.value.error_id == error_id
+    assert failure.value.hint
 
 
 def test_engine_speaks_only_missing_sentences(hum: object) -> None:
     own = {"delivery": "It helps us to deliver."}
-    made = announcement(
+    prompt = announcement(
         "en",
         mode="opt-out",
         purposes=["agreement", "delivery"],
@@ -242,12 +244,12 @@ def test_engine_speaks_only_missing_sentences(hum: object) -> None:
         own=own,
         sources=Sources(engines=(hum,)),  # type: ignore[arg-type]
     )
-    assert hum.spoken == [  # type: ignore[attr-defined]
+    assert hum.texts == [  # type: ignore[attr-defined]
         ("It helps us to deliver.", "en"),
         ("It is kept for 45 days.", "en"),
     ]
-    assert "It helps us to deliver. It is kept for 45 days. To refuse" in made.text
-    assert [origin for _, origin in made.origins] == [
+    assert "It helps us to deliver. It is kept for 45 days. To refuse" in prompt.text
+    assert [origin for _, origin in prompt.origins] == [
         "shipped",
         "spoken by hum",
         "spoken by hum",
@@ -259,7 +261,7 @@ def test_engine_reads_the_spoken_form(hum: object) -> None:
     text = clip_text("opt-out", "en", key=5)
     Sources(engines=(hum,)).clip(text)  # type: ignore[arg-type]
     assert text.text == "To go on without recording, press 5."
-    assert hum.spoken == [("To go on without recording, press five.", "en")]  # type: ignore[attr-defined]
+    assert hum.texts == [("To go on without recording, press five.", "en")]  # type: ignore[attr-defined]
 
 
 def test_recording_replaces_the_shipped_sound(voice: Path) -> None:
@@ -277,7 +279,7 @@ def test_recording_replaces_the_shipped_sound(voice: Path) -> None:
 def test_shipped_sound_is_found_by_text() -> None:
     other = ClipText("recorded", "en", "Something else.", "Something else.")
     assert Sources().origin(other) == "missing"
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         Sources().clip(other)
-    assert caught.value.error_id == "tts.none"
-    assert "en/recorded.wav" in caught.value.hint
+    assert failure.value.error_id == "tts.none"
+    assert "en/recorded.wav" in failure.value.hint

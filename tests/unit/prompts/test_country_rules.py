@@ -64,8 +64,8 @@ def test_packs_lie_between_the_purposes_and_strict() -> None:
 
 def test_every_rule_has_a_source() -> None:
     for pack in PACKS.values():
-        said = [*pack.rules.values(), *pack.say, *pack.ask, *pack.tell, *pack.notes]
-        for source in (source for each in said for source in each.sources):
+        rules = [*pack.rules.values(), *pack.say, *pack.ask, *pack.tell, *pack.notes]
+        for source in (source for each in rules for source in each.sources):
             assert source.law
             assert source.link.startswith("http")
             assert ("not checked" in str(source)) == (source.checked is None)
@@ -171,11 +171,11 @@ def test_names_the_field_of_a_broken_pack(tmp_path: Path, old: str, new: str, fi
     assert old in GOOD
     path = tmp_path / "be.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         country_file.load_pack(path)
-    assert caught.value.error_id == "pack.broken"
-    assert str(path) in caught.value.message
-    assert field in caught.value.message
+    assert failure.value.error_id == "pack.broken"
+    assert str(path) in failure.value.message
+    assert field in failure.value.message
 
 
 def test_names_a_missing_purpose(tmp_path: Path) -> None:
@@ -193,9 +193,9 @@ def test_pack_code_equals_the_file_name(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(ConfigError, match="'be' is not the file's name"):
         read()
     (tmp_path / "fr.toml").unlink()
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         read()
-    assert caught.value.error_id == "pack.missing"
+    assert failure.value.error_id == "pack.missing"
 
 
 def test_agreement_covers_listening_together() -> None:

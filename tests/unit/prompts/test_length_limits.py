@@ -10,22 +10,22 @@ from recorder.prompts import composer
 from recorder.prompts.composer import SHIPPED, Rendered
 from recorder.prompts.purposes import LANGUAGES, standard
 from recorder.prompts.sentences import SHORT, clip_text
-from tests.unit.prompts.lengths import KEPT, PAGES, announced, limits, opt_in, rows, written
+from tests.unit.prompts.lengths import PAGES, RETENTION_DAYS, announced, limits, opt_in, rows, table_in
 
 PURPOSES = tuple(standard())
 
 
-def slowest(language: str, most: int = KEPT[-1]) -> int:
+def slowest(language: str, most: int = RETENTION_DAYS[-1]) -> int:
     """The retention period, up to so many days, that takes longest to speak."""
-    times = [days for days in KEPT if days <= most]
+    times = [days for days in RETENTION_DAYS if days <= most]
     return max(
         times,
         key=lambda days: len(SHIPPED.clip(clip_text("it-is-kept", language, keep_days=days)).samples),
     )
 
 
-def seconds(made: Rendered) -> float:
-    return made.duration_ms / 1000
+def seconds(prompt: Rendered) -> float:
+    return prompt.duration_ms / 1000
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -33,19 +33,19 @@ def test_announcement_keeps_its_length_limit(language: str) -> None:
     limit = limits()
     for purpose in PURPOSES:
         days = slowest(language, standard()[purpose].longest_keep_days)
-        made = announced("notice", purpose, days=days)(language, SHORT)
-        assert seconds(made) <= limit.announcement_s, made.text
+        prompt = announced("notice", purpose, days=days)(language, SHORT)
+        assert seconds(prompt) <= limit.announcement_s, prompt.text
         refusable = announced("opt-out", purpose, days=days)(language, SHORT)
         assert seconds(refusable) <= limit.announcement_s + limit.refusal_s, refusable.text
-        assert opt_in(language, SHORT, purpose, days) <= limit.opt_in_s, made.text
+        assert opt_in(language, SHORT, purpose, days) <= limit.opt_in_s, prompt.text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_further_purpose_adds_no_more_than_its_limit(language: str) -> None:
     for purposes in combinations(PURPOSES, 2):
         first = seconds(announced("notice", purposes[0])(language, SHORT))
-        made = announced("notice", *purposes)(language, SHORT)
-        assert seconds(made) - first <= limits().further_purpose_s, made.text
+        prompt = announced("notice", *purposes)(language, SHORT)
+        assert seconds(prompt) - first <= limits().further_purpose_s, prompt.text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -55,8 +55,8 @@ def test_keep_question_and_outcomes_keep_their_limits(language: str) -> None:
     for destroyed in (False, True):
         results.append(composer.declined(language, destroyed=destroyed))
         results.append(composer.unanswered(language, destroyed=destroyed))
-    for made in results:
-        assert seconds(made) <= limits().keep_result_s, made.text
+    for prompt in results:
+        assert seconds(prompt) <= limits().keep_result_s, prompt.text
 
 
 def test_every_listed_prompt_keeps_its_limit() -> None:
@@ -68,4 +68,4 @@ def test_every_listed_prompt_keeps_its_limit() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_documented_tables_are_current(page: str) -> None:
-    assert written(page) == PAGES[page][2](), "python -m tests.unit.prompts.lengths"
+    assert table_in(page) == PAGES[page][2](), "python -m tests.unit.prompts.lengths"

@@ -20,15 +20,15 @@ def opt_out(language: str, keep_days: int = 30, purposes: tuple[str, ...] = ("ag
     return announcement(language, mode="opt-out", purposes=purposes, keep_days=keep_days)
 
 
-def put(folder: Path, made: Rendered) -> Path:
-    path = folder / f"{made.sha256}.wav"
-    path.write_bytes(made.wav)
+def put(folder: Path, prompt: Rendered) -> Path:
+    path = folder / f"{prompt.sha256}.wav"
+    path.write_bytes(prompt.wav)
     return path
 
 
-def call(folder: Path, made: Rendered) -> Path:
+def call(folder: Path, prompt: Rendered) -> Path:
     """A call with the announcement after half a second, through G.711, which then continues."""
-    samples = np.frombuffer(made.wav[44:], dtype="<i2")
+    samples = np.frombuffer(prompt.wav[44:], dtype="<i2")
     lead = np.full(LEAD_MS * 8, -1, dtype=np.int16)
     right = np.concatenate([lead, samples, np.full(16_000, -1, dtype=np.int16)])
     buffer = io.BytesIO()
@@ -42,15 +42,15 @@ def call(folder: Path, made: Rendered) -> Path:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_finds_a_composed_announcement(tmp_path: Path, language: str) -> None:
-    made = opt_out(language)
-    found = find(put(tmp_path, made), call(tmp_path, made))
+    prompt = opt_out(language)
+    found = find(put(tmp_path, prompt), call(tmp_path, prompt))
     assert found is not None
     assert abs(found.offset_ms - LEAD_MS) <= 1
-    assert abs(found.end_ms - LEAD_MS - made.duration_ms) <= 2
+    assert abs(found.end_ms - LEAD_MS - prompt.duration_ms) <= 2
     assert found.score > 0.95
 
 
 def test_does_not_find_another_announcement(tmp_path: Path) -> None:
-    heard = call(tmp_path, opt_out("en"))
+    samples = call(tmp_path, opt_out("en"))
     for other in (opt_out("en", keep_days=60), opt_out("en", purposes=("agreement", "quality"))):
-        assert find(put(tmp_path, other), heard) is None
+        assert find(put(tmp_path, other), samples) is None

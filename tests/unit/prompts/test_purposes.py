@@ -56,9 +56,9 @@ def test_names_a_broken_purpose(tmp_path: Path, old: str, new: str) -> None:
     assert old in GOOD
     path = tmp_path / "purposes.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(ConfigError, match=re.escape(str(path))) as caught:
+    with pytest.raises(ConfigError, match=re.escape(str(path))) as failure:
         purposes.load_purposes(path)
-    assert caught.value.error_id == "purposes.broken"
+    assert failure.value.error_id == "purposes.broken"
     path.write_text(GOOD, encoding="utf-8")
     assert purposes.load_purposes(path) == purposes.standard()
 
@@ -70,14 +70,14 @@ def put(
     return path
 
 
-def said() -> np.ndarray:
+def speech_samples() -> np.ndarray:
     """Speech at 8 kHz."""
     samples: np.ndarray = soundfile.read(announcement_in("en").path, dtype="int16")[0]
     return samples
 
 
 def test_accepts_sounds_at_8_and_16_khz(tmp_path: Path) -> None:
-    samples = said()
+    samples = speech_samples()
     for rate in (8000, 16000):
         checked = check_sound(put(tmp_path / "own.wav", samples, rate).read_bytes(), "own.wav")
         assert checked.duration_ms == round(len(samples) * 1000 / rate)
@@ -114,12 +114,12 @@ def test_accepts_sounds_at_8_and_16_khz(tmp_path: Path) -> None:
 )
 def test_refuses_unsuitable_sounds_with_a_hint(tmp_path: Path, error_id: str, harm: object) -> None:
     path = tmp_path / "own.wav"
-    harm(path, said())  # type: ignore[operator]
-    with pytest.raises(ConfigError) as caught:
+    harm(path, speech_samples())  # type: ignore[operator]
+    with pytest.raises(ConfigError) as failure:
         check_sound(read_file(path), str(path))
-    assert caught.value.error_id == error_id
-    assert str(path) in caught.value.message
-    assert caught.value.hint
+    assert failure.value.error_id == error_id
+    assert str(path) in failure.value.message
+    assert failure.value.hint
 
 
 def test_practice_speech_has_two_sides() -> None:

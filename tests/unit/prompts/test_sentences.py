@@ -92,10 +92,10 @@ def test_other_retention_periods_are_spoken_in_days() -> None:
 
 @pytest.mark.parametrize("days", [0, -1, 36_526, None, True, 7.0, "7"])
 def test_refuses_impossible_retention_periods(days: object) -> None:
-    with pytest.raises(ConfigError, match="cannot be kept") as caught:
+    with pytest.raises(ConfigError, match="cannot be kept") as failure:
         clip_text("kept", "en", keep_days=days)  # type: ignore[arg-type]
-    assert caught.value.error_id == "prompt.keep_time"
-    assert "number of days" in caught.value.hint
+    assert failure.value.error_id == "prompt.keep_time"
+    assert "number of days" in failure.value.hint
 
 
 @pytest.mark.parametrize("language", ["pt", "", "EN"])
@@ -106,17 +106,17 @@ def test_names_an_unknown_language(language: str) -> None:
         lambda: time_in_words(7, language),
         lambda: purpose_sentences(["agreement"], language, {}),
     ):
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(ConfigError) as failure:
             ask()
-        assert caught.value.error_id == "prompt.language"
-        assert "fr, nl, de, en" in caught.value.hint
+        assert failure.value.error_id == "prompt.language"
+        assert "fr, nl, de, en" in failure.value.hint
 
 
 @pytest.mark.parametrize("key", [10, -1, "2", True])
 def test_refuses_unknown_keys(key: object) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         clip_text("language", "en", key=key)  # type: ignore[arg-type]
-    assert caught.value.error_id == "prompt.key"
+    assert failure.value.error_id == "prompt.key"
 
 
 def test_purposes_have_a_fixed_order() -> None:
@@ -145,8 +145,8 @@ def test_first_purpose_is_part_of_the_main_sentence(
     part: str, standard_one: list[str], own_alone: list[str]
 ) -> None:
     def clips(*codes: str) -> list[str]:
-        said = purpose_sentences(codes, "en", {"own": "It helps us."}, part)
-        return ["own" if each.clip.startswith("purpose-") else each.clip for each in said]
+        sentences = purpose_sentences(codes, "en", {"own": "It helps us."}, part)
+        return ["own" if each.clip.startswith("purpose-") else each.clip for each in sentences]
 
     assert clips("training", "quality") == standard_one
     assert clips("own", "quality", "training") == [*standard_one, "own"]
@@ -172,10 +172,10 @@ def test_own_purpose_has_its_own_sentence() -> None:
     ],
 )
 def test_refuses_unspeakable_purposes(purposes: list[str], own: dict[str, str], error_id: str) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         purpose_sentences(purposes, "en", own)
-    assert caught.value.error_id == error_id
-    assert caught.value.hint
+    assert failure.value.error_id == error_id
+    assert failure.value.hint
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,8 @@ def test_names_a_broken_catalogue_of_sentences(tmp_path: Path, old: str, new: st
     assert old in GOOD
     path = tmp_path / "sentences.toml"
     path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(ConfigError, match=re.escape(str(path))) as caught:
+    with pytest.raises(ConfigError, match=re.escape(str(path))) as failure:
         sentences.load_sentences(path)
-    assert caught.value.error_id == "sentences.broken"
+    assert failure.value.error_id == "sentences.broken"
     path.write_text(GOOD, encoding="utf-8")
     sentences.load_sentences(path)

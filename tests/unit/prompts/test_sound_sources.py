@@ -19,11 +19,11 @@ from recorder.prompts.sound_sources import SOUNDS, Sources, shipped_clips
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_sentence_has_a_shipped_sound(language: str) -> None:
-    listed, wanted = shipped_clips()[language], all_clip_texts(language)
+    listed, texts = shipped_clips()[language], all_clip_texts(language)
     assert {clip: entry.text for clip, entry in listed.items()} == {
-        clip: each.text for clip, each in wanted.items()
+        clip: each.text for clip, each in texts.items()
     }
-    assert {path.stem for path in (SOUNDS / language).glob("*.flac")} == set(wanted)
+    assert {path.stem for path in (SOUNDS / language).glob("*.flac")} == set(texts)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -62,10 +62,10 @@ def test_refuses_changed_and_missing_sounds(tmp_path: Path, monkeypatch: pytest.
     victim = folder / "de" / "declined.flac"
     victim.write_bytes(victim.read_bytes()[:-2] + b"\0\1")
     for error_id in ("prompt.changed", "prompt.missing"):
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(ConfigError) as failure:
             Sources().clip(clip_text("declined", "de"))
-        assert caught.value.error_id == error_id
-        assert caught.value.hint
+        assert failure.value.error_id == error_id
+        assert failure.value.hint
         victim.unlink(missing_ok=True)
 
 
@@ -76,9 +76,9 @@ def test_refuses_an_unreadable_clip_list(tmp_path: Path, monkeypatch: pytest.Mon
         for content in (None, "[de", "[de]\nagreed = 3\n"):
             if content is not None:
                 (tmp_path / "clips.toml").write_text(content, encoding="utf-8")
-            with pytest.raises(ConfigError) as caught:
+            with pytest.raises(ConfigError) as failure:
                 shipped_clips()
-            assert caught.value.error_id == "prompt.changed"
+            assert failure.value.error_id == "prompt.changed"
     finally:
         shipped_clips.cache_clear()
 
@@ -103,10 +103,10 @@ def test_refuses_an_unsuitable_recording(
     path = voice / "en" / "agreed.wav"
     harm(path, speech)  # type: ignore[operator]
     found = Sources(voice)
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         found.clip(clip_text("agreed", "en"))
-    assert caught.value.error_id == error_id
-    assert str(path) in caught.value.message
+    assert failure.value.error_id == error_id
+    assert str(path) in failure.value.message
     assert found.clip(clip_text("recorded", "en")).origin == "recorded"
 
 
@@ -116,14 +116,14 @@ def test_refuses_a_recording_of_an_older_text(voice: Path) -> None:
     script.write_text(f"# a remark\nen/recorded.wav\t{each.spoken}\n\nodd line\n", encoding="utf-8")
     assert found.clip(each).origin == "recorded"
     script.write_text("en/recorded.wav\tThis call is recorded.\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="This call is being recorded") as caught:
+    with pytest.raises(ConfigError, match="This call is being recorded") as failure:
         found.clip(each)
-    assert caught.value.error_id == "prompt.other_words"
-    assert "script.txt" in caught.value.hint
+    assert failure.value.error_id == "prompt.other_words"
+    assert "script.txt" in failure.value.hint
     script.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         found.clip(each)
-    assert caught.value.error_id == "prompt.unreadable"
+    assert failure.value.error_id == "prompt.unreadable"
 
 
 def test_source_of_a_sentence(voice: Path, hum: object) -> None:

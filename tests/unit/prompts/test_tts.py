@@ -22,10 +22,10 @@ from recorder.prompts.tts import EspeakNg, Kokoro, Pico, find_engine, find_engin
 def test_espeak_ng_speaks_every_language(language: str) -> None:
     (engine,) = find_engines("espeak-ng", None)
     each = clip_text("kept", language, keep_days=45)
-    spoken = engine.speak(each.spoken, language)
-    assert 1.0 < len(spoken) / dsp.RATE < 6.0
-    assert dsp.loudness(dsp.normalise(spoken)) == pytest.approx(-20, abs=1)
-    assert np.array_equal(spoken, engine.speak(each.spoken, language))
+    samples = engine.speak(each.spoken, language)
+    assert 1.0 < len(samples) / dsp.RATE < 6.0
+    assert dsp.loudness(dsp.normalise(samples)) == pytest.approx(-20, abs=1)
+    assert np.array_equal(samples, engine.speak(each.spoken, language))
 
 
 @pytest.mark.skipif(shutil.which("pico2wave") is None, reason="pico2wave is not installed")
@@ -33,9 +33,9 @@ def test_pico_ignores_commands_in_a_text() -> None:
     (engine,) = find_engines("pico", None)
     assert [each for each in ("fr", "nl", "de", "en") if engine.speaks(each)] == ["de"]
     each = clip_text("kept", "de", keep_days=45)
-    spoken = engine.speak(each.spoken, "de")
-    assert 1.0 < len(spoken) / dsp.RATE < 6.0
-    assert dsp.loudness(dsp.normalise(spoken)) == pytest.approx(-20, abs=1)
+    samples = engine.speak(each.spoken, "de")
+    assert 1.0 < len(samples) / dsp.RATE < 6.0
+    assert dsp.loudness(dsp.normalise(samples)) == pytest.approx(-20, abs=1)
     plain = engine.speak("Guten Tag. speed level='500'", "de")
     assert len(engine.speak("<speed level='500'>Guten Tag.", "de")) > 0.8 * len(plain)
 
@@ -47,10 +47,10 @@ def test_pico_speaks_german_and_kokoro_the_rest(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Kokoro, "missing", lambda _folder: "")
     monkeypatch.setattr(Kokoro, "speaks", lambda _self, language: language in ("fr", "nl", "de", "en"))
     found = find_engines("auto", tmp_path)
-    chosen = {
+    engines = {
         each: find_engine(found, clip_text("kept", each, keep_days=45)).name for each in ("fr", "nl", "de")
     }
-    assert chosen == {"fr": "kokoro", "nl": "kokoro", "de": "pico"}
+    assert engines == {"fr": "kokoro", "nl": "kokoro", "de": "pico"}
 
 
 def test_text_is_never_an_option_of_pico(tmp_path: Path) -> None:
@@ -81,10 +81,10 @@ def test_failing_program_has_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, why: str
 ) -> None:
     monkeypatch.setattr(EspeakNg, "PATIENCE_S", 0.5)
-    with pytest.raises(ConfigError, match=why) as caught:
+    with pytest.raises(ConfigError, match=why) as failure:
         EspeakNg(program(tmp_path, body)).speak("Hello.", "en")
-    assert caught.value.error_id == "tts.failed"
-    assert "[prompts] speech" in caught.value.hint
+    assert failure.value.error_id == "tts.failed"
+    assert "[prompts] speech" in failure.value.hint
 
 
 def test_text_is_never_an_option_of_espeak(tmp_path: Path) -> None:
@@ -131,18 +131,18 @@ def kokoro(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_kokoro_speaks_languages_with_installed_voices(kokoro: Path) -> None:
     (engine,) = find_engines("kokoro", kokoro)
     assert [language for language in ("fr", "nl", "de", "en", "pt") if engine.speaks(language)] == ["fr"]
-    spoken = engine.speak("Cet appel est enregistré.", "fr")
-    assert len(spoken) / dsp.RATE == pytest.approx(1.1, abs=0.1)
+    samples = engine.speak("Cet appel est enregistré.", "fr")
+    assert len(samples) / dsp.RATE == pytest.approx(1.1, abs=0.1)
     german = Kokoro.VOICES["de"]
     assert engine._phonemes("ʏnt dɾaɪ vˌɪɾt viːɾ", german) == "ynt dɾaɪ vˌɪɐt viːɐ"  # type: ignore[attr-defined]
     for text in ("broken", ""):
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(ConfigError) as failure:
             engine.speak(text, "fr")
-        assert caught.value.error_id == "tts.failed"
+        assert failure.value.error_id == "tts.failed"
 
 
 @pytest.mark.parametrize(
-    ("phonemes", "said_as"),
+    ("phonemes", "adapted"),
     [
         ("də ɔpnˈaːmə ʋɔrt bəʋˈaːrt.", "də ˈopnˌaːmə ʋort bəʋˈaːrt."),
         ("də ɔpnˈaːmə ʋɔr trˈi jˈaːr", "də ˈopnˌaːmə ʋort drˈi jˈaːr"),
@@ -153,10 +153,10 @@ def test_kokoro_speaks_languages_with_installed_voices(kokoro: Path) -> None:
         ("kˌɵnən ʋə lˈivər bəlˈœystərən", "kˌʊnən ʋə lˈivər bəlˈøystərən"),
     ],
 )
-def test_kokoro_adapts_dutch_phonemes(kokoro: Path, phonemes: str, said_as: str) -> None:
+def test_kokoro_adapts_dutch_phonemes(kokoro: Path, phonemes: str, adapted: str) -> None:
     """Mistakes of espeak-ng are corrected; a v within a word stays a v."""
     (engine,) = find_engines("kokoro", kokoro)
-    assert engine._phonemes(phonemes, Kokoro.VOICES["nl"]) == said_as  # type: ignore[attr-defined]
+    assert engine._phonemes(phonemes, Kokoro.VOICES["nl"]) == adapted  # type: ignore[attr-defined]
 
 
 def test_mixed_voice_is_the_mean_of_its_parts(kokoro: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,19 +164,19 @@ def test_mixed_voice_is_the_mean_of_its_parts(kokoro: Path, monkeypatch: pytest.
     assert not engine.speaks("nl")
     np.ones((510, 256), dtype=np.float32).tofile(kokoro / "if_sara.bin")
     assert engine.speaks("nl")
-    asked: list[np.ndarray] = []
+    voices: list[np.ndarray] = []
     spoken_by = ToneModel.create
 
     def create(
         self: ToneModel, phonemes: str, voice: np.ndarray, speed: float, is_phonemes: bool
     ) -> tuple[np.ndarray, int]:
-        asked.append(voice)
+        voices.append(voice)
         return spoken_by(self, phonemes, voice, speed, is_phonemes)
 
     monkeypatch.setattr(ToneModel, "create", create)
     engine.speak("Dit gesprek wordt opgenomen.", "nl")
-    assert asked[0].dtype == np.float32
-    assert np.all(asked[0] == 0.5)
+    assert voices[0].dtype == np.float32
+    assert np.all(voices[0] == 0.5)
 
 
 def test_prefers_the_better_voice(kokoro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,24 +202,24 @@ def test_reports_a_chosen_engine_that_is_missing(
         ("kokoro", tmp_path, "kokoro.onnx is not there"),
         ("kokoro", None, "no folder is set"),
     ):
-        with pytest.raises(ConfigError, match=words) as caught:
+        with pytest.raises(ConfigError, match=words) as failure:
             find_engines(choice, folder)  # type: ignore[arg-type]
-        assert caught.value.error_id == "tts.missing"
-        assert caught.value.hint
+        assert failure.value.error_id == "tts.missing"
+        assert failure.value.hint
     monkeypatch.setitem(sys.modules, "kokoro_onnx", None)
     assert find_engines("auto", kokoro) == ()
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         find_engine((), clip_text("kept", "nl", keep_days=45))
-    assert caught.value.error_id == "tts.none"
-    assert "nl/kept-45-days.wav" in caught.value.hint
+    assert failure.value.error_id == "tts.none"
+    assert "nl/kept-45-days.wav" in failure.value.hint
 
 
 def test_settings_choose_the_engine(tmp_path: Path) -> None:
     found = sound_sources.open_sources(PromptSettings(speech="none", recorded=tmp_path))
     assert found == sound_sources.Sources(tmp_path, ())
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         sound_sources.open_sources(PromptSettings(speech="none", recorded=tmp_path / "away"))
-    assert caught.value.error_id == "prompt.folder"
+    assert failure.value.error_id == "prompt.folder"
 
 
 def test_shipped_sentences_need_no_engine() -> None:

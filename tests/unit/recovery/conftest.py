@@ -33,7 +33,7 @@ class Recovery:
     troubles: list[tuple[str, str]] = field(default_factory=list)
 
     @contextmanager
-    def lost(self, kind: str | None = None) -> Iterator[None]:
+    def empty_catalogue(self, kind: str | None = None) -> Iterator[None]:
         """Use another, empty catalogue, of the same kind or another; the house's own is restored
         afterwards."""
         own = "postgresql" if self.house.catalogue_url.startswith("postgresql") else "sqlite"

@@ -24,24 +24,24 @@ OPERATOR = By("operator")
 
 
 def changes(house) -> Changes:
-    given = house.services
-    return Changes(given.store, given.root, given.signer, house.clock, house.entropy)
+    services = house.services
+    return Changes(services.store, services.root, services.signer, house.clock, house.entropy)
 
 
 def test_rebuilt_rows_reflect_amendments(house, recovery, recorded) -> None:
-    longer, narrowed, deleted, held = recorded(), recorded(), recorded(), recorded()
-    made = changes(house)
+    longer, narrowed, deleted, on_hold = recorded(), recorded(), recorded(), recorded()
+    service = changes(house)
     options = {"purpose": "training", "keep_days": 90, "reason": "on paper"}
-    made.agree(house.tenant, longer, OPERATOR, **options)
-    made.narrow(house.tenant, narrowed, OPERATOR, purposes=["agreement"], reason="…")
-    made.delete(house.tenant, deleted, OPERATOR, reason="…")
+    service.agree(house.tenant, longer, OPERATOR, **options)
+    service.narrow(house.tenant, narrowed, OPERATOR, purposes=["agreement"], reason="…")
+    service.delete(house.tenant, deleted, OPERATOR, reason="…")
     review = house.clock() + timedelta(days=9)
     more = {"owner": "ada", "purposes": ["agreement"], "reason": "…", "review_at": review}
-    made.hold(house.tenant, held, OPERATOR, **more)
+    service.hold(house.tenant, on_hold, OPERATOR, **more)
     before, leaves = catalogued(), rows(LeafTable)
     assert recovery.rebuild().outcomes == {"unchanged": 4}
     assert (catalogued(), rows(LeafTable)) == (before, leaves)
-    with recovery.lost():
+    with recovery.empty_catalogue():
         assert recovery.rebuild().outcomes == {"made": 4}
         assert recovery.troubles == []
         assert catalogued() == before

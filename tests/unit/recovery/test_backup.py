@@ -69,10 +69,10 @@ pytestmark = pytest.mark.postgresql
 @pytest.fixture
 def full(house: Bakery, recorded) -> Bakery:
     """An installation in which every copied table has rows."""
-    said = {"now": house.clock(), "entropy": house.entropy}
+    time_and_entropy = {"now": house.clock(), "entropy": house.entropy}
     user = users.create_user(
         house.tenant, login="claire@example.com", name="Claire", role="customer_admin", language="fr",
-        password_hash="$argon2id$…", signer=house.services.signer, **said,
+        password_hash="$argon2id$…", signer=house.services.signer, **time_and_entropy,
     )  # fmt: skip
     with connected():
         PurposeTable.create(
@@ -80,14 +80,18 @@ def full(house: Bakery, recorded) -> Bakery:
             labels={"fr": "École"}, legal_basis="consent", longest_days=10, roles=["customer"],
             created_at=house.clock(),
         )  # fmt: skip
-    said_in = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
+    prompt_options = {"language": "fr", "mode": "opt-in", "purposes": ["agreement"], "keep_days": 30}
     greeting = Greeting("Bonjour.", announcement_in("fr").path.read_bytes())
-    asking = composition.compose(house.tenant, name="asking", greeting=greeting, **said_in, **said)
-    line = lines.create_line(house.tenant, number="+3225550109", announcement=asking.id, **said)
-    composition.set_line_languages(house.tenant, line.id, ["fr", "en"], **said)
-    keep_options.set_line_keep(house.tenant, line.id, KeepOptions(keep_days=365), **said)
-    keep_options.set_line_deletable(house.tenant, line.id, True, **said)
-    transfer_options.set_transfer_notice(house.tenant, line.id, "alone", **said)
+    announcement = composition.compose(
+        house.tenant, name="asking", greeting=greeting, **prompt_options, **time_and_entropy
+    )
+    line = lines.create_line(
+        house.tenant, number="+3225550109", announcement=announcement.id, **time_and_entropy
+    )
+    composition.set_line_languages(house.tenant, line.id, ["fr", "en"], **time_and_entropy)
+    keep_options.set_line_keep(house.tenant, line.id, KeepOptions(keep_days=365), **time_and_entropy)
+    keep_options.set_line_deletable(house.tenant, line.id, True, **time_and_entropy)
+    transfer_options.set_transfer_notice(house.tenant, line.id, "alone", **time_and_entropy)
     house.limit(3000, purpose="agreement")
     recording = recorded()
     house.work(house.unrecorded())
@@ -98,21 +102,23 @@ def full(house: Bakery, recorded) -> Bakery:
     row = queries.recording(house.tenant, recording)
     grant = grants.create_grant(
         tenant=house.tenant, user=user.id, session=session.id, recording=recording, purpose="agreement",
-        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **said,
+        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **time_and_entropy,
     )  # fmt: skip
-    grants.count_sent(grant, "play", "audio.opus", 100, **said)
-    notes.add_note(house.tenant, recording, user.id, text="Call back", at_ms=None, **said)
-    api_tokens.create(house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **said)
+    grants.count_sent(grant, "play", "audio.opus", 100, **time_and_entropy)
+    notes.add_note(house.tenant, recording, user.id, text="Call back", at_ms=None, **time_and_entropy)
+    api_tokens.create(
+        house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **time_and_entropy
+    )
     app = house.factors.new_app_key(user)
     assert house.factors.add_app(user, app, pyotp.TOTP(house.factors.secret(user, app)).at(house.clock()))
     admin = house.factors
     boss = users.create_user(
         house.tenant, login="boss", name="Boss", role="customer_admin", language="fr",
-        password_hash="$argon2id$4", signer=house.services.signer, **said,
+        password_hash="$argon2id$4", signer=house.services.signer, **time_and_entropy,
     )  # fmt: skip
     admin.require_second_factor(boss, True)
     admin.request_reset(user, boss)
-    signing = {"signer": house.services.signer, "trust": house.trust, **said}
+    signing = {"signer": house.services.signer, "trust": house.trust, **time_and_entropy}
     download_permission.set_permission(house.tenant, user.id, True, By("operator"), **signing)
     Invitations(house.services.signer, house.trust, Outbox(), house.clock, house.entropy).invite(
         house.tenant, address="eva@example.com", name="Eva", role="customer", lines=None, language="fr",
@@ -153,14 +159,16 @@ def full(house: Bakery, recorded) -> Bakery:
             through=1, counted_at=at,
         )  # fmt: skip
     number = row.external_party.value
-    asked = service.enter(
+    request = service.enter(
         house.tenant, number=number, wants="copy", language="fr", received_on=house.clock().date(),
-        by_kind="operator", by=None, **said,
+        by_kind="operator", by=None, **time_and_entropy,
     )  # fmt: skip
-    vouch(house.tenant, asked.id, signer=house.services.signer, **said)
-    deciding = {"given": "own", "why": "", "who": user.id, **said}
-    reviews.decide(house.tenant, asked.id, recording, **deciding)
-    call_erasure.drop_calls(house.tenant, asked.id, ["a call of before"], "n", who=user.id, **said)
+    vouch(house.tenant, request.id, signer=house.services.signer, **time_and_entropy)
+    decision = {"given": "own", "why": "", "who": user.id, **time_and_entropy}
+    reviews.decide(house.tenant, request.id, recording, **decision)
+    call_erasure.drop_calls(
+        house.tenant, request.id, ["a call of before"], "n", who=user.id, **time_and_entropy
+    )
     assert [model.__name__ for model in dump.TABLES if not rows(model)] == []
     return house
 
@@ -210,7 +218,7 @@ def test_every_table_is_copied_or_listed_as_omitted() -> None:
 
 def test_restores_every_row(full: Bakery, file: Path, recovery) -> None:
     before, sealed = everything(), catalogued()
-    with recovery.lost():
+    with recovery.empty_catalogue():
         bring_back(full, file)
         after = everything()
         fresh = sorted(after["log_leaf"], key=lambda leaf: leaf["number"])[len(before["log_leaf"]) :]
@@ -230,27 +238,27 @@ def test_restores_every_row(full: Bakery, file: Path, recovery) -> None:
 
 
 def test_restores_a_line_with_several_languages(full: Bakery, file: Path, recovery) -> None:
-    def told() -> line_policy.LinePolicy | None:
+    def read_line() -> line_policy.LinePolicy | None:
         folder = full.folder / "nodes"
         snapshot.write(folder, full.folder / "spool", [], full.clock())
         assert snapshot.is_intact(folder)
         return read_snapshot(folder).line("+3225550109")
 
-    before = told()
+    before = read_line()
     assert before.consent_prompt is not None
     assert [one.announcement.language for one in before.languages] == ["fr", "en"]
     for prompt in (full.folder / "nodes" / "prompts").iterdir():
         prompt.unlink()
-    with recovery.lost():
+    with recovery.empty_catalogue():
         bring_back(full, file)
-        assert told() == before
+        assert read_line() == before
 
 
 @pytest.mark.parametrize("catalogue_kind", KINDS)
 def test_restores_across_databases(full: Bakery, file: Path, recovery, catalogue_kind, request) -> None:
     request.getfixturevalue("postgres")
     before, sealed = everything(), catalogued()
-    with recovery.lost("sqlite" if catalogue_kind == "postgresql" else "postgresql"):
+    with recovery.empty_catalogue("sqlite" if catalogue_kind == "postgresql" else "postgresql"):
         bring_back(full, file)
         after = everything()
         for table in set(before) - {"log_leaf", "tenant", "session", "recording"}:
@@ -265,7 +273,7 @@ def test_restores_across_databases(full: Bakery, file: Path, recovery, catalogue
 
 
 def test_a_restore_ends_sessions_and_suspends_expiry(full: Bakery, file: Path, recovery) -> None:
-    with recovery.lost():
+    with recovery.empty_catalogue():
         bring_back(full, file)
         (session,) = rows(SessionTable)
         assert session["ended_at"] is not None
@@ -292,7 +300,7 @@ def test_an_old_backup_restores_nothing_that_was_erased(full: Bakery, file: Path
     full.clock.forward(days=31)
     assert recovery.destroy_due() == 1
     sealed = catalogued()
-    with recovery.lost():
+    with recovery.empty_catalogue():
         bring_back(full, file)
         assert any(leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] == row["id"])
         assert recovery.rebuild().outcomes == {"erased": 1}
@@ -310,7 +318,7 @@ def test_a_rebuild_adds_recordings_newer_than_the_backup(
 ) -> None:
     later = recorded()
     sealed = catalogued()
-    with recovery.lost():
+    with recovery.empty_catalogue():
         bring_back(full, file)
         assert recovery.rebuild().outcomes == {"completed": 1, "made": 1}
         assert catalogued() == sealed
@@ -319,10 +327,10 @@ def test_a_rebuild_adds_recordings_newer_than_the_backup(
 
 def test_refuses_a_catalogue_with_rows(full: Bakery, file: Path) -> None:
     before = everything()
-    with pytest.raises(BackupError) as refused:
+    with pytest.raises(BackupError) as failure:
         bring_back(full, file)
-    assert refused.value.error_id == "backup.not_empty"
-    assert "accord migrate" in refused.value.hint
+    assert failure.value.error_id == "backup.not_empty"
+    assert "accord migrate" in failure.value.hint
     assert everything() == before
 
 
@@ -360,12 +368,12 @@ OTHERS = {
 def test_refuses_a_damaged_file_without_any_change(full: Bakery, file: Path, recovery) -> None:
     whole = file.read_bytes()
     cases = {name: ("backup.damaged", alter) for name, alter in DAMAGES.items()} | OTHERS
-    with recovery.lost():
+    with recovery.empty_catalogue():
         for name, (error_id, alter) in cases.items():
             file.write_bytes(alter(whole))
-            with pytest.raises(BackupError) as refused:
+            with pytest.raises(BackupError) as failure:
                 bring_back(full, file)
-            assert refused.value.error_id == error_id, name
+            assert failure.value.error_id == error_id, name
             assert rows(TenantTable) == rows(LeafTable) == [], name
             assert hold_review.holds_unconfirmed() is None, name
             if error_id == "backup.damaged":
@@ -376,7 +384,7 @@ def test_refuses_a_damaged_file_without_any_change(full: Bakery, file: Path, rec
 
 
 def test_refuses_another_schema(full: Bakery, file: Path, recovery) -> None:
-    with recovery.lost():
+    with recovery.empty_catalogue():
         with connected():
             database.execute_sql(
                 "INSERT INTO schema_migration (name, applied) VALUES ('0099_later', '2030-01-01')"
@@ -392,9 +400,9 @@ def test_refuses_another_schema(full: Bakery, file: Path, recovery) -> None:
 
 
 def test_names_the_missing_key_encryption_key(full: Bakery, file: Path, recovery) -> None:
-    with recovery.lost(), pytest.raises(BackupError) as refused:
+    with recovery.empty_catalogue(), pytest.raises(BackupError) as failure:
         bring_back(full, file, keyring=Keyring(make_secret(bytes(32))))
-    assert refused.value.error_id == "backup.kek"
+    assert failure.value.error_id == "backup.kek"
 
 
 def test_opens_with_an_older_key_encryption_key(full: Bakery, file: Path) -> None:
@@ -405,9 +413,9 @@ def test_opens_with_an_older_key_encryption_key(full: Bakery, file: Path) -> Non
 
 def test_overwrites_no_file(full: Bakery, file: Path) -> None:
     before = file.read_bytes()
-    with pytest.raises(BackupError) as refused:
+    with pytest.raises(BackupError) as failure:
         backup.write(file, full.services.keyring, full.clock(), full.entropy, print)
-    assert refused.value.error_id == "backup.exists"
+    assert failure.value.error_id == "backup.exists"
     assert file.read_bytes() == before
     assert [path.name for path in full.folder.glob(".accord*")] == []
 
@@ -448,6 +456,6 @@ def test_restores_more_rows_than_a_page(full: Bakery, recovery, monkeypatch) -> 
     path = full.folder / "many"
     backup.write(path, full.services.keyring, full.clock(), full.entropy, lambda _table, _rows: None)
     before = [each["id"] for each in rows(RecordingTable)]
-    with recovery.lost():
+    with recovery.empty_catalogue():
         bring_back(full, path)
         assert [each["id"] for each in rows(RecordingTable)] == before

@@ -54,15 +54,15 @@ def changes(house: Bakery) -> Changes:
 
 
 @pytest.fixture
-def asked(house: Bakery, missed) -> RequestRow:
+def erasure_request(house: Bakery, missed) -> RequestRow:
     when = {"now": house.clock(), "entropy": house.entropy}
     number = rows(NotRecordedTable)[0]["external_value"]
-    made = service.enter(
+    request = service.enter(
         house.tenant, number=number, wants="erasure", language="fr", received_on=house.clock().date(),
         by_kind="operator", by=None, **when,
     )  # fmt: skip
-    vouch(house.tenant, made.id, signer=house.services.signer, **when)
-    return service.find_request(house.tenant, made.id)
+    vouch(house.tenant, request.id, signer=house.services.signer, **when)
+    return service.find_request(house.tenant, request.id)
 
 
 def write(house: Bakery) -> Path:
@@ -77,12 +77,14 @@ def opened(missed: list[str]) -> list[str]:
 
 
 def test_an_older_backup_restores_no_erased_call(
-    house: Bakery, missed, asked, changes, recovery: Recovery
+    house: Bakery, missed, erasure_request, changes, recovery: Recovery
 ) -> None:
     path = write(house)
-    assert forgotten_calls.erase_calls(changes, asked, "u") == forgotten_calls.CallErasureResult(2, 0)
+    assert forgotten_calls.erase_calls(changes, erasure_request, "u") == forgotten_calls.CallErasureResult(
+        2, 0
+    )
     assert rows(NotRecordedTable) == opened(missed) == []
-    with recovery.lost():
+    with recovery.empty_catalogue():
         backup.restore(path, house.services.keyring, house.clock(), house.entropy, lambda _table, _rows: None)
         assert [row["id"] for row in rows(NotRecordedTable)] == sorted(missed)
         report = recovery.rebuild()
@@ -94,12 +96,12 @@ def test_an_older_backup_restores_no_erased_call(
         house.confirm_holds()
         assert forgotten_calls.erase_calls_again(changes, house.tenant) == 2
         assert rows(NotRecordedTable) == opened(missed) == []
-        assert erased_call_queries.count_by_request(house.tenant) == {asked.id: 2}
-        (said,) = [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.erased"]
+        assert erased_call_queries.count_by_request(house.tenant) == {erasure_request.id: 2}
+        (erasure_leaf,) = [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.erased"]
         report = recovery.rebuild()
         assert (report.changed, report.calls) == (0, {})
         assert forgotten_calls.erase_calls_again(changes, house.tenant) == 0
-        assert [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.erased"] == [said], "once"
+        assert [leaf for leaf in rows(LeafTable) if leaf["kind"] == "calls.erased"] == [erasure_leaf], "once"
         house.confirm_holds()
         means = house.services
         audit = Audit(means.store, means.root, house.clock(), means.keyring)
@@ -107,9 +109,9 @@ def test_an_older_backup_restores_no_erased_call(
 
 
 @SQLITE
-def test_a_node_lists_no_erased_call_again(house: Bakery, missed, asked, changes) -> None:
+def test_a_node_lists_no_erased_call_again(house: Bakery, missed, erasure_request, changes) -> None:
     """From a copy of its spool, or after it died between listing a call and removing its folder."""
-    forgotten_calls.erase_calls(changes, asked, "u")
+    forgotten_calls.erase_calls(changes, erasure_request, "u")
     for name in missed:
         folder = Path(shutil.copytree(house.folder / "older" / name, house.spool / name))
         house.work(folder)
@@ -120,7 +122,9 @@ def test_a_node_lists_no_erased_call_again(house: Bakery, missed, asked, changes
 @SQLITE
 @pytest.mark.parametrize("announced", [False, LONG(True)])
 @pytest.mark.parametrize("at", [LONG("encode"), "store", LONG("catalogue")])
-def test_keeps_no_quarantined_take_of_an_erased_call(house: Bakery, asked, changes, at, announced) -> None:
+def test_keeps_no_quarantined_take_of_an_erased_call(
+    house: Bakery, erasure_request, changes, at, announced
+) -> None:
     """Unless it was announced and sealed meanwhile: a note about unrecorded calls erases no recording."""
     folder = house.take(talk_ms=300, formats=("wav",), announced=announced)
     while stages.next_stage(folder) != at:
@@ -128,17 +132,19 @@ def test_keeps_no_quarantined_take_of_an_erased_call(house: Bakery, asked, chang
     copy = house.folder / "older" / folder.name
     shutil.copytree(folder, copy)
     stages.quarantine_take(folder, "take.impossible", house.clock(), house.services)
-    assert forgotten_calls.erase_calls(changes, asked, "u").erased == 3
+    assert forgotten_calls.erase_calls(changes, erasure_request, "u").erased == 3
     house.work(Path(shutil.copytree(copy, house.spool / folder.name)))
-    kept = announced and at != "encode"
+    is_kept = announced and at != "encode"
     there = [key for key in house.objects() if folder.name in key and not key.endswith("manifest.json")]
-    assert bool(there) == kept
-    assert (queries.recording(house.tenant, folder.name) is not None) == kept
+    assert bool(there) == is_kept
+    assert (queries.recording(house.tenant, folder.name) is not None) == is_kept
     assert all(row["id"] != folder.name for row in rows(NotRecordedTable))
 
 
 @SQLITE
-def test_resumes_an_interrupted_erasure_and_counts_once(house: Bakery, missed, asked, changes) -> None:
+def test_resumes_an_interrupted_erasure_and_counts_once(
+    house: Bakery, missed, erasure_request, changes
+) -> None:
     class Killed(BaseException):
         pass
 
@@ -146,10 +152,10 @@ def test_resumes_an_interrupted_erasure_and_counts_once(house: Bakery, missed, a
         raise Killed(boundary)
 
     with pytest.raises(Killed, match="note put"):
-        forgotten_calls.erase_calls(replace(changes, boundary=die), asked, "u")
+        forgotten_calls.erase_calls(replace(changes, boundary=die), erasure_request, "u")
     assert len(rows(NotRecordedTable)) == 2
-    assert forgotten_calls.erase_calls(changes, asked, "u").erased == 2
-    assert forgotten_calls.erase_calls(changes, asked, "u").erased == 0
+    assert forgotten_calls.erase_calls(changes, erasure_request, "u").erased == 2
+    assert forgotten_calls.erase_calls(changes, erasure_request, "u").erased == 0
     assert [row["id"] for row in rows(ErasedCallTable)] == sorted(missed)
 
 
@@ -168,8 +174,10 @@ def note_of(house: Bakery, calls: list[str], signer, **changes: object) -> bytes
 
 
 @SQLITE
-def test_names_an_invalid_note_and_reads_the_others(house: Bakery, asked, changes, recovery) -> None:
-    forgotten_calls.erase_calls(changes, asked, "u")
+def test_names_an_invalid_note_and_reads_the_others(
+    house: Bakery, erasure_request, changes, recovery
+) -> None:
+    forgotten_calls.erase_calls(changes, erasure_request, "u")
     with writing():
         ErasedCallTable.delete().execute()
     (key,) = [key for key in house.objects() if key.startswith(call_erasure.NOTES)]
@@ -196,8 +204,8 @@ def test_names_an_invalid_note_and_reads_the_others(house: Bakery, asked, change
     ]
     assert (report.calls, report.changed) == ({house.tenant: 2}, 0)
     audit = Audit(house.services.store, house.services.root, house.clock(), house.services.keyring)
-    named = {(each.code, each.where) for each in audit.tenant(house.tenant)}
-    assert {each for each in recovery.troubles if "another" not in each[1]} <= named
+    findings = {(each.code, each.where) for each in audit.tenant(house.tenant)}
+    assert {each for each in recovery.troubles if "another" not in each[1]} <= findings
 
 
 @SQLITE
@@ -214,8 +222,8 @@ def test_ignores_a_note_by_a_revoked_key(house: Bakery, missed, recovery, change
     assert (report.calls, recovery.troubles) == ({}, [("seal.key_revoked", name)])
     assert forgotten_calls.erase_calls_again(later, house.tenant) == 0
     assert len(rows(NotRecordedTable)) == 2
-    believed = recovery.rebuild(revoked=lambda: revoked, believe_dates=True)
-    assert believed.calls == ({house.tenant: 2} if hours < 0 else {})
+    dated_report = recovery.rebuild(revoked=lambda: revoked, believe_dates=True)
+    assert dated_report.calls == ({house.tenant: 2} if hours < 0 else {})
 
 
 @SQLITE

@@ -18,13 +18,13 @@ from recorder.lifecycle import hold_review, limits
 
 
 def audit(house) -> set[str]:
-    looking = Audit(house.services.store, house.services.root, house.clock(), recordings=False)
-    return {each.code for each in looking.tenant(house.tenant)}
+    auditor = Audit(house.services.store, house.services.root, house.clock(), recordings=False)
+    return {each.code for each in auditor.tenant(house.tenant)}
 
 
 def test_neither_a_row_nor_an_unsigned_leaf_resumes_expiry(house, recovery, recorded) -> None:
     recording = recorded()
-    with recovery.lost():
+    with recovery.empty_catalogue():
         recovery.rebuild()
         house.clock.forward(days=40)
         with writing():
@@ -42,11 +42,11 @@ def test_neither_a_row_nor_an_unsigned_leaf_resumes_expiry(house, recovery, reco
 
 def test_a_confirmation_answers_one_rebuild(house, recovery, recorded) -> None:
     recorded()
-    with recovery.lost():
+    with recovery.empty_catalogue():
         recovery.rebuild()
         assert house.confirm_holds()
-        said = LeafTable.get(LeafTable.kind == hold_review.CONFIRMED)
-        body = json.loads(said.body)
+        confirmation = LeafTable.get(LeafTable.kind == hold_review.CONFIRMED)
+        body = json.loads(confirmation.body)
         with writing():
             hold_review.require_confirmation("rebuild", house.clock(), house.entropy)
             append(house.tenant, hold_review.CONFIRMED, body, house.clock(), house.entropy)
@@ -56,7 +56,7 @@ def test_a_confirmation_answers_one_rebuild(house, recovery, recorded) -> None:
 
 def test_the_audit_notices_a_deleted_suspension(house, recovery, recorded) -> None:
     recorded()
-    with recovery.lost():
+    with recovery.empty_catalogue():
         recovery.rebuild()
         with writing():
             LeafTable.delete().where(LeafTable.kind == hold_review.UNCONFIRMED).execute()
@@ -69,9 +69,9 @@ def test_restored_limits_wait_for_the_confirmation(house, recovery, recorded, co
     house.limit(9)
     house.clock.forward(minutes=1)
     house.limit(5, covers_consents=covers_consents)
-    with recovery.lost():
+    with recovery.empty_catalogue():
         first = recovery.rebuild()
-        assert first.limits.taken == 3
+        assert first.limits.count == 3
         (mine,) = limits.in_force(house.tenant, house.trust)
         assert (mine.limit.keep_days, mine.limit.covers_consents) == (5, covers_consents)
         assert [each.keep_days for each in limits.limits_of(house.tenant, house.trust)] == [9, 5]
@@ -82,7 +82,7 @@ def test_restored_limits_wait_for_the_confirmation(house, recovery, recorded, co
         assert recovery.destroy_due() == 1
         assert queries.recording(house.tenant, recording).erasure_reason == "shortened"
         again = recovery.rebuild()
-        assert (again.limits.taken, again.limits.left_out) == (0, ())
+        assert (again.limits.count, again.limits.left_out) == (0, ())
 
 
 def test_an_unknown_statement_waits_for_the_confirmation(house, recovery, recorded) -> None:
@@ -90,7 +90,7 @@ def test_an_unknown_statement_waits_for_the_confirmation(house, recovery, record
     house.limit(5)
     with writing():
         RetentionLimitTable.delete().execute()
-    assert recovery.rebuild().limits.taken == 1
+    assert recovery.rebuild().limits.count == 1
     house.clock.forward(days=6)
     recovery.settle()
     assert recovery.destroy_due() == 0

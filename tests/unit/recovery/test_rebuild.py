@@ -33,12 +33,12 @@ def test_restores_every_row(house, recovery, recorded) -> None:
         house.work(house.take(announced=announced))
         house.clock.forward(minutes=1)
     for answer in ("yes", "no", "none"):
-        house.work(house.take(asked=answer))
+        house.work(house.take(question=answer))
         house.clock.forward(minutes=1)
     recorded()
     before = catalogued()
     assert [row["keep_answer"] for row in before[0]] == [None, None, "yes", "no", "none", None]
-    with recovery.lost():
+    with recovery.empty_catalogue():
         report = recovery.rebuild()
         assert report.outcomes == {"made": 6}
         assert recovery.troubles == []
@@ -58,37 +58,37 @@ def test_leaves_an_intact_catalogue_unchanged(house, recovery, recorded) -> None
 
 
 def test_restores_no_erased_recording(house, recovery, recorded) -> None:
-    gone = recorded()
+    erased_id = recorded()
     house.clock.forward(days=10)
     stays = recorded()
     house.clock.forward(days=21)
     assert recovery.destroy_due() == 1
     before = catalogued()
     assert (before[0][0]["erasure_reason"], before[1][0]["kind"]) == ("expired", "erased")
-    with recovery.lost():
+    with recovery.empty_catalogue():
         recovery.rebuild()
         assert catalogued() == before
-        row = queries.recording(house.tenant, gone)
+        row = queries.recording(house.tenant, erased_id)
         assert (row.wrapped_key, row.external_party, row.erasure_reason) == (None, None, "expired")
         assert queries.recording(house.tenant, stays).erased_at is None
 
 
 def test_erases_rows_of_recordings_erased_since_the_backup(house, recovery, recorded) -> None:
     """An older catalogue: a copy of its file, or a restored backup."""
-    gone = recorded()
+    erased_id = recorded()
     (old,) = rows(RecordingTable)
-    (leaf,) = [each for each in rows(LeafTable) if each["recording_id"] == gone]
+    (leaf,) = [each for each in rows(LeafTable) if each["recording_id"] == erased_id]
     house.clock.forward(days=31)
     assert recovery.destroy_due() == 1
     with writing():
         AmendmentTable.delete().execute()
         RecordingTable.update({name: value for name, value in old.items() if name != "id"}).execute()
         LeafTable.update(body=leaf["body"], salt=leaf["salt"]).where(LeafTable.id == leaf["id"]).execute()
-    assert queries.recording(house.tenant, gone).external_party is not None
+    assert queries.recording(house.tenant, erased_id).external_party is not None
     assert recovery.rebuild().outcomes == {"erased": 1}
-    row = queries.recording(house.tenant, gone)
+    row = queries.recording(house.tenant, erased_id)
     assert (row.erasure_reason, row.external_party, row.wrapped_key) == ("expired", None, None)
-    assert [leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] == gone] == [None]
+    assert [leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] == erased_id] == [None]
 
 
 def test_restores_the_search_index(house, recovery, recorded) -> None:
@@ -101,7 +101,7 @@ def test_restores_the_search_index(house, recovery, recorded) -> None:
 
 def test_suspends_expiry_until_the_holds_are_confirmed(house, recovery, recorded) -> None:
     recording = recorded()
-    with recovery.lost():
+    with recovery.empty_catalogue():
         recovery.rebuild()
         house.clock.forward(days=40)
         assert recovery.destroy_due() == 0
@@ -133,29 +133,29 @@ def hold(house) -> HoldSet:
 
 
 def test_restores_a_hold_from_the_bucket(house, recovery, recorded) -> None:
-    held, free, lifted = recorded(), recorded(), recorded()
-    amended(house, held, hold(house))
+    on_hold, free, lifted = recorded(), recorded(), recorded()
+    amended(house, on_hold, hold(house))
     amended(house, lifted, hold(house))
     amended(house, lifted, HoldLifted(1, "they agree"))
-    with recovery.lost():
+    with recovery.empty_catalogue():
         recovery.rebuild()
-        assert [(each.recording, each.number) for each in amendments.holds()] == [(held, 1)]
+        assert [(each.recording, each.number) for each in amendments.holds()] == [(on_hold, 1)]
         house.confirm_holds()
         house.clock.forward(days=40)
         assert {row.id for row in recordings.due(house.clock())} == {free, lifted}
         assert recovery.destroy_due() == 2
-        assert queries.recording(house.tenant, held).erased_at is None
+        assert queries.recording(house.tenant, on_hold).erased_at is None
 
 
 def test_a_hold_unknown_to_the_catalogue_keeps_the_recording(house, recovery, recorded) -> None:
-    held = recorded()
-    amended(house, held, hold(house))
+    on_hold = recorded()
+    amended(house, on_hold, hold(house))
     house.clock.forward(days=40)
-    assert [row.id for row in recordings.due(house.clock())] == [held]
+    assert [row.id for row in recordings.due(house.clock())] == [on_hold]
     before = house.objects()
     assert recovery.destroy_due() == 0
     assert house.objects() == before
-    assert queries.recording(house.tenant, held).wrapped_key is not None
+    assert queries.recording(house.tenant, on_hold).wrapped_key is not None
     assert recovery.rebuild().outcomes == {"completed": 1}
     assert recordings.due(house.clock()) == ()
 
@@ -169,7 +169,7 @@ def test_names_and_skips_a_forged_manifest(house, recovery, recorded) -> None:
     bad, good = recorded(), recorded()
     place = queries.recording(house.tenant, bad).prefix
     change(house, place + "manifest.json", lambda content: content.replace(b"+3225550100", b"+3225550101"))
-    with recovery.lost():
+    with recovery.empty_catalogue():
         assert recovery.rebuild().outcomes == {"made": 1, "skipped": 1}
         assert recovery.troubles == [("seal.signature", place)]
         assert [row["id"] for row in rows(RecordingTable)] == [good]
@@ -182,7 +182,7 @@ def test_skips_a_manifest_in_another_place(house, recovery, recorded) -> None:
     (house.bucket / elsewhere / "manifest.json").write_bytes(
         (house.bucket / place / "manifest.json").read_bytes()
     )
-    with recovery.lost():
+    with recovery.empty_catalogue():
         assert recovery.rebuild().outcomes == {"made": 1, "skipped": 1}
         assert recovery.troubles == [("manifest.place", elsewhere)]
 
@@ -192,14 +192,14 @@ def test_a_forged_tombstone_erases_nothing(house, recovery, recorded) -> None:
     house.clock.forward(days=31)
     assert recovery.destroy_due() == 2
     house.clock.at -= timedelta(days=31)
-    living = recorded()
-    places_of = {each: queries.recording(house.tenant, each).prefix for each in (first, second, living)}
+    live = recorded()
+    places_of = {each: queries.recording(house.tenant, each).prefix for each in (first, second, live)}
     tombstone = (house.bucket / places_of[first] / "amendment-0001.json").read_bytes()
-    (house.bucket / places_of[living] / "amendment-0001.json").write_bytes(tombstone)
-    with recovery.lost():
+    (house.bucket / places_of[live] / "amendment-0001.json").write_bytes(tombstone)
+    with recovery.empty_catalogue():
         recovery.rebuild()
-        assert recovery.troubles == [("amendment.foreign", places_of[living])]
-        row = queries.recording(house.tenant, living)
+        assert recovery.troubles == [("amendment.foreign", places_of[live])]
+        row = queries.recording(house.tenant, live)
         assert (row.erased_at, row.wrapped_key is None) == (None, False)
 
 
@@ -216,7 +216,7 @@ def test_names_misplaced_objects(house, recovery, recorded) -> None:
     uncommitted = f"{house.tenant}/2026/11/25/{stray}/"
     (house.bucket / uncommitted).mkdir()
     (house.bucket / uncommitted / "peaks").write_bytes(b"")
-    with recovery.lost():
+    with recovery.empty_catalogue():
         report = recovery.rebuild()
         assert report.outcomes == {"made": 3, "skipped": 1, "unplaced": 1}
         assert sorted(recovery.troubles) == sorted(
@@ -236,7 +236,7 @@ def test_a_flooded_place_costs_little_and_hides_nothing(house, recovery, recorde
     place = queries.recording(house.tenant, recorded()).prefix
     for number in range(STRANGE + 50):
         (house.bucket / place / f"a-{number}").write_bytes(b"")
-    with recovery.lost():
+    with recovery.empty_catalogue():
         assert recovery.rebuild().outcomes == {"made": 1}
         assert [code for code, _ in recovery.troubles] == ["object.unknown"]
     ((found, last),) = _places(iter(sorted(key for key in house.objects() if key.startswith(place))))
@@ -263,16 +263,16 @@ def test_a_recording_in_progress_suspends_nothing(house, recovery, recorded) -> 
 
 
 def test_names_rows_and_keys_without_a_recording(house, recovery, recorded) -> None:
-    kept, lost = recorded(), recorded()
-    place = queries.recording(house.tenant, lost).prefix
+    listed_id, lost_id = recorded(), recorded()
+    place = queries.recording(house.tenant, lost_id).prefix
     for path in (house.bucket / place).iterdir():
         path.unlink()
     assert recovery.rebuild().outcomes == {"unchanged": 1, "row_alone": 1, "key_alone": 1}
     assert sorted(recovery.troubles) == [
-        ("key.alone", data_key_path(house.tenant, lost)),
+        ("key.alone", data_key_path(house.tenant, lost_id)),
         ("row.alone", place + "*"),
     ]
-    assert queries.recording(house.tenant, kept) is not None
+    assert queries.recording(house.tenant, listed_id) is not None
 
 
 def test_names_a_key_that_reappeared_after_an_erasure(house, recovery, recorded) -> None:
@@ -282,7 +282,7 @@ def test_names_a_key_that_reappeared_after_an_erasure(house, recovery, recorded)
     recovery.destroy_due()
     (house.bucket / data_key_path(house.tenant, recording)).write_bytes(row.wrapped_key.encode())
     (house.bucket / row.prefix / "peaks").write_bytes(b"")
-    with recovery.lost():
+    with recovery.empty_catalogue():
         recovery.rebuild()
         assert recovery.troubles == [("object.not_erased", row.prefix)]
         assert queries.recording(house.tenant, recording).wrapped_key is None
@@ -313,10 +313,10 @@ def test_never_restores_a_tombstone_row(house, recovery, recorded) -> None:
 
 def test_stops_at_the_wrong_key_encryption_key_without_losing_parties(house, recovery, recorded) -> None:
     recorded()
-    with recovery.lost():
-        with pytest.raises(SealError) as refused:
+    with recovery.empty_catalogue():
+        with pytest.raises(SealError) as failure:
             recovery.rebuild(keyring=Keyring(make_secret(bytes(32))))
-        assert refused.value.error_id == "seal.kek_missing"
+        assert failure.value.error_id == "seal.kek_missing"
         assert rows(RecordingTable) == []
         assert recovery.rebuild().outcomes == {"made": 1}
 
@@ -349,7 +349,7 @@ def test_resumes_after_an_interruption_anywhere(house, recovery, recorded, after
             if self.left < 0:
                 raise Unreachable("store.unreachable", "away")
 
-    with recovery.lost():
+    with recovery.empty_catalogue():
         with pytest.raises(Unreachable):
             recovery.rebuild(store=Breaks(), threads=1)
         report = recovery.rebuild()

@@ -57,20 +57,20 @@ def opens(house, recording: str, revoked) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("is_lost", [False, True])
 @pytest.mark.parametrize("hours", [-1, 1], ids=["dated-back", "dated-after"])
 def test_a_tombstone_by_a_revoked_key_erases_no_existing_recording(
-    house, recovery, recorded, revoked, hours, lost
+    house, recovery, recorded, revoked, hours, is_lost
 ) -> None:
     recording = recorded()
     house.clock.at = since(revoked) + timedelta(days=1)
     forge(house, recording, tombstone(house, recording), since(revoked) + timedelta(hours=hours))
     before = rows(RecordingTable)
-    if not lost:
+    if not is_lost:
         assert recovery.rebuild(revoked=revoked).outcomes == {"unchanged": 1}
         assert (rows(RecordingTable), rows(AmendmentTable)) == (before, [])
     else:
-        with recovery.lost():
+        with recovery.empty_catalogue():
             assert recovery.rebuild(revoked=revoked).outcomes == {"made": 1}
             assert rows(RecordingTable) == before, "with its key"
             assert opens(house, recording, revoked) == CODE
@@ -83,7 +83,7 @@ def test_nor_one_whose_key_is_gone_already(house, recovery, recorded, revoked) -
     house.clock.at = since(revoked) + timedelta(days=1)
     forge(house, recording, tombstone(house, recording), since(revoked) - timedelta(minutes=30))
     house.services.store.delete(data_key_path(house.tenant, recording))
-    with recovery.lost():
+    with recovery.empty_catalogue():
         assert recovery.rebuild(revoked=revoked).outcomes == {"made": 1}
         assert queries.recording(house.tenant, recording).erased_at is None
 
@@ -94,7 +94,7 @@ def test_accepts_a_date_that_the_operator_vouches_for(house, recovery, recorded,
     house.clock.at = since(revoked) + timedelta(days=1)
     more = ConsentAdded("agreement", until + timedelta(days=300), "be", "…")
     forge(house, recording, more, since(revoked) - timedelta(minutes=30))
-    with recovery.lost():
+    with recovery.empty_catalogue():
         assert recovery.rebuild(revoked=revoked).outcomes == {"made": 1}
         assert [code for code, _ in recovery.troubles] == [CODE]
         assert queries.recording(house.tenant, recording).keep_until == until
@@ -106,9 +106,9 @@ def test_accepts_a_date_that_the_operator_vouches_for(house, recovery, recorded,
 
 
 def test_accepts_what_the_restored_log_names(house, recovery, recorded, revoked) -> None:
-    recording, given = recorded(), house.services
+    recording, services = recorded(), house.services
     house.clock.forward(hours=1)
-    changes = Changes(given.store, given.root, given.signer, house.clock, house.entropy)
+    changes = Changes(services.store, services.root, services.signer, house.clock, house.entropy)
     options = {"purpose": "agreement", "keep_days": 20, "reason": "on the phone"}
     changes.agree(house.tenant, recording, By("operator"), **options)
     house.clock.at = since(revoked) + timedelta(days=1)
@@ -121,17 +121,17 @@ def test_accepts_what_the_restored_log_names(house, recovery, recorded, revoked)
 
 
 def test_keeps_earlier_tombstones(house, recovery, recorded) -> None:
-    gone = recorded()
+    erased_id = recorded()
     house.clock.forward(days=31)
     assert recovery.destroy_due() == 1
     at = house.clock.forward(hours=1)
     key = house.services.signer.key_id
     before = rows(RecordingTable)
-    with recovery.lost():
+    with recovery.empty_catalogue():
         assert recovery.rebuild(revoked=lambda: {key: at}).outcomes == {"made": 1}
         assert rows(RecordingTable) == before
-        assert queries.recording(house.tenant, gone).erasure_reason == "expired"
-        assert len(amendments.listed_hashes(house.tenant, gone)) == 1
+        assert queries.recording(house.tenant, erased_id).erasure_reason == "expired"
+        assert len(amendments.listed_hashes(house.tenant, erased_id)) == 1
         assert recovery.troubles == []
 
 

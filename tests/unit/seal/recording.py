@@ -131,11 +131,11 @@ KEEP = Keep(
     none=words("Nobody answered."),
 )
 
-HEARD = ("keep_question_heard", {})
+QUESTION_END = ("keep_question_heard", {})
 YES = ("keep_question_answered", {"answer": "yes", "by": "external", "how": "key"})
 NO = ("keep_question_answered", {"answer": "no", "by": "internal", "how": "aloud"})
 NONE = ("keep_question_answered", {"answer": "none"})
-TOLD = ("keep_answer_confirmed", {"answer": "yes"})
+CONFIRMATION = ("keep_answer_confirmed", {"answer": "yes"})
 VOICE = {"voice_from_ms": "21000", "voice_to_ms": "69000"}
 """Where they were heard: of it counts what follows the question."""
 ALOUD = ("keep_question_answered", {"answer": "yes", "by": "internal", "how": "aloud", **VOICE})
@@ -145,11 +145,11 @@ def without_voice(mark: tuple[str, dict[str, str]]) -> tuple[str, dict[str, str]
     return mark[0], {name: value for name, value in mark[1].items() if name not in VOICE}
 
 
-def asked(how: str = "question") -> tuple[str, dict[str, str]]:
+def question(how: str = "question") -> tuple[str, dict[str, str]]:
     return "keep_question_asked", {"how": how}
 
 
-def make_asked(
+def make_with_question(
     folder: Path,
     *marks: tuple[str, dict[str, str]],
     found: bool = True,
@@ -159,22 +159,24 @@ def make_asked(
     """A recording in which it was asked whether to keep it: ``marks`` two seconds apart from second 20 on;
     what was played is ``found`` where each sound ended.  ``more`` is the call's start's, or ``announced``."""
     announced = {"announced": more.pop("announced")} if "announced" in more else {}
-    made = make_encoded(folder, **announced)
-    said = tuple(
+    encoded = make_encoded(folder, **announced)
+    own_marks = tuple(
         Marker(START + timedelta(seconds=20 + 2 * n), kind, data) for n, (kind, data) in enumerate(marks)
     )
     placed = tuple(
-        LocatedMarker(mark.at, mark.kind, mark.data, 20_000 + 2000 * n) for n, mark in enumerate(said)
+        LocatedMarker(mark.at, mark.kind, mark.data, 20_000 + 2000 * n) for n, mark in enumerate(own_marks)
     )
     prompts = []
     for number, one in enumerate(questions(placed)):
-        for which, end in (("question", one.heard), (one.answer or "", one.confirmed)):
+        for which, end in (("question", one.sound_end), (one.answer or "", one.confirmed)):
             if found and end is not None:
                 prompts.append(Prompt(number, which, end.at, end.offset_ms - 1500, end.offset_ms, 0.98))
-    start = replace(made.take.start, keep=keep, **more)
-    take = replace(made.take, start=start, marks=(*made.take.marks[:-1], *said, made.take.marks[-1]))
+    start = replace(encoded.take.start, keep=keep, **more)
+    take = replace(
+        encoded.take, start=start, marks=(*encoded.take.marks[:-1], *own_marks, encoded.take.marks[-1])
+    )
     return replace(
-        made, take=take, markers=(made.markers[0], *placed, made.markers[-1]), prompts=tuple(prompts)
+        encoded, take=take, markers=(encoded.markers[0], *placed, encoded.markers[-1]), prompts=tuple(prompts)
     )
 
 
@@ -183,7 +185,7 @@ def sign(manifest: Manifest, signer: signing.Signer) -> bytes:
     return signed_document.write(to_body(manifest), signer)
 
 
-def seal_asked(keys: Keys, encoded: Encoded) -> SealedTake:
+def seal_with_question(keys: Keys, encoded: Encoded) -> SealedTake:
     return seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW, uptime=UPTIME)
 
 

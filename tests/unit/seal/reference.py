@@ -54,21 +54,21 @@ class Tink:
         self._primitive = handle.primitive(streaming_aead.StreamingAead)
 
     def encrypt(self, content: bytes, associated: bytes) -> bytes:
-        out = _Kept()
+        out = _KeptBuffer()
         with self._primitive.new_encrypting_stream(out, associated) as stream:
             stream.write(content)
-        return out.kept
+        return out.content
 
     def decrypt(self, content: bytes, associated: bytes) -> bytes:
         with self._primitive.new_decrypting_stream(io.BytesIO(content), associated) as stream:
             return bytes(stream.read())
 
 
-class _Kept(io.BytesIO):
-    kept = b""
+class _KeptBuffer(io.BytesIO):
+    content = b""
 
     def close(self) -> None:
-        self.kept = self.getvalue()
+        self.content = self.getvalue()
         super().close()
 
 

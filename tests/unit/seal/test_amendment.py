@@ -15,7 +15,7 @@ from recorder.errors import SealError
 from recorder.seal import amendment, canonical_json, signed_document, signing
 from recorder.seal.amendment import Amendment, By, name
 from recorder.seal.amendment_chain import Chain, make_tombstone, read_chain
-from recorder.seal.amendment_kinds import ConsentAdded, Data, Erased, Gone, HoldLifted, HoldSet
+from recorder.seal.amendment_kinds import ConsentAdded, Data, Erased, ErasedObject, HoldLifted, HoldSet
 from recorder.seal.keyring import data_key_path
 from recorder.seal.sealing import NAME, SealedTake, open_manifest
 from recorder.seal.verification import VerificationReport, verify
@@ -61,15 +61,15 @@ def codes(report: VerificationReport) -> list[tuple[int, str]]:
 
 
 def test_each_kind_round_trips(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    written = [HOLD, HoldLifted(1, "they agree"), make_tombstone(chain_in(bucket, keys), "expired")]
-    for data in written[:2]:
+    statements = [HOLD, HoldLifted(1, "they agree"), make_tombstone(chain_in(bucket, keys), "expired")]
+    for data in statements[:2]:
         amend(bucket, keys, data)
     tombstone = make_tombstone(chain_in(bucket, keys), "expired")
     assert tombstone.remains == ("amendment-0001.json", "amendment-0002.json", NAME)
     amend(bucket, keys, tombstone)
     chain = chain_in(bucket, keys)
     assert chain.problems == []
-    assert [each.data for each in chain.amendments] == [*written[:2], tombstone]
+    assert [each.data for each in chain.amendments] == [*statements[:2], tombstone]
     assert [each.number for each in chain.amendments] == [1, 2, 3]
     assert chain.amendments[0].predecessor == chain.manifest_sha256
     assert chain.amendments[1].predecessor == chain.amendments[0].sha256
@@ -163,8 +163,12 @@ def erasing_what_is_held(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None
 
 
 def erasing_other_objects(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    said = make_tombstone(chain_in(bucket, keys), "expired")
-    resign(bucket, keys, data=replace(said, objects=(Gone("peaks", "0" * 64, 56), *said.objects[1:])))
+    tombstone = make_tombstone(chain_in(bucket, keys), "expired")
+    resign(
+        bucket,
+        keys,
+        data=replace(tombstone, objects=(ErasedObject("peaks", "0" * 64, 56), *tombstone.objects[1:])),
+    )
 
 
 def erasing_another_key(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
@@ -212,8 +216,8 @@ def from_before_it_was_sealed(bucket: Bucket, keys: Keys, sealed: SealedTake) ->
 
 def holding_it_for_what_serves_no_dispute(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     resign(bucket, keys, data=ConsentAdded("training", LATER, "be", "…"))
-    held = replace(HOLD, purposes=("agreement", "training"))
-    unsigned = chain_in(bucket, keys).next_amendment(held, USER, NOW)
+    wide_hold = replace(HOLD, purposes=("agreement", "training"))
+    unsigned = chain_in(bucket, keys).next_amendment(wide_hold, USER, NOW)
     bucket.objects[PREFIX + name(3)] = amendment.write(unsigned, keys.signer)
 
 
@@ -266,9 +270,9 @@ def test_each_forged_amendment_is_reported(
     assert len(report.findings) == len(CHANGES[change])
     chain = chain_in(bucket, keys)
     assert chain.erased is None
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         chain.check()
-    assert refused.value.error_id == CHANGES[change][0]
+    assert failure.value.error_id == CHANGES[change][0]
 
 
 def test_amendment_after_a_tombstone_is_refused(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
@@ -310,12 +314,12 @@ def test_only_a_user_has_an_id(bucket: Bucket, keys: Keys, by: By) -> None:
 def test_error_of_an_unendorsed_key_has_a_hint(bucket: Bucket, keys: Keys) -> None:
     own = Ed25519PrivateKey.generate()
     endorsement = signing.endorse(keys.root, own.public_key(), ("manifest",), NOW - timedelta(days=1), LATER)
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         amendment.write(
             chain_in(bucket, keys).next_amendment(HOLD, USER, NOW), signing.Signer(own, endorsement)
         )
-    assert refused.value.error_id == "seal.endorsement_use"
-    assert "accord keys renew" in refused.value.hint
+    assert failure.value.error_id == "seal.endorsement_use"
+    assert "accord keys renew" in failure.value.hint
 
 
 @pytest.mark.parametrize(
@@ -336,11 +340,11 @@ def test_tombstone_takes_an_endorsement_of_its_own(bucket: Bucket, keys: Keys) -
     signer = signing.Signer(panel, signing.endorse(keys.root, panel.public_key(), signing.PANEL_USES, *dates))
     chain = chain_in(bucket, keys)
     tombstone = chain.next_amendment(make_tombstone(chain, "expired"), amendment.SYSTEM, NOW)
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         amendment.write(tombstone, signer)
-    assert refused.value.error_id == "seal.endorsement_use"
+    assert failure.value.error_id == "seal.endorsement_use"
     forged = signed_document.write(amendment.AMENDMENT.body(amendment.body_of(tombstone)), signer)
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         amendment.open_amendment(forged, keys.root.public_key())
-    assert refused.value.error_id == "seal.endorsement_use"
+    assert failure.value.error_id == "seal.endorsement_use"
     assert amendment.write(chain.next_amendment(HOLD, amendment.SYSTEM, NOW), signer)

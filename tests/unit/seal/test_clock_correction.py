@@ -59,8 +59,8 @@ def test_retention_counts_from_the_seal_where_the_age_is_unknown(take: Take, upt
     times = correct_times(unknown, NOW, UPTIME)
     assert (times.started_at, times.kept_from, times.uncorrected) == (START, NOW, None)
     assert correct_times(take, NOW, None).kept_from == NOW
-    hidden = replace(take, start=replace(take.start, uptime=Uptime(HIDDEN_BOOT_ID, 1000.0)))
-    assert correct_times(hidden, NOW, Uptime(HIDDEN_BOOT_ID, 1300.0)).kept_from == NOW
+    hidden_boot = replace(take, start=replace(take.start, uptime=Uptime(HIDDEN_BOOT_ID, 1000.0)))
+    assert correct_times(hidden_boot, NOW, Uptime(HIDDEN_BOOT_ID, 1300.0)).kept_from == NOW
 
 
 @pytest.mark.parametrize(("seconds", "corrected"), [(60, False), (61, True), (86_400 * 40, True)])

@@ -16,11 +16,11 @@ def body(drift: int, *, duration: int = MINUTE, gaps=(), holds=()) -> dict:
         for second, kind in ((begin, "hold"), (end, "unhold"))
         if second is not None
     ]
-    told = [
+    gap_list = [
         {"start_ms": start, "end_ms": end, "channel": "both", "reason": "write_error"} for start, end in gaps
     ]
     return {
-        "drift_ms": drift, "duration_ms": duration, "gaps": told, "markers": marks,
+        "drift_ms": drift, "duration_ms": duration, "gaps": gap_list, "markers": marks,
         "ended_at": "2026-11-25T09:01:00.000Z",
     }  # fmt: skip
 

@@ -19,7 +19,18 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from recorder.seal import manifest, verification
 
-from .recording import HEARD, RECORDING, TENANT, TOLD, YES, Bucket, Keys, asked, make_asked, seal_asked
+from .recording import (
+    CONFIRMATION,
+    QUESTION_END,
+    RECORDING,
+    TENANT,
+    YES,
+    Bucket,
+    Keys,
+    make_with_question,
+    question,
+    seal_with_question,
+)
 
 PAGE = (Path(manifest.__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
 
@@ -90,7 +101,9 @@ def test_reader_written_from_the_page_reads_a_recording(bucket: Bucket, keys: Ke
 
 
 def test_every_field_and_code_is_on_the_page(keys: Keys, tmp_path: Path) -> None:
-    sealed = seal_asked(keys, make_asked(tmp_path / "asked", asked(), HEARD, YES, TOLD))
+    sealed = seal_with_question(
+        keys, make_with_question(tmp_path / "asked", question(), QUESTION_END, YES, CONFIRMATION)
+    )
     document = json.loads(sealed.manifest_bytes)
 
     def names(value: object) -> set[str]:
@@ -98,8 +111,8 @@ def test_every_field_and_code_is_on_the_page(keys: Keys, tmp_path: Path) -> None
             return set(value).union(*(names(inner) for inner in value.values()))
         return set().union(*(names(inner) for inner in value)) if isinstance(value, list) else set()
 
-    told = set(re.findall(r"[`\"]([a-z0-9_]+)[`\"]", PAGE))
-    assert names(document) - {"cause"} <= told
+    documented = set(re.findall(r"[`\"]([a-z0-9_]+)[`\"]", PAGE))
+    assert names(document) - {"cause"} <= documented
     assert verification.__doc__ is not None
     codes = set(re.findall(r"``([a-z]+\.[a-z_]+)``", verification.__doc__))
     assert len(codes) > 15

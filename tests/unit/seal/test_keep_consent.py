@@ -23,27 +23,27 @@ from recorder.strict_json import b64
 from .recording import (
     ALOUD,
     ANNOUNCEMENT,
-    HEARD,
+    CONFIRMATION,
     KEEP,
     NO,
     NONE,
     NOW,
+    QUESTION_END,
     START,
-    TOLD,
     VOICE,
     YES,
     Keys,
-    asked,
-    make_asked,
     make_bucket,
-    seal_asked,
+    make_with_question,
+    question,
+    seal_with_question,
     without_voice,
     words,
 )
 
 Change = Callable[[dict[str, Any]], object]
-ALL = (asked(), HEARD, YES, TOLD)
-BROKEN = ("keep_question_interrupted", {})
+ALL = (question(), QUESTION_END, YES, CONFIRMATION)
+INTERRUPTION = ("keep_question_interrupted", {})
 ANNOUNCED = tuple(AnnouncedPurpose(code, START + timedelta(days=30)) for code in ANNOUNCEMENT.purposes)
 A_YEAR = START + timedelta(days=365)
 
@@ -54,15 +54,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def sealed_of(keys: Keys, folder: Path, *marks: tuple[str, dict[str, str]], **more: Any) -> Manifest:
-    sealed = seal_asked(keys, make_asked(folder, *marks, **more))
+    sealed = seal_with_question(keys, make_with_question(folder, *marks, **more))
     assert open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW) == sealed.manifest
     return sealed.manifest
 
 
 def test_keep_consent_body_field_by_field(keys: Keys, folder: Path) -> None:
     consent = ("question_answered", {"question": "recording", "answer": "yes", "key": "1"})
-    made = make_asked(folder, consent, *ALL, mode="opt-in", question=words("May we record?"))
-    body = json.loads(seal_asked(keys, made).manifest_bytes)["body"]
+    take = make_with_question(folder, consent, *ALL, mode="opt-in", question=words("May we record?"))
+    body = json.loads(seal_with_question(keys, take).manifest_bytes)["body"]
     assert body["consent"] == {
         "mode": "opt-in",
         "answer": "yes",
@@ -119,54 +119,62 @@ def test_yes_to_an_announced_purpose_never_shortens_it(keys: Keys, tmp_path: Pat
     assert shorter.keep_until == START + timedelta(days=30)
 
 
-OWN = asked("own_words")
+OWN = question("own_words")
 BY_COLLEAGUE = ("keep_question_answered", {"answer": "yes", "by": "internal", "how": "own_words", **VOICE})
 UNHEARD = ("keep_answer_unheard", {})
 
 
 @pytest.mark.parametrize(
-    ("marks", "kept", "answers"),
+    ("marks", "answer", "answers"),
     [
         ((), None, []),
         (ALL, "yes", ["yes"]),
         (ALL[:3], "yes", ["yes"]),  # they were not told to the end: it was answered all the same
         ((OWN, BY_COLLEAGUE), "yes", ["yes"]),
         ((OWN, without_voice(BY_COLLEAGUE)), None, ["yes"]),
-        ((asked(), HEARD, ALOUD), "yes", ["yes"]),
-        ((asked(), HEARD, UNHEARD, asked(), HEARD, ALOUD), "yes", [None, "yes"]),
-        ((asked(), HEARD, UNHEARD, asked(), HEARD, UNHEARD, NONE), "none", [None, "none"]),
-        ((*ALL, asked(), HEARD, UNHEARD, asked(), HEARD, UNHEARD, NONE), "none", ["yes", None, "none"]),
-        ((asked(), HEARD, UNHEARD, BROKEN), None, [None]),
-        ((asked(), HEARD, UNHEARD, ALOUD), None, [None]),  # of no question that was asked once more
+        ((question(), QUESTION_END, ALOUD), "yes", ["yes"]),
+        ((question(), QUESTION_END, UNHEARD, question(), QUESTION_END, ALOUD), "yes", [None, "yes"]),
+        (
+            (question(), QUESTION_END, UNHEARD, question(), QUESTION_END, UNHEARD, NONE),
+            "none",
+            [None, "none"],
+        ),
+        (
+            (*ALL, question(), QUESTION_END, UNHEARD, question(), QUESTION_END, UNHEARD, NONE),
+            "none",
+            ["yes", None, "none"],
+        ),
+        ((question(), QUESTION_END, UNHEARD, INTERRUPTION), None, [None]),
+        ((question(), QUESTION_END, UNHEARD, ALOUD), None, [None]),  # of no question that was asked once more
         ((OWN, NONE), "none", ["none"]),
-        ((*ALL, asked(), HEARD, NO), "no", ["yes", "no"]),
-        ((*ALL, asked(), HEARD, NONE), "none", ["yes", "none"]),
-        ((*ALL, asked(), BROKEN), "yes", ["yes", "broken"]),
-        ((*ALL, asked()), "yes", ["yes", None]),
-        ((asked(), HEARD, NO, *ALL), "yes", ["no", "yes"]),
-        ((asked(), BROKEN, YES), None, ["broken"]),
-        ((asked(), YES), None, [None]),  # before its end
-        ((YES, TOLD), None, []),
-        ((asked(), HEARD, ("keep_question_answered", {"answer": "yes"})), None, [None]),  # nobody's
-        ((asked(), HEARD), None, [None]),  # the daemon was killed
-        ((asked(), HEARD, asked(), HEARD, YES), "yes", [None, "yes"]),
+        ((*ALL, question(), QUESTION_END, NO), "no", ["yes", "no"]),
+        ((*ALL, question(), QUESTION_END, NONE), "none", ["yes", "none"]),
+        ((*ALL, question(), INTERRUPTION), "yes", ["yes", "broken"]),
+        ((*ALL, question()), "yes", ["yes", None]),
+        ((question(), QUESTION_END, NO, *ALL), "yes", ["no", "yes"]),
+        ((question(), INTERRUPTION, YES), None, ["broken"]),
+        ((question(), YES), None, [None]),  # before its end
+        ((YES, CONFIRMATION), None, []),
+        ((question(), QUESTION_END, ("keep_question_answered", {"answer": "yes"})), None, [None]),  # nobody's
+        ((question(), QUESTION_END), None, [None]),  # the daemon was killed
+        ((question(), QUESTION_END, question(), QUESTION_END, YES), "yes", [None, "yes"]),
     ],
 )
 def test_last_answer_counts(
-    keys: Keys, folder: Path, marks: tuple[Any, ...], kept: str | None, answers: list[str | None]
+    keys: Keys, folder: Path, marks: tuple[Any, ...], answer: str | None, answers: list[str | None]
 ) -> None:
     manifest = sealed_of(keys, folder, *marks)
-    assert manifest.keep_answer == kept
+    assert manifest.keep_answer == answer
     assert [each.answer for each in manifest.keep_questions] == answers
-    assert (manifest.keep_consent is not None) == (kept == "yes")
-    assert manifest.keep_until == (A_YEAR if kept == "yes" else START + timedelta(days=30))
+    assert (manifest.keep_consent is not None) == (answer == "yes")
+    assert manifest.keep_until == (A_YEAR if answer == "yes" else START + timedelta(days=30))
 
 
 def test_question_missing_in_the_audio_gives_no_consent(keys: Keys, tmp_path: Path) -> None:
     assert sealed_of(keys, tmp_path / "a", *ALL, found=False).keep_consent is None
-    made = make_asked(tmp_path / "b", *ALL)
-    late = tuple(replace(each, end_ms=each.end_ms + 2001) for each in made.prompts)
-    manifest = seal_asked(keys, replace(made, prompts=late)).manifest
+    take = make_with_question(tmp_path / "b", *ALL)
+    late = tuple(replace(each, end_ms=each.end_ms + 2001) for each in take.prompts)
+    manifest = seal_with_question(keys, replace(take, prompts=late)).manifest
     assert (manifest.keep_consent, manifest.keep_answer, manifest.purposes) == (None, None, ANNOUNCED)
     assert manifest.keep_questions[0].answer == "yes"  # what was answered is told all the same
 
@@ -192,9 +200,9 @@ def test_unannounced_recording_has_no_keep_consent(keys: Keys, folder: Path) -> 
 def test_opt_in_without_an_answer_has_no_purpose(
     keys: Keys, folder: Path, mode: str, answer: str | None, announced: bool
 ) -> None:
-    said = [("question_answered", {"question": "recording", "answer": answer})] if answer else []
+    marks = [("question_answered", {"question": "recording", "answer": answer})] if answer else []
     language = ("question_answered", {"question": "language", "answer": "key", "key": "2"})
-    manifest = sealed_of(keys, folder, *said, language, *ALL, mode=mode)
+    manifest = sealed_of(keys, folder, *marks, language, *ALL, mode=mode)
     assert (manifest.announced is not None) == announced
     assert manifest.unannounced == (None if announced else "no_consent")
     assert (manifest.consent.mode, manifest.consent.answer) == (mode, answer)
@@ -250,10 +258,10 @@ NOTHING_ANSWERED: dict[str, Any] = {"confirmed": False} | dict.fromkeys(
     ],
 )
 def test_signed_contradiction_is_refused(keys: Keys, folder: Path, change: Change) -> None:
-    sealed = seal_asked(keys, make_asked(folder, *ALL))
-    with pytest.raises(SealError) as refused:
+    sealed = seal_with_question(keys, make_with_question(folder, *ALL))
+    with pytest.raises(SealError) as failure:
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
-    assert refused.value.error_id == "seal.contradiction"
+    assert failure.value.error_id == "seal.contradiction"
 
 
 @pytest.mark.parametrize(
@@ -274,14 +282,14 @@ def test_signed_contradiction_is_refused(keys: Keys, folder: Path, change: Chang
     ],
 )
 def test_malformed_keep_question_is_refused(keys: Keys, folder: Path, change: Change, error_id: str) -> None:
-    sealed = seal_asked(keys, make_asked(folder, *ALL))
-    with pytest.raises(SealError) as refused:
+    sealed = seal_with_question(keys, make_with_question(folder, *ALL))
+    with pytest.raises(SealError) as failure:
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
-    assert refused.value.error_id == error_id
+    assert failure.value.error_id == error_id
 
 
 @pytest.mark.parametrize(
-    ("said", "instead"),
+    ("original", "instead"),
     [
         (b'"answer":"yes"', b'"answer":"no"'),
         (b'"by":"external"', b'"by":"internal"'),
@@ -291,8 +299,8 @@ def test_malformed_keep_question_is_refused(keys: Keys, folder: Path, change: Ch
         (b'"answered_offset_ms":26000', b'"answered_offset_ms":25000'),
     ],
 )
-def test_changed_keep_consent_is_noticed(keys: Keys, folder: Path, said: bytes, instead: bytes) -> None:
-    sealed = seal_asked(keys, make_asked(folder, BROKEN, *ALL))
+def test_changed_keep_consent_is_noticed(keys: Keys, folder: Path, original: bytes, instead: bytes) -> None:
+    sealed = seal_with_question(keys, make_with_question(folder, INTERRUPTION, *ALL))
     bucket = make_bucket(sealed, keys.tenant_key)
 
     def codes() -> set[str]:
@@ -301,7 +309,7 @@ def test_changed_keep_consent_is_noticed(keys: Keys, folder: Path, said: bytes, 
 
     assert codes() == set()
     place = sealed.prefix + "manifest.json"
-    changed = bucket.objects[place].replace(said, instead)
+    changed = bucket.objects[place].replace(original, instead)
     assert changed != bucket.objects[place]
     bucket.objects[place] = changed
     assert codes() == {"seal.signature"}
@@ -318,8 +326,10 @@ def test_voice_is_sealed_from_the_end_of_the_question(keys: Keys, tmp_path: Path
         (25_000, 25_000, None),
     )):  # fmt: skip
         voice = {"voice_from_ms": str(first_ms), "voice_to_ms": str(end_ms)}
-        made = make_asked(tmp_path / str(number), asked(), HEARD, (ALOUD[0], ALOUD[1] | voice))
-        manifest = seal_asked(keys, made).manifest
+        take = make_with_question(
+            tmp_path / str(number), question(), QUESTION_END, (ALOUD[0], ALOUD[1] | voice)
+        )
+        manifest = seal_with_question(keys, take).manifest
         (only,) = manifest.keep_questions
         found = None if only.voice is None else (only.voice.from_ms, only.voice.to_ms)
         assert found == sealed
@@ -338,16 +348,16 @@ def test_voice_is_sealed_from_the_end_of_the_question(keys: Keys, tmp_path: Path
     ],
 )
 def test_contradictory_voice_is_refused(keys: Keys, folder: Path, change: Change) -> None:
-    sealed = seal_asked(keys, make_asked(folder, asked(), HEARD, ALOUD))
+    sealed = seal_with_question(keys, make_with_question(folder, question(), QUESTION_END, ALOUD))
     open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW)
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         open_manifest(resigned(sealed, keys, change), keys.root.public_key(), NOW)
-    assert refused.value.error_id == "seal.contradiction"
+    assert failure.value.error_id == "seal.contradiction"
 
 
 KINDS = [
     ALOUD, without_voice(ALOUD), UNHEARD,
-    asked(), asked("own_words"), HEARD, BROKEN, YES, NO, NONE, TOLD, BY_COLLEAGUE,
+    question(), question("own_words"), QUESTION_END, INTERRUPTION, YES, NO, NONE, CONFIRMATION, BY_COLLEAGUE,
     ("keep_question_answered", {"answer": "yes"}), ("keep_question_answered", {}),
     ("keep_question_asked", {}), ("keep_answer_unconfirmed", {}),
     ("question_answered", {"question": "recording", "answer": "yes", "key": "1"}),
@@ -362,30 +372,30 @@ KINDS = [
     mode=st.sampled_from(["notice", "opt-in", "opt-out"]),
     announced=st.booleans(),
     found=st.booleans(),
-    spoken=st.booleans(),
+    has_sound=st.booleans(),
 )
 def test_no_keep_consent_without_a_yes_after_a_question(
-    keys: Keys, folder: Path, marks: list[Any], mode: str, announced: bool, found: bool, spoken: bool
+    keys: Keys, folder: Path, marks: list[Any], mode: str, announced: bool, found: bool, has_sound: bool
 ) -> None:
-    keep = KEEP if spoken else replace(KEEP, question=None)
+    keep = KEEP if has_sound else replace(KEEP, question=None)
     more = {} if announced else {"announced": None}
-    made = make_asked(folder, *marks, found=found, keep=keep, mode=mode, **more)
-    sealed = seal_asked(keys, made)  # it is never refused: that would be a take that waits for ever
+    take = make_with_question(folder, *marks, found=found, keep=keep, mode=mode, **more)
+    sealed = seal_with_question(keys, take)  # it is never refused: that would be a take that waits for ever
     manifest = open_manifest(sealed.manifest_bytes, keys.root.public_key(), NOW)
     if manifest.keep_consent is None:
         assert {each.code for each in manifest.purposes} <= set(ANNOUNCEMENT.purposes)
         assert manifest.keep_answer != "yes"
         return
     assert announced
-    order = [(mark.kind, mark.data) for mark in made.markers]
+    order = [(mark.kind, mark.data) for mark in take.markers]
 
     def follows(yes: int) -> bool:
         asks = [n for n, (kind, data) in enumerate(order[:yes]) if kind == "keep_question_asked" and data]
         if not asks:
             return False
         between = [kind for kind, _ in order[asks[-1] + 1 : yes]]
-        heard = order[asks[-1]][1]["how"] == "own_words" or (found and "keep_question_heard" in between)
-        return heard and "keep_question_interrupted" not in between
+        was_heard = order[asks[-1]][1]["how"] == "own_words" or (found and "keep_question_heard" in between)
+        return was_heard and "keep_question_interrupted" not in between
 
     said_yes = [
         n for n, (_, data) in enumerate(order)
@@ -399,9 +409,9 @@ def test_no_keep_consent_without_a_yes_after_a_question(
 
 def test_prompt_beyond_the_end_has_no_place(keys: Keys, folder: Path) -> None:
     """The call ends in the question: what was noted of it then lies at the end of the audio."""
-    made = make_asked(folder, asked())
-    end = made.duration_ms
-    last = replace(made.markers[-2], offset_ms=end)
-    made = replace(made, markers=(made.markers[0], last, made.markers[-1]), prompts=())
-    (only,) = seal_asked(keys, made).manifest.keep_questions
+    take = make_with_question(folder, question())
+    end = take.duration_ms
+    last = replace(take.markers[-2], offset_ms=end)
+    take = replace(take, markers=(take.markers[0], last, take.markers[-1]), prompts=())
+    (only,) = seal_with_question(keys, take).manifest.keep_questions
     assert (only.offset_ms, only.question and only.question.found, only.answer) == (end, None, None)

@@ -33,9 +33,9 @@ OTHER = "0198c0de-0000-7000-8000-00000000000b"
 
 
 def refusal(attempt: Callable[[], object]) -> str:
-    with pytest.raises((SealError, ConfigError)) as refused:
+    with pytest.raises((SealError, ConfigError)) as failure:
         attempt()
-    return refused.value.error_id
+    return failure.value.error_id
 
 
 def line(key: Secret) -> str:
@@ -44,25 +44,25 @@ def line(key: Secret) -> str:
 
 def test_rotation_makes_the_next_key_the_current_one(keys: Keys) -> None:
     before = load_kek(keys.folder / KEK)
-    made = kek_files.make_next(keys.folder, Repeating())
-    assert kek_files.make_next(keys.folder, Repeating("other")) == made, "it is made once"
-    assert made.id != before.id
+    next_key = kek_files.make_next(keys.folder, Repeating())
+    assert kek_files.make_next(keys.folder, Repeating("other")) == next_key, "it is made once"
+    assert next_key.id != before.id
     assert kek_files.keyring(keys.folder).current == before.id, "not before it is promoted"
-    assert kek_files.rotation_keyring(keys.folder).current == made.id
-    reached: list[str] = []
-    kek_files.promote(keys.folder, reached.append)
-    assert reached == ["kek kept", "kek promoted"]
-    assert load_kek(keys.folder / KEK) == made
+    assert kek_files.rotation_keyring(keys.folder).current == next_key.id
+    points: list[str] = []
+    kek_files.promote(keys.folder, points.append)
+    assert points == ["kek kept", "kek promoted"]
+    assert load_kek(keys.folder / KEK) == next_key
     assert load_kek(keys.folder / f"{before.id}.kek") == before
     assert not (keys.folder / kek_files.NEXT).exists()
     ring = kek_files.rotation_keyring(keys.folder)
-    assert ring.current == made.id
+    assert ring.current == next_key.id
     assert ring.open_tenant_key(keys.tenant_key).id == keys.tenant_key.key_id, "a former one unwraps"
 
 
 def test_interrupted_promotion_can_be_repeated(keys: Keys) -> None:
     before = load_kek(keys.folder / KEK)
-    made = kek_files.make_next(keys.folder)
+    next_key = kek_files.make_next(keys.folder)
 
     def die(where: str) -> None:
         raise InterruptedError(where)
@@ -70,9 +70,9 @@ def test_interrupted_promotion_can_be_repeated(keys: Keys) -> None:
     with pytest.raises(InterruptedError, match="kek kept"):
         kek_files.promote(keys.folder, die)
     assert load_kek(keys.folder / KEK) == before
-    reached: list[str] = []
-    kek_files.promote(keys.folder, reached.append)
-    assert (reached, load_kek(keys.folder / KEK)) == (["kek promoted"], made)
+    points: list[str] = []
+    kek_files.promote(keys.folder, points.append)
+    assert (points, load_kek(keys.folder / KEK)) == (["kek promoted"], next_key)
     assert load_kek(keys.folder / f"{before.id}.kek") == before
 
 
@@ -80,23 +80,23 @@ def test_promotion_of_the_current_key_keeps_no_second_copy(keys: Keys) -> None:
     current = load_kek(keys.folder / KEK)
     (keys.folder / kek_files.NEXT).write_text(line(current))
     (keys.folder / kek_files.NEXT).chmod(0o600)
-    kek_files.promote(keys.folder, lambda _reached: None)
+    kek_files.promote(keys.folder, lambda _point: None)
     assert load_kek(keys.folder / KEK) == current
     assert not (keys.folder / f"{current.id}.kek").exists()
 
 
 def test_given_key_replaces_the_one_of_the_folder(keys: Keys) -> None:
-    current, given = load_kek(keys.folder / KEK), make_secret(bytes(range(32)))
-    ring = kek_files.keyring(keys.folder, line(given))
-    assert ring.current == given.id
+    current, other_key = load_kek(keys.folder / KEK), make_secret(bytes(range(32)))
+    ring = kek_files.keyring(keys.folder, line(other_key))
+    assert ring.current == other_key.id
     assert refusal(lambda: ring.open_tenant_key(keys.tenant_key)) == "seal.kek_missing", "a mistake shows"
-    former = keys.folder / f"{given.id}.kek"
-    former.write_text(line(given))
-    assert kek_files.keyring(keys.folder, line(given)).open_tenant_key(keys.tenant_key)
+    former = keys.folder / f"{other_key.id}.kek"
+    former.write_text(line(other_key))
+    assert kek_files.keyring(keys.folder, line(other_key)).open_tenant_key(keys.tenant_key)
     kek_files.make_next(keys.folder)
-    following = kek_files.rotation_keyring(keys.folder, line(current))
-    assert following.current == load_kek(keys.folder / kek_files.NEXT).id
-    assert following.open_tenant_key(keys.tenant_key)
+    next_ring = kek_files.rotation_keyring(keys.folder, line(current))
+    assert next_ring.current == load_kek(keys.folder / kek_files.NEXT).id
+    assert next_ring.open_tenant_key(keys.tenant_key)
 
 
 def test_unreadable_key_is_missed_only_where_it_is_needed(keys: Keys) -> None:
@@ -187,9 +187,9 @@ def test_wrapped_key_must_match_its_place(keys: Keys) -> None:
     assert refusal(lambda: wrapped_key_at(tenant_key_path(TENANT), b"{}")) == "seal.key_damaged"
     _, wrapped = keys.keyring.new_data_key(keys.tenant_key, RECORDING)
     assert wrapped_key_at(data_key_path(TENANT, RECORDING), wrapped.to_bytes()) == wrapped
-    with pytest.raises(SealError, match=f"recording {RECORDING} of tenant {TENANT}") as refused:
+    with pytest.raises(SealError, match=f"recording {RECORDING} of tenant {TENANT}") as failure:
         wrapped_key(wrapped.to_bytes(), "here", TENANT)
-    assert refused.value.hint == keyring.RESTORE
+    assert failure.value.hint == keyring.RESTORE
 
 
 def test_recording_in_the_place_of_a_wrapped_key() -> None:
@@ -220,7 +220,7 @@ def test_hint_of_a_new_installation_differs(tmp_path: Path, keys: Keys) -> None:
     with pytest.raises(ConfigError) as fresh:
         load_kek(tmp_path / "none" / KEK)
     (keys.folder / KEK).unlink()
-    with pytest.raises(ConfigError) as lost:
+    with pytest.raises(ConfigError) as failure:
         load_kek(keys.folder / KEK)
-    assert ("accord keys init" in fresh.value.hint, "accord keys init" in lost.value.hint) == (True, False)
-    assert "accord keys restore" in lost.value.hint
+    assert ("accord keys init" in fresh.value.hint, "accord keys init" in failure.value.hint) == (True, False)
+    assert "accord keys restore" in failure.value.hint

@@ -32,8 +32,8 @@ OTHER = "0198c0de-0000-7000-8000-00000000000b"
 
 
 def test_init_writes_private_files_once(tmp_path: Path) -> None:
-    made = signing.init(tmp_path / "keys", NOW)
-    modes = {path.name: path.stat().st_mode & 0o777 for path in made}
+    paths = signing.init(tmp_path / "keys", NOW)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in paths}
     assert modes == {
         "root.key": 0o600,
         "root.pub": 0o644,
@@ -44,20 +44,20 @@ def test_init_writes_private_files_once(tmp_path: Path) -> None:
         "panel.endorsement.json": 0o644,
     }
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
-    before = {path: path.read_bytes() for path in made}
+    before = {path: path.read_bytes() for path in paths}
     (tmp_path / "keys" / "manifest.key").unlink()
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         signing.init(tmp_path / "keys", NOW)
-    assert refused.value.error_id == "keys.exists"
+    assert failure.value.error_id == "keys.exists"
     before.pop(tmp_path / "keys" / "manifest.key")
     assert {path: path.read_bytes() for path in sorted((tmp_path / "keys").iterdir())} == before
 
 
 def test_existing_key_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "kek").write_bytes(b"somebody's")
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         write_private(tmp_path / "kek", b"ours")
-    assert refused.value.error_id == "keys.exists"
+    assert failure.value.error_id == "keys.exists"
     assert (tmp_path / "kek").read_bytes() == b"somebody's"
 
 
@@ -83,26 +83,26 @@ def test_openssl_reads_the_keys(keys: Keys) -> None:
 def test_world_readable_key_is_refused(keys: Keys, mode: int) -> None:
     path = keys.folder / "kek"
     path.chmod(mode)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         load_kek(path)
-    assert refused.value.error_id == "keys.open_to_others"
-    assert str(path) in refused.value.hint
+    assert failure.value.error_id == "keys.open_to_others"
+    assert str(path) in failure.value.hint
     path.chmod(0o640)
     load_kek(path)
 
 
 @pytest.mark.parametrize("text", ["", "abc", base64.b64encode(bytes(31)).decode(), "!" * 44, "é" * 44])
 def test_kek_of_wrong_length_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         parse_kek(text, "the environment")
-    assert refused.value.error_id == "keys.bad_kek"
+    assert failure.value.error_id == "keys.bad_kek"
 
 
 def test_error_of_a_missing_key_file_has_a_hint(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         load_kek(tmp_path / "kek")
-    assert refused.value.error_id == "keys.unreadable"
-    assert "accord keys init" in refused.value.hint
+    assert failure.value.error_id == "keys.unreadable"
+    assert "accord keys init" in failure.value.hint
 
 
 def test_only_the_tenant_key_unwraps_a_data_key(keys: Keys) -> None:
@@ -117,9 +117,9 @@ def test_only_the_tenant_key_unwraps_a_data_key(keys: Keys) -> None:
 
 
 def refusal(attempt: Callable[[], object]) -> str:
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         attempt()
-    return refused.value.error_id
+    return failure.value.error_id
 
 
 def test_wrapped_key_is_bound_to_its_place(keys: Keys) -> None:
@@ -138,8 +138,8 @@ def test_wrapped_key_is_bound_to_its_place(keys: Keys) -> None:
     assert refusal(lambda: ring.open_data_key(keys.tenant_key, keys.tenant_key)) == "seal.key_kind"
     assert refusal(lambda: ring.open_tenant_key(wrapped)) == "seal.kek_missing"
     # A tenant's key given out as another tenant's, all its names changed.
-    stolen = replace(keys.tenant_key, tenant=OTHER)
-    assert refusal(lambda: ring.open_tenant_key(stolen)) == "seal.key_damaged"
+    copied_key = replace(keys.tenant_key, tenant=OTHER)
+    assert refusal(lambda: ring.open_tenant_key(copied_key)) == "seal.key_damaged"
 
 
 def test_former_kek_unwraps_and_current_kek_wraps(keys: Keys) -> None:
@@ -175,34 +175,40 @@ def test_paths_of_wrapped_keys(keys: Keys) -> None:
 
 
 def test_endorsement_limits_use_and_time(keys: Keys) -> None:
-    told = signing.load_endorsement(keys.folder / signing.ENDORSEMENT)
+    endorsement = signing.load_endorsement(keys.folder / signing.ENDORSEMENT)
     root = keys.root.public_key()
     for use in signing.USES:
-        told.check(root, use, NOW)
+        endorsement.check(root, use, NOW)
     one_use = signing.endorse(
-        keys.root, Ed25519PrivateKey.generate().public_key(), ("manifest",), told.not_before, told.not_after
+        keys.root,
+        Ed25519PrivateKey.generate().public_key(),
+        ("manifest",),
+        endorsement.not_before,
+        endorsement.not_after,
     )
     someone = Ed25519PrivateKey.generate()
-    late = told.not_after + timedelta(seconds=1)
-    early = told.not_before - timedelta(seconds=1)
+    late = endorsement.not_after + timedelta(seconds=1)
+    early = endorsement.not_before - timedelta(seconds=1)
     wider = replace(one_use, uses=("manifest", "checkpoint"))
-    other_key = replace(told, public_key=signing.raw_public(someone.public_key()))
-    assert refusal(lambda: told.check(someone.public_key(), "manifest", NOW)) == "seal.endorsement_root"
+    other_key = replace(endorsement, public_key=signing.raw_public(someone.public_key()))
+    assert (
+        refusal(lambda: endorsement.check(someone.public_key(), "manifest", NOW)) == "seal.endorsement_root"
+    )
     assert refusal(lambda: one_use.check(root, "checkpoint", NOW)) == "seal.endorsement_use"
-    assert refusal(lambda: told.check(root, "manifest", late)) == "seal.endorsement_time"
-    assert refusal(lambda: told.check(root, "manifest", early)) == "seal.endorsement_time"
+    assert refusal(lambda: endorsement.check(root, "manifest", late)) == "seal.endorsement_time"
+    assert refusal(lambda: endorsement.check(root, "manifest", early)) == "seal.endorsement_time"
     assert refusal(lambda: wider.check(root, "checkpoint", NOW)) == "seal.endorsement_signature"
     assert refusal(lambda: other_key.check(root, "manifest", NOW)) == "seal.endorsement_signature"
-    misnamed = replace(told, key_id="0" * 32)
+    misnamed = replace(endorsement, key_id="0" * 32)
     misnamed = replace(misnamed, signature=keys.root.sign(canonical_json.dump(misnamed.body())))
     assert refusal(lambda: misnamed.check(root, "manifest", NOW)) == "seal.endorsement_key"
-    assert signing.Endorsement.read(told.document()) == told
+    assert signing.Endorsement.read(endorsement.document()) == endorsement
 
 
 def test_an_endorsement_with_an_unknown_use_is_refused(keys: Keys) -> None:
-    told = signing.load_endorsement(keys.folder / signing.ENDORSEMENT)
+    endorsement = signing.load_endorsement(keys.folder / signing.ENDORSEMENT)
     for uses in ((), ("manifest", "anything")):
-        unknown = replace(told, uses=uses)
+        unknown = replace(endorsement, uses=uses)
         signed = replace(unknown, signature=keys.root.sign(canonical_json.dump(unknown.body())))
         document = signed.document()
         assert refusal(lambda found=document: signing.Endorsement.read(found)) == "seal.endorsement_use"  # type: ignore[misc]
@@ -227,23 +233,23 @@ def test_renewal_keeps_the_former_key(keys: Keys) -> None:
     signer.endorsement.check(keys.root.public_key(), "manifest", NOW)
     assert (keys.folder / f"{keys.signer.key_id}.manifest.key").read_bytes() == old_key
     assert (keys.folder / "manifest.key").stat().st_mode & 0o777 == 0o600
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         signing.load_signer(
             keys.folder / "manifest.key", keys.folder / f"{keys.signer.key_id}.manifest.endorsement.json"
         )
-    assert refused.value.error_id == "keys.endorsement_mismatch"
+    assert failure.value.error_id == "keys.endorsement_mismatch"
 
 
 def test_file_without_a_key_is_refused(keys: Keys) -> None:
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         signing.load_private(keys.folder / "kek")
-    assert refused.value.error_id == "keys.bad_key"
-    with pytest.raises(ConfigError) as refused:
+    assert failure.value.error_id == "keys.bad_key"
+    with pytest.raises(ConfigError) as failure:
         signing.load_public(keys.folder / "nothing")
-    assert refused.value.error_id == "keys.bad_key"
-    with pytest.raises(ConfigError) as refused:
+    assert failure.value.error_id == "keys.bad_key"
+    with pytest.raises(ConfigError) as failure:
         signing.load_endorsement(keys.folder / "root.pub")
-    assert refused.value.error_id == "keys.bad_endorsement"
+    assert failure.value.error_id == "keys.bad_endorsement"
 
 
 def test_interrupted_renewal_can_be_repeated(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,9 +266,9 @@ def test_interrupted_renewal_can_be_repeated(keys: Keys, monkeypatch: pytest.Mon
     with pytest.raises(KeyboardInterrupt):
         signing.renew(keys.folder, keys.root, NOW)
     monkeypatch.undo()
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         signing.load_signer(private, endorsement)
-    assert refused.value.error_id == "keys.endorsement_mismatch"
+    assert failure.value.error_id == "keys.endorsement_mismatch"
     signing.renew(keys.folder, keys.root, NOW)
     signing.load_signer(private, endorsement).check(signing.MANIFEST, NOW)
     assert (keys.folder / f"{keys.signer.key_id}.manifest.key").read_bytes() == old_key

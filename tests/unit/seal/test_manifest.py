@@ -110,15 +110,15 @@ def test_parties_are_encrypted(sealed: SealedTake, keys: Keys) -> None:
     assert decrypt_parties(sealed.manifest, data_key) == Parties(
         Party("e164", "+32470123456"), internal_party, (JoinedParty(9000, internal_party),)
     )
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         decrypt_parties(sealed.manifest, make_secret(bytes(32)))
-    assert refused.value.error_id == "seal.key_foreign"
+    assert failure.value.error_id == "seal.key_foreign"
 
 
 def test_parties_are_padded(tmp_path: Path, keys: Keys) -> None:
     encoded = make_encoded(tmp_path / "a")
-    withheld = replace(encoded.take.start, external_party=Party("withheld", ""))
-    other = replace(encoded, take=replace(encoded.take, start=withheld))
+    withheld_start = replace(encoded.take.start, external_party=Party("withheld", ""))
+    other = replace(encoded, take=replace(encoded.take, start=withheld_start))
     one = seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW)
     two = seal(other, keys.keyring, keys.tenant_key, keys.signer, NOW)
     assert len(one.manifest.parties) == len(two.manifest.parties)
@@ -143,9 +143,9 @@ def test_sealed_audio_is_readable(sealed: SealedTake, keys: Keys) -> None:
         stored = (sealed.folder / f"{name}.enc").read_bytes()
         reader = plaintext.reader(sealed.manifest, name, data_key, lambda start, end, s=stored: s[start:end])  # type: ignore[misc]
         assert b"".join(reader.read()) == (sealed.folder / name).read_bytes()
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         plaintext.reader(sealed.manifest, "audio.mp3", data_key, lambda _start, _end: b"")
-    assert refused.value.error_id == "seal.no_object"
+    assert failure.value.error_id == "seal.no_object"
 
 
 def test_repeated_sealing_uses_a_new_key(tmp_path: Path, keys: Keys) -> None:
@@ -154,7 +154,7 @@ def test_repeated_sealing_uses_a_new_key(tmp_path: Path, keys: Keys) -> None:
     second = make_sealed(tmp_path / "take", keys)
     assert second.manifest.keys.data != first.manifest.keys.data
     volatile = {"objects", "parties", "keys"}
-    strip = lambda made: {k: v for k, v in to_body(made.manifest).items() if k not in volatile}  # noqa: E731
+    strip = lambda _sealed: {k: v for k, v in to_body(_sealed.manifest).items() if k not in volatile}  # noqa: E731
     assert strip(first) == strip(second)
 
 
@@ -164,17 +164,17 @@ def test_unannounced_recording_expires_after_thirty_days(tmp_path: Path, keys: K
     assert sealed.manifest.unannounced == "not_found_in_audio"
     assert sealed.manifest.keep_until == sealed.manifest.ended_at + timedelta(days=30)
     encoded = make_encoded(tmp_path / "other", announced=None)
-    broken = replace(encoded, take=replace(encoded.take, marks=encoded.take.marks[1:]))
-    sealed = seal(broken, keys.keyring, keys.tenant_key, keys.signer, NOW)
+    unannounced = replace(encoded, take=replace(encoded.take, marks=encoded.take.marks[1:]))
+    sealed = seal(unannounced, keys.keyring, keys.tenant_key, keys.signer, NOW)
     assert sealed.manifest.unannounced == "not_finished"
 
 
 def test_file_changed_after_encoding_is_refused(tmp_path: Path, keys: Keys) -> None:
     encoded = make_encoded(tmp_path / "take")
     (tmp_path / "take" / "audio.opus").write_bytes(b"other")
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW)
-    assert refused.value.error_id == "seal.sound_changed"
+    assert failure.value.error_id == "seal.sound_changed"
     assert not (tmp_path / "take" / "manifest.json").exists()
 
 
@@ -183,17 +183,17 @@ def test_call_without_a_line_is_not_sealed(tmp_path: Path, keys: Keys, missing: 
     encoded = make_encoded(tmp_path / "take")
     start = replace(encoded.take.start, **{missing: None})
     encoded = replace(encoded, take=replace(encoded.take, start=start))
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         seal(encoded, keys.keyring, keys.tenant_key, keys.signer, NOW)
-    assert refused.value.error_id == "seal.no_line"
+    assert failure.value.error_id == "seal.no_line"
     assert not (tmp_path / "take" / "manifest.json").exists()
 
 
 def test_expired_signing_key_is_refused(tmp_path: Path, keys: Keys) -> None:
     late = NOW + timedelta(days=365 * 2 + 1)
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         seal(make_encoded(tmp_path / "take"), keys.keyring, keys.tenant_key, keys.signer, late)
-    assert refused.value.error_id == "seal.endorsement_time"
+    assert failure.value.error_id == "seal.endorsement_time"
     assert not (tmp_path / "take" / "manifest.json").exists()
 
 
@@ -208,9 +208,9 @@ def test_call_with_a_clock_set_back_is_sealed(tmp_path: Path, keys: Keys) -> Non
 
 
 def refusal(content: bytes, keys: Keys) -> str:
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         open_manifest(content, keys.root.public_key(), NOW)
-    return refused.value.error_id
+    return failure.value.error_id
 
 
 def resigned(sealed: SealedTake, keys: Keys, change: Change) -> bytes:
@@ -360,9 +360,9 @@ def test_blocks_hash_the_stored_files(sealed: SealedTake) -> None:
             each.check_block(
                 number, stored[number * streaming_aead.SEGMENT : (number + 1) * streaming_aead.SEGMENT]
             )
-        with pytest.raises(SealError) as refused:
+        with pytest.raises(SealError) as failure:
             each.check_block(len(each.blocks), b"")
-        assert refused.value.error_id == "seal.block"
+        assert failure.value.error_id == "seal.block"
 
 
 def test_data_key_does_not_suffice_to_replace_audio(sealed: SealedTake, keys: Keys) -> None:
@@ -371,31 +371,31 @@ def test_data_key_does_not_suffice_to_replace_audio(sealed: SealedTake, keys: Ke
     name = streaming_aead.associated_data(RECORDING, "audio.opus")
     other = streaming_aead.encrypt_bytes(bytes(300_000), data_key.key, name)
     reader = plaintext.reader(sealed.manifest, "audio.opus", data_key, lambda start, end: other[start:end])
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         list(reader.read())
-    assert refused.value.error_id == "seal.block"
+    assert failure.value.error_id == "seal.block"
 
 
 def test_key_of_another_tenant_is_refused(tmp_path: Path, keys: Keys) -> None:
     other = keys.keyring.new_tenant_key("0198c0de-0000-7000-8000-00000000000b")
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         seal(make_encoded(tmp_path / "take"), keys.keyring, other, keys.signer, NOW)
-    assert refused.value.error_id == "seal.key_foreign"
+    assert failure.value.error_id == "seal.key_foreign"
 
 
 def test_sealed_take_with_another_key_is_refused(sealed: SealedTake, keys: Keys) -> None:
     _, other = keys.keyring.new_data_key(keys.tenant_key, RECORDING)
     (sealed.folder / "key.json").write_bytes(other.to_bytes())
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         read_sealed(sealed.folder, keys.root.public_key())
-    assert refused.value.error_id == "seal.key_foreign"
+    assert failure.value.error_id == "seal.key_foreign"
 
 
 def test_markers_name_no_party(keys: Keys, tmp_path: Path) -> None:
     """Who they are is encrypted; that somebody who came was told, and how, is not."""
     encoded = make_encoded(tmp_path)
     party = {"party": "extension", "value": "1002", "leg": "5c9b", "seen": "later"}
-    told = (
+    marks = (
         ("bridged", party),
         ("transfer_notice_started", {"how": "alone"}),
         ("unbridged", party),
@@ -411,10 +411,10 @@ def test_markers_name_no_party(keys: Keys, tmp_path: Path) -> None:
     )
     more = tuple(
         LocatedMarker(START + timedelta(seconds=number), kind, data, 1000 * number)
-        for number, (kind, data) in enumerate(told, 10)
+        for number, (kind, data) in enumerate(marks, 10)
     )
-    made = make_sealed(tmp_path, keys, markers=(*encoded.markers, *more))
-    markers = made.manifest.markers[-12:]
+    take = make_sealed(tmp_path, keys, markers=(*encoded.markers, *more))
+    markers = take.manifest.markers[-12:]
     assert [(mark.kind, dict(mark.data)) for mark in markers] == [
         ("bridged", {"seen": "later"}),
         ("transfer_notice_started", {"how": "alone"}),

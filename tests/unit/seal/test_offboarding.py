@@ -69,9 +69,9 @@ def erasure(
 
 
 def refusal(attempt: Callable[[], object]) -> SealError:
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         attempt()
-    return refused.value
+    return failure.value
 
 
 def test_statements_are_read_in_order_with_their_links(store: Store, keys: Keys) -> None:
@@ -171,9 +171,9 @@ def test_other_objects_in_the_folder_are_ignored(store: Store, keys: Keys) -> No
     ],
 )
 def test_contradictory_statement_is_not_signed(keys: Keys, changed: dict[str, Any]) -> None:
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         STATEMENT.write(replace(FIRST, **changed), keys.signer)
-    assert refused.value.error_id == "seal.contradiction"
+    assert failure.value.error_id == "seal.contradiction"
 
 
 @pytest.mark.parametrize(
@@ -241,9 +241,9 @@ def test_receipt_of_another_customer_is_refused(store: Store, keys: Keys) -> Non
     ],
 )
 def test_receipt_with_times_out_of_order_is_not_signed(keys: Keys, changed: dict[str, datetime]) -> None:
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         RECEIPT_KIND.write(replace(RECEIPT, **changed), keys.signer)
-    assert refused.value.error_id == "seal.contradiction"
+    assert failure.value.error_id == "seal.contradiction"
 
 
 @pytest.mark.parametrize(

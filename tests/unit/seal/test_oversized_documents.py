@@ -60,7 +60,7 @@ def row(house):
     return found
 
 
-def rebuilt(house, store: Huge) -> list[tuple[str, str]]:
+def rebuild_report(house, store: Huge) -> list[tuple[str, str]]:
     means = house.services
     Rebuild(store, means.keyring, means.root, house.clock, house.entropy).run()
     return [(each.code, each.place) for each in rebuild_queue.problems()]
@@ -76,7 +76,7 @@ def test_oversized_manifest_is_refused(house, row) -> None:
         with pytest.raises(SealError):
             look()
     assert [each.check for each in verify(store, row.prefix, root).findings] == [2]
-    assert [place for _, place in rebuilt(house, store)] == [row.prefix]
+    assert [place for _, place in rebuild_report(house, store)] == [row.prefix]
     assert 0 < store.read_in_all <= 4 * (MAX_BYTES + 1)
 
 
@@ -84,7 +84,7 @@ def test_oversized_wrapped_key_is_refused(house, row) -> None:
     store = Huge(house.services.store, frozenset({data_key_path(row.tenant, row.id)}))
     report = verify(store, row.prefix, house.services.root, house.services.keyring)
     assert 9 in [each.check for each in report.findings]
-    assert rebuilt(house, store)
+    assert rebuild_report(house, store)
     assert 0 < store.read_in_all <= 2 * (WrappedKey.MAX_BYTES + 1)
 
 

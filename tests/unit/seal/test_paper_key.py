@@ -88,9 +88,9 @@ def test_lines_below_another_name_are_reported() -> None:
             if mine == other:
                 assert paper_key.parse_keys("\n".join(lines)) == {mine: KEY}
             else:
-                shown = "<id>.kek" if other.startswith("ab") else other
-                assert refused(*lines) == f"below {mine} stand the lines of {shown}"
+                file_name = "<id>.kek" if other.startswith("ab") else other
+                assert refused(*lines) == f"below {mine} stand the lines of {file_name}"
     root = list(paper_key.format_key("root.key", OTHER))
-    said = refused("kek", *root[1:], "root.key", *LINES[1:])
-    assert said == "below kek stand the lines of root.key; below root.key stand the lines of kek"
+    message = refused("kek", *root[1:], "root.key", *LINES[1:])
+    assert message == "below kek stand the lines of root.key; below root.key stand the lines of kek"
     assert refused(*LINES[:3], *root[3:4], *LINES[4:]) == "kek: line 3 is a line of root.key"

@@ -104,11 +104,11 @@ def test_documents_of_a_revoked_key_are_named(sealed: SealedTake) -> None:
 def test_check_refuses_the_first_of_them(sealed: SealedTake) -> None:
     chain, sealed_at = chain_of(sealed), sealed.manifest.sealed_at
     revocation.check(chain, {KEY: sealed_at + 2 * SECOND})
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         revocation.check(chain, {KEY: sealed_at})
-    assert refused.value.error_id == "seal.key_revoked"
-    assert refused.value.message.startswith("manifest.json: ")
-    with pytest.raises(SealError, match=r"^amendment-0001.json: ") as refused:
+    assert failure.value.error_id == "seal.key_revoked"
+    assert failure.value.message.startswith("manifest.json: ")
+    with pytest.raises(SealError, match=r"^amendment-0001.json: ") as failure:
         revocation.check(chain, {KEY: sealed_at}, amendments=True)
     revocation.check(replace_amendments(chain), {KEY: sealed_at}, amendments=True)
 
@@ -127,13 +127,13 @@ def test_revocation_is_read_with_the_root_that_signed_it(keys: Keys) -> None:
     path = write(keys, NOW)
     assert revocation.read(path.read_bytes(), keys.root.public_key()) == (KEY, NOW)
     other = Ed25519PrivateKey.from_private_bytes(bytes(32))
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         revocation.read(path.read_bytes(), other.public_key())
-    assert refused.value.error_id == "seal.revocation"
+    assert failure.value.error_id == "seal.revocation"
     forged = path.read_bytes().replace(KEY.encode(), b"0" * 32)
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         revocation.read(forged, keys.root.public_key())
-    assert refused.value.error_id == "seal.revocation"
+    assert failure.value.error_id == "seal.revocation"
 
 
 def test_earliest_revocation_of_a_key_counts(keys: Keys, tmp_path: Path) -> None:
@@ -151,9 +151,9 @@ def test_invalid_revocation_file_is_refused(
 ) -> None:
     path = tmp_path / f"x{revocation.SUFFIX}"
     make(path)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         revocation.read_all([path], keys.root.public_key())
-    assert (refused.value.error_id, str(path) in refused.value.message) == ("keys.bad_revocation", True)
+    assert (failure.value.error_id, str(path) in failure.value.message) == ("keys.bad_revocation", True)
 
 
 def test_revocations_of_a_folder_are_read_again_when_they_change(keys: Keys) -> None:

@@ -30,9 +30,9 @@ SECOND = timedelta(seconds=1)
 
 
 def refusal(attempt: Callable[[], object]) -> str:
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         attempt()
-    return refused.value.error_id
+    return failure.value.error_id
 
 
 PERSON = Credential(TENANT, USER, ID, "customer", "0" * 64, NOW)
@@ -53,7 +53,7 @@ def test_row_that_agrees_with_its_credential_is_accepted(keys: Keys, expected: C
 
 
 @pytest.mark.parametrize(
-    ("changed", "named"),
+    ("changed", "subject"),
     [
         ({"tenant": OTHER}, "tenant"),
         ({"kind": TOKEN, "role": None}, "kind, role"),
@@ -62,13 +62,13 @@ def test_row_that_agrees_with_its_credential_is_accepted(keys: Keys, expected: C
         ({"secret_sha256": "1" * 64}, "secret_sha256"),
     ],
 )
-def test_changed_row_is_refused(keys: Keys, changed: dict[str, str | None], named: str) -> None:
+def test_changed_row_is_refused(keys: Keys, changed: dict[str, str | None], subject: str) -> None:
     signed = credential.write(PERSON, keys.signer)
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         credential.check(signed, replace(PERSON, **changed), keys.root.public_key(), {})  # type: ignore[arg-type]
-    assert refused.value.error_id == "credential.differs"
-    assert refused.value.message.startswith(f"{named} of ")
-    assert refused.value.hint
+    assert failure.value.error_id == "credential.differs"
+    assert failure.value.message.startswith(f"{subject} of ")
+    assert failure.value.hint
 
 
 def test_row_without_a_credential_is_refused(keys: Keys) -> None:
@@ -96,23 +96,23 @@ def test_command_must_be_signed_as_it_stands(keys: Keys) -> None:
     assert refusal(lambda: command.check(signed, ORDER, root, revoked)) == "seal.key_revoked"
 
 
-GIVEN = Disclosure(TENANT, ID, RECORDING, "own", ID)
+DISCLOSURE = Disclosure(TENANT, ID, RECORDING, "own", ID)
 
 
 def test_disclosure_must_be_signed_as_it_stands(keys: Keys) -> None:
-    root, signed = keys.root.public_key(), disclosure.write(GIVEN, keys.signer, NOW)
-    disclosure.check(signed, GIVEN, Trust(root))
-    assert refusal(lambda: disclosure.check(None, GIVEN, Trust(root))) == "disclosure.missing"
-    both = replace(GIVEN, given="both")
+    root, signed = keys.root.public_key(), disclosure.write(DISCLOSURE, keys.signer, NOW)
+    disclosure.check(signed, DISCLOSURE, Trust(root))
+    assert refusal(lambda: disclosure.check(None, DISCLOSURE, Trust(root))) == "disclosure.missing"
+    both = replace(DISCLOSURE, given="both")
     assert refusal(lambda: disclosure.check(signed, both, Trust(root))) == "disclosure.differs"
     for since, accepted in ((NOW + SECOND, True), (NOW, False)):
         trust = Trust(root, lambda since=since: {keys.signer.key_id: since})  # type: ignore[misc]
         if accepted:
-            disclosure.check(signed, GIVEN, trust)
+            disclosure.check(signed, DISCLOSURE, trust)
         else:
-            with pytest.raises(SealError) as refused:
-                disclosure.check(signed, GIVEN, trust)
-            assert (refused.value.error_id, bool(refused.value.hint)) == ("seal.key_revoked", True)
+            with pytest.raises(SealError) as failure:
+                disclosure.check(signed, DISCLOSURE, trust)
+            assert (failure.value.error_id, bool(failure.value.hint)) == ("seal.key_revoked", True)
 
 
 def put_record(store: Store, keys: Keys, calls: list[str]) -> None:
@@ -156,10 +156,10 @@ def test_retention_limit_and_its_lifting_are_read_as_signed(keys: Keys) -> None:
     root = keys.root.public_key()
     content = retention_limit.write(LIMIT, keys.signer)
     assert retention_limit.open_set(content, root) == (LIMIT, keys.signer.key_id)
-    lifting = replace(LIFTED, set_sha256=retention_limit.sha256_of(content))
-    lifted = retention_limit.write(lifting, keys.signer)
-    assert retention_limit.open_lifted(lifted, root) == (lifting, keys.signer.key_id)
-    assert (LIMIT.signed_at, lifting.signed_at) == (NOW, NOW + SECOND)
+    lift = replace(LIFTED, set_sha256=retention_limit.sha256_of(content))
+    lifted = retention_limit.write(lift, keys.signer)
+    assert retention_limit.open_lifted(lifted, root) == (lift, keys.signer.key_id)
+    assert (LIMIT.signed_at, lift.signed_at) == (NOW, NOW + SECOND)
     assert refusal(lambda: retention_limit.open_set(lifted, root)) == "seal.field"
     assert refusal(lambda: retention_limit.open_lifted(content, root)) == "seal.field"
 

@@ -71,15 +71,15 @@ def test_file_round_trips(tmp_path: Path, length: int) -> None:
     content = os.urandom(length)
     source, target = tmp_path / "audio.opus", tmp_path / "audio.opus.enc"
     source.write_bytes(content)
-    told = streaming_aead.encrypt(source, target, KEY, AAD)
+    result = streaming_aead.encrypt(source, target, KEY, AAD)
     stored = target.read_bytes()
-    assert told.plain_sha256 == hashlib.sha256(content).hexdigest()
-    assert told.sha256 == hashlib.sha256(stored).hexdigest()
-    assert (told.plain_length, told.length) == (length, len(stored))
+    assert result.plain_sha256 == hashlib.sha256(content).hexdigest()
+    assert result.sha256 == hashlib.sha256(stored).hexdigest()
+    assert (result.plain_length, result.length) == (length, len(stored))
     assert streaming_aead.stored_length(length) == len(stored)
     assert streaming_aead.plain_length(len(stored)) == length
     blocks = [stored[at : at + SEGMENT] for at in range(0, len(stored), SEGMENT)]
-    assert list(told.blocks) == [hashlib.sha256(block).hexdigest() for block in blocks]
+    assert list(result.blocks) == [hashlib.sha256(block).hexdigest() for block in blocks]
     assert b"".join(reader(stored).read()) == content
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audio.opus", "audio.opus.enc"]
 
@@ -99,44 +99,44 @@ def test_any_range_reads_the_plain_range(start: int, length: int) -> None:
 
 
 def test_seek_reads_the_header_and_the_needed_blocks() -> None:
-    asked: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
 
     def read(start: int, end: int) -> bytes:
-        asked.append((start, end))
+        ranges.append((start, end))
         return LONG_STORED[start:end]
 
     at = FIRST + 3 * NEXT + 5
     found = Reader(KEY, AAD, read, len(LONG_STORED))
     assert b"".join(found.read(at, at + 10)) == LONG[at : at + 10]
-    assert asked == [(0, SEGMENT), (4 * SEGMENT, 5 * SEGMENT)]
+    assert ranges == [(0, SEGMENT), (4 * SEGMENT, 5 * SEGMENT)]
     assert b"".join(found.read(at, at + 1)) == LONG[at : at + 1]
-    assert asked[2:] == [(4 * SEGMENT, 5 * SEGMENT)]
+    assert ranges[2:] == [(4 * SEGMENT, 5 * SEGMENT)]
 
 
 def test_first_read_is_one_block() -> None:
-    asked: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
 
     def read(start: int, end: int) -> bytes:
-        asked.append((start, end))
+        ranges.append((start, end))
         return LONG_STORED[start:end]
 
     next(Reader(KEY, AAD, read, len(LONG_STORED)).read())
-    assert asked == [(0, SEGMENT)]
+    assert ranges == [(0, SEGMENT)]
 
 
 def test_each_block_is_verified_before_decryption() -> None:
-    seen: list[tuple[int, str]] = []
+    blocks: list[tuple[int, str]] = []
 
     def check(number: int, block: bytes) -> None:
-        seen.append((number, hashlib.sha256(block).hexdigest()))
+        blocks.append((number, hashlib.sha256(block).hexdigest()))
         if number == 2:
             raise SealError("seal.block", "no")
 
     pieces: list[bytes] = []
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         pieces.extend(reader(LONG_STORED, check=check).read())
-    assert refused.value.error_id == "seal.block"
-    assert [number for number, _ in seen] == [0, 1, 2]
+    assert failure.value.error_id == "seal.block"
+    assert [number for number, _ in blocks] == [0, 1, 2]
     assert LONG.startswith(b"".join(pieces))
 
 
@@ -148,34 +148,34 @@ def flipped(stored: bytes, at: int) -> bytes:
     "at", [1, 40, HEADER, SEGMENT - 1, SEGMENT, 3 * SEGMENT + 77, len(LONG_STORED) - 1], ids=str
 )
 def test_a_changed_bit_is_refused(at: int) -> None:
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         list(reader(flipped(LONG_STORED, at)).read())
-    assert refused.value.error_id == "seal.decryption"
+    assert failure.value.error_id == "seal.decryption"
 
 
 def test_a_changed_header_is_refused() -> None:
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         list(reader(flipped(LONG_STORED, 0)).read())
-    assert refused.value.error_id == "seal.object_header"
+    assert failure.value.error_id == "seal.object_header"
 
 
 def test_reordered_blocks_are_refused() -> None:
     blocks = [LONG_STORED[at : at + SEGMENT] for at in range(0, len(LONG_STORED), SEGMENT)]
     blocks[1], blocks[2] = blocks[2], blocks[1]
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         list(reader(b"".join(blocks)).read())
-    assert refused.value.error_id == "seal.decryption"
+    assert failure.value.error_id == "seal.decryption"
 
 
 @pytest.mark.parametrize("keep", [SEGMENT, 3 * SEGMENT, len(LONG_STORED) - 1])
 def test_truncated_object_is_refused(keep: int) -> None:
     cut = LONG_STORED[:keep]
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         list(reader(cut).read())  # its own length: the last segment is not marked as the last
-    assert refused.value.error_id == "seal.decryption"
-    with pytest.raises(SealError) as refused:
+    assert failure.value.error_id == "seal.decryption"
+    with pytest.raises(SealError) as failure:
         list(reader(cut, length=len(LONG_STORED)).read())  # the sealed length: bytes are missing
-    assert refused.value.error_id == "seal.object_length"
+    assert failure.value.error_id == "seal.object_length"
 
 
 def test_bytes_after_the_end_are_refused() -> None:
@@ -201,9 +201,9 @@ def test_bytes_after_the_end_are_refused() -> None:
     ids=["another recording", "another name", "another key"],
 )
 def test_another_place_or_key_is_refused(changed: dict[str, Any]) -> None:
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         list(reader(LONG_STORED, **changed).read())
-    assert refused.value.error_id == "seal.decryption"
+    assert failure.value.error_id == "seal.decryption"
 
 
 def test_empty_object_is_authenticated() -> None:
@@ -215,9 +215,9 @@ def test_empty_object_is_authenticated() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 55, SEGMENT + 1, SEGMENT + 16, 2 * SEGMENT + 15])
 def test_impossible_length_is_refused(length: int) -> None:
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         streaming_aead.plain_length(length)
-    assert refused.value.error_id == "seal.object_length"
+    assert failure.value.error_id == "seal.object_length"
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
@@ -232,11 +232,11 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
 def test_read_window_grows_to_four_mebibytes() -> None:
     content = bytes(8 * 1024 * 1024)
     stored = streaming_aead.encrypt_bytes(content, KEY, AAD)
-    asked: list[int] = []
+    sizes: list[int] = []
 
     def read(start: int, end: int) -> bytes:
-        asked.append(-(-(end - start) // SEGMENT))
+        sizes.append(-(-(end - start) // SEGMENT))
         return stored[start:end]
 
     assert b"".join(Reader(KEY, AAD, read, len(stored)).read()) == content
-    assert asked == [1, 8, 64, 56]
+    assert sizes == [1, 8, 64, 56]

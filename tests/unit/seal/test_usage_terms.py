@@ -48,7 +48,7 @@ def manifest(
     unannounced: str = "not_found_in_audio",
 ) -> Manifest:
     """``begins``: how many days after the call its keeping counts from, for its clock was wrong."""
-    told = Announced(
+    announcement = Announced(
         "a", 1, "en", "…", keep_days, "0" * 64,
         tuple(AnnouncedPurpose(c, day(begins + keep_days)) for c in codes), 0, 9, 1.0,
     )  # fmt: skip
@@ -58,17 +58,17 @@ def manifest(
         recording="r", tenant="t", line="line-1", number="+3220000000", direction="inbound", node="n",
         channel="c", started_at=CALL, bridged_at=None, ended_at=CALL, sealed_at=CALL, uncorrected=None,
         keep_until=day(until), duration_ms=10, drift_ms=0, sample_rate=8000,
-        announced=told if announced else None, unannounced=None if announced else unannounced,
+        announced=announcement if announced else None, unannounced=None if announced else unannounced,
         consent=Consent(mode, "yes", "1", CALL, None), keep_questions=(), keep_consent=more, markers=(),
         gaps=(),
         objects=(), parties=b"", keys=KeyIds("d", "k"), software="accord",
     )  # fmt: skip
 
 
-def chain(*said: tuple[float, Data]) -> tuple[Amendment, ...]:
+def chain(*statements: tuple[float, Data]) -> tuple[Amendment, ...]:
     return tuple(
         Amendment("r", "t", number, "0" * 64, day(at), By("operator"), data)
-        for number, (at, data) in enumerate(said, 1)
+        for number, (at, data) in enumerate(statements, 1)
     )
 
 
@@ -107,10 +107,12 @@ def test_unannounced_recording_has_no_purpose() -> None:
 
 
 def test_withdrawal_ends_only_consent() -> None:
-    said = chain((5, ConsentWithdrawn(("agreement", "legal-duty"), "by letter")))
-    by_notice = terms(manifest(("agreement", "legal-duty"), agreed=("agreement", 365)), said)
+    amendments = chain((5, ConsentWithdrawn(("agreement", "legal-duty"), "by letter")))
+    by_notice = terms(manifest(("agreement", "legal-duty"), agreed=("agreement", 365)), amendments)
     assert [each.until for each in by_notice.purposes] == [day(30), day(30)]
-    result = terms(manifest(("agreement", "legal-duty"), mode="opt-in", agreed=("agreement", 365)), said)
+    result = terms(
+        manifest(("agreement", "legal-duty"), mode="opt-in", agreed=("agreement", 365)), amendments
+    )
     assert [(each.until, each.why) for each in result.purposes] == [
         (day(5), "withdrawn"),
         (day(30), "expired"),
@@ -129,14 +131,14 @@ def test_withdrawal_at_the_very_end_changes_nothing() -> None:
 
 
 def test_withdrawal_ends_an_added_consent() -> None:
-    said = [(1, ConsentAdded("training", day(100), "be", "…"))]
-    result = terms(manifest(), chain(*said))
+    amendments = [(1, ConsentAdded("training", day(100), "be", "…"))]
+    result = terms(manifest(), chain(*amendments))
     assert (result.term("training").until, result.until) == (day(100), day(100))
-    said.append((40, ConsentWithdrawn(("training",), "…")))
-    result = terms(manifest(), chain(*said))
+    amendments.append((40, ConsentWithdrawn(("training",), "…")))
+    result = terms(manifest(), chain(*amendments))
     assert (result.until, result.why) == (day(40), "withdrawn")
-    said.append((41, ConsentAdded("training", day(50), "be", "…")))
-    assert terms(manifest(), chain(*said)).until == day(50)
+    amendments.append((41, ConsentAdded("training", day(50), "be", "…")))
+    assert terms(manifest(), chain(*amendments)).until == day(50)
 
 
 def test_limit_shortens_earlier_recordings() -> None:
@@ -155,8 +157,8 @@ def test_consent_outlasts_a_limit_without_consents() -> None:
     in_call = manifest(agreed=("agreement", 365))
     result = terms(in_call, (), [short])
     assert (result.until, result.why, result.purposes[0].consented_until) == (day(365), "expired", day(365))
-    named = terms(in_call, (), [replace(short, covers_consents=True)])
-    assert (named.until, named.why) == (day(10), "shortened")
+    with_consents = terms(in_call, (), [replace(short, covers_consents=True)])
+    assert (with_consents.until, with_consents.why) == (day(10), "shortened")
     later = chain((2, ConsentAdded("agreement", day(100), "be", "…")))
     assert terms(manifest(), later, [short]).until == day(100)
     assert terms(manifest(), later, [replace(short, covers_consents=True)]).until == day(10)
@@ -171,11 +173,11 @@ def test_consent_outlasts_a_limit_without_consents() -> None:
 
 
 def test_hold_defers_every_end() -> None:
-    said = [(1, HOLD), (2, ConsentWithdrawn(("agreement",), "…")), (3, DeletionRequested("…"))]
-    held = terms(manifest(mode="opt-in"), chain(*said))
-    assert not held.due(day(9999))
-    assert held.held_for("agreement") == (HOLD,)
-    lifted = terms(manifest(mode="opt-in"), chain(*said, (400, HoldLifted(1, "agreed"))))
+    amendments = [(1, HOLD), (2, ConsentWithdrawn(("agreement",), "…")), (3, DeletionRequested("…"))]
+    on_hold = terms(manifest(mode="opt-in"), chain(*amendments))
+    assert not on_hold.due(day(9999))
+    assert on_hold.held_for("agreement") == (HOLD,)
+    lifted = terms(manifest(mode="opt-in"), chain(*amendments, (400, HoldLifted(1, "agreed"))))
     assert lifted.due(day(400))
     assert lifted.why == "withdrawn"
 
@@ -192,7 +194,7 @@ class Case:
     kind: str
     begins: float
     sealed: Manifest
-    said: tuple[tuple[float, Data], ...]
+    amendments: tuple[tuple[float, Data], ...]
     limits: tuple[RetentionLimit, ...]
     country: str
     now: float
@@ -215,7 +217,7 @@ def cases(draw: st.DrawFn) -> Case:
         begins=begins,
         unannounced="imported" if kind == "imported" else "not_found_in_audio",
     )
-    at, said, known = 0.0, [], {*codes, *((agreed[0],) if agreed else ())}
+    at, amendments, known = 0.0, [], {*codes, *((agreed[0],) if agreed else ())}
     for _ in range(draw(st.integers(0, 6))):
         at = max(0.0, at + draw(st.integers(-30, 50)) / 2)  # the clock of whoever writes it may be set back
         at += draw(st.integers(0, 50)) / 2
@@ -224,20 +226,22 @@ def cases(draw: st.DrawFn) -> Case:
         if known and what in "wnh":
             some = tuple(draw(st.lists(st.sampled_from(sorted(known)), min_size=1, max_size=3, unique=True)))
         if what == "d":
-            said.append((at, DeletionRequested("…")))
+            amendments.append((at, DeletionRequested("…")))
         elif what == "a" and kind != "not_announced":
             code = draw(st.sampled_from(CODES))
             known.add(code)
-            said.append((at, ConsentAdded(code, day(at + draw(st.integers(1, 300))), "be", "…")))
+            amendments.append((at, ConsentAdded(code, day(at + draw(st.integers(1, 300))), "be", "…")))
         elif what == "w" and some:
-            said.append((at, ConsentWithdrawn(some, "…")))
+            amendments.append((at, ConsentWithdrawn(some, "…")))
         elif what == "n" and some:
-            said.append((at, PurposesNarrowed(some, "…")))
+            amendments.append((at, PurposesNarrowed(some, "…")))
         elif what == "h" and some:
             heard_by = draw(st.sampled_from([("customer_admin",), ("customer", "auditor")]))
-            said.append((at, HoldSet(some, "u", "…", day(at + 9), heard_by)))
-        elif what == "l" and (set_ := [n for n, (_, d) in enumerate(said, 1) if isinstance(d, HoldSet)]):
-            said.append((at, HoldLifted(draw(st.sampled_from(set_)), "…")))
+            amendments.append((at, HoldSet(some, "u", "…", day(at + 9), heard_by)))
+        elif what == "l" and (
+            set_ := [n for n, (_, d) in enumerate(amendments, 1) if isinstance(d, HoldSet)]
+        ):
+            amendments.append((at, HoldLifted(draw(st.sampled_from(set_)), "…")))
     limits = draw(
         st.lists(
             st.builds(
@@ -260,11 +264,21 @@ def cases(draw: st.DrawFn) -> Case:
         )
     )
     now = max(
-        [0.0, *(moment for moment, _ in said), *((each.since - CALL) / timedelta(days=1) for each in limits)]
+        [
+            0.0,
+            *(moment for moment, _ in amendments),
+            *((each.since - CALL) / timedelta(days=1) for each in limits),
+        ]
     )
     now += draw(st.integers(0, 500)) / 4
     return Case(
-        kind, begins, sealed, tuple(said), tuple(limits), draw(st.sampled_from(sorted(shipped_packs()))), now
+        kind,
+        begins,
+        sealed,
+        tuple(amendments),
+        tuple(limits),
+        draw(st.sampled_from(sorted(shipped_packs()))),
+        now,
     )
 
 
@@ -280,13 +294,17 @@ def lives(case: Case, code: str) -> bool:
         and not (limit.until is not None and limit.until <= CALL)
         and now >= max(limit.since, day(case.begins + limit.keep_days))
     ]
-    if any(isinstance(data, DeletionRequested) for _, data in case.said):
+    if any(isinstance(data, DeletionRequested) for _, data in case.amendments):
         return False
     narrowed = [
-        n for n, (_, d) in enumerate(case.said) if isinstance(d, PurposesNarrowed) and code in d.purposes
+        n
+        for n, (_, d) in enumerate(case.amendments)
+        if isinstance(d, PurposesNarrowed) and code in d.purposes
     ]
     withdrawn = [
-        n for n, (_, d) in enumerate(case.said) if isinstance(d, ConsentWithdrawn) and code in d.purposes
+        n
+        for n, (_, d) in enumerate(case.amendments)
+        if isinstance(d, ConsentWithdrawn) and code in d.purposes
     ]
     announced = [p.until for p in (sealed.announced.purposes if sealed.announced else ()) if p.code == code]
     by_consent = sealed.consent.mode != "notice" and not law
@@ -296,17 +314,17 @@ def lives(case: Case, code: str) -> bool:
     yes = [(-1, sealed.ended_at, sealed.keep_consent.until)] if in_call else []
     yes += [
         (n, day(at), d.until)
-        for n, (at, d) in enumerate(case.said)
+        for n, (at, d) in enumerate(case.amendments)
         if isinstance(d, ConsentAdded) and d.purpose == code
     ]
     last_no = max([*narrowed, *withdrawn], default=-2)
-    named = [limit.since for limit in over if limit.covers_consents]
-    return any(n > last_no and now < until and not any(at < each for each in named) for n, at, until in yes)
+    covers = [limit.since for limit in over if limit.covers_consents]
+    return any(n > last_no and now < until and not any(at < each for each in covers) for n, at, until in yes)
 
 
-def held(case: Case) -> set[str]:
-    lifted = {d.hold for _, d in case.said if isinstance(d, HoldLifted)}
-    set_ = {n: d for n, (_, d) in enumerate(case.said, 1) if isinstance(d, HoldSet)}
+def codes_on_hold(case: Case) -> set[str]:
+    lifted = {d.hold for _, d in case.amendments if isinstance(d, HoldLifted)}
+    set_ = {n: d for n, (_, d) in enumerate(case.amendments, 1) if isinstance(d, HoldSet)}
     return {code for n, each in set_.items() if n not in lifted for code in each.purposes}
 
 
@@ -314,14 +332,14 @@ def held(case: Case) -> set[str]:
 @given(cases())
 def test_terms_match_the_model(case: Case) -> None:
     now = day(case.now)
-    result = terms(case.sealed, chain(*case.said), case.limits, shipped_packs()[case.country])
+    result = terms(case.sealed, chain(*case.amendments), case.limits, shipped_packs()[case.country])
     codes = [each.code for each in result.purposes]
     assert len(codes) == len(set(codes))
     alive = {code for code in CODES if lives(case, code)}
     assert set(result.active(now)) == alive
-    assert {code for code in CODES if result.held_for(code)} == held(case)
+    assert {code for code in CODES if result.held_for(code)} == codes_on_hold(case)
     if codes:
-        assert result.due(now) == (not alive and not held(case))
+        assert result.due(now) == (not alive and not codes_on_hold(case))
 
 
 def life(case: Case) -> ModelledRecording:
@@ -336,7 +354,7 @@ def life(case: Case) -> ModelledRecording:
         sealed.line,
         sealed.consent.mode,
         (sealed.keep_consent.code, sealed.keep_consent.until) if sealed.keep_consent else None,
-        tuple((day(at), data) for at, data in case.said),
+        tuple((day(at), data) for at, data in case.amendments),
         case.limits,
         sealed.ended_at,
     )
@@ -347,7 +365,7 @@ def life(case: Case) -> ModelledRecording:
 def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int) -> None:
     """Also at moments before all was said; and with that what the gate lets somebody choose."""
     now, pack, model = day(case.now + ago), shipped_packs()[case.country], life(case)
-    result = terms(case.sealed, chain(*case.said), case.limits, pack)
+    result = terms(case.sealed, chain(*case.amendments), case.limits, pack)
     assert {each.code for each in result.purposes} == set(model.known)
     for each in result.purposes:
         until, why = model.ends(each.code)
@@ -355,11 +373,11 @@ def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int)
     until, why = model.over()
     assert (result.until, result.why in why) == (until, True), (result, why)
     assert result.due(now) == model.due(now)
-    row = recording_of(case.sealed, b"", None, None, None, chain(*case.said), case.limits)
+    row = recording_of(case.sealed, b"", None, None, None, chain(*case.amendments), case.limits)
     ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
     choices = PurposePolicy(role, now, ROLES).choices(result, row)
     assert {each.code: each.allowed for each in choices} == {
-        code: model.heard(code, role, now, ceiling) for code in model.known
+        code: model.may_be_heard(code, role, now, ceiling) for code in model.known
     }
 
 
@@ -367,7 +385,7 @@ def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int)
 @given(cases(), st.sampled_from(["withdrawn", "narrowed", "deleted", "limited"]))
 def test_only_consent_extends_and_a_hold_keeps(case: Case, what: str) -> None:
     now = day(case.now)
-    before = terms(case.sealed, chain(*case.said), case.limits)
+    before = terms(case.sealed, chain(*case.amendments), case.limits)
     codes = tuple(each.code for each in before.purposes)
     more: dict[str, Data] = {
         "withdrawn": ConsentWithdrawn(codes, "…"),
@@ -375,15 +393,17 @@ def test_only_consent_extends_and_a_hold_keeps(case: Case, what: str) -> None:
         "deleted": DeletionRequested("…"),
     }
     if what == "limited":
-        after = terms(case.sealed, chain(*case.said), [*case.limits, RetentionLimit(3, None, None, now)])
+        after = terms(
+            case.sealed, chain(*case.amendments), [*case.limits, RetentionLimit(3, None, None, now)]
+        )
     else:
-        after = terms(case.sealed, chain(*case.said, (case.now, more[what])), case.limits)
+        after = terms(case.sealed, chain(*case.amendments, (case.now, more[what])), case.limits)
     assert after.until <= before.until
     for each in before.purposes:
         assert after.term(each.code).until <= each.until
     if what == "deleted" or (what == "narrowed" and codes):
-        assert after.due(now) == (not held(case))
-    result = terms(case.sealed, chain(*case.said, (case.now, HOLD)), case.limits)
+        assert after.due(now) == (not codes_on_hold(case))
+    result = terms(case.sealed, chain(*case.amendments, (case.now, HOLD)), case.limits)
     assert not result.due(now + timedelta(days=100_000))
 
 

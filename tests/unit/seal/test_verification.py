@@ -56,17 +56,17 @@ def test_stored_bytes_are_checked_without_keys(bucket: Bucket, keys: Keys) -> No
 
 
 def test_every_stored_byte_is_read_once(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
-    asked: dict[str, int] = {}
+    bytes_read: dict[str, int] = {}
     read = bucket.read
 
     def count(key: str, start: int = 0, end: int | None = None) -> bytes:
         content = read(key, start, end)
-        asked[key] = asked.get(key, 0) + len(content)
+        bytes_read[key] = bytes_read.get(key, 0) + len(content)
         return content
 
     bucket.read = count  # type: ignore[method-assign]
     assert check(bucket, keys).ok
-    assert {key: asked[key] for key in bucket.objects} == {k: len(v) for k, v in bucket.objects.items()}
+    assert {key: bytes_read[key] for key in bucket.objects} == {k: len(v) for k, v in bucket.objects.items()}
 
 
 def resign(bucket: Bucket, keys: Keys, sealed: SealedTake, **changed: object) -> None:

@@ -145,8 +145,8 @@ def test_forged_index_shows_nothing_of_others(stored) -> None:
         page = service.list_calls(CallQuery(TENANT), limit=50)
         assert [call.row.id for call in page.calls] == [mine.id]
         ListedCallTable.update(external=party).where(ListedCallTable.id == mine.id).execute()
-        shown = service.list_calls(CallQuery(TENANT, text="813579"), limit=50)
-        assert [call.row.external_party for call in shown.calls] in ([], [mine.external_party])
+        listed_page = service.list_calls(CallQuery(TENANT, text="813579"), limit=50)
+        assert [call.row.external_party for call in listed_page.calls] in ([], [mine.external_party])
 
 
 def test_recovered_take_is_listed_once(stored, unrecorded) -> None:
@@ -185,7 +185,7 @@ def test_migration_lists_the_rows_that_exist(catalogue_url: str, tmp_path: Path,
     schema.migrate(catalogue_url, folder=earlier)
     opened = open_catalogue(catalogue_url)
     try:
-        made = fill_without_index(clock())
+        count = fill_without_index(clock())
         getattr(opened, "close_all", opened.close)()
         later = tmp_path / "later"
         shutil.copytree(schema.FOLDER, later)
@@ -195,7 +195,7 @@ def test_migration_lists_the_rows_that_exist(catalogue_url: str, tmp_path: Path,
         assert migration.read_text() != text
         schema.migrate(catalogue_url, folder=later)
         filled = indexed()
-        assert len(filled["calls"]) == made
+        assert len(filled["calls"]) == count
         search_index.rebuild()
         assert indexed() == filled
     finally:
@@ -235,8 +235,8 @@ def fill_without_index(now) -> int:
 
 def test_rebuild_makes_the_index_again(stored, unrecorded, erase) -> None:
     rows: list[RecordingRow | NotRecordedRow] = [stored(external_party=SECRET), unrecorded(), stored(OTHER)]
-    gone = stored(external_party=Party("e164", "+32499000000"))
-    erase(gone)
+    erased_call = stored(external_party=Party("e164", "+32499000000"))
+    erase(erased_call)
     before = indexed()
     with writing():
         for model in INDEX:
@@ -244,7 +244,7 @@ def test_rebuild_makes_the_index_again(stored, unrecorded, erase) -> None:
         ListedLineTable.create(tenant_id=TENANT, line_id="stray", number="")
         (line,) = [row.id for row in ListedLineTable.select()]
         ListedCallTable.create(
-            id=gone.id, tenant_id=TENANT, started_ms=0, recorded=1, line=line, direction="inbound"
+            id=erased_call.id, tenant_id=TENANT, started_ms=0, recorded=1, line=line, direction="inbound"
         )
     search_index.rebuild()
     assert indexed() == before

@@ -9,10 +9,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from recorder.catalogue.database import writing
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
+from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.note import NoteTable
 from recorder.domain.parties import Party
 from recorder.features.search import queries, rules, service
-from recorder.features.search.rules import CallQuery, parse_text
+from recorder.features.search.rules import CallQuery, parse_name, parse_text
+from recorder.features.tenants import lines
 from tests.unit.catalogue.conftest import OTHER, TENANT
 
 pytestmark = pytest.mark.postgresql
@@ -24,17 +30,23 @@ NUMBERS = (
 )  # fmt: skip
 LINES = ("line-a", "line-b", "line-c")
 REASONS = ("declined", "never_connected", "not_kept", "no_answer")
+MODES = {"asks": "opt-in", "offers": "opt-out"}
+"""Announcements with a mode, by id; another one is a notice."""
+
+LABELS = ("complaint", "lead")
 
 
 @dataclass(frozen=True)
 class Model:
-    """The calls, and whether one fits a query, call by call."""
+    """The calls, what was done with recordings (``held``, ``noted``, or a label) by id, and whether a call
+    fits a query."""
 
     calls: list[RecordingRow | NotRecordedRow]
+    written: dict[str, set[str]]
 
     def find(self, query: CallQuery) -> list[str]:
-        fitting = [each for each in self.calls if self.fits(each, query)]
-        return [each.id for each in sorted(fitting, key=lambda c: (c.started_at, c.id), reverse=True)]
+        matches = [each for each in self.calls if self.fits(each, query)]
+        return [each.id for each in sorted(matches, key=lambda c: (c.started_at, c.id), reverse=True)]
 
     def fits(self, call: RecordingRow | NotRecordedRow, query: CallQuery) -> bool:
         recording = call if isinstance(call, RecordingRow) else None
@@ -53,7 +65,9 @@ class Model:
                 query.agreement is None or agreement(call) == query.agreement,
                 query.recorded is None or (recording is not None) == query.recorded,
                 query.reason is None or (recording is None and call.reason == query.reason),
-                not query.held,
+                not query.held or "held" in self.written[call.id],
+                not query.noted or "noted" in self.written[call.id],
+                query.label is None or query.label in self.written[call.id],
             )
         )
 
@@ -65,7 +79,9 @@ def values(call: RecordingRow | NotRecordedRow) -> list[str]:
 
 def consent(call: RecordingRow | NotRecordedRow) -> str | None:
     if isinstance(call, RecordingRow):
-        return "imported" if call.import_sha256 else ("notice" if call.announced else "unannounced")
+        if call.import_sha256 or not call.announced:
+            return "imported" if call.import_sha256 else "unannounced"
+        return MODES.get(call.announcement, "notice")
     return {"declined": "declined", "no_answer": "unanswered"}.get(call.reason)
 
 
@@ -78,8 +94,9 @@ def agreement(call: RecordingRow | NotRecordedRow) -> str | None:
 
 
 @pytest.fixture
-def model(clock, stored: Callable, unrecorded: Callable) -> Model:
+def model(tenants, clock, stored: Callable, unrecorded: Callable) -> Model:
     rng = random.Random(17)
+    add_announcements(clock())
     calls: list[RecordingRow | NotRecordedRow] = []
     for n in range(CALLS):
         at = clock() - timedelta(minutes=rng.randrange(CALLS * 3))  # some at the same time
@@ -101,16 +118,59 @@ def model(clock, stored: Callable, unrecorded: Callable) -> Model:
                 keep_answer=answer,
                 consented_until=agreed,
                 import_sha256=rng.choice((None, None, None, f"{n:064x}")),
+                announcement=rng.choice(("a-notice", *MODES)),
                 internal_party=Party("extension", rng.choice(("1001", "1002", "47"))),
                 **common,
             )
         )
-    return Model(calls)
+    return Model(calls, write_about(calls, rng, clock()))
+
+
+def add_announcements(now: datetime) -> None:
+    """Announcements of each mode."""
+    with writing():
+        SoundTable.create(sha256="sound", wav=b"", duration_ms=5000, created_at=now)
+        for identity, mode in {"a-notice": "notice", **MODES}.items():
+            AnnouncementTable.create(
+                id=identity, tenant=TENANT, name=identity, version=1, language="fr", text="", purposes=[],
+                keep_days=30, sound="sound", mode=mode, created_at=now,
+            )  # fmt: skip
+
+
+def write_about(
+    calls: list[RecordingRow | NotRecordedRow], rng: random.Random, now: datetime
+) -> dict[str, set[str]]:
+    """Holds, notes and labels of some recordings, and some that were lifted or deleted."""
+    written: dict[str, set[str]] = {call.id: set() for call in calls}
+    with writing():
+        UserTable.create(
+            id="somebody", tenant=TENANT, login="s", name="S", role="customer", language="fr",
+            password_hash="", created_at=now,
+        )  # fmt: skip
+        for call in [each for each in calls if isinstance(each, RecordingRow)]:
+            for what in ("held", "noted", *LABELS):
+                gone = rng.random() < 0.2
+                if rng.random() < 0.6:
+                    continue
+                if not gone:
+                    written[call.id].add(what)
+                if what == "held":
+                    AmendmentTable.create(
+                        id=f"{call.id}/1", tenant=call.tenant, recording=call.id, number=1, kind="hold_set",
+                        at=now, by_kind="user", by_id=None, data={}, sha256="", ended_by=2 if gone else None,
+                    )  # fmt: skip
+                    continue
+                NoteTable.create(
+                    id=f"{call.id}-{what}", tenant=call.tenant, recording=call.id, user="somebody",
+                    kind="note" if what == "noted" else "label", text=what, created_at=now,
+                    deleted_at=now if gone else None,
+                )  # fmt: skip
+    return written
 
 
 def make_query(rng: random.Random, now: datetime) -> CallQuery:
     """A query for a few things at once; most find something."""
-    chosen = rng.sample(
+    examples = rng.sample(
         (
             "text",
             "time",
@@ -122,11 +182,14 @@ def make_query(rng: random.Random, now: datetime) -> CallQuery:
             "agreement",
             "recorded",
             "reason",
+            "held",
+            "noted",
+            "label",
         ),
         rng.choice((0, 1, 1, 1, 2, 2, 3)),
     )
     query = CallQuery(TENANT)
-    for each in chosen:
+    for each in examples:
         if each == "text":
             value = rng.choice(NUMBERS).lower().lstrip("+")
             begin = rng.randrange(len(value))
@@ -145,6 +208,7 @@ def make_query(rng: random.Random, now: datetime) -> CallQuery:
             known = {
                 "line": (*LINES, "unknown"), "direction": rules.DIRECTIONS, "consent": rules.CONSENTS,
                 "agreement": rules.AGREEMENTS, "recorded": (True, False), "reason": REASONS,
+                "held": (True,), "noted": (True,), "label": (*LABELS, "unknown"),
             }  # fmt: skip
             query = replace(query, **{each: rng.choice(known[each])})
     return query
@@ -199,14 +263,14 @@ def test_pages_are_the_same_backwards(model, clock, monkeypatch, sizes) -> None:
         query, limit = make_query(rng, clock()), rng.choice((3, 7))
         expected = model.find(query)
         page = read_forwards(query, limit)[-1]
-        seen = ids(page)
+        ids_seen = ids(page)
         for _ in range(CALLS * 2):
             if page.newer is None:
                 break
             page = service.list_calls(query, before=page.newer, limit=limit)
-            seen = ids(page) + [each for each in seen if each not in ids(page)]
+            ids_seen = ids(page) + [each for each in ids_seen if each not in ids(page)]
         assert page.newer is None, query
-        assert seen == expected, query
+        assert ids_seen == expected, query
 
 
 def test_counts_up_to_a_thousand(model, monkeypatch) -> None:
@@ -227,7 +291,8 @@ def test_counts_up_to_a_thousand(model, monkeypatch) -> None:
         ("tel:+32470", "32470"),
         ("  Anna ", "anna"),
         ("sip:anna@example.be", "sip:anna@example.be"),
-        ("0", None),
+        ("0", "0"),
+        ("+00", "00"),
         ("+", None),
         ("", None),
         ("%_", None),
@@ -237,15 +302,30 @@ def test_reads_a_number_in_any_spelling(typed: str, text: str | None) -> None:
     assert parse_text(typed) == text
 
 
-def test_label_of_a_line_is_a_name(announce, tenants, stored, clock, entropy) -> None:
-    from recorder.features.tenants import lines
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("  Élodie   DUPONT ", "elodie dupont"),
+        ("E\u0301lodie", "elodie"),
+        ("Straße", "strasse"),
+        ("Magasin 12", "magasin 12"),
+        ("0470 12 34 56", None),
+        ("%_", None),
+    ],
+)
+def test_reads_a_name_without_case_and_accents(typed: str, name: str | None) -> None:
+    assert parse_name(typed) == name
 
+
+def test_label_of_a_line_is_a_name(announce, tenants, stored, clock, entropy) -> None:
     line = lines.create_line(
-        TENANT, number="+3225550100", announcement=announce(), label="Magasin", now=clock(), entropy=entropy
+        TENANT, number="+3225550100", announcement=announce(), label="Marché 98", now=clock(), entropy=entropy
     )
     mine = stored(line=line.id)
     stored(line="another")
-    assert ids(service.list_calls(CallQuery(TENANT, text="agas"), limit=9)) == [mine.id]
+    for typed in ("arche", "MARCHÉ", "marché 98", "Marche\u0301 9"):
+        query = CallQuery(TENANT, text=parse_text(typed), name=parse_name(typed))
+        assert ids(service.list_calls(query, limit=9)) == [mine.id], typed
 
 
 def test_pattern_characters_are_plain_text(tenants, stored) -> None:

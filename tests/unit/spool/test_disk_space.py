@@ -31,12 +31,12 @@ def test_disk_without_inodes_is_full() -> None:
 
 
 def test_level_does_not_alternate_at_a_limit() -> None:
-    hovering = [Disk(10_000, free) for free in (499, 501, 499, 520, 549)]
-    room, seen = DiskLevel.OK, []
-    for each in hovering:
+    disks = [Disk(10_000, free) for free in (499, 501, 499, 520, 549)]
+    room, levels = DiskLevel.OK, []
+    for each in disks:
         room = each.level(0.85, 0.95, room)
-        seen.append(room)
-    assert seen == [DiskLevel.FULL] * 5
+        levels.append(room)
+    assert levels == [DiskLevel.FULL] * 5
     assert Disk(10_000, 551).level(0.85, 0.95, DiskLevel.FULL) is DiskLevel.WARN
     assert Disk(10_000, 1501).level(0.85, 0.95, DiskLevel.WARN) is DiskLevel.WARN
     assert Disk(10_000, 1551).level(0.85, 0.95, DiskLevel.WARN) is DiskLevel.OK
@@ -44,5 +44,5 @@ def test_level_does_not_alternate_at_a_limit() -> None:
 
 def test_measures_a_real_disk(tmp_path: Path) -> None:
     found = disk_space.measure_disk(tmp_path)
-    assert 0 < found.used < 1
+    assert 0 < found.share_used < 1
     assert found.size > found.free > 0

@@ -103,15 +103,15 @@ GOOD = b'{"at": "2026-11-25T09:00:00.000Z", "kind": "hold"}'
 def test_invalid_line_breaks_its_take_only(tmp_path: Path, line: bytes) -> None:
     """Any other exception would end the worker, which reads every take."""
     (tmp_path / layout.EVENTS).write_bytes(GOOD + b"\n" + line + b"\n" + GOOD + b"\n")
-    with pytest.raises(TakeError) as broken:
+    with pytest.raises(TakeError) as failure:
         layout.read_marks(tmp_path)
-    assert broken.value.error_id == "spool.broken"
+    assert failure.value.error_id == "spool.broken"
 
 
 def test_reads_the_transfer_notice_of_a_call() -> None:
-    said = TimedSentence("said", "0" * 64, 1000)
+    sentence = TimedSentence("said", "0" * 64, 1000)
     start = CallStart("r", None, None, "1", "inbound", "n", "c", Party("withheld", ""), AT, (), None)
-    for notice in (TransferNotice("alone", said), TransferNotice("both", said, said)):
+    for notice in (TransferNotice("alone", sentence), TransferNotice("both", sentence, sentence)):
         body = json.loads(json.dumps(layout.start_body(replace(start, transfer_notice=notice))))
         assert ("refused" in body["transfer_notice"]) == (notice.refused is not None)
         assert layout.parse_start(body).transfer_notice == notice
@@ -123,8 +123,8 @@ def test_reads_a_call_without_uptime(tmp_path: Path) -> None:
     body = layout.start_body(start)
     del body["uptime"]
     assert layout.parse_start(body) == start
-    noted = replace(start, uptime=Uptime("this start", 12.5))
-    assert layout.parse_start(json.loads(json.dumps(layout.start_body(noted)))) == noted
+    start_without = replace(start, uptime=Uptime("this start", 12.5))
+    assert layout.parse_start(json.loads(json.dumps(layout.start_body(start_without)))) == start_without
     for wrong in ({"boot": "x"}, {"boot": 1, "up": 1.0}, {"boot": "x", "up": "y"}, [], "x"):
         with pytest.raises((TypeError, ValueError, KeyError)):
             layout.parse_start(body | {"uptime": wrong})

@@ -17,8 +17,8 @@ from recorder.errors import ConfigError
 from recorder.spool.snapshot import read_snapshot, to_json
 
 SHA = hashlib.sha256(b"sound").hexdigest()
-TOLD = Announcement("a", 1, "en", "text", ("agreement",), 30, SHA, 1000)
-LINE = LinePolicy("t", "l", "3225550100", "notice", "before_ringing", ("opus",), TOLD)
+ANNOUNCEMENT = Announcement("a", 1, "en", "text", ("agreement",), 30, SHA, 1000)
+LINE = LinePolicy("t", "l", "3225550100", "notice", "before_ringing", ("opus",), ANNOUNCEMENT)
 
 
 def write(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -52,43 +52,43 @@ def test_the_plan_announces_outbound_calls_differently(tmp_path: Path) -> None:
     assert [read.plan(line, each).outbound for each in ("inbound", "outbound")] == [False, True]
 
 
-SAID = sentences.TimedSentence("text", SHA, 1000)
-ASKING = replace(
+SENTENCE = sentences.TimedSentence("text", SHA, 1000)
+CONSENT_LINE = replace(
     LINE,
     mode="opt-in",
-    consent_prompt=line_policy.ConsentPrompt(SAID, SAID),
-    transfer_notice=line_policy.TransferNotice("alone", SAID, SAID),
+    consent_prompt=line_policy.ConsentPrompt(SENTENCE, SENTENCE),
+    transfer_notice=line_policy.TransferNotice("alone", SENTENCE, SENTENCE),
     others=(
-        line_policy.Language(TOLD, line_policy.ConsentPrompt(SAID, SAID)),
+        line_policy.Language(ANNOUNCEMENT, line_policy.ConsentPrompt(SENTENCE, SENTENCE)),
         line_policy.Language(
-            TOLD,
-            line_policy.ConsentPrompt(SAID, SAID),
-            transfer_notice=line_policy.TransferNotice("alone", SAID, SAID),
+            ANNOUNCEMENT,
+            line_policy.ConsentPrompt(SENTENCE, SENTENCE),
+            transfer_notice=line_policy.TransferNotice("alone", SENTENCE, SENTENCE),
         ),
     ),
-    menu=SAID,
+    menu=SENTENCE,
 )
 
 
 def test_each_language_keeps_its_own_transfer_notice(tmp_path: Path) -> None:
-    told = replace(
-        ASKING,
-        transfer_notice=line_policy.TransferNotice("both", SAID),
+    line = replace(
+        CONSENT_LINE,
+        transfer_notice=line_policy.TransferNotice("both", SENTENCE),
         others=(),
         menu=None,
         line="m",
         number="101",
     )
-    body = json.loads(to_json("2026-11-25T09:00:00.000Z", [ASKING, told], []))
+    body = json.loads(to_json("2026-11-25T09:00:00.000Z", [CONSENT_LINE, line], []))
     write(tmp_path, lambda _: body)
     read = read_snapshot(tmp_path)
-    assert (read.line("3225550100"), read.line("101")) == (ASKING, told)
-    notices = [script.transfer_notice for script in read.plan(ASKING).scripts]
+    assert (read.line("3225550100"), read.line("101")) == (CONSENT_LINE, line)
+    notices = [script.transfer_notice for script in read.plan(CONSENT_LINE).scripts]
     assert [notice and notice.refused is not None for notice in notices] == [True, None, True]
 
 
 def test_notice_mode_has_no_transfer_question(tmp_path: Path) -> None:
-    line = replace(LINE, transfer_notice=line_policy.TransferNotice("alone", SAID, SAID))
+    line = replace(LINE, transfer_notice=line_policy.TransferNotice("alone", SENTENCE, SENTENCE))
     write(tmp_path, lambda _: json.loads(to_json("2026-11-25T09:00:00.000Z", [line], [])))
     with pytest.raises(ConfigError):
         read_snapshot(tmp_path)
@@ -144,7 +144,7 @@ def test_a_malformed_snapshot_has_an_error_with_a_hint(
     tmp_path: Path, change: Callable[[dict[str, Any]], Any]
 ) -> None:
     write(tmp_path, change)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as failure:
         read_snapshot(tmp_path)
-    assert refused.value.error_id in ("snapshot.format", "snapshot.broken")
-    assert refused.value.hint
+    assert failure.value.error_id in ("snapshot.format", "snapshot.broken")
+    assert failure.value.hint

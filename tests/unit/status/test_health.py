@@ -23,35 +23,35 @@ def test_results_and_exceptions_are_findings() -> None:
 
 
 def test_hanging_check_is_reported_in_time_and_not_restarted() -> None:
-    hanging, started = threading.Event(), []
+    release, started = threading.Event(), []
 
     def hangs() -> HealthFinding:
         started.append(1)
-        hanging.wait(30)
+        release.wait(30)
         return HealthFinding(True, "at last")
 
     ready = Readiness({"hangs": hangs, "good": lambda: HealthFinding(True, "fine")}, limit=0.2)
     try:
         for _ in range(3):
-            began = time.monotonic()
+            start = time.monotonic()
             found = ready()
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - start < 1.0
             assert found["good"].ok
             assert "does not answer" in found["hangs"].what
         assert started == [1]
     finally:
-        hanging.set()
+        release.set()
     deadline = time.monotonic() + 10
     while not ready()["hangs"].ok:
         assert time.monotonic() < deadline
 
 
 def test_frequent_queries_run_a_check_once() -> None:
-    looked, clock = [], MonotonicClock(100.0)
+    checks, clock = [], MonotonicClock(100.0)
 
     def look() -> HealthFinding:
-        looked.append(1)
-        return HealthFinding(True, f"look {len(looked)}")
+        checks.append(1)
+        return HealthFinding(True, f"look {len(checks)}")
 
     ready = Readiness({"one": look}, monotonic=clock)
     assert [ready()["one"].what for _ in range(5)] == ["look 1"] * 5

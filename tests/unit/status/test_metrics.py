@@ -32,14 +32,14 @@ def counted() -> Counted:
         for sample in family.samples
     }
 
-    def grown(name: str, **labels: str) -> float:
+    def growth(name: str, **labels: str) -> float:
         now = registry.get_sample_value(name, labels) or 0.0
         return now - before.get((name, str(sorted(labels.items()))), 0.0)
 
-    return grown
+    return growth
 
 
-class Failing:
+class FailingStore:
     """A store whose puts fail a number of times, and whose reads raise a given error."""
 
     def __init__(self, store: DirectoryStore, failures: int, error: StoreError) -> None:
@@ -62,8 +62,8 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_each_failed_attempt_is_counted(file: Path, counted: Counted) -> None:
-    failing = Failing(DirectoryStore(file.parent), 2, Unreachable("store.busy", "busy", ""))
-    with_retries(failing, sleep=lambda _s: None).put("a/b", file, "")  # type: ignore[arg-type]
+    failing_store = FailingStore(DirectoryStore(file.parent), 2, Unreachable("store.busy", "busy", ""))
+    with_retries(failing_store, sleep=lambda _s: None).put("a/b", file, "")  # type: ignore[arg-type]
     assert counted("accord_store_errors_total", operation="put", kind="away") == 2
     assert counted("accord_store_retries_total", operation="put") == 2
     assert counted("accord_store_operation_duration_seconds_count", operation="put") == 3
@@ -76,9 +76,9 @@ def test_each_failed_attempt_is_counted(file: Path, counted: Counted) -> None:
 def test_store_errors_are_counted_by_kind(
     file: Path, counted: Counted, error: type[StoreError], kind: str
 ) -> None:
-    failing = Failing(DirectoryStore(file.parent), 99, error("store.some", "some", ""))
+    failing_store = FailingStore(DirectoryStore(file.parent), 99, error("store.some", "some", ""))
     with pytest.raises(error):
-        with_retries(failing, sleep=lambda _s: None, attempts=1).put("a/b", file, "")  # type: ignore[arg-type]
+        with_retries(failing_store, sleep=lambda _s: None, attempts=1).put("a/b", file, "")  # type: ignore[arg-type]
     assert {
         each: counted("accord_store_errors_total", operation="put", kind=each) for each in metrics.STORE_KINDS
     } == {each: float(each == kind) for each in metrics.STORE_KINDS}
@@ -86,9 +86,9 @@ def test_store_errors_are_counted_by_kind(
 
 
 def test_missing_object_is_no_error(file: Path, counted: Counted) -> None:
-    failing = Failing(DirectoryStore(file.parent), 1, NotFound("store.not_found", "none", ""))
+    failing_store = FailingStore(DirectoryStore(file.parent), 1, NotFound("store.not_found", "none", ""))
     with pytest.raises(NotFound):
-        with_retries(failing).read("a/b")  # type: ignore[arg-type]
+        with_retries(failing_store).read("a/b")  # type: ignore[arg-type]
     assert not any(
         counted("accord_store_errors_total", operation="read", kind=kind) for kind in metrics.STORE_KINDS
     )
@@ -107,11 +107,13 @@ def test_takes_are_counted_by_outcome(house, counted: Counted) -> None:
     house.work(house.take())
     house.work(house.take(announced=False))
     house.work(house.unrecorded())
-    broken = house.take()
-    (broken / "call.json").write_text("{")
-    house.work(broken)
-    grown = {each: counted("accord_takes_total", outcome=each) for each in ("stored", "noted", "quarantined")}
-    assert grown == {"stored": 2, "noted": 1, "quarantined": 1}
+    damaged = house.take()
+    (damaged / "call.json").write_text("{")
+    house.work(damaged)
+    growth = {
+        each: counted("accord_takes_total", outcome=each) for each in ("stored", "noted", "quarantined")
+    }
+    assert growth == {"stored": 2, "noted": 1, "quarantined": 1}
     assert counted("accord_takes_unannounced_total", reason="not_found_in_audio") == 1
     assert counted("accord_takes_unannounced_total", reason="not_finished") == 0
 
@@ -125,21 +127,21 @@ def test_duration_mismatch_is_counted_and_logged(house, counted: Counted) -> Non
         house.work(short)
     assert counted("accord_takes_duration_mismatch_total", sound="shorter") == 1
     assert counted("accord_takes_duration_mismatch_total", sound="longer") == 0
-    (told,) = [entry for entry in logs if entry["event"] == "take.duration_mismatch"]
-    assert told["recording"] == short.name
-    assert told["log_level"] == "warning"
-    assert abs(told["shorter_ms"] - 1500) < 10
+    (mismatch,) = [entry for entry in logs if entry["event"] == "take.duration_mismatch"]
+    assert mismatch["recording"] == short.name
+    assert mismatch["log_level"] == "warning"
+    assert abs(mismatch["shorter_ms"] - 1500) < 10
 
 
 def test_failed_page_is_counted(counted: Counted) -> None:
-    class Broken:
+    class BrokenApp:
         def collect(self) -> None:
             raise ZeroDivisionError
 
-    application = StatusApp("worker", Broken(), Readiness({}), AllowedClients())  # type: ignore[arg-type]
-    told: list[str] = []
+    application = StatusApp("worker", BrokenApp(), Readiness({}), AllowedClients())  # type: ignore[arg-type]
+    statuses: list[str] = []
     environ = {"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET", "REMOTE_ADDR": "127.0.0.1"}
-    body = application(environ, lambda status, headers: told.append(status))  # type: ignore[arg-type]
-    assert told == ["500 Internal Server Error"]
+    body = application(environ, lambda status, headers: statuses.append(status))  # type: ignore[arg-type]
+    assert statuses == ["500 Internal Server Error"]
     assert b"log" in b"".join(body)
     assert counted("accord_unhandled_errors_total") == 1

@@ -40,8 +40,8 @@ def test_takes_are_counted_by_stage(tmp_path: Path) -> None:
     put(tmp_path, "quarantine/g", "take.json", "quarantine.json")
     (tmp_path / ".daemon").write_bytes(b".")
     found = measure(tmp_path)
-    assert found.waiting == {"call": 1, "encode": 1, "seal": 1, "store": 1, "catalogue": 1}
-    assert tuple(found.waiting) == queue_depth.STAGES
+    assert found.counts == {"call": 1, "encode": 1, "seal": 1, "store": 1, "catalogue": 1}
+    assert tuple(found.counts) == queue_depth.STAGES
     assert (found.finished, found.oldest, found.aside, found.closed) == (4, early, 1, 0)
     assert found.size == 10 * (2 + 2 + 3 + 4 + 5 + 2)
 
@@ -49,7 +49,7 @@ def test_takes_are_counted_by_stage(tmp_path: Path) -> None:
 def test_queue_depth_agrees_with_the_pipeline(house) -> None:
     folder = house.take()
     while (stage := next_stage(folder)) is not None:
-        assert measure(house.spool).waiting[stage] == 1
+        assert measure(house.spool).counts[stage] == 1
 
         step(folder, house.clock(), house.services)
     assert measure(house.spool).finished == 0
@@ -63,10 +63,10 @@ def test_missing_spool_is_an_error(tmp_path: Path) -> None:
 def test_two_thousand_takes_are_measured_quickly(tmp_path: Path) -> None:
     for number in range(2000):
         put(tmp_path, f"{number:05}", "call.json", "events.jsonl", "audio.wav", "take.json")
-    began = os.times()
+    start = os.times()
     assert measure(tmp_path).finished == 2000
     ended = os.times()
-    assert ended.user + ended.system - began.user - began.system < 2.0
+    assert ended.user + ended.system - start.user - start.system < 2.0
 
 
 def test_age_of_the_oldest_take_is_reported(house) -> None:

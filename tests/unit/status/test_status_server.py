@@ -40,10 +40,10 @@ def ask(
         AllowedClients(["10.1.0.0/16", "fd00::/8"]),
         lambda: alive,
     )
-    told: list[Any] = []
+    statuses: list[Any] = []
     environ = {"PATH_INFO": path, "REQUEST_METHOD": method, "REMOTE_ADDR": address, **more}
-    body = b"".join(application(environ, lambda status, headers: told.extend((status, dict(headers)))))  # type: ignore[arg-type]
-    return told[0], told[1], body
+    body = b"".join(application(environ, lambda status, headers: statuses.extend((status, dict(headers)))))  # type: ignore[arg-type]
+    return statuses[0], statuses[1], body
 
 
 def test_metrics_are_prometheus_text() -> None:
@@ -57,8 +57,8 @@ def test_metrics_are_prometheus_text() -> None:
 
 @pytest.mark.parametrize(("checks", "status", "word"), [(FINE, "200 OK", "ready"), (ILL, "503", "not_ready")])
 def test_readiness_names_each_check_with_a_hint(checks: Any, status: str, word: str) -> None:
-    said, _, body = ask("/readyz", checks)
-    assert said.startswith(status)
+    status_line, _, body = ask("/readyz", checks)
+    assert status_line.startswith(status)
     bodies = json.loads(body)
     assert bodies["status"] == word
     assert bodies["checks"]["disk"].get("hint") == ("make room" if word == "not_ready" else None)
@@ -66,8 +66,8 @@ def test_readiness_names_each_check_with_a_hint(checks: Any, status: str, word: 
 
 def test_stuck_loop_is_not_alive() -> None:
     assert ask("/healthz")[0] == "200 OK"
-    said, _, body = ask("/healthz", alive=False)
-    assert (said, json.loads(body)["status"]) == ("503 Service Unavailable", "stuck")
+    status, _, body = ask("/healthz", alive=False)
+    assert (status, json.loads(body)["status"]) == ("503 Service Unavailable", "stuck")
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ def test_daemon_runs_with_its_port_occupied(tmp_path: Any, monkeypatch: pytest.M
     monkeypatch.setattr(status_server, "RETRY_S", 0.05)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"))
     port = free_ports()
-    shown = StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed)
+    sources = StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed)
     with capture_logs() as logs:
         with socket.create_server(("127.0.0.1", port)):
-            greenlets = serve(shown, "127.0.0.1", port, AllowedClients())
+            greenlets = serve(sources, "127.0.0.1", port, AllowedClients())
             gevent.sleep(0.2)
             assert not any(greenlet.dead for greenlet in greenlets)
         gevent.sleep(0.2)
@@ -148,13 +148,13 @@ def test_daemon_runs_with_its_port_occupied(tmp_path: Any, monkeypatch: pytest.M
 def test_unannounced_calls_are_reported_for_a_day(tmp_path: Any) -> None:
     now = datetime(2026, 11, 28, 12, tzinfo=UTC)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"), now=lambda: now)
-    shown = StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed)
-    assert "has passed every call on a line" in shown.readiness()()["dialplan"].what
+    sources = StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed)
+    assert "has passed every call on a line" in sources.readiness()()["dialplan"].what
     daemon.intake.bypassed.report("inbound", "public", "1001")
-    found = shown.readiness()()["dialplan"]
+    found = sources.readiness()()["dialplan"]
     assert found.ok, "the next call may well be asked about"
     assert "connected without asking Accord: 1, the last at 2026-11-28 12:00:00 UTC" in found.what
     assert "inbound, line 1001, context 'public'" in found.what
     assert found.hint
     now += timedelta(days=1, seconds=1)
-    assert not shown.readiness()()["dialplan"].hint
+    assert not sources.readiness()()["dialplan"].hint

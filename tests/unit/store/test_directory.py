@@ -93,7 +93,7 @@ def test_concurrent_puts_and_deletions(tmp_path: Path) -> None:
     for which in range(3):
         child = os.fork()
         if child == 0:
-            done = 1
+            status = 1
             try:
                 store = DirectoryStore(folder)
                 for _ in range(200):
@@ -101,9 +101,9 @@ def test_concurrent_puts_and_deletions(tmp_path: Path) -> None:
                         store.put("keys/one", tmp_path / "source", sha256)
                     if which == 0:
                         store.delete("keys/one")
-                done = 0
+                status = 0
             finally:
-                os._exit(done)
+                os._exit(status)
         children.append(child)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
     store = DirectoryStore(folder)
@@ -126,9 +126,9 @@ def test_retries_a_folder_pruned_meanwhile(tmp_path, monkeypatch, raced) -> None
         mkdir(folder, *arguments)
 
     monkeypatch.setattr(os, "mkdir", race)
-    with pytest.raises(Unreachable) as refused:
+    with pytest.raises(Unreachable) as failure:
         put(store, tmp_path, "a/b/c")
-    assert refused.value.error_id == "store.busy"
+    assert failure.value.error_id == "store.busy"
     monkeypatch.undo()
     put(store, tmp_path, "a/b/c")
     assert store.read("a/b/c") == b"x"
@@ -138,9 +138,9 @@ def test_refuses_a_key_below_an_object(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "store")
     put(store, tmp_path, "a/b")
     for key in ("a/b/c", "a"):
-        with pytest.raises(StoreError) as refused:
+        with pytest.raises(StoreError) as failure:
             put(store, tmp_path, key)
-        assert refused.value.error_id == "store.bad_key"
+        assert failure.value.error_id == "store.bad_key"
     assert store.read("a/b") == b"x"
 
 
@@ -179,12 +179,12 @@ def test_full_disk_is_unreachable_and_leaves_nothing(tmp_path: Path) -> None:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
     try:
-        with pytest.raises(Unreachable) as refused:
+        with pytest.raises(Unreachable) as failure:
             store.put("a/b", source, hashlib.sha256(b"x" * 100).hexdigest())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
-    assert refused.value.error_id == "store.unreachable"
+    assert failure.value.error_id == "store.unreachable"
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
 
 
@@ -204,10 +204,10 @@ def test_writes_nothing_while_the_disk_is_not_mounted(tmp_path: Path) -> None:
     }
     for place in ("empty", "missing"):
         for name, operation in operations.items():
-            with pytest.raises(Unreachable) as refused:
+            with pytest.raises(Unreachable) as failure:
                 operation()
-            assert refused.value.error_id == "store.not_mounted", (place, name)
-            assert "accord store init" in refused.value.hint
+            assert failure.value.error_id == "store.not_mounted", (place, name)
+            assert "accord store init" in failure.value.hint
         if place == "empty":
             assert [path.name for path in (tmp_path / "store").iterdir()] == ["lost+found"]
             (tmp_path / "store" / "lost+found").rmdir()

@@ -42,8 +42,8 @@ class FlakyStore:
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """Unavailable again after every ``give`` keys."""
-        for given, key in enumerate(self.inner.list(prefix, after)):
-            if given == self.give and self.away:
+        for position, key in enumerate(self.inner.list(prefix, after)):
+            if position == self.give and self.away:
                 self._fail()
             yield key
 
@@ -107,9 +107,9 @@ def test_list_continues_after_the_last_key(tmp_path: Path) -> None:
 def test_list_without_progress_gives_up(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "abcdef")
     pauses: list[float] = []
-    got: list[str] = []
+    keys: list[str] = []
     with pytest.raises(Unreachable):
-        got.extend(wrap(FlakyStore(tmp_path / "store", away=99, give=3), pauses, attempts=3).list("k/"))
+        keys.extend(wrap(FlakyStore(tmp_path / "store", away=99, give=3), pauses, attempts=3).list("k/"))
     assert len(pauses) == 2
 
 
@@ -117,13 +117,13 @@ def test_each_key_resets_the_attempts(tmp_path: Path) -> None:
     fill(tmp_path / "store", tmp_path, "abcdef")
     pauses: list[float] = []
     store = FlakyStore(tmp_path / "store", away=4, give=1)
-    taken = iter(range(1, 99))
+    counts = iter(range(1, 99))
 
     class ProgressingStore:
         """Lists one more key each time before it is unavailable again."""
 
         def list(self, prefix: str, after: str = "") -> Iterator[str]:
-            store.give = next(taken)
+            store.give = next(counts)
             return store.list(prefix, after)
 
     keys = list(wrap(ProgressingStore(), pauses, attempts=2).list("k/"))  # type: ignore[arg-type]

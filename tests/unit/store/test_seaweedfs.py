@@ -25,6 +25,6 @@ def test_reports_another_users_socket(tmp_path: Path, monkeypatch: pytest.Monkey
     assert seaweedfs.foreign_socket(port)
     assert not seaweedfs.foreign_socket(port + 1), "a socket of another port is ignored"
     store = seaweedfs.SeaweedFS(tmp_path / "store", first)
-    with pytest.raises(StoreError, match=str(port)) as caught:
+    with pytest.raises(StoreError, match=str(port)) as failure:
         store.start()
-    assert caught.value.error_id == "store.port_taken"
+    assert failure.value.error_id == "store.port_taken"

@@ -51,9 +51,9 @@ def test_external_leg_reports_the_party(direction: str, number: str) -> None:
         "Unique-ID": "a", "Other-Leg-Direction": direction, "Other-Leg-Destination-Number": "300",
         "Other-Leg-Caller-ID-Number": "301", "Other-Leg-Unique-ID": "c", "variable_accord_state": "announced",
     })  # fmt: skip
-    seen = translate(bridge, "a")
-    assert seen is not None
-    assert (type(seen), seen.party, seen.other, seen.state) == (
+    translated = translate(bridge, "a")
+    assert translated is not None
+    assert (type(translated), translated.party, translated.other, translated.state) == (
         LegBridged, Party("extension", number), "c", "announced",
     )  # fmt: skip
 
@@ -63,13 +63,15 @@ def test_unbridge_names_the_other_leg() -> None:
         event("CHANNEL_UNBRIDGE", **{"Unique-ID": "a"}),
         event("CHANNEL_UNBRIDGE", **INTERNAL_LEG),
     ):
-        seen = translate(unbridge, "a")
-        assert seen is not None
-        assert (type(seen), seen.other, seen.ending) == (LegUnbridged, "c", False)
+        translated = translate(unbridge, "a")
+        assert translated is not None
+        assert (type(translated), translated.other, translated.hangup) == (LegUnbridged, "c", False)
 
 
 def test_leaving_a_conference_ends_it() -> None:
     headers = {"Unique-ID": "a", "Application": "conference", "Application-Data": "room@accord"}
-    seen = translate(event("CHANNEL_EXECUTE_COMPLETE", **headers, variable_accord_state="announced"), "a")
-    assert seen is not None
-    assert (type(seen), seen.at, seen.state) == (ConferenceEnded, AT, "announced")
+    translated = translate(
+        event("CHANNEL_EXECUTE_COMPLETE", **headers, variable_accord_state="announced"), "a"
+    )
+    assert translated is not None
+    assert (type(translated), translated.at, translated.state) == (ConferenceEnded, AT, "announced")

@@ -43,7 +43,7 @@ def test_withholds_a_hidden_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "region", "expected"),
+    ("number", "region", "expected"),
     [
         ("+32 2 555 01 00", None, {"+3225550100"}),
         ("025550100", "BE", {"025550100", "+3225550100"}),
@@ -53,11 +53,11 @@ def test_withholds_a_hidden_number() -> None:
         ("", "BE", set()),
     ],
 )
-@pytest.mark.parametrize("withheld", ["true", "false"])
+@pytest.mark.parametrize("is_withheld", ["true", "false"])
 def test_calling_numbers_include_withheld_numbers(
-    sent: str, region: str | None, expected: set[str], withheld: str
+    number: str, region: str | None, expected: set[str], is_withheld: str
 ) -> None:
-    headers = {"Caller-Caller-ID-Number": sent, "Caller-Privacy-Hide-Number": withheld}
+    headers = {"Caller-Caller-ID-Number": number, "Caller-Privacy-Hide-Number": is_withheld}
     assert calling_numbers(headers, region) == expected
 
 

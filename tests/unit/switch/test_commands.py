@@ -15,7 +15,7 @@ ID = "0193a1b2-0000-7000-8000-0123456789ab"
 CHANNEL = "873a1427-8f7f-4b00-83d5-6d255c9eb4f3"
 AUDIO = Path(f"/var/spool/accord/{ID}/audio.wav")
 
-SENT: list[tuple[SwitchCommand, str]] = [
+COMMANDS: list[tuple[SwitchCommand, str]] = [
     (commands.auth("s3cret:word"), "auth s3cret:word"),
     (commands.connect(), "connect"),
     (commands.leave(), "exit"),
@@ -93,7 +93,7 @@ SENT: list[tuple[SwitchCommand, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("command", "text"), SENT, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("command", "text"), COMMANDS, ids=lambda value: str(value)[:40])
 def test_command_bytes(command: SwitchCommand, text: str) -> None:
     assert command.text == text
     assert command.wire == text.encode() + b"\n\n"
@@ -154,9 +154,9 @@ BUILDERS: list[Callable[[str], SwitchCommand]] = [
 @pytest.mark.parametrize("build", BUILDERS, ids=range(len(BUILDERS)))
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text)[:20])
 def test_rejects_hostile_arguments(build: Callable[[str], SwitchCommand], text: str) -> None:
-    with pytest.raises(SwitchError) as raised:
+    with pytest.raises(SwitchError) as failure:
         build(text)
-    assert raised.value.error_id == "switch.argument"
+    assert failure.value.error_id == "switch.argument"
 
 
 @pytest.mark.parametrize(
@@ -191,8 +191,8 @@ def test_call_out_avoids_every_dialplan() -> None:
         b"origination_caller_id_number=3225550100,origination_caller_id_name=3225550100}"
         b"sofia/gateway/out/+32470123456 '&playback(/var/spool/accord/.outgoing/a.wav)'\n\n"
     )
-    made = commands.call_out("sofia/external/{digits}@192.0.2.1:5060", "+32470123456", sound, "", 40)
-    assert "}sofia/external/32470123456@192.0.2.1:5060 '" in made.text
+    command = commands.call_out("sofia/external/{digits}@192.0.2.1:5060", "+32470123456", sound, "", 40)
+    assert "}sofia/external/32470123456@192.0.2.1:5060 '" in command.text
 
 
 @pytest.mark.parametrize(

@@ -75,20 +75,20 @@ def test_ignores_other_actions(action: str) -> None:
 def test_caller_name_forges_no_event() -> None:
     """The forged lines precede the switch's own, and are no lines."""
     name = "Eve%0AAction%3A%20del-member%0AUnique-ID%3A%20evil%0AMember-ID%3A%201"
-    seen = read_event(event(JOINED, **{"Caller-Caller-ID-Name": name}, **MEMBER_HEADERS))
-    assert seen == ConferenceEvent(JOINED, "id-of-room", "room", MEMBER)
+    member_event = read_event(event(JOINED, **{"Caller-Caller-ID-Name": name}, **MEMBER_HEADERS))
+    assert member_event == ConferenceEvent(JOINED, "id-of-room", "room", MEMBER)
 
 
 def test_transferred_member_is_identified_by_caller_id() -> None:
     transferred = {"Unique-ID": "b", "Caller-Direction": "outbound", "Caller-Caller-ID-Number": "200",
              "Caller-Destination-Number": "meet", "Member-ID": "2"}  # fmt: skip
     for source, number in (("1795647361:8e1d:bl_xfer:meet/public/XML", "200"), ("", "meet")):
-        seen = read_event(
+        member_event = read_event(
             event(JOINED, **{**transferred, **({"Caller-Transfer-Source": source} if source else {})})
         )
-        assert seen is not None
-        assert seen.member is not None
-        assert seen.member.party == Party("extension", number)
+        assert member_event is not None
+        assert member_event.member is not None
+        assert member_event.member.party == Party("extension", number)
 
 
 def test_ignores_a_member_without_a_channel() -> None:
@@ -106,9 +106,9 @@ def test_reads_the_list_of_conferences() -> None:
 
 @pytest.mark.parametrize("answer", ["[", "[1]", '[{"conference_name": "room"}]'])
 def test_rejects_an_invalid_list(answer: str) -> None:
-    with pytest.raises(SwitchError) as raised:
+    with pytest.raises(SwitchError) as failure:
         list(read_conference_list(answer))
-    assert raised.value.error_id == "switch.answer"
+    assert failure.value.error_id == "switch.answer"
 
 
 def test_groups_third_parties_and_supervisors_by_leg() -> None:

@@ -10,7 +10,7 @@ from demo.practice.dialplan import PracticeDialplan
 from recorder.errors import SwitchError
 from recorder.switch import dialplan_lint, dialplan_lint_outbound
 from recorder.switch.dialplan_model import Action, LoadedDialplan
-from tests.scenarios.broken_dialplans import BROKEN, BROKEN_OUTWARD, DialplanFault, apply, copy
+from tests.scenarios.broken_dialplans import BROKEN_OUTWARD, FAULTS, DialplanFault, apply, copy
 
 
 def load(conf: Path) -> LoadedDialplan:
@@ -58,20 +58,20 @@ def test_shipped_outbound_dialplan_has_no_fault(tmp_path: Path) -> None:
     assert dialplan_lint_outbound.wait_limit(entry) == 3
 
 
-@pytest.mark.parametrize("broken", BROKEN_OUTWARD, ids=lambda broken: broken.name)
-def test_finds_outbound_faults(tmp_path: Path, broken: DialplanFault) -> None:
+@pytest.mark.parametrize("fault", BROKEN_OUTWARD, ids=lambda fault: fault.name)
+def test_finds_outbound_faults(tmp_path: Path, fault: DialplanFault) -> None:
     conf = copy(tmp_path)
-    apply(conf, broken)
+    apply(conf, fault)
     found = outbound_faults(load(conf))
-    assert any(broken.says in each for each in found), found
+    assert any(fault.says in each for each in found), found
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
-def test_finds_inbound_faults(tmp_path: Path, broken: DialplanFault) -> None:
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_finds_inbound_faults(tmp_path: Path, fault: DialplanFault) -> None:
     conf = copy(tmp_path)
-    apply(conf, broken)
+    apply(conf, fault)
     found = faults(load(conf))
-    assert any(broken.says in each for each in found), found
+    assert any(fault.says in each for each in found), found
 
 
 def test_reads_several_daemon_addresses() -> None:
@@ -102,6 +102,6 @@ def test_evaluates_as_the_switch_does() -> None:
 
 
 def test_rejects_invalid_xml() -> None:
-    with pytest.raises(SwitchError) as raised:
+    with pytest.raises(SwitchError) as failure:
         LoadedDialplan("<section")
-    assert raised.value.error_id == "switch.answer"
+    assert failure.value.error_id == "switch.answer"

@@ -38,7 +38,7 @@ def event(*lines: bytes, body: bytes = b"") -> EslEvent:
     return EslEvent(b"\n" + b"".join(line + b"\n" for line in lines) + tail)
 
 
-def carrying(forgery: bytes) -> EslEvent:
+def event_with(forgery: bytes) -> EslEvent:
     """An event with a forgery in every value that a caller chooses, before and after the id."""
     return event(
         b"Event-Name: CHANNEL_CREATE",
@@ -54,8 +54,8 @@ def carrying(forgery: bytes) -> EslEvent:
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_forged_line_changes_no_header(forgery: bytes) -> None:
-    parsed = carrying(forgery)
-    plain = carrying(b"")
+    parsed = event_with(forgery)
+    plain = event_with(b"")
     assert parsed.uuid == plain.uuid == "873a1427-8f7f-4b00-83d5-6d255c9eb4f3"
     assert parsed.variable("y", "unset") == "unset"
     assert len(parsed.headers) == len(plain.headers)
@@ -66,7 +66,7 @@ def test_forged_line_changes_no_header(forgery: bytes) -> None:
 
 def test_forgeries_break_stock_greenswitch() -> None:
     """If this fails, the other tests prove nothing (or greenswitch has been fixed)."""
-    stock = ESLEvent(carrying(FORGERIES[0]).raw.decode())
+    stock = ESLEvent(event_with(FORGERIES[0]).raw.decode())
     assert stock.headers["Unique-ID"] == "evil"
 
 
@@ -179,8 +179,8 @@ def test_reads_replies() -> None:
     assert connect.data == "+OK"
     answer = Reply(Frame(b"api/response", b"\nContent-Type: api/response\n", b"\n-ERR No such channel!\n"))
     assert (answer.data, answer.refused) == ("-ERR No such channel!", True)
-    broken = Reply(Frame(b"api/response", b"\n", b"\n\xff\xfe"))
-    assert broken.data == "\ufffd\ufffd"
+    reply = Reply(Frame(b"api/response", b"\n", b"\n\xff\xfe"))
+    assert reply.data == "\ufffd\ufffd"
 
 
 def test_message_supports_greenswitchs_interface() -> None:

@@ -41,7 +41,7 @@ def test_reads_frames_of_every_kind() -> None:
     assert frames[3].body == b"\n+OK\n\n"
     assert frames[4].body == b"\n" + EVENT_BODY
     assert frames[6].body.startswith(b"\nDisconnected")
-    assert framer.waiting == 0
+    assert framer.incomplete_bytes == 0
     assert framer.error is None
 
 
@@ -52,7 +52,7 @@ def test_split_positions_do_not_matter(cuts: list[int]) -> None:
     positions = [0, *sorted(cuts), len(STREAM)]
     parts = [STREAM[a:b] for a, b in itertools.pairwise(positions)]
     assert [frame for part in parts for frame in framer.feed(part)] == whole
-    assert framer.waiting == 0
+    assert framer.incomplete_bytes == 0
 
 
 def test_reads_byte_by_byte() -> None:
@@ -66,7 +66,7 @@ def test_never_raises(noise: bytes) -> None:
     framer = Framer(max_head=64, max_body=64)
     framer.feed(noise)
     framer.feed(STREAM)
-    assert framer.waiting <= 64 + 64 + 200 + len(STREAM)
+    assert framer.incomplete_bytes <= 64 + 64 + 200 + len(STREAM)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_malformed_bytes_end_the_stream(data: bytes, why: str) -> None:
     assert framer.error is not None
     assert why in framer.error.message
     assert framer.feed(good) == []
-    assert framer.waiting == 0
+    assert framer.incomplete_bytes == 0
 
 
 def test_accepts_a_repeated_length() -> None:

@@ -34,7 +34,7 @@ def test_outbound_arrival_has_callee_and_caller() -> None:
         Party("extension", "201"),
     )
     # Both can be on the never-record list.
-    assert arrival.calling == {"0470000009", "+32470000009", "201"}
+    assert arrival.caller_numbers == {"0470000009", "+32470000009", "201"}
 
 
 @pytest.mark.parametrize("state", ["waiting", "calling", "unrecorded", "late", ""])
@@ -73,9 +73,9 @@ def test_internal_leg_reports_bridge_and_unbridge() -> None:
     assert (type(bridged), bridged.other, bridged.party) == (LegBridged, "a", Party("e164", "+3225550101"))
     assert bridged.at == datetime.fromtimestamp(1795576840, UTC)
     assert bridged.state == "", "the variables belong to the other leg"
-    named = translate_for_peer(event("CHANNEL_BRIDGE", variable_accord_caller="201"))
-    assert named is not None
-    assert named.party == Party("extension", "201")
+    bridge = translate_for_peer(event("CHANNEL_BRIDGE", variable_accord_caller="201"))
+    assert bridge is not None
+    assert bridge.party == Party("extension", "201")
     unbridged = translate_for_peer(event("CHANNEL_UNBRIDGE", **{"Answer-State": "hangup"}))
     assert unbridged is not None
-    assert (type(unbridged), unbridged.ending) == (LegUnbridged, False), "the hang-up may be of either leg"
+    assert (type(unbridged), unbridged.hangup) == (LegUnbridged, False), "the hang-up may be of either leg"

@@ -34,7 +34,7 @@ def name_of(path: Path) -> str:
 CALLS = [path for path in TRANSCRIPTS if path.name.startswith("call.")]
 
 # Every command of commands.py; FreeSWITCH received no other.
-SENT = re.compile(
+COMMAND = re.compile(
     r"connect|exit|auth \S+|filter Unique-ID \S+|event plain [A-Z_]+( [A-Z_]+)*( CUSTOM( \w+::\w+)+)?"
     r"|sendmsg\ncall-command: execute\nexecute-app-name: (multiset|set|execute_extension)\n"
     r"execute-app-arg: [^\n]+(\nEvent-UUID: \S+)?\nevent-lock: true"
@@ -57,7 +57,7 @@ def frames(path: Path) -> list[Frame]:
     framer = Framer()
     found = [frame for piece in bytes_from(path, "switch") for frame in framer.feed(piece)]
     assert framer.error is None
-    assert framer.waiting == 0
+    assert framer.incomplete_bytes == 0
     return found
 
 
@@ -82,14 +82,16 @@ def test_reads_every_frame_and_header(path: Path) -> None:
 
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=name_of)
 def test_every_command_is_known_and_has_a_reply(path: Path) -> None:
-    sent = b"".join(bytes_from(path, "daemon")).decode().split("\n\n")
-    assert sent.pop() == ""
-    for command in sent:
-        assert SENT.fullmatch(command), command
+    commands_sent = b"".join(bytes_from(path, "daemon")).decode().split("\n\n")
+    assert commands_sent.pop() == ""
+    for command in commands_sent:
+        assert COMMAND.fullmatch(command), command
     replies = [frame for frame in frames(path) if frame.kind in (b"command/reply", b"api/response")]
     # A switch that has hung up sends a disconnect notice instead of answering ``exit``.
-    hung_up = any(frame.kind == b"text/disconnect-notice" for frame in frames(path)) and sent[-1] == "exit"
-    assert len(replies) in ({len(sent), len(sent) - 1} if hung_up else {len(sent)})
+    hung_up = (
+        any(frame.kind == b"text/disconnect-notice" for frame in frames(path)) and commands_sent[-1] == "exit"
+    )
+    assert len(replies) in ({len(commands_sent), len(commands_sent) - 1} if hung_up else {len(commands_sent)})
     refused = {Reply(frame).data for frame in replies if Reply(frame).refused}
     assert refused <= {"-ERR conference Command not found!"}, "mod_conference is not loaded there"
 
@@ -125,8 +127,10 @@ def test_order_of_an_announced_call() -> None:
 
 def test_standing_connection_reconciles_before_events() -> None:
     (path,) = (path for path in TRANSCRIPTS if name_of(path) == "standing")
-    sent = b"".join(bytes_from(path, "daemon")).decode().split("\n\n")
-    first = [command for command in sent if command.startswith("api ")].index("api show channels as json")
+    commands_sent = b"".join(bytes_from(path, "daemon")).decode().split("\n\n")
+    first = [command for command in commands_sent if command.startswith("api ")].index(
+        "api show channels as json"
+    )
     answers = [Reply(frame).data for frame in frames(path) if frame.kind == b"api/response"]
     assert channels(answers[first]) == []
     assert recordings(answers[first]) == ()
@@ -153,14 +157,19 @@ def test_standing_connection_reconciles_before_events() -> None:
 def test_translates_the_events_of_a_call(name: str, meaning: str) -> None:
     """``+``: a sound that ended by itself; ``-``: one that was cut."""
     (path,) = (path for path in CALLS if name_of(path) == f"call.{name}")
-    found = [seen for seen in map(translate, events(path)) if not isinstance(seen, StateReported | None)]
+    found = [
+        translated
+        for translated in map(translate, events(path))
+        if not isinstance(translated, StateReported | None)
+    ]
     words = [
-        type(seen).__name__ + (("-", "+")[seen.complete] if isinstance(seen, PlaybackEnded) else "")
-        for seen in found
+        type(translated).__name__
+        + (("-", "+")[translated.complete] if isinstance(translated, PlaybackEnded) else "")
+        for translated in found
     ]
     assert " ".join(words) == meaning
-    assert {seen.state for seen in found} == {"announcing"}
-    assert all(seen.at.tzinfo is UTC for seen in found)
+    assert {translated.state for translated in found} == {"announcing"}
+    assert all(translated.at.tzinfo is UTC for translated in found)
 
 
 def start_of_recording() -> EslEvent:
@@ -172,26 +181,26 @@ def start_of_recording() -> EslEvent:
 def test_stereo_leg_is_a_problem(channels: bytes, cause: str) -> None:
     line = b"variable_rtp_use_codec_channels: "
     event = EslEvent(b"\n" + start_of_recording().raw.replace(line + b"1", line + channels))
-    seen = translate(event)
-    assert seen is not None
-    assert (type(seen), seen.problem) == (RecordingStarted, cause)
+    translated = translate(event)
+    assert translated is not None
+    assert (type(translated), translated.problem) == (RecordingStarted, cause)
 
 
 def test_fax_is_reported_with_the_end_of_the_recording() -> None:
     ended = start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: RECORD_STOP")
     faxed = ended.replace(b"variable_accord_line:", b"variable_has_t38: true\nvariable_accord_line:", 1)
     for raw, fax in ((ended, False), (faxed, True)):
-        seen = translate(EslEvent(b"\n" + raw))
-        assert seen is not None
-        assert (type(seen), seen.fax) == (RecordingStopped, fax)
+        translated = translate(EslEvent(b"\n" + raw))
+        assert translated is not None
+        assert (type(translated), translated.fax) == (RecordingStopped, fax)
 
 
 @pytest.mark.parametrize("name", [b"RECORD_START", b"RECORD_STOP"])
 def test_codec_change_continues_the_recording(name: bytes) -> None:
     raw = b"\n" + start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: " + name)
     assert translate(EslEvent(raw)) is not None
-    turning = raw.replace(
+    changed_codec = raw.replace(
         b"variable_accord_line:", b"variable_accord_turning: 16000\nvariable_accord_line:", 1
     )
-    seen = translate(EslEvent(turning))
-    assert (seen and type(seen)) == (CodecChanged if name == b"RECORD_START" else None)
+    translated = translate(EslEvent(changed_codec))
+    assert (translated and type(translated)) == (CodecChanged if name == b"RECORD_START" else None)

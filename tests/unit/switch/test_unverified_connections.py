@@ -17,44 +17,44 @@ def connections(
     owner: int | None, count: int
 ) -> tuple[list[UnverifiedConnection], list[UnverifiedConnection]]:
     closed: list[UnverifiedConnection] = []
-    made = [UnverifiedConnection(owner) for _ in range(count)]
-    for one in made:
+    all_connections = [UnverifiedConnection(owner) for _ in range(count)]
+    for one in all_connections:
         one.close = lambda _reason, one=one: closed.append(one)  # type: ignore[misc]
-    return made, closed
+    return all_connections, closed
 
 
 def test_refuses_strangers_beyond_their_places() -> None:
-    waiting = limiter()
+    limits = limiter()
     strangers, closed = connections(STRANGER, 5000)
-    assert [waiting.enter(each) for each in strangers] == [True, True, *[False] * 4998]
+    assert [limits.enter(each) for each in strangers] == [True, True, *[False] * 4998]
     assert not closed
-    assert all(waiting.enter(each) for each in connections(SWITCH, 3)[0])
-    assert len(waiting) == 5
+    assert all(limits.enter(each) for each in connections(SWITCH, 3)[0])
+    assert len(limits) == 5
 
 
 def test_evicts_the_oldest_of_the_others() -> None:
-    waiting = limiter()
+    limits = limiter()
     unknown, closed = connections(None, 4)
-    assert all(waiting.enter(each) for each in unknown)
+    assert all(limits.enter(each) for each in unknown)
     assert closed == [unknown[0]]
     assert unknown[0].evicted
-    assert len(waiting) == 3
+    assert len(limits) == 3
 
 
 def test_verified_connection_frees_its_place() -> None:
-    waiting = limiter()
+    limits = limiter()
     first, second, third = connections(STRANGER, 3)[0]
-    assert waiting.enter(first)
-    assert waiting.enter(second)
-    waiting.leave(first)
-    waiting.leave(first)
-    assert waiting.enter(third)
-    assert len(waiting) == 2
+    assert limits.enter(first)
+    assert limits.enter(second)
+    limits.leave(first)
+    limits.leave(first)
+    assert limits.enter(third)
+    assert len(limits) == 2
 
 
 def test_evicts_a_connection_without_a_session() -> None:
-    waiting = limiter(others=1)
+    limits = limiter(others=1)
     first, second = UnverifiedConnection(None), UnverifiedConnection(None)
-    assert waiting.enter(first)
-    assert waiting.enter(second)
+    assert limits.enter(first)
+    assert limits.enter(second)
     assert first.evicted

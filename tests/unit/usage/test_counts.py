@@ -31,7 +31,7 @@ from recorder.lifecycle import recordings
 from tests.clock import Clock
 from tests.entropy import Repeating
 
-BEGAN = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+FIRST_CALL = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 ZONES = ("Europe/Brussels", "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kathmandu")
 LINES = (("line-a", "+3225550100"), ("line-b", "+3225550177"))
 
@@ -43,15 +43,17 @@ class Office:
     clock: Clock
     entropy: Repeating
     tenant: str = ""
-    made: int = 0
+    row_count: int = 0
     stored: list[str] = field(default_factory=list)
 
     def open(self) -> Office:
         self.tenant = str(uuid7(self.clock(), self.entropy))
-        tenants.create_tenant(self.tenant, name=f"Martin {self.tenant}", wrapped_key="{}", **self.said())
+        tenants.create_tenant(
+            self.tenant, name=f"Martin {self.tenant}", wrapped_key="{}", **self.time_and_entropy()
+        )
         return self
 
-    def said(self) -> dict[str, Any]:
+    def time_and_entropy(self) -> dict[str, Any]:
         return {"now": self.clock(), "entropy": self.entropy}
 
     def row(self) -> TenantRow:
@@ -69,14 +71,14 @@ class Office:
                 "prefix": f"x/{identity}/", "stored_bytes": size, "stored_at": self.clock(),
             }
         )  # fmt: skip
-        assert recordings.add_recording(row, **self.said())
+        assert recordings.add_recording(row, **self.time_and_entropy())
         self.stored.append(identity)
         return identity
 
     def erase(self, identity: str) -> None:
         row = catalogue_queries.recording(self.tenant, identity)
         assert row is not None
-        recordings.make_tombstone(row, "deleted", **self.said())
+        recordings.make_tombstone(row, "deleted", **self.time_and_entropy())
 
     def count(self) -> int:
         return service.count_due(self.row(), self.clock(), self.entropy)
@@ -104,14 +106,14 @@ class Office:
 TEMPLATE: dict[str, Any] = {
     "direction": "inbound", "external_party": None, "internal_party": None, "announcement": "a",
     "announcement_version": 1, "announced": True, "purposes": ("agreement",), "restricted": (),
-    "keep_answer": None, "keep_until": BEGAN + timedelta(days=400), "manifest_sha256": "00" * 32,
+    "keep_answer": None, "keep_until": FIRST_CALL + timedelta(days=400), "manifest_sha256": "00" * 32,
     "wrapped_key": None, "objects": (), "erased_at": None, "erasure_reason": None, "import_sha256": None,
 }  # fmt: skip
 
 
 @pytest.fixture
 def office(catalogue) -> Office:
-    return Office(Clock(BEGAN), Repeating("usage")).open()
+    return Office(Clock(FIRST_CALL), Repeating("usage")).open()
 
 
 def days(office: Office) -> list[tuple[str, int, int]]:
@@ -201,9 +203,9 @@ def test_recording_that_a_rebuild_found_again_is_not_counted_twice(office) -> No
     known = office.store(timedelta(hours=1))
     office.clock.forward(days=1)
     office.count()
-    lost = office.store(timedelta(hours=30))
+    lost_call = office.store(timedelta(hours=30))
     with writing():
-        LeafTable.update(kind="recording.rebuilt").where(LeafTable.recording_id == lost).execute()
+        LeafTable.update(kind="recording.rebuilt").where(LeafTable.recording_id == lost_call).execute()
         again = LeafTable.get(LeafTable.recording_id == known).__data__ | {
             "id": "again", "kind": "recording.rebuilt", "number": 100,
         }  # fmt: skip
@@ -216,13 +218,13 @@ def test_a_crash_leaves_nothing_and_the_next_count_does_it(office, monkeypatch) 
     for ago in (26, 50, 74):
         office.store(timedelta(hours=ago))
     append = service.append
-    seen = []
+    calls = []
 
-    def fails(*arguments: Any, **named: Any) -> Any:
-        seen.append(arguments)
-        if len(seen) == 2:
+    def fails(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 2:
             raise OSError("the power went")
-        return append(*arguments, **named)
+        return append(*arguments, **options)
 
     monkeypatch.setattr(service, "append", fails)
     with pytest.raises(OSError, match="power"):
@@ -254,11 +256,11 @@ STEPS = st.lists(
 )  # fmt: skip
 @given(steps=STEPS)
 def test_totals_are_those_of_the_catalogue(catalogue, steps) -> None:
-    office = Office(Clock(BEGAN), Repeating(f"usage {next(EXAMPLES)}")).open()
-    written: dict[str, Any] = {}
+    office = Office(Clock(FIRST_CALL), Repeating(f"usage {next(EXAMPLES)}")).open()
+    columns: dict[str, Any] = {}
     for name, *values in steps:
         ACTIONS[name](office, *values)
-        written = _unchanged(office, written)
+        columns = _unchanged(office, columns)
     office.clock.forward(days=3)
     office.count()
     assert office.count() == 0
@@ -269,7 +271,7 @@ def test_totals_are_those_of_the_catalogue(catalogue, steps) -> None:
     # A change of time zone may have counted up to a later midnight than the last one here.
     counted, _ = queries.last_count(office.tenant)
     assert office.usage() == office.catalogue(max(until, counted or until))
-    _unchanged(office, written)
+    _unchanged(office, columns)
 
 
 def _store(office: Office, hours: int, line: int, size: int) -> None:
@@ -285,11 +287,11 @@ def _crash(office: Office, at: int) -> None:
     """A count that ends in the middle of its transaction."""
     append, left = service.append, [at]
 
-    def fails(*arguments: Any, **named: Any) -> Any:
+    def fails(*arguments: Any, **options: Any) -> Any:
         left[0] -= 1
         if left[0] == 0:
             raise OSError("the power went")
-        return append(*arguments, **named)
+        return append(*arguments, **options)
 
     service.append = fails  # type: ignore[assignment]
     try:

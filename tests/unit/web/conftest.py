@@ -12,8 +12,11 @@ from jinja2.bccache import Bucket, BytecodeCache
 from werkzeug.test import TestResponse
 
 from recorder.features.access_log.verification import EntryProofs
+from recorder.mail.outbox import Outbox
 from tests.house import PASSWORD, Customer, House, hash_with
+from tests.mailbox import Mailbox, mailbox
 from web import WebConfig, create_app
+from web.team import account_links
 
 TOKEN = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
 
@@ -120,7 +123,7 @@ COMPILED = CompiledTemplates()
 @pytest.fixture
 def app(house, clock, entropy, config) -> Flask:
     proofs = EntryProofs(house.store, house.root_public)
-    made = create_app(
+    panel = create_app(
         config,
         gate=house.gate,
         now=clock,
@@ -129,15 +132,46 @@ def app(house, clock, entropy, config) -> Flask:
         factors=house.factors,
         proofs=proofs,
     )
-    made.jinja_env.bytecode_cache = COMPILED
-    made.response_class = Page
-    return made
+    panel.jinja_env.bytecode_cache = COMPILED
+    panel.response_class = Page
+    return panel
 
 
 @pytest.fixture
 def browser(app) -> Callable[..., Browser]:
     def make(login: str | None = None, address: str = "192.0.2.7") -> Browser:
         browser = Browser(app.test_client(), address)
+        if login is not None:
+            assert browser.log_in(login).status_code == 303
+        return browser
+
+    return make
+
+
+@pytest.fixture
+def box() -> Iterator[Mailbox]:
+    with mailbox() as found:
+        yield found
+
+
+@pytest.fixture
+def mail_panel(app, house, clock, entropy, config, monkeypatch) -> Callable[..., Browser]:
+    """Makes browsers of a panel that sends mail."""
+    monkeypatch.setattr(account_links, "RESPONSE_S", 0.0)
+    panel = create_app(
+        config,
+        gate=house.gate,
+        now=clock,
+        entropy=entropy,
+        changes=house.changes,
+        factors=house.factors,
+        outbox=Outbox(house.keyring, "https://accord.example.com"),
+    )
+    panel.jinja_env.bytecode_cache = COMPILED
+    panel.response_class = Page
+
+    def make(login: str | None = None, address: str = "192.0.2.7") -> Browser:
+        browser = Browser(panel.test_client(), address)
         if login is not None:
             assert browser.log_in(login).status_code == 303
         return browser

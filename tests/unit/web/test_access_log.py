@@ -59,12 +59,12 @@ def test_every_field_of_a_leaf_is_listed_or_left_out_on_purpose() -> None:
 
 
 @pytest.fixture
-def said(house, clock) -> dict:
+def time_and_entropy(house, clock) -> dict:
     return {"now": clock(), "entropy": house.entropy}
 
 
 @pytest.fixture
-def heard(house, bakery) -> str:
+def heard_recording(house, bakery) -> str:
     """A recording that Claire played for six seconds."""
     recording = house.call(bakery)
     person = bakery.people["claire"]
@@ -110,16 +110,16 @@ def sign(house) -> None:
     checkpoint.sign_due(replace(house.services, checkpoints_seen={}), house.clock())
 
 
-def test_says_who_listened_for_how_long_and_what_for(browser, bakery, heard) -> None:
-    shown = entries(in_english(browser("audit")).get("/access-log?kind=listening").text)
-    closed, opened, granted = (each.replace("\u00a0", " ") for each in shown)
+def test_says_who_listened_for_how_long_and_what_for(browser, bakery, heard_recording) -> None:
+    rows = entries(in_english(browser("audit")).get("/access-log?kind=listening").text)
+    closed, opened, granted = (each.replace("\u00a0", " ") for each in rows)
     assert "Claire Martin listened to a recording. Call +32 470 12 34 56, 25 November 2026, 10:00" in opened
     assert f"Heard 6 seconds Purpose {standard()['agreement'].label('en')}" in opened
     assert "Claire Martin stopped listening." in closed
     assert "Claire Martin opened a recording." in granted
 
 
-def test_auditor_meets_no_button_that_refuses(browser, bakery, heard) -> None:
+def test_auditor_meets_no_button_that_refuses(browser, bakery, heard_recording) -> None:
     auditor = browser("audit")
     page = auditor.get("/access-log").text
     links = {html.unescape(each) for each in re.findall(r'href="(/[^"]*)"', page) if "static" not in each}
@@ -127,28 +127,28 @@ def test_auditor_meets_no_button_that_refuses(browser, bakery, heard) -> None:
     assert {auditor.get(each, follow_redirects=True).status_code for each in links} == {200}
 
 
-def test_settings_are_shown_before_and_after(browser, bakery, said) -> None:
-    tenants.set_tenant(bakery.id, name="Martin & fils", language="nl", **said)
-    tenants.set_tenant_country(bakery.id, "nl", **said)
-    shown = entries(in_english(browser("paul")).get("/access-log?kind=settings").text)
-    assert "Your provider changed the country whose rules apply. Country Belgium → Netherlands" in shown[0]
-    assert "Name Boulangerie Martin → Martin &amp; fils Language Français → Nederlands" in shown[1]
+def test_settings_are_shown_before_and_after(browser, bakery, time_and_entropy) -> None:
+    tenants.set_tenant(bakery.id, name="Martin & fils", language="nl", **time_and_entropy)
+    tenants.set_tenant_country(bakery.id, "nl", **time_and_entropy)
+    rows = entries(in_english(browser("paul")).get("/access-log?kind=settings").text)
+    assert "Your provider changed the country whose rules apply. Country Belgium → Netherlands" in rows[0]
+    assert "Name Boulangerie Martin → Martin &amp; fils Language Français → Nederlands" in rows[1]
 
 
-def test_log_ins_and_wrong_passwords_are_shown(browser, bakery, house, said) -> None:
-    assert users.note_refused_log_in(bakery.people["claire"], **said)
+def test_log_ins_and_wrong_passwords_are_shown(browser, bakery, house, time_and_entropy) -> None:
+    assert users.note_refused_log_in(bakery.people["claire"], **time_and_entropy)
     house.clock.forward(seconds=1)
-    shown = entries(in_english(browser("paul")).get("/access-log?kind=log-ins").text)
-    assert [each.partition(" Check")[0].partition(" ")[2] for each in shown] == [
+    rows = entries(in_english(browser("paul")).get("/access-log?kind=log-ins").text)
+    assert [each.partition(" Check")[0].partition(" ")[2] for each in rows] == [
         "Paul Martin logged in.", "A log-in as Claire Martin failed: wrong password.",
     ]  # fmt: skip
 
 
-def test_erased_entries_say_so(house, browser, bakery, heard) -> None:
+def test_erased_entries_say_so(house, browser, bakery, heard_recording) -> None:
     by = By("user", bakery.people["paul"].id)
-    house.office().delete(bakery.id, heard, by, reason="Not needed.")
+    house.office().delete(bakery.id, heard_recording, by, reason="Not needed.")
     assert expiry.destroy_due(house.services, house.clock.forward(minutes=5)) == 1
-    text = in_english(browser("paul")).get(f"/access-log?recording={heard}").text
+    text = in_english(browser("paul")).get(f"/access-log?recording={heard_recording}").text
     erased, *rest = entries(text)
     assert "A recording was deleted." in erased
     assert str(retention.ERASURE_REASONS["deleted"]) in erased
@@ -160,24 +160,24 @@ def test_erased_entries_say_so(house, browser, bakery, heard) -> None:
     assert page.status_code == 200
 
 
-def test_changed_entry_says_so_and_cannot_be_checked(house, browser, bakery, said) -> None:
-    tenants.set_tenant_country(bakery.id, "nl", **said)
+def test_changed_entry_says_so_and_cannot_be_checked(house, browser, bakery, time_and_entropy) -> None:
+    tenants.set_tenant_country(bakery.id, "nl", **time_and_entropy)
     number = number_of(bakery.id, "tenant.country_changed")
     sign(house)
     with writing():
         mine = (LeafTable.tenant == bakery.id) & (LeafTable.number == number)
         LeafTable.update(body='{"country":"de","country_was":"be"}').where(mine).execute()
     auditor = in_english(browser("audit"))
-    (shown,) = entries(auditor.get("/access-log?kind=settings&from=2026-11-25").text)[:1]
-    assert "This entry was changed in the database" in shown
-    assert "Germany" not in shown
+    (row,) = entries(auditor.get("/access-log?kind=settings&from=2026-11-25").text)[:1]
+    assert "This entry was changed in the database" in row
+    assert "Germany" not in row
     assert "could not be checked" in auditor.get(f"/access-log/{number}").text
     assert auditor.get(f"/access-log/{number}.json").status_code == 404
 
 
-def test_rewritten_log_is_not_confirmed(house, browser, bakery, said) -> None:
+def test_rewritten_log_is_not_confirmed(house, browser, bakery, time_and_entropy) -> None:
     """Somebody with the database can write a leaf that is right in itself, but not into what was signed."""
-    tenants.set_tenant_country(bakery.id, "nl", **said)
+    tenants.set_tenant_country(bakery.id, "nl", **time_and_entropy)
     number = number_of(bakery.id, "tenant.country_changed")
     sign(house)
     body, salt = b'{"country":"de","country_was":"be","tenant":"x"}', b"s" * 32
@@ -192,8 +192,8 @@ def test_rewritten_log_is_not_confirmed(house, browser, bakery, said) -> None:
     assert "could not be checked" in auditor.get(f"/access-log/{number}").text
 
 
-def test_entry_is_checked_with_the_file_alone(house, browser, bakery, said, tmp_path) -> None:
-    tenants.set_tenant(bakery.id, name="L’Été", language="fr", **said)
+def test_entry_is_checked_with_the_file_alone(house, browser, bakery, time_and_entropy, tmp_path) -> None:
+    tenants.set_tenant(bakery.id, name="L’Été", language="fr", **time_and_entropy)
     number = number_of(bakery.id, "tenant.changed")
     auditor = in_english(browser("audit"))
     assert "not signed yet" in auditor.get(f"/access-log/{number}").text
@@ -205,10 +205,10 @@ def test_entry_is_checked_with_the_file_alone(house, browser, bakery, said, tmp_
     assert answer.headers["Content-Disposition"] == f'attachment; filename="entry-{number}.json"'
     file = tmp_path / f"entry-{number}.json"
     file.write_bytes(answer.data)
-    shown = inclusion_proof.verify_proof(answer.data.rstrip(b"\n"), house.root_public)
-    assert shown.leaf["number"] == number
-    assert shown.body is not None
-    assert shown.body["name"] == "L’Été"
+    proof = inclusion_proof.verify_proof(answer.data.rstrip(b"\n"), house.root_public)
+    assert proof.leaf["number"] == number
+    assert proof.body is not None
+    assert proof.body["name"] == "L’Été"
     checked = CliRunner().invoke(
         accord, ["audit", "check", str(file), "--root", str(house.folder / "keys" / "root.pub")]
     )
@@ -232,9 +232,9 @@ def test_the_steps_without_accord_give_what_the_page_says(house, browser, bakery
         assert expected in ran.stdout
 
 
-def test_other_tenants_entries_are_not_there(house, browser, bakery, rival, said) -> None:
+def test_other_tenants_entries_are_not_there(house, browser, bakery, rival, time_and_entropy) -> None:
     for name in ("Martin", "Martin & fils", "Martin"):
-        tenants.set_tenant(bakery.id, name=name, language="fr", **said)
+        tenants.set_tenant(bakery.id, name=name, language="fr", **time_and_entropy)
     house.person(rival, "chief", "Ann Chief", role="customer_admin")
     sign(house)
     chief = browser("chief")
@@ -262,9 +262,9 @@ def test_filter_keeps_its_input_and_names_what_is_wrong(browser, bakery) -> None
     assert page.get("/access-log?recording=%25&person=%27").status_code == 200
 
 
-def test_pages_follow_each_other(browser, bakery, said) -> None:
+def test_pages_follow_each_other(browser, bakery, time_and_entropy) -> None:
     for each in range(service.PAGE + 5):
-        tenants.set_tenant(bakery.id, name=f"Martin {each}", language="fr", **said)
+        tenants.set_tenant(bakery.id, name=f"Martin {each}", language="fr", **time_and_entropy)
     page = in_english(browser("paul"))
     first = page.get("/access-log?kind=settings").text
     (rest,) = re.findall(r'href="([^"]+)" rel="next"', first)
@@ -279,8 +279,10 @@ def read_csv(answer) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(answer.get_data().decode("utf-8-sig"))))
 
 
-def test_csv_has_every_entry_in_both_times_and_no_formula(house, browser, bakery, heard, said) -> None:
-    tenants.set_tenant(bakery.id, name="=HYPERLINK(1)", language="fr", **said)
+def test_csv_has_every_entry_in_both_times_and_no_formula(
+    house, browser, bakery, heard_recording, time_and_entropy
+) -> None:
+    tenants.set_tenant(bakery.id, name="=HYPERLINK(1)", language="fr", **time_and_entropy)
     answer = in_english(browser("paul")).get("/access-log.csv")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="access-log-2026-11-25.csv"'
     rows = read_csv(answer)
@@ -288,13 +290,28 @@ def test_csv_has_every_entry_in_both_times_and_no_formula(house, browser, bakery
     opened = next(each for each in rows if each["What happened"].endswith("listened to a recording."))
     assert opened["Time (Europe/Brussels)"] == "2026-11-25 10:00:00"
     assert opened["Time (UTC)"] == "2026-11-25T09:00:00.000Z"
-    assert (opened["Person"], opened["Seconds heard"], opened["Recording"]) == ("Claire Martin", "6", heard)
+    assert (opened["Person"], opened["Seconds heard"], opened["Recording"]) == (
+        "Claire Martin",
+        "6",
+        heard_recording,
+    )
     with connected():
         hashes = {row.leaf_hash for row in LeafTable.select().where(LeafTable.tenant == bakery.id)}
     assert {each["Leaf hash"] for each in rows} == hashes
-    named = next(each for each in rows if "HYPERLINK" in each["Details"])
-    assert "Name: Boulangerie Martin → =HYPERLINK(1)" in named["Details"]
+    named_row = next(each for each in rows if "HYPERLINK" in each["Details"])
+    assert "Name: Boulangerie Martin → =HYPERLINK(1)" in named_row["Details"]
     assert not [cell for each in rows for cell in each.values() if cell[:1] in set("=+-@")]
+
+
+def test_csv_is_made_thirty_times_an_hour_by_each_person(house, browser, bakery) -> None:
+    house.person(bakery, "eva", "Eva Martin", role="auditor")
+    paul, eva = browser("paul"), browser("eva")
+    codes = [paul.get(f"/access-log.csv?page={number}").status_code for number in range(31)]
+    assert codes == [200] * 30 + [429]
+    refused = in_english(paul).get("/access-log.csv")
+    assert int(refused.headers["Retry-After"]) > 3000
+    assert "then try again" in refused.text
+    assert (paul.get("/access-log").status_code, eva.get("/access-log.csv").status_code) == (200, 200)
 
 
 def test_csv_follows_the_filter(browser, bakery) -> None:

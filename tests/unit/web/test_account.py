@@ -187,11 +187,11 @@ def test_network_is_that_of_the_last_use(browser, clock):
 
 
 def test_another_device_is_logged_out(browser, clock):
-    lost = browser("claire")
+    other_device = browser("claire")
     clock.forward(seconds=1)
     visit = browser("claire")
     assert visit.send(f"/account/sessions/{ids()[0]}/end").status_code == 303
-    assert not entered(lost)
+    assert not entered(other_device)
     assert entered(visit)
     assert len(ids()) == 1
 
@@ -257,12 +257,12 @@ def mails(app, house, bakery):
     for name in ("lea", "tim"):
         house.person(bakery, f"{name}@example.com", name, language="en")
 
-    def waiting() -> list[QueuedMail]:
+    def queued_mails() -> list[QueuedMail]:
         with connected():
             rows = OutgoingMailTable.select().order_by(OutgoingMailTable.id)
             return [open_mail(row, house.keyring) for row in rows]
 
-    return waiting
+    return queued_mails
 
 
 def test_log_in_from_a_new_device_is_told_by_mail(browser, mails, clock):
@@ -300,8 +300,8 @@ def test_log_in_that_is_no_address_gets_no_mail(browser, mails, clock):
 @pytest.mark.parametrize("kind", account_mail.KINDS)
 def test_mails_are_written_in_every_language(kind):
     values = {"name": "Léa", "login": "lea@example.com", "device": "Firefox", "time": "now"}
-    written = {
+    languages_seen = {
         render(MailMessage(kind, language, values, "/account"), "https://x").text for language in NAMES
     }
-    assert len(written) == len(NAMES)
-    assert all("Léa" in text and "https://x/account" in text for text in written)
+    assert len(languages_seen) == len(NAMES)
+    assert all("Léa" in text and "https://x/account" in text for text in languages_seen)

@@ -73,13 +73,13 @@ def test_returns_the_commands_outcome(ask, token, call, clock, entropy) -> None:
         (DONE, 200), ("not_announced", 409), ("ended", 409), ("no_answer", 503), ("no_switch", 503),
         ("unknown", 504), ("something new", 504),
     ):  # fmt: skip
-        sent = ask(f"/calls/{call.id}/pause", "POST")
-        assert sent.status_code == 202
-        assert sent.json["outcome"] is None
+        answer = ask(f"/calls/{call.id}/pause", "POST")
+        assert answer.status_code == 202
+        assert answer.json["outcome"] is None
         (row,) = queries.open_commands("node1")
         assert queries.take("node1", row.id, clock(), entropy)
         assert queries.answer("node1", row.id, outcome, clock(), entropy)
-        found = ask(sent.location.removeprefix("/api/v1"))
+        found = ask(answer.location.removeprefix("/api/v1"))
         assert found.status_code == status, outcome
         if status == 200:
             assert found.json == {"id": row.id, "call": call.id, "action": "pause", "outcome": "done"}
@@ -96,8 +96,8 @@ def test_other_customers_calls_are_not_found(house, ask, token, call, rival) -> 
     missing = ask("/calls/01930000-0000-7000-8000-0000000000c9/pause", "POST", "accord_other")
     assert theirs.status_code == missing.status_code == 404
     assert theirs.json == missing.json
-    asked = ask(f"/calls/{call.id}/note", "POST").json["id"]
-    assert ask(f"/commands/{asked}", secret="accord_other").status_code == 404
+    command_id = ask(f"/calls/{call.id}/note", "POST").json["id"]
+    assert ask(f"/commands/{command_id}", secret="accord_other").status_code == 404
 
 
 @pytest.mark.parametrize("secret", ["", "accord_wrong", " "])

@@ -54,7 +54,7 @@ def test_contrast_is_that_of_wcag():
 
 
 @pytest.mark.parametrize(
-    ("section", "said"),
+    ("section", "reason"),
     [
         ('colour = "#ffcc00"', "choose a darker one"),
         ('colour_dark = "#003366"', "choose a lighter one"),
@@ -62,11 +62,11 @@ def test_contrast_is_that_of_wcag():
         ('name = ""', "brand.name"),
     ],
 )
-def test_illegible_brand_is_refused_with_a_hint(tmp_path, section, said):
+def test_illegible_brand_is_refused_with_a_hint(tmp_path, section, reason):
     (tmp_path / "accord.toml").write_text(f"[brand]\n{section}\n")
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as failure:
         settings.load(tmp_path / "accord.toml", {})
-    assert said in caught.value.message
+    assert reason in failure.value.message
 
 
 def test_legible_brand_is_accepted(tmp_path):
@@ -82,8 +82,8 @@ def test_legible_brand_is_accepted(tmp_path):
 def test_unusable_logo_is_refused(tmp_path, name, content):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(ConfigError, match=r"brand\.logo") as caught:
+    with pytest.raises(ConfigError, match=r"brand\.logo") as failure:
         read_logo(tmp_path / name)
-    assert "50 kB" in caught.value.hint
+    assert "50 kB" in failure.value.hint
     (tmp_path / "good.PNG").write_bytes(PIXEL)
     assert read_logo(tmp_path / "good.PNG") == ("image/png", PIXEL)

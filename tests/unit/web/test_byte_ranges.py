@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.web.test_playback import open_player
+from tests.unit.web.player import open_player
 
 
 @pytest.fixture

@@ -47,24 +47,24 @@ def _one(port: int, says: bytes) -> socket.socket:
 
 
 def answered_in(served: Served, path: str = "/healthz") -> float:
-    began = time.monotonic()
+    start = time.monotonic()
     assert served.get(path).status == 200
-    return time.monotonic() - began
+    return time.monotonic() - start
 
 
 def dropped(connections: list[socket.socket]) -> list[int]:
     """The connections that the panel has closed, once it has handled all of them."""
-    gone: list[int] = []
+    numbers: list[int] = []
     for number, one in enumerate(connections):
         ready = select.poll()  # select() takes no descriptor above 1023
         ready.register(one, select.POLLIN)
         if ready.poll(0):
             try:
                 if one.recv(1, socket.MSG_PEEK) == b"":
-                    gone.append(number)
+                    numbers.append(number)
             except ConnectionResetError:
-                gone.append(number)
-    return gone
+                numbers.append(number)
+    return numbers
 
 
 def test_idle_connections_of_one_address_do_not_block_others(tmp_path) -> None:
@@ -72,10 +72,10 @@ def test_idle_connections_of_one_address_do_not_block_others(tmp_path) -> None:
     try:
         with crowd(served.port, IDLE, MANY) as connections:
             assert answered_in(served) < 5
-            gone = dropped(connections)
+            numbers = dropped(connections)
             # The address keeps its share: the newest of its connections.
-            assert gone[: MANY - server.MAX_PER_NETWORK] == list(range(MANY - server.MAX_PER_NETWORK))
-            assert len(gone) <= MANY - server.MAX_PER_NETWORK + 1
+            assert numbers[: MANY - server.MAX_PER_NETWORK] == list(range(MANY - server.MAX_PER_NETWORK))
+            assert len(numbers) <= MANY - server.MAX_PER_NETWORK + 1
     finally:
         served.close()
     assert "Traceback" not in (tmp_path / "log").read_text()
@@ -114,26 +114,26 @@ class Connection:
 
 def test_connection_with_unread_request_is_not_idle() -> None:
     limiter = ConnectionLimiter(2, 2)
-    said, idle = Connection(), Connection()
-    for each in (said, idle):
+    busy, idle = Connection(), Connection()
+    for each in (busy, idle):
         assert limiter.admit(each, "192.0.2.1")
-    said.client.sendall(b"GET / HTTP/1.1\r\n")
-    with limiter.waiting("request", said), limiter.waiting("request", idle):
+    busy.client.sendall(b"GET / HTTP/1.1\r\n")
+    with limiter.mark_waiting("request", busy), limiter.mark_waiting("request", idle):
         assert limiter.admit(Connection(), "192.0.2.2")
-    assert (said.closed, idle.closed) == (False, True)
+    assert (busy.closed, idle.closed) == (False, True)
 
 
 def test_closes_idle_then_slow_senders_then_slow_readers() -> None:
     limiter = ConnectionLimiter(4, 4)
-    taking, rest, request, work = (Connection() for _ in range(4))
-    for each in (taking, rest, request, work):
+    slow_reader, rest, request, work = (Connection() for _ in range(4))
+    for each in (slow_reader, rest, request, work):
         assert limiter.admit(each, "192.0.2.1")
     with (
-        limiter.waiting("taking", taking),
-        limiter.waiting("rest", rest),
-        limiter.waiting("request", request),
+        limiter.mark_waiting("taking", slow_reader),
+        limiter.mark_waiting("rest", rest),
+        limiter.mark_waiting("request", request),
     ):
-        for expected in (request, rest, taking):
+        for expected in (request, rest, slow_reader):
             assert not expected.closed
             assert limiter.admit(Connection(), "192.0.2.2")
             assert expected.closed
@@ -147,7 +147,7 @@ def test_limits_connections_per_address_and_ipv6_network() -> None:
     assert limiter.admit(first, "2001:db8::1")
     assert limiter.admit(second, "2001:db8::2")
     assert not limiter.admit(Connection(), "2001:db8::3"), "both are at work"
-    with limiter.waiting("request", second):
+    with limiter.mark_waiting("request", second):
         assert limiter.admit(Connection(), "2001:db8::3")
     assert (first.closed, second.closed) == (False, True)
     limiter.remove(first)

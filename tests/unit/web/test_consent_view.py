@@ -10,7 +10,7 @@ from web.text import labels
 
 KEY = {"answer": "yes", "by": "external", "how": "key"}
 ALOUD = {"answer": "no", "by": "internal", "how": "aloud"}
-SPOKEN = {
+SPOKEN_ANSWER = {
     "answer": "yes", "by": "internal", "how": "aloud", "voice_from_ms": "500", "voice_to_ms": "900"
 }  # fmt: skip
 
@@ -38,7 +38,7 @@ def test_list_shows_keep_agreements(claire, house, bakery):
     options = {"yes": "Convenu de garder", "no": "Convenu de ne pas garder", "none": "Demandé, sans réponse"}
     for answer, words_of_it in options.items():
         house.call(
-            bakery, asked=[KEY if answer == "yes" else ALOUD if answer == "no" else {"answer": "none"}]
+            bakery, questions=[KEY if answer == "yes" else ALOUD if answer == "no" else {"answer": "none"}]
         )
         page = plain(claire.get("/recordings?show=recorded").text)
         assert words_of_it in page
@@ -52,7 +52,7 @@ def test_recording_without_question_shows_none(claire, house, bakery):
 
 
 def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
-    recording = house.call(bakery, asked=[ALOUD, KEY])
+    recording = house.call(bakery, questions=[ALOUD, KEY])
     page = claire.get(claire.listen_to(recording)).text
     listed = marks(page)
     questions = [
@@ -74,25 +74,25 @@ def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
 
 def test_player_lists_spoken_answers(claire, house, bakery):
     """At the sealed position of the external party's voice."""
-    recording = house.call(bakery, asked=[SPOKEN])
+    recording = house.call(bakery, questions=[SPOKEN_ANSWER])
     listed = marks(claire.get(claire.listen_to(recording)).text)
     ((place, _),) = [(place, text) for place, text in listed if "La réponse, donnée de vive voix." in text]
-    (asked,) = [
+    (question_place,) = [
         int(place) for place, text in listed if "Question : pouvons-nous garder cet enregistrement" in text
     ]
-    assert int(place) > asked + 1000, "it comes after the question's end"
+    assert int(place) > question_place + 1000, "it comes after the question's end"
 
 
 def test_unheard_yes_is_shown_without_effect(claire, house, bakery):
-    silent = {name: value for name, value in SPOKEN.items() if not name.startswith("voice")}
-    recording = house.call(bakery, asked=[silent])
+    silent = {name: value for name, value in SPOKEN_ANSWER.items() if not name.startswith("voice")}
+    recording = house.call(bakery, questions=[silent])
     page = claire.get(claire.listen_to(recording)).text
     assert "Aucune réponse n’a pu être entendue auparavant" in page
     assert "Convenu pendant l’appel de le garder" not in page
 
 
 def test_question_missing_from_audio_is_shown_without_effect(claire, house, bakery):
-    folder, end = house.finished(bakery, asked=[KEY])
+    folder, end = house.finished(bakery, questions=[KEY])
     for prompt in (house.folder / "snapshot" / "prompts").iterdir():
         prompt.unlink()
     house.work(folder, end)
@@ -103,20 +103,20 @@ def test_question_missing_from_audio_is_shown_without_effect(claire, house, bake
 
 
 @pytest.mark.parametrize(
-    ("mode", "said"),
+    ("mode", "sentence"),
     [
         ("opt-in", "elle a accepté avec la touche 1 à 10:00."),
         ("opt-out", "elle n’a pas refusé."),
     ],
 )
-def test_player_shows_consent_to_record(claire, house, bakery, mode, said):
+def test_player_shows_consent_to_record(claire, house, bakery, mode, sentence):
     page = plain(claire.get(claire.listen_to(house.call(bakery, mode=mode))).text)
-    assert said in page
+    assert sentence in page
     assert ("Êtes-vous d'accord ?" in page) == (mode == "opt-in")
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"),
+    ("reason", "sentence"),
     [
         ("declined", "a choisi de ne pas être enregistrée."),
         ("not_kept", "Il a été convenu pendant l’appel de ne pas garder"),
@@ -125,26 +125,26 @@ def test_player_shows_consent_to_record(claire, house, bakery, mode, said):
         ("unclear", "ni oui ni non"),
     ],
 )
-def test_reasons_for_unrecorded_calls_mention_consent(claire, house, bakery, reason, said):
+def test_reasons_for_unrecorded_calls_mention_consent(claire, house, bakery, reason, sentence):
     house.not_recorded(bakery, reason)
-    assert said in plain(claire.get("/recordings").text)
+    assert sentence in plain(claire.get("/recordings").text)
 
 
 def test_every_answer_has_its_own_sentence(app, clock):
     with app.test_request_context(headers={"Accept-Language": "en"}):
-        told = [
+        sentences = [
             labels.keep_answer(answer, by, how, clock())
             for answer in ("yes", "no")
             for by, how in (("external", "key"), ("internal", "aloud"), ("internal", "own_words"))
         ]
-        told += [labels.keep_answer(answer, None, None, None) for answer in ("none", "broken", None)]
-        told.append(labels.keep_answer("yes", "external", "aloud", clock()))  # unknown to this version
-        assert len(set(told)) == len(told)
-        assert not any("%" in one for one in told)
+        sentences += [labels.keep_answer(answer, None, None, None) for answer in ("none", "broken", None)]
+        sentences.append(labels.keep_answer("yes", "external", "aloud", clock()))  # unknown to this version
+        assert len(set(sentences)) == len(sentences)
+        assert not any("%" in one for one in sentences)
 
 
 def test_outbound_call_names_the_called_party(claire, house, bakery):
-    recording = house.call(bakery, mode="opt-out", direction="outbound", asked=[KEY])
+    recording = house.call(bakery, mode="opt-out", direction="outbound", questions=[KEY])
     page = plain(claire.get(claire.listen_to(recording)).text)
     for text in ("La personne appelée", "Vous et les annonces", "a été appelé depuis le"):
         assert text in page
@@ -152,28 +152,28 @@ def test_outbound_call_names_the_called_party(claire, house, bakery):
 
 
 def test_player_lists_eavesdropping(claire, house, bakery):
-    dialled = [
+    events = [
         (9000, "supervisor_joined", {"party": "extension", "value": "1077", "leg": "c"}),
         (9300, "supervisor_heard", {"leg": "c", "heard_by": "both", "channel": "left"}),
         (9600, "supervisor_left", {"leg": "c"}),
     ]
-    folder, end = house.finished(bakery, dialled=dialled)
+    folder, end = house.finished(bakery, events=events)
     house.work(folder, end)
     page = claire.get(claire.listen_to(folder.name)).text
-    said = [text for _, text in marks(page)]
-    came = next(n for n, text in enumerate(said) if "Quelqu’un s’est mis à écouter l’appel." in text)
-    assert "cette voix est dans le canal de l’autre personne." in said[came + 1]
-    assert "a arrêté." in said[came + 2]
+    texts = [text for _, text in marks(page)]
+    arrival = next(n for n, text in enumerate(texts) if "Quelqu’un s’est mis à écouter l’appel." in text)
+    assert "cette voix est dans le canal de l’autre personne." in texts[arrival + 1]
+    assert "a arrêté." in texts[arrival + 2]
     assert "1077" not in page
 
 
 def test_player_lists_transfer_consent(claire, house, bakery):
-    dialled = [
+    events = [
         (9000, "transfer_question_finished", {}),
         (9500, "transfer_question_refused", {"answer": "no", "key": "2"}),
     ]
-    folder, end = house.finished(bakery, dialled=dialled)
+    folder, end = house.finished(bakery, events=events)
     house.work(folder, end)
-    said = [text for _, text in marks(claire.get(claire.listen_to(folder.name)).text)]
-    assert any("On a aussi demandé à une personne de l’équipe" in text for text in said)
-    assert any("a refusé, avec une touche. L’enregistrement s’arrête là." in text for text in said)
+    texts = [text for _, text in marks(claire.get(claire.listen_to(folder.name)).text)]
+    assert any("On a aussi demandé à une personne de l’équipe" in text for text in texts)
+    assert any("a refusé, avec une touche. L’enregistrement s’arrête là." in text for text in texts)

@@ -102,16 +102,16 @@ def test_forged_and_reassigned_tokens_are_refused(house, app, bakery, rival, clo
 
     hashed = hashlib.sha256(SECRET.encode()).hexdigest()
     when = {"now": clock(), "entropy": entropy}
-    made = api_tokens.create(bakery.id, name="till", token_sha256=hashed, **when)
+    token = api_tokens.create(bakery.id, name="till", token_sha256=hashed, **when)
     assert status() == 401, "nobody signed it"
     with writing():
-        ApiTokenTable.delete().where(ApiTokenTable.id == made.id).execute()
-    made = api_tokens.create(
+        ApiTokenTable.delete().where(ApiTokenTable.id == token.id).execute()
+    token = api_tokens.create(
         bakery.id, name="till", token_sha256=hashed, **when, signer=house.services.signer
     )
     assert status() == 200
     with writing():
-        ApiTokenTable.update(tenant_id=rival.id).where(ApiTokenTable.id == made.id).execute()
+        ApiTokenTable.update(tenant_id=rival.id).where(ApiTokenTable.id == token.id).execute()
     assert status() == 401
 
 
@@ -120,9 +120,9 @@ def test_credential_by_a_revoked_key_is_refused(house, bakery, claire, clock) ->
     users.check_user(row, house.root_public, {})
     key = house.services.signer.key_id
     users.check_user(row, house.root_public, {key: clock() + timedelta(seconds=1)})
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         users.check_user(row, house.root_public, {key: clock()})
-    assert refused.value.error_id == "seal.key_revoked"
+    assert failure.value.error_id == "seal.key_revoked"
 
 
 def test_credential_with_unknown_field_is_refused(house, bakery, claire) -> None:
@@ -176,9 +176,9 @@ def test_superseded_credential_is_refused(house, bakery, browser, claire, clock,
         bakery.id, claire.id, claire.password_hash, now=clock(), entropy=entropy, signer=house.services.signer
     )
     assert logs_in(browser), "it is the one that was set last"
-    kept = users.user(bakery.id, claire.id)
+    credential_before = users.user(bakery.id, claire.id)
     assert users.revoke_user(bakery.id, claire.id, now=clock(), entropy=entropy)
-    change(claire.id, revoked_at=None, credential=kept.credential)
+    change(claire.id, revoked_at=None, credential=credential_before.credential)
     assert not logs_in(browser)
 
 
@@ -188,13 +188,13 @@ def test_revoked_token_stays_revoked(house, app, bakery, clock, entropy) -> None
         return answer.status_code
 
     hashed, when = hashlib.sha256(SECRET.encode()).hexdigest(), {"now": clock(), "entropy": entropy}
-    made = api_tokens.create(
+    token = api_tokens.create(
         bakery.id, name="till", token_sha256=hashed, **when, signer=house.services.signer
     )
     assert status() == 200
-    assert api_tokens.revoke(bakery.id, made.id, **when)
+    assert api_tokens.revoke(bakery.id, token.id, **when)
     with writing():
-        ApiTokenTable.update(revoked_at=None, credential=made.credential).where(
-            ApiTokenTable.id == made.id
+        ApiTokenTable.update(revoked_at=None, credential=token.credential).where(
+            ApiTokenTable.id == token.id
         ).execute()
     assert status() == 401

@@ -9,7 +9,7 @@ import wave
 import pytest
 
 from recorder.errors import SealError
-from tests.unit.web.test_playback import change, leaves, plain_sound
+from tests.unit.web.player import change, leaves, plain_sound
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_damaged_later_block_aborts_the_download(browser, house, bakery):
     paul = browser("paul")
     form = {"csrf_token": paul.token(), "purpose": "agreement", "format": "audio.wav"}
     answer = paul.client.post(f"/recordings/{call}/download", data=form, buffered=False)
-    with pytest.raises(ConnectionResetError) as broken:
+    with pytest.raises(ConnectionResetError) as failure:
         list(answer.iter_encoded())
-    assert isinstance(broken.value.__cause__, SealError)
+    assert isinstance(failure.value.__cause__, SealError)
     assert len(leaves("recording.downloaded")) == 1, "it was logged before the first byte"

@@ -147,7 +147,7 @@ def test_rule_cannot_be_lifted_by_its_row(browser, bakery, rival, clock):
 
 
 @pytest.fixture
-def lost(browser, clock) -> Person:
+def person_without_factor(browser, clock) -> Person:
     """Claire, who has a second factor."""
     return Person(browser, clock)
 
@@ -165,20 +165,20 @@ def confirm(browser, login: str = "omar"):
     return browser(login).send(f"/account/resets/{request_id()}/confirm")
 
 
-def test_two_admins_reset_a_lost_second_factor(browser, bakery, lost):
+def test_two_admins_reset_a_lost_second_factor(browser, bakery, person_without_factor):
     assert ask(browser, bakery).status_code == 303
     assert browser().log_in("claire").location == "/login/code", "not yet"
     page = browser("omar").get("/account/colleagues").text
     assert "Claire Martin" in page
     assert "/confirm" in page
     assert confirm(browser).status_code == 303
-    assert not entered(lost.visit), "sessions end"
+    assert not entered(person_without_factor.visit), "sessions end"
     assert browser().log_in("claire").location == "/recordings"
     assert kinds()[-1] != factor_reset.REQUESTED
     assert {factor_reset.REQUESTED, factor_reset.ENDED} <= {*kinds()}
 
 
-def test_one_admin_alone_resets_nothing(browser, bakery, lost):
+def test_one_admin_alone_resets_nothing(browser, bakery, person_without_factor):
     ask(browser, bakery)
     assert "/confirm" not in browser("paul").get("/account/colleagues").text
     assert confirm(browser, "paul").status_code == 403
@@ -193,7 +193,9 @@ def test_nobody_asks_or_confirms_for_themselves(browser, bakery, clock):
     assert admin.visit.send(f"/account/resets/{request_id()}/confirm").status_code == 403
 
 
-def test_colleagues_auditors_and_other_customers_take_no_part(browser, house, bakery, rival, lost):
+def test_colleagues_auditors_and_other_customers_take_no_part(
+    browser, house, bakery, rival, person_without_factor
+):
     house.person(rival, "rick", "Rick", role="customer_admin")
     assert ask(browser, bakery, "audit").status_code == 403
     assert ask(browser, bakery, "rick").status_code == 404
@@ -210,7 +212,9 @@ def follow(browser, login: str) -> str:
     return visit.get("/account/colleagues").text
 
 
-def test_request_ends_after_a_week_when_withdrawn_and_with_a_new_set(browser, bakery, lost, clock):
+def test_request_ends_after_a_week_when_withdrawn_and_with_a_new_set(
+    browser, bakery, person_without_factor, clock
+):
     ask(browser, bakery)
     clock.forward(days=7)
     assert "no longer open" in follow(browser, "omar")
@@ -218,7 +222,7 @@ def test_request_ends_after_a_week_when_withdrawn_and_with_a_new_set(browser, ba
     assert browser("omar").send(f"/account/resets/{request_id()}/withdraw").status_code == 303
     assert "no longer open" in follow(browser, "omar")
     ask(browser, bakery)
-    visit, _ = lost.log_in(lost.code())
+    visit, _ = person_without_factor.log_in(person_without_factor.code())
     visit.send("/account/codes")
     assert "no longer open" in follow(browser, "omar"), "for another set of factors"
     assert browser().log_in("claire").location == "/login/code"
@@ -238,7 +242,7 @@ def test_person_is_told_by_mail(app, browser, house, bakery, clock):
     assert {open_mail(row, house.keyring).address for row in rows} == {"nina@example.com"}
 
 
-def test_request_that_nobody_signed_confirms_nothing(browser, bakery, lost, house, clock):
+def test_request_that_nobody_signed_confirms_nothing(browser, bakery, person_without_factor, house, clock):
     """Somebody writes a request in another admin's name, or changes one."""
     ask(browser, bakery)
     with connected():
@@ -255,7 +259,7 @@ def test_request_that_nobody_signed_confirms_nothing(browser, bakery, lost, hous
     assert browser().log_in("claire").location == "/login/code"
 
 
-def test_ended_request_is_not_opened_again_by_its_row(browser, bakery, lost):
+def test_ended_request_is_not_opened_again_by_its_row(browser, bakery, person_without_factor):
     ask(browser, bakery)
     browser("omar").send(f"/account/resets/{request_id()}/withdraw")
     with writing():
@@ -264,7 +268,7 @@ def test_ended_request_is_not_opened_again_by_its_row(browser, bakery, lost):
     assert browser().log_in("claire").location == "/login/code"
 
 
-def test_lost_password_does_not_get_around_the_second_step(browser, bakery, lost):
+def test_lost_password_does_not_get_around_the_second_step(browser, bakery, person_without_factor):
     page = browser("paul").send(f"/team/{bakery.people['claire'].id}/reset").text
     path = re.search(r"/reset/[\w.-]+", page)[0]
     guest, new = browser(), "seven quiet lanterns rowing north"

@@ -22,16 +22,20 @@ from tests.house import Customer
 @pytest.fixture
 def baker(house, clock, entropy) -> Customer:
     """A customer with a number that is not recorded yet."""
-    made = house.customer("Boulangerie Neuve", "+3225550155")
-    said = {"now": clock(), "entropy": entropy}
-    line_history.end_line(made.id, made.line.id, **said)
+    new_customer = house.customer("Boulangerie Neuve", "+3225550155")
+    time_and_entropy = {"now": clock(), "entropy": entropy}
+    line_history.end_line(new_customer.id, new_customer.line.id, **time_and_entropy)
     line = lines.create_line(
-        made.id, number="+3225550155", announcement=made.announcement.id, recorded=False, **said
+        new_customer.id,
+        number="+3225550155",
+        announcement=new_customer.announcement.id,
+        recorded=False,
+        **time_and_entropy,
     )
-    made = Customer(made.id, line, made.announcement)
-    house.person(made, "nora", "Nora Neuve", role="customer_admin", language="en")
-    house.person(made, "noah", "Noah Neuve", language="en")
-    return made
+    new_customer = Customer(new_customer.id, line, new_customer.announcement)
+    house.person(new_customer, "nora", "Nora Neuve", role="customer_admin", language="en")
+    house.person(new_customer, "noah", "Noah Neuve", language="en")
+    return new_customer
 
 
 def states(person) -> list[str]:
@@ -40,15 +44,15 @@ def states(person) -> list[str]:
     return re.findall(r'<li class="card step is-([a-z-]+?)(?: is-next)?"', page.text)
 
 
-def reached(person) -> list[str]:
+def finished_steps(person) -> list[str]:
     page = person.get("/first-day").text
     return re.findall(r'call-stage is-done">.*?<span>([^<]+)<', page, re.DOTALL)
 
 
-def live_row(made: Customer, clock, entropy, announced: bool) -> LiveRow:
+def live_row(customer: Customer, clock, entropy, announced: bool) -> LiveRow:
     return LiveRow(
-        id=str(uuid7(clock(), entropy)), tenant=made.id, node="node1", line=made.line.id,
-        number=made.line.number, direction="inbound", external_party=Party("e164", "+32470123456"),
+        id=str(uuid7(clock(), entropy)), tenant=customer.id, node="node1", line=customer.line.id,
+        number=customer.line.number, direction="inbound", external_party=Party("e164", "+32470123456"),
         started_at=clock(), announced=announced, paused_until=None, deletable=False,
     )  # fmt: skip
 
@@ -68,16 +72,16 @@ def test_every_step_from_the_number_to_the_call_that_was_heard(browser, house, b
     assert states(nora) == ["done"] * 5 + ["not-begun"]
     assert 'data-live="yes"' in nora.get("/first-day").text
 
-    for announced, said in ((False, 1), (True, 2)):
+    for announced, count in ((False, 1), (True, 2)):
         live.put("node1", [live_row(baker, clock, entropy, announced)], clock())
-        assert len(reached(nora)) == said
+        assert len(finished_steps(nora)) == count
         assert states(nora)[-1] == "begun"
     live.put("node1", [], clock())
     call = house.call(baker)
-    assert reached(nora) == ["The call has arrived", "It was announced", "It was recorded"]
+    assert finished_steps(nora) == ["The call has arrived", "It was announced", "It was recorded"]
     assert f"/recordings/{call}" in nora.get("/first-day").text
     listen_to(house, nora, call)
-    assert reached(nora)[-1] == "You have heard it"
+    assert finished_steps(nora)[-1] == "You have heard it"
     assert states(nora) == ["done"] * 6
     assert nora.get("/").location == "/recordings"
     assert "First day" in nora.get("/recordings").text, "it can be found again"

@@ -18,7 +18,7 @@ from recorder.errors import SubjectRequestError
 from recorder.features.subject_requests import reviews, service, verification_code
 from recorder.verification_calls.code import hash_code
 from recorder.verification_calls.register import NOT_LOGGED, TRIES, VALID
-from tests.unit.web.test_subject_requests import OTHER, enter, given, kinds, known
+from tests.unit.web.test_subject_requests import OTHER, decide, enter, kinds, known
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_forged_fields_of_a_verified_request_do_not_count(house, browser, bakery
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
-    given(paul, page, **{call: "both"})
+    decide(paul, page, **{call: "both"})
     before = kinds(bakery.id, "")
     change(SubjectRequestTable, **columns)
     refused_everywhere(paul, page, call)
@@ -104,11 +104,11 @@ def test_forged_fields_of_a_verified_request_do_not_count(house, browser, bakery
 def test_request_rests_on_its_own_leaves(house, browser, bakery, call) -> None:
     """Not on the leaves of another, verified request."""
     paul = browser("paul")
-    shown = enter(paul)
-    known(paul, shown)
+    request_page = enter(paul)
+    known(paul, request_page)
     page = enter(paul)
     with writing():
-        row = SubjectRequestTable.get_by_id(shown.rpartition("/")[2])
+        row = SubjectRequestTable.get_by_id(request_page.rpartition("/")[2])
         columns = {
             "verified_at": row.verified_at,
             "verified_how": row.verified_how,
@@ -134,7 +134,7 @@ def test_forged_review_row_gives_nothing(house, browser, bakery, call, columns) 
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
-    given(paul, page, **{call: "withheld:Un tiers y parle"})
+    decide(paul, page, **{call: "withheld:Un tiers y parle"})
     change(ReviewTable, **columns)
     for answer in (paul.send(f"{page}/copy"), paul.get(page), paul.send(f"{page}/erase", sure="yes")):
         assert answer.status_code == 403
@@ -148,7 +148,7 @@ def test_unsigned_review_row_and_leaf_give_nothing(house, browser, bakery, call)
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
-    given(paul, page, **{call: "own"})
+    decide(paul, page, **{call: "own"})
     with connected():
         before = ReviewTable.get()
     body = {
@@ -164,7 +164,7 @@ def test_unsigned_review_row_and_leaf_give_nothing(house, browser, bakery, call)
     assert paul.send(f"{page}/copy").status_code == 403
     assert "recording.exported" not in kinds(bakery.id, "recording.")
     assert ("row.changed", "request_review") in found(house, bakery.id)
-    given(paul, page, **{call: "own"})
+    decide(paul, page, **{call: "own"})
     assert paul.send(f"{page}/copy").status_code == 200
 
 
@@ -173,10 +173,10 @@ def test_replaced_review_row_does_not_count_again(house, browser, bakery, call) 
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
-    given(paul, page, **{call: "both"})
+    decide(paul, page, **{call: "both"})
     with writing():
         (before,) = ReviewTable.select().dicts()
-    given(paul, page, **{call: "withheld:Un tiers y parle"})
+    decide(paul, page, **{call: "withheld:Un tiers y parle"})
     change(ReviewTable, **before)
     assert paul.send(f"{page}/copy").status_code == 403
     assert found(house, bakery.id) == {("row.changed", "request_review")}
@@ -191,8 +191,8 @@ def test_review_without_a_leaf_gives_nothing(house, browser, bakery, call) -> No
         ReviewTable.create(id=f"{request}/{call}", request=request, recording_id=call, given="both")
     assert paul.send(f"{page}/copy").status_code == 403
     assert paul.send(f"{page}/review", **{f"given-{call}": "own"}).status_code == 403
-    named = {("row.unlogged", "request_review"), ("row.changed", "request_review")}
-    assert found(house, bakery.id) == named, "no leaf speaks of it, and nobody signed it"
+    findings = {("row.unlogged", "request_review"), ("row.changed", "request_review")}
+    assert found(house, bakery.id) == findings, "no leaf speaks of it, and nobody signed it"
 
 
 def test_sealed_number_decides_whose_recording_it_is(house, browser, bakery) -> None:
@@ -206,52 +206,52 @@ def test_sealed_number_decides_whose_recording_it_is(house, browser, bakery) -> 
     assert "recording.amended" not in kinds(bakery.id, "recording.")
     page = enter(paul, wants="copy")
     known(paul, page)
-    given(paul, page, **{theirs: "both"})
+    decide(paul, page, **{theirs: "both"})
     assert paul.send(f"{page}/copy").status_code == 409
     assert "recording.exported" not in kinds(bakery.id, "recording.")
 
 
-def called(tenant: str, request: str, clock, entropy) -> str:
+def order_call(tenant: str, request: str, clock, entropy) -> str:
     verification_code.order_call(tenant, request, who="u", now=clock(), entropy=entropy)
-    taken = verification_code.CALLS.take("n", clock(), entropy)
-    assert taken is not None
-    verification_code.CALLS.answer("n", taken[0], "done", clock(), entropy)
-    return taken[1]
+    claim = verification_code.CALLS.take("n", clock(), entropy)
+    assert claim is not None
+    verification_code.CALLS.answer("n", claim[0], "done", clock(), entropy)
+    return claim[1]
 
 
 def test_only_the_announced_code_verifies(house, browser, bakery, call, clock, entropy) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
-    right = called(bakery.id, request, clock, entropy)
+    right = order_call(bakery.id, request, clock, entropy)
     with writing():
         row = VerificationCodeTable.select().get()
         mine = hash_code(row.id, "123456", entropy)
         VerificationCodeTable.update(code_hash=mine).execute()
 
-    def tried(code: str) -> str:
+    def try_code(code: str) -> str:
         with pytest.raises(SubjectRequestError) as error:
             verification_code.try_code(bakery.id, request, code, who="u", now=clock(), entropy=entropy)
         return error.value.error_id
 
-    assert tried("123456") == "subject_request.not_logged"
+    assert try_code("123456") == "subject_request.not_logged"
     change(
         VerificationCodeTable,
         code_hash=row.code_hash,
         valid_until=to_iso(clock.forward(hours=1) + VALID),
     )
-    assert tried(right) == "subject_request.not_logged"
+    assert try_code(right) == "subject_request.not_logged"
     assert found(house, bakery.id) == {("row.changed", "verification_code")}
     assert service.find_request(bakery.id, request).verified_at is None
 
 
 def test_code_has_five_tries_whatever_its_row_counts(browser, bakery, call, clock, entropy) -> None:
     request = enter(browser("paul")).rpartition("/")[2]
-    right = called(bakery.id, request, clock, entropy)
-    trying = {"who": "u", "now": clock(), "entropy": entropy}
+    right = order_call(bakery.id, request, clock, entropy)
+    options = {"who": "u", "now": clock(), "entropy": entropy}
     for _ in range(TRIES):
-        assert not verification_code.try_code(bakery.id, request, f"{(int(right) + 1) % 10**6:06}", **trying)
+        assert not verification_code.try_code(bakery.id, request, f"{(int(right) + 1) % 10**6:06}", **options)
         change(VerificationCodeTable, tries=0)
     with pytest.raises(SubjectRequestError) as error:
-        verification_code.try_code(bakery.id, request, right, **trying)
+        verification_code.try_code(bakery.id, request, right, **options)
     assert error.value.error_id == "subject_request.tries_exhausted"
 
 

@@ -39,13 +39,13 @@ AROUND = ("", " ", "\u00a0", "\u200e", "\u202a", "\n")
 def test_printed_number_is_parsed_again(app: Flask, number, reader, country, before, after) -> None:
     with app.test_request_context(), force_locale(reader):
         text = before + formats.number(number) + after
-        shown = before + formats.party(Party("e164", number)) + after
+        text_with_number = before + formats.party(Party("e164", number)) + after
     assert phone_numbers.to_canonical(text, country) == number
     assert normalise_number(text, country) == number
-    for each in (text, shown):
-        wanted = filters.parse_filter({"q": each})
-        assert not wanted.wrong
-        searched = parse_text(wanted.typed)
+    for each in (text, text_with_number):
+        parsed = filters.parse_filter({"q": each})
+        assert not parsed.wrong
+        searched = parse_text(parsed.typed)
         assert searched
         assert searched in number
     assert load(None, {"ACCORD_NODE_NEVER_RECORD": text}).node.never_record == (number,)
@@ -55,9 +55,9 @@ def test_printed_number_is_parsed_again(app: Flask, number, reader, country, bef
 @pytest.mark.parametrize(("kind", "value"), [("extension", "2001"), ("sip", "sip:anna@example.org")])
 def test_party_without_number_is_found_by_its_label(app: Flask, reader, kind, value) -> None:
     with app.test_request_context(), force_locale(reader):
-        wanted = filters.parse_filter({"q": formats.party(Party(kind, value))})
-    assert not wanted.wrong
-    assert parse_text(wanted.typed) == value
+        parsed = filters.parse_filter({"q": formats.party(Party(kind, value))})
+    assert not parsed.wrong
+    assert parse_text(parsed.typed) == value
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def call(house, bakery, clock) -> LiveRow:
     return row
 
 
-def asked(kind: str = "command.requested") -> int:
+def count_commands(kind: str = "command.requested") -> int:
     with connected():
         return LeafTable.select().where(LeafTable.kind == kind).count()
 
@@ -61,12 +61,12 @@ def test_page_shows_the_commands_outcome(browser, call, clock, entropy, what, ou
     page = person.get("/live").text
     assert "+32\u00a0470\u00a012\u00a034\u00a056" in page
     assert "Enregistrement en cours" in page
-    sent = person.send(f"/live/{call.id}/{what}")
-    assert sent.status_code == 303
-    assert "En attente de la réponse" in person.get(sent.location).text
+    command_answer = person.send(f"/live/{call.id}/{what}")
+    assert command_answer.status_code == 303
+    assert "En attente de la réponse" in person.get(command_answer.location).text
     answer(outcome, clock, entropy)
-    assert text in person.get(sent.location).text
-    assert asked() == 1
+    assert text in person.get(command_answer.location).text
+    assert count_commands() == 1
 
 
 def test_pause_is_shown_with_its_end_and_a_resume_button(browser, call, clock) -> None:
@@ -79,15 +79,15 @@ def test_pause_is_shown_with_its_end_and_a_resume_button(browser, call, clock) -
 
 def test_ended_pause_is_no_longer_shown(browser, call, clock, entropy) -> None:
     person = browser("claire")
-    sent = person.send(f"/live/{call.id}/pause")
+    command_answer = person.send(f"/live/{call.id}/pause")
     answer(DONE, clock, entropy)
-    said = "ce qui se dit maintenant"
-    assert said in person.get(sent.location).text, "the list may be a moment behind"
+    hint = "ce qui se dit maintenant"
+    assert hint in person.get(command_answer.location).text, "the list may be a moment behind"
     clock.forward(seconds=4)
     queries.put("node1", [replace(call, paused_until=clock() + timedelta(minutes=2))], clock())
-    assert said in person.get(sent.location).text
+    assert hint in person.get(command_answer.location).text
     queries.put("node1", [call], clock())
-    assert said not in person.get(sent.location).text
+    assert hint not in person.get(command_answer.location).text
 
 
 def test_no_commands_before_the_announcement_has_ended(browser, call, clock) -> None:
@@ -103,12 +103,12 @@ def test_deletion_is_confirmed_first(browser, call, clock) -> None:
     page = person.get(f"/live/{call.id}/delete")
     assert page.status_code == 200
     assert "C’est irréversible" in page.text
-    assert asked() == 0
+    assert count_commands() == 0
     queries.put("node1", [replace(call, deletable=False)], clock())
     assert person.get(f"/live/{call.id}/delete").status_code == 404
     assert f"/live/{call.id}/delete" not in person.get("/live").text
     assert person.send(f"/live/{call.id}/delete").status_code == 404
-    assert asked() == 0
+    assert count_commands() == 0
 
 
 def test_other_customers_call_is_not_found(browser, call, rival) -> None:
@@ -119,13 +119,13 @@ def test_other_customers_call_is_not_found(browser, call, rival) -> None:
     assert theirs.status_code == missing.status_code == 404
     assert theirs.text.partition("<main")[2] == missing.text.partition("<main")[2]
     assert person.get(f"/live/{call.id}/delete").status_code == 404
-    assert asked() == 0
+    assert count_commands() == 0
 
 
 def test_other_customers_command_is_not_shown(browser, call, rival, clock, entropy) -> None:
-    sent = browser("claire").send(f"/live/{call.id}/note")
+    command_answer = browser("claire").send(f"/live/{call.id}/note")
     answer(DONE, clock, entropy)
-    assert "noted" not in browser("dyck").get(sent.location).text
+    assert "noted" not in browser("dyck").get(command_answer.location).text
 
 
 def test_viewers_cannot_send_commands(browser, call) -> None:
@@ -136,7 +136,7 @@ def test_viewers_cannot_send_commands(browser, call) -> None:
     for what in ("pause", "resume", "note", "delete"):
         assert auditor.send(f"/live/{call.id}/{what}").status_code == 403
     assert auditor.get(f"/live/{call.id}/delete").status_code == 403
-    assert asked() == 0
+    assert count_commands() == 0
 
 
 def test_command_needs_login_form_token_and_known_name(browser, call) -> None:
@@ -146,7 +146,7 @@ def test_command_needs_login_form_token_and_known_name(browser, call) -> None:
     assert person.client.post(f"/live/{call.id}/pause").status_code == 400
     for what in ("keep", "stop", "pause2"):
         assert person.send(f"/live/{call.id}/{what}").status_code == 404
-    assert asked() == 0
+    assert count_commands() == 0
 
 
 def test_commands_are_rate_limited(browser, call) -> None:

@@ -14,8 +14,8 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.ids import uuid7
 from recorder.playback import grants
-from tests.unit.web.test_playback import leaves, open_player, plain_sound
-from tests.unit.web.test_playback import sounds as sounds_of
+from tests.unit.web.player import leaves, open_player, plain_sound
+from tests.unit.web.player import sounds as sounds_of
 
 TIMES = 300
 
@@ -26,7 +26,7 @@ def recording(house, bakery) -> str:
 
 
 @pytest.fixture
-def written(bakery):
+def count_leaves(bakery):
     """The number of leaves of each kind added since the last call."""
     before: Counter[str] = Counter()
 
@@ -47,49 +47,51 @@ def token(number: int) -> str:
     return f"{number:022}"
 
 
-def test_renewals_do_not_add_a_leaf_each(browser, recording, clock, written) -> None:
+def test_renewals_do_not_add_a_leaf_each(browser, recording, clock, count_leaves) -> None:
     person = browser("claire")
     renew = f"{person.grant_for(recording)}/renew"
     csrf = person.token()
-    written()
+    count_leaves()
     answers = []
     for _ in range(TIMES):
         clock.forward(milliseconds=20)
         answers.append(person.send(renew, token=csrf))
-    assert written() == {}
+    assert count_leaves() == {}
     codes = Counter(answer.status_code for answer in answers)
     assert codes == {200: grants.RENEWALS_AN_HOUR, 429: TIMES - grants.RENEWALS_AN_HOUR}
     assert 3000 < int(answers[-1].headers["Retry-After"]) <= 3600
-    asked = person.client.post(
+    renewal = person.client.post(
         renew, data={"csrf_token": csrf}, headers={"Accept": "application/json"},
         environ_base={"REMOTE_ADDR": person.address},
     )  # fmt: skip
-    assert asked.json["error"] == "limit.reached"
-    assert asked.json["message"].startswith("Attendez")
+    assert renewal.json["error"] == "limit.reached"
+    assert renewal.json["message"].startswith("Attendez")
 
 
-def test_plays_under_one_grant_are_one_listen(browser, recording, clock, written) -> None:
+def test_plays_under_one_grant_are_one_listen(browser, recording, clock, count_leaves) -> None:
     person = browser("claire")
     path = open_player(person, recording)["audio.opus"].partition("?")[0]
-    written()
+    count_leaves()
     for number in range(TIMES):
         clock.forward(milliseconds=20)
         answer = person.get(f"{path}?play={token(number)}", headers={"Range": f"bytes={number}-{number}"})
         assert (answer.status_code, len(answer.data)) == (206, 1)
-    assert written() == {"listen.opened": 1}
+    assert count_leaves() == {"listen.opened": 1}
     with connected():
         (listen,) = ListenTable.select()
     assert listen.sent_bytes == TIMES
 
 
 @pytest.mark.long
-def test_closed_plays_under_one_grant_are_limited(browser, house, bakery, recording, clock, written) -> None:
+def test_closed_plays_under_one_grant_are_limited(
+    browser, house, bakery, recording, clock, count_leaves
+) -> None:
     person = browser("claire")
     path = open_player(person, recording)["audio.opus"].partition("?")[0]
     grant = path.rpartition("/")[0]
     csrf = person.token()
-    written()
-    sent, refused = 0, []
+    count_leaves()
+    bytes_sent, refused = 0, []
     for number in range(TIMES):
         clock.forward(milliseconds=20)
         answer = person.get(f"{path}?play={token(number)}", headers={"Range": "bytes=-1"})
@@ -97,24 +99,29 @@ def test_closed_plays_under_one_grant_are_limited(browser, house, bakery, record
             refused.append(answer)
             assert answer.data[:4] != b"OggS"
         else:
-            sent += len(answer.data)
+            bytes_sent += len(answer.data)
         person.send(f"{grant}/close", token=csrf, play=token(number))
-    assert written() == {"listen.opened": grants.LISTENS_A_GRANT, "listen.closed": grants.LISTENS_A_GRANT}
+    assert count_leaves() == {
+        "listen.opened": grants.LISTENS_A_GRANT,
+        "listen.closed": grants.LISTENS_A_GRANT,
+    }
     assert len(refused) == TIMES - grants.LISTENS_A_GRANT
     assert 3000 < int(refused[-1].headers["Retry-After"]) <= 3600
-    assert sum(each["sent_bytes"] for each in leaves("listen.closed")) == sent
+    assert sum(each["sent_bytes"] for each in leaves("listen.closed")) == bytes_sent
     clock.forward(hours=1)
     assert person.get(open_player(person, recording)["audio.opus"]).status_code == 200, "an hour later"
     assert list(Audit(house.store, house.root_public, house.clock(), house.keyring).tenant(bakery.id)) == []
 
 
-def test_leaves_per_listener_and_hour_are_bounded(browser, recording, clock, written, monkeypatch) -> None:
+def test_leaves_per_listener_and_hour_are_bounded(
+    browser, recording, clock, count_leaves, monkeypatch
+) -> None:
     """New grants and new plays, each closed at once, as fast as possible."""
     for name in ("GRANTS_AN_HOUR", "LISTENS_AN_HOUR"):
         monkeypatch.setattr(grants, name, 15)
     person = browser("claire")
     csrf = person.token()
-    written()
+    count_leaves()
     limited: Counter[str] = Counter()
     for number in range(40):
         clock.forward(seconds=2)
@@ -128,19 +135,19 @@ def test_leaves_per_listener_and_hour_are_bounded(browser, recording, clock, wri
         sound = person.get(f"{grant}/audio.opus?play={token(number)}", headers={"Range": "bytes=0-0"})
         limited["listen"] += sound.status_code == 429
         person.send(f"{grant}/close", token=csrf, play=token(number))
-    added = written()
+    added = count_leaves()
     assert added == {"grant.given": 15, "listen.opened": 15, "listen.closed": 15}
     assert limited["grant"] == 25
     clock.forward(hours=1)
     assert person.send(f"/recordings/{recording}", token=csrf, purpose="agreement").status_code == 303
 
 
-def test_ordinary_listener_is_never_limited(browser, house, bakery, recording, clock, written) -> None:
+def test_ordinary_listener_is_never_limited(browser, house, bakery, recording, clock, count_leaves) -> None:
     """Two hours of listening in two tabs, with seeks and reloads, renewed as by the player."""
     person = browser("claire")
     sounds = [open_player(person, recording)["audio.opus"] for _ in range(2)]
     csrf, length = person.token(), len(plain_sound(house, recording))
-    written()
+    count_leaves()
     for minute in range(0, 120, 5):
         clock.forward(minutes=5)
         for tab, sound in enumerate(sounds):
@@ -160,14 +167,14 @@ def test_ordinary_listener_is_never_limited(browser, house, bakery, recording, c
                 assert play is not None
                 sounds[tab] = f"{grant}/audio.opus?play={play[1]}"
     # The first reload leads both tabs to the newest grant.
-    assert written() == {"listen.opened": 1 + 16, "listen.closed": 16, "grant.renewed": 1}
-    (said,) = leaves("grant.renewed")
-    assert said["renewals"] == 12, "how often, in an hour and a little more"
+    assert count_leaves() == {"listen.opened": 1 + 16, "listen.closed": 16, "grant.renewed": 1}
+    (leaf,) = leaves("grant.renewed")
+    assert leaf["renewals"] == 12, "how often, in an hour and a little more"
     assert list(Audit(house.store, house.root_public, house.clock(), house.keyring).tenant(bakery.id)) == []
 
 
 @pytest.mark.long
-def test_leaves_of_long_grants_are_bounded(browser, recording, clock, written, monkeypatch) -> None:
+def test_leaves_of_long_grants_are_bounded(browser, recording, clock, count_leaves, monkeypatch) -> None:
     monkeypatch.setattr(grants, "OLD_GRANTS", 4)
     person = browser("claire")
     paths = [person.grant_for(recording) for _ in range(8)]
@@ -175,7 +182,7 @@ def test_leaves_of_long_grants_are_bounded(browser, recording, clock, written, m
     for _ in range(7):
         clock.forward(minutes=12)
         answers.update(person.send(f"{path}/renew", token=csrf).status_code for path in paths)
-    assert written()["grant.renewed"] <= 4
+    assert count_leaves()["grant.renewed"] <= 4
     assert answers[429] > 0
 
 

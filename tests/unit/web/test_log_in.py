@@ -40,8 +40,8 @@ def test_login_stores_only_the_sessions_hash(browser):
     token, mac = re.match(r"accord-session=([^;.]+)\.([0-9a-f]+)", line).groups()
     assert (len(token), len(mac)) == (43, 64)  # 32 bytes each
     with connected():
-        kept = [row.token_sha256 for row in SessionTable.select()]
-    assert kept == [hashlib.sha256(token.encode()).hexdigest()]
+        hashes = [row.token_sha256 for row in SessionTable.select()]
+    assert hashes == [hashlib.sha256(token.encode()).hexdigest()]
 
 
 def test_login_ignores_case_and_blanks(browser):
@@ -78,11 +78,11 @@ def test_all_login_failures_look_and_cost_the_same(browser, house, bakery, clock
     worked = []
     verify = passwords._verify
 
-    def noted(password_hash: str, password: str) -> bool:
+    def note_check(password_hash: str, password: str) -> bool:
         worked.append(password_hash.rsplit("$", 2)[0])
         return verify(password_hash, password)
 
-    monkeypatch.setattr(passwords, "_verify", noted)
+    monkeypatch.setattr(passwords, "_verify", note_check)
     answers = [
         browser(address=f"192.0.2.{number}").log_in(login, password)
         for number, (login, password) in enumerate(
@@ -106,16 +106,18 @@ def test_refusal_takes_equal_queries_for_unknown_logins(browser, house, bakery, 
     house.person(bakery, "gone", "Somebody Gone")
     users.revoke_user(bakery.id, bakery.people["gone"].id, now=clock(), entropy=entropy)
     caplog.set_level(logging.DEBUG, logger="peewee")
-    said = {}
+    queries_by_login = {}
     for number, login in enumerate(("claire", "nobody", "gone")):
         person = browser(address=f"192.0.2.{number}")
         token = person.token()
         caplog.clear()
         with person.send("/login", token=token, login=login, password="wrong") as answer:
             assert answer.status_code == 422
-        said[login] = [record.args[0] if record.args else record.msg[0] for record in caplog.records]
-    assert len(said["nobody"]) > 3, "statements are seen"
-    assert said["claire"] == said["nobody"] == said["gone"]
+        queries_by_login[login] = [
+            record.args[0] if record.args else record.msg[0] for record in caplog.records
+        ]
+    assert len(queries_by_login["nobody"]) > 3, "statements are seen"
+    assert queries_by_login["claire"] == queries_by_login["nobody"] == queries_by_login["gone"]
 
 
 def test_form_without_token_is_refused(browser):
@@ -356,9 +358,9 @@ def test_revoked_user_is_logged_out_at_once(browser, bakery, clock, entropy):
 
 def test_login_returns_to_the_requested_page(browser):
     person = browser()
-    asked = person.get("/recordings?number=470")
-    assert asked.location == "/login?next=/recordings?number%3D470"
-    assert 'value="/recordings?number=470"' in person.get(asked.location).text
+    first_answer = person.get("/recordings?number=470")
+    assert first_answer.location == "/login?next=/recordings?number%3D470"
+    assert 'value="/recordings?number=470"' in person.get(first_answer.location).text
     answer = person.send("/login", login="claire", password=PASSWORD, next="/recordings?number=470")
     assert answer.location == "/recordings?number=470"
     answer = person.send("/login", login="claire", password=PASSWORD, next="https://example.org/")
@@ -366,7 +368,7 @@ def test_login_returns_to_the_requested_page(browser):
 
 
 @pytest.mark.parametrize(
-    ("target", "kept"),
+    ("target", "is_local"),
     [
         ("/recordings?number=470", True),
         ("//example.org/", False),
@@ -378,8 +380,8 @@ def test_login_returns_to_the_requested_page(browser):
         (None, False),
     ],
 )
-def test_redirects_only_within_the_panel(target, kept):
-    assert local_path(target) == (target if kept else None)
+def test_redirects_only_within_the_panel(target, is_local):
+    assert local_path(target) == (target if is_local else None)
 
 
 def test_empty_form_names_missing_fields(browser):

@@ -27,7 +27,7 @@ def page_of(recording: str) -> str:
     return f"/recordings/{recording}"
 
 
-def written(bakery, call) -> list[NoteRow]:
+def notes_of_call(bakery, call) -> list[NoteRow]:
     return list(notes_of(bakery.id, call))
 
 
@@ -47,7 +47,7 @@ def test_note_is_shown_at_its_moment_and_to_colleagues(house, browser, bakery, c
     claire = browser("claire")
     answer = claire.send(f"{page_of(call)}/notes", text="Rappeler <lundi>\r\nau matin", place="0:07")
     assert answer.status_code == 303
-    (note,) = written(bakery, call)
+    (note,) = notes_of_call(bakery, call)
     assert (note.text, note.at_ms, note.name) == ("Rappeler <lundi>\nau matin", 7000, "Claire Martin")
     page = browser("paul").get(page_of(call)).text
     assert page.count("Rappeler &lt;lundi&gt;") == 2, "in the list and in the timeline"
@@ -58,7 +58,7 @@ def test_note_is_shown_at_its_moment_and_to_colleagues(house, browser, bakery, c
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "sentence"),
     [
         ({"text": " \n "}, "Écrivez quelque chose."),
         ({"text": "x" * 2001}, "2 000 caractères"),
@@ -68,14 +68,14 @@ def test_note_is_shown_at_its_moment_and_to_colleagues(house, browser, bakery, c
         ({"text": "x", "place": "1:2:3:4"}, "un moment de cet enregistrement"),
     ],
 )
-def test_bad_note_is_explained_and_kept_in_the_form(browser, bakery, call, fields, said):
+def test_bad_note_is_explained_and_kept_in_the_form(browser, bakery, call, fields, sentence):
     answer = browser("claire").send(f"{page_of(call)}/notes", **fields)
     assert answer.status_code == 400
     page = html.unescape(answer.text).replace("\u00a0", " ")
-    assert said in page
+    assert sentence in page
     assert f">{fields['text']}</textarea>" in html.unescape(answer.text)
     assert 'aria-describedby="note-error"' in answer.text
-    assert written(bakery, call) == []
+    assert notes_of_call(bakery, call) == []
 
 
 def test_only_the_author_changes_and_only_author_or_admin_deletes(house, browser, bakery, call):
@@ -83,16 +83,16 @@ def test_only_the_author_changes_and_only_author_or_admin_deletes(house, browser
     claire, luc, paul = browser("claire"), browser("luc"), browser("paul")
     for text in ("Première", "Seconde"):
         claire.send(f"{page_of(call)}/notes", text=text)
-    first, second = written(bakery, call)
+    first, second = notes_of_call(bakery, call)
     address = f"{page_of(call)}/notes/{first.id}"
     for person in (luc, paul):
         assert person.send(address, text="Autre chose").status_code == 400
     assert luc.send(f"{address}/delete").status_code == 400
     assert claire.send(address, text="Corrigée").status_code == 303
-    assert written(bakery, call)[0].text == "Corrigée"
+    assert notes_of_call(bakery, call)[0].text == "Corrigée"
     assert paul.send(f"{address}/delete").status_code == 303
     assert claire.send(f"{page_of(call)}/notes/{second.id}/delete").status_code == 303
-    assert written(bakery, call) == []
+    assert notes_of_call(bakery, call) == []
     assert claire.send(address, text="Encore").status_code == 400, "it is gone"
     with connected():
         assert [row.text for row in NoteTable.select()] == ["", ""], "the text is gone, too"
@@ -104,21 +104,21 @@ def test_labels_are_the_customers_own(browser, house, bakery, rival, call):
     for label in ("Commande", "  À   rappeler "):
         assert claire.send(f"{page_of(call)}/labels", label=label).status_code == 303
     claire.send(f"{page_of(call)}/labels", label="Commande")
-    assert [each.text for each in written(bakery, call)] == ["Commande", "À rappeler"]
+    assert [each.text for each in notes_of_call(bakery, call)] == ["Commande", "À rappeler"]
     second = house.call(bakery)
     assert '<option value="À rappeler">' in paul.get(page_of(second)).text
     theirs = house.call(rival)
     assert "À rappeler" not in browser("dyck").get(page_of(theirs)).text
     too_long = claire.send(f"{page_of(call)}/labels", label="x" * 41)
     assert (too_long.status_code, "1 à 40 caractères" in too_long.text) == (400, True)
-    label = written(bakery, call)[0]
+    label = notes_of_call(bakery, call)[0]
     assert paul.send(f"{page_of(call)}/notes/{label.id}/delete").status_code == 303
-    assert [each.text for each in written(bakery, call)] == ["À rappeler"]
+    assert [each.text for each in notes_of_call(bakery, call)] == ["À rappeler"]
 
 
 def test_auditors_and_strangers_write_nothing(browser, bakery, rival, call):
     browser("claire").send(f"{page_of(call)}/notes", text="À nous")
-    (note,) = written(bakery, call)
+    (note,) = notes_of_call(bakery, call)
     auditor, stranger = browser("audit"), browser("dyck")
     page = auditor.get(page_of(call)).text
     assert "À nous" in page
@@ -127,17 +127,17 @@ def test_auditors_and_strangers_write_nothing(browser, bakery, rival, call):
         assert auditor.send(f"{page_of(call)}/{path}", text="x", label="x").status_code == 403
         assert stranger.send(f"{page_of(call)}/{path}", text="x", label="x").status_code == 404
         assert browser().send(f"{page_of(call)}/{path}", text="x").status_code == 302
-    assert [each.text for each in written(bakery, call)] == ["À nous"]
+    assert [each.text for each in notes_of_call(bakery, call)] == ["À nous"]
 
 
 def test_note_of_another_recording_is_not_found(browser, house, bakery, call):
     claire = browser("claire")
     claire.send(f"{page_of(call)}/notes", text="Ici")
-    (note,) = written(bakery, call)
+    (note,) = notes_of_call(bakery, call)
     other = house.call(bakery)
     assert claire.send(f"{page_of(other)}/notes/{note.id}", text="Là").status_code == 400
     assert claire.send(f"{page_of(other)}/notes/{note.id}/delete").status_code == 400
-    assert written(bakery, call)[0].text == "Ici"
+    assert notes_of_call(bakery, call)[0].text == "Ici"
 
 
 def test_notes_are_erased_with_the_recording(house, browser, bakery, call):
@@ -172,4 +172,4 @@ def test_notes_per_recording_are_bounded(browser, bakery, call, monkeypatch):
     for text in ("un", "deux"):
         assert claire.send(f"{page_of(call)}/notes", text=text).status_code == 303
     full = claire.send(f"{page_of(call)}/notes", text="trois")
-    assert (full.status_code, len(written(bakery, call))) == (400, 2)
+    assert (full.status_code, len(notes_of_call(bakery, call))) == (400, 2)

@@ -42,10 +42,10 @@ def hear(clock, entropy):
     """A node makes the call that was ordered; returns the code that is heard."""
 
     def take(outcome: str = "done") -> str:
-        taken = CALLS.take("node1", clock(), entropy)
-        assert taken is not None
-        CALLS.answer("node1", taken[0], outcome, clock(), entropy)
-        return taken[1]
+        claim = CALLS.take("node1", clock(), entropy)
+        assert claim is not None
+        CALLS.answer("node1", claim[0], outcome, clock(), entropy)
+        return claim[1]
 
     return take
 
@@ -122,8 +122,8 @@ def test_code_is_told_by_the_prompt_and_stored_nowhere(bakery, browser, proofs, 
         ("+44 20 7946 0000", "number.country"),
         ("02 555 01 00", "number.added"),
         ("0032 (0)2/555.01.00", "number.added"),
-        ("+32 2 555 01 99", "number.taken"),
-        ("02/555 01 99", "number.taken"),
+        ("+32 2 555 01 99", "number.claim"),
+        ("02/555 01 99", "number.claim"),
     ],
 )
 def test_number_that_is_not_called(browser, bakery, rival, proofs, entry, problem) -> None:

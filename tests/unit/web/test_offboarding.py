@@ -49,9 +49,9 @@ def old(house, bakery, tmp_path, tone) -> str:
     file.write_bytes(tone(1000, channels=2))
     owner = queries.tenant(bakery.id)
     until = house.clock() + timedelta(days=60)
-    bringing = Importer(owner, until, house.services, "BE")
-    began = house.clock() - timedelta(days=90)
-    outcome = bringing.bring(ImportRow(2, file, began, "+32470123456", "+3225550100", "inbound", ""))
+    importer = Importer(owner, until, house.services, "BE")
+    start = house.clock() - timedelta(days=90)
+    outcome = importer.bring(ImportRow(2, file, start, "+32470123456", "+3225550100", "inbound", ""))
     assert outcome.recording is not None, outcome.error
     return outcome.recording
 
@@ -152,21 +152,21 @@ def test_imported_recording_is_listed_and_given_a_purpose(browser, bakery, old) 
     refused = claire.send(f"/recordings/{old}", purpose="agreement")
     assert refused.status_code == 403
     assert "a été importé" in refused.text
-    keeping = f"/recordings/{old}/retention"
+    retention_page = f"/recordings/{old}/retention"
     assert "Indiquer à quoi il peut servir" in paul.get(f"/recordings/{old}").text
     assert "Indiquer à quoi il peut servir" not in claire.get(f"/recordings/{old}").text
     form = {"purpose": "agreement", "days": "365", "reason": "Lettre du 2 septembre"}
-    assert claire.send(f"{keeping}/basis", **form).status_code == 403
-    for wrong, said in (
+    assert claire.send(f"{retention_page}/basis", **form).status_code == 403
+    for wrong, sentence in (
         ({"days": "0"}, "1 ou plus"),
         ({"days": "30"}, "est déjà écoulée"),
         ({"days": "99999"}, "pays ne permettent pas"),
         ({"purpose": "marketing"}, "Choisissez l’un des usages"),
         ({"reason": " "}, "Dites pourquoi"),
     ):
-        answer = paul.send(f"{keeping}/basis", **{**form, **wrong})
-        assert (answer.status_code, said in answer.text) == (403, True), wrong
-    assert paul.send(f"{keeping}/basis", **form).status_code == 303
+        answer = paul.send(f"{retention_page}/basis", **{**form, **wrong})
+        assert (answer.status_code, sentence in answer.text) == (403, True), wrong
+    assert paul.send(f"{retention_page}/basis", **form).status_code == 303
     assert claire.get(claire.listen_to(old)).status_code == 200
     assert f'href="/recordings/{old}"' in claire.get("/recordings?number=470123456").text
 

@@ -252,8 +252,8 @@ def test_challenge_for_one_thing_is_none_for_another(claire, browser, device):
     answer = device.use(options_for(visit, token))
     assert visit.send("/login/passkey", token=token, step="second", credential=answer).status_code == 422
     token = claire.token("/account")
-    made = json.loads(claire.send("/account/passkeys/options", token=token).text)
-    answer = device.use(json.dumps({"challenge": made["challenge"], "rpId": made["rp"]["id"]}))
+    challenge = json.loads(claire.send("/account/passkeys/options", token=token).text)
+    answer = device.use(json.dumps({"challenge": challenge["challenge"], "rpId": challenge["rp"]["id"]}))
     assert claire.send("/login/passkey", token=token, credential=answer).status_code == 422
 
 

@@ -19,7 +19,7 @@ from recorder.identity import users
 from recorder.spool.layout import REASONS
 
 
-def shown(page) -> list[str]:
+def calls_on(page) -> list[str]:
     """The start times of the calls on a page, in order."""
     return re.findall(r'<p class="call-time"><time datetime="([^"]+)"', page.text)
 
@@ -46,34 +46,34 @@ def calls(house, bakery, clock) -> list[str]:
 
 def test_lists_recorded_and_unrecorded_calls_latest_first(browser, calls):
     person = browser("claire")
-    seen, address = [], "/recordings"
+    ids, address = [], "/recordings"
     for _ in range(3):
         page = person.get(address)
-        seen += shown(page)
-        following = link(page, "next")
-        if following is None:
+        ids += calls_on(page)
+        next_page = link(page, "next")
+        if next_page is None:
             break
-        address = following
-    assert seen == calls
+        address = next_page
+    assert ids == calls
     back = link(page, "prev")
-    assert shown(person.get(back)) == calls[5:10]
-    assert shown(person.get(link(person.get(back), "prev"))) == calls[:5]
+    assert calls_on(person.get(back)) == calls[5:10]
+    assert calls_on(person.get(link(person.get(back), "prev"))) == calls[:5]
 
 
 def test_new_call_does_not_shift_later_pages(browser, house, bakery, calls, clock):
     person = browser("claire")
-    following = link(person.get("/recordings"), "next")
-    before = shown(person.get(following))
+    next_page = link(person.get("/recordings"), "next")
+    before = calls_on(person.get(next_page))
     clock.forward(minutes=1)
     house.not_recorded(bakery, "daemon_away")
-    assert shown(person.get(following)) == before
+    assert calls_on(person.get(next_page)) == before
 
 
 def test_filters_by_kind(browser, calls):
     person = browser("claire")
-    assert shown(person.get("/recordings?show=recorded")) == calls[::3]
+    assert calls_on(person.get("/recordings?show=recorded")) == calls[::3]
     missing = [at for n, at in enumerate(calls) if n % 3]
-    assert shown(person.get("/recordings?show=not-recorded")) == missing[:5]
+    assert calls_on(person.get("/recordings?show=not-recorded")) == missing[:5]
 
 
 @pytest.mark.parametrize("typed", ["0470 99", "+32 470 99", "470.99", "0032470"])
@@ -81,13 +81,13 @@ def test_finds_a_number_in_any_notation(browser, house, bakery, typed):
     house.not_recorded(bakery, "never_connected", external_party=Party("e164", "+32470998877"))
     house.not_recorded(bakery, "never_connected", external_party=Party("e164", "+3225550042"))
     page = browser("claire").get("/recordings", query_string={"q": typed})
-    assert len(shown(page)) == 1
+    assert len(calls_on(page)) == 1
     assert "+32\u00a0470\u00a099\u00a088\u00a077" in page.text
 
 
 def test_finds_calls_by_the_lines_number(browser, house, bakery):
     house.call(bakery)
-    assert len(shown(browser("claire").get("/recordings?q=555+01+00"))) == 1
+    assert len(calls_on(browser("claire").get("/recordings?q=555+01+00"))) == 1
 
 
 def test_filters_by_days_in_the_customers_time_zone(browser, house, bakery):
@@ -95,22 +95,22 @@ def test_filters_by_days_in_the_customers_time_zone(browser, house, bakery):
     house.not_recorded(bakery, "never_connected", at=late)
     person = browser("claire")
     page = person.get("/recordings?from=2026-11-25&to=2026-11-25")
-    assert shown(page) == [late.isoformat()]
+    assert calls_on(page) == [late.isoformat()]
     assert "Mercredi 25 novembre 2026" in page.text
     assert ">00:30<" in page.text
-    assert shown(person.get("/recordings?from=2026-11-24&to=2026-11-24")) == []
+    assert calls_on(person.get("/recordings?from=2026-11-24&to=2026-11-24")) == []
 
 
 def test_unreadable_query_arguments_are_ignored(browser, calls):
     person = browser("claire")
-    said = {
+    texts_by_argument = {
         "from=yesterday": "Ce n’est pas une date.",
         "to=2026-13-40": "Ce n’est pas une date.",
         "from=99999-01-01": "Ce n’est pas une date.",
         "q=%2B": "Saisissez au moins un chiffre ou une lettre.",
     }
     for nonsense in (
-        *said,
+        *texts_by_argument,
         "after=x",
         "after=2026_x",
         "before=x",
@@ -121,8 +121,8 @@ def test_unreadable_query_arguments_are_ignored(browser, calls):
     ):
         page = person.get(f"/recordings?{nonsense}")
         assert page.status_code == 200, nonsense
-        assert shown(page) == calls[:5], nonsense
-        assert said.get(nonsense, "") in page.text, nonsense
+        assert calls_on(page) == calls[:5], nonsense
+        assert texts_by_argument.get(nonsense, "") in page.text, nonsense
     assert 'value="yesterday"' in person.get("/recordings?from=yesterday").text, "the input is kept"
 
 
@@ -131,6 +131,23 @@ def test_number_with_markup_or_pattern_is_plain_text(browser, calls):
     page = person.get("/recordings", query_string={"q": '"><b>1%_'})
     assert page.status_code == 200
     assert "<b>" not in page.text
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["' OR 1=1 --", '"', "470';--", "\\", "9" * 5000, "a" * 5000, "1\0" * 9, "\U0010ffff", "%1", "_1"],
+)
+def test_bad_search_text_finds_nothing(browser, calls, typed):
+    page = browser("claire").get("/recordings", query_string={"q": typed})
+    assert page.status_code == 200
+    assert calls_on(page) == [] or "Saisissez au moins un chiffre ou une lettre." in page.text
+
+
+@pytest.mark.parametrize("typed", ["q", "label", "line", "reason", "consent", "when", "from", "after"])
+def test_bad_filter_values_are_harmless(browser, calls, typed):
+    for value in ("' OR 1=1 --", "x" * 5000, "%", "\0", "\ud800", "2026-11-25_' OR 1=1"):
+        page = browser("claire").get("/recordings", query_string={typed: value})
+        assert page.status_code == 200, value
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS | {"take.impossible"}))
@@ -144,8 +161,8 @@ def test_every_reason_for_an_unrecorded_call_has_a_sentence(browser, house, bake
 def test_customer_sees_only_own_calls(browser, house, bakery, rival):
     house.call(bakery)
     house.not_recorded(bakery, "never_connected")
-    assert shown(browser("dyck").get("/recordings")) == []
-    assert len(shown(browser("claire").get("/recordings"))) == 2
+    assert calls_on(browser("dyck").get("/recordings")) == []
+    assert len(calls_on(browser("claire").get("/recordings"))) == 2
 
 
 def test_empty_list_explains_when_calls_appear(browser, bakery):
@@ -183,7 +200,7 @@ def test_unknown_time_zone_is_shown_as_utc(browser, house, bakery, zone):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "wanted"),
+    ("arguments", "expected"),
     [
         ("when=today", [0]),
         ("when=yesterday", [1]),
@@ -196,7 +213,7 @@ def test_unknown_time_zone_is_shown_as_utc(browser, house, bakery, zone):
         ("when=yesterday&from=2026-11-24", [0, 1]),
     ],
 )
-def test_periods_are_days_in_the_customers_time_zone(browser, house, bakery, clock, arguments, wanted):
+def test_periods_are_days_in_the_customers_time_zone(browser, house, bakery, clock, arguments, expected):
     """Wednesday, half past eleven in the evening in Brussels, where the month began at 23:00 UTC."""
     clock.time = datetime(2026, 11, 25, 22, 30, tzinfo=UTC)
     times = [
@@ -209,7 +226,9 @@ def test_periods_are_days_in_the_customers_time_zone(browser, house, bakery, clo
     ]
     for at in times:
         house.not_recorded(bakery, "never_connected", at=at)
-    assert shown(browser("claire").get(f"/recordings?{arguments}")) == [times[n].isoformat() for n in wanted]
+    assert calls_on(browser("claire").get(f"/recordings?{arguments}")) == [
+        times[n].isoformat() for n in expected
+    ]
 
 
 def test_each_filter_narrows_the_list_and_can_be_removed(browser, house, bakery):
@@ -232,13 +251,31 @@ def test_each_filter_narrows_the_list_and_can_be_removed(browser, house, bakery)
         ("reason=declined", 1),
         ("reason=full_disk", 0),
         ("q=magasin", 2),
+        ("q=MAGÀSIN", 2),
         ("q=mag_sin", 0),
     ):
         page = person.get(f"/recordings?{arguments}")
-        assert len(shown(page)) == number, arguments
+        assert len(calls_on(page)) == number, arguments
         if not arguments.startswith("q="):
             assert page.text.count('<a class="chip" href="/recordings">') == 1, arguments
     assert f'<a class="call-link" href="/recordings/{recording}">' in person.get("/recordings").text
+
+
+def test_filter_value_of_another_customer_finds_nothing(browser, house, bakery, rival, clock):
+    recording, said = house.call(bakery), {"now": clock(), "entropy": house.entropy}
+    notes.add_label(bakery.id, recording, bakery.people["claire"].id, text="réclamation", **said)
+    house.not_recorded(bakery, "declined")
+    house.call(rival)
+    mine, other = browser("claire"), browser("dyck")
+    for arguments in (
+        f"line={bakery.line.id}", "label=r%C3%A9clamation", "reason=declined", "q=magasin", "q=5550100"
+    ):  # fmt: skip
+        assert calls_on(mine.get(f"/recordings?{arguments}")), arguments
+        page = other.get(f"/recordings?{arguments}")
+        assert calls_on(page) == [], arguments
+        assert "0 calls" in page.text, arguments
+        assert other.get(f"/recordings/new?{arguments}").status_code == 204, arguments
+    assert "réclamation" not in other.get("/recordings").text
 
 
 def test_number_of_calls_is_exact_up_to_a_thousand(browser, house, bakery, monkeypatch):
@@ -252,9 +289,9 @@ def test_number_of_calls_is_exact_up_to_a_thousand(browser, house, bakery, monke
 
 def test_saved_filter_is_its_users_own_and_keeps_no_number(browser, house, bakery, rival):
     person = browser("claire")
-    sent = {"q": "0470123456", "agreement": "refused", "when": "month"}
+    fields = {"q": "0470123456", "agreement": "refused", "when": "month"}
     token = person.token("/recordings")
-    answer = person.send("/recordings/filters", token, name="  Refusés  du mois ", **sent)
+    answer = person.send("/recordings/filters", token, name="  Refusés  du mois ", **fields)
     assert answer.status_code == 303
     assert answer.location == "/recordings?q=0470123456&when=month&agreement=refused"
     page = person.get("/recordings").text
@@ -320,17 +357,17 @@ def test_new_calls_of_others_are_not_counted(browser, house, bakery, rival):
 
 
 def test_finds_calls_by_note_and_label(browser, house, bakery, clock):
-    noted, labelled, removed = (house.call(bakery) for _ in range(3))
-    said = {"now": clock(), "entropy": house.entropy}
+    with_note, labelled, removed = (house.call(bakery) for _ in range(3))
+    time_and_entropy = {"now": clock(), "entropy": house.entropy}
     claire = bakery.people["claire"].id
-    notes.add_note(bakery.id, noted, claire, text="Rappeler lundi", at_ms=None, **said)
-    notes.add_label(bakery.id, labelled, claire, text="réclamation", **said)
-    notes.add_note(bakery.id, removed, claire, text="Erreur", at_ms=None, **said)
+    notes.add_note(bakery.id, with_note, claire, text="Rappeler lundi", at_ms=None, **time_and_entropy)
+    notes.add_label(bakery.id, labelled, claire, text="réclamation", **time_and_entropy)
+    notes.add_note(bakery.id, removed, claire, text="Erreur", at_ms=None, **time_and_entropy)
     (mistake,) = notes.notes_of(bakery.id, removed)
-    notes.delete_note(bakery.id, removed, mistake.id, claire, any_author=False, **said)
+    notes.delete_note(bakery.id, removed, mistake.id, claire, any_author=False, **time_and_entropy)
     person = browser("claire")
     for arguments, recording, chip in (
-        ("noted=yes", noted, "Avec une note"),
+        ("noted=yes", with_note, "Avec une note"),
         ("label=r%C3%A9clamation", labelled, "Étiquette : réclamation"),
     ):
         page = person.get(f"/recordings?{arguments}")
@@ -358,14 +395,14 @@ def luc(house, bakery) -> str:
 
 def test_colleague_finds_only_calls_of_their_lines(browser, luc):
     """Neither the list, nor the count, nor a filter names another line."""
-    assert len(shown(browser("claire").get("/recordings"))) == 2
+    assert len(calls_on(browser("claire").get("/recordings"))) == 2
     person = browser("luc")
     page = person.get("/recordings")
     assert re.findall(r'class="call-link" href="/recordings/([^"]+)"', page.text) == [luc]
     assert "1 appel<" in page.text
     for arguments in ("q=50188", "line=another", "show=not-recorded", "reason=full_disk"):
         page = person.get(f"/recordings?{arguments}")
-        assert shown(page) == [], arguments
+        assert calls_on(page) == [], arguments
         assert "0 appel" in page.text, arguments
     assert person.get("/recordings/new?shown=1").status_code == 204
 

@@ -11,7 +11,7 @@ from recorder.lifecycle import expiry
 from recorder.lifecycle.expiry import chain_of
 from recorder.seal.amendment_kinds import EXPIRED
 from recorder.store.contract import Unreachable
-from tests.unit.web.test_playback import leaves, open_player
+from tests.unit.web.player import leaves, open_player
 
 NOBODYS = "01930000-0000-7000-8000-000000000000"
 OFTEN = 60
@@ -27,8 +27,8 @@ def test_access_to_foreign_recordings_is_logged_on_every_route(browser, rival, r
     stranger = browser("dyck")
     for number, recording_id in enumerate((recording, NOBODYS), 1):
         assert stranger.get(f"/recordings/{recording_id}").status_code == 404
-        (*_, leaf) = said = leaves("access.refused")
-        assert len(said) == number
+        (*_, leaf) = refusals = leaves("access.refused")
+        assert len(refusals) == number
         assert (leaf["user"], leaf["recording"]) == (rival.people["dyck"].id, recording_id)
         assert leaf["reason"] == "access.not_found"
 
@@ -79,8 +79,8 @@ def test_successful_requests_are_not_rate_limited(browser, recording):
     token = person.token(f"/recordings/{recording}")
     grant = found["audio.wav"].rpartition("/")[0]
     for number in range(240):
-        asked = {"Range": f"bytes={number * 100}-{number * 100 + 99}"}
-        assert person.get(found["audio.wav"], headers=asked).status_code == 206, number
+        headers = {"Range": f"bytes={number * 100}-{number * 100 + 99}"}
+        assert person.get(found["audio.wav"], headers=headers).status_code == 206, number
         if number % 20 == 0:
             assert person.get(found["peaks"]).status_code == 200
             assert person.get(grant, follow_redirects=True).status_code == 200
@@ -108,9 +108,9 @@ def test_store_failures_do_not_count_as_refusals(browser, house, recording, monk
      ("fr", r"Attendez (1 minute|[0-9]+ secondes?),", r"Attendez 1 minute( [0-9]+ secondes?)?,")],
 )  # fmt: skip
 def test_retry_after_is_that_of_the_reached_limit(browser, bakery, recording, language, minute, next_turn):
-    asked = {"Accept-Language": language}
+    headers = {"Accept-Language": language}
 
-    def told(answer, sentence: str, seconds: int) -> None:
+    def check_wait(answer, sentence: str, seconds: int) -> None:
         assert answer.status_code == 429
         assert re.search(sentence, answer.text.replace("\u00a0", " ")), answer.text
         assert seconds - 50 < int(answer.headers["Retry-After"]) <= seconds
@@ -118,18 +118,18 @@ def test_retry_after_is_that_of_the_reached_limit(browser, bakery, recording, la
     def guess(address: str):
         person = browser(address=address)
         form = {"csrf_token": person.token(), "login": "claire", "password": "guess"}
-        return person.client.post("/login", data=form, environ_base={"REMOTE_ADDR": address}, headers=asked)
+        return person.client.post("/login", data=form, environ_base={"REMOTE_ADDR": address}, headers=headers)
 
     person = browser("claire")
     person.send("/language", language=language)
     for _ in range(OFTEN):
         person.get(f"/listen/{NOBODYS}")
-    told(person.get(f"/listen/{NOBODYS}"), minute, 60)
-    said = person.get(f"/listen/{NOBODYS}", headers={"Accept": "application/json"})
-    assert re.search(minute, said.json["message"].replace("\u00a0", " "))
+    check_wait(person.get(f"/listen/{NOBODYS}"), minute, 60)
+    json_answer = person.get(f"/listen/{NOBODYS}", headers={"Accept": "application/json"})
+    assert re.search(minute, json_answer.json["message"].replace("\u00a0", " "))
     for _ in range(10):
         guess("192.0.2.1")
-    told(guess("192.0.2.1"), next_turn, 90)
+    check_wait(guess("192.0.2.1"), next_turn, 90)
 
 
 def test_retry_after_counts_down_to_the_next_success(browser, bakery, clock):

@@ -32,9 +32,9 @@ FORM = {
 @pytest.fixture
 def opened(app, house, entropy) -> Registration:
     """The provider gives out a code."""
-    made = Registration(house.keyring, house.changes.signer, "code", "welcome aboard", entropy=entropy)
-    app.extensions[KEY] = replace(app.extensions[KEY], registration=made)
-    return made
+    service = Registration(house.keyring, house.changes.signer, "code", "welcome aboard", entropy=entropy)
+    app.extensions[KEY] = replace(app.extensions[KEY], registration=service)
+    return service
 
 
 def send(person, **changes):
@@ -119,9 +119,9 @@ def test_mistakes_are_shown_beside_the_field(browser, house, bakery, opened, cha
     assert answer.status_code == 422
     assert list(errors(answer.text)) == [field]
     assert customers() == before
-    for kept in ("name", "login"):
-        if field != kept:
-            assert FORM[kept] in html.unescape(answer.text)
+    for other_field in ("name", "login"):
+        if field != other_field:
+            assert FORM[other_field] in html.unescape(answer.text)
     assert PASSWORD not in answer.text
 
 
@@ -153,9 +153,9 @@ def test_customer_and_admin_are_made_together(house, bakery, opened, clock) -> N
 
     admin = NewAdmin("claire@example.com", "Claire", "fr", "$argon2id$1")
     place = {"languages": ["fr"], "time_zone": "Europe/Brussels", "country": "be"}
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogueError) as failure:
         opened.register("Nouveau SA", admin, **place, now=clock())
-    assert refused.value.error_id == "user.exists"
+    assert failure.value.error_id == "user.exists"
     assert customers() == before
     with connected():
         assert UserTable.select().where(UserTable.name == "Claire").count() == 1

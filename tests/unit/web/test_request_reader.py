@@ -29,13 +29,13 @@ def say(served: Served, *pieces: bytes, pause: float = 0.0, seconds: float = 10.
                 time.sleep(pause)
         except OSError:
             pass  # the panel has closed the connection already
-        said = b""
+        reply = b""
         try:
             while more := sock.recv(65536):
-                said += more
+                reply += more
         except ConnectionResetError:
             pass
-        return said
+        return reply
 
 
 SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -93,9 +93,9 @@ def test_overlong_address_is_refused(served: Served) -> None:
     ids=["head", "body"],
 )
 def test_slow_sender_is_disconnected(served: Served, pieces: list[bytes], status: bytes) -> None:
-    began = time.monotonic()
+    start = time.monotonic()
     answer = say(served, *pieces, pause=0.1)
-    assert time.monotonic() - began < 8, "it read on until everything was sent"
+    assert time.monotonic() - start < 8, "it read on until everything was sent"
     assert re.match(rb"HTTP/1\.1 %s " % status, answer), answer
 
 

@@ -18,7 +18,7 @@ from recorder.lifecycle import amendment_service, amendments, erasure_receipt, e
 from recorder.seal import canonical_json, signed_document
 from recorder.seal.amendment import By
 from web import WebConfig, create_app
-from web.text import retention as kept
+from web.text import retention as retention_text
 
 LATER = {"on": "2026-11-25", "until": "2027-11-25", "reason": "By e-mail"}
 
@@ -28,7 +28,7 @@ def call(house, bakery) -> str:
     return house.call(bakery)
 
 
-def keeping(recording: str, more: str = "") -> str:
+def retention_page(recording: str, more: str = "") -> str:
     return f"/recordings/{recording}/retention{more}"
 
 
@@ -38,20 +38,18 @@ def page(recording: str) -> str:
 
 def set_hold(browser, recording: str, **more: str):
     form = {"purpose": "agreement", "reason": "Contested order 12", "review": "2027-01-15"}
-    return browser.send(keeping(recording, "/hold"), **{**form, **more})
+    return browser.send(retention_page(recording, "/hold"), **{**form, **more})
 
 
 def destroy_due(house) -> int:
-    given = house.services
-    made = given
-    return expiry.destroy_due(made, house.clock())
+    return expiry.destroy_due(house.services, house.clock())
 
 
 def test_everybody_sees_expiry_and_only_admins_see_actions(browser, bakery, call) -> None:
-    seen = browser("claire").get(page(call)).text
-    assert "Durée de conservation" in seen
-    assert "Jusqu’au 25 décembre 2026." in seen
-    assert f"{page(call)}/delete" not in seen
+    text = browser("claire").get(page(call)).text
+    assert "Durée de conservation" in text
+    assert "Jusqu’au 25 décembre 2026." in text
+    assert f"{page(call)}/delete" not in text
     assert f"{page(call)}/delete" in browser("paul").get(page(call)).text
     auditor = browser("audit").get(page(call)).text
     assert "Jusqu’au 25 décembre 2026." in auditor
@@ -61,9 +59,9 @@ def test_everybody_sees_expiry_and_only_admins_see_actions(browser, bakery, call
 def test_addresses_of_former_pages_lead_to_the_call(browser, bakery, call) -> None:
     claire = browser("claire")
     for path in (
-        keeping(call),
-        keeping(call, "/agreement"),
-        keeping(call, "/purposes"),
+        retention_page(call),
+        retention_page(call, "/agreement"),
+        retention_page(call, "/purposes"),
         f"{page(call)}/delete",
     ):
         answer = claire.get(path)
@@ -77,24 +75,24 @@ def test_admin_sets_and_lifts_a_hold(house, browser, bakery, call, clock) -> Non
     assert (hold.owner, hold.reason) == (bakery.people["paul"].id, "Contested order 12")
     assert hold.review_at.isoformat() == "2027-01-14T23:00:00+00:00", "the customer's day"
     assert (hold.purposes, hold.roles) == (("agreement",), ("customer_admin",))
-    seen = paul.get(page(call)).text
-    assert "Contested order 12" in seen
-    assert "Paul Martin s’en occupe." in seen
-    assert f"{page(call)}/delete" not in seen
+    text = paul.get(page(call)).text
+    assert "Contested order 12" in text
+    assert "Paul Martin s’en occupe." in text
+    assert f"{page(call)}/delete" not in text
     assert "Mis de côté depuis le" in browser("claire").get(page(call)).text
     clock.at = hold.review_at + timedelta(days=1)
     paul = browser("paul")
     assert "À revoir depuis le 15 janvier 2027." in paul.get(page(call)).text
     assert "différend, à revoir" in paul.get("/recordings").text
     assert "différend, à revoir" not in browser("claire").get("/recordings").text
-    assert paul.send(keeping(call, "/lift"), hold="1", reason="Settled").status_code == 303
+    assert paul.send(retention_page(call, "/lift"), hold="1", reason="Settled").status_code == 303
     assert amendments.holds(bakery.id) == ()
     assert destroy_due(house) == 1
 
 
 def test_invalid_hold_is_refused_and_not_written(browser, bakery, call) -> None:
     paul = browser("paul")
-    for wrong, said in (
+    for wrong, sentence in (
         ({"review": "soon"}, "Choisissez une date de réexamen dans l’année"),
         ({"review": "2029-01-01"}, "Choisissez une date de réexamen dans l’année"),
         ({"review": "0001-01-01"}, "Choisissez une date de réexamen dans l’année"),
@@ -103,18 +101,18 @@ def test_invalid_hold_is_refused_and_not_written(browser, bakery, call) -> None:
     ):
         answer = set_hold(paul, call, **wrong)
         assert answer.status_code == 403
-        assert said in answer.text
+        assert sentence in answer.text
         assert 'aria-describedby="keep-error"' in answer.text, "beside the field"
-    assert paul.send(keeping(call, "/lift"), hold="²", reason="x").status_code == 403
+    assert paul.send(retention_page(call, "/lift"), hold="²", reason="x").status_code == 403
     assert amendments.holds() == ()
     assert amendments.listed_hashes(bakery.id, call) == ()
 
 
 def test_deletion_needs_confirmation(house, browser, bakery, call) -> None:
     paul, claire = browser("paul"), browser("claire")
-    asked = paul.get(page(call)).text
-    assert "Ce qui disparaîtra" in asked
-    assert "Personne ne peut le faire revenir" in asked
+    text = paul.get(page(call)).text
+    assert "Ce qui disparaîtra" in text
+    assert "Personne ne peut le faire revenir" in text
     assert amendments.listed_hashes(bakery.id, call) == (), "asked, not done"
     answer = paul.send(f"/recordings/{call}/delete", reason="Not needed")
     assert "L’enregistrement est supprimé" in answer.text
@@ -122,14 +120,14 @@ def test_deletion_needs_confirmation(house, browser, bakery, call) -> None:
     assert paul.send(f"/recordings/{call}/delete", reason="again").status_code == 403
     assert destroy_due(house) == 1
     assert queries.recording(bakery.id, call).erasure_reason == "deleted"
-    seen = claire.get(page(call))
-    assert seen.status_code == 410
-    for said in (
+    erased_page = claire.get(page(call))
+    assert erased_page.status_code == 410
+    for sentence in (
         "Votre entreprise l’a supprimé.",
         "25 décembre 2026",
         "Les sauvegardes sont gardées 30 jours",
     ):
-        assert said in seen.text
+        assert sentence in erased_page.text
     file = claire.get(f"/recordings/{call}/receipt.json")
     assert file.headers["Content-Disposition"].startswith("attachment;")
     assert erasure_receipt.read(file.data, house.services.root).reason == "deleted"
@@ -169,7 +167,7 @@ def test_refused_deletion_has_a_reason(house, browser) -> None:
 def test_withdrawal_ends_purposes_based_on_consent(house, browser, bakery) -> None:
     call = house.call(bakery, mode="opt-in")
     paul = browser("paul")
-    assert paul.send(keeping(call, "/withdraw"), reason="By letter").status_code == 303
+    assert paul.send(retention_page(call, "/withdraw"), reason="By letter").status_code == 303
     assert "l’accord a été retiré" in paul.get(page(call)).text
     assert destroy_due(house) == 1
     assert queries.recording(bakery.id, call).erasure_reason == "withdrawn"
@@ -177,33 +175,37 @@ def test_withdrawal_ends_purposes_based_on_consent(house, browser, bakery) -> No
 
 def test_later_agreement_is_previewed_then_written(house, browser, bakery, call, clock) -> None:
     paul = browser("paul")
-    asked = paul.get(page(call)).text
-    assert 'max="2036-11-25"' in asked, "ten years, as Belgium allows"
+    text = paul.get(page(call)).text
+    assert 'max="2036-11-25"' in text, "ten years, as Belgium allows"
     clock.at += timedelta(days=2)
     paul = browser("paul")
-    said = {**LATER, "on": "2026-11-26"}
-    seen = paul.send(keeping(call, "/agreement"), **said).text
-    assert "Jusqu’au 25 novembre 2027." in seen
-    assert "À ce jour : jusqu’au 25 décembre 2026." in seen
-    assert "By e-mail" in seen
+    form = {**LATER, "on": "2026-11-26"}
+    text = paul.send(retention_page(call, "/agreement"), **form).text
+    assert "Jusqu’au 25 novembre 2027." in text
+    assert "À ce jour : jusqu’au 25 décembre 2026." in text
+    assert "By e-mail" in text
     assert amendments.listed_hashes(bakery.id, call) == (), "seen, not done"
-    assert paul.send(keeping(call, "/agreement"), **said, sure="yes").status_code == 303
-    looked = house.changes.look(bakery.id, call)
-    (made,) = looked.chain.amendments
-    assert (made.by.kind, made.by.id) == ("user", bakery.people["paul"].id)
-    assert (made.data.purpose, made.data.country, made.data.reason) == ("agreement", "be", "By e-mail")
-    assert made.data.on == date(2026, 11, 26)
-    shown = browser("claire").get(page(call)).text
-    assert "Convenu de le garder jusqu’au 25 novembre 2027" in shown
-    assert "Convenu le 26 novembre 2026" in shown
-    assert "Paul Martin l’a noté le 27 novembre 2026." in shown
+    assert paul.send(retention_page(call, "/agreement"), **form, sure="yes").status_code == 303
+    status = house.changes.look(bakery.id, call)
+    (amendment,) = status.chain.amendments
+    assert (amendment.by.kind, amendment.by.id) == ("user", bakery.people["paul"].id)
+    assert (amendment.data.purpose, amendment.data.country, amendment.data.reason) == (
+        "agreement",
+        "be",
+        "By e-mail",
+    )
+    assert amendment.data.on == date(2026, 11, 26)
+    text = browser("claire").get(page(call)).text
+    assert "Convenu de le garder jusqu’au 25 novembre 2027" in text
+    assert "Convenu le 26 novembre 2026" in text
+    assert "Paul Martin l’a noté le 27 novembre 2026." in text
     clock.at += timedelta(days=60)
     assert destroy_due(house) == 0
 
 
 def test_agreement_cannot_exceed_the_law(browser, bakery, call) -> None:
     paul = browser("paul")
-    for wrong, said in (
+    for wrong, sentence in (
         ({"until": "2036-11-26"}, "Les règles de votre pays"),
         ({"until": "9999-12-31"}, "Les règles de votre pays"),
         ({"until": "2026-11-25"}, "est déjà écoulée"),
@@ -215,17 +217,17 @@ def test_agreement_cannot_exceed_the_law(browser, bakery, call) -> None:
         ({"reason": " "}, "Dites pourquoi"),
     ):
         for sure in ({}, {"sure": "yes"}):
-            answer = paul.send(keeping(call, "/agreement"), **{**LATER, **wrong}, **sure)
+            answer = paul.send(retention_page(call, "/agreement"), **{**LATER, **wrong}, **sure)
             assert answer.status_code == 403
-            assert said in answer.text
+            assert sentence in answer.text
     assert amendments.listed_hashes(bakery.id, call) == ()
 
 
 def test_unannounced_recording_accepts_no_agreement(house, browser, bakery) -> None:
     call = house.call(bakery, announced=False)
     paul = browser("paul")
-    assert keeping(call, "/agreement") not in paul.get(page(call)).text
-    answer = paul.send(keeping(call, "/agreement"), **LATER)
+    assert retention_page(call, "/agreement") not in paul.get(page(call)).text
+    answer = paul.send(retention_page(call, "/agreement"), **LATER)
     assert answer.status_code == 403
     assert amendments.listed_hashes(bakery.id, call) == ()
 
@@ -235,28 +237,28 @@ def test_purposes_are_narrowed_except_those_required_by_law(house, browser) -> N
     house.person(duty, "anne", "Anne", role="customer_admin")
     call = house.call(duty)
     anne = browser("anne")
-    asked = anne.get(page(call)).text
-    asked = asked[asked.index('id="narrow"') :]
-    asked = asked[: asked.index("</fieldset>")]
-    assert 'value="quality"' in asked
-    assert 'value="legal-duty"' not in asked
-    seen = anne.send(keeping(call, "/purposes"), purpose="quality", reason="Not needed").text
-    assert "Il sert encore à : Mémoire de ce qui a été convenu" in seen
-    assert "détruit dans quelques minutes" not in seen
+    text = anne.get(page(call)).text
+    text = text[text.index('id="narrow"') :]
+    text = text[: text.index("</fieldset>")]
+    assert 'value="quality"' in text
+    assert 'value="legal-duty"' not in text
+    text = anne.send(retention_page(call, "/purposes"), purpose="quality", reason="Not needed").text
+    assert "Il sert encore à : Mémoire de ce qui a été convenu" in text
+    assert "détruit dans quelques minutes" not in text
     assert amendments.listed_hashes(duty.id, call) == (), "seen, not done"
-    by_law = anne.send(keeping(call, "/purposes"), purpose="legal-duty", reason="x", sure="yes")
+    by_law = anne.send(retention_page(call, "/purposes"), purpose="legal-duty", reason="x", sure="yes")
     assert (by_law.status_code, "une loi" in by_law.text.lower()) == (403, True)
-    nothing = anne.send(keeping(call, "/purposes"), reason="x", sure="yes")
+    nothing = anne.send(retention_page(call, "/purposes"), reason="x", sure="yes")
     assert "Choisissez l’un des usages" in nothing.text
     less = {"purpose": "quality", "reason": "Not needed", "sure": "yes"}
-    assert anne.send(keeping(call, "/purposes"), **less).status_code == 303
+    assert anne.send(retention_page(call, "/purposes"), **less).status_code == 303
     assert house.changes.look(duty.id, call).terms.active(house.clock()) == ("agreement", "legal-duty")
 
 
 def test_narrowing_the_last_purpose_warns_of_erasure(house, browser, bakery, call) -> None:
     paul, less = browser("paul"), {"purpose": "agreement", "reason": "Not needed"}
-    assert "détruit dans quelques minutes" in paul.send(keeping(call, "/purposes"), **less).text
-    assert paul.send(keeping(call, "/purposes"), **less, sure="yes").status_code == 303
+    assert "détruit dans quelques minutes" in paul.send(retention_page(call, "/purposes"), **less).text
+    assert paul.send(retention_page(call, "/purposes"), **less, sure="yes").status_code == 303
     assert destroy_due(house) == 1
 
 
@@ -264,16 +266,16 @@ def test_only_the_customers_admins_change_retention(house, browser, bakery, riva
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
     claire, dora, paul = browser("claire"), browser("dora"), browser("paul")
     posts = (
-        (keeping(call, "/withdraw"), {"reason": "x"}),
+        (retention_page(call, "/withdraw"), {"reason": "x"}),
         (f"/recordings/{call}/delete", {"reason": "x"}),
-        (keeping(call, "/agreement"), {**LATER, "sure": "yes"}),
-        (keeping(call, "/purposes"), {"purpose": "agreement", "reason": "x", "sure": "yes"}),
+        (retention_page(call, "/agreement"), {**LATER, "sure": "yes"}),
+        (retention_page(call, "/purposes"), {"purpose": "agreement", "reason": "x", "sure": "yes"}),
     )
     for path, form in posts:
         assert claire.send(path, **form).status_code == 403
         assert dora.send(path, **form).status_code == 404
         assert paul.client.post(path, data=form).status_code == 400, "without the page's token"
-    for path in (keeping(call, "/hold"), keeping(call, "/lift")):
+    for path in (retention_page(call, "/hold"), retention_page(call, "/lift")):
         assert dora.send(path, review="2027-01-15", hold="1").status_code == 404
         assert browser("audit").send(path, review="2027-01-15", hold="1").status_code == 403
     assert dora.get(page(call)).status_code == 404
@@ -285,7 +287,7 @@ def test_colleague_who_keeps_a_call_goes_on_listening(house, browser, bakery, ca
     house.person(bakery, "luc", "Luc")
     claire, luc, paul = browser("claire"), browser("luc"), browser("paul")
     luc.listen_to(call)
-    assert claire.send(keeping(call, "/hold"), review="2027-01-15").status_code == 303
+    assert claire.send(retention_page(call, "/hold"), review="2027-01-15").status_code == 303
     (hold,) = amendments.holds(bakery.id)
     assert (hold.owner, hold.roles, hold.purposes) == (
         bakery.people["claire"].id, ("customer_admin",), ("agreement",),
@@ -295,9 +297,9 @@ def test_colleague_who_keeps_a_call_goes_on_listening(house, browser, bakery, ca
     paul.listen_to(call)
     assert luc.send(page(call), purpose="agreement").status_code == 403, "others are stopped"
     assert 'id="player"' not in luc.get(page(call)).text
-    assert luc.send(keeping(call, "/lift"), hold="1").status_code == 403
-    assert f"{keeping(call)}/lift" not in luc.get(page(call)).text
-    assert claire.send(keeping(call, "/lift"), hold="1").status_code == 303
+    assert luc.send(retention_page(call, "/lift"), hold="1").status_code == 403
+    assert f"{retention_page(call)}/lift" not in luc.get(page(call)).text
+    assert claire.send(retention_page(call, "/lift"), hold="1").status_code == 303
     assert amendments.holds(bakery.id) == ()
     luc.listen_to(call)
 
@@ -309,8 +311,8 @@ def test_colleague_cannot_admit_others_nor_serve_another_purpose(house, browser)
     call = house.call(notary)
     marc = browser("marc")
     form = {"review": "2027-01-15", "colleagues": "yes"}
-    assert marc.send(keeping(call, "/hold"), **form, purpose="quality").status_code == 403
-    assert marc.send(keeping(call, "/hold"), **form).status_code == 303
+    assert marc.send(retention_page(call, "/hold"), **form, purpose="quality").status_code == 403
+    assert marc.send(retention_page(call, "/hold"), **form).status_code == 303
     (hold,) = amendments.holds(notary.id)
     assert hold.roles == ("customer_admin",)
     marc.listen_to(call)
@@ -321,7 +323,7 @@ def test_colleague_cannot_admit_others_nor_serve_another_purpose(house, browser)
 def test_forged_owner_of_a_hold_admits_nobody(house, browser, bakery, call) -> None:
     """The signed amendment in the bucket decides, not its row."""
     house.person(bakery, "luc", "Luc")
-    browser("claire").send(keeping(call, "/hold"), review="2027-01-15")
+    browser("claire").send(retention_page(call, "/hold"), review="2027-01-15")
     with connected():
         row = AmendmentTable.get()
         AmendmentTable.update(data=row.data | {"owner": bakery.people["luc"].id}).execute()
@@ -330,11 +332,11 @@ def test_forged_owner_of_a_hold_admits_nobody(house, browser, bakery, call) -> N
 
 
 def test_every_retention_error_has_a_sentence() -> None:
-    told = set(re.findall(r'"(keeping\.[a-z_]+)"', Path(amendment_service.__file__).read_text("utf-8")))
+    codes = set(re.findall(r'"(keeping\.[a-z_]+)"', Path(amendment_service.__file__).read_text("utf-8")))
     for page in ("amendments", "limits"):
-        source = Path(kept.__file__).parents[1] / "retention" / f"{page}.py"
-        told |= set(re.findall(r'RetentionError\("(keeping\.[a-z_]+)"', source.read_text("utf-8")))
-    assert told - {"retention.roles"} <= set(kept.ERRORS)
+        source = Path(retention_text.__file__).parents[1] / "retention" / f"{page}.py"
+        codes |= set(re.findall(r'RetentionError\("(keeping\.[a-z_]+)"', source.read_text("utf-8")))
+    assert codes - {"retention.roles"} <= set(retention_text.ERRORS)
 
 
 def test_retention_page_without_a_key_says_so(house, bakery, call, clock, entropy) -> None:
@@ -371,7 +373,7 @@ def test_difference_is_handed_over(house, browser, bakery, call, clock) -> None:
     set_hold(browser("paul"), call, handler=bakery.people["claire"].id)
     clock.forward(days=1)
     paul = browser("paul")
-    assert paul.send(keeping(call, "/handler"), hold="1", handler=luc).status_code == 303
+    assert paul.send(retention_page(call, "/handler"), hold="1", handler=luc).status_code == 303
     (hold,) = amendments.holds(bakery.id)
     assert (hold.number, hold.owner, hold.reason) == (2, luc, "Contested order 12")
     (now,) = house.changes.look(bakery.id, call).terms.holds
@@ -381,8 +383,8 @@ def test_difference_is_handed_over(house, browser, bakery, call, clock) -> None:
     assert "Luc s’en occupe." in paul.get("/recordings").text
     log = paul.get("/access-log").text
     assert "Quelqu’un d’autre s’occupe du différend." in log
-    assert paul.send(keeping(call, "/lift"), hold="1").status_code == 403, "that one has ended"
-    assert browser("luc").send(keeping(call, "/lift"), hold="2").status_code == 303
+    assert paul.send(retention_page(call, "/lift"), hold="1").status_code == 403, "that one has ended"
+    assert browser("luc").send(retention_page(call, "/lift"), hold="2").status_code == 303
     assert amendments.holds(bakery.id) == ()
     assert house.changes.look(bakery.id, call).terms.holds == ()
 
@@ -401,16 +403,18 @@ def test_only_people_who_can_listen_handle_it(house, browser, bakery, rival, cal
     assert amendments.holds() == ()
     set_hold(paul, call)
     for login in ("audit", "dyck", "luc", "paul"):
-        assert paul.send(keeping(call, "/handler"), hold="1", handler=people[login].id).status_code == 403
+        assert (
+            paul.send(retention_page(call, "/handler"), hold="1", handler=people[login].id).status_code == 403
+        )
     for login in ("claire", "audit"):
         sent = {"hold": "1", "handler": people["claire"].id}
-        assert browser(login).send(keeping(call, "/handler"), **sent).status_code == 403
+        assert browser(login).send(retention_page(call, "/handler"), **sent).status_code == 403
     (hold,) = amendments.holds(bakery.id)
     assert (hold.number, hold.owner) == (1, people["paul"].id)
 
 
 def test_colleague_who_keeps_a_call_names_nobody_else(house, browser, bakery, call) -> None:
     luc = house.person(bakery, "luc", "Luc")
-    browser("claire").send(keeping(call, "/hold"), review="2027-01-15", handler=luc.id)
+    browser("claire").send(retention_page(call, "/hold"), review="2027-01-15", handler=luc.id)
     (hold,) = amendments.holds(bakery.id)
     assert hold.owner == bakery.people["claire"].id

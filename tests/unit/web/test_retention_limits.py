@@ -29,7 +29,7 @@ def calls(house, bakery, clock) -> list[str]:
     return [house.call(bakery, at=clock() - timedelta(days=days)) for days in (15, 0)]
 
 
-def asked(browser, **query: str):
+def preview_page(browser, **query: str):
     return browser.client.get(CHANGE, query_string=query)
 
 
@@ -43,15 +43,15 @@ def test_shorter_limit_is_previewed_then_applied(house, browser, bakery, calls, 
     page = paul.get("/settings/retention").text
     assert "<strong>30 jours</strong>" in page
     assert "Comme annoncé sur vos numéros" in page
-    seen = asked(paul, purpose="agreement", days="12").text
-    assert in_table(seen) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
-    assert "2 enregistrements prennent fin plus tôt." in seen
-    assert "2 sont actuellement conservés pour cet usage" in seen
-    assert "2 d’entre eux n’ont pas d’autre usage" in seen
-    assert all(f'href="/recordings/{each}"' in seen for each in calls), "by name"
+    text = preview_page(paul, purpose="agreement", days="12").text
+    assert in_table(text) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
+    assert "2 enregistrements prennent fin plus tôt." in text
+    assert "2 sont actuellement conservés pour cet usage" in text
+    assert "2 d’entre eux n’ont pas d’autre usage" in text
+    assert all(f'href="/recordings/{each}"' in text for each in calls), "by name"
     assert limits.in_force(bakery.id, house.changes.trust) == (), "seen, not done"
     unsure = paul.send(CHANGE, purpose="agreement", days="12")
-    assert (unsure.status_code, in_table(unsure.text)) == (200, in_table(seen))
+    assert (unsure.status_code, in_table(unsure.text)) == (200, in_table(text))
     assert "puis cochez la case" in unsure.text
     assert limits.in_force(bakery.id, house.changes.trust) == ()
     assert paul.send(CHANGE, purpose="agreement", days="12", sure="yes").status_code == 303
@@ -68,10 +68,10 @@ def test_shorter_limit_is_previewed_then_applied(house, browser, bakery, calls, 
 
     apply_limits(house.services.store, house.services.root, clock())
     ends = sorted(queries.recording(bakery.id, each).keep_until.date() for each in calls)
-    told = preview.preview_limit(
+    forecast = preview.preview_limit(
         bakery.id, RetentionLimit(12, "agreement", None, clock()), clock(), house.changes.trust
     )
-    assert told.ends == {}, "it is so already"
+    assert forecast.ends == {}, "it is so already"
     assert [(end - clock().date()).days for end in ends] == [0, 12]
 
 
@@ -82,42 +82,41 @@ def agreed_until(house, tenant: str, recording: str, clock) -> bool:
 
 def test_agreements_end_only_if_chosen_by_name(house, browser, bakery, rival, calls, clock) -> None:
     yes = {"answer": "yes", "by": "external", "how": "key"}
-    spared, held, chosen = (
-        house.call(bakery, at=clock() - timedelta(days=15), asked=[yes]) for _ in range(3)
+    exempt, on_hold, selected_id = (
+        house.call(bakery, at=clock() - timedelta(days=15), questions=[yes]) for _ in range(3)
     )
-    foreign = house.call(rival, at=clock() - timedelta(days=15), asked=[yes])
+    foreign = house.call(rival, at=clock() - timedelta(days=15), questions=[yes])
     review = clock() + timedelta(days=9)
-    said = {"owner": "p", "purposes": ["agreement"], "reason": "…", "review_at": review}
-    house.changes.hold(bakery.id, held, By("operator"), **said)
+    hold = {"owner": "p", "purposes": ["agreement"], "reason": "…", "review_at": review}
+    house.changes.hold(bakery.id, on_hold, By("operator"), **hold)
     paul = browser("paul")
     form = {"purpose": "agreement", "days": "12"}
-    seen = asked(paul, **form).text
-    assert in_table(seen) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
-    assert "Il a été convenu de garder 3 enregistrements plus longtemps" in seen
-    assert [each in re.findall(r'name="end" value="([^"]+)"', seen) for each in (spared, held, chosen)] == [
-        True, False, True,
-    ]  # fmt: skip
-    assert foreign not in seen
+    text = preview_page(paul, **form).text
+    assert in_table(text) == [("Aussitôt", "1"), ("Décembre 2026", "1")]
+    assert "Il a été convenu de garder 3 enregistrements plus longtemps" in text
+    offered = re.findall(r'name="end" value="([^"]+)"', text)
+    assert [each in offered for each in (exempt, on_hold, selected_id)] == [True, False, True]
+    assert foreign not in text
 
-    named = {**form, "end": [chosen, held, foreign], "sure": "yes"}
-    again = paul.send(CHANGE, **named)
+    choice = {**form, "end": [selected_id, on_hold, foreign], "sure": "yes"}
+    again = paul.send(CHANGE, **choice)
     assert again.status_code == 200, "the number that was confirmed is not that of the page"
     assert "il avait été convenu de le garder" in again.text
     assert 'name="confirmed" value="1"' in again.text
     assert limits.in_force(bakery.id, house.changes.trust) == ()
-    assert paul.send(CHANGE, **named, confirmed="1").status_code == 303
+    assert paul.send(CHANGE, **choice, confirmed="1").status_code == 303
 
     apply_limits(house.services.store, house.services.root, clock())
-    assert [agreed_until(house, bakery.id, each, clock) for each in (spared, held, chosen)] == [
+    assert [agreed_until(house, bakery.id, each, clock) for each in (exempt, on_hold, selected_id)] == [
         True, True, False,
     ]  # fmt: skip
     assert agreed_until(house, rival.id, foreign, clock)
-    assert queries.recording(bakery.id, spared).keep_until > clock() + timedelta(days=300)
+    assert queries.recording(bakery.id, exempt).keep_until > clock() + timedelta(days=300)
     (row,) = limits.in_force(bakery.id, house.changes.trust)
     assert not row.limit.covers_consents
     statement, key = retention_limit.open_set(row.content, house.root_public)
     assert (statement.by, key) == (By("user", bakery.people["paul"].id), house.changes.signer.key_id)
-    amendment = house.changes.look(bakery.id, chosen).chain.amendments[-1]
+    amendment = house.changes.look(bakery.id, selected_id).chain.amendments[-1]
     assert (amendment.kind, amendment.by) == ("purposes_narrowed", By("user", bakery.people["paul"].id))
 
 
@@ -134,7 +133,7 @@ def test_limits_page_without_a_key_says_so(app, browser, bakery) -> None:
     answer = paul.client.get("/settings/retention")
     assert answer.status_code == 503
     assert "clé" in answer.text
-    assert asked(paul, purpose="agreement", days="12").status_code == 403
+    assert preview_page(paul, purpose="agreement", days="12").status_code == 403
     assert paul.send(CHANGE, purpose="agreement", days="12").status_code == 403
 
 
@@ -142,11 +141,11 @@ def test_lifted_limit_affects_new_recordings_only(house, browser, bakery, calls,
     paul = browser("paul")
     paul.send(CHANGE, purpose="agreement", days="20", sure="yes")
     clock.at += timedelta(hours=1)
-    seen = asked(paul, purpose="agreement", days="25").text
-    assert "restent comme ils sont : au plus 20 jours" in seen
-    assert in_table(seen) == []
+    text = preview_page(paul, purpose="agreement", days="25").text
+    assert "restent comme ils sont : au plus 20 jours" in text
+    assert in_table(text) == []
     (row,) = limits.in_force(bakery.id, house.changes.trust)
-    lifted = asked(paul, limit=row.id).text
+    lifted = preview_page(paul, limit=row.id).text
     assert "aussi longtemps qu’annoncé" in lifted
     assert "restent comme ils sont : au plus 20 jours" in lifted
     assert paul.send(CHANGE, limit=row.id).status_code == 303
@@ -168,15 +167,17 @@ def test_other_purposes_and_line_limits_are_shown(house, browser, clock, entropy
     assert "Tout usage, sauf si une loi l’exige" in page
     assert "Une loi l’exige" in page
     assert 'value="legal-duty"' not in page
-    seen = asked(anne, purpose="agreement", days="7").text
-    assert "1 enregistrement prend fin plus tôt." in seen
-    assert "Ils restent conservés pour leurs autres usages." in seen
-    assert in_table(asked(anne, purpose="agreement", days="14").text) == [], "the line's own time ends it"
+    text = preview_page(anne, purpose="agreement", days="7").text
+    assert "1 enregistrement prend fin plus tôt." in text
+    assert "Ils restent conservés pour leurs autres usages." in text
+    assert in_table(preview_page(anne, purpose="agreement", days="14").text) == [], (
+        "the line's own time ends it"
+    )
 
 
 def test_invalid_limits_are_refused_with_a_reason(house, browser, bakery) -> None:
     paul = browser("paul")
-    for form, said in (
+    for form, sentence in (
         ({"purpose": "agreement", "days": "0"}, "nombre de jours"),
         ({"purpose": "agreement", "days": "-1"}, "nombre de jours"),
         ({"purpose": "agreement", "days": "٣"}, "nombre de jours"),
@@ -186,11 +187,11 @@ def test_invalid_limits_are_refused_with_a_reason(house, browser, bakery) -> Non
         ({}, "Choisissez l’un des usages"),
         ({"limit": "x"}, "modifié entre-temps"),
     ):
-        for answer in (asked(paul, **form), paul.send(CHANGE, **form)):
+        for answer in (preview_page(paul, **form), paul.send(CHANGE, **form)):
             assert answer.status_code == (403 if "limit" in form else 422)
-            assert said in answer.text
-            kept = 'href="/settings/retention"' if "limit" in form else f'value="{form.get("days", "")}"'
-            assert kept in answer.text, "the way back, or what was typed"
+            assert sentence in answer.text
+            expected = 'href="/settings/retention"' if "limit" in form else f'value="{form.get("days", "")}"'
+            assert expected in answer.text, "the way back, or what was typed"
     assert limits.in_force(bakery.id, house.changes.trust) == ()
 
 

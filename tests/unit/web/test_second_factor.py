@@ -157,8 +157,8 @@ def test_clock_of_the_phone_may_be_half_a_minute_off(claire, clock, seconds, sta
 
 
 def test_recovery_code_works_once_in_any_spelling(claire):
-    given = claire.codes[3].upper().replace("-", " ").replace("0", "O").replace("1", "l")
-    visit, answer = claire.log_in(given)
+    spelling = claire.codes[3].upper().replace("-", " ").replace("0", "O").replace("1", "l")
+    visit, answer = claire.log_in(spelling)
     assert answer.location == "/account"
     assert "9 codes" in visit.get("/account").text
     assert claire.log_in(claire.codes[3])[1].status_code == 422
@@ -191,9 +191,9 @@ def test_second_step_ends_after_ten_minutes_and_with_the_password(claire, clock,
     late = claire.begin()
     clock.forward(minutes=10)
     assert late.send("/login/code", token=late.token("/login"), code=claire.code()).location == "/login"
-    begun = claire.begin()
+    visitor = claire.begin()
     set_password(house, bakery)
-    assert begun.send("/login/code", token=begun.token("/login"), code=claire.code()).location == "/login"
+    assert visitor.send("/login/code", token=visitor.token("/login"), code=claire.code()).location == "/login"
 
 
 def test_new_password_keeps_the_second_factor(claire, clock, house, bakery, browser, entropy):
@@ -270,13 +270,13 @@ def test_removed_app_leaves_the_password_alone(claire, browser):
 def test_leaves_have_no_secret_and_no_name(claire):
     claire.visit.send("/account/codes")
     claire.visit.send("/account/app/remove")
-    said = bodies(factor_set.CHANGED)
-    assert [re.search(r'"change":"(\w+)"', each)[1] for each in said] == [
+    leaves = bodies(factor_set.CHANGED)
+    assert [re.search(r'"change":"(\w+)"', each)[1] for each in leaves] == [
         "app_added",
         "codes_made",
         "app_removed",
     ]
-    for each in said:
+    for each in leaves:
         assert set(re.findall(r'"(\w+)":', each)) == {
             "actor",
             "by",
@@ -402,9 +402,9 @@ def test_set_signed_by_a_revoked_key_is_refused(claire, house, bakery, clock):
     key = house.changes.signer.key_id
     later = Trust(house.root_public, lambda: {key: clock() + timedelta(seconds=1)})
     assert factor_set.current(person, later).required
-    with pytest.raises(SealError) as refused:
+    with pytest.raises(SealError) as failure:
         factor_set.current(person, Trust(house.root_public, lambda: {key: clock()}))
-    assert refused.value.error_id == "seal.key_revoked"
+    assert failure.value.error_id == "seal.key_revoked"
 
 
 def test_forgotten_use_lets_a_code_in_only_while_it_is_shown(claire, clock):
@@ -437,11 +437,11 @@ def test_reset_leaves_the_password_alone_and_the_reason_out_of_the_log(claire, h
 
 def test_reset_mends_whatever_somebody_did_to_the_row(claire, house, bakery, browser, clock):
     saved = rows()
-    for broken in ([], [saved[0] | {"statement": "{}"}], [saved[0] | {"number": 7}]):
+    for bad_rows in ([], [saved[0] | {"statement": "{}"}], [saved[0] | {"number": 7}]):
         with writing():
             SecondFactorTable.delete().execute()
-        if broken:
-            put_back(broken)
+        if bad_rows:
+            put_back(bad_rows)
         assert browser().log_in("claire").status_code == 422
         assert reset(house, bakery)
         assert browser().log_in("claire").location == "/recordings"

@@ -84,11 +84,13 @@ def test_trusts_forwarding_headers_of_configured_proxies_only(house, bakery, clo
     for n in range(11):
         direct.client.post("/login", headers={"X-Forwarded-For": f"198.51.100.{n}"})
     behind = create_app(WebConfig(b"k" * 32, secure_cookies=False, proxies=1), gate=house.gate, now=clock)
-    seen = []
-    behind.add_url_rule("/seen", view_func=lambda: seen.append(web.account.limits.client_network()) or "")
+    addresses = []
+    behind.add_url_rule(
+        "/seen", view_func=lambda: addresses.append(web.account.limits.client_network()) or ""
+    )
     client = behind.test_client()
     client.get("/seen", headers={"X-Forwarded-For": "203.0.113.9, 198.51.100.1"})
-    assert seen == ["198.51.100.1"], "what the nearest proxy saw, not what the browser wrote before it"
+    assert addresses == ["198.51.100.1"], "what the nearest proxy saw, not what the browser wrote before it"
 
 
 FORGED = {
@@ -103,23 +105,23 @@ FORGED = {
 
 
 @pytest.mark.parametrize(
-    ("proxies", "networks", "peer", "believed"),
+    ("proxies", "networks", "peer", "is_proxy"),
     [(0, (), "127.0.0.1", False), (1, (), "127.0.0.1", True), (1, (), "::1", True),
      (1, (), "192.0.2.9", False),
      (1, ("192.0.2.0/24",), "192.0.2.9", True), (1, ("192.0.2.0/24",), "203.0.113.1", False)],
 )  # fmt: skip
-def test_removes_forwarding_headers_of_strangers(house, clock, proxies, networks, peer, believed):
+def test_removes_forwarding_headers_of_strangers(house, clock, proxies, networks, peer, is_proxy):
     config = WebConfig(b"k" * 32, proxies=proxies, proxy_networks=networks)
     app = create_app(config, gate=house.gate, now=clock)
-    seen = []
+    addresses = []
     app.add_url_rule(
-        "/seen", view_func=lambda: seen.append((web.account.limits.client_network(), request.url)) or ""
+        "/seen", view_func=lambda: addresses.append((web.account.limits.client_network(), request.url)) or ""
     )
     client = app.test_client()
     client.get("/seen", headers=FORGED, environ_base={"REMOTE_ADDR": peer})
-    address, url = seen[0]
-    assert address == ("198.51.100.1" if believed else web.proxies.network(peer))
-    assert url == ("https" if believed else "http") + "://localhost/seen", "the host is never theirs to say"
+    address, url = addresses[0]
+    assert address == ("198.51.100.1" if is_proxy else web.proxies.network(peer))
+    assert url == ("https" if is_proxy else "http") + "://localhost/seen", "the host is never theirs to say"
 
 
 @pytest.mark.parametrize(
@@ -127,8 +129,8 @@ def test_removes_forwarding_headers_of_strangers(house, clock, proxies, networks
 )
 def test_secure_panel_sends_strict_transport_security(house, clock, path):
     app = create_app(WebConfig(b"k" * 32), gate=house.gate, now=clock)
-    said = app.test_client().get(path, base_url="https://panel.example").headers
-    assert int(said["Strict-Transport-Security"].removeprefix("max-age=").partition(";")[0]) >= 31536000
+    headers = app.test_client().get(path, base_url="https://panel.example").headers
+    assert int(headers["Strict-Transport-Security"].removeprefix("max-age=").partition(";")[0]) >= 31536000
 
 
 def test_static_files_are_immutable_with_hash_and_revalidated_without(browser):
@@ -140,9 +142,9 @@ def test_static_files_are_immutable_with_hash_and_revalidated_without(browser):
 
 
 def test_health_endpoints_report_one_word(browser, house):
-    for path, said in (("/healthz", "ok"), ("/readyz", "ready")):
+    for path, word in (("/healthz", "ok"), ("/readyz", "ready")):
         answer = browser().get(path)
-        assert (answer.status_code, answer.json["status"]) == (200, said)
+        assert (answer.status_code, answer.json["status"]) == (200, word)
         assert "Set-Cookie" not in answer.headers
         assert list(answer.json) == ["status"]
         # A local proxy that adds no header is indistinguishable from a neighbour.
@@ -151,10 +153,12 @@ def test_health_endpoints_report_one_word(browser, house):
 
 def watched_from(app, path: str, address: str = "127.0.0.1", **more: str) -> tuple[str, str]:
     """The response of the status server, on its own port."""
-    told: list[str] = []
+    statuses: list[str] = []
     environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "REMOTE_ADDR": address, **more}
-    body = health.status_source(app, AllowedClients())(environ, lambda status, _headers: told.append(status))
-    return told[0], b"".join(body).decode()
+    body = health.status_source(app, AllowedClients())(
+        environ, lambda status, _headers: statuses.append(status)
+    )
+    return statuses[0], b"".join(body).decode()
 
 
 def test_panel_without_catalogue_is_alive_and_unready(app, browser, house, tmp_path):
@@ -235,18 +239,21 @@ def test_metrics_have_their_own_port_for_neighbours(app, house, bakery, browser,
     assert watched_from(app, "/metrics", HTTP_X_FORWARDED_FOR="127.0.0.1")[0] == "403 Forbidden"
     assert watched_from(app, "/metrics", "192.0.2.7")[0] == "403 Forbidden"
     house.database.init(str(tmp_path / "nowhere" / "catalogue.db"))  # metrics need no catalogue
-    status, told = watched_from(app, "/metrics")
+    status, metrics_text = watched_from(app, "/metrics")
     assert status == "200 OK"
-    assert 'accord_http_requests_total{method="POST",route="playback.request_grant",status="303"}' in told
-    assert recording not in told
-    assert bakery.id not in told
+    assert (
+        'accord_http_requests_total{method="POST",route="playback.request_grant",status="303"}'
+        in metrics_text
+    )
+    assert recording not in metrics_text
+    assert bakery.id not in metrics_text
 
 
 def test_every_form_needs_its_token_whatever_the_method(app, browser, house, bakery):
     """Every route with an unsafe method, requested with the session but without the form token."""
     recording = house.call(bakery)
     person = browser("paul")
-    tried = 0
+    count = 0
     for rule in app.url_map.iter_rules():
         if "POST" not in (rule.methods or ()) or rule.rule.startswith("/api/"):
             continue
@@ -257,8 +264,8 @@ def test_every_form_needs_its_token_whatever_the_method(app, browser, house, bak
         assert answer.status_code == 400, path
         for method in ("PUT", "PATCH", "DELETE"):
             assert person.client.open(path, method=method).status_code in (400, 405), (path, method)
-        tried += 1
-    assert tried > 15
+        count += 1
+    assert count > 15
 
 
 def test_forged_host_header_is_in_no_response(browser, bakery):

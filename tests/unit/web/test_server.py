@@ -100,20 +100,20 @@ def _listens(served: Served) -> bool:
 
 
 def test_idle_connections_do_not_delay_the_stop(served):
-    kept = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
-    kept.request("GET", "/healthz")
-    assert json.loads(kept.getresponse().read())["status"] == "ok"
-    began = time.monotonic()
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    connection.request("GET", "/healthz")
+    assert json.loads(connection.getresponse().read())["status"] == "ok"
+    start = time.monotonic()
     served.process.terminate()
     assert served.process.wait(15) == 0
-    assert time.monotonic() - began < 5
-    kept.close()
+    assert time.monotonic() - start < 5
+    connection.close()
 
 
 def test_password_hashing_does_not_block_other_requests(served):
     """Ten parallel log-ins take over a second of hashing; other responses stay immediate."""
 
-    def log_in(done: list[int]) -> None:
+    def log_in(statuses: list[int]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
         connection.request("GET", "/login")
         page = connection.getresponse()
@@ -121,30 +121,30 @@ def test_password_hashing_does_not_block_other_requests(served):
         token = re.search(rb'name="csrf_token"[^>]* value="([^"]+)"', page.read()).group(1).decode()
         form = urlencode({"csrf_token": token, "login": "nobody", "password": "wrong"})
         connection.request("POST", "/login", form, {"Cookie": cookie, **KIND})
-        done.append(connection.getresponse().status)
+        statuses.append(connection.getresponse().status)
 
-    done: list[int] = []
-    people = [threading.Thread(target=log_in, args=(done,)) for _ in range(10)]
-    began = time.monotonic()
+    statuses: list[int] = []
+    people = [threading.Thread(target=log_in, args=(statuses,)) for _ in range(10)]
+    start = time.monotonic()
     for one in people:
         one.start()
     slowest, answers = 0.0, 0
     while any(one.is_alive() for one in people):
-        asked = time.monotonic()
+        request_start = time.monotonic()
         served.get("/healthz").read()
-        slowest, answers = max(slowest, time.monotonic() - asked), answers + 1
-    hashing = time.monotonic() - began
-    assert sorted(done) == [422] * 10
+        slowest, answers = max(slowest, time.monotonic() - request_start), answers + 1
+    hash_time = time.monotonic() - start
+    assert sorted(statuses) == [422] * 10
     assert answers > 10
-    assert slowest < hashing / 2, (slowest, hashing)
+    assert slowest < hash_time / 2, (slowest, hash_time)
 
 
 def test_damaged_block_aborts_the_connection(tmp_path, clock, entropy):
     """The client receives fewer bytes than announced, and the connection is closed."""
     from datetime import UTC, datetime
 
-    began = datetime.now(UTC)
-    house = House(tmp_path, lambda: began, entropy)
+    start = datetime.now(UTC)
+    house = House(tmp_path, lambda: start, entropy)
     bakery = house.customer("Boulangerie Martin", "+3225550100")
     house.person(bakery, "claire", "Claire")
     recording = house.call(bakery, times=6)

@@ -85,17 +85,17 @@ def errors(page: str) -> dict[str, str]:
 
 
 def test_what_was_heard_is_what_is_switched_on(paul, house, bakery, line) -> None:
-    sent = send(paul, line)
-    assert sent.status_code == 303
-    assert sent.location == f"/numbers/{line.id}/preview"
+    answer = send(paul, line)
+    assert answer.status_code == 303
+    assert answer.location == f"/numbers/{line.id}/preview"
     page = previewed(paul, line)
     before = recorded_lines()[line.id]
     assert before.announcement.keep_days == 30, "nothing is on yet"
     addresses = re.findall(r'<audio controls preload="none" src="([^"]+)"', page)
     assert len(addresses) == 3, "the choice of language, and an announcement in each"
-    heard = [paul.get(each) for each in addresses]
-    assert {each.mimetype for each in heard} == {"audio/wav"}
-    with wave.open(io.BytesIO(heard[1].data)) as sound:
+    sounds = [paul.get(each) for each in addresses]
+    assert {each.mimetype for each in sounds} == {"audio/wav"}
+    with wave.open(io.BytesIO(sounds[1].data)) as sound:
         assert (sound.getframerate(), sound.getnchannels()) == (8000, 1)
 
     assert switch_on(paul, line).status_code == 303
@@ -105,7 +105,7 @@ def test_what_was_heard_is_what_is_switched_on(paul, house, bakery, line) -> Non
     assert {each.keep_days for each in languages} == {60}
     with connected():
         stored = [bytes(SoundTable.get_by_id(each).wav) for each in policy.sounds]
-    assert {each.data for each in heard} <= set(stored), "byte for byte what callers hear"
+    assert {each.data for each in sounds} <= set(stored), "byte for byte what callers hear"
     for each in languages:
         assert each.text in page
     (changed,) = leaves("line.setup_changed")
@@ -133,9 +133,9 @@ def test_a_change_makes_a_version_and_the_page_lists_the_old_one(paul, house, ba
     assert page.count("<audio") == 3
     for address in re.findall(r'<audio controls preload="none" src="([^"]+)"', page):
         assert paul.get(address).status_code == 200
-    said = [each.announcements for each in setup.versions(bakery.id)[line.id]]
-    assert said[0] == (now.id,)
-    assert said[-1] == (first.id,)
+    versions = [each.announcements for each in setup.versions(bakery.id)[line.id]]
+    assert versions[0] == (now.id,)
+    assert versions[-1] == (first.id,)
 
 
 def test_switches_off_and_on_again(paul, bakery, line, clock) -> None:
@@ -163,11 +163,11 @@ def test_a_row_alone_switches_nothing_on(paul, bakery, line) -> None:
 
 def test_a_draft_that_changed_after_it_was_heard_is_heard_again(paul, bakery, line) -> None:
     send(paul, line)
-    named = digest(previewed(paul, line))
+    digest_seen = digest(previewed(paul, line))
     with writing():
         row = LineDraftTable.get()
         LineDraftTable.update(settings={**row.settings, "keep_days": 3650}).execute()
-    refused = paul.send(f"/numbers/{line.id}/on", digest=named)
+    refused = paul.send(f"/numbers/{line.id}/on", digest=digest_seen)
     assert refused.status_code == 409
     assert "écouter" in refused.text
     assert recorded_lines()[line.id].announcement.keep_days == 30
@@ -202,8 +202,8 @@ def test_laxer_settings_are_refused_beside_the_field(paul, bakery, line, changes
     answer = send(paul, line, **changes)
     assert answer.status_code == 422
     assert text in errors(answer.text)[field]
-    sent = {**CHOICES, **changes}
-    assert f'value="{sent["keep_days"][:6]}' in answer.text, "what was entered is kept"
+    fields = {**CHOICES, **changes}
+    assert f'value="{fields["keep_days"][:6]}' in answer.text, "what was entered is kept"
     assert recorded_lines()[line.id].announcement.keep_days == 30
 
 
@@ -232,18 +232,18 @@ def recording(seconds: float = 3.0, *, rate: int = 8000, channels: int = 1, leve
 
 
 def test_greeting_is_heard_first(paul, bakery, line) -> None:
-    said = "Bonjour, boulangerie Martin."
+    greeting = "Bonjour, boulangerie Martin."
     wav = announcement_in("fr").path.read_bytes()
-    assert send(paul, line, (wav, "hello.wav"), greeting_text=said, languages=["fr"]).status_code == 303
-    assert said in previewed(paul, line)
+    assert send(paul, line, (wav, "hello.wav"), greeting_text=greeting, languages=["fr"]).status_code == 303
+    assert greeting in previewed(paul, line)
     assert switch_on(paul, line).status_code == 303
     row = queries.announcement(bakery.id, recorded_lines()[line.id].announcement.id)
-    assert row.text.startswith(said)
-    assert row.composition.greeting.text == said
+    assert row.text.startswith(greeting)
+    assert row.composition.greeting.text == greeting
     page = paul.get(f"/numbers/{line.id}/setup").text
-    assert said in html.unescape(page)
+    assert greeting in html.unescape(page)
     assert send(paul, line, languages=["fr"], no_greeting="yes").status_code == 303
-    assert said not in previewed(paul, line)
+    assert greeting not in previewed(paul, line)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def known(admin, page: str, colleague: str = "claire") -> None:
         assert each.send(f"{page}/vouch", how=how).status_code == 303
 
 
-def given(browser, page: str, **decided: str) -> None:
+def decide(browser, page: str, **decided: str) -> None:
     form = {}
     for name, value in decided.items():
         form[f"given-{name}"], _, form[f"why-{name}"] = value.partition(":")
@@ -82,8 +82,8 @@ def test_request_is_registered_with_its_deadline(browser, bakery, clock) -> None
     page = enter(paul, received="2026-11-20")
     (row,) = subject_request_queries.requests(bakery.id)
     assert (row.number, row.due_on.isoformat()) == (NUMBER, "2026-12-20")
-    shown = paul.get(page).text
-    assert "20 décembre 2026" in shown
+    text = paul.get(page).text
+    assert "20 décembre 2026" in text
     assert kinds(bakery.id) == ["subject_request.received"]
     assert NUMBER not in json.dumps(leaves(bakery.id)), "no log has the number"
     clock.at += timedelta(days=40)
@@ -94,7 +94,7 @@ def test_request_is_registered_with_its_deadline(browser, bakery, clock) -> None
 
 def test_invalid_request_is_refused_and_not_written(browser, bakery) -> None:
     paul = browser("paul")
-    for wrong, said in (
+    for wrong, sentence in (
         ({"number": "hello"}, "numéro de téléphone"),
         ({"wants": "all"}, "ce que la personne demande"),
         ({"language": "xx"}, "la langue"),
@@ -102,11 +102,11 @@ def test_invalid_request_is_refused_and_not_written(browser, bakery) -> None:
         ({"received": "soon"}, "le jour"),
     ):
         form = {"number": "0470 12 34 56", "wants": "copy", "language": "fr", "received": "2026-11-20"}
-        sent = {**form, **wrong}
-        answer = paul.send("/subject-requests", **sent)
+        fields = {**form, **wrong}
+        answer = paul.send("/subject-requests", **fields)
         assert answer.status_code == 422
-        assert said in answer.text
-        assert f'value="{sent["number"]}"' in answer.text, "what was typed is kept"
+        assert sentence in answer.text
+        assert f'value="{fields["number"]}"' in answer.text, "what was typed is kept"
     assert subject_request_queries.requests(bakery.id) == ()
 
 
@@ -146,9 +146,9 @@ def test_code_of_a_call_verifies_the_number(browser, bakery, call, clock, entrop
     page = enter(paul)
     assert paul.send(f"{page}/call").status_code == 303
     assert "Appel en cours" in paul.get(page).text
-    taken = verification_code.CALLS.take("node1", clock(), entropy)
-    assert taken is not None
-    row, digits = taken
+    claim = verification_code.CALLS.take("node1", clock(), entropy)
+    assert claim is not None
+    row, digits = claim
     verification_code.CALLS.answer("node1", row, "done", clock(), entropy)
     assert "un code lui a été donné" in paul.get(page).text
     wrong = f"{(int(digits) + 1) % 10**6:06}"
@@ -156,9 +156,9 @@ def test_code_of_a_call_verifies_the_number(browser, bakery, call, clock, entrop
     assert answer.status_code == 403
     assert "pas le bon code" in answer.text
     assert paul.send(f"{page}/code", code=f" {digits[:3]} {digits[3:]} ").status_code == 303
-    shown = paul.get(page).text
-    assert "Le numéro a été appelé" in shown
-    assert "À vérifier" in shown
+    text = paul.get(page).text
+    assert "Le numéro a été appelé" in text
+    assert "À vérifier" in text
     assert kinds(bakery.id) == [
         "subject_request.received", "subject_request.call_ordered", "subject_request.code_created",
         "subject_request.called", "subject_request.code_tried",
@@ -186,50 +186,50 @@ def test_copy_contains_reviewed_audio_and_own_voice_only(house, browser, bakery,
     own, none = house.call(bakery, mode="opt-in"), house.call(bakery)
     others = [house.call(bakery, external_party=OTHER), house.call(rival)]
     missed = house.not_recorded(bakery, "declined")
-    listening = browser("claire").grant_for(both).rpartition("/")[2]
-    assert browser("paul").get(f"/audio/{listening}/audio.opus").status_code in (403, 404)
+    grant_id = browser("claire").grant_for(both).rpartition("/")[2]
+    assert browser("paul").get(f"/audio/{grant_id}/audio.opus").status_code in (403, 404)
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
     assert paul.send(f"{page}/copy").status_code == 403, "nothing was reviewed"
-    given(paul, page, **{both: "both", own: "own", none: "withheld:Un tiers y parle de sa santé"})
+    decide(paul, page, **{both: "both", own: "own", none: "withheld:Un tiers y parle de sa santé"})
     archive, facts, readme = fetched(paul, page)
     assert facts["format"] == "accord-person-copy"
-    told = {each["id"]: each for each in facts["recordings"]}
-    assert set(told) == {both, own, none}
+    facts_by_id = {each["id"]: each for each in facts["recordings"]}
+    assert set(facts_by_id) == {both, own, none}
     assert len(facts["calls_not_recorded"]) == 1
     for foreign in (*others, OTHER.value, OTHER.value[1:], "1001", "Claire"):
         assert foreign not in json.dumps(facts)
         assert foreign not in readme
     assert missed not in readme
 
-    names = {told[each]["sound"]["file"] for each in (both, own)}
+    names = {facts_by_id[each]["sound"]["file"] for each in (both, own)}
     assert set(archive.namelist()) == {"README.txt", "copy.json", *names}
-    assert told[none]["sound"]["file"] is None
+    assert facts_by_id[none]["sound"]["file"] is None
     for what in ("announcement", "purposes", "kept_until", "held", "agreed_to_record"):
-        assert told[none][what] == told[both][what], "of its sound alone nothing is given"
-    whole, rate = soundfile.read(io.BytesIO(archive.read(told[both]["sound"]["file"])), dtype="int16")
-    assert told[both]["sound"]["file"].endswith("/audio.opus"), "as it is kept"
+        assert facts_by_id[none][what] == facts_by_id[both][what], "of its sound alone nothing is given"
+    whole, rate = soundfile.read(io.BytesIO(archive.read(facts_by_id[both]["sound"]["file"])), dtype="int16")
+    assert facts_by_id[both]["sound"]["file"].endswith("/audio.opus"), "as it is kept"
     assert np.abs(whole[:, 0]).max() > 1000
     assert np.abs(whole[:, 1]).max() > 1000
-    theirs, rate = soundfile.read(io.BytesIO(archive.read(told[own]["sound"]["file"])), dtype="int16")
+    theirs, rate = soundfile.read(io.BytesIO(archive.read(facts_by_id[own]["sound"]["file"])), dtype="int16")
     assert rate == 8000
-    assert abs(len(theirs) - told[own]["duration_ms"] * 8) <= 8
+    assert abs(len(theirs) - facts_by_id[own]["duration_ms"] * 8) <= 8
     assert not theirs[:, 1].any(), "the other channel is zeros"
     assert np.abs(theirs[:, 0]).max() > 1000
     start = len(theirs) * 2 // 3
-    said = theirs[start : start + rate, 0].astype(float)
+    voice = theirs[start : start + rate, 0].astype(float)
     same = whole[start - rate // 50 : start + rate + rate // 50, 0].astype(float)
-    alike = np.correlate(same, said) / np.linalg.norm(said) / np.linalg.norm(same)
+    alike = np.correlate(same, voice) / np.linalg.norm(voice) / np.linalg.norm(same)
     assert alike.max() > 0.9, "what they said, in its place"
 
     announced = bakery.announcement.text
-    assert told[own]["announcement"]["text"] == announced
+    assert facts_by_id[own]["announcement"]["text"] == announced
     assert readme.count(announced) == 3
-    assert told[own]["agreed_to_record"] | {"at": None} == {
+    assert facts_by_id[own]["agreed_to_record"] | {"at": None} == {
         "mode": "opt-in", "answer": "yes", "key": "1", "at": None,
     }  # fmt: skip
-    assert [each["code"] for each in told[both]["purposes"]] == ["agreement"]
+    assert [each["code"] for each in facts_by_id[both]["purposes"]] == ["agreement"]
     assert "Un tiers y parle de sa santé" in readme
     assert "Vos enregistrements" in readme
     assert "Boulangerie Martin" in readme
@@ -243,9 +243,9 @@ def test_one_vouching_colleague_is_not_enough(house, browser, bakery, call) -> N
     paul, claire = browser("paul"), browser("claire")
     page = enter(paul)
     assert paul.send(f"{page}/vouch", how="Carte d'identité vue au comptoir").status_code == 303
-    shown = paul.get(page).text
-    assert "Paul Martin" in shown
-    assert f"{page}/vouch" in shown, "where a colleague vouches, too"
+    page_text = paul.get(page).text
+    assert "Paul Martin" in page_text
+    assert f"{page}/vouch" in page_text, "where a colleague vouches, too"
     for what, form in (
         ("review", {f"given-{call}": "both"}), ("copy", {}), ("erase", {"sure": "yes"}),
         ("close", {"how": "answered"}), ("vouch", {"how": "Encore moi"}), ("vouch", {}),
@@ -260,9 +260,9 @@ def test_one_vouching_colleague_is_not_enough(house, browser, bakery, call) -> N
     assert "Carte d" not in html, "how the first one recognised them is theirs to say"
     assert "Enregistrements" not in html
     assert claire.send(f"{page}/vouch", how="Sa voix").status_code == 303
-    shown = paul.get(page).text
+    page_text = paul.get(page).text
     for text in ("Paul Martin", "Carte d", "Claire Martin", "Sa voix", "10:00"):
-        assert text in shown
+        assert text in page_text
     assert claire.send(f"{page}/vouch", how="Encore").status_code == 403
     vouched = [body for kind, body in leaves(bakery.id) if kind == "subject_request.vouched"]
     assert [(each["vouch"], each["actor"]) for each in vouched] == [
@@ -292,16 +292,16 @@ def test_unannounced_recording_needs_its_own_review(house, browser, bakery, call
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
-    given(paul, page, **{call: "own"})
+    decide(paul, page, **{call: "own"})
     archive, facts, readme = fetched(paul, page)
-    told = {each["id"]: each for each in facts["recordings"]}
-    assert set(told) == {call, silent, other}
+    facts_by_id = {each["id"]: each for each in facts["recordings"]}
+    assert set(facts_by_id) == {call, silent, other}
     assert len(archive.namelist()) == 3, "one sound"
     for each in (silent, other):
-        assert told[each]["sound"] == {
+        assert facts_by_id[each]["sound"] == {
             "given": "withheld", "file": None, "withheld_because": None, "announced": False,
         }  # fmt: skip
-        assert told[each]["started_at"]
+        assert facts_by_id[each]["started_at"]
     assert readme.count("n’a pas pu y être établi") == 2
     answer = paul.send(f"{page}/review", **{f"given-{silent}": "both", f"why-{silent}": "All of them"})
     assert answer.status_code == 403, "not with the others"
@@ -312,9 +312,9 @@ def test_unannounced_recording_needs_its_own_review(house, browser, bakery, call
     assert [each["sound"]["file"] for each in facts["recordings"] if each["id"] == silent] == [None]
     assert paul.send(alone, given="both", why="Le client l’a demandé par écrit").status_code == 303
     archive, facts, readme = fetched(paul, page)
-    told = {each["id"]: each for each in facts["recordings"]}
-    assert told[silent]["sound"]["file"] in archive.namelist()
-    assert told[other]["sound"]["file"] is None
+    facts_by_id = {each["id"]: each for each in facts["recordings"]}
+    assert facts_by_id[silent]["sound"]["file"] in archive.namelist()
+    assert facts_by_id[other]["sound"]["file"] is None
     decided = [body for kind, body in leaves(bakery.id) if kind == "subject_request.recording_reviewed"]
     assert [(each["recording"], each["given"], each["reason"]) for each in decided] == [
         (call, "own", ""), (silent, "both", "Le client l’a demandé par écrit"),
@@ -330,7 +330,7 @@ def test_sealed_announcement_decides_not_the_row(house, browser, bakery) -> None
     known(paul, page)
     with connected():
         RecordingTable.update(announced=1, purposes=["agreement"]).execute()
-    given(paul, page, **{silent: "both"})
+    decide(paul, page, **{silent: "both"})
     assert paul.send(f"{page}/copy").status_code in (403, 409)
     assert "recording.exported" not in kinds(bakery.id, "recording.")
 
@@ -340,14 +340,14 @@ def test_recipients_are_listed_on_the_page_and_in_the_next_copy(browser, bakery,
     assert "Personne ne l’a encore écouté." in browser("audit").get(page).text
     request = enter(paul)
     known(paul, request)
-    given(paul, request, **{call: "both"})
+    decide(paul, request, **{call: "both"})
     _, facts, readme = fetched(paul, request)
     assert "Personne." not in readme, "whoever made the copy had it"
     for reader in ("paul", "audit"):
-        shown = browser(reader).get(page).text
-        assert "Paul Martin" in shown
-        assert "A remis une copie à la personne enregistrée" in shown
-        assert "Personne ne l’a encore écouté." not in shown
+        text = browser(reader).get(page).text
+        assert "Paul Martin" in text
+        assert "A remis une copie à la personne enregistrée" in text
+        assert "Personne ne l’a encore écouté." not in text
     assert "Paul Martin" not in browser("claire").get(page).text
     _, facts, readme = fetched(paul, request)
     assert [each["how"] for each in facts["recordings"][0]["listened"]] == ["copy", "copy"]
@@ -362,10 +362,10 @@ def test_listeners_are_named_only_on_request(browser, bakery, call) -> None:
     assert claire.get(sound[1].replace("&amp;", "&")).status_code == 200
     page = enter(paul)
     known(paul, page)
-    given(paul, page, **{call: "both"})
+    decide(paul, page, **{call: "both"})
     _, facts, readme = fetched(paul, page)
-    heard, copied = facts["recordings"][0]["listened"]
-    assert (heard["how"], heard["role"], heard["purpose"]) == ("listened", "customer", "agreement")
+    listen, copied = facts["recordings"][0]["listened"]
+    assert (listen["how"], listen["role"], listen["purpose"]) == ("listened", "customer", "agreement")
     assert (copied["how"], copied["role"], copied["purpose"]) == ("copy", "customer_admin", None)
     assert "Claire" not in readme + json.dumps(facts)
     assert "un collègue" in readme
@@ -375,30 +375,30 @@ def test_listeners_are_named_only_on_request(browser, bakery, call) -> None:
 
 
 def test_erases_what_is_allowed_and_explains_the_rest(house, browser, bakery, call) -> None:
-    held = house.call(bakery)
+    on_hold = house.call(bakery)
     duty = house.customer("Notaire", "+3225550177", purposes=("agreement", "legal-duty"))
     house.person(duty, "anne", "Anne", role="customer_admin")
     house.person(duty, "luc", "Luc")
     by_law = house.call(duty)
     paul, anne = browser("paul"), browser("anne")
     paul.send(
-        f"/recordings/{held}/retention/hold", purpose="agreement", reason="Order 12", review="2027-01-15"
+        f"/recordings/{on_hold}/retention/hold", purpose="agreement", reason="Order 12", review="2027-01-15"
     )
     page = enter(paul)
     known(paul, page)
     answer = paul.send(f"{page}/erase", sure="yes")
     assert answer.status_code == 403, "the copy comes first"
-    given(paul, page, **{call: "own", held: "both"})
+    decide(paul, page, **{call: "own", on_hold: "both"})
     fetched(paul, page)
     assert paul.send(f"{page}/erase").status_code == 403, "not ticked"
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303
-    done = reviews.reviews_of(bakery.id, page.rpartition("/")[2])
-    assert done[call].erased_at is not None
-    assert (done[held].erased_at, done[held].kept_reason) == (None, "retention.held")
-    shown = paul.get(page).text
-    assert "Il est effacé" in shown
-    assert "15 janvier 2027" in shown
-    assert "Order 12" not in shown, "the reason is the customer's own"
+    review_rows = reviews.reviews_of(bakery.id, page.rpartition("/")[2])
+    assert review_rows[call].erased_at is not None
+    assert (review_rows[on_hold].erased_at, review_rows[on_hold].kept_reason) == (None, "retention.held")
+    text = paul.get(page).text
+    assert "Il est effacé" in text
+    assert "15 janvier 2027" in text
+    assert "Order 12" not in text, "the reason is the customer's own"
     from tests.unit.web.test_retention import destroy_due
 
     assert destroy_due(house) == 1
@@ -408,7 +408,7 @@ def test_erases_what_is_allowed_and_explains_the_rest(house, browser, bakery, ca
     assert kinds(bakery.id)[-1] == "subject_request.recording_kept"
     assert paul.send(f"{page}/close", how="answered").status_code == 303
     for what in ("call", "review", "copy", "erase", "extend", "close"):
-        form = {"sure": "yes", "how": "answered", "why": "x", f"given-{held}": "own"}
+        form = {"sure": "yes", "how": "answered", "why": "x", f"given-{on_hold}": "own"}
         answer = paul.send(f"{page}/{what}", **form)
         assert answer.status_code == 403, what
 
@@ -424,13 +424,13 @@ def test_tampered_recording_is_not_copied(house, browser, bakery, call) -> None:
     paul = browser("paul")
     page = enter(paul)
     known(paul, page)
-    given(paul, page, **{call: "both"})
+    decide(paul, page, **{call: "both"})
     manifest = house.stored(call, "manifest.json")
     manifest.write_bytes(manifest.read_bytes().replace(b"agreement", b"agreemenT", 1))
     answer = paul.send(f"{page}/copy")
     assert answer.status_code == 409
     assert "recording.exported" not in [kind for kind, _ in leaves(bakery.id)]
-    given(paul, page, **{call: "withheld:Endommagé"})
+    decide(paul, page, **{call: "withheld:Endommagé"})
     _, facts, _ = fetched(paul, page)
     assert facts["recordings"][0]["sound"]["withheld_because"] == "Endommagé"
 
@@ -444,7 +444,7 @@ def test_unrecorded_calls_are_erased_and_counted(house, browser, bakery, rival, 
     known(paul, page)
     request = page.rpartition("/")[2]
     assert "2 appels non enregistrés" in paul.get(page).text
-    given(paul, page, **{call: "withheld:Un tiers y parle"})
+    decide(paul, page, **{call: "withheld:Un tiers y parle"})
     answer = paul.send(f"{page}/erase", sure="yes")
     assert answer.status_code == 403, "no copy has told of them"
     clock.at += timedelta(minutes=1)
@@ -454,10 +454,10 @@ def test_unrecorded_calls_are_erased_and_counted(house, browser, bakery, rival, 
         assert {row.id for row in NotRecordedTable.select()} == {other, theirs}
         for row in LeafTable.select().where(LeafTable.recording_id.in_(mine)):
             assert (row.body, row.salt) == (None, None), "nothing opens what the log says of them"
-    ((_kind, said),) = [leaf for leaf in leaves(bakery.id) if leaf[0] == "calls.erased"]
-    assert (said["calls"], len(said["leaves"]), said["request"]) == (2, 2, request)
-    shown = paul.get(page).text
-    assert "2 appels non enregistrés sont effacés" in shown
+    ((_kind, leaf_body),) = [leaf for leaf in leaves(bakery.id) if leaf[0] == "calls.erased"]
+    assert (leaf_body["calls"], len(leaf_body["leaves"]), leaf_body["request"]) == (2, 2, request)
+    text = paul.get(page).text
+    assert "2 appels non enregistrés sont effacés" in text
     assert "2 appels non enregistrés sont effacés" in paul.get("/subject-requests").text
     assert erased_call_queries.count_by_request(bakery.id) == {request: 2}
     audit = Audit(house.store, house.root_public, house.clock(), house.keyring)
@@ -476,9 +476,9 @@ def test_call_with_quarantined_audio_is_kept_and_reported(house, browser, bakery
     assert paul.send(f"{page}/erase", sure="yes").status_code == 303
     with connected():
         assert [row.id for row in NotRecordedTable.select()] == [folder.name]
-    shown = paul.get(page).text
-    assert "1 appel non enregistré est effacé" in shown
-    assert "1 appel est mis de côté" in shown
+    text = paul.get(page).text
+    assert "1 appel non enregistré est effacé" in text
+    assert "1 appel est mis de côté" in text
     assert expiry.empty_quarantine(replace(house.services, spool=impossible.parent), end) == 1, (
         "its sound goes, too"
     )

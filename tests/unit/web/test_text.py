@@ -76,14 +76,14 @@ def test_translations_are_complete_and_have_no_extras(sentences, translation):
 
 def test_no_translation_is_in_another_language():
     """Detects merges that took the wrong side.  Single words may be the same in two languages."""
-    written: dict[tuple[str, ...], str] = {}
+    language_of: dict[tuple[str, ...], str] = {}
     for language in LANGUAGES:
         with open(TRANSLATIONS / language / "LC_MESSAGES" / "messages.po", "rb") as file:
             for message in pofile.read_po(file, locale=language):
                 texts = _tuple(message.string)
                 if message.id and (" " in texts[0] or len(texts) > 1) and texts not in ALIKE:
                     assert texts != _tuple(message.id), f"{language}: English"
-                    assert written.setdefault(texts, language) == language, f"{language}: {texts}"
+                    assert language_of.setdefault(texts, language) == language, f"{language}: {texts}"
 
 
 def test_translations_keep_the_placeholders(translation):
@@ -119,9 +119,9 @@ def _names(text: str) -> list[str]:
 def test_sentences_are_neutral(sentences, translation):
     texts = {"en": [text for one in sentences for text in _tuple(one)]}
     texts[str(translation.locale)] = [text for each in translation for text in _tuple(each.string)]
-    for language, said in texts.items():
-        taking = re.compile(rf"\b({TAKING_SIDES[language]})\b", re.IGNORECASE)
-        assert [text for text in said if taking.search(text)] == []
+    for language, texts_in_language in texts.items():
+        biased_words = re.compile(rf"\b({TAKING_SIDES[language]})\b", re.IGNORECASE)
+        assert [text for text in texts_in_language if biased_words.search(text)] == []
 
 
 def test_every_reason_and_gap_has_a_sentence():
@@ -137,27 +137,31 @@ def test_every_transfer_answer_has_a_sentence(app):
     ]
     kinds += [("transfer_question_refused", each) for each in refused]
     with app.test_request_context():
-        said = [labels.participant_answer(*each) for each in kinds]
-        assert labels.participant_answer("transfer_question_refused", "in a way of tomorrow") not in said
-    assert len(set(said)) == len(said)
+        sentences = [labels.participant_answer(*each) for each in kinds]
+        assert labels.participant_answer("transfer_question_refused", "in a way of tomorrow") not in sentences
+    assert len(set(sentences)) == len(sentences)
 
 
 def test_every_eavesdropping_marker_has_a_sentence(app):
-    heard = {conference_events.audible_to(key, on_outside) for key in "0123" for on_outside in (True, False)}
-    markers = [{"data": {"heard_by": who, **({"channel": lane} if lane else {})}} for who, lane in heard]
+    audiences = {
+        conference_events.audible_to(key, on_outside) for key in "0123" for on_outside in (True, False)
+    }
+    markers = [{"data": {"heard_by": who, **({"channel": lane} if lane else {})}} for who, lane in audiences]
     with app.test_request_context():
-        said = [eavesdrop.eavesdropping("supervisor_heard", eavesdrop.heard_by(each)) for each in markers]
-        said += [eavesdrop.eavesdropping(kind, "") for kind in eavesdrop.KINDS]
-    assert len(set(said)) == len(said) == 10
+        sentences = [
+            eavesdrop.eavesdropping("supervisor_heard", eavesdrop.heard_by(each)) for each in markers
+        ]
+        sentences += [eavesdrop.eavesdropping(kind, "") for kind in eavesdrop.KINDS]
+    assert len(set(sentences)) == len(sentences) == 10
     assert {kind for kind in MARKER_KINDS if kind.startswith("supervisor_")} == set(eavesdrop.KINDS)
 
 
 def test_every_refusal_of_the_gate_has_a_sentence():
-    told = set()
+    codes = set()
     for source in Path(interface.__file__).parent.rglob("*.py"):
-        told |= set(re.findall(r'"(access\.[a-z_]+)"', source.read_text("utf-8")))
-    told -= {"access.refused"}  # a leaf kind, not an error id
-    assert told - {"access.no_sound"} <= set(errors.ERRORS)
+        codes |= set(re.findall(r'"(access\.[a-z_]+)"', source.read_text("utf-8")))
+    codes -= {"access.refused"}  # a leaf kind, not an error id
+    assert codes - {"access.no_sound"} <= set(errors.ERRORS)
 
 
 @pytest.fixture
@@ -227,11 +231,11 @@ def test_formats_singular_and_plural(app, language):
         assert ", ".join(lengths) == LENGTHS[language]
 
 
-@pytest.mark.parametrize("asked", ["es", "xx"])
-def test_unknown_language_is_refused_at_start(house, monkeypatch, asked):
+@pytest.mark.parametrize("language", ["es", "xx"])
+def test_unknown_language_is_refused_at_start(house, monkeypatch, language):
     monkeypatch.setitem(NAMES, "es", "Español")  # a name without a translation
     with pytest.raises(ValueError, match="not translated"):
-        create_app(WebConfig(b"k" * 32, languages=("en", asked)), gate=house.gate)
+        create_app(WebConfig(b"k" * 32, languages=("en", language)), gate=house.gate)
 
 
 def test_language_is_the_chosen_or_the_users_or_the_browsers(browser, bakery):
@@ -248,7 +252,7 @@ def test_language_is_the_chosen_or_the_users_or_the_browsers(browser, bakery):
 
 
 @pytest.mark.parametrize(
-    ("asked", "language", "heading"),
+    ("accepted_languages", "language", "heading"),
     [
         ("fr-BE", "fr", "Connexion"),
         ("nl-BE", "nl", "Aanmelden"),
@@ -259,8 +263,8 @@ def test_language_is_the_chosen_or_the_users_or_the_browsers(browser, bakery):
         ("es", "en", "Log in"),
     ],
 )
-def test_panel_uses_the_browsers_language(browser, asked, language, heading):
-    text = browser().get("/login", headers={"Accept-Language": asked}).text
+def test_panel_uses_the_browsers_language(browser, accepted_languages, language, heading):
+    text = browser().get("/login", headers={"Accept-Language": accepted_languages}).text
     assert f'<html lang="{language}">' in text
     assert f"<h1>{heading}</h1>" in text
     offered = re.findall(r'name="language" value="(\w+)" lang="\1"( aria-current="true")?', text)

@@ -45,12 +45,12 @@ def text_of(page: str) -> str:
 
 def test_page_has_the_sums_by_day_and_number(browser, counted) -> None:
     answer = english(browser("paul")).get("/usage")
-    said = text_of(answer.text)
-    assert "Calls 2 Recorded time" in said
-    assert "+32 2 555 01 00 Magasin 2" in said
-    assert "25 November 2026 2" in said
+    text = text_of(answer.text)
+    assert "Calls 2 Recorded time" in text
+    assert "+32 2 555 01 00 Magasin 2" in text
+    assert "25 November 2026 2" in text
     assert answer.text.count("<rect") == 1
-    assert "+32 2 555 01 99" not in said
+    assert "+32 2 555 01 99" not in text
 
 
 @pytest.mark.parametrize("login", ["claire", "audit"])
@@ -73,8 +73,8 @@ def test_wrong_period_is_named_and_the_last_month_shown(browser, counted, period
 
 
 def test_empty_period_says_so(browser, counted) -> None:
-    said = text_of(english(browser("paul")).get("/usage?from=2026-01-01&to=2026-01-31").text)
-    assert "Nothing was recorded in this period" in said
+    text = text_of(english(browser("paul")).get("/usage?from=2026-01-01&to=2026-01-31").text)
+    assert "Nothing was recorded in this period" in text
 
 
 def test_csv_has_each_part(browser, counted) -> None:
@@ -123,12 +123,12 @@ def test_chart_adds_parts_and_scales_to_the_longest_day() -> None:
         DayUsage("t", first, 2, "UTC", (LineUsage("a", "+1", 2, 4000, 5),)),
         DayUsage("t", first + timedelta(days=2), 1, "UTC", (LineUsage("a", "+1", 1, 4000, 5),)),
     ]
-    made = summarise(rows, first, first + timedelta(days=3))
-    assert [(each.calls, each.duration_ms, each.corrected) for each in made.days] == [
+    summary = summarise(rows, first, first + timedelta(days=3))
+    assert [(each.calls, each.duration_ms, each.corrected) for each in summary.days] == [
         (4, 8000, True), (0, 0, False), (1, 4000, False), (0, 0, False),
     ]  # fmt: skip
-    assert [bar.height for bar in made.bars()] == [HEIGHT, 0, HEIGHT / 2, 0]
-    assert [(line.number, line.calls, line.duration_ms) for line in made.lines] == [
+    assert [bar.height for bar in summary.bars()] == [HEIGHT, 0, HEIGHT / 2, 0]
+    assert [(line.number, line.calls, line.duration_ms) for line in summary.lines] == [
         ("+1", 4, 9000), ("+2", 1, 3000),
     ]  # fmt: skip
-    assert (made.calls, made.duration_ms, made.bytes) == (5, 12_000, 16)
+    assert (summary.calls, summary.duration_ms, summary.bytes) == (5, 12_000, 16)
