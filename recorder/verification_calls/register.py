@@ -181,7 +181,7 @@ class CallRegister(ABC):
             self._settle(call.id, mine & self.TABLE.outcome.is_null(), outcome, now, entropy)
 
     def try_code(self, row: Any | None, code: str, *, who: str, now: datetime, entropy: Entropy) -> bool:
-        """Inside the caller's transaction: whether this is the code of a call. Each attempt is attempt first.
+        """Inside the caller's transaction: whether this is the code of a call. Each attempt is counted first.
         Raises :meth:`no_code`, :meth:`tries_exhausted`, :meth:`not_logged`."""
         if row is None or row.code_hash is None or row.valid_until is None or now >= row.valid_until:
             raise self.no_code()

@@ -122,8 +122,8 @@ def test_code_is_told_by_the_prompt_and_stored_nowhere(bakery, browser, proofs, 
         ("+44 20 7946 0000", "number.country"),
         ("02 555 01 00", "number.added"),
         ("0032 (0)2/555.01.00", "number.added"),
-        ("+32 2 555 01 99", "number.claim"),
-        ("02/555 01 99", "number.claim"),
+        ("+32 2 555 01 99", "number.taken"),
+        ("02/555 01 99", "number.taken"),
     ],
 )
 def test_number_that_is_not_called(browser, bakery, rival, proofs, entry, problem) -> None:
