@@ -157,6 +157,9 @@ class WebSettings(_Section):
     plans: Path | None = None
     """A file with the plans that customers can have, in the form of ``recorder/lifecycle/plans.toml``, the
     default."""
+    breached_passwords: Path | None = None
+    """A file of breached passwords, which nobody may choose: Have I Been Pwned's list of SHA-1, sorted by
+    hash. If empty, only common ones are refused."""
     session_idle_minutes: int = Field(default=120, ge=5, le=1440)
     """Minutes without a request after which somebody is logged out."""
     session_hours: int = Field(default=12, ge=1, le=720)

@@ -12,6 +12,7 @@ from recorder.errors import ConfigError
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
+from recorder.identity.breached_passwords import check_list
 from recorder.identity.second_factors import SecondFactorService
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.plans import find_plan
@@ -35,6 +36,8 @@ SHORTEST_CODE = 8
 def run(context: Context) -> None:
     """Serve the panel until SIGTERM."""
     settings, metrics, brand = context.settings.web, context.settings.metrics, context.settings.brand
+    if settings.breached_passwords is not None:
+        check_list(settings.breached_passwords)
     context.open_catalogue()
     store, signer = context.store(), context.panel_signer()
     sources = open_sources(context.settings.prompts)
@@ -48,6 +51,7 @@ def run(context: Context) -> None:
             proxies=settings.proxies,
             proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
+            breached_passwords=settings.breached_passwords,
             brand=Brand(
                 brand.name,
                 read_logo(brand.logo) if brand.logo else None,

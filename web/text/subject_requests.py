@@ -192,7 +192,7 @@ def calls_kept(calls: int) -> str:
 
 
 ROLES: Final[Mapping[str, object]] = {
-    ADMIN: _l("an administrator"),
+    ADMIN: _l("an admin"),
     CUSTOMER: _l("a colleague"),
     AUDITOR: _l("an auditor"),
 }
