@@ -103,7 +103,7 @@ def test_admin_shortens_retention_by_keyboard(person, tmp_path):
     page.get_by_label("Jours").fill("soon")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Indiquez un nombre de jours, 1 ou plus.")).to_be_visible()
-    assert "422" in lea.console_errors.pop()
+    lea.expect_refusal("422")
     expect(page.get_by_label("Jours")).to_have_value("soon")
     check_page(lea, "times-wrong", tmp_path)
     page.get_by_label("Jours").fill("20")

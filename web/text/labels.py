@@ -16,7 +16,7 @@ from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
 from web.language import current_language
-from web.text import call_page, eavesdrop, errors, first_day, formats, plans, subject_requests
+from web.text import call_page, eavesdrop, errors, first_day, formats, number_proof, plans, subject_requests
 from web.text import numbers as numbers_text
 from web.text import outbound as outbound_text
 from web.text import retention as retention_text
@@ -394,6 +394,7 @@ def init_app(app: Flask) -> None:
             numbers_text.longest_days,
             numbers_text.file_too_large,
             numbers_text.numbered,
+            number_proof.number_call,
             plans.format_list,
             plans.not_in_plan,
             plans.plan_days,

@@ -128,10 +128,10 @@ def test_code_of_a_call_verifies_the_number(browser, bakery, call, clock, entrop
     page = enter(paul)
     assert paul.send(f"{page}/call").status_code == 303
     assert "Appel en cours" in paul.get(page).text
-    claim = verification_code.take("node1", clock(), entropy)
+    claim = verification_code.CALLS.take("node1", clock(), entropy)
     assert claim is not None
     row, digits = claim
-    verification_code.answer("node1", row, "done", clock(), entropy)
+    verification_code.CALLS.answer("node1", row, "done", clock(), entropy)
     assert "a entendu un code" in paul.get(page).text
     wrong = f"{(int(digits) + 1) % 10**6:06}"
     answer = paul.send(f"{page}/code", code=wrong)
