@@ -14,7 +14,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Final, Literal, get_origin
 
 from pydantic import (
     BaseModel,
@@ -40,6 +40,11 @@ _STRIP = BeforeValidator(
     lambda text: phone_numbers.strip_punctuation(text) if isinstance(text, str) else text
 )
 """A phone number in any of the ways that people write one."""
+
+EUROPEAN_UNION: Final = (
+    "at", "be", "bg", "cy", "cz", "de", "dk", "ee", "es", "fi", "fr", "gr", "hr", "hu", "ie", "it", "lt",
+    "lu", "lv", "mt", "nl", "pl", "pt", "ro", "se", "si", "sk",
+)  # fmt: skip
 
 
 class _Section(BaseModel):
@@ -152,6 +157,9 @@ class WebSettings(_Section):
     plans: Path | None = None
     """A file with the plans that customers can have, in the form of ``recorder/lifecycle/plans.toml``, the
     default."""
+    breached_passwords: Path | None = None
+    """A file of breached passwords, which nobody may choose: Have I Been Pwned's list of SHA-1, sorted by
+    hash. If empty, only common ones are refused."""
     session_idle_minutes: int = Field(default=120, ge=5, le=1440)
     """Minutes without a request after which somebody is logged out."""
     session_hours: int = Field(default=12, ge=1, le=720)
@@ -174,6 +182,16 @@ class PersonSettings(_Section):
     (``{digits}``: without the plus). If empty, this node makes no calls."""
     dial_as: Annotated[str, _STRIP] = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
     """The caller number to show; if empty, the gateway's own."""
+
+
+class NumberSettings(_Section):
+    """Numbers that customers add themselves: a call to the number reads out a code, which shows that it is
+    theirs. The panel offers it where ``[persons] dial`` is set."""
+
+    countries: tuple[Annotated[str, Field(pattern="^[a-z]{2}$")], ...] = EUROPEAN_UNION
+    """Countries whose numbers may be called for it."""
+    calls_a_day: int = Field(default=100, ge=0)
+    """Calls in 24 hours, for all customers together."""
 
 
 class LogSettings(_Section):
@@ -287,6 +305,7 @@ class Settings(_Section):
     ledger: LedgerSettings = LedgerSettings()
     mail: MailSettings = MailSettings()
     persons: PersonSettings = PersonSettings()
+    numbers: NumberSettings = NumberSettings()
 
     @property
     def catalogue_url(self) -> str:

@@ -51,8 +51,8 @@ SERVED = (pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is
 KINDS = ("sqlite", pytest.param("postgresql", marks=SERVED))
 UNIT = Path(__file__).parent / "unit"
 ON_BOTH = frozenset(
-    UNIT / package
-    for package in (
+    UNIT / name
+    for name in (
         "access_log",
         "auditlog",
         "catalogue",
@@ -64,17 +64,28 @@ ON_BOTH = frozenset(
         "recovery",
         "usage",
         "search",
+        "mail",
+        "web/test_account.py",
+        "web/test_factor_rules.py",
+        "web/test_notes.py",
+        "web/test_passkeys.py",
+        "web/test_recordings.py",
+        "web/test_registration.py",
+        "web/test_second_factor.py",
+        "web/test_setup.py",
+        "web/test_team.py",
     )
 )
-"""The packages whose tests of a catalogue run on SQLite and on PostgreSQL.  In modules marked ``postgresql``,
+"""The packages and modules whose tests of a catalogue run on both.  In modules marked ``postgresql``,
 where the kind of database matters most, those on PostgreSQL are part of ``make test``; otherwise of ``make
 test-long``."""
-assert all(package.is_dir() for package in ON_BOTH)
+assert all(each.exists() for each in ON_BOTH)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     definition = metafunc.definition
-    asks = "catalogue_kind" in metafunc.fixturenames and definition.path.parent in ON_BOTH
+    listed = {definition.path, definition.path.parent} & ON_BOTH
+    asks = listed and "catalogue_kind" in metafunc.fixturenames
     if asks and not any(mark.args[0] == "catalogue_kind" for mark in definition.iter_markers("parametrize")):
         later = () if definition.get_closest_marker("postgresql") else (pytest.mark.long,)
         metafunc.parametrize(

@@ -72,7 +72,8 @@ class WebConfig:
     the default.  A session ends after ``idle`` without a request, at the latest after ``longest``.  ``page``
     is the number of calls on a page of the list.  ``patience`` is how many seconds a request waits for the
     outcome of a live command.  ``backups_kept`` is how long the operator keeps backups of catalogue and
-    bucket.
+    bucket.  ``breached_passwords`` is a list of passwords that nobody may choose
+    (:mod:`recorder.identity.breached_passwords`).
     """
 
     secret_key: bytes = field(repr=False)
@@ -86,6 +87,7 @@ class WebConfig:
     page: int = 50
     patience: float = 3.5
     backups_kept: timedelta = timedelta(days=30)
+    breached_passwords: Path | None = None
     login_limits: LoginLimits = field(default_factory=lambda: LoginLimits())
     brand: Brand = Brand()
     factor_limits: LoginLimits = field(default_factory=lambda: factor_limits())

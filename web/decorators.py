@@ -34,6 +34,9 @@ def in_plan(feature: str) -> Callable[[View], View]:
 Refusal = RetentionError | SubjectRequestError
 """What a step of retention or of a subject request raises."""
 
+NOT_FOUND = frozenset({"subject_request.not_found", "subject_request.not_theirs"})
+"""Refusals by which nobody learns whether such an object exists."""
+
 
 def admins_only(
     back: Callable[[Mapping[str, object]], str],
@@ -55,7 +58,7 @@ def admins_only(
             try:
                 return view(*args, **view_args)
             except (RetentionError, SubjectRequestError) as error:
-                if error.error_id == "subject_request.not_found":
+                if error.error_id in NOT_FOUND:
                     abort(404)
                 response = again(error, view_args) if again is not None and request.method == "POST" else None
                 return response or error_page(403, errors.error(error.error_id), back=back(view_args))

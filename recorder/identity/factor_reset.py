@@ -21,7 +21,7 @@ from recorder.errors import CatalogueError, SealError
 from recorder.identity import factor_set, users
 from recorder.ids import Entropy, uuid7
 from recorder.seal.amendment import By
-from recorder.seal.revocation import Trust
+from recorder.seal.revocation import Trust, check_signer
 from recorder.seal.second_factor import RESET_REQUEST, ResetRequest
 from recorder.seal.signing import Signer
 
@@ -70,6 +70,13 @@ def open_requests(tenant: str, now: datetime) -> tuple[OpenRequest, ...]:
     )
 
 
+def is_request(tenant: str, request_id: str) -> bool:
+    """Whether a request is, or was, a customer's."""
+    mine = (FactorResetTable.tenant_id == tenant) & (FactorResetTable.id == request_id)
+    with connected():
+        return bool(FactorResetTable.select().where(mine).exists())
+
+
 def withdraw(tenant: str, request_id: str, admin: UserRow, *, now: datetime, entropy: Entropy) -> bool:
     """End a request without a reset; false if it is not open."""
     with writing():
@@ -104,7 +111,7 @@ def confirm(
             return None
         _check_admin(user, admin)
         _check_admin(user, requester)
-        users.check_user(requester, trust.root, trust.revoked())
+        users.require_signed(requester, trust)
         if admin.id == requester.id:
             raise CatalogueError("factors.not_allowed", "another admin must confirm", "ask a colleague")
         if factor_set.newest_number(user) != request.number:
@@ -126,11 +133,7 @@ def check_request(row: FactorResetTable, trust: Trust) -> ResetRequest:
         row.tenant_id, row.id, row.user_id, row.requested_by,
     ) or signed.at != truncate(row.requested_at):  # fmt: skip
         raise SealError("factors.differs", f"request {row.id} differs from the signed one")
-    since = trust.revoked().get(signed.key_id)
-    if since is not None and signed.at >= since:
-        raise SealError(
-            "seal.key_revoked", f"key {signed.key_id}, which signed request {row.id}, was revoked"
-        )
+    check_signer(signed.key_id, signed.at, f"request {row.id}", trust.revoked())
     return found
 
 

@@ -3,7 +3,8 @@
 NIST SP 800-63B, section 3.1.1.2: a minimum length, no rule about character classes, and a comparison with
 passwords that are commonly used, expected or compromised. The lists are zxcvbn's (MIT; 30,000 of the most
 frequent passwords, English words, names, keyboard rows, dates, repetitions), which also recognises
-combinations, reversed words and digits in place of letters.
+combinations, reversed words and digits in place of letters. The operator may add a list of breached ones
+(:mod:`recorder.identity.breached_passwords`).
 """
 
 from __future__ import annotations

@@ -7,9 +7,12 @@ from datetime import timedelta
 from functools import partial
 
 from recorder.clock import utc_now
+from recorder.config import Settings
 from recorder.errors import ConfigError
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
+from recorder.identity.breached_passwords import check_list
 from recorder.identity.second_factors import SecondFactorService
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.plans import find_plan
@@ -33,6 +36,8 @@ SHORTEST_CODE = 8
 def run(context: Context) -> None:
     """Serve the panel until SIGTERM."""
     settings, metrics, brand = context.settings.web, context.settings.metrics, context.settings.brand
+    if settings.breached_passwords is not None:
+        check_list(settings.breached_passwords)
     context.open_catalogue()
     store, signer = context.store(), context.panel_signer()
     sources = open_sources(context.settings.prompts)
@@ -46,6 +51,7 @@ def run(context: Context) -> None:
             proxies=settings.proxies,
             proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
+            breached_passwords=settings.breached_passwords,
             brand=Brand(
                 brand.name,
                 read_logo(brand.logo) if brand.logo else None,
@@ -63,6 +69,7 @@ def run(context: Context) -> None:
         sources=sources,
         registration=open_registration(context, signer, sources),
         proofs=EntryProofs(store, context.root()),
+        number_proofs=open_number_proofs(context.settings, sources),
         checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)
@@ -71,6 +78,14 @@ def run(context: Context) -> None:
         serve(app, settings.host, settings.port, beat=heartbeat(os.environ))
     finally:
         stop()
+
+
+def open_number_proofs(settings: Settings, sources: Sources) -> NumberProofs | None:
+    """How customers add numbers by the settings; ``None`` where no number can be called."""
+    numbers = settings.numbers
+    if not (settings.persons.dial and numbers.countries):
+        return None
+    return NumberProofs(numbers.countries, numbers.calls_a_day, sources)
 
 
 def open_registration(context: Context, signer: Signer | None, sources: Sources) -> Registration:

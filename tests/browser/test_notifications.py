@@ -22,7 +22,9 @@ def test_admin_reads_notifications_and_chooses(person, login, width, language):
     page, (name, read, choose, empty) = admin.page, WORDS[language]
 
     def look(what: str) -> None:
-        stays_on_the_page(admin)
+        for each in (320, width):
+            page.set_viewport_size({"width": each, "height": 800})
+            stays_on_the_page(admin)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             assert_accessible(admin)

@@ -14,13 +14,13 @@ def test_pages_say_what_is_not_part_of_the_plan(person):
     expect(page.locator(".usage-plan")).to_contain_text("Sans limite")
     noel.go("/numbers")
     page.get_by_role("link", name="Modifier l’annonce").click()
-    expect(page.locator("#formats")).to_contain_text("WAV")
-    expect(page.locator("#formats")).to_contain_text("Ne fait pas partie de la formule")
+    expect(page.locator("#stored")).to_contain_text("WAV")
+    expect(page.locator("#stored")).to_contain_text("Ne fait pas partie de la formule")
     page.fill("#keep_days", "21")
     page.locator("main button.is-primary").click()
     expect(page.locator("#keep_days-wrong")).to_contain_text("Au plus 14 jours avec la formule")
     assert page.locator("#keep_days").input_value() == "21"
-    assert "422" in noel.console_errors.pop()
+    noel.expect_refusal("422")
     for width in (320, 1100):
         page.set_viewport_size({"width": width, "height": 800})
         stays_on_the_page(noel)

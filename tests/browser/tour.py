@@ -3,11 +3,12 @@
     python -m tests.browser.tour
 
 It fills an installation in a temporary folder, serves its panel, and visits the pages: in French on a phone,
-360 px wide, and in English on a desktop, 1280 px wide.
+360 px wide, and in English on a desktop, 1280 px wide. The pictures are WebP, a third of PNG's size.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -16,9 +17,10 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.house import PASSWORD
 
@@ -26,32 +28,34 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "tour"
 SCREENS = (("fr", "fr-BE", 360, 740), ("en", "en-GB", 1280, 800))
 """Language, locale, width and height."""
+QUALITY = 70
 
 
 @dataclass(frozen=True)
 class Stop:
-    """A picture: its file's name, the page's path with names of recordings, whose browser shows it, and what
-    is clicked first."""
+    """A picture: its file's name, the page's path with names of recordings and dates, whose browser
+    shows it, which part of the page, and whether the recording is played first, so that its lanes are
+    drawn."""
 
     name: str
     path: str
     login: str = "paul"
-    click: str = ""
+    part: str = "body"
+    play: bool = False
 
 
 STOPS = (
-    Stop("log-in", "/login", ""),
-    Stop("calls", "/recordings"),
-    Stop("call", "/recordings/{agreed}"),
-    Stop("live", "/live"),
+    Stop("first-day", "/first-day", "eva", part=".is-next"),
     Stop("numbers", "/numbers"),
+    Stop("calls", "/recordings"),
+    Stop("search", "/recordings?q=470&show=recorded"),
+    Stop("call", "/recordings/{agreed}", play=True),
+    Stop("live", "/live"),
     Stop("team", "/team"),
     Stop("compliance", "/compliance"),
-    Stop("retention", "/settings/retention/change?purpose=agreement&days=12"),
-    Stop("requests", "/subject-requests", "anne"),
     Stop("access-log", "/access-log"),
-    Stop("account", "/account"),
-    Stop("menu", "/recordings", click="details.menu summary"),
+    Stop("usage", "/usage?from={week}&to={today}"),
+    Stop("account", "/account", part="[aria-labelledby=two-step]"),
 )
 
 
@@ -72,22 +76,44 @@ def main() -> None:
 
 
 def take_pictures(home: str, ids: dict[str, str]) -> None:
+    today = date.today()
+    week = today - timedelta(days=6)
     with sync_playwright() as playwright:
         path = os.environ.get("CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         for language, locale, width, height in SCREENS:
-            pages = {"": open_page(browser, locale, width, height)}
+            pages: dict[str, Page] = {}
             for stop in STOPS:
                 if stop.login not in pages:
                     pages[stop.login] = open_page(browser, locale, width, height)
                     log_in(pages[stop.login], home, stop.login, language)
                 page = pages[stop.login]
-                page.goto(home + stop.path.format(**ids))
-                if stop.click:
-                    page.click(stop.click)
-                page.wait_for_load_state("networkidle")
-                page.screenshot(path=FOLDER / f"{stop.name}-{width}.png", animations="disabled")
+                answer = page.goto(home + stop.path.format(**ids, week=week, today=today))
+                assert answer is not None
+                assert answer.ok, f"{stop.path}: {answer.status}"
+                page.wait_for_load_state("load")
+                if stop.play:
+                    play(page)
+                page.locator(stop.part).evaluate("(one) => one.scrollIntoView()")
+                page.evaluate("scrollBy(0, -24)")
+                (FOLDER / f"{stop.name}-{width}.webp").write_bytes(picture_of(page))
         browser.close()
+
+
+def play(page: Page) -> None:
+    """Play a recording for the first purpose until its lanes are drawn, and pause."""
+    page.locator("#purpose .choice label").first.click()
+    page.locator("#toggle").click()
+    page.locator("#wave canvas").first.wait_for()
+    expect(page.locator("#now")).not_to_have_text("0:00", timeout=60_000)
+    page.locator("#toggle").click()
+
+
+def picture_of(page: Page) -> bytes:
+    """What the browser shows, as WebP, which Playwright's own screenshots do not know."""
+    session = page.context.new_cdp_session(page)
+    found = session.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
+    return base64.b64decode(found["data"])
 
 
 def open_page(browser: Browser, locale: str, width: int, height: int) -> Page:

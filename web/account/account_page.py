@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
@@ -18,13 +18,13 @@ from web.account.blueprint import blueprint
 from web.account.factors import service
 from web.account.forms import PasswordForm, ProfileForm
 from web.account.limits import Attempt
-from web.account.passwords import hash_password, verify_password
+from web.account.passwords import hash_new_password, verify_password
 from web.account.sessions import renew_session
 from web.cookies import cookie_name
 from web.language import NAMES
 from web.state import changes, current_visitor, login_required, now, panel_state
-from web.text import errors
 from web.text import notifications as notification_words
+from web.text import team
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def change_profile() -> Response | tuple[str, int]:
                 entropy=panel_state().entropy,
             )  # fmt: skip
         except CatalogueError as error:
-            form.name.errors = [errors.error(error.error_id)]
+            form.name.errors = [*team.field_errors(error).values()]
         else:
             response = redirect(url_for("account.show"), 303)
             # The choice in this browser would go before the person's own.
@@ -74,17 +74,16 @@ def change_password() -> Response | tuple[str, int]:
         return render_account(password=form), 422
     attempt = Attempt(user.login)
     if not verify_password(user.password_hash, form.current.data):
-        form.current.errors = [_("That is not your current password.")]
+        form.current.errors = [_("This is not your current password.")]
         return render_account(password=form), 422
     attempt.take_back()
     try:
-        passwords.check(form.password.data, (user.login, user.name, found.tenant.name))
+        hashed = hash_new_password(form.password.data, user.login, user.name, found.tenant.name)
     except CatalogueError as error:
-        form.password.errors = [errors.error(error.error_id)]
+        form.password.errors = [*team.field_errors(error).values()]
         return render_account(password=form), 422
     users.set_password(
-        user.tenant, user.id, hash_password(form.password.data), now=now(), entropy=state.entropy,
-        signer=signer, trust=changes().trust,
+        user.tenant, user.id, hashed, now=now(), entropy=state.entropy, signer=signer, trust=changes().trust,
     )  # fmt: skip
     notices.tell(user, account_mail.PASSWORD_CHANGED)
     response = redirect(url_for("account.show"), 303)
@@ -97,7 +96,9 @@ def change_password() -> Response | tuple[str, int]:
 @login_required
 def end_session(session_id: str) -> Response:
     """Log another device out."""
-    users.end_session(current_visitor().user, session_id, now=now(), entropy=panel_state().entropy)
+    user, entropy = current_visitor().user, panel_state().entropy
+    if not users.end_session(user, session_id, now=now(), entropy=entropy):
+        abort(404)
     flash(_("That device is logged out."))
     return redirect(url_for("account.show"), 303)
 

@@ -87,6 +87,7 @@ def request_reset(user_id: str) -> Response:
 @for_admins
 def confirm_reset(request_id: str) -> Response:
     """Confirm what another admin asked for."""
+    _check_request(request_id)
     try:
         person = service().confirm_reset(current_visitor().user, request_id)
     except CatalogueError:
@@ -104,9 +105,16 @@ def confirm_reset(request_id: str) -> Response:
 @for_admins
 def withdraw_reset(request_id: str) -> Response:
     """End a request without a reset."""
+    _check_request(request_id)
     service().withdraw_reset(current_visitor().user, request_id)
     flash(_("The request is withdrawn."))
     return _back()
+
+
+def _check_request(request_id: str) -> None:
+    """Answer 404 for a request that never was this customer's."""
+    if not factor_reset.is_request(current_visitor().tenant.id, request_id):
+        abort(404)
 
 
 def _people() -> list[UserRow]:

@@ -80,5 +80,7 @@ def _write(recording_id: str, form: str, change: Callable[[CallFacts, UserRow], 
     try:
         change(facts, user)
     except NoteError as error:
+        if error.error_id == "note.gone":
+            abort(404)
         return render_call(recording_id, form=FilledForm(form, request.form, error.error_id))
     return redirect(url_for("playback.show_recording", recording_id=recording_id, _anchor="notes"), 303)

@@ -84,7 +84,7 @@ def save_formats(line_id: str) -> ResponseReturnValue:
         entropy=panel_state().entropy,
     )
     flash(_("Saved. It applies from the next call on."), "done")
-    return redirect(url_for(".edit_setup", line_id=line.id, _anchor="formats"), 303)
+    return redirect(url_for(".edit_setup", line_id=line.id, _anchor="stored"), 303)
 
 
 def _stored(line: LineRow) -> dict[str, object]:

@@ -94,7 +94,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         timeline=_timeline(view, call_notes),
         notes=[each for each in call_notes if each.kind == note_rules.NOTE],
         labels=[each for each in call_notes if each.kind == note_rules.LABEL],
-        known_labels=notes.labels_in_use(visitor.tenant.id) if writes else (),
+        known_labels=notes.labels_in_use(visitor.tenant.id, visitor.user.lines) if writes else (),
         writes=writes,
         terms=status.terms,
         choices=facts.choices,

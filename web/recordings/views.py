@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
@@ -87,7 +87,8 @@ def save_filter() -> ResponseReturnValue:
 @login_required
 def delete_filter(filter_id: str) -> ResponseReturnValue:
     user = current_visitor().user
-    saved_filters.drop_filter(user.tenant, user.id, filter_id)
+    if not saved_filters.drop_filter(user.tenant, user.id, filter_id):
+        abort(404)
     return _list(filters.parse_filter(request.form))
 
 
@@ -121,7 +122,7 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
         is_first=page.newer is None,
         lines=lines,
         chips=sentences.chips(call_filter, lines),
-        options=sentences.options(lines.values(), reasons, note_service.labels_in_use(tenant.id)),
+        options=sentences.options(lines.values(), reasons, note_service.labels_in_use(tenant.id, scope)),
         count=sentences.count(page.count),
         saved=[(each, each.arguments == call_filter.to_save()) for each in saved],
         name=name,

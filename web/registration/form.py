@@ -9,12 +9,13 @@ from flask import Request
 
 from recorder.catalogue import country_check
 from recorder.domain import names, time_zones
-from recorder.errors import CatalogueError
+from recorder.errors import CatalogueError, MailError
 from recorder.features.tenants.registration import Registration
-from recorder.identity import passwords, users
+from recorder.identity import users
+from recorder.mail.address import normalize_address
 from recorder.prompts.country_rules import STRICT
 from recorder.prompts.purposes import LANGUAGES
-from web.account.passwords import MAX_BYTES
+from web.account.passwords import check_new_password
 from web.text import registration as text
 
 TEXTS: Final = ("code", "company", "country", "time_zone", "name", "login")
@@ -66,7 +67,7 @@ def read_form(request: Request, registration: Registration) -> tuple[Registratio
         lambda: time_zones.require_zone(form.time_zone),
         lambda: names.tidy(form.name, "the name", "user.name"),
         lambda: _check_login(form.login),
-        lambda: _check_password(password, (form.login, form.name, form.company)),
+        lambda: check_new_password(password, form.login, form.name, form.company),
     )
     for check in checks:
         try:
@@ -79,14 +80,9 @@ def read_form(request: Request, registration: Registration) -> tuple[Registratio
 
 
 def _check_login(login: str) -> None:
-    tidy = names.tidy(login, "the log-in", "user.login", longest=names.LONGEST_LOGIN)
-    if "@" not in tidy:
-        raise CatalogueError("user.login", "the log-in is no e-mail address", "")
-    if users.user_by_login(tidy) is not None:
+    try:
+        found = users.user_by_login(normalize_address(login))
+    except MailError as error:
+        raise CatalogueError("user.login", "the log-in is no e-mail address", "") from error
+    if found is not None and found.revoked_at is None:
         raise CatalogueError("user.exists", "somebody logs in with that already", "")
-
-
-def _check_password(password: str, known: tuple[str, ...]) -> None:
-    if len(password.encode()) > MAX_BYTES:
-        raise CatalogueError("user.password_long", "the password is too long", "")
-    passwords.check(password, known)

@@ -10,9 +10,10 @@ from werkzeug.wrappers import Response
 from recorder.catalogue import queries
 from recorder.errors import CatalogueError
 from recorder.seal.invitation import Invitation
+from web.account.passwords import hash_new_password
 from web.account.views import complete_log_in
 from web.team.blueprint import blueprint
-from web.team.operations import hash_new_password, invitations
+from web.team.operations import invitations
 from web.team.views import REFUSALS, refusal
 from web.text import team as text
 

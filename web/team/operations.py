@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from recorder.errors import CatalogueError
 from recorder.features.team.account_links import AccountLinks
 from recorder.features.team.invitations import Invitations
-from recorder.identity import passwords
 from recorder.seal.amendment import By
-from web.account.passwords import MAX_BYTES, hash_password
 from web.state import changes, current_visitor, panel_state
 
 
@@ -28,11 +25,3 @@ def account_links() -> AccountLinks:
 def visitor_as_author() -> By:
     """The visitor as the author of a change."""
     return By("user", current_visitor().user.id)
-
-
-def hash_new_password(password: str, *names: str) -> str:
-    """Check a new password and hash it.  Raises :class:`CatalogueError` (``user.password…``)."""
-    if len(password.encode()) > MAX_BYTES:
-        raise CatalogueError("user.password_long", "the password is too long", f"at most {MAX_BYTES} bytes")
-    passwords.check(password, names)
-    return hash_password(password)

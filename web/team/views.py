@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import structlog
-from flask import flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
@@ -12,7 +12,7 @@ from recorder.catalogue.records import UserRow
 from recorder.domain import names
 from recorder.domain.roles import CUSTOMER
 from recorder.errors import CatalogueError, MailError, SealError
-from recorder.features.team.invitations import IssuedInvitation
+from recorder.features.team.invitations import IssuedInvitation, is_invitation
 from recorder.features.team.invitations import invitations as invitations_of
 from recorder.identity import users
 from recorder.mail.address import normalize_address
@@ -69,6 +69,8 @@ def invite() -> Response | str | tuple[str, int]:
         entry = {"role": CUSTOMER, "language": current_visitor().tenant.language}
         return _invite_page(entry, {})
     entry = request.form.to_dict()
+    if entry.get("language") not in panel_state().config.languages:
+        entry["language"] = current_visitor().tenant.language
     errors: dict[str, str] = {}
     for check in (
         lambda: names.tidy(entry.get("name", ""), "the name", "user.name"),
@@ -88,7 +90,7 @@ def invite() -> Response | str | tuple[str, int]:
             name=entry.get("name", ""),
             role=entry.get("role", ""),
             lines=chosen_lines(),
-            language=entry.get("language", ""),
+            language=entry["language"],
             by=visitor_as_author(),
             mail=entry.get("how") != "link",
         )
@@ -103,6 +105,7 @@ def invite() -> Response | str | tuple[str, int]:
 @LIMIT
 def renew(invitation_id: str) -> Response | str:
     """Send an invitation again, or show a new link."""
+    _check_invitation(invitation_id)
     mail = request.form.get("how") != "link"
     name = next(
         (row.name for row in invitations_of(current_visitor().tenant.id) if row.id == invitation_id), ""
@@ -121,12 +124,19 @@ def renew(invitation_id: str) -> Response | str:
 @admins_only(back=team_page)
 def withdraw(invitation_id: str) -> Response:
     """Withdraw an invitation; repeating it changes nothing."""
+    _check_invitation(invitation_id)
     try:
         invitations().withdraw(current_visitor().tenant.id, invitation_id, visitor_as_author())
     except CatalogueError as error:
         refusal(error)
     flash(_("The invitation was withdrawn."), "done")
     return redirect(team_page(), 303)
+
+
+def _check_invitation(invitation_id: str) -> None:
+    """Answer 404 for an invitation that never was this customer's."""
+    if not is_invitation(current_visitor().tenant.id, invitation_id):
+        abort(404)
 
 
 def _issued(issued: IssuedInvitation, name: str) -> Response | str:

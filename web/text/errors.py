@@ -53,13 +53,7 @@ ERRORS: Mapping[str, object] = {
         "This recording has changed since it was sealed after the call, so it is not played. "
         "This was logged and reported."
     ),
-    "user.name": _l("Write your name in one line, with at most 100 characters."),
     "passkey.name": _l("Write a name in one line, with at most 60 characters."),
-    "user.password": _l("That is too short: use at least 12 characters."),
-    "user.password_named": _l("That is made of a name that others know. Choose several unrelated words."),
-    "user.password_common": _l(
-        "That is among the first that others would try. Choose several unrelated words."
-    ),
     "store.unreachable": _l(
         "The recordings cannot be reached right now. Nothing is lost; try again in a minute."
     ),

@@ -7,6 +7,7 @@ recording; an audit compares both. Notes are personal data: they are deleted whe
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -50,7 +51,7 @@ def notes_of(tenant: str, recording: str) -> tuple[NoteRow, ...]:
     """The notes and labels of a tenant's recording, oldest first."""
     mine = (NoteTable.tenant == tenant) & (NoteTable.recording == recording) & NoteTable.deleted_at.is_null()
     with connected():
-        query = NoteTable.select(NoteTable, UserTable.name).join(UserTable).where(mine)
+        query = NoteTable.select(NoteTable, UserTable.id, UserTable.name).join(UserTable).where(mine)
         return tuple(
             NoteRow(
                 id=row.id,
@@ -66,14 +67,14 @@ def notes_of(tenant: str, recording: str) -> tuple[NoteRow, ...]:
         )
 
 
-def labels_in_use(tenant: str) -> tuple[str, ...]:
-    """The tenant's own labels, in order."""
+def labels_in_use(tenant: str, lines: Collection[str] | None) -> tuple[str, ...]:
+    """The tenant's own labels on recordings of some ``lines`` (``None``: of all), in order."""
     mine = (NoteTable.tenant == tenant) & (NoteTable.kind == LABEL) & NoteTable.deleted_at.is_null()
+    query = NoteTable.select(NoteTable.text).distinct().where(mine)
+    if lines is not None:
+        query = query.join(RecordingTable).where(RecordingTable.line_id.in_([*lines]))
     with connected():
-        return tuple(
-            row.text
-            for row in NoteTable.select(NoteTable.text).distinct().where(mine).order_by(NoteTable.text)
-        )
+        return tuple(row.text for row in query.order_by(NoteTable.text))
 
 
 def add_note(

@@ -283,6 +283,13 @@ def invitations(tenant: str) -> tuple[InvitationRow, ...]:
     )  # fmt: skip
 
 
+def is_invitation(tenant: str, invitation: str) -> bool:
+    """Whether an invitation is, or was, a tenant's."""
+    mine = (InvitationTable.tenant_id == tenant) & (InvitationTable.id == invitation)
+    with connected():
+        return bool(InvitationTable.select().where(mine).exists())
+
+
 def check_invitation(row: InvitationTable, trust: Trust) -> None:
     """For an audit: refuse a row that is not as it was signed. Raises :class:`SealError`."""
     if row.ended_at is not None:

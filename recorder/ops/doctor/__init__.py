@@ -35,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     machine.worker,
     machine.panel,
     machine.mail,
+    machine.breached_passwords,
     machine.clock,
     machine.versions,
 )

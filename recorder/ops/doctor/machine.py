@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
+from recorder.errors import ConfigError
+from recorder.identity.breached_passwords import check_list
 from recorder.mail.delivery import oldest_waiting
 from recorder.ops.doctor.findings import DoctorFinding, Patient, State
 from recorder.ops.doctor.kernel_clock import kernel_clock
@@ -157,6 +159,20 @@ def mail(patient: Patient) -> Iterator[DoctorFinding]:
         )
     elif address:
         yield DoctorFinding("ok", f"mail: sent through {mail.host}")
+
+
+def breached_passwords(patient: Patient) -> Iterator[DoctorFinding]:
+    """The list of breached passwords can be searched, if the settings name one."""
+    path = patient.settings.web.breached_passwords
+    if path is None:
+        yield DoctorFinding("ok", "breached passwords: no list is set; common ones are refused")
+        return
+    try:
+        size = check_list(path)
+    except ConfigError as error:
+        yield DoctorFinding("warning", f"breached passwords: {error.message}", error.hint)
+    else:
+        yield DoctorFinding("ok", f"breached passwords: {path} is sorted; {size / 1e9:.1f} GB")
 
 
 def _supervision(name: str, process: Process) -> Iterator[DoctorFinding]:

@@ -15,6 +15,7 @@ import pytest
 
 import recorder
 from recorder.catalogue import offboarding_progress, queries, tenant_queries
+from recorder.features.notifications import queries as notifications
 from recorder.features.subject_requests import call_erasure, service
 from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
@@ -175,6 +176,11 @@ def test_recordings_are_imported(shell: Shell, house: Bakery, tmp_path, tone) ->
     output = shell.good(*bring, day(60))
     assert "1  brought in" in output
     assert "1  there already" in output
+    shell.good(*bring, day(60))
+    results = [
+        (each.data["imported"], each.data["failed"]) for each in notifications.notifications(house.tenant)
+    ]
+    assert sorted(results) == [(1, 1), (2, 0)], "once for each result"
     agree = ("recording", "agree", row.id, *MINE, "--purpose", "agreement", "--reason", "on paper")
     shell.good(*agree, "--days", "1000")
     assert queries.recording(house.tenant, row.id).usable

@@ -89,17 +89,6 @@ def test_returns_the_commands_outcome(ask, token, call, clock, entropy) -> None:
             assert found.json["id"] == row.id
 
 
-def test_other_customers_calls_are_not_found(house, ask, token, call, rival) -> None:
-    make(house, rival.id, "accord_other")
-    assert ask("/calls", secret="accord_other").json == {"calls": []}
-    theirs = ask(f"/calls/{call.id}/pause", "POST", "accord_other")
-    missing = ask("/calls/01930000-0000-7000-8000-0000000000c9/pause", "POST", "accord_other")
-    assert theirs.status_code == missing.status_code == 404
-    assert theirs.json == missing.json
-    command_id = ask(f"/calls/{call.id}/note", "POST").json["id"]
-    assert ask(f"/commands/{command_id}", secret="accord_other").status_code == 404
-
-
 @pytest.mark.parametrize("secret", ["", "accord_wrong", " "])
 def test_requires_a_token(ask, token, call, secret) -> None:
     for path, method in (("/calls", "GET"), (f"/calls/{call.id}/pause", "POST"), ("/nowhere", "GET")):
@@ -118,12 +107,6 @@ def test_revoked_token_is_refused_at_once(ask, token, bakery, rival, clock, entr
     assert ask("/calls").status_code == 401
     assert not api_tokens.revoke(bakery.id, token, now=clock(), entropy=entropy)
     assert [row.revoked_at for row in api_tokens.tokens(bakery.id)] == [clock()]
-
-
-def test_session_is_no_substitute_for_a_token(browser, call) -> None:
-    person = browser("claire")
-    assert person.get("/api/v1/calls").status_code == 401
-    assert person.client.post(f"/api/v1/calls/{call.id}/pause").status_code == 401
 
 
 def test_limits_wrong_tokens_but_not_valid_ones(ask, token) -> None:

@@ -120,7 +120,9 @@ def test_without_a_number_the_page_names_that_step(browser, house, clock, entrop
 
 
 def test_colleagues_and_customers_with_calls_start_with_their_calls(browser, house, baker, bakery) -> None:
-    assert browser("noah").get("/").location == "/recordings"
+    noah = browser("noah")
+    assert noah.get("/").location == "/recordings"
+    assert noah.get("/first-day").status_code == 403, "it shows the first number, whoever may see that"
     house.call(bakery)
     assert browser("paul").get("/").location == "/recordings"
 

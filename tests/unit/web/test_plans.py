@@ -127,7 +127,7 @@ def test_formats_of_a_number(paul, bakery, clock, entropy) -> None:
     assert leaf["actor"] == bakery.people["paul"].id
     plans.change_plan(bakery.id, "basic", now=clock(), entropy=entropy)
     assert chosen() == ["wav"], "what is stored from now on"
-    assert f"Opus: {NOT_PART}" in text_of(paul, page)
+    assert f"Opus – {NOT_PART}" in text_of(paul, page)
     for wrong in ("opus", "both", "mp3", ""):
         refused = paul.send(path, formats=wrong)
         assert refused.status_code == 422

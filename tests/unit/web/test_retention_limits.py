@@ -195,17 +195,9 @@ def test_invalid_limits_are_refused_with_a_reason(house, browser, bakery) -> Non
     assert limits.in_force(bakery.id, house.changes.trust) == ()
 
 
-def test_only_the_customers_admins_have_access(house, browser, bakery, rival, clock, entropy) -> None:
+def test_limit_of_another_customer_is_not_lifted(house, browser, bakery, rival) -> None:
     house.person(rival, "dora", "Dora Van Dyck", role="customer_admin")
-    paul, dora, claire = browser("paul"), browser("dora"), browser("claire")
-    paul.send(CHANGE, purpose="agreement", days="12", sure="yes")
+    browser("paul").send(CHANGE, purpose="agreement", days="12", sure="yes")
     (row,) = limits.in_force(bakery.id, house.changes.trust)
-    assert dora.send(CHANGE, limit=row.id).status_code == 403
-    assert row.id not in dora.get("/settings/retention").text
-    for path in ("/settings/retention", f"{CHANGE}?purpose=agreement&days=3"):
-        assert claire.get(path).status_code == 403
-        assert browser().get(path).status_code == 302
-    assert claire.send(CHANGE, purpose="agreement", days="3").status_code == 403
-    assert "/settings/retention" not in claire.get("/numbers").text
-    assert paul.client.post(CHANGE, data={"purpose": "agreement", "days": "3"}).status_code == 400
+    assert browser("dora").send(CHANGE, limit=row.id).status_code == 403
     assert limits.in_force(bakery.id, house.changes.trust) == (row,)

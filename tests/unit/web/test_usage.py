@@ -53,13 +53,6 @@ def test_page_has_the_sums_by_day_and_number(browser, counted) -> None:
     assert "+32 2 555 01 99" not in text
 
 
-@pytest.mark.parametrize("login", ["claire", "audit"])
-@pytest.mark.parametrize("address", ["/usage", "/usage.csv"])
-def test_admins_alone_see_it(browser, counted, login, address) -> None:
-    assert browser(login).get(address).status_code == 403
-    assert browser().get(address).status_code == 302
-
-
 @pytest.mark.parametrize(
     "period",
     ["from=yesterday", "from=2026-11-25&to=2026-11-24", "from=2020-01-01&to=2026-01-01", "to=0001-01-01",

@@ -1,0 +1,105 @@
+"""The worker's thread for verification calls: it creates the code and its sound, and has the daemon call.
+
+It has a thread of its own, because a telephone rings for up to a minute.  The sound is in the spool while it
+plays; the code is in no table and no log.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final
+
+import structlog
+
+from recorder.clock import Now, utc_now
+from recorder.domain.live_command import RING_SECONDS, CallOut
+from recorder.errors import ConfigError
+from recorder.ids import Entropy
+from recorder.pipeline.duty_thread import DutyThread
+from recorder.prompts.composer import SHIPPED, verification_code
+from recorder.prompts.sound_sources import Sources
+from recorder.spool.atomic_files import share_folder, write_file
+from recorder.spool.command_socket import OUTGOING_SOUNDS, send_request
+from recorder.verification_calls.register import CallRegister, VerificationCall
+
+PLAYED: Final = 300.0
+"""Seconds after which a sound has been played."""
+
+PATIENCE: Final = RING_SECONDS + 15.0
+"""Seconds to wait for the outcome of a call."""
+
+NO_SOUND: Final = "no_sound"
+"""Outcome: no call was made, because a sentence has no sound."""
+
+MODE: Final = 0o640
+
+log = structlog.get_logger()
+
+
+@dataclass
+class VerificationCaller(DutyThread):
+    """Makes the verification calls of one node that can call out: those of all ``registers``."""
+
+    node: str
+    spool: Path
+    registers: Sequence[CallRegister]
+    sources: Sources = SHIPPED
+    now: Now = utc_now
+    entropy: Entropy = os.urandom
+    monotonic: Callable[[], float] = time.monotonic
+
+    NAME: ClassVar[str] = "calling"
+    INTERVAL: ClassVar[float] = 0.5
+    BACK_OFF: ClassVar[float] = 5.0
+
+    def delayed(self, error: Exception) -> None:
+        log.warning("verification_call.delayed", error=str(error))
+
+    def failed(self) -> None:
+        log.exception("verification_call.failed")
+
+    def turn(self) -> bool:
+        """Make the next call; false if none was ordered.  Raises what catalogue and disk raise."""
+        self._tidy()
+        return any(self._serve(register) for register in self.registers)
+
+    def _serve(self, register: CallRegister) -> bool:
+        claim = register.take(self.node, self.now(), self.entropy)
+        if claim is None:
+            return False
+        call, digits = claim
+        outcome = self._call(call, digits, register.OPENING)
+        register.answer(self.node, call, outcome, self.now(), self.entropy)
+        log.info("verification_call.answered", call=call.id, outcome=outcome)
+        return True
+
+    def _call(self, call: VerificationCall, digits: str, opening: str) -> str:
+        try:
+            sound = verification_code(call.language, digits, opening, sources=self.sources)
+        except ConfigError as error:
+            log.error(
+                "verification_call.sound_missing",
+                language=call.language,
+                error=error.message,
+                hint=error.hint,
+            )
+            return NO_SOUND
+        share_folder(self.spool / OUTGOING_SOUNDS)
+        path = self.spool / OUTGOING_SOUNDS / f"{call.id}.wav"
+        write_file(path, sound.wav)
+        path.chmod(MODE)
+        until = self.monotonic() + (call.until - self.now()).total_seconds()
+        return send_request(self.spool, CallOut(call.id, call.number, until), PATIENCE)
+
+    def _tidy(self) -> None:
+        """Remove sounds that have been played."""
+        folder = self.spool / OUTGOING_SOUNDS
+        if not folder.is_dir():
+            return
+        for path in folder.iterdir():
+            if self.now().timestamp() - path.stat().st_mtime > PLAYED:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,244 @@
+"""A company's first day on a real installation, from the registration to the test call that it hears, by the
+page alone.
+
+The provider gives out a code, adds the number, and has a switch: the practice switch of ``demo/``, which
+also makes the test calls.
+"""
+
+from __future__ import annotations
+
+import gettext
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from recorder import environment
+from tests.ports import free_ports
+
+from .conftest import ROOT, Panel, Person
+
+CODE = "welcome aboard"
+PASSWORD = "a lamp beside seven rivers"
+ARRIVES_IN = 60_000
+"""Milliseconds that a step of the test call may take on a busy machine."""
+
+
+@dataclass
+class Provider:
+    """An installation with the embedded store, started as ``accord run`` does it, and its switch."""
+
+    folder: Path
+    variables: dict[str, str]
+    calls: IO[str]
+
+    @property
+    def panel(self) -> Panel:
+        return Panel(f"http://127.0.0.1:{self.variables['ACCORD_WEB_PORT']}", {}, self.folder)
+
+    def add_number(self, company: str, number: str) -> None:
+        accord(self.variables, "line", "add", number, "--tenant", company, "--off")
+
+    def recorded_lines(self) -> int:
+        """How many numbers the node announces and records."""
+        address = f"http://127.0.0.1:{self.variables['ACCORD_METRICS_DAEMON_PORT']}/metrics"
+        with urllib.request.urlopen(address, timeout=10) as response:
+            found = re.search(r"^accord_snapshot_lines (\d+)", response.read().decode(), re.MULTILINE)
+        return int(found[1]) if found else 0
+
+    def call(self, number: str, language: str) -> None:
+        """Somebody calls a number."""
+        print(number, language, file=self.calls, flush=True)
+
+
+def accord(variables: dict[str, str], *words: str) -> None:
+    subprocess.run([sys.executable, "-m", "recorder", *words], cwd=ROOT, env=variables, check=True, stdout=-3)
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Iterator[Provider]:
+    first = free_ports(16)
+    web, event_socket, calls, daemon, worker, status, store = range(first, first + 7)
+    settings = {
+        "SWITCH_PASSWORD": "only-for-this-test-1",
+        "SWITCH_PORT": event_socket,
+        "SWITCH_LISTEN_PORT": calls,
+        "NODE_DATA": tmp_path,
+        "NODE_NAME": "n1",
+        "NODE_REGION": "BE",
+        "STORE_EMBEDDED": "true",
+        "STORE_EMBEDDED_PORT": store,
+        "WEB_PORT": web,
+        "WEB_SECURE_COOKIES": "false",
+        "WEB_REGISTRATION": "code",
+        "WEB_REGISTRATION_CODE": CODE,
+        "METRICS_DAEMON_PORT": daemon,
+        "METRICS_WORKER_PORT": worker,
+        "METRICS_WEB_PORT": status,
+    }
+    variables = environment.for_program(os.environ) | {
+        f"ACCORD_{name}": str(value) for name, value in settings.items()
+    }
+    accord(variables, "keys", "init")
+    accord(variables, "migrate")
+    with ExitStack() as running, open(tmp_path / "log", "wb") as log:
+
+        def start(*words: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *words], cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=log,
+                stderr=log, text=True,
+            )  # fmt: skip
+            running.callback(process.wait, 60)
+            running.callback(process.terminate)
+            return process
+
+        start("recorder", "run")
+        switch = start("tests.browser.switch", str(event_socket), str(calls))
+        assert switch.stdin is not None
+        until(lambda: answers(f"http://127.0.0.1:{web}/readyz"), "the panel is ready")
+        until(lambda: answers(f"http://127.0.0.1:{daemon}/readyz"), "the daemon is ready")
+        yield Provider(tmp_path, variables, switch.stdin)
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 90
+    while not true():
+        assert time.monotonic() < deadline, f"not within 90 s: {what}"
+        time.sleep(0.1)
+
+
+@dataclass
+class Founder:
+    """Somebody who registers their company; ``say`` translates the panel's English sentences."""
+
+    somebody: Person
+    language: str
+    company: str
+    number: str
+
+    def say(self, sentence: str, **values: str) -> str:
+        found = gettext.translation("messages", ROOT / "web" / "translations", [self.language], fallback=True)
+        return found.gettext(sentence) % values if values else found.gettext(sentence)
+
+    def press(self, name: str) -> None:
+        self.somebody.page.get_by_role("button", name=self.say(name), exact=True).click()
+
+    def follow(self, name: str) -> None:
+        self.somebody.page.get_by_role("link", name=self.say(name), exact=True).click()
+
+    def field(self, label: str) -> Locator:
+        return self.somebody.page.get_by_label(self.say(label), exact=True)
+
+    def open_first_day(self) -> None:
+        self.somebody.page.locator("details.menu summary").click()
+        self.follow("First day")
+
+    def sees_steps(self, done: int) -> None:
+        """So many steps are done, and the one after them is the next."""
+        expect(self.somebody.page.locator(".step.is-done")).to_have_count(done)
+
+    def register(self) -> None:
+        self.somebody.go("/login")
+        self.follow("Register your company")
+        self.field("Your provider’s code").fill(CODE)
+        self.field("Company").fill(self.company)
+        self.field("Country").select_option("be")
+        self.field("Your name").fill("Denise Dubois")
+        self.field("Your email address").fill(f"denise@{self.language}.example")
+        self.field("Password").fill(PASSWORD)
+        self.press("Register")
+        expect(self.somebody.page.get_by_role("heading", name=self.say("First day"))).to_be_visible()
+        self.sees_steps(1)
+
+    def find_the_number(self, provider: Provider) -> None:
+        self.follow("Go to the numbers")
+        expect(self.somebody.page.get_by_text(self.say("You have no number here yet."))).to_be_visible()
+        provider.add_number(self.company, self.number)
+        self.open_first_day()
+        self.sees_steps(2)
+
+    def compose(self) -> None:
+        page = self.somebody.page
+        self.follow("Choose the purposes")
+        page.locator("#purpose-quality").check()
+        page.locator("#mode-notice").check()
+        page.locator("#keep_days").fill("30")
+        page.locator("#wording-short").check()
+        self.press("Hear what callers will hear")
+        for place in range(page.locator("audio").count()):
+            sound = f"document.querySelectorAll('audio')[{place}]"
+            page.evaluate(f"{sound}.play()")
+            self.somebody.until(f"{sound}.currentTime > 0.3")
+            page.evaluate(f"{sound}.pause()")
+
+    def switch_on(self) -> None:
+        self.press("Switch recording on")
+        self.open_first_day()
+        self.sees_steps(5)
+        expect(self.somebody.page.get_by_text(self.say("Waiting for your call"))).to_be_visible()
+
+    def watch_the_call(self) -> None:
+        """The page follows it without being loaded again."""
+        page = self.somebody.page
+        for step in ("The call has arrived", "It was announced", "It was recorded"):
+            expect(page.locator(".call-stage.is-done", has_text=self.say(step))).to_be_visible(
+                timeout=ARRIVES_IN
+            )
+
+    def listen(self) -> None:
+        page = self.somebody.page
+        self.follow("Listen to it")
+        self.somebody.press_play()
+        self.somebody.plays_past(1)
+        page.locator("#toggle").click()
+        self.open_first_day()
+        expect(page.locator(".call-stage.is-done", has_text=self.say("You have heard it"))).to_be_visible()
+        self.sees_steps(6)
+        expect(
+            page.get_by_text(self.say("All set. Your calls are announced, recorded and here to be heard."))
+        ).to_be_visible()
+
+
+@pytest.mark.timeout(480)
+def test_company_hears_its_first_call_within_five_minutes(
+    provider: Provider, visitor: Callable[..., Person], record_property: Callable[[str, float], None]
+) -> None:
+    """Two companies at once, in two languages: most of it is waiting."""
+    began = time.monotonic()
+    founders = [
+        Founder(visitor(provider.panel, 360, "fr-BE"), "fr", "Fromagerie Dubois", "+3225550151"),
+        Founder(visitor(provider.panel, 1280, "en-GB"), "en", "Dubois Cheese", "+3225550152"),
+    ]
+    for each in founders:
+        each.register()
+        each.find_the_number(provider)
+        each.compose()
+        each.switch_on()
+    # A node learns of a number within two seconds, and nobody dials faster.
+    until(lambda: provider.recorded_lines() == len(founders), "the node knows the numbers")
+    for each in founders:
+        provider.call(each.number, each.language)
+    for each in founders:
+        each.watch_the_call()
+        each.listen()
+    seconds = time.monotonic() - began
+    record_property("seconds", round(seconds))
+    assert seconds < 300

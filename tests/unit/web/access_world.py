@@ -1,0 +1,612 @@
+"""Two customers with one of every object that an address can name, people of every role who are logged in,
+and a way to put everything back after a request."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyotp
+from flask import Flask
+from werkzeug.routing import Rule
+from werkzeug.test import TestResponse
+
+from recorder.auditlog import checkpoint
+from recorder.auditlog.append import append
+from recorder.catalogue import queries
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.records import LineRow, UserRow
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.identity import SessionTable
+from recorder.domain.parties import Party
+from recorder.features.access_log.verification import EntryProofs
+from recorder.features.imports.service import Importer
+from recorder.features.imports.table import ImportRow
+from recorder.features.live import queries as live_queries
+from recorder.features.live import service as live_service
+from recorder.features.live.queries import LiveRow
+from recorder.features.notes import service as notes
+from recorder.features.offboarding import service as offboarding
+from recorder.features.offboarding.plan import prepare_handover
+from recorder.features.search import saved_filters
+from recorder.features.subject_requests import reviews
+from recorder.features.subject_requests import service as subject_requests
+from recorder.features.team.account_links import ADDRESS, AccountLinks
+from recorder.features.team.invitations import Invitations
+from recorder.features.tenants import lines, setup
+from recorder.features.tenants.registration import Registration
+from recorder.identity import api_tokens, factor_reset, users
+from recorder.identity.throttle import RateLimit
+from recorder.ids import uuid7
+from recorder.lifecycle import expiry
+from recorder.lifecycle.expiry import chain_of
+from recorder.mail.outbox import Outbox
+from recorder.playback.interface import Actor
+from recorder.playback.verified_recording import RecordingVerifier
+from recorder.seal import signing
+from recorder.seal.amendment import By
+from recorder.seal.amendment_kinds import EXPIRED
+from tests.clock import Clock
+from tests.entropy import Repeating
+from tests.house import PASSWORD, RATE, Customer, House, _hashed, wav_of
+from tests.unit.web.conftest import COMPILED, TOKEN, Browser
+from web import WebConfig, create_app
+from web.config import Brand, LoginLimits
+
+ROLES = {
+    "colleague": "customer",
+    "elsewhere": "customer",
+    "auditor": "auditor",
+    "admin": "customer_admin",
+}
+"""Names of people who are logged in, and their roles; ``elsewhere`` only sees the calls of another number."""
+
+GUESTS = ("nobody", "ended", "waiting")
+"""Who is not logged in: without a session, after the end of their access, before their second step."""
+
+PERSONAL = ("grant_id", "filter_id", "session_id")
+"""Arguments of addresses that name something of one person."""
+
+OBJECTS = (
+    "recording_id", "note_id", "line_id", "announcement_id", "call_id", "command_id", "user_id",
+    "invitation_id", "request_id", "number", *PERSONAL,
+)  # fmt: skip
+"""Arguments of addresses that name something of a customer."""
+
+UNKNOWN = "01930000-0000-7000-8000-00000000ffff"
+PLAY = "p" * 22
+
+QUIET = {"log_leaf", "throttle", "lease"}
+"""What a refused request may write to: the log, and the count of attempts."""
+
+Form = Mapping[str, Any]
+
+
+@dataclass
+class Company:
+    """A customer, their people by name, and ids by the name of an address's argument."""
+
+    key: str
+    """``ours`` or ``theirs``."""
+    customer: Customer
+    second: LineRow
+    people: dict[str, UserRow] = field(default_factory=dict)
+    ids: dict[str, Any] = field(default_factory=dict)
+    own: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Ids of what belongs to one person: by name and argument."""
+    secrets: dict[str, str] = field(default_factory=dict)
+    """What nobody of another customer may see, by what it is."""
+
+    @property
+    def id(self) -> str:
+        return self.customer.id
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a browser: their ``name`` in the table, their company, cookies and form token."""
+
+    name: str
+    company: Company
+    user: UserRow | None
+    cookies: Mapping[str, str]
+    token: str
+    bearer: str = ""
+
+
+class World:
+    """The installation, with a snapshot of each state that requests begin in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock, self.entropy = Clock(), Repeating()
+        (folder / "house").mkdir()
+        self.house = House(folder / "house", self.clock, self.entropy)
+        self.folder = folder
+        self.app, self.config = self._app()
+        self.people: dict[tuple[str, str], Person] = {}
+        self.ours = self._company("ours", "Menuiserie Alder", "Alder", "+3225550100", "+3225550101")
+        self.theirs = self._company("theirs", "Van Dyck NV", "Dyck", "+3225550198", "+3225550199")
+        for company in (self.ours, self.theirs):
+            self._complete(company)
+        self._put_calls()
+        self.clock.forward(hours=1)
+        checkpoint.sign_due(replace(self.house.services, checkpoints_seen={}), self.clock())
+        for company in (self.ours, self.theirs):
+            with connected():
+                leaves = LeafTable.select().where(LeafTable.tenant == company.id).count()
+            company.ids["number"] = leaves - 1
+        self._put_calls()
+        for company in (self.ours, self.theirs):
+            self._issue_links(company)
+            self._log_in(company)
+        self._log_in_others()
+        self.file = Path(self.house.catalogue_url.partition(":///")[2])
+        self.live = sqlite3.connect(self.file)
+        self._snapshots: dict[str, Path] = {}
+        self._version, self._state = -1, ""
+        self._save("")
+
+    def close(self) -> None:
+        self.live.close()
+        self.house.close()
+
+    # --- requests
+
+    def path(self, rule: Rule, values: Mapping[str, Any]) -> str:
+        """The address of a rule, with the values of its arguments."""
+        built = rule.build({each: values[each] for each in rule.arguments})
+        assert built is not None
+        return built[1] + ("?play=" + PLAY if rule.endpoint == "playback.send_audio" else "")
+
+    def values(self, person: Person, rule: Rule, of: Company | None = None) -> dict[str, Any]:
+        """The arguments of an address as ``person`` would use it, or with the objects ``of`` a company."""
+        company = of or person.company
+        special = {**self.SPECIAL.get(rule.endpoint, {})}
+        found = {}
+        for each in rule.arguments:
+            name = special.get(each, each)
+            own = company.own.get((person.name, each)) if of is None else None
+            found[each] = own or company.own.get(("colleague", each)) or company.ids[name]
+        return found
+
+    SPECIAL: Mapping[str, Mapping[str, str]] = {
+        "retention.download_receipt": {"recording_id": "erased"},
+        "retention.state_basis": {"recording_id": "imported"},
+        "account.confirm_reset": {"request_id": "reset_request"},
+        "account.withdraw_reset": {"request_id": "reset_request"},
+        "subject_requests.call_number": {"request_id": "unverified"},
+        "subject_requests.check_code": {"request_id": "unverified"},
+        "subject_requests.vouch": {"request_id": "unverified"},
+        "subject_requests.show_vouching": {"request_id": "unverified"},
+        "subject_requests.erase": {"request_id": "erasure"},
+        "team.accept": {"token": "invitation_token"},
+        "team.reset_password": {"token": "reset_token"},
+        "team.confirm_address": {"token": "address_token"},
+    }
+    """Where an argument of an endpoint is not the company's usual object."""
+
+    def send(
+        self, person: Person, method: str, path: str, form: Form | None = None, *, token: bool = True
+    ) -> TestResponse:
+        """A request of somebody, in a browser with their cookies; the limits on requests are lifted."""
+        client = self.app.test_client()
+        for name, value in person.cookies.items():
+            client.set_cookie(name, value)
+        data = dict(form or {}) if method != "GET" else None
+        if data is not None and token and person.token:
+            data["csrf_token"] = person.token
+        headers = {"Authorization": f"Bearer {person.bearer}"} if person.bearer else {}
+        answer = client.open(path, method=method, data=data, headers=headers, buffered=True)
+        answer.close()
+        return answer
+
+    # --- states
+
+    def begin(self, state: str = "") -> None:
+        """Put catalogue and bucket back into a state, if a request has changed them or another one is
+        needed."""
+        if state not in self._snapshots:
+            self.begin()
+            make = {"leaving": self._leave, "held": self._hold, "reviewed": self._review}[state]
+            for company in (self.ours, self.theirs):
+                make(company)
+            self._save(state)
+            return
+        if self.written or self._state != state:
+            with sqlite3.connect(self._snapshots[state] / "catalogue.db") as saved:
+                saved.backup(self.live)
+            saved.close()
+            self._restore(self._snapshots[state] / "bucket")
+            self._version, self._state = self._data_version(), state
+
+    @property
+    def written(self) -> bool:
+        """Whether anything was written to the catalogue since :meth:`begin`."""
+        return self._version != self._data_version()
+
+    def tables(self) -> dict[str, str]:
+        """Each table's rows, but of those that a refusal may write to, and what is in the bucket."""
+        names = [name for (name,) in self.live.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = {"tenant": "id, name, language, languages, time_zone, plan, country, wrapped_key"}
+        found = {
+            name: repr(self.live.execute(f'SELECT {columns.get(name, "*")} FROM "{name}"').fetchall())
+            for name in names
+            if name not in QUIET
+        }
+        return found | {"the bucket": repr(sorted(self._files(self.house.bucket)))}
+
+    def _data_version(self) -> int:
+        (found,) = self.live.execute("PRAGMA data_version").fetchone()
+        return int(found)
+
+    def _save(self, state: str) -> None:
+        folder = self.folder / f"state-{state or 'base'}"
+        shutil.copytree(self.house.bucket, folder / "bucket")
+        with sqlite3.connect(folder / "catalogue.db") as saved:
+            self.live.backup(saved)
+        saved.close()
+        self._snapshots[state] = folder
+        self._version, self._state = self._data_version(), state
+
+    def _files(self, root: Path) -> Iterator[tuple[str, int, int]]:
+        for folder, _, files in os.walk(root):
+            for name in files:
+                path = Path(folder, name)
+                seen = path.stat()
+                yield str(path.relative_to(root)), seen.st_size, seen.st_mtime_ns
+
+    def _restore(self, saved: Path) -> None:
+        now, then = set(self._files(self.house.bucket)), set(self._files(saved))
+        for name, _, _ in now - then:
+            (self.house.bucket / name).unlink()
+        for name, _, _ in then - now:
+            (self.house.bucket / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(saved / name, self.house.bucket / name)
+
+    def _leave(self, company: Company) -> None:
+        """The customer leaves, and the archive is ready."""
+        office = self.house.office()
+        offboarding.announce(office, company.id, self.clock() + timedelta(days=30))
+        prepare_handover(
+            company.id,
+            RecordingVerifier(self.house.store, self.house.keyring, self.house.root_public),
+            self.house.store,
+            signing.public_pem(self.house.root_public),
+            partial(offboarding.hand_over, office, company.id),
+            anew=False,
+            now=self.clock(),
+            entropy=self.entropy,
+        )
+
+    def _hold(self, company: Company) -> None:
+        """An admin keeps the recording for a difference."""
+        admin = company.people["admin"]
+        self.house.changes.hold(
+            company.id, company.ids["recording_id"], By("user", admin.id), owner=admin.id,
+            purposes=["agreement"], reason="Order 12", review_at=self.clock() + timedelta(days=60),
+            roles=["customer_admin"],
+        )  # fmt: skip
+
+    def _review(self, company: Company) -> None:
+        """What the person gets of each recording is decided."""
+        for each in reviews.find_recordings(company.id, CALLERS[company.customer.line.number]):
+            reviews.decide(
+                company.id, company.ids["request_id"], each.id, given="own", why="Heard it all",
+                who=company.people["admin"].id, now=self.clock(), entropy=self.entropy,
+                signer=self.house.changes.signer,
+            )  # fmt: skip
+
+    # --- making it
+
+    def _app(self) -> tuple[Flask, WebConfig]:
+        free = LoginLimits(**{each: RateLimit(10**6, 1) for each in LoginLimits.__slots__})
+        config = WebConfig(
+            secret_key=b"k" * 32, secure_cookies=False, languages=("en", "fr"), patience=0.0,
+            address="https://calls.example", login_limits=free, factor_limits=free,
+            brand=Brand(logo=("image/svg+xml", b"<svg/>")),
+        )  # fmt: skip
+        house = self.house
+        app = create_app(
+            config,
+            gate=house.gate,
+            now=self.clock,
+            entropy=self.entropy,
+            changes=house.changes,
+            factors=house.factors,
+            proofs=EntryProofs(house.store, house.root_public),
+            registration=Registration(house.keyring, house.changes.signer, "open", entropy=self.entropy),
+        )
+        app.jinja_env.bytecode_cache = COMPILED
+        return app, config
+
+    def _company(self, key: str, name: str, family: str, number: str, other: str) -> Company:
+        house, at, caller = self.house, {"now": self.clock(), "entropy": self.entropy}, CALLERS[number]
+        customer = house.customer(name, number, label=f"Shop {family}", language="en")
+        second = lines.create_line(
+            customer.id, number=other, announcement=customer.announcement.id, label=f"Office {family}",
+            formats=("opus",), **at,
+        )  # fmt: skip
+        company = Company(key, customer, second)
+        for who, role in (*ROLES.items(), ("boss", ROLES["admin"]), ("target", ROLES["colleague"])):
+            company.people[who] = users.create_user(
+                customer.id, login=f"{who}@{family}.example", name=f"{who.title()} {family}", role=role,
+                language="en", password_hash=_hashed(), signer=house.services.signer,
+                lines=[second.id] if who == "elsewhere" else None, **at,
+            )  # fmt: skip
+        people, ids, tenant = company.people, company.ids, customer.id
+        self._add_factor(people["target"])
+        recording = house.call(customer, external_party=Party("e164", caller), mode="opt-in")
+        for who in ("colleague", "admin"):
+            text = f"Note of {who} {family}"
+            notes.add_note(tenant, recording, people[who].id, text=text, at_ms=None, **at)
+        notes.add_label(tenant, recording, people["admin"].id, text=f"Label {family}", **at)
+        for each in notes.notes_of(tenant, recording):
+            if each.kind == "note":
+                who = next(who for who, user in people.items() if user.id == each.user)
+                company.own[who, "note_id"] = each.id
+        for who in ROLES:
+            saved_filters.save_filter(tenant, people[who].id, f"Filter of {who} {family}", {}, **at)
+            (found,) = saved_filters.saved_filters(tenant, people[who].id)
+            company.own[who, "filter_id"] = found.id
+        invited = Invitations(house.changes.signer, house.trust, Outbox(), self.clock, self.entropy).invite(
+            tenant, address=f"eva@{family}.example", name=f"Eva {family}", role="customer", lines=None,
+            language="en", by=By("user", people["admin"].id),
+        )  # fmt: skip
+        house.factors.request_reset(people["target"], people["boss"])
+        (reset,) = factor_reset.open_requests(tenant, self.clock())
+        ids |= {
+            "recording_id": recording,
+            "line_id": customer.line.id,
+            "announcement_id": customer.announcement.id,
+            "call_id": str(uuid7(self.clock(), self.entropy)),
+            "user_id": people["target"].id,
+            "invitation_id": invited.id,
+            "invitation_token": invited.path.rpartition("/")[2],
+            "request_id": self._request(company, caller, "both", vouched=True),
+            "reset_request": reset.id,
+            "part": "announcement", "place": 0, "command": "pause", "name": "audio.opus", "rest": "nothing",
+            "filename": "accord.css",
+        }  # fmt: skip
+        company.secrets = {
+            "the customer": name,
+            "the caller": caller[-8:],
+            "a recording": recording,
+            "a live call": ids["call_id"],
+            "a note": f"Note of colleague {family}",
+            "a label": f"Label {family}",
+            "the number": number[-8:],
+            "its label": f"Shop {family}",
+            "a colleague": f"Colleague {family}",
+            "an invitation": f"Eva {family}",
+            "a request": ids["request_id"],
+        }
+        return company
+
+    def _request(self, company: Company, caller: str, wants: str, *, vouched: bool) -> str:
+        at = {"now": self.clock(), "entropy": self.entropy}
+        row = subject_requests.enter(
+            company.id, number=caller, wants=wants, language="en", received_on=date(2026, 11, 24),
+            by_kind="user", by=company.people["admin"].id, **at,
+        )  # fmt: skip
+        for who in ("admin", "colleague") if vouched else ():
+            subject_requests.vouch(company.id, row.id, how="Seen", who=company.people[who].id, **at)
+        return row.id
+
+    def _complete(self, company: Company) -> None:
+        """Add a call that was erased and one that was imported, further requests, and links."""
+        house, tenant, ids = self.house, company.id, company.ids
+        caller = CALLERS[company.customer.line.number]
+        gone = house.call(company.customer, external_party=Party("e164", "+32470999999"))
+        row = queries.recording(tenant, gone)
+        assert row is not None
+        chain = chain_of(house.store, row.prefix, house.root_public)
+        expiry.destroy(row, chain, EXPIRED, house.services, self.clock())
+        file = self.folder / "old.wav"
+        file.write_bytes(wav_of(np.full((RATE, 2), 900, np.int16)))
+        owner = queries.tenant(tenant)
+        assert owner is not None
+        began = self.clock() - timedelta(days=90)
+        outcome = Importer(owner, self.clock() + timedelta(days=60), house.services, "BE").bring(
+            ImportRow(2, file, began, "+32470999998", company.customer.line.number, "inbound", "")
+        )
+        ids |= {
+            "erased": gone,
+            "imported": outcome.recording,
+            "unverified": self._request(company, caller, "both", vouched=False),
+            "erasure": self._request(company, caller, "erasure", vouched=True),
+        }
+        with writing():
+            for _ in range(40 if company is self.ours else 0):  # the other customer's log shall be shorter
+                refused = {"user": company.people["boss"].id}
+                append(tenant, "session.refused", refused, self.clock(), self.entropy)
+
+    def _issue_links(self, company: Company) -> None:
+        given = (self.house.changes.signer, self.house.trust, Outbox(), self.clock, self.entropy)
+        links, people = AccountLinks(self.config.secret_key, *given), company.people
+        reset = links.issue_reset(people["colleague"], None)
+        company.ids["reset_token"] = reset.path.rpartition("/")[2]
+        with writing():
+            token = links._issue(people["boss"], ADDRESS, None, f"new@{company.key}.example")
+        company.ids["address_token"] = token
+
+    def _add_factor(self, user: UserRow) -> None:
+        key = self.house.factors.new_app_key(user)
+        code = pyotp.TOTP(self.house.factors.secret(user, key)).at(self.clock())
+        assert self.house.factors.add_app(user, key, code)
+
+    def _put_calls(self) -> None:
+        """Both customers have a live call, and a command was given for it."""
+        for node, company in (("node1", self.ours), ("node2", self.theirs)):
+            line = company.customer.line
+            row = LiveRow(
+                id=company.ids["call_id"], tenant=company.id, node=node, line=line.id, number=line.number,
+                direction="inbound", external_party=Party("e164", CALLERS[line.number]),
+                started_at=self.clock(), announced=True, paused_until=None, deletable=True,
+            )  # fmt: skip
+            live_queries.put(node, [row], self.clock())
+            command = live_service.request_command(
+                company.id, row.id, "note", by="panel", who=company.people["admin"].id, now=self.clock(),
+                entropy=self.entropy, signer=self.house.changes.signer,
+            )  # fmt: skip
+            assert command is not None
+            company.ids["command_id"] = command.id
+
+    def _log_in(self, company: Company) -> None:
+        for who in ROLES:
+            user = company.people[who]
+            person = self._visit(company, who, user)
+            session = company.own[who, "session_id"]
+            if who in ("colleague", "admin"):
+                actor = Actor(user.id, user.tenant, user.role, "en", session, user.lines)
+                grant = self.house.gate.grant(actor, company.ids["recording_id"], "agreement")
+                company.own[who, "grant_id"] = grant.id
+                list(self.house.gate.open(actor, grant.id, "audio.opus", PLAY).read(0, 10))
+            self.people[company.key, who] = person
+        secret = f"accord_{company.id}"
+        api_tokens.create(
+            company.id, name="till", token_sha256=hashlib.sha256(secret.encode()).hexdigest(),
+            now=self.clock(), entropy=self.entropy, signer=self.house.services.signer,
+        )  # fmt: skip
+        guest = self._person(Browser(self.app.test_client()), "program", company, None)
+        self.people[company.key, "program"] = replace(guest, bearer=secret)
+
+    def _log_in_others(self) -> None:
+        """Those who have no whole session."""
+        ours, given = self.ours, {"now": self.clock(), "entropy": self.entropy}
+        self.people["ours", "nobody"] = self._person(Browser(self.app.test_client()), "nobody", ours, None)
+        self.people["ours", "waiting"] = self._visit(ours, "waiting", ours.people["target"])
+        for who in ("ended", "enrolling"):
+            ours.people[who] = users.create_user(
+                ours.id, login=f"{who}@alder.example", name=f"{who.title()} Alder", role=ROLES["admin"],
+                language="en", password_hash=_hashed(), signer=self.house.services.signer, **given,
+            )  # fmt: skip
+        self.people["ours", "ended"] = self._visit(ours, "ended", ours.people["ended"])
+        users.revoke_user(ours.id, ours.people["ended"].id, **given)
+        self.house.factors.require_second_factor(ours.people["admin"], True)
+        self.people["ours", "enrolling"] = self._visit(ours, "enrolling", ours.people["enrolling"])
+        self.house.factors.require_second_factor(ours.people["admin"], False)
+
+    def _visit(self, company: Company, name: str, user: UserRow) -> Person:
+        browser = Browser(self.app.test_client())
+        assert browser.log_in(user.login, PASSWORD).status_code == 303
+        with connected():
+            session = SessionTable.get_or_none(SessionTable.user == user.id)
+        if session is not None:
+            company.own[name, "session_id"] = session.id
+        return self._person(browser, name, company, user)
+
+    def _person(self, browser: Browser, name: str, company: Company, user: UserRow | None) -> Person:
+        found = TOKEN.search(browser.get("/login", follow_redirects=True).text)
+        assert found is not None
+        cookies = {}
+        for each in ("accord-session", "accord-form"):
+            if (cookie := browser.client.get_cookie(each)) is not None:
+                cookies[each] = cookie.value
+        return Person(name, company, user, cookies, found.group(1))
+
+
+CALLERS = {"+3225550100": "+32470135790", "+3225550198": "+32470654321"}
+"""Who calls which number."""
+
+
+FormOf = Callable[[World, Person], Form]
+
+
+def _digest(world: World, person: Person) -> Form:
+    line = person.company.customer.line
+    return {"digest": setup.preview(line.tenant, line).digest}
+
+
+FORMS: Mapping[str, Form | FormOf] = {
+    "account.add_app": lambda world, person: {
+        "app_key": world.house.factors.new_app_key(person.user) if person.user else "", "code": "000000",
+    },
+    "account.change_password": {"current": PASSWORD, "password": "seven quiet lanterns rowing north"},
+    "account.change_profile": {"name": "Somebody Else", "language": "en"},
+    "account.change_rule": {"required": "yes"},
+    "account.log_in": {"login": "nobody", "password": "a guess of somebody"},
+    "account.second_step": {"code": "000000"},
+    "language.set_language": {"language": "fr"},
+    "notes.add_label": {"label": "Ordered"},
+    "notes.add_note": {"text": "Ordered"},
+    "notes.edit_note": {"text": "Ordered"},
+    "numbers.save_setup": {
+        "purposes": "agreement", "mode": "notice", "keep_days": "60", "languages": "en", "first": "en",
+        "wording": "short", "greeting_text": "",
+    },
+    "numbers.switch_on": _digest,
+    "playback.close_listen": {"play": PLAY},
+    "playback.download": {"purpose": "agreement", "format": "audio.wav"},
+    "playback.report_listening": {"play": PLAY, "played": "0-1000"},
+    "playback.request_grant": {"purpose": "agreement"},
+    "recordings.save_filter": {"name": "Mine"},
+    "retention.change_limit": {"purpose": "agreement", "days": "20"},
+    "retention.delete": {"reason": "Not needed"},
+    "retention.hand_over": lambda _world, person: {
+        "hold": "1", "handler": person.company.people["colleague"].id,
+    },
+    "retention.lift_hold": {"hold": "1", "reason": "Settled"},
+    "retention.narrow_purposes": {"purpose": "agreement", "reason": "By letter"},
+    "retention.record_agreement": {"on": "2026-11-25", "until": "2027-11-25", "reason": "By letter"},
+    "retention.set_hold": {"purpose": "agreement", "reason": "Order 12", "review": "2027-01-15"},
+    "retention.state_basis": {"purpose": "agreement", "days": "120", "reason": "By contract"},
+    "retention.withdraw_consent": {"reason": "By letter"},
+    "subject_requests.add_request": {
+        "number": "+32470111111", "wants": "copy", "language": "en", "received": "2026-11-24",
+    },
+    "subject_requests.check_code": {"code": "123456"},
+    "subject_requests.close": {"how": "answered"},
+    "subject_requests.erase": {"sure": "yes"},
+    "subject_requests.extend": {"why": "Many calls"},
+    "subject_requests.review_recording": {"given": "own", "why": "Heard it all"},
+    "subject_requests.vouch": {"how": "I know the voice"},
+    "team.accept": {"password": "short"},
+    "team.change": {"role": "auditor", "sees": "all"},
+    "team.change_address": {"address": "new@alder.example", "password": "a guess of somebody"},
+    "team.invite": {
+        "name": "Tom", "address": "tom@alder.example", "role": "customer", "sees": "all", "language": "en",
+        "how": "link",
+    },
+    "team.renew": {"how": "link"},
+    "team.reset_password": {"password": "short"},
+}  # fmt: skip
+"""What a form sends, by endpoint; the others send nothing but their token."""
+
+STATES = {
+    "offboarding.show": "leaving",
+    "offboarding.download": "leaving",
+    "retention.hand_over": "held",
+    "retention.lift_hold": "held",
+    "subject_requests.download_copy": "reviewed",
+}
+"""The state in which an endpoint is asked, where it is not the usual one."""
+
+
+def form_of(world: World, endpoint: str, person: Person) -> Form:
+    """What a person sends to an endpoint."""
+    found = FORMS.get(endpoint, {})
+    return found(world, person) if callable(found) else found
+
+
+def text_of(answer: TestResponse) -> str:
+    """The body, whatever it is."""
+    return answer.get_data().decode(errors="replace")
+
+
+def without_ids(answer: TestResponse, ids: Mapping[str, Any]) -> tuple[object, ...]:
+    """What an answer shows, without the ids that were sent, form tokens, and what is new in each answer."""
+    text = re.sub(r'(name="csrf_token"[^>]* value=|nonce=)"[^"]+"', r"\1", text_of(answer))
+    place = answer.headers.get("Location", "")
+    for each in sorted((str(value) for value in ids.values()), key=len, reverse=True):
+        text, place = text.replace(each, "…"), place.replace(each, "…")
+    return answer.status_code, answer.content_type, place, text
