@@ -36,6 +36,7 @@ from recorder.features.live import queries as live_queries
 from recorder.features.live import service as live_service
 from recorder.features.live.queries import LiveRow
 from recorder.features.notes import service as notes
+from recorder.features.notifications.rules import KINDS, NOT_AT_ALL
 from recorder.features.offboarding import service as offboarding
 from recorder.features.offboarding.plan import prepare_handover
 from recorder.features.search import saved_filters
@@ -540,6 +541,8 @@ FORMS: Mapping[str, Form | FormOf] = {
     "notes.add_label": {"label": "Ordered"},
     "notes.add_note": {"text": "Ordered"},
     "notes.edit_note": {"text": "Ordered"},
+    "notifications.change_choices": dict.fromkeys(KINDS, NOT_AT_ALL),
+    "notifications.mark_read": {"until": "2026-11-25T10:00:00.000Z"},
     "numbers.save_setup": {
         "purposes": "agreement", "mode": "notice", "keep_days": "60", "languages": "en", "first": "en",
         "wording": "short", "greeting_text": "",
