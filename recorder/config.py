@@ -14,7 +14,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Final, Literal, get_origin
 
 from pydantic import (
     BaseModel,
@@ -40,6 +40,11 @@ _STRIP = BeforeValidator(
     lambda text: phone_numbers.strip_punctuation(text) if isinstance(text, str) else text
 )
 """A phone number in any of the ways that people write one."""
+
+EUROPEAN_UNION: Final = (
+    "at", "be", "bg", "cy", "cz", "de", "dk", "ee", "es", "fi", "fr", "gr", "hr", "hu", "ie", "it", "lt",
+    "lu", "lv", "mt", "nl", "pl", "pt", "ro", "se", "si", "sk",
+)  # fmt: skip
 
 
 class _Section(BaseModel):
@@ -179,6 +184,16 @@ class PersonSettings(_Section):
     """The caller number to show; if empty, the gateway's own."""
 
 
+class NumberSettings(_Section):
+    """Numbers that customers add themselves: a call to the number reads out a code, which shows that it is
+    theirs. The panel offers it where ``[persons] dial`` is set."""
+
+    countries: tuple[Annotated[str, Field(pattern="^[a-z]{2}$")], ...] = EUROPEAN_UNION
+    """Countries whose numbers may be called for it."""
+    calls_a_day: int = Field(default=100, ge=0)
+    """Calls in 24 hours, for all customers together."""
+
+
 class LogSettings(_Section):
     path: Path | None = None
     """The log file; default: standard error. All processes can append to the same file, which can be rotated
@@ -290,6 +305,7 @@ class Settings(_Section):
     ledger: LedgerSettings = LedgerSettings()
     mail: MailSettings = MailSettings()
     persons: PersonSettings = PersonSettings()
+    numbers: NumberSettings = NumberSettings()
 
     @property
     def catalogue_url(self) -> str:

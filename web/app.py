@@ -12,6 +12,7 @@ from flask_wtf.csrf import CSRFProtect
 from recorder.catalogue import ping
 from recorder.clock import Now, utc_now
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.health import Check, Readiness
 from recorder.identity.second_factors import SecondFactorService
@@ -77,6 +78,7 @@ def create_app(
     sources: Sources = SHIPPED,
     registration: Registration | None = None,
     proofs: EntryProofs | None = None,
+    number_proofs: NumberProofs | None = None,
 ) -> Flask:
     """The panel as a WSGI application.
 
@@ -86,8 +88,9 @@ def create_app(
     ``factors``, nobody who ever had a second factor can log in.  ``outbox`` queues mail to people; by default
     none is sent, and pages show the links.  ``proofs`` shows how an entry of the access log is checked;
     ``None`` where the store is not at hand.  ``sources`` are those of the sound of sentences,
-    ``registration`` creates customers who register (``None``: nobody can).  Raises
-    ``ValueError`` for a language without a translation.
+    ``registration`` creates customers who register (``None``: nobody can), ``number_proofs`` calls the
+    numbers that they add (``None``: the provider adds them).  Raises ``ValueError`` for a language without a
+    translation.
     """
     app = errors.PanelApp(__name__)
     app.config.update(
@@ -126,6 +129,7 @@ def create_app(
         sources=sources,
         registration=registration,
         proofs=proofs,
+        number_proofs=number_proofs,
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
     app.wsgi_app = encode_query(app.wsgi_app)  # type: ignore[method-assign, assignment]

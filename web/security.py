@@ -66,7 +66,7 @@ def init_app(app: Flask) -> None:
         """Refuse forms sent from other sites by Sec-Fetch-Site, in addition to the form token."""
         site = request.headers.get("Sec-Fetch-Site", "same-origin")
         if request.method in UNSAFE_METHODS and site not in ("same-origin", "none"):
-            log.warning("web.cross_site", path=request.path, site=site)
+            log.warning("web.cross_site", endpoint=request.endpoint, site=site)  # a path may have a token
             abort(400)
 
     @app.before_request

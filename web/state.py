@@ -20,6 +20,7 @@ from recorder.clock import Now
 from recorder.domain.roles import ADMIN
 from recorder.errors import RetentionError
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.health import Readiness
 from recorder.identity.second_factors import SecondFactorService
@@ -64,6 +65,7 @@ class PanelState:
     sources: Sources = SHIPPED
     registration: Registration | None = None
     proofs: EntryProofs | None = None
+    number_proofs: NumberProofs | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, S
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.note import NoteTable
+from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
@@ -32,12 +33,15 @@ from recorder.clock import to_iso
 from recorder.features.notes.service import ADDED, DELETED, EDITED
 from recorder.features.subject_requests import reviews, rules, verification_code
 from recorder.features.team import invitations
+from recorder.features.tenants import number_proof
 from recorder.features.tenants.keep_options import DELETES, KEEPS, prompts_sha256
 from recorder.identity import download_permission, users
 from recorder.identity.factor_reset import ENDED, REQUESTED
 from recorder.identity.factor_set import CHANGED
 from recorder.identity.sign_in_rule import RULE_CHANGED
 from recorder.identity.users import LOGIN_SHA256, PROFILE, PROFILE_SHA256, display_hash, login_hash
+from recorder.verification_calls.code import commit_number
+from recorder.verification_calls.register import CallRegister
 
 Body = Mapping[str, Any]
 Columns = Callable[[Body], Mapping[str, Any]]
@@ -69,8 +73,8 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class NumberCommitment:
-    """A subject request's phone number, by its commitment under the request's salt
-    (:func:`register.committed`)."""
+    """A phone number, by its commitment under the row's salt, or under that of the row's request
+    (:func:`recorder.verification_calls.code.commit_number`)."""
 
     sha256: str
 
@@ -213,6 +217,34 @@ _ANNOUNCEMENT: Final = _all(
 
 _KEY: Final = _digests(wrapped_key="key_sha256")
 
+
+def _verification_calls(
+    calls: CallRegister, about: Columns, code_hash: Callable[[str], Any] = Digest
+) -> dict[str, RowStatement]:
+    """The statements about a use case's calls with a code; ``about``: the columns of its own, ``code_hash``:
+    that column's value by its SHA-256."""
+    ordered = _all(
+        about,
+        _same("language"),
+        _number,
+        _times(until="until"),
+        _set(ordered_at=LEAF_TIME, tries=0, outcome=None, node=None, taken_at=None, valid_until=None,
+             code_hash=None),
+    )  # fmt: skip
+    created = _all(
+        _same("node"),
+        _times(valid_until="valid_until"),
+        lambda body: {"code_hash": code_hash(body["code_sha256"])},
+        _set(taken_at=LEAF_TIME),
+    )
+    return {
+        calls.ORDERED: RowStatement(calls.TABLE, _id("call"), ordered),
+        calls.CREATED: RowStatement(calls.TABLE, _id("call"), created),
+        calls.TRIED: RowStatement(calls.TABLE, _id("call"), _same("tries")),
+        calls.CALLED: RowStatement(calls.TABLE, _id("call"), _same("outcome")),
+    }
+
+
 STATEMENTS: Final[Mapping[str, RowStatement]] = {
     "tenant.created": RowStatement(
         TenantTable,
@@ -327,29 +359,13 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         SubjectRequestTable, _id("request"), _all(_same(closed_how="how"), _set(closed_at=LEAF_TIME))
     ),
     rules.EXPORTED: RowStatement(SubjectRequestTable, _id("request"), _set(exported_at=LEAF_TIME)),
-    verification_code.ORDERED: RowStatement(
-        VerificationCodeTable,
-        _id("call"),
-        _all(
-            _same("language", request_id="request"),
-            _number,
-            _times(until="until"),
-            _set(ordered_at=LEAF_TIME, tries=0, outcome=None, node=None, taken_at=None, valid_until=None,
-                 code_hash=None),
-        ),
+    **_verification_calls(
+        verification_code.CALLS, _same(request_id="request"), lambda sha256: ValueOrNone(Digest(sha256))
     ),
-    verification_code.CODE_CREATED: RowStatement(
-        VerificationCodeTable,
-        _id("call"),
-        _all(
-            _same("node"),
-            _times(valid_until="valid_until"),
-            lambda body: {"code_hash": ValueOrNone(Digest(body["code_sha256"]))},
-            _set(taken_at=LEAF_TIME),
-        ),
+    **_verification_calls(number_proof.CALLS, _set(line_id=None)),
+    number_proof.PROVED: RowStatement(
+        NumberProofTable, _id("call"), _all(_same(line_id="line"), _set(code_hash=None)), makes=False
     ),
-    verification_code.CODE_TRIED: RowStatement(VerificationCodeTable, _id("call"), _same("tries")),
-    verification_code.CALLED: RowStatement(VerificationCodeTable, _id("call"), _same("outcome")),
     reviews.LOOKED_AT: RowStatement(
         ReviewTable,
         _review,
@@ -464,6 +480,7 @@ MUTABLE: Final = (
     RecipientTable,
     SubjectRequestTable,
     VerificationCodeTable,
+    NumberProofTable,
     ReviewTable,
     NoteTable,
 )
@@ -487,6 +504,7 @@ PERSONAL: Final = (
     RecipientTable,
     SubjectRequestTable,
     VerificationCodeTable,
+    NumberProofTable,
     ReviewTable,
     LiveCommandTable,
 )
@@ -514,7 +532,7 @@ FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
     LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable, UsageTable,
-    InvitationTable, NoteTable, DownloadPermissionTable,
+    InvitationTable, NoteTable, DownloadPermissionTable, NumberProofTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 
@@ -538,7 +556,7 @@ def _agrees(row: Table, column: str, stated: Any) -> bool:
     if isinstance(stated, Digest):
         return value is not None and sha256_of(value) == stated.sha256
     if isinstance(stated, NumberCommitment):
-        return rules.digest(f"{_salt(row)}\n{value}") == stated.sha256
+        return commit_number(value, _salt(row)) == stated.sha256
     if isinstance(stated, bool):
         return bool(value) == stated and value in (0, 1)
     return bool(value == stated)
@@ -566,4 +584,4 @@ def _salt(row: Table) -> str | None:
             SubjectRequestTable.id == row.request_id
         )
         return mine.scalar()  # type: ignore[no-any-return]
-    return row.number_salt if isinstance(row, SubjectRequestTable) else None
+    return row.number_salt if isinstance(row, SubjectRequestTable | NumberProofTable) else None

@@ -28,6 +28,7 @@ from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.note import NoteTable
+from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
 from recorder.clock import from_iso
@@ -92,9 +93,9 @@ class RowAudit:
             self._limits.collect(number, body)
         elif kind in OFFBOARDED:
             self._left = True
-        elif kind == RESTORED:  # a restore ends all sessions, and has no verification codes
+        elif kind == RESTORED:  # a restore ends all sessions, and has no verification calls
             self._ended[SessionTable] |= self._known[SessionTable]
-            self._not_copied |= self._known[VerificationCodeTable]
+            self._not_copied |= self._known[VerificationCodeTable] | self._known[NumberProofTable]
         elif kind in ("tenant.key_changed", "tenant.key_destroyed"):
             self.keys |= {str(body[name]) for name in ("key", "key_was") if body.get(name)}
             self.keys_destroyed = kind == "tenant.key_destroyed"
@@ -178,7 +179,7 @@ class RowAudit:
         if model is SessionTable:  # the worker deletes sessions a month after their end
             opened = self._opened.get(identity)
             return opened is None or from_iso(opened) < self.now - SESSIONS_KEPT
-        if model is VerificationCodeTable:
+        if model in (VerificationCodeTable, NumberProofTable):
             return identity in self._not_copied
         if model is LiveCommandTable:
             return True  # the worker deletes old commands

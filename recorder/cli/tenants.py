@@ -8,9 +8,12 @@ from collections.abc import Sequence
 import click
 
 from recorder.catalogue import tenant_queries
+from recorder.catalogue.database import writing
 from recorder.catalogue.records import TenantRow
 from recorder.cli.tenant_name import TENANT, find_tenant
+from recorder.cli.users import LINK, OPERATOR, open_invitations, print_link
 from recorder.clock import utc_now
+from recorder.domain.roles import ADMIN
 from recorder.features.tenants.registration import Registration
 from recorder.lifecycle import plans
 from recorder.processes.services import Context
@@ -26,10 +29,8 @@ def tenant() -> None:
     """Customers."""
 
 
-@tenant.command("create")
-@click.argument("name")
-@click.option("--language", type=click.Choice(LANGUAGES), default="fr", show_default=True)
-@click.option(
+_LANGUAGE = click.option("--language", type=click.Choice(LANGUAGES), default="fr", show_default=True)
+_SPEAKS = click.option(
     "--speaks",
     type=click.Choice(LANGUAGES),
     multiple=True,
@@ -37,9 +38,22 @@ def tenant() -> None:
     show_default=True,
     help="Languages that its lines may speak.",
 )
-@click.option("--time-zone", default="Europe/Brussels", show_default=True)
-@click.option("--country", default="be", show_default=True, help="Its country pack: `accord country list`.")
-@click.option("--plan", default=plans.STARTER, show_default=True, help="Its plan: `accord tenant plans`.")
+_TIME_ZONE = click.option("--time-zone", default="Europe/Brussels", show_default=True)
+_COUNTRY = click.option(
+    "--country", default="be", show_default=True, help="Its country pack: `accord country list`."
+)
+_PLAN = click.option(
+    "--plan", default=plans.STARTER, show_default=True, help="Its plan: `accord tenant plans`."
+)
+
+
+@tenant.command("create")
+@click.argument("name")
+@_LANGUAGE
+@_SPEAKS
+@_TIME_ZONE
+@_COUNTRY
+@_PLAN
 @click.pass_obj
 def create_tenant(
     context: Context,
@@ -56,6 +70,52 @@ def create_tenant(
         context, name, language=language, languages=speaks, time_zone=time_zone, country=country, plan=plan
     )
     click.echo(row.id)
+
+
+@tenant.command("invite")
+@click.argument("name")
+@click.argument("address")
+@click.option("--admin", default="", help="The admin's name, as the panel greets them; default: the address.")
+@_LANGUAGE
+@_SPEAKS
+@_TIME_ZONE
+@_COUNTRY
+@_PLAN
+@LINK
+@click.pass_obj
+def invite_tenant(
+    context: Context,
+    name: str,
+    address: str,
+    admin: str,
+    language: str,
+    speaks: tuple[str, ...],
+    time_zone: str,
+    country: str,
+    plan: str,
+    link: bool,
+) -> None:
+    """Make a customer, and invite its first admin, who chooses a password and sets up the rest in the panel.
+
+    Mails the link, or prints it where no mail can be sent. It works once within seven days; `accord user
+    reset` sends another one."""
+    context.open_catalogue()
+    with writing():  # both or neither
+        row = make_tenant(
+            context,
+            name,
+            language=language,
+            languages=speaks,
+            time_zone=time_zone,
+            country=country,
+            plan=plan,
+        )
+        issued = open_invitations(context).invite(
+            row.id, address=address, name=admin or address, role=ADMIN, lines=None, language=language,
+            by=OPERATOR, mail=not link,
+        )  # fmt: skip
+    click.echo(row.id)
+    print_link(context, issued.path, issued.address if issued.mailed else "")
 
 
 def make_tenant(

@@ -65,7 +65,7 @@ def create_user(
     works once within seven days."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
-    issued = _invitations(context).invite(
+    issued = open_invitations(context).invite(
         owner.id,
         address=address,
         name=name or address,
@@ -75,7 +75,7 @@ def create_user(
         by=OPERATOR,
         mail=not link,
     )
-    _tell(context, issued.path, issued.address if issued.mailed else "")
+    print_link(context, issued.path, issued.address if issued.mailed else "")
 
 
 @user.command("list")
@@ -138,12 +138,12 @@ def reset_password(context: Context, tenant_name: str, address: str, link: bool)
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     if (invited := _find_invitation(owner, address)) is not None:
-        again = _invitations(context).renew(owner.id, invited.id, OPERATOR, mail=not link)
-        return _tell(context, again.path, again.address if again.mailed else "")
+        again = open_invitations(context).renew(owner.id, invited.id, OPERATOR, mail=not link)
+        return print_link(context, again.path, again.address if again.mailed else "")
     person = find_user(owner, address)
     users.require_signed(person, context.trust())
     issued = _links(context, mail=not link).issue_reset(person, OPERATOR)
-    return _tell(context, issued.path, person.login if issued.mailed else "")
+    return print_link(context, issued.path, person.login if issued.mailed else "")
 
 
 @user.command("revoke")
@@ -156,7 +156,7 @@ def revoke_user(context: Context, tenant_name: str, address: str, last_admin: bo
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     if (invited := _find_invitation(owner, address)) is not None:
-        return _invitations(context).withdraw(owner.id, invited.id, OPERATOR)
+        return open_invitations(context).withdraw(owner.id, invited.id, OPERATOR)
     person = find_user(owner, address)
     users.revoke_user(
         person.tenant, person.id, now=utc_now(), entropy=os.urandom, by=OPERATOR, last_admin=last_admin
@@ -217,7 +217,8 @@ def _lines(owner: TenantRow, numbers: tuple[str, ...]) -> list[str] | None:
     return found
 
 
-def _invitations(context: Context) -> Invitations:
+def open_invitations(context: Context) -> Invitations:
+    """The invitations of this installation, signed by its own key."""
     return Invitations(context.signer(), context.trust(), context.outbox(), utc_now, os.urandom)
 
 
@@ -228,7 +229,8 @@ def _links(context: Context, mail: bool) -> AccountLinks:
     return AccountLinks(context.web_secret(), context.signer(), context.trust(), outbox, utc_now, os.urandom)
 
 
-def _tell(context: Context, path: str, address: str) -> None:
+def print_link(context: Context, path: str, address: str) -> None:
+    """Print where a link leads in the panel; or, with an ``address``, that it was mailed there."""
     if address:
         click.echo(f"a mail to {address} is on its way")
     else:

@@ -19,6 +19,16 @@ _TRUNK = re.compile(r"\(0\)")
 _NUMBER = re.compile(r"\+?[0-9]+")
 
 
+_ORDINARY = frozenset(
+    {
+        phonenumbers.PhoneNumberType.FIXED_LINE,
+        phonenumbers.PhoneNumberType.MOBILE,
+        phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,
+        phonenumbers.PhoneNumberType.VOIP,
+    }
+)
+
+
 def strip_punctuation(text: str) -> str:
     """Return a number without readability marks: blanks of all kinds, brackets, dashes, dots, direction
     marks, ``tel:``, and the ``(0)`` that nobody dials. Other text stays as words."""
@@ -48,6 +58,19 @@ def to_canonical(text: str, country: str) -> str | None:
     if valid or (phonenumbers.is_possible_number(found) and (abroad or digits.startswith("0"))):
         return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
     return digits
+
+
+def ordinary_country(number: str) -> str | None:
+    """Return the country (``be``) of an E.164 number that is called at an ordinary rate: fixed, mobile or
+    over the internet. ``None`` for any other: premium, shared-cost, freephone, satellite, or invalid."""
+    try:
+        found = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException:
+        return None
+    country = phonenumbers.region_code_for_number(found)
+    if country is None or phonenumbers.number_type(found) not in _ORDINARY:
+        return None
+    return str(country).lower()
 
 
 def format_international(text: str) -> str:

@@ -21,7 +21,7 @@ from recorder.errors import CatalogueError, SealError
 from recorder.identity import factor_set, users
 from recorder.ids import Entropy, uuid7
 from recorder.seal.amendment import By
-from recorder.seal.revocation import Trust
+from recorder.seal.revocation import Trust, check_signer
 from recorder.seal.second_factor import RESET_REQUEST, ResetRequest
 from recorder.seal.signing import Signer
 
@@ -111,7 +111,7 @@ def confirm(
             return None
         _check_admin(user, admin)
         _check_admin(user, requester)
-        users.check_user(requester, trust.root, trust.revoked())
+        users.require_signed(requester, trust)
         if admin.id == requester.id:
             raise CatalogueError("factors.not_allowed", "another admin must confirm", "ask a colleague")
         if factor_set.newest_number(user) != request.number:
@@ -133,11 +133,7 @@ def check_request(row: FactorResetTable, trust: Trust) -> ResetRequest:
         row.tenant_id, row.id, row.user_id, row.requested_by,
     ) or signed.at != truncate(row.requested_at):  # fmt: skip
         raise SealError("factors.differs", f"request {row.id} differs from the signed one")
-    since = trust.revoked().get(signed.key_id)
-    if since is not None and signed.at >= since:
-        raise SealError(
-            "seal.key_revoked", f"key {signed.key_id}, which signed request {row.id}, was revoked"
-        )
+    check_signer(signed.key_id, signed.at, f"request {row.id}", trust.revoked())
     return found
 
 

@@ -17,7 +17,7 @@ from recorder.clock import truncate
 from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal.amendment import By
-from recorder.seal.revocation import Trust
+from recorder.seal.revocation import Trust, check_signer
 from recorder.seal.second_factor import RULE, SignInRule
 from recorder.seal.signing import Signer
 
@@ -46,9 +46,7 @@ def check(row: SignInRuleTable, newest: int, trust: Trust) -> None:
         raise SealError("factors.differs", f"the rule of tenant {row.id} differs from the signed one")
     if row.number != newest:
         raise SealError("factors.superseded", f"the rule of tenant {row.id} is not the newest in the log")
-    since = trust.revoked().get(signed.key_id)
-    if since is not None and signed.at >= since:
-        raise SealError("seal.key_revoked", f"key {signed.key_id}, which signed the rule, was revoked")
+    check_signer(signed.key_id, signed.at, f"the rule of tenant {row.id}", trust.revoked())
 
 
 def require_second_factor(

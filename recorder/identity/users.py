@@ -450,12 +450,20 @@ def set_profile(
     tenant: str, user_id: str, *, name: str, language: str, now: datetime, entropy: Entropy
 ) -> bool:
     """Change a user's name and language. False if there is no such user. Raises :class:`CatalogueError`
-    (``user.name``)."""
+    (``user.name``; ``user.name_exists``: a colleague's, who would be taken for the author of what this user
+    does)."""
     name = names.tidy(name, "the name", "user.name")
     with writing():
+        lock_tenant(tenant)
         row = UserTable.get_or_none((UserTable.tenant == tenant) & (UserTable.id == user_id))
         if row is None:
             return False
+        others = UserTable.select(UserTable.name).where(_active(tenant) & (UserTable.id != user_id))
+        other_names = {names.fold(each.name) for each in others}
+        if names.fold(name) != names.fold(row.name) and names.fold(name) in other_names:
+            raise CatalogueError(
+                "user.name_exists", f"somebody is already called {name}", "add an initial or the department"
+            )
         if (row.name, row.language) != (name, language):
             UserTable.update(name=name, language=language).where(UserTable.id == row.id).execute()
             body = {"user": row.id, PROFILE_SHA256: display_hash(row.password_hash, name, language)}

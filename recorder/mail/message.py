@@ -9,6 +9,7 @@ without addresses of websites, which mail programs would turn into links, and es
 from __future__ import annotations
 
 import html
+import re
 import tomllib
 import unicodedata
 from collections.abc import Mapping
@@ -23,6 +24,11 @@ FOLDER: Final = Path(__file__).with_name("messages")
 
 LONGEST: Final = 120
 """Maximum length of a value in a message, in characters."""
+
+_DOT: Final = re.compile(r"(?<=\w)\.(?=[^\W\d_]{2})")
+"""The dot before a part of a domain; not that of ``B.V.`` or ``2.50``."""
+
+_MAIL_ADDRESS: Final = re.compile(r"[^@/]+@[^@/]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ def render(message: MailMessage, panel: str) -> RenderedMail:
     texts = {name: words[name].format_map(values).strip() for name in ("subject", "text", "action", "after")}
     link = f"{panel}{message.path}" if message.path else ""
     listed = ["\n".join([each.title, *(f"- {line}" for line in each.lines)]) for each in message.sections]
-    parts = [texts["text"], *listed, f"{texts['action']}:\n{link}" if link else "", texts["after"]]
+    parts = [texts["text"], *listed, f"{texts['action']}\n{link}" if link else "", texts["after"]]
     return RenderedMail(
         one_line(texts["subject"], 200),
         "\n\n".join(part for part in parts if part) + "\n",
@@ -73,9 +79,11 @@ def render(message: MailMessage, panel: str) -> RenderedMail:
 
 
 def one_line(text: str, longest: int = LONGEST) -> str:
-    """A value in one line, without invisible characters and without the start of a web address."""
+    """A value in one line, without invisible characters and without web addresses: mail programs also make
+    links of names like ``www.example.com``, so a blank follows their dots. Mail addresses stay."""
     plain = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in text)
-    plain = " ".join(plain.replace("://", " ").split())
+    words = plain.replace("://", " ").split()
+    plain = " ".join(each if _MAIL_ADDRESS.fullmatch(each) else _DOT.sub(". ", each) for each in words)
     return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
 
 
@@ -96,7 +104,7 @@ def _page(message: MailMessage, texts: Mapping[str, str], link: str) -> str:
 
 
 def _paragraphs(text: str) -> str:
-    parts = (" ".join(part.split()) for part in text.split("\n\n"))
+    parts = (part.strip().replace("\n", " ") for part in text.split("\n\n"))
     return "\n".join(f'<p style="margin:0 0 16px">{html.escape(part)}</p>' for part in parts if part)
 
 

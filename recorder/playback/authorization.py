@@ -69,9 +69,21 @@ class Guard:
         if not users.is_session_valid(who.tenant, who.user, who.session, self.now()):
             self.refuse(who, "access.revoked", "the user or the session has ended", recording_id, purpose)
 
+    def check_latest(self, who: Actor, recording_id: str | None = None, purpose: str | None = None) -> None:
+        """Refuse a user whose access was ended or changed since, according to the log: restored rows open
+        nothing. Raises :class:`AccessError`."""
+        user = users.user(who.tenant, who.user)
+        try:
+            if user is not None:
+                users.check_latest(user)
+        except SealError as error:
+            self.refuse(who, "access.revoked", error.message, recording_id, purpose)
+
     def row(self, who: Actor, recording_id: str, purpose: str) -> RecordingRow:
-        """A recording of the actor's tenant; user and session are valid. Raises :class:`AccessError`."""
+        """A recording of the actor's tenant; user and session are valid, also according to the log. Raises
+        :class:`AccessError`."""
         self.check_active(who, recording_id, purpose)
+        self.check_latest(who, recording_id, purpose)
         return self.existing_row(who, recording_id, purpose)
 
     def existing_row(self, who: Actor, recording_id: str, purpose: str) -> RecordingRow:

@@ -155,6 +155,7 @@ class Gate:
     def renew(self, who: Actor, grant_id: str) -> Grant:
         """See :class:`GateInterface`."""
         grant, sealed = self._granted_recording(who, grant_id)
+        self._guard.check_latest(who, grant.recording, grant.purpose)
         until = self._until(sealed, grant.purpose)
         renewed = grants.renew(grant, until, now=self._guard.now(), entropy=self._guard.entropy)
         if renewed is None:

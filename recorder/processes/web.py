@@ -7,8 +7,10 @@ from datetime import timedelta
 from functools import partial
 
 from recorder.clock import utc_now
+from recorder.config import Settings
 from recorder.errors import ConfigError
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.identity.breached_passwords import check_list
 from recorder.identity.second_factors import SecondFactorService
@@ -67,6 +69,7 @@ def run(context: Context) -> None:
         sources=sources,
         registration=open_registration(context, signer, sources),
         proofs=EntryProofs(store, context.root()),
+        number_proofs=open_number_proofs(context.settings, sources),
         checks={"store": partial(ping_store, object_store.probe(context.settings))},
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)
@@ -75,6 +78,14 @@ def run(context: Context) -> None:
         serve(app, settings.host, settings.port, beat=heartbeat(os.environ))
     finally:
         stop()
+
+
+def open_number_proofs(settings: Settings, sources: Sources) -> NumberProofs | None:
+    """How customers add numbers by the settings; ``None`` where no number can be called."""
+    numbers = settings.numbers
+    if not (settings.persons.dial and numbers.countries):
+        return None
+    return NumberProofs(numbers.countries, numbers.calls_a_day, sources)
 
 
 def open_registration(context: Context, signer: Signer | None, sources: Sources) -> Registration:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from recorder.features.live.duty import LiveCallRelay
-from recorder.features.subject_requests.duty import VerificationCaller
+from recorder.features.subject_requests import verification_code
+from recorder.features.tenants import number_proof
 from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.processes import object_store
 from recorder.processes.checkpoint_witnesses import open_witnesses
@@ -15,6 +16,10 @@ from recorder.processes.supervisor import heartbeat
 from recorder.processes.worker_loop import Worker
 from recorder.processes.worker_status import Overseer
 from recorder.prompts.sound_sources import open_sources
+from recorder.verification_calls.caller import VerificationCaller
+
+CALL_REGISTERS = (verification_code.CALLS, number_proof.CALLS)
+"""What numbers are called for."""
 
 
 def run(context: Context) -> None:
@@ -31,7 +36,7 @@ def run(context: Context) -> None:
         timekeeper=ClockGuard(services.spool / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
         relay=LiveCallRelay(settings.node.name, services.spool, services.root, revoked=services.revoked),
-        caller=VerificationCaller(settings.node.name, services.spool, speech)
+        caller=VerificationCaller(settings.node.name, services.spool, CALL_REGISTERS, speech)
         if settings.persons.dial
         else None,
         mail=MailDelivery(services, mail_server(settings)),

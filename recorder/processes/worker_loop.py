@@ -29,7 +29,6 @@ from recorder.config import Settings
 from recorder.errors import AccordError, ConfigError
 from recorder.features.live.duty import LiveCallRelay
 from recorder.features.notifications.duty import Notifier
-from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.features.tenants.duty import SnapshotDuty
 from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.mail.outbox import Outbox
@@ -49,6 +48,7 @@ from recorder.services import Services
 from recorder.spool import disk_space
 from recorder.spool.atomic_files import share_folder
 from recorder.spool.layout import finish_removals
+from recorder.verification_calls.caller import VerificationCaller
 
 LOCK = ".worker.lock"
 

@@ -234,14 +234,12 @@ def deleted(language: str, *, sources: Sources = SHIPPED, sample_rate: int = 800
 
 
 def verification_code(
-    language: str, digits: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000
+    language: str, digits: str, opening: str, *, sources: Sources = SHIPPED, sample_rate: int = 8000
 ) -> Rendered:
-    """The prompt of a verification call: the reason of the call, and the code, digit by digit, twice."""
+    """The prompt of a verification call: its ``opening``, and the code, digit by digit, twice."""
     read = [clip_text("digit", language, key=int(each)) for each in digits]
     again = _parts("once-more", language)
-    return _render(
-        language, [*_parts("somebody-asked", language), *read, *again, *read], sources, sample_rate
-    )
+    return _render(language, [*_parts(opening, language), *read, *again, *read], sources, sample_rate)
 
 
 def _parts(

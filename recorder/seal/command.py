@@ -18,10 +18,9 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
-from recorder.seal.revocation import Revoked
+from recorder.seal.revocation import Revoked, check_signer
 from recorder.strict_json import STRICT, Form, Time
 
 
@@ -60,6 +59,4 @@ def check(content: str | None, expected: SignedCommand, root: Ed25519PublicKey, 
     signed = COMMAND.read(content.encode(), root)
     if signed.value != expected:
         raise SealError("command.differs", f"command {expected.id} differs from the signed one")
-    since = revoked.get(signed.key_id)
-    if since is not None and signed.at >= since:
-        raise SealError("seal.key_revoked", f"key {signed.key_id} was revoked from {to_iso(since)} on")
+    check_signer(signed.key_id, signed.at, f"command {expected.id}", revoked)

@@ -21,11 +21,10 @@ from typing import Annotated, Final, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field
 
-from recorder.clock import to_iso
 from recorder.domain.roles import CUSTOMER, ROLES
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
-from recorder.seal.revocation import Revoked
+from recorder.seal.revocation import Revoked, check_signer
 from recorder.strict_json import STRICT, Form, Sha256, Time, is_none, one_of
 
 USER: Final = "user"
@@ -101,7 +100,4 @@ def check(content: str | None, expected: Credential, root: Ed25519PublicKey, rev
     if others:
         what = f"{', '.join(others)} of {expected.kind} {expected.id} differs from the signed credential"
         raise SealError("credential.differs", what, hint)
-    since = revoked.get(key)
-    if since is not None and signed.at >= since:
-        what = f"key {key}, which signed {expected.kind} {expected.id}, was revoked from {to_iso(since)} on"
-        raise SealError("seal.key_revoked", what, hint)
+    check_signer(key, signed.at, f"{expected.kind} {expected.id}", revoked, hint)

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
-from recorder.seal.revocation import Trust
+from recorder.seal.revocation import Trust, check_signer
 from recorder.strict_json import STRICT, Form
 
 
@@ -61,6 +60,5 @@ def check(content: str | None, expected: Disclosure, trust: Trust) -> None:
             f"the disclosure of recording {expected.recording} differs from the signed one",
             hint,
         )
-    since = trust.revoked().get(signed.key_id)
-    if since is not None and signed.at >= since:
-        raise SealError("seal.key_revoked", f"key {signed.key_id} was revoked from {to_iso(since)} on", hint)
+    what = f"the disclosure of recording {expected.recording}"
+    check_signer(signed.key_id, signed.at, what, trust.revoked(), hint)

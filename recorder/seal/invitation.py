@@ -19,11 +19,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from recorder.clock import to_iso
 from recorder.domain.roles import CUSTOMER, ROLES
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
-from recorder.seal.revocation import Trust
+from recorder.seal.revocation import Trust, check_signer
 from recorder.strict_json import STRICT, Form, Sha256, Time, is_none, one_of
 
 
@@ -75,8 +74,8 @@ def read(content: str, trust: Trust) -> Invitation:
     """Read an invitation and verify it from the root's public key.  Raises :class:`SealError`, also where its
     signing key was revoked by then (``seal.key_revoked``)."""
     signed = INVITATION.read(content.encode(), trust.root)
-    since = trust.revoked().get(signed.key_id)
-    if since is not None and signed.value.at >= since:
-        what = f"key {signed.key_id}, which signed invitation {signed.value.id}, was revoked"
-        raise SealError("seal.key_revoked", f"{what} from {to_iso(since)} on", "invite the person again")
-    return signed.value
+    found = signed.value
+    check_signer(
+        signed.key_id, found.at, f"invitation {found.id}", trust.revoked(), "invite the person again"
+    )
+    return found

@@ -86,6 +86,16 @@ def is_doubtful(key: str, signed_at: datetime, listed_at: datetime | None, revok
     return since is not None and (signed_at >= since or (listed_at is not None and listed_at >= since))
 
 
+def check_signer(key: str, signed_at: datetime, what: str, revoked: Revoked, hint: str = "") -> None:
+    """Refuse a statement that is dated after its key was revoked; ``what`` names it. Raises
+    :class:`SealError` (``seal.key_revoked``)."""
+    since = revoked.get(key)
+    if since is not None and signed_at >= since:
+        raise SealError(
+            "seal.key_revoked", f"key {key}, which signed {what}, was revoked from {to_iso(since)} on", hint
+        )
+
+
 def find_revoked_documents(
     chain: Chain, revoked: Revoked, load_known: Callable[[], Known] | None = None
 ) -> Iterator[tuple[str, str]]:

@@ -75,9 +75,10 @@ def installation(factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if path is None:
-        pytest.fail("there is no Chromium: apt-get install chromium (make test does it)")
+        pytest.fail("there is no Chromium: apt-get install chromium-headless-shell (make test does it)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path,
@@ -147,6 +148,13 @@ class Person:
             return bool(self.page.evaluate(true))
         except PlaywrightError:
             return False
+
+    def expect_refusal(self, status: str) -> None:
+        """Wait for the console's complaint about a refused request, and take it off the list."""
+        deadline = time.monotonic() + 10
+        while not self.console_errors and time.monotonic() < deadline:
+            self.page.wait_for_timeout(20)
+        assert status in self.console_errors.pop()
 
     def audio(self, what: str) -> float:
         return float(self.page.evaluate(f"Number(document.getElementById('audio').{what})"))

@@ -26,22 +26,29 @@ from recorder.catalogue.records import LineRow
 from recorder.clock import utc_now
 from recorder.domain.live_command import DONE
 from recorder.domain.parties import Party
+from recorder.domain.roles import ADMIN
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
 from recorder.features.notifications import service as notifications
-from recorder.features.tenants import keep_options
+from recorder.features.team.invitations import Invitations
+from recorder.features.tenants import keep_options, number_proof
+from recorder.features.tenants.number_proof import NumberProofs
+from recorder.features.tenants.registration import Registration
 from recorder.features.usage import service as usage
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
 from recorder.lifecycle import plans
 from recorder.mail.outbox import Outbox
+from recorder.seal.amendment import By
 from tests.house import CALLER, House
 from tests.ports import free_ports
 from web import WebConfig, create_app, serve
 from web.config import LoginLimits
 
 IDS = "ids.json"
+NEW_CUSTOMERS = {"fr": "Reliure Adam", "en": "Adam Bookbinders"}
+"""By the language of their first admin's invitation."""
 PLANS = "plans.toml"
 SMALL_PLAN = """
 [starter]
@@ -91,6 +98,7 @@ def fill(folder: Path) -> None:
     house.person(plumber, "noel", "Noël Nagels", role="customer_admin")
     newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
     house.person(newcomer, "nell", "Nell Nieuw")
+    invited = {language: invite(house, name, language) for language, name in NEW_CUSTOMERS.items()}
     joiner = house.customer("Menuiserie Claes", "+3225550155", label="Atelier")
     house.person(joiner, "rose", "Rose Claes", role="customer_admin")
     house.person(joiner, "hugo", "Hugo Claes", role="customer_admin", language="en")
@@ -164,9 +172,34 @@ def fill(folder: Path) -> None:
     bakery_row = queries.tenant(bakery.id)
     assert bakery_row is not None
     usage.count_due(bakery_row, utc_now() + timedelta(days=1), os.urandom)
-    more = {"bakery": bakery.id, "plumber": plumber.id, "newcomer": newcomer.id}
+    more = {"bakery": bakery.id, "plumber": plumber.id, "newcomer": newcomer.id, **invited}
     (folder / IDS).write_text(json.dumps({**ids, **more}))
     house.close()
+
+
+def invite(house: House, name: str, language: str) -> str:
+    """Make a customer as the operator does; returns the path of its first admin's invitation."""
+    signer = house.services.signer
+    owner = Registration(house.keyring, signer).create_customer(
+        name, language=language, languages=(language,), time_zone="Europe/Brussels", country="be",
+        now=utc_now(),
+    )  # fmt: skip
+    team = Invitations(signer, house.trust, Outbox(), utc_now, os.urandom)
+    issued = team.invite(
+        owner.id, address=f"ada@{language}.example.com", name="Ada Adam", role=ADMIN, lines=None,
+        language=language, by=By("operator"),
+    )  # fmt: skip
+    return issued.path
+
+
+def answer_phones(folder: Path) -> None:
+    """Answer the calls with a code, and write each code down, by its number."""
+    while True:
+        claim = number_proof.CALLS.take("node1", utc_now(), os.urandom)
+        if claim is not None:
+            (folder / f"code-{claim[0].number}").write_text(claim[1])
+            number_proof.CALLS.answer("node1", claim[0], DONE, utc_now(), os.urandom)
+        gevent.sleep(0.2)
 
 
 def run(folder: Path) -> None:
@@ -175,6 +208,7 @@ def run(folder: Path) -> None:
     ids = json.loads((folder / IDS).read_text())
     (line,) = queries.lines(ids["bakery"])
     gevent.spawn(keep_talking, line)
+    gevent.spawn(answer_phones, folder)
     # All browser tests come from one address.
     often = LoginLimits(*[RateLimit(10000, 60)] * 5)
     port = free_ports(1)
@@ -187,6 +221,7 @@ def run(folder: Path) -> None:
         factors=house.factors,
         outbox=Outbox(house.keyring, "https://accord.example.com"),
         proofs=EntryProofs(house.store, house.root_public),
+        number_proofs=NumberProofs(("be",), 100),
     )
     description = json.dumps({"port": port, "ids": ids})
     serve(app, "127.0.0.1", port, ready=lambda _port: print(description, flush=True))

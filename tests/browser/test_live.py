@@ -82,7 +82,7 @@ def test_page_reports_failed_refreshes(live):
 def test_logged_out_user_is_sent_to_the_login(live):
     somebody = live()
     somebody.page.context.clear_cookies()
-    expect(somebody.page.get_by_role("heading", name="Connexion")).to_be_visible(timeout=10_000)
+    expect(somebody.page.get_by_role("heading", name="Se connecter")).to_be_visible(timeout=10_000)
 
 
 @pytest.mark.parametrize("width", [360, 1100])

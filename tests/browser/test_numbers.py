@@ -50,7 +50,7 @@ def test_admin_composes_hears_and_switches(person, tmp_path):
     page.get_by_label("Ce qu’il dit").fill("Bonjour, garage Dumont.")
     page.get_by_role("button", name="Écouter ce qu’on entendra").click()
     expect(page.get_by_role("alert")).to_contain_text("Belgique")
-    assert "422" in nina.console_errors.pop()
+    nina.expect_refusal("422")
     expect(page.get_by_label("Combien de jours")).to_have_value("400")
     expect(page.get_by_label("Ce qu’il dit")).to_have_value("Bonjour, garage Dumont.")
     expect(page.locator("#greeting-wrong")).to_contain_text("WAV")

@@ -42,7 +42,7 @@ def open_page(somebody, name: str) -> None:
             somebody.page.fill("#password", "wrong")
             somebody.page.click("main button[type=submit]")
             expect(somebody.page.get_by_role("alert")).to_be_visible()
-            assert "422" in somebody.console_errors.pop()
+            somebody.expect_refusal("422")
         return
     somebody.log_in("paul" if name in ("compliance", "retention") else "claire")
     if name in ("listen", "agreed", "warned", "over"):
@@ -89,9 +89,9 @@ def open_page(somebody, name: str) -> None:
         expect(
             somebody.page.get_by_text("Un administrateur de votre entreprise peut vous aider")
         ).to_be_visible()
-        assert "403" in somebody.console_errors.pop()
+        somebody.expect_refusal("403")
     if name == "missing":
-        assert "404" in somebody.console_errors.pop()
+        somebody.expect_refusal("404")
 
 
 @pytest.mark.parametrize("name", PAGES)

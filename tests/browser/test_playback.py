@@ -342,7 +342,7 @@ def test_other_customers_recording_is_not_found(person):
     claire = person().log_in()
     claire.go(f"/recordings/{claire.panel.ids['rival']}")
     expect(claire.page.get_by_role("heading", name="Page introuvable")).to_be_visible()
-    assert "404" in claire.console_errors.pop()
+    claire.expect_refusal("404")
 
 
 def test_damaged_block_stops_the_player_with_the_reason(person):
@@ -421,7 +421,7 @@ def test_unreachable_server_is_reported_and_the_button_stays(person):
     page.get_by_role("button", name="Continuer l’écoute").click()
     expect(page.get_by_role("alert")).to_contain_text("Le serveur ne répond pas pour l’instant")
     expect(page.get_by_role("button", name="Continuer l’écoute")).to_be_visible()
-    assert "502" in claire.console_errors.pop()
+    claire.expect_refusal("502")
 
 
 def test_ended_grant_stops_playback_and_a_new_one_resumes_it(person):
@@ -465,7 +465,7 @@ def test_logged_out_listener_is_sent_to_the_login(person):
     assert claire.console_errors
     assert all("401" in text for text in claire.console_errors), claire.console_errors
     page.get_by_role("link", name="Continuer à 10:00").click()
-    expect(page.get_by_role("heading", name="Connexion")).to_be_visible()
+    expect(page.get_by_role("heading", name="Se connecter")).to_be_visible()
     claire.console_errors.clear()
 
 

@@ -140,7 +140,7 @@ def test_filter_without_a_name_is_refused_beside_its_field(person):
     page.get_by_role("button", name="Enregistrer", exact=True).click()
     expect(page.locator("#name-wrong")).to_have_text("Donnez un nom au filtre.")
     expect(page.locator("#show")).to_have_value("not-recorded")
-    assert "422" in nora.console_errors.pop()
+    nora.expect_refusal("422")
 
 
 def test_new_calls_are_offered_and_do_not_move_the_list(person):

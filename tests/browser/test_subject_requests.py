@@ -20,7 +20,7 @@ def test_admin_completes_a_subject_request_by_keyboard(person, tmp_path):
     page.get_by_label("Une copie, puis l’effacement").press("Space")
     page.get_by_role("button", name="Ajouter la demande").press("Enter")
     expect(page.get_by_text("Indiquez un numéro de téléphone avec son pays")).to_be_visible()
-    assert "422" in anne.console_errors.pop()
+    anne.expect_refusal("422")
     expect(page.get_by_label("Une copie, puis l’effacement")).to_be_checked()
     check_page(anne, "wrong", tmp_path)
     page.locator("#number").fill("0470 12 34 56")

@@ -16,8 +16,8 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import utc_now
 from recorder.features.subject_requests import service, verification_code
-from recorder.features.subject_requests.duty import VerificationCaller
 from recorder.prompts import composer
+from recorder.verification_calls.caller import VerificationCaller
 from tests.freeswitch.switches import NUMBER, RATE, Rig, read_wav, until
 from tests.house import Customer, House
 from tests.spoken_digits import digits
@@ -59,7 +59,7 @@ def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:
     route = rig.environment["ACCORD_TRUNK"]
     rig.start_daemon(dial=f"sofia/accord_outbound/{{digits}}@{route}", dial_as=CALLER_NUMBER)
     rig.wait_watching()
-    caller = VerificationCaller("test", rig.spool, entropy=known_entropy)
+    caller = VerificationCaller("test", rig.spool, (verification_code.CALLS,), entropy=known_entropy)
     number = f"+{NUMBER}01"
     request = order_call(bakery, number)
 
@@ -67,7 +67,7 @@ def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:
     assert verification_code.latest_call(bakery.id, request).outcome == "done"
     file = rig.phones_folder / f"callee-{number[1:]}-{CALLER_NUMBER}.wav"
     until("somebody hears it", file.exists, 10)
-    wav = composer.verification_code("fr", DIGITS).wav
+    wav = composer.verification_code("fr", DIGITS, verification_code.CALLS.OPENING).wav
     sound = soundfile.read(io.BytesIO(wav), dtype="float32")[0]
     until("all of it was heard", lambda: len(read_wav(file)) > len(sound) - RATE, 60, 0.5)
     assert rig.recorded_now() == set()
@@ -90,7 +90,7 @@ def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:
 
 def test_reports_why_nobody_was_reached(rig: Rig, bakery: Customer) -> None:
     route = rig.environment["ACCORD_TRUNK"]
-    caller = VerificationCaller("test", rig.spool)
+    caller = VerificationCaller("test", rig.spool, (verification_code.CALLS,))
     for number, dial, outcome in (
         (f"+{NUMBER}86", f"sofia/accord_outbound/{{digits}}@{route}", "line_busy"),
         (f"+{NUMBER}02", "sofia/gateway/nowhere/{number}", "no_way_out"),

@@ -25,9 +25,9 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.live_command import BUSY, DONE, NO_ANSWER, NO_SWITCH, NO_WAY_OUT, CallOut
 from recorder.features.subject_requests import service, verification_code
-from recorder.features.subject_requests.duty import PLAYED, VerificationCaller
 from recorder.identity import tenants
 from recorder.spool.command_socket import send_request
+from recorder.verification_calls.caller import PLAYED, VerificationCaller
 from tests.integration.ending.conftest import Site, until
 from tests.integration.test_control import Panel
 from tests.spoken_digits import code_in
@@ -98,7 +98,7 @@ def test_worker_makes_and_removes_the_sound_of_a_code(catalogue, clock, entropy,
         "t", number=NUMBER, wants="copy", language="en", received_on=clock().date(), by_kind="operator",
         by=None, now=clock(), entropy=entropy,
     )  # fmt: skip
-    caller = VerificationCaller("n", tmp_path, now=clock, entropy=entropy)
+    caller = VerificationCaller("n", tmp_path, (verification_code.CALLS,), now=clock, entropy=entropy)
     assert not caller.turn()
     verification_code.order_call("t", row.id, who="operator", now=clock(), entropy=entropy)
     assert caller.turn()

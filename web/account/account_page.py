@@ -23,8 +23,8 @@ from web.account.sessions import renew_session
 from web.cookies import cookie_name
 from web.language import NAMES
 from web.state import changes, current_visitor, login_required, now, panel_state
-from web.text import errors
 from web.text import notifications as notification_words
+from web.text import team
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def change_profile() -> Response | tuple[str, int]:
                 entropy=panel_state().entropy,
             )  # fmt: skip
         except CatalogueError as error:
-            form.name.errors = [errors.error(error.error_id)]
+            form.name.errors = [*team.field_errors(error).values()]
         else:
             response = redirect(url_for("account.show"), 303)
             # The choice in this browser would go before the person's own.
@@ -74,13 +74,13 @@ def change_password() -> Response | tuple[str, int]:
         return render_account(password=form), 422
     attempt = Attempt(user.login)
     if not verify_password(user.password_hash, form.current.data):
-        form.current.errors = [_("That is not your current password.")]
+        form.current.errors = [_("This is not your current password.")]
         return render_account(password=form), 422
     attempt.take_back()
     try:
         hashed = hash_new_password(form.password.data, user.login, user.name, found.tenant.name)
     except CatalogueError as error:
-        form.password.errors = [errors.error(error.error_id)]
+        form.password.errors = [*team.field_errors(error).values()]
         return render_account(password=form), 422
     users.set_password(
         user.tenant, user.id, hashed, now=now(), entropy=state.entropy, signer=signer, trust=changes().trust,

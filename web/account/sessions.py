@@ -1,7 +1,8 @@
 """Web sessions: a random token in a cookie, its hash in the catalogue, a new one at each log-in.
 
-The cookie also carries a MAC under the panel's secret over the token, its user, their customer, role and
-lines: a session inserted into the catalogue by other means, or assigned to another user, is not accepted.
+The cookie also carries a MAC under the panel's secret over the token, when the session began, its user and
+their signed credential, which names customer, role and lines: a session that was inserted into the catalogue
+by other means, assigned to another user or made younger is not accepted.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import structlog
 from flask import Flask, g, redirect, request, session, url_for
 from werkzeug.wrappers import Response
 
-from recorder.catalogue.records import UserRow
+from recorder.catalogue.records import SessionRow, UserRow
+from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.identity import users
 from web.account import devices
@@ -42,8 +44,10 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
         if found is None:
             return
         opened, user = found
-        limited = hmac.compare_digest(mac, _mac(token, user, limited=True))
-        if not (limited or hmac.compare_digest(mac, _mac(token, user))) or not has_valid_credential(user):
+        limited = hmac.compare_digest(mac, _mac(token, opened, user, limited=True))
+        if not limited and not hmac.compare_digest(mac, _mac(token, opened, user)):
+            return
+        if not has_valid_credential(user):
             return
         if now() >= opened.created_at + panel_state().config.longest:
             return  # enforced here because nothing signs the row's expiry
@@ -81,7 +85,7 @@ def open_session(response: Response, user: UserRow, factor: str = "") -> None:
     )  # fmt: skip
     response.set_cookie(
         _cookie(),
-        f"{token}.{_mac(token, user, limited=limited)}",
+        f"{token}.{_mac(token, opened, user, limited=limited)}",
         secure=state.config.secure_cookies,
         httponly=True,
         samesite="Lax",
@@ -124,9 +128,9 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _mac(token: str, user: UserRow, *, limited: bool = False) -> str:
+def _mac(token: str, opened: SessionRow, user: UserRow, *, limited: bool = False) -> str:
     kind = "accord limited session" if limited else "accord session"
-    text = "\n".join((kind, token, user.id, user.tenant, user.role, *(user.lines or ())))
+    text = "\n".join((kind, token, to_iso(opened.created_at), user.id, user.credential or ""))
     return hmac.digest(panel_state().config.secret_key, text.encode(), "sha256").hex()
 
 

@@ -51,7 +51,7 @@ def log_in() -> Response | str | tuple[str, int]:
     if user is None or factors is None:
         metrics.LOGINS.labels("refused").inc()
         log.info("web.login_refused", address=client_network())
-        message = _("That log-in and password do not belong together.")
+        message = _("The log-in or the password is wrong.")
         answer = make_response(render_template("account/log_in.html", form=form, refused=message), 422)
         if account is not None:
             panel_state().refused.note(account, now())

@@ -14,7 +14,7 @@ from recorder.catalogue.records import LineRow, NotRecordedRow, RecordingRow, Te
 from recorder.features.live.queries import LiveRow, live_calls
 from recorder.features.tenants.drafts import drafted_lines
 from recorder.playback import grants
-from web.state import current_visitor, now
+from web.state import current_visitor, now, panel_state
 
 StepState = Literal["not_begun", "begun", "done"]
 StepName = Literal["register", "number", "purposes", "sound", "on", "call"]
@@ -83,7 +83,7 @@ def make_checklist(tenant: TenantRow, at: datetime) -> Checklist:
     arrived = BEGUN if call.arrived or call.missed else NOT_BEGUN
     states: list[tuple[StepName, StepState, str]] = [
         ("register", DONE, ""),
-        ("number", DONE if lines else NOT_BEGUN, url_for("numbers.show")),
+        ("number", DONE if lines else NOT_BEGUN, url_for(_number_page())),
         ("purposes", DONE if set_up or drafted else NOT_BEGUN, page),
         ("sound", DONE if set_up else draft, preview if drafted else page),
         ("on", DONE if set_up else draft, preview),
@@ -105,6 +105,11 @@ def start_page() -> str:
     if person.admin and not is_begun(person.tenant.id) and not make_checklist(person.tenant, now()).complete:
         return url_for("first_day.show")
     return url_for("recordings.list_calls")
+
+
+def _number_page() -> str:
+    """The endpoint at which a customer gets its number."""
+    return "numbers.add_number" if panel_state().number_proofs else "numbers.show"
 
 
 def _first_line(lines: Sequence[LineRow], drafted: frozenset[str]) -> LineRow | None:

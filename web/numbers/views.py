@@ -15,7 +15,7 @@ from recorder.features.tenants.setup import LineVersion, PreviewedPrompt
 from recorder.identity import users
 from web.numbers.blueprint import active_line, blueprint
 from web.numbers.sound import send_prompt
-from web.state import current_visitor, login_required
+from web.state import current_visitor, login_required, panel_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,12 @@ def show() -> str:
         for line in queries.lines(tenant.id)
         if current_visitor().sees(line.id)
     ]
-    return render_template("numbers/show.html", numbers=numbers, tenant=tenant)
+    return render_template(
+        "numbers/show.html",
+        numbers=numbers,
+        tenant=tenant,
+        can_add=current_visitor().admin and panel_state().number_proofs is not None,
+    )
 
 
 @blueprint.get("/numbers/<line_id>/history")

@@ -24,8 +24,6 @@ PERIODS: Mapping[str, object] = {
     "last-month": _l("Last month"),
 }
 
-DIRECTIONS: Mapping[str, object] = {"inbound": _l("Incoming"), "outbound": _l("Outgoing")}
-
 LENGTHS: Mapping[str, object] = {
     "under-1": _l("Under 1 minute"),
     "1-to-5": _l("1 to 5 minutes"),
@@ -62,7 +60,7 @@ NOT_SAVED: Mapping[str, object] = {
 
 CHOICES: Mapping[str, Mapping[str, object]] = {
     "when": PERIODS,
-    "direction": DIRECTIONS,
+    "direction": words.DIRECTIONS,
     "length": LENGTHS,
     "consent": CONSENTS,
     "agreement": AGREEMENTS,

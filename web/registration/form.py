@@ -9,9 +9,10 @@ from flask import Request
 
 from recorder.catalogue import country_check
 from recorder.domain import names, time_zones
-from recorder.errors import CatalogueError
+from recorder.errors import CatalogueError, MailError
 from recorder.features.tenants.registration import Registration
 from recorder.identity import users
+from recorder.mail.address import normalize_address
 from recorder.prompts.country_rules import STRICT
 from recorder.prompts.purposes import LANGUAGES
 from web.account.passwords import check_new_password
@@ -79,8 +80,9 @@ def read_form(request: Request, registration: Registration) -> tuple[Registratio
 
 
 def _check_login(login: str) -> None:
-    tidy = names.tidy(login, "the log-in", "user.login", longest=names.LONGEST_LOGIN)
-    if "@" not in tidy:
-        raise CatalogueError("user.login", "the log-in is no e-mail address", "")
-    if users.user_by_login(tidy) is not None:
+    try:
+        found = users.user_by_login(normalize_address(login))
+    except MailError as error:
+        raise CatalogueError("user.login", "the log-in is no e-mail address", "") from error
+    if found is not None and found.revoked_at is None:
         raise CatalogueError("user.exists", "somebody logs in with that already", "")

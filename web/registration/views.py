@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from recorder.errors import CatalogueError
 from recorder.features.tenants.registration import NewAdmin, Registration
+from recorder.mail.address import normalize_address
 from recorder.prompts.country_file import shipped_packs
 from recorder.prompts.purposes import LANGUAGES
 from web.account.limits import limiter
@@ -50,7 +51,7 @@ def register() -> ResponseReturnValue:
     form, password = read_form(request, registration)
     if form.errors:
         return _page(form, registration), 422
-    admin = NewAdmin(form.login, form.name, current_language(), hash_password(password))
+    admin = NewAdmin(normalize_address(form.login), form.name, current_language(), hash_password(password))
     try:
         answer = _create(form, admin, registration)
     except CatalogueError as error:
@@ -69,7 +70,7 @@ def _create(form: RegistrationForm, admin: NewAdmin, registration: Registration)
         now=now(),
     )
     log.info("tenant.registered", tenant=user.tenant, user=user.id)
-    return complete_log_in(user, form.login, None)
+    return complete_log_in(user, user.login, None)
 
 
 def _registration() -> Registration:

@@ -28,7 +28,7 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
       form.elements.credential.value = JSON.stringify(credential);
       form.submit();
     } catch (error) {
-      status.textContent = error.name === "InvalidStateError" ? status.dataset.again : status.dataset.failed;
+      status.textContent = (error.name === "InvalidStateError" && status.dataset.again) || status.dataset.failed;
     }
   });
 }

@@ -34,7 +34,7 @@ RESPONSE_S: Final = 1.0
 """Seconds until the page answers, whether the address is known or not."""
 
 OF_ADDRESS: Final = RateLimit(5, 3600)
-OF_NETWORK: Final = RateLimit(20, 3600)
+OF_SENDER: Final = RateLimit(20, 3600)
 
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ def lost_password() -> str | tuple[str, int]:
     except MailError as error:
         page = {"sends": True, "sent": False, "entry": entry, "errors": text.field_errors(error)}
         return render_template("team/lost_password.html", **page), 422
-    _count(address)
+    _count(address, client_network())
     _send_link(address)
     release_connection()
     time.sleep(max(0.0, until - time.monotonic()))
@@ -72,12 +72,10 @@ def _send_link(address: str) -> None:
         log.error("credential.refused", error_id=error.error_id, error=error.message, hint=error.hint)
 
 
-def _count(address: str) -> None:
-    """Count a request.  Raises :class:`TooManyFailures`."""
-    buckets = [
-        (_key("reset-address", address), OF_ADDRESS),
-        (_key("reset-network", client_network()), OF_NETWORK),
-    ]
+def _count(address: str, sender: str) -> None:
+    """Count a mail to an address, asked for by a ``sender``: a network, or a user's id.  Raises
+    :class:`TooManyFailures`."""
+    buckets = [(_key("mail-to", address), OF_ADDRESS), (_key("mail-by", sender), OF_SENDER)]
     if wait := throttle.take(buckets, now()):
         raise TooManyFailures(wait)
 
@@ -119,6 +117,7 @@ def change_address() -> Response | str | tuple[str, int]:
     try:
         _check_own_password(user)
         if panel_state().outbox.sends:
+            _count(normalize_address(entry), user.id)
             account_links().issue_address(user, entry)
         else:
             account_links().change_address(user, entry)

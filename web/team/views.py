@@ -69,6 +69,8 @@ def invite() -> Response | str | tuple[str, int]:
         entry = {"role": CUSTOMER, "language": current_visitor().tenant.language}
         return _invite_page(entry, {})
     entry = request.form.to_dict()
+    if entry.get("language") not in panel_state().config.languages:
+        entry["language"] = current_visitor().tenant.language
     errors: dict[str, str] = {}
     for check in (
         lambda: names.tidy(entry.get("name", ""), "the name", "user.name"),
@@ -88,7 +90,7 @@ def invite() -> Response | str | tuple[str, int]:
             name=entry.get("name", ""),
             role=entry.get("role", ""),
             lines=chosen_lines(),
-            language=entry.get("language", ""),
+            language=entry["language"],
             by=visitor_as_author(),
             mail=entry.get("how") != "link",
         )

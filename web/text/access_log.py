@@ -87,7 +87,12 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "tenant.country_changed": Sentence(SETTINGS, _l("%(who)s changed the country whose rules apply.")),
     "tenant.plan_changed": Sentence(SETTINGS, _l("%(who)s changed the company’s plan.")),
     "announcement.created": Sentence(SETTINGS, _l("%(who)s saved an announcement.")),
-    "line.created": Sentence(SETTINGS, _l("%(who)s switched on recording for a number.")),
+    "line.created": Sentence(SETTINGS, _l("%(who)s added a number.")),
+    "number.call_ordered": Sentence(SETTINGS, _l("%(who)s had a number called with a code, to add it.")),
+    "number.code_created": Sentence(SETTINGS, _l("A code for a number was made.")),
+    "number.called": Sentence(SETTINGS, _l("A number was called with a code.")),
+    "number.code_tried": Sentence(SETTINGS, _l("%(who)s entered the code of a number.")),
+    "number.proved": Sentence(SETTINGS, _l("%(who)s showed with the code that a number is the company’s.")),
     "line.announcement_changed": Sentence(SETTINGS, _l("%(who)s changed a number’s announcement.")),
     "line.mode_changed": Sentence(SETTINGS, _l("%(who)s changed how callers of a number are told.")),
     "line.timing_changed": Sentence(SETTINGS, _l("%(who)s changed when a number’s announcement plays.")),
@@ -110,10 +115,10 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
         SETTINGS, _l("%(who)s lifted a limit on how long recordings are kept.")
     ),
     "recipient.added": Sentence(
-        SETTINGS, _l("%(who)s added an address that receives the log’s checkpoints by mail.")
+        SETTINGS, _l("%(who)s added an address that receives the log’s checkpoints by email.")
     ),
     "recipient.removed": Sentence(
-        SETTINGS, _l("%(who)s removed an address that received the log’s checkpoints by mail.")
+        SETTINGS, _l("%(who)s removed an address that received the log’s checkpoints by email.")
     ),
     "tenant.offboarding_announced": Sentence(
         SETTINGS, _l("%(who)s announced that the company leaves.")
@@ -130,12 +135,12 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "user.profile_changed": Sentence(PEOPLE, _l("The name or language of %(whom)s was changed.")),
     "user.link_issued": Sentence(PEOPLE, _l("A link was made for %(whom)s.")),
     "user.factor_reset_requested": Sentence(
-        PEOPLE, _l("A reset of the second factor of %(whom)s was asked for.")
+        PEOPLE, _l("A reset of the two-step log-in of %(whom)s was asked for.")
     ),
     "user.factor_reset_ended": Sentence(
-        PEOPLE, _l("The request to reset the second factor of %(whom)s ended.")
+        PEOPLE, _l("The request to reset the two-step log-in of %(whom)s ended.")
     ),
-    "user.factors_changed": Sentence(PEOPLE, _l("The second factor of %(whom)s was changed.")),
+    "user.factors_changed": Sentence(PEOPLE, _l("The two-step log-in of %(whom)s was changed.")),
     "invitation.created": Sentence(PEOPLE, _l("%(who)s invited somebody.")),
     "invitation.renewed": Sentence(PEOPLE, _l("%(who)s renewed an invitation.")),
     "invitation.withdrawn": Sentence(PEOPLE, _l("%(who)s withdrew an invitation.")),

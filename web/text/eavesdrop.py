@@ -17,7 +17,7 @@ HEARD_BY: Mapping[tuple[str, str], object] = {
     ),
     ("internal", "left"): _l(
         "From here on, the colleague could also hear the person listening in. That voice is in "
-        "the other side's channel."
+        "the other side’s channel."
     ),
     ("external", ""): _l(
         "From here on, the other side could also hear the person listening in. That is not in this recording."
@@ -25,7 +25,7 @@ HEARD_BY: Mapping[tuple[str, str], object] = {
     ("external", "right"): _l("From here on, the other side could also hear the person listening in."),
     ("both", "left"): _l(
         "From here on, both sides could also hear the person listening in. That voice is in the "
-        "other side's channel."
+        "other side’s channel."
     ),
     ("both", "right"): _l("From here on, both sides could also hear the person listening in."),
     ("nobody", ""): _l("From here on, the person listening in could no longer be heard."),

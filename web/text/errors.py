@@ -10,9 +10,6 @@ from flask_babel import lazy_gettext as _l
 from web.text import notes, subject_requests
 from web.text import retention as retention_text
 
-UNCHECKED = _l("No new password can be chosen right now. This was reported; try again later.")
-"""The list of breached passwords cannot be used."""
-
 ERRORS: Mapping[str, object] = {
     "access.not_found": _l("This recording does not exist."),
     "access.purpose_not_announced": _l(
@@ -56,18 +53,7 @@ ERRORS: Mapping[str, object] = {
         "This recording has changed since it was sealed after the call, so it is not played. "
         "This was logged and reported."
     ),
-    "user.name": _l("Write your name in one line, with at most 100 characters."),
     "passkey.name": _l("Write a name in one line, with at most 60 characters."),
-    "user.password": _l("That is too short: use at least 12 characters."),
-    "user.password_named": _l("That is made of a name that others know. Choose several unrelated words."),
-    "user.password_common": _l(
-        "That is among the first that others would try. Choose several unrelated words."
-    ),
-    "user.password_long": _l("That is too long."),
-    "user.password_breached": _l(
-        "That was published after a break-in elsewhere. Choose several unrelated words."
-    ),
-    "user.password_unchecked": UNCHECKED,
     "store.unreachable": _l(
         "The recordings cannot be reached right now. Nothing is lost; try again in a minute."
     ),

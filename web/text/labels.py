@@ -1,6 +1,6 @@
 """Sentences for what the rooms below say in codes.  Plain and neutral; no code ever reaches a page.
 
-What is not possible is said in ``refused.py``, how numbers and times are written in ``written.py``; pages
+What is not possible is said in ``errors.py``, how numbers and times are written in ``formats.py``; pages
 have all of it as ``words``.
 """
 
@@ -16,11 +16,13 @@ from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
 from web.language import current_language
-from web.text import call_page, eavesdrop, errors, first_day, formats, plans, subject_requests
+from web.text import call_page, eavesdrop, errors, first_day, formats, number_proof, plans, subject_requests
 from web.text import numbers as numbers_text
 from web.text import outbound as outbound_text
 from web.text import retention as retention_text
 from web.text.commands import command_result
+
+DIRECTIONS: Mapping[str, object] = {"inbound": _l("Incoming"), "outbound": _l("Outgoing")}
 
 NOT_RECORDED: Mapping[str, object] = {
     "no_line": _l("The number was not switched on for recording."),
@@ -163,7 +165,7 @@ def keep_result(answer: str) -> str:
 def keep_question(how: str) -> str:
     """That it was asked whether the recording may be kept."""
     if how == "own_words":
-        return str(_("Asked in the colleague's own words: may we keep this?"))
+        return str(_("Asked in the colleague’s own words: may we keep this?"))
     return str(_("Asked: may we keep this?"))
 
 
@@ -244,13 +246,14 @@ def consent(mode: str, key: str | None, at: datetime | None, direction: str = ""
 
 
 ANNOUNCEMENT_TIMES: Mapping[tuple[str, str], object] = {
-    ("notice", "before_ringing"): _l("It is said before it rings."),
-    ("notice", "at_pickup"): _l("It is said to both as soon as somebody answers."),
+    ("notice", "before_ringing"): _l("It is played before it rings."),
+    ("notice", "at_pickup"): _l("It is played to both as soon as somebody answers."),
     ("opt-out", "before_ringing"): _l(
-        "It is said before it rings. Who presses 2 then goes on without being recorded."
+        "It is played before it rings. Whoever then presses 2 goes on without being recorded."
     ),
     ("opt-in", "before_ringing"): _l(
-        "It is asked before it rings. Only who presses 1 is recorded; everybody else goes on without it."
+        "The question comes before it rings. Only those who press 1 are recorded; everybody else goes on "
+        "without it."
     ),
 }
 """By a line's mode and timing."""
@@ -264,7 +267,7 @@ def announcement_time(mode: str, timing: str) -> str:
 def keep_instructions(own_words: bool, at_start: bool) -> str:
     """How a colleague asks in a call whether its recording may be kept."""
     if at_start:
-        return str(_("It is asked by itself at the start. Dial *5 to ask again."))
+        return str(_("The question is played automatically at the start. Dial *5 to ask again."))
     if own_words:
         return str(
             _(
@@ -391,6 +394,7 @@ def init_app(app: Flask) -> None:
             numbers_text.longest_days,
             numbers_text.file_too_large,
             numbers_text.numbered,
+            number_proof.number_call,
             plans.format_list,
             plans.not_in_plan,
             plans.plan_days,

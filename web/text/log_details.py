@@ -12,17 +12,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
-from babel import Locale
-from flask_babel import format_date, format_decimal, get_locale
+from flask_babel import format_date, format_decimal
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from recorder.clock import from_iso
+from recorder.domain.line_policy import OFF
 from recorder.domain.live_command import DONE
-from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER
 from recorder.features.access_log.rules import LogEntry
 from web.language import NAMES
-from web.text import commands, errors, formats, labels, plans, retention, subject_requests
+from web.text import commands, errors, formats, labels, numbers, plans, retention, subject_requests, team
 
 WAS: Final = "_was"
 
@@ -58,11 +57,7 @@ Writer = Callable[[Any, _Context], str]
 
 YES_NO: Final = (_l("No"), _l("Yes"))
 
-MODES: Final[Mapping[str, object]] = {
-    "notice": _l("Announced, then recorded"),
-    "opt-out": _l("Announced; callers can refuse"),
-    "opt-in": _l("Asked first; recorded only after a yes"),
-}
+MODES: Final[Mapping[str, object]] = {**numbers.MODES, OFF: _l("Off")}
 TIMINGS: Final[Mapping[str, object]] = {
     "before_ringing": _l("Before it rings"),
     "at_pickup": _l("When somebody answers"),
@@ -82,18 +77,12 @@ WAYS: Final[Mapping[str, object]] = {
     "alone": _l("The colleague alone hears it"),
     "both": _l("Both hear it"),
 }
-ROLES: Final[Mapping[str, object]] = {
-    ADMIN: _l("Admin"),
-    CUSTOMER: _l("Colleague"),
-    AUDITOR: _l("Auditor"),
-}
 ACTIONS: Final[Mapping[str, object]] = {
     "pause": _l("Pause the recording"),
     "resume": _l("Resume the recording"),
     "note": _l("Note this moment"),
     "delete": _l("Stop and delete the recording"),
 }
-DIRECTIONS: Final[Mapping[str, object]] = {"inbound": _l("Incoming"), "outbound": _l("Outgoing")}
 CHANNELS: Final[Mapping[str, object]] = {
     "both": _l("Both voices"),
     "own": _l("Their own voice alone"),
@@ -161,10 +150,6 @@ def _language(value: Any, _context: _Context) -> str:
 
 def _languages(value: Any, _context: _Context) -> str:
     return ", ".join(NAMES.get(each, each) for each in value)
-
-
-def _country(value: Any, _context: _Context) -> str:
-    return str((get_locale() or Locale("en")).territories.get(value.upper(), value))
 
 
 def _keep_question(value: Any, _context: _Context) -> str:
@@ -258,7 +243,7 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
     "purposes": (_l("Purposes"), lambda value, _context: retention.purpose_list(value)),
     "kind": (_l("Kind"), _kind),
     "change": (_l("Kind of change"), _one_of(FACTOR_CHANGES)),
-    "second_factor": (_l("A second factor for everybody"), _yes_no),
+    "second_factor": (_l("Two-step log-in for everybody"), _yes_no),
     "link": (_l("Link"), _one_of(LINKS)),
     "reason": (_l("Reason"), _reason),
     "number": (_l("Number"), _phone_number),
@@ -272,7 +257,7 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
     "duration_ms": (_l("Duration"), lambda value, _context: formats.duration(int(value))),
     "at_ms": (_l("At"), lambda value, _context: formats.clock(int(value))),
     "external_value": (_l("Other party"), _caller),
-    "direction": (_l("Direction"), _one_of(DIRECTIONS)),
+    "direction": (_l("Direction"), _one_of(labels.DIRECTIONS)),
     "started_at": (_l("Began"), _moment),
     "ended_at": (_l("Ended"), _moment),
     "quarantined_until": (_l("Set aside until"), _moment),
@@ -282,10 +267,10 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
     "version": (_l("Version"), _number),
     "language": (_l("Language"), _language),
     "languages": (_l("Languages"), _languages),
-    "country": (_l("Country"), _country),
+    "country": (_l("Country"), lambda value, _context: numbers.country(value)),
     "time_zone": (_l("Time zone"), _text),
     "plan": (_l("Plan"), _text),
-    "role": (_l("Role"), _one_of(ROLES)),
+    "role": (_l("Role"), _one_of(team.ROLES)),
     "announcement": (_l("Announcement"), _announcement),
     "others": (_l("Other languages"), _announcements),
     "mode": (_l("How callers are told"), _one_of(MODES)),

@@ -37,12 +37,11 @@ ANSWERED: Mapping[str, object] = {
 
 NUMBERS: Mapping[str, object] = {
     "before_connected": _l(
-        "Calls that are made from this number are recorded too: whoever is called is told, and asked where "
-        "that is done, once they have answered and before you are connected."
+        "Calls made from this number are recorded too: whoever you call is told, and asked if that is "
+        "required, once they answer and before you are connected."
     ),
     "once_connected": _l(
-        "Calls that are made from this number are recorded too: it is said to both as soon as you are "
-        "connected."
+        "Calls made from this number are recorded too: both hear it as soon as you are connected."
     ),
 }
 """By what a line does with its outbound calls; nothing is said of a line that records none."""

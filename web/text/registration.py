@@ -7,7 +7,7 @@ from typing import Final
 
 from flask_babel import lazy_gettext as _l
 
-from web.text.errors import UNCHECKED
+from web.text import team
 
 ERRORS: Final[Mapping[str, tuple[str, object]]] = {
     "registration.code": ("code", _l("This is not your provider’s code.")),
@@ -16,17 +16,12 @@ ERRORS: Final[Mapping[str, tuple[str, object]]] = {
     "tenant.country": ("country", _l("Choose a country.")),
     "tenant.time_zone": ("time_zone", _l("There is no such time zone. Choose one from the list.")),
     "line.languages": ("languages", _l("Choose at least one language.")),
-    "user.name": ("name", _l("Write your name.")),
-    "user.login": ("login", _l("Write your e-mail address.")),
-    "user.exists": ("login", _l("Somebody logs in with this address already.")),
-    "user.password": ("password", _l("Too short: 12 characters or more.")),
-    "user.password_long": ("password", _l("Too long.")),
-    "user.password_named": ("password", _l("It is made of a known name. Choose several unrelated words.")),
-    "user.password_common": ("password", _l("Too easy to guess. Choose several unrelated words.")),
-    "user.password_breached": (
-        "password",
-        _l("It was published after a break-in elsewhere. Choose several unrelated words."),
-    ),
-    "user.password_unchecked": ("password", UNCHECKED),
+    "user.login": ("login", team.ERRORS["user.login"][1]),
+    "user.exists": ("login", team.ERRORS["user.exists"][1]),
+    **{
+        error_id: found
+        for error_id, found in team.ERRORS.items()
+        if error_id == "user.name" or error_id.startswith("user.password")
+    },
 }
 """The field and the sentence of an error, by ``error_id``."""

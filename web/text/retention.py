@@ -62,7 +62,7 @@ ERRORS: Final[Mapping[str, object]] = {
     "retention.past": _l("Counted from the call, that time is already over. Choose a longer one."),
     "retention.purpose": _l("Choose one of the purposes."),
     "retention.too_long": _l(
-        "Your country's rules do not allow it to be kept that long. Choose a shorter time."
+        "Your country’s rules do not allow it to be kept that long. Choose a shorter time."
     ),
     "retention.agreed_on": _l("Choose the day it was agreed: between the call and today."),
     "retention.until": _l("Choose the day until which to keep it."),

@@ -14,7 +14,7 @@ from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain.live_command import DONE
 from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER
 from recorder.features.subject_requests.reviews import COPIED, DOWNLOADED, HANDED_OVER, ReviewRow
-from recorder.features.subject_requests.verification_code import CodeRow
+from recorder.verification_calls.register import VerificationCall
 
 WANTS: Final[Mapping[str, object]] = {
     "copy": _l("A copy"),
@@ -124,7 +124,7 @@ def long_date(day: date) -> str:
     return str(format_date(day, "long"))
 
 
-def call_result(row: CodeRow, time: str) -> str:
+def call_result(row: VerificationCall, time: str) -> str:
     """What came of a call with a code; ``time`` is until when that is valid."""
     if row.outcome is None:
         return str(CALL_IN_PROGRESS)
@@ -192,7 +192,7 @@ def calls_kept(calls: int) -> str:
 
 
 ROLES: Final[Mapping[str, object]] = {
-    ADMIN: _l("an administrator"),
+    ADMIN: _l("an admin"),
     CUSTOMER: _l("a colleague"),
     AUDITOR: _l("an auditor"),
 }

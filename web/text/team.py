@@ -11,7 +11,6 @@ from recorder.catalogue.records import UserRow
 from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER
 from recorder.errors import AccordError
 from recorder.features.team.invitations import InvitationRow
-from web.text.errors import UNCHECKED
 
 ROLES: Mapping[str, object] = {ADMIN: _l("Admin"), CUSTOMER: _l("Colleague"), AUDITOR: _l("Auditor")}
 """In the order in which they are offered in :data:`OFFERED`."""
@@ -57,7 +56,10 @@ ERRORS: Mapping[str, tuple[str, object]] = {
         "password",
         _l("This password was published after a break-in elsewhere. Use several unrelated words."),
     ),
-    "user.password_unchecked": ("password", UNCHECKED),
+    "user.password_unchecked": (
+        "password",
+        _l("No new password can be chosen right now. This was reported; try again later."),
+    ),
     "user.password_wrong": ("password", _l("This is not your current password.")),
 }
 """By ``error_id``: the field that it is about, and the sentence beside it."""
@@ -95,8 +97,9 @@ def field_errors(error: AccordError) -> dict[str, str]:
 
 
 def ended(error_id: str) -> str:
-    """Why a link no longer works."""
-    return str(ENDED.get(error_id, ENDED["link.unknown"]))
+    """Why a link no longer works, or cannot be used."""
+    sentences = {**ENDED, "user.exists": ERRORS["user.exists"][1]}
+    return str(sentences.get(error_id, ENDED["link.unknown"]))
 
 
 def seen_lines(row: UserRow | InvitationRow, labels: Mapping[str, str]) -> str:

@@ -36,6 +36,7 @@ from recorder.catalogue.tables.listed_call import (
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
+from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
@@ -109,6 +110,7 @@ TABLES: tuple[type[Table], ...] = (
     AccountLinkTable,
     UsageTable,
     NoteTable,
+    NumberProofTable,
     NotificationTable,
     NotificationChoiceTable,
     DownloadPermissionTable,

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from peewee import ForeignKeyField, IntegerField, TextField
+from peewee import ForeignKeyField, TextField
 
 from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
+from recorder.catalogue.tables.verification_call import VerificationCallTable
 
 
 class SubjectRequestTable(Table):
@@ -48,25 +49,10 @@ class SubjectRequestTable(Table):
         indexes = ((("tenant_id", "due_on"), False),)
 
 
-class VerificationCodeTable(Table):
-    """A verification call, not to be made after ``until``. ``taken_at`` is when the worker of ``node`` took
-    the order and created the code, whose hash (``verification_code.hashed``) is stored until ``valid_until``.
-    ``leaves`` are the numbers of the log's leaves about the order and the code."""
+class VerificationCodeTable(VerificationCallTable):
+    """A call to a request's number."""
 
-    id = TextField(primary_key=True)
     request = ForeignKeyField(SubjectRequestTable, column_name="request_id", on_delete="RESTRICT")
-    tenant_id = TextField()
-    number = TextField(index=True)
-    language = TextField()
-    ordered_at = MomentField()
-    until = MomentField()
-    node = TextField(null=True)
-    taken_at = MaybeMomentField(null=True)
-    code_hash = TextField(null=True)
-    valid_until = MaybeMomentField(null=True)
-    tries = IntegerField()
-    outcome = TextField(null=True)
-    leaves = DataField(null=True)
 
     request_id: str
 

@@ -45,6 +45,7 @@ class HandoverExit:
 
 def _fetch(guard: Guard, who: Actor) -> OpenSound:
     guard.check_active(who)
+    guard.check_latest(who)
     row = _require_archive(guard, who)
     archive = Archive(
         row,

@@ -57,7 +57,7 @@ from recorder.seal.offboarding import (
     place_of,
 )
 from recorder.seal.offboarding import read_receipt as read
-from recorder.seal.revocation import Revoked
+from recorder.seal.revocation import Revoked, check_signer
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.services import Services
 from recorder.store.contract import NotFound, Store, Unreachable
@@ -157,9 +157,7 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
         _put(services.store, place_of(tenant), content)
     services.boundary("receipt put")
     receipt = read(content, services.root)
-    since = services.revoked().get(receipt.key)
-    if since is not None and receipt.at >= since:
-        raise SealError("seal.key_revoked", f"key {receipt.key}, which signed the receipt, was revoked")
+    check_signer(receipt.key, receipt.at, "the receipt", services.revoked())
     if receipt.tenant != tenant:
         raise SealError("offboarding.foreign", f"the receipt at {tenant}'s place is that of {receipt.tenant}")
     sha256 = hashlib.sha256(content).hexdigest()

@@ -29,6 +29,7 @@ from recorder.catalogue.tables.identity import (
 )
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
+from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
@@ -210,11 +211,13 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
 
 
 def drop_request_texts(tenant: str) -> None:
-    """Drop the numbers and texts of a customer's subject requests; the dates of receipt and answer remain."""
+    """Drop the numbers and texts of a customer's subject requests, and its calls with a code; the dates of
+    receipt and answer remain."""
     with writing():
         condition = SubjectRequestTable.tenant_id == tenant
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(condition)
-        VerificationCodeTable.delete().where(VerificationCodeTable.tenant_id == tenant).execute()
+        for calls in (VerificationCodeTable, NumberProofTable):
+            calls.delete().where(calls.tenant_id == tenant).execute()
         ReviewTable.update(withheld_reason=None).where(ReviewTable.request.in_(requests)).execute()
         empty = {
             "number_salt": None,

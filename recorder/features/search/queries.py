@@ -10,7 +10,8 @@ Otherwise the query follows a source by time, window by window, until the page i
 # ruff: noqa: S608 -- every value is bound; what is put into the text are this file's words, and ids
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -67,10 +68,14 @@ class Condition:
 @dataclass(frozen=True, slots=True)
 class Source:
     """Calls that an index gives, in one or more ``arms``: the index, its condition and, for the calls of some
-    parties or lines, their column and ids. ``ordered``: an arm gives each id's calls by time."""
+    parties or lines, their column and ids. ``ordered``: an arm gives each id's calls by time. ``rows`` are
+    those of another table that name the calls, if they do; all calls of the source fit the condition
+    ``covers``."""
 
     arms: tuple[tuple[str, Condition, str, tuple[int, ...]], ...]
     ordered: bool = True
+    rows: Condition | None = None
+    covers: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,10 @@ class Plan:
     source: Source
     whole: bool
     sample: Source | None = None
+
+    def conditions_for(self, source: Source) -> tuple[Condition, ...]:
+        """The conditions that remain for the calls of a source."""
+        return tuple(each for each in self.conditions if each is not source.covers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,21 @@ class CallCount:
     exact: bool
 
 
+@contextmanager
+def following_indexes() -> Iterator[None]:
+    """A connection whose queries follow an index. PostgreSQL misjudges how many calls some parties have, and
+    would then read a million calls for a few; even more so when it plans for values that it does not know."""
+    with connected():
+        if isinstance(database.obj, SqliteDatabase):
+            yield
+            return
+        with database.atomic():
+            database.execute_sql(
+                "SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_custom_plan"
+            )
+            yield
+
+
 def plan(query: CallQuery) -> Plan | None:
     """Choose how to answer a query; ``None`` if no call can fit it."""
     with connected():
@@ -118,22 +142,26 @@ def plan(query: CallQuery) -> Plan | None:
         if query.text is not None:
             parties, all_of_them = _parties(query.tenant, query.text)
             line_ids = _named_lines(query.tenant, query.text, query.name)
+            if all_of_them and not parties and not line_ids:
+                return None
+            fits = (
+                _any_of(("c.external", parties), ("c.internal", parties), ("c.line", line_ids))
+                if all_of_them
+                else _contains(query.tenant, query.text, line_ids)
+            )
             source = Source(
                 tuple(
                     arm
                     for column, ids in (("external", parties), ("internal", parties), ("line", line_ids))
                     for arm in _by_ids(column, ids).arms
-                )
+                    if ids
+                ),
+                covers=fits,
             )
+            conditions.append(fits)
             if all_of_them:
-                if not parties and not line_ids:
-                    return None
-                conditions.append(
-                    _any_of(("c.external", parties), ("c.internal", parties), ("c.line", line_ids))
-                )
                 sources.append(source)
             else:
-                conditions.append(_contains(query.tenant, query.text, line_ids))
                 sample = source
         if lines is not None and not lines:
             return None
@@ -239,7 +267,7 @@ class _Way:
         arms: list[str] = []
         values: list[Any] = []
         for index, where, _, _ in self.plan.source.arms:
-            condition = _all((where, *bounds, *self.plan.conditions))
+            condition = _all((where, *bounds, *self.plan.conditions_for(self.plan.source)))
             arms.append(
                 f"SELECT c.started_ms, c.id, c.recorded FROM {_table(index)} WHERE {condition.sql} {order}"
             )
@@ -255,7 +283,8 @@ class _Way:
 def _counted(plan: Plan, source: Source) -> int:
     """How many calls of a source fit, of its first :data:`WINDOW`, at most :data:`COUNTED` + 1."""
     low, high = _bounds(plan.query)
-    condition = _all((Condition("c.started_ms >= ? AND c.started_ms <= ?", (low, high)), *plan.conditions))
+    within = Condition("c.started_ms >= ? AND c.started_ms <= ?", (low, high))
+    condition = _all((within, *plan.conditions_for(source)))
     arms: list[str] = []
     values: list[Any] = []
     for index, where, _, _ in source.arms:
@@ -272,6 +301,9 @@ def _counted(plan: Plan, source: Source) -> int:
 
 def _size(source: Source, query: CallQuery) -> int:
     """How many calls a source has within the query's time, at most :data:`WINDOW` + 1."""
+    if source.rows is not None:
+        text = f"SELECT count(*) FROM (SELECT 1 FROM {source.rows.sql} LIMIT {WINDOW + 1}) AS n"
+        return int(_rows(text, source.rows.values)[0][0])
     low, high = _bounds(query)
     total = 0
     for index, where, _, _ in source.arms:
@@ -325,7 +357,7 @@ def _property_conditions(query: CallQuery) -> list[Condition]:
         found.append(Condition("c.reason = ?", (query.reason,)))
     if query.shortest_ms is not None or query.longest_ms is not None:
         found.append(_length(query))
-    return [*found, *_marked(query)]
+    return [*found, *_mark_conditions(query)]
 
 
 def _property_sources(query: CallQuery) -> list[Source]:
@@ -348,9 +380,7 @@ def _property_sources(query: CallQuery) -> list[Source]:
         add("listed_call_direction", _direction("outbound"))
     if query.shortest_ms is not None or query.longest_ms is not None:
         add(_DURATION, _length(query), ordered=False)
-    for each in _marked(query):
-        add(_PRIMARY, each, ordered=False)
-    return found
+    return [*found, *_mark_sources(query)]
 
 
 def _direction(direction: str) -> Condition:
@@ -365,18 +395,40 @@ def _length(query: CallQuery) -> Condition:
     )
 
 
-def _marked(query: CallQuery) -> list[Condition]:
-    """What people did with calls: legal hold, note and label, each in a table of its own."""
+def _marks(query: CallQuery, tenant: str) -> list[Condition]:
+    """What people did with calls: the rows of legal holds, notes and labels, each in a table of its own.
+    ``tenant`` is how the rows' tenant is notes."""
     found = []
     if query.held:
-        holds = "amendment WHERE tenant_id = ? AND kind = 'hold_set' AND ended_by IS NULL"
-        found.append(Condition(f"c.id IN (SELECT recording_id FROM {holds})", (query.tenant,)))
-    source = "call_note WHERE tenant_id = ? AND kind = {} AND deleted_at IS NULL"
-    notes = f"c.id IN (SELECT recording_id FROM {source})"
+        holds = f"amendment AS m WHERE {tenant} = ? AND m.kind = 'hold_set' AND m.ended_by IS NULL"
+        found.append(Condition(holds, (query.tenant,)))
+    notes = f"call_note AS m WHERE {tenant} = ? AND m.deleted_at IS NULL AND m.kind"
     if query.noted:
-        found.append(Condition(notes.format("'note'"), (query.tenant,)))
+        found.append(Condition(f"{notes} = 'note'", (query.tenant,)))
     if query.label is not None:
-        found.append(Condition(notes.format("'label' AND text = ?"), (query.tenant, query.label)))
+        found.append(Condition(f"{notes} = 'label' AND m.text = ?", (query.tenant, query.label)))
+    return found
+
+
+def _mark_conditions(query: CallQuery) -> list[Condition]:
+    """Whether a call has each mark: scalar subqueries, which are evaluated call by call."""
+    # The tenant as an expression, so that the index by recording is used.
+    marks = _marks(query, "coalesce(m.tenant_id, '')")
+    return [
+        Condition(f"(SELECT 1 FROM {each.sql} AND m.recording_id = c.id LIMIT 1) = 1", each.values)
+        for each in marks
+    ]
+
+
+def _mark_sources(query: CallQuery) -> list[Source]:
+    """The calls that have each mark."""
+    sqlite = isinstance(database.obj, SqliteDatabase)
+    found = []
+    for rows in _marks(query, "m.tenant_id"):
+        ids = f"SELECT m.recording_id FROM {rows.sql}"
+        # As an array, which PostgreSQL looks up in the index: it would compare a long list with all calls.
+        among = f"c.id IN ({ids})" if sqlite else f"c.id = ANY(ARRAY({ids}))"
+        found.append(Source(((_PRIMARY, Condition(among, rows.values), "", ()),), ordered=False, rows=rows))
     return found
 
 

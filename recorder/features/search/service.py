@@ -8,7 +8,6 @@ from typing import Any
 
 from peewee import fn
 
-from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import not_recorded_row, recording_row
 from recorder.catalogue.records import Cursor, NotRecordedRow, RecordingRow
 from recorder.catalogue.tables.amendment import AmendmentTable
@@ -69,10 +68,10 @@ def list_calls(
     query: CallQuery, *, after: Cursor | None = None, before: Cursor | None = None, limit: int
 ) -> CallPage:
     """The latest calls of a tenant that fit, those ``after`` a position, or those ``before`` it."""
-    plan = queries.plan(query)
-    if plan is None:
-        return CallPage((), None, None, CallCount(0, True))
-    with connected():
+    with queries.following_indexes():
+        plan = queries.plan(query)
+        if plan is None:
+            return CallPage((), None, None, CallCount(0, True))
         found = queries.page(plan, after=after, before=before, limit=limit)
         if before is not None and not found.more and len(found.keys) < limit:
             # Reading back has reached the start of the list: show its first page whole.
@@ -85,11 +84,12 @@ def list_calls(
 def count_new(query: CallQuery, oldest: Cursor | None, page_size: int) -> int:
     """How many calls have come since a first page was made, whose last call is ``oldest``, and which
     ``page_size`` calls: a long call may start before others, and be listed after them."""
-    plan = queries.plan(query)
-    if plan is None:
-        return 0
-    start = oldest or Cursor(queries.EPOCH, "")
-    return max(0, queries.count_from(plan, start, page_size + MANY_NEW) - page_size)
+    with queries.following_indexes():
+        plan = queries.plan(query)
+        if plan is None:
+            return 0
+        start = oldest or Cursor(queries.EPOCH, "")
+        return max(0, queries.count_from(plan, start, page_size + MANY_NEW) - page_size)
 
 
 def reasons(tenant: str) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from recorder.features.subject_requests.rules import (
     PROVED,
     RECEIVED,
     VOUCHED,
-    digest,
 )
+from recorder.verification_calls.code import commit_number
 
 
 def find_row(tenant: str, request_id: str) -> SubjectRequestTable:
@@ -51,7 +51,7 @@ def find_verified_row(tenant: str, request_id: str) -> SubjectRequestTable:
 
 def number_commitment(row: SubjectRequestTable) -> str:
     """What the log contains in place of the number."""
-    return digest(f"{row.number_salt}\n{row.number}")
+    return commit_number(row.number, row.number_salt)
 
 
 def check_logged(row: SubjectRequestTable) -> None:

@@ -79,10 +79,10 @@ class AccountLinks:
 
     def issue_address(self, user: UserRow, address: str) -> IssuedLink:
         """A link to a new address, which confirms it. Raises :class:`MailError` (``mail.address``),
-        :class:`CatalogueError` (``user.exists``)."""
+        :class:`CatalogueError` (``user.exists``, of a colleague; that somebody at another customer has an
+        address, only its owner learns)."""
         address = normalize_address(address)
-        owner = users.user_by_login(address)
-        if owner is not None and owner.revoked_at is None:
+        if any(each.login == address and each.revoked_at is None for each in users.users(user.tenant)):
             raise CatalogueError("user.exists", f"somebody already logs in as {address!r}", "choose another")
         with writing():
             lock_tenant(user.tenant)
@@ -195,7 +195,7 @@ def _claims(token: str) -> dict[str, Any]:
     text = token.partition(".")[0]
     try:
         claims = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _unknown() from None
     if not isinstance(claims, dict) or not all(isinstance(each, str) for each in claims.values()):
         raise _unknown()

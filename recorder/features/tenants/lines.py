@@ -86,7 +86,7 @@ def create_line(
         with writing():
             lock_tenant(tenant)
             check_not_leaving(tenant)
-            _check_other_spellings(tenant, number)
+            _check_unused(tenant, number)
             allowed_formats = plans.choose_formats(tenant, formats)
             body, columns = _announcement_columns(tenant, [announcement, *others], menu, now, mode)
             check_timing(timing, OFF, columns["mode"], others)
@@ -248,20 +248,29 @@ def _announced_mode(row: LineTable) -> str:
     return str(row.announcement.mode)
 
 
-def _check_other_spellings(tenant: str, number: str) -> None:
-    """Inside the caller's transaction: check that the number is unused, in any spelling. Raises
-    :class:`CatalogueError` (``line.taken``)."""
+def find_active(tenant: str, number: str) -> LineTable | None:
+    """Inside the caller's transaction: the line, of any customer, that has a number now, in any spelling of
+    the ``tenant``'s country."""
     country = TenantTable.select(TenantTable.country).where(TenantTable.id == tenant).scalar()
     one = phone_numbers.to_canonical(number, country)
     suffix = (one or number)[-4:]
     same = LineTable.until.is_null() & LineTable.digits.endswith(suffix)
     for row in LineTable.select(LineTable, TenantTable).join(TenantTable).where(same):
         if phone_numbers.to_canonical(row.number, row.tenant.country) == one:
-            raise CatalogueError(
-                "line.taken",
-                f"{number} is already recorded for a customer: the line {row.number} of {row.tenant.name}",
-                "use `accord line move` to give it to another customer",
-            )
+            return row
+    return None
+
+
+def _check_unused(tenant: str, number: str) -> None:
+    """Inside the caller's transaction: check that the number is unused. Raises :class:`CatalogueError`
+    (``line.taken``)."""
+    row = find_active(tenant, number)
+    if row is not None:
+        raise CatalogueError(
+            "line.taken",
+            f"{number} is already recorded for a customer: the line {row.number} of {row.tenant.name}",
+            "use `accord line move` to give it to another customer",
+        )
 
 
 def check_not_leaving(tenant: str) -> None:

@@ -164,6 +164,14 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _leaf("subject_request.code_created", "node taken_at code_hash valid_until")
     | _leaf("subject_request.code_tried", "tries")
     | _leaf("subject_request.called", "outcome"),
+    "number_proof": _leaf(
+        "number.call_ordered (the number by a salted hash)",
+        "id tenant_id number number_salt language ordered_at until",
+    )
+    | _leaf("number.code_created", "node taken_at code_hash valid_until")
+    | _leaf("number.code_tried", "tries")
+    | _leaf("number.called", "outcome")
+    | _leaf("number.proved", "line_id"),
     "request_review": _leaf(
         "subject_request.recording_reviewed",
         "id request_id recording_id given withheld_reason decided_at decided_by",
@@ -249,6 +257,7 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     ),
     "subject_request": {"leaves": _INDEX},
     "verification_code": {"leaves": _INDEX},
+    "number_proof": {"leaves": _INDEX},
     "handover_fetch": _by(_INDEX, "id tenant_id leaf"),
     "listed_call": _by(
         _LISTED,

@@ -36,10 +36,12 @@ from recorder.features.tenants import (
     drafts,
     keep_options,
     lines,
+    number_proof,
     service,
     setup,
     transfer_options,
 )
+from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.usage import service as usage
 from recorder.identity import api_tokens, download_permission, tenants, users
 from recorder.ids import uuid7
@@ -113,6 +115,7 @@ def fill(world: World) -> World:
     _calls(world)
     _people(world)
     _person(world)
+    _number(world)
     _passing_rows(world)
     _usage(world)
     with connected():
@@ -271,6 +274,21 @@ def _people(world: World) -> None:
     mail_witness.remove(world.tenant, "luc@example.com", **time_and_entropy(world))
 
 
+def _number(world: World) -> None:
+    """A number that was added by its code, and one that was not."""
+    tenant = queries_of_people.tenant(world.tenant)
+    assert tenant is not None
+    proofs = NumberProofs(("be",), 100, now=world.house.clock, entropy=world.house.entropy)
+    for entry in ("02 555 07 77", "02 555 07 78"):
+        order = proofs.order_call(tenant, entry, who=world.user)
+        claim = number_proof.CALLS.take(NODE, **time_and_entropy(world))
+        assert claim is not None
+        number_proof.CALLS.answer(NODE, claim[0], "done", **time_and_entropy(world))
+    wrong = f"{(int(claim[1]) + 1) % 10**6:06}"
+    assert proofs.prove(tenant, order.id, wrong, who=world.user) is None
+    assert proofs.prove(tenant, order.id, claim[1], who=world.user) is not None
+
+
 def _manifest_sha256(world: World) -> str:
     with connected():
         return str(RecordingTable.get_by_id(world.live_recording).manifest_sha256)
@@ -283,9 +301,9 @@ def _person(world: World) -> None:
         who = UserTable.select().where(UserTable.id == world.user).get().id
     request_register.extend(tenant, request, why="many calls", who=who, **time_and_entropy(world))
     order = verification_code.order_call(tenant, request, who=who, **time_and_entropy(world))
-    claim = verification_code.take(NODE, **time_and_entropy(world))
+    claim = verification_code.CALLS.take(NODE, **time_and_entropy(world))
     assert claim is not None
-    verification_code.answer(NODE, claim[0], "done", **time_and_entropy(world))
+    verification_code.CALLS.answer(NODE, claim[0], "done", **time_and_entropy(world))
     assert order.id == claim[0].id
     wrong = f"{(int(claim[1]) + 1) % 10**6:06}"
     assert not verification_code.try_code(tenant, request, wrong, who=who, **time_and_entropy(world))

@@ -36,6 +36,7 @@ from recorder.lifecycle import amendments, hold_review, limits, recordings
 from recorder.playback import grants
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
+from recorder.verification_calls.code import hash_code
 from tests.clock import Clock
 from tests.entropy import Repeating
 from tests.house import Bakery
@@ -450,17 +451,17 @@ def test_forged_verification_call_is_not_made(sqlite_world: World) -> None:
         VerificationCodeTable.update(number="+32499000000").where(
             VerificationCodeTable.taken_at.is_null()
         ).execute()
-        assert verification_code.take(NODE, **when) is None
+        assert verification_code.CALLS.take(NODE, **when) is None
         VerificationCodeTable.update(number="+32470123456", outcome=None).where(
             VerificationCodeTable.taken_at.is_null()
         ).execute()
-        claim = verification_code.take(NODE, **when)
+        claim = verification_code.CALLS.take(NODE, **when)
         assert claim is not None
-        forged = verification_code.hash_code(claim[0].id, "123456", world.house.entropy)
+        forged = hash_code(claim[0].id, "123456", world.house.entropy)
         VerificationCodeTable.update(code_hash=forged).where(
             VerificationCodeTable.id == claim[0].id
         ).execute()
-        request = claim[0].request
+        request = VerificationCodeTable.get_by_id(claim[0].id).request_id
         with pytest.raises(SubjectRequestError) as failure:
             verification_code.try_code(world.tenant, request, "123456", who=world.user, **when)
         assert failure.value.error_id == "subject_request.not_logged"

@@ -18,6 +18,14 @@ from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import SubjectRequestError
 from recorder.features.subject_requests import reviews, rules, service, verification_code
 from recorder.identity import tenants
+from recorder.verification_calls.register import (
+    A_DAY,
+    SILENT,
+    TAKEN_WITHIN,
+    TRIES,
+    VALID,
+    VerificationCall,
+)
 from tests.identity_proof import vouch
 
 NUMBER = "+32470123456"
@@ -121,16 +129,16 @@ def test_register_is_sorted_by_due_day_with_closed_requests_last(tenant, clock, 
         service.close("t", rows[0].id, **{**closure, "how": "answered"})
 
 
-def order(request_id: str, clock, entropy, tenant: str = "t") -> verification_code.CodeRow:
+def order(request_id: str, clock, entropy, tenant: str = "t") -> VerificationCall:
     return verification_code.order_call(tenant, request_id, who="u", now=clock(), entropy=entropy)
 
 
 def call(request_id: str, clock, entropy) -> str:
     """Order a call, and have a node make it; returns the code."""
     order(request_id, clock, entropy)
-    claim = verification_code.take("n", clock(), entropy)
+    claim = verification_code.CALLS.take("n", clock(), entropy)
     assert claim is not None
-    verification_code.answer("n", claim[0], "done", clock(), entropy)
+    verification_code.CALLS.answer("n", claim[0], "done", clock(), entropy)
     return claim[1]
 
 
@@ -156,7 +164,7 @@ def test_code_is_accepted_once_and_not_stored(request_, clock, entropy) -> None:
 
 def test_code_allows_five_attempts(request_, clock, entropy) -> None:
     code = call(request_, clock, entropy)
-    for _ in range(verification_code.TRIES):
+    for _ in range(TRIES):
         assert not try_code(request_, "000000" if code != "000000" else "111111", clock, entropy)
     with refused("subject_request.tries_exhausted"):
         try_code(request_, code, clock, entropy)
@@ -173,7 +181,7 @@ def test_only_the_last_code_is_valid_for_a_quarter_of_an_hour(request_, clock, e
     second = call(request_, clock, entropy)
     assert first != second
     assert not try_code(request_, first, clock, entropy)
-    clock.at += verification_code.VALID
+    clock.at += VALID
     with refused("subject_request.no_code"):
         try_code(request_, second, clock, entropy)
 
@@ -184,14 +192,14 @@ def test_calls_to_a_number_are_limited_across_customers(request_, clock, entropy
     theirs = enter(clock, entropy, tenant="rival").id
     for each in (request_, request_, theirs):
         order(each, clock, entropy, "rival" if each == theirs else "t")
-        claim = verification_code.take("n", clock(), entropy)
+        claim = verification_code.CALLS.take("n", clock(), entropy)
         assert claim is not None
-        verification_code.answer("n", claim[0], "unanswered", clock(), entropy)
+        verification_code.CALLS.answer("n", claim[0], "unanswered", clock(), entropy)
         clock.at += timedelta(seconds=30)
     for each, tenant in ((request_, "t"), (theirs, "rival")):
         with refused("subject_request.calls_exhausted"):
             order(each, clock, entropy, tenant)
-    clock.at += verification_code.A_DAY
+    clock.at += A_DAY
     order(request_, clock, entropy)
     with refused("subject_request.call_pending"):
         order(request_, clock, entropy)
@@ -216,18 +224,18 @@ def test_number_without_calls_is_not_called(tenant, clock, entropy) -> None:
 
 def test_expired_verification_call_is_not_made(request_, clock, entropy) -> None:
     order(request_, clock, entropy)
-    clock.at += verification_code.TAKEN_WITHIN
-    assert verification_code.take("n", clock(), entropy) is None
+    clock.at += TAKEN_WITHIN
+    assert verification_code.CALLS.take("n", clock(), entropy) is None
     assert verification_code.refresh_call("t", request_, clock(), entropy).outcome is None
     clock.at += timedelta(seconds=1)
     assert verification_code.refresh_call("t", request_, clock(), entropy).outcome == NO_ANSWER
     order(request_, clock, entropy)
-    claim = verification_code.take("n", clock(), entropy)
+    claim = verification_code.CALLS.take("n", clock(), entropy)
     assert claim is not None
-    assert verification_code.take("n", clock(), entropy) is None, "one of them has it"
-    clock.at += verification_code.TAKEN_WITHIN + verification_code.SILENT + timedelta(seconds=1)
+    assert verification_code.CALLS.take("n", clock(), entropy) is None, "one of them has it"
+    clock.at += TAKEN_WITHIN + SILENT + timedelta(seconds=1)
     assert verification_code.refresh_call("t", request_, clock(), entropy).outcome == UNKNOWN
-    verification_code.answer("n", claim[0], "done", clock(), entropy)
+    verification_code.CALLS.answer("n", claim[0], "done", clock(), entropy)
     assert verification_code.latest_call("t", request_).outcome == UNKNOWN, "it is said once"
 
 

@@ -17,7 +17,7 @@ from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.errors import MailError
 from recorder.mail import delivery, server
 from recorder.mail.address import normalize_address
-from recorder.mail.message import MailMessage
+from recorder.mail.message import MailMessage, one_line
 from recorder.mail.outbox import Outbox, count_mails, delivery_states, drop_mail
 from recorder.seal.keyring import Keyring, make_secret
 from tests.house import Customer, House
@@ -104,6 +104,25 @@ def test_mail_arrives_in_text_and_html_from_the_provider(
     assert not re.search(r"src=|url\(|<link|<script", html)
     assert rows() == []
     assert send(house, box) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (
+            "It is locked: https://www.evil.example/x",
+            "It is locked: https www. evil. example/x",
+        ),
+        ("evil.example/@x", "evil. example/@x"),
+        ("Jansen B.V.", "Jansen B.V."),
+        ("Bakkerij St.-Anna", "Bakkerij St.-Anna"),
+        ("claire@example.com", "claire@example.com"),
+        ("a\r\nBcc: x@example.com", "a Bcc: x@example.com"),
+        ("paul \u202egnp.exe", "paul gnp. exe"),
+    ],
+)
+def test_names_in_a_mail_become_no_links_and_no_lines(name: str, shown: str) -> None:
+    assert one_line(name) == shown
 
 
 def test_catalogue_shows_neither_address_nor_link(house: House, bakery: Customer) -> None:

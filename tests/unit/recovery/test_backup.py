@@ -30,6 +30,7 @@ from recorder.catalogue.tables.listed_call import (
 )
 from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
+from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
@@ -199,6 +200,7 @@ NOT_COPIED = {
     SubtreeTable: "made again from the leaves",
     LineDraftTable: "what is not switched on yet",
     VerificationCodeTable: "codes that are valid for minutes",
+    NumberProofTable: "codes that are valid for minutes; the line that one made has a leaf of its own",
     ThrottleTable: "who must wait now",
     ListedCallTable: "triggers derive them from the calls' rows",
     ListedLineTable: "triggers derive them",

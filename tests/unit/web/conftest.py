@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from flask import Flask, Response
 from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
+from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from recorder.features.access_log.verification import EntryProofs
@@ -118,6 +119,22 @@ class CompiledTemplates(BytecodeCache):
 
 
 COMPILED = CompiledTemplates()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compiled_routes() -> Iterator[None]:
+    """Have werkzeug compile what builds a route's address once for the applications of all tests, too."""
+    compile_builder, builders = Rule._compile_builder, {}
+
+    def find_builder(rule: Rule, append_unknown: bool = True) -> object:
+        key = (rule.rule, rule.subdomain, str(sorted((rule.defaults or {}).items())), append_unknown)
+        if key not in builders:
+            builders[key] = compile_builder(rule, append_unknown)
+        return builders[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", find_builder)
+        yield
 
 
 @pytest.fixture

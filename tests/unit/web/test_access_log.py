@@ -22,6 +22,7 @@ from recorder.cli import accord
 from recorder.clock import to_iso
 from recorder.features.access_log import service
 from recorder.features.access_log.rules import LogFilter
+from recorder.features.tenants import lines
 from recorder.features.tenants import service as tenants
 from recorder.identity import users
 from recorder.lifecycle import expiry
@@ -114,12 +115,15 @@ def test_auditor_meets_no_button_that_refuses(browser, bakery, heard_recording) 
     assert {auditor.get(each, follow_redirects=True).status_code for each in links} == {200}
 
 
-def test_settings_are_shown_before_and_after(browser, bakery, time_and_entropy) -> None:
+def test_settings_are_rows_before_and_after(browser, bakery, time_and_entropy) -> None:
     tenants.set_tenant(bakery.id, name="Martin & fils", language="nl", **time_and_entropy)
     tenants.set_tenant_country(bakery.id, "nl", **time_and_entropy)
     rows = entries(in_english(browser("paul")).get("/access-log?kind=settings").text)
     assert "Your provider changed the country whose rules apply. Country Belgium → Netherlands" in rows[0]
     assert "Name Boulangerie Martin → Martin &amp; fils Language Français → Nederlands" in rows[1]
+    lines.switch_line_off(bakery.id, bakery.line.id, **time_and_entropy)
+    rows = entries(in_english(browser("paul")).get("/access-log?kind=settings").text)
+    assert "How callers are told Callers are told → Off" in rows[0]
 
 
 def test_log_ins_and_wrong_passwords_are_shown(browser, bakery, house, time_and_entropy) -> None:

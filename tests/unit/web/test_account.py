@@ -82,6 +82,13 @@ def test_choice_of_a_language_in_the_browser_ends_with_the_persons_own(browser):
     assert '<html lang="en">' in visit.get("/account").text
 
 
+def test_nobody_takes_a_colleagues_name(browser, bakery):
+    answer = browser("claire").send("/account/profile", name="paul  MARTIN", language="fr")
+    assert answer.status_code == 422
+    assert "porte déjà ce nom" in answer.text
+    assert users.user(bakery.id, bakery.people["claire"].id).name == "Claire Martin"
+
+
 def test_same_name_again_writes_no_leaf(browser):
     visit = browser("claire")
     visit.send("/account/profile", name="Claire Martin", language="fr")

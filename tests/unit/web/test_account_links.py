@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 
 import pytest
 
@@ -119,6 +120,7 @@ def test_row_alone_makes_no_link(house, eva, bakery, clock, entropy, browser, co
         f"{token.partition('.')[0]}.",
         f".{token.partition('.')[2]}",
         "e30.",
+        b64encode(b"[" * 5000).decode(),
     ):
         assert guest.get(f"/reset/{wrong}").status_code == 410
         assert guest.get(f"/address/{token}").status_code == 410
@@ -161,3 +163,33 @@ def test_address_of_somebody_else_is_refused(house, eva, bakery, mail_panel) -> 
     answer = visit.send("/account/address", address="tom@example.com", password="two voices, one agreement")
     assert answer.status_code == 422
     assert 'id="address-wrong"' in answer.text
+
+
+def test_address_elsewhere_is_shown_to_its_owner_alone(house, eva, rival, mail_panel, box) -> None:
+    house.person(rival, "tom@example.com", "Tom")
+    visit, password = mail_panel("eva@example.com"), "two voices, one agreement"
+    answers = [
+        visit.send("/account/address", address=each, password=password).text.replace(each, "…")
+        for each in ("tom@example.com", "nobody@example.com", "tom@example.com")
+    ]
+    assert len({re.sub(r'value="[^"]+"', "", each) for each in answers}) == 1
+    path = send(house, box)[-1]
+    guest = mail_panel()
+    answer = guest.send(path, guest.token(path))
+    assert answer.status_code == 410
+    assert "Iemand logt al in met dit adres." in answer.text
+    assert mail_panel().log_in("eva@example.com").status_code == 303
+
+
+def test_mails_that_confirm_addresses_are_limited(eva, mail_panel) -> None:
+    visit = mail_panel("eva@example.com")
+    password = "two voices, one agreement"
+    codes = [
+        visit.send("/account/address", address=f"stranger{n}@example.com", password=password).status_code
+        for n in range(21)
+    ]
+    assert codes == [200] * 20 + [429]
+    other = [
+        mail_panel().send("/lost-password", address="stranger0@example.com").status_code for _ in range(5)
+    ]
+    assert other == [200] * 4 + [429], "also to one address, whoever asks"

@@ -8,10 +8,12 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.identity import ApiTokenTable, SessionTable, UserTable
 from recorder.errors import SealError
 from recorder.identity import api_tokens, users
 from recorder.seal import credential, signing
+from recorder.seal.amendment import By
 from web.account.passwords import hash_password
 
 SECRET = "accord_attacker"
@@ -198,3 +200,37 @@ def test_revoked_token_stays_revoked(house, app, bakery, clock, entropy) -> None
             ApiTokenTable.id == token.id
         ).execute()
     assert status() == 401
+
+
+def test_restored_rows_of_a_revoked_user_let_nobody_listen(
+    house, bakery, browser, claire, clock, entropy
+) -> None:
+    """A cookie that was kept, with the rows of user and session as they were."""
+    call = house.call(bakery)
+    visit = browser("claire")
+    grant = visit.grant_for(call)
+    assert users.revoke_user(bakery.id, claire.id, now=clock(), entropy=entropy)
+    change(claire.id, revoked_at=None, credential=claire.credential)
+    with writing():
+        SessionTable.update(ended_at=None).execute()
+    assert visit.send(f"/recordings/{call}", token="x", purpose="agreement").status_code == 400
+    token = visit.token("/numbers")
+    assert visit.send(f"/recordings/{call}", token=token, purpose="agreement").status_code == 410
+    assert visit.send(f"{grant}/renew", token=token).status_code == 410
+    with connected():
+        refused = [row.body for row in LeafTable.select().where(LeafTable.kind == "access.refused")]
+    assert any("access.revoked" in body for body in refused)
+
+
+def test_restored_access_does_not_widen_an_open_session(
+    house, bakery, browser, claire, clock, entropy
+) -> None:
+    changed = users.change_access(
+        bakery.id, claire.id, role=claire.role, lines=(), now=clock(), entropy=entropy,
+        signer=house.changes.signer, trust=house.trust, by=By("operator"),
+    )  # fmt: skip
+    assert changed
+    visit = browser("claire")
+    assert visit.get("/recordings").status_code == 200
+    change(claire.id, lines=None, credential=claire.credential)
+    assert visit.get("/recordings").status_code == 302

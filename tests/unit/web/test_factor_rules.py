@@ -10,12 +10,13 @@ import pytest
 
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
-from recorder.catalogue.tables.identity import SessionTable
+from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.second_factor import FactorResetTable, SignInRuleTable
 from recorder.errors import SealError
-from recorder.identity import factor_reset, sign_in_rule
+from recorder.identity import factor_reset, sign_in_rule, users
 from recorder.mail.outbox import Outbox, open_mail
+from recorder.seal.amendment import By
 from tests.house import PASSWORD
 from tests.unit.web.test_second_factor import Person
 from web.state import KEY
@@ -224,6 +225,23 @@ def test_request_that_nobody_signed_confirms_nothing(browser, bakery, person_wit
         clock.forward(seconds=2)
         with pytest.raises(SealError):
             house.factors.confirm_reset(bakery.people["omar"], request_id())
+    assert browser().log_in("claire").location == "/login/code"
+
+
+def test_request_of_an_admin_who_is_none_any_more_confirms_nothing(
+    browser, bakery, person_without_factor, house, clock
+):
+    """A signed request, and the admin's row as it was before."""
+    ask(browser, bakery)
+    paul = users.user(bakery.id, bakery.people["paul"].id)
+    assert users.change_access(
+        bakery.id, paul.id, role="customer", lines=None, now=clock(), entropy=house.entropy,
+        signer=house.changes.signer, trust=house.trust, by=By("operator"),
+    )  # fmt: skip
+    with writing():
+        UserTable.update(role=paul.role, credential=paul.credential).where(UserTable.id == paul.id).execute()
+    with pytest.raises(SealError):
+        house.factors.confirm_reset(bakery.people["omar"], request_id())
     assert browser().log_in("claire").location == "/login/code"
 
 

@@ -329,13 +329,21 @@ def test_session_ends_when_idle_and_after_its_maximum(browser, clock, config):
 
 
 def test_session_row_cannot_extend_the_maximum(browser, clock):
-    """The row's expiry is unsigned; the start, which is in the audit log, bounds it."""
+    """The row's expiry is unsigned; the start, to which the cookie is bound, bounds it."""
     person = browser("claire")
     with writing():
         SessionTable.update(until=clock() + timedelta(days=400)).execute()
-    clock.forward(hours=12)
+    clock.forward(hours=11)
     with writing():
         SessionTable.update(seen_at=clock()).execute()
+    assert person.get("/recordings").status_code == 200
+    with writing():
+        start = SessionTable.get().created_at
+        SessionTable.update(created_at=clock()).execute()
+    assert person.get("/recordings").status_code == 302
+    clock.forward(hours=1)
+    with writing():
+        SessionTable.update(seen_at=clock(), created_at=start).execute()
     assert person.get("/recordings").status_code == 302
 
 

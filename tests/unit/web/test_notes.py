@@ -13,8 +13,10 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.features.notes.service import NoteRow, notes_of
+from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.lifecycle.expiry import chain_of
+from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import EXPIRED
 
 
@@ -168,3 +170,19 @@ def test_notes_per_recording_are_bounded(browser, bakery, call, monkeypatch):
         assert claire.send(f"{page_of(call)}/notes", text=text).status_code == 303
     full = claire.send(f"{page_of(call)}/notes", text="trois")
     assert (full.status_code, len(notes_of_call(bakery, call))) == (400, 2)
+
+
+def test_labels_of_other_numbers_are_not_offered(house, browser, bakery, call, clock, entropy) -> None:
+    assert browser("claire").send(f"{page_of(call)}/labels", label="dossier Peeters").status_code == 303
+    claire = bakery.people["claire"]
+
+    def lists_label() -> bool:
+        return "dossier Peeters" in browser("claire").get("/recordings").text
+
+    assert lists_label()
+    for seen, shown in (((), False), ((bakery.line.id,), True)):
+        assert users.change_access(
+            bakery.id, claire.id, role="customer", lines=seen, now=clock(), entropy=entropy,
+            signer=house.changes.signer, trust=house.trust, by=By("operator"),
+        )  # fmt: skip
+        assert lists_label() is shown

@@ -36,7 +36,7 @@ def test_page_explains_outbound_calls(browser, bakery, clock, entropy):
     (line,) = queries.lines(bakery.id)
     for how, text in (
         ("before_connected", "et avant que vous soyez"),
-        ("once_connected", "dit aux deux dès"),
+        ("once_connected", "les deux l’entendent dès"),
     ):
         assert text not in browser("claire").get("/numbers").text
         lines.set_line_outbound(bakery.id, line.id, how, now=clock(), entropy=entropy)

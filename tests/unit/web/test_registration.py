@@ -105,6 +105,7 @@ def test_open_needs_no_code(browser, app, house, opened) -> None:
         ({"languages": []}, "languages"),
         ({"name": ""}, "name"),
         ({"login": "denise"}, "login"),
+        ({"login": "denise @dubois.example"}, "login"),
         ({"login": "CLAIRE@example.com"}, "login"),
         ({"password": "short"}, "password"),
         ({"password": "password12345"}, "password"),
@@ -123,6 +124,11 @@ def test_mistakes_are_shown_beside_the_field(browser, house, bakery, opened, cha
         if field != other_field:
             assert FORM[other_field] in html.unescape(answer.text)
     assert PASSWORD not in answer.text
+
+
+def test_address_is_stored_as_mail_is_sent_to_it(browser, house, opened) -> None:
+    assert send(browser(), login="Denise@Fromagerie-Müller.example").status_code == 303
+    assert users.user_by_login("denise@xn--fromagerie-mller-uzb.example") is not None
 
 
 def test_without_the_code_nobody_learns_who_is_a_customer(browser, house, bakery, opened) -> None:

@@ -128,11 +128,11 @@ def test_code_of_a_call_verifies_the_number(browser, bakery, call, clock, entrop
     page = enter(paul)
     assert paul.send(f"{page}/call").status_code == 303
     assert "Appel en cours" in paul.get(page).text
-    claim = verification_code.take("node1", clock(), entropy)
+    claim = verification_code.CALLS.take("node1", clock(), entropy)
     assert claim is not None
     row, digits = claim
-    verification_code.answer("node1", row, "done", clock(), entropy)
-    assert "un code lui a été donné" in paul.get(page).text
+    verification_code.CALLS.answer("node1", row, "done", clock(), entropy)
+    assert "a entendu un code" in paul.get(page).text
     wrong = f"{(int(digits) + 1) % 10**6:06}"
     answer = paul.send(f"{page}/code", code=wrong)
     assert answer.status_code == 403
@@ -284,7 +284,7 @@ def test_unannounced_recording_needs_its_own_review(house, browser, bakery, call
             "given": "withheld", "file": None, "withheld_because": None, "announced": False,
         }  # fmt: skip
         assert facts_by_id[each]["started_at"]
-    assert readme.count("n’a pas pu y être établi") == 2
+    assert readme.count("ne permet pas d’établir") == 2
     answer = paul.send(f"{page}/review", **{f"given-{silent}": "both", f"why-{silent}": "All of them"})
     assert answer.status_code == 403, "not with the others"
     alone = f"{page}/recordings/{silent}/review"
@@ -460,7 +460,7 @@ def test_call_with_quarantined_audio_is_kept_and_reported(house, browser, bakery
         assert [row.id for row in NotRecordedTable.select()] == [folder.name]
     text = paul.get(page).text
     assert "1 appel non enregistré est effacé" in text
-    assert "1 appel est mis de côté" in text
+    assert "1 appel est écarté" in text
     assert expiry.empty_quarantine(replace(house.services, spool=impossible.parent), end) == 1, (
         "its sound goes, too"
     )

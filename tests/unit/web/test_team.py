@@ -110,6 +110,14 @@ def test_address_and_name_are_invited_once_in_any_spelling(bakery, browser) -> N
     assert len(invitations(bakery.id)) == 1
 
 
+def test_unknown_language_becomes_the_customers(bakery, browser) -> None:
+    admin, guest = browser("paul"), browser()
+    path = invite(admin, language="<xx")
+    assert guest.send(path, guest.token(path), password=OWN).status_code == 303
+    (row,) = [each for each in users.users(bakery.id) if each.login == EVA["address"]]
+    assert row.language == "fr"
+
+
 def test_used_withdrawn_replaced_and_expired_links_say_so(bakery, browser, clock) -> None:
     admin, guest = browser("paul"), browser()
     accepted, withdrawn, old = (

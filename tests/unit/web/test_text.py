@@ -116,6 +116,14 @@ def _names(text: str) -> list[str]:
     return sorted(re.findall(r"%(?:\(\w+\))?.|\{\w*\}?", text))
 
 
+def test_french_marks_begin_no_line(translation):
+    """A colon follows U+00A0; a semicolon, a question mark or an exclamation mark U+202F."""
+    if str(translation.locale) == "fr":
+        found = [each for message in translation if message.id for each in _tuple(message.string)]
+        texts = [re.sub(r"\{\w*\}", "", each) for each in found]
+        assert [each for each in texts if re.search(r"[^\u00a0\d]:(?!\d)|[^\u202f][;?!]|'", each)] == []
+
+
 def test_sentences_are_neutral(sentences, translation):
     texts = {"en": [text for one in sentences for text in _tuple(one)]}
     texts[str(translation.locale)] = [text for each in translation for text in _tuple(each.string)]
@@ -241,7 +249,7 @@ def test_unknown_language_is_refused_at_start(house, monkeypatch, language):
 def test_language_is_the_chosen_or_the_users_or_the_browsers(browser, bakery):
     stranger = browser()
     assert "<h1>Log in</h1>" in stranger.get("/login").text
-    assert "<h1>Connexion</h1>" in stranger.get("/login", headers={"Accept-Language": "fr-BE"}).text
+    assert "<h1>Se connecter</h1>" in stranger.get("/login", headers={"Accept-Language": "fr-BE"}).text
     person = browser("claire")
     assert '<html lang="fr">' in person.get("/recordings", headers={"Accept-Language": "en"}).text
     answer = person.send("/language", language="en", next="/recordings?show=recorded")
@@ -254,11 +262,11 @@ def test_language_is_the_chosen_or_the_users_or_the_browsers(browser, bakery):
 @pytest.mark.parametrize(
     ("accepted_languages", "language", "heading"),
     [
-        ("fr-BE", "fr", "Connexion"),
-        ("nl-BE", "nl", "Aanmelden"),
+        ("fr-BE", "fr", "Se connecter"),
+        ("nl-BE", "nl", "Inloggen"),
         ("de-AT,en;q=0.5", "de", "Anmelden"),
-        ("en;q=0.5,nl-NL;q=0.7", "nl", "Aanmelden"),
-        ("es,de;q=0,fr;q=0.1", "fr", "Connexion"),
+        ("en;q=0.5,nl-NL;q=0.7", "nl", "Inloggen"),
+        ("es,de;q=0,fr;q=0.1", "fr", "Se connecter"),
         ("en-US", "en", "Log in"),
         ("es", "en", "Log in"),
     ],

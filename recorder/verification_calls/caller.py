@@ -1,4 +1,4 @@
-"""The worker's duty for verification calls: it creates the code and its sound, and has the daemon call.
+"""The worker's thread for verification calls: it creates the code and its sound, and has the daemon call.
 
 It has a thread of its own, because a telephone rings for up to a minute.  The sound is in the spool while it
 plays; the code is in no table and no log.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -18,14 +18,13 @@ import structlog
 from recorder.clock import Now, utc_now
 from recorder.domain.live_command import RING_SECONDS, CallOut
 from recorder.errors import ConfigError
-from recorder.features.subject_requests import verification_code
 from recorder.ids import Entropy
 from recorder.pipeline.duty_thread import DutyThread
-from recorder.prompts.composer import SHIPPED
-from recorder.prompts.composer import verification_code as code
+from recorder.prompts.composer import SHIPPED, verification_code
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import share_folder, write_file
 from recorder.spool.command_socket import OUTGOING_SOUNDS, send_request
+from recorder.verification_calls.register import CallRegister, VerificationCall
 
 PLAYED: Final = 300.0
 """Seconds after which a sound has been played."""
@@ -43,10 +42,11 @@ log = structlog.get_logger()
 
 @dataclass
 class VerificationCaller(DutyThread):
-    """Makes the verification calls of one node that can call out."""
+    """Makes the verification calls of one node that can call out: those of all ``registers``."""
 
     node: str
     spool: Path
+    registers: Sequence[CallRegister]
     sources: Sources = SHIPPED
     now: Now = utc_now
     entropy: Entropy = os.urandom
@@ -65,29 +65,35 @@ class VerificationCaller(DutyThread):
     def turn(self) -> bool:
         """Make the next call; false if none was ordered.  Raises what catalogue and disk raise."""
         self._tidy()
-        pending = verification_code.take(self.node, self.now(), self.entropy)
-        if pending is None:
+        return any(self._serve(register) for register in self.registers)
+
+    def _serve(self, register: CallRegister) -> bool:
+        claim = register.take(self.node, self.now(), self.entropy)
+        if claim is None:
             return False
-        row, digits = pending
-        outcome = self._call(row, digits)
-        verification_code.answer(self.node, row, outcome, self.now(), self.entropy)
-        log.info("verification_call.answered", call=row.id, outcome=outcome)
+        call, digits = claim
+        outcome = self._call(call, digits, register.OPENING)
+        register.answer(self.node, call, outcome, self.now(), self.entropy)
+        log.info("verification_call.answered", call=call.id, outcome=outcome)
         return True
 
-    def _call(self, row: verification_code.CodeRow, digits: str) -> str:
+    def _call(self, call: VerificationCall, digits: str, opening: str) -> str:
         try:
-            sound = code(row.language, digits, sources=self.sources)
+            sound = verification_code(call.language, digits, opening, sources=self.sources)
         except ConfigError as error:
             log.error(
-                "verification_call.sound_missing", language=row.language, error=error.message, hint=error.hint
+                "verification_call.sound_missing",
+                language=call.language,
+                error=error.message,
+                hint=error.hint,
             )
             return NO_SOUND
         share_folder(self.spool / OUTGOING_SOUNDS)
-        path = self.spool / OUTGOING_SOUNDS / f"{row.id}.wav"
+        path = self.spool / OUTGOING_SOUNDS / f"{call.id}.wav"
         write_file(path, sound.wav)
         path.chmod(MODE)
-        until = self.monotonic() + (row.until - self.now()).total_seconds()
-        return send_request(self.spool, CallOut(row.id, row.number, until), PATIENCE)
+        until = self.monotonic() + (call.until - self.now()).total_seconds()
+        return send_request(self.spool, CallOut(call.id, call.number, until), PATIENCE)
 
     def _tidy(self) -> None:
         """Remove sounds that have been played."""

@@ -1,4 +1,5 @@
-// Shows the test call as it arrives: loads the page again and replaces the steps if they have changed.
+// Shows what changes by itself: while the element with data-live says "yes", loads the page again and replaces
+// that element if it has changed.
 
 const INTERVAL = 1500; // ms
 
@@ -7,7 +8,11 @@ if (hint) hint.hidden = false;
 schedule();
 
 function schedule() {
-  if (document.getElementById("first-day").dataset.live === "yes") setTimeout(refresh, INTERVAL);
+  if (livePart(document)?.dataset.live === "yes") setTimeout(refresh, INTERVAL);
+}
+
+function livePart(page) {
+  return page.querySelector("[data-live]");
 }
 
 async function refresh() {
@@ -18,7 +23,7 @@ async function refresh() {
         signal: AbortSignal.timeout(5000),
       });
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
-      const next = page.getElementById("first-day");
+      const next = livePart(page);
       if (response.redirected || !next) {
         location.reload(); // logged out, or an error: the reloaded page explains
         return;
@@ -32,7 +37,7 @@ async function refresh() {
 }
 
 function update(next) {
-  const current = document.getElementById("first-day");
+  const current = livePart(document);
   const added = next.querySelector("#live-hint");
   if (added) added.hidden = false;
   if (current.innerHTML === next.innerHTML) return;

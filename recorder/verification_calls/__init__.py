@@ -1,0 +1,1 @@
+"""Verification calls: a number is called and told a code, which shows who answers it."""
