@@ -45,6 +45,7 @@ from recorder.features.subject_requests import service as subject_requests
 from recorder.features.team.account_links import ADDRESS, AccountLinks
 from recorder.features.team.invitations import Invitations
 from recorder.features.tenants import lines, setup
+from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.identity import api_tokens, factor_reset, users
 from recorder.identity.throttle import RateLimit
@@ -63,6 +64,7 @@ from tests.house import PASSWORD, RATE, Customer, House, _hashed, wav_of
 from tests.unit.web.conftest import COMPILED, TOKEN, Browser
 from web import WebConfig, create_app
 from web.config import Brand, LoginLimits
+from web.state import KEY
 
 ROLES = {
     "colleague": "customer",
@@ -183,6 +185,8 @@ class World:
     SPECIAL: Mapping[str, Mapping[str, str]] = {
         "retention.download_receipt": {"recording_id": "erased"},
         "retention.state_basis": {"recording_id": "imported"},
+        "numbers.enter_code": {"call_id": "number_call"},
+        "numbers.show_call": {"call_id": "number_call"},
         "account.confirm_reset": {"request_id": "reset_request"},
         "account.withdraw_reset": {"request_id": "reset_request"},
         "subject_requests.call_number": {"request_id": "unverified"},
@@ -302,7 +306,7 @@ class World:
         """What the person gets of each recording is decided."""
         for each in reviews.find_recordings(company.id, CALLERS[company.customer.line.number]):
             reviews.decide(
-                company.id, company.ids["request_id"], each.id, given="own", why="Heard it all",
+                company.id, company.ids["request_id"], each.id, decision="own", why="Heard it all",
                 who=company.people["admin"].id, now=self.clock(), entropy=self.entropy,
                 signer=self.house.changes.signer,
             )  # fmt: skip
@@ -325,6 +329,7 @@ class World:
             changes=house.changes,
             factors=house.factors,
             proofs=EntryProofs(house.store, house.root_public),
+            number_proofs=NumberProofs(("be",), 12, now=self.clock, entropy=self.entropy),
             registration=Registration(house.keyring, house.changes.signer, "open", entropy=self.entropy),
         )
         app.jinja_env.bytecode_cache = COMPILED
@@ -420,7 +425,9 @@ class World:
         outcome = Importer(owner, self.clock() + timedelta(days=60), house.services, "BE").bring(
             ImportRow(2, file, began, "+32470999998", company.customer.line.number, "inbound", "")
         )
+        proofs, admin = self.app.extensions[KEY].number_proofs, company.people["admin"].id
         ids |= {
+            "number_call": proofs.order_call(owner, NEW_NUMBERS[company.key], who=admin).id,
             "erased": gone,
             "imported": outcome.recording,
             "unverified": self._request(company, caller, "both", vouched=False),
@@ -519,6 +526,9 @@ class World:
 CALLERS = {"+3225550100": "+32470135790", "+3225550198": "+32470654321"}
 """Who calls which number."""
 
+NEW_NUMBERS = {"ours": "+3225550120", "theirs": "+3225550121"}
+"""What the customers are adding."""
+
 
 FormOf = Callable[[World, Person], Form]
 
@@ -547,6 +557,7 @@ FORMS: Mapping[str, Form | FormOf] = {
         "purposes": "agreement", "mode": "notice", "keep_days": "60", "languages": "en", "first": "en",
         "wording": "short", "greeting_text": "",
     },
+    "numbers.enter_code": {"code": "000000"},
     "numbers.switch_on": _digest,
     "playback.close_listen": {"play": PLAY},
     "playback.download": {"purpose": "agreement", "format": "audio.wav"},
