@@ -137,7 +137,7 @@ class World:
         self.folder = folder
         self.app, self.config = self._app()
         self.people: dict[tuple[str, str], Person] = {}
-        self.ours = self._company("ours", "Menuiserie Alder", "Alder", "+3225550100", "+3225550101")
+        self.ours = self._company("ours", "Menuiserie Alder", "Alder", "+3225550140", "+3225550141")
         self.theirs = self._company("theirs", "Van Dyck NV", "Dyck", "+3225550198", "+3225550199")
         for company in (self.ours, self.theirs):
             self._complete(company)
@@ -523,7 +523,7 @@ class World:
         return Person(name, company, user, cookies, found.group(1))
 
 
-CALLERS = {"+3225550100": "+32470135790", "+3225550198": "+32470654321"}
+CALLERS = {"+3225550140": "+32470135790", "+3225550198": "+32470654321"}
 """Who calls which number."""
 
 NEW_NUMBERS = {"ours": "+3225550120", "theirs": "+3225550121"}
