@@ -182,14 +182,8 @@ def page_cases(world: World) -> Iterator[Case]:
     assert first.older is not None
     old = replace(first.older, started_at=NOW - SPAN / 2)
     last = replace(first.older, started_at=NOW - SPAN + timedelta(hours=6))
-    tenant = world.tenant
-    yield Case("page", "latest", ask(world), lambda: catalogue.recordings(tenant, limit=PAGE))
-    yield Case(
-        "page",
-        "second",
-        ask(world, after=first.older),
-        lambda: catalogue.recordings(tenant, after=first.older, limit=PAGE),
-    )
+    yield Case("page", "latest", ask(world))
+    yield Case("page", "second", ask(world, after=first.older))
     yield Case("page", "in the middle", ask(world, after=old))
     yield Case("page", "back, in the middle", ask(world, before=old))
     yield Case("page", "last", ask(world, after=last))
@@ -504,7 +498,7 @@ def table(found: list[dict[str, Any]]) -> str:
         name = "all" if group is None else group
         lines.append(f"| {name} ({len(some[0])}) | {' | '.join(map(cell, some))} |")
         if any("like" in each for each in some[0]) and group is not None:
-            lines.append(f"| {name}, by `LIKE` | {' | '.join(map(like_cell, some))} |")
+            lines.append(f"| {name}, the slowest by `LIKE` | {' | '.join(map(like_cell, some))} |")
     return "\n".join(lines)
 
 
@@ -516,8 +510,7 @@ def cell(some: list[dict[str, Any]]) -> str:
 
 
 def like_cell(some: list[dict[str, Any]]) -> str:
-    medians = [statistics.median(one["like"]) for one in some if "like" in one]
-    return f"{statistics.median(medians):,.0f} · {max(medians):,.0f}"
+    return f"{max(statistics.median(one['like']) for one in some if 'like' in one):,.0f}"
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ class Founder:
         self.field("Company").fill(self.company)
         self.field("Country").select_option("be")
         self.field("Your name").fill("Denise Dubois")
-        self.field("Your e-mail address").fill(f"denise@{self.language}.example")
+        self.field("Your email address").fill(f"denise@{self.language}.example")
         self.field("Password").fill(PASSWORD)
         self.press("Register")
         expect(self.somebody.page.get_by_role("heading", name=self.say("First day"))).to_be_visible()
