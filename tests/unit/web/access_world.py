@@ -36,6 +36,7 @@ from recorder.features.live import queries as live_queries
 from recorder.features.live import service as live_service
 from recorder.features.live.queries import LiveRow
 from recorder.features.notes import service as notes
+from recorder.features.notifications.rules import KINDS, NOT_AT_ALL
 from recorder.features.offboarding import service as offboarding
 from recorder.features.offboarding.plan import prepare_handover
 from recorder.features.search import saved_filters
@@ -44,6 +45,7 @@ from recorder.features.subject_requests import service as subject_requests
 from recorder.features.team.account_links import ADDRESS, AccountLinks
 from recorder.features.team.invitations import Invitations
 from recorder.features.tenants import lines, setup
+from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.identity import api_tokens, factor_reset, users
 from recorder.identity.throttle import RateLimit
@@ -62,6 +64,7 @@ from tests.house import PASSWORD, RATE, Customer, House, _hashed, wav_of
 from tests.unit.web.conftest import COMPILED, TOKEN, Browser
 from web import WebConfig, create_app
 from web.config import Brand, LoginLimits
+from web.state import KEY
 
 ROLES = {
     "colleague": "customer",
@@ -134,7 +137,7 @@ class World:
         self.folder = folder
         self.app, self.config = self._app()
         self.people: dict[tuple[str, str], Person] = {}
-        self.ours = self._company("ours", "Menuiserie Alder", "Alder", "+3225550100", "+3225550101")
+        self.ours = self._company("ours", "Menuiserie Alder", "Alder", "+3225550140", "+3225550141")
         self.theirs = self._company("theirs", "Van Dyck NV", "Dyck", "+3225550198", "+3225550199")
         for company in (self.ours, self.theirs):
             self._complete(company)
@@ -182,6 +185,8 @@ class World:
     SPECIAL: Mapping[str, Mapping[str, str]] = {
         "retention.download_receipt": {"recording_id": "erased"},
         "retention.state_basis": {"recording_id": "imported"},
+        "numbers.enter_code": {"call_id": "number_call"},
+        "numbers.show_call": {"call_id": "number_call"},
         "account.confirm_reset": {"request_id": "reset_request"},
         "account.withdraw_reset": {"request_id": "reset_request"},
         "subject_requests.call_number": {"request_id": "unverified"},
@@ -301,7 +306,7 @@ class World:
         """What the person gets of each recording is decided."""
         for each in reviews.find_recordings(company.id, CALLERS[company.customer.line.number]):
             reviews.decide(
-                company.id, company.ids["request_id"], each.id, given="own", why="Heard it all",
+                company.id, company.ids["request_id"], each.id, decision="own", why="Heard it all",
                 who=company.people["admin"].id, now=self.clock(), entropy=self.entropy,
                 signer=self.house.changes.signer,
             )  # fmt: skip
@@ -324,6 +329,7 @@ class World:
             changes=house.changes,
             factors=house.factors,
             proofs=EntryProofs(house.store, house.root_public),
+            number_proofs=NumberProofs(("be",), 12, now=self.clock, entropy=self.entropy),
             registration=Registration(house.keyring, house.changes.signer, "open", entropy=self.entropy),
         )
         app.jinja_env.bytecode_cache = COMPILED
@@ -419,7 +425,9 @@ class World:
         outcome = Importer(owner, self.clock() + timedelta(days=60), house.services, "BE").bring(
             ImportRow(2, file, began, "+32470999998", company.customer.line.number, "inbound", "")
         )
+        proofs, admin = self.app.extensions[KEY].number_proofs, company.people["admin"].id
         ids |= {
+            "number_call": proofs.order_call(owner, NEW_NUMBERS[company.key], who=admin).id,
             "erased": gone,
             "imported": outcome.recording,
             "unverified": self._request(company, caller, "both", vouched=False),
@@ -515,8 +523,11 @@ class World:
         return Person(name, company, user, cookies, found.group(1))
 
 
-CALLERS = {"+3225550100": "+32470135790", "+3225550198": "+32470654321"}
+CALLERS = {"+3225550140": "+32470135790", "+3225550198": "+32470654321"}
 """Who calls which number."""
+
+NEW_NUMBERS = {"ours": "+3225550120", "theirs": "+3225550121"}
+"""What the customers are adding."""
 
 
 FormOf = Callable[[World, Person], Form]
@@ -540,10 +551,13 @@ FORMS: Mapping[str, Form | FormOf] = {
     "notes.add_label": {"label": "Ordered"},
     "notes.add_note": {"text": "Ordered"},
     "notes.edit_note": {"text": "Ordered"},
+    "notifications.change_choices": dict.fromkeys(KINDS, NOT_AT_ALL),
+    "notifications.mark_read": {"until": "2026-11-25T10:00:00.000Z"},
     "numbers.save_setup": {
         "purposes": "agreement", "mode": "notice", "keep_days": "60", "languages": "en", "first": "en",
         "wording": "short", "greeting_text": "",
     },
+    "numbers.enter_code": {"code": "000000"},
     "numbers.switch_on": _digest,
     "playback.close_listen": {"play": PLAY},
     "playback.download": {"purpose": "agreement", "format": "audio.wav"},
