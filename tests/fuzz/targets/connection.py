@@ -54,7 +54,7 @@ def check(data: bytes) -> None:
     assert len(ended) == 1
     assert events_read == events
     for number, each in enumerate(pending):
-        assert each.done
+        assert each.is_settled
         try:
             assert each.wait().data == replies[number]
         except SwitchError as error:
