@@ -437,7 +437,7 @@ class Bakery(House):
         question: str | None = None,
         **changes,
     ) -> Path:
-        """A finished call in the spool: the announcement, then ``talk_ms`` of two tones.  ``asked`` is the
+        """A finished call in the spool: the announcement, then ``talk_ms`` of two tones.  ``question`` is the
         answer to a keep question that the colleague asked in their own words, for a year."""
         if question is not None:
             sentence = Words("Said.", "5a" * 32, 1000)

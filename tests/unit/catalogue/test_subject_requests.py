@@ -264,7 +264,7 @@ def test_search_finds_only_the_customers_and_numbers_own(catalogue, clock, entro
         row = enter(clock, entropy, number=number, tenant=tenant)
         vouch(tenant, row.id, clock(), entropy)
         for ident in call_facts if number == NUMBERS[0] else found:
-            decision = {"given": "own", "why": "", "who": "u", "now": clock(), "entropy": entropy}
+            decision = {"decision": "own", "why": "", "who": "u", "now": clock(), "entropy": entropy}
             if ident in found:
                 reviews.decide(tenant, row.id, ident, **decision)
                 continue

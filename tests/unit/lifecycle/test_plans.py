@@ -195,7 +195,7 @@ def recorded(house: Bakery, **more) -> str:
 
 
 def test_plan_shortens_nothing_that_was_announced_or_agreed(house: Bakery, said) -> None:
-    recording = recorded(house, asked="yes")
+    recording = recorded(house, question="yes")
     before = house.changes.look(house.tenant, recording).terms
     plans.change_plan(house.tenant, "basic", **said)
     after = house.changes.look(house.tenant, recording).terms

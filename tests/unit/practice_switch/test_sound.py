@@ -72,16 +72,16 @@ def test_write_failure_is_reported(tmp_path: Path) -> None:
 def test_sound_is_played_to_its_end_and_padded() -> None:
     player = Player(np.arange(FRAME + 10, dtype=np.int16))
     assert player.frame().tolist() == list(range(FRAME))
-    assert not player.done
+    assert not player.at_end
     assert player.frame().tolist() == [*range(FRAME, FRAME + 10), *[0] * (FRAME - 10)]
-    assert player.done
+    assert player.at_end
     assert player.frame().tolist() == SILENCE.tolist()
 
 
 def test_a_repeating_sound_never_ends() -> None:
     player = Player(np.arange(FRAME, dtype=np.int16), repeat=True)
     assert [player.frame()[0] for _ in range(3)] == [0, 0, 0]
-    assert not player.done
+    assert not player.at_end
 
 
 def test_the_line_is_g711() -> None:

@@ -164,7 +164,7 @@ def full(house: Bakery, recorded) -> Bakery:
         by_kind="operator", by=None, **time_and_entropy,
     )  # fmt: skip
     vouch(house.tenant, request.id, signer=house.services.signer, **time_and_entropy)
-    decision = {"given": "own", "why": "", "who": user.id, **time_and_entropy}
+    decision = {"decision": "own", "why": "", "who": user.id, **time_and_entropy}
     reviews.decide(house.tenant, request.id, recording, **decision)
     call_erasure.drop_calls(
         house.tenant, request.id, ["a call of before"], "n", who=user.id, **time_and_entropy
