@@ -22,7 +22,10 @@ def begin(somebody, login: str) -> None:
     expect(somebody.page.locator("#code")).to_be_visible()
 
 
-@pytest.mark.parametrize(("login", "width", "language"), [("zoe", 360, "fr-BE"), ("tom", 1280, "en-GB")])
+@pytest.mark.parametrize(
+    ("login", "width", "language"),
+    [("zoe", 360, "fr-BE"), pytest.param("tom", 1280, "en-GB", marks=pytest.mark.long)],
+)
 def test_app_is_set_up_and_used(person, login, width, language, tmp_path):
     somebody = person(width=width, language=language, reduced_motion="reduce")
     page = somebody.page
@@ -96,7 +99,10 @@ def virtual_authenticator(somebody, **options: object) -> object:
     return session
 
 
-@pytest.mark.parametrize(("login", "width", "language"), [("norah", 360, "fr-BE"), ("ben", 1280, "en-GB")])
+@pytest.mark.parametrize(
+    ("login", "width", "language"),
+    [("norah", 360, "fr-BE"), pytest.param("ben", 1280, "en-GB", marks=pytest.mark.long)],
+)
 def test_passkey_is_added_and_used(person, login, width, language, tmp_path):
     """At the panel's public name: an address is none that browsers allow."""
     somebody = person(width=width, language=language, reduced_motion="reduce")

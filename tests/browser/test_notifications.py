@@ -16,7 +16,10 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize(("login", "width", "language"), [("rose", 360, "fr-BE"), ("hugo", 1280, "en-GB")])
+@pytest.mark.parametrize(
+    ("login", "width", "language"),
+    [("rose", 360, "fr-BE"), pytest.param("hugo", 1280, "en-GB", marks=pytest.mark.long)],
+)
 def test_admin_reads_notifications_and_chooses(person, login, width, language):
     admin = person(width=width, language=language, reduced_motion="reduce").log_in(login)
     page, (name, read, choose, empty) = admin.page, WORDS[language]

@@ -21,7 +21,10 @@ WORDS = {
 
 @pytest.mark.parametrize(
     ("language", "width", "entry", "number"),
-    [("fr-BE", 360, "02 555 06 77", "+3225550677"), ("en-GB", 1280, "+32 2 555 06 78", "+3225550678")],
+    [
+        ("fr-BE", 360, "02 555 06 77", "+3225550677"),
+        pytest.param("en-GB", 1280, "+32 2 555 06 78", "+3225550678", marks=pytest.mark.long),
+    ],
 )
 def test_invited_admin_adds_the_number_by_its_code(person, panel, language, width, entry, number):
     ada = person(width=width, language=language, reduced_motion="reduce")

@@ -31,6 +31,8 @@ PAGES = (
     "warned",
     "over",
 )
+ALSO_IN_JOURNEYS = ("retention", "menu", "numbers", "destroy", "account", "app", "filtered", "warned")
+"""Pages that a journey in another file checks for accessibility, or that differ little from another here."""
 
 
 def open_page(somebody, name: str) -> None:
@@ -94,7 +96,10 @@ def open_page(somebody, name: str) -> None:
         somebody.expect_refusal("404")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(each, marks=pytest.mark.long) if each in ALSO_IN_JOURNEYS else each for each in PAGES],
+)
 def test_axe_finds_no_violations(person, name):
     """One visit for all of it: opening a page takes longer than checking it."""
     somebody = person(width=320, reduced_motion="reduce")  # no transition between the colours of two schemes

@@ -88,8 +88,15 @@ def test_plays_and_seeks_with_each_side_on_its_own_channel(person):
     assert {entry.split()[0] for entry in ranges} == {"206"}
 
 
-@pytest.mark.parametrize(("language", "play"), [("fr-BE", "Lecture"), ("en-GB", "Play")])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(
+    ("language", "play", "width"),
+    [
+        ("fr-BE", "Lecture", 360),
+        ("en-GB", "Play", 1280),
+        pytest.param("fr-BE", "Lecture", 1280, marks=pytest.mark.long),
+        pytest.param("en-GB", "Play", 360, marks=pytest.mark.long),
+    ],
+)
 def test_sound_is_two_clicks_from_the_log_in(person, language, play, width):
     """Counted by the browser: one click opens the call, a second one plays it."""
     claire = person(width=width, language=language)

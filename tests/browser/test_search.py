@@ -63,7 +63,7 @@ def test_nothing_found_names_the_next_step(person):
     expect(claire.page.locator(".call").first).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", [360, pytest.param(1280, marks=pytest.mark.long)])
 def test_period_is_chosen_and_removed(person, width):
     nora = visit(person(width=width), "nagels")
     page = nora.page
@@ -179,8 +179,14 @@ def test_first_call_is_high_up_on_a_phone(person, address):
     assert top < 250
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (360, "dark"),
+        (1280, "light"),
+        *(pytest.param(*each, marks=pytest.mark.long) for each in ((360, "light"), (1280, "dark"))),
+    ],
+)
 def test_filters_are_accessible(person, tmp_path, width, scheme):
     nora = visit(person(width=width, color_scheme=scheme, reduced_motion="reduce"), "nagels")
     nora.go("/recordings?when=7-days&direction=inbound&show=not-recorded&q=470")

@@ -20,7 +20,10 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize(("login", "width", "language"), [("lea", 360, "fr-BE"), ("anne", 1280, "en-GB")])
+@pytest.mark.parametrize(
+    ("login", "width", "language"),
+    [("lea", 360, "fr-BE"), pytest.param("anne", 1280, "en-GB", marks=pytest.mark.long)],
+)
 def test_colleague_is_invited_limited_and_let_go(person, login, width, language):
     admin = person(width=width, language=language, reduced_motion="reduce").log_in(login)
     if language == "en-GB":
@@ -105,7 +108,9 @@ def test_colleague_downloads_once_the_admin_allows_it(person):
     assert (content[:4], content[8:12]) == (b"RIFF", b"WAVE")
 
 
-@pytest.mark.parametrize(("width", "language"), [(320, "fr-BE"), (1280, "en-GB")])
+@pytest.mark.parametrize(
+    ("width", "language"), [(320, "fr-BE"), pytest.param(1280, "en-GB", marks=pytest.mark.long)]
+)
 def test_lost_password_and_address_pages(person, width, language):
     guest = person(width=width, language=language, reduced_motion="reduce").go("/login")
     guest.page.locator("a[href='/lost-password']").click()

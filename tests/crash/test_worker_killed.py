@@ -28,6 +28,7 @@ TAKE = (
 )
 
 
+@pytest.mark.long
 def test_killed_at_every_boundary_one_after_another_a_take_is_stored_once(house, workers) -> None:
     folder = house.take()
     for boundary in TAKE:

@@ -211,11 +211,12 @@ def check_foreign(world: World, line: Line, rule: Rule, person: Person, state: s
     wrong, expected = [], expected_of(line, person)
     if expected in ("login", "401", "enrol") or person.name in GUESTS or line.any_id:
         return []
-    for each in sorted(rule.arguments & {*OBJECTS}):
+    # The number of an entry is a place in one's own log, whoever else's log has as many.
+    for each in sorted(rule.arguments & {*OBJECTS} - {"number"}):
         for owner in foreign_owners(world, person, each):
             ids = world.values(person, rule)
             theirs = {**ids, each: owner_ids(world, owner, rule, each)}
-            unknown = {**ids, each: 10**6 if each == "number" else UNKNOWN}
+            unknown = {**ids, each: UNKNOWN}
             form = form_of(world, line.endpoint, person)
             answers = []
             for used in (theirs, unknown):
