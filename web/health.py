@@ -64,6 +64,6 @@ def init_app(app: Flask) -> None:
         route = request.endpoint or "none"
         method = request.method if request.method in METHODS else "other"
         metrics.REQUESTS.labels(route, method, str(response.status_code)).inc()
-        if "began" in g:
+        if "start" in g:
             metrics.REQUEST.labels(route).observe(perf_counter() - g.start)
         return response

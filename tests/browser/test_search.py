@@ -24,6 +24,7 @@ def visit(somebody, login: str = "claire"):
     somebody.page.fill("#password", "two voices, one agreement")
     somebody.page.click("main button[type=submit]")
     expect(somebody.page.locator("#q")).to_be_visible()
+    somebody.page.wait_for_load_state()  # and its script has come
     return somebody
 
 
