@@ -154,8 +154,8 @@ def clock_of(kind: str, processor: bool) -> Callable[[], float]:
         return lambda: time.thread_time() * 1000
     database.execute_sql("SET max_parallel_workers_per_gather = 0")
     (pid,) = database.execute_sql("SELECT pg_backend_pid()").fetchone()
-    used = Path(f"/proc/{pid}/schedstat")
-    return lambda: time.thread_time() * 1000 + int(used.read_text().split()[0]) / 1e6
+    statistics_file = Path(f"/proc/{pid}/schedstat")
+    return lambda: time.thread_time() * 1000 + int(statistics_file.read_text().split()[0]) / 1e6
 
 
 def timed(run: Callable[[], Any], clock: Callable[[], float]) -> float:
@@ -261,28 +261,28 @@ def filter_cases(world: World) -> Iterator[Case]:
         ("consent, agreement", each, {"agreement": each})
         for each in ("agreed", "refused", "unanswered", "withdrawn", "not-asked")
     ]
-    for group, name, wanted in one:
-        yield Case(group, name, ask(world, **wanted))
-        page = service.list_calls(CallQuery(world.tenant, **wanted), limit=PAGE)
+    for group, name, criteria in one:
+        yield Case(group, name, ask(world, **criteria))
+        page = service.list_calls(CallQuery(world.tenant, **criteria), limit=PAGE)
         if page.older is not None:
-            yield Case(group, f"{name}, second page", ask(world, after=page.older, **wanted))
+            yield Case(group, f"{name}, second page", ask(world, after=page.older, **criteria))
             old = Cursor(NOW - SPAN * 0.7, "0")
-            yield Case(group, f"{name}, page in the middle", ask(world, after=old, **wanted))
-            yield Case(group, f"{name}, page back", ask(world, before=old, **wanted))
+            yield Case(group, f"{name}, page in the middle", ask(world, after=old, **criteria))
+            yield Case(group, f"{name}, page back", ask(world, before=old, **criteria))
 
 
 def combined_cases(world: World) -> Iterator[Case]:
     """Two to four filters at random, and the page after the first."""
     random_ = random.Random(17)
     for _ in range(COMBINATIONS):
-        wanted: dict[str, Any] = {}
+        criteria: dict[str, Any] = {}
         for choose in random_.sample(CHOICES, random_.choice((2, 2, 3, 4))):
-            wanted |= choose(random_, world)
-        name = ", ".join(f"{key}={value}" for key, value in wanted.items())
-        yield Case("two to four filters", name, ask(world, **wanted))
-        page = service.list_calls(CallQuery(world.tenant, **wanted), limit=PAGE)
+            criteria |= choose(random_, world)
+        name = ", ".join(f"{key}={value}" for key, value in criteria.items())
+        yield Case("two to four filters", name, ask(world, **criteria))
+        page = service.list_calls(CallQuery(world.tenant, **criteria), limit=PAGE)
         if page.older is not None:
-            yield Case("two to four filters", f"{name}, next page", ask(world, after=page.older, **wanted))
+            yield Case("two to four filters", f"{name}, next page", ask(world, after=page.older, **criteria))
 
 
 def _choose_text(random_: random.Random, world: World) -> dict[str, Any]:
@@ -360,8 +360,8 @@ def index_rebuilt() -> Iterator[None]:
     for index in indexes:
         database.execute_sql(f"DROP INDEX {index.split()[2]}")
     yield
-    for table, living in tables.items():
-        migration._fill(database, dialect, table, living)
+    for table, condition in tables.items():
+        migration._fill(database, dialect, table, condition)
     for index in indexes:
         database.execute_sql(index)
 

@@ -39,7 +39,7 @@ class _Line(NamedTuple):
 def is_breached(path: Path, password: str) -> bool:
     """Whether the list at ``path`` has a password.  Raises :class:`ConfigError` for a file that is no such
     list: ``breached_passwords.unreadable``, ``….malformed``, ``….unsorted``."""
-    wanted = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper().encode()
+    digest = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper().encode()
     with _open(path) as (file, size):
         low, high = 0, size  # the line begins from here on, and before there
         least, most = b"", b"G"  # what those before and after have
@@ -47,9 +47,9 @@ def is_breached(path: Path, password: str) -> bool:
             line = _line_at(path, file, (low + high) // 2)
             if not least < line.sha1 < most:
                 raise _unsorted(path, line)
-            if line.sha1 == wanted:
+            if line.sha1 == digest:
                 return True
-            if line.sha1 < wanted:
+            if line.sha1 < digest:
                 low, least = line.end, line.sha1
             else:
                 high, most = line.start, line.sha1

@@ -72,8 +72,8 @@ def parse_name(typed: str) -> str | None:
     """Return the part of a name to search for, see :func:`fold_name`; ``None`` if a number was typed, or
     nothing that can be searched for."""
     text = parse_text(typed)
-    written = phone_numbers.strip_punctuation(typed)
-    return None if text is None or re.fullmatch(r"\+?[0-9]+", written) else fold_name(typed)
+    digits = phone_numbers.strip_punctuation(typed)
+    return None if text is None or re.fullmatch(r"\+?[0-9]+", digits) else fold_name(typed)
 
 
 def fold_name(text: str) -> str:

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from tests.unit.architecture.names import is_participle, participles
 from tests.unit.architecture.source_tree import (
     ROOT,
     Module,
@@ -17,19 +18,6 @@ from tests.unit.architecture.source_tree import (
 )
 
 FEATURES = "recorder.features."
-
-TERMS = frozenset({
-    "encoding", "forwarding", "framing", "keyring", "offboarding", "ping", "recording", "sealing", "signing",
-    "timestamping",
-})  # fmt: skip
-"""Module names in -ing or -ed that are nouns of the field."""
-
-IRREGULAR = frozenset({
-    "begun", "bought", "brought", "built", "done", "drawn", "found", "given", "gone", "heard", "held",
-    "hidden", "kept", "known", "left", "lost", "made", "met", "said", "seen", "sent", "shown", "sold",
-    "spoken", "taken", "thought", "told", "written",
-})  # fmt: skip
-"""Irregular participles."""
 
 DOCUMENTS = (
     "Makefile",
@@ -63,13 +51,36 @@ def test_no_public_class_shares_a_name() -> None:
 
 
 def test_no_module_is_named_by_a_participle() -> None:
-    assert [name for name in source_modules() if _is_participle(name)] == []
+    """``refused`` and ``counting`` are not nouns of the field; ``verified_recording`` is one."""
+    names = {module: module.rpartition(".")[2] for module in source_modules()}
+    assert [
+        module for module, name in names.items() if is_participle(name) or re.fullmatch(r"[a-z]{2,}ed", name)
+    ] == []
 
 
-def _is_participle(module: str) -> bool:
-    """``refused`` and ``listing`` are not nouns of the field; ``verified_recording`` is one."""
-    name = module.rpartition(".")[2]
-    return name not in TERMS and (name in IRREGULAR or re.fullmatch(r"[a-z]{2,}(ing|ed)", name) is not None)
+def test_no_value_is_named_by_a_participle() -> None:
+    """Nor is a function, a parameter, a field or a constant."""
+    found = {name: list(participles(module.tree)) for name, module in source_modules().items()}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "told = 1", "TOLD = 1", "_told = 1", "def told(): ...", "def call(asked): ...", "call.heard = 1",
+        "class Told: ...", "import call as calling", "for given in calls: ...", "lambda kept: 1",
+        "counting: int", "with call as written: ...", "WITHHELD = 'hidden'",
+    ],
+)  # fmt: skip
+def test_a_participle_is_found(line: str) -> None:
+    assert list(participles(ast.parse(line)))
+
+
+@pytest.mark.parametrize(
+    "line", ["recording = 1", "told_at = 1", "GIVEN = 'grant.given'", "call(told)", "string = 1"]
+)
+def test_a_noun_is_not(line: str) -> None:
+    assert not list(participles(ast.parse(line)))
 
 
 def test_domain_has_no_input_or_output() -> None:
