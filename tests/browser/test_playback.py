@@ -287,7 +287,7 @@ def test_link_to_a_moment_needs_the_recipients_own_permission(person):
     page = claire.page
     page.get_by_role("slider", name="Position dans l’enregistrement").fill("83")
     page.get_by_role("button", name="Copier un lien vers ce moment").click()
-    expect(page.locator("#told")).to_contain_text("doit y être autorisée elle-même")
+    expect(page.locator("#player-message")).to_contain_text("doit y être autorisée elle-même")
     link = page.evaluate("navigator.clipboard.readText()")
     assert link == f"{claire.panel.address}/recordings/{claire.panel.ids['long']}#t=83"
     paul = person().log_in("paul")

@@ -55,7 +55,7 @@ function warn(text) {
 }
 
 function tell(text) {
-  document.getElementById("told").textContent = text;
+  document.getElementById("player-message").textContent = text;
 }
 
 const hasSound = () => grant !== null && !grant.over;
