@@ -31,8 +31,8 @@ FORMATS = ("opus", "wav")
 
 @dataclass(frozen=True, slots=True)
 class TenantRow:
-    """A customer. ``languages`` are those of its announcements, ``language`` is its own; ``time_zone`` is an
-    IANA name; ``country`` names its country pack."""
+    """A customer, or the provider. ``languages`` are those of its announcements, ``language`` is its own;
+    ``time_zone`` is an IANA name; ``country`` names its country pack."""
 
     id: str
     name: str
@@ -46,7 +46,7 @@ class TenantRow:
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A user. ``role`` is one of :data:`recorder.domain.roles.ROLES`."""
+    """A user. ``role`` is one of :func:`recorder.domain.roles.roles_of` their tenant."""
 
     id: str
     tenant: str

@@ -9,16 +9,22 @@ from recorder.catalogue.mappers import tenant_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import TenantRow
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError
 from recorder.seal.keyring import WrappedKey, wrapped_key
 
 
 def all_tenants() -> tuple[TenantRow, ...]:
-    """Every customer, by name: for the command line and the worker."""
+    """Everybody who has a key and a log: the customers, and the provider."""
     with connected():
         return tuple(
             tenant_row(row) for row in TenantTable.select().order_by(TenantTable.name, TenantTable.id)
         )
+
+
+def customers() -> tuple[TenantRow, ...]:
+    """Every customer, by name."""
+    return tuple(row for row in all_tenants() if row.id != PROVIDER)
 
 
 def tenant_wrapped_key(tenant: str) -> str | None:

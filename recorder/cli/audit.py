@@ -16,8 +16,9 @@ from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.auditlog import consistency_proof, inclusion_proof, mail_witness, signed_note
 from recorder.catalogue import tenant_queries
-from recorder.cli.tenant_name import TENANT, find_tenant
+from recorder.cli.tenant_name import find_owner, owner_options
 from recorder.clock import to_iso, utc_now
+from recorder.domain.roles import PROVIDER
 from recorder.errors import AuditLogError, ConfigError
 from recorder.processes import checkpoint_witnesses
 from recorder.processes.services import Context
@@ -31,6 +32,7 @@ EVERY = 50_000
 
 @click.group(invoke_without_command=True)
 @click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
+@click.option("--provider", "tenant_name", flag_value=PROVIDER, help="Only the provider's own log.")
 @click.option("--checkpoint", "notes", type=FILE, multiple=True, help="One that was mailed; may be repeated.")
 @click.option("--without-recordings", is_flag=True, help="The log and the rows alone.")
 @click.option(
@@ -77,7 +79,7 @@ def audit(
 def _findings(
     context: Context, tenant_name: str | None, paths: tuple[Path, ...], without_recordings: bool, deep: bool
 ) -> Iterator[AuditFinding]:
-    rows = [find_tenant(tenant_name)] if tenant_name else list(tenant_queries.all_tenants())
+    rows = [find_owner(tenant_name)] if tenant_name else list(tenant_queries.all_tenants())
     notes = [signed_note.read(path.read_bytes()) for path in paths]
     for each in notes:
         if tenant_name and each.head.tenant != rows[0].id:
@@ -157,16 +159,16 @@ def _write(document: bytes, output: Path | None) -> None:
 
 
 @audit.command()
-@TENANT
+@owner_options
 @click.option("--from", "before", type=click.IntRange(1), required=True, help="A checkpoint's number.")
 @click.option("--to", "after", type=click.IntRange(1), required=True, help="A later one's.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False))
 @click.pass_obj
-def follow(context: Context, tenant_name: str, before: int, after: int, output: Path | None) -> None:
+def follow(context: Context, tenant_name: str | None, before: int, after: int, output: Path | None) -> None:
     """Write a file which shows that a checkpoint goes on from an older one: nothing that was in the log then
     was changed or taken away since. `accord audit check` needs nothing else but the root's public key."""
     context.open_catalogue()
-    _write(consistency_proof.build_proof(find_tenant(tenant_name).id, before, after, context.store()), output)
+    _write(consistency_proof.build_proof(find_owner(tenant_name).id, before, after, context.store()), output)
 
 
 @audit.command()
@@ -193,26 +195,26 @@ def check(context: Context, file: Path, root: Path | None, checkpoint: Path | No
 
 
 @audit.command("begin")
-@TENANT
+@owner_options
 @click.option("--because", required=True, help="Why: everybody who audits reads it.")
 @click.pass_obj
-def begin(context: Context, tenant_name: str, because: str) -> None:
+def begin(context: Context, tenant_name: str | None, because: str) -> None:
     """After a restore or a rebuild: let the log go on from what is there. It says so itself, for ever."""
     context.open_catalogue()
-    number = restart_log(find_tenant(tenant_name).id, because, context.audit_log_services(), utc_now())
+    number = restart_log(find_owner(tenant_name).id, because, context.audit_log_services(), utc_now())
     click.echo(f"signed checkpoint {number}")
 
 
 @audit.command("mail-to")
-@TENANT
+@owner_options
 @click.argument("address", required=False)
 @click.option("--stop", is_flag=True, help="They get no more.")
 @click.pass_obj
-def mail_to(context: Context, tenant_name: str, address: str | None, stop: bool) -> None:
+def mail_to(context: Context, tenant_name: str | None, address: str | None, stop: bool) -> None:
     """Send a customer's newest checkpoint to ADDRESS once a day, where [mail] names a server; without
     ADDRESS, list who gets them."""
     context.open_catalogue()
-    tenant, now = find_tenant(tenant_name).id, utc_now()
+    tenant, now = find_owner(tenant_name).id, utc_now()
     if address is not None and stop:
         mail_witness.remove(tenant, address, now, os.urandom)
     elif address is not None:

@@ -104,7 +104,7 @@ def check(context: Context, changed: Path | None) -> None:
         pack = load_pack(changed)
         packs[pack.code] = pack
     context.open_catalogue()
-    for owner in tenant_queries.all_tenants():
+    for owner in tenant_queries.customers():
         if owner.country.casefold() not in packs:
             click.echo(
                 f"{owner.name} ({owner.id}): country {owner.country!r} has no pack: the strict one applies"

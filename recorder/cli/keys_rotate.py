@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from recorder.catalogue import tenant_queries
-from recorder.cli.tenant_name import find_tenant
+from recorder.cli.tenant_name import find_owner
 from recorder.clock import utc_now
 from recorder.errors import ConfigError, SealError
 from recorder.features.keys import copies
@@ -30,7 +30,7 @@ def next_(context: Context, tenant_name: str | None) -> None:
     folder = context.settings.keys_folder
     if tenant_name is not None:
         context.open_catalogue()
-        identity = _key_rotation(context).begin(find_tenant(tenant_name).id)
+        identity = _key_rotation(context).begin(find_owner(tenant_name).id)
         click.echo(
             f"{identity}\n\nNow run `accord keys rotate`; if interrupted, run it again and it continues."
         )

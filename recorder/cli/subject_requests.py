@@ -32,7 +32,7 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
     """The register: what is open first, by its day."""
     context.open_catalogue()
     now = utc_now()
-    zones = {each.id: each.time_zone for each in tenant_queries.all_tenants()}
+    zones = {each.id: each.time_zone for each in tenant_queries.customers()}
     erased = {
         request: calls
         for tenant in zones

@@ -148,7 +148,7 @@ def make_tenant(
 def list_tenants(context: Context) -> None:
     """Customers, one a line: id, name, language, country, plan."""
     context.open_catalogue()
-    for row in tenant_queries.all_tenants():
+    for row in tenant_queries.customers():
         click.echo(f"{row.id}  {row.name}  {row.language}  {row.country}  {plans.plan_code(row.id)}")
 
 

@@ -37,7 +37,7 @@ def usage(
         tenants = {row.id: row.name for row in [find_tenant(tenant_name)]}
         rows = service.usage_of(next(iter(tenants)), begin, end)
     else:
-        tenants = {row.id: row.name for row in tenant_queries.all_tenants()}
+        tenants = {row.id: row.name for row in tenant_queries.customers()}
         rows = service.everyones_usage(begin, end)
     if as_csv:
         click.echo(csv_rows.row(HEADING), nl=False)

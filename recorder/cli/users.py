@@ -1,5 +1,5 @@
-"""``accord user``: invite people to the panel, change their access, and end it. Nobody else sets a person's
-password: an invitation or a link lets them choose it."""
+"""``accord user``: invite people to the panel, change their access, and end it; a customer's people, and the
+provider's. Nobody else sets a person's password: an invitation or a link lets them choose it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import click
 import structlog
 
 from recorder.catalogue import queries
+from recorder.catalogue.database import writing
 from recorder.catalogue.records import TenantRow, UserRow
-from recorder.cli.tenant_name import TENANT, find_tenant
+from recorder.cli.tenant_name import find_owner, owner_options
 from recorder.clock import utc_now
 from recorder.domain import names, phone_numbers
-from recorder.domain.roles import CUSTOMER, ROLES
+from recorder.domain.roles import CUSTOMER, PROVIDER, PROVIDER_ROLES, ROLES
 from recorder.errors import CatalogueError
 from recorder.features.team import access
 from recorder.features.team.account_links import AccountLinks
 from recorder.features.team.invitations import InvitationRow, Invitations, invitations
+from recorder.features.tenants.registration import Registration
 from recorder.identity import account_mail, factor_set, users
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
@@ -28,6 +30,7 @@ OPERATOR = By("operator")
 
 log = structlog.get_logger()
 
+ROLE = click.Choice((*ROLES, *PROVIDER_ROLES))
 LINK = click.option("--link", is_flag=True, help="Print the link, to be passed on, and send no mail.")
 LINES = click.option(
     "--line",
@@ -43,49 +46,57 @@ def user() -> None:
 
 
 @user.command("create")
-@TENANT
+@owner_options
 @click.argument("address")
 @click.option("--name", default="", help="As the panel greets them; default: the address.")
-@click.option("--role", type=click.Choice(ROLES), default=CUSTOMER, show_default=True)
+@click.option("--role", type=ROLE, help=f"Default: {CUSTOMER}, for a customer's people.")
 @LINES
 @click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
 @LINK
 @click.pass_obj
 def create_user(
     context: Context,
-    tenant_name: str,
+    tenant_name: str | None,
     address: str,
     name: str,
-    role: str,
+    role: str | None,
     numbers: tuple[str, ...],
     language: str | None,
     link: bool,
 ) -> None:
     """Invite somebody, who chooses a password of their own. Without a mail server, prints the link, which
-    works once within seven days."""
+    works once within seven days.
+
+    With --provider, one of the provider's own people: an operator sees which customers there are and what
+    they use, support sees the differences that a customer admits it to. Neither sees or hears a call."""
+    if tenant_name == PROVIDER and role is None:
+        raise click.UsageError(f"say which with --role: {' or '.join(PROVIDER_ROLES)}")
     context.open_catalogue()
-    owner = find_tenant(tenant_name)
-    issued = open_invitations(context).invite(
-        owner.id,
-        address=address,
-        name=name or address,
-        role=role,
-        lines=_lines(owner, numbers),
-        language=language or owner.language,
-        by=OPERATOR,
-        mail=not link,
-    )
+    with writing():  # the provider's tenant and the invitation of its first person, or neither
+        if tenant_name == PROVIDER:
+            brand, registration = context.settings.brand.name, Registration(context.keyring())
+            registration.open_provider(brand, language or LANGUAGES[0], utc_now())
+        owner = find_owner(tenant_name)
+        issued = open_invitations(context).invite(
+            owner.id,
+            address=address,
+            name=name or address,
+            role=role or CUSTOMER,
+            lines=_lines(owner, numbers),
+            language=language or owner.language,
+            by=OPERATOR,
+            mail=not link,
+        )
     print_link(context, issued.path, issued.address if issued.mailed else "")
 
 
 @user.command("list")
-@TENANT
+@owner_options
 @click.pass_obj
-def list_users(context: Context, tenant_name: str) -> None:
-    """A customer's people and invitations, one a line: log-in, role, numbers, and whether they were invited
-    or revoked."""
+def list_users(context: Context, tenant_name: str | None) -> None:
+    """People and invitations, one a line: log-in, role, numbers, and whether they were invited or revoked."""
     context.open_catalogue()
-    owner = find_tenant(tenant_name)
+    owner = find_owner(tenant_name)
     numbers = {line.id: line.number for line in queries.lines(owner.id, ended=True)}
 
     def format_last_use(row: UserRow | InvitationRow) -> str:
@@ -101,17 +112,17 @@ def list_users(context: Context, tenant_name: str) -> None:
 
 
 @user.command("access")
-@TENANT
+@owner_options
 @click.argument("address")
-@click.option("--role", type=click.Choice(ROLES), required=True)
+@click.option("--role", type=ROLE, required=True)
 @LINES
 @click.pass_obj
 def change_access(
-    context: Context, tenant_name: str, address: str, role: str, numbers: tuple[str, ...]
+    context: Context, tenant_name: str | None, address: str, role: str, numbers: tuple[str, ...]
 ) -> None:
     """Change somebody's role, and the numbers whose calls a colleague sees; their sessions end."""
     context.open_catalogue()
-    owner = find_tenant(tenant_name)
+    owner = find_owner(tenant_name)
     person = find_user(owner, address)
     access.change_access(
         owner.id,
@@ -128,15 +139,15 @@ def change_access(
 
 
 @user.command("reset")
-@TENANT
+@owner_options
 @click.argument("address")
 @LINK
 @click.pass_obj
-def reset_password(context: Context, tenant_name: str, address: str, link: bool) -> None:
+def reset_password(context: Context, tenant_name: str | None, address: str, link: bool) -> None:
     """Send somebody a link to choose another password, which works once within the hour; or their invitation
     again. Without a mail server, prints the link."""
     context.open_catalogue()
-    owner = find_tenant(tenant_name)
+    owner = find_owner(tenant_name)
     if (invited := _find_invitation(owner, address)) is not None:
         again = open_invitations(context).renew(owner.id, invited.id, OPERATOR, mail=not link)
         return print_link(context, again.path, again.address if again.mailed else "")
@@ -147,14 +158,14 @@ def reset_password(context: Context, tenant_name: str, address: str, link: bool)
 
 
 @user.command("revoke")
-@TENANT
+@owner_options
 @click.argument("address")
 @click.option("--last-admin", is_flag=True, help="Even if the customer then has no admin.")
 @click.pass_obj
-def revoke_user(context: Context, tenant_name: str, address: str, last_admin: bool) -> None:
+def revoke_user(context: Context, tenant_name: str | None, address: str, last_admin: bool) -> None:
     """End somebody's access, with sessions and grants, or withdraw their invitation."""
     context.open_catalogue()
-    owner = find_tenant(tenant_name)
+    owner = find_owner(tenant_name)
     if (invited := _find_invitation(owner, address)) is not None:
         return open_invitations(context).withdraw(owner.id, invited.id, OPERATOR)
     person = find_user(owner, address)
@@ -165,14 +176,14 @@ def revoke_user(context: Context, tenant_name: str, address: str, last_admin: bo
 
 
 @user.command("reset-factor")
-@TENANT
+@owner_options
 @click.argument("login")
 @click.option("--reason", required=True, help="Why, and how you made sure who asks.")
 @click.pass_obj
-def reset_factor(context: Context, tenant_name: str, login: str, reason: str) -> None:
+def reset_factor(context: Context, tenant_name: str | None, login: str, reason: str) -> None:
     """Take away all second factors of somebody who lost them; their sessions end."""
     context.open_catalogue()
-    owner = find_tenant(tenant_name)
+    owner = find_owner(tenant_name)
     person = find_user(owner, login)
     time_and_entropy: dict[str, Any] = {"now": utc_now(), "entropy": os.urandom}
     if not factor_set.reset(person, OPERATOR, reason=reason, signer=context.signer(), **time_and_entropy):
@@ -186,7 +197,7 @@ def reset_factor(context: Context, tenant_name: str, login: str, reason: str) ->
 
 
 def find_user(owner: TenantRow, login: str) -> UserRow:
-    """A customer's user by log-in.  Raises :class:`CatalogueError`."""
+    """A customer's or the provider's user by log-in.  Raises :class:`CatalogueError`."""
     found = next((row for row in users.users(owner.id) if row.login == names.fold(login)), None)
     if found is None:
         raise CatalogueError(

@@ -87,7 +87,7 @@ def _show_root(handed: HandoverCheck) -> None:
 
 def _place(context: Context, recording: str) -> str:
     context.open_catalogue()
-    for owner in tenant_queries.all_tenants():
+    for owner in tenant_queries.customers():
         if row := queries.recording(owner.id, recording):
             return row.prefix
     raise CatalogueError(

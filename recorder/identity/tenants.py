@@ -1,4 +1,4 @@
-"""Creates customers."""
+"""Creates customers, and the provider's own tenant."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from recorder.catalogue.mappers import tenant_row
 from recorder.catalogue.records import TenantRow
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import names, time_zones
+from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
 
@@ -21,7 +22,7 @@ from recorder.ids import Entropy
 def check_name(name: str, own: str = "") -> None:
     """Inside the caller's transaction: check that no other customer has a name that looks the same. Raises
     :class:`CatalogueError` (``tenant.name``)."""
-    for row in TenantTable.select(TenantTable.id, TenantTable.name):
+    for row in TenantTable.select(TenantTable.id, TenantTable.name).where(TenantTable.id != PROVIDER):
         if row.id != own and names.fold(row.name) == names.fold(name):
             raise CatalogueError(
                 "tenant.name",
@@ -53,7 +54,8 @@ def create_tenant(
     time_zones.require_zone(time_zone)
     try:
         with writing():
-            check_name(name)
+            if tenant_id != PROVIDER:  # it may be a customer of its own, too
+                check_name(name)
             row = TenantTable.create(
                 id=tenant_id,
                 name=name,

@@ -26,7 +26,7 @@ from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.clock import SLACK, to_iso
 from recorder.domain import names
-from recorder.domain.roles import ADMIN, CUSTOMER, ROLES
+from recorder.domain.roles import ADMIN, CUSTOMER, roles_of
 from recorder.errors import CatalogueError, SealError
 from recorder.ids import Entropy, uuid7
 from recorder.mail.outbox import drop_mail
@@ -246,8 +246,10 @@ def change_login(
 def check_access(tenant: str, role: str, lines: Sequence[str] | None) -> list[str] | None:
     """Check a role and the ids of lines; returns the lines, sorted, or ``None`` for a role that sees all.
     Raises :class:`CatalogueError` (``user.role``, ``user.lines``)."""
-    if role not in ROLES:
-        raise CatalogueError("user.role", f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
+    if role not in roles_of(tenant):
+        raise CatalogueError(
+            "user.role", f"{role!r} is none of their roles", f"use one of {', '.join(roles_of(tenant))}"
+        )
     if lines is None or role != CUSTOMER:
         return None
     if len(set(lines)) > MOST_LINES:

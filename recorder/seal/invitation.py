@@ -19,7 +19,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from recorder.domain.roles import CUSTOMER, ROLES
+from recorder.domain.roles import CUSTOMER, PROVIDER_ROLES, ROLES, roles_of
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.revocation import Trust, check_signer
@@ -37,7 +37,7 @@ class Invitation:
     id: str
     address: str
     name: str
-    role: Annotated[str, one_of(ROLES)]
+    role: Annotated[str, one_of((*ROLES, *PROVIDER_ROLES))]
     language: str
     token_sha256: Sha256
     at: Time
@@ -52,6 +52,8 @@ def _check(found: Invitation) -> None:
         raise SealError("seal.field", "invitation.body.by is not a user's id, or null for the operator")
     if found.lines is not None and found.role != CUSTOMER:
         raise SealError("seal.field", "invitation.body.lines is only for a colleague's role")
+    if found.role not in roles_of(found.tenant):
+        raise SealError("seal.field", "invitation.body.role is not one that this tenant's people can have")
 
 
 INVITATION: Final = signed_document.Kind(

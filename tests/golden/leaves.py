@@ -15,6 +15,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
+from recorder.domain.roles import OPERATOR
 from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import service
 from recorder.features.recovery import backup
@@ -23,6 +24,7 @@ from recorder.features.subject_requests import call_erasure, reviews
 from recorder.features.subject_requests import service as request_register
 from recorder.features.team.account_links import AccountLinks
 from recorder.features.tenants import lines, setup, transfer_options
+from recorder.features.tenants.registration import Registration
 from recorder.identity import download_permission, users
 from recorder.lifecycle import amendments, expiry, plans, recordings
 from recorder.lifecycle.key_rotation import KeyRotation
@@ -118,6 +120,7 @@ def _settings(world: World) -> None:
     )
     assert lines.set_line_formats(world.tenant, line, ["wav"], world.user, **time_and_entropy(world))
     _plan(world)
+    _provider(world)
     _difference(world)
 
 
@@ -128,6 +131,21 @@ def _plan(world: World) -> None:
     plans.use_file(file)
     assert plans.change_plan(world.tenant, "basic", **time_and_entropy(world))
     plans.use_file(None)
+
+
+def _provider(world: World) -> None:
+    """A customer whom one of the provider's people creates."""
+    house = world.house
+    registration = Registration(house.keyring, entropy=house.entropy)
+    provider = registration.open_provider("Telvoip", "en", house.clock())
+    operator = users.create_user(
+        provider.id, login="olga", name="Olga", role=OPERATOR, language="en", password_hash="$argon2id$6",
+        **time_and_entropy(world),
+    )  # fmt: skip
+    registration.create_customer(
+        "Reliure Adam", language="fr", languages=("fr",), time_zone="Europe/Brussels", country="be",
+        by=operator, now=house.clock(),
+    )  # fmt: skip
 
 
 def _difference(world: World) -> None:

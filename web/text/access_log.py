@@ -82,6 +82,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "command.requested": Sentence(LIVE, _l("%(who)s used a button during a call.")),
     "command.answered": Sentence(LIVE, _l("The recorder answered a button used during a call.")),
     "tenant.created": Sentence(SETTINGS, _l("%(who)s set up the company’s account.")),
+    "customer.created": Sentence(PEOPLE, _l("%(who)s invited a customer.")),
     "tenant.changed": Sentence(SETTINGS, _l("%(who)s changed the company’s name or language.")),
     "tenant.sign_in_changed": Sentence(SETTINGS, _l("%(who)s changed how people log in.")),
     "tenant.country_changed": Sentence(SETTINGS, _l("%(who)s changed the country whose rules apply.")),

@@ -8,14 +8,20 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from recorder.catalogue.records import UserRow
-from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER
+from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER, OPERATOR, SUPPORT
 from recorder.errors import AccordError
 from recorder.features.team.invitations import InvitationRow
 
-ROLES: Mapping[str, object] = {ADMIN: _l("Admin"), CUSTOMER: _l("Colleague"), AUDITOR: _l("Auditor")}
-"""In the order in which they are offered in :data:`OFFERED`."""
+ROLES: Mapping[str, object] = {
+    ADMIN: _l("Admin"),
+    CUSTOMER: _l("Colleague"),
+    AUDITOR: _l("Auditor"),
+    OPERATOR: _l("Operator"),
+    SUPPORT: _l("Support"),
+}
 
 OFFERED = (CUSTOMER, ADMIN, AUDITOR)
+"""What an admin can give, in this order."""
 
 ROLE_EXPLANATIONS: Mapping[str, object] = {
     CUSTOMER: _l("Finds calls and listens to them."),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tenant_queries import all_tenants
+from recorder.catalogue.tenant_queries import customers
 from recorder.features.notifications.service import mail_due, update
 from recorder.mail.outbox import Outbox
 from recorder.services import Services
@@ -33,7 +33,7 @@ class Notifier:
             return 0
         mails = 0
         try:
-            for tenant in all_tenants():
+            for tenant in customers():
                 update(tenant.id, now, services.entropy)
                 services.boundary("notifications updated")
                 mails += mail_due(tenant, self.outbox, services.trust, now, services.entropy)

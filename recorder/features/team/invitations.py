@@ -1,4 +1,4 @@
-"""Invitations: who may become a user of a customer, with which role and lines.
+"""Invitations: who may become a user of a customer, or of the provider, with which role and lines.
 
 A signed statement decides (:mod:`recorder.seal.invitation`), and the customer's log says that it is the
 newest one and neither used nor withdrawn. The row is an index to it: whoever writes rows can make no
@@ -22,6 +22,7 @@ from recorder.catalogue.records import UserRow
 from recorder.catalogue.tables.identity import InvitationTable
 from recorder.clock import Now, truncate
 from recorder.domain import names
+from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError, SealError
 from recorder.features.team.links import new_token, token_hash
 from recorder.identity import users
@@ -42,7 +43,8 @@ WITHDRAWN: Final = "invitation.withdrawn"
 ACCEPTED: Final = "invitation.accepted"
 
 MAIL: Final = "invitation"
-"""The kind of mail."""
+PROVIDER_MAIL: Final = "provider_invitation"
+"""Kinds of mail: to a customer's people, and to the provider's."""
 
 log = structlog.get_logger()
 
@@ -216,7 +218,8 @@ class Invitations:
         if mail:
             tenant = queries.tenant(statement.tenant)
             values = {"name": statement.name, "customer": "" if tenant is None else tenant.name}
-            message = MailMessage(MAIL, statement.language, values, path, LIFETIME)
+            kind = PROVIDER_MAIL if statement.tenant == PROVIDER else MAIL
+            message = MailMessage(kind, statement.language, values, path, LIFETIME)
             mailed = self.outbox.enqueue(
                 statement.tenant, statement.address, message, statement.at, self.entropy, about=statement.id
             )

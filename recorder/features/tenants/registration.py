@@ -1,4 +1,5 @@
-"""Creates customers: by the operator, or by themselves where the provider lets them register."""
+"""Creates customers: by the operator, or by themselves where the provider lets them register; and the tenant
+of the provider's own people."""
 
 from __future__ import annotations
 
@@ -9,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
-from recorder.catalogue import tenant_queries
+from recorder.auditlog.append import append
+from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.records import TenantRow, UserRow
-from recorder.domain.roles import ADMIN
+from recorder.domain.roles import ADMIN, PROVIDER
 from recorder.errors import CatalogueError
 from recorder.features.tenants.default_lines import give_shipped
 from recorder.identity import tenants, users
@@ -26,6 +28,9 @@ from recorder.seal.signing import Signer
 Admission = Literal["closed", "code", "open"]
 ADMISSIONS: Final[tuple[Admission, ...]] = ("closed", "code", "open")
 """Who may register: nobody, whoever has the provider's code, or anybody."""
+
+CUSTOMER_CREATED: Final = "customer.created"
+"""The leaf in the provider's log about a customer that one of its people created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,32 +83,56 @@ class Registration:
         time_zone: str,
         country: str,
         plan: str = "",
+        by: UserRow | None = None,
         now: datetime,
     ) -> TenantRow:
         """Create a customer whose wrapped key is in the catalogue (the worker copies it to the bucket before
         the first recording), with announcements of its own in all its ``languages``, for the laxest mode that
-        its country allows.  Raises :class:`CatalogueError` (as
+        its country allows.  What one of the provider's people does in the panel (``by``) is noted in the
+        provider's log.  Raises :class:`CatalogueError` (as
         :func:`recorder.identity.tenants.create_tenant`, and ``tenant.plan``), :class:`SealError` where the
         key-encryption key is not the one that wraps the existing customers' keys: two would be in use."""
         known = find_plan(plan or self.plan)
+        identity = str(uuid7(now, self.entropy))
+        with writing():
+            row = tenants.create_tenant(
+                identity,
+                name=name,
+                wrapped_key=self._new_key(identity),
+                language=language,
+                languages=languages,
+                time_zone=time_zone,
+                country=country,
+                plan=known.code,
+                now=now,
+                entropy=self.entropy,
+            )
+            if by is not None:
+                body = {"customer": identity, "by": "user", "actor": by.id}
+                append(by.tenant, CUSTOMER_CREATED, body, now, self.entropy)
+        give_shipped(row, now, self.entropy, self.sources)
+        return row
+
+    def open_provider(self, name: str, language: str, now: datetime) -> TenantRow:
+        """The tenant of the provider's own people, created for the first of them with the ``name`` that their
+        invitations have.  Raises :class:`SealError` as :meth:`create_customer`."""
+        with writing():
+            return queries.tenant(PROVIDER) or tenants.create_tenant(
+                PROVIDER,
+                name=name,
+                wrapped_key=self._new_key(PROVIDER),
+                language=language,
+                languages=(language,),
+                now=now,
+                entropy=self.entropy,
+            )
+
+    def _new_key(self, tenant: str) -> str:
+        """A new tenant's wrapped key, JSON text."""
         wrapped_keys = (tenant_queries.tenant_key(other.id) for other in tenant_queries.all_tenants())
         if (wrapped := next((each for each in wrapped_keys if each is not None), None)) is not None:
             self.keyring.open_tenant_key(wrapped)
-        identity = str(uuid7(now, self.entropy))
-        row = tenants.create_tenant(
-            identity,
-            name=name,
-            wrapped_key=self.keyring.new_tenant_key(identity, self.entropy).to_bytes().decode(),
-            language=language,
-            languages=languages,
-            time_zone=time_zone,
-            country=country,
-            plan=known.code,
-            now=now,
-            entropy=self.entropy,
-        )
-        give_shipped(row, now, self.entropy, self.sources)
-        return row
+        return self.keyring.new_tenant_key(tenant, self.entropy).to_bytes().decode()
 
     def register(
         self,

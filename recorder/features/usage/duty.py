@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from recorder.catalogue.tenant_queries import all_tenants
+from recorder.catalogue.tenant_queries import customers
 from recorder.features.usage.service import count_due
 from recorder.ids import Entropy
 
@@ -23,6 +23,6 @@ class UsageCounter:
         """Count what is due; returns the number of rows written."""
         if self._last is not None and self._last <= now < self._last + EVERY:
             return 0
-        count = sum(count_due(tenant, now, entropy) for tenant in all_tenants())
+        count = sum(count_due(tenant, now, entropy) for tenant in customers())
         self._last = now
         return count

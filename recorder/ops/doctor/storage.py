@@ -197,7 +197,7 @@ def lines(patient: Patient) -> Iterator[DoctorFinding]:
 def customer_plans(patient: Patient) -> Iterator[DoctorFinding]:
     """Every customer has a plan that there is."""
     patient.context.open_catalogue()
-    tenants = tenant_queries.all_tenants()
+    tenants = tenant_queries.customers()
     without_plan = [(row, code) for row in tenants if (code := plans.plan_code(row.id)) not in plans.plans()]
     for row, code in without_plan:
         yield DoctorFinding(
