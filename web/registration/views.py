@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from zoneinfo import available_timezones
-
 import structlog
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -12,12 +10,12 @@ from werkzeug.wrappers import Response
 from recorder.errors import CatalogueError
 from recorder.features.tenants.registration import NewAdmin, Registration
 from recorder.mail.address import normalize_address
-from recorder.prompts.country_file import shipped_packs
 from recorder.prompts.purposes import LANGUAGES
 from web.account.limits import limiter
 from web.account.passwords import hash_password
 from web.account.views import complete_log_in
 from web.language import current_language
+from web.registration.company import form_choices
 from web.registration.form import RegistrationForm, read_form
 from web.state import now, panel_state, visitor
 
@@ -87,7 +85,5 @@ def _page(form: RegistrationForm, registration: Registration) -> str:
         form=form,
         errors=form.errors,
         needs_code=registration.needs_code,
-        countries=[*shipped_packs()],
-        languages=LANGUAGES,
-        zones=sorted(each for each in available_timezones() if each.startswith("Europe/")),
+        **form_choices(),
     )

@@ -1,0 +1,83 @@
+"""A new customer and its first admin, as they enter themselves or one of the provider's people does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+from zoneinfo import available_timezones
+
+from werkzeug.datastructures import MultiDict
+
+from recorder.catalogue import country_check
+from recorder.domain import names, time_zones
+from recorder.errors import CatalogueError, MailError
+from recorder.identity import users
+from recorder.mail.address import normalize_address
+from recorder.prompts.country_file import shipped_packs
+from recorder.prompts.country_rules import STRICT
+from recorder.prompts.purposes import LANGUAGES
+from web.text import registration as text
+
+TEXTS: Final = ("company", "country", "time_zone", "name", "login")
+
+
+@dataclass
+class CompanyForm:
+    """What was entered; ``errors`` has a sentence by field."""
+
+    company: str = ""
+    country: str = STRICT
+    time_zone: str = "Europe/Brussels"
+    languages: tuple[str, ...] = ()
+    name: str = ""
+    login: str = ""
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, fields: MultiDict[str, str], **more: Any) -> Self:
+        """The form as it was sent, unchecked."""
+        entered: dict[str, Any] = {each: fields.get(each, "")[:300].strip() for each in TEXTS}
+        chosen = tuple(each for each in LANGUAGES if each in fields.getlist("languages"))
+        return cls(languages=chosen, **entered, **more)
+
+    def check(self) -> None:
+        """Note every mistake beside its field."""
+        checks = (
+            lambda: names.tidy(self.company, "the customer's name", "tenant.name_missing"),
+            lambda: country_check.country_code(self.country),
+            lambda: time_zones.require_zone(self.time_zone),
+            lambda: names.tidy(self.name, "the name", "user.name"),
+            lambda: _check_login(self.login),
+        )
+        for check in checks:
+            try:
+                check()
+            except CatalogueError as error:
+                self.refuse(error)
+        if not self.languages:
+            self.refuse(CatalogueError("line.languages", "no language"))
+
+    def refuse(self, error: CatalogueError) -> None:
+        """Note an error beside its field.  Raises the error again if it concerns none."""
+        found = text.ERRORS.get(error.error_id)
+        if found is None:
+            raise error
+        self.errors.setdefault(found[0], str(found[1]))
+
+
+def form_choices() -> dict[str, object]:
+    """What the form offers, for its template."""
+    return {
+        "countries": [*shipped_packs()],
+        "languages": LANGUAGES,
+        "zones": sorted(each for each in available_timezones() if each.startswith("Europe/")),
+    }
+
+
+def _check_login(login: str) -> None:
+    try:
+        found = users.user_by_login(normalize_address(login))
+    except MailError as error:
+        raise CatalogueError("user.login", "the log-in is no e-mail address", "") from error
+    if found is not None and found.revoked_at is None:
+        raise CatalogueError("user.exists", "somebody logs in with that already", "")
