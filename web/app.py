@@ -40,6 +40,7 @@ from web import (
     numbers,
     offboarding,
     playback,
+    provider,
     recordings,
     retention,
     security,
@@ -59,6 +60,7 @@ from web.assets import Assets
 from web.config import WebConfig
 from web.cookies import cookie_name
 from web.login_refusals import LoginRefusals
+from web.provider import access as provider_access
 from web.proxies import trust_proxies
 from web.request_reader import MAX_BODY
 from web.state import PanelGateInterface
@@ -140,6 +142,7 @@ def create_app(
     health.init_app(app)
     state.init_app(app, health.PUBLIC_ENDPOINTS)
     sessions.init_app(app, health.PUBLIC_ENDPOINTS)
+    provider_access.init_app(app)
     csrf = CSRFProtect(app)
     csrf.exempt(api.blueprint)  # authenticates by token, never by cookie
     security.init_app(app)
@@ -151,7 +154,7 @@ def create_app(
     for package in (
         account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
-        notes, notifications, brand, help,
+        notes, notifications, brand, help, provider,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     app.register_blueprint(registration_pages.blueprint)

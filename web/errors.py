@@ -113,6 +113,8 @@ def _who_can() -> str | None:
     person = visitor()
     if person is None:
         return None
+    if person.is_provider:
+        return str(_("Only a customer’s own people can open this."))
     admins = [each.name for each in users.active_admins(person.tenant.id)]
     if not admins:
         return str(_("Your company has no admin. Ask your provider."))

@@ -32,7 +32,7 @@ blueprint = Blueprint("language", __name__)
 def set_language() -> Response:
     """Change the language of this browser."""
     config = panel_state().config
-    response = redirect(local_path(request.form.get("next")) or url_for("recordings.list_calls"), 303)
+    response = redirect(local_path(request.form.get("next")) or url_for("recordings.home"), 303)
     language = request.form.get("language", "")
     if language in config.languages:
         response.set_cookie(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import Flask, current_app, request, url_for
 from flask_babel import lazy_gettext as _l
 
-from recorder.domain.roles import ADMIN, AUDITOR, ROLES
+from recorder.domain.roles import ADMIN, AUDITOR, OPERATOR, PROVIDER_ROLES, ROLES, SUPPORT
 from web.state import visitor
 
 
@@ -50,12 +50,16 @@ PAGES = (
         ("retention.show_limits", "retention.preview_limit", "retention.change_limit"),
     ),
     NavigationEntry("access_log.show", _l("Access log"), "file-text", (AUDITOR,), ("access_log",)),
+    NavigationEntry("provider.list_customers", _l("Customers"), "building-2", (OPERATOR,), ("provider",)),
+    NavigationEntry("provider.show_queue", _l("Differences"), "handshake", (SUPPORT,), ("provider",)),
 )
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
 
 MENU = (
     NavigationEntry("usage.show", _l("Usage"), "chart-no-axes-column", (ADMIN,), ("usage",)),
-    NavigationEntry("account.show", _l("Your account"), "key-round", blueprints=("account",)),
+    NavigationEntry(
+        "account.show", _l("Your account"), "key-round", (*ROLES, *PROVIDER_ROLES), blueprints=("account",)
+    ),
     NavigationEntry("first_day.show", _l("First day"), "circle-check", (ADMIN,), ("first_day",)),
     NavigationEntry("help.show", _l("Help"), "circle-question-mark", blueprints=("help",)),
 )

@@ -17,7 +17,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.records import SessionRow, TenantRow, UserRow
 from recorder.clock import Now
-from recorder.domain.roles import ADMIN
+from recorder.domain.roles import ADMIN, PROVIDER_ROLES
 from recorder.errors import RetentionError
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.tenants.number_proof import NumberProofs
@@ -82,6 +82,11 @@ class Visitor:
     def admin(self) -> bool:
         """Whether the user is an admin of their company."""
         return self.user.role == ADMIN
+
+    @property
+    def is_provider(self) -> bool:
+        """Whether the user is one of the provider's people, who see nothing of any customer's calls."""
+        return self.user.role in PROVIDER_ROLES
 
     def sees(self, line: str | None) -> bool:
         """Whether the user sees the calls of a line; ``None`` is the line of a number that is nobody's."""

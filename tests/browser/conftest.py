@@ -100,12 +100,13 @@ class Person:
         self.page.goto(self.panel.address + path)
         return self
 
-    def log_in(self, login: str = "claire") -> Person:
+    def log_in(self, login: str = "claire", first: str = ".calls") -> Person:
+        """Log in, and wait for what the page has that comes first."""
         self.go("/login")
         self.page.fill("#login", login)
         self.page.fill("#password", PASSWORD)
         self.page.click("main button[type=submit]")
-        expect(self.page.locator(".calls").first).to_be_visible()
+        expect(self.page.locator(first).first).to_be_visible()
         return self
 
     def speak(self, language: str) -> None:

@@ -26,7 +26,7 @@ from recorder.catalogue.records import LineRow
 from recorder.clock import utc_now
 from recorder.domain.live_command import DONE
 from recorder.domain.parties import Party
-from recorder.domain.roles import ADMIN
+from recorder.domain.roles import ADMIN, OPERATOR, PROVIDER, SUPPORT
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
@@ -41,7 +41,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import plans
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import By
-from tests.house import CALLER, House
+from tests.house import CALLER, Customer, House
 from tests.ports import free_ports
 from web import WebConfig, create_app, serve
 from web.config import LoginLimits
@@ -78,6 +78,10 @@ def fill(folder: Path) -> None:
     house.person(bakery, "tom", "Tom Maes", language="en")
     house.person(bakery, "norah", "Norah Claes")  # she and Ben add passkeys
     house.person(bakery, "ben", "Ben Peeters", language="en")
+    Registration(house.keyring).open_provider("Accord", "fr", utc_now())
+    provider = Customer(PROVIDER, bakery.line, bakery.announcement)
+    house.person(provider, "olga", "Olga Opera", role=OPERATOR)
+    house.person(provider, "sam", "Sam Support", role=SUPPORT)
     studio = house.customer("Studio Lune", "+3225550188", label="Studio")
     house.person(studio, "eva", "Eva Lune", role="customer_admin")
     house.person(studio, "max", "Max Roth", role="customer_admin", language="en")
@@ -222,6 +226,7 @@ def run(folder: Path) -> None:
         outbox=Outbox(house.keyring, "https://accord.example.com"),
         proofs=EntryProofs(house.store, house.root_public),
         number_proofs=NumberProofs(("be",), 100),
+        registration=Registration(house.keyring, house.changes.signer),
     )
     description = json.dumps({"port": port, "ids": ids})
     serve(app, "127.0.0.1", port, ready=lambda _port: print(description, flush=True))

@@ -11,6 +11,7 @@ from flask import url_for
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import LineRow, NotRecordedRow, RecordingRow, TenantRow
+from recorder.domain.roles import OPERATOR, SUPPORT
 from recorder.features.live.queries import LiveRow, live_calls
 from recorder.features.tenants.drafts import drafted_lines
 from recorder.playback import grants
@@ -22,6 +23,9 @@ StepName = Literal["register", "number", "purposes", "sound", "on", "call"]
 NOT_BEGUN: Final[StepState] = "not_begun"
 BEGUN: Final[StepState] = "begun"
 DONE: Final[StepState] = "done"
+
+PROVIDER_PAGES: Final = {OPERATOR: "provider.list_customers", SUPPORT: "provider.show_queue"}
+"""The endpoint that the provider's people start with, by role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ def is_begun(tenant: str) -> bool:
 def start_page() -> str:
     """The address of the page that the visitor starts with."""
     person = current_visitor()
+    if person.is_provider:
+        return url_for(PROVIDER_PAGES[person.user.role])
     if person.admin and not is_begun(person.tenant.id) and not make_checklist(person.tenant, now()).complete:
         return url_for("first_day.show")
     return url_for("recordings.list_calls")

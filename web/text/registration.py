@@ -13,6 +13,7 @@ ERRORS: Final[Mapping[str, tuple[str, object]]] = {
     "registration.code": ("code", _l("This is not your provider’s code.")),
     "tenant.name": ("company", _l("There is a customer with this name. Add the place, for instance.")),
     "tenant.name_missing": ("company", _l("Write your company’s name, in up to 100 characters.")),
+    "tenant.plan": ("plan", _l("Choose a plan.")),
     "tenant.country": ("country", _l("Choose a country.")),
     "tenant.time_zone": ("time_zone", _l("There is no such time zone. Choose one from the list.")),
     "line.languages": ("languages", _l("Choose at least one language.")),

@@ -13,7 +13,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.usage import UsageTable
-from recorder.features.usage.rules import DayUsage, LineUsage, RecordedCall
+from recorder.features.usage.rules import DayUsage, LineUsage, MonthUsage, RecordedCall
 
 ARRIVALS: Final = ("recording.stored", REBUILT)
 """Kinds of leaves with which a recording comes into the catalogue. The first one about it counts."""
@@ -107,6 +107,24 @@ def everyones_rows(first: date | None, last: date | None) -> Iterable[DayUsage]:
     """Every tenant's rows of some days (inclusive), for the provider."""
     query = UsageTable.select().where(_days(first, last))
     return map(_row, query.order_by(UsageTable.tenant, UsageTable.day, UsageTable.part).iterator())
+
+
+def everyones_months(first: date, last: date) -> list[MonthUsage]:
+    """The sums of every tenant's rows of some days (inclusive), by month, for the provider."""
+    month = fn.SUBSTR(UsageTable.day, 1, 7)
+    sums = [fn.SUM(each) for each in (UsageTable.calls, UsageTable.duration_ms, UsageTable.bytes)]
+    query = UsageTable.select(UsageTable.tenant, month, *sums).where(_days(first, last))
+    rows: Any = query.group_by(UsageTable.tenant, month).order_by(month, UsageTable.tenant).tuples()
+    return [
+        MonthUsage(tenant, date.fromisoformat(f"{text}-01"), *map(int, counted))
+        for tenant, text, *counted in rows
+    ]
+
+
+def first_day() -> date | None:
+    """The first day of any tenant's rows."""
+    found = UsageTable.select(fn.MIN(UsageTable.day)).scalar()
+    return None if found is None else date.fromisoformat(found)
 
 
 def _days(first: date | None, last: date | None) -> Any:

@@ -70,6 +70,17 @@ class DayUsage:
         return sum(each.bytes for each in self.lines)
 
 
+@dataclass(frozen=True, slots=True)
+class MonthUsage:
+    """What a tenant's rows of a month (its first day) add up to."""
+
+    tenant: str
+    month: date
+    calls: int
+    duration_ms: int
+    bytes: int
+
+
 def last_midnight(zone: ZoneInfo, now: datetime) -> datetime:
     """The end of the last day that can be counted."""
     return datetime.combine((now - WAITS).astimezone(zone).date(), time.min, zone)

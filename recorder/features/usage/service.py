@@ -17,7 +17,14 @@ from recorder.catalogue.tables.usage import UsageTable
 from recorder.clock import to_iso
 from recorder.domain import time_zones
 from recorder.features.usage import queries
-from recorder.features.usage.rules import DayUsage, RecordedCall, by_day, last_midnight, step_end
+from recorder.features.usage.rules import (
+    DayUsage,
+    MonthUsage,
+    RecordedCall,
+    by_day,
+    last_midnight,
+    step_end,
+)
 from recorder.ids import Entropy
 
 COUNTED = "usage.counted"
@@ -95,3 +102,16 @@ def everyones_usage(first: date | None = None, last: date | None = None) -> list
     """Every tenant's rows, for the provider."""
     with connected():
         return list(queries.everyones_rows(first, last))
+
+
+def everyones_months(first: date, last: date) -> list[MonthUsage]:
+    """The sums of every tenant's rows from the day ``first`` to the day ``last``, by month, for the
+    provider."""
+    with connected():
+        return queries.everyones_months(first, last)
+
+
+def first_day() -> date | None:
+    """The first day on which any tenant's calls were counted; ``None`` if there is none yet."""
+    with connected():
+        return queries.first_day()

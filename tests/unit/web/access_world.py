@@ -28,6 +28,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import LineRow, UserRow
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.identity import SessionTable
+from recorder.domain import roles
 from recorder.domain.parties import Party
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.imports.service import Importer
@@ -73,6 +74,9 @@ ROLES = {
     "admin": "customer_admin",
 }
 """Names of people who are logged in, and their roles; ``elsewhere`` only sees the calls of another number."""
+
+PROVIDER = {"operator": "operator", "support": "support"}
+"""The same of the provider's people, who ask for what a customer's colleague may."""
 
 GUESTS = ("nobody", "ended", "waiting")
 """Who is not logged in: without a session, after the end of their access, before their second step."""
@@ -153,6 +157,7 @@ class World:
             self._issue_links(company)
             self._log_in(company)
         self._log_in_others()
+        self._log_in_provider()
         self.file = Path(self.house.catalogue_url.partition(":///")[2])
         self.live = sqlite3.connect(self.file)
         self._snapshots: dict[str, Path] = {}
@@ -504,6 +509,16 @@ class World:
         self.people["ours", "enrolling"] = self._visit(ours, "enrolling", ours.people["enrolling"])
         self.house.factors.require_second_factor(ours.people["admin"], False)
 
+    def _log_in_provider(self) -> None:
+        given = {"now": self.clock(), "entropy": self.entropy}
+        Registration(self.house.keyring).open_provider("Telvoip", "en", self.clock())
+        for who, role in PROVIDER.items():
+            user = users.create_user(
+                roles.PROVIDER, login=f"{who}@telvoip.example", name=f"{who.title()} Telvoip", role=role,
+                language="en", password_hash=_hashed(), signer=self.house.services.signer, **given,
+            )  # fmt: skip
+            self.people["provider", who] = self._visit(self.ours, who, user)
+
     def _visit(self, company: Company, name: str, user: UserRow) -> Person:
         browser = Browser(self.app.test_client())
         assert browser.log_in(user.login, PASSWORD).status_code == 303
@@ -563,6 +578,10 @@ FORMS: Mapping[str, Form | FormOf] = {
     "playback.download": {"purpose": "agreement", "format": "audio.wav"},
     "playback.report_listening": {"play": PLAY, "played": "0-1000"},
     "playback.request_grant": {"purpose": "agreement"},
+    "provider.invite_customer": {
+        "company": "Reliure Adam", "country": "be", "time_zone": "Europe/Brussels", "languages": ["fr"],
+        "plan": "starter", "name": "Ada Adam", "login": "ada@adam.example", "language": "fr", "how": "link",
+    },
     "recordings.save_filter": {"name": "Mine"},
     "retention.change_limit": {"purpose": "agreement", "days": "20"},
     "retention.delete": {"reason": "Not needed"},

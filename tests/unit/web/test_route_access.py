@@ -18,6 +18,7 @@ from tests.unit.web.access_world import (
     GUESTS,
     OBJECTS,
     PERSONAL,
+    PROVIDER,
     ROLES,
     STATES,
     UNKNOWN,
@@ -42,6 +43,9 @@ OF_CALLS = ("the caller", "a recording", "a live call", "a note", "a label", "th
 
 VOUCHING = frozenset({"subject_requests.show_vouching", "subject_requests.vouch"})
 """Where a colleague sees the number of a person whom an admin asked them to vouch for."""
+
+CUSTOMERS = frozenset({"provider.list_customers", "provider.download_usage"})
+"""Where an operator sees the names of customers."""
 
 OWN_REFUSAL = frozenset({"subject_requests.check_code"})
 """Endpoints whose form is refused with 403 by whoever may use them: the code is a guess."""
@@ -77,6 +81,8 @@ class Line:
             return (person.name, "nobody", "everybody")
         if person.name == "program":
             return ("program",)
+        if person.name in PROVIDER:
+            return (person.name, "provider", "everybody")
         theirs = (f"their {person.name}",) if person.company.key == "theirs" else ()
         return (*theirs, person.name, "people", "everybody")
 
@@ -190,9 +196,12 @@ def shown_secrets(
     """What an answer shows of another company, or of calls that somebody does not see."""
     if "token" in sent:
         return []  # whoever has a link sees whom it is for
-    hidden = dict((world.theirs if person.company is world.ours else world.ours).secrets)
-    if person.name in ("nobody", "ended", "waiting"):
+    others = {f"their {what}": each for what, each in world.theirs.secrets.items()}
+    hidden = others if person.company is world.ours else dict(world.ours.secrets)
+    if person.name in ("nobody", "ended", "waiting", *PROVIDER):
         hidden |= world.ours.secrets
+    if endpoint in CUSTOMERS and person.name == "operator":
+        hidden = {what: each for what, each in hidden.items() if not what.endswith("the customer")}
     if person.name == "elsewhere" and endpoint not in VOUCHING:
         secrets = person.company.secrets
         hidden |= {each: secrets[each] for each in OF_CALLS}
@@ -240,7 +249,7 @@ Owner = tuple[Company, str]
 def foreign_owners(world: World, person: Person, argument: str) -> list[Owner]:
     other = world.theirs if person.company is world.ours else world.ours
     owners = [(other, "colleague")] if person.name in (*ROLES, "program") and other is world.ours else []
-    if argument in PERSONAL and person.name == "admin":
+    if argument in PERSONAL and person.name in ("admin", *PROVIDER):
         owners.append((person.company, "colleague"))
     return owners
 
@@ -266,6 +275,8 @@ def check_token(world: World, line: Line, rule: Rule, state: str, before: Mappin
 
 
 def test_only_the_roles_of_the_table_exist() -> None:
+    from recorder.domain.roles import PROVIDER_ROLES
     from recorder.domain.roles import ROLES as KNOWN
 
     assert {*ROLES.values()} == {*KNOWN}, "the table has no column for a new role"
+    assert {*PROVIDER.values()} == {*PROVIDER_ROLES}, "the table has no column for a new role"

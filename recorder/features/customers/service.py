@@ -1,0 +1,66 @@
+"""What an operator sees of the customers: plan, state, and how many numbers and people they have.
+
+It names neither a person nor a number, and reads no call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from recorder.catalogue.database import connected
+from recorder.catalogue.offboarding_progress import find_offboarding
+from recorder.catalogue.records import TenantRow
+from recorder.features.customers import queries
+from recorder.lifecycle.plans import plan_code
+
+CustomerState = Literal["active", "invited", "empty", "leaving", "left"]
+
+ACTIVE: Final[CustomerState] = "active"
+INVITED: Final[CustomerState] = "invited"
+EMPTY: Final[CustomerState] = "empty"
+LEAVING: Final[CustomerState] = "leaving"
+LEFT: Final[CustomerState] = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A customer with the code of its plan. It is ``invited`` while nobody has accepted an invitation, and
+    ``empty`` if nobody has access and nobody is invited. ``at`` is the day of a departure, planned or done
+    (``leaving``, ``left``)."""
+
+    tenant: TenantRow
+    plan: str
+    lines: int
+    users: int
+    state: CustomerState
+    at: datetime | None = None
+
+
+def list_customers(after: str, limit: int) -> list[Customer]:
+    """Customers by name, at most ``limit``, after the one with the id ``after`` (empty: from the
+    beginning)."""
+    with connected():
+        rows = queries.customers_after(after, limit)
+        ids = [row.id for row in rows]
+        lines, users = queries.count_lines(ids), queries.count_users(ids)
+        invitations = queries.count_invitations(ids)
+        return [
+            Customer(
+                row, plan_code(row.id), lines.get(row.id, 0), users.get(row.id, 0),
+                *_state(row.id, users.get(row.id, 0), invitations.get(row.id, 0)),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+
+def _state(tenant: str, users: int, invitations: int) -> tuple[CustomerState, datetime | None]:
+    leaving = find_offboarding(tenant)
+    if leaving is not None and leaving.offboarded_at is not None:
+        return LEFT, leaving.offboarded_at
+    if leaving is not None:
+        return LEAVING, leaving.until
+    if users:
+        return ACTIVE, None
+    return (INVITED if invitations else EMPTY), None

@@ -1,0 +1,73 @@
+"""The pages of the provider's people in a browser, from the log-in on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from .test_pages import assert_accessible, stays_on_the_page
+
+
+def check_look(somebody) -> None:
+    """On a phone and a desktop, light and dark."""
+    stays_on_the_page(somebody)
+    assert_accessible(somebody)
+    for width in (1600, 1100):
+        somebody.page.set_viewport_size({"width": width, "height": 800})
+        stays_on_the_page(somebody)
+    for scheme in ("light", "dark"):
+        somebody.page.emulate_media(color_scheme=scheme)
+        assert_accessible(somebody)
+
+
+def test_operator_sees_the_customers_and_invites_one(person) -> None:
+    olga = person(width=320, reduced_motion="reduce").log_in("olga", ".customers")
+    page = olga.page
+    pages = page.get_by_role("navigation", name="Pages")
+    expect(pages.get_by_role("link")).to_have_text(["Clients"])
+    row = page.get_by_role("row", name="Boulangerie Martin")
+    expect(row).to_contain_text("Actif")
+    expect(page.get_by_text("Claire Martin")).to_have_count(0)
+    check_look(olga)
+    page.set_viewport_size({"width": 320, "height": 800})
+    page.get_by_role("link", name="Inviter un client").click()
+    page.get_by_label("Entreprise").fill("Reliure Nadir")
+    page.get_by_role("checkbox", name="Français").check()
+    page.get_by_label("Nom de l’administrateur").fill("Nadia Nadir")
+    page.get_by_label("Adresse e-mail de l’administrateur").fill("nadia")
+    page.get_by_role("button", name="Afficher un lien").click()
+    expect(page.get_by_text("Saisissez une adresse")).to_be_visible()
+    olga.expect_refusal("422")
+    expect(page.get_by_label("Entreprise")).to_have_value("Reliure Nadir")
+    check_look(olga)
+    page.get_by_label("Adresse e-mail de l’administrateur").fill("nadia@nadir.example.com")
+    page.get_by_role("button", name="Afficher un lien").click()
+    expect(page.get_by_label("Invitation pour")).to_have_value(re.compile("/invitation/"))
+    page.get_by_role("link", name="Retour aux clients").click()
+    expect(page.get_by_role("row", name="Reliure Nadir")).to_contain_text("Invité")
+
+
+def test_support_sees_an_empty_queue(person) -> None:
+    sam = person(width=320, reduced_motion="reduce").log_in("sam", ".empty-state")
+    page = sam.page
+    expect(page.get_by_text("Quand un client vous associe à un différend, il apparaît ici.")).to_be_visible()
+    expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_text(["Différends"])
+    check_look(sam)
+    sam.go("/recordings")
+    expect(page.get_by_role("heading", name="Votre rôle ne le permet pas")).to_be_visible()
+    sam.expect_refusal("403")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("language", ["en-GB", "nl-BE", "de-DE"])
+def test_other_languages_fit_a_phone(person, language) -> None:
+    for login, first in (("olga", ".customers"), ("sam", ".empty-state")):
+        somebody = person(width=320, language=language).log_in(login, first)
+        name = {"en-GB": "English", "nl-BE": "Nederlands", "de-DE": "Deutsch"}[language]
+        somebody.speak(name)
+        stays_on_the_page(somebody)
+        if login == "olga":
+            somebody.go("/customers/invite")
+            stays_on_the_page(somebody)

@@ -1,0 +1,285 @@
+"""The provider's own people: what they see of the customers, and that nothing else opens to them."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import re
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pyotp
+import pytest
+
+from recorder.catalogue import queries
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.identity import UserTable
+from recorder.domain.roles import OPERATOR, PROVIDER, SUPPORT
+from recorder.errors import AccessError, CatalogueError, SubjectRequestError
+from recorder.features.offboarding import service as offboarding
+from recorder.features.tenants.registration import CUSTOMER_CREATED, Registration
+from recorder.features.usage import service as usage
+from recorder.identity import users
+from recorder.playback.interface import Actor
+from tests.house import Customer, House
+from tests.unit.web.conftest import COMPILED, Browser, Page
+from tests.unit.web.test_navigation import links
+from web import WebConfig, create_app
+from web.provider.months import last_day, months_since, parse_month, shift
+
+NEW = {
+    "company": "Reliure Adam", "country": "be", "time_zone": "Europe/Brussels", "languages": "fr",
+    "plan": "starter", "name": "Ada Adam", "login": "ada@adam.example", "language": "fr", "how": "link",
+}  # fmt: skip
+
+
+@pytest.fixture
+def provider(house: House) -> Customer:
+    """The provider, with an operator and somebody of the support."""
+    Registration(house.keyring).open_provider("Telvoip", "en", house.clock())
+    owner = Customer(PROVIDER, None, None)  # type: ignore[arg-type]  # it has neither line nor announcement
+    house.person(owner, "olga", "Olga Opera", role=OPERATOR, language="en")
+    house.person(owner, "sam", "Sam Support", role=SUPPORT, language="en")
+    return owner
+
+
+def text_of(page: str) -> str:
+    main = page.partition("<main")[2]
+    return " ".join(html.unescape(re.sub("<[^>]+>", " ", main)).replace("\u00a0", " ").split())
+
+
+def bodies(tenant: str, kind: str) -> list[dict[str, object]]:
+    with connected():
+        rows = LeafTable.select().where((LeafTable.tenant == tenant) & (LeafTable.kind == kind))
+        return [json.loads(row.body) for row in rows.order_by(LeafTable.number)]
+
+
+@pytest.mark.parametrize(("login", "start"), [("olga", "/customers"), ("sam", "/differences")])
+def test_each_role_has_one_page(provider, bakery, browser, login, start) -> None:
+    somebody = browser()
+    answer = somebody.log_in(login)
+    assert somebody.get(answer.location).location == start
+    page = somebody.get(start)
+    assert {address: current for address, (_, current) in links(page.text).items()} == {start: "page"}
+    menu = page.text.partition('class="menu-panel"')[2].partition("</details>")[0]
+    assert re.findall(r'href="([^"]+)"', menu) == ["/account"]
+    assert somebody.get("/login").location == "/"
+    assert somebody.get("/account").status_code == 200
+
+
+def test_support_is_told_where_differences_appear(provider, browser) -> None:
+    found = text_of(browser("sam").get("/differences").text)
+    assert "When a customer admits you to a difference, it appears here." in found
+
+
+def test_refusal_names_nobody_of_a_customer(provider, bakery, browser) -> None:
+    answer = browser("olga").get("/recordings")
+    assert answer.status_code == 403
+    assert "Only a customer’s own people can open this." in text_of(answer.text)
+    assert 'href="/recordings"' not in answer.text
+
+
+def test_operator_sees_customers_and_their_months(house, provider, bakery, rival, browser) -> None:
+    for _each in range(2):
+        house.call(bakery)
+        house.clock.forward(minutes=5)
+    house.call(rival)
+    house.clock.forward(days=1)
+    for each in (bakery, rival):
+        usage.count_due(queries.tenant(each.id), house.clock(), house.entropy)
+    olga = browser("olga")
+    found = text_of(olga.get("/customers").text)
+    assert "Boulangerie Martin Active Starter 1 3 2 " in found
+    assert "Van Dyck NV Active Starter 1 1 1 " in found
+    assert "Calls 3 Recorded time" in found
+    assert "Telvoip" not in found
+    for secret in ("Magasin", "55 01 00", "470", "Claire", "Paul"):
+        assert secret not in found
+    house.clock.forward(days=5)
+    assert "Boulangerie Martin Active Starter 1 3 0 0 0" in text_of(browser("olga").get("/customers").text)
+    earlier = browser("olga").get("/customers?month=2026-11").text
+    assert "Boulangerie Martin Active Starter 1 3 2 " in text_of(earlier)
+    assert '<option value="2026-11" selected>' in earlier
+
+
+def test_usage_is_a_table_of_months(house, provider, bakery, rival, browser) -> None:
+    for customer in (bakery, bakery, rival):
+        house.call(customer)
+        house.clock.forward(days=20)
+        for each in (bakery, rival):
+            usage.count_due(queries.tenant(each.id), house.clock(), house.entropy)
+    house.clock.forward(days=3)
+    answer = browser("olga").get("/customers.csv?month=2026-12")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="customers-2026-01-2026-12.csv"'
+    rows = list(csv.reader(io.StringIO(answer.get_data(as_text=True).removeprefix("\ufeff"))))
+    assert rows[0] == ["Month", "Customer’s id", "Customer", "Plan", "Calls", "Minutes", "Bytes"]
+    assert [(row[0], row[1], row[2], row[4]) for row in rows[1:]] == [
+        ("2026-11", bakery.id, "Boulangerie Martin", "1"),
+        ("2026-12", bakery.id, "Boulangerie Martin", "1"),
+    ]
+    later = browser("olga").get("/customers.csv").get_data(as_text=True)
+    assert "2027-01" in later
+    assert "Van Dyck NV" in later
+
+
+def test_state_of_a_customer(house, provider, bakery, rival, browser) -> None:
+    registration = Registration(house.keyring, entropy=house.entropy)
+    registration.create_customer(
+        "Atelier Vide", language="fr", languages=("fr",), time_zone="Europe/Brussels", country="be",
+        now=house.clock(),
+    )  # fmt: skip
+    offboarding.announce(house.office(), rival.id, house.clock() + timedelta(days=30))
+    found = text_of(browser("olga").get("/customers").text)
+    assert "Atelier Vide Nobody has access Starter 0 0 0 0 0" in found
+    assert "Van Dyck NV Leaves on" in found
+
+
+def test_customers_come_in_pages(house, provider, bakery, rival, browser, monkeypatch) -> None:
+    monkeypatch.setattr("web.provider.views.PAGE", 1)
+    olga = browser("olga")
+    first = olga.get("/customers").text
+    assert ("Boulangerie Martin" in first, "Van Dyck NV" in first) == (True, False)
+    following = html.unescape(re.search(r'href="(/customers\?[^"]+)" rel="next"', first).group(1))
+    second = olga.get(following).text
+    assert ("Boulangerie Martin" in second, "Van Dyck NV" in second) == (False, True)
+    assert 'rel="next"' not in second
+
+
+@pytest.fixture
+def office(house, clock, entropy, provider) -> Browser:
+    """The operator, in a panel that can create customers."""
+    panel = create_app(
+        WebConfig(secret_key=b"k" * 32, secure_cookies=False),
+        gate=house.gate, now=clock, entropy=entropy, changes=house.changes, factors=house.factors,
+        registration=Registration(house.keyring, house.changes.signer, entropy=entropy),
+    )  # fmt: skip
+    panel.jinja_env.bytecode_cache = COMPILED
+    panel.response_class = Page
+    olga = Browser(panel.test_client())
+    assert olga.log_in("olga").status_code == 303
+    return olga
+
+
+def test_operator_invites_a_customer(house, provider, office) -> None:
+    answer = office.send("/customers/invite", **NEW)
+    assert answer.status_code == 200
+    link = re.search(r"https?://[^/]+(/invitation/[\w-]+)", answer.text).group(1)
+    (created,) = bodies(PROVIDER, CUSTOMER_CREATED)
+    operator = provider.people["olga"].id
+    assert (created["by"], created["actor"]) == ("user", operator)
+    tenant = str(created["customer"])
+    assert "Reliure Adam Invited Starter 0 0" in text_of(office.get("/customers").text)
+    (invited,) = bodies(tenant, "invitation.created")
+    assert (invited["by"], invited["actor"]) == ("operator", ""), "the customer's log names nobody"
+    ada = Browser(office.client.application.test_client())
+    assert ada.send(link, token=ada.token(link), password="seven quiet lanterns").status_code == 303
+    (person,) = users.users(tenant)
+    assert (person.role, person.login) == ("customer_admin", "ada@adam.example")
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"company": " "}, "Write your company’s name"),
+        ({"company": "boulangerie  MARTIN"}, "There is a customer with this name"),
+        ({"login": "ada"}, "Enter an email address"),
+        ({"login": "olga"}, "Enter an email address"),
+        ({"plan": "gold"}, "Choose a plan"),
+        ({"country": "atlantis"}, "Choose a country"),
+        ({"languages": "klingon"}, "Choose at least one language"),
+        ({"name": "Ada\u200bAdam"}, "Enter a name"),
+    ],
+)
+def test_mistakes_stand_beside_their_fields(house, bakery, office, changed, sentence) -> None:
+    answer = office.send("/customers/invite", **NEW | changed)
+    assert answer.status_code == 422
+    assert sentence in text_of(answer.text)
+    kept = {"company", "name", "login"} - {*changed}
+    assert all(f'value="{NEW[each]}"' in answer.text for each in kept)
+    assert bodies(PROVIDER, CUSTOMER_CREATED) == []
+
+
+def test_customer_is_not_created_without_its_admin(house, provider, office, monkeypatch) -> None:
+    def fail(*_arguments: object, **_more: object) -> None:
+        raise CatalogueError("user.exists", "taken meanwhile", "")
+
+    monkeypatch.setattr("recorder.features.team.invitations.Invitations.invite", fail)
+    assert office.send("/customers/invite", **NEW).status_code == 422
+    assert bodies(PROVIDER, CUSTOMER_CREATED) == []
+    assert "Reliure Adam" not in office.get("/customers").text
+
+
+@pytest.mark.parametrize("role", [OPERATOR, SUPPORT])
+def test_gate_gives_them_nothing(house, provider, bakery, role) -> None:
+    recording, gate = house.call(bakery), house.gate
+    claire = bakery.people["claire"]
+    grant = gate.grant(Actor(claire.id, claire.tenant, claire.role, "fr"), recording, "agreement")
+    somebody = next(each for each in provider.people.values() if each.role == role)
+    own = Actor(somebody.id, PROVIDER, role, "en")
+    for who in (own, replace(own, tenant=bakery.id), replace(own, tenant=bakery.id, role="customer_admin")):
+        for refused in (
+            lambda who=who: gate.facts(who, recording),
+            lambda who=who: gate.purposes(who, recording),
+            lambda who=who: gate.grant(who, recording, "agreement"),
+            lambda who=who: gate.valid_grant(who, grant.id),
+            lambda who=who: gate.open(who, grant.id, "audio.opus", "p" * 22),
+            lambda who=who: gate.manifest(who, grant.id),
+            lambda who=who: gate.download(who, recording, "agreement", "audio.opus"),
+            lambda who=who: gate.copy(who, "a request", recording),
+            lambda who=who: gate.handover(who),
+        ):
+            with pytest.raises((AccessError, SubjectRequestError)):
+                refused()
+    assert gate.why_no_download(own) == "access.download_role"
+
+
+def test_changed_row_makes_nobody_an_operator(house, provider, bakery, browser) -> None:
+    """Nor an operator a customer's admin: role and tenant are signed."""
+    for login, change in (
+        ("claire", {"role": OPERATOR}),
+        ("paul", {"role": OPERATOR, "tenant": PROVIDER}),
+        ("olga", {"role": "customer_admin", "tenant": bakery.id}),
+    ):
+        with writing():
+            UserTable.update(**change).where(UserTable.login == login).execute()
+        assert browser().log_in(login).status_code == 422, login
+
+
+@pytest.mark.parametrize(("tenant", "role"), [("bakery", OPERATOR), ("provider", "customer_admin")])
+def test_roles_of_the_other_side_cannot_be_given(house, provider, bakery, tenant, role) -> None:
+    owner = {"bakery": bakery, "provider": provider}[tenant]
+    with pytest.raises(CatalogueError) as failure:
+        house.person(owner, "eve", "Eve", role=role)
+    assert failure.value.error_id == "user.role"
+
+
+def test_second_factor_works_as_for_others(house, clock, provider, bakery, browser) -> None:
+    olga = provider.people["olga"]
+    key = house.factors.new_app_key(olga)
+    totp = pyotp.TOTP(house.factors.secret(olga, key))
+    assert house.factors.add_app(olga, key, totp.at(clock()))
+    clock.forward(minutes=1)
+    somebody = browser()
+    assert somebody.log_in("olga").location == "/login/code"
+    assert somebody.get("/customers").location.startswith("/login")
+    assert somebody.send("/login/code", code=totp.at(clock())).location == "/"
+    assert somebody.get("/customers").status_code == 200
+    with pytest.raises(CatalogueError) as failure:  # no customer's admin takes it away
+        house.factors.request_reset(olga, bakery.people["paul"])
+    assert failure.value.error_id == "factors.not_allowed"
+
+
+def test_months_can_be_chosen_since_the_first_usage() -> None:
+    today = date(2026, 11, 25)
+    assert months_since(None, today) == [date(2026, 11, 1)]
+    months = months_since(date(2026, 1, 31), today)
+    assert (len(months), months[-1]) == (11, date(2026, 1, 1))
+    assert parse_month("2026-03", months) == date(2026, 3, 1)
+    for wrong in ("", "2025-12", "2026-13", "x"):
+        assert parse_month(wrong, months) == date(2026, 11, 1)
+    assert [last_day(shift(date(2026, 11, 1), by)) for by in (0, 1, -9)] == [
+        date(2026, 11, 30), date(2026, 12, 31), date(2026, 2, 28),
+    ]  # fmt: skip

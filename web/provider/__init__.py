@@ -1,0 +1,5 @@
+"""The pages of the provider's own people: the customers, for operators, and the differences, for support."""
+
+from web.provider.views import blueprint
+
+__all__ = ["blueprint"]

@@ -1,0 +1,167 @@
+"""The pages of the provider's people."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import structlog
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from recorder import csv_rows
+from recorder.catalogue.database import writing
+from recorder.catalogue.tenant_queries import customers
+from recorder.domain import time_zones
+from recorder.domain.roles import ADMIN, OPERATOR, SUPPORT
+from recorder.errors import CatalogueError
+from recorder.features.customers import service
+from recorder.features.team.invitations import IssuedInvitation
+from recorder.features.tenants.registration import Registration
+from recorder.features.usage import service as usage
+from recorder.lifecycle.plans import plan_code, plans
+from recorder.seal.amendment import By
+from web.decorators import admins_only
+from web.language import current_language
+from web.provider.form import LINK, CustomerForm, read_form
+from web.provider.months import last_day, months_since, parse_month, shift
+from web.registration.company import form_choices
+from web.state import current_visitor, login_required, now, panel_state
+from web.team.operations import invitations
+from web.team.views import LIMIT, public_link
+from web.text import provider as text
+
+PAGE = 100
+"""Customers of a page."""
+
+MONTHS = 12
+"""Months in the CSV file, up to the one that is shown."""
+
+log = structlog.get_logger()
+
+blueprint = Blueprint("provider", __name__, template_folder="templates")
+
+for_operators = admins_only(lambda _view_args: "/", (OPERATOR,))
+for_support = admins_only(lambda _view_args: "/", (SUPPORT,))
+
+
+@blueprint.get("/customers")
+@login_required
+@for_operators
+def list_customers() -> str:
+    """The customers, and what each recorded in a month."""
+    months = _months()
+    month = parse_month(request.args.get("month", ""), months)
+    after = request.args.get("after", "")
+    found = service.list_customers(after, PAGE + 1)
+    counted = {each.tenant: each for each in usage.everyones_months(month, last_day(month))}
+    return render_template(
+        "provider/customers.html",
+        months=months,
+        month=month,
+        customers=found[:PAGE],
+        counted=counted,
+        after=after,
+        more=found[PAGE - 1].tenant.id if len(found) > PAGE else "",
+        text=text,
+    )
+
+
+@blueprint.get("/customers.csv")
+@login_required
+@for_operators
+def download_usage() -> Response:
+    """A line for each month and customer with recorded calls, of the twelve months up to the chosen one."""
+    month = parse_month(request.args.get("month", ""), _months())
+    first = shift(month, 1 - MONTHS)
+    heading = (
+        _("Month"), _("Customer’s id"), _("Customer"), _("Plan"), _("Calls"), _("Minutes"), _("Bytes"),
+    )  # fmt: skip
+    lines = ["\ufeff", csv_rows.row(map(str, heading))]
+    names = {row.id: (row.name, plan_code(row.id)) for row in customers()}
+    for each in usage.everyones_months(first, last_day(month)):
+        counted = each.calls, round(each.duration_ms / 60_000, 3), each.bytes
+        cells = f"{each.month:%Y-%m}", each.tenant, *names.get(each.tenant, ("", ""))
+        lines.append(csv_rows.row([*cells, *counted]))
+    name = f"customers-{first:%Y-%m}-{month:%Y-%m}.csv"
+    return Response(
+        "".join(lines),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+    )
+
+
+@blueprint.route("/customers/invite", methods=["GET", "POST"])
+@login_required
+@for_operators
+@LIMIT
+def invite_customer() -> ResponseReturnValue:
+    """Create a customer, and invite its first admin by mail, or by a link that is shown."""
+    registration = panel_state().registration
+    if registration is None:
+        abort(404)
+    if request.method != "POST":
+        return _invite_page(CustomerForm(language=current_language(), plan=registration.plan))
+    form = read_form(request, panel_state().config.languages)
+    if form.errors:
+        return _invite_page(form), 422
+    try:
+        issued = _invite(form, registration)
+    except CatalogueError as error:
+        form.refuse(error)  # the name or the address was taken meanwhile, or the name is in use
+        return _invite_page(form), 422
+    if issued.mailed:
+        flash(_("The invitation is on its way to %(address)s.", address=issued.address), "done")
+        return redirect(url_for(".list_customers"), 303)
+    return render_template("provider/link.html", link=public_link(issued.path), form=form)
+
+
+@blueprint.get("/differences")
+@login_required
+@for_support
+def show_queue() -> str:
+    """The differences that customers admit the provider to."""
+    return render_template("provider/queue.html")
+
+
+def _invite(form: CustomerForm, registration: Registration) -> IssuedInvitation:
+    operator = current_visitor().user
+    with writing():  # both or neither
+        row = registration.create_customer(
+            form.company,
+            language=form.language,
+            languages=form.languages,
+            time_zone=form.time_zone,
+            country=form.country,
+            plan=form.plan,
+            by=operator,
+            now=now(),
+        )
+        issued = invitations().invite(
+            row.id,
+            address=form.login,
+            name=form.name,
+            role=ADMIN,
+            lines=None,
+            language=form.language,
+            by=By("operator"),
+            mail=form.how != LINK,
+        )
+    log.info("tenant.invited", tenant=row.id, user=operator.id)
+    return issued
+
+
+def _invite_page(form: CustomerForm) -> str:
+    return render_template(
+        "provider/invite.html",
+        form=form,
+        errors=form.errors,
+        plans=[(code, each.name(current_language())) for code, each in plans().items()],
+        sends=panel_state().outbox.sends,
+        **form_choices(),
+    )
+
+
+def _months() -> list[date]:
+    zone = time_zones.display_zone(current_visitor().tenant.time_zone)
+    return months_since(usage.first_day(), now().astimezone(zone).date())
