@@ -103,6 +103,8 @@ def fill(folder: Path) -> None:
     newcomer = house.customer("Nouvelle Maison", "+3225550178", label="Bureau")
     house.person(newcomer, "nell", "Nell Nieuw")
     invited = {language: invite(house, name, language) for language, name in NEW_CUSTOMERS.items()}
+    workshop = house.customer("Atelier Nord", "+3225550166", label="Bureau")
+    house.person(workshop, "ines", "Inès Nord")
     joiner = house.customer("Menuiserie Claes", "+3225550155", label="Atelier")
     house.person(joiner, "rose", "Rose Claes", role="customer_admin")
     house.person(joiner, "hugo", "Hugo Claes", role="customer_admin", language="en")
@@ -176,7 +178,13 @@ def fill(folder: Path) -> None:
     bakery_row = queries.tenant(bakery.id)
     assert bakery_row is not None
     usage.count_due(bakery_row, utc_now() + timedelta(days=1), os.urandom)
-    more = {"bakery": bakery.id, "plumber": plumber.id, "newcomer": newcomer.id, **invited}
+    more = {
+        "bakery": bakery.id,
+        "plumber": plumber.id,
+        "workshop": workshop.id,
+        "newcomer": newcomer.id,
+        **invited,
+    }
     (folder / IDS).write_text(json.dumps({**ids, **more}))
     house.close()
 
@@ -213,6 +221,7 @@ def run(folder: Path) -> None:
     (line,) = queries.lines(ids["bakery"])
     gevent.spawn(keep_talking, line)
     gevent.spawn(answer_phones, folder)
+    gevent.spawn(end_a_call, house, find_customer(ids["workshop"]))
     # All browser tests come from one address.
     often = LoginLimits(*[RateLimit(10000, 60)] * 5)
     port = free_ports(1)
@@ -231,6 +240,30 @@ def run(folder: Path) -> None:
     description = json.dumps({"port": port, "ids": ids})
     serve(app, "127.0.0.1", port, ready=lambda _port: print(description, flush=True))
     house.close()
+
+
+def find_customer(tenant: str) -> Customer:
+    """A customer with its line and announcement."""
+    (line,), (announcement,) = queries.lines(tenant), queries.announcements(tenant)
+    return Customer(tenant, line, announcement)
+
+
+def end_a_call(house: House, customer: Customer) -> None:
+    """A call that ends when a test writes the file ``hang-up``, and is stored when it writes ``store``."""
+    while not (house.folder / "hang-up").exists():
+        gevent.sleep(0.2)
+    folder, end = house.finished(customer, at=utc_now() - timedelta(minutes=1))
+    line = customer.line
+    row = LiveRow(
+        id=folder.name, tenant=customer.id, node="node3", line=line.id, number=line.number,
+        direction="inbound", external_party=CALLER, started_at=utc_now() - timedelta(minutes=1),
+        announced=True, paused_until=None, deletable=False, ended_at=end,
+    )  # fmt: skip
+    live.put("node3", [row], utc_now())
+    while not (house.folder / "store").exists():
+        gevent.sleep(0.2)
+    house.work(folder, end)
+    live.put("node3", [], utc_now())
 
 
 def keep_talking(line: LineRow) -> None:

@@ -12,7 +12,7 @@ from flask import url_for
 from recorder.catalogue import queries
 from recorder.catalogue.records import LineRow, NotRecordedRow, RecordingRow, TenantRow
 from recorder.domain.roles import OPERATOR, SUPPORT
-from recorder.features.live.queries import LiveRow, live_calls
+from recorder.features.live.queries import LiveRow, ended_calls, live_calls
 from recorder.features.tenants.drafts import drafted_lines
 from recorder.playback import grants
 from web.state import current_visitor, now, panel_state
@@ -40,8 +40,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class TestCall:
-    """How far the test call has come: in progress (``live``), stored (``recording``), heard, or why it was
-    ``missed``."""
+    """How far the test call has come: in progress or being stored (``live``), stored (``recording``), heard,
+    or why it was ``missed``."""
 
     live: LiveRow | None = None
     recording: RecordingRow | None = None
@@ -129,7 +129,8 @@ def _test_call(tenant: str, line: LineRow | None, at: datetime) -> TestCall:
         return TestCall(recording=queries.recording(tenant, heard_recording), was_played=True)
     if line is None:
         return TestCall()
-    live = next((each for each in live_calls(tenant, at) if each.line == line.id), None)
+    calls = (*live_calls(tenant, at), *ended_calls(tenant, at))
+    live = next((each for each in calls if each.line == line.id), None)
     recording = next(iter(queries.recordings(tenant, line=line.id, limit=1).rows), None)
     missed = next((each for each in queries.not_recorded(tenant, limit=1).rows if each.line == line.id), None)
     if missed is not None and recording is not None and recording.started_at >= missed.started_at:

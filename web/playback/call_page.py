@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -36,6 +36,9 @@ from web.playback.view_model import (
 )
 from web.state import current_visitor, now, panel_state
 from web.text import formats, labels
+
+LATE = timedelta(minutes=5)
+"""After that the page of a call that is being stored says that it takes longer than usual."""
 
 OVERSIGHT_ROLES = frozenset({ADMIN, AUDITOR})
 """Roles that see what everybody did with a recording; others see their own part."""
@@ -202,9 +205,12 @@ def _state_without_facts(recording_id: str) -> ResponseReturnValue | None:
     tenant, sees = current_visitor().tenant.id, current_visitor().sees
     if queries.recording(tenant, recording_id) is not None:
         return None
-    call = live.live_call(tenant, recording_id, now())
-    if call is not None and sees(call.line):
+    scope = current_visitor().user.lines
+    if (call := live.live_call(tenant, recording_id, now(), scope)) is not None:
         return render_template("playback/call_state.html", state="live", recording=call)
+    if (call := live.ended_call(tenant, recording_id, now(), scope)) is not None:
+        late = call.ended_at is not None and now() - call.ended_at > LATE
+        return render_template("playback/call_state.html", state="storing", recording=call, late=late)
     missing = queries.not_recorded_by_id(tenant, [recording_id]).get(recording_id)
     if missing is None or not sees(missing.line):
         return None

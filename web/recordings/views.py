@@ -12,8 +12,9 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from recorder.catalogue import queries
-from recorder.catalogue.records import Cursor
+from recorder.catalogue.records import Cursor, LineRow
 from recorder.domain import time_zones
+from recorder.features.live.queries import LiveRow, ended_calls
 from recorder.features.notes import service as note_service
 from recorder.features.search import saved_filters, service
 from recorder.features.search.rules import CallQuery
@@ -30,6 +31,9 @@ from web.text.labels import NOT_RECORDED
 
 MAX_REVIEWS = 10
 """Holds due for review that are shown above the list."""
+
+MOST_ENDED = 10
+"""Calls above the list that are being stored; of others the page says how many they are."""
 
 MOST_SHOWN = 200
 """Calls of a page, for the count of new ones."""
@@ -52,7 +56,8 @@ def list_calls() -> str:
 @blueprint.get("/recordings/new")
 @login_required
 def count_new_calls() -> ResponseReturnValue:
-    """How many calls came since a first page was made, as the link that shows them; nothing if none did."""
+    """How many calls came since a first page was made, as the link that shows them, and those that are being
+    stored; nothing if there is neither."""
     call_filter = filters.parse_filter(request.args)
     try:
         oldest = Cursor.decode(request.args["oldest"]) if request.args.get("oldest") else None
@@ -60,10 +65,17 @@ def count_new_calls() -> ResponseReturnValue:
     except ValueError:
         return "", 204
     number = service.count_new(_query(call_filter), oldest, count)
-    if not number:
+    ended = _ended(call_filter)
+    if not number and not ended:
         return "", 204
     return render_template(
-        "recordings/new.html", number=number, most=service.MANY_NEW, call_filter=call_filter
+        "recordings/new.html",
+        number=number,
+        most=service.MANY_NEW,
+        call_filter=call_filter,
+        ended=ended,
+        most_ended=MOST_ENDED,
+        lines=_lines() if ended else {},
     )
 
 
@@ -108,10 +120,7 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
     )
     admin = visitor.admin
     due_holds = [each for each in amendments.holds(tenant.id) if each.review_at <= now()] if admin else []
-    scope = _scope()
-    lines = {
-        line.id: line for line in queries.lines(tenant.id, ended=True) if scope is None or line.id in scope
-    }
+    scope, lines = _scope(), _lines()
     reasons = service.reasons(tenant.id) if scope is None else tuple(NOT_RECORDED)
     saved = saved_filters.saved_filters(tenant.id, visitor.user.id)
     return render_template(
@@ -120,6 +129,8 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
         page=page,
         days=_group_by_day(page.calls, time_zones.display_zone(tenant.time_zone)),
         is_first=page.newer is None,
+        ended=_ended(call_filter) if page.newer is None else (),
+        most_ended=MOST_ENDED,
         lines=lines,
         chips=sentences.chips(call_filter, lines),
         options=sentences.options(lines.values(), reasons, note_service.labels_in_use(tenant.id, scope)),
@@ -136,6 +147,19 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
 def _query(call_filter: CallFilter) -> CallQuery:
     tenant = current_visitor().tenant
     return call_filter.query(tenant.id, time_zones.display_zone(tenant.time_zone), now(), _scope())
+
+
+def _lines() -> dict[str, LineRow]:
+    """The lines whose calls the visitor sees, by id."""
+    scope = _scope()
+    rows = queries.lines(current_visitor().tenant.id, ended=True)
+    return {line.id: line for line in rows if scope is None or line.id in scope}
+
+
+def _ended(call_filter: CallFilter) -> tuple[LiveRow, ...]:
+    """The calls that have ended and are being stored; none under a filter, which knows only what is
+    stored."""
+    return () if call_filter.is_active else ended_calls(current_visitor().tenant.id, now(), _scope())
 
 
 def _scope() -> frozenset[str] | None:

@@ -1,7 +1,7 @@
-// Shows what changes by itself: while the element with data-live says "yes", loads the page again and replaces
-// that element if it has changed.
+// Shows what changes by itself: while the element with data-live says "yes", loads the page again (every data-every
+// seconds) and replaces that element if it has changed.
 
-const INTERVAL = 1500; // ms
+const INTERVAL = 1000 * (livePart(document)?.dataset.every ?? 1.5); // ms
 
 const hint = document.getElementById("live-hint");
 if (hint) hint.hidden = false;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from babel.units import format_unit
 from flask_babel import format_date, format_decimal, format_time, get_locale, ngettext
@@ -46,6 +46,11 @@ def duration(milliseconds: int) -> str:
     if seconds and not hours:
         parts.append(ngettext("%(num)d second", "%(num)d seconds", seconds))
     return " ".join(parts) or str(_("less than a second"))
+
+
+def milliseconds(begin: datetime, end: datetime) -> int:
+    """The time between two moments; never less than nothing, as two clocks may have written them."""
+    return max(0, (end - begin) // timedelta(milliseconds=1))
 
 
 def clock(milliseconds: int) -> str:

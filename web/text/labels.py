@@ -345,6 +345,7 @@ def init_app(app: Flask) -> None:
             formats.count,
             formats.number,
             formats.duration,
+            formats.milliseconds,
             formats.clock,
             formats.day,
             formats.date,

@@ -309,8 +309,8 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
 
 UNLISTED: Final = frozenset({
     "actor", "announced", "by", "by_was", "call", "changed", "checkpoint", "code_sha256", "command",
-    "composed_sha256", "customer", "declined", "declined_text_sha256", "epoch", "erased", "external_kind", "factor",
-    "found", "from", "grant", "handover", "how_sha256", "import_sha256", "invitation", "kek",
+    "composed_sha256", "customer", "declined", "declined_text_sha256", "epoch", "erased", "external_kind",
+    "factor", "found", "from", "grant", "handover", "how_sha256", "import_sha256", "invitation", "kek",
     "key", "key_sha256", "key_was", "keys", "leaves", "limit", "line_delete_sha256", "line_keep_sha256",
     "lines_sha256", "listen", "listen_report", "login_sha256", "manifest_sha256", "menu",
     "menu_text_sha256", "node", "note", "number_sha256", "object", "omitted", "part", "preselected",

@@ -33,7 +33,7 @@ from recorder.catalogue.tables.listed_call import (
     ListedPartyTable,
     PartySuffixTable,
 )
-from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.number_proof import NumberProofTable
@@ -83,6 +83,7 @@ TABLES: tuple[type[Table], ...] = (
     QueuedPlaceTable,
     LeaseTable,
     LiveCallTable,
+    EndedCallTable,
     LiveCommandTable,
     ApiTokenTable,
     SubtreeTable,

@@ -1,4 +1,5 @@
-"""Calls in progress, and the live commands for them, used by ``features/live/queries.py``."""
+"""Calls in progress and calls that have just ended, and the live commands, used by
+``features/live/queries.py``."""
 
 from __future__ import annotations
 
@@ -27,6 +28,27 @@ class LiveCallTable(Table):
 
     class Meta:
         table_name = "live_call"
+
+
+class EndedCallTable(Table):
+    """A call that has ended and whose recording is being stored, as its node's worker last saw it
+    (``seen_at``). The row is deleted once the take has left the spool."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField(index=True)
+    node = TextField(index=True)
+    line_id = TextField(null=True)
+    number = TextField()
+    direction = TextField()
+    external_kind = TextField()
+    external_value = TextField()
+    started_at = MomentField()
+    ended_at = MomentField()
+    announced = IntegerField()
+    seen_at = MomentField()
+
+    class Meta:
+        table_name = "ended_call"
 
 
 class LiveCommandTable(Table):

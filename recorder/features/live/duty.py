@@ -1,5 +1,5 @@
-"""The worker's duty for live calls: it lists them in the catalogue, relays people's commands to the daemon,
-and records each outcome.
+"""The worker's duty for live calls: it lists them in the catalogue, and then those that have ended and are
+being stored; it relays people's commands to the daemon, and records each outcome.
 
 It has a thread of its own and runs several times a second, because a caller who is about to read out a card
 number cannot wait. Live calls are read from the spool, as by ``accord status``, so the daemon is not
@@ -8,6 +8,7 @@ involved.
 
 from __future__ import annotations
 
+import heapq
 import os
 import time
 from collections.abc import Callable
@@ -25,12 +26,15 @@ from recorder.domain.markers import Marker
 from recorder.errors import SealError, TakeError
 from recorder.features.live import queries, rules
 from recorder.features.live.queries import CommandRow, LiveRow
-from recorder.features.live.rules import live_row
+from recorder.features.live.rules import ended_row, hung_up_take, live_row
 from recorder.ids import Entropy
 from recorder.pipeline.duty_thread import DutyThread
 from recorder.seal.revocation import Revoked, none_revoked
 from recorder.spool.command_socket import send_request
-from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, read_marks, read_start
+from recorder.spool.layout import END, EVENTS, QUARANTINE, CallStart, read_marks, read_start, read_take
+
+MOST_ENDED: Final = 200
+"""Calls that are listed as being stored, the newest: while the store is away, ten thousand may be waiting."""
 
 LOOK: Final = 1.0
 """Seconds between two scans for live calls."""
@@ -60,6 +64,8 @@ class LiveCallRelay(DutyThread):
     """This node's calls as the catalogue has them; ``None``: unknown."""
     _confirmed: dict[str, tuple[int, CallStart, tuple[Marker, ...]]] = field(default_factory=dict)
     _finished: set[str] = field(default_factory=set)
+    _ended: dict[str, LiveRow | None] = field(default_factory=dict)
+    """The newest finished takes, each read once; ``None``: it is not kept, or cannot be read."""
     _look_due: float = 0.0
     _seen_due: float = 0.0
     _tidy_due: float = 0.0
@@ -161,9 +167,21 @@ class LiveCallRelay(DutyThread):
             except (TakeError, OSError):
                 continue  # it began or ended just now, or is unreadable
             row = live_row(start, marks, self.now())
+            if row is None and (take := hung_up_take(folder, start, marks)) is not None:
+                row = ended_row(take)
             if row is not None:
                 rows.append(row)
-        return rows
+        newest = heapq.nlargest(MOST_ENDED, self._finished)  # names sort by time
+        self._ended = {
+            name: self._ended[name] if name in self._ended else self._read_ended(name) for name in newest
+        }
+        return rows + [row for row in self._ended.values() if row is not None]
+
+    def _read_ended(self, name: str) -> LiveRow | None:
+        try:
+            return ended_row(read_take(self.spool / name))
+        except (TakeError, OSError):
+            return None
 
     def _open(self) -> list[Path]:
         """Folders of calls that have not ended. Each that has is read once: while the store is away, ten

@@ -1,4 +1,4 @@
-"""The rows of live calls, and of commands for them.
+"""The rows of live calls and of calls that have just ended, and of commands.
 
 Queries for people name a tenant; an id alone never selects. Queries for a worker name its node. Conditional
 updates decide which worker handles a command: the worker of its node takes it once and in time, or the
@@ -17,7 +17,8 @@ from peewee import SQL, fn
 from recorder.auditlog.append import append
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.line import LineTable
-from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.domain.live_command import NO_ANSWER
 from recorder.domain.parties import Party
 from recorder.ids import Entropy
@@ -32,16 +33,21 @@ STALE: Final = timedelta(seconds=20)
 """How long a call counts as live after its node's last update."""
 
 DROPPED_AFTER: Final = timedelta(minutes=10)
-"""When the calls of a silent node are dropped."""
+"""When the calls of a silent node are dropped. Until then, those that have ended count as being stored: they
+are on its disk."""
 
 COMMANDS_KEPT: Final = timedelta(days=1)
 """How long commands are kept; the log keeps them for good."""
 
 
+_TABLES: Final = (LiveCallTable, EndedCallTable)
+
+
 @dataclass(frozen=True, slots=True)
 class LiveRow:
-    """A call that is being recorded. ``announced``: its announcement has finished; ``paused_until``: when a
-    pause ends by itself at the latest; ``deletable``: it may be erased during the call."""
+    """A call that is being recorded, or, with ``ended_at``, that is over and whose recording is being stored.
+    ``announced``: its announcement has finished; ``paused_until``: when a pause ends by itself at the latest;
+    ``deletable``: it may be erased during the call."""
 
     id: str
     tenant: str
@@ -54,6 +60,7 @@ class LiveRow:
     announced: bool
     paused_until: datetime | None
     deletable: bool
+    ended_at: datetime | None = None
 
     def paused(self, now: datetime) -> bool:
         return self.paused_until is not None and now < self.paused_until
@@ -81,8 +88,7 @@ class CommandRow:
 def live_calls(tenant: str, now: datetime, scope: Collection[str] | None = None) -> tuple[LiveRow, ...]:
     """A tenant's live calls, latest first; with ``scope`` only those of these lines."""
     with connected():
-        mine = (LiveCallTable.tenant_id == tenant) & _in_scope(scope)
-        query = LiveCallTable.select().where(mine & _fresh(now) & _theirs())
+        query = LiveCallTable.select().where(_mine(LiveCallTable, tenant, scope, now))
         return tuple(
             _live(row) for row in query.order_by(LiveCallTable.started_at.desc(), LiveCallTable.id.desc())
         )
@@ -93,8 +99,28 @@ def live_call(
 ) -> LiveRow | None:
     """One of them."""
     with connected():
-        condition = (LiveCallTable.tenant_id == tenant) & (LiveCallTable.id == call_id) & _in_scope(scope)
-        row = LiveCallTable.get_or_none(condition & _fresh(now) & _theirs())
+        condition = _mine(LiveCallTable, tenant, scope, now)
+        row = LiveCallTable.get_or_none(condition & (LiveCallTable.id == call_id))
+    return None if row is None else _live(row)
+
+
+def ended_calls(tenant: str, now: datetime, scope: Collection[str] | None = None) -> tuple[LiveRow, ...]:
+    """A tenant's calls that have ended and are not listed yet, latest first; with ``scope`` only those of
+    these lines."""
+    with connected():
+        query = EndedCallTable.select().where(_mine(EndedCallTable, tenant, scope, now) & ~_listed())
+        return tuple(
+            _live(row) for row in query.order_by(EndedCallTable.started_at.desc(), EndedCallTable.id.desc())
+        )
+
+
+def ended_call(
+    tenant: str, call_id: str, now: datetime, scope: Collection[str] | None = None
+) -> LiveRow | None:
+    """One of them."""
+    with connected():
+        condition = _mine(EndedCallTable, tenant, scope, now) & (EndedCallTable.id == call_id)
+        row = EndedCallTable.get_or_none(condition & ~_listed())
     return None if row is None else _live(row)
 
 
@@ -142,9 +168,10 @@ def answer(node: str, command_id: str, outcome: str, now: datetime, entropy: Ent
 def put(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
     """Replace a node's calls."""
     with writing():
-        # By id, too: a row may name another node.
-        condition = (LiveCallTable.node == node) | (LiveCallTable.id << [row.id for row in rows])
-        LiveCallTable.delete().where(condition).execute()
+        for table in _TABLES:
+            # By id, too: a row may name another node.
+            condition = (table.node == node) | (table.id << [row.id for row in rows])
+            table.delete().where(condition).execute()
         _insert(node, rows, now)
 
 
@@ -155,36 +182,40 @@ def change(
     worker has dropped some, or a row was tampered with): use :func:`put`."""
     with writing():
         touched = [*over, *(row.id for row in changed)]
-        if touched:
-            LiveCallTable.delete().where(LiveCallTable.id << touched).execute()
+        for table in _TABLES if touched else ():
+            table.delete().where(table.id << touched).execute()
         _insert(node, changed, now)
-        LiveCallTable.update(seen_at=now).where(LiveCallTable.node == node).execute()
-        return {
-            row.id: _live(row) for row in LiveCallTable.select().where(LiveCallTable.node == node)
-        } == every
+        for table in _TABLES:
+            table.update(seen_at=now).where(table.node == node).execute()
+        rows = [row for table in _TABLES for row in table.select().where(table.node == node)]
+        return {row.id: _live(row) for row in rows} == every
 
 
 def drop_old(now: datetime) -> None:
     """Drop the calls of silent nodes, and old commands."""
     with writing():
-        LiveCallTable.delete().where(LiveCallTable.seen_at < now - DROPPED_AFTER).execute()
+        for table in _TABLES:
+            table.delete().where(table.seen_at < now - DROPPED_AFTER).execute()
         LiveCommandTable.delete().where(LiveCommandTable.requested_at < now - COMMANDS_KEPT).execute()
 
 
-def _in_scope(scope: Collection[str] | None) -> Any:
-    return LiveCallTable.line_id.in_(list(scope)) if scope is not None else SQL("1 = 1")
-
-
-def _fresh(now: datetime) -> Any:
+def _mine(table: Any, tenant: str, scope: Collection[str] | None, now: datetime) -> Any:
+    """The condition for a tenant's rows, on these lines, that its node confirmed lately."""
+    in_scope = table.line_id.in_(list(scope)) if scope is not None else SQL("1 = 1")
+    lasts = DROPPED_AFTER if table is EndedCallTable else STALE
     # A time in the future was written by a clock that had jumped ahead.
-    return (LiveCallTable.seen_at > now - STALE) & (LiveCallTable.seen_at < now + STALE)
+    is_fresh = (table.seen_at > now - lasts) & (table.seen_at < now + STALE)
+    # The line had not ended when the call began: a node may have an old snapshot.
+    expired = (LineTable.id == table.line_id) & (LineTable.until <= table.started_at)
+    is_theirs = ~fn.EXISTS(LineTable.select(LineTable.id).where(expired))
+    return (table.tenant_id == tenant) & in_scope & is_fresh & is_theirs
 
 
-def _theirs() -> Any:
-    """The condition that the call's line had not ended when the call began: a node may have an old
-    snapshot."""
-    expired = (LineTable.id == LiveCallTable.line_id) & (LineTable.until <= LiveCallTable.started_at)
-    return ~fn.EXISTS(LineTable.select(LineTable.id).where(expired))
+def _listed() -> Any:
+    """The condition that an ended call is in the list, with a recording or without."""
+    recordings = RecordingTable.select(RecordingTable.id).where(RecordingTable.id == EndedCallTable.id)
+    missing = NotRecordedTable.select(NotRecordedTable.id).where(NotRecordedTable.id == EndedCallTable.id)
+    return fn.EXISTS(recordings) | fn.EXISTS(missing)
 
 
 def _of(node: str, condition: Any) -> tuple[CommandRow, ...]:
@@ -216,20 +247,24 @@ def _settle(row: LiveCommandTable, outcome: str, now: datetime, entropy: Entropy
 
 def _insert(node: str, rows: Sequence[LiveRow], now: datetime) -> None:
     for row in rows:
-        LiveCallTable.create(
-            id=row.id, tenant_id=row.tenant, node=node, line_id=row.line, number=row.number,
-            direction=row.direction, external_kind=row.external_party.kind,
-            external_value=row.external_party.value,
-            started_at=row.started_at, announced=int(row.announced), paused_until=row.paused_until,
-            deletable=int(row.deletable), seen_at=now,
-        )  # fmt: skip
+        columns = {
+            "id": row.id, "tenant_id": row.tenant, "node": node, "line_id": row.line, "number": row.number,
+            "direction": row.direction, "external_kind": row.external_party.kind,
+            "external_value": row.external_party.value, "started_at": row.started_at,
+            "announced": int(row.announced), "seen_at": now,
+        }  # fmt: skip
+        if row.ended_at is not None:
+            EndedCallTable.create(ended_at=row.ended_at, **columns)
+        else:
+            LiveCallTable.create(paused_until=row.paused_until, deletable=int(row.deletable), **columns)
 
 
 def _live(row: Any) -> LiveRow:
     return LiveRow(
         row.id, row.tenant_id, row.node, row.line_id, row.number, row.direction,
-        Party(row.external_kind, row.external_value), row.started_at, bool(row.announced), row.paused_until,
-        bool(row.deletable),
+        Party(row.external_kind, row.external_value), row.started_at, bool(row.announced),
+        getattr(row, "paused_until", None), bool(getattr(row, "deletable", False)),
+        getattr(row, "ended_at", None),
     )  # fmt: skip
 
 

@@ -1,8 +1,11 @@
-"""Which calls are live, by what the daemon has written, and which commands may be carried out."""
+"""Which calls are live and which are being stored, by what the daemon has written, and which commands may be
+carried out."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -11,9 +14,10 @@ from recorder.audio.pause_redaction import read_pauses
 from recorder.domain.call_plan import OPT_IN
 from recorder.domain.markers import Marker
 from recorder.features.live.queries import CommandRow, LiveRow
+from recorder.pipeline.unrecorded_call import reason_not_kept
 from recorder.seal.command import SignedCommand, check
 from recorder.seal.revocation import Revoked
-from recorder.spool.layout import CallStart
+from recorder.spool.layout import CallEnd, CallStart, Take
 
 
 def check_command(row: CommandRow, root: Ed25519PublicKey, revoked: Revoked) -> None:
@@ -32,9 +36,33 @@ def live_row(start: CallStart, marks: tuple[Marker, ...], now: datetime) -> Live
     if start.tenant is None or start.announcement is None or start.refused or _is_over(start, marks):
         return None
     open_pauses = [pause for pause in read_pauses(marks, start.started_at + _LONG) if now < pause.latest]
+    paused_until = open_pauses[-1].latest if open_pauses else None
+    return replace(
+        _row(start, marks, start.tenant), paused_until=paused_until, deletable=start.delete is not None
+    )
+
+
+def hung_up_take(folder: Path, start: CallStart, marks: tuple[Marker, ...]) -> Take | None:
+    """The take of a call whose hang-up the daemon has noted, and whose end it is about to write; ``None`` for
+    any other."""
+    hung_up = next((mark.at for mark in marks if mark.kind == "hangup"), None)
+    if hung_up is None or _is_refused(start, marks):
+        return None
+    return Take(folder, start, marks, CallEnd("recorded", None, hung_up, None))
+
+
+def ended_row(take: Take) -> LiveRow | None:
+    """A call that has ended and whose recording is to be stored; ``None`` for any other."""
+    start = take.start
+    if start.tenant is None or start.announcement is None or reason_not_kept(take) is not None:
+        return None
+    return replace(_row(start, take.marks, start.tenant), ended_at=take.end.ended_at)
+
+
+def _row(start: CallStart, marks: tuple[Marker, ...], tenant: str) -> LiveRow:
     return LiveRow(
         id=start.recording,
-        tenant=start.tenant,
+        tenant=tenant,
         node=start.node,
         line=start.line,
         number=start.number,
@@ -42,15 +70,25 @@ def live_row(start: CallStart, marks: tuple[Marker, ...], now: datetime) -> Live
         external_party=start.external_party,
         started_at=start.started_at,
         announced=any(mark.kind == "announcement_finished" for mark in marks),
-        paused_until=open_pauses[-1].latest if open_pauses else None,
-        deletable=start.delete is not None,
+        paused_until=None,
+        deletable=False,
     )
 
 
 def _is_over(start: CallStart, marks: tuple[Marker, ...]) -> bool:
     """Whether a call was refused, erased, or has ended, by its latest marks."""
     kinds = [mark.kind for mark in marks]
-    if {"deleted", "transferred_outside", "hangup"} & set(kinds):
+    if "hangup" in kinds or _is_refused(start, marks):
+        return True
+    stopped = [kind for kind in kinds if kind in ("recording_started", "recording_stopped")][-1:]
+    announced = "announcement_finished" in kinds
+    # An announcement at pick-up that was not heard in full stops the recording, which then restarts.
+    return stopped == ["recording_stopped"] and (announced or not start.at_pickup)
+
+
+def _is_refused(start: CallStart, marks: tuple[Marker, ...]) -> bool:
+    """Whether the recording was refused, erased or ended in the call."""
+    if any(mark.kind in ("deleted", "transferred_outside") for mark in marks):
         return True
     answers = [
         mark.data.get("answer")
@@ -58,9 +96,4 @@ def _is_over(start: CallStart, marks: tuple[Marker, ...]) -> bool:
         if mark.kind == "question_answered" and mark.data.get("question") == "recording"
     ]
     no = ("no", "none", "unclear") if start.mode == OPT_IN else ("no",)
-    if answers and answers[-1] in no:
-        return True
-    stopped = [kind for kind in kinds if kind in ("recording_started", "recording_stopped")][-1:]
-    announced = "announcement_finished" in kinds
-    # An announcement at pick-up that was not heard in full stops the recording, which then restarts.
-    return stopped == ["recording_stopped"] and (announced or not start.at_pickup)
+    return bool(answers) and answers[-1] in no

@@ -27,7 +27,7 @@ from recorder.catalogue.tables.identity import (
     SessionTable,
     UserTable,
 )
-from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
@@ -163,6 +163,7 @@ def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
             append(tenant, CALLS_FORGOTTEN, {"calls": len(ids), "leaves": sorted(leaves)}, now, entropy)
     with writing():
         LiveCallTable.delete().where(LiveCallTable.tenant_id == tenant).execute()
+        EndedCallTable.delete().where(EndedCallTable.tenant_id == tenant).execute()
         LiveCommandTable.delete().where(LiveCommandTable.tenant_id == tenant).execute()
         bodies = LeafTable.select(LeafTable.body).where(
             (LeafTable.tenant == tenant) & (LeafTable.kind == CALLS_FORGOTTEN)

@@ -250,6 +250,12 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
         "id tenant_id node line_id number direction external_kind external_value started_at announced "
         "paused_until deletable seen_at",
     ),
+    "ended_call": _by(
+        "the node's worker rewrites the rows of its calls every few seconds; they only say that a recording "
+        "is being stored",
+        "id tenant_id node line_id number direction external_kind external_value started_at ended_at "
+        "announced seen_at",
+    ),
     "live_command": _by(
         "the node that carries out the command, for ten seconds: a node without the call does nothing, and "
         "an unsigned command is never carried out",

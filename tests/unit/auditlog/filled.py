@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -59,6 +60,7 @@ from .tampered_later import hold
 
 NODE = "node1"
 CALL = "01930000-0000-7000-8000-0000000000c1"
+ENDED_CALL = "01930000-0000-7000-8000-0000000000c3"
 
 
 def _passing_rows(world: World) -> None:
@@ -198,7 +200,8 @@ def _calls(world: World) -> None:
         direction="inbound", external_party=external_party, started_at=now, announced=True,
         paused_until=None, deletable=True,
     )  # fmt: skip
-    queries.put(NODE, [row], now)
+    ended = replace(row, id=ENDED_CALL, paused_until=None, deletable=False, ended_at=now)
+    queries.put(NODE, [row, ended], now)
     keys = world.house.folder / "keys"
     panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
     asks = {"by": "panel", "who": world.user, "signer": panel}

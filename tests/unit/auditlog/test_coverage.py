@@ -403,19 +403,23 @@ def test_columns_that_are_not_compared_decide_nothing(sqlite_world: World, table
             assert decided(sqlite_world) == before, attack.name
 
 
-def test_forged_live_call_is_corrected(sqlite_world: World) -> None:
+@pytest.mark.parametrize(
+    ("table", "listed"),
+    [("live_call", live_queries.live_calls), ("ended_call", live_queries.ended_calls)],
+)
+def test_forged_live_call_is_corrected(sqlite_world: World, table: str, listed: Any) -> None:
     """The next report of the node's worker restores the rows."""
     world, later = sqlite_world, sqlite_world.house.clock() + timedelta(minutes=5)
     with connected():
-        (row,) = live_queries.live_calls(world.tenant, world.house.clock() - timedelta(hours=1))
+        (row,) = listed(world.tenant, world.house.clock() - timedelta(hours=1))
         other = next(each for each in rows_of("tenant", world) if each["id"] != world.tenant)["id"]
-    attacks = [each for column in EXCEPTED["live_call"] for each in changes_of("live_call", column, world)]
-    for attack in [*attacks, made_up("live_call", world), delete_of("live_call", world)]:
+    attacks = [each for column in EXCEPTED[table] for each in changes_of(table, column, world)]
+    for attack in [*attacks, made_up(table, world), delete_of(table, world)]:
         with connected(), database.atomic() as everything:
             database.execute_sql(*attack.do)
             live_queries.put(NODE, [row], later)
-            assert live_queries.live_calls(world.tenant, later) == (row,), attack.name
-            assert live_queries.live_calls(other, later) == (), attack.name
+            assert listed(world.tenant, later) == (row,), attack.name
+            assert listed(other, later) == (), attack.name
             everything.rollback()
 
 

@@ -121,6 +121,21 @@ def known(now: datetime) -> dict[str, LiveRow]:
     return {row.id: row for tenant in (TENANT, OTHER) for row in queries.live_calls(tenant, now)}
 
 
+def test_ended_calls_of_another_customer_or_line_are_hidden(call, ask, clock) -> None:
+    ended = replace(call, id="01930000-0000-7000-8000-0000000000c5", ended_at=clock(), line="b-line")
+    queries.put(NODE, [call, ended], clock())
+    assert queries.live_calls(TENANT, clock()) == (call,)
+    assert queries.ended_calls(TENANT, clock()) == (ended,)
+    assert queries.ended_calls(TENANT, clock(), ["b-line"]) == (ended,)
+    assert queries.ended_calls(TENANT, clock(), ["a-line"]) == ()
+    assert queries.ended_calls(OTHER, clock()) == ()
+    assert queries.ended_call(TENANT, ended.id, clock()) == ended
+    assert queries.ended_call(TENANT, ended.id, clock(), ["a-line"]) is None
+    assert queries.ended_call(OTHER, ended.id, clock()) is None
+    assert queries.live_call(TENANT, ended.id, clock()) is None
+    assert ask(TENANT, ended.id) is None
+
+
 def test_calls_of_a_silent_node_expire(call, ask, clock) -> None:
     every = known(clock())
     clock.forward(seconds=19)

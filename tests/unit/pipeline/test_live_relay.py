@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.call.remote_commands import NOT_ALLOWED
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
 from recorder.domain.live_command import DONE, NO_ANSWER, UNKNOWN, Request
 from recorder.domain.markers import Marker
 from recorder.errors import SealError
-from recorder.features.live import queries, service
+from recorder.features.live import duty, queries, service
 from recorder.features.live.duty import LiveCallRelay
 from recorder.features.live.queries import CommandRow
 from recorder.features.live.rules import live_row
@@ -31,6 +32,9 @@ from recorder.spool.command_socket import OUTCOME_TIMEOUT, SOCKET, send_request,
 from recorder.spool.layout import CallEnd
 
 pytestmark = pytest.mark.postgresql
+
+
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 
 
 class Daemon:
@@ -281,6 +285,119 @@ def test_removes_a_call_that_has_ended(house, relay, call, clock) -> None:
     layout.close_take(call, CallEnd("recorded", None, clock(), None))
     relay.look()
     assert queries.live_calls(house.tenant, clock()) == ()
+
+
+def ended(house) -> list[str]:
+    """The ids of the customer's calls that are being stored."""
+    return [row.id for row in queries.ended_calls(house.tenant, house.clock())]
+
+
+def test_call_is_being_stored_from_its_hang_up_until_it_is_listed(house, relay, call, clock) -> None:
+    relay.look()
+    assert ended(house) == []
+    clock.forward(seconds=40)
+    layout.append_mark(call, Marker(clock(), "hangup"))
+    relay.look()  # the daemon has not written the end yet
+    assert ended(house) == [call.name]
+    clock.forward(seconds=2)
+    layout.close_take(call, CallEnd("recorded", None, clock(), None))
+    relay.look()
+    (row,) = queries.ended_calls(house.tenant, clock())
+    assert (row.number, row.announced, row.ended_at) == (house.line.number, True, clock())
+    assert queries.live_calls(house.tenant, clock()) == ()
+    layout.remove_take(call)
+    relay.look()
+    assert ended(house) == []
+
+
+def test_stored_call_is_shown_once(house, relay, clock) -> None:
+    """Between the row of its recording and the end of its folder it is in the list already."""
+    folder = house.take()
+    relay.look()
+    assert ended(house) == [folder.name]
+    kept = Path(shutil.copytree(folder, house.folder / "kept"))
+    house.work(folder)
+    assert not folder.exists()
+    kept.rename(folder)
+    relay.look()
+    assert ended(house) == []
+    assert queries.ended_call(house.tenant, folder.name, clock()) is None
+
+
+@pytest.mark.parametrize(
+    ("marks", "end"),
+    [
+        ((), CallEnd("not_recorded", "declined", NOW, None)),
+        (("deleted",), CallEnd("not_recorded", "deleted", NOW, None)),
+        ((), CallEnd("not_recorded", "not_kept", NOW, None)),
+        (("deleted", "hangup"), None),
+        (("hangup",), "nobody answered"),
+    ],
+)
+def test_call_that_is_not_kept_is_never_shown(house, relay, clock, marks, end) -> None:
+    folder = layout.open_take(house.spool, house.start())
+    kinds = ["recording_started", "announcement_finished", *([] if isinstance(end, str) else ["bridged"])]
+    for kind in (*kinds, *marks):
+        layout.append_mark(folder, Marker(clock(), kind))
+    relay.look()
+    assert ended(house) == []
+    layout.close_take(
+        folder, end if isinstance(end, CallEnd) else CallEnd("not_recorded", "deleted", NOW, None)
+    )
+    relay.look()
+    assert ended(house) == []
+
+
+def test_call_in_quarantine_is_not_being_stored(house, relay, call, clock) -> None:
+    layout.close_take(call, CallEnd("recorded", None, clock(), None))
+    relay.look()
+    assert ended(house) == [call.name]
+    layout.quarantine(call, "broken", clock(), None)
+    relay.look()
+    assert ended(house) == []
+
+
+def test_unreadable_take_hides_no_other(house, relay, call, clock) -> None:
+    layout.close_take(call, CallEnd("recorded", None, clock(), None))
+    broken = layout.open_take(house.spool, house.start())
+    layout.close_take(broken, CallEnd("recorded", None, clock(), None))
+    (broken / layout.CALL).write_text("{")
+    relay.look()
+    assert ended(house) == [call.name]
+
+
+def test_newest_of_many_are_listed_and_each_is_read_once(house, relay, clock, monkeypatch) -> None:
+    monkeypatch.setattr(duty, "MOST_ENDED", 3)
+    folders = []
+    for _ in range(5):
+        clock.forward(seconds=1)
+        folders.append(layout.open_take(house.spool, house.start()))
+        layout.append_mark(folders[-1], Marker(clock(), "bridged"))
+        layout.close_take(folders[-1], CallEnd("recorded", None, clock(), None))
+    reads = []
+    read = duty.read_take
+    monkeypatch.setattr(duty, "read_take", lambda folder: reads.append(folder.name) or read(folder))
+    relay.look()
+    relay.look()
+    names = [folder.name for folder in folders]
+    assert ended(house) == names[:1:-1]
+    assert sorted(reads) == names[2:]
+    layout.remove_take(folders[4])
+    relay.look()
+    assert ended(house) == names[3:0:-1]
+
+
+def test_node_that_is_silent_for_a_while_still_has_its_calls(house, relay, call, clock) -> None:
+    """A worker that starts again takes longer than a live call lasts in the list."""
+    layout.close_take(call, CallEnd("recorded", None, clock(), None))
+    relay.look()
+    clock.forward(minutes=9)
+    queries.drop_old(clock())
+    assert ended(house) == [call.name]
+    clock.forward(minutes=2)
+    assert ended(house) == []
+    queries.drop_old(clock())
+    assert EndedCallTable.select().count() == 0
 
 
 def test_lists_again_what_another_worker_dropped(house, relay, call, clock) -> None:

@@ -28,7 +28,7 @@ from recorder.catalogue.tables.listed_call import (
     ListedPartyTable,
     PartySuffixTable,
 )
-from recorder.catalogue.tables.live_call import LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
@@ -196,6 +196,7 @@ NOT_COPIED = {
     PendingAmendmentTable: "who is at it now",
     LeaseTable: "of workers that run now",
     LiveCallTable: "calls that go on now",
+    EndedCallTable: "calls that are being stored now",
     LiveCommandTable: "what was asked of them",
     SubtreeTable: "made again from the leaves",
     LineDraftTable: "what is not switched on yet",

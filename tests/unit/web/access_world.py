@@ -380,6 +380,7 @@ class World:
             "line_id": customer.line.id,
             "announcement_id": customer.announcement.id,
             "call_id": str(uuid7(self.clock(), self.entropy)),
+            "ended_call": str(uuid7(self.clock(), self.entropy)),
             "user_id": people["target"].id,
             "invitation_id": invited.id,
             "invitation_token": invited.path.rpartition("/")[2],
@@ -393,6 +394,7 @@ class World:
             "the caller": caller[-8:],
             "a recording": recording,
             "a live call": ids["call_id"],
+            "a call being stored": ids["ended_call"],
             "a note": f"Note of colleague {family}",
             "a label": f"Label {family}",
             "the number": number[-8:],
@@ -458,7 +460,7 @@ class World:
         assert self.house.factors.add_app(user, key, code)
 
     def _put_calls(self) -> None:
-        """Both customers have a live call, and a command was given for it."""
+        """Both customers have a live call, for which a command was given, and one that is being stored."""
         for node, company in (("node1", self.ours), ("node2", self.theirs)):
             line = company.customer.line
             row = LiveRow(
@@ -466,7 +468,8 @@ class World:
                 direction="inbound", external_party=Party("e164", CALLERS[line.number]),
                 started_at=self.clock(), announced=True, paused_until=None, deletable=True,
             )  # fmt: skip
-            live_queries.put(node, [row], self.clock())
+            ended = replace(row, id=company.ids["ended_call"], deletable=False, ended_at=self.clock())
+            live_queries.put(node, [row, ended], self.clock())
             command = live_service.request_command(
                 company.id, row.id, "note", by="panel", who=company.people["admin"].id, now=self.clock(),
                 entropy=self.entropy, signer=self.house.changes.signer,

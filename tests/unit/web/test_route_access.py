@@ -38,7 +38,10 @@ MAY = "may"
 WRITES = frozenset({"playback.send_audio", "offboarding.download"})
 """Endpoints that write with GET: what was listened to, and what was fetched."""
 
-OF_CALLS = ("the caller", "a recording", "a live call", "a note", "a label", "the number", "its label")
+OF_CALLS = (
+    "the caller", "a recording", "a live call", "a call being stored", "a note", "a label", "the number",
+    "its label",
+)  # fmt: skip
 """The secrets of a company that a colleague of another number does not see."""
 
 VOUCHING = frozenset({"subject_requests.show_vouching", "subject_requests.vouch"})
