@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from typing import Any, Final
 
-from peewee import fn
+from peewee import SQL, fn
 
 from recorder.auditlog.append import REBUILT
 from recorder.catalogue.tables.audit_log import LeafTable
@@ -111,7 +111,7 @@ def everyones_rows(first: date | None, last: date | None) -> Iterable[DayUsage]:
 
 def everyones_months(first: date, last: date) -> list[MonthUsage]:
     """The sums of every tenant's rows of some days (inclusive), by month, for the provider."""
-    month = fn.SUBSTR(UsageTable.day, 1, 7)
+    month = fn.SUBSTR(UsageTable.day, SQL("1"), SQL("7"))  # no parameters: PostgreSQL compares the text
     sums = [fn.SUM(each) for each in (UsageTable.calls, UsageTable.duration_ms, UsageTable.bytes)]
     query = UsageTable.select(UsageTable.tenant, month, *sums).where(_days(first, last))
     rows: Any = query.group_by(UsageTable.tenant, month).order_by(month, UsageTable.tenant).tuples()
