@@ -55,23 +55,23 @@ def test_switch_plays_the_code_in_the_customers_language(
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    made.install()
-    yield made
-    made.close()
+    new_site = Site(tmp_path)
+    new_site.install()
+    yield new_site
+    new_site.close()
 
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_from_the_invitation_to_the_number_through_the_real_processes(site: Site) -> None:
     site.environment["ACCORD_PERSONS_DIAL"] = DIAL
-    said = site.accord("tenant", "invite", "Reliure Adam", "ada@example.com", "--language", "en")
+    invitation = site.accord("tenant", "invite", "Reliure Adam", "ada@example.com", "--language", "en")
     web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
     daemon.wait_said("snapshot.read")
     web.wait_said("web.listening")
     site.call()
     panel = Panel(f"http://127.0.0.1:{site.web_port}")
-    panel.join(said.split()[1])
+    panel.join(invitation.split()[1])
     assert 'href="/numbers/new"' in panel.get("/first-day")
     page = panel.send("/numbers/new", "/numbers/new", number="02 555 01 77")
     found = re.search(r'action="(/numbers/new/[0-9a-f-]{36})"', page)

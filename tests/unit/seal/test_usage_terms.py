@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given_holds, settings
 from hypothesis import strategies as st
 
 from recorder.catalogue.recording_projection import recording_of
@@ -76,13 +76,13 @@ HOLD = HoldSet(("agreement",), "u", "a dispute", day(60))
 
 
 def test_hold_in_anothers_place_is_held_since_the_first() -> None:
-    given = [(1, HOLD), (2, replace(HOLD, owner="v", replaces=1)), (3, HOLD)]
-    held = terms(manifest(), chain(*given)).holds
-    assert [(each.number, each.since, each.data.owner) for each in held] == [
+    given_holds = [(1, HOLD), (2, replace(HOLD, owner="v", replaces=1)), (3, HOLD)]
+    effective = terms(manifest(), chain(*given_holds)).holds
+    assert [(each.number, each.since, each.data.owner) for each in effective] == [
         (2, day(1), "v"),
         (3, day(3), "u"),
     ]
-    lifted = terms(manifest(), chain(*given, (4, HoldLifted(2, "…")), (5, HoldLifted(3, "…"))))
+    lifted = terms(manifest(), chain(*given_holds, (4, HoldLifted(2, "…")), (5, HoldLifted(3, "…"))))
     assert lifted.holds == ()
 
 
@@ -329,7 +329,7 @@ def codes_on_hold(case: Case) -> set[str]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(cases())
+@given_holds(cases())
 def test_terms_match_the_model(case: Case) -> None:
     now = day(case.now)
     result = terms(case.sealed, chain(*case.amendments), case.limits, shipped_packs()[case.country])
@@ -361,7 +361,7 @@ def life(case: Case) -> ModelledRecording:
 
 
 @settings(max_examples=150, deadline=None)
-@given(cases(), st.sampled_from(["customer_admin", "customer", "auditor"]), st.integers(-60, 10))
+@given_holds(cases(), st.sampled_from(["customer_admin", "customer", "auditor"]), st.integers(-60, 10))
 def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int) -> None:
     """Also at moments before all was said; and with that what the gate lets somebody choose."""
     now, pack, model = day(case.now + ago), shipped_packs()[case.country], life(case)
@@ -374,15 +374,15 @@ def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int)
     assert (result.until, result.why in why) == (until, True), (result, why)
     assert result.due(now) == model.due(now)
     row = recording_of(case.sealed, b"", None, None, None, chain(*case.amendments), case.limits)
-    ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
+    longest_days = {code: pack.rule(code).longest_keep_days for code in CODES}
     choices = PurposePolicy(role, now, ROLES).choices(result, row)
     assert {each.code: each.allowed for each in choices} == {
-        code: model.may_be_heard(code, role, now, ceiling) for code in model.known
+        code: model.may_be_heard(code, role, now, longest_days) for code in model.known
     }
 
 
 @settings(max_examples=80, deadline=None)
-@given(cases(), st.sampled_from(["withdrawn", "narrowed", "deleted", "limited"]))
+@given_holds(cases(), st.sampled_from(["withdrawn", "narrowed", "deleted", "limited"]))
 def test_only_consent_extends_and_a_hold_keeps(case: Case, what: str) -> None:
     now = day(case.now)
     before = terms(case.sealed, chain(*case.amendments), case.limits)
