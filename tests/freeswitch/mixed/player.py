@@ -173,7 +173,7 @@ class Player:
         tones: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         for leg in self.telephones.legs:
             spoken_runs[leg.who] += as_runs(leg.speech, 1)
-            heard_runs[leg.who] += as_runs(leg.heard)
+            heard_runs[leg.who] += as_runs(leg.ear)
             for tone, frames in leg.tones.items():
                 tones[leg.who][tone] += frames
         whose = {party.who for call in self.calls for party in call.parties}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given_holds, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.catalogue.recording_projection import recording_of
@@ -329,7 +329,7 @@ def codes_on_hold(case: Case) -> set[str]:
 
 
 @settings(max_examples=150, deadline=None)
-@given_holds(cases())
+@given(cases())
 def test_terms_match_the_model(case: Case) -> None:
     now = day(case.now)
     result = terms(case.sealed, chain(*case.amendments), case.limits, shipped_packs()[case.country])
@@ -361,7 +361,7 @@ def life(case: Case) -> ModelledRecording:
 
 
 @settings(max_examples=150, deadline=None)
-@given_holds(cases(), st.sampled_from(["customer_admin", "customer", "auditor"]), st.integers(-60, 10))
+@given(cases(), st.sampled_from(["customer_admin", "customer", "auditor"]), st.integers(-60, 10))
 def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int) -> None:
     """Also at moments before all was said; and with that what the gate lets somebody choose."""
     now, pack, model = day(case.now + ago), shipped_packs()[case.country], life(case)
@@ -382,7 +382,7 @@ def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int)
 
 
 @settings(max_examples=80, deadline=None)
-@given_holds(cases(), st.sampled_from(["withdrawn", "narrowed", "deleted", "limited"]))
+@given(cases(), st.sampled_from(["withdrawn", "narrowed", "deleted", "limited"]))
 def test_only_consent_extends_and_a_hold_keeps(case: Case, what: str) -> None:
     now = day(case.now)
     before = terms(case.sealed, chain(*case.amendments), case.limits)

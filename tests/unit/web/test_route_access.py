@@ -178,7 +178,7 @@ def expected_of(line: Line, person: Person) -> str:
 
 
 def changes(world: World, who: str, before: Mapping[str, str]) -> list[str]:
-    if not world.written:
+    if not world.was_written:
         return []
     after = world.tables()
     return [f"{who}: {name} changed" for name in before if after.get(name) != before[name]]
