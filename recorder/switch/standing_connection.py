@@ -270,6 +270,7 @@ class Node:
         except SwitchError as error:
             connection.close(error.message)
         except Exception as error:
+            # A bug ends this connection, not the daemon: the next one reconciles again.
             metrics.UNHANDLED_ERRORS.inc()
             log.exception("switch.resume_failed")
             connection.close(f"reconciling failed: {error!r}")
