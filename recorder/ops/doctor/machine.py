@@ -175,11 +175,11 @@ def breached_passwords(patient: Patient) -> Iterator[DoctorFinding]:
     except ConfigError as error:
         yield DoctorFinding("warning", f"breached passwords: {error.message}", error.hint)
         return
-    made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    if patient.now() - made > LIST_GOOD_FOR:
+    written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    if patient.now() - written_at > LIST_GOOD_FOR:
         yield DoctorFinding(
             "warning",
-            f"breached passwords: {path} dates from {made:%d %B %Y}: passwords breached since are accepted",
+            f"breached passwords: {path} dates from {written_at:%d %B %Y}: passwords breached since are accepted",
             "download it again (docs/operate.md), and put the whole file in place by renaming it",
         )
     else:
