@@ -179,7 +179,8 @@ def breached_passwords(patient: Patient) -> Iterator[DoctorFinding]:
     if patient.now() - written_at > LIST_GOOD_FOR:
         yield DoctorFinding(
             "warning",
-            f"breached passwords: {path} dates from {written_at:%d %B %Y}: passwords breached since are accepted",
+            f"breached passwords: {path} dates from {written_at:%d %B %Y}, and passwords breached since then "
+            "are accepted",
             "download it again (docs/operate.md), and put the whole file in place by renaming it",
         )
     else:

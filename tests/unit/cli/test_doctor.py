@@ -94,7 +94,8 @@ def test_missing_unsorted_or_outdated_list_of_breached_passwords_is_reported(
         (found,) = examine(machine.breached_passwords, later)
         assert found.state == state
     assert found.what == (
-        f"breached passwords: {path} dates from 01 October 2025: passwords breached since are accepted"
+        f"breached passwords: {path} dates from 01 October 2025, and passwords breached since then "
+        "are accepted"
     )
     assert "download it again" in found.hint
 
