@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from recorder.catalogue import queries
 from recorder.lifecycle import plans
 from tests.house import Bakery
+from tests.plan_file import PLANS
 from tests.unit.cli.shell import Shell
-from tests.unit.lifecycle.test_plans import PLANS
 
 CUSTOMER = ("--tenant", "Boulangerie Martin")
 
 
 @pytest.fixture
-def planned(house: Bakery) -> Iterator[Shell]:
+def planned(house: Bakery, plan_file: Path) -> Shell:
     """A shell with the provider's own plans."""
-    file = house.folder / "plans.toml"
-    file.write_text(PLANS)
-    yield Shell(house.folder, ACCORD_STORE_PATH=str(house.bucket), ACCORD_WEB_PLANS=str(file))
-    plans.use_file(None)
+    return Shell(house.folder, ACCORD_STORE_PATH=str(house.bucket), ACCORD_WEB_PLANS=str(plan_file))
 
 
 def test_operator_lists_and_changes_plans(planned: Shell, house: Bakery) -> None:

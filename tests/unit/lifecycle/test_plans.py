@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -21,32 +20,9 @@ from recorder.ops.doctor import storage
 from recorder.prompts.composer import SHIPPED
 from recorder.seal.amendment import By
 from tests.house import Bakery
+from tests.plan_file import PLANS
 
-PLANS = """
-[starter]
-features = ["download", "export", "api"]
-longest_keep_days = 0
-formats = ["opus", "wav"]
-
-[basic]
-features = []
-longest_keep_days = 14
-formats = ["wav"]
-
-[basic.name]
-en = "Basic"
-fr = "Essentiel"
-"""
-
-
-@pytest.fixture(autouse=True)
-def file(tmp_path) -> Iterator[None]:
-    """A file of the provider's, with a smaller plan."""
-    path = tmp_path / "plans.toml"
-    path.write_text(PLANS)
-    plans.use_file(path)
-    yield
-    plans.use_file(None)
+pytestmark = pytest.mark.usefixtures("plan_file")
 
 
 @pytest.fixture

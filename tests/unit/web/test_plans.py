@@ -5,27 +5,18 @@ from __future__ import annotations
 import hashlib
 import html
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from recorder.catalogue import queries
 from recorder.identity import api_tokens
 from recorder.lifecycle import plans
-from tests.unit.lifecycle.test_plans import PLANS
 from tests.unit.web.test_download import fetch
 from tests.unit.web.test_playback import leaves
 
+pytestmark = pytest.mark.usefixtures("plan_file")
+
 NOT_PART = "Not part of the plan “Basic”. Your provider can change it."
-
-
-@pytest.fixture(autouse=True)
-def file(tmp_path) -> Iterator[None]:
-    path = tmp_path / "plans.toml"
-    path.write_text(PLANS)
-    plans.use_file(path)
-    yield
-    plans.use_file(None)
 
 
 @pytest.fixture
