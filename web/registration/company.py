@@ -37,8 +37,8 @@ class CompanyForm:
     def read(cls, fields: MultiDict[str, str], **more: Any) -> Self:
         """The form as it was sent, unchecked."""
         entered: dict[str, Any] = {each: fields.get(each, "")[:300].strip() for each in TEXTS}
-        chosen = tuple(each for each in LANGUAGES if each in fields.getlist("languages"))
-        return cls(languages=chosen, **entered, **more)
+        languages = tuple(each for each in LANGUAGES if each in fields.getlist("languages"))
+        return cls(languages=languages, **entered, **more)
 
     def check(self) -> None:
         """Note every mistake beside its field."""

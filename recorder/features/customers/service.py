@@ -56,11 +56,11 @@ def list_customers(after: str, limit: int) -> list[Customer]:
 
 
 def _state(tenant: str, users: int, invitations: int) -> tuple[CustomerState, datetime | None]:
-    leaving = find_offboarding(tenant)
-    if leaving is not None and leaving.offboarded_at is not None:
-        return LEFT, leaving.offboarded_at
-    if leaving is not None:
-        return LEAVING, leaving.until
+    departure = find_offboarding(tenant)
+    if departure is not None and departure.offboarded_at is not None:
+        return LEFT, departure.offboarded_at
+    if departure is not None:
+        return LEAVING, departure.until
     if users:
         return ACTIVE, None
     return (INVITED if invitations else EMPTY), None

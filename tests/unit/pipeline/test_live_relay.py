@@ -315,10 +315,10 @@ def test_stored_call_is_shown_once(house, relay, clock) -> None:
     folder = house.take()
     relay.look()
     assert ended(house) == [folder.name]
-    kept = Path(shutil.copytree(folder, house.folder / "kept"))
+    copy = Path(shutil.copytree(folder, house.folder / "copy"))
     house.work(folder)
     assert not folder.exists()
-    kept.rename(folder)
+    copy.rename(folder)
     relay.look()
     assert ended(house) == []
     assert queries.ended_call(house.tenant, folder.name, clock()) is None
@@ -359,9 +359,9 @@ def test_call_in_quarantine_is_not_being_stored(house, relay, call, clock) -> No
 
 def test_unreadable_take_hides_no_other(house, relay, call, clock) -> None:
     layout.close_take(call, CallEnd("recorded", None, clock(), None))
-    broken = layout.open_take(house.spool, house.start())
-    layout.close_take(broken, CallEnd("recorded", None, clock(), None))
-    (broken / layout.CALL).write_text("{")
+    other = layout.open_take(house.spool, house.start())
+    layout.close_take(other, CallEnd("recorded", None, clock(), None))
+    (other / layout.CALL).write_text("{")
     relay.look()
     assert ended(house) == [call.name]
 

@@ -513,12 +513,12 @@ class World:
         self.house.factors.require_second_factor(ours.people["admin"], False)
 
     def _log_in_provider(self) -> None:
-        given = {"now": self.clock(), "entropy": self.entropy}
+        at = {"now": self.clock(), "entropy": self.entropy}
         Registration(self.house.keyring).open_provider("Telvoip", "en", self.clock())
         for who, role in PROVIDER.items():
             user = users.create_user(
                 roles.PROVIDER, login=f"{who}@telvoip.example", name=f"{who.title()} Telvoip", role=role,
-                language="en", password_hash=_hashed(), signer=self.house.services.signer, **given,
+                language="en", password_hash=_hashed(), signer=self.house.services.signer, **at,
             )  # fmt: skip
             self.people["provider", who] = self._visit(self.ours, who, user)
 

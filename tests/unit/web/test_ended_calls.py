@@ -16,7 +16,7 @@ from tests.house import CALLER
 
 ID = "01930000-0000-7000-8000-0000000000c7"
 PAGE = f"/recordings/{ID}"
-STORING, NEW = "En cours de stockage", "/recordings/new?oldest=&shown=0"
+BADGE, NEW = "En cours de stockage", "/recordings/new?oldest=&shown=0"
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def ended(house, bakery, clock) -> LiveRow:
 def test_list_shows_it_on_top_with_number_time_and_length(browser, ended) -> None:
     page = browser("claire").get("/recordings").text
     above = page.partition('id="ended-calls"')[2].partition("Aucun appel")[0]
-    assert STORING in above
+    assert BADGE in above
     assert f'href="{PAGE}"' in above
     assert "+32\u00a0470\u00a012\u00a034\u00a056" in above
     assert ">0:42<" in above
@@ -43,7 +43,7 @@ def test_list_shows_it_on_top_with_number_time_and_length(browser, ended) -> Non
 
 def test_its_page_says_that_it_is_being_stored(browser, ended) -> None:
     page = browser("claire").get(PAGE).text
-    assert STORING in page
+    assert BADGE in page
     assert "42 secondes" in page
     assert 'data-live="yes"' in page
     assert "<audio" not in page
@@ -71,26 +71,26 @@ def test_it_becomes_the_page_of_the_call(house, bakery, browser, clock) -> None:
     )  # fmt: skip
     queries.put("node1", [row], clock())
     claire = browser("claire")
-    assert STORING in claire.get(f"/recordings/{folder.name}").text
+    assert BADGE in claire.get(f"/recordings/{folder.name}").text
     house.work(folder, end)  # the worker has not looked into its spool since
     page = claire.get(f"/recordings/{folder.name}").text
-    assert STORING not in page
+    assert BADGE not in page
     assert 'id="player"' in page
-    assert STORING not in claire.get("/recordings").text
+    assert BADGE not in claire.get("/recordings").text
 
 
 def test_call_that_was_not_recorded_says_so(house, bakery, browser, ended, clock) -> None:
     recording = house.not_recorded(bakery, "declined")
     queries.put("node1", [replace(ended, id=recording)], clock())
     page = browser("claire").get(f"/recordings/{recording}").text
-    assert STORING not in page
+    assert BADGE not in page
     assert "choisi de ne pas être enregistrée" in page
 
 
 def test_answer_about_new_calls_brings_it_and_takes_it_away(browser, ended, clock) -> None:
     claire = browser("claire")
     answer = claire.get(NEW)
-    assert (answer.status_code, STORING in answer.text) == (200, True)
+    assert (answer.status_code, BADGE in answer.text) == (200, True)
     assert "new-calls" not in answer.text
     queries.put("node1", [], clock())
     assert claire.get(NEW).status_code == 204
@@ -98,7 +98,7 @@ def test_answer_about_new_calls_brings_it_and_takes_it_away(browser, ended, cloc
 
 def test_filter_shows_only_what_is_stored(browser, ended) -> None:
     claire = browser("claire")
-    assert STORING not in claire.get("/recordings?q=470").text
+    assert BADGE not in claire.get("/recordings?q=470").text
     assert claire.get(NEW + "&q=470").status_code == 204
 
 
@@ -124,7 +124,7 @@ def test_colleague_of_another_number_does_not_see_it(house, bakery, browser, end
     assert somebody.get(NEW).status_code == 204
     assert somebody.get(PAGE).status_code == 404
     queries.put("node1", [replace(ended, line=other.id)], clock())
-    assert STORING in somebody.get(PAGE).text
+    assert BADGE in somebody.get(PAGE).text
 
 
 def test_no_live_call_is_left_of_it(browser, ended) -> None:
@@ -138,5 +138,5 @@ def test_many_are_counted(browser, ended, clock) -> None:
     rows = [replace(ended, id=f"01930000-0000-7000-8000-{number:012}") for number in range(13)]
     queries.put("node1", rows, clock())
     page = browser("claire").get("/recordings").text
-    assert page.count(STORING) == 10
+    assert page.count(BADGE) == 10
     assert "3 autres sont en cours de stockage." in page

@@ -142,8 +142,8 @@ def test_customers_come_in_pages(house, provider, bakery, rival, browser, monkey
     olga = browser("olga")
     first = olga.get("/customers").text
     assert ("Boulangerie Martin" in first, "Van Dyck NV" in first) == (True, False)
-    following = html.unescape(re.search(r'href="(/customers\?[^"]+)" rel="next"', first).group(1))
-    second = olga.get(following).text
+    next_page = html.unescape(re.search(r'href="(/customers\?[^"]+)" rel="next"', first).group(1))
+    second = olga.get(next_page).text
     assert ("Boulangerie Martin" in second, "Van Dyck NV" in second) == (False, True)
     assert 'rel="next"' not in second
 
@@ -197,8 +197,8 @@ def test_mistakes_stand_beside_their_fields(house, bakery, office, changed, sent
     answer = office.send("/customers/invite", **NEW | changed)
     assert answer.status_code == 422
     assert sentence in text_of(answer.text)
-    kept = {"company", "name", "login"} - {*changed}
-    assert all(f'value="{NEW[each]}"' in answer.text for each in kept)
+    others = {"company", "name", "login"} - {*changed}
+    assert all(f'value="{NEW[each]}"' in answer.text for each in others)
     assert bodies(PROVIDER, CUSTOMER_CREATED) == []
 
 
