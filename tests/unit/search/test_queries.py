@@ -17,7 +17,7 @@ from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.domain.parties import Party
 from recorder.features.search import queries, rules, service
-from recorder.features.search.rules import CallQuery, parse_name, parse_text
+from recorder.features.search.rules import CallQuery, fold_name, parse_name, parse_text
 from recorder.features.tenants import lines
 from tests.unit.catalogue.conftest import OTHER, TENANT
 
@@ -27,6 +27,7 @@ CALLS = 160
 NUMBERS = (
     "+32470123456", "+32470123457", "+32470999999", "+32471000000", "+3225550100", "+33142685300",
     "+3247047047", "112", "sip:anna.de.vries@example.be", "sip:Anna@example.org", "reception",
+    "sip:Élodie.Noël@example.be", "sip:élodie@example.org",
 )  # fmt: skip
 LINES = ("line-a", "line-b", "line-c")
 REASONS = ("declined", "never_connected", "not_kept", "no_answer")
@@ -53,7 +54,7 @@ class Model:
         return all(
             (
                 call.tenant == query.tenant,
-                query.text is None or any(query.text in each.lower() for each in values(call)),
+                query.text is None or any(fold_name(query.text) in fold_name(each) for each in values(call)),
                 query.since is None or call.started_at >= query.since,
                 query.until is None or call.started_at < query.until,
                 query.line is None or call.line == query.line,
@@ -326,6 +327,28 @@ def test_label_of_a_line_is_a_name(announce, tenants, stored, clock, entropy) ->
     for typed in ("arche", "MARCHÉ", "marché 98", "Marche\u0301 9"):
         query = CallQuery(TENANT, text=parse_text(typed), name=parse_name(typed))
         assert ids(service.list_calls(query, limit=9)) == [mine.id], typed
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_address_is_found_without_case_and_accents(tenants, stored, monkeypatch, sizes) -> None:
+    for name, value in SIZES[sizes].items():
+        monkeypatch.setattr(queries, name, value)
+    capital = stored(external_party=Party("sip", "sip:\u00c9LODIE.\u00d8rsted@ex\u00e4mple.be")).id
+    plain = stored(external_party=Party("sip", "sip:elodie.orsted@example.be")).id
+    anna = stored(external_party=Party("sip", "sip:anna@example.be")).id
+    stored(OTHER, external_party=Party("sip", "sip:\u00c9LODIE@example.be"))
+    for typed, expected in (
+        ("\u00c9LODIE", {capital, plain}),
+        ("E\u0301lodie", {capital, plain}),
+        ("elodie", {capital, plain}),
+        ("\u00f8rsted", {capital}),
+        ("sip:\u00e9lodie.\u00f8rsted@example.be", {capital}),
+        ("@ex\u00c4mple", {capital, plain, anna}),
+        ("nobody\u00e9", set()),
+    ):
+        query = CallQuery(TENANT, text=parse_text(typed), name=parse_name(typed))
+        found = [each for page in read_forwards(query, 9) for each in ids(page)]
+        assert sorted(found) == sorted(expected), typed
 
 
 def test_pattern_characters_are_plain_text(tenants, stored) -> None:

@@ -40,9 +40,6 @@ WRITES = frozenset({"playback.send_audio", "offboarding.download"})
 OF_CALLS = ("the caller", "a recording", "a live call", "a note", "a label", "the number", "its label")
 """The secrets of a company that a colleague of another number does not see."""
 
-VOUCHING = frozenset({"subject_requests.show_vouching", "subject_requests.vouch"})
-"""Where a colleague sees the number of a person whom an admin asked them to vouch for."""
-
 OWN_REFUSAL = frozenset({"subject_requests.check_code"})
 """Endpoints whose form is refused with 403 by whoever may use them: the code is a guess."""
 
@@ -193,7 +190,7 @@ def shown_secrets(
     hidden = dict((world.theirs if person.company is world.ours else world.ours).secrets)
     if person.name in ("nobody", "ended", "waiting"):
         hidden |= world.ours.secrets
-    if person.name == "elsewhere" and endpoint not in VOUCHING:
+    if person.name == "elsewhere":
         secrets = person.company.secrets
         hidden |= {each: secrets[each] for each in OF_CALLS}
     text = re.sub(r"\s", "", text_of(answer))
