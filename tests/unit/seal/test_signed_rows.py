@@ -11,13 +11,15 @@ from functools import partial
 
 import pytest
 
+from recorder.domain.roles import PROVIDER
 from recorder.errors import SealError
-from recorder.seal import call_erasure, command, credential, disclosure, retention_limit
+from recorder.seal import call_erasure, command, credential, disclosure, invitation, retention_limit
 from recorder.seal.amendment import SYSTEM, By
 from recorder.seal.call_erasure import AT_ONCE, ErasedCalls
 from recorder.seal.command import SignedCommand
 from recorder.seal.credential import TOKEN, USER, Credential
 from recorder.seal.disclosure import Disclosure
+from recorder.seal.invitation import Invitation
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.revocation import Trust
 from recorder.store.contract import NotFound
@@ -78,6 +80,29 @@ def test_row_without_a_credential_is_refused(keys: Keys) -> None:
 @pytest.mark.parametrize("wrong", [replace(PERSON, role=None), replace(PROGRAM, role="customer")])
 def test_only_a_user_has_a_role(keys: Keys, wrong: Credential) -> None:
     assert refusal(lambda: credential.write(wrong, keys.signer)) == "seal.field"
+
+
+OPERATOR = replace(PERSON, tenant=PROVIDER, role="operator")
+INVITATION = Invitation(
+    PROVIDER, ID, "olga@telvoip.example", "Olga", "operator", "en", "0" * 64, NOW, NOW + SECOND, "operator",
+    None,
+)  # fmt: skip
+
+
+def test_each_side_has_its_own_roles(keys: Keys) -> None:
+    root = keys.root.public_key()
+    for role in ("operator", "support"):
+        expected = replace(OPERATOR, role=role)
+        assert credential.read(credential.write(expected, keys.signer), root)[0] == expected
+    assert invitation.read(invitation.write(INVITATION, keys.signer), Trust(root)) == INVITATION
+    for wrong in (
+        replace(OPERATOR, tenant=TENANT),
+        replace(OPERATOR, role="customer_admin"),
+        replace(PROGRAM, tenant=PROVIDER),
+    ):
+        assert refusal(partial(credential.write, wrong, keys.signer)) == "seal.field"
+    for wrong_invitation in (replace(INVITATION, tenant=TENANT), replace(INVITATION, role="customer")):
+        assert refusal(partial(invitation.write, wrong_invitation, keys.signer)) == "seal.field"
 
 
 ORDER = SignedCommand(TENANT, ID, RECORDING, "pause", "panel", ID, NOW + SECOND)
