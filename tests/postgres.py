@@ -62,11 +62,17 @@ class Template:
     relations: list[tuple[object, ...]]
     rows: dict[str, bytes]
     """What the migrations have written, by table."""
+    sequences: dict[str, tuple[object, ...]]
+    """The last value of each, and whether it was used."""
 
     @classmethod
     def of(cls, connection: psycopg.Connection) -> Template:
         relations = _relations(connection)
-        return cls(relations, {name: _rows(connection, name) for name in _names(relations, "r")})
+        sequences = {
+            name: connection.execute(f"SELECT last_value, is_called FROM {name}").fetchone() or ()
+            for name in _names(relations, "S")
+        }
+        return cls(relations, {name: _rows(connection, name) for name in _names(relations, "r")}, sequences)
 
     def restore(self, connection: psycopg.Connection) -> bool:
         """Restore the rows. ``False``: the schema has changed."""
@@ -75,8 +81,9 @@ class Template:
         # Without triggers and foreign keys.
         statements = ["SET LOCAL session_replication_role = replica"]
         statements += [f"DELETE FROM {table}" for table in self.rows]
-        statements += [f"ALTER SEQUENCE {name} RESTART" for name in _names(self.relations, "S")]
         connection.execute("; ".join(statements))
+        for name, value in self.sequences.items():
+            connection.execute("SELECT setval(%s, %s, %s)", (name, *value))
         for table, rows in self.rows.items():
             if rows:
                 with connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
