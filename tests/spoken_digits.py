@@ -1,4 +1,4 @@
-"""Recognises the shipped digits in a sound."""
+"""Recognises the shipped digits and sentences in a sound."""
 
 from __future__ import annotations
 
@@ -14,10 +14,26 @@ ALIKE = 0.8
 """The least correlation with a word (1: identical); a telephone line leaves more."""
 
 
-def clips(language: str) -> list[np.ndarray]:
-    """The words for 0 to 9."""
-    paths = [SOUNDS / language / f"digit-{digit}.flac" for digit in range(10)]
-    return [resample(trim_silence(soundfile.read(path, dtype="float32")[0]), CLIPS, RATE) for path in paths]
+def read_clip(language: str, name: str) -> np.ndarray:
+    samples = soundfile.read(SOUNDS / language / f"{name}.flac", dtype="float32")[0]
+    return resample(trim_silence(samples), CLIPS, RATE)
+
+
+def find_start(samples: np.ndarray, language: str, name: str) -> int | None:
+    """The sample at which a shipped sentence begins in a sound; ``None`` if it is not in it."""
+    score = likeness(samples, read_clip(language, name))
+    best = int(np.argmax(score))
+    return best if score[best] > ALIKE else None
+
+
+def likeness(samples: np.ndarray, clip: np.ndarray) -> np.ndarray:
+    """The correlation with a clip that begins at each sample."""
+    size = 1 << (len(samples) + len(clip)).bit_length()
+    alike = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(clip, size)), size)
+    energy = np.concatenate([[0.0], np.cumsum(samples.astype(float) ** 2)])
+    around = np.sqrt(np.maximum(energy[len(clip) :] - energy[: -len(clip)], 1e-6))
+    score: np.ndarray = alike[: len(samples) - len(clip) + 1] / around / np.linalg.norm(clip)
+    return score
 
 
 def digits(samples: np.ndarray, language: str) -> str:
@@ -29,13 +45,9 @@ def places(samples: np.ndarray, language: str) -> list[tuple[int, int, int]]:
     """Start, end and value of each digit: the places most like one of the words."""
     samples = np.concatenate([samples, np.zeros(RATE // 2, samples.dtype)])  # the last word may be cut off
     found: list[tuple[float, int, int, int]] = []
-    energy = np.concatenate([[0.0], np.cumsum(samples.astype(float) ** 2)])
-    for digit, clip in enumerate(clips(language)):
-        size = 1 << (len(samples) + len(clip)).bit_length()
-        alike = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(clip, size)), size)
-        alike = alike[: len(samples) - len(clip) + 1]
-        around = np.sqrt(np.maximum(energy[len(clip) :] - energy[: -len(clip)], 1e-6))
-        score = alike / around / np.linalg.norm(clip)
+    for digit in range(10):
+        clip = read_clip(language, f"digit-{digit}")
+        score = likeness(samples, clip)
         while (best := int(np.argmax(score))) >= 0 and score[best] > ALIKE:
             found.append((float(score[best]), best, len(clip), digit))
             score[max(best - len(clip) // 2, 0) : best + len(clip) // 2] = 0

@@ -137,7 +137,7 @@ class BypassedCalls:
         self.count += 1
         self.last = BypassedCall(self.now(), direction, context, number)
         log.error(
-            "call.participant_query_failed",
+            "call.bypassed",
             direction=direction,
             context=context,
             hint="the dialplan routes it ahead of Accord: `accord doctor` names the extension",

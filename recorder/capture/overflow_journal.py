@@ -146,6 +146,7 @@ class OverflowJournal:
         except OSError:
             raise
         except Exception:
+            # Only a full disk (OSError) may end the replay.
             metrics.UNHANDLED_ERRORS.inc()
             log.exception("journal.replay_failed", recording=start.recording)
             return False

@@ -48,7 +48,7 @@ def _run(work: Callable[[], T], threads: int) -> T:
         try:
             return work(), None
         except Exception as error:
-            return None, error
+            return None, error  # raised below, in the greenlet that waits
 
     result, error = _pool(gevent.get_hub(), threads).apply(attempt)
     if error is not None:

@@ -53,6 +53,7 @@ class DutyThread(ABC):
             except (AccordError, OSError, PeeweeException) as error:
                 self.delayed(error)
             except Exception:
+                # A bug must not end the duty.
                 metrics.UNHANDLED_ERRORS.inc()
                 self.failed()
             else:

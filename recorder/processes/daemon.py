@@ -17,6 +17,9 @@ from recorder.processes.supervisor import heartbeat
 LINGER: Final = 3.0
 """Seconds that a daemon without a supervisor continues after SIGTERM."""
 
+HOST_PROCESSES: Final = 0xEFFFFFFC
+"""The inode of the machine's own PID namespace (``PROC_PID_INIT_INO`` of Linux)."""
+
 log = structlog.get_logger()
 
 
@@ -56,11 +59,29 @@ def run(settings: Settings, *, replace: bool) -> None:
         beat=beat,
         report_stop=beat.report_stop,
         # A supervisor starts the next daemon itself; at a terminal, SIGHUP means that the terminal is gone.
-        renew=None if beat.supervised or sys.stderr.isatty() else start_next,
+        renew=None if beat.supervised or sys.stderr.isatty() else lambda: renew(beat.alone),
         hand_on=beat.hand_on,
         # Without a supervisor, whoever ends this daemon starts the next one at the same time.
         linger=LINGER if beat.alone else 0.0,
     ).run()
+
+
+def renew(alone: bool) -> None:
+    """Start the next daemon, unless it would end with this one. ``alone``: neither ``accord run`` nor systemd
+    supervises this process."""
+    if os.getpid() == 1 or (alone and os.getppid() == 1 and _is_in_container()):
+        log.error(
+            "daemon.successor_refused",
+            hint="the container ends with this daemon, and all its processes with it: start another one with "
+            "`accord daemon --replace` on the same spool",
+        )
+    else:
+        start_next()
+
+
+def _is_in_container() -> bool:
+    """Whether process 1 is not the machine's: under ``docker run --init`` it ends when its child does."""
+    return os.stat("/proc/self/ns/pid").st_ino != HOST_PROCESSES
 
 
 def start_next() -> None:

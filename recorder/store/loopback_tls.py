@@ -62,7 +62,7 @@ def is_complete(path: Path) -> bool:
         key = serialization.load_pem_private_key(content, None)
         leaf, root = x509.load_pem_x509_certificates(content)
         leaf.verify_directly_issued_by(root)
-    except Exception:  # a damaged file fails in many ways, all of which mean the same
+    except Exception:  # a damaged file fails in many ways, even with the library's own InternalError
         return False
     return leaf.public_key() == key.public_key()
 

@@ -235,6 +235,7 @@ class Connection(ESLProtocol):  # type: ignore[misc]  # greenswitch has no types
             self.left_by_peer = not self.closed.is_set()
             reason = f"read failed: {_errno(error)}"
         except Exception as error:
+            # A bug ends the connection like an error of the socket: everybody who waits must be told.
             metrics.UNHANDLED_ERRORS.inc()
             log.exception("switch.reader_failed")
             reason = f"reading failed: {error!r}"

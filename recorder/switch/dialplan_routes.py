@@ -3,6 +3,9 @@
 The value that a condition tests may be known here (the dialled number, the variables of Accord's extensions)
 or not (the time of day, a user's ``toll_allow``). A condition on an unknown value may be met, so routes that
 apply only to some callers, or only at night, are found, too.
+
+A route is followed through transfers and through ``bridge`` to ``loopback/<number>/<context>``, where a
+second channel begins with its own variables: those that were exported to it, or stand in the dial string.
 """
 
 from __future__ import annotations
@@ -27,10 +30,13 @@ CONNECTS: Final = frozenset(
 
 _CONTINUES: Final = frozenset({"transfer", "execute_extension"})
 _DEEPEST: Final = 10
+"""How many transfers and loopback legs are followed, one after the other."""
+_LOOPBACK: Final = "loopback/"
 _UNKNOWN: Final = re.compile(r"\$\{")
 _FUNCTION: Final = re.compile(r"\$\{(?:group|group_call|sofia_contact|user_data)\(")
-_GLOBALS: Final = re.compile(r"^(?:\{[^}]*\}|<[^>]*>|\[[^\]]*\])+")
-_INSIDE: Final = ("user/", "group/", "error/", "loopback/", "pickup/", "skinny/", "verto")
+_DIAL_VARIABLES: Final = re.compile(r"^\s*(?:\{((?:\$\{[^}]*\}|[^}])*)\}|<([^>]*)>|\[([^\]]*)\])")
+_BETWEEN_LEGS: Final = re.compile(r"(?:,|\||:_:)(?![^\[]*\])")
+_INSIDE: Final = ("user/", "group/", "error/", _LOOPBACK, "pickup/", "skinny/", "verto")
 _LONGEST: Final = 15
 _FILLS: Final = ("2125550123456789", "4425550123456789", "999999999999999", "000000000000000")
 _CLASSES: Final = re.compile(r"\[[^\]]*\]|\{[^}]*\}|\\.|\(\?[:!=<]")
@@ -58,7 +64,7 @@ class Route:
 
 def inbound(loaded: LoadedDialplan, context: str, number: str) -> Iterator[Route]:
     """Return the routes that bridge calls to a line's number in a context without Accord."""
-    yield from _routes(loaded, context, number, KNOWN)
+    yield from _routes(loaded, _Place(context, number, KNOWN, {}))
 
 
 def outbound(loaded: LoadedDialplan, context: str, number: str, line: str) -> Iterator[Route]:
@@ -67,7 +73,7 @@ def outbound(loaded: LoadedDialplan, context: str, number: str, line: str) -> It
     known = {**KNOWN, "accord_line": line}
     if _is_never_recorded(loaded, context, number, known):
         return
-    for route in _routes(loaded, context, number, known):
+    for route in _routes(loaded, _Place(context, number, known, {})):
         if bridges_outside(route.action, number):
             yield route
 
@@ -82,7 +88,7 @@ def outside_numbers(loaded: LoadedDialplan, context: str) -> tuple[list[str], li
             Action(each.get("application", ""), each.get("data", "")) for each in extension.iter("action")
         ]
         connects = any(bridges_outside(action, "0" * OUTSIDE_DIGITS) for action in actions)
-        if connects or any(action.application in _CONTINUES for action in actions):
+        if connects or any(_continues(action) for action in actions):
             found = _sample_numbers(extension)
             numbers |= dict.fromkeys(found)
             if connects and not found:
@@ -94,12 +100,11 @@ def bridges_outside(action: Action, number: str) -> bool:
     """Whether an action bridges a call with an external leg. If its dial string does not say (``${dial}``),
     the length of the dialled number decides."""
     return action.application == "bridge" and any(
-        _leg_is_external(leg, number) for leg in re.split(r",|\||:_:", _GLOBALS.sub("", action.data))
+        _leg_is_external(leg, number) for leg, _ in _legs(action.data)
     )
 
 
 def _leg_is_external(leg: str, number: str) -> bool:
-    leg = _GLOBALS.sub("", leg.strip())
     if not leg or leg.startswith(_INSIDE) or _FUNCTION.match(leg):
         return False
     if leg.startswith("sofia/gateway/"):
@@ -109,11 +114,49 @@ def _leg_is_external(leg: str, number: str) -> bool:
     return _UNKNOWN.match(leg) is None or len(re.sub(r"\D", "", number)) >= OUTSIDE_DIGITS
 
 
-def _routes(
-    loaded: LoadedDialplan, context: str, number: str, variables: Mapping[str, str], depth: int = 0
-) -> Iterator[Route]:
-    known: dict[str, str | None] = {**variables, "destination_number": number, "context": context}
-    for extension in loaded.context(context):
+def _legs(dial: str) -> Iterator[tuple[str, dict[str, str | None]]]:
+    """Return each leg of a dial string with the variables that it is given there."""
+    shared, legs = _dial_variables(dial)
+    for text in _BETWEEN_LEGS.split(legs):
+        own, leg = _dial_variables(text)
+        yield leg.strip(), shared | own
+
+
+def _dial_variables(text: str) -> tuple[dict[str, str | None], str]:
+    """Return the variables at the front of a dial string (``{a=b}``, ``<a=b>``, ``[a=b]``), and its rest."""
+    found: dict[str, str | None] = {}
+    while match := _DIAL_VARIABLES.match(text):
+        for each in (match[1] or match[2] or match[3] or "").split(","):
+            found |= _assignment(each)
+        text = text[match.end() :]
+    return found, text
+
+
+def _assignment(text: str) -> dict[str, str | None]:
+    """Return the variable that ``name=value`` sets; ``None`` for a value that is not known here."""
+    name, _, value = text.partition("=")
+    return {name.strip().removeprefix("nolocal:"): None if _UNKNOWN.search(value) else value}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a call enters a context. ``exported`` are the variables that legs of a bridge get."""
+
+    context: str
+    number: str
+    variables: Mapping[str, str | None]
+    exported: Mapping[str, str | None]
+
+
+def _routes(loaded: LoadedDialplan, place: _Place, before: tuple[_Place, ...] = ()) -> Iterator[Route]:
+    """Return the routes from a place. ``before`` are the places that the call has come through: nothing is
+    followed in a circle."""
+    if place in before or len(before) > _DEEPEST:
+        return
+    entered = {"destination_number": place.number, "context": place.context}
+    known: dict[str, str | None] = {**place.variables, **entered}
+    exported = {**place.exported}
+    for extension in loaded.context(place.context):
         matches, actions = _evaluate(extension, known)
         if any(_passes_to_accord(action) for action in actions):
             if matches:
@@ -121,22 +164,54 @@ def _routes(
             continue
         name = extension.get("name", "")
         for action in actions:
-            if action.application in CONNECTS:
-                yield Route(context, name, number, action)
-            elif action.application in _CONTINUES and depth < _DEEPEST:
-                for route in _target(loaded, context, action, variables, depth):
-                    yield replace(route, context=context, extension=name, number=number)
+            if action.application == "export":
+                exported |= _assignment(action.data)
+            if action.application in CONNECTS and not _only_loops_back(action):
+                yield Route(place.context, name, place.number, action)
+            for then in _next_places(place, action, {**exported}):
+                for route in _routes(loaded, then, (*before, place)):
+                    yield replace(route, context=place.context, extension=name, number=place.number)
         if matches and extension.get("continue") != "true":
             return
 
 
-def _target(
-    loaded: LoadedDialplan, context: str, action: Action, variables: Mapping[str, str], depth: int
-) -> Iterator[Route]:
-    number, *where = action.data.split()[:3] or [""]
-    dialplan, context = (*where, *("XML", context)[len(where) :])
-    if dialplan == "XML" and not _UNKNOWN.search(f"{number}{context}"):
-        yield from _routes(loaded, context, number, variables, depth + 1)
+def _next_places(place: _Place, action: Action, exported: Mapping[str, str | None]) -> Iterator[_Place]:
+    """Return where an action lets the dialplan be read again: for the call (a transfer), or for the loopback
+    legs of a bridge, which have those of the call's variables that were exported."""
+    if action.application in _CONTINUES:
+        number, *where = action.data.split()[:3] or [""]
+        dialplan, context = (*where, *("XML", place.context)[len(where) :])
+        if dialplan == "XML" and not _UNKNOWN.search(f"{number}{context}"):
+            yield _Place(context, number, place.variables, exported)
+    elif action.application == "bridge":
+        for leg, own in _legs(action.data):
+            if (target := _loopback_target(leg)) is not None:
+                yield _Place(*target, {**KNOWN, **exported, **own}, {})
+
+
+def _loopback_target(leg: str) -> tuple[str, str] | None:
+    """Return context and number of a loopback leg; ``None`` for another leg, one that runs an application,
+    and one whose target is not known."""
+    if not leg.startswith(_LOOPBACK) or _UNKNOWN.search(leg):
+        return None
+    number, context, dialplan = (*leg.removeprefix(_LOOPBACK).split("/", 2), "", "")[:3]
+    if number.lower().startswith("app=") or dialplan.upper() not in ("", "XML"):
+        return None
+    return context or "default", number
+
+
+def _continues(action: Action) -> bool:
+    """Whether the dialplan is read again for the call, or for a leg of it."""
+    return action.application in _CONTINUES or (
+        action.application == "bridge" and any(leg.startswith(_LOOPBACK) for leg, _ in _legs(action.data))
+    )
+
+
+def _only_loops_back(action: Action) -> bool:
+    """Whether each leg of a bridge is a loopback leg that can be followed."""
+    return action.application == "bridge" and all(
+        _loopback_target(leg) is not None for leg, _ in _legs(action.data)
+    )
 
 
 def _passes_to_accord(action: Action) -> bool:

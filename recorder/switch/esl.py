@@ -311,6 +311,7 @@ class OutboundServer(greenswitch.OutboundESLServer):  # type: ignore[misc]
                 "switch.call_lost", channel=repr(session.uuid if session else ""), error=error.message
             )
         except Exception as error:
+            # A bug costs this call its recording: its socket closes, and its dialplan continues.
             self.failures += 1
             metrics.UNHANDLED_ERRORS.inc()
             log.exception(

@@ -270,6 +270,7 @@ class Node:
         except SwitchError as error:
             connection.close(error.message)
         except Exception as error:
+            # A bug ends this connection, not the daemon: the next one reconciles again.
             metrics.UNHANDLED_ERRORS.inc()
             log.exception("switch.resume_failed")
             connection.close(f"reconciling failed: {error!r}")
@@ -308,7 +309,8 @@ def channels(answer: str) -> list[dict[str, str]]:
     Bytes of a caller's name that are not UTF-8 were replaced when the answer was read."""
     try:
         rows = json.loads(answer, strict=False).get("rows", [])
-        return [row for row in rows if row["uuid"]]
+        texts = [{name: value for name, value in row.items() if isinstance(value, str)} for row in rows]
+        return [row for row in texts if row["uuid"]]
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise SwitchError("switch.answer", f"invalid answer to 'show channels as json': {error}") from error
 

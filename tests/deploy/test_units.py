@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from recorder.capture.daemon import DRAIN, FLUSH
 from tests.deploy.boot import REPOSITORY
 
 SYSTEMD = REPOSITORY / "deploy" / "systemd"
@@ -57,6 +58,20 @@ def test_a_stopped_process_is_reached_by_the_watchdog(unit: str) -> None:
     text = (SYSTEMD / unit).read_text()
     assert "WatchdogSignal=SIGKILL" in text
     assert re.search(r"^Restart=always$", text, re.MULTILINE)
+
+
+def test_planned_restart_of_the_daemon_is_a_reload() -> None:
+    """A restart has a gap, whose length the page states, and which systemd must not cut short."""
+    text = (SYSTEMD / "accord-daemon.service").read_text()
+    assert re.search(r"^ExecReload=/bin/kill -HUP \$MAINPID$", text, re.MULTILINE)
+    limit = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
+    assert limit is not None
+    assert int(limit[1]) > DRAIN + FLUSH
+    page = (REPOSITORY / "docs" / "operate.md").read_text()
+    section = page[page.index("## Restarting without losing a call") : page.index("## Ending")]
+    assert "| systemd | `systemctl reload accord-daemon`" in section
+    assert "**`systemctl restart accord-daemon` is no planned restart.**" in section
+    assert f"at most {DRAIN + FLUSH:g} s" in section
 
 
 @pytest.mark.parametrize("unit", UNITS)

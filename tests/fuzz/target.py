@@ -14,8 +14,9 @@ from types import FrameType
 CORPUS = Path(__file__).parent / "corpus"
 
 NAMES = (
-    "framing", "events", "connection", "calls", "commands", "wav", "decoder", "take", "manifest", "documents",
-    "amendments", "notes", "stamps", "mails", "control", "backup", "folder", "store", "panel", "wire",
+    "framing", "events", "connection", "calls", "bypassed", "commands", "wav", "decoder", "take", "manifest",
+    "documents", "amendments", "notes", "stamps", "mails", "control", "backup", "folder", "store", "panel",
+    "wire",
 )  # fmt: skip
 """Modules of ``tests/fuzz/targets``."""
 

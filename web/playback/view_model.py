@@ -15,7 +15,10 @@ from web.playback import consent_view
 from web.playback.consent_view import ConsentView, KeepAgreement, KeepQuestionView
 from web.text import eavesdrop
 
-ANNOUNCEMENT_END, KEEP_QUESTION, SPOKEN_ANSWER, NOTE = "told", "asked", "spoken", "moment_marked"
+ANNOUNCEMENT_END: Final = "announcement_end"
+KEEP_QUESTION: Final = "keep_question"
+SPOKEN_ANSWER: Final = "spoken_answer"
+NOTE: Final = "moment_marked"
 WRITTEN_NOTE: Final = "note"
 PARTICIPANT_KINDS: Final = (
     "transfer_question_finished",

@@ -215,15 +215,18 @@ def check_code(request_id: str) -> ResponseReturnValue:
 @limit_refusals
 @for_vouchers
 def show_vouching(request_id: str) -> str:
-    """The page for the second colleague who vouches; it shows nothing else of the request."""
+    """The page for the second colleague who vouches; it shows nothing else of the request. Whoever sees the
+    calls of some lines only is shown the end of the number: the person can tell them the rest."""
     return _render_vouching(request_id)
 
 
 def _render_vouching(request_id: str, failed: str = "", problem: str = "") -> str:
-    tenant = current_visitor().tenant
+    tenant, user = current_visitor().tenant, current_visitor().user
+    row = service.find_request(tenant.id, request_id)
     return render_template(
         "subject_requests/vouch.html",
-        asked=service.find_request(tenant.id, request_id),
+        asked=row,
+        number_end=None if user.lines is None else row.number[-2:],
         names={each.id: each.name for each in users.users(tenant.id)},
         me=_user_id(),
         longest=rules.MAX_STATEMENT,

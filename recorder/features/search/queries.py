@@ -51,6 +51,7 @@ SUFFIX = 16
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _LAST = "\U0010ffff"
+_BEYOND_ASCII = "\x80"
 _NEVER = 2**62
 
 Key = tuple[int, str, int]
@@ -140,14 +141,17 @@ def plan(query: CallQuery) -> Plan | None:
             sources.append(_by_ids("line", lines))
         sample = None
         if query.text is not None:
-            parties, all_of_them = _parties(query.tenant, query.text)
+            text = query.text if query.text.isascii() else fold_name(query.text)
+            accented = _accented_parties(query.tenant, text)
+            parties, all_of_them = _parties(query.tenant, text)
+            parties = tuple(sorted({*parties, *accented}))
             line_ids = _named_lines(query.tenant, query.text, query.name)
             if all_of_them and not parties and not line_ids:
                 return None
             fits = (
                 _any_of(("c.external", parties), ("c.internal", parties), ("c.line", line_ids))
                 if all_of_them
-                else _contains(query.tenant, query.text, line_ids)
+                else _contains(query.tenant, text, accented, line_ids)
             )
             source = Source(
                 tuple(
@@ -477,13 +481,27 @@ def _parties(tenant: str, text: str) -> tuple[tuple[int, ...], bool]:
     return found, len(rows) <= CANDIDATES
 
 
-def _contains(tenant: str, text: str, lines: Sequence[int]) -> Condition:
+def _accented_parties(tenant: str, text: str) -> tuple[int, ...]:
+    """Parties whose value has letters beyond ASCII and contains a text as names do, without case and accents:
+    the index knows small letters of ASCII alone where the database does."""
+    if is_number(text):
+        return ()
+    rows = _rows(
+        "SELECT id, value FROM listed_party WHERE id IN (SELECT DISTINCT party FROM party_suffix"
+        f" WHERE tenant_id = ? AND suffix >= ? LIMIT {LISTED})",
+        (tenant, _BEYOND_ASCII),
+    )
+    return tuple(int(party) for party, value in rows if text in fold_name(value))
+
+
+def _contains(tenant: str, text: str, accented: Sequence[int], lines: Sequence[int]) -> Condition:
     """Calls with one of many parties, or of some lines."""
     begin = text[:SUFFIX]
     range_ = (tenant, begin, begin + _LAST)
     ends = "party_suffix WHERE tenant_id = ? AND suffix >= ? AND suffix < ?"
     known = f"SELECT count(*) FROM (SELECT 1 FROM {ends} LIMIT {LISTED + 1}) AS n"
-    either = [_among("c.line", lines).sql] if lines else []
+    columns = (("c.line", lines), ("c.external", accented), ("c.internal", accented))
+    either = [_among(column, ids).sql for column, ids in columns if ids]
     if len(text) <= SUFFIX and _rows(known, range_)[0][0] <= LISTED:
         either += [f"c.{side} IN (SELECT party FROM {ends})" for side in ("external", "internal")]
         return Condition(f"({' OR '.join(either)})", range_ * 2)

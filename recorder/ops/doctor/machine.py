@@ -25,6 +25,9 @@ UNWATCHED = timedelta(seconds=10)
 OLD_MAIL = timedelta(minutes=15)
 """Mail is tried at least every ten minutes."""
 
+LIST_GOOD_FOR = timedelta(days=400)
+"""A list of breached passwords is to be replaced once or twice a year."""
+
 TESTED = {"greenswitch": "0.0.19"}
 """Libraries whose insides are replaced (ARCHITECTURE.md): another version may not fit."""
 
@@ -162,7 +165,7 @@ def mail(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def breached_passwords(patient: Patient) -> Iterator[DoctorFinding]:
-    """The list of breached passwords can be searched, if the settings name one."""
+    """The list of breached passwords can be searched and is not out of date, if the settings name one."""
     path = patient.settings.web.breached_passwords
     if path is None:
         yield DoctorFinding("ok", "breached passwords: no list is set; common ones are refused")
@@ -171,6 +174,15 @@ def breached_passwords(patient: Patient) -> Iterator[DoctorFinding]:
         size = check_list(path)
     except ConfigError as error:
         yield DoctorFinding("warning", f"breached passwords: {error.message}", error.hint)
+        return
+    written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    if patient.now() - written_at > LIST_GOOD_FOR:
+        yield DoctorFinding(
+            "warning",
+            f"breached passwords: {path} dates from {written_at:%d %B %Y}, and passwords breached since then "
+            "are accepted",
+            "download it again (docs/operate.md), and put the whole file in place by renaming it",
+        )
     else:
         yield DoctorFinding("ok", f"breached passwords: {path} is sorted; {size / 1e9:.1f} GB")
 

@@ -6,7 +6,11 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from tests.integration.ending.conftest import Process, Site, until
 
@@ -160,6 +164,52 @@ def test_sighup_starts_the_successor_and_tells_systemd(site: Site) -> None:
     finally:
         os.kill(pid, signal.SIGTERM)
         until("it ends", lambda: daemon.log_text().count("daemon.ended") == 2)
+
+
+CONTAINER = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+"""A PID namespace, whose processes end with the first one, as in a container."""
+
+
+@pytest.fixture
+def container() -> tuple[str, ...]:
+    if subprocess.run([*CONTAINER, "true"], capture_output=True).returncode != 0:
+        pytest.skip("PID namespaces need root")
+    return CONTAINER
+
+
+def child(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+@pytest.mark.parametrize("init", [(), ("sh", "-c", '"$@"; exit $?', "init")], ids=["alone", "with an init"])
+def test_daemon_that_a_container_ends_with_starts_no_successor(
+    site: Site, container: tuple[str, ...], init: tuple[str, ...]
+) -> None:
+    daemon = site.start("daemon", *container, *init, *DAEMON, NOTIFY_SOCKET="")
+    daemon.wait_for_log("daemon.ready")
+    pid = child(daemon.popen.pid)
+    os.kill(child(pid) if init else pid, signal.SIGHUP)
+    daemon.wait_for_log("daemon.successor_refused")
+    assert "accord daemon --replace" in daemon.log_text()
+    assert daemon.popen.poll() is None
+    socket.create_connection(("127.0.0.1", site.call_port), 1).close()
+
+
+def test_daemon_of_another_container_takes_over(site: Site, container: tuple[str, ...]) -> None:
+    """They share the spool and the network. The first container ends, and the call goes on in the second."""
+    daemon = site.start("daemon", *container, *DAEMON, NOTIFY_SOCKET="")
+    switch = site.call()
+    daemon.wait_for_log("snapshot.read")
+    until("the call is announced to", lambda: "announcement_started" in site.marks())
+    after = site.start("next", *container, *DAEMON, "--replace", NOTIFY_SOCKET="")
+    after.wait_for_log("daemon.takeover_started")
+    daemon.wait_for_log("daemon.handover_started")
+    daemon.wait(30)
+    assert "announcement_finished" in site.marks()
+    after.wait_for_log("daemon.takeover_finished")
+    switch.wait_for_log("is connected")
+    assert grows(site)
+    socket.create_connection(("127.0.0.1", site.call_port), 1).close()
 
 
 def test_accord_run_restarts_at_sighup(site: Site) -> None:

@@ -74,6 +74,32 @@ def test_mail_that_waits_or_leads_nowhere_is_reported(house: Bakery) -> None:
     assert "a mail has waited for" in doctor(house, **server)
 
 
+def test_missing_unsorted_or_outdated_list_of_breached_passwords_is_reported(
+    house: Bakery, tmp_path: Path
+) -> None:
+    assert "ok      breached passwords: no list is set" in doctor(house)
+    path = tmp_path / "pwned.txt"
+    breached_list = {"ACCORD_WEB_BREACHED_PASSWORDS": str(path)}
+    output = doctor(house, **breached_list)
+    assert f"warning breached passwords: {path} cannot be read" in output
+    assert "check the path in [web] breached_passwords" in output
+    path.write_text(f"{'B' * 40}:1\n{'A' * 40}:1\n")
+    assert f"warning breached passwords: {path} is not sorted by hash" in doctor(house, **breached_list)
+    path.write_text(f"{'A' * 40}:1\n{'B' * 40}:1\n")
+    assert f"ok      breached passwords: {path} is sorted" in doctor(house, **breached_list)
+    at = datetime(2025, 10, 1, tzinfo=UTC)
+    os.utime(path, (at.timestamp(), at.timestamp()))
+    for days, state in ((399, "ok"), (401, "warning")):
+        later = patient(house, at + timedelta(days=days), **breached_list)
+        (found,) = examine(machine.breached_passwords, later)
+        assert found.state == state
+    assert found.what == (
+        f"breached passwords: {path} dates from 01 October 2025, and passwords breached since then "
+        "are accepted"
+    )
+    assert "download it again" in found.hint
+
+
 def test_calls_in_progress_are_counted(house: Bakery) -> None:
     house.take()
     assert "ok      takes: 1 finished calls in progress: 1 to encode" in doctor(house)
@@ -261,13 +287,14 @@ def test_readable_broken_foreign_or_expiring_keys_are_reported(house: Bakery) ->
     assert "wrong   keys:" in doctor(house)
 
 
-def patient(house: Bakery, at: datetime) -> Patient:
+def patient(house: Bakery, at: datetime, **more: str) -> Patient:
     settings = config.load(
         None,
         {
             "ACCORD_NODE_DATA": str(house.folder),
             "ACCORD_CATALOGUE_URL": house.catalogue_url,
             "ACCORD_STORE_KIND": "directory",
+            **more,
         },
     )
     return Patient(Context(settings, None), lambda: at)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from recorder.catalogue import queries
 from recorder.lifecycle import plans
 from tests.house import Bakery
+from tests.plan_file import PLANS
 from tests.unit.cli.shell import Shell
-from tests.unit.lifecycle.test_plans import PLANS
 
 CUSTOMER = ("--tenant", "Boulangerie Martin")
 
 
 @pytest.fixture
-def planned(house: Bakery) -> Iterator[Shell]:
+def planned(house: Bakery, plan_file: Path) -> Shell:
     """A shell with the provider's own plans."""
-    file = house.folder / "plans.toml"
-    file.write_text(PLANS)
-    yield Shell(house.folder, ACCORD_STORE_PATH=str(house.bucket), ACCORD_WEB_PLANS=str(file))
-    plans.use_file(None)
+    return Shell(house.folder, ACCORD_STORE_PATH=str(house.bucket), ACCORD_WEB_PLANS=str(plan_file))
 
 
 def test_operator_lists_and_changes_plans(planned: Shell, house: Bakery) -> None:
@@ -39,7 +36,7 @@ def test_operator_lists_and_changes_plans(planned: Shell, house: Bakery) -> None
 def test_plan_refuses_what_it_does_not_have(planned: Shell, house: Bakery) -> None:
     planned.good("tenant", "plan", *CUSTOMER, "basic")
     number = house.line.number
-    for words, named in (
+    for words, names in (
         (("line", "format", number, "opus"), "opus is not part of the plan 'basic'"),
         (("line", "add", "+3225550134", "--format", "opus"), "opus is not part of the plan 'basic'"),
         (("line", "keep", number, "--days", "30"), "at most 14 days of retention, not 30"),
@@ -47,7 +44,7 @@ def test_plan_refuses_what_it_does_not_have(planned: Shell, house: Bakery) -> No
     ):
         result = planned(*words[:2], *CUSTOMER, *words[2:])
         assert result.exit_code != 0
-        assert named in result.output
+        assert names in result.output
     planned.good("line", "format", *CUSTOMER, number, "wav")
     row = queries.line(house.tenant, house.line.id)
     assert row is not None

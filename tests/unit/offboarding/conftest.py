@@ -13,7 +13,7 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import signing
 from recorder.services import Services
-from tests.house import House
+from tests.house import Customer, House
 
 
 @pytest.fixture
@@ -21,6 +21,13 @@ def house(tmp_path, clock, entropy, catalogue_url) -> Iterator[House]:
     house = House(tmp_path, clock, entropy, url=catalogue_url)
     yield house
     house.close()
+
+
+@pytest.fixture
+def bakery(house) -> Customer:
+    customer = house.customer("Boulangerie Martin", "+3225550100")
+    house.person(customer, "paul", "Paul Martin", role="customer_admin")
+    return customer
 
 
 @pytest.fixture

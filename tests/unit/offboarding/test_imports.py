@@ -71,13 +71,6 @@ def table(folder: Path, rows: list[dict[str, str]], delimiter: str = ",") -> Pat
 
 
 @pytest.fixture
-def bakery(house) -> Customer:
-    customer = house.customer("Boulangerie Martin", "+3225550100")
-    house.person(customer, "paul", "Paul Martin", role="customer_admin")
-    return customer
-
-
-@pytest.fixture
 def folder(tmp_path) -> Path:
     folder_of_old = tmp_path / "old"
     folder_of_old.mkdir()

@@ -35,6 +35,7 @@ class LengthLimits:
     opt_in_s: float
     keep_question_s: float
     keep_result_s: float
+    code_call_s: float
 
 
 @cache
@@ -65,6 +66,10 @@ def keep_result(days: int) -> Make:
     return lambda language, wording: composer.agreed(language, keep_days=days, wording=wording)
 
 
+def code_call(opening: str) -> Make:
+    return lambda language, _: composer.verification_code(language, "271830", opening)
+
+
 def answered(make: Callable[..., Rendered], *, destroyed: bool) -> Make:
     return lambda language, wording: make(language, destroyed=destroyed, wording=wording)
 
@@ -72,11 +77,11 @@ def answered(make: Callable[..., Rendered], *, destroyed: bool) -> Make:
 @dataclass(frozen=True, slots=True)
 class Row:
     """A prompt: its length in seconds before the short wording existed, by language, and its limit in the
-    short one."""
+    short one. ``before`` is ``None`` for a prompt that has one wording."""
 
     name: str
     make: Make
-    before: tuple[float, ...]
+    before: tuple[float, ...] | None
     limit: float | None = None
 
 
@@ -111,6 +116,8 @@ def rows() -> list[Row]:
             lambda each, _: composer.transfer_question(each, mode="opt-out"), (4.2, 5.3, 5.7, 4.2)),
         Row("transfer notice, asking in `opt-in`",
             lambda each, _: composer.transfer_question(each, mode="opt-in"), (6.4, 8.1, 9.1, 7.6)),
+        Row("call with a code, for a person's request", code_call("somebody-asked"), None, of.code_call_s),
+        Row("call with a code, to add a number", code_call("number-proof"), None, of.code_call_s),
     ]  # fmt: skip
 
 
@@ -128,7 +135,7 @@ def table() -> str:
     for row in rows():
         cells = [
             _cell(before, *(row.make(language, each).duration_ms / 1000 for each in (SHORT, LONG)))
-            for language, before in zip(LANGUAGES, row.before, strict=True)
+            for language, before in zip(LANGUAGES, row.before or (None,) * len(LANGUAGES), strict=True)
         ]
         lines.append(f"| {row.name} | {' | '.join(cells)} | {row.limit or ''} |")
     before = (26.2, 32.3, 33.3, 27.2)
@@ -140,9 +147,10 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(before: float, short: float, long: float) -> str:
+def _cell(before: float | None, short: float, long: float) -> str:
+    earlier = "" if before is None else f"{before:.1f} → "
     more = "" if abs(long - short) < 0.05 else f" ({long:.1f})"
-    return f"{before:.1f} → **{short:.1f}**{more}"
+    return f"{earlier}**{short:.1f}**{more}"
 
 
 def _sentences(clips: dict[str, str]) -> Iterator[str]:

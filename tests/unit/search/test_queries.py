@@ -17,7 +17,7 @@ from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.domain.parties import Party
 from recorder.features.search import queries, rules, service
-from recorder.features.search.rules import CallQuery, parse_name, parse_text
+from recorder.features.search.rules import CallQuery, fold_name, parse_name, parse_text
 from recorder.features.tenants import lines
 from tests.unit.catalogue.conftest import OTHER, TENANT
 
@@ -27,6 +27,7 @@ CALLS = 160
 NUMBERS = (
     "+32470123456", "+32470123457", "+32470999999", "+32471000000", "+3225550100", "+33142685300",
     "+3247047047", "112", "sip:anna.de.vries@example.be", "sip:Anna@example.org", "reception",
+    "sip:Élodie.Noël@example.be", "sip:élodie@example.org",
 )  # fmt: skip
 LINES = ("line-a", "line-b", "line-c")
 REASONS = ("declined", "never_connected", "not_kept", "no_answer")
@@ -42,7 +43,7 @@ class Model:
     fits a query."""
 
     calls: list[RecordingRow | NotRecordedRow]
-    written: dict[str, set[str]]
+    texts: dict[str, set[str]]
 
     def find(self, query: CallQuery) -> list[str]:
         matches = [each for each in self.calls if self.fits(each, query)]
@@ -53,7 +54,7 @@ class Model:
         return all(
             (
                 call.tenant == query.tenant,
-                query.text is None or any(query.text in each.lower() for each in values(call)),
+                query.text is None or any(fold_name(query.text) in fold_name(each) for each in values(call)),
                 query.since is None or call.started_at >= query.since,
                 query.until is None or call.started_at < query.until,
                 query.line is None or call.line == query.line,
@@ -65,9 +66,9 @@ class Model:
                 query.agreement is None or agreement(call) == query.agreement,
                 query.recorded is None or (recording is not None) == query.recorded,
                 query.reason is None or (recording is None and call.reason == query.reason),
-                not query.held or "held" in self.written[call.id],
-                not query.noted or "noted" in self.written[call.id],
-                query.label is None or query.label in self.written[call.id],
+                not query.held or "held" in self.texts[call.id],
+                not query.noted or "noted" in self.texts[call.id],
+                query.label is None or query.label in self.texts[call.id],
             )
         )
 
@@ -141,7 +142,7 @@ def write_about(
     calls: list[RecordingRow | NotRecordedRow], rng: random.Random, now: datetime
 ) -> dict[str, set[str]]:
     """Holds, notes and labels of some recordings, and some that were lifted or deleted."""
-    written: dict[str, set[str]] = {call.id: set() for call in calls}
+    texts: dict[str, set[str]] = {call.id: set() for call in calls}
     with writing():
         UserTable.create(
             id="somebody", tenant=TENANT, login="s", name="S", role="customer", language="fr",
@@ -149,23 +150,24 @@ def write_about(
         )  # fmt: skip
         for call in [each for each in calls if isinstance(each, RecordingRow)]:
             for what in ("held", "noted", *LABELS):
-                gone = rng.random() < 0.2
+                erased = rng.random() < 0.2
                 if rng.random() < 0.6:
                     continue
-                if not gone:
-                    written[call.id].add(what)
+                if not erased:
+                    texts[call.id].add(what)
                 if what == "held":
                     AmendmentTable.create(
                         id=f"{call.id}/1", tenant=call.tenant, recording=call.id, number=1, kind="hold_set",
-                        at=now, by_kind="user", by_id=None, data={}, sha256="", ended_by=2 if gone else None,
+                        at=now, by_kind="user", by_id=None, data={}, sha256="",
+                        ended_by=2 if erased else None,
                     )  # fmt: skip
                     continue
                 NoteTable.create(
                     id=f"{call.id}-{what}", tenant=call.tenant, recording=call.id, user="somebody",
                     kind="note" if what == "noted" else "label", text=what, created_at=now,
-                    deleted_at=now if gone else None,
+                    deleted_at=now if erased else None,
                 )  # fmt: skip
-    return written
+    return texts
 
 
 def make_query(rng: random.Random, now: datetime) -> CallQuery:
@@ -326,6 +328,28 @@ def test_label_of_a_line_is_a_name(announce, tenants, stored, clock, entropy) ->
     for typed in ("arche", "MARCHÉ", "marché 98", "Marche\u0301 9"):
         query = CallQuery(TENANT, text=parse_text(typed), name=parse_name(typed))
         assert ids(service.list_calls(query, limit=9)) == [mine.id], typed
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_address_is_found_without_case_and_accents(tenants, stored, monkeypatch, sizes) -> None:
+    for name, value in SIZES[sizes].items():
+        monkeypatch.setattr(queries, name, value)
+    capital = stored(external_party=Party("sip", "sip:\u00c9LODIE.\u00d8rsted@ex\u00e4mple.be")).id
+    plain = stored(external_party=Party("sip", "sip:elodie.orsted@example.be")).id
+    anna = stored(external_party=Party("sip", "sip:anna@example.be")).id
+    stored(OTHER, external_party=Party("sip", "sip:\u00c9LODIE@example.be"))
+    for typed, expected in (
+        ("\u00c9LODIE", {capital, plain}),
+        ("E\u0301lodie", {capital, plain}),
+        ("elodie", {capital, plain}),
+        ("\u00f8rsted", {capital}),
+        ("sip:\u00e9lodie.\u00f8rsted@example.be", {capital}),
+        ("@ex\u00c4mple", {capital, plain, anna}),
+        ("nobody\u00e9", set()),
+    ):
+        query = CallQuery(TENANT, text=parse_text(typed), name=parse_name(typed))
+        found = [each for page in read_forwards(query, 9) for each in ids(page)]
+        assert sorted(found) == sorted(expected), typed
 
 
 def test_pattern_characters_are_plain_text(tenants, stored) -> None:

@@ -209,6 +209,90 @@ def test_follows_other_contexts() -> None:
     assert {name for number in numbers for name in outbound_routes(loaded, number)} == {"local"}
 
 
+def bridge(dial: str, name: str = "looped", expression: str = "^(5551234)$") -> str:
+    return (
+        f'<extension name="{name}"><condition field="destination_number" expression="{expression}">'
+        f'<action application="bridge" data="{dial}"/></condition></extension>'
+    )
+
+
+OUT = bridge("sofia/gateway/trunk/$1", "out", r"^(\d{7})$")
+
+
+@pytest.mark.parametrize(
+    "dial",
+    [
+        "loopback/$1/trunk",
+        "loopback/$1/trunk/XML",
+        "loopback/${destination_number}/trunk/xml",
+        "user/1000@d,[leg_timeout=20,a=b]loopback/$1/trunk",
+        "{a=${b},c=d}loopback/$1/trunk|user/1000@d",
+    ],
+)
+def test_follows_a_bridge_to_loopback_round_accord(dial: str) -> None:
+    loaded = dialplan(bridge(dial) + ENTRY, bridge(dial) + OUTBOUND, trunk=OUT)
+    assert "looped" in inbound_routes(loaded, "5551234")
+    assert outbound_routes(loaded, "5551234") == ["looped"]
+    numbers, _ = outside_numbers(dialplan(default=bridge(dial, expression=r"^(555\d+)$")), "default")
+    assert {len(number) for number in numbers} == set(range(4, 16))
+
+
+def test_follows_a_bridge_to_loopback_through_accord() -> None:
+    assert inbound_routes(dialplan(bridge("loopback/1000") + ENTRY, ENTRY + LOCAL), "5551234") == []
+    assert inbound_routes(dialplan(bridge("loopback/1000") + ENTRY, LOCAL), "5551234") == ["looped"]
+    one_of_two = bridge("loopback/1000,user/1001@d")
+    assert inbound_routes(dialplan(one_of_two + ENTRY, ENTRY + LOCAL), "5551234") == ["looped"]
+
+
+@pytest.mark.parametrize(
+    ("before", "dial", "found"),
+    [
+        ("", "loopback/$1/trunk", ["looped"]),
+        ("", "{accord_line=3225550101}loopback/$1/trunk", []),
+        ("", "[accord_line=3225550101]loopback/$1/trunk", []),
+        ("nolocal:accord_line=${accord_line}", "loopback/$1/trunk", []),
+        ("accord_line=${nobody_knows}", "loopback/$1/trunk", ["looped"]),
+        ("accord_line=3225550101", "{accord_line=}loopback/$1/trunk", ["looped"]),
+        ("nolocal:accord_state=late", "{accord_line=3225550101}loopback/$1/trunk", ["looped"]),
+    ],
+)
+def test_loopback_leg_has_only_the_variables_that_it_is_given(
+    before: str, dial: str, found: list[str]
+) -> None:
+    """The line that the directory or the dialplan set stays with the caller's channel."""
+    looped = bridge(dial).replace("<action", f'<action application="export" data="{before}"/><action')
+    loaded = dialplan(default=looped + OUTBOUND, trunk=OUTBOUND + OUT)
+    assert outbound_routes(loaded, "5551234") == found
+
+
+def test_export_goes_with_a_transferred_call() -> None:
+    moved = bridge("x").replace(
+        '"bridge" data="x"',
+        '"export" data="accord_line=3225550101"/><action application="transfer" data="$1 XML on"',
+    )
+    loaded = dialplan(default=moved + OUTBOUND, on=bridge("loopback/$1/trunk"), trunk=OUTBOUND + OUT)
+    assert outbound_routes(loaded, "5551234") == []
+
+
+@pytest.mark.parametrize(
+    "dial", ["loopback/app=bridge:user/1", "loopback/$1/trunk/lua", "loopback/${where}/trunk"]
+)
+def test_loopback_that_cannot_be_followed_connects(dial: str) -> None:
+    loaded = dialplan(bridge(dial) + ENTRY, trunk=ENTRY)
+    assert inbound_routes(loaded, "5551234") == ["looped"]
+
+
+def test_circular_loopback_ends() -> None:
+    """Two ways at each turn: followed without a guard, that would be 2¹⁰ routes."""
+    circle = bridge("loopback/$1/public,loopback/$1/public")
+    assert inbound_routes(dialplan(circle + ENTRY), "5551234") == []
+    longer_number = bridge("loopback/1$1/public,loopback/1$1/public", expression=r"^(1*5551234)$")
+    assert inbound_routes(dialplan(longer_number + ENTRY), "5551234") == []
+    legs = "loopback/$1/b,loopback/$1/b,user/1"
+    there_and_back = dialplan(bridge(legs) + ENTRY, b=bridge(legs.replace("/b", "/public"), "back"))
+    assert len(inbound_routes(there_and_back, "5551234")) == 3
+
+
 @pytest.mark.parametrize(
     ("expression", "begins"),
     [

@@ -72,14 +72,18 @@ def test_player_lists_keep_questions_with_their_answers(claire, house, bakery):
     assert "Jusqu’au 25 novembre 2027, pour : Mémoire de ce qui a été convenu." in card
 
 
-def test_player_lists_spoken_answers(claire, house, bakery):
-    """At the sealed position of the external party's voice."""
+def test_timeline_lists_the_announcement_and_spoken_answers(claire, house, bakery):
+    """An answer stands at the sealed position of the external party's voice."""
     recording = house.call(bakery, questions=[SPOKEN_ANSWER])
     listed = marks(claire.get(claire.listen_to(recording)).text)
+    ((announcement_end, _),) = [
+        each for each in listed if "L’annonce a été entendue jusqu’au bout." in each[1]
+    ]
     ((place, _),) = [(place, text) for place, text in listed if "La réponse, donnée de vive voix." in text]
     (question_place,) = [
         int(place) for place, text in listed if "Question : pouvons-nous garder cet enregistrement" in text
     ]
+    assert 0 < int(announcement_end) < question_place
     assert int(place) > question_place + 1000, "it comes after the question's end"
 
 

@@ -261,6 +261,18 @@ def test_one_vouching_colleague_is_not_enough(house, browser, bakery, call) -> N
     assert list(audit.tenant(bakery.id)) == []
 
 
+def test_colleague_of_some_lines_sees_only_the_end_of_the_number(browser, bakery, call) -> None:
+    paul = browser("paul")
+    page, path = enter(paul), f"/team/{bakery.people['claire'].id}"
+    assert paul.send(path, role="customer", sees="some", lines=bakery.line.id).status_code == 303
+    claire = browser("claire")
+    for text in (claire.get(f"{page}/vouch").text, claire.send(f"{page}/vouch", how=" ").text):
+        assert f"se termine par {NUMBER[-2:]}" in text
+        assert NUMBER[-6:] not in re.sub(r"\s", "", text)
+    assert claire.send(f"{page}/vouch", how="Sa voix").status_code == 303
+    assert "subject_request.vouched" in kinds(bakery.id)
+
+
 def test_other_customers_users_cannot_vouch(house, browser, bakery, rival, call) -> None:
     page = enter(browser("paul"))
     dyck = browser("dyck")
