@@ -77,6 +77,7 @@ def test_from_the_invitation_to_the_number_through_the_real_processes(site: Site
     daemon.wait_for_log("snapshot.read")
     web.wait_for_log("web.listening")
     site.call()
+    daemon.wait_for_log("switch.up")
     panel = Panel(f"http://127.0.0.1:{site.web_port}")
     panel.join(invitation.split()[1])
     assert 'href="/numbers/new"' in panel.get("/first-day")
