@@ -284,7 +284,7 @@ def test_quarantines_nothing_if_no_encoder_starts(house, start, monkeypatch, tmp
     assert metrics.ENCODER_DEATHS._value.get() == deaths
     lines = [line for line in logs if line["event"] == "take.delayed"]
     assert {line["error_id"] for line in lines} == {"encoder.not_started"}
-    assert "restart it" in lines[0]["error"]
+    assert "Restart the worker" in lines[0]["error"]
 
 
 @SQLITE
