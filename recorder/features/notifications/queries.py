@@ -90,6 +90,17 @@ def pending_notifications(tenant: str, since: datetime) -> tuple[Notification, .
         return _notifications(query.order_by(NotificationTable.since, NotificationTable.id))
 
 
+def tenants_with_unmailed() -> frozenset[str]:
+    """The tenants with a notification that was not mailed as it is; the end of a review is never mailed."""
+    ended = NotificationTable.ended_at.is_null(False) & (NotificationTable.kind != REVIEW)
+    condition = NotificationTable.mailed.is_null() | (ended & (NotificationTable.mailed == "open"))
+    with connected():
+        return frozenset(
+            row.tenant_id
+            for row in NotificationTable.select(NotificationTable.tenant).where(condition).distinct()
+        )
+
+
 def known_keys(tenant: str, keys: Collection[str]) -> frozenset[str]:
     """Those of some keys that a tenant's notification has."""
     with connected():

@@ -276,6 +276,52 @@ def test_several_workers_and_repetitions_notify_once(house):
     assert ("full_disk", None) not in outcomes(house), "it has looked less than two minutes ago"
 
 
+@SQLITE
+def test_worker_looks_at_customers_whose_log_has_grown_and_at_others_once_an_hour(house, monkeypatch):
+    others = [house.customer(f"Shop {n}", f"+32255502{n:02}").id for n in range(20)]
+    looks: list[str] = []
+
+    def look(tenant: str, now, entropy) -> None:
+        looks.append(tenant)
+        service.update(tenant, now, entropy)
+
+    monkeypatch.setattr("recorder.features.notifications.duty.update", look)
+    notifier = Notifier(Outbox(house.keyring, PANEL))
+    admin(house)
+
+    def looked_at(**forward: float) -> list[str]:
+        house.clock.forward(**forward)
+        looks.clear()
+        notifier.notify(house.services)
+        return list(looks)
+
+    assert sorted(looked_at()) == sorted([house.tenant, *others])
+    fail(house, "daemon_away")
+    assert looked_at(minutes=2) == [house.tenant]
+    assert outcomes(house) == [("daemon_away", None)]
+    put_small(house)
+    assert house.tenant in looked_at(minutes=2)
+    assert outcomes(house) == [("daemon_away", "recorded_again")]
+    later = [looked_at(minutes=2) for _ in range(30)]
+    assert sorted(each for some in later for each in some) == sorted([house.tenant, *others])
+    assert max(map(len, later)) < 4, "not all of them at once"
+    house.clock.forward(days=-1)
+    assert len(looked_at(minutes=2)) == 21, "the clock was set back"
+
+
+@SQLITE
+def test_worker_mails_what_has_lasted_without_another_leaf(house):
+    admin(house)
+    notifier = Notifier(Outbox(house.keyring, PANEL))
+    fail(house, "daemon_away")
+    mails = []
+    for minutes in (0, 3, 3, 3):
+        house.clock.forward(minutes=minutes)
+        mails.append(notifier.notify(house.services))
+    assert mails == [0, 0, 1, 0]
+    assert queries.tenants_with_unmailed() == frozenset()
+
+
 # --- mail
 
 
