@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from recorder.catalogue.tables.listed_call import ListedCallTable, ListedLineTab
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
-from recorder.clock import to_iso
+from recorder.clock import from_iso, to_iso
 from recorder.domain.line_policy import OFF
 from recorder.features.notifications.rules import (
     ARCHIVE,
@@ -39,6 +40,7 @@ from recorder.features.notifications.rules import (
     LineFailure,
     Notification,
     Occasion,
+    ReadMarks,
     switch_off_times,
 )
 from recorder.lifecycle import amendments
@@ -63,11 +65,36 @@ def count_unread(tenant: str, user: str) -> int:
     """How many notifications a user has not read, of the kinds that they want."""
     row = choice_row(tenant, user)
     without = [kind for kind, channel in (row.choices if row else {}).items() if channel == NOT_AT_ALL]
-    condition = _mine(tenant, without)
-    if row is not None and row.read_until is not None:
-        condition &= NotificationTable.changed_at > row.read_until
+    marks, mine, columns = read_marks(row), _mine(tenant, without), NotificationTable
+    later = mine if marks.until is None else mine & (columns.changed_at > marks.until)
     with connected():
-        return int(NotificationTable.select().where(condition).count())
+        number = int(columns.select().where(later).count())
+        if marks.single:
+            single = columns.select(columns.id, columns.changed_at).where(
+                mine & columns.id.in_([*marks.single])
+            )
+            for each in single:
+                number += marks.covers(each.changed_at) - marks.is_read(each.id, each.changed_at)
+    return number
+
+
+def read_marks(row: NotificationChoiceTable | None) -> ReadMarks:
+    """What a user has read, by their row; a mark that nobody of ours wrote is none."""
+    if row is None:
+        return ReadMarks()
+    single = {}
+    for notification, mark in row.read_marks.items():
+        with suppress(ValueError, TypeError):
+            change, is_read = mark
+            single[notification] = from_iso(change), bool(is_read)
+    return ReadMarks(row.read_until, single)
+
+
+def existing_ids(tenant: str, notifications: Collection[str]) -> frozenset[str]:
+    """Those of some notifications' ids that a tenant has."""
+    with connected():
+        mine = (NotificationTable.tenant == tenant) & NotificationTable.id.in_([*notifications])
+        return frozenset(row.id for row in NotificationTable.select(NotificationTable.id).where(mine))
 
 
 def choice_row(tenant: str, user: str) -> NotificationChoiceTable | None:

@@ -116,6 +116,25 @@ class Notification:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadMarks:
+    """What an admin has read: what changed up to ``until``, and otherwise the ``single`` notifications that
+    they marked, by id: each with the change that it had then, and whether as read. A notification that has
+    changed since is unread."""
+
+    until: datetime | None = None
+    single: Mapping[str, tuple[datetime, bool]] = field(default_factory=dict)
+
+    def is_read(self, notification: str, changed_at: datetime) -> bool:
+        """Whether the admin has read a notification since its last change."""
+        change, is_read = self.single.get(notification, (None, False))
+        return is_read if change == changed_at else self.covers(changed_at)
+
+    def covers(self, changed_at: datetime) -> bool:
+        """Whether everything that changed at a time was marked as read."""
+        return self.until is not None and changed_at <= self.until
+
+
+@dataclass(frozen=True, slots=True)
 class Occasion:
     """What there is to tell, apart from calls; ``key`` is the same each time it is found. ``over``: nothing
     about it will change."""

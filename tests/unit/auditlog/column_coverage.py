@@ -276,7 +276,9 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
         "id tenant_id kind cause key line_id recording_id data since ended_at outcome changed_at mailed "
         "mailed_at",
     ),
-    "notification_choice": _by("a person's own choice of how to be told", "id tenant_id choices read_until"),
+    "notification_choice": _by(
+        "a person's own choice of how to be told", "id tenant_id choices read_until read_marks"
+    ),
     "throttle": _by("delays log-ins, and lets nobody in", "key empty_ms known_until"),
     "account_link": _by(
         "ends links and opens none: what a link is for is in its token, under the panel's secret",

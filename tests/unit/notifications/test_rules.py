@@ -25,6 +25,7 @@ from recorder.features.notifications.rules import (
     Notification,
     NotificationEnd,
     Occasion,
+    ReadMarks,
     compare_calls,
     due_for_mail,
     find_ends,
@@ -186,6 +187,20 @@ def test_line_that_was_never_on_was_not_switched_off():
     assert switch_off_times(modes) == {"b": ago(days=7)}
     assert switch_off_times([*modes, ("b", "off", ago(days=6))]) == {"b": ago(days=7)}
     assert switch_off_times([*modes, ("b", "opt-in", ago(days=6))]) == {}
+
+
+# --- what an admin has read
+
+
+def test_single_marks_hold_for_the_change_they_were_made_at():
+    marks = ReadMarks(ago(hours=2), {"a": (ago(hours=1), True), "b": (ago(hours=3), False)})
+    assert marks.is_read("a", ago(hours=1))
+    assert not marks.is_read("a", ago(minutes=1)), "it has changed since"
+    assert not marks.is_read("b", ago(hours=3)), "it was marked as unread"
+    assert marks.is_read("b", ago(hours=2)), "it changed before everything was marked as read"
+    assert marks.is_read("c", ago(hours=2))
+    assert not marks.is_read("c", ago(hours=1))
+    assert not ReadMarks().is_read("a", ago(hours=9))
 
 
 # --- mail
