@@ -42,6 +42,7 @@ from recorder.features.notifications.rules import (
     NotificationEnd,
     Occasion,
     ReadMarks,
+    away_occasions,
     channel_of,
     compare_calls,
     due_for_mail,
@@ -67,14 +68,16 @@ class NotificationChanges:
     ends: tuple[NotificationEnd, ...]
 
 
-def update(tenant: str, now: datetime, entropy: Entropy) -> None:
-    """Begin and end a customer's notifications by what the catalogue has now, and drop old ones."""
+def update(tenant: str, now: datetime, entropy: Entropy, away_since: datetime | None = None) -> None:
+    """Begin and end a customer's notifications by what the catalogue has now, and drop old ones.
+    ``away_since``: since when no daemon watches a switch."""
     with connected():
-        if _find_changes(tenant, now) == _NOTHING and not queries.has_old(tenant, now - RETENTION):
+        changes = _find_changes(tenant, now, away_since)
+        if changes == _NOTHING and not queries.has_old(tenant, now - RETENTION):
             return
     with writing():
         lock_tenant(tenant)
-        changes = _find_changes(tenant, now)  # another worker may have written them
+        changes = _find_changes(tenant, now, away_since)  # another worker may have written them
         for each in changes.ends:
             _change(each.notification, ended_at=each.at, outcome=each.outcome, changed_at=now)
         for row in changes.reopenings:
@@ -86,7 +89,7 @@ def update(tenant: str, now: datetime, entropy: Entropy) -> None:
 _NOTHING: Final = NotificationChanges((), (), ())
 
 
-def _find_changes(tenant: str, now: datetime) -> NotificationChanges:
+def _find_changes(tenant: str, now: datetime, away_since: datetime | None) -> NotificationChanges:
     if is_being_erased(tenant):
         return _NOTHING
     recorded_lines, living_lines = queries.lines_by_state(tenant)
@@ -98,13 +101,13 @@ def _find_changes(tenant: str, now: datetime) -> NotificationChanges:
         partial(queries.recorded_after, tenant),
         now,
     )
-    occasions = queries.occasions(tenant, now)
+    occasions = [*queries.occasions(tenant, now), *away_occasions(rows, recorded_lines, away_since)]
     known = queries.known_keys(tenant, [each.key for each in occasions])
     starts = [_occasion(tenant, each) for each in calls.starts]
     return NotificationChanges(
         (*starts, *(each for each in occasions if each.key not in known)),
         calls.reopenings,
-        (*calls.ends, *find_ends(rows, occasions, living_lines, now)),
+        (*calls.ends, *find_ends(rows, occasions, recorded_lines, living_lines, now)),
     )
 
 
