@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from tests.clock import Clock
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 from tests.postgres import Server, binaries
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def entropy() -> Repeating:
-    return Repeating()
+def entropy() -> RepeatableEntropy:
+    return RepeatableEntropy()
 
 
 SERVED = (pytest.mark.skipif(binaries() is None, reason="no PostgreSQL server is installed (postgresql)"),)
@@ -150,7 +150,7 @@ def tone() -> Callable[..., bytes]:
 
 
 @pytest.fixture
-def house(tmp_path: Path, catalogue: str, clock: Clock, entropy: Repeating) -> Bakery:
+def house(tmp_path: Path, catalogue: str, clock: Clock, entropy: RepeatableEntropy) -> Bakery:
     """A house with one customer, on the catalogue that this process has open."""
     from tests.house import Bakery
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 
-class Repeating:
+class RepeatableEntropy:
     """Bytes that look random and are the same in every run."""
 
     def __init__(self, seed: str = "accord") -> None:

@@ -48,7 +48,7 @@ from recorder.store.directory import DirectoryStore
 from tests.announcements import announcement_in
 from tests.catalogue_template import make_catalogue, open_catalogue
 from tests.clock import Clock, since_boot
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 from web.account import passwords
 
 RATE = 8000
@@ -397,7 +397,7 @@ class Bakery(House):
 
     KEY_AGE = timedelta(0)
 
-    def __init__(self, folder: Path, clock: Clock, entropy: Repeating, url: str) -> None:
+    def __init__(self, folder: Path, clock: Clock, entropy: RepeatableEntropy, url: str) -> None:
         """On the catalogue at ``url``, which this process has open."""
         super().__init__(folder, clock, entropy, url=url)
         customer = self.customer("Boulangerie Martin", "+3225550100", formats=("opus",))

@@ -28,7 +28,7 @@ ROLES: Mapping[str, frozenset[str]] = {
 }
 """The roles that may use a purpose; ``own`` is a customer's own purpose."""
 
-Ceiling = Mapping[str, int]
+LongestDays = Mapping[str, int]
 """The most days of use that a country allows, by purpose."""
 
 
@@ -89,13 +89,13 @@ class ModelledRecording:
         """Whether it must be destroyed."""
         return not self.holds() and now >= self.over()[0]
 
-    def may_be_heard(self, code: str, role: str, now: datetime, ceiling: Ceiling) -> bool:
+    def may_be_heard(self, code: str, role: str, now: datetime, longest_days: LongestDays) -> bool:
         """Whether a role may listen for a purpose."""
         if role not in ROLES[code]:
             return False
         if self.holds():
             return any(code in each.purposes and role in each.roles for each in self.holds())
-        return now < self.ends(code)[0] and now < self.kept_from + timedelta(days=ceiling[code])
+        return now < self.ends(code)[0] and now < self.kept_from + timedelta(days=longest_days[code])
 
     def _rests_on(self, code: str) -> Iterator[list[tuple[datetime, str]]]:
         """Each basis of a purpose: every end of it."""

@@ -91,15 +91,15 @@ def provider(tmp_path: Path) -> Iterator[Provider]:
     }
     accord(variables, "keys", "init")
     accord(variables, "migrate")
-    with ExitStack() as running, open(tmp_path / "log", "wb") as log:
+    with ExitStack() as processes, open(tmp_path / "log", "wb") as log:
 
         def start(*words: str) -> subprocess.Popen[str]:
             process = subprocess.Popen(
                 [sys.executable, "-m", *words], cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=log,
                 stderr=log, text=True,
             )  # fmt: skip
-            running.callback(process.wait, 60)
-            running.callback(process.terminate)
+            processes.callback(process.wait, 60)
+            processes.callback(process.terminate)
             return process
 
         start("recorder", "run")
@@ -151,9 +151,9 @@ class Founder:
         self.somebody.page.locator("details.menu summary").click()
         self.follow("First day")
 
-    def sees_steps(self, done: int) -> None:
+    def sees_steps(self, done_count: int) -> None:
         """So many steps are done, and the one after them is the next."""
-        expect(self.somebody.page.locator(".step.is-done")).to_have_count(done)
+        expect(self.somebody.page.locator(".step.is-done")).to_have_count(done_count)
 
     def register(self) -> None:
         self.somebody.go("/login")
@@ -222,7 +222,7 @@ def test_company_hears_its_first_call_within_five_minutes(
     provider: Provider, visitor: Callable[..., Person], record_property: Callable[[str, float], None]
 ) -> None:
     """Two companies at once, in two languages: most of it is waiting."""
-    began = time.monotonic()
+    start_time = time.monotonic()
     founders = [
         Founder(visitor(provider.panel, 360, "fr-BE"), "fr", "Fromagerie Dubois", "+3225550151"),
         Founder(visitor(provider.panel, 1280, "en-GB"), "en", "Dubois Cheese", "+3225550152"),
@@ -239,6 +239,6 @@ def test_company_hears_its_first_call_within_five_minutes(
     for each in founders:
         each.watch_the_call()
         each.listen()
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - start_time
     record_property("seconds", round(seconds))
     assert seconds < 300

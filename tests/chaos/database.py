@@ -32,7 +32,7 @@ class Database(Unit):
             self.due = time.time() + 0.3
             return
         self.process = self.server._process
-        self.started, self.due, self.struck = time.time(), None, False
+        self.started, self.due, self.hit = time.time(), None, False
 
     def end(self, seconds: float = 25.0) -> None:
         """Stop it and remove its folder."""

@@ -223,7 +223,7 @@ class Watch:
         self._logs = dict.fromkeys(logs, 0)
         self._ups: list[float] = []
         self._downs: list[float] = []
-        self._ending = False
+        self._is_ending = False
 
     def spans(self, deaths: Iterable[ProcessDeath], now: float, stopped: Iterable[Span] = ()) -> list[Span]:
         """The spans up to now, without those in which the daemon was stopped."""
@@ -262,12 +262,12 @@ class Watch:
         at = datetime.fromisoformat(entry["timestamp"]).timestamp()
         match entry["event"]:
             case "daemon.listening":
-                self._ending = False
+                self._is_ending = False
             case "daemon.draining":
                 # It accepts no more calls and takes over none.
-                self._ending = True
+                self._is_ending = True
                 self._downs.append(at)
             case "daemon.unobserved":
                 self._downs.append(at)
-            case "switch.up" if not self._ending:
+            case "switch.up" if not self._is_ending:
                 self._ups.append(at)

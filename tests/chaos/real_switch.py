@@ -53,7 +53,7 @@ class Events:
         self._socket.setblocking(False)
         self._rest = b""
         self.alive = True
-        self.heard = False
+        self.is_listening = False
 
     def read(self) -> list[dict[str, str]]:
         """Events since the last time; ``alive`` shows whether the connection has ended."""
@@ -82,7 +82,7 @@ class Events:
         if len(rest) < length:
             return None
         body, self._rest = rest[:length], rest[length:]
-        self.heard = self.heard or "event listener enabled" in headers.get("Reply-Text", "")
+        self.is_listening = self.is_listening or "event listener enabled" in headers.get("Reply-Text", "")
         return _headers(body) if headers.get("Content-Type") == "text/event-plain" else {}
 
     def send(self, command: str) -> None:
@@ -165,7 +165,7 @@ class RealBoard:
     @property
     def ready(self) -> bool:
         """Subscribe to the switch's events."""
-        return self._events is not None and self._events.heard
+        return self._events is not None and self._events.is_listening
 
     def place(self, plan: CallPlan) -> bool:
         """Have a phone call; returns whether there is a switch to call."""
@@ -230,7 +230,7 @@ class RealBoard:
             return [("transferred", call)]
         phone = self._legs[call.plan.number]
         if (press.who == "colleague") != call.plan.outbound:
-            phone = self._called(call.plan) or ""
+            phone = self._callee(call.plan) or ""
         if not phone:
             return []
         call.pressed.append((press.who, press.keys, now))
@@ -240,7 +240,7 @@ class RealBoard:
             self._hang_up[call.plan.number] = max(hang_up, now + HEAR_TIME)  # also where we come to it late
         return [("pressed", call)]
 
-    def _called(self, plan: CallPlan) -> str | None:
+    def _callee(self, plan: CallPlan) -> str | None:
         """The called telephone."""
         for row in self.phones.channels():
             other = row["dest"].removeprefix("talk-") if plan.outbound else row["cid_num"]

@@ -76,7 +76,7 @@ class Run:
         self.visitors = [
             Visitor(self.plant.web_port, login, PASSWORD, f"visits/{self.seed}/{login}") for login in LOGINS
         ]
-        self.began = time.time()
+        self.start_time = time.time()
 
     def all(self) -> None:
         """Run the whole plan.  Raises :class:`FailedRun`."""
@@ -312,9 +312,9 @@ class Run:
             "leaves": len(world.catalogue.leaves),
             "plays": len(world.plays),
             "visits broken off": sum(visitor.broken_off for visitor in self.visitors),
-            "minutes": round((time.time() - self.began) / 60, 1),
+            "minutes": round((time.time() - self.start_time) / 60, 1),
         }
         return json.dumps(options)
 
     def _say(self, what: str) -> None:
-        print(f"{time.time() - self.began:7.1f} s  {what}", flush=True)
+        print(f"{time.time() - self.start_time:7.1f} s  {what}", flush=True)

@@ -16,14 +16,14 @@ from recorder.errors import StoreError
 from recorder.store.contract import Conflict
 from recorder.store.s3 import S3Store
 from tests.clock import Clock
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 from tests.house import Bakery
 from tests.stored_recordings import put_small
 
 
 @pytest.fixture
-def entropy() -> Repeating:
-    return Repeating(uuid4().hex)
+def entropy() -> RepeatableEntropy:
+    return RepeatableEntropy(uuid4().hex)
 
 
 @pytest.fixture

@@ -20,13 +20,13 @@ from recorder.seal.keyring import data_key_path
 from recorder.seal.verification import verify
 from recorder.store.contract import Conflict
 from recorder.store.s3 import S3Store
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 
 
 @pytest.fixture
-def entropy() -> Repeating:
+def entropy() -> RepeatableEntropy:
     """The tests share a bucket, so each has its own recordings."""
-    return Repeating(uuid4().hex)
+    return RepeatableEntropy(uuid4().hex)
 
 
 @pytest.fixture

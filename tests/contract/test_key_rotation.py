@@ -14,14 +14,14 @@ from recorder.seal.keyring import load_kek
 from recorder.seal.verification import verify
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import connect
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 from tests.stored_recordings import put_small
 
 
 @pytest.fixture
-def entropy() -> Repeating:
+def entropy() -> RepeatableEntropy:
     """The tests share a bucket, so each has its own recordings."""
-    return Repeating(uuid4().hex)
+    return RepeatableEntropy(uuid4().hex)
 
 
 def listed(seaweedfs, prefix: str) -> set[tuple[str, str, str]]:

@@ -22,12 +22,12 @@ from recorder.processes.gate import PanelGate
 from recorder.seal import signing
 from recorder.seal.keyring import data_key_path
 from recorder.store.s3 import S3Store
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 
 
 @pytest.fixture
-def entropy() -> Repeating:
-    return Repeating(uuid4().hex)
+def entropy() -> RepeatableEntropy:
+    return RepeatableEntropy(uuid4().hex)
 
 
 @pytest.mark.long

@@ -25,7 +25,7 @@ from recorder.store.s3 import S3Store
 from recorder.store.s3_client import Bucket, connect
 from recorder.store.seaweedfs import SeaweedFS
 from tests.clock import Clock
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 from tests.house import Bakery
 
 from .conftest import as_other
@@ -57,8 +57,8 @@ def locked(start_seaweedfs: Callable[..., SeaweedFS]) -> LockingBucket:
 
 
 @pytest.fixture
-def entropy() -> Repeating:
-    return Repeating(uuid4().hex)
+def entropy() -> RepeatableEntropy:
+    return RepeatableEntropy(uuid4().hex)
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ class Crowd:
     def __init__(self, house: Any) -> None:
         self._house = house
         self._sound = house.folder / "crowd.wav"
-        self._made = 0
+        self._take_count = 0
         audio = np.concatenate([_prompt(), np.zeros(TALK, "<i2")])
         caller = (5000 * np.sin(np.arange(ANNOUNCEMENT + TALK) * 0.5)).astype("<i2")
         self._sound.write_bytes(wav_of(np.stack([caller, audio], axis=1)))
@@ -90,8 +90,8 @@ class Crowd:
             wav=_wav(_prompt()),
             **common,
         )
-        self._made += 1
-        number = f"+32255502{self._made:02}"
+        self._take_count += 1
+        number = f"+32255502{self._take_count:02}"
         line = lines.create_line(tenant, number=number, announcement=row.id, **common)
         announcement = Announcement(
             row.id, row.version, row.language, row.text, row.purposes, row.keep_days, row.sound,

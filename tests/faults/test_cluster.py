@@ -178,7 +178,7 @@ class Listener(threading.Thread):
         means = house.services
         self._gate = PanelGate(store, means.keyring, means.root)
         self._recording = recording
-        self.heard: set[str] = set()
+        self.sounds: set[str] = set()
         self.plays = 0
         self.failures: list[str] = []
         self.longest = 0.0
@@ -190,7 +190,7 @@ class Listener(threading.Thread):
             try:
                 grant = self._gate.grant(self._who, self._recording, "agreement")
                 opened = self._gate.open(self._who, grant.id, "audio.opus", f"play-{self.plays}")
-                self.heard.add(hashlib.sha256(b"".join(opened.read(0, opened.length))).hexdigest())
+                self.sounds.add(hashlib.sha256(b"".join(opened.read(0, opened.length))).hexdigest())
             except StoreError as error:
                 self.failures.append(error.error_id)
             self.plays += 1
@@ -230,7 +230,7 @@ def test_killed_server_loses_nothing(house, clock, processes: Processes, cluster
         assert row is not None
         report = verify(store, row.prefix, house.services.root, house.services.keyring)
         assert report.ok, report.findings
-    assert len(listener.heard) == 1, "every play was complete and identical"
+    assert len(listener.sounds) == 1, "every play was complete and identical"
     assert len(listener.failures) <= 2, listener.failures
     assert process.stop() == 0
     print(

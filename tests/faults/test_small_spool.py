@@ -39,14 +39,14 @@ class SmallSpoolNode:
     """One node with its processes."""
 
     def __init__(self, house, processes: Processes, switch: PracticeSwitch) -> None:
-        self.house, self.processes, self.switch, self.called = house, processes, switch, 0
+        self.house, self.processes, self.switch, self.call_count = house, processes, switch, 0
 
     def calls(self, count: int) -> list[PracticeCall]:
         speaks, answers = dialogue("fr")
         calls = []
         for _ in range(count):
-            self.called += 1
-            number = f"+3247000{self.called:04}"
+            self.call_count += 1
+            number = f"+3247000{self.call_count:04}"
             party = PracticeParty(number=number, speaks=speaks, answers_with=answers, rings=0.1)
             calls.append(self.switch.call(self.house.line.number, party))
         return calls

@@ -167,7 +167,7 @@ class NameServer:
 
     def __init__(self, folder: Path, mode: str = "unknown") -> None:
         self.mode = mode
-        self.asked = 0
+        self.request_count = 0
         self._file = folder / "resolv.conf"
         self._address = "127.5.3.53"
         self._file.write_text(f"nameserver {self._address}\n")
@@ -176,8 +176,8 @@ class NameServer:
             self._sock.bind((self._address, 53))
         except OSError as error:
             pytest.skip(f"port 53 cannot be had for a name server: {error}")
-        self._serving = threading.Thread(target=self._serve, daemon=True)
-        self._serving.start()
+        self._server = threading.Thread(target=self._serve, daemon=True)
+        self._server.start()
 
     def inside(self) -> tuple[str, ...]:
         """The prefix of a command that uses this name server."""
@@ -194,7 +194,7 @@ class NameServer:
     def end(self) -> None:
         """Release the port, which a reading thread would hold after the close."""
         self._sock.sendto(b"", self._sock.getsockname())
-        self._serving.join()
+        self._server.join()
         self._sock.close()
 
     def _serve(self) -> None:
@@ -202,7 +202,7 @@ class NameServer:
             question, who = self._sock.recvfrom(512)
             if not question:
                 return
-            self.asked += 1
+            self.request_count += 1
             if self.mode != "nothing":
                 self._sock.sendto(self._answer(question), who)
 
@@ -340,7 +340,7 @@ def test_unresolvable_store_name(
         names.mode = "answer"
         until(lambda: stored(house) == {folder.name}, "the recording, once the name is resolved")
         assert process.stop() == 0
-        assert names.asked > 0
+        assert names.request_count > 0
     finally:
         names.end()
     assert whole(house, seaweedfs, folder.name)

@@ -24,8 +24,8 @@ def switches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("ids")
     conf = Path(shutil.copytree(CONF, folder / "conf"))
     profile = conf / "sip_profiles/accord.xml"
-    setting = '<settings>\n<param name="inbound-use-callid-as-uuid" value="true"/>'
-    profile.write_text(profile.read_text().replace("<settings>", setting))
+    parameter = '<settings>\n<param name="inbound-use-callid-as-uuid" value="true"/>'
+    profile.write_text(profile.read_text().replace("<settings>", parameter))
     rig = Rig(folder, conf)
     try:
         rig.start()

@@ -31,7 +31,7 @@ def test_channels_stay_in_sync(tmp_path: Path, minutes: int) -> None:
             place.place("Opus", OPUS, OPUS),
             place.place("1 % lost", PCMA, PCMA, weather=loses(0.01)),
         ]
-        mute = place.place("sends nothing", PCMU, PCMU, speaking=False)
+        mute = place.place("sends nothing", PCMU, PCMU, speaks=False)
         place.until_connected(*pairs, mute)
         over = time.monotonic() + minutes * 60
         while time.monotonic() < over:

@@ -29,11 +29,11 @@ class HeldCall:
     def holds(self) -> None:
         dialogue, codecs = self.pair.dialogue, (self.pair.dialogue.leg.codec,)
         start = time.monotonic()
-        dialogue.leg.speaking = False
+        dialogue.leg.speaks = False
         dialogue.invite(codecs, self.direction)
         time.sleep(HOLD_S)
         dialogue.invite(codecs)
-        dialogue.leg.speaking = True
+        dialogue.leg.speaks = True
         self.times.append((start, time.monotonic()))
 
 

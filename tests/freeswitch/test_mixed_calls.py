@@ -31,16 +31,16 @@ async def played(folder: Path, calls: tuple[Call, ...], guard: float) -> tuple[H
     studio = Studio()
     phones = await telephones(studio)
     with run_installation(folder, calls, phones.port) as installation:
-        studio.began = time.monotonic()
+        studio.start_time = time.monotonic()
         player = Player(installation.rig, phones, calls, guard)
         start = time.monotonic()
         await player.play()
         ended = time.monotonic()
-        heard_telephones = player.heard()
+        heard_telephones = player.telephones_by_party()
         (folder / "telephones.pickle").write_bytes(pickle.dumps((calls, heard_telephones, player.failed)))
         await asyncio.to_thread(all_listed, installation, 60 + 3 * len(calls))
         stored = time.monotonic() - ended
-        history = History(heard_telephones, installation.heard(), player.failed)
+        history = History(heard_telephones, installation.listed_calls(), player.failed)
         (folder / "history.pickle").write_bytes(pickle.dumps((calls, history)))  # to look at it again
     figures = (
         f"{player.peak} at once, all of them for {player.lived:.0f} s; {ended - start:.0f} s in all, "

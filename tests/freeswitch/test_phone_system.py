@@ -64,7 +64,7 @@ MENU = """<include>
 """
 
 
-def routing() -> str:
+def routes() -> str:
     """Return the dialplan of the phone system."""
     extensions = []
     for name, (digits, _line, does) in ROUTES.items():
@@ -142,7 +142,7 @@ class PhoneSystem:
 def phone_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneSystem]:
     folder = tmp_path_factory.mktemp("phone_system")
     conf = configuration(folder)
-    (conf / "dialplan" / "public" / "85_ways.xml").write_text(routing())
+    (conf / "dialplan" / "public" / "85_ways.xml").write_text(routes())
     (conf / "dialplan" / "public" / "00_a_menu.xml").write_text(MENU)
     rig = Rig(folder / "rig", conf)
     write_tones(rig)

@@ -64,9 +64,9 @@ class Telephone(Leg):
         assert self.ear is not None
         self.packets += [self._number] * (len(self.ear) - len(self.packets))
 
-    def asked(self, sdp: str) -> str:
+    def offer(self, sdp: str) -> str:
         self.rings()
-        return super().asked(sdp)
+        return super().offer(sdp)
 
     @property
     def now(self) -> int:
@@ -119,20 +119,20 @@ def place(samples: np.ndarray, piece: np.ndarray) -> int | None:
 class HeardPrompt:
     """A prompt and the position at which it is heard."""
 
-    said: Rendered
+    prompt: Rendered
 
     @property
     def samples(self) -> np.ndarray:
-        return np.frombuffer(self.said.wav[44:], dtype="<i2") / 32768
+        return np.frombuffer(self.prompt.wav[44:], dtype="<i2") / 32768
 
     def begins(self, samples: np.ndarray) -> int:
         at = place(samples, self.samples[:PIECE])
-        assert at is not None, f"not heard: {self.said.text}"
+        assert at is not None, f"not heard: {self.prompt.text}"
         return at
 
     def ends(self, samples: np.ndarray) -> int:
         at = place(samples, self.samples[-PIECE:])
-        assert at is not None, f"its end is not heard: {self.said.text}"
+        assert at is not None, f"its end is not heard: {self.prompt.text}"
         return at + PIECE
 
     def is_cut(self, samples: np.ndarray) -> bool:
@@ -148,16 +148,16 @@ class Sentences:
     def __post_init__(self) -> None:
         options = {"purposes": ["agreement"], "keep_days": 30}
         self.question = HeardPrompt(composer.opt_in_question(self.language, **options))
-        self.told = HeardPrompt(composer.announcement(self.language, mode="opt-in", **options))
+        self.opt_in_announcement = HeardPrompt(composer.announcement(self.language, mode="opt-in", **options))
         self.may_refuse = HeardPrompt(composer.announcement(self.language, mode="opt-out", **options))
         self.wrong_key = HeardPrompt(composer.wrong_key(self.language))
         self.declined = HeardPrompt(composer.not_recorded(self.language))
         self.keep = HeardPrompt(composer.keep_question(self.language))
         self.cue = HeardPrompt(composer.ask_now(self.language))
-        self.kept = HeardPrompt(composer.agreed(self.language, keep_days=KEPT_DAYS))
+        self.keep_result = HeardPrompt(composer.agreed(self.language, keep_days=KEPT_DAYS))
         self.not_kept = HeardPrompt(composer.declined(self.language, destroyed=False))
         self.unanswered = HeardPrompt(composer.unanswered(self.language, destroyed=False))
-        self.joining = HeardPrompt(composer.transfer_question(self.language, mode="opt-in"))
+        self.joiner_question = HeardPrompt(composer.transfer_question(self.language, mode="opt-in"))
 
 
 SAYS = {language: Sentences(language) for language in LANGUAGES}
@@ -170,12 +170,12 @@ class Lines:
         self._prompts = prompts
 
     def sound(self, played: HeardPrompt) -> TimedSentence:
-        rendered = played.said
+        rendered = played.prompt
         (self._prompts / f"{rendered.sha256}.wav").write_bytes(rendered.wav)
         return TimedSentence(rendered.text, rendered.sha256, rendered.duration_ms)
 
     def line(self, number: int, says: Sentences, mode: Mode, **more: object) -> LinePolicy:
-        announcement = self.sound(says.may_refuse if mode == OPT_OUT else says.told)
+        announcement = self.sound(says.may_refuse if mode == OPT_OUT else says.opt_in_announcement)
         sentence = Announcement(
             f"a{number}",
             1,
@@ -194,12 +194,12 @@ class Lines:
         )  # fmt: skip
 
     def keep(self, says: Sentences) -> Keep:
-        prompts = (says.keep, says.cue, says.kept, says.not_kept, says.unanswered)
+        prompts = (says.keep, says.cue, says.keep_result, says.not_kept, says.unanswered)
         return Keep("agreement", KEPT_DAYS, *(self.sound(each) for each in prompts))
 
     def all(self) -> list[LinePolicy]:
         french = SAYS["fr"]
-        asks = TransferNotice(ALONE, self.sound(french.joining), self.sound(french.declined))
+        asks = TransferNotice(ALONE, self.sound(french.joiner_question), self.sound(french.declined))
         return [
             *(self.line(10 + n, SAYS[each], OPT_IN) for n, each in enumerate(LANGUAGES)),
             *(self.line(20 + n, SAYS[each], NOTICE, keep=self.keep(SAYS[each]))
@@ -213,11 +213,11 @@ class Lines:
 
 class Call:
     """A call between the ``outside`` phone and a ``colleague``, who places it if it is ``outbound``.
-    ``rang``: when the internal phone rang, by the external phone's clock."""
+    ``ring_sample``: when the internal phone rang, by the external phone's clock."""
 
     def __init__(self, phone_rig: PhoneRig, line: int, *, outbound: bool = False) -> None:
         number = next(NUMBERS)
-        self.phone_rig, self.rang = phone_rig, -1
+        self.phone_rig, self.ring_sample = phone_rig, -1
         self.outside, self.colleague = (Telephone(PCMU, Voice(60 + 2 * number + n, PERIOD)) for n in (0, 1))
         for leg in (self.outside, self.colleague):
             leg.voice.payload(PCMU, 0)
@@ -234,7 +234,7 @@ class Call:
         phone_rig.exchange.call(f"{NUMBER}{line:02}", self.who, self.outside)
 
     def _rings(self) -> None:
-        self.rang = self.outside.now
+        self.ring_sample = self.outside.now
 
     def marks(self, kind: str) -> int:
         for path in self.phone_rig.rig.spool.glob(f"*/{layout.CALL}"):
@@ -289,11 +289,11 @@ def opt_in(phone_rig: PhoneRig, line: int, says: Sentences) -> str:
     call = Call(phone_rig, line)
     call.until("question_finished")
     pressed = call.outside.press("1")
-    until("it rings", lambda: call.rang >= 0, 60, 0.05)
+    until("it rings", lambda: call.ring_sample >= 0, 60, 0.05)
     audio = call.outside.sound_heard()
-    question, announcement = says.question, says.told
+    question, announcement = says.question, says.opt_in_announcement
     wait_samples = pressed - question.ends(audio)
-    total = call.rang - question.begins(audio) - wait_samples
+    total = call.ring_sample - question.begins(audio) - wait_samples
     assert announcement.begins(audio) - pressed <= AT_ONCE_S * RATE
     assert total <= limits().opt_in_s * RATE, (says.language, s(total))
     lengths = [s(each.ends(audio) - each.begins(audio)) for each in (question, announcement)]
@@ -313,10 +313,10 @@ def measure_keep_question(phone_rig: PhoneRig, line: int, says: Sentences) -> st
     call.until("keep_answer_confirmed")
     audio = call.outside.sound_heard()
     question = says.keep.ends(audio) - says.keep.begins(audio)
-    result = says.kept.ends(audio) - says.kept.begins(audio)
+    result = says.keep_result.ends(audio) - says.keep_result.begins(audio)
     assert question <= limits().keep_question_s * RATE, (says.language, s(question))
     assert result <= limits().keep_result_s * RATE, (says.language, s(result))
-    assert says.kept.begins(audio) - pressed <= AT_ONCE_S * RATE
+    assert says.keep_result.begins(audio) - pressed <= AT_ONCE_S * RATE
     delay = says.keep.begins(audio) - code_at
     return f"{says.language}: *5 asked after {s(delay)} s, question {s(question)} s, result {s(result)} s"
 
@@ -367,8 +367,9 @@ def early_yes(phone_rig: PhoneRig) -> str:
     call.until("announcement_finished")
     audio = call.outside.sound_heard()
     assert says.question.begins(audio) < early < says.question.ends(audio)
-    assert pressed < says.told.begins(audio)
-    return f"early yes: announced {s(says.told.begins(audio) - pressed)} s after the one that counts"
+    assert pressed < says.opt_in_announcement.begins(audio)
+    delay = says.opt_in_announcement.begins(audio) - pressed
+    return f"early yes: announced {s(delay)} s after the one that counts"
 
 
 def in_question(phone_rig: PhoneRig, line: int, question: HeardPrompt, *, outbound: bool = False) -> str:
@@ -389,7 +390,7 @@ def in_announcement(phone_rig: PhoneRig, line: int, says: Sentences, *, outbound
     pressed = call.outside.press("2")
     call.outside.hears(3)
     name = f"announcement after a yes, line {line}"
-    return refused(name, call.outside.sound_heard(), pressed, says.told, says.declined)
+    return refused(name, call.outside.sound_heard(), pressed, says.opt_in_announcement, says.declined)
 
 
 def while_asked_to_keep(phone_rig: PhoneRig, *, by_colleague: bool) -> str:
@@ -418,7 +419,9 @@ def while_it_is_kept(phone_rig: PhoneRig) -> str:
     call.outside.hears(1.3)
     pressed = call.outside.press("2")
     call.until("keep_answer_confirmed")
-    return refused("told that it is kept", call.outside.sound_heard(), pressed, says.kept, says.not_kept)
+    return refused(
+        "told that it is kept", call.outside.sound_heard(), pressed, says.keep_result, says.not_kept
+    )
 
 
 def joiner(phone_rig: PhoneRig) -> str:
@@ -436,4 +439,4 @@ def joiner(phone_rig: PhoneRig) -> str:
     pressed = second.press("2")
     call.until("transfer_question_refused")
     second.hears(3)
-    return refused("joiner", second.sound_heard(), pressed, says.joining, says.declined)
+    return refused("joiner", second.sound_heard(), pressed, says.joiner_question, says.declined)

@@ -41,7 +41,7 @@ FRAME = RATE // 50
 """20 ms in samples: whole periods of each tone."""
 LAG = RATE // 10
 """How many samples before or after the switch's event a sound may begin, and may end, in the recording."""
-LOST = 2
+LOST_FRAMES = 2
 """How many of a party's frames a busy machine may lose in a second, as a network does."""
 
 
@@ -256,8 +256,8 @@ def assert_heard_until_aside(
     (loud,) = np.nonzero(frames > 0.2)
     assert end - start > RATE // 2, "too short a conversation to judge"
     assert len(loud), "not heard at all"
-    lost = np.count_nonzero(frames[loud[0] : loud[-1] + 1] <= 0.2)
-    assert lost <= LOST, "not at full level throughout"
+    lost_frames = np.count_nonzero(frames[loud[0] : loud[-1] + 1] <= 0.2)
+    assert lost_frames <= LOST_FRAMES, "not at full level throughout"
     duration = (loud[-1] + 1 - loud[0]) * FRAME
     assert abs(duration - (end - start)) <= 2 * LAG, "not for as long as they were in the conversation"
     assert frames[(end - start + 2 * LAG) // FRAME :].max() < 0.05, "heard after they were taken aside"

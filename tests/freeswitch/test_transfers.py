@@ -78,7 +78,7 @@ class TransferSystem:
 
     rig: Rig
     sounds: Sounds
-    called: int = 0
+    call_count: int = 0
 
     def comes_in(self) -> Talk:
         """An external party calls and speaks with the first internal phone."""
@@ -86,8 +86,8 @@ class TransferSystem:
 
     def goes_out(self) -> Talk:
         """The internal party has called an external number."""
-        self.called += 1
-        return self.speak(call_out(self.rig, f"{ABROAD}{self.called:02}01", line=OWN))
+        self.call_count += 1
+        return self.speak(call_out(self.rig, f"{ABROAD}{self.call_count:02}01", line=OWN))
 
     def speak(self, call: CallUnderTest) -> Talk:
         talk = Talk(self.rig, call)
@@ -208,9 +208,9 @@ def test_attended_transfer_to_an_external_party(system: TransferSystem, recorded
     talk = system.comes_in()
     phone = talk.phone()
     talk.hold(phone)
-    system.called += 1
+    system.call_count += 1
     line = LINE if recorded else f"{LINE[:-2]}71"
-    other = call_out(system.rig, f"{ABROAD}{system.called:02}01", line=line)
+    other = call_out(system.rig, f"{ABROAD}{system.call_count:02}01", line=line)
     other.wait_bridged()
     if recorded:
         Talk(system.rig, other).until_marked("bridged")

@@ -57,7 +57,7 @@ class CountingCheck:
         self.target = target
         self.result = Result(target.name, engine)
         self._out = out
-        self._begun = self._saved = time.monotonic()
+        self._start = self._saved = time.monotonic()
 
     def __call__(self, data: bytes) -> None:
         self.result.inputs += 1
@@ -71,7 +71,7 @@ class CountingCheck:
     def save(self) -> None:
         """Save the result: an engine may end the process without returning."""
         self._saved = time.monotonic()
-        self.result.seconds = self._saved - self._begun
+        self.result.seconds = self._saved - self._start
         if self._out is not None:
             self._out.write_text(json.dumps(asdict(self.result)))
 

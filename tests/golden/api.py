@@ -19,7 +19,7 @@ from recorder.features.live import queries
 from recorder.features.live.queries import LiveRow
 from recorder.identity import api_tokens
 from tests.clock import Clock
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 from tests.house import CALLER, House
 from web import WebConfig, create_app
 
@@ -33,7 +33,7 @@ HEADERS = ("WWW-Authenticate", "Location", "Retry-After")
 def answers() -> str:
     """Every address, for success and for each way to be refused."""
     with tempfile.TemporaryDirectory() as folder:
-        house = House(Path(folder), Clock(), Repeating("golden"))
+        house = House(Path(folder), Clock(), RepeatableEntropy("golden"))
         try:
             return "".join(_Programs(house).everything())
         finally:

@@ -33,7 +33,7 @@ from recorder.processes.gate import PanelGate
 from recorder.seal import kek_files
 from recorder.seal.amendment import By
 from tests.clock import Clock
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 from tests.golden.receipts import catalogue, erase_all, hand_over, make_receipts
 from tests.house import Bakery
 from tests.identity_proof import vouch
@@ -60,7 +60,7 @@ def everything() -> Fields:
     found: Fields = {}
     with tempfile.TemporaryDirectory() as name, catalogue(Path(name), "catalogue") as url:
         with connected():
-            world = fill(make_world(Bakery(Path(name), Clock(FIRST_DAY), Repeating("golden"), url)))
+            world = fill(make_world(Bakery(Path(name), Clock(FIRST_DAY), RepeatableEntropy("golden"), url)))
             _look(found)
             _settings(world)
             _eavesdrop(world)

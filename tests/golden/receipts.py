@@ -25,7 +25,7 @@ from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from tests.clock import Clock
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 from tests.house import Bakery
 from tests.stored_recordings import put_small
 
@@ -50,7 +50,7 @@ def receipts() -> str:
 def make_receipts() -> Receipts:
     """Made once."""
     with tempfile.TemporaryDirectory() as name, catalogue(Path(name), "catalogue") as url, connected():
-        house = Bakery(Path(name), Clock(), Repeating("golden"), url)
+        house = Bakery(Path(name), Clock(), RepeatableEntropy("golden"), url)
         recording, other = put_small(house), put_small(house)
         leaf = _leaf("recording.stored")
         texts = {

@@ -63,7 +63,7 @@ from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.sealing import seal
 from recorder.seal.second_factor import AuthenticatorApp, Passkey, SecondFactors
 from recorder.store.directory import DirectoryStore
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 from tests.golden import api, events, leaves, receipts, switch
 from tests.unit.seal.recording import (
     CONFIRMATION,
@@ -173,7 +173,7 @@ def signed() -> Signed:
 
 
 def _documents(folder: Path) -> dict[str, str]:
-    entropy = Repeating("golden")
+    entropy = RepeatableEntropy("golden")
     keys = folder / "keys"
     signing.init(keys, START - timedelta(days=1), entropy)
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
@@ -243,7 +243,7 @@ def _documents(folder: Path) -> dict[str, str]:
     return texts | statements | _put(folder, signer, entropy)
 
 
-def _put(folder: Path, signer: signing.Signer, entropy: Repeating) -> dict[str, str]:
+def _put(folder: Path, signer: signing.Signer, entropy: RepeatableEntropy) -> dict[str, str]:
     """Documents that go into the bucket as they are signed."""
     store, root = (
         DirectoryStore(folder / "bucket", entropy),

@@ -28,7 +28,7 @@ def practice_transcripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         finally:
             hand.close()
             driver.close()
-        return frames(hand.kept)
+        return frames(hand.wire_log)
 
     played = Pool(4).map(one, MECHANICS)
     return {mechanic.name: blocks for mechanic, blocks in zip(MECHANICS, played, strict=True)}

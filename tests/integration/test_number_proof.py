@@ -48,13 +48,13 @@ def test_switch_plays_the_code_in_the_customers_language(
         ((where, sound),) = switch.called_out
     assert where == f"sofia/gateway/outside/{NUMBER}"
     assert proofs.find_call("t", call.id).outcome == "done"
-    heard = soundfile.read(sound, dtype="float32")[0]
-    said = [find_start(heard, language, name) for name in SENTENCES]
-    assert None not in said
-    assert said == sorted(said), "in this order"
+    sound_heard = soundfile.read(sound, dtype="float32")[0]
+    starts = [find_start(sound_heard, language, name) for name in SENTENCES]
+    assert None not in starts
+    assert starts == sorted(starts), "in this order"
     for other in ("somebody-asked", "if-not-you", "your-code"):
-        assert find_start(heard, language, other) is None, "those of the other call with a code"
-    code = code_in(heard, language)
+        assert find_start(sound_heard, language, other) is None, "those of the other call with a code"
+    code = code_in(sound_heard, language)
     assert proofs.prove(owner, call.id, f"{(int(code) + 1) % 10**6:06}", who="u") is None
     line = proofs.prove(owner, call.id, code, who="u")
     assert queries.line("t", line).number == NUMBER
@@ -62,23 +62,24 @@ def test_switch_plays_the_code_in_the_customers_language(
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    made.install()
-    yield made
-    made.close()
+    new_site = Site(tmp_path)
+    new_site.install()
+    yield new_site
+    new_site.close()
 
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_from_the_invitation_to_the_number_through_the_real_processes(site: Site) -> None:
     site.environment["ACCORD_PERSONS_DIAL"] = DIAL
-    said = site.accord("tenant", "invite", "Reliure Adam", "ada@example.com", "--language", "en")
+    invitation = site.accord("tenant", "invite", "Reliure Adam", "ada@example.com", "--language", "en")
     web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
     daemon.wait_for_log("snapshot.read")
     web.wait_for_log("web.listening")
     site.call()
+    daemon.wait_for_log("switch.up")
     panel = Panel(f"http://127.0.0.1:{site.web_port}")
-    panel.join(said.split()[1])
+    panel.join(invitation.split()[1])
     assert 'href="/numbers/new"' in panel.get("/first-day")
     page = panel.send("/numbers/new", "/numbers/new", number="02 555 01 77")
     found = re.search(r'action="(/numbers/new/[0-9a-f-]{36})"', page)

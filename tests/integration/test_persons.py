@@ -72,19 +72,19 @@ def controls(tmp_path: Path) -> Iterator[Callable[..., str]]:
         request = CallOut(ident, NUMBER, time.monotonic() + left)
         return str(gevent.get_hub().threadpool.apply(send_request, (tmp_path, request)))
 
-    bring.called = placed_calls  # type: ignore[attr-defined]
+    bring.placed_calls = placed_calls  # type: ignore[attr-defined]
     yield bring
     ear.stop()
 
 
 def test_daemon_dials_once_in_time_from_its_own_folder(controls, tmp_path: Path) -> None:
     assert controls(left=-1.0) == NO_ANSWER
-    assert controls.called == []
+    assert controls.placed_calls == []
     assert controls() == BUSY
     assert controls() == BUSY, "asked again"
-    assert controls.called == [(NUMBER, tmp_path / ".outgoing" / f"{CODE_CALL}.wav")]
+    assert controls.placed_calls == [(NUMBER, tmp_path / ".outgoing" / f"{CODE_CALL}.wav")]
     assert controls("../../etc/passwd") != BUSY
-    assert len(controls.called) == 1
+    assert len(controls.placed_calls) == 1
 
 
 def test_worker_makes_and_removes_the_sound_of_a_code(catalogue, clock, entropy, tmp_path) -> None:

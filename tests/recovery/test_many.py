@@ -53,7 +53,7 @@ class Command:
     def __init__(self, root: Path, folder: Path, store: dict[str, str]) -> None:
         folder.mkdir()
         self.catalogue = folder / "catalogue.db"
-        self.said = folder / "said.txt"
+        self.log_file = folder / "said.txt"
         self.environment = {
             **os.environ,
             "PYTHONPATH": SOURCE,
@@ -66,15 +66,15 @@ class Command:
 
     def start(self, *argv: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "recorder", *argv]
-        with open(self.said, "ab") as log:
+        with open(self.log_file, "ab") as log:
             return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, preexec_fn=polite)
 
     def until_at_work(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until it has begun its work, or ended."""
-        before = self.said.read_bytes().count(b"rebuild.phase")
+        before = self.log_file.read_bytes().count(b"rebuild.phase")
         deadline = time.monotonic() + 60
-        while process.poll() is None and self.said.read_bytes().count(b"rebuild.phase") == before:
-            assert time.monotonic() < deadline, self.said.read_text()[-2000:]
+        while process.poll() is None and self.log_file.read_bytes().count(b"rebuild.phase") == before:
+            assert time.monotonic() < deadline, self.log_file.read_text()[-2000:]
             time.sleep(0.02)
 
     def run(self, *argv: str) -> int:
@@ -101,16 +101,16 @@ def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
     original = root / "catalogue.db"
     start = time.monotonic()
     whole = Command(root, folder / "whole", store)
-    assert whole.run("rebuild") == 0, whole.said.read_text()[-2000:]
+    assert whole.run("rebuild") == 0, whole.log_file.read_text()[-2000:]
     seconds = time.monotonic() - start
     compared = assert_same(original, whole.catalogue)
-    log_text = whole.said.read_text()
+    log_text = whole.log_file.read_text()
     assert "restored" in log_text
     assert "Nothing expires until you confirm" in log_text
     start = time.monotonic()
     assert whole.run("rebuild") == 0
     again = time.monotonic() - start
-    assert "Nothing was changed" in whole.said.read_text().removeprefix(log_text)
+    assert "Nothing was changed" in whole.log_file.read_text().removeprefix(log_text)
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
 
     chance = random.Random(seed)
@@ -130,7 +130,7 @@ def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
                 process.wait()
                 kills += 1
                 continue
-            assert process.returncode == 0, killed.said.read_text()[-2000:]
+            assert process.returncode == 0, killed.log_file.read_text()[-2000:]
             longest *= 0.8  # the machine may have been busier during the measurement
             break
         assert assert_same(original, killed.catalogue) == compared

@@ -39,7 +39,7 @@ def main() -> None:
                     finally:
                         hand.close()
                         rig.hang_up_all()
-                    blocks = scrub(frames(hand.kept), rig)
+                    blocks = scrub(frames(hand.wire_log), rig)
                     write(target / f"{mechanic.name}{SUFFIX}", blocks)
                     print(f"{mechanic.name}: {len(blocks)} messages", flush=True)
         finally:

@@ -31,8 +31,8 @@ class Wire:
         self._name = name
         self._socket = connection
         self._socket.settimeout(None)
-        self._kept = blocks
-        self.heard: list[Block] = []
+        self._wire_log = blocks
+        self.received_blocks: list[Block] = []
         """The switch's messages so far."""
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -40,21 +40,23 @@ class Wire:
         rest = b""
         with contextlib.suppress(OSError):
             while data := self._socket.recv(65536):
-                self._kept.append((f"switch {self._name}", data))
+                self._wire_log.append((f"switch {self._name}", data))
                 rest += data
                 while (cut := message(rest)) is not None:
                     text, rest = cut
-                    self.heard.append(Block(f"switch {self._name}", text.decode("utf-8", "surrogateescape")))
+                    self.received_blocks.append(
+                        Block(f"switch {self._name}", text.decode("utf-8", "surrogateescape"))
+                    )
 
     def say(self, text: str) -> None:
         """Send a command."""
         data = text.encode() + b"\n\n"
-        self._kept.append((f"daemon {self._name}", data))
+        self._wire_log.append((f"daemon {self._name}", data))
         self._socket.sendall(data)
 
     def replies(self) -> int:
         """How many commands have been answered."""
-        return sum(not block.event or "Reply-Text" in block.headers() for block in self.heard)
+        return sum(not block.event or "Reply-Text" in block.headers() for block in self.received_blocks)
 
     def close(self) -> None:
         """Close the connection."""
@@ -69,23 +71,23 @@ class ManualClient:
 
     def __init__(self, driver: Driver, event_port: int, call_port: int, password: str,
                  sounds: dict[str, Path]) -> None:  # fmt: skip
-        self.kept: list[tuple[str, bytes]] = []
+        self.wire_log: list[tuple[str, bytes]] = []
         self._driver = driver
         self._sounds = sounds
         self._server = socket.create_server(("127.0.0.1", call_port))
         self._arrived: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
         connection = socket.create_connection(("127.0.0.1", event_port))
-        self._standing = Wire("standing", connection, self.kept)
-        self._until("asked to log in", lambda: self._standing.replies() == 1)
-        self._ask(self._standing, f"auth {password}")
-        self._ask(self._standing, f"event plain {EVENTS}")
+        self._standing_wire = Wire("standing", connection, self.wire_log)
+        self._until("asked to log in", lambda: self._standing_wire.replies() == 1)
+        self._ask(self._standing_wire, f"auth {password}")
+        self._ask(self._standing_wire, f"event plain {EVENTS}")
 
     def play(self, mechanic: Mechanic) -> None:
         """Make the call and carry out every step.  Raises ``AssertionError`` at a timeout."""
         call = self._driver.place(CALL)
         self._until("the call came", lambda: self._arrived)
-        self._own = Wire("call", self._arrived[0], self.kept)
+        self._own = Wire("call", self._arrived[0], self.wire_log)
         self._ask(self._own, "connect")
         self._ask(self._own, "myevents")
         self._legs: list[str] = []
@@ -97,7 +99,7 @@ class ManualClient:
         """End the connections."""
         self._server.shutdown(socket.SHUT_RDWR)  # otherwise the thread in accept() keeps the port
         self._server.close()
-        self._standing.close()
+        self._standing_wire.close()
 
     # --- steps
 
@@ -113,7 +115,9 @@ class ManualClient:
             case "let_go":
                 self._own.close()
                 self._until("they are connected", lambda: self._count("CHANNEL_BRIDGE"))
-                (bridge,) = [block for block in self._standing.heard if block.event == "CHANNEL_BRIDGE"]
+                (bridge,) = [
+                    block for block in self._standing_wire.received_blocks if block.event == "CHANNEL_BRIDGE"
+                ]
                 self._legs = [bridge.headers()[f"Bridge-{leg}-Unique-ID"] for leg in "AB"]
                 self._driver.sleep(1.0)  # the phones list their calls a second late
             case "broadcast":
@@ -137,7 +141,7 @@ class ManualClient:
                 getattr(call, step.action)()
 
     def _api(self, command: str) -> None:
-        self._ask(self._standing, f"api {command}")
+        self._ask(self._standing_wire, f"api {command}")
 
     def _ask(self, wire: Wire, text: str) -> None:
         before = wire.replies()
@@ -146,7 +150,7 @@ class ManualClient:
 
     def _count(self, name: str) -> int:
         """Events of a name; ``PLAYBACK_MISSED`` are sounds that were not found, ``CLEARED`` codes."""
-        blocks = self._standing.heard
+        blocks = self._standing_wire.received_blocks
         if name == "CLEARED":
             return sum(block.headers().get("Application") == "clear_digit_action" for block in blocks)
         if name == "PLAYBACK_MISSED":
@@ -154,7 +158,9 @@ class ManualClient:
         return sum(block.event == name for block in blocks)
 
     def _pressed(self) -> int:
-        return sum(block.headers().get("DTMF-Source") == "RTP" for block in self._standing.heard)
+        return sum(
+            block.headers().get("DTMF-Source") == "RTP" for block in self._standing_wire.received_blocks
+        )
 
     def _until(self, what: str, check: Callable[[], object]) -> None:
         self._driver.until(what, check, LONGEST)

@@ -109,8 +109,8 @@ class PracticeCall:
 
 
 class PracticeDriver:
-    """Practice switch and daemon, with spool and snapshot in ``folder``.  Messages of both are added to
-    ``kept`` if it is given; ``conf`` is the switch's configuration."""
+    """Practice switch and daemon, with spool and snapshot in ``folder``.  Messages of both are
+    added to ``blocks`` if it is given; ``conf`` is the switch's configuration."""
 
     numbers = NUMBERS
 

@@ -12,7 +12,7 @@ class Proxy:
     def __init__(self, name: str, port: int, target: int, blocks: list[tuple[str, bytes]]) -> None:
         self._name = name
         self._target = target
-        self._kept = blocks
+        self._wire_log = blocks
         self._open: list[socket.socket] = []
         self._cut = False
         self._server = socket.create_server(("127.0.0.1", port), backlog=64)
@@ -39,11 +39,11 @@ class Proxy:
     def _pump(self, source: socket.socket, sink: socket.socket, who: str) -> None:
         try:
             while data := source.recv(65536):
-                self._kept.append((f"{who} {self._name}", data))
+                self._wire_log.append((f"{who} {self._name}", data))
                 sink.sendall(data)
         except OSError:
             pass
-        self._kept.append((f"{who} {self._name}", b"<closed>"))
+        self._wire_log.append((f"{who} {self._name}", b"<closed>"))
         for end in (source, sink):
             try:
                 end.shutdown(socket.SHUT_RDWR)

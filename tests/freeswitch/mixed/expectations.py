@@ -48,7 +48,7 @@ class Expectation:
     may_left: set[Word] = field(default_factory=set)
     may_right: set[Word] = field(default_factory=set)
     gaps: Counter[str] = field(default_factory=Counter)
-    kept: str | None = None
+    keep_answer: str | None = None
     ears: dict[int, PartyHearing] = field(default_factory=dict)
     consulted: Counter[str] = field(default_factory=Counter)
 
@@ -144,7 +144,7 @@ class _Fold:
         verdict = {"yes": "keep_yes", "no": "keep_no", "none": "keep_none"}[answer]
         for party in (self.call.outside, self.there):
             self.found.ears[party.who].sentences += Counter(["keep_question", verdict])
-        self.found.kept = answer
+        self.found.keep_answer = answer
 
     def _delete(self, _act: Act) -> None:
         self.found.ears[self.there.who].sentences += Counter(["delete_question", "deleted"])

@@ -17,27 +17,27 @@ SENTENCES = (
 
 @dataclass(frozen=True, slots=True)
 class Telephone:
-    """``said`` and ``heard`` in the order of their times, which are the telephones' own clock; ``tones`` is
+    """``speech`` and ``ear`` in the order of their times, which are the telephones' own clock; ``tones`` is
     how many frames had which tone of a pause (by its bin)."""
 
-    said: tuple[Run, ...] = ()
-    heard: tuple[Run, ...] = ()
+    speech: tuple[Run, ...] = ()
+    ear: tuple[Run, ...] = ()
     tones: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A row of the catalogue for an external party's number: a recording with what is in its two channels
-    (times are its own), or why there is none.  ``gaps`` are the reasons of its gaps, ``kept`` what was agreed
-    about keeping it, ``drift_ms`` how much of the call's own time is missing in the sound, ``markers`` what
-    is marked in it and where (for who looks at a finding)."""
+    (times are its own), or why there is none.  ``gaps`` are the reasons of its gaps, ``keep_answer``
+    what was agreed about keeping it, ``drift_ms`` how much of the call's own time is missing in the sound,
+    ``markers`` what is marked in it and where (for who looks at a finding)."""
 
     number: str
     reason: str | None = None
     left: tuple[Run, ...] = ()
     right: tuple[Run, ...] = ()
     gaps: tuple[str, ...] = ()
-    kept: str | None = None
+    keep_answer: str | None = None
     drift_ms: int = 0
     markers: tuple[str, ...] = ()
 

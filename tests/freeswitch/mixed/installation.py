@@ -99,7 +99,7 @@ class MixedInstallation:
             page = queries.recordings(self.tenant, limit=100, after=page.more)
             yield from page.rows
 
-    def heard(self) -> tuple[Listed, ...]:
+    def listed_calls(self) -> tuple[Listed, ...]:
         """Return every row, with each recording played through the gate."""
         listener = users.users(self.tenant)[0]
         who = Actor(listener.id, self.tenant, listener.role, "fr")

@@ -65,8 +65,8 @@ class _Batch:
 
 @dataclass(eq=False)
 class Leg:
-    """A phone's end of a call's audio. ``word`` is what it says from now on (``None``: nothing); ``heard``
-    and ``said`` are runs in time order (seconds of the studio's clock)."""
+    """A phone's end of a call's audio. ``word`` is what it says from now on (``None``: nothing); ``ear``
+    and ``speech`` are runs in time order (seconds of the studio's clock)."""
 
     bank: Bank
     who: int
@@ -76,8 +76,8 @@ class Leg:
     tones: Counter[int] = field(default_factory=Counter)
     last: dict[int, float] = field(default_factory=dict)
     """When each code was heard last."""
-    said: list[list[float]] = field(default_factory=list)
-    heard: list[list[float]] = field(default_factory=list)
+    speech: list[list[float]] = field(default_factory=list)
+    ear: list[list[float]] = field(default_factory=list)
     number: int = field(default_factory=lambda: random.getrandbits(15))
     at: int = field(default_factory=lambda: random.getrandbits(30))
     source: int = field(default_factory=lambda: random.getrandbits(32))
@@ -105,7 +105,7 @@ class Leg:
         if code < 0:
             return
         self.last[code] = now
-        _extend(self.heard, code, now)
+        _extend(self.ear, code, now)
 
 
 def _extend(found: list[list[float]], code: int, now: float) -> None:
@@ -136,7 +136,7 @@ class Bank:
         self.sock.bind((HOST, 0))
         self.sock.setblocking(False)
         self.port = self.sock.getsockname()[1]
-        self.taken = 0
+        self.slots_in_use = 0
         self.legs: list[Leg] = []
         self._by_port: dict[int, Leg] = {}
         self._out, self._in = _Batch(HEAD + FRAME), _Batch(WIDTH)
@@ -165,7 +165,7 @@ class Bank:
                 self._press(leg)
                 continue
             if leg.word is not None:
-                _extend(leg.said, leg.word.code, now)
+                _extend(leg.speech, leg.word.code, now)
             packet = struct.pack(">BBHII", 0x80, leg.codec, leg.number, leg.at, leg.source)
             self._out.content[count] = np.frombuffer(packet + payload(leg.word, leg.codec), dtype=np.uint8)
             self._out.addresses[count, :8] = leg.address
@@ -223,22 +223,22 @@ class Studio:
 
     def __init__(self) -> None:
         self.banks: list[Bank] = []
-        self.began = time.monotonic()
+        self.start_time = time.monotonic()
         self.latest = 0.0
         self.late = 0
         self.ticks = 0
 
     @property
     def now(self) -> float:
-        return time.monotonic() - self.began
+        return time.monotonic() - self.start_time
 
     def bank(self) -> Bank:
         """Return a bank with a free slot; the caller releases it (``taken``)."""
-        found = next((bank for bank in self.banks if bank.taken < SLOTS // 2), None)
+        found = next((bank for bank in self.banks if bank.slots_in_use < SLOTS // 2), None)
         if found is None:
             found = Bank()
             self.banks.append(found)
-        found.taken += 1
+        found.slots_in_use += 1
         return found
 
     def tick(self, due: float) -> None:

@@ -75,8 +75,8 @@ def _row(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) ->
         return
     if row.reason is not None:
         return
-    if row.kept != want.kept:
-        yield f"kept: {row.kept}, not {want.kept}"
+    if row.keep_answer != want.keep_answer:
+        yield f"kept: {row.keep_answer}, not {want.keep_answer}"
     gaps = Counter(gap for gap in row.gaps if gap in ("paused", "hold"))
     if gaps != want.gaps:
         yield f"gaps {dict(gaps)}, not {dict(want.gaps)}"
@@ -116,7 +116,7 @@ def _together(row: Listed, want: Expectation, telephones: Mapping[int, Telephone
     later."""
     for left, right in want.together:
         positions = _begin(row.left, left), _begin(row.right, right)
-        heard_positions = _begin(telephones[right.who].heard, left), _begin(telephones[left.who].heard, right)
+        heard_positions = _begin(telephones[right.who].ear, left), _begin(telephones[left.who].ear, right)
         if None in positions or None in heard_positions:
             continue
         late, due = positions[0] - positions[1], heard_positions[0] - heard_positions[1]  # type: ignore[operator]
@@ -141,7 +141,7 @@ def _whole(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) 
     for side, runs, must in (("left", row.left, want.left), ("right", row.right, want.right)):
         kept_frames = _frames(runs)
         for word in must:
-            spoken_frames = _frames(telephones[word.who].said)[word]
+            spoken_frames = _frames(telephones[word.who].speech)[word]
             if not spoken_frames:
                 yield f"{_describe(word)} was never said"
             elif kept_frames[word] < MOST * spoken_frames:
@@ -155,7 +155,7 @@ def _whole(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) 
 
 def _hold_seconds(want: Expectation, row: Listed, telephones: Mapping[int, Telephone]) -> float:
     """Return the seconds of the external party's holds that left no audio."""
-    hold = sum(_silences(telephones[want.left[0].who].said)) if want.left else 0.0
+    hold = sum(_silences(telephones[want.left[0].who].speech)) if want.left else 0.0
     return hold if row.drift_ms / 1000 > hold / 2 else 0.0
 
 
@@ -183,7 +183,7 @@ def _in_time(
     earlier, later = APART_S + max(drift, silent), APART_S + max(silent - drift, 0)
     late: list[tuple[Word, float]] = []
     for word in must:
-        kept_at, spoken_at = _begin(runs, word), _begin(telephones[word.who].said, word)
+        kept_at, spoken_at = _begin(runs, word), _begin(telephones[word.who].speech, word)
         if kept_at is not None and spoken_at is not None:
             late.append((word, kept_at - spoken_at))
     for word, at in late[1:]:
@@ -195,7 +195,7 @@ def _ears(call: Call, want: Expectation, telephones: Mapping[int, Telephone]) ->
     for party in call.parties:
         telephone = telephones.get(party.who, Telephone())
         ears = want.ears[party.who]
-        yield from _foreign(f"party {party.who} heard", telephone.heard, {*ears.must, *ears.may})
+        yield from _foreign(f"party {party.who} heard", telephone.ear, {*ears.must, *ears.may})
         yield from _check_hearing(party, ears, telephone, telephones)
         yield from _sentences(party, ears, telephone)
         tones = {tone for tone, frames in telephone.tones.items() if frames >= 2}
@@ -208,16 +208,16 @@ def _ears(call: Call, want: Expectation, telephones: Mapping[int, Telephone]) ->
 def _check_hearing(
     party: Party, ears: PartyHearing, telephone: Telephone, telephones: Mapping[int, Telephone]
 ) -> Iterator[str]:
-    heard_frames = _frames(telephone.heard)
+    heard_frames = _frames(telephone.ear)
     for word in ears.must:
-        spoken_frames = _frames(telephones.get(word.who, Telephone()).said)[word]
+        spoken_frames = _frames(telephones.get(word.who, Telephone()).speech)[word]
         if not spoken_frames or heard_frames[word] < MOST * spoken_frames:
             frames = f"{heard_frames[word]} frames of {spoken_frames}"
             yield f"party {party.who} heard {frames} of {_describe(word)}"
 
 
 def _sentences(party: Party, ears: PartyHearing, telephone: Telephone) -> Iterator[str]:
-    times = sentences(telephone.heard)
+    times = sentences(telephone.ear)
     for name in SENTENCES:
         if name not in ears.unsure and times[name] != ears.sentences[name]:
             yield f"party {party.who} heard “{name}” {times[name]} times, not {ears.sentences[name]}"

@@ -70,7 +70,7 @@ class Openings(CallParties):
     async def _at_pickup(self) -> None:
         self.outside = outside = self._calls(self.call.outside, self.call.line, self.player.rig.sip_port)
         invite = asyncio.create_task(outside.invite())
-        self._waiting.add(invite)
+        self._invites.add(invite)
         self.inside = await self._comes(self.call.colleagues[0])
         self._say(self.inside, UNANNOUNCED)
         await invite
@@ -93,7 +93,7 @@ class Openings(CallParties):
         first, rig = self.call.colleagues[0], self.player.rig
         self.inside = inside = self._calls(first, self.call.outside.number, rig.out_port)
         invite = asyncio.create_task(inside.invite())
-        self._waiting.add(invite)
+        self._invites.add(invite)
         self.outside = outside = await self._comes(self.call.outside)
         self._say(outside, UNANNOUNCED)
         if self.call.opening not in TOGETHER:

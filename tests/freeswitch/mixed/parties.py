@@ -29,12 +29,12 @@ class CallParties:
         self.player = player
         self.call = call
         self.lasts = call.opening not in BRIEF
-        self.done = False
+        self.is_over = False
         self.doing = "opening"
         self.outside: Dialogue | None = None
         self.inside: Dialogue | None = None
         self._dialogues: list[Dialogue] = []
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._invites: set[asyncio.Task[None]] = set()
 
     @property
     def live(self) -> bool:

@@ -74,7 +74,7 @@ class Player:
         self._read: set[Path] = set()
         self._over = False
         telephones.parties = {party.number: party for call in calls for party in call.parties}
-        telephones.called = self._answer_call
+        telephones.on_call = self._answer_call
 
     async def play(self) -> None:
         with real_time():
@@ -105,7 +105,7 @@ class Player:
         except (CallError, TimeoutError) as error:
             self.failed[call.number] = f"{script.doing}: {error}"
         finally:
-            script.done = True
+            script.is_over = True
             await script.hang_up()
 
     async def _clock(self) -> None:
@@ -122,7 +122,7 @@ class Player:
             live = sum(script.live for script in long_scripts)
             self.peak = max(self.peak, live)
             self.lived += LOOK_S * (live == len(long_scripts))
-            if all(script.live or script.done for script in long_scripts):
+            if all(script.live or script.is_over for script in long_scripts):
                 self.together.set()
             await asyncio.sleep(LOOK_S)
 
@@ -166,14 +166,14 @@ class Player:
                 start = layout.read_start(path.parent)
                 self._channels[start.external_party.value.removeprefix("+")] = start.channel
 
-    def heard(self) -> dict[int, Telephone]:
+    def telephones_by_party(self) -> dict[int, Telephone]:
         """Return what each phone said and heard, over all its calls."""
         spoken_runs: dict[int, list[Run]] = defaultdict(list)
         heard_runs: dict[int, list[Run]] = defaultdict(list)
         tones: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         for leg in self.telephones.legs:
-            spoken_runs[leg.who] += as_runs(leg.said, 1)
-            heard_runs[leg.who] += as_runs(leg.heard)
+            spoken_runs[leg.who] += as_runs(leg.speech, 1)
+            heard_runs[leg.who] += as_runs(leg.ear)
             for tone, frames in leg.tones.items():
                 tones[leg.who][tone] += frames
         whose = {party.who for call in self.calls for party in call.parties}

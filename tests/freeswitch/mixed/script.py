@@ -43,7 +43,7 @@ class Script(Openings, Transfers):
         await asyncio.sleep(1.0)
         for dialogue in self._dialogues:
             dialogue.bye()
-        for task in self._waiting:
+        for task in self._invites:
             task.cancel()
 
     async def _both_say(self, act: Act) -> None:

@@ -103,7 +103,7 @@ class Dialogue:
         if self.over.is_set():
             return
         self.over.set()
-        self.bank.taken -= 1
+        self.bank.slots_in_use -= 1
         if self.leg is not None:
             self.bank.remove(self.leg)
 
@@ -175,7 +175,7 @@ class Telephones(asyncio.DatagramProtocol):
         self.studio = studio
         self.dialogues: dict[str, Dialogue] = {}
         self.parties: dict[str, Party] = {}
-        self.called: Callable[[Dialogue], Awaitable[None]] | None = None
+        self.on_call: Callable[[Dialogue], Awaitable[None]] | None = None
         self.legs: list[Leg] = []
         self.unknown: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -242,7 +242,7 @@ class Telephones(asyncio.DatagramProtocol):
         number = target.partition(":")[2].partition("@")[0]
         party = self.parties.get(number)
         contact = re.search(r"<([^>]+)>", fields["contact"])
-        if party is None or contact is None or self.called is None:
+        if party is None or contact is None or self.on_call is None:
             self.unknown.append(number)
             self.reply("404 Nobody", vias, fields, to=f"{fields['to']};tag=x", peer=peer)
             return
@@ -258,9 +258,9 @@ class Telephones(asyncio.DatagramProtocol):
 
     async def _answers(self, dialogue: Dialogue, sdp: str) -> None:
         """Ring for the party's time, then answer."""
-        assert self.called is not None
+        assert self.on_call is not None
         dialogue.rings()
-        await self.called(dialogue)
+        await self.on_call(dialogue)
         if not dialogue.over.is_set():
             dialogue.accept()
             dialogue.hear(sdp)

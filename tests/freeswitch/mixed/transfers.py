@@ -55,7 +55,7 @@ class Transfers(CallParties):
     async def _by_replaces(self, before: Dialogue, to: Party, act: Act) -> Dialogue:
         consult = self._calls(before.party, to.number, self.player.rig.sip_port)
         invite = asyncio.create_task(consult.invite())
-        self._waiting.add(invite)
+        self._invites.add(invite)
         arrival = await self._comes(to)
         await invite
         await self._consult(consult, arrival, act)

@@ -23,11 +23,11 @@ LIKE = 0.35
 
 @dataclass(frozen=True)
 class Place:
-    """A match: ``at`` seconds in the recording is what was said ``said`` seconds after the clock's start,
-    modulo the noise's period."""
+    """A match: ``at`` seconds in the recording is what was said ``speech_time`` seconds after the clock's
+    start, modulo the noise's period."""
 
     at: float
-    said: float
+    speech_time: float
     likeness: float
 
 
@@ -68,7 +68,7 @@ def steps(left: list[Place], right: list[Place], period: float) -> list[tuple[fl
     """By how many seconds the left channel is later than the right one, wherever both are heard and go on to
     the same neighbour.  (A window over a cut holds something from before it and something from after it, and
     may be like the one in the left channel and like the other in the right one.)"""
-    positions = [{place.at: place.said for place in channel} for channel in (left, right)]
+    positions = [{place.at: place.speech_time for place in channel} for channel in (left, right)]
 
     def goes_on(at: float, by: float) -> bool:
         return all(
@@ -88,7 +88,9 @@ def pace(found: list[Place], period: float) -> list[tuple[float, float]]:
     if not found:
         return []
     first = found[0]
-    return [(one.at, _near((one.at - first.at) - (one.said - first.said), period)) for one in found]
+    return [
+        (one.at, _near((one.at - first.at) - (one.speech_time - first.speech_time), period)) for one in found
+    ]
 
 
 def trend(late: list[tuple[float, float]]) -> list[float]:

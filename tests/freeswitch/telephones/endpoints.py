@@ -63,10 +63,10 @@ class Leg:
     voice: Speaker
     weather: Weather = fair
     secure: bool = False
-    speaking: bool = True
+    speaks: bool = True
     comfort: bool = False
     to: tuple[str, int] | None = None
-    heard: int = 0
+    packet_count: int = 0
     ear: list[tuple[int, bytes]] | None = None
     faxes: bool = False
     image: bool = False
@@ -115,7 +115,7 @@ class Leg:
         self.codec = next(codec for codec in offered if codec.payload == int(media[2]))
         self.to = (HOST, int(media[1]))
 
-    def asked(self, sdp: str) -> str:
+    def offer(self, sdp: str) -> str:
         """Return the answer to an offer: in this phone's codec, or as a fax if offered one."""
         if self.faxes and "m=image" in sdp:
             self.answered_image(sdp)
@@ -153,7 +153,7 @@ class Leg:
         if self._tones:
             since, payload, content = self._tones.pop(0)
             return [(0.0, self._packet(payload, tick - since, content))] if content else []
-        if not self.speaking:
+        if not self.speaks:
             quiet, self._quiet = self._quiet, True
             if self.comfort and not quiet:
                 return [(0.0, self._packet(COMFORT_NOISE, tick, bytes([70])))]
@@ -197,7 +197,7 @@ class Leg:
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
             while True:
                 packet = self.sock.recv(2048)
-                self.heard += 1
+                self.packet_count += 1
                 if self.ear is not None:
                     self.ear.append((0, packet[2:]) if self.image else (packet[1] & 0x7F, packet[12:]))
 
@@ -206,7 +206,7 @@ class Studio:
     """Sends the packets of all legs, tick by tick, on one clock."""
 
     def __init__(self) -> None:
-        self.began = time.time()
+        self.start_time = time.time()
         self.latest = 0.0
         self._legs: list[Leg] = []
         self._over = threading.Event()
@@ -286,12 +286,12 @@ class Dialogue:
         self.wait("talking")
 
     def hold(self) -> None:
-        self.leg.speaking = False
+        self.leg.speaks = False
         self.invite((self.leg.codec,), "sendonly")
 
     def unhold(self) -> None:
         self.invite((self.leg.codec,))
-        self.leg.speaking = True
+        self.leg.speaks = True
 
     def fax(self) -> int:
         """Offer T.38; return the answer's code. If refused, audio continues."""
@@ -379,7 +379,7 @@ class Exchange:
         self.studio = Studio()
         self.switch = (HOST, switch_port)
         self.dialogues: dict[str, Dialogue] = {}
-        self.called: Callable[[str], Leg] = lambda number: Leg(PCMU, Voice(1, 10))
+        self.callee_leg: Callable[[str], Leg] = lambda number: Leg(PCMU, Voice(1, 10))
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.sock.bind((HOST, 0))
@@ -453,7 +453,7 @@ class Exchange:
         sdp = ""
         if method == "INVITE" and dialogue is None:
             number = target.partition(":")[2].partition("@")[0]
-            leg = self.called(number)
+            leg = self.callee_leg(number)
             local = f"{fields['to']};tag={uuid.uuid4().hex[:8]}"
             contact = re.search(r"<([^>]+)>", fields["contact"])
             assert contact is not None
@@ -464,7 +464,7 @@ class Exchange:
         answer = "200 OK"
         if dialogue is not None and method == "INVITE":
             try:
-                sdp = dialogue.leg.asked(body)
+                sdp = dialogue.leg.offer(body)
             except AssertionError as error:
                 answer = f"488 {str(error).splitlines()[0]}"
         to = dialogue.local if dialogue is not None else f"{fields['to']};tag=x"

@@ -153,10 +153,10 @@ class PhoneRig:
         self.exchange = Exchange(self.rig.sip_port)
         self.rig.switch.environment["ACCORD_ROUTE"] = f"127.0.0.1:{self.exchange.port}"
         self.rig.switch.environment["ACCORD_TRUNK"] = f"127.0.0.1:{self.exchange.port}"
-        self.exchange.called = lambda number: self._called[number[-2:]]
+        self.exchange.callee_leg = lambda number: self._far_legs[number[-2:]]
         self.prompts = self.rig.snapshot / "prompts"
         self.transfers = 0
-        self._called: dict[str, Leg] = {}
+        self._far_legs: dict[str, Leg] = {}
         self._placed = 0
         self._lines()
 
@@ -209,7 +209,7 @@ class PhoneRig:
         for leg, leg_codecs in ((near, codecs or (outside,)), (far, (inside,))):
             for codec in leg_codecs:
                 leg.voice.payload(codec, 0)  # encoded before it is needed
-        self._called[f"{number:02}"] = far
+        self._far_legs[f"{number:02}"] = far
         begins = partial(self.exchange.call, f"{NUMBER}{number:02}", caller, near, codecs)
         return Pair(self, name, caller, near, far, begins)
 
@@ -224,7 +224,7 @@ class PhoneRig:
         )
         for leg in (near, far):
             leg.voice.payload(leg.codec, 0)  # encoded before it is needed
-        self._called[f"{line:02}"] = near
+        self._far_legs[f"{line:02}"] = near
         begins = partial(self.exchange.call, callee, f"{NUMBER}{line:02}", far, port=self.rig.out_port)
         return Pair(self, name, callee, near, far, begins)
 
@@ -234,7 +234,7 @@ class PhoneRig:
 
     def answers(self, number: int, leg: Leg) -> None:
         """Set the phone that answers a number from now on."""
-        self._called[f"{number:02}"] = leg
+        self._far_legs[f"{number:02}"] = leg
 
     def until_connected(self, *pairs: Pair) -> None:
         """Wait until all calls are connected."""

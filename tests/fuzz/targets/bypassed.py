@@ -106,8 +106,8 @@ class Switch:
         self.first = {leg: self._first_routing(leg) for leg in LEGS}
         self.dialplan = choices.pick((DIALPLANS[0], *DIALPLANS))
         self.patterns = {name: choices.pick(PATTERNS) for name in ("accord_emergency", "accord_never_record")}
-        self.gone: set[str] = set()
-        self.hang_up: Callable[[str], object] = self.gone.add
+        self.ended_legs: set[str] = set()
+        self.hang_up: Callable[[str], object] = self.ended_legs.add
 
     def _make_leg(self, leg: str, base: Mapping[str, str]) -> Mapping[str, str]:
         choices = self.choices
@@ -139,7 +139,7 @@ class Switch:
         if self.choices.once_in(9):
             raise SwitchError("switch.gone", "the connection ended")
         match words.split()[1:]:
-            case ["uuid_dump", leg] if leg in self.legs and leg not in self.gone:
+            case ["uuid_dump", leg] if leg in self.legs and leg not in self.ended_legs:
                 return serialize(self.legs[leg]).decode()
             case ["show", "channels", *_]:
                 return self._list_channels()
@@ -155,7 +155,7 @@ class Switch:
         rows = [
             {"uuid": leg, "initial_context": context, "initial_dest": number}
             for leg, (context, number) in self.first.items()
-            if leg not in self.gone
+            if leg not in self.ended_legs
         ]
         return json.dumps({"rows": rows})
 
@@ -255,7 +255,7 @@ def list_calls(choices: Choices, is_plain: bool) -> list[ListedCall]:
     )
 
     def hang_up(leg: str) -> None:
-        switch.gone.add(leg)
+        switch.ended_legs.add(leg)
         bypassed.handle_hangup(switch.event("CHANNEL_HANGUP_COMPLETE", leg))
 
     switch.hang_up = hang_up

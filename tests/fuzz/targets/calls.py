@@ -40,7 +40,7 @@ class Facts:
     """What the events alone say, without the state machine."""
 
     def __init__(self) -> None:
-        self.confirmed = self.heard = self.disk = self.captured = self.capturing = False
+        self.confirmed = self.announced = self.disk = self.captured = self.capturing = False
         self.finished = 0
 
 
@@ -54,7 +54,7 @@ def check(data: bytes) -> None:
     if begun_anew:
         marks = [kind for kind in sorted(MARKER_KINDS) if kind != "question_answered" and choices.below(2)]
         state = initial.resume(plan, [Marker(at, kind) for kind in marks], at)
-        facts.confirmed = facts.heard = "announcement_finished" in marks
+        facts.confirmed = facts.announced = "announcement_finished" in marks
         facts.disk, facts.captured = True, "recording_started" in marks
         actions: Actions = ()
     else:
@@ -129,12 +129,12 @@ def _check_step(before, event, state, actions, facts: Facts) -> None:
     if isinstance(event, events.FolderWritten):
         facts.disk = True
     if isinstance(event, events.PlaybackEnded) and event.sound == PROMPT and event.complete:
-        facts.heard = True
+        facts.announced = True
     for action in actions:
         if isinstance(action, Marker):
             assert action.kind in MARKER_KINDS
             if action.kind == "announcement_finished":
-                assert facts.heard or (
+                assert facts.announced or (
                     isinstance(event, events.CallReconciled) and event.state == "announced"
                 )
         elif isinstance(action, Finish):
@@ -143,10 +143,10 @@ def _check_step(before, event, state, actions, facts: Facts) -> None:
             if action.reason is None:
                 unseen = isinstance(event, events.ChannelGone) and event.since is not None
                 assert before.phase is Phase.ANNOUNCED or _reported_state(event) == "announced" or unseen
-                assert facts.heard or facts.confirmed
+                assert facts.announced or facts.confirmed
                 assert facts.captured
         elif action is Do.CONFIRM:
-            assert facts.heard, "confirmed before the announcement ended"
+            assert facts.announced, "confirmed before the announcement ended"
             assert facts.disk, "confirmed before the folder was written"
             assert state.informed
     if before.phase is Phase.ENDED:

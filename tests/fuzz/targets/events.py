@@ -92,8 +92,8 @@ def check_genuine_event(choices: Choices) -> None:
     assert event.variable("accord_state") == fields[3][1].decode()
     assert event.name == fields[0][1].decode()
     assert {name.encode() for name in event.headers} - {b"Content-Length"} == names
-    meaning = translate(event)
-    assert meaning is None or meaning.state == fields[3][1].decode()
+    call_event = translate(event)
+    assert call_event is None or call_event.state == fields[3][1].decode()
     arrives(Frame(b"command/reply", frame.body, b"\n"))
 
 
@@ -128,8 +128,8 @@ def any_bytes(stream: bytes) -> None:
         if ask.encode() not in expected:
             assert event.header(ask, "none") == "none"
     try:
-        meaning = translate(event)
-        assert meaning is None or (meaning.at.tzinfo is not None and isinstance(meaning, CallEvent))
+        call_event = translate(event)
+        assert call_event is None or (call_event.at.tzinfo is not None and isinstance(call_event, CallEvent))
     except SwitchError as error:
         assert error.error_id == "switch.event_time"
     assert event.sequence >= 0

@@ -95,7 +95,7 @@ class Site:
             "ACCORD_METRICS_WEB_PORT": "0",
             **(environment or {}),
         }
-        self.running: list[Process] = []
+        self.processes: list[Process] = []
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(f"\0accord-test-{os.getpid()}-{id(self)}")
         self.notify.setblocking(False)
@@ -129,8 +129,8 @@ class Site:
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                 start_new_session=True,
             )  # fmt: skip
-        self.running.append(Process(name, popen, log))
-        return self.running[-1]
+        self.processes.append(Process(name, popen, log))
+        return self.processes[-1]
 
     def call(self, name: str = "switch") -> Process:
         """Start a practice switch with an inbound call."""
@@ -143,7 +143,7 @@ class Site:
         return "".join(path.read_text() for path in self.spool.glob("*/events.jsonl"))
 
     def close(self) -> None:
-        for each in self.running:
+        for each in self.processes:
             if each.popen.poll() is None:
                 each.popen.kill()
                 each.popen.wait()

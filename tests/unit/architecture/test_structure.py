@@ -60,7 +60,9 @@ def test_no_module_is_named_by_a_participle() -> None:
 
 def test_no_value_is_named_by_a_participle() -> None:
     """Nor is a function, a parameter, a field or a constant."""
-    found = {name: list(participles(module.tree)) for name, module in source_modules().items()}
+    trees = {name: module.tree for name, module in source_modules().items()}
+    trees |= {str(path): ast.parse(path.read_bytes()) for path in ROOT.glob("tests/**/*.py")}
+    found = {name: list(participles(tree)) for name, tree in trees.items()}
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
@@ -109,5 +111,5 @@ def test_input_and_output_is_found(line: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_paths_in_a_document_exist(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
-    named = re.findall(r"(?<![\w/.-])(?:recorder|web|demo|bench|tests|deploy)/[\w./-]*[\w/]", text)
-    assert not sorted({path for path in named if not (ROOT / path).exists()})
+    paths = re.findall(r"(?<![\w/.-])(?:recorder|web|demo|bench|tests|deploy)/[\w./-]*[\w/]", text)
+    assert not sorted({path for path in paths if not (ROOT / path).exists()})

@@ -29,7 +29,7 @@ from recorder.playback import grants
 from recorder.services import Services
 from tests.catalogue_template import make_catalogue, open_catalogue
 from tests.clock import Clock
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 from tests.house import Bakery
 from tests.stored_recordings import put_small
 
@@ -37,7 +37,7 @@ TENANT = "01930000-0000-7000-8000-00000000000a"
 
 
 @pytest.fixture
-def tenant(catalogue: str, clock: Clock, entropy: Repeating) -> str:
+def tenant(catalogue: str, clock: Clock, entropy: RepeatableEntropy) -> str:
     """A customer whose log has one leaf."""
     tenants.create_tenant(TENANT, name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
     return TENANT
@@ -161,7 +161,7 @@ def worlds(
                 database = open_catalogue(url)
                 stack.callback(getattr(database, "close_all", database.close))
                 with connected():
-                    world = make_world(Bakery(root, Clock(FIRST_DAY), Repeating(), url))
+                    world = make_world(Bakery(root, Clock(FIRST_DAY), RepeatableEntropy(), url))
                     assert world.audit() == []
                     backups[kind] = WorldBackup(world, database)
             return backups[kind]

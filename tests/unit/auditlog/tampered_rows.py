@@ -202,13 +202,13 @@ def second_factor_signed_past_the_log(world: World) -> None:
 
 @found_as("row.changed", "download_permission")
 def download_permission_signed_past_the_log(world: World) -> None:
-    house, given = world.house, (world.tenant, world.user)
+    house, owner = world.house, (world.tenant, world.user)
     signing = {"signer": house.changes.signer, "trust": house.trust, "entropy": house.entropy}
     for allowed in (True, False):
-        download_permission.set_permission(*given, allowed, By("operator"), now=house.clock(), **signing)
+        download_permission.set_permission(*owner, allowed, By("operator"), now=house.clock(), **signing)
     world.sign()
-    said = DownloadPermission(*given, 2, True)
-    signed = permission.KIND.write(said, house.changes.signer, house.clock()).decode()
+    permission_given = DownloadPermission(*owner, 2, True)
+    signed = permission.KIND.write(permission_given, house.changes.signer, house.clock()).decode()
     with writing():
         DownloadPermissionTable.update(statement=signed).execute()
 

@@ -38,7 +38,7 @@ from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.verification_calls.code import hash_code
 from tests.clock import Clock
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 from tests.house import Bakery
 from tests.postgres import binaries
 from tests.unit.auditlog.column_coverage import BY_STATEMENTS, COMPARED, EXCEPTED, exceptions
@@ -91,7 +91,7 @@ class Attack:
 
 
 def filled(root: Path, url: str) -> World:
-    return fill(make_world(Bakery(root, Clock(FIRST_DAY), Repeating(), url)))
+    return fill(make_world(Bakery(root, Clock(FIRST_DAY), RepeatableEntropy(), url)))
 
 
 @pytest.fixture(scope="module")

@@ -136,10 +136,10 @@ class Box:
     def __init__(self) -> None:
         self.mails: list[email.message.EmailMessage] = []
         self.to: list[str] = []
-        self.refusing = False
+        self.refuses = False
 
     async def handle_DATA(self, _server, _session, envelope) -> str:
-        if self.refusing:
+        if self.refuses:
             return "451 later"
         self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
         self.to += envelope.rcpt_tos
@@ -200,7 +200,7 @@ def test_undelivered_mail_is_retried(
     mails, server = box
     now = world.house.clock()
     mail_witness.add(world.tenant, "claire@example.com", now, world.house.entropy)
-    mails.refusing = True
+    mails.refuses = True
     for wrong in (server, replace(server, password="other"), replace(server, password="été"),
                   replace(server, port=free_ports(1)),
                   replace(server, security="starttls"),
@@ -209,7 +209,7 @@ def test_undelivered_mail_is_retried(
         with pytest.raises(MailError) as failure:
             mail_witness.send_due(world.signing(), wrong, now)
         assert failure.value.error_id == "mail.unreachable"
-    mails.refusing = False
+    mails.refuses = False
     for wrong in (replace(server, security="starttls"), replace(server, security="tls"),
                   replace(server, username="")):  # fmt: skip
         with pytest.raises(MailError):

@@ -81,13 +81,13 @@ class Conversation(CallDriver):
     def confirm_yes(self, voice: tuple[int, int] | None = VOICE) -> None:
         """The colleague confirms a yes; ``voice`` is where the external party was found in the recording."""
         self.press("1", INTERNAL)
-        assert self.done[-1] is Do.KEEP_CHECK
+        assert self.action_log[-1] is Do.KEEP_CHECK
         self.feed(VoiceChecked, voice=voice)
 
     def end(self) -> str | None:
         self.feed(CallHungUp, cause="NORMAL_CLEARING", hangup=True, state="announced")
         self.feed(RecordingStopped, hangup=True)
-        (finish,) = (one for one in self.done if isinstance(one, Finish))
+        (finish,) = (one for one in self.action_log if isinstance(one, Finish))
         return finish.reason
 
 

@@ -19,12 +19,12 @@ class CallDriver:
     def __init__(self, state: CallState, at: datetime = AT) -> None:
         self.state = state
         self.now = at
-        self.done: list[Action] = []
+        self.action_log: list[Action] = []
 
     def feed(self, what: type[CallEvent], **more: object) -> None:
         self.now += TICK
         self.state, actions = step(self.state, what(self.now, **more))  # type: ignore[arg-type]
-        self.done += actions
+        self.action_log += actions
 
     def expire_timer(self) -> None:
         assert self.state.timer.deadline is not None
@@ -34,11 +34,11 @@ class CallDriver:
     @property
     def kinds(self) -> list[str]:
         """The kinds of the markers so far."""
-        return [one.kind for one in self.done if isinstance(one, Marker)]
+        return [one.kind for one in self.action_log if isinstance(one, Marker)]
 
     def markers(self, kind: str) -> list[dict[str, str]]:
         """The data of the markers of this kind."""
-        return [dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == kind]
+        return [dict(one.data) for one in self.action_log if isinstance(one, Marker) and one.kind == kind]
 
     def count(self, order: Do) -> int:
-        return self.done.count(order)
+        return self.action_log.count(order)

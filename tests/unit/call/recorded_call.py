@@ -107,19 +107,19 @@ AnyCall = TypeVar("AnyCall", bound=RecordedCall)
 
 def resumed(call: AnyCall) -> AnyCall:
     """Return the call as another daemon resumes it from its markers."""
-    markers = [one for one in call.done if isinstance(one, Marker)]
+    markers = [one for one in call.action_log if isinstance(one, Marker)]
     later = object.__new__(type(call))
     CallDriver.__init__(later, initial.resume(call.state.plan, markers, call.now), call.now)
-    later.done += markers
+    later.action_log += markers
     return later
 
 
 def reconcile(call: RecordedCall, leg: str, party: Party | None) -> list[Action]:
     """Report the party at the other end after a reconnect; return the actions, without markers of the gap."""
-    before = len(call.done)
+    before = len(call.action_log)
     call.feed(CallReconciled, since=call.now, state="announced", capturing=True, other=leg, party=party,
               bridged_at=AT)  # fmt: skip
-    actions = [one for one in call.done[before:] if one is not Do.LEAVE]
+    actions = [one for one in call.action_log[before:] if one is not Do.LEAVE]
     return [one for one in actions if not (isinstance(one, Marker) and "unobserved" in one.kind)]
 
 
@@ -152,7 +152,7 @@ class ConsentCall(RecordedCall):
             Marker(AT, "bridged", {"party": FIRST.kind, "value": FIRST.value, "leg": "b"}),
         ]
         CallDriver.__init__(self, initial.resume(CallPlan(mode, (consent_script(how),)), markers, AT))
-        self.done += markers
+        self.action_log += markers
         self.feed(CallReconciled, since=AT, state="announced", capturing=True, other="b", party=FIRST,
                   bridged_at=AT)  # fmt: skip
         self.feed(LegChecked, other="b")
@@ -173,7 +173,7 @@ class ConsentCall(RecordedCall):
         assert self.state.recording.over
         assert self.state.transfer.target is None
         self.feed(RecordingStopped)
-        finish = self.done[-1]
+        finish = self.action_log[-1]
         assert isinstance(finish, Finish)
         assert finish.reason is None
 

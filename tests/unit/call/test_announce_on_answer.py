@@ -63,8 +63,8 @@ class RingingCall:
         self.now = AT
         self.word = "waiting"
         self.recording = False
-        self.began = self.whole = False
-        self.done: list[Action] = []
+        self.has_begun = self.whole = False
+        self.action_log: list[Action] = []
         self.state, actions = initial.arrive(plan, AT)
         self._apply(actions)
 
@@ -74,7 +74,7 @@ class RingingCall:
         self._apply(actions)
 
     def _apply(self, actions: tuple[Action, ...]) -> None:
-        self.done += actions
+        self.action_log += actions
         for action in actions:
             match action:
                 case Do.RING if self.word == "waiting":
@@ -83,7 +83,7 @@ class RingingCall:
                     assert not self.recording, "two recordings of one leg"
                     if self.word == "pickup":
                         self.word, self.recording = "announcing", True
-                        self.began = self.whole = False
+                        self.has_begun = self.whole = False
                 case Do.PUT_BACK:
                     self.recording = False
                     self.word = "pickup" if self.word == "announcing" else self.word
@@ -104,13 +104,13 @@ class RingingCall:
             self.feed(RecordingStarted, state=self.word)
 
     def start(self) -> None:
-        self.began = self.recording
+        self.has_begun = self.recording
         self.feed(SoundStarted, leg=EXTERNAL, sound=ANNOUNCEMENT.path)
         self.feed(SoundStarted, leg=INTERNAL, sound=ANNOUNCEMENT.path)
 
     def end(self, elapsed: timedelta = LONG, complete: bool = True) -> None:
         if not self.state.informed:  # once heard whole, the announcement stays so
-            self.whole = self.began and complete and elapsed == LONG
+            self.whole = self.has_begun and complete and elapsed == LONG
         self.now += elapsed
         self.feed(SoundEnded, leg=EXTERNAL, sound=ANNOUNCEMENT.path, complete=complete)
 
@@ -122,16 +122,16 @@ class RingingCall:
         self.feed(CallHungUp, hangup=True, state=self.word)
         self.feed(RecordingStopped, hangup=True)
         self.feed(ChannelGone, hangup=True)
-        (finish,) = [each for each in self.done if isinstance(each, Finish)]
+        (finish,) = [each for each in self.action_log if isinstance(each, Finish)]
         return finish
 
     @property
     def orders(self) -> list[Do]:
-        return [each for each in self.done if isinstance(each, Do)]
+        return [each for each in self.action_log if isinstance(each, Do)]
 
     @property
     def kinds(self) -> list[str]:
-        return [each.kind for each in self.done if isinstance(each, Marker)]
+        return [each.kind for each in self.action_log if isinstance(each, Marker)]
 
 
 def announce(call: RingingCall) -> None:
@@ -428,7 +428,7 @@ def test_a_call_that_ended_unobserved_is_kept_if_its_recording_went_on(
     call = RingingCall()
     call.state = initial.resume(PLAN, HEARD_MARKS, AT)
     call.feed(ChannelGone, since=AT, capturing=went_on)
-    (finish,) = [each for each in call.done if isinstance(each, Finish)]
+    (finish,) = [each for each in call.action_log if isinstance(each, Finish)]
     assert finish.reason == reason
 
 

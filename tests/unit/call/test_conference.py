@@ -66,7 +66,7 @@ class ConferenceCall(RecordedCall):
         """The numbers of participants, + for each who joined and - for each who left."""
         return [
             ("+" if one.kind == "participant_joined" else "-") + dict(one.data)["value"]
-            for one in self.done
+            for one in self.action_log
             if isinstance(one, Marker) and one.kind in ("participant_joined", "participant_left")
         ]
 
@@ -198,11 +198,11 @@ def test_an_uninformed_external_participant_ends_the_recording() -> None:
     call.start_notice()
     call.join("o", OTHER, external=True)
     assert call.kinds[-3:] == ["participant_joined", "transfer_notice_interrupted", "transferred_outside"]
-    assert call.done[-1] is Do.STOP
+    assert call.action_log[-1] is Do.STOP
     call.join("d", THIRD)
     assert call.movements() == ["+200", "+300", "+" + OTHER.value]
     call.feed(RecordingStopped)
-    finish = call.done[-1]
+    finish = call.action_log[-1]
     assert isinstance(finish, Finish)
     assert finish.reason is None
 
@@ -256,7 +256,7 @@ def test_the_first_participant_is_the_internal_party() -> None:
     assert call.count(Do.NOTIFY) == 0, "the call was for them"
     call.feed(CallHungUp, hangup=True)
     call.feed(RecordingStopped)
-    finish = call.done[-1]
+    finish = call.action_log[-1]
     assert isinstance(finish, Finish)
     assert (finish.reason, finish.internal_party) == (None, SECOND)
 

@@ -57,7 +57,7 @@ class SwitchedCall:
     def __init__(self, plan: CallPlan) -> None:
         self.now = AT
         self.word = "waiting"
-        self.done: list[Action] = []
+        self.action_log: list[Action] = []
         self.state, actions = initial.arrive(plan, AT)
         self.recording = False
         self._ordered: str = ""
@@ -72,7 +72,7 @@ class SwitchedCall:
         self._apply(actions)
 
     def _apply(self, actions: tuple[Action, ...]) -> None:
-        self.done += actions
+        self.action_log += actions
         for action in actions:
             if action in (Do.ASK, Do.BEGIN, Do.REPEAT, Do.REMIND, Do.DECLINE):
                 self._ordered = self.state.prompt.sound.path
@@ -122,40 +122,42 @@ class SwitchedCall:
     @property
     def answers(self) -> list[dict[str, str]]:
         return [
-            dict(one.data) for one in self.done if isinstance(one, Marker) and one.kind == "question_answered"
+            dict(one.data)
+            for one in self.action_log
+            if isinstance(one, Marker) and one.kind == "question_answered"
         ]
 
     @property
     def end(self) -> str | None:
-        (finish,) = (one for one in self.done if isinstance(one, Finish))
+        (finish,) = (one for one in self.action_log if isinstance(one, Finish))
         return finish.reason
 
 
 def assert_unrecorded(call: SwitchedCall, reason: str) -> None:
     """The caller hears that the call is not recorded, and nothing is kept."""
     call.play(FR.declined or MENU)
-    assert Do.LEAVE in call.done
+    assert Do.LEAVE in call.action_log
     call.word = "unrecorded"
     call.talk()
     call.hang_up()
     assert call.end == reason
-    assert Do.DISCARD in call.done
-    assert Do.CONFIRM not in call.done
+    assert Do.DISCARD in call.action_log
+    assert Do.CONFIRM not in call.action_log
 
 
 def assert_recorded(call: SwitchedCall) -> None:
-    assert call.done[-1] is Do.LEAVE
+    assert call.action_log[-1] is Do.LEAVE
     call.talk()
     call.hang_up()
     assert call.end is None
-    assert Do.DISCARD not in call.done
+    assert Do.DISCARD not in call.action_log
 
 
 def test_opt_in_records_from_the_yes_on() -> None:
     call = SwitchedCall(IN)
-    assert [one for one in call.done if isinstance(one, Do)] == [Do.ASK, Do.OPEN]
+    assert [one for one in call.action_log if isinstance(one, Do)] == [Do.ASK, Do.OPEN]
     call.play(FR.question or MENU)
-    assert Do.BEGIN not in call.done
+    assert Do.BEGIN not in call.action_log
     call.press("1")
     assert call.answers == [{"question": "recording", "answer": "yes", "key": "1"}]
     call.play(FR.announcement)
@@ -181,12 +183,12 @@ def test_a_refusal_counts_during_the_prompt(plan: CallPlan) -> None:
     sound = (FR.question or MENU) if has_question else FR.announcement
     call.start(sound)
     call.press("2")
-    assert call.done.index(Do.CUT) < call.done.index(Do.DECLINE)
+    assert call.action_log.index(Do.CUT) < call.action_log.index(Do.DECLINE)
     assert call.state.timer.deadline == call.now + transitions.playback_timeout(FR.declined.length), (
         "nothing is waited for"
     )
     call.feed(PlaybackEnded, sound=sound.path, complete=False)
-    assert Do.LEAVE not in call.done
+    assert Do.LEAVE not in call.action_log
     assert_unrecorded(call, "declined")
 
 
@@ -198,10 +200,10 @@ def test_consent_can_be_withdrawn_during_the_announcement() -> None:
     call.press("1")
     call.press("2")
     assert [one["answer"] for one in call.answers] == ["yes", "no"]
-    assert call.done.count(Do.CUT) == 1
-    assert Do.STOP in call.done
+    assert call.action_log.count(Do.CUT) == 1
+    assert Do.STOP in call.action_log
     assert_unrecorded(call, "declined")
-    marks = [one for one in call.done if isinstance(one, Marker)]
+    marks = [one for one in call.action_log if isinstance(one, Marker)]
     assert initial.resume(IN, marks, AT).reason == "declined"
 
 
@@ -211,7 +213,7 @@ def test_only_a_refusal_cuts_the_prompt(key: str) -> None:
         call = SwitchedCall(plan)
         call.start((FR.question or MENU) if plan is IN else FR.announcement)
         call.press(key)
-        assert Do.CUT not in call.done
+        assert Do.CUT not in call.action_log
         assert call.answers == []
 
 
@@ -220,7 +222,7 @@ def test_a_refusal_after_the_prompt_cuts_nothing() -> None:
         call = SwitchedCall(plan)
         call.play((FR.question or MENU) if plan is IN else FR.announcement)
         call.press("2")
-        assert Do.CUT not in call.done
+        assert Do.CUT not in call.action_log
         assert_unrecorded(call, "declined")
 
 
@@ -228,7 +230,7 @@ def test_opt_out_records_after_the_time_to_refuse() -> None:
     call = SwitchedCall(OUT)
     call.play(FR.announcement)
     assert call.state.phase is Phase.CHOOSING
-    assert Do.CONFIRM not in call.done
+    assert Do.CONFIRM not in call.action_log
     call.expire_timer()
     assert call.answers == [{"question": "recording", "answer": "none"}]
     assert_recorded(call)
@@ -238,7 +240,7 @@ def test_opt_out_can_be_refused_after_the_announcement() -> None:
     call = SwitchedCall(OUT)
     call.play(FR.announcement)
     call.press("2")
-    assert Do.STOP in call.done
+    assert Do.STOP in call.action_log
     assert_unrecorded(call, "declined")
 
 
@@ -275,8 +277,8 @@ def test_refusal_and_silence_count_after_the_reminder() -> None:
 def test_stops_a_recording_before_consent() -> None:
     call = SwitchedCall(IN)
     call.feed(RecordingStarted)
-    assert call.done[-2:] == [Do.STOP, Do.DISCARD]
-    assert "recording_started" not in [one.kind for one in call.done if isinstance(one, Marker)]
+    assert call.action_log[-2:] == [Do.STOP, Do.DISCARD]
+    assert "recording_started" not in [one.kind for one in call.action_log if isinstance(one, Marker)]
 
 
 def test_leaves_the_socket_once_after_a_refusal_that_cannot_be_played() -> None:
@@ -285,7 +287,7 @@ def test_leaves_the_socket_once_after_a_refusal_that_cannot_be_played() -> None:
     for _ in range(3):
         call.feed(DeadlinePassed)
         call.now += timedelta(seconds=60)
-    assert call.done.count(Do.LEAVE) == 1
+    assert call.action_log.count(Do.LEAVE) == 1
     assert call.state.timer.deadline is None
 
 
@@ -294,7 +296,7 @@ def test_a_reported_end_of_the_refusal_leaves_the_socket_before_the_timer() -> N
     call.press("2")
     call.play(FR.declined or MENU)
     call.expire_timer()
-    assert call.done.count(Do.LEAVE) == 1
+    assert call.action_log.count(Do.LEAVE) == 1
 
 
 def test_hang_up_in_a_question_keeps_nothing() -> None:
@@ -306,7 +308,7 @@ def test_hang_up_in_a_question_keeps_nothing() -> None:
     call.play(FR.announcement)
     call.hang_up()
     assert call.end == "hung_up_in_announcement"
-    assert Do.DISCARD in call.done
+    assert Do.DISCARD in call.action_log
 
 
 def test_repeats_a_question_interrupted_by_a_hold() -> None:
@@ -330,7 +332,7 @@ def test_ignores_a_key_after_a_hang_up_cut_the_question() -> None:
     call.feed(PlaybackEnded, sound=call.state.prompt.sound.path, hangup=True)
     call.press("1")
     assert call.answers == []
-    assert Do.BEGIN not in call.done
+    assert Do.BEGIN not in call.action_log
 
 
 def test_records_nothing_where_the_question_cannot_be_played() -> None:
@@ -343,11 +345,11 @@ def test_records_nothing_where_the_question_cannot_be_played() -> None:
 
 def test_a_key_chooses_the_language_before_the_end_of_the_menu() -> None:
     call = SwitchedCall(BOTH)
-    assert [one for one in call.done if isinstance(one, Do)] == [Do.ASK]
+    assert [one for one in call.action_log if isinstance(one, Do)] == [Do.ASK]
     call.start(MENU)
     call.press("2")
     assert call.answers == [{"question": "language", "answer": "key", "key": "2"}]
-    assert Do.OPEN in call.done
+    assert Do.OPEN in call.action_log
     call.play(NL.question or MENU)
     call.press("1")
     call.play(NL.announcement)
@@ -372,7 +374,7 @@ def test_hang_up_in_the_menu_opens_a_folder() -> None:
     call = SwitchedCall(BOTH)
     call.start(MENU)
     call.hang_up()
-    assert call.done.index(Do.OPEN) < len(call.done) - 1
+    assert call.action_log.index(Do.OPEN) < len(call.action_log) - 1
     assert call.end == "hung_up_in_question"
 
 
@@ -501,7 +503,7 @@ def test_no_order_of_events_records_without_consent_long(plan: CallPlan) -> None
 
 
 def listen_orders(call: SwitchedCall) -> int:
-    return sum(action is Do.LISTEN for action in call.done)
+    return sum(action is Do.LISTEN for action in call.action_log)
 
 
 def test_outbound_call_listens_for_a_key_after_each_question() -> None:

@@ -41,12 +41,12 @@ class SupervisedCall(RecordedCall):
 
     def actions_after(self, count: int) -> list[str]:
         """The kinds of markers, and the orders, after the first ``count`` actions."""
-        return [one.kind if isinstance(one, Marker) else str(one) for one in self.done[count:]]
+        return [one.kind if isinstance(one, Marker) else str(one) for one in self.action_log[count:]]
 
 
 def test_marks_an_inaudible_supervisor() -> None:
     call = SupervisedCall()
-    count = len(call.done)
+    count = len(call.action_log)
     call.listen("c")  # reported twice
     call.speak("nobody", leg="x")
     call.speak("external")
@@ -73,13 +73,13 @@ def test_an_audible_supervisor_is_a_third_party() -> None:
     assert len(call.markers("participant_joined")) == 1
     call.speak("nobody")
     assert call.markers("participant_left")
-    count = len(call.done)
+    count = len(call.action_log)
     call.speak("both", "right")
     call.check()
     assert call.actions_after(count) == ["supervisor_heard", "check_participants", "participant_joined"], (
         "no second notice"
     )
-    count = len(call.done)
+    count = len(call.action_log)
     call.feed(SupervisorLeft, other="c")
     assert call.actions_after(count) == ["participant_left", "supervisor_left"]
 
@@ -89,7 +89,7 @@ def test_an_uninformed_external_supervisor_ends_the_recording(announced: bool) -
     call = SupervisedCall()
     call.speak("external")  # not in the recording
     assert not call.state.recording.over
-    count = len(call.done)
+    count = len(call.action_log)
     call.speak("both", "left")
     call.check(external=True, announced=announced)
     ends = [] if announced else ["transferred_outside", "stop"]
@@ -100,7 +100,7 @@ def test_an_uninformed_external_supervisor_ends_the_recording(announced: bool) -
         *ends,
     ]
     assert call.state.recording.over is not announced
-    count = len(call.done)
+    count = len(call.action_log)
     call.listen("d")
     assert call.actions_after(count) == (["supervisor_joined"] if announced else [])
 

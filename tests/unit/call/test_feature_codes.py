@@ -59,7 +59,7 @@ def test_reconciles_a_pause_with_the_switch() -> None:
     for _ in range(2):
         call.feed(CallReconciled, paused=True, paused_at=since, lasts=PAUSE, **UNSEEN)
     assert call.markers("paused") == [{"seconds": "20", "seen": "later"}]
-    assert [one.at for one in call.done if isinstance(one, Marker) and one.kind == "paused"] == [since]
+    assert [one.at for one in call.action_log if isinstance(one, Marker) and one.kind == "paused"] == [since]
     assert call.state.pause.until == since + PAUSE
     call.feed(CallReconciled, paused=False, **UNSEEN)
     assert call.markers("resumed") == [{"seen": "later"}]
@@ -146,10 +146,10 @@ def test_repeats_the_pause_tone_after_a_restart(leg: str) -> None:
 def test_deletes_once_the_colleague_confirms() -> None:
     call = DeletableConversation()
     call.ask_to_delete()
-    assert Do.DELETE_ASK in call.done
+    assert Do.DELETE_ASK in call.action_log
     call.press("1", INTERNAL)
     assert call.state.phase is Phase.UNRECORDED
-    orders = [one for one in call.done if isinstance(one, Do)]
+    orders = [one for one in call.action_log if isinstance(one, Do)]
     assert orders[-2:] == [Do.DELETED, Do.DISCARD]
     call.feed(RecordingStopped)
     assert call.end() == "deleted"
@@ -208,14 +208,14 @@ def test_hold_or_another_party_cancels_deletion(what: str) -> None:
 def test_ignores_delete_where_the_line_does_not_allow_it() -> None:
     call = DeletableConversation(deletable=False)
     call.dial("delete")
-    assert Do.DELETE_ASK not in call.done
+    assert Do.DELETE_ASK not in call.action_log
 
 
 def test_ignores_delete_during_a_hold() -> None:
     call = DeletableConversation()
     call.feed(HoldStarted)
     call.dial("delete")
-    assert Do.DELETE_ASK not in call.done
+    assert Do.DELETE_ASK not in call.action_log
 
 
 def test_a_question_that_never_started_confirms_nothing() -> None:
@@ -238,10 +238,10 @@ def test_opens_one_question_at_a_time() -> None:
     call = DeletableConversation()
     call.dial_keep()
     call.dial("delete")
-    assert Do.DELETE_ASK not in call.done
+    assert Do.DELETE_ASK not in call.action_log
     call.play(KEEP.question)
     call.dial("delete")
-    assert Do.DELETE_ASK not in call.done
+    assert Do.DELETE_ASK not in call.action_log
     assert call.state.question.step is QuestionStep.ANSWER
 
 
@@ -261,20 +261,20 @@ def test_resume_discards_a_deleted_recording() -> None:
 @pytest.mark.parametrize("beep", ["", "both"])
 def test_orders_the_beep_where_the_line_has_one(beep: str) -> None:
     call = DeletableConversation()
-    assert Do.BEEP not in call.done
+    assert Do.BEEP not in call.action_log
     call.state = replace(call.state, plan=replace(call.state.plan, beep=beep))
     call.connect("c")
-    assert (Do.BEEP in call.done) == bool(beep)
+    assert (Do.BEEP in call.action_log) == bool(beep)
 
 
 def test_repeats_the_pause_tone_for_the_next_colleague() -> None:
     call = DeletableConversation()
     call.dial("pause", lasts=timedelta(seconds=20))
     call.connect("c")
-    assert call.done.count(Do.PAUSE_TONE) == 1
+    assert call.action_log.count(Do.PAUSE_TONE) == 1
     call.now += timedelta(seconds=20)
     call.connect("d")
-    assert call.done.count(Do.PAUSE_TONE) == 1, "it has ended by itself"
+    assert call.action_log.count(Do.PAUSE_TONE) == 1, "it has ended by itself"
 
 
 EVENTS = any_event(

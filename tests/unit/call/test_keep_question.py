@@ -51,15 +51,15 @@ def test_a_key_of_either_side_answers(
 ) -> None:
     call = Conversation()
     call.dial_keep()
-    assert call.done[-1] is Do.KEEP_ASK
+    assert call.action_log[-1] is Do.KEEP_ASK
     call.play(KEEP.question)
-    assert call.done[-1] is Do.KEEP_SINCE
+    assert call.action_log[-1] is Do.KEEP_SINCE
     call.press(key, leg)
     voice = VOICE_SPAN if (leg, key) == (INTERNAL, "1") else {}
     if voice:
         call.feed(VoiceChecked, voice=VOICE)
     assert call.markers("keep_question_answered") == [{"answer": answer, "by": leg, "how": how, **voice}]
-    assert call.done[-1] is order
+    assert call.action_log[-1] is order
     call.play(sound)
     assert call.markers("keep_answer_confirmed") == [{"answer": answer}]
     assert call.state.question.step is QuestionStep.IDLE
@@ -88,7 +88,7 @@ def test_a_no_counts_during_the_question(leg: str, how: str) -> None:
     call.start(KEEP.question)
     call.press("2", leg)
     assert call.markers("keep_question_answered") == [{"answer": "no", "by": leg, "how": how}]
-    assert [one for one in call.done if isinstance(one, Do)][-2:] == [Do.KEEP_CUT, Do.KEEP_NO]
+    assert [one for one in call.action_log if isinstance(one, Do)][-2:] == [Do.KEEP_CUT, Do.KEEP_NO]
     for each in (INTERNAL, EXTERNAL):
         call.feed(SoundEnded, leg=each, sound="/prompts/question.wav", complete=False)
     call.play(KEEP.no)
@@ -107,10 +107,10 @@ def test_a_no_counts_during_the_verdict() -> None:
     call.press("2", INTERNAL)
     call.press("2")
     assert [one["answer"] for one in call.markers("keep_question_answered")] == ["yes", "no"]
-    assert call.done.count(Do.KEEP_CUT) == 1
+    assert call.action_log.count(Do.KEEP_CUT) == 1
     call.play(KEEP.no)
     assert call.state.keep_answer == "no"
-    (one,) = questions(one for one in call.done if isinstance(one, Marker))
+    (one,) = questions(one for one in call.action_log if isinstance(one, Marker))
     assert (one.answer, one.confirmed is not None) == ("no", True)
 
 
@@ -134,7 +134,7 @@ def test_asks_nothing_during_a_pause(keep: KeepScript) -> None:
     pause(call)
     call.dial_keep()
     assert call.markers("keep_question_asked") == []
-    assert call.done[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE]
+    assert call.action_log[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE]
     call.press("1", INTERNAL)
     assert (call.markers("keep_question_answered"), call.state.keep_answer) == ([], "")
     call.now += PAUSE  # the pause ends by itself
@@ -192,7 +192,7 @@ def test_silence_is_a_no_and_both_hear_it() -> None:
     call.play(KEEP.question)
     call.press("7")
     call.expire_timer()
-    assert call.done[-1] is Do.KEEP_NONE
+    assert call.action_log[-1] is Do.KEEP_NONE
     call.play(KEEP.none)
     assert call.end() is None
 
@@ -200,7 +200,7 @@ def test_silence_is_a_no_and_both_hear_it() -> None:
 def test_a_colleague_asks_in_their_own_words() -> None:
     call = Conversation(OWN_WORDS)
     call.dial_keep()
-    assert call.done[-1] is Do.KEEP_CUE
+    assert call.action_log[-1] is Do.KEEP_CUE
     call.now += timedelta(seconds=30)
     call.confirm_yes()
     assert call.markers("keep_question_asked") == [{"how": "own_words"}]
@@ -215,13 +215,13 @@ def test_a_confirmed_yes_without_a_voice_is_asked_once_more(keep: KeepScript) ->
     call.dial_keep()
     order = Do.KEEP_ASK if keep.question else Do.KEEP_CUE
     for times in (1, 2):
-        assert call.done.count(order) == times
+        assert call.action_log.count(order) == times
         if keep.question:
             call.play(keep.question)
         call.confirm_yes(None)
         assert len(call.markers("keep_answer_unheard")) == times
     assert call.markers("keep_question_answered") == [{"answer": "none"}]
-    assert call.done[-1] is Do.KEEP_NONE
+    assert call.action_log[-1] is Do.KEEP_NONE
     assert call.state.keep_answer == "no"
     call.play(keep.none)
     assert call.markers("keep_answer_confirmed") == [{"answer": "no"}]
@@ -249,7 +249,7 @@ def test_the_answer_has_the_time_of_the_key() -> None:
     call.now += timedelta(seconds=2)
     call.feed(VoiceChecked, voice=VOICE)
     (answered,) = (
-        one for one in call.done if isinstance(one, Marker) and one.kind == "keep_question_answered"
+        one for one in call.action_log if isinstance(one, Marker) and one.kind == "keep_question_answered"
     )
     assert answered.at == pressed
 
@@ -261,7 +261,7 @@ def test_the_voice_check_times_out() -> None:
     call.press("1", INTERNAL)
     call.expire_timer()
     assert call.markers("keep_answer_unheard") == [{}]
-    assert call.done[-1] is Do.KEEP_ASK
+    assert call.action_log[-1] is Do.KEEP_ASK
     call.feed(VoiceChecked, voice=VOICE)  # too late
     assert call.markers("keep_question_answered") == []
 
@@ -273,7 +273,7 @@ def test_a_definite_answer_counts_during_the_voice_check(key: str, leg: str) -> 
     call.play(KEEP.question)
     call.press("1", INTERNAL)
     call.press("1", INTERNAL)
-    assert call.done.count(Do.KEEP_CHECK) == 1
+    assert call.action_log.count(Do.KEEP_CHECK) == 1
     call.press(key, leg)
     call.feed(VoiceChecked, voice=VOICE)
     (answer,) = call.markers("keep_question_answered")
@@ -310,11 +310,11 @@ def test_does_not_ask_once_more_during_a_hold() -> None:
 
 def test_the_line_asks_by_itself_once() -> None:
     call = Conversation(replace(KEEP, at_start=True))
-    assert call.done.count(Do.KEEP_ASK) == 1
+    assert call.action_log.count(Do.KEEP_ASK) == 1
     call.feed(LegUnbridged)
     assert call.markers("keep_question_interrupted") == [{}]
     call.connect("c")
-    assert call.done.count(Do.KEEP_ASK) == 1
+    assert call.action_log.count(Do.KEEP_ASK) == 1
 
 
 def test_the_last_answer_stands() -> None:
@@ -326,7 +326,7 @@ def test_the_last_answer_stands() -> None:
         call.play(sound)
     assert [one["answer"] for one in call.markers("keep_question_answered")] == ["yes", "no"]
     assert call.end() == "not_kept"
-    assert Do.DISCARD in call.done
+    assert Do.DISCARD in call.action_log
 
 
 def test_a_no_destroys_nothing_unless_the_line_says_so() -> None:
@@ -335,7 +335,7 @@ def test_a_no_destroys_nothing_unless_the_line_says_so() -> None:
     call.play(KEEP.question)
     call.press("2")
     assert call.end() is None
-    assert Do.DISCARD not in call.done
+    assert Do.DISCARD not in call.action_log
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_a_question_that_never_starts_times_out() -> None:
     assert call.markers("keep_question_interrupted") == [{}]
     call.connect("b")
     call.dial_keep()
-    assert call.done.count(Do.KEEP_ASK) == 2
+    assert call.action_log.count(Do.KEEP_ASK) == 2
 
 
 def test_an_answer_stands_without_its_verdict() -> None:
@@ -385,11 +385,11 @@ def test_an_answer_stands_without_its_verdict() -> None:
 def test_asks_nothing_without_a_script_or_a_recording() -> None:
     call = Conversation(None)
     call.dial_keep()
-    assert Do.KEEP_ASK not in call.done
+    assert Do.KEEP_ASK not in call.action_log
     call = Conversation()
     call.feed(StateReported, state="unrecorded")
     call.dial_keep()
-    assert Do.KEEP_ASK not in call.done
+    assert Do.KEEP_ASK not in call.action_log
 
 
 def test_resume_restores_the_last_answer() -> None:

@@ -511,8 +511,8 @@ class AnnouncingSwitch:
 
     def __init__(self) -> None:
         self.reported: list[CallEvent] = []
-        self.begun = 1
-        self.playing = self.held = self.disturbed = False
+        self.recordings = 1
+        self.playing = self.is_on_hold = self.disturbed = False
         self.whole: set[int] = set()  # indices of reports that end a whole announcement
         self._report(RecordingStarted)
 
@@ -526,16 +526,16 @@ class AnnouncingSwitch:
                 self.whole.add(len(self.reported))
             self._report(PlaybackEnded, sound=PROMPT, complete=True)
             self.playing = False
-        elif self.begun:
-            self.begun -= 1
-            self.playing, self.disturbed = True, self.held
+        elif self.recordings:
+            self.recordings -= 1
+            self.playing, self.disturbed = True, self.is_on_hold
             self._report(PlaybackStarted, sound=PROMPT)
 
     def toggle_hold(self) -> None:
         """Start or end a hold."""
-        self.held = not self.held
-        self.disturbed |= self.held
-        self._report(HoldStarted if self.held else HoldEnded)
+        self.is_on_hold = not self.is_on_hold
+        self.disturbed |= self.is_on_hold
+        self._report(HoldStarted if self.is_on_hold else HoldEnded)
 
 
 ONLY_ON_ITS_OWN = {PlaybackStarted, PlaybackEnded}
@@ -569,6 +569,6 @@ def test_a_hold_counts_whichever_connection_lags(moves: list[str]) -> None:
                 continue
             numbers.add(number)
             state, actions = step(state, switch.reported[number])
-            switch.begun += actions.count(Do.REPEAT)
+            switch.recordings += actions.count(Do.REPEAT)
             if Do.CONFIRM in actions:
                 assert number in switch.whole, "confirmed an announcement that was not heard whole"

@@ -28,11 +28,11 @@ class ResumedCall:
         marks = [Marker(AT, kind) for kind in ("recording_started", "announcement_finished")]
         bridged = Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": "b"})
         self.state: CallState = initial.resume(line or plan(KEEP), [*marks, bridged, *markers], at(10))
-        self.written: list[tuple[str, datetime, dict[str, str]]] = []
+        self.markers_written: list[tuple[str, datetime, dict[str, str]]] = []
 
     def feed(self, what: type[CallEvent], seconds: float, **more: object) -> None:
         self.state, actions = step(self.state, what(at(seconds), **more))  # type: ignore[arg-type]
-        self.written += [
+        self.markers_written += [
             (one.kind, one.at, dict(one.data))
             for one in actions
             if isinstance(one, Marker) and "hold" in one.kind
@@ -53,7 +53,7 @@ def test_marks_a_colleague_hold_from_its_start(since: float) -> None:
     call = ResumedCall(*before)
     call.reconcile(20, theirs=at(since))
     call.feed(HoldEnded, 25, leg=INTERNAL)
-    assert call.written == [("internal_hold", at(since), LATER), ("internal_unhold", at(25), {})]
+    assert call.markers_written == [("internal_hold", at(since), LATER), ("internal_unhold", at(25), {})]
 
 
 def test_marks_a_known_hold_once() -> None:
@@ -62,7 +62,7 @@ def test_marks_a_known_hold_once() -> None:
     call.reconcile(20, hold_since=at(5.5))
     assert call.state.hold.active
     call.feed(HoldEnded, 25)
-    assert call.written == [("unhold", at(25), {})]
+    assert call.markers_written == [("unhold", at(25), {})]
 
 
 def test_marks_a_hold_that_began_unobserved() -> None:
@@ -70,21 +70,21 @@ def test_marks_a_hold_that_began_unobserved() -> None:
     call.reconcile(20, hold_since=at(12))
     assert call.state.hold.active
     assert not call.state.in_conversation
-    assert call.written == [("hold", at(12), LATER)]
+    assert call.markers_written == [("hold", at(12), LATER)]
 
 
 def test_marks_the_end_of_a_hold_that_ended_unobserved() -> None:
     call = ResumedCall(Marker(at(5), "hold"))
     call.reconcile(20)
     assert not call.state.hold.active
-    assert call.written == [("unhold", at(20), LATER)]
+    assert call.markers_written == [("unhold", at(20), LATER)]
 
 
 def test_marks_a_second_hold_that_began_unobserved() -> None:
     call = ResumedCall(Marker(at(5), "hold"))
     call.reconcile(20, hold_since=at(15))
     assert call.state.hold.active
-    assert call.written == [("unhold", at(15), LATER), ("hold", at(15), LATER)]
+    assert call.markers_written == [("unhold", at(15), LATER), ("hold", at(15), LATER)]
 
 
 def test_an_unobserved_hold_breaks_off_the_question() -> None:

@@ -33,14 +33,14 @@ def test_commands_do_the_same_as_codes_and_name_their_origin() -> None:
     command(call, PAUSE, lasts=timedelta(seconds=120))
     assert call.markers("paused") == [{"seconds": "120", "by": "panel"}]
     assert call.state.pause.is_active(call.now)
-    assert call.done[-1] is Do.PAUSE_TONE
+    assert call.action_log[-1] is Do.PAUSE_TONE
     command(call, PAUSE, lasts=timedelta(seconds=120))
-    assert call.done[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE], "the tone starts again"
+    assert call.action_log[-2:] == [Do.END_PAUSE_TONE, Do.PAUSE_TONE], "the tone starts again"
     command(call, NOTE)
     assert call.markers("moment_marked") == [{"by": "panel"}]
     command(call, RESUME)
     assert not call.state.pause.is_active(call.now)
-    assert call.done[-1] is Do.END_PAUSE_TONE
+    assert call.action_log[-1] is Do.END_PAUSE_TONE
     assert call.markers("resumed") == [{"by": "panel"}]
     assert call.end() is None
 
@@ -55,7 +55,7 @@ def test_delete_needs_no_confirmation_in_the_call() -> None:
     call = DeletableConversation()
     command(call, DELETE)
     assert (call.state.phase, call.state.reason) == (Phase.UNRECORDED, "deleted")
-    assert call.done[-2:] == [Do.DELETED, Do.DISCARD]
+    assert call.action_log[-2:] == [Do.DELETED, Do.DISCARD]
     assert call.markers("deleted") == [{"by": "panel"}]
     assert call.end() == "deleted"
 

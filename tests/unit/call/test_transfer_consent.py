@@ -60,7 +60,7 @@ def ask_second_colleague(mode: str = OPT_IN, how: str = ALONE) -> ConsentCall:
     """Return a call in which a second colleague is about to be asked."""
     call = ConsentCall(mode, how)
     call.transfer("c", SECOND)
-    assert call.done[-1] is Do.NOTIFY
+    assert call.action_log[-1] is Do.NOTIFY
     return call
 
 
@@ -105,8 +105,8 @@ def test_a_no_counts_at_any_time(mode: str, when: str) -> None:
     if when == "after":
         call.end_notice()
     call.press("2")
-    assert (Do.CUT_NOTICE in call.done) == (when == "playing")
-    assert call.done[-1] is Do.REFUSED
+    assert (Do.CUT_NOTICE in call.action_log) == (when == "playing")
+    assert call.action_log[-1] is Do.REFUSED
     assert call.state.transfer.refuser == "c"
     call.assert_refused("no", "2")
 
@@ -142,7 +142,7 @@ def test_a_meaningless_key_repeats_the_question_once(mode: str) -> None:
     call = ask_second_colleague(mode)
     call.play_question()
     call.press("7")
-    assert call.done[-1] is Do.NOTIFY
+    assert call.action_log[-1] is Do.NOTIFY
     call.press("7")  # during the question
     call.play_question()
     call.press("1" if mode == OPT_OUT else "#")
@@ -233,7 +233,7 @@ def test_third_party_answers_the_question_they_heard(mode: str, how: str) -> Non
     call = ConsentCall(mode, how)
     call.feed(ParticipantsJoined, participants=(Participant("r", THIRD),))
     call.feed(LegChecked, other="r")
-    assert call.done[-1] is Do.NOTIFY
+    assert call.action_log[-1] is Do.NOTIFY
     # Where both hear the question, the colleague may hear it first: that does not ask the third party.
     call.feed(SoundStarted, leg=INTERNAL, sound=SENTENCE.path)
     call.feed(SoundEnded, leg=INTERNAL, sound=SENTENCE.path, complete=True)
@@ -265,7 +265,7 @@ def test_third_party_refuses_leaves_or_is_interrupted(mode: str, move: str) -> N
         assert call.markers("transfer_question_refused") == [
             {"answer": "no", "key": "2", "in": "conference", "leg": "r"}
         ]
-        assert call.done[-3:] == [Do.STOP, Do.CUT_NOTICE, Do.REFUSED]
+        assert call.action_log[-3:] == [Do.STOP, Do.CUT_NOTICE, Do.REFUSED]
         assert call.state.transfer.refuser == "r"
     elif move == "goes":
         call.feed(ParticipantLeft, other="r")
@@ -299,7 +299,7 @@ def test_an_audible_supervisor_ends_the_recording(mode: str) -> None:
     assert call.markers("transfer_question_refused") == [
         {"answer": "unasked", "in": "conference", "leg": "r"}
     ]
-    assert call.done[-2:] == [Do.STOP, Do.REFUSED]
+    assert call.action_log[-2:] == [Do.STOP, Do.REFUSED]
     assert call.state.transfer.refuser == "r"
 
 
@@ -386,7 +386,7 @@ def test_resume_keeps_the_refusal() -> None:
     call.press("2")
     later = resumed(call)
     later.feed(CallReconciled, since=AT, state="announced", capturing=True, other="c")
-    assert later.done[-1] is Do.STOP
+    assert later.action_log[-1] is Do.STOP
     assert later.count(Do.NOTIFY) == 0
 
 
@@ -430,12 +430,12 @@ def test_no_order_of_events_keeps_speech_without_consent(mode: str, moves: list[
             call.now,
             {call.state.internal.leg, *(one.leg for one in call.state.conference.participants)} - {""},
         )
-        before = len(call.done)
+        before = len(call.action_log)
         target = call.state.transfer.target
         question_heard = target is not None and target.question_heard
         call.now += timedelta(milliseconds=400)
         act(call, move)
-        new = [one for one in call.done[before:] if isinstance(one, Marker)]
+        new = [one for one in call.action_log[before:] if isinstance(one, Marker)]
         for marker in new:
             if marker.kind == "transfer_question_answered":
                 assert question_heard
@@ -450,7 +450,7 @@ def test_no_order_of_events_keeps_speech_without_consent(mode: str, moves: list[
         if call.state.recording.over:
             break
         speeches += [(leg, since, call.now) for leg in there]
-    markers = [one for one in call.done if isinstance(one, Marker)]
+    markers = [one for one in call.action_log if isinstance(one, Marker)]
     kept_of_nobody = tuple(find_unconsented(take_of(mode, markers, call.now)))
     for leg, since, _until in speeches:
         if leg in agreed if mode == OPT_IN else leg not in refused:
@@ -493,7 +493,7 @@ def act(call: ConsentCall, move: str) -> None:
             reconcile(call, colleague, PARTIES.get(colleague))
         case ["restart"]:
             copy = resumed(call)
-            call.state, call.done = copy.state, copy.done
+            call.state, call.action_log = copy.state, copy.action_log
             reconcile(
                 call,
                 colleague if (colleague := copy.state.internal.last_seen) else "",
@@ -521,7 +521,7 @@ def take_of(mode: str, markers: list[Marker], ended: datetime) -> Take:
 
 def test_redacts_nothing_on_a_line_that_does_not_ask() -> None:
     call = ask_second_colleague()
-    markers = [one for one in call.done if isinstance(one, Marker)]
+    markers = [one for one in call.action_log if isinstance(one, Marker)]
     take = take_of(OPT_IN, markers, call.now)
     assert list(find_unconsented(take))
     start = replace(take.start, transfer_notice=TransferNotice(ALONE, TimedSentence("said", "0" * 64, 1000)))

@@ -55,7 +55,7 @@ def test_marks_a_departure_that_the_switch_did_not_report() -> None:
 def test_transfer_target_hears_the_notice(how: str, at_pickup: bool) -> None:
     call = RecordedCall(plan(how, at_pickup))
     call.transfer("c", SECOND)
-    assert call.done[-1] is Do.NOTIFY
+    assert call.action_log[-1] is Do.NOTIFY
     call.start_notice()
     call.end_notice()
     assert call.markers("transfer_notice_started") == [{"how": how}]
@@ -191,10 +191,10 @@ def test_notifies_nobody_in_an_unrecorded_call() -> None:
 def test_a_transfer_to_an_external_number_ends_the_recording() -> None:
     call = RecordedCall()
     call.transfer("c", Party("e164", "+32470123456"), external=True)
-    assert call.done[-2:] == [Marker(call.now, "transferred_outside"), Do.STOP]
+    assert call.action_log[-2:] == [Marker(call.now, "transferred_outside"), Do.STOP]
     assert call.count(Do.NOTIFY) == 0
     call.feed(RecordingStopped)
-    finish = call.done[-1]
+    finish = call.action_log[-1]
     assert isinstance(finish, Finish)
     assert finish.reason is None
     assert finish.at == call.now
@@ -208,10 +208,10 @@ def test_a_call_forwarded_outside_is_not_recorded() -> None:
         if call is not first:
             assert reconcile(call, "b", FIRST)[-1] is Do.CHECK_TARGET
         call.feed(LegChecked, other="b", external=True)
-        assert call.done[-3:] == [Marker(call.now, "transferred_outside"), Do.STOP, Do.DISCARD]
+        assert call.action_log[-3:] == [Marker(call.now, "transferred_outside"), Do.STOP, Do.DISCARD]
         call.feed(RecordingStopped)
         call.feed(CallHungUp)
-        finish = call.done[-1]
+        finish = call.action_log[-1]
         assert isinstance(finish, Finish)
         assert finish.reason == "forwarded_outside"
 
@@ -261,7 +261,7 @@ def test_notifies_a_party_who_came_unobserved(at_pickup: bool, restart: bool) ->
     assert (marker.kind, marker.at, dict(marker.data)["leg"]) == ("bridged", AT, "c")
     assert orders == [Do.CHECK_TARGET]
     call.feed(LegChecked, other="c")
-    assert call.done[-1] is Do.NOTIFY
+    assert call.action_log[-1] is Do.NOTIFY
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -284,7 +284,7 @@ def test_a_party_without_a_leg_in_its_marker_is_not_marked_again() -> None:
         Marker(AT, "bridged", {"party": FIRST.kind, "value": FIRST.value}),
     ]
     call = RecordedCall()
-    call.state, call.done = initial.resume(plan(), markers, AT), []
+    call.state, call.action_log = initial.resume(plan(), markers, AT), []
     assert reconcile(call, "b", FIRST) == [Do.CHECK_TARGET]
     assert call.state.internal.leg == "b"
 
@@ -320,7 +320,7 @@ def test_resume_notifies_a_party_who_had_just_come() -> None:
     call = resumed(call)
     assert reconcile(call, "c", SECOND) == [Do.CHECK_TARGET]
     call.feed(LegChecked, other="c")
-    assert call.done[-1] is Do.NOTIFY
+    assert call.action_log[-1] is Do.NOTIFY
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -331,7 +331,7 @@ def test_reconcile_ends_a_recording_that_was_to_end(restart: bool, captures: boo
     call = resumed(call) if restart else call
     call.feed(CallReconciled, since=AT, state="announced", capturing=captures)
     if captures:
-        assert call.done[-1] is Do.STOP
+        assert call.action_log[-1] is Do.STOP
         call.feed(RecordingStopped)
-    assert isinstance(call.done[-1], Finish)
-    assert call.done[-1].reason is None
+    assert isinstance(call.action_log[-1], Finish)
+    assert call.action_log[-1].reason is None

@@ -40,7 +40,7 @@ class Switch:
 
     def __init__(self, spool: Path, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self.up = True
-        self.asked: list[str] = []
+        self.queries: list[str] = []
         self.answer: str | SwitchError = DUMP
         self.globals: dict[str, str] = {}
         self.now = 0.0
@@ -50,7 +50,7 @@ class Switch:
         )  # fmt: skip
 
     def ask(self, command: SwitchCommand, _limit: float) -> str:
-        self.asked.append(str(command))
+        self.queries.append(str(command))
         if isinstance(self.answer, SwitchError):
             raise self.answer
         return self.answer
@@ -90,7 +90,7 @@ NOT_CONNECTED = SwitchError("switch.gone", "not connected", "")
 def test_key_admits_any_user_without_asking_the_switch(switch: Switch, owner: int | None) -> None:
     switch.up = False
     assert switch.admission.admit(DATA, switch.key, owner) is DATA
-    assert switch.asked == []
+    assert switch.queries == []
 
 
 @pytest.mark.parametrize("answer", ["", "-ERR no reply", "0" * 64, "é" * 64, "\udcff"])
@@ -98,7 +98,7 @@ def test_refuses_another_user_without_the_key_and_without_asking(switch: Switch,
     before = refused(ANOTHER_USER)
     assert switch.admission.admit(DATA, answer, STRANGER) is None
     assert refused(ANOTHER_USER) == before + 1
-    assert switch.asked == []
+    assert switch.queries == []
 
 
 @pytest.mark.parametrize("owner", [SWITCH, None])
@@ -108,7 +108,7 @@ def test_uses_the_switchs_own_data_without_the_key(switch: Switch, owner: int | 
     assert dict(data) == {
         "Unique-ID": CHANNEL, "variable_accord_state": "announced", "variable_accord_line": "+3225550199",
     }  # fmt: skip
-    assert switch.asked == [f"api uuid_dump {CHANNEL}"]
+    assert switch.queries == [f"api uuid_dump {CHANNEL}"]
 
 
 @pytest.mark.parametrize("owner", [SWITCH, None])
@@ -191,7 +191,7 @@ def test_asks_about_each_call_if_the_switch_refuses_the_key(switch: Switch, tmp_
     connection: Any = SimpleNamespace(sock=None, api=refuse)
     installation.admission.set_key(connection)
     assert installation.admission.admit(DATA, "-ERR permission denied", SWITCH) is not None
-    assert installation.asked
+    assert installation.queries
     # The key of the previous daemon is still valid.
     assert installation.admission.admit(DATA, switch.key, None) is DATA
 

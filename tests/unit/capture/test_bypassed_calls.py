@@ -39,12 +39,12 @@ class Switch:
         self.first: dict[str, tuple[str, str]] = {}
         self.globals: dict[str, str] = {}
         self.dialplan = DIALPLAN
-        self.asked: list[str] = []
+        self.queries: list[str] = []
         self.before: Any = None
 
     def api(self, command: object) -> str:
         words = str(command).split()[1:]
-        self.asked.append(words[0])
+        self.queries.append(words[0])
         if self.before is not None:
             self.before()
         match words:
@@ -248,14 +248,14 @@ def test_handled_calls_need_no_query(daemon: Daemon, switch: Switch) -> None:
     ):
         daemon.observer.handle_event(bridge)
     assert gevent.wait(timeout=20)
-    assert switch.asked == []
+    assert switch.queries == []
 
 
 def test_caches_the_dialplan(daemon: Daemon, switch: Switch) -> None:
     for _ in range(20):
         daemon.observer.handle_event(inbound_bridge(context="default"))
     assert gevent.wait(timeout=20)
-    assert switch.asked.count("xml_locate") == 1
+    assert switch.queries.count("xml_locate") == 1
 
 
 def test_context_of_earlier_calls_counts_without_a_dialplan(daemon: Daemon, switch: Switch) -> None:
@@ -359,7 +359,7 @@ def test_ignores_internal_calls(
 def test_ignores_outbound_calls_of_a_line_without_outbound_recording(daemon: Daemon, switch: Switch) -> None:
     assert bridge_and_hang_up(daemon, outbound_bridge(switch, line="3225550102"), THEIRS) == []
     assert bridge_and_hang_up(daemon, outbound_bridge(switch, line="3225550199"), THEIRS) == []
-    assert "uuid_dump" not in switch.asked
+    assert "uuid_dump" not in switch.queries
 
 
 def test_emergency_call_is_listed_as_never_record(daemon: Daemon, switch: Switch) -> None:

@@ -22,7 +22,7 @@ class MovedCall:
     """A running daemon, and an announced and answered call of another node."""
 
     def __init__(self, house: Bakery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.house, self.seconds, self.channels, self.away, self.sent = house, 0.0, set(), False, []
+        self.house, self.seconds, self.channels, self.away, self.messages = house, 0.0, set(), False, []
         settings = DaemonSettings(
             node="here", spool=house.spool, snapshot=tmp_path / "snapshot", password="x" * 12
         )
@@ -32,10 +32,10 @@ class MovedCall:
         self.daemon.moved_spool._monotonic = lambda: self.seconds
         monkeypatch.setattr("recorder.capture.daemon.variable_of", self._variable)
         monkeypatch.setattr(
-            "recorder.switch.standing_connection.Node.api", lambda *_: self.sent.append("api")
+            "recorder.switch.standing_connection.Node.api", lambda *_: self.messages.append("api")
         )
         monkeypatch.setattr(
-            "recorder.switch.standing_connection.Node.send_later", lambda *_: self.sent.append("later")
+            "recorder.switch.standing_connection.Node.send_later", lambda *_: self.messages.append("later")
         )
 
     def _variable(self, _node: object, channel: str, _name: str) -> str | None:
@@ -77,7 +77,7 @@ def test_ends_a_moved_call_without_a_restart(site: MovedCall) -> None:
     assert not (folder / layout.END).exists(), "it may still be copied"
     site.wait_quietly()
     assert reasons(site.house.spool) == [None], "recorded"
-    assert site.sent == [], "no command is sent to the switch"
+    assert site.messages == [], "no command is sent to the switch"
     assert not site.daemon.calls
     take = layout.read_take(folder)
     last = max(mark.at for mark in take.marks if mark.kind == "bridged")
@@ -155,9 +155,9 @@ def test_renamed_or_broken_folder_is_left_to_the_worker(site: MovedCall) -> None
 def test_moved_call_is_unobserved_from_its_last_mark(site: MovedCall) -> None:
     folder = site.move()
     site.daemon.reconciliation.list_open_folders()
-    site.daemon.reconciliation._feed = lambda call, since: site.sent.append(since)  # type: ignore[method-assign]
+    site.daemon.reconciliation._feed = lambda call, since: site.messages.append(since)  # type: ignore[method-assign]
     site.daemon.reconciliation.reconcile(LiveState({}), {}, site.house.clock())
-    (since,) = site.sent
+    (since,) = site.messages
     assert since == max(mark.at for mark in layout.read_marks(folder))
     assert module.QUIET > module.CHECK_INTERVAL
 

@@ -33,7 +33,7 @@ class Switch:
     """A switch that records the announced call of a folder."""
 
     def __init__(self, audio: Path) -> None:
-        self.audio, self.sent, self.queries = str(audio), [], 0
+        self.audio, self.commands, self.queries = str(audio), [], 0
         self.away = False
 
     def reconcile(self) -> LiveState:
@@ -49,7 +49,7 @@ class Switch:
         return (self.audio,)
 
     def send_later(self, command: object) -> None:
-        self.sent.append(str(command))
+        self.commands.append(str(command))
 
 
 def script_of(start: CallStart) -> Script:
@@ -127,7 +127,7 @@ def test_unreadable_folder_is_taken_over_later(site: Takeover, name: str) -> Non
         site.reconcile()
         gevent.sleep(0.1)
     assert [line["event"] for line in logs if "folder" in line] == ["spool.reconcile_failed"]
-    assert site.switch.sent == [], "its recording continues"
+    assert site.switch.commands == [], "its recording continues"
     assert site.switch.queries == 2, "the switch is not asked about an unreadable folder"
     assert not site.calls
     assert {path.name for path in site.folder.iterdir()} == {layout.CALL, layout.EVENTS, layout.AUDIO}
@@ -160,7 +160,7 @@ def test_waits_for_an_unreachable_switch(site: Takeover) -> None:
 def test_broken_folder_is_left_to_the_worker(site: Takeover, name: str, content: bytes, whose: bool) -> None:
     (site.folder / name).write_bytes(content)
     site.reconcile()
-    assert ["stop" in command for command in site.switch.sent] == [True]
+    assert ["stop" in command for command in site.switch.commands] == [True]
     assert not site.calls
     house, (folder,) = site.house, layout.finished_takes(site.house.spool)
     assert folder == site.folder
@@ -180,7 +180,7 @@ def test_removes_an_empty_folder(site: Takeover) -> None:
     for path in (layout.CALL, layout.EVENTS):
         (site.folder / path).unlink()
     site.reconcile()
-    assert len(site.switch.sent) == 1
+    assert len(site.switch.commands) == 1
     assert not site.folder.exists()
 
 

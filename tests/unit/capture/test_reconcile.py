@@ -307,11 +307,11 @@ class OwnSocket:
 
     def __init__(self) -> None:
         self.closed = gevent.event.Event()
-        self.sent: list[str] = []
+        self.sent_commands: list[str] = []
         self.on_closed = lambda _reason: None
 
     def send_all(self, batch: list[SwitchCommand], _limit: float | None = None) -> None:
-        self.sent += map(str, batch)
+        self.sent_commands += map(str, batch)
         self.closed.set()
         self.on_closed("the call continues")
 
@@ -362,7 +362,7 @@ def test_hangup_while_the_folder_is_created_is_listed_once(
     monkeypatch.setattr(SpoolWriter, "prepare", slow)
     gevent.spawn(daemon.observer.handle_event, hangup(state="waiting"))
     own = arrive(daemon)
-    assert own.sent == []
+    assert own.sent_commands == []
     assert not daemon.calls
     assert reasons(daemon) == ["daemon_away"]
     assert len(list(daemon.settings.spool.iterdir())) == 1, "no open folder is left"

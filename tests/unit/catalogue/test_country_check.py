@@ -106,8 +106,8 @@ def test_retention_is_limited_by_the_country(tenants, say, now) -> None:
 def test_purpose_that_needs_a_stricter_mode_is_refused(tenants, say, now) -> None:
     mine = tenants[0]
     line = lines.create_line(mine, number="100", announcement=say("agreement"), **now)
-    training = say("training")
-    error = refusal(lambda: lines.set_line_announcement(mine, line.id, training, **now))
+    training_announcement = say("training")
+    error = refusal(lambda: lines.set_line_announcement(mine, line.id, training_announcement, **now))
     assert (error.error_id, "training" in error.message) == ("country.mode", True)
     assert queries.line(mine, line.id) == line
     assert lines.set_line_announcement(mine, line.id, say("training", mode="opt-in"), **now)

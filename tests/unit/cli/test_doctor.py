@@ -79,18 +79,18 @@ def test_missing_unsorted_or_outdated_list_of_breached_passwords_is_reported(
 ) -> None:
     assert "ok      breached passwords: no list is set" in doctor(house)
     path = tmp_path / "pwned.txt"
-    setting = {"ACCORD_WEB_BREACHED_PASSWORDS": str(path)}
-    output = doctor(house, **setting)
+    breached_list = {"ACCORD_WEB_BREACHED_PASSWORDS": str(path)}
+    output = doctor(house, **breached_list)
     assert f"warning breached passwords: {path} cannot be read" in output
     assert "check the path in [web] breached_passwords" in output
     path.write_text(f"{'B' * 40}:1\n{'A' * 40}:1\n")
-    assert f"warning breached passwords: {path} is not sorted by hash" in doctor(house, **setting)
+    assert f"warning breached passwords: {path} is not sorted by hash" in doctor(house, **breached_list)
     path.write_text(f"{'A' * 40}:1\n{'B' * 40}:1\n")
-    assert f"ok      breached passwords: {path} is sorted" in doctor(house, **setting)
+    assert f"ok      breached passwords: {path} is sorted" in doctor(house, **breached_list)
     at = datetime(2025, 10, 1, tzinfo=UTC)
     os.utime(path, (at.timestamp(), at.timestamp()))
     for days, state in ((399, "ok"), (401, "warning")):
-        later = patient(house, at + timedelta(days=days), **setting)
+        later = patient(house, at + timedelta(days=days), **breached_list)
         (found,) = examine(machine.breached_passwords, later)
         assert found.state == state
     assert found.what == (

@@ -36,7 +36,7 @@ def test_operator_lists_and_changes_plans(planned: Shell, house: Bakery) -> None
 def test_plan_refuses_what_it_does_not_have(planned: Shell, house: Bakery) -> None:
     planned.good("tenant", "plan", *CUSTOMER, "basic")
     number = house.line.number
-    for words, named in (
+    for words, names in (
         (("line", "format", number, "opus"), "opus is not part of the plan 'basic'"),
         (("line", "add", "+3225550134", "--format", "opus"), "opus is not part of the plan 'basic'"),
         (("line", "keep", number, "--days", "30"), "at most 14 days of retention, not 30"),
@@ -44,7 +44,7 @@ def test_plan_refuses_what_it_does_not_have(planned: Shell, house: Bakery) -> No
     ):
         result = planned(*words[:2], *CUSTOMER, *words[2:])
         assert result.exit_code != 0
-        assert named in result.output
+        assert names in result.output
     planned.good("line", "format", *CUSTOMER, number, "wav")
     row = queries.line(house.tenant, house.line.id)
     assert row is not None

@@ -34,8 +34,8 @@ def team(shell: Shell) -> Invitations:
 
 def test_first_admin_is_invited_with_the_customer(shell: Shell) -> None:
     options = ("--language", "nl", "--speaks", "nl", "--time-zone", "Europe/Amsterdam", "--country", "nl")
-    said = shell.good(*INVITE, "Bakkerij Jansen", "jan@example.nl", "--admin", "Jan Jansen", *options)
-    tenant, link = said.split()
+    output = shell.good(*INVITE, "Bakkerij Jansen", "jan@example.nl", "--admin", "Jan Jansen", *options)
+    tenant, link = output.split()
     row = queries.tenant(tenant)
     assert (row.name, row.language, row.languages, row.time_zone, row.country) == (
         "Bakkerij Jansen",
@@ -64,11 +64,11 @@ def test_lost_link_is_replaced(shell: Shell) -> None:
 def test_invitation_is_mailed_where_mail_can_be_sent(shell: Shell) -> None:
     mail = {"ACCORD_MAIL_HOST": "localhost", "ACCORD_WEB_ADDRESS": "https://accord.example.com"}
     mail |= {"ACCORD_MAIL_SENDER": "accord@example.com"}
-    said = shell.good(*INVITE, "Jansen", "jan@example.nl", **mail)
-    assert "a mail to jan@example.nl is on its way" in said
-    assert "/invitation/" not in said
-    said = shell.good(*INVITE, "Peeters", "jan@example.nl", "--link", **mail)
-    assert "https://accord.example.com/invitation/" in said
+    output = shell.good(*INVITE, "Jansen", "jan@example.nl", **mail)
+    assert "a mail to jan@example.nl is on its way" in output
+    assert "/invitation/" not in output
+    output = shell.good(*INVITE, "Peeters", "jan@example.nl", "--link", **mail)
+    assert "https://accord.example.com/invitation/" in output
 
 
 @pytest.mark.parametrize("command", ["create", "invite"])

@@ -138,8 +138,8 @@ def test_ignores_a_lifting_that_is_not_this_limits_or_not_in_the_log(house) -> N
 
     assert until(house.trust) == [house.clock()]
     with writing():
-        setting = RetentionLimitTable.get().leaf
-        RetentionLimitTable.update(lifted_leaf=setting).execute()
+        limit_leaf = RetentionLimitTable.get().leaf
+        RetentionLimitTable.update(lifted_leaf=limit_leaf).execute()
     assert until(house.trust) == [None], "its leaf is about something else"
     other = LimitLifted(house.tenant, ID, "0" * 64, house.clock(), By("operator"))
     content = statements.write(other, house.services.signer)

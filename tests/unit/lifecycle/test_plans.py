@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("plan_file")
 
 
 @pytest.fixture
-def said(house: Bakery) -> dict:
+def authors(house: Bakery) -> dict:
     return {"now": house.clock(), "entropy": house.entropy}
 
 
@@ -47,7 +47,7 @@ def test_shipped_starter_plan_limits_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "named"),
+    ("wrong", "expected_message"),
     [
         ("starter = 1", "starter"),
         (PLANS.replace("[starter]", "[gold]"), "no plan 'starter'"),
@@ -59,13 +59,13 @@ def test_shipped_starter_plan_limits_nothing() -> None:
         ("[starter", ""),
     ],
 )
-def test_wrong_file_is_refused_with_what_is_wrong(tmp_path, wrong, named) -> None:
+def test_wrong_file_is_refused_with_what_is_wrong(tmp_path, wrong, expected_message) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(wrong)
     with pytest.raises(ConfigError) as refused:
         plans.load_plans(path)
     assert refused.value.error_id == "plans.broken"
-    assert named in refused.value.message
+    assert expected_message in refused.value.message
     assert str(path) in refused.value.message
 
 
@@ -78,26 +78,26 @@ def test_name_falls_back_to_english_and_to_the_code() -> None:
 # --- which plan a customer has
 
 
-def test_change_is_in_the_log_once(house: Bakery, said) -> None:
+def test_change_is_in_the_log_once(house: Bakery, authors) -> None:
     assert plans.plan_of(house.tenant).code == "starter"
-    assert plans.change_plan(house.tenant, "basic", **said)
-    assert not plans.change_plan(house.tenant, "basic", **said)
+    assert plans.change_plan(house.tenant, "basic", **authors)
+    assert not plans.change_plan(house.tenant, "basic", **authors)
     assert plans.plan_of(house.tenant).code == "basic"
     assert queries.tenant(house.tenant).plan == "basic"
-    assert error(lambda: plans.change_plan(house.tenant, "gold", **said)) == "tenant.plan"
-    assert error(lambda: plans.change_plan("nobody", "basic", **said)) == "tenant.unknown"
+    assert error(lambda: plans.change_plan(house.tenant, "gold", **authors)) == "tenant.plan"
+    assert error(lambda: plans.change_plan("nobody", "basic", **authors)) == "tenant.unknown"
 
 
-def test_row_alone_changes_no_plan(house: Bakery, said) -> None:
-    plans.change_plan(house.tenant, "basic", **said)
+def test_row_alone_changes_no_plan(house: Bakery, authors) -> None:
+    plans.change_plan(house.tenant, "basic", **authors)
     with writing():
         TenantTable.update(plan="starter").where(TenantTable.id == house.tenant).execute()
     assert plans.plan_of(house.tenant).code == "basic"
 
 
-def test_plan_that_is_no_longer_there_is_reported_and_stops_nothing(house: Bakery, said) -> None:
+def test_plan_that_is_no_longer_there_is_reported_and_stops_nothing(house: Bakery, authors) -> None:
     with writing():
-        append(house.tenant, plans.CHANGED, {"tenant": house.tenant, "plan": "gone"}, **said)
+        append(house.tenant, plans.CHANGED, {"tenant": house.tenant, "plan": "gone"}, **authors)
     assert plans.plan_of(house.tenant).code == "starter"
     assert len(policies().lines) == 1
     patient = SimpleNamespace(context=SimpleNamespace(open_catalogue=lambda: None))
@@ -108,59 +108,59 @@ def test_plan_that_is_no_longer_there_is_reported_and_stops_nothing(house: Baker
 # --- what it limits
 
 
-def test_new_calls_are_stored_in_the_plans_formats(house: Bakery, said) -> None:
+def test_new_calls_are_stored_in_the_plans_formats(house: Bakery, authors) -> None:
     """Whatever the line says, which stays as it was chosen."""
     assert [line.formats for line in policies().lines] == [("opus",)]
-    plans.change_plan(house.tenant, "basic", **said)
+    plans.change_plan(house.tenant, "basic", **authors)
     assert [line.formats for line in policies().lines] == [("wav",)]
     assert queries.line(house.tenant, house.line.id).formats == ("opus",)
-    plans.change_plan(house.tenant, "starter", **said)
+    plans.change_plan(house.tenant, "starter", **authors)
     assert [line.formats for line in policies().lines] == [("opus",)]
-    assert lines.set_line_formats(house.tenant, house.line.id, ["wav", "opus"], "operator", **said)
-    plans.change_plan(house.tenant, "basic", **said)
+    assert lines.set_line_formats(house.tenant, house.line.id, ["wav", "opus"], "operator", **authors)
+    plans.change_plan(house.tenant, "basic", **authors)
     assert [line.formats for line in policies().lines] == [("wav",)]
 
 
-def test_format_outside_the_plan_is_refused(house: Bakery, said) -> None:
-    plans.change_plan(house.tenant, "basic", **said)
+def test_format_outside_the_plan_is_refused(house: Bakery, authors) -> None:
+    plans.change_plan(house.tenant, "basic", **authors)
 
     def put(formats: list[str]) -> bool:
-        return lines.set_line_formats(house.tenant, house.line.id, formats, "operator", **said)
+        return lines.set_line_formats(house.tenant, house.line.id, formats, "operator", **authors)
 
     assert error(lambda: put(["opus"])) == "plan.format"
     assert error(lambda: put(["mp3"])) == "line.settings"
     assert put(["wav"])
-    assert not lines.set_line_formats(house.tenant, "no line", ["wav"], "operator", **said)
-    short = compose(house, said, 14)
-    made = {"number": "+3225550111", "announcement": short.id, **said}
-    assert error(lambda: lines.create_line(house.tenant, formats=["opus"], **made)) == "plan.format"
-    assert lines.create_line(house.tenant, **made).formats == ("wav",), "the plan's usual one"
+    assert not lines.set_line_formats(house.tenant, "no line", ["wav"], "operator", **authors)
+    short = compose(house, authors, 14)
+    line_fields = {"number": "+3225550111", "announcement": short.id, **authors}
+    assert error(lambda: lines.create_line(house.tenant, formats=["opus"], **line_fields)) == "plan.format"
+    assert lines.create_line(house.tenant, **line_fields).formats == ("wav",), "the plan's usual one"
 
 
-def compose(house: Bakery, said, keep_days: int):
+def compose(house: Bakery, authors, keep_days: int):
     return composition.compose(
         house.tenant, name="own", language="fr", mode="notice", purposes=["agreement"], keep_days=keep_days,
-        **said,
+        **authors,
     )  # fmt: skip
 
 
-def test_longer_retention_than_the_plans_is_refused_wherever_it_is_chosen(house: Bakery, said) -> None:
-    long = compose(house, said, 30)
-    plans.change_plan(house.tenant, "basic", **said)
-    assert error(lambda: compose(house, said, 30)) == "plan.keep_days"
+def test_longer_retention_than_the_plans_is_refused_wherever_it_is_chosen(house: Bakery, authors) -> None:
+    long = compose(house, authors, 30)
+    plans.change_plan(house.tenant, "basic", **authors)
+    assert error(lambda: compose(house, authors, 30)) == "plan.keep_days"
 
     def keep(days: int) -> bool:
-        return keep_options.set_line_keep(house.tenant, house.line.id, KeepOptions(keep_days=days), **said)
+        return keep_options.set_line_keep(house.tenant, house.line.id, KeepOptions(keep_days=days), **authors)
 
     def announce(announcement: str) -> bool:
-        return lines.set_line_announcement(house.tenant, house.line.id, announcement, **said)
+        return lines.set_line_announcement(house.tenant, house.line.id, announcement, **authors)
 
     assert error(lambda: keep(30)) == "plan.keep_days"
     assert keep(14)
     assert error(lambda: announce(long.id)) == "plan.keep_days", "made before"
-    assert announce(compose(house, said, 14).id)
+    assert announce(compose(house, authors, 14).id)
     owner = queries.tenant(house.tenant)
-    shipped = default_lines.shipped_for(owner, "fr", None, said["now"], said["entropy"], SHIPPED)
+    shipped = default_lines.shipped_for(owner, "fr", None, authors["now"], authors["entropy"], SHIPPED)
     assert shipped.keep_days == 14, "what a new line announces fits"
 
 
@@ -170,10 +170,10 @@ def recorded(house: Bakery, **more) -> str:
     return folder.name
 
 
-def test_plan_shortens_nothing_that_was_announced_or_agreed(house: Bakery, said) -> None:
+def test_plan_shortens_nothing_that_was_announced_or_agreed(house: Bakery, authors) -> None:
     recording = recorded(house, question="yes")
     before = house.changes.look(house.tenant, recording).terms
-    plans.change_plan(house.tenant, "basic", **said)
+    plans.change_plan(house.tenant, "basic", **authors)
     after = house.changes.look(house.tenant, recording).terms
     assert after == before
     assert after.until > house.clock() + timedelta(days=300), "agreed for a year"
@@ -181,9 +181,9 @@ def test_plan_shortens_nothing_that_was_announced_or_agreed(house: Bakery, said)
     assert policy.announcement.keep_days == 30, "the line goes on as it was set up"
 
 
-def test_later_agreement_fits_the_plan(house: Bakery, said) -> None:
+def test_later_agreement_fits_the_plan(house: Bakery, authors) -> None:
     recording = recorded(house)
-    plans.change_plan(house.tenant, "basic", **said)
+    plans.change_plan(house.tenant, "basic", **authors)
 
     def agree(days: int) -> None:
         house.changes.agree(

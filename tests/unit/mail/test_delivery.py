@@ -107,7 +107,7 @@ def test_mail_arrives_in_text_and_html_from_the_provider(
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "safe_name"),
     [
         (
             "It is locked: https://www.evil.example/x",
@@ -121,8 +121,8 @@ def test_mail_arrives_in_text_and_html_from_the_provider(
         ("paul \u202egnp.exe", "paul gnp. exe"),
     ],
 )
-def test_names_in_a_mail_become_no_links_and_no_lines(name: str, shown: str) -> None:
-    assert one_line(name) == shown
+def test_names_in_a_mail_become_no_links_and_no_lines(name: str, safe_name: str) -> None:
+    assert one_line(name) == safe_name
 
 
 def test_catalogue_shows_neither_address_nor_link(house: House, bakery: Customer) -> None:

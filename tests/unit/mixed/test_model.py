@@ -207,7 +207,7 @@ FAULTS: dict[str, tuple[Callable[[Story], object], str]] = {
     "there are two recordings": (lambda it: it.rows.extend([it.history().listed[0]] * 2), "listed 2 times"),
     "there is none": (lambda it: it.rows.append(Listed("3225")), "listed 0 times"),
     "it was not recorded": (lambda it: _change_row(it, reason="daemon_late"), "daemon_late, not recorded"),
-    "it is said to be agreed": (lambda it: _change_row(it, kept="yes"), "kept: yes, not None"),
+    "it is said to be agreed": (lambda it: _change_row(it, keep_answer="yes"), "kept: yes, not None"),
     "a number is listed that nobody called": (
         lambda it: it.rows.extend([*it.history().listed, Listed("99", "no_line")]),
         "99 is listed",

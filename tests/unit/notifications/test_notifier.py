@@ -43,7 +43,7 @@ def box() -> Iterator[Mailbox]:
         yield found
 
 
-def said(house: Bakery) -> dict:
+def authors(house: Bakery) -> dict:
     return {"now": house.clock(), "entropy": house.entropy}
 
 
@@ -55,7 +55,7 @@ def fail(house: Bakery, reason: str, line: LineRow | None = None, **ago: float) 
         direction="inbound", node="node1", external_party=CALLER, started_at=at, ended_at=at, reason=reason,
         quarantined_until=None,
     )  # fmt: skip
-    assert recordings.add_not_recorded(row, **said(house))
+    assert recordings.add_not_recorded(row, **authors(house))
     return row.id
 
 
@@ -83,7 +83,7 @@ def admin(house: Bakery, name: str = "paul", **more):
 
 def another_line(house: Bakery, number: str, label: str = "") -> LineRow:
     return lines.create_line(
-        house.tenant, number=number, announcement=house.line.announcement, label=label, **said(house)
+        house.tenant, number=number, announcement=house.line.announcement, label=label, **authors(house)
     )
 
 
@@ -157,21 +157,21 @@ def test_erased_call_takes_nothing_with_it(house):
 @SQLITE
 def test_line_that_is_switched_off_or_ended_is_reported(house):
     never_on = another_line(house, "+3225550101")
-    lines.switch_line_off(house.tenant, never_on.id, **said(house))
+    lines.switch_line_off(house.tenant, never_on.id, **authors(house))
     house.clock.forward(days=8)
     fail(house, "daemon_away")
     notify(house)
-    assert setup.switch_off(house.tenant, house.line.id, who="x", **said(house))
+    assert setup.switch_off(house.tenant, house.line.id, who="x", **authors(house))
     since = house.clock()
     notify(house, minutes=2)
     off = next(row for row in rows(house) if row.cause == "switched_off" and row.line == house.line.id)
     assert (off.since, off.ended_at) == (since, None)
     assert ("daemon_away", "line_stopped") in outcomes(house)
-    assert line_history.end_line(house.tenant, house.line.id, **said(house))
+    assert line_history.end_line(house.tenant, house.line.id, **authors(house))
     notify(house, minutes=2)
     assert ("switched_off", "line_stopped") in outcomes(house)
     third = another_line(house, "+3225550103")
-    assert line_history.end_line(house.tenant, third.id, **said(house))
+    assert line_history.end_line(house.tenant, third.id, **authors(house))
     notify(house, minutes=2)
     (ended,) = [row for row in rows(house) if row.cause == "line_ended"]
     assert (ended.line, ended.state, ended.outcome) == (third.id, "ended", None)
@@ -180,7 +180,7 @@ def test_line_that_is_switched_off_or_ended_is_reported(house):
 def test_lines_are_reported_while_no_daemon_watches_a_switch(house, box):
     admin(house, language="en")
     other = house.customer("Van Dyck", "+3225550199", language="en")
-    lines.switch_line_off(house.tenant, another_line(house, "+3225550101").id, **said(house))
+    lines.switch_line_off(house.tenant, another_line(house, "+3225550101").id, **authors(house))
     away_from = house.clock()
     notifier = Notifier(Outbox(house.keyring, PANEL), "node1", lambda: away_from)
     east = Notifier(node="east", watched_at=house.clock)
@@ -215,9 +215,9 @@ def test_reviews_are_reported_once_and_end_when_they_are_done(house):
         house.tenant, recording, By("operator"), owner="ada", purposes=["agreement"], reason="order 12",
         review_at=house.clock() + timedelta(days=5),
     )  # fmt: skip
-    asked = request_register.enter(
+    request = request_register.enter(
         house.tenant, number=CALLER.value, wants="copy", language="fr", received_on=house.clock().date(),
-        by_kind="operator", by=None, **said(house),
+        by_kind="operator", by=None, **authors(house),
     )  # fmt: skip
     notify(house)
     assert outcomes(house) == []
@@ -229,7 +229,7 @@ def test_reviews_are_reported_once_and_end_when_they_are_done(house):
     notify(house, days=19)
     assert outcomes(house) == [("hold", "done"), ("request", None)]
     (due,) = [row for row in rows(house) if row.cause == "request"]
-    assert due.data == {"request": asked.id, "due_on": asked.due_on.isoformat()}
+    assert due.data == {"request": request.id, "due_on": request.due_on.isoformat()}
     assert CALLER.value not in repr(due)
 
 
@@ -246,7 +246,7 @@ def test_archive_is_reported_once_it_is_ready(house):
 
 @SQLITE
 def test_same_import_is_reported_once_for_each_result(house):
-    values = {"until": house.clock() + timedelta(days=30), **said(house)}
+    values = {"until": house.clock() + timedelta(days=30), **authors(house)}
     for imported, failed in ((2, 1), (2, 1), (3, 0), (3, 0)):
         service.note_import(house.tenant, b"table", imported=imported, failed=failed, **values)
     service.note_import(house.tenant, b"another table", imported=3, failed=0, **values)
@@ -266,7 +266,7 @@ def test_erasure_takes_what_names_the_recording(house):
     assert {*outcomes(house)} == {("daemon_away", None), ("hold", None)}
     stored = catalogue_queries.recording(house.tenant, recording)
     assert stored is not None
-    recordings.make_tombstone(stored, "deleted", **said(house))
+    recordings.make_tombstone(stored, "deleted", **authors(house))
     assert outcomes(house) == [("daemon_away", None)]
 
 
@@ -276,7 +276,7 @@ def test_offboarding_drops_notifications_and_choices(house):
     fail(house, "daemon_away")
     notify(house, minutes=6)
     service.set_choices(house.tenant, person.id, dict.fromkeys(KINDS, "page"))
-    offboarding.drop_users(house.tenant, **said(house))
+    offboarding.drop_users(house.tenant, **authors(house))
     assert rows(house) == []
     assert queries.choice_row(house.tenant, person.id) is None
 
@@ -284,7 +284,7 @@ def test_offboarding_drops_notifications_and_choices(house):
 def test_old_notifications_are_dropped_and_open_ones_stay(house):
     fail(house, "daemon_away")
     notify(house)
-    service.note_import(house.tenant, b"x", imported=1, failed=0, until=house.clock(), **said(house))
+    service.note_import(house.tenant, b"x", imported=1, failed=0, until=house.clock(), **authors(house))
     notify(house, days=91)
     assert outcomes(house) == [("daemon_away", None)]
 
@@ -419,7 +419,7 @@ def test_line_that_works_again_alone_has_a_mail_of_its_own(house, box):
 def test_each_admin_chooses_by_kind(house, box):
     paul, marie = admin(house, language="en"), admin(house, "marie", language="en")
     service.set_choices(house.tenant, paul.id, {"not_recorded": "page", "work": "mail", "review": "none"})
-    service.note_import(house.tenant, b"x", imported=2, failed=1, until=house.clock(), **said(house))
+    service.note_import(house.tenant, b"x", imported=2, failed=1, until=house.clock(), **authors(house))
     fail(house, "daemon_away")
     notify(house)
     notify(house, minutes=6)
@@ -442,7 +442,7 @@ def test_waiting_mail_is_not_replaced_by_a_later_one_and_goes_with_its_person(ho
     notify(house, minutes=6)
     with connected():
         assert OutgoingMailTable.select().count() == 2
-    users.revoke_user(house.tenant, paul.id, last_admin=True, **said(house))
+    users.revoke_user(house.tenant, paul.id, last_admin=True, **authors(house))
     with connected():
         assert OutgoingMailTable.select().count() == 0
 

@@ -117,9 +117,9 @@ def test_row_written_by_hand_puts_no_text_into_a_sentence():
 
 
 def test_first_failure_begins_and_further_ones_change_nothing():
-    begun = failure(minutes=5)
-    assert compare([begun]).starts == (begun,)
-    assert compare([begun], [row(since=ago(hours=1))]) == rules.CallChanges((), (), ())
+    first = failure(minutes=5)
+    assert compare([first]).starts == (first,)
+    assert compare([first], [row(since=ago(hours=1))]) == rules.CallChanges((), (), ())
 
 
 def test_each_line_and_each_cause_has_its_own():
@@ -174,9 +174,9 @@ def test_line_that_is_switched_off_is_no_longer_failing():
 
 def test_notification_ends_with_its_occasion():
     due = Occasion(REVIEW, HOLD, "hold/r/1", ago(days=1), recording="r")
-    held = Notification("n", REVIEW, HOLD, "hold/r/1", ago(days=1), ago(days=1), recording="r")
-    assert find_ends([held], [due], LINES, LINES, NOW) == ()
-    assert find_ends([held], [], LINES, LINES, NOW) == (NotificationEnd(held, NOW, DONE),)
+    notification = Notification("n", REVIEW, HOLD, "hold/r/1", ago(days=1), ago(days=1), recording="r")
+    assert find_ends([notification], [due], LINES, LINES, NOW) == ()
+    assert find_ends([notification], [], LINES, LINES, NOW) == (NotificationEnd(notification, NOW, DONE),)
     off = row(cause=SWITCHED_OFF)
     assert find_ends([off], [], LINES, LINES, NOW)[0].outcome == SWITCHED_ON
     assert find_ends([off], [], LINES, set(), NOW)[0].outcome == LINE_STOPPED

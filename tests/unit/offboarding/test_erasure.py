@@ -263,13 +263,13 @@ class Locked:
     """A store that keeps one object until a time."""
 
     def __init__(self, store, locked_recording: str) -> None:
-        self._store, self.kept = store, locked_recording
+        self._store, self.locked_key = store, locked_recording
 
     def __getattr__(self, name: str):
         return getattr(self._store, name)
 
     def delete(self, key: str) -> None:
-        if self.kept and self.kept in key and key.endswith("audio.opus"):
+        if self.locked_key and self.locked_key in key and key.endswith("audio.opus"):
             raise StoreError("store.locked", f"{key} is locked until 2027", "wait for that day")
         self._store.delete(key)
 
@@ -286,7 +286,7 @@ def test_reports_locked_objects_and_erases_the_rest(house, bakery, means, clock)
     row = queries.recording(bakery.id, live)
     assert (row.erased_at, row.wrapped_key) == (None, None), "its key is gone all the same"
     assert offboarding_queries.require_departure(bakery.id).receipt is None
-    store.kept = ""
+    store.locked_key = ""
     clock.forward(minutes=10)
     assert offboarding_duty.erase_due(locked, house.clock()) == 1
 

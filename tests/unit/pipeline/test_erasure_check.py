@@ -38,7 +38,7 @@ class InterruptedStore:
 
     def __init__(self, store, operation: str, nth: int, happens: Callable[[], object]) -> None:
         self.store = store
-        self.asked: list[str] = []
+        self.question_ids: list[str] = []
         self._operation, self._nth, self._happens = operation, nth, happens
 
     def __getattr__(self, name: str):
@@ -47,7 +47,7 @@ class InterruptedStore:
             return found
 
         def call_method(*args):
-            self.asked.append(f"{name} {args[0]}")
+            self.question_ids.append(f"{name} {args[0]}")
             try:
                 return found(*args)
             finally:
@@ -174,7 +174,7 @@ def test_older_copy_of_the_spool(house, before) -> None:
     store = InterruptedStore(house.services.store, "put", 0, lambda: None)
     house.services = replace(house.services, store=store)
     assert work_saying(house, folder) == ["take.already_erased"]
-    assert not [each for each in store.asked if each.startswith("put")]
+    assert not [each for each in store.question_ids if each.startswith("put")]
     assert_gone(house, folder.name, folder)
 
 
@@ -320,6 +320,6 @@ def test_check_costs_one_request(house) -> None:
     folder = house.take(talk_ms=300)
     house.work(folder)
     prefix = queries.recording(house.tenant, folder.name).prefix
-    assert [each for each in store.asked if not each.startswith("put ")] == [
+    assert [each for each in store.question_ids if not each.startswith("put ")] == [
         f"read {prefix}amendment-0001.json"
     ]

@@ -37,7 +37,7 @@ class Daemon:
     """Answers with what it is given, line by line; ``asked`` is what it was asked."""
 
     def __init__(self, folder: Path, *answers: object) -> None:
-        self.asked: list[dict] = []
+        self.request_log: list[dict] = []
         self._answers = answers
         self._server = socket.socket(socket.AF_UNIX)
         with socket_path(folder) as name:
@@ -52,7 +52,7 @@ class Daemon:
             except OSError:
                 return
             with connection, connection.makefile("rb") as lines:
-                self.asked.append(json.loads(lines.readline()))
+                self.request_log.append(json.loads(lines.readline()))
                 for answer in self._answers:
                     connection.sendall(json.dumps(answer).encode() + b"\n")
 
@@ -113,7 +113,7 @@ def test_carries_a_command_and_records_its_outcome(house, relay, call, daemon, c
     relay.turn()
     relay.turn()
     assert service.find_command(house.tenant, request.id, clock(), entropy).outcome == DONE
-    (order,) = there.asked
+    (order,) = there.request_log
     assert {name: order[name] for name in ("id", "call", "action", "by")} == {
         "id": request.id, "call": row.id, "action": "pause", "by": "panel",
     }  # fmt: skip
@@ -155,7 +155,7 @@ def test_a_restarted_worker_asks_for_outcomes_and_repeats_nothing(
         assert queries.take("node1", each.id, clock(), entropy)
     knows = daemon(TAKES_ORDER, TELLS_DONE)
     LiveCallRelay("node1", house.spool, house.services.root, clock, entropy).turn()
-    assert [one["until"] for one in knows.asked] == [0, 0]
+    assert [one["until"] for one in knows.request_log] == [0, 0]
     assert {service.find_command(house.tenant, one.id, clock(), entropy).outcome for one in requests} == {
         DONE
     }
@@ -195,7 +195,7 @@ def test_refuses_a_command_that_differs_from_its_signature(house, relay, call, d
     with writing():
         LiveCommandTable.update(**changed).where(LiveCommandTable.id == row.id).execute()
     relay.turn()
-    assert there.asked == []
+    assert there.request_log == []
     assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
 
 
@@ -208,7 +208,7 @@ def test_refuses_an_unsigned_command(house, relay, call, daemon, clock) -> None:
             by_kind="panel", by_id="u", requested_at=clock(), until=clock() + queries.DEADLINE,
         )  # fmt: skip
     relay.turn()
-    assert there.asked == []
+    assert there.request_log == []
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_refuses_another_customers_command(house, relay, call, daemon, rival, cl
         assert LiveCallTable.update(tenant_id=rival, deletable=1).execute() == 1
     row = request_command(house, call.name, "delete", tenant=rival)
     relay.turn()
-    assert there.asked == []
+    assert there.request_log == []
     assert LiveCommandTable.get_by_id(row.id).outcome == NOT_ALLOWED
 
 
@@ -251,7 +251,7 @@ def test_refuses_a_command_by_a_revoked_key(house, call, daemon, clock, entropy)
     relay.turn()
     request_command(house, call.name, "note")
     relay.turn()
-    assert there.asked == []
+    assert there.request_log == []
 
 
 def test_refuses_to_sign_with_a_key_not_endorsed_for_commands(house, relay, call) -> None:

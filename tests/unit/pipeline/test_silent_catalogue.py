@@ -57,11 +57,11 @@ def test_heartbeat_continues_while_the_catalogue_hangs(house, postgres) -> None:
         finally:
             for pid in reversed(silent):
                 os.kill(pid, signal.SIGCONT)
-        during = beats[beat_count:]
+        later_beats = beats[beat_count:]
         until(lambda: len(queries.recordings(house.tenant).rows) == 2, "the second, once it answers")
     finally:
         worker.stop()
         thread.join(DEADLINE)
     assert not thread.is_alive()
-    assert len(during) >= 2
-    assert max(after - before for before, after in itertools.pairwise(during)) < SILENCE
+    assert len(later_beats) >= 2
+    assert max(after - before for before, after in itertools.pairwise(later_beats)) < SILENCE

@@ -38,13 +38,13 @@ class SwitchableStore:
     def __init__(self, store) -> None:
         self.store = store
         self.away = False
-        self.asked = 0
+        self.query_count = 0
 
     def __getattr__(self, name: str):
         operation = getattr(self.store, name)
 
         def call_method(*arguments):
-            self.asked += 1
+            self.query_count += 1
             if self.away:
                 raise Unreachable("store.unreachable", "nobody there")
             return operation(*arguments)
@@ -152,9 +152,9 @@ def test_unavailable_store_loses_nothing(house, start, store) -> None:
     late = house.take()
     until(lambda: stages.next_stage(late) == "store", "a later one")
     assert rows(house) == 0
-    requests_before = store.asked
+    requests_before = store.query_count
     time.sleep(1.5)
-    assert store.asked - requests_before <= 8, "retries are paced"
+    assert store.query_count - requests_before <= 8, "retries are paced"
     store.away = False
     until(lambda: rows(house) == 3, "all recordings, once it is back")
 

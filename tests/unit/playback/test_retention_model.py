@@ -113,7 +113,7 @@ class LivingRecording:
         with writing():
             TenantTable.update(country=self.sealed["country"]).where(TenantTable.id == tenant).execute()
         pack = shipped_packs()[self.sealed["country"]]
-        self.ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
+        self.longest_days = {code: pack.rule(code).longest_keep_days for code in CODES}
         self.people: dict[str, Actor] = {}
         self.house = house.replaced(tenant=tenant, line=line)
         self._seal()
@@ -175,7 +175,7 @@ class LivingRecording:
         house, purpose, days = self.house, words["purpose"], words["keep_days"]
         line = house.line.id if words["here"] else None
         if days is not None and purpose is not None:
-            days = min(days, self.ceiling[purpose])  # more its country does not allow
+            days = min(days, self.longest_days[purpose])  # more its country does not allow
         covers_consents = words["covers_consents"]
         house.limit(days, purpose=purpose, line=line, covers_consents=covers_consents, now=now)
         ended = tuple(
@@ -214,7 +214,7 @@ def live(house: Bakery, sealed: dict[str, Any]) -> None:
         life = recording.life
         choices = {each.code: each.allowed for each in gate.purposes(recording.somebody(role), recording.id)}
         assert choices == {
-            code: life.may_be_heard(code, role, now, recording.ceiling) for code in life.known
+            code: life.may_be_heard(code, role, now, recording.longest_days) for code in life.known
         }, (
             life,
             now,

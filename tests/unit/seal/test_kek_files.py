@@ -25,7 +25,7 @@ from recorder.seal.keyring import (
     wrapped_key_at,
 )
 from recorder.seal.signing import KEK
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 
 from .recording import RECORDING, TENANT, Bucket, Keys
 
@@ -44,8 +44,8 @@ def line(key: Secret) -> str:
 
 def test_rotation_makes_the_next_key_the_current_one(keys: Keys) -> None:
     before = load_kek(keys.folder / KEK)
-    next_key = kek_files.make_next(keys.folder, Repeating())
-    assert kek_files.make_next(keys.folder, Repeating("other")) == next_key, "it is made once"
+    next_key = kek_files.make_next(keys.folder, RepeatableEntropy())
+    assert kek_files.make_next(keys.folder, RepeatableEntropy("other")) == next_key, "it is made once"
     assert next_key.id != before.id
     assert kek_files.keyring(keys.folder).current == before.id, "not before it is promoted"
     assert kek_files.rotation_keyring(keys.folder).current == next_key.id

@@ -76,13 +76,13 @@ HOLD = HoldSet(("agreement",), "u", "a dispute", day(60))
 
 
 def test_hold_in_anothers_place_is_held_since_the_first() -> None:
-    given = [(1, HOLD), (2, replace(HOLD, owner="v", replaces=1)), (3, HOLD)]
-    held = terms(manifest(), chain(*given)).holds
-    assert [(each.number, each.since, each.data.owner) for each in held] == [
+    given_holds = [(1, HOLD), (2, replace(HOLD, owner="v", replaces=1)), (3, HOLD)]
+    effective = terms(manifest(), chain(*given_holds)).holds
+    assert [(each.number, each.since, each.data.owner) for each in effective] == [
         (2, day(1), "v"),
         (3, day(3), "u"),
     ]
-    lifted = terms(manifest(), chain(*given, (4, HoldLifted(2, "…")), (5, HoldLifted(3, "…"))))
+    lifted = terms(manifest(), chain(*given_holds, (4, HoldLifted(2, "…")), (5, HoldLifted(3, "…"))))
     assert lifted.holds == ()
 
 
@@ -374,10 +374,10 @@ def test_ends_reasons_and_roles_match_the_model(case: Case, role: str, ago: int)
     assert (result.until, result.why in why) == (until, True), (result, why)
     assert result.due(now) == model.due(now)
     row = recording_of(case.sealed, b"", None, None, None, chain(*case.amendments), case.limits)
-    ceiling = {code: pack.rule(code).longest_keep_days for code in CODES}
+    longest_days = {code: pack.rule(code).longest_keep_days for code in CODES}
     choices = PurposePolicy(role, now, ROLES).choices(result, row)
     assert {each.code: each.allowed for each in choices} == {
-        code: model.may_be_heard(code, role, now, ceiling) for code in model.known
+        code: model.may_be_heard(code, role, now, longest_days) for code in model.known
     }
 
 

@@ -43,7 +43,7 @@ class Model:
     fits a query."""
 
     calls: list[RecordingRow | NotRecordedRow]
-    written: dict[str, set[str]]
+    texts: dict[str, set[str]]
 
     def find(self, query: CallQuery) -> list[str]:
         matches = [each for each in self.calls if self.fits(each, query)]
@@ -66,9 +66,9 @@ class Model:
                 query.agreement is None or agreement(call) == query.agreement,
                 query.recorded is None or (recording is not None) == query.recorded,
                 query.reason is None or (recording is None and call.reason == query.reason),
-                not query.held or "held" in self.written[call.id],
-                not query.noted or "noted" in self.written[call.id],
-                query.label is None or query.label in self.written[call.id],
+                not query.held or "held" in self.texts[call.id],
+                not query.noted or "noted" in self.texts[call.id],
+                query.label is None or query.label in self.texts[call.id],
             )
         )
 
@@ -142,7 +142,7 @@ def write_about(
     calls: list[RecordingRow | NotRecordedRow], rng: random.Random, now: datetime
 ) -> dict[str, set[str]]:
     """Holds, notes and labels of some recordings, and some that were lifted or deleted."""
-    written: dict[str, set[str]] = {call.id: set() for call in calls}
+    texts: dict[str, set[str]] = {call.id: set() for call in calls}
     with writing():
         UserTable.create(
             id="somebody", tenant=TENANT, login="s", name="S", role="customer", language="fr",
@@ -150,23 +150,24 @@ def write_about(
         )  # fmt: skip
         for call in [each for each in calls if isinstance(each, RecordingRow)]:
             for what in ("held", "noted", *LABELS):
-                gone = rng.random() < 0.2
+                erased = rng.random() < 0.2
                 if rng.random() < 0.6:
                     continue
-                if not gone:
-                    written[call.id].add(what)
+                if not erased:
+                    texts[call.id].add(what)
                 if what == "held":
                     AmendmentTable.create(
                         id=f"{call.id}/1", tenant=call.tenant, recording=call.id, number=1, kind="hold_set",
-                        at=now, by_kind="user", by_id=None, data={}, sha256="", ended_by=2 if gone else None,
+                        at=now, by_kind="user", by_id=None, data={}, sha256="",
+                        ended_by=2 if erased else None,
                     )  # fmt: skip
                     continue
                 NoteTable.create(
                     id=f"{call.id}-{what}", tenant=call.tenant, recording=call.id, user="somebody",
                     kind="note" if what == "noted" else "label", text=what, created_at=now,
-                    deleted_at=now if gone else None,
+                    deleted_at=now if erased else None,
                 )  # fmt: skip
-    return written
+    return texts
 
 
 def make_query(rng: random.Random, now: datetime) -> CallQuery:

@@ -140,7 +140,7 @@ def test_standing_connection_reconciles_before_events() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "meaning"),
+    ("name", "expected_events"),
     [
         ("announced", "RecordingStarted PlaybackStarted PlaybackEnded+"),
         (
@@ -154,7 +154,7 @@ def test_standing_connection_reconciles_before_events() -> None:
         ),
     ],
 )
-def test_translates_the_events_of_a_call(name: str, meaning: str) -> None:
+def test_translates_the_events_of_a_call(name: str, expected_events: str) -> None:
     """``+``: a sound that ended by itself; ``-``: one that was cut."""
     (path,) = (path for path in CALLS if name_of(path) == f"call.{name}")
     found = [
@@ -167,7 +167,7 @@ def test_translates_the_events_of_a_call(name: str, meaning: str) -> None:
         + (("-", "+")[translated.complete] if isinstance(translated, PlaybackEnded) else "")
         for translated in found
     ]
-    assert " ".join(words) == meaning
+    assert " ".join(words) == expected_events
     assert {translated.state for translated in found} == {"announcing"}
     assert all(translated.at.tzinfo is UTC for translated in found)
 

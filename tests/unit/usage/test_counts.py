@@ -29,7 +29,7 @@ from recorder.identity import tenants
 from recorder.ids import uuid7
 from recorder.lifecycle import recordings
 from tests.clock import Clock
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 
 FIRST_CALL = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 ZONES = ("Europe/Brussels", "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kathmandu")
@@ -41,7 +41,7 @@ class Office:
     """One customer's catalogue, with recordings of a given start, length and size."""
 
     clock: Clock
-    entropy: Repeating
+    entropy: RepeatableEntropy
     tenant: str = ""
     row_count: int = 0
     stored: list[str] = field(default_factory=list)
@@ -113,7 +113,7 @@ TEMPLATE: dict[str, Any] = {
 
 @pytest.fixture
 def office(catalogue) -> Office:
-    return Office(Clock(FIRST_CALL), Repeating("usage")).open()
+    return Office(Clock(FIRST_CALL), RepeatableEntropy("usage")).open()
 
 
 def days(office: Office) -> list[tuple[str, int, int]]:
@@ -256,7 +256,7 @@ STEPS = st.lists(
 )  # fmt: skip
 @given(steps=STEPS)
 def test_totals_are_those_of_the_catalogue(catalogue, steps) -> None:
-    office = Office(Clock(FIRST_CALL), Repeating(f"usage {next(EXAMPLES)}")).open()
+    office = Office(Clock(FIRST_CALL), RepeatableEntropy(f"usage {next(EXAMPLES)}")).open()
     columns: dict[str, Any] = {}
     for name, *values in steps:
         ACTIONS[name](office, *values)

@@ -61,7 +61,7 @@ from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import EXPIRED
 from tests.clock import Clock
-from tests.entropy import Repeating
+from tests.entropy import RepeatableEntropy
 from tests.house import PASSWORD, RATE, Customer, House, _hashed, wav_of
 from tests.unit.web.conftest import COMPILED, TOKEN, Browser
 from web import WebConfig, create_app
@@ -133,7 +133,7 @@ class World:
     """The installation, with a snapshot of each state that requests begin in."""
 
     def __init__(self, folder: Path) -> None:
-        self.clock, self.entropy = Clock(), Repeating()
+        self.clock, self.entropy = Clock(), RepeatableEntropy()
         (folder / "house").mkdir()
         self.house = House(folder / "house", self.clock, self.entropy)
         self.folder = folder
@@ -169,9 +169,9 @@ class World:
 
     def path(self, rule: Rule, values: Mapping[str, Any]) -> str:
         """The address of a rule, with the values of its arguments."""
-        built = rule.build({each: values[each] for each in rule.arguments})
-        assert built is not None
-        return built[1] + ("?play=" + PLAY if rule.endpoint == "playback.send_audio" else "")
+        url_path = rule.build({each: values[each] for each in rule.arguments})
+        assert url_path is not None
+        return url_path[1] + ("?play=" + PLAY if rule.endpoint == "playback.send_audio" else "")
 
     def values(self, person: Person, rule: Rule, of: Company | None = None) -> dict[str, Any]:
         """The arguments of an address as ``person`` would use it, or with the objects ``of`` a company."""
@@ -229,7 +229,7 @@ class World:
                 make(company)
             self._save(state)
             return
-        if self.written or self._state != state:
+        if self.was_written or self._state != state:
             with sqlite3.connect(self._snapshots[state] / "catalogue.db") as saved:
                 saved.backup(self.live)
             saved.close()
@@ -237,7 +237,7 @@ class World:
             self._version, self._state = self._data_version(), state
 
     @property
-    def written(self) -> bool:
+    def was_written(self) -> bool:
         """Whether anything was written to the catalogue since :meth:`begin`."""
         return self._version != self._data_version()
 
@@ -269,8 +269,8 @@ class World:
         for folder, _, files in os.walk(root):
             for name in files:
                 path = Path(folder, name)
-                seen = path.stat()
-                yield str(path.relative_to(root)), seen.st_size, seen.st_mtime_ns
+                status = path.stat()
+                yield str(path.relative_to(root)), status.st_size, status.st_mtime_ns
 
     def _restore(self, saved: Path) -> None:
         now, then = set(self._files(self.house.bucket)), set(self._files(saved))
@@ -420,8 +420,8 @@ class World:
         """Add a call that was erased and one that was imported, further requests, and links."""
         house, tenant, ids = self.house, company.id, company.ids
         caller = CALLERS[company.customer.line.number]
-        gone = house.call(company.customer, external_party=Party("e164", "+32470999999"))
-        row = queries.recording(tenant, gone)
+        erased_call = house.call(company.customer, external_party=Party("e164", "+32470999999"))
+        row = queries.recording(tenant, erased_call)
         assert row is not None
         chain = chain_of(house.store, row.prefix, house.root_public)
         expiry.destroy(row, chain, EXPIRED, house.services, self.clock())
@@ -429,14 +429,14 @@ class World:
         file.write_bytes(wav_of(np.full((RATE, 2), 900, np.int16)))
         owner = queries.tenant(tenant)
         assert owner is not None
-        began = self.clock() - timedelta(days=90)
+        start = self.clock() - timedelta(days=90)
         outcome = Importer(owner, self.clock() + timedelta(days=60), house.services, "BE").bring(
-            ImportRow(2, file, began, "+32470999998", company.customer.line.number, "inbound", "")
+            ImportRow(2, file, start, "+32470999998", company.customer.line.number, "inbound", "")
         )
         proofs, admin = self.app.extensions[KEY].number_proofs, company.people["admin"].id
         ids |= {
             "number_call": proofs.order_call(owner, NEW_NUMBERS[company.key], who=admin).id,
-            "erased": gone,
+            "erased": erased_call,
             "imported": outcome.recording,
             "unverified": self._request(company, caller, "both", vouched=False),
             "erasure": self._request(company, caller, "erasure", vouched=True),
@@ -447,8 +447,8 @@ class World:
                 append(tenant, "session.refused", refused, self.clock(), self.entropy)
 
     def _issue_links(self, company: Company) -> None:
-        given = (self.house.changes.signer, self.house.trust, Outbox(), self.clock, self.entropy)
-        links, people = AccountLinks(self.config.secret_key, *given), company.people
+        services = (self.house.changes.signer, self.house.trust, Outbox(), self.clock, self.entropy)
+        links, people = AccountLinks(self.config.secret_key, *services), company.people
         reset = links.issue_reset(people["colleague"], None)
         company.ids["reset_token"] = reset.path.rpartition("/")[2]
         with writing():
@@ -498,16 +498,16 @@ class World:
 
     def _log_in_others(self) -> None:
         """Those who have no whole session."""
-        ours, given = self.ours, {"now": self.clock(), "entropy": self.entropy}
+        ours, create_args = self.ours, {"now": self.clock(), "entropy": self.entropy}
         self.people["ours", "nobody"] = self._person(Browser(self.app.test_client()), "nobody", ours, None)
         self.people["ours", "waiting"] = self._visit(ours, "waiting", ours.people["target"])
         for who in ("ended", "enrolling"):
             ours.people[who] = users.create_user(
                 ours.id, login=f"{who}@alder.example", name=f"{who.title()} Alder", role=ROLES["admin"],
-                language="en", password_hash=_hashed(), signer=self.house.services.signer, **given,
+                language="en", password_hash=_hashed(), signer=self.house.services.signer, **create_args,
             )  # fmt: skip
         self.people["ours", "ended"] = self._visit(ours, "ended", ours.people["ended"])
-        users.revoke_user(ours.id, ours.people["ended"].id, **given)
+        users.revoke_user(ours.id, ours.people["ended"].id, **create_args)
         self.house.factors.require_second_factor(ours.people["admin"], True)
         self.people["ours", "enrolling"] = self._visit(ours, "enrolling", ours.people["enrolling"])
         self.house.factors.require_second_factor(ours.people["admin"], False)

@@ -78,11 +78,11 @@ def test_each_decision_is_logged_and_read_in_plain_words(browser, bakery, decide
     decide(True)
     decide(True)
     decide(False)
-    told = [
+    notices = [
         (each["number"], each["downloads"], each["actor"]) for each in leaves(download_permission.CHANGED)
     ]
     paul = bakery.people["paul"].id
-    assert told == [(1, True, paul), (2, False, paul)], "what changes nothing is no change"
+    assert notices == [(1, True, paul), (2, False, paul)], "what changes nothing is no change"
     page = browser("audit")
     page.send("/language", language="en")
     log = page.get("/access-log").text
@@ -166,13 +166,13 @@ def test_changed_and_foreign_permissions_allow_nothing(browser, house, bakery, d
 def test_older_permission_allows_nothing(browser, bakery, decide, recording, clock, entropy):
     """Brought back with its row, and with a leaf that repeats what an older one says."""
     decide(True)
-    saved, said = rows(), leaves(download_permission.CHANGED)[-1]
+    saved, last_leaf = rows(), leaves(download_permission.CHANGED)[-1]
     assert not refused(browser, recording)
     decide(False)
     put_back(saved)
     assert refused(browser, recording)
     with writing():
-        append(bakery.id, download_permission.CHANGED, said, clock(), entropy)
+        append(bakery.id, download_permission.CHANGED, last_leaf, clock(), entropy)
     assert refused(browser, recording)
 
 
@@ -185,7 +185,7 @@ def test_permission_without_its_leaf_allows_nothing(browser, decide, recording):
 
 def test_another_customers_permission_allows_nothing(browser, house, bakery, rival, decide, recording):
     """Signed for a colleague of another customer, whose id somebody gives to a colleague of this one."""
-    given = {
+    permission = {
         "signer": house.changes.signer,
         "trust": house.trust,
         "now": house.clock(),
@@ -193,7 +193,7 @@ def test_another_customers_permission_allows_nothing(browser, house, bakery, riv
     }
     admin = By("operator")
     claire = bakery.people["claire"].id
-    download_permission.set_permission(rival.id, claire, True, admin, **given)
+    download_permission.set_permission(rival.id, claire, True, admin, **permission)
     assert refused(browser, recording)
     with writing():
         DownloadPermissionTable.update(tenant_id=bakery.id).execute()
@@ -203,16 +203,16 @@ def test_another_customers_permission_allows_nothing(browser, house, bakery, riv
 def test_permission_signed_by_a_revoked_key_is_refused(house, bakery, decide, clock):
     decide(True)
     person = bakery.people["claire"]
-    given, key = (person.tenant, person.id), house.changes.signer.key_id
+    permission, key = (person.tenant, person.id), house.changes.signer.key_id
     assert download_permission.is_allowed(
-        *given, Trust(house.root_public, lambda: {key: clock() + timedelta(1)})
+        *permission, Trust(house.root_public, lambda: {key: clock() + timedelta(1)})
     )
     revoked = Trust(house.root_public, lambda: {key: clock()})
-    assert not download_permission.is_allowed(*given, revoked)
+    assert not download_permission.is_allowed(*permission, revoked)
     with connected():
         row = DownloadPermissionTable.get()
     with pytest.raises(SealError) as refused:
-        download_permission.check(row, download_permission.changes(*given), revoked)
+        download_permission.check(row, download_permission.changes(*permission), revoked)
     assert refused.value.error_id == "seal.key_revoked"
 
 

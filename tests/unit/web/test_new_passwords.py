@@ -39,24 +39,24 @@ def config(config: WebConfig, tmp_path: Path) -> WebConfig:
 @pytest.fixture(params=["account", "invitation", "reset", "registration"])
 def choose(request, house, bakery, app, browser, clock, entropy, config) -> Choose:
     """Sends a form in which somebody chooses a password."""
-    given = (house.changes.signer, house.trust, Outbox(), clock, entropy)
+    services = (house.changes.signer, house.trust, Outbox(), clock, entropy)
     if request.param == "account":
         visit: Browser = browser("claire")
         return lambda password: visit.send("/account/password", current=PASSWORD, password=password)
     visit = browser()
     if request.param == "registration":
-        made = Registration(house.keyring, house.changes.signer, "open", entropy=entropy)
-        app.extensions[KEY] = replace(app.extensions[KEY], registration=made)
+        open_registration = Registration(house.keyring, house.changes.signer, "open", entropy=entropy)
+        app.extensions[KEY] = replace(app.extensions[KEY], registration=open_registration)
         fields = {
             "company": "Fromagerie Dubois", "country": "be", "time_zone": "Europe/Brussels",
             "languages": "fr", "name": "Denise Dubois", "login": "denise@dubois.example",
         }  # fmt: skip
         return lambda password: visit.send("/register", password=password, **fields)
     if request.param == "reset":
-        path = AccountLinks(config.secret_key, *given).issue_reset(bakery.people["claire"], None).path
+        path = AccountLinks(config.secret_key, *services).issue_reset(bakery.people["claire"], None).path
     else:
         path = (
-            Invitations(*given)
+            Invitations(*services)
             .invite(
                 bakery.id, address="eva@example.com", name="Eva", role="customer", lines=None, language="fr",
                 by=By("operator"),

@@ -180,9 +180,9 @@ def test_labels_of_other_numbers_are_not_offered(house, browser, bakery, call, c
         return "dossier Peeters" in browser("claire").get("/recordings").text
 
     assert lists_label()
-    for seen, shown in (((), False), ((bakery.line.id,), True)):
+    for visible_lines, is_shown in (((), False), ((bakery.line.id,), True)):
         assert users.change_access(
-            bakery.id, claire.id, role="customer", lines=seen, now=clock(), entropy=entropy,
+            bakery.id, claire.id, role="customer", lines=visible_lines, now=clock(), entropy=entropy,
             signer=house.changes.signer, trust=house.trust, by=By("operator"),
         )  # fmt: skip
-        assert lists_label() is shown
+        assert lists_label() is is_shown

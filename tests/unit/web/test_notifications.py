@@ -46,9 +46,9 @@ def until(page) -> str:
 
 def test_page_says_why_since_when_and_what_to_do(browser, failing_line):
     page = english(browser("paul"))
-    said = text_of(page.get("/notifications").text)
-    assert "Not recorded New +32 2 555 01 00 (Magasin) Since 25 November 2026, 09:00" in said
-    assert "The recorder was not running, so calls went on without it. It usually comes back" in said
+    notice_text = text_of(page.get("/notifications").text)
+    assert "Not recorded New +32 2 555 01 00 (Magasin) Since 25 November 2026, 09:00" in notice_text
+    assert "The recorder was not running, so calls went on without it. It usually comes back" in notice_text
     (link,) = re.findall('href="(/recordings[^"]*reason=daemon_away[^"]*)"', page.get("/notifications").text)
     assert page.get(html.unescape(link)).status_code == 200
     assert count(page) == "1"
@@ -73,15 +73,15 @@ def test_another_customer_sees_nothing(house, browser, failing_line, rival):
 
 def test_reading_marks_what_was_shown_and_only_on_request(house, browser, failing_line, bakery):
     page = english(browser("paul"))
-    shown = until(page)
+    page_text = until(page)
     assert count(page) == "1", "showing it changes nothing"
     house.clock.forward(minutes=1)
     house.not_recorded(bakery, "full_disk")
     service.update(bakery.id, house.clock(), house.entropy)
-    assert page.send("/notifications/read", until=shown).status_code == 303
+    assert page.send("/notifications/read", until=page_text).status_code == 303
     assert count(page) == "1", "what came meanwhile is unread"
-    said = text_of(page.get("/notifications").text)
-    assert said.count("New") == 1
+    notice_text = text_of(page.get("/notifications").text)
+    assert notice_text.count("New") == 1
     assert page.send("/notifications/read", until=until(page)).status_code == 303
     assert count(page) is None
     assert "Mark all as read" not in page.get("/notifications").text
@@ -137,11 +137,11 @@ def test_single_notification_is_read_and_unread_again(house, browser, failing_li
 
 def test_notification_that_changes_is_unread_again(house, browser, failing_line, bakery):
     page = english(browser("paul"))
-    (shown,) = marks(page)
+    (first_mark,) = marks(page)
     house.clock.forward(minutes=10)
     house.call(bakery)
     service.update(bakery.id, house.clock(), house.entropy)
-    press(page, shown)
+    press(page, first_mark)
     assert count(page) == "1", "the page did not show its end yet"
     press(page, marks(page)[0])
     assert count(page) is None

@@ -32,9 +32,9 @@ FIELD = re.compile(r'<p class="field-error" id="([a-z]+)-wrong">([^<]+)</p>')
 @pytest.fixture
 def proofs(app, clock, entropy) -> NumberProofs:
     """Numbers of two countries are called, twelve a day."""
-    made = NumberProofs(("be", "fr"), 12, now=clock, entropy=entropy)
-    app.extensions[KEY] = replace(app.extensions[KEY], number_proofs=made)
-    return made
+    new_proofs = NumberProofs(("be", "fr"), 12, now=clock, entropy=entropy)
+    app.extensions[KEY] = replace(app.extensions[KEY], number_proofs=new_proofs)
+    return new_proofs
 
 
 @pytest.fixture
@@ -103,9 +103,9 @@ def test_code_is_told_by_the_prompt_and_stored_nowhere(bakery, browser, proofs, 
     order(browser("paul"))
     code = hear()
     with connected():
-        kept = [str(row.__data__) for row in NumberProofTable.select()]
-        kept += [str(row.__data__) for row in LeafTable.select()]
-    assert not any(code in each for each in kept)
+        stored = [str(row.__data__) for row in NumberProofTable.select()]
+        stored += [str(row.__data__) for row in LeafTable.select()]
+    assert not any(code in each for each in stored)
 
 
 @pytest.mark.parametrize(

@@ -38,18 +38,18 @@ def text_of(person, path: str) -> str:
 
 
 def test_customer_sees_the_plan(paul, bakery, clock, entropy) -> None:
-    seen = text_of(paul, "/usage")
-    assert "Your plan: starter" in seen
-    assert "Numbers, calls and their length No limit" in seen
-    assert "Formats of new recordings Opus, WAV" in seen
-    assert "As long as your country allows" in seen
-    assert seen.count("Included") == 3
+    usage_text = text_of(paul, "/usage")
+    assert "Your plan: starter" in usage_text
+    assert "Numbers, calls and their length No limit" in usage_text
+    assert "Formats of new recordings Opus, WAV" in usage_text
+    assert "As long as your country allows" in usage_text
+    assert usage_text.count("Included") == 3
     plans.change_plan(bakery.id, "basic", now=clock(), entropy=entropy)
-    seen = text_of(paul, "/usage")
-    assert "Your plan: Basic" in seen
-    assert "Numbers, calls and their length No limit" in seen
-    assert "Retention that you can choose At most 14 days" in seen
-    assert seen.count("Not included") == 3
+    usage_text = text_of(paul, "/usage")
+    assert "Your plan: Basic" in usage_text
+    assert "Numbers, calls and their length No limit" in usage_text
+    assert "Retention that you can choose At most 14 days" in usage_text
+    assert usage_text.count("Not included") == 3
     log = paul.get("/access-log").text
     assert "Your provider changed the company’s plan." in log
 
@@ -78,8 +78,8 @@ def test_csv_is_not_part_of_the_plan(paul, basic) -> None:
 def test_programs_are_not_part_of_the_plan(app, house, bakery, clock, entropy) -> None:
     secret = "accord_till"
     hashed = hashlib.sha256(secret.encode()).hexdigest()
-    given = {"now": clock(), "entropy": entropy, "signer": house.services.signer}
-    api_tokens.create(bakery.id, name="till", token_sha256=hashed, **given)
+    signing_args = {"now": clock(), "entropy": entropy, "signer": house.services.signer}
+    api_tokens.create(bakery.id, name="till", token_sha256=hashed, **signing_args)
 
     def ask(path: str):
         return app.test_client().get(f"/api/v1{path}", headers={"Authorization": f"Bearer {secret}"})
@@ -104,12 +104,12 @@ def test_retention_of_a_number_fits_the_plan(paul, bakery, basic) -> None:
 def test_formats_of_a_number(paul, bakery, clock, entropy) -> None:
     page, path = f"/numbers/{bakery.line.id}/setup", f"/numbers/{bakery.line.id}/formats"
 
-    def chosen() -> list[str]:
+    def choices() -> list[str]:
         return re.findall(r'name="formats" value="(\w+)"[^>]*checked', paul.get(page).text)
 
-    assert chosen() == ["both"]
+    assert choices() == ["both"]
     assert paul.send(path, formats="opus").status_code == 303
-    assert chosen() == ["opus"]
+    assert choices() == ["opus"]
     row = queries.line(bakery.id, bakery.line.id)
     assert row is not None
     assert row.formats == ("opus",)
@@ -117,7 +117,7 @@ def test_formats_of_a_number(paul, bakery, clock, entropy) -> None:
     assert (leaf["formats"], leaf["formats_was"]) == (["opus"], ["opus", "wav"])
     assert leaf["actor"] == bakery.people["paul"].id
     plans.change_plan(bakery.id, "basic", now=clock(), entropy=entropy)
-    assert chosen() == ["wav"], "what is stored from now on"
+    assert choices() == ["wav"], "what is stored from now on"
     assert f"Opus – {NOT_PART}" in text_of(paul, page)
     for wrong in ("opus", "both", "mp3", ""):
         refused = paul.send(path, formats=wrong)

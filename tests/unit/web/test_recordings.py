@@ -265,8 +265,8 @@ def test_each_filter_narrows_the_list_and_can_be_removed(browser, house, bakery)
 
 
 def test_filter_value_of_another_customer_finds_nothing(browser, house, bakery, rival, clock):
-    recording, said = house.call(bakery), {"now": clock(), "entropy": house.entropy}
-    notes.add_label(bakery.id, recording, bakery.people["claire"].id, text="réclamation", **said)
+    recording, clock_and_entropy = house.call(bakery), {"now": clock(), "entropy": house.entropy}
+    notes.add_label(bakery.id, recording, bakery.people["claire"].id, text="réclamation", **clock_and_entropy)
     house.not_recorded(bakery, "declined")
     house.call(rival)
     mine, other = browser("claire"), browser("dyck")

@@ -335,7 +335,7 @@ def test_admin_chooses_the_colleague_who_handles_it(house, browser, bakery, call
     paul, claire = browser("paul"), bakery.people["claire"].id
     options = re.findall(r'<option value="([^"]+)"( selected)?>([^<]+)', paul.get(page(call)).text)
     people = {user.id for user in bakery.people.values()}
-    offered = [(name, bool(chosen)) for user, chosen, name in options if user in people]
+    offered = [(name, bool(is_chosen)) for user, is_chosen, name in options if user in people]
     assert offered == [("Claire Martin", False), ("Luc", False), ("Paul Martin", True)], "who can listen"
     assert set_hold(browser("paul"), call, handler=claire).status_code == 303
     browser("claire").listen_to(call)
@@ -369,10 +369,14 @@ def test_only_people_who_can_listen_handle_it(house, browser, bakery, rival, cal
     house.person(bakery, "luc", "Luc")
     paul = browser("paul")
     people = bakery.people | rival.people
-    given = {"signer": house.services.signer, "trust": house.trust, "by": By("operator")}
-    said = {"now": house.clock(), "entropy": house.entropy}
-    mine = lines.create_line(bakery.id, number="+3225550101", announcement=bakery.announcement.id, **said)
-    users.change_access(bakery.id, people["luc"].id, role="customer", lines=[mine.id], **given, **said)
+    signed_by = {"signer": house.services.signer, "trust": house.trust, "by": By("operator")}
+    now_and_entropy = {"now": house.clock(), "entropy": house.entropy}
+    mine = lines.create_line(
+        bakery.id, number="+3225550101", announcement=bakery.announcement.id, **now_and_entropy
+    )
+    users.change_access(
+        bakery.id, people["luc"].id, role="customer", lines=[mine.id], **signed_by, **now_and_entropy
+    )
     for login in ("audit", "dyck", "luc"):
         refused = set_hold(paul, call, handler=people[login].id)
         assert (refused.status_code, "Choisissez" in refused.text) == (403, True), login
@@ -383,8 +387,8 @@ def test_only_people_who_can_listen_handle_it(house, browser, bakery, rival, cal
             paul.send(retention_page(call, "/handler"), hold="1", handler=people[login].id).status_code == 403
         )
     for login in ("claire", "audit"):
-        sent = {"hold": "1", "handler": people["claire"].id}
-        assert browser(login).send(retention_page(call, "/handler"), **sent).status_code == 403
+        hold_form = {"hold": "1", "handler": people["claire"].id}
+        assert browser(login).send(retention_page(call, "/handler"), **hold_form).status_code == 403
     (hold,) = amendments.holds(bakery.id)
     assert (hold.number, hold.owner) == (1, people["paul"].id)
 

@@ -85,9 +85,9 @@ def read_table(text: str) -> list[Line]:
             continue
         endpoint, method, rest = line.split(maxsplit=2)
         who, _, more = rest.partition(";")
-        named = [each.strip() for each in more.split(",") if each.strip()]
-        others = dict(each.rsplit(" ", 1) for each in named if each != "any id")
-        found.append(Line(endpoint, method, frozenset(who.split()) - {"none"}, others, "any id" in named))
+        names = [each.strip() for each in more.split(",") if each.strip()]
+        others = dict(each.rsplit(" ", 1) for each in names if each != "any id")
+        found.append(Line(endpoint, method, frozenset(who.split()) - {"none"}, others, "any id" in names))
     return found
 
 
@@ -98,9 +98,9 @@ LINES = read_table(TABLE.read_text("utf-8"))
 def world(tmp_path_factory: pytest.TempPathFactory, real_hasher: object) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limiter, "enabled", False)
-        made = World(tmp_path_factory.mktemp("access"))
-        yield made
-        made.close()
+        new_world = World(tmp_path_factory.mktemp("access"))
+        yield new_world
+        new_world.close()
 
 
 def rules_of(app: Flask, line: Line) -> list[Rule]:
@@ -175,29 +175,29 @@ def expected_of(line: Line, person: Person) -> str:
 
 
 def changes(world: World, who: str, before: Mapping[str, str]) -> list[str]:
-    if not world.written:
+    if not world.was_written:
         return []
     after = world.tables()
     return [f"{who}: {name} changed" for name in before if after.get(name) != before[name]]
 
 
 def shown_secrets(
-    world: World, person: Person, who: str, endpoint: str, sent: Mapping[str, Any], answer: TestResponse
+    world: World, person: Person, who: str, endpoint: str, form_data: Mapping[str, Any], answer: TestResponse
 ) -> list[str]:
     """What an answer shows of another company, or of calls that somebody does not see."""
-    if "token" in sent:
+    if "token" in form_data:
         return []  # whoever has a link sees whom it is for
-    hidden = dict((world.theirs if person.company is world.ours else world.ours).secrets)
+    secrets_of_others = dict((world.theirs if person.company is world.ours else world.ours).secrets)
     if person.name in ("nobody", "ended", "waiting"):
-        hidden |= world.ours.secrets
+        secrets_of_others |= world.ours.secrets
     if person.name == "elsewhere":
         secrets = person.company.secrets
-        hidden |= {each: secrets[each] for each in OF_CALLS}
+        secrets_of_others |= {each: secrets[each] for each in OF_CALLS}
     text = re.sub(r"\s", "", text_of(answer))
-    sent_ids = {str(each) for each in sent.values()}
+    sent_ids = {str(each) for each in form_data.values()}
     return [
         f"{who}: sees {what}"
-        for what, secret in hidden.items()
+        for what, secret in secrets_of_others.items()
         if secret not in sent_ids and re.sub(r"\s", "", secret) in text
     ]
 
@@ -216,10 +216,10 @@ def check_foreign(world: World, line: Line, rule: Rule, person: Person, state: s
             unknown = {**ids, each: UNKNOWN}
             form = form_of(world, line.endpoint, person)
             answers = []
-            for used in (theirs, unknown):
-                answers.append(world.send(person, line.method, world.path(rule, used), form))
+            for identifier in (theirs, unknown):
+                answers.append(world.send(person, line.method, world.path(rule, identifier), form))
                 wrong += shown_secrets(
-                    world, person, f"{person.name} with {each}", line.endpoint, used, answers[-1]
+                    world, person, f"{person.name} with {each}", line.endpoint, identifier, answers[-1]
                 )
                 world.begin(state)
             who = f"{person.company.key} {person.name} with {each} of {owner[0].key} {owner[1]}"

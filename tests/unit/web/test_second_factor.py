@@ -157,8 +157,8 @@ def test_clock_of_the_phone_may_be_half_a_minute_off(claire, clock, seconds, sta
 
 
 def test_recovery_code_works_once_in_any_spelling(claire):
-    spelling = claire.codes[3].upper().replace("-", " ").replace("0", "O").replace("1", "l")
-    visit, answer = claire.log_in(spelling)
+    misspelt = claire.codes[3].upper().replace("-", " ").replace("0", "O").replace("1", "l")
+    visit, answer = claire.log_in(misspelt)
     assert answer.location == "/account"
     assert "9 codes" in visit.get("/account").text
     assert claire.log_in(claire.codes[3])[1].status_code == 422
