@@ -21,6 +21,14 @@ def all_tenants() -> tuple[TenantRow, ...]:
         )
 
 
+def log_sizes() -> dict[str, int]:
+    """How many leaves each customer's log has, by the customer's id."""
+    with connected():
+        return dict(
+            TenantTable.select(TenantTable.id, TenantTable.log_size).order_by(TenantTable.id).tuples()
+        )
+
+
 def tenant_wrapped_key(tenant: str) -> str | None:
     """The tenant's wrapped key as JSON text; ``None`` for an unknown tenant, or if offboarding destroyed
     it."""
