@@ -6,6 +6,8 @@ PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS := 5
+# Tests and the demo start Python hundreds of times: without its compiled files, each start would compile everything.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .PHONY: run test test-long check bench lock tools clean

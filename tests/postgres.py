@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -35,6 +36,8 @@ QUICK = {
     "listen_addresses": "",
 }
 
+TEMPLATE = "accord_template"
+
 DEADLINE = 30.0
 
 _SETPRIV = shutil.which("setpriv")
@@ -50,6 +53,59 @@ def binaries() -> Path | None:
         return found[-1].parent
     on_path = shutil.which("postgres")
     return Path(on_path).resolve().parent if on_path and shutil.which("initdb") else None
+
+
+@dataclass(frozen=True)
+class Template:
+    """A database with the schema, as it is before a test uses it."""
+
+    relations: list[tuple[object, ...]]
+    rows: dict[str, bytes]
+    """What the migrations have written, by table."""
+    sequences: dict[str, tuple[object, ...]]
+    """The last value of each, and whether it was used."""
+
+    @classmethod
+    def of(cls, connection: psycopg.Connection) -> Template:
+        relations = _relations(connection)
+        sequences = {
+            name: connection.execute(f"SELECT last_value, is_called FROM {name}").fetchone() or ()
+            for name in _names(relations, "S")
+        }
+        return cls(relations, {name: _rows(connection, name) for name in _names(relations, "r")}, sequences)
+
+    def restore(self, connection: psycopg.Connection) -> bool:
+        """Restore the rows. ``False``: the schema has changed."""
+        if _relations(connection) != self.relations:
+            return False
+        # Without triggers and foreign keys.
+        statements = ["SET LOCAL session_replication_role = replica"]
+        statements += [f"DELETE FROM {table}" for table in self.rows]
+        connection.execute("; ".join(statements))
+        for name, value in self.sequences.items():
+            connection.execute("SELECT setval(%s, %s, %s)", (name, *value))
+        for table, rows in self.rows.items():
+            if rows:
+                with connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
+                    copy.write(rows)
+        return True
+
+
+def _relations(connection: psycopg.Connection) -> list[tuple[object, ...]]:
+    """Tables, indexes and sequences, with what they have."""
+    return connection.execute(
+        "SELECT relname, relkind, relnatts, relchecks, relhastriggers FROM pg_class"
+        " WHERE relnamespace = 'public'::regnamespace ORDER BY relname"
+    ).fetchall()
+
+
+def _names(relations: list[tuple[object, ...]], kind: str) -> list[str]:
+    return [str(name) for name, its, *_ in relations if its == kind]
+
+
+def _rows(connection: psycopg.Connection, table: str) -> bytes:
+    with connection.cursor().copy(f"COPY {table} TO STDOUT") as copy:
+        return b"".join(copy)
 
 
 class Server:
@@ -69,7 +125,8 @@ class Server:
         self.log = self.folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
-        self._template = ""
+        self._template: Template | None = None
+        self._free: list[str] = []
         initialised = self._run(
             "initdb", "-D", "data", "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
             "--no-sync", "--no-instructions",
@@ -125,21 +182,37 @@ class Server:
 
     @contextmanager
     def database(self, *, empty: bool = False) -> Iterator[str]:
-        """A database for the time of a block, with the schema unless ``empty``; its address."""
-        name = f"test_{next(self._numbers)}"
-        template = "template0" if empty else self._template or self._make_template()
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        """A database for the time of a block, with the schema unless ``empty``; its address. One with the
+        schema is used again, because creating one takes longer than most tests."""
+        name = self._free.pop() if self._free and not empty else self._create_database(empty)
         try:
             yield self.url(name)
         finally:
             if self._process is not None:
-                self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+                if not empty and self._reset_database(name):
+                    self._free.append(name)
+                else:
+                    self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def _make_template(self) -> str:
-        self.execute("CREATE DATABASE accord_template")
-        schema.migrate(self.url("accord_template"))
-        self._template = "accord_template"
-        return self._template
+    def _create_database(self, empty: bool) -> str:
+        name = f"test_{next(self._numbers)}"
+        if not empty and self._template is None:
+            self.execute(f"CREATE DATABASE {TEMPLATE}")
+            schema.migrate(self.url(TEMPLATE))
+            with psycopg.connect(self.url(TEMPLATE)) as connection:
+                self._template = Template.of(connection)
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {'template0' if empty else TEMPLATE}")
+        return name
+
+    def _reset_database(self, name: str) -> bool:
+        """Make the content of a database what it was at first. ``False``: its schema has changed."""
+        assert self._template is not None
+        with psycopg.connect(self.url(name)) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            return self._template.restore(connection)
 
     def _run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(

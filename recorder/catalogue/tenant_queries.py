@@ -27,6 +27,13 @@ def customers() -> tuple[TenantRow, ...]:
     return tuple(row for row in all_tenants() if row.id != PROVIDER)
 
 
+def log_sizes() -> dict[str, int]:
+    """How many leaves each customer's log has, by the customer's id."""
+    with connected():
+        query = TenantTable.select(TenantTable.id, TenantTable.log_size).where(TenantTable.id != PROVIDER)
+        return {row.id: row.log_size for row in query.order_by(TenantTable.id)}
+
+
 def tenant_wrapped_key(tenant: str) -> str | None:
     """The tenant's wrapped key as JSON text; ``None`` for an unknown tenant, or if offboarding destroyed
     it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 DAEMON = ".daemon"
@@ -94,6 +95,14 @@ def holder(path: Path) -> Process | None:
         if int(inode) == status.st_ino and (same or int(major, 16) == 0) and int(fields[4]) > 0:
             return Process(int(fields[4]))
     return None
+
+
+def last_watched(spool: Path) -> datetime | None:
+    """When the daemon of a spool last watched its switch; ``None`` if there never was one."""
+    try:
+        return datetime.fromtimestamp((spool / DAEMON).stat().st_mtime, UTC)
+    except OSError:
+        return None
 
 
 def user_of(pid: int) -> SpoolUser | None:

@@ -2,75 +2,72 @@
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
-import recorder
 from recorder.spool import layout
+from tests.crash import steps, worker_process
 from tests.stored_recordings import assert_stored_once, kinds
 
-SOURCE = str(Path(recorder.__file__).parents[1])
-WORK = Path(__file__).with_name("worker_process.py")
-STEPS = Path(__file__).with_name("steps.py")
 DEADLINE = 60.0
+
+PROCESSES = multiprocessing.get_context("forkserver")
+"""Forks each process from one that has the product loaded, because its imports take longer than its work."""
+PROCESSES.set_forkserver_preload([steps.__name__, worker_process.__name__])
 
 
 def step(house, what: str, *boundaries: str, argument: str = "-", days: int = 0, url: str = "") -> list[int]:
     """Run a step (``steps.py``) once for each boundary at which its process kills itself. Returns the exit
     statuses. Each run is some days later, so that no lease of a killed one delays it."""
-    now = (house.clock() + timedelta(days=days)).isoformat()
-    words = [str(house.folder), url or house.catalogue_url, now, what, argument, *boundaries]
-    steps = _steps()
-    assert steps.stdin is not None
-    assert steps.stdout is not None
-    steps.stdin.write(json.dumps(words).encode() + b"\n")
-    steps.stdin.flush()
-    ended: list[int] = json.loads(steps.stdout.readline())
+    now = house.clock() + timedelta(days=days)
+    ended = []
+    for number, boundary in enumerate(boundaries):
+        arguments = (house.folder, url or house.catalogue_url, now + timedelta(days=number), what, argument)
+        process = PROCESSES.Process(target=steps.run, args=(*arguments, boundary), daemon=True)
+        process.start()
+        ended.append(exit_status(process))
     return ended
 
 
-@cache
-def _steps() -> subprocess.Popen[bytes]:
-    """The process that forks the others, so that their imports happen once. It ends with this one."""
-    environment = {**os.environ, "PYTHONPATH": SOURCE}
-    return subprocess.Popen(
-        [sys.executable, str(STEPS)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+def exit_status(process: BaseProcess) -> int:
+    """Wait until a process ends by itself."""
+    process.join(DEADLINE)
+    assert process.exitcode is not None, f"not ended within {DEADLINE} s"
+    return process.exitcode
 
 
 @dataclass
 class Process:
     """A worker process; ``log_path`` is its log."""
 
-    popen: subprocess.Popen[bytes]
+    process: BaseProcess
     log_path: Path
 
     @property
     def pid(self) -> int:
-        return self.popen.pid
+        assert self.process.pid is not None
+        return self.process.pid
 
     def ended(self) -> int:
         """Wait until it ends by itself. Returns its exit status."""
-        return self.popen.wait(DEADLINE)
+        return exit_status(self.process)
 
     def kill(self) -> None:
-        self.popen.kill()
-        self.popen.wait()
+        self.process.kill()
+        self.process.join()
 
     def stop(self) -> None:
         """Send SIGTERM, and check that it ends with 0."""
-        self.popen.send_signal(signal.SIGTERM)
+        os.kill(self.pid, signal.SIGTERM)
         assert self.ended() == 0
 
 
@@ -84,12 +81,12 @@ class Workers:
 
     def start(self, boundary: str = "-", node: str = "") -> Process:
         """Start a worker that kills itself at a boundary; ``node`` is the folder of another node's files."""
-        argv = [sys.executable, str(WORK), str(self.house.folder), boundary, *self.store_arguments]
         log_path = self.house.folder / f"worker-{len(self.started)}.log"
-        with open(log_path, "wb") as log:
-            environment = {**os.environ, "PYTHONPATH": SOURCE, "NODE": node}
-            popen = subprocess.Popen(argv, stdout=log, env=environment)
-        self.started.append(Process(popen, log_path))
+        log_path.touch()
+        arguments = (log_path, self.house.folder, boundary, node, *self.store_arguments)
+        process = PROCESSES.Process(target=worker_process.run, args=arguments, daemon=True)
+        process.start()
+        self.started.append(Process(process, log_path))
         return self.started[-1]
 
     def finish(self) -> None:
@@ -131,5 +128,5 @@ def workers(house) -> Iterator[Workers]:
     own_workers = Workers(house)
     yield own_workers
     for process in own_workers.started:
-        if process.popen.poll() is None:
+        if process.process.is_alive():
             process.kill()

@@ -1,7 +1,4 @@
-"""Real processes for crash tests: each line of JSON ``[ROOT, CATALOGUE, NOW, WHAT, ARGUMENT, BOUNDARY…]`` has
-something done once for each boundary, each time in its own process that kills itself with SIGKILL there
-(``-``: at none).  Each is a day after the one before, so that nobody waits for the claim of one that died.
-Answers with how each ended.
+"""The work of real processes for crash tests.
 
 ``rotate`` changes the keys as `accord keys rotate` does; ``hold``, ``lift``, ``agree``, ``withdraw``,
 ``narrow`` and ``delete`` amend the recording of that id, ``finish`` lists what somebody put who died;
@@ -13,11 +10,8 @@ from the bucket.  ``destroy`` destroys what is due, and ``erase`` what is left o
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -198,28 +192,8 @@ def dying_at(fatal: str) -> Callable[[str], None]:
     return boundary
 
 
-def do(root: str, catalogue: str, now: str, what: str, argument: str, *boundaries: str) -> list[int]:
-    """The exit status of each process."""
-    ended = []
-    for number, fatal in enumerate(boundaries):
-        child = os.fork()
-        if child == 0:
-            os.dup2(2, 1)  # its log
-            status = 1
-            try:
-                open_catalogue(catalogue)
-                at = datetime.fromisoformat(now) + timedelta(days=number)
-                getattr(Step(Path(root), at, argument, dying_at(fatal)), what)()
-                status = 0
-            except Exception:
-                traceback.print_exc()
-            finally:
-                os._exit(status)
-        _, status = os.waitpid(child, 0)
-        ended.append(os.waitstatus_to_exitcode(status))
-    return ended
-
-
-if __name__ == "__main__":
-    for line in sys.stdin:
-        print(json.dumps(do(*json.loads(line))), flush=True)
+def run(root: Path, catalogue: str, now: datetime, what: str, argument: str, fatal: str) -> None:
+    """Do something in this process, which kills itself with SIGKILL at the ``fatal`` boundary (``-``: at
+    none)."""
+    open_catalogue(catalogue)
+    getattr(Step(root, now, argument, dying_at(fatal)), what)()

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from recorder.catalogue import database, offboarding_progress, queries, schema
+from recorder.catalogue import database, offboarding_progress, queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.notification import NotificationTable
@@ -25,6 +25,7 @@ from recorder.features.subject_requests import service as request_register
 from recorder.identity import users
 from recorder.lifecycle import amendments, expiry
 from recorder.seal.verification import verify
+from tests.catalogue_template import make_catalogue
 from tests.house import Customer
 from tests.identity_proof import vouch
 from tests.stored_recordings import kinds, put_small
@@ -100,7 +101,7 @@ def begin_killed(house, boundary: str) -> None:
     put_small(house)
     assert step(house, "sign", "-") == [0]
     url = f"sqlite:///{house.folder / 'older.db'}"
-    schema.migrate(url)
+    make_catalogue(url)
     own = database.database.obj
     opened = database.open_catalogue(url)
     try:
@@ -198,7 +199,7 @@ def test_catalogue_is_restored_whole_or_not_at_all(house) -> None:
     file, means = house.folder / "day.backup", house.services
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
     url = f"sqlite:///{house.folder / 'again.db'}"
-    schema.migrate(url)
+    make_catalogue(url)
     ended = step(house, "restore", "recording", "-", argument=str(file), url=url)
     assert ended + step(house, "rebuild", "read", "-", url=url, days=2) == [KILLED, 0, KILLED, 0]
     own = database.database.obj

@@ -10,7 +10,7 @@ from itertools import chain
 import pytest
 
 from recorder.audit.service import Audit
-from recorder.catalogue import database, queries, schema
+from recorder.catalogue import database, queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
@@ -18,6 +18,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.recovery import backup
 from recorder.lifecycle import amendments, expiry
 from recorder.seal.verification import verify
+from tests.catalogue_template import make_catalogue
 from tests.stored_recordings import put_small
 
 from .conftest import step
@@ -71,7 +72,7 @@ def test_killed_at_any_point_the_catalogue_is_restored_once(house) -> None:
     services = means
     expiry.destroy(row, over, "expired", services, house.clock())
     url = f"sqlite:///{house.folder / 'again.db'}"
-    schema.migrate(url)
+    make_catalogue(url)
     own = database.database.obj
     tables = ("tenant", "recording", "log_leaf")
     assert step(house, "restore", *tables, argument=str(file), url=url) == [KILLED] * len(tables)

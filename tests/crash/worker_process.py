@@ -1,12 +1,9 @@
-"""A real worker process for crash tests: ``worker_process.py ROOT BOUNDARY [SEAWEEDFS PORT]`` kills itself
-with SIGKILL at a boundary (``-``: it runs until it is stopped). ``NODE`` in its environment is the folder of
-its node's own files below ROOT."""
+"""A real worker process for crash tests."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 from recorder.catalogue.database import open_catalogue
@@ -20,22 +17,21 @@ from recorder.store.seaweedfs import SeaweedFS
 from tests.installation import services_in
 
 
-def main() -> None:
-    root = Path(sys.argv[1])
-    fatal = sys.argv[2]
+def run(log: Path, root: Path, fatal: str, node: str, *seaweedfs: str) -> None:
+    """Work until the process kills itself with SIGKILL at the ``fatal`` boundary (``-``: until it is
+    stopped). ``node`` is the folder of its node's own files below ``root``; ``seaweedfs`` are the folder and
+    the port of the store."""
+    os.dup2(os.open(log, os.O_WRONLY), 1)
     store: Store = DirectoryStore(root / "bucket")
-    if len(sys.argv) > 3:
-        store = with_retries(S3Store(SeaweedFS(Path(sys.argv[3]), int(sys.argv[4])).bucket()), attempts=2)
+    if seaweedfs:
+        folder, port = seaweedfs
+        store = with_retries(S3Store(SeaweedFS(Path(folder), int(port)).bucket()), attempts=2)
 
     def boundary(name: str) -> None:
         if name == fatal:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    node = root / os.environ.get("NODE", "")
     open_catalogue(f"sqlite:///{root / 'catalogue.db'}")
-    services = services_in(root, store, spool=node / "spool", snapshot=node / "snapshot", boundary=boundary)
+    files = {"spool": root / node / "spool", "snapshot": root / node / "snapshot"}
+    services = services_in(root, store, **files, boundary=boundary)
     Worker(services, Settings(worker=WorkerSettings(processes=1, nice=0))).run()
-
-
-if __name__ == "__main__":
-    main()

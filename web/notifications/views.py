@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -38,13 +39,15 @@ for_admins = admins_only(lambda _view_args: "/")
 
 @dataclass(frozen=True, slots=True)
 class ListedNotification:
-    """A notification as the page shows it; ``address`` is where it leads, empty for nowhere."""
+    """A notification as the page shows it; ``address`` is where it leads, empty for nowhere, and ``change``
+    its last change."""
 
     row: Notification
     words: CauseSentences
     unread: bool
     address: str
     action: str
+    change: str
 
 
 @blueprint.record_once
@@ -74,8 +77,8 @@ def show() -> str:
     """What there is to know, open ones first."""
     found = current_visitor()
     tenant, user = found.tenant.id, found.user.id
-    rows, read = service.list_notifications(tenant, user), service.read_until(tenant, user)
-    listed = [_listed(row, unread=read is None or row.changed_at > read) for row in rows]
+    rows, marks = service.list_notifications(tenant, user), service.read_marks(tenant, user)
+    listed = [_listed(row, unread=not marks.is_read(row.id, row.changed_at)) for row in rows]
     return render_template(
         "notifications/show.html",
         listed=listed,
@@ -88,15 +91,32 @@ def show() -> str:
 @blueprint.post("/notifications/read")
 @login_required
 @for_admins
-def mark_read() -> Response:
+def mark_all_read() -> Response:
     """Mark as read what the page showed; what has come meanwhile stays unread."""
+    user = current_visitor().user
+    service.mark_all_read(user.tenant, user.id, min(_time_of_form("until"), now()))
+    return redirect(url_for(".show"), 303)
+
+
+@blueprint.post("/notifications/<notification_id>/read")
+@login_required
+@for_admins
+def mark(notification_id: str) -> Response:
+    """Mark one notification, as the page showed it, as read or as unread."""
+    user, change = current_visitor().user, _time_of_form("change")
+    is_read = request.form.get("read") == "yes"
     try:
-        until = from_iso(request.form.get("until", ""))
+        service.mark(user.tenant, user.id, notification_id, change, is_read=is_read)
+    except LookupError:
+        abort(404)
+    return redirect(url_for(".show", _anchor=f"n-{notification_id}"), 303)
+
+
+def _time_of_form(name: str) -> datetime:
+    try:
+        return from_iso(request.form.get(name, ""))
     except ValueError:
         abort(400)
-    user = current_visitor().user
-    service.mark_read(user.tenant, user.id, min(until, now()))
-    return redirect(url_for(".show"), 303)
 
 
 @blueprint.post("/notifications/choices")
@@ -116,7 +136,7 @@ def change_choices() -> Response:
 def _listed(row: Notification, unread: bool) -> ListedNotification:
     tenant = current_visitor().tenant
     words = explain_cause(row.cause, row.data, current_language(), tenant.time_zone)
-    return ListedNotification(row, words, unread, _address(row), _action(row))
+    return ListedNotification(row, words, unread, _address(row), _action(row), to_iso(row.changed_at))
 
 
 def _address(row: Notification) -> str:

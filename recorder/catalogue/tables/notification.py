@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peewee import ForeignKeyField, TextField
+from peewee import SQL, ForeignKeyField, TextField
 
 from recorder.catalogue.database import DataField, MaybeMomentField, MomentField, Table
 from recorder.catalogue.tables.tenant import TenantTable
@@ -39,12 +39,14 @@ class NotificationTable(Table):
 
 class NotificationChoiceTable(Table):
     """How a user is told, by kind of notification (``choices``), and up to when they have read them; ``id``
-    is the user's."""
+    is the user's. ``read_marks`` has the notifications that they marked by themselves, each with the change
+    that it had then, and whether as read."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
     choices = DataField()
     read_until = MaybeMomentField(null=True)
+    read_marks = DataField(default=dict, constraints=[SQL("DEFAULT '{}'")])
 
     class Meta:
         table_name = "notification_choice"

@@ -2,43 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tenant_queries import customers
+from recorder.catalogue.tenant_queries import customers, log_sizes
+from recorder.features.notifications import queries
 from recorder.features.notifications.service import mail_due, update
 from recorder.mail.outbox import Outbox
 from recorder.services import Services
 
 EVERY: Final = timedelta(minutes=2)
 
+UNCHANGED_EVERY: Final = timedelta(hours=1)
+"""How often a customer is looked at whose log has not grown: reviews become due by time alone."""
+
 LEASE: Final = "notifications"
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """When a customer was looked at and is to be again, how long their log was then, and since when no daemon
+    watched a switch."""
+
+    log_size: int
+    away_since: datetime | None
+    at: datetime
+    until: datetime
+
+    def is_enough(self, log_size: int, away_since: datetime | None, now: datetime) -> bool:
+        """Whether nothing has happened since that calls for another look."""
+        is_same = self.log_size == log_size and self.away_since == away_since
+        return is_same and self.at <= now < self.until
 
 
 @dataclass
 class Notifier:
-    """Looks at most every two minutes, for all customers, in one worker at a time."""
+    """Looks at most every two minutes, in one worker at a time, at the customers whose log has grown: each
+    call that is listed, each line that is switched and each review is a leaf. Looks at all of them when no
+    daemon watches a switch any more, and when one does again: ``watched_at`` says when that of this ``node``
+    last did, ``None`` if it has none."""
 
     outbox: Outbox = field(default_factory=Outbox)
+    node: str = ""
+    watched_at: Callable[[], datetime | None] = lambda: None
     _last: datetime | None = None
+    _looks: dict[str, _Look] = field(default_factory=dict)
 
     def notify(self, services: Services) -> int:
         """Update the notifications, and queue mail about them; returns the number of mails."""
         now = services.now()
         if self._last is not None and self._last <= now < self._last + EVERY:
             return 0
+        if (watched_at := self.watched_at()) is not None:
+            queries.report_watch(self.node, watched_at, now)
         if not lease.take(LEASE, services.owner, now):
             return 0
         mails = 0
         try:
-            for tenant in customers():
-                update(tenant.id, now, services.entropy)
-                services.boundary("notifications updated")
-                mails += mail_due(tenant, self.outbox, services.trust, now, services.entropy)
-                services.boundary("notifications mailed")
+            self._update(services, now)
+            unmailed = queries.tenants_with_unmailed()
+            for tenant in customers() if unmailed else ():
+                if tenant.id in unmailed:
+                    mails += mail_due(tenant, self.outbox, services.trust, now, services.entropy)
+                    services.boundary("notifications mailed")
         finally:
             lease.release(LEASE, services.owner)
         self._last = now
         return mails
+
+    def _update(self, services: Services, now: datetime) -> None:
+        sizes, away_since = log_sizes(), queries.recorder_away_since(now)
+        for number, (tenant, size) in enumerate(sizes.items(), 1):
+            last = self._looks.get(tenant)
+            if last is not None and last.is_enough(size, away_since, now):
+                continue
+            update(tenant, now, services.entropy, away_since)
+            # At the start everybody is looked at; from then on, no more at once than necessary.
+            share = number / len(sizes) if last is None else 1.0
+            self._looks[tenant] = _Look(size, away_since, now, now + UNCHANGED_EVERY * share)
+            services.boundary("notifications updated")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -10,13 +11,14 @@ from peewee import fn
 
 from recorder.auditlog.leaf_lookup import line_leaves
 from recorder.catalogue import queries, subject_request_queries
-from recorder.catalogue.database import connected
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.offboarding_progress import find_offboarding
 from recorder.catalogue.tables.listed_call import ListedCallTable, ListedLineTable
+from recorder.catalogue.tables.node_watch import NodeWatchTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
-from recorder.clock import to_iso
+from recorder.clock import from_iso, to_iso
 from recorder.domain.line_policy import OFF
 from recorder.features.notifications.rules import (
     ARCHIVE,
@@ -39,6 +41,8 @@ from recorder.features.notifications.rules import (
     LineFailure,
     Notification,
     Occasion,
+    ReadMarks,
+    away_since,
     switch_off_times,
 )
 from recorder.lifecycle import amendments
@@ -63,11 +67,36 @@ def count_unread(tenant: str, user: str) -> int:
     """How many notifications a user has not read, of the kinds that they want."""
     row = choice_row(tenant, user)
     without = [kind for kind, channel in (row.choices if row else {}).items() if channel == NOT_AT_ALL]
-    condition = _mine(tenant, without)
-    if row is not None and row.read_until is not None:
-        condition &= NotificationTable.changed_at > row.read_until
+    marks, mine, columns = read_marks(row), _mine(tenant, without), NotificationTable
+    later = mine if marks.until is None else mine & (columns.changed_at > marks.until)
     with connected():
-        return int(NotificationTable.select().where(condition).count())
+        number = int(columns.select().where(later).count())
+        if marks.single:
+            single = columns.select(columns.id, columns.changed_at).where(
+                mine & columns.id.in_([*marks.single])
+            )
+            for each in single:
+                number += marks.covers(each.changed_at) - marks.is_read(each.id, each.changed_at)
+    return number
+
+
+def read_marks(row: NotificationChoiceTable | None) -> ReadMarks:
+    """What a user has read, by their row; a mark that nobody of ours wrote is none."""
+    if row is None:
+        return ReadMarks()
+    single = {}
+    for notification, mark in row.read_marks.items():
+        with suppress(ValueError, TypeError):
+            change, is_read = mark
+            single[notification] = from_iso(change), bool(is_read)
+    return ReadMarks(row.read_until, single)
+
+
+def existing_ids(tenant: str, notifications: Collection[str]) -> frozenset[str]:
+    """Those of some notifications' ids that a tenant has."""
+    with connected():
+        mine = (NotificationTable.tenant == tenant) & NotificationTable.id.in_([*notifications])
+        return frozenset(row.id for row in NotificationTable.select(NotificationTable.id).where(mine))
 
 
 def choice_row(tenant: str, user: str) -> NotificationChoiceTable | None:
@@ -88,6 +117,17 @@ def pending_notifications(tenant: str, since: datetime) -> tuple[Notification, .
             (NotificationTable.tenant == tenant) & (state | changed | unmailed)
         )
         return _notifications(query.order_by(NotificationTable.since, NotificationTable.id))
+
+
+def tenants_with_unmailed() -> frozenset[str]:
+    """The tenants with a notification that was not mailed as it is; the end of a review is never mailed."""
+    ended = NotificationTable.ended_at.is_null(False) & (NotificationTable.kind != REVIEW)
+    condition = NotificationTable.mailed.is_null() | (ended & (NotificationTable.mailed == "open"))
+    with connected():
+        return frozenset(
+            row.tenant_id
+            for row in NotificationTable.select(NotificationTable.tenant).where(condition).distinct()
+        )
 
 
 def known_keys(tenant: str, keys: Collection[str]) -> frozenset[str]:
@@ -214,6 +254,26 @@ def _ms(at: datetime) -> int:
 
 def _time(ms: int) -> datetime:
     return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(ms))
+
+
+# --- daemons
+
+
+def report_watch(node: str, watched_at: datetime, now: datetime) -> None:
+    """Note when a node's daemon last watched its switch, and forget nodes that were silent for a day."""
+    watch = NodeWatchTable
+    with writing():
+        row = {watch.watched_at: watched_at, watch.reported_at: now}
+        watch.insert({watch.node: node, **row}).on_conflict(
+            conflict_target=[watch.node], update=row
+        ).execute()
+        watch.delete().where(watch.reported_at < now - timedelta(days=1)).execute()
+
+
+def recorder_away_since(now: datetime) -> datetime | None:
+    """Since when no node's daemon watches its switch; ``None`` if one does, or nothing is known."""
+    with connected():
+        return away_since([(row.watched_at, row.reported_at) for row in NodeWatchTable.select()], now)
 
 
 # --- everything else

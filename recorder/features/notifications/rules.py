@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
+from recorder.clock import to_iso
 from recorder.domain.line_policy import OFF
 
 NOT_RECORDED: Final = "not_recorded"
@@ -22,6 +23,8 @@ KINDS: Final = (NOT_RECORDED, WORK, REVIEW)
 SET_ASIDE: Final = "set_aside"
 """The cause for every reason that is neither in :data:`FAULTS` nor in :data:`ORDINARY_REASONS`: the id
 of an error for which a take went into quarantine."""
+RECORDER_AWAY: Final = "recorder_away"
+"""The cause where no daemon watches a switch, whether there are calls or not."""
 SWITCHED_OFF: Final = "switched_off"
 LINE_ENDED: Final = "line_ended"
 
@@ -47,7 +50,7 @@ LEGAL_DUTY: Final = "legal_duty"
 """A person's recording could not be erased while a law required to keep it."""
 
 CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
-    NOT_RECORDED: (*CALL_CAUSES, SWITCHED_OFF, LINE_ENDED),
+    NOT_RECORDED: (*CALL_CAUSES, RECORDER_AWAY, SWITCHED_OFF, LINE_ENDED),
     WORK: (IMPORT, ARCHIVE),
     REVIEW: (HOLD, REQUEST, LEGAL_DUTY),
 }
@@ -59,6 +62,12 @@ LINE_STOPPED: Final = "line_stopped"
 """The line was switched off, or ended."""
 DONE: Final = "done"
 OUTCOMES: Final = (RECORDED_AGAIN, SWITCHED_ON, LINE_STOPPED, DONE)
+
+AWAY_AFTER: Final = timedelta(minutes=10)
+"""How long no daemon may watch a switch before it is told."""
+
+REPORT_VALID: Final = timedelta(minutes=10)
+"""How long a worker's report of its node's daemon holds. Of a node whose worker is gone, nothing is known."""
 
 CALL_WINDOW: Final = timedelta(days=2)
 """How old a call that was not recorded may be to begin a notification."""
@@ -113,6 +122,25 @@ class Notification:
     @property
     def state(self) -> State:
         return "open" if self.ended_at is None else "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMarks:
+    """What an admin has read: what changed up to ``until``, and otherwise the ``single`` notifications that
+    they marked, by id: each with the change that it had then, and whether as read. A notification that has
+    changed since is unread."""
+
+    until: datetime | None = None
+    single: Mapping[str, tuple[datetime, bool]] = field(default_factory=dict)
+
+    def is_read(self, notification: str, changed_at: datetime) -> bool:
+        """Whether the admin has read a notification since its last change."""
+        change, is_read = self.single.get(notification, (None, False))
+        return is_read if change == changed_at else self.covers(changed_at)
+
+    def covers(self, changed_at: datetime) -> bool:
+        """Whether everything that changed at a time was marked as read."""
+        return self.until is not None and changed_at <= self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +222,46 @@ def compare_calls(
     return CallChanges(tuple(starts), tuple(reopenings), tuple(ends))
 
 
+def away_since(watches: Iterable[tuple[datetime, datetime]], now: datetime) -> datetime | None:
+    """Since when no daemon watches a switch; ``None`` if one does, or nothing is known. ``watches`` are, of
+    each node, when its daemon last did, and when that was reported.
+
+    A line's calls may come through any node, so only if all are away it is certain that none is recorded."""
+    found = [at for at, reported_at in watches if abs(now - reported_at) <= REPORT_VALID]
+    if not found or any(now - at <= AWAY_AFTER for at in found):
+        return None
+    return max(found)
+
+
+def away_occasions(
+    rows: Iterable[Notification], recorded_lines: Iterable[str], since: datetime | None
+) -> list[Occasion]:
+    """What there is to tell while no daemon watches a switch: one notification of each line, as long as that
+    lasts. ``rows`` are the customer's notifications."""
+    if since is None:
+        return []
+    open_keys = {row.line: row.key for row in rows if row.cause == RECORDER_AWAY and row.ended_at is None}
+    return [
+        Occasion(
+            NOT_RECORDED,
+            RECORDER_AWAY,
+            open_keys.get(line, f"{RECORDER_AWAY}/{line}/{to_iso(since)}"),
+            since,
+            line,
+        )
+        for line in sorted(recorded_lines)
+    ]
+
+
 def find_ends(
-    rows: Iterable[Notification], occasions: Iterable[Occasion], living_lines: Collection[str], now: datetime
+    rows: Iterable[Notification],
+    occasions: Iterable[Occasion],
+    recorded_lines: Collection[str],
+    living_lines: Collection[str],
+    now: datetime,
 ) -> tuple[NotificationEnd, ...]:
-    """Which of the open notifications that are not about calls have no occasion any more."""
+    """Which of the open notifications that are not about calls have no occasion any more. ``recorded_lines``
+    should be recorded, ``living_lines`` have not ended."""
     keys = {each.key for each in occasions}
     ends = []
     for row in rows:
@@ -206,6 +270,8 @@ def find_ends(
         outcome = DONE
         if row.cause == SWITCHED_OFF:
             outcome = SWITCHED_ON if row.line in living_lines else LINE_STOPPED
+        elif row.cause == RECORDER_AWAY:
+            outcome = RECORDED_AGAIN if row.line in recorded_lines else LINE_STOPPED
         ends.append(NotificationEnd(row, now, outcome))
     return tuple(ends)
 

@@ -41,6 +41,8 @@ from recorder.features.notifications.rules import (
     Notification,
     NotificationEnd,
     Occasion,
+    ReadMarks,
+    away_occasions,
     channel_of,
     compare_calls,
     due_for_mail,
@@ -66,14 +68,16 @@ class NotificationChanges:
     ends: tuple[NotificationEnd, ...]
 
 
-def update(tenant: str, now: datetime, entropy: Entropy) -> None:
-    """Begin and end a customer's notifications by what the catalogue has now, and drop old ones."""
+def update(tenant: str, now: datetime, entropy: Entropy, away_since: datetime | None = None) -> None:
+    """Begin and end a customer's notifications by what the catalogue has now, and drop old ones.
+    ``away_since``: since when no daemon watches a switch."""
     with connected():
-        if _find_changes(tenant, now) == _NOTHING and not queries.has_old(tenant, now - RETENTION):
+        changes = _find_changes(tenant, now, away_since)
+        if changes == _NOTHING and not queries.has_old(tenant, now - RETENTION):
             return
     with writing():
         lock_tenant(tenant)
-        changes = _find_changes(tenant, now)  # another worker may have written them
+        changes = _find_changes(tenant, now, away_since)  # another worker may have written them
         for each in changes.ends:
             _change(each.notification, ended_at=each.at, outcome=each.outcome, changed_at=now)
         for row in changes.reopenings:
@@ -85,7 +89,7 @@ def update(tenant: str, now: datetime, entropy: Entropy) -> None:
 _NOTHING: Final = NotificationChanges((), (), ())
 
 
-def _find_changes(tenant: str, now: datetime) -> NotificationChanges:
+def _find_changes(tenant: str, now: datetime, away_since: datetime | None) -> NotificationChanges:
     if is_being_erased(tenant):
         return _NOTHING
     recorded_lines, living_lines = queries.lines_by_state(tenant)
@@ -97,13 +101,13 @@ def _find_changes(tenant: str, now: datetime) -> NotificationChanges:
         partial(queries.recorded_after, tenant),
         now,
     )
-    occasions = queries.occasions(tenant, now)
+    occasions = [*queries.occasions(tenant, now), *away_occasions(rows, recorded_lines, away_since)]
     known = queries.known_keys(tenant, [each.key for each in occasions])
     starts = [_occasion(tenant, each) for each in calls.starts]
     return NotificationChanges(
         (*starts, *(each for each in occasions if each.key not in known)),
         calls.reopenings,
-        (*calls.ends, *find_ends(rows, occasions, living_lines, now)),
+        (*calls.ends, *find_ends(rows, occasions, recorded_lines, living_lines, now)),
     )
 
 
@@ -206,19 +210,39 @@ def count_unread(tenant: str, user: str) -> int:
     return queries.count_unread(tenant, user)
 
 
-def read_until(tenant: str, user: str) -> datetime | None:
-    """Up to which change the admin has read them; ``None`` for nothing."""
-    row = queries.choice_row(tenant, user)
-    return None if row is None else row.read_until
+def read_marks(tenant: str, user: str) -> ReadMarks:
+    """What an admin has read."""
+    return queries.read_marks(queries.choice_row(tenant, user))
 
 
-def mark_read(tenant: str, user: str, until: datetime) -> None:
+def mark_all_read(tenant: str, user: str, until: datetime) -> None:
     """Mark an admin's notifications that changed until a time as read."""
     with writing():
         lock_tenant(tenant)
         row = queries.choice_row(tenant, user)
-        if row is None or row.read_until is None or row.read_until < until:
-            _put(tenant, user, row, read_until=until)
+        marks = queries.read_marks(row)
+        later = {name: mark for name, mark in marks.single.items() if mark[0] > until}
+        _put_marks(tenant, user, row, ReadMarks(max(until, marks.until or until), later))
+
+
+def mark(tenant: str, user: str, notification: str, change: datetime, *, is_read: bool) -> None:
+    """Mark one notification as read or as unread, as it is since a ``change``. Raises ``LookupError`` if the
+    tenant has none with that id."""
+    with writing():
+        lock_tenant(tenant)
+        row = queries.choice_row(tenant, user)
+        marks = queries.read_marks(row)
+        single = {**marks.single, notification: (change, is_read)}
+        ids = queries.existing_ids(tenant, single)
+        if notification not in ids:
+            raise LookupError(f"there is no notification {notification}")
+        single = {name: each for name, each in single.items() if name in ids}
+        _put_marks(tenant, user, row, ReadMarks(marks.until, single))
+
+
+def _put_marks(tenant: str, user: str, row: NotificationChoiceTable | None, marks: ReadMarks) -> None:
+    single = {name: [to_iso(change), is_read] for name, (change, is_read) in marks.single.items()}
+    _put(tenant, user, row, read_until=marks.until, read_marks=single)
 
 
 def choices_of(tenant: str, user: str) -> Mapping[str, str]:
@@ -239,7 +263,7 @@ def set_choices(tenant: str, user: str, choices: Mapping[str, str]) -> None:
 
 def _put(tenant: str, user: str, row: NotificationChoiceTable | None, **change: Any) -> None:
     if row is None:
-        columns = {"choices": {}, "read_until": None} | change
+        columns = {"choices": {}, "read_until": None, "read_marks": {}} | change
         NotificationChoiceTable.create(id=user, tenant_id=tenant, **columns)
     else:
         mine = NotificationChoiceTable.id == user

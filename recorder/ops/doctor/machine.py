@@ -13,7 +13,7 @@ from recorder.identity.breached_passwords import check_list
 from recorder.mail.delivery import oldest_waiting
 from recorder.ops.doctor.findings import DoctorFinding, Patient, State
 from recorder.ops.doctor.kernel_clock import kernel_clock
-from recorder.processes.spool_holders import DAEMON, WORKER, Process, holder, listener
+from recorder.processes.spool_holders import DAEMON, WORKER, Process, holder, last_watched, listener
 from recorder.processes.supervisor import HEARTBEAT_FD
 
 FILES = 4096
@@ -88,8 +88,8 @@ def daemon(patient: Patient) -> Iterator[DoctorFinding]:
         )
         return
     # As the kernel times it, not as the patient's clock: it is the age of a file.
-    last = datetime.fromtimestamp(lock.stat().st_mtime, UTC)
-    if datetime.now(UTC) - last > UNWATCHED:
+    last = last_watched(node.spool_folder)
+    if last is not None and datetime.now(UTC) - last > UNWATCHED:
         yield DoctorFinding(
             "wrong",
             f"daemon: process {found.pid} has not been connected to the switch since {last:%H:%M:%S} UTC",

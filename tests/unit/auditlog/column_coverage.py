@@ -244,6 +244,11 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
         "progress of a rebuild, which reads skipped places when it is run again", "data since"
     ),
     "rebuild_queue": _by(_WORK, "place names recording_id outcome code message"),
+    "node_watch": _by(
+        "tells admins that nothing is recorded; a made-up one alarms them, or leaves them to learn it from "
+        "the list of calls",
+        "node watched_at reported_at",
+    ),
     "lease": _by("saves work and decides nothing; it expires after five minutes", "name owner until"),
     "live_call": _by(
         _LIVE,
@@ -282,7 +287,9 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
         "id tenant_id kind cause key line_id recording_id data since ended_at outcome changed_at mailed "
         "mailed_at",
     ),
-    "notification_choice": _by("a person's own choice of how to be told", "id tenant_id choices read_until"),
+    "notification_choice": _by(
+        "a person's own choice of how to be told", "id tenant_id choices read_until read_marks"
+    ),
     "throttle": _by("delays log-ins, and lets nobody in", "key empty_ms known_until"),
     "account_link": _by(
         "ends links and opens none: what a link is for is in its token, under the panel's secret",

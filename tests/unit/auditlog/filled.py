@@ -25,6 +25,7 @@ from recorder.features.live import queries
 from recorder.features.live import service as live_service
 from recorder.features.live.queries import LiveRow
 from recorder.features.notes import service as notes
+from recorder.features.notifications import queries as notification_queries
 from recorder.features.notifications import service as notifications
 from recorder.features.notifications.rules import KINDS, ON_PAGE
 from recorder.features.recovery import rebuild_queue
@@ -72,6 +73,7 @@ def _passing_rows(world: World) -> None:
             id="a filter", tenant_id=world.tenant, user=world.user, name="Refused",
             arguments={"agreement": "refused"}, created_at=world.house.clock(),
         )  # fmt: skip
+    notification_queries.report_watch(NODE, world.house.clock(), world.house.clock())
     notifications.set_choices(world.tenant, world.user, dict.fromkeys(KINDS, ON_PAGE))
     notifications.note_import(
         world.tenant,

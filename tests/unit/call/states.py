@@ -331,7 +331,8 @@ class Key:
     """Returns the part of a state that decides what comes next, without counts, times and names.
 
     An ended call does nothing. What belongs to the announcement matters until it was heard, and what belongs
-    to a question in the conversation until its answer, so that each is left out of the key after that."""
+    to a question in the conversation until its answer, so that each is left out of the key after that; of a
+    call that is not recorded, what belongs to prompts, questions, holds, pauses and notices is."""
 
     def __init__(self) -> None:
         self._lines: dict[tuple[object, ...], int] = {}
@@ -352,6 +353,16 @@ class Key:
         if state.phase is Phase.ENDED:
             return (where,)
         announcement: object = state.informed and recording.on_disk
+        participants = tuple(
+            (one.checked, one.external, one.notified, bool(names(one.leg, one.party) & transfer.informed))
+            for one in state.conference.participants
+        )
+        if state.phase is Phase.UNRECORDED:
+            return (
+                self._line(state.plan), where, announcement, state.socket_unused, recording.capturing,
+                state.hung_up, state.timer.deadline is None, internal.connected, bool(internal.leg),
+                recording.over, bool(transfer.informed), participants,
+            )  # fmt: skip
         is_audible = prompt.playing and state.script.transfer_notice is not None
         if state.phase < Phase.ANNOUNCED:
             announcement = prompt.spoiled, state.informed, recording.on_disk, state.consent.wrong_keys > 0
@@ -366,11 +377,7 @@ class Key:
             bool(transfer.informed & names(internal.leg, internal.party)),
             target and (target.started_at is not None, target.question_heard, target.wrong, target.cut,
                         target.due, is_beside(state, target.leg)),
-            bool(state.conference.name),
-            tuple((one.checked, one.external, one.notified,
-                   bool(names(one.leg, one.party) & transfer.informed))
-                  for one in state.conference.participants),
-            tuple(one.lane for one in state.supervisors),
+            bool(state.conference.name), participants, tuple(one.lane for one in state.supervisors),
         )  # fmt: skip
 
 

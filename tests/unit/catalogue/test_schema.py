@@ -208,6 +208,7 @@ def test_foreign_keys_and_wal_are_on(catalogue: str) -> None:
 @SQLITE
 def test_closing_a_connection_does_not_checkpoint_the_wal(catalogue: str, tmp_path: Path) -> None:
     """Otherwise every request to an otherwise unused catalogue would wait for the disk."""
+    database.open_catalogue(catalogue)
     file = Path(catalogue.removeprefix("sqlite:///"))
     before = file.read_bytes()
     with database.connected(), database.writing():

@@ -177,6 +177,37 @@ def test_line_that_is_switched_off_or_ended_is_reported(house):
     assert (ended.line, ended.state, ended.outcome) == (third.id, "ended", None)
 
 
+def test_lines_are_reported_while_no_daemon_watches_a_switch(house, box):
+    admin(house, language="en")
+    other = house.customer("Van Dyck", "+3225550199", language="en")
+    lines.switch_line_off(house.tenant, another_line(house, "+3225550101").id, **authors(house))
+    away_from = house.clock()
+    notifier = Notifier(Outbox(house.keyring, PANEL), "node1", lambda: away_from)
+    east = Notifier(node="east", watched_at=house.clock)
+
+    def look(minutes: float = 2) -> list[tuple[str, str | None]]:
+        house.clock.forward(minutes=minutes)
+        notifier.notify(house.services)
+        return [each for each in outcomes(house) if each[0] == "recorder_away"]
+
+    assert [look() for _ in range(5)] == [[]] * 5
+    east.notify(house.services)
+    assert look() == [], "the other node may record every call"
+    house.clock.forward(minutes=8)
+    assert look() == [("recorder_away", None)] * 2, "nothing is known of the other node any more"
+    (row,) = [each for each in rows(house) if each.cause == "recorder_away"]
+    assert (row.kind, row.line, row.since) == (NOT_RECORDED, house.line.id, away_from)
+    assert [each.line for each in queries.notifications(other.id)] == [other.line.id]
+    assert look(60) == [("recorder_away", None)] * 2
+    delivery.send_due(house.services, box.server)
+    assert "The recorder was not running for more than ten minutes" in text_of(box.mails[-1])
+    away_from = house.clock()
+    assert look() == [("recorder_away", "recorded_again")] * 2
+    assert {each.ended_at for each in queries.notifications(other.id)} == {house.clock()}
+    away_from = house.clock()
+    assert look(13) == [*[("recorder_away", "recorded_again")] * 2, *[("recorder_away", None)] * 2]
+
+
 @SQLITE
 def test_reviews_are_reported_once_and_end_when_they_are_done(house):
     recording = put_small(house)
@@ -274,6 +305,52 @@ def test_several_workers_and_repetitions_notify_once(house):
     fail(house, "full_disk")
     assert notifier.notify(house.services) == 0
     assert ("full_disk", None) not in outcomes(house), "it has looked less than two minutes ago"
+
+
+@SQLITE
+def test_worker_looks_at_customers_whose_log_has_grown_and_at_others_once_an_hour(house, monkeypatch):
+    others = [house.customer(f"Shop {n}", f"+32255502{n:02}").id for n in range(20)]
+    looks: list[str] = []
+
+    def look(tenant: str, *values) -> None:
+        looks.append(tenant)
+        service.update(tenant, *values)
+
+    monkeypatch.setattr("recorder.features.notifications.duty.update", look)
+    notifier = Notifier(Outbox(house.keyring, PANEL))
+    admin(house)
+
+    def looked_at(**forward: float) -> list[str]:
+        house.clock.forward(**forward)
+        looks.clear()
+        notifier.notify(house.services)
+        return list(looks)
+
+    assert sorted(looked_at()) == sorted([house.tenant, *others])
+    fail(house, "daemon_away")
+    assert looked_at(minutes=2) == [house.tenant]
+    assert outcomes(house) == [("daemon_away", None)]
+    put_small(house)
+    assert house.tenant in looked_at(minutes=2)
+    assert outcomes(house) == [("daemon_away", "recorded_again")]
+    later = [looked_at(minutes=2) for _ in range(30)]
+    assert sorted(each for some in later for each in some) == sorted([house.tenant, *others])
+    assert max(map(len, later)) < 4, "not all of them at once"
+    house.clock.forward(days=-1)
+    assert len(looked_at(minutes=2)) == 21, "the clock was set back"
+
+
+@SQLITE
+def test_worker_mails_what_has_lasted_without_another_leaf(house):
+    admin(house)
+    notifier = Notifier(Outbox(house.keyring, PANEL))
+    fail(house, "daemon_away")
+    mails = []
+    for minutes in (0, 3, 3, 3):
+        house.clock.forward(minutes=minutes)
+        mails.append(notifier.notify(house.services))
+    assert mails == [0, 0, 1, 0]
+    assert queries.tenants_with_unmailed() == frozenset()
 
 
 # --- mail

@@ -17,6 +17,7 @@ from recorder.features.notifications.rules import (
     LINE_STOPPED,
     NOT_RECORDED,
     RECORDED_AGAIN,
+    RECORDER_AWAY,
     REVIEW,
     SWITCHED_OFF,
     SWITCHED_ON,
@@ -25,6 +26,7 @@ from recorder.features.notifications.rules import (
     Notification,
     NotificationEnd,
     Occasion,
+    ReadMarks,
     compare_calls,
     due_for_mail,
     find_ends,
@@ -173,12 +175,47 @@ def test_line_that_is_switched_off_is_no_longer_failing():
 def test_notification_ends_with_its_occasion():
     due = Occasion(REVIEW, HOLD, "hold/r/1", ago(days=1), recording="r")
     notification = Notification("n", REVIEW, HOLD, "hold/r/1", ago(days=1), ago(days=1), recording="r")
-    assert find_ends([notification], [due], LINES, NOW) == ()
-    assert find_ends([notification], [], LINES, NOW) == (NotificationEnd(notification, NOW, DONE),)
+    assert find_ends([notification], [due], LINES, LINES, NOW) == ()
+    assert find_ends([notification], [], LINES, LINES, NOW) == (NotificationEnd(notification, NOW, DONE),)
     off = row(cause=SWITCHED_OFF)
-    assert find_ends([off], [], LINES, NOW)[0].outcome == SWITCHED_ON
-    assert find_ends([off], [], set(), NOW)[0].outcome == LINE_STOPPED
-    assert find_ends([row(), row(cause=SWITCHED_OFF, ended_at=NOW)], [], LINES, NOW) == ()
+    assert find_ends([off], [], LINES, LINES, NOW)[0].outcome == SWITCHED_ON
+    assert find_ends([off], [], LINES, set(), NOW)[0].outcome == LINE_STOPPED
+    assert find_ends([row(), row(cause=SWITCHED_OFF, ended_at=NOW)], [], LINES, LINES, NOW) == ()
+
+
+@pytest.mark.parametrize(
+    ("watches", "since"),
+    [
+        ([], None),
+        ([(1, 1)], None),
+        ([(10, 1)], None),
+        ([(11, 1)], 11),
+        ([(11, 1), (9, 1)], None),
+        ([(11, 1), (30, 10)], 11),
+        ([(11, 1), (9, 11)], 11),
+        ([(11, 11)], None),
+        ([(11, -11)], None),
+    ],
+)
+def test_recorder_is_away_if_no_node_that_reports_watches_its_switch(watches, since):
+    """Minutes since each node's daemon watched its switch, and since its worker said so."""
+    found = rules.away_since([(ago(minutes=at), ago(minutes=reported)) for at, reported in watches], NOW)
+    assert found == (None if since is None else ago(minutes=since))
+
+
+def test_line_has_one_notification_as_long_as_the_recorder_is_away():
+    assert rules.away_occasions([], LINES, None) == []
+    first, second = rules.away_occasions([], LINES, ago(minutes=11))
+    assert (first.line, second.line, first.since) == ("line-a", "line-b", ago(minutes=11))
+    open_ = row(cause=RECORDER_AWAY, key=first.key)
+    later = rules.away_occasions([open_], LINES, ago(minutes=9))
+    assert later[0].key == first.key, "another node is away, too"
+    assert later[1].key != second.key
+    assert find_ends([open_], later, LINES, LINES, NOW) == ()
+    assert find_ends([open_], [], LINES, LINES, NOW) == (NotificationEnd(open_, NOW, RECORDED_AGAIN),)
+    assert find_ends([open_], [], set(), LINES, NOW) == (NotificationEnd(open_, NOW, LINE_STOPPED),)
+    over = row(cause=RECORDER_AWAY, key=first.key, ended_at=NOW)
+    assert rules.away_occasions([over], LINES, ago(minutes=9))[0].key != first.key
 
 
 def test_line_that_was_never_on_was_not_switched_off():
@@ -186,6 +223,20 @@ def test_line_that_was_never_on_was_not_switched_off():
     assert switch_off_times(modes) == {"b": ago(days=7)}
     assert switch_off_times([*modes, ("b", "off", ago(days=6))]) == {"b": ago(days=7)}
     assert switch_off_times([*modes, ("b", "opt-in", ago(days=6))]) == {}
+
+
+# --- what an admin has read
+
+
+def test_single_marks_hold_for_the_change_they_were_made_at():
+    marks = ReadMarks(ago(hours=2), {"a": (ago(hours=1), True), "b": (ago(hours=3), False)})
+    assert marks.is_read("a", ago(hours=1))
+    assert not marks.is_read("a", ago(minutes=1)), "it has changed since"
+    assert not marks.is_read("b", ago(hours=3)), "it was marked as unread"
+    assert marks.is_read("b", ago(hours=2)), "it changed before everything was marked as read"
+    assert marks.is_read("c", ago(hours=2))
+    assert not marks.is_read("c", ago(hours=1))
+    assert not ReadMarks().is_read("a", ago(hours=9))
 
 
 # --- mail

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +16,14 @@ from structlog.testing import capture_logs
 import recorder
 from recorder import metrics
 from recorder.catalogue import queries
+from recorder.catalogue.tables.node_watch import NodeWatchTable
 from recorder.config import NodeSettings, Settings, WorkerSettings
 from recorder.errors import ConfigError
 from recorder.features.tenants import lines
 from recorder.lifecycle import expiry
 from recorder.pipeline import encoders, stages
 from recorder.pipeline.poison_takes import CRASH_LIMIT
+from recorder.processes.spool_holders import DAEMON, last_watched
 from recorder.processes.worker_loop import Worker
 from recorder.services import Services
 from recorder.spool import layout
@@ -284,7 +287,7 @@ def test_quarantines_nothing_if_no_encoder_starts(house, start, monkeypatch, tmp
     assert metrics.ENCODER_DEATHS._value.get() == deaths
     lines = [line for line in logs if line["event"] == "take.delayed"]
     assert {line["error_id"] for line in lines} == {"encoder.not_started"}
-    assert "restart it" in lines[0]["error"]
+    assert "Restart the worker" in lines[0]["error"]
 
 
 @SQLITE
@@ -316,6 +319,17 @@ def test_finishes_interrupted_removals(house, start) -> None:
     (removed / "audio.wav").write_bytes(b"x")
     start()
     until(lambda: not removed.exists(), "its end")
+
+
+def test_reports_when_the_daemon_of_its_node_watched_the_switch(house, start) -> None:
+    watched_at = house.clock() - timedelta(minutes=1)
+    (house.spool / DAEMON).touch()
+    os.utime(house.spool / DAEMON, (watched_at.timestamp(), watched_at.timestamp()))
+    start(store=house.services.store)
+    until(lambda: NodeWatchTable.select().exists(), "the report")
+    (row,) = NodeWatchTable.select()
+    assert (row.node, row.watched_at, row.reported_at) == ("node1", watched_at, house.clock())
+    assert last_watched(house.spool / "nowhere") is None
 
 
 def test_closes_old_listens(house, start) -> None:

@@ -132,7 +132,9 @@ def test_rendering_is_deterministic(rate: int) -> None:
     def make() -> Rendered:
         return announcement("fr", mode="opt-out", purposes=PURPOSES[:2], keep_days=90, sample_rate=rate)
 
-    one, two = make(), make()
+    one = make()
+    composer._join_shipped.cache_clear()
+    two = make()
     assert one == two
     assert one.wav == two.wav
     assert one.sample_rate == rate

@@ -41,7 +41,7 @@ class Recovery:
             url = f"sqlite:///{self.house.folder / 'again.db'}"
             if (kind or own) == "postgresql":
                 server = self.request.getfixturevalue("postgres")
-                url = stack.enter_context(server.database(empty=True))
+                url = stack.enter_context(server.database())
             make_catalogue(url)
             before = database.database.obj
             opened = open_catalogue(url)

@@ -29,6 +29,7 @@ from recorder.catalogue.tables.listed_call import (
     PartySuffixTable,
 )
 from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.node_watch import NodeWatchTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
@@ -152,7 +153,10 @@ def full(house: Bakery, recorded) -> Bakery:
             id="n", tenant=house.tenant, kind="not_recorded", cause="daemon_away", key="daemon_away/l",
             line_id="l", data={}, since=at, changed_at=at,
         )  # fmt: skip
-        NotificationChoiceTable.create(id=user.id, tenant_id=house.tenant, choices={"review": "page"})
+        NotificationChoiceTable.create(
+            id=user.id, tenant_id=house.tenant, choices={"review": "page"},
+            read_marks={"n": ["2026-11-25T09:00:00.000Z", True]},
+        )  # fmt: skip
         UsageTable.create(
             id="u", tenant=house.tenant, day="2026-11-24", part=1, time_zone="Europe/Brussels",
             lines=[["l", "+3225550100", 1, 1000, 10]], calls=1, duration_ms=1000, bytes=10, until=at,
@@ -195,6 +199,7 @@ NOT_COPIED = {
     QueuedPlaceTable: "a rebuild's list",
     PendingAmendmentTable: "who is at it now",
     LeaseTable: "of workers that run now",
+    NodeWatchTable: "of daemons that run now",
     LiveCallTable: "calls that go on now",
     EndedCallTable: "calls that are being stored now",
     LiveCommandTable: "what was asked of them",

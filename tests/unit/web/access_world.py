@@ -37,6 +37,8 @@ from recorder.features.live import queries as live_queries
 from recorder.features.live import service as live_service
 from recorder.features.live.queries import LiveRow
 from recorder.features.notes import service as notes
+from recorder.features.notifications import queries as notification_queries
+from recorder.features.notifications import service as notifications
 from recorder.features.notifications.rules import KINDS, NOT_AT_ALL
 from recorder.features.offboarding import service as offboarding
 from recorder.features.offboarding.plan import prepare_handover
@@ -86,7 +88,7 @@ PERSONAL = ("grant_id", "filter_id", "session_id")
 
 OBJECTS = (
     "recording_id", "note_id", "line_id", "announcement_id", "call_id", "command_id", "user_id",
-    "invitation_id", "request_id", "number", *PERSONAL,
+    "invitation_id", "notification_id", "request_id", "number", *PERSONAL,
 )  # fmt: skip
 """Arguments of addresses that name something of a customer."""
 
@@ -375,7 +377,13 @@ class World:
         )  # fmt: skip
         house.factors.request_reset(people["target"], people["boss"])
         (reset,) = factor_reset.open_requests(tenant, self.clock())
+        notifications.note_import(
+            tenant, family.encode(), imported=1, failed=0, until=self.clock(), now=self.clock(),
+            entropy=self.entropy,
+        )  # fmt: skip
+        (imported,) = notification_queries.notifications(tenant)
         ids |= {
+            "notification_id": imported.id,
             "recording_id": recording,
             "line_id": customer.line.id,
             "announcement_id": customer.announcement.id,
@@ -570,7 +578,8 @@ FORMS: Mapping[str, Form | FormOf] = {
     "notes.add_note": {"text": "Ordered"},
     "notes.edit_note": {"text": "Ordered"},
     "notifications.change_choices": dict.fromkeys(KINDS, NOT_AT_ALL),
-    "notifications.mark_read": {"until": "2026-11-25T10:00:00.000Z"},
+    "notifications.mark_all_read": {"until": "2026-11-25T10:00:00.000Z"},
+    "notifications.mark": {"change": "2026-11-25T10:00:00.000Z", "read": "yes"},
     "numbers.save_setup": {
         "purposes": "agreement", "mode": "notice", "keep_days": "60", "languages": "en", "first": "en",
         "wording": "short", "greeting_text": "",

@@ -35,6 +35,7 @@ class Browser:
 
     def __init__(self, client: FlaskClient, address: str = "192.0.2.7") -> None:
         self.client, self.address = client, address
+        self._kept_token = ("", "")
 
     def get(self, path: str, **kwargs: object) -> TestResponse:
         return self.client.get(path, environ_base={"REMOTE_ADDR": self.address}, **kwargs)
@@ -48,8 +49,18 @@ class Browser:
         return found.group(1)
 
     def send(self, path: str, token: str | None = None, **fields: str) -> TestResponse:
-        form = {"csrf_token": token or self.token(), **fields}
+        form = {"csrf_token": token or self._session_token(), **fields}
         return self.client.post(path, data=form, environ_base={"REMOTE_ADDR": self.address})
+
+    def _session_token(self) -> str:
+        """The token of a page that was fetched earlier in the session, which is valid for all of it: fetching
+        a page for each form takes longer than most forms."""
+        name = self.client.application.config["SESSION_COOKIE_NAME"]
+        cookie = self.client.get_cookie(name)
+        if cookie is None or self._kept_token[0] != cookie.value:
+            token, cookie = self.token(), self.client.get_cookie(name)
+            self._kept_token = ("" if cookie is None else cookie.value, token)
+        return self._kept_token[1]
 
     def log_in(self, login: str, password: str = PASSWORD) -> TestResponse:
         return self.send("/login", login=login, password=password)

@@ -92,6 +92,71 @@ def test_reading_marks_what_was_shown_and_only_on_request(house, browser, failin
     assert text_of(page.get("/notifications").text).count("Recorded again New") == 2
 
 
+def marks(page) -> list[tuple[str, dict[str, str]]]:
+    """The address and the fields of each notification's form, with the text of its button."""
+    found = []
+    for form in re.findall(r'<form method="post" action="(/notifications/[^"]+/read)">(.*?)</form>',
+                           page.get("/notifications").text, re.DOTALL):  # fmt: skip
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[1]))
+        fields.pop("csrf_token")
+        (fields["button"],) = re.findall(r'type="submit">([^<]+)<', form[1])
+        found.append((form[0], fields))
+    return found
+
+
+def press(page, mark: tuple[str, dict[str, str]]) -> None:
+    path, fields = mark
+    answer = page.send(path, **{name: value for name, value in fields.items() if name != "button"})
+    assert answer.location.startswith("/notifications#n-")
+
+
+def test_single_notification_is_read_and_unread_again(house, browser, failing_line, bakery):
+    house.person(bakery, "marie", "Marie", role="customer_admin")
+    house.clock.forward(minutes=1)
+    house.not_recorded(bakery, "full_disk")
+    service.update(bakery.id, house.clock(), house.entropy)
+    page, marie = english(browser("paul")), browser("marie")
+    disk, daemon = marks(page)
+    assert (disk[1]["button"], daemon[1]["button"]) == ("Mark as read", "Mark as read")
+    press(page, daemon)
+    assert (count(page), count(marie)) == ("1", "2"), "the other admin has not read it"
+    disk, daemon = marks(page)
+    assert (disk[1]["button"], daemon[1]["button"]) == ("Mark as read", "Mark as unread")
+    press(page, daemon)
+    assert count(page) == "2"
+    press(page, marks(page)[0])
+    assert count(page) == "1"
+    assert page.send("/notifications/read", until=until(page)).status_code == 303
+    assert count(page) is None
+    press(page, marks(page)[1])
+    assert count(page) == "1", "one of those that were read is unread again"
+    assert text_of(page.get("/notifications").text).count("New") == 1
+    assert page.send("/notifications/read", until=until(page)).status_code == 303
+    assert count(page) is None
+
+
+def test_notification_that_changes_is_unread_again(house, browser, failing_line, bakery):
+    page = english(browser("paul"))
+    (first_mark,) = marks(page)
+    house.clock.forward(minutes=10)
+    house.call(bakery)
+    service.update(bakery.id, house.clock(), house.entropy)
+    press(page, first_mark)
+    assert count(page) == "1", "the page did not show its end yet"
+    press(page, marks(page)[0])
+    assert count(page) is None
+
+
+def test_notification_of_somebody_else_or_none_is_not_marked(house, browser, failing_line, rival):
+    house.person(rival, "ans", "Ans", role="customer_admin", language="en")
+    ((path, fields),) = marks(browser("paul"))
+    for who, address in (("ans", path), ("paul", "/notifications/nowhere/read")):
+        assert browser(who).send(address, change=fields["change"], read="yes").status_code == 404
+    for wrong in ("", "soon"):
+        assert browser("paul").send(path, change=wrong).status_code == 400
+    assert browser("claire").send(path, change=fields["change"]).status_code == 403
+
+
 def test_time_to_come_reads_nothing_in_advance(house, browser, failing_line, bakery):
     page = browser("paul")
     assert page.send("/notifications/read", until="2100-01-01T00:00:00Z").status_code == 303
