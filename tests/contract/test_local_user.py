@@ -206,7 +206,9 @@ def test_another_user_reads_no_files_or_sockets(store: SeaweedFS) -> None:
     first = first_port(store)
     ports = range(first, first + PORTS)
     sockets = [path for port in ports for path in SOCKETS.glob(f"seaweedfs-*-{port}.sock")]
-    assert len(sockets) == 4, "one for the gRPC of each part"
+    # One that was killed leaves its sockets behind, at ports that are used again.
+    parts = {path.name.split("-")[1] for path in sockets}
+    assert parts == {"master", "volume", "filer", "s3"}, "one for the gRPC of each part"
     look = 'for each in "$@"; do [ -r "$each" ] || [ -w "$each" ] && echo "$each"; done; true'
     result = subprocess.run(
         ["/bin/sh", "-c", look, "sh"]

@@ -180,8 +180,9 @@ def test_migration_lists_the_rows_that_exist(catalogue_url: str, tmp_path: Path,
     """Filled in batches by the migration, the index is what the triggers would have made."""
     earlier = tmp_path / "earlier"
     shutil.copytree(schema.FOLDER, earlier)
-    for file in earlier.glob("000[4-9]*.py"):
-        file.unlink()
+    for file in earlier.glob("0*.py"):
+        if file.name >= "0004":
+            file.unlink()
     schema.migrate(catalogue_url, folder=earlier)
     opened = open_catalogue(catalogue_url)
     try:
