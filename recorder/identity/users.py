@@ -340,6 +340,8 @@ def open_session(
     """Open a web session for a user whose password was checked, and the second ``factor``, if any (``app``,
     ``code``, ``passkey``); only the token's hash is stored."""
     with writing():
+        # The customer before the user and the session, as elsewhere: two orders would deadlock.
+        lock_tenant(person.tenant)
         row = SessionTable.create(
             id=str(uuid7(now, entropy)),
             user=person.id,
@@ -427,6 +429,7 @@ def end_session(person: UserRow, session_id: str, *, now: datetime, entropy: Ent
     """Log out; false if the user never had this session. Repeating it changes nothing."""
     mine = (SessionTable.id == session_id) & (SessionTable.user == person.id)
     with writing():
+        lock_tenant(person.tenant)
         if SessionTable.update(ended_at=now).where(mine & SessionTable.ended_at.is_null()).execute():
             body = {"user": person.id, "session": session_id}
             append(person.tenant, "session.closed", body, now, entropy)
@@ -543,6 +546,7 @@ def _lasts(now: str, soon: str) -> Any:
 
 
 def _end_sessions(tenant: str, user_id: str, now: datetime, entropy: Entropy, keep: str = "") -> None:
+    lock_tenant(tenant)
     condition = (SessionTable.user == user_id) & SessionTable.ended_at.is_null() & (SessionTable.id != keep)
     ids = [row.id for row in SessionTable.select(SessionTable.id).where(condition).order_by(SessionTable.id)]
     if ids:

@@ -43,11 +43,13 @@ def test_admin_keeps_for_a_difference_releases_and_deletes_by_keyboard(person, t
     page.get_by_label("Qui s’en occupe").first.select_option(label="Luce Lambert")
     page.get_by_role("button", name="Confier").press("Enter")
     expect(page.get_by_text("Luce Lambert s’en occupe.")).to_be_visible()
+    page.wait_for_load_state("load")  # its script opens and closes what is folded
     page.locator("#held summary", has_text="Libérer").press("Enter")
     page.get_by_label("Pourquoi (facultatif)").focus()
     page.keyboard.type("Réglé")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Mis de côté depuis le")).to_have_count(0)
+    page.wait_for_load_state("load")
     for language in ("Nederlands", "Deutsch"):
         lea.speak(language)
         page.set_viewport_size({"width": 320, "height": 800})
