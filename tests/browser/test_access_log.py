@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .test_pages import assert_accessible, stays_on_the_page
+from .test_pages import check_look
 
 
 @pytest.mark.parametrize("address", ["/access-log", "/access-log?kind=settings&from=x", "/access-log/1"])
@@ -16,13 +16,7 @@ def test_axe_finds_no_violations(person, address) -> None:
     somebody.go(address)
     for details in somebody.page.locator("main details").all():
         details.evaluate("(one) => one.open = true")
-    stays_on_the_page(somebody)
-    for width in (1600, 1100):
-        somebody.page.set_viewport_size({"width": width, "height": 800})
-        stays_on_the_page(somebody)
-    for scheme in ("light", "dark"):
-        somebody.page.emulate_media(color_scheme=scheme)
-        assert_accessible(somebody)
+    check_look(somebody)
 
 
 def test_listen_is_found_with_what_was_heard(person) -> None:

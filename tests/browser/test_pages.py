@@ -104,6 +104,11 @@ def test_axe_finds_no_violations(person, name):
     """One visit for all of it: opening a page takes longer than checking it."""
     somebody = person(width=320, reduced_motion="reduce")  # no transition between the colours of two schemes
     open_page(somebody, name)
+    check_look(somebody)
+
+
+def check_look(somebody) -> None:
+    """Check a page for overflow in the present width and wider ones, and with axe in light and dark."""
     stays_on_the_page(somebody)
     for width in (1600, 1100):
         somebody.page.set_viewport_size({"width": width, "height": 800})

@@ -7,19 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .test_pages import assert_accessible, stays_on_the_page
-
-
-def check_look(somebody) -> None:
-    """On a phone and a desktop, light and dark."""
-    stays_on_the_page(somebody)
-    assert_accessible(somebody)
-    for width in (1600, 1100):
-        somebody.page.set_viewport_size({"width": width, "height": 800})
-        stays_on_the_page(somebody)
-    for scheme in ("light", "dark"):
-        somebody.page.emulate_media(color_scheme=scheme)
-        assert_accessible(somebody)
+from .test_pages import check_look, stays_on_the_page
 
 
 def test_operator_sees_the_customers_and_invites_one(person) -> None:

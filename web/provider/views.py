@@ -113,7 +113,15 @@ def invite_customer() -> ResponseReturnValue:
     if issued.mailed:
         flash(_("The invitation is on its way to %(address)s.", address=issued.address), "done")
         return redirect(url_for(".list_customers"), 303)
-    return render_template("provider/link.html", link=public_link(issued.path), form=form)
+    return render_template(
+        "team/link.html",
+        link=public_link(issued.path),
+        name=form.name,
+        address=issued.address,
+        kind="invitation",
+        back=_("Back to the customers"),
+        back_address=url_for(".list_customers"),
+    )
 
 
 @blueprint.get("/differences")

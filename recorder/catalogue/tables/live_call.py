@@ -8,9 +8,8 @@ from peewee import IntegerField, TextField
 from recorder.catalogue.database import MaybeMomentField, MomentField, Table
 
 
-class LiveCallTable(Table):
-    """A call in progress, as its node's worker last saw it (``seen_at``). The row is deleted when the call
-    ends, and ignored if it is too old."""
+class _NodeCall(Table):
+    """A call as its node's worker last saw it (``seen_at``)."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
@@ -22,30 +21,24 @@ class LiveCallTable(Table):
     external_value = TextField()
     started_at = MomentField()
     announced = IntegerField()
+    seen_at = MomentField()
+
+
+class LiveCallTable(_NodeCall):
+    """A call in progress. The row is deleted when the call ends, and ignored if it is too old."""
+
     paused_until = MaybeMomentField(null=True)
     deletable = IntegerField()
-    seen_at = MomentField()
 
     class Meta:
         table_name = "live_call"
 
 
-class EndedCallTable(Table):
-    """A call that has ended and whose recording is being stored, as its node's worker last saw it
-    (``seen_at``). The row is deleted once the take has left the spool."""
+class EndedCallTable(_NodeCall):
+    """A call that has ended and whose recording is being stored. The row is deleted once the take has left
+    the spool."""
 
-    id = TextField(primary_key=True)
-    tenant_id = TextField(index=True)
-    node = TextField(index=True)
-    line_id = TextField(null=True)
-    number = TextField()
-    direction = TextField()
-    external_kind = TextField()
-    external_value = TextField()
-    started_at = MomentField()
     ended_at = MomentField()
-    announced = IntegerField()
-    seen_at = MomentField()
 
     class Meta:
         table_name = "ended_call"
