@@ -8,7 +8,6 @@ text with sorted keys.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
@@ -28,14 +27,12 @@ from peewee import (
 )
 
 from recorder import metrics
+from recorder.catalogue.sqlite import Sqlite
 from recorder.clock import from_iso, to_iso
 from recorder.errors import CatalogueError
 
 database = DatabaseProxy()
 """The catalogue of this process, set by :func:`open_catalogue`."""
-
-BUSY_MS = 5000
-"""How long SQLite waits for its single writer."""
 
 CONNECTIONS = 20
 """Connections of each process to a PostgreSQL server."""
@@ -101,19 +98,7 @@ def make_database(url: str, *, connections: int = CONNECTIONS, limited: bool = T
     if kind == "postgresql":
         opened: Database = _postgresql().Postgres(url, connections=connections, limited=limited)
         return opened
-    return SqliteDatabase(
-        str(sqlite_path(url)),
-        pragmas={
-            "journal_mode": "wal",
-            "foreign_keys": 1,
-            # FULL: the spool's copy is deleted after the row's commit, so the commit must be durable.
-            "synchronous": 2,
-            "busy_timeout": BUSY_MS,
-            # Erased numbers are overwritten in the file, too; not every build of SQLite does so by default.
-            "secure_delete": 1,
-        },
-        timeout=BUSY_MS / 1000,
-    )
+    return Sqlite(sqlite_path(url))
 
 
 def kind_of(url: str) -> Literal["sqlite", "postgresql"]:
@@ -156,23 +141,10 @@ def open_catalogue(url: str, *, connections: int = CONNECTIONS) -> Database:
     """Make ``url`` the catalogue of this process. :func:`connected` opens connections, one per thread (or per
     greenlet, if threads are patched). Raises :class:`CatalogueError`."""
     opened = make_database(url, connections=connections)
-    _keep_open(sqlite_path(url) if kind_of(url) == "sqlite" else None)
+    if isinstance(database.obj, Sqlite):
+        database.obj.close_idle()
     database.initialize(opened)
     return opened
-
-
-_idle: list[sqlite3.Connection] = []
-
-
-def _keep_open(file: Path | None) -> None:
-    """Keep an idle connection to a SQLite file. Closing the last connection checkpoints the WAL and waits for
-    the disk; without the idle one, every request would, even before a playback's first byte."""
-    while _idle:
-        _idle.pop().close()
-    if file is not None and file.exists():
-        idle = sqlite3.connect(file, check_same_thread=False)
-        idle.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        _idle.append(idle)
 
 
 @contextmanager

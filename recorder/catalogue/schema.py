@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from peewee import Database, DatabaseError, IntegerField, Model, OperationalError, Select, fn
+from peewee import Database, DatabaseError, IntegerField, Model, OperationalError, Select, SqliteDatabase, fn
 from playhouse.migrations import Migration, Runner
 from playhouse.pool import PooledDatabase
 
@@ -174,7 +174,8 @@ def _exclusive(url: str, patience: float) -> Iterator[Database]:
 
 
 def _try_lock(database: Database, descriptor: int | None) -> bool:
-    if isinstance(database, PooledDatabase):
+    if not isinstance(database, SqliteDatabase):
+        assert isinstance(database, PooledDatabase)
         (success,) = database.execute(Select(columns=[fn.pg_try_advisory_lock(LOCK)])).fetchone()
         return bool(success)
     if descriptor is not None:
@@ -186,11 +187,9 @@ def _try_lock(database: Database, descriptor: int | None) -> bool:
 
 
 def _close(database: Database) -> None:
-    """Close the connection, and those of a pool."""
-    if isinstance(database, PooledDatabase):
-        database.close_all()
-    else:
-        database.close()
+    """Close the connection, and those of its pool."""
+    assert isinstance(database, PooledDatabase)
+    database.close_all()
 
 
 def _make_private(url: str) -> int | None:
