@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 
 from peewee import Database, SqliteDatabase
-from playhouse.pool import PooledSqliteDatabase
 
 from recorder.catalogue import database, schema
 
@@ -22,17 +21,11 @@ def make_catalogue(url: str) -> None:
 
 
 def open_catalogue(url: str) -> Database:
-    """Make ``url`` the catalogue of this process.  SQLite does not wait for the disk, and its connections are
-    used again: opening one takes longer than what most tests do with it."""
+    """Make ``url`` the catalogue of this process.  SQLite does not wait for the disk."""
     opened = database.open_catalogue(url)
     if isinstance(opened, SqliteDatabase):
-        opened = PooledSqliteDatabase(
-            opened.database,
-            pragmas={**dict(opened._pragmas), "synchronous": 0},
-            max_connections=0,
-            check_same_thread=False,
-        )
-        database.database.initialize(opened)
+        opened.pragma("synchronous", 0, permanent=True)
+        opened.close()
     return opened
 
 

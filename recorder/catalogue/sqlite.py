@@ -14,7 +14,7 @@ from playhouse.pool import PooledSqliteDatabase
 BUSY_MS = 5000
 """How long SQLite waits for its single writer."""
 
-KEPT = 8
+IDLE = 8
 """Idle connections that are kept.  There is always one: closing the last connection checkpoints the WAL and
 waits for the disk, which would delay even a playback's first byte."""
 
@@ -72,7 +72,7 @@ class Sqlite(PooledSqliteDatabase):  # type: ignore[misc]
 
     def _can_reuse(self, connection: _Connection) -> bool:
         connection.end_reads()
-        return len(self._connections) < KEPT and bool(super()._can_reuse(connection))
+        return len(self._connections) < IDLE and bool(super()._can_reuse(connection))
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ import pytest
 from peewee import SqliteDatabase
 
 from recorder.catalogue.database import connected, database
-from recorder.catalogue.sqlite import KEPT
+from recorder.catalogue.sqlite import IDLE
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.identity import tenants
 
@@ -48,23 +48,23 @@ def test_a_query_that_was_not_read_to_its_end_does_not_hold_on_to_the_past(add_t
     with connected():
         half_read = database.execute_sql("SELECT name FROM tenant")
         assert half_read.fetchone() is not None
-        used = database.connection()
+        first = database.connection()
     other = sqlite3.connect(database.obj.database)
     other.execute("UPDATE tenant SET name = 'three' WHERE id = 'two'")
     other.commit()
     other.close()
     with connected():
-        assert database.connection() is used
+        assert database.connection() is first
     assert names() == ["one", "three"]
 
 
 def test_a_transaction_ends_with_its_block(add_tenant) -> None:
     with connected():
-        used = database.connection()
+        first = database.connection()
         database.execute_sql("BEGIN IMMEDIATE")
     with connected():
-        assert database.connection() is used
-        assert not used.in_transaction
+        assert database.connection() is first
+        assert not first.in_transaction
     add_tenant("one")
     assert names() == ["one"]
 
@@ -85,15 +85,15 @@ def test_a_replaced_file_is_opened_anew(add_tenant, tmp_path: Path) -> None:
 
 def test_a_few_idle_connections_are_kept(catalogue) -> None:
     assert isinstance(database.obj, SqliteDatabase)
-    together = Barrier(KEPT + 3)
+    together = Barrier(IDLE + 3)
 
     def use() -> None:
         with connected():
             together.wait()
 
-    threads = [Thread(target=use) for _ in range(KEPT + 3)]
+    threads = [Thread(target=use) for _ in range(IDLE + 3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(database.obj._connections) == KEPT
+    assert len(database.obj._connections) == IDLE
