@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import structlog
 
@@ -138,14 +139,13 @@ def tone() -> Callable[..., bytes]:
     """Makes a WAV, PCM 16 bit, of a square wave."""
 
     def make(ms: int = 1000, rate: int = 8000, channels: int = 1, level: int = 1000) -> bytes:
+        wave_of = np.where(np.arange(rate * ms // 1000) // 10 % 2, level, -level)
         out = io.BytesIO()
         with wave.open(out, "wb") as sound:
             sound.setnchannels(channels)
             sound.setsampwidth(2)
             sound.setframerate(rate)
-            frames = rate * ms // 1000
-            samples = ((level if at // 10 % 2 else -level) for at in range(frames) for _ in range(channels))
-            sound.writeframes(b"".join(sample.to_bytes(2, "little", signed=True) for sample in samples))
+            sound.writeframes(np.repeat(wave_of, channels).astype("<i2").tobytes())
         return out.getvalue()
 
     return make
