@@ -79,9 +79,8 @@ ON_BOTH = frozenset(
         "web/test_team.py",
     )
 )
-"""The packages and modules whose tests of a catalogue run on both.  In modules marked ``postgresql``,
-where the kind of database matters most, those on PostgreSQL are part of ``make test``; otherwise of ``make
-test-long``."""
+"""The packages and modules whose tests of a catalogue run on both.  Where the kind of database matters most,
+tests or modules are marked ``postgresql``, and run on it in ``make test``; otherwise in ``make test-long``."""
 assert all(each.exists() for each in ON_BOTH)
 
 

@@ -18,8 +18,6 @@ from recorder.seal.amendment import By
 
 from .conftest import catalogued, rows
 
-pytestmark = pytest.mark.postgresql
-
 OPERATOR = By("operator")
 
 
@@ -28,6 +26,7 @@ def changes(house) -> Changes:
     return Changes(services.store, services.root, services.signer, house.clock, house.entropy)
 
 
+@pytest.mark.postgresql
 def test_rebuilt_rows_reflect_amendments(house, recovery, recorded) -> None:
     longer, narrowed, deleted, on_hold = recorded(), recorded(), recorded(), recorded()
     service = changes(house)

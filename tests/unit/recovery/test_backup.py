@@ -64,8 +64,6 @@ from tests.identity_proof import vouch
 
 from .conftest import catalogued, rows
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 def full(house: Bakery, recorded) -> Bakery:
@@ -222,6 +220,7 @@ def test_every_table_is_copied_or_listed_as_omitted() -> None:
     assert {*dump.TABLES} | {*NOT_COPIED} == {*TABLES}
 
 
+@pytest.mark.postgresql
 def test_restores_every_row(full: Bakery, file: Path, recovery) -> None:
     before, sealed = everything(), catalogued()
     with recovery.empty_catalogue():
@@ -331,6 +330,7 @@ def test_a_rebuild_adds_recordings_newer_than_the_backup(
         assert queries.recording(full.tenant, later).external_party is not None
 
 
+@pytest.mark.postgresql
 def test_refuses_a_catalogue_with_rows(full: Bakery, file: Path) -> None:
     before = everything()
     with pytest.raises(BackupError) as failure:
@@ -426,6 +426,7 @@ def test_overwrites_no_file(full: Bakery, file: Path) -> None:
     assert [path.name for path in full.folder.glob(".accord*")] == []
 
 
+@pytest.mark.postgresql
 def test_a_backup_is_a_consistent_snapshot(full: Bakery, monkeypatch) -> None:
     """Rows that others add meanwhile are in none of its tables."""
     path, name = full.folder / "moment", "Van Dyck NV"
@@ -451,6 +452,7 @@ def test_a_backup_is_a_consistent_snapshot(full: Bakery, monkeypatch) -> None:
     assert counted["log_leaf"] == len(rows(LeafTable)) - 1
 
 
+@pytest.mark.postgresql
 def test_restores_more_rows_than_a_page(full: Bakery, recovery, monkeypatch) -> None:
     monkeypatch.setattr(dump, "PAGE", 2)
     (row,) = [queries.recording(full.tenant, each["id"]) for each in rows(RecordingTable)]

@@ -23,8 +23,6 @@ from tests.conftest import KINDS
 
 from .conftest import catalogued, rows
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.mark.parametrize("catalogue_kind", KINDS)
 def test_restores_every_row(house, recovery, recorded) -> None:
@@ -46,6 +44,7 @@ def test_restores_every_row(house, recovery, recorded) -> None:
         assert [row.name for row in tenant_queries.all_tenants()] == [house.tenant]
 
 
+@pytest.mark.postgresql
 def test_leaves_an_intact_catalogue_unchanged(house, recovery, recorded) -> None:
     for _ in range(2):
         recorded()
@@ -73,6 +72,7 @@ def test_restores_no_erased_recording(house, recovery, recorded) -> None:
         assert queries.recording(house.tenant, stays).erased_at is None
 
 
+@pytest.mark.postgresql
 def test_erases_rows_of_recordings_erased_since_the_backup(house, recovery, recorded) -> None:
     """An older catalogue: a copy of its file, or a restored backup."""
     erased_id = recorded()
@@ -91,6 +91,7 @@ def test_erases_rows_of_recordings_erased_since_the_backup(house, recovery, reco
     assert [leaf["body"] for leaf in rows(LeafTable) if leaf["recording_id"] == erased_id] == [None]
 
 
+@pytest.mark.postgresql
 def test_restores_the_search_index(house, recovery, recorded) -> None:
     recording = recorded()
     with writing():
@@ -288,6 +289,7 @@ def test_names_a_key_that_reappeared_after_an_erasure(house, recovery, recorded)
         assert queries.recording(house.tenant, recording).wrapped_key is None
 
 
+@pytest.mark.postgresql
 def test_names_a_contradicting_row_and_corrects_it_on_request(house, recovery, recorded) -> None:
     recording = recorded()
     before = catalogued()
@@ -321,6 +323,7 @@ def test_stops_at_the_wrong_key_encryption_key_without_losing_parties(house, rec
         assert recovery.rebuild().outcomes == {"made": 1}
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("after", [1, 5, 9, 13])
 def test_resumes_after_an_interruption_anywhere(house, recovery, recorded, after, monkeypatch) -> None:
     from recorder.features.recovery import rebuild
