@@ -34,28 +34,34 @@ QUALITY = 70
 @dataclass(frozen=True)
 class Stop:
     """A picture: its file's name, the page's path with names of recordings and dates, whose browser
-    shows it, which part of the page, and whether the recording is played first, so that its lanes are
-    drawn."""
+    shows it, which part of the page, whether the recording is played first, so that its lanes are drawn, and
+    whether the browser prefers dark colours."""
 
     name: str
     path: str
     login: str = "paul"
     part: str = "body"
     play: bool = False
+    dark: bool = False
 
 
 STOPS = (
     Stop("first-day", "/first-day", "eva", part=".is-next"),
+    Stop("number-proof", "/numbers/new"),
     Stop("numbers", "/numbers"),
     Stop("calls", "/recordings"),
     Stop("search", "/recordings?q=470&show=recorded"),
     Stop("call", "/recordings/{agreed}", play=True),
+    Stop("call-dark", "/recordings/{agreed}", play=True, dark=True),
     Stop("live", "/live"),
+    Stop("notifications", "/notifications", "rose"),
     Stop("team", "/team"),
     Stop("compliance", "/compliance"),
     Stop("access-log", "/access-log"),
     Stop("usage", "/usage?from={week}&to={today}"),
     Stop("account", "/account", part="[aria-labelledby=two-step]"),
+    Stop("customers", "/customers", "olga"),
+    Stop("customer-invitation", "/customers/invite", "olga"),
 )
 
 
@@ -82,12 +88,13 @@ def take_pictures(home: str, ids: dict[str, str]) -> None:
         path = os.environ.get("CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         for language, locale, width, height in SCREENS:
-            pages: dict[str, Page] = {}
+            pages: dict[tuple[str, bool], Page] = {}
             for stop in STOPS:
-                if stop.login not in pages:
-                    pages[stop.login] = open_page(browser, locale, width, height)
-                    log_in(pages[stop.login], home, stop.login, language)
-                page = pages[stop.login]
+                who = stop.login, stop.dark
+                if who not in pages:
+                    pages[who] = open_page(browser, locale, width, height, stop.dark)
+                    log_in(pages[who], home, stop.login, language)
+                page = pages[who]
                 answer = page.goto(home + stop.path.format(**ids, week=week, today=today))
                 assert answer is not None
                 assert answer.ok, f"{stop.path}: {answer.status}"
@@ -116,9 +123,10 @@ def picture_of(page: Page) -> bytes:
     return base64.b64decode(found["data"])
 
 
-def open_page(browser: Browser, locale: str, width: int, height: int) -> Page:
-    size = {"width": width, "height": height}
-    return browser.new_context(viewport=size, locale=locale, reduced_motion="reduce").new_page()
+def open_page(browser: Browser, locale: str, width: int, height: int, dark: bool) -> Page:
+    size, scheme = {"width": width, "height": height}, "dark" if dark else "light"
+    context = browser.new_context(viewport=size, locale=locale, reduced_motion="reduce", color_scheme=scheme)
+    return context.new_page()
 
 
 def log_in(page: Page, home: str, login: str, language: str) -> None:
