@@ -33,7 +33,7 @@ ALL = (
     *ROUGH_OUTBOUND,
 )
 AT_ONCE = 60
-DRIVERS = 4
+DRIVERS = 8
 """Switches with a daemon each at a time."""
 
 ROUGH = [scenario for scenario in ALL if not scenario.daemon or scenario.touches_the_daemon]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from recorder.domain.markers import Marker
@@ -100,9 +101,15 @@ def _do(step: Step, call: Call, driver: Driver) -> None:
 def folder_of(caller: str, driver: Driver) -> Path | None:
     """The call's folder in the spool."""
     for start in driver.spool.glob(f"*/{layout.CALL}"):
-        if layout.read_start(start.parent).external_party.value.lstrip("+") == caller.lstrip("+"):
+        if _caller(start.parent) == caller.lstrip("+"):
             return start.parent
     return None
+
+
+@cache
+def _caller(folder: Path) -> str:
+    """The caller of a call in the spool; kept, since many calls at a time look for theirs again and again."""
+    return layout.read_start(folder).external_party.value.lstrip("+")
 
 
 def _who(mark: Marker, driver: Driver) -> str:
