@@ -28,7 +28,7 @@ from web.provider.months import last_day, months_since, parse_month, shift
 from web.registration.company import form_choices
 from web.state import current_visitor, login_required, now, panel_state
 from web.team.operations import invitations
-from web.team.views import LIMIT, public_link
+from web.team.views import LIMIT, REFUSALS, public_link, refusal
 from web.text import provider as text
 
 PAGE = 100
@@ -110,18 +110,28 @@ def invite_customer() -> ResponseReturnValue:
     except CatalogueError as error:
         form.refuse(error)  # the name or the address was taken meanwhile, or the name is in use
         return _invite_page(form), 422
-    if issued.mailed:
-        flash(_("The invitation is on its way to %(address)s.", address=issued.address), "done")
+    return _issued(issued, form.name)
+
+
+@blueprint.post("/customers/<tenant_id>/invitation")
+@login_required
+@for_operators
+@LIMIT
+def renew_invitation(tenant_id: str) -> ResponseReturnValue:
+    """Send the invitation again of a customer to whose panel nobody has access yet: by mail, where that can
+    be sent, so that only who was invited gets the link."""
+    found = service.find_invitation(tenant_id)
+    try:
+        if found is None:
+            raise CatalogueError("invitation.unknown", f"nobody is invited at {tenant_id}", "")
+        invitation_id, name = found
+        issued = invitations().renew(tenant_id, invitation_id, By("operator"))
+    except REFUSALS as error:
+        refusal(error)
+        flash(_("This invitation has ended."), "wrong")
         return redirect(url_for(".list_customers"), 303)
-    return render_template(
-        "team/link.html",
-        link=public_link(issued.path),
-        name=form.name,
-        address=issued.address,
-        kind="invitation",
-        back=_("Back to the customers"),
-        back_address=url_for(".list_customers"),
-    )
+    log.info("invitation.renewed", tenant=tenant_id, user=current_visitor().user.id)
+    return _issued(issued, name)
 
 
 @blueprint.get("/differences")
@@ -157,6 +167,21 @@ def _invite(form: CustomerForm, registration: Registration) -> IssuedInvitation:
         )
     log.info("tenant.invited", tenant=row.id, user=operator.id)
     return issued
+
+
+def _issued(issued: IssuedInvitation, name: str) -> ResponseReturnValue:
+    if issued.mailed:
+        flash(_("The invitation is on its way to %(address)s.", address=issued.address), "done")
+        return redirect(url_for(".list_customers"), 303)
+    return render_template(
+        "team/link.html",
+        link=public_link(issued.path),
+        name=name,
+        address=issued.address,
+        kind="invitation",
+        back=_("Back to the customers"),
+        back_address=url_for(".list_customers"),
+    )
 
 
 def _invite_page(form: CustomerForm) -> str:

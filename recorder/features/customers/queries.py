@@ -41,6 +41,13 @@ def count_invitations(tenants: Collection[str]) -> dict[str, int]:
     return _count(InvitationTable, InvitationTable.tenant_id, InvitationTable.ended_at.is_null(), tenants)
 
 
+def open_invitation(tenant: str) -> tuple[str, str] | None:
+    """The id and the name of who was invited first and has not accepted yet."""
+    mine = (InvitationTable.tenant_id == tenant) & InvitationTable.ended_at.is_null()
+    row = InvitationTable.select().where(mine).order_by(InvitationTable.created_at).first()
+    return None if row is None else (row.id, row.name)
+
+
 def _count(model: Any, owner: Any, condition: Any, tenants: Collection[str]) -> dict[str, int]:
     query = model.select(owner, fn.COUNT(model.id)).where(condition & owner.in_(tenants)).group_by(owner)
     return {tenant: int(count) for tenant, count in query.tuples()}

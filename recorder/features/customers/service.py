@@ -55,6 +55,15 @@ def list_customers(after: str, limit: int) -> list[Customer]:
         ]  # fmt: skip
 
 
+def find_invitation(tenant: str) -> tuple[str, str] | None:
+    """The id and the name of the invitation that opens a customer's panel, while nobody has access to it and
+    it stays; else ``None``: afterwards, people are the customer's own affair."""
+    with connected():
+        if queries.count_users([tenant]) or find_offboarding(tenant) is not None:
+            return None
+        return queries.open_invitation(tenant)
+
+
 def _state(tenant: str, users: int, invitations: int) -> tuple[CustomerState, datetime | None]:
     departure = find_offboarding(tenant)
     if departure is not None and departure.offboarded_at is not None:

@@ -383,6 +383,7 @@ class World:
         )  # fmt: skip
         (imported,) = notification_queries.notifications(tenant)
         ids |= {
+            "tenant_id": tenant,
             "notification_id": imported.id,
             "recording_id": recording,
             "line_id": customer.line.id,

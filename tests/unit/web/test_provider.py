@@ -171,7 +171,8 @@ def test_operator_invites_a_customer(house, provider, office) -> None:
     operator = provider.people["olga"].id
     assert (created["by"], created["actor"]) == ("user", operator)
     tenant = str(created["customer"])
-    assert "Reliure Adam Invited Starter 0 0" in text_of(office.get("/customers").text)
+    listed = text_of(office.get("/customers").text)
+    assert "Reliure Adam Invited Send again – Reliure Adam Starter 0 0" in listed
     (invited,) = bodies(tenant, "invitation.created")
     assert (invited["by"], invited["actor"]) == ("operator", ""), "the customer's log names nobody"
     ada = Browser(office.client.application.test_client())
@@ -210,6 +211,31 @@ def test_customer_is_not_created_without_its_admin(house, provider, office, monk
     assert office.send("/customers/invite", **NEW).status_code == 422
     assert bodies(PROVIDER, CUSTOMER_CREATED) == []
     assert "Reliure Adam" not in office.get("/customers").text
+
+
+def test_invitation_is_sent_again_while_nobody_has_access(house, provider, bakery, office) -> None:
+    first = re.search(r"(/invitation/[\w-]+)", office.send("/customers/invite", **NEW).text).group(1)
+    (created,) = bodies(PROVIDER, CUSTOMER_CREATED)
+    address = f"/customers/{created['customer']}/invitation"
+    assert address in office.get("/customers").text
+    again = re.search(r"(/invitation/[\w-]+)", office.send(address).text).group(1)
+    ada = Browser(office.client.application.test_client())
+    assert ada.get(first).status_code == 410
+    assert ada.send(again, token=ada.token(again), password="seven quiet lanterns").status_code == 303
+    assert address not in office.get("/customers").text
+    for ended in (address, f"/customers/{bakery.id}/invitation", f"/customers/{PROVIDER}/invitation"):
+        assert office.send(ended).location == "/customers"
+        assert "This invitation has ended." in office.get("/customers").text
+    assert len(bodies(str(created["customer"]), "invitation.renewed")) == 1
+
+
+def test_later_invitations_are_the_customers_own_affair(house, provider, bakery, office) -> None:
+    paul = Browser(office.client.application.test_client())
+    assert paul.log_in("paul").status_code == 303
+    invited = {"name": "Nora Nagels", "address": "nora@martin.example", "role": "customer", "how": "link"}
+    assert "/invitation/" in paul.send("/team/invite", **invited, lines="all").text
+    assert office.send(f"/customers/{bakery.id}/invitation").location == "/customers"
+    assert bodies(bakery.id, "invitation.renewed") == []
 
 
 @pytest.mark.parametrize("role", [OPERATOR, SUPPORT])
