@@ -21,7 +21,7 @@ from recorder.features.team import access
 from recorder.features.team.account_links import AccountLinks
 from recorder.features.team.invitations import InvitationRow, Invitations, invitations
 from recorder.features.tenants.registration import Registration
-from recorder.identity import account_mail, factor_set, users
+from recorder.identity import account_mail, factor_set, sign_in_rule, users
 from recorder.processes.services import Context
 from recorder.prompts.purposes import LANGUAGES
 from recorder.seal.amendment import By
@@ -173,6 +173,24 @@ def revoke_user(context: Context, tenant_name: str | None, address: str, last_ad
         person.tenant, person.id, now=utc_now(), entropy=os.urandom, by=OPERATOR, last_admin=last_admin
     )
     return None
+
+
+@user.command("require-factor")
+@owner_options
+@click.option("--no-longer", is_flag=True, help="Lift the rule.")
+@click.pass_obj
+def require_factor(context: Context, tenant_name: str | None, no_longer: bool) -> None:
+    """Require a second factor from everybody at a customer, or from the provider's people: from their next
+    log-in on, whoever has none sees only the page that sets one up. A customer's admin can change this."""
+    context.open_catalogue()
+    sign_in_rule.require_second_factor(
+        find_owner(tenant_name).id,
+        not no_longer,
+        OPERATOR,
+        signer=context.signer(),
+        now=utc_now(),
+        entropy=os.urandom,
+    )
 
 
 @user.command("reset-factor")

@@ -85,6 +85,16 @@ def test_lost_factor_is_reset_by_command(shell: Shell, house: Bakery) -> None:
     assert not house.factors.current(olga).required
 
 
+def test_second_factor_is_required_by_command(shell: Shell, house: Bakery) -> None:
+    accept(shell, shell.good(*CREATE, "olga@telvoip.example", "--role", "operator"))
+    (olga,) = users.users(PROVIDER)
+    assert not house.factors.must_enrol(olga)
+    shell.good("user", "require-factor", "--provider")
+    assert house.factors.must_enrol(olga)
+    shell.good("user", "require-factor", "--provider", "--no-longer")
+    assert not house.factors.must_enrol(olga)
+
+
 def test_providers_log_is_audited(shell: Shell, house: Bakery, clock: Clock) -> None:
     accept(shell, shell.good(*CREATE, "olga@telvoip.example", "--role", "operator"))
     shell.good("store", "init")
