@@ -80,7 +80,7 @@ ON_BOTH = frozenset(
     )
 )
 """The packages and modules whose tests of a catalogue run on both.  Where the kind of database matters most,
-tests or modules are marked ``postgresql``, and run on it in ``make test``; otherwise in ``make test-long``."""
+tests or modules are marked ``postgresql`` and run on it in ``make test``; otherwise in ``make test-long``."""
 assert all(each.exists() for each in ON_BOTH)
 
 
