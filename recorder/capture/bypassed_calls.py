@@ -186,11 +186,15 @@ class BypassedCalls:
     def _decide(self, leg: str, other: str, data: EslEvent, first: tuple[str, str]) -> None:
         context, destination = first
         if (number := data.variable("accord_line")) and self._is_external(number, other, data):
+            if self._is_handled_beyond_loopback(data, other):
+                return
             callee = data.variable("accord_callee") or data.header("Caller-Destination-Number")
             external_party = parse_party(callee, "", self._region)
             reason = self._reason(callee, number)
             self._take_in(other, OUTBOUND, context, number, external_party, reason)
         elif self._has_line(destination) and context in self._contexts():
+            if self._is_handled_beyond_loopback(data, other):
+                return
             external_party = caller(data.headers, self._region)
             self._take_in(leg, INBOUND, context, destination, external_party, self._reason(destination))
 
@@ -221,6 +225,13 @@ class BypassedCalls:
             return False
         digits = re.sub(r"\D", "", data.header("Caller-Destination-Number"))
         return bool(theirs.variable("sip_gateway_name")) or len(digits) >= OUTSIDE_DIGITS
+
+    def _is_handled_beyond_loopback(self, data: EslEvent, other: str) -> bool:
+        """Whether one of two bridged legs is half of a loopback channel whose other half Accord handles: the
+        dialplan asked there."""
+        theirs = self._data(other)
+        halves = (each.variable("other_loopback_leg_uuid") for each in (data, theirs) if each is not None)
+        return any(half and self._is_known(half) for half in halves)
 
     def _reason(self, *numbers: str) -> str:
         """Return why a call is not recorded: ``never_record`` if the dialplan would not have passed its

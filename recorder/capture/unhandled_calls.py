@@ -118,7 +118,11 @@ class UnhandledCalls:
         reason = _REASONS.get(event.variable("accord_left") or event.variable("accord_state"))
         if not number or reason is None or event.uuid in self._finished:
             return
-        if reason == "never_connected" and event.header("Hangup-Cause") in _ELSEWHERE:
+        if reason == "never_connected" and (
+            event.header("Hangup-Cause") in _ELSEWHERE
+            # The far half of a loopback channel has copies of the callee's variables, and is no call itself.
+            or event.header("Call-Direction") == "inbound"
+        ):
             return
         if reason == "never_connected" and bridged_time(event) is not None:
             reason = DID_NOT_ASK  # the dialplan did not pass the callee to Accord

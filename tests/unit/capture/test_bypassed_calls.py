@@ -323,6 +323,24 @@ def test_lists_a_call_that_joins_a_conference(daemon: Daemon) -> None:
     assert bridge_and_hang_up(daemon, bridge) == [INBOUND]
 
 
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("near", [True, False])
+def test_call_that_was_handled_beyond_loopback_is_not_listed(
+    daemon: Daemon, switch: Switch, monkeypatch: pytest.MonkeyPatch, known: bool, near: bool
+) -> None:
+    """The dialplan bridges to ``loopback/…`` and asks there, or the other way round."""
+    half = "5d3f2c1b-0000-4000-8000-00000000000b"
+    is_known = daemon.intake.bypassed._is_known
+    monkeypatch.setattr(
+        daemon.intake.bypassed, "_is_known", lambda leg: (known and leg == half) or is_known(leg)
+    )
+    variable = {"variable_other_loopback_leg_uuid": half}
+    switch.legs[THEIRS] = {"Unique-ID": THEIRS, "Call-Direction": "outbound", **({} if near else variable)}
+    found = bridge_and_hang_up(daemon, inbound_bridge(**(variable if near else {})))
+    assert found == ([] if known else [INBOUND])
+    assert daemon.intake.bypassed.count == (not known)
+
+
 OUTBOUND = ("outbound", "3225550101", "2125550123", REASON)
 
 

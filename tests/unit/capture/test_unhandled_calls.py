@@ -36,8 +36,8 @@ DATA = {
 }
 
 
-def hangup(**variables: str) -> EslEvent:
-    headers = {"Event-Name": "CHANNEL_HANGUP_COMPLETE", **DATA}
+def hangup(call_direction: str = "inbound", **variables: str) -> EslEvent:
+    headers = {"Event-Name": "CHANNEL_HANGUP_COMPLETE", **DATA, "Call-Direction": call_direction}
     headers |= {f"variable_accord_{name}": value for name, value in variables.items()}
     lines = "".join(f"{name}: {value}\n" for name, value in headers.items())
     return EslEvent(f"\n{lines}\n".encode())
@@ -221,7 +221,7 @@ def test_lists_an_unhandled_outbound_call_with_its_callee(
     daemon: Daemon, variables: Mapping[str, str], reason: str | None
 ) -> None:
     add_line(daemon, "before_connected")
-    daemon.observer.handle_event(hangup(**OUTBOUND, **variables))
+    daemon.observer.handle_event(hangup("outbound", **OUTBOUND, **variables))
     assert reasons(daemon.settings.spool) == ([] if reason is None else [reason])
     for folder in layout.finished_takes(daemon.settings.spool):
         start = layout.read_start(folder)
@@ -233,13 +233,13 @@ def test_lists_no_outbound_call_of_a_line_without_outbound_recording(
     daemon: Daemon, variables: Mapping[str, str]
 ) -> None:
     add_line(daemon, "off")
-    daemon.observer.handle_event(hangup(**OUTBOUND, **variables))
+    daemon.observer.handle_event(hangup("outbound", **OUTBOUND, **variables))
     assert reasons(daemon.settings.spool) == []
 
 
 def test_ignores_a_fork_that_lost_the_race(daemon: Daemon) -> None:
     add_line(daemon, "before_connected")
-    event = hangup(**OUTBOUND, state="calling")
+    event = hangup("outbound", **OUTBOUND, state="calling")
     event = EslEvent(b"\n" + event.raw.replace(b"ORIGINATOR_CANCEL", b"LOSE_RACE"))
     daemon.observer.handle_event(event)
     assert reasons(daemon.settings.spool) == []
@@ -247,11 +247,21 @@ def test_ignores_a_fork_that_lost_the_race(daemon: Daemon) -> None:
 
 def test_connected_callee_bypassed_accord(daemon: Daemon) -> None:
     add_line(daemon, "before_connected")
-    event = hangup(**OUTBOUND, state="calling")
+    event = hangup("outbound", **OUTBOUND, state="calling")
     bridged = b"\nCaller-Channel-Bridged-Time: 1795680000000000\n"
     daemon.observer.handle_event(EslEvent(bridged + event.raw.lstrip(b"\n")))
     assert reasons(daemon.settings.spool) == ["dialplan_did_not_ask"]
     assert daemon.intake.bypassed.count == 1
+
+
+@pytest.mark.parametrize("bridged", ["0", "1795680000000000"])
+def test_far_half_of_a_loopback_channel_is_no_call(daemon: Daemon, bridged: str) -> None:
+    """It has copies of the callee's variables."""
+    add_line(daemon, "before_connected")
+    event = hangup("inbound", **OUTBOUND, state="calling")
+    header = f"\nCaller-Channel-Bridged-Time: {bridged}\n".encode()
+    daemon.observer.handle_event(EslEvent(header + event.raw.lstrip(b"\n")))
+    assert reasons(daemon.settings.spool) == []
 
 
 class CalleeSwitch(AnsweringSwitch):
