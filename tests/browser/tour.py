@@ -60,7 +60,7 @@ STOPS = (
     Stop("access-log", "/access-log"),
     Stop("usage", "/usage?from={week}&to={today}"),
     Stop("account", "/account", part="[aria-labelledby=two-step]"),
-    Stop("customers", "/customers", "olga"),
+    Stop("customers", "/customers", "olga", part=".usage-sums"),
     Stop("customer-invitation", "/customers/invite", "olga"),
 )
 
