@@ -224,3 +224,17 @@ def test_previews_an_amendment_without_writing_it(house, changes, recording) -> 
     assert [each.code for each in status.terms.purposes] == ["agreement"]
     assert [each.code for each in terms.purposes] == ["agreement", "training"]
     assert kinds(house, recording) == []
+
+
+def test_hold_is_handed_to_somebody_else(house, changes, recording) -> None:
+    hold(house, recording)
+    hold(house, recording, owner="bob")
+    first, second = (each.number for each in changes.look(house.tenant, recording).terms.holds)
+    give = partial(changes.hand_over, house.tenant, recording, OPERATOR)
+    assert refusal(lambda: give(hold=second, owner="bob")) == "retention.handler"
+    assert refusal(lambda: give(hold=second + 9, owner="cleo")) == "retention.no_hold"
+    give(hold=second, owner="cleo")
+    holds = changes.look(house.tenant, recording).terms.holds
+    assert [(each.data.owner, each.data.replaces) for each in holds] == [("ada", None), ("cleo", second)]
+    assert refusal(lambda: give(hold=second, owner="dora")) == "retention.no_hold"
+    give(hold=first, owner="cleo")

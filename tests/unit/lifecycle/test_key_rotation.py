@@ -13,7 +13,7 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.errors import SealError
+from recorder.errors import AccordError, SealError
 from recorder.lifecycle.key_rotation import CLAIM, KeyRotation, rotation_status
 from recorder.seal import kek_files
 from recorder.seal.keyring import (
@@ -242,6 +242,16 @@ def test_refuses_to_run_twice_at_once(house, rotation) -> None:
     house.clock.forward(minutes=6)
     assert rotation().all() == (0, 0), "a process that died holds the lease for five minutes"
     assert lease.take(CLAIM, "another process", house.clock()), "and a finished one returns it"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_announcing_a_key_returns_the_lease(house, rotation, fails) -> None:
+    if fails:
+        with pytest.raises(AccordError):
+            rotation().begin("nobody")
+    else:
+        rotation().begin(house.tenant)
+    assert lease.take(CLAIM, "another process", house.clock())
 
 
 def test_leaves_a_recording_that_somebody_is_erasing(house, rotation, recordings) -> None:

@@ -12,6 +12,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable
+from recorder.catalogue.tables.notification import NotificationTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.errors import CatalogueError
 from recorder.lifecycle import recordings
@@ -142,3 +143,16 @@ def test_appends_a_leaf_before_a_take_in_quarantine_is_erased(house) -> None:
         NotRecordedTable.update(tenant=None).execute()
     recordings.note_quarantine_erasure(row.id, house.clock(), house.entropy)
     assert len(leaf_bodies("quarantine.erased")) == 1, "a call of nobody's has no log"
+
+
+def test_erasure_takes_the_notification_that_names_the_recording(house, row, add) -> None:
+    add(another(row))
+    with writing():
+        for each in (row.id, NEW):
+            NotificationTable.create(
+                id=f"about {each}", tenant=house.tenant, kind="review", cause="due", key=each,
+                recording_id=each, data={}, since=house.clock(), changed_at=house.clock(),
+            )  # fmt: skip
+    assert recordings.make_tombstone(row, "deleted", now=house.clock(), entropy=house.entropy)
+    with connected():
+        assert [each.recording_id for each in NotificationTable.select()] == [NEW]

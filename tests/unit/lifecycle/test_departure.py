@@ -1,0 +1,53 @@
+"""A customer's lines and their departure, in rows and log."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from recorder.catalogue import change_counter, queries
+from recorder.catalogue.database import writing
+from recorder.catalogue.offboarding_progress import find_offboarding
+from recorder.catalogue.tables.line import LineTable
+from recorder.lifecycle import departure, line_history
+
+
+def test_departure_is_in_row_and_log_and_ends_the_lines(house) -> None:
+    until = house.clock() + timedelta(days=30)
+    before = change_counter.revision(change_counter.LINES)
+    at = {"now": house.clock(), "entropy": house.entropy}
+    assert departure.note_departure(house.tenant, house.clock(), until, "ab" * 32, **at) == 1
+    found = find_offboarding(house.tenant)
+    assert found is not None
+    assert (found.announced_at, found.until, found.offboarded_at) == (house.clock(), until, None)
+    (line,) = queries.lines(house.tenant, ended=True)
+    assert line.until == house.clock()
+    assert line_history.logged_lines(house.tenant) == frozenset()
+    assert change_counter.revision(change_counter.LINES) > before, "nodes fetch the lines again"
+
+
+def test_number_is_its_owners_until_the_line_ends(house) -> None:
+    owner = (house.tenant, house.line.id)
+    assert line_history.owner_of(house.line.number, house.clock()) == owner
+    assert line_history.owner_of(house.line.number, house.clock() - timedelta(days=400)) == (None, None)
+    house.clock.forward(minutes=5)
+    ended_at = house.clock()
+    assert line_history.end_line(house.tenant, house.line.id, now=ended_at, entropy=house.entropy)
+    assert not line_history.end_line(house.tenant, house.line.id, now=ended_at, entropy=house.entropy)
+    assert line_history.owner_of(house.line.number, ended_at) == (None, None)
+    assert line_history.owner_of(house.line.number, ended_at - timedelta(minutes=1)) == owner
+    assert line_history.owner_of("+3225559999", ended_at) == (None, None)
+
+
+def test_line_has_ended_only_where_row_and_log_say_so(house) -> None:
+    line, ended_at = house.line.id, house.clock() + timedelta(minutes=5)
+    assert not line_history.has_ended(line, ended_at)
+    with writing():
+        LineTable.update(until=ended_at).where(LineTable.id == line).execute()
+    assert not line_history.has_ended(line, ended_at), "a changed row alone ends no line"
+    with writing():
+        LineTable.update(until=None).where(LineTable.id == line).execute()
+    line_history.end_line(house.tenant, line, now=ended_at, entropy=house.entropy)
+    assert line_history.has_ended(line, ended_at)
+    assert not line_history.has_ended(line, ended_at - timedelta(seconds=1))
+    assert not line_history.has_ended("unknown", ended_at)
+    assert not line_history.has_ended(None, ended_at)

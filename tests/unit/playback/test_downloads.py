@@ -1,0 +1,138 @@
+"""Who may download, listen to the calls of which line, and which purpose is chosen for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from recorder.catalogue import queries
+from recorder.errors import AccessError
+from recorder.features.imports.service import Importer
+from recorder.features.imports.table import ImportRow
+from recorder.identity import download_permission
+from recorder.lifecycle import plans
+from recorder.playback import grants
+from recorder.playback.interface import PurposeChoice
+from recorder.playback.purposes import preselect
+from recorder.seal.amendment import By
+from tests.house import RATE, wav_of
+
+
+def refusal(attempt) -> str:
+    with pytest.raises(AccessError) as error:
+        attempt()
+    return error.value.error_id
+
+
+def allow(house, who, allowed: bool = True) -> None:
+    services = house.services
+    download_permission.set_permission(
+        who.tenant, who.user, allowed, By("operator"), signer=services.signer, trust=house.trust,
+        now=house.clock(), entropy=house.entropy,
+    )  # fmt: skip
+
+
+def download(gate, who, recording, name: str = "audio.wav") -> bytes:
+    opened = gate.download(who, recording.id, "agreement", name)
+    return b"".join(opened.read(0, opened.length))
+
+
+@pytest.mark.parametrize(
+    ("role", "permitted", "reason"),
+    [
+        ("customer_admin", False, None),
+        ("customer", True, None),
+        ("customer", False, "access.download_role"),
+        ("auditor", False, "access.download_role"),
+        ("auditor", True, "access.download_role"),
+    ],
+)
+def test_admins_download_and_colleagues_with_a_permission(
+    gate, house, somebody, recording, role, permitted, reason
+) -> None:
+    who = somebody(role)
+    if permitted:
+        allow(house, who)
+    assert gate.why_no_download(who) == reason
+    if reason is None:
+        assert download(gate, who, recording)[:4] == b"RIFF"
+    else:
+        assert refusal(lambda: download(gate, who, recording)) == reason
+
+
+def test_permission_can_be_taken_away(gate, house, ada) -> None:
+    allow(house, ada)
+    allow(house, ada, False)
+    assert gate.why_no_download(ada) == "access.download_role"
+
+
+def test_plan_without_downloads_refuses_admins_too(gate, house, somebody, plan_file) -> None:
+    paul = somebody("customer_admin")
+    assert gate.why_no_download(paul) is None
+    plans.change_plan(house.tenant, "basic", now=house.clock(), entropy=house.entropy)
+    assert gate.why_no_download(paul) == "access.download_plan"
+
+
+def test_format_that_was_not_stored_is_refused(gate, somebody, recording) -> None:
+    paul = somebody("customer_admin")
+    assert refusal(lambda: download(gate, paul, recording, "audio.opus")) == "access.no_sound"
+    assert refusal(lambda: download(gate, paul, recording, "manifest.json")) == "access.no_sound"
+
+
+def test_colleague_of_some_lines_hears_theirs_alone(gate, ada, recording) -> None:
+    for lines, heard in (
+        ((recording.line,), True),
+        ((recording.line, "another"), True),
+        (("another",), False),
+    ):
+        who = replace(ada, lines=lines)
+        if heard:
+            assert gate.grant(who, recording.id, "agreement")
+        else:
+            assert refusal(lambda who=who: gate.grant(who, recording.id, "agreement")) == "access.other_line"
+    assert (
+        refusal(lambda: gate.grant(replace(ada, lines=()), recording.id, "agreement")) == "access.other_line"
+    )
+
+
+def test_imported_call_without_a_stated_purpose_opens_to_nobody(gate, house, somebody, tmp_path) -> None:
+    file = tmp_path / "old.wav"
+    file.write_bytes(wav_of(np.full((RATE, 2), 900, np.int16)))
+    owner, long_ago = queries.tenant(house.tenant), house.clock() - timedelta(days=90)
+    outcome = Importer(owner, house.clock() + timedelta(days=60), house.services, "BE").bring(
+        ImportRow(2, file, long_ago, "+32470999998", house.line.number, "inbound", "")
+    )
+    paul = somebody("customer_admin")
+    assert gate.purposes(paul, outcome.recording) == ()
+    assert refusal(lambda: gate.grant(paul, outcome.recording, "agreement")) == "access.imported"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "recent", "chosen"),
+    [
+        ("a", None, "a"),
+        ("a", "b", "a"),
+        ("ab", None, None),
+        ("ab", "b", "b"),
+        ("ab", "c", None),
+        ("", "c", None),
+    ],
+)
+def test_purpose_of_the_last_listen_is_chosen_where_it_is_allowed(allowed, recent, chosen) -> None:
+    choices = [PurposeChoice(code, code in allowed, None) for code in "abc"]
+    assert preselect(choices, recent) == chosen
+
+
+def test_latest_grant_is_of_this_recording_or_of_any(gate, house, ada, recorded) -> None:
+    first, second = recorded(), recorded()
+    find = lambda *more: grants.latest_grant(ada.tenant, ada.user, ada.session, house.clock(), *more)  # noqa: E731
+    assert find() is None
+    given = [gate.grant(ada, each.id, "agreement").id for each in (first, second)]
+    assert [find(first.id).id, find(second.id).id] == given
+    assert find().recording in (first.id, second.id)
+    assert grants.latest_grant(ada.tenant, ada.user, "another", house.clock()) is None
+    house.clock.forward(seconds=2 * 3600)
+    assert find(first.id) is None
