@@ -324,6 +324,7 @@ def test_voice_is_sealed_from_the_end_of_the_question(keys: Keys, tmp_path: Path
         (21_000, 21_900, None),
         (90_000, 91_000, None),
         (25_000, 25_000, None),
+        (21_000, 22_000, None),  # it ended with the question
     )):  # fmt: skip
         voice = {"voice_from_ms": str(first_ms), "voice_to_ms": str(end_ms)}
         take = make_with_question(

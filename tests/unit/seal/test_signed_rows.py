@@ -105,6 +105,16 @@ def test_each_side_has_its_own_roles(keys: Keys) -> None:
         assert refusal(partial(invitation.write, wrong_invitation, keys.signer)) == "seal.field"
 
 
+def test_only_a_colleague_is_invited_to_some_lines(keys: Keys) -> None:
+    trust = Trust(keys.root.public_key())
+    theirs = replace(INVITATION, tenant=TENANT, role="customer", lines=("a line",))
+    assert invitation.read(invitation.write(theirs, keys.signer), trust) == theirs
+    for role in ("customer_admin", "auditor"):
+        assert refusal(partial(invitation.write, replace(theirs, role=role), keys.signer)) == "seal.field"
+        everything = replace(theirs, role=role, lines=None)
+        assert invitation.read(invitation.write(everything, keys.signer), trust) == everything
+
+
 ORDER = SignedCommand(TENANT, ID, RECORDING, "pause", "panel", ID, NOW + SECOND)
 
 
