@@ -212,9 +212,16 @@ def _may_be_kept(world: World, call: CallSeen, row: RecordingRow) -> Iterator[Vi
     is_announced = False
     if sound is not None and sound.announced_ms is not None:
         is_announced = sound.voice_ms == 0 or call.plan.at_pickup
+    # A call that is sent on in its announcement at pick-up waits for the next party, and is announced to both
+    # of them anew: the last word of a switch that dies then is from before that.
+    is_word_old = call.cut and call.state == "pickup" and "joined" in call.phases and is_announced
     if not call.plan.line:
         yield Violation("unannounced", f"{call} has no line, and is kept as {row.id}")
-    elif call.state not in ("announced", "", "announcing") and not feature_codes.is_deleted(call):
+    elif (
+        call.state not in ("announced", "", "announcing")
+        and not is_word_old
+        and not feature_codes.is_deleted(call)
+    ):
         yield Violation("unannounced", f"{call} was not announced, and is kept as {row.id}")
     elif (
         call.state != "announced" and not call.cut and not is_announced and not feature_codes.is_deleted(call)

@@ -21,7 +21,7 @@ from tests.chaos.facts import (
     UnrecordedRow,
     World,
 )
-from tests.chaos.plan import NUMBERS, CallPlan
+from tests.chaos.plan import AT_PICKUP, NUMBERS, CallPlan
 
 PHASES = {"placed": 0.0, "asked": 0.0, "announcing": 0.1, "ringing": 1.3, "bridged": 1.8}
 FILES = ("audio.wav", "peaks", "manifest.json")
@@ -222,6 +222,19 @@ def test_time_of_a_stopped_switch_does_not_count_as_waiting() -> None:
     assert "waits" in rules(w)
     w.stalled.append((100.5, 102.5))
     assert "waits" not in rules(w)
+
+
+def test_last_word_of_a_switch_that_died_may_be_from_before_the_announcement() -> None:
+    """Of a call that was sent on in its announcement at pick-up; what is in the sound decides."""
+    w = world()
+    first = w.calls[0]
+    plan, phases = replace(first.plan, called=AT_PICKUP[0]), {**first.phases, "joined": 102.5}
+    one_call(0, plan=plan, phases=phases, state="pickup", cut=True)(w)
+    assert "unannounced" not in rules(w)
+    assert "unannounced" in rules(with_sound(announced_ms=None)(w))
+    assert "unannounced" in rules(with_sound(loudest_before=0.01)(w))
+    one_call(0, cut=False)(w)
+    assert "unannounced" in rules(w)
 
 
 def test_take_is_quarantined_only_for_its_fault() -> None:
