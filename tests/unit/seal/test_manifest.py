@@ -146,6 +146,10 @@ def test_sealed_audio_is_readable(sealed: SealedTake, keys: Keys) -> None:
     with pytest.raises(SealError) as failure:
         plaintext.reader(sealed.manifest, "audio.mp3", data_key, lambda _start, _end: b"")
     assert failure.value.error_id == "seal.no_object"
+    foreign = replace(data_key, id="0" * 32)
+    with pytest.raises(SealError) as failure:
+        plaintext.reader(sealed.manifest, "audio.opus", foreign, lambda _start, _end: b"")
+    assert failure.value.error_id == "seal.key_foreign"
 
 
 def test_repeated_sealing_uses_a_new_key(tmp_path: Path, keys: Keys) -> None:

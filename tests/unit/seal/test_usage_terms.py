@@ -411,3 +411,10 @@ def test_only_consent_extends_and_a_hold_keeps(case: Case, what: str) -> None:
 def test_legal_duty_cannot_be_withdrawn(code: str) -> None:
     result = terms(manifest((code,), mode="opt-in"), chain((1, ConsentWithdrawn((code,), "…"))))
     assert result.until == (day(30) if code == "legal-duty" else day(1))
+
+
+def test_withdrawable_is_what_rests_on_a_yes() -> None:
+    agreed = manifest(agreed=("own", 365))
+    assert withdrawable_purposes(manifest(), []) == ()
+    assert withdrawable_purposes(agreed, []) == ("own",)
+    assert withdrawable_purposes(manifest(mode="opt-in", agreed=("own", 365)), []) == ("agreement", "own")
