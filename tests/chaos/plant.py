@@ -89,6 +89,8 @@ class Plant:
     on_switch_gone: Callable[[float], None] = lambda at: None
     units: dict[str, Unit] = field(default_factory=dict)
     _released: list[StoppedProcess] = field(default_factory=list)
+    _killed: set[tuple[int, str]] = field(default_factory=set)
+    """Processes that were killed, and are perhaps there for another moment: no further fault strikes them."""
     _pids: dict[str, tuple[int, float]] = field(default_factory=dict)
     _last_look: float = 0.0
 
@@ -244,15 +246,20 @@ class Plant:
         pid = self.pid(fault.process)
         if pid is None or any(one.pid == pid for one in self._released):
             return False
+        start = start_of(pid)
+        if (pid, start) in self._killed:
+            return False
         unit = self._own(fault.process)
         # At SIGTERM a database server would wait for its clients.
         ends = signal.SIGINT if fault.process == "database" else signal.SIGTERM
         number = {"kill": signal.SIGKILL, "restart": ends}.get(fault.action, signal.SIGSTOP)
         if not is_running(pid) or not send(pid, number):
             return False
+        if number == signal.SIGKILL:
+            self._killed.add((pid, start))
         self.hits.append((now, fault.process, fault.action))
         if "stall" in fault.action:
-            self._released.append(StoppedProcess(pid, start_of(pid), fault, now, now + fault.lasts))
+            self._released.append(StoppedProcess(pid, start, fault, now, now + fault.lasts))
             return True
         if unit is not None:
             unit.is_hit, unit.due = True, now + fault.lasts
@@ -290,6 +297,7 @@ class Plant:
         unit = self._own(process)
         if unit is not None:
             unit.is_hit, unit.due = True, now + min(one.fault.lasts, 1.0)
+        self._killed.add((one.pid, one.start_id))
         send(one.pid, signal.SIGKILL)
         self._dead(process, one.stopped, now)
 
