@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from recorder.catalogue import change_counter, queries
-from recorder.catalogue.database import writing
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.offboarding_progress import find_offboarding
-from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.line import LineDraftTable, LineTable
 from recorder.lifecycle import departure, line_history
 
 
@@ -51,3 +51,22 @@ def test_line_has_ended_only_where_row_and_log_say_so(house) -> None:
     assert not line_history.has_ended(line, ended_at - timedelta(seconds=1))
     assert not line_history.has_ended("unknown", ended_at)
     assert not line_history.has_ended(None, ended_at)
+
+
+def test_departure_that_is_dropped_leaves_no_row(house) -> None:
+    at = {"now": house.clock(), "entropy": house.entropy}
+    for _again in range(2):
+        departure.note_departure(house.tenant, house.clock(), house.clock(), "ab" * 32, **at)
+    with writing():
+        departure.drop_departure(house.tenant)
+    assert find_offboarding(house.tenant) is None
+
+
+def test_line_that_ends_takes_its_own_draft_along(house) -> None:
+    other = house.customer("Reliure Adam", "+3225550177").line
+    with writing():
+        for each in (house.line, other):
+            LineDraftTable.create(line=each.id, settings={}, changed_at=house.clock(), changed_by="ada")
+    line_history.end_line(house.tenant, house.line.id, now=house.clock(), entropy=house.entropy)
+    with connected():
+        assert [row.line_id for row in LineDraftTable.select()] == [other.id]

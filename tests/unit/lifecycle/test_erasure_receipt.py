@@ -10,7 +10,8 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.errors import AccessError, RetentionError, SealError
-from recorder.lifecycle import erasure_receipt, expiry
+from recorder.lifecycle import amendments, erasure_receipt, expiry, recordings
+from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.erasure_deadline import erasure_complete_at
 from recorder.seal.keyring import data_key_path
 from tests.stored_recordings import put_small
@@ -73,6 +74,28 @@ def test_refuses_a_receipt_while_anything_exists(house, erased_recording) -> Non
     with pytest.raises(RetentionError) as failure:
         receipt_of(house, erased_recording)
     assert failure.value.error_id == "retention.not_gone"
+
+
+def test_refuses_a_receipt_where_only_the_row_says_that_it_was_erased(house) -> None:
+    recording = put_small(house)
+    row = queries.recording(house.tenant, recording)
+    recordings.make_tombstone(row, "deleted", now=house.clock(), entropy=house.entropy)
+    with pytest.raises(RetentionError) as failure:
+        receipt_of(house, recording)
+    assert (failure.value.error_id, "no tombstone" in str(failure.value)) == ("retention.not_erased", True)
+
+
+def test_row_becomes_a_tombstone_only_by_the_buckets(house, erased_recording) -> None:
+    living = put_small(house)
+    at = {"now": house.clock(), "entropy": house.entropy}
+    for recording in (living, erased_recording):
+        row = queries.recording(house.tenant, recording)
+        chain = chain_of(house.store, row.prefix, house.root_public)
+        if recording == living:
+            with pytest.raises(ValueError, match="was not erased"):
+                amendments.list_tombstone(row, chain, **at)
+        else:
+            assert not amendments.list_tombstone(row, chain, **at), "it is one already"
 
 
 def test_refuses_live_and_foreign_recordings(house) -> None:

@@ -14,6 +14,7 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import AccordError, SealError
+from recorder.lifecycle import wrapped_key_rows
 from recorder.lifecycle.key_rotation import CLAIM, KeyRotation, rotation_status
 from recorder.seal import kek_files
 from recorder.seal.keyring import (
@@ -235,7 +236,12 @@ def test_refuses_a_key_that_was_changed_for_another(house, rotation, recordings)
 
 def test_refuses_to_run_twice_at_once(house, rotation) -> None:
     assert lease.take(CLAIM, "another process", house.clock())
-    for attempt in (lambda: rotation().all(), lambda: rotation().begin(house.tenant)):
+    attempts = (
+        lambda: rotation().all(),
+        lambda: rotation().begin(house.tenant),
+        lambda: rotation().put_back([(house.tenant, "any")]),
+    )
+    for attempt in attempts:
         with pytest.raises(SealError) as failure:
             attempt()
         assert failure.value.error_id == "keys.busy"
@@ -319,3 +325,10 @@ def test_refuses_without_the_kek_that_wraps_a_key(house, keys, rotation, recordi
     with pytest.raises(SealError) as failure:
         rotation(keyring=alone).all()
     assert failure.value.error_id == "seal.kek_missing"
+
+
+def test_newest_recording_by_a_key(house, keys, rotation, recordings) -> None:
+    key = tenant_key(house).key_id
+    assert wrapped_key_rows.newest_wrapped_by(house.tenant, key) == max(recordings)
+    assert wrapped_key_rows.newest_wrapped_by("nobody", key) == ""
+    assert wrapped_key_rows.newest_wrapped_by(house.tenant, "0" * 32) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,12 +10,15 @@ import numpy as np
 import pytest
 
 from recorder.catalogue import queries
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import AccessError
 from recorder.features.imports.service import Importer
 from recorder.features.imports.table import ImportRow
 from recorder.identity import download_permission
 from recorder.lifecycle import plans
 from recorder.playback import grants
+from recorder.playback.grants import DOWNLOADED
 from recorder.playback.interface import PurposeChoice
 from recorder.playback.purposes import preselect
 from recorder.seal.amendment import By
@@ -38,6 +42,13 @@ def allow(house, who, allowed: bool = True) -> None:
 def download(gate, who, recording, name: str = "audio.wav") -> bytes:
     opened = gate.download(who, recording.id, "agreement", name)
     return b"".join(opened.read(0, opened.length))
+
+
+def downloads(recording) -> list[dict[str, str]]:
+    """The bodies of the leaves about a recording's downloads."""
+    with connected():
+        mine = (LeafTable.recording_id == recording.id) & (LeafTable.kind == DOWNLOADED)
+        return [json.loads(leaf.body) for leaf in LeafTable.select().where(mine).order_by(LeafTable.number)]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +91,29 @@ def test_format_that_was_not_stored_is_refused(gate, somebody, recording) -> Non
     paul = somebody("customer_admin")
     assert refusal(lambda: download(gate, paul, recording, "audio.opus")) == "access.no_sound"
     assert refusal(lambda: download(gate, paul, recording, "manifest.json")) == "access.no_sound"
+
+
+def test_download_is_logged_before_its_first_byte(gate, somebody, recording) -> None:
+    paul = somebody("customer_admin")
+    opened = gate.download(paul, recording.id, "agreement", "audio.wav")
+    assert downloads(recording) == []
+    pieces = opened.read(0, opened.length)
+    next(pieces)
+    expected = {"user": paul.user, "recording": recording.id, "purpose": "agreement", "name": "audio.wav"}
+    assert downloads(recording) == [expected]
+    assert list(pieces)
+    assert downloads(recording) == [expected]
+
+
+def test_wav_is_made_where_only_opus_was_stored(gate, somebody, recorded) -> None:
+    recording, paul = recorded(formats=("opus",)), somebody("customer_admin")
+    made = gate.download(paul, recording.id, "agreement", "audio.wav")
+    content = b"".join(made.read(0, made.length))
+    assert (content[:4], len(content), made.media_type) == (b"RIFF", made.length, "audio/wav")
+    stored = gate.download(paul, recording.id, "agreement", "audio.opus")
+    content = b"".join(stored.read(0, stored.length))
+    assert (content[:4], len(content), stored.media_type) == (b"OggS", stored.length, "audio/ogg")
+    assert [each["name"] for each in downloads(recording)] == ["audio.wav", "audio.opus"]
 
 
 def test_colleague_of_some_lines_hears_theirs_alone(gate, ada, recording) -> None:
