@@ -114,10 +114,12 @@ def test_stopped_hub_is_killed_by_the_watchdog(machine: Machine) -> None:
 @pytest.mark.parametrize("unit", NAMES)
 def test_reload_interrupts_nothing(machine: Machine, unit: str) -> None:
     wait_active(machine, unit)
-    before = main_pid(machine, unit)
+    before, restarts = main_pid(machine, unit), machine.show(unit, "NRestarts")
     machine.run("systemctl", "reload", unit)
     time.sleep(1.5)  # a process that SIGHUP ends would end at once
-    assert main_pid(machine, unit) == before
+    # The daemon starts its successor, which may have taken over by now.
+    assert unit == "accord-daemon" or main_pid(machine, unit) == before
+    assert machine.show(unit, "NRestarts") == restarts
     assert machine.show(unit, "ActiveState") == "active"
 
 
