@@ -106,6 +106,9 @@ def test_unrecorded_calls_are_filtered_and_paged(tenants, unrecorded, clock) -> 
     assert queries.not_recorded(mine, limit=4).more is None
     assert queries.not_recorded(mine, limit=0).rows == tuple(rows[:1]), "at least one"
     assert queries.not_recorded(mine, party="5550102").rows == (rows[1],)
+    theirs = [row for row in rows if row.line == rows[1].line]
+    assert queries.not_recorded(mine, scope={rows[1].line}, limit=9).rows == tuple(theirs)
+    assert queries.not_recorded(mine, scope={"another"}).rows == ()
     assert queries.not_recorded(mine, party="").rows == tuple(rows)
     at = rows[1].started_at
     assert queries.not_recorded(mine, since=at).rows == tuple(rows[:2])

@@ -12,7 +12,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.catalogue.tables import lease
 from recorder.errors import AccordError
-from recorder.lifecycle import amendments, recordings
+from recorder.lifecycle import amendment_store, amendments, recordings
 from recorder.lifecycle.amendment_service import (
     LONGEST_REASON,
     LONGEST_REVIEW,
@@ -22,6 +22,7 @@ from recorder.lifecycle.amendment_service import (
 )
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.seal.amendment import By
+from recorder.seal.amendment_kinds import HoldLifted
 from recorder.seal.keyring import data_key_path
 from recorder.store.contract import Conflict
 from tests.stored_recordings import put_small
@@ -238,3 +239,15 @@ def test_hold_is_handed_to_somebody_else(house, changes, recording) -> None:
     assert [(each.data.owner, each.data.replaces) for each in holds] == [("ada", None), ("cleo", second)]
     assert refusal(lambda: give(hold=second, owner="dora")) == "retention.no_hold"
     give(hold=first, owner="cleo")
+
+
+def test_contradictory_amendment_is_not_put(house, recording) -> None:
+    services, row = house.services, queries.recording(house.tenant, recording)
+    chain = chain_of(house.store, row.prefix, house.root_public)
+    before = house.objects()
+    lifted = HoldLifted(5, "they agree")
+    put = partial(
+        amendment_store.put, services.store, chain, lifted, OPERATOR, services.signer, services.root
+    )
+    assert refusal(lambda: put(house.clock())) == "amendment.contradiction"
+    assert house.objects() == before
