@@ -86,12 +86,12 @@ def test_refuses_a_receipt_where_only_the_row_says_that_it_was_erased(house) -> 
 
 
 def test_row_becomes_a_tombstone_only_by_the_buckets(house, erased_recording) -> None:
-    living = put_small(house)
+    alive = put_small(house)
     at = {"now": house.clock(), "entropy": house.entropy}
-    for recording in (living, erased_recording):
+    for recording in (alive, erased_recording):
         row = queries.recording(house.tenant, recording)
         chain = chain_of(house.store, row.prefix, house.root_public)
-        if recording == living:
+        if recording == alive:
             with pytest.raises(ValueError, match="was not erased"):
                 amendments.list_tombstone(row, chain, **at)
         else:

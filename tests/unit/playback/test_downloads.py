@@ -107,23 +107,23 @@ def test_download_is_logged_before_its_first_byte(gate, somebody, recording) -> 
 
 def test_wav_is_made_where_only_opus_was_stored(gate, somebody, recorded) -> None:
     recording, paul = recorded(formats=("opus",)), somebody("customer_admin")
-    made = gate.download(paul, recording.id, "agreement", "audio.wav")
-    content = b"".join(made.read(0, made.length))
-    assert (content[:4], len(content), made.media_type) == (b"RIFF", made.length, "audio/wav")
-    stored = gate.download(paul, recording.id, "agreement", "audio.opus")
-    content = b"".join(stored.read(0, stored.length))
-    assert (content[:4], len(content), stored.media_type) == (b"OggS", stored.length, "audio/ogg")
+    wav = gate.download(paul, recording.id, "agreement", "audio.wav")
+    content = b"".join(wav.read(0, wav.length))
+    assert (content[:4], len(content), wav.media_type) == (b"RIFF", wav.length, "audio/wav")
+    opus = gate.download(paul, recording.id, "agreement", "audio.opus")
+    content = b"".join(opus.read(0, opus.length))
+    assert (content[:4], len(content), opus.media_type) == (b"OggS", opus.length, "audio/ogg")
     assert [each["name"] for each in downloads(recording)] == ["audio.wav", "audio.opus"]
 
 
 def test_colleague_of_some_lines_hears_theirs_alone(gate, ada, recording) -> None:
-    for lines, heard in (
+    for lines, is_heard in (
         ((recording.line,), True),
         ((recording.line, "another"), True),
         (("another",), False),
     ):
         who = replace(ada, lines=lines)
-        if heard:
+        if is_heard:
             assert gate.grant(who, recording.id, "agreement")
         else:
             assert refusal(lambda who=who: gate.grant(who, recording.id, "agreement")) == "access.other_line"
@@ -145,7 +145,7 @@ def test_imported_call_without_a_stated_purpose_opens_to_nobody(gate, house, som
 
 
 @pytest.mark.parametrize(
-    ("allowed", "recent", "chosen"),
+    ("allowed", "recent", "choice"),
     [
         ("a", None, "a"),
         ("a", "b", "a"),
@@ -155,17 +155,17 @@ def test_imported_call_without_a_stated_purpose_opens_to_nobody(gate, house, som
         ("", "c", None),
     ],
 )
-def test_purpose_of_the_last_listen_is_chosen_where_it_is_allowed(allowed, recent, chosen) -> None:
+def test_purpose_of_the_last_listen_is_chosen_where_it_is_allowed(allowed, recent, choice) -> None:
     choices = [PurposeChoice(code, code in allowed, None) for code in "abc"]
-    assert preselect(choices, recent) == chosen
+    assert preselect(choices, recent) == choice
 
 
 def test_latest_grant_is_of_this_recording_or_of_any(gate, house, ada, recorded) -> None:
     first, second = recorded(), recorded()
     find = lambda *more: grants.latest_grant(ada.tenant, ada.user, ada.session, house.clock(), *more)  # noqa: E731
     assert find() is None
-    given = [gate.grant(ada, each.id, "agreement").id for each in (first, second)]
-    assert [find(first.id).id, find(second.id).id] == given
+    ids = [gate.grant(ada, each.id, "agreement").id for each in (first, second)]
+    assert [find(first.id).id, find(second.id).id] == ids
     assert find().recording in (first.id, second.id)
     assert grants.latest_grant(ada.tenant, ada.user, "another", house.clock()) is None
     house.clock.forward(seconds=2 * 3600)
