@@ -9,6 +9,8 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import queries
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import AccessError, RetentionError, SealError
 from recorder.lifecycle import amendments, erasure_receipt, expiry, recordings
 from recorder.lifecycle.amendment_store import chain_of
@@ -83,6 +85,20 @@ def test_refuses_a_receipt_where_only_the_row_says_that_it_was_erased(house) -> 
     with pytest.raises(RetentionError) as failure:
         receipt_of(house, recording)
     assert (failure.value.error_id, "no tombstone" in str(failure.value)) == ("retention.not_erased", True)
+
+
+def test_refuses_a_receipt_where_rows_were_swapped(house, erased_recording) -> None:
+    row = queries.recording(house.tenant, erased_recording)
+    another = put_small(house)
+    recordings.make_tombstone(
+        queries.recording(house.tenant, another), "deleted", now=house.clock(), entropy=house.entropy
+    )
+    with writing():
+        RecordingTable.update(prefix=f"{row.prefix}x").where(RecordingTable.id == erased_recording).execute()
+        RecordingTable.update(prefix=row.prefix).where(RecordingTable.id == another).execute()
+    with pytest.raises(SealError) as failure:
+        receipt_of(house, another)
+    assert failure.value.error_id == "seal.manifest_foreign"
 
 
 def test_row_becomes_a_tombstone_only_by_the_buckets(house, erased_recording) -> None:

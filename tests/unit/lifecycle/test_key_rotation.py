@@ -332,3 +332,17 @@ def test_newest_recording_by_a_key(house, keys, rotation, recordings) -> None:
     assert wrapped_key_rows.newest_wrapped_by(house.tenant, key) == max(recordings)
     assert wrapped_key_rows.newest_wrapped_by("nobody", key) == ""
     assert wrapped_key_rows.newest_wrapped_by(house.tenant, "0" * 32) == ""
+
+
+def test_refuses_what_is_no_key_in_a_tenants_folder(house, rotation, recordings) -> None:
+    overwrite(house, every_tenant_key_path(house.tenant, "f" * 32), b"{}")
+    with pytest.raises(SealError):
+        rotation().all()
+
+
+def test_reaches_its_points_in_order(house, rotation, recordings) -> None:
+    points: list[str] = []
+    rotation().begin(house.tenant)
+    rotation(boundary=points.append).all()
+    assert points.index("tenant key put") < points.index("tenant key catalogued")
+    assert points[-1] == "next key deleted"
