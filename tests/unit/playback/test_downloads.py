@@ -103,6 +103,7 @@ def test_download_is_logged_before_its_first_byte(gate, somebody, recording) -> 
     assert downloads(recording) == [expected]
     assert list(pieces)
     assert downloads(recording) == [expected]
+    assert sum(map(len, opened.read(0, 1000))) == 1000, "a part, as a browser asks for to continue"
 
 
 def test_wav_is_made_where_only_opus_was_stored(gate, somebody, recorded) -> None:
