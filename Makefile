@@ -36,8 +36,8 @@ test-long: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m long --timeout 3600 $(PYTEST)
 
 # The unit tests of the packages without database, disk and server, so that it is a matter of seconds: they never
-# wait, so there is a process for each processor only. The state machine's table alone takes as long as all others,
-# and is part of `make test`.
+# wait, so there is a process for each processor only. The state machine's tests alone take as long as all others,
+# and are part of `make test`; the whole table, of `make test-long`.
 SLOW := tests/unit/call/test_states.py
 QUICK := architecture bench call config mixed practice_switch seal store switch
 check: $(VENV)/.test

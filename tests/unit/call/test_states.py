@@ -18,6 +18,7 @@ def test_table_lists_the_transitions_of_some_lines() -> None:
         assert set(states.describe(where, outcomes)) <= listed.get((where, name), set()), (where, name)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_table_equals_the_state_machine() -> None:
     assert table_on_page() == states.table(), "regenerate: python -m tests.unit.call.states"

@@ -21,7 +21,6 @@ from recorder.features.search.rules import CallQuery, fold_name, parse_name, par
 from recorder.features.tenants import lines
 from tests.unit.catalogue.conftest import OTHER, TENANT
 
-pytestmark = pytest.mark.postgresql
 
 CALLS = 160
 NUMBERS = (
@@ -234,6 +233,7 @@ SIZES = {
 }
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("sizes", SIZES)
 def test_every_way_finds_what_a_comparison_of_each_call_finds(model, clock, monkeypatch, sizes) -> None:
     for name, value in SIZES[sizes].items():
