@@ -21,7 +21,6 @@ from recorder.features.search.rules import CallQuery, fold_name, parse_name, par
 from recorder.features.tenants import lines
 from tests.unit.catalogue.conftest import OTHER, TENANT
 
-
 CALLS = 160
 NUMBERS = (
     "+32470123456", "+32470123457", "+32470999999", "+32471000000", "+3225550100", "+33142685300",
