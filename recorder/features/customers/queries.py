@@ -41,7 +41,12 @@ def count_invitations(tenants: Collection[str]) -> dict[str, int]:
     return _count(InvitationTable, InvitationTable.tenant_id, InvitationTable.ended_at.is_null(), tenants)
 
 
-def open_invitation(tenant: str) -> tuple[str, str] | None:
+def has_had_users(tenant: str) -> bool:
+    """Whether anybody has, or ever had, access."""
+    return bool(UserTable.select().where(UserTable.tenant == tenant).exists())
+
+
+def first_invitation(tenant: str) -> tuple[str, str] | None:
     """The id and the name of who was invited first and has not accepted yet."""
     mine = (InvitationTable.tenant_id == tenant) & InvitationTable.ended_at.is_null()
     row = InvitationTable.select().where(mine).order_by(InvitationTable.created_at).first()

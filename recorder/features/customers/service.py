@@ -56,12 +56,12 @@ def list_customers(after: str, limit: int) -> list[Customer]:
 
 
 def find_invitation(tenant: str) -> tuple[str, str] | None:
-    """The id and the name of the invitation that opens a customer's panel, while nobody has access to it and
-    it stays; else ``None``: afterwards, people are the customer's own affair."""
+    """The id and the name of the invitation that opens a customer's panel, if nobody ever had access to it,
+    and the customer is not leaving; else ``None``: afterwards, people are the customer's own affair."""
     with connected():
-        if queries.count_users([tenant]) or find_offboarding(tenant) is not None:
+        if queries.has_had_users(tenant) or find_offboarding(tenant) is not None:
             return None
-        return queries.open_invitation(tenant)
+        return queries.first_invitation(tenant)
 
 
 def _state(tenant: str, users: int, invitations: int) -> tuple[CustomerState, datetime | None]:

@@ -24,6 +24,7 @@ from recorder.features.tenants.registration import CUSTOMER_CREATED, Registratio
 from recorder.features.usage import service as usage
 from recorder.identity import users
 from recorder.playback.interface import Actor
+from recorder.seal.amendment import By
 from tests.house import Customer, House
 from tests.unit.web.conftest import COMPILED, Browser, Page
 from tests.unit.web.test_navigation import links
@@ -234,6 +235,11 @@ def test_later_invitations_are_the_customers_own_affair(house, provider, bakery,
     assert paul.log_in("paul").status_code == 303
     invited = {"name": "Nora Nagels", "address": "nora@martin.example", "role": "customer", "how": "link"}
     assert "/invitation/" in paul.send("/team/invite", **invited, lines="all").text
+    assert office.send(f"/customers/{bakery.id}/invitation").location == "/customers"
+    for person in bakery.people.values():  # nor when nobody is left who had access
+        users.revoke_user(
+            bakery.id, person.id, now=house.clock(), entropy=house.entropy, by=By("operator"), last_admin=True
+        )
     assert office.send(f"/customers/{bakery.id}/invitation").location == "/customers"
     assert bodies(bakery.id, "invitation.renewed") == []
 
