@@ -6,7 +6,7 @@ PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 # More than processors, since many tests wait for servers and calls.
-JOBS := 7
+JOBS := 8
 # Tests and the demo start Python hundreds of times: without its compiled files, each start would compile everything.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
@@ -26,7 +26,7 @@ run: $(VENV)/.run
 	$(BIN)/python -m demo
 
 # What is about time limits, and the real switch, apart: there a busy machine would tell, not the code.
-TIMED := tests/integration/switch tests/integration/test_scenarios_practice.py tests/integration/test_scenarios_transcripts.py tests/chaos tests/fuzz/test_sip.py tests/fuzz/test_switch_reads.py tests/freeswitch
+TIMED := tests/integration/switch tests/integration/test_scenarios_practice.py tests/integration/test_scenarios_practice_switch.py tests/integration/test_scenarios_transcripts.py tests/chaos tests/fuzz/test_sip.py tests/fuzz/test_switch_reads.py tests/freeswitch
 # In the order of the folders: what takes long for one test would come last otherwise, and be waited for.
 test: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TIMED:%=--ignore %) $(PYTEST)

@@ -118,7 +118,7 @@ def test_marks_wait_for_space_in_order(disk: SmallDisk, monkeypatch: pytest.Monk
 
 
 def test_deletes_at_once_on_a_full_disk(disk: SmallDisk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writers, "RETRY", 0.5)
+    monkeypatch.setattr(writers, "RETRY", 60.0)
     call = start()
     writer = SpoolWriter(disk.folder, call.recording, lambda error: None)
     writer.open(call)
@@ -132,7 +132,7 @@ def test_deletes_at_once_on_a_full_disk(disk: SmallDisk, monkeypatch: pytest.Mon
     writer.discard()
     start_time = time.monotonic()
     while writer.audio.exists():
-        assert time.monotonic() - start_time < 0.4, "it does not wait for earlier marks"
+        assert time.monotonic() - start_time < 20, "it does not wait for earlier marks"
         gevent.sleep(0.01)
 
 
