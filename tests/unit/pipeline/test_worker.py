@@ -38,7 +38,7 @@ class SwitchableStore:
         self.store = store
         self.away = False
         self.query_count = 0
-        self.waiting = 0
+        self.pause_count = 0
         self._answers = threading.Event()
         self._answers.set()
 
@@ -54,7 +54,7 @@ class SwitchableStore:
         def call_method(*arguments):
             self.query_count += 1
             if not self._answers.is_set():
-                self.waiting += 1
+                self.pause_count += 1
                 self._answers.wait(DEADLINE)
             if self.away:
                 raise Unreachable("store.unreachable", "nobody there")
@@ -125,7 +125,7 @@ def test_heartbeat_continues_while_the_store_hangs(house, start, store) -> None:
     beats: list[None] = []
     store.hold()
     start(beat=lambda: beats.append(None))
-    until(lambda: store.waiting > 0, "a step that waits for the store")
+    until(lambda: store.pause_count > 0, "a step that waits for the store")
     beat_count = len(beats)
     until(lambda: len(beats) >= beat_count + 3, "heartbeats meanwhile")
     assert stages.next_stage(folder) is not None
