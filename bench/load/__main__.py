@@ -55,7 +55,7 @@ def main() -> int:
             signal.signal(number, lambda number, _frame: sys.exit(128 + number))
         measured = _measure(arguments)
     command = "python -m " + " ".join(["bench.load", *arguments.command])
-    name = "load-ramp" if arguments.ramp else "load"
+    name = "load-ramp" if arguments.ramp else f"load-{arguments.format}"
     text = tables.ramp(measured, command) if arguments.ramp else tables.hour(measured, command)
     print(text)
     if arguments.write:

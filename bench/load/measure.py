@@ -51,6 +51,13 @@ class Plan:
     more: dict[str, str] = field(default_factory=dict)
     sound_format: str = "opus"
 
+    @property
+    def begin_s(self) -> float:
+        """Seconds in which the first calls begin: as fast as the telephones can, or, where all calls are
+        equally long, in the time of one. Otherwise all of them would end, and others begin, at once."""
+        calls, _ = self.steps[0]
+        return self.longest if self.shortest == self.longest else calls / RATE
+
 
 @dataclass
 class Measured:
@@ -121,9 +128,9 @@ class Run:
         time.sleep(SETTLE)
         self.measured.idle = self._for(IDLE)
         first, _ = self._plan.steps[0]
-        self._phones.begin(NUMBER, first)
+        self._phones.begin(NUMBER, first, self._plan.begin_s)
         self._start, self.measured.start = time.monotonic(), time.time()
-        connected = first / RATE + SETTING_UP
+        connected = self._plan.begin_s + SETTING_UP
         self._for(connected)
         if self._plan.shortest - connected >= 2 * LOOK:
             self.measured.still = self._for(self._plan.shortest - connected - 2)

@@ -82,11 +82,13 @@ class Phones:
         (self._folder / "numbers.csv").write_text(f"SEQUENTIAL,PRINTF=9999999\n{numbers}\n", "utf-8")
         self._start("callee", self._ports.callees, self._ports.rtp + 2000, "-aa")
 
-    def begin(self, number: str, limit: int) -> None:
-        """Call ``number`` until so many calls are live."""
+    def begin(self, number: str, limit: int, seconds: float) -> None:
+        """Call ``number`` until so many calls are live, evenly within so many ``seconds``, and then a new one
+        for each that ends."""
         self._start(
             "caller", self._ports.callers, self._ports.rtp, f"127.0.0.1:{self._switch}",
-            "-s", number, "-inf", "numbers.csv", "-l", str(limit), "-r", str(RATE),
+            "-s", number, "-inf", "numbers.csv",
+            "-l", str(limit), "-r", str(limit), "-rp", str(round(seconds * 1000)),
             "-cp", str(self._ports.control), "-trace_stat", "-stf", "count.csv", "-fd", "1",
             "-trace_rtt", "-rtt_freq", "1", "-trace_err", "-error_file", "errors.log",
         )  # fmt: skip

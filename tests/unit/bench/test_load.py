@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench.load import figures, sound, tables
+from bench.load import figures, phones, sound, tables
 from bench.load.installation import Mode
 from bench.load.measure import Measured, Plan, Sample
 from bench.load.phones import Count
@@ -82,12 +82,16 @@ def test_the_page_has_a_place_for_the_tables(tmp_path: Path, monkeypatch: pytest
     page = tmp_path / "page.md"
     page.write_bytes(tables.PAGE.read_bytes())
     monkeypatch.setattr(tables, "PAGE", page)
-    for name in ("load", "load-ramp"):
+    for name in ("load-wav", "load-opus", "load-ramp"):
         tables.write(name, f"the tables of {name}\n")
         tables.write(name, f"the new tables of {name}\n")
-    text = page.read_text("utf-8")
-    assert "<!-- load:begin -->\nthe new tables of load\n<!-- load:end -->" in text
-    assert "<!-- load-ramp:begin -->\nthe new tables of load-ramp\n<!-- load-ramp:end -->" in text
+        text = page.read_text("utf-8")
+        assert f"<!-- {name}:begin -->\nthe new tables of {name}\n<!-- {name}:end -->" in text
+
+
+def test_calls_of_one_length_begin_evenly() -> None:
+    assert Plan("accord", ((200, 3600.0),), 180, 180).begin_s == 180
+    assert Plan("accord", ((200, 3600.0),), 90, 180).begin_s == 200 / phones.RATE
 
 
 def measured(mode: Mode, a_minute: float, a_call: float, idle: float = 0.01) -> Measured:
