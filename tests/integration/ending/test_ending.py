@@ -68,8 +68,8 @@ def test_a_second_signal_breaks_the_announcement_off_and_the_call_goes_on_unreco
     assert [path.stat().st_size for path in site.spool.glob("*/audio.wav")] == sizes
 
 
-def unit_seconds(unit: str, setting: str) -> int:
-    (line,) = [line for line in unit.splitlines() if line.startswith(f"{setting}=")]
+def unit_seconds(unit: str, key: str) -> int:
+    (line,) = [line for line in unit.splitlines() if line.startswith(f"{key}=")]
     return int(line.partition("=")[2])
 
 

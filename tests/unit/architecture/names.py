@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Final
 
 TERMS = frozenset({
     "addressing", "beginning", "binding", "breathing", "eavesdropping", "encoding", "everything", "finding",
@@ -44,6 +46,7 @@ COMMON = frozenset({"found", "known", "left"})
 """A search's result, what is known beforehand; a channel, or a rest."""
 
 
+@cache
 def is_participle(name: str) -> bool:
     """Whether a name is a bare participle or gerund: ``told``, ``wanted`` or ``counting``. A word beside it
     makes it a noun: ``verified_recording``."""
@@ -55,28 +58,29 @@ def is_participle(name: str) -> bool:
 
 def participles(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The bare participles that a module binds, each with its line."""
-    nodes = list(ast.walk(tree))
+    nodes = [node for node in ast.walk(tree) if type(node) in NAME_OF or isinstance(node, ast.stmt)]
+    bare = [each for node in nodes if (each := _bound_name(node)) is not None and is_participle(each[1])]
+    if not bare:
+        return
     exempt = {name for node in nodes for name in (*_codes(node), *_public_names(node))}
-    for node in nodes:
-        for line, name in _bound_names(node):
-            if is_participle(name) and (line, name) not in exempt:
-                yield line, name
+    yield from (each for each in bare if each not in exempt)
 
 
-def _bound_names(node: ast.AST) -> Iterator[tuple[int, str]]:
-    match node:
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-            if not _is_class_of_two_words(node):
-                yield node.lineno, name
-        case (
-            ast.arg(arg=name)
-            | ast.Name(id=name, ctx=ast.Store())
-            | ast.Attribute(attr=name, ctx=ast.Store())
-            | ast.alias(asname=str(name))
-            | ast.ExceptHandler(name=str(name))
-            | ast.MatchAs(name=str(name))
-        ):
-            yield node.lineno, name
+NAME_OF: Final[Mapping[type[ast.AST], str]] = {
+    ast.FunctionDef: "name", ast.AsyncFunctionDef: "name", ast.ClassDef: "name", ast.arg: "arg",
+    ast.Name: "id", ast.Attribute: "attr", ast.alias: "asname", ast.ExceptHandler: "name",
+    ast.MatchAs: "name",
+}  # fmt: skip
+"""By kind of node that binds a name: where it has it."""
+
+
+def _bound_name(node: ast.AST) -> tuple[int, str] | None:
+    """The name that a node binds, with its line."""
+    field = NAME_OF.get(type(node))
+    name = None if field is None else getattr(node, field)
+    if name is None or isinstance(getattr(node, "ctx", None), ast.Load | ast.Del):
+        return None
+    return None if _is_class_of_two_words(node) else (node.lineno, name)  # type: ignore[attr-defined]
 
 
 def _public_names(node: ast.AST) -> Iterator[tuple[int, str]]:
