@@ -19,6 +19,7 @@ from pathlib import Path
 
 import gevent
 import structlog
+from argon2 import PasswordHasher
 
 from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
@@ -41,7 +42,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import plans
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import By
-from tests.house import CALLER, Customer, House
+from tests.house import CALLER, Customer, House, hash_with
 from tests.ports import free_ports
 from web import WebConfig, create_app, serve
 from web.config import LoginLimits
@@ -63,6 +64,10 @@ formats = ["opus"]
 name.en = "Basic"
 name.fr = "Essentiel"
 """
+
+
+# These tests are about pages, and log in a hundred times.
+hash_with(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
 
 
 def fill(folder: Path) -> None:
