@@ -29,8 +29,8 @@ run: $(VENV)/.run
 TIMED := tests/integration/switch tests/integration/test_scenarios_practice.py tests/integration/test_scenarios_practice_switch.py tests/integration/test_scenarios_transcripts.py tests/chaos tests/fuzz/test_sip.py tests/fuzz/test_switch_reads.py tests/freeswitch
 # In the order of the folders: what takes long for one test would come last otherwise, and be waited for.
 test: $(VENV)/.test tools
-	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(TIMED:%=--ignore %) $(PYTEST)
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadgroup $(TIMED) $(PYTEST)
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TIMED:%=--ignore %) $(PYTEST)
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(TIMED) $(PYTEST)
 
 test-long: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m long --timeout 3600 $(PYTEST)

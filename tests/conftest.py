@@ -84,22 +84,6 @@ tests or modules are marked ``postgresql`` and run on it in ``make test``; other
 assert all(each.exists() for each in ON_BOTH)
 
 
-BROWSER = Path(__file__).parent / "browser"
-BROWSERS = 3
-"""Workers that run browser tests: each starts a browser and a panel, which takes as long as many tests."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each file's tests are run by one worker (``--dist loadgroup``), and those of a browser by few."""
-    browser_files = sorted(BROWSER.glob("test_*.py"))
-    for item in items:
-        group = str(item.path.relative_to(Path(__file__).parent))
-        if item.path in browser_files:
-            group = f"browser {browser_files.index(item.path) % BROWSERS}"
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     definition = metafunc.definition
     listed = {definition.path, definition.path.parent} & ON_BOTH
