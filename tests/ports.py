@@ -22,7 +22,7 @@ def free_ports(count: int = 1) -> int:
     They stay reserved until this process ends: a server binds its ports later than they are chosen, and
     another test worker could choose them in between.
     """
-    folder = Path(tempfile.gettempdir()) / "accord-test-ports"
+    folder = Path(tempfile.gettempdir()) / f"accord-test-ports-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     start = os.getpid() * 16 % COUNT
     for offset in range(0, COUNT, count):
