@@ -102,7 +102,7 @@ class NodeStatus:
             with suppress(TakeError, OSError):  # it began or ended just now
                 state = call_state(folder)
                 states[state] += 1
-                if state in RECORDED and _is_silent(folder / AUDIO):
+                if state in RECORDED and _is_silent(folder, state):
                     silent.append(folder.name)
         self.live = states
         each = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
@@ -197,6 +197,9 @@ def _age(depth: QueueDepth, now: datetime) -> timedelta:
     return timedelta() if depth.oldest is None else now - depth.oldest
 
 
-def _is_silent(sound: Path) -> bool:
+def _is_silent(folder: Path, state: str) -> bool:
+    sound = folder / AUDIO
+    if state == "announcing" and not sound.exists():
+        sound = folder  # the switch said that it records, and has written nothing since
     # As the kernel times it: it is the age of a file.
     return datetime.now(UTC).timestamp() - sound.stat().st_mtime > SILENT.total_seconds()

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,10 +28,10 @@ LIVE = (
 )
 
 
-def until(what: str, check: object, seconds: float = 40) -> None:
+def until(what: str, check: Callable[[], bool], found: Callable[[], str] = str, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
-    while not check():  # type: ignore[operator]
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+    while not check():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}: {found()}"
         time.sleep(0.1)
 
 
@@ -67,7 +67,7 @@ class Node:
         self.daemon = self._start("daemon.log", "recorder", "daemon")
         self.switch = self._start(
             "switch.log", "demo.practice", f"--event-port={first}", f"--daemon=127.0.0.1:{first + 1}",
-            "--stay", *calls,
+            "--stay", "--speed=0.25", *calls,
         )  # fmt: skip
 
     def _start(self, log: str, *words: str) -> subprocess.Popen[bytes]:
@@ -107,8 +107,8 @@ def test_status_shows_calls_and_findings(node: Node) -> None:
         code, text = node.status()
         return re.search(LIVE, text) is not None
 
-    until("the calls are recorded", recorded)
-    node.switch.send_signal(signal.SIGSTOP)  # keeps the calls alive, however slow this machine is
+    until("the calls are recorded", recorded, lambda: text)
+    node.switch.send_signal(signal.SIGSTOP)  # no call ends from here on
     assert code == 2, "there is no worker"
     assert f"ok      daemon: process {node.daemon.pid} is connected to the switch" in text
     assert "ok      daemon: reports that it is ready" in text
@@ -129,8 +129,13 @@ def test_status_shows_calls_and_findings(node: Node) -> None:
     node.daemon.kill()
     node.daemon.wait()
     node.switch.kill()
-    until("nobody writes", lambda: f"{CALLS} recordings have stopped growing" in node.status()[1])
-    text = node.status()[1]
+
+    def nobody_writes() -> bool:
+        nonlocal text
+        text = node.status()[1]
+        return f"{CALLS} recordings have stopped growing" in text
+
+    until("nobody writes", nobody_writes, lambda: text)
     assert "wrong   daemon: none is running on this spool" in text
     assert f"calls: {CALLS} live" in text, "what lies on the disk is still shown"
 

@@ -96,6 +96,16 @@ def test_recording_that_stopped_growing_is_reported(house: Bakery) -> None:
     assert live_take.name not in wrong.what
 
 
+def test_recording_that_the_switch_never_began_to_write_is_reported(house: Bakery) -> None:
+    no_audio, new_call = live(house, "recording_started"), live(house)
+    long_ago = time.time() - 60
+    for each in (no_audio, new_call):
+        (each / AUDIO).unlink()
+        os.utime(each, (long_ago, long_ago))
+    _, wrong = node_findings(status(house), "calls")
+    assert wrong.what == f"calls: 1 recordings have stopped growing: {no_audio.name}"
+
+
 def test_the_spool_by_stage_and_the_oldest_take(house: Bakery) -> None:
     stored_take = house.take()
     stages.step(stored_take, house.clock(), house.services)
