@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,8 @@ from playwright.sync_api import Error as PlaywrightError
 
 from tests.house import PASSWORD
 
-ROOT = Path(__file__).parents[2]
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parents[1]
 WATCH = """
 document.addEventListener("securitypolicyviolation",
   (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
@@ -38,10 +40,32 @@ class Panel:
         return next((self.folder / "bucket").glob(f"*/*/*/*/{self.ids[what]}/{name}"))
 
 
-@pytest.fixture(scope="session")
-def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
-    folder = tmp_path_factory.mktemp("panel")
-    shutil.copytree(installation(tmp_path_factory), folder, dirs_exist_ok=True)
+class PanelProcess:
+    """Serves the panel to a worker's tests, from the first one in this folder to the last: its nodes and
+    calls go on for as long as it runs, and would take processor time from the tests that follow."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._panel: Panel | None = None
+
+    def start(self, factory: pytest.TempPathFactory) -> Panel:
+        """Start it, unless it runs."""
+        if self._panel is None:
+            self._panel = self._stack.enter_context(_served(factory))
+        return self._panel
+
+    def stop(self) -> None:
+        self._panel = None
+        self._stack.close()
+
+
+PANEL = PanelProcess()
+
+
+@contextmanager
+def _served(factory: pytest.TempPathFactory) -> Iterator[Panel]:
+    folder = factory.mktemp("panel")
+    shutil.copytree(installation(factory), folder, dirs_exist_ok=True)
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.browser.panel", str(folder)],
@@ -56,6 +80,23 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
     yield Panel(f"http://127.0.0.1:{bodies['port']}", bodies["ids"], folder)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0, (folder / "log").read_text()
+
+
+@pytest.fixture(scope="session")
+def panel_process() -> Iterator[PanelProcess]:
+    yield PANEL
+    PANEL.stop()
+
+
+@pytest.fixture
+def panel(panel_process: PanelProcess, tmp_path_factory: pytest.TempPathFactory) -> Panel:
+    return panel_process.start(tmp_path_factory)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    if nextitem is None or not nextitem.path.is_relative_to(FOLDER):
+        PANEL.stop()
 
 
 def installation(factory: pytest.TempPathFactory) -> Path:
