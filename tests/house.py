@@ -48,6 +48,7 @@ from recorder.store.directory import DirectoryStore
 from tests.announcements import announcement_in
 from tests.catalogue_template import make_catalogue, open_catalogue
 from tests.clock import Clock, since_boot
+from tests.encoder_cache import encode_once
 from tests.entropy import RepeatableEntropy
 from web.account import passwords
 
@@ -264,7 +265,7 @@ class House:
         """Run every stage of a take, now or soon after it ``ended``."""
         at = self.clock() if ended is None else ended + timedelta(milliseconds=900)
         means = replace(self.services, uptime=lambda: since_boot(at))
-        while stages.step(folder, at, means):
+        while stages.step(folder, at, means, encode_once):
             pass
 
     def finished(
