@@ -1,4 +1,4 @@
-"""Roles of the people who log in: a customer's own people, and the provider's."""
+"""Roles: of the people who log in (a customer's own, and the provider's), and of guests, who do not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,28 @@ SUPPORT: Final = "support"
 PROVIDER_ROLES: Final = (OPERATOR, SUPPORT)
 """Roles of the provider's people."""
 
+OWN_SIDE: Final = "customer"
+"""The side of a call that is the customer's; the other one's is their role."""
+
+EXTERNAL_PARTY: Final = "external_party"
+"""The person who was recorded, invited by the customer to listen together: hears the recordings of one
+dispute, in its room alone."""
+
+NEUTRAL: Final = "neutral"
+"""Somebody whom both sides trust, invited by the customer: hears the passages that both sides agreed to."""
+
+GUESTS: Final = (EXTERNAL_PARTY, NEUTRAL)
+"""Roles of people who take part in one dispute. They have no account: a link and a session, no password."""
+
+THIRD_PARTIES: Final = (SUPPORT, NEUTRAL)
+"""Roles of those who were not in the call. They hear the passages that both sides agreed to let them hear."""
+
 
 def roles_of(tenant: str) -> tuple[str, ...]:
     """The roles that a tenant's people can have."""
     return PROVIDER_ROLES if tenant == PROVIDER else ROLES
+
+
+def signed_roles_of(tenant: str) -> tuple[str, ...]:
+    """The roles that a signed credential of a tenant can name: its people's, and its guests'."""
+    return PROVIDER_ROLES if tenant == PROVIDER else (*ROLES, *GUESTS)

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import UserRow
 from recorder.clock import Now, truncate
+from recorder.domain.roles import GUESTS
 from recorder.errors import CatalogueError, SealError
 from recorder.identity import factor_reset, factor_set, sign_in_rule
 from recorder.identity.passkeys import RelyingParty, use_key
@@ -188,7 +189,10 @@ class SecondFactorService:
         return sign_in_rule.requires_second_factor(tenant, self._trust)
 
     def must_enrol(self, user: UserRow) -> bool:
-        """Whether a user must have a second factor, and has none."""
+        """Whether a user must have a second factor, and has none. A guest of a dispute comes in by a link,
+        and cannot have one."""
+        if user.role in GUESTS:
+            return False
         return self.requires_second_factor(user.tenant) and not self.current(user).required
 
     def require_second_factor(self, admin: UserRow, required: bool) -> None:

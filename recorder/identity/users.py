@@ -26,7 +26,7 @@ from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.clock import SLACK, to_iso
 from recorder.domain import names
-from recorder.domain.roles import ADMIN, CUSTOMER, roles_of
+from recorder.domain.roles import ADMIN, CUSTOMER, GUESTS, roles_of
 from recorder.errors import CatalogueError, SealError
 from recorder.ids import Entropy, uuid7
 from recorder.mail.outbox import drop_mail
@@ -40,6 +40,9 @@ PROFILE: Final = "user.profile_changed"
 REVOKED: Final = "user.revoked"
 ACCESS_CHANGED: Final = "user.access_changed"
 LOGIN_CHANGED: Final = "user.login_changed"
+
+NO_PASSWORD: Final = "!"  # noqa: S105, no password
+"""The beginning of what a guest has in place of a password's hash; argon2's begin with ``$``."""
 
 MOST_LINES: Final = 500
 """Lines that can be assigned to one colleague; the signed credential lists them."""
@@ -90,34 +93,56 @@ def create_user(
     login = names.fold(names.tidy(login, "the log-in", "user.login", longest=names.LONGEST_LOGIN))
     visible_lines = check_access(tenant, role, lines)
     identity = identity or str(uuid7(now, entropy))
+    row = UserTable(
+        id=identity, tenant=tenant, login=login, name=name, role=role, language=language,
+        password_hash=password_hash, created_at=now, lines=visible_lines,
+    )  # fmt: skip
     try:
         with writing():
             _free_login(login, now, entropy)
-            row = UserTable.create(
-                id=identity,
-                tenant=tenant,
-                login=login,
-                name=name,
-                role=role,
-                language=language,
-                password_hash=password_hash,
-                created_at=now,
-                lines=visible_lines,
-                credential=_sign(
-                    tenant, identity, role, visible_lines, login_hash(login, password_hash), signer, now
-                ),
-            )
-            body = (
-                _password_leaf(row, password_hash)
-                | {"role": role}
-                | ({} if visible_lines is None else {"lines": visible_lines})
-            )
-            append(tenant, "user.created", body, now, entropy)
+            _insert(row, signer, now, entropy)
     except IntegrityError as error:
         if "login" not in str(error):
             raise unknown_tenant(tenant) from error
         raise _login_exists(login) from error
     return user_row(row)
+
+
+def create_guest(
+    tenant: str,
+    identity: str,
+    *,
+    name: str,
+    role: str,
+    language: str,
+    now: datetime,
+    entropy: Entropy,
+    signer: Signer,
+) -> UserRow:
+    """Inside the caller's transaction: create the user of a guest, who has sessions and no log-in. Their
+    log-in is their id, and in place of a password's hash there is a random string, which no password has.
+    Raises :class:`CatalogueError` (``user.role``), :class:`recorder.errors.SealError` for a key that is not
+    endorsed for it."""
+    if role not in GUESTS:
+        raise CatalogueError(
+            "user.role", f"{role!r} is no role of a guest", f"use one of {', '.join(GUESTS)}"
+        )
+    row = UserTable(
+        id=identity, tenant=tenant, login=identity, name=name, role=role, language=language,
+        password_hash=f"{NO_PASSWORD}{entropy(32).hex()}", created_at=now,
+    )  # fmt: skip
+    _insert(row, signer, now, entropy)
+    return user_row(row)
+
+
+def _insert(row: UserTable, signer: Signer | None, now: datetime, entropy: Entropy) -> None:
+    """Inside the caller's transaction: insert a user with a signed credential, and append the leaf."""
+    secret = login_hash(row.login, row.password_hash)
+    row.credential = _sign(row.tenant_id, row.id, row.role, row.lines, secret, signer, now)
+    row.save(force_insert=True)
+    body = _password_leaf(row, row.password_hash) | {"role": row.role}
+    body |= {} if row.lines is None else {"lines": row.lines}
+    append(row.tenant_id, "user.created", body, now, entropy)
 
 
 def user_by_login(login: str) -> UserRow | None:
@@ -135,12 +160,10 @@ def user(tenant: str, user_id: str) -> UserRow | None:
 
 
 def users(tenant: str) -> tuple[UserRow, ...]:
-    """A tenant's users, by log-in."""
+    """A tenant's users, by log-in; guests of its disputes are none of them."""
+    mine = (UserTable.tenant == tenant) & UserTable.role.not_in(GUESTS)
     with connected():
-        return tuple(
-            user_row(row)
-            for row in UserTable.select().where(UserTable.tenant == tenant).order_by(UserTable.login)
-        )
+        return tuple(user_row(row) for row in UserTable.select().where(mine).order_by(UserTable.login))
 
 
 def active_admins(tenant: str) -> tuple[UserRow, ...]:

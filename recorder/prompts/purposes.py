@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from recorder.domain.roles import ROLES
+from recorder.domain.roles import GUESTS, ROLES, THIRD_PARTIES
 from recorder.errors import ConfigError
 
 LANGUAGES = ("fr", "nl", "de", "en")
@@ -70,8 +70,9 @@ def _purpose(code: str, entry: dict[str, Any]) -> StandardPurpose:
     if set(entry) != known:
         raise ValueError(f"purpose {code!r}: {sorted(set(entry) ^ known)} missing or unknown")
     roles = frozenset(entry["roles"])
-    if not roles or not roles <= set(ROLES):
-        raise ValueError(f"purpose {code!r}: roles must be some of {sorted(ROLES)}")
+    known_roles = {*ROLES, *GUESTS, *THIRD_PARTIES}
+    if not roles or not roles <= known_roles:
+        raise ValueError(f"purpose {code!r}: roles must be some of {sorted(known_roles)}")
     if type(entry["longest_keep_days"]) is not int or entry["longest_keep_days"] < 1:
         raise ValueError(f"purpose {code!r}: longest_keep_days must be a number of days")
     if not all(isinstance(entry[name], bool) for name in ("disputes", "by_law")):

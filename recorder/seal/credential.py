@@ -10,7 +10,9 @@ and so to hear recordings::
 It is a signed document (``signed_document.py``), by a key that is endorsed for credentials: the panel's, or
 the worker's, which the command line signs with.  ``secret_sha256`` binds the password or token; ``role`` is
 null for a token.  ``lines`` are the only lines whose calls a colleague sees; without it, all.  The roles of
-the provider's own tenant are ``operator`` and ``support``, and nobody else has them.
+the provider's own tenant are ``operator`` and ``support``, and nobody else has them.  A guest
+(``external_party``) takes part in one difference and has no password: ``secret_sha256`` is that of a random
+string.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Annotated, Final, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field
 
-from recorder.domain.roles import CUSTOMER, PROVIDER, PROVIDER_ROLES, ROLES, roles_of
+from recorder.domain.roles import CUSTOMER, GUESTS, PROVIDER, PROVIDER_ROLES, ROLES, signed_roles_of
 from recorder.errors import SealError
 from recorder.seal import signed_document, signing
 from recorder.seal.revocation import Revoked, check_signer
@@ -42,7 +44,7 @@ class Credential:
     tenant: str
     kind: Literal["user", "token"]
     id: str
-    role: Annotated[str, one_of((*ROLES, *PROVIDER_ROLES))] | None
+    role: Annotated[str, one_of((*ROLES, *PROVIDER_ROLES, *GUESTS))] | None
     secret_sha256: Sha256
     at: Time
     lines: Annotated[tuple[str, ...] | None, Field(exclude_if=is_none)] = None
@@ -53,7 +55,7 @@ def _check(found: Credential) -> None:
         raise SealError("seal.field", "credential.body.lines is only for a colleague's role")
     if (found.kind == USER) != (found.role is not None):
         raise SealError("seal.field", "credential.body.role is not a person's role, or null for a token")
-    if found.kind == USER and found.role not in roles_of(found.tenant):
+    if found.kind == USER and found.role not in signed_roles_of(found.tenant):
         raise SealError("seal.field", "credential.body.role is not one that this tenant's people can have")
     if found.kind == TOKEN and found.tenant == PROVIDER:
         raise SealError("seal.field", "credential.body.tenant is the provider, which has no tokens")

@@ -24,8 +24,8 @@ from recorder.clock import Now, truncate
 from recorder.domain import names
 from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError, SealError
-from recorder.features.team.links import new_token, token_hash
 from recorder.identity import users
+from recorder.identity.links import new_token, token_hash
 from recorder.ids import Entropy, uuid7
 from recorder.mail.address import normalize_address
 from recorder.mail.message import MailMessage

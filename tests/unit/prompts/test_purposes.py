@@ -20,7 +20,7 @@ def test_standard_purposes() -> None:
     standard = purposes.standard()
     assert list(standard) == ["agreement", "quality", "training", "legal-duty"]
     assert {code: purpose.roles for code, purpose in standard.items()} == {
-        "agreement": {"customer_admin", "customer"},
+        "agreement": {"customer_admin", "customer", "external_party", "neutral", "support"},
         "quality": {"customer_admin"},
         "training": {"customer_admin"},
         "legal-duty": {"customer_admin", "auditor"},
@@ -42,7 +42,7 @@ GOOD = (Path(purposes.__file__).with_name("purposes.toml")).read_text(encoding="
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('roles = ["customer_admin", "auditor"]', 'roles = ["support"]'),
+        ('roles = ["customer_admin", "auditor"]', 'roles = ["operator"]'),
         ('roles = ["customer_admin", "auditor"]', "roles = []"),
         ("longest_keep_days = 180", "longest_keep_days = 0"),
         ("longest_keep_days = 180", "longest_keep_days = true"),

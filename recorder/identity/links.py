@@ -1,0 +1,20 @@
+"""Secret tokens in links: random, shown once, and stored as hashes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from recorder.ids import Entropy
+
+BYTES = 32
+
+
+def new_token(entropy: Entropy) -> str:
+    """A random token for a link."""
+    return base64.urlsafe_b64encode(entropy(BYTES)).decode().rstrip("=")
+
+
+def token_hash(token: str) -> str:
+    """What is stored of a token: its SHA-256 in hex."""
+    return hashlib.sha256(token.encode()).hexdigest()
