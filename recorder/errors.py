@@ -100,5 +100,13 @@ class SubjectRequestError(AccordError):
     """A subject request cannot proceed: not verified, not reviewed, or too many attempts."""
 
 
+class DisputeError(AccordError):
+    """A step of a dispute is not possible: it is closed, the guest has ended, or the link is not valid."""
+
+
+class RoomError(AccordError):
+    """A command in a room is not carried out: somebody else leads, or another command came first."""
+
+
 class ClockError(AccordError):
     """This machine's clock cannot be trusted."""

@@ -41,9 +41,11 @@ from recorder.seal.amendment_kinds import (
     DeletionRequested,
     HoldLifted,
     HoldSet,
+    OutcomeAdded,
     PurposesNarrowed,
 )
 from recorder.seal.keyring import data_key_path
+from recorder.seal.manifest import Manifest
 from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.signing import Signer
 from recorder.seal.usage_terms import Terms
@@ -156,10 +158,10 @@ class Changes:
         reason: str,
         review_at: datetime,
         roles: Sequence[str] = (ADMIN,),
-    ) -> None:
+    ) -> int:
         """Keep a recording until the hold is lifted, whatever else would end it; meanwhile only these roles
-        may hear it, for these purposes. Raises ``retention.not_for_disputes``, ``retention.reason``,
-        ``retention.review``, ``retention.roles``, ``retention.being_erased``."""
+        may hear it, for these purposes. Returns the hold's number. Raises ``retention.not_for_disputes``,
+        ``retention.reason``, ``retention.review``, ``retention.roles``, ``retention.being_erased``."""
 
         def rule(status: RecordingStatus) -> Data:
             if not purposes or not set(purposes) <= set(status.may_hold()):
@@ -176,7 +178,7 @@ class Changes:
             at = truncate(review_at)
             return HoldSet(_distinct(purposes), owner, _check_reason(reason), at, _distinct(roles))
 
-        self._amend(tenant, recording, by, rule)
+        return self._amend(tenant, recording, by, rule)
 
     def _is_being_destroyed(self, row: RecordingRow) -> bool:
         """Whether the recording, or all of its customer's data, is being erased. The bucket's key goes first;
@@ -244,6 +246,16 @@ class Changes:
         rule = agreement_rule(tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on)
         self._amend(tenant, recording, by, rule)
 
+    def add_outcome(
+        self, tenant: str, recording: str, by: By, dispute: str, make: Callable[[Manifest], OutcomeAdded]
+    ) -> int:
+        """Seal what the two sides of a dispute agreed on beside a recording of theirs; ``make`` encrypts it
+        for that recording. Returns the amendment's number, also if it was sealed before."""
+        for each in self.look(tenant, recording).chain.amendments:
+            if isinstance(each.data, OutcomeAdded) and each.data.dispute == dispute:
+                return each.number
+        return self._amend(tenant, recording, by, lambda status: make(status.chain.manifest))
+
     def narrow(self, tenant: str, recording: str, by: By, *, purposes: Sequence[str], reason: str) -> None:
         """End some purposes at once: :func:`narrowing_rule`, with its errors."""
         self._amend(tenant, recording, by, narrowing_rule(purposes=purposes, reason=reason))
@@ -280,7 +292,8 @@ class Changes:
         if self.look(tenant, recording).terms.deleted_at is None:
             self._amend(tenant, recording, by, rule)
 
-    def _amend(self, tenant: str, recording: str, by: By, rule: Rule) -> None:
+    def _amend(self, tenant: str, recording: str, by: By, rule: Rule) -> int:
+        """Write the rule's amendment; returns its number."""
         owner, now = self.entropy(8).hex(), self.now()
         self.look(tenant, recording)  # before anything is written about another tenant's
         claim = f"recording:{recording}"
@@ -301,6 +314,7 @@ class Changes:
             self.boundary("listed")
         finally:
             lease.release(claim, owner)
+        return len(chain.amendments)
 
     def _put(self, tenant: str, recording: str, by: By, rule: Rule) -> Chain:
         """The chain with the rule's amendment at its end."""

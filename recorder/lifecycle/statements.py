@@ -26,6 +26,9 @@ CALL_ERASED: Final = "call.erased"
 CALLS_FORGOTTEN: Final = "calls.erased"
 """The kind of the leaf that lists erased calls."""
 
+DISPUTES_ERASED: Final = "disputes.erased"
+"""The kind of the leaf that lists erased disputes' leaves."""
+
 log = structlog.get_logger()
 
 

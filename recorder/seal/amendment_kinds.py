@@ -8,10 +8,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
-from recorder.domain.roles import ADMIN, ROLES
+from recorder.domain.roles import ADMIN, EXTERNAL_PARTY, GUESTS, OWN_SIDE, ROLES, THIRD_PARTIES
 from recorder.errors import SealError
 from recorder.seal import canonical_json
-from recorder.strict_json import STRICT, Form, Positive, Sha256, Time, is_none, one_of
+from recorder.strict_json import STRICT, Binary, Form, Positive, Sha256, Time, is_none, one_of
 
 ERASED = "erased"
 HOLD_SET = "hold_set"
@@ -20,6 +20,7 @@ CONSENT_WITHDRAWN = "consent_withdrawn"
 CONSENT_ADDED = "consent_added"
 PURPOSES_NARROWED = "purposes_narrowed"
 DELETION_REQUESTED = "deletion_requested"
+OUTCOME_ADDED = "outcome_added"
 
 EXPIRED = "expired"
 NOT_ANNOUNCED = "not_announced"
@@ -86,7 +87,7 @@ class HoldSet:
     owner: str
     reason: str
     review_at: Time
-    roles: tuple[Annotated[str, one_of(ROLES)], ...] = (ADMIN,)
+    roles: tuple[Annotated[str, one_of((*ROLES, *GUESTS, *THIRD_PARTIES))], ...] = (ADMIN,)
     replaces: Annotated[Positive | None, Field(exclude_if=is_none)] = None
 
 
@@ -144,7 +145,58 @@ class DeletionRequested:
     reason: str
 
 
-Data = Erased | HoldSet | HoldLifted | ConsentWithdrawn | ConsentAdded | PurposesNarrowed | DeletionRequested
+ACCOUNT: Final = "account"
+CODE: Final = "code"
+PEOPLE: Final = "people"
+CONFIRMED_HOW: Final = (ACCOUNT, CODE, PEOPLE)
+"""How it is known who confirmed an outcome: they are logged in as one of the customer's people; or they are
+the person who was recorded, recognised by a code that was told to the number in the recording, or by two of
+the customer's people who vouch for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeConfirmation:
+    """Somebody's confirmation of an outcome: the user's id, their side of the call, and how it is known who
+    they are."""
+
+    __pydantic_config__ = STRICT
+
+    user: str
+    side: Annotated[str, one_of((OWN_SIDE, EXTERNAL_PARTY))]
+    how: Annotated[str, one_of(CONFIRMED_HOW)]
+    at: Time
+
+
+def _check_sides(found: tuple[OutcomeConfirmation, ...]) -> tuple[OutcomeConfirmation, ...]:
+    if {each.side for each in found} != {OWN_SIDE, EXTERNAL_PARTY}:
+        raise ValueError("not confirmed by both sides")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeAdded:
+    """What the two sides of a dispute agreed on afterwards. ``outcome_sha256`` is what both confirmed
+    (:func:`recorder.seal.outcome.outcome_sha256`); ``content`` has its text, the names and the passages,
+    encrypted under the recording's data key, so that they end with the recording."""
+
+    __pydantic_config__ = STRICT
+
+    dispute: str
+    outcome_sha256: Sha256
+    confirmations: Annotated[tuple[OutcomeConfirmation, ...], AfterValidator(_check_sides)]
+    content: Binary
+
+
+Data = (
+    Erased
+    | HoldSet
+    | HoldLifted
+    | ConsentWithdrawn
+    | ConsentAdded
+    | PurposesNarrowed
+    | DeletionRequested
+    | OutcomeAdded
+)
 KINDS: dict[type[Data], str] = {
     Erased: ERASED,
     HoldSet: HOLD_SET,
@@ -153,6 +205,7 @@ KINDS: dict[type[Data], str] = {
     ConsentAdded: CONSENT_ADDED,
     PurposesNarrowed: PURPOSES_NARROWED,
     DeletionRequested: DELETION_REQUESTED,
+    OutcomeAdded: OUTCOME_ADDED,
 }
 
 

@@ -1,0 +1,359 @@
+"""The data of a dispute's statements, kind by kind, and its JSON; ``dispute_statement.py`` signs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import AfterValidator, Field
+
+from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, SUPPORT
+from recorder.errors import SealError
+from recorder.seal import canonical_json
+from recorder.seal.amendment_kinds import CODE, PEOPLE, Day, Some
+from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, is_none, one_of
+
+OPENED: Final = "opened"
+RESCHEDULED: Final = "rescheduled"
+GUEST_INVITED: Final = "guest_invited"
+GUEST_ANSWERED: Final = "guest_answered"
+GUEST_VOUCHED: Final = "guest_vouched"
+GUEST_VERIFIED: Final = "guest_verified"
+GUEST_AGREED: Final = "guest_agreed"
+GUEST_ENTERED: Final = "guest_entered"
+GUEST_ENDED: Final = "guest_ended"
+PASSAGE_MARKED: Final = "passage_marked"
+PASSAGE_WORDED: Final = "passage_worded"
+PASSAGE_CONFIRMED: Final = "passage_confirmed"
+PASSAGE_LEFT_OPEN: Final = "passage_left_open"
+OUTCOME_WRITTEN: Final = "outcome_written"
+OUTCOME_CONFIRMED: Final = "outcome_confirmed"
+OUTCOME_RETRACTED: Final = "outcome_retracted"
+OUTCOME_RECORDED: Final = "outcome_recorded"
+CLOSED: Final = "closed"
+
+ACCEPTED: Final = "accepted"
+DECLINED: Final = "declined"
+ANSWERS: Final = (ACCEPTED, DECLINED)
+
+VERIFIED_HOW: Final = (CODE, PEOPLE)
+"""How it was established that a guest is the person who was recorded: by a code told on the telephone to the
+number in the recording, or by two of the customer's people who vouch for the person."""
+
+WITHDRAWN: Final = "withdrawn"
+LEFT: Final = "left"
+ENDED_HOW: Final = (WITHDRAWN, LEFT)
+"""Why a guest no longer takes part: the customer withdrew the invitation, or the guest left."""
+
+AS_AGREED: Final = "as_agreed"
+ANEW: Final = "anew"
+OPEN: Final = "open"
+OUTCOMES: Final = (AS_AGREED, ANEW, OPEN)
+"""What comes of a dispute: the two sides go on from what was agreed, agree anew, or leave it open."""
+
+SETTLED: Final = "settled"
+UNSETTLED: Final = "unsettled"
+CLOSED_HOW: Final = (SETTLED, UNSETTLED)
+"""How a dispute ends: the two sides go on from what was agreed, or nothing was found together."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRecording:
+    """A recording that a dispute is about; ``hold`` is the number of the amendment that put it on legal hold
+    for the dispute."""
+
+    __pydantic_config__ = STRICT
+
+    recording: str
+    hold: Positive
+
+
+@dataclass(frozen=True, slots=True)
+class AmendedRecording:
+    """A recording that the outcome was sealed beside; ``amendment`` is its amendment's number."""
+
+    __pydantic_config__ = STRICT
+
+    recording: str
+    amendment: Positive
+
+
+_Recording = TypeVar("_Recording", HeldRecording, AmendedRecording)
+
+
+def _check_recordings(found: tuple[_Recording, ...]) -> tuple[_Recording, ...]:
+    ids = [each.recording for each in found]
+    if not ids or len(set(ids)) != len(ids):
+        raise ValueError("not one or more recordings, each once")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeOpened:
+    """The beginning: the recordings, what the two sides see differently (``subject``, in the customer's
+    words), the day by which it is to be settled, and the purposes for which the recordings may be heard."""
+
+    __pydantic_config__ = STRICT
+
+    recordings: Annotated[tuple[HeldRecording, ...], AfterValidator(_check_recordings)]
+    subject: str
+    settle_by: Day
+    purposes: Some
+
+
+@dataclass(frozen=True, slots=True)
+class Rescheduled:
+    """Another day by which it is to be settled."""
+
+    __pydantic_config__ = STRICT
+
+    settle_by: Day
+
+
+@dataclass(frozen=True, slots=True)
+class GuestInvited:
+    """An invitation, or its renewal: a later one for the same ``guest`` replaces the link, and nothing else.
+
+    ``number`` is that of the external party in the recordings (E.164), ``None`` where it is none; ``address``
+    is ``None`` where the link is passed on, and then a code is read out (``code_hash``,
+    :func:`recorder.verification_calls.code.hash_code`). ``times`` are those that the customer proposes. The
+    link is valid up to ``until``. The provider's support has no link: it comes in by its own queue.
+
+    Somebody who was not in the call is to hear some ``passages`` (their ids), once the other side agrees."""
+
+    __pydantic_config__ = STRICT
+
+    guest: str
+    role: Annotated[str, one_of((EXTERNAL_PARTY, NEUTRAL, SUPPORT))]
+    name: str
+    language: str
+    times: tuple[Time, ...]
+    until: Time
+    token_sha256: Annotated[Sha256 | None, Field(exclude_if=is_none)] = None
+    passages: Annotated[Some | None, Field(exclude_if=is_none)] = None
+    number: Annotated[str | None, Field(exclude_if=is_none)] = None
+    address: Annotated[str | None, Field(exclude_if=is_none)] = None
+    code_hash: Annotated[str | None, Field(exclude_if=is_none)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuestAnswered:
+    """A guest's answer to the invitation; ``notice_sha256`` is the SHA-256 of what they were told, in
+    ``language``. One who has declined can accept later, while the link is valid."""
+
+    __pydantic_config__ = STRICT
+
+    guest: str
+    answer: Annotated[str, one_of(ANSWERS)]
+    notice_sha256: Sha256
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuestVouched:
+    """One of the customer's people, the author, says how they recognised the guest."""
+
+    __pydantic_config__ = STRICT
+
+    guest: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuestVerified:
+    """It was established that the guest is the person who was recorded."""
+
+    __pydantic_config__ = STRICT
+
+    guest: str
+    how: Annotated[str, one_of(VERIFIED_HOW)]
+
+
+@dataclass(frozen=True, slots=True)
+class GuestAgreed:
+    """The person who was recorded says whether a guest who was not in the call may hear these passages (their
+    ids), and no others."""
+
+    __pydantic_config__ = STRICT
+
+    guest: str
+    answer: Annotated[str, one_of(ANSWERS)]
+    passages: Some
+
+
+@dataclass(frozen=True, slots=True)
+class GuestEntered:
+    """One of the provider's support people, the author, comes in to help, and says why."""
+
+    __pydantic_config__ = STRICT
+
+    guest: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuestEnded:
+    """A guest no longer takes part."""
+
+    __pydantic_config__ = STRICT
+
+    guest: str
+    how: Annotated[str, one_of(ENDED_HOW)]
+
+
+@dataclass(frozen=True, slots=True)
+class PassageMarked:
+    """Somebody marks a passage of a recording, from ``begin_ms`` to ``end_ms`` of audio, and describes it in
+    a sentence; the author agrees with their own words."""
+
+    __pydantic_config__ = STRICT
+
+    passage: str
+    recording: str
+    begin_ms: Natural
+    end_ms: Positive
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassageWorded:
+    """Somebody describes a passage differently, which the others may confirm."""
+
+    __pydantic_config__ = STRICT
+
+    passage: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassageConfirmed:
+    """Somebody confirms a passage's words as they are, by their SHA-256."""
+
+    __pydantic_config__ = STRICT
+
+    passage: str
+    text_sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class PassageLeftOpen:
+    """Somebody leaves a passage open: the two hear it differently, and that may be so."""
+
+    __pydantic_config__ = STRICT
+
+    passage: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeWritten:
+    """Somebody writes what comes of the dispute; the author agrees with their own words. An earlier text, and
+    every confirmation of it, has no effect any more. The recordings are then kept for ``keep_days`` from the
+    call, so that it stays clear what was agreed; ``None``: as long as was announced. ``salt`` makes the hash
+    one that nobody guesses a text by."""
+
+    __pydantic_config__ = STRICT
+
+    outcome: Annotated[str, one_of(OUTCOMES)]
+    text: str
+    salt: Sha256
+    keep_days: Annotated[Positive | None, Field(exclude_if=is_none)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeConfirmed:
+    """Somebody confirms the outcome as it is written (:func:`recorder.seal.outcome.outcome_sha256`)."""
+
+    __pydantic_config__ = STRICT
+
+    outcome_sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRetracted:
+    """Somebody no longer agrees with the outcome as it is written."""
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecorded:
+    """The outcome is an amendment of the recordings now: their ids, each with the amendment's number.
+    ``page_sha256`` is the hash of the token by which the outcome's page is found."""
+
+    __pydantic_config__ = STRICT
+
+    recordings: Annotated[tuple[AmendedRecording, ...], AfterValidator(_check_recordings)]
+    page_sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeClosed:
+    """The end; no guest hears anything after it."""
+
+    __pydantic_config__ = STRICT
+
+    how: Annotated[str, one_of(CLOSED_HOW)]
+
+
+DisputeData = (
+    DisputeOpened
+    | Rescheduled
+    | GuestInvited
+    | GuestAnswered
+    | GuestVouched
+    | GuestVerified
+    | GuestAgreed
+    | GuestEntered
+    | GuestEnded
+    | PassageMarked
+    | PassageWorded
+    | PassageConfirmed
+    | PassageLeftOpen
+    | OutcomeWritten
+    | OutcomeConfirmed
+    | OutcomeRetracted
+    | OutcomeRecorded
+    | DisputeClosed
+)
+
+KINDS: Final[dict[type[DisputeData], str]] = {
+    DisputeOpened: OPENED,
+    Rescheduled: RESCHEDULED,
+    GuestInvited: GUEST_INVITED,
+    GuestAnswered: GUEST_ANSWERED,
+    GuestVouched: GUEST_VOUCHED,
+    GuestVerified: GUEST_VERIFIED,
+    GuestAgreed: GUEST_AGREED,
+    GuestEntered: GUEST_ENTERED,
+    GuestEnded: GUEST_ENDED,
+    PassageMarked: PASSAGE_MARKED,
+    PassageWorded: PASSAGE_WORDED,
+    PassageConfirmed: PASSAGE_CONFIRMED,
+    PassageLeftOpen: PASSAGE_LEFT_OPEN,
+    OutcomeWritten: OUTCOME_WRITTEN,
+    OutcomeConfirmed: OUTCOME_CONFIRMED,
+    OutcomeRetracted: OUTCOME_RETRACTED,
+    OutcomeRecorded: OUTCOME_RECORDED,
+    DisputeClosed: CLOSED,
+}
+
+FORMS: Final[dict[str, Form[Any]]] = {kind: Form(each) for each, kind in KINDS.items()}
+
+
+def data_body(data: DisputeData) -> dict[str, Any]:
+    """Return a statement's data as JSON."""
+    return FORMS[KINDS[type(data)]].write(data)
+
+
+def read_data(kind: str, data: object) -> DisputeData:
+    """Read the data of a kind. Raises :class:`SealError` (``seal.field``, ``seal.unknown_field``;
+    ``dispute.kind`` for an unknown kind)."""
+    if kind not in FORMS:
+        raise SealError(
+            "dispute.kind",
+            f"{kind!r} is no kind of statement about a dispute that this Accord knows",
+            "a newer one wrote it",
+        )
+    found: DisputeData = canonical_json.read(FORMS[kind], data, "statement.body.data")
+    return found
