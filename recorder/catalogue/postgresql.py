@@ -6,7 +6,7 @@ Imported only if the settings name PostgreSQL: SQLite needs no driver.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -192,3 +192,22 @@ class Postgres(PooledPostgresqlDatabase):  # type: ignore[misc]
         if params is not None:
             params = tuple(each.replace("\0", "\ufffd") if isinstance(each, str) else each for each in params)
         return super().execute_sql(sql, params)
+
+
+CONNECTION_ERRORS = (psycopg.Error, OSError)
+"""Errors of a connection that waits for messages."""
+
+
+def listen(db: Postgres, channel: str, look_s: float, stops: Callable[[], bool]) -> Iterator[str | None]:
+    """The payloads of a channel's messages until ``stops``, on a connection of its own; first ``None``,
+    because earlier messages were not received. Raises :data:`CONNECTION_ERRORS` when the connection is
+    lost."""
+    connection = _Connection.connect(db.conninfo, autocommit=True)
+    connection.answer_s = None  # it waits for messages
+    with connection:
+        connection.execute(f'LISTEN "{channel}"')  # a name of ours
+        yield None
+        while not stops():
+            for message in connection.notifies(timeout=look_s):
+                yield message.payload
+            connection.execute("SELECT 1")  # a server that went away without a word answers nothing

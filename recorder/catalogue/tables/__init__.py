@@ -11,6 +11,13 @@ from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendment
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
+from recorder.catalogue.tables.dispute import (
+    DisputeCallTable,
+    DisputeGuestTable,
+    DisputeRecordingTable,
+    DisputeStatementTable,
+    DisputeTable,
+)
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import (
@@ -43,6 +50,7 @@ from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.room import RoomMemberTable, RoomTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.second_factor import (
     FactorResetTable,
@@ -117,4 +125,11 @@ TABLES: tuple[type[Table], ...] = (
     NotificationTable,
     NotificationChoiceTable,
     DownloadPermissionTable,
+    DisputeStatementTable,
+    DisputeTable,
+    DisputeRecordingTable,
+    DisputeGuestTable,
+    DisputeCallTable,
+    RoomTable,
+    RoomMemberTable,
 )

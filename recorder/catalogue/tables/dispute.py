@@ -1,0 +1,82 @@
+"""Disputes: their signed statements, which alone decide, and indexes to them."""
+
+from __future__ import annotations
+
+from peewee import IntegerField, TextField
+
+from recorder.catalogue.database import MaybeMomentField, MomentField, Table
+from recorder.catalogue.tables.verification_call import VerificationCallTable
+
+
+class DisputeStatementTable(Table):
+    """A signed statement (:mod:`recorder.seal.dispute_statement`); ``id`` is made of the dispute's id and the
+    statement's ``number``, so that two processes cannot write the same one."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField()
+    dispute_id = TextField()
+    number = IntegerField()
+    statement = TextField()
+
+    class Meta:
+        table_name = "dispute_statement"
+        indexes = ((("dispute_id", "number"), True),)
+
+
+class DisputeTable(Table):
+    """A dispute, as the list shows it; its statements decide. ``settle_by`` is a day (``2026-12-04``),
+    ``final_at`` when its outcome can be sealed beside the recordings, ``page_token`` leads to the outcome's
+    page."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField()
+    opened_at = MomentField()
+    settle_by = TextField()
+    closed_at = MaybeMomentField(null=True)
+    final_at = MaybeMomentField(null=True, index=True)
+    page_token = TextField(null=True, unique=True)
+
+    class Meta:
+        table_name = "dispute"
+        indexes = ((("tenant_id", "closed_at", "settle_by"), False),)
+
+
+class DisputeRecordingTable(Table):
+    """A recording that a dispute is about: leads from its call page to the dispute. ``id`` is made of both
+    ids."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField()
+    dispute_id = TextField(index=True)
+    recording_id = TextField(index=True)
+
+    class Meta:
+        table_name = "dispute_recording"
+
+
+class DisputeGuestTable(Table):
+    """A guest of a dispute: leads from a link, by its token's hash, to the statement that is valid or not.
+    ``id`` is the guest's, and that of their user once they have accepted; the provider's support, by its
+    ``role``, finds the disputes that it is called to."""
+
+    id = TextField(primary_key=True)
+    tenant_id = TextField()
+    dispute_id = TextField(index=True)
+    role = TextField(index=True)
+    token_sha256 = TextField(null=True, unique=True)
+
+    class Meta:
+        table_name = "dispute_guest"
+
+
+class DisputeCallTable(VerificationCallTable):
+    """A call with a code to a guest's number. The log has a commitment to the number under
+    ``number_salt``."""
+
+    dispute_id = TextField()
+    guest_id = TextField(index=True)
+    number_salt = TextField()
+
+    class Meta:
+        table_name = "dispute_call"
+        indexes = ((("tenant_id", "ordered_at"), False),)
