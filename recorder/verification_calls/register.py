@@ -20,6 +20,7 @@ import structlog
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.dispute import DisputeCallTable
 from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.catalogue.tables.verification_call import VerificationCallTable
@@ -47,7 +48,7 @@ A_DAY: Final = timedelta(days=1)
 CALLS_A_NUMBER: Final = 3
 """In a day, for all customers and use cases."""
 
-TABLES: Final = (VerificationCodeTable, NumberProofTable)
+TABLES: Final = (VerificationCodeTable, NumberProofTable, DisputeCallTable)
 """The tables of all use cases."""
 
 log = structlog.get_logger()

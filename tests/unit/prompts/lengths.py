@@ -118,6 +118,7 @@ def rows() -> list[Row]:
             lambda each, _: composer.transfer_question(each, mode="opt-in"), (6.4, 8.1, 9.1, 7.6)),
         Row("call with a code, for a person's request", code_call("somebody-asked"), None, of.code_call_s),
         Row("call with a code, to add a number", code_call("number-proof"), None, of.code_call_s),
+        Row("call with a code, to listen together", code_call("somebody-listens"), None, of.code_call_s),
     ]  # fmt: skip
 
 

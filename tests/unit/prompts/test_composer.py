@@ -47,6 +47,7 @@ def everything(language: str, wording: Wording = SHORT) -> dict[str, Rendered]:
         "ask-now": composer.ask_now(language),
         "request-call": composer.verification_code(language, CODE, "somebody-asked"),
         "number-call": composer.verification_code(language, CODE, "number-proof"),
+        "guest-call": composer.verification_code(language, CODE, "somebody-listens"),
     }
 
 
