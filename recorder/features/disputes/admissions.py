@@ -1,0 +1,77 @@
+"""Who of a dispute's guests may hear what: the gate asks at each request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recorder.domain.roles import SUPPORT
+from recorder.errors import AccessError, DisputeError
+from recorder.features.disputes import queries
+from recorder.features.disputes.rules import Dispute, Guest
+from recorder.playback.interface import Actor, Passages
+from recorder.seal.revocation import Trust
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeAdmissions:
+    """Admits guests by the signed statements of their dispute, and by nothing else."""
+
+    trust: Trust
+
+    def check(self, who: Actor, recording: str) -> Passages | None:
+        """Refuse a guest who may not hear a recording now; returns the passages that somebody who was not in
+        the call may hear. Raises :class:`AccessError`: ``access.not_admitted`` (it is not one of their
+        dispute's, or the other side does not agree), ``access.dispute_closed``, ``access.not_verified``,
+        ``access.revoked`` (they no longer take part); :class:`SealError` for a dispute that is not as it was
+        signed and logged."""
+        if who.role == SUPPORT:
+            return self._check_support(who, recording)
+        dispute_id = queries.find_guest(who.tenant, who.user)
+        if dispute_id is None:
+            raise AccessError("access.not_admitted", "they are no guest of any dispute")
+        try:
+            dispute = queries.find_dispute(who.tenant, dispute_id, self.trust)
+            guest = dispute.find_guest(who.user)
+        except DisputeError as error:
+            raise AccessError("access.not_admitted", error.message) from error
+        return _heard_by(guest, dispute, who, recording)
+
+    def _check_support(self, who: Actor, recording: str) -> Passages:
+        """The passages that one of the provider's support people may hear: of all disputes about the
+        recording into which they came."""
+        found: list[tuple[int, int]] = []
+        refusals = [AccessError("access.not_admitted", "they came into no dispute about it")]
+        for dispute_id in queries.disputes_about(who.tenant, recording):
+            try:
+                dispute = queries.find_dispute(who.tenant, dispute_id, self.trust)
+            except DisputeError:
+                continue
+            for guest in dispute.guests:
+                if guest.role != SUPPORT or who.user not in guest.entered:
+                    continue
+                try:
+                    found += _heard_by(guest, dispute, who, recording) or ()
+                except AccessError as error:
+                    refusals.append(error)
+        if not found:
+            raise refusals[-1]
+        return tuple(sorted(found))
+
+
+def _heard_by(guest: Guest, dispute: Dispute, who: Actor, recording: str) -> Passages | None:
+    if dispute.closed_at is not None:
+        raise AccessError("access.dispute_closed", "the dispute is closed")
+    if not guest.takes_part or guest.role != who.role:
+        raise AccessError("access.revoked", "the guest no longer takes part")
+    if not guest.may_hear:
+        if guest.is_third_party:
+            raise AccessError("access.not_admitted", "the other side does not agree")
+        raise AccessError("access.not_verified", "it was not established who the guest is")
+    if recording not in dispute.recording_ids:
+        raise AccessError("access.not_admitted", "the recording is not one of their dispute's")
+    if not guest.is_third_party:
+        return None
+    passages = dispute.passages_for(guest, recording)
+    if not passages:
+        raise AccessError("access.not_admitted", "none of the passages is in this recording")
+    return passages

@@ -1,0 +1,195 @@
+"""The worker's duties for disputes: it seals outcomes beside their recordings once their time to think is
+over, and drops disputes of whose recordings none is left.
+
+An outcome is sealed in the bucket first, recording by recording, then stated in the dispute, which is closed
+with it. After an interruption the work resumes: an outcome that is sealed already is found there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from recorder.auditlog.append import lock_tenant
+from recorder.catalogue import queries as catalogue
+from recorder.catalogue.database import writing
+from recorder.domain.roles import OWN_SIDE
+from recorder.errors import AccessError, DisputeError, MailError, RetentionError, SealError
+from recorder.features.disputes import queries
+from recorder.features.disputes.rules import Dispute, Outcome
+from recorder.features.disputes.service import AGREEMENT, Disputes
+from recorder.identity import users
+from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.dispute_erasure import drop_disputes
+from recorder.mail.message import MailMessage
+from recorder.mail.outbox import Outbox
+from recorder.seal.amendment import SYSTEM
+from recorder.seal.amendment_kinds import ACCOUNT, ConsentAdded, OutcomeAdded, OutcomeConfirmation
+from recorder.seal.data_key import open_data_key, read_wrapped
+from recorder.seal.dispute_kinds import OPEN, UNSETTLED, AmendedRecording
+from recorder.seal.keyring import data_key_path, tenant_key_path
+from recorder.seal.manifest import Manifest
+from recorder.seal.outcome import NamedPerson, OutcomeContent, OutcomePassage, encrypt_outcome
+from recorder.services import Services
+
+MAIL: Final = "dispute_outcome"
+"""The kind of mail that tells both sides what they agreed on."""
+
+LIFETIME: Final = timedelta(days=7)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeDuty:
+    """Seals outcomes, signed by the worker; ``outbox`` tells both sides."""
+
+    services: Services
+    outbox: Outbox
+
+    def record_due(self, now: datetime) -> int:
+        """Seal the outcomes that nobody can change any more; returns how many. One that cannot be sealed is
+        logged as an error and delays no other. Raises :class:`recorder.errors.StoreError`."""
+        count = 0
+        for tenant, dispute in queries.due_outcomes(now):
+            try:
+                count += self._record(tenant, dispute, now)
+            except (DisputeError, SealError, RetentionError) as error:
+                log.error(
+                    "dispute.outcome_failed", dispute=dispute, error_id=error.error_id, error=error.message,
+                    hint=error.hint,
+                )  # fmt: skip
+        return count
+
+    def drop_erased(self, now: datetime) -> int:
+        """Drop closed disputes of whose recordings none is left; returns how many."""
+        found = queries.erased_disputes()
+        for tenant, dispute in found:
+            with writing():
+                lock_tenant(tenant)
+                drop_disputes(tenant, [dispute], now, self.services.entropy)
+            log.info("dispute.dropped", dispute=dispute)
+        return len(found)
+
+    def _record(self, tenant: str, dispute: str, now: datetime) -> bool:
+        services = self.services
+        changes = Changes(
+            services.store, services.root, services.signer, lambda: now, services.entropy, services.boundary,
+            services.revoked,
+        )  # fmt: skip
+        disputes = Disputes(changes, self.outbox)
+        found = disputes.find(tenant, dispute)
+        final_at, outcome = queries.final_at(found), found.outcome
+        if outcome is None or final_at is None or now < final_at:
+            log.error("dispute.not_due", dispute=dispute, hint="its row differs from its statements")
+            return False
+        amended = [
+            AmendedRecording(each, number)
+            for each in found.recording_ids
+            if (number := self._seal(changes, found, outcome, each)) is not None
+        ]
+        services.boundary("outcome sealed")
+        with writing():
+            lock_tenant(tenant)
+            if amended:
+                path = disputes.record_outcome(found, amended, SYSTEM)
+                self._tell(found, outcome, path, now)
+            else:
+                disputes.end(found, UNSETTLED, SYSTEM)
+        services.boundary("outcome stated")
+        disputes.lift_holds(found, SYSTEM)
+        return True
+
+    def _seal(self, changes: Changes, dispute: Dispute, outcome: Outcome, recording: str) -> int | None:
+        """Seal an outcome beside a recording, which is then kept for as long as both sides agreed; returns
+        the amendment's number, ``None`` if the recording was destroyed."""
+        tenant = dispute.tenant
+        try:
+            number = changes.add_outcome(
+                tenant, recording, SYSTEM, dispute.id, self._make(dispute, outcome, recording)
+            )
+            if outcome.statement.keep_days is not None and outcome.statement.outcome != OPEN:
+                self._keep(changes, dispute, recording, outcome.statement.keep_days)
+        except AccessError as error:
+            if error.error_id != "access.erased":
+                raise
+            return None
+        return number
+
+    def _make(self, dispute: Dispute, outcome: Outcome, recording: str) -> Callable[[Manifest], OutcomeAdded]:
+        services, tenant = self.services, dispute.tenant
+        names = people_of(dispute, outcome)
+        content = OutcomeContent(
+            dispute.subject,
+            outcome.statement,
+            tuple(NamedPerson(user, name) for user, name in names.items()),
+            tuple(
+                OutcomePassage(each.begin_ms, each.end_ms, each.text)
+                for each in dispute.passages
+                if each.recording == recording and dispute.is_agreed((each.author, *each.confirmed_by))
+            ),
+        )
+        tenant_key = read_wrapped(services.store, tenant_key_path(tenant))
+        wrapped = read_wrapped(services.store, data_key_path(tenant, recording))
+        key = open_data_key(services.store, services.keyring, tenant_key, wrapped)
+
+        def make(manifest: Manifest) -> OutcomeAdded:
+            sealed = encrypt_outcome(content, manifest, key, services.entropy)
+            return OutcomeAdded(dispute.id, outcome.sha256, confirmations(dispute, outcome), sealed)
+
+        return make
+
+    def _keep(self, changes: Changes, dispute: Dispute, recording: str, keep_days: int) -> None:
+        reason = f"Both sides of difference {dispute.id} agreed."
+        for each in changes.look(dispute.tenant, recording).chain.amendments:
+            if isinstance(each.data, ConsentAdded) and each.data.reason == reason:
+                return
+        try:
+            changes.agree(
+                dispute.tenant, recording, SYSTEM, purpose=AGREEMENT, keep_days=keep_days, reason=reason
+            )
+        except RetentionError as error:  # the country's rules or the plan changed: what was agreed stands
+            log.warning("dispute.not_kept", recording=recording, error_id=error.error_id, error=error.message)
+
+    def _tell(self, dispute: Dispute, outcome: Outcome, path: str, now: datetime) -> None:
+        """Queue the mail to everybody who confirmed the outcome and has an address."""
+        customer = catalogue.tenant(dispute.tenant)
+        guests = {each.id: each for each in dispute.guests}
+        for user, name in people_of(dispute, outcome).items():
+            guest, person = guests.get(user), users.user(dispute.tenant, user)
+            address = guest.address if guest else person.login if person else None
+            language = guest.language if guest else person.language if person else "en"
+            if address is None:
+                continue
+            values = {"name": name, "customer": customer.name if customer else "", "subject": dispute.subject}
+            message = MailMessage(MAIL, language, values, path, LIFETIME)
+            try:
+                self.outbox.enqueue(dispute.tenant, address, message, now, self.services.entropy, about=user)
+            except MailError as error:  # a log-in that is no address
+                log.info("dispute.mail_failed", user=user, error_id=error.error_id)
+
+
+def people_of(dispute: Dispute, outcome: Outcome) -> dict[str, str]:
+    """The names of those who confirmed an outcome, by id."""
+    guests = {each.id: each.name for each in dispute.guests}
+    found = {}
+    for user, _at in outcome.confirmations:
+        person = users.user(dispute.tenant, user)
+        found[user] = guests.get(user) or (person.name if person else "")
+    return found
+
+
+def confirmations(dispute: Dispute, outcome: Outcome) -> tuple[OutcomeConfirmation, ...]:
+    """The confirmations of an outcome as they are sealed."""
+    guests = {each.id: each for each in dispute.guests}
+    found = []
+    for user, at in outcome.confirmations:
+        guest = guests.get(user)
+        how = ACCOUNT if guest is None else str(guest.verified_how)
+        side = OWN_SIDE if guest is None else guest.role
+        found.append(OutcomeConfirmation(user, side, how, at))
+    return tuple(found)

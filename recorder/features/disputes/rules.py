@@ -1,0 +1,473 @@
+"""The state of a dispute: a pure function of its signed statements, and the rules of what may follow.
+
+The same function admits a new statement and reads the old ones: what it refuses is neither written nor, if
+somebody wrote it by other means, believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import reduce
+from typing import Final
+
+from recorder.domain import phone_numbers
+from recorder.domain.roles import EXTERNAL_PARTY, OWN_SIDE, SUPPORT, THIRD_PARTIES
+from recorder.errors import DisputeError
+from recorder.seal.amendment import By
+from recorder.seal.amendment_kinds import PEOPLE
+from recorder.seal.dispute_kinds import (
+    ACCEPTED,
+    AmendedRecording,
+    DisputeClosed,
+    DisputeOpened,
+    GuestAgreed,
+    GuestAnswered,
+    GuestEnded,
+    GuestEntered,
+    GuestInvited,
+    GuestVerified,
+    GuestVouched,
+    HeldRecording,
+    OutcomeConfirmed,
+    OutcomeRecorded,
+    OutcomeRetracted,
+    OutcomeWritten,
+    PassageConfirmed,
+    PassageLeftOpen,
+    PassageMarked,
+    PassageWorded,
+    Rescheduled,
+)
+from recorder.seal.dispute_statement import DisputeStatement
+from recorder.seal.outcome import outcome_sha256
+
+MOST_GUESTS: Final = 5
+"""Guests of one dispute, those who no longer take part included."""
+
+MOST_RECORDINGS: Final = 10
+
+MOST_PASSAGES: Final = 50
+
+TIME_TO_THINK: Final = timedelta(hours=24)
+"""How long an outcome that both sides confirmed can still be changed: people sleep on it."""
+
+MOST_STATEMENTS: Final = 500
+"""Statements of one dispute: more than people write, and few enough to be read at each request."""
+
+VOUCHERS: Final = 2
+"""People of the customer who vouch for a guest, where no call with a code is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A person who was invited: their invitation as it is now, their answer, and whether it was established
+    that they are the person who was recorded (``verified_how``). ``vouchers`` are the ids of the users who
+    vouch for them.
+
+    Somebody who was not in the call is to hear ``passages``, and may once the other side has agreed to the
+    same ones (``agreement``). ``entered`` are the ids of the provider's support people who came in."""
+
+    id: str
+    role: str
+    name: str
+    language: str
+    number: str | None
+    address: str | None
+    times: tuple[datetime, ...]
+    token_sha256: str | None
+    code_hash: str | None
+    until: datetime
+    invited_at: datetime
+    invited_by: By
+    passages: tuple[str, ...] = ()
+    answer: str | None = None
+    answered_at: datetime | None = None
+    vouchers: tuple[str, ...] = ()
+    verified_how: str | None = None
+    verified_at: datetime | None = None
+    agreement: str | None = None
+    entered: tuple[str, ...] = ()
+    ended_how: str | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def is_third_party(self) -> bool:
+        """Whether they were not in the call."""
+        return self.role in THIRD_PARTIES
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether they accepted, and neither left nor were taken off. The provider's support does so by
+        coming in."""
+        accepted = bool(self.entered) if self.role == SUPPORT else self.answer == ACCEPTED
+        return accepted and self.ended_at is None
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether the other side lets somebody hear passages who was not in the call."""
+        return self.is_third_party and self.agreement == ACCEPTED and self.ended_at is None
+
+    @property
+    def may_hear(self) -> bool:
+        """Whether they may hear the dispute's recordings, or their passages, while it is open."""
+        known = self.is_admitted if self.is_third_party else self.verified_how is not None
+        return self.takes_part and known
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A passage of a recording, in milliseconds of audio, and its description: by ``author``, and confirmed
+    as it is by ``confirmed_by`` (users' ids). ``is_open``: somebody leaves it open."""
+
+    id: str
+    recording: str
+    begin_ms: int
+    end_ms: int
+    text: str
+    author: str
+    confirmed_by: tuple[str, ...] = ()
+    is_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What comes of a dispute, by ``author``, and who confirmed it when. ``agreed_at`` is when both sides
+    had; from ``final_at`` on nobody changes it. ``amendments`` are the recordings that it was sealed beside,
+    once it was, and ``page_sha256`` the hash of its page's token."""
+
+    statement: OutcomeWritten
+    author: str
+    confirmations: tuple[tuple[str, datetime], ...]
+    agreed_at: datetime | None = None
+    amendments: tuple[AmendedRecording, ...] = ()
+    page_sha256: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        """What was confirmed."""
+        return outcome_sha256(self.statement)
+
+    @property
+    def final_at(self) -> datetime | None:
+        return None if self.agreed_at is None else self.agreed_at + TIME_TO_THINK
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A dispute as its statements say. ``settle_by`` is a day in the customer's time zone."""
+
+    id: str
+    tenant: str
+    opened_at: datetime
+    opened_by: By
+    recordings: tuple[HeldRecording, ...]
+    purposes: tuple[str, ...]
+    subject: str
+    settle_by: date
+    statements: tuple[DisputeStatement, ...]
+    guests: tuple[Guest, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    outcome: Outcome | None = None
+    closed_at: datetime | None = None
+    closed_how: str | None = None
+
+    def side_of(self, user: str) -> str:
+        """The side of one of its people: the role of a guest, or :data:`OWN_SIDE` for the customer's."""
+        return next((each.role for each in self.guests if user in (each.id, *each.entered)), OWN_SIDE)
+
+    def is_agreed(self, users: Iterable[str]) -> bool:
+        """Whether both sides are among some of its people."""
+        return {self.side_of(each) for each in users} >= {OWN_SIDE, EXTERNAL_PARTY}
+
+    @property
+    def recording_ids(self) -> tuple[str, ...]:
+        return tuple(each.recording for each in self.recordings)
+
+    def find_guest(self, guest: str) -> Guest:
+        """One of its guests. Raises :class:`DisputeError` (``dispute.no_guest``)."""
+        found = next((each for each in self.guests if each.id == guest), None)
+        if found is None:
+            raise DisputeError("dispute.no_guest", f"dispute {self.id} has no guest {guest}")
+        return found
+
+    def find_passage(self, passage: str) -> Passage:
+        """One of its passages. Raises :class:`DisputeError` (``dispute.no_passage``)."""
+        found = next((each for each in self.passages if each.id == passage), None)
+        if found is None:
+            raise DisputeError("dispute.no_passage", "there is no such passage")
+        return found
+
+    def passages_for(self, guest: Guest, recording: str) -> tuple[tuple[int, int], ...]:
+        """Where the passages of a recording begin and end that a guest who was not in the call may hear, in
+        milliseconds of audio."""
+        own = (each for each in self.passages if each.id in guest.passages and each.recording == recording)
+        return tuple(sorted((each.begin_ms, each.end_ms) for each in own))
+
+
+def replay(statements: Iterable[DisputeStatement]) -> Dispute | None:
+    """The state after all statements; ``None`` without any. Raises :class:`DisputeError` as
+    :func:`follow`."""
+    return reduce(follow, statements, None)
+
+
+def follow(dispute: Dispute | None, statement: DisputeStatement) -> Dispute:
+    """The state after one more statement. Raises :class:`DisputeError` if it may not follow:
+    ``dispute.closed``, ``dispute.statements`` (there are too many), and what the functions of each kind
+    raise."""
+    data = statement.data
+    if dispute is None:
+        return _open(statement)
+    if dispute.closed_at is not None:
+        raise DisputeError("dispute.closed", "the dispute is closed")
+    if len(dispute.statements) >= MOST_STATEMENTS:
+        raise DisputeError("dispute.statements", f"a dispute has at most {MOST_STATEMENTS} statements")
+    dispute = replace(dispute, statements=(*dispute.statements, statement))
+    if isinstance(data, Rescheduled):
+        return replace(dispute, settle_by=data.settle_by)
+    if isinstance(data, DisputeClosed):
+        return replace(dispute, closed_at=statement.at, closed_how=data.how)
+    if isinstance(data, DisputeOpened):
+        raise DisputeError("dispute.opened", "the dispute is open")
+    if isinstance(data, GuestInvited):
+        return _with_guest(dispute, _invite(dispute, data, statement))
+    if isinstance(data, PassageMarked | PassageWorded | PassageConfirmed | PassageLeftOpen):
+        return _follow_passage(dispute, data, _member(dispute, statement))
+    if isinstance(data, OutcomeData):
+        return replace(dispute, outcome=_follow_outcome(dispute, data, statement))
+    guest = dispute.find_guest(data.guest)
+    if guest.ended_at is not None:
+        raise DisputeError("dispute.guest_ended", f"{guest.name} no longer takes part")
+    if isinstance(data, GuestAgreed):
+        return _with_guest(dispute, _agree(dispute, guest, data, statement))
+    return _with_guest(dispute, _follow_guest(guest, data, statement))
+
+
+def _open(statement: DisputeStatement) -> Dispute:
+    data = statement.data
+    if not isinstance(data, DisputeOpened):
+        raise DisputeError("dispute.not_opened", "the first statement does not open the dispute")
+    return Dispute(
+        statement.dispute, statement.tenant, statement.at, statement.by, data.recordings, data.purposes,
+        data.subject, data.settle_by, (statement,),
+    )  # fmt: skip
+
+
+def _invite(dispute: Dispute, data: GuestInvited, statement: DisputeStatement) -> Guest:
+    """The guest with a new link. Raises ``dispute.too_many``, ``dispute.guest_ended``,
+    ``dispute.guest_changed`` (a renewal that names another person), ``dispute.passages_needed`` (for somebody
+    who was not in the call), ``dispute.no_passage``."""
+    before = next((each for each in dispute.guests if each.id == data.guest), None)
+    passages = data.passages or ()
+    if bool(passages) != (data.role in THIRD_PARTIES) or (data.token_sha256 is None) != (
+        data.role == SUPPORT
+    ):
+        raise DisputeError("dispute.passages_needed", "it is not said which passages somebody is to hear")
+    for each in passages:
+        dispute.find_passage(each)
+    if before is None:
+        if len(dispute.guests) >= MOST_GUESTS:
+            raise DisputeError("dispute.too_many", f"a dispute has at most {MOST_GUESTS} guests")
+        return Guest(
+            data.guest, data.role, data.name, data.language, data.number, data.address, data.times,
+            data.token_sha256, data.code_hash, data.until, statement.at, statement.by, passages,
+        )  # fmt: skip
+    if before.ended_at is not None:
+        raise DisputeError("dispute.guest_ended", f"{before.name} no longer takes part")
+    if (data.role, data.name, data.number) != (before.role, before.name, before.number):
+        raise DisputeError("dispute.guest_changed", "a renewed invitation names somebody else")
+    return replace(
+        before, language=data.language, address=data.address, times=data.times, until=data.until,
+        token_sha256=data.token_sha256, code_hash=data.code_hash, passages=passages,
+        agreement=before.agreement if passages == before.passages else None,
+    )  # fmt: skip
+
+
+def _agree(dispute: Dispute, guest: Guest, data: GuestAgreed, statement: DisputeStatement) -> Guest:
+    """The guest after the other side's answer. Raises ``dispute.not_theirs`` (only the person who was
+    recorded gives it, and only about somebody who was not in the call), ``dispute.passages_changed`` (other
+    passages were named meanwhile)."""
+    if dispute.side_of(_member(dispute, statement)) != EXTERNAL_PARTY or not guest.is_third_party:
+        raise DisputeError("dispute.not_theirs", "only the person who was recorded agrees to that")
+    if data.passages != guest.passages:
+        raise DisputeError("dispute.passages_changed", "other passages were named meanwhile")
+    return replace(guest, agreement=data.answer)
+
+
+GuestData = GuestAnswered | GuestVouched | GuestVerified | GuestEntered | GuestEnded
+
+
+def _follow_guest(guest: Guest, data: GuestData, statement: DisputeStatement) -> Guest:
+    """The guest after a statement about them. Raises ``dispute.not_theirs`` (a guest answers for
+    themselves), ``dispute.link_expired``, ``dispute.answered``, ``dispute.vouched``, ``dispute.verified``,
+    ``dispute.unverified``."""
+    at, who = statement.at, statement.by.id
+    if isinstance(data, GuestAnswered):
+        if who != guest.id:
+            raise DisputeError("dispute.not_theirs", "nobody answers for a guest")
+        if at >= guest.until:
+            raise DisputeError("dispute.link_expired", "the invitation has expired", "send it again")
+        if guest.answer == ACCEPTED:
+            raise DisputeError("dispute.answered", "the invitation was accepted before")
+        return replace(guest, answer=data.answer, answered_at=at)
+    if isinstance(data, GuestEnded):
+        return replace(guest, ended_how=data.how, ended_at=at)
+    if isinstance(data, GuestEntered):
+        if guest.role != SUPPORT or who is None or guest.agreement != ACCEPTED:
+            raise DisputeError("dispute.not_agreed", "the two sides have not agreed to this")
+        return replace(guest, entered=tuple(dict.fromkeys([*guest.entered, who])))
+    if guest.is_third_party:
+        raise DisputeError("dispute.not_theirs", f"{guest.name} was not in the call")
+    if guest.verified_how is not None:
+        raise DisputeError("dispute.verified", f"it is known who {guest.name} is")
+    if isinstance(data, GuestVouched):
+        if who is None or who == guest.id:
+            raise DisputeError("dispute.not_theirs", "the customer's people vouch for a guest")
+        if who in guest.vouchers:
+            raise DisputeError("dispute.vouched", "this user vouched before", "a second user must vouch")
+        return replace(guest, vouchers=(*guest.vouchers, who))
+    if data.how == PEOPLE and len(guest.vouchers) < VOUCHERS:
+        raise DisputeError("dispute.unverified", f"fewer than {VOUCHERS} people vouch for {guest.name}")
+    return replace(guest, verified_how=data.how, verified_at=at)
+
+
+def _member(dispute: Dispute, statement: DisputeStatement) -> str:
+    """The author of a statement, who must be one of the customer's people, or the person who was recorded and
+    may hear it. Raises ``dispute.not_theirs``."""
+    who = statement.by.id
+    guest = next((each for each in dispute.guests if who in (each.id, *each.entered)), None)
+    if who is None or (guest is not None and (guest.is_third_party or not guest.may_hear)):
+        raise DisputeError("dispute.not_theirs", "only the two sides say what they heard")
+    return who
+
+
+PassageData = PassageMarked | PassageWorded | PassageConfirmed | PassageLeftOpen
+
+
+def _follow_passage(dispute: Dispute, data: PassageData, who: str) -> Dispute:
+    """The dispute after a statement about a passage. Raises ``dispute.passages`` (there are too many),
+    ``dispute.passage`` (it is none of a recording's), ``dispute.no_passage``, ``dispute.text_changed`` (other
+    words were confirmed than those there are)."""
+    if isinstance(data, PassageMarked):
+        known = data.passage in {each.id for each in dispute.passages}
+        if known or data.recording not in dispute.recording_ids or data.begin_ms >= data.end_ms:
+            raise DisputeError("dispute.passage", "that is no passage of a recording")
+        if len(dispute.passages) >= MOST_PASSAGES:
+            raise DisputeError("dispute.passages", f"a dispute has at most {MOST_PASSAGES} passages")
+        passage = Passage(data.passage, data.recording, data.begin_ms, data.end_ms, data.text, who)
+        return replace(dispute, passages=(*dispute.passages, passage))
+    before = dispute.find_passage(data.passage)
+    if isinstance(data, PassageWorded):
+        passage = replace(before, text=data.text, author=who, confirmed_by=(), is_open=False)
+    elif isinstance(data, PassageLeftOpen):
+        passage = replace(before, confirmed_by=(), is_open=True)
+    else:
+        if data.text_sha256 != text_sha256(before.text):
+            raise DisputeError("dispute.text_changed", "the passage was described differently meanwhile")
+        confirmed_by = tuple(dict.fromkeys([*before.confirmed_by, who]))
+        passage = replace(before, confirmed_by=confirmed_by, is_open=False)
+    return replace(
+        dispute, passages=tuple(passage if each.id == passage.id else each for each in dispute.passages)
+    )
+
+
+OutcomeData = OutcomeWritten | OutcomeConfirmed | OutcomeRetracted | OutcomeRecorded
+
+
+def _follow_outcome(dispute: Dispute, data: OutcomeData, statement: DisputeStatement) -> Outcome:
+    """The outcome after a statement about it. Raises ``dispute.outcome_final`` (its time to think is over),
+    ``dispute.no_outcome``, ``dispute.text_changed``, ``dispute.outcome_open`` (it cannot be recorded yet)."""
+    before, at = dispute.outcome, statement.at
+    final_at = None if before is None else before.final_at
+    if isinstance(data, OutcomeRecorded):
+        if before is None or final_at is None or at < final_at:
+            raise DisputeError("dispute.outcome_open", "both sides can still change the outcome")
+        return replace(before, amendments=data.recordings, page_sha256=data.page_sha256)
+    if final_at is not None and at >= final_at:
+        raise DisputeError("dispute.outcome_final", "the outcome can no longer be changed")
+    who = _member(dispute, statement)
+    if isinstance(data, OutcomeWritten):
+        return Outcome(data, who, ((who, at),))
+    if before is None:
+        raise DisputeError("dispute.no_outcome", "no outcome is written")
+    if isinstance(data, OutcomeRetracted):
+        left = tuple(each for each in before.confirmations if each[0] != who)
+        still = before.agreed_at if dispute.is_agreed(each for each, _at in left) else None
+        return replace(before, confirmations=left, agreed_at=still)
+    if data.outcome_sha256 != before.sha256:
+        raise DisputeError("dispute.text_changed", "the outcome was written differently meanwhile")
+    if who in {each for each, _at in before.confirmations}:
+        return before
+    confirmations = (*before.confirmations, (who, at))
+    is_new = before.agreed_at is None and dispute.is_agreed(each for each, _at in confirmations)
+    return replace(before, confirmations=confirmations, agreed_at=at if is_new else before.agreed_at)
+
+
+def text_sha256(text: str) -> str:
+    """What somebody confirms of a text: its SHA-256 (hex)."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with_guest(dispute: Dispute, guest: Guest) -> Dispute:
+    others = [each for each in dispute.guests if each.id != guest.id]
+    if len(others) == len(dispute.guests):
+        return replace(dispute, guests=(*dispute.guests, guest))
+    guests = tuple(guest if each.id == guest.id else each for each in dispute.guests)
+    return replace(dispute, guests=guests)
+
+
+LONGEST_SUBJECT: Final = 200
+LONGEST_REASON: Final = 500
+LONGEST_PASSAGE: Final = 300
+LONGEST_OUTCOME: Final = 2000
+
+
+def check_subject(text: str) -> str:
+    """What the two sides see differently, in one sentence. Raises :class:`DisputeError`
+    (``dispute.subject``)."""
+    return _check_text(text, LONGEST_SUBJECT, "dispute.subject")
+
+
+def check_reason(text: str) -> str:
+    """How somebody recognised a person. Raises :class:`DisputeError` (``dispute.reason``)."""
+    return _check_text(text, LONGEST_REASON, "dispute.reason")
+
+
+def check_passage(text: str) -> str:
+    """What is agreed or said in a passage, in a sentence. Raises :class:`DisputeError`
+    (``dispute.passage_text``)."""
+    return _check_text(text, LONGEST_PASSAGE, "dispute.passage_text")
+
+
+def check_outcome(text: str) -> str:
+    """What comes of a dispute, in some lines. Raises :class:`DisputeError` (``dispute.outcome_text``)."""
+    lines = [" ".join(line.split()) for line in text.strip().splitlines()]
+    found = "\n".join(lines)
+    if not found or len(found) > LONGEST_OUTCOME or not all(each.isprintable() for each in lines):
+        raise DisputeError(
+            "dispute.outcome_text", f"the text must have 1 to {LONGEST_OUTCOME} printable characters"
+        )
+    return found
+
+
+def check_hash(text: str) -> str:
+    """A hash as a form sends it. Raises :class:`DisputeError` (``dispute.text_changed``)."""
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise DisputeError("dispute.text_changed", "that is no hash of a text")
+    return text
+
+
+def _check_text(text: str, longest: int, error_id: str) -> str:
+    words = " ".join(text.split())
+    if not words or len(words) > longest or not words.isprintable():
+        raise DisputeError(error_id, f"the text must have 1 to {longest} printable characters")
+    return words
+
+
+def is_callable(number: str | None) -> bool:
+    """Whether a guest's number is called with a code: only an ordinary one, because whoever called could
+    write any number as theirs."""
+    return number is not None and phone_numbers.ordinary_country(number) is not None

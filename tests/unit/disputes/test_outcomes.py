@@ -1,0 +1,228 @@
+"""Outcomes: confirmed by both, sealed beside the recordings the next day, found by their page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recorder.audit.disputes import compare_disputes
+from recorder.catalogue import queries as catalogue
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.dispute import DisputeStatementTable, DisputeTable
+from recorder.catalogue.tables.identity import UserTable
+from recorder.errors import DisputeError, SealError
+from recorder.features.disputes import queries
+from recorder.features.disputes.duty import MAIL, OutcomeDuty
+from recorder.features.disputes.rules import Dispute, text_sha256
+from recorder.lifecycle import expiry
+from recorder.mail.outbox import Outbox
+from recorder.seal.amendment_kinds import ConsentAdded, OutcomeAdded
+from recorder.seal.data_key import open_data_key, read_wrapped
+from recorder.seal.dispute_kinds import SETTLED
+from recorder.seal.document_source import read_document
+from recorder.seal.keyring import data_key_path, tenant_key_path
+from recorder.seal.outcome import decrypt_outcome, outcome_sha256
+
+TEXT = "The bread costs 12,50 euros, from Monday on."
+
+
+@pytest.fixture
+def agreed(scene) -> Dispute:
+    """A dispute whose two sides agree on an outcome, and on one of two passages."""
+    dispute, jan = scene.recognised()
+    disputes = scene.disputes
+    disputes.mark_passage(scene.claire, dispute.id, scene.call, 500, 2500, "Here we spoke about the price")
+    disputes.mark_passage(jan, dispute.id, scene.call, 3000, 4000, "Here about the day")
+    first = scene.find(dispute).passages[0]
+    disputes.confirm_passage(jan, dispute.id, first.id, text_sha256(first.text))
+    disputes.write_outcome(jan, dispute.id, "anew", TEXT, 365)
+    disputes.confirm_outcome(scene.claire, dispute.id, scene.find(dispute).outcome.sha256)
+    return scene.find(dispute)
+
+
+@pytest.fixture
+def duty(house) -> OutcomeDuty:
+    return OutcomeDuty(house.services, Outbox(house.keyring, "https://accord.example.com"))
+
+
+def outcomes_of(scene) -> list[OutcomeAdded]:
+    chain = scene.house.changes.look(scene.customer.id, scene.call).chain
+    return [each.data for each in chain.amendments if isinstance(each.data, OutcomeAdded)]
+
+
+def test_it_is_sealed_a_day_later_and_closes_the_dispute(scene, house, agreed, duty) -> None:
+    house.clock.forward(hours=24, seconds=-1)
+    assert duty.record_due(house.clock()) == 0
+    assert not outcomes_of(scene)
+    house.clock.forward(seconds=1)
+    assert duty.record_due(house.clock()) == 1
+    (sealed,) = outcomes_of(scene)
+    found = scene.find(agreed)
+    assert (found.closed_how, found.outcome.amendments[0].recording) == (SETTLED, scene.call)
+    assert sealed.outcome_sha256 == found.outcome.sha256 == outcome_sha256(agreed.outcome.statement)
+    assert {(each.side, each.how) for each in sealed.confirmations} == {
+        ("customer", "account"), ("external_party", "people"),
+    }  # fmt: skip
+    assert duty.record_due(house.clock()) == 0, "once"
+    assert not list(compare_disputes(scene.customer.id, house.trust))
+
+
+def test_its_text_is_sealed_under_the_recordings_key(scene, house, agreed, duty) -> None:
+    house.clock.forward(hours=24)
+    duty.record_due(house.clock())
+    status = house.changes.look(scene.customer.id, scene.call)
+    (sealed,) = outcomes_of(scene)
+    prefix = status.row.prefix
+    for key in house.store.list(prefix):
+        assert b"12,50" not in read_document(house.store, key, 10**7), (
+            "nothing of it is readable in the bucket"
+        )
+    tenant_key = read_wrapped(house.store, tenant_key_path(scene.customer.id))
+    wrapped = read_wrapped(house.store, data_key_path(scene.customer.id, scene.call))
+    key = open_data_key(house.store, house.keyring, tenant_key, wrapped)
+    content = decrypt_outcome(sealed.content, status.chain.manifest, key)
+    assert content.statement == agreed.outcome.statement
+    assert [(each.begin_ms, each.end_ms, each.text) for each in content.passages] == [
+        (500, 2500, "Here we spoke about the price")
+    ], "only what both put the same way"
+    assert {each.name for each in content.people} == {"Claire Martin", "Jan Peeters"}
+
+
+def test_the_recording_is_kept_as_long_as_both_agreed(scene, house, agreed, duty) -> None:
+    house.clock.forward(hours=24)
+    duty.record_due(house.clock())
+    terms = house.changes.look(scene.customer.id, scene.call).terms
+    assert not terms.holds
+    row = catalogue.recording(scene.customer.id, scene.call)
+    assert row is not None
+    assert terms.until - row.started_at > timedelta(days=364)
+    assert catalogue.recording(scene.customer.id, scene.call).keep_until == terms.until
+
+
+def test_an_unconfirmed_text_has_no_effect(scene, house, duty) -> None:
+    dispute, jan = scene.recognised()
+    scene.disputes.write_outcome(jan, dispute.id, "anew", TEXT)
+    house.clock.forward(days=3)
+    assert duty.record_due(house.clock()) == 0
+    scene.disputes.close(scene.claire, dispute.id)
+    assert duty.record_due(house.clock()) == 0
+    assert not outcomes_of(scene)
+
+
+def test_an_agreed_outcome_is_not_closed_away(scene, house, agreed) -> None:
+    with pytest.raises(DisputeError) as error:
+        scene.disputes.close(scene.claire, agreed.id)
+    assert error.value.error_id == "dispute.outcome_waits"
+    scene.disputes.retract_outcome(scene.claire, agreed.id)
+    scene.disputes.close(scene.claire, agreed.id)
+    assert scene.find(agreed).closed_at == house.clock()
+
+
+def test_a_row_alone_seals_nothing(scene, house, duty) -> None:
+    dispute, jan = scene.recognised()
+    scene.disputes.write_outcome(jan, dispute.id, "anew", TEXT)
+    with writing():
+        DisputeTable.update(final_at=house.clock()).execute()
+    house.clock.forward(days=2)
+    assert duty.record_due(house.clock()) == 0
+    assert not outcomes_of(scene)
+
+
+@pytest.mark.parametrize("boundary", ["put", "listed", "outcome sealed", "outcome stated"])
+def test_an_interrupted_seal_resumes(scene, house, agreed, duty, boundary: str) -> None:
+    house.clock.forward(hours=24)
+
+    def die(point: str) -> None:
+        if point == boundary:
+            raise RuntimeError("the process died")
+
+    with pytest.raises(RuntimeError):
+        OutcomeDuty(replace(house.services, boundary=die), duty.outbox).record_due(house.clock())
+    duty.record_due(house.clock())
+    assert len(outcomes_of(scene)) == 1
+    found = scene.find(agreed)
+    assert (found.closed_how, len(found.outcome.amendments)) == (SETTLED, 1)
+    chain = house.changes.look(scene.customer.id, scene.call).chain
+    assert len([each for each in chain.amendments if isinstance(each.data, ConsentAdded)]) == 1
+
+
+def test_both_are_told_by_mail(scene, house, agreed, duty) -> None:
+    disputes = replace(scene.disputes, outbox=duty.outbox)
+    disputes.renew_invitation(
+        scene.claire, agreed.id, agreed.guests[0].id, address="jan@example.com"
+    )  # he has an address now
+    house.clock.forward(hours=24)
+    duty.record_due(house.clock())
+    with connected():
+        from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
+
+        kinds = [row.kind for row in OutgoingMailTable.select()]
+    assert kinds.count(MAIL) == 1, "claire's log-in is no address"
+
+
+def test_the_page_is_found_by_its_token_alone(scene, house, agreed, duty) -> None:
+    house.clock.forward(hours=24)
+    duty.record_due(house.clock())
+    token = queries.page_token(agreed.id)
+    assert token is not None
+    assert scene.disputes.open_page(token).id == agreed.id
+    with writing():
+        DisputeTable.update(page_token="x" * 43).execute()
+    for each in (token, "x" * 43, ""):
+        with pytest.raises(DisputeError) as error:
+            scene.disputes.open_page(each)
+        assert error.value.error_id == "dispute.unknown_link"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error_id"),
+    [
+        (("none", TEXT), "dispute.outcome"),
+        (("anew", " "), "dispute.outcome_text"),
+        (("anew", TEXT, 7), "dispute.keep_days"),
+        (("anew", TEXT, 36500), "dispute.keep_days"),
+    ],
+)
+def test_a_bad_outcome_is_refused(scene, arguments, error_id: str) -> None:
+    dispute, jan = scene.recognised()
+    with pytest.raises(DisputeError) as error:
+        scene.disputes.write_outcome(jan, dispute.id, *arguments)
+    assert error.value.error_id == error_id
+
+
+@pytest.mark.parametrize(("begin", "end"), [(-1, 100), (100, 100), (0, 10**9)])
+def test_a_passage_is_in_the_recording(scene, begin: int, end: int) -> None:
+    dispute, jan = scene.recognised()
+    with pytest.raises(DisputeError) as error:
+        scene.disputes.mark_passage(jan, dispute.id, scene.call, begin, end, "x")
+    assert error.value.error_id == "dispute.passage"
+
+
+def test_a_changed_statement_seals_nothing(scene, house, agreed, duty) -> None:
+    house.clock.forward(hours=24)
+    with writing():
+        row = DisputeStatementTable.select().order_by(DisputeStatementTable.number.desc()).get()
+        DisputeStatementTable.delete().where(DisputeStatementTable.id == row.id).execute()
+    assert duty.record_due(house.clock()) == 0
+    with pytest.raises(SealError):
+        scene.find(agreed)
+    assert not outcomes_of(scene)
+
+
+def test_a_dispute_ends_with_its_recordings(scene, house, agreed, duty) -> None:
+    house.clock.forward(hours=24)
+    duty.record_due(house.clock())
+    assert duty.drop_erased(house.clock()) == 0
+    house.clock.forward(days=370)
+    assert expiry.destroy_due(house.services, house.clock()) == 1
+    assert duty.drop_erased(house.clock()) == 1
+    with pytest.raises(DisputeError):
+        scene.find(agreed)
+    with connected():
+        assert not UserTable.select().where(UserTable.name == "Jan Peeters").exists()
+        bodies = [row.body for row in LeafTable.select().where(LeafTable.kind == "dispute.stated")]
+    assert set(bodies) == {None}
+    assert not list(compare_disputes(scene.customer.id, house.trust))

@@ -1,0 +1,441 @@
+"""What may follow what in a dispute."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, SUPPORT
+from recorder.errors import DisputeError
+from recorder.features.disputes import rules
+from recorder.features.disputes.rules import Dispute, check_subject, follow, is_callable, replay
+from recorder.seal.amendment import By
+from recorder.seal.amendment_kinds import CODE, PEOPLE
+from recorder.seal.dispute_kinds import (
+    ACCEPTED,
+    DECLINED,
+    LEFT,
+    SETTLED,
+    UNSETTLED,
+    WITHDRAWN,
+    AmendedRecording,
+    DisputeClosed,
+    DisputeData,
+    DisputeOpened,
+    GuestAgreed,
+    GuestAnswered,
+    GuestEnded,
+    GuestEntered,
+    GuestInvited,
+    GuestVerified,
+    GuestVouched,
+    HeldRecording,
+    OutcomeConfirmed,
+    OutcomeRecorded,
+    OutcomeRetracted,
+    OutcomeWritten,
+    PassageConfirmed,
+    PassageLeftOpen,
+    PassageMarked,
+    PassageWorded,
+    Rescheduled,
+)
+from recorder.seal.dispute_statement import DisputeStatement
+from recorder.seal.outcome import outcome_sha256
+
+AT = datetime(2026, 11, 29, 9, tzinfo=UTC)
+DAY = date(2026, 12, 9)
+CLAIRE, PAUL, JAN, MIA = (By("user", each) for each in ("claire", "paul", "jan", "mia"))
+OPENED = DisputeOpened((HeldRecording("call", 1),), "The price", DAY, ("agreement",))
+
+
+def invited(guest: str = "jan", **changes) -> GuestInvited:
+    sha256 = hashlib.sha256(guest.encode()).hexdigest()
+    usual = GuestInvited(
+        guest, EXTERNAL_PARTY, guest.title(), "nl", (), AT + timedelta(days=7), sha256, number="+32470123456"
+    )
+    return replace(usual, **changes)
+
+
+def answered(answer: str = ACCEPTED, guest: str = "jan") -> GuestAnswered:
+    return GuestAnswered(guest, answer, "ab" * 32, "nl")
+
+
+Step = tuple[DisputeData, By]
+
+
+def statement(number: int, step: Step, at: datetime = AT) -> DisputeStatement:
+    data, by = step
+    return DisputeStatement("tenant", "dispute", number, None, at, by, data)
+
+
+def after(*steps: Step) -> Dispute:
+    found = replay(statement(number, step) for number, step in enumerate([(OPENED, CLAIRE), *steps], 1))
+    assert found is not None
+    return found
+
+
+ACCEPTANCE: Sequence[Step] = ((invited(), CLAIRE), (answered(), JAN))
+RECOGNISED: Sequence[Step] = (*ACCEPTANCE, (GuestVerified("jan", CODE), JAN))
+
+
+def refused(before: Dispute | None, step: Step, at: datetime = AT) -> str:
+    with pytest.raises(DisputeError) as error:
+        follow(before, statement(99, step, at))
+    return error.value.error_id
+
+
+def test_nothing_precedes_the_opening() -> None:
+    assert replay([]) is None
+    assert refused(None, (invited(), CLAIRE)) == "dispute.not_opened"
+    assert refused(after(), (OPENED, CLAIRE)) == "dispute.opened"
+
+
+def test_an_opened_dispute_has_what_its_statement_says() -> None:
+    found = after()
+    assert (found.subject, found.settle_by, found.recording_ids) == ("The price", DAY, ("call",))
+    assert (found.opened_by, found.closed_at, found.guests) == (CLAIRE, None, ())
+
+
+def test_a_guest_may_hear_once_accepted_and_recognised() -> None:
+    def may(*steps: Step) -> bool:
+        (guest,) = after(*steps).guests
+        return guest.may_hear
+
+    assert not may((invited(), CLAIRE))
+    assert not may(*ACCEPTANCE)
+    assert not may((invited(), CLAIRE), (GuestVerified("jan", CODE), JAN))
+    assert not may((invited(), CLAIRE), (answered(DECLINED), JAN), (GuestVerified("jan", CODE), JAN))
+    assert may(*RECOGNISED)
+    assert not may(*RECOGNISED, (GuestEnded("jan", LEFT), JAN))
+    assert not may(*RECOGNISED, (GuestEnded("jan", WITHDRAWN), CLAIRE))
+
+
+def test_two_of_the_customers_people_vouch_each_once() -> None:
+    once = after(*ACCEPTANCE, (GuestVouched("jan", "His voice"), CLAIRE))
+    assert once.guests[0].vouchers == ("claire",)
+    assert refused(once, (GuestVouched("jan", "Again"), CLAIRE)) == "dispute.vouched"
+    assert refused(once, (GuestVerified("jan", PEOPLE), CLAIRE)) == "dispute.unverified"
+    assert refused(once, (GuestVouched("jan", "It is me"), JAN)) == "dispute.not_theirs"
+    twice = after(
+        *ACCEPTANCE,
+        (GuestVouched("jan", "His voice"), CLAIRE),
+        (GuestVouched("jan", "His voice"), PAUL),
+        (GuestVerified("jan", PEOPLE), PAUL),
+    )
+    assert (twice.guests[0].verified_how, twice.guests[0].may_hear) == (PEOPLE, True)
+    assert refused(twice, (GuestVouched("jan", "More"), MIA)) == "dispute.verified"
+    assert refused(twice, (GuestVerified("jan", CODE), JAN)) == "dispute.verified"
+
+
+def test_nobody_answers_for_a_guest() -> None:
+    invitation = after((invited(), CLAIRE))
+    assert refused(invitation, (answered(), CLAIRE)) == "dispute.not_theirs"
+    assert refused(invitation, (answered(guest="mia"), MIA)) == "dispute.no_guest"
+
+
+def test_an_invitation_is_answered_until_it_expires() -> None:
+    invitation = after((invited(), CLAIRE))
+    until = AT + timedelta(days=7)
+    assert refused(invitation, (answered(), JAN), until) == "dispute.link_expired"
+    follow(invitation, statement(3, (answered(), JAN), until - timedelta(milliseconds=1)))
+
+
+def test_a_no_can_become_a_yes_and_a_yes_stays() -> None:
+    changed = after((invited(), CLAIRE), (answered(DECLINED), JAN), (answered(), JAN))
+    assert changed.guests[0].takes_part
+    assert refused(changed, (answered(DECLINED), JAN)) == "dispute.answered"
+
+
+def test_a_renewed_invitation_replaces_the_link_alone() -> None:
+    anew = invited(token_sha256="cd" * 32, until=AT + timedelta(days=14), address="jan@example.com")
+    found = after(*RECOGNISED, (anew, CLAIRE)).guests
+    assert [each.token_sha256 for each in found] == ["cd" * 32]
+    assert found[0].may_hear
+    assert (found[0].address, found[0].until) == ("jan@example.com", AT + timedelta(days=14))
+    for change in ({"number": "+32470999999"}, {"name": "Somebody else"}, {"number": None}):
+        assert refused(after(*RECOGNISED), (invited(**change), CLAIRE)) == "dispute.guest_changed"
+
+
+def test_whoever_no_longer_takes_part_cannot_come_back() -> None:
+    ended = after(*RECOGNISED, (GuestEnded("jan", LEFT), JAN))
+    for data, by in (
+        (answered(), JAN),
+        (invited(), CLAIRE),
+        (GuestVouched("jan", "His voice"), CLAIRE),
+        (GuestEnded("jan", WITHDRAWN), CLAIRE),
+    ):
+        assert refused(ended, (data, by)) == "dispute.guest_ended"
+
+
+def test_nothing_follows_the_end() -> None:
+    for how in (SETTLED, UNSETTLED):
+        closed = after(*RECOGNISED, (DisputeClosed(how), CLAIRE))
+        assert (closed.closed_how, closed.closed_at) == (how, AT)
+        for data in (Rescheduled(DAY), invited("mia"), DisputeClosed(how), GuestEnded("jan", LEFT)):
+            assert refused(closed, (data, CLAIRE)) == "dispute.closed"
+
+
+def test_the_day_is_the_last_that_was_set() -> None:
+    assert after((Rescheduled(date(2027, 1, 2)), CLAIRE)).settle_by == date(2027, 1, 2)
+
+
+# --- passages
+
+PASSAGE: Step = (PassageMarked("one", "call", 1000, 4000, "The price is 12 euros"), CLAIRE)
+SHA256 = rules.text_sha256("The price is 12 euros")
+SALT = "0" * 64
+LISTENED = (*RECOGNISED, PASSAGE)
+
+
+def test_a_passage_is_agreed_once_the_other_confirms_its_words() -> None:
+    found = after(*LISTENED)
+    (passage,) = found.passages
+    assert (passage.begin_ms, passage.end_ms, passage.author) == (1000, 4000, "claire")
+    assert not found.is_agreed([passage.author, *passage.confirmed_by])
+    found = after(*LISTENED, (PassageConfirmed("one", SHA256), JAN))
+    (passage,) = found.passages
+    assert found.is_agreed([passage.author, *passage.confirmed_by])
+    own = after(*LISTENED, (PassageConfirmed("one", SHA256), PAUL))
+    assert not own.is_agreed(["claire", *own.passages[0].confirmed_by]), "a colleague is the same side"
+
+
+def test_other_words_are_confirmed_anew() -> None:
+    changed = after(
+        *LISTENED,
+        (PassageConfirmed("one", SHA256), JAN),
+        (PassageWorded("one", "The price is 13 euros"), JAN),
+    )
+    (passage,) = changed.passages
+    assert (passage.text, passage.author, passage.confirmed_by) == ("The price is 13 euros", "jan", ())
+    assert refused(changed, (PassageConfirmed("one", SHA256), CLAIRE)) == "dispute.text_changed"
+
+
+def test_a_passage_is_left_open_until_somebody_says_more() -> None:
+    still_open = after(*LISTENED, (PassageConfirmed("one", SHA256), JAN), (PassageLeftOpen("one"), CLAIRE))
+    assert (still_open.passages[0].is_open, still_open.passages[0].confirmed_by) == (True, ())
+    assert (
+        not after(*LISTENED, (PassageLeftOpen("one"), JAN), (PassageWorded("one", "12"), JAN))
+        .passages[0]
+        .is_open
+    )
+
+
+@pytest.mark.parametrize(
+    "passage",
+    [
+        PassageMarked("two", "another call", 0, 1000, "x"),
+        PassageMarked("two", "call", 1000, 1000, "x"),
+        PassageMarked("one", "call", 0, 1000, "the same id"),
+    ],
+)
+def test_what_is_no_passage_is_refused(passage: PassageMarked) -> None:
+    assert refused(after(*LISTENED), (passage, JAN)) == "dispute.passage"
+    assert refused(after(*LISTENED), (PassageLeftOpen("none"), JAN)) == "dispute.no_passage"
+
+
+def test_only_those_who_listen_say_what_they_heard() -> None:
+    accepted = after(*ACCEPTANCE)
+    for data in (PASSAGE[0], OutcomeWritten("open", "Nothing", SALT)):
+        assert refused(accepted, (data, JAN)) == "dispute.not_theirs"
+        assert refused(accepted, (data, By("system"))) == "dispute.not_theirs"
+
+
+# --- the outcome
+
+OUTCOME = OutcomeWritten("anew", "Jan pays 12,50 euros.", SALT)
+TEXT: Step = (OUTCOME, JAN)
+OUTCOME_SHA256 = outcome_sha256(OUTCOME)
+OTHER = OutcomeWritten("open", "We leave it.", SALT)
+AGREED = (*RECOGNISED, TEXT, (OutcomeConfirmed(OUTCOME_SHA256), CLAIRE))
+NEXT_DAY = AT + timedelta(hours=24)
+
+
+def test_an_outcome_is_agreed_by_both_sides() -> None:
+    first = after(*RECOGNISED, TEXT).outcome
+    assert first is not None
+    assert (first.agreed_at, first.final_at) == (None, None)
+    agreed = after(*AGREED).outcome
+    assert agreed is not None
+    assert (agreed.agreed_at, agreed.final_at) == (AT, NEXT_DAY)
+    assert agreed.confirmations == (("jan", AT), ("claire", AT))
+    again = after(*AGREED, (OutcomeConfirmed(OUTCOME_SHA256), CLAIRE)).outcome
+    assert again == agreed
+
+
+def test_an_outcome_can_be_changed_until_the_next_day() -> None:
+    changed = follow(
+        after(*AGREED),
+        statement(9, (OTHER, CLAIRE), NEXT_DAY - timedelta(seconds=1)),
+    )
+    assert changed.outcome is not None
+    assert (changed.outcome.agreed_at, changed.outcome.statement) == (None, OTHER)
+    for data in (OTHER, OutcomeConfirmed(OUTCOME_SHA256), OutcomeRetracted()):
+        assert refused(after(*AGREED), (data, CLAIRE), NEXT_DAY) == "dispute.outcome_final"
+
+
+def test_other_words_than_there_are_cannot_be_confirmed() -> None:
+    assert refused(after(*RECOGNISED), (OutcomeConfirmed(OUTCOME_SHA256), CLAIRE)) == "dispute.no_outcome"
+    assert refused(after(*RECOGNISED, TEXT), (OutcomeConfirmed(SHA256), CLAIRE)) == "dispute.text_changed"
+
+
+def test_an_outcome_is_recorded_once_it_is_final() -> None:
+    recorded = OutcomeRecorded((AmendedRecording("call", 2),), SHA256)
+    assert (
+        refused(after(*AGREED), (recorded, By("system")), NEXT_DAY - timedelta(seconds=1))
+        == "dispute.outcome_open"
+    )
+    assert refused(after(*RECOGNISED, TEXT), (recorded, By("system")), NEXT_DAY) == "dispute.outcome_open"
+    found = follow(after(*AGREED), statement(9, (recorded, By("system")), NEXT_DAY))
+    assert found.outcome is not None
+    assert found.outcome.amendments == recorded.recordings
+
+
+def test_a_confirmation_can_be_taken_back() -> None:
+    found = after(*AGREED, (OutcomeRetracted(), JAN)).outcome
+    assert found is not None
+    assert (found.agreed_at, found.confirmations) == (None, (("claire", AT),))
+    again = after(*AGREED, (OutcomeRetracted(), JAN), (OutcomeConfirmed(OUTCOME_SHA256), JAN)).outcome
+    assert again is not None
+    assert again.agreed_at == AT
+    colleague = after(*AGREED, (OutcomeConfirmed(OUTCOME_SHA256), PAUL), (OutcomeRetracted(), CLAIRE)).outcome
+    assert colleague is not None
+    assert colleague.agreed_at == AT, "a colleague of the same side still agrees"
+
+
+def test_what_is_confirmed_is_all_of_it() -> None:
+    """Another end, another time to keep it, or other words are another outcome."""
+    changes = ({"outcome": "open"}, {"keep_days": 365}, {"text": "Jan pays 13 euros."}, {"salt": "1" * 64})
+    assert len({outcome_sha256(replace(OUTCOME, **each)) for each in ({}, *changes)}) == 5
+
+
+# --- somebody who helps
+
+NEUTRAL_PERSON = replace(invited("nora"), role=NEUTRAL, number=None, passages=("one",))
+HELPER = GuestInvited("help", SUPPORT, "Support", "nl", (), AT, passages=("one",))
+YES = GuestAgreed("nora", ACCEPTED, ("one",))
+NORA = By("user", "nora")
+SAM = By("user", "sam")
+
+
+def test_a_neutral_person_hears_once_the_other_side_agrees() -> None:
+    before = (*LISTENED, (NEUTRAL_PERSON, CLAIRE), (answered(guest="nora"), NORA))
+    found = after(*before).find_guest("nora")
+    assert (found.takes_part, found.is_admitted, found.may_hear) == (True, False, False)
+    agreed = after(*before, (YES, JAN))
+    assert agreed.find_guest("nora").may_hear
+    assert agreed.passages_for(agreed.find_guest("nora"), "call") == ((1000, 4000),)
+    assert agreed.passages_for(agreed.find_guest("nora"), "another call") == ()
+    no = after(*before, (replace(YES, answer=DECLINED), JAN)).find_guest("nora")
+    assert not no.may_hear
+
+
+@pytest.mark.parametrize("who", [CLAIRE, NORA, By("system"), SAM])
+def test_only_the_person_who_was_recorded_agrees(who: By) -> None:
+    before = after(*LISTENED, (NEUTRAL_PERSON, CLAIRE), (answered(guest="nora"), NORA))
+    assert refused(before, (YES, who)) == "dispute.not_theirs"
+    assert refused(before, (GuestAgreed("jan", ACCEPTED, ("one",)), JAN)) == "dispute.not_theirs"
+
+
+def test_other_passages_are_agreed_to_anew() -> None:
+    second = (PassageMarked("two", "call", 6000, 7000, "The date"), CLAIRE)
+    before = (*LISTENED, second, (NEUTRAL_PERSON, CLAIRE), (answered(guest="nora"), NORA), (YES, JAN))
+    wider = after(*before, (replace(NEUTRAL_PERSON, passages=("one", "two")), CLAIRE))
+    assert not wider.find_guest("nora").may_hear
+    assert refused(wider, (YES, JAN)) == "dispute.passages_changed"
+    same = after(*before, (replace(NEUTRAL_PERSON, token_sha256="2" * 64), CLAIRE))
+    assert same.find_guest("nora").may_hear, "a new link changes nothing"
+
+
+def test_support_comes_in_after_the_yes_and_says_why() -> None:
+    before = (*LISTENED, (HELPER, CLAIRE))
+    enter = GuestEntered("help", "Sam", "They asked me to")
+    assert refused(after(*before), (enter, SAM)) == "dispute.not_agreed"
+    agreed = (*before, (GuestAgreed("help", ACCEPTED, ("one",)), JAN))
+    assert not after(*agreed).find_guest("help").may_hear
+    inside = after(*agreed, (enter, SAM), (enter, SAM)).find_guest("help")
+    assert (inside.may_hear, inside.entered) == (True, ("sam",))
+    assert refused(after(*agreed), (replace(enter, guest="jan"), SAM)) == "dispute.not_agreed"
+    ended = after(*agreed, (enter, SAM), (GuestEnded("help", WITHDRAWN), CLAIRE)).find_guest("help")
+    assert not ended.may_hear
+
+
+@pytest.mark.parametrize("who", [NORA, SAM])
+def test_who_helps_writes_nothing(who: By) -> None:
+    inside = after(
+        *LISTENED, (NEUTRAL_PERSON, CLAIRE), (answered(guest="nora"), NORA), (YES, JAN), (HELPER, CLAIRE),
+        (GuestAgreed("help", ACCEPTED, ("one",)), JAN), (GuestEntered("help", "Sam", "To help"), SAM), TEXT,
+    )  # fmt: skip
+    for data in (
+        PassageMarked("two", "call", 0, 1000, "x"), PassageConfirmed("one", SHA256), PassageLeftOpen("one"),
+        OTHER, OutcomeConfirmed(OUTCOME_SHA256), OutcomeRetracted(),
+    ):  # fmt: skip
+        assert refused(inside, (data, who)) == "dispute.not_theirs"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        replace(NEUTRAL_PERSON, passages=None),
+        replace(HELPER, passages=None),
+        replace(HELPER, token_sha256="0" * 64),
+        replace(NEUTRAL_PERSON, token_sha256=None),
+        replace(invited("mia"), passages=("one",)),
+    ],
+)
+def test_it_is_said_which_passages_somebody_hears(data: GuestInvited) -> None:
+    assert refused(after(*LISTENED), (data, CLAIRE)) == "dispute.passages_needed"
+    unknown = replace(NEUTRAL_PERSON, passages=("none",))
+    assert refused(after(*LISTENED), (unknown, CLAIRE)) == "dispute.no_passage"
+
+
+def test_nobody_vouches_for_who_was_not_in_the_call() -> None:
+    before = after(*LISTENED, (NEUTRAL_PERSON, CLAIRE), (answered(guest="nora"), NORA))
+    for data in (GuestVouched("nora", "I know her"), GuestVerified("nora", CODE)):
+        assert refused(before, (data, PAUL)) == "dispute.not_theirs"
+
+
+def test_texts_are_tidied_and_bounded() -> None:
+    assert rules.check_outcome(" One  line \r\n\r\n another ") == "One line\n\nanother"
+    for text in ("", " \n ", "a" * 2001, "one\u202etwo"):
+        with pytest.raises(DisputeError):
+            rules.check_outcome(text)
+    for text in ("", "a" * 301, "one\u202etwo"):
+        with pytest.raises(DisputeError):
+            rules.check_passage(text)
+
+
+def test_there_is_a_largest_number_of_guests_and_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = [(invited(f"guest{n}"), CLAIRE) for n in range(rules.MOST_GUESTS)]
+    assert refused(after(*several), (invited("one more"), CLAIRE)) == "dispute.too_many"
+    monkeypatch.setattr(rules, "MOST_STATEMENTS", 2)
+    assert refused(after((Rescheduled(DAY), CLAIRE)), (Rescheduled(DAY), CLAIRE)) == "dispute.statements"
+
+
+def test_a_guest_is_found_by_id_alone() -> None:
+    found = after((invited(), CLAIRE), (invited("mia"), CLAIRE))
+    assert [found.find_guest(each).id for each in ("mia", "jan")] == ["mia", "jan"]
+    with pytest.raises(DisputeError) as error:
+        found.find_guest("claire")
+    assert error.value.error_id == "dispute.no_guest"
+
+
+@pytest.mark.parametrize("text", ["", "  \n ", "a" * 201, "one\u202etwo"])
+def test_a_subject_is_one_short_sentence(text: str) -> None:
+    with pytest.raises(DisputeError) as error:
+        check_subject(text)
+    assert error.value.error_id == "dispute.subject"
+    assert check_subject("  The price \n of the bread ") == "The price of the bread"
+    assert check_subject("a" * 200) == "a" * 200
+
+
+@pytest.mark.parametrize(
+    ("number", "can_be_called"),
+    [("+32470123456", True), ("+3225550100", True), (None, False), ("+3290312345", False), ("112", False)],
+)
+def test_only_ordinary_numbers_are_called(number: str | None, can_be_called: bool) -> None:
+    assert is_callable(number) is can_be_called

@@ -1,0 +1,423 @@
+"""The steps of a dispute, by the service, with a real catalogue, bucket and gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from recorder.audit.disputes import compare_disputes
+from recorder.catalogue import queries as catalogue
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.dispute import (
+    DisputeGuestTable,
+    DisputeRecordingTable,
+    DisputeStatementTable,
+    DisputeTable,
+)
+from recorder.domain.parties import Party
+from recorder.domain.roles import EXTERNAL_PARTY
+from recorder.errors import AccessError, CatalogueError, DisputeError, SealError
+from recorder.features.disputes import queries
+from recorder.features.disputes.queries import disputes_about, list_disputes
+from recorder.features.tenants import lines
+from recorder.identity import users
+from recorder.seal.dispute_kinds import ACCEPTED, DECLINED, SETTLED
+
+from .conftest import NOTICE, token_of
+
+
+@contextmanager
+def refused(error_id: str) -> Iterator[None]:
+    with pytest.raises(DisputeError) as error:
+        yield
+    assert error.value.error_id == error_id
+
+
+# --- opening
+
+
+def test_opening_keeps_the_recording_for_it(scene) -> None:
+    dispute = scene.open()
+    status = scene.house.changes.look(scene.customer.id, scene.call)
+    (hold,) = status.terms.holds
+    assert (hold.number, hold.data.owner, hold.data.roles) == (
+        dispute.recordings[0].hold, scene.claire.id, ("customer_admin", EXTERNAL_PARTY, "support", "neutral")
+    )  # fmt: skip
+    assert hold.data.purposes == dispute.purposes == ("agreement",)
+    assert disputes_about(scene.customer.id, scene.call) == (dispute.id,)
+    (row,) = list_disputes(scene.customer.id)
+    assert (row.id, row.settle_by, row.closed_at) == (dispute.id, dispute.settle_by, None)
+    scene.house.clock.forward(days=400)
+    assert not scene.house.changes.look(scene.customer.id, scene.call).terms.due(scene.house.clock())
+
+
+def test_auditors_and_colleagues_of_other_numbers_open_none(scene, house) -> None:
+    day = (house.clock() + timedelta(days=1)).date()
+    other = lines.create_line(
+        scene.customer.id, number="+3225550109", announcement=scene.customer.announcement.id,
+        now=house.clock(), entropy=house.entropy,
+    )  # fmt: skip
+    elsewhere = users.create_user(
+        scene.customer.id, login="luc", name="Luc", role="customer", language="fr", password_hash="x",
+        lines=[other.id], signer=house.services.signer, now=house.clock(), entropy=house.entropy,
+    )  # fmt: skip
+    for person in (scene.customer.people["audit"], elsewhere):
+        with refused("dispute.may_not"):
+            scene.disputes.open(person, [scene.call], subject="The price", settle_by=day)
+    assert not house.changes.look(scene.customer.id, scene.call).terms.holds
+    assert not list_disputes(scene.customer.id)
+
+
+def test_an_unannounced_call_is_not_for_listening_together(scene, house) -> None:
+    call = house.call(scene.customer, announced=False)
+    with refused("dispute.not_announced"):
+        scene.disputes.open(
+            scene.claire, [call], subject="The price", settle_by=house.clock().date() + timedelta(days=1)
+        )
+
+
+@pytest.mark.parametrize("days", [-1, 181])
+def test_the_day_is_soon(scene, days: int) -> None:
+    day = scene.house.clock().date() + timedelta(days=days)
+    with refused("dispute.day"):
+        scene.disputes.open(scene.claire, [scene.call], subject="The price", settle_by=day)
+    dispute = scene.open()
+    with refused("dispute.day"):
+        scene.disputes.reschedule(scene.claire, dispute.id, day)
+    scene.disputes.reschedule(scene.claire, dispute.id, scene.house.clock().date())
+    assert scene.find(dispute).settle_by == scene.house.clock().date()
+
+
+def test_nothing_stays_held_where_opening_fails(scene, house, monkeypatch) -> None:
+    second = house.call(scene.customer, at=house.clock() + timedelta(minutes=2))
+    hold, failures = type(house.changes).hold, []
+
+    def fail(self, tenant, recording, *arguments, **options):
+        if recording == second:
+            failures.append(recording)
+            raise AccessError("access.erased", "it was destroyed meanwhile")
+        return hold(self, tenant, recording, *arguments, **options)
+
+    monkeypatch.setattr(type(house.changes), "hold", fail)
+    day = house.clock().date() + timedelta(days=1)
+    with pytest.raises(AccessError):
+        scene.disputes.open(scene.claire, [scene.call, second], subject="The price", settle_by=day)
+    assert failures == [second]
+    assert not house.changes.look(scene.customer.id, scene.call).terms.holds
+    assert not list_disputes(scene.customer.id)
+
+
+# --- invitation
+
+
+def test_a_link_leads_in_with_its_code(scene) -> None:
+    dispute = scene.open()
+    issued = scene.invite(dispute)
+    link = scene.link(issued)
+    assert (link.guest.name, link.guest.number, link.guest.role) == (
+        "Jan Peeters", "+32470123456", EXTERNAL_PARTY
+    )  # fmt: skip
+    assert issued.code is not None
+    assert not issued.mailed
+    scene.disputes.check_code(link, f" {issued.code[:3]} {issued.code[3:]}")
+    with refused("dispute.wrong_code"):
+        scene.disputes.check_code(link, "000000" if issued.code != "000000" else "111111")
+    user = scene.accept(issued)
+    assert (user.id, user.role, user.language) == (link.guest.id, EXTERNAL_PARTY, "nl")
+    assert scene.guest(dispute).takes_part
+    assert not scene.guest(dispute).may_hear
+
+
+def test_a_guest_is_no_user_of_the_customers(scene) -> None:
+    user = scene.accept(scene.invite(scene.open()))
+    assert user.id not in {each.id for each in users.users(scene.customer.id)}
+    assert users.user_by_login(user.id) is not None
+    from web.account.passwords import verify_password
+
+    assert not verify_password(user.password_hash, "")
+    assert not verify_password(user.password_hash, user.password_hash)
+    with pytest.raises(CatalogueError) as error:
+        users.create_user(
+            scene.customer.id, login="x", name="X", role=EXTERNAL_PARTY, language="fr", password_hash="x",
+            signer=scene.house.services.signer, now=scene.house.clock(), entropy=scene.house.entropy,
+        )  # fmt: skip
+    assert error.value.error_id == "user.role"
+
+
+def test_a_no_costs_nothing_and_can_become_a_yes(scene) -> None:
+    issued = scene.invite(dispute := scene.open())
+    link = scene.link(issued)
+    assert scene.disputes.answer(link, DECLINED, notice=NOTICE, language="nl") is None
+    assert scene.guest(dispute).answer == DECLINED
+    assert users.user(scene.customer.id, link.guest.id) is None
+    assert scene.accept(issued).id == link.guest.id
+
+
+def test_the_link_of_somebody_who_accepted_leads_back_in(scene) -> None:
+    issued = scene.invite(scene.open())
+    first = scene.accept(issued)
+    assert scene.accept(issued).id == first.id
+    statements = scene.disputes.find(scene.customer.id, scene.link(issued).dispute.id).statements
+    assert [each.kind for each in statements] == ["opened", "guest_invited", "guest_answered"]
+
+
+def test_old_withdrawn_expired_and_unknown_links_open_nothing(scene) -> None:
+    dispute = scene.open()
+    first = scene.invite(dispute)
+    guest = first.guest
+    old_link = scene.link(first)
+    second = scene.disputes.renew_invitation(scene.claire, dispute.id, guest, address=None)
+    with refused("dispute.unknown_link"):
+        scene.link(first)
+    with refused("dispute.unknown_link"):
+        scene.disputes.answer(old_link, ACCEPTED, notice=NOTICE, language="nl")
+    with refused("dispute.unknown_link"):
+        scene.disputes.open_link("guessed")
+    scene.link(second)
+    scene.house.clock.forward(days=7)
+    with refused("dispute.link_expired"):
+        scene.link(second)
+    third = scene.disputes.renew_invitation(scene.claire, dispute.id, guest, address=None)
+    scene.disputes.withdraw_invitation(scene.claire, dispute.id, guest)
+    with refused("dispute.guest_ended"):
+        scene.link(third)
+
+
+def test_a_restored_row_brings_no_old_link_back(scene) -> None:
+    dispute = scene.open()
+    first = scene.invite(dispute)
+    with connected():
+        old = DisputeGuestTable.get_by_id(first.guest).token_sha256
+    scene.disputes.renew_invitation(scene.claire, dispute.id, first.guest, address=None)
+    with writing():
+        DisputeGuestTable.update(token_sha256=old).execute()
+    with refused("dispute.unknown_link"):
+        scene.link(first)
+
+
+def test_a_withheld_number_has_nothing_to_call(scene, house) -> None:
+    scene.call = house.call(scene.customer, external_party=Party("withheld", ""))
+    dispute = scene.open()
+    user = scene.accept(scene.invite(dispute))
+    assert scene.guest(dispute).number is None
+    with refused("dispute.no_number"):
+        scene.calls.order(scene.customer.id, dispute.id, user.id)
+    scene.vouch(dispute, user.id)
+    assert scene.guest(dispute).verified_how == "people"
+
+
+def test_one_dispute_is_about_one_number(scene, house) -> None:
+    other = house.call(
+        scene.customer, external_party=Party("e164", "+32470999999"), at=house.clock() + timedelta(minutes=3)
+    )
+    day = house.clock().date() + timedelta(days=1)
+    dispute = scene.disputes.open(scene.claire, [scene.call, other], subject="The price", settle_by=day)
+    with refused("dispute.several_numbers"):
+        scene.invite(dispute)
+
+
+# --- who hears
+
+
+def test_a_recognised_guest_hears_the_disputes_recording_and_nothing_else(scene, house) -> None:
+    other = house.call(scene.customer, at=house.clock() + timedelta(minutes=5))
+    dispute, user = scene.recognised()
+    grant = house.gate.grant(scene.actor(user), scene.call, "agreement")
+    assert b"".join(house.gate.open(scene.actor(user), grant.id, "audio.opus").read(0, 4)) == b"OggS"
+    with pytest.raises(AccessError) as error:
+        house.gate.grant(scene.actor(user), other, "agreement")
+    assert error.value.error_id == "access.not_admitted"
+    assert scene.guest(dispute).verified_how == "people"
+
+
+def test_nobody_hears_before_being_recognised(scene, house) -> None:
+    user = scene.accept(scene.invite(scene.open()))
+    with pytest.raises(AccessError) as error:
+        house.gate.grant(scene.actor(user), scene.call, "agreement")
+    assert error.value.error_id == "access.not_verified"
+
+
+@pytest.mark.parametrize("how", ["closed", "withdrawn", "left"])
+def test_a_grant_ends_with_the_part(scene, house, how: str) -> None:
+    dispute, user = scene.recognised()
+    grant = house.gate.grant(scene.actor(user), scene.call, "agreement")
+    if how == "closed":
+        scene.disputes.close(scene.claire, dispute.id, SETTLED)
+    elif how == "withdrawn":
+        scene.disputes.withdraw_invitation(scene.claire, dispute.id, user.id)
+    else:
+        scene.disputes.leave(scene.customer.id, dispute.id, user.id)
+    with pytest.raises(AccessError) as error:
+        house.gate.open(scene.actor(user), grant.id, "audio.opus").read(0, 4)
+    assert error.value.error_id in ("access.revoked", "access.dispute_closed")
+
+
+def test_closing_releases_the_recording(scene, house) -> None:
+    dispute, _user = scene.recognised()
+    scene.disputes.close(scene.claire, dispute.id)
+    assert not house.changes.look(scene.customer.id, scene.call).terms.holds
+    (row,) = list_disputes(scene.customer.id)
+    assert row.closed_at == scene.find(dispute).closed_at
+    with refused("dispute.closed"):
+        scene.invite(dispute)
+
+
+def test_a_guest_has_no_other_exit(scene, house) -> None:
+    _dispute, user = scene.recognised()
+    actor = scene.actor(user)
+    with pytest.raises(AccessError):
+        house.gate.download(actor, scene.call, "agreement", "audio.opus")
+    with pytest.raises(AccessError):
+        house.gate.handover(actor)
+
+
+# --- what rows alone cannot do
+
+
+def test_statements_that_are_missing_changed_or_added_end_everything(scene, house) -> None:
+    dispute, user = scene.recognised()
+    with connected():
+        rows = list(DisputeStatementTable.select().order_by(DisputeStatementTable.number))
+    last, other = rows[-1], rows[-2]
+
+    def is_refused() -> bool:
+        with pytest.raises(SealError):
+            scene.find(dispute)
+        with pytest.raises(AccessError) as error:
+            house.gate.grant(scene.actor(user), scene.call, "agreement")
+        return error.value.error_id == "access.not_admitted"
+
+    with writing():
+        DisputeStatementTable.delete().where(DisputeStatementTable.id == last.id).execute()
+    assert is_refused(), "the last one is missing"
+    with writing():
+        DisputeStatementTable.create(
+            id=last.id, tenant_id=last.tenant_id, dispute_id=last.dispute_id, number=last.number,
+            statement=other.statement,
+        )  # fmt: skip
+    assert is_refused(), "the last one is another"
+    with writing():
+        DisputeStatementTable.update(statement=last.statement.replace("people", "code")).where(
+            DisputeStatementTable.id == last.id
+        ).execute()
+    assert is_refused(), "the last one was changed"
+    assert [each.code for each in compare_disputes(scene.customer.id, house.trust)]
+
+
+def test_the_audit_compares_every_index(scene, house) -> None:
+    scene.recognised()
+    assert not list(compare_disputes(scene.customer.id, house.trust))
+    for model, change in (
+        (DisputeTable, {"settle_by": "2027-01-01"}),
+        (DisputeTable, {"closed_at": house.clock()}),
+        (DisputeTable, {"final_at": house.clock()}),
+        (DisputeTable, {"page_token": "another"}),
+        (DisputeGuestTable, {"role": "support"}),
+        (DisputeRecordingTable, {"recording_id": "another"}),
+        (DisputeGuestTable, {"token_sha256": "ef" * 32}),
+    ):
+        with connected():
+            row = model.get()
+            before = {name: getattr(row, name) for name in change}
+        with writing():
+            model.update(change).execute()
+        assert [each.code for each in compare_disputes(scene.customer.id, house.trust)] == ["row.changed"]
+        with writing():
+            model.update(before).execute()
+    with writing():
+        DisputeTable.create(
+            id="made up", tenant_id=scene.customer.id, opened_at=house.clock(), settle_by="2027-01-01"
+        )
+    assert [each.code for each in compare_disputes(scene.customer.id, house.trust)] == ["row.unlogged"]
+
+
+def test_no_customer_sees_anothers(scene, house) -> None:
+    rival = house.customer("Van Dyck NV", "+3225550199")
+    dispute = scene.open()
+    with refused("dispute.not_found"):
+        scene.disputes.find(rival.id, dispute.id)
+    assert not list_disputes(rival.id)
+    assert not disputes_about(rival.id, scene.call)
+    assert queries.find_guest(rival.id, scene.invite(dispute).guest) is None
+
+
+def test_each_statement_has_a_leaf_without_names(scene) -> None:
+    dispute, _user = scene.recognised()
+    with connected():
+        bodies = [
+            row.body
+            for row in LeafTable.select().where(LeafTable.kind == "dispute.stated").order_by(LeafTable.number)
+        ]
+    assert len(bodies) == len(scene.find(dispute).statements)
+    for secret in ("Jan", "Peeters", "price", "470123456", "voice"):
+        assert not [body for body in bodies if secret in body]
+
+
+# --- the call with a code
+
+
+def test_the_code_of_the_call_recognises_a_guest(scene, house) -> None:
+    dispute = scene.open()
+    user = scene.accept(scene.invite(dispute))
+    tenant = scene.customer.id
+    call = scene.calls.order(tenant, dispute.id, user.id)
+    assert (call.number, call.language) == ("+32470123456", "nl")
+    with refused("dispute.call_pending"):
+        scene.calls.order(tenant, dispute.id, user.id)
+    with refused("dispute.no_code"):
+        scene.calls.try_code(tenant, dispute.id, user.id, "123456")
+    from recorder.features.disputes.guest_calls import CALLS
+
+    claim = CALLS.take("node1", house.clock(), house.entropy)
+    assert claim is not None
+    code = claim[1]
+    CALLS.answer("node1", call, "done", house.clock(), house.entropy)
+    assert not scene.calls.try_code(tenant, dispute.id, user.id, "000000" if code != "000000" else "1" * 6)
+    assert scene.calls.try_code(tenant, dispute.id, user.id, code)
+    assert scene.guest(dispute).verified_how == "code"
+    with refused("dispute.verified"):
+        scene.calls.order(tenant, dispute.id, user.id)
+    house.gate.grant(scene.actor(user), scene.call, "agreement")
+
+
+def test_a_number_is_called_a_few_times_a_day(scene, house) -> None:
+    dispute = scene.open()
+    user = scene.accept(scene.invite(dispute))
+    for _ in range(3):
+        scene.calls.order(scene.customer.id, dispute.id, user.id)
+        house.clock.forward(minutes=5)
+        assert scene.calls.refresh(scene.customer.id, user.id).outcome == "no_answer"
+    with refused("dispute.calls_exhausted"):
+        scene.calls.order(scene.customer.id, dispute.id, user.id)
+
+
+def test_a_guest_who_has_left_is_not_called(scene) -> None:
+    dispute = scene.open()
+    user = scene.accept(scene.invite(dispute))
+    scene.disputes.leave(scene.customer.id, dispute.id, user.id)
+    with refused("dispute.guest_ended"):
+        scene.calls.order(scene.customer.id, dispute.id, user.id)
+
+
+def test_an_erased_recording_is_not_heard(scene, house) -> None:
+    dispute, user = scene.recognised()
+    scene.disputes.close(scene.claire, dispute.id)
+    row = catalogue.recording(scene.customer.id, scene.call)
+    assert row is not None
+    with pytest.raises(AccessError):
+        house.gate.grant(scene.actor(user), scene.call, "agreement")
+
+
+def test_tokens_are_long_and_stored_as_hashes(scene) -> None:
+    issued = scene.invite(scene.open())
+    assert len(token_of(issued)) >= 43
+    with connected():
+        assert token_of(issued) not in DisputeGuestTable.get_by_id(issued.guest).token_sha256
+        statements = " ".join(row.statement for row in DisputeStatementTable.select())
+    assert token_of(issued) not in statements
+    assert issued.code is not None
+    assert issued.code not in statements
