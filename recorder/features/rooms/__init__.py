@@ -1,0 +1,1 @@
+"""Rooms: people in different places hear the same moment of a recording at the same time."""

@@ -1,0 +1,122 @@
+"""The state of a room, and what commands do to it: pure functions.
+
+The room belongs to the server, not to anybody's player. A command takes effect a moment later, at the same
+time for everybody; each player follows by its estimate of the server's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from recorder.errors import RoomError
+
+DELAY_MS: Final = 350
+"""How long after a command it takes effect: more than it takes to reach everybody on a slow line."""
+
+LEASE_MS: Final = 30_000
+"""After so long without a word from who leads, anybody can take the lead."""
+
+PRESENT_MS: Final = 25_000
+"""After so long without a word somebody is no longer shown as present; pages report every ten seconds."""
+
+RATES: Final = (75, 100, 125, 150)
+"""Speeds, in percent."""
+
+Action = Literal["play", "pause", "seek", "rate", "choose", "lead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A room. From ``at_ms`` on, the recording is at ``position_ms``, and goes on from there if ``playing``,
+    at ``rate`` percent of its speed. ``leader`` is a user's id, empty for nobody."""
+
+    id: str
+    tenant: str
+    recording: str
+    seq: int = 0
+    playing: bool = False
+    position_ms: int = 0
+    at_ms: int = 0
+    rate: int = 100
+    leader: str = ""
+
+    def position_at(self, now_ms: int, duration_ms: int) -> int:
+        """The position at a time, in milliseconds of audio; at most the end."""
+        advance = max(0, now_ms - self.at_ms) * self.rate // 100 if self.playing else 0
+        return min(self.position_ms + advance, duration_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody in a room, when they were last heard of, and whether their player has the sound."""
+
+    user: str
+    seen_ms: int
+    ready: bool
+
+    def is_present(self, now_ms: int) -> bool:
+        return now_ms - self.seen_ms < PRESENT_MS
+
+
+@dataclass(frozen=True, slots=True)
+class RoomCommand:
+    """What somebody in a room wants: ``position_ms`` for seek, and for play where it is to begin there,
+    ``rate`` for rate, ``recording`` for choose, ``to`` (a user's id) for lead."""
+
+    action: Action
+    position_ms: int | None = None
+    rate: int | None = None
+    recording: str | None = None
+    to: str | None = None
+
+
+def leader_of(room: Room, members: Sequence[Member], now_ms: int) -> str:
+    """Who leads now; empty where nobody does, because who led has been away for too long."""
+    found = next((each for each in members if each.user == room.leader), None)
+    return room.leader if found is not None and now_ms - found.seen_ms < LEASE_MS else ""
+
+
+def follow_command(
+    room: Room,
+    command: RoomCommand,
+    who: str,
+    *,
+    members: Sequence[Member],
+    durations: Mapping[str, int],
+    now_ms: int,
+) -> Room:
+    """The room after a command of a user; ``durations`` are those of the recordings that can be heard in it,
+    in milliseconds. Whoever gives a command where nobody leads, leads from then on. Raises
+    :class:`RoomError`: ``room.led`` (somebody else leads), ``room.command`` (it makes no sense here),
+    ``room.nobody`` (the lead is given to somebody who is not there)."""
+    leader = leader_of(room, members, now_ms)
+    if leader not in ("", who):
+        raise RoomError("room.led", "somebody else leads")
+    room = replace(room, leader=who, seq=room.seq + 1)
+    duration = durations.get(room.recording, 0)
+    at = now_ms + DELAY_MS
+    if command.action == "lead":
+        to = command.to or who
+        if to != who and not any(each.user == to and each.is_present(now_ms) for each in members):
+            raise RoomError("room.nobody", "that person is not in the room")
+        return replace(room, leader=to)
+    if command.action == "choose":
+        if command.recording not in durations:
+            raise RoomError("room.command", "that recording is not heard in this room")
+        return replace(room, recording=str(command.recording), playing=False, position_ms=0, at_ms=at)
+    here = room.position_at(at, duration)
+    if command.action == "rate":
+        if command.rate not in RATES:
+            raise RoomError("room.command", f"no speed {command.rate}")
+        return replace(room, rate=command.rate, position_ms=here, at_ms=at)
+    if command.action == "pause":
+        return replace(room, playing=False, position_ms=here, at_ms=at)
+    position = here if command.position_ms is None else command.position_ms
+    if not 0 <= position <= duration:
+        raise RoomError("room.command", "that is not a place in the recording")
+    if command.action == "seek":
+        return replace(room, position_ms=position, at_ms=at)
+    begin = 0 if position >= duration else position
+    return replace(room, playing=True, position_ms=begin, at_ms=at)
