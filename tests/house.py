@@ -27,6 +27,7 @@ from recorder.domain.line_policy import Announcement, Keep
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.domain.sentences import TimedSentence as Words
+from recorder.features.disputes.admissions import DisputeAdmissions
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants, users
 from recorder.identity.second_factors import SecondFactorService
@@ -117,7 +118,10 @@ class House:
             entropy=entropy,
             uptime=lambda: since_boot(clock()),
         )
-        self.gate = PanelGate(self.store, self.keyring, self.root_public, now=clock, entropy=entropy)
+        self.gate = PanelGate(
+            self.store, self.keyring, self.root_public, now=clock, entropy=entropy,
+            admissions=DisputeAdmissions(self.trust),
+        )  # fmt: skip
         panel = signing.load_signer(keys / signing.PANEL_KEY, keys / signing.PANEL_ENDORSEMENT)
         self.changes = Changes(self.store, self.root_public, panel, clock, entropy)
         self.factors = SecondFactorService(

@@ -16,7 +16,11 @@ from typing import Final
 
 import structlog
 
-from recorder.errors import SealError, StoreError
+from recorder.audio.webm import remux_opus
+from recorder.errors import AccessError, SealError, StoreError
+from recorder.native_thread import run_in_thread
+from recorder.playback.interface import SOUNDS, WEBM, Passages
+from recorder.playback.passage_mask import mask_wav
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal import plaintext
 from recorder.store.contract import NotFound, Store
@@ -26,6 +30,19 @@ PEAKS: Final = "peaks"
 
 HEADERS: Final = 1000
 """Headers kept in memory."""
+
+OPUS, WAV = SOUNDS
+
+MASKED: Final = (WEBM, WAV)
+"""The objects of which passages alone can be heard; the rest is silence."""
+
+LONGEST_WEBM: Final = 32 * 1024 * 1024
+"""Bytes of Opus of which WebM is made: an hour and a half of a call."""
+
+WEBM_KEPT: Final = 64 * 1024 * 1024
+"""Bytes of WebM in memory, of all recordings."""
+
+PIECE: Final = 64 * 1024
 
 _Known = tuple[str, str]
 """A manifest's SHA-256, and an object's name."""
@@ -57,11 +74,22 @@ class AudioReader:
         self._store = store
         self._headers: OrderedDict[_Known, bytes] = OrderedDict()
         self._lock = threading.Lock()
+        self._webm: OrderedDict[tuple[str, Passages | None], bytes] = OrderedDict()
+        self._webm_lock = threading.Lock()
 
-    def open(self, sealed: VerifiedRecording, name: str) -> OpenObject:
+    def open(self, sealed: VerifiedRecording, name: str, passages: Passages | None = None) -> OpenObject:
         """Open an object without reading it. Its size is requested unless its header is in memory. Raises
         :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`MissingObject`,
-        :class:`recorder.errors.StoreError`."""
+        :class:`recorder.errors.StoreError`.
+
+        ``audio.webm`` is made of ``audio.opus``, which is read and verified whole first. It is kept in memory
+        and never on disk, because everybody in a room requests parts of the same one. With ``passages``, all
+        sound outside of them is silence; no object but :data:`MASKED` can be opened so."""
+        if passages is not None and name not in MASKED:
+            raise AccessError("access.passages_only", f"{name} has more than passages")
+        if name == WEBM:
+            content = self._make_webm(sealed, passages)
+            return OpenObject(len(content), lambda start, end: _pieces(content, start, end))
         key, known = sealed.manifest.prefix + name, (sealed.row.manifest_sha256, name)
         if known not in self._headers:
             self._check_length(sealed, name)
@@ -82,7 +110,29 @@ class AudioReader:
                 yield first
                 yield from pieces
 
-        return OpenObject(reader.plain_length, read)
+        if passages is None:
+            return OpenObject(reader.plain_length, read)
+        rate = sealed.manifest.sample_rate
+        return OpenObject(
+            reader.plain_length, lambda start, end: mask_wav(read(start, end), start, passages, rate)
+        )
+
+    def _make_webm(self, sealed: VerifiedRecording, passages: Passages | None) -> bytes:
+        """A recording's Opus in WebM. One is made at a time: of several listeners who begin at once, the
+        others find it made. Raises :class:`AccessError` (``access.no_sound``) for a long one, of which a
+        browser plays ``audio.opus``."""
+        known = sealed.row.manifest_sha256, passages
+        with self._webm_lock:
+            if known not in self._webm:
+                opus = self.open(sealed, OPUS)
+                if opus.length > LONGEST_WEBM:
+                    raise AccessError("access.no_sound", f"recording {sealed.row.id} is too long for WebM")
+                content = b"".join(opus.read(0, opus.length))
+                self._webm[known] = run_in_thread(remux_opus, content, passages)
+                while sum(map(len, self._webm.values())) > WEBM_KEPT and len(self._webm) > 1:
+                    self._webm.popitem(last=False)
+            self._webm.move_to_end(known)
+            return self._webm[known]
 
     def prepare(self, sealed: VerifiedRecording) -> None:
         """Fetch the headers of a recording's audio, so that the first seek reads only its target, and compare
@@ -124,6 +174,11 @@ class AudioReader:
             self._headers.move_to_end(known)
             while len(self._headers) > HEADERS:
                 self._headers.popitem(last=False)
+
+
+def _pieces(content: bytes, start: int, end: int) -> Iterator[bytes]:
+    end = min(end, len(content))
+    return (content[at : min(at + PIECE, end)] for at in range(start, end, PIECE))
 
 
 def _missing(key: str) -> MissingObject:

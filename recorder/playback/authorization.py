@@ -22,6 +22,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.country_check import pack_of
 from recorder.catalogue.records import RecordingRow
 from recorder.clock import Now, utc_now
+from recorder.domain.roles import GUESTS, THIRD_PARTIES
 from recorder.errors import AccessError, SealError
 from recorder.identity import users
 from recorder.ids import Entropy
@@ -29,13 +30,18 @@ from recorder.lifecycle import amendments
 from recorder.lifecycle.limits import check_logged, limits_of
 from recorder.playback import grants
 from recorder.playback.audio_reader import AudioReader
-from recorder.playback.interface import Actor
+from recorder.playback.interface import Actor, Admissions, NoAdmissions, Passages
 from recorder.playback.verified_recording import RecordingVerifier, VerifiedRecording
 from recorder.seal.keyring import Keyring
 from recorder.seal.offboarding import Statement, current_statement
 from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.usage_terms import Terms, terms
 from recorder.store.contract import Store
+
+NO_ADMISSIONS: Final = NoAdmissions()
+
+ADMITTED: Final = frozenset({*GUESTS, *THIRD_PARTIES})
+"""Roles that hear only what a dispute admits them to."""
 
 LOOK_AGAIN: Final = timedelta(seconds=5)
 """How often authorisation is checked again during one response."""
@@ -56,8 +62,10 @@ class Guard:
         now: Now = utc_now,
         entropy: Entropy = os.urandom,
         revoked: Callable[[], Revoked] = none_revoked,
+        admissions: Admissions = NO_ADMISSIONS,
     ) -> None:
         self.store = store
+        self._admissions = admissions
         self.sounds = AudioReader(store)
         self.now = now
         self.entropy = entropy
@@ -66,13 +74,13 @@ class Guard:
 
     def check_active(self, who: Actor, recording_id: str | None = None, purpose: str | None = None) -> None:
         """Refuse a user or a session that has ended. Raises :class:`AccessError`."""
-        if not users.is_session_valid(who.tenant, who.user, who.session, self.now()):
+        if not users.is_session_valid(who.own_tenant, who.user, who.session, self.now()):
             self.refuse(who, "access.revoked", "the user or the session has ended", recording_id, purpose)
 
     def check_latest(self, who: Actor, recording_id: str | None = None, purpose: str | None = None) -> None:
         """Refuse a user whose access was ended or changed since, according to the log: restored rows open
         nothing. Raises :class:`AccessError`."""
-        user = users.user(who.tenant, who.user)
+        user = users.user(who.own_tenant, who.user)
         try:
             if user is not None:
                 users.check_latest(user)
@@ -93,9 +101,24 @@ class Guard:
             self.refuse(who, "access.not_found", "there is no such recording", recording_id, purpose)
         if who.lines is not None and row.line not in who.lines:
             self.refuse(who, "access.other_line", "its line is not assigned to them", recording_id, purpose)
+        if who.role in ADMITTED:
+            self.admit(who, row.id, purpose)
         if row.erased_at is not None:
             self.refuse(who, "access.erased", "the recording was destroyed", recording_id, purpose)
         return row
+
+    def admit(self, who: Actor, recording: str, purpose: str) -> Passages | None:
+        """The passages of a recording that a user may hear; ``None``: all of it. A guest whom no signed
+        statement admits to it is refused. Raises :class:`AccessError`."""
+        if who.role not in ADMITTED:
+            return None
+        try:
+            return self._admissions.check(who, recording)
+        except AccessError as error:
+            self.refuse(who, error.error_id, error.message, recording, purpose)
+        except SealError as error:
+            log.error("gate.admission_refused", user=who.user, error_id=error.error_id, error=error.message)
+            self.refuse(who, "access.not_admitted", error.message, recording, purpose)
 
     def open(self, who: Actor, row: RecordingRow) -> VerifiedRecording:
         """The recording as it was sealed, with all checks made now. Raises :class:`SealError`,

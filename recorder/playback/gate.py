@@ -26,7 +26,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import RecordingRow, UserRow
 from recorder.clock import Now, utc_now
-from recorder.domain.roles import CUSTOMER, DOWNLOADERS
+from recorder.domain.roles import CUSTOMER, DOWNLOADERS, SUPPORT, THIRD_PARTIES
 from recorder.errors import AccessError, SealError
 from recorder.identity import api_tokens, download_permission, users
 from recorder.identity.api_tokens import TokenRow
@@ -35,10 +35,20 @@ from recorder.lifecycle import plans
 from recorder.lifecycle.amendment_service import RecordingStatus
 from recorder.playback import channel_mute, grants
 from recorder.playback import playback_report as stretches
-from recorder.playback.audio_reader import PEAKS
-from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces, printable
+from recorder.playback.audio_reader import MASKED, PEAKS
+from recorder.playback.authorization import LOOK_AGAIN, NO_ADMISSIONS, Guard, Pieces, printable
 from recorder.playback.grants import LASTS, ListenRow
-from recorder.playback.interface import SOUNDS, Actor, CallFacts, Grant, OpenSound, PurposeChoice
+from recorder.playback.interface import (
+    SOUNDS,
+    WEBM,
+    WEBM_TYPE,
+    Actor,
+    Admissions,
+    CallFacts,
+    Grant,
+    OpenSound,
+    PurposeChoice,
+)
 from recorder.playback.purposes import PurposePolicy, lasts_until, preselect, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.keyring import Keyring
@@ -70,9 +80,12 @@ class Gate:
         now: Now = utc_now,
         entropy: Entropy = os.urandom,
         revoked: Callable[[], Revoked] = none_revoked,
+        admissions: Admissions = NO_ADMISSIONS,
     ) -> None:
         self._root, self._revoked = root_public, revoked
-        self._guard = Guard(store, keyring, root_public, now=now, entropy=entropy, revoked=revoked)
+        self._guard = Guard(
+            store, keyring, root_public, now=now, entropy=entropy, revoked=revoked, admissions=admissions
+        )
 
     def check_user(self, user: UserRow) -> None:
         """See :class:`GateInterface`."""
@@ -92,6 +105,7 @@ class Gate:
     def purposes(self, who: Actor, recording_id: str) -> tuple[PurposeChoice, ...]:
         """See :class:`GateInterface`."""
         row = self._guard.row(who, recording_id, "purposes")
+        self._check_whole(who, row.id, "purposes")
         sealed = self._guard.open(who, row)
         return self._policy(who).choices(self._guard.terms(sealed), sealed.row)
 
@@ -99,6 +113,7 @@ class Gate:
     def facts(self, who: Actor, recording_id: str) -> CallFacts:
         """See :class:`GateInterface`."""
         row = self._guard.row(who, recording_id, "purposes")
+        self._check_whole(who, row.id, "purposes")
         sealed = self._guard.open(who, row)
         terms = self._guard.terms(sealed)
         choices = self._policy(who).choices(terms, sealed.row)
@@ -149,11 +164,12 @@ class Gate:
     @connected()
     def valid_grant(self, who: Actor, grant_id: str) -> Grant:
         """See :class:`GateInterface`."""
-        return self._valid_grant(who, grant_id)
+        return self._valid_grant(_at_grant(who, grant_id), grant_id)
 
     @connected()
     def renew(self, who: Actor, grant_id: str) -> Grant:
         """See :class:`GateInterface`."""
+        who = _at_grant(who, grant_id)
         grant, sealed = self._granted_recording(who, grant_id)
         self._guard.check_latest(who, grant.recording, grant.purpose)
         until = self._until(sealed, grant.purpose)
@@ -165,24 +181,36 @@ class Gate:
     @connected()
     def manifest(self, who: Actor, grant_id: str) -> Mapping[str, Any]:
         """See :class:`GateInterface`."""
-        _, sealed = self._granted_recording(who, grant_id)
+        grant, sealed = self._granted_recording(who, grant_id)
+        self._check_whole(who, grant.recording, grant.purpose)
         return to_body(sealed.manifest)
+
+    def _check_whole(self, who: Actor, recording: str, purpose: str) -> None:
+        """Refuse somebody who hears passages only. Raises :class:`AccessError`."""
+        if who.role in THIRD_PARTIES:
+            self._guard.refuse(
+                who, "access.passages_only", "they hear passages and nothing else", recording, purpose
+            )
 
     @connected()
     def open(self, who: Actor, grant_id: str, name: str, play: str = "") -> OpenSound:
         """See :class:`GateInterface`."""
+        who = _at_grant(who, grant_id)
         grant, sealed = self._granted_recording(who, grant_id)
-        found = sealed.manifest.object(name)
+        found = sealed.manifest.object(SOUNDS[0] if name == WEBM else name)
         if found is None:
             raise AccessError("access.no_sound", f"recording {grant.recording} has no {name}")
-        with self._guard.reported(who, sealed.row, name):
-            sound = self._guard.sounds.open(sealed, name)
+        passages = self._guard.admit(who, grant.recording, grant.purpose)
+        if name not in MASKED:
+            self._check_whole(who, grant.recording, grant.purpose)
+        with self._guard.reported(who, sealed.row, found.name):
+            sound = self._guard.sounds.open(sealed, name, passages)
 
         def read(start: int, end: int) -> Iterator[bytes]:
             length = min(end, sound.length) - start
             return Pieces(self._stream(who, grant, sealed.row, name, play, sound.read(start, end), length))
 
-        return OpenSound(name, found.media_type, sound.length, read)
+        return OpenSound(name, WEBM_TYPE if name == WEBM else found.media_type, sound.length, read)
 
     @connected()
     def why_no_download(self, who: Actor) -> str | None:
@@ -257,7 +285,7 @@ class Gate:
     @connected()
     def close(self, who: Actor, grant_id: str, play: str) -> None:
         """See :class:`GateInterface`."""
-        grant = self._own_grant(who, grant_id)
+        grant = self._own_grant(_at_grant(who, grant_id), grant_id)
         listen = grants.listen_of(grant, play)
         if listen is not None:
             grants.close_listen(listen, now=self._guard.now(), entropy=self._guard.entropy)
@@ -265,6 +293,7 @@ class Gate:
     @connected()
     def played(self, who: Actor, grant_id: str, play: str, text: str) -> None:
         """See :class:`GateInterface`."""
+        who = _at_grant(who, grant_id)
         grant = self._own_grant(who, grant_id)
         row = queries.recording(who.tenant, grant.recording)
         listen = grants.listen_of(grant)
@@ -408,3 +437,12 @@ class Gate:
     def _until(self, sealed: VerifiedRecording, purpose: str) -> datetime:
         """A quarter of an hour from now, but not past the purpose's end."""
         return min(self._guard.now() + LASTS, lasts_until(self._guard.terms(sealed), purpose, sealed.row))
+
+
+def _at_grant(who: Actor, grant_id: str) -> Actor:
+    """An actor under a grant: one of the provider's support people acts at the customer whose recording it is
+    about. An unknown grant changes nothing, and is refused as any other."""
+    if who.role != SUPPORT:
+        return who
+    tenant = grants.tenant_of(who.user, printable(grant_id))
+    return who if tenant is None else replace(who, tenant=tenant, home=who.own_tenant)

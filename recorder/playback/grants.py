@@ -187,6 +187,14 @@ def find_grant(tenant: str, user: str, grant_id: str) -> Grant | None:
     return None if row is None else grant_of(row)
 
 
+def tenant_of(user: str, grant_id: str) -> str | None:
+    """The customer whose recording a user's grant is about."""
+    with connected():
+        mine = (GrantTable.user == user) & (GrantTable.id == grant_id)
+        row = GrantTable.select(GrantTable.tenant).where(mine).first()
+    return None if row is None else str(row.tenant_id)
+
+
 def grant_of(row: GrantTable) -> Grant:
     """The grant in a row."""
     return Grant(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from recorder.catalogue.records import RecordingRow, UserRow
+from recorder.errors import AccessError
 from recorder.identity.api_tokens import TokenRow
 from recorder.lifecycle.amendment_service import RecordingStatus
 from recorder.seal.amendment import Amendment
@@ -17,11 +18,17 @@ from recorder.seal.usage_terms import Terms
 SOUNDS: Final = ("audio.opus", "audio.wav")
 """A recording's audio objects, in the order in which a browser is offered them; a copy contains the first."""
 
+WEBM: Final = "audio.webm"
+WEBM_TYPE: Final = 'audio/webm; codecs="opus"'
+"""Opus in another container, which the gate makes of ``audio.opus``: no object has this name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
     """A logged-in user. ``session`` is the web session's id; when it ends, so do its grants. ``lines`` are
-    the ids of the only lines whose calls they may hear, by their signed credential; ``None``: all."""
+    the ids of the only lines whose calls they may hear, by their signed credential; ``None``: all. ``home``
+    is the tenant that the user belongs to, where they hear another one's recordings: the provider's support,
+    in a dispute."""
 
     user: str
     tenant: str
@@ -29,6 +36,12 @@ class Actor:
     language: str
     session: str | None = None
     lines: tuple[str, ...] | None = None
+    home: str = ""
+
+    @property
+    def own_tenant(self) -> str:
+        """The tenant that the user belongs to."""
+        return self.home or self.tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +128,34 @@ class RecordingCopy:
     sound: Callable[[], Iterator[bytes]] | None = None
 
 
+Passages = tuple[tuple[int, int], ...]
+"""Where passages of a recording begin and end, in milliseconds of audio."""
+
+
+class Admissions(Protocol):
+    """Who of a dispute's guests may hear what. They see no other recording of the customer's."""
+
+    def check(self, who: Actor, recording: str) -> Passages | None:
+        """Refuse a guest who may not hear a recording now; returns the passages that they may hear, ``None``
+        for all of it. Raises :class:`recorder.errors.AccessError`, :class:`recorder.errors.SealError`."""
+
+
+class NoAdmissions:
+    """Admits no guest."""
+
+    def check(self, who: Actor, recording: str) -> Passages | None:
+        """See :class:`Admissions`."""
+        raise AccessError("access.not_admitted", "this gate admits no guests")
+
+
 class GateInterface(Protocol):
     """The gate, as its callers see it.
+
+    A guest of a dispute is refused every recording but that dispute's, and those as well unless it was
+    established who they are (``access.not_admitted``, ``access.not_verified``, ``access.dispute_closed``).
+    Somebody who was not in the call hears passages of it only, and has :meth:`grant`, :meth:`renew` and
+    :meth:`open` (``audio.webm``, ``audio.wav``) alone; the rest of these is silence (``access.passages_only``
+    for anything else).
 
     A colleague who sees only some lines is refused the calls of others (``access.other_line``).
 
@@ -162,9 +201,9 @@ class GateInterface(Protocol):
         """The verified manifest's body (announcement, gaps, markers, …), under a grant."""
 
     def open(self, who: Actor, grant_id: str, name: str, play: str = "") -> OpenSound:
-        """Open audio (``audio.opus``, ``audio.wav``) or ``peaks`` under a grant. ``play`` is the player's
-        token: the requests of one playback are one listen. ``peaks`` are covered by the grant and are no
-        listen."""
+        """Open audio (``audio.opus``, ``audio.wav``, ``audio.webm``) or ``peaks`` under a grant. ``play`` is
+        the player's token: the requests of one playback are one listen. ``peaks`` are covered by the grant
+        and are no listen."""
 
     def why_no_download(self, who: Actor) -> str | None:
         """Why a user may not download recordings (an error id); ``None`` if they may. Admins may, and
