@@ -17,6 +17,7 @@ from recorder.catalogue.database import Table
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable
 from recorder.catalogue.tables.audit_log import RecipientTable
+from recorder.catalogue.tables.dispute import DisputeCallTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
@@ -30,6 +31,7 @@ from recorder.catalogue.tables.subject_request import ReviewTable, SubjectReques
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.clock import to_iso
+from recorder.features.disputes import guest_calls
 from recorder.features.notes.service import ADDED, DELETED, EDITED
 from recorder.features.subject_requests import reviews, rules, verification_code
 from recorder.features.team import invitations
@@ -363,6 +365,7 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
         verification_code.CALLS, _same(request_id="request"), lambda sha256: ValueOrNone(Digest(sha256))
     ),
     **_verification_calls(number_proof.CALLS, _set(line_id=None)),
+    **_verification_calls(guest_calls.CALLS, _same(dispute_id="dispute", guest_id="guest")),
     number_proof.PROVED: RowStatement(
         NumberProofTable, _id("call"), _all(_same(line_id="line"), _set(code_hash=None)), makes=False
     ),
@@ -481,6 +484,7 @@ MUTABLE: Final = (
     SubjectRequestTable,
     VerificationCodeTable,
     NumberProofTable,
+    DisputeCallTable,
     ReviewTable,
     NoteTable,
 )
@@ -505,6 +509,7 @@ PERSONAL: Final = (
     SubjectRequestTable,
     VerificationCodeTable,
     NumberProofTable,
+    DisputeCallTable,
     ReviewTable,
     LiveCommandTable,
 )
@@ -532,7 +537,7 @@ FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
     LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable, UsageTable,
-    InvitationTable, NoteTable, DownloadPermissionTable, NumberProofTable,
+    InvitationTable, NoteTable, DownloadPermissionTable, NumberProofTable, DisputeCallTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 
@@ -584,4 +589,8 @@ def _salt(row: Table) -> str | None:
             SubjectRequestTable.id == row.request_id
         )
         return mine.scalar()  # type: ignore[no-any-return]
-    return row.number_salt if isinstance(row, SubjectRequestTable | NumberProofTable) else None
+    return (
+        row.number_salt
+        if isinstance(row, SubjectRequestTable | NumberProofTable | DisputeCallTable)
+        else None
+    )

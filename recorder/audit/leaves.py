@@ -31,11 +31,11 @@ from recorder.auditlog.append import (
 from recorder.auditlog.merkle import HEIGHT
 from recorder.catalogue.database import database
 from recorder.catalogue.tables.audit_log import LeafTable, SubtreeTable
-from recorder.lifecycle.statements import CALLS_FORGOTTEN
+from recorder.lifecycle.statements import CALLS_FORGOTTEN, DISPUTES_ERASED
 
 PAGE = 4000
 DESTROYED = "recording.erased"
-_READ_ITSELF = frozenset({DESTROYED, REBUILT, CALLS_FORGOTTEN})
+_READ_ITSELF = frozenset({DESTROYED, REBUILT, CALLS_FORGOTTEN, DISPUTES_ERASED})
 """Kinds whose bodies this pass needs itself: they say which bodies may be missing."""
 
 _NEITHER = (False, "")
@@ -59,7 +59,8 @@ class LeafAudit:
     _whole: bool = True
     _lost_bodies: dict[int, tuple[str, str | None]] = field(default_factory=dict)
     _may_be_gone: dict[int, str] = field(default_factory=dict)
-    _erased_calls: set[int] = field(default_factory=set)
+    _listed: set[int] = field(default_factory=set)
+    """Leaves about unrecorded calls and disputes whose bodies an erasure lists."""
     _erased: set[str] = field(default_factory=set)
     _erased_before: set[str] = field(default_factory=set)
     _ways: dict[str, tuple[bool, str]] = field(init=False)
@@ -230,8 +231,8 @@ class LeafAudit:
 
     def _read_body(self, number: int, kind: str, body: str, at: str) -> None:
         parsed = json.loads(body)
-        if kind == CALLS_FORGOTTEN:  # unrecorded calls
-            self._erased_calls.update(parsed["leaves"])
+        if kind in (CALLS_FORGOTTEN, DISPUTES_ERASED):
+            self._listed.update(parsed["leaves"])
         recording = str(parsed.get("recording"))
         if kind == DESTROYED or (kind == REBUILT and parsed.get("erased") is True):
             self._erased.add(recording)
@@ -261,7 +262,7 @@ class LeafAudit:
                 what = f"its body and salt are missing, but {kind} is not about a recording"
                 yield self._found("body.missing", number, what)
                 continue
-            if number in self._erased_calls:
+            if number in self._listed:
                 continue
             entry = self._may_be_gone.get(number)
             if entry is None and recording in self._erased_before:

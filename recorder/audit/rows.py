@@ -24,6 +24,7 @@ from recorder.audit.leaf_schema import (
 from recorder.audit.limits import LimitAudit
 from recorder.catalogue.database import Table, database
 from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.dispute import DisputeCallTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
@@ -40,6 +41,9 @@ PAGE = 500
 
 RESTARTED: Final = "log.restarted"
 RESTORED: Final = "catalogue.restored"
+
+CALLS: Final = (VerificationCodeTable, NumberProofTable, DisputeCallTable)
+"""Tables of verification calls, which no backup has."""
 
 SESSIONS_KEPT: Final = timedelta(days=29)
 """Sessions are deleted 30 days after their end, not earlier."""
@@ -95,7 +99,7 @@ class RowAudit:
             self._left = True
         elif kind == RESTORED:  # a restore ends all sessions, and has no verification calls
             self._ended[SessionTable] |= self._known[SessionTable]
-            self._not_copied |= self._known[VerificationCodeTable] | self._known[NumberProofTable]
+            self._not_copied |= set[str]().union(*(self._known[each] for each in CALLS))
         elif kind in ("tenant.key_changed", "tenant.key_destroyed"):
             self.keys |= {str(body[name]) for name in ("key", "key_was") if body.get(name)}
             self.keys_destroyed = kind == "tenant.key_destroyed"
@@ -179,7 +183,7 @@ class RowAudit:
         if model is SessionTable:  # the worker deletes sessions a month after their end
             opened = self._opened.get(identity)
             return opened is None or from_iso(opened) < self.now - SESSIONS_KEPT
-        if model in (VerificationCodeTable, NumberProofTable):
+        if model in CALLS:
             return identity in self._not_copied
         if model is LiveCommandTable:
             return True  # the worker deletes old commands

@@ -57,9 +57,9 @@ OWNER_FIELDS: Final[Mapping[str, str]] = dict.fromkeys(
         "note.added", "note.edited", "note.deleted",
     ),
     "recording",
-) | dict.fromkeys(("command.requested", "command.answered"), "call")  # fmt: skip
-"""Kinds of leaves whose body and salt are erased with a recording (or an unrecorded call), and the body's
-field that names it. No other kind may lack a body."""
+) | {"command.requested": "call", "command.answered": "call", "dispute.stated": "dispute"}  # fmt: skip
+"""Kinds of leaves whose body and salt are erased with a recording (or an unrecorded call, or a dispute), and
+the body's field that names it. No other kind may lack a body."""
 
 
 @dataclass(frozen=True, slots=True)

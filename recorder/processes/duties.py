@@ -14,14 +14,17 @@ from peewee import PeeweeException
 from recorder import metrics
 from recorder.auditlog import checkpoint, mail_witness, timestamping
 from recorder.errors import AccordError
+from recorder.features.disputes.duty import OutcomeDuty
 from recorder.features.notifications.duty import Notifier
 from recorder.features.offboarding.duty import erase_due
+from recorder.features.rooms.service import drop_rooms, milliseconds
 from recorder.features.team import account_links
 from recorder.features.usage.duty import UsageCounter
 from recorder.identity import throttle, users
 from recorder.lifecycle import amendment_recovery, expiry, limit_application, retention_limits
 from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.lifecycle.hold_review import HoldReminders
+from recorder.mail.outbox import Outbox
 from recorder.playback import grants
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.mail_delivery import DUTY as OUTGOING_MAIL
@@ -29,13 +32,16 @@ from recorder.services import Services
 
 DUTIES: Final = (
     "amendments", "limits", "holds", "recordings", "leaving", "quarantine", "listens", "sessions", "logs",
-    "timestamps", "mail", "usage", "notifications", OUTGOING_MAIL,
+    "timestamps", "mail", "usage", "notifications", "outcomes", "disputes", "rooms", OUTGOING_MAIL,
 )  # fmt: skip
 
 """The names of all duties; queued mail is sent by a thread of its own
 (:mod:`recorder.processes.mail_delivery`)."""
 
 SESSIONS_KEPT: Final = timedelta(days=30)
+
+ROOMS_KEPT: Final = timedelta(days=2)
+"""A room that nobody has used for so long begins anew: paused, at the beginning."""
 
 log = structlog.get_logger()
 
@@ -51,6 +57,7 @@ class Duties:
     reminders: HoldReminders = field(default_factory=HoldReminders)
     usage: UsageCounter = field(default_factory=UsageCounter)
     notifier: Notifier = field(default_factory=Notifier)
+    outbox: Outbox = field(default_factory=Outbox)
 
     def keep(self) -> None:
         """Run every duty; one that fails is logged, counted and repeated the next time."""
@@ -77,6 +84,9 @@ class Duties:
             "logs": lambda: checkpoint.sign_due(services, trusted_now()),
             "timestamps": lambda: timestamping.stamp_due(services, self.witnesses.authority, now),
             "usage": lambda: self.usage.count(trusted_now(), entropy),
+            "outcomes": lambda: OutcomeDuty(services, self.outbox).record_due(trusted_now()),
+            "disputes": lambda: OutcomeDuty(services, self.outbox).drop_erased(trusted_now()),
+            "rooms": lambda: drop_rooms(milliseconds(now - ROOMS_KEPT)),
             "notifications": lambda: self.notifier.notify(services),
             "mail": lambda: mail_witness.send_due(services, self.witnesses.server, now),
         }

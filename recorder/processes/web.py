@@ -10,6 +10,7 @@ from recorder.clock import utc_now
 from recorder.config import Settings
 from recorder.errors import ConfigError
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.disputes.admissions import DisputeAdmissions
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.identity.breached_passwords import check_list
@@ -60,7 +61,13 @@ def run(context: Context) -> None:
                 SupportContact(brand.support_name, brand.support_mail, brand.support_phone),
             ),
         ),
-        gate=PanelGate(store, context.keyring(), context.root(), revoked=context.revoked()),
+        gate=PanelGate(
+            store,
+            context.keyring(),
+            context.root(),
+            revoked=context.revoked(),
+            admissions=DisputeAdmissions(context.trust()),
+        ),
         factors=SecondFactorService(
             store, context.keyring(), context.trust(), signer, now=utc_now, entropy=os.urandom
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from recorder.features.disputes import guest_calls
 from recorder.features.live.duty import LiveCallRelay
 from recorder.features.subject_requests import verification_code
 from recorder.features.tenants import number_proof
@@ -18,7 +19,7 @@ from recorder.processes.worker_status import Overseer
 from recorder.prompts.sound_sources import open_sources
 from recorder.verification_calls.caller import VerificationCaller
 
-CALL_REGISTERS = (verification_code.CALLS, number_proof.CALLS)
+CALL_REGISTERS = (verification_code.CALLS, number_proof.CALLS, guest_calls.CALLS)
 """What numbers are called for."""
 
 

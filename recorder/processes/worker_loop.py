@@ -136,7 +136,7 @@ class Worker:
         self._snapshot = SnapshotDuty(services, node.never_record, self.sources, self.monotonic)
         timekeeper = self.timekeeper or ClockGuard(services.spool / NAME, {}, services.now)
         notifier = Notifier(self.outbox, node.name, lambda: last_watched(services.spool))
-        self._house = Duties(services, self.witnesses, timekeeper, notifier=notifier)
+        self._house = Duties(services, self.witnesses, timekeeper, notifier=notifier, outbox=self.outbox)
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
         """Stop; when called again, do not wait for work in progress.  A signal handler, so it only sets a

@@ -269,6 +269,7 @@ def _offboard(world: World, found: Fields) -> None:
     hand_over(house, office)
     handed = _gate(world).handover(_who(world))
     assert sum(map(len, handed.read(0, handed.length))) == handed.length
-    office.lift(tenant, world.live_recording, By("operator"), hold=1, reason="They agree.")
+    for hold in (1, 2):
+        office.lift(tenant, world.live_recording, By("operator"), hold=hold, reason="They agree.")
     _look(found)
     erase_all(house, office)

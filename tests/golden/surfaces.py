@@ -31,6 +31,8 @@ from recorder.seal import (
     command,
     credential,
     disclosure,
+    dispute_kinds,
+    dispute_statement,
     download_permission,
     invitation,
     offboarding,
@@ -50,11 +52,37 @@ from recorder.seal.amendment_kinds import (
     ErasedObject,
     HoldLifted,
     HoldSet,
+    OutcomeAdded,
+    OutcomeConfirmation,
     PurposesNarrowed,
 )
 from recorder.seal.command import SignedCommand
 from recorder.seal.credential import Credential
 from recorder.seal.disclosure import Disclosure
+from recorder.seal.dispute_kinds import (
+    AmendedRecording,
+    DisputeClosed,
+    DisputeData,
+    DisputeOpened,
+    GuestAgreed,
+    GuestAnswered,
+    GuestEnded,
+    GuestEntered,
+    GuestInvited,
+    GuestVerified,
+    GuestVouched,
+    HeldRecording,
+    OutcomeConfirmed,
+    OutcomeRecorded,
+    OutcomeRetracted,
+    OutcomeWritten,
+    PassageConfirmed,
+    PassageLeftOpen,
+    PassageMarked,
+    PassageWorded,
+    Rescheduled,
+)
+from recorder.seal.dispute_statement import DisputeStatement
 from recorder.seal.download_permission import DownloadPermission
 from recorder.seal.invitation import Invitation
 from recorder.seal.keyring import Keyring, load_kek
@@ -87,6 +115,40 @@ AMENDMENTS: tuple[Data, ...] = (
     ConsentAdded("training", NOW + timedelta(days=300), "BE", "By letter.", NOW.date()),
     PurposesNarrowed(("quality",), "Not needed."),
     DeletionRequested("The caller wrote."),
+    OutcomeAdded(
+        "d1",
+        "0" * 64,
+        (
+            OutcomeConfirmation(ID, "customer", "account", NOW),
+            OutcomeConfirmation("g1", "external_party", "code", NOW),
+        ),
+        b"encrypted",
+    ),
+)
+
+STATEMENTS: tuple[DisputeData, ...] = (
+    DisputeOpened((HeldRecording("r1", 1),), "The price", NOW.date(), ("agreement",)),
+    Rescheduled(NOW.date()),
+    GuestInvited(
+        "g1", "external_party", "Jan", "nl", (NOW,), NOW, "0" * 64, None, "+32470123456", "jan@x.be"
+    ),
+    GuestInvited("g2", "neutral", "Nora", "fr", (), NOW, "1" * 64, ("p1",), code_hash="salted"),
+    GuestInvited("g3", "support", "Support", "fr", (), NOW, passages=("p1",)),
+    GuestAnswered("g1", "accepted", "0" * 64, "nl"),
+    GuestVouched("g1", "I know his voice"),
+    GuestVerified("g1", "people"),
+    GuestAgreed("g2", "accepted", ("p1",)),
+    GuestEntered("g3", "Sam", "They asked"),
+    GuestEnded("g2", "left"),
+    PassageMarked("p1", "r1", 0, 1000, "The price is 12 euros"),
+    PassageWorded("p1", "The price is 13 euros"),
+    PassageConfirmed("p1", "0" * 64),
+    PassageLeftOpen("p1"),
+    OutcomeWritten("anew", "The bread costs 12.50.", "0" * 64, 365),
+    OutcomeConfirmed("0" * 64),
+    OutcomeRetracted(),
+    OutcomeRecorded((AmendedRecording("r1", 2),), "0" * 64),
+    DisputeClosed("settled"),
 )
 
 HERE = Path(__file__).parent
@@ -188,6 +250,15 @@ def _documents(folder: Path) -> dict[str, str]:
         texts[upload.key] = what
     texts |= {f"amendment {KINDS[type(each)]}": _amendment(each, signer) for each in AMENDMENTS}
     handed_over = HoldSet(("agreement",), ID, "They are still talking.", NOW, replaces=1)
+    texts |= {
+        f"dispute statement {number}, {dispute_kinds.KINDS[type(each)]}": dispute_statement.write(
+            DisputeStatement(
+                TENANT, "d1", number, None if number == 1 else "0" * 64, NOW, By("user", ID), each
+            ),
+            signer,
+        )
+        for number, each in enumerate(STATEMENTS, 1)
+    }
     statements = {
         "amendment hold_set in another's place": _amendment(handed_over, signer),
         "checkpoint": signed_note.sign(

@@ -12,7 +12,7 @@ from recorder.catalogue.records import TenantRow
 from recorder.catalogue.tables.identity import InvitationTable, UserTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.domain.roles import PROVIDER
+from recorder.domain.roles import GUESTS, PROVIDER
 
 
 def customers_after(last: str, limit: int) -> list[TenantRow]:
@@ -33,7 +33,8 @@ def count_lines(tenants: Collection[str]) -> dict[str, int]:
 
 def count_users(tenants: Collection[str]) -> dict[str, int]:
     """The number of people who have access, by tenant."""
-    return _count(UserTable, UserTable.tenant, UserTable.revoked_at.is_null(), tenants)
+    has_access = UserTable.revoked_at.is_null() & UserTable.role.not_in(GUESTS)
+    return _count(UserTable, UserTable.tenant, has_access, tenants)
 
 
 def count_invitations(tenants: Collection[str]) -> dict[str, int]:

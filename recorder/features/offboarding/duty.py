@@ -272,6 +272,7 @@ def _receipt(
             "calls that were not recorded",
             "names and log-ins",
             "who asked for their recordings",
+            "differences with other people",
             "the customer's keys",
         ),
         calls_erased=calls,

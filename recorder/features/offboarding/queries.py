@@ -19,6 +19,9 @@ from recorder.catalogue.offboarding_progress import OffboardingRow, _row
 from recorder.catalogue.offboarding_progress import find_offboarding as of
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
+from recorder.catalogue.tables.dispute import (
+    DisputeCallTable,
+)
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.identity import (
     AccountLinkTable,
@@ -47,6 +50,7 @@ from recorder.ids import Entropy
 from recorder.lifecycle.departure import STAYS
 from recorder.lifecycle.departure import drop_departure as _drop
 from recorder.lifecycle.departure import end_lines as _end_lines
+from recorder.lifecycle.dispute_erasure import dispute_ids, drop_disputes
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from recorder.mail.outbox import drop_mail
 
@@ -206,6 +210,7 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
             append(tenant, "recipient.removed", {"recipient": one.id}, now, entropy)
         RecipientTable.delete().where(RecipientTable.tenant_id == tenant).execute()
         InvitationTable.delete().where(InvitationTable.tenant_id == tenant).execute()
+        drop_disputes(tenant, dispute_ids(tenant), now, entropy)
         AccountLinkTable.delete().where(AccountLinkTable.tenant_id == tenant).execute()
         drop_mail(tenant)
     return len(rows)
@@ -217,7 +222,7 @@ def drop_request_texts(tenant: str) -> None:
     with writing():
         condition = SubjectRequestTable.tenant_id == tenant
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(condition)
-        for calls in (VerificationCodeTable, NumberProofTable):
+        for calls in (VerificationCodeTable, NumberProofTable, DisputeCallTable):
             calls.delete().where(calls.tenant_id == tenant).execute()
         ReviewTable.update(withheld_reason=None).where(ReviewTable.request.in_(requests)).execute()
         empty = {

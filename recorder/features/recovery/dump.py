@@ -22,6 +22,12 @@ from recorder.catalogue.schema import FOLDER
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
+from recorder.catalogue.tables.dispute import (
+    DisputeGuestTable,
+    DisputeRecordingTable,
+    DisputeStatementTable,
+    DisputeTable,
+)
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, SessionTable, UserTable
@@ -80,6 +86,10 @@ TABLES: tuple[type[Table], ...] = (
     NotificationTable,
     NotificationChoiceTable,
     DownloadPermissionTable,
+    DisputeStatementTable,
+    DisputeTable,
+    DisputeRecordingTable,
+    DisputeGuestTable,
 )
 """Ordered so that each row comes after those that it refers to."""
 

@@ -172,6 +172,13 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _leaf("number.code_tried", "tries")
     | _leaf("number.called", "outcome")
     | _leaf("number.proved", "line_id"),
+    "dispute_call": _leaf(
+        "dispute.call_ordered (the number by a salted hash)",
+        "id dispute_id guest_id tenant_id number number_salt language ordered_at until",
+    )
+    | _leaf("dispute.code_created", "node taken_at code_hash valid_until")
+    | _leaf("dispute.code_tried", "tries")
+    | _leaf("dispute.called", "outcome"),
     "request_review": _leaf(
         "subject_request.recording_reviewed",
         "id request_id recording_id given withheld_reason decided_at decided_by",
@@ -198,6 +205,10 @@ _DRAFT: Final = (
     "heard"
 )
 _NAMES: Final = "nothing refers to it"
+_ROOM: Final = (
+    "what players in a room do, and who is shown in it; the gate checks each listener at each request all "
+    "the same"
+)
 _SEALED: Final = (
     "encrypted for its own row, and sent only as it was written; a row that is changed or made up is deleted"
 )
@@ -269,6 +280,9 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "subject_request": {"leaves": _INDEX},
     "verification_code": {"leaves": _INDEX},
     "number_proof": {"leaves": _INDEX},
+    "dispute_call": {"leaves": _INDEX},
+    "room": _by(_ROOM, "id tenant_id seq recording_id playing position_ms at_ms rate leader"),
+    "room_member": _by(_ROOM, "id tenant_id room_id user_id seen_ms ready"),
     "handover_fetch": _by(_INDEX, "id tenant_id leaf"),
     "listed_call": _by(
         _LISTED,
@@ -309,9 +323,12 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """By table and column: the reason why it is not compared."""
 
-BY_STATEMENTS: Final = ("offboarding", "handover_recording", "erased_call")
-"""Tables that decide nothing: signed statements do (offboarding, erased calls), and a separate module
-compares the rows with those."""
+BY_STATEMENTS: Final = (
+    "offboarding", "handover_recording", "erased_call", "dispute", "dispute_statement", "dispute_recording",
+    "dispute_guest",
+)  # fmt: skip
+"""Tables that decide nothing: signed statements do (offboarding, erased calls, disputes), and a separate
+module compares the rows with those."""
 
 
 def exceptions() -> Iterable[tuple[str, str, str]]:

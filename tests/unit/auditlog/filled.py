@@ -21,6 +21,9 @@ from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.parties import Party
+from recorder.features.disputes import guest_calls
+from recorder.features.disputes.guest_calls import GuestCalls
+from recorder.features.disputes.service import Disputes
 from recorder.features.live import queries
 from recorder.features.live import service as live_service
 from recorder.features.live.queries import LiveRow
@@ -29,6 +32,8 @@ from recorder.features.notifications import queries as notification_queries
 from recorder.features.notifications import service as notifications
 from recorder.features.notifications.rules import KINDS, ON_PAGE
 from recorder.features.recovery import rebuild_queue
+from recorder.features.rooms.rules import RoomCommand
+from recorder.features.rooms.service import Rooms
 from recorder.features.subject_requests import reviews, verification_code
 from recorder.features.subject_requests import service as request_register
 from recorder.features.team.invitations import Invitations
@@ -53,6 +58,7 @@ from recorder.mail.outbox import Outbox
 from recorder.playback import grants
 from recorder.seal import signing
 from recorder.seal.amendment import By
+from recorder.seal.dispute_kinds import ACCEPTED
 from tests.announcements import announcement_in
 from tests.identity_proof import vouch
 
@@ -120,6 +126,7 @@ def fill(world: World) -> World:
     _people(world)
     _person(world)
     _number(world)
+    _dispute(world)
     _passing_rows(world)
     _usage(world)
     with connected():
@@ -292,6 +299,31 @@ def _number(world: World) -> None:
     wrong = f"{(int(claim[1]) + 1) % 10**6:06}"
     assert proofs.prove(tenant, order.id, wrong, who=world.user) is None
     assert proofs.prove(tenant, order.id, claim[1], who=world.user) is not None
+
+
+def _dispute(world: World) -> None:
+    """A dispute with a guest who was recognised by a call with a code, and its room."""
+    house, person = world.house, users.user(world.tenant, world.user)
+    assert person is not None
+    disputes = Disputes(house.changes, Outbox())
+    day = (house.clock() + timedelta(days=10)).date()
+    dispute = disputes.open(person, [world.live_recording], subject="The price", settle_by=day)
+    issued = disputes.invite(person, dispute.id, name="Jan", language="nl", address=None)
+    link = disputes.open_link(issued.path.rpartition("/")[2])
+    guest = disputes.answer(link, ACCEPTED, notice="You may say no.", language="nl")
+    assert guest is not None
+    calls = GuestCalls(disputes)
+    calls.order(world.tenant, dispute.id, guest.id)
+    claim = guest_calls.CALLS.take(NODE, **time_and_entropy(world))
+    assert claim is not None
+    guest_calls.CALLS.answer(NODE, claim[0], "done", **time_and_entropy(world))
+    wrong = f"{(int(claim[1]) + 1) % 10**6:06}"
+    assert not calls.try_code(world.tenant, dispute.id, guest.id, wrong)
+    assert calls.try_code(world.tenant, dispute.id, guest.id, claim[1])
+    rooms = Rooms(house.clock, lambda: None)
+    rooms.note_presence(world.tenant, dispute.id, guest.id, ready=True)
+    room = rooms.find(world.tenant, dispute.id, world.live_recording)
+    rooms.command(room, RoomCommand("play"), guest.id, seq=0, durations={world.live_recording: 1000})
 
 
 def _manifest_sha256(world: World) -> str:

@@ -19,6 +19,7 @@ from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, SubtreeTable
+from recorder.catalogue.tables.dispute import DisputeCallTable
 from recorder.catalogue.tables.identity import AccountLinkTable, InvitationTable, SessionTable
 from recorder.catalogue.tables.lease import LeaseTable
 from recorder.catalogue.tables.line import LineDraftTable
@@ -36,6 +37,7 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Handover
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.room import RoomMemberTable, RoomTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.second_factor import FactorUseTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
@@ -44,6 +46,7 @@ from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
+from recorder.features.disputes.service import Disputes
 from recorder.features.notes import service as notes
 from recorder.features.recovery import backup, dump
 from recorder.features.subject_requests import call_erasure, reviews, service
@@ -105,6 +108,11 @@ def full(house: Bakery, recorded) -> Bakery:
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **time_and_entropy)
     notes.add_note(house.tenant, recording, user.id, text="Call back", at_ms=None, **time_and_entropy)
+    disputes = Disputes(house.changes, Outbox())
+    day = (house.clock() + timedelta(days=9)).date()
+    dispute = disputes.open(user, [recording], subject="The price", settle_by=day)
+    disputes.invite(user, dispute.id, name="Jan", language="nl", address=None)
+    disputes.close(user, dispute.id)
     api_tokens.create(
         house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **time_and_entropy
     )
@@ -204,6 +212,9 @@ NOT_COPIED = {
     SubtreeTable: "made again from the leaves",
     LineDraftTable: "what is not switched on yet",
     VerificationCodeTable: "codes that are valid for minutes",
+    DisputeCallTable: "codes that are valid for minutes; who was recognised is in a signed statement",
+    RoomTable: "what players do now",
+    RoomMemberTable: "who is in a room now",
     NumberProofTable: "codes that are valid for minutes; the line that one made has a leaf of its own",
     ThrottleTable: "who must wait now",
     ListedCallTable: "triggers derive them from the calls' rows",

@@ -1,0 +1,77 @@
+"""Audits disputes: their statements must be signed, complete and in the log, and the indexes must agree with
+them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recorder.audit.findings import AuditFinding
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.dispute import (
+    DisputeGuestTable,
+    DisputeRecordingTable,
+    DisputeStatementTable,
+    DisputeTable,
+)
+from recorder.errors import DisputeError, SealError
+from recorder.features.disputes.queries import STATED, final_at, find_dispute
+from recorder.features.disputes.rules import Dispute
+from recorder.identity.links import token_hash
+from recorder.seal.revocation import Trust
+
+
+def compare_disputes(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
+    """Check a tenant's disputes, those included that are named by a row or a leaf alone."""
+    for dispute in _ids(tenant):
+        where = f"{tenant}: dispute {dispute}"
+        try:
+            found = find_dispute(tenant, dispute, trust)
+        except SealError as error:
+            yield AuditFinding(error.error_id, where, error.message)
+        except DisputeError:
+            yield AuditFinding(
+                "row.unlogged", where, "a row names it, but it has no statements and no leaves"
+            )
+        else:
+            yield from (AuditFinding("row.changed", where, what) for what in _differences(found))
+
+
+def _ids(tenant: str) -> list[str]:
+    """The ids of all disputes that any row or leaf of a tenant names."""
+    with connected():
+        leaves = LeafTable.select(LeafTable.recording_id).where(
+            (LeafTable.tenant == tenant) & (LeafTable.kind == STATED) & LeafTable.body.is_null(False)
+        )
+        found = {row.recording_id for row in leaves}
+        found |= {row.id for row in DisputeTable.select().where(DisputeTable.tenant_id == tenant)}
+        for model in (DisputeStatementTable, DisputeRecordingTable, DisputeGuestTable):
+            found |= {row.dispute_id for row in model.select().where(model.tenant_id == tenant)}
+    return sorted(each for each in found if each)
+
+
+def _differences(dispute: Dispute) -> Iterator[str]:
+    """How the indexes differ from what a dispute's statements say."""
+    with connected():
+        row = DisputeTable.get_or_none(DisputeTable.id == dispute.id)
+        recordings = list(
+            DisputeRecordingTable.select().where(DisputeRecordingTable.dispute_id == dispute.id)
+        )
+        guests = list(DisputeGuestTable.select().where(DisputeGuestTable.dispute_id == dispute.id))
+    expected = (
+        dispute.tenant, dispute.opened_at, dispute.settle_by.isoformat(), dispute.closed_at,
+        final_at(dispute),
+    )  # fmt: skip
+    columns = row and (row.tenant_id, row.opened_at, row.settle_by, row.closed_at, row.final_at)
+    if columns != expected:
+        yield "its row is missing, or differs from the statements"
+    page = dispute.outcome.page_sha256 if dispute.outcome else None
+    token = row.page_token if row else None
+    if (token_hash(token) if token else None) != page:
+        yield "its row has another page than the statements"
+    listed = {(each.id, each.tenant_id, each.recording_id) for each in recordings}
+    if listed != {(f"{dispute.id}/{each}", dispute.tenant, each) for each in dispute.recording_ids}:
+        yield "the rows of its recordings differ from the statements"
+    links = {(each.id, each.tenant_id, each.role, each.token_sha256) for each in guests}
+    if links != {(each.id, dispute.tenant, each.role, each.token_sha256) for each in dispute.guests}:
+        yield "the rows of its guests differ from the statements"
