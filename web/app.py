@@ -47,6 +47,7 @@ from web import (
     state,
     subject_requests,
     team,
+    together,
     uploads,
     usage,
 )
@@ -65,6 +66,7 @@ from web.proxies import trust_proxies
 from web.request_reader import MAX_BODY
 from web.state import PanelGateInterface
 from web.text import labels
+from web.together import access as guest_access
 
 
 def create_app(
@@ -143,6 +145,7 @@ def create_app(
     state.init_app(app, health.PUBLIC_ENDPOINTS)
     sessions.init_app(app, health.PUBLIC_ENDPOINTS)
     provider_access.init_app(app)
+    guest_access.init_app(app)
     csrf = CSRFProtect(app)
     csrf.exempt(api.blueprint)  # authenticates by token, never by cookie
     security.init_app(app)
@@ -154,7 +157,7 @@ def create_app(
     for package in (
         account, first_day, recordings, live, api, numbers, playback, retention, offboarding,
         subject_requests, compliance, access_log, team, usage, health, language, design,
-        notes, notifications, brand, help, provider,
+        notes, notifications, brand, help, provider, together,
     ):  # fmt: skip
         app.register_blueprint(package.blueprint)
     app.register_blueprint(registration_pages.blueprint)

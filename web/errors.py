@@ -21,6 +21,7 @@ from recorder.errors import (
     AccessError,
     AccordError,
     CatalogueError,
+    DisputeError,
     RetentionError,
     SealError,
     StoreError,
@@ -62,8 +63,12 @@ STALE_FORM = _l("This page was open for too long, or cookies are off. Reload it 
 
 PRESERVED_HEADERS = ("Allow", "Content-Range", "Retry-After")
 
-MISSING = frozenset({"access.not_found", "access.no_sound", "access.grant_over", "access.handover_none"})
-PERMANENT = frozenset({"access.expired", "access.erased", "access.revoked", "access.handover_over"})
+MISSING = frozenset(
+    {"access.not_found", "access.no_sound", "access.grant_over", "access.handover_none", "dispute.not_found"}
+)
+PERMANENT = frozenset(
+    {"access.expired", "access.erased", "access.revoked", "access.handover_over", "access.dispute_closed"}
+)
 
 
 class PanelApp(Flask):
@@ -86,7 +91,7 @@ def http_status(error: AccordError) -> int:
         return HTTPStatus.CONFLICT
     if error.error_id in PERMANENT:
         return HTTPStatus.GONE
-    if isinstance(error, AccessError | RetentionError | SubjectRequestError):
+    if isinstance(error, AccessError | DisputeError | RetentionError | SubjectRequestError):
         return HTTPStatus.FORBIDDEN
     if isinstance(error, (StoreError, CatalogueError)):
         return HTTPStatus.SERVICE_UNAVAILABLE

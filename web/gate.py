@@ -11,6 +11,7 @@ def gate() -> PanelGateInterface:
     return panel_state().gate
 
 
-def who() -> Actor:
-    """The visitor as the gate identifies them, in a view behind :func:`web.state.login_required`."""
-    return current_visitor().who(current_language())
+def who(tenant: str = "") -> Actor:
+    """The visitor as the gate identifies them, in a view behind :func:`web.state.login_required`. The
+    provider's support hears recordings of the ``tenant`` whose dispute it was called to."""
+    return current_visitor().who(current_language(), tenant)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import Flask, current_app, request, url_for
 from flask_babel import lazy_gettext as _l
 
-from recorder.domain.roles import ADMIN, AUDITOR, OPERATOR, PROVIDER_ROLES, ROLES, SUPPORT
+from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER, OPERATOR, PROVIDER_ROLES, ROLES, SUPPORT
 from web.state import visitor
 
 
@@ -39,6 +39,9 @@ class NavigationLink:
 PAGES = (
     NavigationEntry("recordings.list_calls", _l("Calls"), "phone", blueprints=("recordings", "playback")),
     NavigationEntry("live.list_calls", _l("Live"), "radio", blueprints=("live",)),
+    NavigationEntry(
+        "together.list_disputes", _l("Together"), "handshake", (ADMIN, CUSTOMER), blueprints=("together",)
+    ),
     NavigationEntry("numbers.show", _l("Numbers"), "hash", blueprints=("numbers",)),
     NavigationEntry("team.show", _l("Team"), "users", (ADMIN,), ("team",)),
     NavigationEntry(
@@ -51,7 +54,7 @@ PAGES = (
     ),
     NavigationEntry("access_log.show", _l("Access log"), "file-text", (AUDITOR,), ("access_log",)),
     NavigationEntry("provider.list_customers", _l("Customers"), "building-2", (OPERATOR,), ("provider",)),
-    NavigationEntry("provider.show_queue", _l("Differences"), "handshake", (SUPPORT,), ("provider",)),
+    NavigationEntry("together.show_queue", _l("Differences"), "handshake", (SUPPORT,), ("together",)),
 )
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""
 

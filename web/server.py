@@ -13,6 +13,8 @@ from flask import Flask
 from gevent import signal_handler
 from gevent.pool import Pool
 
+from recorder.catalogue.change_messages import Listener
+from recorder.features.rooms.service import CHANNEL
 from web.connections import ConnectionLimiter
 from web.proxies import TrustedProxies
 from web.request_reader import LimitedServer, RequestHandler
@@ -50,6 +52,7 @@ class PanelServer(LimitedServer):
         most = _raise_file_limit(MAX_CONNECTIONS)
         self.limiter = ConnectionLimiter(most, MAX_PER_NETWORK, TrustedProxies(app.extensions[KEY].config))
         self._is_ending = False
+        self._signals = app.extensions[KEY].signals
         # Without a pool of its own, the server would not wait for requests in progress when it stops.
         # No request log: the views log what matters.
         super().__init__(
@@ -61,6 +64,7 @@ class PanelServer(LimitedServer):
         at once."""
         grace = 0.0 if self._is_ending else GRACE
         self._is_ending = True
+        self._signals.close()
         self.close()
         self.limiter.end()
         self.stop(grace)
@@ -113,6 +117,8 @@ def serve(
     server = PanelServer((host, port), app)
     handlers = [signal_handler(number, server.end) for number in (signal.SIGTERM, signal.SIGINT)]
     server.start()
+    listener = Listener(CHANNEL, app.extensions[KEY].signals.receive)
+    listener.start()
     bound_port = int(server.server_port or port)
     log.info("web.listening", host=host, port=bound_port)
     if ready is not None:
@@ -122,6 +128,7 @@ def serve(
         server.serve_forever(stop_timeout=GRACE)
     finally:
         heartbeat.kill()
+        listener.stop()
         app.extensions[KEY].refused.write()
         for handler in handlers:
             handler.cancel()

@@ -17,7 +17,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.records import SessionRow, TenantRow, UserRow
 from recorder.clock import Now
-from recorder.domain.roles import ADMIN, PROVIDER_ROLES
+from recorder.domain.roles import ADMIN, GUESTS, PROVIDER_ROLES
 from recorder.errors import RetentionError
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.tenants.number_proof import NumberProofs
@@ -33,6 +33,7 @@ from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
 from web.config import WebConfig
 from web.login_refusals import LoginRefusals
+from web.room_signals import RoomSignals
 
 KEY = "accord"
 
@@ -66,6 +67,7 @@ class PanelState:
     registration: Registration | None = None
     proofs: EntryProofs | None = None
     number_proofs: NumberProofs | None = None
+    signals: RoomSignals = field(default_factory=RoomSignals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,22 @@ class Visitor:
         """Whether the user is one of the provider's people, who see nothing of any customer's calls."""
         return self.user.role in PROVIDER_ROLES
 
+    @property
+    def is_guest(self) -> bool:
+        """Whether the user is a guest of a difference, who sees its pages alone."""
+        return self.user.role in GUESTS
+
     def sees(self, line: str | None) -> bool:
         """Whether the user sees the calls of a line; ``None`` is the line of a number that is nobody's."""
         return self.user.lines is None or line in self.user.lines
 
-    def who(self, language: str) -> Actor:
-        """The visitor as the gate identifies them."""
-        return Actor(self.user.id, self.tenant.id, self.user.role, language, self.session.id, self.user.lines)
+    def who(self, language: str, tenant: str = "") -> Actor:
+        """The visitor as the gate identifies them, hearing the recordings of ``tenant`` (their own)."""
+        home = self.tenant.id
+        return Actor(
+            self.user.id, tenant or home, self.user.role, language, self.session.id, self.user.lines,
+            home if tenant not in ("", home) else "",
+        )  # fmt: skip
 
 
 def panel_state() -> PanelState:

@@ -29,6 +29,8 @@ from recorder.domain.live_command import DONE
 from recorder.domain.parties import Party
 from recorder.domain.roles import ADMIN, OPERATOR, PROVIDER, SUPPORT
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.disputes import guest_calls
+from recorder.features.disputes.service import Disputes
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
 from recorder.features.notifications import service as notifications
@@ -42,6 +44,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import plans
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import By
+from recorder.seal.dispute_kinds import ACCEPTED
 from tests.house import CALLER, Customer, House, hash_with
 from tests.ports import free_ports
 from web import WebConfig, create_app, serve
@@ -113,6 +116,9 @@ def fill(folder: Path) -> None:
     joiner = house.customer("Menuiserie Claes", "+3225550155", label="Atelier")
     house.person(joiner, "rose", "Rose Claes", role="customer_admin")
     house.person(joiner, "hugo", "Hugo Claes", role="customer_admin", language="en")
+    mill = house.customer("Moulin Vert", "+3225550111", label="Moulin")
+    house.person(mill, "mila", "Mila Vert", role="customer_admin")
+    house.person(mill, "milo", "Milo Vert", language="en")
     at = utc_now()
     options = {"now": at, "entropy": os.urandom}
     (folder / PLANS).write_text(SMALL_PLAN)
@@ -178,6 +184,8 @@ def fill(folder: Path) -> None:
         "asked-silent": house.call(optician, at=at - timedelta(hours=25), announced=False),
         "garage": house.call(garage, at=at - timedelta(hours=11)),
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
+        "together": house.call(mill, at=at - timedelta(minutes=50), times=6),
+        "alone": house.call(mill, at=at - timedelta(minutes=20)),
     }
     checkpoint.sign_due(house.services, utc_now())
     bakery_row = queries.tenant(bakery.id)
@@ -190,6 +198,8 @@ def fill(folder: Path) -> None:
         "newcomer": newcomer.id,
         **invited,
     }
+    for name in ("", "late-", "agreed-"):  # the rooms of tests that must not meet
+        more |= {name + key: each for key, each in invite_guest(house, mill, ids["together"]).items()}
     (folder / IDS).write_text(json.dumps({**ids, **more}))
     house.close()
 
@@ -209,13 +219,27 @@ def invite(house: House, name: str, language: str) -> str:
     return issued.path
 
 
+def invite_guest(house: House, customer: Customer, recording: str) -> dict[str, str]:
+    """A difference with a guest who was recognised: its id, the guest's link, and the code with it."""
+    disputes, day = Disputes(house.changes, Outbox()), (utc_now() + timedelta(days=14)).date()
+    mila, milo = customer.people["mila"], customer.people["milo"]
+    dispute = disputes.open(mila, [recording], subject="Le prix de la farine", settle_by=day)
+    issued = disputes.invite(mila, dispute.id, name="Jan Peeters", language="fr", address=None)
+    link = disputes.open_link(issued.path.rpartition("/")[2])
+    disputes.answer(link, ACCEPTED, notice="Vous pouvez refuser.", language="fr")
+    for person in (mila, milo):
+        disputes.vouch(person, dispute.id, issued.guest, "Sa voix")
+    return {"difference": dispute.id, "guest-link": issued.path, "guest-code": issued.code or ""}
+
+
 def answer_phones(folder: Path) -> None:
     """Answer the calls with a code, and write each code down, by its number."""
     while True:
-        claim = number_proof.CALLS.take("node1", utc_now(), os.urandom)
-        if claim is not None:
-            (folder / f"code-{claim[0].number}").write_text(claim[1])
-            number_proof.CALLS.answer("node1", claim[0], DONE, utc_now(), os.urandom)
+        for register in (number_proof.CALLS, guest_calls.CALLS):
+            claim = register.take("node1", utc_now(), os.urandom)
+            if claim is not None:
+                (folder / f"code-{claim[0].number}").write_text(claim[1])
+                register.answer("node1", claim[0], DONE, utc_now(), os.urandom)
         gevent.sleep(0.2)
 
 

@@ -34,8 +34,8 @@ QUALITY = 70
 @dataclass(frozen=True)
 class Stop:
     """A picture: its file's name, the page's path with names of recordings and dates, whose browser
-    shows it, which part of the page, whether the recording is played first, so that its lanes are drawn, and
-    whether the browser prefers dark colours."""
+    shows it, which part of the page, whether the recording is played first, so that its lanes are drawn,
+    whether the browser prefers dark colours, and what is pressed first."""
 
     name: str
     path: str
@@ -43,6 +43,7 @@ class Stop:
     part: str = "body"
     play: bool = False
     dark: bool = False
+    press: str = ""
 
 
 STOPS = (
@@ -54,6 +55,8 @@ STOPS = (
     Stop("call", "/recordings/{agreed}", play=True),
     Stop("call-dark", "/recordings/{agreed}", play=True, dark=True),
     Stop("live", "/live"),
+    Stop("together", "/together/{difference}", "mila"),
+    Stop("room", "/together/{difference}/room", "mila", press="#room-enter-button"),
     Stop("notifications", "/notifications", "rose"),
     Stop("team", "/team"),
     Stop("compliance", "/compliance"),
@@ -101,6 +104,9 @@ def take_pictures(home: str, ids: dict[str, str]) -> None:
                 page.wait_for_load_state("load")
                 if stop.play:
                     play(page)
+                if stop.press:
+                    page.locator(stop.press).click()
+                    page.wait_for_timeout(3000)
                 page.locator(stop.part).evaluate("(one) => one.scrollIntoView()")
                 page.evaluate("scrollBy(0, -24)")
                 (FOLDER / f"{stop.name}-{width}.webp").write_bytes(picture_of(page))

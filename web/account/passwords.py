@@ -10,13 +10,12 @@ from typing import Any
 import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from gevent import get_hub
 from gevent.lock import BoundedSemaphore
-from gevent.monkey import is_module_patched
 
 from recorder.errors import CatalogueError, ConfigError
 from recorder.identity import passwords
 from recorder.identity.breached_passwords import is_breached
+from recorder.native_thread import run_in_thread
 from web.state import panel_state
 
 log = structlog.get_logger()
@@ -97,8 +96,6 @@ def _dummy_hash() -> str:
 
 
 def _run_in_thread(work: Any, *arguments: Any) -> Any:
-    """Run under gevent in the hub's thread pool: argon2 releases the GIL, but would block the hub."""
-    if not is_module_patched("socket"):
-        return work(*arguments)
+    """Run in a thread: argon2 releases the GIL, but would block the hub."""
     with _slots:
-        return get_hub().threadpool.apply(work, arguments)
+        return run_in_thread(work, *arguments)

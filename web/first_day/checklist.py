@@ -24,7 +24,7 @@ NOT_BEGUN: Final[StepState] = "not_begun"
 BEGUN: Final[StepState] = "begun"
 DONE: Final[StepState] = "done"
 
-PROVIDER_PAGES: Final = {OPERATOR: "provider.list_customers", SUPPORT: "provider.show_queue"}
+PROVIDER_PAGES: Final = {OPERATOR: "provider.list_customers", SUPPORT: "together.show_queue"}
 """The endpoint that the provider's people start with, by role."""
 
 

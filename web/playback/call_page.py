@@ -16,6 +16,8 @@ from recorder.catalogue import queries
 from recorder.domain.roles import ADMIN, AUDITOR
 from recorder.errors import AccessError, RetentionError, StoreError
 from recorder.features.call_history import queries as call_history
+from recorder.features.disputes import queries as dispute_queries
+from recorder.features.disputes.service import HANDLERS
 from recorder.features.live import queries as live
 from recorder.features.notes import rules as note_rules
 from recorder.features.notes import service as notes
@@ -108,7 +110,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         withheld=None if allowed else _why_withheld(facts),
         line=queries.line(visitor.tenant.id, status.row.line),
         grant=facts.grant,
-        player=player_data(facts.grant, view) if facts.grant else None,
+        player=player_data(facts.grant, view.sounds, has_peaks=view.has_peaks) if facts.grant else None,
         agreement=_agreement(facts, view),
         place=call_history.log_place(visitor.tenant.id, status.row.id),
         history=call_history.history(
@@ -119,15 +121,19 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         oversight=visitor.user.role in OVERSIGHT_ROLES,
         downloads=_downloads(view),
         why_no_download=gate().why_no_download(who()),
+        disputes=dispute_queries.disputes_about(visitor.tenant.id, status.row.id),
+        handles=visitor.user.role in HANDLERS,
         now=at,
         **retention_context(status),
     )
     return page, form.code if form else 200
 
 
-def player_data(grant: Grant, view: RecordingView) -> dict[str, Any]:
+def player_data(
+    grant: Grant, sounds: Iterable[tuple[str, str]], *, has_peaks: bool = False
+) -> dict[str, Any]:
     """What the player needs to play under a grant: addresses, the token of this playback, and the seconds
-    that are left."""
+    that are left. ``sounds`` are names and media types, the first is tried first."""
     play = base64.urlsafe_b64encode(panel_state().entropy(16)).decode().rstrip("=")
 
     def address(name: str) -> str:
@@ -138,8 +144,8 @@ def player_data(grant: Grant, view: RecordingView) -> dict[str, Any]:
         "left": seconds_left(grant),
         "until": formats.time(grant.until),
         "purpose": labels.purpose(grant.purpose),
-        "sounds": [{"src": address(name), "type": media_type} for name, media_type in view.sounds],
-        "peaks": address("peaks") if view.has_peaks else "",
+        "sounds": [{"src": address(name), "type": media_type} for name, media_type in sounds],
+        "peaks": address("peaks") if has_peaks else "",
         "renew": url_for("playback.renew_grant", grant_id=grant.id),
         "report": url_for("playback.report_listening", grant_id=grant.id),
         "close": url_for("playback.close_listen", grant_id=grant.id),

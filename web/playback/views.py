@@ -18,7 +18,7 @@ from web.text import errors, formats
 
 blueprint = Blueprint("playback", __name__, template_folder="templates")
 
-OBJECT_NAMES = frozenset({"audio.opus", "audio.wav", "peaks"})
+OBJECT_NAMES = frozenset({"audio.opus", "audio.wav", "audio.webm", "peaks"})
 PURPOSE_MISSING = "access.purpose_missing"
 PLAY_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
@@ -47,7 +47,8 @@ def request_grant(recording_id: str) -> ResponseReturnValue:
         return render_call(recording_id, form)
     grant = gate().grant(who(), recording_id, purpose[:100])
     if wants_json():
-        return jsonify(player_data(grant, from_manifest(gate().manifest(who(), grant.id))))
+        view = from_manifest(gate().manifest(who(), grant.id))
+        return jsonify(player_data(grant, view.sounds, has_peaks=view.has_peaks))
     return redirect(url_for(".show_recording", recording_id=recording_id, play=1, _anchor="player"), 303)
 
 

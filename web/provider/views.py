@@ -13,7 +13,7 @@ from recorder import csv_rows
 from recorder.catalogue.database import writing
 from recorder.catalogue.tenant_queries import customers
 from recorder.domain import time_zones
-from recorder.domain.roles import ADMIN, OPERATOR, SUPPORT
+from recorder.domain.roles import ADMIN, OPERATOR
 from recorder.errors import CatalogueError
 from recorder.features.customers import service
 from recorder.features.team.invitations import IssuedInvitation
@@ -42,7 +42,6 @@ log = structlog.get_logger()
 blueprint = Blueprint("provider", __name__, template_folder="templates")
 
 for_operators = admins_only(lambda _view_args: "/", (OPERATOR,))
-for_support = admins_only(lambda _view_args: "/", (SUPPORT,))
 
 
 @blueprint.get("/customers")
@@ -132,14 +131,6 @@ def renew_invitation(tenant_id: str) -> ResponseReturnValue:
         return redirect(url_for(".list_customers"), 303)
     log.info("invitation.renewed", tenant=tenant_id, user=current_visitor().user.id)
     return _issued(issued, name)
-
-
-@blueprint.get("/differences")
-@login_required
-@for_support
-def show_queue() -> str:
-    """The differences that customers admit the provider to."""
-    return render_template("provider/queue.html")
 
 
 def _invite(form: CustomerForm, registration: Registration) -> IssuedInvitation:

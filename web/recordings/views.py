@@ -44,6 +44,8 @@ blueprint = Blueprint("recordings", __name__, template_folder="templates")
 @blueprint.get("/")
 @login_required
 def home() -> Response:
+    if current_visitor().is_guest:
+        return redirect(url_for("together.welcome"))
     return redirect(start_page())
 
 

@@ -25,6 +25,7 @@ SETTINGS: Final = "settings"
 PEOPLE: Final = "people"
 LOG_INS: Final = "log-ins"
 REQUESTS: Final = "requests"
+DIFFERENCES: Final = "differences"
 SYSTEM: Final = "system"
 
 GROUPS: Final[Mapping[str, object]] = {
@@ -37,6 +38,7 @@ GROUPS: Final[Mapping[str, object]] = {
     PEOPLE: _l("People and access"),
     LOG_INS: _l("Log-ins"),
     REQUESTS: _l("Privacy requests"),
+    DIFFERENCES: _l("Differences"),
     SYSTEM: _l("Keys, backups and the log"),
 }
 """The groups by which the log is filtered, in this order."""
@@ -183,6 +185,14 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "subject_request.recording_kept": Sentence(
         REQUESTS, _l("A recording was kept despite a privacy request.")
     ),
+    "dispute.stated": Sentence(DIFFERENCES, _l("%(who)s took a step in a difference.")),
+    "dispute.call_ordered": Sentence(
+        DIFFERENCES, _l("%(who)s asked to be called with a code, to listen together.")
+    ),
+    "dispute.code_created": Sentence(DIFFERENCES, _l("A code for somebody who was invited was made.")),
+    "dispute.called": Sentence(DIFFERENCES, _l("Somebody who was invited was called with a code.")),
+    "dispute.code_tried": Sentence(DIFFERENCES, _l("%(who)s entered the code that they were told.")),
+    "disputes.erased": Sentence(DIFFERENCES, _l("The differences of the company were deleted.")),
     "catalogue.backed_up": Sentence(SYSTEM, _l("A backup of the catalogue was made.")),
     "catalogue.restored": Sentence(SYSTEM, _l("The catalogue was restored from a backup.")),
     "holds.unconfirmed": Sentence(

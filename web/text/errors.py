@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from web.text import notes, subject_requests
+from web.text import notes, subject_requests, together
 from web.text import retention as retention_text
 
 ERRORS: Mapping[str, object] = {
@@ -44,6 +44,12 @@ ERRORS: Mapping[str, object] = {
     "access.handover_changed": _l(
         "Something in the file has changed. Ask your provider to prepare it again."
     ),
+    "access.not_admitted": _l("You are not invited to listen to this call."),
+    "access.passages_only": _l("You can hear the passages that both sides chose, and nothing else."),
+    "access.not_verified": _l(
+        "Before you listen, it has to be established that you are the person in this call."
+    ),
+    "access.dispute_closed": _l("This difference is closed, so the call can no longer be heard here."),
     "access.expired": _l("This recording has reached the end that was announced. It can no longer be heard."),
     "access.erased": _l("This recording has been destroyed."),
     "access.held": retention_text.ON_HOLD,
@@ -81,6 +87,7 @@ def error(error_id: str) -> str:
         or notes.ERRORS.get(error_id)
         or retention_text.ERRORS.get(error_id)
         or subject_requests.ERRORS.get(error_id)
+        or together.ERRORS.get(error_id)
         or AREAS.get(error_id.partition(".")[0])
     )
     return (

@@ -113,6 +113,26 @@ LINKS: Final[Mapping[str, object]] = {
     "password": _l("To set a new password"),
     "address": _l("To confirm a new address"),
 }
+DISPUTE_STEPS: Final[Mapping[str, object]] = {
+    "opened": _l("Opened"),
+    "rescheduled": _l("Another day"),
+    "guest_invited": _l("Invitation"),
+    "guest_answered": _l("Answer"),
+    "guest_vouched": _l("A colleague vouched"),
+    "guest_verified": _l("Person recognised"),
+    "guest_ended": _l("Somebody no longer takes part"),
+    "closed": _l("Closed"),
+    "guest_agreed": _l("Answer about somebody who helps"),
+    "guest_entered": _l("Support came in"),
+    "passage_marked": _l("Passage marked"),
+    "passage_worded": _l("Passage put differently"),
+    "passage_confirmed": _l("Passage confirmed"),
+    "passage_left_open": _l("Passage left open"),
+    "outcome_written": _l("How to go on, written"),
+    "outcome_confirmed": _l("How to go on, confirmed"),
+    "outcome_retracted": _l("Confirmation taken back"),
+    "outcome_recorded": _l("How to go on, sealed"),
+}
 NOTES: Final[Mapping[str, object]] = {"note": _l("Note"), "label": _l("Label")}
 
 
@@ -209,6 +229,8 @@ def _kind(value: Any, context: _Context) -> str:
         return str(NOTES[value])
     if context.kind == "recording.amended" and "replaces" in context.body:
         return str(_("Somebody else handles the difference."))
+    if context.kind == "dispute.stated":
+        return str(DISPUTE_STEPS[value])
     return subject_requests.amendment(value) if context.kind == "recording.amended" else ""
 
 
@@ -309,8 +331,9 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
 
 UNLISTED: Final = frozenset({
     "actor", "announced", "by", "by_was", "call", "changed", "checkpoint", "code_sha256", "command",
-    "composed_sha256", "customer", "declined", "declined_text_sha256", "epoch", "erased", "external_kind",
-    "factor", "found", "from", "grant", "handover", "how_sha256", "import_sha256", "invitation", "kek",
+    "composed_sha256", "customer", "declined", "declined_text_sha256", "dispute", "disputes", "epoch",
+    "erased", "external_kind", "factor", "found", "from", "grant", "guest", "handover", "how_sha256",
+    "import_sha256", "invitation", "kek",
     "key", "key_sha256", "key_was", "keys", "leaves", "limit", "line_delete_sha256", "line_keep_sha256",
     "lines_sha256", "listen", "listen_report", "login_sha256", "manifest_sha256", "menu",
     "menu_text_sha256", "node", "note", "number_sha256", "object", "omitted", "part", "preselected",

@@ -215,6 +215,7 @@ def listening(how: str, purpose: str) -> str:
 
 AMENDMENTS: Final[Mapping[str, object]] = {
     "consent_added": _l("Agreed later: it may be kept."),
+    "outcome_added": _l("Both sides agreed on how to go on."),
     "consent_withdrawn": _l("Consent withdrawn."),
     "purposes_narrowed": _l("Some purposes ended."),
     "hold_set": _l("Kept for a difference."),

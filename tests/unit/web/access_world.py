@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from recorder.catalogue.tables.identity import SessionTable
 from recorder.domain import roles
 from recorder.domain.parties import Party
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.disputes.service import Disputes
 from recorder.features.imports.service import Importer
 from recorder.features.imports.table import ImportRow
 from recorder.features.live import queries as live_queries
@@ -83,12 +85,16 @@ PROVIDER = {"operator": "operator", "support": "support"}
 GUESTS = ("nobody", "ended", "waiting")
 """Who is not logged in: without a session, after the end of their access, before their second step."""
 
+RECORDED = "recorded"
+"""The person who was recorded, a guest of a difference, by name."""
+
 PERSONAL = ("grant_id", "filter_id", "session_id")
 """Arguments of addresses that name something of one person."""
 
 OBJECTS = (
     "recording_id", "note_id", "line_id", "announcement_id", "call_id", "command_id", "user_id",
-    "invitation_id", "notification_id", "request_id", "number", *PERSONAL,
+    "invitation_id", "notification_id", "request_id", "number", "dispute_id", "guest_id", "passage_id",
+    *PERSONAL,
 )  # fmt: skip
 """Arguments of addresses that name something of a customer."""
 
@@ -147,6 +153,7 @@ class World:
         self.theirs = self._company("theirs", "Van Dyck NV", "Dyck", "+3225550198", "+3225550199")
         for company in (self.ours, self.theirs):
             self._complete(company)
+            self._open_dispute(company)
         self._put_calls()
         self.clock.forward(hours=1)
         checkpoint.sign_due(replace(self.house.services, checkpoints_seen={}), self.clock())
@@ -158,8 +165,10 @@ class World:
         for company in (self.ours, self.theirs):
             self._issue_links(company)
             self._log_in(company)
+            self._admit_guest(company)
         self._log_in_others()
         self._log_in_provider()
+        self._admit_support()
         self.file = Path(self.house.catalogue_url.partition(":///")[2])
         self.live = sqlite3.connect(self.file)
         self._snapshots: dict[str, Path] = {}
@@ -202,6 +211,10 @@ class World:
         "subject_requests.show_vouching": {"request_id": "unverified"},
         "subject_requests.erase": {"request_id": "erasure"},
         "team.accept": {"token": "invitation_token"},
+        "together.agree_to_guest": {"guest_id": "helper_id"},
+        "together.answer_invitation": {"token": "guest_token"},
+        "together.show_outcome": {"token": "no_token"},
+        "together.vouch": {"guest_id": "newcomer_id"},
         "team.reset_password": {"token": "reset_token"},
         "team.confirm_address": {"token": "address_token"},
     }
@@ -218,7 +231,10 @@ class World:
         if data is not None and token and person.token:
             data["csrf_token"] = person.token
         headers = {"Authorization": f"Bearer {person.bearer}"} if person.bearer else {}
-        answer = client.open(path, method=method, data=data, headers=headers, buffered=True)
+        stream = path.endswith("/events")  # it ends only with the room
+        answer = client.open(path, method=method, data=data, headers=headers, buffered=not stream)
+        if stream:
+            answer.response = list(islice(answer.iter_encoded(), 2))
         answer.close()
         return answer
 
@@ -454,6 +470,51 @@ class World:
                 refused = {"user": company.people["boss"].id}
                 append(tenant, "session.refused", refused, self.clock(), self.entropy)
 
+    def _open_dispute(self, company: Company) -> None:
+        """A difference about a call of its own, to which the person, a helper and a newcomer are invited."""
+        house, admin = self.house, company.people["admin"]
+        recording = house.call(company.customer, external_party=Party("e164", OTHER_CALLERS[company.key]))
+        disputes = Disputes(house.changes, Outbox())
+        day = (self.clock() + timedelta(days=9)).date()
+        subject = f"Price of {company.key}"
+        dispute = disputes.open(admin, [recording], subject=subject, settle_by=day).id
+        invitation = partial(disputes.invite, admin, dispute, language="en", address=None)
+        guest, newcomer = (invitation(name=f"{each} {company.key}") for each in ("Guest", "Newcomer"))
+        disputes.mark_passage(admin, dispute, recording, 0, 1000, f"Words of {company.key}")
+        passage = disputes.find(company.id, dispute).passages[0].id
+        disputes.call_support(admin, dispute, [passage], name="Support")
+        helper = disputes.find(company.id, dispute).guests[-1].id
+        company.ids |= {
+            "dispute_id": dispute, "guest_id": guest.guest, "passage_id": passage, "helper_id": helper,
+            "newcomer_id": newcomer.guest, "disputed": recording, "no_token": UNKNOWN,
+            "guest_token": newcomer.path.rpartition("/")[2], "guest_link": guest.path,
+            "guest_code": guest.code, "newcomer_code": newcomer.code,
+        }  # fmt: skip
+        company.secrets["a difference"] = subject
+
+    def _admit_guest(self, company: Company) -> None:
+        """The person comes in by the link, is recognised, and lets support listen."""
+        ids, disputes = company.ids, Disputes(self.house.changes, Outbox())
+        browser = Browser(self.app.test_client())
+        page = browser.token(ids["guest_link"])
+        answer = browser.send(ids["guest_link"], page, answer="accepted", code=ids["guest_code"])
+        assert answer.status_code == 303
+        for who in ("colleague", "admin"):
+            disputes.vouch(company.people[who], ids["dispute_id"], ids["guest_id"], "I know her")
+        user = users.user(company.id, ids["guest_id"])
+        assert user is not None
+        self.people[company.key, RECORDED] = self._person(browser, RECORDED, company, user)
+        disputes.agree_to_guest(
+            user, ids["dispute_id"], ids["helper_id"], "accepted", passages=[ids["passage_id"]]
+        )
+
+    def _admit_support(self) -> None:
+        ids, user = self.ours.ids, self.people["provider", "support"].user
+        assert user is not None
+        Disputes(self.house.changes, Outbox()).enter(
+            user, self.ours.id, ids["dispute_id"], ids["helper_id"], "They asked for help"
+        )
+
     def _issue_links(self, company: Company) -> None:
         services = (self.house.changes.signer, self.house.trust, Outbox(), self.clock, self.entropy)
         links, people = AccountLinks(self.config.secret_key, *services), company.people
@@ -553,6 +614,9 @@ class World:
 CALLERS = {"+3225550140": "+32470135790", "+3225550198": "+32470654321"}
 """Who calls which number."""
 
+OTHER_CALLERS = {"ours": "+32470135791", "theirs": "+32470654322"}
+"""Who called about what a difference is about."""
+
 NEW_NUMBERS = {"ours": "+3225550120", "theirs": "+3225550121"}
 """What the customers are adding."""
 
@@ -596,6 +660,28 @@ FORMS: Mapping[str, Form | FormOf] = {
         "plan": "starter", "name": "Ada Adam", "login": "ada@adam.example", "language": "fr", "how": "link",
     },
     "recordings.save_filter": {"name": "Mine"},
+    "together.agree_to_guest": lambda world, person: {
+        "answer": "declined", "passage": person.company.ids["passage_id"],
+    },
+    "together.answer_invitation": lambda world, person: {
+        "answer": "accepted", "code": person.company.ids["newcomer_code"],
+    },
+    "together.answer_outcome": {"action": "write", "outcome": "open", "text": "We leave it."},
+    "together.answer_passage": {"action": "open"},
+    "together.ask_for_help": lambda world, person: {
+        "role": "neutral", "passages": person.company.ids["passage_id"], "name": "Nora", "language": "en",
+    },
+    "together.check_call_code": {"call_code": "000000"},
+    "together.enter_room": {"reason": "They asked for help"},
+    "together.give_command": {"action": "pause", "seq": "0"},
+    "together.invite": {"name": "Nora", "language": "en", "how": "link"},
+    "together.mark_passage": lambda world, person: {
+        "recording": person.company.ids["disputed"], "begin": "0", "end": "1", "text": "The price",
+    },
+    "together.open_dispute": {"subject": "The price", "settle_by": "2026-12-01"},
+    "together.request_room_grant": lambda world, person: {"recording": person.company.ids["disputed"]},
+    "together.reschedule": {"settle_by": "2026-12-01"},
+    "together.vouch": {"reason": "I know her"},
     "retention.change_limit": {"purpose": "agreement", "days": "20"},
     "retention.delete": {"reason": "Not needed"},
     "retention.hand_over": lambda _world, person: {

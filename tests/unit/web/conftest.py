@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 import pytest
@@ -48,9 +48,11 @@ class Browser:
         assert found is not None
         return found.group(1)
 
-    def send(self, path: str, token: str | None = None, **fields: str) -> TestResponse:
+    def send(
+        self, path: str, token: str | None = None, *, headers: Mapping[str, str] | None = None, **fields: str
+    ) -> TestResponse:
         form = {"csrf_token": token or self._session_token(), **fields}
-        return self.client.post(path, data=form, environ_base={"REMOTE_ADDR": self.address})
+        return self.client.post(path, data=form, headers=headers, environ_base={"REMOTE_ADDR": self.address})
 
     def _session_token(self) -> str:
         """The token of a page that was fetched earlier in the session, which is valid for all of it: fetching

@@ -19,6 +19,7 @@ from tests.unit.web.access_world import (
     OBJECTS,
     PERSONAL,
     PROVIDER,
+    RECORDED,
     ROLES,
     STATES,
     UNKNOWN,
@@ -40,12 +41,15 @@ WRITES = frozenset({"playback.send_audio", "offboarding.download"})
 
 OF_CALLS = (
     "the caller", "a recording", "a live call", "a call being stored", "a note", "a label", "the number",
-    "its label",
+    "its label", "a difference",
 )  # fmt: skip
 """The secrets of a company that a colleague of another number does not see."""
 
 CUSTOMERS = frozenset({"provider.list_customers", "provider.download_usage"})
 """Where an operator sees the names of customers."""
+
+OF_SUPPORT = frozenset({"together.enter_room", "together.show_queue", "together.show_room"})
+"""Where support sees the customer and the difference that it was called to."""
 
 OWN_REFUSAL = frozenset({"subject_requests.check_code"})
 """Endpoints whose form is refused with 403 by whoever may use them: the code is a guess."""
@@ -83,6 +87,8 @@ class Line:
             return ("program",)
         if person.name in PROVIDER:
             return (person.name, "provider", "everybody")
+        if person.name == RECORDED:
+            return (person.name, "everybody")
         theirs = (f"their {person.name}",) if person.company.key == "theirs" else ()
         return (*theirs, person.name, "people", "everybody")
 
@@ -206,6 +212,13 @@ def shown_secrets(
     if person.name == "elsewhere":
         secrets = person.company.secrets
         secrets_of_others |= {each: secrets[each] for each in OF_CALLS}
+    if person.name == RECORDED:
+        own = ("the customer", "a difference", "a colleague")
+        secrets = person.company.secrets
+        secrets_of_others |= {what: each for what, each in secrets.items() if what not in own}
+    if person.name == "support" and endpoint in OF_SUPPORT:
+        names = {f"{of}{what}" for of in ("", "their ") for what in ("the customer", "a difference")}
+        secrets_of_others = {what: each for what, each in secrets_of_others.items() if what not in names}
     text = re.sub(r"\s", "", text_of(answer))
     sent_ids = {str(each) for each in form_data.values()}
     return [
@@ -264,9 +277,10 @@ def check_token(world: World, line: Line, rule: Rule, state: str, before: Mappin
     """A form without its token is refused and changes nothing."""
     if line.method not in UNSAFE or line.endpoint.startswith("api."):
         return []
-    person = next(
-        each for each in world.people.values() if line.expected(each) in (MAY, "login") and each.token
-    )
+    allowed = (each for each in world.people.values() if line.expected(each) in (MAY, "login") and each.token)
+    person = next(allowed, None)
+    if person is None:
+        return []
     path = world.path(rule, world.values(person, rule))
     answer = world.send(person, line.method, path, form_of(world, line.endpoint, person), token=False)
     wrong = [] if answer.status_code == 400 else [f"without a token: {answer.status_code}"]

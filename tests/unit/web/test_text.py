@@ -38,7 +38,9 @@ TAKING_SIDES = {
 ALIKE = {
     ("%(num)d minute", "%(num)d minutes"),
     ("%(num)d note", "%(num)d notes"),
+    ("%(num)d passage", "%(num)d passages"),
     ("Label: %(text)s",),
+    ("{ms} ms later",),
 }
 """Sentences of several words that are the same in two languages."""
 

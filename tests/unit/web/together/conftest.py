@@ -1,0 +1,88 @@
+"""A difference with two people in its room."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+
+from recorder.features.disputes.queries import find_dispute, list_disputes
+from tests.unit.web.conftest import Browser
+
+SUBJECT = "The price of the bread"
+
+
+@pytest.fixture
+def call(house, bakery) -> str:
+    return house.call(bakery)
+
+
+@pytest.fixture
+def claire(browser, bakery) -> Browser:
+    return browser("claire")
+
+
+def open_difference(claire: Browser, house, call: str, **changes: str) -> str:
+    """The address of a difference's page."""
+    day = (house.clock() + timedelta(days=5)).date().isoformat()
+    answer = claire.send(f"/recordings/{call}/together", **{"subject": SUBJECT, "settle_by": day} | changes)
+    assert answer.status_code == 303, answer.text
+    return urlsplit(answer.location).path
+
+
+def invite(claire: Browser, page: str, **changes: str) -> tuple[str, str]:
+    """The link and the code that are shown."""
+    entry = {"name": "Jan Peeters", "language": "nl", "how": "link"} | changes
+    answer = claire.send(f"{page}/invite", **entry)
+    assert answer.status_code == 200, answer.text
+    link = re.search(r">(http[^<]+/together/invitation/[^<]+)<", answer.text)
+    code = re.search(r'<strong class="together-code">(\d{3} \d{3})</strong>', answer.text)
+    assert link is not None
+    assert code is not None
+    return urlsplit(link[1]).path, code[1]
+
+
+def accept(guest: Browser, link: str, code: str) -> None:
+    answer = guest.send(link, guest.token(link), answer="accepted", code=code)
+    assert answer.status_code == 303, answer.text
+    assert answer.location == "/together/welcome"
+
+
+def vouch(browser: Callable[..., Browser], page: str, guest: str) -> None:
+    for login in ("claire", "paul"):
+        answer = browser(login).send(f"{page}/guests/{guest}/vouch", reason="I know his voice")
+        assert answer.status_code == 303, answer.text
+
+
+def guest_of(house, bakery) -> str:
+    (row,) = list_disputes(bakery.id)
+    return find_dispute(bakery.id, row.id, house.trust).guests[-1].id
+
+
+@pytest.fixture
+def room(browser, claire, house, bakery, call) -> tuple[str, Browser, Browser]:
+    """A difference's page, and the two people in its room."""
+    page = open_difference(claire, house, call)
+    link, code = invite(claire, page)
+    guest = browser()
+    accept(guest, link, code)
+    vouch(browser, page, guest_of(house, bakery))
+    return page, claire, guest
+
+
+def state(browser: Browser, page: str) -> dict:
+    """The first event of the room's stream."""
+    answer = browser.client.get(f"{page}/events", environ_base={"REMOTE_ADDR": browser.address})
+    assert answer.status_code == 200
+    assert answer.headers["X-Accel-Buffering"] == "no"
+    chunks = answer.response
+    for chunk in chunks:
+        text = chunk.decode() if isinstance(chunk, bytes) else chunk
+        if text.startswith("event: room"):
+            answer.close()
+            return json.loads(text.partition("data: ")[2])
+    raise AssertionError("no event")

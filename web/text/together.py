@@ -1,0 +1,356 @@
+"""Differences, and listening together, in the reader's language.
+
+The wording takes no side: nobody is right or wrong, and nothing is proved (docs/words.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from recorder.domain.live_command import DONE
+from recorder.domain.roles import NEUTRAL, SUPPORT
+from recorder.errors import AccordError
+from recorder.features.disputes.rules import Dispute, Guest
+from recorder.seal.amendment_kinds import ACCOUNT, CODE, PEOPLE
+from recorder.seal.dispute_kinds import (
+    ACCEPTED,
+    ANEW,
+    AS_AGREED,
+    DECLINED,
+    OPEN,
+    SETTLED,
+    WITHDRAWN,
+    DisputeClosed,
+    DisputeOpened,
+    GuestAgreed,
+    GuestAnswered,
+    GuestEnded,
+    GuestEntered,
+    GuestInvited,
+    GuestVerified,
+    GuestVouched,
+    OutcomeConfirmed,
+    OutcomeRecorded,
+    OutcomeRetracted,
+    OutcomeWritten,
+    PassageConfirmed,
+    PassageLeftOpen,
+    PassageMarked,
+    PassageWorded,
+    Rescheduled,
+)
+from recorder.seal.dispute_statement import DisputeStatement
+from recorder.verification_calls.register import VerificationCall
+from web.text import formats
+
+ERRORS: Final[Mapping[str, object]] = {
+    "dispute.not_found": _l("This page does not exist, or it belongs to somebody else."),
+    "dispute.closed": _l("This difference is closed."),
+    "dispute.subject": _l("Say in one sentence what you see differently, with at most 200 characters."),
+    "dispute.day": _l("Choose a day within the next six months."),
+    "dispute.recordings": _l("Choose at least one call."),
+    "dispute.not_announced": _l(
+        "When this call was announced, nothing was said about listening to it again together. So it cannot "
+        "be used for that."
+    ),
+    "dispute.may_not": _l("You do not see every call that this difference is about. Ask an admin."),
+    "dispute.name": _l("Enter a name of up to 100 characters, on one line."),
+    "dispute.times": _l("Propose up to three times that are still to come."),
+    "dispute.language": _l("Choose a language."),
+    "dispute.no_mail": _l("No email is sent from here. Pass the link on instead."),
+    "dispute.several_numbers": _l("These calls are with different numbers. Open a difference for each."),
+    "dispute.too_many": _l("No more people can be invited to this difference."),
+    "dispute.no_guest": _l("This person was not invited to this difference."),
+    "dispute.guest_ended": _l("This person no longer takes part."),
+    "dispute.answered": _l("This invitation was accepted already."),
+    "dispute.link_expired": _l("This invitation has expired. Ask for a new one."),
+    "dispute.unknown_link": _l(
+        "This link is not valid, or a newer one was sent. Look for the newest message, or ask who invited "
+        "you."
+    ),
+    "dispute.wrong_code": _l("That is not the code that goes with this link. Ask who invited you."),
+    "dispute.reason": _l("Say in a sentence how you recognised the person."),
+    "dispute.vouched": _l("You have vouched for the person. A colleague has to do so too."),
+    "dispute.verified": _l("It is already established who the person is."),
+    "dispute.unverified": _l("Two colleagues have to vouch for the person."),
+    "dispute.no_number": _l("No number of this call can be called. Two colleagues can vouch instead."),
+    "dispute.call_pending": _l("The number is being called right now."),
+    "dispute.calls_exhausted": _l("The number was called too often today. Try again tomorrow."),
+    "dispute.no_code": _l("There is no valid code. Ask to be called again."),
+    "dispute.tries_exhausted": _l("That code was tried too often. Ask to be called again."),
+    "dispute.wrong_call_code": _l("That is not the code that you were told."),
+    "dispute.not_logged": _l(
+        "What is stored about this call differs from the log, so it does not count. Tell your provider."
+    ),
+    "dispute.passage": _l("Enter where the passage begins and where it ends, such as 0:42 and 1:05."),
+    "dispute.passage_text": _l("Describe the passage in one sentence of up to 300 characters."),
+    "dispute.passages": _l("No more passages can be marked in this difference."),
+    "dispute.no_passage": _l("This passage does not exist."),
+    "dispute.text_changed": _l("It was put differently in the meantime. Read it again."),
+    "dispute.not_theirs": _l("Only the two sides of the call can say this."),
+    "dispute.outcome": _l("Choose how you go on."),
+    "dispute.outcome_text": _l("Write what you agreed on, in up to 2,000 characters."),
+    "dispute.outcome_final": _l("The time to change this is over."),
+    "dispute.outcome_waits": _l(
+        "You have both confirmed how you go on. The difference closes by itself tomorrow; until then, each "
+        "of you can change it."
+    ),
+    "dispute.no_outcome": _l("Nothing has been written yet."),
+    "dispute.keep_days": _l("Choose how long the call is kept from the list."),
+    "dispute.passages_needed": _l("Choose at least one passage. Mark it in the room first."),
+    "dispute.passages_changed": _l("Other passages were chosen in the meantime. Read it again."),
+    "dispute.support_called": _l("Support has been asked already."),
+    "dispute.not_agreed": _l("The other person has not agreed to this."),
+    "dispute.page_changed": _l("What is stored about this differs from the log, so it is not shown."),
+    "dispute.statements": _l("Nothing more can be added to this difference. Close it and open another."),
+    "mail.address": _l("Enter an email address, such as claire@example.com."),
+}
+"""By ``error_id``."""
+
+FIELDS: Final[Mapping[str, str]] = {
+    "dispute.subject": "subject",
+    "dispute.day": "settle_by",
+    "dispute.name": "name",
+    "dispute.times": "times",
+    "dispute.language": "language",
+    "dispute.no_mail": "address",
+    "mail.address": "address",
+    "dispute.wrong_code": "code",
+    "dispute.reason": "reason",
+    "dispute.passage": "begin",
+    "dispute.passage_text": "text",
+    "dispute.outcome": "outcome",
+    "dispute.outcome_text": "text",
+    "dispute.keep_days": "keep_days",
+    "dispute.passages_needed": "passages",
+    "dispute.wrong_call_code": "call_code",
+    "dispute.no_code": "call_code",
+    "dispute.tries_exhausted": "call_code",
+}
+"""The field of a form that an error is about; others are about the form."""
+
+
+OUTCOMES: Final[Mapping[str, object]] = {
+    AS_AGREED: _l("We go on as agreed"),
+    ANEW: _l("We agree anew"),
+    OPEN: _l("We leave it open"),
+}
+"""How the two sides go on."""
+
+ROLES: Final[Mapping[str, object]] = {
+    NEUTRAL: _l("A person you both trust"),
+    SUPPORT: _l("Your provider’s support"),
+}
+"""Who can help."""
+
+CONFIRMED_HOW: Final[Mapping[str, object]] = {
+    ACCOUNT: _l("logged in"),
+    CODE: _l("recognised by a code that was told to the number in the call"),
+    PEOPLE: _l("recognised by two people who know them"),
+}
+"""How it is known who confirmed something."""
+
+CHECK_SIGNED: Final = _l("Signed, and unchanged since: the signature is valid, and the log has it.")
+CHECK_CONFIRMED: Final = _l("Both sides confirmed this same text.")
+CHECK_SEALED: Final = _l("The same text is sealed beside the recording.")
+CHECK_ERASED: Final = _l("The recording has been deleted since.")
+CHECK_AWAY: Final = _l("The storage cannot be reached right now, so the seal was not checked.")
+CHECK_DIFFERS: Final = _l("What is sealed beside the recording differs.")
+
+KEEP_DAYS: Final[Mapping[int, object]] = {
+    365: _l("one year from the call"),
+    730: _l("two years from the call"),
+    1826: _l("five years from the call"),
+    3653: _l("ten years from the call"),
+}
+
+
+def keep_choices(days: Iterable[int]) -> list[tuple[str, str]]:
+    """How long a call can be kept after an outcome, as the options of a field."""
+    return [("", str(_("as long as announced"))), *((str(each), str(KEEP_DAYS[each])) for each in days)]
+
+
+def parse_clock(entry: str) -> int | None:
+    """A place in a recording, such as ``42``, ``0:42`` or ``1:02:03.5``, in milliseconds; ``None`` if it is
+    none."""
+    found = re.fullmatch(
+        r"(?:(?:(\d{1,2}):)?(\d{1,3}):)?(\d{1,5})(?:[.,](\d{1,3}))?", entry.strip(), re.ASCII
+    )
+    if found is None:
+        return None
+    hours, minutes, seconds, rest = found.groups(default="0")
+    if found.group(2) is not None and int(seconds) >= 60:
+        return None
+    return (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 1000 + int(rest.ljust(3, "0"))
+
+
+def field_errors(error: AccordError) -> dict[str, str]:
+    """The sentence about a refusal, by its field."""
+    known = ERRORS.get(error.error_id, _l("This is not possible right now."))
+    return {FIELDS.get(error.error_id, "form"): str(known)}
+
+
+def notice(dispute: Dispute, guest: Guest, *, customer: str, hearers: str, purposes: str) -> tuple[str, ...]:
+    """What a guest is told before they answer. The hash of these sentences is signed with the answer."""
+    shared = (
+        _("You may say no. Nothing follows from it here."),
+        _("These people will hear it: %(names)s. It is noted that you listened.", names=hearers),
+        _("It is used for this only: %(purposes)s.", purposes=purposes),
+    )
+    leave = _("You can leave at any time. What you say to each other meanwhile is not recorded here.")
+    if guest.is_third_party:
+        return (
+            _(
+                "%(customer)s and another person remember a call differently: %(subject)s",
+                customer=customer,
+                subject=dispute.subject,
+            ),
+            _("They would like you to listen to a few passages with them. It takes about ten minutes."),
+            *shared,
+            _("You can listen once the other person has agreed to it."),
+            leave,
+        )
+    known_by = (
+        _(
+            "Before you hear it, we make sure that you are the person in this call: we call %(number)s and "
+            "tell you a code, or two people at %(customer)s who know you confirm it.",
+            number=formats.number(guest.number),
+            customer=customer,
+        )
+        if guest.number
+        else _(
+            "Before you hear it, two people at %(customer)s who know you confirm that you are the person in "
+            "this call.",
+            customer=customer,
+        )
+    )
+    return (
+        _(
+            "You and %(customer)s remember this call differently: %(subject)s",
+            customer=customer,
+            subject=dispute.subject,
+        ),
+        _("Shall we listen to it together? It takes about ten minutes."),
+        *shared,
+        known_by,
+        leave,
+    )
+
+
+STEPS: Final[Mapping[type, object]] = {
+    DisputeOpened: _l("%(who)s opened the difference."),
+    GuestVouched: _l("%(who)s vouched for %(whom)s."),
+    PassageMarked: _l("%(who)s marked a passage."),
+    PassageWorded: _l("%(who)s put a passage differently."),
+    PassageConfirmed: _l("%(who)s confirmed a passage."),
+    PassageLeftOpen: _l("%(who)s left a passage open."),
+    OutcomeWritten: _l("%(who)s wrote how to go on."),
+    OutcomeConfirmed: _l("%(who)s confirmed how to go on."),
+    OutcomeRetracted: _l("%(who)s took the confirmation back."),
+    OutcomeRecorded: _l("How to go on was sealed beside the recording."),
+}
+"""What happened, for kinds of statements that need no further look."""
+
+
+def step(statement: DisputeStatement, names: Mapping[str, str], *, renewed: bool = False) -> str:
+    """What happened in a difference. ``names`` are those of its people by id; ``renewed``: an invitation was
+    sent again."""
+    data = statement.data
+    who = names.get(statement.by.id or "", str(_("Somebody")))
+    whom = names.get(getattr(data, "guest", ""), str(_("Somebody")))
+    text = STEPS.get(type(data))
+    if isinstance(data, Rescheduled):
+        day = formats.date(datetime.combine(data.settle_by, datetime.min.time()))
+        return str(_("%(who)s set another day: %(date)s.", who=who, date=day))
+    if isinstance(data, GuestEntered):
+        return str(_("%(who)s of support came in: %(reason)s", who=data.name, reason=data.reason))
+    if isinstance(data, GuestInvited):
+        text = _invited(data, renewed)
+    elif isinstance(data, GuestAnswered):
+        text = _l("%(whom)s accepted.") if data.answer == ACCEPTED else _l("%(whom)s declined.")
+    elif isinstance(data, GuestAgreed):
+        text = (
+            _l("%(who)s lets %(whom)s listen to the passages.")
+            if data.answer == ACCEPTED
+            else _l("%(who)s does not want %(whom)s to listen.")
+        )
+    elif isinstance(data, GuestVerified):
+        text = (
+            _l("%(whom)s gave the code that was told to the number in the call.")
+            if data.how == CODE
+            else _l("Two colleagues have vouched for %(whom)s.")
+        )
+    elif isinstance(data, GuestEnded):
+        text = (
+            _l("%(who)s withdrew the invitation to %(whom)s.")
+            if data.how == WITHDRAWN
+            else _l("%(whom)s left.")
+        )
+    elif isinstance(data, DisputeClosed):
+        text = _closed(data)
+    return str(text) % {"who": who, "whom": whom}
+
+
+def listened(who: str, heard_ms: int | None) -> str:
+    """That somebody listened, and how much of it their player reports as played."""
+    if heard_ms is None:
+        return str(_("%(who)s listened.", who=who))
+    return str(_("%(who)s listened: %(duration)s.", who=who, duration=formats.duration(heard_ms)))
+
+
+def _invited(data: GuestInvited, renewed: bool) -> object:
+    if data.role == SUPPORT:
+        return _l("%(who)s asked support to help.")
+    if renewed:
+        return _l("%(who)s sent %(whom)s a new invitation.")
+    if data.address is None:
+        return _l("%(who)s made an invitation for %(whom)s.")
+    return _l("%(who)s invited %(whom)s by email.")
+
+
+def _closed(data: DisputeClosed) -> object:
+    if data.how == SETTLED:
+        return _l("%(who)s closed the difference: both go on from what was agreed.")
+    return _l("%(who)s closed the difference.")
+
+
+def guest_state(guest: Guest, now: datetime) -> tuple[str, str]:
+    """How far a guest is, and the kind of its badge."""
+    if guest.ended_at is not None:
+        return str(_("Withdrawn") if guest.ended_how == WITHDRAWN else _("Has left")), ""
+    if guest.is_third_party and guest.agreement != ACCEPTED:
+        waits = guest.agreement is None
+        return str(_("Waits for the other person’s yes") if waits else _("The other person said no")), "warn"
+    if guest.may_hear:
+        return str(_("Takes part")), "good"
+    if guest.role == SUPPORT:
+        return str(_("Asked to help")), "warn"
+    if guest.takes_part:
+        return str(_("Accepted; still to be recognised")), "warn"
+    if guest.answer == DECLINED:
+        return str(_("Said no")), ""
+    if now >= guest.until:
+        return str(_("The invitation has expired")), "wrong"
+    return str(_("Invited")), "warn"
+
+
+def call_result(call: VerificationCall, time: str) -> str:
+    """What came of a guest's call with a code; ``time`` is until when that is valid."""
+    if call.outcome is None:
+        return str(_("Your telephone will ring in a moment."))
+    if call.outcome == DONE:
+        return str(_("You were told a code. It is valid until %(time)s.", time=time))
+    return str(_("The call did not get through. Try again."))
+
+
+def recognition(guest: Guest) -> str:
+    """How it was established that a guest is the person in the call."""
+    if guest.verified_how == CODE:
+        return str(_("The number in the call was called, and the person gave the code."))
+    return str(_("Two colleagues vouched for the person."))

@@ -1,0 +1,62 @@
+"""The operations on differences, with the panel's key, clock and mail; and what their pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+
+from recorder.catalogue import queries
+from recorder.catalogue.records import RecordingRow
+from recorder.errors import AccordError, DisputeError, MailError, RetentionError, SealError
+from recorder.features.disputes.guest_calls import GuestCalls
+from recorder.features.disputes.rules import Dispute
+from recorder.features.disputes.service import Disputes
+from recorder.identity import users
+from recorder.seal.dispute_kinds import GuestEntered
+from web.state import changes, panel_state
+from web.text import retention, together
+
+log = structlog.get_logger()
+
+REFUSALS = (DisputeError, MailError, RetentionError)
+"""What a step of a difference raises that its form can show; what a seal says goes to the operator."""
+
+
+def disputes() -> Disputes:
+    """Differences, signed by the panel."""
+    return Disputes(changes(), panel_state().outbox)
+
+
+def guest_calls() -> GuestCalls:
+    """Calls that tell guests a code."""
+    return GuestCalls(disputes())
+
+
+def refusal(error: AccordError) -> dict[str, str]:
+    """The sentences about a refused step, by field; the reason is logged for the operator."""
+    write = log.error if isinstance(error, SealError) else log.info
+    write("dispute.refused", error_id=error.error_id, error=error.message, hint=error.hint)
+    if isinstance(error, RetentionError):
+        return {"form": str(retention.ERRORS.get(error.error_id, together.ERRORS["dispute.not_announced"]))}
+    return together.field_errors(error)
+
+
+def people_of(dispute: Dispute) -> dict[str, str]:
+    """The names of a difference's people by id: the customer's, its guests, and support's."""
+    names = {each.id: each.name for each in users.users(dispute.tenant)}
+    entries = {
+        str(each.by.id): each.data.name for each in dispute.statements if isinstance(each.data, GuestEntered)
+    }
+    return names | entries | {each.id: each.name for each in dispute.guests}
+
+
+def recordings_of(dispute: Dispute) -> list[RecordingRow]:
+    """The recordings that a difference is about, erased ones included, in its order."""
+    found = (queries.recording(dispute.tenant, each) for each in dispute.recording_ids)
+    return [each for each in found if each is not None]
+
+
+def listed_names(names: Iterable[str]) -> str:
+    """Names in one line."""
+    return ", ".join(names)
