@@ -23,11 +23,12 @@ from pathlib import Path
 import click
 
 from demo import switch as demo_switch
+from demo.difference import invite_guest
 from demo.people import make_user
 from demo.ports import Ports, choose_ports
 from recorder import config
 from recorder.catalogue import queries, tenant_queries
-from recorder.catalogue.records import KeepOptions
+from recorder.catalogue.records import KeepOptions, UserRow
 from recorder.catalogue.schema import migrate
 from recorder.cli.tenants import make_tenant
 from recorder.clock import utc_now
@@ -35,6 +36,7 @@ from recorder.errors import AccordError, ConfigError
 from recorder.features.keys.kek_usage import refuse_new_keys
 from recorder.features.tenants import keep_options, snapshot
 from recorder.features.tenants.default_lines import add_line
+from recorder.identity import users
 from recorder.processes import run
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Program, Supervisor
@@ -46,6 +48,7 @@ from recorder.spool.snapshot import INFO_PROMPTS, read_snapshot
 FOLDER = Path(".accord")
 CUSTOMER = "Menuiserie Dubois"
 LOGIN = "demo@example.com"
+COLLEAGUE = "paul@example.com"
 CALLS = (("+3225550101", "fr"), ("+3225550102", "en"), ("+3225550101", "fr"), ("+3225550102", "en"))
 """The numbers that are called, and the language of each one's line."""
 
@@ -128,6 +131,13 @@ def show(once: bool) -> int:
         click.echo(f"    Listen at   http://127.0.0.1:{ports.web}/")
         click.echo(f"    log in as   {LOGIN}")
         click.echo(f"    password    {password}\n")
+        issued = invite_guest(context.changes(), _people(tenant), recording_ids(tenant))
+        click.echo("    Two remember a call differently, and listen together: go to its page under Together.")
+        click.echo("    The other person's side, in a second window:\n")
+        click.echo(
+            f"        http://localhost:{ports.web}{issued.path}"
+        )  # another host has cookies of its own
+        click.echo(f"        code    {issued.code}\n")
         if not once:
             click.echo("    Ctrl-C ends it. Everything is in ./.accord")
             stopped.wait()
@@ -161,6 +171,8 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
     tenant = make_tenant(context, CUSTOMER, language="fr", time_zone="Europe/Brussels", country="be")
     profile = {"name": "Claire Dubois", "role": "customer_admin", "language": "fr"}
     make_user(tenant, LOGIN, context.signer(), **profile, password=password)
+    profile = {"name": "Paul Dubois", "role": "customer", "language": "fr"}
+    make_user(tenant, COLLEAGUE, context.signer(), **profile, password=secrets.token_urlsafe(12))
     labels = {"fr": "Accueil", "en": "Front desk"}
     for number, language in dict.fromkeys(CALLS):
         line = add_line(
@@ -175,6 +187,12 @@ def prepare(context: Context, folder: Path) -> tuple[str, str]:
         keep_options.set_line_keep(tenant.id, line, KeepOptions(KEPT_DAYS), now=utc_now(), entropy=os.urandom)
     write_private(secret, password.encode())
     return tenant.id, password
+
+
+def _people(tenant: str) -> tuple[UserRow, UserRow]:
+    """Claire, and the colleague who vouches with her."""
+    found = {row.login: row for row in users.users(tenant)}
+    return found[LOGIN], found[COLLEAGUE]
 
 
 def recording_ids(tenant: str) -> set[str]:

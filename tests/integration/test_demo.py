@@ -35,6 +35,7 @@ def test_four_calls_can_be_heard_within_two_minutes(tmp_path: Path) -> None:
     assert int(ready[1]) < 120
     password = re.search(r"password +(\S+)", output)
     assert password
+    assert re.search(r"http://localhost:\d+/together/invitation/[\w-]{43}\n +code +\d{6}\n", output)
     secret = tmp_path / ".accord" / "login"
     assert secret.read_text() == password[1]
     assert secret.stat().st_mode & 0o077 == 0, "only its owner reads the password"
