@@ -21,8 +21,8 @@ from web.together.blueprint import blueprint
 from web.together.notes_views import notes_context
 from web.together.room_state import RoomVisit, enter, find_visit, room_sounds, rooms, state_of
 
-KEEP_ALIVE_S: Final = 15.0
-"""Seconds of silence after which a stream says that it lives: proxies end silent ones."""
+KEEP_ALIVE_S: Final = 10.0
+"""Seconds of silence after which a stream looks again, and says that it lives: proxies end silent ones."""
 
 LONGEST_S: Final = 600.0
 """Seconds after which a stream ends, and the browser opens the next one: a connection that nobody reads does
@@ -80,17 +80,19 @@ def _events(visit: RoomVisit) -> Iterator[str]:
     """A room's events, until the visitor may no longer be in it, the panel ends, or it is time for the
     browser to open another stream."""
     signals, service, room = panel_state().signals, rooms(), visit.dispute.id
-    begin, count = service.now_ms(), -1
+    begin, latest = service.now_ms(), ""
     yield "retry: 1000\n\n"
     while not signals.is_closed and service.now_ms() - begin < LONGEST_S * 1000:
         visit_now = find_visit(room)
         if visit_now is None:
             yield "event: ended\ndata: {}\n\n"
             return
-        latest = signals.count(room)
-        if latest != count:
-            count = latest
-            yield f"event: room\ndata: {json.dumps(state_of(visit_now))}\n\n"
+        count, state = signals.count(room), state_of(visit_now)
+        # Also what changes with time alone: who is present, and whether somebody leads.
+        summary = json.dumps(state | {"now": 0})
+        if summary != latest:
+            latest = summary
+            yield f"event: room\ndata: {json.dumps(state)}\n\n"
         else:
             yield ": alive\n\n"
         release_connection()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from werkzeug.test import TestResponse
 
 from recorder.features.disputes.queries import find_dispute, list_disputes
 from tests.unit.web.conftest import Browser
@@ -74,14 +75,17 @@ def room(browser, claire, house, bakery, call) -> tuple[str, Browser, Browser]:
     return page, claire, guest
 
 
+def chunks(answer: TestResponse) -> Iterator[str]:
+    """What a stream sends, piece by piece."""
+    return (each.decode() if isinstance(each, bytes) else each for each in answer.response)
+
+
 def state(browser: Browser, page: str) -> dict:
     """The first event of the room's stream."""
     answer = browser.client.get(f"{page}/events", environ_base={"REMOTE_ADDR": browser.address})
     assert answer.status_code == 200
     assert answer.headers["X-Accel-Buffering"] == "no"
-    chunks = answer.response
-    for chunk in chunks:
-        text = chunk.decode() if isinstance(chunk, bytes) else chunk
+    for text in chunks(answer):
         if text.startswith("event: room"):
             answer.close()
             return json.loads(text.partition("data: ")[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -14,9 +15,10 @@ from recorder.identity import users
 from tests.mailbox import link_in, text_of
 from tests.unit.web.account_mails import send
 from web.state import KEY
+from web.together import room_views
 from web.together.access import OPEN
 
-from .conftest import SUBJECT, accept, guest_of, invite, open_difference, state
+from .conftest import SUBJECT, accept, chunks, guest_of, invite, open_difference, state
 
 # --- the customer's pages
 
@@ -288,6 +290,23 @@ def test_the_clock_is_the_rooms(room, house) -> None:
     _page, claire, guest = room
     assert claire.get("/together/clock").json == guest.get("/together/clock").json
     assert abs(claire.get("/together/clock").json["now"] - house.clock().timestamp() * 1000) < 1
+
+
+def test_a_lead_that_ends_by_itself_is_told(room, house, monkeypatch) -> None:
+    page, claire, guest = room
+    monkeypatch.setattr(room_views, "KEEP_ALIVE_S", 0.0)
+    for each in (claire, guest):
+        each.send(f"{page}/presence", ready="yes")
+    claire.send(f"{page}/command", action="play", seq="0")
+    answer = guest.client.get(f"{page}/events", environ_base={"REMOTE_ADDR": guest.address})
+    events = (
+        json.loads(each.partition("data: ")[2]) for each in chunks(answer) if each.startswith("event: room")
+    )
+    assert next(events)["leader"] != ""
+    house.clock.forward(seconds=31)
+    after = next(events)
+    assert (after["leader"], after["playing"], after["members"]) == ("", True, [])
+    answer.close()
 
 
 def test_streams_end_with_the_panel(room, app) -> None:
