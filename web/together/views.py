@@ -94,7 +94,8 @@ def open_dispute(recording_id: str) -> ResponseReturnValue:
         else:
             return redirect(url_for(".show", dispute_id=found.id), 303)
     page = render_template(
-        "together/open.html", recording=status.row, can_hold=bool(status.may_hold()), entry=entry,
+        "together/open.html", recording=status.row, can_hold=bool(status.may_hold()),
+        can_agree=status.why_not_agree() is None, entry=entry,
         errors=errors, today=_today(), latest=_today() + LONGEST,
     )  # fmt: skip
     return page, 422 if errors else 200

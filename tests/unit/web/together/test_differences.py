@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from recorder.catalogue import queries
 from recorder.features.disputes import guest_calls
 from recorder.features.disputes.queries import list_disputes
 from recorder.identity import users
+from recorder.seal.amendment import By
 from tests.mailbox import link_in, text_of
 from tests.unit.web.account_mails import send
 from web.state import KEY
@@ -33,6 +35,22 @@ def test_a_difference_is_opened_from_the_calls_page(claire, house, bakery, call)
     assert page in claire.get(f"/recordings/{call}").text
     assert SUBJECT in claire.get("/together").text
     assert queries.recording(bakery.id, call) is not None
+
+
+def test_where_it_was_not_announced_the_other_person_can_be_asked(claire, house, bakery, call) -> None:
+    changes, operator = house.changes, By("operator")
+    agree = partial(changes.agree, bakery.id, call, operator, keep_days=100, reason="By telephone")
+    agree(purpose="training")
+    changes.narrow(bakery.id, call, operator, purposes=["agreement"], reason="Not announced")
+    text = claire.get(f"/recordings/{call}/together").text
+    assert f'href="/recordings/{call}#more"' in text
+    assert 'name="subject"' not in text
+    day = (house.clock() + timedelta(days=5)).date().isoformat()
+    refused = claire.send(f"/recordings/{call}/together", subject=SUBJECT, settle_by=day)
+    assert refused.status_code == 422
+    agree(purpose="agreement")
+    assert 'name="subject"' in claire.get(f"/recordings/{call}/together").text
+    assert open_difference(claire, house, call)
 
 
 @pytest.mark.parametrize(
