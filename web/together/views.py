@@ -10,10 +10,13 @@ from flask.typing import ResponseReturnValue
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
+from recorder.catalogue import queries as catalogue
+from recorder.catalogue.records import RecordingRow
+from recorder.domain.parties import E164
 from recorder.errors import DisputeError, SealError
 from recorder.features.call_history import queries as call_history
 from recorder.features.disputes import queries
-from recorder.features.disputes.rules import Dispute, Guest, is_callable
+from recorder.features.disputes.rules import MOST_RECORDINGS, Dispute, Guest, is_callable
 from recorder.features.disputes.service import HANDLERS, LONGEST, MOST_TIMES, IssuedGuestLink
 from recorder.mail.message import MailSection
 from recorder.seal.dispute_kinds import SETTLED, UNSETTLED, GuestInvited
@@ -34,6 +37,9 @@ from web.together.operations import (
     recordings_of,
     refusal,
 )
+
+AROUND = timedelta(days=60)
+"""How long before and after a call others can be that a difference is about as well."""
 
 DEFAULT_DAYS = timedelta(days=14)
 """Proposed until a difference is to be settled: soon, while both remember."""
@@ -78,6 +84,8 @@ def list_disputes() -> str:
 def open_dispute(recording_id: str) -> ResponseReturnValue:
     """Open a difference about a call."""
     status = gate().facts(who(), recording_id).status  # also for those who may not see this call
+    others = _other_calls(status.row)
+    also = [each.id for each in others if each.id in request.form.getlist("recordings")]
     usual = (_today() + DEFAULT_DAYS).isoformat()
     entry = {"settle_by": usual} if request.method != "POST" else request.form.to_dict()
     errors: dict[str, str] = {}
@@ -85,7 +93,7 @@ def open_dispute(recording_id: str) -> ResponseReturnValue:
         try:
             found = disputes().open(
                 current_visitor().user,
-                [recording_id],
+                [recording_id, *also],
                 subject=entry.get("subject", ""),
                 settle_by=_parse_day(entry.get("settle_by", "")),
             )
@@ -95,10 +103,22 @@ def open_dispute(recording_id: str) -> ResponseReturnValue:
             return redirect(url_for(".show", dispute_id=found.id), 303)
     page = render_template(
         "together/open.html", recording=status.row, can_hold=bool(status.may_hold()),
-        can_agree=status.why_not_agree() is None, entry=entry,
+        others=others, also=also, can_agree=status.why_not_agree() is None, entry=entry,
         errors=errors, today=_today(), latest=_today() + LONGEST,
     )  # fmt: skip
     return page, 422 if errors else 200
+
+
+def _other_calls(row: RecordingRow) -> list[RecordingRow]:
+    """Calls with the same person around the same time that the visitor sees, latest first."""
+    party = row.external_party
+    if party is None or party.kind != E164:
+        return []
+    found = catalogue.recordings(
+        row.tenant, party=party.value, scope=current_visitor().user.lines, limit=MOST_RECORDINGS,
+        since=row.started_at - AROUND, until=row.started_at + AROUND,
+    )  # fmt: skip
+    return [each for each in found.rows if each.external_party == party and each.id != row.id]
 
 
 @blueprint.get("/together/<dispute_id>")

@@ -49,7 +49,12 @@ class Browser:
         return found.group(1)
 
     def send(
-        self, path: str, token: str | None = None, *, headers: Mapping[str, str] | None = None, **fields: str
+        self,
+        path: str,
+        token: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **fields: object,
     ) -> TestResponse:
         form = {"csrf_token": token or self._session_token(), **fields}
         return self.client.post(path, data=form, headers=headers, environ_base={"REMOTE_ADDR": self.address})

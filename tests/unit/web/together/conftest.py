@@ -27,7 +27,7 @@ def claire(browser, bakery) -> Browser:
     return browser("claire")
 
 
-def open_difference(claire: Browser, house, call: str, **changes: str) -> str:
+def open_difference(claire: Browser, house, call: str, **changes: object) -> str:
     """The address of a difference's page."""
     day = (house.clock() + timedelta(days=5)).date().isoformat()
     answer = claire.send(f"/recordings/{call}/together", **{"subject": SUBJECT, "settle_by": day} | changes)

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from recorder.catalogue import queries
+from recorder.domain.parties import Party
 from recorder.features.disputes import guest_calls
-from recorder.features.disputes.queries import list_disputes
+from recorder.features.disputes.queries import find_dispute, list_disputes
 from recorder.identity import users
 from recorder.seal.amendment import By
 from tests.mailbox import link_in, text_of
@@ -35,6 +36,21 @@ def test_a_difference_is_opened_from_the_calls_page(claire, house, bakery, call)
     assert page in claire.get(f"/recordings/{call}").text
     assert SUBJECT in claire.get("/together").text
     assert queries.recording(bakery.id, call) is not None
+
+
+def test_a_difference_is_about_several_calls(claire, house, bakery, call, rival) -> None:
+    second = house.call(bakery, at=house.clock() - timedelta(minutes=30))
+    stranger = Party("e164", "+32470999888")
+    other = house.call(bakery, at=house.clock() - timedelta(minutes=40), external_party=stranger)
+    foreign = house.call(rival, at=house.clock() - timedelta(minutes=50))
+    text = claire.get(f"/recordings/{call}/together").text
+    assert f'value="{second}"' in text
+    assert f'value="{other}"' not in text
+    assert f'value="{foreign}"' not in text
+    page = open_difference(claire, house, call, recordings=[second, foreign])
+    (row,) = list_disputes(bakery.id)
+    assert find_dispute(bakery.id, row.id, house.trust).recording_ids == (call, second)
+    assert f"/recordings/{second}" in claire.get(page).text
 
 
 def test_where_it_was_not_announced_the_other_person_can_be_asked(claire, house, bakery, call) -> None:
