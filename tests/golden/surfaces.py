@@ -167,7 +167,8 @@ class Signed:
 
 def commands() -> str:
     """The help of every command."""
-    return "\n".join(_help(accord, click.Context(accord, info_name="accord", max_content_width=WIDTH)))
+    context = click.Context(accord, info_name="accord", max_content_width=WIDTH, **accord.context_settings)
+    return "\n".join(_help(accord, context))
 
 
 def _help(one: click.Command, context: click.Context) -> Iterator[str]:

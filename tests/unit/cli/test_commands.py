@@ -159,7 +159,7 @@ def test_no_command_takes_a_secret_as_an_argument() -> None:
         for each in command.params:
             yield path, each
         if isinstance(command, click.Group):
-            context = click.Context(command)
+            context = click.Context(command, **accord.context_settings)
             for name in command.list_commands(context):
                 inner = command.get_command(context, name)
                 assert inner is not None
