@@ -148,6 +148,7 @@ class Person:
         self.page.fill("#password", PASSWORD)
         self.page.click("main button[type=submit]")
         expect(self.page.locator(first).first).to_be_visible()
+        self.page.wait_for_load_state()  # a key that is pressed before the page's scripts are there is lost
         return self
 
     def speak(self, language: str) -> None:

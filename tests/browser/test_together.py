@@ -12,8 +12,9 @@ from .conftest import Person
 from .test_retention import check_page
 
 AUDIO = "document.getElementById('room-audio')"
-# Where the sound is, as it would have been at the machine's time 0: the same for pages that are in sync.
-PHASE = f"{AUDIO}.currentTime - Date.now() / 1000 * {AUDIO}.playbackRate"
+# Where the sound is, as it would have been at the machine's time 0: the same for pages that are in sync. The
+# room's speed is 1; a page's own is a little more or less while it corrects.
+PHASE = f"{AUDIO}.currentTime - Date.now() / 1000"
 
 
 def come_in(person: Callable[..., Person], name: str = "") -> Person:
