@@ -401,4 +401,6 @@ async function enter() {
   document.getElementById("room-toggle").focus();
 }
 
-document.getElementById("room-enter-button").addEventListener("click", enter);
+const entrance = document.getElementById("room-enter-button");
+entrance.addEventListener("click", enter);
+entrance.disabled = false; // a press before this script was there would do nothing
