@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from recorder.auditlog.append import lock_tenant
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.clock import utc_now
+from recorder.features.disputes import guest_calls
 from recorder.features.subject_requests import service, verification_code
 from recorder.prompts import composer
 from recorder.verification_calls.caller import VerificationCaller
@@ -53,6 +55,35 @@ def order_call(bakery: Customer, number: str) -> str:
     )  # fmt: skip
     verification_code.order_call(bakery.id, row.id, who="operator", now=utc_now(), entropy=os.urandom)
     return row.id
+
+
+def test_guest_of_a_difference_hears_what_the_code_is_for(rig: Rig, bakery: Customer) -> None:
+    route = rig.environment["ACCORD_TRUNK"]
+    rig.start_daemon(dial=f"sofia/accord_outbound/{{digits}}@{route}", dial_as=CALLER_NUMBER)
+    rig.wait_watching()
+    caller = VerificationCaller("test", rig.spool, (guest_calls.CALLS,), entropy=known_entropy)
+    number = f"+{NUMBER}04"
+    with writing():
+        lock_tenant(bakery.id)
+        guest_calls.CALLS.order(
+            bakery.id, number, salt="00" * 32, language="fr", who="guest", now=utc_now(), entropy=os.urandom,
+            dispute_id="dispute", guest_id="guest", number_salt="00" * 32,
+        )  # fmt: skip
+    assert caller.turn()
+    call = guest_calls.latest_call(bakery.id, "guest")
+    assert call is not None
+    assert call.outcome == "done"
+    file = rig.phones_folder / f"callee-{number[1:]}-{CALLER_NUMBER}.wav"
+    until("somebody hears it", file.exists, 10)
+    wav = composer.verification_code("fr", DIGITS, guest_calls.CALLS.OPENING).wav
+    sound = soundfile.read(io.BytesIO(wav), dtype="float32")[0]
+    until("all of it was heard", lambda: len(read_wav(file)) > len(sound) - RATE, 60, 0.5)
+    rig.switch.wait_empty()
+    rig.phones.wait_empty()
+    code = digits(read_wav(file)[:, 0].astype(np.float32), "fr")
+    left = iter(DIGITS * 2)
+    assert len(code) > len(DIGITS), code
+    assert all(digit in left for digit in code), f"{code}: another digit, or another order"
 
 
 def test_called_number_hears_its_code(rig: Rig, bakery: Customer) -> None:

@@ -95,6 +95,7 @@ class OutcomeDuty:
         services.boundary("outcome sealed")
         with writing():
             lock_tenant(tenant)
+            found = disputes.find(tenant, dispute)  # somebody may have said something meanwhile
             if amended:
                 path = disputes.record_outcome(found, amended, SYSTEM)
                 self._tell(found, outcome, path, now)
@@ -122,7 +123,7 @@ class OutcomeDuty:
 
     def _make(self, dispute: Dispute, outcome: Outcome, recording: str) -> Callable[[Manifest], OutcomeAdded]:
         services, tenant = self.services, dispute.tenant
-        names = people_of(dispute, outcome)
+        names = names_of_confirmers(dispute, outcome)
         content = OutcomeContent(
             dispute.subject,
             outcome.statement,
@@ -159,7 +160,7 @@ class OutcomeDuty:
         """Queue the mail to everybody who confirmed the outcome and has an address."""
         customer = catalogue.tenant(dispute.tenant)
         guests = {each.id: each for each in dispute.guests}
-        for user, name in people_of(dispute, outcome).items():
+        for user, name in names_of_confirmers(dispute, outcome).items():
             guest, person = guests.get(user), users.user(dispute.tenant, user)
             address = guest.address if guest else person.login if person else None
             language = guest.language if guest else person.language if person else "en"
@@ -173,7 +174,7 @@ class OutcomeDuty:
                 log.info("dispute.mail_failed", user=user, error_id=error.error_id)
 
 
-def people_of(dispute: Dispute, outcome: Outcome) -> dict[str, str]:
+def names_of_confirmers(dispute: Dispute, outcome: Outcome) -> dict[str, str]:
     """The names of those who confirmed an outcome, by id."""
     guests = {each.id: each.name for each in dispute.guests}
     found = {}

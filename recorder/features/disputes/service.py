@@ -317,7 +317,7 @@ class Disputes:
             raise DisputeError("dispute.outcome", f"a dispute does not end as {outcome!r}")
         words, salt = rules.check_outcome(text), self.changes.entropy(32).hex()
         if keep_days is not None and keep_days not in self.keep_choices(self.find(person.tenant, dispute)):
-            raise DisputeError("dispute.keep_days", f"{keep_days} days cannot be codes")
+            raise DisputeError("dispute.keep_days", f"{keep_days} days cannot be chosen")
         self._say(person, dispute, OutcomeWritten(outcome, words, salt, keep_days))
 
     def confirm_outcome(self, person: UserRow, dispute: str, outcome_sha256: str) -> None:
@@ -335,14 +335,14 @@ class Disputes:
         longest = pack_of(dispute.tenant).rule(AGREEMENT).longest_keep_days
         plan = plans.plan_of(dispute.tenant)
         rows = [catalogue.recording(dispute.tenant, each) for each in dispute.recording_ids]
-        left = [row for row in rows if row is not None and row.erased_at is None]
+        still_there = [row for row in rows if row is not None and row.erased_at is None]
         return tuple(
             days
             for days in KEEP_DAYS
-            if left
+            if still_there
             and days <= longest
             and plan.allows_days(days)
-            and all(row.started_at + timedelta(days=days) > row.keep_until for row in left)
+            and all(row.started_at + timedelta(days=days) > row.keep_until for row in still_there)
         )
 
     def _say(self, person: UserRow, dispute: str, data: DisputeData) -> None:
