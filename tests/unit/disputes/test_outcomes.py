@@ -131,6 +131,28 @@ def test_a_row_alone_seals_nothing(scene, house, duty) -> None:
     assert not outcomes_of(scene)
 
 
+def test_a_row_shortens_nobodys_time_to_think(scene, house, agreed, duty) -> None:
+    with writing():
+        DisputeTable.update(final_at=house.clock()).execute()
+    house.clock.forward(hours=1)
+    assert duty.record_due(house.clock()) == 0
+    assert not outcomes_of(scene)
+
+
+def test_what_is_said_while_it_is_sealed_does_not_stop_it(scene, house, agreed, duty) -> None:
+    house.clock.forward(hours=24)
+
+    def speak(point: str) -> None:
+        if point == "outcome sealed":
+            later = (house.clock() + timedelta(days=20)).date()
+            scene.disputes.reschedule(scene.claire, agreed.id, later)
+
+    services = replace(house.services, boundary=speak)
+    assert OutcomeDuty(services, duty.outbox).record_due(house.clock()) == 1
+    assert scene.find(agreed).closed_how == SETTLED
+    assert len(outcomes_of(scene)) == 1
+
+
 @pytest.mark.parametrize("boundary", ["put", "listed", "outcome sealed", "outcome stated"])
 def test_an_interrupted_seal_resumes(scene, house, agreed, duty, boundary: str) -> None:
     house.clock.forward(hours=24)
