@@ -171,6 +171,12 @@ class PracticeDriver:
                 self._daemon.start()
                 self.until("the daemon is ready", self._ready, 20.0)
             case "kill":
+                self._daemon.stall()
+                for proxy in self._proxies[1:]:
+                    # A killed process's connections close together. If the proxy closed a call's first, the
+                    # switch could still report on the standing one what it did about it.
+                    proxy.disconnect()
+                    self.until("the standing connection is gone", lambda: not self.switch.has_daemon, 5.0)
                 self._daemon.kill()
                 self.until("the daemon's connection is gone", lambda: not self.switch.has_daemon, 5.0)
             case "stall":

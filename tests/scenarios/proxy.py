@@ -60,6 +60,10 @@ class Proxy:
         if not self._cut:
             self.close()
         self._cut = True
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Close the open connections, and go on accepting new ones."""
         for end in self._open:
             try:
                 end.shutdown(socket.SHUT_RDWR)
