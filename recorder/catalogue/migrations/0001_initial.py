@@ -1,5 +1,5 @@
-"""The first schema, in the words that SQLite and PostgreSQL share.  A frozen copy: the models go on, and
-this file does not change any more."""
+"""The tables and indexes, in the words that SQLite and PostgreSQL share. A frozen copy: the models go on, and
+this file does not change once a version was released."""
 
 from __future__ import annotations
 
@@ -200,6 +200,7 @@ CREATE TABLE user_account (
     created_at TEXT NOT NULL,
     revoked_at TEXT,
     credential TEXT,
+    lines TEXT,
     FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
 );
 CREATE INDEX user_account_tenant_id ON user_account (tenant_id);
@@ -213,6 +214,8 @@ CREATE TABLE session (
     seen_at TEXT NOT NULL,
     until TEXT NOT NULL,
     ended_at TEXT,
+    device TEXT NOT NULL DEFAULT '',
+    network TEXT NOT NULL DEFAULT '',
     FOREIGN KEY (user_id) REFERENCES user_account (id) ON DELETE CASCADE
 );
 CREATE INDEX session_user_id ON session (user_id);
@@ -569,11 +572,336 @@ CREATE TABLE throttle (
     known_until TEXT
 );
 CREATE INDEX throttle_empty_ms ON throttle (empty_ms);
+
+CREATE TABLE outgoing_mail (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    about TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    content TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_at TEXT NOT NULL,
+    refused TEXT,
+    send_from TEXT
+);
+CREATE INDEX outgoing_mail_tenant_id ON outgoing_mail (tenant_id);
+CREATE INDEX outgoing_mail_until ON outgoing_mail (until);
+CREATE INDEX outgoing_mail_next_at ON outgoing_mail (next_at);
+
+CREATE TABLE invitation (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    address TEXT NOT NULL,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    lines TEXT,
+    language TEXT NOT NULL,
+    token_sha256 TEXT NOT NULL,
+    statement TEXT,
+    created_at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    ended_at TEXT,
+    outcome TEXT
+);
+CREATE INDEX invitation_tenant_id ON invitation (tenant_id);
+CREATE UNIQUE INDEX invitation_token_sha256 ON invitation (token_sha256);
+
+CREATE TABLE account_link (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    token_sha256 TEXT NOT NULL,
+    until TEXT NOT NULL
+);
+CREATE INDEX account_link_tenant_id ON account_link (tenant_id);
+CREATE INDEX account_link_until ON account_link (until);
+
+CREATE INDEX log_leaf_team ON log_leaf (tenant_id, number)
+    WHERE kind IN ('user.access_changed', 'user.login_changed', 'invitation.created', 'invitation.renewed',
+        'invitation.withdrawn', 'invitation.accepted');
+
+CREATE TABLE second_factor (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    statement TEXT NOT NULL,
+    app_key TEXT
+);
+CREATE INDEX second_factor_tenant_id ON second_factor (tenant_id);
+
+CREATE TABLE second_factor_use (
+    id TEXT NOT NULL PRIMARY KEY,
+    user_id TEXT NOT NULL,
+    counter BIGINT NOT NULL,
+    used_at TEXT NOT NULL
+);
+CREATE INDEX second_factor_use_user_id ON second_factor_use (user_id);
+
+CREATE TABLE second_factor_reset (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    requested_by TEXT NOT NULL,
+    statement TEXT NOT NULL,
+    requested_at TEXT NOT NULL,
+    ended_at TEXT
+);
+CREATE INDEX second_factor_reset_tenant_id ON second_factor_reset (tenant_id);
+
+CREATE TABLE sign_in_rule (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    statement TEXT NOT NULL
+);
+
+CREATE INDEX log_leaf_sign_in ON log_leaf (tenant_id, kind, number)
+WHERE kind IN ('tenant.sign_in_changed', 'user.factor_reset_ended', 'user.factors_changed');
+
+CREATE TABLE usage_day (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    day TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    time_zone TEXT NOT NULL,
+    lines TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    duration_ms BIGINT NOT NULL,
+    bytes BIGINT NOT NULL,
+    until TEXT NOT NULL,
+    through BIGINT NOT NULL,
+    counted_at TEXT NOT NULL,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
+);
+CREATE UNIQUE INDEX usage_day_tenant_id_day_part ON usage_day (tenant_id, day, part);
+CREATE INDEX usage_day_tenant_id_through ON usage_day (tenant_id, through);
+CREATE INDEX log_leaf_tenant_id_at_number ON log_leaf (tenant_id, at, number);
+CREATE INDEX log_leaf_tenant_id_kind_at_number ON log_leaf (tenant_id, kind, at, number);
+
+CREATE TABLE line_draft (
+    line_id TEXT NOT NULL PRIMARY KEY,
+    settings TEXT NOT NULL,
+    greeting BLOB,
+    changed_at TEXT NOT NULL,
+    changed_by TEXT NOT NULL,
+    FOREIGN KEY (line_id) REFERENCES line (id) ON DELETE RESTRICT
+);
+
+CREATE INDEX log_leaf_line ON log_leaf (tenant_id, number)
+WHERE kind IN ('line.created', 'line.announcement_changed', 'line.mode_changed', 'line.setup_changed',
+'line.ended');
+
+CREATE TABLE call_note (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    recording_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    at_ms INTEGER,
+    text TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    edited_at TEXT,
+    deleted_at TEXT,
+    deleted_by TEXT,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT,
+    FOREIGN KEY (recording_id) REFERENCES recording (id) ON DELETE RESTRICT,
+    FOREIGN KEY (user_id) REFERENCES user_account (id) ON DELETE RESTRICT
+);
+CREATE INDEX call_note_tenant_id ON call_note (tenant_id);
+CREATE INDEX call_note_recording_id ON call_note (recording_id);
+CREATE INDEX call_note_user_id ON call_note (user_id);
+CREATE INDEX call_note_tenant_id_kind_text ON call_note (tenant_id, kind, text);
+
+CREATE TABLE download_permission (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    statement TEXT NOT NULL
+);
+CREATE INDEX download_permission_tenant_id ON download_permission (tenant_id);
+
+CREATE INDEX log_leaf_permission ON log_leaf (tenant_id, kind, number)
+WHERE kind IN ('tenant.created', 'tenant.plan_changed', 'user.download_changed');
+
+CREATE TABLE notification (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    key TEXT NOT NULL,
+    line_id TEXT,
+    recording_id TEXT,
+    data TEXT NOT NULL,
+    since TEXT NOT NULL,
+    ended_at TEXT,
+    outcome TEXT,
+    changed_at TEXT NOT NULL,
+    mailed TEXT,
+    mailed_at TEXT,
+    FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
+);
+CREATE INDEX notification_recording_id ON notification (recording_id);
+CREATE UNIQUE INDEX notification_tenant_id_key ON notification (tenant_id, key);
+CREATE INDEX notification_tenant_id_changed_at ON notification (tenant_id, changed_at);
+
+CREATE TABLE notification_choice (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    choices TEXT NOT NULL,
+    read_until TEXT,
+    read_marks TEXT NOT NULL DEFAULT '{}'
+);
+CREATE INDEX notification_choice_tenant_id ON notification_choice (tenant_id);
+
+CREATE TABLE number_proof (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    number TEXT NOT NULL,
+    language TEXT NOT NULL,
+    ordered_at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    node TEXT,
+    taken_at TEXT,
+    code_hash TEXT,
+    valid_until TEXT,
+    tries INTEGER NOT NULL,
+    outcome TEXT,
+    leaves TEXT,
+    number_salt TEXT NOT NULL,
+    line_id TEXT
+);
+CREATE INDEX number_proof_number ON number_proof (number);
+CREATE INDEX number_proof_tenant_id_ordered_at ON number_proof (tenant_id, ordered_at);
+
+CREATE TABLE ended_call (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    node TEXT NOT NULL,
+    line_id TEXT,
+    number TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    external_kind TEXT NOT NULL,
+    external_value TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    ended_at TEXT NOT NULL,
+    announced INTEGER NOT NULL,
+    seen_at TEXT NOT NULL
+);
+CREATE INDEX ended_call_tenant_id ON ended_call (tenant_id);
+CREATE INDEX ended_call_node ON ended_call (node);
+
+CREATE TABLE node_watch (
+    node TEXT NOT NULL PRIMARY KEY,
+    watched_at TEXT NOT NULL,
+    reported_at TEXT NOT NULL
+);
+
+CREATE TABLE dispute_statement (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    dispute_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    statement TEXT NOT NULL
+);
+CREATE UNIQUE INDEX dispute_statement_dispute_id_number ON dispute_statement (dispute_id, number);
+
+CREATE TABLE dispute (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    opened_at TEXT NOT NULL,
+    settle_by TEXT NOT NULL,
+    closed_at TEXT,
+    final_at TEXT,
+    page_token TEXT,
+    page_sha256 TEXT,
+    copied_beside TEXT
+);
+CREATE INDEX dispute_final_at ON dispute (final_at);
+CREATE UNIQUE INDEX dispute_page_sha256 ON dispute (page_sha256);
+CREATE INDEX dispute_copied_beside ON dispute (copied_beside);
+CREATE INDEX dispute_tenant_id_closed_at_settle_by ON dispute (tenant_id, closed_at, settle_by);
+
+CREATE TABLE dispute_recording (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    dispute_id TEXT NOT NULL,
+    recording_id TEXT NOT NULL
+);
+CREATE INDEX dispute_recording_dispute_id ON dispute_recording (dispute_id);
+CREATE INDEX dispute_recording_recording_id ON dispute_recording (recording_id);
+
+CREATE TABLE dispute_guest (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    dispute_id TEXT NOT NULL,
+    role TEXT NOT NULL,
+    token_sha256 TEXT
+);
+CREATE INDEX dispute_guest_role ON dispute_guest (role);
+CREATE INDEX dispute_guest_dispute_id ON dispute_guest (dispute_id);
+CREATE UNIQUE INDEX dispute_guest_token_sha256 ON dispute_guest (token_sha256);
+
+CREATE TABLE dispute_call (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    number TEXT NOT NULL,
+    language TEXT NOT NULL,
+    ordered_at TEXT NOT NULL,
+    until TEXT NOT NULL,
+    node TEXT,
+    taken_at TEXT,
+    code_hash TEXT,
+    valid_until TEXT,
+    tries INTEGER NOT NULL,
+    outcome TEXT,
+    leaves TEXT,
+    dispute_id TEXT NOT NULL,
+    guest_id TEXT NOT NULL,
+    number_salt TEXT NOT NULL
+);
+CREATE INDEX dispute_call_number ON dispute_call (number);
+CREATE INDEX dispute_call_guest_id ON dispute_call (guest_id);
+CREATE INDEX dispute_call_tenant_id_ordered_at ON dispute_call (tenant_id, ordered_at);
+
+CREATE TABLE room (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    recording_id TEXT NOT NULL,
+    playing INTEGER NOT NULL,
+    position_ms INTEGER NOT NULL,
+    at_ms BIGINT NOT NULL,
+    rate INTEGER NOT NULL,
+    leader TEXT NOT NULL
+);
+CREATE INDEX room_tenant_id ON room (tenant_id);
+
+CREATE TABLE room_member (
+    id TEXT NOT NULL PRIMARY KEY,
+    tenant_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    seen_ms BIGINT NOT NULL,
+    ready INTEGER NOT NULL
+);
+CREATE INDEX room_member_tenant_id ON room_member (tenant_id);
+CREATE INDEX room_member_room_id ON room_member (room_id);
 """
+
+ACTOR = (
+    """CREATE INDEX log_leaf_actor ON log_leaf (tenant_id, """
+    """(CASE WHEN {at}(body, '"actor":"') > 0 THEN substr(body, {at}(body, '"actor":"') + 9, 36) """
+    """WHEN {at}(body, '"by":"') > 0 THEN substr(body, {at}(body, '"by":"') + 6, 36) """
+    """WHEN {at}(body, '"user":"') > 0 THEN substr(body, {at}(body, '"user":"') + 8, 36) END), """
+    """at, number, kind)"""
+)
+"""Who a leaf is about or by, for the access log."""
 
 
 def up(migrator: SchemaMigrator, db: Database) -> None:
-    text = SCHEMA.replace("BLOB", "BYTEA") if isinstance(db, PostgresqlDatabase) else SCHEMA
-    for statement in text.split(";"):
+    is_postgresql = isinstance(db, PostgresqlDatabase)
+    text = SCHEMA.replace("BLOB", "BYTEA") if is_postgresql else SCHEMA
+    for statement in (*text.split(";"), ACTOR.format(at="strpos" if is_postgresql else "instr")):
         if statement.strip():
             db.execute_sql(statement)  # type: ignore[no-untyped-call]

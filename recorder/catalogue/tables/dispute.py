@@ -25,8 +25,9 @@ class DisputeStatementTable(Table):
 
 class DisputeTable(Table):
     """A dispute, as the list shows it; its statements decide. ``settle_by`` is a day (``2026-12-04``),
-    ``final_at`` when its outcome can be sealed beside the recordings, ``page_token`` leads to the outcome's
-    page."""
+    ``final_at`` when its outcome can be sealed beside the recordings. ``page_token`` leads to the outcome's
+    page, which is found by its hash, ``page_sha256``. ``copied_beside`` is the recording under whose key the
+    bucket has all of the statements; it is empty until the worker has put them there."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()
@@ -34,7 +35,9 @@ class DisputeTable(Table):
     settle_by = TextField()
     closed_at = MaybeMomentField(null=True)
     final_at = MaybeMomentField(null=True, index=True)
-    page_token = TextField(null=True, unique=True)
+    page_token = TextField(null=True)
+    page_sha256 = TextField(null=True, unique=True)
+    copied_beside = TextField(null=True, index=True)
 
     class Meta:
         table_name = "dispute"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from peewee import IntegerField, TextField
 
-from recorder.catalogue.database import MomentField, Table
+from recorder.catalogue.database import MaybeMomentField, MomentField, Table
 
 
 class OutgoingMailTable(Table):
     """A mail to one person. Its address and text are in ``content``, which only Accord's processes can read
-    or write (:mod:`recorder.mail.outbox`). ``about`` names the person or invitation; ``refused`` is the reply
-    code of a mail server that will not accept it."""
+    or write (:mod:`recorder.mail.outbox`). ``about`` names the person or invitation; ``send_from`` is when a
+    mail is to be sent that is not sent at once; ``refused`` is the reply code of a mail server that will not
+    accept it."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField(index=True)
@@ -21,6 +22,7 @@ class OutgoingMailTable(Table):
     until = MomentField(index=True)
     attempts = IntegerField()
     next_at = MomentField(index=True)
+    send_from = MaybeMomentField(null=True)
     refused = TextField(null=True)
 
     class Meta:

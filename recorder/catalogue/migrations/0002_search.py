@@ -1,5 +1,5 @@
 """The search index of the call list, kept by triggers, and saved filters.  A frozen copy: this file does not
-change any more.
+change once a version was released.
 
 Triggers, because nodes are upgraded one after another: a worker of the version before writes recordings, too.
 """
@@ -7,15 +7,8 @@ Triggers, because nodes are upgraded one after another: a worker of the version 
 # ruff: noqa: S608 -- the statements are put together from this file's own words
 from __future__ import annotations
 
-from typing import Any
-
 from peewee import Database, PostgresqlDatabase
 from playhouse.migrate import SchemaMigrator
-
-SERVES = "0001_initial"
-
-BATCH = 2000
-"""Rows that are listed by one statement."""
 
 LONGEST_VALUE = 128
 SUFFIX = 16
@@ -58,6 +51,19 @@ CREATE TABLE listed_call (
     reason TEXT
 );
 
+CREATE INDEX listed_call_tenant_id_started_ms ON listed_call (tenant_id, started_ms);
+CREATE INDEX listed_call_tenant_id_duration_ms ON listed_call (tenant_id, duration_ms);
+CREATE INDEX listed_call_line_started_ms ON listed_call (line, started_ms);
+CREATE INDEX listed_call_external_started_ms ON listed_call (external, started_ms);
+CREATE INDEX listed_call_internal_started_ms ON listed_call (internal, started_ms);
+CREATE INDEX listed_call_consent ON listed_call (tenant_id, consent, started_ms) WHERE consent IS NOT NULL;
+CREATE INDEX listed_call_agreement ON listed_call (tenant_id, agreement, started_ms)
+    WHERE agreement IS NOT NULL;
+CREATE INDEX listed_call_reason ON listed_call (tenant_id, reason, started_ms) WHERE reason IS NOT NULL;
+CREATE INDEX listed_call_direction ON listed_call (tenant_id, direction, started_ms)
+    WHERE direction = 'outbound';
+CREATE INDEX listed_call_recorded ON listed_call (tenant_id, recorded, started_ms) WHERE recorded = 0;
+
 CREATE TABLE saved_filter (
     id TEXT NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL,
@@ -72,22 +78,6 @@ CREATE UNIQUE INDEX saved_filter_user_id_name ON saved_filter (user_id, name);
 
 CREATE INDEX amendment_open_hold ON amendment (tenant_id) WHERE kind = 'hold_set' AND ended_by IS NULL;
 """
-
-INDEXES = """
-CREATE INDEX listed_call_tenant_id_started_ms ON listed_call (tenant_id, started_ms);
-CREATE INDEX listed_call_tenant_id_duration_ms ON listed_call (tenant_id, duration_ms);
-CREATE INDEX listed_call_line_started_ms ON listed_call (line, started_ms);
-CREATE INDEX listed_call_external_started_ms ON listed_call (external, started_ms);
-CREATE INDEX listed_call_internal_started_ms ON listed_call (internal, started_ms);
-CREATE INDEX listed_call_consent ON listed_call (tenant_id, consent, started_ms) WHERE consent IS NOT NULL;
-CREATE INDEX listed_call_agreement ON listed_call (tenant_id, agreement, started_ms)
-    WHERE agreement IS NOT NULL;
-CREATE INDEX listed_call_reason ON listed_call (tenant_id, reason, started_ms) WHERE reason IS NOT NULL;
-CREATE INDEX listed_call_direction ON listed_call (tenant_id, direction, started_ms)
-    WHERE direction = 'outbound';
-CREATE INDEX listed_call_recorded ON listed_call (tenant_id, recorded, started_ms) WHERE recorded = 0;
-"""
-"""Made after the first filling, which is faster without them."""
 
 LIST_LINE = """
 INSERT INTO listed_line (tenant_id, line_id, number)
@@ -245,34 +235,9 @@ def up(migrator: SchemaMigrator, db: Database) -> None:
     dialect = Dialect(isinstance(db, PostgresqlDatabase))
     _run(db, dialect.tables().split(";"))
     _run(db, dialect.triggers())
-    for table, condition in (
-        ("recording", "erased_at IS NULL"),
-        ("unrecorded_call", "tenant_id IS NOT NULL"),
-    ):
-        _fill(db, dialect, table, condition)
-    _run(db, INDEXES.split(";"))
-
-
-def _fill(db: Database, dialect: Dialect, table: str, condition: str) -> None:
-    """List the rows that exist, a batch at a time."""
-    mark = "%s" if dialect.postgresql else "?"
-    after = ""
-    while True:
-        batch = f"SELECT id FROM {table} WHERE id > {mark} ORDER BY id LIMIT {BATCH}"
-        (last,) = _execute(db, f"SELECT max(id) FROM ({batch}) AS batch", (after,)).fetchone()
-        if last is None:
-            return
-        source = f"FROM {table} AS r WHERE r.id > {mark} AND r.id <= {mark} AND r.{condition}"
-        for statement in dialect.listing(table, "r", source):
-            _execute(db, statement, (after, last))
-        after = str(last)
 
 
 def _run(db: Database, statements: list[str]) -> None:
     for statement in statements:
         if statement.strip():
-            _execute(db, statement)
-
-
-def _execute(db: Database, statement: str, values: tuple[str, ...] | None = None) -> Any:
-    return db.execute_sql(statement, values)  # type: ignore[no-untyped-call]
+            db.execute_sql(statement)  # type: ignore[no-untyped-call]
