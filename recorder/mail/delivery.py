@@ -21,7 +21,7 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.errors import MailError, SealError
-from recorder.mail.outbox import QueuedMail, open_mail
+from recorder.mail.outbox import QueuedMail, is_for_now, open_mail
 from recorder.mail.server import MailServer
 from recorder.services import Services
 
@@ -66,9 +66,9 @@ def send_due(
 def oldest_waiting(now: datetime) -> timedelta | None:
     """How long the oldest mail that is neither sent nor refused has waited; ``None`` if none waits."""
     with connected():
-        query = OutgoingMailTable.select(OutgoingMailTable.created_at)
-        row = query.where(OutgoingMailTable.refused.is_null()).order_by(OutgoingMailTable.created_at).first()
-    return None if row is None else now - row.created_at
+        query = OutgoingMailTable.select(OutgoingMailTable.created_at, OutgoingMailTable.send_from)
+        rows = list(query.where(OutgoingMailTable.refused.is_null() & is_for_now(now)))
+    return max((now - (row.send_from or row.created_at) for row in rows), default=None)
 
 
 def compose(mail: QueuedMail, identity: str, server: MailServer, now: datetime) -> EmailMessage:
@@ -133,9 +133,10 @@ def _postpone(row: OutgoingMailTable, now: datetime) -> None:
 
 
 def _due(now: datetime, limit: int) -> list[OutgoingMailTable]:
-    """Mails to send, in order. One that is postponed by more than a pause was written by a clock that had
-    jumped ahead."""
-    early = (OutgoingMailTable.next_at <= now) | (OutgoingMailTable.next_at > now + 2 * LONGEST_PAUSE)
+    """Mails to send, in order. One that is postponed by more than a pause, and not to be sent later, was
+    written by a clock that had jumped ahead."""
+    jumped = (OutgoingMailTable.next_at > now + 2 * LONGEST_PAUSE) & is_for_now(now)
+    early = (OutgoingMailTable.next_at <= now) | jumped
     with connected():
         query = OutgoingMailTable.select().where(OutgoingMailTable.refused.is_null() & early)
         return list(query.order_by(OutgoingMailTable.next_at, OutgoingMailTable.id).limit(limit))

@@ -11,7 +11,7 @@ import base64
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -64,15 +64,17 @@ class Outbox:
         *,
         about: str = "",
         replaces: bool = True,
+        send_from: datetime | None = None,
     ) -> bool:
         """Queue a message to an address, inside the caller's transaction; false, and nothing is queued, where
         no mail can be sent. ``about`` is the id of the person or invitation that the mail is about:
         :func:`drop_mail` finds it. If it ``replaces`` others, a waiting mail of the same kind about the same
-        is deleted. Raises :class:`recorder.errors.MailError` (``mail.address``)."""
+        is deleted. With ``send_from`` it is sent then, not at once. Raises
+        :class:`recorder.errors.MailError` (``mail.address``)."""
         if self.keyring is None:
             return False
         address, rendered = normalize_address(address), render(message, self.panel)
-        identity, until = str(uuid7(now, entropy)), now + message.lifetime
+        identity, until = str(uuid7(now, entropy)), (send_from or now) + message.lifetime
         body = {"address": address, "until": to_iso(until), **asdict(rendered)}
         sealed = _encrypt(self.keyring, _purpose(tenant, identity, about), json.dumps(body).encode(), entropy)
         with writing():
@@ -80,7 +82,7 @@ class Outbox:
                 drop_mail(tenant, about, kind=message.kind)
             OutgoingMailTable.create(
                 id=identity, tenant_id=tenant, about=about, kind=message.kind, content=sealed, created_at=now,
-                until=until, attempts=0, next_at=now, refused=None,
+                until=until, attempts=0, next_at=send_from or now, send_from=send_from, refused=None,
             )  # fmt: skip
         return True
 
@@ -107,12 +109,17 @@ def delivery_states(tenant: str, kind: str) -> dict[str, DeliveryState]:
         return {row.about: "waiting" if row.refused is None else "refused" for row in query}
 
 
-def count_mails() -> dict[DeliveryState, int]:
-    """How many mails of all tenants are in the queue, by state."""
+def count_mails(now: datetime) -> dict[DeliveryState, int]:
+    """How many mails of all tenants that are to be sent by now are in the queue, by state."""
     with connected():
-        every = OutgoingMailTable.select().count()
+        every = OutgoingMailTable.select().where(is_for_now(now)).count()
         refused = OutgoingMailTable.select().where(OutgoingMailTable.refused.is_null(False)).count()
     return {"waiting": every - refused, "refused": refused}
+
+
+def is_for_now(now: datetime) -> Any:
+    """The condition that a mail is not one to be sent later."""
+    return OutgoingMailTable.send_from.is_null() | (OutgoingMailTable.send_from <= now)
 
 
 def open_mail(row: OutgoingMailTable, keyring: Keyring) -> QueuedMail:

@@ -60,7 +60,7 @@ class MailDelivery(DutyThread):
         try:
             delivery.send_due(self.services, self.server)
         finally:
-            for state, number in outbox.count_mails().items():
+            for state, number in outbox.count_mails(self.services.now()).items():
                 metrics.MAIL_QUEUED.labels(state).set(number)
         metrics.DUTY_DONE.labels(DUTY).set(self.services.now().timestamp())
 

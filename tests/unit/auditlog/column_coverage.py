@@ -312,7 +312,7 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "outgoing_mail": _by(_SEALED, "id tenant_id about content until")
     | _by(
         "progress of sending: at worst a mail comes later, twice or not at all",
-        "kind created_at attempts next_at refused",
+        "kind created_at attempts next_at send_from refused",
     ),
     "log_checkpoint": _by(
         "progress of storing and timestamping, which can be repeated", "stored_at stamped_at"

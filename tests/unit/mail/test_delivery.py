@@ -46,11 +46,13 @@ def box() -> Iterator[Mailbox]:
 
 
 def queue(house: House, tenant: str, address: str = "claire@example.com", **changes) -> bool:
-    about = changes.pop("about", "")
+    about, send_from = changes.pop("about", ""), changes.pop("send_from", None)
     outbox = changes.pop("outbox", Outbox(house.keyring, PANEL))
     values = {"values": NAMES, "path": "/invitation/secret-token", "lifetime": timedelta(days=7)}
     message = MailMessage("invitation", changes.pop("language", "en"), **(values | changes))
-    return outbox.enqueue(tenant, address, message, house.clock(), house.entropy, about=about)
+    return outbox.enqueue(
+        tenant, address, message, house.clock(), house.entropy, about=about, send_from=send_from
+    )
 
 
 def rows() -> list[OutgoingMailTable]:
@@ -204,7 +206,7 @@ def test_refused_address_is_shown_and_delays_no_other(
     assert send(house, box) == 1
     assert box.to == ["claire@example.com"]
     assert delivery_states(bakery.id, "invitation") == {"a": "refused", "b": "waiting"}
-    assert count_mails() == {"waiting": 1, "refused": 1}
+    assert count_mails(clock()) == {"waiting": 1, "refused": 1}
     assert [row.content for row in rows() if row.about == "a"] == [""]
     box.replies = {}
     clock.forward(seconds=30)
@@ -213,6 +215,22 @@ def test_refused_address_is_shown_and_delays_no_other(
     clock.forward(days=8)
     assert send(house, box) == 0
     assert rows() == []
+
+
+def test_mail_for_later_is_sent_then(house: House, bakery: Customer, box: Mailbox, clock) -> None:
+    start = clock()
+    queue(house, bakery.id, send_from=start + timedelta(days=4), lifetime=timedelta(days=3))
+    clock.forward(days=4, seconds=-1)
+    assert send(house, box) == 0
+    assert count_mails(clock()) == {"waiting": 0, "refused": 0}
+    assert delivery.oldest_waiting(clock()) is None
+    clock.forward(seconds=1)
+    assert count_mails(clock()) == {"waiting": 1, "refused": 0}
+    assert delivery.oldest_waiting(clock()) == timedelta(0)
+    (row,) = rows()
+    assert row.until == start + timedelta(days=7)
+    assert send(house, box) == 1
+    assert box.to == ["claire@example.com"]
 
 
 def test_server_that_refuses_a_mail_is_believed(house: House, bakery: Customer, box: Mailbox) -> None:
