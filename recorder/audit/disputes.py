@@ -1,11 +1,13 @@
-"""Audits disputes: their statements must be signed, complete and in the log, and the indexes must agree with
-them."""
+"""Audits disputes: their statements must be signed, complete and in the log; the indexes, and the copies in
+the bucket, must agree with them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from recorder.audit.findings import AuditFinding
+from recorder.auditlog.object_kinds import NOT_ACCORDS
+from recorder.catalogue import queries as catalogue
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.dispute import (
@@ -15,10 +17,14 @@ from recorder.catalogue.tables.dispute import (
     DisputeTable,
 )
 from recorder.errors import DisputeError, SealError
-from recorder.features.disputes.queries import STATED, final_at, find_dispute
+from recorder.features.disputes.copies import read_copies
+from recorder.features.disputes.queries import STATED, final_at, find_dispute, signed_statements
 from recorder.features.disputes.rules import Dispute
 from recorder.identity.links import token_hash
+from recorder.seal.dispute_copy import FOLDER, CopyPlace, parse_place
+from recorder.seal.keyring import Keyring
 from recorder.seal.revocation import Trust
+from recorder.store.contract import NotFound, Store
 
 
 def compare_disputes(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
@@ -58,16 +64,18 @@ def _differences(dispute: Dispute) -> Iterator[str]:
             DisputeRecordingTable.select().where(DisputeRecordingTable.dispute_id == dispute.id)
         )
         guests = list(DisputeGuestTable.select().where(DisputeGuestTable.dispute_id == dispute.id))
+    page = dispute.outcome.page_sha256 if dispute.outcome else None
     expected = (
         dispute.tenant, dispute.opened_at, dispute.settle_by.isoformat(), dispute.closed_at,
-        final_at(dispute),
+        final_at(dispute), page,
     )  # fmt: skip
-    columns = row and (row.tenant_id, row.opened_at, row.settle_by, row.closed_at, row.final_at)
+    columns = row and (
+        row.tenant_id, row.opened_at, row.settle_by, row.closed_at, row.final_at, row.page_sha256
+    )  # fmt: skip
     if columns != expected:
         yield "its row is missing, or differs from the statements"
-    page = dispute.outcome.page_sha256 if dispute.outcome else None
-    token = row.page_token if row else None
-    if (token_hash(token) if token else None) != page:
+    token = row.page_token if row else None  # a rebuilt catalogue has none
+    if token is not None and token_hash(token) != page:
         yield "its row has another page than the statements"
     listed = {(each.id, each.tenant_id, each.recording_id) for each in recordings}
     if listed != {(f"{dispute.id}/{each}", dispute.tenant, each) for each in dispute.recording_ids}:
@@ -75,3 +83,44 @@ def _differences(dispute: Dispute) -> Iterator[str]:
     links = {(each.id, each.tenant_id, each.role, each.token_sha256) for each in guests}
     if links != {(each.id, dispute.tenant, each.role, each.token_sha256) for each in dispute.guests}:
         yield "the rows of its guests differ from the statements"
+
+
+def compare_copies(tenant: str, store: Store, keyring: Keyring | None) -> Iterator[AuditFinding]:
+    """Compare the copies of a tenant's statements in the bucket with the statements; with a ``keyring`` they
+    are decrypted. Raises :class:`recorder.errors.StoreError`."""
+    there = set(store.list(f"{FOLDER}{tenant}/"))
+    with connected():
+        rows = list(DisputeTable.select().where(DisputeTable.tenant_id == tenant))
+    for row in rows:
+        if row.copied_beside is None:
+            continue  # the worker is about to
+        signed = signed_statements(tenant, row.id)
+        places = [CopyPlace(tenant, row.copied_beside, row.id, number + 1) for number in range(len(signed))]
+        missing = [each.key for each in places if each.key not in there]
+        for each in missing:
+            yield AuditFinding("object.missing", each, "a statement was copied there, but it is missing")
+        if keyring is not None and not missing:
+            yield from _compare_content(places, signed, store, keyring)
+    mine = {row.id for row in rows}
+    for key in sorted(there):
+        place = parse_place(key)
+        if place is None or place.dispute not in mine or not _may_have_copies(place):
+            yield AuditFinding("object.unknown", key, NOT_ACCORDS)
+
+
+def _compare_content(
+    places: Sequence[CopyPlace], signed: Sequence[str], store: Store, keyring: Keyring
+) -> Iterator[AuditFinding]:
+    try:
+        copies = read_copies(places, store, keyring)
+    except (SealError, NotFound) as error:
+        yield AuditFinding(error.error_id, places[0].key, error.message)
+        return
+    for place, copy, statement in zip(places, copies, signed, strict=True):
+        if copy != statement:
+            yield AuditFinding("object.plain", place.key, "it differs from the statement in the catalogue")
+
+
+def _may_have_copies(place: CopyPlace) -> bool:
+    row = catalogue.recording(place.tenant, place.recording)
+    return row is not None and row.erased_at is None

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.audit import shared_rows, unknown_objects
 from recorder.audit.checkpoints import CheckpointAudit
 from recorder.audit.credentials import compare_credentials
-from recorder.audit.disputes import compare_disputes
+from recorder.audit.disputes import compare_copies, compare_disputes
 from recorder.audit.findings import AuditFinding
 from recorder.audit.leaves import LeafAudit
 from recorder.audit.limits import compare_statements
@@ -91,8 +91,9 @@ class Audit:
         yield from compare_statements(tenant, self.store, trust, self.now)
         yield from compare_credentials(tenant, trust)
         yield from compare_disputes(tenant, trust)
+        deep = self.keyring if self.deep else None
+        yield from compare_copies(tenant, self.store, deep)
         if self.recordings:
-            deep = self.keyring if self.deep else None
             keys = WrappedKeys(tenant, self.store, rows.keys, rows.keys_destroyed, deep)
             recordings = RecordingAudit(
                 tenant, self.store, self.root, self.now, self.keyring, self.revoked, keys

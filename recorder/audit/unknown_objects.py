@@ -13,6 +13,7 @@ from recorder.audit.findings import AuditFinding
 from recorder.auditlog.checkpoint import ENDORSEMENTS, FOLDER
 from recorder.auditlog.object_kinds import (
     CALL_ERASURES,
+    DISPUTES,
     FOLDERS,
     ID_PATTERN,
     KEYS,
@@ -31,6 +32,7 @@ def find_unknown(store: Store, tenants: Collection[str]) -> Iterator[AuditFindin
     yield from _folders(store, KEYS, tenants)
     # A lost customer with checkpoints is reported separately.
     yield from _stray(store, FOLDER, {ENDORSEMENTS.removeprefix(FOLDER).rstrip("/")})
+    yield from _folders(store, DISPUTES, tenants)
     for folder in (OFFBOARDING, CALL_ERASURES, ENDORSEMENTS):
         for key in store.list(folder):
             if kind_of(key) is None or (folder != ENDORSEMENTS and key.split("/")[1] not in tenants):

@@ -18,7 +18,8 @@ PROBE: Final = "probe/"
 OFFBOARDING: Final = "offboarding/"
 CALL_ERASURES: Final = "call-erasures/"
 RETENTION: Final = "retention/"
-FOLDERS: Final = (KEYS, PROBE, FOLDER, OFFBOARDING, CALL_ERASURES, RETENTION)
+DISPUTES: Final = "disputes/"
+FOLDERS: Final = (KEYS, PROBE, FOLDER, OFFBOARDING, CALL_ERASURES, RETENTION, DISPUTES)
 """Top-level folders of the bucket other than customers'."""
 
 
@@ -110,6 +111,11 @@ KINDS: Final = (
         "retention/<tenant>/<limit>-lifted.json",
         rf"retention/{ID_PATTERN}/{ID_PATTERN}-lifted\.json",
         "its signature, and its hash in retention_limit.lifted",
+    ),
+    ObjectKind(
+        "disputes/<tenant>/<recording>/<dispute>-0001",
+        rf"disputes/{ID_PATTERN}/{ID_PATTERN}/{ID_PATTERN}-[0-9]{{4}}",
+        "its signature, the one before it, and its hash in dispute.stated; opened with --deep",
     ),
     ObjectKind(
         "probe/", r"probe/(?:ready|[0-9a-f]{16})", "nothing: it is gone a moment later, and never read"

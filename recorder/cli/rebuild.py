@@ -20,6 +20,7 @@ from recorder.lifecycle.retention_limits import LimitRecovery
 from recorder.processes.services import Context
 
 if TYPE_CHECKING:
+    from recorder.features.disputes.copies import DisputeRecovery
     from recorder.features.recovery.rebuild import RebuildReport
 
 EVERY = 5000
@@ -80,6 +81,7 @@ def rebuild(
                 else "Nothing to confirm: recordings expire."
             )
         return
+    from recorder.features.disputes.copies import restore_disputes
     from recorder.features.recovery.rebuild import Rebuild
 
     bar = _Bar()
@@ -105,6 +107,9 @@ def rebuild(
         click.echo(f"Nothing was changed, in {rebuild_report.seconds:.0f} s.")
     rebuild_queue.finish()
     wrong += _limits(rebuild_report.limits, context)
+    wrong += _disputes(
+        restore_disputes(context.store(), context.keyring(), context.trust(), utc_now, os.urandom)
+    )
     if hold_review.holds_unconfirmed() is not None:
         _holds(MAX_LINES)
         click.echo("Nothing expires until you confirm that these are all: `accord rebuild --confirm-holds`")
@@ -157,6 +162,15 @@ def _limits(found: LimitRecovery, context: Context) -> int:
                         f"  {tenant}  at most {limit.keep_days} days  {limit.purpose or 'any purpose'}"
                         f"  {limit.line or 'any line'}{also}, since {to_iso(limit.since)}"
                     )
+    return len(found.left_out)
+
+
+def _disputes(found: DisputeRecovery) -> int:
+    """Print how many disputes were restored, and those that were left out; return the number left out."""
+    for place, code, message in found.left_out:
+        click.echo(f"  {code}  {place}: {message}")
+    if found.count:
+        click.echo(f"{found.count} differences restored.")
     return len(found.left_out)
 
 

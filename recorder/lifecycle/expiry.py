@@ -33,6 +33,7 @@ from recorder.lifecycle.limits import limits_of
 from recorder.lifecycle.statements import Statements, statements_of
 from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.amendment_chain import Chain, make_tombstone
+from recorder.seal.dispute_copy import folder_of
 from recorder.seal.keyring import data_key_path
 from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.sealing import NAME as MANIFEST
@@ -163,7 +164,8 @@ def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: 
     known = [*(each.name for each in chain.manifest.objects), *(each.name for each in row.objects)]
     sealed = list(dict.fromkeys(row.prefix + each for each in known))
     # Also by name: a listing omits an object whose newest version is a delete marker.
-    for place in dict.fromkeys([*sealed, *store.list(row.prefix)]):
+    copies = store.list(folder_of(row.tenant, row.id))  # of disputes' statements, under this key
+    for place in dict.fromkeys([*sealed, *store.list(row.prefix), *copies]):
         name = place.removeprefix(row.prefix)
         # Every amendment stays, including one that another node has just put: a tombstone, or a hold.
         if name != MANIFEST and number_in(name) is None:

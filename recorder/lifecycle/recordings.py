@@ -16,6 +16,7 @@ from recorder.catalogue.mappers import recording_columns, recording_row
 from recorder.catalogue.offboarding_progress import is_being_erased
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
 from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.dispute import DisputeTable
 from recorder.catalogue.tables.grant import GrantTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.notification import NotificationTable
@@ -214,6 +215,8 @@ def make_tombstone(
         ).execute()
         NoteTable.delete().where(NoteTable.recording == row.id).execute()
         NotificationTable.delete().where(NotificationTable.recording_id == row.id).execute()
+        # The copies of a dispute's statements went with the recording's key.
+        DisputeTable.update(copied_beside=None).where(DisputeTable.copied_beside == row.id).execute()
         body = {"recording": row.id, "reason": why, "leaves": drop_bodies(row.tenant, row.id)}
         append(row.tenant, "recording.erased", body, now, entropy)
     return True

@@ -14,6 +14,7 @@ from peewee import PeeweeException
 from recorder import metrics
 from recorder.auditlog import checkpoint, mail_witness, timestamping
 from recorder.errors import AccordError
+from recorder.features.disputes.copies import copy_due
 from recorder.features.disputes.duty import OutcomeDuty
 from recorder.features.notifications.duty import Notifier
 from recorder.features.offboarding.duty import erase_due
@@ -86,6 +87,7 @@ class Duties:
             "usage": lambda: self.usage.count(trusted_now(), entropy),
             "outcomes": lambda: OutcomeDuty(services, self.outbox).record_due(trusted_now()),
             "disputes": lambda: OutcomeDuty(services, self.outbox).drop_erased(trusted_now()),
+            "dispute_copies": lambda: copy_due(services),
             "rooms": lambda: drop_rooms(milliseconds(now - ROOMS_KEPT)),
             "notifications": lambda: self.notifier.notify(services),
             "mail": lambda: mail_witness.send_due(services, self.witnesses.server, now),

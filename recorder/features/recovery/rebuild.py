@@ -51,6 +51,7 @@ from recorder.lifecycle.departure import note_departure
 from recorder.lifecycle.limits import limits_by_tenant
 from recorder.lifecycle.retention_limits import LimitRecovery
 from recorder.seal.call_erasure import NOTES
+from recorder.seal.dispute_copy import FOLDER as DISPUTES
 from recorder.seal.keyring import Keyring, recording_of_path
 from recorder.seal.offboarding import FOLDER as OFFBOARDING_FOLDER
 from recorder.seal.retention_limit import FOLDER as RETENTION
@@ -280,7 +281,7 @@ _DO: dict[str, Callable[[Rebuild, str], None]] = {
 def _places(keys: Iterator[str]) -> Iterator[tuple[QueuedPlace, str]]:
     """The places of the bucket, each with its last key; wrapped keys, checkpoints, receipts, notes and probes
     are left out."""
-    others = ("keys/", "probe/", "checkpoints/", OFFBOARDING_FOLDER, NOTES, RETENTION)
+    others = ("keys/", "probe/", "checkpoints/", OFFBOARDING_FOLDER, NOTES, RETENTION, DISPUTES)
     own_keys = (key for key in keys if not key.startswith(others))
     for place, members in groupby(own_keys, _place_of):
         names: list[str] = []

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from recorder.catalogue import queries
+from recorder.features.disputes.copies import copy_due
+from recorder.features.disputes.service import Disputes
+from recorder.identity import users
 from recorder.seal import canonical_json, signing
 from recorder.seal.keyring import data_key_path
 from tests.house import Bakery
@@ -45,6 +50,29 @@ def test_a_lost_catalogue_with_a_backup(shell: Shell, house: Bakery) -> None:
     assert "recordings expire again" in shell.good("rebuild", "--confirm-holds")
     assert "nothing expires" not in shell("doctor").output
     assert "Nothing to confirm" in shell.good("rebuild", "--confirm-holds")
+
+
+def test_differences_come_back_from_the_bucket(shell: Shell, house: Bakery) -> None:
+    shell.join("Boulangerie Martin", "claire@example.com")
+    folder = house.take(talk_ms=300)
+    house.work(folder)
+    (claire,) = users.users(house.tenant)
+    day = (house.clock() + timedelta(days=10)).date()
+    disputes = Disputes(house.changes)
+    dispute = disputes.open(claire, [folder.name], subject="The price", settle_by=day)
+    assert copy_due(house.services) == 1
+    shell.lose_the_catalogue()
+    assert "1 differences restored." in shell.good("rebuild")
+    assert disputes.find(house.tenant, dispute.id).statements == dispute.statements
+    assert "differences restored" not in shell.good("rebuild")
+    key = next(iter(house.store.list("disputes/")))
+    house.store.delete(key)
+    house.store.put(key, house.folder / "keys" / "root.pub", sha256_of(house.folder / "keys" / "root.pub"))
+    assert "seal." in shell.bad("rebuild")
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_a_lost_catalogue_without_a_backup(shell: Shell, house: Bakery) -> None:
