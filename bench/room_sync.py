@@ -1,8 +1,8 @@
 """How far apart listeners in one room are, measured on what they hear.
 
-    python -m bench.room_sync [--seconds 60] [--slow]
+    python -m bench.room_sync [--seconds 60] [--slow] [--firefox]
 
-Needs PulseAudio and Chromium. Three browsers, each with a sound device of its own, are in one room: the
+Needs PulseAudio and Chromium, and Firefox for ``--firefox``, with which the third is one. Three browsers, each with a sound device of its own, are in one room: the
 customer, the person who was recorded, and a neutral person. What each plays is one channel of one recording,
 so that all have the same clock; the channels are correlated in windows of two seconds. With ``--slow`` the
 third is on a slow line (80 ms and jitter each way, 400 kbit/s, now and then 250 ms more, as when a packet is
@@ -25,12 +25,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import structlog
+
+from bench.firefox import FirefoxPage
 
 RATE = 16_000
 EARS = 3
@@ -72,61 +72,29 @@ def sound_server(folder: Path) -> Iterator[dict[str, str]]:
         server.wait(10)
 
 
-def make_room(folder: Path) -> dict[str, Any]:
-    """A dispute about a long call with a guest and a neutral person, who hears all of it as a passage."""
-    from recorder.catalogue import queries
-    from recorder.clock import utc_now
-    from recorder.domain.roles import ADMIN
-    from recorder.features.disputes.service import Disputes
-    from recorder.mail.outbox import Outbox
-    from recorder.seal.dispute_kinds import ACCEPTED
-    from tests.house import House
-
-    house = House(folder, utc_now, os.urandom)
-    customer = house.customer("Bench", "+3225550100")
-    claire, paul = (
-        house.person(customer, each, each.title(), role=ADMIN, language="en") for each in ("claire", "paul")
-    )
-    recording = house.call(customer, at=utc_now() - timedelta(hours=1), times=TIMES)
-    row = queries.recording(customer.id, recording)
-    assert row is not None
-    disputes, day = Disputes(house.changes, Outbox()), (utc_now() + timedelta(days=9)).date()
-    dispute = disputes.open(claire, [recording], subject="Order 7", settle_by=day)
-    guest = disputes.invite(claire, dispute.id, name="Jan", language="en", address=None)
-    link = disputes.open_link(guest.path.rpartition("/")[2])
-    user = disputes.answer(link, ACCEPTED, notice="You may say no.", language="en")
-    assert user is not None
-    for person in (claire, paul):
-        disputes.vouch(person, dispute.id, guest.guest, "His voice")
-    disputes.mark_passage(claire, dispute.id, recording, 0, row.duration_ms, "All of it")
-    passage = disputes.find(customer.id, dispute.id).passages[0].id
-    neutral = disputes.invite_neutral(claire, dispute.id, [passage], name="Nora", language="en", address=None)
-    disputes.agree_to_guest(user, dispute.id, neutral.guest, ACCEPTED, passages=[passage])
-    house.close()
-    return {"room": dispute.id, "links": [(each.path, each.code) for each in (guest, neutral)]}
-
-
-def run(folder: Path, seconds: float, slow: bool) -> dict[str, object]:
+def run(folder: Path, seconds: float, slow: bool, firefox: bool) -> dict[str, object]:
     from playwright.sync_api import sync_playwright
 
     made = subprocess.run(
-        [sys.executable, "-m", "bench.room_sync", "--make", str(folder)], stdout=subprocess.PIPE, check=True
-    )
-    room = json.loads(made.stdout)
+        [sys.executable, "-m", "tests.room_panel", "make", str(folder), "--times", str(TIMES)],
+        stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    (room,) = json.loads(made.stdout)
     with ExitStack() as stack:
         environment = stack.enter_context(sound_server(folder))
         log = stack.enter_context(open(folder / "panel.log", "wb"))
         panel = subprocess.Popen(
-            [sys.executable, "-m", "bench.rooms", "--serve", str(folder), ""], stdout=subprocess.PIPE,
+            [sys.executable, "-m", "tests.room_panel", "serve", str(folder)],
+            stdout=subprocess.PIPE,
             stderr=log,
-        )  # fmt: skip
+        )
         stack.callback(panel.wait, 20)
         stack.callback(panel.terminate)
         assert panel.stdout is not None
         home = f"http://127.0.0.1:{int(panel.stdout.readline())}"
         playwright = stack.enter_context(sync_playwright())
-        pages = []
-        for number in range(EARS):
+        pages: list[Any] = []
+        for number in range(EARS - firefox):
             browser = playwright.chromium.launch(
                 executable_path=os.environ.get("CHROMIUM") or shutil.which("chromium"), headless=False,
                 args=["--headless=new", "--no-sandbox", "--autoplay-policy=user-gesture-required"],
@@ -134,7 +102,14 @@ def run(folder: Path, seconds: float, slow: bool) -> dict[str, object]:
             )  # fmt: skip
             stack.callback(browser.close)
             pages.append(browser.new_context(locale="en-GB").new_page())
-        _log_in(pages[0], home)
+        if firefox:
+            binary = shutil.which("firefox-esr") or shutil.which("firefox")
+            assert binary is not None, "no Firefox"
+            pages.append(
+                FirefoxPage(binary, folder / "firefox", {**environment, "PULSE_SINK": f"ear{EARS - 1}"})
+            )
+            stack.callback(pages[-1].close)
+        _log_in(pages[0], home, room["login"])
         homes = [home] * EARS
         if slow:
             port = home.rpartition(":")[2]
@@ -148,7 +123,7 @@ def run(folder: Path, seconds: float, slow: bool) -> dict[str, object]:
         for page, place, (link, code) in zip(pages[1:], homes[1:], room["links"], strict=True):
             page.goto(place + link)
             page.fill("#code", code)
-            page.locator("button[value=accepted]").click()
+            page.click("button[value=accepted]")
         late = None
         present = pages[:2] if slow else pages
         for page in present:
@@ -156,12 +131,12 @@ def run(folder: Path, seconds: float, slow: bool) -> dict[str, object]:
         if slow:
             session = pages[2].context.new_cdp_session(pages[2])
             session.send("Emulation.setCPUThrottlingRate", {"rate": 6})
-        pages[0].locator("#room-toggle").click()
+        pages[0].click("#room-toggle")
         pages[0].wait_for_timeout(4000)
         if slow:
             pages[2].goto(f"{homes[2]}/together/{room['room']}/room")
             begin = time.monotonic()
-            pages[2].locator("#room-enter-button").click()
+            pages[2].click("#room-enter-button")
             _until(pages[2], "!document.getElementById('room-audio').paused")
             late = time.monotonic() - begin
         pages[0].wait_for_timeout(8000)  # until everybody has landed and corrected
@@ -170,6 +145,7 @@ def run(folder: Path, seconds: float, slow: bool) -> dict[str, object]:
     offsets["guest to neutral"] = _offsets(heard[:, 1], heard[:, 2])
     return {
         "slow": slow,
+        "firefox": firefox,
         "late_joiner_s": None if late is None else round(late, 1),
         **{name: _summary(each) for name, each in offsets.items()},
     }
@@ -216,18 +192,18 @@ class SlowLine:
         writer.close()
 
 
-def _log_in(page: Any, home: str) -> None:
+def _log_in(page: Any, home: str, login: str) -> None:
     from tests.house import PASSWORD
 
     page.goto(f"{home}/login")
-    page.fill("#login", "claire")
+    page.fill("#login", login)
     page.fill("#password", PASSWORD)
     page.click("main button[type=submit]")
 
 
 def _enter(page: Any, home: str, room: str) -> None:
     page.goto(f"{home}/together/{room}/room")
-    page.locator("#room-enter-button").click()
+    page.click("#room-enter-button")
     _until(page, "document.getElementById('room-audio').readyState >= 3")
 
 
@@ -289,17 +265,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--slow", action="store_true")
-    parser.add_argument("--make")
+    parser.add_argument("--firefox", action="store_true")
     parser.add_argument("--line", type=int)
     options = parser.parse_args()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     if options.line:
         asyncio.run(SlowLine(options.line).serve())
-    if options.make:
-        print(json.dumps(make_room(Path(options.make))))
-        return
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(run(Path(folder), options.seconds, options.slow), indent=2))
+        print(json.dumps(run(Path(folder), options.seconds, options.slow, options.firefox), indent=2))
 
 
 if __name__ == "__main__":

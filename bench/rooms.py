@@ -25,17 +25,14 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import structlog
-
+PANEL = (sys.executable, "-m", "tests.room_panel")
 PEOPLE = 3
 COMMAND_S = 4.0
 """Seconds between two commands in a room."""
 PING_S, PRESENCE_S = 2.5, 10.0
-SECRET = b"b" * 32
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -113,61 +110,6 @@ class Listener:
 
 def _token(text: str) -> str:
     return str(re.findall(r'name="csrf_token"[^>]* value="([^"]+)"', text)[0])
-
-
-def serve_panel(folder: Path, url: str) -> None:
-    """The panel's process."""
-    from gevent import monkey
-
-    monkey.patch_all()
-    from recorder.clock import utc_now
-    from tests.house import House
-    from web import WebConfig, create_app, serve
-
-    house = House(folder, utc_now, os.urandom, url=url)
-    config = WebConfig(SECRET, secure_cookies=False, proxies=1)
-    app = create_app(config, gate=house.gate, changes=house.changes, factors=house.factors)
-    serve(app, "127.0.0.1", 0, ready=lambda port: print(port, flush=True))
-
-
-def make_rooms(folder: Path, url: str, count: int) -> list[dict[str, Any]]:
-    """Disputes, each with a handler of its own and two guests who may listen: their log-in and links."""
-    from recorder.clock import utc_now
-    from recorder.domain.roles import ADMIN
-    from recorder.features.disputes.service import Disputes
-    from recorder.mail.outbox import Outbox
-    from recorder.seal.dispute_kinds import ACCEPTED
-    from tests.house import House
-
-    house = House(folder, utc_now, os.urandom, url=url)
-    customer = house.customer("Bench", "+3225550100")
-    claire = house.person(customer, "claire", "Claire", role=ADMIN)
-    for number in range(count):
-        house.person(customer, f"host{number}", "Claire", role=ADMIN)
-    paul = house.person(customer, "paul", "Paul", role=ADMIN)
-    at = utc_now() - timedelta(hours=2)
-    recordings = [house.call(customer, at=at + timedelta(minutes=n)) for n in range(10)]
-    disputes, day = Disputes(house.changes, Outbox()), (utc_now() + timedelta(days=9)).date()
-    found = []
-    for number in range(count):
-        recording = recordings[number % len(recordings)]
-        dispute = disputes.open(claire, [recording], subject=f"Order {number}", settle_by=day)
-        guest = disputes.invite(claire, dispute.id, name="Jan", language="en", address=None)
-        link = disputes.open_link(guest.path.rpartition("/")[2])
-        user = disputes.answer(link, ACCEPTED, notice="You may say no.", language="en")
-        assert user is not None
-        for person in (claire, paul):
-            disputes.vouch(person, dispute.id, guest.guest, "His voice")
-        disputes.mark_passage(claire, dispute.id, recording, 0, 1000, "The price")
-        passage = disputes.find(customer.id, dispute.id).passages[0].id
-        neutral = disputes.invite_neutral(
-            claire, dispute.id, [passage], name="Nora", language="en", address=None
-        )
-        disputes.agree_to_guest(user, dispute.id, neutral.guest, ACCEPTED, passages=[passage])
-        links = [(each.path, each.code) for each in (guest, neutral)]
-        found.append({"room": dispute.id, "login": f"host{number}", "links": links})
-    house.close()
-    return found
 
 
 @dataclass(frozen=True)
@@ -254,13 +196,14 @@ def run(folder: Path, url: str, counts: list[int], seconds: float) -> list[dict[
     import gevent
 
     made = subprocess.run(
-        [sys.executable, "-m", "bench.rooms", "--make", str(max(counts)), str(folder), url],
-        stdout=subprocess.PIPE, check=True,
-    )  # fmt: skip
+        [*PANEL, "make", str(folder), "--url", url, "--rooms", str(max(counts))],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
     rooms = json.loads(made.stdout)
     with open(folder / "panel.log", "wb") as log:
         panel = subprocess.Popen(
-            [sys.executable, "-m", "bench.rooms", "--serve", str(folder), url],
+            [*PANEL, "serve", str(folder), "--url", url],
             stdout=subprocess.PIPE, stderr=log,
         )  # fmt: skip
     try:
@@ -303,16 +246,7 @@ def main() -> None:
     parser.add_argument("--rooms", type=int, nargs="+", default=[10, 25, 50, 100])
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--postgresql", action="store_true")
-    parser.add_argument("--serve", nargs=2)
-    parser.add_argument("--make", nargs=3)
     options = parser.parse_args()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    if options.serve:
-        return serve_panel(Path(options.serve[0]), options.serve[1])
-    if options.make:
-        count, folder, url = options.make
-        print(json.dumps(make_rooms(Path(folder), url, int(count))))
-        return None
     from gevent import monkey
 
     monkey.patch_all()
@@ -327,7 +261,6 @@ def main() -> None:
         found = run(Path(folder), url, options.rooms, options.seconds)
     catalogue = "PostgreSQL" if options.postgresql else "SQLite"
     print(json.dumps({"cpu": platform.processor(), "catalogue": catalogue, "results": found}, indent=2))
-    return None
 
 
 if __name__ == "__main__":
