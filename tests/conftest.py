@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,6 +42,20 @@ def no_cached_loggers() -> Iterator[None]:
         patch.setattr(
             structlog, "configure", lambda **how: configure(**{**how, "cache_logger_on_first_use": False})
         )
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def encoded_takes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder that all workers of this run share."""
+    from tests.encoder_cache import FOLDER
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    (folder / "encoded").mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER, str(folder / "encoded"))
         yield
 
 

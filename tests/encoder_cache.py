@@ -1,35 +1,42 @@
-"""Encodes a take once for all tests of a process that record the same call, and do little else."""
+"""Encodes a take once for all tests of a run that record the same call, and do little else."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+import os
+import pickle
 from pathlib import Path
 
 from recorder.audio.encoding import encode_take
 
-CAPACITY = 64
-"""Takes of which the files are kept, in memory; each has up to a megabyte."""
-
-_files: OrderedDict[str, tuple[int, dict[str, bytes]]] = OrderedDict()
+FOLDER = "TEST_ENCODED_TAKES"
+"""The variable that names the folder of the run's takes, to its workers and the processes that they start."""
 
 
 def encode_once(folder: Path, prompt: Path) -> int:
     """As :func:`encode_take`, which makes the same bytes of the same take and the same prompts."""
-    key = _digest(folder, prompt)
-    if key in _files:
-        _files.move_to_end(key)
-        duration_ms, files = _files[key]
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        return duration_ms
+    shared = os.environ.get(FOLDER)
+    if shared is None:
+        return encode_take(folder, prompt)
+    file = Path(shared) / _digest(folder, prompt)
+    try:
+        duration_ms, files = pickle.loads(file.read_bytes())  # of this run
+    except FileNotFoundError:
+        return _encode(folder, prompt, file)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return int(duration_ms)
+
+
+def _encode(folder: Path, prompt: Path, file: Path) -> int:
     before = _contents(folder)
     duration_ms = encode_take(folder, prompt)
     after = _contents(folder)
     if before.items() <= after.items():
-        _files[key] = duration_ms, {name: after[name] for name in after.keys() - before.keys()}
-        if len(_files) > CAPACITY:
-            _files.popitem(last=False)
+        temporary = file.with_name(f"{file.name}.{os.getpid()}")
+        files = {name: after[name] for name in after.keys() - before}
+        temporary.write_bytes(pickle.dumps((duration_ms, files)))
+        temporary.rename(file)
     return duration_ms
 
 
