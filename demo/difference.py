@@ -8,8 +8,9 @@ from recorder.catalogue import queries
 from recorder.catalogue.records import UserRow
 from recorder.clock import utc_now
 from recorder.errors import DisputeError
+from recorder.features.disputes.invitations import GuestInvitations, IssuedGuestLink
 from recorder.features.disputes.queries import list_disputes
-from recorder.features.disputes.service import Disputes, IssuedGuestLink
+from recorder.features.disputes.service import Disputes
 from recorder.lifecycle.amendment_service import Changes
 from recorder.mail.outbox import Outbox
 
@@ -21,18 +22,19 @@ DAYS = 14
 def invite_guest(changes: Changes, people: tuple[UserRow, UserRow], recordings: set[str]) -> IssuedGuestLink:
     """Open a difference about the first of some recordings, unless one is open, and invite the other person,
     for whom two people vouch. Raises :class:`DisputeError`, :class:`recorder.errors.AccordError`."""
-    disputes, (claire, paul) = Disputes(changes, Outbox()), people
+    disputes, (claire, paul) = Disputes(changes), people
+    invitations = GuestInvitations(disputes, Outbox())
     is_open = next((each for each in list_disputes(claire.tenant) if each.closed_at is None), None)
     if is_open is not None:
         for guest in disputes.find(claire.tenant, is_open.id).guests:
             if guest.ended_at is None and not guest.is_third_party:
-                return disputes.renew_invitation(claire, is_open.id, guest.id, address=None)
+                return invitations.renew_invitation(claire, is_open.id, guest.id, address=None)
     day = (utc_now() + timedelta(days=DAYS)).date()
     recording = min(recordings, key=lambda each: _started(claire.tenant, each))
     dispute = disputes.open(claire, [recording], subject=SUBJECT, settle_by=day)
-    issued = disputes.invite(claire, dispute.id, name=GUEST, language="fr", address=None)
+    issued = invitations.invite(claire, dispute.id, name=GUEST, language="fr", address=None)
     for person in (claire, paul):
-        disputes.vouch(person, dispute.id, issued.guest, "La voix")
+        invitations.vouch(person, dispute.id, issued.guest, "La voix")
     return issued
 
 

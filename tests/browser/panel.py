@@ -30,6 +30,7 @@ from recorder.domain.parties import Party
 from recorder.domain.roles import ADMIN, OPERATOR, PROVIDER, SUPPORT
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.disputes import guest_calls
+from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
@@ -221,14 +222,15 @@ def invite(house: House, name: str, language: str) -> str:
 
 def invite_guest(house: House, customer: Customer, recording: str) -> dict[str, str]:
     """A difference with a guest who was recognised: its id, the guest's link, and the code with it."""
-    disputes, day = Disputes(house.changes, Outbox()), (utc_now() + timedelta(days=14)).date()
+    disputes, day = Disputes(house.changes), (utc_now() + timedelta(days=14)).date()
+    invitations = GuestInvitations(disputes, Outbox())
     mila, milo = customer.people["mila"], customer.people["milo"]
     dispute = disputes.open(mila, [recording], subject="Le prix de la farine", settle_by=day)
-    issued = disputes.invite(mila, dispute.id, name="Jan Peeters", language="fr", address=None)
-    link = disputes.open_link(issued.path.rpartition("/")[2])
-    disputes.answer(link, ACCEPTED, notice="Vous pouvez refuser.", language="fr")
+    issued = invitations.invite(mila, dispute.id, name="Jan Peeters", language="fr", address=None)
+    link = invitations.open_link(issued.path.rpartition("/")[2])
+    invitations.answer(link, ACCEPTED, notice="Vous pouvez refuser.", language="fr")
     for person in (mila, milo):
-        disputes.vouch(person, dispute.id, issued.guest, "Sa voix")
+        invitations.vouch(person, dispute.id, issued.guest, "Sa voix")
     return {"difference": dispute.id, "guest-link": issued.path, "guest-code": issued.code or ""}
 
 

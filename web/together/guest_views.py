@@ -14,8 +14,8 @@ from recorder.catalogue import queries as catalogue
 from recorder.catalogue.records import TenantRow
 from recorder.errors import AccordError, DisputeError, SealError
 from recorder.features.disputes import queries
+from recorder.features.disputes.invitations import OpenGuestLink
 from recorder.features.disputes.rules import Dispute, Guest, is_callable
-from recorder.features.disputes.service import OpenGuestLink
 from recorder.identity import throttle, users
 from recorder.identity.throttle import RateLimit
 from recorder.seal.dispute_kinds import ACCEPTED, ANSWERS
@@ -30,6 +30,7 @@ from web.together.operations import (
     REFUSALS,
     disputes,
     guest_calls,
+    invitations,
     listed_names,
     people_of,
     recordings_of,
@@ -46,7 +47,7 @@ log = structlog.get_logger()
 def answer_invitation(token: str) -> ResponseReturnValue:
     """Show an invitation, or answer it: on a yes, the guest comes in."""
     try:
-        link = disputes().open_link(token)
+        link = invitations().open_link(token)
     except (DisputeError, SealError) as error:
         return _ended(error)
     g.guest_language = link.guest.language
@@ -59,7 +60,7 @@ def answer_invitation(token: str) -> ResponseReturnValue:
     try:
         if answer == ACCEPTED:
             _check_code(link)
-        user = disputes().answer(link, answer, notice=notice, language=current_language())
+        user = invitations().answer(link, answer, notice=notice, language=current_language())
     except (DisputeError, SealError) as error:
         if error.error_id == "dispute.wrong_code":
             return _invitation(link, refusal(error)), 422
@@ -81,7 +82,7 @@ def _check_code(link: OpenGuestLink) -> None:
     key = hmac.new(panel_state().config.secret_key, text.encode(), hashlib.sha256).hexdigest()
     if wait := throttle.take([(key, CODES)], now()):
         raise TooManyFailures(wait)
-    disputes().check_code(link, request.form.get("code", "")[:40])
+    invitations().check_code(link, request.form.get("code", "")[:40])
     throttle.give_back([(key, CODES)])
 
 
@@ -125,7 +126,7 @@ def check_call_code() -> ResponseReturnValue:
 def leave() -> ResponseReturnValue:
     """Leave for good."""
     dispute, guest = _own()
-    disputes().leave(dispute.tenant, dispute.id, guest.id)
+    invitations().leave(dispute.tenant, dispute.id, guest.id)
     response = redirect(url_for(".goodbye"), 303)
     close_session(response)
     return response

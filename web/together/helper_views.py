@@ -21,7 +21,7 @@ from web.decorators import admins_only
 from web.state import current_visitor, login_required, panel_state
 from web.text import together
 from web.together.blueprint import blueprint
-from web.together.operations import REFUSALS, disputes, refusal
+from web.together.operations import REFUSALS, disputes, invitations, refusal
 from web.together.room_state import find_dispute
 from web.together.views import LIMIT, find_handled, handlers_only, show_issued
 
@@ -38,7 +38,7 @@ def ask_for_help(dispute_id: str) -> ResponseReturnValue:
     dispute = find_handled(dispute_id)
     if request.method != "POST":
         return _help_page(dispute, {"language": current_visitor().user.language, "role": NEUTRAL}, {})
-    entry, service, person = request.form, disputes(), current_visitor().user
+    entry, service, person = request.form, invitations(), current_visitor().user
     passages = entry.getlist("passages")
     try:
         if entry.get("role") == SUPPORT:
@@ -103,7 +103,7 @@ def enter_room(dispute_id: str) -> ResponseReturnValue:
         abort(404)
     if request.method == "POST":
         try:
-            disputes().enter(
+            invitations().enter(
                 current_visitor().user, dispute.tenant, dispute.id, guest.id, request.form.get("reason", "")
             )
         except REFUSALS as error:

@@ -4,6 +4,7 @@ where a part of the page shows them and is replaced after each step."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date, timedelta
 from typing import Any
 
 from flask import abort, redirect, render_template, request, url_for
@@ -17,10 +18,22 @@ from recorder.features.disputes.rules import Dispute, Passage, text_sha256
 from recorder.features.disputes.service import HANDLERS
 from recorder.features.rooms.service import CHANNEL
 from web.account.limits import limit_grants, limit_refusals
+from web.playback.retention_view import local_date
 from web.state import current_visitor, login_required, now
 from web.text import together
 from web.together.blueprint import blueprint
-from web.together.operations import REFUSALS, disputes, people_of, recordings_of, refusal
+from web.together.operations import (
+    REFUSALS,
+    agreements,
+    disputes,
+    invitations,
+    people_of,
+    recordings_of,
+    refusal,
+)
+
+ANSWER_WITHIN = timedelta(days=7)
+"""Within which the other side is asked to answer an outcome; nothing follows from it."""
 
 PART = "X-Accord-Part"
 """The header by which a page asks for the part alone that shows passages and outcome."""
@@ -45,7 +58,7 @@ def mark_passage(dispute_id: str) -> ResponseReturnValue:
         begin, end = together.parse_clock(form.get("begin", "")), together.parse_clock(form.get("end", ""))
         if begin is None or end is None:
             raise DisputeError("dispute.passage", "no place in a recording")
-        disputes().mark_passage(
+        agreements().mark_passage(
             current_visitor().user, dispute_id, form.get("recording", "")[:100], begin, end,
             form.get("text", ""),
         )  # fmt: skip
@@ -59,7 +72,7 @@ def mark_passage(dispute_id: str) -> ResponseReturnValue:
 @limit_grants
 def answer_passage(dispute_id: str, passage_id: str) -> ResponseReturnValue:
     """Confirm a passage's words, describe it differently, or leave it open."""
-    form, user, service = request.form, current_visitor().user, disputes()
+    form, user, service = request.form, current_visitor().user, agreements()
     if passage_id not in {each.id for each in _find(dispute_id).passages}:
         abort(404)
     steps: dict[str, Callable[[], None]] = {
@@ -76,7 +89,7 @@ def answer_passage(dispute_id: str, passage_id: str) -> ResponseReturnValue:
 @limit_grants
 def answer_outcome(dispute_id: str) -> ResponseReturnValue:
     """Write what comes of a difference, confirm it, or take the confirmation back."""
-    form, user, service = request.form, current_visitor().user, disputes()
+    form, user, service = request.form, current_visitor().user, agreements()
     days = form.get("keep_days", "")
     keep_days = int(days) if days.isascii() and days.isdigit() and len(days) < 6 else None
     steps: dict[str, Callable[[], None]] = {
@@ -101,7 +114,7 @@ def agree_to_guest(dispute_id: str, guest_id: str) -> ResponseReturnValue:
         abort(404)
 
     def agree() -> None:
-        disputes().agree_to_guest(
+        invitations().agree_to_guest(
             user, dispute_id, guest_id, form.get("answer", ""), passages=form.getlist("passage")
         )
 
@@ -174,9 +187,10 @@ def notes_context(
         "confirmed_by": [names.get(user, "") for user, _at in outcome.confirmations] if outcome else [],
         "has_confirmed": outcome is not None
         and side in {dispute.side_of(user) for user, _at in outcome.confirmations},
+        "answer_by": _answer_by(dispute),
         "is_final": outcome is not None and outcome.final_at is not None and now() >= outcome.final_at,
         "page": outcome_address(dispute),
-        "keep_choices": together.keep_choices(disputes().keep_choices(dispute)),
+        "keep_choices": together.keep_choices(agreements().keep_choices(dispute)),
         "requests": [
             each
             for each in dispute.guests
@@ -189,6 +203,14 @@ def notes_context(
         "failed": failed,
         "form": request.form if failed else {},
     }
+
+
+def _answer_by(dispute: Dispute) -> date | None:
+    """The day by which the side that has not confirmed the outcome is asked for an answer."""
+    outcome = dispute.outcome
+    if outcome is None or outcome.agreed_at is not None or not outcome.confirmations:
+        return None
+    return local_date(min(at for _user, at in outcome.confirmations) + ANSWER_WITHIN)
 
 
 def outcome_address(dispute: Dispute) -> str:

@@ -9,7 +9,9 @@ import structlog
 from recorder.catalogue import queries
 from recorder.catalogue.records import RecordingRow
 from recorder.errors import AccordError, DisputeError, MailError, RetentionError, SealError
+from recorder.features.disputes.agreements import Agreements
 from recorder.features.disputes.guest_calls import GuestCalls
+from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.rules import Dispute
 from recorder.features.disputes.service import Disputes
 from recorder.identity import users
@@ -25,7 +27,17 @@ REFUSALS = (DisputeError, MailError, RetentionError)
 
 def disputes() -> Disputes:
     """Differences, signed by the panel."""
-    return Disputes(changes(), panel_state().outbox)
+    return Disputes(changes())
+
+
+def invitations() -> GuestInvitations:
+    """Invitations to differences, with the panel's mail."""
+    return GuestInvitations(disputes(), panel_state().outbox)
+
+
+def agreements() -> Agreements:
+    """What the two sides of a difference say."""
+    return Agreements(disputes())
 
 
 def guest_calls() -> GuestCalls:

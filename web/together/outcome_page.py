@@ -19,7 +19,7 @@ from web.account.limits import limiter
 from web.state import changes
 from web.text import together
 from web.together.blueprint import blueprint
-from web.together.operations import disputes, people_of, recordings_of
+from web.together.operations import agreements, people_of, recordings_of
 
 LIMIT = limiter.limit("60/hour", scope="outcome pages")
 
@@ -39,7 +39,7 @@ class OutcomeCheck:
 def show_outcome(token: str) -> ResponseReturnValue:
     """Show an outcome, with what was checked; a text that somebody has can be compared with it."""
     try:
-        dispute = disputes().open_page(token[:100])
+        dispute = agreements().open_page(token[:100])
     except (DisputeError, SealError) as error:
         log.info("dispute.page_not_open", error_id=error.error_id, error=error.message)
         why = together.ERRORS.get(error.error_id, together.ERRORS["dispute.page_changed"])

@@ -16,8 +16,9 @@ from recorder.domain.parties import E164
 from recorder.errors import DisputeError, SealError
 from recorder.features.call_history import queries as call_history
 from recorder.features.disputes import queries
+from recorder.features.disputes.invitations import MOST_TIMES, IssuedGuestLink
 from recorder.features.disputes.rules import MOST_RECORDINGS, Dispute, Guest, is_callable
-from recorder.features.disputes.service import HANDLERS, LONGEST, MOST_TIMES, IssuedGuestLink
+from recorder.features.disputes.service import HANDLERS, LONGEST
 from recorder.mail.message import MailSection
 from recorder.seal.dispute_kinds import SETTLED, UNSETTLED, GuestInvited
 from web.account.limits import limit_grants, limit_refusals, limiter
@@ -33,6 +34,7 @@ from web.together.notes_views import notes_context
 from web.together.operations import (
     REFUSALS,
     disputes,
+    invitations,
     people_of,
     recordings_of,
     refusal,
@@ -183,7 +185,7 @@ def invite(dispute_id: str) -> ResponseReturnValue:
     language = entry.get("language", "")
     try:
         times = _proposed_times(entry)
-        issued = disputes().invite(
+        issued = invitations().invite(
             current_visitor().user,
             dispute.id,
             name=entry.get("name", ""),
@@ -215,7 +217,7 @@ def renew_invitation(dispute_id: str, guest_id: str) -> ResponseReturnValue:
     guest = _guest(dispute, guest_id)
     try:
         by_mail = request.form.get("how") != "link" and guest.address is not None
-        issued = disputes().renew_invitation(
+        issued = invitations().renew_invitation(
             current_visitor().user, dispute.id, guest_id, address=guest.address if by_mail else None
         )
     except REFUSALS as error:
@@ -239,7 +241,7 @@ def show_issued(dispute: Dispute, issued: IssuedGuestLink, name: str) -> Respons
 def withdraw_invitation(dispute_id: str, guest_id: str) -> ResponseReturnValue:
     dispute = find_handled(dispute_id)
     try:
-        disputes().withdraw_invitation(current_visitor().user, dispute.id, _guest(dispute, guest_id).id)
+        invitations().withdraw_invitation(current_visitor().user, dispute.id, _guest(dispute, guest_id).id)
     except REFUSALS as error:
         return _page(dispute, refusal(error), guest_id), 422
     flash(_("The invitation was withdrawn."), "done")
@@ -256,7 +258,7 @@ def vouch(dispute_id: str, guest_id: str) -> ResponseReturnValue:
     dispute = find_handled(dispute_id)
     guest, reason = _guest(dispute, guest_id), request.form.get("reason", "")
     try:
-        disputes().vouch(current_visitor().user, dispute.id, guest.id, reason)
+        invitations().vouch(current_visitor().user, dispute.id, guest.id, reason)
     except REFUSALS as error:
         return _page(dispute, refusal(error), f"vouch-{guest_id}"), 422
     return redirect(url_for(".show", dispute_id=dispute.id), 303)

@@ -20,8 +20,9 @@ from recorder.catalogue.database import writing
 from recorder.domain.roles import OWN_SIDE
 from recorder.errors import AccessError, DisputeError, MailError, RetentionError, SealError
 from recorder.features.disputes import queries
+from recorder.features.disputes.agreements import AGREEMENT, Agreements
 from recorder.features.disputes.rules import Dispute, Outcome
-from recorder.features.disputes.service import AGREEMENT, Disputes
+from recorder.features.disputes.service import Disputes
 from recorder.identity import users
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.dispute_erasure import drop_disputes
@@ -81,7 +82,7 @@ class OutcomeDuty:
             services.store, services.root, services.signer, lambda: now, services.entropy, services.boundary,
             services.revoked,
         )  # fmt: skip
-        disputes = Disputes(changes, self.outbox)
+        disputes = Disputes(changes)
         found = disputes.find(tenant, dispute)
         final_at, outcome = queries.final_at(found), found.outcome
         if outcome is None or final_at is None or now < final_at:
@@ -97,7 +98,7 @@ class OutcomeDuty:
             lock_tenant(tenant)
             found = disputes.find(tenant, dispute)  # somebody may have said something meanwhile
             if amended:
-                path = disputes.record_outcome(found, amended, SYSTEM)
+                path = Agreements(disputes).record_outcome(found, amended, SYSTEM)
                 self._tell(found, outcome, path, now)
             else:
                 disputes.end(found, UNSETTLED, SYSTEM)

@@ -19,6 +19,7 @@ from recorder.features.disputes.rules import Guest
 from recorder.features.disputes.service import Disputes
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import CODE
+from recorder.seal.dispute_kinds import GuestVerified
 from recorder.verification_calls.register import (
     A_DAY,
     CallRegister,
@@ -114,7 +115,8 @@ class GuestCalls:
             row = _latest_row(tenant, guest)
             right = CALLS.try_code(row, code, who=guest, now=now, entropy=entropy)
             if right:
-                self.disputes.verify(tenant, dispute, guest, CODE, By("user", guest))
+                found, by = self.disputes.find(tenant, dispute), By("user", guest)
+                self.disputes.state(found, tenant, dispute, by, GuestVerified(guest, CODE))
         return right
 
     def _unverified(self, tenant: str, dispute: str, guest: str) -> Guest:

@@ -25,6 +25,7 @@ from recorder.domain.roles import SUPPORT
 from recorder.errors import DisputeError, SealError
 from recorder.features.disputes import rules
 from recorder.features.disputes.rules import Dispute
+from recorder.identity.links import token_hash
 from recorder.ids import Entropy
 from recorder.seal.dispute_statement import HINT, DisputeStatement, check_chain, read
 from recorder.seal.revocation import Trust, is_doubtful
@@ -88,6 +89,26 @@ def _check_logged(
             raise SealError("seal.key_revoked", what, HINT)
 
 
+def signed_statements(tenant: str, dispute: str) -> tuple[str, ...]:
+    """The bytes of a dispute's statements, in order."""
+    with connected():
+        return tuple(row.statement for row in _statements(tenant, dispute))
+
+
+def uncopied_disputes() -> tuple[tuple[str, str], ...]:
+    """The customers and ids of disputes of which the bucket lacks a statement."""
+    with connected():
+        rows = DisputeTable.select().where(DisputeTable.copied_beside.is_null())
+        return tuple((row.tenant_id, row.id) for row in rows.order_by(DisputeTable.id))
+
+
+def note_copies(tenant: str, dispute: str, recording: str, count: int) -> None:
+    """Inside the caller's transaction, which has locked the customer: note that the bucket has the first
+    ``count`` statements of a dispute, unless more were added meanwhile."""
+    if len(signed_statements(tenant, dispute)) == count:
+        DisputeTable.update(copied_beside=recording).where(DisputeTable.id == dispute).execute()
+
+
 def add_statement(statement: DisputeStatement, signed: str, now: datetime, entropy: Entropy) -> None:
     """Inside the caller's transaction, which has locked the customer: add a statement, with its leaf."""
     DisputeStatementTable.create(
@@ -103,7 +124,8 @@ def index_dispute(dispute: Dispute) -> None:
     """Inside the caller's transaction: write the indexes of a dispute as its statements say."""
     columns = {
         "settle_by": dispute.settle_by.isoformat(), "closed_at": dispute.closed_at,
-        "final_at": final_at(dispute),
+        "final_at": final_at(dispute), "copied_beside": None,
+        "page_sha256": dispute.outcome.page_sha256 if dispute.outcome else None,
     }  # fmt: skip
     DisputeTable.insert(
         id=dispute.id, tenant_id=dispute.tenant, opened_at=dispute.opened_at, **columns
@@ -143,7 +165,7 @@ def note_page(dispute: str, token: str) -> None:
 def find_page(token: str) -> tuple[str, str] | None:
     """The ids of the customer and the dispute whose outcome has a page with this token."""
     with connected():
-        row = DisputeTable.get_or_none(DisputeTable.page_token == token)
+        row = DisputeTable.get_or_none(DisputeTable.page_sha256 == token_hash(token))
     return None if row is None else (row.tenant_id, row.id)
 
 

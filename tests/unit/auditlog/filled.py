@@ -23,6 +23,7 @@ from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.parties import Party
 from recorder.features.disputes import guest_calls
 from recorder.features.disputes.guest_calls import GuestCalls
+from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
 from recorder.features.live import queries
 from recorder.features.live import service as live_service
@@ -305,12 +306,13 @@ def _dispute(world: World) -> None:
     """A dispute with a guest who was recognised by a call with a code, and its room."""
     house, person = world.house, users.user(world.tenant, world.user)
     assert person is not None
-    disputes = Disputes(house.changes, Outbox())
+    disputes = Disputes(house.changes)
+    invitations = GuestInvitations(disputes, Outbox())
     day = (house.clock() + timedelta(days=10)).date()
     dispute = disputes.open(person, [world.live_recording], subject="The price", settle_by=day)
-    issued = disputes.invite(person, dispute.id, name="Jan", language="nl", address=None)
-    link = disputes.open_link(issued.path.rpartition("/")[2])
-    guest = disputes.answer(link, ACCEPTED, notice="You may say no.", language="nl")
+    issued = invitations.invite(person, dispute.id, name="Jan", language="nl", address=None)
+    link = invitations.open_link(issued.path.rpartition("/")[2])
+    guest = invitations.answer(link, ACCEPTED, notice="You may say no.", language="nl")
     assert guest is not None
     calls = GuestCalls(disputes)
     calls.order(world.tenant, dispute.id, guest.id)

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 
 from recorder.catalogue.records import UserRow
+from recorder.features.disputes.agreements import Agreements
 from recorder.features.disputes.guest_calls import GuestCalls
+from recorder.features.disputes.invitations import GuestInvitations, IssuedGuestLink, OpenGuestLink
 from recorder.features.disputes.rules import Dispute, Guest
-from recorder.features.disputes.service import Disputes, IssuedGuestLink, OpenGuestLink
+from recorder.features.disputes.service import Disputes
 from recorder.identity import users
 from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor
@@ -27,6 +29,15 @@ class Scene:
     customer: Customer
     call: str
     disputes: Disputes
+    outbox: Outbox = field(default_factory=Outbox)
+
+    @property
+    def invitations(self) -> GuestInvitations:
+        return GuestInvitations(self.disputes, self.outbox)
+
+    @property
+    def agreements(self) -> Agreements:
+        return Agreements(self.disputes)
 
     @property
     def claire(self) -> UserRow:
@@ -44,19 +55,21 @@ class Scene:
         return found
 
     def invite(self, dispute: Dispute) -> IssuedGuestLink:
-        return self.disputes.invite(self.claire, dispute.id, name="Jan Peeters", language="nl", address=None)
+        return self.invitations.invite(
+            self.claire, dispute.id, name="Jan Peeters", language="nl", address=None
+        )
 
     def link(self, issued: IssuedGuestLink) -> OpenGuestLink:
-        return self.disputes.open_link(token_of(issued))
+        return self.invitations.open_link(token_of(issued))
 
     def accept(self, issued: IssuedGuestLink) -> UserRow:
-        user = self.disputes.answer(self.link(issued), ACCEPTED, notice=NOTICE, language="nl")
+        user = self.invitations.answer(self.link(issued), ACCEPTED, notice=NOTICE, language="nl")
         assert user is not None
         return user
 
     def vouch(self, dispute: Dispute, guest: str) -> None:
         for login in ("claire", "paul"):
-            self.disputes.vouch(self.customer.people[login], dispute.id, guest, "I know his voice")
+            self.invitations.vouch(self.customer.people[login], dispute.id, guest, "I know his voice")
 
     def recognised(self) -> tuple[Dispute, UserRow]:
         """A dispute with a guest who may listen."""
@@ -101,4 +114,4 @@ def bakery(house) -> Customer:
 
 @pytest.fixture
 def scene(house, bakery) -> Scene:
-    return Scene(house, bakery, house.call(bakery), Disputes(house.changes, Outbox()))
+    return Scene(house, bakery, house.call(bakery), Disputes(house.changes))

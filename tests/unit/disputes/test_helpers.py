@@ -13,8 +13,8 @@ from recorder.auditlog import leaf_lookup
 from recorder.catalogue.records import UserRow
 from recorder.domain.roles import PROVIDER, SUPPORT
 from recorder.errors import AccessError, DisputeError
+from recorder.features.disputes.invitations import IssuedGuestLink
 from recorder.features.disputes.rules import Dispute
-from recorder.features.disputes.service import IssuedGuestLink
 from recorder.features.tenants.registration import Registration
 from recorder.identity import users
 from recorder.playback.interface import Actor
@@ -38,16 +38,16 @@ def sam(house) -> UserRow:
 def passage(scene) -> tuple[Dispute, UserRow, str]:
     """A dispute, the person who was recorded, and the id of a passage."""
     dispute, jan = scene.recognised()
-    scene.disputes.mark_passage(scene.claire, dispute.id, scene.call, BEGIN, END, "The price")
+    scene.agreements.mark_passage(scene.claire, dispute.id, scene.call, BEGIN, END, "The price")
     found = scene.find(dispute)
     return found, jan, found.passages[0].id
 
 
 def neutral(scene, dispute: Dispute, passage: str) -> tuple[IssuedGuestLink, UserRow]:
-    issued = scene.disputes.invite_neutral(
+    issued = scene.invitations.invite_neutral(
         scene.claire, dispute.id, [passage], name="Nora", language="fr", address=None
     )
-    user = scene.disputes.answer(scene.link(issued), ACCEPTED, notice=NOTICE, language="fr")
+    user = scene.invitations.answer(scene.link(issued), ACCEPTED, notice=NOTICE, language="fr")
     assert user is not None
     return issued, user
 
@@ -83,7 +83,7 @@ def loudest(sound: np.ndarray, begin: int, end: int) -> int:
 def test_a_neutral_person_hears_the_passage_alone(scene, house, passage, name: str) -> None:
     dispute, jan, marked = passage
     _issued, nora = neutral(scene, dispute, marked)
-    scene.disputes.agree_to_guest(jan, dispute.id, nora.id, ACCEPTED, passages=[marked])
+    scene.invitations.agree_to_guest(jan, dispute.id, nora.id, ACCEPTED, passages=[marked])
     sound = listen(house, scene.actor(nora), scene.call, name)
     whole = listen(house, scene.actor(jan), scene.call, name)
     assert abs(len(sound) - len(whole)) < 48 * 30
@@ -97,7 +97,7 @@ def test_a_neutral_person_hears_the_passage_alone(scene, house, passage, name: s
 def test_nothing_else_of_the_call_leaves(scene, house, passage, name: str) -> None:
     dispute, jan, marked = passage
     _issued, nora = neutral(scene, dispute, marked)
-    scene.disputes.agree_to_guest(jan, dispute.id, nora.id, ACCEPTED, passages=[marked])
+    scene.invitations.agree_to_guest(jan, dispute.id, nora.id, ACCEPTED, passages=[marked])
     who = scene.actor(nora)
     grant = house.gate.grant(who, scene.call, "agreement")
     for step in (
@@ -118,7 +118,7 @@ def test_nothing_is_heard_without_the_other_sides_yes(scene, house, passage, ans
     dispute, jan, marked = passage
     _issued, nora = neutral(scene, dispute, marked)
     if answer:
-        scene.disputes.agree_to_guest(jan, dispute.id, nora.id, answer, passages=[marked])
+        scene.invitations.agree_to_guest(jan, dispute.id, nora.id, answer, passages=[marked])
     with pytest.raises(AccessError) as error:
         house.gate.grant(scene.actor(nora), scene.call, "agreement")
     assert error.value.error_id == "access.not_admitted"
@@ -129,26 +129,26 @@ def test_the_customer_cannot_agree_for_the_other_side(scene, passage) -> None:
     _issued, nora = neutral(scene, dispute, marked)
     for person in (scene.claire, nora):
         with pytest.raises(DisputeError) as error:
-            scene.disputes.agree_to_guest(person, dispute.id, nora.id, ACCEPTED, passages=[marked])
+            scene.invitations.agree_to_guest(person, dispute.id, nora.id, ACCEPTED, passages=[marked])
         assert error.value.error_id == "dispute.not_theirs"
 
 
 def test_support_hears_the_passage_once_it_said_why(scene, house, passage, sam) -> None:
     dispute, jan, marked = passage
-    scene.disputes.call_support(scene.claire, dispute.id, [marked], name="Support")
+    scene.invitations.call_support(scene.claire, dispute.id, [marked], name="Support")
     helper = scene.find(dispute).guests[-1]
     who = support(sam, scene.customer.id)
     with pytest.raises(DisputeError) as error:
-        scene.disputes.enter(sam, scene.customer.id, dispute.id, helper.id, "To help")
+        scene.invitations.enter(sam, scene.customer.id, dispute.id, helper.id, "To help")
     assert error.value.error_id == "dispute.not_agreed"
-    scene.disputes.agree_to_guest(jan, dispute.id, helper.id, ACCEPTED, passages=[marked])
+    scene.invitations.agree_to_guest(jan, dispute.id, helper.id, ACCEPTED, passages=[marked])
     with pytest.raises(AccessError) as refused:
         house.gate.grant(who, scene.call, "agreement")
     assert refused.value.error_id == "access.not_admitted"
     with pytest.raises(DisputeError) as unexplained:
-        scene.disputes.enter(sam, scene.customer.id, dispute.id, helper.id, " ")
+        scene.invitations.enter(sam, scene.customer.id, dispute.id, helper.id, " ")
     assert unexplained.value.error_id == "dispute.reason"
-    scene.disputes.enter(sam, scene.customer.id, dispute.id, helper.id, "To help")
+    scene.invitations.enter(sam, scene.customer.id, dispute.id, helper.id, "To help")
     sound = listen(house, who, scene.call, "audio.webm")
     assert loudest(sound, 0, BEGIN - 50) <= 2
     assert loudest(sound, BEGIN + 50, END - 50) > 250
@@ -158,10 +158,10 @@ def test_support_hears_the_passage_once_it_said_why(scene, house, passage, sam) 
 
 def test_support_acts_under_its_grant_from_its_own_tenant(scene, house, passage, sam) -> None:
     dispute, jan, marked = passage
-    scene.disputes.call_support(scene.claire, dispute.id, [marked], name="Support")
+    scene.invitations.call_support(scene.claire, dispute.id, [marked], name="Support")
     helper = scene.find(dispute).guests[-1]
-    scene.disputes.agree_to_guest(jan, dispute.id, helper.id, ACCEPTED, passages=[marked])
-    scene.disputes.enter(sam, scene.customer.id, dispute.id, helper.id, "To help")
+    scene.invitations.agree_to_guest(jan, dispute.id, helper.id, ACCEPTED, passages=[marked])
+    scene.invitations.enter(sam, scene.customer.id, dispute.id, helper.id, "To help")
     grant = house.gate.grant(support(sam, scene.customer.id), scene.call, "agreement")
     own = Actor(sam.id, PROVIDER, sam.role, sam.language)
     sound = house.gate.open(own, grant.id, "audio.webm")
@@ -181,10 +181,10 @@ def test_support_sees_no_other_recording(scene, house, passage, sam) -> None:
 
     other = house.call(scene.customer, at=house.clock() + timedelta(minutes=5))
     dispute, jan, marked = passage
-    scene.disputes.call_support(scene.claire, dispute.id, [marked], name="Support")
+    scene.invitations.call_support(scene.claire, dispute.id, [marked], name="Support")
     helper = scene.find(dispute).guests[-1]
-    scene.disputes.agree_to_guest(jan, dispute.id, helper.id, ACCEPTED, passages=[marked])
-    scene.disputes.enter(sam, scene.customer.id, dispute.id, helper.id, "To help")
+    scene.invitations.agree_to_guest(jan, dispute.id, helper.id, ACCEPTED, passages=[marked])
+    scene.invitations.enter(sam, scene.customer.id, dispute.id, helper.id, "To help")
     with pytest.raises(AccessError) as error:
         house.gate.grant(support(sam, scene.customer.id), other, "agreement")
     assert error.value.error_id == "access.not_admitted"
@@ -192,22 +192,22 @@ def test_support_sees_no_other_recording(scene, house, passage, sam) -> None:
 
 def test_only_the_providers_support_enters(scene, house, passage) -> None:
     dispute, jan, marked = passage
-    scene.disputes.call_support(scene.claire, dispute.id, [marked], name="Support")
+    scene.invitations.call_support(scene.claire, dispute.id, [marked], name="Support")
     helper = scene.find(dispute).guests[-1]
-    scene.disputes.agree_to_guest(jan, dispute.id, helper.id, ACCEPTED, passages=[marked])
+    scene.invitations.agree_to_guest(jan, dispute.id, helper.id, ACCEPTED, passages=[marked])
     for person in (scene.claire, jan):
         with pytest.raises(DisputeError) as error:
-            scene.disputes.enter(person, scene.customer.id, dispute.id, helper.id, "To help")
+            scene.invitations.enter(person, scene.customer.id, dispute.id, helper.id, "To help")
         assert error.value.error_id == "dispute.may_not"
     with pytest.raises(DisputeError) as error:
-        scene.disputes.call_support(scene.claire, dispute.id, [marked], name="Support")
+        scene.invitations.call_support(scene.claire, dispute.id, [marked], name="Support")
     assert error.value.error_id == "dispute.support_called"
     assert users.user(scene.customer.id, helper.id) is None
 
 
 def test_a_link_of_a_neutral_person_is_a_guests(scene, passage) -> None:
     dispute, _jan, marked = passage
-    issued = scene.disputes.invite_neutral(
+    issued = scene.invitations.invite_neutral(
         scene.claire, dispute.id, [marked], name="Nora", language="fr", address=None
     )
     link = scene.link(issued)
@@ -215,7 +215,7 @@ def test_a_link_of_a_neutral_person_is_a_guests(scene, passage) -> None:
     assert token_of(issued)
     for passages in ([], ["none"]):
         with pytest.raises(DisputeError) as error:
-            scene.disputes.invite_neutral(
+            scene.invitations.invite_neutral(
                 scene.claire, dispute.id, passages, name="Nora", language="fr", address=None
             )
         assert error.value.error_id in ("dispute.passages_needed", "dispute.no_passage")

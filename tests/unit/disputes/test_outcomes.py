@@ -33,13 +33,13 @@ TEXT = "The bread costs 12,50 euros, from Monday on."
 def agreed(scene) -> Dispute:
     """A dispute whose two sides agree on an outcome, and on one of two passages."""
     dispute, jan = scene.recognised()
-    disputes = scene.disputes
-    disputes.mark_passage(scene.claire, dispute.id, scene.call, 500, 2500, "Here we spoke about the price")
-    disputes.mark_passage(jan, dispute.id, scene.call, 3000, 4000, "Here about the day")
+    agreements = scene.agreements
+    agreements.mark_passage(scene.claire, dispute.id, scene.call, 500, 2500, "Here we spoke about the price")
+    agreements.mark_passage(jan, dispute.id, scene.call, 3000, 4000, "Here about the day")
     first = scene.find(dispute).passages[0]
-    disputes.confirm_passage(jan, dispute.id, first.id, text_sha256(first.text))
-    disputes.write_outcome(jan, dispute.id, "anew", TEXT, 365)
-    disputes.confirm_outcome(scene.claire, dispute.id, scene.find(dispute).outcome.sha256)
+    agreements.confirm_passage(jan, dispute.id, first.id, text_sha256(first.text))
+    agreements.write_outcome(jan, dispute.id, "anew", TEXT, 365)
+    agreements.confirm_outcome(scene.claire, dispute.id, scene.find(dispute).outcome.sha256)
     return scene.find(dispute)
 
 
@@ -104,7 +104,7 @@ def test_the_recording_is_kept_as_long_as_both_agreed(scene, house, agreed, duty
 
 def test_an_unconfirmed_text_has_no_effect(scene, house, duty) -> None:
     dispute, jan = scene.recognised()
-    scene.disputes.write_outcome(jan, dispute.id, "anew", TEXT)
+    scene.agreements.write_outcome(jan, dispute.id, "anew", TEXT)
     house.clock.forward(days=3)
     assert duty.record_due(house.clock()) == 0
     scene.disputes.close(scene.claire, dispute.id)
@@ -116,14 +116,14 @@ def test_an_agreed_outcome_is_not_closed_away(scene, house, agreed) -> None:
     with pytest.raises(DisputeError) as error:
         scene.disputes.close(scene.claire, agreed.id)
     assert error.value.error_id == "dispute.outcome_waits"
-    scene.disputes.retract_outcome(scene.claire, agreed.id)
+    scene.agreements.retract_outcome(scene.claire, agreed.id)
     scene.disputes.close(scene.claire, agreed.id)
     assert scene.find(agreed).closed_at == house.clock()
 
 
 def test_a_row_alone_seals_nothing(scene, house, duty) -> None:
     dispute, jan = scene.recognised()
-    scene.disputes.write_outcome(jan, dispute.id, "anew", TEXT)
+    scene.agreements.write_outcome(jan, dispute.id, "anew", TEXT)
     with writing():
         DisputeTable.update(final_at=house.clock()).execute()
     house.clock.forward(days=2)
@@ -172,8 +172,8 @@ def test_an_interrupted_seal_resumes(scene, house, agreed, duty, boundary: str) 
 
 
 def test_both_are_told_by_mail(scene, house, agreed, duty) -> None:
-    disputes = replace(scene.disputes, outbox=duty.outbox)
-    disputes.renew_invitation(
+    invitations = replace(scene.invitations, outbox=duty.outbox)
+    invitations.renew_invitation(
         scene.claire, agreed.id, agreed.guests[0].id, address="jan@example.com"
     )  # he has an address now
     house.clock.forward(hours=24)
@@ -190,12 +190,12 @@ def test_the_page_is_found_by_its_token_alone(scene, house, agreed, duty) -> Non
     duty.record_due(house.clock())
     token = queries.page_token(agreed.id)
     assert token is not None
-    assert scene.disputes.open_page(token).id == agreed.id
+    assert scene.agreements.open_page(token).id == agreed.id
     with writing():
         DisputeTable.update(page_token="x" * 43).execute()
     for each in (token, "x" * 43, ""):
         with pytest.raises(DisputeError) as error:
-            scene.disputes.open_page(each)
+            scene.agreements.open_page(each)
         assert error.value.error_id == "dispute.unknown_link"
 
 
@@ -211,7 +211,7 @@ def test_the_page_is_found_by_its_token_alone(scene, house, agreed, duty) -> Non
 def test_a_bad_outcome_is_refused(scene, arguments, error_id: str) -> None:
     dispute, jan = scene.recognised()
     with pytest.raises(DisputeError) as error:
-        scene.disputes.write_outcome(jan, dispute.id, *arguments)
+        scene.agreements.write_outcome(jan, dispute.id, *arguments)
     assert error.value.error_id == error_id
 
 
@@ -219,7 +219,7 @@ def test_a_bad_outcome_is_refused(scene, arguments, error_id: str) -> None:
 def test_a_passage_is_in_the_recording(scene, begin: int, end: int) -> None:
     dispute, jan = scene.recognised()
     with pytest.raises(DisputeError) as error:
-        scene.disputes.mark_passage(jan, dispute.id, scene.call, begin, end, "x")
+        scene.agreements.mark_passage(jan, dispute.id, scene.call, begin, end, "x")
     assert error.value.error_id == "dispute.passage"
 
 

@@ -18,13 +18,16 @@ from recorder.catalogue.tables.dispute import (
     DisputeStatementTable,
     DisputeTable,
 )
+from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.domain.parties import Party
 from recorder.domain.roles import EXTERNAL_PARTY
 from recorder.errors import AccessError, CatalogueError, DisputeError, SealError
 from recorder.features.disputes import queries
+from recorder.features.disputes.invitations import IssuedGuestLink
 from recorder.features.disputes.queries import disputes_about, list_disputes
 from recorder.features.tenants import lines
 from recorder.identity import users
+from recorder.mail.outbox import Outbox, open_mail
 from recorder.seal.dispute_kinds import ACCEPTED, DECLINED, SETTLED
 
 from .conftest import NOTICE, token_of
@@ -123,9 +126,9 @@ def test_a_link_leads_in_with_its_code(scene) -> None:
     )  # fmt: skip
     assert issued.code is not None
     assert not issued.mailed
-    scene.disputes.check_code(link, f" {issued.code[:3]} {issued.code[3:]}")
+    scene.invitations.check_code(link, f" {issued.code[:3]} {issued.code[3:]}")
     with refused("dispute.wrong_code"):
-        scene.disputes.check_code(link, "000000" if issued.code != "000000" else "111111")
+        scene.invitations.check_code(link, "000000" if issued.code != "000000" else "111111")
     user = scene.accept(issued)
     assert (user.id, user.role, user.language) == (link.guest.id, EXTERNAL_PARTY, "nl")
     assert scene.guest(dispute).takes_part
@@ -151,7 +154,7 @@ def test_a_guest_is_no_user_of_the_customers(scene) -> None:
 def test_a_no_costs_nothing_and_can_become_a_yes(scene) -> None:
     issued = scene.invite(dispute := scene.open())
     link = scene.link(issued)
-    assert scene.disputes.answer(link, DECLINED, notice=NOTICE, language="nl") is None
+    assert scene.invitations.answer(link, DECLINED, notice=NOTICE, language="nl") is None
     assert scene.guest(dispute).answer == DECLINED
     assert users.user(scene.customer.id, link.guest.id) is None
     assert scene.accept(issued).id == link.guest.id
@@ -170,19 +173,19 @@ def test_old_withdrawn_expired_and_unknown_links_open_nothing(scene) -> None:
     first = scene.invite(dispute)
     guest = first.guest
     old_link = scene.link(first)
-    second = scene.disputes.renew_invitation(scene.claire, dispute.id, guest, address=None)
+    second = scene.invitations.renew_invitation(scene.claire, dispute.id, guest, address=None)
     with refused("dispute.unknown_link"):
         scene.link(first)
     with refused("dispute.unknown_link"):
-        scene.disputes.answer(old_link, ACCEPTED, notice=NOTICE, language="nl")
+        scene.invitations.answer(old_link, ACCEPTED, notice=NOTICE, language="nl")
     with refused("dispute.unknown_link"):
-        scene.disputes.open_link("guessed")
+        scene.invitations.open_link("guessed")
     scene.link(second)
     scene.house.clock.forward(days=7)
     with refused("dispute.link_expired"):
         scene.link(second)
-    third = scene.disputes.renew_invitation(scene.claire, dispute.id, guest, address=None)
-    scene.disputes.withdraw_invitation(scene.claire, dispute.id, guest)
+    third = scene.invitations.renew_invitation(scene.claire, dispute.id, guest, address=None)
+    scene.invitations.withdraw_invitation(scene.claire, dispute.id, guest)
     with refused("dispute.guest_ended"):
         scene.link(third)
 
@@ -192,7 +195,7 @@ def test_a_restored_row_brings_no_old_link_back(scene) -> None:
     first = scene.invite(dispute)
     with connected():
         old = DisputeGuestTable.get_by_id(first.guest).token_sha256
-    scene.disputes.renew_invitation(scene.claire, dispute.id, first.guest, address=None)
+    scene.invitations.renew_invitation(scene.claire, dispute.id, first.guest, address=None)
     with writing():
         DisputeGuestTable.update(token_sha256=old).execute()
     with refused("dispute.unknown_link"):
@@ -248,12 +251,48 @@ def test_a_grant_ends_with_the_part(scene, house, how: str) -> None:
     if how == "closed":
         scene.disputes.close(scene.claire, dispute.id, SETTLED)
     elif how == "withdrawn":
-        scene.disputes.withdraw_invitation(scene.claire, dispute.id, user.id)
+        scene.invitations.withdraw_invitation(scene.claire, dispute.id, user.id)
     else:
-        scene.disputes.leave(scene.customer.id, dispute.id, user.id)
+        scene.invitations.leave(scene.customer.id, dispute.id, user.id)
     with pytest.raises(AccessError) as error:
         house.gate.open(scene.actor(user), grant.id, "audio.opus").read(0, 4)
     assert error.value.error_id in ("access.revoked", "access.dispute_closed")
+
+
+def mails() -> dict[str, OutgoingMailTable]:
+    with connected():
+        return {row.kind: row for row in OutgoingMailTable.select()}
+
+
+@pytest.mark.parametrize("end", ["accepted", "declined", "withdrawn", "closed"])
+def test_an_invitation_is_reminded_of_once_unless_it_ends_before(scene, house, end) -> None:
+    scene.outbox = Outbox(house.keyring, "https://accord.example.com")
+    dispute = scene.open()
+
+    def invite(guest: str | None = None) -> IssuedGuestLink:
+        if guest is not None:
+            return scene.invitations.renew_invitation(
+                scene.claire, dispute.id, guest, address="jan@example.com"
+            )
+        return scene.invitations.invite(
+            scene.claire, dispute.id, name="Jan", language="nl", address="jan@example.com"
+        )
+
+    first = invite()
+    house.clock.forward(days=1)
+    second = invite(first.guest)
+    assert set(mails()) == {"dispute_invitation", "dispute_reminder"}
+    reminder = mails()["dispute_reminder"]
+    assert reminder.send_from == house.clock() + timedelta(days=4)
+    assert second.path in open_mail(reminder, house.keyring).content.text
+    assert reminder.until == scene.find(dispute).guests[0].until
+    if end == "withdrawn":
+        scene.invitations.withdraw_invitation(scene.claire, dispute.id, first.guest)
+    elif end == "closed":
+        scene.disputes.close(scene.claire, dispute.id)
+    else:
+        scene.invitations.answer(scene.link(second), end, notice=NOTICE, language="nl")
+    assert not mails()
 
 
 def test_closing_releases_the_recording(scene, house) -> None:
@@ -398,7 +437,7 @@ def test_a_number_is_called_a_few_times_a_day(scene, house) -> None:
 def test_a_guest_who_has_left_is_not_called(scene) -> None:
     dispute = scene.open()
     user = scene.accept(scene.invite(dispute))
-    scene.disputes.leave(scene.customer.id, dispute.id, user.id)
+    scene.invitations.leave(scene.customer.id, dispute.id, user.id)
     with refused("dispute.guest_ended"):
         scene.calls.order(scene.customer.id, dispute.id, user.id)
 

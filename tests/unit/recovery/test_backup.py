@@ -46,6 +46,7 @@ from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
+from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
 from recorder.features.notes import service as notes
 from recorder.features.recovery import backup, dump
@@ -108,10 +109,10 @@ def full(house: Bakery, recorded) -> Bakery:
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **time_and_entropy)
     notes.add_note(house.tenant, recording, user.id, text="Call back", at_ms=None, **time_and_entropy)
-    disputes = Disputes(house.changes, Outbox())
+    disputes = Disputes(house.changes)
     day = (house.clock() + timedelta(days=9)).date()
     dispute = disputes.open(user, [recording], subject="The price", settle_by=day)
-    disputes.invite(user, dispute.id, name="Jan", language="nl", address=None)
+    GuestInvitations(disputes, Outbox()).invite(user, dispute.id, name="Jan", language="nl", address=None)
     disputes.close(user, dispute.id)
     api_tokens.create(
         house.tenant, name="till", token_sha256="cd" * 32, signer=house.services.signer, **time_and_entropy

@@ -32,6 +32,8 @@ from recorder.catalogue.tables.identity import SessionTable
 from recorder.domain import roles
 from recorder.domain.parties import Party
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.disputes.agreements import Agreements
+from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
 from recorder.features.imports.service import Importer
 from recorder.features.imports.table import ImportRow
@@ -474,15 +476,16 @@ class World:
         """A difference about a call of its own, to which the person, a helper and a newcomer are invited."""
         house, admin = self.house, company.people["admin"]
         recording = house.call(company.customer, external_party=Party("e164", OTHER_CALLERS[company.key]))
-        disputes = Disputes(house.changes, Outbox())
+        disputes = Disputes(house.changes)
+        invitations = GuestInvitations(disputes, Outbox())
         day = (self.clock() + timedelta(days=9)).date()
         subject = f"Price of {company.key}"
         dispute = disputes.open(admin, [recording], subject=subject, settle_by=day).id
-        invitation = partial(disputes.invite, admin, dispute, language="en", address=None)
+        invitation = partial(invitations.invite, admin, dispute, language="en", address=None)
         guest, newcomer = (invitation(name=f"{each} {company.key}") for each in ("Guest", "Newcomer"))
-        disputes.mark_passage(admin, dispute, recording, 0, 1000, f"Words of {company.key}")
+        Agreements(disputes).mark_passage(admin, dispute, recording, 0, 1000, f"Words of {company.key}")
         passage = disputes.find(company.id, dispute).passages[0].id
-        disputes.call_support(admin, dispute, [passage], name="Support")
+        invitations.call_support(admin, dispute, [passage], name="Support")
         helper = disputes.find(company.id, dispute).guests[-1].id
         company.ids |= {
             "dispute_id": dispute, "guest_id": guest.guest, "passage_id": passage, "helper_id": helper,
@@ -494,24 +497,25 @@ class World:
 
     def _admit_guest(self, company: Company) -> None:
         """The person comes in by the link, is recognised, and lets support listen."""
-        ids, disputes = company.ids, Disputes(self.house.changes, Outbox())
+        ids = company.ids
+        invitations = GuestInvitations(Disputes(self.house.changes), Outbox())
         browser = Browser(self.app.test_client())
         page = browser.token(ids["guest_link"])
         answer = browser.send(ids["guest_link"], page, answer="accepted", code=ids["guest_code"])
         assert answer.status_code == 303
         for who in ("colleague", "admin"):
-            disputes.vouch(company.people[who], ids["dispute_id"], ids["guest_id"], "I know her")
+            invitations.vouch(company.people[who], ids["dispute_id"], ids["guest_id"], "I know her")
         user = users.user(company.id, ids["guest_id"])
         assert user is not None
         self.people[company.key, RECORDED] = self._person(browser, RECORDED, company, user)
-        disputes.agree_to_guest(
+        invitations.agree_to_guest(
             user, ids["dispute_id"], ids["helper_id"], "accepted", passages=[ids["passage_id"]]
         )
 
     def _admit_support(self) -> None:
         ids, user = self.ours.ids, self.people["provider", "support"].user
         assert user is not None
-        Disputes(self.house.changes, Outbox()).enter(
+        GuestInvitations(Disputes(self.house.changes), Outbox()).enter(
             user, self.ours.id, ids["dispute_id"], ids["helper_id"], "They asked for help"
         )
 
