@@ -53,7 +53,14 @@ PAGES = (
         ("retention.show_limits", "retention.preview_limit", "retention.change_limit"),
     ),
     NavigationEntry("access_log.show", _l("Access log"), "file-text", (AUDITOR,), ("access_log",)),
-    NavigationEntry("provider.list_customers", _l("Customers"), "building-2", (OPERATOR,), ("provider",)),
+    NavigationEntry(
+        "provider.list_customers",
+        _l("Customers"),
+        "building-2",
+        (OPERATOR,),
+        endpoints=("provider.invite_customer", "provider.renew_invitation"),
+    ),  # fmt: skip
+    NavigationEntry("provider.list_nodes", _l("Nodes"), "server", (OPERATOR,)),
     NavigationEntry("together.show_queue", _l("Differences"), "handshake", (SUPPORT,), ("together",)),
 )
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""

@@ -16,6 +16,7 @@ from recorder.auditlog import checkpoint, mail_witness, timestamping
 from recorder.errors import AccordError
 from recorder.features.disputes.copies import copy_due
 from recorder.features.disputes.duty import OutcomeDuty
+from recorder.features.fleet.service import report_node
 from recorder.features.notifications.duty import Notifier
 from recorder.features.offboarding.duty import erase_due
 from recorder.features.rooms.service import drop_rooms, milliseconds
@@ -29,11 +30,12 @@ from recorder.mail.outbox import Outbox
 from recorder.playback import grants
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.mail_delivery import DUTY as OUTGOING_MAIL
+from recorder.processes.node_report import measure_node
 from recorder.services import Services
 
 DUTIES: Final = (
-    "amendments", "limits", "holds", "recordings", "leaving", "quarantine", "listens", "sessions", "logs",
-    "timestamps", "mail", "usage", "notifications", "outcomes", "disputes", "rooms", OUTGOING_MAIL,
+    "fleet", "amendments", "limits", "holds", "recordings", "leaving", "quarantine", "listens", "sessions", "logs",
+    "timestamps", "mail", "usage", "notifications", "outcomes", "disputes", "dispute_copies", "rooms", OUTGOING_MAIL,
 )  # fmt: skip
 
 """The names of all duties; queued mail is sent by a thread of its own
@@ -59,12 +61,15 @@ class Duties:
     usage: UsageCounter = field(default_factory=UsageCounter)
     notifier: Notifier = field(default_factory=Notifier)
     outbox: Outbox = field(default_factory=Outbox)
+    node: str = ""
+    """The name that this node reports under."""
 
     def keep(self) -> None:
         """Run every duty; one that fails is logged, counted and repeated the next time."""
         services, now, trusted_now = self.services, self.services.now(), self.timekeeper.check
         store, root, trust, entropy = services.store, services.root, services.trust, services.entropy
         duties: dict[str, Callable[[], object]] = {
+            "fleet": lambda: report_node(measure_node(self.node, services.spool, services.now())),
             "amendments": lambda: amendment_recovery.list_pending(
                 store, root, now, entropy, services.revoked
             ),

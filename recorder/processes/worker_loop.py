@@ -42,7 +42,6 @@ from recorder.pipeline.stages import ENCODER_DIED, Stage
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties
 from recorder.processes.mail_delivery import MailDelivery
-from recorder.processes.spool_holders import last_watched
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
 from recorder.services import Services
@@ -135,8 +134,10 @@ class Worker:
         self._common = Backoff(services.spool, node.warn_at, node.full_at, self.monotonic, self.chance)
         self._snapshot = SnapshotDuty(services, node.never_record, self.sources, self.monotonic)
         timekeeper = self.timekeeper or ClockGuard(services.spool / NAME, {}, services.now)
-        notifier = Notifier(self.outbox, node.name, lambda: last_watched(services.spool))
-        self._house = Duties(services, self.witnesses, timekeeper, notifier=notifier, outbox=self.outbox)
+        self._house = Duties(
+            services, self.witnesses, timekeeper, notifier=Notifier(self.outbox), outbox=self.outbox,
+            node=node.name,
+        )  # fmt: skip
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
         """Stop; when called again, do not wait for work in progress.  A signal handler, so it only sets a

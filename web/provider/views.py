@@ -16,6 +16,7 @@ from recorder.domain import time_zones
 from recorder.domain.roles import ADMIN, OPERATOR
 from recorder.errors import CatalogueError
 from recorder.features.customers import service
+from recorder.features.fleet.service import node_reports
 from recorder.features.team.invitations import IssuedInvitation
 from recorder.features.tenants.registration import Registration
 from recorder.features.usage import service as usage
@@ -23,6 +24,7 @@ from recorder.lifecycle.plans import plan_code, plans
 from recorder.seal.amendment import By
 from web.decorators import admins_only
 from web.language import current_language
+from web.playback.retention_view import zone
 from web.provider.form import LINK, CustomerForm, read_form
 from web.provider.months import last_day, months_since, parse_month, shift
 from web.registration.company import form_choices
@@ -88,6 +90,14 @@ def download_usage() -> Response:
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
     )
+
+
+@blueprint.get("/nodes")
+@login_required
+@for_operators
+def list_nodes() -> str:
+    """How each node is, by what its worker last reported."""
+    return render_template("provider/nodes.html", nodes=node_reports(), now=now(), zone=zone(), text=text)
 
 
 @blueprint.route("/customers/invite", methods=["GET", "POST"])

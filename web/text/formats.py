@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from babel.units import format_unit
-from flask_babel import format_date, format_decimal, format_time, get_locale, ngettext
+from flask_babel import format_date, format_decimal, format_percent, format_time, get_locale, ngettext
 from flask_babel import gettext as _
 from markupsafe import Markup
 
@@ -92,6 +92,11 @@ def days(number: int) -> str:
 def count(number: int) -> str:
     """A number of things, with the separators of the reader's language."""
     return str(format_decimal(number))
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1, in whole percent."""
+    return str(format_percent(share))
 
 
 def size(length: int) -> str:

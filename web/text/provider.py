@@ -10,12 +10,22 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from recorder.features.customers.service import ACTIVE, EMPTY, INVITED, LEAVING, LEFT, Customer
+from recorder.features.fleet.service import BEHIND, DISK_FILLS, FINE, SILENT, UNWATCHED
 from recorder.lifecycle.plans import plans
 from web.language import current_language
 from web.text import formats
 
 KINDS: Final = {ACTIVE: "good", INVITED: "", EMPTY: "", LEAVING: "warn", LEFT: ""}
 """The kind of the badge of a state."""
+
+NODE_STATES: Final = {
+    FINE: (_l("Recording"), "good"),
+    SILENT: (_l("No report"), "wrong"),
+    UNWATCHED: (_l("Not recording"), "wrong"),
+    BEHIND: (_l("Falling behind"), "warn"),
+    DISK_FILLS: (_l("Disk almost full"), "warn"),
+}
+"""What is said of a node in a state, and the kind of its badge."""
 
 _STATES: Final = {
     ACTIVE: _l("Active"),

@@ -791,10 +791,17 @@ CREATE TABLE ended_call (
 CREATE INDEX ended_call_tenant_id ON ended_call (tenant_id);
 CREATE INDEX ended_call_node ON ended_call (node);
 
-CREATE TABLE node_watch (
+CREATE TABLE node_report (
     node TEXT NOT NULL PRIMARY KEY,
-    watched_at TEXT NOT NULL,
-    reported_at TEXT NOT NULL
+    reported_at TEXT NOT NULL,
+    watched_at TEXT,
+    software TEXT NOT NULL,
+    live INTEGER NOT NULL,
+    waiting INTEGER NOT NULL,
+    oldest_at TEXT,
+    quarantine INTEGER NOT NULL,
+    disk_size BIGINT NOT NULL,
+    disk_free BIGINT NOT NULL
 );
 
 CREATE TABLE dispute_statement (

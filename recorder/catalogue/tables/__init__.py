@@ -41,7 +41,7 @@ from recorder.catalogue.tables.listed_call import (
     PartySuffixTable,
 )
 from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
-from recorder.catalogue.tables.node_watch import NodeWatchTable
+from recorder.catalogue.tables.node_report import NodeReportTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.number_proof import NumberProofTable
@@ -119,7 +119,7 @@ TABLES: tuple[type[Table], ...] = (
     InvitationTable,
     AccountLinkTable,
     UsageTable,
-    NodeWatchTable,
+    NodeReportTable,
     NoteTable,
     NumberProofTable,
     NotificationTable,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -42,12 +41,9 @@ class _Look:
 class Notifier:
     """Looks at most every two minutes, in one worker at a time, at the customers whose log has grown: each
     call that is listed, each line that is switched and each review is a leaf. Looks at all of them when no
-    daemon watches a switch any more, and when one does again: ``watched_at`` says when that of this ``node``
-    last did, ``None`` if it has none."""
+    daemon watches a switch any more, and when one does again."""
 
     outbox: Outbox = field(default_factory=Outbox)
-    node: str = ""
-    watched_at: Callable[[], datetime | None] = lambda: None
     _last: datetime | None = None
     _looks: dict[str, _Look] = field(default_factory=dict)
 
@@ -56,8 +52,6 @@ class Notifier:
         now = services.now()
         if self._last is not None and self._last <= now < self._last + EVERY:
             return 0
-        if (watched_at := self.watched_at()) is not None:
-            queries.report_watch(self.node, watched_at, now)
         if not lease.take(LEASE, services.owner, now):
             return 0
         mails = 0

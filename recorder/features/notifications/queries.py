@@ -11,10 +11,10 @@ from peewee import fn
 
 from recorder.auditlog.leaf_lookup import line_leaves
 from recorder.catalogue import queries, subject_request_queries
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.database import connected
 from recorder.catalogue.offboarding_progress import find_offboarding
 from recorder.catalogue.tables.listed_call import ListedCallTable, ListedLineTable
-from recorder.catalogue.tables.node_watch import NodeWatchTable
+from recorder.catalogue.tables.node_report import NodeReportTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
@@ -259,21 +259,11 @@ def _time(ms: int) -> datetime:
 # --- daemons
 
 
-def report_watch(node: str, watched_at: datetime, now: datetime) -> None:
-    """Note when a node's daemon last watched its switch, and forget nodes that were silent for a day."""
-    watch = NodeWatchTable
-    with writing():
-        row = {watch.watched_at: watched_at, watch.reported_at: now}
-        watch.insert({watch.node: node, **row}).on_conflict(
-            conflict_target=[watch.node], update=row
-        ).execute()
-        watch.delete().where(watch.reported_at < now - timedelta(days=1)).execute()
-
-
 def recorder_away_since(now: datetime) -> datetime | None:
     """Since when no node's daemon watches its switch; ``None`` if one does, or nothing is known."""
     with connected():
-        return away_since([(row.watched_at, row.reported_at) for row in NodeWatchTable.select()], now)
+        rows = list(NodeReportTable.select().where(NodeReportTable.watched_at.is_null(False)))
+    return away_since([(row.watched_at, row.reported_at) for row in rows], now)
 
 
 # --- everything else

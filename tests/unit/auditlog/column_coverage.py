@@ -255,10 +255,10 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
         "progress of a rebuild, which reads skipped places when it is run again", "data since"
     ),
     "rebuild_queue": _by(_WORK, "place names recording_id outcome code message"),
-    "node_watch": _by(
-        "tells admins that nothing is recorded; a made-up one alarms them, or leaves them to learn it from "
-        "the list of calls",
-        "node watched_at reported_at",
+    "node_report": _by(
+        "tells operators how a node is, and admins that nothing is recorded; a made-up one alarms them, or "
+        "leaves them to learn it from the list of calls",
+        "node reported_at watched_at software live waiting oldest_at quarantine disk_size disk_free",
     ),
     "lease": _by("saves work and decides nothing; it expires after five minutes", "name owner until"),
     "live_call": _by(

@@ -25,11 +25,11 @@ from recorder.features.disputes import guest_calls
 from recorder.features.disputes.guest_calls import GuestCalls
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
+from recorder.features.fleet.service import report_node
 from recorder.features.live import queries
 from recorder.features.live import service as live_service
 from recorder.features.live.queries import LiveRow
 from recorder.features.notes import service as notes
-from recorder.features.notifications import queries as notification_queries
 from recorder.features.notifications import service as notifications
 from recorder.features.notifications.rules import KINDS, ON_PAGE
 from recorder.features.recovery import rebuild_queue
@@ -57,6 +57,7 @@ from recorder.lifecycle import amendments, line_history, recordings
 from recorder.mail.message import MailMessage
 from recorder.mail.outbox import Outbox
 from recorder.playback import grants
+from recorder.processes.node_report import measure_node
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.dispute_kinds import ACCEPTED
@@ -80,7 +81,7 @@ def _passing_rows(world: World) -> None:
             id="a filter", tenant_id=world.tenant, user=world.user, name="Refused",
             arguments={"agreement": "refused"}, created_at=world.house.clock(),
         )  # fmt: skip
-    notification_queries.report_watch(NODE, world.house.clock(), world.house.clock())
+    report_node(measure_node(NODE, world.house.folder, world.house.clock()))
     notifications.set_choices(world.tenant, world.user, dict.fromkeys(KINDS, ON_PAGE))
     notifications.note_import(
         world.tenant,

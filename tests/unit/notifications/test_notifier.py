@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -16,6 +16,7 @@ from recorder.catalogue.tables.notification import NotificationTable
 from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.clock import to_iso
+from recorder.features.fleet.service import NodeReport, report_node
 from recorder.features.notifications import queries, service
 from recorder.features.notifications.duty import EVERY, LEASE, Notifier
 from recorder.features.notifications.rules import KINDS, NOT_RECORDED, REVIEW, LineFailure, Notification
@@ -182,16 +183,19 @@ def test_lines_are_reported_while_no_daemon_watches_a_switch(house, box):
     other = house.customer("Van Dyck", "+3225550199", language="en")
     lines.switch_line_off(house.tenant, another_line(house, "+3225550101").id, **authors(house))
     away_from = house.clock()
-    notifier = Notifier(Outbox(house.keyring, PANEL), "node1", lambda: away_from)
-    east = Notifier(node="east", watched_at=house.clock)
+    notifier = Notifier(Outbox(house.keyring, PANEL))
+
+    def tell(node: str, watched_at: datetime) -> None:
+        report_node(NodeReport(node, house.clock(), watched_at, "0.1.0", 0, 0, None, 0, 1000, 500))
 
     def look(minutes: float = 2) -> list[tuple[str, str | None]]:
         house.clock.forward(minutes=minutes)
+        tell("node1", away_from)
         notifier.notify(house.services)
         return [each for each in outcomes(house) if each[0] == "recorder_away"]
 
     assert [look() for _ in range(5)] == [[]] * 5
-    east.notify(house.services)
+    tell("east", house.clock())
     assert look() == [], "the other node may record every call"
     house.clock.forward(minutes=8)
     assert look() == [("recorder_away", None)] * 2, "nothing is known of the other node any more"

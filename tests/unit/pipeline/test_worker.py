@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 import recorder
 from recorder import metrics
 from recorder.catalogue import queries
-from recorder.catalogue.tables.node_watch import NodeWatchTable
 from recorder.config import NodeSettings, Settings, WorkerSettings
 from recorder.errors import ConfigError
+from recorder.features.fleet.service import node_reports
 from recorder.features.tenants import lines
 from recorder.lifecycle import expiry
 from recorder.pipeline import encoders, stages
@@ -343,14 +343,17 @@ def test_finishes_interrupted_removals(house, start) -> None:
     until(lambda: not removed.exists(), "its end")
 
 
-def test_reports_when_the_daemon_of_its_node_watched_the_switch(house, start) -> None:
+def test_reports_its_node_and_when_the_daemon_watched_the_switch(house, start) -> None:
     watched_at = house.clock() - timedelta(minutes=1)
     (house.spool / DAEMON).touch()
     os.utime(house.spool / DAEMON, (watched_at.timestamp(), watched_at.timestamp()))
+    layout.open_take(house.spool, house.start())
     start(store=house.services.store)
-    until(lambda: NodeWatchTable.select().exists(), "the report")
-    (row,) = NodeWatchTable.select()
-    assert (row.node, row.watched_at, row.reported_at) == ("node1", watched_at, house.clock())
+    until(node_reports, "the report")
+    (report,) = node_reports()
+    assert (report.node, report.watched_at, report.reported_at) == ("node1", watched_at, house.clock())
+    assert (report.live, report.waiting, report.quarantine) == (1, 0, 0)
+    assert 0 < report.disk_free <= report.disk_size
     assert last_watched(house.spool / "nowhere") is None
 
 

@@ -30,7 +30,7 @@ from recorder.catalogue.tables.listed_call import (
     PartySuffixTable,
 )
 from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
-from recorder.catalogue.tables.node_watch import NodeWatchTable
+from recorder.catalogue.tables.node_report import NodeReportTable
 from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
 from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
@@ -206,7 +206,7 @@ NOT_COPIED = {
     QueuedPlaceTable: "a rebuild's list",
     PendingAmendmentTable: "who is at it now",
     LeaseTable: "of workers that run now",
-    NodeWatchTable: "of daemons that run now",
+    NodeReportTable: "of nodes that run now",
     LiveCallTable: "calls that go on now",
     EndedCallTable: "calls that are being stored now",
     LiveCommandTable: "what was asked of them",

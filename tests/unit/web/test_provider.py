@@ -19,6 +19,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.identity import UserTable
 from recorder.domain.roles import OPERATOR, PROVIDER, SUPPORT
 from recorder.errors import AccessError, CatalogueError, SubjectRequestError
+from recorder.features.fleet.service import NodeReport, report_node
 from recorder.features.offboarding import service as offboarding
 from recorder.features.tenants.registration import CUSTOMER_CREATED, Registration
 from recorder.features.usage import service as usage
@@ -59,12 +60,15 @@ def bodies(tenant: str, kind: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize(("login", "start"), [("olga", "/customers"), ("sam", "/differences")])
-def test_each_role_has_one_page(provider, bakery, browser, login, start) -> None:
+def test_each_role_has_its_pages(provider, bakery, browser, login, start) -> None:
     somebody = browser()
     answer = somebody.log_in(login)
     assert somebody.get(answer.location).location == start
     page = somebody.get(start)
-    assert {address: current for address, (_, current) in links(page.text).items()} == {start: "page"}
+    others = {"/nodes": ""} if start == "/customers" else {}
+    assert {address: current for address, (_, current) in links(page.text).items()} == {
+        start: "page"
+    } | others
     menu = page.text.partition('class="menu-panel"')[2].partition("</details>")[0]
     assert re.findall(r'href="([^"]+)"', menu) == ["/account"]
     assert somebody.get("/login").location == "/"
@@ -104,6 +108,23 @@ def test_operator_sees_customers_and_their_months(house, provider, bakery, rival
     earlier = browser("olga").get("/customers?month=2026-11").text
     assert "Boulangerie Martin Active Starter 1 3 2 " in text_of(earlier)
     assert '<option value="2026-11" selected>' in earlier
+
+
+def test_operator_sees_how_each_node_is(house, provider, browser) -> None:
+    olga = browser("olga")
+    assert "No node has reported yet" in text_of(olga.get("/nodes").text)
+    north = NodeReport("north", house.clock(), house.clock(), "0.1.0", 5, 12, house.clock(), 0, 1000, 280)
+    report_node(north)
+    report_node(replace(north, node="south", watched_at=house.clock() - timedelta(minutes=3)))
+    found = text_of(olga.get("/nodes").text)
+    assert "north Recording 5 12 72% 0.1.0" in found
+    assert "south Not recording 5 12" in found
+    house.clock.forward(minutes=4)
+    report_node(replace(north, reported_at=house.clock(), watched_at=house.clock(), oldest_at=None))
+    found = text_of(olga.get("/nodes").text)
+    assert "north Recording" in found
+    assert "south No report" in found
+    assert browser("sam").get("/nodes").status_code == 403
 
 
 def test_usage_is_a_table_of_months(house, provider, bakery, rival, browser) -> None:

@@ -1,0 +1,31 @@
+"""What each node's worker reports of it."""
+
+from __future__ import annotations
+
+from peewee import BigIntegerField, IntegerField, TextField
+
+from recorder.catalogue.database import MaybeMomentField, MomentField, Table
+
+
+class NodeReportTable(Table):
+    """The latest report of a node's worker: ``watched_at`` is when the node's daemon last watched its switch,
+    ``oldest_at`` the end of the call that has waited longest for the worker; the rest are numbers of takes
+    and bytes.
+
+    Nobody signs it, so it decides nothing: by it, operators see their nodes, and customers' admins are told
+    that nothing is recorded. A row that is made up at worst alarms them, or leaves them to learn it from the
+    list of calls."""
+
+    node = TextField(primary_key=True)
+    reported_at = MomentField()
+    watched_at = MaybeMomentField(null=True)
+    software = TextField()
+    live = IntegerField()
+    waiting = IntegerField()
+    oldest_at = MaybeMomentField(null=True)
+    quarantine = IntegerField()
+    disk_size = BigIntegerField()
+    disk_free = BigIntegerField()
+
+    class Meta:
+        table_name = "node_report"

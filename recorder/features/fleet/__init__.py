@@ -1,0 +1,1 @@
+"""All nodes at a glance."""

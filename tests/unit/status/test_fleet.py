@@ -1,0 +1,88 @@
+"""``accord status --fleet``: every node by what its worker reported."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+
+from recorder import config
+from recorder.cli import accord
+from recorder.features.fleet.service import NodeReport, node_reports, report_node
+from recorder.ops.doctor.findings import Patient
+from recorder.ops.fleet import FleetStatus
+from recorder.processes.services import Context
+from tests.clock import Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def north(clock: Clock, catalogue: str) -> NodeReport:
+    return NodeReport("north", clock(), clock(), "0.1.0", 5, 12, clock(), 0, 1000, 500)
+
+
+def states(clock: Clock) -> dict[str, str]:
+    patient = Patient(Context(config.load(None, {}), None), clock)
+    return {name: finding.state for name, finding in FleetStatus(patient).look()}
+
+
+def test_a_node_that_reports_is_fine_until_it_is_silent(clock: Clock, north: NodeReport) -> None:
+    report_node(north)
+    clock.forward(minutes=3)
+    assert states(clock) == {"north": "ok"}
+    clock.forward(seconds=1)
+    assert states(clock) == {"north": "wrong"}
+    report_node(replace(north, reported_at=clock(), watched_at=clock(), oldest_at=clock()))
+    assert states(clock) == {"north": "ok"}
+    assert len(node_reports()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({"watched_at": None}, "ok"),
+        ({"watched_at": timedelta(minutes=-2)}, "ok"),
+        ({"watched_at": timedelta(minutes=-2, seconds=-1)}, "wrong"),
+        ({"oldest_at": timedelta(minutes=-10)}, "ok"),
+        ({"oldest_at": timedelta(minutes=-11)}, "warning"),
+        ({"disk_free": 160}, "ok"),
+        ({"disk_free": 150}, "warning"),
+        ({"disk_free": 0, "disk_size": 0}, "ok"),
+    ],
+)
+def test_what_is_wrong_with_a_node(clock: Clock, north: NodeReport, change: dict, state: str) -> None:
+    values = {
+        name: clock() + value if isinstance(value, timedelta) else value for name, value in change.items()
+    }
+    report_node(replace(north, **values))
+    assert states(clock) == {"north": state}
+
+
+def test_a_node_out_of_service_is_forgotten(clock: Clock, north: NodeReport) -> None:
+    report_node(north)
+    clock.forward(days=7)
+    report_node(replace(north, node="south", reported_at=clock()))
+    assert set(states(clock)) == {"north", "south"}
+    clock.forward(seconds=1)
+    report_node(replace(north, node="south", reported_at=clock()))
+    assert set(states(clock)) == {"south"}
+
+
+def test_without_any_report_it_says_what_to_do(clock: Clock, catalogue: str) -> None:
+    assert states(clock) == {"fleet": "warning"}
+
+
+def test_the_command_prints_nodes_as_json(north: NodeReport, catalogue: str) -> None:
+    report_node(north)
+    environment = {"ACCORD_CATALOGUE_URL": catalogue}
+    result = CliRunner().invoke(accord, ["status", "--fleet", "--json"], env=environment)
+    body = json.loads(result.output)
+    assert (result.exit_code, body["state"]) == (2, "wrong"), "the report is of another day"
+    assert [(each["node"], each["live"], each["waiting"]) for each in body["nodes"]] == [("north", 5, 12)]
