@@ -19,10 +19,10 @@ KINDS: Final = {ACTIVE: "good", INVITED: "", EMPTY: "", LEAVING: "warn", LEFT: "
 """The kind of the badge of a state."""
 
 NODE_STATES: Final = {
-    FINE: (_l("Recording"), "good"),
+    FINE: (_l("Records calls"), "good"),
     SILENT: (_l("No report"), "wrong"),
-    UNWATCHED: (_l("Not recording"), "wrong"),
-    BEHIND: (_l("Falling behind"), "warn"),
+    UNWATCHED: (_l("Does not record"), "wrong"),
+    BEHIND: (_l("Falls behind"), "warn"),
     DISK_FILLS: (_l("Disk almost full"), "warn"),
 }
 """What is said of a node in a state, and the kind of its badge."""
