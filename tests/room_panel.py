@@ -19,7 +19,7 @@ import structlog
 SECRET = b"b" * 32
 
 
-def serve_panel(folder: Path, url: str, port: int) -> None:
+def serve_panel(folder: Path, url: str, port: int, *, secure: bool) -> None:
     """Serve the panel in this process until it is told to end; print its port."""
     from gevent import monkey
 
@@ -29,7 +29,7 @@ def serve_panel(folder: Path, url: str, port: int) -> None:
     from web import WebConfig, create_app, serve
 
     house = House(folder, utc_now, os.urandom, url=url)
-    config = WebConfig(SECRET, secure_cookies=False, proxies=1)
+    config = WebConfig(SECRET, secure_cookies=secure, proxies=1)
     app = create_app(config, gate=house.gate, changes=house.changes, factors=house.factors)
     serve(app, "127.0.0.1", port, ready=lambda port: print(port, flush=True))
 
@@ -91,10 +91,11 @@ def main() -> None:
     parser.add_argument("--rooms", type=int, default=1)
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--secure", action="store_true", help="cookies for HTTPS alone")
     options = parser.parse_args()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     if options.action == "serve":
-        serve_panel(options.folder, options.url, options.port)
+        serve_panel(options.folder, options.url, options.port, secure=options.secure)
     else:
         print(json.dumps(make_rooms(options.folder, options.url, options.rooms, options.times)))
 

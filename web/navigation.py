@@ -59,7 +59,7 @@ PAGES = (
         "building-2",
         (OPERATOR,),
         endpoints=("provider.invite_customer", "provider.renew_invitation"),
-    ),  # fmt: skip
+    ),
     NavigationEntry("provider.list_nodes", _l("Nodes"), "server", (OPERATOR,)),
     NavigationEntry("together.show_queue", _l("Differences"), "handshake", (SUPPORT,), ("together",)),
 )

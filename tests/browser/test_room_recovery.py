@@ -29,26 +29,50 @@ PHASE = f"{AUDIO}.currentTime - Date.now() / 1000"
 SYNC_S = 0.15
 WITHIN_S = 20.0
 
-# As somebody writes it who knows nginx and not Accord: buffering, time limits and retries are nginx's own.
-CONFIGURATION = """
+SHIPPED = ROOT / "deploy/nginx/accord.conf"
+AROUND = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ }}
 http {{
     access_log off;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    upstream panels {{ server 127.0.0.1:{first}; server 127.0.0.1:{second}; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://panels;
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-            proxy_set_header X-Forwarded-Proto $scheme;
-        }}
-    }}
+{site}
 }}
 """
+"""What Debian's nginx.conf has around a site, for a server in a folder of its own."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Of the panels, and of the proxy without and with TLS."""
+
+    panels: tuple[int, int]
+    http: int
+    https: int
+
+
+def configure(folder: Path, ports: Ports) -> str:
+    """The shipped site with ports, certificate and panels of the test."""
+    changes = {
+        "    server 127.0.0.1:8080;\n": "".join(f"    server 127.0.0.1:{each};\n" for each in ports.panels),
+        "listen 80;": f"listen 127.0.0.1:{ports.http};",
+        "listen 443 ssl;": f"listen 127.0.0.1:{ports.https} ssl;",
+        "/etc/letsencrypt/live/accord.example.com/fullchain.pem": f"{folder}/certificate.pem",
+        "/etc/letsencrypt/live/accord.example.com/privkey.pem": f"{folder}/key.pem",
+    }
+    site = SHIPPED.read_text()
+    for shipped, here in changes.items():
+        assert site.count(shipped) == 1, shipped
+        site = site.replace(shipped, here)
+    return AROUND.format(folder=folder, site=site)
+
+
+def make_certificate(folder: Path) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-subj", "/CN=localhost", "-keyout", str(folder / "key.pem")]
+    subprocess.run([*command, "-out", str(folder / "certificate.pem")], check=True, capture_output=True)
+
 
 pytestmark = [
     pytest.mark.long,
@@ -63,17 +87,26 @@ class Stage:
 
     folder: Path
     url: str
-    ports: tuple[int, int, int]
+    ports: Ports
     panels: list[subprocess.Popen[str] | None] = field(default_factory=lambda: [None, None])
     proxy: subprocess.Popen[bytes] | None = None
     pages: list[Page] = field(default_factory=list)
 
     @property
     def home(self) -> str:
-        return f"http://127.0.0.1:{self.ports[2]}"
+        return f"https://127.0.0.1:{self.ports.https}"
 
     def start_panel(self, number: int) -> None:
-        command = [*PANEL, "serve", str(self.folder), "--url", self.url, "--port", str(self.ports[number])]
+        command = [
+            *PANEL,
+            "serve",
+            str(self.folder),
+            "--url",
+            self.url,
+            "--port",
+            str(self.ports.panels[number]),
+            "--secure",
+        ]
         with open(self.folder / f"panel{number}.log", "ab") as log:
             process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None
@@ -88,9 +121,8 @@ class Stage:
 
     def start_proxy(self) -> None:
         assert NGINX is not None
-        first, second, port = self.ports
         file = self.folder / "nginx.conf"
-        file.write_text(CONFIGURATION.format(folder=self.folder, first=first, second=second, port=port))
+        file.write_text(configure(self.folder, self.ports))
         self.proxy = subprocess.Popen([NGINX, "-c", str(file), "-e", str(self.folder / "error.log")])
 
     def kill_proxy(self) -> None:
@@ -148,7 +180,7 @@ def people(browser: Browser, stage: Stage, room: dict[str, object]) -> Iterator[
     with ExitStack() as stack:
         contexts = []
         for _ in range(3):
-            context = browser.new_context(locale="en-GB")
+            context = browser.new_context(locale="en-GB", ignore_https_errors=True)
             stack.callback(context.close)
             contexts.append(context)
             stage.pages.append(context.new_page())
@@ -178,7 +210,9 @@ def test_a_room_goes_on_when_parts_of_it_break(chromium: Browser, postgres: Serv
             check=True,
         )  # fmt: skip
         (room,) = json.loads(made.stdout)
-        stage = Stage(tmp_path, url, (free_port(), free_port(), free_port()))
+        ports = Ports((free_port(), free_port()), free_port(), free_port())
+        stage = Stage(tmp_path, url, ports)
+        make_certificate(tmp_path)
         stack.callback(stage.close)
         for number in (0, 1):
             stage.start_panel(number)
