@@ -1,4 +1,4 @@
-"""Firefox as a browser to measure, driven by its own protocol (Marionette), since Playwright drives only a build of
+"""Firefox as a browser to measure, driven by its own protocol (Marionette): Playwright drives only a build of
 its own.
 
 Messages are JSON with their length before them (https://firefox-source-docs.mozilla.org/testing/marionette/).
@@ -31,7 +31,7 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 
 class FirefoxPage:
-    """The one page of a Firefox of its own, with the methods of Playwright's page that the measurement uses."""
+    """The one page of a Firefox of its own, with those methods of Playwright's page that are needed."""
 
     def __init__(self, binary: str, folder: Path, environment: Mapping[str, str]) -> None:
         folder.mkdir()

@@ -2,11 +2,12 @@
 
     python -m bench.room_sync [--seconds 60] [--slow] [--firefox]
 
-Needs PulseAudio and Chromium, and Firefox for ``--firefox``, with which the third is one. Three browsers, each with a sound device of its own, are in one room: the
-customer, the person who was recorded, and a neutral person. What each plays is one channel of one recording,
-so that all have the same clock; the channels are correlated in windows of two seconds. With ``--slow`` the
-third is on a slow line (80 ms and jitter each way, 400 kbit/s, now and then 250 ms more, as when a packet is
-sent again) with its processor six times slower, and comes late.
+Needs PulseAudio and Chromium, and Firefox for ``--firefox``, with which the third browser is one. Three
+browsers, each with a sound device of its own, are in one room: the customer, the person who was recorded, and
+a neutral person. What each plays is one channel of one recording, so that all have the same clock; the
+channels are correlated in windows of two seconds. With ``--slow`` the third is on a slow line (80 ms and
+jitter each way, 400 kbit/s, now and then 250 ms more, as when a packet is sent again) with its processor six
+times slower, and comes late.
 Prints JSON: the offsets from the first browser in milliseconds.
 """
 

@@ -35,7 +35,7 @@ class FleetStatus:
     def _look_at(self, report: NodeReport, now: datetime) -> DoctorFinding:
         age, node = format_duration(now - report.reported_at), report.node
         figures = (
-            f"{report.live} live, {report.waiting} waiting, {report.quarantine} in quarantine, disk"
+            f"{report.live} live, {report.backlog} waiting, {report.quarantine} in quarantine, disk"
             f" {report.share_used:.0%} used, version {report.software}, reported {age} ago"
         )
         match report.state(now):

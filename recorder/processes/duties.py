@@ -34,8 +34,9 @@ from recorder.processes.node_report import measure_node
 from recorder.services import Services
 
 DUTIES: Final = (
-    "fleet", "amendments", "limits", "holds", "recordings", "leaving", "quarantine", "listens", "sessions", "logs",
-    "timestamps", "mail", "usage", "notifications", "outcomes", "disputes", "dispute_copies", "rooms", OUTGOING_MAIL,
+    "fleet", "amendments", "limits", "holds", "recordings", "leaving", "quarantine", "listens", "sessions",
+    "logs", "timestamps", "mail", "usage", "notifications", "outcomes", "disputes", "dispute_copies", "rooms",
+    OUTGOING_MAIL,
 )  # fmt: skip
 
 """The names of all duties; queued mail is sent by a thread of its own

@@ -22,10 +22,10 @@ from recorder.seal.keyring import Secret, key_part
 FOLDER: Final = "disputes/"
 """Prefix of the copies in the bucket."""
 
-PADDING: Final = 1024
+BLOCK: Final = 1024
 """The plain statement's length is a multiple of this many bytes."""
 
-MAX_BYTES: Final = streaming_aead.stored_length(dispute_statement.MAX_BYTES + PADDING)
+MAX_BYTES: Final = streaming_aead.stored_length(dispute_statement.MAX_BYTES + BLOCK)
 
 _ID: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _PLACE: Final = re.compile(rf"disputes/([0-9a-z][0-9a-z-]*)/([0-9a-z][0-9a-z-]*)/({_ID})-([0-9]{{4}})")
@@ -59,7 +59,7 @@ def parse_place(key: str) -> CopyPlace | None:
 def encrypt_copy(signed: str, place: CopyPlace, data_key: Secret, entropy: Entropy) -> bytes:
     """Encrypt a signed statement, padded so that the length reveals little."""
     plain = signed.encode()
-    padded = plain + b" " * (-len(plain) % PADDING)
+    padded = plain + b" " * (-len(plain) % BLOCK)
     return streaming_aead.encrypt_bytes(padded, data_key.key, _associated_data(place), entropy)
 
 

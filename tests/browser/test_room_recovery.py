@@ -138,7 +138,7 @@ class Stage:
 
 
 def until(what: str, check: Callable[[], object], pages: list[Page]) -> float:
-    """Wait until a check is true; returns how long it took, in seconds."""
+    """Wait until a check is true; returns how long it seconds, in seconds."""
     begin = time.monotonic()
     while not check():
         assert time.monotonic() - begin < WITHIN_S, what
@@ -167,7 +167,7 @@ def press(page: Page, selector: str = "#room-toggle") -> None:
 
 
 def check_commands(pages: list[Page], what: str) -> tuple[float, float]:
-    """Whoever leads pauses and goes on, and all follow; returns how long each took, in seconds."""
+    """Whoever leads pauses and goes on, and all follow; returns how long each seconds, in seconds."""
     press(pages[0])
     rest = until(f"{what}: all rest", lambda: all(map(rests, pages)), pages)
     press(pages[0])
@@ -202,14 +202,14 @@ def people(browser: Browser, stage: Stage, room: dict[str, object]) -> Iterator[
 
 
 def test_a_room_goes_on_when_parts_of_it_break(chromium: Browser, postgres: Server, tmp_path: Path) -> None:
-    took: dict[str, object] = {}
+    seconds: dict[str, object] = {}
     with ExitStack() as stack:
         url = stack.enter_context(postgres.database())
-        made = subprocess.run(
+        output = subprocess.run(
             [*PANEL, "make", str(tmp_path), "--url", url, "--times", "20"], cwd=ROOT, stdout=subprocess.PIPE,
             check=True,
         )  # fmt: skip
-        (room,) = json.loads(made.stdout)
+        (room,) = json.loads(output.stdout)
         ports = Ports((free_port(), free_port()), free_port(), free_port())
         stage = Stage(tmp_path, url, ports)
         make_certificate(tmp_path)
@@ -220,23 +220,23 @@ def test_a_room_goes_on_when_parts_of_it_break(chromium: Browser, postgres: Serv
         contexts = stack.enter_context(people(chromium, stage, room))
         pages = stage.pages
         press(pages[0])
-        took["begin"] = until("all begin", lambda: are_together(pages), pages)
-        took["before"] = check_commands(pages, "before")
+        seconds["begin"] = until("all begin", lambda: are_together(pages), pages)
+        seconds["before"] = check_commands(pages, "before")
 
         for number in (0, 1):  # both in turn: whichever has the streams of events
             stage.kill_panel(number)
             pages[0].wait_for_timeout(500)
             assert all(map(plays, pages)), "the sound goes on from what is loaded"
-            took[f"panel {number} killed"] = check_commands(pages, f"panel {number} killed")
+            seconds[f"panel {number} killed"] = check_commands(pages, f"panel {number} killed")
             stage.start_panel(number)
-            took[f"panel {number} is back"] = check_commands(pages, f"panel {number} is back")
+            seconds[f"panel {number} is back"] = check_commands(pages, f"panel {number} is back")
 
         with psycopg.connect(url, autocommit=True) as admin:
             admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-        took["database connections cut"] = check_commands(pages, "database connections cut")
+        seconds["database connections cut"] = check_commands(pages, "database connections cut")
 
         stage.kill_proxy()
         pages[0].wait_for_timeout(4000)
@@ -244,7 +244,7 @@ def test_a_room_goes_on_when_parts_of_it_break(chromium: Browser, postgres: Serv
         assert pages[1].locator("#room-trouble").is_visible(), "the page says that it has lost the others"
         stage.start_proxy()
         until("the page says no more", lambda: not pages[1].locator("#room-trouble").is_visible(), pages)
-        took["proxy is back"] = check_commands(pages, "proxy is back")
+        seconds["proxy is back"] = check_commands(pages, "proxy is back")
 
         contexts[0].close()  # whoever leads is gone, and cannot say so
         begin = time.monotonic()
@@ -253,9 +253,9 @@ def test_a_room_goes_on_when_parts_of_it_break(chromium: Browser, postgres: Serv
         while not lead.is_visible():
             assert time.monotonic() - begin < 40, "the lead is free"
             rest[0].wait_for_timeout(200)
-        took["lead is free"] = time.monotonic() - begin
+        seconds["lead is free"] = time.monotonic() - begin
         assert are_together(rest), "the others went on"
         lead.click()
         until("somebody else leads", lambda: not lead.is_visible(), rest)
-        took["somebody else leads"] = check_commands(rest, "somebody else leads")
-    print(json.dumps(took, indent=2), file=sys.stderr)
+        seconds["somebody else leads"] = check_commands(rest, "somebody else leads")
+    print(json.dumps(seconds, indent=2), file=sys.stderr)

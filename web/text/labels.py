@@ -343,6 +343,7 @@ def init_app(app: Flask) -> None:
             purpose_explanation,
             formats.party,
             formats.count,
+            formats.percent,
             formats.number,
             formats.duration,
             formats.milliseconds,

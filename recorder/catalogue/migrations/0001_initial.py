@@ -797,7 +797,7 @@ CREATE TABLE node_report (
     watched_at TEXT,
     software TEXT NOT NULL,
     live INTEGER NOT NULL,
-    waiting INTEGER NOT NULL,
+    backlog INTEGER NOT NULL,
     oldest_at TEXT,
     quarantine INTEGER NOT NULL,
     disk_size BIGINT NOT NULL,

@@ -21,7 +21,7 @@ class NodeReportTable(Table):
     watched_at = MaybeMomentField(null=True)
     software = TextField()
     live = IntegerField()
-    waiting = IntegerField()
+    backlog = IntegerField()
     oldest_at = MaybeMomentField(null=True)
     quarantine = IntegerField()
     disk_size = BigIntegerField()

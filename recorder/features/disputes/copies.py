@@ -1,7 +1,8 @@
 """Copies disputes' statements into the bucket, and makes disputes again from there.
 
 The worker puts all statements of a dispute under the data key of its first recording that is not erased, and
-of the next one after that. Erasing a recording destroys its key and its copies (:mod:`recorder.lifecycle.expiry`).
+of the next one after that. Erasing a recording destroys its key and its copies
+(:mod:`recorder.lifecycle.expiry`).
 """
 
 from __future__ import annotations
@@ -168,13 +169,13 @@ def _restore(
         if list(here) != signed[: len(here)] and signed != list(here)[: len(signed)]:
             what = f"the statements of dispute {dispute} differ from those in the catalogue"
             raise SealError("dispute.superseded", what)
-        lacking = list(zip(found, signed, strict=True))[len(here) :]
-        _check_keys([each for each, _ in lacking], trust)
-        for statement, text in lacking:
+        rest = list(zip(found, signed, strict=True))[len(here) :]
+        _check_keys([each for each, _ in rest], trust)
+        for statement, text in rest:
             queries.add_statement(statement, text, now(), entropy)
-        if lacking:
+        if rest:
             queries.index_dispute(state)
-    return bool(lacking)
+    return bool(rest)
 
 
 def _check_keys(found: Sequence[DisputeStatement], trust: Trust) -> None:

@@ -23,8 +23,11 @@ LONGEST_WAIT: Final = timedelta(minutes=10)
 DISK_WARNING: Final = 0.85
 """Share of the spool's disk in use from which somebody is to make room."""
 
-FINE, SILENT, UNWATCHED, BEHIND, DISK_FILLS: Final = "fine", "silent", "unwatched", "behind", "disk_fills"
-"""States of a node, the worst first after the first."""
+FINE: Final = "fine"
+SILENT: Final = "silent"
+UNWATCHED: Final = "unwatched"
+BEHIND: Final = "behind"
+DISK_FILLS: Final = "disk_fills"
 
 FORGOTTEN_AFTER: Final = timedelta(days=7)
 """A node that has been silent for so long was taken out of service."""
@@ -33,15 +36,15 @@ FORGOTTEN_AFTER: Final = timedelta(days=7)
 @dataclass(frozen=True, slots=True)
 class NodeReport:
     """A node at ``reported_at``. ``watched_at`` is when its daemon last watched the switch (``None`` if there
-    never was one); ``live`` calls, takes ``waiting`` for the worker, the end of the one that has waited
-    longest (``oldest_at``), takes in ``quarantine``; the spool's disk in bytes."""
+    never was one); ``live`` calls, the ``backlog`` of takes that wait for the worker, the end of the call
+    that has waited longest (``oldest_at``), takes in ``quarantine``; the spool's disk in bytes."""
 
     node: str
     reported_at: datetime
     watched_at: datetime | None
     software: str
     live: int
-    waiting: int
+    backlog: int
     oldest_at: datetime | None
     quarantine: int
     disk_size: int
@@ -85,7 +88,7 @@ def node_reports() -> tuple[NodeReport, ...]:
     with connected():
         return tuple(
             NodeReport(
-                row.node, row.reported_at, row.watched_at, row.software, row.live, row.waiting, row.oldest_at,
+                row.node, row.reported_at, row.watched_at, row.software, row.live, row.backlog, row.oldest_at,
                 row.quarantine, row.disk_size, row.disk_free,
             )
             for row in NodeReportTable.select().order_by(NodeReportTable.node)

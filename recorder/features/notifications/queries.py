@@ -262,8 +262,9 @@ def _time(ms: int) -> datetime:
 def recorder_away_since(now: datetime) -> datetime | None:
     """Since when no node's daemon watches its switch; ``None`` if one does, or nothing is known."""
     with connected():
-        rows = list(NodeReportTable.select().where(NodeReportTable.watched_at.is_null(False)))
-    return away_since([(row.watched_at, row.reported_at) for row in rows], now)
+        rows = list(NodeReportTable.select())
+    watches = [(row.watched_at, row.reported_at) for row in rows if row.watched_at is not None]
+    return away_since(watches, now)
 
 
 # --- everything else

@@ -9,7 +9,16 @@ from pathlib import Path
 from recorder.audit import unknown_objects
 from recorder.auditlog import checkpoint, object_kinds, timestamping
 from recorder.features.recovery import rebuild
-from recorder.seal import amendment, call_erasure, keyring, manifest, offboarding, retention_limit, sealing
+from recorder.seal import (
+    amendment,
+    call_erasure,
+    dispute_copy,
+    keyring,
+    manifest,
+    offboarding,
+    retention_limit,
+    sealing,
+)
 from recorder.store import ping
 
 from .conftest import World
@@ -64,6 +73,7 @@ def object_keys() -> Iterator[str]:
     yield retention_limit.place_of(TENANT, RECORDING)
     yield retention_limit.place_of(TENANT, RECORDING, lifted=True)
     yield f"{call_erasure.NOTES}{TENANT}/{RECORDING}.json"
+    yield dispute_copy.CopyPlace(TENANT, RECORDING, RECORDING, 1).key
     yield f"{ping.PLACE}{'0' * 16}"
 
 

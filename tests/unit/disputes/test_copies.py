@@ -127,7 +127,7 @@ def test_a_guest_who_took_part_comes_in_again_after_a_rebuild(scene: Scene, hous
 
 def test_an_outcome_is_found_by_its_page_after_a_rebuild(scene: Scene, house) -> None:
     dispute, jan = scene.recognised()
-    scene.agreements.write_outcome(jan, dispute.id, "agreed", "The bread costs 12,50 euros.")
+    scene.agreements.write_outcome(jan, dispute.id, "as_agreed", "The bread costs 12,50 euros.")
     scene.agreements.confirm_outcome(scene.claire, dispute.id, scene.find(dispute).outcome.sha256)
     house.clock.forward(hours=24)
     OutcomeDuty(house.services, Outbox()).record_due(house.clock())

@@ -17,6 +17,7 @@ from recorder.errors import DisputeError, SealError
 from recorder.features.disputes import queries
 from recorder.features.disputes.duty import MAIL, OutcomeDuty
 from recorder.features.disputes.rules import Dispute, text_sha256
+from recorder.identity.links import token_hash
 from recorder.lifecycle import expiry
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment_kinds import ConsentAdded, OutcomeAdded
@@ -192,7 +193,7 @@ def test_the_page_is_found_by_its_token_alone(scene, house, agreed, duty) -> Non
     assert token is not None
     assert scene.agreements.open_page(token).id == agreed.id
     with writing():
-        DisputeTable.update(page_token="x" * 43).execute()
+        DisputeTable.update(page_sha256=token_hash("x" * 43)).execute()
     for each in (token, "x" * 43, ""):
         with pytest.raises(DisputeError) as error:
             scene.agreements.open_page(each)

@@ -352,7 +352,7 @@ def test_reports_its_node_and_when_the_daemon_watched_the_switch(house, start) -
     until(node_reports, "the report")
     (report,) = node_reports()
     assert (report.node, report.watched_at, report.reported_at) == ("node1", watched_at, house.clock())
-    assert (report.live, report.waiting, report.quarantine) == (1, 0, 0)
+    assert (report.live, report.backlog, report.quarantine) == (1, 0, 0)
     assert 0 < report.disk_free <= report.disk_size
     assert last_watched(house.spool / "nowhere") is None
 

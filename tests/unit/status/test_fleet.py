@@ -85,4 +85,4 @@ def test_the_command_prints_nodes_as_json(north: NodeReport, catalogue: str) -> 
     result = CliRunner().invoke(accord, ["status", "--fleet", "--json"], env=environment)
     body = json.loads(result.output)
     assert (result.exit_code, body["state"]) == (2, "wrong"), "the report is of another day"
-    assert [(each["node"], each["live"], each["waiting"]) for each in body["nodes"]] == [("north", 5, 12)]
+    assert [(each["node"], each["live"], each["backlog"]) for each in body["nodes"]] == [("north", 5, 12)]
