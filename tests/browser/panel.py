@@ -21,6 +21,7 @@ import gevent
 import structlog
 from argon2 import PasswordHasher
 
+from recorder import __version__
 from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
 from recorder.catalogue.records import LineRow
@@ -32,6 +33,7 @@ from recorder.features.access_log.verification import EntryProofs
 from recorder.features.disputes import guest_calls
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
+from recorder.features.fleet.service import NodeReport, report_node
 from recorder.features.live import queries as live
 from recorder.features.live.queries import LiveRow
 from recorder.features.notifications import service as notifications
@@ -201,6 +203,8 @@ def fill(folder: Path) -> None:
     }
     for name in ("", "late-", "agreed-"):  # the rooms of tests that must not meet
         more |= {name + key: each for key, each in invite_guest(house, mill, ids["together"]).items()}
+    now = utc_now()
+    report_node(NodeReport("north", now, now, __version__, 5, 12, now, 0, 200 * 10**9, 56 * 10**9))
     (folder / IDS).write_text(json.dumps({**ids, **more}))
     house.close()
 

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.house import PASSWORD
-from tests.ports import free_port
+from tests.ports import free_ports
 from tests.postgres import Server
 
 NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
@@ -210,7 +210,7 @@ def test_a_room_goes_on_when_parts_of_it_break(chromium: Browser, postgres: Serv
             check=True,
         )  # fmt: skip
         (room,) = json.loads(output.stdout)
-        ports = Ports((free_port(), free_port()), free_port(), free_port())
+        ports = Ports((free_ports(), free_ports()), free_ports(), free_ports())
         stage = Stage(tmp_path, url, ports)
         make_certificate(tmp_path)
         stack.callback(stage.close)
