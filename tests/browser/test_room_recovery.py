@@ -55,7 +55,9 @@ class Ports:
 def configure(folder: Path, ports: Ports) -> str:
     """The shipped site with ports, certificate and panels of the test."""
     changes = {
-        "    server 127.0.0.1:8080;\n": "".join(f"    server 127.0.0.1:{each};\n" for each in ports.panels),
+        "    server 127.0.0.1:8080 fail_timeout=2s;\n": "".join(
+            f"    server 127.0.0.1:{each} fail_timeout=2s;\n" for each in ports.panels
+        ),
         "listen 80;": f"listen 127.0.0.1:{ports.http};",
         "listen 443 ssl;": f"listen 127.0.0.1:{ports.https} ssl;",
         "/etc/letsencrypt/live/accord.example.com/fullchain.pem": f"{folder}/certificate.pem",
@@ -138,7 +140,7 @@ class Stage:
 
 
 def until(what: str, check: Callable[[], object], pages: list[Page]) -> float:
-    """Wait until a check is true; returns how long it seconds, in seconds."""
+    """Wait until a check is true; returns how long it took, in seconds."""
     begin = time.monotonic()
     while not check():
         assert time.monotonic() - begin < WITHIN_S, what
@@ -167,7 +169,7 @@ def press(page: Page, selector: str = "#room-toggle") -> None:
 
 
 def check_commands(pages: list[Page], what: str) -> tuple[float, float]:
-    """Whoever leads pauses and goes on, and all follow; returns how long each seconds, in seconds."""
+    """Whoever leads pauses and goes on, and all follow; returns how long each took, in seconds."""
     press(pages[0])
     rest = until(f"{what}: all rest", lambda: all(map(rests, pages)), pages)
     press(pages[0])

@@ -10,6 +10,8 @@ const PRESENCE = 10_000; // ms between two reports that somebody is here
 const REPORTS = 30_000; // ms between two reports of what was heard
 const BARRIER = 5000; // ms that the first start waits for those whose sound is not there yet
 const STEP = 10; // s
+const ATTEMPTS = 5; // to send a command
+const PAUSE = 1000; // ms between two of them
 const LOST = 3000; // ms without the stream, after which the page says so
 
 const root = document.getElementById("room");
@@ -64,19 +66,27 @@ function send(address, fields) {
   });
 }
 
+// Send a command, again where no answer came: it counts once, because it names the state that it follows.
+async function sendCommand(fields) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const response = await send(root.dataset.command, fields);
+      const body = await readJson(response);
+      if (body !== null) return body;
+    } catch {
+      // the panel, or the way to it, is away
+    }
+    if (attempt === ATTEMPTS) return null;
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  }
+}
+
 // Carry out a command. If another one came first, the answer has the room as it is now: a pause is then sent
 // again, because whoever presses it wants silence; others are not.
 async function command(action, fields = {}, again = true) {
   if (room === null) return;
-  let body = null;
-  try {
-    const response = await send(root.dataset.command, { action, seq: room.seq, ...fields });
-    body = await readJson(response);
-    if (body === null) throw new Error(`command: ${response.status}`);
-  } catch {
-    tell(say("Away"));
-    return;
-  }
+  const body = await sendCommand({ action, seq: room.seq, ...fields });
+  if (body === null) return tell(say("Away"));
   if (body.seq !== undefined) receive(body);
   if (body.error === "room.outdated" && action === "pause" && again) await command(action, fields, false);
   else if (body.error === "room.led") tell(say("Led").replace("{name}", nameOf(leader)));
