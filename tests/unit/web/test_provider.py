@@ -117,8 +117,8 @@ def test_operator_sees_how_each_node_is(house, provider, browser) -> None:
     report_node(north)
     report_node(replace(north, node="south", watched_at=house.clock() - timedelta(minutes=3)))
     found = text_of(olga.get("/nodes").text)
-    assert "north Records calls 5 12 72% 0.1.0" in found
-    assert "south Does not record 5 12" in found
+    assert "north Records calls 0.1.0 5 12 72%" in found
+    assert "south Does not record 0.1.0 5 12" in found
     house.clock.forward(minutes=4)
     report_node(replace(north, reported_at=house.clock(), watched_at=house.clock(), oldest_at=None))
     found = text_of(olga.get("/nodes").text)
