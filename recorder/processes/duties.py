@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-import structlog
 from peewee import PeeweeException
 
 from recorder import metrics
@@ -43,8 +42,6 @@ SESSIONS_KEPT: Final = timedelta(days=30)
 ROOMS_KEPT: Final = timedelta(days=2)
 """A room that nobody has used for so long begins anew: paused, at the beginning."""
 
-log = structlog.get_logger()
-
 
 @dataclass(frozen=True, slots=True)
 class Duties:
@@ -60,15 +57,15 @@ class Duties:
     outbox: Outbox = field(default_factory=Outbox)
 
     def keep(self) -> None:
-        """Run every duty; one that fails is logged, counted and repeated the next time."""
+        """Run every duty; one that fails is counted and repeated the next time."""
         services, now, trusted_now = self.services, self.services.now(), self.timekeeper.check
         store, root, trust, entropy = services.store, services.root, services.trust, services.entropy
         duties: dict[str, Callable[[], object]] = {
             "amendments": lambda: amendment_recovery.list_pending(
-                store, root, now, entropy, services.revoked
+                store, root, now, entropy, services.revoked, services.faults
             ),
             "limits": lambda: (
-                retention_limits.finish_pending(store, trust, now, entropy),
+                retention_limits.finish_pending(store, trust, now, entropy, faults=services.faults),
                 limit_application.apply_limits(store, root, now, services.revoked),
             ),
             "holds": lambda: self.reminders.remind(services.now()),
@@ -95,6 +92,7 @@ class Duties:
                 duty()
             except (AccordError, OSError, PeeweeException) as error:
                 metrics.DUTY_FAILURES.labels(name).inc()
-                log.warning("duty.delayed", duty=name, error=str(error))
+                services.faults.report("duty.delayed", error, name, duty=name)
             else:
+                services.faults.recover("duty.delayed", name, duty=name)
                 metrics.DUTY_DONE.labels(name).set(services.now().timestamp())
