@@ -32,6 +32,10 @@ LIMIT = 60.0
 """Seconds that an alert may take to fire, and to clear."""
 
 
+LOG_BYTES = 6000
+"""What the worker may log in an outage: of a database and a store, some lines each."""
+
+
 class Site:
     """An installation on PostgreSQL, with a store on a small disk, and its Prometheus."""
 
@@ -116,11 +120,16 @@ def test_alerts_fire_and_clear_within_a_minute(site: Site) -> None:
         ({"AccordCatalogueDown", "AccordStoreDown", "AccordSwitchDown"}, break_first, mend_first),
         ({"AccordNotReady", "AccordClockOff", "AccordEventLag"}, break_second, mend_second),
     ]
+    log = site.here.folder / "worker.log"
     for names, make, mend in faults:
+        before = log.stat().st_size
         make()
         fired = site.seconds_until(names, fires=True)
+        grown = log.stat().st_size - before
+        assert grown < LOG_BYTES, "each fault is logged once"
         mend()
         cleared = site.seconds_until(names, fires=False)
+        print(f"{grown} bytes of the worker's log in {max(fired.values()):.0f} s of outage")
         for name in sorted(names):
             print(f"{name:24} fired after {fired[name]:4} s, cleared after {cleared[name]:4} s")
     assert not site.alerts_on(), "and none comes late"
