@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import structlog
-
 from recorder.errors import AccordError
-
-log = structlog.get_logger()
+from recorder.fault_log import FaultLog
 
 LIMIT = 2.0
 """Maximum seconds until the answer, whatever hangs."""
 
-FRESH = 2.0
+FRESH = 5.0
 """Seconds for which a finding is reused, so that frequent requests cost nothing."""
+
+UNHEALTHY_FRESH = 2.0
+"""The same for an unhealthy one, whose end is awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,15 @@ class _RunningCheck:
     check: Check
     lock: threading.Lock = field(default_factory=threading.Lock)
     finish: threading.Event = field(default_factory=threading.Event)
+    faults: FaultLog = field(default_factory=FaultLog)
     finding: HealthFinding | None = None
     at: float = float("-inf")
     since: float | None = None
 
     def start(self, now: float, monotonic: Callable[[], float]) -> None:
         with self.lock:
-            if self.since is not None or now - self.at < FRESH:
+            fresh = FRESH if self.finding is None or self.finding.ok else UNHEALTHY_FRESH
+            if self.since is not None or now - self.at < fresh:
                 return
             self.since = now
             self.finish.clear()
@@ -63,11 +65,14 @@ class _RunningCheck:
         try:
             finding = self.check()
         except AccordError as error:
+            self.faults.report("health.check_failed", error, check=self.name)
             finding = HealthFinding(False, error.message, error.hint)
         except Exception as error:
             # Whatever a database or a disk raises, it is unhealthy.
-            log.info("health.check_failed", check=self.name, exc_info=error)
+            self.faults.report("health.check_failed", error, check=self.name, exc_info=error)
             finding = HealthFinding(False, f"{type(error).__name__}: {error}", "see the process's log")
+        else:
+            self.faults.recover("health.check_failed", check=self.name)
         with self.lock:
             self.finding, self.at, self.since = finding, monotonic(), None
         self.finish.set()

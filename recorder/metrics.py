@@ -83,6 +83,8 @@ BUILD = _gauge("accord_build_info", "Always 1; the version of Accord.", "version
 UNHANDLED_ERRORS = _counter("accord_unhandled_errors_total", "Unhandled errors, logged with a traceback.",
                             on=(DAEMON, WORKER, WEB))
 
+READY = _gauge("accord_ready", "1 while a check of /readyz is well.", "check", on=(DAEMON, WORKER, WEB))
+
 # --- calls
 
 CALLS = _counter("accord_calls_total", "Calls that ended, by outcome: recorded, or the reason why not.",
@@ -115,6 +117,8 @@ PEERS_REFUSED = _counter("accord_socket_peers_refused_total",
     "reason", on=(DAEMON,))
 EVENT_LAG = _histogram("accord_switch_event_lag_seconds",
     "From an event at the switch to its handling in the daemon.", on=(DAEMON,), buckets=FINE)
+EVENT_LAG_MAX = _gauge("accord_switch_event_lag_max_seconds",
+    "The longest lag of the last 10 to 20 s, that of an event in progress included.", on=(DAEMON,))
 EVENTS_LOST = _counter("accord_switch_events_lost_total",
     "Events without effect: the queue was full (backlog), or handling failed.", "reason", on=(DAEMON,))
 HUB_LAG = _histogram("accord_hub_lag_seconds", "Delay of the hub's timers, measured twice a second.",
@@ -195,6 +199,8 @@ CATALOGUE_ERRORS = _counter("accord_catalogue_errors_total",
     "Database errors: unavailable or busy for too long (away), or other failures.", "kind", on=(WORKER, WEB))
 CATALOGUE_WRITE = _histogram("accord_catalogue_write_duration_seconds",
     "Duration of a write transaction, including the wait for its lock.", on=(WORKER, WEB))
+CLOCK_OFFSET = _gauge("accord_clock_offset_seconds",
+    "This machine's clock minus the database server's; 0 with SQLite.", on=(WORKER, WEB))
 CATALOGUE_SCHEMA = _gauge("accord_catalogue_schema_info",
     "Always 1; the newest migration of the catalogue.", "schema", on=(WORKER, WEB))
 

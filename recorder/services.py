@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.clock import Now, Uptime, utc_now
 from recorder.clock import uptime as machine_uptime
+from recorder.fault_log import FaultLog
 from recorder.ids import Entropy
 from recorder.seal.keyring import Keyring
 from recorder.seal.revocation import Revoked, Trust, none_revoked
@@ -41,6 +42,8 @@ class AuditLogServices:
     """Names this process in leases, among all that share the catalogue."""
     checkpoints_seen: dict[str, int] = field(default_factory=dict)
     """The highest checkpoint number that this process has seen in each customer's log."""
+    faults: FaultLog = field(default_factory=FaultLog)
+    """The faults that this process has met and that last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

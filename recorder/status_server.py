@@ -19,6 +19,7 @@ import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
 from recorder import __version__, metrics
+from recorder.fault_log import FaultLog
 from recorder.health import HealthFinding, Readiness
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ RETRY_S: Final = 30.0
 
 PROXY_HEADERS: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 """Headers that a proxy adds: the address is then the proxy's, not the client's."""
+
+CHECK_INTERVAL: Final = 1.0
+"""Seconds between two looks at the checks, whose findings are used again for a while."""
 
 REQUEST_TIMEOUT_S: Final = 10.0
 """Seconds that a client may take to send its request."""
@@ -86,6 +90,11 @@ class StatusApp:
         start_response(status, headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
+    def expose_readiness(self) -> None:
+        """Show each check as a gauge; call it repeatedly. A scrape does not wait for a check that hangs."""
+        for name, finding in self._readiness().items():
+            metrics.READY.labels(name).set(finding.ok)
+
     def _answer(self, environ: WSGIEnvironment) -> tuple[str, str, bytes]:
         if environ not in self._neighbours:
             return "403 Forbidden", TEXT, b"this address is not allowed: see [metrics] allow\n"
@@ -122,12 +131,13 @@ def _json(good: bool, body: Mapping[str, object]) -> tuple[str, str, bytes]:
     return status, "application/json", json.dumps(body, indent=1).encode() + b"\n"
 
 
-def log_listen_failure(host: str, port: int, error: OSError) -> None:
+def report_listen_failure(faults: FaultLog, host: str, port: int, error: OSError) -> None:
     """Log that the status cannot be served."""
-    log.error(
+    faults.report(
         "metrics.listen_failed",
+        error,
+        level="error",
         address=f"{host}:{port}",
-        error=str(error),
         hint="calls continue; another process uses the port: set another port or host in section [metrics]",
     )
 
@@ -151,22 +161,26 @@ def serve_in_thread(application: StatusApp, host: str, port: int) -> Callable[[]
     stop = threading.Event()
 
     def serve() -> None:
-        logged = False
+        faults = FaultLog()
         while not stop.is_set():
             try:
                 server = make_server(host, port, application, server_class=_Server, handler_class=_Handler)
             except OSError as error:
-                if not logged:
-                    log_listen_failure(host, port, error)
-                logged = True
+                report_listen_failure(faults, host, port, error)
                 stop.wait(RETRY_S)
                 continue
+            faults.recover("metrics.listen_failed")
             log.info("metrics.served", address=f"{host}:{port}")
             server.timeout = 0.5
             with server:
                 while not stop.is_set():
                     server.handle_request()
 
+    def keep_checking() -> None:
+        while not stop.wait(CHECK_INTERVAL):
+            application.expose_readiness()
+
     if port:
         threading.Thread(target=serve, name="metrics", daemon=True).start()
+        threading.Thread(target=keep_checking, name="readiness", daemon=True).start()
     return stop.set

@@ -87,8 +87,8 @@ def create_app(
     """The panel as a WSGI application.
 
     The catalogue must be open in this process (:func:`recorder.catalogue.database.open_catalogue`). ``gate``
-    is the only source of audio.  ``checks`` are the readiness checks beside the catalogue's
-    (``/readyz``).  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without
+    is the only source of audio.  ``checks`` are those of ``/readyz`` beside, or in place of, the
+    catalogue's.  ``changes`` writes amendments; ``None`` if the panel has no signing key.  Without
     ``factors``, nobody who ever had a second factor can log in.  ``outbox`` queues mail to people; by default
     none is sent, and pages show the links.  ``proofs`` shows how an entry of the access log is checked;
     ``None`` where the store is not at hand.  ``sources`` are those of the sound of sentences,

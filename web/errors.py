@@ -30,7 +30,7 @@ from recorder.errors import (
 )
 from recorder.identity import users
 from web.account.limits import TooManyFailures, retry_after
-from web.state import panel_state, visitor
+from web.state import panel_state, report_unavailable, visitor
 from web.text import errors, formats
 
 log = structlog.get_logger()
@@ -127,6 +127,14 @@ def _who_can() -> str | None:
 
 
 def init_app(app: Flask) -> None:
+    @app.after_request
+    def note_recovery(response: Response) -> Response:
+        if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            endpoint = request.endpoint or ""
+            for event in ("web.refused", "api.failed"):
+                panel_state().faults.recover(event, endpoint, endpoint=endpoint)
+        return response
+
     @app.errorhandler(TooOften)
     def handle_too_often(error: TooOften) -> ResponseReturnValue:
         log.info("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
@@ -136,8 +144,11 @@ def init_app(app: Flask) -> None:
     @app.errorhandler(AccordError)
     def handle_accord_error(error: AccordError) -> ResponseReturnValue:
         code = http_status(error)
-        write = log.error if code >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info
-        write("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
+        if code == HTTPStatus.SERVICE_UNAVAILABLE:
+            report_unavailable(error)
+        else:
+            write = log.error if code >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info
+            write("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
         if code == HTTPStatus.NOT_FOUND and error.error_id != "access.grant_over":
             return error_page(code)  # identical to the page of an address that does not exist
         erased = None

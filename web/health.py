@@ -1,5 +1,5 @@
-"""Health endpoints for load balancers: ``/healthz`` (the process is alive) and ``/readyz`` (it reaches its
-catalogue and its store), each with a one-word status.
+"""Health endpoints for load balancers: ``/healthz`` (the process is alive) and ``/readyz`` (it can do its
+work), each with a one-word status.
 
 The detailed findings and ``/metrics`` have a port of their own (:func:`status_source`, ``[metrics]
 web_port``): behind a reverse proxy that adds no header, a stranger cannot be distinguished from a neighbour,

@@ -18,7 +18,8 @@ from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.records import SessionRow, TenantRow, UserRow
 from recorder.clock import Now
 from recorder.domain.roles import ADMIN, GUESTS, PROVIDER_ROLES
-from recorder.errors import RetentionError
+from recorder.errors import AccordError, RetentionError
+from recorder.fault_log import FaultLog
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
@@ -68,6 +69,8 @@ class PanelState:
     proofs: EntryProofs | None = None
     number_proofs: NumberProofs | None = None
     signals: RoomSignals = field(default_factory=RoomSignals)
+    faults: FaultLog = field(default_factory=FaultLog)
+    """What requests have met and that lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,12 @@ class Visitor:
 
 def panel_state() -> PanelState:
     return cast(PanelState, current_app.extensions[KEY])
+
+
+def report_unavailable(error: AccordError) -> None:
+    """Log that catalogue or store are away for this page: once, until the page works again."""
+    endpoint = request.endpoint or ""
+    panel_state().faults.report("web.refused", error, endpoint, level="error", endpoint=endpoint)
 
 
 def current_plan() -> CustomerPlan:

@@ -86,8 +86,10 @@ def sign_due(services: AuditLogServices, now: datetime) -> int:
             if due and sign(tenant, services, now) is not None:
                 put += publish(tenant, services, now)
         except AccordError as error:
-            log.error("checkpoint.sign_failed", tenant=tenant, error_id=error.error_id, error=str(error))
+            services.faults.report("checkpoint.sign_failed", error, tenant, level="error", tenant=tenant)
             errors.append(error)
+        else:
+            services.faults.recover("checkpoint.sign_failed", tenant, tenant=tenant)
         finally:
             lease.release(claim, services.owner)
     if errors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -21,6 +22,7 @@ from recorder.clock import Now
 from recorder.domain.call_plan import CallPlan, Script
 from recorder.domain.line_policy import Language, LinePolicy
 from recorder.errors import ConfigError
+from recorder.fault_log import FaultLog
 from recorder.spool import disk_space
 from recorder.spool.atomic_files import share_folder
 from recorder.spool.disk_space import Disk, DiskLevel
@@ -87,6 +89,7 @@ class ConfigCache:
         self._claimed_from: datetime | None = None
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._problem = ""
+        self._faults = FaultLog()
 
     def claim(self) -> bool:
         """Claim the spool; return ``False`` if another daemon holds it."""
@@ -203,23 +206,27 @@ class ConfigCache:
             try:
                 in_thread(self._check)
                 self._checked()
-            except Exception:
+            except Exception as error:
                 # A bug must not end the checks.
                 metrics.UNHANDLED_ERRORS.inc()
-                log.exception("daemon.check_failed")
+                self._faults.report("daemon.check_failed", error, level="error", exc_info=error)
                 self._problem = "a bug in Accord: see daemon.check_failed in the log"
+            else:
+                self._faults.recover("daemon.check_failed")
 
     def _check(self) -> None:
         try:
             self._check_disk()
             self._check_snapshot()
         except OSError as error:
-            self._report(f"the node's folders cannot be read: {error}")
+            self._report(f"the node's folders cannot be used: {error}")
         else:
             self.checked_at = time.monotonic()
 
     def _check_disk(self) -> None:
         self.disk = disk_space.measure_disk(self._spool)
+        if not os.access(self._spool, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "the daemon may not write to it", str(self._spool))
         room = self._by_share = self.disk.level(self._warn_at, self._full_at, self._by_share)
         if self._headroom is not None:
             self._headroom.measure(self.disk)
@@ -243,7 +250,7 @@ class ConfigCache:
         known = self._snapshot
         whole = known is not None and not known.damaged and self._prompt_files(known) == self._prompts
         if stamp == self._stamp and whole:
-            self._problem = ""
+            self._recover()
             return
         try:
             read = read_snapshot(self._folder)
@@ -252,7 +259,7 @@ class ConfigCache:
             self._report(f"the configuration snapshot cannot be read: {error}")
             return
         self._snapshot, self._stamp, self._prompts = read, stamp, self._prompt_files(read)
-        self._problem = ""
+        self._recover()
         if read != known:
             log.info("snapshot.read", lines=len(read.lines), damaged=len(read.damaged))
 
@@ -267,6 +274,9 @@ class ConfigCache:
         return frozenset(found)
 
     def _report(self, problem: str) -> None:
-        if problem != self._problem:
-            log.error("daemon.lines_unknown", what=problem)
-            self._problem = problem
+        self._faults.report("daemon.lines_unknown", problem, level="error")
+        self._problem = problem
+
+    def _recover(self) -> None:
+        self._faults.recover("daemon.lines_unknown")
+        self._problem = ""

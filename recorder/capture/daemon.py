@@ -267,7 +267,7 @@ class Daemon:
         if not settings.metrics_port:
             return []
         return serve(
-            StatusSources(self.calls, self.config, self.node, self.intake.bypassed),
+            StatusSources(self.calls, self.config, self.node, self.intake.bypassed, self.observer.lag),
             settings.metrics_host,
             settings.metrics_port,
             AllowedClients(settings.metrics_allow),

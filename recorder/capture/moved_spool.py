@@ -16,17 +16,15 @@ from pathlib import Path
 from typing import Final
 
 import gevent
-import structlog
 
 from recorder import metrics
 from recorder.capture.call_controller import CallController
 from recorder.capture.reconciliation import Reconciliation, read_open_take
 from recorder.capture.thread_pool import in_thread
 from recorder.errors import SwitchError, TakeError
+from recorder.fault_log import FaultLog
 from recorder.spool import disk_space, layout
 from recorder.switch import commands
-
-log = structlog.get_logger()
 
 CHECK_INTERVAL: Final = 10.0
 """Minimum number of seconds between two checks."""
@@ -61,7 +59,7 @@ class MovedSpool:
         self._own: set[str] = set()
         self._own_since_check: set[str] = set()
         self._last_files: dict[str, tuple[Files, float]] = {}
-        self._reported: set[str] = set()
+        self._faults = FaultLog()
 
     def add_own(self, recording: str) -> None:
         """Exclude a folder that this daemon is about to create."""
@@ -76,11 +74,14 @@ class MovedSpool:
             try:
                 self.check()
             except (OSError, SwitchError) as error:
-                log.info("spool.scan_incomplete", error=str(error))  # the next check sees it
-            except Exception:
+                self._faults.report("spool.scan_incomplete", error, level="info")
+            except Exception as error:
                 # A bug must not end the checks.
                 metrics.UNHANDLED_ERRORS.inc()
-                log.exception("spool.scan_failed")
+                self._faults.report("spool.scan_failed", error, level="error", exc_info=error)
+            else:
+                self._faults.recover("spool.scan_incomplete")
+                self._faults.recover("spool.scan_failed")
             pause = max(CHECK_INTERVAL, PAUSE_FACTOR * (self._monotonic() - start))
 
     def check(self) -> None:
@@ -97,7 +98,6 @@ class MovedSpool:
             name: before[name] if name in before and before[name][0] == files else (files, now)
             for name, files in found.items()
         }
-        self._reported &= self._last_files.keys()
         for name, (files, since) in self._last_files.items():
             if now - since >= QUIET and any(file == layout.CALL for file, _, _ in files):
                 self._take_up(self._root / name)
@@ -125,12 +125,11 @@ class MovedSpool:
             if start.channel in self._calls or self._is_live(start.channel):
                 self._report(folder, "its call continues on this switch")
             elif folder.name not in self._own_since_check:
+                self._faults.recover("spool.reconcile_failed", folder.name, folder=folder.name)
                 self._reconciliation.end_call(folder, start, marks)
 
     def _is_live(self, channel: str) -> bool:
         return commands.addressable(channel) and self._exists(channel)
 
     def _report(self, folder: Path, why: str) -> None:
-        if folder.name not in self._reported:
-            log.warning("spool.reconcile_failed", folder=folder.name, error=why)
-        self._reported.add(folder.name)
+        self._faults.report("spool.reconcile_failed", why, folder.name, folder=folder.name)

@@ -19,6 +19,7 @@ from gevent.lock import Semaphore
 
 from recorder import metrics
 from recorder.capture.thread_pool import in_thread
+from recorder.fault_log import FaultLog
 from recorder.spool import disk_space, layout
 from recorder.spool.atomic_files import write_all
 from recorder.spool.layout import CallEnd, CallStart
@@ -46,6 +47,7 @@ class OverflowJournal:
         self._lock = Semaphore()
         self._length = 0
         self._size = 0
+        self._faults = FaultLog()
 
     @property
     def pending(self) -> bool:
@@ -70,10 +72,12 @@ class OverflowJournal:
             with self._lock:
                 try:
                     in_thread(self._replay if self.pending else self._prepare)
-                except Exception:
+                except Exception as error:
                     # A bug must not end the checks.
                     metrics.UNHANDLED_ERRORS.inc()
-                    log.exception("journal.failed")
+                    self._faults.report("journal.failed", error, level="error", exc_info=error)
+                else:
+                    self._faults.recover("journal.failed")
 
     def _prepare(self) -> None:
         if self._size:
@@ -89,8 +93,9 @@ class OverflowJournal:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            log.warning("journal.no_space", error=str(error))
+            self._faults.report("journal.no_space", error)
         else:
+            self._faults.recover("journal.no_space")
             self._size = size
 
     def _keep(self, start: CallStart, end: CallEnd) -> bool:
@@ -131,8 +136,9 @@ class OverflowJournal:
             if not rest:
                 self._write(bytes(self._length), 0)
         except OSError as error:
-            log.warning("journal.pending", error=str(error), hint="make room on the spool's disk")
+            self._faults.report("journal.pending", error, hint="make room on the spool's disk")
             return
+        self._faults.recover("journal.pending")
         if not rest:
             self._length = 0
         if calls:

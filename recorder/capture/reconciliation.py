@@ -26,6 +26,7 @@ from recorder.domain.call_plan import OPT_OUT, CallPlan, Script
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.errors import SwitchError, TakeError
+from recorder.fault_log import FaultLog
 from recorder.spool import disk_space, layout
 from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch import commands
@@ -92,7 +93,7 @@ class Reconciliation:
         self._adopted: list[tuple[CallController, datetime]] = []
         """The calls that were just taken over, with the times since when they are unwatched."""
         self._since: datetime | None = None
-        self._reported: set[Path] = set()
+        self._faults = FaultLog()
         self._lock = RLock()
         self._retry: gevent.Greenlet[[], None] | None = None
 
@@ -215,6 +216,7 @@ class Reconciliation:
                 except OSError as error:
                     self._report(folder, error)
                     continue
+                self._faults.recover("spool.reconcile_failed", folder.name, folder=folder.name)
                 self._open_folders.remove(folder)  # not earlier: the connection may end in between
             self._retry_later()
 
@@ -229,18 +231,20 @@ class Reconciliation:
                 self._take_over_open_folders(self._node.reconcile())
                 self._feed_adopted()
         except SwitchError as error:
-            log.warning("daemon.reconcile_failed", error=error.message)
+            self._faults.report("daemon.reconcile_failed", error)
+        else:
+            self._faults.recover("daemon.reconcile_failed")
         self._retry_later()
 
     def _report(self, folder: Path, error: OSError) -> None:
-        if folder not in self._reported:
-            log.error(
-                "spool.reconcile_failed",
-                folder=folder.name,
-                error=str(error),
-                hint=disk_space.hint_for(error),
-            )
-        self._reported.add(folder)
+        self._faults.report(
+            "spool.reconcile_failed",
+            error,
+            folder.name,
+            level="error",
+            folder=folder.name,
+            hint=disk_space.hint_for(error),
+        )
 
     def _take_over(self, folder: Path, live: LiveState) -> None:
         """Raises ``OSError`` if the folder cannot be read or written now; nothing is changed then."""

@@ -20,6 +20,8 @@ from recorder.capture import admission
 from recorder.capture.bypassed_calls import BypassedCalls
 from recorder.capture.call_controller import CallController
 from recorder.capture.config_cache import ConfigCache
+from recorder.capture.event_lag import EventLag
+from recorder.fault_log import FaultLog
 from recorder.health import HealthFinding, Readiness
 from recorder.spool.disk_space import DiskLevel
 from recorder.spool.layout import REASONS
@@ -49,6 +51,7 @@ class StatusSources:
     config: ConfigCache
     node: Node
     bypassed: BypassedCalls
+    lag: EventLag
 
     def register(self) -> None:
         """Have gauges read at each request, and counters without a value yet shown as 0."""
@@ -57,6 +60,7 @@ class StatusSources:
         metrics.CALLS_ANNOUNCING.set_function(self._count_announcements)
         metrics.RECORDINGS_LIVE.set_function(self._count_captures)
         metrics.SWITCH_UP.set_function(lambda: self.node.up.is_set())
+        metrics.EVENT_LAG_MAX.set_function(self.lag.longest)
         metrics.DISK_SIZE.set_function(lambda: config.disk.size if config.disk else 0)
         metrics.DISK_FREE.set_function(lambda: config.disk.free if config.disk else 0)
         metrics.DISK_USED.set_function(lambda: config.disk.share_used if config.disk else 0)
@@ -163,24 +167,29 @@ def serve(
     )
 
     def run() -> None:
-        reported = False
+        faults = FaultLog()
         while True:
             server = _Server((host, port), application, log=None, error_log=None, spawn=Pool(MAX_CONNECTIONS))
             try:
                 server.start()
             except OSError as error:
-                if not reported:
-                    status_server.log_listen_failure(host, port, error)
-                reported = True
+                status_server.report_listen_failure(faults, host, port, error)
                 gevent.sleep(status_server.RETRY_S)
                 continue
+            faults.recover("metrics.listen_failed")
             log.info("metrics.served", address=f"{host}:{port}")
             try:
                 server.serve_forever()
             finally:
                 server.stop(0)
 
-    return [gevent.spawn(run), gevent.spawn(_measure_hub)]
+    return [gevent.spawn(run), gevent.spawn(_measure_hub), gevent.spawn(partial(_keep_checking, application))]
+
+
+def _keep_checking(application: status_server.StatusApp) -> None:
+    while True:
+        application.expose_readiness()
+        gevent.sleep(status_server.CHECK_INTERVAL)
 
 
 def _measure_hub() -> None:

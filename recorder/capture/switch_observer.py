@@ -10,12 +10,12 @@ from typing import Final
 import gevent
 import structlog
 
-from recorder import metrics
 from recorder.capture.bypassed_calls import LIST_DELAY
 from recorder.capture.call_controller import CallController
 from recorder.capture.call_intake import CallIntake
 from recorder.capture.conferences import Conferences
 from recorder.capture.config_cache import ConfigCache
+from recorder.capture.event_lag import EventLag
 from recorder.capture.reconciliation import Reconciliation
 from recorder.clock import Now
 from recorder.errors import SwitchError
@@ -70,11 +70,18 @@ class SwitchObserver:
         self._unhandled = intake.unhandled
         self._reconciliation = reconciliation
         self._now = now
+        self.lag = EventLag()
         self._recheck: gevent.Greenlet[..., None] = gevent.Greenlet()
 
     def handle_event(self, event: EslEvent) -> None:
         """Pass an event to the calls that it concerns."""
-        metrics.EVENT_LAG.observe(max(0.0, (self._now() - event.at).total_seconds()))
+        self.lag.begin(max(0.0, (self._now() - event.at).total_seconds()))
+        try:
+            self._handle(event)
+        finally:
+            self.lag.end()
+
+    def _handle(self, event: EslEvent) -> None:
         if event.name in MEDIA_BUG_EVENTS or event.subclass == MAINTENANCE:
             self._conferences.handle_event(event)
             if event.header("Action") == JOINED:

@@ -11,10 +11,10 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 
-import structlog
 from peewee import SqliteDatabase
 
 from recorder.catalogue.database import connected, database
+from recorder.fault_log import FaultLog
 
 Receive = Callable[[str | None], None]
 """Called with the payload of each message; with ``None`` after messages may have been lost."""
@@ -24,8 +24,6 @@ RETRY_S = 1.0
 
 LOOK_S = 5.0
 """Seconds between two looks whether to stop."""
-
-log = structlog.get_logger()
 
 _local: dict[str, list[Receive]] = defaultdict(list)
 
@@ -65,10 +63,12 @@ class Listener:
     def _run(self) -> None:
         from recorder.catalogue import postgresql
 
+        faults = FaultLog()
         while not self._stops.is_set():
             try:
                 for payload in postgresql.listen(database.obj, self._channel, LOOK_S, self._stops.is_set):
+                    faults.recover("catalogue.listening_lost")
                     self._receive(payload)
             except postgresql.CONNECTION_ERRORS as error:
-                log.warning("catalogue.listening_lost", error=" ".join(str(error).split()))
+                faults.report("catalogue.listening_lost", error)
                 self._stops.wait(RETRY_S)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from peewee import SqliteDatabase
 
 from recorder.catalogue.database import connected, database
+from recorder.clock import Now
 
 _ASK = "SELECT clock_timestamp(), host(inet_server_addr()), host(inet_client_addr())"
 
@@ -22,3 +23,14 @@ def time_of_catalogue() -> datetime | None:
         return None  # over a Unix socket, or from one of this machine's addresses to itself
     time: datetime = at.astimezone(UTC)
     return time
+
+
+def clock_offset(now: Now) -> timedelta:
+    """This machine's clock minus the server's, wherever the server is; zero with SQLite, which has none.
+    Raises :class:`CatalogueError`."""
+    with connected():
+        if isinstance(database.obj, SqliteDatabase):
+            return timedelta()
+        before = now()
+        at: datetime = database.execute_sql("SELECT clock_timestamp()").fetchone()[0]
+        return before + (now() - before) / 2 - at

@@ -57,6 +57,15 @@ def tenant_key(tenant: str) -> WrappedKey | None:
     )
 
 
+def newest_tenant_key() -> WrappedKey | None:
+    """The wrapped key of whoever came last and has one; ``None`` where nobody has. Raises as
+    :func:`tenant_key`."""
+    with connected():
+        query = TenantTable.select(TenantTable.id).where(TenantTable.wrapped_key != "")
+        row = query.order_by(TenantTable.id.desc()).first()
+    return None if row is None else tenant_key(row.id)
+
+
 def unknown_tenant(tenant: str) -> CatalogueError:
     """The error for a tenant's id that does not exist."""
     return CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "run `accord tenant list`")

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue import queries
 from recorder.catalogue.tables import lease
 from recorder.errors import SealError
+from recorder.fault_log import FaultLog
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_store import chain_of_row
@@ -26,11 +27,12 @@ def list_pending(
     now: datetime,
     entropy: Entropy,
     revoked: Callable[[], Revoked] = none_revoked,
+    faults: FaultLog | None = None,
 ) -> int:
     """List the amendments of interrupted processes; returns how many recordings had any. An invalid seal, or
-    an amendment by a ``revoked`` key, is logged and checked again next time. Raises
+    an amendment by a ``revoked`` key, is reported to ``faults`` and checked again next time. Raises
     :class:`recorder.errors.StoreError`."""
-    owner, count = entropy(8).hex(), 0
+    owner, count, faults = entropy(8).hex(), 0, faults or FaultLog()
     for tenant, recording in amendments.pending_amendments(now - timedelta(minutes=1)):
         claim = f"recording:{recording}"
         if not lease.take(claim, owner, now):
@@ -38,12 +40,9 @@ def list_pending(
         try:
             count += _finish_one(tenant, recording, store, root, now, entropy, revoked())
         except SealError as error:
-            log.error(
-                "amendments.recovery_failed",
-                recording=recording,
-                error_id=error.error_id,
-                error=error.message,
-            )
+            faults.report("amendments.recovery_failed", error, recording, level="error", recording=recording)
+        else:
+            faults.recover("amendments.recovery_failed", recording, recording=recording)
         finally:
             lease.release(claim, owner)
     return count

@@ -20,13 +20,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from recorder.clock import HIDDEN_BOOT_ID, SLACK, Now, Uptime, from_iso, to_iso, uptime, utc_now
 from recorder.errors import AccordError, ClockError
+from recorder.fault_log import FaultLog
 from recorder.spool.atomic_files import write_file
-
-log = structlog.get_logger()
 
 NAME: Final = ".clock"
 """In the spool: the last trusted time."""
@@ -61,6 +58,7 @@ class ClockGuard:
         self._witnesses = witnesses
         self._now = now
         self._since_boot = since_boot
+        self._faults = FaultLog()
 
     def check(self) -> datetime:
         """The time, if it can be trusted. Raises :class:`ClockError` (``clock.doubtful``)."""
@@ -89,10 +87,12 @@ class ClockGuard:
 
     def _ask(self, name: str, witness: Witness) -> datetime | None:
         try:
-            return witness()
+            time = witness()
         except (AccordError, OSError) as error:
-            log.info("clock.source_unreachable", witness=name, error=str(error))
+            self._faults.report("clock.source_unreachable", error, name, level="info", witness=name)
             return None
+        self._faults.recover("clock.source_unreachable", name, witness=name)
+        return time
 
     def _jump(self, look: _Reading) -> str | None:
         """How the clock deviates from its expected value; ``None`` if it does not."""
@@ -123,7 +123,7 @@ class ClockGuard:
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
-            log.warning("clock.file_damaged", path=str(self._path), error=str(error))
+            self._faults.report("clock.file_damaged", error, path=str(self._path))
             return None
 
     def _believe(self, look: _Reading) -> None:
@@ -131,4 +131,7 @@ class ClockGuard:
         try:
             write_file(self._path, json.dumps(body).encode())
         except OSError as error:
-            log.warning("clock.write_failed", path=str(self._path), error=str(error))
+            self._faults.report("clock.write_failed", error, path=str(self._path))
+        else:
+            self._faults.recover("clock.write_failed")
+            self._faults.recover("clock.file_damaged")

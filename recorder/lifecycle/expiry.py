@@ -54,13 +54,15 @@ def destroy_due(services: Services, now: datetime) -> int:
     if (since := holds_unconfirmed()) is not None:
         if due_rows := recordings.due(now, limit=1):
             metrics.RECORDINGS_NOT_ERASED.labels("holds").inc()
-            log.warning(
+            services.faults.report(
                 "retention.suspended",
+                "legal holds have not been confirmed since the rebuild",
                 since=to_iso(since),
                 recording=due_rows[0].id,
                 hint="review the holds, then run `accord rebuild --confirm-holds`",
             )
         return 0
+    services.faults.recover("retention.suspended")
     owner, started = services.entropy(8).hex(), time.monotonic()
     lease.delete_expired(now)
     destroyed, last = 0, None
@@ -96,14 +98,15 @@ def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
     except (SealError, StoreError) as error:
         refused = isinstance(error, SealError)
         metrics.RECORDINGS_NOT_ERASED.labels("refused" if refused else "failed").inc()
-        log.error(
+        services.faults.report(
             "recording.erasure_failed",
+            error,
+            row.id,
+            level="error",
             recording=row.id,
-            error_id=error.error_id,
-            error=error.message,
-            hint=error.hint,
         )
         return False
+    services.faults.recover("recording.erasure_failed", row.id, recording=row.id)
     return True
 
 

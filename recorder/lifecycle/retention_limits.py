@@ -15,6 +15,7 @@ import structlog
 
 from recorder.clock import truncate
 from recorder.errors import CatalogueError, SealError
+from recorder.fault_log import FaultLog
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import hold_review, limits
 from recorder.lifecycle.amendment_service import Changes
@@ -72,11 +73,17 @@ def set_limit(changes: Changes, tenant: str, limit: NewLimit, by: By) -> None:
 
 
 def finish_pending(
-    store: Store, trust: Trust, now: datetime, entropy: Entropy, tenant: str | None = None
+    store: Store,
+    trust: Trust,
+    now: datetime,
+    entropy: Entropy,
+    tenant: str | None = None,
+    faults: FaultLog | None = None,
 ) -> int:
     """Put pending statements into the bucket and append their leaves; returns how many. An invalid statement,
-    or one whose place in the bucket is taken, is logged and has no effect. Raises :class:`StoreError`."""
-    count = 0
+    or one whose place in the bucket is taken, is reported to ``faults`` and has no effect. Raises
+    :class:`StoreError`."""
+    count, faults = 0, faults or FaultLog()
     for each in limits.pending(tenant):
         try:
             place = statements.place_of(each.tenant, each.id, lifted=each.lifted)
@@ -85,9 +92,10 @@ def finish_pending(
                 store.put(place, path, statements.sha256_of(each.content))
             limits.add_leaf(each, trust, now, entropy)
         except (SealError, Conflict) as error:
-            log.error("retention_limit.refused", tenant=each.tenant, limit=each.id, error_id=error.error_id,
-                      error=error.message, hint="run `accord audit`")  # fmt: skip
+            faults.report("retention_limit.refused", error, each.id, level="error", tenant=each.tenant,
+                          limit=each.id, hint="run `accord audit`")  # fmt: skip
             continue
+        faults.recover("retention_limit.refused", each.id, tenant=each.tenant, limit=each.id)
         log.info("retention_limit.listed", tenant=each.tenant, limit=each.id, lifted=each.lifted)
         count += 1
     return count

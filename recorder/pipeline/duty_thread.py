@@ -11,6 +11,7 @@ from peewee import PeeweeException
 
 from recorder import metrics
 from recorder.errors import AccordError
+from recorder.fault_log import FaultLog
 
 
 @dataclass
@@ -24,6 +25,8 @@ class DutyThread(ABC):
     BACK_OFF: ClassVar[float]
     """Further seconds before the next turn, after one that failed."""
 
+    faults: FaultLog = field(default_factory=FaultLog, init=False)
+    """What keeps this duty from being done."""
     _stopped: threading.Event = field(default_factory=threading.Event, init=False)
 
     def start(self) -> None:
@@ -43,8 +46,12 @@ class DutyThread(ABC):
         """Log that catalogue, store or disk are unavailable."""
 
     @abstractmethod
-    def failed(self) -> None:
-        """Log a bug, while it is being handled."""
+    def failed(self, error: Exception) -> None:
+        """Log a bug."""
+
+    def recover(self) -> None:
+        """Note that a turn succeeded: whatever kept the duty from being done is over."""
+        self.faults.recover_all()
 
     def _run(self) -> None:
         while not self._stopped.wait(self.INTERVAL):
@@ -52,10 +59,11 @@ class DutyThread(ABC):
                 self.turn()
             except (AccordError, OSError, PeeweeException) as error:
                 self.delayed(error)
-            except Exception:
+            except Exception as error:
                 # A bug must not end the duty.
                 metrics.UNHANDLED_ERRORS.inc()
-                self.failed()
+                self.failed(error)
             else:
+                self.recover()
                 continue
             self._stopped.wait(self.BACK_OFF)

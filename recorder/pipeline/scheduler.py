@@ -18,15 +18,12 @@ from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from recorder.errors import TakeError
+from recorder.fault_log import FaultLog
 from recorder.pipeline import stages as pipeline
 from recorder.pipeline.stages import Stage
 from recorder.spool import disk_space
 from recorder.spool.layout import AUDIO, END, QUARANTINE, read_start
-
-log = structlog.get_logger()
 
 SCAN_INTERVAL: Final = 1.0
 """Minimum of seconds between two scans of the spool."""
@@ -116,7 +113,7 @@ class Backlog:
         self._lanes = {name: _Lane() for name in set(LANE.values())}
         self._asleep: list[tuple[float, str]] = []
         self._scan_due = 0.0
-        self._reported = ""
+        self._faults = FaultLog()
 
     def __len__(self) -> int:
         return len(self._takes)
@@ -261,11 +258,10 @@ class Backlog:
             self._lanes[LANE[stage]].add(take)
 
     def _report(self, what: str, hint: str) -> None:
-        if what and what != self._reported:
-            log.error("spool.unreadable", what=what, hint=hint)
-        elif self._reported and not what:
-            log.info("spool.recovered", spool=str(self._spool))
-        self._reported = what
+        if what:
+            self._faults.report("spool.unreadable", what, level="error", hint=hint)
+        else:
+            self._faults.recover("spool.unreadable", spool=str(self._spool))
 
 
 def _length(path: Path) -> int:

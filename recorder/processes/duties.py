@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-import structlog
 from peewee import PeeweeException
 
 from recorder import metrics
@@ -47,8 +46,6 @@ SESSIONS_KEPT: Final = timedelta(days=30)
 ROOMS_KEPT: Final = timedelta(days=2)
 """A room that nobody has used for so long begins anew: paused, at the beginning."""
 
-log = structlog.get_logger()
-
 
 @dataclass(frozen=True, slots=True)
 class Duties:
@@ -66,16 +63,16 @@ class Duties:
     """The name that this node reports under."""
 
     def keep(self) -> None:
-        """Run every duty; one that fails is logged, counted and repeated the next time."""
+        """Run every duty; one that fails is counted and repeated the next time."""
         services, now, trusted_now = self.services, self.services.now(), self.timekeeper.check
         store, root, trust, entropy = services.store, services.root, services.trust, services.entropy
         duties: dict[str, Callable[[], object]] = {
             "fleet": lambda: report_node(measure_node(self.node, services.spool, services.now())),
             "amendments": lambda: amendment_recovery.list_pending(
-                store, root, now, entropy, services.revoked
+                store, root, now, entropy, services.revoked, services.faults
             ),
             "limits": lambda: (
-                retention_limits.finish_pending(store, trust, now, entropy),
+                retention_limits.finish_pending(store, trust, now, entropy, faults=services.faults),
                 limit_application.apply_limits(store, root, now, services.revoked),
             ),
             "holds": lambda: self.reminders.remind(services.now()),
@@ -103,6 +100,7 @@ class Duties:
                 duty()
             except (AccordError, OSError, PeeweeException) as error:
                 metrics.DUTY_FAILURES.labels(name).inc()
-                log.warning("duty.delayed", duty=name, error=str(error))
+                services.faults.report("duty.delayed", error, name, duty=name)
             else:
+                services.faults.recover("duty.delayed", name, duty=name)
                 metrics.DUTY_DONE.labels(name).set(services.now().timestamp())

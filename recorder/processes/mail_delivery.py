@@ -3,10 +3,8 @@ hangs delays no other duty."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
-
-import structlog
 
 from recorder import metrics
 from recorder.config import Settings
@@ -18,8 +16,6 @@ from recorder.services import Services
 
 DUTY = "outgoing_mail"
 """The duty's name in metrics."""
-
-log = structlog.get_logger()
 
 
 def mail_server(settings: Settings) -> MailServer | None:
@@ -51,22 +47,32 @@ class MailDelivery(DutyThread):
     services: Services
     server: MailServer | None
 
+    _is_idle: bool = field(default=False, init=False)
+    """Whether mails wait and none was due: while the server is away, each waits for its next try."""
+
     NAME: ClassVar[str] = "mail"
     INTERVAL: ClassVar[float] = 3.0
     BACK_OFF: ClassVar[float] = 12.0
 
     def turn(self) -> None:
         """Send what is due, and count what stays in the queue.  Raises :class:`recorder.errors.MailError`."""
+        count = 0
         try:
-            delivery.send_due(self.services, self.server)
+            count = delivery.send_due(self.services, self.server)
         finally:
-            for state, number in outbox.count_mails(self.services.now()).items():
+            mails = outbox.count_mails(self.services.now())
+            for state, number in mails.items():
                 metrics.MAIL_QUEUED.labels(state).set(number)
+        self._is_idle = not count and mails["waiting"] > 0
         metrics.DUTY_DONE.labels(DUTY).set(self.services.now().timestamp())
 
     def delayed(self, error: Exception) -> None:
         metrics.DUTY_FAILURES.labels(DUTY).inc()
-        log.warning("mail.delayed", error=str(error))
+        self.faults.report("mail.delayed", error)
 
-    def failed(self) -> None:
-        log.exception("mail.failed")
+    def failed(self, error: Exception) -> None:
+        self.faults.report("mail.failed", error, level="error", exc_info=error)
+
+    def recover(self) -> None:
+        if not self._is_idle:
+            super().recover()

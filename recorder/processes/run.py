@@ -9,10 +9,9 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
-import structlog
-
 from recorder import environment
 from recorder.errors import StoreError
+from recorder.fault_log import FaultLog
 from recorder.processes.services import Context
 from recorder.processes.supervisor import Program, Supervisor
 
@@ -24,8 +23,6 @@ DAEMON_GRACE: Final = 19.0
 
 STORE_GRACE: Final = 3.0
 """The store takes up to 16 s to end, and loses nothing when it is killed."""
-
-log = structlog.get_logger()
 
 
 def run(context: Context) -> None:
@@ -47,17 +44,18 @@ def make_bucket(context: Context) -> None:
     from recorder.processes import object_store  # imported here to keep a supervisor without a store small
 
     def wait() -> None:
-        server = object_store.embedded(context.settings)
+        server, faults = object_store.embedded(context.settings), FaultLog()
         while True:
             try:
                 server.wait_ready()
             except StoreError as error:
                 # Keep trying, however late the server starts (its ports may be taken): nothing is stored
                 # without a bucket.
-                log.error("store.unready", error=error.message, hint=error.hint)
+                faults.report("store.unready", error, level="error")
                 if error.error_id == "store.embedded_open":
                     return  # another attempt would change nothing
             else:
+                faults.recover("store.unready")
                 return
 
     threading.Thread(target=wait, name="make-bucket", daemon=True).start()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
 from recorder.clock import utc_now
 from recorder.config import Settings
-from recorder.errors import ConfigError
+from recorder.errors import CatalogueError, ConfigError
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.disputes.admissions import DisputeAdmissions
 from recorder.features.tenants.number_proof import NumberProofs
@@ -19,12 +20,13 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.plans import find_plan
 from recorder.processes import object_store
 from recorder.processes.gate import PanelGate
+from recorder.processes.readiness import CatalogueChecks, SecretCheck, check_keyring, check_signing_key
 from recorder.processes.services import Context
 from recorder.processes.supervisor import heartbeat
 from recorder.prompts.sound_sources import Sources, open_sources
-from recorder.seal.signing import Signer
+from recorder.seal.signing import PANEL_USES, Signer
 from recorder.status_server import AllowedClients, serve_in_thread
-from recorder.store.ping import ping_store
+from recorder.store.ping import StorePing
 from web.app import create_app
 from web.config import Brand, SupportContact, WebConfig, read_logo
 from web.health import status_source
@@ -41,7 +43,7 @@ def run(context: Context) -> None:
         check_list(settings.breached_passwords)
     context.open_catalogue()
     store, signer = context.store(), context.panel_signer()
-    sources = open_sources(context.settings.prompts)
+    sources, secret = open_sources(context.settings.prompts), SecretCheck(context.web_secret())
     app = create_app(
         WebConfig(
             secret_key=context.web_secret(),
@@ -77,7 +79,11 @@ def run(context: Context) -> None:
         registration=open_registration(context, signer, sources),
         proofs=EntryProofs(store, context.root()),
         number_proofs=open_number_proofs(context.settings, sources),
-        checks={"store": partial(ping_store, object_store.probe(context.settings))},
+        checks={
+            **CatalogueChecks({"keys": partial(check_keyring, context.keyring()), "secret": secret}).checks(),
+            "store": StorePing(object_store.probe(context.settings)),
+            "panel_key": partial(check_signing_key, signer, PANEL_USES, context.trust(), utc_now),
+        },
     )
     neighbours = AllowedClients(str(network) for network in metrics.allow)
     stop = serve_in_thread(status_source(app, neighbours), metrics.host, metrics.web_port)
@@ -85,6 +91,8 @@ def run(context: Context) -> None:
         serve(app, settings.host, settings.port, beat=heartbeat(os.environ))
     finally:
         stop()
+        with suppress(CatalogueError):
+            secret.release()
 
 
 def open_number_proofs(settings: Settings, sources: Sources) -> NumberProofs | None:

@@ -33,7 +33,7 @@ from recorder.features.tenants.duty import SnapshotDuty
 from recorder.lifecycle.clock_guard import NAME, ClockGuard
 from recorder.mail.outbox import Outbox
 from recorder.pipeline import stages
-from recorder.pipeline.backoff import BLOCKED_STAGES, Backoff
+from recorder.pipeline.backoff import BLOCKED_STAGES, NEEDS, Backoff, missing_need
 from recorder.pipeline.encoders import Encoder
 from recorder.pipeline.obstacles import obstacle
 from recorder.pipeline.poison_takes import EncoderCrashes
@@ -224,9 +224,14 @@ class Worker:
             self._lanes[lane].busy += 1
 
         def finish(future: Future[None]) -> None:
-            if not future.cancelled() and (error := future.exception()) is not None:
+            error = None if future.cancelled() else future.exception()
+            if isinstance(error, Exception):
                 metrics.UNHANDLED_ERRORS.inc()
-                log.error("worker.failed", work=name, exc_info=error)
+                self.services.faults.report(
+                    "worker.failed", error, name, level="error", work=name, exc_info=error
+                )
+            else:
+                self.services.faults.recover("worker.failed", name, work=name)
             with self._lock:
                 self._under_way.discard(name)
                 self._lanes[lane].busy -= 1
@@ -248,11 +253,11 @@ class Worker:
                 log.error("take.quarantined", recording=folder.name, error_id=ENCODER_DIED, hint=BRING_BACK)
             stages.step(folder, self.services.now(), self.services, self._encode)
         except Exception as error:
-            # No take may end the loop: this one backs off, and its reason is logged.
+            # No take may end the loop: this one backs off.
             self._failed(folder, stage, error)
         else:
             metrics.STAGE.labels(stage).observe(time.perf_counter() - start)
-            self._common.note_success(stage)
+            self._recover(folder, stage)
             self._backlog.finish_step(folder)
         finally:
             with self._lock:
@@ -265,13 +270,30 @@ class Worker:
             self._crashes.note_crash(folder.name, self._backlog.is_alone(folder, stage))
         metrics.STAGE_FAILURES.labels(stage, obstacle(error)).inc()
         failures = self._backlog.fail_step(folder, self._common.note_failure(error, stage))
-        bound = log.bind(recording=folder.name, stage=stage, error_id=error_id)
-        if isinstance(error, AccordError | OSError):
-            more = {"hint": disk_space.hint_for(error)} if isinstance(error, OSError) else {}
-            bound.warning("take.delayed", error=str(error), failures=failures, **more)
-        else:
+        is_bug = not isinstance(error, AccordError | OSError)
+        if is_bug:
             metrics.UNHANDLED_ERRORS.inc()
-            bound.exception("take.delayed", failures=failures)
+        self.services.faults.report(
+            "take.delayed",
+            error,
+            # What all takes need is one fault, however many takes meet it.
+            missing_need(error, stage) or folder.name,
+            level="error" if is_bug else "warning",
+            recording=folder.name,
+            stage=stage,
+            error_id=error_id,
+            failures=failures,
+            hint=disk_space.hint_for(error) if isinstance(error, OSError) else None,
+            exc_info=error if is_bug else None,
+        )
+
+    def _recover(self, folder: Path, stage: Stage) -> None:
+        """Note that a step succeeded: what it needs is available."""
+        self._common.note_success(stage)
+        self.services.faults.recover("take.delayed", folder.name, recording=folder.name)
+        for need in NEEDS:
+            if stage in BLOCKED_STAGES[need]:
+                self.services.faults.recover("take.delayed", need, need=need)
 
     def _encode(self, folder: Path, prompt: Path) -> None:
         encoder = self._free.get()

@@ -14,22 +14,19 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-import structlog
-
 from recorder import metrics, status_server
-from recorder.catalogue import ping as catalogue
 from recorder.clock import Now, utc_now
-from recorder.health import HealthFinding, Readiness
+from recorder.health import Check, HealthFinding, Readiness
 from recorder.mail import outbox
 from recorder.pipeline import queue_depth
 from recorder.pipeline.queue_depth import QueueDepth
 from recorder.pipeline.stages import STAGES
 from recorder.processes.duties import DUTIES
+from recorder.processes.readiness import CatalogueChecks, check_keyring, check_signing_key
 from recorder.processes.worker_loop import LANES, Worker
-from recorder.store import ping as store
+from recorder.seal.signing import USES
 from recorder.store.contract import Store
-
-log = structlog.get_logger()
+from recorder.store.ping import StorePing
 
 EVERY: Final = 10.0
 """Seconds between two looks at the spool."""
@@ -66,17 +63,21 @@ class Overseer:
         application = status_server.StatusApp(
             metrics.WORKER,
             metrics.registry(metrics.WORKER),
-            Readiness(
-                {
-                    "spool": self._spool,
-                    "catalogue": catalogue.ping,
-                    "store": partial(store.ping_store, self.probe),
-                }
-            ),
+            Readiness(self._checks()),
             status_server.AllowedClients(self.allow),
             self._alive,
         )
         status_server.serve_in_thread(application, self.host, self.port)
+
+    def _checks(self) -> dict[str, Check]:
+        services = self.worker.services
+        catalogue = CatalogueChecks({"keys": partial(check_keyring, services.keyring)})
+        return {
+            "spool": self._spool,
+            **catalogue.checks(),
+            "store": StorePing(self.probe),
+            "signing_key": partial(check_signing_key, services.signer, USES, services.trust, self.now),
+        }
 
     def _show(self) -> None:
         for stage in queue_depth.STAGES:
@@ -122,7 +123,9 @@ class Overseer:
                 self._problem = ""
             except OSError as error:
                 self._problem = f"the spool cannot be read: {error}"
-                log.warning("spool.measure_failed", error=str(error))
+                self.worker.services.faults.report("spool.measure_failed", error)
+            else:
+                self.worker.services.faults.recover("spool.measure_failed")
             time.sleep(max(EVERY, SHARE * (time.monotonic() - start)))
 
     def _spool(self) -> HealthFinding:

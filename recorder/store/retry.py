@@ -9,13 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
-
 from recorder import metrics
 from recorder.errors import StoreError
+from recorder.fault_log import FaultLog
 from recorder.store.contract import Abilities, Conflict, NotFound, Store, Unreachable
-
-log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
 
@@ -54,6 +51,7 @@ class _RetryingStore:
         self._longest = longest_pause
         self._sleep = sleep
         self._chance = chance
+        self._faults = FaultLog()
 
     def put(self, key: str, path: Path, sha256: str, *, locked_until: datetime | None = None) -> None:
         self._again("put", lambda: self._store.put(key, path, sha256, locked_until=locked_until))
@@ -85,7 +83,9 @@ class _RetryingStore:
                 for key in self._store.list(prefix, after):
                     if key > last:
                         last, attempt = key, 0
+                        self._recover("list")
                         yield key
+                self._recover("list")
                 return
             except Unreachable as error:
                 _count("list", error)
@@ -93,6 +93,7 @@ class _RetryingStore:
                 self._pause("list", attempt, error)
             except StoreError as error:
                 _count("list", error)
+                self._recover("list")
                 raise
 
     def _again(self, what: str, operation: Callable[[], Answer]) -> Answer:
@@ -100,22 +101,30 @@ class _RetryingStore:
         while True:
             try:
                 with metrics.STORE_OPERATION.labels(what).time():
-                    return operation()
+                    answer = operation()
             except Unreachable as error:
                 _count(what, error)
                 attempt += 1
                 self._pause(what, attempt, error)
             except StoreError as error:
                 _count(what, error)
+                self._recover(what)
                 raise
+            else:
+                self._recover(what)
+                return answer
 
     def _pause(self, what: str, attempt: int, error: Unreachable) -> None:
         if attempt >= self._attempts:
             raise error
         pause = min(self._first * 2 ** (attempt - 1), self._longest) * self._chance()
         metrics.STORE_RETRIES.labels(what).inc()
-        log.warning("store.retried", what=what, attempt=attempt, pause=round(pause, 2), error=error.message)
+        self._faults.report("store.retried", error, what, what=what)
         self._sleep(pause)
+
+    def _recover(self, what: str) -> None:
+        """The store has answered, if only to refuse."""
+        self._faults.recover("store.retried", what, what=what)
 
 
 def _count(what: str, error: StoreError) -> None:

@@ -230,6 +230,8 @@ class S3Store:
             return "Status" in self._client.get_bucket_versioning(Bucket=self._bucket)
 
     def _probe(self) -> Abilities:
+        # First, because SeaweedFS creates a missing bucket at a put, without versions and without locks.
+        versioned = self._versioned()
         key = f"probe/{self._entropy(8).hex()}"
         try:
             self._put_small(key, b"1")
@@ -239,7 +241,7 @@ class S3Store:
                     key, b"3", ChecksumSHA256=base64.b64encode(hashlib.sha256(b"4").digest()).decode()
                 )
                 == MISMATCH,
-                versioning=self._versioned() and self._keeps_versions(key),
+                versioning=versioned and self._keeps_versions(key),
                 object_lock=self.locks(),
             )
         finally:
@@ -269,14 +271,17 @@ class S3Store:
         return len(self._versions(key)) > 1
 
     def locks(self) -> bool:
-        """Whether the bucket was created with object lock. Raises :class:`Unreachable`."""
+        """Whether the bucket was created with object lock. Raises :class:`Unreachable`, and
+        :class:`StoreError` (``store.no_bucket``)."""
         try:
             with self._errors("object lock"):
                 answer = self._client.get_object_lock_configuration(Bucket=self._bucket)
                 return answer["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled"
         except Unreachable:
             raise
-        except StoreError:
+        except StoreError as error:
+            if error.error_id == "store.no_bucket":
+                raise
             return False
 
     def _errors(self, key: str) -> AbstractContextManager[None]:

@@ -47,6 +47,11 @@ _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _HASH = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
 _DENIED = frozenset({"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"})
 _NOT_IMPLEMENTED = 501
+_NO_BUCKET = (
+    "correct [store] bucket, or have whoever runs the store create it, with versioning and object lock "
+    "(which can only be chosen then) and without a default retention: `aws s3api create-bucket "
+    "--object-lock-enabled-for-bucket --bucket …` does; `accord run` creates that of an embedded store"
+)
 
 MISMATCH = "store.hash_mismatch"
 
@@ -151,7 +156,7 @@ def _translate(where: str, key: str, error: ClientError) -> StoreError:
     if status >= 500 or status == 429 or code in _AWAY:
         return Unreachable("store.busy", f"{where} answers {status} {code}", "it is retried")
     if code == "NoSuchBucket":
-        return StoreError("store.no_bucket", f"there is no {where}", "create it, or correct its name")
+        return StoreError("store.no_bucket", f"there is no {where}", _NO_BUCKET)
     if code in _MISSING:
         return NotFound("store.not_found", f"there is no object {key} in {where}")
     if code in _HASH:

@@ -17,6 +17,7 @@ from gevent.event import Event
 
 from recorder import metrics
 from recorder.errors import SwitchError
+from recorder.fault_log import FaultLog
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.conference_events import EAVESDROP, THREE_WAY, attached_legs, read_conference_list
@@ -128,6 +129,7 @@ class Node:
     _connection: Inbound | None = field(default=None, init=False)
     _greenlet: gevent.Greenlet[[], None] | None = field(default=None, init=False)
     _skipped: frozenset[str] = field(default=frozenset(), init=False)
+    _faults: FaultLog = field(default_factory=FaultLog, init=False)
 
     def start(self) -> None:
         """Start to connect; returns at once."""
@@ -221,9 +223,7 @@ class Node:
                 break
             attempt = 0 if lifetime >= self.backoff.steady else attempt + 1
             seconds = self.backoff.delay(max(0, attempt - 1), self.random)
-            log.warning(
-                "switch.down", host=self.host, port=self.port, reason=reason, again_in=round(seconds, 2)
-            )
+            self._faults.report("switch.down", reason, host=self.host, port=self.port)
             self._pause(seconds)
 
     def _pause(self, seconds: float) -> None:
@@ -263,6 +263,7 @@ class Node:
             self.on_up(live)
             reconciled = True
             self.up.set()
+            self._faults.recover("switch.down")
             metrics.SWITCH_CONNECTIONS.labels("up").inc()
             log.info("switch.up", host=self.host, port=self.port, channels=len(live.channels))
             ready.set()

@@ -57,10 +57,10 @@ class VerificationCaller(DutyThread):
     BACK_OFF: ClassVar[float] = 5.0
 
     def delayed(self, error: Exception) -> None:
-        log.warning("verification_call.delayed", error=str(error))
+        self.faults.report("verification_call.delayed", error)
 
-    def failed(self) -> None:
-        log.exception("verification_call.failed")
+    def failed(self, error: Exception) -> None:
+        self.faults.report("verification_call.failed", error, level="error", exc_info=error)
 
     def turn(self) -> bool:
         """Make the next call; false if none was ordered.  Raises what catalogue and disk raise."""

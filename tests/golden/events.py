@@ -23,8 +23,13 @@ class _Module:
     def logged(self) -> Iterator[str]:
         for scope in [self.tree, *(each for each in ast.walk(self.tree) if isinstance(each, Function))]:
             for each in ast.walk(scope):
-                if isinstance(each, ast.Call) and each.args and _logs(each.func):
+                if not isinstance(each, ast.Call) or not each.args:
+                    continue
+                if _logs(each.func):
                     yield from (text for text in self._texts(each.args[0], scope) if text not in LEVELS)
+                elif _reports_fault(each.func):
+                    for text in self._texts(each.args[0], scope):
+                        yield from (text, f"{text.partition('.')[0]}.recovered")
 
     def _texts(self, value: ast.expr, scope: ast.AST) -> Iterator[str]:
         """What a value can be: a text, one of two, of a table, or what a name here was given."""
@@ -65,6 +70,15 @@ def _logs(function: ast.expr) -> bool:
     if isinstance(function, ast.Call) and _name(function.func) == "getattr":  # getattr(log, level)(…)
         return _name(function.args[0]).endswith("log")
     return isinstance(function, ast.Attribute) and function.attr in LEVELS
+
+
+def _reports_fault(function: ast.expr) -> bool:
+    """``faults.report(…)``: the fault is logged, and its end (:mod:`recorder.fault_log`)."""
+    return (
+        isinstance(function, ast.Attribute)
+        and function.attr == "report"
+        and _name(function.value).endswith("faults")
+    )
 
 
 def _name(function: ast.expr) -> str:

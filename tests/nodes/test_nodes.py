@@ -125,7 +125,7 @@ def test_every_process_reconnects_to_a_restarted_database(nodes, postgres, how) 
     until(lambda: _get(port, "/login")[0] == 503, "the panel says that it is away")
     assert "Rien n" in _get(port, "/login")[1], "nothing is lost, in the visitor's language"
     assert _get(port, "/healthz")[0] == 200, "it is alive"
-    assert _get(port, "/readyz")[0] == 503, "and not ready"
+    until(lambda: _get(port, "/readyz")[0] == 503, "it is not ready")
     until(lambda: all("catalogue.away" in worker.log_text() for worker in workers), "each worker says so")
     assert [len(node.left()) for node in nodes] == [2, 2, 2], "nothing is deleted meanwhile"
 
@@ -133,6 +133,7 @@ def test_every_process_reconnects_to_a_restarted_database(nodes, postgres, how) 
     until(lambda: _get(port, "/login")[0] == 200, "the panel is back")
     until(lambda: not [each for node in nodes for each in node.left()], "waiting takes are stored")
     assert panel.alive
+    assert panel.kill(signal.SIGTERM) == 0
     for worker in workers:
         assert worker.kill(signal.SIGTERM) == 0
     nodes.assert_whole(calls)

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,10 @@ class Installation:
 
     folder: Path
     first: int = field(default_factory=lambda: free_ports(PORTS))
+    settings: dict[str, str] = field(default_factory=dict)
+    """Further settings, as environment variables."""
+    worker_environment: dict[str, str] = field(default_factory=dict)
+    """Further variables of the worker alone."""
 
     def __post_init__(self) -> None:
         event, daemon, self.daemon, self.worker, self.web, self.panel, self.prometheus, store = range(
@@ -92,13 +96,22 @@ class Installation:
             "ACCORD_METRICS_DAEMON_PORT": str(self.daemon),
             "ACCORD_METRICS_WORKER_PORT": str(self.worker),
             "ACCORD_METRICS_WEB_PORT": str(self.panel),
+            **self.settings,
         }
         self.context = Context(config.load(None, self.variables), None)
         self.tenant, self.password = run.prepare(self.context, self.folder)
         self.store = object_store.embedded(self.context.settings)
         self.store.prepare()
+        if self.context.settings.store.kind == "directory":
+            object_store.directory(self.context.settings).init()
         environment = {**os.environ, **self.variables, "PYTHONPATH": str(pages.ROOT)}
         programs = [each for each in programs_of(self.context, environment) if each.name != "store"]
+        programs = [
+            replace(each, environment={**(each.environment or {}), **self.worker_environment})
+            if each.name == "worker"
+            else each
+            for each in programs
+        ]
         logged = [run._logged(each, self.folder) for each in programs]
         self.supervisor = Supervisor(logged, environment)
         self.calls = run._logged(switch.practice_switch(self.ports, CALLS, environment), self.folder)
@@ -113,7 +126,7 @@ class Installation:
         self.supervisor.stop()
         self._thread.join(60)
         self.store.stop(seconds=0)
-        database.obj.close()
+        getattr(database.obj, "close_all", database.obj.close)()
 
     def at(self, port: int, path: str) -> str:
         return f"http://127.0.0.1:{port}/{path}"
@@ -178,15 +191,17 @@ class Person:
 
 
 class Prometheus:
-    """A real Prometheus with the shipped rules and scrape configuration, at intervals of one second."""
+    """A real Prometheus with the shipped rules and scrape configuration; if ``quick``, at intervals of one
+    second."""
 
-    def __init__(self, folder: Path, installation: Installation) -> None:
+    def __init__(self, folder: Path, installation: Installation, *, quick: bool = True) -> None:
         configuration = yaml.safe_load((pages.RULES.parent / "prometheus.yml").read_text("utf-8"))
-        configuration["global"] = {
-            "scrape_interval": "1s",
-            "scrape_timeout": "1s",
-            "evaluation_interval": "1s",
-        }
+        if quick:
+            configuration["global"] = {
+                "scrape_interval": "1s",
+                "scrape_timeout": "1s",
+                "evaluation_interval": "1s",
+            }
         configuration["rule_files"] = [str(pages.RULES)]
         for job in configuration["scrape_configs"]:
             targets = [f"127.0.0.1:{installation.ports_of(job['job_name'])}"]

@@ -104,20 +104,19 @@ def listen(here: Installation) -> None:
 
 def hang(here: Installation) -> float:
     """Stop the store; readiness still answers. Returns the longest response time in seconds."""
-    time.sleep(2.1)  # until earlier findings are no longer reused
     longest = 0.0
     with here.stopped_store():
         for port in (here.worker, here.panel):
-            over = time.monotonic() + 5
+            over = time.monotonic() + 20
             while True:
                 status, body, seconds = here.ready(port)
                 longest = max(longest, seconds)
-                # A finding from just before the stop is reused for two seconds.
+                # Earlier findings are used again for a while.
                 if status == 503 or time.monotonic() > over:
                     break
                 time.sleep(0.2)
             assert (status, body["status"]) == (503, "not_ready")
-            assert "does not answer" in body["checks"]["store"]["what"]
+            assert not body["checks"]["store"]["ok"]
             assert body["checks"]["catalogue"]["ok"]
             assert get(here.at(port, "healthz"), 2)[0] == 200
         assert here.ready(here.daemon)[0] == 200, "no call needs the store"

@@ -185,7 +185,8 @@ def handle_http_error(error: HTTPException) -> ResponseReturnValue:
 
 @blueprint.errorhandler(AccordError)
 def handle_accord_error(error: AccordError) -> ResponseReturnValue:
-    log.error("api.failed", error_id=error.error_id, error=error.message)
+    endpoint = request.endpoint or ""
+    panel_state().faults.report("api.failed", error, endpoint, level="error", endpoint=endpoint)
     return problem(503, error.error_id, "that is not possible just now", "nothing is lost; ask again")
 
 

@@ -36,7 +36,7 @@ from web.playback.view_model import (
     entry_order,
     from_manifest,
 )
-from web.state import current_visitor, now, panel_state
+from web.state import current_visitor, now, panel_state, report_unavailable
 from web.text import formats, labels
 
 LATE = timedelta(minutes=5)
@@ -85,7 +85,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
             raise
         return _tombstone(recording_id)
     except StoreError as error:
-        log.warning("web.refused", error_id=error.error_id, error=error.message, endpoint="call_page")
+        report_unavailable(error)
         row = queries.recording(visitor.tenant.id, recording_id)  # the gate has let the visitor see it
         return render_template("playback/call_state.html", state="unreachable", recording=row), 503
     status, view = facts.status, from_manifest(facts.body)

@@ -60,10 +60,11 @@ class OutcomeDuty:
             try:
                 count += self._record(tenant, dispute, now)
             except (DisputeError, SealError, RetentionError) as error:
-                log.error(
-                    "dispute.outcome_failed", dispute=dispute, error_id=error.error_id, error=error.message,
-                    hint=error.hint,
-                )  # fmt: skip
+                self.services.faults.report(
+                    "dispute.outcome_failed", error, dispute, level="error", dispute=dispute
+                )
+            else:
+                self.services.faults.recover("dispute.outcome_failed", dispute, dispute=dispute)
         return count
 
     def drop_erased(self, now: datetime) -> int:
@@ -86,7 +87,8 @@ class OutcomeDuty:
         found = disputes.find(tenant, dispute)
         final_at, outcome = queries.final_at(found), found.outcome
         if outcome is None or final_at is None or now < final_at:
-            log.error("dispute.not_due", dispute=dispute, hint="its row differs from its statements")
+            what = "its row differs from its statements"
+            services.faults.report("dispute.not_due", what, dispute, level="error", dispute=dispute)
             return False
         amended = [
             AmendedRecording(each, number)

@@ -76,10 +76,10 @@ class LiveCallRelay(DutyThread):
     BACK_OFF: ClassVar[float] = 1.0
 
     def delayed(self, error: Exception) -> None:
-        log.warning("command.delayed", error=str(error))
+        self.faults.report("command.delayed", error)
 
-    def failed(self) -> None:
-        log.exception("command.failed")
+    def failed(self, error: Exception) -> None:
+        self.faults.report("command.failed", error, level="error", exc_info=error)
 
     def turn(self) -> None:
         """Relay new commands, and list the live calls. Raises what catalogue and disk raise."""

@@ -88,13 +88,15 @@ def erase_due(
         except Unreachable:
             raise
         except (CatalogueError, RetentionError, SealError, StoreError) as error:
-            log.error(
+            services.faults.report(
                 "offboarding.delayed",
+                error,
+                row.tenant,
+                level="error",
                 tenant=row.tenant,
-                error_id=error.error_id,
-                error=error.message,
-                hint=error.hint,
             )
+        else:
+            services.faults.recover("offboarding.delayed", row.tenant, tenant=row.tenant)
     return count
 
 
@@ -118,10 +120,15 @@ def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callab
         except AccessError:
             pass  # it has a tombstone: only the row is left
         except (RetentionError, SealError) as error:
-            log.error(
-                "offboarding.erasure_failed", recording=each.id, error_id=error.error_id, error=error.message
+            services.faults.report(
+                "offboarding.erasure_failed",
+                error,
+                each.id,
+                level="error",
+                recording=each.id,
             )
             continue
+        services.faults.recover("offboarding.erasure_failed", each.id, recording=each.id)
         expiry.destroy_one(each, services, owner, now)
     left = queries.count_recordings(tenant)
     log.info("offboarding.erasing", tenant=tenant, left=left)

@@ -43,7 +43,7 @@ class SnapshotDuty:
 
     def refresh(self) -> bool:
         """Write the snapshot if the catalogue has changed or a file is damaged; false if it cannot be written
-        now (the disk is full, the catalogue is unavailable), which is logged."""
+        now (the disk is full, the catalogue is unavailable)."""
         services = self.services
         try:
             revision = change_counter.revision(change_counter.LINES)
@@ -55,8 +55,9 @@ class SnapshotDuty:
                 self._revision = revision
                 self._anyway_due = self.monotonic() + SNAPSHOT_ANYWAY
         except (AccordError, OSError, PeeweeException) as error:
-            log.error("snapshot.write_failed", error=str(error))
+            services.faults.report("snapshot.write_failed", error, level="error")
             return False
+        services.faults.recover("snapshot.write_failed")
         metrics.SNAPSHOT_CHECKED.set(services.now().timestamp())
         return True
 

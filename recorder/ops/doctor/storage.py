@@ -11,7 +11,8 @@ from typing import Literal
 from recorder.audit.checkpoints import LATE
 from recorder.auditlog import checkpoint
 from recorder.catalogue import country_check, offboarding_progress, tenant_queries
-from recorder.catalogue.database import database, kind_of, without_password, writing
+from recorder.catalogue.database import without_password, writing
+from recorder.catalogue.server_clock import clock_offset
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.keys import copies
@@ -37,7 +38,7 @@ def catalogue(patient: Patient) -> Iterator[DoctorFinding]:
     url = patient.settings.catalogue_url
     patient.context.open_catalogue()
     with writing():
-        server = database.execute_sql("SELECT now()").fetchone()[0] if kind_of(url) == "postgresql" else None
+        skew = abs(clock_offset(patient.now))
     yield DoctorFinding("ok", f"catalogue: {without_password(url)}, schema is current, accepts writes")
     if (since := hold_review.holds_unconfirmed()) is not None:
         yield DoctorFinding(
@@ -45,7 +46,7 @@ def catalogue(patient: Patient) -> Iterator[DoctorFinding]:
             f"catalogue: rebuilt at {to_iso(since)}: nothing expires until the legal holds are confirmed",
             "`accord rebuild --holds` lists them, `accord rebuild --confirm-holds` confirms them",
         )
-    if server is not None and (skew := abs(patient.now() - server)) > SKEW:
+    if skew > SKEW:
         yield DoctorFinding(
             "warning",
             f"catalogue: the database's clock and this machine's are {skew.total_seconds():.0f} s apart",

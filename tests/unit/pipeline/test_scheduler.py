@@ -229,7 +229,7 @@ def test_scans_past_an_unreadable_folder(tmp_path: Path, seconds: MonotonicClock
         backlog = Backlog(tmp_path, seconds)
         with capture_logs() as logs:
             backlog.scan_spool()
-        warnings = [(line["event"], "1 folders" in line["what"], "chgrp" in line["hint"]) for line in logs]
+        warnings = [(line["event"], "1 folders" in line["error"], "chgrp" in line["hint"]) for line in logs]
         right = take_names(backlog) == [open_.name] and warnings == [("spool.unreadable", True, True)]
         os._exit(0 if right else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+from structlog.testing import capture_logs
+
 from recorder import health
 from recorder.errors import StoreError
 from recorder.health import HealthFinding, Readiness
@@ -57,3 +59,37 @@ def test_frequent_queries_run_a_check_once() -> None:
     assert [ready()["one"].what for _ in range(5)] == ["look 1"] * 5
     clock.at += health.FRESH
     assert ready()["one"].what == "look 2"
+
+
+def test_an_unhealthy_check_is_repeated_sooner() -> None:
+    checks, clock = [], MonotonicClock(100.0)
+
+    def look() -> HealthFinding:
+        checks.append(1)
+        return HealthFinding(False, "away")
+
+    ready = Readiness({"one": look}, monotonic=clock)
+    for _ in range(3):
+        ready()
+    assert len(checks) == 1
+    clock.at += health.UNHEALTHY_FRESH
+    ready()
+    assert len(checks) == 2
+
+
+def test_a_failed_check_is_logged_once() -> None:
+    clock, answers = MonotonicClock(100.0), [True, False, False, False, True, True]
+
+    def look() -> HealthFinding:
+        if not answers.pop(0):
+            raise StoreError("store.unreachable", "it is away")
+        return HealthFinding(True, "fine")
+
+    ready = Readiness({"store": look}, limit=10.0, monotonic=clock)
+    with capture_logs() as logs:
+        while answers:
+            ready()
+            clock.at += health.FRESH
+    assert [(line["event"], line["check"], line.get("failures")) for line in logs] == [
+        ("health.check_failed", "store", None), ("health.recovered", "store", 3),
+    ]  # fmt: skip

@@ -130,7 +130,9 @@ def test_daemon_runs_with_its_port_occupied(tmp_path: Any, monkeypatch: pytest.M
     monkeypatch.setattr(status_server, "RETRY_S", 0.05)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"))
     port = free_ports()
-    sources = StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed)
+    sources = StatusSources(
+        daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed, daemon.observer.lag
+    )
     with capture_logs() as logs:
         with socket.create_server(("127.0.0.1", port)):
             greenlets = serve(sources, "127.0.0.1", port, AllowedClients())
@@ -148,7 +150,9 @@ def test_daemon_runs_with_its_port_occupied(tmp_path: Any, monkeypatch: pytest.M
 def test_unannounced_calls_are_reported_for_a_day(tmp_path: Any) -> None:
     now = datetime(2026, 11, 28, 12, tzinfo=UTC)
     daemon = Daemon(DaemonSettings("n", tmp_path / "spool", tmp_path / "snapshot", "x"), now=lambda: now)
-    sources = StatusSources(daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed)
+    sources = StatusSources(
+        daemon.calls, daemon.config, daemon.node, daemon.intake.bypassed, daemon.observer.lag
+    )
     assert "has passed every call on a line" in sources.readiness()()["dialplan"].what
     daemon.intake.bypassed.report("inbound", "public", "1001")
     found = sources.readiness()()["dialplan"]

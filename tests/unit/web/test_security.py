@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from flask import request
+from structlog.testing import capture_logs
 
 import web
 import web.proxies
@@ -294,3 +295,24 @@ def test_static_files_are_compressed_where_the_browser_accepts_it(app, bakery):
     assert refused.data == plain.data
     page = client.get("/login", headers={"Accept-Encoding": "gzip"})
     assert "Content-Encoding" not in page.headers, "its token must not be guessed by its length"
+
+
+def test_outage_is_logged_once_for_each_page(browser, house, bakery, monkeypatch):
+    recording = house.call(bakery)
+    person = browser("claire")
+    read = house.store.read
+
+    def away(*_: object) -> bytes:
+        raise Unreachable("store.unreachable", "the store is away")
+
+    with capture_logs() as logs:
+        monkeypatch.setattr(house.store, "read", away)
+        for _ in range(4):
+            assert person.get(f"/recordings/{recording}").status_code == 503
+            assert person.get("/recordings").status_code == 200
+        monkeypatch.setattr(house.store, "read", read)
+        assert person.get(f"/recordings/{recording}").status_code == 200
+    lines = [line for line in logs if line["event"] in ("web.refused", "web.recovered")]
+    assert [(line["event"], line["endpoint"], line.get("failures")) for line in lines] == [
+        ("web.refused", "playback.show_recording", None), ("web.recovered", "playback.show_recording", 4),
+    ]  # fmt: skip

@@ -1,0 +1,96 @@
+"""What worker and panel need to be ready: keys that fit, signing keys, one secret for all panels."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from recorder.catalogue.tables import lease
+from recorder.errors import CatalogueError, SealError
+from recorder.health import HealthFinding
+from recorder.ids import Entropy
+from recorder.processes.readiness import (
+    RENEW_S,
+    CatalogueChecks,
+    SecretCheck,
+    check_keyring,
+    check_signing_key,
+)
+from recorder.seal import signing
+from recorder.seal.keyring import KEY, Keyring, make_secret
+from recorder.seal.revocation import Trust
+from recorder.seal.signing import PANEL_USES, USES
+from tests.clock import MonotonicClock
+from tests.house import Bakery
+
+
+def test_catalogue_that_is_away_is_one_finding(house: Bakery) -> None:
+    def ask() -> HealthFinding:
+        raise CatalogueError("catalogue.away", "no answer")
+
+    checks = CatalogueChecks({"keys": lambda: check_keyring(house.keyring), "other": ask}).checks()
+    assert checks["keys"]().ok, "nothing is known yet"
+    with pytest.raises(CatalogueError):
+        checks["catalogue"]()
+    assert checks["keys"]().ok
+    assert checks["other"]().ok
+
+
+def test_keyring_must_open_the_customers_keys(house: Bakery, entropy: Entropy) -> None:
+    another = Keyring(make_secret(entropy(KEY)))
+    checks = CatalogueChecks(
+        {"keys": lambda: check_keyring(house.keyring), "wrong": lambda: check_keyring(another)}
+    ).checks()
+    assert checks["catalogue"]().ok
+    assert checks["keys"]() == HealthFinding(True, "the key-encryption key opens customers' keys")
+    finding = checks["wrong"]()
+    assert (finding.ok, "which is missing" in finding.what) == (False, True)
+    assert finding.hint
+
+
+def test_panel_without_a_key_is_not_ready(house: Bakery) -> None:
+    finding = check_signing_key(None, PANEL_USES, house.trust, house.clock)
+    assert not finding.ok
+    assert "panel.key" in finding.what
+    assert "accord keys renew" in finding.hint
+
+
+def test_signing_key_must_be_endorsed_now_and_for_every_use(house: Bakery) -> None:
+    signer, panel = house.services.signer, house.changes.signer
+    assert check_signing_key(signer, USES, house.trust, house.clock).ok
+    assert check_signing_key(panel, PANEL_USES, house.trust, house.clock).ok
+    with pytest.raises(SealError, match="not for"):
+        check_signing_key(panel, USES, house.trust, house.clock)
+    house.clock.forward(days=signing.YEARS * 366)
+    with pytest.raises(SealError, match="was endorsed from"):
+        check_signing_key(signer, USES, house.trust, house.clock)
+
+
+def test_revoked_key_is_not_ready(house: Bakery) -> None:
+    signer, at = house.services.signer, house.clock()
+    trust = Trust(house.root_public, lambda: {signer.key_id: at + timedelta(minutes=1)})
+    assert check_signing_key(signer, USES, trust, house.clock).ok, "not yet"
+    house.clock.forward(minutes=1)
+    finding = check_signing_key(signer, USES, trust, house.clock)
+    assert (finding.ok, "was revoked" in finding.what) == (False, True)
+
+
+def test_panels_share_one_secret(house: Bakery) -> None:
+    seconds = MonotonicClock()
+
+    def check(secret: bytes) -> SecretCheck:
+        return SecretCheck(secret, house.clock, seconds)
+
+    first, second, stranger = check(b"a" * 32), check(b"a" * 32), check(b"b" * 32)
+    assert first().ok
+    assert second().ok
+    assert not stranger().ok
+    seconds.at += RENEW_S
+    house.clock.forward(seconds=RENEW_S)
+    assert first().ok
+    first.release()
+    assert stranger().ok, "no panel had taken it again"
+    assert not second().ok, "two secrets are never both ready"
+    house.clock.forward(minutes=lease.DURATION.seconds // 60 + 1)
+    assert second().ok, "the other one has ended"
