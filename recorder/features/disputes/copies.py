@@ -45,16 +45,15 @@ log = structlog.get_logger()
 
 def copy_due(services: Services) -> int:
     """Put the statements into the bucket that it lacks; returns of how many disputes. One that cannot be
-    copied is logged as an error and delays no other. Raises :class:`StoreError`."""
+    copied is reported as a fault and delays no other. Raises :class:`StoreError`."""
     count = 0
     for tenant, dispute in queries.uncopied_disputes():
         try:
             count += _copy(tenant, dispute, services)
         except (DisputeError, SealError, NotFound) as error:
-            log.error(
-                "dispute.not_copied", dispute=dispute, error_id=error.error_id, error=error.message,
-                hint=error.hint,
-            )  # fmt: skip
+            services.faults.report("dispute.not_copied", error, dispute, level="error", dispute=dispute)
+        else:
+            services.faults.recover("dispute.not_copied", dispute, dispute=dispute)
     return count
 
 
