@@ -29,7 +29,7 @@ Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SetupQuestion:
     """A question for a field of :class:`Answers`. ``applies`` says whether it arises after the others."""
 
     field: str
@@ -51,29 +51,29 @@ class Question:
         )
 
 
-SWITCH = (Question("switch_password", "Password of FreeSWITCH's event socket", secret=True),)
+SWITCH = (SetupQuestion("switch_password", "Password of FreeSWITCH's event socket", secret=True),)
 STORE = (
-    Question("store", "Where recordings are stored", "directory", ("directory", "s3")),
+    SetupQuestion("store", "Where recordings are stored", "directory", ("directory", "s3")),
     *(
         replace(question, applies=lambda values: bool(values["store"] == "s3"))
         for question in (
-            Question("endpoint", "Address of the S3 server (empty: AWS)"),
-            Question("bucket", "Bucket", "accord"),
-            Question("access_key", "Access key"),
-            Question("secret_key", "Secret key", secret=True),
+            SetupQuestion("endpoint", "Address of the S3 server (empty: AWS)"),
+            SetupQuestion("bucket", "Bucket", "accord"),
+            SetupQuestion("access_key", "Access key"),
+            SetupQuestion("secret_key", "Secret key", secret=True),
         )
     ),
 )
 CATALOGUE = (
-    Question("catalogue", "Catalogue: sqlite, or postgresql://accord@HOST/accord", SQLITE),
-    Question(
+    SetupQuestion("catalogue", "Catalogue: sqlite, or postgresql://accord@HOST/accord", SQLITE),
+    SetupQuestion(
         "catalogue_password",
         "Password of the catalogue's user (empty: none)",
         secret=True,
         applies=lambda values: bool(values["catalogue"] != SQLITE),
     ),
 )
-ADDRESS = (Question("address", "Public address of the panel, https://… (empty: this machine alone)"),)
+ADDRESS = (SetupQuestion("address", "Public address of the panel, https://… (empty: this machine alone)"),)
 
 
 @click.command(context_settings={"show_default": True})
@@ -138,7 +138,7 @@ def _option_values(options: Mapping[str, Any]) -> dict[str, str]:
 
 def _answer(
     answers: Answers,
-    questions: tuple[Question, ...],
+    questions: tuple[SetupQuestion, ...],
     by_option: Mapping[str, str],
     check: Callable[[Answers], None],
     yes: bool,

@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.deploy.boot import REPOSITORY
 from tests.scratch import scratch_folder
 
-ROOT = "ACCORD_DEBIAN_ROOT"
-"""A variable with the path of a Debian that was made before: to make one takes minutes."""
+ROOTS = "ACCORD_DEBIAN_ROOTS"
+"""A variable with a folder in which roots were made before, or are to be kept: to make one takes minutes."""
 
 PACKAGE = "ACCORD_PACKAGE"
 """A variable with the path of the package to test, instead of one that is built for it."""
@@ -20,26 +20,33 @@ PACKAGE = "ACCORD_PACKAGE"
 SUITE = "trixie"
 """The Debian whose Python the package is built for."""
 
-INCLUDED = ("systemd", "python3", "tzdata", "postgresql")
-"""The packages beside Debian's smallest set: what Accord's depends on, because the machine has no network,
-and a database server."""
+MACHINE = ("systemd", "python3", "tzdata", "postgresql")
+"""The packages of a machine beside Debian's smallest set: what Accord's depends on, because the machine has
+no network, and a database server."""
+
+IMAGE = (
+    "systemd-standalone-sysusers", "systemd-standalone-tmpfiles", "python3", "tzdata", "ca-certificates",
+)  # fmt: skip
+"""The packages of the container's image beside Debian's smallest set."""
 
 
 def missing_tool() -> str | None:
     """What this machine lacks to build and install packages; ``None`` if nothing."""
-    tools = ("dpkg-deb", *(() if ROOT in os.environ else ("debootstrap",)))
+    tools = ("dpkg-deb", *(() if ROOTS in os.environ else ("debootstrap",)))
     absent = [tool for tool in tools if shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin") is None]
     return f"{' and '.join(absent)} (Debian's packages of that name)" if absent else None
 
 
-def make_root() -> Path:
-    """A folder with the files of a clean Debian."""
-    if ROOT in os.environ:
-        return Path(os.environ[ROOT])
-    folder = scratch_folder("debian")
+def make_root(packages: tuple[str, ...]) -> Path:
+    """A folder with the files of a clean Debian that has some packages."""
+    parent = os.environ.get(ROOTS)
+    folder = scratch_folder("debian") if parent is None else Path(parent) / packages[0]
+    if parent is not None and folder.exists():
+        return folder
+    folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
     subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={','.join(INCLUDED)}", SUITE, str(folder)],
+        ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, str(folder)],
         check=True, env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"},
     )  # fmt: skip
     return folder

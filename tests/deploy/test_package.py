@@ -60,7 +60,7 @@ def packages() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def root(packages: Path) -> Path:
-    return debian.make_root()
+    return debian.make_root(debian.MACHINE)
 
 
 @pytest.fixture
@@ -103,6 +103,7 @@ def set_up(machine: Machine, catalogue: str) -> None:
     assert "migrations" in output.stdout
     machine.run("accord", "tenant", "create", "Menuiserie Dubois", "--language", "en")
     machine.run("accord", "line", "add", "--tenant", "Menuiserie Dubois", "+3225550101")
+    machine.path("/etc/sysusers.d").mkdir(exist_ok=True)
     machine.path("/etc/sysusers.d/freeswitch.conf").write_text("u freeswitch - switch -\n")
     machine.run("systemd-sysusers", "freeswitch.conf")
     machine.path("/etc/systemd/system/freeswitch.service").write_text(SWITCH)
