@@ -209,7 +209,8 @@ def pack(root: Path, out: Path, epoch: int) -> Path:
     """Build the package from its files, with one owner, time and set of modes."""
     for path in (root, *root.rglob("*")):
         if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+            program = path.stat().st_mode & 0o100 and ".so" not in path.name
+            path.chmod(0o755 if path.is_dir() or program else 0o644)
         os.utime(path, (epoch, epoch), follow_symlinks=False)
     out.mkdir(parents=True, exist_ok=True)
     package = out / f"{NAME}_{version()}_{output('dpkg', '--print-architecture')}.deb"
