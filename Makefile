@@ -11,7 +11,7 @@ JOBS := 8
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: run test test-long check bench lock tools clean
+.PHONY: run test test-long check bench deb lock tools clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make test-long  what takes longer"
 	@echo "make check      ruff, mypy, import rules and the quick unit tests, in seconds"
 	@echo "make bench      one table beside the rivals"
+	@echo "make deb        a Debian package of it, in dist/"
 	@echo "make lock       resolve the dependencies again"
 
 run: $(VENV)/.run
@@ -33,6 +34,7 @@ test: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(TIMED) $(PYTEST)
 
 test-long: $(VENV)/.test tools
+	@[ -z "$(PACKAGING)" ] || $(SYSTEM) install $(PACKAGING) || echo "Going on without: their tests are skipped." >&2
 	$(BIN)/python -m pytest -m long --timeout 3600 $(PYTEST)
 
 # The unit tests of the packages without database, disk and server, so that it is a matter of seconds: they never
@@ -46,6 +48,17 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -n auto --dist load -q -m "not long" $(QUICK:%=tests/unit/%) $(SLOW:%=--ignore %)
+
+# The package is for the system's python3, whichever Python the tests run with.
+PACKAGER := build/packager
+deb: $(PACKAGER)/.tools
+	$(PACKAGER)/bin/python deploy/debian/build_package.py
+
+$(PACKAGER)/.tools: requirements-package.lock
+	@/usr/bin/python3 -c 'import venv, ensurepip' 2>/dev/null || $(SYSTEM) install python3-venv
+	/usr/bin/python3 -m venv --clear $(PACKAGER)
+	$(PACKAGER)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --requirement requirements-package.lock
+	@touch $@
 
 bench: $(VENV)/.test
 	@command -v ffmpeg >/dev/null 2>&1 || $(SYSTEM) install ffmpeg
@@ -81,6 +94,9 @@ SERVERS = $(shell $(HAS) \
 	has /usr/sbin/logrotate || echo logrotate; \
 	has systemd-analyze || echo systemd; \
 	ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || echo libfaketime)
+# The Debian package and the container's files are tested with these.
+PACKAGING = $(shell $(HAS) has /usr/sbin/debootstrap || echo debootstrap; has lintian || echo lintian; \
+	has docker-compose || echo docker-compose)
 tools:
 	@[ -z "$(BROWSER)" ] || $(SYSTEM) install $(BROWSER) 2>/dev/null || { $(HAS) has chromium || has chromium-browser; } \
 		|| $(SYSTEM) install chromium fonts-dejavu-core
@@ -89,10 +105,12 @@ tools:
 lock: $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-find-links --no-emit-index-url --no-emit-trusted-host \
-		--extra embedded --output-file requirements.lock setup.cfg requirements-build.in
+		--extra embedded --extra postgresql --output-file requirements.lock setup.cfg requirements-build.in
 	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-find-links --no-emit-index-url --no-emit-trusted-host \
 		--extra embedded --extra test --extra check --constraint requirements.lock \
 		--output-file requirements-test.lock setup.cfg
+	$(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-find-links --no-emit-index-url --no-emit-trusted-host \
+		--constraint requirements.lock --output-file requirements-package.lock requirements-package.in
 
 clean:
 	rm -rf $(VENV) .accord build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -343,6 +343,12 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     _check_variables(environment)
     for section, name, value in _from_environment(environment):
         body.setdefault(section, {})[name] = value
+    return validate(body)
+
+
+def validate(body: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """The settings of sections with known names.  Raises :class:`ConfigError`, which names the setting and a
+    correction."""
     try:
         settings = Settings.model_validate(body)
     except ValidationError as error:

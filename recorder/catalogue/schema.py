@@ -85,6 +85,18 @@ def check_schema(url: str, *, folder: Path = FOLDER) -> None:
         )
 
 
+def newest_migration(folder: Path = FOLDER) -> str:
+    """The name of the newest migration that this version has."""
+    return str(Migration.load_directory(str(folder))[-1].name)
+
+
+def oldest_migration_served(folder: Path = FOLDER) -> str:
+    """The name of the oldest migration whose version can use the schema of this one."""
+    steps = Migration.load_directory(str(folder))
+    number = max(_served(step) for step in steps)
+    return next(str(step.name) for step in steps if int(step.idx) == number)
+
+
 def _missing_migrations(runner: Runner) -> list[str]:
     """Names of the migrations that the catalogue lacks. Raises :class:`CatalogueError` if it has unknown ones
     that do not serve this version."""

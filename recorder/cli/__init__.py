@@ -21,6 +21,8 @@ _COMMANDS: Final = {
     "worker": "processes",
     "web": "processes",
     "migrate": "processes",
+    "init": "init",
+    "upgrade": "upgrade",
     "doctor": "doctor",
     "status": "status",
     "verify": "verify",
@@ -78,7 +80,7 @@ class _Edge(click.Group):
             click.echo(f"accord: {error.message}", err=True)
             if error.hint:
                 click.echo(f"        {error.hint}", err=True)
-            sys.exit(2 if ctx.invoked_subcommand in ("doctor", "status", "audit") else 1)
+            sys.exit(2 if ctx.invoked_subcommand in ("doctor", "status", "audit", "upgrade") else 1)
 
 
 @click.group(cls=_Edge, context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,4 +96,6 @@ class _Edge(click.Group):
 def accord(ctx: click.Context, config_path: Path | None) -> None:
     """Announces that a call is recorded and why, records it, seals it, and plays it for that alone."""
     logs.configure(sys.stderr)
-    ctx.obj = Context(config.load(config_path, os.environ), config_path)
+    # `accord init` writes the settings file, and asks for what is in it.
+    settings = config.Settings() if ctx.invoked_subcommand == "init" else config.load(config_path, os.environ)
+    ctx.obj = Context(settings, config_path)

@@ -45,18 +45,18 @@ def web(context: Context) -> None:
 
 
 @click.command()
+@click.option("--check", is_flag=True, help="Only say whether this version can use the catalogue's schema.")
 @click.pass_obj
-def migrate(context: Context) -> None:
+def migrate(context: Context, check: bool) -> None:
     """Bring the catalogue's schema up to this version, making it where there is none, and with it the
     store's folder."""
-    from recorder.catalogue.schema import FIRST
-    from recorder.catalogue.schema import migrate as apply
-    from recorder.processes import object_store
+    if check:
+        from recorder.catalogue.schema import check_schema
 
-    context.settings.node.data.mkdir(mode=0o750, parents=True, exist_ok=True)
-    applied = apply(context.settings.catalogue_url)
-    if FIRST in applied and context.settings.store.kind == "directory":
-        object_store.directory(context.settings).init()
+        check_schema(context.settings.catalogue_url)
+        click.echo("this version can use the catalogue's schema")
+        return
+    applied = context.migrate()
     click.echo("\n".join(applied) if applied else "the schema is current")
 
 

@@ -45,6 +45,19 @@ class Context:
         check_schema(self.settings.catalogue_url)
         open_catalogue(self.settings.catalogue_url, connections=self.settings.catalogue.connections)
 
+    def migrate(self) -> tuple[str, ...]:
+        """Bring the catalogue's schema up to this version, making it where there is none, and with it the
+        store's folder; returns the names of the applied migrations.  Raises :class:`CatalogueError` as
+        :func:`recorder.catalogue.schema.migrate`."""
+        from recorder.catalogue.schema import FIRST, migrate
+        from recorder.processes import object_store
+
+        self.settings.node.data.mkdir(mode=0o750, parents=True, exist_ok=True)
+        applied = migrate(self.settings.catalogue_url)
+        if FIRST in applied and self.settings.store.kind == "directory":
+            object_store.directory(self.settings).init()
+        return applied
+
     def keyring(self) -> Keyring:
         """The key-encryption keys: the one of the settings or its file, and others in the folder.  Raises
         :class:`ConfigError`."""

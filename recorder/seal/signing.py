@@ -329,6 +329,8 @@ def _renew(
         fresh = folder / f".{name}.new"
         fresh.unlink(missing_ok=True)
         write_private(fresh, content, mode)
+        if os.geteuid() == 0:
+            os.chown(fresh, folder.stat().st_uid, -1)  # worker and panel read it
         os.replace(fresh, folder / name)
         paths.append(folder / name)
     return paths

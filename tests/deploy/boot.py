@@ -1,5 +1,5 @@
-"""A real systemd as process 1 in its own namespaces, on a disposable copy of this machine's files: to run the
-shipped units with all their hardening.  Needs root."""
+"""A real systemd as process 1 in its own namespaces, on a disposable copy of this machine's files or of a
+clean Debian's: to run the shipped units with all their hardening.  Needs root."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs {folder}
 mkdir {folder}/up {folder}/work {folder}/root
-mount -t overlay overlay -o lowerdir=/,upperdir={folder}/up,workdir={folder}/work {folder}/root
+mount -t overlay overlay -o lowerdir={lower},upperdir={folder}/up,workdir={folder}/work {folder}/root
 cd {folder}/root
 mount -t proc proc proc
 mount -t sysfs sys sys
@@ -41,10 +41,7 @@ mkdir dev/shm dev/pts
 mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 mount -t cgroup2 cgroup sys/fs/cgroup
-mkdir -p opt/accord/bin opt/accord/python opt/accord/source opt/accord/packages
-mount --bind {python} opt/accord/python
-mount --bind {source} opt/accord/source
-mount --bind {packages} opt/accord/packages
+{mounts}
 for each in ldconfig systemd-journal-catalog-update systemd-modules-load systemd-binfmt systemd-udevd \\
     systemd-udev-trigger systemd-resolved systemd-networkd systemd-timesyncd; do
     ln -sf /dev/null etc/systemd/system/$each.service
@@ -58,6 +55,15 @@ mount --make-rshared /
 exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin {systemd} --system --log-target=journal \\
     --unit=basic.target
 """
+
+
+CHECKOUT = f"""\
+mkdir -p opt/accord/bin opt/accord/python opt/accord/source opt/accord/packages
+mount --bind {sys.base_prefix} opt/accord/python
+mount --bind {REPOSITORY} opt/accord/source
+mount --bind {Path(click.__file__).parents[1]} opt/accord/packages
+"""
+"""Mounts this checkout and its Python: on this machine they may be in a home, which the units hide."""
 
 
 def missing() -> str | None:
@@ -76,22 +82,18 @@ def missing() -> str | None:
 
 
 class Machine:
-    """A booted machine, mounted in ``folder``."""
+    """A booted machine, mounted in ``folder``: ``lower`` has its files, and ``mounts`` are further commands
+    before it boots, in its root."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lower: Path = Path("/"), mounts: str = CHECKOUT) -> None:
         self._folder = folder
+        self._lower = lower
+        self._mounts = mounts
         self.pid = 0
         self._unshare: subprocess.Popen[bytes] | None = None
 
     def boot(self) -> None:
-        # Bind-mounted, because on this machine they may be in a home, which the units hide.
-        script = SETUP.format(
-            folder=self._folder,
-            systemd=SYSTEMD,
-            python=sys.base_prefix,
-            source=REPOSITORY,
-            packages=Path(click.__file__).parents[1],
-        )
+        script = SETUP.format(folder=self._folder, systemd=SYSTEMD, lower=self._lower, mounts=self._mounts)
         with open(self._folder / "boot.log", "wb") as log:
             self._unshare = subprocess.Popen(
                 ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--uts", "--ipc", "--cgroup",

@@ -14,25 +14,10 @@ from tests.deploy.boot import PYTHON, REPOSITORY, Machine, missing
 SYSTEMD = REPOSITORY / "deploy" / "systemd"
 UNITS = ("accord-daemon.service", "accord-worker.service", "accord-web.service")
 
-SETTINGS = """\
-[node]
-region = "BE"
-[store]
-kind = "directory"
-[web]
-secure_cookies = false
+LOG = """\
 [log]
 path = "/var/log/accord/accord.log"
 """
-
-NO_S3 = """\
-[Service]
-LoadCredential=
-LoadCredential=kek:/etc/accord/secrets/kek
-LoadCredential=web-secret-key:/etc/accord/secrets/web-secret-key
-UnsetEnvironment=ACCORD_STORE_ACCESS_KEY_FILE ACCORD_STORE_SECRET_KEY_FILE
-"""
-"""The unit settings of docs/operate.md for a store that is a folder."""
 
 SWITCH = """\
 [Service]
@@ -74,19 +59,10 @@ def install(machine: Machine) -> None:
     shutil.copy(SYSTEMD / "tmpfiles.conf", machine.path("/etc/tmpfiles.d/accord.conf"))
     machine.run("systemd-sysusers")
     machine.run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/accord.conf")
-    machine.path("/etc/accord/accord.toml").write_text(SETTINGS)
-    secrets = machine.path("/etc/accord/secrets")
-    (secrets / "switch-password").write_text("practice-practice\n")
-    (secrets / "web-secret-key").write_text("0123456789abcdef0123456789abcdef\n")
-    as_root(machine, "keys", "init")
-    shutil.move(machine.path("/etc/accord/keys/kek"), secrets / "kek")
-    machine.run("sh", "-c", "cd /etc/accord/keys && chown accord root.pub manifest.* panel.*")
-    for name in ("accord-worker", "accord-web"):
-        folder = units / f"{name}.service.d"
-        folder.mkdir()
-        (folder / "store.conf").write_text(NO_S3)
-    as_accord(machine, "migrate")
-    as_accord(machine, "store", "init")
+    machine.path("/root/switch-password").write_text("practice-practice\n")
+    as_root(machine, "init", "--yes", "--switch-password-file", "/root/switch-password")
+    settings = machine.path("/etc/accord/accord.toml")
+    settings.write_text(settings.read_text().replace("[node]\n", '[node]\nregion = "BE"\n') + LOG)
     as_accord(machine, "tenant", "create", "Menuiserie Dubois", "--language", "en")
     as_accord(machine, "line", "add", "--tenant", "Menuiserie Dubois", "+3225550101")
     (units / "freeswitch.service").write_text(SWITCH.format(python=PYTHON))

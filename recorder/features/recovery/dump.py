@@ -98,6 +98,9 @@ OMITTED: Mapping[type[Table], tuple[str, ...]] = {
 }
 """Columns that stay empty in a copy until ``accord rebuild`` has read the bucket."""
 
+BACKED_UP = "catalogue.backed_up"
+"""The leaf that says so."""
+
 PAGE = 500
 PAGE_BYTES = 4 * 1024 * 1024
 
@@ -166,7 +169,19 @@ def note_backup(made_at: datetime, kek: str, entropy: Entropy) -> None:
         tenants = [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]
     for tenant in tenants:
         with writing():
-            append(tenant, "catalogue.backed_up", {"kek": kek}, made_at, entropy)
+            append(tenant, BACKED_UP, {"kek": kek}, made_at, entropy)
+
+
+def last_backup() -> datetime | None:
+    """When the newest backup was made, by the customers' logs; ``None`` if there was none."""
+    with connected():
+        leaf = (
+            LeafTable.select(LeafTable.at)
+            .where(LeafTable.kind == BACKED_UP)
+            .order_by(LeafTable.at.desc())
+            .first()
+        )
+    return None if leaf is None else leaf.at
 
 
 def check_empty() -> None:

@@ -240,6 +240,15 @@ def test_renewal_keeps_the_former_key(keys: Keys) -> None:
     assert failure.value.error_id == "keys.endorsement_mismatch"
 
 
+def test_renewed_key_belongs_to_the_folder_s_owner(keys: Keys) -> None:
+    """Root renews the keys that the worker and the panel read."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to another user")
+    os.chown(keys.folder, 12345, -1)
+    paths = signing.renew(keys.folder, keys.root, NOW)
+    assert {path.stat().st_uid for path in paths} == {12345}
+
+
 def test_file_without_a_key_is_refused(keys: Keys) -> None:
     with pytest.raises(ConfigError) as failure:
         signing.load_private(keys.folder / "kek")
