@@ -201,7 +201,8 @@ def _parse(content: bytes, **numbers: Any) -> Any:
     try:
         text = content.decode("utf-8")
         body = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, **numbers)
-        _check_depth(body, DEEPEST)
+        if content.count(b"[") + content.count(b"{") > DEEPEST:  # otherwise it cannot be deeper
+            _check_depth(body, DEEPEST)
     except Malformed:
         raise
     except (ValueError, RecursionError) as error:
