@@ -3,7 +3,8 @@
     python -m bench.snapshot [--lines 30000]
 
 Every customer of fifty lines has announcements of its own; the sounds are a few bytes. Prints JSON: bytes and
-milliseconds of processor time of the first write and of one after a change, and of the daemon's first and next look.
+milliseconds of processor time of the first write and of one after a change, and of the daemon's first and
+next look.
 """
 
 from __future__ import annotations
