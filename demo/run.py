@@ -59,17 +59,32 @@ KEPT_DAYS = 365
 """How long a recording is kept once both agreed to that."""
 
 SETTINGS = """\
-# Made by `make run`. Ports are chosen at each start and come from the environment.
+# Made by `make run` at each start, with the ports and the password that it chose then.
 [node]
 name = "demo"
 data = "{data}"
 region = "BE"
 
+[switch]
+port = {ACCORD_SWITCH_PORT}
+password = "{ACCORD_SWITCH_PASSWORD}"
+listen_port = {ACCORD_SWITCH_LISTEN_PORT}
+
 [store]
 embedded = true
+embedded_port = {ACCORD_STORE_EMBEDDED_PORT}
+
+[keys]
+disposable = true  # nothing here needs to outlive this folder
 
 [web]
+port = {ACCORD_WEB_PORT}
 secure_cookies = false  # the panel is on loopback without HTTPS
+
+[metrics]
+daemon_port = {ACCORD_METRICS_DAEMON_PORT}
+worker_port = {ACCORD_METRICS_WORKER_PORT}
+web_port = {ACCORD_METRICS_WEB_PORT}
 """
 
 
@@ -90,6 +105,7 @@ def show(once: bool) -> int:
     folder.mkdir(mode=0o750, exist_ok=True)
     ports = choose_ports()
     environment = _environment(folder, ports)
+    _write_settings(folder, environment)
     os.environ.update(environment)
     context = Context(config.load(folder / "accord.toml", os.environ), folder / "accord.toml")
     tenant, password = prepare(context, folder)
@@ -200,10 +216,14 @@ def recording_ids(tenant: str) -> set[str]:
     return {row.id for row in queries.recordings(tenant, limit=200).rows}
 
 
-def _environment(folder: Path, ports: Ports) -> dict[str, str]:
+def _write_settings(folder: Path, environment: dict[str, str]) -> None:
+    """Write the settings for other commands, as `accord doctor` in another shell."""
     settings = folder / "accord.toml"
-    if not settings.exists():
-        settings.write_text(SETTINGS.format(data=folder))
+    settings.unlink(missing_ok=True)
+    write_private(settings, SETTINGS.format(data=folder, **environment).encode())
+
+
+def _environment(folder: Path, ports: Ports) -> dict[str, str]:
     return {
         "ACCORD_SWITCH_PASSWORD": secrets.token_hex(16),
         "ACCORD_SWITCH_PORT": str(ports.event_socket),

@@ -125,6 +125,8 @@ class KeySettings(_Section):
     """Folder that ``accord keys init`` fills; default ``<data>/keys``."""
     kek: SecretStr = SecretStr("")
     """The key-encryption key, base64 of 32 bytes; default: the file ``kek`` in the folder."""
+    disposable: bool = False
+    """The keys may be lost with this machine, as those of a demo: the doctor asks for no copies of them."""
     backups_kept_days: int = Field(default=30, ge=0, le=3650)
     """Days after which every backup of catalogue and bucket has been deleted: an erasure counts as complete
     after so many days."""

@@ -1,11 +1,14 @@
 """The environment of child processes: what each needs to run, and no secret that only others need.
 
 Any process of the same user can read an environment, and an error report or a library may leak it. So each
-child gets its own.
+child gets its own. A child ends with its parent.
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
 from collections.abc import Mapping
 from typing import Final
 
@@ -65,6 +68,16 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
     ),
 }
 """The secret settings that each process needs."""
+
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def end_with_parent(parent: int) -> bool:
+    """Have the kernel kill this process together with its parent; false if the process ``parent``, which
+    started it, has ended already."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return os.getppid() == parent
 
 
 def for_program(environment: Mapping[str, str]) -> dict[str, str]:

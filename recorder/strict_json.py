@@ -75,12 +75,21 @@ def parse_canonical(content: bytes, largest: int | None = None) -> dict[str, Any
     if not isinstance(body, dict):
         raise Malformed("not_json", "is not a JSON object")
     try:
-        same = rfc8785.dumps(body) == content
+        same = dump_canonical(body) == content
     except (ValueError, RecursionError):
         same = False
     if not same:
         raise Malformed("not_canonical", "is not in canonical form (RFC 8785)")
     return body
+
+
+def dump_canonical(body: Any) -> bytes:
+    """The canonical form (RFC 8785) of a JSON value. Raises ``ValueError`` for what it cannot hold: integers
+    beyond 2^53, NaN, half a surrogate pair.
+
+    The interpreter's own writer takes a tenth of the time of :mod:`rfc8785`. It writes the same, but for some
+    numbers and for the order of names beyond ASCII."""
+    return _WRITER.encode(body).encode() if _is_written_alike(body) else rfc8785.dumps(body)
 
 
 class Form(Generic[Value]):
@@ -106,6 +115,10 @@ class Form(Generic[Value]):
             return self._adapter.validate_json(json.dumps(body))
         except Invalid as error:
             raise _malformed(error) from None
+
+    def write_json(self, value: Value) -> bytes:
+        """The value as JSON text, with its fields in the order of the class."""
+        return self._adapter.dump_json(value, by_alias=True)
 
     def write(self, value: Value) -> dict[str, Any]:
         """The value as a JSON object."""
@@ -188,7 +201,8 @@ def _parse(content: bytes, **numbers: Any) -> Any:
     try:
         text = content.decode("utf-8")
         body = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, **numbers)
-        _check_depth(body, DEEPEST)
+        if content.count(b"[") + content.count(b"{") > DEEPEST:  # otherwise it cannot be deeper
+            _check_depth(body, DEEPEST)
     except Malformed:
         raise
     except (ValueError, RecursionError) as error:
@@ -234,6 +248,32 @@ def _check_depth(value: Any, levels: int) -> None:
     for each in value.values() if isinstance(value, dict) else value:
         if isinstance(each, (dict, list)):
             _check_depth(each, levels - 1)
+
+
+_WRITER: Final = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+)
+
+_PLAIN: Final = frozenset({str, bool, type(None)})
+
+
+def _is_written_alike(value: Any) -> bool:
+    """Whether the interpreter writes a value as RFC 8785 has it."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return True
+    if kind is int:
+        return bool(-LARGEST_NUMBER < value < LARGEST_NUMBER)
+    if kind is float:
+        return bool(1e-4 <= abs(value) < 1e16 and not value.is_integer())
+    if kind is dict:
+        for name, each in value.items():
+            if type(name) is not str or not name.isascii() or not _is_written_alike(each):
+                return False
+        return True
+    if kind is list or kind is tuple:
+        return all(map(_is_written_alike, value))
+    return False
 
 
 def _malformed(error: Invalid) -> Malformed:

@@ -18,17 +18,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any, Final
 
-import rfc8785
-
+from recorder.catalogue.bulk_insert import insert_values
 from recorder.catalogue.database import database
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.clock import to_iso
 from recorder.ids import Entropy, uuid7
+from recorder.strict_json import dump_canonical
 
 FORMAT = 1
 SALT_BYTES = 32
@@ -37,7 +36,7 @@ COLUMNS = (
     "id", "tenant_id", "number", "kind", "at", "recording_id", "body", "salt", "leaf", "leaf_hash",
 )  # fmt: skip
 BATCH = 500
-"""Leaves per INSERT: SQLite accepts 32,766 values in one."""
+"""Leaves whose bodies one statement erases."""
 
 Body = Mapping[str, object]
 """The facts that a leaf commits to: text, integers, booleans, and lists of those."""
@@ -83,7 +82,7 @@ def commitment(salt: bytes, body: bytes) -> str:
 def sha256_of(value: Any) -> str:
     """How a body refers to a column without repeating its content: the SHA-256 (hex) of a text, or of the
     canonical JSON of a list or mapping."""
-    content = value.encode() if isinstance(value, str) else rfc8785.dumps(value)
+    content = value.encode() if isinstance(value, str) else dump_canonical(value)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -123,21 +122,8 @@ def append_all(
         _entry(tenant, kind, body, recording, number, at, now, entropy)
         for number, (body, recording) in enumerate(bodies, first)
     ]
-    for begin in range(0, len(entries), BATCH):
-        some = entries[begin : begin + BATCH]
-        # Without peewee, which takes several times longer to build the statement than it takes to run.
-        database.execute_sql(
-            _statement(len(some), database.param), [each for entry in some for each in entry]
-        )
+    insert_values(LeafTable, COLUMNS, entries)
     return [Leaf(number, entry[-1]) for number, entry in enumerate(entries, first)]
-
-
-@cache
-def _statement(rows: int, param: str) -> str:
-    names = ", ".join(f'"{name}"' for name in COLUMNS)
-    one = f"({', '.join([param] * len(COLUMNS))})"
-    table = LeafTable._meta.table_name
-    return f'INSERT INTO "{table}" ({names}) VALUES {", ".join([one] * rows)}'  # noqa: S608, names of ours
 
 
 def owning_recording(kind: str, body: Body) -> str | None:
@@ -174,7 +160,7 @@ def _entry(
     if recording != owning_recording(kind, body):
         raise ValueError(f"a leaf {kind} with body {dict(body)} does not belong to recording {recording}")
     salt = entropy(SALT_BYTES)
-    content = rfc8785.dumps(dict(body))  # type: ignore[arg-type]
+    content = dump_canonical(dict(body))
     leaf = leaf_text(tenant, number, kind, at, commitment(salt, content))
     hashed = leaf_hash(leaf.encode())
     # In the order of COLUMNS.

@@ -7,7 +7,6 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -27,7 +26,7 @@ from recorder.spool import disk_space
 from recorder.spool.atomic_files import share_folder
 from recorder.spool.disk_space import Disk, DiskLevel
 from recorder.spool.layout import CallStart
-from recorder.spool.snapshot import Snapshot, read_snapshot
+from recorder.spool.snapshot import INDEX, Snapshot, read_snapshot
 
 log = structlog.get_logger()
 
@@ -83,7 +82,6 @@ class ConfigCache:
         self._now = now
         self._snapshot: Snapshot | None = None
         self._stamp: tuple[int, int, int] | None = None
-        self._prompts: frozenset[tuple[str, int, int]] = frozenset()
         self._descriptor = -1
         self._unwatched_since: datetime | None = None
         self._claimed_from: datetime | None = None
@@ -242,36 +240,25 @@ class ConfigCache:
 
     def _check_snapshot(self) -> None:
         try:
-            status = os.stat(self._folder / "snapshot.json")
+            status = os.stat(self._folder / INDEX)
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         except FileNotFoundError:
             self._report(f"there is no configuration snapshot in {self._folder}: calls continue unrecorded")
             return
         known = self._snapshot
-        whole = known is not None and not known.damaged and self._prompt_files(known) == self._prompts
-        if stamp == self._stamp and whole:
+        if stamp == self._stamp and known is not None and known.is_whole:
             self._recover()
             return
         try:
-            read = read_snapshot(self._folder)
+            read = read_snapshot(self._folder, known)
         except (ConfigError, KeyError, TypeError, AttributeError) as error:
             # Keep the previous snapshot: lines of a minute ago are better than none.
             self._report(f"the configuration snapshot cannot be read: {error}")
             return
-        self._snapshot, self._stamp, self._prompts = read, stamp, self._prompt_files(read)
+        self._snapshot, self._stamp = read, stamp
         self._recover()
         if read != known:
             log.info("snapshot.read", lines=len(read.lines), damaged=len(read.damaged))
-
-    def _prompt_files(self, snapshot: Snapshot) -> frozenset[tuple[str, int, int]]:
-        """Return the prompts that exist, with their sizes and inodes, which show a missing or changed one.
-        Their times do not: the worker sets them to mark a prompt as in use."""
-        found = set()
-        for sha256 in snapshot.prompts:
-            with suppress(FileNotFoundError):
-                status = os.stat(snapshot.prompt(sha256))
-                found.add((sha256, status.st_size, status.st_ino))
-        return frozenset(found)
 
     def _report(self, problem: str) -> None:
         self._faults.report("daemon.lines_unknown", problem, level="error")

@@ -11,6 +11,7 @@ from pathlib import Path
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.announcement import SoundTable
 from recorder.spool.atomic_files import write_file
+from recorder.spool.snapshot import PROMPTS
 
 
 def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
@@ -49,9 +50,6 @@ def is_intact(path: Path, sha256: str) -> bool:
 def sha256_of(content: bytes) -> str:
     """Hex SHA-256."""
     return hashlib.sha256(content).hexdigest()
-
-
-PROMPTS = "prompts"
 
 
 _placement = threading.Lock()

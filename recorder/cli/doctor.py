@@ -15,5 +15,6 @@ from recorder.processes.services import Context
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
 @click.pass_obj
 def doctor(context: Context, as_json: bool) -> None:
-    """Say what is wrong and what to do; exits with 0, for warnings with 1, for what is wrong with 2."""
+    """Say what is wrong and what to do; exits with 0 if nothing is, with 1 if anything is, with 2 for wrong
+    usage or settings."""
     report(look(Patient(context, utc_now)), as_json)

@@ -1,4 +1,4 @@
-"""Prints what ``accord doctor`` and ``accord status`` find, and turns the worst of it into an exit status."""
+"""Prints what ``accord doctor`` and ``accord status`` find, and ends with an exit status."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from typing import NoReturn
 import click
 
 from recorder.clock import to_iso, utc_now
-from recorder.ops.doctor.findings import DoctorFinding, State
-
-STATUS: dict[State, int] = {"ok": 0, "warning": 1, "wrong": 2}
+from recorder.ops.doctor.findings import SEVERITY, WARNING, WRONG, DoctorFinding, State
 
 
 def report(
@@ -22,12 +20,12 @@ def report(
     figures: Callable[[], Mapping[str, object]] = dict,
 ) -> NoReturn:
     """Print each finding as it is made, or all of them as one JSON document that ``figures`` are added to;
-    exit with the worst finding's status."""
+    exit with 1 if anything is a warning or wrong, otherwise with 0 (2 is for wrong usage)."""
     worst: State = "ok"
     findings = []
     for check, finding in found:
         findings.append({"check": check, **asdict(finding)})
-        worst = max(worst, finding.state, key=STATUS.__getitem__)
+        worst = max(worst, finding.state, key=SEVERITY.index)
         if not as_json:
             click.echo(f"{finding.state:<8}{printable(finding.what)}")
             if finding.hint:
@@ -36,7 +34,7 @@ def report(
         body = {"at": to_iso(utc_now()), "state": worst, **figures(), "findings": findings}
         click.echo(json.dumps(body, ensure_ascii=False, indent=1))
     sys.stdout.flush()
-    sys.exit(STATUS[worst])
+    sys.exit(1 if worst in (WARNING, WRONG) else 0)
 
 
 def printable(text: str) -> str:

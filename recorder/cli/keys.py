@@ -103,18 +103,21 @@ keys.add_command(keys_rotate.rotate)
 
 @keys.command("confirm-copy")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@keys_backup.SAME_DISK
 @click.pass_obj
-def confirm_copy(context: Context, files: tuple[Path, ...]) -> None:
-    """Check copies of the key-encryption key or the root's key, and write down that they are there.
+def confirm_copy(context: Context, files: tuple[Path, ...], same_disk: bool) -> None:
+    """Check copies of the key-encryption key or the root's key, and write down where they are.
 
     A copy of the key-encryption key must open the key of every customer.  `accord doctor` asks for this
     once a year.
     """
     context.open_catalogue()
     tenant_keys = copies.tenant_keys()
-    root = signing.key_id(context.root())
+    folder, root = context.settings.keys_folder, signing.key_id(context.root())
     for file in files:
-        kind = copies.confirm_copy(context.settings.keys_folder, file, root, tenant_keys, utc_now())
+        kind = copies.confirm_copy(folder, file, root, tenant_keys, utc_now(), same_disk=same_disk)
+        if copies.is_on_same_disk(folder, file):
+            click.echo(f"{file}: {keys_backup.SAME_DISK_WARNING}", err=True)
         if kind == copies.NEXT:
             click.echo(f"{file}: is the next key-encryption key")
         elif kind == copies.KEK:

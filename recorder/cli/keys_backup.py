@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,6 +22,11 @@ from recorder.seal.keyring import keys_exist, load_kek, parse_kek, write_private
 from recorder.seal.revocation import SUFFIX
 from recorder.spool.atomic_files import sync_folder
 
+SAME_DISK: Final = click.option("--same-disk", is_flag=True, help="Accept a copy on the disk of the keys.")
+SAME_DISK_WARNING: Final = (
+    "This copy is on the disk of the keys, and is lost with it: make another one elsewhere."
+)
+
 
 def irreplaceable_files(folder: Path) -> list[Path]:
     """The irreplaceable files of a keys folder: key-encryption keys, the root's private and public key,
@@ -31,15 +37,24 @@ def irreplaceable_files(folder: Path) -> list[Path]:
 
 
 @click.command()
-@click.argument("place", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("place", type=click.Path(path_type=Path, file_okay=False, resolve_path=True))
+@SAME_DISK
 @click.pass_obj
-def backup(context: Context, place: Path) -> None:
+def backup(context: Context, place: Path, same_disk: bool) -> None:
     """Copy what cannot be made again into PLACE, a folder on a disk that goes elsewhere; never over anything.
-    The copies are read back, and confirmed as `accord keys confirm-copy` does."""
+    The copies are read back, and confirmed as `accord keys confirm-copy` does. PLACE is made if only it is
+    missing; what is above it must be there, as it is once the disk is mounted."""
     context.open_catalogue()
     folder = context.settings.keys_folder
     files = irreplaceable_files(folder)
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    there = place if place.exists() else place.parent
+    if not there.is_dir():
+        raise ConfigError(
+            "keys.no_folder", f"there is no folder {there}", "mount the disk, or make the folder"
+        )
+    if copies.check_disk(folder, there, same_disk=same_disk):
+        click.echo(SAME_DISK_WARNING, err=True)
+    place.mkdir(mode=0o700, exist_ok=True)
     _check_same(files, place)
     kek = context.settings.keys.kek.get_secret_value()
     if kek and not (folder / signing.KEK).exists() and not (place / signing.KEK).exists():
@@ -50,7 +65,7 @@ def backup(context: Context, place: Path) -> None:
     tenants = copies.tenant_keys()
     for name in (signing.KEK, kek_files.NEXT, signing.ROOT_KEY):
         if (place / name).exists():
-            copies.confirm_copy(folder, place / name, root, tenants, utc_now())
+            copies.confirm_copy(folder, place / name, root, tenants, utc_now(), same_disk=same_disk)
     for path in sorted(place.iterdir()):
         click.echo(path)
     click.echo("\nWhoever has these files can hear every recording: lock them away, apart from any backup.")

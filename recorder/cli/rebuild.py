@@ -6,12 +6,14 @@ import os
 import sys
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recorder.catalogue import tenant_queries
+from recorder.cli import logs
 from recorder.clock import to_iso, utc_now
 from recorder.features.offboarding import queries
 from recorder.features.recovery import rebuild_queue, recording_rows
@@ -21,7 +23,7 @@ from recorder.processes.services import Context
 
 if TYPE_CHECKING:
     from recorder.features.disputes.copies import DisputeRecovery
-    from recorder.features.recovery.rebuild import RebuildReport
+    from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 
 EVERY = 5000
 """Where no terminal watches, one line is written for so many."""
@@ -46,7 +48,20 @@ OUTCOMES = {
 
 
 @click.command()
-@click.option("--threads", type=click.IntRange(1, 64), default=8, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 64),
+    default=8,
+    show_default=True,
+    help="Reads at a time, of each process.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=lambda: len(os.sched_getaffinity(0)),
+    show_default="one per core",
+    help="Processes that read and verify.",
+)
 @click.option("--correct", is_flag=True, help="Set rows that say something else to what was sealed.")
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write all that is wrong to a file."
@@ -62,6 +77,7 @@ OUTCOMES = {
 def rebuild(
     context: Context,
     threads: int,
+    processes: int,
     correct: bool,
     report: Path | None,
     holds: bool,
@@ -82,19 +98,16 @@ def rebuild(
             )
         return
     from recorder.features.disputes.copies import restore_disputes
-    from recorder.features.recovery.rebuild import Rebuild
 
     bar = _Bar()
-    rebuild_report = Rebuild(
-        context.store(),
-        context.keyring(),
-        context.root(),
-        utc_now,
+    rebuild_report = _make_rebuild(
+        context,
         threads=threads,
         correct=correct,
         tell=bar.tell,
-        revoked=context.revoked(),
         believe_dates=believe_dates,
+        processes=processes,
+        make_again=partial(_make_again, context, believe_dates),
     ).run()
     bar.end()
     for outcome, count in sorted(rebuild_report.outcomes.items()):
@@ -114,6 +127,21 @@ def rebuild(
         _holds(MAX_LINES)
         click.echo("Nothing expires until you confirm that these are all: `accord rebuild --confirm-holds`")
     sys.exit(1 if wrong else 0)
+
+
+def _make_rebuild(context: Context, **options: Any) -> Rebuild:
+    from recorder.features.recovery.rebuild import Rebuild
+
+    return Rebuild(
+        context.store(), context.keyring(), context.root(), utc_now, revoked=context.revoked(), **options
+    )
+
+
+def _make_again(context: Context, believe_dates: bool) -> Rebuild:
+    """The same rebuild in a process that only reads."""
+    logs.configure(sys.stderr)
+    context.open_catalogue()
+    return _make_rebuild(context, believe_dates=believe_dates)
 
 
 def _proposals(report: RebuildReport) -> None:

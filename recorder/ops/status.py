@@ -69,6 +69,7 @@ class NodeStatus:
             self.spool,
             node.quarantine,
             self.disk,
+            machine.readiness,
             self.log,
         )
         for check in checks:

@@ -9,7 +9,6 @@ next worker uses.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import os
@@ -28,7 +27,6 @@ from recorder.audio.encoding import encode_take
 from recorder.errors import EncoderError, TakeError
 from recorder.spool.layout import AUDIO, read_failure
 
-_PR_SET_PDEATHSIG = 1
 _BYTES_A_SECOND = 8000 * 2 * 2
 _DISK = "disk"
 
@@ -158,8 +156,7 @@ def _line(pipe: IO[bytes], seconds: float) -> bytes:
 def main() -> None:
     """The encoder process. It ends with its input, and ignores the signals that make its parent drain."""
     nice, parent = int(sys.argv[1]), int(sys.argv[2])
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if not environment.end_with_parent(parent):
         return
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-import rfc8785
-
 from recorder import strict_json
 from recorder.errors import SealError
-from recorder.strict_json import Form, Malformed, parse_canonical
+from recorder.strict_json import Form, Malformed, dump_canonical, parse_canonical
 
 Value = TypeVar("Value")
 
@@ -19,7 +17,7 @@ Value = TypeVar("Value")
 def dump(body: Mapping[str, Any]) -> bytes:
     """Return the RFC 8785 form.  Raises ``ValueError`` for values that it cannot hold (integers beyond 2^53,
     NaN)."""
-    return rfc8785.dumps(dict(body))
+    return dump_canonical(dict(body))
 
 
 def load(content: bytes, what: str, largest: int | None = None) -> dict[str, Any]:

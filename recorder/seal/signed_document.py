@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -127,7 +128,7 @@ def read(
     """
     document = canonical_json.load(content, what, largest)
     body, endorsed, signatures = canonical_json.members(document, what, "body", "endorsement", "signatures")
-    endorsement = signing.Endorsement.read(endorsed, f"{what}.endorsement")
+    endorsement = _read_endorsement(endorsed, f"{what}.endorsement")
     if not isinstance(signatures, list) or len(signatures) != 1:
         raise SealError("seal.field", f"{what}.signatures is not one signature")
     where = f"{what}.signatures[0]"
@@ -144,6 +145,18 @@ def read(
             f"the {what}'s signature is wrong: it was changed after signing, or signed by another key",
         )
     return body, endorsement.key_id
+
+
+def _read_endorsement(document: object, where: str) -> signing.Endorsement:
+    if isinstance(document, dict):
+        return _parse_endorsement(canonical_json.dump(document), where)
+    return signing.Endorsement.read(document, where)
+
+
+@lru_cache(maxsize=256)
+def _parse_endorsement(content: bytes, where: str) -> signing.Endorsement:
+    """Every document of a key repeats its endorsement, which is parsed once."""
+    return signing.Endorsement.read(canonical_json.load(content, where), where)
 
 
 def check_not_future(what: str, signed_at: datetime, now: datetime | None) -> None:

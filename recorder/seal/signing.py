@@ -18,6 +18,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -153,23 +154,7 @@ class Endorsement(EndorsedKey):
     def check_root(self, root: Ed25519PublicKey) -> Ed25519PublicKey:
         """Return the signing key if the root signed this endorsement.  Raises :class:`SealError` as
         :meth:`check`."""
-        if self.root_key_id != key_id(root):
-            raise SealError(
-                "seal.endorsement_root",
-                f"the signing key is endorsed by root {self.root_key_id}, not by {key_id(root)}",
-                "give the root's public key of that installation",
-            )
-        try:
-            root.verify(self.signature, canonical_json.dump(self.body()))
-        except InvalidSignature:
-            raise SealError(
-                "seal.endorsement_signature",
-                "the root did not endorse this signing key: its signature is wrong",
-            ) from None
-        public = Ed25519PublicKey.from_public_bytes(self.public_key)
-        if self.key_id != key_id(public):
-            raise SealError("seal.endorsement_key", "the endorsed key's id is not that of the key")
-        return public
+        return _check_root(self, raw_public(root))
 
     def check_use(self, use: str, at: datetime) -> None:
         """Check that the key may be used so at that time.  Raises :class:`SealError`
@@ -187,6 +172,30 @@ class Endorsement(EndorsedKey):
                 f"and signed at {to_iso(at)}",
                 "endorse a new signing key with the root: `accord keys renew`",
             )
+
+
+@lru_cache(maxsize=256)
+def _check_root(endorsement: Endorsement, root_bytes: bytes) -> Ed25519PublicKey:
+    """See :meth:`Endorsement.check_root`. Every document of a key repeats its endorsement: what was found is
+    remembered."""
+    root = Ed25519PublicKey.from_public_bytes(root_bytes)
+    if endorsement.root_key_id != key_id(root):
+        raise SealError(
+            "seal.endorsement_root",
+            f"the signing key is endorsed by root {endorsement.root_key_id}, not by {key_id(root)}",
+            "give the root's public key of that installation",
+        )
+    try:
+        root.verify(endorsement.signature, canonical_json.dump(endorsement.body()))
+    except InvalidSignature:
+        raise SealError(
+            "seal.endorsement_signature",
+            "the root did not endorse this signing key: its signature is wrong",
+        ) from None
+    public = Ed25519PublicKey.from_public_bytes(endorsement.public_key)
+    if endorsement.key_id != key_id(public):
+        raise SealError("seal.endorsement_key", "the endorsed key's id is not that of the key")
+    return public
 
 
 class Signer:

@@ -16,10 +16,10 @@ from urllib.parse import quote
 import numpy as np
 import soundfile
 
-from recorder.clock import to_iso, utc_now
+from recorder.clock import utc_now
 from recorder.domain.markers import Marker
 from recorder.spool import layout
-from recorder.spool.snapshot import to_json
+from recorder.spool.snapshot import write_snapshot
 from tests.freeswitch.switches import (
     CONF,
     NUMBER,
@@ -104,11 +104,8 @@ def write_tones(rig: Rig) -> None:
 def set_line(rig: Rig, name: Line, *more: str) -> Sounds:
     """Give the line (and ``more`` numbers) the settings of ``name``; no other number has a line."""
     sounds = Sounds(rig.snapshot / "prompts")
-    temporary = rig.snapshot / ".new"
-    temporary.write_bytes(
-        to_json(to_iso(utc_now()), [sounds.line(name, number) for number in (LINE, *more)], [])
-    )
-    temporary.rename(rig.snapshot / "snapshot.json")
+    lines = [sounds.line(name, number) for number in (LINE, *more)]
+    write_snapshot(rig.snapshot, lines, [], utc_now())
     rig.wait_snapshot()
     return sounds
 

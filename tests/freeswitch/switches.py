@@ -24,7 +24,7 @@ import soundfile
 from recorder.domain.line_policy import Announcement, LinePolicy
 from recorder.processes.supervisor import Program, Supervisor
 from recorder.spool import layout
-from recorder.spool.snapshot import to_json
+from recorder.spool.snapshot import INDEX, write_snapshot
 from tests.freeswitch.process import Esl, Switch, binary, free_ports, rtp_ports, until
 from tests.freeswitch.sound import RATE, chirp, heard_whole, level, onset_of, read_wav
 from tests.scenarios.files import SAYS_YES
@@ -249,9 +249,7 @@ class Rig:
             LinePolicy("t1", f"l{n}", f"{NUMBER}{n:02}", "notice", "before_ringing", ("opus",), announcement)
             for n in range(90)
         ]
-        temporary = self.snapshot / ".new"
-        temporary.write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, [f"{NUMBER}89"]))
-        temporary.rename(self.snapshot / "snapshot.json")
+        write_snapshot(self.snapshot, lines, [f"{NUMBER}89"], datetime.now(UTC))
 
     # --- processes
 
@@ -287,7 +285,7 @@ class Rig:
         """Wait until the daemon has read the current snapshot."""
         log = self.folder / "daemon.log"
         before = log.read_bytes().count(b"snapshot.read")
-        os.utime(self.snapshot / "snapshot.json")
+        os.utime(self.snapshot / INDEX)
         until("the snapshot is read", lambda: log.read_bytes().count(b"snapshot.read") > before)
 
     def wait_daemon(self) -> None:

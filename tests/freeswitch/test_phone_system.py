@@ -13,9 +13,9 @@ import pytest
 
 from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
-from recorder.clock import to_iso, utc_now
+from recorder.clock import utc_now
 from recorder.spool.layout import CALL, Take, read_start
-from recorder.spool.snapshot import to_json
+from recorder.spool.snapshot import write_snapshot
 from tests.freeswitch.internal_phones import configuration, write_tones
 from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, heard_whole, level, read_wav, until
 from tests.freeswitch.test_forged_invite import Phone
@@ -149,7 +149,7 @@ def phone_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneSyst
     sounds = Sounds(rig.snapshot / "prompts")
     lines = [sounds.line(line, f"{NUMBER}{digits}") for digits, line, _ in ROUTES.values()]
     lines.append(sounds.line("line", "202"))
-    (rig.snapshot / "snapshot.json").write_bytes(to_json(to_iso(utc_now()), lines, []))
+    write_snapshot(rig.snapshot, lines, [], utc_now())
     try:
         rig.start()
         rig.start_daemon()

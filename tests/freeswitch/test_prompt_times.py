@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recorder.clock import utc_now
 from recorder.domain.call_plan import ALONE, NOTICE, OPT_IN, OPT_OUT, Mode
 from recorder.domain.line_policy import (
     BEFORE_CONNECTED,
@@ -28,7 +29,7 @@ from recorder.prompts import composer
 from recorder.prompts.composer import Rendered
 from recorder.prompts.purposes import LANGUAGES
 from recorder.spool import layout
-from recorder.spool.snapshot import to_json
+from recorder.spool.snapshot import write_snapshot
 from tests.freeswitch.switches import NUMBER, RATE, until
 from tests.freeswitch.telephones.codecs import PCMU, Voice
 from tests.freeswitch.telephones.endpoints import Leg
@@ -249,9 +250,7 @@ class Call:
 @pytest.fixture(scope="module")
 def phone_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
     it = PhoneRig(tmp_path_factory.mktemp("phone_rig"))
-    (it.rig.snapshot / "snapshot.json").write_bytes(
-        to_json("2026-01-01T00:00:00.000Z", Lines(it.prompts).all(), [])
-    )
+    write_snapshot(it.rig.snapshot, Lines(it.prompts).all(), [], utc_now())
     try:
         it.rig.switch.start()
         it.rig.start_daemon()

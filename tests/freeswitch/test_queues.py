@@ -13,9 +13,9 @@ import pytest
 
 from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
-from recorder.clock import to_iso, utc_now
+from recorder.clock import utc_now
 from recorder.spool.layout import Take
-from recorder.spool.snapshot import to_json
+from recorder.spool.snapshot import write_snapshot
 from tests.freeswitch.internal_phones import (
     CALLER,
     MUSIC,
@@ -126,7 +126,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, Soun
     write_tones(rig)
     sounds = Sounds(rig.snapshot / "prompts")
     lines = [sounds.line(line, f"{NUMBER}{digits}") for digits, line, _ in WAYS.values()]
-    (rig.snapshot / "snapshot.json").write_bytes(to_json(to_iso(utc_now()), lines, []))
+    write_snapshot(rig.snapshot, lines, [], utc_now())
     try:
         rig.start()
         missing = [name for name in MODULES if rig.switch.esl.api(f"module_exists {name}") != "true"]

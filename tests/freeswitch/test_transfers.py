@@ -17,9 +17,9 @@ import pytest
 from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
 from recorder.audio.timeline import SURE_MS
-from recorder.clock import to_iso, utc_now
+from recorder.clock import utc_now
 from recorder.spool import layout
-from recorder.spool.snapshot import to_json
+from recorder.spool.snapshot import write_snapshot
 from tests.freeswitch.internal_phones import (
     CALLER,
     LINE,
@@ -110,7 +110,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransferSystem]
     write_tones(rig)
     sounds = Sounds(rig.snapshot / "prompts")
     lines = [sounds.line("out_joining", number) for number in (LINE, OWN)]
-    (rig.snapshot / "snapshot.json").write_bytes(to_json(to_iso(utc_now()), lines, []))
+    write_snapshot(rig.snapshot, lines, [], utc_now())
     try:
         rig.start()
         rig.start_daemon()

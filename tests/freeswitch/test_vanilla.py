@@ -15,7 +15,7 @@ from recorder.ops.doctor import machine, routes
 from recorder.ops.doctor.findings import DoctorFinding, Patient, examine
 from recorder.processes.services import Context
 from recorder.spool import layout
-from recorder.spool.snapshot import to_json
+from recorder.spool.snapshot import write_snapshot
 from tests.freeswitch import vanilla
 from tests.freeswitch.outbound_call import LINE, call_out
 from tests.freeswitch.switches import HOME, RATE, CallUnderTest, Rig, free_ports, heard_whole, read_wav, until
@@ -46,7 +46,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     rig.settings["metrics_port"] = free_ports(1)[0]
     sounds = Sounds(rig.snapshot / "prompts")
     lines = [sounds.line("normal", number) for number in INBOUND] + [sounds.line("out", LINE)]
-    (rig.snapshot / "snapshot.json").write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
+    write_snapshot(rig.snapshot, lines, [], utc_now())
     try:
         vanilla.start(rig)
         yield rig

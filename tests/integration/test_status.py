@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from recorder.clock import utc_now
 from recorder.domain.line_policy import Announcement, LinePolicy
-from recorder.spool.snapshot import to_json
+from recorder.spool.snapshot import write_snapshot
 from tests.announcements import announcement_in
 from tests.ports import free_ports
 
@@ -50,7 +51,7 @@ class Node:
             LinePolicy("t1", "l1", f"+32255501{n:02}", "notice", "before_ringing", ("opus",), announcement)
             for n in range(CALLS)
         ]
-        (folder / "snapshot" / "snapshot.json").write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
+        write_snapshot(folder / "snapshot", lines, [], utc_now())
         first = free_ports(4)
         self.environment = {
             **os.environ,
@@ -146,6 +147,6 @@ def test_status_of_an_empty_folder(tmp_path: Path) -> None:
         [sys.executable, "-m", "recorder", "status"], env=environment, capture_output=True, text=True,
         stdin=subprocess.DEVNULL, timeout=60,
     )  # fmt: skip
-    assert (process.returncode, process.stderr) == (2, "")
+    assert (process.returncode, process.stderr) == (1, "")
     assert "daemon: none is running" in process.stdout
     assert "No such file or directory" in process.stdout

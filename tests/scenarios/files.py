@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from recorder.domain.line_policy import (
     TransferNotice,
 )
 from recorder.domain.sentences import TimedSentence
-from recorder.spool.snapshot import to_json
+from recorder.spool import snapshot
 
 RATE = 8000
 
@@ -151,7 +152,5 @@ def write_snapshot(folder: Path, numbers: Mapping[str, str]) -> dict[str, Path]:
     lines = [sounds.line(name, number) for name, number in numbers.items()]
     with open(sounds.paths["damaged"], "ab") as damaged:
         damaged.write(b"\0\0")
-    temporary = folder / ".new"
-    temporary.write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, [numbers["never_record"]]))
-    temporary.rename(folder / "snapshot.json")
+    snapshot.write_snapshot(folder, lines, [numbers["never_record"]], datetime(2026, 1, 1, tzinfo=UTC))
     return sounds.paths

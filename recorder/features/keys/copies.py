@@ -23,10 +23,13 @@ ROOT = "root"
 
 @dataclass(frozen=True, slots=True)
 class KeyCopy:
-    """A verified copy: the id of the key in it, and when it was verified."""
+    """A verified copy: the id of the key in it, when it was verified, where it was then, and whether that was
+    on the disk of the keys themselves, with which it would be lost."""
 
     key_id: str
     at: datetime
+    path: Path
+    same_disk: bool
 
 
 def verified_copies(folder: Path) -> Mapping[str, KeyCopy]:
@@ -34,23 +37,58 @@ def verified_copies(folder: Path) -> Mapping[str, KeyCopy]:
     invalid."""
     try:
         body = json.loads((folder / FILE).read_bytes())
-        return {kind: KeyCopy(each["key_id"], from_iso(each["at"])) for kind, each in body["copies"].items()}
+        return {
+            kind: KeyCopy(each["key_id"], from_iso(each["at"]), Path(each["path"]), bool(each["same_disk"]))
+            for kind, each in body["copies"].items()
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def confirm_copy(folder: Path, path: Path, root_id: str, tenant_keys: list[WrappedKey], now: datetime) -> str:
+def is_on_same_disk(folder: Path, path: Path) -> bool | None:
+    """Whether a path is on the file system of the keys' folder; ``None`` if nothing can be seen there. Two
+    file systems may be parts of one disk, which does not show."""
+    try:
+        return path.stat().st_dev == folder.stat().st_dev
+    except OSError:
+        return None
+
+
+def check_disk(folder: Path, path: Path, *, same_disk: bool) -> bool:
+    """Whether a path is on the disk of the keys. Raises :class:`ConfigError` (``keys.same_disk``) if it is
+    and ``same_disk`` does not permit that: a disk that is not mounted leaves an empty folder there."""
+    found = is_on_same_disk(folder, path) is True
+    if found and not same_disk:
+        raise ConfigError(
+            "keys.same_disk",
+            f"{path} is on the disk that has the keys themselves: a copy there is lost with them",
+            "mount the other disk, or give `--same-disk` if such a copy is meant",
+        )
+    return found
+
+
+def confirm_copy(
+    folder: Path,
+    path: Path,
+    root_id: str,
+    tenant_keys: list[WrappedKey],
+    now: datetime,
+    *,
+    same_disk: bool = False,
+) -> str:
     """Verify a copy of the key-encryption key (it opens every customer's key), of the next one (it is the
     same key) or of the root's key (it is this root's), and record it; returns which of them it is.
 
-    File modes are not checked, because a copy may be on a disk without any. Raises :class:`ConfigError`,
-    :class:`SealError` if it does not open a customer's key."""
+    File modes are not checked, because a copy may be on a disk without any. Raises :class:`ConfigError`, also
+    for a copy on the disk of the keys unless ``same_disk`` permits it; :class:`SealError` if it does not open
+    a customer's key."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(
             "keys.unreadable", f"{path} cannot be read: {error.strerror}", "give the path of the copy"
         ) from error
+    same_disk = check_disk(folder, path, same_disk=same_disk)
     if content.lstrip().startswith(b"-----BEGIN"):
         kind, identity = ROOT, signing.key_id(signing.parse_private(content, path).public_key())
         if identity != root_id:
@@ -66,7 +104,7 @@ def confirm_copy(folder: Path, path: Path, root_id: str, tenant_keys: list[Wrapp
             kind = NEXT
         else:
             _opens(secret, tenant_keys)
-    _write(folder, dict(verified_copies(folder)) | {kind: KeyCopy(identity, now)})
+    _write(folder, dict(verified_copies(folder)) | {kind: KeyCopy(identity, now, path.resolve(), same_disk)})
     return kind
 
 
@@ -85,7 +123,15 @@ def promote_copy(folder: Path, identity: str) -> None:
 
 
 def _write(folder: Path, known: Mapping[str, KeyCopy]) -> None:
-    body = {name: {"key_id": each.key_id, "at": to_iso(each.at)} for name, each in sorted(known.items())}
+    body = {
+        name: {
+            "key_id": each.key_id,
+            "at": to_iso(each.at),
+            "path": str(each.path),
+            "same_disk": each.same_disk,
+        }
+        for name, each in sorted(known.items())
+    }
     write_file(folder / FILE, json.dumps({"copies": body}, indent=1).encode() + b"\n")
 
 

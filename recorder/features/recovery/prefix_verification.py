@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -49,6 +49,7 @@ class TenantKeys:
         self._store = store
         self._keyring = keyring
         self._catalogued = dict(catalogued)
+        self._parsed: dict[str, WrappedKey] = {}
         self._stored: dict[str, WrappedKey] = {}
         self._destroyed: set[str] = set()
         self._lock = threading.Lock()
@@ -56,10 +57,8 @@ class TenantKeys:
     def of(self, tenant: str, key_id: str) -> WrappedKey:
         """A tenant's key with that id. Raises :class:`SealError` (``key.missing``, ``seal.key_foreign``, or
         why it is invalid), :class:`recorder.errors.StoreError`."""
-        if (text := self._catalogued.get(tenant)) is not None:
-            key = wrapped_key(text.encode(), f"the key in the row of tenant {tenant}", tenant)
-            if key.key_id == key_id:
-                return key
+        if (catalogued := self._in_catalogue(tenant)) is not None and catalogued.key_id == key_id:
+            return catalogued
         key = self._in_bucket(tenant)
         if key.key_id == key_id:
             return key
@@ -80,10 +79,19 @@ class TenantKeys:
                 raise
             self._destroyed.add(tenant)
 
-    def stored(self) -> dict[str, str]:
-        """The keys read from the bucket, JSON text."""
+    def stored(self, tenants: Collection[str]) -> dict[str, str]:
+        """The keys of some tenants that were read from the bucket, JSON text."""
         with self._lock:
-            return {tenant: key.to_bytes().decode() for tenant, key in self._stored.items()}
+            found = {tenant: key for tenant in tenants if (key := self._stored.get(tenant)) is not None}
+        return {tenant: key.to_bytes().decode() for tenant, key in found.items()}
+
+    def _in_catalogue(self, tenant: str) -> WrappedKey | None:
+        text = self._catalogued.get(tenant)
+        if text is not None and tenant not in self._parsed:
+            self._parsed[tenant] = wrapped_key(
+                text.encode(), f"the key in the row of tenant {tenant}", tenant
+            )
+        return self._parsed.get(tenant)
 
     def _in_bucket(self, tenant: str) -> WrappedKey:
         with self._lock:
@@ -130,7 +138,13 @@ class PrefixReader:
                 raise
             return PlaceReading(found.place, code=error.error_id, message=error.message)
         code = wrong[0][0] if wrong else None
-        return PlaceReading(found.place, row, chain, code, "; ".join(text for _, text in wrong) or None)
+        # A chain without amendments says nothing that the row does not.
+        amended = chain if chain.amendments else None
+        return PlaceReading(found.place, row, amended, code, "; ".join(text for _, text in wrong) or None)
+
+    def stored_keys(self, tenants: Collection[str]) -> dict[str, str]:
+        """The wrapped keys of some tenants that were read from the bucket, JSON text."""
+        return self._keys.stored(tenants)
 
     def _row(
         self, found: QueuedPlace, blame: Callable[[tuple[str, str]], None]

@@ -21,11 +21,12 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import groupby, islice
 
 import structlog
@@ -35,13 +36,13 @@ from recorder.catalogue import offboarding_progress, queries
 from recorder.clock import Now
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.prefix_verification import PLACE, PrefixReader, TenantKeys
+from recorder.features.recovery.reader_pool import PlaceBatch, ReaderPool, results
 from recorder.features.recovery.rebuild_queue import KEY_ALONE, ROW_ALONE, STATEMENT, UNPLACED, QueuedPlace
 from recorder.features.recovery.recording_rows import (
     CHANGES,
-    PlaceReading,
     RowRestorer,
     destroyed_among,
-    rows_after,
+    prefixes_after,
     tenant_keys,
 )
 from recorder.ids import Entropy
@@ -63,8 +64,14 @@ PHASES = ("list", "read", "keys", "rows")
 LISTED = 1000
 """Places queued in one transaction."""
 
-BATCH = 200
-"""Recordings in one transaction; at most two batches are in memory."""
+BATCH = 500
+"""Recordings in one transaction."""
+
+AHEAD = 3
+"""Batches that are read ahead of the one that is written: each process has always something to read."""
+
+PROCESSES_FROM = 2000
+"""Places from which on other processes read: each takes a second to start."""
 
 STRANGE = 100
 """Foreign objects that are named per place: whoever can write there could put millions."""
@@ -100,9 +107,10 @@ class RebuildReport:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """``threads`` read from the bucket concurrently; ``tell`` reports progress. Documents by a ``revoked``
-    key are followed as :class:`PrefixReader` says; with ``believe_dates`` an operator vouches for dates
-    before the revocation."""
+    """``threads`` read from the bucket concurrently, in each of ``processes``, where ``make_again`` makes
+    this rebuild (it must be picklable); without it, all is read in this process. ``tell`` reports progress.
+    Documents by a ``revoked`` key are followed as :class:`PrefixReader` says; with ``believe_dates`` an
+    operator vouches for dates before the revocation."""
 
     store: Store
     keyring: Keyring
@@ -114,6 +122,8 @@ class Rebuild:
     tell: Tell = lambda _phase, _count, _total: None
     revoked: Callable[[], Revoked] = none_revoked
     believe_dates: bool = False
+    processes: int = 1
+    make_again: Callable[[], Rebuild] | None = None
 
     @property
     def _trust(self) -> Trust:
@@ -183,37 +193,31 @@ class Rebuild:
     def _read(self, _after: str) -> None:
         total, count = rebuild_queue.progress()
         self.tell("read", count, total)
-        keys = TenantKeys(self.store, tenant_keys(), self.keyring)
-        revoked = self.revoked()
-        erased = self._erased(revoked)
-        reading = PrefixReader(
+        erased, stored_keys = self._erased(self.revoked()), dict[str, str]()
+        with self._open_pool(total - count) as pool:
+            for batch in _read_ahead(pool):
+                stored_keys.update(batch.tenant_keys)
+                options = (stored_keys, self.now(), self.entropy, self.correct, erased)
+                RowRestorer(*options).restore(batch.readings)
+                count += len(batch.readings)
+                self.tell("read", count, total)
+
+    def _open_pool(self, count: int) -> ReaderPool:
+        if self.make_again is None or self.processes == 1 or count < PROCESSES_FROM:
+            return ReaderPool(self.open_reader, self.threads)
+        return ReaderPool(partial(_open_reader, self.make_again), self.threads, self.processes)
+
+    def open_reader(self) -> PrefixReader:
+        """Return a reader of places, by what the catalogue knows now. Raises as :meth:`run`."""
+        return PrefixReader(
             self.store,
             self.keyring,
             self.root,
-            keys,
+            TenantKeys(self.store, tenant_keys(), self.keyring),
             limits_by_tenant(self._trust),
-            revoked,
+            self.revoked(),
             self.believe_dates,
         )
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="rebuild") as pool:
-            pending: list[Future[PlaceReading]] = []
-            try:
-                last = ""
-                while True:
-                    todo = rebuild_queue.pending_places(last, BATCH)
-                    ahead = [pool.submit(reading.read, each) for each in todo]
-                    batch = [each.result() for each in pending]
-                    if batch:
-                        options = (keys.stored(), self.now(), self.entropy, self.correct, erased)
-                        RowRestorer(*options).restore(batch)
-                        count += len(batch)
-                        self.tell("read", count, total)
-                    if not todo:
-                        return
-                    pending, last = ahead, todo[-1].place
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
 
     def _erased(self, revoked: Revoked) -> frozenset[str]:
         """Customers whose erasure was signed: their keys are not restored."""
@@ -248,17 +252,17 @@ class Rebuild:
 
     def _rows(self, after: str) -> None:
         count = 0
-        while rows := rows_after(after, LISTED):
-            known = rebuild_queue.places_of([row.id for row in rows])
+        while prefixes := prefixes_after(after, LISTED):
+            places = rebuild_queue.places_of([*prefixes])
             alone = []
-            for row in rows:
-                place = known.get(row.id)
-                if (place is None or MANIFEST not in place.names) and not self._is_there(row.prefix):
+            for recording, prefix in prefixes.items():
+                place = places.get(recording)
+                if (place is None or MANIFEST not in place.names) and not self._is_there(prefix):
                     what = "nothing of the row's recording is in the bucket"
-                    alone.append(QueuedPlace(f"{row.prefix}*", (), "", ROW_ALONE, "row.alone", what))
-            after = rows[-1].id
+                    alone.append(QueuedPlace(f"{prefix}*", (), "", ROW_ALONE, "row.alone", what))
+            after = next(reversed(prefixes))  # the last one by the order of the database
             rebuild_queue.add(alone, "rows", after)
-            count += len(rows)
+            count += len(prefixes)
             self.tell("rows", count, None)
 
     def _is_there(self, prefix: str) -> bool:
@@ -268,6 +272,23 @@ class Rebuild:
         except NotFound:
             return False
         return True
+
+
+def _read_ahead(pool: ReaderPool) -> Iterator[PlaceBatch]:
+    """The places that are queued, in batches."""
+    ahead: deque[list[Future[PlaceBatch]]] = deque()
+    last = ""
+    while True:
+        while len(ahead) < AHEAD and (todo := rebuild_queue.pending_places(last, BATCH)):
+            ahead.append(pool.submit(todo))
+            last = todo[-1].place
+        if not ahead:
+            return
+        yield results(ahead.popleft())
+
+
+def _open_reader(make_again: Callable[[], Rebuild]) -> PrefixReader:
+    return make_again().open_reader()
 
 
 _DO: dict[str, Callable[[Rebuild, str], None]] = {

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from peewee import fn
 
+from recorder.catalogue.bulk_insert import insert_rows
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable, clear_state
 
@@ -74,19 +75,18 @@ def begin(phase: str, now: datetime) -> RebuildPosition:
 def add(found: Sequence[QueuedPlace], phase: str, after: str) -> None:
     """Queue places and store the position, in one transaction."""
     with writing():
-        for start in range(0, len(found), PAGE):
-            rows = [
-                {
-                    "place": each.place,
-                    "names": list(each.names),
-                    "recording_id": each.recording,
-                    "outcome": each.outcome,
-                    "code": each.code,
-                    "message": each.message,
-                }
-                for each in found[start : start + PAGE]
-            ]
-            QueuedPlaceTable.insert_many(rows).on_conflict_ignore().execute()
+        rows = [
+            {
+                "place": each.place,
+                "names": list(each.names),
+                "recording_id": each.recording,
+                "outcome": each.outcome,
+                "code": each.code,
+                "message": each.message,
+            }
+            for each in found
+        ]
+        insert_rows(QueuedPlaceTable, rows, existing_ok=True)
         GlobalStateTable.update(data={"phase": phase, "after": after}).where(
             GlobalStateTable.name == REBUILD
         ).execute()

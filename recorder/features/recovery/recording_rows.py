@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from recorder.auditlog.append import Body, append, append_all, drop_bodies, lock_tenant, sha256_of
+from recorder.catalogue.bulk_insert import insert_rows
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import recording_columns, recording_row
 from recorder.catalogue.records import RecordingRow
@@ -51,7 +52,8 @@ CHANGES = (MADE, COMPLETED, CORRECTED, ERASED)
 class PlaceReading:
     """What the bucket says about one place: the row that it gives, or why it gives none.
 
-    ``code`` and ``message`` state a problem, even if there is a row."""
+    ``chain`` has the amendments, if there are any. ``code`` and ``message`` state a problem, even if there is
+    a row."""
 
     place: str
     row: RecordingRow | None = None
@@ -129,7 +131,7 @@ class RowRestorer:
         if not fresh:
             return
         rows = [reading.row for reading in fresh if reading.row is not None]
-        RecordingTable.insert_many([recording_columns(row) for row in rows]).execute()
+        insert_rows(RecordingTable, [recording_columns(row) for row in rows])
         bodies: dict[str, list[tuple[Body, str | None]]] = defaultdict(list)
         for reading, row in zip(fresh, rows, strict=True):
             erased = row.erased_at is not None
@@ -233,11 +235,12 @@ def tenant_keys() -> dict[str, str]:
         return {row.id: row.wrapped_key for row in rows}
 
 
-def rows_after(last: str, limit: int) -> tuple[RecordingRow, ...]:
-    """Recordings that are not erased, by id, after one."""
+def prefixes_after(last: str, limit: int) -> dict[str, str]:
+    """The prefixes of recordings that are not erased, by id, after one."""
+    columns = RecordingTable.select(RecordingTable.id, RecordingTable.prefix)
+    query = columns.where((RecordingTable.id > last) & RecordingTable.erased_at.is_null())
     with connected():
-        query = RecordingTable.select().where((RecordingTable.id > last) & RecordingTable.erased_at.is_null())
-        return tuple(recording_row(row) for row in query.order_by(RecordingTable.id).limit(limit))
+        return {row.id: row.prefix for row in query.order_by(RecordingTable.id).limit(limit)}
 
 
 def destroyed_among(recordings: Sequence[str]) -> set[str]:

@@ -56,8 +56,9 @@ def write_info_prompts(folder: Path, lines: Sequence[LinePolicy], prompts: Path,
     for path in place.glob("*.wav"):
         if path.name not in links:
             path.unlink()
+    targets = {*links.values()}
     for path in (place / SOUNDS).glob("*.wav"):
-        if f"{SOUNDS}/{path.name}" not in links.values():
+        if f"{SOUNDS}/{path.name}" not in targets:
             path.unlink()
 
 

@@ -1,6 +1,6 @@
 """Writes the node's configuration snapshot, which :mod:`recorder.spool.snapshot` reads.
 
-Prompts are written first, then ``snapshot.json``, each atomically: a reader never sees a line whose prompt is
+Prompts are written first, then the lines, each file atomically: a reader never sees a line whose prompt is
 missing. An unused prompt stays while a take in the spool refers to it, and for a day after that, for a daemon
 that still has the previous snapshot. The info prompts are beside them (``features/tenants/info_prompts.py``).
 """
@@ -13,18 +13,14 @@ from pathlib import Path
 
 import structlog
 
-from recorder.catalogue.prompt_files import PROMPTS, put_prompt
-from recorder.clock import to_iso
+from recorder.catalogue.prompt_files import put_prompt
 from recorder.errors import ConfigError, TakeError
 from recorder.features.tenants import info_prompts
 from recorder.features.tenants.line_policies import policies
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
-from recorder.spool.atomic_files import write_file
 from recorder.spool.layout import finished_takes, open_takes, read_start
-from recorder.spool.snapshot import read_snapshot, to_json
-
-SNAPSHOT = "snapshot.json"
+from recorder.spool.snapshot import PROMPTS, is_snapshot_of, read_snapshot, write_snapshot
 
 KEEP_PROMPT = timedelta(days=1)
 """How long an unused prompt is kept."""
@@ -48,10 +44,8 @@ def write(
     prompts.mkdir(parents=True, exist_ok=True)
     for sha256 in sorted(sounds):
         put_prompt(folder, sha256, now)
-    content = to_json("", lines, list(never_record))
-    changed = _without_time(folder / SNAPSHOT) != content
+    changed = write_snapshot(folder, lines, never_record, now)
     if changed:
-        write_file(folder / SNAPSHOT, to_json(to_iso(now), lines, list(never_record)))
         for row in found.unfit:
             log.warning("line.unfit", line=row.id, tenant=row.tenant, number=row.number, mode=row.mode)
         for row in found.unlogged:
@@ -74,17 +68,7 @@ def is_intact(folder: Path) -> bool:
 
 def is_current(folder: Path, never_record: Iterable[str]) -> bool:
     """Whether the snapshot equals the catalogue."""
-    lines = policies().lines
-    return _without_time(folder / SNAPSHOT) == to_json("", lines, list(never_record))
-
-
-def _without_time(path: Path) -> bytes | None:
-    """The existing snapshot without its time; ``None`` if there is none."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return None
-    return b"\n".join(b' "made_at": "",' if line.startswith(b' "made_at": ') else line for line in lines)
+    return is_snapshot_of(folder, policies().lines, never_record)
 
 
 def _needed(spool: Path) -> set[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 import gevent
 from peewee import PeeweeException
@@ -15,11 +15,14 @@ from recorder.config import Settings
 from recorder.errors import AccordError
 from recorder.processes.services import Context
 
-State = Literal["ok", "warning", "wrong"]
+State = Literal["ok", "skipped", "warning", "wrong"]
 
 OK: State = "ok"
+SKIPPED: State = "skipped"
 WARNING: State = "warning"
 WRONG: State = "wrong"
+SEVERITY: Final = (OK, SKIPPED, WARNING, WRONG)
+"""The states, from the best to the worst."""
 
 LIMIT = 15.0
 """Seconds that one check may take, whatever hangs."""
@@ -27,8 +30,9 @@ LIMIT = 15.0
 
 @dataclass(frozen=True, slots=True)
 class DoctorFinding:
-    """The result of one check.  ``warning``: it works, but not for long, or could not be checked; ``wrong``:
-    calls, recordings or promises are at stake.  ``hint`` says what to do."""
+    """The result of one check.  ``skipped``: it was not made, because of something that another finding
+    names; ``warning``: it works, but not for long, or could not be checked; ``wrong``: calls, recordings or
+    promises are at stake.  ``hint`` says what to do."""
 
     state: State
     what: str
@@ -37,10 +41,13 @@ class DoctorFinding:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """The installation being checked, by its settings, and the clock it is checked at."""
+    """The installation being checked, by its settings, and the clock it is checked at. ``failures`` are the
+    names of the checks that did not come to their end, ``faults`` of those that found something wrong."""
 
     context: Context
     now: Now
+    failures: set[str] = field(default_factory=set)
+    faults: set[str] = field(default_factory=set)
 
     @property
     def settings(self) -> Settings:
@@ -50,8 +57,17 @@ class Patient:
 Check = Callable[[Patient], Iterable[DoctorFinding]]
 
 
-def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[DoctorFinding]:
-    """Run a check and yield its findings, as many as it makes within ``limit`` seconds; an error counts as a
+class NotChecked(Exception):
+    """Raised by a check that has nothing to look at, because of something that another check names."""
+
+
+def title(check: Check) -> str:
+    """The name of a check for people."""
+    return check.__name__.replace("_", " ")
+
+
+def examine(check: Check, patient: Patient, limit: float = LIMIT) -> list[DoctorFinding]:
+    """Run a check and return its findings, as many as it makes within ``limit`` seconds; an error counts as a
     finding.
 
     The check runs in its own thread, which is abandoned where it hangs (a dead disk, a database that
@@ -60,9 +76,12 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[Do
     found: list[DoctorFinding] = []
 
     def run() -> None:
-        name = check.__name__.replace("_", " ")
+        name, ends = title(check), False
         try:
             found.extend(check(patient))
+            ends = True
+        except NotChecked as reason:
+            found.append(skip(check, str(reason)))
         except AccordError as error:
             found.append(DoctorFinding("wrong", f"{name}: {error.message}", error.hint))
         except PeeweeException as error:
@@ -85,6 +104,8 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[Do
                 )
             )
         finally:
+            if not ends:
+                patient.failures.add(check.__name__)
             # A check that asked the switch has a hub of its own in this thread; gevent complains, on standard
             # error, of what is left in one whose thread ends.
             gevent.get_hub().destroy(destroy_loop=True)
@@ -93,10 +114,21 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[Do
     thread.start()
     thread.join(limit)
     late = thread.is_alive()
-    yield from list(found)
+    findings = list(found)
     if late:
-        yield DoctorFinding(
-            "wrong",
-            f"{check.__name__.replace('_', ' ')}: no answer within {limit:g} s",
-            "it waits for a disk, the database, the network or the switch, which does not respond",
+        patient.failures.add(check.__name__)
+        findings.append(
+            DoctorFinding(
+                "wrong",
+                f"{title(check)}: no answer within {limit:g} s",
+                "it waits for a disk, the database, the network or the switch, which does not respond",
+            )
         )
+    if any(finding.state == WRONG for finding in findings):
+        patient.faults.add(check.__name__)
+    return findings
+
+
+def skip(check: Check, reason: str) -> DoctorFinding:
+    """The finding that a check was not made."""
+    return DoctorFinding(SKIPPED, f"{title(check)}: not checked, because {reason}")

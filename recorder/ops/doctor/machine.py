@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
@@ -32,6 +32,9 @@ TESTED = {"greenswitch": "0.0.19"}
 """Libraries whose insides are replaced (ARCHITECTURE.md): another version may not fit."""
 
 ANSWERS_IN = 5.0
+
+_SAME = {"lines": "snapshot"}
+"""Checks that a process calls otherwise than the doctor does."""
 
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -105,7 +108,6 @@ def daemon(patient: Patient) -> Iterator[DoctorFinding]:
             "give the daemon and this command the same [switch] listen_port",
         )
     yield from _supervision("daemon", found)
-    yield from _readiness("daemon", patient.settings.metrics.host, patient.settings.metrics.daemon_port)
 
 
 def worker(patient: Patient) -> Iterator[DoctorFinding]:
@@ -123,7 +125,6 @@ def worker(patient: Patient) -> Iterator[DoctorFinding]:
         return
     yield DoctorFinding("ok", f"worker: process {found.pid} runs")
     yield from _supervision("worker", found)
-    yield from _readiness("worker", patient.settings.metrics.host, patient.settings.metrics.worker_port)
 
 
 def panel(patient: Patient) -> Iterator[DoctorFinding]:
@@ -138,11 +139,21 @@ def panel(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding("ok", f"panel: answers on {host}:{web.port}")
     else:
         yield DoctorFinding("wrong", f"panel: answers {status} on {host}:{web.port}", "see its log")
-    yield from _readiness("panel", patient.settings.metrics.host, patient.settings.metrics.web_port)
+
+
+def readiness(patient: Patient) -> Iterator[DoctorFinding]:
+    """What the processes say of themselves, as far as no other check has said it."""
+    settings = patient.settings.metrics
+    for name, port in (
+        ("daemon", settings.daemon_port),
+        ("worker", settings.worker_port),
+        ("panel", settings.web_port),
+    ):
+        yield from _readiness(name, settings.host, port, patient.faults)
 
 
 def mail(patient: Patient) -> Iterator[DoctorFinding]:
-    """Mail to people can be sent, if the settings name a mail server; what waits is not old."""
+    """Mail to people can be sent, if the settings name a mail server."""
     mail, address = patient.settings.mail, patient.settings.web.address
     if not mail.host:
         yield DoctorFinding("ok", "mail: no server is set; pages show links instead of sending them")
@@ -153,6 +164,14 @@ def mail(patient: Patient) -> Iterator[DoctorFinding]:
             "mail: [mail] host is set, but [web] address is not: no mail is sent to people",
             "set [web] address to the panel's public address, to which links in mails lead",
         )
+    else:
+        yield DoctorFinding("ok", f"mail: sent through {mail.host}")
+
+
+def waiting_mail(patient: Patient) -> Iterator[DoctorFinding]:
+    """Mail to people goes out soon."""
+    if not patient.settings.mail.host:
+        return
     patient.context.open_catalogue()
     if (oldest := oldest_waiting(patient.now())) is not None and oldest > OLD_MAIL:
         yield DoctorFinding(
@@ -160,8 +179,8 @@ def mail(patient: Patient) -> Iterator[DoctorFinding]:
             f"mail: a mail has waited for {oldest // timedelta(minutes=1)} minutes",
             "check section [mail]; the worker's log says why (mail.delayed)",
         )
-    elif address:
-        yield DoctorFinding("ok", f"mail: sent through {mail.host}")
+    else:
+        yield DoctorFinding("ok", "mail: none has waited for long")
 
 
 def breached_passwords(patient: Patient) -> Iterator[DoctorFinding]:
@@ -213,14 +232,19 @@ def _supervision(name: str, process: Process) -> Iterator[DoctorFinding]:
         )
 
 
-def _readiness(name: str, host: str, port: int) -> Iterator[DoctorFinding]:
-    """What the process itself reports on ``/readyz``, where it serves that."""
+def _readiness(name: str, host: str, port: int, faults: Collection[str] = ()) -> Iterator[DoctorFinding]:
+    """What the process itself reports on ``/readyz``, where it serves that; nothing about what the checks
+    named in ``faults`` have said already."""
     if not port or listener(port) is None:
         return
     status, body = _get(host, port, "/readyz")
     try:
         checks = json.loads(body)["checks"]
-        bad = {key: each for key, each in checks.items() if not each["ok"] or each.get("hint")}
+        bad = {
+            key: each
+            for key, each in checks.items()
+            if (not each["ok"] or each.get("hint")) and _SAME.get(key, key) not in faults
+        }
     except (ValueError, KeyError, TypeError):
         yield DoctorFinding(
             "warning",

@@ -13,10 +13,11 @@ from pathlib import Path
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.prompt_files import has_prompt
 from recorder.clock import from_iso, to_iso
-from recorder.errors import TakeError
+from recorder.errors import ConfigError, TakeError
 from recorder.features.tenants.snapshot import is_current
-from recorder.ops.doctor.findings import OK, WARNING, WRONG, DoctorFinding, Patient
+from recorder.ops.doctor.findings import OK, WARNING, WRONG, DoctorFinding, NotChecked, Patient
 from recorder.pipeline.stages import next_stage
+from recorder.processes.spool_holders import WORKER, holder
 from recorder.spool.disk_space import (
     DEFAULT_RATE,
     HEADROOM_SECONDS,
@@ -35,7 +36,7 @@ from recorder.spool.layout import (
     read_start,
     unreadable_folders,
 )
-from recorder.spool.snapshot import read_snapshot
+from recorder.spool.snapshot import INDEX, read_snapshot
 
 WAITS_LONG = timedelta(minutes=10)
 """After which a finished call that is still in the spool is worth a look."""
@@ -53,10 +54,9 @@ def spool(patient: Patient) -> Iterator[DoctorFinding]:
     """A folder can be created, renamed and removed in the spool, and none in it is closed to us."""
     folder = patient.settings.node.spool_folder
     if not folder.is_dir():
-        yield DoctorFinding(
-            "wrong", f"spool: there is no folder {folder}", "start the daemon or the worker: they make it"
+        raise ConfigError(
+            "spool.missing", f"there is no folder {folder}", "start the daemon or the worker: they make it"
         )
-        return
     probe = folder / f".doctor-{uuid.uuid4()}"
     probe.mkdir(mode=0o770)
     moved = probe.with_name(f"{probe.name}.moved")
@@ -258,8 +258,10 @@ def _moved(spool: Path, own: str) -> Iterator[DoctorFinding]:
 
 
 def snapshot(patient: Patient) -> Iterator[DoctorFinding]:
-    """The node's snapshot matches the catalogue, and every prompt matches its hash."""
+    """The node has a snapshot, and every prompt matches its hash."""
     node = patient.settings.node
+    if not (node.snapshot_folder / INDEX).exists() and holder(node.spool_folder / WORKER) is None:
+        raise NotChecked("there is none yet, and no worker runs, which writes it")
     read = read_snapshot(node.snapshot_folder)
     yield DoctorFinding("ok", f"snapshot: {len(read.lines)} lines, made {to_iso(from_iso(read.made_at))}")
     for sha256 in sorted(read.damaged):
@@ -270,8 +272,15 @@ def snapshot(patient: Patient) -> Iterator[DoctorFinding]:
         )
     if not read.lines:
         yield DoctorFinding("warning", "snapshot: no line is recorded", "add one with `accord line add`")
+
+
+def snapshot_age(patient: Patient) -> Iterator[DoctorFinding]:
+    """The node's snapshot says the same as the catalogue."""
+    node = patient.settings.node
     patient.context.open_catalogue()
-    if not is_current(node.snapshot_folder, node.never_record):
+    if is_current(node.snapshot_folder, node.never_record):
+        yield DoctorFinding("ok", "snapshot: the same as the catalogue says")
+    else:
         yield DoctorFinding(
             "wrong",
             "snapshot: it is older than the catalogue, so calls follow earlier settings",

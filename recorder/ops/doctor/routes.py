@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from recorder.domain.line_policy import OFF, LinePolicy
 from recorder.errors import ConfigError
-from recorder.ops.doctor.findings import DoctorFinding, Patient
-from recorder.ops.doctor.switch import SEE_DIALPLAN, dialplan_folder, loaded_dialplan
+from recorder.ops.doctor.findings import SKIPPED, DoctorFinding, Patient
+from recorder.ops.doctor.switch import dialplan_folder, loaded_dialplan
 from recorder.spool.snapshot import read_snapshot
 
 if TYPE_CHECKING:
@@ -31,13 +31,11 @@ _SHORT = "remove the extension if nobody needs it, or move it after Accord's, th
 def routes(patient: Patient) -> Iterator[DoctorFinding]:
     """Calls to the lines, and from them to external numbers of every length that the dialplan routes."""
     loaded = loaded_dialplan(patient.settings.switch)
-    if loaded is None:
-        yield DoctorFinding("warning", "routes: the switch does not show its dialplan", SEE_DIALPLAN)
-        return
+    lines: tuple[LinePolicy, ...] = ()
     try:
         lines = tuple(read_snapshot(patient.settings.node.snapshot_folder).lines.values())
-    except ConfigError:
-        lines = ()
+    except ConfigError as error:
+        yield DoctorFinding(SKIPPED, f"routes: of no line were calls followed: {error.message}")
     folder = dialplan_folder(patient.settings.switch)
     found = [*_twice(loaded), *_inbound(loaded, lines, folder), *_outbound(loaded, lines, folder)]
     yield from found

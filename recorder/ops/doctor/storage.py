@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
 from recorder.audit.checkpoints import LATE
@@ -77,7 +78,7 @@ def keys(patient: Patient) -> Iterator[DoctorFinding]:
             "run `accord keys renew` with the root's key: nothing can be sealed after that",
         )
     yield from _panel_key(patient)
-    if (patient.settings.keys_folder / signing.ROOT_KEY).exists():
+    if (patient.settings.keys_folder / signing.ROOT_KEY).exists() and not patient.settings.keys.disposable:
         yield DoctorFinding(
             "warning",
             "keys: the root's private key is on this machine",
@@ -107,7 +108,10 @@ def _panel_key(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
-    """Somebody has confirmed a copy of each key without which recordings are lost."""
+    """Somebody has confirmed a copy, on another disk, of each key without which recordings are lost."""
+    if patient.settings.keys.disposable:
+        yield DoctorFinding("ok", "key copies: none are asked for ([keys] disposable)")
+        return
     folder = patient.settings.keys_folder
     keys_to_copy = {
         copies.KEK: ("the key-encryption key", patient.context.keyring().current),
@@ -115,7 +119,7 @@ def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
     }
     confirmed = copies.verified_copies(folder)
     for kind, (name, identity) in keys_to_copy.items():
-        hint = "run `accord keys confirm-copy <file>` on a copy: it checks the copy and notes the date"
+        hint = "run `accord keys confirm-copy <file>` on a copy: it checks the copy and notes where and when"
         copy = confirmed.get(kind)
         if copy is None:
             yield DoctorFinding("warning", f"key copies: no copy of {name} has been confirmed", hint)
@@ -126,7 +130,24 @@ def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
                 "warning", f"key copies: the copy of {name} was last confirmed on {to_iso(copy.at)}", hint
             )
         else:
-            yield DoctorFinding("ok", f"key copies: {name}, confirmed on {to_iso(copy.at)}")
+            yield _place_of(folder, name, copy)
+
+
+def _place_of(folder: Path, name: str, copy: copies.KeyCopy) -> DoctorFinding:
+    """Where a copy is, as far as that can be seen now."""
+    same = copies.is_on_same_disk(folder, copy.path)
+    if copy.same_disk if same is None else same:
+        return DoctorFinding(
+            "warning",
+            f"key copies: {name} and its copy {copy.path} are on one disk, and are lost together",
+            "run `accord keys backup <folder>` on a disk that goes elsewhere",
+        )
+    where = (
+        "which is not here now: whether it still exists was not checked"
+        if same is None
+        else "on another file system; whether that is another disk cannot be seen"
+    )
+    return DoctorFinding("ok", f"key copies: {name}, confirmed on {to_iso(copy.at)} at {copy.path}, {where}")
 
 
 def customer_keys(patient: Patient) -> Iterator[DoctorFinding]:
@@ -287,8 +308,7 @@ def _yes(able: bool) -> str:
 
 
 def logs(patient: Patient) -> Iterator[DoctorFinding]:
-    """Each customer's log was signed since it grew, and its checkpoints are stored where nobody can delete
-    them."""
+    """Each customer's log was signed since it grew."""
     patient.context.open_catalogue()
     late = checkpoint.find_unsigned(patient.now() - LATE)
     if late:
@@ -300,12 +320,18 @@ def logs(patient: Patient) -> Iterator[DoctorFinding]:
         )
     else:
         yield DoctorFinding("ok", "logs: every log is signed up to its last entries")
+
+
+def log_lock(patient: Patient) -> Iterator[DoctorFinding]:
+    """Checkpoints are stored where nobody can delete them."""
     if not _locks(patient):
         yield DoctorFinding(
             "warning",
             "logs: the store has no object lock: anyone who may write there can delete checkpoints",
             "use a bucket made with object lock, or send checkpoints by mail (`accord audit mail-to`)",
         )
+    else:
+        yield DoctorFinding("ok", "logs: the store locks checkpoints")
 
 
 def _locks(patient: Patient) -> bool:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from recorder.call import transitions
 from recorder.config import SwitchSettings
 from recorder.errors import ConfigError, SwitchError
-from recorder.ops.doctor.findings import DoctorFinding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, NotChecked, Patient
 from recorder.processes.spool_holders import DAEMON, SpoolUser, holder, listener, processes_of, user_of
 from recorder.spool.snapshot import INFO_PROMPTS, read_snapshot
 
@@ -36,7 +36,6 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 EVERYBODY = frozenset({"any_v4.auto", "any_v6.auto"})
 
 SAME_ADDRESS = "give accord_daemon in accord/vars.xml the address of [switch] listen_host and listen_port"
-SEE_DIALPLAN = "see the check named dialplan"
 
 
 def switch(patient: Patient) -> Iterator[DoctorFinding]:
@@ -45,12 +44,11 @@ def switch(patient: Patient) -> Iterator[DoctorFinding]:
 
     settings = patient.settings.switch
     if not settings.password.get_secret_value():
-        yield DoctorFinding(
-            "wrong",
-            "switch: no password for the event socket",
+        raise ConfigError(
+            "switch.no_password",
+            "no password for the event socket",
             "set ACCORD_SWITCH_PASSWORD (there is no default)",
         )
-        return
     with _Connection(settings) as connection:
         status = connection.api(commands.status()).splitlines()
         version = status[1].partition("(")[2].partition(")")[0] if len(status) > 1 else "answers"
@@ -110,7 +108,7 @@ def key(patient: Patient) -> Iterator[DoctorFinding]:
 
     node = patient.settings.node
     if holder(node.spool_folder / DAEMON) is None:
-        return  # said elsewhere; where no daemon runs, there is none to be had
+        raise NotChecked("no daemon runs, whose key it would be")
     with _Connection(patient.settings.switch) as connection:
         try:
             # Only whether there is one; the key itself is shown to nobody.
@@ -135,13 +133,6 @@ def dialplan(patient: Patient) -> Iterator[DoctorFinding]:
     from recorder.switch import dialplan_lint
 
     loaded = loaded_dialplan(patient.settings.switch)
-    if loaded is None:
-        yield DoctorFinding(
-            "warning",
-            "dialplan: the switch does not show it, so it was not checked",
-            "permit xml_locate in the switch's esl-allowed-api",
-        )
-        return
     missing = dialplan_lint.missing_extensions(loaded)
     for name in missing:
         yield DoctorFinding(
@@ -202,9 +193,8 @@ def guards(patient: Patient) -> Iterator[DoctorFinding]:
     from recorder.switch import dialplan_lint
 
     loaded = loaded_dialplan(patient.settings.switch)
-    if loaded is None or dialplan_lint.missing_extensions(loaded):
-        yield DoctorFinding("wrong", "guard: it is missing, or not shown", SEE_DIALPLAN)
-        return
+    if dialplan_lint.missing_extensions(loaded):
+        raise NotChecked("extensions are missing in the dialplan")
     faults = [
         *as_findings("guard", dialplan_lint.guard_faults(loaded)),
         *as_findings("guard", dialplan_lint.begin_faults(loaded)),
@@ -301,8 +291,9 @@ class _Connection:
         self._inbound.stop()
 
 
-def loaded_dialplan(settings: SwitchSettings) -> LoadedDialplan | None:
-    """The dialplan that the switch has loaded; ``None`` where it does not disclose it."""
+def loaded_dialplan(settings: SwitchSettings) -> LoadedDialplan:
+    """The dialplan that the switch has loaded. Raises :class:`ConfigError` (``switch.dialplan_hidden``) where
+    it does not disclose it, :class:`SwitchError`."""
     from recorder.switch import commands
     from recorder.switch.dialplan_model import LoadedDialplan
 
@@ -312,8 +303,14 @@ def loaded_dialplan(settings: SwitchSettings) -> LoadedDialplan | None:
         except SwitchError as error:
             if error.error_id != "switch.refused":
                 raise
-            return None
-    return LoadedDialplan(answer) if answer.lstrip().startswith("<") else None
+            answer = ""
+    if not answer.lstrip().startswith("<"):
+        raise ConfigError(
+            "switch.dialplan_hidden",
+            "the switch does not show its dialplan, so that neither it nor the guard can be checked",
+            "permit xml_locate in the switch's esl-allowed-api",
+        )
+    return LoadedDialplan(answer)
 
 
 def dialplan_folder(settings: SwitchSettings) -> Path | None:

@@ -17,9 +17,10 @@ import soundfile
 from recorder.audio import wav
 from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import encode
+from recorder.clock import utc_now
 from recorder.domain.line_policy import BEFORE_CONNECTED, Announcement, LinePolicy
 from recorder.spool import layout
-from recorder.spool.snapshot import to_json
+from recorder.spool.snapshot import write_snapshot
 from tests.freeswitch.sound import chirp
 from tests.freeswitch.switches import CONF, NUMBER, Rig, until
 from tests.freeswitch.telephones import alignment
@@ -188,7 +189,7 @@ class PhoneRig:
             )
             for n in range(90)
         ]
-        (self.rig.snapshot / "snapshot.json").write_bytes(to_json("2026-01-01T00:00:00.000Z", lines, []))
+        write_snapshot(self.rig.snapshot, lines, [], utc_now())
 
     def place(
         self,

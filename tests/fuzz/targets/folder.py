@@ -3,8 +3,10 @@ declared error, so that a broken file costs its own call and no other."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from recorder.errors import ConfigError, TakeError
 from recorder.pipeline import stages, unrecorded_call
 from recorder.spool import layout
 from recorder.spool.layout import Take
-from recorder.spool.snapshot import read_snapshot, to_json
+from recorder.spool.snapshot import INDEX, LINES, _hash_of, read_snapshot, write_snapshot
 from tests.fuzz.choices import Choices
 from tests.fuzz.documents import mutate_bytes, mutate_document, scratch
 from tests.unit.seal.recording import ANNOUNCEMENT, NOW, make_encoded
@@ -39,7 +41,9 @@ def _genuine_files() -> dict[str, bytes]:
     )
     line = LinePolicy("t", "l", "+3225550100", "notice", "before_ringing", ("opus",), ANNOUNCEMENT)
     files = {name: (folder / name).read_bytes() for name in (*FILES, layout.EVENTS)}
-    return files | {"snapshot.json": to_json("2026-11-25T09:00:00.000Z", [line, line], ["112"])}
+    write_snapshot(_root, [line, line], ["112"], NOW)
+    (shard,) = (_root / LINES).iterdir()
+    return files | {INDEX: (_root / INDEX).read_bytes(), LINES: shard.read_bytes()}
 
 
 ENCODED_FIELDS = (
@@ -67,8 +71,8 @@ def check(data: bytes) -> None:
     choices = Choices(data)
     name = choices.pick(sorted(GENUINE))
     content = _changed(name, choices)
-    if name == "snapshot.json":
-        a_snapshot(content)
+    if name in (INDEX, LINES):
+        a_snapshot(*((content, GENUINE[LINES]) if name == INDEX else (GENUINE[INDEX], content)))
         return
     (FOLDER / name).write_bytes(content)
     try:
@@ -125,8 +129,25 @@ def a_folder() -> None:
     json.dumps(layout.start_body(take.start)).encode()
 
 
-def a_snapshot(content: bytes) -> None:
-    (_root / "snapshot.json").write_bytes(content)
+def a_snapshot(index: bytes, lines: bytes) -> None:
+    """Each with the hash of what it says, as far as it says anything."""
+    sha256 = hashlib.sha256(lines).hexdigest()
+    path = _root / LINES / f"{sha256}.json"
+    path.write_bytes(lines)
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
+        body = json.loads(index)
+        if lines != GENUINE[LINES]:
+            body["lines"] = [sha256]
+        index = json.dumps(body | {"sha256": _hash_of(body["lines"], body["never_record"])}).encode()
+    (_root / INDEX).write_bytes(index)
+    try:
+        check_snapshot()
+    finally:
+        if lines != GENUINE[LINES]:
+            path.unlink()
+
+
+def check_snapshot() -> None:
     try:
         read = read_snapshot(_root)
     except ConfigError as error:

@@ -14,7 +14,7 @@ import pytest
 from recorder.capture import config_cache
 from recorder.capture.config_cache import ConfigCache
 from recorder.domain.line_policy import Announcement, LinePolicy
-from recorder.spool.snapshot import Snapshot, to_json
+from recorder.spool.snapshot import Snapshot, write_snapshot
 from tests.clock import Clock
 
 SOUND = b"RIFF and so on"
@@ -28,9 +28,7 @@ def write(folder: Path, *numbers: str, never: tuple[str, ...] = (), sound: bytes
     lines = [
         LinePolicy("t", f"l{n}", n, "notice", "before_ringing", ("opus",), announcement) for n in numbers
     ]
-    new = folder / ".new"
-    new.write_bytes(to_json("2026-11-25T09:00:00.000Z", lines, list(never)))
-    os.replace(new, folder / "snapshot.json")
+    write_snapshot(folder, lines, never, datetime(2026, 11, 25, 9, 0, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -101,7 +99,7 @@ def test_does_not_reread_an_unchanged_snapshot(
 ) -> None:
     write(tmp_path / "snapshot", "3225550100")
     one = cache()
-    monkeypatch.setattr(config_cache, "read_snapshot", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(config_cache, "read_snapshot", lambda *_: pytest.fail("read again"))
     os.utime(tmp_path / "snapshot" / "prompts" / f"{SHA}.wav")  # a take was announced with it
     one._check()
 
@@ -136,7 +134,7 @@ def test_bug_in_one_check_does_not_end_the_checks(
     one.start()
     failed: list[Path] = []
 
-    def fail(folder: Path) -> Snapshot:
+    def fail(folder: Path, _known: Snapshot | None) -> Snapshot:
         failed.append(folder)
         raise ArithmeticError("a bug")
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +23,12 @@ def clock() -> Clock:
 def shell(house: Bakery) -> Shell:
     """A shell on the house."""
     return Shell(house.folder, ACCORD_STORE_PATH=str(house.bucket))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than the temporary folder of a test."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        if os.stat(folder).st_dev == os.stat(tmp_path).st_dev:
+            pytest.skip("/dev/shm and the temporary folder are on one file system")
+        yield Path(folder)

@@ -205,9 +205,9 @@ def test_recipients_of_checkpoint_mails(shell: AuditShell) -> None:
 
 def test_doctor_checks_that_logs_are_signed(shell: AuditShell) -> None:
     def findings(later: timedelta) -> list[tuple[str, str]]:
-        return [
-            (each.state, each.what) for each in examine(storage.logs, Patient(shell.context(), _Now(later)))
-        ]
+        patient = Patient(shell.context(), _Now(later))
+        checks = (storage.logs, storage.log_lock)
+        return [(each.state, each.what) for check in checks for each in examine(check, patient)]
 
     assert findings(timedelta())[0][0] == "ok"
     assert findings(timedelta(hours=4))[0] == ("wrong", findings(timedelta(hours=4))[0][1])

@@ -43,7 +43,9 @@ def doctor(house: Bakery, **more: str) -> str:
         **more,
     }
     result = CliRunner().invoke(accord, ["doctor"], env=environment)
-    assert result.exit_code in {0, 1, 2}, result.exception
+    assert result.exit_code == (1 if re.search("^(wrong|warning) ", result.output, re.M) else 0), (
+        result.exception
+    )
     assert "Traceback" not in result.output
     assert "a bug in Accord" not in result.output, result.output
     return str(result.output)
@@ -147,7 +149,7 @@ def test_unreadable_call_is_reported(house: Bakery) -> None:
 
 def test_missing_foreign_damaged_or_outdated_snapshot_is_reported(house: Bakery) -> None:
     folder = house.folder / "snapshot"
-    assert "wrong   snapshot: no snapshot of lines at" in doctor(house)
+    assert "skipped snapshot: not checked, because there is none yet, and no worker runs" in doctor(house)
     snapshot.write(folder, house.spool, (), house.clock())
     assert "ok      snapshot: 1 lines" in doctor(house)
     for content in ("[]", '{"format": 1}', '{"format": 1, "lines": [1], "made_at": "x", "never_record": []}'):
@@ -268,6 +270,31 @@ def test_unreachable_foreign_older_or_locked_catalogue_is_reported(house: Bakery
     assert "wrong   catalogue: the catalogue's schema lacks" in doctor(house)
 
 
+def bad(output: str) -> list[str]:
+    """What is wrong, or a warning, apart from the processes, which do not run here, and this machine."""
+    lines = [line for line in output.splitlines() if line.startswith(("wrong", "warning"))]
+    others = ("daemon:", "worker:", "panel:", "clock:", "disk:", "spool: the doctor runs as root")
+    return [line for line in lines if not line.partition(" ")[2].strip().startswith(others)]
+
+
+def test_each_cause_is_one_finding_and_comes_first(house: Bakery, tmp_path: Path) -> None:
+    before = bad(doctor(house))
+    none = f"sqlite:///{tmp_path}/none.db"
+    output = doctor(house, ACCORD_CATALOGUE_URL=none)
+    more = [line for line in bad(output) if line not in before]
+    assert [line[:40] for line in more] == ["wrong   catalogue: there is no catalogue "[:40]]
+    assert output.startswith("wrong   catalogue: ")
+    for name in ("customer keys", "lines", "customer plans", "logs", "takes", "snapshot age"):
+        assert f"skipped {name}: not checked, because the check of catalogue failed\n" in output
+    for name in ("event socket", "dialplan", "guards", "outbound", "routes", "recording"):
+        assert f"skipped {name}: not checked, because the check of switch failed\n" in output
+    output = doctor(house, ACCORD_NODE_SPOOL=str(tmp_path / "none"))
+    assert [line for line in bad(output) if line not in before] == [
+        f"wrong   spool: there is no folder {tmp_path}/none"
+    ]
+    assert "skipped disk: not checked, because the check of spool failed\n" in output
+
+
 def test_readable_broken_foreign_or_expiring_keys_are_reported(house: Bakery) -> None:
     keys = house.folder / "keys"
     assert "ok      keys: signing key" in doctor(house)
@@ -300,7 +327,7 @@ def patient(house: Bakery, at: datetime, **more: str) -> Patient:
     return Patient(Context(settings, None), lambda: at)
 
 
-def confirm(house: Bakery, *files: Path) -> Result:
+def confirm(house: Bakery, *files: Path | str) -> Result:
     return CliRunner().invoke(
         accord,
         ["keys", "confirm-copy", *map(str, files)],
@@ -308,34 +335,52 @@ def confirm(house: Bakery, *files: Path) -> Result:
     )
 
 
-def test_unconfirmed_key_copies_are_reported(house: Bakery, tmp_path: Path) -> None:
+def test_unconfirmed_key_copies_are_reported(house: Bakery, elsewhere: Path) -> None:
     output = doctor(house)
     assert "warning key copies: no copy of the key-encryption key has been confirmed" in output
     assert "warning key copies: no copy of the root's key has been confirmed" in output
-    copies = tmp_path / "safe"
-    copies.mkdir()
     for name in ("kek", "root.key"):
-        shutil.copy(house.folder / "keys" / name, copies / name)
-    result = confirm(house, copies / "kek", copies / "root.key")
+        shutil.copy(house.folder / "keys" / name, elsewhere / name)
+    result = confirm(house, elsewhere / "kek", elsewhere / "root.key")
     assert result.exit_code == 0, result.output
     assert "opens the keys of 1 customers" in result.output
     assert "is the root's key" in result.output
     output = doctor(house)
     assert "ok      key copies: the key-encryption key, confirmed on" in output
-    assert "ok      key copies: the root's key, confirmed on" in output
+    assert (
+        f"{elsewhere}/root.key, on another file system; whether that is another disk cannot be seen" in output
+    )
     assert "key copies: no copy" not in output
+    (elsewhere / "root.key").unlink()
+    assert f"{elsewhere}/root.key, which is not here now: whether it still exists was not checked" in doctor(
+        house
+    )
     late = patient(house, datetime.now(UTC) + timedelta(days=401))
     assert [each.state for each in examine(storage.key_copies, late)] == ["warning", "warning"]
+
+
+def test_copy_on_the_disk_of_the_keys_is_refused_or_reported(house: Bakery, tmp_path: Path) -> None:
+    shutil.copy(house.folder / "keys" / "kek", tmp_path / "copy")
+    result = confirm(house, tmp_path / "copy")
+    assert (result.exit_code, "on the disk that has the keys themselves" in result.output) == (1, True)
+    assert "no copy of the key-encryption key has been confirmed" in doctor(house)
+    result = confirm(house, "--same-disk", tmp_path / "copy")
+    assert (result.exit_code, "is lost with it" in result.output) == (0, True)
+    reported = f"warning key copies: the key-encryption key and its copy {tmp_path}/copy are on one disk"
+    assert reported in doctor(house)
+    (tmp_path / "copy").unlink()
+    assert reported in doctor(house), "as the record says"
+    assert "key copies: none are asked for" in doctor(house, ACCORD_KEYS_DISPOSABLE="true")
 
 
 def test_copy_of_another_key_is_not_confirmed(house: Bakery, tmp_path: Path) -> None:
     signing.init(tmp_path / "other", house.clock())
     for name in ("kek", "root.key", "manifest.key"):
-        result = confirm(house, tmp_path / "other" / name)
+        result = confirm(house, "--same-disk", tmp_path / "other" / name)
         assert result.exit_code == 1, name
         assert "accord: " in result.output
     (tmp_path / "text").write_text("no key")
-    assert "is not 32 bytes in base64" in confirm(house, tmp_path / "text").output
+    assert "is not 32 bytes in base64" in confirm(house, "--same-disk", tmp_path / "text").output
     assert "cannot be read" in confirm(house, tmp_path / "nowhere").output
     assert not (house.folder / "keys" / "copies.json").exists()
 

@@ -121,7 +121,7 @@ def test_a_library_of_another_version(house: Bakery, monkeypatch: pytest.MonkeyP
     assert "warning versions: greenswitch 0.0.19 is installed, but Accord is tested with 9" in doctor(house)
 
 
-def test_unusable_settings_are_wrong_not_a_warning() -> None:
+def test_unusable_settings_are_wrong_usage() -> None:
     result = CliRunner().invoke(accord, ["doctor"], env={"ACCORD_NODE_FULL_AT": "7"})
     assert result.exit_code == 2
     assert "accord: the setting node.full_at" in result.output
@@ -134,5 +134,5 @@ def test_in_json(house: Bakery) -> None:
         env={"ACCORD_NODE_DATA": str(house.folder), "ACCORD_CATALOGUE_URL": house.catalogue_url},
     )
     body = json.loads(result.stdout)
-    assert (body["state"], result.exit_code) == ("wrong", 2)
+    assert (body["state"], result.exit_code) == ("wrong", 1)
     assert {"catalogue", "guards", "disk", "clock"} <= {each["check"] for each in body["findings"]}

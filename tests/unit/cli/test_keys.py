@@ -11,6 +11,7 @@ import pytest
 
 from recorder.catalogue import queries, tenant_queries
 from recorder.errors import SealError
+from recorder.features.keys import copies
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
 from recorder.playback.verified_recording import RecordingVerifier
@@ -34,9 +35,9 @@ def test_keys_are_backed_up_and_restored_on_an_empty_machine(
     shell: Shell, house: Bakery, tmp_path: Path
 ) -> None:
     recording, keys, safe = put_small(house), house.folder / "keys", tmp_path / "safe"
-    assert "kek" in shell.good("keys", "backup", str(safe))
+    assert "kek" in shell.good("keys", "backup", str(safe), "--same-disk")
     (safe / "root.pub").unlink()  # as if it had been interrupted
-    shell.good("keys", "backup", str(safe))
+    shell.good("keys", "backup", str(safe), "--same-disk")
     assert {path.stat().st_mode & 0o777 for path in safe.iterdir()} == {0o600}
     shutil.rmtree(keys)
     assert "`accord keys restore` brings it back" in shell.bad("keys", "show")
@@ -52,6 +53,26 @@ def test_keys_are_backed_up_and_restored_on_an_empty_machine(
     house.services = replace(house.services, signer=signer)
     house.clock.at = datetime.now(UTC).replace(microsecond=0)
     assert opens(house, put_small(house), keys), "and calls go on"
+
+
+def test_backup_to_a_disk_that_is_not_mounted_is_refused(
+    shell: Shell, house: Bakery, tmp_path: Path, elsewhere: Path
+) -> None:
+    safe = tmp_path / "safe"
+    assert "is on the disk that has the keys themselves" in shell.bad("keys", "backup", str(safe))
+    assert not safe.exists()
+    output = shell.bad("keys", "backup", "--same-disk", str(tmp_path / "media" / "safe"))
+    assert f"there is no folder {tmp_path}/media" in output
+    assert not (tmp_path / "media").exists()
+    assert not (house.folder / "keys" / "copies.json").exists()
+    assert "is lost with it" in shell.good("keys", "backup", "--same-disk", str(safe))
+    assert copies.verified_copies(house.folder / "keys")["kek"].same_disk
+    assert "is lost with it" not in shell.good("keys", "backup", str(elsewhere / "safe"))
+    confirmed = copies.verified_copies(house.folder / "keys")
+    assert {name: (copy.path, copy.same_disk) for name, copy in confirmed.items()} == {
+        "kek": (elsewhere / "safe" / "kek", False),
+        "root": (elsewhere / "safe" / "root.key", False),
+    }
 
 
 def test_keys_are_restored_from_paper_and_a_mistyped_line_is_reported(
@@ -174,7 +195,9 @@ def test_operator_rotates_keys(shell: Shell, house: Bakery, tmp_path: Path) -> N
     assert new in shell.good("keys", "next"), "asked again, the same"
     assert "has been confirmed" in shell.bad("keys", "rotate")
     shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")
-    assert "is the next key-encryption key" in shell.good("keys", "confirm-copy", str(tmp_path / "copy"))
+    assert "is the next key-encryption key" in shell.good(
+        "keys", "confirm-copy", "--same-disk", str(tmp_path / "copy")
+    )
     shell.good("keys", "next", "--tenant", house.tenant)
     output = shell.good("keys", "rotate")
     assert "rewrapped: 1" in output
@@ -188,7 +211,7 @@ def test_operator_rotates_keys(shell: Shell, house: Bakery, tmp_path: Path) -> N
     assert old in shell.bad("restore", "--check", str(backup)), "what the older one is needed for"
     found = shell("doctor").output
     assert "the key-encryption key opens each one's key" in found
-    assert "the key-encryption key, confirmed on" in found
+    assert "the key-encryption key and its copy" in found
 
 
 def test_takes_in_another_nodes_spool_survive_a_rotation(shell: Shell, house: Bakery, tmp_path: Path) -> None:
@@ -210,7 +233,7 @@ def test_takes_in_another_nodes_spool_survive_a_rotation(shell: Shell, house: Ba
 
     shell.good("keys", "next")
     shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")
-    shell.good("keys", "confirm-copy", str(tmp_path / "copy"))
+    shell.good("keys", "confirm-copy", "--same-disk", str(tmp_path / "copy"))
     shell.good("keys", "next", "--tenant", house.tenant)
     output = shell.good("keys", "rotate")
     assert "0 in the catalogue, 1 in the bucket" in output, "what was being put"
@@ -257,7 +280,7 @@ def test_key_from_the_settings_is_changed_by_hand(shell: Shell, house: Bakery, t
     shell.environment["ACCORD_KEYS_KEK"] = text.strip()
     shell.good("keys", "next")
     shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")
-    shell.good("keys", "confirm-copy", str(tmp_path / "copy"))
+    shell.good("keys", "confirm-copy", "--same-disk", str(tmp_path / "copy"))
     assert "Now put the content of" in shell.good("keys", "rotate")
     (keys / f"{old}.kek").write_text(text, "ascii")
     shell.environment["ACCORD_KEYS_KEK"] = (keys / kek_files.NEXT).read_text("ascii").strip()

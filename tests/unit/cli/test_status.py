@@ -182,7 +182,7 @@ def test_ten_thousand_takes_are_counted_quickly(house: Bakery) -> None:
 def test_exit_status_and_json_report_stopped_processes(house: Bakery) -> None:
     result = CliRunner().invoke(accord, ["status", "--json"], env=environment(house))
     body = json.loads(result.stdout)
-    assert (result.exit_code, body["state"]) == (2, "wrong")
+    assert (result.exit_code, body["state"]) == (1, "wrong")
     assert body["spool"] == {
         "waiting": {"encode": 0, "seal": 0, "store": 0, "catalogue": 0},
         "oldest_seconds": 0, "bytes": 0, "quarantine": 0,
@@ -192,7 +192,7 @@ def test_exit_status_and_json_report_stopped_processes(house: Bakery) -> None:
     }
 
 
-def test_unusable_settings_exit_as_wrong() -> None:
+def test_unusable_settings_exit_as_wrong_usage() -> None:
     assert CliRunner().invoke(accord, ["status"], env={"ACCORD_NODE_FULL_AT": "7"}).exit_code == 2
 
 

@@ -254,4 +254,4 @@ def test_copy_of_the_kek_must_open_each_customers_key(
 ) -> None:
     set_row(house.tenant, key_of(other).to_bytes().decode())
     (tmp_path / "copy").write_bytes((house.folder / "keys" / "kek").read_bytes())
-    assert "is the key of tenant" in shell.bad("keys", "confirm-copy", str(tmp_path / "copy"))
+    assert "is the key of tenant" in shell.bad("keys", "confirm-copy", "--same-disk", str(tmp_path / "copy"))
