@@ -144,5 +144,5 @@ def test_another_file_is_no_package(shell: Shell, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("nothing")
     result = shell("upgrade", "check", str(path))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "is not a package of Accord" in result.output
