@@ -125,7 +125,7 @@ class Machine:
         """The path of a file of the machine, from outside."""
         return Path(f"/proc/{self.pid}/root{inside}")
 
-    def run(self, *argv: str, check: bool = True, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: str, check: bool = True, seconds: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a command in the machine, as root."""
         process = subprocess.run(
             ["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-n", "-C", "-r", "-w", *argv],
