@@ -110,7 +110,7 @@ def test_status_shows_calls_and_findings(node: Node) -> None:
 
     until("the calls are recorded", recorded, lambda: text)
     node.switch.send_signal(signal.SIGSTOP)  # no call ends from here on
-    assert code == 2, "there is no worker"
+    assert code == 1, "there is no worker"
     assert f"ok      daemon: process {node.daemon.pid} is connected to the switch" in text
     assert "ok      daemon: reports that it is ready" in text
     assert "wrong   worker: none is running on this spool" in text
