@@ -125,11 +125,11 @@ def test_alerts_fire_and_clear_within_a_minute(site: Site) -> None:
         before = log.stat().st_size
         make()
         fired = site.seconds_until(names, fires=True)
-        size = log.stat().st_size - before
-        assert size < LOG_BYTES, "each fault is logged once"
+        growth = log.stat().st_size - before
+        assert growth < LOG_BYTES, "each fault is logged once"
         mend()
         cleared = site.seconds_until(names, fires=False)
-        print(f"{size} bytes of the worker's log in {max(fired.values()):.0f} s of outage")
+        print(f"{growth} bytes of the worker's log in {max(fired.values()):.0f} s of outage")
         for name in sorted(names):
             print(f"{name:24} fired after {fired[name]:4} s, cleared after {cleared[name]:4} s")
     assert not site.alerts_on(), "and none comes late"
