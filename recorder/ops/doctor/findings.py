@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
-
-import gevent
-from peewee import PeeweeException
+from typing import TYPE_CHECKING, Literal
 
 from recorder.clock import Now
-from recorder.config import Settings
 from recorder.errors import AccordError
-from recorder.processes.services import Context
+
+if TYPE_CHECKING:
+    from recorder.config import Settings
+    from recorder.processes.services import Context
 
 State = Literal["ok", "warning", "wrong"]
 
@@ -65,29 +65,18 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[Do
             found.extend(check(patient))
         except AccordError as error:
             found.append(DoctorFinding("wrong", f"{name}: {error.message}", error.hint))
-        except PeeweeException as error:
-            found.append(
-                DoctorFinding(
-                    "wrong",
-                    f"{name}: the catalogue: {error}",
-                    "check that the database is running and that no other process holds it",
-                )
-            )
         except OSError as error:
             found.append(DoctorFinding("wrong", f"{name}: {error}", "check the path, its owner and its mode"))
         except Exception as error:
             # Any other error of a library becomes a finding too, so that the next check still runs.
-            found.append(
-                DoctorFinding(
-                    "wrong",
-                    f"{name}: {type(error).__name__}: {error}",
-                    "this is a bug in Accord: report it with this line",
-                )
-            )
+            found.append(_unexpected(name, error))
         finally:
             # A check that asked the switch has a hub of its own in this thread; gevent complains, on standard
             # error, of what is left in one whose thread ends.
-            gevent.get_hub().destroy(destroy_loop=True)
+            if "gevent" in sys.modules:
+                import gevent
+
+                gevent.get_hub().destroy(destroy_loop=True)
 
     thread = threading.Thread(target=run, name=f"doctor-{check.__name__}", daemon=True)
     thread.start()
@@ -100,3 +89,19 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> Iterator[Do
             f"{check.__name__.replace('_', ' ')}: no answer within {limit:g} s",
             "it waits for a disk, the database, the network or the switch, which does not respond",
         )
+
+
+def _unexpected(name: str, error: Exception) -> DoctorFinding:
+    from peewee import PeeweeException  # few of the checks use the catalogue
+
+    if isinstance(error, PeeweeException):
+        return DoctorFinding(
+            "wrong",
+            f"{name}: the catalogue: {error}",
+            "check that the database is running and that no other process holds it",
+        )
+    return DoctorFinding(
+        "wrong",
+        f"{name}: {type(error).__name__}: {error}",
+        "this is a bug in Accord: report it with this line",
+    )
