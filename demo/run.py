@@ -30,7 +30,7 @@ from recorder import config
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.records import KeepOptions, UserRow
 from recorder.catalogue.schema import migrate
-from recorder.cli.tenants import make_tenant
+from recorder.cli.tenant_creation import make_tenant
 from recorder.clock import utc_now
 from recorder.errors import AccordError, ConfigError
 from recorder.features.keys.kek_usage import refuse_new_keys

@@ -84,6 +84,7 @@ ON_BOTH = frozenset(
         "access_log",
         "auditlog",
         "catalogue",
+        "customer_import",
         "lifecycle",
         "notifications",
         "offboarding",

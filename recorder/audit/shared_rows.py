@@ -10,11 +10,11 @@ from peewee import ForeignKeyField
 
 from recorder.audit.findings import AuditFinding
 from recorder.catalogue.database import database
-from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable
 from recorder.catalogue.tables.recording import NotRecordedTable
+from recorder.catalogue.tables.registry import TABLES
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import CatalogueError
 from recorder.features.recovery.rebuild_queue import REBUILD

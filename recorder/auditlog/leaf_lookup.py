@@ -86,17 +86,21 @@ def _sign_in(tenant: str, kind: str) -> Any:
     return LeafTable.select().where(mine).order_by(LeafTable.number)
 
 
-def find_permissions(tenant: str, kind: str) -> list[LoggedLeaf]:
-    """A tenant's intact leaves of one of the kinds in :data:`IS_PERMISSION`, in order."""
+def find_permissions(tenant: str, *kinds: str) -> list[LoggedLeaf]:
+    """A tenant's intact leaves of some of the kinds in :data:`IS_PERMISSION`, in order."""
     with connected():
-        rows = _permissions(tenant, kind)
+        rows = _permissions(kinds)(tenant)
     return [leaf for row in rows if (leaf := _verified(row)) is not None]
 
 
-@prepared(LeafTable)
-def _permissions(tenant: str, kind: str) -> Any:
-    mine = (LeafTable.tenant == tenant) & (LeafTable.kind == kind) & IS_PERMISSION
-    return LeafTable.select().where(mine).order_by(LeafTable.number)
+@cache
+def _permissions(kinds: tuple[str, ...]) -> Callable[[str], list[LeafTable]]:
+    @prepared(LeafTable)
+    def of(tenant: str) -> Any:
+        mine = (LeafTable.tenant == tenant) & LeafTable.kind.in_(kinds) & IS_PERMISSION
+        return LeafTable.select().where(mine).order_by(LeafTable.number)
+
+    return of
 
 
 def team_leaves(tenant: str) -> list[LoggedLeaf]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from recorder.catalogue.database import connected
+from functools import partial
+
+from recorder.catalogue.database import connected, current_batch
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
 
 LINES = "lines"
@@ -10,11 +12,18 @@ LINES = "lines"
 
 
 def increment(name: str) -> None:
-    """Count a change, inside the caller's transaction."""
-    ChangeCounterTable.insert(name=name, number=0).on_conflict_ignore().execute()
-    ChangeCounterTable.update(number=ChangeCounterTable.number + 1).where(
-        ChangeCounterTable.name == name
-    ).execute()
+    """Count a change, inside the caller's transaction; the changes of a batch count once, at its end, so that
+    others wait no longer than for that."""
+    if (batch := current_batch()) is None:
+        _write(name)
+    else:
+        batch.finish[f"counter {name}"] = partial(_write, name)
+
+
+def _write(name: str) -> None:
+    counter = ChangeCounterTable.insert(name=name, number=1)
+    more = {ChangeCounterTable.number: ChangeCounterTable.number + 1}
+    counter.on_conflict(conflict_target=[ChangeCounterTable.name], update=more).execute()
 
 
 def revision(name: str) -> int:

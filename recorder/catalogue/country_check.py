@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from recorder.catalogue.database import connected
+from recorder.catalogue.database import connected, read_once
 from recorder.catalogue.mappers import line_row, tenant_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import LineRow, TenantRow
@@ -22,6 +22,9 @@ from recorder.domain.line_policy import OFF
 from recorder.errors import CatalogueError
 from recorder.prompts.country_file import pack_for, shipped_packs
 from recorder.prompts.country_rules import Objection, Pack
+
+COUNTRY: Final = "country"
+"""A fact about a tenant that a batch reads once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,20 @@ def country_code(country: str) -> str:
 def pack_of(tenant: str) -> Pack:
     """A customer's country pack, inside the caller's connection; the strict one if its country has none.
     Raises :class:`CatalogueError` (``tenant.unknown``)."""
+    return pack_for(country_of(tenant))
+
+
+def country_of(tenant: str) -> str:
+    """A customer's country, inside the caller's connection. Raises :class:`CatalogueError`
+    (``tenant.unknown``)."""
+    return read_once(COUNTRY, tenant, lambda: _read_country(tenant))
+
+
+def _read_country(tenant: str) -> str:
     row = next(iter(_country(tenant)), None)
     if row is None:
         raise unknown_tenant(tenant)
-    return pack_for(row.country)
+    return row.country
 
 
 @prepared(TenantTable)
@@ -66,7 +79,13 @@ def check_setting(tenant: str, purposes: Sequence[str], *, keep_days: int, mode:
     """Check that a customer's country allows a setting, inside the caller's connection. ``mode`` is ``None``
     if no line is concerned. Raises :class:`CatalogueError` (``country.mode``, ``country.keep_days``,
     ``tenant.unknown``); the first two name the rule and its source."""
-    for objection in pack_of(tenant).objections(purposes, keep_days=keep_days, mode=mode):
+    check_pack(pack_of(tenant), purposes, keep_days=keep_days, mode=mode)
+
+
+def check_pack(pack: Pack, purposes: Sequence[str], *, keep_days: int, mode: str | None) -> None:
+    """Check that a country allows a setting. Raises :class:`CatalogueError` (``country.mode``,
+    ``country.keep_days``), as :func:`check_setting`."""
+    for objection in pack.objections(purposes, keep_days=keep_days, mode=mode):
         raise CatalogueError(f"country.{objection.kind}", objection.message, objection.hint)
 
 

@@ -8,11 +8,13 @@ text with sorted keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from peewee import (
     Database,
@@ -40,6 +42,22 @@ CONNECTIONS = 20
 AWAY = (OperationalError, InternalError)
 """Errors of a database that is unreachable, restarting, full, or read-only."""
 
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A transaction of many changes. ``log_sizes`` are those of the tenants that it has locked; ``facts`` are
+    what it has read, by what they are about (:func:`read_once`). ``finish``
+    are its last statements, by what they write: changes that many have in common are written once."""
+
+    log_sizes: dict[str, int] = field(default_factory=dict)
+    facts: dict[tuple[str, str], Any] = field(default_factory=dict)
+    finish: dict[str, Callable[[], None]] = field(default_factory=dict)
+
+
+_batch: ContextVar[Batch | None] = ContextVar("batch", default=None)
+
+
+Fact = TypeVar("Fact")
 
 if TYPE_CHECKING:
     _Moment = Field[datetime]
@@ -181,10 +199,51 @@ def writing() -> Iterator[None]:
     others write meanwhile: a write that depends on an earlier read either is a conditional UPDATE, or begins
     with :func:`recorder.auditlog.append.lock_tenant`, which admits one writer per tenant."""
     with connected():
+        if _batch.get() is not None:
+            yield
+            return
         lock = ("IMMEDIATE",) if isinstance(database.obj, SqliteDatabase) else ()
         timed = nullcontext() if database.in_transaction() else metrics.CATALOGUE_WRITE.time()
         with timed, database.atomic(*lock):
             yield
+
+
+@contextmanager
+def batch() -> Iterator[None]:
+    """A transaction of many changes, all of them undone if one fails: a :func:`writing` in it is no
+    savepoint, which would cost two statements each time. So an error must leave the block. It keeps others
+    from writing as long as it lasts."""
+    with writing():
+        token = _batch.set(found := Batch())
+        try:
+            yield
+            for write in found.finish.values():
+                write()
+        finally:
+            _batch.reset(token)
+
+
+def current_batch() -> Batch | None:
+    """The batch that this code runs in."""
+    return _batch.get()
+
+
+def read_once(what: str, about: str, read: Callable[[], Fact]) -> Fact:
+    """What ``read`` returns; in a batch it reads once. Nobody else must be able to change it meanwhile: for a
+    fact about a tenant, the batch has locked the tenant."""
+    batch = _batch.get()
+    if batch is None:
+        return read()
+    if (what, about) not in batch.facts:
+        batch.facts[what, about] = read()
+    found: Fact = batch.facts[what, about]
+    return found
+
+
+def forget(what: str, about: str) -> None:
+    """Read a fact again, because it was changed."""
+    if (batch := _batch.get()) is not None:
+        batch.facts.pop((what, about), None)
 
 
 def unavailable(error: Exception) -> CatalogueError:

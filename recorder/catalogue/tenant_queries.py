@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from recorder.catalogue.database import connected
+from recorder.catalogue.database import connected, read_once
 from recorder.catalogue.mappers import tenant_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import TenantRow
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError
-from recorder.seal.keyring import WrappedKey, wrapped_key
+
+if TYPE_CHECKING:
+    from recorder.seal.keyring import WrappedKey
 
 
 def all_tenants() -> tuple[TenantRow, ...]:
@@ -52,9 +54,32 @@ def tenant_key(tenant: str) -> WrappedKey | None:
     :class:`recorder.errors.SealError` (``seal.key_damaged``, ``seal.key_foreign``) if the row contains
     anything else."""
     text = tenant_wrapped_key(tenant)
-    return (
-        None if text is None else wrapped_key(text.encode(), f"the key in the row of tenant {tenant}", tenant)
-    )
+    return None if text is None else _open(tenant, text)
+
+
+def any_tenant_key() -> WrappedKey | None:
+    """The wrapped key of some tenant that has one, which shows whether a key-encryption key is the
+    installation's; ``None`` where there is none yet. Raises as :func:`tenant_key`."""
+    return read_once("wrapped key", "", _read_any_key)
+
+
+def _read_any_key() -> WrappedKey | None:
+    with connected():
+        row = next(iter(_any_wrapped_key()), None)
+    return None if row is None else _open(row.id, row.wrapped_key)
+
+
+def _open(tenant: str, text: str) -> WrappedKey:
+    from recorder.seal.keyring import wrapped_key  # a command that lists customers has no use for it
+
+    return wrapped_key(text.encode(), f"the key in the row of tenant {tenant}", tenant)
+
+
+@prepared(TenantTable)
+def _any_wrapped_key() -> Any:
+    columns = TenantTable.select(TenantTable.id, TenantTable.wrapped_key)
+    has_key = TenantTable.wrapped_key != ""
+    return columns.where(has_key).order_by(TenantTable.id).limit(1)
 
 
 def newest_tenant_key() -> WrappedKey | None:

@@ -4,74 +4,120 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from recorder import __version__, config
-from recorder.cli import logs
+from recorder import __version__
+from recorder.cli.lazy_group import LazyCommand, LazyGroup
 from recorder.errors import AccordError
-from recorder.processes.services import Context
 
 _COMMANDS: Final = {
-    "run": "processes",
-    "daemon": "processes",
-    "worker": "processes",
-    "web": "processes",
-    "migrate": "processes",
-    "init": "init",
-    "upgrade": "upgrade",
-    "doctor": "doctor",
-    "status": "status",
-    "verify": "verify",
-    "audit": "audit",
-    "rebuild": "rebuild",
-    "backup": "backup",
-    "restore": "backup",
-    "keys": "keys",
-    "store": "store",
-    "take": "take",
-    "hold": "holds",
-    "keeping": "retention",
-    "recording": "retention",
-    "tenant": "tenants",
-    "usage": "usage",
-    "user": "users",
-    "token": "tokens",
-    "line": "lines",
-    "announcement": "announcements",
-    "prompts": "prompts",
-    "country": "country",
-    "person": "subject_requests",
+    "run": LazyCommand(
+        "processes", "run", "Start all processes of one machine, restart what ends, kill what hangs."
+    ),
+    "daemon": LazyCommand(
+        "processes",
+        "daemon",
+        "The process beside the switch: announces, starts recordings, writes the spool.",
+    ),
+    "worker": LazyCommand(
+        "processes",
+        "worker",
+        "Encodes, seals, stores and lists what the daemon recorded; destroys what has ended.",
+    ),
+    "web": LazyCommand("processes", "web", "The panel."),
+    "migrate": LazyCommand(
+        "processes",
+        "migrate",
+        "Bring the catalogue's schema up to this version, making it where there is none, and with it the "
+        "store's folder.",
+    ),
+    "init": LazyCommand(
+        "init",
+        "init",
+        "Set this machine up: write settings and secrets, make the keys and the catalogue.",
+    ),
+    "upgrade": LazyCommand("upgrade", "upgrade", "Another version of Accord on this machine."),
+    "doctor": LazyCommand(
+        "doctor",
+        "doctor",
+        "Say what is wrong and what to do; exits with 0 if nothing is, with 1 if anything is, with 2 for "
+        "wrong usage or settings.",
+    ),
+    "status": LazyCommand(
+        "status",
+        "status",
+        "Show this node's processes, live calls, spool and disk; exits with 0, 1 or 2 as the doctor does.",
+    ),
+    "verify": LazyCommand(
+        "verify",
+        "verify",
+        "Check recordings: folders with a recording's files, folders as a customer is handed them, places "
+        "in the bucket (TENANT/YYYY/MM/DD/ID/), or ids of recordings in the catalogue.",
+    ),
+    "audit": LazyCommand(
+        "audit",
+        "audit",
+        "Compare the catalogue, the log, what was signed of it, and every recording, and name what is not "
+        "as it was written.",
+    ),
+    "rebuild": LazyCommand("rebuild", "rebuild", "Make the catalogue's recordings again from the bucket."),
+    "backup": LazyCommand(
+        "backup",
+        "backup",
+        "Write customers, people, lines, announcements, the log and all else that the bucket does not hold "
+        "into a new FILE, encrypted under the key-encryption key; no keys are in it.",
+    ),
+    "restore": LazyCommand(
+        "backup",
+        "restore",
+        "Bring the rows of a backup's FILE into an empty catalogue (`accord migrate` makes one), SQLite or "
+        "PostgreSQL, whichever it was made from.",
+    ),
+    "import": LazyCommand(
+        "customer_import",
+        "import_customers",
+        "Make the customers of a TABLE, with their numbers and announcements, and invite their people.",
+    ),
+    "keys": LazyCommand("keys", "keys", "Make and look at the keys."),
+    "store": LazyCommand("store", "store", "The place where recordings are kept."),
+    "take": LazyCommand("take", "take", "Recorded calls on this machine that are not stored yet."),
+    "hold": LazyCommand("holds", "hold", "Recordings that must not go, for a dispute for instance."),
+    "keeping": LazyCommand(
+        "retention", "keeping", "How long a customer keeps recordings, at most as long as announced."
+    ),
+    "recording": LazyCommand(
+        "retention",
+        "recording",
+        "What is learnt about a recording after its call; each is signed, and stays.",
+    ),
+    "tenant": LazyCommand("tenants", "tenant", "Customers."),
+    "usage": LazyCommand("usage", "usage", "Show what was recorded: calls, minutes and bytes, by customer."),
+    "user": LazyCommand("users", "user", "People who log in to the panel."),
+    "token": LazyCommand("tokens", "token", "What a customer's own programs ask with."),
+    "line": LazyCommand("lines", "line", "Numbers that are recorded."),
+    "announcement": LazyCommand(
+        "announcements", "announcement", "What a line says before it records, and what it asks."
+    ),
+    "prompts": LazyCommand("prompts", "prompts", "Sentences that people hear, and their sound."),
+    "country": LazyCommand(
+        "country",
+        "country",
+        "What a country asks of a recording: facts with their sources, not legal advice.",
+    ),
+    "person": LazyCommand(
+        "subject_requests",
+        "person",
+        "People who ask for their recordings: what they asked, and by when it is answered.",
+    ),
 }
-"""Each command's module, which is imported when the command is called for: a daemon that starts again while
-calls wait for it needs few of them."""
-
-_BELOW: Final = {
-    "tenant": (("adopt", "adopt"), ("offboarding", "leave")),
-    "recording": (("imports", "bring_in"),),
-}
-"""Commands of a group that have a module of their own."""
 
 
-class _Edge(click.Group):
+class _Edge(LazyGroup):
     """Prints an error and its hint without a traceback, and exits with 1; with 2, "wrong", from the commands
     that report a state."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = _COMMANDS.get(cmd_name)
-        if module is None:
-            return None
-        found: click.Command = getattr(import_module(f"recorder.cli.{module}"), cmd_name)
-        for other, name in _BELOW.get(cmd_name, ()):
-            assert isinstance(found, click.Group)
-            found.add_command(getattr(import_module(f"recorder.cli.{other}"), name))
-        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -83,7 +129,7 @@ class _Edge(click.Group):
             sys.exit(2 if ctx.invoked_subcommand in ("doctor", "status", "audit", "upgrade") else 1)
 
 
-@click.group(cls=_Edge, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Edge, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
     "config_path",
@@ -95,6 +141,10 @@ class _Edge(click.Group):
 @click.pass_context
 def accord(ctx: click.Context, config_path: Path | None) -> None:
     """Announces that a call is recorded and why, records it, seals it, and plays it for that alone."""
+    from recorder import config
+    from recorder.cli import logs
+    from recorder.processes.services import Context
+
     logs.configure(sys.stderr)
     # `accord init` writes the settings file, and asks for what is in it.
     settings = config.Settings() if ctx.invoked_subcommand == "init" else config.load(config_path, os.environ)

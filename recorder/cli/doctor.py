@@ -6,7 +6,7 @@ import click
 
 from recorder.cli.findings import report
 from recorder.clock import utc_now
-from recorder.ops.doctor import look
+from recorder.ops.doctor.checks import look
 from recorder.ops.doctor.findings import Patient
 from recorder.processes.services import Context
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import click
 
+from recorder.cli.terminal import printable
 from recorder.clock import to_iso, utc_now
 from recorder.ops.doctor.findings import SEVERITY, WARNING, WRONG, DoctorFinding, State
 
@@ -35,9 +36,3 @@ def report(
         click.echo(json.dumps(body, ensure_ascii=False, indent=1))
     sys.stdout.flush()
     sys.exit(1 if worst in (WARNING, WRONG) else 0)
-
-
-def printable(text: str) -> str:
-    """The text without characters that a terminal would obey: it may quote what a library or a caller
-    sent."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)

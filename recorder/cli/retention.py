@@ -10,6 +10,7 @@ import click
 
 from recorder.catalogue import queries
 from recorder.cli.holds import OPERATOR, REASON
+from recorder.cli.lazy_group import LazyCommand, LazyGroup
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import CatalogueError
@@ -123,7 +124,7 @@ def _show(context: Context, tenant: str) -> None:
         click.echo("Recordings are kept as long as announced.")
 
 
-@click.group()
+@click.group(cls=LazyGroup, lazy={"bring-in": LazyCommand("imports", "bring_in")})
 def recording() -> None:
     """What is learnt about a recording after its call; each is signed, and stays."""
 

@@ -263,5 +263,10 @@ def print_link(context: Context, path: str, address: str) -> None:
     if address:
         click.echo(f"a mail to {address} is on its way")
     else:
-        web = context.settings.web
-        click.echo(f"{web.address or f'http://{web.host}:{web.port}'}{path}")
+        click.echo(panel_link(context, path))
+
+
+def panel_link(context: Context, path: str) -> str:
+    """The address of a path in the panel."""
+    web = context.settings.web
+    return f"{web.address or f'http://{web.host}:{web.port}'}{path}"

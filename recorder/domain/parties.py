@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import phonenumbers
-
 E164: Final = "e164"
 SIP: Final = "sip"
 EXTENSION: Final = "extension"
@@ -79,6 +77,8 @@ def clean(text: str, longest: int) -> str:
 
 
 def _number(digits: str, region: str | None) -> Party:
+    import phonenumbers  # as in phone_numbers.py
+
     international = "+" + digits[2:] if digits.startswith("00") else digits
     try:
         number = phonenumbers.parse(international, None if international.startswith("+") else region)

@@ -1,11 +1,12 @@
-"""Telephone numbers as people write them: one canonical form for all spellings."""
+"""Telephone numbers as people write them: one canonical form for all spellings.
+
+The library is imported where it is used: it takes as long as a whole command that only lists something. The
+daemon imports it at once (``processes/daemon.py``)."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-
-import phonenumbers
 
 LONGEST = 60
 """Maximum length of the text that is searched for a number, in characters."""
@@ -17,16 +18,6 @@ is."""
 _PUNCTUATION = re.compile(r"[\s()\[\]./\-\u2010-\u2015\u2212]")
 _TRUNK = re.compile(r"\(0\)")
 _NUMBER = re.compile(r"\+?[0-9]+")
-
-
-_ORDINARY = frozenset(
-    {
-        phonenumbers.PhoneNumberType.FIXED_LINE,
-        phonenumbers.PhoneNumberType.MOBILE,
-        phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,
-        phonenumbers.PhoneNumberType.VOIP,
-    }
-)
 
 
 def strip_punctuation(text: str) -> str:
@@ -44,6 +35,8 @@ def to_canonical(text: str, country: str) -> str | None:
     """Return the E.164 form (``+3225550100``) of a number that a customer in a ``country`` (``be``)
     writes, in any spelling; the digits alone for an extension or a short number, ``None`` for anything
     else."""
+    import phonenumbers
+
     digits = strip_punctuation(text)
     if not _NUMBER.fullmatch(digits):
         return None
@@ -63,18 +56,24 @@ def to_canonical(text: str, country: str) -> str | None:
 def ordinary_country(number: str) -> str | None:
     """Return the country (``be``) of an E.164 number that is called at an ordinary rate: fixed, mobile or
     over the internet. ``None`` for any other: premium, shared-cost, freephone, satellite, or invalid."""
+    import phonenumbers
+
+    kinds = phonenumbers.PhoneNumberType
+    ordinary = (kinds.FIXED_LINE, kinds.MOBILE, kinds.FIXED_LINE_OR_MOBILE, kinds.VOIP)
     try:
         found = phonenumbers.parse(number, None)
     except phonenumbers.NumberParseException:
         return None
     country = phonenumbers.region_code_for_number(found)
-    if country is None or phonenumbers.number_type(found) not in _ORDINARY:
+    if country is None or phonenumbers.number_type(found) not in ordinary:
         return None
     return str(country).lower()
 
 
 def format_international(text: str) -> str:
     """Return a number with (unbreakable) spaces where its country puts them; other text stays as it is."""
+    import phonenumbers
+
     try:
         parsed = phonenumbers.parse(text if text.startswith("+") else f"+{text}")
     except phonenumbers.NumberParseException:

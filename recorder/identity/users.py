@@ -161,9 +161,14 @@ def user(tenant: str, user_id: str) -> UserRow | None:
 
 def users(tenant: str) -> tuple[UserRow, ...]:
     """A tenant's users, by log-in; guests of its disputes are none of them."""
-    mine = (UserTable.tenant == tenant) & UserTable.role.not_in(GUESTS)
     with connected():
-        return tuple(user_row(row) for row in UserTable.select().where(mine).order_by(UserTable.login))
+        return tuple(user_row(row) for row in _people(tenant))
+
+
+@prepared(UserTable)
+def _people(tenant: str) -> Any:
+    mine = (UserTable.tenant == tenant) & UserTable.role.not_in(GUESTS)
+    return UserTable.select().where(mine).order_by(UserTable.login)
 
 
 def active_admins(tenant: str) -> tuple[UserRow, ...]:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.change_counter import LINES, increment
-from recorder.catalogue.database import writing
+from recorder.catalogue.database import forget, read_once, writing
 from recorder.catalogue.records import FORMATS
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import CatalogueError, ConfigError
@@ -135,8 +135,13 @@ def find_plan(code: str) -> CustomerPlan:
 
 def plan_code(tenant: str) -> str:
     """The code of a customer's plan, according to the log."""
-    leaves = leaf_lookup.find_permissions(tenant, CHANGED) or leaf_lookup.find_permissions(tenant, CREATED)
-    return str(leaves[-1].body.get("plan", STARTER)) if leaves else STARTER
+    return read_once("plan", tenant, lambda: _read_plan(tenant))
+
+
+def _read_plan(tenant: str) -> str:
+    leaves = leaf_lookup.find_permissions(tenant, CREATED, CHANGED)
+    latest = [each for each in leaves if each.kind == CHANGED] or leaves
+    return str(latest[-1].body.get("plan", STARTER)) if latest else STARTER
 
 
 def plan_of(tenant: str) -> CustomerPlan:
@@ -161,6 +166,7 @@ def change_plan(tenant: str, code: str, *, now: datetime, entropy: Entropy) -> b
             return False
         TenantTable.update(plan=plan.code).where(TenantTable.id == tenant).execute()
         append(tenant, CHANGED, {"tenant": tenant, "plan": plan.code, "plan_was": was}, now, entropy)
+        forget("plan", tenant)
         increment(LINES)
     return True
 
@@ -180,7 +186,11 @@ def choose_formats(tenant: str, choice: Sequence[str]) -> tuple[str, ...]:
 
 def check_keep_days(tenant: str, keep_days: int) -> None:
     """Raises :class:`CatalogueError` (``plan.keep_days``) for more retention than a customer's plan has."""
-    plan = plan_of(tenant)
+    require_days(plan_of(tenant), keep_days)
+
+
+def require_days(plan: CustomerPlan, keep_days: int) -> None:
+    """Raises :class:`CatalogueError` (``plan.keep_days``) for more retention than a plan has."""
     if not plan.allows_days(keep_days):
         raise CatalogueError(
             "plan.keep_days",

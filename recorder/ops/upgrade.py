@@ -17,7 +17,8 @@ from recorder.catalogue.schema import check_schema, newest_migration, oldest_mig
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError, ConfigError
 from recorder.features.recovery.dump import last_backup
-from recorder.ops.doctor import look, node, storage
+from recorder.ops.doctor import node, storage
+from recorder.ops.doctor.checks import look
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 
 BACKUP_GOOD_FOR: Final = timedelta(days=1)

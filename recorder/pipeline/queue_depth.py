@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from recorder.audio.encoded_take import ENCODED
-from recorder.pipeline.stages import STORED
-from recorder.seal.sealing import NAME as MANIFEST
-from recorder.spool.layout import END, QUARANTINE
+from recorder.spool.layout import END, MANIFEST, QUARANTINE, STORED
 
 CALL: Final = "call"
 """The call is live, or its end was never written."""

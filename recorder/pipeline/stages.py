@@ -51,13 +51,19 @@ from recorder.seal.sealing import SealedTake, Upload, read_sealed, seal
 from recorder.services import Services
 from recorder.spool import disk_space
 from recorder.spool.atomic_files import memory_file, write_file
-from recorder.spool.layout import END, CallStart, quarantine, read_failure, read_take, remove_take
+from recorder.spool.layout import (
+    END,
+    STORED,
+    CallStart,
+    quarantine,
+    read_failure,
+    read_take,
+    remove_take,
+)
 from recorder.store.contract import Conflict, NotFound, Store
 
 Stage = Literal["note", "encode", "seal", "store", "catalogue"]
 STAGES: tuple[Stage, ...] = ("note", "encode", "seal", "store", "catalogue")
-
-STORED = "stored.json"
 
 QUARANTINED_FOR = timedelta(days=30)
 """How long an impossible take is kept in quarantine for examination."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import Final
 
+import phonenumbers  # noqa: F401, now: the first call would have to wait for it
 import structlog
 
 from recorder.capture import Daemon, DaemonSettings

@@ -9,19 +9,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from recorder.config import Settings
 from recorder.errors import ConfigError
-from recorder.seal import kek_files, signing
-from recorder.seal.keyring import Keyring, read_private, write_private
-from recorder.seal.revocation import Revocations, Trust
-from recorder.services import AuditLogServices, Services
-from recorder.store.contract import Store
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from recorder.config import Settings
     from recorder.lifecycle.amendment_service import Changes
     from recorder.mail.outbox import Outbox
+    from recorder.seal.keyring import Keyring
+    from recorder.seal.revocation import Revocations, Trust
+    from recorder.seal.signing import Endorsement, Signer
+    from recorder.services import AuditLogServices, Services
+    from recorder.store.contract import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,35 +61,49 @@ class Context:
     def keyring(self) -> Keyring:
         """The key-encryption keys: the one of the settings or its file, and others in the folder.  Raises
         :class:`ConfigError`."""
+        from recorder.seal import kek_files
+
         return kek_files.keyring(self.settings.keys_folder, self.settings.keys.kek.get_secret_value())
 
     def root(self) -> Ed25519PublicKey:
         """The root's public key.  Raises :class:`ConfigError`."""
+        from recorder.seal import signing
+
         return signing.load_public(self.settings.keys_folder / signing.ROOT_PUBLIC)
 
     def revoked(self) -> Revocations:
         """The keys that the root revoked, from files among the keys.  Raises :class:`ConfigError`."""
+        from recorder.seal.revocation import Revocations
+
         return Revocations(self.settings.keys_folder, self.root())
 
     def trust(self) -> Trust:
         """Verifies signed statements.  Raises :class:`ConfigError`."""
+        from recorder.seal.revocation import Trust
+
         return Trust(self.root(), self.revoked())
 
-    def signer(self) -> signing.Signer:
+    def signer(self) -> Signer:
         """The key that signs manifests, with its endorsement.  Raises :class:`ConfigError`."""
+        from recorder.seal import signing
+
         folder = self.settings.keys_folder
         return signing.load_signer(folder / signing.SIGNING_KEY, folder / signing.ENDORSEMENT, self.root())
 
-    def panel_signer(self) -> signing.Signer | None:
+    def panel_signer(self) -> Signer | None:
         """The key that the panel signs amendments with; ``None`` where there is none.  Raises
         :class:`ConfigError`."""
+        from recorder.seal import signing
+
         folder = self.settings.keys_folder
         key, endorsement = folder / signing.PANEL_KEY, folder / signing.PANEL_ENDORSEMENT
         return signing.load_signer(key, endorsement, self.root()) if key.exists() else None
 
-    def panel_endorsement(self) -> signing.Endorsement | None:
+    def panel_endorsement(self) -> Endorsement | None:
         """The root's endorsement of the panel's key, ``None`` where it is not on this machine.  Raises
         :class:`ConfigError`, :class:`SealError` where the root did not sign it."""
+        from recorder.seal import signing
+
         path = self.settings.keys_folder / signing.PANEL_ENDORSEMENT
         if not path.exists():
             return None
@@ -106,6 +120,8 @@ class Context:
     def audit_log_services(self) -> AuditLogServices:
         """What signing checkpoints needs: no key-encryption key, which may be absent from this machine.
         Raises :class:`ConfigError`."""
+        from recorder.services import AuditLogServices
+
         return AuditLogServices(
             store=self.store(),
             signer=self.signer(),
@@ -117,6 +133,7 @@ class Context:
         """What the pipeline and the worker's duties work with.  Raises :class:`ConfigError`,
         :class:`recorder.errors.StoreError`."""
         from recorder.processes import object_store
+        from recorder.services import Services
 
         settings = self.settings
         return Services(
@@ -170,6 +187,8 @@ class Context:
 
     def web_secret(self) -> bytes:
         """The secret that signs the panel's forms: from the settings, or generated once beside the keys."""
+        from recorder.seal.keyring import read_private, write_private
+
         if text := self.settings.web.secret_key.get_secret_value():
             if len(text.encode()) < 32:
                 raise ConfigError(

@@ -269,6 +269,22 @@ def _render(
     sample_rate: int,
     greeting: Greeting | None = None,
 ) -> Rendered:
+    if sources.prompts is None:
+        return _compose(language, parts, sources, sample_rate, greeting)
+    key = (language, tuple(parts), sample_rate, greeting)
+    if key not in sources.prompts:
+        sources.prompts[key] = _compose(language, parts, sources, sample_rate, greeting)
+    prompt: Rendered = sources.prompts[key]
+    return prompt
+
+
+def _compose(
+    language: str,
+    parts: Sequence[ClipText],
+    sources: Sources,
+    sample_rate: int,
+    greeting: Greeting | None,
+) -> Rendered:
     if sample_rate not in RATES:
         raise ConfigError("prompt.rate", f"announcements cannot be made at {sample_rate} Hz", "8000 or 16000")
     texts: list[str] = []

@@ -10,9 +10,10 @@ import hashlib
 import io
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import soundfile
 
@@ -43,10 +44,17 @@ class Clip:
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where clips come from. ``recorded`` is the folder of a person's recordings. ``engines`` speak what is
-    neither recorded nor shipped, the better engine first."""
+    neither recorded nor shipped, the better engine first. ``prompts`` are those that were composed of these
+    clips before (:meth:`cached`)."""
 
     recorded: Path | None = None
     engines: tuple[Engine, ...] = ()
+    prompts: dict[Any, Any] | None = field(default=None, compare=False, repr=False)
+
+    def cached(self) -> Sources:
+        """The same sources, where many equal prompts are needed: each is composed once, and recordings are
+        those of that moment."""
+        return replace(self, prompts={})
 
     def origin(self, text: ClipText) -> str:
         """The source of a sentence's sound, without making it; ``missing`` if there is none."""

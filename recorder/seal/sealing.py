@@ -37,9 +37,10 @@ from recorder.seal.manifest import (
     Parties,
     encrypt_parties,
 )
+from recorder.spool import layout
 from recorder.spool.atomic_files import write_file
 
-NAME = "manifest.json"
+NAME = layout.MANIFEST
 KEY_FILE = "key.json"
 ENCRYPTED = ".enc"
 

@@ -43,6 +43,8 @@ CALL = "call.json"
 EVENTS = "events.jsonl"
 END = "take.json"
 AUDIO = "audio.wav"
+MANIFEST = "manifest.json"
+STORED = "stored.json"
 
 QUARANTINE = "quarantine"
 """The folder beside the takes for those in quarantine; the pipeline ignores it."""

@@ -21,7 +21,7 @@ from recorder import config
 from recorder.catalogue.database import open_catalogue
 from recorder.catalogue.records import KeepOptions, LineRow
 from recorder.catalogue.schema import migrate
-from recorder.cli.tenants import make_tenant
+from recorder.cli.tenant_creation import make_tenant
 from recorder.clock import utc_now
 from recorder.features.tenants import announcements, keep_options, lines, snapshot, transfer_options
 from recorder.processes import object_store, run

@@ -18,6 +18,7 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.prepared_query import insert, prepared
 from recorder.catalogue.records import UserRow
 from recorder.catalogue.tables.identity import InvitationTable
 from recorder.clock import Now, truncate
@@ -116,7 +117,7 @@ class Invitations:
             lock_tenant(tenant)
             self._check_free(tenant, address, name)
             signed = write(statement, self.signer)
-            InvitationTable.create(id=statement.id, created_at=now, **_columns(statement, signed))
+            insert(InvitationTable(id=statement.id, created_at=now, **_columns(statement, signed)))
             append(tenant, CREATED, _body(statement, signed), now, self.entropy)
             return self._issue(statement, token, mail)
 
@@ -209,11 +210,11 @@ class Invitations:
         signed = write(statement, self.signer)
         InvitationTable.update(_columns(statement, signed)).where(InvitationTable.id == old.id).execute()
         append(old.tenant, RENEWED, _body(statement, signed), now, self.entropy)
+        drop_mail(old.tenant, old.id)
         return self._issue(statement, token, mail)
 
     def _issue(self, statement: Invitation, token: str, mail: bool) -> IssuedInvitation:
         path = f"/invitation/{token}"
-        drop_mail(statement.tenant, statement.id)
         mailed = False
         if mail:
             tenant = queries.tenant(statement.tenant)
@@ -258,7 +259,7 @@ class Invitations:
             raise CatalogueError(
                 "user.exists", f"{address} has access already", "change the role of that person instead"
             )
-        invited = invitations(tenant)
+        invited = _open_invitations(tenant)
         if any(row.address == address for row in invited):
             raise CatalogueError(
                 "invitation.exists", f"{address} is invited already", "send that invitation again"
@@ -273,8 +274,7 @@ class Invitations:
 def invitations(tenant: str) -> tuple[InvitationRow, ...]:
     """A tenant's invitations that have not ended, oldest first, expired ones included."""
     with connected():
-        mine = (InvitationTable.tenant_id == tenant) & InvitationTable.ended_at.is_null()
-        rows = list(InvitationTable.select().where(mine).order_by(InvitationTable.created_at))
+        rows = _open_invitations(tenant)
     states = delivery_states(tenant, MAIL)
     return tuple(
         InvitationRow(
@@ -284,6 +284,12 @@ def invitations(tenant: str) -> tuple[InvitationRow, ...]:
         )
         for row in rows
     )  # fmt: skip
+
+
+@prepared(InvitationTable)
+def _open_invitations(tenant: str) -> Any:
+    mine = (InvitationTable.tenant_id == tenant) & InvitationTable.ended_at.is_null()
+    return InvitationTable.select().where(mine).order_by(InvitationTable.created_at)
 
 
 def is_invitation(tenant: str, invitation: str) -> bool:

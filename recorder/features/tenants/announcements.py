@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 from peewee import fn
@@ -17,8 +19,9 @@ from peewee import fn
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.database import connected, forget, read_once, writing
 from recorder.catalogue.mappers import announcement_row, composition_data
+from recorder.catalogue.prepared_query import insert, prepared
 from recorder.catalogue.records import AnnouncementRow, Composition
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.domain import names
@@ -37,6 +40,8 @@ from recorder.lifecycle import plans
 from recorder.prompts.purposes import standard
 
 CREATED: Final = "announcement.created"
+
+NO_PURPOSES: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +84,13 @@ def create_announcement(
     with writing():
         lock_tenant(tenant)
         country_check.check_setting(tenant, purposes, keep_days=keep_days)
-        condition = (AnnouncementTable.tenant == tenant) & (AnnouncementTable.name == name)
-        latest = AnnouncementTable.select(fn.MAX(AnnouncementTable.version)).where(condition).scalar()
+        (latest,) = _latest(tenant, name)
         greeting = composed.greeting if composed else None
-        row = AnnouncementTable.create(
+        row = AnnouncementTable(
             id=identity,
             tenant=tenant,
             name=name,
-            version=(latest or 0) + 1,
+            version=(latest.version or 0) + 1,
             language=language,
             text=text,
             purposes=list(purposes),
@@ -99,8 +103,15 @@ def create_announcement(
             greeting=None if greeting is None else store_sound(greeting, now),
             created_at=now,
         )
+        insert(row)
         append(tenant, CREATED, leaf_body(row), now, entropy)
     return announcement_row(row, duration_ms)
+
+
+@prepared(AnnouncementTable)
+def _latest(tenant: str, name: str) -> Any:
+    latest = AnnouncementTable.select(fn.MAX(AnnouncementTable.version).alias("version"))
+    return latest.where((AnnouncementTable.tenant == tenant) & (AnnouncementTable.name == name))
 
 
 def leaf_body(row: AnnouncementTable) -> dict[str, object]:
@@ -131,18 +142,30 @@ def _texts(row: AnnouncementTable) -> dict[str, str]:
 
 def sentence_of(sentence: SpokenText | None) -> SpokenSentence | None:
     """The catalogue's reference to a spoken text."""
-    return (
-        None if sentence is None else SpokenSentence(sentence.text, hashlib.sha256(sentence.wav).hexdigest())
-    )
+    return None if sentence is None else SpokenSentence(sentence.text, _hash(sentence.wav))
 
 
 def store_sound(wav: bytes, now: datetime) -> str:
     """Inside the caller's transaction: store a checked WAV; returns its hash."""
-    sha256 = hashlib.sha256(wav).hexdigest()
-    # Another customer may store the same sound at this moment.
-    sound = SoundTable.insert(sha256=sha256, wav=wav, duration_ms=sound_duration_ms(wav), created_at=now)
-    sound.on_conflict_ignore().execute()
+    sha256 = _hash(wav)
+    if not read_once("sound", sha256, lambda: _stored(sha256)):
+        # Another customer may store the same sound at this moment.
+        duration_ms = sound_duration_ms(wav)
+        sound = SoundTable.insert(sha256=sha256, wav=wav, duration_ms=duration_ms, created_at=now)
+        sound.on_conflict_ignore().execute()
+        forget("sound", sha256)
     return sha256
+
+
+@lru_cache(maxsize=16)
+def _hash(wav: bytes) -> str:
+    """Its SHA-256 in hex: many customers say the same."""
+    return hashlib.sha256(wav).hexdigest()
+
+
+@prepared(SoundTable)
+def _stored(sha256: str) -> Any:
+    return SoundTable.select(SoundTable.sha256).where(SoundTable.sha256 == sha256)
 
 
 def _beside(name: str, sentence: SpokenText | None, now: datetime) -> dict[str, Any]:
@@ -154,18 +177,31 @@ def _beside(name: str, sentence: SpokenText | None, now: datetime) -> dict[str, 
 def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None:
     """Check that a customer has these purposes, and may keep a recording that long for each. Raises
     :class:`CatalogueError`: ``announcement.purposes``, ``announcement.keep_days``, ``plan.keep_days``."""
+    with connected():
+        own = {row.code: row.longest_days for row in _own_purposes(tenant)}
+    check_promise(purposes, keep_days, own)
+    plans.check_keep_days(tenant, keep_days)
+
+
+@prepared(PurposeTable)
+def _own_purposes(tenant: str) -> Any:
+    return PurposeTable.select(PurposeTable.code, PurposeTable.longest_days).where(
+        PurposeTable.tenant == tenant
+    )
+
+
+def check_promise(purposes: Sequence[str], keep_days: int, own: Mapping[str, int] = NO_PURPOSES) -> None:
+    """Check that there are these purposes, each once, and that a recording may be kept that long for each.
+    ``own`` are the longest days of a customer's own purposes, by code. Raises :class:`CatalogueError`
+    (``announcement.purposes``, ``announcement.keep_days``)."""
     if not purposes or len(set(purposes)) != len(purposes):
         raise CatalogueError(
             "announcement.purposes",
             "an announcement needs at least one purpose, each once",
             "list the purposes: a recording is used for them alone",
         )
-    with connected():
-        longest = {
-            row.code: row.longest_days for row in PurposeTable.select().where(PurposeTable.tenant == tenant)
-        }
     # A customer's own purpose never replaces a standard one, since it could only be laxer.
-    longest |= {code: purpose.longest_keep_days for code, purpose in standard().items()}
+    longest = {**own, **{code: purpose.longest_keep_days for code, purpose in standard().items()}}
     for code in purposes:
         if code not in longest:
             raise CatalogueError(
@@ -179,4 +215,3 @@ def check_purposes(tenant: str, purposes: Sequence[str], keep_days: int) -> None
                 f"recordings for {code} cannot be kept {keep_days} days",
                 f"1 to {longest[code]} days",
             )
-    plans.check_keep_days(tenant, keep_days)

@@ -9,9 +9,12 @@ from recorder.catalogue import country_check, queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import AnnouncementRow, TenantRow
 from recorder.domain.call_plan import ALONE
-from recorder.features.tenants import composition, lines, transfer_options
+from recorder.features.tenants import lines, transfer_options
+from recorder.features.tenants.composition import Recipe
+from recorder.features.tenants.rules import SpokenText, check_mode
 from recorder.ids import Entropy
 from recorder.lifecycle import plans
+from recorder.lifecycle.plans import CustomerPlan
 from recorder.prompts.country_file import pack_for
 from recorder.prompts.sound_sources import Sources
 
@@ -48,24 +51,21 @@ def shipped_for(
     return compose_shipped(owner, language, mode, now, entropy, sources)
 
 
+def shipped_days(plan: CustomerPlan) -> int:
+    """How long recordings are kept where nothing is stated, as far as a plan allows it."""
+    return next(days for days in (KEEP_DAYS, *FEWER_DAYS) if plan.allows_days(days))
+
+
 def compose_shipped(
     owner: TenantRow, language: str, mode: str, now: datetime, entropy: Entropy, sources: Sources
 ) -> AnnouncementRow:
     """Compose the next version of a shipped announcement.  Raises as
     :func:`recorder.features.tenants.composition.compose`."""
     laxest = mode == pack_for(owner.country).laxest_mode(PURPOSES)
-    plan = plans.plan_of(owner.id)
-    return composition.compose(
-        owner.id,
-        name=f"shipped-{language}" if laxest else f"shipped-{language}-{mode}",
-        language=language,
-        mode=mode,
-        purposes=PURPOSES,
-        keep_days=next(days for days in (KEEP_DAYS, *FEWER_DAYS) if plan.allows_days(days)),
-        sources=sources,
-        now=now,
-        entropy=entropy,
-    )
+    name = f"shipped-{language}" if laxest else f"shipped-{language}-{mode}"
+    keep_days = shipped_days(plans.plan_of(owner.id))
+    recipe = Recipe(name, language, check_mode(mode), PURPOSES, keep_days)
+    return recipe.draft(sources).save(owner.id, now, entropy)
 
 
 def default_language(owner: TenantRow) -> str:
@@ -78,16 +78,20 @@ def add_line(
     number: str,
     *,
     announcement: str | None = None,
+    others: Sequence[str] = (),
+    menu: SpokenText | None = None,
     language: str | None = None,
     label: str = "",
     formats: Sequence[str] = (),
     mode: str | None = None,
     recorded: bool = True,
+    known_numbers: lines.ActiveNumbers | None = None,
     sources: Sources,
     now: datetime,
     entropy: Entropy,
 ) -> str:
     """Create a line and return its id; without an ``announcement`` it gets the shipped one in ``language``.
+    ``others`` and ``menu`` are for further languages, ``known_numbers`` for many lines at once.
     Where its country asks for that, colleagues who join a call are told.  Raises as
     :func:`recorder.features.tenants.lines.create_line`, and :class:`ConfigError` (``prompt.*``,
     ``speech.*``)."""
@@ -98,10 +102,13 @@ def add_line(
         owner.id,
         number=number,
         announcement=announcement,
+        others=others,
+        menu=menu,
         label=label,
         formats=formats,
         mode=mode,
         recorded=recorded,
+        known_numbers=known_numbers,
         now=now,
         entropy=entropy,
     ).id

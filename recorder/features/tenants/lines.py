@@ -6,16 +6,18 @@ A line's mode is that of its announcements. They say the same in several languag
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from peewee import IntegrityError
+from peewee import IntegrityError, fn
 
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check
 from recorder.catalogue.change_counter import LINES, increment
 from recorder.catalogue.database import writing
 from recorder.catalogue.mappers import line_row
+from recorder.catalogue.prepared_query import insert, prepared
 from recorder.catalogue.records import FORMATS, LineRow
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.catalogue.tables.line import LineTable
@@ -56,6 +58,7 @@ def create_line(
     mode: str | None = None,
     timing: str = BEFORE_RINGING,
     recorded: bool = True,
+    known_numbers: ActiveNumbers | None = None,
     now: datetime,
     entropy: Entropy,
 ) -> LineRow:
@@ -64,8 +67,9 @@ def create_line(
 
     ``announcement`` is the id of one of the tenant's announcements, ``others`` of those in further languages,
     in the order of the ``menu``. The line's mode is the one that they were made for: ``mode`` only states the
-    expected one. Without ``formats``, recordings are stored in the usual one of the customer's plan. Raises
-    :class:`CatalogueError`: ``line.number``, ``line.taken`` (in use now, in any spelling), ``line.label``,
+    expected one. Without ``formats``, recordings are stored in the usual one of the customer's plan.
+    ``known_numbers`` are those of all customers, for many lines at once. Raises :class:`CatalogueError`:
+    ``line.number``, ``line.taken`` (in use now, in any spelling), ``line.label``,
     ``line.settings``, ``line.timing``, ``line.mode``, ``line.languages``, ``line.menu``,
     ``tenant.offboarding_announced``, ``announcement.unknown``, ``announcement.sound``, ``country.mode``,
     ``country.keep_days``, ``plan.format``, ``plan.keep_days``."""
@@ -86,13 +90,16 @@ def create_line(
         with writing():
             lock_tenant(tenant)
             check_not_leaving(tenant)
-            _check_unused(tenant, number)
+            if known_numbers is None:
+                _check_unused(tenant, number)
+            else:
+                known_numbers.add(tenant, identity, number)
             allowed_formats = plans.choose_formats(tenant, formats)
             body, columns = _announcement_columns(tenant, [announcement, *others], menu, now, mode)
             check_timing(timing, OFF, columns["mode"], others)
             if not recorded:
                 body["mode"] = columns["mode"] = OFF
-            row = LineTable.create(
+            row = LineTable(
                 id=identity,
                 tenant=tenant,
                 number=number,
@@ -103,6 +110,7 @@ def create_line(
                 since=now,
                 **columns,
             )
+            insert(row)
             how = {"number": number, "label": label, "timing": timing, "formats": row.formats}
             rest = {
                 "keep": None,
@@ -251,8 +259,7 @@ def _announced_mode(row: LineTable) -> str:
 def find_active(tenant: str, number: str) -> LineTable | None:
     """Inside the caller's transaction: the line, of any customer, that has a number now, in any spelling of
     the ``tenant``'s country."""
-    country = TenantTable.select(TenantTable.country).where(TenantTable.id == tenant).scalar()
-    one = phone_numbers.to_canonical(number, country)
+    one = phone_numbers.to_canonical(number, country_check.country_of(tenant))
     suffix = (one or number)[-4:]
     same = LineTable.until.is_null() & LineTable.digits.endswith(suffix)
     for row in LineTable.select(LineTable, TenantTable).join(TenantTable).where(same):
@@ -266,22 +273,62 @@ def _check_unused(tenant: str, number: str) -> None:
     (``line.taken``)."""
     row = find_active(tenant, number)
     if row is not None:
-        raise CatalogueError(
-            "line.taken",
-            f"{number} is already recorded for a customer: the line {row.number} of {row.tenant.name}",
-            "use `accord line move` to give it to another customer",
-        )
+        raise _number_taken(number, row.number, row.tenant.name)
+
+
+def _number_taken(number: str, known: str, customer: str) -> CatalogueError:
+    return CatalogueError(
+        "line.taken",
+        f"{number} is already recorded for a customer: the line {known} of {customer}",
+        "use `accord line move` to give it to another customer",
+    )
+
+
+@dataclass
+class ActiveNumbers:
+    """The numbers that all customers have now, in their canonical form, read once for many new lines."""
+
+    _state: tuple[int, str] = (-1, "")
+    _lines: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def refresh(self) -> None:
+        """Inside the caller's transaction: read them again, unless there are as many as are known, with the
+        same newest one."""
+        rows: Any = LineTable.select().where(LineTable.until.is_null())
+        ((count, newest),) = rows.select(fn.COUNT(LineTable.id), fn.MAX(LineTable.id)).tuples()
+        if (count, newest or "") != self._state:
+            columns = (LineTable.number, TenantTable.country, TenantTable.name)
+            lines = rows.select(*columns).join(TenantTable).tuples()
+            self._lines = {_canonical(number, country): (number, name) for number, country, name in lines}
+            self._state = count, newest or ""
+
+    def add(self, tenant: str, line: str, number: str) -> None:
+        """Add a new line's number. Raises :class:`CatalogueError` (``line.taken``) if somebody has it."""
+        canonical = _canonical(number, country_check.country_of(tenant))
+        if (known := self._lines.get(canonical)) is not None:
+            raise _number_taken(number, *known)
+        self._lines[canonical] = number, f"customer {tenant}"
+        self._state = self._state[0] + 1, max(self._state[1], line)
+
+
+def _canonical(number: str, country: str) -> str:
+    return phone_numbers.to_canonical(number, country) or number
 
 
 def check_not_leaving(tenant: str) -> None:
     """Inside the caller's transaction: check that the customer does not leave. Raises :class:`CatalogueError`
     (``tenant.offboarding_announced``)."""
-    if OffboardingTable.select().where(OffboardingTable.tenant_id == tenant).exists():
+    if _offboarding(tenant):
         raise CatalogueError(
             "tenant.offboarding_announced",
             f"customer {tenant} leaves: nothing more is recorded for it",
             "`accord tenant leave show` shows the progress, `accord tenant leave stop` cancels it",
         )
+
+
+@prepared(OffboardingTable)
+def _offboarding(tenant: str) -> Any:
+    return OffboardingTable.select(OffboardingTable.tenant_id).where(OffboardingTable.tenant_id == tenant)
 
 
 def move_line(
@@ -346,11 +393,15 @@ def _announcement_columns(
 
 
 def _own_announcement(tenant: str, announcement: str) -> AnnouncementTable:
-    row = AnnouncementTable.get_or_none(
-        (AnnouncementTable.tenant == tenant) & (AnnouncementTable.id == announcement)
-    )
+    row = next(iter(_announcement(tenant, announcement)), None)
     if row is None:
         raise CatalogueError(
             "announcement.unknown", f"this customer has no announcement {announcement}", "make it first"
         )
     return row
+
+
+@prepared(AnnouncementTable)
+def _announcement(tenant: str, announcement: str) -> Any:
+    mine = (AnnouncementTable.tenant == tenant) & (AnnouncementTable.id == announcement)
+    return AnnouncementTable.select().where(mine)

@@ -46,7 +46,8 @@ class NewAdmin:
 @dataclass(frozen=True, slots=True)
 class Registration:
     """Creates customers with a key of their own and announcements for their country.  ``signer`` signs the
-    credentials of their admins; ``admission`` and ``code`` say who may register."""
+    credentials of their admins; ``admission`` and ``code`` say who may register; ``known_names`` are those of
+    all customers, where many are created at once."""
 
     keyring: Keyring
     signer: Signer | None = None
@@ -55,6 +56,7 @@ class Registration:
     plan: str = STARTER
     sources: Sources = SHIPPED
     entropy: Entropy = os.urandom
+    known_names: tenants.CustomerNames | None = None
 
     @property
     def is_open(self) -> bool:
@@ -104,6 +106,7 @@ class Registration:
                 time_zone=time_zone,
                 country=country,
                 plan=known.code,
+                known_names=self.known_names,
                 now=now,
                 entropy=self.entropy,
             )
@@ -129,8 +132,7 @@ class Registration:
 
     def _new_key(self, tenant: str) -> str:
         """A new tenant's wrapped key, JSON text."""
-        wrapped_keys = (tenant_queries.tenant_key(other.id) for other in tenant_queries.all_tenants())
-        if (wrapped := next((each for each in wrapped_keys if each is not None), None)) is not None:
+        if (wrapped := tenant_queries.any_tenant_key()) is not None:
             self.keyring.open_tenant_key(wrapped)
         return self.keyring.new_tenant_key(tenant, self.entropy).to_bytes().decode()
 

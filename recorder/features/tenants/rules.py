@@ -6,6 +6,7 @@ import io
 import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -60,6 +61,7 @@ def check_spoken(sentence: SpokenText, what: str) -> int:
     return duration_ms
 
 
+@lru_cache(maxsize=16)
 def sound_duration_ms(wav: bytes) -> int:
     """How long an operator's WAV lasts. Raises :class:`CatalogueError` (``announcement.sound``)."""
     try:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue import country_check
-from recorder.catalogue.database import writing
+from recorder.catalogue.database import forget, writing
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain import names
 from recorder.identity.tenants import check_name
@@ -28,6 +28,7 @@ def set_tenant_country(tenant: str, country: str, *, now: datetime, entropy: Ent
         TenantTable.update(country=country).where(TenantTable.id == tenant).execute()
         body = {"tenant": tenant, "country": country, "country_was": was}
         append(tenant, "tenant.country_changed", body, now, entropy)
+        forget(country_check.COUNTRY, tenant)
 
 
 def set_tenant(tenant: str, *, name: str, language: str, now: datetime, entropy: Entropy) -> None:

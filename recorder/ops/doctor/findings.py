@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal
-
-import gevent
-from peewee import PeeweeException
+from typing import TYPE_CHECKING, Final, Literal
 
 from recorder.clock import Now
-from recorder.config import Settings
 from recorder.errors import AccordError
-from recorder.processes.services import Context
+
+if TYPE_CHECKING:
+    from recorder.config import Settings
+    from recorder.processes.services import Context
 
 State = Literal["ok", "skipped", "warning", "wrong"]
 
@@ -84,31 +84,20 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> list[Doctor
             found.append(skip(check, str(reason)))
         except AccordError as error:
             found.append(DoctorFinding("wrong", f"{name}: {error.message}", error.hint))
-        except PeeweeException as error:
-            found.append(
-                DoctorFinding(
-                    "wrong",
-                    f"{name}: the catalogue: {error}",
-                    "check that the database is running and that no other process holds it",
-                )
-            )
         except OSError as error:
             found.append(DoctorFinding("wrong", f"{name}: {error}", "check the path, its owner and its mode"))
         except Exception as error:
             # Any other error of a library becomes a finding too, so that the next check still runs.
-            found.append(
-                DoctorFinding(
-                    "wrong",
-                    f"{name}: {type(error).__name__}: {error}",
-                    "this is a bug in Accord: report it with this line",
-                )
-            )
+            found.append(_unexpected(name, error))
         finally:
             if not ends:
                 patient.failures.add(check.__name__)
             # A check that asked the switch has a hub of its own in this thread; gevent complains, on standard
             # error, of what is left in one whose thread ends.
-            gevent.get_hub().destroy(destroy_loop=True)
+            if "gevent" in sys.modules:
+                import gevent
+
+                gevent.get_hub().destroy(destroy_loop=True)
 
     thread = threading.Thread(target=run, name=f"doctor-{check.__name__}", daemon=True)
     thread.start()
@@ -132,3 +121,19 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> list[Doctor
 def skip(check: Check, reason: str) -> DoctorFinding:
     """The finding that a check was not made."""
     return DoctorFinding(SKIPPED, f"{title(check)}: not checked, because {reason}")
+
+
+def _unexpected(name: str, error: Exception) -> DoctorFinding:
+    from peewee import PeeweeException  # few of the checks use the catalogue
+
+    if isinstance(error, PeeweeException):
+        return DoctorFinding(
+            "wrong",
+            f"{name}: the catalogue: {error}",
+            "check that the database is running and that no other process holds it",
+        )
+    return DoctorFinding(
+        "wrong",
+        f"{name}: {type(error).__name__}: {error}",
+        "this is a bug in Accord: report it with this line",
+    )

@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 from recorder.errors import ConfigError
 from recorder.identity.breached_passwords import check_list
-from recorder.mail.delivery import oldest_waiting
 from recorder.ops.doctor.findings import DoctorFinding, Patient, State
 from recorder.ops.doctor.kernel_clock import kernel_clock
 from recorder.processes.spool_holders import DAEMON, WORKER, Process, holder, last_watched, listener
@@ -172,6 +171,8 @@ def waiting_mail(patient: Patient) -> Iterator[DoctorFinding]:
     """Mail to people goes out soon."""
     if not patient.settings.mail.host:
         return
+    from recorder.mail.delivery import oldest_waiting  # `accord status` has no use for it
+
     patient.context.open_catalogue()
     if (oldest := oldest_waiting(patient.now())) is not None and oldest > OLD_MAIL:
         yield DoctorFinding(

@@ -1,4 +1,6 @@
-"""The node's disk: spool, takes, free space, configuration snapshot."""
+"""The node's disk: spool, takes, free space, configuration snapshot.
+
+`accord status` looks at the disk alone, so what only the catalogue needs is imported where it is used."""
 
 from __future__ import annotations
 
@@ -10,13 +12,9 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from recorder.catalogue import tenant_queries
-from recorder.catalogue.prompt_files import has_prompt
 from recorder.clock import from_iso, to_iso
 from recorder.errors import ConfigError, TakeError
-from recorder.features.tenants.snapshot import is_current
 from recorder.ops.doctor.findings import OK, WARNING, WRONG, DoctorFinding, NotChecked, Patient
-from recorder.pipeline.stages import next_stage
 from recorder.processes.spool_holders import WORKER, holder
 from recorder.spool.disk_space import (
     DEFAULT_RATE,
@@ -181,6 +179,10 @@ def _hours(left: int, count: int, rate: float) -> str:
 
 def takes(patient: Patient) -> Iterator[DoctorFinding]:
     """No finished take waits for something that needs an operator."""
+    from recorder.catalogue import tenant_queries
+    from recorder.catalogue.prompt_files import has_prompt
+    from recorder.pipeline.stages import next_stage
+
     node = patient.settings.node
     stages: dict[str, int] = {}
     strangers, silent, unreadable, long, total = set(), set(), 0, 0, 0
@@ -276,6 +278,8 @@ def snapshot(patient: Patient) -> Iterator[DoctorFinding]:
 
 def snapshot_age(patient: Patient) -> Iterator[DoctorFinding]:
     """The node's snapshot says the same as the catalogue."""
+    from recorder.features.tenants.snapshot import is_current
+
     node = patient.settings.node
     patient.context.open_catalogue()
     if is_current(node.snapshot_folder, node.never_record):

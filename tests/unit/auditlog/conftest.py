@@ -18,8 +18,8 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.database import database as the_database
 from recorder.catalogue.records import UserRow
-from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
+from recorder.catalogue.tables.registry import TABLES
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.subject_requests import service as request_register
 from recorder.features.tenants import lines, service

@@ -19,11 +19,11 @@ from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.catalogue import queries, schema, subject_request_queries
 from recorder.catalogue.database import connected, database, open_catalogue, writing
-from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.grant import GrantTable
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
+from recorder.catalogue.tables.registry import TABLES
 from recorder.catalogue.tables.subject_request import ReviewTable, VerificationCodeTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import SealError, SubjectRequestError

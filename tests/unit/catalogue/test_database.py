@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from peewee import IntegrityError, OperationalError, ProgrammingError
 
 from recorder import metrics
 from recorder.catalogue import database
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.database import batch, connected, writing
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import CatalogueError
 
@@ -82,6 +83,35 @@ def test_nested_transaction_is_a_savepoint_and_measured_once(tenants) -> None:
         names = {row.id: row.name for row in TenantTable.select()}
     assert names[tenants[0]] == "outer"
     assert names[tenants[1]] != "inner"
+
+
+def test_batch_has_no_savepoints_and_is_undone_as_a_whole(tenants, caplog) -> None:
+    before = writes()
+
+    def rename(tenant: str, name: str) -> None:
+        with writing():
+            TenantTable.update(name=name).where(TenantTable.id == tenant).execute()
+
+    def rename_and_fail(block: Any, tenant: str, name: str) -> None:
+        with block():
+            rename(tenant, name)
+            raise ZeroDivisionError
+
+    with caplog.at_level("DEBUG", "peewee"), batch():
+        rename(tenants[0], "first")
+        rename(tenants[1], "second")
+    assert "UPDATE" in caplog.text
+    assert "SAVEPOINT" not in caplog.text
+    with pytest.raises(ZeroDivisionError):
+        rename_and_fail(batch, tenants[0], "third")
+    with writing():  # afterwards, nested ones are savepoints again
+        rename(tenants[0], "fourth")
+        with pytest.raises(ZeroDivisionError):
+            rename_and_fail(writing, tenants[1], "fifth")
+    assert writes() == before + 3
+    with connected():
+        names = {row.id: row.name for row in TenantTable.select()}
+    assert (names[tenants[0]], names[tenants[1]]) == ("fourth", "second")
 
 
 def test_message_of_an_unavailable_database_is_one_line() -> None:

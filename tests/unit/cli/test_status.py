@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from recorder import config
 from recorder.cli import accord
-from recorder.cli.findings import printable
+from recorder.cli.terminal import printable
 from recorder.domain.markers import Marker
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.ops.status import NodeStatus, call_state, format_duration, last_failure

@@ -13,13 +13,14 @@ from recorder.audit.service import Audit
 from recorder.auditlog import mail_witness
 from recorder.catalogue import offboarding_progress, queries, tenant_queries
 from recorder.catalogue.database import connected
-from recorder.catalogue.tables import TABLES, lease
+from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.registry import TABLES
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.parties import Party
 from recorder.errors import CatalogueError, RetentionError, SealError, StoreError

@@ -15,7 +15,6 @@ from recorder.auditlog import checkpoint
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import KeepOptions
-from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, SubtreeTable
@@ -37,6 +36,7 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Handover
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.registry import TABLES
 from recorder.catalogue.tables.room import RoomMemberTable, RoomTable
 from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.second_factor import FactorUseTable

@@ -12,10 +12,11 @@ from recorder.audio.encoded_take import ENCODED
 from recorder.config import Settings
 from recorder.pipeline import queue_depth
 from recorder.pipeline.queue_depth import measure
-from recorder.pipeline.stages import STORED, next_stage, step
+from recorder.pipeline.stages import next_stage, step
 from recorder.processes.worker_loop import Worker
 from recorder.processes.worker_status import Overseer
 from recorder.seal.sealing import NAME as MANIFEST
+from recorder.spool.layout import STORED
 from recorder.store.directory import DirectoryStore
 
 

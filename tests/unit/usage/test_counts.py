@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from recorder.catalogue import queries as catalogue_queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import RecordingRow, TenantRow
-from recorder.catalogue.tables import TABLES
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
+from recorder.catalogue.tables.registry import TABLES
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.features.recovery import dump

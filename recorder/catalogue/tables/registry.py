@@ -1,0 +1,131 @@
+"""All tables of the catalogue. A command that reads a few of them does not import the others."""
+
+from __future__ import annotations
+
+from recorder.catalogue.database import Table
+from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
+from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
+from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable, SubtreeTable
+from recorder.catalogue.tables.change_counter import ChangeCounterTable
+from recorder.catalogue.tables.dispute import (
+    DisputeCallTable,
+    DisputeGuestTable,
+    DisputeRecordingTable,
+    DisputeStatementTable,
+    DisputeTable,
+)
+from recorder.catalogue.tables.download_permission import DownloadPermissionTable
+from recorder.catalogue.tables.grant import GrantTable, ListenTable
+from recorder.catalogue.tables.identity import (
+    AccountLinkTable,
+    ApiTokenTable,
+    InvitationTable,
+    SessionTable,
+    UserTable,
+)
+from recorder.catalogue.tables.lease import LeaseTable
+from recorder.catalogue.tables.line import (
+    LineDeleteOptionTable,
+    LineDraftTable,
+    LineKeepOptionTable,
+    LineTable,
+)
+from recorder.catalogue.tables.listed_call import (
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+)
+from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.node_report import NodeReportTable
+from recorder.catalogue.tables.note import NoteTable
+from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
+from recorder.catalogue.tables.number_proof import NumberProofTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, HandoverFetchTable, OffboardingTable
+from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
+from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedPlaceTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.catalogue.tables.room import RoomMemberTable, RoomTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
+from recorder.catalogue.tables.second_factor import (
+    FactorResetTable,
+    FactorUseTable,
+    SecondFactorTable,
+    SignInRuleTable,
+)
+from recorder.catalogue.tables.subject_request import (
+    ErasedCallTable,
+    ReviewTable,
+    SubjectRequestTable,
+    VerificationCodeTable,
+)
+from recorder.catalogue.tables.tenant import TenantTable
+from recorder.catalogue.tables.throttle import ThrottleTable
+from recorder.catalogue.tables.usage import UsageTable
+
+TABLES: tuple[type[Table], ...] = (
+    TenantTable,
+    UserTable,
+    SessionTable,
+    SoundTable,
+    PurposeTable,
+    AnnouncementTable,
+    LineTable,
+    LineDeleteOptionTable,
+    LineKeepOptionTable,
+    LineDraftTable,
+    RecordingTable,
+    NotRecordedTable,
+    GrantTable,
+    ListenTable,
+    LeafTable,
+    ChangeCounterTable,
+    AmendmentTable,
+    RetentionLimitTable,
+    PendingAmendmentTable,
+    GlobalStateTable,
+    QueuedPlaceTable,
+    LeaseTable,
+    LiveCallTable,
+    EndedCallTable,
+    LiveCommandTable,
+    ApiTokenTable,
+    SubtreeTable,
+    CheckpointTable,
+    RecipientTable,
+    SubjectRequestTable,
+    VerificationCodeTable,
+    ReviewTable,
+    ErasedCallTable,
+    OffboardingTable,
+    HandedRecordingTable,
+    ThrottleTable,
+    HandoverFetchTable,
+    ListedCallTable,
+    ListedLineTable,
+    ListedPartyTable,
+    PartySuffixTable,
+    SavedFilterTable,
+    OutgoingMailTable,
+    SecondFactorTable,
+    FactorUseTable,
+    FactorResetTable,
+    SignInRuleTable,
+    InvitationTable,
+    AccountLinkTable,
+    UsageTable,
+    NodeReportTable,
+    NoteTable,
+    NumberProofTable,
+    NotificationTable,
+    NotificationChoiceTable,
+    DownloadPermissionTable,
+    DisputeStatementTable,
+    DisputeTable,
+    DisputeRecordingTable,
+    DisputeGuestTable,
+    DisputeCallTable,
+    RoomTable,
+    RoomMemberTable,
+)

@@ -1,0 +1,204 @@
+"""``accord import``: customers, their numbers and people from a table."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import click
+
+from recorder import csv_rows
+from recorder.catalogue import country_check
+from recorder.cli.tenant_creation import COUNTRY, LANGUAGE, PLAN, TIME_ZONE
+from recorder.cli.terminal import printable
+from recorder.cli.users import open_invitations, panel_link
+from recorder.domain import time_zones
+from recorder.errors import ConfigError
+from recorder.features.customer_import.entries import CustomerValues, read_customers
+from recorder.features.customer_import.plan import PersonStep, Planner
+from recorder.features.customer_import.queries import read_known_customers
+from recorder.features.customer_import.service import (
+    PARTS,
+    REFUSED,
+    STATES,
+    CustomerImport,
+    InvitationLink,
+    StepOutcome,
+    plan_outcome,
+)
+from recorder.features.customer_import.table import TableMistake, read_table
+from recorder.lifecycle import plans
+from recorder.processes.customer_import import OperatorOperations, complete_with
+from recorder.processes.services import Context
+from recorder.prompts.sound_sources import open_sources
+
+MAX_FINDINGS = 50
+"""Lines about what is wrong or differs; a report has all."""
+
+WRITABLE = click.Path(path_type=Path, dir_okay=False, writable=True)
+
+COLUMNS = ("line", "part", "state", "column", "error", "message", "hint")
+
+
+@click.command("import")
+@click.argument("table", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--check", "is_check", is_flag=True, help="Write nothing: say what is wrong, or what would be done."
+)
+@click.option(
+    "--update", is_flag=True, help="Change what the table states otherwise, where it can be changed."
+)
+@click.option(
+    "--report", type=WRITABLE, help="Write what became of each line, or all that is wrong, to a CSV."
+)
+@click.option(
+    "--links", type=WRITABLE, help="Add the links of invitations to this CSV, to be passed on; send no mail."
+)
+@click.option("--as-routed", is_flag=True, help="Keep the digits of numbers: the dialplan routes these.")
+@LANGUAGE
+@TIME_ZONE
+@COUNTRY
+@PLAN
+@click.pass_obj
+def import_customers(
+    context: Context,
+    table: Path,
+    is_check: bool,
+    update: bool,
+    report: Path | None,
+    links: Path | None,
+    as_routed: bool,
+    language: str,
+    time_zone: str,
+    country: str,
+    plan: str,
+) -> None:
+    """Make the customers of a TABLE, with their numbers and announcements, and invite their people. It is a
+    CSV file with a row for each number or person (docs/operate.md, Many customers at once).
+
+    All of it is checked first, and nothing is written if anything is wrong. What is there already is left
+    alone, so the same table can be imported again; broken off, it goes on. The options say what a new
+    customer has where its cell is empty."""
+    context.open_catalogue()
+    time_zones.require_zone(time_zone)
+    country, plan = country_check.country_code(country), plans.find_plan(plan).code
+    defaults = CustomerValues("", country, language, (language,), time_zone, plan)
+    sources = open_sources(context.settings.prompts).cached()
+    write_report = _open_report(report)
+    rows, unread = read_table(table)
+    entries, mistakes = read_customers(rows)
+    planner = Planner(read_known_customers(), defaults, complete_with(sources), update, as_routed)
+    customers = planner.plan(entries)
+    if mistakes := sorted([*unread, *mistakes, *planner.mistakes], key=lambda each: each.line):
+        write_report(_row(each, "", "wrong") for each in mistakes)
+        _print_findings(mistakes, report)
+        click.echo(f"{len(mistakes)} mistakes: nothing was written", err=True)
+        sys.exit(1)
+    steps = [step for customer in customers for step in customer.steps]
+    if is_check:
+        outcomes = [plan_outcome(step, update) for step in steps]
+    else:
+        invites = any(isinstance(step, PersonStep) and step.known is None for step in steps)
+        write_links = _open_links(context, links) if invites else None
+        operations = OperatorOperations.of(context.keyring(), open_invitations(context), sources, write_links)
+        with click.progressbar(
+            CustomerImport(operations, update).run(customers),
+            length=len(steps),
+            label="Importing",
+            file=sys.stderr,
+        ) as bar:
+            outcomes = sorted(bar, key=lambda each: each.line)
+    write_report(row for each in outcomes for row in _rows(each))
+    _print_findings([finding for each in outcomes for finding in each.findings], report)
+    _print_counts(outcomes)
+    sys.exit(1 if any(each.state == REFUSED for each in outcomes) else 0)
+
+
+WriteLinks = Callable[[Sequence[InvitationLink]], None]
+
+
+def _open_links(context: Context, path: Path | None) -> WriteLinks | None:
+    """Writes links to a file that nobody else can read; ``None`` where they are mailed.  Raises
+    :class:`ConfigError` (``customer_import.links``)."""
+    if path is None:
+        if context.outbox().sends:
+            return None
+        raise ConfigError(
+            "customer_import.links",
+            "no mail can be sent, so nobody would get their invitation",
+            "write the links to a file, --links FILE; or set [mail] host and [web] address",
+        )
+    try:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.open(path, flags, 0o600)
+    except OSError as error:
+        raise _no_link_file(path, str(error.strerror)) from error
+    found = os.fstat(file)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise _no_link_file(path, "it is no file that you alone can read")
+    if not found.st_size:
+        os.write(file, csv_rows.row(("customer", "name", "address", "link")).encode())
+
+    def write(links: Sequence[InvitationLink]) -> None:
+        rows = ((each.customer, each.name, each.address, panel_link(context, each.path)) for each in links)
+        os.write(file, "".join(map(csv_rows.row, rows)).encode())
+        os.fsync(file)
+
+    return write
+
+
+def _no_link_file(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        "customer_import.links",
+        f"{path} cannot have the links: {why}",
+        "name a new file: whoever reads it can log in as the people in it",
+    )
+
+
+ReportRow = tuple[int, str, str, str, str, str, str]
+
+
+def _open_report(path: Path | None) -> Callable[[Iterable[ReportRow]], None]:
+    """Writes the report, if there is to be one: that it can be written shows before anything is done."""
+    if path is None:
+        return lambda rows: None
+    file = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115, it is closed below
+
+    def write(rows: Iterable[ReportRow]) -> None:
+        with file:
+            file.writelines(map(csv_rows.row, (COLUMNS, *rows)))
+
+    return write
+
+
+def _rows(outcome: StepOutcome) -> Iterable[ReportRow]:
+    if outcome.findings:
+        return (_row(each, outcome.part, outcome.state) for each in outcome.findings)
+    return ((outcome.line, outcome.part, outcome.state, "", "", "", ""),)
+
+
+def _row(finding: TableMistake, part: str, state: str) -> ReportRow:
+    error = finding.error
+    return finding.line, part, state, finding.column, error.error_id, error.message, error.hint
+
+
+def _print_findings(findings: Sequence[TableMistake], report: Path | None) -> None:
+    for each in findings[:MAX_FINDINGS]:
+        where = f"line {each.line}" + (f", {each.column}" if each.column else "")
+        click.echo(printable(f"{where}: {each.error.error_id}: {each.error.message}"), err=True)
+        if each.error.hint:
+            click.echo(printable(f"        {each.error.hint}"), err=True)
+    if len(findings) > MAX_FINDINGS:
+        where = "are in the report" if report else "--report FILE writes all of them"
+        click.echo(f"… and {len(findings) - MAX_FINDINGS} more: {where}", err=True)
+
+
+def _print_counts(outcomes: Iterable[StepOutcome]) -> None:
+    counts = Counter((each.part, each.state) for each in outcomes)
+    click.echo("          " + "".join(f"{state:>11}" for state in STATES))
+    for part in PARTS.values():
+        click.echo(f"{part:<10}" + "".join(f"{counts[part, state]:>11}" for state in STATES))

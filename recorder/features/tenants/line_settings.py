@@ -1,0 +1,120 @@
+"""Lines with the settings that a provider states for them; a customer's lines with equal settings share their
+announcements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from recorder.auditlog.append import lock_tenant
+from recorder.catalogue import country_check, queries
+from recorder.catalogue.database import writing
+from recorder.catalogue.records import TenantRow
+from recorder.features.tenants import default_lines, keep_options, lines
+from recorder.features.tenants.announcements import check_promise
+from recorder.features.tenants.composition import Draft, Recipe, announcement_id
+from recorder.features.tenants.drafts import LineSettings
+from recorder.features.tenants.rules import SpokenText, check_mode, check_spoken_languages
+from recorder.ids import Entropy
+from recorder.lifecycle import plans
+from recorder.lifecycle.plans import CustomerPlan
+from recorder.prompts import composer
+from recorder.prompts.country_file import pack_for
+from recorder.prompts.sound_sources import Sources
+
+
+def complete_settings(
+    country: str,
+    plan: CustomerPlan,
+    *,
+    languages: Sequence[str],
+    mode: str | None = None,
+    purposes: Sequence[str] | None = None,
+    keep_days: int | None = None,
+    sources: Sources,
+) -> LineSettings:
+    """The settings of a line of a customer in a ``country``, with a ``plan``; what is not stated is as in the
+    shipped announcement. They are checked as :func:`add_line` checks them, and composed, so that nothing is
+    missing later. Raises :class:`CatalogueError` (``line.settings``, ``line.languages``,
+    ``announcement.purposes``, ``announcement.keep_days``, ``plan.keep_days``, ``country.mode``,
+    ``country.keep_days``), :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    purposes = default_lines.PURPOSES if purposes is None else tuple(purposes)
+    settings = LineSettings(
+        tuple(languages),
+        pack_for(country).laxest_mode(purposes) if mode is None else mode,
+        purposes,
+        default_lines.shipped_days(plan) if keep_days is None else keep_days,
+    )
+    known = check_mode(settings.mode)
+    check_spoken_languages(settings.languages)
+    check_promise(settings.purposes, settings.keep_days)
+    plans.require_days(plan, settings.keep_days)
+    country_check.check_pack(pack_for(country), purposes, keep_days=settings.keep_days, mode=known)
+    _compose(settings, sources)
+    return settings
+
+
+def add_line(
+    owner: TenantRow,
+    number: str,
+    settings: LineSettings,
+    *,
+    label: str = "",
+    recorded: bool,
+    known_numbers: lines.ActiveNumbers | None = None,
+    sources: Sources,
+    now: datetime,
+    entropy: Entropy,
+) -> str:
+    """Create a line and return its id. Raises as :func:`recorder.features.tenants.lines.create_line`, and
+    :class:`ConfigError` (``prompt.*``, ``speech.*``)."""
+    drafts, menu = _compose(settings, sources)
+    with writing():
+        lock_tenant(owner.id)
+        first, *others = [announcement_id(owner.id, each, now, entropy) for each in drafts]
+        return default_lines.add_line(
+            owner,
+            number,
+            announcement=first,
+            others=others,
+            menu=menu,
+            label=label,
+            recorded=recorded,
+            known_numbers=known_numbers,
+            sources=sources,
+            now=now,
+            entropy=entropy,
+        )
+
+
+def change_line(
+    tenant: str, line_id: str, settings: LineSettings, *, sources: Sources, now: datetime, entropy: Entropy
+) -> bool:
+    """Let a line announce other settings from the next call on. False if the tenant has no such line. Raises
+    as :func:`recorder.features.tenants.lines.set_line_announcement`, and :class:`ConfigError` (``prompt.*``,
+    ``speech.*``)."""
+    drafts, menu = _compose(settings, sources)
+    with writing():
+        lock_tenant(tenant)
+        line = queries.line(tenant, line_id)
+        if line is None or line.until is not None:
+            return False
+        first, *others = [announcement_id(tenant, each, now, entropy) for each in drafts]
+        lines.set_line_announcement(
+            tenant, line_id, first, others=others, menu=menu, now=now, entropy=entropy
+        )
+        keep_options.extend_to_languages(tenant, line, sources=sources, now=now, entropy=entropy)
+    return True
+
+
+def _compose(settings: LineSettings, sources: Sources) -> tuple[list[Draft], SpokenText | None]:
+    """What a line with these settings says: an announcement for each language, and the menu."""
+    mode = check_mode(settings.mode)
+    drafts = [
+        Recipe(
+            f"announcement-{language}-{mode}", language, mode, settings.purposes, settings.keep_days
+        ).draft(sources)
+        for language in settings.languages
+    ]
+    several = len(settings.languages) > 1
+    return drafts, composer.language_menu(settings.languages, sources=sources) if several else None

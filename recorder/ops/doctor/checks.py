@@ -1,0 +1,80 @@
+"""The checks of `accord doctor`, in their order, and what each needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from recorder.ops.doctor import machine, node, older_keys, outbound, routes, storage, switch
+from recorder.ops.doctor.findings import Check, DoctorFinding, Patient, examine, skip, title
+
+CHECKS: Final[tuple[Check, ...]] = (
+    storage.catalogue,
+    storage.keys,
+    storage.store,
+    storage.embedded_store,
+    storage.key_copies,
+    storage.customer_keys,
+    older_keys.older_keys,
+    storage.lines,
+    storage.customer_plans,
+    storage.logs,
+    storage.log_lock,
+    machine.daemon,
+    machine.worker,
+    machine.panel,
+    node.spool,
+    node.disk,
+    node.takes,
+    node.snapshot,
+    node.snapshot_age,
+    switch.switch,
+    switch.event_socket,
+    switch.key,
+    switch.dialplan,
+    switch.guards,
+    outbound.outbound,
+    routes.routes,
+    outbound.calling_out,
+    switch.recording,
+    machine.readiness,
+    machine.mail,
+    machine.waiting_mail,
+    machine.breached_passwords,
+    machine.clock,
+    machine.versions,
+)
+
+NEEDS: Final[Mapping[Check, tuple[Check, ...]]] = {
+    storage.key_copies: (storage.keys,),
+    storage.customer_keys: (storage.catalogue, storage.keys),
+    older_keys.older_keys: (storage.catalogue, storage.keys, storage.store),
+    storage.lines: (storage.catalogue,),
+    storage.customer_plans: (storage.catalogue,),
+    storage.logs: (storage.catalogue,),
+    storage.log_lock: (storage.store,),
+    node.disk: (node.spool,),
+    node.takes: (node.spool, storage.catalogue),
+    node.snapshot_age: (storage.catalogue, node.snapshot),
+    switch.event_socket: (switch.switch,),
+    switch.key: (switch.switch,),
+    switch.dialplan: (switch.switch,),
+    switch.guards: (switch.switch, switch.dialplan),
+    outbound.outbound: (switch.switch, switch.dialplan),
+    routes.routes: (switch.switch, switch.dialplan),
+    switch.recording: (node.spool, switch.switch),
+    machine.waiting_mail: (storage.catalogue,),
+}
+"""The checks that must have come to their end before another one can say anything."""
+
+
+def look(patient: Patient, checks: Sequence[Check] = CHECKS) -> Iterator[tuple[str, DoctorFinding]]:
+    """Run every check; yield each finding with its check's name, as it is made."""
+    for check in checks:
+        cause = next((each for each in NEEDS.get(check, ()) if each.__name__ in patient.failures), None)
+        if cause is not None:
+            patient.failures.add(check.__name__)
+            yield check.__name__, skip(check, f"the check of {title(cause)} failed")
+            continue
+        for finding in examine(check, patient):
+            yield check.__name__, finding
