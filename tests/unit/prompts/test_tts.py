@@ -57,7 +57,8 @@ def test_text_is_never_an_option_of_pico(tmp_path: Path) -> None:
     spy = program(tmp_path, f'echo "$@" > {tmp_path}/arguments; cat > {tmp_path}/input; exit 1', "pico2wave")
     with pytest.raises(ConfigError):
         Pico(spy).speak("--help; rm -rf $HOME", "de")
-    assert "rm" not in (tmp_path / "arguments").read_text(encoding="utf-8")
+    arguments = (tmp_path / "arguments").read_text(encoding="utf-8").split()
+    assert not {"--help;", "--help", "rm"} & set(arguments)
     assert ">--help; rm -rf $HOME<" in (tmp_path / "input").read_text(encoding="utf-8")
 
 
@@ -92,7 +93,8 @@ def test_text_is_never_an_option_of_espeak(tmp_path: Path) -> None:
     spy = program(tmp_path, f'echo "$@" > {tmp_path}/arguments; cat > {tmp_path}/input; exit 1')
     with pytest.raises(ConfigError):
         EspeakNg(spy).speak("--version; rm -rf $HOME", "en")
-    assert "rm" not in (tmp_path / "arguments").read_text(encoding="utf-8")
+    arguments = (tmp_path / "arguments").read_text(encoding="utf-8").split()
+    assert not {"--help;", "--help", "rm"} & set(arguments)
     assert (tmp_path / "input").read_text(encoding="utf-8") == "--version; rm -rf $HOME"
 
 
