@@ -75,7 +75,7 @@ def machine(root: Path, packages: Path) -> Iterator[Machine]:
         booted.kill()
 
 
-INIT = ("accord", "init", "--yes", "--switch-password-file", "/root/switch-password")
+INIT = ("accord", "init", "--yes", "--switch-password-file", "/etc/switch-password")
 
 
 def install(machine: Machine, package: str) -> str:
@@ -89,7 +89,7 @@ def install(machine: Machine, package: str) -> str:
 
 def set_up(machine: Machine, catalogue: str) -> None:
     """`accord init`, a customer, a number, and the switch's user in Accord's group."""
-    machine.path("/root/switch-password").write_text("practice-practice\n")
+    machine.path("/etc/switch-password").write_text("practice-practice\n")
     options = []
     if catalogue == "postgresql":
         machine.run("systemctl", "start", "postgresql@17-main")

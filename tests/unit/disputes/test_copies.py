@@ -14,6 +14,8 @@ import pytest
 from recorder.audit.disputes import compare_copies, compare_disputes
 from recorder.catalogue import database
 from recorder.catalogue import queries as catalogue
+from recorder.catalogue.database import writing
+from recorder.catalogue.tables.dispute import DisputeStatementTable
 from recorder.errors import DisputeError, StoreError
 from recorder.features.disputes.copies import DisputeRecovery, copy_due, restore_disputes
 from recorder.features.disputes.duty import OutcomeDuty
@@ -164,6 +166,7 @@ def test_erasing_a_recording_erases_its_copies_and_the_next_one_gets_them(scene:
     copy_due(house.services)
     assert all(f"/{later}/" in key for key in copies(scene))
     scene.disputes.close(scene.claire, dispute.id)
+    assert copy_due(house.services) == 1
     while catalogue.recording(scene.customer.id, later).erased_at is None:
         house.clock.forward(days=1)
         expiry.destroy_due(house.services, house.clock())
@@ -188,6 +191,27 @@ def test_a_copy_that_an_erasure_overlooked_is_deleted(scene: Scene, house) -> No
 
     assert copy_due(replace(house.services, boundary=erase)) == 0
     assert not copies(scene)
+
+
+def test_a_statement_that_is_added_meanwhile_is_copied_next(scene: Scene, house) -> None:
+    dispute, jan = scene.recognised()
+
+    def add(step: str) -> None:
+        if step == "dispute copied":
+            scene.agreements.mark_passage(jan, dispute.id, scene.call, 500, 2500, "Here about the price")
+
+    copy_due(replace(house.services, boundary=add))
+    assert copy_due(house.services) == 1
+    assert len(copies(scene)) == len(scene.find(dispute).statements)
+
+
+def test_copies_that_contradict_the_catalogue_change_nothing(scene: Scene, house) -> None:
+    scene.recognised()
+    copy_due(house.services)
+    with writing():
+        DisputeStatementTable.update(statement="{}").where(DisputeStatementTable.number == 2).execute()
+    report = restore(house)
+    assert (report.count, [code for _place, code, _why in report.left_out]) == (0, ["dispute.superseded"])
 
 
 def test_interrupted_it_resumes(scene: Scene, house) -> None:
