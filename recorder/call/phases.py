@@ -140,7 +140,8 @@ def end_prompt(state: CallState, event: PlaybackEnded) -> tuple[CallState, Actio
         return await_refusal(state, event.at)
     state = stop_prompt(state)
     if state.phase is Phase.ANNOUNCING and not state.recording.capturing:
-        return give_up(state, "recording_failed")
+        # The hang-up may close the recording before it reports a prompt that had just been heard whole.
+        return (state, ()) if event.hangup else give_up(state, "recording_failed")
     if event.complete and not state.prompt.spoiled:
         return (await_answer if state.phase is Phase.ASKING else finish_announcement)(state, event.at)
     markers: Actions = ()

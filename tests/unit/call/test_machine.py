@@ -272,6 +272,22 @@ def test_hang_up_in_the_announcement() -> None:
         assert Do.FAIL not in actions
 
 
+def test_hang_up_as_the_announcement_ends() -> None:
+    """A leg that lost the race for an answer as it had just heard the announcement whole."""
+    stopped = replace(RECORDED, state="announcing", hangup=True)
+    _, actions = run(
+        RECORDING,
+        ON_DISK,
+        PLAYBACK,
+        stopped,
+        replace(PLAYED, hangup=True),
+        replace(HUNG_UP, state="announcing"),
+    )
+    assert finish_of(actions).reason == "hung_up_in_announcement"
+    assert Do.DISCARD in actions
+    assert Do.FAIL not in actions
+
+
 def test_an_unanswered_call_is_not_recorded() -> None:
     _, actions = run(*WHOLE[:5], RECORDED, HUNG_UP)
     assert finish_of(actions).reason == "never_connected"
