@@ -80,7 +80,11 @@ def doctor(rig: Rig) -> list[DoctorFinding]:
         "ACCORD_METRICS_DAEMON_PORT": str(rig.settings["metrics_port"]),
     }
     patient = Patient(Context(config.load(None, environment), None), utc_now)
-    return [each for check in (routes.routes, machine.daemon) for each in examine(check, patient)]
+    return [
+        each
+        for check in (routes.routes, machine.daemon, machine.readiness)
+        for each in examine(check, patient)
+    ]
 
 
 def outcome(rig: Rig, call: CallUnderTest) -> tuple[str, str | None]:
@@ -138,6 +142,7 @@ def test_late_placement_lists_bypassed_outbound_calls(misplaced: Rig, number: st
 
 
 def test_late_placement_is_reported_by_the_doctor(misplaced: Rig) -> None:
+    assert outcome(misplaced, call_out(misplaced, DOMESTIC)) == DID_NOT_ASK
     found = {each.what: each for each in doctor(misplaced)}
     wrong = [what for what, each in found.items() if each.state == "wrong" and what.startswith("routes")]
     assert len(wrong) == 4, wrong
