@@ -458,4 +458,4 @@ def _unknown(name: str, known: Mapping[str, Any], source: str) -> ConfigError:
 
 def _describe(where: str) -> str:
     section = where.split(".", maxsplit=1)[0]
-    return f"see section [{section}] in docs/operate.md"
+    return f"see section [{section}] in docs/settings.md"

@@ -50,7 +50,11 @@ FILES: Final = {
     "deploy/debian/accord": "usr/bin/accord",
     "deploy/debian/copyright": f"{DOC}/copyright",
     "deploy/debian/lintian-overrides": f"usr/share/lintian/overrides/{NAME}",
-    **{f"docs/{path.name}": f"{DOC}/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))},
+    **{
+        f"docs/{name}": f"{DOC}/{name}"
+        for suffix in ("md", "csv")
+        for name in sorted(str(path.relative_to(ROOT / "docs")) for path in ROOT.glob(f"docs/**/*.{suffix}"))
+    },
 }
 """Files and folders of the repository, and where the package installs them."""
 

@@ -220,7 +220,7 @@ def change_outbound(context: Context, tenant_name: str, number: str, outbound: s
 
     The number called is told, and asked where the number's mode asks, once it has answered and before they
     are connected; or both are told as soon as they are connected (only to announce, in one language). Your
-    dialplan says which calls are made from the number: docs/integrate-freeswitch.md, Outbound calls."""
+    dialplan says which calls are made from the number: docs/freeswitch.md, Outbound calls."""
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
     lines.set_line_outbound(row.tenant, row.id, outbound.replace("-", "_"), now=utc_now(), entropy=os.urandom)

@@ -30,7 +30,7 @@ from recorder.seal import signing
 from recorder.seal.keyring import write_private
 from recorder.spool.atomic_files import sync_folder
 
-HEADER: Final = "# Accord's settings: docs/operate.md lists all of them. Secrets are files in secrets/.\n"
+HEADER: Final = "# Accord's settings: docs/settings.md lists all of them. Secrets are files in secrets/.\n"
 
 SQLITE: Final = "sqlite"
 

@@ -285,9 +285,11 @@ def find_engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
     if choice in ("auto", "espeak-ng") and espeak:
         found.append(EspeakNg(espeak))
     if choice == "kokoro" and not found:
-        raise ConfigError("tts.missing", f"kokoro cannot speak: {absent}", "see docs/customise.md")
+        raise ConfigError("tts.missing", f"kokoro cannot speak: {absent}", "see docs/announcements.md")
     if choice == "pico" and not found:
-        raise ConfigError("tts.missing", "the program pico2wave is not installed", "see docs/customise.md")
+        raise ConfigError(
+            "tts.missing", "the program pico2wave is not installed", "see docs/announcements.md"
+        )
     if choice == "espeak-ng" and not found:
         raise ConfigError("tts.missing", "the program espeak-ng is not installed", _INSTALL)
     return tuple(found)

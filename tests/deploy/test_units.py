@@ -67,7 +67,7 @@ def test_planned_restart_of_the_daemon_is_a_reload() -> None:
     limit = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
     assert limit is not None
     assert int(limit[1]) > DRAIN + FLUSH
-    page = (REPOSITORY / "docs" / "operate.md").read_text()
+    page = (REPOSITORY / "docs" / "operate" / "services.md").read_text()
     section = page[page.index("## Restarting without losing a call") : page.index("## Ending")]
     assert "| systemd | `systemctl reload accord-daemon`" in section
     assert "**`systemctl restart accord-daemon` is no planned restart.**" in section

@@ -18,7 +18,7 @@ DROP_INS = (
     "dialplan/accord.xml",
     "dialplan/accord_callee.xml",
 )
-"""What docs/integrate-freeswitch.md says to copy as it is."""
+"""What docs/freeswitch.md says to copy as it is."""
 
 ENTRY, WAY_OUT = "dialplan/public/00_accord.xml", "dialplan/outbound/10_accord.xml"
 """And into the contexts that calls come in by, and that colleagues call through."""

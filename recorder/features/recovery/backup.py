@@ -3,7 +3,7 @@
 ::
 
     {"type": "accord-backup", "version": 1, ...}\\n        RFC 8785, one line; bound to what follows
-    an encrypted object (docs/formats.md), in it gzip, in it lines of JSON:
+    an encrypted object (docs/reference/formats.md), in it gzip, in it lines of JSON:
         {"columns": [...], "table": "tenant"}
         [...]                                             a row
         {"end": "tenant", "rows": 2, "sha256": ...}       of the lines of its rows

@@ -153,7 +153,7 @@ def test_commands_exist() -> None:
 
 
 def test_documentation_shows_actual_output() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "customise.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "announcements.md").read_text(encoding="utf-8")
     commands = [
         shlex.split(line, comments=True) for line in page.splitlines() if line.startswith("accord prompts")
     ]

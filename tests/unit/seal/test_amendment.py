@@ -77,7 +77,7 @@ def test_each_kind_round_trips(bucket: Bucket, keys: Keys, sealed: SealedTake) -
 
 
 def test_amendment_is_plain_json(bucket: Bucket, keys: Keys) -> None:
-    """From docs/formats.md alone."""
+    """From docs/reference/formats.md alone."""
     amend(bucket, keys, HOLD)
     stored = json.loads(bucket.objects[PREFIX + "amendment-0001.json"])
     body = stored["body"]
