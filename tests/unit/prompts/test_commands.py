@@ -150,14 +150,3 @@ def test_commands_exist() -> None:
 
     result = CliRunner().invoke(whole, ["prompts", "--help"])
     assert all(word in result.output for word in ("list", "render", "check", "script"))
-
-
-def test_documentation_shows_actual_output() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "announcements.md").read_text(encoding="utf-8")
-    commands = [
-        shlex.split(line, comments=True) for line in page.splitlines() if line.startswith("accord prompts")
-    ]
-    assert {words[2] for words in commands} == {"list", "render", "check", "script"}
-    for words in commands:
-        options = {name for each in prompts.commands[words[2]].params for name in each.opts}
-        assert {word for word in words if word.startswith("--")} <= options, words
