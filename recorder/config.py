@@ -122,7 +122,7 @@ class StoreSettings(_Section):
 
 class KeySettings(_Section):
     folder: Path | None = None
-    """Folder that ``accord keys init`` fills; default ``<data>/keys``."""
+    """Folder that ``accord key init`` fills; default ``<data>/keys``."""
     kek: SecretStr = SecretStr("")
     """The key-encryption key, base64 of 32 bytes; default: the file ``kek`` in the folder."""
     disposable: bool = False

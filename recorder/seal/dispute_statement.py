@@ -34,7 +34,7 @@ from recorder.strict_json import STRICT, Form, Positive, Sha256, Time
 
 MAX_BYTES: Final = 64 * 1024
 
-HINT: Final = "run `accord audit`, and compare with a backup of the catalogue"
+HINT: Final = "run `accord audit run`, and compare with a backup of the catalogue"
 
 
 @dataclass(frozen=True, slots=True)
