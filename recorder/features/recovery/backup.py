@@ -33,7 +33,7 @@ from recorder.errors import BackupError, SealError
 from recorder.features.recovery import dump
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, streaming_aead
-from recorder.seal.keyring import Keyring
+from recorder.seal.keyring import BRING_BACK, Keyring
 from recorder.spool.atomic_files import sync_folder
 from recorder.strict_json import STRICT, Form, Time
 
@@ -180,7 +180,11 @@ def read_tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], 
     try:
         key, _ = keyring.backup_key(header.kek)
     except SealError as error:
-        raise BackupError("backup.kek", f"{path}: {error.message}", error.hint) from error
+        raise BackupError(
+            "backup.kek",
+            f"{path}: {error.message}",
+            f"give the key-encryption key that was in use then: {BRING_BACK}",
+        ) from error
     lines = _documents(path, key.key, header, damaged)
     tables = 0
     while True:
