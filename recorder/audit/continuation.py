@@ -42,7 +42,7 @@ def restart_log(tenant: str, because: str, services: AuditLogServices, now: date
         raise AuditLogError(
             "audit_log.untrusted",
             f"the newest checkpoint is number {signed.newest}, and it cannot be continued now",
-            "run `accord audit` to see what is wrong with it; if a clock was ahead, wait until its time",
+            "run `accord audit run` to see what is wrong with it; if a clock was ahead, wait until its time",
         )
     with writing():
         lock_tenant(tenant)

@@ -260,7 +260,9 @@ class OffboardingAudit:
                     yield self._finding("row.changed", ErasedCallTable, identity, what)
             last = rows[-1][0]
         for identity, (name, _) in sorted(noted_calls.items()):
-            what = f"note {name} mentions it, but there is no such row: run `accord person erase-again`"
+            what = (
+                f"note {name} mentions it, but there is no such row: run `accord subject-request erase-again`"
+            )
             yield self._finding("row.deleted", ErasedCallTable, identity, what)
 
     def _calls_after(self, last: str) -> list[tuple[str, str, str, str | None]]:

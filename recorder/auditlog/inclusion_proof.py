@@ -88,7 +88,7 @@ def build_proof(leaf_id: str, store: Store, number: int | None = None) -> bytes:
         raise AuditLogError(
             "audit_log.rewritten",
             f"the leaves are not those of checkpoint {row.number}",
-            "run `accord audit` to list the changes",
+            "run `accord audit run` to list the changes",
         )
     endorsement = endorsement_of(store, head)
     proof = _Proof(

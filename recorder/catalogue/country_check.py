@@ -99,7 +99,7 @@ def check_lines(tenant: str, country: str) -> None:
         raise CatalogueError(
             "country.lines",
             f"{len(wrong)} lines do not fit {pack.name}: {', '.join(line.number for line in wrong[:10])}",
-            "make them stricter first, `accord line mode` and `accord line announce`, or end them; "
+            "make them stricter first (`accord line set`, --mode or --announcement), or end them; "
             f"`accord country show {pack.code}` says what fits",
         )
 

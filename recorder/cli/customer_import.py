@@ -1,4 +1,4 @@
-"""``accord import``: customers, their numbers and people from a table."""
+"""``accord tenant import``: customers, their numbers and people from a table."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ class SecondFactorService:
 
     def _key(self) -> Signer:
         if self._signer is None:
-            raise SealError("factors.no_key", "the panel has no key to sign with", "`accord keys renew`")
+            raise SealError("factors.no_key", "the panel has no key to sign with", "`accord key renew`")
         return self._signer
 
     def _tenant_key(self, user: UserRow) -> WrappedKey:

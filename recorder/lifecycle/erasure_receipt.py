@@ -123,7 +123,9 @@ def receipt(
     chain = report.chain
     if chain is None or chain.erased is None or not isinstance(chain.erased.data, Erased):
         raise RetentionError(
-            "retention.not_erased", f"recording {recording} has no tombstone in the bucket", "`accord audit`"
+            "retention.not_erased",
+            f"recording {recording} has no tombstone in the bucket",
+            "`accord audit run`",
         )
     if (chain.manifest.tenant, chain.manifest.recording) != (tenant, recording):
         raise SealError(
@@ -135,7 +137,7 @@ def receipt(
         raise RetentionError(
             "retention.not_gone",
             f"recording {recording} was erased but still exists: {report.findings[0].message}",
-            "`accord audit` lists everything; the worker erases it again if its row is due",
+            "`accord audit run` lists everything; the worker erases it again if its row is due",
         )
     tombstone, erased = chain.erased, chain.erased.data
     body = ErasureReceiptBody(

@@ -267,7 +267,7 @@ def check_logged(tenant: str) -> None:
             raise SealError(
                 "retention.differs",
                 f"the log lists a statement about limit {each.body.get('limit')} that no row has",
-                "a row was changed or deleted: run `accord audit`, then `accord rebuild`",
+                "a row was changed or deleted: run `accord audit run`, then `accord rebuild`",
             )
 
 

@@ -94,7 +94,7 @@ def finish_pending(
             limits.add_leaf(each, trust, now, entropy)
         except (SealError, Conflict) as error:
             faults.report("retention_limit.refused", error, each.id, level="error", tenant=each.tenant,
-                          limit=each.id, hint="run `accord audit`")  # fmt: skip
+                          limit=each.id, hint="run `accord audit run`")  # fmt: skip
             continue
         faults.recover("retention_limit.refused", each.id, tenant=each.tenant, limit=each.id)
         log.info("retention_limit.listed", tenant=each.tenant, limit=each.id, lifted=each.lifted)
@@ -117,7 +117,7 @@ def check_stored(tenant: str, store: Store, trust: Trust) -> None:
                 raise SealError(
                     "retention.differs",
                     f"{place} differs from the catalogue: this limit erases nothing",
-                    "a row or an object was changed or deleted: run `accord audit`",
+                    "a row or an object was changed or deleted: run `accord audit run`",
                 )
 
 

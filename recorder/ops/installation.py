@@ -148,7 +148,7 @@ class Installation:
             raise ConfigError(
                 "init.keys",
                 f"there are keys in {self.keys}, but not {', '.join(absent)}",
-                "bring all of them back (`accord keys restore`), or move them away for a new installation",
+                "bring all of them back (`accord key restore`), or move them away for a new installation",
             )
 
     def check_store(self, answers: Answers) -> None:

@@ -29,7 +29,7 @@ SOUNDS = Path(__file__).parent / "sounds"
 DATA = "clips.toml"
 
 SCRIPT = "script.txt"
-"""In a folder of recordings: the text of each file, as ``accord prompts script`` prints it."""
+"""In a folder of recordings: the text of each file, as ``accord prompt script`` prints it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Sources:
             raise ConfigError(
                 "prompt.other_words",
                 f"{path} says {words!r}, but the sentence is now {text.spoken!r}",
-                f"record it again and put its new line into {SCRIPT}: accord prompts script",
+                f"record it again and put its new line into {SCRIPT}: accord prompt script",
             )
 
     def clip(self, text: ClipText) -> Clip:
@@ -114,7 +114,7 @@ def read_script(folder: Path) -> Mapping[str, str]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "prompt.unreadable", f"{path} cannot be read: {error}", "create it again: accord prompts script"
+            "prompt.unreadable", f"{path} cannot be read: {error}", "create it again: accord prompt script"
         ) from error
     rows = (line.partition("\t") for line in lines if not line.startswith("#"))
     return {name.strip(): words.strip() for name, tab, words in rows if tab}

@@ -29,7 +29,7 @@ from recorder.prompts.sentences import ClipText
 
 Choice = Literal["auto", "kokoro", "pico", "espeak-ng", "none"]
 
-_INSTALL = "install espeak-ng (apt install espeak-ng), or record it: accord prompts script"
+_INSTALL = "install espeak-ng (apt install espeak-ng), or record it: accord prompt script"
 
 
 class Engine(Protocol):
@@ -51,7 +51,7 @@ def speech_error(engine: str, text: str, why: object) -> ConfigError:
     return ConfigError(
         "tts.failed",
         f"{engine} did not speak {text[:60]!r}: {why}",
-        "choose another engine ([prompts] speech), or record it: accord prompts script",
+        "choose another engine ([prompts] speech), or record it: accord prompt script",
     )
 
 

@@ -93,7 +93,9 @@ class Chain:
     def check(self) -> None:
         """Raises :class:`SealError` with the first problem."""
         for problem in self.problems[:1]:
-            raise SealError(problem.code, f"{problem.name}: {problem.message}", "see `accord verify`")
+            raise SealError(
+                problem.code, f"{problem.name}: {problem.message}", "see `accord recording verify`"
+            )
 
 
 def read_chain(

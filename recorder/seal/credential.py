@@ -101,8 +101,8 @@ def check(content: str | None, expected: Credential, root: Ed25519PublicKey, rev
     Raises :class:`SealError`: ``credential.missing``, ``credential.differs``, ``seal.key_revoked`` (the
     signing key was revoked by then), and as :func:`read`."""
     hint = (
-        "`accord user revoke` and `accord user create` invite a person again, `accord token create` makes a "
-        "token; `accord audit` names such rows"
+        "`accord user revoke` and `accord user invite` invite a person again, `accord token create` makes a "
+        "token; `accord audit run` names such rows"
     )
     if content is None:
         what = f"{expected.kind} {expected.id} has no signed credential"

@@ -44,11 +44,11 @@ TENANT = "tenant"
 RECORDING = "recording"
 NEXT = "next"
 
-BRING_BACK = "`accord keys restore` brings it back from its copy or from paper"
+BRING_BACK = "`accord key restore` brings it back from its copy or from paper"
 
 RESTORE = (
     "the same key may lie in the catalogue, in an older version in the bucket, or in a backup; "
-    "`accord keys rotate` puts a customer's own key back where catalogue or bucket has it. "
+    "`accord key rotate` puts a customer's own key back where catalogue or bucket has it. "
     "No new key opens what this one did"
 )
 """Hint for a damaged or foreign wrapped key."""
@@ -333,7 +333,7 @@ def _hint(path: Path) -> str:
     installation."""
     advice = f"correct the path and the file's owner. Where it is lost, {BRING_BACK}"
     new = not any(any(path.parent.glob(pattern)) for pattern in ("*.key", "*.pub", "*kek*", "*.json"))
-    return f"{advice}; a new installation makes its keys with `accord keys init`" if new else advice
+    return f"{advice}; a new installation makes its keys with `accord key init`" if new else advice
 
 
 def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -355,7 +355,7 @@ def keys_exist(paths: Iterable[Path]) -> ConfigError:
     return ConfigError(
         "keys.exists",
         f"there are keys already: {', '.join(str(path) for path in paths)}",
-        "nothing was written: no key is ever replaced. `accord keys restore` adds what is missing",
+        "nothing was written: no key is ever replaced. `accord key restore` adds what is missing",
     )
 
 

@@ -71,7 +71,7 @@ class Object:
             raise SealError(
                 "seal.block",
                 f"block {number} of {self.name} differs from the sealed one",
-                "the stored object was changed; `accord verify` lists the changed blocks",
+                "the stored object was changed; `accord recording verify` lists the changed blocks",
             )
 
 

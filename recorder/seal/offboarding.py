@@ -271,7 +271,7 @@ def erasure_statement(
 ) -> Statement:
     """Return the signed decision to erase everything of a customer.  Raises :class:`SealError`
     (``offboarding.unsigned``, ``seal.key_revoked``, ``seal.from_the_future``), or as :func:`statements`."""
-    hint = "if they do leave, `accord tenant leave erase` signs it; otherwise `accord tenant leave stop`"
+    hint = "if they do leave, `accord offboarding erase` signs it; otherwise `accord offboarding cancel`"
     found = statements(source, tenant, root)
     if not found or found[-1].kind != ERASURE:
         raise SealError(

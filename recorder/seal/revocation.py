@@ -31,7 +31,7 @@ from recorder.strict_json import STRICT, Form, Time, b64
 
 SUFFIX = ".revocation.json"
 
-_HINT = "bring it back from its copy (`accord keys restore`), or sign it again with `accord keys revoke`"
+_HINT = "bring it back from its copy (`accord key restore`), or sign it again with `accord key revoke`"
 
 Revoked = Mapping[str, datetime]
 """Ids of revoked signing keys, each with the time since when its signatures no longer count."""

@@ -140,7 +140,7 @@ class Endorsement(EndorsedKey):
             raise SealError(
                 "seal.endorsement_use",
                 f"key {key.key_id} is endorsed for a use unknown to this version: {list(key.uses)}",
-                "endorse a new signing key with the root: `accord keys renew`",
+                "endorse a new signing key with the root: `accord key renew`",
             )
         return cls(**{name: getattr(key, name) for name in _KEY.names}, signature=signed)
 
@@ -167,14 +167,14 @@ class Endorsement(EndorsedKey):
             raise SealError(
                 "seal.endorsement_use",
                 f"key {self.key_id} is endorsed for {', '.join(self.uses)}, not for {use}",
-                "endorse a new signing key with the root: `accord keys renew`",
+                "endorse a new signing key with the root: `accord key renew`",
             )
         if not self.not_before <= at <= self.not_after:
             raise SealError(
                 "seal.endorsement_time",
                 f"key {self.key_id} was endorsed from {to_iso(self.not_before)} to {to_iso(self.not_after)}, "
                 f"and signed at {to_iso(at)}",
-                "endorse a new signing key with the root: `accord keys renew`",
+                "endorse a new signing key with the root: `accord key renew`",
             )
 
 
@@ -359,7 +359,7 @@ def load_signer(key: Path, endorsement: Path, root: Ed25519PublicKey | None = No
             raise ConfigError(
                 "keys.bad_endorsement",
                 f"{endorsement}: {error.message}",
-                "create a new one: `accord keys renew`",
+                "create a new one: `accord key renew`",
             ) from error
     return Signer(load_private(key), endorsed)
 
@@ -402,7 +402,7 @@ def load_endorsement(path: Path) -> Endorsement:
         raise ConfigError(
             "keys.bad_endorsement",
             f"{path} is no endorsement: {error}",
-            "create a new one: `accord keys renew`",
+            "create a new one: `accord key renew`",
         ) from error
 
 
@@ -428,6 +428,6 @@ def _bad_key(path: Path, kind: str, error: Exception) -> ConfigError:
     return ConfigError(
         "keys.bad_key",
         f"{path} is no Ed25519 {kind} key in PEM: {error}",
-        f"of root.pub and root.key, {BRING_BACK}: no other root is trusted; `accord keys renew` creates new "
+        f"of root.pub and root.key, {BRING_BACK}: no other root is trusted; `accord key renew` creates new "
         "signing keys with the root's key",
     )

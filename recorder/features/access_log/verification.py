@@ -37,8 +37,8 @@ class EntryProof:
 
 @dataclass(frozen=True, slots=True)
 class EntryProofs:
-    """Builds the files that ``accord audit check`` verifies, and verifies each itself. The ``store`` has the
-    endorsements, ``root`` is the installation's public key."""
+    """Builds the files that ``accord audit verify-proof`` reads, and verifies each itself. The ``store`` has
+    the endorsements, ``root`` is the installation's public key."""
 
     store: Store
     root: Ed25519PublicKey

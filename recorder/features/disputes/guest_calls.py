@@ -58,7 +58,7 @@ class GuestCallRegister(CallRegister):
         return DisputeError("dispute.tries_exhausted", "the code was tried too often", "order another call")
 
     def not_logged(self, call: str) -> DisputeError:
-        hint = "run `accord audit`, and compare with a backup of the catalogue"
+        hint = "run `accord audit run`, and compare with a backup of the catalogue"
         return DisputeError("dispute.not_logged", f"the row of call {call} contradicts the log", hint)
 
 

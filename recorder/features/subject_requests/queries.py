@@ -77,7 +77,7 @@ def check_logged(row: SubjectRequestTable) -> None:
 
 def not_logged_error(what: str) -> SubjectRequestError:
     """The error for a row that contradicts the log."""
-    hint = "run `accord audit`, and compare with a backup of the catalogue"
+    hint = "run `accord audit run`, and compare with a backup of the catalogue"
     return SubjectRequestError("subject_request.not_logged", f"the row of {what} contradicts the log", hint)
 
 

@@ -319,7 +319,7 @@ def test_error_of_an_unendorsed_key_has_a_hint(bucket: Bucket, keys: Keys) -> No
             chain_in(bucket, keys).next_amendment(HOLD, USER, NOW), signing.Signer(own, endorsement)
         )
     assert failure.value.error_id == "seal.endorsement_use"
-    assert "accord keys renew" in failure.value.hint
+    assert "accord key renew" in failure.value.hint
 
 
 @pytest.mark.parametrize(
