@@ -31,7 +31,9 @@ def restart_log(tenant: str, because: str, services: AuditLogServices, now: date
     signed.read(services.store)
     if _is_continuous(tenant, services, now):
         raise AuditLogError(
-            "audit_log.continuous", "the log continues what was signed: there is nothing to restart"
+            "audit_log.continuous",
+            "the log continues its last checkpoint, so there is nothing to reopen",
+            "run `accord audit run`; reopen a log only if it reports that signed leaves are missing",
         )
     last = signed.heads[-1] if signed.heads else None
     number, size = (last.number, last.size) if last else (0, 0)

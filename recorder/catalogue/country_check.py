@@ -86,7 +86,8 @@ def check_pack(pack: Pack, purposes: Sequence[str], *, keep_days: int, mode: str
     """Check that a country allows a setting. Raises :class:`CatalogueError` (``country.mode``,
     ``country.keep_days``), as :func:`check_setting`."""
     for objection in pack.objections(purposes, keep_days=keep_days, mode=mode):
-        raise CatalogueError(f"country.{objection.kind}", objection.message, objection.hint)
+        error_id = "country.mode" if objection.kind == "mode" else "country.keep_days"
+        raise CatalogueError(error_id, objection.message, objection.hint)
 
 
 def check_lines(tenant: str, country: str) -> None:

@@ -20,6 +20,7 @@ from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import hold_review, limits
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.limits import PendingLimit
+from recorder.seal import hints
 from recorder.seal import retention_limit as statements
 from recorder.seal.amendment import By
 from recorder.seal.document_source import read_document
@@ -149,7 +150,7 @@ def _bring_back(
 ) -> bool:
     parts = statements.parse_place(key)
     if parts is None:
-        raise SealError("object.unplaced", "Accord has no object of that name")
+        raise SealError("object.unplaced", "Accord has no object with that name", hints.FOREIGN_OBJECT)
     tenant, limit, lifted = parts
     found = PendingLimit(limit, tenant, read_document(store, key, statements.MAX_BYTES), lifted)
     if not limits.is_listed(found):

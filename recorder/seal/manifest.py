@@ -21,7 +21,7 @@ from recorder.domain.markers import LocatedMarker
 from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
-from recorder.seal import canonical_json, signing, streaming_aead
+from recorder.seal import canonical_json, hints, signing, streaming_aead
 from recorder.seal.consent_record import (
     ANSWERS,
     Consent,
@@ -31,7 +31,7 @@ from recorder.seal.consent_record import (
     find_contradiction,
     is_keep_consented,
 )
-from recorder.seal.keyring import Secret, key_part
+from recorder.seal.keyring import RESTORE, Secret, key_part
 from recorder.seal.signed_document import Kind
 from recorder.strict_json import STRICT, Binary, Form, Natural, Positive, Sha256, Time
 
@@ -231,6 +231,7 @@ class Manifest:
             raise SealError(
                 "seal.key_foreign",
                 f"recording {self.recording} was sealed with data key {self.keys.data}, not {data_key.id}",
+                RESTORE,
             )
 
 
@@ -244,7 +245,7 @@ def _check(manifest: Manifest) -> None:
     (``seal.contradiction``)."""
 
     def refuse(what: str) -> None:
-        raise SealError("seal.contradiction", f"the manifest contradicts itself: {what}")
+        raise SealError("seal.contradiction", f"the manifest contradicts itself: {what}", hints.DOCUMENT)
 
     try:
         if str(UUID(manifest.recording)) != manifest.recording:

@@ -177,7 +177,7 @@ def read(content: bytes, root: Ed25519PublicKey) -> tuple[str, datetime]:
     fields = canonical_json.take_constants(body, "revocation.body", _CONSTANTS)
     found = canonical_json.read(_REVOCATION, fields, "revocation.body")
     if found.root_key_id != key_id(root) or not verify(root, signature, body):
-        raise SealError("seal.revocation", "the root did not sign this revocation")
+        raise SealError("seal.revocation", "the revocation is not signed by the root", _HINT)
     return found.key_id, found.since
 
 

@@ -102,6 +102,10 @@ class EndorsedKey:
 
 
 _KEY: Final = Form[EndorsedKey](EndorsedKey)
+_ENDORSE: Final = (
+    "bring the endorsement back from its copy (`accord key restore`), or endorse a new signing key: "
+    "`accord key renew`"
+)
 _CONSTANTS: Final[Mapping[str, str | int]] = {
     "type": "accord-endorsement",
     "version": 1,
@@ -189,12 +193,11 @@ def _check_root(endorsement: Endorsement, root_bytes: bytes) -> Ed25519PublicKey
         root.verify(endorsement.signature, canonical_json.dump(endorsement.body()))
     except InvalidSignature:
         raise SealError(
-            "seal.endorsement_signature",
-            "the root did not endorse this signing key: its signature is wrong",
+            "seal.endorsement_signature", "the endorsement is not signed by the root", _ENDORSE
         ) from None
     public = Ed25519PublicKey.from_public_bytes(endorsement.public_key)
     if endorsement.key_id != key_id(public):
-        raise SealError("seal.endorsement_key", "the endorsed key's id is not that of the key")
+        raise SealError("seal.endorsement_key", "the endorsed key's id does not match the key", _ENDORSE)
     return public
 
 

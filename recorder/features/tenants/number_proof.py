@@ -175,7 +175,9 @@ def _check_unused(tenant: str, number: str) -> None:
     if row is None:
         return
     if row.tenant_id == tenant:
-        raise CatalogueError("number.added", f"this customer has {number} already")
+        raise CatalogueError(
+            "number.added", f"this customer has {number} already", "set it up on the page of numbers"
+        )
     raise CatalogueError("number.taken", f"another customer has {number}", "`accord line move`")
 
 

@@ -293,7 +293,7 @@ def test_key_from_the_settings_is_changed_by_hand(shell: Shell, house: Bakery, t
 
 def test_the_receipt_of_an_erasure(shell: Shell, house: Bakery, tmp_path: Path) -> None:
     recording = put_small(house)
-    assert "was not destroyed" in shell.bad("recording", "receipt", recording, "--tenant", house.tenant)
+    assert "has not been destroyed" in shell.bad("recording", "receipt", recording, "--tenant", house.tenant)
     house.clock.forward(days=200)
     assert expiry.destroy_due(house.services, house.clock()) == 1
     file = tmp_path / "receipt.json"
