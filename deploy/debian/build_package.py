@@ -46,6 +46,7 @@ FILES: Final = {
     "deploy/logrotate/accord": "etc/logrotate.d/accord",
     "deploy/prometheus": "usr/share/accord/prometheus",
     "deploy/grafana": "usr/share/accord/grafana",
+    "deploy/nginx/accord.conf": f"{DOC}/examples/nginx.conf",
     "freeswitch_conf": "usr/share/accord/freeswitch_conf",
     "deploy/debian/accord": "usr/bin/accord",
     "deploy/debian/copyright": f"{DOC}/copyright",
