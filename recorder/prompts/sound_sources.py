@@ -7,7 +7,6 @@ used. Shipped sounds are FLAC, 16 kHz, with their text and hash in ``sounds/clip
 from __future__ import annotations
 
 import hashlib
-import io
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,14 +14,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
 from recorder.config import PromptSettings
 from recorder.domain.sentences import SpokenSentence
 from recorder.errors import ConfigError
 from recorder.prompts.dsp import RATE, Samples, normalise, resample, trim_silence
 from recorder.prompts.sentences import ClipText
 from recorder.prompts.sound_check import check_clip, read_file, read_samples
+from recorder.prompts.sound_memory import open_sound
 from recorder.prompts.tts import Engine, find_engine, find_engines
 
 SOUNDS = Path(__file__).parent / "sounds"
@@ -180,6 +178,7 @@ def _load_shipped(path: Path, sha256: str) -> Samples:
             f"the shipped sound {path} was changed",
             "install Accord again; put sounds of your own into the folder that [prompts] recorded names",
         )
-    samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
+    with open_sound(content) as sound:
+        samples = sound.read(dtype="float32")
     samples.flags.writeable = False
     return normalise(samples)
