@@ -1,4 +1,5 @@
-"""The manifest, version 1: its fields and the rules between them.  docs/reference/formats.md describes each field.
+"""The manifest, version 1: its fields and the rules between them.  docs/reference/formats.md describes
+each field.
 
 Version 1 is closed: another version, unknown fields and contradictory fields are refused.
 """

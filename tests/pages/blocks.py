@@ -1,12 +1,12 @@
 """The command blocks of a documentation page.
 
 A fenced block of language ``sh`` is run whole, and every command must succeed. In one of language ``console``
-a line that begins with ``$ `` is a command (``> `` continues it), and the lines up to the next one are its output:
-``…`` stands for anything within a line, and alone on a line for any number of lines. A command whose line ends
-in ``# exits with N`` must do so; every other one must succeed.
+a line that begins with ``$ `` is a command (``> `` continues it), and the lines up to the next one are its
+output: ``…`` stands for anything within a line, and alone on a line for any number of lines. A command whose
+line ends in ``# exits with N`` must do so; every other one must succeed.
 
-An HTML comment right before a block marks it: ``<!-- not run: reason -->``, or ``<!-- page: event -->`` for what
-happens outside the shell first. Before the first block, ``<!-- page: … -->`` may also name what the page needs.
+An HTML comment before a block marks it: ``<!-- not run: reason -->``, or ``<!-- page: event -->`` for what
+happens outside the shell first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Runs ``accord`` commands in forks of one process that has imported everything, so that a page's dozens of
-commands do not each start Python anew.
+commands do not each start Python.
 
-``python -m tests.pages.command_server SOCKET`` serves; :data:`CLIENT` is the program that pages find as ``accord``.
+``python -m tests.pages.command_server SOCKET`` serves; :data:`CLIENT` is the program that pages find as
+``accord``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from contextlib import suppress
 CLIENT = """\
 #!{python} -IS
 import array, json, os, socket, sys
-if {{"daemon", "run", "web", "worker"}} & {{*sys.argv[1:]}}:  # these set up their process from its first import
+# These set up their process from its first import.
+if {{"daemon", "run", "web", "worker"}} & {{*sys.argv[1:]}}:
     os.environ["PYTHONPATH"] = "{root}"
     os.execv("{python}", ["{python}", "-m", "recorder", *sys.argv[1:]])
 server = socket.socket(socket.AF_UNIX)
@@ -35,8 +37,6 @@ sys.exit((server.recv(1) or b"\\x01")[0])
 
 def serve(path: str) -> None:
     """Serve until SIGTERM. Prints a line once it accepts commands."""
-    import recorder.cli
-
     for package in ("recorder", "web"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             if not module.name.endswith("__main__"):

@@ -27,7 +27,7 @@ from tests.ports import free_ports
 from tests.unit.cli.shell import Shell
 
 ROOT = Path(__file__).parents[2]
-PASSWORD = "page-page-page"  # noqa: S105  # of the practice switch
+PASSWORD = "page-page-page"  # of the practice switch
 CUSTOMER = "Menuiserie Dubois"
 
 SETTINGS = """\
@@ -127,7 +127,7 @@ class PageMachine:
         self.data = folder / "data"
         shutil.copytree(template, self.data)
         self.home, self.work = folder / "home", folder / "work"
-        self.disk = Path(tempfile.mkdtemp(dir="/dev/shm"))  # noqa: S108  # another file system
+        self.disk = Path(tempfile.mkdtemp(dir="/dev/shm"))  # another file system
         for each in (self.home, self.work, folder / "backup", folder / "old", self.data / "spool"):
             each.mkdir(exist_ok=True)
         for name in ("recorder", "freeswitch_conf", "deploy"):
@@ -186,7 +186,7 @@ class PageMachine:
                 return f"rm {self.data}/catalogue.db*"
             case ["call", number]:
                 return f"({practice} --call {number}:fr --speed 4)\n" + _until(
-                    f"[ -z \"$(ls {self.data}/spool)\" ]"
+                    f'[ -z "$(ls {self.data}/spool)" ]'
                 )
             case ["running"]:
                 return stays % "" + "\n" + running
@@ -201,7 +201,9 @@ class PageMachine:
 
 def _until(*conditions: str) -> str:
     """Shell that waits for each of these commands to succeed."""
-    return "\n".join(f"for _ in $(seq 300); do {each} && break; sleep 0.1; done >/dev/null 2>&1" for each in conditions)
+    return "\n".join(
+        f"for _ in $(seq 300); do {each} && break; sleep 0.1; done >/dev/null 2>&1" for each in conditions
+    )
 
 
 def _tone(path: Path) -> None:

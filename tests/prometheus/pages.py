@@ -1,4 +1,7 @@
-"""The generated tables of docs/operate/alerts.md and docs/reference/metrics.md; ``python -m tests.prometheus.pages`` writes them."""
+"""The tables of docs/operate/alerts.md and docs/reference/metrics.md.
+
+``python -m tests.prometheus.pages`` writes them.
+"""
 
 from __future__ import annotations
 

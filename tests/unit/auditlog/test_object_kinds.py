@@ -1,4 +1,4 @@
-"""Every kind of object that Accord puts into the bucket is known to the audit, and to docs/reference/formats.md."""
+"""The audit and docs/reference/formats.md know every kind of object that Accord puts into the bucket."""
 
 from __future__ import annotations
 

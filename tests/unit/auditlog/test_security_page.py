@@ -1,4 +1,4 @@
-"""docs/reference/security.md says who can do what with what they hold, and names the test that shows each statement."""
+"""docs/reference/security.md says who can do what with what they hold, and which test shows it."""
 
 from __future__ import annotations
 

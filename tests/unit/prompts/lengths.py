@@ -1,5 +1,5 @@
-"""Writes two tables, which a test compares: the length of each prompt (docs/reference/prompt-lengths.md), and what a country
-requires beside the sentence that says it (docs/law.md).
+"""Writes two tables, which a test compares: the length of each prompt (docs/reference/prompt-lengths.md), and
+what a country requires beside the sentence that says it (docs/law.md).
 
     python -m tests.unit.prompts.lengths     writes both
 """

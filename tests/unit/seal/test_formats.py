@@ -1,5 +1,5 @@
-"""docs/reference/formats.md is enough: a reader written from that page alone, with none of our code, reads and
-checks what we write."""
+"""docs/reference/formats.md is enough: a reader written from that page alone, with none of our code,
+reads and checks what we write."""
 
 from __future__ import annotations
 
