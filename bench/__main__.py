@@ -1,7 +1,7 @@
 """Every benchmark beside its rival, as one table.
 
     python -m bench            prints the table
-    python -m bench --write    puts it into README.md too
+    python -m bench --write    puts it into docs/results/performance.md too
 
 Each benchmark is a process of its own, alternates rounds with its rival, and reports medians. The ratio is
 what counts; absolute figures are this machine's. The announcement's delay needs a real FreeSWITCH.
@@ -22,7 +22,7 @@ from typing import Any
 
 from bench.play import ACCORD, PLAIN, RANDOM
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "performance.md"
 BEGIN, END = "<!-- bench:begin -->\n", "<!-- bench:end -->\n"
 
 Row = tuple[str, str, str, str]
@@ -160,15 +160,17 @@ def table(rows: list[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--write", action="store_true", help="put the table into README.md, too")
+    parser.add_argument(
+        "--write", action="store_true", help="put the table into its page, too"
+    )
     write = parser.parse_args().write
     text = table(
         [*announce(), *events(), *encode(), *spool_to_bucket(), *store(), *play(), *seek(), *ledger()]
     )
     print(text)
     if write:
-        before, rest = README.read_text("utf-8").split(BEGIN)
-        README.write_text(f"{before}{BEGIN}{text}{END}{rest.split(END)[1]}", "utf-8")
+        before, rest = PAGE.read_text("utf-8").split(BEGIN)
+        PAGE.write_text(f"{before}{BEGIN}{text}{END}{rest.split(END)[1]}", "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Importing many customers with ``accord import``, on SQLite and PostgreSQL.
+"""Importing many customers with ``accord tenant import``, on SQLite and PostgreSQL.
 
     python -m bench.customer_import [--customers 10000] [--databases sqlite,postgresql] [--folder FOLDER]
         [--mail]
@@ -67,13 +67,13 @@ def measure(
         environment |= {"ACCORD_WEB_ADDRESS": "https://accord.example.com"}
     table = folder / "customers.csv"
     write_table(table, customers)
-    run(environment, "keys", "init")
+    run(environment, "key", "init")
     run(environment, "migrate")
     links = () if mail else ("--links", str(folder / "links.csv"))
     figures: dict[str, Any] = {}
     for name, options in (("check", ("--check",)), ("import", links), ("again", links)):
         before = database_time()
-        seconds, processor, output = run(environment, "import", str(table), *options)
+        seconds, processor, output = run(environment, "tenant", "import", str(table), *options)
         figures[name] = {
             "customers_a_second": round(customers / seconds, 1),
             "seconds": round(seconds, 1),

@@ -41,5 +41,7 @@ def invite_guest(changes: Changes, people: tuple[UserRow, UserRow], recordings: 
 def _started(tenant: str, recording: str) -> str:
     row = queries.recording(tenant, recording)
     if row is None:
-        raise DisputeError("dispute.recordings", f"there is no recording {recording}")
+        raise DisputeError(
+            "dispute.recordings", f"there is no recording {recording}", "make the calls first: `make run`"
+        )
     return row.started_at.isoformat()

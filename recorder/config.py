@@ -2,8 +2,8 @@
 
 A setting ``listen_port`` of section ``switch`` is ``[switch] listen_port`` in the file and
 ``ACCORD_SWITCH_LISTEN_PORT`` in the environment, which takes precedence. For secrets,
-``ACCORD_SWITCH_PASSWORD_FILE`` names a file with the value. Unknown settings are refused, with the closest
-known one as a suggestion.
+``ACCORD_SWITCH_PASSWORD_FILE`` names a file with the value. Unknown settings and variables are refused, with
+the closest known one as a suggestion. The sections are the source of docs/settings.md.
 """
 
 from __future__ import annotations
@@ -34,6 +34,19 @@ from recorder.errors import ConfigError
 
 PREFIX = "ACCORD_"
 
+NO_SETTINGS: Final = frozenset(
+    f"{PREFIX}{name}"
+    for name in (
+        # of a command, of the supervisor, and of `make run`
+        "CONFIG", "HEARTBEAT_FD", "FREESWITCH",
+        # of the switch's configuration, which may share an environment file with Accord
+        "CALLERS", "CODECS", "DAEMON", "DELETE_CODE", "EMERGENCY", "INFO_NUMBER", "INFO_PROMPTS", "KEEP_CODE",
+        "NEVER_RECORD", "NOTE_CODE", "OUTBOUND_CALLERS", "OUTBOUND_PORT", "OUTSIDE_NUMBER", "PAUSE_CODE",
+        "PAUSE_SECONDS", "RESUME_CODE", "ROUTE", "RTP_END", "RTP_START", "SIP_IP", "SIP_PORT", "TRUNK",
+    )
+)  # fmt: skip
+"""The ``ACCORD_…`` variables that are no settings. Every other one is refused, as an unknown key is."""
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 _STRIP = BeforeValidator(
@@ -55,20 +68,23 @@ class NodeSettings(_Section):
     """The machine beside one switch."""
 
     name: str = Field(default="node1", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    """The name of this machine in manifests and logs; different on each node."""
     data: Path = Path("/var/lib/accord")
-    """Folder of the spool, the snapshot and, by default, catalogue and keys."""
+    """Folder of the spool, the snapshot and, by default, the catalogue, the keys and the embedded store."""
     spool: Path | None = None
     """The folder that the switch records to; default ``<data>/spool``. Daemon, worker and switch must all be
     able to write there."""
     warn_at: float = Field(default=0.85, gt=0, lt=1)
-    """Share of the spool's disk in use above which the operator is warned; at most ``full_at``."""
+    """Share of the spool's disk (of its space, or of its number of files) in use above which the operator is
+    warned; at most ``full_at``."""
     full_at: float = Field(default=0.95, gt=0.5, lt=1)
     """Share of the spool's disk in use above which no new recording starts (calls continue)."""
     region: str = Field(default="", pattern=r"^([A-Z]{2})?$")
     """Country (``BE``) of numbers without a country code; if empty, they are left unchanged."""
     never_record: tuple[Annotated[str, _STRIP, Field(pattern=r"^\+?[0-9]{2,15}$")], ...] = ()
     """Numbers, called or calling, that are neither announced nor recorded, in addition to the dialplan's
-    list."""
+    list. With ``region``, a calling number is also looked up with its country's code. Callers can claim any
+    number: then less is recorded, never more."""
 
     @property
     def spool_folder(self) -> Path:
@@ -83,46 +99,69 @@ class SwitchSettings(_Section):
     """FreeSWITCH: its event socket, and the address at which the dialplan's ``socket`` reaches the daemon."""
 
     host: str = "127.0.0.1"
+    """Address of the switch's event socket."""
     port: Port = 8021
+    """Port of the switch's event socket."""
     password: SecretStr = SecretStr("")
+    """Password of the event socket; required."""
     listen_host: str = "127.0.0.1"
+    """Address at which the daemon listens for the dialplan's ``socket``."""
     listen_port: Port = 8084
+    """Port at which the daemon listens for the dialplan's ``socket``; who connects must show that it is the
+    switch."""
     command_timeout: float = Field(default=5.0, gt=0, le=60)
     """Seconds to wait for the reply to a command."""
 
 
 class CatalogueSettings(_Section):
+    """The database."""
+
     url: str = Field(default="", repr=False)
     """``sqlite:////path/to/file`` or ``postgresql://user@host/name``; default ``<data>/catalogue.db``."""
     connections: int = Field(default=20, ge=2, le=500)
-    """Maximum number of each process's connections to a PostgreSQL server."""
+    """Highest number of each process's connections to a PostgreSQL server."""
 
 
 class StoreSettings(_Section):
     """The object store of the recordings."""
 
     kind: Literal["s3", "directory"] = "s3"
+    """An S3 server's bucket, or a folder of this machine."""
     endpoint: str = ""
+    """Address of the S3 server, ``https://s3.example.com``; if empty, AWS."""
     bucket: str = "accord"
+    """Name of the bucket."""
     region: str = "us-east-1"
+    """Region of the bucket."""
     addressing: Literal["path", "virtual", "auto"] = "path"
+    """Whether the bucket is in the path of an address or in its host name; ``auto``: boto3 decides."""
     access_key: SecretStr = SecretStr("")
+    """Access key of the bucket."""
     secret_key: SecretStr = SecretStr("")
+    """Secret key of the bucket."""
     path: Path | None = None
-    """Folder of ``kind = "directory"``; default ``<data>/store``."""
+    """Folder of ``kind = "directory"``; default ``<data>/store``. ``accord store init`` or the first
+    ``accord migrate`` marks it; without the mark, its disk is not mounted, and nothing is written."""
     lock: Literal["off", "governance"] = "off"
-    """``governance``: audio is locked in the bucket (S3 Object Lock) until its announced expiry."""
+    """``governance``: audio is locked in the bucket (S3 Object Lock) until its announced expiry. The worker
+    does not start on a bucket without locks."""
     erase_access_key: SecretStr = SecretStr("")
+    """The worker's access key for erasing locked objects, the only one that needs the right to bypass
+    governance; default: ``access_key``."""
     erase_secret_key: SecretStr = SecretStr("")
-    """The worker's credentials for erasing locked objects; default: ``access_key`` and ``secret_key``."""
+    """The secret key that belongs to ``erase_access_key``; default: ``secret_key``."""
     embedded: bool = False
-    """Start SeaweedFS beside the processes, on loopback, in ``<data>/seaweedfs``."""
+    """``accord run`` starts SeaweedFS beside the processes, on loopback, in ``<data>/seaweedfs``; the systemd
+    units start none."""
     embedded_port: Port = 8333
+    """The first of the eight ports of the embedded SeaweedFS."""
 
 
 class KeySettings(_Section):
+    """The keys that seal and encrypt recordings."""
+
     folder: Path | None = None
-    """Folder that ``accord keys init`` fills; default ``<data>/keys``."""
+    """Folder that ``accord key init`` fills; default ``<data>/keys``."""
     kek: SecretStr = SecretStr("")
     """The key-encryption key, base64 of 32 bytes; default: the file ``kek`` in the folder."""
     disposable: bool = False
@@ -133,6 +172,8 @@ class KeySettings(_Section):
 
 
 class WorkerSettings(_Section):
+    """The worker's encoders."""
+
     processes: int = Field(default_factory=lambda: min(len(os.sched_getaffinity(0)), 64), ge=1, le=64)
     """Number of encoder processes; default: one per core."""
     nice: int = Field(default=10, ge=0, le=19)
@@ -140,13 +181,18 @@ class WorkerSettings(_Section):
 
 
 class WebSettings(_Section):
+    """The panel and the API."""
+
     host: str = "127.0.0.1"
+    """Address at which the panel listens."""
     port: Port = 8080
+    """Port at which the panel listens."""
     address: str = Field(default="", pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$")
-    """The panel's public address, ``https://accord.example.com``, to which links in mails lead. If empty, no
-    mail is sent to people, and pages show the links instead."""
+    """The panel's public address, ``https://accord.example.com``, to which links in mails lead and passkeys
+    are bound. If empty, no mail is sent to people, and pages show the links instead."""
     secret_key: SecretStr = SecretStr("")
-    """Signs form tokens; default: ``<data>/keys/web``, created at the first start."""
+    """Signs sessions and forms, 32 bytes or more; default: ``<data>/keys/web``, created at the first start.
+    All panels need the same one."""
     secure_cookies: bool = True
     """Send cookies over HTTPS only; ``false`` only for a panel on loopback."""
     registration: Literal["closed", "code", "open"] = "closed"
@@ -167,7 +213,7 @@ class WebSettings(_Section):
     session_hours: int = Field(default=12, ge=1, le=720)
     """Hours after which somebody must log in again, however active."""
     proxies: int = Field(default=0, ge=0, le=5)
-    """Number of reverse proxies in front, whose ``X-Forwarded-For`` is trusted."""
+    """Number of reverse proxies in front, whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are trusted."""
     proxy_networks: tuple[IPvAnyNetwork, ...] = ()
     """Networks, in addition to loopback, of the nearest proxy."""
 
@@ -197,6 +243,8 @@ class NumberSettings(_Section):
 
 
 class LogSettings(_Section):
+    """The logs."""
+
     path: Path | None = None
     """The log file; default: standard error. All processes can append to the same file, which can be rotated
     by renaming it."""
@@ -220,7 +268,7 @@ class LedgerSettings(_Section):
     lock_days: int = Field(default=365, ge=1, le=3650)
     """Days during which a bucket that locks objects does not delete a checkpoint."""
     timestamp_url: str = Field(default="", pattern=r"^(https?://.*)?$")
-    """A timestamp authority (RFC 3161) for checkpoints."""
+    """Address of a timestamp authority (RFC 3161) for checkpoints; if empty, they have no timestamp."""
     timestamp_ca: Path | None = None
     """PEM file of the root certificates of the authority; required with ``timestamp_url``."""
 
@@ -229,14 +277,19 @@ class MailSettings(_Section):
     """The server that sends mail: invitations, links and notices to people, and checkpoints."""
 
     host: str = ""
+    """The mail server; if empty, no mail is sent."""
     port: Port = 587
+    """Its port."""
     security: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is encrypted; ``none`` only for a server on this machine."""
     sender: str = Field(default="", pattern=r"^([^\s@<>]+@[^\s@<>]+)?$")
     """The mails' sender; required with ``host``."""
     sender_name: str = Field(default="", max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")
     """The name shown beside the sender's address: the provider's."""
     username: str = ""
+    """The name to log in to the server with; if empty, there is no log-in."""
     password: SecretStr = SecretStr("")
+    """The password that belongs to ``username``."""
 
 
 SOFT = 0.12
@@ -282,10 +335,13 @@ class MetricsSettings(_Section):
     """Where monitoring reaches each process."""
 
     host: str = "127.0.0.1"
+    """Address of ``/metrics``, ``/healthz`` and ``/readyz`` of every process."""
     daemon_port: int = Field(default=9184, ge=0, le=65535)
-    """Port of the daemon's ``/metrics``, ``/healthz`` and ``/readyz``; 0 disables them."""
+    """Port of the daemon's; 0 disables them."""
     worker_port: int = Field(default=9185, ge=0, le=65535)
+    """Port of the worker's; 0 disables them."""
     web_port: int = Field(default=9186, ge=0, le=65535)
+    """Port of the panel's; 0 disables them."""
     allow: tuple[IPvAnyNetwork, ...] = ()
     """Networks, in addition to loopback, whose clients are served."""
 
@@ -384,9 +440,9 @@ def _is_loopback(host: str) -> bool:
 
 def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, str | list[str]]]:
     found: list[tuple[str, str, str | list[str]]] = []
-    for section, model in _sections().items():
+    for section, model in sections().items():
         for name in model.model_fields:
-            variable = f"{PREFIX}{section}_{name}".upper()
+            variable = variable_of(section, name)
             if file := environment.get(f"{variable}_FILE"):
                 if variable in environment:
                     raise ConfigError(
@@ -404,6 +460,11 @@ def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, st
     return found
 
 
+def variable_of(section: str, name: str) -> str:
+    """The environment variable of a setting."""
+    return f"{PREFIX}{section}_{name}".upper()
+
+
 def _value(model: type[BaseModel], name: str, text: str) -> str | list[str]:
     """A value from the environment, where lists are separated by commas."""
     if get_origin(model.model_fields[name].annotation) is tuple:
@@ -412,23 +473,26 @@ def _value(model: type[BaseModel], name: str, text: str) -> str | list[str]:
 
 
 def _check_variables(environment: Mapping[str, str]) -> None:
-    """Refuse unknown variables with a section's prefix; other ``ACCORD_…`` variables are not settings."""
+    """Refuse ``ACCORD_…`` variables that match no setting."""
     known = {
-        f"{PREFIX}{section}_{name}".upper(): name
-        for section, model in _sections().items()
+        variable_of(section, name): name
+        for section, model in sections().items()
         for name in model.model_fields
     }
-    starts = tuple(f"{PREFIX}{section}_".upper() for section in _sections())
     for variable in sorted(environment):
-        if variable.startswith(starts) and variable.removesuffix("_FILE") not in known:
+        if (
+            variable.startswith(PREFIX)
+            and variable not in NO_SETTINGS
+            and variable.removesuffix("_FILE") not in known
+        ):
             raise _unknown(variable, known, "the environment")
 
 
 def _check_names(body: Mapping[str, Any], source: str) -> None:
-    sections = _sections()
+    known = sections()
     for section, content in body.items():
-        if section not in sections:
-            raise _unknown(section, sections, source)
+        if section not in known:
+            raise _unknown(section, known, source)
         if not isinstance(content, dict):
             raise ConfigError(
                 "config.invalid",
@@ -436,13 +500,14 @@ def _check_names(body: Mapping[str, Any], source: str) -> None:
                 f"write [{section}] on the line above its settings",
             )
         for name in content:
-            if name not in sections[section].model_fields:
+            if name not in known[section].model_fields:
                 raise _unknown(
-                    f"{section}.{name}", {f"{section}.{n}": n for n in sections[section].model_fields}, source
+                    f"{section}.{name}", {f"{section}.{n}": n for n in known[section].model_fields}, source
                 )
 
 
-def _sections() -> dict[str, type[BaseModel]]:
+def sections() -> dict[str, type[BaseModel]]:
+    """The sections by their names."""
     return {
         name: field.annotation
         for name, field in Settings.model_fields.items()
@@ -452,10 +517,10 @@ def _sections() -> dict[str, type[BaseModel]]:
 
 def _unknown(name: str, known: Mapping[str, Any], source: str) -> ConfigError:
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known ones: {', '.join(known)}"
+    hint = f"did you mean {near[0]}?" if near else "docs/settings.md lists every setting"
     return ConfigError("config.unknown", f"unknown setting {name} in {source}", hint)
 
 
 def _describe(where: str) -> str:
     section = where.split(".", maxsplit=1)[0]
-    return f"see section [{section}] in docs/operate.md"
+    return f"see section [{section}] in docs/settings.md"

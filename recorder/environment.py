@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from recorder.config import PREFIX, Settings
+from recorder.config import PREFIX, sections, variable_of
 
 _NAMES: Final = frozenset(
     [
@@ -90,8 +90,8 @@ def for_program(environment: Mapping[str, str]) -> dict[str, str]:
 def for_process(process: str, environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process in :data:`SECRETS`: every setting that is not secret, and the secrets that
     it needs."""
-    needed = {_variable(*name.split(".")) for name in SECRETS[process]}
-    refused = {_variable(*name) for name in _secrets()} - needed
+    needed = {variable_of(*name.split(".")) for name in SECRETS[process]}
+    refused = {variable_of(*name) for name in secrets()} - needed
     selection = for_program(environment)
     networked = process != "daemon"
     for name, value in environment.items():
@@ -105,14 +105,10 @@ def for_process(process: str, environment: Mapping[str, str]) -> dict[str, str]:
     return selection
 
 
-def _secrets() -> set[tuple[str, str]]:
+def secrets() -> set[tuple[str, str]]:
     """Section and name of each secret setting; the catalogue's URL counts, as it may contain a password."""
     found = {("catalogue", "url")}
-    for section, field in Settings.model_fields.items():
-        fields = getattr(field.annotation, "model_fields", {})
-        found |= {(section, name) for name, each in fields.items() if each.annotation is SecretStr}
+    for section, model in sections().items():
+        fields = model.model_fields.items()
+        found |= {(section, name) for name, each in fields if each.annotation is SecretStr}
     return found
-
-
-def _variable(section: str, name: str) -> str:
-    return f"{PREFIX}{section}_{name}".upper()

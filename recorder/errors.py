@@ -14,7 +14,7 @@ class AccordError(Exception):
     translated sentence for customers; ``message`` and ``hint`` are plain English for the operator.
     """
 
-    def __init__(self, error_id: str, message: str, hint: str = "") -> None:
+    def __init__(self, error_id: str, message: str, hint: str) -> None:
         super().__init__(message)
         self.error_id = error_id
         self.message = message
@@ -80,7 +80,7 @@ class TooOften(AccessError):
     """A user did this too often: more would only fill the log. They may retry after ``after`` seconds."""
 
     def __init__(self, message: str, after: int) -> None:
-        super().__init__("access.too_often", message)
+        super().__init__("access.too_often", message, f"try again in {after} s")
         self.after = after
 
     def __reduce__(self) -> tuple[type[TooOften], tuple[str, int]]:  # type: ignore[override]

@@ -1,5 +1,5 @@
-"""A model of retention and use, written from docs/formats.md and not from the code: each basis of a purpose
-ends with the first fact that ends it, and the purpose with the last of its bases."""
+"""A model of retention and use, written from docs/reference/formats.md and not from the code: each basis of a
+purpose ends with the first fact that ends it, and the purpose with the last of its bases."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def changes() -> Changes:
     (``retention.no_key``) if the panel has none."""
     found = panel_state().changes
     if found is None:
-        raise RetentionError("retention.no_key", "the panel has no key to sign with", "`accord keys renew`")
+        raise RetentionError("retention.no_key", "the panel has no key to sign with", "`accord key renew`")
     return found
 
 

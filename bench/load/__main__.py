@@ -110,7 +110,7 @@ def _arguments() -> argparse.Namespace:
     add("--keep", action="store_true", help="leave everything there")
     add("--save", type=Path, help="a file for the raw measurements")
     add("--saved", type=Path, help="measure nothing, make the tables of such a file")
-    add("--write", action="store_true", help="put the tables into docs/operate.md")
+    add("--write", action="store_true", help="put the tables into docs/results/load.md")
     arguments = parser.parse_args()
     long = arguments.ramp is None
     arguments.minutes = arguments.minutes or (60.0 if long else 3.0)

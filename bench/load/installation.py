@@ -165,7 +165,7 @@ class Installation:
         )  # fmt: skip
 
     def _set_up(self) -> None:
-        self._command("keys", "init")
+        self._command("key", "init")
         self._command("migrate")
         self._command("tenant", "create", CUSTOMER, "--language", LANGUAGE)
         self._command("line", "add", "--tenant", CUSTOMER, "--format", self.sound_format, NUMBER)

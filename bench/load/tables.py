@@ -1,4 +1,4 @@
-"""The figures as Markdown, for docs/operate.md."""
+"""The figures as Markdown, for docs/results/load.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.load.figures import OURS, Cost, Step, a_live_call, overdue, percentil
 from bench.load.installation import Mode
 from bench.load.measure import Measured
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "operate.md"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "results" / "load.md"
 
 _MODES: Final[dict[Mode, str]] = {
     "accord": "with Accord",
@@ -67,7 +67,7 @@ def ramp(measured: Mapping[Mode, Measured], command: str) -> str:
 
 
 def write(name: str, text: str) -> None:
-    """Put a table between its marks in docs/operate.md. Raises ``ValueError`` if they are missing."""
+    """Put a table between its marks in docs/results/load.md. Raises ``ValueError`` if they are missing."""
     begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->\n"
     before, rest = PAGE.read_text("utf-8").split(begin)
     PAGE.write_text(f"{before}{begin}{text}{end}{rest.split(end)[1]}", "utf-8")

@@ -46,11 +46,16 @@ FILES: Final = {
     "deploy/logrotate/accord": "etc/logrotate.d/accord",
     "deploy/prometheus": "usr/share/accord/prometheus",
     "deploy/grafana": "usr/share/accord/grafana",
+    "deploy/nginx/accord.conf": f"{DOC}/examples/nginx.conf",
     "freeswitch_conf": "usr/share/accord/freeswitch_conf",
     "deploy/debian/accord": "usr/bin/accord",
     "deploy/debian/copyright": f"{DOC}/copyright",
     "deploy/debian/lintian-overrides": f"usr/share/lintian/overrides/{NAME}",
-    **{f"docs/{path.name}": f"{DOC}/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))},
+    **{
+        f"docs/{name}": f"{DOC}/{name}"
+        for suffix in ("md", "csv")
+        for name in sorted(str(path.relative_to(ROOT / "docs")) for path in ROOT.glob(f"docs/**/*.{suffix}"))
+    },
 }
 """Files and folders of the repository, and where the package installs them."""
 

@@ -113,7 +113,11 @@ def _load_signal(folder: Path, sha256: str, sample_rate: int) -> prompt_match.Si
     path = folder / f"{sha256}.wav"
     try:
         if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise TakeError("take.prompt", f"{path} is a different sound", "")
+            raise TakeError(
+                "take.prompt",
+                f"{path} is a different sound",
+                "put the announcement's own file back: `accord doctor` says which differ",
+            )
         return prompt_match.load_prompt(path, sample_rate)
     except (OSError, TakeError) as error:
         log.warning("take.prompt_missing", prompt=sha256, error=str(error))

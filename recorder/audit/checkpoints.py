@@ -18,7 +18,7 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import AuditLogError, SealError
-from recorder.seal import canonical_json, signing
+from recorder.seal import canonical_json, hints, signing
 from recorder.seal.document_source import DocumentSource
 from recorder.seal.signing import CHECKPOINT, Endorsement
 
@@ -224,23 +224,33 @@ class CheckpointAudit:
     def _check(self, read: SignedNote, number: int) -> None:
         head = read.head
         if (head.tenant, head.installation) != (self.tenant, signing.key_id(self.root)):
-            raise AuditLogError("checkpoint.foreign", f"it belongs to {head.origin}")
+            raise AuditLogError("checkpoint.foreign", f"it belongs to {head.origin}", hints.OBJECT)
         if head.number != number:
-            raise AuditLogError("checkpoint.foreign", f"it is checkpoint {head.number}, under a wrong number")
+            raise AuditLogError(
+                "checkpoint.foreign", f"it is checkpoint {head.number}, under a wrong number", hints.OBJECT
+            )
         if head.at > self.now + SLACK:
-            raise AuditLogError("checkpoint.from_the_future", f"its time is {to_iso(head.at)}")
+            raise AuditLogError(
+                "checkpoint.from_the_future",
+                f"its time is {to_iso(head.at)}",
+                "correct this machine's clock, or find out which machine signed it",
+            )
         endorsements = self._keys.get(head.key)
         if not endorsements:
             raise AuditLogError(
-                "checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket"
+                "checkpoint.key_unknown",
+                f"no endorsement of key {head.key} is in the bucket",
+                "look for an older version of its endorsement in the bucket",
             )
         public = _endorsed(endorsements, self.root, head.at)
         if not read.signed_by(public):
-            raise AuditLogError("checkpoint.signature", f"key {head.key} did not sign this")
+            raise AuditLogError("checkpoint.signature", f"it is not signed by key {head.key}", hints.OBJECT)
         since = self.revoked.get(head.key)
         if since is not None and head.at >= since:
             raise AuditLogError(
-                "checkpoint.key_revoked", f"key {head.key} was revoked from {to_iso(since)} on"
+                "checkpoint.key_revoked",
+                f"key {head.key} was revoked from {to_iso(since)} on",
+                "treat it as unverified, and find out who had the key",
             )
 
     def _order(self) -> None:

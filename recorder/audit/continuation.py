@@ -31,7 +31,9 @@ def restart_log(tenant: str, because: str, services: AuditLogServices, now: date
     signed.read(services.store)
     if _is_continuous(tenant, services, now):
         raise AuditLogError(
-            "audit_log.continuous", "the log continues what was signed: there is nothing to restart"
+            "audit_log.continuous",
+            "the log continues its last checkpoint, so there is nothing to reopen",
+            "run `accord audit run`; reopen a log only if it reports that signed leaves are missing",
         )
     last = signed.heads[-1] if signed.heads else None
     number, size = (last.number, last.size) if last else (0, 0)
@@ -40,7 +42,7 @@ def restart_log(tenant: str, because: str, services: AuditLogServices, now: date
         raise AuditLogError(
             "audit_log.untrusted",
             f"the newest checkpoint is number {signed.newest}, and it cannot be continued now",
-            "run `accord audit` to see what is wrong with it; if a clock was ahead, wait until its time",
+            "run `accord audit run` to see what is wrong with it; if a clock was ahead, wait until its time",
         )
     with writing():
         lock_tenant(tenant)

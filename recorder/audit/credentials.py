@@ -27,6 +27,7 @@ from recorder.identity import (
     sign_in_rule,
     users,
 )
+from recorder.seal import hints
 from recorder.seal.revocation import Trust
 
 
@@ -87,7 +88,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
 def _has_ended(row: Any) -> bool:
     """Whether a user or token was revoked; its credential must then be gone, or ``SealError`` is raised."""
     if row.revoked_at is not None and row.credential is not None:
-        raise SealError("credential.differs", "it was revoked, but still has a credential")
+        raise SealError("credential.differs", "it was revoked, but still has a credential", hints.COMPARE)
     return row.revoked_at is not None
 
 

@@ -21,8 +21,8 @@ HINTS: Final[dict[str, str]] = {
     "body.changed": _RESTORE,
     "body.missing": "only bodies about erased recordings may be missing: " + _RESTORE,
     "log.size": _RESTORE,
-    "log.rewritten": "after a restore, `accord audit begin`; otherwise " + _RESTORE,
-    "log.behind": "an old catalogue was restored: restore the newest, or run `accord audit begin`",
+    "log.rewritten": "after a restore, `accord audit reopen`; otherwise " + _RESTORE,
+    "log.behind": "an old catalogue was restored: restore the newest, or run `accord audit reopen`",
     "log.missing": "after a rebuild, `accord tenant adopt`; otherwise " + _RESTORE,
     "log.begun_again": "declared by the operator: check the reason",
     "log.not_signed": "run `accord doctor` to see why the worker does not sign",
@@ -44,15 +44,15 @@ HINTS: Final[dict[str, str]] = {
     "timestamp.missing": _BUCKET,
     "timestamp.wrong": _BUCKET,
     "object.unknown": "Accord never reads it: find out who put it there, keep a copy, then delete it",
-    "key.differs": "run `accord audit --deep` to see which of the two opens; then " + _BUCKET,
-    "key.missing": "run `accord verify` for details; " + _BUCKET,
+    "key.differs": "run `accord audit run --deep` to see which of the two opens; then " + _BUCKET,
+    "key.missing": "run `accord recording verify` for details; " + _BUCKET,
     "key.not_erased": "an erasure was interrupted, or a key was restored: delete it",
     "row.deleted": "run `accord rebuild` to restore a recording's row; for others: " + _RESTORE,
     "row.changed": "run `accord rebuild --correct` to restore a recording's row from its seal; for others: "
     + _RESTORE,
     "row.unlogged": "it was written without Accord, or its leaf was removed: " + _RESTORE,
     "statement.missing": "a leaf without its statement decides nothing: " + _BUCKET,
-    "statement.unlogged": "after a rebuild, `accord tenant leave complete`; otherwise " + _SIGNED,
+    "statement.unlogged": "after a rebuild, `accord offboarding erase-again`; otherwise " + _SIGNED,
     "dispute.foreign": _RESTORE,
     "dispute.missing": _RESTORE,
     "dispute.predecessor": _RESTORE,
@@ -92,4 +92,4 @@ class AuditFinding:
     @property
     def hint(self) -> str:
         """What to do. Codes without their own hint come from the verification of a recording's seal."""
-        return HINTS.get(self.code, "run `accord verify` on this recording for details; " + _BUCKET)
+        return HINTS.get(self.code, "run `accord recording verify` on this recording for details; " + _BUCKET)

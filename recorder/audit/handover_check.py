@@ -103,8 +103,12 @@ class HandoverCheck:
         try:
             head = self._head()
         except (AccordError, OSError) as error:
-            code = error.error_id if isinstance(error, AccordError) else "checkpoint.missing"
-            yield AuditFinding(code, CHECKPOINT, str(error))
+            code, message = (
+                (error.error_id, error.message)
+                if isinstance(error, AccordError)
+                else ("checkpoint.missing", str(error))
+            )
+            yield AuditFinding(code, CHECKPOINT, message)
         root = tree.root() if head is not None and head.size == 0 else b""
         for name in names:
             for line in (self.folder / name).read_text("utf-8").splitlines():
@@ -128,7 +132,11 @@ class HandoverCheck:
         head = verify_checkpoint((self.folder / CHECKPOINT).read_text("utf-8"), endorsement, self.root)
         since = self.revoked.get(head.key)
         if since is not None and head.at >= since:
-            raise AuditLogError("checkpoint.key_revoked", f"key {head.key} had been revoked")
+            raise AuditLogError(
+                "checkpoint.key_revoked",
+                f"key {head.key} was revoked before this time",
+                "treat it as unverified, and ask the provider for a newer checkpoint",
+            )
         return head
 
     def _leaf(self, name: str, line: str, number: int) -> Iterator[AuditFinding]:

@@ -21,7 +21,7 @@ from recorder.features.offboarding import handover_queries
 from recorder.features.offboarding.queries import ERASURE_STARTED, LEFT
 from recorder.lifecycle.departure import LEAVES, STAYS
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
-from recorder.seal import call_erasure, offboarding
+from recorder.seal import call_erasure, hints, offboarding
 from recorder.seal.call_erasure import NOTES, ErasedCallsRecord
 from recorder.seal.document_source import read_document
 from recorder.seal.offboarding import CANCELLED, ERASURE, FOLDER, OffboardingReceipt, Statement
@@ -92,7 +92,9 @@ class OffboardingAudit:
             with self._blamed(key):
                 note = call_erasure.read(read_document(self.store, key, call_erasure.MAX_BYTES), self.root)
                 if note.tenant != self.tenant:
-                    raise SealError("call_erasure.foreign", f"it is a note of customer {note.tenant}")
+                    raise SealError(
+                        "call_erasure.foreign", f"it is a note of customer {note.tenant}", hints.OBJECT
+                    )
                 self._check_key(key, note.key)
                 self._notes[ids[1]] = note
 
@@ -258,7 +260,9 @@ class OffboardingAudit:
                     yield self._finding("row.changed", ErasedCallTable, identity, what)
             last = rows[-1][0]
         for identity, (name, _) in sorted(noted_calls.items()):
-            what = f"note {name} mentions it, but there is no such row: run `accord person erase-again`"
+            what = (
+                f"note {name} mentions it, but there is no such row: run `accord subject-request erase-again`"
+            )
             yield self._finding("row.deleted", ErasedCallTable, identity, what)
 
     def _calls_after(self, last: str) -> list[tuple[str, str, str, str | None]]:

@@ -1,5 +1,5 @@
-"""``accord audit``: compares checkpoints, leaves, rows and recordings, in an order in which each check relies
-on the ones before:
+"""``accord audit run``: compares checkpoints, leaves, rows and recordings, in an order in which each check
+relies on the ones before:
 
 1. checkpoints (:mod:`checkpoints`): signed by endorsed keys, and none is missing
 2. leaves (:mod:`leaves`): none is missing or changed, and their bodies match

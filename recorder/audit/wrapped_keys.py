@@ -15,6 +15,7 @@ from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import (
     RECORDING,
+    RESTORE,
     TENANT,
     Keyring,
     WrappedKey,
@@ -95,10 +96,10 @@ class WrappedKeys:
         try:
             wrapped = WrappedKey.from_bytes(self._read(key) or b"")
             if wrapped.kind != TENANT:
-                raise SealError("seal.key_kind", "it is a recording's key")
+                raise SealError("seal.key_kind", "it is a recording's key", RESTORE)
             if wrapped.tenant != self.tenant or identity not in (None, wrapped.key_id):
                 raise SealError(
-                    "seal.key_foreign", f"it is key {wrapped.key_id} of customer {wrapped.tenant}"
+                    "seal.key_foreign", f"it is key {wrapped.key_id} of customer {wrapped.tenant}", RESTORE
                 )
             self._ids.add(wrapped.key_id)
             if self.deep is not None:
@@ -128,16 +129,24 @@ class WrappedKeys:
 
     def _check(self, wrapped: WrappedKey, manifest: Manifest) -> None:
         if wrapped.kind != RECORDING:
-            raise SealError("seal.key_kind", "it is a customer's key")
+            raise SealError("seal.key_kind", "it is a customer's key", RESTORE)
         if (wrapped.tenant, wrapped.recording) != (self.tenant, manifest.recording):
             raise SealError(
-                "seal.key_foreign", f"it belongs to recording {wrapped.recording} of {wrapped.tenant}"
+                "seal.key_foreign",
+                f"it belongs to recording {wrapped.recording} of {wrapped.tenant}",
+                RESTORE,
             )
         if wrapped.key_id != manifest.keys.data:
-            raise SealError("seal.key_foreign", f"it is key {wrapped.key_id}, but another was sealed")
+            raise SealError(
+                "seal.key_foreign",
+                f"it is key {wrapped.key_id}, but the recording was sealed with another",
+                RESTORE,
+            )
         if wrapped.wrapped_by not in {*self._ids, *self.had}:
             raise SealError(
-                "seal.key_foreign", f"it is wrapped by key {wrapped.wrapped_by}, which is not the customer's"
+                "seal.key_foreign",
+                f"it is wrapped by key {wrapped.wrapped_by}, which is not the customer's",
+                RESTORE,
             )
         if self.deep is not None:
             with connected():

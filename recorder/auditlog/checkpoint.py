@@ -3,7 +3,7 @@
 A checkpoint is written to the catalogue first, then put into the bucket under its number and never replaced.
 So repeating the put recovers from a crash, and if two catalogues continue from one (a backup was restored),
 only one of them can sign the next number. A log that does not continue the checkpoints in catalogue and
-bucket is not signed; `accord audit` then reports the reason.
+bucket is not signed; `accord audit run` then reports the reason.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def _check_last(last: CheckpointTable | None, epoch: int, stored: CachedTree, at
         raise AuditLogError(
             "audit_log.rewritten",
             f"the log does not continue checkpoint {last.number} of {last.size} leaves: it is not signed",
-            "run `accord audit` to list the changes; after a restore, run `accord audit begin`",
+            "run `accord audit run` to list the changes; after a restore, run `accord audit reopen`",
         )
 
 
@@ -245,8 +245,8 @@ def _check_bucket(tenant: str, last: CheckpointTable | None, store: Store) -> No
         raise AuditLogError(
             "audit_log.behind",
             f"the bucket has {further}, but the catalogue ends with checkpoint {known}: nothing is signed",
-            "an old backup of the catalogue was restored: run `accord audit` to see how much is missing, "
-            "then `accord audit begin`, which continues the log from here and records that",
+            "an old backup of the catalogue was restored: run `accord audit run` to see how much is missing, "
+            "then `accord audit reopen`, which continues the log from here and records that",
         )
 
 
@@ -257,8 +257,8 @@ def _check_seen(tenant: str, last: CheckpointTable | None, services: AuditLogSer
         raise AuditLogError(
             "audit_log.truncated",
             f"there was a checkpoint {further}, but catalogue and bucket end with {known}: nothing is signed",
-            "checkpoints were removed: compare with mailed ones (`accord audit --checkpoint`), continue the "
-            "log from here with `accord audit begin`, which records that, and restart the worker",
+            "checkpoints were removed: compare with mailed ones (`accord audit run --checkpoint`), continue "
+            "the log from here with `accord audit reopen`, which records that, and restart the worker",
         )
     services.checkpoints_seen[tenant] = known
 

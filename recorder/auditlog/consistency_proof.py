@@ -69,7 +69,7 @@ def build_proof(tenant: str, before: int, after: int, store: Store) -> bytes:
         raise AuditLogError(
             "audit_log.restarted",
             f"the log began a new epoch between checkpoints {old.number} and {new.number}",
-            "run `accord audit`: the leaf log.restarted has the reason",
+            "run `accord audit run`: the leaf log.restarted has the reason",
         )
     stored = CachedTree(tenant, new.size)
     path = merkle.consistency(old.size, new.size, stored)
@@ -77,7 +77,7 @@ def build_proof(tenant: str, before: int, after: int, store: Store) -> bytes:
         raise AuditLogError(
             "audit_log.rewritten",
             f"the leaves are not those of checkpoints {old.number} and {new.number}",
-            "run `accord audit` to list the changes",
+            "run `accord audit run` to list the changes",
         )
     proof = _Proof(
         path=tuple(each.hex() for each in path),
@@ -109,7 +109,7 @@ def verify_proof(
         raise AuditLogError(
             "checkpoint.other",
             f"the file is for checkpoints {old.number} and {new.number} of {new.origin}, not for yours",
-            "request a file for yours: `accord audit follow --from NUMBER`",
+            "request a file for yours: `accord audit prove-consistency --from NUMBER`",
         )
     path = [bytes.fromhex(each) for each in proof.path]
     same = (old.tenant, old.epoch) == (new.tenant, new.epoch)
@@ -130,6 +130,6 @@ def _note(tenant: str, number: int) -> str:
         raise AuditLogError(
             "checkpoint.unknown",
             f"the customer's log has no checkpoint {number}",
-            "see the mailed checkpoints (`accord audit mail-to`), or checkpoints/ in the bucket",
+            "see the mailed checkpoints (`accord audit mail add`), or checkpoints/ in the bucket",
         )
     return str(row.note)

@@ -29,6 +29,10 @@ from recorder.strict_json import STRICT, Form, Key, Sha256
 
 TYPE: Final = "accord-log-inclusion"
 
+_NO_PROOF: Final = (
+    "the file proves nothing: ask the provider for another one, and compare with a checkpoint that you have"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
@@ -84,7 +88,7 @@ def build_proof(leaf_id: str, store: Store, number: int | None = None) -> bytes:
         raise AuditLogError(
             "audit_log.rewritten",
             f"the leaves are not those of checkpoint {row.number}",
-            "run `accord audit` to list the changes",
+            "run `accord audit run` to list the changes",
         )
     endorsement = endorsement_of(store, head)
     proof = _Proof(
@@ -139,11 +143,11 @@ def verify_proof(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | Non
         )
     leaf = canonical_json.load(proof.leaf.encode(), "leaf")
     if leaf.get("tenant") != head.tenant or type(leaf.get("number")) is not int:
-        raise AuditLogError("leaf.changed", "the leaf and the checkpoint belong to different logs")
+        raise AuditLogError("leaf.changed", "the leaf and the checkpoint belong to different logs", _NO_PROOF)
     body, salt = proof.body, proof.salt
     committed = None if body is None or salt is None else commitment(salt, body.encode())
     if (body is None) != (salt is None) or (body is not None and leaf.get("commitment") != committed):
-        raise AuditLogError("leaf.changed", "the body does not match the leaf's commitment")
+        raise AuditLogError("leaf.changed", "the body does not match the leaf's commitment", _NO_PROOF)
     if not merkle.check_inclusion(
         merkle.hash_leaf(proof.leaf.encode()),
         leaf["number"],
@@ -151,7 +155,7 @@ def verify_proof(content: bytes, root: Ed25519PublicKey, checkpoint: bytes | Non
         [bytes.fromhex(each) for each in proof.path],
         head.root,
     ):
-        raise AuditLogError("leaf.not_in_it", "the leaf is not in the tree that was signed")
+        raise AuditLogError("leaf.not_in_it", "the leaf is not in the signed tree", _NO_PROOF)
     return ProvenLeaf(leaf, None if body is None else json.loads(body), head)
 
 
@@ -176,7 +180,11 @@ def endorsement_of(store: Store, head: Head) -> Endorsement:
     for key in store.list(f"{ENDORSEMENTS}{head.key}"):
         body = canonical_json.load(read_at(store, key), "endorsement")
         return Endorsement.read(body)
-    raise AuditLogError("checkpoint.key_unknown", f"no endorsement of key {head.key} is in the bucket")
+    raise AuditLogError(
+        "checkpoint.key_unknown",
+        f"no endorsement of key {head.key} is in the bucket",
+        "look for an older version of `endorsements/` in the bucket",
+    )
 
 
 def verify_checkpoint(text: str, endorsement: Endorsement, root: Ed25519PublicKey) -> Head:
@@ -185,7 +193,9 @@ def verify_checkpoint(text: str, endorsement: Endorsement, root: Ed25519PublicKe
     read = signed_note.read(text.encode())
     head = read.head
     if endorsement.key_id != head.key or head.installation != signing.key_id(root):
-        raise SealError("seal.endorsement_key", "the endorsement is for another key than the checkpoint's")
+        raise SealError(
+            "seal.endorsement_key", "the endorsement is for another key than the checkpoint's", _NO_PROOF
+        )
     if not read.signed_by(endorsement.check(root, CHECKPOINT, head.at)):
-        raise AuditLogError("checkpoint.signature", f"key {head.key} did not sign this checkpoint")
+        raise AuditLogError("checkpoint.signature", f"key {head.key} did not sign this checkpoint", _NO_PROOF)
     return head

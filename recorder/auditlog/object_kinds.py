@@ -26,7 +26,7 @@ FOLDERS: Final = (KEYS, PROBE, FOLDER, OFFBOARDING, CALL_ERASURES, RETENTION, DI
 @dataclass(frozen=True, slots=True)
 class ObjectKind:
     """A kind of object: the ``pattern`` of its key, and what an audit compares it with (``compared``).
-    ``listed`` is its name in docs/formats.md."""
+    ``listed`` is its name in docs/reference/formats.md."""
 
     listed: str
     pattern: str

@@ -130,7 +130,11 @@ def read(content: bytes) -> SignedNote:
             raise ValueError("not in canonical form")
         return SignedNote(head, tuple(_signature(line) for line in lines[:-1].split("\n")))
     except (ValueError, binascii.Error) as error:
-        raise AuditLogError("checkpoint.form", f"this is not a checkpoint of Accord: {error}") from error
+        raise AuditLogError(
+            "checkpoint.form",
+            f"this is not one of Accord's checkpoints: {error}",
+            "use the file as Accord wrote it, without changes by a mail program or an editor",
+        ) from error
 
 
 def _head(lines: list[str]) -> Head:

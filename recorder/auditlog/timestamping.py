@@ -96,6 +96,7 @@ def verify_checkpoint_token(token: bytes, note: str, at: datetime, certificates:
         raise AuditLogError(
             "timestamp.wrong",
             f"its timestamp {to_iso(timestamp)} is earlier than its signature, {to_iso(at)}",
+            "treat its time as unverified; find out whether the clock or the timestamp was changed",
         )
 
 

@@ -33,7 +33,9 @@ class CachedTree:
         there = _size(tenant)
         if size is not None and size > there:
             raise CatalogueError(
-                "audit_log.short", f"the log of {tenant} has {there} leaves, not {size}", "run `accord audit`"
+                "audit_log.short",
+                f"the log of {tenant} has {there} leaves, not {size}",
+                "run `accord audit run`",
             )
         self.size = there if size is None else size
         self._grow()
@@ -101,7 +103,7 @@ class CachedTree:
                 "audit_log.gap",
                 f"the log of {self.tenant} is incomplete between leaf {begin << HEIGHT * level} and "
                 f"{(begin + count << HEIGHT * level) - 1}",
-                "rows were deleted or changed: run `accord audit` to list them",
+                "rows were deleted or changed: run `accord audit run` to list them",
             )
         return found
 

@@ -195,7 +195,11 @@ class PeerAdmission:
         if not self._reach(RECONNECT_LIMIT):
             raise SwitchError("switch.gone", "not connected to FreeSWITCH", "the daemon reconnects by itself")
         if not self._queries.acquire(timeout=QUERY_LIMIT):
-            raise SwitchError("switch.timeout", "too many channels are being checked", "")
+            raise SwitchError(
+                "switch.timeout",
+                "too many channels are being checked",
+                "nothing needs to be done unless it lasts: `accord doctor` says whether the switch answers",
+            )
         try:
             answer = self._ask(query, QUERY_LIMIT)
         except SwitchError as error:

@@ -58,7 +58,11 @@ has another value, whether that call is recorded or not."""
 
 
 def _closed_socket(_batch: list[SwitchCommand]) -> NoReturn:
-    raise SwitchError("switch.gone", "the call's own socket is closed", "")
+    raise SwitchError(
+        "switch.gone",
+        "the call's own socket is closed",
+        "nothing needs to be done: the call has ended, or goes on without Accord",
+    )
 
 
 class CallController:

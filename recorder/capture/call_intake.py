@@ -327,4 +327,8 @@ def _is_covered(policy: LinePolicy | None, direction: str) -> bool:
 
 
 def _no_socket(_orders: list[SwitchCommand]) -> None:
-    raise SwitchError("switch.gone", "this call was begun by an earlier daemon", "")
+    raise SwitchError(
+        "switch.gone",
+        "this call was begun by an earlier daemon",
+        "nothing needs to be done: the call is followed through the standing connection",
+    )

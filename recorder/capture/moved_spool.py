@@ -116,7 +116,11 @@ class MovedSpool:
         try:
             start, marks = in_thread(lambda: read_open_take(folder))
             if start.recording != folder.name:
-                raise TakeError("take.foreign", f"it is the folder of {start.recording}", "")
+                raise TakeError(
+                    "take.foreign",
+                    f"it is the folder of {start.recording}",
+                    "move the folder back under its own name",
+                )
         except OSError as error:
             self._report(folder, f"{error} ({disk_space.hint_for(error)})")
         except TakeError as error:

@@ -86,7 +86,8 @@ def check_pack(pack: Pack, purposes: Sequence[str], *, keep_days: int, mode: str
     """Check that a country allows a setting. Raises :class:`CatalogueError` (``country.mode``,
     ``country.keep_days``), as :func:`check_setting`."""
     for objection in pack.objections(purposes, keep_days=keep_days, mode=mode):
-        raise CatalogueError(f"country.{objection.kind}", objection.message, objection.hint)
+        error_id = "country.mode" if objection.kind == "mode" else "country.keep_days"
+        raise CatalogueError(error_id, objection.message, objection.hint)
 
 
 def check_lines(tenant: str, country: str) -> None:
@@ -98,7 +99,7 @@ def check_lines(tenant: str, country: str) -> None:
         raise CatalogueError(
             "country.lines",
             f"{len(wrong)} lines do not fit {pack.name}: {', '.join(line.number for line in wrong[:10])}",
-            "make them stricter first, `accord line mode` and `accord line announce`, or end them; "
+            "make them stricter first (`accord line set`, --mode or --announcement), or end them; "
             f"`accord country show {pack.code}` says what fits",
         )
 

@@ -51,17 +51,10 @@ _COMMANDS: Final = {
         "status",
         "Show this node's processes, live calls, spool and disk; exits with 0, 1 or 2 as the doctor does.",
     ),
-    "verify": LazyCommand(
-        "verify",
-        "verify",
-        "Check recordings: folders with a recording's files, folders as a customer is handed them, places "
-        "in the bucket (TENANT/YYYY/MM/DD/ID/), or ids of recordings in the catalogue.",
-    ),
     "audit": LazyCommand(
         "audit",
         "audit",
-        "Compare the catalogue, the log, what was signed of it, and every recording, and name what is not "
-        "as it was written.",
+        "Verify the catalogue, the audit log and the recordings against each other, and export proofs.",
     ),
     "rebuild": LazyCommand("rebuild", "rebuild", "Make the catalogue's recordings again from the bucket."),
     "backup": LazyCommand(
@@ -76,24 +69,25 @@ _COMMANDS: Final = {
         "Bring the rows of a backup's FILE into an empty catalogue (`accord migrate` makes one), SQLite or "
         "PostgreSQL, whichever it was made from.",
     ),
-    "import": LazyCommand(
-        "customer_import",
-        "import_customers",
-        "Make the customers of a TABLE, with their numbers and announcements, and invite their people.",
-    ),
-    "keys": LazyCommand("keys", "keys", "Make and look at the keys."),
+    "key": LazyCommand("keys", "key", "Make and look at the keys."),
     "store": LazyCommand("store", "store", "The place where recordings are kept."),
     "take": LazyCommand("take", "take", "Recorded calls on this machine that are not stored yet."),
     "hold": LazyCommand("holds", "hold", "Recordings that must not go, for a dispute for instance."),
-    "keeping": LazyCommand(
-        "retention", "keeping", "How long a customer keeps recordings, at most as long as announced."
+    "retention": LazyCommand(
+        "retention", "retention", "How long a customer keeps recordings, at most as long as announced."
     ),
     "recording": LazyCommand(
-        "retention",
+        "recordings",
         "recording",
         "What is learnt about a recording after its call; each is signed, and stays.",
     ),
     "tenant": LazyCommand("tenants", "tenant", "Customers."),
+    "offboarding": LazyCommand(
+        "offboarding", "offboarding", "A customer leaves: start, export, erase; then there is a receipt."
+    ),
+    "plan": LazyCommand(
+        "plans", "plan", "Plans: the features, formats and longest retention that a customer has."
+    ),
     "usage": LazyCommand("usage", "usage", "Show what was recorded: calls, minutes and bytes, by customer."),
     "user": LazyCommand("users", "user", "People who log in to the panel."),
     "token": LazyCommand("tokens", "token", "What a customer's own programs ask with."),
@@ -101,15 +95,15 @@ _COMMANDS: Final = {
     "announcement": LazyCommand(
         "announcements", "announcement", "What a line says before it records, and what it asks."
     ),
-    "prompts": LazyCommand("prompts", "prompts", "Sentences that people hear, and their sound."),
+    "prompt": LazyCommand("prompts", "prompt", "Sentences that people hear, and their sound."),
     "country": LazyCommand(
         "country",
         "country",
         "What a country asks of a recording: facts with their sources, not legal advice.",
     ),
-    "person": LazyCommand(
+    "subject-request": LazyCommand(
         "subject_requests",
-        "person",
+        "subject_request",
         "People who ask for their recordings: what they asked, and by when it is answered.",
     ),
 }

@@ -7,7 +7,7 @@ import os
 import click
 
 from recorder.catalogue import queries
-from recorder.cli.tenant_name import TENANT, find_tenant
+from recorder.cli.tenant_name import find_tenant, tenant_argument
 from recorder.clock import utc_now
 from recorder.features.tenants import service
 from recorder.features.tenants.default_lines import give_shipped
@@ -17,7 +17,7 @@ from recorder.prompts.sound_sources import open_sources
 
 
 @click.command()
-@TENANT
+@tenant_argument
 @click.argument("name")
 @click.option("--language", type=click.Choice(LANGUAGES), default="fr", show_default=True)
 @click.option("--country", help="Its country pack (`accord country list`); without, it stays as it is.")

@@ -1,4 +1,4 @@
-"""``accord audit``: verify catalogue, log and bucket against each other, and export proofs for others."""
+"""``accord audit run``: verify catalogue, log and bucket against each other, and export proofs for others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 EVERY = 50_000
 
 
-@click.group(invoke_without_command=True)
+@click.group()
+def audit() -> None:
+    """Verify the catalogue, the audit log and the recordings against each other, and export proofs."""
+
+
+@audit.command("run")
 @click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
 @click.option("--provider", "tenant_name", flag_value=PROVIDER, help="Only the provider's own log.")
 @click.option("--checkpoint", "notes", type=FILE, multiple=True, help="One that was mailed; may be repeated.")
@@ -39,9 +44,9 @@ EVERY = 50_000
     "--deep", is_flag=True, help="Open every wrapped key, with the key-encryption keys that are here."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
-@click.pass_context
-def audit(
-    ctx: click.Context,
+@click.pass_obj
+def run(
+    context: Context,
     tenant_name: str | None,
     notes: tuple[Path, ...],
     without_recordings: bool,
@@ -53,9 +58,6 @@ def audit(
 
     With a checkpoint that somebody was mailed it names a history that was written anew since, even where
     nothing else is left of it."""
-    if ctx.invoked_subcommand is not None:
-        return
-    context: Context = ctx.obj
     context.open_catalogue()
     found = []
     if deep and without_recordings:
@@ -73,7 +75,7 @@ def audit(
     elif not found:
         click.echo("everything is as it was written")
     sys.stdout.flush()
-    ctx.exit(STATUS[worst])
+    sys.exit(STATUS[worst])
 
 
 def _findings(
@@ -145,8 +147,8 @@ def leaves(context: Context, recording: str) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False))
 @click.pass_obj
 def prove(context: Context, leaf: str, checkpoint: int | None, output: Path | None) -> None:
-    """Write a file which shows that a leaf is in the log that was signed: `accord audit check` needs nothing
-    else but the root's public key. It says what the leaf is about, where that was not erased."""
+    """Write a file that proves that a leaf is in the signed log: `accord audit verify-proof` needs only the
+    file and the root's public key. It has the leaf's subject, unless that was erased."""
     context.open_catalogue()
     _write(inclusion_proof.build_proof(leaf, context.store(), checkpoint), output)
 
@@ -158,26 +160,29 @@ def _write(document: bytes, output: Path | None) -> None:
         output.write_bytes(document + b"\n")
 
 
-@audit.command()
+@audit.command("prove-consistency")
 @owner_options
 @click.option("--from", "before", type=click.IntRange(1), required=True, help="A checkpoint's number.")
 @click.option("--to", "after", type=click.IntRange(1), required=True, help="A later one's.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False))
 @click.pass_obj
-def follow(context: Context, tenant_name: str | None, before: int, after: int, output: Path | None) -> None:
-    """Write a file which shows that a checkpoint goes on from an older one: nothing that was in the log then
-    was changed or taken away since. `accord audit check` needs nothing else but the root's public key."""
+def prove_consistency(
+    context: Context, tenant_name: str | None, before: int, after: int, output: Path | None
+) -> None:
+    """Write a file that proves that a checkpoint extends an older one: nothing that was in the log then was
+    changed or removed since. `accord audit verify-proof` needs nothing but the file and the root's public
+    key."""
     context.open_catalogue()
     _write(consistency_proof.build_proof(find_owner(tenant_name).id, before, after, context.store()), output)
 
 
-@audit.command()
+@audit.command("verify-proof")
 @click.argument("file", type=FILE)
 @click.option("--root", type=FILE, help="The root's public key (PEM); default: this installation's.")
 @click.option("--checkpoint", type=FILE, help="One that came another way: it must be that one.")
 @click.pass_obj
-def check(context: Context, file: Path, root: Path | None, checkpoint: Path | None) -> None:
-    """Check a file that `accord audit prove` or `accord audit follow` wrote, with files alone."""
+def verify_proof(context: Context, file: Path, root: Path | None, checkpoint: Path | None) -> None:
+    """Check a file that `accord audit prove` or `accord audit prove-consistency` wrote, with files alone."""
     public = signing.load_public(root) if root else context.root()
     signed = None if checkpoint is None else checkpoint.read_bytes()
     content = file.read_bytes().rstrip(b"\n")
@@ -194,31 +199,56 @@ def check(context: Context, file: Path, root: Path | None, checkpoint: Path | No
     click.echo(f"included in checkpoint {head.number}: {head.size} leaves, signed at {to_iso(head.at)}")
 
 
-@audit.command("begin")
+@audit.command("reopen")
 @owner_options
 @click.option("--because", required=True, help="Why: everybody who audits reads it.")
 @click.pass_obj
-def begin(context: Context, tenant_name: str | None, because: str) -> None:
+def reopen(context: Context, tenant_name: str | None, because: str) -> None:
     """After a restore or a rebuild: let the log go on from what is there. It says so itself, for ever."""
     context.open_catalogue()
     number = restart_log(find_owner(tenant_name).id, because, context.audit_log_services(), utc_now())
     click.echo(f"signed checkpoint {number}")
 
 
-@audit.command("mail-to")
+@audit.group()
+def mail() -> None:
+    """People who are mailed a customer's newest checkpoint once a day, where [mail] names a server."""
+
+
+@mail.command("list")
 @owner_options
-@click.argument("address", required=False)
-@click.option("--stop", is_flag=True, help="They get no more.")
 @click.pass_obj
-def mail_to(context: Context, tenant_name: str | None, address: str | None, stop: bool) -> None:
-    """Send a customer's newest checkpoint to ADDRESS once a day, where [mail] names a server; without
-    ADDRESS, list who gets them."""
+def list_recipients(context: Context, tenant_name: str | None) -> None:
+    """The addresses, and when each was last mailed a checkpoint."""
     context.open_catalogue()
-    tenant, now = find_owner(tenant_name).id, utc_now()
-    if address is not None and stop:
-        mail_witness.remove(tenant, address, now, os.urandom)
-    elif address is not None:
-        mail_witness.add(tenant, address, now, os.urandom)
+    _print_recipients(context, find_owner(tenant_name).id)
+
+
+@mail.command("add")
+@owner_options
+@click.argument("address")
+@click.pass_obj
+def add_recipient(context: Context, tenant_name: str | None, address: str) -> None:
+    """Mail the newest checkpoint to ADDRESS once a day."""
+    context.open_catalogue()
+    tenant = find_owner(tenant_name).id
+    mail_witness.add(tenant, address, utc_now(), os.urandom)
+    _print_recipients(context, tenant)
+
+
+@mail.command("remove")
+@owner_options
+@click.argument("address")
+@click.pass_obj
+def remove_recipient(context: Context, tenant_name: str | None, address: str) -> None:
+    """Mail no more checkpoints to ADDRESS."""
+    context.open_catalogue()
+    tenant = find_owner(tenant_name).id
+    mail_witness.remove(tenant, address, utc_now(), os.urandom)
+    _print_recipients(context, tenant)
+
+
+def _print_recipients(context: Context, tenant: str) -> None:
     for each, sent_at in mail_witness.recipients(tenant):
         click.echo(f"{each}  {'not yet' if sent_at is None else to_iso(sent_at)}")
     if not context.settings.mail.host:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
 from collections.abc import Iterable
@@ -12,9 +11,6 @@ import click
 
 from recorder.catalogue import country_check, tenant_queries
 from recorder.catalogue.country_check import Misfit
-from recorder.cli.tenant_name import TENANT, find_tenant
-from recorder.clock import utc_now
-from recorder.features.tenants import service
 from recorder.processes.services import Context
 from recorder.prompts.country_file import load_pack, shipped_packs
 from recorder.prompts.country_rules import Duty, RuleSource
@@ -78,17 +74,6 @@ class _Page:
             click.echo(f"[{number}] {source}\n    {source.link}")
 
 
-@country.command("set")
-@TENANT
-@click.argument("code")
-@click.pass_obj
-def set_country(context: Context, tenant_name: str, code: str) -> None:
-    """Say which country's pack holds for a customer."""
-    context.open_catalogue()
-    owner = find_tenant(tenant_name)
-    service.set_tenant_country(owner.id, code, now=utc_now(), entropy=os.urandom)
-
-
 @country.command("check")
 @click.option(
     "--pack",
@@ -109,7 +94,7 @@ def check(context: Context, changed: Path | None) -> None:
             click.echo(
                 f"{owner.name} ({owner.id}): country {owner.country!r} has no pack: the strict one applies"
             )
-            click.echo(f"        accord country set --tenant {owner.id} <code>")
+            click.echo(f"        accord tenant set {owner.id} --country <code>")
     found = country_check.find_misfits(packs)
     for misfit in found:
         _misfit(misfit)
@@ -126,10 +111,10 @@ def _misfit(misfit: Misfit) -> None:
         click.echo(f"        {objection.message}: {objection.hint}")
     too_long = [each.rule.longest_keep_days for each in misfit.objections if each.kind == "keep_days"]
     if not too_long:
-        click.echo(f"        → accord line mode --tenant {owner.id} {line.number} {misfit.laxest}")
+        click.echo(f"        → accord line set --tenant {owner.id} {line.number} --mode {misfit.laxest}")
     else:
         click.echo(
             f"        → an announcement that says at most {min(too_long)} days, made for {misfit.laxest} or "
             "stricter (accord announcement compose), then "
-            f"accord line announce --tenant {owner.id} {line.number} <its id>"
+            f"accord line set --tenant {owner.id} {line.number} --announcement <its id>"
         )

@@ -1,4 +1,4 @@
-"""``accord import``: customers, their numbers and people from a table."""
+"""``accord tenant import``: customers, their numbers and people from a table."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def import_customers(
     plan: str,
 ) -> None:
     """Make the customers of a TABLE, with their numbers and announcements, and invite their people. It is a
-    CSV file with a row for each number or person (docs/operate.md, Many customers at once).
+    CSV file with a row for each number or person (docs/customer-tasks.md).
 
     All of it is checked first, and nothing is written if anything is wrong. What is there already is left
     alone, so the same table can be imported again; broken off, it goes on. The options say what a new

@@ -1,4 +1,4 @@
-"""``accord recording bring-in``: import recordings from elsewhere."""
+"""``accord recording import``: import recordings from elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from recorder.processes.services import Context
 MAX_FAILURES = 20
 
 
-@click.command("bring-in")
+@click.command("import")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @TENANT
 @click.option(
@@ -39,17 +39,17 @@ MAX_FAILURES = 20
     "--format", "formats", type=click.Choice(FORMATS), multiple=True, help="Default: the plan's usual one."
 )
 @click.option(
-    "--errors", type=click.Path(path_type=Path, dir_okay=False), help="Write what is wrong to a CSV."
+    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write what is wrong to a CSV."
 )
 @click.pass_obj
-def bring_in(
+def import_recordings(
     context: Context,
     folder: Path,
     tenant_name: str,
     table: Path | None,
     until: datetime,
     formats: tuple[str, ...],
-    errors: Path | None,
+    report: Path | None,
 ) -> None:
     """Bring recordings in FOLDER in, as "not announced to Accord": kept and found, heard by nobody until the
     customer has stated what each may be used for. A file is brought in once; broken off, it goes on."""
@@ -82,12 +82,12 @@ def bring_in(
     for each in failed[:MAX_FAILURES]:
         assert each.error is not None
         click.echo(f"line {each.row}, {each.file}: {each.error}", err=True)
-    if len(failed) > MAX_FAILURES and errors is None:
+    if len(failed) > MAX_FAILURES and report is None:
         click.echo(
-            f"… and {len(failed) - MAX_FAILURES} more: --errors FILE writes all of them to a file", err=True
+            f"… and {len(failed) - MAX_FAILURES} more: --report FILE writes all of them to a file", err=True
         )
-    if errors is not None:
-        with open(errors, "w", encoding="utf-8", newline="") as file:
+    if report is not None:
+        with open(report, "w", encoding="utf-8", newline="") as file:
             file.write(csv_rows.row(["line", "file", "error", "hint"]))
             for each in failed:
                 assert each.error is not None

@@ -175,7 +175,7 @@ def _next_steps(installation: Installation) -> str:
     return f"""
 Next:
   1. Copy {installation.kek} and {installation.keys / "root.key"} to two separate sites: without the first,
-     no recording can be heard again. Then run `accord keys confirm-copy <file>` on each copy.
+     no recording can be heard again. Then run `accord key verify-copy <file>` on each copy.
   2. Add a customer and a number: `accord tenant create NAME`, `accord line add --tenant NAME NUMBER`.
   3. Put the files of freeswitch_conf into FreeSWITCH, and its user into Accord's group (docs/install.md).
   4. `systemctl enable --now accord.target`, then `accord doctor`."""

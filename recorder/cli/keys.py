@@ -1,4 +1,4 @@
-"""``accord keys``: the root, the signing keys and the key-encryption key."""
+"""``accord key``: the root, the signing keys and the key-encryption key."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ KEY_ID = re.compile("[0-9a-f]{32}")
 
 
 @click.group()
-def keys() -> None:
+def key() -> None:
     """Make and look at the keys."""
 
 
-@keys.command()
+@key.command()
 @click.option("--force", is_flag=True, help="Although there are recordings that the new keys do not open.")
 @click.pass_obj
 def init(context: Context, force: bool) -> None:
     """Make a root, signing keys that it endorses, and a key-encryption key, for a new installation; never
     replaces one. Refused where catalogue or bucket have customers whose keys the new ones would not open:
-    there `accord keys restore` brings the old ones back."""
+    there `accord key restore` brings the old ones back."""
     folder = context.settings.keys_folder
     signing.check_none(folder)
     if force:
@@ -42,12 +42,12 @@ def init(context: Context, force: bool) -> None:
         click.echo(path)
     click.echo(
         f"\nCopy {folder / signing.KEK} and {folder / signing.ROOT_KEY} to two separate sites: without the\n"
-        "first, no recording can be heard again. The second is needed only for `accord keys renew` and may\n"
-        "be moved off this machine. Then run `accord keys confirm-copy <file>` on each copy."
+        "first, no recording can be heard again. The second is needed only for `accord key renew` and may\n"
+        "be moved off this machine. Then run `accord key verify-copy <file>` on each copy."
     )
 
 
-@keys.command()
+@key.command()
 @click.option(
     "--root", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The root's key file."
 )
@@ -60,17 +60,17 @@ def renew(context: Context, root: Path | None) -> None:
         click.echo(path)
 
 
-@keys.command()
+@key.command()
 @click.argument("key_id")
 @click.option("--root", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Its key file.")
 @click.option("--since", type=click.DateTime(), help="From when on it counts no more, UTC; default: now.")
 @click.pass_obj
 def revoke(context: Context, key_id: str, root: Path | None, since: datetime | None) -> None:
-    """Take back the root's endorsement of a signing key: `accord audit` believes nothing signed with it
+    """Take back the root's endorsement of a signing key: `accord audit run` believes nothing signed with it
     since."""
     folder = context.settings.keys_folder
     if not KEY_ID.fullmatch(key_id):
-        raise click.BadParameter("a key id has 32 digits, 0 to 9 and a to f: `accord keys show` prints them")
+        raise click.BadParameter("a key id has 32 digits, 0 to 9 and a to f: `accord key show` prints them")
     private = signing.load_private(root or folder / signing.ROOT_KEY)
     at = utc_now() if since is None else since.replace(tzinfo=UTC)
     path = folder / f"{key_id}{revocation.SUFFIX}"
@@ -78,7 +78,7 @@ def revoke(context: Context, key_id: str, root: Path | None, since: datetime | N
     click.echo(path)
 
 
-@keys.command()
+@key.command()
 @click.pass_obj
 def show(context: Context) -> None:
     """Print the ids of the keys and how long the signing key is endorsed."""
@@ -94,18 +94,18 @@ def show(context: Context) -> None:
     click.echo(f"wrapping  {context.keyring()!r}")
 
 
-keys.add_command(keys_backup.backup)
-keys.add_command(keys_backup.print_)
-keys.add_command(keys_backup.restore)
-keys.add_command(keys_rotate.next_)
-keys.add_command(keys_rotate.rotate)
+key.add_command(keys_backup.backup)
+key.add_command(keys_backup.print_)
+key.add_command(keys_backup.restore)
+key.add_command(keys_rotate.prepare)
+key.add_command(keys_rotate.rotate)
 
 
-@keys.command("confirm-copy")
+@key.command("verify-copy")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @keys_backup.SAME_DISK
 @click.pass_obj
-def confirm_copy(context: Context, files: tuple[Path, ...], same_disk: bool) -> None:
+def verify_copy(context: Context, files: tuple[Path, ...], same_disk: bool) -> None:
     """Check copies of the key-encryption key or the root's key, and write down where they are.
 
     A copy of the key-encryption key must open the key of every customer.  `accord doctor` asks for this

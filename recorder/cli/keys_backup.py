@@ -1,4 +1,4 @@
-"""``accord keys backup | print | restore``: copy irreplaceable keys to another place or to paper, and
+"""``accord key backup | print | restore``: copy irreplaceable keys to another place or to paper, and
 back."""
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def irreplaceable_files(folder: Path) -> list[Path]:
 @click.pass_obj
 def backup(context: Context, place: Path, same_disk: bool) -> None:
     """Copy what cannot be made again into PLACE, a folder on a disk that goes elsewhere; never over anything.
-    The copies are read back, and confirmed as `accord keys confirm-copy` does. PLACE is made if only it is
+    The copies are read back, and confirmed as `accord key verify-copy` does. PLACE is made if only it is
     missing; what is above it must be there, as it is once the disk is mounted."""
     context.open_catalogue()
     folder = context.settings.keys_folder
@@ -74,8 +74,8 @@ def backup(context: Context, place: Path, same_disk: bool) -> None:
 @click.command("print")
 @click.pass_obj
 def print_(context: Context) -> None:
-    """Write what `accord keys backup` copies as text for paper: lines with a check each, so that
-    `accord keys restore --typed` says which one was mistyped. What the root took back is not among it."""
+    """Write what `accord key backup` copies as text for paper: lines with a check each, so that
+    `accord key restore --typed` says which one was mistyped. What the root took back is not among it."""
     folder = context.settings.keys_folder
     kek = context.settings.keys.kek.get_secret_value()
     now = to_iso(utc_now())[:10]
@@ -83,7 +83,7 @@ def print_(context: Context) -> None:
         f"# Accord keys, printed on {now}. Whoever has this paper can hear every recording: lock it up."
     )
     click.echo(
-        "# To restore: `accord keys restore --typed`; type the names and lines, but none that begins with #."
+        "# To restore: `accord key restore --typed`; type the names and lines, but none that begins with #."
     )
     if kek:
         secret = parse_kek(kek, "[keys] kek")
@@ -110,11 +110,11 @@ def _wraps(path: Path) -> bool:
 
 @click.command()
 @click.argument("place", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--typed", is_flag=True, help="Read from standard input what `accord keys print` printed.")
+@click.option("--typed", is_flag=True, help="Read from standard input what `accord key print` printed.")
 @click.pass_obj
 def restore(context: Context, place: Path | None, typed: bool) -> None:
-    """Bring back what `accord keys backup` copied into PLACE; never over a key that is there. New signing
-    keys are made with `accord keys renew` then, where the root's key is among them."""
+    """Bring back what `accord key backup` copied into PLACE; never over a key that is there. New signing
+    keys are made with `accord key renew` then, where the root's key is among them."""
     if typed == (place is not None):
         raise click.UsageError("give either the folder of the copies or --typed")
     folder = context.settings.keys_folder

@@ -1,4 +1,4 @@
-"""``accord keys next | rotate``: rotate the key-encryption key or a customer's key without rewriting any
+"""``accord key prepare | rotate``: rotate the key-encryption key or a customer's key without rewriting any
 audio."""
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from recorder.seal.keyring import RESTORE, WrappedKey, load_kek, parse_kek
 from recorder.seal.sealing import KEY_FILE
 
 
-@click.command("next")
+@click.command()
 @click.option("--tenant", "tenant_name", help="For this customer, by id or name; default: the installation.")
 @click.pass_obj
-def next_(context: Context, tenant_name: str | None) -> None:
-    """Make the key that is to come: the installation's key-encryption key, or a customer's key. `accord keys
+def prepare(context: Context, tenant_name: str | None) -> None:
+    """Make the key that is to come: the installation's key-encryption key, or a customer's key. `accord key
     rotate` then changes to it. Asked again, it is the same one."""
     folder = context.settings.keys_folder
     if tenant_name is not None:
         context.open_catalogue()
         identity = _key_rotation(context).begin(find_owner(tenant_name).id)
         click.echo(
-            f"{identity}\n\nNow run `accord keys rotate`; if interrupted, run it again and it continues."
+            f"{identity}\n\nNow run `accord key rotate`; if interrupted, run it again and it continues."
         )
         return
     kek_files.keyring(folder, context.settings.keys.kek.get_secret_value())
@@ -42,17 +42,17 @@ def next_(context: Context, tenant_name: str | None) -> None:
         "Before it wraps anything:\n"
         f"  1. copy it into the keys folder of each node and panel, as {kek_files.NEXT}, with the present\n"
         "     one's permissions; no restart is needed\n"
-        "  2. copy it to a separate site, and run `accord keys confirm-copy <file>` on the copy\n"
-        "  3. run `accord keys rotate` here, and then on each machine that has its own keys folder"
+        "  2. copy it to a separate site, and run `accord key verify-copy <file>` on the copy\n"
+        "  3. run `accord key rotate` here, and then on each machine that has its own keys folder"
     )
 
 
 @click.command()
 @click.pass_obj
 def rotate(context: Context) -> None:
-    """Change to the keys that `accord keys next` made: wrap the customers' keys, or a customer's recordings'
-    keys, anew. Calls are stored and played meanwhile; killed anywhere, it goes on when it is started again.
-    It ends by saying what still needs an older key."""
+    """Change to the keys that `accord key prepare` made: wrap the customers' keys, or the keys of their
+    recordings, anew. Calls are stored and played meanwhile; killed anywhere, it goes on when it is started
+    again. It ends by saying what still needs an older key."""
     folder, settings = context.settings.keys_folder, context.settings
     context.open_catalogue()
     _check_copy(folder)
@@ -90,7 +90,7 @@ def _check_copy(folder: Path) -> None:
         raise ConfigError(
             "keys.no_copy",
             f"no copy of the next key-encryption key {identity} has been confirmed",
-            f"copy {folder / kek_files.NEXT} to another place and run `accord keys confirm-copy <file>` on "
+            f"copy {folder / kek_files.NEXT} to another place and run `accord key verify-copy <file>` on "
             "the copy: if the key is lost, no recording can be heard again",
         )
 

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
 
 import click
 
 from recorder.catalogue import queries
+from recorder.catalogue.database import writing
 from recorder.catalogue.records import FORMATS, KeepOptions, LineRow, TenantRow
-from recorder.cli.lines import dashed
+from recorder.cli.lines import dashed, format_line
 from recorder.cli.prompts import LANGUAGE, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.domain import phone_numbers
 from recorder.domain.call_events import EXTERNAL, INTERNAL
 from recorder.domain.call_plan import ALONE, BOTH, MODES, WAYS
-from recorder.domain.line_policy import OUTBOUND_TIMINGS, TIMINGS
+from recorder.domain.line_policy import BEFORE_RINGING, ONCE_CONNECTED, OUTBOUND_TIMINGS, TIMINGS
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, keep_options, lines, transfer_options
 from recorder.features.tenants.default_lines import add_line as create_shipped_line
 from recorder.features.tenants.default_lines import default_language, shipped_for
+from recorder.features.tenants.rules import SpokenText
 from recorder.lifecycle import line_history
 from recorder.processes.services import Context
 from recorder.prompts.composer import language_menu
 from recorder.prompts.sentences import Wording
-from recorder.prompts.sound_sources import open_sources
+from recorder.prompts.sound_sources import Sources, open_sources
 
 OFF = "off"
 
@@ -143,111 +149,155 @@ def move_line(
     click.echo(move.id)
 
 
-@click.command("announce")
+@click.command("set")
 @TENANT
 @click.argument("number")
-@click.argument("announcement_ids", metavar="ANNOUNCEMENT...", nargs=-1, required=True)
+@click.option(
+    "--announcement",
+    "announcement_ids",
+    multiple=True,
+    help="The id of an announcement to say in place of all others, or several, each in another language: a "
+    "menu then comes first. The mode is the one that they were made for.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    help="Announce only (notice), let a key refuse (opt-out), or wait for a yes (opt-in). Composed "
+    "announcements are composed again for that mode.",
+)
+@click.option(
+    "--language",
+    "languages",
+    type=LANGUAGE,
+    multiple=True,
+    help="A language of the announcement. Several come with a menu; a caller who presses no key hears the "
+    "first. An announcement that is missing in a language is composed.",
+)
+@click.option(
+    "--timing",
+    type=click.Choice(tuple(map(dashed, TIMINGS))),
+    help="Announce before it rings (the call is then billed from the announcement on), or to both parties at "
+    "pick-up (notice only, in one language).",
+)
+@click.option(
+    "--outbound",
+    type=click.Choice(tuple(map(dashed, OUTBOUND_TIMINGS))),
+    help="Record outbound calls, too: announce to the callee before the parties are connected, or to both "
+    "once they are (notice only, in one language).",
+)
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    help="A format of the recordings; the plan says which there are.",
+)
+@click.option("--beep", type=click.Choice(tuple(_BEEPS)), help="Who hears a short tone every 15 seconds.")
+@click.option(
+    "--join-notice",
+    type=click.Choice((*WAYS, OFF)),
+    help="Tell colleagues who join a call that it is recorded: alone, with the caller (both), or not at all "
+    "(off).",
+)
+@click.option(
+    "--join-question",
+    is_flag=True,
+    help="With --join-notice: ask them, too. In opt-out 2 refuses, in opt-in only 1 agrees; without consent "
+    "the call is recorded no further.",
+)
+@click.option(
+    "--delete-in-call",
+    type=click.Choice(("on", OFF)),
+    help="Let colleagues stop a recording during the call and have it erased (*9, then 1). Both parties are "
+    "told.",
+)
 @click.pass_obj
-def announce_line(context: Context, tenant_name: str, number: str, announcement_ids: tuple[str, ...]) -> None:
-    """Let a number say another announcement (its id), or its next version, in place of all that it said.
+def set_line(context: Context, /, tenant_name: str, number: str, **options: Any) -> None:
+    """Change the settings of a number, from the next call on. Calls in progress keep theirs.
 
-    Several, each in another language, come with a menu to choose among them, the first one first. The
-    number's mode is the one that they were made for."""
+    Either all of the options take effect, or, if one of them is refused, none."""
+    changes = LineChanges(**options)
+    changes.check()
     context.open_catalogue()
     row = find_line(find_tenant(tenant_name), number)
-    language_of = {each.id: each.language for each in queries.announcements(row.tenant)}
+    sources = open_sources(context.settings.prompts).cached()
+    with writing():
+        changes.apply(row, sources, utc_now())
+    for language in transfer_options.silent_languages(row.tenant, row.id):
+        click.echo(f"joining colleagues are told nothing in {language}: no sentence exists", err=True)
+    click.echo(format_line(find_line(find_tenant(tenant_name), number), queries.announcements(row.tenant)))
+
+
+@dataclass(frozen=True, slots=True)
+class LineChanges:
+    """The options of ``accord line set``; empty or ``None`` where a setting stays."""
+
+    announcement_ids: tuple[str, ...]
+    mode: str | None
+    languages: tuple[str, ...]
+    timing: str | None
+    outbound: str | None
+    formats: tuple[str, ...]
+    beep: str | None
+    join_notice: str | None
+    join_question: bool
+    delete_in_call: str | None
+
+    def check(self) -> None:
+        """Raises :class:`click.UsageError` for options that contradict each other."""
+        if not any(getattr(self, each.name) for each in fields(self)):
+            raise click.UsageError("nothing to change: give at least one option")
+        if self.announcement_ids and (self.mode or self.languages):
+            raise click.UsageError("--announcement sets mode and languages, too: leave out the other options")
+        if self.join_question and self.join_notice in (None, OFF):
+            raise click.UsageError("--join-question needs --join-notice alone or --join-notice both")
+
+    def apply(self, row: LineRow, sources: Sources, now: datetime) -> None:
+        """Inside the caller's transaction: make the changes, in an order in which each is allowed if the
+        result is. Raises :class:`AccordError`."""
+        line = row.tenant, row.id
+        when: dict[str, Any] = {"now": now, "entropy": os.urandom}
+        speech: dict[str, Any] = {"sources": sources, **when}
+        timing, outbound = (value and value.replace("-", "_") for value in (self.timing, self.outbound))
+        if timing == BEFORE_RINGING:
+            lines.set_line_timing(*line, timing, **when)
+        if outbound not in (None, ONCE_CONNECTED):
+            lines.set_line_outbound(*line, outbound, **when)
+        if self.announcement_ids:
+            first, *others = self.announcement_ids
+            menu = _menu(row.tenant, self.announcement_ids, sources)
+            lines.set_line_announcement(*line, first, others=others, menu=menu, **when)
+        if self.mode is not None:
+            composition.set_line_mode(*line, self.mode, **speech)
+        if self.languages:
+            composition.set_line_languages(*line, self.languages, **speech)
+            keep_options.extend_to_languages(row.tenant, row, **speech)
+        if timing not in (None, BEFORE_RINGING):
+            lines.set_line_timing(*line, timing, **when)
+        if outbound == ONCE_CONNECTED:
+            lines.set_line_outbound(*line, outbound, **when)
+        if self.formats:
+            lines.set_line_formats(*line, self.formats, "operator", **when)
+        if self.beep is not None:
+            keep_options.set_line_beep(*line, _BEEPS[self.beep], **when)
+        if self.join_notice is not None:
+            way = None if self.join_notice == OFF else self.join_notice
+            transfer_options.set_transfer_notice(*line, way, ask=self.join_question, **speech)
+        if self.delete_in_call is not None:
+            keep_options.set_line_deletable(*line, self.delete_in_call == "on", **speech)
+
+
+def _menu(tenant: str, announcement_ids: Sequence[str], sources: Sources) -> SpokenText | None:
+    """The menu of several announcements in different languages; ``None`` for one, and for mistakes that are
+    refused later."""
+    language_of = {each.id: each.language for each in queries.announcements(tenant)}
     languages = [language_of[each] for each in announcement_ids if each in language_of]
-    menu = None
-    if len(languages) == len(announcement_ids) == len(set(languages)) > 1:  # other mistakes are refused below
-        menu = language_menu(languages, sources=open_sources(context.settings.prompts))
-    first, *others = announcement_ids
-    lines.set_line_announcement(
-        row.tenant, row.id, first, others=others, menu=menu, now=utc_now(), entropy=os.urandom
-    )
+    if len(languages) == len(announcement_ids) == len(set(languages)) > 1:
+        return language_menu(languages, sources=sources)
+    return None
 
 
-@click.command("mode")
-@TENANT
-@click.argument("number")
-@click.argument("mode", type=click.Choice(MODES))
-@click.pass_obj
-def change_mode(context: Context, tenant_name: str, number: str, mode: str) -> None:
-    """Announce only (notice), let a key refuse (opt-out), or wait for a yes (opt-in), from now on.
-
-    What the number says is put together anew for that mode; where it says your own sound, add one that was
-    made for it (`accord announcement add --mode`), and name it: `accord line announce`."""
-    context.open_catalogue()
-    row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
-    composition.set_line_mode(row.tenant, row.id, mode, sources=found, now=utc_now(), entropy=os.urandom)
-
-
-@click.command("timing")
-@TENANT
-@click.argument("number")
-@click.argument("timing", type=click.Choice(tuple(map(dashed, TIMINGS))))
-@click.pass_obj
-def change_timing(context: Context, tenant_name: str, number: str, timing: str) -> None:
-    """Announce before it rings, or once somebody has answered, to both, from now on.
-
-    Before it rings the call is answered, and billed, by the announcement. At pick-up a number can only
-    announce (notice), in one language."""
-    context.open_catalogue()
-    row = find_line(find_tenant(tenant_name), number)
-    lines.set_line_timing(row.tenant, row.id, timing.replace("-", "_"), now=utc_now(), entropy=os.urandom)
-
-
-@click.command("format")
-@TENANT
-@click.argument("number")
-@click.argument("formats", type=click.Choice(FORMATS), nargs=-1, required=True)
-@click.pass_obj
-def change_formats(context: Context, tenant_name: str, number: str, formats: tuple[str, ...]) -> None:
-    """Store a number's recordings in one format or both, from the next call on.
-
-    The customer's plan says which there are."""
-    context.open_catalogue()
-    row = find_line(find_tenant(tenant_name), number)
-    lines.set_line_formats(row.tenant, row.id, formats, "operator", now=utc_now(), entropy=os.urandom)
-
-
-@click.command("outbound")
-@TENANT
-@click.argument("number")
-@click.argument("outbound", type=click.Choice(tuple(map(dashed, OUTBOUND_TIMINGS))))
-@click.pass_obj
-def change_outbound(context: Context, tenant_name: str, number: str, outbound: str) -> None:
-    """Record calls that are made from a number too, from now on, or not (off).
-
-    The number called is told, and asked where the number's mode asks, once it has answered and before they
-    are connected; or both are told as soon as they are connected (only to announce, in one language). Your
-    dialplan says which calls are made from the number: docs/integrate-freeswitch.md, Outbound calls."""
-    context.open_catalogue()
-    row = find_line(find_tenant(tenant_name), number)
-    lines.set_line_outbound(row.tenant, row.id, outbound.replace("-", "_"), now=utc_now(), entropy=os.urandom)
-
-
-@click.command("languages")
-@TENANT
-@click.argument("number")
-@click.argument("languages", type=LANGUAGE, nargs=-1, required=True)
-@click.pass_obj
-def change_languages(context: Context, tenant_name: str, number: str, languages: tuple[str, ...]) -> None:
-    """Let a number speak these languages, from now on: with several, a menu comes first, a key for each.
-
-    What it does not say yet in a language is put together, for its mode, purposes and keeping time; who
-    presses no key is told in the first. Prints what it says, one a line: language, id, name."""
-    context.open_catalogue()
-    row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
-    composition.set_line_languages(
-        row.tenant, row.id, languages, sources=found, now=utc_now(), entropy=os.urandom
-    )
-    keep_options.extend_to_languages(row.tenant, row, sources=found, now=utc_now(), entropy=os.urandom)
-    announcements = {each.id: each for each in queries.announcements(row.tenant)}
-    for each in find_line(find_tenant(tenant_name), number).announcements:
-        click.echo(f"{announcements[each].language}  {each}  {announcements[each].name}")
-
-
-@click.command("keep")
+@click.command("set-keep-question")
 @TENANT
 @click.argument("number")
 @click.option("--days", type=click.IntRange(min=1), help="How long a recording is kept on a yes.")
@@ -258,7 +308,7 @@ def change_languages(context: Context, tenant_name: str, number: str, languages:
 @wording_option
 @click.option("--off", is_flag=True, help="Ask no more.")
 @click.pass_obj
-def keep_line(
+def set_keep_question(
     context: Context,
     tenant_name: str,
     number: str,
@@ -277,59 +327,6 @@ def keep_line(
     row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
     keep = None if days is None else KeepOptions(days, purpose, own_words, destroy, at_start, wording)
     keep_options.set_line_keep(row.tenant, row.id, keep, sources=found, now=utc_now(), entropy=os.urandom)
-
-
-@click.command("joining")
-@TENANT
-@click.argument("number")
-@click.argument("how", type=click.Choice((*WAYS, OFF)))
-@click.option("--ask", is_flag=True, help="Ask them, too: in opt-out 2 refuses, in opt-in only 1 agrees.")
-@click.pass_obj
-def tell_joiners(context: Context, tenant_name: str, number: str, how: str, ask: bool) -> None:
-    """Tell a colleague who joins a call later that it is recorded, from now on: alone (the outside party
-    hears nothing meanwhile), both together, or not at all (off).
-
-    Where they are asked and do not agree, the call is recorded no further. Who was in the call before is not
-    told again. Calls that are going on keep what they began with."""
-    context.open_catalogue()
-    row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
-    way = None if how == OFF else how
-    if ask and way is None:
-        raise click.UsageError("--ask needs alone or both: whoever is not told cannot be asked")
-    transfer_options.set_transfer_notice(
-        row.tenant, row.id, way, ask=ask, sources=found, now=utc_now(), entropy=os.urandom
-    )
-    for language in transfer_options.silent_languages(row.tenant, row.id):
-        click.echo(f"nobody is told in {language}: there is no sentence in that language", err=True)
-
-
-@click.command("delete-in-call")
-@TENANT
-@click.argument("number")
-@click.argument("allowed", type=click.Choice(("on", "off")))
-@click.pass_obj
-def delete_in_call(context: Context, tenant_name: str, number: str, allowed: str) -> None:
-    """Let colleagues on a number stop a recording and have it destroyed, in the call (*9, then 1), from now
-    on.
-
-    Both are told that it is destroyed, and the customer sees that it was."""
-    context.open_catalogue()
-    row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
-    keep_options.set_line_deletable(
-        row.tenant, row.id, allowed == "on", sources=found, now=utc_now(), entropy=os.urandom
-    )
-
-
-@click.command("beep")
-@TENANT
-@click.argument("number")
-@click.argument("who", type=click.Choice(tuple(_BEEPS)))
-@click.pass_obj
-def beep_line(context: Context, tenant_name: str, number: str, who: str) -> None:
-    """Let a short tone every quarter of a minute say that a number's calls are recorded, from now on."""
-    context.open_catalogue()
-    row = find_line(find_tenant(tenant_name), number)
-    keep_options.set_line_beep(row.tenant, row.id, _BEEPS[who], now=utc_now(), entropy=os.urandom)
 
 
 def find_line(owner: TenantRow, number: str) -> LineRow:

@@ -11,6 +11,9 @@ from recorder.cli.lazy_group import LazyCommand, LazyGroup
 from recorder.cli.tenant_name import TENANT, find_tenant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from recorder.catalogue.records import AnnouncementRow, LineRow
     from recorder.processes.services import Context
 
 
@@ -20,16 +23,8 @@ if TYPE_CHECKING:
         "add": LazyCommand("line_settings", "add_line"),
         "end": LazyCommand("line_settings", "end_line"),
         "move": LazyCommand("line_settings", "move_line"),
-        "announce": LazyCommand("line_settings", "announce_line"),
-        "mode": LazyCommand("line_settings", "change_mode"),
-        "timing": LazyCommand("line_settings", "change_timing"),
-        "format": LazyCommand("line_settings", "change_formats"),
-        "outbound": LazyCommand("line_settings", "change_outbound"),
-        "languages": LazyCommand("line_settings", "change_languages"),
-        "keep": LazyCommand("line_settings", "keep_line"),
-        "joining": LazyCommand("line_settings", "tell_joiners"),
-        "delete-in-call": LazyCommand("line_settings", "delete_in_call"),
-        "beep": LazyCommand("line_settings", "beep_line"),
+        "set": LazyCommand("line_settings", "set_line"),
+        "set-keep-question": LazyCommand("line_settings", "set_keep_question"),
     },
 )
 def line() -> None:
@@ -43,15 +38,18 @@ def list_lines(context: Context, tenant_name: str) -> None:
     """A customer's numbers: id, number, label, announcements, formats, outbound, timing, mode, languages."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
-    language_of = {row.id: row.language for row in queries.announcements(owner.id)}
+    announcements = queries.announcements(owner.id)
     for row in queries.lines(owner.id):
-        announcements, languages = (
-            ",".join(row.announcements),
-            ",".join(language_of[each] for each in row.announcements),
-        )
-        when = f"{dashed(row.outbound)}  {dashed(row.timing)}"
-        how = f"{','.join(row.formats)}  {when}  {row.mode}  {languages}"
-        click.echo(f"{row.id}  {row.number}  {row.label or '-'}  {announcements}  {how}")
+        click.echo(format_line(row, announcements))
+
+
+def format_line(row: LineRow, announcements: Iterable[AnnouncementRow]) -> str:
+    """A line and its settings on one line of text."""
+    language_of = {each.id: each.language for each in announcements}
+    ids, languages = ",".join(row.announcements), ",".join(language_of[each] for each in row.announcements)
+    when = f"{dashed(row.outbound)}  {dashed(row.timing)}"
+    how = f"{','.join(row.formats)}  {when}  {row.mode}  {languages}"
+    return f"{row.id}  {row.number}  {row.label or '-'}  {ids}  {how}"
 
 
 def dashed(name: str) -> str:

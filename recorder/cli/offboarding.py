@@ -1,4 +1,4 @@
-"""``accord tenant leave``: a customer's departure: announce, hand over, erase."""
+"""``accord offboarding``: a customer's departure: announce, hand over, erase."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from recorder.catalogue import offboarding_progress
-from recorder.cli.tenant_name import find_tenant
+from recorder.cli.tenant_name import find_tenant, tenant_argument
 from recorder.clock import to_iso, utc_now
 from recorder.domain import time_zones
 from recorder.errors import CatalogueError, SealError
@@ -19,16 +19,14 @@ from recorder.features.offboarding import handover_queries, queries, service
 from recorder.processes.services import Context
 from recorder.seal import signing
 
-NAME = click.argument("name")
-
 
 @click.group()
-def leave() -> None:
-    """A customer (NAME: its id or name) leaves: announce, hand-over, erase; then there is a receipt."""
+def offboarding() -> None:
+    """A customer leaves: start, export, erase; then there is a receipt."""
 
 
-@leave.command()
-@NAME
+@offboarding.command()
+@tenant_argument
 @click.option(
     "--until",
     required=True,
@@ -36,38 +34,38 @@ def leave() -> None:
     help="Up to that day they can fetch what is handed over; nothing is destroyed before.",
 )
 @click.pass_obj
-def announce(context: Context, name: str, until: datetime) -> None:
+def start(context: Context, tenant_name: str, until: datetime) -> None:
     """Record nothing more for a customer. Calls that go on now are still theirs."""
     context.open_catalogue()
-    owner = find_tenant(name)
+    owner = find_tenant(tenant_name)
     day = datetime.combine(until.date(), time(), time_zones.require_zone(owner.time_zone))
     service.announce(context.changes(), owner.id, day)
     click.echo(f"{owner.name} is leaving: its numbers are no longer recorded.")
-    click.echo("Once its last call is stored, run `accord tenant leave hand-over`.")
+    click.echo("Once its last call is stored, run `accord offboarding export`.")
 
 
-@leave.command()
-@NAME
+@offboarding.command()
+@tenant_argument
 @click.pass_obj
-def stop(context: Context, name: str) -> None:
+def cancel(context: Context, tenant_name: str) -> None:
     """Call it off, before anything is destroyed. Its lines are made again with `accord line add`."""
     context.open_catalogue()
-    owner = find_tenant(name)
+    owner = find_tenant(tenant_name)
     service.cancel(context.changes(), owner.id)
     click.echo(f"{owner.name} stays. Its numbers are not recorded until you add them again.")
 
 
-@leave.command("hand-over")
-@NAME
+@offboarding.command()
+@tenant_argument
 @click.option("--anew", is_flag=True, help="Put it together again, for what was stored or erased since.")
 @click.pass_obj
-def hand_over(context: Context, name: str, anew: bool) -> None:
+def export(context: Context, tenant_name: str, anew: bool) -> None:
     """Put together what the customer fetches in the panel, as one file. Broken off, it goes on."""
     from recorder.features.offboarding.plan import prepare_handover
     from recorder.playback.verified_recording import RecordingVerifier
 
     context.open_catalogue()
-    owner, store, root, changes = find_tenant(name), context.store(), context.root(), context.changes()
+    owner, store, root, changes = find_tenant(tenant_name), context.store(), context.root(), context.changes()
     service.current_statement(changes, owner.id)
     seals = RecordingVerifier(store, context.keyring(), root, context.revoked())
     if live := live_queries.live_calls(owner.id, utc_now()):
@@ -89,40 +87,38 @@ def hand_over(context: Context, name: str, anew: bool) -> None:
     click.echo(f"The customer's admins can download it in the panel until {to_iso(row.until)}.")
 
 
-@leave.command()
-@NAME
+@offboarding.command()
+@tenant_argument
 @click.option("--early", help="How they agreed that it is destroyed before that day; it is in their log.")
 @click.option("--without-handing-over", is_flag=True, help="They want none of it.")
 @click.confirmation_option(prompt="This cannot be undone. Destroy everything of this customer?")
 @click.pass_obj
-def erase(context: Context, name: str, early: str | None, without_handing_over: bool) -> None:
+def erase(context: Context, tenant_name: str, early: str | None, without_handing_over: bool) -> None:
     """Have the worker destroy everything of a customer. What is held is to be decided before."""
     from recorder.features.offboarding.service import check_handed_over, check_ready
 
     context.open_catalogue()
-    owner, changes = find_tenant(name), context.changes()
+    owner, changes = find_tenant(tenant_name), context.changes()
     handover = service.current_statement(changes, owner.id)
     check_ready(owner.id)
     if not without_handing_over:
         check_handed_over(handover)
     service.order_erasure(changes, owner.id, early=early)
-    click.echo(
-        "The worker destroys it and writes the receipt; `accord tenant leave show` shows the progress."
-    )
+    click.echo("The worker destroys it and writes the receipt; `accord offboarding show` shows the progress.")
 
 
-@leave.command()
-@NAME
+@offboarding.command("erase-again")
+@tenant_argument
 @click.option("--believe-dates", is_flag=True, help="Follow a receipt that a revoked key dated before.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> None:
+def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bool) -> None:
     """Erase again, after a restore or rebuild, a customer who left. What was signed in the bucket is
     verified once more; nothing is done while a legal hold stands or the holds are unconfirmed."""
     from recorder.features.offboarding.service import check_ready
 
     context.open_catalogue()
-    owner, changes = find_tenant(name), context.changes()
+    owner, changes = find_tenant(tenant_name), context.changes()
     leaver = service.find_to_complete(changes, owner.id, believe_dates=believe_dates)
     check_ready(owner.id)
     if leaver.receipt is not None:
@@ -133,18 +129,18 @@ def complete(context: Context, name: str, believe_dates: bool, yes: bool) -> Non
     if not yes:
         click.confirm("This cannot be undone. Destroy everything of this customer?", abort=True)
     service.complete_erasure(changes, owner.id, believe_dates=believe_dates)
-    click.echo("The worker destroys it; `accord tenant leave show` shows the progress.")
+    click.echo("The worker destroys it; `accord offboarding show` shows the progress.")
 
 
-@leave.command()
-@NAME
+@offboarding.command()
+@tenant_argument
 @click.pass_obj
-def show(context: Context, name: str) -> None:
+def show(context: Context, tenant_name: str) -> None:
     """How far it is."""
     from recorder.features.offboarding.service import held_recordings
 
     context.open_catalogue()
-    owner = find_tenant(name)
+    owner = find_tenant(tenant_name)
     row = queries.require_departure(owner.id)
     try:
         service.current_statement(context.changes(), owner.id)
@@ -156,7 +152,7 @@ def show(context: Context, name: str) -> None:
     for each in held_recordings(owner.id):
         click.echo(f"ON LEGAL HOLD {each.recording} (hold {each.number}): {each.reason}")
     if row.offboarded_at is not None:
-        click.echo(f"destroyed {to_iso(row.offboarded_at)}: `accord tenant leave receipt`")
+        click.echo(f"destroyed {to_iso(row.offboarded_at)}: `accord offboarding receipt`")
     elif row.erasing_since is not None:
         left = queries.count_recordings(owner.id)
         click.echo(f"being destroyed since {to_iso(row.erasing_since)}: {left} recordings left")
@@ -165,29 +161,29 @@ def show(context: Context, name: str) -> None:
         )
 
 
-@leave.command()
-@NAME
+@offboarding.command()
+@tenant_argument
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: to the terminal.")
 @click.pass_obj
-def receipt(context: Context, name: str, out: Path | None) -> None:
+def receipt(context: Context, tenant_name: str, out: Path | None) -> None:
     """The signed receipt, once everything is destroyed, for the customer."""
     from recorder.seal.offboarding import read_receipt as read
 
     context.open_catalogue()
-    tenant = find_tenant(name).id
+    tenant = find_tenant(tenant_name).id
     row = queries.require_departure(tenant)
     if row.receipt is None:
         raise CatalogueError(
             "offboarding.no_receipt",
             "not everything is destroyed yet",
-            "`accord tenant leave show` shows the progress",
+            "`accord offboarding show` shows the progress",
         )
     proof = read(row.receipt.encode(), context.root())
     if proof.tenant != tenant:
         raise CatalogueError(
             "offboarding.no_receipt",
             "the catalogue has another customer's receipt here",
-            "run `accord audit`: the row was changed outside Accord",
+            "run `accord audit run`: the row was changed outside Accord",
         )
     if out is None:
         click.echo(row.receipt)

@@ -1,4 +1,4 @@
-"""``accord prompts``: the sentences that callers hear, and their sound files."""
+"""``accord prompt``: the sentences that callers hear, and their sound files."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ LONGEST_SILENCE_S = 1.0
 
 
 @click.group()
-def prompts() -> None:
+def prompt() -> None:
     """Sentences that people hear, and their sound."""
 
 
-@prompts.command("list")
+@prompt.command("list")
 @click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all.")
 @click.pass_obj
 def list_clips(context: Context, languages: tuple[str, ...]) -> None:
@@ -50,7 +50,7 @@ def list_clips(context: Context, languages: tuple[str, ...]) -> None:
             click.echo(f"{language}  {sentence.clip:<20}  {found.origin(sentence):<10}  {sentence.text}")
 
 
-@prompts.command("script")
+@prompt.command("script")
 @click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all.")
 def script(languages: tuple[str, ...]) -> None:
     """What a person reads to give Accord their voice: each file's name, and the sentence."""
@@ -67,7 +67,7 @@ def script(languages: tuple[str, ...]) -> None:
             click.echo(f"{language}/{sentence.clip}.wav\t{sentence.spoken}")
 
 
-@prompts.command("render")
+@prompt.command("render")
 @click.argument("wav", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--language", type=LANGUAGE, required=True)
 @click.option("--mode", type=click.Choice(MODES), default="notice", show_default=True)
@@ -147,7 +147,7 @@ class _Row:
         return f"{self.name:<34}  {self.measured:<42}  {verdict}"
 
 
-@prompts.command("check")
+@prompt.command("check")
 @click.argument("wavs", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--shipped", is_flag=True, help="Check what comes with Accord.")
 @click.option("--clips", is_flag=True, help="The files are single sentences, not whole announcements.")
@@ -232,7 +232,7 @@ def _one_recorded(found: Sources, folder: Path, path: Path) -> _Row:
     language, _, file = name.partition("/")
     clip = file.removesuffix(".wav")
     if language not in LANGUAGES or clip == file or not _known(language, clip):
-        return _Row(name, "-", "no sentence has this name (`accord prompts script` lists them)")
+        return _Row(name, "-", "no sentence has this name (`accord prompt script` lists them)")
     if (sentence := all_clip_texts(language).get(clip)) is not None:
         try:
             found.check_words(path, sentence)

@@ -153,11 +153,11 @@ def _proposals(report: RebuildReport) -> None:
         tenant = leaver.tenant
         click.echo(f"{names[tenant]} was erased, by a signed statement. Nothing of it was destroyed now:")
         click.echo(f"  this catalogue has {queries.summarise(tenant)}.")
-        click.echo(f"  To erase it again: `accord tenant leave complete {tenant}`")
+        click.echo(f"  To erase it again: `accord offboarding erase-again {tenant}`")
     for tenant, calls in report.calls.items():
         click.echo(f"{names[tenant]}: {calls} calls without a recording were erased at a person's request.")
         click.echo("  Nothing of them was erased now.")
-        click.echo(f"  To erase them again: `accord person erase-again --tenant {tenant}`")
+        click.echo(f"  To erase them again: `accord subject-request erase-again --tenant {tenant}`")
 
 
 def _troubles(report: Path | None) -> int:

@@ -1,4 +1,4 @@
-"""``accord person``: subject requests that the provider enters for a customer."""
+"""``accord subject-request``: subject requests that the provider enters for a customer."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ OPERATOR = "operator"
 
 
 @click.group()
-def person() -> None:
+def subject_request() -> None:
     """People who ask for their recordings: what they asked, and by when it is answered."""
 
 
-@person.command("list")
+@subject_request.command("list")
 @click.option("--tenant", "tenant_name", help="The customer's id or name; default: all.")
 @click.option("--open", "open_only", is_flag=True, help="Only what is not closed.")
 @click.pass_obj
@@ -52,7 +52,7 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
         )
 
 
-@person.command("enter")
+@subject_request.command("add")
 @click.argument("number")
 @TENANT
 @click.option(
@@ -66,7 +66,7 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
     "--received", type=click.DateTime(["%Y-%m-%d"]), help="The day it was received; default: today."
 )
 @click.pass_obj
-def enter(
+def add(
     context: Context,
     number: str,
     tenant_name: str,
@@ -91,7 +91,7 @@ def enter(
     click.echo(f"{row.id}  {row.number}  due {row.due_on}")
 
 
-@person.command("show")
+@subject_request.command("show")
 @click.argument("request")
 @TENANT
 @click.pass_obj
@@ -122,7 +122,7 @@ def show(context: Context, request: str, tenant_name: str) -> None:
         click.echo(f"  {each.recording}  {', '.join(facts)}")
 
 
-@person.command("call")
+@subject_request.command("call")
 @click.argument("request")
 @TENANT
 @click.pass_obj
@@ -138,10 +138,10 @@ def call(context: Context, request: str, tenant_name: str) -> None:
         )
     tenant = find_tenant(tenant_name).id
     verification_code.order_call(tenant, request, who=OPERATOR, now=utc_now(), entropy=os.urandom)
-    click.echo("The number is being called; `accord person show` shows the result.")
+    click.echo("The number is being called; `accord subject-request show` shows the result.")
 
 
-@person.command("extend")
+@subject_request.command("extend")
 @click.argument("request")
 @TENANT
 @click.option("--why", required=True, help="What the person is told, in a sentence.")
@@ -154,7 +154,7 @@ def extend(context: Context, request: str, tenant_name: str, why: str) -> None:
     click.echo(f"due {service.find_request(tenant, request).due_on}")
 
 
-@person.command("close")
+@subject_request.command("close")
 @click.argument("request")
 @TENANT
 @click.option("--how", type=click.Choice(rules.CLOSED_HOW), required=True)
@@ -166,7 +166,7 @@ def close(context: Context, request: str, tenant_name: str, how: str) -> None:
     click.echo("Closed.")
 
 
-@person.command("erase-again")
+@subject_request.command("erase-again")
 @TENANT
 @click.option("--believe-dates", is_flag=True, help="Follow notes that a revoked key dated before.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -17,7 +17,7 @@ def take() -> None:
 @take.command()
 @click.argument("ids", nargs=-1, required=True)
 @click.pass_obj
-def again(context: Context, ids: tuple[str, ...]) -> None:
+def retry(context: Context, ids: tuple[str, ...]) -> None:
     """Bring takes back from quarantine, by their IDS (their folders' names): the worker tries them again.
 
     First do something about why they were set aside; one that is set aside again comes to no harm. What

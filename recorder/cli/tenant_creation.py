@@ -33,9 +33,7 @@ TIME_ZONE = click.option("--time-zone", default="Europe/Brussels", show_default=
 COUNTRY = click.option(
     "--country", default="be", show_default=True, help="Its country pack: `accord country list`."
 )
-PLAN = click.option(
-    "--plan", default=plans.STARTER, show_default=True, help="Its plan: `accord tenant plans`."
-)
+PLAN = click.option("--plan", default=plans.STARTER, show_default=True, help="Its plan: `accord plan list`.")
 
 
 @click.command("create")
@@ -89,7 +87,7 @@ def invite_tenant(
     """Make a customer, and invite its first admin, who chooses a password and sets up the rest in the panel.
 
     Mails the link, or prints it where no mail can be sent. It works once within seven days; `accord user
-    reset` sends another one."""
+    reset-password` sends another one."""
     context.open_catalogue()
     with writing():  # both or neither
         row = make_tenant(

@@ -15,6 +15,8 @@ from recorder.errors import CatalogueError
 
 TENANT = click.option("--tenant", "tenant_name", required=True, help="The customer's id or name.")
 
+tenant_argument = click.argument("tenant_name", metavar="TENANT")
+
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
@@ -40,7 +42,7 @@ def find_owner(name: str | None) -> TenantRow:
         raise CatalogueError(
             "tenant.unknown",
             "none of the provider's people was invited so far",
-            "`accord user create --provider --role operator ADDRESS` invites the first",
+            "`accord user invite --provider --role operator ADDRESS` invites the first",
         )
     return found
 

@@ -45,7 +45,7 @@ def user() -> None:
     """People who log in to the panel."""
 
 
-@user.command("create")
+@user.command("invite")
 @owner_options
 @click.argument("address")
 @click.option("--name", default="", help="As the panel greets them; default: the address.")
@@ -54,7 +54,7 @@ def user() -> None:
 @click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
 @LINK
 @click.pass_obj
-def create_user(
+def invite_user(
     context: Context,
     tenant_name: str | None,
     address: str,
@@ -111,13 +111,13 @@ def list_users(context: Context, tenant_name: str | None) -> None:
         click.echo(f"{each.id}  {each.address}  {each.role}{format_last_use(each)}  {state}")
 
 
-@user.command("access")
+@user.command("set")
 @owner_options
 @click.argument("address")
 @click.option("--role", type=ROLE, required=True)
 @LINES
 @click.pass_obj
-def change_access(
+def set_user(
     context: Context, tenant_name: str | None, address: str, role: str, numbers: tuple[str, ...]
 ) -> None:
     """Change somebody's role, and the numbers whose calls a colleague sees; their sessions end."""
@@ -138,7 +138,7 @@ def change_access(
     )
 
 
-@user.command("reset")
+@user.command("reset-password")
 @owner_options
 @click.argument("address")
 @LINK
@@ -175,17 +175,19 @@ def revoke_user(context: Context, tenant_name: str | None, address: str, last_ad
     return None
 
 
-@user.command("require-factor")
+@user.command("require-second-factor")
 @owner_options
-@click.option("--no-longer", is_flag=True, help="Lift the rule.")
+@click.argument("rule", type=click.Choice(("on", "off")), metavar="on|off")
 @click.pass_obj
-def require_factor(context: Context, tenant_name: str | None, no_longer: bool) -> None:
-    """Require a second factor from everybody at a customer, or from the provider's people: from their next
-    log-in on, whoever has none sees only the page that sets one up. A customer's admin can change this."""
+def require_second_factor(context: Context, tenant_name: str | None, rule: str) -> None:
+    """Require a second factor from everybody at a customer, or of the provider's people, or no longer.
+
+    From their next log-in on, a person without one sees only the page that sets one up. A customer's admin
+    can change this."""
     context.open_catalogue()
     sign_in_rule.require_second_factor(
         find_owner(tenant_name).id,
-        not no_longer,
+        rule == "on",
         OPERATOR,
         signer=context.signer(),
         now=utc_now(),
@@ -193,12 +195,12 @@ def require_factor(context: Context, tenant_name: str | None, no_longer: bool) -
     )
 
 
-@user.command("reset-factor")
+@user.command("reset-second-factor")
 @owner_options
 @click.argument("login")
 @click.option("--reason", required=True, help="Why, and how you made sure who asks.")
 @click.pass_obj
-def reset_factor(context: Context, tenant_name: str | None, login: str, reason: str) -> None:
+def reset_second_factor(context: Context, tenant_name: str | None, login: str, reason: str) -> None:
     """Take away all second factors of somebody who lost them; their sessions end."""
     context.open_catalogue()
     owner = find_owner(tenant_name)

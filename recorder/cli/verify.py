@@ -1,4 +1,4 @@
-"""``accord verify``: verify recordings from the bucket or from files alone, given the root's public key."""
+"""``accord recording verify``: verify recordings from the bucket, or from files and the root's public key."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def check_not_revoked(row: TokenRow) -> None:
     """Refuse a token that was revoked according to the log. Raises :class:`recorder.errors.SealError`
     (``credential.superseded``)."""
     if any(leaf.body.get("token") == row.id for leaf in leaf_lookup.find_decisions(row.tenant, [REVOKED])):
-        what, hint = f"token {row.id} was revoked", "an older row was restored: run `accord audit`"
+        what, hint = f"token {row.id} was revoked", "an older row was restored: run `accord audit run`"
         raise SealError("credential.superseded", what, hint)
 
 

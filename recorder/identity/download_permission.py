@@ -27,7 +27,7 @@ from recorder.seal.signing import Signer
 
 CHANGED: Final = "user.download_changed"
 
-HINT: Final = "an admin decides again on the team page; `accord audit` names such rows"
+HINT: Final = "an admin decides again on the team page; `accord audit run` names such rows"
 
 log = structlog.get_logger()
 

@@ -20,6 +20,7 @@ from recorder.domain.roles import ADMIN
 from recorder.errors import CatalogueError, SealError
 from recorder.identity import factor_set, users
 from recorder.ids import Entropy, uuid7
+from recorder.seal import hints
 from recorder.seal.amendment import By
 from recorder.seal.revocation import Trust, check_signer
 from recorder.seal.second_factor import RESET_REQUEST, ResetRequest
@@ -132,7 +133,7 @@ def check_request(row: FactorResetTable, trust: Trust) -> ResetRequest:
     if (found.tenant, found.id, found.user, found.by) != (
         row.tenant_id, row.id, row.user_id, row.requested_by,
     ) or signed.at != truncate(row.requested_at):  # fmt: skip
-        raise SealError("factors.differs", f"request {row.id} differs from the signed one")
+        raise SealError("factors.differs", f"request {row.id} differs from the signed one", hints.COMPARE)
     check_signer(signed.key_id, signed.at, f"request {row.id}", trust.revoked())
     return found
 

@@ -30,7 +30,9 @@ CHANGED: Final = "user.factors_changed"
 RESET: Final = "reset"
 """The change that takes all of a user's second factors away."""
 
-HINT: Final = "`accord user reset-factor` starts anew, if you know who asks; `accord audit` names such rows"
+HINT: Final = (
+    "`accord user reset-second-factor` starts anew, if you know who asks; `accord audit run` names such rows"
+)
 
 
 def current(user: UserRow, trust: Trust) -> SecondFactors:

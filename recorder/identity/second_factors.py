@@ -248,19 +248,25 @@ class SecondFactorService:
 
     def _key(self) -> Signer:
         if self._signer is None:
-            raise SealError("factors.no_key", "the panel has no key to sign with", "`accord keys renew`")
+            raise SealError("factors.no_key", "the panel has no key to sign with", "`accord key renew`")
         return self._signer
 
     def _tenant_key(self, user: UserRow) -> WrappedKey:
         found = tenant_queries.tenant_key(user.tenant)
         if found is None:
-            raise SealError("seal.key_damaged", f"tenant {user.tenant} has no key any more")
+            raise SealError(
+                "seal.key_damaged",
+                f"tenant {user.tenant} has no key any more",
+                "the customer has left, and their keys were destroyed: revoke the user",
+            )
         return found
 
     def _secret(self, user: UserRow, app_key: str) -> bytes:
         wrapped = WrappedKey.from_bytes(app_key.encode())
         if (wrapped.tenant, wrapped.recording) != (user.tenant, user.id):
-            raise SealError("seal.key_foreign", f"the key is not of user {user.id}")
+            raise SealError(
+                "seal.key_foreign", f"the key belongs to another user than {user.id}", factor_set.HINT
+            )
         key = open_data_key(self._store, self._keyring, self._tenant_key(user), wrapped)
         return HKDF(hashes.SHA256(), _SECRET, None, b"accord/1/authenticator-app").derive(key.key)
 

@@ -22,6 +22,7 @@ from recorder.seal.second_factor import RULE, SignInRule
 from recorder.seal.signing import Signer
 
 RULE_CHANGED: Final = "tenant.sign_in_changed"
+_DECIDE: Final = "set the rule again: `accord user require-second-factor`; `accord audit run` names such rows"
 
 
 def requires_second_factor(tenant: str, trust: Trust) -> bool:
@@ -43,9 +44,13 @@ def check(row: SignInRuleTable, newest: int, trust: Trust) -> None:
     (``factors.superseded``, ``factors.differs``, ``seal.key_revoked``, and as :meth:`Kind.read`)."""
     signed = RULE.read(row.statement.encode(), trust.root)
     if (signed.value.tenant, signed.value.number) != (row.id, row.number):
-        raise SealError("factors.differs", f"the rule of tenant {row.id} differs from the signed one")
+        raise SealError(
+            "factors.differs", f"the rule of tenant {row.id} differs from the signed one", _DECIDE
+        )
     if row.number != newest:
-        raise SealError("factors.superseded", f"the rule of tenant {row.id} is not the newest in the log")
+        raise SealError(
+            "factors.superseded", f"the rule of tenant {row.id} is not the newest in the log", _DECIDE
+        )
     check_signer(signed.key_id, signed.at, f"the rule of tenant {row.id}", trust.revoked())
 
 

@@ -110,5 +110,7 @@ def create_tenant(
             body |= {"key_sha256": sha256_of(wrapped_key)}
             append(tenant_id, "tenant.created", body, now, entropy)
     except IntegrityError as error:
-        raise CatalogueError("tenant.exists", f"tenant {tenant_id} already exists", "") from error
+        raise CatalogueError(
+            "tenant.exists", f"tenant {tenant_id} already exists", "use it as it is: `accord tenant show`"
+        ) from error
     return tenant_row(row)

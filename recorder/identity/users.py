@@ -536,7 +536,7 @@ def check_latest(row: UserRow) -> None:
         raise SealError(
             "credential.superseded",
             f"user {row.id} has a superseded credential: the log has a later {later.kind}",
-            "an older row was restored: run `accord audit`",
+            "an older row was restored: run `accord audit run`",
         )
 
 

@@ -57,6 +57,9 @@ LONGEST_REVIEW = timedelta(days=366)
 LONGEST_REASON = 500
 
 TRIES = 3
+
+_ERASED = "its receipt shows when and why: `accord recording receipt`"
+_HOLDS = "`accord recording show` lists its holds"
 """Attempts, if several people amend a recording at once."""
 
 log = structlog.get_logger()
@@ -137,13 +140,17 @@ class Changes:
         with connected():
             row = queries.recording(tenant, recording)
             if row is None:
-                raise AccessError("access.not_found", "there is no such recording")
+                raise AccessError(
+                    "access.not_found",
+                    "there is no such recording",
+                    "`accord recording list` shows a customer's recordings",
+                )
             if row.erased_at is not None:
-                raise AccessError("access.erased", "the recording was destroyed")
+                raise AccessError("access.erased", "the recording has been destroyed", _ERASED)
             limits, pack = limits_of(tenant, self.trust), pack_of(tenant)
         chain = chain_of_row(row, self.store, self.root, self.revoked())
         if chain.erased is not None:
-            raise AccessError("access.erased", "the recording was destroyed")
+            raise AccessError("access.erased", "the recording has been destroyed", _ERASED)
         usage = sealed.terms(chain.manifest, chain.amendments, limits, pack)
         return RecordingStatus(row, chain, usage, self.now())
 
@@ -168,13 +175,24 @@ class Changes:
                 raise RetentionError(
                     "retention.not_for_disputes",
                     "it cannot be held for these purposes: they cannot serve a dispute, or have ended",
+                    "choose purposes that can serve a dispute and are in force: `accord recording show`",
                 )
             if not status.now < review_at <= status.now + LONGEST_REVIEW:
-                raise RetentionError("retention.review", "--review must be within a year")
+                raise RetentionError(
+                    "retention.review",
+                    "--review must be within a year",
+                    "choose a day in the next year; the hold can be renewed then",
+                )
             if not roles or not set(roles) <= _roles(purposes):
-                raise RetentionError("retention.roles", "these purposes are not open to these roles")
+                raise RetentionError(
+                    "retention.roles",
+                    "the purposes do not include these roles",
+                    "choose roles that the purposes include",
+                )
             if self._is_being_destroyed(status.row):
-                raise RetentionError("retention.being_erased", "it is being erased")
+                raise RetentionError(
+                    "retention.being_erased", "the recording is being erased", "nothing can be held any more"
+                )
             at = truncate(review_at)
             return HoldSet(_distinct(purposes), owner, _check_reason(reason), at, _distinct(roles))
 
@@ -196,7 +214,9 @@ class Changes:
 
         def rule(status: RecordingStatus) -> Data:
             if hold not in {each.number for each in status.terms.holds}:
-                raise RetentionError("retention.no_hold", f"it has no hold {hold}, or the hold was lifted")
+                raise RetentionError(
+                    "retention.no_hold", f"it has no hold {hold}, or the hold was lifted", _HOLDS
+                )
             return HoldLifted(hold, _check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
@@ -208,9 +228,15 @@ class Changes:
         def rule(status: RecordingStatus) -> Data:
             found = next((each.data for each in status.terms.holds if each.number == hold), None)
             if found is None:
-                raise RetentionError("retention.no_hold", f"it has no hold {hold}, or the hold was lifted")
+                raise RetentionError(
+                    "retention.no_hold", f"it has no hold {hold}, or the hold was lifted", _HOLDS
+                )
             if found.owner == owner:
-                raise RetentionError("retention.handler", "that person handles it already")
+                raise RetentionError(
+                    "retention.handler",
+                    "that person handles the hold already",
+                    "choose another person, or change nothing",
+                )
             return replace(found, owner=owner, replaces=hold)
 
         self._amend(tenant, recording, by, rule)
@@ -225,7 +251,11 @@ class Changes:
             allowed = status.may_withdraw()
             chosen_codes = allowed if purposes is None else tuple(purposes)
             if not chosen_codes or not set(chosen_codes) <= set(allowed):
-                raise RetentionError("retention.not_by_consent", "these purposes do not rest on consent")
+                raise RetentionError(
+                    "retention.not_by_consent",
+                    "these purposes do not rest on consent",
+                    "name others: `accord recording show`; `accord recording restrict` ends any purpose",
+                )
             return ConsentWithdrawn(_distinct(chosen_codes), _check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
@@ -275,7 +305,11 @@ class Changes:
 
         def rule(status: RecordingStatus) -> Data:
             if (why := status.why_not_delete()) is not None:
-                raise RetentionError(why, "it cannot be deleted")
+                raise RetentionError(
+                    why,
+                    "it cannot be deleted: it is on legal hold, a law requires it, or it was deleted before",
+                    "lift its holds first, or wait for its end: `accord recording show` has both",
+                )
             return DeletionRequested(_check_reason(reason))
 
         self._amend(tenant, recording, by, rule)
@@ -286,7 +320,9 @@ class Changes:
 
         def rule(status: RecordingStatus) -> Data:
             if status.terms.holds:
-                raise RetentionError("retention.held", "it is on legal hold: lift the hold first")
+                raise RetentionError(
+                    "retention.held", "the recording is on legal hold", "`accord hold lift` lifts the hold"
+                )
             return DeletionRequested(_check_reason(reason))
 
         if self.look(tenant, recording).terms.deleted_at is None:
@@ -343,21 +379,39 @@ def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on
     def rule(status: RecordingStatus) -> Data:
         if (why := status.why_not_agree()) is not None:
             raise RetentionError(
-                why, "no agreement is possible: it was not announced, has expired, or is being deleted"
+                why,
+                "no agreement is possible: it was not announced, has expired, or is being deleted",
+                "the recording's page shows which of these it is",
             )
         if purpose not in standard() and purpose not in queries.own_purposes(tenant):
-            raise RetentionError("retention.purpose", f"there is no purpose {purpose!r}")
+            raise RetentionError(
+                "retention.purpose",
+                f"there is no purpose {purpose!r}",
+                "`accord announcement show` lists the purposes of an announcement",
+            )
         with connected():
             pack = pack_of(tenant)
         for objection in pack.objections([purpose], keep_days=keep_days):
             raise RetentionError("retention.too_long", objection.message, objection.hint)
         if not plans.plan_of(tenant).allows_days(keep_days):
-            raise RetentionError("retention.plan", "the customer's plan has less retention than that")
+            raise RetentionError(
+                "retention.plan",
+                f"the customer's plan does not include {keep_days} days of retention",
+                "choose a shorter period, or another plan: `accord tenant set --plan`",
+            )
         until = sealed.retention_start(status.chain.manifest) + timedelta(days=keep_days)
         if until <= status.now:
-            raise RetentionError("retention.past", "counted from the call, that period is over")
+            raise RetentionError(
+                "retention.past",
+                f"{keep_days} days from the call have passed",
+                "choose a longer period: it counts from the call",
+            )
         if on is not None and not _day_of(tenant, status.row.started_at) <= on <= _day_of(tenant, status.now):
-            raise RetentionError("retention.agreed_on", "--on must be between the call's date and today")
+            raise RetentionError(
+                "retention.agreed_on",
+                "--on must be between the call's date and today",
+                "give the day on which they agreed",
+            )
         return ConsentAdded(purpose, until, pack.code, _check_reason(reason), on)
 
     return rule
@@ -369,9 +423,17 @@ def narrowing_rule(*, purposes: Sequence[str], reason: str) -> Rule:
 
     def rule(status: RecordingStatus) -> Data:
         if not purposes or not set(purposes) <= set(status.terms.active(status.now)):
-            raise RetentionError("retention.purpose", "it has no such purpose, or it has ended")
+            raise RetentionError(
+                "retention.purpose",
+                "the recording has no such purpose, or it has ended",
+                "`accord recording show` lists the purposes that are in force",
+            )
         if not set(purposes) <= set(status.may_narrow()):
-            raise RetentionError("retention.by_law", "a law requires it to be kept for that purpose")
+            raise RetentionError(
+                "retention.by_law",
+                "a law requires the customer to keep it for that purpose",
+                "narrow other purposes",
+            )
         return PurposesNarrowed(_distinct(purposes), _check_reason(reason))
 
     return rule
@@ -396,6 +458,8 @@ def _check_reason(reason: str) -> str:
     text = " ".join(reason.split())
     if not text or len(text) > LONGEST_REASON or not text.isprintable():
         raise RetentionError(
-            "retention.reason", f"the reason must have 1 to {LONGEST_REASON} printable characters"
+            "retention.reason",
+            f"the reason must have 1 to {LONGEST_REASON} printable characters",
+            "shorten or rewrite it, in one line",
         )
     return text

@@ -152,7 +152,7 @@ def check_holds(chain: Chain) -> None:
         raise SealError(
             "recording.held",
             f"by the log recording {manifest.recording} is on legal hold, but amendment {numbers} is missing",
-            "it was deleted: run `accord audit`, and look in the bucket for an older version of it",
+            "it was deleted: run `accord audit run`, and look in the bucket for an older version of it",
         )
 
 

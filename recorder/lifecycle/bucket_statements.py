@@ -16,7 +16,7 @@ from recorder.catalogue import erased_call_queries, offboarding_progress, querie
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.lifecycle.departure import last_cancellation
-from recorder.seal import call_erasure, offboarding
+from recorder.seal import call_erasure, hints, offboarding
 from recorder.seal.call_erasure import NOTES, ErasedCallsRecord
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import key_part
@@ -141,11 +141,11 @@ def _look_at_note(
     try:
         ids = call_erasure.ids_in(key)
         if ids is None:
-            raise SealError("object.unplaced", "Accord has no object of that name")
+            raise SealError("object.unplaced", "Accord has no object with that name", hints.FOREIGN_OBJECT)
         tenant, name = ids
         note = call_erasure.read(read_document(store, key, call_erasure.MAX_BYTES), root)
         if note.tenant != tenant:
-            raise SealError("call_erasure.foreign", f"it is the note of customer {note.tenant}")
+            raise SealError("call_erasure.foreign", f"it is the note of customer {note.tenant}", hints.OBJECT)
         _check_key(note.key, note.at, revoked, believe)
     except SealError as error:
         found.troubles.append(StatementProblem(key, error.error_id, error.message))
@@ -167,7 +167,11 @@ def _check_key(key: str, at: datetime, revoked: Revoked, believe_dates: bool) ->
 
 
 def _revoked(key: str, more: str = "") -> SealError:
-    return SealError("seal.key_revoked", f"key {key}, which signed it, was revoked{more}")
+    return SealError(
+        "seal.key_revoked",
+        f"it is signed by key {key}, which was revoked{more}",
+        "treat it as unverified, and find out who had the key",
+    )
 
 
 def is_open(leaver: SignedDeparture) -> bool:

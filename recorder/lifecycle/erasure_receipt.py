@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.catalogue import queries
 from recorder.errors import AccessError, RetentionError, SealError
 from recorder.lifecycle.erasure_deadline import erasure_complete_at
-from recorder.seal import amendment, amendment_kinds, signed_document
+from recorder.seal import amendment, amendment_kinds, hints, signed_document
 from recorder.seal.amendment_kinds import Erased, ErasedObject
 from recorder.seal.signing import RECEIPT, Signer
 from recorder.seal.verification import verify
@@ -81,7 +81,7 @@ class ErasureReceipt(ErasureReceiptBody):
 
 def _check(found: ErasureReceiptBody) -> None:
     if found.complete_from < found.erased_at or not found.verified:
-        raise SealError("seal.contradiction", "the receipt contradicts itself")
+        raise SealError("seal.contradiction", "the receipt contradicts itself", hints.DOCUMENT)
 
 
 KIND: Final = signed_document.Kind(
@@ -110,22 +110,34 @@ def receipt(
     :class:`recorder.errors.StoreError`."""
     row = queries.recording(tenant, recording)
     if row is None:
-        raise AccessError("access.not_found", "there is no such recording")
+        raise AccessError(
+            "access.not_found", "there is no such recording", "check the recording's id and the customer"
+        )
     if row.erased_at is None:
-        raise RetentionError("retention.not_erased", f"recording {recording} was not destroyed")
+        raise RetentionError(
+            "retention.not_erased",
+            f"recording {recording} has not been destroyed",
+            "there is a receipt once it is erased: `accord recording show` shows when",
+        )
     report = verify(store, row.prefix, root, None, now)
     chain = report.chain
     if chain is None or chain.erased is None or not isinstance(chain.erased.data, Erased):
         raise RetentionError(
-            "retention.not_erased", f"recording {recording} has no tombstone in the bucket", "`accord audit`"
+            "retention.not_erased",
+            f"recording {recording} has no tombstone in the bucket",
+            "`accord audit run`",
         )
     if (chain.manifest.tenant, chain.manifest.recording) != (tenant, recording):
-        raise SealError("seal.manifest_foreign", f"the manifest at {row.prefix} is that of another recording")
+        raise SealError(
+            "seal.manifest_foreign",
+            f"the manifest at {row.prefix} belongs to another recording",
+            hints.OBJECT,
+        )
     if report.findings:
         raise RetentionError(
             "retention.not_gone",
             f"recording {recording} was erased but still exists: {report.findings[0].message}",
-            "`accord audit` lists everything; the worker erases it again if its row is due",
+            "`accord audit run` lists everything; the worker erases it again if its row is due",
         )
     tombstone, erased = chain.erased, chain.erased.data
     body = ErasureReceiptBody(

@@ -2,8 +2,8 @@
 
 Erasing reverses the order of writing, keys first: the wrapped key in the bucket, its copy in the catalogue,
 then every version of the objects. Their absence is verified, and the tombstone is put beside the manifest,
-which stays (docs/formats.md gives the reason). Last, the row becomes a tombstone. After an interruption
-everything is repeated: a recording is due until its row is a tombstone.
+which stays (docs/reference/formats.md gives the reason). Last, the row becomes a tombstone. After an
+interruption everything is repeated: a recording is due until its row is a tombstone.
 
 The catalogue lists what is due, and the bucket decides: a changed row erases nothing early, and a recording
 on legal hold stays. After a rebuild nothing is erased until the holds are confirmed.

@@ -197,7 +197,7 @@ class KeyRotation:
             raise SealError(
                 wrong[next_at].error_id,
                 f"{next_at} cannot be used: {wrong[next_at].message}",
-                f"nothing was written; `accord keys next --tenant {tenant}` replaces it",
+                f"nothing was written; `accord key prepare --tenant {tenant}` replaces it",
             )
         next_key = good.pop(next_at, None)
         text = self._row_text(tenant)

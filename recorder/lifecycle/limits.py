@@ -32,6 +32,7 @@ from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.errors import CatalogueError, RetentionError, SealError
 from recorder.ids import Entropy
 from recorder.prompts.purposes import standard
+from recorder.seal import hints
 from recorder.seal import retention_limit as statements
 from recorder.seal.amendment import By
 from recorder.seal.retention_limit import LimitLifted, LimitSet
@@ -135,7 +136,9 @@ def check_statement(which: PendingLimit, trust: Trust, listed_at: datetime | Non
     statement, key = opened
     if (statement.tenant, statement.id) != (which.tenant, which.id):
         raise SealError(
-            "retention.foreign", f"it is a statement of limit {statement.id} of customer {statement.tenant}"
+            "retention.foreign",
+            f"it is the statement of limit {statement.id} of customer {statement.tenant}",
+            hints.COMPARE,
         )
     if is_doubtful(key, statement.signed_at, listed_at, trust.revoked()):
         what = f"key {key}, which signed it, was revoked before it was listed"
@@ -161,9 +164,15 @@ def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy:
         row = RetentionLimitTable.get_or_none(RetentionLimitTable.id == which.id)
         catalogued = None if row is None else row.lifted if which.lifted else row.statement
         if (row is not None and row.tenant_id != which.tenant) or catalogued not in (None, text):
-            raise SealError("retention.differs", f"the catalogue has another statement of limit {which.id}")
+            raise SealError(
+                "retention.differs", f"the catalogue has another statement of limit {which.id}", hints.COMPARE
+            )
         if row is None and which.lifted:
-            raise SealError("retention.alone", f"limit {which.id} is lifted, but no statement sets it")
+            raise SealError(
+                "retention.alone",
+                f"limit {which.id} is lifted, but no statement sets it",
+                "look for an older version of the missing statement in the bucket",
+            )
         if row is None:
             RetentionLimitTable.create(id=which.id, tenant=which.tenant, statement=text)
         elif catalogued is None:
@@ -258,7 +267,7 @@ def check_logged(tenant: str) -> None:
             raise SealError(
                 "retention.differs",
                 f"the log lists a statement about limit {each.body.get('limit')} that no row has",
-                "a row was changed or deleted: run `accord audit`, then `accord rebuild`",
+                "a row was changed or deleted: run `accord audit run`, then `accord rebuild`",
             )
 
 

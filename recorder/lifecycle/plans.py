@@ -150,7 +150,9 @@ def plan_of(tenant: str) -> CustomerPlan:
     code = plan_code(tenant)
     found = plans().get(code)
     if found is None:
-        log.error("plan.unknown", tenant=tenant, plan=code, hint="`accord tenant plan` gives it another one")
+        log.error(
+            "plan.unknown", tenant=tenant, plan=code, hint="`accord tenant set --plan` gives it another one"
+        )
     return found or plans()[STARTER]
 
 
@@ -179,7 +181,7 @@ def choose_formats(tenant: str, choice: Sequence[str]) -> tuple[str, ...]:
         raise CatalogueError(
             "plan.format",
             f"{others[0]} is not part of the plan {plan.code!r}, which stores {' and '.join(plan.formats)}",
-            "`accord tenant plan` gives the customer another plan",
+            "`accord tenant set --plan` gives the customer another plan",
         )
     return tuple(dict.fromkeys(choice)) or plan.formats[:1]
 
@@ -195,7 +197,7 @@ def require_days(plan: CustomerPlan, keep_days: int) -> None:
         raise CatalogueError(
             "plan.keep_days",
             f"the plan {plan.code!r} has at most {plan.longest_keep_days} days of retention, not {keep_days}",
-            "choose fewer days; `accord tenant plan` gives the customer another plan",
+            "choose fewer days; `accord tenant set --plan` gives the customer another plan",
         )
 
 
@@ -206,5 +208,5 @@ def check_feature(tenant: str, feature: str) -> None:
         raise CatalogueError(
             "plan.feature",
             f"{feature} is not part of the plan {plan.code!r}",
-            "`accord tenant plan` gives the customer another plan",
+            "`accord tenant set --plan` gives the customer another plan",
         )

@@ -54,7 +54,7 @@ def add_recording(
                 raise CatalogueError(
                     "recording.conflict",
                     f"another manifest is catalogued for recording {row.id}",
-                    "the take stays in the spool: compare both with `accord verify`",
+                    "the take stays in the spool: compare both with `accord recording verify`",
                 )
             return False
         if "tenant.offboarded" not in despite and is_being_erased(row.tenant):

@@ -20,6 +20,7 @@ from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import hold_review, limits
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.limits import PendingLimit
+from recorder.seal import hints
 from recorder.seal import retention_limit as statements
 from recorder.seal.amendment import By
 from recorder.seal.document_source import read_document
@@ -93,7 +94,7 @@ def finish_pending(
             limits.add_leaf(each, trust, now, entropy)
         except (SealError, Conflict) as error:
             faults.report("retention_limit.refused", error, each.id, level="error", tenant=each.tenant,
-                          limit=each.id, hint="run `accord audit`")  # fmt: skip
+                          limit=each.id, hint="run `accord audit run`")  # fmt: skip
             continue
         faults.recover("retention_limit.refused", each.id, tenant=each.tenant, limit=each.id)
         log.info("retention_limit.listed", tenant=each.tenant, limit=each.id, lifted=each.lifted)
@@ -116,7 +117,7 @@ def check_stored(tenant: str, store: Store, trust: Trust) -> None:
                 raise SealError(
                     "retention.differs",
                     f"{place} differs from the catalogue: this limit erases nothing",
-                    "a row or an object was changed or deleted: run `accord audit`",
+                    "a row or an object was changed or deleted: run `accord audit run`",
                 )
 
 
@@ -149,7 +150,7 @@ def _bring_back(
 ) -> bool:
     parts = statements.parse_place(key)
     if parts is None:
-        raise SealError("object.unplaced", "Accord has no object of that name")
+        raise SealError("object.unplaced", "Accord has no object with that name", hints.FOREIGN_OBJECT)
     tenant, limit, lifted = parts
     found = PendingLimit(limit, tenant, read_document(store, key, statements.MAX_BYTES), lifted)
     if not limits.is_listed(found):

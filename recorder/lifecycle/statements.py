@@ -1,6 +1,6 @@
 """Checks rows about departed customers and erased calls against the signed statements in the bucket.
 
-A row without a signed statement has no effect: it is logged, and `accord audit` reports it.
+A row without a signed statement has no effect: it is logged, and `accord audit run` reports it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Statements:
         log.error(
             "offboarding.unsigned",
             tenant=tenant,
-            hint="only a row says that it is erased: run `accord audit`",
+            hint="only a row says that it is erased: run `accord audit run`",
         )
         return False
 
@@ -92,7 +92,7 @@ class Statements:
             "call_erasure.unsigned",
             call=call,
             error_id=error_id,
-            hint="only a row says that this call was erased: run `accord audit`",
+            hint="only a row says that this call was erased: run `accord audit run`",
         )
         return False
 

@@ -30,7 +30,7 @@ from recorder.seal import signing
 from recorder.seal.keyring import write_private
 from recorder.spool.atomic_files import sync_folder
 
-HEADER: Final = "# Accord's settings: docs/operate.md lists all of them. Secrets are files in secrets/.\n"
+HEADER: Final = "# Accord's settings: docs/settings.md lists all of them. Secrets are files in secrets/.\n"
 
 SQLITE: Final = "sqlite"
 
@@ -148,7 +148,7 @@ class Installation:
             raise ConfigError(
                 "init.keys",
                 f"there are keys in {self.keys}, but not {', '.join(absent)}",
-                "bring all of them back (`accord keys restore`), or move them away for a new installation",
+                "bring all of them back (`accord key restore`), or move them away for a new installation",
             )
 
     def check_store(self, answers: Answers) -> None:

@@ -149,7 +149,7 @@ class UpgradeCheck:
             yield DoctorFinding(
                 "warning",
                 f"keys: version {self._package.version} also signs {', '.join(absent)}",
-                "have the root's key at hand: run `accord keys renew` after the installation",
+                "have the root's key at hand: run `accord key renew` after the installation",
             )
 
     def room(self, patient: Patient) -> Iterator[DoctorFinding]:

@@ -167,7 +167,11 @@ def _encode(folder: Path, now: datetime, services: Services, encode_take: Encode
         services.boundary("encoded")
         return True
     if start.announcement is None or start.tenant is None or start.line is None:
-        raise TakeError("take.no_line", f"{folder} is a take of a call that has no line", "")
+        raise TakeError(
+            "take.no_line",
+            f"{folder} is a take of a call that has no line",
+            "the take stays in quarantine until its date; a line added later does not announce it",
+        )
     prompt = prompt_files.put_prompt(services.snapshot, start.announcement.sha256, now)
     if prompt is None:
         raise TakeError(

@@ -86,7 +86,11 @@ class AudioReader:
         and never on disk, because everybody in a room requests parts of the same one. With ``passages``, all
         sound outside of them is silence; no object but :data:`MASKED` can be opened so."""
         if passages is not None and name not in MASKED:
-            raise AccessError("access.passages_only", f"{name} has more than passages")
+            raise AccessError(
+                "access.passages_only",
+                f"{name} has more than passages",
+                "play the passages, not the whole object",
+            )
         if name == WEBM:
             content = self._make_webm(sealed, passages)
             return OpenObject(len(content), lambda start, end: _pieces(content, start, end))
@@ -126,7 +130,11 @@ class AudioReader:
             if known not in self._webm:
                 opus = self.open(sealed, OPUS)
                 if opus.length > LONGEST_WEBM:
-                    raise AccessError("access.no_sound", f"recording {sealed.row.id} is too long for WebM")
+                    raise AccessError(
+                        "access.no_sound",
+                        f"recording {sealed.row.id} is too long for WebM",
+                        "download it as WAV or Ogg",
+                    )
                 content = b"".join(opus.read(0, opus.length))
                 self._webm[known] = run_in_thread(remux_opus, content, passages)
                 while sum(map(len, self._webm.values())) > WEBM_KEPT and len(self._webm) > 1:

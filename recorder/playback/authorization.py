@@ -8,7 +8,7 @@ download (``features/offboarding/download.py``) share them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -47,6 +47,33 @@ LOOK_AGAIN: Final = timedelta(seconds=5)
 """How often authorisation is checked again during one response."""
 
 log = structlog.get_logger()
+
+HINTS: Final[Mapping[str, str]] = {
+    "access.dispute_closed": "open a new dispute to listen together again",
+    "access.download_plan": "`accord tenant set --plan` gives the customer a plan with downloads",
+    "access.download_role": "an admin allows it on the team page",
+    "access.erased": "its receipt shows when and why: `accord recording receipt`",
+    "access.expired": "nobody can hear it any more: announce a longer period for future calls",
+    "access.grant_over": "choose a purpose and press Play again",
+    "access.handover_changed": "prepare it again: `accord offboarding export`",
+    "access.handover_none": "`accord offboarding export` prepares the archive",
+    "access.handover_over": "prepare it again: `accord offboarding export`",
+    "access.handover_role": "an admin of the customer downloads it",
+    "access.held": "a legal hold limits who may hear it, and for which purposes: `accord recording show`",
+    "access.imported": "an admin states what the imported recording may be used for",
+    "access.no_sound": "choose another format: a recording has those of its line",
+    "access.not_admitted": "a guest hears only what both sides of the dispute have agreed to",
+    "access.not_announced": "nothing can be done: the announcement was not found in the recording",
+    "access.not_found": "check the address; another customer's recording looks the same",
+    "access.not_verified": "the guest enters the code from a verification call, or two users vouch for them",
+    "access.other_line": "an admin assigns lines on the team page",
+    "access.passages_only": "play the passages, not the whole recording",
+    "access.purpose_not_announced": "choose a purpose that was announced: `accord recording show`",
+    "access.purpose_not_for_role": "ask a colleague whose role includes the purpose",
+    "access.purpose_restricted": "choose another purpose: this one has ended",
+    "access.revoked": "log in again; `accord user list` shows whether the user is still active",
+}
+"""What can be done about each refusal, by its id."""
 
 
 class Guard:
@@ -165,7 +192,7 @@ class Guard:
         )
         metrics.REFUSALS.labels(error_id.removeprefix("access.")).inc()
         log.info("gate.refused", recording=recording, error_id=error_id)
-        raise AccessError(error_id, message)
+        raise AccessError(error_id, message, HINTS[error_id])
 
     @contextmanager
     def reported(

@@ -70,7 +70,9 @@ def as_wav(pieces: Iterator[bytes], manifest: Manifest, *, mute_right: bool = Fa
             yield samples.tobytes()
     except av.FFmpegError as error:
         raise SealError(
-            "seal.no_sound", f"the sound of {manifest.recording} cannot be read: {error}"
+            "seal.no_sound",
+            f"the sound of {manifest.recording} cannot be read: {error}",
+            "verify the recording: `accord recording verify`",
         ) from None
     while left > 0:
         # A codec's last frame may be longer or shorter than the input.

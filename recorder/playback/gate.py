@@ -51,6 +51,7 @@ from recorder.playback.interface import (
 )
 from recorder.playback.purposes import PurposePolicy, lasts_until, preselect, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
+from recorder.seal import hints
 from recorder.seal.keyring import Keyring
 from recorder.seal.manifest import to_body
 from recorder.seal.revocation import Revoked, none_revoked
@@ -199,7 +200,11 @@ class Gate:
         grant, sealed = self._granted_recording(who, grant_id)
         found = sealed.manifest.object(SOUNDS[0] if name == WEBM else name)
         if found is None:
-            raise AccessError("access.no_sound", f"recording {grant.recording} has no {name}")
+            raise AccessError(
+                "access.no_sound",
+                f"recording {grant.recording} has no {name}",
+                "choose another format: a recording has those of its line",
+            )
         passages = self._guard.admit(who, grant.recording, grant.purpose)
         if name not in MASKED:
             self._check_whole(who, grant.recording, grant.purpose)
@@ -237,7 +242,11 @@ class Gate:
         stored = manifest.object(name) if name in SOUNDS else None
         source = stored or (manifest.object(SOUNDS[0]) if name == channel_mute.NAME else None)
         if source is None:
-            raise AccessError("access.no_sound", f"recording {row.id} has no {printable(name)}")
+            raise AccessError(
+                "access.no_sound",
+                f"recording {row.id} has no {printable(name)}",
+                "choose another format: a recording has those of its line",
+            )
         with self._guard.reported(who, sealed.row, source.name, purpose):
             sound = self._guard.sounds.open(sealed, source.name)
 
@@ -375,7 +384,8 @@ class Gate:
         if row.manifest_sha256 != grant.manifest_sha256:
             raise SealError(
                 "seal.manifest_replaced",
-                f"recording {row.id} was catalogued with another manifest after the grant",
+                f"the manifest of recording {row.id} in the catalogue was replaced during the grant",
+                hints.COMPARE,
             )
         return self._guard.open_cached(row)
 

@@ -145,7 +145,11 @@ class NoAdmissions:
 
     def check(self, who: Actor, recording: str) -> Passages | None:
         """See :class:`Admissions`."""
-        raise AccessError("access.not_admitted", "this gate admits no guests")
+        raise AccessError(
+            "access.not_admitted",
+            "this gate admits no guests",
+            "guests listen in the panel that invited them",
+        )
 
 
 class GateInterface(Protocol):

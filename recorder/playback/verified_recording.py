@@ -152,7 +152,11 @@ class RecordingVerifier:
                     "an amendment is never rewritten: look at the object's versions",
                 )
         if chain.erased is not None:
-            raise AccessError("access.erased", "the recording was destroyed")
+            raise AccessError(
+                "access.erased",
+                "the recording has been destroyed",
+                "its receipt shows when and why: `accord recording receipt`",
+            )
         key = self._key(row)
         # Opening the parties first compares the key's id with the sealed one.
         self._compare_row(row, chain.manifest, decrypt_parties(chain.manifest, key))
@@ -161,7 +165,11 @@ class RecordingVerifier:
     def _key(self, row: RecordingRow) -> Secret:
         tenant = tenant_queries.tenant_key(row.tenant)
         if tenant is None:
-            raise SealError("seal.key_missing", f"the catalogue has no key of tenant {row.tenant}")
+            raise SealError(
+                "seal.key_missing",
+                f"the catalogue has no key of tenant {row.tenant}",
+                "`accord audit run` says whether the customer has left; otherwise restore a backup",
+            )
         wrapped = row.wrapped_key
         if wrapped is None:
             try:
@@ -170,7 +178,9 @@ class RecordingVerifier:
                 ).decode()
             except (NotFound, UnicodeDecodeError) as error:
                 raise SealError(
-                    "seal.key_missing", f"the key of recording {row.id} no longer exists: it was destroyed"
+                    "seal.key_missing",
+                    f"the key of recording {row.id} no longer exists: it was destroyed",
+                    "nobody can open it again; `accord audit run` says whether its erasure was signed",
                 ) from error
         own = wrapped_key(wrapped.encode(), f"the key of recording {row.id}", row.tenant, row.id)
         return open_data_key(self._store, self._keyring, tenant, own)

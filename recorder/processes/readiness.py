@@ -69,7 +69,7 @@ def check_signing_key(signer: Signer | None, uses: Collection[str], trust: Trust
             False,
             f"there is no {PANEL_KEY} among the keys: pages that sign something are refused",
             f"copy {PANEL_KEY} and {PANEL_ENDORSEMENT} from another panel's keys, or make them with "
-            "`accord keys renew`; then restart the panel",
+            "`accord key renew`; then restart the panel",
         )
     at = now()
     for use in uses:
@@ -79,7 +79,7 @@ def check_signing_key(signer: Signer | None, uses: Collection[str], trust: Trust
         return HealthFinding(
             False,
             f"signing key {signer.key_id} was revoked from {to_iso(since)} on",
-            "make another one with `accord keys renew`, and restart this process",
+            "make another one with `accord key renew`, and restart this process",
         )
     return HealthFinding(True, f"signing key {signer.key_id} is endorsed")
 

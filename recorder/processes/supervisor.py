@@ -200,9 +200,9 @@ class Supervisor:
                 self._ended(child, run, code, now)
             elif run.asked_to_end is not None and not child.program.replacement:
                 if now - run.asked_to_end > child.program.grace:
-                    self._kill(run, "killed a process that did not end", child)
+                    self._kill(run, "it did not end", child)
             elif child.program.has_heartbeat and run.silent > (SILENCE if run.alive else STARTUP):
-                self._kill(run, "killed a process whose hub stopped", child, round(run.silent, 1))
+                self._kill(run, "its hub stopped", child, round(run.silent, 1))
         if len(child.runs) > 1 and child.runs[-1].alive:
             # It has taken over.  A predecessor that could not be told (it has another spool, say) ends now.
             for run in child.runs[:-1]:
@@ -214,7 +214,7 @@ class Supervisor:
         """Kill a process once; its end may take a while."""
         if not run.killed:
             details = {} if silent is None else {"silent_s": silent}
-            log.error(why, process=child.program.name, **details)
+            log.error("process.killed", process=child.program.name, reason=why, **details)
             run.killed = True
             run.process.kill()
 
@@ -224,7 +224,7 @@ class Supervisor:
             run = self._spawn(child, argv)
         except OSError as error:
             log.error(
-                "a process could not be started",
+                "process.start_failed",
                 process=child.program.name,
                 error=str(error),
                 again_in_s=self._put_off(child, self.monotonic()),
@@ -233,7 +233,7 @@ class Supervisor:
             )
             return
         child.runs.append(run)
-        log.info("started", process=child.program.name, pid=run.process.pid)
+        log.info("process.started", process=child.program.name, pid=run.process.pid)
 
     def _spawn(self, child: _Child, argv: Sequence[str]) -> _Run:
         """Start a process.  Raises ``OSError`` with everything that was opened closed again."""
@@ -274,19 +274,19 @@ class Supervisor:
         if child.runs:
             if newest:
                 log.error(
-                    "the next process ended before it had taken over",
+                    "process.handover_failed",
                     process=child.program.name,
                     code=code,
                     hint="the previous process continues: see the log of the one that ended, then restart",
                 )
             else:
-                log.info("handed over", process=child.program.name, code=code)
+                log.info("process.handed_over", process=child.program.name, code=code)
         elif run.asked_to_end is not None or now - run.started > STEADY:
             child.failures, child.due = 0, now
-            log.warning("a process ended", process=child.program.name, code=code, restart_in_s=0.0)
+            log.warning("process.ended", process=child.program.name, code=code, restart_in_s=0.0)
         else:
             delay = self._put_off(child, now)
-            log.warning("a process ended", process=child.program.name, code=code, restart_in_s=delay)
+            log.warning("process.ended", process=child.program.name, code=code, restart_in_s=delay)
 
     def _put_off(self, child: _Child, now: float) -> float:
         """Count a failure; seconds until the next attempt."""
@@ -327,7 +327,12 @@ class Supervisor:
             }
             for process, program in run_by_process.items():
                 if time.monotonic() > min(start + program.grace, hurried):
-                    log.warning("killed a process that did not end", process=program.name, pid=process.pid)
+                    log.warning(
+                        "process.killed",
+                        process=program.name,
+                        reason="it did not end",
+                        pid=process.pid,
+                    )
                     process.kill()
                     process.wait()
 

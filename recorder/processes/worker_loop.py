@@ -64,7 +64,7 @@ SNAPSHOT_BACK_OFF = 5.0
 SPARE = 2
 """Threads for other steps and the duties: a store that hangs can occupy every upload thread."""
 
-BRING_BACK = "it stays in quarantine until you decide: `accord take again <its id>` retries it"
+BRING_BACK = "it stays in quarantine until you decide: `accord take retry <its id>` retries it"
 
 ROOMY = 4 * 1024**3
 """Free bytes on a disk above which every take has room to be encoded."""

@@ -4,7 +4,6 @@ again."""
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from recorder.errors import ConfigError
+from recorder.prompts.sound_memory import open_sound
 
 RATES = (8000, 16000)
 SHORTEST_S, LONGEST_S = 1.0, 60.0
@@ -126,7 +126,7 @@ def read_wav(content: bytes, name: str) -> tuple[NDArray[np.int16], int]:
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":  # libsndfile would try its other formats
         raise ConfigError("prompt.not_wav", f"{name} is not a WAV file", _CONVERT)
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
+        with open_sound(content) as file:
             _check_form(name, file)
             samples: NDArray[np.int16] = file.read(dtype="int16")
             return samples, int(file.samplerate)

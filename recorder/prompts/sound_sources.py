@@ -7,7 +7,6 @@ used. Shipped sounds are FLAC, 16 kHz, with their text and hash in ``sounds/clip
 from __future__ import annotations
 
 import hashlib
-import io
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,21 +14,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
 from recorder.config import PromptSettings
 from recorder.domain.sentences import SpokenSentence
 from recorder.errors import ConfigError
 from recorder.prompts.dsp import RATE, Samples, normalise, resample, trim_silence
 from recorder.prompts.sentences import ClipText
 from recorder.prompts.sound_check import check_clip, read_file, read_samples
+from recorder.prompts.sound_memory import open_sound
 from recorder.prompts.tts import Engine, find_engine, find_engines
 
 SOUNDS = Path(__file__).parent / "sounds"
 DATA = "clips.toml"
 
 SCRIPT = "script.txt"
-"""In a folder of recordings: the text of each file, as ``accord prompts script`` prints it."""
+"""In a folder of recordings: the text of each file, as ``accord prompt script`` prints it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class Sources:
             raise ConfigError(
                 "prompt.other_words",
                 f"{path} says {words!r}, but the sentence is now {text.spoken!r}",
-                f"record it again and put its new line into {SCRIPT}: accord prompts script",
+                f"record it again and put its new line into {SCRIPT}: accord prompt script",
             )
 
     def clip(self, text: ClipText) -> Clip:
@@ -114,7 +112,7 @@ def read_script(folder: Path) -> Mapping[str, str]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "prompt.unreadable", f"{path} cannot be read: {error}", "create it again: accord prompts script"
+            "prompt.unreadable", f"{path} cannot be read: {error}", "create it again: accord prompt script"
         ) from error
     rows = (line.partition("\t") for line in lines if not line.startswith("#"))
     return {name.strip(): words.strip() for name, tab, words in rows if tab}
@@ -180,6 +178,7 @@ def _load_shipped(path: Path, sha256: str) -> Samples:
             f"the shipped sound {path} was changed",
             "install Accord again; put sounds of your own into the folder that [prompts] recorded names",
         )
-    samples, _ = soundfile.read(io.BytesIO(content), dtype="float32")
+    with open_sound(content) as sound:
+        samples = sound.read(dtype="float32")
     samples.flags.writeable = False
     return normalise(samples)

@@ -29,7 +29,7 @@ from recorder.prompts.sentences import ClipText
 
 Choice = Literal["auto", "kokoro", "pico", "espeak-ng", "none"]
 
-_INSTALL = "install espeak-ng (apt install espeak-ng), or record it: accord prompts script"
+_INSTALL = "install espeak-ng (apt install espeak-ng), or record it: accord prompt script"
 
 
 class Engine(Protocol):
@@ -51,7 +51,7 @@ def speech_error(engine: str, text: str, why: object) -> ConfigError:
     return ConfigError(
         "tts.failed",
         f"{engine} did not speak {text[:60]!r}: {why}",
-        "choose another engine ([prompts] speech), or record it: accord prompts script",
+        "choose another engine ([prompts] speech), or record it: accord prompt script",
     )
 
 
@@ -285,9 +285,11 @@ def find_engines(choice: Choice, kokoro: Path | None) -> tuple[Engine, ...]:
     if choice in ("auto", "espeak-ng") and espeak:
         found.append(EspeakNg(espeak))
     if choice == "kokoro" and not found:
-        raise ConfigError("tts.missing", f"kokoro cannot speak: {absent}", "see docs/customise.md")
+        raise ConfigError("tts.missing", f"kokoro cannot speak: {absent}", "see docs/announcements.md")
     if choice == "pico" and not found:
-        raise ConfigError("tts.missing", "the program pico2wave is not installed", "see docs/customise.md")
+        raise ConfigError(
+            "tts.missing", "the program pico2wave is not installed", "see docs/announcements.md"
+        )
     if choice == "espeak-ng" and not found:
         raise ConfigError("tts.missing", "the program espeak-ng is not installed", _INSTALL)
     return tuple(found)

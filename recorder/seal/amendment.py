@@ -31,7 +31,7 @@ from typing import Annotated, Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.errors import SealError
-from recorder.seal import signed_document, signing
+from recorder.seal import hints, signed_document, signing
 from recorder.seal.amendment_kinds import (
     ERASED,
     KINDS,
@@ -100,7 +100,11 @@ class AmendmentBody:
 
 def _check(found: AmendmentBody) -> None:
     if (found.by.kind == "user") != (found.by.id is not None):
-        raise SealError("seal.field", "amendment.body.by is no user with an id, nor another without one")
+        raise SealError(
+            "seal.field",
+            "amendment.body.by names no user with an id, and no other author without one",
+            hints.DOCUMENT,
+        )
     read_data(found.kind, found.data)
 
 
@@ -120,7 +124,11 @@ def name(number: int) -> str:
     """Return the object name of an amendment, such as ``amendment-0001.json``.  Raises :class:`SealError`
     (``amendment.number``)."""
     if not 1 <= number <= LAST:
-        raise SealError("amendment.number", f"there is no amendment number {number}")
+        raise SealError(
+            "amendment.number",
+            f"an amendment's number is 1 to {LAST}, not {number}",
+            "no recording can have more amendments; write to the authors of Accord if one needs them",
+        )
     return f"amendment-{number:04}.json"
 
 

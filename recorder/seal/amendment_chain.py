@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.clock import to_iso, truncate
 from recorder.errors import SealError
 from recorder.seal import amendment as amendments
+from recorder.seal import hints
 from recorder.seal.amendment import Amendment, By, name, number_in, open_amendment
 from recorder.seal.amendment_kinds import (
     ERASED,
@@ -92,7 +93,9 @@ class Chain:
     def check(self) -> None:
         """Raises :class:`SealError` with the first problem."""
         for problem in self.problems[:1]:
-            raise SealError(problem.code, f"{problem.name}: {problem.message}", "see `accord verify`")
+            raise SealError(
+                problem.code, f"{problem.name}: {problem.message}", "see `accord recording verify`"
+            )
 
 
 def read_chain(
@@ -133,11 +136,15 @@ def read_chain(
 def _belongs(chain: Chain, amendment: Amendment, number: int, before: str | None) -> None:
     manifest = chain.manifest
     if (amendment.tenant, amendment.recording) != (manifest.tenant, manifest.recording):
-        raise SealError("amendment.foreign", f"it is an amendment of recording {amendment.recording}")
+        raise SealError(
+            "amendment.foreign", f"it is an amendment of recording {amendment.recording}", hints.OBJECT
+        )
     if amendment.number != number:
-        raise SealError("amendment.doubled", f"it is amendment {amendment.number} under another name")
+        raise SealError(
+            "amendment.doubled", f"it is amendment {amendment.number} under another name", hints.OBJECT
+        )
     if before is not None and amendment.predecessor != before:
-        raise SealError("amendment.predecessor", "it follows another document than the one before it")
+        raise SealError("amendment.predecessor", "it does not continue the document before it", hints.OBJECT)
     if not chain.problems:  # otherwise its predecessors are unknown
         check_follows(chain, amendment)
 
@@ -147,7 +154,7 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
     whoever signed it."""
 
     def refuse(what: str) -> None:
-        raise SealError("amendment.contradiction", what)
+        raise SealError("amendment.contradiction", what, hints.OBJECT)
 
     data, sealed_at = amendment.data, chain.manifest.sealed_at
     if amendment.at < sealed_at - CLOCK_SLACK:

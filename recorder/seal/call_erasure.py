@@ -16,7 +16,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.errors import SealError
-from recorder.seal import signed_document, signing
+from recorder.seal import hints, signed_document, signing
 from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
 from recorder.seal.keyring import key_part
 from recorder.seal.revocation import Revoked
@@ -54,7 +54,9 @@ class ErasedCallsRecord(ErasedCalls):
 
 def _check(found: ErasedCalls) -> None:
     if list(found.calls) != sorted(set(found.calls)) or not 0 < len(found.calls) <= AT_ONCE:
-        raise SealError("seal.contradiction", f"a note names 1 to {AT_ONCE} calls, each once and in order")
+        raise SealError(
+            "seal.contradiction", f"a note names 1 to {AT_ONCE} calls, each once and in order", hints.DOCUMENT
+        )
 
 
 NOTE: Final = signed_document.Kind(
@@ -108,7 +110,11 @@ def note_at(
     place = place_of(tenant, note)
     found = read(read_document(source, place, MAX_BYTES), root)
     if found.tenant != tenant:
-        raise SealError("call_erasure.foreign", f"{place} is a note of customer {found.tenant}")
+        raise SealError("call_erasure.foreign", f"{place} is a note of customer {found.tenant}", hints.OBJECT)
     if found.key in revoked:
-        raise SealError("seal.key_revoked", f"{place}: key {found.key}, which signed it, was revoked")
+        raise SealError(
+            "seal.key_revoked",
+            f"{place} is signed by key {found.key}, which was revoked",
+            "treat it as unverified, and find out who had the key",
+        )
     return found

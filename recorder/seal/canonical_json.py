@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from recorder import strict_json
 from recorder.errors import SealError
+from recorder.seal import hints
 from recorder.strict_json import Form, Malformed, dump_canonical, parse_canonical
 
 Value = TypeVar("Value")
@@ -30,12 +31,12 @@ def load(content: bytes, what: str, largest: int | None = None) -> dict[str, Any
         message = f"the {what} {error}"
         match error.reason:
             case "duplicate_field":
-                raise SealError("seal.duplicate_field", message) from None
+                raise SealError("seal.duplicate_field", message, hints.DOCUMENT) from None
             case "not_canonical":
                 hint = "another program than Accord wrote or changed it"
                 raise SealError("seal.not_canonical", message, hint) from None
             case _:
-                raise SealError("seal.not_json", message) from None
+                raise SealError("seal.not_json", message, hints.DOCUMENT) from None
 
 
 def read(form: Form[Value], body: object, where: str) -> Value:
@@ -47,13 +48,15 @@ def read(form: Form[Value], body: object, where: str) -> Value:
     except Malformed as error:
         if error.reason == "unknown_field":
             # An unknown field might change the meaning of the others.
-            raise SealError("seal.unknown_field", f"{where}{error} to this version") from None
-        raise SealError("seal.field", f"{where}{error}") from None
+            raise SealError("seal.unknown_field", f"{where}{error} to this version", hints.NEWER) from None
+        raise SealError("seal.field", f"{where}{error}", hints.DOCUMENT) from None
     canonical: Any = form.write(value)
     if canonical != body:
         if isinstance(body, dict) and (more := sorted(body.keys() - canonical.keys())):
-            raise SealError("seal.unknown_field", f"{where}.{more[0]} is unknown to this version")
-        raise SealError("seal.field", f"{where} is written with other fields")
+            raise SealError(
+                "seal.unknown_field", f"{where}.{more[0]} is unknown to this version", hints.NEWER
+            )
+        raise SealError("seal.field", f"{where} has other fields than its kind allows", hints.DOCUMENT)
     return value
 
 
@@ -62,7 +65,9 @@ def read_time(value: object, where: str) -> datetime:
     try:
         return strict_json.read_time(value)
     except ValueError:
-        raise SealError("seal.field", f"{where} is not a time in UTC with milliseconds") from None
+        raise SealError(
+            "seal.field", f"{where} is not a time in UTC with milliseconds", hints.DOCUMENT
+        ) from None
 
 
 def read_bytes(value: object, length: int, where: str) -> bytes:
@@ -72,7 +77,7 @@ def read_bytes(value: object, length: int, where: str) -> bytes:
     except ValueError:
         data = b""
     if len(data) != length:
-        raise SealError("seal.field", f"{where} is not {length} bytes in base64url")
+        raise SealError("seal.field", f"{where} is not {length} bytes in base64url", hints.DOCUMENT)
     return data
 
 
@@ -80,12 +85,12 @@ def members(body: object, where: str, *names: str) -> list[Any]:
     """Return the values of an object with exactly the fields ``names``.  Raises :class:`SealError`
     (``seal.field``, ``seal.unknown_field``)."""
     if not isinstance(body, dict):
-        raise SealError("seal.field", f"{where} is not an object")
+        raise SealError("seal.field", f"{where} is not an object", hints.DOCUMENT)
     for name in names:
         if name not in body:
-            raise SealError("seal.field", f"{where}.{name} is missing")
+            raise SealError("seal.field", f"{where}.{name} is missing", hints.DOCUMENT)
     if more := sorted(body.keys() - {*names}):
-        raise SealError("seal.unknown_field", f"{where}.{more[0]} is unknown to this version")
+        raise SealError("seal.unknown_field", f"{where}.{more[0]} is unknown to this version", hints.NEWER)
     return [body[name] for name in names]
 
 
@@ -93,10 +98,10 @@ def take_constants(body: object, where: str, expected: Mapping[str, object]) -> 
     """Check an object's constant fields, and return the other ones. Raises :class:`SealError`
     (``seal.field``; ``seal.version`` for another ``version``)."""
     if not isinstance(body, dict):
-        raise SealError("seal.field", f"{where} is not an object")
+        raise SealError("seal.field", f"{where} is not an object", hints.DOCUMENT)
     for name, value in expected.items():
         if name not in body:
-            raise SealError("seal.field", f"{where}.{name} is missing")
+            raise SealError("seal.field", f"{where}.{name} is missing", hints.DOCUMENT)
         found = body[name]
         if found == value and type(found) is type(value):
             continue
@@ -106,7 +111,7 @@ def take_constants(body: object, where: str, expected: Mapping[str, object]) -> 
                 f"{where} has version {found!r}, this Accord reads {value}",
                 "read it with the Accord that wrote it, or a newer one",
             )
-        raise SealError("seal.field", f"{where}.{name} is not {value!r}")
+        raise SealError("seal.field", f"{where}.{name} is not {value!r}", hints.DOCUMENT)
     return {name: value for name, value in body.items() if name not in expected}
 
 

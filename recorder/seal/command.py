@@ -55,8 +55,16 @@ def check(content: str | None, expected: SignedCommand, root: Ed25519PublicKey, 
     """Check that a command was signed as it stands in the catalogue.  Raises :class:`SealError`:
     ``command.missing``, ``command.differs``, ``seal.key_revoked``, and as :meth:`Kind.read` does."""
     if content is None:
-        raise SealError("command.missing", f"command {expected.id} is not signed")
+        raise SealError(
+            "command.missing",
+            f"command {expected.id} is not signed",
+            "repeat it in the panel; `accord audit run` names a row that nobody signed",
+        )
     signed = COMMAND.read(content.encode(), root)
     if signed.value != expected:
-        raise SealError("command.differs", f"command {expected.id} differs from the signed one")
+        raise SealError(
+            "command.differs",
+            f"command {expected.id} differs from the signed one",
+            "repeat it in the panel; `accord audit run` names a row that was changed",
+        )
     check_signer(signed.key_id, signed.at, f"command {expected.id}", revoked)

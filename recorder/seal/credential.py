@@ -26,7 +26,7 @@ from pydantic import Field
 
 from recorder.domain.roles import CUSTOMER, GUESTS, PROVIDER, PROVIDER_ROLES, ROLES, signed_roles_of
 from recorder.errors import SealError
-from recorder.seal import signed_document, signing
+from recorder.seal import hints, signed_document, signing
 from recorder.seal.revocation import Revoked, check_signer
 from recorder.strict_json import STRICT, Form, Sha256, Time, is_none, one_of
 
@@ -52,13 +52,19 @@ class Credential:
 
 def _check(found: Credential) -> None:
     if found.lines is not None and found.role != CUSTOMER:
-        raise SealError("seal.field", "credential.body.lines is only for a colleague's role")
+        raise SealError("seal.field", "credential.body.lines is only for a colleague's role", hints.DOCUMENT)
     if (found.kind == USER) != (found.role is not None):
-        raise SealError("seal.field", "credential.body.role is not a person's role, or null for a token")
+        raise SealError(
+            "seal.field", "credential.body.role is not a person's role, or null for a token", hints.DOCUMENT
+        )
     if found.kind == USER and found.role not in signed_roles_of(found.tenant):
-        raise SealError("seal.field", "credential.body.role is not one that this tenant's people can have")
+        raise SealError(
+            "seal.field", "credential.body.role is not one that this tenant's people can have", hints.DOCUMENT
+        )
     if found.kind == TOKEN and found.tenant == PROVIDER:
-        raise SealError("seal.field", "credential.body.tenant is the provider, which has no tokens")
+        raise SealError(
+            "seal.field", "credential.body.tenant is the provider, which has no tokens", hints.DOCUMENT
+        )
 
 
 CREDENTIAL: Final = signed_document.Kind(
@@ -95,8 +101,8 @@ def check(content: str | None, expected: Credential, root: Ed25519PublicKey, rev
     Raises :class:`SealError`: ``credential.missing``, ``credential.differs``, ``seal.key_revoked`` (the
     signing key was revoked by then), and as :func:`read`."""
     hint = (
-        "`accord user revoke` and `accord user create` invite a person again, `accord token create` makes a "
-        "token; `accord audit` names such rows"
+        "`accord user revoke` and `accord user invite` invite a person again, `accord token create` makes a "
+        "token; `accord audit run` names such rows"
     )
     if content is None:
         what = f"{expected.kind} {expected.id} has no signed credential"

@@ -1,6 +1,6 @@
 """Unwrapping a recording's data key, whichever of its tenant's keys wraps it.
 
-A tenant has one key.  After a rotation (``accord keys rotate``) the bucket has all its former keys by their
+A tenant has one key.  After a rotation (``accord key rotate``) the bucket has all its former keys by their
 ids: a recording that was sealed before and stored after it stays wrapped by a former key until rewrapped.
 """
 

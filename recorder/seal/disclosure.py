@@ -49,7 +49,7 @@ def write(disclosure: Disclosure, signer: signing.Signer, at: datetime) -> str:
 def check(content: str | None, expected: Disclosure, trust: Trust) -> None:
     """Check that a decision was signed as it stands.  Raises :class:`SealError`: ``disclosure.missing``,
     ``disclosure.differs``, ``seal.key_revoked``, and as :meth:`Kind.read` does."""
-    hint = "decide on it again in the panel; `accord audit` names such rows"
+    hint = "decide on it again in the panel; `accord audit run` names such rows"
     if content is None:
         what = f"the disclosure of recording {expected.recording} is not signed"
         raise SealError("disclosure.missing", what, hint)

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from recorder.errors import SealError
 from recorder.ids import Entropy
-from recorder.seal import dispute_statement, streaming_aead
+from recorder.seal import dispute_statement, hints, streaming_aead
 from recorder.seal.keyring import Secret, key_part
 
 FOLDER: Final = "disputes/"
@@ -70,7 +70,7 @@ def decrypt_copy(stored: bytes, place: CopyPlace, data_key: Secret) -> str:
     try:
         return plain.decode()
     except UnicodeDecodeError as error:
-        raise SealError("seal.json", f"the statement at {place.key} is not UTF-8") from error
+        raise SealError("seal.json", f"the statement at {place.key} is not UTF-8", hints.OBJECT) from error
 
 
 def _associated_data(place: CopyPlace) -> bytes:

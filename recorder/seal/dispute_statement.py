@@ -26,15 +26,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.clock import truncate
 from recorder.errors import SealError
-from recorder.seal import signed_document, signing
+from recorder.seal import hints, signed_document, signing
 from recorder.seal.amendment import By
 from recorder.seal.dispute_kinds import KINDS, DisputeData, data_body, read_data
 from recorder.seal.revocation import Trust, check_signer
 from recorder.strict_json import STRICT, Form, Positive, Sha256, Time
 
 MAX_BYTES: Final = 64 * 1024
-
-HINT: Final = "run `accord audit`, and compare with a backup of the catalogue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +73,13 @@ class StatementOfDispute:
 
 def _check(found: StatementOfDispute) -> None:
     if (found.by.kind == "user") != (found.by.id is not None):
-        raise SealError("seal.field", "statement.body.by is no user with an id, nor another without one")
+        raise SealError(
+            "seal.field",
+            "statement.body.by names no user with an id, and no other author without one",
+            hints.DOCUMENT,
+        )
     if (found.number == 1) != (found.predecessor is None):
-        raise SealError("seal.field", "statement.body.predecessor is not that of this number")
+        raise SealError("seal.field", "statement.body.predecessor does not fit its number", hints.DOCUMENT)
     read_data(found.kind, found.data)
 
 
@@ -109,7 +111,7 @@ def read(content: str, trust: Trust) -> DisputeStatement:
     signing key was revoked by then (``seal.key_revoked``)."""
     found = _read(content, signing.raw_public(trust.root))
     what = f"statement {found.number} of dispute {found.dispute}"
-    check_signer(found.signing_key_id, found.at, what, trust.revoked(), HINT)
+    check_signer(found.signing_key_id, found.at, what, trust.revoked(), hints.COMPARE)
     return found
 
 
@@ -129,10 +131,14 @@ def check_chain(tenant: str, dispute: str, found: Iterable[DisputeStatement]) ->
     before: DisputeStatement | None = None
     for expected, each in enumerate(found, 1):
         if (each.tenant, each.dispute) != (tenant, dispute):
-            raise SealError("dispute.foreign", f"a statement of dispute {dispute} is another's", HINT)
+            raise SealError(
+                "dispute.foreign", f"a statement of dispute {dispute} is another's", hints.COMPARE
+            )
         if each.number != expected:
-            raise SealError("dispute.missing", f"dispute {dispute} has no statement {expected}", HINT)
+            raise SealError(
+                "dispute.missing", f"dispute {dispute} has no statement {expected}", hints.COMPARE
+            )
         if each.predecessor != (before.sha256 if before else None):
             what = f"statement {expected} of dispute {dispute} does not link to its predecessor"
-            raise SealError("dispute.predecessor", what, HINT)
+            raise SealError("dispute.predecessor", what, hints.COMPARE)
         before = each

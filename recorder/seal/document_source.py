@@ -55,4 +55,8 @@ class Files:
         for path in (self._folder / key, self._folder / Path(key).name):
             if path.is_file():
                 return path
-        raise StoreError("store.not_found", f"there is no {key} in {self._folder}")
+        raise StoreError(
+            "store.not_found",
+            f"there is no {key} in {self._folder}",
+            "name the whole folder of the recording, with all its files",
+        )

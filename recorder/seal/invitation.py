@@ -21,7 +21,7 @@ from pydantic import Field
 
 from recorder.domain.roles import CUSTOMER, PROVIDER_ROLES, ROLES, roles_of
 from recorder.errors import SealError
-from recorder.seal import signed_document, signing
+from recorder.seal import hints, signed_document, signing
 from recorder.seal.revocation import Trust, check_signer
 from recorder.strict_json import STRICT, Form, Sha256, Time, is_none, one_of
 
@@ -49,11 +49,15 @@ class Invitation:
 
 def _check(found: Invitation) -> None:
     if (found.by_kind == "user") != (found.by is not None):
-        raise SealError("seal.field", "invitation.body.by is not a user's id, or null for the operator")
+        raise SealError(
+            "seal.field", "invitation.body.by is not a user's id, or null for the operator", hints.DOCUMENT
+        )
     if found.lines is not None and found.role != CUSTOMER:
-        raise SealError("seal.field", "invitation.body.lines is only for a colleague's role")
+        raise SealError("seal.field", "invitation.body.lines is only for a colleague's role", hints.DOCUMENT)
     if found.role not in roles_of(found.tenant):
-        raise SealError("seal.field", "invitation.body.role is not one that this tenant's people can have")
+        raise SealError(
+            "seal.field", "invitation.body.role is not one that this tenant's people can have", hints.DOCUMENT
+        )
 
 
 INVITATION: Final = signed_document.Kind(

@@ -32,7 +32,7 @@ from pydantic import Field
 
 from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
-from recorder.seal import canonical_json
+from recorder.seal import canonical_json, hints
 from recorder.strict_json import STRICT, Binary, Form, one_of
 
 KEY = 32
@@ -44,11 +44,11 @@ TENANT = "tenant"
 RECORDING = "recording"
 NEXT = "next"
 
-BRING_BACK = "`accord keys restore` brings it back from its copy or from paper"
+BRING_BACK = "`accord key restore` brings it back from its copy or from paper"
 
 RESTORE = (
     "the same key may lie in the catalogue, in an older version in the bucket, or in a backup; "
-    "`accord keys rotate` puts a customer's own key back where catalogue or bucket has it. "
+    "`accord key rotate` puts a customer's own key back where catalogue or bucket has it. "
     "No new key opens what this one did"
 )
 """Hint for a damaged or foreign wrapped key."""
@@ -96,7 +96,9 @@ class WrappedKey:
         fields = canonical_json.take_constants(canonical_json.load(content, where), where, _CONSTANTS)
         read = canonical_json.read(_WRAPPED, fields, where)
         if (read.kind == RECORDING) != (read.recording is not None):
-            raise SealError("seal.field", "a wrapped key names a recording exactly where it is a recording's")
+            raise SealError(
+                "seal.field", "a wrapped key of a recording must name it, and no other key may", RESTORE
+            )
         return read
 
 
@@ -171,7 +173,7 @@ class Keyring:
                 f"give the key-encryption key that was in use then: {BRING_BACK}",
             )
         if wrapped.kind != TENANT:
-            raise SealError("seal.key_kind", "a recording's key was given where a tenant's is needed")
+            raise SealError("seal.key_kind", "it is a recording's key, not a tenant's", RESTORE)
         return _unwrap(kek, wrapped)
 
     def rewrap_tenant_key(self, wrapped: WrappedKey, entropy: Entropy = os.urandom) -> WrappedKey:
@@ -185,7 +187,9 @@ class Keyring:
         """Rewrap a recording's data key under its tenant's ``new`` key instead of the ``old`` one. Raises
         :class:`SealError` as :meth:`open_data_key`."""
         if (new.kind, new.tenant) != (TENANT, wrapped.tenant):
-            raise SealError("seal.key_foreign", f"the new key is not of tenant {wrapped.tenant}")
+            raise SealError(
+                "seal.key_foreign", f"the new key does not belong to tenant {wrapped.tenant}", RESTORE
+            )
         data = self.open_data_key(old, wrapped)
         by = self.open_tenant_key(new)
         return _wrap(by, data, RECORDING, wrapped.tenant, wrapped.recording, entropy)
@@ -199,11 +203,13 @@ class Keyring:
         """Unwrap the data key of a recording.  Raises :class:`SealError` (``seal.kek_missing``,
         ``seal.key_kind``, ``seal.key_foreign``, ``seal.key_damaged``)."""
         if wrapped.kind != RECORDING:
-            raise SealError("seal.key_kind", "a tenant's key was given where a recording's is needed")
+            raise SealError("seal.key_kind", "it is a tenant's key, not a recording's", RESTORE)
         tenant = self.open_tenant_key(tenant_key)
         if wrapped.tenant != tenant_key.tenant or wrapped.wrapped_by != tenant.id:
             raise SealError(
-                "seal.key_foreign", f"the key of recording {wrapped.recording} belongs to another tenant key"
+                "seal.key_foreign",
+                f"the key of recording {wrapped.recording} is wrapped by another tenant key",
+                RESTORE,
             )
         return _unwrap(tenant, wrapped)
 
@@ -265,7 +271,9 @@ def wrapped_key_at(place: str, content: bytes) -> WrappedKey:
     :func:`wrapped_key`."""
     match = _PLACE.fullmatch(place)
     if match is None:
-        raise SealError("seal.key_foreign", f"{place} is no name of a wrapped key")
+        raise SealError(
+            "seal.key_foreign", f"{place} is not the place of a wrapped key", hints.FOREIGN_OBJECT
+        )
     tenant, key_id, recording = match.groups()
     return wrapped_key(content, place, tenant, recording, None if key_id == NEXT else key_id)
 
@@ -274,7 +282,7 @@ def key_part(name: str) -> str:
     """Check that a tenant's or recording's id can be part of an object's key, and return it.  Raises
     :class:`SealError` (``seal.bad_id``)."""
     if not _PART.fullmatch(name) or name == TENANT or name.startswith(f"{TENANT}-"):
-        raise SealError("seal.bad_id", f"{name!r} cannot be a part of an object's key")
+        raise SealError("seal.bad_id", f"{name!r} cannot be part of an object's key", hints.COMPARE)
     return name
 
 
@@ -325,7 +333,7 @@ def _hint(path: Path) -> str:
     installation."""
     advice = f"correct the path and the file's owner. Where it is lost, {BRING_BACK}"
     new = not any(any(path.parent.glob(pattern)) for pattern in ("*.key", "*.pub", "*kek*", "*.json"))
-    return f"{advice}; a new installation makes its keys with `accord keys init`" if new else advice
+    return f"{advice}; a new installation makes its keys with `accord key init`" if new else advice
 
 
 def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -347,7 +355,7 @@ def keys_exist(paths: Iterable[Path]) -> ConfigError:
     return ConfigError(
         "keys.exists",
         f"there are keys already: {', '.join(str(path) for path in paths)}",
-        "nothing was written: no key is ever replaced. `accord keys restore` adds what is missing",
+        "nothing was written: no key is ever replaced. `accord key restore` adds what is missing",
     )
 
 

@@ -1,4 +1,5 @@
-"""The manifest, version 1: its fields and the rules between them.  docs/formats.md describes each field.
+"""The manifest, version 1: its fields and the rules between them.  docs/reference/formats.md describes
+each field.
 
 Version 1 is closed: another version, unknown fields and contradictory fields are refused.
 """
@@ -21,7 +22,7 @@ from recorder.domain.markers import LocatedMarker
 from recorder.domain.parties import Party
 from recorder.errors import SealError
 from recorder.ids import Entropy
-from recorder.seal import canonical_json, signing, streaming_aead
+from recorder.seal import canonical_json, hints, signing, streaming_aead
 from recorder.seal.consent_record import (
     ANSWERS,
     Consent,
@@ -31,7 +32,7 @@ from recorder.seal.consent_record import (
     find_contradiction,
     is_keep_consented,
 )
-from recorder.seal.keyring import Secret, key_part
+from recorder.seal.keyring import RESTORE, Secret, key_part
 from recorder.seal.signed_document import Kind
 from recorder.strict_json import STRICT, Binary, Form, Natural, Positive, Sha256, Time
 
@@ -71,7 +72,7 @@ class Object:
             raise SealError(
                 "seal.block",
                 f"block {number} of {self.name} differs from the sealed one",
-                "the stored object was changed; `accord verify` lists the changed blocks",
+                "the stored object was changed; `accord recording verify` lists the changed blocks",
             )
 
 
@@ -231,6 +232,7 @@ class Manifest:
             raise SealError(
                 "seal.key_foreign",
                 f"recording {self.recording} was sealed with data key {self.keys.data}, not {data_key.id}",
+                RESTORE,
             )
 
 
@@ -244,7 +246,7 @@ def _check(manifest: Manifest) -> None:
     (``seal.contradiction``)."""
 
     def refuse(what: str) -> None:
-        raise SealError("seal.contradiction", f"the manifest contradicts itself: {what}")
+        raise SealError("seal.contradiction", f"the manifest contradicts itself: {what}", hints.DOCUMENT)
 
     try:
         if str(UUID(manifest.recording)) != manifest.recording:

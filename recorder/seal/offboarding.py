@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import Field
 
 from recorder.errors import SealError
-from recorder.seal import signed_document, signing
+from recorder.seal import hints, signed_document, signing
 from recorder.seal.amendment_kinds import ERASURE_REASONS
 from recorder.seal.document_source import DocumentSink, DocumentSource, read_document
 from recorder.seal.keyring import key_part
@@ -103,7 +103,7 @@ def _check(found: StatementBody) -> None:
     late = handed is not None and not found.announced_at <= handed.at <= found.at
     lacks = found.kind == HANDED_OVER and handed is None
     if found.at < found.announced_at or too_early or late or lacks or is_erasure == (found.early is None):
-        raise SealError("seal.contradiction", "the statement contradicts itself")
+        raise SealError("seal.contradiction", "the statement contradicts itself", hints.DOCUMENT)
 
 
 STATEMENT: Final = signed_document.Kind(
@@ -193,7 +193,7 @@ class OffboardingReceipt:
 def _check_receipt(found: OffboardingReceiptBody) -> None:
     times = [found.announced_at, found.erasing_since, found.erased_at, found.complete_from]
     if times != sorted(times):
-        raise SealError("seal.contradiction", "the receipt contradicts itself")
+        raise SealError("seal.contradiction", "the receipt contradicts itself", hints.DOCUMENT)
 
 
 RECEIPT_KIND: Final = signed_document.Kind(
@@ -236,15 +236,21 @@ def _in_order(
     before = None
     for number, key in enumerate(keys, 1):
         if key != f"{folder}statement-{number:04}.json":
-            raise SealError("offboarding.missing", f"{folder}statement-{number:04}.json is missing")
+            raise SealError(
+                "offboarding.missing", f"{folder}statement-{number:04}.json is missing", hints.OBJECT
+            )
         try:
             found = read(read_document(source, key, MAX_BYTES), root)
         except SealError as error:
             raise SealError(error.error_id, f"{key}: {error.message}", error.hint) from None
         if found.tenant != tenant:
-            raise SealError("offboarding.foreign", f"{key} is a statement about customer {found.tenant}")
+            raise SealError(
+                "offboarding.foreign", f"{key} is a statement about customer {found.tenant}", hints.OBJECT
+            )
         if (found.number, found.predecessor) != (number, before):
-            raise SealError("offboarding.predecessor", f"{key} does not link to its predecessor")
+            raise SealError(
+                "offboarding.predecessor", f"{key} does not continue the statement before it", hints.OBJECT
+            )
         before = found.sha256
         yield found
 
@@ -265,7 +271,7 @@ def erasure_statement(
 ) -> Statement:
     """Return the signed decision to erase everything of a customer.  Raises :class:`SealError`
     (``offboarding.unsigned``, ``seal.key_revoked``, ``seal.from_the_future``), or as :func:`statements`."""
-    hint = "if they do leave, `accord tenant leave erase` signs it; otherwise `accord tenant leave stop`"
+    hint = "if they do leave, `accord offboarding erase` signs it; otherwise `accord offboarding cancel`"
     found = statements(source, tenant, root)
     if not found or found[-1].kind != ERASURE:
         raise SealError(
@@ -315,5 +321,7 @@ def receipt_of(source: DocumentSource, tenant: str, root: Ed25519PublicKey) -> O
     place = place_of(tenant)
     found = read_receipt(read_document(source, place, RECEIPT_MAX_BYTES), root)
     if found.tenant != tenant:
-        raise SealError("offboarding.foreign", f"{place} is the receipt of customer {found.tenant}")
+        raise SealError(
+            "offboarding.foreign", f"{place} is the receipt of customer {found.tenant}", hints.OBJECT
+        )
     return found

@@ -12,7 +12,7 @@ identified.
 
 Crockford's alphabet has no I, L, O and U: typed, the first three are read as 1, 1 and 0
 (https://www.crockford.com/base32.html).  A checksum covers the key's kind and the line's number, too, so
-lines in another order or below another key's name are identified.  docs/formats.md has the format.
+lines in another order or below another key's name are identified.  docs/reference/formats.md has the format.
 """
 
 from __future__ import annotations

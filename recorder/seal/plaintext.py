@@ -22,7 +22,11 @@ def reader(
     """
     found = manifest.object(name)
     if found is None:
-        raise SealError("seal.no_object", f"recording {manifest.recording} has no {name}")
+        raise SealError(
+            "seal.no_object",
+            f"recording {manifest.recording} has no {name}",
+            "choose one of the formats in its manifest",
+        )
     manifest.check_key(data_key)
     data = streaming_aead.associated_data(manifest.recording, name)
     return streaming_aead.Reader(data_key.key, data, read, found.stored_length, found.check_block, header)

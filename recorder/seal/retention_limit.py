@@ -21,7 +21,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.errors import SealError
-from recorder.seal import signed_document, signing
+from recorder.seal import hints, signed_document, signing
 from recorder.seal.amendment import By
 from recorder.seal.keyring import key_part
 from recorder.strict_json import STRICT, Form, Positive, Sha256, Time
@@ -77,7 +77,11 @@ class LimitLifted:
 
 def _check(found: LimitSet | LimitLifted) -> None:
     if found.by.kind == "system" or (found.by.kind == "user") != (found.by.id is not None):
-        raise SealError("seal.field", "retention limit.body.by is no user with an id, nor the operator")
+        raise SealError(
+            "seal.field",
+            "retention limit.body.by names no user with an id, and not the operator",
+            hints.DOCUMENT,
+        )
 
 
 SET: Final = signed_document.Kind(

@@ -31,7 +31,7 @@ from recorder.strict_json import STRICT, Form, Time, b64
 
 SUFFIX = ".revocation.json"
 
-_HINT = "bring it back from its copy (`accord keys restore`), or sign it again with `accord keys revoke`"
+_HINT = "bring it back from its copy (`accord key restore`), or sign it again with `accord key revoke`"
 
 Revoked = Mapping[str, datetime]
 """Ids of revoked signing keys, each with the time since when its signatures no longer count."""
@@ -124,7 +124,7 @@ def check(
 
 def refuse(document: str, what: str) -> NoReturn:
     """Raises :class:`SealError` (``seal.key_revoked``) for an invalid document."""
-    hint = 'who had that key then? docs/operate.md, "Keys that somebody else has had"'
+    hint = "who had that key then? see docs/keys.md"
     raise SealError("seal.key_revoked", f"{document}: {what}", hint)
 
 
@@ -177,7 +177,7 @@ def read(content: bytes, root: Ed25519PublicKey) -> tuple[str, datetime]:
     fields = canonical_json.take_constants(body, "revocation.body", _CONSTANTS)
     found = canonical_json.read(_REVOCATION, fields, "revocation.body")
     if found.root_key_id != key_id(root) or not verify(root, signature, body):
-        raise SealError("seal.revocation", "the root did not sign this revocation")
+        raise SealError("seal.revocation", "the revocation is not signed by the root", _HINT)
     return found.key_id, found.since
 
 

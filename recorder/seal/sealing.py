@@ -24,7 +24,7 @@ from recorder.ids import Entropy
 from recorder.seal import consent_record, signed_document, signing, streaming_aead
 from recorder.seal.clock_correction import Timing, correct_times
 from recorder.seal.consent_record import Consent
-from recorder.seal.keyring import Keyring, Secret, WrappedKey, data_key_path
+from recorder.seal.keyring import RESTORE, Keyring, Secret, WrappedKey, data_key_path
 from recorder.seal.manifest import (
     IMPORTED,
     MANIFEST,
@@ -100,10 +100,16 @@ def seal(
     start, folder = encoded.take.start, encoded.take.folder
     usable = start.announcement is not None or start.import_keep_until is not None
     if start.tenant is None or start.line is None or not usable:
-        raise SealError("seal.no_line", f"recording {start.recording} has no line, tenant and announcement")
+        raise SealError(
+            "seal.no_line",
+            f"recording {start.recording} has no line, tenant or announcement",
+            "look at `call.json` in the take's folder: the daemon writes all three",
+        )
     if tenant_key.tenant != start.tenant:
         raise SealError(
-            "seal.key_foreign", f"the key of tenant {tenant_key.tenant} was given for {start.tenant}"
+            "seal.key_foreign",
+            f"the key belongs to tenant {tenant_key.tenant}, and the recording to {start.tenant}",
+            RESTORE,
         )
     data_key, wrapped = keyring.new_data_key(tenant_key, start.recording, entropy)
     objects = [
@@ -124,7 +130,11 @@ def read_sealed(folder: Path, root: Ed25519PublicKey, now: datetime | None = Non
     wrapped = WrappedKey.from_bytes((folder / KEY_FILE).read_bytes())
     manifest = open_manifest(content, root, now)
     if wrapped.key_id != manifest.keys.data:
-        raise SealError("seal.key_foreign", f"{folder / KEY_FILE} is not the key that the manifest names")
+        raise SealError(
+            "seal.key_foreign",
+            f"{folder / KEY_FILE} is not the key that the manifest names",
+            "remove `manifest.json` and `key.json` from the take's folder: the worker seals it again",
+        )
     return _sealed(folder, manifest, content, wrapped)
 
 

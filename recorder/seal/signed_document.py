@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder import __version__
 from recorder.clock import to_iso
 from recorder.errors import SealError
-from recorder.seal import canonical_json, signing
+from recorder.seal import canonical_json, hints, signing
 from recorder.strict_json import Form, b64
 
 CLOCK_SLACK = timedelta(minutes=5)
@@ -94,7 +94,7 @@ class Kind(Generic[Value]):
         fields = canonical_json.take_constants(body, where, self._constants)
         at = canonical_json.read_time(fields.get(self.signed_at), f"{where}.{self.signed_at}")
         if not isinstance(fields.get("software"), str):
-            raise SealError("seal.field", f"{where}.software is not a text")
+            raise SealError("seal.field", f"{where}.software is not a text", hints.DOCUMENT)
         for name in {self.signed_at, "software"} - self.form.names:
             del fields[name]
         value = canonical_json.read(self.form, fields, where)
@@ -130,19 +130,20 @@ def read(
     body, endorsed, signatures = canonical_json.members(document, what, "body", "endorsement", "signatures")
     endorsement = _read_endorsement(endorsed, f"{what}.endorsement")
     if not isinstance(signatures, list) or len(signatures) != 1:
-        raise SealError("seal.field", f"{what}.signatures is not one signature")
+        raise SealError("seal.field", f"{what}.signatures is not a single signature", hints.DOCUMENT)
     where = f"{what}.signatures[0]"
     fields = canonical_json.take_constants(signatures[0], where, {"algorithm": "Ed25519"})
     key_id, encoded_signature = canonical_json.members(fields, where, "key_id", "signature")
     signature = canonical_json.read_bytes(encoded_signature, 64, f"{where}.signature")
     if not isinstance(body, dict):
-        raise SealError("seal.field", f"{what}.body is not an object")
+        raise SealError("seal.field", f"{what}.body is not an object", hints.DOCUMENT)
     at = canonical_json.read_time(body.get(signed_at), f"{what}.body.{signed_at}")
     public = endorsement.check(root, use if isinstance(use, str) else use(body), at)
     if key_id != endorsement.key_id or not signing.verify(public, signature, body):
         raise SealError(
             "seal.signature",
             f"the {what}'s signature is wrong: it was changed after signing, or signed by another key",
+            hints.DOCUMENT,
         )
     return body, endorsement.key_id
 

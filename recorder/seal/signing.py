@@ -102,6 +102,10 @@ class EndorsedKey:
 
 
 _KEY: Final = Form[EndorsedKey](EndorsedKey)
+_ENDORSE: Final = (
+    "bring the endorsement back from its copy (`accord key restore`), or endorse a new signing key: "
+    "`accord key renew`"
+)
 _CONSTANTS: Final[Mapping[str, str | int]] = {
     "type": "accord-endorsement",
     "version": 1,
@@ -136,7 +140,7 @@ class Endorsement(EndorsedKey):
             raise SealError(
                 "seal.endorsement_use",
                 f"key {key.key_id} is endorsed for a use unknown to this version: {list(key.uses)}",
-                "endorse a new signing key with the root: `accord keys renew`",
+                "endorse a new signing key with the root: `accord key renew`",
             )
         return cls(**{name: getattr(key, name) for name in _KEY.names}, signature=signed)
 
@@ -163,14 +167,14 @@ class Endorsement(EndorsedKey):
             raise SealError(
                 "seal.endorsement_use",
                 f"key {self.key_id} is endorsed for {', '.join(self.uses)}, not for {use}",
-                "endorse a new signing key with the root: `accord keys renew`",
+                "endorse a new signing key with the root: `accord key renew`",
             )
         if not self.not_before <= at <= self.not_after:
             raise SealError(
                 "seal.endorsement_time",
                 f"key {self.key_id} was endorsed from {to_iso(self.not_before)} to {to_iso(self.not_after)}, "
                 f"and signed at {to_iso(at)}",
-                "endorse a new signing key with the root: `accord keys renew`",
+                "endorse a new signing key with the root: `accord key renew`",
             )
 
 
@@ -189,12 +193,11 @@ def _check_root(endorsement: Endorsement, root_bytes: bytes) -> Ed25519PublicKey
         root.verify(endorsement.signature, canonical_json.dump(endorsement.body()))
     except InvalidSignature:
         raise SealError(
-            "seal.endorsement_signature",
-            "the root did not endorse this signing key: its signature is wrong",
+            "seal.endorsement_signature", "the endorsement is not signed by the root", _ENDORSE
         ) from None
     public = Ed25519PublicKey.from_public_bytes(endorsement.public_key)
     if endorsement.key_id != key_id(public):
-        raise SealError("seal.endorsement_key", "the endorsed key's id is not that of the key")
+        raise SealError("seal.endorsement_key", "the endorsed key's id does not match the key", _ENDORSE)
     return public
 
 
@@ -356,7 +359,7 @@ def load_signer(key: Path, endorsement: Path, root: Ed25519PublicKey | None = No
             raise ConfigError(
                 "keys.bad_endorsement",
                 f"{endorsement}: {error.message}",
-                "create a new one: `accord keys renew`",
+                "create a new one: `accord key renew`",
             ) from error
     return Signer(load_private(key), endorsed)
 
@@ -399,7 +402,7 @@ def load_endorsement(path: Path) -> Endorsement:
         raise ConfigError(
             "keys.bad_endorsement",
             f"{path} is no endorsement: {error}",
-            "create a new one: `accord keys renew`",
+            "create a new one: `accord key renew`",
         ) from error
 
 
@@ -425,6 +428,6 @@ def _bad_key(path: Path, kind: str, error: Exception) -> ConfigError:
     return ConfigError(
         "keys.bad_key",
         f"{path} is no Ed25519 {kind} key in PEM: {error}",
-        f"of root.pub and root.key, {BRING_BACK}: no other root is trusted; `accord keys renew` creates new "
+        f"of root.pub and root.key, {BRING_BACK}: no other root is trusted; `accord key renew` creates new "
         "signing keys with the root's key",
     )

@@ -35,6 +35,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from recorder.errors import SealError
 from recorder.ids import Entropy
+from recorder.seal import hints
 from recorder.spool.atomic_files import sync_folder
 
 SEGMENT = 65536
@@ -91,7 +92,9 @@ def plain_length(stored: int) -> int:
     count = max(1, -(-stored // SEGMENT))
     plain = stored - HEADER - _TAG * count
     if plain < 0 or stored_length(plain) != stored:
-        raise SealError("seal.object_length", f"no encrypted object is {stored} bytes long")
+        raise SealError(
+            "seal.object_length", f"an encrypted object cannot be {stored} bytes long", hints.OBJECT
+        )
     return plain
 
 
@@ -222,7 +225,11 @@ class Reader:
 
     def _open_header(self, block: bytes) -> None:
         if len(block) < HEADER + _TAG or block[0] != HEADER:
-            raise SealError("seal.object_header", "the stored object has no header of an encrypted one")
+            raise SealError(
+                "seal.object_header",
+                "the stored object does not begin with the header of an encrypted one",
+                hints.OBJECT,
+            )
         self._use(block[:HEADER])
 
     def _use(self, header: bytes) -> None:
@@ -240,6 +247,7 @@ class Reader:
             raise SealError(
                 "seal.decryption",
                 f"block {number} does not decrypt: it was changed or moved, or has another key or name",
+                hints.OBJECT,
             ) from None
 
 

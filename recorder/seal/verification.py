@@ -49,6 +49,7 @@ from recorder.seal.amendment_chain import Chain, amendments_in, read_chain
 from recorder.seal.data_key import open_data_key
 from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import (
+    RESTORE,
     Keyring,
     Secret,
     WrappedKey,
@@ -233,12 +234,12 @@ def _keys(
     try:
         tenant_key = WrappedKey.from_bytes(found[0])
         if tenant_key.tenant != manifest.tenant:
-            raise SealError("seal.key_foreign", "it is the key of another tenant")
+            raise SealError("seal.key_foreign", "the key belongs to another tenant", RESTORE)
         keyring.open_tenant_key(tenant_key)
         where = data_at
         wrapped = WrappedKey.from_bytes(found[1])
         if wrapped.recording != manifest.recording:
-            raise SealError("seal.key_foreign", "it is the key of another recording")
+            raise SealError("seal.key_foreign", "the key belongs to another recording", RESTORE)
         data_key = open_data_key(source, keyring, tenant_key, wrapped)
         manifest.check_key(data_key)
     except SealError as error:

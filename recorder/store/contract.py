@@ -10,9 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from recorder.errors import StoreError
+
+MISSING: Final = (
+    "if it was not erased, look for an older version of it in the bucket; `accord audit run` names what is "
+    "missing"
+)
+"""Hint of :class:`NotFound`."""
 
 
 class NotFound(StoreError):

@@ -19,18 +19,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from recorder.errors import StoreError
 from recorder.ids import Entropy
 from recorder.spool import disk_space
 from recorder.spool.atomic_files import sync_folder, write_file
-from recorder.store.contract import Abilities, Conflict, NotFound, Unreachable
+from recorder.store.contract import MISSING, Abilities, Conflict, NotFound, Unreachable
 from recorder.store.object_keys import check_key, check_prefix
 
 MARK = ".accord-store"
 _TEMPORARY = ".incoming"
 _PIECE = 1024 * 1024
+_MOVE: Final = "Accord never writes an object below another one: find out who writes into the store's folder"
 
 
 class DirectoryStore:
@@ -156,7 +157,7 @@ class DirectoryStore:
 
     def _compare(self, key: str, sha256: str) -> None:
         if self._path(key).is_dir():
-            raise StoreError("store.bad_key", f"{key} already has objects below it")
+            raise StoreError("store.bad_key", f"{key} already has objects below it", _MOVE)
         with open(self._path(key), "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != sha256:
@@ -228,9 +229,11 @@ class DirectoryStore:
             yield
         except (FileNotFoundError, IsADirectoryError):
             self._check_mark()
-            raise NotFound("store.not_found", f"there is no object {key} in {self._folder}") from None
+            raise NotFound(
+                "store.not_found", f"there is no object {key} in {self._folder}", MISSING
+            ) from None
         except (NotADirectoryError, FileExistsError):
-            raise StoreError("store.bad_key", f"a part of {key} is already an object") from None
+            raise StoreError("store.bad_key", f"a part of {key} is already an object", _MOVE) from None
         except OSError as error:
             raise self._away(error) from error
 

@@ -88,7 +88,11 @@ class S3Store:
         """Put a file, whole or not at all; returns its version, if there are versions."""
         size = path.stat().st_size
         if size > LARGEST:
-            raise StoreError("store.too_large", f"{path} has {size} bytes; one object has at most {LARGEST}")
+            raise StoreError(
+                "store.too_large",
+                f"{path} has {size} bytes; one object has at most {LARGEST}",
+                "move the take to quarantine, and split the recording or encode it as Opus",
+            )
         able = self.abilities()
         # Only what the server was seen to support: an unknown header may make it refuse the put.
         known, client = dict(more), self._client

@@ -25,7 +25,7 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from recorder.errors import StoreError
-from recorder.store.contract import NotFound, Unreachable
+from recorder.store.contract import MISSING, NotFound, Unreachable
 
 SLOWEST = 16 * 1024
 """Bytes a second. A body slower than this, beyond the time for one read, is abandoned."""
@@ -144,9 +144,17 @@ def _translate(where: str, key: str, error: ClientError) -> StoreError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if status == 412:
-        return Exists("store.exists", f"{where} has {key} already")
+        return Exists(
+            "store.exists",
+            f"{where} has {key} already",
+            "nothing was replaced: an object is never written twice",
+        )
     if status == 416:
-        return PastTheEnd("store.past_the_end", f"{key} in {where} ends before the requested range")
+        return PastTheEnd(
+            "store.past_the_end",
+            f"{key} in {where} ends before the requested range",
+            "ask for a part of it that exists",
+        )
     if status == _NOT_IMPLEMENTED:
         return StoreError(
             "store.not_implemented",
@@ -158,7 +166,7 @@ def _translate(where: str, key: str, error: ClientError) -> StoreError:
     if code == "NoSuchBucket":
         return StoreError("store.no_bucket", f"there is no {where}", _NO_BUCKET)
     if code in _MISSING:
-        return NotFound("store.not_found", f"there is no object {key} in {where}")
+        return NotFound("store.not_found", f"there is no object {key} in {where}", MISSING)
     if code in _HASH:
         return hash_mismatch(key)
     if code == "RequestTimeTooSkewed":
@@ -173,4 +181,6 @@ def _translate(where: str, key: str, error: ClientError) -> StoreError:
             f"{where} refused {key}: {code}",
             "check the access key and its rights; a locked object cannot be deleted before its date",
         )
-    return StoreError("store.failed", f"{where} refused {key}: {status} {error}")
+    return StoreError(
+        "store.failed", f"{where} refused {key}: {status} {error}", "read the store's own log for the reason"
+    )

@@ -294,7 +294,7 @@ class SeaweedFS:
             raise Unreachable(
                 "store.port_taken",
                 f"user {owner} of this machine listens on port {self._port}, in the embedded store's place",
-                "end their program, or set [store] embedded_port to another; then `accord audit`",
+                "end their program, or set [store] embedded_port to another; then `accord audit run`",
             )
 
     @property

@@ -27,7 +27,11 @@ def server_time(bucket: Bucket) -> datetime | None:
         with urllib3.PoolManager(ca_certs=bucket.ca_file) as pool:
             answer = pool.request("HEAD", url, redirect=False, retries=False, timeout=_PATIENCE)
     except (HTTPError, OSError) as error:
-        raise StoreError("store.unreachable", f"{url} does not state the time: {error}", "") from error
+        raise StoreError(
+            "store.unreachable",
+            f"{url} does not state the time: {error}",
+            "start the store, or correct [store] endpoint",
+        ) from error
     try:
         return parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
     except (KeyError, ValueError):

@@ -108,7 +108,11 @@ def read_conference_list(answer: str) -> Iterator[tuple[str, str, Mapping[str, s
                 {str(one["uuid"]): str(int(one["id"])) for one in members},
             )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SwitchError("switch.answer", f"invalid answer to 'conference json_list': {error}") from error
+        raise SwitchError(
+            "switch.answer",
+            f"invalid answer to 'conference json_list': {error}",
+            "run `accord doctor`; a module of the switch may have changed the reply",
+        ) from error
 
 
 def attached_legs(rows: list[dict[str, str]], application: str) -> dict[str, list[str]]:

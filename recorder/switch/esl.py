@@ -153,7 +153,11 @@ class OutboundSession(Connection, greenswitch.OutboundSession):  # type: ignore[
 
     def _accept_reply(self, reply: Reply) -> Mapping[str, str]:
         if not reply.data.startswith("+OK"):
-            raise SwitchError("switch.refused", f"FreeSWITCH refused connect: {reply.data}")
+            raise SwitchError(
+                "switch.refused",
+                f"FreeSWITCH refused connect: {reply.data}",
+                "run `accord doctor`, which compares the switch's settings with what Accord needs",
+            )
         self.session_data = reply.headers
         self._outbound_connected = True
         return reply.headers

@@ -209,7 +209,11 @@ class EslEvent(Message):
         Raises :class:`SwitchError` if that is no time, which FreeSWITCH itself writes into every event."""
         value = self.headers.find("Event-Date-Timestamp") or b""
         if not value.isdigit() or len(value) > 17:
-            raise SwitchError("switch.event_time", f"an event {self.name!r} without a time")
+            raise SwitchError(
+                "switch.event_time",
+                f"event {self.name!r} has no time",
+                "run `accord doctor`; no event of FreeSWITCH lacks its time",
+            )
         return _EPOCH + timedelta(microseconds=int(value))
 
     @property

@@ -313,7 +313,11 @@ def channels(answer: str) -> list[dict[str, str]]:
         texts = [{name: value for name, value in row.items() if isinstance(value, str)} for row in rows]
         return [row for row in texts if row["uuid"]]
     except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise SwitchError("switch.answer", f"invalid answer to 'show channels as json': {error}") from error
+        raise SwitchError(
+            "switch.answer",
+            f"invalid answer to 'show channels as json': {error}",
+            "run `accord doctor`; a module of the switch may have changed the reply",
+        ) from error
 
 
 def recordings(answer: str) -> tuple[str, ...]:

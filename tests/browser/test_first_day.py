@@ -89,7 +89,7 @@ def provider(tmp_path: Path) -> Iterator[Provider]:
     variables = environment.for_program(os.environ) | {
         f"ACCORD_{name}": str(value) for name, value in settings.items()
     }
-    accord(variables, "keys", "init")
+    accord(variables, "key", "init")
     accord(variables, "migrate")
     with ExitStack() as processes, open(tmp_path / "log", "wb") as log:
 

@@ -87,16 +87,16 @@ def test_logged_out_user_is_sent_to_the_login(live):
 
 @pytest.mark.parametrize("width", [360, 1100])
 def test_takes_screenshots_of_the_live_page(live, width, tmp_path):
-    """Screenshots to look at, in the folder named by ``ACCORD_PICTURES``."""
+    """Screenshots to look at, in the folder named by ``TEST_PICTURES``."""
     page = live(width=width).page
     pause(page).click()
     expect(status(page)).to_have_text(PAUSED)
     page.screenshot(
-        path=Path(os.environ.get("ACCORD_PICTURES", tmp_path)) / f"live-{width}.png", full_page=True
+        path=Path(os.environ.get("TEST_PICTURES", tmp_path)) / f"live-{width}.png", full_page=True
     )
     page.get_by_role("link", name="Arrêter et détruire…").click()
     page.screenshot(
-        path=Path(os.environ.get("ACCORD_PICTURES", tmp_path)) / f"destroy-{width}.png", full_page=True
+        path=Path(os.environ.get("TEST_PICTURES", tmp_path)) / f"destroy-{width}.png", full_page=True
     )
     page.get_by_role("link", name="Retour, sans rien changer").click()
     go_on(page).click()

@@ -31,7 +31,7 @@ def test_admin_reads_notifications_and_chooses(person, login, width, language):
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             assert_accessible(admin)
-            if folder := os.environ.get("ACCORD_SCREENSHOTS"):
+            if folder := os.environ.get("TEST_SCREENSHOTS"):
                 page.screenshot(path=str(Path(folder) / f"{what}-{width}-{scheme}.png"), full_page=True)
         page.emulate_media(color_scheme="light")
 

@@ -35,7 +35,7 @@ def test_invited_admin_adds_the_number_by_its_code(person, panel, language, widt
         for scheme in ("dark", "light"):
             page.emulate_media(color_scheme=scheme)
             assert_accessible(ada)
-        if folder := os.environ.get("ACCORD_SCREENSHOTS"):
+        if folder := os.environ.get("TEST_SCREENSHOTS"):
             page.screenshot(path=str(Path(folder) / f"number-{name}-{width}.png"), full_page=True)
 
     ada.go(panel.ids[language[:2]])

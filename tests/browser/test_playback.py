@@ -229,7 +229,7 @@ def test_plays_by_keyboard_alone(person):
     assert claire.audio("playbackRate") == 1.5
     page.locator("#unchanged summary").focus()
     keys.press("Enter")
-    expect(page.locator("#unchanged")).to_contain_text("accord verify")
+    expect(page.locator("#unchanged")).to_contain_text("accord recording verify")
     at = claire.audio("currentTime")
     keys.press("a")
     keys.press("ArrowRight")

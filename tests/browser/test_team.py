@@ -36,7 +36,7 @@ def test_colleague_is_invited_limited_and_let_go(person, login, width, language)
             somebody.page.emulate_media(color_scheme=scheme)
             assert_accessible(somebody)
         somebody.page.emulate_media(color_scheme="light")
-        if folder := os.environ.get("ACCORD_SCREENSHOTS"):
+        if folder := os.environ.get("TEST_SCREENSHOTS"):
             somebody.page.screenshot(path=str(Path(folder) / f"team-{name}-{width}.png"), full_page=True)
 
     admin.go("/team")
@@ -121,7 +121,7 @@ def test_lost_password_and_address_pages(person, width, language):
     for somebody, name in ((guest, "lost"),):
         stays_on_the_page(somebody)
         assert_accessible(somebody)
-        if folder := os.environ.get("ACCORD_SCREENSHOTS"):
+        if folder := os.environ.get("TEST_SCREENSHOTS"):
             somebody.page.screenshot(path=str(Path(folder) / f"team-{name}-{width}.png"))
     guest.page.fill("#address", "nobody@example.com")
     guest.page.locator("main button[type=submit]").click()

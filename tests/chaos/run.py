@@ -286,7 +286,7 @@ class Run:
         what = (
             f"seed {self.seed}, {len(self.faults_done)} faults done, "
             f"epoch {self._epoch and self._epoch.number}, at {self._fault}:\n  {listed}\nafter\n  {last}\n"
-            f"kept in {self.folder}; again: ACCORD_CHAOS_SEED={self.seed} and as many faults"
+            f"kept in {self.folder}; again: TEST_CHAOS_SEED={self.seed} and as many faults"
         )
         if not self.goes_on:
             raise FailedRun(what)

@@ -32,7 +32,7 @@ from .conftest import as_other
 
 ORDINARY = ("Read", "Write", "List", "Tagging")
 LOCKS = ("GetBucketObjectLockConfiguration", "GetObjectRetention", "PutObjectRetention")
-"""The rights that credentials need by ``docs/operate.md``."""
+"""The rights that credentials need by ``docs/operate/storage.md``."""
 
 pytestmark = pytest.mark.long
 

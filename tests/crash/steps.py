@@ -1,6 +1,6 @@
 """The work of real processes for crash tests.
 
-``rotate`` changes the keys as `accord keys rotate` does; ``hold``, ``lift``, ``agree``, ``withdraw``,
+``rotate`` changes the keys as `accord key rotate` does; ``hold``, ``lift``, ``agree``, ``withdraw``,
 ``narrow`` and ``delete`` amend the recording of that id, ``finish`` lists what somebody put who died;
 ``settle`` follows what a customer set; ``sign`` signs the logs, ``begin`` lets one go on that was cut;
 ``prepare`` puts together what a customer is handed, ``person`` erases for somebody who asks

@@ -30,7 +30,7 @@ ExecStart=/bin/sh -c '{python} -m demo.practice --stay --call +3225550101:en'
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
-    """A running installation, made by the steps of docs/operate.md."""
+    """A running installation, made by the steps of docs/operate/services.md."""
     if (reason := missing()) is not None:
         pytest.skip(f"a machine of its own needs {reason}")
     booted = Machine(Path(tempfile.mkdtemp(prefix="accord-machine-")))

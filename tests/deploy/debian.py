@@ -11,10 +11,10 @@ from pathlib import Path
 from tests.deploy.boot import REPOSITORY
 from tests.scratch import scratch_folder
 
-ROOTS = "ACCORD_DEBIAN_ROOTS"
+ROOTS = "TEST_DEBIAN_ROOTS"
 """A variable with a folder in which roots were made before, or are to be kept: to make one takes minutes."""
 
-PACKAGE = "ACCORD_PACKAGE"
+PACKAGE = "TEST_PACKAGE"
 """A variable with the path of the package to test, instead of one that is built for it."""
 
 SUITE = "trixie"

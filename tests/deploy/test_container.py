@@ -134,7 +134,7 @@ def test_entry_points_of_the_image_run_and_are_healthy(compose: Mapping[str, Any
         "dpkg --install /mnt/files/accord.deb",
         store,
         "cp /mnt/files/accord.toml /etc/accord/ && mkdir /run/secrets",
-        "ACCORD_KEYS_FOLDER=/etc/accord/keys /opt/accord/bin/accord keys init",
+        "ACCORD_KEYS_FOLDER=/etc/accord/keys /opt/accord/bin/accord key init",
         "mv /etc/accord/keys/kek /run/secrets/",
         "echo practice-practice >/run/secrets/switch-password",
         "echo 0123456789abcdef0123456789abcdef >/run/secrets/web-secret-key",

@@ -67,10 +67,10 @@ def test_planned_restart_of_the_daemon_is_a_reload() -> None:
     limit = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
     assert limit is not None
     assert int(limit[1]) > DRAIN + FLUSH
-    page = (REPOSITORY / "docs" / "operate.md").read_text()
-    section = page[page.index("## Restarting without losing a call") : page.index("## Ending")]
+    page = (REPOSITORY / "docs" / "operate" / "services.md").read_text()
+    section = page[page.index("## Restarting without losing calls") : page.index("## Stopping")]
     assert "| systemd | `systemctl reload accord-daemon`" in section
-    assert "**`systemctl restart accord-daemon` is no planned restart.**" in section
+    assert "**Do not use `systemctl restart accord-daemon` for a planned restart.**" in section
     assert f"at most {DRAIN + FLUSH:g} s" in section
 
 

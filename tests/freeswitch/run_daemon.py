@@ -14,7 +14,7 @@ from pathlib import Path  # noqa: E402
 from recorder.capture import Daemon, DaemonSettings  # noqa: E402
 from recorder.processes.supervisor import heartbeat  # noqa: E402
 
-if os.environ.get("ACCORD_TEST_BROKEN_DISK"):
+if os.environ.get("TEST_BROKEN_DISK"):
     # A disk that takes files and cannot make them durable.
     from recorder.spool import layout
 

@@ -270,7 +270,7 @@ class Rig:
         """Start a daemon without waiting for it."""
         environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
         if broken_disk:
-            environment["ACCORD_TEST_BROKEN_DISK"] = "1"
+            environment["TEST_BROKEN_DISK"] = "1"
         with open(self.folder / "daemon.log", "ab") as log:
             return subprocess.Popen(self.program(**settings), stdout=log, stderr=log, env=environment)
 

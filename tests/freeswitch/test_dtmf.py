@@ -46,7 +46,7 @@ OUT = """<include>
   </extension>
 </include>
 """
-"""The values of docs/calls.md."""
+"""The values of docs/reference/calls.md."""
 
 IN_THE_PAUSE, AFTER_IT = "3", "2"
 

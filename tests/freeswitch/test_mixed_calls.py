@@ -1,7 +1,7 @@
 """Simultaneous calls of mixed kinds, with random transfers, compared with a model of what each party must
 have heard: from the phones to what is stored (see ``mixed/``).
 
-``ACCORD_MIXED_CALLS`` sets the number of calls of the long test, ``ACCORD_MIXED_SEED`` the seed."""
+``TEST_MIXED_CALLS`` sets the number of calls of the long test, ``TEST_MIXED_SEED`` the seed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.freeswitch.mixed.plan import Call, plan
 from tests.freeswitch.mixed.player import Player, telephones
 from tests.freeswitch.switches import until
 
-SEED = int(os.environ.get("ACCORD_MIXED_SEED", "20261125"))
+SEED = int(os.environ.get("TEST_MIXED_SEED", "20261125"))
 A_DOZEN = 730
 """A plan with much in it that is over soon."""
 
@@ -82,6 +82,6 @@ def test_a_dozen_mixed_calls(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_two_hundred_mixed_calls(tmp_path: Path) -> None:
-    count = int(os.environ.get("ACCORD_MIXED_CALLS", "200"))
+    count = int(os.environ.get("TEST_MIXED_CALLS", "200"))
     calls = plan(SEED, count, every=0.25, live=45.0)
     assert_as_it_must_be(calls, asyncio.run(played(tmp_path, calls, 0.5)))

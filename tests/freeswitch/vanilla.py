@@ -18,7 +18,7 @@ DROP_INS = (
     "dialplan/accord.xml",
     "dialplan/accord_callee.xml",
 )
-"""What docs/integrate-freeswitch.md says to copy as it is."""
+"""What docs/freeswitch.md says to copy as it is."""
 
 ENTRY, WAY_OUT = "dialplan/public/00_accord.xml", "dialplan/outbound/10_accord.xml"
 """And into the contexts that calls come in by, and that colleagues call through."""
@@ -51,7 +51,7 @@ TRUNK = """<include>
 def vanilla() -> Path | None:
     """Return its folder: beside the binary, or where packages install it."""
     prefix = Path(binary() or "/").resolve().parents[1]
-    places = [Path(os.environ.get("ACCORD_FREESWITCH_VANILLA", "/nowhere")), prefix / "vanilla-conf"]
+    places = [Path(os.environ.get("TEST_FREESWITCH_VANILLA", "/nowhere")), prefix / "vanilla-conf"]
     places += [prefix / "share/freeswitch/conf/vanilla", prefix / "conf", prefix / "etc/freeswitch"]
     places += [Path("/usr/share/freeswitch/conf/vanilla"), Path("/etc/freeswitch")]
     return next((place for place in places if (place / "dialplan/public/00_inbound_did.xml").exists()), None)
@@ -87,7 +87,7 @@ def make(folder: Path) -> Rig:
     two internal phones, of which 1000 calls from this machine without a password."""
     original = vanilla()
     if original is None:
-        pytest.skip("no vanilla configuration: set ACCORD_FREESWITCH_VANILLA to it")
+        pytest.skip("no vanilla configuration: set TEST_FREESWITCH_VANILLA to it")
     conf = folder / "conf"
     shutil.copytree(original, conf)
     for name in DROP_INS:

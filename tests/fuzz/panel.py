@@ -24,7 +24,7 @@ from tests.house import CALLER, PASSWORD, Customer, House, hash_with
 from web import WebConfig, create_app
 from web.config import LoginLimits
 
-CATALOGUE = "ACCORD_FUZZ_CATALOGUE"
+CATALOGUE = "TEST_FUZZ_CATALOGUE"
 """An environment variable with an empty catalogue's URL, to look at the panel over PostgreSQL."""
 
 TOKEN = "accord_till"

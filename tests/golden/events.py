@@ -1,4 +1,4 @@
-"""Names of what is logged, as the source has them."""
+"""The events that are logged, and their levels, as the source has them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ LEVELS = frozenset({"debug", "info", "warning", "error", "exception"})
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def logged(tree: ast.Module) -> Iterator[str]:
-    """The first argument of each call that logs, whatever the logger is called."""
+def logged(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """The event of each call that logs, with its level."""
     yield from _Module(tree).logged()
 
 
@@ -20,16 +20,38 @@ def logged(tree: ast.Module) -> Iterator[str]:
 class _Module:
     tree: ast.Module
 
-    def logged(self) -> Iterator[str]:
+    def logged(self) -> Iterator[tuple[str, str]]:
         for scope in [self.tree, *(each for each in ast.walk(self.tree) if isinstance(each, Function))]:
             for each in ast.walk(scope):
                 if not isinstance(each, ast.Call) or not each.args:
                     continue
-                if _logs(each.func):
-                    yield from (text for text in self._texts(each.args[0], scope) if text not in LEVELS)
-                elif _reports_fault(each.func):
+                if _reports_fault(each.func):
+                    level = _keyword(each, "level") or "warning"
                     for text in self._texts(each.args[0], scope):
-                        yield from (text, f"{text.partition('.')[0]}.recovered")
+                        yield text, level
+                        yield f"{text.partition('.')[0]}.recovered", "info"
+                elif levels := self._levels(each.func, scope):
+                    level = levels[0]
+                    for text in self._texts(each.args[0], scope):
+                        if text in LEVELS:  # of a table of levels and events
+                            level = text
+                        else:
+                            yield from ((text, level) for level in ([level] if len(levels) == 1 else levels))
+
+    def _levels(self, function: ast.expr, scope: ast.AST) -> list[str]:
+        """The levels that a function logs at; empty for one that logs nothing."""
+        match function:
+            case ast.Call(func=ast.Name(id="getattr"), args=[log, *_]) if _is_log(log):
+                return ["info"]
+            case ast.Attribute(value=log, attr=level) if level in LEVELS and _is_log(log):
+                return ["error" if level == "exception" else level]
+            case ast.IfExp(body=body, orelse=orelse):
+                return [*self._levels(body, scope), *self._levels(orelse, scope)]
+            case ast.Name(id=name):
+                values = _assigned(name, ast.walk(scope))
+                given = (each for each in values if isinstance(each, ast.IfExp | ast.Attribute))
+                return [level for each in given for level in self._levels(each, scope)]
+        return []
 
     def _texts(self, value: ast.expr, scope: ast.AST) -> Iterator[str]:
         """What a value can be: a text, one of two, of a table, or what a name here was given."""
@@ -66,10 +88,13 @@ class _Module:
                         yield from self._texts(arguments[at], scope)
 
 
-def _logs(function: ast.expr) -> bool:
-    if isinstance(function, ast.Call) and _name(function.func) == "getattr":  # getattr(log, level)(…)
-        return _name(function.args[0]).endswith("log")
-    return isinstance(function, ast.Attribute) and function.attr in LEVELS
+def _is_log(value: ast.expr) -> bool:
+    return _name(value).endswith("log") or _name(value) == "bound"
+
+
+def _keyword(call: ast.Call, name: str) -> str | None:
+    values = (each.value for each in call.keywords if each.arg == name)
+    return next((str(value.value) for value in values if isinstance(value, ast.Constant)), None)
 
 
 def _reports_fault(function: ast.expr) -> bool:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import click
@@ -92,7 +94,8 @@ from recorder.seal.sealing import seal
 from recorder.seal.second_factor import AuthenticatorApp, Passkey, SecondFactors
 from recorder.store.directory import DirectoryStore
 from tests.entropy import RepeatableEntropy
-from tests.golden import api, events, leaves, receipts, switch
+from tests.golden import api, errors, events, leaves, receipts, switch
+from tests.golden.errors import RaisedError
 from tests.unit.seal.recording import (
     CONFIRMATION,
     NOW,
@@ -182,30 +185,37 @@ def _help(one: click.Command, context: click.Context) -> Iterator[str]:
 
 
 @cache
-def _sources() -> tuple[ast.Module, ...]:
+def _sources() -> dict[str, ast.Module]:
+    """The modules of the code, by their dotted names."""
     paths = [path for folder in ("recorder", "web", "demo") for path in sorted((ROOT / folder).rglob("*.py"))]
-    return tuple(ast.parse(path.read_text("utf-8")) for path in paths)
+    return {_dotted(path): ast.parse(path.read_text("utf-8")) for path in paths}
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def log_events() -> str:
     """The name of everything that is logged."""
-    return "\n".join(sorted({name for tree in _sources() for name in events.logged(tree)})) + "\n"
+    return "\n".join(logged_levels()) + "\n"
+
+
+@cache
+def logged_levels() -> dict[str, list[str]]:
+    """The levels at which each event is logged."""
+    found = sorted({each for tree in _sources().values() for each in events.logged(tree)})
+    return {name: [level for _, level in pairs] for name, pairs in groupby(found, itemgetter(0))}
+
+
+@cache
+def raised_errors() -> dict[str, RaisedError]:
+    """Every error that the code can raise, by its id."""
+    return errors.raised(_sources())
 
 
 def error_ids() -> str:
-    """The id of every error that the code can raise: the first argument of an ``…Error``."""
-    found = set()
-    for tree in _sources():
-        for each in ast.walk(tree):
-            if isinstance(each, ast.Call) and each.args and _name(each.func).endswith("Error"):
-                first = each.args[0]
-                if isinstance(first, ast.Constant) and isinstance(first.value, str) and "." in first.value:
-                    found.add(first.value)
-    return "\n".join(sorted(each for each in found if " " not in each)) + "\n"
-
-
-def _name(function: ast.expr) -> str:
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    """The id of every error."""
+    return "\n".join(raised_errors()) + "\n"
 
 
 def metric_names() -> str:

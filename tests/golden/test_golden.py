@@ -16,7 +16,7 @@ def test_nothing_that_others_rely_on_has_changed(file: str) -> None:
 
 
 def test_every_kind_of_leaf_that_the_documentation_has_is_in_its_file() -> None:
-    page = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "formats.md").read_text("utf-8")
     _, _, table = page.partition("| `kind` | Body |\n|---|---|\n")
     rows = table.partition("\n\n")[0].splitlines()
     kinds = {kind for row in rows for kind in re.findall(r"`([a-z_.]+)`", row.split("|")[1])}

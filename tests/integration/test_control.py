@@ -86,7 +86,7 @@ def test_a_live_call_is_paused_from_the_panel_and_not_with_the_daemon_dead(site:
     switch.wait_for_log("is connected")
     panel = Panel(f"http://127.0.0.1:{site.web_port}")
     who = ("--tenant", "Menuiserie Dubois", "claire@example.com", "--language", "en")
-    panel.join(site.accord("user", "create", *who))
+    panel.join(site.accord("user", "invite", *who))
     call = panel.call()
     audio = site.spool / call / "audio.wav"
 

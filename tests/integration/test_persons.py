@@ -132,7 +132,7 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     switch = site.call()
     switch.wait_for_log("has hung up", 90)
     panel = Panel(f"http://127.0.0.1:{site.web_port}")
-    panel.join(site.accord("user", "create", *who))
+    panel.join(site.accord("user", "invite", *who))
     until(
         "the recording is listed",
         lambda: re.search(r'href="/recordings/[0-9a-f-]{36}"', panel.get("/recordings")),
@@ -164,7 +164,7 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     assert not samples[:, 1].any(), "others are silent"
     assert np.abs(samples[:, 0]).max() > 1000, "and they are heard"
     assert recording_facts["announcement"]["text"] in archive.read("README.txt").decode()
-    listing = site.accord("person", "list", *tenant)
+    listing = site.accord("subject-request", "list", *tenant)
     assert NUMBER in listing
 
     page = panel.send(f"{request_page}/erase", request_page, sure="yes")
@@ -172,7 +172,7 @@ def test_a_copy_through_the_real_processes(site: Site) -> None:
     assert "None at the moment" in page
     worker.wait_for_log("recording.erased", 90)
     panel.send(f"{request_page}/close", request_page, how="answered")
-    audit = site.accord("audit")
+    audit = site.accord("audit", "run")
     assert "wrong" not in audit, audit
 
 

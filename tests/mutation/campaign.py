@@ -122,8 +122,8 @@ def record_lines(copy: Path, package: str) -> Record:
     arguments = [*TESTS[package], "-k", ONCE, *(f"--ignore={path}" for path in SLOW)]
     environment = {
         **os.environ,
-        "ACCORD_MUTATION_PACKAGE": str(copy / "recorder" / package),
-        "ACCORD_MUTATION_RECORD": str(out),
+        "TEST_MUTATION_PACKAGE": str(copy / "recorder" / package),
+        "TEST_MUTATION_RECORD": str(out),
     }
     command = _pytest(["-p", "tests.mutation.line_record", *arguments])
     subprocess.run(command, cwd=copy, env=environment, check=False, stdout=subprocess.DEVNULL)

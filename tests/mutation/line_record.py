@@ -1,6 +1,6 @@
 """A pytest plugin that records each test's duration and the lines of a package that it runs.
 
-``ACCORD_MUTATION_PACKAGE`` names the folder, ``ACCORD_MUTATION_RECORD`` the JSON file to write at the end.
+``TEST_MUTATION_PACKAGE`` names the folder, ``TEST_MUTATION_RECORD`` the JSON file to write at the end.
 Lines that run on import are listed under :data:`IMPORT`.
 """
 
@@ -17,8 +17,8 @@ from types import CodeType
 import pytest
 
 monitor = sys.monitoring
-PACKAGE = os.path.abspath(os.environ["ACCORD_MUTATION_PACKAGE"]) + os.sep
-RECORD = Path(os.environ["ACCORD_MUTATION_RECORD"])
+PACKAGE = os.path.abspath(os.environ["TEST_MUTATION_PACKAGE"]) + os.sep
+RECORD = Path(os.environ["TEST_MUTATION_RECORD"])
 
 lines: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
 """By test and file."""

@@ -21,7 +21,7 @@ from recorder.pipeline import stages as pipeline
 from tests.nodes.conftest import until
 from tests.ports import free_ports
 
-SEED = int(os.environ.get("ACCORD_SEED", "20261125"))
+SEED = int(os.environ.get("TEST_SEED", "20261125"))
 
 
 @pytest.mark.long
@@ -29,7 +29,7 @@ SEED = int(os.environ.get("ACCORD_SEED", "20261125"))
 def test_dead_node_blocks_nobody_and_resumes_after_restart(nodes, house, deaths) -> None:
     """SIGKILL at random moments to one node's worker, while the others work."""
     chance = random.Random(SEED)
-    print(f"ACCORD_SEED={SEED}")
+    print(f"TEST_SEED={SEED}")
     north, east, south = nodes
     calls = [node.take() for _ in range(3) for node in nodes]
     others = [north.work(), south.work()]

@@ -1,4 +1,7 @@
-"""The generated tables of docs/operate.md; ``python -m tests.prometheus.pages`` writes them."""
+"""The tables of docs/operate/alerts.md and docs/reference/metrics.md.
+
+``python -m tests.prometheus.pages`` writes them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import yaml
 from recorder import metrics
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "operate.md"
+DOCS = ROOT / "docs"
 RULES = ROOT / "deploy" / "prometheus" / "accord.rules.yml"
 RULE_TESTS = RULES.with_name("accord.rules.test.yml")
 DASHBOARD = ROOT / "deploy" / "grafana" / "accord.json"
@@ -43,15 +46,20 @@ def alerts_table() -> str:
     return "\n".join(rows)
 
 
-def filled(page: str) -> str:
-    """The page with its tables regenerated."""
-    for name, table in (("metrics", metrics_table()), ("alerts", alerts_table())):
-        begin, end = f"<!-- {name}: made by tests/prometheus/pages.py -->\n", f"<!-- end of {name} -->"
-        before, _, rest = page.partition(begin)
-        _, _, after = rest.partition(end)
-        page = f"{before}{begin}{table}\n{end}{after}"
-    return page
+PAGES = {
+    DOCS / "operate" / "alerts.md": ("alerts", alerts_table),
+    DOCS / "reference" / "metrics.md": ("metrics", metrics_table),
+}
+
+
+def filled(path: Path) -> str:
+    """The page with its table regenerated."""
+    name, table = PAGES[path]
+    begin, end = f"<!-- {name}: made by tests/prometheus/pages.py -->\n", f"<!-- end of {name} -->"
+    before, _, rest = path.read_text("utf-8").partition(begin)
+    return f"{before}{begin}{table()}\n{end}{rest.partition(end)[2]}"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")
+    for each in PAGES:
+        each.write_text(filled(each), "utf-8")

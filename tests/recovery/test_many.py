@@ -1,6 +1,6 @@
 """A rebuild of many recordings from the bucket, by a command that is killed repeatedly.
 
-``ACCORD_REBUILD_RECORDINGS`` is their number (2,000); ``ACCORD_REBUILD_FROM`` names an installation that
+``TEST_REBUILD_RECORDINGS`` is their number (2,000); ``TEST_REBUILD_FROM`` names an installation that
 ``many.py`` made before. Every row is then compared with the original catalogue.
 """
 
@@ -27,8 +27,8 @@ from tests.ports import free_ports
 
 SOURCE = str(Path(recorder.__file__).parents[1])
 MANY = Path(__file__).with_name("many.py")
-RECORDINGS = int(os.environ.get("ACCORD_REBUILD_RECORDINGS", "2000"))
-IN_SEAWEEDFS = int(os.environ.get("ACCORD_REBUILD_IN_SEAWEEDFS", "500"))
+RECORDINGS = int(os.environ.get("TEST_REBUILD_RECORDINGS", "2000"))
+IN_SEAWEEDFS = int(os.environ.get("TEST_REBUILD_IN_SEAWEEDFS", "500"))
 KILLS = 10
 TABLES = ("recording", "amendment")
 
@@ -144,11 +144,11 @@ def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
 
 @pytest.fixture
 def seed() -> int:
-    return int(os.environ.get("ACCORD_SEED", "20261125"))
+    return int(os.environ.get("TEST_SEED", "20261125"))
 
 
 def test_rebuild_many_recordings_from_a_folder(tmp_path: Path, seed: int) -> None:
-    folder = os.environ.get("ACCORD_REBUILD_FROM")
+    folder = os.environ.get("TEST_REBUILD_FROM")
     root = Path(folder) if folder else make(tmp_path, RECORDINGS)
     store = {"ACCORD_STORE_KIND": "directory", "ACCORD_STORE_PATH": str(root / "bucket")}
     work = tmp_path / "work"

@@ -92,7 +92,7 @@ def show_entry(number: int) -> str:
 @login_required
 @for_readers
 def download_proof(number: int) -> ResponseReturnValue:
-    """The file that ``accord audit check`` verifies."""
+    """The file that ``accord audit verify-proof`` verifies."""
     proof, _why = _find_proof(current_visitor().tenant.id, number)
     if proof is None:
         abort(404)

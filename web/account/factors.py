@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import segno
 from flask import abort, make_response, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -18,12 +20,14 @@ from web.account.fresh import fresh_login_required
 from web.account.sessions import renew_session
 from web.state import current_visitor, panel_state
 
+NO_SERVICE: Final = "the panel needs the panel's signing key for it: run `accord doctor`"
+
 
 def service() -> SecondFactorService:
     """The panel's second factors. Raises :class:`SealError` without them."""
     found = panel_state().factors
     if found is None:
-        raise SealError("factors.no_service", "the panel has no second factors")
+        raise SealError("factors.no_service", "the panel cannot check second factors", NO_SERVICE)
     return found
 
 

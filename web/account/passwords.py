@@ -42,7 +42,11 @@ def check_new_password(password: str, *names: str) -> None:
     breached = False if path is None else _run_in_thread(_find_breached, path, password)
     if isinstance(breached, ConfigError):
         log.error(breached.error_id, error=breached.message, hint=breached.hint)
-        raise CatalogueError("user.password_unchecked", "the list of breached passwords cannot be used", "")
+        raise CatalogueError(
+            "user.password_unchecked",
+            "the list of breached passwords cannot be used",
+            "`accord doctor` says why it cannot be read",
+        )
     if breached:
         raise CatalogueError(
             "user.password_breached",

@@ -16,7 +16,7 @@ from recorder.errors import SealError
 from recorder.identity import account_mail, factor_set, users
 from recorder.identity.second_factors import APP, CODE
 from recorder.seal.second_factor import SecondFactors
-from web.account import devices, notices, partial_log_in
+from web.account import devices, factors, notices, partial_log_in
 from web.account.blueprint import blueprint
 from web.account.forms import CodeForm, LogInForm
 from web.account.limits import Attempt, client_network, device_id, remember_device, remember_place
@@ -133,7 +133,9 @@ def current_factors(user: UserRow) -> SecondFactors | None:
             return service.current(user)
         if factor_set.ever_had(user):
             raise SealError(
-                "factors.no_service", f"user {user.id} has second factors, which cannot be checked"
+                "factors.no_service",
+                f"user {user.id} has second factors, which the panel cannot check",
+                factors.NO_SERVICE,
             )
     except SealError as error:
         log.error(

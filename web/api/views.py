@@ -157,7 +157,7 @@ def show_command(command_id: str) -> ResponseReturnValue:
 @blueprint.route("/<path:rest>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 @token_required
 def reject_unknown_path(rest: str) -> ResponseReturnValue:
-    return problem(404, "path.unknown", "there is nothing here", "docs/integrate.md lists what there is")
+    return problem(404, "path.unknown", "there is nothing here", "docs/api.md lists what there is")
 
 
 @blueprint.errorhandler(TooManyFailures)
@@ -179,7 +179,7 @@ def _rate_limit_response(seconds: int) -> ResponseReturnValue:
 @blueprint.errorhandler(HTTPException)
 def handle_http_error(error: HTTPException) -> ResponseReturnValue:
     return problem(
-        error.code or 500, "request.wrong", error.name, "docs/integrate.md says what is understood"
+        error.code or 500, "request.wrong", error.name, "docs/api.md says what is understood"
     )
 
 

@@ -82,7 +82,9 @@ def read_form(
     if request.form.get("no_greeting") and greeting is None:
         form.settings = replace(form.settings, greeting_text="")
     if greeting is None and form.settings.greeting_text and "greeting" not in form.errors:
-        form.refuse(ConfigError("prompt.greeting", "no sound"))
+        form.refuse(
+            ConfigError("prompt.greeting", "no sound was uploaded", "upload a sound, or choose a text")
+        )
     _check(form, tenant, pack)
     draft = LineDraft(form.settings, greeting)
     if not form.errors:
@@ -114,11 +116,13 @@ def _check(form: SetupForm, tenant: str, pack: Pack) -> None:
     """Every field by itself, so that all mistakes are shown at once."""
     settings = form.settings
     if not settings.languages:
-        form.refuse(CatalogueError("line.languages", "no language"))
+        form.refuse(
+            CatalogueError("line.languages", "no language was chosen", "choose at least one language")
+        )
     if not settings.mode:
-        form.refuse(CatalogueError("line.settings", "no mode"))
+        form.refuse(CatalogueError("line.settings", "no mode was chosen", "choose one of the modes shown"))
     if form.has_greeting and not settings.greeting_text and "greeting" not in form.errors:
-        form.refuse(CatalogueError("prompt.greeting_text", "no text"))
+        form.refuse(CatalogueError("prompt.greeting_text", "the greeting has no text", "write the greeting"))
     try:
         check_purposes(tenant, settings.purposes, 1)
     except CatalogueError as error:

@@ -98,7 +98,7 @@ def parse_date(text: str, error_id: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise RetentionError(error_id, "invalid date") from None
+        raise RetentionError(error_id, "invalid date", "choose a date") from None
 
 
 def start_of_day(day: date, error_id: str) -> datetime:
@@ -107,4 +107,4 @@ def start_of_day(day: date, error_id: str) -> datetime:
     try:
         return datetime.combine(day, time(), zone()).astimezone(UTC)
     except OverflowError:
-        raise RetentionError(error_id, "invalid date") from None
+        raise RetentionError(error_id, "invalid date", "choose a date that the calendar has") from None

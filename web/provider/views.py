@@ -132,7 +132,11 @@ def renew_invitation(tenant_id: str) -> ResponseReturnValue:
     found = service.find_invitation(tenant_id)
     try:
         if found is None:
-            raise CatalogueError("invitation.unknown", f"nobody is invited at {tenant_id}", "")
+            raise CatalogueError(
+                "invitation.unknown",
+                f"nobody has an open invitation to {tenant_id}",
+                "invite somebody: `accord user invite`",
+            )
         invitation_id, name = found
         issued = invitations().renew(tenant_id, invitation_id, By("operator"))
     except REFUSALS as error:

@@ -55,7 +55,9 @@ class CompanyForm:
             except CatalogueError as error:
                 self.refuse(error)
         if not self.languages:
-            self.refuse(CatalogueError("line.languages", "no language"))
+            self.refuse(
+                CatalogueError("line.languages", "no language was chosen", "choose at least one language")
+            )
 
     def refuse(self, error: CatalogueError) -> None:
         """Note an error beside its field.  Raises the error again if it concerns none."""
@@ -78,6 +80,8 @@ def _check_login(login: str) -> None:
     try:
         found = users.user_by_login(normalize_address(login))
     except MailError as error:
-        raise CatalogueError("user.login", "the log-in is no e-mail address", "") from error
+        raise CatalogueError(
+            "user.login", "the log-in is not an e-mail address", "enter an e-mail address"
+        ) from error
     if found is not None and found.revoked_at is None:
-        raise CatalogueError("user.exists", "somebody logs in with that already", "")
+        raise CatalogueError("user.exists", "another user has that log-in", "log in, or use another address")

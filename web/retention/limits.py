@@ -208,16 +208,26 @@ def _parse_request(form: Mapping[str, str]) -> LimitRequest:
     if "limit" in form:
         found = next((each for each in set_before if each.id == form["limit"]), None)
         if found is None:
-            raise RetentionError("retention.no_limit", "this limit is no longer set")
+            raise RetentionError(
+                "retention.no_limit",
+                "this limit is no longer set",
+                "reload the page: another user has removed it",
+            )
         return LimitRequest(NewLimit(found.limit.purpose, found.limit.line, None), found)
     code, text = form.get("purpose", ""), form.get("days", "")
     purpose_limit = next((each for each in _purpose_limits() if each.code == code), None)
     if purpose_limit is None:
-        raise RetentionError("retention.purpose", f"no number is announced for {code!r}")
+        raise RetentionError(
+            "retention.purpose",
+            f"no number is announced for {code!r}",
+            "choose one of the purposes and numbers shown",
+        )
     if purpose_limit.fixed:
-        raise RetentionError("retention.by_law", "a law requires retention for this purpose")
+        raise RetentionError(
+            "retention.by_law", "a law requires retention for this purpose", "choose another purpose"
+        )
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0):
-        raise RetentionError("retention.days", "retention must be at least one day")
+        raise RetentionError("retention.days", "retention must be at least one day", "enter at least one day")
     for objection in pack_of(tenant).objections([code], keep_days=int(text)):
         raise RetentionError("retention.too_long", objection.message, objection.hint)
     return LimitRequest(NewLimit(code, None, int(text)), purpose_limit.limit)

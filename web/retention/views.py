@@ -82,7 +82,11 @@ def lift_hold(recording_id: str) -> ResponseReturnValue:
     status = gate().facts(who(), recording_id).status
     theirs = {each.number for each in status.terms.holds if each.data.owner == user.id}
     if not current_visitor().admin and hold not in theirs:
-        raise RetentionError("retention.not_yours", "only an admin, or who handles it, can release it")
+        raise RetentionError(
+            "retention.not_yours",
+            "only the user who handles the hold, or an admin, can release it",
+            "ask the user who handles it, or an admin",
+        )
     reason = form.get("reason", "").strip() or str(_("No longer needed"))
     changes().lift(user.tenant, recording_id, author(), hold=hold, reason=reason)
     return redirect_to_recording(recording_id)
@@ -109,7 +113,11 @@ def _chosen_handler(status: RecordingStatus) -> str:
     (``retention.handler``)."""
     handler = request.form.get("handler", current_visitor().user.id)
     if handler not in {each.id for each in handlers(status)}:
-        raise RetentionError("retention.handler", "that person cannot see or hear this recording")
+        raise RetentionError(
+            "retention.handler",
+            "that person cannot see or hear this recording",
+            "choose a user whose role and lines include the recording",
+        )
     return handler
 
 
@@ -133,7 +141,11 @@ def state_basis(recording_id: str) -> ResponseReturnValue:
     days = form.get("days", "")
     valid = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
     if not valid or changes().look(user.tenant, recording_id).row.import_sha256 is None:
-        raise RetentionError("retention.days", "invalid number of days, or the recording was not imported")
+        raise RetentionError(
+            "retention.days",
+            "invalid number of days, or the recording was not imported",
+            "enter a number of days; only an imported recording can be given a basis",
+        )
     changes().agree(
         user.tenant,
         recording_id,

@@ -206,7 +206,7 @@ def check_code(request_id: str) -> ResponseReturnValue:
         entropy=panel_state().entropy,
     )  # fmt: skip
     if not right:
-        raise SubjectRequestError("subject_request.wrong_code", "wrong code", "")
+        raise SubjectRequestError("subject_request.wrong_code", "wrong code", "enter the code from the call")
     return _redirect_to_request(request_id, "whose")
 
 
@@ -258,7 +258,9 @@ def review_recordings(request_id: str) -> ResponseReturnValue:
     for each in reviews.find_recordings(_tenant_id(), row.number):
         if not each.usable and request.form.get(f"given-{each.id}"):
             raise SubjectRequestError(
-                "subject_request.unannounced", "unannounced recordings are reviewed one by one"
+                "subject_request.unannounced",
+                "unannounced recordings are reviewed one by one",
+                "decide about each of them separately",
             )
         decision, why = request.form.get(f"given-{each.id}"), request.form.get(f"why-{each.id}", "")
         before = review_rows.get(each.id, ReviewRow(each.id))
@@ -298,7 +300,9 @@ def download_copy(request_id: str) -> ResponseReturnValue:
     found = _not_erased(reviews.find_recordings(tenant.id, row.number), review_rows)
     if not _all_reviewed(found, review_rows):
         raise SubjectRequestError(
-            "subject_request.not_reviewed", "some recordings have not been reviewed", ""
+            "subject_request.not_reviewed",
+            "some recordings have not been reviewed",
+            "review each recording first",
         )
     collected = [
         _collect_facts(row, each, review_rows.get(each.id, ReviewRow(each.id)), zone) for each in found
@@ -341,10 +345,12 @@ def erase(request_id: str) -> ResponseReturnValue:
     ) and reviews.all_calls_disclosed(row)
     if row.wants_copy and not copied:
         raise SubjectRequestError(
-            "subject_request.copy_first", "the copy must be given before the erasure", ""
+            "subject_request.copy_first", "the copy must be given before the erasure", "give the copy first"
         )
     if not request.form.get("sure"):
-        raise SubjectRequestError("subject_request.sure", "the erasure was not confirmed", "")
+        raise SubjectRequestError(
+            "subject_request.sure", "the erasure was not confirmed", "confirm it in the form"
+        )
     for each in found:
         if each.id not in review_rows or review_rows[each.id].erased_at is None:
             gate().check_theirs(who(), row.id, each.id)

@@ -153,7 +153,7 @@ def _check_own_password(user: UserRow) -> None:
     if wait := throttle.take([bucket], now()):
         raise TooManyFailures(wait)
     if not verify_password(user.password_hash, request.form.get("password", "")):
-        raise CatalogueError("user.password_wrong", "the password is wrong", "")
+        raise CatalogueError("user.password_wrong", "the password is wrong", "enter your present password")
     throttle.give_back([bucket])
 
 

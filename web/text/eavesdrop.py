@@ -30,7 +30,7 @@ HEARD_BY: Mapping[tuple[str, str], object] = {
     ("both", "right"): _l("From here on, both sides could also hear the person listening in."),
     ("nobody", ""): _l("From here on, the person listening in could no longer be heard."),
 }
-"""By who heard them, and the channel that they are in then (docs/formats.md)."""
+"""By who heard them, and the channel that they are in then (docs/reference/formats.md)."""
 
 
 def heard_by(marker: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Differences, and listening together, in the reader's language.
 
-The wording takes no side: nobody is right or wrong, and nothing is proved (docs/words.md).
+The wording takes no side: nobody is right or wrong, and nothing is proved (docs/reference/words.md).
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def check_call_code() -> ResponseReturnValue:
     try:
         code = request.form.get("call_code", "")[:40]
         if not guest_calls().try_code(dispute.tenant, dispute.id, guest.id, code):
-            raise DisputeError("dispute.wrong_call_code", "wrong code")
+            raise DisputeError("dispute.wrong_call_code", "wrong code", "enter the code from the call")
     except REFUSALS as error:
         return _welcome(refusal(error)), 422
     return redirect(url_for(".welcome"), 303)

@@ -57,7 +57,11 @@ def mark_passage(dispute_id: str) -> ResponseReturnValue:
     def mark() -> None:
         begin, end = together.parse_clock(form.get("begin", "")), together.parse_clock(form.get("end", ""))
         if begin is None or end is None:
-            raise DisputeError("dispute.passage", "no place in a recording")
+            raise DisputeError(
+                "dispute.passage",
+                "the form names no position in a recording",
+                "mark it again while the recording plays",
+            )
         agreements().mark_passage(
             current_visitor().user, dispute_id, form.get("recording", "")[:100], begin, end,
             form.get("text", ""),

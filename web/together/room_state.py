@@ -102,7 +102,11 @@ def find_dispute(dispute_id: str) -> Dispute:
     for tenant, each in queries.disputes_for_support():
         if each == identity:
             return disputes().find(tenant, each)
-    raise DisputeError("dispute.not_found", "support was not called to this dispute")
+    raise DisputeError(
+        "dispute.not_found",
+        "support was not called to this dispute",
+        "open the dispute from the support page",
+    )
 
 
 def state_of(visit: RoomVisit) -> dict[str, Any]:

@@ -335,7 +335,7 @@ def _parse_day(entry: str) -> date:
     try:
         return date.fromisoformat(entry)
     except ValueError:
-        raise DisputeError("dispute.day", "no day") from None
+        raise DisputeError("dispute.day", "no date was chosen", "choose a date") from None
 
 
 def _proposed_times(entry: Mapping[str, str]) -> list[datetime]:
@@ -349,7 +349,9 @@ def _proposed_times(entry: Mapping[str, str]) -> list[datetime]:
             at = datetime.fromisoformat(text)
             found.append(at.replace(tzinfo=at.tzinfo or zone()).astimezone(UTC))
         except (ValueError, OverflowError):
-            raise DisputeError("dispute.times", f"no time: {text!r:.40}") from None
+            raise DisputeError(
+                "dispute.times", f"not a time: {text!r:.40}", "choose a date and a time"
+            ) from None
     return found
 
 

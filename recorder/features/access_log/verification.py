@@ -37,8 +37,8 @@ class EntryProof:
 
 @dataclass(frozen=True, slots=True)
 class EntryProofs:
-    """Builds the files that ``accord audit check`` verifies, and verifies each itself. The ``store`` has the
-    endorsements, ``root`` is the installation's public key."""
+    """Builds the files that ``accord audit verify-proof`` reads, and verifies each itself. The ``store`` has
+    the endorsements, ``root`` is the installation's public key."""
 
     store: Store
     root: Ed25519PublicKey
@@ -53,11 +53,17 @@ class EntryProofs:
             mine = (LeafTable.tenant == tenant) & (LeafTable.number == number)
             identity = LeafTable.select(LeafTable.id).where(mine).scalar()
         if identity is None:
-            raise AuditLogError("leaf.unknown", f"there is no leaf {number} of {tenant}", "")
+            raise AuditLogError(
+                "leaf.unknown", f"there is no leaf {number} of {tenant}", "check the number and the customer"
+            )
         file = inclusion_proof.build_proof(identity, self.store)
         proof = inclusion_proof.verify_proof(file, self.root)
         if (proof.leaf["tenant"], proof.leaf["number"]) != (tenant, number):
-            raise AuditLogError("leaf.changed", f"leaf {number} of {tenant} is another one's", "")
+            raise AuditLogError(
+                "leaf.changed",
+                f"leaf {number} of {tenant} has been replaced by another one",
+                "run `accord audit run`, and compare with a backup of the catalogue",
+            )
         fields = canonical_json.load(file, "file")
         salt = fields["salt"]
         return EntryProof(

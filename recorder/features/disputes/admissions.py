@@ -28,19 +28,29 @@ class DisputeAdmissions:
             return self._check_support(who, recording)
         dispute_id = queries.find_guest(who.tenant, who.user)
         if dispute_id is None:
-            raise AccessError("access.not_admitted", "they are no guest of any dispute")
+            raise AccessError(
+                "access.not_admitted",
+                "the user is not a guest of any dispute",
+                "use the link of the newest invitation",
+            )
         try:
             dispute = queries.find_dispute(who.tenant, dispute_id, self.trust)
             guest = dispute.find_guest(who.user)
         except DisputeError as error:
-            raise AccessError("access.not_admitted", error.message) from error
+            raise AccessError("access.not_admitted", error.message, error.hint) from error
         return _heard_by(guest, dispute, who, recording)
 
     def _check_support(self, who: Actor, recording: str) -> Passages:
         """The passages that one of the provider's support people may hear: of all disputes about the
         recording into which they came."""
         found: list[tuple[int, int]] = []
-        refusals = [AccessError("access.not_admitted", "they came into no dispute about it")]
+        refusals = [
+            AccessError(
+                "access.not_admitted",
+                "the user has not entered a dispute about this recording",
+                "enter the dispute from the support page first",
+            )
+        ]
         for dispute_id in queries.disputes_about(who.tenant, recording):
             try:
                 dispute = queries.find_dispute(who.tenant, dispute_id, self.trust)
@@ -60,18 +70,38 @@ class DisputeAdmissions:
 
 def _heard_by(guest: Guest, dispute: Dispute, who: Actor, recording: str) -> Passages | None:
     if dispute.closed_at is not None:
-        raise AccessError("access.dispute_closed", "the dispute is closed")
+        raise AccessError(
+            "access.dispute_closed", "the dispute is closed", "open a new dispute to listen together again"
+        )
     if not guest.takes_part or guest.role != who.role:
-        raise AccessError("access.revoked", "the guest no longer takes part")
+        raise AccessError(
+            "access.revoked", "the guest no longer takes part", "the customer can invite them again"
+        )
     if not guest.may_hear:
         if guest.is_third_party:
-            raise AccessError("access.not_admitted", "the other side does not agree")
-        raise AccessError("access.not_verified", "it was not established who the guest is")
+            raise AccessError(
+                "access.not_admitted",
+                "the other side does not agree",
+                "the person who was recorded agrees on their page",
+            )
+        raise AccessError(
+            "access.not_verified",
+            "the guest's identity has not been established",
+            "the guest enters the code from a verification call, or two users vouch for them",
+        )
     if recording not in dispute.recording_ids:
-        raise AccessError("access.not_admitted", "the recording is not one of their dispute's")
+        raise AccessError(
+            "access.not_admitted",
+            "the recording is not one of their dispute's",
+            "open the recording from the dispute's page",
+        )
     if not guest.is_third_party:
         return None
     passages = dispute.passages_for(guest, recording)
     if not passages:
-        raise AccessError("access.not_admitted", "none of the passages is in this recording")
+        raise AccessError(
+            "access.not_admitted",
+            "none of the guest's passages is in this recording",
+            "invite them again with passages of this recording",
+        )
     return passages

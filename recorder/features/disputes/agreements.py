@@ -64,7 +64,11 @@ class Agreements:
         ``dispute.passage_text``, ``dispute.passage``, ``dispute.passages``, ``dispute.not_theirs``."""
         now, row = truncate(self.disputes.changes.now()), catalogue.recording(person.tenant, recording)
         if row is None or not 0 <= begin_ms < end_ms <= row.duration_ms:
-            raise DisputeError("dispute.passage", "that is no passage of a recording")
+            raise DisputeError(
+                "dispute.passage",
+                "the passage is not part of the recording",
+                "mark it again while the recording plays",
+            )
         identity = str(uuid7(now, self.disputes.changes.entropy))
         words = rules.check_passage(text)
         self.disputes.say(person, dispute, PassageMarked(identity, recording, begin_ms, end_ms, words))
@@ -90,12 +94,20 @@ class Agreements:
         ``dispute.outcome_text``, ``dispute.keep_days``, ``dispute.outcome_final``,
         ``dispute.not_theirs``."""
         if outcome not in OUTCOMES:
-            raise DisputeError("dispute.outcome", f"a dispute does not end as {outcome!r}")
+            raise DisputeError(
+                "dispute.outcome",
+                f"a dispute does not end as {outcome!r}",
+                "reload the page and choose an outcome",
+            )
         words, salt = rules.check_outcome(text), self.disputes.changes.entropy(32).hex()
         if keep_days is not None and keep_days not in self.keep_choices(
             self.disputes.find(person.tenant, dispute)
         ):
-            raise DisputeError("dispute.keep_days", f"{keep_days} days cannot be chosen")
+            raise DisputeError(
+                "dispute.keep_days",
+                f"{keep_days} days is not one of the retention periods on offer",
+                "reload the page and choose one of the periods shown",
+            )
         self.disputes.say(person, dispute, OutcomeWritten(outcome, words, salt, keep_days))
 
     def confirm_outcome(self, person: UserRow, dispute: str, outcome_sha256: str) -> None:
@@ -139,9 +151,13 @@ class Agreements:
         """The dispute whose outcome has a page with this token. Raises ``dispute.unknown_link``."""
         place = queries.find_page(token)
         if place is None:
-            raise DisputeError("dispute.unknown_link", "there is no such page")
+            raise DisputeError(
+                "dispute.unknown_link", "the link leads to no outcome page", "use the link in the newest mail"
+            )
         found = self.disputes.find(*place)
         if found.outcome is None or found.outcome.page_sha256 != token_hash(token):
             log.error("dispute.link_refused", dispute=found.id)
-            raise DisputeError("dispute.unknown_link", "there is no such page")
+            raise DisputeError(
+                "dispute.unknown_link", "the link leads to no outcome page", "use the link in the newest mail"
+            )
         return found

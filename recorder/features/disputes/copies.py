@@ -22,6 +22,7 @@ from recorder.clock import Now
 from recorder.errors import DisputeError, SealError
 from recorder.features.disputes import queries, rules
 from recorder.ids import Entropy
+from recorder.seal import hints
 from recorder.seal.data_key import open_data_key, read_wrapped
 from recorder.seal.dispute_copy import (
     FOLDER,
@@ -156,7 +157,11 @@ def _restore(
 ) -> bool:
     tenant, recording, dispute, _ = places[0]
     if not _is_there(tenant, recording):
-        raise SealError("dispute.no_recording", f"recording {recording} is not in the catalogue, or erased")
+        raise SealError(
+            "dispute.no_recording",
+            f"recording {recording} is not in the catalogue, or erased",
+            "rebuild the recording first: `accord rebuild`; if it was erased, its disputes stay erased",
+        )
     signed = read_copies(places, store, keyring)
     found = [read(each, trust) for each in signed]
     check_chain(tenant, dispute, found)
@@ -167,7 +172,7 @@ def _restore(
         here = queries.signed_statements(tenant, dispute)
         if list(here) != signed[: len(here)] and signed != list(here)[: len(signed)]:
             what = f"the statements of dispute {dispute} differ from those in the catalogue"
-            raise SealError("dispute.superseded", what)
+            raise SealError("dispute.superseded", what, hints.COMPARE)
         rest = list(zip(found, signed, strict=True))[len(here) :]
         _check_keys([each for each, _ in rest], trust)
         for statement, text in rest:
@@ -182,4 +187,6 @@ def _check_keys(found: Sequence[DisputeStatement], trust: Trust) -> None:
     for each in found:
         if each.signing_key_id in trust.revoked():
             what = f"key {each.signing_key_id}, which signed statement {each.number}, was revoked"
-            raise SealError("seal.key_revoked", what)
+            raise SealError(
+                "seal.key_revoked", what, "treat the statement as unverified, and find out who had the key"
+            )

@@ -58,7 +58,7 @@ class GuestCallRegister(CallRegister):
         return DisputeError("dispute.tries_exhausted", "the code was tried too often", "order another call")
 
     def not_logged(self, call: str) -> DisputeError:
-        hint = "run `accord audit`, and compare with a backup of the catalogue"
+        hint = "run `accord audit run`, and compare with a backup of the catalogue"
         return DisputeError("dispute.not_logged", f"the row of call {call} contradicts the log", hint)
 
 
@@ -82,9 +82,15 @@ class GuestCalls:
             found = self._unverified(tenant, dispute, guest)
             number = found.number
             if number is None or not rules.is_callable(number):
-                raise DisputeError("dispute.no_number", "the recordings have no number that can be called")
+                raise DisputeError(
+                    "dispute.no_number",
+                    "the recordings have no number that can be called",
+                    "have two of the customer's people vouch for the guest instead",
+                )
             if is_open(latest_call(tenant, guest), now):
-                raise DisputeError("dispute.call_pending", "the number is being called")
+                raise DisputeError(
+                    "dispute.call_pending", "the number is being called", "wait for the call to end"
+                )
             if is_exhausted(number, now) or CALLS.count_since(now - A_DAY, tenant) >= CALLS_A_CUSTOMER:
                 raise DisputeError(
                     "dispute.calls_exhausted", "the number was called too often today", "try again tomorrow"
@@ -122,12 +128,16 @@ class GuestCalls:
     def _unverified(self, tenant: str, dispute: str, guest: str) -> Guest:
         found = self.disputes.find(tenant, dispute)
         if found.closed_at is not None:
-            raise DisputeError("dispute.closed", "the dispute is closed")
+            raise DisputeError("dispute.closed", "the dispute is closed", "open a new dispute to go on")
         person = found.find_guest(guest)
         if not person.takes_part:
-            raise DisputeError("dispute.guest_ended", f"guest {guest} does not take part")
+            raise DisputeError(
+                "dispute.guest_ended", f"guest {guest} does not take part", "invite them again"
+            )
         if person.verified_how is not None:
-            raise DisputeError("dispute.verified", f"it is known who guest {guest} is")
+            raise DisputeError(
+                "dispute.verified", f"guest {guest} has proved their identity", "no further proof is needed"
+            )
         return person
 
 

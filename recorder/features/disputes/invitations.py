@@ -117,7 +117,11 @@ class GuestInvitations:
         numbers), :class:`recorder.errors.MailError` (``mail.address``)."""
         name = _check_name(name)
         if language not in LANGUAGES:
-            raise DisputeError("dispute.language", f"no language {language!r}")
+            raise DisputeError(
+                "dispute.language",
+                f"the guest's page is not available in {language!r}",
+                "reload the page and choose one of the languages shown",
+            )
         now = truncate(self.disputes.changes.now())
         guest = str(uuid7(now, self.disputes.changes.entropy))
         number = self._number_of(self.disputes.find_handled(person, dispute))
@@ -140,7 +144,11 @@ class GuestInvitations:
         agrees. Raises as :meth:`invite`, ``dispute.passages_needed``, ``dispute.no_passage``."""
         name = _check_name(name)
         if language not in LANGUAGES:
-            raise DisputeError("dispute.language", f"no language {language!r}")
+            raise DisputeError(
+                "dispute.language",
+                f"the guest's page is not available in {language!r}",
+                "reload the page and choose one of the languages shown",
+            )
         now = truncate(self.disputes.changes.now())
         guest, ids = str(uuid7(now, self.disputes.changes.entropy)), self._passages(person, dispute, passages)
         invited = GuestInvited(guest, NEUTRAL, name, language, (), now, passages=ids)
@@ -156,7 +164,9 @@ class GuestInvitations:
             lock_tenant(person.tenant)
             found = self.disputes.find_handled(person, dispute)
             if any(each.role == SUPPORT and each.ended_at is None for each in found.guests):
-                raise DisputeError("dispute.support_called", "support has been called")
+                raise DisputeError(
+                    "dispute.support_called", "support has been called before", "wait for support to enter"
+                )
             data = GuestInvited(identity, SUPPORT, name, person.language, (), now, passages=ids)
             self.disputes.state(found, found.tenant, found.id, By("user", person.id), data)
 
@@ -167,7 +177,9 @@ class GuestInvitations:
         which are those that were shown to them. Raises ``dispute.not_theirs``, ``dispute.no_guest``,
         ``dispute.passages_changed``."""
         if answer not in ANSWERS or not passages:
-            raise DisputeError("dispute.passages_changed", "no answer about any passages")
+            raise DisputeError(
+                "dispute.passages_changed", "the answer names no passages", "reload the page and answer again"
+            )
         self.disputes.say(person, dispute, GuestAgreed(guest, answer, tuple(passages)))
 
     def enter(self, person: UserRow, tenant: str, dispute: str, guest: str, reason: str) -> None:
@@ -176,7 +188,11 @@ class GuestInvitations:
         ``dispute.closed``."""
         reason = rules.check_reason(reason)
         if (person.role, person.tenant) != (SUPPORT, PROVIDER):
-            raise DisputeError("dispute.may_not", f"user {person.id} is not the provider's support")
+            raise DisputeError(
+                "dispute.may_not",
+                f"user {person.id} is not the provider's support",
+                "give them the support role: `accord user set`",
+            )
         with writing():
             lock_tenant(tenant)
             found = self.disputes.find(tenant, dispute)
@@ -197,7 +213,11 @@ class GuestInvitations:
         ``dispute.no_guest``."""
         old = self.disputes.find_handled(person, dispute).find_guest(guest)
         if old.role == SUPPORT:
-            raise DisputeError("dispute.no_guest", "support has no link")
+            raise DisputeError(
+                "dispute.no_guest",
+                "support is not invited by a link",
+                "support enters from its own page; send them no link",
+            )
         until, passages = truncate(self.disputes.changes.now()), old.passages or None
         invited = GuestInvited(
             guest, old.role, old.name, old.language, (), until, passages=passages, number=old.number
@@ -232,9 +252,11 @@ class GuestInvitations:
             log.error("dispute.link_refused", dispute=dispute, guest=guest_id)
             raise _unknown_link()
         if state.closed_at is not None:
-            raise DisputeError("dispute.closed", "the dispute is closed")
+            raise DisputeError("dispute.closed", "the dispute is closed", "open a new dispute to go on")
         if guest.ended_at is not None:
-            raise DisputeError("dispute.guest_ended", f"guest {guest.id} no longer takes part")
+            raise DisputeError(
+                "dispute.guest_ended", f"guest {guest.id} no longer takes part", "invite them again"
+            )
         if self.disputes.changes.now() >= guest.until:
             raise DisputeError("dispute.link_expired", "the invitation has expired", "send it again")
         return OpenGuestLink(state, guest)
@@ -244,7 +266,11 @@ class GuestInvitations:
         Raises ``dispute.wrong_code``. Attempts are the caller's to count."""
         guest = link.guest
         if guest.code_hash is not None and not is_code(guest.id, code, guest.code_hash):
-            raise DisputeError("dispute.wrong_code", "the code is wrong")
+            raise DisputeError(
+                "dispute.wrong_code",
+                "the code is wrong",
+                "enter the code that came with the invitation; the customer can send another one",
+            )
 
     def answer(self, link: OpenGuestLink, answer: str, *, notice: str, language: str) -> UserRow | None:
         """A guest's answer, after :meth:`check_code`. ``notice`` is what they were told, of which the hash is
@@ -323,7 +349,11 @@ class GuestInvitations:
         if address is not None and not self.outbox.sends:
             raise DisputeError("dispute.no_mail", "no mail can be sent from here", "pass the link on instead")
         if len(times) > MOST_TIMES or any(each <= now for each in times):
-            raise DisputeError("dispute.times", f"propose up to {MOST_TIMES} times that are not over")
+            raise DisputeError(
+                "dispute.times",
+                f"at most {MOST_TIMES} times can be proposed, all of them in the future",
+                "choose other times, or none",
+            )
         token = new_token(self.disputes.changes.entropy)
         code = None if address is not None else new_code(self.disputes.changes.entropy)
         complete = replace(
@@ -405,4 +435,8 @@ def _check_name(name: str) -> str:
 
 
 def _unknown_link() -> DisputeError:
-    return DisputeError("dispute.unknown_link", "there is no such invitation, or a newer one was sent")
+    return DisputeError(
+        "dispute.unknown_link",
+        "there is no such invitation, or a newer one has replaced it",
+        "use the link of the newest invitation, or ask for another one",
+    )

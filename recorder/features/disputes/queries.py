@@ -27,7 +27,8 @@ from recorder.features.disputes import rules
 from recorder.features.disputes.rules import Dispute
 from recorder.identity.links import token_hash
 from recorder.ids import Entropy
-from recorder.seal.dispute_statement import HINT, DisputeStatement, check_chain, read
+from recorder.seal import hints
+from recorder.seal.dispute_statement import DisputeStatement, check_chain, read
 from recorder.seal.revocation import Trust, is_doubtful
 
 STATED: Final = "dispute.stated"
@@ -52,14 +53,18 @@ def find_dispute(tenant: str, dispute: str, trust: Trust) -> Dispute:
         rows = list(_statements(tenant, dispute))
         leaves = leaf_lookup.leaves_about(tenant, [dispute], [STATED])
     if not rows and not leaves:
-        raise DisputeError("dispute.not_found", f"there is no dispute {dispute}")
+        raise DisputeError(
+            "dispute.not_found", f"there is no dispute {dispute}", "open it from the list of disputes"
+        )
     found = [read(row.statement, trust) for row in rows]
     check_chain(tenant, dispute, found)
     _check_logged(dispute, found, rows, leaves, trust)
     try:
         state = rules.replay(found)
     except DisputeError as error:
-        raise SealError("dispute.contradiction", f"dispute {dispute}: {error.message}", HINT) from error
+        raise SealError(
+            "dispute.contradiction", f"dispute {dispute}: {error.message}", hints.COMPARE
+        ) from error
     assert state is not None
     return state
 
@@ -81,12 +86,12 @@ def _check_logged(
     logged = [(leaf.body.get("number"), leaf.body.get("statement_sha256")) for leaf in leaves]
     if logged != [(each.number, each.sha256) for each in found]:
         what = f"the statements of dispute {dispute} are not those of the log"
-        raise SealError("dispute.superseded", what, HINT)
+        raise SealError("dispute.superseded", what, hints.COMPARE)
     for each, leaf in zip(found, leaves, strict=True):
         key = each.signing_key_id
         if is_doubtful(key, each.at, leaf.at, trust.revoked()):
             what = f"key {key}, which signed statement {each.number} of dispute {dispute}, was revoked"
-            raise SealError("seal.key_revoked", what, HINT)
+            raise SealError("seal.key_revoked", what, hints.COMPARE)
 
 
 def signed_statements(tenant: str, dispute: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import Final
 from recorder.domain import phone_numbers
 from recorder.domain.roles import EXTERNAL_PARTY, OWN_SIDE, SUPPORT, THIRD_PARTIES
 from recorder.errors import DisputeError
+from recorder.seal import hints
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import PEOPLE
 from recorder.seal.dispute_kinds import (
@@ -191,14 +192,20 @@ class Dispute:
         """One of its guests. Raises :class:`DisputeError` (``dispute.no_guest``)."""
         found = next((each for each in self.guests if each.id == guest), None)
         if found is None:
-            raise DisputeError("dispute.no_guest", f"dispute {self.id} has no guest {guest}")
+            raise DisputeError(
+                "dispute.no_guest", f"dispute {self.id} has no guest {guest}", "open the dispute's page again"
+            )
         return found
 
     def find_passage(self, passage: str) -> Passage:
         """One of its passages. Raises :class:`DisputeError` (``dispute.no_passage``)."""
         found = next((each for each in self.passages if each.id == passage), None)
         if found is None:
-            raise DisputeError("dispute.no_passage", "there is no such passage")
+            raise DisputeError(
+                "dispute.no_passage",
+                "there is no such passage",
+                "reload the page: the passage may have been marked in another dispute",
+            )
         return found
 
     def passages_for(self, guest: Guest, recording: str) -> tuple[tuple[int, int], ...]:
@@ -222,16 +229,20 @@ def follow(dispute: Dispute | None, statement: DisputeStatement) -> Dispute:
     if dispute is None:
         return _open(statement)
     if dispute.closed_at is not None:
-        raise DisputeError("dispute.closed", "the dispute is closed")
+        raise DisputeError("dispute.closed", "the dispute is closed", "open a new dispute to go on")
     if len(dispute.statements) >= MOST_STATEMENTS:
-        raise DisputeError("dispute.statements", f"a dispute has at most {MOST_STATEMENTS} statements")
+        raise DisputeError(
+            "dispute.statements",
+            f"a dispute has at most {MOST_STATEMENTS} statements",
+            "close this one and open another",
+        )
     dispute = replace(dispute, statements=(*dispute.statements, statement))
     if isinstance(data, Rescheduled):
         return replace(dispute, settle_by=data.settle_by)
     if isinstance(data, DisputeClosed):
         return replace(dispute, closed_at=statement.at, closed_how=data.how)
     if isinstance(data, DisputeOpened):
-        raise DisputeError("dispute.opened", "the dispute is open")
+        raise DisputeError("dispute.opened", "the dispute was opened before", hints.COMPARE)
     if isinstance(data, GuestInvited):
         return _with_guest(dispute, _invite(dispute, data, statement))
     if isinstance(data, PassageMarked | PassageWorded | PassageConfirmed | PassageLeftOpen):
@@ -240,7 +251,7 @@ def follow(dispute: Dispute | None, statement: DisputeStatement) -> Dispute:
         return replace(dispute, outcome=_follow_outcome(dispute, data, statement))
     guest = dispute.find_guest(data.guest)
     if guest.ended_at is not None:
-        raise DisputeError("dispute.guest_ended", f"{guest.name} no longer takes part")
+        raise DisputeError("dispute.guest_ended", f"{guest.name} no longer takes part", "invite them again")
     if isinstance(data, GuestAgreed):
         return _with_guest(dispute, _agree(dispute, guest, data, statement))
     return _with_guest(dispute, _follow_guest(guest, data, statement))
@@ -249,7 +260,9 @@ def follow(dispute: Dispute | None, statement: DisputeStatement) -> Dispute:
 def _open(statement: DisputeStatement) -> Dispute:
     data = statement.data
     if not isinstance(data, DisputeOpened):
-        raise DisputeError("dispute.not_opened", "the first statement does not open the dispute")
+        raise DisputeError(
+            "dispute.not_opened", "the first statement does not open the dispute", hints.COMPARE
+        )
     return Dispute(
         statement.dispute, statement.tenant, statement.at, statement.by, data.recordings, data.purposes,
         data.subject, data.settle_by, (statement,),
@@ -265,20 +278,34 @@ def _invite(dispute: Dispute, data: GuestInvited, statement: DisputeStatement) -
     if bool(passages) != (data.role in THIRD_PARTIES) or (data.token_sha256 is None) != (
         data.role == SUPPORT
     ):
-        raise DisputeError("dispute.passages_needed", "it is not said which passages somebody is to hear")
+        raise DisputeError(
+            "dispute.passages_needed",
+            "the passages do not fit the guest's role",
+            "choose passages for a guest who was not in the call, and none for anybody else",
+        )
     for each in passages:
         dispute.find_passage(each)
     if before is None:
         if len(dispute.guests) >= MOST_GUESTS:
-            raise DisputeError("dispute.too_many", f"a dispute has at most {MOST_GUESTS} guests")
+            raise DisputeError(
+                "dispute.too_many",
+                f"a dispute has at most {MOST_GUESTS} guests",
+                "end another guest's part first",
+            )
         return Guest(
             data.guest, data.role, data.name, data.language, data.number, data.address, data.times,
             data.token_sha256, data.code_hash, data.until, statement.at, statement.by, passages,
         )  # fmt: skip
     if before.ended_at is not None:
-        raise DisputeError("dispute.guest_ended", f"{before.name} no longer takes part")
+        raise DisputeError(
+            "dispute.guest_ended", f"{before.name} no longer takes part", "invite them as a new guest"
+        )
     if (data.role, data.name, data.number) != (before.role, before.name, before.number):
-        raise DisputeError("dispute.guest_changed", "a renewed invitation names somebody else")
+        raise DisputeError(
+            "dispute.guest_changed",
+            "a renewed invitation names somebody else",
+            "invite the other person as a new guest",
+        )
     return replace(
         before, language=data.language, address=data.address, times=data.times, until=data.until,
         token_sha256=data.token_sha256, code_hash=data.code_hash, passages=passages,
@@ -291,9 +318,17 @@ def _agree(dispute: Dispute, guest: Guest, data: GuestAgreed, statement: Dispute
     recorded gives it, and only about somebody who was not in the call), ``dispute.passages_changed`` (other
     passages were named meanwhile)."""
     if dispute.side_of(_member(dispute, statement)) != EXTERNAL_PARTY or not guest.is_third_party:
-        raise DisputeError("dispute.not_theirs", "only the person who was recorded agrees to that")
+        raise DisputeError(
+            "dispute.not_theirs",
+            "only the person who was recorded can agree to that",
+            "the person who was recorded agrees on their own page",
+        )
     if data.passages != guest.passages:
-        raise DisputeError("dispute.passages_changed", "other passages were named meanwhile")
+        raise DisputeError(
+            "dispute.passages_changed",
+            "the passages have changed meanwhile",
+            "reload the page and answer again",
+        )
     return replace(guest, agreement=data.answer)
 
 
@@ -307,30 +342,54 @@ def _follow_guest(guest: Guest, data: GuestData, statement: DisputeStatement) ->
     at, who = statement.at, statement.by.id
     if isinstance(data, GuestAnswered):
         if who != guest.id:
-            raise DisputeError("dispute.not_theirs", "nobody answers for a guest")
+            raise DisputeError(
+                "dispute.not_theirs",
+                "only the guest can answer the invitation",
+                "the guest answers on the page of their invitation",
+            )
         if at >= guest.until:
             raise DisputeError("dispute.link_expired", "the invitation has expired", "send it again")
         if guest.answer == ACCEPTED:
-            raise DisputeError("dispute.answered", "the invitation was accepted before")
+            raise DisputeError(
+                "dispute.answered", "the invitation was accepted before", "nothing more is needed"
+            )
         return replace(guest, answer=data.answer, answered_at=at)
     if isinstance(data, GuestEnded):
         return replace(guest, ended_how=data.how, ended_at=at)
     if isinstance(data, GuestEntered):
         if guest.role != SUPPORT or who is None or guest.agreement != ACCEPTED:
-            raise DisputeError("dispute.not_agreed", "the two sides have not agreed to this")
+            raise DisputeError(
+                "dispute.not_agreed",
+                "the two sides have not agreed to support taking part",
+                "both sides agree on the dispute's page first",
+            )
         return replace(guest, entered=tuple(dict.fromkeys([*guest.entered, who])))
     if guest.is_third_party:
-        raise DisputeError("dispute.not_theirs", f"{guest.name} was not in the call")
+        raise DisputeError(
+            "dispute.not_theirs",
+            f"{guest.name} was not in the call",
+            "only a person who was in the call can prove it",
+        )
     if guest.verified_how is not None:
-        raise DisputeError("dispute.verified", f"it is known who {guest.name} is")
+        raise DisputeError(
+            "dispute.verified", f"{guest.name} has proved their identity", "no further proof is needed"
+        )
     if isinstance(data, GuestVouched):
         if who is None or who == guest.id:
-            raise DisputeError("dispute.not_theirs", "the customer's people vouch for a guest")
+            raise DisputeError(
+                "dispute.not_theirs",
+                "only the customer's users can vouch for a guest",
+                "a user of the customer vouches on the dispute's page",
+            )
         if who in guest.vouchers:
             raise DisputeError("dispute.vouched", "this user vouched before", "a second user must vouch")
         return replace(guest, vouchers=(*guest.vouchers, who))
     if data.how == PEOPLE and len(guest.vouchers) < VOUCHERS:
-        raise DisputeError("dispute.unverified", f"fewer than {VOUCHERS} people vouch for {guest.name}")
+        raise DisputeError(
+            "dispute.unverified",
+            f"fewer than {VOUCHERS} people vouch for {guest.name}",
+            "a second user vouches on the dispute's page",
+        )
     return replace(guest, verified_how=data.how, verified_at=at)
 
 
@@ -340,7 +399,11 @@ def _member(dispute: Dispute, statement: DisputeStatement) -> str:
     who = statement.by.id
     guest = next((each for each in dispute.guests if who in (each.id, *each.entered)), None)
     if who is None or (guest is not None and (guest.is_third_party or not guest.may_hear)):
-        raise DisputeError("dispute.not_theirs", "only the two sides say what they heard")
+        raise DisputeError(
+            "dispute.not_theirs",
+            "only the two sides can make a statement about the call",
+            "log in as one of the customer's users who handles the call, or as the person who was recorded",
+        )
     return who
 
 
@@ -354,9 +417,17 @@ def _follow_passage(dispute: Dispute, data: PassageData, who: str) -> Dispute:
     if isinstance(data, PassageMarked):
         known = data.passage in {each.id for each in dispute.passages}
         if known or data.recording not in dispute.recording_ids or data.begin_ms >= data.end_ms:
-            raise DisputeError("dispute.passage", "that is no passage of a recording")
+            raise DisputeError(
+                "dispute.passage",
+                "the passage is not part of the dispute's recordings",
+                "mark it again while the recording plays",
+            )
         if len(dispute.passages) >= MOST_PASSAGES:
-            raise DisputeError("dispute.passages", f"a dispute has at most {MOST_PASSAGES} passages")
+            raise DisputeError(
+                "dispute.passages",
+                f"a dispute has at most {MOST_PASSAGES} passages",
+                "use the passages there are",
+            )
         passage = Passage(data.passage, data.recording, data.begin_ms, data.end_ms, data.text, who)
         return replace(dispute, passages=(*dispute.passages, passage))
     before = dispute.find_passage(data.passage)
@@ -366,7 +437,11 @@ def _follow_passage(dispute: Dispute, data: PassageData, who: str) -> Dispute:
         passage = replace(before, confirmed_by=(), is_open=True)
     else:
         if data.text_sha256 != text_sha256(before.text):
-            raise DisputeError("dispute.text_changed", "the passage was described differently meanwhile")
+            raise DisputeError(
+                "dispute.text_changed",
+                "the passage's text has changed meanwhile",
+                "reload the page and read the new text before confirming it",
+            )
         confirmed_by = tuple(dict.fromkeys([*before.confirmed_by, who]))
         passage = replace(before, confirmed_by=confirmed_by, is_open=False)
     return replace(
@@ -384,21 +459,33 @@ def _follow_outcome(dispute: Dispute, data: OutcomeData, statement: DisputeState
     final_at = None if before is None else before.final_at
     if isinstance(data, OutcomeRecorded):
         if before is None or final_at is None or at < final_at:
-            raise DisputeError("dispute.outcome_open", "both sides can still change the outcome")
+            raise DisputeError(
+                "dispute.outcome_open",
+                "both sides can still change the outcome",
+                "wait until both sides have agreed and the time to reconsider is over",
+            )
         return replace(before, amendments=data.recordings, page_sha256=data.page_sha256)
     if final_at is not None and at >= final_at:
-        raise DisputeError("dispute.outcome_final", "the outcome can no longer be changed")
+        raise DisputeError(
+            "dispute.outcome_final",
+            "the outcome can no longer be changed",
+            "open a new dispute to agree on something else",
+        )
     who = _member(dispute, statement)
     if isinstance(data, OutcomeWritten):
         return Outcome(data, who, ((who, at),))
     if before is None:
-        raise DisputeError("dispute.no_outcome", "no outcome is written")
+        raise DisputeError("dispute.no_outcome", "no outcome has been written", "write the outcome first")
     if isinstance(data, OutcomeRetracted):
         left = tuple(each for each in before.confirmations if each[0] != who)
         still = before.agreed_at if dispute.is_agreed(each for each, _at in left) else None
         return replace(before, confirmations=left, agreed_at=still)
     if data.outcome_sha256 != before.sha256:
-        raise DisputeError("dispute.text_changed", "the outcome was written differently meanwhile")
+        raise DisputeError(
+            "dispute.text_changed",
+            "the outcome's text has changed meanwhile",
+            "reload the page and read the new text before confirming it",
+        )
     if who in {each for each, _at in before.confirmations}:
         return before
     confirmations = (*before.confirmations, (who, at))
@@ -448,7 +535,9 @@ def check_outcome(text: str) -> str:
     found = "\n".join(lines)
     if not found or len(found) > LONGEST_OUTCOME or not all(each.isprintable() for each in lines):
         raise DisputeError(
-            "dispute.outcome_text", f"the text must have 1 to {LONGEST_OUTCOME} printable characters"
+            "dispute.outcome_text",
+            f"the text must have 1 to {LONGEST_OUTCOME} printable characters",
+            "shorten or rewrite it",
         )
     return found
 
@@ -456,14 +545,22 @@ def check_outcome(text: str) -> str:
 def check_hash(text: str) -> str:
     """A hash as a form sends it. Raises :class:`DisputeError` (``dispute.text_changed``)."""
     if not re.fullmatch("[0-9a-f]{64}", text):
-        raise DisputeError("dispute.text_changed", "that is no hash of a text")
+        raise DisputeError(
+            "dispute.text_changed",
+            "the form does not name the text that was confirmed",
+            "reload the page and confirm again",
+        )
     return text
 
 
 def _check_text(text: str, longest: int, error_id: str) -> str:
     words = " ".join(text.split())
     if not words or len(words) > longest or not words.isprintable():
-        raise DisputeError(error_id, f"the text must have 1 to {longest} printable characters")
+        raise DisputeError(
+            error_id,
+            f"the text must have 1 to {longest} printable characters",
+            "shorten or rewrite it, in one line",
+        )
     return words
 
 

@@ -79,7 +79,9 @@ class Disputes:
         ids = tuple(dict.fromkeys(recordings))
         if not 1 <= len(ids) <= rules.MOST_RECORDINGS:
             raise DisputeError(
-                "dispute.recordings", f"a dispute is about 1 to {rules.MOST_RECORDINGS} recordings"
+                "dispute.recordings",
+                f"a dispute is about 1 to {rules.MOST_RECORDINGS} recordings",
+                "choose fewer",
             )
         statuses = [self.changes.look(person.tenant, each) for each in ids]
         for status in statuses:
@@ -113,14 +115,20 @@ class Disputes:
         ``dispute.may_not``, ``dispute.outcome_waits`` (both sides have agreed on an outcome: it closes by
         itself)."""
         if how not in CLOSED_HOW:
-            raise DisputeError("dispute.how", f"a dispute is not closed as {how!r}")
+            raise DisputeError(
+                "dispute.how",
+                f"{how!r} is not a way to close a dispute",
+                "reload the page and choose how it ends",
+            )
         by = By("user", person.id)
         with writing():
             lock_tenant(person.tenant)
             found = self.find_handled(person, dispute)
             if found.outcome is not None and found.outcome.agreed_at is not None:
                 raise DisputeError(
-                    "dispute.outcome_waits", "both sides agreed on an outcome, which is sealed the next day"
+                    "dispute.outcome_waits",
+                    "both sides have agreed on an outcome, which is sealed the next day",
+                    "wait until the outcome is sealed, or have one side retract it",
                 )
             self.end(found, how, by)
         self.lift_holds(found, by)
@@ -226,7 +234,11 @@ class Disputes:
 
     def _check_handler(self, person: UserRow, row: RecordingRow) -> None:
         if person.role not in HANDLERS or (person.lines is not None and row.line not in person.lines):
-            raise DisputeError("dispute.may_not", f"user {person.id} does not handle this call")
+            raise DisputeError(
+                "dispute.may_not",
+                f"user {person.id} does not handle this call",
+                "the user who opened it, or an admin, decides",
+            )
 
 
 def _shared_purposes(statuses: Sequence[RecordingStatus]) -> tuple[str, ...]:
@@ -240,6 +252,8 @@ def _shared_purposes(statuses: Sequence[RecordingStatus]) -> tuple[str, ...]:
     ]
     if not shared:
         raise DisputeError(
-            "dispute.not_announced", "no purpose was announced for which the call can be heard together"
+            "dispute.not_announced",
+            "no purpose was announced for which the call can be heard together",
+            "no dispute about this call is possible; announce such a purpose for future calls",
         )
     return tuple(shared)

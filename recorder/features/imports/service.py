@@ -1,4 +1,4 @@
-"""Imports recordings from elsewhere (``accord recording bring-in``), marked as "not announced to Accord".
+"""Imports recordings from elsewhere (``accord recording import``), marked as "not announced to Accord".
 
 Each file that the table lists becomes a take in a separate folder beside the spool and passes through the
 stages (``pipeline/stages.py``); its manifest says that nothing was announced. The recording has no purpose

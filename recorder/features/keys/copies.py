@@ -95,7 +95,7 @@ def confirm_copy(
             raise ConfigError(
                 "keys.other_root",
                 f"{path} has key {identity}, but the root is {root_id}",
-                "give a copy of the root's key; the signing key needs none (`accord keys renew`)",
+                "give a copy of the root's key; the signing key needs none (`accord key renew`)",
             )
     else:
         secret = parse_kek(content.decode("ascii", "replace"), str(path))

@@ -52,8 +52,8 @@ def refuse_new_keys(open_catalogue: Callable[[], None], open_store: Callable[[],
             "keys.in_use",
             f"{found.by.total()} customers' keys are wrapped by {keks}: new keys would not open them, and "
             "their recordings would be lost",
-            "restore the old keys from their copies or from paper: `accord keys restore`. To give these "
-            "recordings up: `accord keys init --force`",
+            "restore the old keys from their copies or from paper: `accord key restore`. To give these "
+            "recordings up: `accord key init --force`",
         )
     return found.unseen
 

@@ -113,7 +113,7 @@ class LiveCallRelay(DutyThread):
                 recording=command.call,
                 error_id=error.error_id,
                 error=error.message,
-                hint="run `accord audit`: the catalogue was changed outside the panel",
+                hint="run `accord audit run`: the catalogue was changed outside the panel",
             )
             return NOT_ALLOWED
         if not self._is_theirs(command):
@@ -123,7 +123,7 @@ class LiveCallRelay(DutyThread):
                 recording=command.call,
                 error_id="command.foreign",
                 error=f"customer {command.tenant} sent it for another customer's call",
-                hint="run `accord audit`: the catalogue was changed outside the panel",
+                hint="run `accord audit run`: the catalogue was changed outside the panel",
             )
             return NOT_ALLOWED
         return send_request(self.spool, _request(command, until))

@@ -28,9 +28,13 @@ def check_note(text: str) -> str:
     lines = [line.rstrip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     found = "\n".join(lines).strip()
     if not found or any(_is_control(each) for each in found if each not in "\n\t"):
-        raise NoteError("note.text", "a note needs text, without control characters")
+        raise NoteError("note.text", "a note needs text, without control characters", "write some text")
     if len(found) > LONGEST_NOTE:
-        raise NoteError("note.too_long", f"a note has at most {LONGEST_NOTE} characters")
+        raise NoteError(
+            "note.too_long",
+            f"a note has at most {LONGEST_NOTE} characters",
+            "shorten it, or write a second note",
+        )
     return found
 
 
@@ -38,7 +42,9 @@ def check_label(text: str) -> str:
     """A label as it is kept: one line. Raises :class:`NoteError` (``label.text``)."""
     found = " ".join(text.split())
     if not found or len(found) > LONGEST_LABEL or not found.isprintable():
-        raise NoteError("label.text", f"a label has 1 to {LONGEST_LABEL} printable characters")
+        raise NoteError(
+            "label.text", f"a label has 1 to {LONGEST_LABEL} printable characters", "shorten or rewrite it"
+        )
     return found
 
 

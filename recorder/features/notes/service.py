@@ -110,7 +110,7 @@ def edit_note(
         lock_tenant(tenant)
         row = _find(tenant, recording, note)
         if row.user_id != user or row.kind != NOTE:
-            raise NoteError("note.not_yours", "only the author can change a note")
+            raise NoteError("note.not_yours", "only the author can change a note", "write a note of your own")
         if row.text == checked:
             return
         NoteTable.update(text=checked, edited_at=now).where(NoteTable.id == row.id).execute()
@@ -128,7 +128,11 @@ def delete_note(
         lock_tenant(tenant)
         row = _find(tenant, recording, note)
         if not any_author and row.kind != LABEL and row.user_id != user:
-            raise NoteError("note.not_yours", "only the author or an admin can delete a note")
+            raise NoteError(
+                "note.not_yours",
+                "only the author or an admin can delete a note",
+                "ask its author or an admin",
+            )
         NoteTable.update(text="", deleted_at=now, deleted_by=user).where(NoteTable.id == row.id).execute()
         body = {"note": row.id, "recording": recording, "user": user}
         append(tenant, DELETED, body, now, entropy, recording=recording)
@@ -150,13 +154,21 @@ def _add(
         lock_tenant(tenant)
         condition = (RecordingTable.tenant == tenant) & (RecordingTable.id == recording)
         if not RecordingTable.select().where(condition & RecordingTable.erased_at.is_null()).exists():
-            raise NoteError("note.gone", "there is no such recording")
+            raise NoteError(
+                "note.gone",
+                "there is no such recording",
+                "reload the list: the recording may have been erased",
+            )
         # Deleted ones count: each left a leaf.
         if (
             NoteTable.select().where((NoteTable.recording == recording) & (NoteTable.kind == kind)).count()
             >= most
         ):
-            raise NoteError("note.too_many", f"a recording has at most {most} of these")
+            raise NoteError(
+                "note.too_many",
+                f"a recording has at most {most} notes and as many labels",
+                "delete one first",
+            )
         NoteTable.create(
             id=identity,
             tenant=tenant,
@@ -178,5 +190,5 @@ def _find(tenant: str, recording: str, note: str) -> NoteTable:
     mine = (NoteTable.tenant == tenant) & (NoteTable.recording == recording) & (NoteTable.id == note)
     row: NoteTable | None = NoteTable.get_or_none(mine & NoteTable.deleted_at.is_null())
     if row is None:
-        raise NoteError("note.gone", "there is no such note")
+        raise NoteError("note.gone", "there is no such note", "reload the page: it may have been deleted")
     return row

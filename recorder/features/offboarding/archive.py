@@ -189,7 +189,7 @@ def _of(make: Callable[[], bytes], length: int) -> Part:
             raise AccessError(
                 "access.handover_changed",
                 f"a document of the archive has {len(content)} bytes instead of {length}",
-                "start a new handover: `accord tenant leave hand-over --anew`",
+                "start a new handover: `accord offboarding export --anew`",
             )
         for at in range(start, end, PIECE):
             yield content[at : min(at + PIECE, end)]

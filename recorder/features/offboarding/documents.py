@@ -138,7 +138,8 @@ Contents of this archive, and how to verify them
 ================================================
 
 These are the recordings of one customer of Accord, and the records that belong to them, as they were when
-the handover began. Everything can be read without Accord; docs/formats.md of Accord describes each format.
+the handover began. Everything can be read without Accord; docs/reference/formats.md of Accord describes
+each format.
 
 recordings/<id>/  one folder per recording
     audio.opus, audio.wav     the audio: on the left the external party, on the right what they heard; of

@@ -77,7 +77,7 @@ def _leaver(guard: Guard, tenant: str) -> OffboardingRow | None:
         log.error("offboarding.unreadable", tenant=tenant, error_id=error.error_id, error=error.message)
         return None
     if statement is None:
-        log.error("offboarding.unsigned", tenant=tenant, hint="`accord audit`")
+        log.error("offboarding.unsigned", tenant=tenant, hint="`accord audit run`")
         return None
     return replace(
         row,

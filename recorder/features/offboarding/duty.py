@@ -35,7 +35,7 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.erasure_deadline import erasure_complete_at
 from recorder.lifecycle.key_rotation import CLAIM
-from recorder.seal import offboarding
+from recorder.seal import hints, offboarding
 from recorder.seal.amendment import SYSTEM
 from recorder.seal.amendment_kinds import Erased
 from recorder.seal.document_source import read_document
@@ -166,7 +166,11 @@ def _finish(statement: Statement, services: Services, now: datetime) -> bool:
     receipt = read(content, services.root)
     check_signer(receipt.key, receipt.at, "the receipt", services.revoked())
     if receipt.tenant != tenant:
-        raise SealError("offboarding.foreign", f"the receipt at {tenant}'s place is that of {receipt.tenant}")
+        raise SealError(
+            "offboarding.foreign",
+            f"the receipt of customer {tenant} names customer {receipt.tenant}",
+            hints.OBJECT,
+        )
     sha256 = hashlib.sha256(content).hexdigest()
     count = queries.record_receipt(
         tenant, content.decode(), sha256, receipt.at, now=now, entropy=services.entropy

@@ -235,7 +235,7 @@ def _check_current(tenant: str, handover: str) -> None:
         raise CatalogueError(
             "offboarding.changed",
             "another handover to this customer was started",
-            "`accord tenant leave show`",
+            "`accord offboarding show`",
         )
 
 

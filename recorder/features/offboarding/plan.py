@@ -1,7 +1,7 @@
 """Plans a handover: which recordings a departing customer is given, and the archive's layout
 (``archive.py``).
 
-`accord tenant leave hand-over` fixes both, and the customer downloads the archive (``download.py``). Nothing
+`accord offboarding export` fixes both, and the customer downloads the archive (``download.py``). Nothing
 is sent here.
 """
 

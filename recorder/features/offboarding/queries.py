@@ -67,7 +67,7 @@ def require_departure(tenant: str) -> OffboardingRow:
         raise CatalogueError(
             "offboarding.not_announced",
             "this customer does not leave",
-            "run `accord tenant leave announce` first",
+            "run `accord offboarding start` first",
         )
     return row
 
@@ -275,5 +275,5 @@ def check_not_erasing(row: OffboardingRow) -> None:
         raise CatalogueError(
             "offboarding.erasing",
             f"all data of this customer is being erased since {to_iso(row.erasing_since)}",
-            "this cannot be cancelled; `accord tenant leave show` shows the progress",
+            "this cannot be cancelled; `accord offboarding show` shows the progress",
         )

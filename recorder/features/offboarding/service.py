@@ -21,7 +21,7 @@ from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.seal import offboarding
 from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, HANDED_OVER, HandedOver, Statement
 
-COMPLETE = "`accord tenant leave complete`"
+COMPLETE = "`accord offboarding erase-again`"
 
 
 def current_statement(changes: Changes, tenant: str) -> Statement:
@@ -36,7 +36,7 @@ def current_statement(changes: Changes, tenant: str) -> Statement:
     raise CatalogueError(
         "offboarding.statement_missing",
         "only a row says that this customer leaves: no valid signed statement does",
-        "run `accord audit`; then `accord tenant leave stop`, or announce it again",
+        "run `accord audit run`; then `accord offboarding cancel`, or announce it again",
     )
 
 
@@ -56,7 +56,7 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
         raise CatalogueError("tenant.unknown", f"there is no tenant {tenant}", "see `accord tenant list`")
     found, last = _found(changes, tenant)
     if found is not None and offboarding_progress.find_offboarding(tenant) is not None:
-        hint = "`accord tenant leave show`"
+        hint = "`accord offboarding show`"
         raise CatalogueError(
             "tenant.offboarding_announced", "this customer's departure was announced before", hint
         )
@@ -150,7 +150,7 @@ def check_not_ordered(statement: Statement) -> None:
         raise CatalogueError(
             "offboarding.erasing",
             f"all data of this customer is being erased since {to_iso(statement.at)}",
-            "this cannot be cancelled; `accord tenant leave show` shows the progress",
+            "this cannot be cancelled; `accord offboarding show` shows the progress",
         )
 
 
@@ -198,7 +198,7 @@ def check_handed_over(statement: Statement) -> None:
         raise CatalogueError(
             "offboarding.not_handed_over",
             "nothing was handed over to this customer",
-            "`accord tenant leave hand-over`; --without-handing-over if they do not want it",
+            "`accord offboarding export`; --without-handing-over if they do not want it",
         )
 
 
@@ -223,12 +223,12 @@ def find_to_complete(changes: Changes, tenant: str, *, believe_dates: bool) -> S
     )
     for each in found.troubles:
         if each.place.startswith(offboarding.FOLDER):
-            raise SealError(each.code, f"{each.place}: {each.message}", "`accord audit`")
+            raise SealError(each.code, f"{each.place}: {each.message}", "`accord audit run`")
     leaver = next(iter(found.leavers), None)
     if leaver is None or not is_open(leaver):
         raise CatalogueError(
             "offboarding.nothing_signed",
             "no signed statement orders this customer's erasure, or the catalogue knows it already",
-            "`accord tenant leave show`",
+            "`accord offboarding show`",
         )
     return leaver

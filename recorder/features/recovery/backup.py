@@ -3,7 +3,7 @@
 ::
 
     {"type": "accord-backup", "version": 1, ...}\\n        RFC 8785, one line; bound to what follows
-    an encrypted object (docs/formats.md), in it gzip, in it lines of JSON:
+    an encrypted object (docs/reference/formats.md), in it gzip, in it lines of JSON:
         {"columns": [...], "table": "tenant"}
         [...]                                             a row
         {"end": "tenant", "rows": 2, "sha256": ...}       of the lines of its rows
@@ -33,7 +33,7 @@ from recorder.errors import BackupError, SealError
 from recorder.features.recovery import dump
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, streaming_aead
-from recorder.seal.keyring import Keyring
+from recorder.seal.keyring import BRING_BACK, Keyring
 from recorder.spool.atomic_files import sync_folder
 from recorder.strict_json import STRICT, Form, Time
 
@@ -133,7 +133,11 @@ def restore(path: Path, keyring: Keyring, now: datetime, entropy: Entropy, tell:
         for table, names, rows in read_tables(path, keyring):
             model = dump.BY_NAME.get(table)
             if model is None or names != dump.columns(model):
-                raise BackupError("backup.schema", f"{path} has a table {table} that is not this version's")
+                raise BackupError(
+                    "backup.schema",
+                    f"{path} has a table {table} that is not this version's",
+                    "restore it with the version that wrote it, then upgrade",
+                )
             tell(table, dump.insert(model, names, rows))
     return header
 
@@ -156,7 +160,9 @@ def read_header(path: Path) -> Header:
     except SealError as error:
         code = "backup.version" if error.error_id == "seal.version" else "backup.not_one"
         raise BackupError(
-            code, f"{path} is not a backup that this version can read: {error.message}"
+            code,
+            f"{path} is not a backup that this version can read: {error.message}",
+            "name a file that `accord backup` wrote, and restore it with the version that wrote it",
         ) from error
     return Header(header.made_at, header.software, header.schema, header.kek, line)
 
@@ -174,7 +180,11 @@ def read_tables(path: Path, keyring: Keyring) -> Iterator[tuple[str, list[str], 
     try:
         key, _ = keyring.backup_key(header.kek)
     except SealError as error:
-        raise BackupError("backup.kek", f"{path}: {error.message}", error.hint) from error
+        raise BackupError(
+            "backup.kek",
+            f"{path}: {error.message}",
+            f"give the key-encryption key that was in use then: {BRING_BACK}",
+        ) from error
     lines = _documents(path, key.key, header, damaged)
     tables = 0
     while True:

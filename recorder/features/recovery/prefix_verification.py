@@ -17,12 +17,14 @@ from recorder.errors import SealError
 from recorder.features.recovery.rebuild_queue import QueuedPlace
 from recorder.features.recovery.recording_rows import PlaceReading
 from recorder.lifecycle import amendments as amendment_rows
+from recorder.seal import hints
 from recorder.seal.amendment import Amendment, number_in
 from recorder.seal.amendment_chain import Chain, Problem, amendments_in, read_chain
 from recorder.seal.amendment_kinds import Erased
 from recorder.seal.data_key import read_wrapped, tenant_key_of
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import (
+    RESTORE,
     Keyring,
     WrappedKey,
     data_key_path,
@@ -64,7 +66,11 @@ class TenantKeys:
             return key
         before = tenant_key_of(self._store, tenant, key_id)
         if before is None:
-            raise SealError("seal.key_foreign", f"the key of tenant {tenant} is not the one that wraps it")
+            raise SealError(
+                "seal.key_foreign",
+                f"no stored key of tenant {tenant} is key {key_id}, which wraps the recording's",
+                RESTORE,
+            )
         return before
 
     def load(self, tenant: str, *, destroyed: bool) -> None:
@@ -100,7 +106,7 @@ class TenantKeys:
                 try:
                     found = read_wrapped(self._store, place)
                 except NotFound:
-                    raise SealError("key.missing", f"there is no {place}") from None
+                    raise SealError("key.missing", f"{place} is missing", RESTORE) from None
                 self._keyring.open_tenant_key(found)  # only a valid key may be restored
                 self._stored[tenant] = found
             return self._stored[tenant]
@@ -150,11 +156,15 @@ class PrefixReader:
         self, found: QueuedPlace, blame: Callable[[tuple[str, str]], None]
     ) -> tuple[RecordingRow, Chain]:
         if MANIFEST not in found.names:
-            raise SealError("manifest.missing", "there is no manifest: the recording was not committed")
+            raise SealError(
+                "manifest.missing",
+                "there is no manifest: the recording was not committed",
+                "its take may still be in a node's spool, whose worker stores it",
+            )
         content = self._get(found.place + MANIFEST, MAX_BYTES)
         manifest = open_manifest(content, self._root)
         if manifest.prefix != found.place:
-            raise SealError("manifest.place", f"the manifest is of {manifest.prefix}")
+            raise SealError("manifest.place", f"the manifest is of {manifest.prefix}", hints.OBJECT)
         chain = self._chain(found, manifest, content)
         self._drop_revoked(chain, found)
         for problem in chain.problems:
@@ -188,7 +198,7 @@ class PrefixReader:
         try:
             amendments = amendments_in(self._store, found.place, found.names)
         except NotFound as error:
-            raise SealError("object.missing", error.message) from None
+            raise SealError("object.missing", error.message, hints.OBJECT) from None
         return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self._root)
 
     def _drop_revoked(self, chain: Chain, found: QueuedPlace) -> None:
@@ -247,4 +257,4 @@ class PrefixReader:
             return read_document(self._store, key, largest)
         except NotFound:
             code = "key.missing" if key.startswith("keys/") else "object.missing"
-            raise SealError(code, f"{key} is not there") from None
+            raise SealError(code, f"{key} is missing", hints.OBJECT) from None

@@ -93,29 +93,33 @@ def follow_command(
     ``room.nobody`` (the lead is given to somebody who is not there)."""
     leader = leader_of(room, members, now_ms)
     if leader not in ("", who):
-        raise RoomError("room.led", "somebody else leads")
+        raise RoomError("room.led", "another person leads the room", "take the lead, or wait until they stop")
     room = replace(room, leader=who, seq=room.seq + 1)
     duration = durations.get(room.recording, 0)
     at = now_ms + DELAY_MS
     if command.action == "lead":
         to = command.to or who
         if to != who and not any(each.user == to and each.is_present(now_ms) for each in members):
-            raise RoomError("room.nobody", "that person is not in the room")
+            raise RoomError(
+                "room.nobody", "that person is not in the room", "choose somebody who is in the room"
+            )
         return replace(room, leader=to)
     if command.action == "choose":
         if command.recording not in durations:
-            raise RoomError("room.command", "that recording is not heard in this room")
+            raise RoomError("room.command", "that recording is not part of this room", "reload the room")
         return replace(room, recording=str(command.recording), playing=False, position_ms=0, at_ms=at)
     here = room.position_at(at, duration)
     if command.action == "rate":
         if command.rate not in RATES:
-            raise RoomError("room.command", f"no speed {command.rate}")
+            raise RoomError(
+                "room.command", f"the room has no speed {command.rate}", "choose one of the speeds shown"
+            )
         return replace(room, rate=command.rate, position_ms=here, at_ms=at)
     if command.action == "pause":
         return replace(room, playing=False, position_ms=here, at_ms=at)
     position = here if command.position_ms is None else command.position_ms
     if not 0 <= position <= duration:
-        raise RoomError("room.command", "that is not a place in the recording")
+        raise RoomError("room.command", "that position is not in the recording", "reload the room")
     if command.action == "seek":
         return replace(room, position_ms=position, at_ms=at)
     begin = 0 if position >= duration else position

@@ -80,7 +80,11 @@ class Rooms:
         :class:`RoomError`: ``room.outdated`` (another command came first), and as
         :func:`recorder.features.rooms.rules.follow_command`."""
         if seq != before.seq:
-            raise RoomError("room.outdated", "another command came first")
+            raise RoomError(
+                "room.outdated",
+                "another command came first",
+                "repeat the command: the page shows the room's newest state",
+            )
         members = self.members(before.tenant, before.id)
         after = follow_command(
             before, command, who, members=members, durations=durations, now_ms=self.now_ms()
@@ -97,7 +101,11 @@ class Rooms:
             ).on_conflict_ignore().execute()
             same = (RoomTable.id == before.id) & (RoomTable.seq == before.seq)
             if not RoomTable.update(columns).where(same).execute():
-                raise RoomError("room.outdated", "another command came first")
+                raise RoomError(
+                    "room.outdated",
+                    "another command came first",
+                    "repeat the command: the page shows the room's newest state",
+                )
         change_messages.send(CHANNEL, before.id)
         return after
 

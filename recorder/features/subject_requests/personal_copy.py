@@ -61,7 +61,9 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
     if review is None or review.given is None:
         if announced:
             raise SubjectRequestError(
-                "subject_request.not_reviewed", "nothing was decided about this recording", ""
+                "subject_request.not_reviewed",
+                "the recording has not been reviewed",
+                "review the recording first",
             )
         return facts  # more needs a decision of its own
     if review.given == reviews.WITHHELD:
@@ -70,10 +72,15 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
         raise SubjectRequestError(
             "subject_request.unannounced",
             "the recording was not announced, and no reason was given for disclosing it",
+            "review the recording by itself, and give a reason for disclosing it",
         )
     found = next((sealed.manifest.object(name) for name in SOUNDS if sealed.manifest.object(name)), None)
     if found is None:
-        raise AccessError("access.no_sound", f"recording {row.id} has no sound")
+        raise AccessError(
+            "access.no_sound",
+            f"recording {row.id} has no sound",
+            "tell the person that the call was not recorded",
+        )
     _check_signed(guard, who, request, row)
     own = review.given == reviews.OWN
     export = {"channels": review.given, "name": found.name, "who": who.user}

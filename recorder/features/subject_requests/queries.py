@@ -28,7 +28,11 @@ def find_row(tenant: str, request_id: str) -> SubjectRequestTable:
         (SubjectRequestTable.tenant_id == tenant) & (SubjectRequestTable.id == request_id)
     )
     if row is None:
-        raise SubjectRequestError("subject_request.not_found", "there is no such request", "")
+        raise SubjectRequestError(
+            "subject_request.not_found",
+            "there is no such request",
+            "`accord subject-request list` shows the requests",
+        )
     check_logged(row)
     return row
 
@@ -37,7 +41,11 @@ def find_open_row(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, if it is open. Raises ``subject_request.closed`` too."""
     row = find_row(tenant, request_id)
     if row.closed_at is not None:
-        raise SubjectRequestError("subject_request.closed", "that request is closed", "")
+        raise SubjectRequestError(
+            "subject_request.closed",
+            "the request is closed",
+            "enter a new request: `accord subject-request add`",
+        )
     return row
 
 
@@ -45,7 +53,11 @@ def find_verified_row(tenant: str, request_id: str) -> SubjectRequestTable:
     """The same, if its number is verified. Raises ``subject_request.unverified`` too."""
     row = find_open_row(tenant, request_id)
     if row.verified_at is None:
-        raise SubjectRequestError("subject_request.unverified", "the number is not verified", "")
+        raise SubjectRequestError(
+            "subject_request.unverified",
+            "the number is not verified",
+            "verify it by a call, or have two people vouch for the requester",
+        )
     return row
 
 
@@ -65,7 +77,7 @@ def check_logged(row: SubjectRequestTable) -> None:
 
 def not_logged_error(what: str) -> SubjectRequestError:
     """The error for a row that contradicts the log."""
-    hint = "run `accord audit`, and compare with a backup of the catalogue"
+    hint = "run `accord audit run`, and compare with a backup of the catalogue"
     return SubjectRequestError("subject_request.not_logged", f"the row of {what} contradicts the log", hint)
 
 
@@ -79,7 +91,11 @@ def tenant_of(tenant: str) -> Any:
     """A tenant's row. Raises :class:`SubjectRequestError` (``subject_request.not_found``)."""
     row = TenantTable.get_or_none(TenantTable.id == tenant)
     if row is None:
-        raise SubjectRequestError("subject_request.not_found", "there is no such customer", "")
+        raise SubjectRequestError(
+            "subject_request.not_found",
+            "there is no such customer",
+            "`accord tenant list` shows the customers",
+        )
     return row
 
 

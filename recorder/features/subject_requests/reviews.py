@@ -25,6 +25,7 @@ from recorder.domain.parties import E164
 from recorder.errors import SealError, SubjectRequestError
 from recorder.features.subject_requests import queries, rules
 from recorder.ids import Entropy
+from recorder.seal import hints
 from recorder.seal.disclosure import Disclosure, check, write
 from recorder.seal.revocation import Trust
 from recorder.seal.signing import Signer
@@ -180,7 +181,7 @@ def check_disclosure(row: ReviewTable, tenant: str, trust: Trust) -> None:
     if row.given in (None, WITHHELD):
         if row.disclosure is not None:
             what = f"recording {row.recording_id} is withheld, but has a signed disclosure"
-            raise SealError("disclosure.differs", what)
+            raise SealError("disclosure.differs", what, hints.COMPARE)
         return
     check(
         row.disclosure,
@@ -196,7 +197,9 @@ def check_given(tenant: str, request_id: str, recording: str, trust: Trust) -> N
         row = ReviewTable.get_or_none(ReviewTable.id == f"{request_id}/{recording}")
     if row is None:
         raise SubjectRequestError(
-            "subject_request.not_reviewed", "nothing was decided about this recording", ""
+            "subject_request.not_reviewed",
+            "the recording has not been reviewed",
+            "review the recording first",
         )
     check_disclosure(row, tenant, trust)
 
@@ -211,7 +214,9 @@ def note_export(
         row = _about(tenant, request_id, recording, who, now, entropy)
         if row.given != channels:
             raise SubjectRequestError(
-                "subject_request.not_reviewed", "nothing was decided about this recording", ""
+                "subject_request.not_reviewed",
+                "the recording has not been reviewed",
+                "review the recording first",
             )
         ReviewTable.update(exported_at=now).where(ReviewTable.id == row.id).execute()
         body = {
@@ -291,7 +296,9 @@ def _about(
     theirs = _theirs(RecordingTable, tenant, request.number) & (RecordingTable.id == recording)
     if not RecordingTable.select().where(theirs).exists():
         raise SubjectRequestError(
-            "subject_request.not_theirs", "the recording is not of a call with this number", ""
+            "subject_request.not_theirs",
+            "the recording is not of a call with this number",
+            "review the recordings listed on the request's page",
         )
     body = {"request": request.id, "recording": recording, "actor": who}
     append(tenant, LOOKED_AT, body, now, entropy, recording=recording)

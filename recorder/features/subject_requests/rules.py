@@ -78,7 +78,9 @@ def check_sentence(text: str) -> str:
     words = " ".join(text.split())
     if not words or len(words) > MAX_STATEMENT or not words.isprintable():
         raise SubjectRequestError(
-            "subject_request.statement", f"write up to {MAX_STATEMENT} printable characters", ""
+            "subject_request.statement",
+            f"the statement must have 1 to {MAX_STATEMENT} printable characters",
+            "shorten or rewrite it",
         )
     return words
 

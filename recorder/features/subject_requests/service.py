@@ -125,7 +125,11 @@ def verified_request(tenant: str, request_id: str, *, wants: tuple[str, ...] = W
     with connected():
         row = request_row(find_verified_row(tenant, request_id))
     if row.wants not in wants:
-        raise SubjectRequestError("subject_request.not_asked", f"the request is for {row.wants}", "")
+        raise SubjectRequestError(
+            "subject_request.not_asked",
+            f"the request is for {row.wants}",
+            "enter a request of the other kind: `accord subject-request add`",
+        )
     return row
 
 
@@ -145,7 +149,11 @@ def extend(
                 "an extension is possible only once",
             )
         if request_row(row).overdue(local_day(tenant_of(tenant).time_zone, now)):
-            raise SubjectRequestError("subject_request.too_late", "the first month is over", "")
+            raise SubjectRequestError(
+                "subject_request.too_late",
+                "the first month is over",
+                "answer the request now: only the first month can be extended",
+            )
         due = months_later(date.fromisoformat(row.received_on), EXTENDED_MONTHS).isoformat()
         words = check_sentence(why)
         body = {"request": row.id, "due_on": due, "actor": who or "", "reason_sha256": digest(words)}
@@ -162,11 +170,17 @@ def vouch(tenant: str, request_id: str, *, how: str, who: str, now: datetime, en
         lock_tenant(tenant)
         row = find_open_row(tenant, request_id)
         if row.verified_at is not None:
-            raise SubjectRequestError("subject_request.verified", "that was shown before", "")
+            raise SubjectRequestError(
+                "subject_request.verified",
+                "the number has been verified before",
+                "no further proof is needed",
+            )
         them = (UserTable.id == who) & (UserTable.tenant == tenant) & UserTable.revoked_at.is_null()
         if not UserTable.select().where(them & UserTable.role.in_(VOUCHERS)).exists():
             raise SubjectRequestError(
-                "subject_request.may_not_vouch", "only admins and colleagues may vouch", ""
+                "subject_request.may_not_vouch",
+                "only admins and colleagues may vouch",
+                "ask an admin or a colleague of the customer",
             )
         if row.vouched_by == who:
             raise SubjectRequestError(
@@ -188,7 +202,9 @@ def record_verification(
     """Inside the caller's transaction: record that the number is verified. Raises
     :class:`SubjectRequestError` (``subject_request.verified``)."""
     if row.verified_at is not None:
-        raise SubjectRequestError("subject_request.verified", "that was shown before", "")
+        raise SubjectRequestError(
+            "subject_request.verified", "the number has been verified before", "no further proof is needed"
+        )
     body = {"request": row.id, "how": how, "actor": who}
     leaf = append(row.tenant_id, PROVED, body, now, entropy)
     change_row(row, leaf, verified_at=now, verified_how=how, verified_by=who, verified_statement=what)
@@ -207,7 +223,11 @@ def close(
         lock_tenant(tenant)
         row = find_open_row(tenant, request_id)
         if how == "answered" and row.verified_at is None:
-            raise SubjectRequestError("subject_request.unverified", "the number is not verified", "")
+            raise SubjectRequestError(
+                "subject_request.unverified",
+                "the number is not verified",
+                "verify it by a call, or have two people vouch for the requester",
+            )
         leaf = append(tenant, CLOSED, {"request": row.id, "how": how, "actor": who or ""}, now, entropy)
         change_row(row, leaf, closed_at=now, closed_how=how)
 

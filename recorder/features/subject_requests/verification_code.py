@@ -75,10 +75,14 @@ def order_call(
         request = _unverified_row(tenant, request_id)
         if not reviews.has_calls(tenant, request.number):
             raise SubjectRequestError(
-                "subject_request.nothing", "this customer has no call with that number", ""
+                "subject_request.nothing",
+                "this customer has no call with that number",
+                "check the number; without a recording, the answer is that there is none",
             )
         if is_open(latest_call(tenant, request_id), now):
-            raise SubjectRequestError("subject_request.call_pending", "the number is being called", "")
+            raise SubjectRequestError(
+                "subject_request.call_pending", "the number is being called", "wait for the call to end"
+            )
         if is_exhausted(request.number, now) or CALLS.count_since(now - A_DAY, tenant) >= CALLS_A_CUSTOMER:
             raise SubjectRequestError(
                 "subject_request.calls_exhausted",
@@ -127,7 +131,9 @@ def try_code(tenant: str, request_id: str, code: str, *, who: str, now: datetime
 def _unverified_row(tenant: str, request_id: str) -> SubjectRequestTable:
     request = queries.find_open_row(tenant, request_id)
     if request.verified_at is not None:
-        raise SubjectRequestError("subject_request.verified", "that was shown before", "")
+        raise SubjectRequestError(
+            "subject_request.verified", "the number has been verified before", "no further proof is needed"
+        )
     return request
 
 

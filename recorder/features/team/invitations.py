@@ -31,6 +31,7 @@ from recorder.ids import Entropy, uuid7
 from recorder.mail.address import normalize_address
 from recorder.mail.message import MailMessage
 from recorder.mail.outbox import DeliveryState, Outbox, delivery_states, drop_mail
+from recorder.seal import hints
 from recorder.seal.amendment import By
 from recorder.seal.invitation import Invitation, read, write
 from recorder.seal.revocation import Trust
@@ -303,7 +304,11 @@ def check_invitation(row: InvitationTable, trust: Trust) -> None:
     """For an audit: refuse a row that is not as it was signed. Raises :class:`SealError`."""
     if row.ended_at is not None:
         if row.statement is not None or row.address or row.name:
-            raise SealError("invitation.differs", f"invitation {row.id} has ended, and is not emptied")
+            raise SealError(
+                "invitation.differs",
+                f"invitation {row.id} has ended, but its row still has personal data",
+                hints.COMPARE,
+            )
         return
     _check_row(row, read(row.statement or "", trust))
 
@@ -312,7 +317,7 @@ def _check_row(row: InvitationTable, signed: Invitation) -> None:
     columns = _columns(signed, row.statement) | {"id": signed.id}
     if others := sorted(name for name, value in columns.items() if getattr(row, name) != value):
         what = f"{', '.join(others)} of invitation {row.id} differs from the signed statement"
-        raise SealError("invitation.differs", what)
+        raise SealError("invitation.differs", what, hints.COMPARE)
 
 
 def _columns(found: Invitation, signed: str | None) -> dict[str, Any]:

@@ -265,7 +265,7 @@ def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> Draft:
             f"{row.name} (version {row.version}, {row.language}) {what}, made for {row.mode}: "
             f"Accord cannot compose it for {mode}",
             f"add your own for that mode, `accord announcement add --mode {mode}`, or compose one, "
-            f"`accord announcement compose --mode {mode}`; then name it, `accord line announce`",
+            f"`accord announcement compose --mode {mode}`; then name it, `accord line set --announcement`",
         )
     first = composition.greeting
     greeting = None if first is None else composer.Greeting(first.text, _wav(first.sha256))

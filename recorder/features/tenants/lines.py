@@ -322,7 +322,7 @@ def check_not_leaving(tenant: str) -> None:
         raise CatalogueError(
             "tenant.offboarding_announced",
             f"customer {tenant} leaves: nothing more is recorded for it",
-            "`accord tenant leave show` shows the progress, `accord tenant leave stop` cancels it",
+            "`accord offboarding show` shows the progress, `accord offboarding cancel` cancels it",
         )
 
 

@@ -66,7 +66,7 @@ class NumberCalls(CallRegister):
         return CatalogueError("number.tries_exhausted", "the code was tried too often", "order another call")
 
     def not_logged(self, call: str) -> CatalogueError:
-        hint = "run `accord audit`, and compare with a backup of the catalogue"
+        hint = "run `accord audit run`, and compare with a backup of the catalogue"
         return CatalogueError("number.not_logged", f"the row of call {call} contradicts the log", hint)
 
 
@@ -175,7 +175,9 @@ def _check_unused(tenant: str, number: str) -> None:
     if row is None:
         return
     if row.tenant_id == tenant:
-        raise CatalogueError("number.added", f"this customer has {number} already")
+        raise CatalogueError(
+            "number.added", f"this customer has {number} already", "set it up on the page of numbers"
+        )
     raise CatalogueError("number.taken", f"another customer has {number}", "`accord line move`")
 
 

@@ -122,13 +122,13 @@ def check_timing(timing: str, outbound: str, mode: str, others: Sequence[str]) -
         raise CatalogueError(
             "line.timing",
             f"a line that {asks} must do so before connecting, or both parties would have to wait",
-            "use `accord line outbound … before-connected`; once connected, only notice in one language",
+            "use `accord line set --outbound before-connected`; once connected, only notice in one language",
         )
     if timing == AT_PICKUP:
         raise CatalogueError(
             "line.timing",
             f"a line that {asks} must announce before ringing, or the colleague would have to wait",
-            "use `accord line timing … before-ringing`; at pick-up, only notice in one language",
+            "use `accord line set --timing before-ringing`; at pick-up, only notice in one language",
         )
 
 
@@ -189,7 +189,7 @@ def check_menu(rows: Sequence[AnnouncementTable], menu: SpokenText | None) -> No
             "a line in several languages needs a menu"
             if menu is None
             else "a line in one language has no menu",
-            "`accord line languages` makes it, or takes it away",
+            "`accord line set --language` makes it, or takes it away",
         )
     if menu is not None:
         check_spoken(menu, "menu")

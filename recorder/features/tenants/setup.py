@@ -329,7 +329,11 @@ def _version(leaf: LoggedLeaf, before: LineVersion | None) -> LineVersion | None
 def _row(tenant: str, announcement: str) -> AnnouncementRow:
     found = queries.announcement(tenant, announcement)
     if found is None:
-        raise CatalogueError("announcement.unknown", f"this customer has no announcement {announcement}", "")
+        raise CatalogueError(
+            "announcement.unknown",
+            f"this customer has no announcement {announcement}",
+            "`accord announcement list` shows the customer's announcements",
+        )
     return found
 
 

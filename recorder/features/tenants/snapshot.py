@@ -51,7 +51,9 @@ def write(
         for row in found.unlogged:
             details = {"line": row.id, "tenant": row.tenant, "number": row.number}
             log.error(
-                "line.not_in_log", **details, hint="its rows were changed outside Accord: run `accord audit`"
+                "line.not_in_log",
+                **details,
+                hint="its rows were changed outside Accord: run `accord audit run`",
             )
     info_prompts.write_info_prompts(folder, lines, prompts, sources)
     _drop_old(prompts, sounds | _needed(spool), now)

@@ -61,7 +61,7 @@ def set_transfer_notice(
             raise CatalogueError(
                 "line.settings",
                 f"a line with mode {row.mode!r} asks nobody",
-                "choose opt-out or opt-in first: `accord line mode`",
+                "choose opt-out or opt-in first: `accord line set --mode`",
             )
         changed = None
         if how is not None and sentences is not None:

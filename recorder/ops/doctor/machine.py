@@ -201,7 +201,7 @@ def breached_passwords(patient: Patient) -> Iterator[DoctorFinding]:
             "warning",
             f"breached passwords: {path} dates from {written_at:%d %B %Y}, and passwords breached since then "
             "are accepted",
-            "download it again (docs/operate.md), and put the whole file in place by renaming it",
+            "download it again (docs/operate/panel.md), and put the whole file in place by renaming it",
         )
     else:
         yield DoctorFinding("ok", f"breached passwords: {path} is sorted; {size / 1e9:.1f} GB")

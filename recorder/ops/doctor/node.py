@@ -104,7 +104,7 @@ def quarantine(patient: Patient) -> Iterator[DoctorFinding]:
     yield DoctorFinding(
         "warning",
         f"spool: {len(takes)} takes in quarantine{last}",
-        f"`cat {aside}/*/{QUARANTINE_REASON}` shows why and until when; `accord take again` retries one",
+        f"`cat {aside}/*/{QUARANTINE_REASON}` shows why and until when; `accord take retry` retries one",
     )
 
 

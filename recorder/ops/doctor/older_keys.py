@@ -31,13 +31,13 @@ def older_keys(patient: Patient) -> Iterator[DoctorFinding]:
     for path in older:
         identity = load_kek(path).id
         if identity == current:
-            continue  # it came back: `accord keys rotate` will say so
+            continue  # it came back: `accord key rotate` will say so
         until = _last_touched(path) + timedelta(days=days)
         if many := wraps.get(identity, 0):
             yield DoctorFinding(
                 "warning",
                 f"older keys: {path} still wraps {many} customers' keys",
-                "run `accord keys rotate` again",
+                "run `accord key rotate` again",
             )
         elif patient.now() < until:
             yield DoctorFinding(

@@ -23,7 +23,7 @@ _INBOUND = (
 )
 _OUTBOUND = (
     "name Accord's file so that it sorts before it (00_accord.xml), or include it before it "
-    "(docs/integrate-freeswitch.md), then reloadxml"
+    "(docs/freeswitch.md), then reloadxml"
 )
 _SHORT = "remove the extension if nobody needs it, or move it after Accord's, then reloadxml"
 

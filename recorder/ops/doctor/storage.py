@@ -69,13 +69,13 @@ def keys(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "wrong",
             f"keys: the signing key is not endorsed for {', '.join(absent)} and cannot sign those",
-            "run `accord keys renew` with the root's key",
+            "run `accord key renew` with the root's key",
         )
     if endorsed.not_after - now < RENEW_WITHIN:
         yield DoctorFinding(
             "warning",
             f"keys: the signing key's endorsement ends in {(endorsed.not_after - now).days} days",
-            "run `accord keys renew` with the root's key: nothing can be sealed after that",
+            "run `accord key renew` with the root's key: nothing can be sealed after that",
         )
     yield from _panel_key(patient)
     if (patient.settings.keys_folder / signing.ROOT_KEY).exists() and not patient.settings.keys.disposable:
@@ -90,13 +90,13 @@ def _panel_key(patient: Patient) -> Iterator[DoctorFinding]:
     """The panel's key, if it is endorsed here, may sign the panel's kinds of statement and no others."""
     if (endorsement := patient.context.panel_endorsement()) is None:
         return
-    renew = "run `accord keys renew` with the root's key"
+    renew = "run `accord key renew` with the root's key"
     if more := sorted({*endorsement.uses} - {*signing.PANEL_USES}):
         yield DoctorFinding(
             "wrong",
             f"keys: the panel's key {endorsement.key_id} is also endorsed for {', '.join(more)}: "
             "an intruder in the panel could sign those",
-            f"{renew}, and `accord keys revoke {endorsement.key_id}`",
+            f"{renew}, and `accord key revoke {endorsement.key_id}`",
         )
     if absent := [use for use in signing.PANEL_USES if use not in endorsement.uses]:
         what = f"is not endorsed for {', '.join(absent)} and cannot sign those"
@@ -119,7 +119,7 @@ def key_copies(patient: Patient) -> Iterator[DoctorFinding]:
     }
     confirmed = copies.verified_copies(folder)
     for kind, (name, identity) in keys_to_copy.items():
-        hint = "run `accord keys confirm-copy <file>` on a copy: it checks the copy and notes where and when"
+        hint = "run `accord key verify-copy <file>` on a copy: it checks the copy and notes where and when"
         copy = confirmed.get(kind)
         if copy is None:
             yield DoctorFinding("warning", f"key copies: no copy of {name} has been confirmed", hint)
@@ -140,7 +140,7 @@ def _place_of(folder: Path, name: str, copy: copies.KeyCopy) -> DoctorFinding:
         return DoctorFinding(
             "warning",
             f"key copies: {name} and its copy {copy.path} are on one disk, and are lost together",
-            "run `accord keys backup <folder>` on a disk that goes elsewhere",
+            "run `accord key backup <folder>` on a disk that goes elsewhere",
         )
     where = (
         "which is not here now: whether it still exists was not checked"
@@ -196,14 +196,14 @@ def lines(patient: Patient) -> Iterator[DoctorFinding]:
             "wrong",
             f"lines: {len(found.unlogged)} of {all_lines} are not recorded, because the log does not say "
             f"whose they are: first {found.unlogged[0].number}",
-            "`accord audit` names rows that were changed or made up outside Accord",
+            "`accord audit run` names rows that were changed or made up outside Accord",
         )
     if unfit:
         yield DoctorFinding(
             "wrong",
             f"lines: {len(unfit)} of {all_lines} are not recorded, because their announcement was made "
             f"for another mode: first {unfit[0].number}",
-            "set the mode again with `accord line mode`, which composes the announcement for it",
+            "set the mode again with `accord line set --mode`, which composes the announcement for it",
         )
     if wrong:
         yield DoctorFinding(
@@ -226,7 +226,7 @@ def customer_plans(patient: Patient) -> Iterator[DoctorFinding]:
             "wrong",
             f"plans: {row.name} has the plan {code!r}, which there is no longer: it is treated as "
             f"{plans.STARTER!r} meanwhile",
-            "add it to the file that `[web] plans` names, or give another one: `accord tenant plan`",
+            "add it to the file that `[web] plans` names, or give another one: `accord tenant set --plan`",
         )
     if not without_plan:
         yield DoctorFinding("ok", f"plans: {', '.join(plans.plans())}, each customer has one")
@@ -282,7 +282,7 @@ def embedded_store(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "wrong",
             f"embedded store: user {owner} of this machine listens on its port: what is stored is lost",
-            "end that program, or set another [store] embedded_port; then run `accord audit`",
+            "end that program, or set another [store] embedded_port; then run `accord audit run`",
         )
     elif found := server.open_ports():
         yield DoctorFinding(
@@ -316,7 +316,7 @@ def logs(patient: Patient) -> Iterator[DoctorFinding]:
             "wrong",
             f"logs: {len(late)} have entries that are not signed yet, first that of customer {late[0]}",
             "check that the worker is running; `checkpoint.sign_failed` in its log has the reason, and "
-            "`accord audit` names what was changed",
+            "`accord audit run` names what was changed",
         )
     else:
         yield DoctorFinding("ok", "logs: every log is signed up to its last entries")
@@ -328,7 +328,7 @@ def log_lock(patient: Patient) -> Iterator[DoctorFinding]:
         yield DoctorFinding(
             "warning",
             "logs: the store has no object lock: anyone who may write there can delete checkpoints",
-            "use a bucket made with object lock, or send checkpoints by mail (`accord audit mail-to`)",
+            "use a bucket made with object lock, or send checkpoints by mail (`accord audit mail add`)",
         )
     else:
         yield DoctorFinding("ok", "logs: the store locks checkpoints")

@@ -2,7 +2,7 @@
 once, under a line that it is on by the switch's own words, and no other call is; nothing is sent but
 questions; what a caller writes beside the dialled number changes nothing.
 
-The rules are those of ``docs/calls.md``, written anew."""
+The rules are those of ``docs/reference/calls.md``, written anew."""
 
 from __future__ import annotations
 

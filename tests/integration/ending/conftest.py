@@ -112,7 +112,7 @@ class Site:
         return process.stdout
 
     def install(self) -> None:
-        self.accord("keys", "init")
+        self.accord("key", "init")
         self.accord("migrate")
         self.accord("store", "init")
         self.accord("tenant", "create", "Menuiserie Dubois", "--language", "en")

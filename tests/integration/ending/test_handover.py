@@ -220,6 +220,6 @@ def test_accord_run_restarts_at_sighup(site: Site) -> None:
     run.end(signal.SIGHUP)
     for word, times in (("daemon.takeover_finished", 1), ("web.listening", 2), ("worker.started", 2)):
         until(f"{word} ×{times}", lambda: log.read_text().count(word) == times, 60)  # noqa: B023
-    until("the supervisor knows", lambda: "handed over" in log.read_text())
+    until("the supervisor knows", lambda: "process.handed_over" in log.read_text())
     run.end()
     run.wait(35)

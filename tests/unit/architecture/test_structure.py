@@ -23,7 +23,7 @@ DOCUMENTS = (
     "Makefile",
     "ARCHITECTURE.md",
     "README.md",
-    *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")),
+    *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md")),
 )
 
 

@@ -1,8 +1,8 @@
 """What an audit compares each column of each table with, or why it need not.
 
-docs/security.md shows this list, and ``tests/unit/auditlog/test_coverage.py`` checks it against the tables
-and an audit: it changes each column of :data:`COMPARED`, and the audit must report it. Every new column must
-be in one of the two mappings.
+docs/reference/security.md shows this list, and ``tests/unit/auditlog/test_coverage.py`` checks it against the
+tables and an audit: it changes each column of :data:`COMPARED`, and the audit must report it. Every new column
+must be in one of the two mappings.
 """
 
 from __future__ import annotations
@@ -332,7 +332,7 @@ module compares the rows with those."""
 
 
 def exceptions() -> Iterable[tuple[str, str, str]]:
-    """Each exception's table, columns and reason, as docs/security.md lists them."""
+    """Each exception's table, columns and reason, as docs/reference/security.md lists them."""
     for table, columns in EXCEPTED.items():
         reasons: dict[str, list[str]] = {}
         for name, reason in columns.items():

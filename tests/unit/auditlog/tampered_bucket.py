@@ -56,7 +56,7 @@ def foreign_tenant_key(world: World) -> WrappedKey:
 
 
 def rotate(world: World) -> str:
-    """Rotate the customer's key, as `accord keys rotate` does; returns the id of the previous one."""
+    """Rotate the customer's key, as `accord key rotate` does; returns the id of the previous one."""
     house = world.house
     before = json.loads(key_of(world, "tenant").read_bytes())["key_id"]
     rotation = KeyRotation(house.services.store, house.services.keyring, house.clock, house.entropy, "one")

@@ -1,4 +1,4 @@
-"""Every kind of object that Accord puts into the bucket is known to the audit, and to docs/formats.md."""
+"""The audit and docs/reference/formats.md know every kind of object that Accord puts into the bucket."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TENANT, RECORDING = "01930000-0000-7000-8000-00000000000a", "01930000-0000-7000-
 
 
 def listing() -> str:
-    text = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    text = (ROOT / "docs" / "reference" / "formats.md").read_text("utf-8")
     return text.partition("## The bucket\n")[2].partition("```\n")[2].partition("```")[0]
 
 

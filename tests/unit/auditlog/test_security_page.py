@@ -1,4 +1,4 @@
-"""docs/security.md says who can do what with what they hold, and names the test that shows each statement."""
+"""docs/reference/security.md says who can do what with what they hold, and which test shows it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOTHING = "—"
 
 
 def section() -> str:
-    page = (HERE / "docs" / "security.md").read_text()
+    page = (HERE / "docs" / "reference" / "security.md").read_text()
     return page.partition(HEADING)[2].partition("\n## ")[0]
 
 

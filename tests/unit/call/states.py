@@ -1,4 +1,4 @@
-"""Generator of docs/states.md, the table of every state and event of a call.
+"""Generator of docs/reference/states.md, the table of every state and event of a call.
 
     python -m tests.unit.call.states     writes it
 
@@ -67,7 +67,7 @@ from recorder.domain.call_plan import (
     TransferNoticeScript,
 )
 
-PAGE = Path(__file__).parents[3] / "docs" / "states.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "states.md"
 HEADER = """# Call states
 
 What each event does in each reachable state of a call. `python -m tests.unit.call.states` generates the table

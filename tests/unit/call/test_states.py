@@ -1,4 +1,4 @@
-"""docs/states.md agrees with the state machine."""
+"""docs/reference/states.md agrees with the state machine."""
 
 from __future__ import annotations
 

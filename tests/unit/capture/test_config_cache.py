@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,6 +110,68 @@ def test_does_not_reread_an_unchanged_snapshot(
 def test_full_disk_prevents_recording(cache, tmp_path: Path) -> None:
     write(tmp_path / "snapshot", "3225550100")
     assert cache(full_at=0.0).decide("3225550100")[1] == "full_disk"
+
+
+def test_read_only_spool_is_reported_until_it_is_writable(cache, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount")
+    write(tmp_path / "snapshot", "3225550100")
+    one, spool = cache(), str(tmp_path / "spool")
+    before = one.checked_at
+    subprocess.run(["mount", "--bind", spool, spool], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", spool], check=True)
+        one._check()
+        assert "the daemon may not write to it" in one.problem
+        assert spool in one.problem
+        assert one.checked_at == before, "readiness looks at how old the last complete check is"
+    finally:
+        subprocess.run(["umount", "--lazy", spool], check=True)
+    one._check()
+    assert one.problem == ""
+    assert one.checked_at > before
+
+
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from recorder.capture.config_cache import ConfigCache
+from recorder.clock import utc_now
+spool, snapshot = map(Path, sys.argv[1:])
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+cache = ConfigCache(spool, snapshot, 0.999999, utc_now)
+for _ in sys.stdin:
+    cache._check()
+    print(cache.problem, file=sys.stderr, flush=True)
+"""
+
+
+def test_spool_closed_to_the_daemon_s_user_is_reported_until_it_is_open(tmp_path: Path) -> None:
+    """As another user than root, who may write everywhere."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        write(folder / "snapshot", "3225550100")
+        (folder / "spool").mkdir()
+        with subprocess.Popen(
+            [sys.executable, "-c", AS_NOBODY, str(folder / "spool"), str(folder / "snapshot")],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            cwd=Path(__file__).parents[3],
+        ) as process:  # fmt: skip
+            assert process.stdin is not None
+            assert process.stderr is not None
+            problems = []
+            for mode in (0o777, 0o555, 0o666, 0o777):
+                (folder / "spool").chmod(mode)
+                process.stdin.write("check\n")
+                process.stdin.flush()
+                problems.append(process.stderr.readline().strip())
+            process.stdin.close()
+    assert [bool(each) for each in problems] == [False, True, True, False], problems
+    assert all("the daemon may not write to it" in each for each in problems[1:3])
 
 
 def test_reads_a_new_snapshot_and_keeps_the_old_one_if_broken(cache, tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ def test_own_sound_cannot_change_mode(tenants, compose, greeting, tone, now) -> 
         error = refusal(lambda line=line: composition.set_line_mode(mine, line.id, "opt-out", **now))
         assert error.error_id == "announcement.own"
         assert what in error.message
-        for word in ("add --mode opt-out", "compose --mode opt-out", "accord line announce"):
+        for word in ("add --mode opt-out", "compose --mode opt-out", "accord line set --announcement"):
             assert word in error.hint
 
 

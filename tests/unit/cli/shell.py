@@ -47,7 +47,7 @@ class Shell:
 
     def join(self, tenant: str, address: str, *options: str) -> None:
         """Invite somebody, who accepts at once."""
-        link = self.good("user", "create", "--tenant", tenant, address, "--link", *options).strip()
+        link = self.good("user", "invite", "--tenant", tenant, address, "--link", *options).strip()
         context = Context(config.load(None, self.environment), None)
         team = Invitations(context.signer(), context.trust(), Outbox(), utc_now, os.urandom)
         team.accept(link.rpartition("/")[2], hash_password(PASSWORD))

@@ -26,7 +26,7 @@ DUBOIS = ("--tenant", "Dubois")
 def shell(tmp_path: Path) -> Shell:
     """Keys and a catalogue."""
     here = Shell(tmp_path)
-    here.good("keys", "init")
+    here.good("key", "init")
     here.good("migrate")
     return here
 
@@ -109,63 +109,63 @@ def test_announcement_stricter_than_its_country_is_composed(dubois: Shell) -> No
 
 def test_mode_change_composes_a_matching_announcement(dubois: Shell) -> None:
     for mode in ("opt-in", "opt-out", "notice"):
-        dubois.good("line", "mode", *DUBOIS, "+3225550101", mode)
+        dubois.good("line", "set", *DUBOIS, "+3225550101", "--mode", mode)
         found = node(dubois).line("3225550101")
         assert (found.mode, found.consent_prompt is None) == (mode, mode == "notice")
 
 
 def test_a_line_announces_at_pick_up(dubois: Shell) -> None:
-    dubois.good("line", "timing", *DUBOIS, "+3225550101", "at-pickup")
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--timing", "at-pickup")
     assert lines(dubois)[0][-3] == "at-pickup"
     snap = node(dubois)
     assert snap.plan(snap.line("3225550101")).at_pickup
-    for change in (("mode", "opt-in"), ("languages", "fr", "nl")):
-        refused = dubois("line", change[0], *DUBOIS, "+3225550101", *change[1:])
+    for change in (("--mode", "opt-in"), ("--language", "fr", "--language", "nl")):
+        refused = dubois("line", "set", *DUBOIS, "+3225550101", *change)
         output = refused.output
         assert refused.exit_code != 0
         assert "the colleague would have to wait" in output
         assert "before-ringing" in output
-    dubois.good("line", "timing", *DUBOIS, "+3225550101", "before-ringing")
-    dubois.good("line", "mode", *DUBOIS, "+3225550101", "opt-in")
-    refused = dubois("line", "timing", *DUBOIS, "+3225550101", "at-pickup")
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--timing", "before-ringing")
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--mode", "opt-in")
+    refused = dubois("line", "set", *DUBOIS, "+3225550101", "--timing", "at-pickup")
     assert "at pick-up, only notice" in refused.output
 
 
 def test_line_records_its_outbound_calls(dubois: Shell) -> None:
     assert lines(dubois)[0][-4] == "off"
-    dubois.good("line", "outbound", *DUBOIS, "+3225550101", "once-connected")
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--outbound", "once-connected")
     assert lines(dubois)[0][-4] == "once-connected"
     snap = node(dubois)
     assert snap.plan(snap.line("3225550101"), "outbound").at_pickup
     assert not snap.plan(snap.line("3225550101")).at_pickup
-    refused = dubois("line", "mode", *DUBOIS, "+3225550101", "opt-in")
+    refused = dubois("line", "set", *DUBOIS, "+3225550101", "--mode", "opt-in")
     assert refused.exit_code != 0
     assert "before-connected" in refused.output
-    dubois.good("line", "outbound", *DUBOIS, "+3225550101", "before-connected")
-    dubois.good("line", "mode", *DUBOIS, "+3225550101", "opt-in")
-    dubois.good("line", "outbound", *DUBOIS, "+3225550101", "off")
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--outbound", "before-connected")
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--mode", "opt-in")
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--outbound", "off")
     assert node(dubois).line("3225550101").outbound == "off"
 
 
 def test_languages_come_with_a_menu(dubois: Shell) -> None:
-    output = dubois.good("line", "languages", *DUBOIS, "+3225550101", "fr", "nl", "en")
-    rows = [row.split("  ") for row in output.splitlines()]
-    assert [(row[0], row[2]) for row in rows] == [
-        ("fr", "shipped-fr"),
-        ("nl", "shipped-nl-notice"),
-        ("en", "shipped-en"),
-    ]
+    output = dubois.good(
+        "line", "set", *DUBOIS, "+3225550101", "--language", "fr", "--language", "nl", "--language", "en"
+    )
     (row,) = lines(dubois)
-    assert (row[3], row[-1]) == (",".join(each[1] for each in rows), "fr,nl,en")
+    assert output.split("  ")[0] == row[0]
+    names = dict(row.split("  ")[:2] for row in dubois.good("announcement", "list", *DUBOIS).splitlines())
+    ids = row[3].split(",")
+    assert [names[each] for each in ids] == ["shipped-fr", "shipped-nl-notice", "shipped-en"]
+    assert row[-1] == "fr,nl,en"
     snap = node(dubois)
     assert snap.line("3225550101").menu.text == composer.language_menu(["fr", "nl", "en"]).text
     assert len(snap.plan(snap.line("3225550101")).scripts) == 3
-    dubois.good("line", "languages", *DUBOIS, "+3225550101", "en")
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--language", "en")
     found = node(dubois).line("3225550101")
     assert (found.announcement.language, found.others, found.menu) == ("en", (), None)
-    dubois.good("line", "announce", *DUBOIS, "+3225550101", rows[1][1], rows[0][1])
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--announcement", ids[1], "--announcement", ids[0])
     found = node(dubois).line("3225550101")
-    assert [one.announcement.id for one in found.languages] == [rows[1][1], rows[0][1]]
+    assert [one.announcement.id for one in found.languages] == [ids[1], ids[0]]
     assert found.menu.text == composer.language_menu(["nl", "fr"]).text
 
 
@@ -175,7 +175,7 @@ def test_announcement_is_composed_with_a_greeting(dubois: Shell, wav: str) -> No
     result = dubois(*words, "welcome", *greeting)
     assert result.exit_code == 0, result.output
     identity = result.stdout.splitlines()[0]
-    dubois.good("line", "announce", *DUBOIS, "+3225550101", identity)
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--announcement", identity)
     found = node(dubois).line("3225550101").announcement
     assert found.id == identity
     assert found.text.startswith("Bienvenue. Cet appel est enregistré pour améliorer notre service. ")
@@ -184,8 +184,8 @@ def test_announcement_is_composed_with_a_greeting(dubois: Shell, wav: str) -> No
     assert "Bienvenue. Pouvons-nous" in with_question.output
     alone = dubois(*words, "alone", *greeting, "--greeting-says-all")
     assert "notice: Bienvenue.\n" in alone.output
-    dubois.good("line", "announce", *DUBOIS, "+3225550101", alone.stdout.splitlines()[0])
-    refused = dubois("line", "mode", *DUBOIS, "+3225550101", "opt-out")
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--announcement", alone.stdout.splitlines()[0])
+    refused = dubois("line", "set", *DUBOIS, "+3225550101", "--mode", "opt-out")
     assert refused.exit_code == 1
     assert "says everything itself" in refused.output
     assert "accord announcement compose --mode opt-out" in refused.output
@@ -194,8 +194,8 @@ def test_announcement_is_composed_with_a_greeting(dubois: Shell, wav: str) -> No
 def test_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) -> None:
     words = ("announcement", "add", *DUBOIS, "own", "--wav", wav, "--text", "Enregistré.", "--language", "fr")
     notice = dubois.good(*words).strip()
-    dubois.good("line", "announce", *DUBOIS, "+3225550101", notice)
-    refused = dubois("line", "mode", *DUBOIS, "+3225550101", "opt-in")
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--announcement", notice)
+    refused = dubois("line", "set", *DUBOIS, "+3225550101", "--mode", "opt-in")
     assert refused.exit_code == 1
     assert "is your own sound, made for notice" in refused.output
     assert "accord announcement add --mode opt-in" in refused.output
@@ -212,7 +212,7 @@ def test_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) -> None:
         "Non.",
     )
     announcement = dubois.good(*words, "--mode", "opt-in", *beside).strip()
-    dubois.good("line", "announce", *DUBOIS, "+3225550101", announcement)
+    dubois.good("line", "set", *DUBOIS, "+3225550101", "--announcement", announcement)
     found = node(dubois).line("3225550101")
     assert (found.mode, found.consent_prompt.question.text, found.consent_prompt.declined.text) == (
         "opt-in",
@@ -228,9 +228,9 @@ def test_own_sound_asks_in_its_own_words(dubois: Shell, wav: str) -> None:
         (("announcement", "compose", "x", "--language", "fr", "--keep-days", "0"), "1 to 3653 days"),
         (("announcement", "compose", "x", "--language", "fr", "--greeting-text", "Hi"), "--greeting WAV"),
         (("announcement", "compose", "x", "--language", "fr", "--own", "school"), "CODE=SENTENCE"),
-        (("line", "languages", "+3225550101", "fr", "fr"), "each once"),
-        (("line", "languages", "+3225550199", "fr"), "accord line list"),
-        (("line", "announce", "+3225550101", "nobody's", "nobody's"), "make it first"),
+        (("line", "set", "+3225550101", "--language", "fr", "--language", "fr"), "each once"),
+        (("line", "set", "+3225550199", "--language", "fr"), "accord line list"),
+        (("line", "set", "+3225550101", "--announcement", "x", "--announcement", "x"), "make it first"),
         (("line", "add", "+3225550102", "--announcement", "nobody's"), "make it first"),
     ],
 )
@@ -251,10 +251,10 @@ def test_another_customers_announcement_is_refused(dubois: Shell) -> None:
     theirs = dubois.good("announcement", "list", "--tenant", "Martin").splitlines()[0].split("  ")[0]
     before = lines(dubois)
     for words in (
-        ("line", "announce", *DUBOIS, "+3225550101", theirs),
+        ("line", "set", *DUBOIS, "+3225550101", "--announcement", theirs),
         ("line", "add", *DUBOIS, "+3225550102", "--announcement", theirs),
-        ("line", "languages", "--tenant", "Martin", "+3225550101", "fr", "en"),
-        ("line", "mode", "--tenant", "Martin", "+3225550101", "opt-in"),
+        ("line", "set", "--tenant", "Martin", "+3225550101", "--language", "fr", "--language", "en"),
+        ("line", "set", "--tenant", "Martin", "+3225550101", "--mode", "opt-in"),
     ):
         assert dubois(*words).exit_code == 1
     assert lines(dubois) == before
@@ -264,19 +264,19 @@ def test_adopted_customer_gets_announcements_for_its_country(dubois: Shell) -> N
     with writing():
         LineTable.delete().execute()
         AnnouncementTable.delete().execute()
-    dubois.good("tenant", "adopt", *DUBOIS, "Dubois", "--country", "de")
+    dubois.good("tenant", "adopt", "Dubois", "Dubois", "--country", "de")
     rows = dubois.good("announcement", "list", *DUBOIS).splitlines()
     assert [row.split("  ")[6] for row in rows] == ["opt-in", "opt-in"]
 
 
 def test_keep_question_options(dubois: Shell) -> None:
     """With shipped sentences, within the country's limits; --off removes it."""
-    keep = ("line", "keep", "--tenant", "Dubois", "+3225550101")
+    keep = ("line", "set-keep-question", "--tenant", "Dubois", "+3225550101")
     dubois.good(*keep, "--days", "365", "--destroy")
     owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
     (row,) = queries.lines(owner.id)
     assert row.keep == KeepOptions(keep_days=365, destroy=True)
-    dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "fr", "nl")
+    dubois.good("line", "set", "--tenant", "Dubois", "+3225550101", "--language", "fr", "--language", "nl")
     keep_by_language = {
         one.announcement.language: one.keep for one in line_policies.policies().lines[0].languages
     }
@@ -294,7 +294,7 @@ def test_keep_question_options(dubois: Shell) -> None:
 
 
 def test_transfer_target_is_notified_if_the_line_requires_it(dubois: Shell) -> None:
-    command = ("line", "joining", "--tenant", "Dubois", "+3225550101")
+    command = ("line", "set", *DUBOIS, "+3225550101", "--join-notice")
 
     def notice_mode() -> str | None:
         owner = next(row for row in tenant_queries.all_tenants() if row.name == "Dubois")
@@ -304,7 +304,7 @@ def test_transfer_target_is_notified_if_the_line_requires_it(dubois: Shell) -> N
     assert notice_mode() is None
     dubois.good(*command, "both")
     assert notice_mode() == "both"
-    dubois.good("line", "languages", "--tenant", "Dubois", "+3225550101", "de", "en")
+    dubois.good("line", "set", "--tenant", "Dubois", "+3225550101", "--language", "de", "--language", "en")
     sentences = {
         one.announcement.language: one.transfer_notice for one in line_policies.policies().lines[0].languages
     }
@@ -317,13 +317,13 @@ def test_transfer_target_is_notified_if_the_line_requires_it(dubois: Shell) -> N
 
 
 def test_transfer_target_is_asked_if_the_line_says_so(dubois: Shell) -> None:
-    command = ("line", "joining", "--tenant", "Dubois", "+3225550101")
-    refused = dubois(*command, "alone", "--ask")
+    command = ("line", "set", *DUBOIS, "+3225550101", "--join-notice")
+    refused = dubois(*command, "alone", "--join-question")
     assert refused.exit_code != 0
-    assert "accord line mode" in refused.output
-    assert dubois(*command, "off", "--ask").exit_code == 2
-    dubois.good("line", "mode", "--tenant", "Dubois", "+3225550101", "opt-in")
-    dubois.good(*command, "alone", "--ask")
+    assert "accord line set --mode" in refused.output
+    assert dubois(*command, "off", "--join-question").exit_code == 2
+    dubois.good("line", "set", "--tenant", "Dubois", "+3225550101", "--mode", "opt-in")
+    dubois.good(*command, "alone", "--join-question")
     (line,) = line_policies.policies().lines
     assert line.transfer_notice is not None
     assert line.transfer_notice.refused is not None

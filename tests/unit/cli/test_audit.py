@@ -1,4 +1,4 @@
-"""``accord audit`` as an operator runs it, with the worker's duties that sign."""
+"""``accord audit run`` as an operator runs it, with the worker's duties that sign."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class _Now:
 @pytest.fixture
 def shell(tmp_path: Path) -> AuditShell:
     shell = AuditShell(tmp_path)
-    shell.good("keys", "init")
+    shell.good("key", "init")
     shell.good("migrate")
     shell.good("tenant", "create", "Dubois")
     shell.good("line", "add", "--tenant", "Dubois", "+3225550101")
@@ -65,10 +65,10 @@ def shell(tmp_path: Path) -> AuditShell:
 
 def test_an_installation_is_signed_audited_and_shown_to_others(shell: AuditShell, tmp_path: Path) -> None:
     assert "logs" in DUTIES
-    assert shell("audit").exit_code == 0, "nothing is late yet"
+    assert shell("audit", "run").exit_code == 0, "nothing is late yet"
     shell.sign()
-    assert shell.good("audit") == "everything is as it was written\n"
-    printed = json.loads(shell.good("audit", "--tenant", "Dubois", "--json"))
+    assert shell.good("audit", "run") == "everything is as it was written\n"
+    printed = json.loads(shell.good("audit", "run", "--tenant", "Dubois", "--json"))
     assert (printed["state"], printed["findings"]) == ("ok", [])
     with connected():
         leaf = LeafTable.get(LeafTable.kind == "user.created")
@@ -78,14 +78,16 @@ def test_an_installation_is_signed_audited_and_shown_to_others(shell: AuditShell
     note = tmp_path / "store" / signed.place
     # Only files: no catalogue, no store.
     elsewhere = Shell(tmp_path / "elsewhere")
-    words = ("audit", "check", str(file), "--root", str(tmp_path / "keys" / "root.pub"))
+    words = ("audit", "verify-proof", str(file), "--root", str(tmp_path / "keys" / "root.pub"))
     output = elsewhere.good(*words, "--checkpoint", str(note))
     assert "user.created" in output
     assert '"role": "customer"' in output
     file.write_bytes(file.read_bytes().replace(b"customer", b"operator"))
     assert elsewhere(*words).exit_code == 2
     assert shell.good("audit", "leaves", leaf.id).split()[-1] == "user.created"
-    shell.good("audit", "follow", "--tenant", "Dubois", "--from", "1", "--to", "1", "-o", str(file))
+    shell.good(
+        "audit", "prove-consistency", "--tenant", "Dubois", "--from", "1", "--to", "1", "-o", str(file)
+    )
     output = elsewhere.good(*words, "--checkpoint", str(note))
     assert output.splitlines()[-1] == "the later checkpoint extends the earlier one"
     file.write_bytes(file.read_bytes().replace(b"number 1", b"number 2"))
@@ -94,27 +96,27 @@ def test_an_installation_is_signed_audited_and_shown_to_others(shell: AuditShell
 
 def test_deep_audit_opens_every_wrapped_key(shell: AuditShell, tmp_path: Path) -> None:
     shell.sign()
-    assert shell.good("audit", "--deep") == "everything is as it was written\n"
-    assert shell("audit", "--deep", "--without-recordings").exit_code == 2
+    assert shell.good("audit", "run", "--deep") == "everything is as it was written\n"
+    assert shell("audit", "run", "--deep", "--without-recordings").exit_code == 2
     with connected():
         tenant = TenantTable.select().get()
     folder = tmp_path / "store" / "keys" / tenant.id
     folder.mkdir(parents=True)
     (folder / "tenant.json").write_text(tenant.wrapped_key)
-    assert shell.good("audit", "--deep") == "everything is as it was written\n"
+    assert shell.good("audit", "run", "--deep") == "everything is as it was written\n"
     (tmp_path / "keys" / "kek").rename(tmp_path / "keys" / "kek.lost")
-    assert shell("audit").exit_code == 0, "the hash that was logged needs no key"
-    assert shell("audit", "--deep").exit_code == 2, "there is nothing to open them with"
+    assert shell("audit", "run").exit_code == 0, "the hash that was logged needs no key"
+    assert shell("audit", "run", "--deep").exit_code == 2, "there is nothing to open them with"
     (tmp_path / "keys" / "kek.lost").rename(tmp_path / "keys" / "kek")
     (folder / "tenant.json").write_text(tenant.wrapped_key.replace('"nonce":"', '"nonce":"A', 1))
-    result = shell("audit", "--deep")
+    result = shell("audit", "run", "--deep")
     assert (result.exit_code, "key.differs" in result.output) == (2, True), result.output
 
 
 def test_unknown_objects_in_the_bucket_are_reported(shell: AuditShell, tmp_path: Path) -> None:
     shell.sign()
     (tmp_path / "store" / "notes.txt").write_text("x")
-    result = shell("audit")
+    result = shell("audit", "run")
     assert (result.exit_code, "object.unknown  notes.txt" in result.output) == (2, True), result.output
 
 
@@ -124,83 +126,87 @@ def test_mailed_checkpoint_is_compared(shell: AuditShell, tmp_path: Path) -> Non
         (signed,) = list(CheckpointTable.select())
     note = tmp_path / "checkpoint-1.note"
     note.write_bytes((tmp_path / "store" / signed.place).read_bytes())
-    assert shell.good("audit", "--checkpoint", str(note)) == "everything is as it was written\n"
+    assert shell.good("audit", "run", "--checkpoint", str(note)) == "everything is as it was written\n"
     (tmp_path / "store" / signed.place).unlink()
     with writing():
         CheckpointTable.delete().execute()
-    assert shell("audit").exit_code == 0, "nothing that is here shows it"
-    result = shell("audit", "--tenant", "Dubois", "--checkpoint", str(note))
+    assert shell("audit", "run").exit_code == 0, "nothing that is here shows it"
+    result = shell("audit", "run", "--tenant", "Dubois", "--checkpoint", str(note))
     assert result.exit_code == 2
     assert "checkpoint.missing" in result.output
     shell.good("tenant", "create", "Martin")
-    result = shell("audit", "--tenant", "Martin", "--checkpoint", str(note))
+    result = shell("audit", "run", "--tenant", "Martin", "--checkpoint", str(note))
     assert (result.exit_code, "checkpoint 1 belongs to customer" in result.output) == (2, True)
     note.write_text("nothing")
-    assert "this is not a checkpoint of Accord" in shell("audit", "--checkpoint", str(note)).output
+    assert (
+        "this is not one of Accord's checkpoints" in shell("audit", "run", "--checkpoint", str(note)).output
+    )
 
 
 def test_findings_have_hints(shell: AuditShell) -> None:
     shell.sign()
     with writing():
         LeafTable.update(body="{}").where(LeafTable.kind == "user.created").execute()
-    result = shell("audit", "--without-recordings")
+    result = shell("audit", "run", "--without-recordings")
     assert result.exit_code == 2
     assert "wrong   body.changed" in result.output
     assert "accord restore" in result.output
-    assert json.loads(shell("audit", "--json").output)["state"] == "wrong"
+    assert json.loads(shell("audit", "run", "--json").output)["state"] == "wrong"
     other = (
         shell.folder / "store" / "checkpoints" / "01930000-0000-7000-8000-00000000000b" / "0000000001.note"
     )
     other.parent.mkdir()
     other.write_text("x")
-    assert "log.missing" in shell("audit").output
-    assert shell("audit", "--tenant", "nobody").exit_code == 2
+    assert "log.missing" in shell("audit", "run").output
+    assert shell("audit", "run", "--tenant", "nobody").exit_code == 2
 
 
 def test_signing_key_is_revoked(shell: AuditShell) -> None:
     shell.sign()
     old = shell.context().signer().key_id
-    shell.good("keys", "renew")
-    shell.good("keys", "revoke", old, "--since", "2026-01-01")
-    result = shell("audit")
+    shell.good("key", "renew")
+    shell.good("key", "revoke", old, "--since", "2026-01-01")
+    result = shell("audit", "run")
     assert result.exit_code == 2
     assert "checkpoint.key_revoked" in result.output
-    assert shell("keys", "revoke", old).exit_code == 1, "never written over"
+    assert shell("key", "revoke", old).exit_code == 1, "never written over"
 
 
 def test_log_continues_after_the_catalogue_was_lost(shell: AuditShell, tmp_path: Path) -> None:
     shell.sign()
     backup = tmp_path / "accord.backup"
     shell.good("backup", str(backup))
-    shell.good("country", "set", "--tenant", "Dubois", "nl")
+    shell.good("tenant", "set", "Dubois", "--country", "nl")
     shell.sign(timedelta(hours=1))
     for path in tmp_path.glob("catalogue.db*"):
         path.unlink()
     shell.good("migrate")
     shell.good("restore", str(backup))
-    command = ("audit", "begin", "--tenant", "Dubois", "--because", "the disk broke")
+    command = ("audit", "reopen", "--tenant", "Dubois", "--because", "the disk broke")
     assert shell(*command).exit_code == 2, "the last was signed in an hour"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("recorder.cli.audit.utc_now", _Now(timedelta(hours=2)))
-        found = shell("audit")
+        found = shell("audit", "run")
         assert found.exit_code == 2
         assert "log.rewritten" in found.output
-        assert "after a restore, `accord audit begin`" in found.output
+        assert "after a restore, `accord audit reopen`" in found.output
         # Signing needs no key-encryption key: it may still be in its safe.
         (tmp_path / "keys" / "kek").rename(tmp_path / "kek")
         assert "signed checkpoint 3" in shell.good(*command)
         (tmp_path / "kek").rename(tmp_path / "keys" / "kek")
-        after = shell("audit")
+        after = shell("audit", "run")
     assert after.exit_code == 1, after.output
     assert "warning log.begun_again" in after.output
 
 
 def test_recipients_of_checkpoint_mails(shell: AuditShell) -> None:
-    words = ("audit", "mail-to", "--tenant", "Dubois")
-    assert "claire@example.com  not yet" in shell.good(*words, "claire@example.com")
-    assert "no mail is sent" not in shell.good(*words, ACCORD_MAIL_HOST="localhost")
-    assert "claire" not in shell.good(*words, "claire@example.com", "--stop")
-    assert shell(*words, "claire").exit_code == 2
+    claire = ("--tenant", "Dubois", "claire@example.com")
+    assert "claire@example.com  not yet" in shell.good("audit", "mail", "add", *claire)
+    assert "no mail is sent" not in shell.good(
+        "audit", "mail", "list", "--tenant", "Dubois", ACCORD_MAIL_HOST="localhost"
+    )
+    assert "claire" not in shell.good("audit", "mail", "remove", *claire)
+    assert shell("audit", "mail", "add", "--tenant", "Dubois", "claire").exit_code == 2
 
 
 def test_doctor_checks_that_logs_are_signed(shell: AuditShell) -> None:
@@ -232,7 +238,7 @@ def test_an_older_key_is_named_and_renewed(shell: AuditShell) -> None:
     shell.sign()
     with connected():
         assert not CheckpointTable.select().exists()
-    shell.good("keys", "renew")
+    shell.good("key", "renew")
     shell.sign()
     with connected():
         assert CheckpointTable.select().count() == 1
@@ -240,6 +246,6 @@ def test_an_older_key_is_named_and_renewed(shell: AuditShell) -> None:
 
 def test_timestamp_url_requires_a_ca(shell: AuditShell) -> None:
     more = {"ACCORD_LEDGER_TIMESTAMP_URL": "http://127.0.0.1:1/"}
-    result = shell("audit", **more)
+    result = shell("audit", "run", **more)
     assert result.exit_code == 2
     assert "timestamp_ca" in result.output

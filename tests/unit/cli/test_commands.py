@@ -31,7 +31,7 @@ def shell(tmp_path: Path) -> Shell:
 @pytest.fixture
 def customer(shell: Shell) -> Shell:
     """Keys, a catalogue, and a customer called Dubois."""
-    shell.good("keys", "init")
+    shell.good("key", "init")
     shell.good("migrate")
     shell.good("tenant", "create", "Dubois")
     return shell
@@ -84,7 +84,7 @@ def test_own_sound_becomes_the_next_version(customer: Shell) -> None:
     assert first != second
     assert f"{second}  own  v2" in customer.good("announcement", "list", "--tenant", "Dubois")
     customer.good("line", "add", "--tenant", "Dubois", "+3225550102", "--announcement", first)
-    customer.good("line", "announce", "--tenant", "Dubois", "3225550102", second)
+    customer.good("line", "set", "--tenant", "Dubois", "3225550102", "--announcement", second)
     assert second in customer.good("line", "list", "--tenant", "Dubois")
 
 
@@ -94,11 +94,11 @@ CLAIRE = (*MINE, "claire@example.com")
 
 def test_invitation_is_printed_listed_sent_again_and_withdrawn(customer: Shell) -> None:
     environment = {"ACCORD_WEB_ADDRESS": "https://calls.example"}
-    first = customer.good("user", "create", *CLAIRE, "--role", "customer_admin", **environment).strip()
+    first = customer.good("user", "invite", *CLAIRE, "--role", "customer_admin", **environment).strip()
     assert first.startswith("https://calls.example/invitation/")
     assert "claire@example.com  customer_admin  invited" in customer.good("user", "list", *MINE)
-    assert "is invited already" in customer.bad("user", "create", *CLAIRE)
-    second = customer.good("user", "reset", *CLAIRE).strip()
+    assert "is invited already" in customer.bad("user", "invite", *CLAIRE)
+    second = customer.good("user", "reset-password", *CLAIRE).strip()
     assert second.startswith("http://127.0.0.1:8080/invitation/")
     assert second.rpartition("/")[2] != first.rpartition("/")[2]
     customer.good("user", "revoke", *CLAIRE)
@@ -111,18 +111,18 @@ def test_invitation_is_mailed_where_a_mail_server_is_set(customer: Shell) -> Non
         "ACCORD_MAIL_HOST": "mail.example",
         "ACCORD_MAIL_SENDER": "calls@provider.example",
     }
-    output = customer.good("user", "create", *CLAIRE, **environment)
+    output = customer.good("user", "invite", *CLAIRE, **environment)
     assert output == "a mail to claire@example.com is on its way\n"
     with connected():
         assert OutgoingMailTable.select().count() == 1
-    assert "/invitation/" in customer.good("user", "reset", *CLAIRE, "--link", **environment)
+    assert "/invitation/" in customer.good("user", "reset-password", *CLAIRE, "--link", **environment)
     with connected():
         assert OutgoingMailTable.select().count() == 0, "the mail's link has ended"
 
 
 def test_forgotten_password_is_replaced_by_a_link(customer: Shell) -> None:
     customer.join("Dubois", "claire@example.com")
-    link = customer.good("user", "reset", *CLAIRE).strip()
+    link = customer.good("user", "reset-password", *CLAIRE).strip()
     assert link.startswith("http://127.0.0.1:8080/reset/")
 
 
@@ -130,10 +130,10 @@ def test_access_is_changed_and_the_last_admin_stays(customer: Shell) -> None:
     customer.good("line", "add", *MINE, "+3225550101")
     customer.join("Dubois", "claire@example.com", "--line", "02 555 01 01")
     assert "claire@example.com  customer  +3225550101" in customer.good("user", "list", *MINE)
-    assert "has no number" in customer.bad("user", "access", *CLAIRE, "--role", "customer", "--line", "+3226")
-    customer.good("user", "access", *CLAIRE, "--role", "customer_admin")
+    assert "has no number" in customer.bad("user", "set", *CLAIRE, "--role", "customer", "--line", "+3226")
+    customer.good("user", "set", *CLAIRE, "--role", "customer_admin")
     assert "claire@example.com  customer_admin\n" in customer.good("user", "list", *MINE)
-    for words in (("access", *CLAIRE, "--role", "auditor"), ("revoke", *CLAIRE)):
+    for words in (("set", *CLAIRE, "--role", "auditor"), ("revoke", *CLAIRE)):
         assert "the customer's last admin" in customer.bad("user", *words)
     customer.good("user", "revoke", *CLAIRE, "--last-admin")
     assert "revoked" in customer.good("user", "list", *MINE)
@@ -148,7 +148,7 @@ def test_access_is_changed_and_the_last_admin_stays(customer: Shell) -> None:
     ],
 )
 def test_bad_invitation_is_refused(customer: Shell, words: tuple[str, ...], reason: str) -> None:
-    assert reason in customer.bad("user", "create", *MINE, *words)
+    assert reason in customer.bad("user", "invite", *MINE, *words)
     assert customer.good("user", "list", *MINE) == ""
 
 
@@ -197,14 +197,14 @@ def test_unplayable_sound_is_refused_with_a_hint(customer: Shell, tmp_path: Path
         (("line", "add", "--tenant", "Nobody", "+3225550101"), "accord tenant list"),
         (("line", "add", "--tenant", "Dubois", "+32 abc"), "digits"),
         (("line", "end", "--tenant", "Dubois", "+3225550199"), "accord line list"),
-        (("line", "announce", "--tenant", "Dubois", "+3225550199", "x"), "accord line list"),
+        (("line", "set", "--tenant", "Dubois", "+3225550199", "--announcement", "x"), "accord line list"),
         (
-            ("user", "reset", "--tenant", "Dubois", "x@example.com"),
+            ("user", "reset-password", "--tenant", "Dubois", "x@example.com"),
             "accord user list",
         ),
-        (("keys", "init"), "there are keys already"),
+        (("key", "init"), "there are keys already"),
         (("daemon",), "ACCORD_SWITCH_PASSWORD"),
-        (("verify", "01a2102b-40af-71a9-aae8-3a609be670c0"), "nor a recording's id"),
+        (("recording", "verify", "01a2102b-40af-71a9-aae8-3a609be670c0"), "nor a recording's id"),
     ],
 )
 def test_refused_commands_have_a_hint(customer: Shell, words: tuple[str, ...], reason: str) -> None:
@@ -231,7 +231,7 @@ def test_tenant_key_under_another_kek_is_refused(customer: Shell) -> None:
 
 
 def test_missing_catalogue_hint_says_migrate(shell: Shell) -> None:
-    shell.good("keys", "init")
+    shell.good("key", "init")
     result = shell("tenant", "list")
     assert result.exit_code == 1
     assert "accord migrate" in result.output
@@ -245,9 +245,9 @@ def test_an_unknown_setting_is_refused(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_keys_are_shown_and_renewed(customer: Shell) -> None:
-    before = customer.good("keys", "show")
-    customer.good("keys", "renew")
-    after = customer.good("keys", "show")
+    before = customer.good("key", "show")
+    customer.good("key", "renew")
+    after = customer.good("key", "show")
     assert before.splitlines()[0] == after.splitlines()[0], "the same root"
     assert before.splitlines()[1] != after.splitlines()[1], "another signing key"
 
@@ -255,7 +255,7 @@ def test_keys_are_shown_and_renewed(customer: Shell) -> None:
 def test_doctor_reports_missing_parts(shell: Shell) -> None:
     result = shell("doctor")
     assert result.exit_code == 1
-    for text in ("accord migrate", "accord keys init", "ACCORD_SWITCH_PASSWORD", "there is none yet"):
+    for text in ("accord migrate", "accord key init", "ACCORD_SWITCH_PASSWORD", "there is none yet"):
         assert text in result.output
 
 
@@ -275,12 +275,13 @@ def test_verify_reports_changes_from_files_alone(house: Bakery, tmp_path: Path) 
     shutil.copytree(house.bucket / prefix, folder)
     shell = Shell(tmp_path / "elsewhere")
     root = str(tmp_path / "keys" / "root.pub")
-    output = shell("verify", str(folder), "--root", root)
+    output = shell("recording", "verify", str(folder), "--root", root)
     assert output.exit_code == 0, output.output
     assert "as it was sealed: " in output.output
 
     prefix_only = prefix.rstrip("/")
     output = shell(
+        "recording",
         "verify",
         prefix_only,
         "--root",
@@ -294,7 +295,7 @@ def test_verify_reports_changes_from_files_alone(house: Bakery, tmp_path: Path) 
     content = bytearray(opus.read_bytes())
     content[1000] ^= 1
     opus.write_bytes(content)
-    output = shell("verify", str(folder), "--root", root)
+    output = shell("recording", "verify", str(folder), "--root", root)
     assert output.exit_code == 1
     assert "NOT as it was sealed" in output.output
     assert "object.block" in output.output

@@ -25,7 +25,7 @@ from tests.unit.cli.shell import Shell
 def shell(tmp_path: Path) -> Shell:
     """Keys, a catalogue, and a Belgian customer with a line."""
     here = Shell(tmp_path)
-    here.good("keys", "init")
+    here.good("key", "init")
     here.good("migrate")
     here.good("tenant", "create", "Dubois")
     here.good("line", "add", "--tenant", "Dubois", "+3225550101")
@@ -74,7 +74,7 @@ def test_changed_pack_lists_each_line_with_reason_and_hint(shell: Shell, tmp_pat
     output = shell("country", "check", "--pack", str(path))
     assert output.exit_code == 1
     assert "→ an announcement that says at most 20 days, made for notice or stricter" in output.output
-    assert "then accord line announce" in output.output
+    assert "(accord announcement compose), then accord line set --tenant " in output.output
     path.write_text(body.replace('mode = "notice"', 'mode = "silence"', 1))
     result = shell("country", "check", "--pack", str(path))
     assert result.exit_code == 1
@@ -86,12 +86,12 @@ def test_unknown_country(shell: Shell) -> None:
     assert refused.exit_code == 1
     assert "there is no country pack 'xx'" in refused.output
     assert "Atlantis" not in shell.good("tenant", "list")
-    shell.good("line", "mode", "--tenant", "Dubois", "+3225550101", "opt-in")
+    shell.good("line", "set", "--tenant", "Dubois", "+3225550101", "--mode", "opt-in")
     with writing():
         TenantTable.update(country="xx").execute()
     output = shell.good("country", "check")
     assert "country 'xx' has no pack: the strict one applies" in output
-    shell.good("country", "set", "--tenant", "Dubois", "be")
+    shell.good("tenant", "set", "Dubois", "--country", "be")
     assert "the strict one applies" not in shell.good("country", "check")
 
 

@@ -213,7 +213,7 @@ def test_quarantined_takes_are_reported(house: Bakery) -> None:
     (house.spool / "quarantine" / "a").mkdir(parents=True)
     output = doctor(house)
     assert "warning spool: 1 takes in quarantine" in output
-    assert "accord take again" in output
+    assert "accord take retry" in output
 
 
 def test_folders_closed_to_this_user_are_reported() -> None:
@@ -330,7 +330,7 @@ def patient(house: Bakery, at: datetime, **more: str) -> Patient:
 def confirm(house: Bakery, *files: Path | str) -> Result:
     return CliRunner().invoke(
         accord,
-        ["keys", "confirm-copy", *map(str, files)],
+        ["key", "verify-copy", *map(str, files)],
         env={"ACCORD_NODE_DATA": str(house.folder), "ACCORD_CATALOGUE_URL": house.catalogue_url},
     )
 

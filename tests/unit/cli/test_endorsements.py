@@ -26,13 +26,13 @@ def test_endorsement_file_wider_than_the_root_allows_is_refused(shell: Shell, ho
     path = keys / signing.PANEL_ENDORSEMENT
     endorsement = signing.load_endorsement(path)
     path.write_bytes(widen(endorsement))
-    for words in (("keys", "show"), ("web",)):
+    for words in (("key", "show"), ("web",)):
         assert "the root did not endorse this signing key" in shell.bad(*words)
     assert "wrong   keys: the root did not endorse this signing key" in shell("doctor").output
     path.write_bytes(canonical_json.dump(endorsement.document()))
     assert (
         f"panel     {endorsement.key_id}  for amendment, receipt, retention, call_erasure, command"
-        in shell.good("keys", "show")
+        in shell.good("key", "show")
     )
     own = keys / signing.ENDORSEMENT
     narrow = signing.load_endorsement(own)
@@ -49,7 +49,7 @@ def test_endorsement_in_the_bucket_wider_than_the_root_allows_is_reported_and_ig
     place = house.bucket / checkpoint.ENDORSEMENTS / f"{endorsement.key_id}-{'0' * 16}.json"
     place.parent.mkdir(parents=True)
     place.write_bytes(widen(endorsement))
-    result = shell("audit")
+    result = shell("audit", "run")
     assert result.exit_code == 2
     assert "endorsement.form" in result.output
 
@@ -63,14 +63,14 @@ def test_doctor_reports_a_panel_key_that_may_sign_too_much(shell: Shell, house: 
     (keys / signing.PANEL_ENDORSEMENT).write_bytes(canonical_json.dump(wide.document()))
     found = shell("doctor").output
     assert f"the panel's key {wide.key_id} is also endorsed for tombstone" in found
-    assert f"accord keys revoke {wide.key_id}" in found
+    assert f"accord key revoke {wide.key_id}" in found
     narrow = signing.endorse(root, key, (signing.AMENDMENT,), begin, end)
     (keys / signing.PANEL_ENDORSEMENT).write_bytes(canonical_json.dump(narrow.document()))
     assert (
         "the panel's key is not endorsed for receipt, retention, call_erasure, command"
         in shell("doctor").output
     )
-    shell.good("keys", "renew")
+    shell.good("key", "renew")
     assert "the panel's key" not in shell("doctor").output
 
 
@@ -110,7 +110,7 @@ def sign(key: signing.Ed25519PrivateKey, body: dict[str, object]) -> bytes:
 
 
 def test_revocation_of_an_invalid_key_id_is_refused(shell: Shell, house: Bakery) -> None:
-    result = shell("keys", "revoke", house.services.signer.key_id[:-1])
+    result = shell("key", "revoke", house.services.signer.key_id[:-1])
     assert result.exit_code == 2
     assert "32 digits" in result.output
     assert list((house.folder / "keys").glob(f"*{SUFFIX}")) == []

@@ -79,7 +79,7 @@ def test_installation_is_made_without_a_question(machine: Machine) -> None:
     assert mode(machine.data / "catalogue.db") == 0o600
     assert PASSWORD not in machine.settings.read_text()
     environment = {"ACCORD_KEYS_KEK_FILE": str(machine.etc / "secrets" / "kek")}
-    for words in (("tenant", "create", "Dubois"), ("keys", "show"), ("migrate", "--check")):
+    for words in (("tenant", "create", "Dubois"), ("key", "show"), ("migrate", "--check")):
         result = CliRunner().invoke(accord, ["--config", str(machine.settings), *words], env=environment)
         assert result.exit_code == 0, result.output
 
@@ -119,7 +119,7 @@ def test_new_keys_are_refused_beside_recordings_of_before(machine: Machine) -> N
     CliRunner().invoke(accord, ["--config", str(machine.settings), "tenant", "create", "Dubois"], env=kek)
     machine.etc.rename(machine.etc.with_name("lost"))
     result = machine.answer()
-    assert (result.exit_code, "accord keys restore" in result.output) == (1, True)
+    assert (result.exit_code, "accord key restore" in result.output) == (1, True)
     assert not machine.etc.exists()
 
 

@@ -35,19 +35,19 @@ def test_keys_are_backed_up_and_restored_on_an_empty_machine(
     shell: Shell, house: Bakery, tmp_path: Path
 ) -> None:
     recording, keys, safe = put_small(house), house.folder / "keys", tmp_path / "safe"
-    assert "kek" in shell.good("keys", "backup", str(safe), "--same-disk")
+    assert "kek" in shell.good("key", "backup", str(safe), "--same-disk")
     (safe / "root.pub").unlink()  # as if it had been interrupted
-    shell.good("keys", "backup", str(safe), "--same-disk")
+    shell.good("key", "backup", str(safe), "--same-disk")
     assert {path.stat().st_mode & 0o777 for path in safe.iterdir()} == {0o600}
     shutil.rmtree(keys)
-    assert "`accord keys restore` brings it back" in shell.bad("keys", "show")
-    shell.good("keys", "restore", str(safe))
-    shell.good("keys", "restore", str(safe))
+    assert "`accord key restore` brings it back" in shell.bad("key", "show")
+    shell.good("key", "restore", str(safe))
+    shell.good("key", "restore", str(safe))
     (safe / "kek").write_bytes((safe / "kek").read_bytes().swapcase())
-    assert "there are keys already" in shell.bad("keys", "restore", str(safe)), "never over another"
+    assert "there are keys already" in shell.bad("key", "restore", str(safe)), "never over another"
     assert opens(house, recording, keys)
-    assert "manifest.key" in shell.good("keys", "renew"), "the root makes another"
-    assert "until" in shell.good("keys", "show")
+    assert "manifest.key" in shell.good("key", "renew"), "the root makes another"
+    assert "until" in shell.good("key", "show")
     assert opens(house, recording, keys), "what the lost one sealed is believed as before"
     signer = signing.load_signer(keys / signing.SIGNING_KEY, keys / signing.ENDORSEMENT)
     house.services = replace(house.services, signer=signer)
@@ -59,15 +59,15 @@ def test_backup_to_a_disk_that_is_not_mounted_is_refused(
     shell: Shell, house: Bakery, tmp_path: Path, elsewhere: Path
 ) -> None:
     safe = tmp_path / "safe"
-    assert "is on the disk that has the keys themselves" in shell.bad("keys", "backup", str(safe))
+    assert "is on the disk that has the keys themselves" in shell.bad("key", "backup", str(safe))
     assert not safe.exists()
-    output = shell.bad("keys", "backup", "--same-disk", str(tmp_path / "media" / "safe"))
+    output = shell.bad("key", "backup", "--same-disk", str(tmp_path / "media" / "safe"))
     assert f"there is no folder {tmp_path}/media" in output
     assert not (tmp_path / "media").exists()
     assert not (house.folder / "keys" / "copies.json").exists()
-    assert "is lost with it" in shell.good("keys", "backup", "--same-disk", str(safe))
+    assert "is lost with it" in shell.good("key", "backup", "--same-disk", str(safe))
     assert copies.verified_copies(house.folder / "keys")["kek"].same_disk
-    assert "is lost with it" not in shell.good("keys", "backup", str(elsewhere / "safe"))
+    assert "is lost with it" not in shell.good("key", "backup", str(elsewhere / "safe"))
     confirmed = copies.verified_copies(house.folder / "keys")
     assert {name: (copy.path, copy.same_disk) for name, copy in confirmed.items()} == {
         "kek": (elsewhere / "safe" / "kek", False),
@@ -82,7 +82,7 @@ def test_keys_are_restored_from_paper_and_a_mistyped_line_is_reported(
     old = load_kek(keys / "kek")
     (keys / f"{old.id}.kek").write_bytes((keys / "kek").read_bytes())
     (keys / f"{old.id}.kek").chmod(0o600)
-    output = shell.good("keys", "print")
+    output = shell.good("key", "print")
     assert f"# key id {old.id}" in output
     assert (keys / "kek").read_text("ascii").strip() not in output
     names = {"kek", f"{old.id}.kek", "root.key", "root.pub"}
@@ -92,36 +92,36 @@ def test_keys_are_restored_from_paper_and_a_mistyped_line_is_reported(
     lines = output.splitlines()
     at = lines.index("kek") + 3
     wrong = [*lines[:at], lines[at][:-1] + ("7" if lines[at][-1] != "7" else "8"), *lines[at + 1 :]]
-    printed = shell("keys", "restore", "--typed", typed="\n".join(wrong))
+    printed = shell("key", "restore", "--typed", typed="\n".join(wrong))
     assert printed.exit_code == 1
     assert "kek: line 3 is mistyped" in printed.output
     assert list(keys.iterdir()) == [], "nothing was written"
     other = output.replace(f"{old.id}.kek", f"{'ab' * 16}.kek")
-    assert "is key" in shell("keys", "restore", "--typed", typed=other).output
+    assert "is key" in shell("key", "restore", "--typed", typed=other).output
 
     swapped = (
         output.replace("\nkek\n", "\n#\n").replace("\nroot.key\n", "\nkek\n").replace("\n#\n", "\nroot.key\n")
     )
-    printed = shell("keys", "restore", "--typed", typed=swapped)
+    printed = shell("key", "restore", "--typed", typed=swapped)
     assert printed.exit_code == 1
     assert "below kek stand the lines of root.key" in printed.output
     assert "below root.key stand the lines of kek" in printed.output
     assert list(keys.iterdir()) == [], "nothing was written"
 
-    back = shell("keys", "restore", "--typed", typed=output.lower())
+    back = shell("key", "restore", "--typed", typed=output.lower())
     assert back.exit_code == 0, back.output
     assert {path.name: path.read_bytes() for path in keys.iterdir()} == before
-    assert shell("keys", "restore", "--typed", typed=output).exit_code == 0, "again, the same"
+    assert shell("key", "restore", "--typed", typed=output).exit_code == 0, "again, the same"
     assert opens(house, recording, keys)
-    assert "manifest.key" in shell.good("keys", "renew")
-    assert shell("keys", "restore", "--typed", str(tmp_path)).exit_code == 2
-    assert shell("keys", "restore").exit_code == 2
+    assert "manifest.key" in shell.good("key", "renew")
+    assert shell("key", "restore", "--typed", str(tmp_path)).exit_code == 2
+    assert shell("key", "restore").exit_code == 2
 
 
 def test_invalid_key_copy_is_not_restored(shell: Shell, house: Bakery, tmp_path: Path) -> None:
     (tmp_path / "kek").write_bytes(b"AAAA\n")
     shutil.rmtree(house.folder / "keys")
-    assert "not 32 bytes" in shell.bad("keys", "restore", str(tmp_path))
+    assert "not 32 bytes" in shell.bad("key", "restore", str(tmp_path))
     assert not (house.folder / "keys" / "kek").exists()
 
 
@@ -139,19 +139,19 @@ def test_keys_of_another_installation_are_not_restored(shell: Shell, house: Bake
     (keys / "root.key").unlink()
     before = {path.name for path in keys.iterdir()}
     for name in ("kek", "root.key"):
-        output = shell("keys", "restore", "--typed", typed=printed_key(name, strange))
+        output = shell("key", "restore", "--typed", typed=printed_key(name, strange))
         assert output.exit_code == 1
         assert f"{name} is " in output.output
     (keys / "root.pub").rename(house.folder / "root.pub")
-    assert shell("keys", "restore", "--typed", typed=printed_key("root.key", strange)).exit_code == 1
+    assert shell("key", "restore", "--typed", typed=printed_key("root.key", strange)).exit_code == 1
     both = f"{printed_key('kek', own.key)}\n{printed_key('root.key', strange)}"
-    assert shell("keys", "restore", "--typed", typed=both).exit_code == 1
+    assert shell("key", "restore", "--typed", typed=both).exit_code == 1
     (house.folder / "root.pub").rename(keys / "root.pub")
     assert {path.name for path in keys.iterdir()} == before, "nothing was written"
     shell.lose_the_catalogue()
-    assert own.id in shell("keys", "restore", "--typed", typed=printed_key("kek", strange)).output
-    assert shell("keys", "restore", "--typed", typed=printed_key("kek", own.key)).exit_code == 0
-    shell.good("keys", "show")
+    assert own.id in shell("key", "restore", "--typed", typed=printed_key("kek", strange)).output
+    assert shell("key", "restore", "--typed", typed=printed_key("kek", own.key)).exit_code == 0
+    shell.good("key", "show")
 
 
 def test_new_keys_are_refused_if_they_would_open_nothing(shell: Shell, house: Bakery) -> None:
@@ -159,13 +159,13 @@ def test_new_keys_are_refused_if_they_would_open_nothing(shell: Shell, house: Ba
     keys = house.folder / "keys"
     own = load_kek(keys / "kek").id
     shutil.rmtree(keys)
-    output = shell.bad("keys", "init")
+    output = shell.bad("key", "init")
     assert f"wrapped by {own}" in output
-    assert "accord keys restore" in output
+    assert "accord key restore" in output
     shell.lose_the_catalogue()
-    assert f"wrapped by {own}" in shell.bad("keys", "init"), "the bucket has them still"
+    assert f"wrapped by {own}" in shell.bad("key", "init"), "the bucket has them still"
     assert not keys.exists() or list(keys.iterdir()) == []
-    assert "1" in shell.good("keys", "init", "--force")
+    assert "1" in shell.good("key", "init", "--force")
     assert (keys / "kek").exists()
 
 
@@ -174,12 +174,12 @@ def test_hint_about_a_damaged_key_never_suggests_a_new_one(shell: Shell, house: 
     for name in ("kek", "root.pub", "root.key", "manifest.key"):
         content = (keys / name).read_bytes()
         (keys / name).write_bytes(b"damaged\n")
-        words = ("keys", "renew") if name == "root.key" else ("keys", "show")
+        words = ("key", "renew") if name == "root.key" else ("key", "show")
         for output in (shell.bad(*words), shell("doctor").output):
-            assert "keys init" not in output
-        assert "accord keys re" in shell.bad(*words), "restore, or renew with the root"
+            assert "key init" not in output
+        assert "accord key restore" in shell.bad(*words), "restore, or renew with the root"
         (keys / name).unlink()
-        assert "keys init" not in shell.bad(*words)
+        assert "key init" not in shell.bad(*words)
         (keys / name).write_bytes(content)
         (keys / name).chmod(0o600)
 
@@ -189,23 +189,23 @@ def test_operator_rotates_keys(shell: Shell, house: Bakery, tmp_path: Path) -> N
     old = load_kek(keys / "kek").id
     backup = tmp_path / "before.backup"
     shell.good("backup", str(backup))
-    output = shell.good("keys", "next")
+    output = shell.good("key", "prepare")
     new = load_kek(keys / kek_files.NEXT).id
     assert new in output
-    assert new in shell.good("keys", "next"), "asked again, the same"
-    assert "has been confirmed" in shell.bad("keys", "rotate")
+    assert new in shell.good("key", "prepare"), "asked again, the same"
+    assert "has been confirmed" in shell.bad("key", "rotate")
     shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")
     assert "is the next key-encryption key" in shell.good(
-        "keys", "confirm-copy", "--same-disk", str(tmp_path / "copy")
+        "key", "verify-copy", "--same-disk", str(tmp_path / "copy")
     )
-    shell.good("keys", "next", "--tenant", house.tenant)
-    output = shell.good("keys", "rotate")
+    shell.good("key", "prepare", "--tenant", house.tenant)
+    output = shell.good("key", "rotate")
     assert "rewrapped: 1" in output
     assert "is wrapped by an older key" in output
     assert f"{old}.kek is needed only for older backups" in output
     assert load_kek(keys / "kek").id == new
     assert opens(house, recording, keys)
-    assert "rewrapped: 0" in shell.good("keys", "rotate"), "nothing is left to do"
+    assert "rewrapped: 0" in shell.good("key", "rotate"), "nothing is left to do"
     shell.good("restore", "--check", str(backup))
     (keys / f"{old}.kek").rename(tmp_path / "gone")
     assert old in shell.bad("restore", "--check", str(backup)), "what the older one is needed for"
@@ -231,11 +231,11 @@ def test_takes_in_another_nodes_spool_survive_a_rotation(shell: Shell, house: Ba
         folders[folder.name] = shutil.move(folder, other / folder.name)
     old = tenant_queries.tenant_wrapped_key(house.tenant)
 
-    shell.good("keys", "next")
+    shell.good("key", "prepare")
     shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")
-    shell.good("keys", "confirm-copy", "--same-disk", str(tmp_path / "copy"))
-    shell.good("keys", "next", "--tenant", house.tenant)
-    output = shell.good("keys", "rotate")
+    shell.good("key", "verify-copy", "--same-disk", str(tmp_path / "copy"))
+    shell.good("key", "prepare", "--tenant", house.tenant)
+    output = shell.good("key", "rotate")
     assert "0 in the catalogue, 1 in the bucket" in output, "what was being put"
     assert "spools of other nodes need no older key-encryption key" in output
     for path in keys.glob("*.kek"):
@@ -252,9 +252,9 @@ def test_takes_in_another_nodes_spool_survive_a_rotation(shell: Shell, house: Ba
     seals = RecordingVerifier(store, ring, house.services.root)
     for recording in folders:
         seals.open(queries.recording(house.tenant, recording), house.clock())
-    assert "rewrapped: 2" in shell.good("keys", "rotate"), "those that were sealed before"
+    assert "rewrapped: 2" in shell.good("key", "rotate"), "those that were sealed before"
     assert all(opens(house, recording, keys) for recording in folders)
-    assert "rewrapped: 0" in shell.good("keys", "rotate")
+    assert "rewrapped: 0" in shell.good("key", "rotate")
 
 
 class FailingStore:
@@ -278,13 +278,13 @@ def test_key_from_the_settings_is_changed_by_hand(shell: Shell, house: Bakery, t
     old, text = load_kek(keys / "kek").id, (keys / "kek").read_text("ascii")
     (keys / "kek").unlink()
     shell.environment["ACCORD_KEYS_KEK"] = text.strip()
-    shell.good("keys", "next")
+    shell.good("key", "prepare")
     shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")
-    shell.good("keys", "confirm-copy", "--same-disk", str(tmp_path / "copy"))
-    assert "Now put the content of" in shell.good("keys", "rotate")
+    shell.good("key", "verify-copy", "--same-disk", str(tmp_path / "copy"))
+    assert "Now put the content of" in shell.good("key", "rotate")
     (keys / f"{old}.kek").write_text(text, "ascii")
     shell.environment["ACCORD_KEYS_KEK"] = (keys / kek_files.NEXT).read_text("ascii").strip()
-    assert "is wrapped by an older key" in shell.good("keys", "rotate")
+    assert "is wrapped by an older key" in shell.good("key", "rotate")
     assert not (keys / kek_files.NEXT).exists()
     (keys / "kek").write_text(shell.environment["ACCORD_KEYS_KEK"], "ascii")
     (keys / "kek").chmod(0o600)
@@ -293,7 +293,7 @@ def test_key_from_the_settings_is_changed_by_hand(shell: Shell, house: Bakery, t
 
 def test_the_receipt_of_an_erasure(shell: Shell, house: Bakery, tmp_path: Path) -> None:
     recording = put_small(house)
-    assert "was not destroyed" in shell.bad("recording", "receipt", recording, "--tenant", house.tenant)
+    assert "has not been destroyed" in shell.bad("recording", "receipt", recording, "--tenant", house.tenant)
     house.clock.forward(days=200)
     assert expiry.destroy_due(house.services, house.clock()) == 1
     file = tmp_path / "receipt.json"
@@ -303,6 +303,6 @@ def test_the_receipt_of_an_erasure(shell: Shell, house: Bakery, tmp_path: Path) 
     shell.environment["ACCORD_KEYS_BACKUPS_KEPT_DAYS"] = "0"
     output = shell.good("recording", "receipt", recording, "--tenant", house.tenant)
     assert "complete from 2026-09-18T" in output
-    assert recording in shell.good("recording", "check-receipt", str(file))
+    assert recording in shell.good("recording", "verify-receipt", str(file))
     file.write_bytes(file.read_bytes().replace(b"expired", b"deleted"))
-    assert "signature is wrong" in shell.bad("recording", "check-receipt", str(file))
+    assert "signature is wrong" in shell.bad("recording", "verify-receipt", str(file))

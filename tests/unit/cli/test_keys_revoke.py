@@ -1,4 +1,4 @@
-"""``accord keys revoke``: afterwards no command follows statements that the key backdated."""
+"""``accord key revoke``: afterwards no command follows statements that the key backdated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_no_command_follows_a_statement_of_a_revoked_key(house: Bakery, shell: S
     row = queries.recording(house.tenant, recording)
     at = house.clock.forward(hours=1)
     since = (at + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
-    shell.good("keys", "revoke", house.services.signer.key_id, "--since", since)
+    shell.good("key", "revoke", house.services.signer.key_id, "--since", since)
     longer = ConsentAdded("agreement", row.keep_until + timedelta(days=300), "be", "…")
     forge(house, recording, longer, at)
     users.create_user(
@@ -41,9 +41,9 @@ def test_no_command_follows_a_statement_of_a_revoked_key(house: Bakery, shell: S
                       day, "--reason", "order 12")  # fmt: skip
     assert "was revoked from" in output
     assert CODE in shell.bad("rebuild")
-    shell.good("keys", "renew")  # the revoked key offboards nobody
-    shell.good("tenant", "leave", "announce", NAME, "--until", day)
-    assert f"left out: 1 ({CODE})" in shell.good("tenant", "leave", "hand-over", NAME)
+    shell.good("key", "renew")  # the revoked key offboards nobody
+    shell.good("offboarding", "start", NAME, "--until", day)
+    assert f"left out: 1 ({CODE})" in shell.good("offboarding", "export", NAME)
     assert queries.recording(house.tenant, recording) == row
     assert amendments.listed_hashes(house.tenant, recording) == ()
     shell.good("rebuild", "--believe-dates")

@@ -45,7 +45,7 @@ def imported_modules(folder: Path, *words: str) -> frozenset[str]:
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     here = Shell(tmp_path)
-    here.good("keys", "init")
+    here.good("key", "init")
     here.good("migrate")
     here.good("tenant", "create", "Dubois")
     here.good("line", "add", "--tenant", "Dubois", "+3225550101")

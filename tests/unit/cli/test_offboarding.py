@@ -1,4 +1,4 @@
-"""``accord tenant leave``, ``line move`` and ``recording bring-in``."""
+"""``accord offboarding``, ``line move`` and ``recording bring-in``."""
 
 from __future__ import annotations
 
@@ -56,36 +56,36 @@ def day(days: int) -> str:
 def test_a_customer_leaves(shell: Shell, house: Bakery, tmp_path) -> None:
     folder = house.take(talk_ms=300)
     house.work(folder)
-    assert "does not leave" in shell.bad("tenant", "leave", "show", NAME)
-    assert "that day is in the past" in shell.bad("tenant", "leave", "announce", NAME, "--until", day(-2))
-    shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
+    assert "does not leave" in shell.bad("offboarding", "show", NAME)
+    assert "that day is in the past" in shell.bad("offboarding", "start", NAME, "--until", day(-2))
+    shell.good("offboarding", "start", NAME, "--until", day(30))
     assert "leaves: nothing more" in shell.bad("line", "add", *MINE, "+3225550177")
-    assert "2 recordings" in shell.good("tenant", "leave", "hand-over", NAME)
-    assert "--early" in shell.bad("tenant", "leave", "erase", NAME, "--yes")
-    assert "not everything is destroyed" in shell.bad("tenant", "leave", "receipt", NAME)
+    assert "2 recordings" in shell.good("offboarding", "export", NAME)
+    assert "--early" in shell.bad("offboarding", "erase", NAME, "--yes")
+    assert "not everything is destroyed" in shell.bad("offboarding", "receipt", NAME)
     shell.join(NAME, "claire@example.com")
     hold = ("hold", "set", folder.name, *MINE, "--review", day(20), "--reason", "contested order")
     shell.good(*hold, "--owner", "claire@example.com")
-    refused = shell.bad("tenant", "leave", "erase", NAME, "--yes", "--early", "By letter")
+    refused = shell.bad("offboarding", "erase", NAME, "--yes", "--early", "By letter")
     assert f"{folder.name} (hold 1: contested order)" in refused
-    assert "ON LEGAL HOLD" in shell.good("tenant", "leave", "show", NAME)
+    assert "ON LEGAL HOLD" in shell.good("offboarding", "show", NAME)
     shell.good("hold", "lift", folder.name, "1", *MINE, "--reason", "settled")
-    shell.good("tenant", "leave", "erase", NAME, "--yes", "--early", "By letter")
-    assert "2 recordings left" in shell.good("tenant", "leave", "show", NAME)
+    shell.good("offboarding", "erase", NAME, "--yes", "--early", "By letter")
+    assert "2 recordings left" in shell.good("offboarding", "show", NAME)
     a_minute(house)
     assert queries.recording(house.tenant, folder.name).erasure_reason == "deleted"
     file = tmp_path / "receipt.json"
-    assert "complete from" in shell.good("tenant", "leave", "receipt", NAME, "--out", str(file))
+    assert "complete from" in shell.good("offboarding", "receipt", NAME, "--out", str(file))
     assert json.loads(file.read_text("utf-8"))["body"]["recordings_erased"] == {"deleted": 2}
-    assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
+    assert "destroyed 2" in shell.good("offboarding", "show", NAME)
 
 
 def test_older_backup_of_an_erased_customer(shell: Shell, house: Bakery) -> None:
     """A rebuild reports its changes and proposes the rest, which a command does."""
     file = str(house.folder / "accord.backup")
     shell.good("backup", file)
-    shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
-    shell.good("tenant", "leave", "erase", NAME, "--yes", "--early", "By letter", "--without-handing-over")
+    shell.good("offboarding", "start", NAME, "--until", day(30))
+    shell.good("offboarding", "erase", NAME, "--yes", "--early", "By letter", "--without-handing-over")
     a_minute(house)
     shell.lose_the_catalogue()
     shell.good("restore", file)
@@ -93,22 +93,22 @@ def test_older_backup_of_an_erased_customer(shell: Shell, house: Bakery) -> None
     assert "is leaving, by a signed statement: 1 lines were ended" in output
     assert "was erased, by a signed statement. Nothing of it was destroyed now" in output
     assert "0 recordings, 0 calls without one, 0 log-ins, a key" in output
-    assert f"`accord tenant leave complete {house.tenant}`" in output
+    assert f"`accord offboarding erase-again {house.tenant}`" in output
     assert "Nothing was changed" not in output
-    complete = ("tenant", "leave", "complete", NAME)
+    complete = ("offboarding", "erase-again", NAME)
     assert "holds are not confirmed" in shell.bad(*complete, "--yes")
     shell.good("rebuild", "--confirm-holds")
-    assert "leave complete" in shell.good("rebuild")
+    assert "offboarding erase-again" in shell.good("rebuild")
     refused = shell(*complete, typed="n\n")
     assert (refused.exit_code, "by a signed receipt" in refused.output) == (1, True)
     assert tenant_queries.tenant_wrapped_key(house.tenant) is not None
     shell.good(*complete, "--yes")
     a_minute(house)
     assert tenant_queries.tenant_wrapped_key(house.tenant) is None
-    assert "destroyed 2" in shell.good("tenant", "leave", "show", NAME)
+    assert "destroyed 2" in shell.good("offboarding", "show", NAME)
     assert "knows it already" in shell.bad(*complete, "--yes")
     output = shell.good("rebuild")
-    assert "leave complete" not in output
+    assert "erase-again" not in output
     assert "Nothing was changed" in output
 
 
@@ -118,15 +118,15 @@ def test_calls_erased_for_a_person_are_erased_again(shell: Shell, house: Bakery)
     file = str(house.folder / "accord.backup")
     shell.good("backup", file)
     number = queries.not_recorded(house.tenant).rows[0].external_party.value
-    request = shell.good("person", "enter", number, *MINE, "--wants", "erasure").split()[0]
+    request = shell.good("subject-request", "add", number, *MINE, "--wants", "erasure").split()[0]
     vouch(house.tenant, request, house.clock(), house.entropy, house.services.signer)
     assert (
         call_erasure.erase_calls(house.office(), service.find_request(house.tenant, request), "u").erased == 1
     )
     shell.lose_the_catalogue()
     shell.good("restore", file)
-    again = ("person", "erase-again", *MINE)
-    assert f"`accord person erase-again --tenant {house.tenant}`" in shell.good("rebuild")
+    again = ("subject-request", "erase-again", *MINE)
+    assert f"`accord subject-request erase-again --tenant {house.tenant}`" in shell.good("rebuild")
     assert "holds are not confirmed" in shell.bad(*again, "--yes")
     shell.good("rebuild", "--confirm-holds")
     assert shell(*again, typed="n\n").exit_code == 1
@@ -138,8 +138,8 @@ def test_calls_erased_for_a_person_are_erased_again(shell: Shell, house: Bakery)
 
 @pytest.mark.long
 def test_a_customer_stays_after_all(shell: Shell, house: Bakery) -> None:
-    shell.good("tenant", "leave", "announce", NAME, "--until", day(30))
-    assert "stays" in shell.good("tenant", "leave", "stop", NAME)
+    shell.good("offboarding", "start", NAME, "--until", day(30))
+    assert "stays" in shell.good("offboarding", "cancel", NAME)
     assert offboarding_progress.find_offboarding(house.tenant) is None
     shell.good("line", "add", *MINE, "+3225550100")
 
@@ -163,10 +163,10 @@ def test_recordings_are_imported(shell: Shell, house: Bakery, tmp_path, tone) ->
         "file,began_at,number\none.wav,2026-03-01T10:00:00,+32470123456\ntwo.wav,2026-03-01T11:00:00,\n",
         "utf-8",
     )
-    bring = ("recording", "bring-in", str(folder), *MINE, "--until")
+    bring = ("recording", "import", str(folder), *MINE, "--until")
     assert "within 366 days" in shell.bad(*bring, day(400))
     wrong = tmp_path / "wrong.csv"
-    output = shell.bad(*bring, day(60), "--errors", str(wrong))
+    output = shell.bad(*bring, day(60), "--report", str(wrong))
     assert "1  brought in" in output
     assert "line 3, two.wav: line 3: there is no file two.wav" in output
     assert "two.wav" in wrong.read_text("utf-8")
@@ -181,7 +181,7 @@ def test_recordings_are_imported(shell: Shell, house: Bakery, tmp_path, tone) ->
         (each.data["imported"], each.data["failed"]) for each in notifications.notifications(house.tenant)
     ]
     assert sorted(results) == [(1, 1), (2, 0)], "once for each result"
-    agree = ("recording", "agree", row.id, *MINE, "--purpose", "agreement", "--reason", "on paper")
+    agree = ("recording", "add-consent", row.id, *MINE, "--purpose", "agreement", "--reason", "on paper")
     shell.good(*agree, "--days", "1000")
     assert queries.recording(house.tenant, row.id).usable
 
@@ -195,7 +195,7 @@ def test_interrupted_import_continues_in_a_real_process(shell: Shell, house: Bak
         (folder / f"{number}.wav").write_bytes(tone(300 + number))
     rows = [f"{number}.wav,2026-03-01T10:0{number}:00" for number in range(6)]
     (folder / "recordings.csv").write_text("\n".join(["file,began_at", *rows, ""]), "utf-8")
-    argv = [sys.executable, "-m", "recorder", "recording", "bring-in", str(folder), *MINE]
+    argv = [sys.executable, "-m", "recorder", "recording", "import", str(folder), *MINE]
     argv += ["--until", day(60)]
     environment = {**os.environ, **shell.environment, "PYTHONPATH": SOURCE}
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)

@@ -40,7 +40,7 @@ def test_retired_key_is_reported_once_nothing_needs_it(house: Bakery) -> None:
     kek_files.make_next(keys)
     kek_files.promote(keys, lambda _boundary: None)  # too early: nothing was rewrapped
     ((state, what, hint),) = key_findings(house, 400)
-    assert (state, hint) == ("warning", "run `accord keys rotate` again")
+    assert (state, hint) == ("warning", "run `accord key rotate` again")
     assert f"{old} still wraps 1 customers' keys" in what
     KeyRotation(
         house.services.store, kek_files.rotation_keyring(keys), house.clock, house.entropy, "me"

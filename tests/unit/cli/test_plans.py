@@ -22,11 +22,11 @@ def planned(house: Bakery, plan_file: Path) -> Shell:
 
 
 def test_operator_lists_and_changes_plans(planned: Shell, house: Bakery) -> None:
-    assert planned.good("tenant", "plans") == "starter  api,download,export  -  opus,wav\nbasic  -  14  wav\n"
-    planned.good("tenant", "plan", *CUSTOMER, "basic")
+    assert planned.good("plan", "list") == "starter  api,download,export  -  opus,wav\nbasic  -  14  wav\n"
+    planned.good("tenant", "set", "Boulangerie Martin", "--plan", "basic")
     assert planned.good("tenant", "list").endswith("  be  basic\n")
     assert plans.plan_of(house.tenant).code == "basic"
-    assert "no plan 'gold'" in planned("tenant", "plan", *CUSTOMER, "gold").output
+    assert "no plan 'gold'" in planned("tenant", "set", "Boulangerie Martin", "--plan", "gold").output
     planned.good("tenant", "create", "Fleurs", "--plan", "basic")
     fleurs = planned.good("line", "add", "--tenant", "Fleurs", "+3225550133").strip()
     assert fleurs
@@ -34,18 +34,18 @@ def test_operator_lists_and_changes_plans(planned: Shell, house: Bakery) -> None
 
 
 def test_plan_refuses_what_it_does_not_have(planned: Shell, house: Bakery) -> None:
-    planned.good("tenant", "plan", *CUSTOMER, "basic")
+    planned.good("tenant", "set", "Boulangerie Martin", "--plan", "basic")
     number = house.line.number
     for words, names in (
-        (("line", "format", number, "opus"), "opus is not part of the plan 'basic'"),
+        (("line", "set", number, "--format", "opus"), "opus is not part of the plan 'basic'"),
         (("line", "add", "+3225550134", "--format", "opus"), "opus is not part of the plan 'basic'"),
-        (("line", "keep", number, "--days", "30"), "at most 14 days of retention, not 30"),
+        (("line", "set-keep-question", number, "--days", "30"), "at most 14 days of retention, not 30"),
         (("token", "create", "till"), "api is not part of the plan 'basic'"),
     ):
         result = planned(*words[:2], *CUSTOMER, *words[2:])
         assert result.exit_code != 0
         assert names in result.output
-    planned.good("line", "format", *CUSTOMER, number, "wav")
+    planned.good("line", "set", *CUSTOMER, number, "--format", "wav")
     row = queries.line(house.tenant, house.line.id)
     assert row is not None
     assert row.formats == ("wav",)

@@ -1,4 +1,4 @@
-"""``accord user --provider``: the provider's own people, with a log of their own."""
+"""``accord user`` for the provider's own people, with a log of their own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.clock import Clock
 from tests.house import Bakery
 from tests.unit.cli.shell import Shell
 
-CREATE = ("user", "create", "--provider")
+CREATE = ("user", "invite", "--provider")
 
 
 def accept(shell: Shell, link: str) -> None:
@@ -33,7 +33,7 @@ def accept(shell: Shell, link: str) -> None:
 def test_invited_people_have_the_providers_roles(shell: Shell, house: Bakery) -> None:
     assert "none of the provider's people" in shell.bad("user", "list", "--provider")
     assert shell(*CREATE, "olga@telvoip.example").exit_code == 2, "it takes a role"
-    assert shell("user", "create", "olga@telvoip.example").exit_code == 2, "it takes an owner"
+    assert shell("user", "invite", "olga@telvoip.example").exit_code == 2, "it takes an owner"
     accept(shell, shell.good(*CREATE, "olga@telvoip.example", "--role", "operator", "--name", "Olga"))
     shell.good(*CREATE, "sam@telvoip.example", "--role", "support", ACCORD_BRAND_NAME="Telvoip")
     listed = [line.split()[1:] for line in shell.good("user", "list", "--provider").splitlines()]
@@ -50,7 +50,7 @@ def test_invited_people_have_the_providers_roles(shell: Shell, house: Bakery) ->
     [("--provider", "--role", "customer_admin"), ("--tenant", "Boulangerie Martin", "--role", "operator")],
 )
 def test_roles_of_the_other_side_are_refused(shell: Shell, house: Bakery, words: tuple[str, ...]) -> None:
-    assert "is none of their roles" in shell.bad("user", "create", "eve@example.com", *words)
+    assert "is none of their roles" in shell.bad("user", "invite", "eve@example.com", *words)
     assert queries.tenant(PROVIDER) is None, "a refused invitation leaves no provider"
 
 
@@ -66,9 +66,9 @@ def test_provider_is_no_customer(shell: Shell, house: Bakery) -> None:
 def test_access_ends_and_changes_by_command(shell: Shell, house: Bakery) -> None:
     for name in ("olga", "otto"):
         accept(shell, shell.good(*CREATE, f"{name}@telvoip.example", "--role", "operator"))
-    shell.good("user", "access", "--provider", "olga@telvoip.example", "--role", "support")
+    shell.good("user", "set", "--provider", "olga@telvoip.example", "--role", "support")
     shell.good("user", "revoke", "--provider", "otto@telvoip.example")
-    assert "/reset/" in shell.good("user", "reset", "--provider", "olga@telvoip.example")
+    assert "/reset/" in shell.good("user", "reset-password", "--provider", "olga@telvoip.example")
     olga, otto = users.users(PROVIDER)
     assert (olga.role, otto.revoked_at is None) == ("support", False)
 
@@ -81,7 +81,9 @@ def test_lost_factor_is_reset_by_command(shell: Shell, house: Bakery) -> None:
     house.clock.forward(seconds=(now - house.clock()).total_seconds())
     code = pyotp.TOTP(house.factors.secret(olga, key)).at(house.clock())
     assert house.factors.add_app(olga, key, code)
-    shell.good("user", "reset-factor", "--provider", "olga@telvoip.example", "--reason", "Lost her phone")
+    shell.good(
+        "user", "reset-second-factor", "--provider", "olga@telvoip.example", "--reason", "Lost her phone"
+    )
     assert not house.factors.current(olga).required
 
 
@@ -89,18 +91,18 @@ def test_second_factor_is_required_by_command(shell: Shell, house: Bakery) -> No
     accept(shell, shell.good(*CREATE, "olga@telvoip.example", "--role", "operator"))
     (olga,) = users.users(PROVIDER)
     assert not house.factors.must_enrol(olga)
-    shell.good("user", "require-factor", "--provider")
+    shell.good("user", "require-second-factor", "--provider", "on")
     assert house.factors.must_enrol(olga)
-    shell.good("user", "require-factor", "--provider", "--no-longer")
+    shell.good("user", "require-second-factor", "--provider", "off")
     assert not house.factors.must_enrol(olga)
 
 
 def test_providers_log_is_audited(shell: Shell, house: Bakery, clock: Clock) -> None:
     accept(shell, shell.good(*CREATE, "olga@telvoip.example", "--role", "operator"))
     shell.good("store", "init")
-    shell.good("audit", "mail-to", "--provider", "notary@example.com")
-    assert "nothing to restart" in shell("audit", "begin", "--provider", "--because", "A test of it").output
-    assert "row.changed" not in shell("audit").output
+    shell.good("audit", "mail", "add", "--provider", "notary@example.com")
+    assert "nothing to restart" in shell("audit", "reopen", "--provider", "--because", "A test of it").output
+    assert "row.changed" not in shell("audit", "run").output
     with writing():
         UserTable.update(name="Otto").where(UserTable.tenant == PROVIDER).execute()
-    assert "row.changed" in shell("audit", "--provider").output
+    assert "row.changed" in shell("audit", "run", "--provider").output

@@ -42,7 +42,7 @@ def test_a_lost_catalogue_with_a_backup(shell: Shell, house: Bakery) -> None:
     assert "claire@example.com" in shell.good("user", "list", "--tenant", name)
     assert "+3225550100" in shell.good("line", "list", "--tenant", name)
     for folder in (first, second):
-        assert "as it was sealed: " in shell.good("verify", folder.name)
+        assert "as it was sealed: " in shell.good("recording", "verify", folder.name)
         assert queries.recording(house.tenant, folder.name).external_party is not None
     assert "Nothing was changed" in shell.good("rebuild")
     assert "nothing expires until the legal holds are confirmed" in shell("doctor").output
@@ -81,8 +81,8 @@ def test_a_lost_catalogue_without_a_backup(shell: Shell, house: Bakery) -> None:
     shell.lose_the_catalogue()
     assert "1  restored" in shell.good("rebuild")
     assert f"{house.tenant}  {house.tenant}  fr  strict" in shell.good("tenant", "list")
-    shell.good("tenant", "adopt", "--tenant", house.tenant, "Boulangerie Martin")
-    shell.good("tenant", "adopt", "--tenant", house.tenant, "Martin et filles", "--country", "be")
+    shell.good("tenant", "adopt", house.tenant, "Boulangerie Martin")
+    shell.good("tenant", "adopt", house.tenant, "Martin et filles", "--country", "be")
     assert f"{house.tenant}  Martin et filles  fr  be" in shell.good("tenant", "list")
     assert shell.good("announcement", "list", "--tenant", "Martin et filles").count("\n") == 2
     shell.good("line", "add", "--tenant", "Martin et filles", "+3225550100")
@@ -105,8 +105,8 @@ def test_foreign_key_encryption_key_is_reported(shell: Shell, house: Bakery) -> 
     kek = house.folder / "keys" / "kek"
     kek.unlink()
     output = shell.bad("rebuild")
-    assert "`accord keys restore` brings it back" in output
-    assert "accord keys init" not in output, "a new key would open nothing"
+    assert "`accord key restore` brings it back" in output
+    assert "accord key init" not in output, "a new key would open nothing"
     kek.write_text("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n")
     kek.chmod(0o600)
     for words in (("rebuild",), ("restore", "--check", file)):
@@ -120,7 +120,7 @@ def test_signing_key_without_endorsement_is_reported(shell: Shell, house: Bakery
     endorsement = signing.endorse(root, own.public_key(), (signing.MANIFEST,), begin, end)
     (keys / signing.ENDORSEMENT).write_bytes(canonical_json.dump(endorsement.document()))
     assert "is not endorsed for" in shell("doctor").output
-    shell.good("keys", "renew")
+    shell.good("key", "renew")
     assert "is not endorsed for" not in shell("doctor").output
 
 
@@ -133,6 +133,6 @@ def test_lost_signing_key_is_replaced_with_the_root(shell: Shell, house: Bakery,
     house.work(folder)
     for name in names:
         (house.folder / "keys" / name).unlink()
-    shell.good("keys", "renew")
-    assert "manifest, amendment" in shell.good("keys", "show")
-    assert "as it was sealed: " in shell.good("verify", folder.name)
+    shell.good("key", "renew")
+    assert "manifest, amendment" in shell.good("key", "show")
+    assert "as it was sealed: " in shell.good("recording", "verify", folder.name)

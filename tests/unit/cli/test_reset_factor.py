@@ -1,4 +1,4 @@
-"""``accord user reset-factor``: for somebody who lost phone and recovery codes."""
+"""``accord user reset-second-factor``: for somebody who lost phone and recovery codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_reset_takes_all_factors_and_ends_sessions(shell: Shell, house: Bakery, 
         house.tenant, login="claire", name="Claire", role="customer", language="fr",
         password_hash="$argon2id$1", signer=house.services.signer, **when,
     )  # fmt: skip
-    words = ("user", "reset-factor", "--tenant", "Boulangerie Martin", "claire")
+    words = ("user", "reset-second-factor", "--tenant", "Boulangerie Martin", "claire")
     assert shell(*words).exit_code == 2, "it takes a reason"
     assert "claire has no second factor" in shell.bad(*words, "--reason", "Lost her phone")
     key = house.factors.new_app_key(person)

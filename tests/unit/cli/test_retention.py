@@ -1,4 +1,4 @@
-"""``accord hold``, ``accord recording`` and ``accord keeping``."""
+"""``accord hold``, ``accord recording`` and ``accord retention``."""
 
 from __future__ import annotations
 
@@ -51,16 +51,18 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
     assert "cannot be deleted" in shell.bad(*delete, on_hold.name)
     shell.good(*delete, deleted.name)
     assert "do not rest on consent" in shell.bad(
-        "recording", "withdraw", on_hold.name, *MINE, "--reason", "x"
+        "recording", "withdraw-consent", on_hold.name, *MINE, "--reason", "x"
     )
-    agree = ("recording", "agree", on_hold.name, *MINE, "--purpose", "training", "--reason", "on paper")
+    agree = ("recording", "add-consent", on_hold.name, *MINE, "--purpose", "training", "--reason", "on paper")
     assert "cannot be kept" in shell.bad(*agree, "--days", "4000")
     shell.good(*agree, "--days", "60")
-    shell.good("recording", "narrow", on_hold.name, *MINE, "--purpose", "training", "--reason", "not needed")
-    assert "14 days  any purpose  any line" in shell.good("keeping", "set", *MINE, "--days", "14")
-    assert "as long as announced" in shell.good("keeping", "set", *MINE, "--as-announced")
-    assert "has no line" in shell.bad("keeping", "set", *MINE, "--line", "+3200", "--days", "1")
-    assert "cannot be kept" in shell.bad("keeping", "set", *MINE, "--purpose", "quality", "--days", "31")
+    shell.good(
+        "recording", "restrict", on_hold.name, *MINE, "--purpose", "training", "--reason", "not needed"
+    )
+    assert "14 days  any purpose  any line" in shell.good("retention", "set", *MINE, "--days", "14")
+    assert "as long as announced" in shell.good("retention", "set", *MINE, "--as-announced")
+    assert "has no line" in shell.bad("retention", "set", *MINE, "--line", "+3200", "--days", "1")
+    assert "cannot be kept" in shell.bad("retention", "set", *MINE, "--purpose", "quality", "--days", "31")
 
     clock = Clock(datetime.now(UTC) + timedelta(days=21))
     house.clock.at = clock.at
@@ -79,7 +81,7 @@ def test_agreements_end_only_if_named_and_confirmed(shell: Shell, house: Bakery)
     )
     for folder in (agreed, plain):
         house.work(folder)
-    limit = ("keeping", "set", *MINE, "--days", "9")
+    limit = ("retention", "set", *MINE, "--days", "9")
     output = shell.good(*limit)
     assert "2 recordings are kept for this now; 1 will end earlier." in output
     assert "For 1 more a longer time was agreed: they stay until that day." in output
@@ -87,9 +89,9 @@ def test_agreements_end_only_if_named_and_confirmed(shell: Shell, house: Bakery)
     refused = shell(*limit, "--also-agreed", typed="n\n")
     assert refused.exit_code == 1
     assert "End 1 recordings before the day that was agreed?" in refused.output
-    assert "agreements too" not in shell.good("keeping", "show", *MINE)
+    assert "agreements too" not in shell.good("retention", "show", *MINE)
     assert "9 days  any purpose  any line, agreements too" in shell.good(*limit, "--also-agreed", "--yes")
-    assert shell("keeping", "set", *MINE, "--as-announced", "--also-agreed").exit_code == 2
+    assert shell("retention", "set", *MINE, "--as-announced", "--also-agreed").exit_code == 2
     (row,) = limits.in_force(house.tenant, house.trust)
     assert retention_limit.open_set(row.content, house.services.root)[0].by == By("operator")
 

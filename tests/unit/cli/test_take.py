@@ -1,4 +1,4 @@
-"""``accord take again``: from quarantine to a stored recording."""
+"""``accord take retry``: from quarantine to a stored recording."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.house import Bakery
 
 
 def again(house: Bakery, *ids: str) -> Result:
-    return CliRunner().invoke(accord, ["take", "again", *ids], env={"ACCORD_NODE_DATA": str(house.folder)})
+    return CliRunner().invoke(accord, ["take", "retry", *ids], env={"ACCORD_NODE_DATA": str(house.folder)})
 
 
 def put_aside(house: Bakery) -> Path:

@@ -22,7 +22,7 @@ INVITE = ("tenant", "invite")
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     here = Shell(tmp_path)
-    here.good("keys", "init")
+    here.good("key", "init")
     here.good("migrate")
     return here
 
@@ -55,7 +55,7 @@ def test_first_admin_is_invited_with_the_customer(shell: Shell) -> None:
 
 def test_lost_link_is_replaced(shell: Shell) -> None:
     _, old = shell.good(*INVITE, "Jansen", "jan@example.nl").split()
-    new = shell.good("user", "reset", "--tenant", "Jansen", "jan@example.nl").strip()
+    new = shell.good("user", "reset-password", "--tenant", "Jansen", "jan@example.nl").strip()
     with pytest.raises(CatalogueError):
         team(shell).open(old.rpartition("/")[2])
     assert team(shell).open(new.rpartition("/")[2]).address == "jan@example.nl"

@@ -27,7 +27,7 @@ NEWEST = schema.newest_migration()
 def shell(tmp_path: Path) -> Shell:
     """An installation with a customer."""
     shell = Shell(tmp_path)
-    shell.good("keys", "init")
+    shell.good("key", "init")
     shell.good("migrate")
     shell.good("tenant", "create", "Dubois")
     (tmp_path / "spool").mkdir()
@@ -70,7 +70,7 @@ def test_backup_of_the_last_day_is_asked_for(shell: Shell, tmp_path: Path) -> No
 
 def test_without_customers_there_is_nothing_to_back_up(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
-    shell.good("keys", "init")
+    shell.good("key", "init")
     shell.good("migrate")
     assert state(shell, "backup") == "ok"
 
@@ -108,7 +108,7 @@ def test_key_of_a_new_use_is_announced(shell: Shell) -> None:
     assert "key_uses" not in findings(shell, package_of())
     (finding,) = findings(shell, package_of(key_uses=(*USES, "parcel")))["key_uses"]
     assert (finding.state, "parcel" in finding.what) == ("warning", True)
-    assert "accord keys renew" in finding.hint
+    assert "accord key renew" in finding.hint
 
 
 def test_disk_without_room_for_the_software(

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from recorder.config import load
+from recorder.config import NO_SETTINGS, load, sections, variable_of
 from recorder.errors import ConfigError
+
+ROOT = Path(__file__).parents[3]
 
 
 def write(folder: Path, text: str) -> Path:
@@ -72,6 +75,8 @@ def test_missing_secret_file_is_named(tmp_path: Path) -> None:
         ("ACCORD_STORE_BUCKETT", "ACCORD_STORE_BUCKET"),
         ("ACCORD_SWITCH_PASWORD_FILE", "ACCORD_SWITCH_PASSWORD"),
         ("ACCORD_NODE_DATA_DIR", "ACCORD_NODE_DATA"),
+        ("ACCORD_SWICH_PASSWORD", "ACCORD_SWITCH_PASSWORD"),
+        ("ACCORD_CATALOGUEURL", "ACCORD_CATALOGUE_URL"),
     ],
 )
 def test_unknown_variable_is_refused(variable: str, near: str) -> None:
@@ -81,8 +86,17 @@ def test_unknown_variable_is_refused(variable: str, near: str) -> None:
     assert failure.value.hint == f"did you mean {near}?"
 
 
-def test_variables_without_a_section_are_ignored(tmp_path: Path) -> None:
-    load(None, {"ACCORD_ROUTE": "127.0.0.1:5070", "ACCORD_FREESWITCH": "/bin/true", "ACCORD_CONFIG": "x"})
+def test_variables_of_the_switch_and_of_other_programs_are_no_settings() -> None:
+    assert load(None, dict.fromkeys(NO_SETTINGS, "x")) == load(None, {})
+
+
+def test_switch_reads_only_settings_and_known_variables() -> None:
+    text = "".join(path.read_text("utf-8") for path in (ROOT / "freeswitch_conf").rglob("*.xml"))
+    read = {*re.findall(r"ACCORD_[A-Z_]*[A-Z]", text)}
+    settings = {
+        variable_of(section, name) for section, model in sections().items() for name in model.model_fields
+    }
+    assert read - settings == NO_SETTINGS - {"ACCORD_CONFIG", "ACCORD_FREESWITCH", "ACCORD_HEARTBEAT_FD"}
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "panel.example", ""])

@@ -15,7 +15,7 @@ WriteTable = Callable[..., str]
 @pytest.fixture
 def shell(tmp_path: Path, catalogue: str) -> Shell:
     here = Shell(tmp_path, ACCORD_CATALOGUE_URL=catalogue)
-    here.good("keys", "init")
+    here.good("key", "init")
     here.good("store", "init")
     return here
 

@@ -1,4 +1,4 @@
-"""``accord import``, on both databases."""
+"""``accord tenant import``, on both databases."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def team(shell: Shell) -> Invitations:
 
 
 def test_example_of_the_documentation_is_imported(shell: Shell, links: Path) -> None:
-    output = shell.good("import", EXAMPLE, "--links", str(links))
+    output = shell.good("tenant", "import", EXAMPLE, "--links", str(links))
     assert counts(output) == {
         "customer": {"created": 2},
         "number": {"created": 3},
@@ -91,7 +91,7 @@ def test_example_of_the_documentation_is_imported(shell: Shell, links: Path) -> 
 
 
 def test_links_are_for_the_operator_alone_and_open_the_panel(shell: Shell, links: Path) -> None:
-    shell.good("import", EXAMPLE, "--links", str(links))
+    shell.good("tenant", "import", EXAMPLE, "--links", str(links))
     assert links.stat().st_mode & 0o777 == 0o600
     rows = list(csv.DictReader(links.read_text("utf-8").splitlines()))
     assert [row["address"] for row in rows] == [
@@ -109,28 +109,28 @@ def test_links_are_for_the_operator_alone_and_open_the_panel(shell: Shell, links
 def test_links_are_not_written_where_others_read(shell: Shell, links: Path, mode: int) -> None:
     links.touch()
     links.chmod(mode)
-    assert "you alone can read" in shell.bad("import", EXAMPLE, "--links", str(links))
+    assert "you alone can read" in shell.bad("tenant", "import", EXAMPLE, "--links", str(links))
     links.unlink()
     links.symlink_to(shell.folder / "elsewhere")
-    assert "cannot have the links" in shell.bad("import", EXAMPLE, "--links", str(links))
+    assert "cannot have the links" in shell.bad("tenant", "import", EXAMPLE, "--links", str(links))
     assert names() == []
 
 
 def test_nobody_is_invited_in_vain(shell: Shell) -> None:
-    assert "no mail can be sent" in shell.bad("import", EXAMPLE)
+    assert "no mail can be sent" in shell.bad("tenant", "import", EXAMPLE)
     assert names() == []
     mail = {"ACCORD_MAIL_HOST": "localhost", "ACCORD_WEB_ADDRESS": "https://accord.example.com"}
-    shell.good("import", EXAMPLE, **mail, ACCORD_MAIL_SENDER="accord@example.com")
+    shell.good("tenant", "import", EXAMPLE, **mail, ACCORD_MAIL_SENDER="accord@example.com")
     jansen, _ = tenant_queries.customers()
     assert [each.delivery for each in invitations(jansen.id)] == ["waiting"]
 
 
 def test_second_import_changes_nothing(shell: Shell, links: Path) -> None:
-    shell.good("import", EXAMPLE, "--links", str(links))
+    shell.good("tenant", "import", EXAMPLE, "--links", str(links))
     before = tenant_queries.log_sizes()
     content = links.read_bytes()
     for option in ((), ("--update",)):
-        output = shell.good("import", EXAMPLE, "--links", str(links), *option)
+        output = shell.good("tenant", "import", EXAMPLE, "--links", str(links), *option)
         assert counts(output) == {
             "customer": {"unchanged": 2},
             "number": {"unchanged": 3},
@@ -141,14 +141,14 @@ def test_second_import_changes_nothing(shell: Shell, links: Path) -> None:
 
 
 def test_check_writes_nothing(shell: Shell) -> None:
-    assert counts(shell.good("import", EXAMPLE, "--check"))["customer"] == {"created": 2}
+    assert counts(shell.good("tenant", "import", EXAMPLE, "--check"))["customer"] == {"created": 2}
     assert names() == []
 
 
 def test_log_confirms_what_was_imported(shell: Shell, links: Path) -> None:
-    shell.good("import", EXAMPLE, "--links", str(links))
+    shell.good("tenant", "import", EXAMPLE, "--links", str(links))
     shell.good("line", "end", "--tenant", "Menuiserie Dubois", "+3225550102")  # the log goes on
-    assert "everything is as it was written" in shell.good("audit")
+    assert "everything is as it was written" in shell.good("audit", "run")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_mistakes_are_told_by_line_and_column_and_nothing_is_written(
     before = tenant_queries.log_sizes()
     report = tmp_path / "report.csv"
     table = write_table(COLUMNS, *rows, "Goossens,+3225550199")
-    output = shell.bad("import", table, "--report", str(report))
+    output = shell.bad("tenant", "import", table, "--report", str(report))
     assert findings(report) == expected
     for line, column, error in expected:
         assert f"line {line}, {column}: {error}: " in output
@@ -193,14 +193,14 @@ def test_mistakes_are_told_by_line_and_column_and_nothing_is_written(
 def test_customer_has_one_country(shell: Shell, write_table: WriteTable, tmp_path: Path) -> None:
     table = write_table("customer,country", "Dubois,be", "DUBOIS,", "dubois,nl")
     report = tmp_path / "report.csv"
-    shell.bad("import", table, "--report", str(report))
+    shell.bad("tenant", "import", table, "--report", str(report))
     assert findings(report) == [("4", "country", "customer_import.contradiction")]
 
 
 def test_only_fifty_mistakes_are_printed(shell: Shell, write_table: WriteTable, tmp_path: Path) -> None:
     table = write_table("customer,number", *(f"Customer {number},x{number}" for number in range(60)))
     report = tmp_path / "report.csv"
-    output = shell.bad("import", table, "--report", str(report))
+    output = shell.bad("tenant", "import", table, "--report", str(report))
     assert output.count("line.number") == 50
     assert "… and 10 more" in output
     assert len(findings(report)) == 60
@@ -209,7 +209,7 @@ def test_only_fifty_mistakes_are_printed(shell: Shell, write_table: WriteTable, 
 def test_control_characters_of_a_table_do_not_reach_the_terminal(
     shell: Shell, write_table: WriteTable
 ) -> None:
-    output = shell.bad("import", write_table("customer,number", "Dubois,\x1b[2J"))
+    output = shell.bad("tenant", "import", write_table("customer,number", "Dubois,\x1b[2J"))
     assert "\x1b" not in output
 
 
@@ -218,7 +218,7 @@ def test_what_differs_is_changed_only_on_request(
 ) -> None:
     columns = f"{COLUMNS},language,time_zone"
     shell.good(
-        "import", "--links", str(links),
+        "tenant", "import", "--links", str(links),
         write_table(columns, "Dubois,+3225550101,Accueil,notice,30,claire@example.com,customer_admin,,fr"),
     )  # fmt: skip
     shell.join("Dubois", "luc@example.com")
@@ -228,7 +228,7 @@ def test_what_differs_is_changed_only_on_request(
         "Dubois,,,,,luc@example.com,auditor",
     )
     report = tmp_path / "report.csv"
-    same = shell.good("import", table, "--report", str(report))
+    same = shell.good("tenant", "import", table, "--report", str(report))
     assert counts(same) == {
         "customer": {"different": 1},
         "number": {"different": 1},
@@ -241,7 +241,7 @@ def test_what_differs_is_changed_only_on_request(
     (line,) = queries.lines(tenant.id)
     assert (tenant.language, tenant.time_zone) == ("fr", "Europe/Brussels")
 
-    changed = shell("import", table, "--update", "--report", str(report))
+    changed = shell("tenant", "import", table, "--update", "--report", str(report))
     assert changed.exit_code == 1, "an invitation and what is set at the beginning cannot be changed"
     assert counts(changed.output) == {
         "customer": {"updated": 1},
@@ -259,7 +259,7 @@ def test_what_differs_is_changed_only_on_request(
 
 def test_equal_settings_share_announcements(shell: Shell, write_table: WriteTable) -> None:
     rows = [f"Dubois,+32255501{number:02},,opt-in,14" for number in range(5)]
-    shell.good("import", write_table(COLUMNS, *rows))
+    shell.good("tenant", "import", write_table(COLUMNS, *rows))
     (tenant,) = tenant_queries.customers()
     assert len({line.announcement for line in queries.lines(tenant.id)}) == 1
     assert len(queries.announcements(tenant.id)) == 2, "the shipped one, and this"

@@ -381,7 +381,7 @@ def test_erases_without_a_valid_signing_key_and_delays_the_tombstone(house) -> N
     with capture_logs() as logs:
         assert destroy_with(house, house.services.store, signer=signing.Signer(own, endorsement)) == 0
     (line,) = [line for line in logs if line["log_level"] == "error"]
-    assert (line["error_id"], "accord keys renew" in line["error"]) == ("seal.endorsement_time", True)
+    assert (line["error_id"], "accord key renew" in line["error"]) == ("seal.endorsement_time", True)
     assert [key.removeprefix(row.prefix) for key in house.objects() if row.id in key] == ["manifest.json"]
     assert queries.recording(house.tenant, row.id).erased_at is None
     assert destroy_due(house) == 1

@@ -220,7 +220,7 @@ def test_refuses_a_damaged_next_key_and_says_how_to_replace_it(house, rotation, 
     before = house.objects()
     with pytest.raises(SealError) as failure:
         rotation().all()
-    assert "accord keys next" in failure.value.hint
+    assert "accord key prepare" in failure.value.hint
     assert house.objects() == before
 
 

@@ -14,7 +14,7 @@ PLACES = (ROOT, ROOT / "recorder", ROOT / "recorder" / "catalogue")
 MADE_BY_RUN = frozenset({".accord/accord.toml"})
 
 
-@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/internals.md", "docs/develop.md"])
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/reference/internals.md", "docs/develop.md"])
 def test_files_named_in_a_page_exist(page: str) -> None:
     paths = {*FILE.findall((ROOT / page).read_text("utf-8"))} - MADE_BY_RUN
     assert paths

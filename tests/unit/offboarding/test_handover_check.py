@@ -1,4 +1,4 @@
-"""`accord verify` checks a customer's archive with the root's public key alone."""
+"""`accord recording verify` checks a customer's archive with the root's public key alone."""
 
 from __future__ import annotations
 
@@ -221,12 +221,12 @@ def test_requires_the_root_key_from_another_source(house, folder: Path, tmp_path
     """Whoever makes a folder can put a root key of their own into it."""
     root = tmp_path / "root.pub"
     root.write_bytes(signing.public_pem(house.root_public))
-    run = CliRunner().invoke(accord, ["verify", str(folder), "--root", str(root)])
+    run = CliRunner().invoke(accord, ["recording", "verify", str(folder), "--root", str(root)])
     assert (run.exit_code, run.output.startswith("as it was sealed")) == (0, True), run.output
     assert "it must not come from the folder itself" in run.output
     other = Ed25519PrivateKey.generate().public_key()
     root.write_bytes(signing.public_pem(other))
-    run = CliRunner().invoke(accord, ["verify", str(folder), "--root", str(root)])
+    run = CliRunner().invoke(accord, ["recording", "verify", str(folder), "--root", str(root)])
     assert run.exit_code == 1
     assert "seal.endorsement_root" in run.output
     assert "the folder names another root key" in run.output

@@ -53,7 +53,7 @@ def test_panel_without_a_key_is_not_ready(house: Bakery) -> None:
     finding = check_signing_key(None, PANEL_USES, house.trust, house.clock)
     assert not finding.ok
     assert "panel.key" in finding.what
-    assert "accord keys renew" in finding.hint
+    assert "accord key renew" in finding.hint
 
 
 def test_signing_key_must_be_endorsed_now_and_for_every_use(house: Bakery) -> None:

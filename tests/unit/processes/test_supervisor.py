@@ -108,7 +108,7 @@ def test_supervisors_own_pause_is_not_silence() -> None:
         with capture_logs() as logs:
             clock.listen(supervisor, SILENCE)
             step_until(supervisor, lambda: supervisor.pid("hub") != pid)
-        assert [each["event"] for each in logs].count("killed a process whose hub stopped") == 1
+        assert [each.get("reason") for each in logs].count("its hub stopped") == 1
     finally:
         supervisor._end()
 
@@ -163,7 +163,7 @@ def test_process_that_keeps_ending_is_restarted_within_its_limit() -> None:
             step_until(supervisor, lambda: supervisor.pid("daemon") is not None)
             supervisor._children[0].runs[0].process.wait(20)
             step_until(supervisor, lambda: supervisor.pid("daemon") is None)
-    delays = [each["restart_in_s"] for each in logs if each["event"] == "a process ended"]
+    delays = [each["restart_in_s"] for each in logs if each["event"] == "process.ended"]
     assert delays == [0.3] * (len(BACKOFF) + 1)
     supervisor._end()
 
@@ -195,7 +195,7 @@ def test_ending_process_may_be_silent_for_its_grace() -> None:
             assert (supervisor.pid("worker"), logs) == (before, [])
             clock.listen(supervisor, 2)
             step_until(supervisor, lambda: supervisor.pid("worker") not in (None, before))
-        assert logs[0]["event"] == "killed a process that did not end"
+        assert (logs[0]["event"], logs[0]["reason"]) == ("process.killed", "it did not end")
     finally:
         supervisor._children[0].runs[0].process.kill()
         supervisor._end()
@@ -223,7 +223,7 @@ def test_restart_starts_the_successor_first() -> None:
         (after,) = supervisor._children[0].runs
         assert after.alive, "it was heard before the other was told to end"
         assert supervisor.pid("daemon") == after.process.pid
-        assert [each["event"] for each in logs] == ["handed over"]
+        assert [each["event"] for each in logs] == ["process.handed_over"]
         supervisor.renew()
         step_until(supervisor, lambda: after not in supervisor._children[0].runs)
     finally:
@@ -240,7 +240,7 @@ def test_predecessor_continues_if_the_successor_cannot_start() -> None:
         with capture_logs() as logs:
             step_until(supervisor, lambda: len(supervisor._children[0].runs) == 1)
         assert supervisor.pid("daemon") == before
-        assert [each["event"] for each in logs] == ["the next process ended before it had taken over"]
+        assert [each["event"] for each in logs] == ["process.handover_failed"]
     finally:
         supervisor._end()
 
@@ -273,7 +273,7 @@ def test_restart_leaves_lasting_programs_alone() -> None:
         with capture_logs() as logs:
             step_until(supervisor, lambda: supervisor.pid("worker") not in (None, worker))
         assert supervisor.pid("store") == store
-        assert [each["restart_in_s"] for each in logs if each["event"] == "a process ended"] == [0.0]
+        assert [each["restart_in_s"] for each in logs if each["event"] == "process.ended"] == [0.0]
     finally:
         supervisor._end()
 
@@ -313,7 +313,7 @@ def test_failed_start_is_retried_while_others_continue(
                 supervisor.step()
                 supervisor.step()  # not due yet
                 now += delay
-        delays = [each["again_in_s"] for each in logs if each["event"] == "a process could not be started"]
+        delays = [each["again_in_s"] for each in logs if each["event"] == "process.start_failed"]
         assert delays == [*BACKOFF[1:], BACKOFF[-1]]
         assert (supervisor.pid("daemon"), supervisor.pid("worker")) == (healthy, None)
         assert sorted(os.listdir("/proc/self/fd")) == opened

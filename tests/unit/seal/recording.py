@@ -47,7 +47,7 @@ ANNOUNCEMENT = Announcement(
 
 @dataclass
 class Keys:
-    """What ``accord keys init`` made, loaded."""
+    """What ``accord key init`` made, loaded."""
 
     folder: Path
     root: Ed25519PrivateKey

@@ -22,7 +22,7 @@ def plain(length: int) -> bytes:
 
 
 class Tink:
-    """Tink's own encryption, with the parameters that docs/formats.md names."""
+    """Tink's own encryption, with the parameters that docs/reference/formats.md names."""
 
     def __init__(self, key: bytes) -> None:
         import tink

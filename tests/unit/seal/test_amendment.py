@@ -77,7 +77,7 @@ def test_each_kind_round_trips(bucket: Bucket, keys: Keys, sealed: SealedTake) -
 
 
 def test_amendment_is_plain_json(bucket: Bucket, keys: Keys) -> None:
-    """From docs/formats.md alone."""
+    """From docs/reference/formats.md alone."""
     amend(bucket, keys, HOLD)
     stored = json.loads(bucket.objects[PREFIX + "amendment-0001.json"])
     body = stored["body"]
@@ -319,7 +319,7 @@ def test_error_of_an_unendorsed_key_has_a_hint(bucket: Bucket, keys: Keys) -> No
             chain_in(bucket, keys).next_amendment(HOLD, USER, NOW), signing.Signer(own, endorsement)
         )
     assert failure.value.error_id == "seal.endorsement_use"
-    assert "accord keys renew" in failure.value.hint
+    assert "accord key renew" in failure.value.hint
 
 
 @pytest.mark.parametrize(

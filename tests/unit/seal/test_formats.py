@@ -1,5 +1,5 @@
-"""docs/formats.md is enough: a reader written from that page alone, with none of our code, reads and
-checks what we write."""
+"""docs/reference/formats.md is enough: a reader written from that page alone, with none of our code,
+reads and checks what we write."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .recording import (
     seal_with_question,
 )
 
-PAGE = (Path(manifest.__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+PAGE = (Path(manifest.__file__).parents[2] / "docs" / "reference" / "formats.md").read_text("utf-8")
 
 
 def unb64(text: str) -> bytes:

@@ -222,5 +222,5 @@ def test_hint_of_a_new_installation_differs(tmp_path: Path, keys: Keys) -> None:
     (keys.folder / KEK).unlink()
     with pytest.raises(ConfigError) as failure:
         load_kek(keys.folder / KEK)
-    assert ("accord keys init" in fresh.value.hint, "accord keys init" in failure.value.hint) == (True, False)
-    assert "accord keys restore" in failure.value.hint
+    assert ("accord key init" in fresh.value.hint, "accord key init" in failure.value.hint) == (True, False)
+    assert "accord key restore" in failure.value.hint

@@ -102,7 +102,7 @@ def test_error_of_a_missing_key_file_has_a_hint(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as failure:
         load_kek(tmp_path / "kek")
     assert failure.value.error_id == "keys.unreadable"
-    assert "accord keys init" in failure.value.hint
+    assert "accord key init" in failure.value.hint
 
 
 def test_only_the_tenant_key_unwraps_a_data_key(keys: Keys) -> None:

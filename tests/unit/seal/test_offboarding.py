@@ -104,7 +104,7 @@ def test_erasure_needs_a_signed_order(store: Store, keys: Keys) -> None:
     first = announce(store, keys)
     refused = refusal(lambda: erasure(store, keys))
     assert (refused.error_id, TENANT in refused.message) == ("offboarding.unsigned", True)
-    assert "accord tenant leave" in refused.hint
+    assert "accord offboarding" in refused.hint
     ordered = put(store, keys, first.next_statement(ERASURE, UNTIL, early=""))
     assert erasure(store, keys) == ordered
     revoked = {keys.signer.key_id: UNTIL + timedelta(days=1)}

@@ -1,4 +1,4 @@
-"""`accord verify`'s checks: every alteration is found and named."""
+"""`accord recording verify`'s checks: every alteration is found and named."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ def test_entry_is_checked_with_the_file_alone(house, browser, bakery, time_and_e
     assert proof.body is not None
     assert proof.body["name"] == "L’Été"
     checked = CliRunner().invoke(
-        accord, ["audit", "check", str(file), "--root", str(house.folder / "keys" / "root.pub")]
+        accord, ["audit", "verify-proof", str(file), "--root", str(house.folder / "keys" / "root.pub")]
     )
     assert checked.exit_code == 0, checked.output
     assert "included in checkpoint 1" in checked.output

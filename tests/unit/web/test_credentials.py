@@ -154,7 +154,7 @@ def test_new_password_has_a_new_signature(house, bakery, browser, claire, clock,
 
 
 def test_credentials_verify_with_independent_code(claire) -> None:
-    """Implemented from docs/formats.md alone."""
+    """Implemented from docs/reference/formats.md alone."""
     import json
 
     stored = json.loads(claire.credential)

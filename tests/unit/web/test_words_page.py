@@ -1,4 +1,4 @@
-"""``docs/words.md`` has the sentences as people read them."""
+"""``docs/reference/words.md`` has the sentences as people read them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LANGUAGES = ("fr", "nl", "de")
 
 
 def rows() -> list[list[str]]:
-    lines = (ROOT / "docs" / "words.md").read_text("utf-8").splitlines()
+    lines = (ROOT / "docs" / "reference" / "words.md").read_text("utf-8").splitlines()
     cells = [
         [each.strip() for each in line.strip("|").split(" | ")] for line in lines if line.startswith("| ")
     ]

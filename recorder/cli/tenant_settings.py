@@ -1,0 +1,35 @@
+"""``accord tenant set``: a customer's plan and country."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from recorder.catalogue.database import writing
+from recorder.cli.tenant_name import find_tenant, tenant_argument
+from recorder.clock import utc_now
+from recorder.features.tenants import service
+from recorder.lifecycle import plans
+from recorder.processes.services import Context
+
+
+@click.command("set")
+@tenant_argument
+@click.option("--plan", help="Another plan (`accord plan list`), from the next call on.")
+@click.option("--country", help="The country pack that applies to it (`accord country list`).")
+@click.pass_obj
+def set_tenant(context: Context, tenant_name: str, plan: str | None, country: str | None) -> None:
+    """Change a customer's plan or country.
+
+    Another plan shortens nothing that was announced, agreed or is kept. Numbers that announce more than the
+    plan has go on until somebody changes them."""
+    if plan is None and country is None:
+        raise click.UsageError("nothing to change: give --plan or --country")
+    context.open_catalogue()
+    owner, now = find_tenant(tenant_name), utc_now()
+    with writing():
+        if country is not None:
+            service.set_tenant_country(owner.id, country, now=now, entropy=os.urandom)
+        if plan is not None:
+            plans.change_plan(owner.id, plan, now=now, entropy=os.urandom)
