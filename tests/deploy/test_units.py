@@ -69,6 +69,7 @@ def test_planned_restart_of_the_daemon_is_a_reload() -> None:
     assert int(limit[1]) > DRAIN + FLUSH
     page = (REPOSITORY / "docs" / "operate" / "services.md").read_text()
     section = page[page.index("## Restarting without losing calls") : page.index("## Stopping")]
+    section = " ".join(section.split())
     assert "| systemd | `systemctl reload accord-daemon`" in section
     assert "**Do not use `systemctl restart accord-daemon` for a planned restart.**" in section
     assert f"at most {DRAIN + FLUSH:g} s" in section

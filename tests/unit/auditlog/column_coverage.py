@@ -1,8 +1,8 @@
 """What an audit compares each column of each table with, or why it need not.
 
 docs/reference/security.md shows this list, and ``tests/unit/auditlog/test_coverage.py`` checks it against the
-tables and an audit: it changes each column of :data:`COMPARED`, and the audit must report it. Every new column
-must be in one of the two mappings.
+tables and an audit: it changes each column of :data:`COMPARED`, and the audit must report it. Every new
+column must be in one of the two mappings.
 """
 
 from __future__ import annotations
