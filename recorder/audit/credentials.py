@@ -1,7 +1,7 @@
 """Audits rows that carry a signed statement: users, second factors, permissions to download, invitations, API
-tokens, live commands and disclosures. Each must agree with its statement (:mod:`recorder.seal.credential`,
-``second_factor``, ``download_permission``, ``invitation``, ``command``, ``disclosure``), or it has no
-effect."""
+tokens, the provider's branding, live commands and disclosures. Each must agree with its statement
+(:mod:`recorder.seal.credential`, ``second_factor``, ``download_permission``, ``invitation``, ``branding``,
+``command``, ``disclosure``), or it has no effect."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 
 from recorder.audit.findings import AuditFinding
 from recorder.catalogue.mappers import user_row
+from recorder.catalogue.tables.branding import BrandingTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.errors import SealError
+from recorder.features.branding import service as branding
 from recorder.features.live import queries, rules
 from recorder.features.subject_requests import reviews
 from recorder.features.team.invitations import check_invitation
@@ -31,8 +33,8 @@ from recorder.seal.revocation import Trust
 
 
 def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
-    """Check a tenant's users, second factors, permissions to download, invitations, API tokens, live commands
-    and disclosures."""
+    """Check a tenant's users, second factors, permissions to download, invitations, API tokens, branding,
+    live commands and disclosures."""
     key_trust = trust.root, trust.revoked()
 
     def check_user(row: UserTable) -> None:
@@ -67,6 +69,9 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     yield from _check(tenant, SignInRuleTable, SignInRuleTable.tenant_id == tenant, check_rule)
     yield from _check(
         tenant, DownloadPermissionTable, DownloadPermissionTable.tenant_id == tenant, check_download
+    )
+    yield from _check(
+        tenant, BrandingTable, BrandingTable.tenant_id == tenant, lambda row: branding.check(row, trust)
     )
     yield from _check(tenant, FactorResetTable, FactorResetTable.tenant_id == tenant, check_reset)
     yield from _check(

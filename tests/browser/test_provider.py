@@ -14,7 +14,7 @@ def test_operator_sees_the_customers_and_invites_one(person) -> None:
     olga = person(width=320, reduced_motion="reduce").log_in("olga", ".customers")
     page = olga.page
     pages = page.get_by_role("navigation", name="Pages")
-    expect(pages.get_by_role("link")).to_have_text(["Clients", "Nœuds"])
+    expect(pages.get_by_role("link")).to_have_text(["Clients", "Nœuds", "Réglages"])
     row = page.get_by_role("row", name="Boulangerie Martin")
     expect(row).to_contain_text("Actif")
     expect(page.get_by_text("Claire Martin")).to_have_count(0)

@@ -85,6 +85,9 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "command.answered": Sentence(LIVE, _l("The recorder answered a button used during a call.")),
     "tenant.created": Sentence(SETTINGS, _l("%(who)s set up the company’s account.")),
     "customer.created": Sentence(PEOPLE, _l("%(who)s invited a customer.")),
+    "provider.branding_changed": Sentence(
+        SETTINGS, _l("%(who)s changed the provider’s name, logo, colours or addresses.")
+    ),
     "tenant.changed": Sentence(SETTINGS, _l("%(who)s changed the company’s name or language.")),
     "tenant.sign_in_changed": Sentence(SETTINGS, _l("%(who)s changed how people log in.")),
     "tenant.country_changed": Sentence(SETTINGS, _l("%(who)s changed the country whose rules apply.")),
