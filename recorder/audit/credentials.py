@@ -50,6 +50,9 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     def check_download(row: DownloadPermissionTable) -> None:
         download_permission.check(row, download_permission.changes(tenant, row.id), trust)
 
+    def check_branding(row: BrandingTable) -> None:
+        branding.check(row, trust)
+
     def check_reset(row: FactorResetTable) -> None:
         factor_reset.check_request(row, trust)
 
@@ -70,9 +73,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     yield from _check(
         tenant, DownloadPermissionTable, DownloadPermissionTable.tenant_id == tenant, check_download
     )
-    yield from _check(
-        tenant, BrandingTable, BrandingTable.tenant_id == tenant, lambda row: branding.check(row, trust)
-    )
+    yield from _check(tenant, BrandingTable, BrandingTable.tenant_id == tenant, check_branding)
     yield from _check(tenant, FactorResetTable, FactorResetTable.tenant_id == tenant, check_reset)
     yield from _check(
         tenant,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from flask import Request
 
@@ -29,7 +30,8 @@ class SettingsForm:
             entry = check(entry)
         except CatalogueError as error:
             self.errors[name] = text.error(error, entry)
-        self.branding = replace(self.branding, **{name: entry})
+        values: dict[str, Any] = {name: entry}
+        self.branding = replace(self.branding, **values)
 
     def set_logo(self, content: bytes) -> None:
         try:

@@ -77,13 +77,13 @@ def test_each_role_has_its_pages(provider, bakery, browser, login, start) -> Non
 
 def test_support_is_told_where_differences_appear(provider, browser) -> None:
     found = text_of(browser("sam").get("/differences").text)
-    assert "When a customer admits you to a difference, it appears here." in found
+    assert "When a customer asks for your help with a difference, it appears here." in found
 
 
 def test_refusal_names_nobody_of_a_customer(provider, bakery, browser) -> None:
     answer = browser("olga").get("/recordings")
     assert answer.status_code == 403
-    assert "Only a customer’s own people can open this." in text_of(answer.text)
+    assert "Only the customer’s own team can open this page." in text_of(answer.text)
     assert 'href="/recordings"' not in answer.text
 
 
@@ -208,7 +208,7 @@ def test_operator_invites_a_customer(house, provider, office) -> None:
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"company": " "}, "Write your company’s name"),
+        ({"company": " "}, "Enter your company’s name"),
         ({"company": "boulangerie  MARTIN"}, "There is a customer with this name"),
         ({"login": "ada"}, "Enter an email address"),
         ({"login": "olga"}, "Enter an email address"),
