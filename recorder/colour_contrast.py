@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 LEGIBLE: Final = 4.5
 """The contrast that text needs (success criterion 1.4.3)."""
+
+SOFT: Final = 0.12
+"""Share of the brand's colour in the ground of a secondary button."""
+
+_LIGHT: Final = ("#ffffff", "#fffdfa", "#f6f3ee")
+_DARK: Final = ("#0e1a19", "#1c2226", "#14181b")
+"""What the panel puts on a brand's colour, and the colour on: the text of a button, a card, the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """The contrast ``ratio``, 1 to 21, of a colour with a ``ground``."""
+
+    ratio: float
+    ground: str
+
+
+def lowest_contrast(colour: str, *, dark: bool) -> Contrast:
+    """The lowest contrast that a brand's colour (``#rrggbb``) has on the panel's light or ``dark`` pages."""
+    grounds = _DARK if dark else _LIGHT
+    every = (*grounds, mixed(colour, grounds[1], SOFT))
+    return min((Contrast(contrast(colour, each), each) for each in every), key=lambda each: each.ratio)
 
 
 def luminance(colour: str) -> float:

@@ -28,7 +28,7 @@ from pydantic import (
     field_validator,
 )
 
-from recorder.colour_contrast import LEGIBLE, contrast, mixed
+from recorder.colour_contrast import LEGIBLE, lowest_contrast
 from recorder.domain import phone_numbers
 from recorder.errors import ConfigError
 
@@ -292,13 +292,6 @@ class MailSettings(_Section):
     """The password that belongs to ``username``."""
 
 
-SOFT = 0.12
-"""Share of the brand's colour in the ground of a secondary button."""
-
-_GROUNDS = {"colour": ("#ffffff", "#fffdfa", "#f6f3ee"), "colour_dark": ("#0e1a19", "#1c2226", "#14181b")}
-"""What the panel puts on a brand's colour, and the colour on: the text of a button, a card, the page."""
-
-
 class BrandSettings(_Section):
     """How the panel presents the provider."""
 
@@ -320,14 +313,13 @@ class BrandSettings(_Section):
     @field_validator("colour", "colour_dark")
     @classmethod
     def _check_legible(cls, colour: str, info: ValidationInfo) -> str:
-        grounds = _GROUNDS[str(info.field_name)]
-        for ground in (*grounds, mixed(colour, grounds[1], SOFT)) if colour else ():
-            if (found := contrast(colour, ground)) < LEGIBLE:
-                change = "darker" if info.field_name == "colour" else "lighter"
-                raise ValueError(
-                    f"{colour} has a contrast of {found:.1f} with the panel's {ground}, "
-                    f"and text needs {LEGIBLE}: choose a {change} one"
-                )
+        dark = info.field_name == "colour_dark"
+        if colour and (found := lowest_contrast(colour, dark=dark)).ratio < LEGIBLE:
+            change = "lighter" if dark else "darker"
+            raise ValueError(
+                f"{colour} has a contrast of {found.ratio:.1f} with the panel's {found.ground}, "
+                f"and text needs {LEGIBLE}: choose a {change} one"
+            )
         return colour
 
 

@@ -12,6 +12,7 @@ from flask_wtf.csrf import CSRFProtect
 from recorder.catalogue import ping
 from recorder.clock import Now, utc_now
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.branding.service import CurrentBranding
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.health import Check, Readiness
@@ -83,6 +84,7 @@ def create_app(
     registration: Registration | None = None,
     proofs: EntryProofs | None = None,
     number_proofs: NumberProofs | None = None,
+    branding: CurrentBranding | None = None,
 ) -> Flask:
     """The panel as a WSGI application.
 
@@ -93,8 +95,9 @@ def create_app(
     none is sent, and pages show the links.  ``proofs`` shows how an entry of the access log is checked;
     ``None`` where the store is not at hand.  ``sources`` are those of the sound of sentences,
     ``registration`` creates customers who register (``None``: nobody can), ``number_proofs`` calls the
-    numbers that they add (``None``: the provider adds them).  Raises ``ValueError`` for a language without a
-    translation.
+    numbers that they add (``None``: the provider adds them).  ``branding`` is what operators set of the
+    provider's presentation (``None``: the settings alone apply).  Raises ``ValueError`` for a language
+    without a translation.
     """
     app = errors.PanelApp(__name__)
     app.config.update(
@@ -134,6 +137,7 @@ def create_app(
         registration=registration,
         proofs=proofs,
         number_proofs=number_proofs,
+        branding=branding,
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]
     app.wsgi_app = encode_query(app.wsgi_app)  # type: ignore[method-assign, assignment]
@@ -152,7 +156,7 @@ def create_app(
     limiter.init_app(app)
     labels.init_app(app)
     navigation.init_app(app)
-    app.jinja_env.globals["brand"] = config.brand
+    brand.init_app(app)
     errors.init_app(app)
     for package in (
         account, first_day, recordings, live, api, numbers, playback, retention, offboarding,

@@ -8,24 +8,23 @@ from pathlib import Path
 
 from recorder.errors import ConfigError
 from recorder.identity.throttle import RateLimit
+from recorder.seal.branding import LONGEST_LOGO
 
 MIN_SECRET_BYTES = 32
 
-
-LOGO_BYTES = 50_000
-"""The longest logo: a first visit stays light."""
 
 LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 @dataclass(frozen=True, slots=True)
 class SupportContact:
-    """Whom customers ask at the provider: a name, a mail address and a telephone number as it is written;
-    each may be empty."""
+    """Whom customers ask at the provider: a name, a mail address, a telephone number as it is written, and
+    an ``https`` link to a page; each may be empty."""
 
     name: str = ""
     mail: str = ""
     phone: str = ""
+    link: str = ""
 
     @property
     def phone_link(self) -> str:
@@ -36,26 +35,28 @@ class SupportContact:
 @dataclass(frozen=True, slots=True)
 class Brand:
     """How the panel presents the provider: its name, the logo's media type and content, its colours on light
-    and dark pages (``#rrggbb``; empty: the panel's own), and whom to ask there."""
+    and dark pages (``#rrggbb``; empty: the panel's own), and whom to ask there. ``version`` is another one
+    after each change in the panel."""
 
     name: str = "Accord"
     logo: tuple[str, bytes] | None = None
     colour: str = ""
     colour_dark: str = ""
     support: SupportContact = SupportContact()
+    version: int = 0
 
 
 def read_logo(path: Path) -> tuple[str, bytes]:
     """A logo's media type and content.  Raises :class:`ConfigError` (``config.invalid``) if it cannot be
     used."""
-    hint = f"use an SVG or PNG file of at most {LOGO_BYTES // 1000} kB"
+    hint = f"use an SVG or PNG file of at most {LONGEST_LOGO // 1000} kB"
     if path.suffix.lower() not in LOGO_TYPES:
         raise ConfigError("config.invalid", f"brand.logo: {path} is neither .svg nor .png", hint)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError("config.invalid", f"brand.logo: {path} cannot be read: {error}", hint) from error
-    if len(content) > LOGO_BYTES:
+    if len(content) > LONGEST_LOGO:
         raise ConfigError("config.invalid", f"brand.logo: {path} has {len(content)} bytes", hint)
     return LOGO_TYPES[path.suffix.lower()], content
 
@@ -73,7 +74,8 @@ class WebConfig:
     is the number of calls on a page of the list.  ``patience`` is how many seconds a request waits for the
     outcome of a live command.  ``backups_kept`` is how long the operator keeps backups of catalogue and
     bucket.  ``breached_passwords`` is a list of passwords that nobody may choose
-    (:mod:`recorder.identity.breached_passwords`).
+    (:mod:`recorder.identity.breached_passwords`).  ``mail_sender`` is the address that mails come from; empty
+    without a mail server.
     """
 
     secret_key: bytes = field(repr=False)
@@ -90,6 +92,7 @@ class WebConfig:
     breached_passwords: Path | None = None
     login_limits: LoginLimits = field(default_factory=lambda: LoginLimits())
     brand: Brand = Brand()
+    mail_sender: str = ""
     factor_limits: LoginLimits = field(default_factory=lambda: factor_limits())
 
     def __post_init__(self) -> None:

@@ -50,10 +50,10 @@ PAGES = {
     403: ErrorPage(_l("Your role does not include this"), _l("Ask an admin of your company.")),
     404: ErrorPage(_l("Page not found"), _l("This page does not exist, or it belongs to somebody else.")),
     405: ErrorPage(_l("Page not found"), _l("This page does not exist, or it belongs to somebody else.")),
-    409: ErrorPage(_l("Not played"), _l("This recording is no longer what was sealed after the call.")),
+    409: ErrorPage(_l("Not played"), _l("This recording is no longer as it was sealed after the call.")),
     410: ErrorPage(_l("No longer available"), _l("This recording can no longer be heard.")),
-    413: ErrorPage(_l("Too large"), _l("What you sent is larger than this page accepts.")),
-    416: ErrorPage(_l("Past the end"), _l("The recording is shorter than that.")),
+    413: ErrorPage(_l("Too large"), _l("This is larger than the page accepts.")),
+    416: ErrorPage(_l("Beyond the end"), _l("The recording is shorter than that.")),
     429: ErrorPage(_l("Too many attempts"), _l("Wait a little, then try again.")),
     500: ErrorPage(_l("Something went wrong"), _l("It has been reported. Try again in a minute.")),
     503: ErrorPage(_l("Not available right now"), _l("Nothing is lost. Try again in a minute.")),
@@ -119,7 +119,7 @@ def _who_can() -> str | None:
     if person is None:
         return None
     if person.is_provider:
-        return str(_("Only a customer’s own people can open this."))
+        return str(_("Only the customer’s own team can open this page."))
     admins = [each.name for each in users.active_admins(person.tenant.id)]
     if not admins:
         return str(_("Your company has no admin. Ask your provider."))

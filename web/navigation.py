@@ -61,6 +61,7 @@ PAGES = (
         endpoints=("provider.invite_customer", "provider.renew_invitation"),
     ),
     NavigationEntry("provider.list_nodes", _l("Nodes"), "server", (OPERATOR,)),
+    NavigationEntry("provider.edit_settings", _l("Settings"), "settings-2", (OPERATOR,)),
     NavigationEntry("together.show_queue", _l("Differences"), "handshake", (SUPPORT,), ("together",)),
 )
 """In the order of the navigation.  Entries whose endpoint is not part of this panel are left out."""

@@ -21,6 +21,7 @@ from recorder.domain.roles import ADMIN, GUESTS, PROVIDER_ROLES
 from recorder.errors import AccordError, RetentionError
 from recorder.fault_log import FaultLog
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.branding.service import CurrentBranding
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.health import Readiness
@@ -68,6 +69,7 @@ class PanelState:
     registration: Registration | None = None
     proofs: EntryProofs | None = None
     number_proofs: NumberProofs | None = None
+    branding: CurrentBranding | None = None
     signals: RoomSignals = field(default_factory=RoomSignals)
     faults: FaultLog = field(default_factory=FaultLog)
     """What requests have met and that lasts."""

@@ -23,9 +23,9 @@ MAX_CONCURRENT: Final = 4
 
 slots: Final = BoundedSemaphore(MAX_CONCURRENT)
 
-ENDPOINTS: Final = frozenset({"numbers.save_setup"})
+ENDPOINTS: Final = frozenset({"numbers.save_setup", "provider.edit_settings"})
 
-_PATHS: Final = re.compile(r"/numbers/[0-9a-f-]{36}/setup")
+_PATHS: Final = re.compile(r"/numbers/[0-9a-f-]{36}/setup|/settings")
 
 
 def may_carry_file(command: str, target: str) -> bool:

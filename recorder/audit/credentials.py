@@ -1,7 +1,7 @@
 """Audits rows that carry a signed statement: users, second factors, permissions to download, invitations, API
-tokens, live commands and disclosures. Each must agree with its statement (:mod:`recorder.seal.credential`,
-``second_factor``, ``download_permission``, ``invitation``, ``command``, ``disclosure``), or it has no
-effect."""
+tokens, the provider's branding, live commands and disclosures. Each must agree with its statement
+(:mod:`recorder.seal.credential`, ``second_factor``, ``download_permission``, ``invitation``, ``branding``,
+``command``, ``disclosure``), or it has no effect."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 
 from recorder.audit.findings import AuditFinding
 from recorder.catalogue.mappers import user_row
+from recorder.catalogue.tables.branding import BrandingTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.identity import ApiTokenTable, InvitationTable, UserTable
 from recorder.catalogue.tables.live_call import LiveCommandTable
 from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable, SignInRuleTable
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable
 from recorder.errors import SealError
+from recorder.features.branding import service as branding
 from recorder.features.live import queries, rules
 from recorder.features.subject_requests import reviews
 from recorder.features.team.invitations import check_invitation
@@ -32,8 +34,8 @@ from recorder.seal.revocation import Trust
 
 
 def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
-    """Check a tenant's users, second factors, permissions to download, invitations, API tokens, live commands
-    and disclosures."""
+    """Check a tenant's users, second factors, permissions to download, invitations, API tokens, branding,
+    live commands and disclosures."""
     key_trust = trust.root, trust.revoked()
 
     def check_user(row: UserTable) -> None:
@@ -48,6 +50,9 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
 
     def check_download(row: DownloadPermissionTable) -> None:
         download_permission.check(row, download_permission.changes(tenant, row.id), trust)
+
+    def check_branding(row: BrandingTable) -> None:
+        branding.check(row, trust)
 
     def check_reset(row: FactorResetTable) -> None:
         factor_reset.check_request(row, trust)
@@ -69,6 +74,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     yield from _check(
         tenant, DownloadPermissionTable, DownloadPermissionTable.tenant_id == tenant, check_download
     )
+    yield from _check(tenant, BrandingTable, BrandingTable.tenant_id == tenant, check_branding)
     yield from _check(tenant, FactorResetTable, FactorResetTable.tenant_id == tenant, check_reset)
     yield from _check(
         tenant,

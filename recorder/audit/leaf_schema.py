@@ -17,6 +17,7 @@ from recorder.catalogue.database import Table
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable
 from recorder.catalogue.tables.audit_log import RecipientTable
+from recorder.catalogue.tables.branding import BrandingTable
 from recorder.catalogue.tables.dispute import DisputeCallTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
@@ -31,6 +32,7 @@ from recorder.catalogue.tables.subject_request import ReviewTable, SubjectReques
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.clock import to_iso
+from recorder.features.branding import service as branding
 from recorder.features.disputes import guest_calls
 from recorder.features.notes.service import ADDED, DELETED, EDITED
 from recorder.features.subject_requests import reviews, rules, verification_code
@@ -277,6 +279,9 @@ STATEMENTS: Final[Mapping[str, RowStatement]] = {
     RULE_CHANGED: RowStatement(
         SignInRuleTable, _own, _all(_same("number"), _digests(statement="statement_sha256"))
     ),
+    branding.CHANGED: RowStatement(
+        BrandingTable, _own, _all(_same("number"), _digests(statement="statement_sha256"))
+    ),
     download_permission.CHANGED: RowStatement(
         DownloadPermissionTable,
         _id("user"),
@@ -477,6 +482,7 @@ MUTABLE: Final = (
     SignInRuleTable,
     FactorResetTable,
     DownloadPermissionTable,
+    BrandingTable,
     InvitationTable,
     LineTable,
     ApiTokenTable,
@@ -537,7 +543,7 @@ FULLY_LOGGED: Final = (
     AnnouncementTable, GrantTable, LineTable, ListenTable, NotRecordedTable, RecordingTable, UserTable,
     SessionTable, ApiTokenTable, RecipientTable, SubjectRequestTable, VerificationCodeTable, ReviewTable,
     LiveCommandTable, PurposeTable, SecondFactorTable, SignInRuleTable, FactorResetTable, UsageTable,
-    InvitationTable, NoteTable, DownloadPermissionTable, NumberProofTable, DisputeCallTable,
+    InvitationTable, NoteTable, DownloadPermissionTable, NumberProofTable, DisputeCallTable, BrandingTable,
 )  # fmt: skip
 """Tables in which every row needs a leaf. (Nothing creates customers' own purposes yet.)"""
 

@@ -17,6 +17,7 @@ from recorder.clock import utc_now
 from recorder.domain import names, phone_numbers
 from recorder.domain.roles import CUSTOMER, PROVIDER, PROVIDER_ROLES, ROLES
 from recorder.errors import CatalogueError
+from recorder.features.branding.service import CurrentBranding
 from recorder.features.team import access
 from recorder.features.team.account_links import AccountLinks
 from recorder.features.team.invitations import InvitationRow, Invitations, invitations
@@ -74,8 +75,8 @@ def invite_user(
     context.open_catalogue()
     with writing():  # the provider's tenant and the invitation of its first person, or neither
         if tenant_name == PROVIDER:
-            brand, registration = context.settings.brand.name, Registration(context.keyring())
-            registration.open_provider(brand, language or LANGUAGES[0], utc_now())
+            registration = Registration(context.keyring())
+            registration.open_provider(_provider_name(context), language or LANGUAGES[0], utc_now())
         owner = find_owner(tenant_name)
         issued = open_invitations(context).invite(
             owner.id,
@@ -246,6 +247,12 @@ def _lines(owner: TenantRow, numbers: tuple[str, ...]) -> list[str] | None:
             )
         found += mine
     return found
+
+
+def _provider_name(context: Context) -> str:
+    """The provider's name: as an operator set it in the panel, or of the settings."""
+    branding = CurrentBranding(context.trust(), utc_now)()
+    return (branding.name if branding else "") or context.settings.brand.name
 
 
 def open_invitations(context: Context) -> Invitations:

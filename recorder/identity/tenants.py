@@ -9,7 +9,7 @@ from typing import Any
 
 from peewee import IntegrityError, fn
 
-from recorder.auditlog.append import append, sha256_of
+from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import country_check
 from recorder.catalogue.database import writing
 from recorder.catalogue.mappers import tenant_row
@@ -114,3 +114,16 @@ def create_tenant(
             "tenant.exists", f"tenant {tenant_id} already exists", "use it as it is: `accord tenant show`"
         ) from error
     return tenant_row(row)
+
+
+def rename_provider(name: str, *, now: datetime, entropy: Entropy) -> None:
+    """Give the provider's tenant, if there is one, the ``name`` by which its people's mails call it."""
+    with writing():
+        row = TenantTable.get_or_none(TenantTable.id == PROVIDER)
+        if row is None or row.name == name:
+            return
+        lock_tenant(PROVIDER)
+        body = {"tenant": PROVIDER, "name": name, "language": row.language}
+        was = {"name_was": row.name, "language_was": row.language}
+        append(PROVIDER, "tenant.changed", body | was, now, entropy)
+        TenantTable.update(name=name).where(TenantTable.id == PROVIDER).execute()

@@ -9,9 +9,12 @@ from typing import ClassVar
 from recorder import metrics
 from recorder.config import Settings
 from recorder.errors import ConfigError
+from recorder.features.branding.rules import sent_by
+from recorder.features.branding.service import CurrentBranding
 from recorder.mail import delivery, outbox
 from recorder.mail.server import MailServer
 from recorder.pipeline.duty_thread import DutyThread
+from recorder.seal.revocation import Trust
 from recorder.services import Services
 
 DUTY = "outgoing_mail"
@@ -42,11 +45,13 @@ def mail_server(settings: Settings) -> MailServer | None:
 
 @dataclass
 class MailDelivery(DutyThread):
-    """Sends queued mail through a server; without one, it only deletes what is too old."""
+    """Sends queued mail through a server; without one, it only deletes what is too old. The sender is the
+    provider's, as an operator set it in the panel."""
 
     services: Services
     server: MailServer | None
 
+    _branding: CurrentBranding = field(init=False)
     _is_idle: bool = field(default=False, init=False)
     """Whether mails wait and none was due: while the server is away, each waits for its next try."""
 
@@ -54,11 +59,16 @@ class MailDelivery(DutyThread):
     INTERVAL: ClassVar[float] = 3.0
     BACK_OFF: ClassVar[float] = 12.0
 
+    def __post_init__(self) -> None:
+        trust = Trust(self.services.root, self.services.revoked)
+        self._branding = CurrentBranding(trust, self.services.now)
+
     def turn(self) -> None:
         """Send what is due, and count what stays in the queue.  Raises :class:`recorder.errors.MailError`."""
         count = 0
         try:
-            count = delivery.send_due(self.services, self.server)
+            server = None if self.server is None else sent_by(self.server, self._branding())
+            count = delivery.send_due(self.services, server)
         finally:
             mails = outbox.count_mails(self.services.now())
             for state, number in mails.items():

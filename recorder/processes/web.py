@@ -11,11 +11,13 @@ from recorder.clock import utc_now
 from recorder.config import Settings
 from recorder.errors import CatalogueError, ConfigError
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.branding.service import CurrentBranding
 from recorder.features.disputes.admissions import DisputeAdmissions
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.identity.breached_passwords import check_list
 from recorder.identity.second_factors import SecondFactorService
+from recorder.identity.tenants import rename_provider
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.plans import find_plan
 from recorder.processes import object_store
@@ -28,6 +30,7 @@ from recorder.seal.signing import PANEL_USES, Signer
 from recorder.status_server import AllowedClients, serve_in_thread
 from recorder.store.ping import StorePing
 from web.app import create_app
+from web.brand import apply_branding
 from web.config import Brand, SupportContact, WebConfig, read_logo
 from web.health import status_source
 from web.server import serve
@@ -38,11 +41,14 @@ SHORTEST_CODE = 8
 
 def run(context: Context) -> None:
     """Serve the panel until SIGTERM."""
-    settings, metrics, brand = context.settings.web, context.settings.metrics, context.settings.brand
+    settings, metrics = context.settings.web, context.settings.metrics
+    mail, brand = context.settings.mail, _read_brand(context.settings)
     if settings.breached_passwords is not None:
         check_list(settings.breached_passwords)
     context.open_catalogue()
     store, signer = context.store(), context.panel_signer()
+    branding = CurrentBranding(context.trust(), utc_now)
+    rename_provider(apply_branding(brand, branding()).name, now=utc_now(), entropy=os.urandom)
     sources, secret = open_sources(context.settings.prompts), SecretCheck(context.web_secret())
     app = create_app(
         WebConfig(
@@ -55,13 +61,8 @@ def run(context: Context) -> None:
             proxy_networks=tuple(str(network) for network in settings.proxy_networks),
             backups_kept=timedelta(days=context.settings.keys.backups_kept_days),
             breached_passwords=settings.breached_passwords,
-            brand=Brand(
-                brand.name,
-                read_logo(brand.logo) if brand.logo else None,
-                brand.colour,
-                brand.colour_dark,
-                SupportContact(brand.support_name, brand.support_mail, brand.support_phone),
-            ),
+            brand=brand,
+            mail_sender=mail.sender if mail.host else "",
         ),
         gate=PanelGate(
             store,
@@ -79,6 +80,7 @@ def run(context: Context) -> None:
         registration=open_registration(context, signer, sources),
         proofs=EntryProofs(store, context.root()),
         number_proofs=open_number_proofs(context.settings, sources),
+        branding=branding,
         checks={
             **CatalogueChecks({"keys": partial(check_keyring, context.keyring()), "secret": secret}).checks(),
             "store": StorePing(object_store.probe(context.settings)),
@@ -93,6 +95,18 @@ def run(context: Context) -> None:
         stop()
         with suppress(CatalogueError):
             secret.release()
+
+
+def _read_brand(settings: Settings) -> Brand:
+    """How the settings present the provider.  Raises :class:`ConfigError` for an unusable logo."""
+    brand = settings.brand
+    return Brand(
+        brand.name,
+        read_logo(brand.logo) if brand.logo else None,
+        brand.colour,
+        brand.colour_dark,
+        SupportContact(brand.support_name, brand.support_mail, brand.support_phone),
+    )
 
 
 def open_number_proofs(settings: Settings, sources: Sources) -> NumberProofs | None:

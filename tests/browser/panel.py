@@ -30,6 +30,7 @@ from recorder.domain.live_command import DONE
 from recorder.domain.parties import Party
 from recorder.domain.roles import ADMIN, OPERATOR, PROVIDER, SUPPORT
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.branding.service import CurrentBranding
 from recorder.features.disputes import guest_calls
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
@@ -261,7 +262,13 @@ def run(folder: Path) -> None:
     often = LoginLimits(*[RateLimit(10000, 60)] * 5)
     port = free_ports(1)
     address = f"http://localhost:{port}"
-    config = WebConfig(b"k" * 32, secure_cookies=False, login_limits=often, address=address)
+    config = WebConfig(
+        b"k" * 32,
+        secure_cookies=False,
+        login_limits=often,
+        address=address,
+        mail_sender="calls@telvoip.example",
+    )
     app = create_app(
         config,
         gate=house.gate,
@@ -271,6 +278,7 @@ def run(folder: Path) -> None:
         proofs=EntryProofs(house.store, house.root_public),
         number_proofs=NumberProofs(("be",), 100),
         registration=Registration(house.keyring, house.changes.signer),
+        branding=CurrentBranding(house.trust, utc_now),
     )
     description = json.dumps({"port": port, "ids": ids})
     serve(app, "127.0.0.1", port, ready=lambda _port: print(description, flush=True))

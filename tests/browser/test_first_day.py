@@ -198,7 +198,7 @@ class Founder:
     def watch_the_call(self) -> None:
         """The page follows it without being loaded again."""
         page = self.somebody.page
-        for step in ("The call has arrived", "It was announced", "It was recorded"):
+        for step in ("The call has arrived", "The announcement was played", "The call was recorded"):
             expect(page.locator(".call-stage.is-done", has_text=self.say(step))).to_be_visible(
                 timeout=ARRIVES_IN
             )
@@ -213,7 +213,9 @@ class Founder:
         expect(page.locator(".call-stage.is-done", has_text=self.say("You have heard it"))).to_be_visible()
         self.sees_steps(6)
         expect(
-            page.get_by_text(self.say("All set. Your calls are announced, recorded and here to be heard."))
+            page.get_by_text(
+                self.say("All set. Your calls are announced and recorded, and you can listen to them here.")
+            )
         ).to_be_visible()
 
 

@@ -98,6 +98,6 @@ def test_takes_screenshots_of_the_live_page(live, width, tmp_path):
     page.screenshot(
         path=Path(os.environ.get("TEST_PICTURES", tmp_path)) / f"destroy-{width}.png", full_page=True
     )
-    page.get_by_role("link", name="Retour, sans rien changer").click()
+    page.get_by_role("link", name="Retour sans modification").click()
     go_on(page).click()
     expect(pause(page)).to_be_visible()

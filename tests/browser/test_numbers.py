@@ -47,12 +47,12 @@ def test_admin_composes_hears_and_switches(person, tmp_path):
     page.get_by_label("Fichier son").set_input_files(
         {"name": "hello.mp3", "mimeType": "audio/mpeg", "buffer": b"ID3"}
     )
-    page.get_by_label("Ce qu’il dit").fill("Bonjour, garage Dumont.")
+    page.get_by_label("Texte exact").fill("Bonjour, garage Dumont.")
     page.get_by_role("button", name="Écouter ce qu’on entendra").click()
     expect(page.get_by_role("alert")).to_contain_text("Belgique")
     nina.expect_refusal("422")
     expect(page.get_by_label("Combien de jours")).to_have_value("400")
-    expect(page.get_by_label("Ce qu’il dit")).to_have_value("Bonjour, garage Dumont.")
+    expect(page.get_by_label("Texte exact")).to_have_value("Bonjour, garage Dumont.")
     expect(page.locator("#greeting-wrong")).to_contain_text("WAV")
     look(nina, "mistakes", tmp_path)
 
@@ -79,7 +79,7 @@ def test_admin_composes_hears_and_switches(person, tmp_path):
     page.get_by_role("link", name="Écouter et activer").click()
     page.get_by_role("button", name="Activer l’enregistrement").click()
     expect(page.get_by_text("Enregistrement activé depuis le")).to_be_visible()
-    page.get_by_role("link", name="Ce qui était annoncé avant").click()
+    page.get_by_role("link", name="Historique des annonces").click()
     expect(page.get_by_text("Modifié par Nina Dumont")).to_have_count(3)
     plays(nina, 1)
     look(nina, "history", tmp_path)

@@ -441,7 +441,7 @@ def test_timeline_shows_noted_moments(person):
     paul.listen("paused")
     marks = paul.page.locator(".timeline li")
     paused = marks.filter(has_text=str(labels.GAPS["paused"]))
-    moments = marks.filter(has_text="A colleague noted this moment.")
+    moments = marks.filter(has_text="A colleague marked this moment.")
     expect(paused).to_have_count(1)
     expect(moments).to_have_count(1)
     moments.locator(".jump").click()

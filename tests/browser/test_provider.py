@@ -14,7 +14,7 @@ def test_operator_sees_the_customers_and_invites_one(person) -> None:
     olga = person(width=320, reduced_motion="reduce").log_in("olga", ".customers")
     page = olga.page
     pages = page.get_by_role("navigation", name="Pages")
-    expect(pages.get_by_role("link")).to_have_text(["Clients", "Nœuds"])
+    expect(pages.get_by_role("link")).to_have_text(["Clients", "Nœuds", "Réglages"])
     row = page.get_by_role("row", name="Boulangerie Martin")
     expect(row).to_contain_text("Actif")
     expect(page.get_by_text("Claire Martin")).to_have_count(0)
@@ -39,6 +39,31 @@ def test_operator_sees_the_customers_and_invites_one(person) -> None:
     expect(page.get_by_label("Invitation pour")).to_have_value(re.compile("/invitation/"))
     page.get_by_role("link", name="Retour aux clients").click()
     expect(page.get_by_role("row", name="Reliure Nadir")).to_contain_text("Invité")
+
+
+def test_operator_sets_the_providers_name_and_colour(person) -> None:
+    olga = person(width=320, reduced_motion="reduce").log_in("olga", ".customers")
+    page = olga.page
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Réglages").click()
+    name, colour = page.get_by_label("Nom du fournisseur"), page.get_by_label("Couleur d’accent", exact=True)
+    save = page.get_by_role("button", name="Enregistrer")
+    check_look(olga)
+    name.fill("Télévoix")
+    colour.fill("#ffcc00")
+    save.press("Enter")
+    expect(page.get_by_text("Le contraste est de 1,4:1")).to_be_visible()
+    olga.expect_refusal("422")
+    expect(name).to_have_value("Télévoix")
+    check_look(olga)
+    colour.fill("#004488")
+    save.press("Enter")
+    expect(page.get_by_role("banner").get_by_text("Télévoix")).to_be_visible()
+    expect(page.get_by_text("Dernière modification")).to_contain_text("Olga Opera")
+    check_look(olga)
+    for field in (name, colour):
+        field.fill("")
+    save.press("Enter")
+    expect(page.get_by_role("banner").get_by_text("Accord", exact=True)).to_be_visible()
 
 
 def test_support_sees_an_empty_queue(person) -> None:

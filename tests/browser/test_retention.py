@@ -38,9 +38,9 @@ def test_admin_keeps_for_a_difference_releases_and_deletes_by_keyboard(person, t
     expect(page.get_by_text("Léa Lambert s’en occupe.")).to_be_visible()
     expect(page.locator("#delete")).to_have_count(0)
     expect(page.locator("#toggle")).to_be_visible()
-    page.locator("#held summary", has_text="Quelqu’un d’autre s’en occupe").press("Enter")
+    page.locator("#held summary", has_text="Confier à quelqu’un d’autre").press("Enter")
     check_page(lea, "held", tmp_path)
-    page.get_by_label("Qui s’en occupe").first.select_option(label="Luce Lambert")
+    page.get_by_label("Suivi par").first.select_option(label="Luce Lambert")
     page.get_by_role("button", name="Confier").press("Enter")
     expect(page.get_by_text("Luce Lambert s’en occupe.")).to_be_visible()
     page.wait_for_load_state("load")  # its script opens and closes what is folded
@@ -59,13 +59,13 @@ def test_admin_keeps_for_a_difference_releases_and_deletes_by_keyboard(person, t
 
     lea.go(f"/recordings/{ids['deleted']}")
     page.locator("#delete").press("Enter")
-    expect(page.get_by_text("Ce qui disparaîtra")).to_be_visible()
+    expect(page.get_by_text("Ce qui sera supprimé")).to_be_visible()
     check_page(lea, "delete", tmp_path)
     page.locator("#delete-reason").focus()
     page.keyboard.type("Plus nécessaire")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="L’enregistrement est supprimé")).to_be_visible()
+    expect(page.get_by_role("heading", name="Enregistrement supprimé")).to_be_visible()
     check_page(lea, "deleted", tmp_path)
 
 
@@ -118,8 +118,8 @@ def test_admin_shortens_retention_by_keyboard(person, tmp_path):
     expect(page.get_by_role("status").get_by_text("Modifications enregistrées.")).to_be_visible()
     expect(page.get_by_text("Défini par Léa Lambert")).to_be_visible()
     check_page(lea, "times-set", tmp_path)
-    page.get_by_role("link", name="Revenir à ce qui est annoncé").press("Enter")
+    page.get_by_role("link", name="Revenir à la conservation annoncée").press("Enter")
     expect(page.get_by_text("restent comme ils sont")).to_be_visible()
     check_page(lea, "times-again", tmp_path)
     page.get_by_role("button", name="Conserver comme annoncé").press("Enter")
-    expect(page.get_by_role("link", name="Revenir à ce qui est annoncé")).to_have_count(0)
+    expect(page.get_by_role("link", name="Revenir à la conservation annoncée")).to_have_count(0)

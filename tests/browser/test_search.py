@@ -59,7 +59,7 @@ def test_nothing_found_names_the_next_step(person):
     claire = visit(person(language="en-GB"), "paul")
     claire.page.fill("#q", "999999")
     claire.page.keyboard.press("Enter")
-    expect(claire.page.get_by_role("heading", name="No call fits")).to_be_visible()
+    expect(claire.page.get_by_role("heading", name="No matching calls")).to_be_visible()
     claire.page.get_by_role("link", name="Show all calls").click()
     expect(claire.page.locator(".call").first).to_be_visible()
 

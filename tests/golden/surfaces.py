@@ -58,6 +58,8 @@ from recorder.seal.amendment_kinds import (
     OutcomeConfirmation,
     PurposesNarrowed,
 )
+from recorder.seal.branding import KIND as BRANDING
+from recorder.seal.branding import Branding
 from recorder.seal.command import SignedCommand
 from recorder.seal.credential import Credential
 from recorder.seal.disclosure import Disclosure
@@ -310,6 +312,22 @@ def _documents(folder: Path) -> dict[str, str]:
         ),
         "permission to download": download_permission.KIND.write(
             DownloadPermission(TENANT, ID, 1, True), signer, NOW
+        ).decode(),
+        "branding": BRANDING.write(
+            Branding(
+                TENANT,
+                1,
+                ID,
+                "Telvoip",
+                b"a logo",
+                "#003366",
+                "#99ccff",
+                "calls@example.com",
+                "Telvoip",
+                "https://example.com/help",
+            ),
+            signer,
+            NOW,
         ).decode(),
         "command": command.write(
             SignedCommand(TENANT, ID, RECORDING, "pause", "panel", ID, NOW), signer, NOW

@@ -88,7 +88,7 @@ def test_from_the_invitation_to_the_number_through_the_real_processes(site: Site
     worker.wait_for_log("verification_call.answered")
     (sound,) = (site.spool / ".outgoing").iterdir()
     code = code_in(soundfile.read(sound, dtype="float32")[0], "en")
-    assert "what recordings are for" in panel.send(found[1], found[1], code=code)
+    assert "what recordings are used for" in panel.send(found[1], found[1], code=code)
     assert NUMBER in site.accord("line", "list", "--tenant", "Reliure Adam")
     audit = site.accord("audit", "run")
     assert "wrong" not in audit, audit

@@ -52,7 +52,7 @@ def stream(tenant: str, criteria: LogFilter, zone: ZoneInfo) -> Iterator[str]:
 def _heading(zone: ZoneInfo) -> tuple[str, ...]:
     return (
         str(_("Entry")), str(_("Time (%(zone)s)", zone=zone.key)), str(_("Time (UTC)")), str(_("Kind")),
-        str(_("Person")), str(_("What happened")), str(_("Details")), str(_("Purpose")),
+        str(_("Person")), str(_("Event")), str(_("Details")), str(_("Purpose")),
         str(_("Seconds heard")), str(_("Recording")), str(_("State")), str(_("Leaf hash")),
     )  # fmt: skip
 

@@ -7,7 +7,8 @@ from flask import Blueprint, render_template
 from recorder.features.notes.rules import AUTHORS
 from recorder.identity import users
 from recorder.prompts.purposes import standard
-from web.state import current_visitor, login_required, panel_state
+from web.brand import current_brand
+from web.state import current_visitor, login_required
 
 blueprint = Blueprint("help", __name__, template_folder="templates")
 
@@ -21,5 +22,5 @@ def show() -> str:
         purposes=[code for code, each in standard().items() if user.role in each.roles],
         writes=user.role in AUTHORS,
         admins=[each.name for each in users.active_admins(user.tenant) if each.id != user.id],
-        support=panel_state().config.brand.support,
+        support=current_brand().support,
     )

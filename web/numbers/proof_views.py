@@ -72,7 +72,7 @@ def enter_code(call_id: str) -> ResponseReturnValue:
         return _call_page(_call(call_id), code, _refusal(error)), 422
     if line is None:
         return _call_page(_call(call_id), code, {"code": str(ERRORS["number.wrong_code"][1])}), 422
-    flash(_("The number was added. Next: choose what recordings are for."), "done")
+    flash(_("The number was added. Next, choose what recordings are used for."), "done")
     return redirect(url_for(".edit_setup", line_id=line), 303)
 
 

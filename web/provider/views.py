@@ -16,7 +16,7 @@ from recorder.domain import time_zones
 from recorder.domain.roles import ADMIN, OPERATOR
 from recorder.errors import CatalogueError
 from recorder.features.customers import service
-from recorder.features.fleet.service import node_reports
+from recorder.features.fleet.service import node_reports, worst_state
 from recorder.features.team.invitations import IssuedInvitation
 from recorder.features.tenants.registration import Registration
 from recorder.features.usage import service as usage
@@ -50,11 +50,12 @@ for_operators = admins_only(lambda _view_args: "/", (OPERATOR,))
 @login_required
 @for_operators
 def list_customers() -> str:
-    """The customers, and what each recorded in a month."""
+    """The customers, what each recorded in a month, and whether the nodes are well."""
     months = _months()
     month = parse_month(request.args.get("month", ""), months)
     after = request.args.get("after", "")
     found = service.list_customers(after, PAGE + 1)
+    (customer_count, line_count), nodes = service.count_all(), node_reports()
     counted = {each.tenant: each for each in usage.everyones_months(month, last_day(month))}
     return render_template(
         "provider/customers.html",
@@ -62,6 +63,10 @@ def list_customers() -> str:
         month=month,
         customers=found[:PAGE],
         counted=counted,
+        customer_count=customer_count,
+        line_count=line_count,
+        node_count=len(nodes),
+        node_state=worst_state(nodes, now()),
         after=after,
         more=found[PAGE - 1].tenant.id if len(found) > PAGE else "",
         text=text,

@@ -35,7 +35,7 @@ LENGTHS: Mapping[str, object] = {
 CONSENTS: Mapping[str, object] = {
     "notice": _l("Announced"),
     "opt-in": _l("Asked first, agreed"),
-    "opt-out": _l("Could decline, did not"),
+    "opt-out": _l("Could decline, but did not"),
     "declined": _l("Declined"),
     "unanswered": _l("Asked first, no answer"),
     "unannounced": _l("Announcement not heard to the end"),
@@ -55,7 +55,7 @@ SHOW_LABELS: Mapping[str, object] = {"recorded": _l("Recorded"), "not-recorded":
 NOT_SAVED: Mapping[str, object] = {
     saved_filters.NAME_MISSING: _l("Give the filter a name."),
     saved_filters.NAME_TAKEN: _l("You already have a filter with this name."),
-    saved_filters.TOO_MANY: _l("You have 20 filters, which is the most. Remove one first."),
+    saved_filters.TOO_MANY: _l("You have 20 filters, the most possible. Remove one first."),
 }
 
 CHOICES: Mapping[str, Mapping[str, object]] = {
@@ -110,7 +110,7 @@ def options(
     """The choices of each select field, the first of which asks for nothing. ``in_use`` are the customer's
     labels."""
     whatever = {
-        "when": _("Any time"),
+        "when": _("Any date"),
         "direction": _("Any"),
         "length": _("Any"),
         "consent": _("Any"),

@@ -109,7 +109,7 @@ def change_limit() -> ResponseReturnValue:
     for each in ends:
         changes().narrow(
             tenant, each.row.id, author(), purposes=[wish.purpose or ""],
-            reason=_("Ended with the new retention of %(days)s days, chosen by name.", days=wish.keep_days),
+            reason=_("Ended individually with the new retention of %(days)s days.", days=wish.keep_days),
         )  # fmt: skip
     flash(_("Saved."))
     return redirect(url_for("retention.show_limits"), 303)

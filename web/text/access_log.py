@@ -64,13 +64,13 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     ),
     "handover.started": Sentence(COPIES, _l("The archive of all recordings is being prepared.")),
     "handover.completed": Sentence(COPIES, _l("The archive of all recordings is ready.")),
-    "handover.opened": Sentence(COPIES, _l("%(who)s downloaded from the archive of all recordings.")),
+    "handover.opened": Sentence(COPIES, _l("%(who)s downloaded part of the archive of all recordings.")),
     "access.refused": Sentence(REFUSALS, _l("%(who)s was not allowed to listen.")),
     "seal.broken": Sentence(
-        REFUSALS, _l("%(who)s could not listen to a recording: it is no longer as it was sealed.")
+        REFUSALS, _l("%(who)s could not listen to a recording: it has changed since it was sealed.")
     ),
     "recording.stored": Sentence(RECORDINGS, _l("A recording was stored.")),
-    "recording.amended": Sentence(RECORDINGS, _l("%(who)s changed what applies to a recording.")),
+    "recording.amended": Sentence(RECORDINGS, _l("%(who)s changed the terms of a recording.")),
     "recording.erased": Sentence(RECORDINGS, _l("A recording was deleted.")),
     "recording.rebuilt": Sentence(RECORDINGS, _l("A recording was listed again after a restore.")),
     "call.not_recorded": Sentence(RECORDINGS, _l("A call was not recorded.")),
@@ -85,19 +85,24 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "command.answered": Sentence(LIVE, _l("The recorder answered a button used during a call.")),
     "tenant.created": Sentence(SETTINGS, _l("%(who)s set up the company’s account.")),
     "customer.created": Sentence(PEOPLE, _l("%(who)s invited a customer.")),
+    "provider.branding_changed": Sentence(
+        SETTINGS, _l("%(who)s changed the provider’s name, logo, colours or addresses.")
+    ),
     "tenant.changed": Sentence(SETTINGS, _l("%(who)s changed the company’s name or language.")),
-    "tenant.sign_in_changed": Sentence(SETTINGS, _l("%(who)s changed how people log in.")),
+    "tenant.sign_in_changed": Sentence(SETTINGS, _l("%(who)s changed the log-in rules.")),
     "tenant.country_changed": Sentence(SETTINGS, _l("%(who)s changed the country whose rules apply.")),
     "tenant.plan_changed": Sentence(SETTINGS, _l("%(who)s changed the company’s plan.")),
     "announcement.created": Sentence(SETTINGS, _l("%(who)s saved an announcement.")),
     "line.created": Sentence(SETTINGS, _l("%(who)s added a number.")),
-    "number.call_ordered": Sentence(SETTINGS, _l("%(who)s had a number called with a code, to add it.")),
-    "number.code_created": Sentence(SETTINGS, _l("A code for a number was made.")),
+    "number.call_ordered": Sentence(SETTINGS, _l("%(who)s requested a call with a code, to add a number.")),
+    "number.code_created": Sentence(SETTINGS, _l("A code was created for a number.")),
     "number.called": Sentence(SETTINGS, _l("A number was called with a code.")),
     "number.code_tried": Sentence(SETTINGS, _l("%(who)s entered the code of a number.")),
-    "number.proved": Sentence(SETTINGS, _l("%(who)s showed with the code that a number is the company’s.")),
+    "number.proved": Sentence(
+        SETTINGS, _l("%(who)s confirmed with the code that a number belongs to the company.")
+    ),
     "line.announcement_changed": Sentence(SETTINGS, _l("%(who)s changed a number’s announcement.")),
-    "line.mode_changed": Sentence(SETTINGS, _l("%(who)s changed how callers of a number are told.")),
+    "line.mode_changed": Sentence(SETTINGS, _l("%(who)s changed how a number informs callers.")),
     "line.timing_changed": Sentence(SETTINGS, _l("%(who)s changed when a number’s announcement plays.")),
     "line.outbound_changed": Sentence(SETTINGS, _l("%(who)s changed a number’s outgoing calls.")),
     "line.formats_changed": Sentence(
@@ -105,11 +110,11 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     ),
     "line.keep_question_changed": Sentence(SETTINGS, _l("%(who)s changed a number’s keep question.")),
     "line.deletable_changed": Sentence(
-        SETTINGS, _l("%(who)s changed whether a number’s calls can be deleted while they last.")
+        SETTINGS, _l("%(who)s changed whether a number’s recordings can be deleted during the call.")
     ),
     "line.beep_changed": Sentence(SETTINGS, _l("%(who)s changed a number’s reminder tone.")),
     "line.transfer_notice_changed": Sentence(
-        SETTINGS, _l("%(who)s changed what colleagues hear who join a number’s calls.")
+        SETTINGS, _l("%(who)s changed the notice for colleagues who join a number’s calls.")
     ),
     "line.setup_changed": Sentence(SETTINGS, _l("%(who)s changed how a number is recorded.")),
     "line.ended": Sentence(SETTINGS, _l("%(who)s switched off recording for a number.")),
@@ -136,9 +141,9 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     ),
     "user.login_changed": Sentence(PEOPLE, _l("The log-in of %(whom)s was changed.")),
     "user.profile_changed": Sentence(PEOPLE, _l("The name or language of %(whom)s was changed.")),
-    "user.link_issued": Sentence(PEOPLE, _l("A link was made for %(whom)s.")),
+    "user.link_issued": Sentence(PEOPLE, _l("A link was created for %(whom)s.")),
     "user.factor_reset_requested": Sentence(
-        PEOPLE, _l("A reset of the two-step log-in of %(whom)s was asked for.")
+        PEOPLE, _l("A reset of the two-step log-in of %(whom)s was requested.")
     ),
     "user.factor_reset_ended": Sentence(
         PEOPLE, _l("The request to reset the two-step log-in of %(whom)s ended.")
@@ -155,29 +160,29 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "session.refused": Sentence(LOG_INS, _l("A log-in as %(who)s failed: wrong password.")),
     "subject_request.received": Sentence(REQUESTS, _l("%(who)s entered a privacy request.")),
     "subject_request.extended": Sentence(
-        REQUESTS, _l("%(who)s extended the time to answer a privacy request.")
+        REQUESTS, _l("%(who)s extended the deadline of a privacy request.")
     ),
-    "subject_request.vouched": Sentence(REQUESTS, _l("%(who)s vouched for the person who asks.")),
+    "subject_request.vouched": Sentence(REQUESTS, _l("%(who)s vouched for the requester.")),
     "subject_request.verified": Sentence(
-        REQUESTS, _l("It was verified that the number belongs to the person who asks.")
+        REQUESTS, _l("It was verified that the number belongs to the requester.")
     ),
     "subject_request.closed": Sentence(REQUESTS, _l("%(who)s closed a privacy request.")),
     "subject_request.exported": Sentence(
         REQUESTS, _l("%(who)s downloaded the copy for a privacy request.")
     ),
     "subject_request.call_ordered": Sentence(
-        REQUESTS, _l("%(who)s had the person who asks called with a code.")
+        REQUESTS, _l("%(who)s requested a call with a code to the requester.")
     ),
-    "subject_request.called": Sentence(REQUESTS, _l("The person who asks was called with a code.")),
-    "subject_request.code_created": Sentence(REQUESTS, _l("A code for the person who asks was made.")),
+    "subject_request.called": Sentence(REQUESTS, _l("The requester was called with a code.")),
+    "subject_request.code_created": Sentence(REQUESTS, _l("A code was created for the requester.")),
     "subject_request.code_tried": Sentence(
-        REQUESTS, _l("%(who)s entered a code from the person who asks.")
+        REQUESTS, _l("%(who)s entered a code from the requester.")
     ),
     "subject_request.recording_heard": Sentence(
-        REQUESTS, _l("%(who)s began to handle a recording for a privacy request.")
+        REQUESTS, _l("%(who)s started handling a recording for a privacy request.")
     ),
     "subject_request.recording_reviewed": Sentence(
-        REQUESTS, _l("%(who)s decided what is given of a recording.")
+        REQUESTS, _l("%(who)s decided what to give of a recording.")
     ),
     "subject_request.recording_erased": Sentence(
         REQUESTS, _l("%(who)s had a recording deleted for a privacy request.")
@@ -187,11 +192,11 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     ),
     "dispute.stated": Sentence(DIFFERENCES, _l("%(who)s took a step in a difference.")),
     "dispute.call_ordered": Sentence(
-        DIFFERENCES, _l("%(who)s asked to be called with a code, to listen together.")
+        DIFFERENCES, _l("%(who)s requested a call with a code, to listen together.")
     ),
-    "dispute.code_created": Sentence(DIFFERENCES, _l("A code for somebody who was invited was made.")),
-    "dispute.called": Sentence(DIFFERENCES, _l("Somebody who was invited was called with a code.")),
-    "dispute.code_tried": Sentence(DIFFERENCES, _l("%(who)s entered the code that they were told.")),
+    "dispute.code_created": Sentence(DIFFERENCES, _l("A code was created for an invited person.")),
+    "dispute.called": Sentence(DIFFERENCES, _l("An invited person was called with a code.")),
+    "dispute.code_tried": Sentence(DIFFERENCES, _l("%(who)s entered the code from the call.")),
     "disputes.erased": Sentence(DIFFERENCES, _l("The differences of the company were deleted.")),
     "catalogue.backed_up": Sentence(SYSTEM, _l("A backup of the catalogue was made.")),
     "catalogue.restored": Sentence(SYSTEM, _l("The catalogue was restored from a backup.")),
@@ -200,7 +205,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     ),
     "holds.confirmed": Sentence(SYSTEM, _l("The recordings kept for a difference were confirmed.")),
     "log.restarted": Sentence(SYSTEM, _l("The log was continued after a restore.")),
-    "tenant.key_wrapped": Sentence(SYSTEM, _l("The company’s key was encrypted again.")),
+    "tenant.key_wrapped": Sentence(SYSTEM, _l("The company’s key was re-encrypted.")),
     "tenant.key_changed": Sentence(SYSTEM, _l("The company’s key was changed.")),
     "tenant.key_destroyed": Sentence(SYSTEM, _l("The company’s keys were destroyed.")),
     "usage.counted": Sentence(SYSTEM, _l("The calls of a day were counted.")),
@@ -209,7 +214,7 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
 }  # fmt: skip
 """By kind of leaf."""
 
-OTHER: Final = Sentence(SYSTEM, _l("Something was noted that this page has no words for yet."))
+OTHER: Final = Sentence(SYSTEM, _l("An entry that this page cannot describe yet."))
 """For a kind that a newer version of Accord wrote."""
 
 

@@ -20,9 +20,9 @@ JOINED: Mapping[tuple[str, str], object] = {
     ("participant_joined", "internal"): _l("A colleague joined the call."),
     ("participant_joined", "external"): _l("Somebody from outside joined the call."),
     ("participant_joined", ""): _l("Somebody joined the call."),
-    ("participant_left", "internal"): _l("The colleague who had joined left."),
-    ("participant_left", "external"): _l("The person from outside who had joined left."),
-    ("participant_left", ""): _l("The person who had joined left."),
+    ("participant_left", "internal"): _l("The colleague who had joined has left."),
+    ("participant_left", "external"): _l("The person from outside who had joined has left."),
+    ("participant_left", ""): _l("The person who had joined has left."),
 }
 """By the marker's kind and the side of the person."""
 

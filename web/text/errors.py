@@ -17,7 +17,7 @@ ERRORS: Mapping[str, object] = {
         "The people in the call were told what it would be used for, and it is used for nothing else."
     ),
     "access.other_line": _l(
-        "Calls of this number are not among those that you see. An admin of your company can change that."
+        "You cannot see the calls of this number. An admin of your company can change that."
     ),
     "access.purpose_not_for_role": _l(
         "This purpose was announced, but your role does not include it. A colleague whose role "
@@ -25,21 +25,20 @@ ERRORS: Mapping[str, object] = {
     ),
     "access.purpose_restricted": _l("This recording may no longer be used for that purpose."),
     "access.not_announced": _l(
-        "This recording does not show that everybody was told, and agreed where they were asked. "
-        "So it may not be used for anything. It will be destroyed on the date shown."
+        "The recording does not show that everybody was told and, where asked, agreed. So it may "
+        "not be used, and will be destroyed on the date shown."
     ),
     "access.imported": _l(
         "This recording was imported, and Accord does not know what was announced. It may not be "
-        "used until an admin of your company has stated what for."
+        "used until an admin of your company has stated its purpose."
     ),
-    "access.purpose_missing": _l("Choose what you listen for."),
+    "access.purpose_missing": _l("Choose why you are listening."),
     "access.download_role": _l("You cannot download recordings. An admin of your company can allow it."),
     "access.download_plan": _l("Downloads are not part of your company’s plan. Your provider can change it."),
     "access.handover_role": _l("Only admins of your company can download its recordings."),
     "access.handover_none": _l("Nothing is ready to download."),
     "access.handover_over": _l(
-        "The time to download this is over, or the file was prepared again. Reload the page, or "
-        "ask your provider."
+        "The download period is over, or the file was prepared again. Reload the page, or ask your provider."
     ),
     "access.handover_changed": _l(
         "Something in the file has changed. Ask your provider to prepare it again."
@@ -47,14 +46,14 @@ ERRORS: Mapping[str, object] = {
     "access.not_admitted": _l("You are not invited to listen to this call."),
     "access.passages_only": _l("You can hear the passages that both sides chose, and nothing else."),
     "access.not_verified": _l(
-        "Before you listen, it has to be established that you are the person in this call."
+        "Before you listen, we have to establish that you are the person in this call."
     ),
     "access.dispute_closed": _l("This difference is closed, so the call can no longer be heard here."),
-    "access.expired": _l("This recording has reached the end that was announced. It can no longer be heard."),
+    "access.expired": _l("The announced retention of this recording is over. It can no longer be heard."),
     "access.erased": _l("This recording has been destroyed."),
     "access.held": retention_text.ON_HOLD,
     "access.grant_over": _l("Your listening time is over. Choose a purpose again to continue."),
-    "access.revoked": _l("You have been logged out since this page was opened. Log in again to listen."),
+    "access.revoked": _l("You were logged out after this page was opened. Log in again to listen."),
     "access.seal_broken": _l(
         "This recording has changed since it was sealed after the call, so it is not played. "
         "This was logged and reported."

@@ -11,7 +11,7 @@ STEPS: Final[Mapping[str, tuple[object, object, object]]] = {
     "register": (_l("Register"), _l("Your company is registered."), ""),
     "number": (
         _l("Your number"),
-        _l("The number on which calls are to be recorded."),
+        _l("The number whose calls are recorded."),
         _l("Go to the numbers"),
     ),
     "purposes": (
@@ -21,12 +21,12 @@ STEPS: Final[Mapping[str, tuple[object, object, object]]] = {
     ),
     "sound": (
         _l("How it sounds"),
-        _l("Hear what callers will hear, before it is on."),
+        _l("Hear what callers will hear before you switch it on."),
         _l("Hear it"),
     ),
     "on": (
         _l("Switch on"),
-        _l("From the next call, callers hear it and calls are recorded."),
+        _l("From the next call, callers hear the announcement and calls are recorded."),
         _l("Switch on"),
     ),
     "call": (_l("Test call"), _l("Call your number and hear the recording here."), ""),

@@ -25,25 +25,28 @@ from web.text.commands import command_result
 DIRECTIONS: Mapping[str, object] = {"inbound": _l("Incoming"), "outbound": _l("Outgoing")}
 
 NOT_RECORDED: Mapping[str, object] = {
-    "no_line": _l("The number was not switched on for recording."),
+    "no_line": _l("Recording was not switched on for this number."),
     "no_snapshot": _l("The recorder had just started and did not know its numbers yet."),
     "never_record": _l("This number is never recorded (emergency numbers, for instance)."),
     "prompt_damaged": _l("The sound of the announcement was damaged, so it was not played."),
     "never_connected": _l("Nobody answered."),
-    "forwarded_outside": _l("The call was forwarded to an outside number, where nobody had been told."),
+    "forwarded_outside": _l("The call was forwarded to an outside number, where nobody was informed."),
     "hung_up_in_announcement": _l("The caller hung up during the announcement."),
     "hung_up_in_question": _l("The caller hung up before a question was answered."),
     "declined": _l("The caller chose not to be recorded."),
     "no_answer": _l("The caller was asked whether the call may be recorded, and did not answer."),
     "unclear": _l(
-        "The caller was asked whether the call may be recorded, and pressed keys that say neither yes nor no."
+        "The caller was asked whether the call may be recorded, and pressed keys that mean "
+        "neither yes nor no."
     ),
-    "not_kept": _l("It was agreed in the call not to keep it. It was destroyed when the call ended."),
-    "deleted": _l("A colleague stopped the recording in the call and had it destroyed."),
+    "not_kept": _l(
+        "It was agreed in the call not to keep the recording. It was destroyed when the call ended."
+    ),
+    "deleted": _l("A colleague stopped the recording during the call and had it destroyed."),
     "announcement_failed": _l("The announcement did not play to its end."),
     "recording_failed": _l("The telephone system could not write the recording."),
-    "daemon_away": _l("The recorder was not running; the call went on without it."),
-    "daemon_late": _l("The recorder answered too late; the call went on without it."),
+    "daemon_away": _l("The recorder was not running; the call continued without it."),
+    "daemon_late": _l("The recorder answered too late; the call continued without it."),
     "dialplan_did_not_ask": _l(
         "The telephone system did not pass the call to the recorder; it was neither announced nor recorded."
     ),
@@ -64,23 +67,21 @@ GAPS: Mapping[str, object] = {
     "fax": _l("The call continued as a fax, which has no audio."),
     "repair": _l("The end of the recording is missing: writing it was interrupted."),
     "unobserved": _l(
-        "The recorder was away. The audio is complete, but what happened in the call was not logged."
+        "The recorder was unavailable. The audio is complete, but the events of the call were not logged."
     ),
     "participant_notice": _l(
-        "A colleague who had joined was told that the call is recorded; "
-        "what they said meanwhile was not heard, and is not in the recording."
+        "A colleague who joined was told that the call is recorded. What they said meanwhile was "
+        "not heard and is not in the recording."
     ),
     "no_participant_consent": _l(
-        "A colleague who had joined had not agreed to be recorded, or perhaps one came while the recorder "
-        "was away. What our side said meanwhile is not kept."
+        "A colleague who joined had not agreed to be recorded, or may have joined while the "
+        "recorder was unavailable. What your side said meanwhile is not kept."
     ),
     "transferred_outside": _l(
-        "The call was transferred to another number outside. The recording ends there, "
-        "and what was said after that is not kept."
+        "The call was transferred to a number outside. The recording ends there, and what was "
+        "said after that is not kept."
     ),
-    "prompt": _l(
-        "A sentence was played to both; meanwhile they did not hear each other. Nothing is missing."
-    ),
+    "prompt": _l("Both heard a message; meanwhile they did not hear each other. Nothing is missing."),
 }
 """By :data:`recorder.audio.encoded_take.GAP_REASONS`."""
 
@@ -131,14 +132,16 @@ def duration_mismatch(missing_ms: int) -> str:
     """That a recording is shorter than its call (negative: longer), and it is not known why."""
     by = formats.duration(abs(missing_ms))
     if missing_ms > 0:
-        return str(_("This recording is %(length)s shorter than the call. Where is unknown.", length=by))
-    return str(_("This recording is %(length)s longer than the call. Why is unknown.", length=by))
+        return str(
+            _("%(length)s of the call are missing from this recording; it is not known where.", length=by)
+        )
+    return str(_("This recording is %(length)s longer than the call. The reason is unknown.", length=by))
 
 
 OMISSIONS: Mapping[str, object] = {
-    "access.not_announced": _l("It is not certain that everybody was told and agreed."),
+    "access.not_announced": _l("It is not certain that everybody was informed and agreed."),
     "access.imported": _l("Imported, and nobody has stated what it may be used for."),
-    "access.expired": _l("It has reached its announced end."),
+    "access.expired": _l("Its announced retention is over."),
     "access.erased": _l("It was deleted, and is being destroyed."),
     "access.purpose_restricted": _l("It may no longer be used for what was announced."),
 }
@@ -192,8 +195,8 @@ def unheard_answer(at: datetime) -> str:
     """A colleague confirmed a yes, and the outside party had not been heard."""
     return str(
         _(
-            "A colleague pressed 1 for yes at %(time)s, but the other side had not been heard to say "
-            "so. That does not count as a yes.",
+            "A colleague pressed 1 for yes at %(time)s, but the other side was not heard to say so. "
+            "That does not count as a yes.",
             time=formats.time(at),
         )
     )
@@ -201,22 +204,22 @@ def unheard_answer(at: datetime) -> str:
 
 PARTICIPANT_ANSWERS: Mapping[tuple[str, str], object] = {
     ("transfer_question_finished", ""): _l(
-        "A colleague who joined was also asked whether they may be recorded."
+        "A colleague who joined was also asked for consent to the recording."
     ),
     ("transfer_question_answered", "yes"): _l("They agreed by pressing a key."),
     ("transfer_question_answered", "none"): _l("They did not refuse."),
     ("transfer_question_refused", "no"): _l("They refused by pressing a key. The recording ends there."),
     ("transfer_question_refused", "none"): _l("They did not answer. The recording ends there."),
     ("transfer_question_refused", "unclear"): _l(
-        "They pressed keys that say neither yes nor no. The recording ends there."
+        "They pressed keys that mean neither yes nor no. The recording ends there."
     ),
     ("transfer_question_refused", "left"): _l(
         "They left before they had answered. The recording ends there."
     ),
     ("transfer_question_refused", "unasked"): _l("They could not be asked. The recording ends there."),
     ("transfer_question_refused", "unobserved"): _l(
-        "The recorder was away while they were asked, so nothing was taken for a yes. "
-        "The recording ends there."
+        "The recorder was unavailable while they were asked, so no answer counted as a yes. The "
+        "recording ends there."
     ),
 }
 """By the marker's kind and its answer."""
@@ -234,8 +237,7 @@ def consent(mode: str, key: str | None, at: datetime | None, direction: str = ""
     if mode == "opt-in" and key and at is not None:
         return str(
             _(
-                "The caller was asked before anything was recorded, and agreed with the key %(key)s "
-                "at %(time)s.",
+                "The caller was asked before anything was recorded, and agreed with key %(key)s at %(time)s.",
                 key=key,
                 time=formats.time(at),
             )
@@ -246,14 +248,13 @@ def consent(mode: str, key: str | None, at: datetime | None, direction: str = ""
 
 
 ANNOUNCEMENT_TIMES: Mapping[tuple[str, str], object] = {
-    ("notice", "before_ringing"): _l("It is played before it rings."),
-    ("notice", "at_pickup"): _l("It is played to both as soon as somebody answers."),
+    ("notice", "before_ringing"): _l("The announcement is played before the phone rings."),
+    ("notice", "at_pickup"): _l("The announcement is played to both as soon as somebody answers."),
     ("opt-out", "before_ringing"): _l(
-        "It is played before it rings. Whoever then presses 2 goes on without being recorded."
+        "The announcement is played before the phone rings. Callers who then press 2 are not recorded."
     ),
     ("opt-in", "before_ringing"): _l(
-        "The question comes before it rings. Only those who press 1 are recorded; everybody else goes on "
-        "without it."
+        "The question is played before the phone rings. Only callers who press 1 are recorded."
     ),
 }
 """By a line's mode and timing."""
@@ -286,10 +287,10 @@ def keep_instructions(own_words: bool, at_start: bool) -> str:
 def beep(who: str) -> str:
     """Who hears a tone at an interval."""
     sentences = {
-        "external": _("A short tone every quarter of a minute reminds callers of it."),
-        "internal": _("A short tone every quarter of a minute reminds you of it."),
+        "external": _("A short tone every 15 seconds reminds callers of it."),
+        "internal": _("A short tone every 15 seconds reminds you of it."),
     }
-    return str(sentences.get(who, _("A short tone every quarter of a minute reminds both of it.")))
+    return str(sentences.get(who, _("A short tone every 15 seconds reminds both of it.")))
 
 
 def outbound(how: str) -> str:

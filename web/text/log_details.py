@@ -80,7 +80,7 @@ WAYS: Final[Mapping[str, object]] = {
 ACTIONS: Final[Mapping[str, object]] = {
     "pause": _l("Pause the recording"),
     "resume": _l("Resume the recording"),
-    "note": _l("Note this moment"),
+    "note": _l("Mark this moment"),
     "delete": _l("Stop and delete the recording"),
 }
 CHANNELS: Final[Mapping[str, object]] = {
@@ -115,23 +115,23 @@ LINKS: Final[Mapping[str, object]] = {
 }
 DISPUTE_STEPS: Final[Mapping[str, object]] = {
     "opened": _l("Opened"),
-    "rescheduled": _l("Another day"),
+    "rescheduled": _l("Another date"),
     "guest_invited": _l("Invitation"),
     "guest_answered": _l("Answer"),
     "guest_vouched": _l("A colleague vouched"),
     "guest_verified": _l("Person recognised"),
     "guest_ended": _l("Somebody no longer takes part"),
     "closed": _l("Closed"),
-    "guest_agreed": _l("Answer about somebody who helps"),
+    "guest_agreed": _l("Answer about a helper"),
     "guest_entered": _l("Support came in"),
     "passage_marked": _l("Passage marked"),
     "passage_worded": _l("Passage put differently"),
     "passage_confirmed": _l("Passage confirmed"),
     "passage_left_open": _l("Passage left open"),
-    "outcome_written": _l("How to go on, written"),
-    "outcome_confirmed": _l("How to go on, confirmed"),
-    "outcome_retracted": _l("Confirmation taken back"),
-    "outcome_recorded": _l("How to go on, sealed"),
+    "outcome_written": _l("Way forward written"),
+    "outcome_confirmed": _l("Way forward confirmed"),
+    "outcome_retracted": _l("Confirmation withdrawn"),
+    "outcome_recorded": _l("Way forward sealed"),
 }
 NOTES: Final[Mapping[str, object]] = {"note": _l("Note"), "label": _l("Label")}
 
@@ -175,7 +175,7 @@ def _languages(value: Any, _context: _Context) -> str:
 def _keep_question(value: Any, _context: _Context) -> str:
     if value is None:
         return str(_("Off"))
-    return str(_("A yes keeps the recording %(days)s", days=formats.days(int(value["keep_days"]))))
+    return str(_("A yes keeps the recording for %(days)s", days=formats.days(int(value["keep_days"]))))
 
 
 def _line(value: Any, context: _Context) -> str:
@@ -228,7 +228,7 @@ def _kind(value: Any, context: _Context) -> str:
     if context.kind == "note.added":
         return str(NOTES[value])
     if context.kind == "recording.amended" and "replaces" in context.body:
-        return str(_("Somebody else handles the difference."))
+        return str(_("The difference was handed over to somebody else."))
     if context.kind == "dispute.stated":
         return str(DISPUTE_STEPS[value])
     return subject_requests.amendment(value) if context.kind == "recording.amended" else ""

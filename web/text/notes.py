@@ -10,10 +10,10 @@ from flask_babel import lazy_gettext as _l
 ERRORS: Final[Mapping[str, object]] = {
     "note.text": _l("Write something."),
     "note.too_long": _l("A note has at most 2,000 characters. Shorten it, or write two."),
-    "note.place": _l("Give a moment of this recording, such as 1:23, or leave it empty."),
-    "note.too_many": _l("This call has as many of these as it can have. Deleted ones count, too."),
-    "note.not_yours": _l("Only the person who wrote it can change it. An admin can delete it."),
-    "note.gone": _l("It has been deleted meanwhile."),
+    "note.place": _l("Enter a moment of this recording, such as 1:23, or leave it empty."),
+    "note.too_many": _l("This call already has the maximum number. Deleted ones count, too."),
+    "note.not_yours": _l("Only its author can change it. An admin can delete it."),
+    "note.gone": _l("It has been deleted in the meantime."),
     "label.text": _l("A label has 1 to 40 characters."),
 }
 """By ``error_id``."""

@@ -43,11 +43,11 @@ ERRORS: Final[Mapping[str, tuple[str, object]]] = {
     ),
     "number.customer_exhausted": (
         "number",
-        _l("Your company had too many calls made today. Try again tomorrow, or ask your provider."),
+        _l("Your company requested too many calls today. Try again tomorrow, or ask your provider."),
     ),
     "number.day_exhausted": (
         "number",
-        _l("No more numbers can be called today. Try again tomorrow, or ask your provider to add it."),
+        _l("No more numbers can be called today. Try again tomorrow, or ask your provider to add yours."),
     ),
     "tenant.offboarding_announced": ("number", _l("Your company is leaving, so no number can be added.")),
     "number.no_code": ("code", _l("There is no valid code. Call the number again.")),
@@ -55,7 +55,7 @@ ERRORS: Final[Mapping[str, tuple[str, object]]] = {
     "number.wrong_code": ("code", _l("That is not the right code. Check each digit, or call again.")),
     "number.not_logged": (
         "code",
-        _l("What is stored about this call differs from the log, so no number is added. Tell your provider."),
+        _l("The stored data of this call differ from the log, so no number is added. Tell your provider."),
     ),
 }
 """The field and the sentence of an error, by ``error_id``."""

@@ -24,8 +24,8 @@ MODES: Final[Mapping[str, object]] = {
 
 MODE_EXPLANATIONS: Final[Mapping[str, object]] = {
     "notice": _l("The announcement is played, and the call is recorded."),
-    "opt-out": _l("The announcement says how to refuse: whoever presses 2 goes on without being recorded."),
-    "opt-in": _l("Only callers who press 1 are recorded. Everybody else goes on without it."),
+    "opt-out": _l("The announcement says how to refuse: callers who press 2 are not recorded."),
+    "opt-in": _l("Only callers who press 1 are recorded."),
 }
 
 WORDINGS: Final[Mapping[str, object]] = {"short": _l("Short"), "long": _l("In full sentences")}
@@ -34,7 +34,7 @@ PARTS: Final[Mapping[str, object]] = {
     "menu": _l("Choice of language"),
     "announcement": _l("Announcement"),
     "question": _l("Question"),
-    "declined": _l("To those who do not agree"),
+    "declined": _l("If consent is refused"),
 }
 
 ERRORS: Final[Mapping[str, tuple[str, object]]] = {
@@ -43,11 +43,15 @@ ERRORS: Final[Mapping[str, tuple[str, object]]] = {
     "line.timing": (
         "mode",
         _l(
-            "This number is announced when somebody answers. That only works when callers are told, in one "
-            "language. Your provider can change it to announce before it rings."
+            "On this number, the announcement is played when somebody answers. This works only if "
+            "callers are informed without a question, in one language. Your provider can move it "
+            "before ringing."
         ),
     ),
-    "plan.keep_days": ("keep_days", _l("Your company’s plan has fewer days. Your provider can change it.")),
+    "plan.keep_days": (
+        "keep_days",
+        _l("Your company’s plan allows fewer days. Your provider can change it."),
+    ),
     "announcement.purposes": ("purposes", _l("Choose at least one purpose.")),
     "prompt.not_wav": (
         "greeting",
@@ -58,13 +62,16 @@ ERRORS: Final[Mapping[str, tuple[str, object]]] = {
     "prompt.rate": ("greeting", _l("This WAV is not at 8,000 or 16,000 Hz. Save it at one of these rates.")),
     "prompt.length": (
         "greeting",
-        _l("A greeting lasts 1 to 60 seconds, and so does everything that is said together."),
+        _l("A greeting lasts 1 to 60 seconds, and so does the whole announcement."),
     ),
-    "prompt.silent": ("greeting", _l("Almost nothing can be heard in it. Record it again, louder.")),
+    "prompt.silent": ("greeting", _l("It is almost silent. Record it again, louder.")),
     "prompt.clipping": ("greeting", _l("It is too loud and distorted. Record it again, more quietly.")),
-    "prompt.repeats": ("greeting", _l("It repeats itself, like a tone or a loop. Use a spoken sentence.")),
-    "prompt.greeting": ("greeting", _l("Choose the sound of the greeting, or leave its words out.")),
-    "prompt.greeting_text": ("greeting_text", _l("Write down, word for word, what the greeting says.")),
+    "prompt.repeats": (
+        "greeting",
+        _l("The sound repeats itself, like a tone or a loop. Use a spoken sentence."),
+    ),
+    "prompt.greeting": ("greeting", _l("Choose a sound file for the greeting, or clear its text.")),
+    "prompt.greeting_text": ("greeting_text", _l("Enter the exact text of the greeting.")),
 }
 """The field and the sentence of an error, by ``error_id``."""
 

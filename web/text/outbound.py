@@ -12,13 +12,13 @@ from flask_babel import lazy_gettext as _l
 OUTBOUND: Final = "outbound"
 
 NOT_RECORDED: Mapping[str, object] = {
-    "hung_up_in_announcement": _l("One of them hung up during the announcement."),
-    "hung_up_in_question": _l("One of them hung up before a question was answered."),
+    "hung_up_in_announcement": _l("One of the two hung up during the announcement."),
+    "hung_up_in_question": _l("One of the two hung up before a question was answered."),
     "declined": _l("The person called chose not to be recorded."),
     "no_answer": _l("The person called was asked whether the call may be recorded, and did not answer."),
     "unclear": _l(
-        "The person called was asked whether the call may be recorded, and pressed keys that say neither yes "
-        "nor no."
+        "The person called was asked whether the call may be recorded, and pressed keys that "
+        "mean neither yes nor no."
     ),
 }
 
@@ -26,7 +26,7 @@ GAPS: Mapping[str, object] = {
     "before_announcement_end": _l(
         "What the person called said is not kept: they had not yet heard the whole announcement."
     ),
-    "ringing": _l("What the person called said is not kept: they were not connected yet."),
+    "ringing": _l("What the person called said is not kept: there was no connection yet."),
     "waiting": _l("The person called was waiting and not connected to anybody. None of that is kept."),
 }
 
@@ -37,11 +37,12 @@ ANSWERED: Mapping[str, object] = {
 
 NUMBERS: Mapping[str, object] = {
     "before_connected": _l(
-        "Calls made from this number are recorded too: whoever you call is told, and asked if that is "
-        "required, once they answer and before you are connected."
+        "Outgoing calls from this number are recorded too. After answering and before being "
+        "connected, the person called is informed and, where required, asked."
     ),
     "once_connected": _l(
-        "Calls made from this number are recorded too: both hear it as soon as you are connected."
+        "Outgoing calls from this number are recorded too: both hear the announcement as soon as "
+        "they are connected."
     ),
 }
 """By what a line does with its outbound calls; nothing is said of a line that records none."""
@@ -58,7 +59,7 @@ def consent(mode: str, key: str | None, time: str | None) -> str:
     if mode == "opt-in" and key and time is not None:
         return str(
             _(
-                "The person called was asked before anything was recorded, and agreed with the key %(key)s "
+                "The person called was asked before anything was recorded, and agreed with key %(key)s "
                 "at %(time)s.",
                 key=key,
                 time=time,

@@ -37,7 +37,7 @@ def plan_days() -> str:
     """The longest retention that can be chosen in the visitor's plan."""
     most = current_plan().longest_keep_days
     if most is None:
-        return str(_("As long as your country allows"))
+        return str(_("As long as your country’s rules allow"))
     return str(ngettext("At most %(num)d day", "At most %(num)d days", most))
 
 

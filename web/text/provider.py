@@ -22,7 +22,7 @@ NODE_STATES: Final = {
     FINE: (_l("Records calls"), "good"),
     SILENT: (_l("No report"), "wrong"),
     UNWATCHED: (_l("Does not record"), "wrong"),
-    BEHIND: (_l("Falls behind"), "warn"),
+    BEHIND: (_l("Falling behind"), "warn"),
     DISK_FILLS: (_l("Disk almost full"), "warn"),
 }
 """What is said of a node in a state, and the kind of its badge."""

@@ -12,7 +12,7 @@ from web.text import team
 ERRORS: Final[Mapping[str, tuple[str, object]]] = {
     "registration.code": ("code", _l("This is not your provider’s code.")),
     "tenant.name": ("company", _l("There is a customer with this name. Add the place, for instance.")),
-    "tenant.name_missing": ("company", _l("Write your company’s name, in up to 100 characters.")),
+    "tenant.name_missing": ("company", _l("Enter your company’s name, up to 100 characters.")),
     "tenant.plan": ("plan", _l("Choose a plan.")),
     "tenant.country": ("country", _l("Choose a country.")),
     "tenant.time_zone": ("time_zone", _l("There is no such time zone. Choose one from the list.")),

@@ -24,11 +24,11 @@ END_REASONS: Final[Mapping[str, object]] = {
 """By ``why`` of a purpose's term (:mod:`recorder.seal.usage_terms`)."""
 
 ERASURE_REASONS: Final[Mapping[str, object]] = {
-    "expired": _l("It had reached its announced end."),
-    "not_announced": _l("The announcement was not found in its audio."),
+    "expired": _l("Its announced retention was over."),
+    "not_announced": _l("The announcement was not found in the audio."),
     "shortened": _l("Your company keeps recordings for a shorter time than was announced."),
     "withdrawn": _l("Consent withdrawn."),
-    "narrowed": _l("Your company ended the last of its purposes."),
+    "narrowed": _l("Your company ended its last purpose."),
     "deleted": _l("Your company deleted it."),
 }
 """By ``reason`` of a tombstone (:data:`recorder.seal.amendment_kinds.WHYS`)."""
@@ -41,31 +41,32 @@ ON_HOLD: Final[object] = _l(
 ERRORS: Final[Mapping[str, object]] = {
     "retention.held": _l("It is kept for a difference, so it cannot be deleted. Release it first."),
     "retention.by_law": _l(
-        "A law requires this recording to be kept. It cannot be deleted before that time is over."
+        "The law requires this recording to be kept. It cannot be deleted before that period is over."
     ),
     "retention.deleted": _l("It has already been deleted and is being destroyed."),
     "retention.being_erased": _l("It is being destroyed: it is too late to keep it."),
-    "retention.not_for_disputes": _l("Choose what to keep it for."),
-    "retention.reason": _l("Say why in a sentence or two."),
+    "retention.not_for_disputes": _l("Choose the purpose to keep it for."),
+    "retention.reason": _l("Give the reason in a sentence or two."),
     "retention.review": _l("Choose a review date within a year."),
     "retention.not_yours": _l("Only an admin, or the person who is handling it, can release it."),
     "retention.handler": _l("Choose another colleague who sees the calls of this number."),
     "retention.no_hold": _l("It has already been released."),
-    "retention.not_by_consent": _l("Nothing about this recording rests on consent any more."),
+    "retention.not_by_consent": _l("No purpose of this recording rests on consent any more."),
     "retention.not_announced": _l(
-        "This recording does not show that everybody was told, so nothing can be agreed about it."
+        "This recording does not show that everybody was told, so no agreement about it is possible."
     ),
-    "retention.over": _l("This recording has reached its end, or is about to be deleted."),
+    "retention.over": _l("The retention of this recording is over, or it is about to be deleted."),
     "retention.plan": _l(
-        "Your company’s plan has less retention. Choose an earlier day. Your provider can change the plan."
+        "Your company’s plan has a shorter retention. Choose an earlier day. Your provider can "
+        "change the plan."
     ),
     "retention.past": _l("Counted from the call, that time is already over. Choose a longer one."),
     "retention.purpose": _l("Choose one of the purposes."),
     "retention.too_long": _l(
-        "Your country’s rules do not allow it to be kept that long. Choose a shorter time."
+        "Your country’s rules do not allow such a long retention. Choose a shorter time."
     ),
-    "retention.agreed_on": _l("Choose the day it was agreed: between the call and today."),
-    "retention.until": _l("Choose the day until which to keep it."),
+    "retention.agreed_on": _l("Choose the day of the agreement: between the call and today."),
+    "retention.until": _l("Choose the last day to keep it."),
     "retention.days": _l("Enter a number of days, 1 or more."),
     "retention.no_limit": _l("Somebody changed this in the meantime. Check it and try again."),
     "retention.not_erased": _l("It has not been destroyed, so there is no receipt."),
@@ -73,10 +74,7 @@ ERRORS: Final[Mapping[str, object]] = {
         "Part of this recording still exists. This was reported; the receipt follows once it is gone."
     ),
     "retention.busy": _l("Somebody else is changing this recording right now. Try again in a minute."),
-    "retention.no_key": _l(
-        "This cannot be changed here: your provider has not given the panel a key to sign with. "
-        "Ask your provider."
-    ),
+    "retention.no_key": _l("This cannot be changed here: there is no signing key. Ask your provider."),
 }
 """By ``error_id``."""
 

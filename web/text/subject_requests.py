@@ -25,14 +25,14 @@ WANTS: Final[Mapping[str, object]] = {
 
 DISCLOSURES: Final[Mapping[str, object]] = {
     "both": _l("All of the audio"),
-    "own": _l("Only their own voice; others are silenced"),
+    "own": _l("Only their own voice, without the others’"),
     "withheld": _l("No audio"),
 }
 """By ``given`` of a recording's review."""
 
 CLOSURES: Final[Mapping[str, object]] = {
     "answered": _l("Answered"),
-    "not_proved": _l("It was not established whose number this is"),
+    "not_proved": _l("It is not established that the number belongs to this person"),
     "taken_back": _l("Withdrawn"),
 }
 """By ``closed_how``."""
@@ -50,15 +50,13 @@ CALL_RESULTS: Final[Mapping[str, object]] = {
         "not answer. Your provider can set that up; meanwhile two colleagues can vouch for the "
         "person."
     ),
-    "not_logged": _l("No call was made: what is stored about this call is not in the log."),
+    "not_logged": _l("No call was made: the stored data of this call are not in the log."),
     "no_sound": _l("No call was made: there is no sound for this sentence. Your provider can fix that."),
     "unknown": _l("It is not known whether the number was called."),
 }
 """By what came of a call with a code (:mod:`recorder.domain.live_command`)."""
 
-CODE_GIVEN: Final[object] = _l(
-    "Somebody answered and heard a code. It is valid until %(time)s. Ask them for it."
-)
+CODE_GIVEN: Final[object] = _l("Somebody answered and heard a code, valid until %(time)s. Ask for it.")
 CALL_IN_PROGRESS: Final[object] = _l("Calling the number. Refresh in a moment.")
 
 ERRORS: Final[Mapping[str, object]] = {
@@ -69,22 +67,21 @@ ERRORS: Final[Mapping[str, object]] = {
     "subject_request.statement": _l("Say it in a sentence or two."),
     "subject_request.extended": _l("It has already been extended. That is possible once."),
     "subject_request.too_late": _l(
-        "The month is over. An extension is possible, and announced to the person, within the "
-        "first month only."
+        "The first month is over. An extension can be granted and announced to the person only "
+        "within that month."
     ),
     "subject_request.closed": _l("This request is closed."),
-    "subject_request.verified": _l("It is already established that the number is theirs."),
-    "subject_request.unverified": _l("First establish that the number is theirs."),
-    "subject_request.not_asked": _l("That is not what they asked for."),
+    "subject_request.verified": _l("It is already established that the number belongs to this person."),
+    "subject_request.unverified": _l("First establish that the number belongs to this person."),
+    "subject_request.not_asked": _l("The person did not ask for that."),
     "subject_request.vouched": _l("You have vouched for the person. A colleague has to do so too."),
     "subject_request.may_not_vouch": _l("Your role does not include vouching for somebody."),
     "subject_request.unannounced": _l(
-        "It was not announced in this call that it is recorded. Decide about this recording alone, and say "
-        "why it is given."
+        "The recording was not announced in this call. Decide on it separately, and say why it is given."
     ),
     "subject_request.not_logged": _l(
-        "What is stored about this request differs from the log. Nothing is given or erased. "
-        "Tell your provider: an audit shows what was changed."
+        "The stored data of this request differ from the log. Nothing is given or erased. Tell "
+        "your provider: an audit shows the change."
     ),
     "subject_request.nothing": _l("You have no call with that number, so it is not called."),
     "subject_request.call_pending": _l("That number is being called right now."),
@@ -93,13 +90,13 @@ ERRORS: Final[Mapping[str, object]] = {
     "subject_request.tries_exhausted": _l("That code was tried too often. Call the number again."),
     "subject_request.wrong_code": _l("That is not the right code."),
     "subject_request.given": _l("Choose what to give of each recording."),
-    "subject_request.not_theirs": _l("That recording is not from a call with this number."),
+    "subject_request.not_theirs": _l("That recording does not belong to a call with this number."),
     "subject_request.not_reviewed": _l("First choose what to give of each recording."),
     "subject_request.copy_first": _l(
-        "They also want a copy. Give it first: erased recordings cannot be brought back."
+        "The person also wants a copy. Give it first: erasure cannot be undone."
     ),
     "subject_request.how": _l("Choose the outcome."),
-    "subject_request.sure": _l("Tick the box to confirm: erased recordings cannot be brought back."),
+    "subject_request.sure": _l("Tick the box to confirm: erasure cannot be undone."),
 }
 """By ``error_id``."""
 
@@ -148,7 +145,7 @@ def state(row: RequestRow) -> str:
         return str(_("In progress"))
     if row.vouched_at is not None:
         return str(_("One colleague has vouched for the person; a second is needed"))
-    return str(_("Whose number is it? To be checked"))
+    return str(_("Number to be verified"))
 
 
 def erasure_result(row: ReviewRow, date: str) -> str:
@@ -158,13 +155,12 @@ def erasure_result(row: ReviewRow, date: str) -> str:
     if row.kept_reason == "retention.held":
         return str(
             _(
-                "It is kept for a difference. Whether that is still the case is "
-                "reviewed by %(date)s at the latest.",
+                "It is kept for a difference. This is reviewed by %(date)s at the latest.",
                 date=date,
             )
         )
     if row.kept_reason == "retention.by_law":
-        return str(_("It is kept because a law requires it, until %(date)s.", date=date))
+        return str(_("It is kept until %(date)s, as required by law.", date=date))
     return str(_("It is kept for now.")) if row.kept_reason else ""
 
 
@@ -183,9 +179,8 @@ def calls_kept(calls: int) -> str:
     """How many calls are not erased, because their sound is set aside."""
     return str(
         ngettext(
-            "%(num)d call is set aside until somebody has decided what becomes of it. It is kept for now.",
-            "%(num)d calls are set aside until somebody has decided what becomes of them. "
-            "They are kept for now.",
+            "%(num)d call is set aside until a decision is made about it. It is kept for now.",
+            "%(num)d calls are set aside until a decision is made about them. They are kept for now.",
             calls,
         )
     )
@@ -214,8 +209,8 @@ def listening(how: str, purpose: str) -> str:
 
 
 AMENDMENTS: Final[Mapping[str, object]] = {
-    "consent_added": _l("Agreed later: it may be kept."),
-    "outcome_added": _l("Both sides agreed on how to go on."),
+    "consent_added": _l("Agreed later: the recording may be kept."),
+    "outcome_added": _l("Both sides agreed on the way forward."),
     "consent_withdrawn": _l("Consent withdrawn."),
     "purposes_narrowed": _l("Some purposes ended."),
     "hold_set": _l("Kept for a difference."),

@@ -52,7 +52,7 @@ ERRORS: Mapping[str, tuple[str, object]] = {
     "user.password_long": ("password", _l("This password is too long.")),
     "user.password_named": (
         "password",
-        _l("This password is made of a name that is easy to guess. Use several unrelated words."),
+        _l("This password contains a name that is easy to guess. Use several unrelated words."),
     ),
     "user.password_common": (
         "password",
@@ -60,7 +60,7 @@ ERRORS: Mapping[str, tuple[str, object]] = {
     ),
     "user.password_breached": (
         "password",
-        _l("This password was published after a break-in elsewhere. Use several unrelated words."),
+        _l("This password appeared in a data breach elsewhere. Use several unrelated words."),
     ),
     "user.password_unchecked": (
         "password",
@@ -78,7 +78,7 @@ ENDED: Mapping[str, object] = {
         "This link is not valid, or a newer one was sent. Look for the newest message, or ask your admin."
     ),
     "link.expired": _l("This link has expired. Ask for a new one."),
-    "link.unknown": _l("This link was used, or a newer one was sent. Ask for a new one."),
+    "link.unknown": _l("This link was already used, or a newer one was sent. Ask for a new one."),
 }
 """Why a link no longer works, by ``error_id``."""
 

@@ -52,16 +52,16 @@ from web.text import formats
 ERRORS: Final[Mapping[str, object]] = {
     "dispute.not_found": _l("This page does not exist, or it belongs to somebody else."),
     "dispute.closed": _l("This difference is closed."),
-    "dispute.subject": _l("Say in one sentence what you see differently, with at most 200 characters."),
+    "dispute.subject": _l("Say in one sentence what you see differently, up to 200 characters."),
     "dispute.day": _l("Choose a day within the next six months."),
     "dispute.recordings": _l("Choose at least one call."),
     "dispute.not_announced": _l(
-        "When this call was announced, nothing was said about listening to it again together. So it cannot "
-        "be used for that."
+        "The announcement of this call did not mention listening together, so the call cannot be "
+        "used for that."
     ),
     "dispute.may_not": _l("You do not see every call that this difference is about. Ask an admin."),
     "dispute.name": _l("Enter a name of up to 100 characters, on one line."),
-    "dispute.times": _l("Propose up to three times that are still to come."),
+    "dispute.times": _l("Propose up to three future times."),
     "dispute.language": _l("Choose a language."),
     "dispute.no_mail": _l("No email is sent from here. Pass the link on instead."),
     "dispute.several_numbers": _l("These calls are with different numbers. Open a difference for each."),
@@ -71,43 +71,43 @@ ERRORS: Final[Mapping[str, object]] = {
     "dispute.answered": _l("This invitation was accepted already."),
     "dispute.link_expired": _l("This invitation has expired. Ask for a new one."),
     "dispute.unknown_link": _l(
-        "This link is not valid, or a newer one was sent. Look for the newest message, or ask who invited "
-        "you."
+        "This link is not valid, or a newer one was sent. Look for the newest message, or ask "
+        "the person who invited you."
     ),
-    "dispute.wrong_code": _l("That is not the code that goes with this link. Ask who invited you."),
+    "dispute.wrong_code": _l("That is not the code for this link. Ask the person who invited you."),
     "dispute.reason": _l("Say in a sentence how you recognised the person."),
     "dispute.vouched": _l("You have vouched for the person. A colleague has to do so too."),
-    "dispute.verified": _l("It is already established who the person is."),
+    "dispute.verified": _l("The person’s identity is already established."),
     "dispute.unverified": _l("Two colleagues have to vouch for the person."),
     "dispute.no_number": _l("No number of this call can be called. Two colleagues can vouch instead."),
     "dispute.call_pending": _l("The number is being called right now."),
     "dispute.calls_exhausted": _l("The number was called too often today. Try again tomorrow."),
-    "dispute.no_code": _l("There is no valid code. Ask to be called again."),
-    "dispute.tries_exhausted": _l("That code was tried too often. Ask to be called again."),
-    "dispute.wrong_call_code": _l("That is not the code that you were told."),
+    "dispute.no_code": _l("There is no valid code. Request another call."),
+    "dispute.tries_exhausted": _l("That code was tried too often. Request another call."),
+    "dispute.wrong_call_code": _l("That is not the code from the call."),
     "dispute.not_logged": _l(
-        "What is stored about this call differs from the log, so it does not count. Tell your provider."
+        "The stored data of this call differ from the log, so it does not count. Tell your provider."
     ),
     "dispute.passage": _l("Enter where the passage begins and where it ends, such as 0:42 and 1:05."),
     "dispute.passage_text": _l("Describe the passage in one sentence of up to 300 characters."),
     "dispute.passages": _l("No more passages can be marked in this difference."),
     "dispute.no_passage": _l("This passage does not exist."),
-    "dispute.text_changed": _l("It was put differently in the meantime. Read it again."),
+    "dispute.text_changed": _l("The wording changed in the meantime. Read it again."),
     "dispute.not_theirs": _l("Only the two sides of the call can say this."),
-    "dispute.outcome": _l("Choose how you go on."),
+    "dispute.outcome": _l("Choose the way forward."),
     "dispute.outcome_text": _l("Write what you agreed on, in up to 2,000 characters."),
-    "dispute.outcome_final": _l("The time to change this is over."),
+    "dispute.outcome_final": _l("The period for changes is over."),
     "dispute.outcome_waits": _l(
-        "You have both confirmed how you go on. The difference closes by itself tomorrow; until then, each "
-        "of you can change it."
+        "You have both confirmed the way forward. The difference closes by itself tomorrow; "
+        "until then, either of you can change it."
     ),
-    "dispute.no_outcome": _l("Nothing has been written yet."),
+    "dispute.no_outcome": _l("No entries yet."),
     "dispute.keep_days": _l("Choose how long the call is kept from the list."),
     "dispute.passages_needed": _l("Choose at least one passage. Mark it in the room first."),
     "dispute.passages_changed": _l("Other passages were chosen in the meantime. Read it again."),
-    "dispute.support_called": _l("Support has been asked already."),
+    "dispute.support_called": _l("Support has already been asked."),
     "dispute.not_agreed": _l("The other person has not agreed to this."),
-    "dispute.page_changed": _l("What is stored about this differs from the log, so it is not shown."),
+    "dispute.page_changed": _l("The stored data differ from the log, so they are not shown."),
     "dispute.statements": _l("Nothing more can be added to this difference. Close it and open another."),
     "mail.address": _l("Enter an email address, such as claire@example.com."),
 }
@@ -151,7 +151,7 @@ ROLES: Final[Mapping[str, object]] = {
 
 CONFIRMED_HOW: Final[Mapping[str, object]] = {
     ACCOUNT: _l("logged in"),
-    CODE: _l("recognised by a code that was told to the number in the call"),
+    CODE: _l("recognised by a code given to the number in the call"),
     PEOPLE: _l("recognised by two people who know them"),
 }
 """How it is known who confirmed something."""
@@ -161,7 +161,7 @@ CHECK_CONFIRMED: Final = _l("Both sides confirmed this same text.")
 CHECK_SEALED: Final = _l("The same text is sealed beside the recording.")
 CHECK_ERASED: Final = _l("The recording has been deleted since.")
 CHECK_AWAY: Final = _l("The storage cannot be reached right now, so the seal was not checked.")
-CHECK_DIFFERS: Final = _l("What is sealed beside the recording differs.")
+CHECK_DIFFERS: Final = _l("The text sealed beside the recording differs.")
 
 KEEP_DAYS: Final[Mapping[int, object]] = {
     365: _l("one year from the call"),
@@ -199,9 +199,9 @@ def field_errors(error: AccordError) -> dict[str, str]:
 def notice(dispute: Dispute, guest: Guest, *, customer: str, hearers: str, purposes: str) -> tuple[str, ...]:
     """What a guest is told before they answer. The hash of these sentences is signed with the answer."""
     shared = (
-        _("You may say no. Nothing follows from it here."),
-        _("These people will hear it: %(names)s. It is noted that you listened.", names=hearers),
-        _("It is used for this only: %(purposes)s.", purposes=purposes),
+        _("You may say no. That has no consequences here."),
+        _("These people will hear it: %(names)s. The log notes that you listened.", names=hearers),
+        _("It is used only for: %(purposes)s.", purposes=purposes),
     )
     leave = _("You can leave at any time. What you say to each other meanwhile is not recorded here.")
     if guest.is_third_party:
@@ -213,13 +213,13 @@ def notice(dispute: Dispute, guest: Guest, *, customer: str, hearers: str, purpo
             ),
             _("They would like you to listen to a few passages with them. It takes about ten minutes."),
             *shared,
-            _("You can listen once the other person has agreed to it."),
+            _("You can listen once the other person has agreed."),
             leave,
         )
     known_by = (
         _(
-            "Before you hear it, we make sure that you are the person in this call: we call %(number)s and "
-            "tell you a code, or two people at %(customer)s who know you confirm it.",
+            "Before you hear it, we make sure that you are the person in this call: we call "
+            "%(number)s and give you a code, or two people at %(customer)s who know you confirm it.",
             number=formats.number(guest.number),
             customer=customer,
         )
@@ -247,13 +247,13 @@ STEPS: Final[Mapping[type, object]] = {
     DisputeOpened: _l("%(who)s opened the difference."),
     GuestVouched: _l("%(who)s vouched for %(whom)s."),
     PassageMarked: _l("%(who)s marked a passage."),
-    PassageWorded: _l("%(who)s put a passage differently."),
+    PassageWorded: _l("%(who)s reworded a passage."),
     PassageConfirmed: _l("%(who)s confirmed a passage."),
     PassageLeftOpen: _l("%(who)s left a passage open."),
-    OutcomeWritten: _l("%(who)s wrote how to go on."),
-    OutcomeConfirmed: _l("%(who)s confirmed how to go on."),
-    OutcomeRetracted: _l("%(who)s took the confirmation back."),
-    OutcomeRecorded: _l("How to go on was sealed beside the recording."),
+    OutcomeWritten: _l("%(who)s wrote down the way forward."),
+    OutcomeConfirmed: _l("%(who)s confirmed the way forward."),
+    OutcomeRetracted: _l("%(who)s withdrew the confirmation."),
+    OutcomeRecorded: _l("The way forward was sealed beside the recording."),
 }
 """What happened, for kinds of statements that need no further look."""
 
@@ -267,9 +267,9 @@ def step(statement: DisputeStatement, names: Mapping[str, str], *, renewed: bool
     text = STEPS.get(type(data))
     if isinstance(data, Rescheduled):
         day = formats.date(datetime.combine(data.settle_by, datetime.min.time()))
-        return str(_("%(who)s set another day: %(date)s.", who=who, date=day))
+        return str(_("%(who)s set another date: %(date)s.", who=who, date=day))
     if isinstance(data, GuestEntered):
-        return str(_("%(who)s of support came in: %(reason)s", who=data.name, reason=data.reason))
+        return str(_("%(who)s of support joined: %(reason)s", who=data.name, reason=data.reason))
     if isinstance(data, GuestInvited):
         text = _invited(data, renewed)
     elif isinstance(data, GuestAnswered):
@@ -282,7 +282,7 @@ def step(statement: DisputeStatement, names: Mapping[str, str], *, renewed: bool
         )
     elif isinstance(data, GuestVerified):
         text = (
-            _l("%(whom)s gave the code that was told to the number in the call.")
+            _l("%(whom)s gave the code from the call to their number.")
             if data.how == CODE
             else _l("Two colleagues have vouched for %(whom)s.")
         )
@@ -310,7 +310,7 @@ def _invited(data: GuestInvited, renewed: bool) -> object:
     if renewed:
         return _l("%(who)s sent %(whom)s a new invitation.")
     if data.address is None:
-        return _l("%(who)s made an invitation for %(whom)s.")
+        return _l("%(who)s created an invitation for %(whom)s.")
     return _l("%(who)s invited %(whom)s by email.")
 
 
@@ -326,7 +326,9 @@ def guest_state(guest: Guest, now: datetime) -> tuple[str, str]:
         return str(_("Withdrawn") if guest.ended_how == WITHDRAWN else _("Has left")), ""
     if guest.is_third_party and guest.agreement != ACCEPTED:
         waits = guest.agreement is None
-        return str(_("Waits for the other person’s yes") if waits else _("The other person said no")), "warn"
+        return str(
+            _("Waiting for the other person’s consent") if waits else _("The other person said no")
+        ), "warn"
     if guest.may_hear:
         return str(_("Takes part")), "good"
     if guest.role == SUPPORT:
@@ -345,7 +347,7 @@ def call_result(call: VerificationCall, time: str) -> str:
     if call.outcome is None:
         return str(_("Your telephone will ring in a moment."))
     if call.outcome == DONE:
-        return str(_("You were told a code. It is valid until %(time)s.", time=time))
+        return str(_("You were given a code. It is valid until %(time)s.", time=time))
     return str(_("The call did not get through. Try again."))
 
 

@@ -45,7 +45,7 @@ def ask_for_help(dispute_id: str) -> ResponseReturnValue:
             name = str(_("Support"))
             service.call_support(person, dispute.id, passages, name=name)
             change_messages.send(CHANNEL, dispute.id)
-            flash(_("Support was asked. It can listen once the other person agrees."), "done")
+            flash(_("Support was asked, and can listen once the other person agrees."), "done")
             return redirect(url_for(".show", dispute_id=dispute.id), 303)
         address = entry.get("address", "").strip()
         by_mail = panel_state().outbox.sends and entry.get("how") != "link" and bool(address)

@@ -6,6 +6,7 @@ from recorder.catalogue.database import Table
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable, SubtreeTable
+from recorder.catalogue.tables.branding import BrandingTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.dispute import (
     DisputeCallTable,
@@ -128,4 +129,5 @@ TABLES: tuple[type[Table], ...] = (
     DisputeCallTable,
     RoomTable,
     RoomMemberTable,
+    BrandingTable,
 )

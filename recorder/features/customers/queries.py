@@ -11,6 +11,7 @@ from recorder.catalogue.mappers import tenant_row
 from recorder.catalogue.records import TenantRow
 from recorder.catalogue.tables.identity import InvitationTable, UserTable
 from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.roles import GUESTS, PROVIDER
 
@@ -40,6 +41,20 @@ def count_users(tenants: Collection[str]) -> dict[str, int]:
 def count_invitations(tenants: Collection[str]) -> dict[str, int]:
     """The number of invitations that were neither accepted nor withdrawn, by tenant."""
     return _count(InvitationTable, InvitationTable.tenant_id, InvitationTable.ended_at.is_null(), tenants)
+
+
+def count_current_customers() -> int:
+    """The number of customers that have not left."""
+    offboarded = OffboardingTable.select(OffboardingTable.tenant_id).where(
+        OffboardingTable.offboarded_at.is_null(False)
+    )
+    query = TenantTable.select().where((TenantTable.id != PROVIDER) & TenantTable.id.not_in(offboarded))
+    return int(query.count())
+
+
+def count_current_lines() -> int:
+    """The number of all customers' lines in use."""
+    return int(LineTable.select().where(LineTable.until.is_null()).count())
 
 
 def has_had_users(tenant: str) -> bool:

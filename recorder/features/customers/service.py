@@ -38,6 +38,12 @@ class Customer:
     at: datetime | None = None
 
 
+def count_all() -> tuple[int, int]:
+    """How many customers there are, without those that have left, and how many numbers they have."""
+    with connected():
+        return queries.count_current_customers(), queries.count_current_lines()
+
+
 def list_customers(after: str, limit: int) -> list[Customer]:
     """Customers by name, at most ``limit``, after the one with the id ``after`` (empty: from the
     beginning)."""

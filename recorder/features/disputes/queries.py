@@ -186,7 +186,7 @@ def disputes_for_support() -> tuple[tuple[str, str], ...]:
     for_support = DisputeGuestTable.role == SUPPORT
     with connected():
         rows = (
-            DisputeTable.select(DisputeTable.tenant_id, DisputeTable.id)
+            DisputeTable.select(DisputeTable.tenant_id, DisputeTable.id, DisputeTable.opened_at)
             .join(DisputeGuestTable, on=(DisputeGuestTable.dispute_id == DisputeTable.id))
             .where(for_support & DisputeTable.closed_at.is_null())
             .order_by(DisputeTable.opened_at)

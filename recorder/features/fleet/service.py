@@ -4,6 +4,7 @@ Reports are not signed: they inform, and decide nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -28,6 +29,8 @@ SILENT: Final = "silent"
 UNWATCHED: Final = "unwatched"
 BEHIND: Final = "behind"
 DISK_FILLS: Final = "disk_fills"
+
+WORST_FIRST: Final = (SILENT, UNWATCHED, BEHIND, DISK_FILLS, FINE)
 
 FORGOTTEN_AFTER: Final = timedelta(days=7)
 """A node that has been silent for so long was taken out of service."""
@@ -97,3 +100,8 @@ def node_reports() -> tuple[NodeReport, ...]:
             )
             for row in NodeReportTable.select().order_by(NodeReportTable.node)
         )  # fmt: skip
+
+
+def worst_state(reports: Iterable[NodeReport], now: datetime) -> str:
+    """The worst that is to be said of any node; empty if there is none."""
+    return min((each.state(now) for each in reports), key=WORST_FIRST.index, default="")

@@ -21,6 +21,7 @@ from recorder.catalogue.database import Table, connected, database, writing
 from recorder.catalogue.schema import FOLDER
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, RecipientTable
+from recorder.catalogue.tables.branding import BrandingTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.dispute import (
     DisputeGuestTable,
@@ -90,6 +91,7 @@ TABLES: tuple[type[Table], ...] = (
     DisputeTable,
     DisputeRecordingTable,
     DisputeGuestTable,
+    BrandingTable,
 )
 """Ordered so that each row comes after those that it refers to."""
 

@@ -117,9 +117,10 @@ class Registration:
         return row
 
     def open_provider(self, name: str, language: str, now: datetime) -> TenantRow:
-        """The tenant of the provider's own people, created for the first of them with the ``name`` that their
-        invitations have.  Raises :class:`SealError` as :meth:`create_customer`."""
+        """The tenant of the provider's own people, created for the first of them, with the ``name`` that
+        their invitations have.  Raises :class:`SealError` as :meth:`create_customer`."""
         with writing():
+            tenants.rename_provider(name, now=now, entropy=self.entropy)
             return queries.tenant(PROVIDER) or tenants.create_tenant(
                 PROVIDER,
                 name=name,

@@ -54,6 +54,8 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _by("its own signature, and the leaf's SHA-256", "statement"),
     "download_permission": _leaf("user.download_changed", "id tenant_id number")
     | _by("its own signature, and the leaf's SHA-256", "statement"),
+    "branding": _leaf("provider.branding_changed", "id tenant_id number")
+    | _by("its own signature, and the leaf's SHA-256", "statement"),
     "second_factor_reset": _leaf("user.factor_reset_requested", "id tenant_id user_id requested_by")
     | _by("its own signature, and the leaf's SHA-256", "statement")
     | _at("user.factor_reset_requested", "requested_at")

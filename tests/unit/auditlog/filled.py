@@ -21,6 +21,7 @@ from recorder.catalogue.tables.saved_filter import SavedFilterTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.domain.parties import Party
+from recorder.features.branding.service import save_branding
 from recorder.features.disputes import guest_calls
 from recorder.features.disputes.guest_calls import GuestCalls
 from recorder.features.disputes.invitations import GuestInvitations
@@ -60,6 +61,7 @@ from recorder.playback import grants
 from recorder.processes.node_report import measure_node
 from recorder.seal import signing
 from recorder.seal.amendment import By
+from recorder.seal.branding import Branding
 from recorder.seal.dispute_kinds import ACCEPTED
 from tests.announcements import announcement_in
 from tests.identity_proof import vouch
@@ -245,6 +247,8 @@ def _people(world: World) -> None:
     )  # fmt: skip
     permission = {"signer": house.services.signer, "trust": house.trust, **time_and_entropy(world)}
     download_permission.set_permission(world.tenant, person.id, True, By("user", world.user), **permission)
+    branding = Branding(world.tenant, 1, world.user, name="Telvoip")
+    save_branding(branding, signer=house.services.signer, **time_and_entropy(world))
     users.set_profile(world.tenant, person.id, name="Claire M.", language="nl", **time_and_entropy(world))
     factors = house.factors
     boss = users.create_user(

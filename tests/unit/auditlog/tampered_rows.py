@@ -10,6 +10,7 @@ import pyotp
 from recorder.catalogue.database import database, writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.branding import BrandingTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import UserTable
@@ -17,9 +18,12 @@ from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.second_factor import SecondFactorTable
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.features.branding.service import save_branding
 from recorder.identity import download_permission, users
 from recorder.seal import download_permission as permission
 from recorder.seal.amendment import By
+from recorder.seal.branding import KIND as branding_kind
+from recorder.seal.branding import Branding
 from recorder.seal.credential import Credential, write
 from recorder.seal.download_permission import DownloadPermission
 from recorder.seal.second_factor import KIND, read
@@ -211,6 +215,16 @@ def download_permission_signed_past_the_log(world: World) -> None:
     signed = permission.KIND.write(permission_given, house.changes.signer, house.clock()).decode()
     with writing():
         DownloadPermissionTable.update(statement=signed).execute()
+
+
+@found_as("row.changed", "branding")
+def branding_signed_past_the_log(world: World) -> None:
+    house, branding = world.house, Branding(world.tenant, 1, world.user, name="Telvoip")
+    save_branding(branding, signer=house.changes.signer, now=house.clock(), entropy=house.entropy)
+    world.sign()
+    signed = branding_kind.write(replace(branding, name="Telvolp"), house.changes.signer, house.clock())
+    with writing():
+        BrandingTable.update(statement=signed.decode()).execute()
 
 
 @found_as("row.deleted", "second_factor")

@@ -46,6 +46,7 @@ from recorder.catalogue.tables.throttle import ThrottleTable
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.domain import line_policy
 from recorder.errors import BackupError
+from recorder.features.branding.service import save_branding
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.service import Disputes
 from recorder.features.notes import service as notes
@@ -59,6 +60,7 @@ from recorder.mail.outbox import Outbox
 from recorder.playback import grants
 from recorder.prompts.composer import Greeting
 from recorder.seal.amendment import By
+from recorder.seal.branding import Branding
 from recorder.seal.keyring import Keyring, make_secret
 from recorder.spool.snapshot import read_snapshot
 from tests.announcements import announcement_in
@@ -128,6 +130,8 @@ def full(house: Bakery, recorded) -> Bakery:
     admin.request_reset(user, boss)
     signing = {"signer": house.services.signer, "trust": house.trust, **time_and_entropy}
     download_permission.set_permission(house.tenant, user.id, True, By("operator"), **signing)
+    branding = Branding(house.tenant, 1, user.id, name="Telvoip", logo=b"a logo")
+    save_branding(branding, signer=house.services.signer, **time_and_entropy)
     Invitations(house.services.signer, house.trust, Outbox(), house.clock, house.entropy).invite(
         house.tenant, address="eva@example.com", name="Eva", role="customer", lines=None, language="fr",
         by=By("operator"),

@@ -663,6 +663,7 @@ FORMS: Mapping[str, Form | FormOf] = {
         "company": "Reliure Adam", "country": "be", "time_zone": "Europe/Brussels", "languages": ["fr"],
         "plan": "starter", "name": "Ada Adam", "login": "ada@adam.example", "language": "fr", "how": "link",
     },
+    "provider.edit_settings": {"name": "Telvoip"},
     "recordings.save_filter": {"name": "Mine"},
     "together.agree_to_guest": lambda world, person: {
         "answer": "declined", "passage": person.company.ids["passage_id"],

@@ -13,6 +13,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from recorder.features.access_log.verification import EntryProofs
+from recorder.features.branding.service import CurrentBranding
 from recorder.mail.outbox import Outbox
 from tests.house import PASSWORD, Customer, House, hash_with
 from tests.mailbox import Mailbox, mailbox
@@ -166,6 +167,7 @@ def app(house, clock, entropy, config) -> Flask:
         changes=house.changes,
         factors=house.factors,
         proofs=proofs,
+        branding=CurrentBranding(house.trust, clock),
     )
     panel.jinja_env.bytecode_cache = COMPILED
     panel.response_class = Page

@@ -241,7 +241,7 @@ def test_other_tenants_entries_are_not_there(house, browser, bakery, rival, time
 def test_filter_keeps_its_input_and_names_what_is_wrong(browser, bakery) -> None:
     page = in_english(browser("paul"))
     text = page.get("/access-log?kind=nonsense&from=yesterday&to=2026-11-25&after=x").text
-    assert "A part of this could not be read and was left out." in text
+    assert "Part of this could not be read and was left out." in text
     assert 'value="2026-11-25"' in text
     claire = bakery.people["claire"].id
     text = page.get(f"/access-log?person={claire}&kind=people").text
@@ -249,7 +249,7 @@ def test_filter_keeps_its_input_and_names_what_is_wrong(browser, bakery) -> None
     assert [each.split(" ", 1)[1] for each in entries(text)] == [
         "Your provider gave Claire Martin access. Role Colleague Check – entry 3"
     ]
-    assert "No entry fits." in page.get("/access-log?person=nobody").text
+    assert "No matching entries." in page.get("/access-log?person=nobody").text
     assert page.get("/access-log?recording=%25&person=%27").status_code == 200
 
 
@@ -278,7 +278,7 @@ def test_csv_has_every_entry_in_both_times_and_no_formula(
     assert answer.headers["Content-Disposition"] == 'attachment; filename="access-log-2026-11-25.csv"'
     rows = read_csv(answer)
     assert len(rows) == len(service.list_entries(bakery.id, limit=1000).entries)
-    opened = next(each for each in rows if each["What happened"].endswith("listened to a recording."))
+    opened = next(each for each in rows if each["Event"].endswith("listened to a recording."))
     assert opened["Time (Europe/Brussels)"] == "2026-11-25 10:00:00"
     assert opened["Time (UTC)"] == "2026-11-25T09:00:00.000Z"
     assert (opened["Person"], opened["Seconds heard"], opened["Recording"]) == (

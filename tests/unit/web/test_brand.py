@@ -11,7 +11,7 @@ from recorder import config as settings
 from recorder.colour_contrast import contrast
 from recorder.errors import ConfigError
 from web import create_app
-from web.config import LOGO_BYTES, Brand, read_logo
+from web.config import LONGEST_LOGO, Brand, read_logo
 
 PIXEL = b"\x89PNG\r\n\x1a\n"
 
@@ -77,7 +77,7 @@ def test_legible_brand_is_accepted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("logo.gif", PIXEL), ("none.png", None), ("big.png", bytes(LOGO_BYTES + 1))]
+    ("name", "content"), [("logo.gif", PIXEL), ("none.png", None), ("big.png", bytes(LONGEST_LOGO + 1))]
 )
 def test_unusable_logo_is_refused(tmp_path, name, content):
     if content is not None:

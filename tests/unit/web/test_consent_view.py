@@ -91,7 +91,7 @@ def test_unheard_yes_is_shown_without_effect(claire, house, bakery):
     silent = {name: value for name, value in SPOKEN_ANSWER.items() if not name.startswith("voice")}
     recording = house.call(bakery, questions=[silent])
     page = claire.get(claire.listen_to(recording)).text
-    assert "Aucune réponse n’a pu être entendue auparavant" in page
+    assert "Aucune réponse ne s’entend auparavant" in page
     assert "Convenu pendant l’appel de le garder" not in page
 
 
@@ -101,7 +101,7 @@ def test_question_missing_from_audio_is_shown_without_effect(claire, house, bake
         prompt.unlink()
     house.work(folder, end)
     page = claire.get(claire.listen_to(folder.name)).text
-    assert "elle reste donc sans effet" in page
+    assert "celle-ci reste donc sans effet" in page
     assert "Convenu pendant l’appel de le garder" not in page
     assert "25 décembre 2026" in page
 
@@ -179,5 +179,5 @@ def test_player_lists_transfer_consent(claire, house, bakery):
     folder, end = house.finished(bakery, events=events)
     house.work(folder, end)
     texts = [text for _, text in marks(claire.get(claire.listen_to(folder.name)).text)]
-    assert any("On a aussi demandé à une personne de l’équipe" in text for text in texts)
+    assert any("On a aussi demandé à un collègue" in text for text in texts)
     assert any("a refusé, avec une touche. L’enregistrement s’arrête là." in text for text in texts)

@@ -78,7 +78,11 @@ def test_every_step_from_the_number_to_the_call_that_was_heard(browser, house, b
         assert states(nora)[-1] == "begun"
     live.put("node1", [], clock())
     call = house.call(baker)
-    assert finished_steps(nora) == ["The call has arrived", "It was announced", "It was recorded"]
+    assert finished_steps(nora) == [
+        "The call has arrived",
+        "The announcement was played",
+        "The call was recorded",
+    ]
     assert f"/recordings/{call}" in nora.get("/first-day").text
     listen_to(house, nora, call)
     assert finished_steps(nora)[-1] == "You have heard it"

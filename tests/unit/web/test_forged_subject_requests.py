@@ -46,7 +46,7 @@ def refused_everywhere(person, page: str, recording: str) -> None:
         answers.append(person.send(f"{page}/{what}", **form))
     for answer in answers:
         assert answer.status_code == 403
-        assert "ne correspond pas au journal" in answer.text
+        assert "diffèrent du journal" in answer.text
 
 
 FORGED = {
@@ -138,7 +138,7 @@ def test_forged_review_row_gives_nothing(house, browser, bakery, call, columns) 
     change(ReviewTable, **columns)
     for answer in (paul.send(f"{page}/copy"), paul.get(page), paul.send(f"{page}/erase", sure="yes")):
         assert answer.status_code == 403
-        assert "ne correspond pas au journal" in answer.text
+        assert "diffèrent du journal" in answer.text
     assert "recording.exported" not in kinds(bakery.id, "recording.")
     assert found(house, bakery.id) == {("row.changed", "request_review")}
 

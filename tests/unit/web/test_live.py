@@ -50,10 +50,10 @@ def answer(outcome: str, clock, entropy) -> None:
         ("pause", DONE, "En pause : ce qui se dit maintenant"),
         ("resume", "not_paused", "l’enregistrement n’était pas en pause"),
         ("note", DONE, "Moment marqué"),
-        ("delete", DONE, "L’enregistrement est détruit, et vous l’entendez tous les deux"),
+        ("delete", DONE, "L’enregistrement est détruit, et un message vous le dit"),
         ("pause", "no_answer", "Impossible : l’enregistreur n’a pas répondu."),
-        ("pause", "unknown", "on ne sait pas si cela a marché"),
-        ("pause", "something new", "on ne sait pas si cela a marché"),
+        ("pause", "unknown", "on ignore si cela a fonctionné"),
+        ("pause", "something new", "on ignore si cela a fonctionné"),
     ],
 )
 def test_page_shows_the_commands_outcome(browser, call, clock, entropy, what, outcome, text) -> None:

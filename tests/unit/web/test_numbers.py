@@ -35,8 +35,8 @@ def test_page_shows_consent_mode_and_timing(browser, house, bakery, clock, entro
 def test_page_explains_outbound_calls(browser, bakery, clock, entropy):
     (line,) = queries.lines(bakery.id)
     for how, text in (
-        ("before_connected", "et avant que vous soyez"),
-        ("once_connected", "les deux l’entendent dès"),
+        ("before_connected", "et avant la mise en relation"),
+        ("once_connected", "les deux entendent l’annonce dès"),
     ):
         assert text not in browser("claire").get("/numbers").text
         lines.set_line_outbound(bakery.id, line.id, how, now=clock(), entropy=entropy)

@@ -125,7 +125,7 @@ def test_admins_download_until_the_deadline(browser, leaves, clock) -> None:
     clock.forward(days=30)
     paul = browser("paul")
     assert paul.get(FILE).status_code == 410
-    assert "délai de téléchargement est écoulé" in paul.get("/offboarding").text
+    assert "période de téléchargement est terminée" in paul.get("/offboarding").text
 
 
 @pytest.mark.long
@@ -156,7 +156,7 @@ def test_imported_recording_is_listed_and_given_a_purpose(browser, bakery, old) 
         ({"days": "30"}, "est déjà écoulée"),
         ({"days": "99999"}, "pays ne permettent pas"),
         ({"purpose": "marketing"}, "Choisissez l’un des usages"),
-        ({"reason": " "}, "Dites pourquoi"),
+        ({"reason": " "}, "Indiquez la raison"),
     ):
         answer = paul.send(f"{retention_page}/basis", **{**form, **wrong})
         assert (answer.status_code, sentence in answer.text) == (403, True), wrong

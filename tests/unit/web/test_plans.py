@@ -42,7 +42,7 @@ def test_customer_sees_the_plan(paul, bakery, clock, entropy) -> None:
     assert "Your plan: starter" in usage_text
     assert "Numbers, calls and their length No limit" in usage_text
     assert "Formats of new recordings Opus, WAV" in usage_text
-    assert "As long as your country allows" in usage_text
+    assert "As long as your country’s rules allow" in usage_text
     assert usage_text.count("Included") == 3
     plans.change_plan(bakery.id, "basic", now=clock(), entropy=entropy)
     usage_text = text_of(paul, "/usage")
@@ -137,4 +137,4 @@ def test_later_agreement_fits_the_plan(paul, house, bakery, basic) -> None:
     assert "Your plan allows 9 December 2026 at most. Your provider can change it." in text_of(paul, page)
     form = {"on": "2026-11-25", "until": "2027-01-15", "reason": "By e-mail"}
     refused = paul.send(f"{page}/retention/agreement", **form)
-    assert "Your company’s plan has less retention." in refused.text
+    assert "Your company’s plan has a shorter retention." in refused.text

@@ -38,7 +38,7 @@ def test_player_reports_duration_mismatch(house, bakery, browser):
     whole = house.call(bakery)
     person = browser("claire")
     page = person.get(person.listen_to(folder.name)).text
-    assert "plus court que l’appel" in page
+    assert "de l’appel dans cet enregistrement" in page
     assert "Rien ne manque" not in page
     assert "out-of-time" not in person.get(person.listen_to(whole)).text
 
@@ -237,7 +237,7 @@ def test_unannounced_recording_is_refused_with_a_reason(browser, house, bakery):
     person = browser("claire")
     page = person.get(f"/recordings/{silent}")
     assert page.status_code == 200
-    assert "Cet enregistrement ne permet pas d’établir que chacun a été informé" in page.text
+    assert "L’enregistrement ne permet pas d’établir que chacun a été informé" in page.text
     assert 'name="purpose"' not in page.text
     refused = person.send(f"/recordings/{silent}", purpose="agreement")
     assert refused.status_code == 403

@@ -65,7 +65,7 @@ def test_each_role_has_its_pages(provider, bakery, browser, login, start) -> Non
     answer = somebody.log_in(login)
     assert somebody.get(answer.location).location == start
     page = somebody.get(start)
-    others = {"/nodes": ""} if start == "/customers" else {}
+    others = {"/nodes": "", "/settings": ""} if start == "/customers" else {}
     assert {address: current for address, (_, current) in links(page.text).items()} == {
         start: "page"
     } | others
@@ -77,13 +77,13 @@ def test_each_role_has_its_pages(provider, bakery, browser, login, start) -> Non
 
 def test_support_is_told_where_differences_appear(provider, browser) -> None:
     found = text_of(browser("sam").get("/differences").text)
-    assert "When a customer admits you to a difference, it appears here." in found
+    assert "When a customer asks for your help with a difference, it appears here." in found
 
 
 def test_refusal_names_nobody_of_a_customer(provider, bakery, browser) -> None:
     answer = browser("olga").get("/recordings")
     assert answer.status_code == 403
-    assert "Only a customer’s own people can open this." in text_of(answer.text)
+    assert "Only the customer’s own team can open this page." in text_of(answer.text)
     assert 'href="/recordings"' not in answer.text
 
 
@@ -99,6 +99,7 @@ def test_operator_sees_customers_and_their_months(house, provider, bakery, rival
     found = text_of(olga.get("/customers").text)
     assert "Boulangerie Martin Active Starter 1 3 2 " in found
     assert "Van Dyck NV Active Starter 1 1 1 " in found
+    assert "Customers 2 Numbers 2 Nodes 0" in found
     assert "Calls 3 Recorded time" in found
     assert "Telvoip" not in found
     for secret in ("Magasin", "55 01 00", "470", "Claire", "Paul"):
@@ -119,6 +120,7 @@ def test_operator_sees_how_each_node_is(house, provider, browser) -> None:
     found = text_of(olga.get("/nodes").text)
     assert "north Records calls 0.1.0 5 12 72%" in found
     assert "south Does not record 0.1.0 5 12" in found
+    assert "Nodes 2 Does not record" in text_of(olga.get("/customers").text)
     house.clock.forward(minutes=4)
     report_node(replace(north, reported_at=house.clock(), watched_at=house.clock(), oldest_at=None))
     found = text_of(olga.get("/nodes").text)
@@ -206,7 +208,7 @@ def test_operator_invites_a_customer(house, provider, office) -> None:
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"company": " "}, "Write your company’s name"),
+        ({"company": " "}, "Enter your company’s name"),
         ({"company": "boulangerie  MARTIN"}, "There is a customer with this name"),
         ({"login": "ada"}, "Enter an email address"),
         ({"login": "olga"}, "Enter an email address"),

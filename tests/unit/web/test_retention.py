@@ -97,7 +97,7 @@ def test_invalid_hold_is_refused_and_not_written(browser, bakery, call) -> None:
         ({"review": "2029-01-01"}, "Choisissez une date de réexamen dans l’année"),
         ({"review": "0001-01-01"}, "Choisissez une date de réexamen dans l’année"),
         ({"purpose": "training"}, "Choisissez pour quel usage le mettre de côté"),
-        ({"reason": "x" * 501}, "Dites pourquoi"),
+        ({"reason": "x" * 501}, "Indiquez la raison"),
     ):
         answer = set_hold(paul, call, **wrong)
         assert answer.status_code == 403
@@ -111,11 +111,11 @@ def test_invalid_hold_is_refused_and_not_written(browser, bakery, call) -> None:
 def test_deletion_needs_confirmation(house, browser, bakery, call) -> None:
     paul, claire = browser("paul"), browser("claire")
     text = paul.get(page(call)).text
-    assert "Ce qui disparaîtra" in text
-    assert "Personne ne peut le faire revenir" in text
+    assert "Ce qui sera supprimé" in text
+    assert "Même votre fournisseur ne peut pas revenir dessus" in text
     assert amendments.listed_hashes(bakery.id, call) == (), "asked, not done"
     answer = paul.send(f"/recordings/{call}/delete", reason="Not needed")
-    assert "L’enregistrement est supprimé" in answer.text
+    assert "Enregistrement supprimé" in answer.text
     assert "a été détruit" in claire.get(page(call)).text
     assert paul.send(f"/recordings/{call}/delete", reason="again").status_code == 403
     assert destroy_due(house) == 1
@@ -154,10 +154,10 @@ def test_refused_deletion_has_a_reason(house, browser) -> None:
     house.person(duty, "anne", "Anne", role="customer_admin")
     call = house.call(duty)
     anne = browser("anne")
-    assert "Une loi exige" in anne.get(page(call)).text
+    assert "La loi exige" in anne.get(page(call)).text
     answer = anne.send(f"/recordings/{call}/delete", reason="x")
     assert answer.status_code == 403
-    assert "Une loi exige" in answer.text
+    assert "La loi exige" in answer.text
     assert amendments.listed_hashes(duty.id, call) == ()
 
 
@@ -195,7 +195,7 @@ def test_later_agreement_is_previewed_then_written(house, browser, bakery, call,
     text = browser("claire").get(page(call)).text
     assert "Convenu de le garder jusqu’au 25 novembre 2027" in text
     assert "Convenu le 26 novembre 2026" in text
-    assert "Paul Martin l’a noté le 27 novembre 2026." in text
+    assert "Noté par Paul Martin le 27 novembre 2026." in text
     clock.at += timedelta(days=60)
     assert destroy_due(house) == 0
 
@@ -207,11 +207,11 @@ def test_agreement_cannot_exceed_the_law(browser, bakery, call) -> None:
         ({"until": "9999-12-31"}, "Les règles de votre pays"),
         ({"until": "2026-11-25"}, "est déjà écoulée"),
         ({"until": "0001-01-01"}, "est déjà écoulée"),
-        ({"until": "soon"}, "jusqu’auquel il est conservé"),
+        ({"until": "soon"}, "dernier jour de conservation"),
         ({"on": "2026-11-24"}, "entre l’appel et aujourd’hui"),
         ({"on": "2026-11-26"}, "entre l’appel et aujourd’hui"),
         ({"on": ""}, "entre l’appel et aujourd’hui"),
-        ({"reason": " "}, "Dites pourquoi"),
+        ({"reason": " "}, "Indiquez la raison"),
     ):
         for sure in ({}, {"sure": "yes"}):
             answer = paul.send(retention_page(call, "/agreement"), **{**LATER, **wrong}, **sure)
@@ -358,7 +358,7 @@ def test_difference_is_handed_over(house, browser, bakery, call, clock) -> None:
     assert browser("claire").send(page(call), purpose="agreement").status_code == 403, "no longer hers"
     assert "Luc s’en occupe." in paul.get("/recordings").text
     log = paul.get("/access-log").text
-    assert "Quelqu’un d’autre s’occupe du différend." in log
+    assert "Le différend a été confié à quelqu’un d’autre." in log
     assert paul.send(retention_page(call, "/lift"), hold="1").status_code == 403, "that one has ended"
     assert browser("luc").send(retention_page(call, "/lift"), hold="2").status_code == 303
     assert amendments.holds(bakery.id) == ()

@@ -164,7 +164,7 @@ def test_other_purposes_and_line_limits_are_shown(house, browser, clock, entropy
     house.limit(duty.id, 14, line=duty.line.id)
     anne = browser("anne")
     page = anne.get("/settings/retention").text
-    assert "Tout usage, sauf si une loi l’exige" in page
+    assert "Tout usage que la loi n’exige pas" in page
     assert "Une loi l’exige" in page
     assert 'value="legal-duty"' not in page
     text = preview_page(anne, purpose="agreement", days="7").text

@@ -256,7 +256,7 @@ def test_greeting_is_heard_first(paul, bakery, line) -> None:
         (recording(0.3), "60 secondes"),
         (recording(channels=2), "mono"),
         (recording(rate=44100), "Hz"),
-        (recording(level=0.0), "presque rien"),
+        (recording(level=0.0), "presque muet"),
         (b"RIFF" + b"\0" * LARGEST, "trop"),
     ],
     ids=["mp3", "empty", "broken", "long", "short", "stereo", "rate", "silent", "large"],

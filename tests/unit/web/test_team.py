@@ -39,7 +39,7 @@ def test_invitation_by_mail_lets_somebody_in(house, bakery, mail_panel, box) -> 
     admin = mail_panel("paul")
     answer = admin.send("/team/invite", **EVA, how="mail")
     assert answer.status_code == 303
-    assert "Wordt verzonden" not in admin.get("/team").text
+    assert "De e-mail wordt verzonden" not in admin.get("/team").text
     page = admin.get("/team").text
     assert "eva@example.com" in page
     (path,) = send(house, box)

@@ -61,7 +61,7 @@ def test_page_has_the_sums_by_day_and_number(browser, counted) -> None:
 def test_wrong_period_is_named_and_the_last_month_shown(browser, counted, period) -> None:
     answer = english(browser("paul")).get(f"/usage?{period}")
     assert answer.status_code == 200
-    assert "Choose two days" in answer.text
+    assert "Choose a first and a last day" in answer.text
     assert "25 November 2026" in answer.text
 
 

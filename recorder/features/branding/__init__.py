@@ -1,0 +1,1 @@
+"""How the panel and its mails present the provider."""

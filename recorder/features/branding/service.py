@@ -1,0 +1,123 @@
+"""Changes and reads the provider's branding.
+
+A row alone decides nothing: the branding must be signed, and the newest one according to the provider's log.
+Otherwise the values of the settings file apply.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.leaf_lookup import LoggedLeaf
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.branding import BrandingTable
+from recorder.clock import Now, truncate
+from recorder.domain.roles import PROVIDER
+from recorder.errors import CatalogueError, SealError
+from recorder.fault_log import FaultLog
+from recorder.ids import Entropy
+from recorder.seal.branding import KIND, Branding
+from recorder.seal.revocation import Trust, is_doubtful
+from recorder.seal.signed_document import Verified
+from recorder.seal.signing import Signer
+
+CHANGED: Final = "provider.branding_changed"
+
+HINT: Final = "an operator saves the settings again in the panel; `accord audit run` names such rows"
+
+REFRESH: Final = timedelta(seconds=5)
+"""How long a process may show a branding that another one has changed."""
+
+
+def save_branding(branding: Branding, *, signer: Signer, now: datetime, entropy: Entropy) -> Branding:
+    """Sign a branding, which has been checked (:mod:`.rules`), as the tenant's next one; its ``number`` is
+    replaced. Returns it as it was signed. Raises :class:`SealError` for a key that is not endorsed for it."""
+    tenant = branding.tenant
+    with writing():
+        lock_tenant(tenant)
+        branding = replace(branding, number=_newest_number(_changes(tenant)) + 1)
+        statement = KIND.write(branding, signer, truncate(now)).decode()
+        columns = {"tenant_id": tenant, "number": branding.number, "statement": statement}
+        BrandingTable.insert(id=tenant, **columns).on_conflict(
+            conflict_target=[BrandingTable.id], update=columns
+        ).execute()
+        body = {"number": branding.number, "by": "user", "actor": branding.by}
+        append(tenant, CHANGED, body | {"statement_sha256": sha256_of(statement)}, now, entropy)
+    return branding
+
+
+def find_branding(trust: Trust, tenant: str = PROVIDER) -> Verified[Branding] | None:
+    """The provider's branding; ``None`` if there is none. Raises :class:`SealError` as :func:`check`, and
+    ``branding.missing`` where the log has one and there is no row."""
+    with connected():
+        row = BrandingTable.get_or_none(BrandingTable.id == tenant)
+        newest = _newest_number(_changes(tenant))
+    if row is not None:
+        return check(row, trust)
+    if newest:
+        raise SealError("branding.missing", f"branding {newest} of the log is not in the catalogue", HINT)
+    return None
+
+
+def check(row: BrandingTable, trust: Trust) -> Verified[Branding]:
+    """The branding in a row. Raises :class:`SealError`: ``branding.differs`` (it is another tenant's),
+    ``branding.superseded`` (it is not the newest), ``seal.key_revoked``, and as :meth:`Kind.read`."""
+    signed = KIND.read(row.statement.encode(), trust.root)
+    found, leaves = signed.value, _changes(row.id)
+    if not (found.tenant == row.id == row.tenant_id and found.number == row.number):
+        raise SealError("branding.differs", f"the branding of {row.id} differs from the signed one", HINT)
+    if found.number != _newest_number(leaves):
+        what = f"branding {found.number} is not the newest in the provider's log"
+        raise SealError("branding.superseded", what, HINT)
+    if is_doubtful(signed.key_id, signed.at, leaves[-1].at, trust.revoked()):
+        what = f"key {signed.key_id}, which signed the provider's branding, was revoked"
+        raise SealError("seal.key_revoked", what, HINT)
+    return signed
+
+
+@dataclass
+class CurrentBranding:
+    """The provider's branding as a process shows it: read again every few seconds, so that a change needs no
+    restart. One that is not valid is logged for the operator and not shown."""
+
+    trust: Trust
+    now: Now
+    _found: Branding | None = field(default=None, init=False)
+    _read_at: datetime | None = field(default=None, init=False)
+    _faults: FaultLog = field(default_factory=FaultLog, init=False)
+
+    def __call__(self) -> Branding | None:
+        """The branding; ``None`` where the settings apply. While the catalogue is away, the last one."""
+        now = self.now()
+        if self._read_at is None or not timedelta() <= now - self._read_at < REFRESH:
+            self._read_at = now
+            self._read()
+        return self._found
+
+    def refresh(self) -> None:
+        """Read it again at the next call: this process has changed it."""
+        self._read_at = None
+
+    def _read(self) -> None:
+        try:
+            signed = find_branding(self.trust)
+        except SealError as error:
+            self._found = None
+            self._faults.report("branding.refused", error, level="error", hint=error.hint)
+        except CatalogueError as error:
+            self._faults.report("branding.unavailable", error)
+        else:
+            self._found = None if signed is None else signed.value
+            self._faults.recover_all()
+
+
+def _changes(tenant: str) -> list[LoggedLeaf]:
+    return leaf_lookup.leaves_after(tenant, -1, CHANGED)
+
+
+def _newest_number(leaves: list[LoggedLeaf]) -> int:
+    return max((int(each.body["number"]) for each in leaves), default=0)
