@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -111,10 +111,11 @@ def _rows(connection: psycopg.Connection, table: str) -> bytes:
 class Server:
     """A server that listens on a socket in its folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] = QUICK) -> None:
         found = binaries()
         assert found is not None
         self.binaries = found
+        self.settings = settings
         self.folder = scratch_folder("pg")
         self._user: dict[str, object] = {}
         if os.getuid() == 0:
@@ -141,7 +142,7 @@ class Server:
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections."""
-        options = [part for name, value in QUICK.items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 [*WITH_US, self.binaries / "postgres", "-D", "data", "-k", str(self.folder), *options],
