@@ -128,7 +128,7 @@ class Server:
         self._numbers = itertools.count(1)
         self._template: Template | None = None
         self._free: list[str] = []
-        initialised = self._run(
+        initialised = self.run(
             "initdb", "-D", "data", "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
             "--no-sync", "--no-instructions",
         )  # fmt: skip
@@ -155,6 +155,14 @@ class Server:
                 return
             except psycopg.OperationalError:
                 assert self._process.poll() is None, self.log.read_text()
+                assert time.monotonic() < deadline, self.log.read_text()
+                time.sleep(0.02)
+
+    def wait_until_writable(self) -> None:
+        """Wait until a recovery has ended."""
+        deadline = time.monotonic() + DEADLINE
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            while connection.execute("SELECT pg_is_in_recovery()").fetchone() != (False,):
                 assert time.monotonic() < deadline, self.log.read_text()
                 time.sleep(0.02)
 
@@ -215,7 +223,8 @@ class Server:
             )
             return self._template.restore(connection)
 
-    def _run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """Run a command of PostgreSQL's, in the server's folder and as its user."""
         return subprocess.run(
             [self.binaries / command, *arguments], cwd=self.folder, capture_output=True, **self._user
         )

@@ -52,10 +52,9 @@ CREATE TABLE recording (
     import_sha256 TEXT,
     FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
 );
-CREATE INDEX recording_tenant_id ON recording (tenant_id);
-CREATE INDEX recording_keep_until ON recording (keep_until);
+CREATE INDEX recording_due ON recording (keep_until, id) WHERE erased_at IS NULL;
 CREATE UNIQUE INDEX recording_prefix ON recording (prefix);
-CREATE INDEX recording_import_sha256 ON recording (import_sha256);
+CREATE INDEX recording_import ON recording (import_sha256) WHERE import_sha256 IS NOT NULL;
 CREATE INDEX recording_tenant_id_started_at_id ON recording (tenant_id, started_at, id);
 
 CREATE TABLE amendment (
@@ -309,7 +308,6 @@ CREATE TABLE log_leaf (
     leaf_hash TEXT NOT NULL,
     FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
 );
-CREATE INDEX log_leaf_tenant_id ON log_leaf (tenant_id);
 CREATE INDEX log_leaf_recording_id ON log_leaf (recording_id);
 CREATE UNIQUE INDEX log_leaf_tenant_id_number ON log_leaf (tenant_id, number);
 CREATE INDEX log_leaf_holds ON log_leaf (tenant_id, number)
