@@ -6,7 +6,9 @@
 ``tests/recovery/many.py`` makes the recordings once, in FOLDER. *GETs alone* lists the whole bucket, and
 reads the manifest and the wrapped key of each recording with eight threads, in one process, and does nothing
 with them. Then ``accord rebuild`` restores all of it into an empty catalogue. Prints JSON: wall-clock and
-processor seconds (none of the servers of store and catalogue), and recordings a second.
+processor seconds (none of the servers of store and catalogue), recordings a second, the memory of the largest
+process, and the rows and bytes of the catalogue. For very many recordings, ``bench/recordings.py`` fills
+FOLDER before, in less time.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from recorder.catalogue import database
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.seal.keyring import data_key_path
 from recorder.store.contract import NotFound, Store
 from recorder.store.directory import DirectoryStore
@@ -34,6 +39,7 @@ from tests.postgres import Server
 
 MANY = Path(__file__).parents[1] / "tests" / "recovery" / "many.py"
 THREADS = 8
+PAGES = ("page_count", "page_size")
 
 
 def measure(work: Callable[[], object]) -> dict[str, float]:
@@ -104,6 +110,22 @@ def empty_catalogue(folder: Path, kind: str) -> Iterator[str]:
         server.close()
 
 
+def catalogue_size(url: str) -> dict[str, int]:
+    """The rows of recordings and amendments, and the bytes of the whole database."""
+    opened = database.open_catalogue(url)
+    with database.connected():
+        if database.kind_of(url) == "sqlite":
+            pages, size = (opened.execute_sql(f"PRAGMA {name}").fetchone()[0] for name in PAGES)
+            found = pages * size
+        else:
+            found = opened.execute_sql("SELECT pg_database_size(current_database())").fetchone()[0]
+        return {
+            "recordings": RecordingTable.select().count(),
+            "amendments": AmendmentTable.select().count(),
+            "bytes": int(found),
+        }
+
+
 def accord(folder: Path, settings: dict[str, str], url: str, *words: str) -> None:
     """Run a command on a catalogue."""
     environment = {
@@ -135,14 +157,18 @@ def main() -> None:
             with empty_catalogue(folder, options.catalogue) as url:
                 accord(folder, settings, url, "migrate")
                 whole = measure(lambda: accord(folder, settings, url, "rebuild"))
+                size = catalogue_size(url)
     count = options.recordings
     figures = {
         name: {**each, "per_second": round(count / each["seconds"])}
         for name, each in (("gets_alone", gets), ("rebuild", whole))
     }
     ratio = round(whole["seconds"] / gets["seconds"], 2)
-    head = {"recordings": count, "store": options.store, "catalogue": options.catalogue}
-    print(json.dumps({**head, **figures, "beside_gets": ratio}, indent=1))
+    head = {"recordings": count, "store": options.store, "database": options.catalogue}
+    # Of all processes that have ended, the reading ones of the rebuild among them.
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    rest = {"beside_gets": ratio, "largest_process_mib": largest, "catalogue": size}
+    print(json.dumps({**head, **figures, **rest}, indent=1))
 
 
 if __name__ == "__main__":

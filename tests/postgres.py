@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -111,10 +111,11 @@ def _rows(connection: psycopg.Connection, table: str) -> bytes:
 class Server:
     """A server that listens on a socket in its folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] = QUICK) -> None:
         found = binaries()
         assert found is not None
         self.binaries = found
+        self.settings = settings
         self.folder = scratch_folder("pg")
         self._user: dict[str, object] = {}
         if os.getuid() == 0:
@@ -127,7 +128,7 @@ class Server:
         self._numbers = itertools.count(1)
         self._template: Template | None = None
         self._free: list[str] = []
-        initialised = self._run(
+        initialised = self.run(
             "initdb", "-D", "data", "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
             "--no-sync", "--no-instructions",
         )  # fmt: skip
@@ -141,7 +142,7 @@ class Server:
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections."""
-        options = [part for name, value in QUICK.items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
                 [*WITH_US, self.binaries / "postgres", "-D", "data", "-k", str(self.folder), *options],
@@ -154,6 +155,14 @@ class Server:
                 return
             except psycopg.OperationalError:
                 assert self._process.poll() is None, self.log.read_text()
+                assert time.monotonic() < deadline, self.log.read_text()
+                time.sleep(0.02)
+
+    def wait_until_writable(self) -> None:
+        """Wait until a recovery has ended."""
+        deadline = time.monotonic() + DEADLINE
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            while connection.execute("SELECT pg_is_in_recovery()").fetchone() != (False,):
                 assert time.monotonic() < deadline, self.log.read_text()
                 time.sleep(0.02)
 
@@ -214,7 +223,8 @@ class Server:
             )
             return self._template.restore(connection)
 
-    def _run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """Run a command of PostgreSQL's, in the server's folder and as its user."""
         return subprocess.run(
             [self.binaries / command, *arguments], cwd=self.folder, capture_output=True, **self._user
         )

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any, Final
 
 import structlog
-from peewee import IntegrityError, fn
+from peewee import JOIN, IntegrityError, fn
 
 from recorder.auditlog import signed_note
 from recorder.auditlog.signed_note import Head
@@ -42,6 +44,10 @@ INTERVAL_GROWN = timedelta(minutes=55)
 INTERVAL_UNCHANGED = timedelta(hours=23)
 """Time between checkpoints of a log that did not grow: a daily one shows that it still runs."""
 
+SEARCH: Final = "checkpoints"
+"""The lease on the search for logs that are due: it reads every customer."""
+
+SEARCH_INTERVAL: Final = timedelta(seconds=10)
 
 log = structlog.get_logger()
 
@@ -66,24 +72,31 @@ def highest_mailed(tenant: str) -> int:
         return int(RecipientTable.select(fn.MAX(RecipientTable.sent_number)).where(mine).scalar() or 0)
 
 
-def sign_due(services: AuditLogServices, now: datetime) -> int:
-    """Sign every log that is due, and put new checkpoints; returns their number. A lease on each log lets
-    only one of several workers sign it. A log that cannot be signed delays no other; the first such error
-    (:class:`AuditLogError`, ``SealError``, ``StoreError``) is raised at the end."""
-    put, errors = 0, []
-    with connected():
-        sizes = [(row.id, row.log_size) for row in TenantTable.select().order_by(TenantTable.id)]
-    for tenant, size in sizes:
-        last = newest(tenant)
-        due = _due(last, size, now)
-        if not due and (last is None or last.stored_at is not None):
-            continue
+def sign_due(
+    services: AuditLogServices,
+    now: datetime,
+    seconds: float = 45.0,
+    elapsed: Callable[[], float] = time.monotonic,
+) -> int:
+    """Sign every log that is due, and put new checkpoints; stop after ``seconds``. Returns their number. A
+    lease on each log lets only one of several workers sign it; one searches for them at a time. A log that
+    cannot be signed delays no other; the first such error (:class:`AuditLogError`, ``SealError``,
+    ``StoreError``) is raised at the end."""
+    put, errors, until = 0, [], elapsed() + seconds
+    with lease.turn(SEARCH, services.owner, now, SEARCH_INTERVAL) as searches:
+        due_tenants = _find_due(now) if searches else []
+    # Not where others are who began a moment ago.
+    first = int.from_bytes(services.entropy(4)) % (len(due_tenants) or 1)
+    for tenant in due_tenants[first:] + due_tenants[:first]:
+        if elapsed() >= until:
+            break
         claim = f"checkpoint:{tenant}"
         if not lease.take(claim, services.owner, now):
             continue
         try:
             put += publish(tenant, services, now)
-            if due and sign(tenant, services, now) is not None:
+            # Another worker may have signed it since the search.
+            if _is_due(tenant, now) and sign(tenant, services, now) is not None:
                 put += publish(tenant, services, now)
         except AccordError as error:
             services.faults.report("checkpoint.sign_failed", error, tenant, level="error", tenant=tenant)
@@ -100,15 +113,13 @@ def sign_due(services: AuditLogServices, now: datetime) -> int:
 def find_unsigned(before: datetime) -> list[str]:
     """Tenants whose log has unsigned leaves and was last signed (or, without a checkpoint, created) before a
     time."""
+    last = CheckpointTable
+    never = last.id.is_null() & (TenantTable.log_size > 0) & (TenantTable.created_at < before)
     with connected():
-        rows = list(TenantTable.select().order_by(TenantTable.id))
-    found = []
-    for row in rows:
-        last = newest(row.id)
-        size, at = (last.size, last.at) if last else (0, row.created_at)
-        if row.log_size > size and at < before:
-            found.append(row.id)
-    return found
+        query = with_newest(TenantTable.id).where(
+            never | ((TenantTable.log_size > last.size) & (last.at < before))
+        )
+        return [tenant for (tenant,) in query.order_by(TenantTable.id).tuples()]
 
 
 def sign(tenant: str, services: AuditLogServices, now: datetime) -> Head | None:
@@ -213,10 +224,33 @@ def _put_endorsement(services: AuditLogServices, locked_until: datetime) -> None
     put(services.store, ENDORSEMENTS + name, content, locked_until)
 
 
-def _due(last: CheckpointTable | None, size: int, now: datetime) -> bool:
-    if last is None:
-        return size > 0
-    return now - last.at >= (INTERVAL_GROWN if size != last.size else INTERVAL_UNCHANGED)
+def with_newest(*columns: Any) -> Any:
+    """A query for columns of the tenants, each with its newest checkpoint, if there is one."""
+    Newest = CheckpointTable.alias()
+    number = Newest.select(fn.MAX(Newest.number)).where(Newest.tenant_id == TenantTable.id)
+    is_newest = (CheckpointTable.tenant_id == TenantTable.id) & (CheckpointTable.number == number)
+    return TenantTable.select(*columns).join(CheckpointTable, JOIN.LEFT_OUTER, on=is_newest)
+
+
+def _find_due(now: datetime) -> list[str]:
+    """Tenants whose log is to be signed, or whose newest checkpoint is not in the bucket."""
+    with connected():
+        query = with_newest(TenantTable.id).where(_due(now) | CheckpointTable.stored_at.is_null())
+        has_log = CheckpointTable.id.is_null(False) | (TenantTable.log_size > 0)
+        return [tenant for (tenant,) in query.where(has_log).order_by(TenantTable.id).tuples()]
+
+
+def _is_due(tenant: str, now: datetime) -> bool:
+    with connected():
+        return bool(with_newest(TenantTable.id).where((TenantTable.id == tenant) & _due(now)).exists())
+
+
+def _due(now: datetime) -> Any:
+    """The condition that a log is to be signed."""
+    last = CheckpointTable
+    grown = (TenantTable.log_size != last.size) & (last.at <= now - INTERVAL_GROWN)
+    never = last.id.is_null() & (TenantTable.log_size > 0)
+    return never | grown | (last.at <= now - INTERVAL_UNCHANGED)
 
 
 def _check_last(last: CheckpointTable | None, epoch: int, stored: CachedTree, at: datetime) -> None:

@@ -21,7 +21,7 @@ from rfc3161_client import (
 )
 from urllib3.exceptions import HTTPError
 
-from recorder.auditlog.checkpoint import newest, put, read_at
+from recorder.auditlog.checkpoint import newest, put, read_at, with_newest
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable
@@ -107,7 +107,9 @@ def stamp_due(services: AuditLogServices, authority: Authority | None, now: date
     if authority is None:
         return 0
     with connected():
-        tenants = [row.id for row in TenantTable.select(TenantTable.id).order_by(TenantTable.id)]
+        is_due = CheckpointTable.stored_at.is_null(False) & CheckpointTable.stamped_at.is_null()
+        query = with_newest(TenantTable.id).where(is_due)
+        tenants = [tenant for (tenant,) in query.order_by(TenantTable.id).tuples()]
     stamped = 0
     for tenant in tenants:
         row = newest(tenant)

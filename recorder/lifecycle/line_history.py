@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.catalogue.change_counter import LINES, increment
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.line import LineDraftTable, LineTable
@@ -48,22 +50,23 @@ def owner_of(number: str, at: datetime) -> tuple[str | None, str | None]:
     return (None, None) if row is None else (row.tenant_id, row.id)
 
 
-def logged_lines(tenant: str) -> frozenset[tuple[str, str]]:
-    """A customer's lines (id and number) that the log says were created and does not say ended."""
+def lines_in(leaves: Iterable[LoggedLeaf]) -> frozenset[tuple[str, str]]:
+    """The lines (id and number) that their customer's leaves, of whatever kinds, say were created and do not
+    say ended."""
     creations: dict[str, str] = {}
-    for leaf in leaf_lookup.find_decisions(tenant, [CREATED, ENDED]):
+    for leaf in leaves:
         line = str(leaf.body.get("line"))
         if leaf.kind == CREATED:
             creations[line] = str(leaf.body.get("number"))
-        else:
+        elif leaf.kind == ENDED:
             creations.pop(line, None)
     return frozenset(creations.items())
 
 
-def switched_off(tenant: str) -> frozenset[str]:
-    """The ids of a customer's lines that are not recorded, according to the log."""
+def lines_off_in(leaves: Iterable[LoggedLeaf]) -> frozenset[str]:
+    """The ids of the lines that are not recorded, by the same leaves."""
     modes: dict[str, object] = {}
-    for leaf in leaf_lookup.line_leaves(tenant):
+    for leaf in leaves:
         if leaf.kind in (CREATED, ANNOUNCEMENT, MODE):
             modes[str(leaf.body.get("line"))] = leaf.body.get("mode")
     return frozenset(line for line, mode in modes.items() if mode == OFF)

@@ -7,22 +7,23 @@ formats in which new calls are stored; it never shortens what was announced, agr
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
 
-import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.catalogue.change_counter import LINES, increment
 from recorder.catalogue.database import forget, read_once, writing
 from recorder.catalogue.records import FORMATS
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import CatalogueError, ConfigError
+from recorder.fault_log import FaultLog
 from recorder.ids import Entropy
 
 STARTER: Final = "starter"
@@ -37,7 +38,7 @@ FEATURES: Final = (DOWNLOAD, EXPORT, API)
 CREATED: Final = "tenant.created"
 CHANGED: Final = "tenant.plan_changed"
 
-log = structlog.get_logger()
+_faults: Final = FaultLog()
 
 
 class _Plan(BaseModel):
@@ -139,21 +140,37 @@ def plan_code(tenant: str) -> str:
 
 
 def _read_plan(tenant: str) -> str:
-    leaves = leaf_lookup.find_permissions(tenant, CREATED, CHANGED)
-    latest = [each for each in leaves if each.kind == CHANGED] or leaves
+    return code_in(leaf_lookup.find_permissions(tenant, CREATED, CHANGED))
+
+
+def code_in(leaves: Iterable[LoggedLeaf]) -> str:
+    """The code of a customer's plan, according to its leaves, of whatever kinds."""
+    creation = [each for each in leaves if each.kind == CREATED]
+    latest = [each for each in leaves if each.kind == CHANGED] or creation
     return str(latest[-1].body.get("plan", STARTER)) if latest else STARTER
 
 
 def plan_of(tenant: str) -> CustomerPlan:
     """A customer's plan, according to the log; the starter plan if the file has theirs no longer, which
     ``accord doctor`` reports: calls are recorded and pages work meanwhile."""
-    code = plan_code(tenant)
+    return plan_called(plan_code(tenant), tenant)
+
+
+def plan_called(code: str, tenant: str) -> CustomerPlan:
+    """The same by the code of the customer's plan."""
     found = plans().get(code)
-    if found is None:
-        log.error(
-            "plan.unknown", tenant=tenant, plan=code, hint="`accord tenant set --plan` gives it another one"
-        )
-    return found or plans()[STARTER]
+    if found is not None:
+        _faults.recover("plan.unknown", tenant, tenant=tenant)
+        return found
+    _faults.report(
+        "plan.unknown",
+        f"there is no plan {code!r}: the customer has the starter plan meanwhile",
+        tenant,
+        level="error",
+        tenant=tenant,
+        hint="`accord tenant set TENANT --plan CODE` gives the customer another one",
+    )
+    return plans()[STARTER]
 
 
 def change_plan(tenant: str, code: str, *, now: datetime, entropy: Entropy) -> bool:

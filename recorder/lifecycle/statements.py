@@ -6,14 +6,14 @@ A row without a signed statement has no effect: it is logged, and `accord audit 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import erased_call_queries, offboarding_progress
 from recorder.errors import SealError
+from recorder.fault_log import FaultLog
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.document_source import DocumentSource
 from recorder.seal.revocation import Revoked, none_revoked
@@ -28,8 +28,6 @@ CALLS_FORGOTTEN: Final = "calls.erased"
 
 DISPUTES_ERASED: Final = "disputes.erased"
 """The kind of the leaf that lists erased disputes' leaves."""
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,8 @@ class Statements:
     store: DocumentSource
     root: Ed25519PublicKey
     revoked: Callable[[], Revoked] = none_revoked
+    faults: FaultLog = field(default_factory=FaultLog)
+    """Rows without a signed statement that were met."""
 
     def look(self, tenant: str | None, call: str) -> StatementCheck:
         """What applies to a customer's call. Raises :class:`SealError` if a statement about the customer is
@@ -64,14 +64,19 @@ class Statements:
         """Whether all of a customer's data is, or is being, erased. Raises :class:`SealError` if a statement
         is unreadable."""
         if not offboarding_progress.is_being_erased(tenant):
+            self.faults.recover("offboarding.unsigned", tenant, tenant=tenant)
             return False
         found = offboarding.current_statement(self.store, tenant, self.root, self.revoked())
         if found is not None and found.kind == offboarding.ERASURE:
+            self.faults.recover("offboarding.unsigned", tenant, tenant=tenant)
             return True
-        log.error(
+        self.faults.report(
             "offboarding.unsigned",
+            "only a row says that the customer is erased",
+            tenant,
+            level="error",
             tenant=tenant,
-            hint="only a row says that it is erased: run `accord audit run`",
+            hint="run `accord audit run`",
         )
         return False
 
@@ -84,14 +89,21 @@ class Statements:
         try:
             record = call_erasure.note_at(self.store, owner, note, self.root, self.revoked())
             if owner == tenant and call in record.calls:
+                self.faults.recover("call_erasure.unsigned", call, call=call)
                 return True
-            error_id = "call_erasure.foreign"
+            cause: SealError | NotFound = SealError(
+                "call_erasure.foreign",
+                "its note is another customer's, or names other calls",
+                "run `accord audit run`, which names the row",
+            )
         except (SealError, NotFound) as error:
-            error_id = error.error_id
-        log.error(
+            cause = error
+        self.faults.report(
             "call_erasure.unsigned",
+            cause,
+            call,
+            level="error",
             call=call,
-            error_id=error_id,
             hint="only a row says that this call was erased: run `accord audit run`",
         )
         return False
@@ -99,4 +111,4 @@ class Statements:
 
 def statements_of(services: Services) -> Statements:
     """The statements of an installation."""
-    return Statements(services.store, services.root, services.revoked)
+    return Statements(services.store, services.root, services.revoked, services.faults)

@@ -24,6 +24,7 @@ from recorder.catalogue.records import RecordingRow
 from recorder.clock import Now, utc_now
 from recorder.domain.roles import GUESTS, THIRD_PARTIES
 from recorder.errors import AccessError, SealError
+from recorder.fault_log import FaultLog
 from recorder.identity import users
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments
@@ -93,6 +94,7 @@ class Guard:
     ) -> None:
         self.store = store
         self._admissions = admissions
+        self.faults = FaultLog()
         self.sounds = AudioReader(store)
         self.now = now
         self.entropy = entropy

@@ -92,7 +92,7 @@ class Duties:
             ),
             "logs": lambda: checkpoint.sign_due(services, trusted_now()),
             "timestamps": lambda: timestamping.stamp_due(services, self.witnesses.authority, now),
-            "usage": lambda: self.usage.count(trusted_now(), entropy),
+            "usage": lambda: self.usage.count(trusted_now(), entropy, services.owner),
             "outcomes": lambda: OutcomeDuty(services, self.outbox).record_due(trusted_now()),
             "disputes": lambda: OutcomeDuty(services, self.outbox).drop_erased(trusted_now()),
             "dispute_copies": lambda: copy_due(services),

@@ -79,11 +79,11 @@ def small(folder: Path, start: CallStart, entropy: Entropy, *, announced: bool =
 class LargeInstallation:
     """An installation to be filled with recordings."""
 
-    def __init__(self, root: Path, store: Store) -> None:
+    def __init__(self, root: Path, store: Store, url: str = "") -> None:
         self.chance = random.Random(20261125)
         self.entropy = self.chance.randbytes
         self.root, self.store = root, store
-        url = f"sqlite:///{root / 'catalogue.db'}"
+        url = url or f"sqlite:///{root / 'catalogue.db'}"
         schema.migrate(url)
         database.open_catalogue(url)
         signing.init(root / "keys", FIRST_DAY - timedelta(days=1), self.entropy)

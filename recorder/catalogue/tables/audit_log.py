@@ -68,7 +68,7 @@ class LeafTable(Table):
     open its commitment, and are erased with the recording that they are about."""
 
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT", index=False)
     number = BigIntegerField()
     kind = TextField()
     at = MomentField()

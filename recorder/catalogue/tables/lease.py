@@ -7,6 +7,8 @@ done twice without harm.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from peewee import TextField
@@ -28,14 +30,14 @@ class LeaseTable(Table):
         table_name = "lease"
 
 
-def take(name: str, owner: str, now: datetime) -> bool:
-    """Take the lease on some work for :data:`DURATION`; false if another worker has it.
+def take(name: str, owner: str, now: datetime, duration: timedelta = DURATION) -> bool:
+    """Take the lease on some work for a time, or take it again; false if another worker has it.
 
     The clocks of nodes differ slightly. A lease that ends much later than one taken now was taken by a clock
     that had jumped ahead, and counts as expired.
     """
-    until = now + DURATION
-    over = (LeaseTable.until <= now) | (LeaseTable.until > until + DURATION) | (LeaseTable.owner == owner)
+    until = now + duration
+    over = (LeaseTable.until <= now) | (LeaseTable.until > until + duration) | (LeaseTable.owner == owner)
     with writing():
         if LeaseTable.update(owner=owner, until=until).where((LeaseTable.name == name) & over).execute():
             return True
@@ -46,6 +48,20 @@ def take(name: str, owner: str, now: datetime) -> bool:
             .where((LeaseTable.name == name) & (LeaseTable.owner == owner))
             .execute()
         )
+
+
+@contextmanager
+def turn(name: str, owner: str, now: datetime, duration: timedelta) -> Iterator[bool]:
+    """Whether this worker does work that is repeated for all of them. It keeps the lease afterwards, so that
+    the others need not do it again before ``duration`` is over. It gives the lease back if the work fails:
+    another one may be able to do it."""
+    has_lease = take(name, owner, now, duration)
+    try:
+        yield has_lease
+    except BaseException:
+        if has_lease:
+            release(name, owner)
+        raise
 
 
 def release(name: str, owner: str) -> None:

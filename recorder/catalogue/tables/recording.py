@@ -17,7 +17,7 @@ class RecordingTable(Table):
     """
 
     id = TextField(primary_key=True)
-    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT")
+    tenant = ForeignKeyField(TenantTable, column_name="tenant_id", on_delete="RESTRICT", index=False)
     line_id = TextField()
     number = TextField()
     direction = TextField()
@@ -34,7 +34,7 @@ class RecordingTable(Table):
     restricted = DataField()
     keep_answer = TextField(null=True)
     consented_until = DataField(default=dict, constraints=[SQL("DEFAULT '{}'")])
-    keep_until = MomentField(index=True)
+    keep_until = MomentField()
     prefix = TextField(unique=True)
     manifest_sha256 = TextField()
     wrapped_key = TextField(null=True)
@@ -43,13 +43,22 @@ class RecordingTable(Table):
     stored_at = MomentField()
     erased_at = MaybeMomentField(null=True)
     erasure_reason = TextField(null=True)
-    import_sha256 = TextField(null=True, index=True)
+    import_sha256 = TextField(null=True)
 
     tenant_id: str
 
     class Meta:
         table_name = "recording"
         indexes = ((("tenant", "started_at", "id"), False),)
+
+
+# Without tombstones, which stay for good: each worker looks every minute for what is due.
+RecordingTable.add_index(
+    RecordingTable.keep_until, RecordingTable.id, where=SQL("erased_at IS NULL"), name="recording_due"
+)
+RecordingTable.add_index(
+    RecordingTable.import_sha256, where=SQL("import_sha256 IS NOT NULL"), name="recording_import"
+)
 
 
 class NotRecordedTable(Table):

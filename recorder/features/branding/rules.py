@@ -59,7 +59,9 @@ def check_sender(address: str, configured: str) -> str:
     try:
         found = normalize_address(address)
     except MailError as error:
-        raise CatalogueError("branding.sender", error.message, error.hint) from error
+        raise CatalogueError(
+            "branding.sender", error.message, "write an email address: calls@example.com"
+        ) from error
     if domain_of(found) != domain_of(configured):
         raise CatalogueError(
             "branding.sender_domain",

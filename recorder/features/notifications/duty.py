@@ -39,9 +39,9 @@ class _Look:
 
 @dataclass
 class Notifier:
-    """Looks at most every two minutes, in one worker at a time, at the customers whose log has grown: each
-    call that is listed, each line that is switched and each review is a leaf. Looks at all of them when no
-    daemon watches a switch any more, and when one does again."""
+    """Looks at most every two minutes, in one worker for as long as it does, at the customers whose log has
+    grown: each call that is listed, each line that is switched and each review is a leaf. Looks at all of
+    them when no daemon watches a switch any more, and when one does again."""
 
     outbox: Outbox = field(default_factory=Outbox)
     _last: datetime | None = None
@@ -52,18 +52,16 @@ class Notifier:
         now = services.now()
         if self._last is not None and self._last <= now < self._last + EVERY:
             return 0
-        if not lease.take(LEASE, services.owner, now):
-            return 0
         mails = 0
-        try:
+        with lease.turn(LEASE, services.owner, now, lease.DURATION) as notifies:
+            if not notifies:
+                return 0
             self._update(services, now)
             unmailed = queries.tenants_with_unmailed()
             for tenant in customers() if unmailed else ():
                 if tenant.id in unmailed:
                     mails += mail_due(tenant, self.outbox, services.trust, now, services.entropy)
                     services.boundary("notifications mailed")
-        finally:
-            lease.release(LEASE, services.owner)
         self._last = now
         return mails
 

@@ -77,8 +77,12 @@ def _leaver(guard: Guard, tenant: str) -> OffboardingRow | None:
         log.error("offboarding.unreadable", tenant=tenant, error_id=error.error_id, error=error.message)
         return None
     if statement is None:
-        log.error("offboarding.unsigned", tenant=tenant, hint="`accord audit run`")
+        what = "only a row says that the customer leaves"
+        guard.faults.report(
+            "offboarding.unsigned", what, tenant, level="error", tenant=tenant, hint="run `accord audit run`"
+        )
         return None
+    guard.faults.recover("offboarding.unsigned", tenant, tenant=tenant)
     return replace(
         row,
         announced_at=statement.announced_at,

@@ -7,7 +7,7 @@ and the sentence after a refusal.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from peewee import fn
 
-from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant, sha256_of
+from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.catalogue import country_check
 from recorder.catalogue.database import connected, forget, read_once, writing
 from recorder.catalogue.mappers import announcement_row, composition_data
@@ -121,12 +121,9 @@ def leaf_body(row: AnnouncementTable) -> dict[str, object]:
     return {**body, "name": row.name, **_texts(row)}
 
 
-def logged_announcements(tenant: str) -> dict[str, Mapping[str, Any]]:
-    """The leaves' bodies of a customer's announcements, by id."""
-    return {
-        str(leaf.body.get("announcement")): leaf.body
-        for leaf in leaf_lookup.find_decisions(tenant, [CREATED])
-    }
+def announcements_in(leaves: Iterable[LoggedLeaf]) -> dict[str, Mapping[str, Any]]:
+    """The leaves' bodies of announcements, by id, among a customer's leaves of whatever kinds."""
+    return {str(leaf.body.get("announcement")): leaf.body for leaf in leaves if leaf.kind == CREATED}
 
 
 def _texts(row: AnnouncementTable) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -14,6 +14,7 @@ from recorder import metrics
 from recorder.catalogue import change_counter
 from recorder.errors import AccordError
 from recorder.features.tenants import snapshot
+from recorder.features.tenants.line_policies import PolicyCache
 from recorder.prompts.sound_sources import Sources
 from recorder.services import Services
 
@@ -40,6 +41,7 @@ class SnapshotDuty:
     _revision: int = -1
     _anyway_due: float = 0.0
     _whole_due: float = 0.0
+    _policies: PolicyCache = field(default_factory=PolicyCache)
 
     def refresh(self) -> bool:
         """Write the snapshot if the catalogue has changed or a file is damaged; false if it cannot be written
@@ -47,10 +49,14 @@ class SnapshotDuty:
         services = self.services
         try:
             revision = change_counter.revision(change_counter.LINES)
-            if revision != self._revision or self.monotonic() >= self._anyway_due or not self._whole():
+            anyway = self.monotonic() >= self._anyway_due
+            if anyway:
+                self._policies.clear()
+            if anyway or revision != self._revision or not self._whole():
                 if snapshot.write(
-                    services.snapshot, services.spool, self.never_record, services.now(), self.sources
-                ):
+                    services.snapshot, services.spool, self.never_record, services.now(), self.sources,
+                    self._policies.read,
+                ):  # fmt: skip
                     log.info("snapshot.written", revision=revision)
                 self._revision = revision
                 self._anyway_due = self.monotonic() + SNAPSHOT_ANYWAY

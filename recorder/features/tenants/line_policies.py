@@ -3,20 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.leaf_lookup import LoggedLeaf
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import line_row
 from recorder.catalogue.records import ASKING_MODES, LineRow
 from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
+from recorder.catalogue.tenant_queries import log_sizes
 from recorder.domain import line_policy
 from recorder.domain.sentences import TimedSentence
 from recorder.features.tenants import announcements as announcement_rows
 from recorder.lifecycle import line_history, plans
 from recorder.lifecycle.plans import CustomerPlan
+
+LEAVES = (
+    line_history.CREATED, line_history.ENDED, line_history.ANNOUNCEMENT, line_history.MODE,
+    announcement_rows.CREATED, plans.CREATED, plans.CHANGED,
+)  # fmt: skip
+"""Kinds of leaves that confirm what the rows of a customer's lines say."""
 
 KEEP_SENTENCES = ("question", "cue", "yes", "no", "none")
 
@@ -36,17 +45,51 @@ class NodePolicies:
     unlogged: list[LineRow]
 
 
-def policies() -> NodePolicies:
-    """The lines of all customers."""
+@dataclass
+class PolicyCache:
+    """The policies of all customers, for a process that follows them: those of a customer are read again once
+    its log has grown, since each change to a line, an announcement or a plan is a leaf. So a changed line
+    costs the database little, however many customers and nodes there are."""
+
+    _sizes: dict[str, int] = field(default_factory=dict)
+    _lines: dict[str, NodePolicies] = field(default_factory=dict)
+
+    def read(self) -> NodePolicies:
+        """The policies as they are now."""
+        sizes = log_sizes()  # first: what changes while the lines are read is read again the next time
+        changed = {tenant for tenant, size in sizes.items() if self._sizes.get(tenant) != size}
+        found = policies(changed) if changed else NodePolicies([], [], [])
+        for tenant in self._lines.keys() - sizes.keys() | changed:
+            self._lines.pop(tenant, None)
+        for part in ("lines", "unfit", "unlogged"):
+            for line in getattr(found, part):
+                own = self._lines.setdefault(line.tenant, NodePolicies([], [], []))
+                getattr(own, part).append(line)
+        self._sizes = sizes
+        every = self._lines.values()
+        return NodePolicies(
+            sorted(
+                (line for own in every for line in own.lines), key=lambda line: line.number.removeprefix("+")
+            ),
+            [line for own in every for line in own.unfit],
+            [line for own in every for line in own.unlogged],
+        )
+
+    def clear(self) -> None:
+        """Read everything the next time."""
+        self._sizes.clear()
+
+
+def policies(tenants: Collection[str] | None = None) -> NodePolicies:
+    """The lines of some customers; by default of all."""
     with connected():
-        every = [
-            line_row(row)
-            for row in LineTable.select()
-            .where(LineTable.until.is_null() & (LineTable.mode != line_policy.OFF))
-            .order_by(LineTable.digits)
-        ]
-        stored = {tenant: plans.plan_of(tenant) for tenant in {row.tenant for row in every}}
-        logged = {tenant: _LoggedLines.of(tenant) for tenant in {row.tenant for row in every}}
+        recorded = LineTable.select().where(LineTable.until.is_null() & (LineTable.mode != line_policy.OFF))
+        found_rows = recorded if tenants is None else rows_by_name(recorded, LineTable.tenant, tenants)
+        every = sorted(map(line_row, found_rows), key=lambda row: row.number.removeprefix("+"))
+        owners = {row.tenant for row in every}
+        leaves = leaf_lookup.leaves_of_many(owners, LEAVES)
+        stored = {each: plans.plan_called(plans.code_in(leaves.get(each, ())), each) for each in owners}
+        logged = {each: _LoggedLines.of(leaves.get(each, ())) for each in owners}
         ids = {each for row in every for each in row.announcements}
         found = {row.id: row for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)}
         rows = [row for row in every if logged[row.tenant].bears_out(row, found)]
@@ -92,11 +135,11 @@ class _LoggedLines:
     announcements: Mapping[str, Mapping[str, Any]]
 
     @classmethod
-    def of(cls, tenant: str) -> _LoggedLines:
+    def of(cls, leaves: Sequence[LoggedLeaf]) -> _LoggedLines:
         return cls(
-            line_history.logged_lines(tenant),
-            line_history.switched_off(tenant),
-            announcement_rows.logged_announcements(tenant),
+            line_history.lines_in(leaves),
+            line_history.lines_off_in(leaves),
+            announcement_rows.announcements_in(leaves),
         )
 
     def bears_out(self, line: LineRow, rows: Mapping[str, AnnouncementTable]) -> bool:

@@ -7,7 +7,7 @@ that still has the previous snapshot. The info prompts are beside them (``featur
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import structlog
 from recorder.catalogue.prompt_files import put_prompt
 from recorder.errors import ConfigError, TakeError
 from recorder.features.tenants import info_prompts
-from recorder.features.tenants.line_policies import policies
+from recorder.features.tenants.line_policies import NodePolicies, policies
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.layout import finished_takes, open_takes, read_start
@@ -29,15 +29,20 @@ log = structlog.get_logger()
 
 
 def write(
-    folder: Path, spool: Path, never_record: Iterable[str], now: datetime, sources: Sources = SHIPPED
+    folder: Path,
+    spool: Path,
+    never_record: Iterable[str],
+    now: datetime,
+    sources: Sources = SHIPPED,
+    read: Callable[[], NodePolicies] = policies,
 ) -> bool:
     """Write the snapshot of every active line, and its prompts; true if anything changed. A line that no node
     can handle is left out and logged.
 
     ``spool`` has takes that may still need an old prompt; ``never_record`` are numbers that are neither
-    announced nor recorded; ``sources`` provide the sound of sentences. Raises ``OSError`` (a full disk, for
-    instance), with the previous snapshot intact."""
-    found = policies()
+    announced nor recorded; ``sources`` provide the sound of sentences; ``read`` reads the lines.
+    Raises ``OSError`` (a full disk, for instance), with the previous snapshot intact."""
+    found = read()
     lines = found.lines
     sounds = {sound for line in lines for sound in line.sounds}
     prompts = folder / PROMPTS

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -167,6 +168,42 @@ def test_log_that_cannot_be_signed_delays_no_other(world: World) -> None:
         assert not leases.exists(), "they were released"
     assert (row.number, row.size, row.stored_at is not None) == (1, 1, True)
     assert signed_note.read(row.note.encode()).head.before is None
+
+
+def test_one_worker_searches_for_logs_that_are_due(world: World) -> None:
+    world.happen()
+    now = world.house.clock.forward(hours=1)
+    assert lease.take(checkpoint.SEARCH, "another", now, checkpoint.SEARCH_INTERVAL)
+    assert checkpoint.sign_due(world.signing(), now) == 0
+    assert checkpoint.sign_due(world.signing(), now + checkpoint.SEARCH_INTERVAL) == 1
+
+
+def test_signing_stops_after_some_time_and_goes_on_the_next_time(world: World) -> None:
+    house, clock = world.house, world.house.clock
+    for name in ("Van Dyck", "Martin"):
+        identity = OTHER if name == "Martin" else OTHER.replace("0", "1", 1)
+        tenants.create_tenant(identity, name=name, wrapped_key="{}", now=clock(), entropy=house.entropy)
+    world.happen()
+    now, seconds = clock.forward(hours=1), iter([0.0, 44.0, 45.0])
+    assert checkpoint.sign_due(world.signing(), now, elapsed=lambda: next(seconds)) == 1
+    assert checkpoint.sign_due(world.signing(), now) == 2
+    assert world.audit() == []
+
+
+def test_log_that_another_worker_has_just_signed_is_not_signed_again(world: World, monkeypatch) -> None:
+    world.happen()
+    now = world.house.clock.forward(hours=1)
+    means, take = world.signing(), lease.take
+
+    def take_late(name: str, owner: str, *values: Any) -> bool:
+        if name == f"checkpoint:{world.tenant}":
+            checkpoint.sign(world.tenant, world.signing(owner="faster"), now)
+        return take(name, owner, *values)
+
+    monkeypatch.setattr(checkpoint.lease, "take", take_late)
+    assert checkpoint.sign_due(means, now) == 1, "what the faster one has signed is put"
+    with connected():
+        assert CheckpointTable.select().count() == 4
 
 
 def test_log_without_leaves_is_not_signed(world: World) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -21,10 +21,12 @@ from recorder.features.tenants import (
     announcements,
     composition,
     keep_options,
+    line_policies,
     lines,
     snapshot,
     transfer_options,
 )
+from recorder.features.tenants.line_policies import NodePolicies, PolicyCache, policies
 from recorder.lifecycle import line_history
 from recorder.prompts import composer
 from recorder.spool import layout
@@ -89,6 +91,46 @@ def test_snapshot_has_each_modes_prompts(tenants, line, read, mode) -> None:
     for sha256 in found.sounds:
         assert prompt_files.is_intact(snap.prompt(sha256), sha256)
     assert len(found.sounds) == (4 if mode == "notice" else 10)
+
+
+def test_cached_policies_are_those_of_all_lines_whatever_changes(tenants, line, now, monkeypatch) -> None:
+    cache, first, second = PolicyCache(), line("+3225550100"), line("+3225550101", tenant=tenants[1])
+    reads: list[list[str]] = []
+
+    def read(names: Collection[str]) -> NodePolicies:
+        reads.append(sorted(names))
+        return policies(names)
+
+    monkeypatch.setattr(line_policies, "policies", read)
+    assert cache.read() == policies()
+    assert len(cache.read().lines) == 2
+    assert reads.pop() == sorted(tenants), "the customers without a line, too; and only once"
+    changes: dict[str, Callable[[], object]] = {
+        "beep": lambda: keep_options.set_line_beep(tenants[0], first.id, "both", **now),
+        "off": lambda: lines.switch_line_off(tenants[0], first.id, **now),
+        "another": lambda: line("+3225550102"),
+        "moved": lambda: lines.move_line(
+            tenants[0], first.id, tenants[1], announcement=second.announcements[0], **now
+        ),
+        "ended": lambda: line_history.end_line(tenants[1], second.id, **now),
+    }
+    for what, change in changes.items():
+        assert change(), what
+        assert cache.read() == policies(), what
+        expected = [tenants[1]] if what == "ended" else [*tenants] if what == "moved" else [tenants[0]]
+        assert reads.pop() == sorted(expected), what
+    assert reads == []
+
+
+def test_cache_reads_rows_that_were_changed_without_the_log_when_it_is_cleared(tenants, line) -> None:
+    cache, row = PolicyCache(), line("+3225550100")
+    assert [each.number for each in cache.read().lines] == [row.number]
+    with writing():
+        LineTable.update(number="+3225550109", digits="3225550109").execute()
+    assert [each.number for each in cache.read().lines] == [row.number]
+    cache.clear()
+    found = cache.read()
+    assert (found.lines, [each.id for each in found.unlogged]) == ([], [row.id])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from recorder.auditlog import leaf_lookup
 from recorder.catalogue import change_counter, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.offboarding_progress import find_offboarding
@@ -21,7 +22,10 @@ def test_departure_is_in_row_and_log_and_ends_the_lines(house) -> None:
     assert (found.announced_at, found.until, found.offboarded_at) == (house.clock(), until, None)
     (line,) = queries.lines(house.tenant, ended=True)
     assert line.until == house.clock()
-    assert line_history.logged_lines(house.tenant) == frozenset()
+    kinds = [line_history.CREATED, line_history.ENDED]
+    leaves = leaf_lookup.find_decisions(house.tenant, kinds)
+    assert line_history.lines_in(leaves) == frozenset()
+    assert line_history.lines_in(leaves[:1]) == {(line.id, line.number)}
     assert change_counter.revision(change_counter.LINES) > before, "nodes fetch the lines again"
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
@@ -98,8 +99,15 @@ def test_row_alone_changes_no_plan(house: Bakery, authors) -> None:
 def test_plan_that_is_no_longer_there_is_reported_and_stops_nothing(house: Bakery, authors) -> None:
     with writing():
         append(house.tenant, plans.CHANGED, {"tenant": house.tenant, "plan": "gone"}, **authors)
-    assert plans.plan_of(house.tenant).code == "starter"
-    assert len(policies().lines) == 1
+    with capture_logs() as logs:
+        assert plans.plan_of(house.tenant).code == "starter"
+        assert len(policies().lines) == 1
+        with writing():
+            append(house.tenant, plans.CHANGED, {"tenant": house.tenant, "plan": "basic"}, **authors)
+        assert {plans.plan_of(house.tenant).code for _ in range(2)} == {"basic"}
+    assert [each["event"] for each in logs] == ["plan.unknown", "plan.recovered"]
+    with writing():
+        append(house.tenant, plans.CHANGED, {"tenant": house.tenant, "plan": "gone"}, **authors)
     patient = SimpleNamespace(context=SimpleNamespace(open_catalogue=lambda: None))
     (finding,) = storage.customer_plans(patient)
     assert (finding.state, "'gone'" in finding.what) == ("wrong", True)

@@ -72,6 +72,24 @@ def test_a_departure_needs_a_signed_erasure(house, statements, kind, signed) -> 
     assert statements.look(None, CALL) == StatementCheck()
 
 
+def test_an_unsigned_row_is_logged_once_and_when_it_is_over(house, statements) -> None:
+    add_departure(house)
+    add_erased_call(house)
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert statements_of(house.services).look(house.tenant, CALL).signed == frozenset()
+        put_statement(house, ERASURE)
+        put_note(house, CALL)
+        for _ in range(2):
+            assert statements.look(house.tenant, CALL).signed == {LEFT, CALL_ERASED}
+    assert [(each["event"], each.get("fault"), each.get("failures")) for each in logs] == [
+        ("offboarding.unsigned", None, None),
+        ("call_erasure.unsigned", None, None),
+        ("offboarding.recovered", "offboarding.unsigned", 3),
+        ("call_erasure.recovered", "call_erasure.unsigned", 3),
+    ]
+
+
 def test_an_announced_departure_erases_nothing(house, statements) -> None:
     add_departure(house, erases=False)
     put_statement(house, ERASURE)

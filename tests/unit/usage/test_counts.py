@@ -23,7 +23,7 @@ from recorder.catalogue.tables.registry import TABLES
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.usage import UsageTable
 from recorder.features.recovery import dump
-from recorder.features.usage import queries, service
+from recorder.features.usage import duty, queries, service
 from recorder.features.usage.rules import WAITS
 from recorder.identity import tenants
 from recorder.ids import uuid7
@@ -184,6 +184,37 @@ def test_other_tenants_are_counted_apart(office) -> None:
     assert (office.count(), other.count()) == (1, 1)
     assert (office.usage(), other.usage()) == ((1, 60_000, 1000), (1, 60_000, 5))
     assert {each.tenant for each in service.everyones_usage()} == {office.tenant, other.tenant}
+
+
+def test_one_worker_counts_and_only_customers_with_something_new(office, monkeypatch) -> None:
+    looks: list[str] = []
+
+    def count(tenant: TenantRow, *values: Any) -> int:
+        looks.append(tenant.id)
+        return service.count_due(tenant, *values)
+
+    monkeypatch.setattr(duty, "count_due", count)
+    one, other = duty.UsageCounter(), duty.UsageCounter()
+
+    def work(counter: duty.UsageCounter, owner: str) -> tuple[int, int]:
+        looks.clear()
+        return counter.count(office.clock(), office.entropy, owner), len(looks)
+
+    office.store(timedelta(hours=1))
+    assert work(one, "one") == (0, 1)
+    assert work(other, "other") == (0, 0)
+    office.clock.forward(minutes=10)
+    assert work(one, "one") == (0, 0), "nothing has happened since"
+    assert work(other, "other") == (0, 0), "the first one still counts"
+    office.store(timedelta(hours=1))
+    office.clock.forward(minutes=10)
+    assert work(one, "one") == (0, 1)
+    office.clock.forward(days=1)
+    assert work(one, "one") == (1, 1), "the day is over"
+    office.clock.forward(minutes=19)
+    assert work(other, "other") == (0, 0)
+    office.clock.forward(minutes=1)
+    assert work(other, "other") == (0, 1), "the first one has ended"
 
 
 def test_history_and_imports_are_counted_in_steps(office, monkeypatch) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from peewee import Database
 from playhouse.migrate import SchemaMigrator
 
-SERVES = "0001_initial"
+SERVES = "0002_search"
 
 
 def up(_migrator: SchemaMigrator, db: Database) -> None:
