@@ -202,25 +202,25 @@ def edit_configuration(machine: Machine, block: str) -> None:
 
 def wait_call(machine: Machine, id_: str) -> Path:
     """Wait until a call has talked for some seconds; return what the caller heard."""
-    heard = machine.path(f"/var/phones/caller-{id_}.wav")
+    recording = machine.path(f"/var/phones/caller-{id_}.wav")
     talk = machine.path(f"/var/phones/callee-1001-{CALLER}.wav")
     machine.until("the called telephone has answered", talk.exists, 60)
     machine.until("both have spoken", lambda: talk.stat().st_size > 4 * RATE * 3, 60)
-    return heard
+    return recording
 
 
-def heard_share(heard: Sound, announcement: Sound) -> float:
+def measure_share(sound: Sound, announcement: Sound) -> float:
     """The share of an announcement's pieces of 150 ms that a telephone heard in their order; on a busy
     machine packets are lost, or late."""
     size, at, pieces, found = 1200, 0, 0, 0
-    energy = np.cumsum(np.concatenate([[0.0], heard**2]))
+    energy = np.cumsum(np.concatenate([[0.0], sound**2]))
     loudness = np.sqrt(energy[size:] - energy[:-size])
     for start in range(0, len(announcement) - size, size):
         piece = announcement[start : start + size]
         if np.abs(piece).max() < QUIET:
             continue
         pieces += 1
-        alike = np.correlate(heard, piece, "valid") / np.maximum(loudness * np.sqrt(piece @ piece), 1e-3)
+        alike = np.correlate(sound, piece, "valid") / np.maximum(loudness * np.sqrt(piece @ piece), 1e-3)
         best = at + int(np.argmax(alike[at : at + 2 * RATE]))
         if alike[best] > 0.9:
             found, at = found + 1, best
@@ -289,13 +289,13 @@ def test_ten_minutes_from_the_package_to_the_first_announced_call(machine: Machi
     assert "OK" in ask_phones(
         machine, f"bgapi originate {{{variables},ignore_early_media=true}}{target} talk XML caller"
     )
-    heard = read_wav(wait_call(machine, id_))
+    sound = read_wav(wait_call(machine, id_))
     steps["the call, until both have spoken"] = time.monotonic() - begin
     (prompt,) = machine.path("/var/lib/accord/snapshot/prompts").glob("*.wav")
     announcement, rate = soundfile.read(prompt)
     assert rate == RATE
-    assert heard_share(heard[:, 0], announcement[::-1]) < 0.2, "another sound"
-    assert heard_share(heard[:, 0], announcement) > 0.75, "the caller hears the announcement"
+    assert measure_share(sound[:, 0], announcement[::-1]) < 0.2, "another sound"
+    assert measure_share(sound[:, 0], announcement) > 0.75, "the caller hears the announcement"
     ask_phones(machine, f"uuid_kill {id_}")
     begin = time.monotonic()
     visit = ("/opt/accord/bin/python", "/mnt/packages/panel_visitor.py", "8080", link, "120")
