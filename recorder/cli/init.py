@@ -174,8 +174,9 @@ def _answer(
 def _next_steps(installation: Installation) -> str:
     return f"""
 Next:
-  1. Copy {installation.kek} and {installation.keys / "root.key"} to two separate sites: without the first,
-     no recording can be heard again. Then run `accord key verify-copy <file>` on each copy.
+  1. Copy the keys to two disks that are kept apart: `accord key backup /media/first/accord`, and again
+     on the second. Without {installation.kek} no recording can be heard again.
+     Then `rm {installation.keys / "root.key"}`: it belongs on those disks alone.
   2. Add a customer and a number: `accord tenant create NAME`, `accord line add --tenant NAME NUMBER`.
-  3. Put the files of freeswitch_conf into FreeSWITCH, and its user into Accord's group (docs/install.md).
+  3. Unless it has them already, give FreeSWITCH Accord's files (docs/install.md).
   4. `systemctl enable --now accord.target`, then `accord doctor`."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
+from recorder.catalogue.tenant_queries import newest_tenant_key
 from recorder.clock import to_iso
 from recorder.features.fleet import service as fleet
 from recorder.features.fleet.service import NodeReport, node_reports
 from recorder.ops.doctor.findings import OK, WARNING, WRONG, DoctorFinding, Patient
+from recorder.ops.doctor.key_files import PAGE
 from recorder.ops.status import format_duration
 
 
@@ -23,8 +26,10 @@ class FleetStatus:
     def look(self) -> Iterator[tuple[str, DoctorFinding]]:
         """A finding for each node with its name."""
         self.reports, now = node_reports(), self.patient.now()
+        wrapped = newest_tenant_key()
+        kek = None if wrapped is None else wrapped.wrapped_by
         for each in self.reports:
-            yield each.node, self._look_at(each, now)
+            yield each.node, self._look_at_keys(each, kek) or self._look_at(each, now)
         if not self.reports:
             yield "fleet", DoctorFinding(WARNING, "no node has reported", "start a worker on each node")
 
@@ -51,6 +56,20 @@ class FleetStatus:
             case fleet.DISK_FILLS:
                 return DoctorFinding(WARNING, f"{node}: {figures}", "make room on the disk of its spool")
         return DoctorFinding(OK, f"{node}: {figures}")
+
+    def _look_at_keys(self, report: NodeReport, kek: str | None) -> DoctorFinding | None:
+        """A node that has other keys than the nodes beside it, or lacks ``kek``, which wraps the newest
+        customer's key."""
+        if not report.root:
+            return None  # a version before reports no keys
+        if kek is not None and kek not in report.keks:
+            what = f"{report.node}: it lacks the key-encryption key {kek}, which wraps customers' keys"
+            return DoctorFinding(WRONG, what, PAGE)
+        count = Counter(each.root for each in self.reports if each.root)
+        if any(number >= count[report.root] for root, number in count.items() if root != report.root):
+            what = f"{report.node}: its root {report.root} is not that of the other nodes"
+            return DoctorFinding(WRONG, what, PAGE)
+        return None
 
 
 def _as_json(report: NodeReport) -> dict[str, object]:

@@ -30,6 +30,7 @@ from recorder.playback import grants
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.mail_delivery import DUTY as OUTGOING_MAIL
 from recorder.processes.node_report import measure_node
+from recorder.seal.signing import key_id
 from recorder.services import Services
 
 DUTIES: Final = (
@@ -67,7 +68,11 @@ class Duties:
         services, now, trusted_now = self.services, self.services.now(), self.timekeeper.check
         store, root, trust, entropy = services.store, services.root, services.trust, services.entropy
         duties: dict[str, Callable[[], object]] = {
-            "fleet": lambda: report_node(measure_node(self.node, services.spool, services.now())),
+            "fleet": lambda: report_node(
+                measure_node(
+                    self.node, services.spool, services.now(), key_id(services.root), services.keyring.ids()
+                )
+            ),
             "amendments": lambda: amendment_recovery.list_pending(
                 store, root, now, entropy, services.revoked, services.faults
             ),

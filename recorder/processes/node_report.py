@@ -13,10 +13,11 @@ from recorder.processes.spool_holders import last_watched
 from recorder.spool.disk_space import measure_disk
 
 
-def measure_node(node: str, spool: Path, now: datetime) -> NodeReport:
-    """This node now, from its spool. Raises ``OSError`` where the spool cannot be read."""
+def measure_node(node: str, spool: Path, now: datetime, root: str, keks: tuple[str, ...]) -> NodeReport:
+    """This node now, from its spool, with the ids of its worker's keys. Raises ``OSError`` where the spool
+    cannot be read."""
     depth, disk = queue_depth.measure(spool), measure_disk(spool)
     return NodeReport(
         node, now, last_watched(spool), __version__, depth.counts[CALL], depth.finished, depth.oldest,
-        depth.aside, disk.size, disk.free,
+        depth.aside, disk.size, disk.free, root, keks,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -114,6 +115,16 @@ def user_of(pid: int) -> SpoolUser | None:
     found = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
     groups = frozenset(int(each) for each in (*found["Groups"], found["Gid"][1]))
     return SpoolUser(int(found["Uid"][1]), groups)
+
+
+def account(uid: int) -> SpoolUser | None:
+    """A user of this machine with its groups, as a process that is started for it has them; ``None`` where
+    there is no such user."""
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return None
+    return SpoolUser(uid, frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid)))
 
 
 def processes_of(uid: int) -> list[int]:

@@ -129,6 +129,12 @@ class Keyring:
         """The id of the key-encryption key that wraps."""
         return self._current.id
 
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all key-encryption keys, the one that wraps first."""
+        if self._look is not None:
+            self._keks = self._keks | {each.id: each for each in self._look()}
+        return (self.current, *sorted({*self._keks} - {self.current}))
+
     def backup_key(self, kek_id: str | None = None) -> tuple[Secret, str]:
         """Derive the key of a backup from a key-encryption key (default: the current one); return it with
         that key's id. Raises :class:`SealError` (``seal.kek_missing``)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -83,40 +84,52 @@ def _take_out(conf: Path) -> None:
 
 
 def make(folder: Path) -> Rig:
-    """Return an unstarted rig with vanilla, the drop-ins, and an operator's own settings: ports, a trunk, and
-    two internal phones, of which 1000 calls from this machine without a password."""
-    original = vanilla()
-    if original is None:
-        pytest.skip("no vanilla configuration: set TEST_FREESWITCH_VANILLA to it")
+    """Return an unstarted rig with vanilla, the drop-ins, and an operator's own settings."""
     conf = folder / "conf"
-    shutil.copytree(original, conf)
+    copy_vanilla(conf)
     for name in DROP_INS:
         (conf / name).parent.mkdir(exist_ok=True)
         shutil.copy(CONF / name, conf / name)
     place(conf)
     rig = Rig(folder, conf)
-    phones = rig.environment["ACCORD_TRUNK"]
+    internal, tls, external, external_tls = free_ports(4)
+    ports = {
+        "internal_sip_port": internal,
+        "internal_tls_port": tls,
+        "external_sip_port": external,
+        "external_tls_port": external_tls,
+    }
+    configure(conf, rig.environment["ACCORD_TRUNK"], ports)
+    rig.sip_port, rig.out_port = external, internal
+    return rig
+
+
+def copy_vanilla(conf: Path) -> None:
+    """Copy the vanilla configuration to a folder that is to be made; skip the test where there is none."""
+    original = vanilla()
+    if original is None:
+        pytest.skip("no vanilla configuration: set TEST_FREESWITCH_VANILLA to it")
+    shutil.copytree(original, conf)
+
+
+def configure(conf: Path, phones: str, ports: Mapping[str, int]) -> None:
+    """Write an operator's own settings into a vanilla configuration: ``ports`` by their variables, a trunk,
+    and two internal phones, of which 1000 calls from this machine without a password. ``phones`` is the
+    address of trunk and phones."""
     for user, known in (("1000", ' cidr="127.0.0.1/32"'), ("1001", "")):
         colleague = COLLEAGUE % {"user": user, "known": known, "phones": phones, "line": LINE}
         (conf / f"directory/default/{user}.xml").write_text(colleague)
     (conf / "sip_profiles/external/trunk.xml").write_text(TRUNK % phones)
     (conf / "directory/default/example.com.xml").unlink()  # vanilla's own trunk, on the internet
-    _set_variables(conf, rig)
+    _set_variables(conf, ports)
     for ipv6 in conf.glob("sip_profiles/*ipv6*.xml"):
         ipv6.unlink()
-    return rig
 
 
-def _set_variables(conf: Path, rig: Rig) -> None:
-    internal, tls, external, external_tls = free_ports(4)
+def _set_variables(conf: Path, ports: Mapping[str, int]) -> None:
     variables = (conf / "vars.xml").read_text()
-    for name, value in {
-        "internal_sip_port": internal,
-        "internal_tls_port": tls,
-        "external_sip_port": external,
-        "external_tls_port": external_tls,
-        "default_password": 987654321,  # with its own one, vanilla has each call wait for ten seconds
-    }.items():
+    # With its own default password, vanilla has each call wait for ten seconds.
+    for name, value in {**ports, "default_password": 987654321}.items():
         variables = re.sub(rf'data="{name}=\d+"', f'data="{name}={value}"', variables)
     # No network in a test: the address is known, and no server on the internet is asked for it.
     variables = re.sub(
@@ -125,7 +138,6 @@ def _set_variables(conf: Path, rig: Rig) -> None:
     variables = variables.replace('data="default_provider=example.com"', 'data="default_provider=trunk"')
     own = '<include>\n<X-PRE-PROCESS cmd="set" data="local_ip_v4=127.0.0.1"/>'
     (conf / "vars.xml").write_text(variables.replace("<include>", own, 1))
-    rig.sip_port, rig.out_port = external, internal
 
 
 def start(rig: Rig) -> None:

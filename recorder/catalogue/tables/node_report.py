@@ -9,8 +9,8 @@ from recorder.catalogue.database import MaybeMomentField, MomentField, Table
 
 class NodeReportTable(Table):
     """The latest report of a node's worker: ``watched_at`` is when the node's daemon last watched its switch,
-    ``oldest_at`` the end of the call that has waited longest for the worker; the rest are numbers of takes
-    and bytes.
+    ``oldest_at`` the end of the call that has waited longest for the worker; ``root`` and ``keks`` are the
+    ids of its root's key and of its key-encryption keys; the rest are numbers of takes and bytes.
 
     Nobody signs it, so it decides nothing: by it, operators see their nodes, and customers' admins are told
     that nothing is recorded. A row that is made up at worst alarms them, or leaves them to learn it from the
@@ -26,6 +26,8 @@ class NodeReportTable(Table):
     quarantine = IntegerField()
     disk_size = BigIntegerField()
     disk_free = BigIntegerField()
+    root = TextField(default="")
+    keks = TextField(default="")
 
     class Meta:
         table_name = "node_report"

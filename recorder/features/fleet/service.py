@@ -37,7 +37,9 @@ FORGOTTEN_AFTER: Final = timedelta(days=7)
 class NodeReport:
     """A node at ``reported_at``. ``watched_at`` is when its daemon last watched the switch (``None`` if there
     never was one); ``live`` calls, the ``backlog`` of takes that wait for the worker, the end of the call
-    that has waited longest (``oldest_at``), takes in ``quarantine``; the spool's disk in bytes."""
+    that has waited longest (``oldest_at``), takes in ``quarantine``; the spool's disk in bytes; the ids of
+    the root's key (``root``) and of the key-encryption keys (``keks``, the current one first), empty where a
+    version reports none."""
 
     node: str
     reported_at: datetime
@@ -49,6 +51,8 @@ class NodeReport:
     quarantine: int
     disk_size: int
     disk_free: int
+    root: str = ""
+    keks: tuple[str, ...] = ()
 
     @property
     def share_used(self) -> float:
@@ -73,7 +77,7 @@ class NodeReport:
 
 def report_node(report: NodeReport) -> None:
     """Put a node's report in place of its last one, and forget nodes that are no longer in service."""
-    columns = asdict(report)
+    columns = asdict(report) | {"keks": " ".join(report.keks)}
     others = {name: value for name, value in columns.items() if name != "node"}
     oldest = report.reported_at - FORGOTTEN_AFTER
     with writing():
@@ -89,7 +93,7 @@ def node_reports() -> tuple[NodeReport, ...]:
         return tuple(
             NodeReport(
                 row.node, row.reported_at, row.watched_at, row.software, row.live, row.backlog, row.oldest_at,
-                row.quarantine, row.disk_size, row.disk_free,
+                row.quarantine, row.disk_size, row.disk_free, row.root, tuple(row.keks.split()),
             )
             for row in NodeReportTable.select().order_by(NodeReportTable.node)
         )  # fmt: skip

@@ -5,37 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from recorder.ops.doctor import machine, node, older_keys, outbound, routes, storage, switch
+from recorder.ops.doctor import key_files, machine, node, older_keys, outbound, routes, storage, switch
 from recorder.ops.doctor.findings import Check, DoctorFinding, Patient, examine, skip, title
 
 CHECKS: Final[tuple[Check, ...]] = (
     storage.catalogue,
+    key_files.node_key_files,
     storage.keys,
     storage.store,
     storage.embedded_store,
     storage.key_copies,
     storage.customer_keys,
+    key_files.shared_keys,
     older_keys.older_keys,
     storage.lines,
     storage.customer_plans,
     storage.logs,
     storage.log_lock,
-    machine.daemon,
-    machine.worker,
-    machine.panel,
     node.spool,
     node.disk,
-    node.takes,
-    node.snapshot,
-    node.snapshot_age,
     switch.switch,
     switch.event_socket,
-    switch.key,
     switch.dialplan,
     switch.guards,
     outbound.outbound,
     routes.routes,
     outbound.calling_out,
+    machine.daemon,
+    machine.worker,
+    machine.panel,
+    node.takes,
+    node.snapshot,
+    node.snapshot_age,
+    switch.key,
     switch.recording,
     machine.readiness,
     machine.mail,
@@ -45,9 +47,29 @@ CHECKS: Final[tuple[Check, ...]] = (
     machine.versions,
 )
 
+PANEL_CHECKS: Final[tuple[Check, ...]] = (
+    storage.catalogue,
+    key_files.panel_key_files,
+    storage.panel_key,
+    storage.store,
+    storage.customer_keys,
+    key_files.shared_keys,
+    storage.customer_plans,
+    machine.panel,
+    machine.panel_readiness,
+    machine.mail,
+    machine.breached_passwords,
+    machine.clock,
+    machine.versions,
+)
+"""The checks of a machine that runs the panel alone."""
+
 NEEDS: Final[Mapping[Check, tuple[Check, ...]]] = {
+    storage.keys: (key_files.node_key_files,),
+    storage.panel_key: (key_files.panel_key_files,),
     storage.key_copies: (storage.keys,),
-    storage.customer_keys: (storage.catalogue, storage.keys),
+    storage.customer_keys: (storage.catalogue, storage.keys, storage.panel_key),
+    key_files.shared_keys: (storage.catalogue, storage.keys, storage.panel_key),
     older_keys.older_keys: (storage.catalogue, storage.keys, storage.store),
     storage.lines: (storage.catalogue,),
     storage.customer_plans: (storage.catalogue,),

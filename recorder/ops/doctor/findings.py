@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -23,6 +24,12 @@ WARNING: State = "warning"
 WRONG: State = "wrong"
 SEVERITY: Final = (OK, SKIPPED, WARNING, WRONG)
 """The states, from the best to the worst."""
+
+DISK_HINTS: Final = {
+    errno.ENOSPC: "make room on that disk, but delete nothing in the spool: the worker empties it",
+    errno.EROFS: "the kernel's log (`dmesg`) says why it is read-only; mend the disk, then remount it",
+}
+"""What to do about a disk that takes nothing more."""
 
 LIMIT = 15.0
 """Seconds that one check may take, whatever hangs."""
@@ -85,7 +92,8 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> list[Doctor
         except AccordError as error:
             found.append(DoctorFinding("wrong", f"{name}: {error.message}", error.hint))
         except OSError as error:
-            found.append(DoctorFinding("wrong", f"{name}: {error}", "check the path, its owner and its mode"))
+            hint = DISK_HINTS.get(error.errno or 0, "check the path, its owner and its mode")
+            found.append(DoctorFinding("wrong", f"{name}: {error}", hint))
         except Exception as error:
             # Any other error of a library becomes a finding too, so that the next check still runs.
             found.append(_unexpected(name, error))

@@ -10,10 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 from recorder.errors import ConfigError
 from recorder.identity.breached_passwords import check_list
-from recorder.ops.doctor.findings import DoctorFinding, Patient, State
+from recorder.ops.doctor.findings import DoctorFinding, NotChecked, Patient, State
 from recorder.ops.doctor.kernel_clock import kernel_clock
 from recorder.processes.spool_holders import DAEMON, WORKER, Process, holder, last_watched, listener
 from recorder.processes.supervisor import HEARTBEAT_FD
+from recorder.seal.signing import PANEL_KEY
 
 FILES = 4096
 """Open files and sockets that a daemon should be allowed: a few for each call that arrives at once."""
@@ -127,9 +128,11 @@ def worker(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def panel(patient: Patient) -> Iterator[DoctorFinding]:
-    """The panel answers, if it runs on this machine."""
+    """The panel answers, if this machine has a panel's key."""
     web = patient.settings.web
     if listener(web.port) is None:
+        if not (patient.settings.keys_folder / PANEL_KEY).exists():
+            raise NotChecked("no panel's key is on this machine")
         yield DoctorFinding("warning", f"panel: nothing listens on port {web.port}", _start("web"))
         return
     host = "127.0.0.1" if web.host in {"0.0.0.0", "::", ""} else web.host  # noqa: S104  # compared, not bound
@@ -143,12 +146,15 @@ def panel(patient: Patient) -> Iterator[DoctorFinding]:
 def readiness(patient: Patient) -> Iterator[DoctorFinding]:
     """What the processes say of themselves, as far as no other check has said it."""
     settings = patient.settings.metrics
-    for name, port in (
-        ("daemon", settings.daemon_port),
-        ("worker", settings.worker_port),
-        ("panel", settings.web_port),
-    ):
+    for name, port in (("daemon", settings.daemon_port), ("worker", settings.worker_port)):
         yield from _readiness(name, settings.host, port, patient.faults)
+    yield from panel_readiness(patient)
+
+
+def panel_readiness(patient: Patient) -> Iterator[DoctorFinding]:
+    """What the panel says of itself."""
+    settings = patient.settings.metrics
+    yield from _readiness("panel", settings.host, settings.web_port, patient.faults)
 
 
 def mail(patient: Patient) -> Iterator[DoctorFinding]:

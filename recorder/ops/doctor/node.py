@@ -15,7 +15,7 @@ from pathlib import Path
 from recorder.clock import from_iso, to_iso
 from recorder.errors import ConfigError, TakeError
 from recorder.ops.doctor.findings import OK, WARNING, WRONG, DoctorFinding, NotChecked, Patient
-from recorder.processes.spool_holders import WORKER, holder
+from recorder.processes.spool_holders import WORKER, account, holder
 from recorder.spool.disk_space import (
     DEFAULT_RATE,
     HEADROOM_SECONDS,
@@ -73,20 +73,23 @@ def spool(patient: Patient) -> Iterator[DoctorFinding]:
             f"spool: {aside} is on another file system, so nothing can be moved there",
             "keep the quarantine on the spool's file system",
         )
-    shut = unreadable_folders(folder)
-    shut += [each for each in finished_takes(folder) if not os.access(each, os.W_OK)]
+    shut = _closed_folders(folder)
     if shut:
         yield DoctorFinding("wrong", f"spool: {len(shut)} folders cannot be read or emptied", GROUP)
     yield from quarantine(patient)
     if not shut:
         yield DoctorFinding("ok", f"spool: folders can be made, renamed and removed in {folder}")
-    owner = folder.stat().st_uid
-    if os.geteuid() == 0 and owner != 0:
-        yield DoctorFinding(
-            "warning",
-            "spool: the doctor runs as root, which hides missing permissions",
-            f"run it as Accord's user (user id {owner})",
-        )
+
+
+def _closed_folders(spool: Path) -> list[Path]:
+    """The folders of the spool that its user may not read or empty. Root may do all of it, so for root the
+    mode bits are compared with the owner of the spool, as whom Accord's processes run."""
+    owner = spool.stat().st_uid
+    if os.geteuid() != 0 or owner == 0:
+        shut = unreadable_folders(spool)
+        return shut + [each for each in finished_takes(spool) if not os.access(each, os.W_OK)]
+    user = account(owner)
+    return [] if user is None else [each for each in (spool, *finished_takes(spool)) if not user.may(each, 7)]
 
 
 def quarantine(patient: Patient) -> Iterator[DoctorFinding]:

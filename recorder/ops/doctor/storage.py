@@ -77,7 +77,7 @@ def keys(patient: Patient) -> Iterator[DoctorFinding]:
             f"keys: the signing key's endorsement ends in {(endorsed.not_after - now).days} days",
             "run `accord key renew` with the root's key: nothing can be sealed after that",
         )
-    yield from _panel_key(patient)
+    yield from panel_key(patient)
     if (patient.settings.keys_folder / signing.ROOT_KEY).exists() and not patient.settings.keys.disposable:
         yield DoctorFinding(
             "warning",
@@ -86,7 +86,7 @@ def keys(patient: Patient) -> Iterator[DoctorFinding]:
         )
 
 
-def _panel_key(patient: Patient) -> Iterator[DoctorFinding]:
+def panel_key(patient: Patient) -> Iterator[DoctorFinding]:
     """The panel's key, if it is endorsed here, may sign the panel's kinds of statement and no others."""
     if (endorsement := patient.context.panel_endorsement()) is None:
         return
@@ -324,7 +324,11 @@ def logs(patient: Patient) -> Iterator[DoctorFinding]:
 
 def log_lock(patient: Patient) -> Iterator[DoctorFinding]:
     """Checkpoints are stored where nobody can delete them."""
-    if not _locks(patient):
+    if patient.settings.store.kind == "directory":
+        yield DoctorFinding(
+            "ok", "logs: checkpoints are in the store's folder, where its owner can delete them"
+        )
+    elif not _locks(patient):
         yield DoctorFinding(
             "warning",
             "logs: the store has no object lock: anyone who may write there can delete checkpoints",
@@ -335,7 +339,5 @@ def log_lock(patient: Patient) -> Iterator[DoctorFinding]:
 
 
 def _locks(patient: Patient) -> bool:
-    if patient.settings.store.kind == "directory":
-        return False
     bucket = replace(object_store.bucket(patient.settings), connect_timeout=3.0, read_timeout=8.0)
     return S3Store(bucket).abilities().object_lock

@@ -35,6 +35,9 @@ MODULES = {
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 EVERYBODY = frozenset({"any_v4.auto", "any_v6.auto"})
 
+DROP_IN = "freeswitch.service.d (of /usr/share/accord/systemd, or deploy/systemd)"
+"""The drop-in for the switch's unit, in the package and in the sources."""
+
 SAME_ADDRESS = "give accord_daemon in accord/vars.xml the address of [switch] listen_host and listen_port"
 
 
@@ -225,14 +228,20 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
         run_dir = ""
         with suppress(SwitchError):  # one that has no run_dir is looked for by its port
             run_dir = connection.api(commands.global_variable("run_dir")).strip()
-    if not sees:
+    user = _switch_user(run_dir, patient.settings.switch.port)
+    if user is not None and not user.may(spool, 3):
         yield DoctorFinding(
             "wrong",
-            f"recording: the switch does not find {spool}",
-            "give it the same path on both, and let the switch's user in: chmod g+x the folders above it",
+            f"recording: the switch's user {_name(user.uid)} may not write to {spool}",
+            f"put {DROP_IN} into /etc/systemd/system, which starts the switch in Accord's group, run "
+            "`systemctl daemon-reload` and restart it; the spool has mode 2770, the folders above it g+x",
         )
         return
-    user = _switch_user(run_dir, patient.settings.switch.port)
+    if not sees:
+        yield DoctorFinding(
+            "wrong", f"recording: the switch does not find {spool}", "give it the same path on both"
+        )
+        return
     if user is None:
         yield DoctorFinding(
             "warning",
@@ -241,12 +250,6 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
         )
         return
     name = _name(user.uid)
-    if not user.may(spool, 3):
-        yield DoctorFinding(
-            "wrong",
-            f"recording: the switch's user {name} may not write to {spool}",
-            "run `usermod -aG accord freeswitch`, `chmod 2770` the spool, and restart the switch",
-        )
     prompts = node.snapshot_folder / "prompts"
     unread = [each for each in (prompts.glob("*.wav") if prompts.is_dir() else ()) if not user.may(each, 4)]
     if unread:
@@ -263,7 +266,7 @@ def recording(patient: Patient) -> Iterator[DoctorFinding]:
             f"recording: the daemon (umask {daemon.umask:03o}) makes folders that {name} may not write to",
             "set UMask=0007 in its unit, or run `umask 0007` before starting it",
         )
-    elif user.may(spool, 3) and not unread:
+    elif not unread:
         yield DoctorFinding(
             "ok", f"recording: the switch's user {name} may write to the spool and read the prompts"
         )

@@ -258,7 +258,8 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "node_report": _by(
         "tells operators how a node is, and admins that nothing is recorded; a made-up one alarms them, or "
         "leaves them to learn it from the list of calls",
-        "node reported_at watched_at software live backlog oldest_at quarantine disk_size disk_free",
+        "node reported_at watched_at software live backlog oldest_at quarantine disk_size disk_free root "
+        "keks",
     ),
     "lease": _by("saves work and decides nothing; it expires after five minutes", "name owner until"),
     "live_call": _by(

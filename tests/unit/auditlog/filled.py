@@ -81,7 +81,7 @@ def _passing_rows(world: World) -> None:
             id="a filter", tenant_id=world.tenant, user=world.user, name="Refused",
             arguments={"agreement": "refused"}, created_at=world.house.clock(),
         )  # fmt: skip
-    report_node(measure_node(NODE, world.house.folder, world.house.clock()))
+    report_node(measure_node(NODE, world.house.folder, world.house.clock(), "root", ("kek",)))
     notifications.set_choices(world.tenant, world.user, dict.fromkeys(KINDS, ON_PAGE))
     notifications.note_import(
         world.tenant,

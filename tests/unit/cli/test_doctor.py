@@ -299,7 +299,7 @@ def test_readable_broken_foreign_or_expiring_keys_are_reported(house: Bakery) ->
     keys = house.folder / "keys"
     assert "ok      keys: signing key" in doctor(house)
     (keys / "kek").chmod(0o644)
-    assert "wrong   keys: the key file" in doctor(house)
+    assert f"wrong   node key files: other users can read or write {keys / 'kek'}" in doctor(house)
     (keys / "kek").chmod(0o600)
     assert "wrong   keys: the key-encryption key in [keys] kek is not 32 bytes" in doctor(
         house, ACCORD_KEYS_KEK="c2hvcnQ="

@@ -24,6 +24,7 @@ from recorder.pipeline import encoders, stages
 from recorder.pipeline.poison_takes import CRASH_LIMIT
 from recorder.processes.spool_holders import DAEMON, last_watched
 from recorder.processes.worker_loop import Worker
+from recorder.seal.signing import key_id
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.store.contract import Unreachable
@@ -354,6 +355,7 @@ def test_reports_its_node_and_when_the_daemon_watched_the_switch(house, start) -
     assert (report.node, report.watched_at, report.reported_at) == ("node1", watched_at, house.clock())
     assert (report.live, report.backlog, report.quarantine) == (1, 0, 0)
     assert 0 < report.disk_free <= report.disk_size
+    assert (report.root, report.keks) == (key_id(house.services.root), (house.keyring.current,))
     assert last_watched(house.spool / "nowhere") is None
 
 

@@ -16,6 +16,7 @@ from recorder.ops.doctor.findings import Patient
 from recorder.ops.fleet import FleetStatus
 from recorder.processes.services import Context
 from tests.clock import Clock
+from tests.house import Bakery
 
 
 @pytest.fixture
@@ -63,6 +64,32 @@ def test_what_is_wrong_with_a_node(clock: Clock, north: NodeReport, change: dict
     }
     report_node(replace(north, **values))
     assert states(clock) == {"north": state}
+
+
+def test_node_with_other_keys_than_the_others_is_named(
+    clock: Clock, north: NodeReport, house: Bakery
+) -> None:
+    """``house`` has a customer, whose key is wrapped by its key-encryption key."""
+    good = replace(north, root="a root", keks=(house.keyring.current, "a former one"))
+    for name in ("north", "south", "west"):
+        report_node(replace(good, node=name))
+    report_node(replace(good, node="before", root="", keks=()))
+    assert set(states(clock).values()) == {"ok"}
+    report_node(replace(good, node="south", keks=("another", "a former one")))
+    report_node(replace(good, node="west", root="another root"))
+    found = dict(FleetStatus(Patient(Context(config.load(None, {}), None), clock)).look())
+    assert [name for name, each in found.items() if each.state == "wrong"] == ["south", "west"]
+    assert found["south"].what == (
+        f"south: it lacks the key-encryption key {house.keyring.current}, which wraps customers' keys"
+    )
+    assert found["west"].what == "west: its root another root is not that of the other nodes"
+    assert all("docs/keys.md" in found[name].hint for name in ("south", "west"))
+
+
+def test_of_two_nodes_with_different_roots_both_are_named(clock: Clock, north: NodeReport) -> None:
+    report_node(replace(north, root="a root"))
+    report_node(replace(north, node="south", root="another root"))
+    assert states(clock) == {"north": "wrong", "south": "wrong"}
 
 
 def test_a_node_out_of_service_is_forgotten(clock: Clock, north: NodeReport) -> None:
