@@ -21,7 +21,7 @@ from tests.pages.blocks import Block, Command, blocks, pattern
 from tests.pages.installation import ROOT, PageMachine, command_server, make_template
 
 PAGES = [page for page in sorted(ROOT.glob("docs/**/*.md")) if any(blocks(page))]
-TESTED_ELSEWHERE = {"docs/install.md": "tests/deploy/test_package.py"}
+TESTED_ELSEWHERE = {"docs/install.md": "tests/deploy/test_first_call.py"}
 """Pages whose steps need a machine of their own, with the test that follows them."""
 MOST_NOT_RUN = 10
 SECONDS = 120
