@@ -30,6 +30,10 @@ IMAGE = (
 """The packages of the container's image beside Debian's smallest set."""
 
 
+BASE = ("base-files",)
+"""The packages of the image that the container's is built on: Debian's smallest set."""
+
+
 def missing_tool() -> str | None:
     """What this machine lacks to build and install packages; ``None`` if nothing."""
     tools = ("dpkg-deb", *(() if ROOTS in os.environ else ("debootstrap",)))

@@ -96,11 +96,12 @@ def set_up(machine: Machine, catalogue: str) -> None:
         sql = "CREATE ROLE accord LOGIN PASSWORD 'three words'; CREATE DATABASE accord OWNER accord"
         for statement in sql.split("; "):
             machine.run("runuser", "-u", "postgres", "--", "psql", "-c", statement)
-        machine.path("/root/catalogue-password").write_text("three words\n")
+        machine.path("/etc/catalogue-password").write_text("three words\n")
         options = ["--catalogue", "postgresql://accord@127.0.0.1/accord"]
-        options += ["--catalogue-password-file", "/root/catalogue-password"]
+        options += ["--catalogue-password-file", "/etc/catalogue-password"]
     output = machine.run(*INIT, *options)
     assert "migrations" in output.stdout
+    machine.run("mkdir", "/backup")
     machine.run("accord", "tenant", "create", "Menuiserie Dubois", "--language", "en")
     machine.run("accord", "line", "add", "--tenant", "Menuiserie Dubois", "+3225550101")
     machine.path("/etc/sysusers.d").mkdir(exist_ok=True)
@@ -162,8 +163,8 @@ def test_package_to_first_recording(machine: Machine, catalogue: str) -> None:
 def test_files_by_root_s_commands_belong_to_accord(machine: Machine) -> None:
     install(machine, THIS)
     set_up(machine, "sqlite")
-    machine.run("accord", "backup", "/root/accord.backup")
-    assert machine.path("/root/accord.backup").exists(), "root may have it anywhere"
+    machine.run("accord", "backup", "/backup/accord.backup")
+    assert machine.path("/backup/accord.backup").exists(), "a command of root may write it anywhere"
     foreign = "find /var/lib/accord ! -user accord; find /etc/accord ! -user accord ! -user root"
     assert machine.run("sh", "-c", foreign).stdout == ""
     root_keys = machine.run("find", "/etc/accord", "-user", "root", "-type", "f").stdout.split()
@@ -183,7 +184,7 @@ def test_upgrade_and_the_way_back(machine: Machine, catalogue: str) -> None:
     advice = machine.run("accord", "upgrade", "check", LATER, check=False)
     assert advice.returncode == 2, advice.stdout
     assert "wrong   backup: none was made" in advice.stdout
-    machine.run("accord", "backup", "/root/accord.backup")
+    machine.run("accord", "backup", "/backup/accord.backup")
     advice = machine.run("accord", "upgrade", "check", LATER, check=False)
     assert advice.returncode == 1, advice.stdout
     assert "ok      way back: " in advice.stdout
@@ -219,7 +220,7 @@ def test_worker_of_an_unserved_version_is_left_alone(machine: Machine) -> None:
     install(machine, THIS)
     set_up(machine, "sqlite")
     start(machine)
-    machine.run("accord", "backup", "/root/accord.backup")
+    machine.run("accord", "backup", "/backup/accord.backup")
     advice = machine.run("accord", "upgrade", "check", APART, check=False).stdout
     assert re.search(r"warning way back: version [0-9.]+ cannot use the schema of 99.0", advice), advice
     install(machine, APART)

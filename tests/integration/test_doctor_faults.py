@@ -116,15 +116,15 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def installation() -> Iterator[Installation]:
-    running = Installation(scratch_folder("doctorfaults"))
+    node = Installation(scratch_folder("doctorfaults"))
     patch = pytest.MonkeyPatch()
     # Whether this machine's clock is synchronised is no matter of the installation.
     patch.setattr(machine, "kernel_clock", lambda: KernelClock(datetime.now(UTC), True, timedelta(0)))
     try:
-        running.wait()
-        yield running
+        node.wait()
+        yield node
     finally:
-        running.stop()
+        node.stop()
         patch.undo()
 
 
@@ -215,7 +215,7 @@ def another_switch(installation: Installation, missing: str) -> Iterator[dict[st
     (conf / missing).unlink()
     port = free_ports(1)
     daemon = f"127.0.0.1:{installation.environment['ACCORD_SWITCH_LISTEN_PORT']}"
-    running = len(installation._processes)
+    index = len(installation._processes)
     installation.start(
         "demo.practice", "--event-port", str(port), "--daemon", daemon, "--stay", "--conf", str(conf)
     )
@@ -226,7 +226,7 @@ def another_switch(installation: Installation, missing: str) -> Iterator[dict[st
             assert time.monotonic() < end
         yield variables
     finally:
-        process = installation._processes.pop(running)
+        process = installation._processes.pop(index)
         process.kill()
         process.wait()
         shutil.rmtree(conf)

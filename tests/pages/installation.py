@@ -20,6 +20,8 @@ from recorder.auditlog.checkpoint import sign_due
 from recorder.catalogue import queries
 from recorder.catalogue.schema import migrate
 from recorder.clock import utc_now
+from recorder.pipeline import stages
+from recorder.pipeline.stages import ENCODER_DIED
 from tests.clock import Clock
 from tests.house import Customer, House
 from tests.pages.command_server import CLIENT
@@ -91,6 +93,9 @@ def make_template(folder: Path) -> None:
     house.factors.add_app(claire, key, pyotp.TOTP(house.factors.secret(claire, key)).at(clock()))
     for hours in (30, 20, 10):
         house.call(customer, at=clock() - timedelta(hours=hours))
+    folder_in_spool, end = house.finished(customer, at=clock() - timedelta(hours=1))
+    stages.quarantine_take(folder_in_spool, ENCODER_DIED, end, house.services)
+    (house.spool / "quarantine").rename(folder / "quarantine")
     sign_due(house.services, utc_now())
     house.close()
 
@@ -182,6 +187,8 @@ class PageMachine:
             *(f"curl -sf http://127.0.0.1:{self.port + offset}/readyz" for offset in (3, 4, 5))
         )
         match name.split():
+            case ["take", "quarantined"]:
+                return f"mv {self.data}/quarantine {self.data}/spool"
             case ["catalogue", "lost"]:
                 return f"rm {self.data}/catalogue.db*"
             case ["call", number]:
@@ -190,6 +197,10 @@ class PageMachine:
                 )
             case ["running"]:
                 return stays % "" + "\n" + running
+            case ["worker", "until", *_]:
+                return f"accord worker >{self.folder}/worker.log 2>&1 &\n" + _until(
+                    name.partition(" until ")[2]
+                )
             case ["live", number]:
                 live = f"curl -s http://127.0.0.1:{self.port + 3}/metrics | grep -q 'accord_calls_live 1'"
                 return stays % f"--call {number}:fr --speed 0.5" + "\n" + running + "\n" + _until(live)

@@ -6,11 +6,13 @@ Each page has an installation of its own (:mod:`tests.pages.installation`), and 
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import subprocess
+import termios
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from tests.pages.blocks import Block, Command, blocks, pattern
 from tests.pages.installation import ROOT, PageMachine, command_server, make_template
 
 PAGES = [page for page in sorted(ROOT.glob("docs/**/*.md")) if any(blocks(page))]
-TESTED_ELSEWHERE = {"docs/install.md": "tests/deploy/test_package.py"}
+TESTED_ELSEWHERE = {"docs/install.md": "tests/deploy/test_first_call.py"}
 """Pages whose steps need a machine of their own, with the test that follows them."""
 MOST_NOT_RUN = 10
 SECONDS = 120
@@ -56,17 +58,18 @@ def test_commands_of_a_page_work(page: Path, machine: PageMachine) -> None:
     results.mkdir()
     script = machine.folder / "page.sh"
     script.write_text(shell_script(run, machine, results))
-    shell = subprocess.Popen(
-        ["bash", str(script)],
-        cwd=machine.work,
-        env=machine.environment,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        shell.wait(SECONDS)
-    finally:
-        end_group(shell.pid)
+    with agreeing_terminal() as terminal:
+        shell = subprocess.Popen(
+            ["bash", str(script)],
+            cwd=machine.work,
+            env=machine.environment,
+            stdin=terminal,
+            start_new_session=True,
+        )
+        try:
+            shell.wait(SECONDS)
+        finally:
+            end_group(shell.pid)
     for number, block in enumerate(run):
         for at, command in enumerate(block.commands):
             check(f"{name(page)}:{block.line}", command, results / f"{number}-{at}")
@@ -82,6 +85,21 @@ def check(place: str, command: Command, result: Path) -> None:
     assert int(status.read_text()) == command.status, message
     if command.output is not None:
         assert pattern(command.output).fullmatch(printed), f"{message}\n\nnot\n\n{command.output}"
+
+
+@contextmanager
+def agreeing_terminal() -> Iterator[int]:
+    """A terminal with an operator who confirms everything."""
+    operator, terminal = pty.openpty()
+    attributes = termios.tcgetattr(terminal)
+    attributes[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+    os.write(operator, b"y\n" * 1000)
+    try:
+        yield terminal
+    finally:
+        os.close(terminal)
+        os.close(operator)
 
 
 def end_group(group: int) -> None:

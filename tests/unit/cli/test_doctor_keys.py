@@ -165,11 +165,11 @@ def test_page_s_command_brings_all_that_a_machine_needs(
     script = f"{send} | {receive}".replace("-C /", f"-C {shlex.quote(str(here))}", 1)
     script = script.replace("-C / ", f"-C {shlex.quote(str(there))} ")
     subprocess.run(script, shell=True, check=True, capture_output=True)
-    brought = there / "etc" / "accord"
-    kek = (brought / "secrets" / "kek").read_text()
-    more = {"ACCORD_KEYS_FOLDER": str(brought / "keys"), "ACCORD_KEYS_KEK": kek}
+    received = there / "etc" / "accord"
+    kek = (received / "secrets" / "kek").read_text()
+    more = {"ACCORD_KEYS_FOLDER": str(received / "keys"), "ACCORD_KEYS_KEK": kek}
     assert [each.state for _, each in findings(house, panel, **more) if each.state != "ok"] == []
-    assert not (brought / "keys" / signing.ROOT_KEY).exists()
-    assert (brought / "keys" / signing.SIGNING_KEY).exists() is not panel
-    assert (brought / "secrets" / "switch-password").exists() is not panel
-    assert (brought / "secrets" / "web-secret-key").exists() is panel
+    assert not (received / "keys" / signing.ROOT_KEY).exists()
+    assert (received / "keys" / signing.SIGNING_KEY).exists() is not panel
+    assert (received / "secrets" / "switch-password").exists() is not panel
+    assert (received / "secrets" / "web-secret-key").exists() is panel

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from recorder.cli import accord
 from recorder.ops.doctor import machine
 from tests.house import Bakery
+from tests.ports import free_ports
 
 HOLDER = """
 import fcntl, sys, time
@@ -33,6 +34,7 @@ def doctor(house: Bakery) -> str:
         "ACCORD_NODE_DATA": str(house.folder),
         "ACCORD_CATALOGUE_URL": house.catalogue_url,
         "ACCORD_STORE_KIND": "directory",
+        "ACCORD_WEB_PORT": str(free_ports(1)),
     }
     return str(CliRunner().invoke(accord, ["doctor"], env=environment).output)
 
