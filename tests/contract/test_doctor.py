@@ -94,3 +94,10 @@ def test_reports_an_unavailable_or_silent_server(seaweedfs: SeaweedFS) -> None:
         "store: no answer within 1 s",
         "it waits for a disk, the database, the network or the switch, which does not respond",
     )
+
+
+def test_reports_a_bucket_that_locks_no_checkpoint(seaweedfs: SeaweedFS) -> None:
+    context = Context(config.load(None, environment(seaweedfs.bucket())), None)
+    (found,) = examine(storage.log_lock, Patient(context, utc_now), 30.0)
+    assert found.state == "warning"
+    assert "anyone who may write there can delete checkpoints" in found.what
