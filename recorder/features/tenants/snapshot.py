@@ -58,7 +58,7 @@ def write(
             log.error(
                 "line.not_in_log", **details, hint="its rows were changed outside Accord: run `accord audit`"
             )
-    info_prompts.write_info_prompts(folder, lines, prompts, sources)
+    info_prompts.write_info_prompts(folder, found, prompts, sources)
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed
 
