@@ -86,5 +86,5 @@ def end_line(tenant: str, line_id: str, *, now: datetime, entropy: Entropy) -> b
         if changed:
             LineDraftTable.delete().where(LineDraftTable.line == line_id).execute()
             append(tenant, ENDED, {"line": line_id}, now, entropy)
-            increment(LINES)
+            increment(LINES, tenant)
     return bool(changed)

@@ -186,7 +186,7 @@ def change_plan(tenant: str, code: str, *, now: datetime, entropy: Entropy) -> b
         TenantTable.update(plan=plan.code).where(TenantTable.id == tenant).execute()
         append(tenant, CHANGED, {"tenant": tenant, "plan": plan.code, "plan_was": was}, now, entropy)
         forget("plan", tenant)
-        increment(LINES)
+        increment(LINES, tenant)
     return True
 
 

@@ -556,6 +556,7 @@ CREATE TABLE change_counter (
     name TEXT NOT NULL PRIMARY KEY,
     number INTEGER NOT NULL
 );
+CREATE INDEX change_counter_number ON change_counter (number);
 
 CREATE TABLE log_subtree (
     id TEXT NOT NULL PRIMARY KEY,

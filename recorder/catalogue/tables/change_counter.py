@@ -8,10 +8,11 @@ from recorder.catalogue.database import Table
 
 
 class ChangeCounterTable(Table):
-    """A counter of changes; ``lines`` counts those to the content of the configuration snapshot."""
+    """A counter of changes; ``lines`` counts those to the content of the configuration snapshot, and
+    ``lines/<tenant>`` is what it was after the tenant's last one."""
 
     name = TextField(primary_key=True)
-    number = IntegerField()
+    number = IntegerField(index=True)
 
     class Meta:
         table_name = "change_counter"

@@ -17,12 +17,9 @@ from typing import Any
 
 import structlog
 
-from recorder.catalogue.database import connected
-from recorder.catalogue.mappers import own_sentences
-from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.domain.line_policy import LinePolicy
 from recorder.errors import ConfigError
-from recorder.features.tenants.line_policies import rows_by_name
+from recorder.features.tenants.line_policies import NodePolicies
 from recorder.prompts.composer import line_sentence
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import write_file
@@ -34,16 +31,16 @@ SOUNDS = "sounds"
 log = structlog.get_logger()
 
 
-def write_info_prompts(folder: Path, lines: Sequence[LinePolicy], prompts: Path, sources: Sources) -> None:
-    """Write the prompts of these lines, and remove all others. ``prompts`` has the announcements' sounds.
+def write_info_prompts(folder: Path, found: NodePolicies, prompts: Path, sources: Sources) -> None:
+    """Write the prompts of the lines, and remove all others. ``prompts`` has the announcements' sounds.
     Raises ``OSError``."""
     place = folder / INFO_PROMPTS
     (place / SOUNDS).mkdir(parents=True, exist_ok=True)
-    own = _own(lines)
     links: dict[str, str] = {}
-    for line in lines:
+    for line in found.lines:
         sentences = [
-            (each.announcement.language, own.get(each.announcement.id, {})) for each in line.languages
+            (each.announcement.language, found.own_sentences.get(each.announcement.id, {}))
+            for each in line.languages
         ]
         announcement = line.announcement
         key = _key(announcement.sha256, announcement.purposes, announcement.keep_days, sentences)
@@ -60,16 +57,6 @@ def write_info_prompts(folder: Path, lines: Sequence[LinePolicy], prompts: Path,
     for path in (place / SOUNDS).glob("*.wav"):
         if f"{SOUNDS}/{path.name}" not in targets:
             path.unlink()
-
-
-def _own(lines: Sequence[LinePolicy]) -> dict[str, Mapping[str, str]]:
-    """The sentences of customers' own purposes, by announcement."""
-    ids = {each.announcement.id for line in lines for each in line.languages}
-    with connected():
-        return {
-            row.id: own_sentences(row)
-            for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)
-        }
 
 
 def _key(*parts: Any) -> str:

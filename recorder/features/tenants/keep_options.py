@@ -104,7 +104,7 @@ def _write(
             KEEPS: prompts_sha256(LineKeepOptionTable, line.id),
         }
         append(line.tenant, "line.keep_question_changed", body, now, entropy)
-        increment(LINES)
+        increment(LINES, line.tenant)
 
 
 def set_line_deletable(
@@ -149,7 +149,7 @@ def set_line_deletable(
             }
             body[DELETES] = prompts_sha256(LineDeleteOptionTable, line.id)
             append(tenant, "line.deletable_changed", body, now, entropy)
-            increment(LINES)
+            increment(LINES, tenant)
             return True
 
 
@@ -194,5 +194,5 @@ def set_line_beep(tenant: str, line_id: str, beep: str, *, now: datetime, entrop
         LineTable.update(beep=beep).where(LineTable.id == line_id).execute()
         body = {"line": line_id, "beep": beep, "beep_was": row.beep}
         append(tenant, "line.beep_changed", body, now, entropy)
-        increment(LINES)
+        increment(LINES, tenant)
     return True

@@ -9,12 +9,12 @@ from typing import Any
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.leaf_lookup import LoggedLeaf
+from recorder.catalogue import change_counter
 from recorder.catalogue.database import connected
-from recorder.catalogue.mappers import line_row
+from recorder.catalogue.mappers import line_row, own_sentences
 from recorder.catalogue.records import ASKING_MODES, LineRow
 from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
-from recorder.catalogue.tenant_queries import log_sizes
 from recorder.domain import line_policy
 from recorder.domain.sentences import TimedSentence
 from recorder.features.tenants import announcements as announcement_rows
@@ -38,46 +38,59 @@ class NodePolicies:
     """The policy of every active line that is recorded. Besides those that are switched off, the others are
     not recorded: ``unfit`` lines, whose announcements were made for another mode, and ``unlogged`` lines,
     whose number or announcements the customer's log does not confirm, or which it says are switched off: no
-    row alone decides whose calls are recorded, and what callers hear about it."""
+    row alone decides whose calls are recorded, and what callers hear about it. ``own_sentences`` are those
+    for customers' own purposes, by announcement."""
 
-    lines: list[line_policy.LinePolicy]
-    unfit: list[LineRow]
-    unlogged: list[LineRow]
+    lines: list[line_policy.LinePolicy] = field(default_factory=list)
+    unfit: list[LineRow] = field(default_factory=list)
+    unlogged: list[LineRow] = field(default_factory=list)
+    own_sentences: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass
 class PolicyCache:
-    """The policies of all customers, for a process that follows them: those of a customer are read again once
-    its log has grown, since each change to a line, an announcement or a plan is a leaf. So a changed line
-    costs the database little, however many customers and nodes there are."""
+    """The policies of all customers, for a process that follows them: only customers with a change since are
+    read again, so that a changed line costs the database little, however many customers and nodes there
+    are."""
 
-    _sizes: dict[str, int] = field(default_factory=dict)
-    _lines: dict[str, NodePolicies] = field(default_factory=dict)
+    _revision: int | None = None
+    _customers: dict[str, NodePolicies] = field(default_factory=dict)
 
     def read(self) -> NodePolicies:
         """The policies as they are now."""
-        sizes = log_sizes()  # first: what changes while the lines are read is read again the next time
-        changed = {tenant for tenant, size in sizes.items() if self._sizes.get(tenant) != size}
-        found = policies(changed) if changed else NodePolicies([], [], [])
-        for tenant in self._lines.keys() - sizes.keys() | changed:
-            self._lines.pop(tenant, None)
+        revision = change_counter.revision(change_counter.LINES)  # first: later changes are read again
+        if self._revision is None or revision < self._revision:  # an older catalogue was restored
+            found = policies()
+            self._customers.clear()
+        else:
+            changed = change_counter.changed_tenants(change_counter.LINES, self._revision)
+            found = policies(changed)
+            for tenant in changed:
+                self._customers.pop(tenant, None)
         for part in ("lines", "unfit", "unlogged"):
             for line in getattr(found, part):
-                own = self._lines.setdefault(line.tenant, NodePolicies([], [], []))
+                own = self._customers.setdefault(line.tenant, NodePolicies())
                 getattr(own, part).append(line)
-        self._sizes = sizes
-        every = self._lines.values()
-        return NodePolicies(
-            sorted(
-                (line for own in every for line in own.lines), key=lambda line: line.number.removeprefix("+")
-            ),
-            [line for own in every for line in own.unfit],
-            [line for own in every for line in own.unlogged],
-        )
+        for policy in found.lines:
+            ids = {each.announcement.id for each in policy.languages} & found.own_sentences.keys()
+            sentences = {each: found.own_sentences[each] for each in ids}
+            self._customers[policy.tenant].own_sentences.update(sentences)
+        self._revision = revision
+        return self._all()
+
+    def _all(self) -> NodePolicies:
+        every = NodePolicies()
+        for own in self._customers.values():
+            every.lines.extend(own.lines)
+            every.unfit.extend(own.unfit)
+            every.unlogged.extend(own.unlogged)
+            every.own_sentences.update(own.own_sentences)
+        every.lines.sort(key=lambda line: line.number.removeprefix("+"))
+        return every
 
     def clear(self) -> None:
         """Read everything the next time."""
-        self._sizes.clear()
+        self._revision = None
 
 
 def policies(tenants: Collection[str] | None = None) -> NodePolicies:
@@ -123,7 +136,10 @@ def policies(tenants: Collection[str] | None = None) -> NodePolicies:
             fit.append(line)
         else:
             unfit.append(row)
-    return NodePolicies(fit, unfit, [row for row in every if not logged[row.tenant].bears_out(row, found)])
+    unlogged = [row for row in every if not logged[row.tenant].bears_out(row, found)]
+    spoken = {each.announcement.id for line in fit for each in line.languages}
+    own = {each: sentences for each in spoken if (sentences := own_sentences(announcements[each]))}
+    return NodePolicies(fit, unfit, unlogged, own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ def create_line(
                 "outbound": OFF,
             }
             append(tenant, CREATED, {"line": identity, **body, **how, **rest}, now, entropy)
-            increment(LINES)
+            increment(LINES, tenant)
     except IntegrityError as error:
         raise CatalogueError(
             "line.taken",
@@ -161,7 +161,7 @@ def set_line_announcement(
         if row.mode != columns["mode"]:
             changed = {"line": line_id, "mode": columns["mode"], "mode_was": row.mode}
             append(tenant, "line.mode_changed", changed, now, entropy)
-        increment(LINES)
+        increment(LINES, tenant)
     return True
 
 
@@ -176,7 +176,7 @@ def switch_line_off(tenant: str, line_id: str, *, now: datetime, entropy: Entrop
         LineTable.update(mode=OFF).where(LineTable.id == line_id).execute()
         body = {"line": line_id, "mode": OFF, "mode_was": row.mode}
         append(tenant, "line.mode_changed", body, now, entropy)
-        increment(LINES)
+        increment(LINES, tenant)
     return True
 
 
@@ -197,7 +197,7 @@ def set_line_timing(tenant: str, line_id: str, timing: str, *, now: datetime, en
             LineTable.update(timing=timing).where(LineTable.id == line_id).execute()
             body = {"line": line_id, "timing": timing, "timing_was": row.timing}
             append(tenant, "line.timing_changed", body, now, entropy)
-            increment(LINES)
+            increment(LINES, tenant)
     return True
 
 
@@ -219,7 +219,7 @@ def set_line_outbound(tenant: str, line_id: str, outbound: str, *, now: datetime
             LineTable.update(outbound=outbound).where(LineTable.id == line_id).execute()
             body = {"line": line_id, "outbound": outbound, "outbound_was": row.outbound}
             append(tenant, "line.outbound_changed", body, now, entropy)
-            increment(LINES)
+            increment(LINES, tenant)
     return True
 
 
@@ -240,7 +240,7 @@ def set_line_formats(
             LineTable.update(formats=allowed_formats).where(LineTable.id == line_id).execute()
             body = {"line": line_id, "formats": allowed_formats, "formats_was": row.formats, "actor": who}
             append(tenant, "line.formats_changed", body, now, entropy)
-            increment(LINES)
+            increment(LINES, tenant)
     return True
 
 

@@ -60,7 +60,7 @@ def write(
                 **details,
                 hint="its rows were changed outside Accord: run `accord audit run`",
             )
-    info_prompts.write_info_prompts(folder, lines, prompts, sources)
+    info_prompts.write_info_prompts(folder, found, prompts, sources)
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed
 

@@ -81,7 +81,7 @@ def set_transfer_notice(
                 body |= {"asks": ask, "asks_was": asked_before}
             body["transfer_notice_sha256"] = None if changed is None else sha256_of(changed)
             append(tenant, "line.transfer_notice_changed", body, now, entropy)
-            increment(LINES)
+            increment(LINES, tenant)
     return True
 
 

@@ -17,7 +17,7 @@ from recorder.catalogue import (
     subject_request_queries,
     tenant_queries,
 )
-from recorder.catalogue.database import connected, writing
+from recorder.catalogue.database import batch, connected, writing
 from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.tables import rebuild_progress
 from recorder.catalogue.tables.announcement import PurposeTable
@@ -211,8 +211,17 @@ def test_changes_are_counted_by_name(catalogue) -> None:
         change_counter.increment("lines")
         change_counter.increment("others")
     assert (change_counter.revision("lines"), change_counter.revision("others")) == (2, 1)
+    with batch():
+        change_counter.increment("lines", "one")
+        change_counter.increment("lines", "two")
+    with writing():
+        change_counter.increment("lines", "two")
+        change_counter.increment("others", "three")
+    assert change_counter.revision("lines") == 4
+    found = [change_counter.changed_tenants("lines", since) for since in (2, 3, 4)]
+    assert found == [{"one", "two"}, {"two"}, frozenset()]
     found = ping.ping()
-    assert (found.ok, "revision 2" in found.what) == (True, True)
+    assert (found.ok, "revision 4" in found.what) == (True, True)
 
 
 def test_global_state_is_cleared_once(catalogue, clock) -> None:
