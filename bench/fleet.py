@@ -132,10 +132,11 @@ class Installation:
     def make(self, customers: int) -> None:
         """Make the installation with its customers."""
         write_table(self.folder / "customers.csv", customers)
-        for words in (("keys", "init"), ("migrate",)):
+        for words in (("key", "init"), ("migrate",)):
             run(self.environment, *words)
         run(
             self.environment,
+            "tenant",
             "import",
             str(self.folder / "customers.csv"),
             "--links",

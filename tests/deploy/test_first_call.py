@@ -301,7 +301,7 @@ def test_ten_minutes_from_the_package_to_the_first_announced_call(machine: Machi
     visit = ("/opt/accord/bin/python", "/mnt/packages/panel_visitor.py", "8080", link, "120")
     recording = machine.run(*visit).stdout.strip()
     steps["recording stored and listed"] = time.monotonic() - begin
-    assert "wrong" not in machine.run("accord", "verify", recording).stdout
+    assert "wrong" not in machine.run("accord", "recording", "verify", recording).stdout
     logs = "".join(map(machine.journal, UNITS))
     assert [line for line in logs.splitlines() if '"level": "error"' in line] == []
     print("".join(f"{seconds:6.1f} s  {name}\n" for name, seconds in steps.items()))

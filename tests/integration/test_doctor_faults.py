@@ -67,7 +67,7 @@ class Installation:
         }
         self._processes: list[subprocess.Popen[bytes]] = []
         for words in (
-            ["keys", "init"],
+            ["key", "init"],
             ["migrate"],
             ["tenant", "create", "Menuiserie Dubois", "--language", "en"],
             ["line", "add", "--tenant", "Menuiserie Dubois", NUMBER],

@@ -144,14 +144,14 @@ def test_log_goes_on_in_the_open_after_a_copy_was_restored(lost: Lost, copy) -> 
     lost.store(range(BEFORE if copy is dump else BEFORE // 2))
     restore = copy(lost)
     lost.store(range(BEFORE, BEFORE + AFTER))
-    assert lost.accord("audit") == (0, "everything is as it was written\n")
+    assert lost.accord("audit", "run") == (0, "everything is as it was written\n")
     close()
     restore()
 
     open_catalogue(lost.url)
     with connected():
         assert RecordingTable.select().count() == BEFORE
-    status, output = lost.accord("audit")
+    status, output = lost.accord("audit", "run")
     assert (status, "log.behind" in output) == (2, True), output
     later = replace(lost.installation.services, owner="after", checkpoints_seen={})
     with pytest.raises(AuditLogError) as refused:
@@ -163,10 +163,10 @@ def test_log_goes_on_in_the_open_after_a_copy_was_restored(lost: Lost, copy) -> 
         assert RecordingTable.select().count() == BEFORE + AFTER
     for tenant, _key in lost.installation.tenants:
         status, output = lost.accord(
-            "audit", "begin", "--tenant", tenant, "--because", "the disk of db1 broke"
+            "audit", "reopen", "--tenant", tenant, "--because", "the disk of db1 broke"
         )
         assert status == 0, output
     assert lost.accord("rebuild", "--confirm-holds")[0] == 0
-    status, output = lost.accord("audit")
+    status, output = lost.accord("audit", "run")
     assert (status, "log.begun_again" in output) == (1, True), output
     assert checkpoint.sign_due(later, utc_now() + timedelta(days=2))
