@@ -9,8 +9,9 @@ from functools import cache
 from typing import Final
 
 TERMS = frozenset({
-    "addressing", "beginning", "binding", "breathing", "eavesdropping", "encoding", "everything", "finding",
-    "forwarding", "framing", "greeting", "heading", "keyring", "listening", "listing", "nothing", "opening",
+    "addressing", "beginning", "binding", "branding", "breathing", "eavesdropping", "encoding", "everything",
+    "finding", "forwarding", "framing", "greeting", "heading", "keyring", "listening", "listing", "nothing",
+    "opening",
     "offboarding", "ping", "reading", "recording", "ringing", "sealing", "sibling", "signing", "string",
     "timestamping", "timing", "versioning", "warning", "wording",
     "missing", "pending",  # adjectives
