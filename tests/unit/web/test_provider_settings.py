@@ -207,7 +207,9 @@ def test_statement_that_was_never_logged_counts_for_nothing(house, olga, browser
     signed = KIND.write(Branding(PROVIDER, 1, "", name="Telvolp"), house.changes.signer, house.clock())
     with writing():
         BrandingTable.create(id=PROVIDER, tenant_id=PROVIDER, number=1, statement=signed.decode())
-    assert "– Accord</title>" in browser().get("/login").text
+    page = browser().get("/login")
+    assert page.status_code == 200
+    assert "– Accord</title>" in page.text
 
 
 def test_change_of_another_panel_appears_within_seconds(house, olga, browser) -> None:
