@@ -57,13 +57,13 @@ def test_operator_sets_the_providers_name_and_colour(person) -> None:
     check_look(olga)
     colour.fill("#004488")
     save.press("Enter")
-    expect(page.get_by_role("banner").get_by_text("Télévoix")).to_be_visible()
+    expect(page.get_by_role("banner").get_by_role("link", name="Télévoix")).to_be_visible()
     expect(page.get_by_text("Dernière modification")).to_contain_text("Olga Opera")
     check_look(olga)
     for field in (name, colour):
         field.fill("")
     save.press("Enter")
-    expect(page.get_by_role("banner").get_by_text("Accord", exact=True)).to_be_visible()
+    expect(page.get_by_role("banner").get_by_role("link", name="Accord")).to_be_visible()
 
 
 def test_support_sees_an_empty_queue(person) -> None:

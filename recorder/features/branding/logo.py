@@ -19,7 +19,7 @@ SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 LARGEST_SIDE: Final = 2000
 """Maximum width and height, in pixels."""
 
-_DRAWN: Final = (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"sRGB", b"IDAT", b"IEND")
+_PICTURE: Final = (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"sRGB", b"IDAT", b"IEND")
 """The chunks that are kept, by type (PNG, third edition, section 11)."""
 
 _LONGEST_PIXEL: Final = 8
@@ -41,7 +41,7 @@ def check_logo(content: bytes) -> bytes:
     if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE):
         raise _refused(f"has {width} x {height} pixels")
     _check_pixels(b"".join(data for kind, data in chunks if kind == b"IDAT"), width, height)
-    return SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks if kind in _DRAWN)
+    return SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks if kind in _PICTURE)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -36,6 +36,9 @@ def test_invited_people_have_the_providers_roles(shell: Shell, house: Bakery) ->
     assert shell("user", "invite", "olga@telvoip.example").exit_code == 2, "it takes an owner"
     accept(shell, shell.good(*CREATE, "olga@telvoip.example", "--role", "operator", "--name", "Olga"))
     shell.good(*CREATE, "sam@telvoip.example", "--role", "support", ACCORD_BRAND_NAME="Telvoip")
+    tenant = queries.tenant(PROVIDER)
+    assert tenant is not None
+    assert tenant.name == "Telvoip", "the invitation names the provider as it is called now"
     listed = [line.split()[1:] for line in shell.good("user", "list", "--provider").splitlines()]
     assert listed == [
         ["olga@telvoip.example", "operator"],

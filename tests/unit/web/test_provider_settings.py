@@ -20,9 +20,12 @@ from recorder.domain.roles import OPERATOR, PROVIDER, SUPPORT
 from recorder.errors import CatalogueError
 from recorder.features.branding.logo import LARGEST_SIDE, SIGNATURE, check_logo
 from recorder.features.branding.rules import check_help_address, sent_by
-from recorder.features.branding.service import CHANGED
+from recorder.features.branding.service import CHANGED, save_branding
 from recorder.features.tenants.registration import Registration
+from recorder.mail.message import MailMessage
+from recorder.mail.outbox import Outbox
 from recorder.mail.server import MailServer
+from recorder.processes.mail_delivery import MailDelivery
 from recorder.seal.branding import KIND, LONGEST_LOGO, Branding
 from tests.house import Customer, House
 from tests.unit.web.conftest import Browser
@@ -204,7 +207,9 @@ def test_statement_that_was_never_logged_counts_for_nothing(house, olga, browser
     signed = KIND.write(Branding(PROVIDER, 1, "", name="Telvolp"), house.changes.signer, house.clock())
     with writing():
         BrandingTable.create(id=PROVIDER, tenant_id=PROVIDER, number=1, statement=signed.decode())
-    assert "– Accord</title>" in browser().get("/login").text
+    page = browser().get("/login")
+    assert page.status_code == 200
+    assert "– Accord</title>" in page.text
 
 
 def test_change_of_another_panel_appears_within_seconds(house, olga, browser) -> None:
@@ -262,3 +267,16 @@ def test_mails_come_from_the_sender_in_the_configured_domain() -> None:
     found = sent_by(server, replace(branding, sender="hello@bank.example", sender_name="Calls"))
     assert (found.sender, found.sender_name) == ("calls@telvoip.example", "Calls")
     assert sent_by(server, None) == server
+
+
+def test_worker_sends_from_the_saved_sender(house, bakery, provider, box) -> None:
+    branding = Branding(
+        PROVIDER, 1, provider.people["olga"].id, name="Telvoip", sender="hello@provider.example"
+    )
+    save_branding(branding, signer=house.changes.signer, now=house.clock(), entropy=house.entropy)
+    message = MailMessage("invitation", "fr", {"name": "Eva", "customer": "Martin"}, "/invitation/x")
+    outbox = Outbox(house.keyring, "https://calls.example")
+    assert outbox.enqueue(bakery.id, "eva@example.com", message, house.clock(), house.entropy)
+    MailDelivery(house.services, replace(box.server, sender_name="")).turn()
+    (sender,) = box.mails[0]["From"].addresses
+    assert (sender.display_name, sender.addr_spec) == ("Telvoip", "hello@provider.example")
