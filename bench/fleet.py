@@ -335,12 +335,12 @@ def take_lease() -> None:
 
 
 def live_call(calls: Calls) -> None:
-    """A call begins, and ends, in the list of live calls."""
-    start, now = calls.start("node-0"), utc_now()
+    """A call begins, and ends, in the list of live calls, as the only one of its node."""
+    start, now = calls.start(f"node-{calls.count}"), utc_now()
     row = live_row(start, (), now)
     assert row is not None
-    live.change("node-0", [], [row], now, {row.id: row})
-    live.change("node-0", [row.id], [], now, {})
+    live.change(start.node, [], [row], now, {row.id: row})
+    live.change(start.node, [row.id], [], now, {})
 
 
 def stored(folder: Path, services: Services) -> float:
