@@ -66,6 +66,7 @@ from recorder.features.notifications.duty import LEASE as NOTIFICATIONS
 from recorder.features.search import service as search
 from recorder.features.search.rules import CallQuery
 from recorder.features.tenants.duty import SnapshotDuty
+from recorder.features.usage.duty import EVERY as USAGE_EVERY
 from recorder.features.usage.duty import LEASE as USAGE
 from recorder.ids import uuid7
 from recorder.lifecycle.clock_guard import NAME, ClockGuard
@@ -335,12 +336,12 @@ def take_lease() -> None:
 
 
 def live_call(calls: Calls) -> None:
-    """A call begins, and ends, in the list of live calls."""
-    start, now = calls.start("node-0"), utc_now()
+    """A call begins, and ends, in the list of live calls, as the only one of its node."""
+    start, now = calls.start(f"node-{calls.count}"), utc_now()
     row = live_row(start, (), now)
     assert row is not None
-    live.change("node-0", [], [row], now, {row.id: row})
-    live.change("node-0", [row.id], [], now, {})
+    live.change(start.node, [], [row], now, {row.id: row})
+    live.change(start.node, [row.id], [], now, {})
 
 
 def stored(folder: Path, services: Services) -> float:
@@ -374,9 +375,10 @@ def costs(installation: Installation, watch: Watch, options: argparse.Namespace)
     tenants = [each.tenant for each in calls.lines]
     found["log signed"] = cost(watch, lambda: sign_log(tenants.pop(), services), min(50, options.calls))
     note_all_signed()
-    for name in (NOTIFICATIONS, USAGE):  # as in all workers but one
-        lease.take(name, "another worker", utc_now(), timedelta(hours=1))
     for name, _interval, work in node.tasks():
+        # As in all workers but one.
+        lease.take(NOTIFICATIONS, "another worker", utc_now(), lease.DURATION)
+        lease.take(USAGE, "another worker", utc_now(), 2 * USAGE_EVERY)
         work()
         found[name] = cost(watch, work, options.rounds if name == "duties" else 100)
     found["lease"] = cost(watch, take_lease, 100)

@@ -84,7 +84,11 @@ class RowRestorer:
             old_rows = {row.id: row for row in map(recording_row, RecordingTable.select().where(condition))}
             places = {row.prefix: row.id for row in old_rows.values()}
             was_filled = RecordingTable.select().exists()
-            fresh = [reading for reading in batch if _is_fresh(reading, old_rows, places)]
+            by_recording: dict[str, PlaceReading] = {}
+            for reading in batch:
+                if reading.row is not None and _is_fresh(reading, old_rows, places):
+                    by_recording.setdefault(reading.row.id, reading)
+            fresh = [*by_recording.values()]
             self._insert(fresh)
             new_places = {reading.place for reading in fresh}
             outcomes = [
@@ -156,6 +160,8 @@ class RowRestorer:
         row = reading.row
         if row is None:
             return SKIPPED, None, None
+        if row.id not in old_rows and row.prefix not in places:
+            return DIFFERS, "recording.conflict", "the bucket has two manifests for this recording"
         if row.id not in old_rows:
             return SKIPPED, "row.place", f"the catalogue has recording {places[row.prefix]} at this place"
         old = old_rows[row.id]

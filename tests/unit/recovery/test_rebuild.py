@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,8 @@ from recorder.lifecycle import amendment_store, amendments, hold_review, recordi
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import HoldLifted, HoldSet
 from recorder.seal.keyring import Keyring, data_key_path, make_secret
+from recorder.seal.manifest import MANIFEST
+from recorder.seal.sealing import open_manifest
 from recorder.store.contract import Unreachable
 from tests.conftest import KINDS
 
@@ -186,6 +189,21 @@ def test_skips_a_manifest_in_another_place(house, recovery, recorded) -> None:
     with recovery.empty_catalogue():
         assert recovery.rebuild().outcomes == {"made": 1, "skipped": 1}
         assert recovery.troubles == [("manifest.place", elsewhere)]
+
+
+def test_names_a_second_manifest_of_a_recording(house, recovery, recorded) -> None:
+    """Both are signed, and are read together: whoever has a signing key must not stop a rebuild."""
+    place = queries.recording(house.tenant, recorded()).prefix
+    manifest = open_manifest((house.bucket / place / "manifest.json").read_bytes(), house.root_public)
+    second = replace(manifest, started_at=manifest.started_at - timedelta(days=1))
+    (house.bucket / second.prefix).mkdir(parents=True)
+    content = MANIFEST.write(second, house.services.signer)
+    (house.bucket / second.prefix / "manifest.json").write_bytes(content)
+    with recovery.empty_catalogue():
+        outcomes = recovery.rebuild().outcomes
+        assert (outcomes["made"], outcomes["differs"]) == (1, 1)
+        assert ("recording.conflict", place) in recovery.troubles
+        assert len(rows(RecordingTable)) == 1
 
 
 def test_a_forged_tombstone_erases_nothing(house, recovery, recorded) -> None:
