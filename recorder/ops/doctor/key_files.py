@@ -50,7 +50,7 @@ def _check_files(patient: Patient, names: tuple[str, ...]) -> None:
     if missing := [path for path in paths if not path.exists()]:
         new = " (a new installation makes them: `accord init`)" if len(missing) == len(paths) else ""
         raise ConfigError(
-            "keys.missing", f"there is no {_list(missing)}", f"{PAGE}{new}; `accord keys restore` from a copy"
+            "keys.missing", f"there is no {_list(missing)}", f"{PAGE}{new}; `accord key restore` from a copy"
         )
     if is_open := [path for path in paths if path.name in PRIVATE and _mode(path) & 0o027]:
         raise ConfigError(
