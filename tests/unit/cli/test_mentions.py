@@ -43,6 +43,9 @@ LABELS = frozenset({"session", "account link"})
 
 END = re.compile(r" (?:#|&&|\||<|>) ")
 
+SUBSTITUTION = re.compile(r"\$\([^()]*\)")
+"""What a shell replaces by the output of another command."""
+
 
 class UnknownCommand(Exception):
     """A mention that an operator could not type."""
@@ -73,7 +76,8 @@ def find_mentions(path: Path) -> Iterator[list[str]]:
     patterns = [QUOTED, BARE, *([LINE] if path.suffix in (".md", ".sh", "") else [])]
     for pattern in patterns:
         for found in pattern.finditer(text):
-            words = END.split(re.sub(GAP, " ", found["words"]))[0].replace("\\", " ").split()
+            line = SUBSTITUTION.sub("VALUE", re.sub(GAP, " ", found["words"]))
+            words = END.split(line)[0].replace("\\", " ").split()
             if pattern is not BARE or words[0] in nouns:
                 yield words
 
