@@ -16,6 +16,7 @@ from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.auditlog import consistency_proof, inclusion_proof, mail_witness, signed_note
 from recorder.catalogue import tenant_queries
+from recorder.cli.output_files import write_output
 from recorder.cli.tenant_name import find_owner, owner_options
 from recorder.clock import to_iso, utc_now
 from recorder.domain.roles import PROVIDER
@@ -157,7 +158,7 @@ def _write(document: bytes, output: Path | None) -> None:
     if output is None:
         click.echo(document)
     else:
-        output.write_bytes(document + b"\n")
+        write_output(output, document + b"\n")
 
 
 @audit.command("prove-consistency")

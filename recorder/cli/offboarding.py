@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from recorder.catalogue import offboarding_progress
+from recorder.cli.output_files import write_output
 from recorder.cli.tenant_name import find_tenant, tenant_argument
 from recorder.clock import to_iso, utc_now
 from recorder.domain import time_zones
@@ -188,7 +189,7 @@ def receipt(context: Context, tenant_name: str, out: Path | None) -> None:
     if out is None:
         click.echo(row.receipt)
         return
-    out.write_text(row.receipt, "utf-8")
+    write_output(out, row.receipt.encode())
     click.echo(f"{out}: destroyed {to_iso(proof.at)}, complete from {to_iso(proof.body.complete_from)}")
 
 

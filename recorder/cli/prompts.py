@@ -10,6 +10,7 @@ import click
 import numpy as np
 import soundfile
 
+from recorder.cli.output_files import write_output
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import ConfigError
 from recorder.processes.services import Context
@@ -109,12 +110,7 @@ def render_announcement(
         sources=open_sources(context.settings.prompts),
         sample_rate=int(rate),
     )
-    try:
-        wav.write_bytes(announcement.wav)
-    except OSError as error:
-        raise ConfigError(
-            "prompt.not_written", f"{wav} cannot be written: {error.strerror}", "choose another file"
-        ) from error
+    write_output(wav, announcement.wav)
     click.echo(announcement.text)
     for clip, origin in announcement.origins:
         click.echo(f"  {clip}: {origin}", err=True)

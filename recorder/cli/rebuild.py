@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import click
 
 from recorder.catalogue import tenant_queries
 from recorder.cli import logs
+from recorder.cli.output_files import check_output, open_output
 from recorder.clock import to_iso, utc_now
 from recorder.features.offboarding import queries
 from recorder.features.recovery import rebuild_queue, recording_rows
@@ -99,6 +99,7 @@ def rebuild(
         return
     from recorder.features.disputes.copies import restore_disputes
 
+    check_output(report)
     bar = _Bar()
     rebuild_report = _make_rebuild(
         context,
@@ -163,7 +164,7 @@ def _proposals(report: RebuildReport) -> None:
 def _troubles(report: Path | None) -> int:
     """Print each fault on a line; return their number."""
     count = 0
-    with nullcontext() if report is None else open(report, "w", encoding="utf-8") as out:
+    with open_output(report) as out:
         for count, each in enumerate(rebuild_queue.problems(), 1):
             line = f"{each.code}  {each.place}: {each.message}"
             if count <= MAX_LINES:

@@ -9,6 +9,7 @@ import click
 
 from recorder.cli.holds import OPERATOR, REASON
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
+from recorder.cli.output_files import write_output
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.lifecycle import erasure_receipt as receipts
@@ -125,7 +126,7 @@ def erasure(context: Context, recording_id: str, tenant_name: str, output: Path 
     if output is None:
         click.echo(receipt.content)
     else:
-        output.write_bytes(receipt.content + b"\n")
+        write_output(output, receipt.content + b"\n")
     click.echo(_sentence(receipt), err=True)
 
 

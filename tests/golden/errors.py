@@ -13,7 +13,7 @@ REFUSALS = "access."
 """Ids of the gate's refusals, whose hints are a table."""
 
 PLACEHOLDER = "…"
-DEEPEST = 4
+DEEPEST = 6
 """Names that a text is followed through."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -137,7 +137,7 @@ class _Source:
             case ast.Constant(value=str() as text):
                 yield text
             case ast.JoinedStr(values=values):
-                yield "".join(_part(each) for each in values)
+                yield "".join(self._part(each, scope) for each in values)
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 for begin in self._texts(left, scope, depth):
                     yield from (begin + end for end in self._texts(right, scope, depth))
@@ -160,6 +160,17 @@ class _Source:
                     for each in ast.walk(found.function):
                         if isinstance(each, ast.Return) and each.value is not None:
                             yield from self._texts(each.value, found, depth - 1)
+
+    def _part(self, value: ast.expr, scope: _Scope) -> str:
+        """A part of an f-string: its text, a constant's value, or a placeholder."""
+        match value:
+            case ast.Constant(value=text):
+                return str(text)
+            case ast.FormattedValue(value=ast.Name(id=name)):
+                values = (each for _, each in self._constants(name, scope.module) if name.isupper())
+                constant = next((each for each in values if isinstance(each, ast.Constant)), None)
+                return f"{{{name}}}" if constant is None else str(constant.value)
+        return PLACEHOLDER
 
     def _named(self, name: str, scope: _Scope, depth: int) -> Iterator[str]:
         """What a name was given: in its function, by the function's callers, or in a module."""
@@ -256,10 +267,3 @@ def _values(name: str, nodes: Iterable[ast.AST]) -> list[ast.expr]:
 
 def _name(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-
-
-def _part(value: ast.expr) -> str:
-    if isinstance(value, ast.Constant):
-        return str(value.value)
-    assert isinstance(value, ast.FormattedValue)
-    return f"{{{value.value.id}}}" if isinstance(value.value, ast.Name) else PLACEHOLDER

@@ -476,7 +476,7 @@ def test_refuses_an_erased_recording(gate, ada, recording, house) -> None:
 def test_gives_no_grant_while_the_store_is_unavailable(ada, recording, house) -> None:
     class Away:
         def read(self, *_: object) -> bytes:
-            raise Unreachable("store.unreachable", "nobody there")
+            raise Unreachable("store.unreachable", "nobody there", "try again")
 
     gate = PanelGate(Away(), house.services.keyring, house.services.root, now=house.clock)
     with pytest.raises(Unreachable):
