@@ -130,7 +130,7 @@ def _print_result(result: Record) -> None:
         f"  {result['recordings']} recordings; {len(result['blank_recordings'])} are zeros: erased or broken"
     )
     click.echo(f"  {result['leaves']} leaves, {result['signed_leaves']} of them signed in a checkpoint")
-    click.echo(f"  verified with root key {result['root_id']}: get it from the provider, not from the folder")
+    click.echo(f"  verified with root key {result['root_id']}: it must not come from the folder itself")
     if result["folder_root_id"] != result["root_id"]:
         click.echo(f"  the folder names another root key: {result['folder_root_id'] or 'none'}")
 
