@@ -97,7 +97,9 @@ def set_hold(
     roles: tuple[str, ...],
     reason: str,
 ) -> None:
-    """Hold a recording: it is kept until the hold is lifted, and heard for the hold's purposes alone."""
+    """Hold a recording until the hold is lifted.
+
+    Nothing ends it meanwhile, and it is heard for the hold's purposes alone."""
     context.open_catalogue()
     row = find_recording(recording_id)
     user = next((each for each in users.users(row.tenant) if each.login == owner), None)
@@ -127,7 +129,9 @@ def set_hold(
 @confirmation_options
 @click.pass_obj
 def lift_hold(context: Context, recording_id: str, number: int, reason: str) -> None:
-    """Lift a hold by its NUMBER (`accord hold list`): a recording that has expired meanwhile is erased."""
+    """Lift a hold by its NUMBER (`accord hold list`).
+
+    A recording that has expired meanwhile is erased."""
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
     status = changes.look(row.tenant, row.id)

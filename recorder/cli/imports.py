@@ -54,8 +54,10 @@ def import_recordings(
     formats: tuple[str, ...],
     report: Path | None,
 ) -> None:
-    """Import the recordings in FOLDER as "not announced to Accord": nobody hears them until the customer has
-    stated a purpose for each. A file is imported once; interrupted, the import continues where it was."""
+    """Import the recordings in a FOLDER, not announced.
+
+    Nobody hears them until the customer has stated a purpose for each. A file is imported once;
+    interrupted, the import continues where it was."""
     from recorder.features.imports import service
     from recorder.features.notifications import service as notifications
     from recorder.lifecycle import plans

@@ -105,8 +105,9 @@ ADDRESS = (SetupQuestion("address", "Public address of the panel, https://… (e
 @json_option
 @click.pass_obj
 def init(context: Context, /, data: Path, user: str, yes: bool, switch: str, **options: Any) -> None:
-    """Set up this machine: write settings and secrets, create the keys and the catalogue. Values without an
-    option are asked for, and each answer is checked at once. Nothing is overwritten."""
+    """Set up this machine: settings, secrets, keys, catalogue.
+
+    Values without an option are asked for, and each answer is checked at once. Nothing is overwritten."""
     host, _, port = switch.rpartition(":")
     if not host or not port.isdecimal():
         raise click.BadParameter("write it as HOST:PORT", param_hint="--switch")

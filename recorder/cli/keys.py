@@ -26,7 +26,7 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 @click.group()
 def key() -> None:
-    """Keys: the root, the signing keys and the key-encryption key."""
+    """Keys: root, signing keys and key-encryption key."""
 
 
 @key.command()
@@ -34,10 +34,11 @@ def key() -> None:
 @json_option
 @click.pass_obj
 def init(context: Context, force: bool) -> None:
-    """Create the keys of a new installation: a root, signing keys that it endorses, and a key-encryption key.
+    """Create the keys of a new installation.
 
-    No key is ever replaced. Refused if catalogue or bucket have customers whose keys the new ones would not
-    open: `accord key restore` brings the old ones back."""
+    They are a root, signing keys that it endorses, and a key-encryption key. No key is ever replaced.
+    Refused if catalogue or bucket have customers whose keys the new ones would not open: `accord key
+    restore` brings the old ones back."""
     folder = context.settings.keys_folder
     signing.check_none(folder)
     if force:
@@ -61,7 +62,9 @@ def init(context: Context, force: bool) -> None:
 @json_option
 @click.pass_obj
 def renew(context: Context, root: Path | None) -> None:
-    """Create a new signing key, endorsed by the root; the old one's files stay beside it."""
+    """Create a new signing key, endorsed by the root.
+
+    The old one's files stay beside it."""
     folder = context.settings.keys_folder
     private = signing.load_private(root or folder / signing.ROOT_KEY)
     files = signing.renew(folder, private, utc_now())
@@ -76,7 +79,9 @@ def renew(context: Context, root: Path | None) -> None:
 @confirmation_options
 @click.pass_obj
 def revoke(context: Context, key_id: str, root: Path | None, since: datetime | None) -> None:
-    """Revoke a signing key by its id: whatever it signed since is no longer believed."""
+    """Revoke a signing key by its id.
+
+    Whatever it signed since is no longer believed."""
     folder = context.settings.keys_folder
     if not KEY_ID.fullmatch(key_id):
         raise click.BadParameter("a key id has 32 digits, 0 to 9 and a to f: `accord key show` prints them")
@@ -109,7 +114,7 @@ def _signing_ids(context: Context) -> set[str]:
 @json_option
 @click.pass_obj
 def show(context: Context) -> None:
-    """Show the ids of the keys, and the end of the signing keys' endorsements."""
+    """Show the ids of the keys, and the end of each endorsement."""
     signer, folder = context.signer(), context.settings.keys_folder
     panel = context.panel_endorsement()
     next_kek = folder / kek_files.NEXT
@@ -150,10 +155,10 @@ _KINDS: Final = {
 @json_option
 @click.pass_obj
 def verify_copy(context: Context, files: tuple[Path, ...], same_disk: bool) -> None:
-    """Verify copies of the key-encryption key or the root's key, and note their places.
+    """Verify copies of the key-encryption key or the root's key.
 
-    A copy of the key-encryption key must open the key of every customer. `accord doctor` asks for this once
-    a year."""
+    Their places are noted. A copy of the key-encryption key must open the key of every customer. `accord
+    doctor` asks for this once a year."""
     context.open_catalogue()
     tenant_keys = copies.tenant_keys()
     folder, root = context.settings.keys_folder, signing.key_id(context.root())

@@ -101,7 +101,9 @@ def add_line(
 @confirmation_options
 @click.pass_obj
 def end_line(context: Context, tenant_name: str, number: str) -> None:
-    """Record a number no more; its recordings stay the customer's."""
+    """Stop recording a number, which is then free.
+
+    Its recordings stay the customer's."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     row = find_line(owner, number)
@@ -139,9 +141,10 @@ def move_line(
     formats: tuple[str, ...],
     mode: str | None,
 ) -> None:
-    """Move a number to another customer, with an announcement of theirs. Prints the new line's id.
+    """Move a number to another customer. Prints its new id.
 
-    Recordings, and calls in progress, stay with the previous customer; the new one sees nothing of them."""
+    It says an announcement of theirs. Recordings, and calls in progress, stay with the previous customer;
+    the new one sees nothing of them."""
     context.open_catalogue()
     row, to = find_line(find_tenant(tenant_name), number), find_tenant(to_name)
     found, now = open_sources(context.settings.prompts), utc_now()
@@ -334,7 +337,9 @@ def set_keep_question(
     wording: Wording,
     off: bool,
 ) -> None:
-    """Let colleagues on a number ask during a call (*5) if its recording may be kept, from now on."""
+    """Let colleagues ask, in a call, to keep its recording.
+
+    They press *5; the question is asked from the next call on."""
     if off == (days is not None):
         raise click.UsageError("give either --days, the retention after a yes, or --off")
     context.open_catalogue()

@@ -31,7 +31,7 @@ PROGRESS = "`accord offboarding show` shows the progress"
 
 @click.group()
 def offboarding() -> None:
-    """The departure of a customer: start, export, erase, and a signed receipt."""
+    """Departures of customers: export, erasure, receipt."""
 
 
 @offboarding.command("list")
@@ -73,7 +73,9 @@ def _record(owner: TenantRow, row: OffboardingRow) -> Record:
 @confirmation_options
 @click.pass_obj
 def start(context: Context, tenant_name: str, until: datetime) -> None:
-    """Announce a departure: the customer's numbers are no longer recorded. Calls in progress still are."""
+    """Announce a departure: no new calls are recorded.
+
+    Calls in progress still are."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     day = datetime.combine(until.date(), time(), time_zones.require_zone(owner.time_zone))
@@ -197,9 +199,10 @@ def erase(context: Context, tenant_name: str, early: str | None, without_export:
 @confirmation_options
 @click.pass_obj
 def erase_again(context: Context, tenant_name: str, believe_dates: bool) -> None:
-    """Erase a customer who left again, after a restore or rebuild, as signed statements in the bucket say.
+    """Erase a customer who left again, after a restore.
 
-    They are verified once more. Nothing is done while a legal hold stands or the holds are unconfirmed."""
+    After a restore or rebuild, the signed statements in the bucket are verified once more. Nothing is done
+    while a legal hold stands or the holds are unconfirmed."""
     context.open_catalogue()
     owner, changes = find_tenant(tenant_name), context.changes()
     leaver = service.find_to_complete(changes, owner.id, believe_dates=believe_dates)
@@ -223,7 +226,7 @@ def erase_again(context: Context, tenant_name: str, believe_dates: bool) -> None
 @json_option
 @click.pass_obj
 def show(context: Context, tenant_name: str) -> None:
-    """Show the progress of a departure, and the holds that delay the erasure."""
+    """Show the progress of a departure, and holds that delay it."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     row = queries.require_departure(owner.id)
@@ -256,7 +259,7 @@ def show(context: Context, tenant_name: str) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: printed.")
 @click.pass_obj
 def receipt(context: Context, tenant_name: str, output: Path | None) -> None:
-    """Write the signed receipt of a complete erasure, a JSON document, for the customer."""
+    """Write the signed receipt of an erasure, a JSON document."""
     from recorder.seal.offboarding import read_receipt as read
 
     context.open_catalogue()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def plan() -> None:
-    """Plans: the features, formats and longest retention that a customer has."""
+    """Plans: features, formats and longest retention."""
 
 
 @plan.command("list")

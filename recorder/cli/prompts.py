@@ -38,7 +38,7 @@ LONGEST_SILENCE_S = 1.0
 
 @click.group()
 def prompt() -> None:
-    """Prompts: the sentences that callers hear, and their sound."""
+    """Prompts: the sentences that callers hear."""
 
 
 @prompt.command("list")
@@ -64,7 +64,9 @@ def list_clips(context: Context, languages: tuple[str, ...]) -> None:
 @prompt.command("script")
 @click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all; repeatable.")
 def script(languages: tuple[str, ...]) -> None:
-    """Print the script for a person who records the sentences: the name of each file, and its sentence."""
+    """Print the script for a person who records the sentences.
+
+    It has the name of each file, and its sentence."""
     click.echo(
         "# One sentence per file: WAV, mono, 16 kHz (or 8), PCM 16 bit; in a quiet room, at about -20 dBFS."
     )
@@ -123,7 +125,7 @@ def render_announcement(
     wording: Wording,
     rate: str,
 ) -> None:
-    """Write the sound of an announcement to the file WAV, and print its text."""
+    """Write an announcement to the file WAV, and print its text."""
     first = (
         None
         if greeting is None
@@ -208,9 +210,10 @@ COLUMNS = ("file", "duration_s", "rate_hz", "loudness_lufs", "clipped_share", "v
 @json_option
 @click.pass_obj
 def check(context: Context, wavs: tuple[Path, ...], shipped: bool, clips: bool) -> None:
-    """Measure WAVs: format, length, loudness, clipping, silence at both ends. Exits with 1 if one is bad.
+    """Measure sounds: format, length, loudness, clipping, silence.
 
-    Without files, the folder of [prompts] recorded is checked, with the names of its files."""
+    Exits with 1 if one is unusable. Without files, the folder of [prompts] recorded is checked, with the
+    names of its files."""
     if shipped:
         rows = _shipped()
     elif wavs:

@@ -39,7 +39,7 @@ COLUMNS = ("id", "tenant", "started_at", "duration_ms", "number", "direction", "
     },
 )
 def recording() -> None:
-    """Recordings: list and verify them, and amend them after the call.
+    """Recordings: list and verify them, amend them, erase them.
 
     Every amendment is signed, and stays. The other party of a call is never printed: only the customer's
     people see it, in the panel."""
@@ -61,7 +61,9 @@ def list_recordings(
     last: datetime | None,
     limit: int,
 ) -> None:
-    """List recordings, the latest call first; erased ones are not among them. Days are the customer's."""
+    """List recordings, the latest call first.
+
+    Erased ones are not listed. Days are in the customer's time zone."""
     from recorder.cli.line_number import find_line
 
     if number is not None and tenant_name is None:
@@ -86,9 +88,9 @@ def list_recordings(
 @json_option
 @click.pass_obj
 def show_recording(context: Context, recording_id: str) -> None:
-    """Show a recording: its call, its announcement, its purposes and their end, its holds and its files.
+    """Show a recording, its purposes, its holds and its files.
 
-    The catalogue's row is shown; `accord recording verify` compares it with the seal."""
+    This is the catalogue's row; `accord recording verify` compares it with the seal."""
     context.open_catalogue()
     row = find_recording(recording_id)
     holds = amendments.holds(row.tenant, row.id)
@@ -137,7 +139,9 @@ def recording_record(row: RecordingRow) -> Record:
 @confirmation_options
 @click.pass_obj
 def withdraw_consent(context: Context, recording_id: str, purposes: tuple[str, ...], reason: str) -> None:
-    """Withdraw consent: the purposes that rest on it end at once, and with the last one the recording."""
+    """Withdraw consent to a recording.
+
+    The purposes that rest on it end at once, and with the last one the recording."""
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
     ends = purposes or changes.look(row.tenant, row.id).may_withdraw()
@@ -157,7 +161,9 @@ def withdraw_consent(context: Context, recording_id: str, purposes: tuple[str, .
 def add_consent(
     context: Context, recording_id: str, purpose: str, days: int, on: datetime | None, reason: str
 ) -> None:
-    """Record an agreement made after the call, to a purpose and a retention that the country allows."""
+    """Record an agreement that was made after the call.
+
+    The customer's country limits its purpose and its retention."""
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
     changes.agree(
@@ -198,7 +204,9 @@ def restrict(context: Context, recording_id: str, purposes: tuple[str, ...], rea
 @confirmation_options
 @click.pass_obj
 def delete(context: Context, recording_id: str, reason: str) -> None:
-    """Delete a recording at its customer's request, unless a hold or a law requires it."""
+    """Delete a recording at its customer's request.
+
+    Not if a hold or a law requires it."""
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
     if (why := changes.look(row.tenant, row.id).why_not_delete()) is not None:
@@ -239,8 +247,10 @@ def _terms_record(row: RecordingRow, terms: Terms) -> Record:
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: printed.")
 @click.pass_obj
 def erasure(context: Context, recording_id: str, output: Path | None) -> None:
-    """Write the signed receipt of an erasure, a JSON document: the erased objects, the time and the reason,
-    and when the last backup that had the key ends."""
+    """Write the signed receipt of an erasure.
+
+    It is a JSON document: the erased objects, the time, the reason, and the end of the last backup that had
+    the key."""
     context.open_catalogue()
     tenant = find_recording(recording_id).tenant
     backups = timedelta(days=context.settings.keys.backups_kept_days)
@@ -259,7 +269,7 @@ def erasure(context: Context, recording_id: str, output: Path | None) -> None:
 @json_option
 @click.pass_obj
 def verify_receipt(context: Context, file: Path, root: Path | None) -> None:
-    """Verify a receipt from its file and the root's public key alone."""
+    """Verify a receipt from its file and the root's key alone."""
     public = signing.load_public(root) if root else context.root()
     receipt = receipts.read(file.read_bytes().rstrip(b"\n"), public)
     record = {

@@ -27,7 +27,7 @@ COLUMNS = ("id", "tenant", "number", "wants", "received_on", "due_on", "overdue"
 
 @click.group()
 def subject_request() -> None:
-    """Subject requests: people who ask for their recordings, with the due day of each."""
+    """Subject requests: people who ask for their recordings."""
 
 
 @subject_request.command("list")
@@ -124,8 +124,9 @@ def add(
     language: str | None,
     received: datetime | None,
 ) -> None:
-    """Enter the request of a person with this NUMBER; the customer's admins find it in their panel. Prints
-    its id."""
+    """Enter the request of a person. Prints its id.
+
+    NUMBER is the person's. The customer's admins find the request in their panel."""
     context.open_catalogue()
     owner, now = find_tenant(tenant_name), utc_now()
     row = service.enter(
@@ -148,7 +149,9 @@ def add(
 @json_option
 @click.pass_obj
 def call(context: Context, request: str, tenant_name: str) -> None:
-    """Call the number of a REQUEST, and say a code that proves whose number it is."""
+    """Call the number of a REQUEST, and say a code.
+
+    In the panel the code proves whose number it is."""
     context.open_catalogue()
     if not context.settings.persons.dial:
         raise ConfigError(
@@ -208,7 +211,9 @@ def close(context: Context, request: str, tenant_name: str, how: str) -> None:
 @confirmation_options
 @click.pass_obj
 def erase_again(context: Context, tenant_name: str, believe_dates: bool) -> None:
-    """Erase calls without a recording again after a restore or rebuild, as signed notes in the bucket say."""
+    """Erase calls without a recording again, after a restore.
+
+    After a restore or rebuild, signed notes in the bucket say which were erased for their person."""
     context.open_catalogue()
     owner, changes = find_tenant(tenant_name), context.changes()
     found = bucket_statements.read_statements(

@@ -28,7 +28,7 @@ HEADING = ("tenant", "name", "day", "part", "time_zone", "line", "number", "call
 def usage(
     context: Context, tenant_name: str | None, first: datetime | None, last: datetime | None, as_csv: bool
 ) -> None:
-    """Show the usage by customer: recorded calls, minutes and bytes.
+    """Show recorded calls, minutes and bytes by customer.
 
     The worker counts a day once it is over in the customer's time zone; recordings stored later are in a
     further part of their day. Erased recordings stay counted."""
