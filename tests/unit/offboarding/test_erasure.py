@@ -187,10 +187,10 @@ def test_a_copied_recording_key_opens_nothing_afterwards(house, bakery, means, c
     announce(house, bakery)
     decide(house, bakery, early="By letter")
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
-    assert lease.take("key", "rotate", house.clock())
+    assert lease.take("keys", "rotate", house.clock())
     assert offboarding_duty.erase_due(means, house.clock()) == 0, "while keys are being changed"
     assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
-    lease.release("key", "rotate")
+    lease.release("keys", "rotate")
     assert offboarding_duty.erase_due(means, house.clock()) == 1
     assert tenant_queries.tenant_wrapped_key(bakery.id) is None
     assert list(house.store.list(f"keys/{bakery.id}/")) == []
