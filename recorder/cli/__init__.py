@@ -11,106 +11,106 @@ import click
 
 from recorder import __version__
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
+from recorder.errors import ConfigError
 
 _COMMANDS: Final = {
-    "run": LazyCommand(
-        "processes", "run", "Start all processes of one machine, restart what ends, kill what hangs."
-    ),
+    "run": LazyCommand("processes", "run", "Run all processes of one machine, and restart them."),
     "daemon": LazyCommand(
         "processes",
         "daemon",
-        "The process beside the switch: announces, starts recordings, writes the spool.",
+        "Run the daemon, which announces and records calls.",
     ),
     "worker": LazyCommand(
         "processes",
         "worker",
-        "Encodes, seals, stores and lists what the daemon recorded; destroys what has ended.",
+        "Run the worker, which stores and erases recordings.",
     ),
-    "web": LazyCommand("processes", "web", "The panel."),
+    "web": LazyCommand("processes", "web", "Run the panel."),
     "migrate": LazyCommand(
         "processes",
         "migrate",
-        "Bring the catalogue's schema up to this version, making it where there is none, and with it the "
-        "store's folder.",
+        "Create the catalogue, or update its schema.",
     ),
     "init": LazyCommand(
         "init",
         "init",
-        "Set this machine up: write settings and secrets, make the keys and the catalogue.",
+        "Set up this machine: settings, secrets, keys, catalogue.",
     ),
-    "upgrade": LazyCommand("upgrade", "upgrade", "Another version of Accord on this machine."),
+    "upgrade": LazyCommand("upgrade", "upgrade", "Upgrades to another version of Accord."),
     "doctor": LazyCommand(
         "doctor",
         "doctor",
-        "Say what is wrong and what to do; exits with 0 if nothing is, with 1 if anything is, with 2 for "
-        "wrong usage or settings.",
+        "Check the installation, and advise about each fault.",
     ),
     "status": LazyCommand(
         "status",
         "status",
-        "Show this node's processes, live calls, spool and disk; exits with 0, 1 or 2 as the doctor does.",
+        "Show this node's processes, live calls, spool and disk.",
     ),
     "audit": LazyCommand(
         "audit",
         "audit",
-        "Verify the catalogue, the audit log and the recordings against each other, and export proofs.",
+        "Verify catalogue, log and recordings; export proofs.",
     ),
-    "rebuild": LazyCommand("rebuild", "rebuild", "Make the catalogue's recordings again from the bucket."),
+    "rebuild": LazyCommand("rebuild", "rebuild", "Rebuild the catalogue's recordings from the bucket."),
     "backup": LazyCommand(
         "backup",
         "backup",
-        "Write customers, people, lines, announcements, the log and all else that the bucket does not hold "
-        "into a new FILE, encrypted under the key-encryption key; no keys are in it.",
+        "Back up everything that the bucket does not hold.",
     ),
     "restore": LazyCommand(
         "backup",
         "restore",
-        "Bring the rows of a backup's FILE into an empty catalogue (`accord migrate` makes one), SQLite or "
-        "PostgreSQL, whichever it was made from.",
+        "Restore a backup's FILE into an empty catalogue.",
     ),
-    "key": LazyCommand("keys", "key", "Make and look at the keys."),
-    "store": LazyCommand("store", "store", "The place where recordings are kept."),
-    "take": LazyCommand("take", "take", "Recorded calls on this machine that are not stored yet."),
-    "hold": LazyCommand("holds", "hold", "Recordings that must not go, for a dispute for instance."),
-    "retention": LazyCommand(
-        "retention", "retention", "How long a customer keeps recordings, at most as long as announced."
-    ),
+    "key": LazyCommand("keys", "key", "Keys: root, signing keys and key-encryption key."),
+    "store": LazyCommand("store", "store", "The object store of the recordings."),
+    "take": LazyCommand("take", "take", "Takes: recorded calls that are not stored yet."),
+    "hold": LazyCommand("holds", "hold", "Legal holds: recordings that expiry and deletion skip."),
+    "retention": LazyCommand("retention", "retention", "Retention limits: retention shorter than announced."),
     "recording": LazyCommand(
         "recordings",
         "recording",
-        "What is learnt about a recording after its call; each is signed, and stays.",
+        "Recordings: list and verify them, amend them, erase them.",
     ),
     "tenant": LazyCommand("tenants", "tenant", "Customers."),
     "offboarding": LazyCommand(
-        "offboarding", "offboarding", "A customer leaves: start, export, erase; then there is a receipt."
+        "offboarding",
+        "offboarding",
+        "Departures of customers: export, erasure, receipt.",
     ),
-    "plan": LazyCommand(
-        "plans", "plan", "Plans: the features, formats and longest retention that a customer has."
-    ),
-    "usage": LazyCommand("usage", "usage", "Show what was recorded: calls, minutes and bytes, by customer."),
+    "plan": LazyCommand("plans", "plan", "Plans: features, formats and longest retention."),
+    "completion": LazyCommand("completion", "completion", "Print the completion script of a shell."),
+    "usage": LazyCommand("usage", "usage", "Show recorded calls, minutes and bytes by customer."),
     "user": LazyCommand("users", "user", "People who log in to the panel."),
-    "token": LazyCommand("tokens", "token", "What a customer's own programs ask with."),
-    "line": LazyCommand("lines", "line", "Numbers that are recorded."),
+    "token": LazyCommand("tokens", "token", "API tokens: the access of a customer's own programs."),
+    "line": LazyCommand("lines", "line", "Lines: the numbers that are recorded, and their settings."),
     "announcement": LazyCommand(
-        "announcements", "announcement", "What a line says before it records, and what it asks."
+        "announcements",
+        "announcement",
+        "Announcements: the spoken notice, and the question.",
     ),
-    "prompt": LazyCommand("prompts", "prompt", "Sentences that people hear, and their sound."),
+    "prompt": LazyCommand("prompts", "prompt", "Prompts: the sentences that callers hear."),
     "country": LazyCommand(
         "country",
         "country",
-        "What a country asks of a recording: facts with their sources, not legal advice.",
+        "Countries: their rules for recordings, not legal advice.",
     ),
     "subject-request": LazyCommand(
         "subject_requests",
         "subject_request",
-        "People who ask for their recordings: what they asked, and by when it is answered.",
+        "Subject requests: people who ask for their recordings.",
     ),
 }
 
 
+_WITHOUT_SETTINGS: Final = frozenset({"init", "completion"})
+"""Commands that read no settings file; ``accord init`` writes it."""
+
+
 class _Edge(LazyGroup):
-    """Prints an error and its hint without a traceback, and exits with 1; with 2, "wrong", from the commands
-    that report a state."""
+    """Prints an error and its hint without a traceback, and exits with 1; with 2 for settings that cannot be
+    used, as click does for wrong usage."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -126,7 +126,7 @@ class _Edge(LazyGroup):
             if known is None:
                 raise
             _complain(known.message, known.hint)
-            sys.exit(2 if ctx.invoked_subcommand in ("doctor", "status", "audit", "upgrade") else 1)
+            sys.exit(2 if isinstance(known, ConfigError) else 1)
 
 
 def _complain(message: str, hint: str) -> None:
@@ -151,6 +151,9 @@ def accord(ctx: click.Context, config_path: Path | None) -> None:
     from recorder.processes.services import Context
 
     logs.configure(sys.stderr)
-    # `accord init` writes the settings file, and asks for what is in it.
-    settings = config.Settings() if ctx.invoked_subcommand == "init" else config.load(config_path, os.environ)
+    settings = (
+        config.Settings()
+        if ctx.invoked_subcommand in _WITHOUT_SETTINGS
+        else config.load(config_path, os.environ)
+    )
     ctx.obj = Context(settings, config_path)

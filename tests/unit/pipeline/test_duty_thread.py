@@ -53,7 +53,7 @@ def thread() -> threading.Thread | None:
 @pytest.mark.parametrize(
     ("error", "reported", "bugs"),
     [
-        (CatalogueError("catalogue.away", "no answer", "try again"), "delayed: no answer", 0),
+        (CatalogueError("catalogue.away", "no answer", "try again"), "delayed: no answer (try again)", 0),
         (OSError("disk full"), "delayed: disk full", 0),
         (KeyError("a bug"), "failed: 'a bug'", 1),
     ],
