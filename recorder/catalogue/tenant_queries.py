@@ -8,6 +8,7 @@ from recorder.catalogue.database import connected, read_once
 from recorder.catalogue.mappers import tenant_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import TenantRow
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError
@@ -34,6 +35,14 @@ def log_sizes() -> dict[str, int]:
     with connected():
         query = TenantTable.select(TenantTable.id, TenantTable.log_size).where(TenantTable.id != PROVIDER)
         return {row.id: row.log_size for row in query.order_by(TenantTable.id)}
+
+
+def recording_owner(recording: str) -> str | None:
+    """The id of the customer whose recording it is, or was; ``None`` for an unknown recording. For the
+    operator alone: it takes no customer, because it finds them."""
+    with connected():
+        row = RecordingTable.select(RecordingTable.tenant).where(RecordingTable.id == recording).first()
+    return None if row is None else str(row.tenant_id)
 
 
 def tenant_wrapped_key(tenant: str) -> str | None:

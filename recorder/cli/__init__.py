@@ -11,107 +11,114 @@ import click
 
 from recorder import __version__
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
-from recorder.errors import AccordError
+from recorder.errors import AccordError, ConfigError
 
 _COMMANDS: Final = {
     "run": LazyCommand(
-        "processes", "run", "Start all processes of one machine, restart what ends, kill what hangs."
+        "processes", "run", "Run all processes of one machine; one that ends or hangs is restarted."
     ),
     "daemon": LazyCommand(
         "processes",
         "daemon",
-        "The process beside the switch: announces, starts recordings, writes the spool.",
+        "Run the process beside the switch: it announces, starts recordings, and writes the spool.",
     ),
     "worker": LazyCommand(
         "processes",
         "worker",
-        "Encodes, seals, stores and lists what the daemon recorded; destroys what has ended.",
+        "Run the worker: it encodes, seals, stores and lists recordings, and erases expired ones.",
     ),
-    "web": LazyCommand("processes", "web", "The panel."),
+    "web": LazyCommand("processes", "web", "Run the panel."),
     "migrate": LazyCommand(
         "processes",
         "migrate",
-        "Bring the catalogue's schema up to this version, making it where there is none, and with it the "
-        "store's folder.",
+        "Update the catalogue's schema to this version, or create it, with the store's folder.",
     ),
     "init": LazyCommand(
         "init",
         "init",
-        "Set this machine up: write settings and secrets, make the keys and the catalogue.",
+        "Set up this machine: write settings and secrets, create the keys and the catalogue.",
     ),
-    "upgrade": LazyCommand("upgrade", "upgrade", "Another version of Accord on this machine."),
+    "upgrade": LazyCommand("upgrade", "upgrade", "Upgrades to another version of Accord."),
     "doctor": LazyCommand(
         "doctor",
         "doctor",
-        "Say what is wrong and what to do; exits with 0 if nothing is, with 1 if anything is, with 2 for "
-        "wrong usage or settings.",
+        "Check the installation, and say what to do about each fault.",
     ),
     "status": LazyCommand(
         "status",
         "status",
-        "Show this node's processes, live calls, spool and disk; exits with 0, 1 or 2 as the doctor does.",
+        "Show this node's processes, live calls, spool and disk.",
     ),
     "audit": LazyCommand(
         "audit",
         "audit",
         "Verify the catalogue, the audit log and the recordings against each other, and export proofs.",
     ),
-    "rebuild": LazyCommand("rebuild", "rebuild", "Make the catalogue's recordings again from the bucket."),
+    "rebuild": LazyCommand("rebuild", "rebuild", "Rebuild the catalogue's recordings from the bucket."),
     "backup": LazyCommand(
         "backup",
         "backup",
-        "Write customers, people, lines, announcements, the log and all else that the bucket does not hold "
-        "into a new FILE, encrypted under the key-encryption key; no keys are in it.",
+        "Write everything that the bucket does not hold into a new FILE: customers, people, lines, "
+        "announcements, the log.",
     ),
     "restore": LazyCommand(
         "backup",
         "restore",
-        "Bring the rows of a backup's FILE into an empty catalogue (`accord migrate` makes one), SQLite or "
-        "PostgreSQL, whichever it was made from.",
+        "Restore a backup's FILE into an empty catalogue (`accord migrate` creates one), SQLite or "
+        "PostgreSQL.",
     ),
-    "key": LazyCommand("keys", "key", "Make and look at the keys."),
-    "store": LazyCommand("store", "store", "The place where recordings are kept."),
-    "take": LazyCommand("take", "take", "Recorded calls on this machine that are not stored yet."),
-    "hold": LazyCommand("holds", "hold", "Recordings that must not go, for a dispute for instance."),
+    "key": LazyCommand("keys", "key", "Keys: the root, the signing keys and the key-encryption key."),
+    "store": LazyCommand("store", "store", "The object store of the recordings."),
+    "take": LazyCommand("take", "take", "Takes: calls recorded on this machine that are not stored yet."),
+    "hold": LazyCommand("holds", "hold", "Legal holds: recordings that expiry and deletion skip."),
     "retention": LazyCommand(
-        "retention", "retention", "How long a customer keeps recordings, at most as long as announced."
+        "retention", "retention", "Retention limits: recordings kept for a shorter time than announced."
     ),
     "recording": LazyCommand(
         "recordings",
         "recording",
-        "What is learnt about a recording after its call; each is signed, and stays.",
+        "Recordings: list and verify them, and amend them after the call.",
     ),
     "tenant": LazyCommand("tenants", "tenant", "Customers."),
     "offboarding": LazyCommand(
-        "offboarding", "offboarding", "A customer leaves: start, export, erase; then there is a receipt."
+        "offboarding",
+        "offboarding",
+        "The departure of a customer: start, export, erase, and a signed receipt.",
     ),
     "plan": LazyCommand(
         "plans", "plan", "Plans: the features, formats and longest retention that a customer has."
     ),
-    "usage": LazyCommand("usage", "usage", "Show what was recorded: calls, minutes and bytes, by customer."),
+    "completion": LazyCommand("completion", "completion", "Print the completion script of a shell."),
+    "usage": LazyCommand("usage", "usage", "Show the usage by customer: recorded calls, minutes and bytes."),
     "user": LazyCommand("users", "user", "People who log in to the panel."),
-    "token": LazyCommand("tokens", "token", "What a customer's own programs ask with."),
-    "line": LazyCommand("lines", "line", "Numbers that are recorded."),
+    "token": LazyCommand("tokens", "token", "API tokens: the access of a customer's own programs."),
+    "line": LazyCommand("lines", "line", "Lines: the numbers that are recorded, and their settings."),
     "announcement": LazyCommand(
-        "announcements", "announcement", "What a line says before it records, and what it asks."
+        "announcements",
+        "announcement",
+        "Announcements: what a line says before it records, and its question for consent.",
     ),
-    "prompt": LazyCommand("prompts", "prompt", "Sentences that people hear, and their sound."),
+    "prompt": LazyCommand("prompts", "prompt", "Prompts: the sentences that callers hear, and their sound."),
     "country": LazyCommand(
         "country",
         "country",
-        "What a country asks of a recording: facts with their sources, not legal advice.",
+        "Countries: their rules for recordings, as facts with their sources, not legal advice.",
     ),
     "subject-request": LazyCommand(
         "subject_requests",
         "subject_request",
-        "People who ask for their recordings: what they asked, and by when it is answered.",
+        "Subject requests: people who ask for their recordings, with the due day of each.",
     ),
 }
 
 
+_WITHOUT_SETTINGS: Final = frozenset({"init", "completion"})
+"""Commands that read no settings file; ``accord init`` writes it."""
+
+
 class _Edge(LazyGroup):
-    """Prints an error and its hint without a traceback, and exits with 1; with 2, "wrong", from the commands
-    that report a state."""
+    """Prints an error and its hint without a traceback, and exits with 1; with 2 for settings that cannot be
+    used, as click does for wrong usage."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -120,7 +127,7 @@ class _Edge(LazyGroup):
             click.echo(f"accord: {error.message}", err=True)
             if error.hint:
                 click.echo(f"        {error.hint}", err=True)
-            sys.exit(2 if ctx.invoked_subcommand in ("doctor", "status", "audit", "upgrade") else 1)
+            sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 
 @click.group(cls=_Edge, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
@@ -140,6 +147,9 @@ def accord(ctx: click.Context, config_path: Path | None) -> None:
     from recorder.processes.services import Context
 
     logs.configure(sys.stderr)
-    # `accord init` writes the settings file, and asks for what is in it.
-    settings = config.Settings() if ctx.invoked_subcommand == "init" else config.load(config_path, os.environ)
+    settings = (
+        config.Settings()
+        if ctx.invoked_subcommand in _WITHOUT_SETTINGS
+        else config.load(config_path, os.environ)
+    )
     ctx.obj = Context(settings, config_path)

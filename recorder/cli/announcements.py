@@ -9,11 +9,13 @@ from pathlib import Path
 import click
 
 from recorder.catalogue import queries
+from recorder.catalogue.records import AnnouncementRow
+from recorder.cli.output import Record, json_option, print_list, print_record, print_result
 from recorder.cli.prompts import LANGUAGE, own_sentences, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.domain.call_plan import MODES
-from recorder.errors import ConfigError
+from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements, composition
 from recorder.features.tenants.default_lines import KEEP_DAYS, PURPOSES
 from recorder.features.tenants.rules import OwnSound
@@ -27,42 +29,88 @@ from recorder.prompts.sound_sources import open_sources
 WAV = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 purposes_option = click.option(
-    "--purpose", "purposes", multiple=True, default=PURPOSES, show_default=True, help="Repeat it for more."
+    "--purpose", "purposes", multiple=True, default=PURPOSES, show_default=True, help="A purpose; repeatable."
 )
-keep_days_option = click.option("--keep-days", type=int, default=KEEP_DAYS, show_default=True)
+keep_days_option = click.option(
+    "--keep-days", type=int, default=KEEP_DAYS, show_default=True, help="The retention in days."
+)
+
+
+COLUMNS = ("id", "name", "version", "language", "purposes", "keep_days", "mode", "source")
 
 
 @click.group()
 def announcement() -> None:
-    """What a line says before it records, and what it asks."""
+    """Announcements: what a line says before it records, and its question for consent."""
 
 
 @announcement.command("list")
 @TENANT
+@json_option
 @click.pass_obj
 def list_announcements(context: Context, tenant_name: str) -> None:
-    """A customer's announcements: id, name, version, language, purposes, days kept, mode, where from."""
+    """List a customer's announcements, every version."""
     context.open_catalogue()
-    for row in queries.announcements(find_tenant(tenant_name).id):
-        click.echo(
-            f"{row.id}  {row.name}  v{row.version}  {row.language}  {','.join(row.purposes)}"
-            f"  {row.keep_days} days  {row.mode}  {'own sound' if row.composition is None else 'composed'}"
+    rows = queries.announcements(find_tenant(tenant_name).id)
+    print_list("announcements", map(_record, rows), COLUMNS)
+
+
+def _record(row: AnnouncementRow) -> Record:
+    """An announcement; ``source``: Accord composed it, or it is the customer's own sound."""
+    return {
+        "id": row.id,
+        "tenant": row.tenant,
+        "name": row.name,
+        "version": row.version,
+        "language": row.language,
+        "purposes": row.purposes,
+        "keep_days": row.keep_days,
+        "mode": row.mode,
+        "source": "own sound" if row.composition is None else "composed",
+        "duration_ms": row.duration_ms,
+        "text": row.text,
+        "question_text": None if row.question is None else row.question.text,
+        "declined_text": None if row.declined is None else row.declined.text,
+        "created_at": row.created_at,
+    }
+
+
+@announcement.command("show")
+@click.argument("announcement_id", metavar="ANNOUNCEMENT")
+@TENANT
+@json_option
+@click.pass_obj
+def show_announcement(context: Context, announcement_id: str, tenant_name: str) -> None:
+    """Show an announcement by its id: its texts, and the lines that use it."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    row = queries.announcement(owner.id, announcement_id)
+    if row is None:
+        raise CatalogueError(
+            "announcement.unknown",
+            f"{owner.name} has no announcement {announcement_id}",
+            "`accord announcement list` shows the ids",
         )
+    lines = [each.number for each in queries.lines(owner.id) if row.id in each.announcements]
+    print_record({**_record(row), "lines": lines})
 
 
 @announcement.command("add")
 @TENANT
 @click.argument("name")
-@click.option("--wav", type=WAV, required=True)
-@click.option("--text", required=True, help="What the sound says, word for word.")
-@click.option("--language", type=LANGUAGE, required=True)
+@click.option("--wav", type=WAV, required=True, help="Its sound.")
+@click.option("--text", required=True, help="The words of the sound, verbatim.")
+@click.option("--language", type=LANGUAGE, required=True, help="The language of the sound.")
 @purposes_option
 @keep_days_option
-@click.option("--mode", type=click.Choice(MODES), default=MODES[0], show_default=True)
-@click.option("--question", type=WAV, help="opt-in: what is asked; opt-out: what is said after a wrong key.")
-@click.option("--question-text", default="", help="What that says, word for word.")
-@click.option("--declined", type=WAV, help="That the call is not recorded.")
-@click.option("--declined-text", default="", help="What that says, word for word.")
+@click.option(
+    "--mode", type=click.Choice(MODES), default=MODES[0], show_default=True, help="The mode it is made for."
+)
+@click.option("--question", type=WAV, help="opt-in: the question; opt-out: the sentence after a wrong key.")
+@click.option("--question-text", default="", help="The words of --question, verbatim.")
+@click.option("--declined", type=WAV, help="The sentence that the call is not recorded.")
+@click.option("--declined-text", default="", help="The words of --declined, verbatim.")
+@json_option
 @click.pass_obj
 def add_announcement(
     context: Context,
@@ -79,7 +127,7 @@ def add_announcement(
     declined: Path | None,
     declined_text: str,
 ) -> None:
-    """Add your own sound with its text; the same name again is its next version. Prints its id."""
+    """Add your own sound with its text, as the next version of NAME if there is one. Prints its id."""
     context.open_catalogue()
     question_sound = None if question is None else OwnSound(question_text, _checked(question, check_sound))
     refused = None if declined is None else OwnSound(declined_text, _checked(declined, check_clip))
@@ -97,27 +145,28 @@ def add_announcement(
         now=utc_now(),
         entropy=os.urandom,
     )
-    click.echo(row.id)
+    print_result(_record(row), row.id)
 
 
 @announcement.command("compose")
 @TENANT
 @click.argument("name")
-@click.option("--language", type=LANGUAGE, required=True)
+@click.option("--language", type=LANGUAGE, required=True, help="The language of the announcement.")
 @click.option(
     "--mode", type=click.Choice(MODES), help="Default: the laxest that the customer's country allows."
 )
 @purposes_option
-@click.option("--own", multiple=True, metavar="CODE=SENTENCE", help="The sentence for a purpose of your own.")
+@click.option("--own", multiple=True, metavar="CODE=SENTENCE", help="The sentence for your own purpose.")
 @keep_days_option
-@click.option("--greeting", type=WAV, help="Your own sound, heard first.")
-@click.option("--greeting-text", default="", help="What the greeting says, word for word.")
+@click.option("--greeting", type=WAV, help="Your own sound, played first.")
+@click.option("--greeting-text", default="", help="The words of --greeting, verbatim.")
 @click.option(
     "--greeting-says-all",
     is_flag=True,
-    help="You attest that it says what must be said in this mode: nothing comes after it.",
+    help="You attest that the greeting says all that the mode requires: nothing is played after it.",
 )
 @wording_option
+@json_option
 @click.pass_obj
 def compose_announcement(
     context: Context,
@@ -133,9 +182,9 @@ def compose_announcement(
     greeting_says_all: bool,
     wording: Wording,
 ) -> None:
-    """Put an announcement together from the catalogue's sentences, with what its mode asks. Prints its id."""
+    """Compose an announcement of the shipped sentences, with the question of its mode. Prints its id."""
     if greeting is None and (greeting_text or greeting_says_all):
-        raise ConfigError("prompt.greeting", "there is no greeting", "name its sound: --greeting WAV")
+        raise click.UsageError("there is no greeting: name its sound with --greeting WAV")
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     first = None if greeting is None else Greeting(greeting_text, read_file(greeting), greeting_says_all)
@@ -153,7 +202,7 @@ def compose_announcement(
         now=utc_now(),
         entropy=os.urandom,
     )
-    click.echo(row.id)
+    print_result(_record(row), row.id)
     click.echo(f"  {row.mode}: {row.text}", err=True)
     for each in (row.question, row.declined):
         if each is not None:

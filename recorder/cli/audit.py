@@ -15,8 +15,13 @@ from recorder.audit.continuation import restart_log
 from recorder.audit.findings import AuditFinding
 from recorder.audit.service import Audit
 from recorder.auditlog import consistency_proof, inclusion_proof, mail_witness, signed_note
+from recorder.auditlog.signed_note import Head
 from recorder.catalogue import tenant_queries
+from recorder.cli.output import Record, is_json, json_option, print_json, print_list, print_result
+from recorder.cli.progress import ProgressLine
+from recorder.cli.recording_id import recording_argument
 from recorder.cli.tenant_name import find_owner, owner_options
+from recorder.cli.terminal import printable
 from recorder.clock import to_iso, utc_now
 from recorder.domain.roles import PROVIDER
 from recorder.errors import AuditLogError, ConfigError
@@ -25,9 +30,12 @@ from recorder.processes.services import Context
 from recorder.seal import canonical_json, signing
 from recorder.seal.keyring import Keyring
 
-STATUS = {"ok": 0, "warning": 1, "wrong": 2}
+OK = "ok"
+SEVERITY = (OK, "warning", "wrong")
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-EVERY = 50_000
+OUTPUT = click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: printed."
+)
 
 
 @click.group()
@@ -38,12 +46,12 @@ def audit() -> None:
 @audit.command("run")
 @click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
 @click.option("--provider", "tenant_name", flag_value=PROVIDER, help="Only the provider's own log.")
-@click.option("--checkpoint", "notes", type=FILE, multiple=True, help="One that was mailed; may be repeated.")
-@click.option("--without-recordings", is_flag=True, help="The log and the rows alone.")
 @click.option(
-    "--deep", is_flag=True, help="Open every wrapped key, with the key-encryption keys that are here."
+    "--checkpoint", "notes", type=FILE, multiple=True, help="The file of a mailed checkpoint; repeatable."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
+@click.option("--without-recordings", is_flag=True, help="Verify only the log and the catalogue's rows.")
+@click.option("--deep", is_flag=True, help="Also open every wrapped key, with the key-encryption keys here.")
+@json_option
 @click.pass_obj
 def run(
     context: Context,
@@ -51,35 +59,39 @@ def run(
     notes: tuple[Path, ...],
     without_recordings: bool,
     deep: bool,
-    as_json: bool,
 ) -> None:
-    """Compare the catalogue, the log, what was signed of it, and every recording, and name what is not as it
-    was written. Exits with 0, for warnings with 1, for what is wrong with 2.
+    """Compare the catalogue, the log, its signed checkpoints and every recording, and name each difference.
+    Exits with 1 if there is one, a warning included.
 
-    With a checkpoint that somebody was mailed it names a history that was written anew since, even where
-    nothing else is left of it."""
-    context.open_catalogue()
-    found = []
+    With a mailed checkpoint it also detects a history that was rewritten since, even if nothing else is left
+    of it."""
     if deep and without_recordings:
         raise click.UsageError("--deep needs the recordings: leave out --without-recordings")
-    for finding in _findings(context, tenant_name, notes, without_recordings, deep):
-        found.append(finding)
-        if not as_json:
-            click.echo(f"{finding.state:<8}{finding.code}  {finding.where}: {finding.message}")
-            click.echo(f"        {finding.hint}")
-    worst = max((finding.state for finding in found), key=STATUS.__getitem__, default="ok")
-    if as_json:
-        each = [asdict(finding) | {"state": finding.state, "hint": finding.hint} for finding in found]
-        body = {"at": to_iso(utc_now()), "state": worst, "findings": each}
-        click.echo(json.dumps(body, ensure_ascii=False, indent=1))
-    elif not found:
+    context.open_catalogue()
+    findings = []
+    with ProgressLine() as progress:
+        for finding in _findings(context, tenant_name, notes, without_recordings, deep, progress):
+            findings.append(finding)
+            if not is_json():
+                click.echo(printable(f"{finding.state:<8}{finding.code}  {finding.where}: {finding.message}"))
+                click.echo(f"        {finding.hint}")
+    worst = max((finding.state for finding in findings), key=SEVERITY.index, default=OK)
+    if is_json():
+        each = [asdict(finding) | {"state": finding.state, "hint": finding.hint} for finding in findings]
+        print_json({"at": utc_now(), "state": worst, "findings": each})
+    elif not findings:
         click.echo("everything is as it was written")
     sys.stdout.flush()
-    sys.exit(STATUS[worst])
+    sys.exit(1 if findings else 0)
 
 
 def _findings(
-    context: Context, tenant_name: str | None, paths: tuple[Path, ...], without_recordings: bool, deep: bool
+    context: Context,
+    tenant_name: str | None,
+    paths: tuple[Path, ...],
+    without_recordings: bool,
+    deep: bool,
+    progress: ProgressLine,
 ) -> Iterator[AuditFinding]:
     rows = [find_owner(tenant_name)] if tenant_name else list(tenant_queries.all_tenants())
     notes = [signed_note.read(path.read_bytes()) for path in paths]
@@ -101,7 +113,7 @@ def _findings(
         external_notes=notes,
         recordings=not without_recordings,
         deep=deep,
-        tell=_tell,
+        tell=progress.tell,
     )
     for row in rows:
         yield from service.tenant(row.id)
@@ -121,30 +133,26 @@ def _keyring(context: Context) -> Keyring | None:
         return None
 
 
-def _tell(what: str, count: int, total: int | None) -> None:
-    if sys.stderr.isatty():
-        of = "" if total is None else f" of {total}"
-        click.echo(f"\r{what} {count}{of}    ", nl=False, err=True)
-    elif count % EVERY == 0 and count:
-        click.echo(f"{what} {count}", err=True)
-
-
 @audit.command()
-@click.argument("recording")
+@recording_argument
+@json_option
 @click.pass_obj
-def leaves(context: Context, recording: str) -> None:
-    """List the log's leaves about a recording: id, number, time and kind."""
+def leaves(context: Context, recording_id: str) -> None:
+    """List the log's leaves about a recording."""
     context.open_catalogue()
-    for identity, _, number, kind, at in inclusion_proof.find_leaves(recording):
-        click.echo(f"{identity}  {number:>8}  {to_iso(at)}  {kind}")
+    rows = [
+        {"id": identity, "number": number, "at": at, "kind": kind}
+        for identity, _, number, kind, at in inclusion_proof.find_leaves(recording_id)
+    ]
+    print_list("leaves", rows, ("id", "number", "at", "kind"))
 
 
 @audit.command()
 @click.argument("leaf")
 @click.option(
-    "--checkpoint", type=click.IntRange(1), help="Its number; default: the first that has the leaf."
+    "--checkpoint", type=click.IntRange(1), help="The checkpoint's number; default: the first with the leaf."
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False))
+@OUTPUT
 @click.pass_obj
 def prove(context: Context, leaf: str, checkpoint: int | None, output: Path | None) -> None:
     """Write a file that proves that a leaf is in the signed log: `accord audit verify-proof` needs only the
@@ -162,9 +170,11 @@ def _write(document: bytes, output: Path | None) -> None:
 
 @audit.command("prove-consistency")
 @owner_options
-@click.option("--from", "before", type=click.IntRange(1), required=True, help="A checkpoint's number.")
-@click.option("--to", "after", type=click.IntRange(1), required=True, help="A later one's.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--from", "before", type=click.IntRange(1), required=True, help="The earlier checkpoint's number."
+)
+@click.option("--to", "after", type=click.IntRange(1), required=True, help="The later checkpoint's number.")
+@OUTPUT
 @click.pass_obj
 def prove_consistency(
     context: Context, tenant_name: str | None, before: int, after: int, output: Path | None
@@ -179,47 +189,71 @@ def prove_consistency(
 @audit.command("verify-proof")
 @click.argument("file", type=FILE)
 @click.option("--root", type=FILE, help="The root's public key (PEM); default: this installation's.")
-@click.option("--checkpoint", type=FILE, help="One that came another way: it must be that one.")
+@click.option("--checkpoint", type=FILE, help="A checkpoint obtained another way: it must be the same.")
+@json_option
 @click.pass_obj
 def verify_proof(context: Context, file: Path, root: Path | None, checkpoint: Path | None) -> None:
-    """Check a file that `accord audit prove` or `accord audit prove-consistency` wrote, with files alone."""
+    """Verify a proof that `accord audit prove` or `prove-consistency` wrote, from files alone."""
     public = signing.load_public(root) if root else context.root()
     signed = None if checkpoint is None else checkpoint.read_bytes()
     content = file.read_bytes().rstrip(b"\n")
     if canonical_json.load(content, "file").get("type") == consistency_proof.TYPE:
         found = consistency_proof.verify_proof(content, public, signed)
-        for each in (found.before, found.after):
-            click.echo(f"checkpoint {each.number}: {each.size} leaves, signed at {to_iso(each.at)}")
-        click.echo("the later checkpoint extends the earlier one")
+        heads = [_checkpoint_record(each) for each in (found.before, found.after)]
+        print_result(
+            {"type": "consistency", "before": heads[0], "after": heads[1]},
+            *map(_checkpoint_sentence, (found.before, found.after)),
+            "the later checkpoint extends the earlier one",
+        )
         return
     proof = inclusion_proof.verify_proof(content, public, signed)
     leaf, head = proof.leaf, proof.head
-    click.echo(f"leaf {leaf['number']} of customer {head.tenant}: {leaf['kind']}, {leaf['at']}")
-    click.echo("its subject was erased" if proof.body is None else json.dumps(proof.body))
-    click.echo(f"included in checkpoint {head.number}: {head.size} leaves, signed at {to_iso(head.at)}")
+    print_result(
+        {
+            "type": "inclusion",
+            "tenant": head.tenant,
+            "leaf": {name: leaf[name] for name in ("number", "kind", "at")},
+            "body": proof.body,
+            "checkpoint": _checkpoint_record(head),
+        },
+        f"leaf {leaf['number']} of customer {head.tenant}: {leaf['kind']}, {leaf['at']}",
+        "its subject was erased" if proof.body is None else json.dumps(proof.body),
+        f"included in {_checkpoint_sentence(head)}",
+    )
+
+
+def _checkpoint_record(head: Head) -> Record:
+    return {"number": head.number, "leaves": head.size, "signed_at": head.at}
+
+
+def _checkpoint_sentence(head: Head) -> str:
+    return f"checkpoint {head.number}: {head.size} leaves, signed at {to_iso(head.at)}"
 
 
 @audit.command("reopen")
 @owner_options
-@click.option("--because", required=True, help="Why: everybody who audits reads it.")
+@click.option("--reason", required=True, help="The reason, in a sentence: every later audit shows it.")
+@json_option
 @click.pass_obj
-def reopen(context: Context, tenant_name: str | None, because: str) -> None:
-    """After a restore or a rebuild: let the log go on from what is there. It says so itself, for ever."""
+def reopen(context: Context, tenant_name: str | None, reason: str) -> None:
+    """Continue the log after a restore or a rebuild from its present end, which the log states for ever."""
     context.open_catalogue()
-    number = restart_log(find_owner(tenant_name).id, because, context.audit_log_services(), utc_now())
-    click.echo(f"signed checkpoint {number}")
+    tenant = find_owner(tenant_name).id
+    number = restart_log(tenant, reason, context.audit_log_services(), utc_now())
+    print_result({"tenant": tenant, "checkpoint": number}, f"signed checkpoint {number}")
 
 
 @audit.group()
 def mail() -> None:
-    """People who are mailed a customer's newest checkpoint once a day, where [mail] names a server."""
+    """Recipients of a customer's newest checkpoint, mailed once a day if [mail] names a server."""
 
 
 @mail.command("list")
 @owner_options
+@json_option
 @click.pass_obj
 def list_recipients(context: Context, tenant_name: str | None) -> None:
-    """The addresses, and when each was last mailed a checkpoint."""
+    """List the recipients, and the time of the last mail to each."""
     context.open_catalogue()
     _print_recipients(context, find_owner(tenant_name).id)
 
@@ -227,9 +261,10 @@ def list_recipients(context: Context, tenant_name: str | None) -> None:
 @mail.command("add")
 @owner_options
 @click.argument("address")
+@json_option
 @click.pass_obj
 def add_recipient(context: Context, tenant_name: str | None, address: str) -> None:
-    """Mail the newest checkpoint to ADDRESS once a day."""
+    """Add a recipient."""
     context.open_catalogue()
     tenant = find_owner(tenant_name).id
     mail_witness.add(tenant, address, utc_now(), os.urandom)
@@ -239,9 +274,10 @@ def add_recipient(context: Context, tenant_name: str | None, address: str) -> No
 @mail.command("remove")
 @owner_options
 @click.argument("address")
+@json_option
 @click.pass_obj
 def remove_recipient(context: Context, tenant_name: str | None, address: str) -> None:
-    """Mail no more checkpoints to ADDRESS."""
+    """Remove a recipient."""
     context.open_catalogue()
     tenant = find_owner(tenant_name).id
     mail_witness.remove(tenant, address, utc_now(), os.urandom)
@@ -249,7 +285,7 @@ def remove_recipient(context: Context, tenant_name: str | None, address: str) ->
 
 
 def _print_recipients(context: Context, tenant: str) -> None:
-    for each, sent_at in mail_witness.recipients(tenant):
-        click.echo(f"{each}  {'not yet' if sent_at is None else to_iso(sent_at)}")
+    rows = [{"address": address, "sent_at": sent_at} for address, sent_at in mail_witness.recipients(tenant)]
+    print_list("recipients", rows, ("address", "sent_at"))
     if not context.settings.mail.host:
         click.echo("no mail is sent: set [mail] host", err=True)

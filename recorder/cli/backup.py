@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.output import json_option, print_result
+from recorder.cli.progress import ProgressLine
 from recorder.clock import to_iso, utc_now
 from recorder.processes.services import Context
 
@@ -15,41 +18,71 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("file", type=FILE)
+@json_option
 @click.pass_obj
 def backup(context: Context, file: Path) -> None:
-    """Write customers, people, lines, announcements, the log and all else that the bucket does not hold into
-    a new FILE, encrypted under the key-encryption key; no keys are in it. Accord may go on meanwhile."""
+    """Write everything that the bucket does not hold into a new FILE: customers, people, lines,
+    announcements, the log. It is encrypted under the key-encryption key, and holds no keys. Accord may run
+    meanwhile."""
     from recorder.features.recovery import backup as backups
 
     context.open_catalogue()
-    header = backups.write(file, context.keyring(), utc_now(), os.urandom, _tell)
-    click.echo(f"{file}: {file.stat().st_size} bytes, verified; key {header.kek}")
-    click.echo("Keep it apart from the catalogue, and the keys apart from both.")
+    rows = _RowCounts()
+    with ProgressLine() as progress:
+        rows.progress = progress
+        header = backups.write(file, context.keyring(), utc_now(), os.urandom, rows.tell)
+    size = file.stat().st_size
+    print_result(
+        {"file": file, "bytes": size, "key_id": header.kek, "made_at": header.made_at, "rows": rows.counts},
+        f"{file}: {rows.total} rows, {size} bytes, verified; key {header.kek}",
+        "Store it apart from the catalogue, and the keys apart from both.",
+    )
 
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--check", is_flag=True, help="Only read FILE to its end; no catalogue is touched.")
+@click.option("--check", is_flag=True, help="Only verify FILE to its end; the catalogue is not opened.")
+@json_option
+@confirmation_options
 @click.pass_obj
 def restore(context: Context, file: Path, check: bool) -> None:
-    """Bring the rows of a backup's FILE into an empty catalogue (`accord migrate` makes one), SQLite or
-    PostgreSQL, whichever it was made from."""
+    """Restore a backup's FILE into an empty catalogue (`accord migrate` creates one), SQLite or PostgreSQL.
+
+    Everybody is logged out, and nothing expires until the legal holds are confirmed."""
     from recorder.features.recovery import backup as backups
 
+    header = backups.read_header(file)
+    origin = f"made {to_iso(header.made_at)} by {header.software}"
+    record = {"file": file, "made_at": header.made_at, "software": header.software, "key_id": header.kek}
     if check:
-        header = backups.read_header(file)
-        for table, rows in backups.check(file, context.keyring()).items():
-            _tell(table, rows)
-        click.echo(f"{file} is complete: made {to_iso(header.made_at)} by {header.software}")
+        counts = backups.check(file, context.keyring())
+        print_result({**record, "rows": counts}, f"{file} is complete: {sum(counts.values())} rows, {origin}")
         return
     context.open_catalogue()
-    header = backups.restore(file, context.keyring(), utc_now(), os.urandom, _tell)
-    click.echo(f"Restored as it was at {to_iso(header.made_at)}.")
-    click.echo("Now run `accord rebuild`: it adds the bucket's recordings, later ones included, and removes")
-    click.echo(
-        "what was destroyed since. Everybody is logged out; nothing expires until the holds are confirmed."
+    confirm("Restore it?", record, f"{file}: {origin}. The catalogue must be empty.")
+    rows = _RowCounts()
+    with ProgressLine() as progress:
+        rows.progress = progress
+        header = backups.restore(file, context.keyring(), utc_now(), os.urandom, rows.tell)
+    print_result(
+        {**record, "rows": rows.counts},
+        f"Restored {rows.total} rows, as of {to_iso(header.made_at)}.",
+        "Now run `accord rebuild`: it adds the bucket's recordings, later ones included, and removes those",
+        "that were erased since. Everybody is logged out; nothing expires until the holds are confirmed.",
     )
 
 
-def _tell(table: str, rows: int) -> None:
-    click.echo(f"{rows:>9}  {table}")
+class _RowCounts:
+    """The number of rows by table, and the progress of all."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.progress = ProgressLine()
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    def tell(self, table: str, rows: int) -> None:
+        self.counts[table] = rows
+        self.progress.tell("rows", self.total)

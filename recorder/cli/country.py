@@ -6,14 +6,16 @@ import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import click
 
 from recorder.catalogue import country_check, tenant_queries
 from recorder.catalogue.country_check import Misfit
+from recorder.cli.output import Record, is_json, json_option, print_json, print_list
 from recorder.processes.services import Context
 from recorder.prompts.country_file import load_pack, shipped_packs
-from recorder.prompts.country_rules import Duty, RuleSource
+from recorder.prompts.country_rules import Duty, Pack, Rule, RuleSource
 
 DISCLAIMER = "Facts with their sources, not legal advice."
 
@@ -22,33 +24,77 @@ WIDTH = 110
 
 @click.group()
 def country() -> None:
-    """What a country asks of a recording: facts with their sources, not legal advice."""
+    """Countries: their rules for recordings, as facts with their sources, not legal advice."""
 
 
 @country.command("list")
+@json_option
 def list_packs() -> None:
-    """The country packs: code, name, and for each purpose the laxest mode and the longest days."""
-    for pack in shipped_packs().values():
-        click.echo(f"{pack.code:<8}{pack.name}")
-        for rule in pack.rules.values():
-            click.echo(f"{'':<8}{rule.purpose:<12}{rule.mode:<9}{rule.longest_keep_days:>5} days")
+    """List the country packs: for each purpose the laxest mode and the longest retention."""
+    rows = [
+        {"code": pack.code, "name": pack.name, **_rule_record(rule)}
+        for pack in shipped_packs().values()
+        for rule in pack.rules.values()
+    ]
+    print_list("rules", rows, ("code", "name", "purpose", "mode", "longest_keep_days"))
+
+
+def _rule_record(rule: Rule) -> Record:
+    return {"purpose": rule.purpose, "mode": rule.mode, "longest_keep_days": rule.longest_keep_days}
 
 
 @country.command("show")
 @click.argument("code")
+@json_option
 def show_pack(code: str) -> None:
-    """Everything that a country's pack says, each rule with its source and how sure it is."""
+    """Show a country's pack: each rule with its source and how certain that is."""
     pack = shipped_packs()[country_check.country_code(code)]
+    if is_json():
+        print_json(_pack_record(pack))
+        return
     page = _Page()
     click.echo(f"{pack.code}: {pack.name}. {DISCLAIMER}")
-    click.echo("\nFor each purpose, the laxest mode and the longest keeping time:")
+    click.echo("\nFor each purpose, the laxest mode and the longest retention:")
     for rule in pack.rules.values():
         page.item(f"{rule.purpose}: {rule.mode}, at most {rule.longest_keep_days} days", rule.sources)
-    page.duties("What is said:", pack.say)
-    page.duties("What is asked:", pack.ask)
-    page.duties("Who is told, and where:", pack.tell)
-    page.duties("Also:", pack.notes)
+    for title, duties in _SECTIONS.items():
+        page.duties(title, getattr(pack, duties))
     page.end()
+
+
+_SECTIONS: Final = {
+    "What is said:": "say",
+    "What is asked:": "ask",
+    "Who is told, and where:": "tell",
+    "Also:": "notes",
+}
+"""The titles of the fields of a pack with its duties."""
+
+
+def _pack_record(pack: Pack) -> Record:
+    return {
+        "code": pack.code,
+        "name": pack.name,
+        "rules": [
+            {**_rule_record(rule), "sources": [*map(_source_record, rule.sources)]}
+            for rule in pack.rules.values()
+        ],
+        "duties": [
+            {
+                "kind": kind,
+                "about": duty.what,
+                "text": duty.text,
+                "where": duty.where,
+                "sources": [*map(_source_record, duty.sources)],
+            }
+            for kind in _SECTIONS.values()
+            for duty in getattr(pack, kind)
+        ],
+    }
+
+
+def _source_record(source: RuleSource) -> Record:
+    return {"name": source.name, "link": source.link, "sure": source.sure, "checked_on": source.checked}
 
 
 class _Page:
@@ -77,34 +123,58 @@ class _Page:
 @country.command("check")
 @click.option(
     "--pack",
-    "changed",
+    "draft",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A pack's file as it is to become: compares with it in place of the one of its code.",
+    help="The draft of a pack: it takes the place of the shipped one with its code.",
 )
+@json_option
 @click.pass_obj
-def check(context: Context, changed: Path | None) -> None:
-    """List every recorded line that does not fit its customer's country; exits with 1 where there is one."""
+def check(context: Context, draft: Path | None) -> None:
+    """List every recorded line that does not comply with its customer's country. Exits with 1 if there is
+    one."""
     packs = dict(shipped_packs())
-    if changed is not None:
-        pack = load_pack(changed)
+    if draft is not None:
+        pack = load_pack(draft)
         packs[pack.code] = pack
     context.open_catalogue()
-    for owner in tenant_queries.customers():
-        if owner.country.casefold() not in packs:
+    without = [each for each in tenant_queries.customers() if each.country.casefold() not in packs]
+    misfits, count = country_check.find_misfits(packs), country_check.count_active_lines()
+    if is_json():
+        print_json({
+            "lines": count,
+            "customers_without_pack": [{"id": each.id, "country": each.country} for each in without],
+            "misfits": [*map(_misfit_record, misfits)],
+        })  # fmt: skip
+    else:
+        for each in without:
             click.echo(
-                f"{owner.name} ({owner.id}): country {owner.country!r} has no pack: the strict one applies"
+                f"{each.name} ({each.id}): country {each.country!r} has no pack: the strict one applies"
             )
-            click.echo(f"        accord tenant set {owner.id} --country <code>")
-    found = country_check.find_misfits(packs)
-    for misfit in found:
-        _misfit(misfit)
-    if found:
-        click.echo(f"{len(found)} of {country_check.count_active_lines()} lines do not fit. {DISCLAIMER}")
-        sys.exit(1)
-    click.echo(f"{country_check.count_active_lines()} lines fit their customers' countries. {DISCLAIMER}")
+            click.echo(f"        accord tenant set {each.id} --country <code>")
+        for misfit in misfits:
+            _print_misfit(misfit)
+        click.echo(
+            f"{len(misfits)} of {count} lines do not fit. {DISCLAIMER}"
+            if misfits
+            else f"{count} lines fit their customers' countries. {DISCLAIMER}"
+        )
+    sys.exit(1 if misfits else 0)
 
 
-def _misfit(misfit: Misfit) -> None:
+def _misfit_record(misfit: Misfit) -> Record:
+    return {
+        "tenant": misfit.tenant.id,
+        "line": misfit.line.id,
+        "number": misfit.line.number,
+        "country": misfit.pack.code,
+        "laxest_mode": misfit.laxest,
+        "objections": [
+            {"kind": each.kind, "message": each.message, "hint": each.hint} for each in misfit.objections
+        ],
+    }
+
+
+def _print_misfit(misfit: Misfit) -> None:
     owner, line = misfit.tenant, misfit.line
     click.echo(f"{line.number}  {owner.name} ({owner.id})  line {line.id}")
     for objection in misfit.objections:

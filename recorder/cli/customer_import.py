@@ -13,6 +13,8 @@ import click
 
 from recorder import csv_rows
 from recorder.catalogue import country_check
+from recorder.cli.output import Record, is_json, json_option, print_json, print_list
+from recorder.cli.progress import ProgressLine
 from recorder.cli.tenant_creation import COUNTRY, LANGUAGE, PLAN, TIME_ZONE
 from recorder.cli.terminal import printable
 from recorder.cli.users import open_invitations, panel_link
@@ -47,14 +49,12 @@ COLUMNS = ("line", "part", "state", "column", "error", "message", "hint")
 @click.command("import")
 @click.argument("table", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
-    "--check", "is_check", is_flag=True, help="Write nothing: say what is wrong, or what would be done."
+    "--check", "is_check", is_flag=True, help="Write nothing: list the mistakes, or the steps of the import."
 )
 @click.option(
-    "--update", is_flag=True, help="Change what the table states otherwise, where it can be changed."
+    "--update", is_flag=True, help="Change existing settings that differ from the table, where possible."
 )
-@click.option(
-    "--report", type=WRITABLE, help="Write what became of each line, or all that is wrong, to a CSV."
-)
+@click.option("--report", type=WRITABLE, help="Write the outcome of each line, or all mistakes, to a CSV.")
 @click.option(
     "--links", type=WRITABLE, help="Add the links of invitations to this CSV, to be passed on; send no mail."
 )
@@ -63,6 +63,7 @@ COLUMNS = ("line", "part", "state", "column", "error", "message", "hint")
 @TIME_ZONE
 @COUNTRY
 @PLAN
+@json_option
 @click.pass_obj
 def import_customers(
     context: Context,
@@ -77,12 +78,12 @@ def import_customers(
     country: str,
     plan: str,
 ) -> None:
-    """Make the customers of a TABLE, with their numbers and announcements, and invite their people. It is a
-    CSV file with a row for each number or person (docs/customer-tasks.md).
+    """Create the customers of a TABLE with their numbers and announcements, and invite their people. The
+    table is a CSV file with a row for each number or person (docs/customer-tasks.md).
 
-    All of it is checked first, and nothing is written if anything is wrong. What is there already is left
-    alone, so the same table can be imported again; broken off, it goes on. The options say what a new
-    customer has where its cell is empty."""
+    The whole table is checked first, and nothing is written if it has a mistake. Existing rows stay as they
+    are, so the same table can be imported again; interrupted, the import continues where it was. The options
+    are the defaults for empty cells of a new customer."""
     context.open_catalogue()
     time_zones.require_zone(time_zone)
     country, plan = country_check.country_code(country), plans.find_plan(plan).code
@@ -97,6 +98,8 @@ def import_customers(
         write_report(_row(each, "", "wrong") for each in mistakes)
         _print_findings(mistakes, report)
         click.echo(f"{len(mistakes)} mistakes: nothing was written", err=True)
+        if is_json():
+            print_json({"counts": [], "findings": [*map(_finding_record, mistakes)]})
         sys.exit(1)
     steps = [step for customer in customers for step in customer.steps]
     if is_check:
@@ -105,16 +108,23 @@ def import_customers(
         invites = any(isinstance(step, PersonStep) and step.known is None for step in steps)
         write_links = _open_links(context, links) if invites else None
         operations = OperatorOperations.of(context.keyring(), open_invitations(context), sources, write_links)
-        with click.progressbar(
-            CustomerImport(operations, update).run(customers),
-            length=len(steps),
-            label="Importing",
-            file=sys.stderr,
-        ) as bar:
-            outcomes = sorted(bar, key=lambda each: each.line)
+        outcomes = []
+        with ProgressLine() as progress:
+            for outcome in CustomerImport(operations, update).run(customers):
+                outcomes.append(outcome)
+                progress.tell("steps", len(outcomes), len(steps))
+        outcomes.sort(key=lambda each: each.line)
     write_report(row for each in outcomes for row in _rows(each))
-    _print_findings([finding for each in outcomes for finding in each.findings], report)
-    _print_counts(outcomes)
+    findings = [finding for each in outcomes for finding in each.findings]
+    _print_findings(findings, report)
+    counts = Counter((each.part, each.state) for each in outcomes)
+    totals: list[Record] = [
+        {"part": part, **{state: counts[part, state] for state in STATES}} for part in PARTS.values()
+    ]
+    if is_json():
+        print_json({"counts": totals, "findings": [*map(_finding_record, findings)]})
+    else:
+        print_list("counts", totals, ("part", *STATES))
     sys.exit(1 if any(each.state == REFUSED for each in outcomes) else 0)
 
 
@@ -197,8 +207,12 @@ def _print_findings(findings: Sequence[TableMistake], report: Path | None) -> No
         click.echo(f"… and {len(findings) - MAX_FINDINGS} more: {where}", err=True)
 
 
-def _print_counts(outcomes: Iterable[StepOutcome]) -> None:
-    counts = Counter((each.part, each.state) for each in outcomes)
-    click.echo("          " + "".join(f"{state:>11}" for state in STATES))
-    for part in PARTS.values():
-        click.echo(f"{part:<10}" + "".join(f"{counts[part, state]:>11}" for state in STATES))
+def _finding_record(finding: TableMistake) -> Record:
+    error = finding.error
+    return {
+        "line": finding.line,
+        "column": finding.column,
+        "error": error.error_id,
+        "message": error.message,
+        "hint": error.hint,
+    }

@@ -6,34 +6,76 @@ from datetime import UTC, datetime, time
 
 import click
 
-from recorder.cli.tenant_name import TENANT, find_tenant
+from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.output import Record, json_option, print_list, print_result
+from recorder.cli.recording_id import find_recording, recording_argument
+from recorder.cli.tenant_name import find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.domain.roles import ADMIN
-from recorder.errors import CatalogueError
+from recorder.errors import CatalogueError, RetentionError
 from recorder.identity import users
 from recorder.lifecycle import amendments
+from recorder.lifecycle.amendments import HoldRow
 from recorder.processes.services import Context
 from recorder.seal.amendment import By
 
 OPERATOR = By("operator")
-REASON = click.option("--reason", required=True, help="Why, in a sentence; it is signed and stays.")
+REASON = click.option(
+    "--reason", required=True, help="The reason, in a sentence: it is signed, and stays in the log."
+)
+
+COLUMNS = ("recording", "number", "tenant", "since", "review_at", "review_due", "purposes", "roles", "reason")
 
 
 @click.group()
 def hold() -> None:
-    """Recordings that must not go, for a dispute for instance."""
+    """Legal holds: recordings that expiry and deletion skip."""
+
+
+@hold.command("list")
+@click.option("--tenant", "tenant_name", help="The customer's id or name; default: all.")
+@json_option
+@click.pass_obj
+def list_holds(context: Context, tenant_name: str | None) -> None:
+    """List the holds that are set, oldest first."""
+    context.open_catalogue()
+    now = utc_now()
+    found = amendments.holds(None if tenant_name is None else find_tenant(tenant_name).id)
+    print_list("holds", (hold_record(each, now) for each in found), COLUMNS)
+
+
+def hold_record(row: HoldRow, now: datetime) -> Record:
+    """A hold; ``review_due``: the day of its review has come."""
+    return {
+        "recording": row.recording,
+        "number": row.number,
+        "tenant": row.tenant,
+        "purposes": row.purposes,
+        "roles": row.roles,
+        "owner": row.owner,
+        "reason": row.reason,
+        "since": row.since,
+        "review_at": row.review_at,
+        "review_due": row.review_at <= now,
+    }
 
 
 @hold.command("set")
-@click.argument("recording")
-@TENANT
-@click.option("--purpose", "purposes", multiple=True, default=("agreement",), show_default=True)
-@click.option("--owner", required=True, help="The log-in of whoever answers for it.")
+@recording_argument
+@click.option(
+    "--purpose",
+    "purposes",
+    multiple=True,
+    default=("agreement",),
+    show_default=True,
+    help="A purpose for which it may be heard meanwhile; repeatable.",
+)
+@click.option("--owner", required=True, help="The log-in of the person responsible for the hold.")
 @click.option(
     "--review",
     required=True,
     type=click.DateTime(["%Y-%m-%d"]),
-    help="When it is looked at again, at the latest.",
+    help="The latest day of its review, within a year.",
 )
 @click.option(
     "--role",
@@ -41,31 +83,31 @@ def hold() -> None:
     multiple=True,
     default=(ADMIN,),
     show_default=True,
-    help="Who may still listen.",
+    help="A role that may still listen; repeatable.",
 )
 @REASON
+@json_option
 @click.pass_obj
 def set_hold(
     context: Context,
-    recording: str,
-    tenant_name: str,
+    recording_id: str,
     purposes: tuple[str, ...],
     owner: str,
     review: datetime,
     roles: tuple[str, ...],
     reason: str,
 ) -> None:
-    """Hold a RECORDING: it is kept until the hold is lifted, and heard for the hold's purposes alone."""
+    """Hold a recording: it is kept until the hold is lifted, and heard for the hold's purposes alone."""
     context.open_catalogue()
-    tenant = find_tenant(tenant_name).id
-    user = next((each for each in users.users(tenant) if each.login == owner), None)
+    row = find_recording(recording_id)
+    user = next((each for each in users.users(row.tenant) if each.login == owner), None)
     if user is None:
         raise CatalogueError(
             "user.unknown", f"nobody logs in as {owner!r}", "`accord user list` shows the log-ins"
         )
-    context.changes().hold(
-        tenant,
-        recording,
+    number = context.changes().hold(
+        row.tenant,
+        row.id,
         OPERATOR,
         owner=user.id,
         purposes=purposes,
@@ -73,34 +115,39 @@ def set_hold(
         review_at=datetime.combine(review.date(), time(), UTC),
         roles=roles,
     )
-    click.echo(f"{recording} is on legal hold.")
+    found = next(each for each in amendments.holds(row.tenant, row.id) if each.number == number)
+    print_result(hold_record(found, utc_now()), f"Hold {number} of {row.id} is set.")
 
 
 @hold.command("lift")
-@click.argument("recording")
+@recording_argument
 @click.argument("number", type=click.IntRange(min=1))
-@TENANT
 @REASON
+@json_option
+@confirmation_options
 @click.pass_obj
-def lift_hold(context: Context, recording: str, number: int, tenant_name: str, reason: str) -> None:
-    """Lift the hold of that NUMBER (`accord hold list`): what has ended meanwhile goes then."""
+def lift_hold(context: Context, recording_id: str, number: int, reason: str) -> None:
+    """Lift a hold by its NUMBER (`accord hold list`): a recording that has expired meanwhile is erased."""
     context.open_catalogue()
-    tenant = find_tenant(tenant_name).id
-    context.changes().lift(tenant, recording, OPERATOR, hold=number, reason=reason)
-    click.echo(f"Hold {number} of {recording} is lifted.")
-
-
-@hold.command("list")
-@click.option("--tenant", "tenant_name", help="The customer's id or name; default: all.")
-@click.pass_obj
-def list_holds(context: Context, tenant_name: str | None) -> None:
-    """The holds that are set, oldest first."""
-    context.open_catalogue()
-    now = utc_now()
-    for each in amendments.holds(None if tenant_name is None else find_tenant(tenant_name).id):
-        over = "  REVIEW DUE" if each.review_at <= now else ""
-        click.echo(
-            f"{each.recording}  {each.number}  since {to_iso(each.since)}  {', '.join(each.purposes)}"
-            f"  may listen: {', '.join(each.roles)}  review by {to_iso(each.review_at)[:10]}{over}"
+    row, changes = find_recording(recording_id), context.changes()
+    status = changes.look(row.tenant, row.id)
+    found = next((each for each in status.terms.holds if each.number == number), None)
+    if found is None:
+        raise RetentionError(
+            "retention.no_hold",
+            f"it has no hold {number}, or the hold was lifted",
+            "`accord hold list` shows the holds that are set",
         )
-        click.echo(f"    {each.tenant}  owner {each.owner}: {each.reason}")
+    erases = len(status.terms.holds) == 1 and status.now >= status.terms.until
+    ends = "it has expired: the worker erases it" if erases else f"kept until {to_iso(status.terms.until)}"
+    confirm(
+        "Lift the hold?",
+        {"recording": row.id, "number": number, "keep_until": status.terms.until, "erases": erases},
+        f"Hold {number} of {row.id}, set {to_iso(found.since)}: {found.data.reason}",
+        f"Without it, {ends}.",
+    )
+    changes.lift(row.tenant, row.id, OPERATOR, hold=number, reason=reason)
+    print_result(
+        {"recording": row.id, "number": number, "keep_until": status.terms.until, "erases": erases},
+        f"Hold {number} of {row.id} is lifted.",
+    )

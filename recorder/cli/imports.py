@@ -12,6 +12,8 @@ import click
 
 from recorder import csv_rows
 from recorder.catalogue.records import FORMATS
+from recorder.cli.output import json_option, print_result
+from recorder.cli.progress import ProgressLine
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.domain import time_zones
@@ -27,20 +29,21 @@ MAX_FAILURES = 20
 @click.option(
     "--table",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="CSV: file, began_at, number, line, direction, note; default: recordings.csv in FOLDER.",
+    help="CSV with file, began_at, number, line, direction, note; default: recordings.csv in FOLDER.",
 )
 @click.option(
     "--until",
     required=True,
     type=click.DateTime(["%Y-%m-%d"]),
-    help="What nobody has given a purpose by that day is destroyed; within a year.",
+    help="The day on which recordings without a purpose are erased; within a year.",
 )
 @click.option(
     "--format", "formats", type=click.Choice(FORMATS), multiple=True, help="Default: the plan's usual one."
 )
 @click.option(
-    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write what is wrong to a CSV."
+    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write all failures to a CSV."
 )
+@json_option
 @click.pass_obj
 def import_recordings(
     context: Context,
@@ -51,8 +54,8 @@ def import_recordings(
     formats: tuple[str, ...],
     report: Path | None,
 ) -> None:
-    """Bring recordings in FOLDER in, as "not announced to Accord": kept and found, heard by nobody until the
-    customer has stated what each may be used for. A file is brought in once; broken off, it goes on."""
+    """Import the recordings in FOLDER as "not announced to Accord": nobody hears them until the customer has
+    stated a purpose for each. A file is imported once; interrupted, the import continues where it was."""
     from recorder.features.imports import service
     from recorder.features.notifications import service as notifications
     from recorder.lifecycle import plans
@@ -69,16 +72,25 @@ def import_recordings(
     stored = plans.choose_formats(owner.id, formats)
     importer = service.Importer(owner, kept_until, context.services(), region, stored)
     outcomes = list(wrong)
-    with click.progressbar(good, label="Importing", file=sys.stderr) as bar:
-        outcomes += [importer.bring(each) for each in bar]
-    counted = Counter(each.what for each in outcomes)
-    for what, many in sorted(counted.items()):
-        click.echo(f"{many:>7}  {what}")
+    with ProgressLine() as progress:
+        for count, row in enumerate(good, 1):
+            outcomes.append(importer.bring(row))
+            progress.tell("recordings imported", count, len(good))
+    counts = dict(sorted(Counter(each.what for each in outcomes).items()))
     failed = sorted((each for each in outcomes if each.error is not None), key=lambda each: each.row)
     notifications.note_import(
         owner.id, listed.read_bytes(), imported=len(outcomes) - len(failed), failed=len(failed),
         until=kept_until, now=utc_now(), entropy=os.urandom,
     )  # fmt: skip
+    failures = [
+        {"line": each.row, "file": each.file, "message": each.error.message, "hint": each.error.hint}
+        for each in failed
+        if each.error is not None
+    ]
+    print_result(
+        {"outcomes": counts, "failures": failures},
+        *(f"{count:>7}  {what.replace('_', ' ')}" for what, count in counts.items()),
+    )
     for each in failed[:MAX_FAILURES]:
         assert each.error is not None
         click.echo(f"line {each.row}, {each.file}: {each.error}", err=True)

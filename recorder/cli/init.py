@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from recorder.cli.output import is_json, json_option, print_json
 from recorder.clock import utc_now
 from recorder.errors import AccordError
 from recorder.ops.installation import (
@@ -77,8 +78,13 @@ ADDRESS = (SetupQuestion("address", "Public address of the panel, https://… (e
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--switch", metavar="HOST:PORT", default="127.0.0.1:8021", help="The event socket.")
-@click.option("--switch-password-file", type=FILE, help="A file with its password.")
+@click.option(
+    "--switch",
+    metavar="HOST:PORT",
+    default="127.0.0.1:8021",
+    help="The address of FreeSWITCH's event socket.",
+)
+@click.option("--switch-password-file", type=FILE, help="A file with the event socket's password.")
 @click.option("--store", type=click.Choice(["directory", "s3"]), help="Where recordings are stored.")
 @click.option("--endpoint", help="The S3 server's address; without one, AWS.")
 @click.option("--bucket", help="The bucket; it must exist.")
@@ -86,16 +92,21 @@ ADDRESS = (SetupQuestion("address", "Public address of the panel, https://… (e
 @click.option("--access-key-file", type=FILE, help="A file with the access key of S3.")
 @click.option("--secret-key-file", type=FILE, help="A file with the secret key of S3.")
 @click.option("--catalogue", metavar="URL", help="sqlite, or postgresql://user@host/name.")
-@click.option("--catalogue-password-file", type=FILE, help="A file with that user's password.")
+@click.option(
+    "--catalogue-password-file", type=FILE, help="A file with the password of the catalogue's user."
+)
 @click.option("--address", metavar="URL", help="The panel's public address, https://…")
-@click.option("--node", default="node1", help="This machine's name, in manifests and logs.")
-@click.option("--data", type=click.Path(path_type=Path), default="/var/lib/accord", help="The data's folder.")
+@click.option("--node", default="node1", help="This machine's name in manifests and logs.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), default="/var/lib/accord", help="The folder of all data."
+)
 @click.option("--user", default="accord", help="The user that Accord's processes run as.")
-@click.option("--yes", is_flag=True, help="Ask nothing: what no option says has its default.")
+@click.option("--yes", is_flag=True, help="Ask nothing: use the defaults of all other options.")
+@json_option
 @click.pass_obj
 def init(context: Context, /, data: Path, user: str, yes: bool, switch: str, **options: Any) -> None:
-    """Set this machine up: write settings and secrets, make the keys and the catalogue. Asks for what no
-    option says, checks each answer at once, and overwrites nothing."""
+    """Set up this machine: write settings and secrets, create the keys and the catalogue. Values without an
+    option are asked for, and each answer is checked at once. Nothing is overwritten."""
     host, _, port = switch.rpartition(":")
     if not host or not port.isdecimal():
         raise click.BadParameter("write it as HOST:PORT", param_hint="--switch")
@@ -121,9 +132,14 @@ def init(context: Context, /, data: Path, user: str, yes: bool, switch: str, **o
     ):
         answers = _answer(answers, questions, by_option, check, yes)
     installation.check_secrets(answers)
+    steps = []
     for step in installation.write(answers, utc_now):
-        click.echo(step)
-    click.echo(_next_steps(installation))
+        steps.append(step)
+        if not is_json():
+            click.echo(step)
+    if is_json():
+        print_json({"steps": steps})
+    click.echo(_next_steps(installation), err=is_json())
 
 
 def _option_values(options: Mapping[str, Any]) -> dict[str, str]:

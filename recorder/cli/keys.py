@@ -5,31 +5,39 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import click
 
 from recorder.cli import keys_backup, keys_rotate
+from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.output import json_option, print_record, print_result
 from recorder.clock import to_iso, utc_now
+from recorder.errors import SealError
 from recorder.features.keys import copies, kek_usage
 from recorder.processes.services import Context
-from recorder.seal import revocation, signing
-from recorder.seal.keyring import write_private
+from recorder.seal import kek_files, revocation, signing
+from recorder.seal.keyring import load_kek, write_private
 
 KEY_ID = re.compile("[0-9a-f]{32}")
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.group()
 def key() -> None:
-    """Make and look at the keys."""
+    """Keys: the root, the signing keys and the key-encryption key."""
 
 
 @key.command()
-@click.option("--force", is_flag=True, help="Although there are recordings that the new keys do not open.")
+@click.option("--force", is_flag=True, help="Even if existing recordings cannot be opened with the new keys.")
+@json_option
 @click.pass_obj
 def init(context: Context, force: bool) -> None:
-    """Make a root, signing keys that it endorses, and a key-encryption key, for a new installation; never
-    replaces one. Refused where catalogue or bucket have customers whose keys the new ones would not open:
-    there `accord key restore` brings the old ones back."""
+    """Create the keys of a new installation: a root, signing keys that it endorses, and a key-encryption key.
+
+    No key is ever replaced. Refused if catalogue or bucket have customers whose keys the new ones would not
+    open: `accord key restore` brings the old ones back."""
     folder = context.settings.keys_folder
     signing.check_none(folder)
     if force:
@@ -38,60 +46,87 @@ def init(context: Context, force: bool) -> None:
     else:
         for unseen in kek_usage.refuse_new_keys(context.open_catalogue, context.probe_store):
             click.echo(f"not searched for older keys: {unseen}", err=True)
-    for path in signing.init(folder, utc_now()):
-        click.echo(path)
-    click.echo(
+    files = signing.init(folder, utc_now())
+    print_result(
+        {"files": files},
+        *map(str, files),
         f"\nCopy {folder / signing.KEK} and {folder / signing.ROOT_KEY} to two separate sites: without the\n"
         "first, no recording can be heard again. The second is needed only for `accord key renew` and may\n"
-        "be moved off this machine. Then run `accord key verify-copy <file>` on each copy."
+        "be moved off this machine. Then run `accord key verify-copy <file>` on each copy.",
     )
 
 
 @key.command()
-@click.option(
-    "--root", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="The root's key file."
-)
+@click.option("--root", type=FILE, help="The file of the root's key; default: the one in the keys folder.")
+@json_option
 @click.pass_obj
 def renew(context: Context, root: Path | None) -> None:
-    """Make a new signing key, endorsed by the root; the old one's files stay beside it."""
+    """Create a new signing key, endorsed by the root; the old one's files stay beside it."""
     folder = context.settings.keys_folder
     private = signing.load_private(root or folder / signing.ROOT_KEY)
-    for path in signing.renew(folder, private, utc_now()):
-        click.echo(path)
+    files = signing.renew(folder, private, utc_now())
+    print_result({"files": files}, *map(str, files))
 
 
 @key.command()
-@click.argument("key_id")
-@click.option("--root", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Its key file.")
-@click.option("--since", type=click.DateTime(), help="From when on it counts no more, UTC; default: now.")
+@click.argument("key_id", metavar="KEY")
+@click.option("--root", type=FILE, help="The file of the root's key; default: the one in the keys folder.")
+@click.option("--since", type=click.DateTime(), help="The time of its compromise, UTC; default: now.")
+@json_option
+@confirmation_options
 @click.pass_obj
 def revoke(context: Context, key_id: str, root: Path | None, since: datetime | None) -> None:
-    """Take back the root's endorsement of a signing key: `accord audit run` believes nothing signed with it
-    since."""
+    """Revoke a signing key by its id: whatever it signed since is no longer believed."""
     folder = context.settings.keys_folder
     if not KEY_ID.fullmatch(key_id):
         raise click.BadParameter("a key id has 32 digits, 0 to 9 and a to f: `accord key show` prints them")
     private = signing.load_private(root or folder / signing.ROOT_KEY)
     at = utc_now() if since is None else since.replace(tzinfo=UTC)
     path = folder / f"{key_id}{revocation.SUFFIX}"
+    is_current = key_id in _signing_ids(context)
+    record = {"key_id": key_id, "since": at, "in_use": is_current, "file": path}
+    confirm(
+        "Revoke it?",
+        record,
+        f"Key {key_id}: nothing that it signed since {to_iso(at)} is believed.",
+        "It signs now: run `accord key renew` next, or nothing can be sealed." if is_current else
+        "It is not the key that signs now.",
+    )  # fmt: skip
     write_private(path, revocation.revoke(private, key_id, at), 0o644)
-    click.echo(path)
+    print_result(record, str(path))
+
+
+def _signing_ids(context: Context) -> set[str]:
+    """The ids of the keys that sign on this machine, as far as their files can be read."""
+    try:
+        panel = context.panel_endorsement()
+        return {context.signer().key_id, *([] if panel is None else [panel.key_id])}
+    except SealError:
+        return set()
 
 
 @key.command()
+@json_option
 @click.pass_obj
 def show(context: Context) -> None:
-    """Print the ids of the keys and how long the signing key is endorsed."""
-    signer = context.signer()
-    click.echo(f"root      {signing.key_id(context.root())}")
-    endorsed = signer.endorsement
-    click.echo(
-        f"signing   {signer.key_id}  for {', '.join(endorsed.uses)} until {to_iso(endorsed.not_after)}"
-    )
-    if (endorsement := context.panel_endorsement()) is not None:
-        uses, until = ", ".join(endorsement.uses), to_iso(endorsement.not_after)
-        click.echo(f"panel     {endorsement.key_id}  for {uses} until {until}")
-    click.echo(f"wrapping  {context.keyring()!r}")
+    """Show the ids of the keys, and the end of the signing keys' endorsements."""
+    signer, folder = context.signer(), context.settings.keys_folder
+    panel = context.panel_endorsement()
+    next_kek = folder / kek_files.NEXT
+    print_record({
+        "root": signing.key_id(context.root()),
+        "signing": _endorsement_record(signer.endorsement),
+        "panel": None if panel is None else _endorsement_record(panel),
+        "key_encryption": {
+            "current": context.keyring().current,
+            "next": load_kek(next_kek).id if next_kek.exists() else None,
+            "older": sorted(path.stem for path in folder.glob(f"*{kek_files.BEFORE}")),
+        },
+    })  # fmt: skip
+
+
+def _endorsement_record(endorsement: signing.Endorsement) -> dict[str, object]:
+    return {"id": endorsement.key_id, "uses": endorsement.uses, "until": endorsement.not_after}
 
 
 key.add_command(keys_backup.backup)
@@ -100,27 +135,39 @@ key.add_command(keys_backup.restore)
 key.add_command(keys_rotate.prepare)
 key.add_command(keys_rotate.rotate)
 
+_KINDS: Final = {
+    copies.NEXT: "is the next key-encryption key",
+    copies.KEK: "opens the keys of {customers} customers",
+    copies.ROOT: "is the root's key",
+}
+
 
 @key.command("verify-copy")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False)
+)
 @keys_backup.SAME_DISK
+@json_option
 @click.pass_obj
 def verify_copy(context: Context, files: tuple[Path, ...], same_disk: bool) -> None:
-    """Check copies of the key-encryption key or the root's key, and write down where they are.
+    """Verify copies of the key-encryption key or the root's key, and note their places.
 
-    A copy of the key-encryption key must open the key of every customer.  `accord doctor` asks for this
-    once a year.
-    """
+    A copy of the key-encryption key must open the key of every customer. `accord doctor` asks for this once
+    a year."""
     context.open_catalogue()
     tenant_keys = copies.tenant_keys()
     folder, root = context.settings.keys_folder, signing.key_id(context.root())
+    records = []
     for file in files:
         kind = copies.confirm_copy(folder, file, root, tenant_keys, utc_now(), same_disk=same_disk)
-        if copies.is_on_same_disk(folder, file):
+        is_near = copies.is_on_same_disk(folder, file)
+        if is_near:
             click.echo(f"{file}: {keys_backup.SAME_DISK_WARNING}", err=True)
-        if kind == copies.NEXT:
-            click.echo(f"{file}: is the next key-encryption key")
-        elif kind == copies.KEK:
-            click.echo(f"{file}: opens the keys of {len(tenant_keys)} customers")
-        else:
-            click.echo(f"{file}: is the root's key")
+        records.append({"file": file, "kind": kind, "same_disk": bool(is_near)})
+    print_result(
+        {"copies": records, "customers": len(tenant_keys)},
+        *(
+            f"{each['file']}: {_KINDS[str(each['kind'])].format(customers=len(tenant_keys))}"
+            for each in records
+        ),
+    )

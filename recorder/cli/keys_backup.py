@@ -12,6 +12,7 @@ from typing import Final
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from recorder.cli.output import json_option, print_result
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError
 from recorder.features.keys import copies, kek_usage
@@ -39,11 +40,14 @@ def irreplaceable_files(folder: Path) -> list[Path]:
 @click.command()
 @click.argument("place", type=click.Path(path_type=Path, file_okay=False, resolve_path=True))
 @SAME_DISK
+@json_option
 @click.pass_obj
 def backup(context: Context, place: Path, same_disk: bool) -> None:
-    """Copy what cannot be made again into PLACE, a folder on a disk that goes elsewhere; never over anything.
-    The copies are read back, and confirmed as `accord key verify-copy` does. PLACE is made if only it is
-    missing; what is above it must be there, as it is once the disk is mounted."""
+    """Copy the irreplaceable keys into PLACE, a folder on a disk that is stored elsewhere. No file is
+    overwritten.
+
+    The copies are read back, and verified as by `accord key verify-copy`. PLACE is created, but not the
+    folders above it, which are missing if the disk is not mounted."""
     context.open_catalogue()
     folder = context.settings.keys_folder
     files = irreplaceable_files(folder)
@@ -66,16 +70,18 @@ def backup(context: Context, place: Path, same_disk: bool) -> None:
     for name in (signing.KEK, kek_files.NEXT, signing.ROOT_KEY):
         if (place / name).exists():
             copies.confirm_copy(folder, place / name, root, tenants, utc_now(), same_disk=same_disk)
-    for path in sorted(place.iterdir()):
-        click.echo(path)
-    click.echo("\nWhoever has these files can hear every recording: lock them away, apart from any backup.")
+    found = sorted(place.iterdir())
+    print_result({"files": found}, *map(str, found))
+    click.echo(
+        "Whoever has these files can hear every recording: lock them away, apart from any backup.", err=True
+    )
 
 
 @click.command("print")
 @click.pass_obj
 def print_(context: Context) -> None:
-    """Write what `accord key backup` copies as text for paper: lines with a check each, so that
-    `accord key restore --typed` says which one was mistyped. What the root took back is not among it."""
+    """Print the irreplaceable keys as text for paper: every line has a checksum, so that `accord key restore
+    --typed` names a mistyped one. Revocations are not among them."""
     folder = context.settings.keys_folder
     kek = context.settings.keys.kek.get_secret_value()
     now = to_iso(utc_now())[:10]
@@ -110,11 +116,12 @@ def _wraps(path: Path) -> bool:
 
 @click.command()
 @click.argument("place", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--typed", is_flag=True, help="Read from standard input what `accord key print` printed.")
+@click.option("--typed", is_flag=True, help="Read the output of `accord key print` from standard input.")
+@json_option
 @click.pass_obj
 def restore(context: Context, place: Path | None, typed: bool) -> None:
-    """Bring back what `accord key backup` copied into PLACE; never over a key that is there. New signing
-    keys are made with `accord key renew` then, where the root's key is among them."""
+    """Restore the keys that `accord key backup` copied into PLACE. No key is overwritten. If the root's key
+    is among them, create new signing keys with `accord key renew`."""
     if typed == (place is not None):
         raise click.UsageError("give either the folder of the copies or --typed")
     folder = context.settings.keys_folder
@@ -160,7 +167,8 @@ def _restore(context: Context, folder: Path, place: Path) -> None:
     for path in files:
         public = path.name == signing.ROOT_PUBLIC or path.name.endswith(SUFFIX)
         _copy(path, folder / path.name, 0o644 if public else 0o600)
-        click.echo(folder / path.name)
+    there = [folder / path.name for path in files]
+    print_result({"files": there}, *map(str, there))
 
 
 def _misfits(context: Context, folder: Path, place: Path, files: list[Path]) -> Iterator[str]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import click
 
 from recorder.catalogue import tenant_queries
+from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.output import Record, json_option, print_result
+from recorder.cli.progress import ProgressLine
 from recorder.cli.tenant_name import find_owner
 from recorder.clock import utc_now
 from recorder.errors import ConfigError, SealError
-from recorder.features.keys import copies
-from recorder.lifecycle.key_rotation import KeyRotation, RotationStatus, rotation_status
+from recorder.features.keys import copies, kek_usage
+from recorder.lifecycle.key_rotation import KeyRotation, rotation_status
 from recorder.processes.services import Context
 from recorder.seal import kek_files
 from recorder.seal.keyring import RESTORE, WrappedKey, load_kek, parse_kek
@@ -23,62 +27,133 @@ from recorder.seal.sealing import KEY_FILE
 
 @click.command()
 @click.option("--tenant", "tenant_name", help="For this customer, by id or name; default: the installation.")
+@json_option
 @click.pass_obj
 def prepare(context: Context, tenant_name: str | None) -> None:
-    """Make the key that is to come: the installation's key-encryption key, or a customer's key. `accord key
-    rotate` then changes to it. Asked again, it is the same one."""
+    """Create the next key: the installation's key-encryption key, or a customer's key. `accord key rotate`
+    changes to it. Run again, it prints the same key."""
     folder = context.settings.keys_folder
     if tenant_name is not None:
         context.open_catalogue()
-        identity = _key_rotation(context).begin(find_owner(tenant_name).id)
-        click.echo(
-            f"{identity}\n\nNow run `accord key rotate`; if interrupted, run it again and it continues."
-        )
+        owner = find_owner(tenant_name)
+        identity = _key_rotation(context).begin(owner.id)
+        print_result({"key_id": identity, "tenant": owner.id, "file": None}, identity)
+        click.echo("Now run `accord key rotate`; if interrupted, run it again and it continues.", err=True)
         return
     kek_files.keyring(folder, context.settings.keys.kek.get_secret_value())
     key = kek_files.make_next(folder)
-    click.echo(
-        f"{folder / kek_files.NEXT}: key {key.id}\n\n"
+    file = folder / kek_files.NEXT
+    print_result(
+        {"key_id": key.id, "tenant": None, "file": file},
+        f"{file}: key {key.id}\n\n"
         "Before it wraps anything:\n"
-        f"  1. copy it into the keys folder of each node and panel, as {kek_files.NEXT}, with the present\n"
-        "     one's permissions; no restart is needed\n"
+        f"  1. copy it into the keys folder of each node and panel, as {kek_files.NEXT}, with the\n"
+        "     permissions of the present one; no restart is needed\n"
         "  2. copy it to a separate site, and run `accord key verify-copy <file>` on the copy\n"
-        "  3. run `accord key rotate` here, and then on each machine that has its own keys folder"
+        "  3. run `accord key rotate` here, and then on each machine that has its own keys folder",
     )
 
 
 @click.command()
+@json_option
+@confirmation_options
 @click.pass_obj
 def rotate(context: Context) -> None:
-    """Change to the keys that `accord key prepare` made: wrap the customers' keys, or the keys of their
-    recordings, anew. Calls are stored and played meanwhile; killed anywhere, it goes on when it is started
-    again. It ends by saying what still needs an older key."""
+    """Change to the keys that `accord key prepare` created: wrap the customers' keys, or the keys of their
+    recordings, again.
+
+    Calls are stored and played meanwhile; interrupted, it continues where it was. The output names whatever
+    still needs an older key."""
     folder, settings = context.settings.keys_folder, context.settings
     context.open_catalogue()
     _check_copy(folder)
+    _confirm(context, folder)
     refused: list[SealError] = []
-    rotation = replace(_key_rotation(context), refused=refused.append)
-    count, left = rotation.all()
-    click.echo(f"recordings' keys rewrapped: {count}")
-    if left:
-        click.echo(f"skipped because they are in use: {left}; run it again", err=True)
+    with ProgressLine() as progress:
+        counter = count(1)
+
+        def tell(boundary: str) -> None:
+            if boundary == "data key catalogued":
+                progress.tell("recordings' keys", next(counter))
+
+        rotation = replace(_key_rotation(context), refused=refused.append, boundary=tell)
+        wrapped, skipped = rotation.all()
+    is_promoted = True
     if (folder / kek_files.NEXT).exists():
-        _promote(folder, settings.keys.kek.get_secret_value())
+        is_promoted = _promote(folder, settings.keys.kek.get_secret_value())
     ring = kek_files.rotation_keyring(folder, settings.keys.kek.get_secret_value())
     found = rotation_status(context.store())
     if put_back := rotation.put_back(found.absent):
-        click.echo(f"recordings' keys restored to the bucket from the catalogue: {put_back}")
         found = rotation_status(context.store())
-    _report(found, ring.current, _in_spool(context), folder)
-    click.echo(
-        "Takes in the spools of other nodes need no older key-encryption key. Those sealed before a\n"
-        "customer's key was changed open with the older one, which stays in the bucket: run this again once\n"
-        "they are stored."
-    )
+    older = {kek: number for kek, number in sorted(found.by_kek.items()) if kek != ring.current}
+    current_of = _current_keys()
+    behind = sum(each.wrapped_by != current_of.get(each.tenant) for each in _in_spool(context))
+    is_complete = not (older or found.unfinished or found.rows or found.objects or behind)
+    record = {
+        "wrapped": wrapped,
+        "skipped_in_use": skipped,
+        "restored_to_bucket": put_back,
+        "refused": [error.message for error in refused],
+        "promoted": is_promoted,
+        "customers_by_older_key": older,
+        "unfinished_customers": found.unfinished,
+        "older_in_catalogue": found.rows,
+        "older_in_bucket": found.objects,
+        "older_in_spool": behind,
+        "complete": is_complete,
+        "old_key_files": sorted(folder.glob(f"*{kek_files.BEFORE}")),
+    }
+    print_result(record, *_sentences(record))
     for error in refused:
         click.echo(f"left unchanged: {error.message}", err=True)
     if refused:
         raise SealError("keys.refused", f"{len(refused)} recordings' keys were left unchanged", RESTORE)
+
+
+def _confirm(context: Context, folder: Path) -> None:
+    keks = kek_usage.count_usage(context.open_catalogue, context.store).by
+    next_kek = load_kek(folder / kek_files.NEXT).id if (folder / kek_files.NEXT).exists() else None
+    confirm(
+        "Rotate the keys?",
+        {"next_key": next_kek, "customers_by_key": dict(sorted(keks.items()))},
+        *(f"{number} customers' keys are wrapped by {kek}" for kek, number in sorted(keks.items())),
+        "There is no next key-encryption key: only announced changes of customers' keys are made."
+        if next_kek is None
+        else f"They are wrapped by {next_kek} from now on.",
+    )
+
+
+def _sentences(record: Record) -> list[str]:
+    found = [f"recordings' keys rewrapped: {record['wrapped']}"]
+    if record["skipped_in_use"]:
+        found.append(f"skipped because they are in use: {record['skipped_in_use']}; run it again")
+    if record["restored_to_bucket"]:
+        found.append(f"recordings' keys restored to the bucket: {record['restored_to_bucket']}")
+    for kek, number in record["customers_by_older_key"].items():
+        found.append(f"still wrapped by key-encryption key {kek}: {number}; run it again")
+    for tenant in record["unfinished_customers"]:
+        found.append(f"the change of customer {tenant}'s key is not finished; run it again")
+    if record["older_in_catalogue"] or record["older_in_bucket"]:
+        found.append(
+            f"wrapped by an older key of their customer: {record['older_in_catalogue']} in the catalogue, "
+            f"{record['older_in_bucket']} in the bucket; they open, and are rewrapped when you run it again"
+        )
+    if record["older_in_spool"]:
+        found.append(
+            f"wrapped by an older key of their customer, in this node's spool: {record['older_in_spool']}; "
+            "run it again later"
+        )
+    if record["complete"]:
+        found.append("Nothing in the catalogue, the bucket or this node's spool is wrapped by an older key.")
+        found += [
+            f"{path} is needed only for older backups (`accord restore`)." for path in record["old_key_files"]
+        ]
+    found.append(
+        "Takes in the spools of other nodes need no older key-encryption key. Those sealed before a\n"
+        "customer's key was changed open with the older one, which stays in the bucket: run this again once\n"
+        "they are stored."
+    )
+    return found
 
 
 def _check_copy(folder: Path) -> None:
@@ -95,9 +170,9 @@ def _check_copy(folder: Path) -> None:
         )
 
 
-def _promote(folder: Path, kek_text: str) -> None:
-    """Make the next key file the current one.  A key that comes from the settings has to be changed there by
-    hand."""
+def _promote(folder: Path, kek_text: str) -> bool:
+    """Make the next key file the current one.  False for a key that comes from the settings, which has to be
+    changed there by hand."""
     identity = load_kek(folder / kek_files.NEXT).id
     if not kek_text:
         kek_files.promote(folder, lambda _boundary: None)
@@ -107,10 +182,12 @@ def _promote(folder: Path, kek_text: str) -> None:
         click.echo(
             f"Now put the content of {folder / kek_files.NEXT} where [keys] kek comes from, "
             f"keep the old value\nas {folder}/<its id>{kek_files.BEFORE}, restart worker and panel, "
-            "and run this again."
+            "and run this again.",
+            err=True,
         )
-        return
+        return False
     copies.promote_copy(folder, identity)
+    return True
 
 
 def _key_rotation(context: Context) -> KeyRotation:
@@ -131,31 +208,7 @@ def _in_spool(context: Context) -> list[WrappedKey]:
     return found
 
 
-def _report(found: RotationStatus, current: str, spool: list[WrappedKey], folder: Path) -> None:
-    older = {kek: count for kek, count in found.by_kek.items() if kek != current}
-    for kek, count in sorted(older.items()):
-        click.echo(f"still wrapped by key-encryption key {kek}: {count}; run it again")
-    for tenant in found.unfinished:
-        click.echo(f"the change of customer {tenant}'s key is not finished; run it again")
-    if found.rows or found.objects:
-        click.echo(
-            f"wrapped by an older key of their customer: {found.rows} in the catalogue, {found.objects} in "
-            "the bucket; they open, and are rewrapped when you run it again"
-        )
-    current_of = _present()
-    behind = sum(each.wrapped_by != current_of.get(each.tenant) for each in spool)
-    if behind:
-        click.echo(
-            f"wrapped by an older key of their customer, in this node's spool: {behind}; run it again later"
-        )
-    if older or found.unfinished or found.rows or found.objects or behind:
-        return
-    click.echo("Nothing in the catalogue, the bucket or this node's spool is wrapped by an older key.")
-    for path in sorted(folder.glob(f"*{kek_files.BEFORE}")):
-        click.echo(f"{path} is needed only for older backups (`accord restore`).")
-
-
-def _present() -> dict[str, str]:
+def _current_keys() -> dict[str, str]:
     """The id of each customer's current key."""
     found = {}
     for row in tenant_queries.all_tenants():

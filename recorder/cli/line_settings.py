@@ -12,14 +12,16 @@ import click
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.records import FORMATS, KeepOptions, LineRow, TenantRow
-from recorder.cli.lines import dashed, format_line
+from recorder.catalogue.records import FORMATS, KeepOptions, LineRow
+from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.line_number import find_line
+from recorder.cli.lines import BEEPS, announcement_languages, dashed, line_record, print_line
+from recorder.cli.output import json_option, print_result
 from recorder.cli.prompts import LANGUAGE, wording_option
 from recorder.cli.tenant_name import TENANT, find_tenant
-from recorder.clock import utc_now
+from recorder.clock import to_iso, utc_now
 from recorder.domain import phone_numbers
-from recorder.domain.call_events import EXTERNAL, INTERNAL
-from recorder.domain.call_plan import ALONE, BOTH, MODES, WAYS
+from recorder.domain.call_plan import ALONE, MODES, WAYS
 from recorder.domain.line_policy import BEFORE_RINGING, ONCE_CONNECTED, OUTBOUND_TIMINGS, TIMINGS
 from recorder.errors import CatalogueError
 from recorder.features.tenants import composition, keep_options, lines, transfer_options
@@ -34,9 +36,6 @@ from recorder.prompts.sound_sources import Sources, open_sources
 
 OFF = "off"
 
-_BEEPS = {"outside": EXTERNAL, "colleague": INTERNAL, "both": BOTH, "nobody": ""}
-"""Who hears the tone, in the words of operators."""
-
 
 @click.command("add")
 @TENANT
@@ -45,7 +44,7 @@ _BEEPS = {"outside": EXTERNAL, "colleague": INTERNAL, "both": BOTH, "nobody": ""
     "--announcement", "announcement_id", help="Its id; default: the shipped one, in --language for --mode."
 )
 @click.option("--language", type=LANGUAGE, help="Of the shipped announcement; default: the customer's.")
-@click.option("--label", default="")
+@click.option("--label", default="", help="A name for people.")
 @click.option("--as-routed", is_flag=True, help="Keep the digits as they are: the dialplan routes these.")
 @click.option(
     "--format", "formats", type=click.Choice(FORMATS), multiple=True, help="Default: the plan's usual one."
@@ -56,6 +55,7 @@ _BEEPS = {"outside": EXTERNAL, "colleague": INTERNAL, "both": BOTH, "nobody": ""
     help="Default: the announcement's; of the shipped one the laxest that the customer's country allows.",
 )
 @click.option("--off", is_flag=True, help="Not recorded until the customer sets it up in the panel.")
+@json_option
 @click.pass_obj
 def add_line(
     context: Context,
@@ -69,10 +69,10 @@ def add_line(
     mode: str | None,
     off: bool,
 ) -> None:
-    """Switch recording on for a number. Prints the line's id.
+    """Record a number. Prints the line's id.
 
-    It may be written in any way; a number of the customer's country may leave the country out. It must be the
-    one that the dialplan routes: where that has no country code, say --as-routed."""
+    Any spelling will do, and the customer's own country code may be left out. It must be the number that the
+    dialplan routes: if that has no country code, add --as-routed."""
     context.open_catalogue()
     owner, found = find_tenant(tenant_name), open_sources(context.settings.prompts)
     if not as_routed:
@@ -90,31 +90,43 @@ def add_line(
         now=utc_now(),
         entropy=os.urandom,
     )
-    click.echo(line_id)
+    row = find_line(owner, number)
+    print_result(line_record(row, announcement_languages(owner.id)), line_id)
 
 
 @click.command("end")
 @TENANT
 @click.argument("number")
+@json_option
+@confirmation_options
 @click.pass_obj
 def end_line(context: Context, tenant_name: str, number: str) -> None:
-    """Record a number no more; its recordings stay whose they are."""
+    """Record a number no more; its recordings stay the customer's."""
     context.open_catalogue()
-    row = find_line(find_tenant(tenant_name), number)
-    line_history.end_line(row.tenant, row.id, now=utc_now(), entropy=os.urandom)
+    owner = find_tenant(tenant_name)
+    row = find_line(owner, number)
+    record = line_record(row, announcement_languages(owner.id))
+    about = f"{row.number} of {owner.name}, recorded since {to_iso(row.since)}: new calls are not recorded."
+    confirm("End this line?", record, about)
+    now = utc_now()
+    line_history.end_line(row.tenant, row.id, now=now, entropy=os.urandom)
+    print_result({**record, "until": now}, f"{row.number} is no longer recorded.")
 
 
 @click.command("move")
 @TENANT
 @click.argument("number")
-@click.option("--to", "to_name", required=True, help="The id or name of the customer whose it is now.")
-@click.option("--announcement", "announcement_id", help="One of theirs; default: the shipped one.")
+@click.option("--to", "to_name", required=True, help="The new customer's id or name.")
+@click.option(
+    "--announcement", "announcement_id", help="The new customer's announcement; default: the shipped one."
+)
 @click.option("--language", type=LANGUAGE, help="Of the shipped announcement; default: the customer's.")
-@click.option("--label", default="")
+@click.option("--label", default="", help="A name for people.")
 @click.option(
     "--format", "formats", type=click.Choice(FORMATS), multiple=True, help="Default: the plan's usual one."
 )
 @click.option("--mode", type=click.Choice(MODES), help="As for `accord line add`.")
+@json_option
 @click.pass_obj
 def move_line(
     context: Context,
@@ -127,10 +139,9 @@ def move_line(
     formats: tuple[str, ...],
     mode: str | None,
 ) -> None:
-    """A number is another customer's from now on, and says what theirs do. Prints the new line's id.
+    """Move a number to another customer, with an announcement of theirs. Prints the new line's id.
 
-    It starts anew: they see nothing of what was before. What was recorded, and calls that go on now, stay
-    with the customer who had it."""
+    Recordings, and calls in progress, stay with the previous customer; the new one sees nothing of them."""
     context.open_catalogue()
     row, to = find_line(find_tenant(tenant_name), number), find_tenant(to_name)
     found, now = open_sources(context.settings.prompts), utc_now()
@@ -146,7 +157,8 @@ def move_line(
         transfer_options.set_transfer_notice(
             to.id, move.id, ALONE, sources=found, now=now, entropy=os.urandom
         )
-    click.echo(move.id)
+    new = queries.line(to.id, move.id) or move
+    print_result(line_record(new, announcement_languages(to.id)), move.id)
 
 
 @click.command("set")
@@ -192,7 +204,7 @@ def move_line(
     multiple=True,
     help="A format of the recordings; the plan says which there are.",
 )
-@click.option("--beep", type=click.Choice(tuple(_BEEPS)), help="Who hears a short tone every 15 seconds.")
+@click.option("--beep", type=click.Choice(tuple(BEEPS)), help="Who hears a short tone every 15 seconds.")
 @click.option(
     "--join-notice",
     type=click.Choice((*WAYS, OFF)),
@@ -211,6 +223,7 @@ def move_line(
     help="Let colleagues stop a recording during the call and have it erased (*9, then 1). Both parties are "
     "told.",
 )
+@json_option
 @click.pass_obj
 def set_line(context: Context, /, tenant_name: str, number: str, **options: Any) -> None:
     """Change the settings of a number, from the next call on. Calls in progress keep theirs.
@@ -225,7 +238,7 @@ def set_line(context: Context, /, tenant_name: str, number: str, **options: Any)
         changes.apply(row, sources, utc_now())
     for language in transfer_options.silent_languages(row.tenant, row.id):
         click.echo(f"joining colleagues are told nothing in {language}: no sentence exists", err=True)
-    click.echo(format_line(find_line(find_tenant(tenant_name), number), queries.announcements(row.tenant)))
+    print_line(find_line(find_tenant(tenant_name), number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +292,7 @@ class LineChanges:
         if self.formats:
             lines.set_line_formats(*line, self.formats, "operator", **when)
         if self.beep is not None:
-            keep_options.set_line_beep(*line, _BEEPS[self.beep], **when)
+            keep_options.set_line_beep(*line, BEEPS[self.beep], **when)
         if self.join_notice is not None:
             way = None if self.join_notice == OFF else self.join_notice
             transfer_options.set_transfer_notice(*line, way, ask=self.join_question, **speech)
@@ -300,13 +313,14 @@ def _menu(tenant: str, announcement_ids: Sequence[str], sources: Sources) -> Spo
 @click.command("set-keep-question")
 @TENANT
 @click.argument("number")
-@click.option("--days", type=click.IntRange(min=1), help="How long a recording is kept on a yes.")
-@click.option("--purpose", default="agreement", show_default=True, help="What for.")
-@click.option("--own-words", is_flag=True, help="The colleague asks; else a question is played to both.")
-@click.option("--destroy", is_flag=True, help="Without a yes it is destroyed at the end of the call.")
-@click.option("--at-start", is_flag=True, help="Ask by itself, as soon as they speak.")
+@click.option("--days", type=click.IntRange(min=1), help="The retention after a yes.")
+@click.option("--purpose", default="agreement", show_default=True, help="The purpose after a yes.")
+@click.option("--own-words", is_flag=True, help="The colleague asks; default: a question is played to both.")
+@click.option("--destroy", is_flag=True, help="Without a yes, erase the recording at the end of the call.")
+@click.option("--at-start", is_flag=True, help="Ask automatically when the conversation begins.")
 @wording_option
-@click.option("--off", is_flag=True, help="Ask no more.")
+@click.option("--off", is_flag=True, help="Do not ask any more.")
+@json_option
 @click.pass_obj
 def set_keep_question(
     context: Context,
@@ -320,28 +334,11 @@ def set_keep_question(
     wording: Wording,
     off: bool,
 ) -> None:
-    """Let colleagues on a number ask, in the call (*5), whether its recording may be kept, from now on."""
+    """Let colleagues on a number ask during a call (*5) if its recording may be kept, from now on."""
     if off == (days is not None):
-        raise click.UsageError("give either --days, how long a recording is kept on a yes, or --off")
+        raise click.UsageError("give either --days, the retention after a yes, or --off")
     context.open_catalogue()
     row, found = find_line(find_tenant(tenant_name), number), open_sources(context.settings.prompts)
     keep = None if days is None else KeepOptions(days, purpose, own_words, destroy, at_start, wording)
     keep_options.set_line_keep(row.tenant, row.id, keep, sources=found, now=utc_now(), entropy=os.urandom)
-
-
-def find_line(owner: TenantRow, number: str) -> LineRow:
-    """A customer's line by its number.  Raises :class:`CatalogueError`."""
-    rows, digits = queries.lines(owner.id), phone_numbers.strip_punctuation(number).removeprefix("+")
-    found = next((row for row in rows if row.number.removeprefix("+") == digits), None)
-    if found is None:
-        one = phone_numbers.to_canonical(number, owner.country)
-        found = next(
-            (row for row in rows if one == phone_numbers.to_canonical(row.number, owner.country)), None
-        )
-    if found is None:
-        raise CatalogueError(
-            "line.unknown",
-            f"{owner.name} has no line {number}",
-            "`accord line list` shows the customer's lines",
-        )
-    return found
+    print_line(find_line(find_tenant(tenant_name), number))

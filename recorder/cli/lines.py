@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from recorder.catalogue import queries
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
+from recorder.cli.output import Record, json_option, print_list, print_record
 from recorder.cli.tenant_name import TENANT, find_tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from recorder.catalogue.records import AnnouncementRow, LineRow
+    from recorder.catalogue.records import LineRow
     from recorder.processes.services import Context
+
+COLUMNS = ("id", "number", "label", "mode", "languages", "timing", "outbound", "formats", "announcements")
+
+BEEPS = {"outside": "external", "colleague": "internal", "both": "both", "nobody": ""}
+"""Who hears the tone, in the words of operators."""
 
 
 @click.group(
@@ -28,28 +33,74 @@ if TYPE_CHECKING:
     },
 )
 def line() -> None:
-    """Numbers that are recorded."""
+    """Lines: the numbers that are recorded, and their settings."""
 
 
 @line.command("list")
 @TENANT
+@json_option
 @click.pass_obj
 def list_lines(context: Context, tenant_name: str) -> None:
-    """A customer's numbers: id, number, label, announcements, formats, outbound, timing, mode, languages."""
+    """List a customer's numbers with their settings."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
-    announcements = queries.announcements(owner.id)
-    for row in queries.lines(owner.id):
-        click.echo(format_line(row, announcements))
+    languages = announcement_languages(owner.id)
+    print_list("lines", (line_record(row, languages) for row in queries.lines(owner.id)), COLUMNS)
 
 
-def format_line(row: LineRow, announcements: Iterable[AnnouncementRow]) -> str:
-    """A line and its settings on one line of text."""
-    language_of = {each.id: each.language for each in announcements}
-    ids, languages = ",".join(row.announcements), ",".join(language_of[each] for each in row.announcements)
-    when = f"{dashed(row.outbound)}  {dashed(row.timing)}"
-    how = f"{','.join(row.formats)}  {when}  {row.mode}  {languages}"
-    return f"{row.id}  {row.number}  {row.label or '-'}  {ids}  {how}"
+@line.command("show")
+@click.argument("number")
+@TENANT
+@json_option
+@click.pass_obj
+def show_line(context: Context, number: str, tenant_name: str) -> None:
+    """Show a number's settings."""
+    from recorder.cli.line_number import find_line
+
+    context.open_catalogue()
+    print_line(find_line(find_tenant(tenant_name), number))
+
+
+def print_line(row: LineRow) -> None:
+    """Print a line's settings."""
+    print_record(line_record(row, announcement_languages(row.tenant)))
+
+
+def announcement_languages(tenant: str) -> Mapping[str, str]:
+    """The language of each announcement of a customer, by its id."""
+    return {row.id: row.language for row in queries.announcements(tenant)}
+
+
+def line_record(row: LineRow, language_of: Mapping[str, str]) -> Record:
+    """A line with its settings, in the words of the options of `accord line set`."""
+    notice, keep = row.transfer_notice, row.keep
+    return {
+        "id": row.id,
+        "tenant": row.tenant,
+        "number": row.number,
+        "label": row.label,
+        "mode": row.mode,
+        "languages": [language_of[each] for each in row.announcements],
+        "announcements": row.announcements,
+        "timing": dashed(row.timing),
+        "outbound": dashed(row.outbound),
+        "formats": row.formats,
+        "beep": next(word for word, party in BEEPS.items() if party == row.beep),
+        "join_notice": "off" if notice is None else notice.how,
+        "join_question": notice is not None and bool(notice.questions),
+        "delete_in_call": row.deletable,
+        "keep_question": None
+        if keep is None
+        else {
+            "days": keep.keep_days,
+            "purpose": keep.purpose,
+            "own_words": keep.own_words,
+            "destroy": keep.destroy,
+            "at_start": keep.at_start,
+            "wording": keep.wording,
+        },
+        "since": row.since,
+    }
 
 
 def dashed(name: str) -> str:

@@ -1,15 +1,20 @@
-"""``accord offboarding``: a customer's departure: announce, hand over, erase."""
+"""``accord offboarding``: a customer's departure: announcement, export, erasure, receipt."""
 
 from __future__ import annotations
 
 import os
-import sys
 from datetime import datetime, time
 from pathlib import Path
 
 import click
 
-from recorder.catalogue import offboarding_progress
+from recorder.catalogue import offboarding_progress, tenant_queries
+from recorder.catalogue import queries as catalogue_queries
+from recorder.catalogue.offboarding_progress import OffboardingRow
+from recorder.catalogue.records import TenantRow
+from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.output import Record, json_option, print_list, print_record, print_result
+from recorder.cli.progress import ProgressLine
 from recorder.cli.tenant_name import find_tenant, tenant_argument
 from recorder.clock import to_iso, utc_now
 from recorder.domain import time_zones
@@ -19,10 +24,41 @@ from recorder.features.offboarding import handover_queries, queries, service
 from recorder.processes.services import Context
 from recorder.seal import signing
 
+COLUMNS = ("tenant", "name", "state", "announced_at", "until", "handed_over_at", "erased_at")
+
+PROGRESS = "`accord offboarding show` shows the progress"
+
 
 @click.group()
 def offboarding() -> None:
-    """A customer leaves: start, export, erase; then there is a receipt."""
+    """The departure of a customer: start, export, erase, and a signed receipt."""
+
+
+@offboarding.command("list")
+@json_option
+@click.pass_obj
+def list_departures(context: Context) -> None:
+    """List the customers that leave or have left."""
+    context.open_catalogue()
+    owners = (
+        (owner, offboarding_progress.find_offboarding(owner.id)) for owner in tenant_queries.customers()
+    )
+    rows = [_record(owner, row) for owner, row in owners if row is not None]
+    print_list("offboardings", rows, COLUMNS)
+
+
+def _record(owner: TenantRow, row: OffboardingRow) -> Record:
+    state = "erased" if row.offboarded_at else "erasing" if row.erasing_since else "announced"
+    return {
+        "tenant": owner.id,
+        "name": owner.name,
+        "state": state,
+        "announced_at": row.announced_at,
+        "until": row.until,
+        "handed_over_at": row.handed_at,
+        "erasing_since": row.erasing_since,
+        "erased_at": row.offboarded_at,
+    }
 
 
 @offboarding.command()
@@ -31,36 +67,53 @@ def offboarding() -> None:
     "--until",
     required=True,
     type=click.DateTime(["%Y-%m-%d"]),
-    help="Up to that day they can fetch what is handed over; nothing is destroyed before.",
+    help="The day until which the customer can download its archive; nothing is erased before.",
 )
+@json_option
+@confirmation_options
 @click.pass_obj
 def start(context: Context, tenant_name: str, until: datetime) -> None:
-    """Record nothing more for a customer. Calls that go on now are still theirs."""
+    """Announce a departure: the customer's numbers are no longer recorded. Calls in progress still are."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     day = datetime.combine(until.date(), time(), time_zones.require_zone(owner.time_zone))
+    numbers = [line.number for line in catalogue_queries.lines(owner.id)]
+    confirm(
+        "Announce its departure?",
+        {"tenant": owner.id, "name": owner.name, "until": day, "numbers": numbers},
+        f"{owner.name} ({owner.id}): {len(numbers)} numbers are no longer recorded: {', '.join(numbers)}",
+        f"It can download its archive until {to_iso(day)}.",
+    )
     service.announce(context.changes(), owner.id, day)
-    click.echo(f"{owner.name} is leaving: its numbers are no longer recorded.")
-    click.echo("Once its last call is stored, run `accord offboarding export`.")
+    print_result(
+        _record(owner, queries.require_departure(owner.id)),
+        f"{owner.name} is leaving: its numbers are no longer recorded.",
+        "Once its last call is stored, run `accord offboarding export`.",
+    )
 
 
 @offboarding.command()
 @tenant_argument
+@json_option
 @click.pass_obj
 def cancel(context: Context, tenant_name: str) -> None:
-    """Call it off, before anything is destroyed. Its lines are made again with `accord line add`."""
+    """Cancel a departure before anything is erased. Add the lines again with `accord line add`."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     service.cancel(context.changes(), owner.id)
-    click.echo(f"{owner.name} stays. Its numbers are not recorded until you add them again.")
+    print_result(
+        {"tenant": owner.id, "name": owner.name, "state": "cancelled"},
+        f"{owner.name} stays. Its numbers are not recorded until you add them again.",
+    )
 
 
 @offboarding.command()
 @tenant_argument
-@click.option("--anew", is_flag=True, help="Put it together again, for what was stored or erased since.")
+@click.option("--anew", is_flag=True, help="Prepare it again, with later recordings and without erased ones.")
+@json_option
 @click.pass_obj
 def export(context: Context, tenant_name: str, anew: bool) -> None:
-    """Put together what the customer fetches in the panel, as one file. Broken off, it goes on."""
+    """Prepare the archive that the customer downloads in the panel. Interrupted, it continues later."""
     from recorder.features.offboarding.plan import prepare_handover
     from recorder.playback.verified_recording import RecordingVerifier
 
@@ -71,7 +124,7 @@ def export(context: Context, tenant_name: str, anew: bool) -> None:
     if live := live_queries.live_calls(owner.id, utc_now()):
         click.echo(f"{len(live)} of its calls are in progress: include them later with --anew", err=True)
     total = queries.count_recordings(owner.id)
-    with click.progressbar(length=total, label="Preparing", file=sys.stderr) as bar:
+    with ProgressLine() as progress:
         row = prepare_handover(
             owner.id,
             seals,
@@ -81,103 +134,136 @@ def export(context: Context, tenant_name: str, anew: bool) -> None:
             anew=anew,
             now=utc_now(),
             entropy=os.urandom,
-            tell=lambda count: bar.update(count - bar.pos),
+            tell=lambda count: progress.tell("recordings prepared", count, total),
         )
-    _print_handover(owner.id, row)
-    click.echo(f"The customer's admins can download it in the panel until {to_iso(row.until)}.")
+    print_result(
+        {**_record(owner, row), "archive": _archive_record(owner.id, row)},
+        *_archive_sentences(owner.id, row),
+        f"The customer's admins can download it in the panel until {to_iso(row.until)}.",
+    )
+
+
+def _archive_record(tenant: str, row: OffboardingRow) -> Record | None:
+    if row.handover is None:
+        return None
+    counts = handover_queries.count_reasons(tenant)
+    return {
+        "recordings": counts.pop("", 0),
+        "bytes": row.length if row.handed_at else None,
+        "left_out": dict(sorted(counts.items())),
+    }
+
+
+def _archive_sentences(tenant: str, row: OffboardingRow) -> list[str]:
+    archive = _archive_record(tenant, row)
+    if archive is None:
+        return []
+    size = "not complete: run the command again" if archive["bytes"] is None else f"{archive['bytes']} bytes"
+    sentences = [f"archive: {archive['recordings']} recordings, {size}"]
+    return sentences + [f"    left out: {count} ({why})" for why, count in archive["left_out"].items()]
 
 
 @offboarding.command()
 @tenant_argument
-@click.option("--early", help="How they agreed that it is destroyed before that day; it is in their log.")
-@click.option("--without-handing-over", is_flag=True, help="They want none of it.")
-@click.confirmation_option(prompt="This cannot be undone. Destroy everything of this customer?")
+@click.option("--early", help="How the customer agreed to an earlier day; it is in their log.")
+@click.option("--without-export", is_flag=True, help="The customer wants no archive.")
+@json_option
+@confirmation_options
 @click.pass_obj
-def erase(context: Context, tenant_name: str, early: str | None, without_handing_over: bool) -> None:
-    """Have the worker destroy everything of a customer. What is held is to be decided before."""
-    from recorder.features.offboarding.service import check_handed_over, check_ready
-
+def erase(context: Context, tenant_name: str, early: str | None, without_export: bool) -> None:
+    """Have the worker erase everything of a customer. Decide its legal holds first."""
     context.open_catalogue()
     owner, changes = find_tenant(tenant_name), context.changes()
-    handover = service.current_statement(changes, owner.id)
-    check_ready(owner.id)
-    if not without_handing_over:
-        check_handed_over(handover)
+    statement = service.current_statement(changes, owner.id)
+    service.check_ready(owner.id)
+    if not without_export:
+        service.check_handed_over(statement)
+    confirm(
+        "This cannot be undone. Erase everything of this customer?",
+        {"tenant": owner.id, "name": owner.name, "erases": queries.summarise(owner.id)},
+        f"{owner.name} ({owner.id}): {queries.summarise(owner.id)}.",
+    )
     service.order_erasure(changes, owner.id, early=early)
-    click.echo("The worker destroys it and writes the receipt; `accord offboarding show` shows the progress.")
+    print_result(
+        _record(owner, queries.require_departure(owner.id)),
+        f"The worker erases it and writes the receipt; {PROGRESS}.",
+    )
 
 
 @offboarding.command("erase-again")
 @tenant_argument
-@click.option("--believe-dates", is_flag=True, help="Follow a receipt that a revoked key dated before.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--believe-dates", is_flag=True, help="Trust a receipt that a revoked key dated before.")
+@json_option
+@confirmation_options
 @click.pass_obj
-def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bool) -> None:
-    """Erase again, after a restore or rebuild, a customer who left. What was signed in the bucket is
-    verified once more; nothing is done while a legal hold stands or the holds are unconfirmed."""
-    from recorder.features.offboarding.service import check_ready
+def erase_again(context: Context, tenant_name: str, believe_dates: bool) -> None:
+    """Erase a customer who left again, after a restore or rebuild, as signed statements in the bucket say.
 
+    They are verified once more. Nothing is done while a legal hold stands or the holds are unconfirmed."""
     context.open_catalogue()
     owner, changes = find_tenant(tenant_name), context.changes()
     leaver = service.find_to_complete(changes, owner.id, believe_dates=believe_dates)
-    check_ready(owner.id)
+    service.check_ready(owner.id)
     if leaver.receipt is not None:
-        click.echo(f"{owner.name} ({owner.id}): erased {to_iso(leaver.receipt.at)}, by a signed receipt.")
-    elif leaver.statement is not None:
-        click.echo(f"{owner.name} ({owner.id}): its erasure was signed {to_iso(leaver.statement.at)}.")
-    click.echo(f"This catalogue has {queries.summarise(owner.id)}.")
-    if not yes:
-        click.confirm("This cannot be undone. Destroy everything of this customer?", abort=True)
+        reason = f"erased {to_iso(leaver.receipt.at)}, by a signed receipt"
+    else:
+        reason = "its erasure was signed" + (f" {to_iso(leaver.statement.at)}" if leaver.statement else "")
+    confirm(
+        "This cannot be undone. Erase everything of this customer?",
+        {"tenant": owner.id, "name": owner.name, "erases": queries.summarise(owner.id), "reason": reason},
+        f"{owner.name} ({owner.id}): {reason}.",
+        f"This catalogue has {queries.summarise(owner.id)}.",
+    )
     service.complete_erasure(changes, owner.id, believe_dates=believe_dates)
-    click.echo("The worker destroys it; `accord offboarding show` shows the progress.")
+    print_result(_record(owner, queries.require_departure(owner.id)), f"The worker erases it; {PROGRESS}.")
 
 
 @offboarding.command()
 @tenant_argument
+@json_option
 @click.pass_obj
 def show(context: Context, tenant_name: str) -> None:
-    """How far it is."""
-    from recorder.features.offboarding.service import held_recordings
-
+    """Show the progress of a departure, and the holds that delay the erasure."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     row = queries.require_departure(owner.id)
+    unsigned = None
     try:
         service.current_statement(context.changes(), owner.id)
     except (CatalogueError, SealError) as error:
-        click.echo(f"NOT SIGNED: {error.message}")
-    click.echo(f"announced {to_iso(row.announced_at)}, can be downloaded until {to_iso(row.until)}")
-    if row.handover is not None:
-        _print_handover(owner.id, row)
-    for each in held_recordings(owner.id):
-        click.echo(f"ON LEGAL HOLD {each.recording} (hold {each.number}): {each.reason}")
-    if row.offboarded_at is not None:
-        click.echo(f"destroyed {to_iso(row.offboarded_at)}: `accord offboarding receipt`")
-    elif row.erasing_since is not None:
-        left = queries.count_recordings(owner.id)
-        click.echo(f"being destroyed since {to_iso(row.erasing_since)}: {left} recordings left")
+        unsigned = error.message
+    print_record({
+        **_record(owner, row),
+        "unsigned": unsigned,
+        "archive": _archive_record(owner.id, row),
+        "recordings_left": queries.count_recordings(owner.id),
+        "holds": [
+            {"recording": each.recording, "number": each.number, "reason": each.reason}
+            for each in service.held_recordings(owner.id)
+        ],
+    })  # fmt: skip
+    if unsigned is not None:
+        click.echo(f"NOT SIGNED: {unsigned}", err=True)
+    if row.erasing_since is not None and row.offboarded_at is None:
         click.echo(
-            "the worker's log has the reason for a delay: offboarding.delayed, recording.erasure_failed"
+            "the worker's log has the reason for a delay: offboarding.delayed, recording.erasure_failed",
+            err=True,
         )
 
 
 @offboarding.command()
 @tenant_argument
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: to the terminal.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: printed.")
 @click.pass_obj
-def receipt(context: Context, tenant_name: str, out: Path | None) -> None:
-    """The signed receipt, once everything is destroyed, for the customer."""
+def receipt(context: Context, tenant_name: str, output: Path | None) -> None:
+    """Write the signed receipt of a complete erasure, a JSON document, for the customer."""
     from recorder.seal.offboarding import read_receipt as read
 
     context.open_catalogue()
     tenant = find_tenant(tenant_name).id
     row = queries.require_departure(tenant)
     if row.receipt is None:
-        raise CatalogueError(
-            "offboarding.no_receipt",
-            "not everything is destroyed yet",
-            "`accord offboarding show` shows the progress",
-        )
+        raise CatalogueError("offboarding.no_receipt", "not everything is erased yet", PROGRESS)
     proof = read(row.receipt.encode(), context.root())
     if proof.tenant != tenant:
         raise CatalogueError(
@@ -185,16 +271,8 @@ def receipt(context: Context, tenant_name: str, out: Path | None) -> None:
             "the catalogue has another customer's receipt here",
             "run `accord audit run`: the row was changed outside Accord",
         )
-    if out is None:
+    if output is None:
         click.echo(row.receipt)
-        return
-    out.write_text(row.receipt, "utf-8")
-    click.echo(f"{out}: destroyed {to_iso(proof.at)}, complete from {to_iso(proof.body.complete_from)}")
-
-
-def _print_handover(tenant: str, row: offboarding_progress.OffboardingRow) -> None:
-    counted = handover_queries.count_reasons(tenant)
-    whole = f"{row.length} bytes" if row.handed_at else "not complete: run the command again"
-    click.echo(f"handover: {counted.pop('', 0)} recordings, {whole}")
-    for why, many in sorted(counted.items()):
-        click.echo(f"    left out: {many} ({why})")
+    else:
+        output.write_text(row.receipt, "utf-8")
+    click.echo(f"erased {to_iso(proof.at)}, complete from {to_iso(proof.body.complete_from)}", err=True)

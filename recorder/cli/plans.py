@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recorder.cli.output import json_option, print_list
 from recorder.lifecycle import plans
 
 if TYPE_CHECKING:
@@ -18,10 +19,17 @@ def plan() -> None:
 
 
 @plan.command("list")
+@json_option
 @click.pass_obj
 def list_plans(context: Context) -> None:
-    """The plans that there are: code, features, longest retention in days, formats."""
-    for each in plans.load_plans(context.settings.web.plans or plans.FILE).values():
-        longest = "-" if each.longest_keep_days is None else each.longest_keep_days
-        features = ",".join(sorted(each.features)) or "-"
-        click.echo(f"{each.code}  {features}  {longest}  {','.join(each.formats)}")
+    """List the plans; one without a longest retention does not limit it."""
+    rows = [
+        {
+            "code": each.code,
+            "features": sorted(each.features),
+            "longest_keep_days": each.longest_keep_days,
+            "formats": each.formats,
+        }
+        for each in plans.load_plans(context.settings.web.plans or plans.FILE).values()
+    ]
+    print_list("plans", rows, ("code", "features", "longest_keep_days", "formats"))

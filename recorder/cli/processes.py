@@ -8,16 +8,15 @@ from __future__ import annotations
 import click
 
 from recorder.cli import logs
+from recorder.cli.output import json_option, print_result
 from recorder.processes.services import Context
 
 
 @click.command()
-@click.option(
-    "--replace", is_flag=True, help="Take over from the daemon that runs: no call goes unrecorded for it."
-)
+@click.option("--replace", is_flag=True, help="Take over from the running daemon; no call goes unrecorded.")
 @click.pass_obj
 def daemon(context: Context, replace: bool) -> None:
-    """The process beside the switch: announces, starts recordings, writes the spool."""
+    """Run the process beside the switch: it announces, starts recordings, and writes the spool."""
     from recorder.processes.daemon import run
 
     logs.begin(context.settings.log.path)
@@ -27,7 +26,7 @@ def daemon(context: Context, replace: bool) -> None:
 @click.command()
 @click.pass_obj
 def worker(context: Context) -> None:
-    """Encodes, seals, stores and lists what the daemon recorded; destroys what has ended."""
+    """Run the worker: it encodes, seals, stores and lists recordings, and erases expired ones."""
     from recorder.processes.worker import run
 
     logs.begin(context.settings.log.path)
@@ -37,7 +36,7 @@ def worker(context: Context) -> None:
 @click.command()
 @click.pass_obj
 def web(context: Context) -> None:
-    """The panel."""
+    """Run the panel."""
     from recorder.processes.web import run
 
     logs.begin(context.settings.log.path)
@@ -45,25 +44,25 @@ def web(context: Context) -> None:
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Only say whether this version can use the catalogue's schema.")
+@click.option("--check", is_flag=True, help="Only check that this version can use the catalogue's schema.")
+@json_option
 @click.pass_obj
 def migrate(context: Context, check: bool) -> None:
-    """Bring the catalogue's schema up to this version, making it where there is none, and with it the
-    store's folder."""
+    """Update the catalogue's schema to this version, or create it, with the store's folder."""
     if check:
         from recorder.catalogue.schema import check_schema
 
         check_schema(context.settings.catalogue_url)
-        click.echo("this version can use the catalogue's schema")
+        print_result({"usable": True}, "this version can use the catalogue's schema")
         return
     applied = context.migrate()
-    click.echo("\n".join(applied) if applied else "the schema is current")
+    print_result({"applied": applied}, *(applied or ["the schema is current"]))
 
 
 @click.command()
 @click.pass_obj
 def run(context: Context) -> None:
-    """Start all processes of one machine, restart what ends, kill what hangs."""
+    """Run all processes of one machine; one that ends or hangs is restarted."""
     from recorder.processes.run import run as run_all
 
     logs.begin(context.settings.log.path)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 import numpy as np
 import soundfile
 
+from recorder.cli.output import Record, json_option, print_list, print_result
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import ConfigError
 from recorder.processes.services import Context
@@ -36,24 +38,33 @@ LONGEST_SILENCE_S = 1.0
 
 @click.group()
 def prompt() -> None:
-    """Sentences that people hear, and their sound."""
+    """Prompts: the sentences that callers hear, and their sound."""
 
 
 @prompt.command("list")
-@click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all.")
+@click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all; repeatable.")
+@json_option
 @click.pass_obj
 def list_clips(context: Context, languages: tuple[str, ...]) -> None:
-    """Every sentence, one a line: language, clip, where its sound comes from, what it says."""
+    """List every sentence, and the origin of its sound."""
     found = open_sources(context.settings.prompts)
-    for language in languages or LANGUAGES:
-        for sentence in all_clip_texts(language).values():
-            click.echo(f"{language}  {sentence.clip:<20}  {found.origin(sentence):<10}  {sentence.text}")
+    rows = [
+        {
+            "language": language,
+            "clip": sentence.clip,
+            "origin": found.origin(sentence),
+            "text": sentence.text,
+        }
+        for language in languages or LANGUAGES
+        for sentence in all_clip_texts(language).values()
+    ]
+    print_list("sentences", rows, ("language", "clip", "origin", "text"))
 
 
 @prompt.command("script")
-@click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all.")
+@click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all; repeatable.")
 def script(languages: tuple[str, ...]) -> None:
-    """What a person reads to give Accord their voice: each file's name, and the sentence."""
+    """Print the script for a person who records the sentences: the name of each file, and its sentence."""
     click.echo(
         "# One sentence per file: WAV, mono, 16 kHz (or 8), PCM 16 bit; in a quiet room, at about -20 dBFS."
     )
@@ -69,18 +80,34 @@ def script(languages: tuple[str, ...]) -> None:
 
 @prompt.command("render")
 @click.argument("wav", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--language", type=LANGUAGE, required=True)
-@click.option("--mode", type=click.Choice(MODES), default="notice", show_default=True)
-@click.option("--purpose", "purposes", multiple=True, default=("agreement",), show_default=True)
+@click.option("--language", type=LANGUAGE, required=True, help="The language of the announcement.")
 @click.option(
-    "--own", multiple=True, metavar="CODE=SENTENCE", help="The sentence for a purpose of a customer's own."
+    "--mode", type=click.Choice(MODES), default="notice", show_default=True, help="The mode it is made for."
 )
-@click.option("--keep-days", type=int, default=30, show_default=True)
-@click.option("--greeting", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Heard first.")
-@click.option("--greeting-text", default="", help="What the greeting says, word for word.")
-@click.option("--says-all", is_flag=True, help="The greeting says everything itself: nothing comes after it.")
+@click.option(
+    "--purpose",
+    "purposes",
+    multiple=True,
+    default=("agreement",),
+    show_default=True,
+    help="A purpose; repeatable.",
+)
+@click.option(
+    "--own", multiple=True, metavar="CODE=SENTENCE", help="The sentence for a customer's own purpose."
+)
+@click.option("--keep-days", type=int, default=30, show_default=True, help="The retention in days.")
+@click.option(
+    "--greeting", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A sound, played first."
+)
+@click.option("--greeting-text", default="", help="The words of --greeting, verbatim.")
+@click.option(
+    "--greeting-says-all",
+    is_flag=True,
+    help="The greeting says all that the mode requires: nothing is played after it.",
+)
 @wording_option
-@click.option("--rate", type=click.Choice(["8000", "16000"]), default="8000", show_default=True)
+@click.option("--rate", type=click.Choice(["8000", "16000"]), default="8000", show_default=True, help="Hz.")
+@json_option
 @click.pass_obj
 def render_announcement(
     context: Context,
@@ -92,12 +119,16 @@ def render_announcement(
     keep_days: int,
     greeting: Path | None,
     greeting_text: str,
-    says_all: bool,
+    greeting_says_all: bool,
     wording: Wording,
     rate: str,
 ) -> None:
-    """Write an announcement's sound to the file WAV, and print its text."""
-    first = None if greeting is None else composer.Greeting(greeting_text, greeting.read_bytes(), says_all)
+    """Write the sound of an announcement to the file WAV, and print its text."""
+    first = (
+        None
+        if greeting is None
+        else composer.Greeting(greeting_text, greeting.read_bytes(), greeting_says_all)
+    )
     announcement = composer.announcement(
         language,
         mode=mode,
@@ -115,7 +146,14 @@ def render_announcement(
         raise ConfigError(
             "prompt.not_written", f"{wav} cannot be written: {error.strerror}", "choose another file"
         ) from error
-    click.echo(announcement.text)
+    record = {
+        "file": wav,
+        "text": announcement.text,
+        "duration_ms": announcement.duration_ms,
+        "sha256": announcement.sha256,
+        "clips": [{"clip": clip, "origin": origin} for clip, origin in announcement.origins],
+    }
+    print_result(record, announcement.text)
     for clip, origin in announcement.origins:
         click.echo(f"  {clip}: {origin}", err=True)
     click.echo(f"  {announcement.duration_ms / 1000:.1f} s, SHA-256 {announcement.sha256}", err=True)
@@ -135,40 +173,52 @@ def own_sentences(pairs_text: Iterable[str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """The measurements of a file.  ``wrong``: why it cannot be used; ``remark``: a warning."""
+    """The measurements of a file; none if it cannot be read. ``error``: why it cannot be used; ``remark``: a
+    warning."""
 
     name: str
-    measured: str
-    wrong: str = ""
+    error: str = ""
     remark: str = ""
+    measurements: Mapping[str, float] = field(default_factory=dict)
 
-    def __str__(self) -> str:
-        verdict = f"wrong: {self.wrong}" if self.wrong else self.remark or "ok"
-        return f"{self.name:<34}  {self.measured:<42}  {verdict}"
+    def record(self) -> Record:
+        names = (
+            "duration_s",
+            "rate_hz",
+            "loudness_lufs",
+            "clipped_share",
+            "silence_before_s",
+            "silence_after_s",
+        )
+        return {
+            "file": self.name,
+            **{name: self.measurements.get(name) for name in names},
+            "verdict": "unusable" if self.error else "warning" if self.remark else "ok",
+            "reason": self.error or self.remark,
+        }
+
+
+COLUMNS = ("file", "duration_s", "rate_hz", "loudness_lufs", "clipped_share", "verdict", "reason")
 
 
 @prompt.command("check")
 @click.argument("wavs", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--shipped", is_flag=True, help="Check what comes with Accord.")
+@click.option("--shipped", is_flag=True, help="Check the sounds that are shipped with Accord.")
 @click.option("--clips", is_flag=True, help="The files are single sentences, not whole announcements.")
+@json_option
 @click.pass_obj
-@click.pass_context
-def check(
-    click_context: click.Context, context: Context, wavs: tuple[Path, ...], shipped: bool, clips: bool
-) -> None:
-    """Measure WAVs: form, length, loudness, clipping, silence at both ends. Ends with 1 where one is wrong.
+def check(context: Context, wavs: tuple[Path, ...], shipped: bool, clips: bool) -> None:
+    """Measure WAVs: format, length, loudness, clipping, silence at both ends. Exits with 1 if one is bad.
 
-    Without files: the folder of [prompts] recorded, where a name that is no sentence's is wrong, too."""
+    Without files, the folder of [prompts] recorded is checked, with the names of its files."""
     if shipped:
         rows = _shipped()
     elif wavs:
         rows = [_file(path, str(path), clip=clips) for path in wavs]
     else:
         rows = _recorded(open_sources(context.settings.prompts))
-    for row in rows:
-        click.echo(str(row))
-    if any(row.wrong for row in rows):
-        click_context.exit(1)
+    print_list("files", (row.record() for row in rows), COLUMNS)
+    sys.exit(1 if any(row.error for row in rows) else 0)
 
 
 def _file(path: Path, name: str, *, clip: bool) -> _Row:
@@ -176,23 +226,27 @@ def _file(path: Path, name: str, *, clip: bool) -> _Row:
         content = read_file(path)
         (check_clip if clip else check_sound)(content, str(path))
     except ConfigError as error:
-        return _Row(name, "-", f"{error.message.replace(f'{path} ', '')} ({error.hint})")
+        return _Row(name, f"{error.message.replace(f'{path} ', '')} ({error.hint})")
     return _measured(name, *read_samples(content, name))
 
 
 def _measured(name: str, samples: Samples, rate: int) -> _Row:
     level, (before, after) = loudness(samples, rate), measure_silence(samples, rate)
     clip_share = clipped_share((samples * 32768).astype(np.int16))
-    measured = (
-        f"{len(samples) / rate:5.1f} s {rate // 1000:>3} kHz {level:6.1f} LUFS "
-        f"{clip_share:5.2%} {before:4.2f}/{after:4.2f} s"
-    )
+    measurements = {
+        "duration_s": round(len(samples) / rate, 1),
+        "rate_hz": rate,
+        "loudness_lufs": round(float(level), 1),
+        "clipped_share": round(float(clip_share), 4),
+        "silence_before_s": round(before, 2),
+        "silence_after_s": round(after, 2),
+    }
     remarks = []
     if not QUIETEST <= level <= LOUDEST:
         remarks.append(f"{'quiet' if level < QUIETEST else 'loud'}: it is brought to -20 LUFS")
     if max(before, after) > LONGEST_SILENCE_S:
         remarks.append("long silence at an end: it is cut off")
-    return _Row(name, measured, remark="; ".join(remarks))
+    return _Row(name, remark="; ".join(remarks), measurements=measurements)
 
 
 def _shipped() -> list[_Row]:
@@ -203,12 +257,12 @@ def _shipped() -> list[_Row]:
             name = f"{language}/{sentence.clip}.flac"
             entry = shipped_clips().get(language, {}).get(sentence.clip)
             if entry is None or entry.text != sentence.text:
-                rows.append(_Row(name, "-", "there is no shipped sound for this sentence (reinstall Accord)"))
+                rows.append(_Row(name, "there is no shipped sound for this sentence (reinstall Accord)"))
                 continue
             try:
                 Sources().clip(sentence)
             except ConfigError as error:
-                rows.append(_Row(name, "-", error.message))
+                rows.append(_Row(name, error.message))
                 continue
             samples = soundfile.read(SOUNDS / name, dtype="float32")[0]
             rows.append(_measured(name, samples, RATE))
@@ -232,12 +286,12 @@ def _one_recorded(found: Sources, folder: Path, path: Path) -> _Row:
     language, _, file = name.partition("/")
     clip = file.removesuffix(".wav")
     if language not in LANGUAGES or clip == file or not _known(language, clip):
-        return _Row(name, "-", "no sentence has this name (`accord prompt script` lists them)")
+        return _Row(name, "no sentence has this name (`accord prompt script` lists them)")
     if (sentence := all_clip_texts(language).get(clip)) is not None:
         try:
             found.check_words(path, sentence)
         except ConfigError as error:
-            return _Row(name, "-", f"{error.message.replace(f'{path} ', '')} ({error.hint})")
+            return _Row(name, f"{error.message.replace(f'{path} ', '')} ({error.hint})")
     return _file(path, name, clip=True)
 
 

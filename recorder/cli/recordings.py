@@ -1,21 +1,34 @@
-"""``accord recording``: verify recordings, and amend what is known about them after their calls."""
+"""``accord recording``: list, show and verify recordings, and amend them after the call."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import click
 
-from recorder.cli.holds import OPERATOR, REASON
+from recorder.catalogue import queries, tenant_queries
+from recorder.catalogue.records import RecordingRow
+from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.holds import OPERATOR, REASON, hold_record
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
-from recorder.cli.tenant_name import TENANT, find_tenant
+from recorder.cli.output import Record, json_option, print_list, print_record, print_result
+from recorder.cli.recording_id import find_recording, recording_argument
+from recorder.cli.tenant_name import find_tenant
 from recorder.clock import to_iso, utc_now
+from recorder.domain import time_zones
+from recorder.errors import RetentionError
+from recorder.lifecycle import amendments
 from recorder.lifecycle import erasure_receipt as receipts
+from recorder.lifecycle.amendment_service import Changes, narrowing_rule
 from recorder.processes.services import Context
 from recorder.seal import signing
+from recorder.seal.usage_terms import Terms
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+DAY = click.DateTime(["%Y-%m-%d"])
+
+COLUMNS = ("id", "tenant", "started_at", "duration_ms", "number", "direction", "purposes", "keep_until")
 
 
 @click.group(
@@ -26,99 +39,210 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     },
 )
 def recording() -> None:
-    """What is learnt about a recording after its call; each is signed, and stays."""
+    """Recordings: list and verify them, and amend them after the call.
+
+    Every amendment is signed, and stays. The other party of a call is never printed: only the customer's
+    people see it, in the panel."""
+
+
+@recording.command("list")
+@click.option("--tenant", "tenant_name", help="The customer's id or name; default: all.")
+@click.option("--line", "number", help="Calls on this number only; needs --tenant.")
+@click.option("--from", "first", type=DAY, help="The first day, YYYY-MM-DD.")
+@click.option("--to", "last", type=DAY, help="The last day.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The longest list.")
+@json_option
+@click.pass_obj
+def list_recordings(
+    context: Context,
+    tenant_name: str | None,
+    number: str | None,
+    first: datetime | None,
+    last: datetime | None,
+    limit: int,
+) -> None:
+    """List recordings, the latest call first; erased ones are not among them. Days are the customer's."""
+    from recorder.cli.line_number import find_line
+
+    if number is not None and tenant_name is None:
+        raise click.UsageError("--line needs --tenant")
+    context.open_catalogue()
+    owners = tenant_queries.customers() if tenant_name is None else [find_tenant(tenant_name)]
+    rows: list[RecordingRow] = []
+    for owner in owners:
+        zone = time_zones.require_zone(owner.time_zone)
+        since, until = (
+            None if day is None else datetime.combine(day.date() + timedelta(days=later), time(), zone)
+            for day, later in ((first, 0), (last, 1))
+        )
+        line = None if number is None else find_line(owner, number).id
+        rows += queries.recordings(owner.id, limit=limit, line=line, since=since, until=until).rows
+    rows.sort(key=lambda row: row.started_at, reverse=True)
+    print_list("recordings", map(recording_record, rows[:limit]), COLUMNS)
+
+
+@recording.command("show")
+@recording_argument
+@json_option
+@click.pass_obj
+def show_recording(context: Context, recording_id: str) -> None:
+    """Show a recording: its call, its announcement, its purposes and their end, its holds and its files.
+
+    The catalogue's row is shown; `accord recording verify` compares it with the seal."""
+    context.open_catalogue()
+    row = find_recording(recording_id)
+    holds = amendments.holds(row.tenant, row.id)
+    more = {
+        "announcement": row.announcement,
+        "announcement_version": row.announcement_version,
+        "restricted": row.restricted,
+        "keep_answer": row.keep_answer,
+        "consented_until": dict(row.consented_until),
+        "imported": row.import_sha256 is not None,
+        "prefix": row.prefix,
+        "manifest_sha256": row.manifest_sha256,
+        "objects": [
+            {"name": each.name, "media_type": each.media_type, "bytes": each.length} for each in row.objects
+        ],
+        "holds": [hold_record(each, utc_now()) for each in holds],
+    }
+    print_record({**recording_record(row), **more})
+
+
+def recording_record(row: RecordingRow) -> Record:
+    """A recording without the other party of its call."""
+    return {
+        "id": row.id,
+        "tenant": row.tenant,
+        "line": row.line,
+        "number": row.number,
+        "direction": row.direction,
+        "started_at": row.started_at,
+        "duration_ms": row.duration_ms,
+        "announced": row.announced,
+        "purposes": row.purposes,
+        "keep_until": row.keep_until,
+        "stored_at": row.stored_at,
+        "stored_bytes": row.stored_bytes,
+        "erased_at": row.erased_at,
+        "erasure_reason": row.erasure_reason,
+    }
 
 
 @recording.command("withdraw-consent")
-@click.argument("recording_id", metavar="RECORDING")
-@TENANT
-@click.option(
-    "--purpose", "purposes", multiple=True, help="Only for these; default: all that rest on consent."
-)
+@recording_argument
+@click.option("--purpose", "purposes", multiple=True, help="Default: every purpose that rests on consent.")
 @REASON
+@json_option
+@confirmation_options
 @click.pass_obj
-def withdraw_consent(
-    context: Context, recording_id: str, tenant_name: str, purposes: tuple[str, ...], reason: str
-) -> None:
-    """Consent is withdrawn: what rests on it ends at once, and with the last purpose the recording."""
+def withdraw_consent(context: Context, recording_id: str, purposes: tuple[str, ...], reason: str) -> None:
+    """Withdraw consent: the purposes that rest on it end at once, and with the last one the recording."""
     context.open_catalogue()
-    tenant = find_tenant(tenant_name).id
-    context.changes().withdraw(tenant, recording_id, OPERATOR, reason=reason, purposes=purposes or None)
-    click.echo("Signed: every use that rested on that consent has ended.")
+    row, changes = find_recording(recording_id), context.changes()
+    ends = purposes or changes.look(row.tenant, row.id).may_withdraw()
+    _confirm(row, f"End its use for {', '.join(ends) or 'nothing'}", {"ends": ends})
+    changes.withdraw(row.tenant, row.id, OPERATOR, reason=reason, purposes=purposes or None)
+    _print_terms(changes, row, "Signed: every use that rested on that consent has ended.")
 
 
 @recording.command("add-consent")
-@click.argument("recording_id", metavar="RECORDING")
-@TENANT
-@click.option("--purpose", required=True)
-@click.option("--days", required=True, type=click.IntRange(min=1), help="Kept so many days from the call on.")
-@click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="The day on which it was agreed.")
+@recording_argument
+@click.option("--purpose", required=True, help="The purpose that was agreed to.")
+@click.option("--days", required=True, type=click.IntRange(min=1), help="Retention, counted from the call.")
+@click.option("--on", type=DAY, help="The day of the agreement; default: today.")
 @REASON
+@json_option
 @click.pass_obj
 def add_consent(
-    context: Context,
-    recording_id: str,
-    tenant_name: str,
-    purpose: str,
-    days: int,
-    on: datetime | None,
-    reason: str,
+    context: Context, recording_id: str, purpose: str, days: int, on: datetime | None, reason: str
 ) -> None:
-    """It was agreed after the call: for a purpose, as long as the customer's country allows."""
+    """Record an agreement made after the call, to a purpose and a retention that the country allows."""
     context.open_catalogue()
-    tenant = find_tenant(tenant_name).id
-    context.changes().agree(
-        tenant,
-        recording_id,
+    row, changes = find_recording(recording_id), context.changes()
+    changes.agree(
+        row.tenant,
+        row.id,
         OPERATOR,
         purpose=purpose,
         keep_days=days,
         reason=reason,
         on=None if on is None else on.date(),
     )
-    click.echo(f"Signed: it may be used for {purpose}.")
+    _print_terms(changes, row, f"Signed: it may be used for {purpose}.")
 
 
 @recording.command()
-@click.argument("recording_id", metavar="RECORDING")
-@TENANT
-@click.option("--purpose", "purposes", multiple=True, required=True)
+@recording_argument
+@click.option("--purpose", "purposes", multiple=True, required=True, help="A purpose that ends.")
 @REASON
+@json_option
+@confirmation_options
 @click.pass_obj
-def restrict(
-    context: Context, recording_id: str, tenant_name: str, purposes: tuple[str, ...], reason: str
-) -> None:
-    """End some of its purposes at once."""
+def restrict(context: Context, recording_id: str, purposes: tuple[str, ...], reason: str) -> None:
+    """End some purposes of a recording at once."""
     context.open_catalogue()
-    tenant = find_tenant(tenant_name).id
-    context.changes().narrow(tenant, recording_id, OPERATOR, purposes=purposes, reason=reason)
-    click.echo(f"Signed: it may no longer be used for {', '.join(purposes)}.")
+    row, changes = find_recording(recording_id), context.changes()
+    rule = narrowing_rule(purposes=purposes, reason=reason)
+    status, after = changes.preview(row.tenant, row.id, OPERATOR, rule)
+    left = after.active(status.now)
+    _confirm(row, f"End its use for {', '.join(purposes)}", {"ends": purposes, "purposes_left": left})
+    changes.narrow(row.tenant, row.id, OPERATOR, purposes=purposes, reason=reason)
+    _print_terms(changes, row, f"Signed: it may no longer be used for {', '.join(purposes)}.")
 
 
 @recording.command()
-@click.argument("recording_id", metavar="RECORDING")
-@TENANT
+@recording_argument
 @REASON
-@click.confirmation_option(prompt="Its sound cannot be brought back. Delete it?")
+@json_option
+@confirmation_options
 @click.pass_obj
-def delete(context: Context, recording_id: str, tenant_name: str, reason: str) -> None:
-    """Its customer has it deleted; not where it is held, or a law asks that it be kept."""
+def delete(context: Context, recording_id: str, reason: str) -> None:
+    """Delete a recording at its customer's request, unless a hold or a law requires it."""
     context.open_catalogue()
-    tenant = find_tenant(tenant_name).id
-    context.changes().delete(tenant, recording_id, OPERATOR, reason=reason)
-    click.echo("Signed: nobody can listen to it any more; the worker destroys it within minutes.")
+    row, changes = find_recording(recording_id), context.changes()
+    if (why := changes.look(row.tenant, row.id).why_not_delete()) is not None:
+        raise RetentionError(why, "it cannot be deleted", "`accord recording show` shows holds and purposes")
+    _confirm(row, "Erase its sound, which cannot be brought back", {"erases": True})
+    changes.delete(row.tenant, row.id, OPERATOR, reason=reason)
+    _print_terms(changes, row, "Signed: nobody can listen to it any more; the worker erases it in minutes.")
+
+
+def _confirm(row: RecordingRow, consequence: str, more: Record) -> None:
+    owner = queries.tenant(row.tenant)
+    name = row.tenant if owner is None else owner.name
+    about = (
+        f"Recording {row.id} of {name}: a call on {row.number} at {to_iso(row.started_at)}, "
+        f"{row.duration_ms // 1000} s, kept for {', '.join(row.purposes) or 'nothing'} until "
+        f"{to_iso(row.keep_until)}."
+    )
+    confirm(f"{consequence}?", {**recording_record(row), **more}, about)
+
+
+def _print_terms(changes: Changes, row: RecordingRow, sentence: str) -> None:
+    """Print what a recording may be used for after an amendment."""
+    print_result(_terms_record(row, changes.look(row.tenant, row.id).terms), sentence)
+
+
+def _terms_record(row: RecordingRow, terms: Terms) -> Record:
+    return {
+        "id": row.id,
+        "tenant": row.tenant,
+        "keep_until": terms.until,
+        "purposes": [{"code": each.code, "until": each.until} for each in terms.purposes],
+        "deleted_at": terms.deleted_at,
+    }
 
 
 @recording.command("receipt")
-@click.argument("recording_id", metavar="RECORDING")
-@TENANT
+@recording_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: printed.")
 @click.pass_obj
-def erasure(context: Context, recording_id: str, tenant_name: str, output: Path | None) -> None:
-    """Write the signed receipt of an erasure: what was destroyed, when and why, that it is gone, and from
-    when that is complete, with the last backup that had the key."""
+def erasure(context: Context, recording_id: str, output: Path | None) -> None:
+    """Write the signed receipt of an erasure, a JSON document: the erased objects, the time and the reason,
+    and when the last backup that had the key ends."""
     context.open_catalogue()
-    tenant = find_tenant(tenant_name).id
+    tenant = find_recording(recording_id).tenant
     backups = timedelta(days=context.settings.keys.backups_kept_days)
     means = context.store(), context.root(), context.signer()
     receipt = receipts.receipt(tenant, recording_id, *means, backups, utc_now())
@@ -132,11 +256,20 @@ def erasure(context: Context, recording_id: str, tenant_name: str, output: Path 
 @recording.command("verify-receipt")
 @click.argument("file", type=FILE)
 @click.option("--root", type=FILE, help="The root's public key (PEM); default: this installation's.")
+@json_option
 @click.pass_obj
 def verify_receipt(context: Context, file: Path, root: Path | None) -> None:
-    """Check a receipt, with files alone."""
+    """Verify a receipt from its file and the root's public key alone."""
     public = signing.load_public(root) if root else context.root()
-    click.echo(_sentence(receipts.read(file.read_bytes().rstrip(b"\n"), public)))
+    receipt = receipts.read(file.read_bytes().rstrip(b"\n"), public)
+    record = {
+        "recording": receipt.recording,
+        "tenant": receipt.tenant,
+        "erased_at": receipt.erased_at,
+        "reason": receipt.reason,
+        "complete_from": receipt.complete_from,
+    }
+    print_result(record, _sentence(receipt))
 
 
 def _sentence(receipt: receipts.ErasureReceipt) -> str:

@@ -5,31 +5,38 @@ from __future__ import annotations
 import click
 
 from recorder.catalogue import queries
+from recorder.catalogue.records import TenantRow
+from recorder.cli.confirmation import confirm, confirmation_options
 from recorder.cli.holds import OPERATOR
+from recorder.cli.line_number import find_line
+from recorder.cli.output import Record, is_json, json_option, print_json, print_list
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
-from recorder.errors import CatalogueError
 from recorder.lifecycle import limits, preview
+from recorder.lifecycle.preview import LimitPreview
 from recorder.lifecycle.retention_limits import NewLimit, set_limit
 from recorder.processes.services import Context
 from recorder.seal.usage_terms import RetentionLimit
 
+COLUMNS = ("keep_days", "purpose", "number", "covers_consents", "since", "applied_at")
+
 
 @click.group()
 def retention() -> None:
-    """How long a customer keeps recordings, at most as long as announced."""
+    """Retention limits: recordings kept for a shorter time than announced."""
 
 
 @retention.command("set")
 @TENANT
 @click.option("--purpose", help="For this purpose only.")
-@click.option("--line", "number", help="Of calls on this number only.")
-@click.option("--days", type=click.IntRange(min=1), help="So many days from the call on.")
-@click.option("--as-announced", is_flag=True, help="As announced again, for what is recorded from now on.")
+@click.option("--line", "number", help="For calls on this number only.")
+@click.option("--days", type=click.IntRange(min=1), help="The retention, counted from the call.")
+@click.option("--as-announced", is_flag=True, help="Lift the limit for recordings made from now on.")
 @click.option(
-    "--also-agreed", is_flag=True, help="Also recordings that it was agreed to keep longer; asks back."
+    "--also-agreed", is_flag=True, help="Also shorten recordings that were agreed to be kept longer."
 )
-@click.option("--yes", is_flag=True, help="Do not ask back.")
+@json_option
+@confirmation_options
 @click.pass_obj
 def set_retention(
     context: Context,
@@ -39,77 +46,97 @@ def set_retention(
     days: int | None,
     as_announced: bool,
     also_agreed: bool,
-    yes: bool,
 ) -> None:
-    """Keep recordings for a shorter time than announced, those that are there too. A purpose that a law asks
-    for is shortened only where it is named. What it was agreed to keep lasts until its own day, unless
-    --also-agreed ends it too."""
+    """Keep recordings for a shorter time than announced, existing ones included.
+
+    A purpose that a law requires is shortened only if it is named. Recordings that were agreed to be kept
+    longer last until the agreed day, unless --also-agreed ends them, too."""
     if (days is None) != as_announced or (as_announced and also_agreed):
         raise click.UsageError("give either --days (with or without --also-agreed) or --as-announced")
     context.open_catalogue()
-    tenant = find_tenant(tenant_name).id
-    line = None
-    if number is not None:
-        found = [each.id for each in queries.lines(tenant) if number in (each.number, each.id)]
-        if not found:
-            raise CatalogueError(
-                "line.unknown", f"the customer has no line {number}", "`accord line list` shows its lines"
-            )
-        line = found[0]
-    limits.check_limit(tenant, purpose, line, days)
+    owner = find_tenant(tenant_name)
+    line = None if number is None else find_line(owner, number).id
+    limits.check_limit(owner.id, purpose, line, days)
     if days is not None:
-        forecast = _foresee(
-            context, tenant, RetentionLimit(days, purpose, line, utc_now(), covers_consents=also_agreed)
+        limit = RetentionLimit(days, purpose, line, utc_now(), covers_consents=also_agreed)
+        forecast = preview.preview_limit(owner.id, limit, limit.since, context.trust())
+        confirm(
+            f"Set the limit of {days} days?",
+            {
+                "tenant": owner.id,
+                "keep_days": days,
+                "purpose": purpose,
+                "line": line,
+                **_forecast_record(forecast),
+            },
+            f"{owner.name}: at most {days} days for {purpose or 'any purpose'} on {number or 'any line'}.",
+            *_forecast_sentences(forecast, limit),
         )
-        if also_agreed and forecast.agreed and not yes:
-            question = f"End {forecast.agreed} recordings before the day that was agreed?"
-            click.confirm(question, abort=True, err=True)
-    set_limit(context.changes(), tenant, NewLimit(purpose, line, days, also_agreed), OPERATOR)
-    _show(context, tenant)
+    else:
+        confirm(
+            "Lift the limit?",
+            {"tenant": owner.id, "keep_days": None, "purpose": purpose, "line": line},
+            f"{owner.name}: recordings from now on are kept as long as announced.",
+        )
+    set_limit(context.changes(), owner.id, NewLimit(purpose, line, days, also_agreed), OPERATOR)
+    _print_limits(context, owner)
 
 
 @retention.command("show")
 @TENANT
+@json_option
 @click.pass_obj
 def show_retention(context: Context, tenant_name: str) -> None:
-    """What is set, and whether every recording of before has been looked at."""
+    """Show a customer's limits; without a time of application, the worker is still applying one to existing
+    recordings."""
     context.open_catalogue()
-    _show(context, find_tenant(tenant_name).id)
+    _print_limits(context, find_tenant(tenant_name))
 
 
-def _foresee(context: Context, tenant: str, limit: RetentionLimit) -> preview.LimitPreview:
-    """Print which recordings a limit would end, before it is set."""
-    forecast = preview.preview_limit(tenant, limit, limit.since, context.trust())
-    click.echo(
-        f"{forecast.there} recordings are kept for this now; {forecast.earlier} will end earlier.", err=True
-    )
-    for day, count in forecast.ends.items():
-        click.echo(f"  {max(day, limit.since.date())}  {count}", err=True)
+def _forecast_record(forecast: LimitPreview) -> Record:
+    return {
+        "recordings": forecast.there,
+        "ending_earlier": forecast.earlier,
+        "ending_by_day": {day.isoformat(): count for day, count in forecast.ends.items()},
+        "erased": forecast.alone,
+        "erased_on_hold": forecast.on_hold,
+        "agreed_longer": forecast.agreed,
+    }
+
+
+def _forecast_sentences(forecast: LimitPreview, limit: RetentionLimit) -> list[str]:
+    found = [f"{forecast.there} recordings are kept for this now; {forecast.earlier} end earlier:"]
+    found += [f"  {max(day, limit.since.date())}  {count}" for day, count in forecast.ends.items()]
     if forecast.earlier:
-        hold_note = (
+        on_hold = (
             f"; {forecast.on_hold} are on legal hold and stay until it is lifted" if forecast.on_hold else ""
         )
-        click.echo(
-            f"{forecast.alone} of these have no other purpose and are destroyed then{hold_note}.", err=True
-        )
+        found.append(f"{forecast.alone} of these have no other purpose and are erased then{on_hold}.")
     if forecast.agreed and limit.covers_consents:
-        hold_note = f", {forecast.agreed_on_hold} of these on legal hold" if forecast.agreed_on_hold else ""
-        click.echo(f"For {forecast.agreed} of these a longer time was agreed{hold_note}.", err=True)
+        on_hold = f", {forecast.agreed_on_hold} of these on legal hold" if forecast.agreed_on_hold else ""
+        found.append(f"For {forecast.agreed} of these a longer time was agreed{on_hold}.")
     elif forecast.agreed:
-        click.echo(
-            f"For {forecast.agreed} more a longer time was agreed: they stay until that day.", err=True
-        )
-    return forecast
+        found.append(f"For {forecast.agreed} more a longer time was agreed: they stay until that day.")
+    return found
 
 
-def _show(context: Context, tenant: str) -> None:
-    numbers = {line.id: line.number for line in queries.lines(tenant, ended=True)}
-    found = limits.in_force(tenant, context.trust())
-    for each in found:
-        limit = each.limit
-        on = "any line" if limit.line is None else numbers.get(limit.line, limit.line)
-        state = "" if each.applied_at else "  (the worker is applying it to existing recordings)"
-        also = ", agreements too" if limit.covers_consents else ""
-        click.echo(f"{limit.keep_days:>5} days  {limit.purpose or 'any purpose'}  {on}{also}{state}")
-    if not found:
+def _print_limits(context: Context, owner: TenantRow) -> None:
+    numbers = {line.id: line.number for line in queries.lines(owner.id, ended=True)}
+    rows = [
+        {
+            "keep_days": each.limit.keep_days,
+            "purpose": each.limit.purpose,
+            "line": each.limit.line,
+            "number": None if each.limit.line is None else numbers.get(each.limit.line, each.limit.line),
+            "covers_consents": each.limit.covers_consents,
+            "since": each.limit.since,
+            "applied_at": each.applied_at,
+        }
+        for each in limits.in_force(owner.id, context.trust())
+    ]
+    if is_json():
+        print_json({"tenant": owner.id, "limits": rows})
+    elif rows:
+        print_list("limits", rows, COLUMNS)
+    else:
         click.echo("Recordings are kept as long as announced.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from recorder.cli.output import json_option, print_result
 from recorder.errors import ConfigError
 from recorder.processes import object_store
 from recorder.processes.services import Context
@@ -11,13 +12,15 @@ from recorder.processes.services import Context
 
 @click.group()
 def store() -> None:
-    """The place where recordings are kept."""
+    """The object store of the recordings."""
 
 
 @store.command()
+@json_option
 @click.pass_obj
 def init(context: Context) -> None:
-    """Say that the store's folder is the right one: its disk is mounted.  Once, for kind = "directory"."""
+    """Mark the store's folder, once its disk is mounted: without the mark nothing is stored in it. Only for
+    [store] kind = "directory"."""
     if context.settings.store.kind != "directory":
         raise ConfigError(
             "store.no_folder",
@@ -25,4 +28,5 @@ def init(context: Context) -> None:
             'this command is for [store] kind = "directory"',
         )
     object_store.directory(context.settings).init()
-    click.echo(f"{context.settings.store_folder} is the store")
+    folder = context.settings.store_folder
+    print_result({"folder": folder}, f"{folder} is the store")

@@ -8,6 +8,10 @@ from datetime import datetime
 import click
 
 from recorder.catalogue import erased_call_queries, subject_request_queries, tenant_queries
+from recorder.catalogue.records import TenantRow
+from recorder.catalogue.subject_request_queries import RequestRow
+from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.output import Record, json_option, print_list, print_record, print_result
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
 from recorder.errors import ConfigError
@@ -18,38 +22,82 @@ from recorder.prompts.purposes import LANGUAGES
 
 OPERATOR = "operator"
 
+COLUMNS = ("id", "tenant", "number", "wants", "received_on", "due_on", "overdue", "state", "erased_calls")
+
 
 @click.group()
 def subject_request() -> None:
-    """People who ask for their recordings: what they asked, and by when it is answered."""
+    """Subject requests: people who ask for their recordings, with the due day of each."""
 
 
 @subject_request.command("list")
 @click.option("--tenant", "tenant_name", help="The customer's id or name; default: all.")
-@click.option("--open", "open_only", is_flag=True, help="Only what is not closed.")
+@click.option("--open", "open_only", is_flag=True, help="Open requests only.")
+@json_option
 @click.pass_obj
 def list_requests(context: Context, tenant_name: str | None, open_only: bool) -> None:
-    """The register: what is open first, by its day."""
+    """List the requests: open ones first, by their due day."""
     context.open_catalogue()
-    now = utc_now()
-    zones = {each.id: each.time_zone for each in tenant_queries.customers()}
-    erased = {
-        request: calls
-        for tenant in zones
-        for request, calls in erased_call_queries.count_by_request(tenant).items()
+    owners = {each.id: each for each in tenant_queries.customers()}
+    found = subject_request_queries.requests(None if tenant_name is None else find_tenant(tenant_name).id)
+    rows = (_record(each, owners[each.tenant]) for each in found if each.open or not open_only)
+    print_list("subject_requests", rows, COLUMNS)
+
+
+def _record(row: RequestRow, owner: TenantRow) -> Record:
+    verified = f"verified by {row.verified_how}" if row.verified_how else "not verified"
+    return {
+        "id": row.id,
+        "tenant": row.tenant,
+        "number": row.number,
+        "wants": row.wants,
+        "language": row.language,
+        "received_on": row.received_on,
+        "due_on": row.due_on,
+        "overdue": row.overdue(rules.local_day(owner.time_zone, utc_now())),
+        "state": row.closed_how or verified,
+        "extension_reason": row.extension_reason,
+        "verified_at": row.verified_at,
+        "closed_at": row.closed_at,
+        "erased_calls": erased_call_queries.count_by_request(row.tenant).get(row.id, 0),
     }
-    for each in subject_request_queries.requests(
-        None if tenant_name is None else find_tenant(tenant_name).id
-    ):
-        if open_only and not each.open:
-            continue
-        late = "  OVERDUE" if each.overdue(rules.local_day(zones[each.tenant], now)) else ""
-        state = each.closed_how or (f"shown by {each.verified_how}" if each.verified_how else "not shown yet")
-        state += f"  {erased[each.id]} calls not recorded, erased" if each.id in erased else ""
-        click.echo(
-            f"{each.id}  {each.number}  {each.wants}  received {each.received_on}  due {each.due_on}"
-            f"  {state}  {each.tenant}{late}"
-        )
+
+
+@subject_request.command("show")
+@click.argument("request")
+@TENANT
+@json_option
+@click.pass_obj
+def show(context: Context, request: str, tenant_name: str) -> None:
+    """Show a REQUEST, and the decision about each recording."""
+    context.open_catalogue()
+    owner = find_tenant(tenant_name)
+    row = service.find_request(owner.id, request)
+    call = verification_code.latest_call(owner.id, request)
+    print_record({
+        **_record(row, owner),
+        "vouchers": [
+            {"at": at, "statement": statement}
+            for at, statement in (
+                (row.vouched_at, row.vouched_statement),
+                (row.verified_at, row.verified_statement),
+            )
+            if at and statement
+        ],
+        "call": None if call is None else {"outcome": call.outcome or "in progress", "tries": call.tries},
+        "recordings": [
+            {
+                "recording": each.recording,
+                "given": each.given or "to be reviewed",
+                "exported_at": each.exported_at,
+                "erased_at": each.erased_at,
+                "kept_reason": each.kept_reason,
+            }
+            for each in sorted(
+                reviews.reviews_of(owner.id, request).values(), key=lambda each: each.recording
+            )
+        ],
+    })  # fmt: skip
 
 
 @subject_request.command("add")
@@ -60,11 +108,13 @@ def list_requests(context: Context, tenant_name: str | None, open_only: bool) ->
     type=click.Choice(subject_request_queries.WANTS),
     default=subject_request_queries.COPY,
     show_default=True,
+    help="What the person asks for.",
 )
-@click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
 @click.option(
-    "--received", type=click.DateTime(["%Y-%m-%d"]), help="The day it was received; default: today."
+    "--language", type=click.Choice(LANGUAGES), help="The person's language; default: the customer's."
 )
+@click.option("--received", type=click.DateTime(["%Y-%m-%d"]), help="The day of receipt; default: today.")
+@json_option
 @click.pass_obj
 def add(
     context: Context,
@@ -74,60 +124,31 @@ def add(
     language: str | None,
     received: datetime | None,
 ) -> None:
-    """Write down what somebody with this NUMBER asks; the customer's admins find it in their panel."""
+    """Enter the request of a person with this NUMBER; the customer's admins find it in their panel. Prints
+    its id."""
     context.open_catalogue()
-    tenant, now = find_tenant(tenant_name), utc_now()
+    owner, now = find_tenant(tenant_name), utc_now()
     row = service.enter(
-        tenant.id,
+        owner.id,
         number=number,
         wants=wants,
-        language=language or tenant.language,
-        received_on=received.date() if received else rules.local_day(tenant.time_zone, now),
+        language=language or owner.language,
+        received_on=received.date() if received else rules.local_day(owner.time_zone, now),
         by_kind=OPERATOR,
         by=None,
         now=now,
         entropy=os.urandom,
     )
-    click.echo(f"{row.id}  {row.number}  due {row.due_on}")
-
-
-@subject_request.command("show")
-@click.argument("request")
-@TENANT
-@click.pass_obj
-def show(context: Context, request: str, tenant_name: str) -> None:
-    """A REQUEST, and what was decided and done of each recording."""
-    context.open_catalogue()
-    tenant = find_tenant(tenant_name).id
-    row = service.find_request(tenant, request)
-    click.echo(f"{row.number}  {row.wants}  received {row.received_on}  due {row.due_on}")
-    if row.extension_reason:
-        click.echo(f"extended: {row.extension_reason}")
-    for at, statement in ((row.vouched_at, row.vouched_statement), (row.verified_at, row.verified_statement)):
-        if at and statement:
-            click.echo(f"vouched for {to_iso(at)}: {statement}")
-    if row.verified_at:
-        click.echo(f"shown {to_iso(row.verified_at)} by {row.verified_how}")
-    elif call := verification_code.latest_call(tenant, request):
-        click.echo(f"call: {call.outcome or 'in progress'}, {call.tries} tries")
-    if row.closed_how:
-        click.echo(f"closed: {row.closed_how}")
-    if calls := erased_call_queries.count_by_request(tenant).get(request):
-        click.echo(f"calls without a recording: {calls} erased")
-    for each in sorted(reviews.reviews_of(tenant, request).values(), key=lambda each: each.recording):
-        facts = [f"given: {each.given or 'to be reviewed'}"]
-        facts += [f"exported {to_iso(each.exported_at)}"] if each.exported_at else []
-        facts += [f"erased {to_iso(each.erased_at)}"] if each.erased_at else []
-        facts += [f"kept: {each.kept_reason}"] if each.kept_reason else []
-        click.echo(f"  {each.recording}  {', '.join(facts)}")
+    print_result(_record(row, owner), row.id)
 
 
 @subject_request.command("call")
 @click.argument("request")
 @TENANT
+@json_option
 @click.pass_obj
 def call(context: Context, request: str, tenant_name: str) -> None:
-    """Have the number of a REQUEST called with a code, which whoever answers hears."""
+    """Call the number of a REQUEST, and say a code that proves whose number it is."""
     context.open_catalogue()
     if not context.settings.persons.dial:
         raise ConfigError(
@@ -136,58 +157,79 @@ def call(context: Context, request: str, tenant_name: str) -> None:
             "set [persons] dial to sofia/gateway/<name>/{number}, or have two of the customer's people vouch "
             "for the person in the panel",
         )
-    tenant = find_tenant(tenant_name).id
-    verification_code.order_call(tenant, request, who=OPERATOR, now=utc_now(), entropy=os.urandom)
-    click.echo("The number is being called; `accord subject-request show` shows the result.")
+    owner = find_tenant(tenant_name)
+    verification_code.order_call(owner.id, request, who=OPERATOR, now=utc_now(), entropy=os.urandom)
+    print_result(
+        _record(service.find_request(owner.id, request), owner),
+        "The number is being called; `accord subject-request show` shows the result.",
+    )
 
 
 @subject_request.command("extend")
 @click.argument("request")
 @TENANT
-@click.option("--why", required=True, help="What the person is told, in a sentence.")
+@click.option("--reason", required=True, help="The reason, in a sentence, as the person is told.")
+@json_option
 @click.pass_obj
-def extend(context: Context, request: str, tenant_name: str, why: str) -> None:
-    """Two further months for a REQUEST, once, within its first."""
+def extend(context: Context, request: str, tenant_name: str, reason: str) -> None:
+    """Extend a REQUEST by two months, once, within its first month."""
     context.open_catalogue()
-    tenant = find_tenant(tenant_name).id
-    service.extend(tenant, request, why=why, who=None, now=utc_now(), entropy=os.urandom)
-    click.echo(f"due {service.find_request(tenant, request).due_on}")
+    owner = find_tenant(tenant_name)
+    service.extend(owner.id, request, why=reason, who=None, now=utc_now(), entropy=os.urandom)
+    print_record(_record(service.find_request(owner.id, request), owner))
 
 
 @subject_request.command("close")
 @click.argument("request")
 @TENANT
-@click.option("--how", type=click.Choice(rules.CLOSED_HOW), required=True)
+@click.option("--how", type=click.Choice(rules.CLOSED_HOW), required=True, help="The outcome.")
+@json_option
+@confirmation_options
 @click.pass_obj
 def close(context: Context, request: str, tenant_name: str, how: str) -> None:
-    """A REQUEST has ended."""
+    """Close a REQUEST."""
     context.open_catalogue()
-    service.close(find_tenant(tenant_name).id, request, how=how, who=None, now=utc_now(), entropy=os.urandom)
-    click.echo("Closed.")
+    owner = find_tenant(tenant_name)
+    row = service.find_request(owner.id, request)
+    confirm(
+        f"Close it as {how}?",
+        {**_record(row, owner), "closes_as": how},
+        f"Request {row.id} of {owner.name}: {row.wants} for {row.number}, received {row.received_on}, due "
+        f"{row.due_on}. A closed request is not opened again.",
+    )
+    service.close(owner.id, request, how=how, who=None, now=utc_now(), entropy=os.urandom)
+    print_record(_record(service.find_request(owner.id, request), owner))
 
 
 @subject_request.command("erase-again")
 @TENANT
-@click.option("--believe-dates", is_flag=True, help="Follow notes that a revoked key dated before.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--believe-dates", is_flag=True, help="Trust notes that a revoked key dated before.")
+@json_option
+@confirmation_options
 @click.pass_obj
-def erase_again(context: Context, tenant_name: str, believe_dates: bool, yes: bool) -> None:
-    """Erase again, after a restore or rebuild, calls without a recording that signed notes in the bucket say
-    were erased for their person."""
-
+def erase_again(context: Context, tenant_name: str, believe_dates: bool) -> None:
+    """Erase calls without a recording again after a restore or rebuild, as signed notes in the bucket say."""
     context.open_catalogue()
-    tenant = find_tenant(tenant_name)
-    changes = context.changes()
-    revoked = changes.revoked()
+    owner, changes = find_tenant(tenant_name), context.changes()
     found = bucket_statements.read_statements(
-        changes.store, changes.root, revoked, believe_dates=believe_dates, tenant=tenant.id
+        changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=owner.id
     )
-    for each in found.notes:
-        click.echo(f"request {each.note.request}, erased {to_iso(each.note.at)}: {len(each.calls)} calls")
     if not found.notes:
-        click.echo("There is nothing to erase again.")
+        print_result({"tenant": owner.id, "erased_calls": 0}, "There is nothing to erase again.")
         return
-    if not yes:
-        click.confirm("This cannot be undone. Erase them?", abort=True)
-    result = call_erasure.erase_calls_again(changes, tenant.id, believe_dates=believe_dates)
-    click.echo(f"{result} calls erased.")
+    confirm(
+        "This cannot be undone. Erase them?",
+        {
+            "tenant": owner.id,
+            "requests": [
+                {"request": each.note.request, "erased_at": each.note.at, "calls": len(each.calls)}
+                for each in found.notes
+            ],
+        },
+        *(
+            f"request {each.note.request}: {len(each.calls)} calls, erased {to_iso(each.note.at)}"
+            for each in found.notes
+        ),
+    )
+    count = call_erasure.erase_calls_again(changes, owner.id, believe_dates=believe_dates)
+    print_result({"tenant": owner.id, "erased_calls": count}, f"{count} calls erased.")

@@ -8,7 +8,9 @@ import click
 
 from recorder.catalogue.database import writing
 from recorder.catalogue.records import TenantRow
-from recorder.cli.users import LINK, OPERATOR, open_invitations, print_link
+from recorder.cli.output import json_option, print_result
+from recorder.cli.tenants import tenant_record
+from recorder.cli.users import LINK, OPERATOR, issued_record, link_sentence, open_invitations
 from recorder.clock import utc_now
 from recorder.domain.roles import ADMIN
 from recorder.features.tenants.registration import Registration
@@ -20,7 +22,13 @@ from recorder.prompts.sound_sources import open_sources
 DEFAULT_LANGUAGES = ("fr", "en")
 """What a new customer's lines may speak where nothing else is said."""
 
-LANGUAGE = click.option("--language", type=click.Choice(LANGUAGES), default="fr", show_default=True)
+LANGUAGE = click.option(
+    "--language",
+    type=click.Choice(LANGUAGES),
+    default="fr",
+    show_default=True,
+    help="The customer's own language.",
+)
 SPEAKS = click.option(
     "--speaks",
     type=click.Choice(LANGUAGES),
@@ -29,7 +37,9 @@ SPEAKS = click.option(
     show_default=True,
     help="Languages that its lines may speak.",
 )
-TIME_ZONE = click.option("--time-zone", default="Europe/Brussels", show_default=True)
+TIME_ZONE = click.option(
+    "--time-zone", default="Europe/Brussels", show_default=True, help="Its IANA time zone."
+)
 COUNTRY = click.option(
     "--country", default="be", show_default=True, help="Its country pack: `accord country list`."
 )
@@ -43,6 +53,7 @@ PLAN = click.option("--plan", default=plans.STARTER, show_default=True, help="It
 @TIME_ZONE
 @COUNTRY
 @PLAN
+@json_option
 @click.pass_obj
 def create_tenant(
     context: Context,
@@ -53,12 +64,12 @@ def create_tenant(
     country: str,
     plan: str,
 ) -> None:
-    """Make a customer with a key of its own, and announcements for its country; prints its id."""
+    """Create a customer with a key of its own, and announcements for its country. Prints its id."""
     context.open_catalogue()
     row = make_tenant(
         context, name, language=language, languages=speaks, time_zone=time_zone, country=country, plan=plan
     )
-    click.echo(row.id)
+    print_result(tenant_record(row.id), row.id)
 
 
 @click.command("invite")
@@ -71,6 +82,7 @@ def create_tenant(
 @COUNTRY
 @PLAN
 @LINK
+@json_option
 @click.pass_obj
 def invite_tenant(
     context: Context,
@@ -84,9 +96,10 @@ def invite_tenant(
     plan: str,
     link: bool,
 ) -> None:
-    """Make a customer, and invite its first admin, who chooses a password and sets up the rest in the panel.
+    """Create a customer, and invite its first admin, who chooses a password and sets up the rest in the
+    panel. Prints its id.
 
-    Mails the link, or prints it where no mail can be sent. It works once within seven days; `accord user
+    The link is mailed, or printed if no mail can be sent. It works once within seven days; `accord user
     reset-password` sends another one."""
     context.open_catalogue()
     with writing():  # both or neither
@@ -103,8 +116,8 @@ def invite_tenant(
             row.id, address=address, name=admin or address, role=ADMIN, lines=None, language=language,
             by=OPERATOR, mail=not link,
         )  # fmt: skip
-    click.echo(row.id)
-    print_link(context, issued.path, issued.address if issued.mailed else "")
+    link_record = issued_record(context, issued.address, issued.path, mailed=issued.mailed)
+    print_result({**tenant_record(row.id), "invitation": link_record}, row.id, link_sentence(link_record))
 
 
 def make_tenant(

@@ -7,7 +7,9 @@ import os
 import click
 
 from recorder.catalogue.database import writing
+from recorder.cli.output import json_option
 from recorder.cli.tenant_name import find_tenant, tenant_argument
+from recorder.cli.tenants import print_tenant
 from recorder.clock import utc_now
 from recorder.features.tenants import service
 from recorder.lifecycle import plans
@@ -18,9 +20,10 @@ from recorder.processes.services import Context
 @tenant_argument
 @click.option("--plan", help="Another plan (`accord plan list`), from the next call on.")
 @click.option("--country", help="The country pack that applies to it (`accord country list`).")
+@json_option
 @click.pass_obj
 def set_tenant(context: Context, tenant_name: str, plan: str | None, country: str | None) -> None:
-    """Change a customer's plan or country.
+    """Change a customer's plan, country or both, or neither if one is refused.
 
     Another plan shortens nothing that was announced, agreed or is kept. Numbers that announce more than the
     plan has go on until somebody changes them."""
@@ -33,3 +36,4 @@ def set_tenant(context: Context, tenant_name: str, plan: str | None, country: st
             service.set_tenant_country(owner.id, country, now=now, entropy=os.urandom)
         if plan is not None:
             plans.change_plan(owner.id, plan, now=now, entropy=os.urandom)
+    print_tenant(owner.id)

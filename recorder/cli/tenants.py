@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from recorder.catalogue import tenant_queries
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
-from recorder.lifecycle import plans
+from recorder.cli.output import Record, json_option, print_list, print_record
+from recorder.cli.tenant_name import find_tenant, tenant_argument
+from recorder.features.customers.service import Customer, describe_customer, list_customers
 
 if TYPE_CHECKING:
     from recorder.processes.services import Context
+
+COLUMNS = ("id", "name", "language", "country", "plan", "lines", "people", "state")
+
+PAGE: Final = 500
 
 
 @click.group(
@@ -29,9 +35,54 @@ def tenant() -> None:
 
 
 @tenant.command("list")
+@json_option
 @click.pass_obj
 def list_tenants(context: Context) -> None:
-    """Customers, one a line: id, name, language, country, plan."""
+    """List the customers."""
     context.open_catalogue()
-    for row in tenant_queries.customers():
-        click.echo(f"{row.id}  {row.name}  {row.language}  {row.country}  {plans.plan_code(row.id)}")
+    print_list("tenants", map(customer_record, _every_customer()), COLUMNS)
+
+
+def _every_customer() -> Iterator[Customer]:
+    last = ""
+    while page := list_customers(last, PAGE):
+        yield from page
+        last = page[-1].tenant.id
+
+
+@tenant.command("show")
+@tenant_argument
+@json_option
+@click.pass_obj
+def show_tenant(context: Context, tenant_name: str) -> None:
+    """Show a customer: its settings, its plan, and the numbers of its lines and people."""
+    context.open_catalogue()
+    print_tenant(find_tenant(tenant_name).id)
+
+
+def print_tenant(tenant_id: str) -> None:
+    """Print a customer as it is now."""
+    print_record(tenant_record(tenant_id))
+
+
+def tenant_record(tenant_id: str) -> Record:
+    """A customer as it is now."""
+    return customer_record(describe_customer(find_tenant(tenant_id)))
+
+
+def customer_record(row: Customer) -> Record:
+    """A customer; ``leaves_at`` is the day of its departure, planned or past."""
+    return {
+        "id": row.tenant.id,
+        "name": row.tenant.name,
+        "language": row.tenant.language,
+        "languages": row.tenant.languages,
+        "time_zone": row.tenant.time_zone,
+        "country": row.tenant.country,
+        "plan": row.plan,
+        "lines": row.lines,
+        "people": row.users,
+        "state": row.state,
+        "leaves_at": row.at,
+        "created_at": row.tenant.created_at,
+    }

@@ -8,30 +8,55 @@ import os
 
 import click
 
+from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.output import Record, json_option, print_list, print_result
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
 from recorder.errors import CatalogueError
 from recorder.identity import api_tokens
+from recorder.identity.api_tokens import TokenRow
 from recorder.lifecycle import plans
 from recorder.processes.services import Context
 
 
 @click.group()
 def token() -> None:
-    """What a customer's own programs ask with."""
+    """API tokens: the access of a customer's own programs."""
+
+
+@token.command("list")
+@TENANT
+@json_option
+@click.pass_obj
+def list_tokens(context: Context, tenant_name: str) -> None:
+    """List a customer's tokens, revoked ones included."""
+    context.open_catalogue()
+    rows = map(_record, api_tokens.tokens(find_tenant(tenant_name).id))
+    print_list("tokens", rows, ("id", "name", "created_at", "revoked_at"))
+
+
+def _record(row: TokenRow) -> Record:
+    return {
+        "id": row.id,
+        "tenant": row.tenant,
+        "name": row.name,
+        "created_at": row.created_at,
+        "revoked_at": row.revoked_at,
+    }
 
 
 @token.command("create")
 @TENANT
 @click.argument("name")
+@json_option
 @click.pass_obj
 def create(context: Context, tenant_name: str, name: str) -> None:
-    """Make a token for a program, and print it: it is shown this once."""
+    """Create a token for the program NAME, and print it: it is shown this once."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     plans.check_feature(owner.id, plans.API)
     secret = "accord_" + base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
-    api_tokens.create(
+    row = api_tokens.create(
         owner.id,
         name=name,
         token_sha256=hashlib.sha256(secret.encode()).hexdigest(),
@@ -39,31 +64,30 @@ def create(context: Context, tenant_name: str, name: str) -> None:
         entropy=os.urandom,
         signer=context.signer(),
     )
-    click.echo(secret)
-
-
-@token.command("list")
-@TENANT
-@click.pass_obj
-def list_tokens(context: Context, tenant_name: str) -> None:
-    """A customer's tokens, one a line: id, since when, for which program, whether revoked."""
-    context.open_catalogue()
-    for row in api_tokens.tokens(find_tenant(tenant_name).id):
-        revoked = "  revoked" if row.revoked_at else ""
-        click.echo(f"{row.id}  {row.created_at:%Y-%m-%d}  {row.name}{revoked}")
+    print_result({**_record(row), "token": secret}, secret)
 
 
 @token.command("revoke")
 @TENANT
-@click.argument("token_id")
+@click.argument("token_id", metavar="TOKEN")
+@json_option
+@confirmation_options
 @click.pass_obj
 def revoke(context: Context, tenant_name: str, token_id: str) -> None:
-    """End a token by its id (accord token list), at once."""
+    """Revoke a token by its id (`accord token list`), at once."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
+    row = next((each for each in api_tokens.tokens(owner.id) if each.id == token_id), None)
+    if row is None or row.revoked_at is not None:
+        raise _unknown(owner.name, token_id)
+    confirm("Revoke it?", _record(row), f"Token {row.id} of {owner.name}, for the program {row.name}.")
     if not api_tokens.revoke(owner.id, token_id, now=utc_now(), entropy=os.urandom):
-        raise CatalogueError(
-            "token.unknown",
-            f"{owner.name} has no token {token_id} in use",
-            "`accord token list` shows the ids",
-        )
+        raise _unknown(owner.name, token_id)
+    (row,) = (each for each in api_tokens.tokens(owner.id) if each.id == token_id)
+    print_result(_record(row), f"Token {row.id} ({row.name}) is revoked.")
+
+
+def _unknown(owner: str, token_id: str) -> CatalogueError:
+    return CatalogueError(
+        "token.unknown", f"{owner} has no token {token_id} in use", "`accord token list` shows the ids"
+    )

@@ -1,4 +1,4 @@
-"""``accord usage``: what customers recorded."""
+"""``accord usage``: recorded calls, minutes and bytes, by customer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from recorder import csv_rows
 from recorder.catalogue import tenant_queries
+from recorder.cli.output import is_json, json_option, print_list
 from recorder.cli.tenant_name import find_tenant
 from recorder.features.usage import service
 from recorder.processes.services import Context
@@ -21,14 +22,18 @@ HEADING = ("tenant", "name", "day", "part", "time_zone", "line", "number", "call
 @click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
 @click.option("--from", "first", type=DAY, help="The first day, YYYY-MM-DD.")
 @click.option("--to", "last", type=DAY, help="The last day.")
-@click.option("--csv", "as_csv", is_flag=True, help="A row for each day and line instead of sums.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a row for each day and line.")
+@json_option
 @click.pass_obj
 def usage(
     context: Context, tenant_name: str | None, first: datetime | None, last: datetime | None, as_csv: bool
 ) -> None:
-    """Show what was recorded: calls, minutes and bytes, by customer. The worker counts a day once it is over
-    in the customer's time zone; what is stored later is in a further part of its day. Erased recordings stay
-    counted."""
+    """Show the usage by customer: recorded calls, minutes and bytes.
+
+    The worker counts a day once it is over in the customer's time zone; recordings stored later are in a
+    further part of their day. Erased recordings stay counted."""
+    if as_csv and is_json():
+        raise click.UsageError("give either --csv or --json")
     context.open_catalogue()
     begin, end = _day(first), _day(last)
     if begin and end and end < begin:
@@ -51,11 +56,17 @@ def usage(
     for row in rows:
         for place, value in enumerate((row.calls, row.duration_ms, row.bytes)):
             sums[row.tenant][place] += value
-    for identity, name in tenants.items():
-        calls, duration_ms, size = sums[identity]
-        click.echo(
-            f"{identity}  {calls:>9} calls  {duration_ms / 60_000:>12.1f} min  {size:>15} bytes  {name}"
-        )
+    records = [
+        {
+            "tenant": identity,
+            "name": name,
+            "calls": sums[identity][0],
+            "minutes": round(sums[identity][1] / 60_000, 1),
+            "bytes": sums[identity][2],
+        }
+        for identity, name in tenants.items()
+    ]
+    print_list("usage", records, ("tenant", "name", "calls", "minutes", "bytes"))
 
 
 def _day(at: datetime | None) -> date | None:

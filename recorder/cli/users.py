@@ -4,6 +4,8 @@ provider's. Nobody else sets a person's password: an invitation or a link lets t
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import click
@@ -12,6 +14,8 @@ import structlog
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.records import TenantRow, UserRow
+from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.output import Record, json_option, print_list, print_record, print_result
 from recorder.cli.tenant_name import find_owner, owner_options
 from recorder.clock import utc_now
 from recorder.domain import names, phone_numbers
@@ -36,7 +40,7 @@ LINES = click.option(
     "--line",
     "numbers",
     multiple=True,
-    help="A number whose calls a colleague sees; may be given several times. Default: all.",
+    help="A number whose calls a colleague sees; repeatable. Default: all.",
 )
 
 
@@ -48,11 +52,12 @@ def user() -> None:
 @user.command("invite")
 @owner_options
 @click.argument("address")
-@click.option("--name", default="", help="As the panel greets them; default: the address.")
+@click.option("--name", default="", help="The person's name; default: the address.")
 @click.option("--role", type=ROLE, help=f"Default: {CUSTOMER}, for a customer's people.")
 @LINES
 @click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
 @LINK
+@json_option
 @click.pass_obj
 def invite_user(
     context: Context,
@@ -64,11 +69,11 @@ def invite_user(
     language: str | None,
     link: bool,
 ) -> None:
-    """Invite somebody, who chooses a password of their own. Without a mail server, prints the link, which
-    works once within seven days.
+    """Invite a person, who chooses their own password. The link is mailed, or printed if no mail can be sent;
+    it works once within seven days.
 
-    With --provider, one of the provider's own people: an operator sees which customers there are and what
-    they use, support sees the differences that a customer admits it to. Neither sees or hears a call."""
+    With --provider, invite one of the provider's own people: an operator sees the customers and their usage,
+    support sees the differences that a customer admits it to. Neither sees or hears a call."""
     if tenant_name == PROVIDER and role is None:
         raise click.UsageError(f"say which with --role: {' or '.join(PROVIDER_ROLES)}")
     context.open_catalogue()
@@ -87,40 +92,68 @@ def invite_user(
             by=OPERATOR,
             mail=not link,
         )
-    print_link(context, issued.path, issued.address if issued.mailed else "")
+    print_link(issued_record(context, issued.address, issued.path, mailed=issued.mailed))
 
 
 @user.command("list")
 @owner_options
+@json_option
 @click.pass_obj
 def list_users(context: Context, tenant_name: str | None) -> None:
-    """People and invitations, one a line: log-in, role, numbers, and whether they were invited or revoked."""
+    """List the people who log in, and invitations; revoked access stays listed."""
     context.open_catalogue()
     owner = find_owner(tenant_name)
     numbers = {line.id: line.number for line in queries.lines(owner.id, ended=True)}
+    now = utc_now()
+    rows = [_user_record(row, numbers) for row in users.users(owner.id)]
+    rows += [_invitation_record(row, numbers, now) for row in invitations(owner.id)]
+    print_list("users", rows, ("id", "login", "name", "role", "numbers", "state"))
 
-    def format_last_use(row: UserRow | InvitationRow) -> str:
-        return "" if row.lines is None else f"  {','.join(numbers[each] for each in row.lines) or 'none'}"
 
-    for row in users.users(owner.id):
-        click.echo(
-            f"{row.id}  {row.login}  {row.role}{format_last_use(row)}{'  revoked' if row.revoked_at else ''}"
-        )
-    for each in invitations(owner.id):
-        state = "expired" if each.until <= utc_now() else "invited"
-        click.echo(f"{each.id}  {each.address}  {each.role}{format_last_use(each)}  {state}")
+def _user_record(row: UserRow, numbers: Mapping[str, str]) -> Record:
+    """A person; ``numbers`` are the only ones whose calls they see (``None``: all)."""
+    return {
+        "id": row.id,
+        "login": row.login,
+        "name": row.name,
+        "role": row.role,
+        "numbers": None if row.lines is None else [numbers[each] for each in row.lines],
+        "state": "revoked" if row.revoked_at else "active",
+        "created_at": row.created_at,
+        "ends_at": row.revoked_at,
+    }
+
+
+def _invitation_record(row: InvitationRow, numbers: Mapping[str, str], now: datetime) -> Record:
+    return {
+        "id": row.id,
+        "login": row.address,
+        "name": row.name,
+        "role": row.role,
+        "numbers": None if row.lines is None else [numbers[each] for each in row.lines],
+        "state": "expired" if row.until <= now else "invited",
+        "created_at": row.created_at,
+        "ends_at": row.until,
+    }
+
+
+def _print_user(owner: TenantRow, user_id: str) -> None:
+    numbers = {line.id: line.number for line in queries.lines(owner.id, ended=True)}
+    (row,) = (each for each in users.users(owner.id) if each.id == user_id)
+    print_record(_user_record(row, numbers))
 
 
 @user.command("set")
 @owner_options
 @click.argument("address")
-@click.option("--role", type=ROLE, required=True)
+@click.option("--role", type=ROLE, required=True, help="The role from now on.")
 @LINES
+@json_option
 @click.pass_obj
 def set_user(
     context: Context, tenant_name: str | None, address: str, role: str, numbers: tuple[str, ...]
 ) -> None:
-    """Change somebody's role, and the numbers whose calls a colleague sees; their sessions end."""
+    """Change a person's role, and the numbers whose calls they see. Their sessions end."""
     context.open_catalogue()
     owner = find_owner(tenant_name)
     person = find_user(owner, address)
@@ -136,48 +169,61 @@ def set_user(
         trust=context.trust(),
         by=OPERATOR,
     )
+    _print_user(owner, person.id)
 
 
 @user.command("reset-password")
 @owner_options
 @click.argument("address")
 @LINK
+@json_option
 @click.pass_obj
 def reset_password(context: Context, tenant_name: str | None, address: str, link: bool) -> None:
-    """Send somebody a link to choose another password, which works once within the hour; or their invitation
-    again. Without a mail server, prints the link."""
+    """Mail a person a link to choose another password, which works once within the hour, or their invitation
+    again. The link is printed if no mail can be sent."""
     context.open_catalogue()
     owner = find_owner(tenant_name)
     if (invited := _find_invitation(owner, address)) is not None:
         again = open_invitations(context).renew(owner.id, invited.id, OPERATOR, mail=not link)
-        return print_link(context, again.path, again.address if again.mailed else "")
+        return print_link(issued_record(context, again.address, again.path, mailed=again.mailed))
     person = find_user(owner, address)
     users.require_signed(person, context.trust())
     issued = _links(context, mail=not link).issue_reset(person, OPERATOR)
-    return print_link(context, issued.path, person.login if issued.mailed else "")
+    return print_link(issued_record(context, person.login, issued.path, mailed=issued.mailed))
 
 
 @user.command("revoke")
 @owner_options
 @click.argument("address")
 @click.option("--last-admin", is_flag=True, help="Even if the customer then has no admin.")
+@json_option
+@confirmation_options
 @click.pass_obj
 def revoke_user(context: Context, tenant_name: str | None, address: str, last_admin: bool) -> None:
-    """End somebody's access, with sessions and grants, or withdraw their invitation."""
+    """End a person's access with their sessions, or withdraw their invitation."""
     context.open_catalogue()
     owner = find_owner(tenant_name)
+    numbers = {line.id: line.number for line in queries.lines(owner.id, ended=True)}
     if (invited := _find_invitation(owner, address)) is not None:
-        return open_invitations(context).withdraw(owner.id, invited.id, OPERATOR)
+        record = _invitation_record(invited, numbers, utc_now())
+        about = f"The invitation of {invited.address} to {owner.name}, as {invited.role}."
+        confirm("Withdraw it?", record, about)
+        open_invitations(context).withdraw(owner.id, invited.id, OPERATOR)
+        print_result({**record, "state": "withdrawn"}, f"The invitation of {invited.address} is withdrawn.")
+        return
     person = find_user(owner, address)
+    about = f"{person.name} ({person.login}) of {owner.name}, {person.role}: all sessions end at once."
+    confirm("End this access?", _user_record(person, numbers), about)
     users.revoke_user(
         person.tenant, person.id, now=utc_now(), entropy=os.urandom, by=OPERATOR, last_admin=last_admin
     )
-    return None
+    _print_user(owner, person.id)
 
 
 @user.command("require-second-factor")
 @owner_options
 @click.argument("rule", type=click.Choice(("on", "off")), metavar="on|off")
+@json_option
 @click.pass_obj
 def require_second_factor(context: Context, tenant_name: str | None, rule: str) -> None:
     """Require a second factor from everybody at a customer, or of the provider's people, or no longer.
@@ -185,35 +231,43 @@ def require_second_factor(context: Context, tenant_name: str | None, rule: str) 
     From their next log-in on, a person without one sees only the page that sets one up. A customer's admin
     can change this."""
     context.open_catalogue()
+    owner = find_owner(tenant_name)
     sign_in_rule.require_second_factor(
-        find_owner(tenant_name).id,
+        owner.id,
         rule == "on",
         OPERATOR,
         signer=context.signer(),
         now=utc_now(),
         entropy=os.urandom,
     )
+    print_record({"id": owner.id, "name": owner.name, "second_factor_required": rule == "on"})
 
 
 @user.command("reset-second-factor")
 @owner_options
-@click.argument("login")
-@click.option("--reason", required=True, help="Why, and how you made sure who asks.")
+@click.argument("address")
+@click.option("--reason", required=True, help="The reason, and how the person was identified.")
+@json_option
 @click.pass_obj
-def reset_second_factor(context: Context, tenant_name: str | None, login: str, reason: str) -> None:
-    """Take away all second factors of somebody who lost them; their sessions end."""
+def reset_second_factor(context: Context, tenant_name: str | None, address: str, reason: str) -> None:
+    """Remove all second factors of a person who lost them. Their sessions end."""
     context.open_catalogue()
     owner = find_owner(tenant_name)
-    person = find_user(owner, login)
-    time_and_entropy: dict[str, Any] = {"now": utc_now(), "entropy": os.urandom}
-    if not factor_set.reset(person, OPERATOR, reason=reason, signer=context.signer(), **time_and_entropy):
+    person = find_user(owner, address)
+    how: dict[str, Any] = {"now": utc_now(), "entropy": os.urandom}
+    if not factor_set.reset(person, OPERATOR, reason=reason, signer=context.signer(), **how):
         raise CatalogueError(
             "factors.none", f"{person.login} has no second factor", "`accord user list` shows the log-ins"
         )
-    users.end_sessions(person, **time_and_entropy)
+    users.end_sessions(person, **how)
     log.info("factors.reset", user=person.id, reason=reason)
-    if not account_mail.tell(context.outbox(), person, owner, account_mail.FACTORS_RESET, **time_and_entropy):
-        click.echo("no mail is sent: tell them yourself")
+    mailed = account_mail.tell(context.outbox(), person, owner, account_mail.FACTORS_RESET, **how)
+    print_result(
+        {"id": person.id, "login": person.login, "second_factors": 0, "mailed": mailed},
+        f"{person.login} has no second factor any more; a mail says so."
+        if mailed
+        else f"{person.login} has no second factor any more. No mail is sent: inform them yourself.",
+    )
 
 
 def find_user(owner: TenantRow, login: str) -> UserRow:
@@ -260,12 +314,19 @@ def _links(context: Context, mail: bool) -> AccountLinks:
     return AccountLinks(context.web_secret(), context.signer(), context.trust(), outbox, utc_now, os.urandom)
 
 
-def print_link(context: Context, path: str, address: str) -> None:
-    """Print where a link leads in the panel; or, with an ``address``, that it was mailed there."""
-    if address:
-        click.echo(f"a mail to {address} is on its way")
-    else:
-        click.echo(panel_link(context, path))
+def issued_record(context: Context, address: str, path: str, *, mailed: bool) -> Record:
+    """A link in the panel, unless it was ``mailed``, which nobody else may see."""
+    return {"address": address, "mailed": mailed, "link": None if mailed else panel_link(context, path)}
+
+
+def link_sentence(link: Record) -> str:
+    """The link, or that it was mailed."""
+    return f"a mail to {link['address']} is on its way" if link["mailed"] else str(link["link"])
+
+
+def print_link(link: Record) -> None:
+    """Print the result of :func:`issued_record`."""
+    print_result(link, link_sentence(link))
 
 
 def panel_link(context: Context, path: str) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import click
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit.handover_check import ROOT, HandoverCheck, find_handover_folder
-from recorder.catalogue import queries, tenant_queries
+from recorder.cli.output import Record, is_json, json_option, print_json
+from recorder.cli.recording_id import find_recording
 from recorder.clock import utc_now
 from recorder.errors import AccordError, CatalogueError
 from recorder.processes.services import Context
@@ -22,76 +26,122 @@ KEY_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.command()
 @click.argument("what", nargs=-1, required=True)
 @click.option("--root", type=KEY_FILE, help="The root's public key (PEM); default: this installation's.")
-@click.option("--kek", type=KEY_FILE, help="The key-encryption key's file: checks the decrypted sound too.")
+@click.option("--kek", type=KEY_FILE, help="The key-encryption key's file: verify the decrypted sound, too.")
 @click.option(
-    "--revocation", "taken_back", type=KEY_FILE, multiple=True, help="What the root took back, beside --root."
+    "--revocation",
+    "revocations",
+    type=KEY_FILE,
+    multiple=True,
+    help="With --root: a key that the root revoked; repeatable.",
 )
+@json_option
 @click.pass_obj
 def verify(
-    context: Context, what: tuple[str, ...], root: Path | None, kek: Path | None, taken_back: tuple[Path, ...]
+    context: Context,
+    what: tuple[str, ...],
+    root: Path | None,
+    kek: Path | None,
+    revocations: tuple[Path, ...],
 ) -> None:
-    """Check recordings: folders with a recording's files, folders as a customer is handed them, places in the
-    bucket (TENANT/YYYY/MM/DD/ID/), or ids of recordings in the catalogue. Exits with 1 where one is not as it
-    was sealed."""
+    """Verify recordings against their seals: ids of recordings, places in the bucket (TENANT/YYYY/MM/DD/ID/),
+    folders with a recording's files, or unpacked archives of offboarded customers. Exits with 1 if one is not
+    as it was sealed."""
     public = signing.load_public(root) if root else context.root()
     keyring = None if kek is None else Keyring(load_kek(kek))
-    revoked = dict(revocation.read_all(taken_back, public))
+    revoked = dict(revocation.read_all(revocations, public))
     if root is None:
         revoked = {**context.revoked()(), **revoked}
-    bad = 0
+    now, results = utc_now(), []
     for name in what:
-        source: document_source.DocumentSource
-        if (handed := find_handover_folder(Path(name))) is not None:
-            bad += not _handed_over(HandoverCheck(handed, public, utc_now(), revoked), name)
-            continue
-        if Path(name).is_dir():
-            source, prefix = document_source.Files(Path(name)), ""
+        if (folder := find_handover_folder(Path(name))) is not None:
+            result = _verify_archive(HandoverCheck(folder, public, now, revoked), name)
         else:
-            source = context.store()
-            prefix = f"{name.rstrip('/')}/" if "/" in name else _place(context, name)
-        report = seals.verify(source, prefix, public, keyring, utc_now(), revoked)
-        bad += not report.ok
-        click.echo(f"{'as it was sealed' if report.ok else 'NOT as it was sealed'}: {name}")
-        for finding in report.findings:
-            blocks = f", blocks {', '.join(map(str, finding.blocks))}" if finding.blocks else ""
-            click.echo(f"  {finding.check:>2}  {finding.code}  {finding.where}{blocks}: {finding.message}")
-        names = ", ".join(seals.CHECKS[number] for number in report.checked)
-        click.echo(f"  checked: {names}")
-    sys.exit(1 if bad else 0)
+            result = _verify_recording(context, name, public, keyring, now, revoked)
+        results.append(result)
+        if not is_json():
+            _print_result(result)
+    if is_json():
+        print_json({"results": results})
+    sys.exit(0 if all(each["intact"] for each in results) else 1)
 
 
-def _handed_over(handed: HandoverCheck, name: str) -> bool:
-    """Verify an unpacked handover: it holds exactly what was sealed and logged."""
-    found = list(handed.read())
-    click.echo(f"{'NOT as it was sealed' if found else 'as it was sealed'}: {name}")
-    for each in found:
-        click.echo(f"      {each.code}  {each.where}: {each.message}")
-    click.echo(f"  {handed.recordings} recordings; {len(handed.blanks)} that were erased or broken are zeros")
-    click.echo(f"  {handed.leaves} leaves, {handed.signed} of them signed in a checkpoint")
-    _show_root(handed)
-    return not found
+def _verify_recording(
+    context: Context,
+    name: str,
+    root: Ed25519PublicKey,
+    keyring: Keyring | None,
+    now: datetime,
+    revoked: Mapping[str, datetime],
+) -> Record:
+    source: document_source.DocumentSource
+    if Path(name).is_dir():
+        source, prefix = document_source.Files(Path(name)), ""
+    else:
+        source = context.store()
+        prefix = f"{name.rstrip('/')}/" if "/" in name else _place(context, name)
+    report = seals.verify(source, prefix, root, keyring, now, revoked)
+    return {
+        "name": name,
+        "intact": report.ok,
+        "checks": [seals.CHECKS[number] for number in report.checked],
+        "findings": [
+            {"code": each.code, "where": each.where, "message": each.message, "blocks": each.blocks}
+            for each in report.findings
+        ],
+    }
 
 
-def _show_root(handed: HandoverCheck) -> None:
-    """Print the root key found in the folder, which proves nothing: whoever forged the folder could have
-    added it."""
-    key = signing.key_id(handed.root)
-    click.echo(f"  checked with root key {key}: it must not come from the folder itself")
+def _verify_archive(check: HandoverCheck, name: str) -> Record:
+    """Verify an unpacked archive: it holds exactly what was sealed and logged."""
+    findings = [
+        {"code": each.code, "where": each.where, "message": each.message, "blocks": []}
+        for each in check.read()
+    ]
+    return {
+        "name": name,
+        "intact": not findings,
+        "recordings": check.recordings,
+        "blank_recordings": check.blanks,
+        "leaves": check.leaves,
+        "signed_leaves": check.signed,
+        "root_id": signing.key_id(check.root),
+        "folder_root_id": _root_in(check.folder),
+        "findings": findings,
+    }
+
+
+def _root_in(folder: Path) -> str | None:
+    """The id of the root's key in an archive, which proves nothing: a forger could have added it."""
     try:
-        there = signing.key_id(signing.load_public(handed.folder / ROOT))
+        return signing.key_id(signing.load_public(folder / ROOT))
     except AccordError:
-        there = "none"
-    if there != key:
-        click.echo(f"  the folder names another root key: {there}")
+        return None
 
 
-def _place(context: Context, recording: str) -> str:
-    context.open_catalogue()
-    for owner in tenant_queries.customers():
-        if row := queries.recording(owner.id, recording):
-            return row.prefix
-    raise CatalogueError(
-        "recording.unknown",
-        f"{recording} is neither a folder, nor a place in the bucket, nor a recording's id",
-        "the panel shows a recording's id",
+def _print_result(result: Record) -> None:
+    click.echo(f"{'as it was sealed' if result['intact'] else 'NOT as it was sealed'}: {result['name']}")
+    for each in result["findings"]:
+        blocks = f", blocks {', '.join(map(str, each['blocks']))}" if each["blocks"] else ""
+        click.echo(f"  {each['code']}  {each['where']}{blocks}: {each['message']}")
+    if "checks" in result:
+        click.echo(f"  verified: {', '.join(result['checks'])}")
+        return
+    click.echo(
+        f"  {result['recordings']} recordings; {len(result['blank_recordings'])} are zeros: erased or broken"
     )
+    click.echo(f"  {result['leaves']} leaves, {result['signed_leaves']} of them signed in a checkpoint")
+    click.echo(f"  verified with root key {result['root_id']}: it must not come from the folder itself")
+    if result["folder_root_id"] != result["root_id"]:
+        click.echo(f"  the folder names another root key: {result['folder_root_id'] or 'none'}")
+
+
+def _place(context: Context, name: str) -> str:
+    context.open_catalogue()
+    try:
+        return find_recording(name).prefix
+    except CatalogueError as error:
+        raise CatalogueError(
+            error.error_id,
+            f"{name} is neither a folder, nor a place in the bucket, nor a recording's id",
+            error.hint,
+        ) from None

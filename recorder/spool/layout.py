@@ -271,6 +271,22 @@ def quarantine(folder: Path, reason: str, now: datetime, until: datetime | None)
     return target
 
 
+def quarantined_takes(spool: Path) -> list[Path]:
+    """The folders in quarantine, oldest first."""
+    aside = spool / QUARANTINE
+    return sorted(folder for folder in aside.iterdir() if folder.is_dir()) if aside.is_dir() else []
+
+
+def read_quarantine(folder: Path) -> Mapping[str, Any]:
+    """The content of ``quarantine.json``: ``reason``, ``since`` and ``until``; empty if it is missing or
+    damaged."""
+    try:
+        body = parse((folder / QUARANTINE_REASON).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
 def restore_take(spool: Path, name: str) -> Path:
     """Move a take from quarantine back to the takes that wait for the worker. Returns its folder.
 

@@ -94,7 +94,7 @@ from recorder.seal.sealing import seal
 from recorder.seal.second_factor import AuthenticatorApp, Passkey, SecondFactors
 from recorder.store.directory import DirectoryStore
 from tests.entropy import RepeatableEntropy
-from tests.golden import api, errors, events, leaves, receipts, switch
+from tests.golden import api, command_line, errors, events, json_shapes, leaves, receipts, switch
 from tests.golden.errors import RaisedError
 from tests.unit.seal.recording import (
     CONFIRMATION,
@@ -366,6 +366,8 @@ SURFACES: dict[str, Callable[[], str]] = {
     "receipts.txt": receipts.receipts,
     "log_events.txt": log_events,
     "switch_commands.txt": switch.command_texts,
+    "json_shapes.txt": json_shapes.shapes,
+    "../../docs/command-line.md": command_line.page,
 }
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ It names neither a person nor a number, and reads no call.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -42,17 +43,26 @@ def list_customers(after: str, limit: int) -> list[Customer]:
     """Customers by name, at most ``limit``, after the one with the id ``after`` (empty: from the
     beginning)."""
     with connected():
-        rows = queries.customers_after(after, limit)
-        ids = [row.id for row in rows]
-        lines, users = queries.count_lines(ids), queries.count_users(ids)
-        invitations = queries.count_invitations(ids)
-        return [
-            Customer(
-                row, plan_code(row.id), lines.get(row.id, 0), users.get(row.id, 0),
-                *_state(row.id, users.get(row.id, 0), invitations.get(row.id, 0)),
-            )
-            for row in rows
-        ]  # fmt: skip
+        return _customers(queries.customers_after(after, limit))
+
+
+def describe_customer(row: TenantRow) -> Customer:
+    """One customer."""
+    with connected():
+        return _customers([row])[0]
+
+
+def _customers(rows: Sequence[TenantRow]) -> list[Customer]:
+    ids = [row.id for row in rows]
+    lines, users = queries.count_lines(ids), queries.count_users(ids)
+    invitations = queries.count_invitations(ids)
+    return [
+        Customer(
+            row, plan_code(row.id), lines.get(row.id, 0), users.get(row.id, 0),
+            *_state(row.id, users.get(row.id, 0), invitations.get(row.id, 0)),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def find_invitation(tenant: str) -> tuple[str, str] | None:

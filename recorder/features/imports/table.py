@@ -22,7 +22,7 @@ LONGEST_NOTE = 2000
 
 LARGEST_TABLE = 64 << 20
 
-IMPORTED, KNOWN, ERASED, FAILED = "brought in", "there already", "destroyed since", "failed"
+IMPORTED, KNOWN, ERASED, FAILED = "imported", "already_imported", "erased_since", "failed"
 
 _OWN = re.compile(r"\+?[0-9]{2,15}")
 

@@ -198,7 +198,7 @@ def check_handed_over(statement: Statement) -> None:
         raise CatalogueError(
             "offboarding.not_handed_over",
             "nothing was handed over to this customer",
-            "`accord offboarding export`; --without-handing-over if they do not want it",
+            "`accord offboarding export`; --without-export if they do not want it",
         )
 
 

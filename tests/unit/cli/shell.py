@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner, Result
 
@@ -38,10 +40,16 @@ class Shell:
         assert result.exit_code == 0, result.output
         return str(result.output)
 
+    def json(self, *words: str, **more: str) -> Any:
+        """The document that a command prints with ``--json``."""
+        result = self(*words, "--json", **more)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
     def bad(self, *words: str) -> str:
         """The output of a command that fails with a message, not with a traceback."""
         result = self(*words)
-        assert result.exit_code == 1, result.output
+        assert result.exit_code in (1, 2), result.output
         assert "Traceback" not in result.output
         return str(result.output)
 

@@ -30,10 +30,9 @@ def test_endorsement_file_wider_than_the_root_allows_is_refused(shell: Shell, ho
         assert "the root did not endorse this signing key" in shell.bad(*words)
     assert "wrong   keys: the root did not endorse this signing key" in shell("doctor").output
     path.write_bytes(canonical_json.dump(endorsement.document()))
-    assert (
-        f"panel     {endorsement.key_id}  for amendment, receipt, retention, call_erasure, command"
-        in shell.good("key", "show")
-    )
+    panel = shell.json("key", "show")["panel"]
+    assert panel["id"] == endorsement.key_id
+    assert panel["uses"][:5] == ["amendment", "receipt", "retention", "call_erasure", "command"]
     own = keys / signing.ENDORSEMENT
     narrow = signing.load_endorsement(own)
     own.write_bytes(
@@ -50,7 +49,7 @@ def test_endorsement_in_the_bucket_wider_than_the_root_allows_is_reported_and_ig
     place.parent.mkdir(parents=True)
     place.write_bytes(widen(endorsement))
     result = shell("audit", "run")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "endorsement.form" in result.output
 
 

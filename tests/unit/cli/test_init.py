@@ -88,7 +88,7 @@ def test_nothing_is_overwritten(machine: Machine) -> None:
     assert machine.answer().exit_code == 0
     before = machine.files()
     result = machine.answer("--address", "https://calls.example")
-    assert (result.exit_code, "there are settings already" in result.output) == (1, True)
+    assert (result.exit_code, "there are settings already" in result.output) == (2, True)
     assert machine.files() == before
 
 
@@ -109,7 +109,7 @@ def test_another_password_than_the_one_there_is_refused(machine: Machine) -> Non
     machine.password.write_text("another-password\n")
     before = machine.files()
     result = machine.answer()
-    assert (result.exit_code, "with another value" in result.output) == (1, True)
+    assert (result.exit_code, "with another value" in result.output) == (2, True)
     assert machine.files() == before
 
 
@@ -119,7 +119,7 @@ def test_new_keys_are_refused_beside_recordings_of_before(machine: Machine) -> N
     CliRunner().invoke(accord, ["--config", str(machine.settings), "tenant", "create", "Dubois"], env=kek)
     machine.etc.rename(machine.etc.with_name("lost"))
     result = machine.answer()
-    assert (result.exit_code, "accord key restore" in result.output) == (1, True)
+    assert (result.exit_code, "accord key restore" in result.output) == (2, True)
     assert not machine.etc.exists()
 
 
@@ -128,7 +128,7 @@ def test_incomplete_keys_are_refused(machine: Machine) -> None:
     machine.settings.unlink()
     (machine.etc / "keys" / "manifest.key").unlink()
     result = machine.answer()
-    assert (result.exit_code, "but not manifest.key" in result.output) == (1, True)
+    assert (result.exit_code, "but not manifest.key" in result.output) == (2, True)
 
 
 def test_keys_of_another_node_are_used(machine: Machine, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_catalogue_that_is_away_is_refused_before_anything_is_written(machine: M
 
 def test_password_in_the_catalogue_s_address_is_refused(machine: Machine) -> None:
     result = machine.answer("--catalogue", "postgresql://accord:secret@127.0.0.1/accord")
-    assert (result.exit_code, "--catalogue-password-file" in result.output) == (1, True)
+    assert (result.exit_code, "--catalogue-password-file" in result.output) == (2, True)
     assert "secret@" not in result.output
 
 
@@ -189,9 +189,9 @@ def test_bucket_that_cannot_be_used_is_refused(machine: Machine, tmp_path: Path)
 
 def test_missing_password_and_user_are_refused(machine: Machine) -> None:
     result = machine.init("--yes")
-    assert (result.exit_code, "event_socket.conf.xml" in result.output) == (1, True)
+    assert (result.exit_code, "event_socket.conf.xml" in result.output) == (2, True)
     result = machine.answer("--user", "nobody-of-this-name")
-    assert (result.exit_code, "there is no user" in result.output) == (1, True)
+    assert (result.exit_code, "there is no user" in result.output) == (2, True)
     assert machine.files() == {}
 
 
@@ -215,4 +215,4 @@ def test_only_root_sets_up_for_another_user(machine: Machine) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may")
     result = machine.answer("--user", "root")
-    assert (result.exit_code, "run it as root" in result.output) == (1, True)
+    assert (result.exit_code, "run it as root" in result.output) == (2, True)

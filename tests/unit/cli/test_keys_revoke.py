@@ -29,7 +29,7 @@ def test_no_command_follows_a_statement_of_a_revoked_key(house: Bakery, shell: S
     row = queries.recording(house.tenant, recording)
     at = house.clock.forward(hours=1)
     since = (at + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
-    shell.good("key", "revoke", house.services.signer.key_id, "--since", since)
+    shell.good("key", "revoke", house.services.signer.key_id, "--since", since, "--yes")
     longer = ConsentAdded("agreement", row.keep_until + timedelta(days=300), "be", "…")
     forge(house, recording, longer, at)
     users.create_user(
@@ -37,12 +37,12 @@ def test_no_command_follows_a_statement_of_a_revoked_key(house: Bakery, shell: S
         now=at, entropy=house.entropy,
     )  # fmt: skip
     day = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
-    output = shell.bad("hold", "set", recording, "--tenant", NAME, "--owner", "c@example.com", "--review",
+    output = shell.bad("hold", "set", recording, "--owner", "c@example.com", "--review",
                       day, "--reason", "order 12")  # fmt: skip
     assert "was revoked from" in output
     assert CODE in shell.bad("rebuild")
     shell.good("key", "renew")  # the revoked key offboards nobody
-    shell.good("offboarding", "start", NAME, "--until", day)
+    shell.good("offboarding", "start", NAME, "--until", day, "--yes")
     assert f"left out: 1 ({CODE})" in shell.good("offboarding", "export", NAME)
     assert queries.recording(house.tenant, recording) == row
     assert amendments.listed_hashes(house.tenant, recording) == ()

@@ -90,6 +90,8 @@ def root_context() -> click.Context:
 def _files() -> tuple[Path, ...]:
     names = subprocess.check_output(["git", "ls-files", *FOLDERS, *FILES], cwd=ROOT, text=True).split("\n")
     paths = (ROOT / name for name in names if name)
+    # This file has examples of commands that do not exist.
+    paths = tuple(path for path in paths if path != Path(__file__))
     return tuple(path for path in paths if path.suffix.lstrip(".") in ("", *ENDINGS) and path.is_file())
 
 

@@ -22,15 +22,20 @@ def planned(house: Bakery, plan_file: Path) -> Shell:
 
 
 def test_operator_lists_and_changes_plans(planned: Shell, house: Bakery) -> None:
-    assert planned.good("plan", "list") == "starter  api,download,export  -  opus,wav\nbasic  -  14  wav\n"
+    assert planned.json("plan", "list")["plans"] == [
+        {"code": "starter", "features": ["api", "download", "export"], "longest_keep_days": None,
+         "formats": ["opus", "wav"]},
+        {"code": "basic", "features": [], "longest_keep_days": 14, "formats": ["wav"]},
+    ]  # fmt: skip
     planned.good("tenant", "set", "Boulangerie Martin", "--plan", "basic")
-    assert planned.good("tenant", "list").endswith("  be  basic\n")
+    assert [row["plan"] for row in planned.json("tenant", "list")["tenants"]] == ["basic"]
     assert plans.plan_of(house.tenant).code == "basic"
     assert "no plan 'gold'" in planned("tenant", "set", "Boulangerie Martin", "--plan", "gold").output
     planned.good("tenant", "create", "Fleurs", "--plan", "basic")
     fleurs = planned.good("line", "add", "--tenant", "Fleurs", "+3225550133").strip()
     assert fleurs
-    assert "  wav  off  " in planned.good("line", "list", "--tenant", "Fleurs"), "the plan's usual format"
+    (line,) = planned.json("line", "list", "--tenant", "Fleurs")["lines"]
+    assert line["formats"] == ["wav"], "the plan's usual format"
 
 
 def test_plan_refuses_what_it_does_not_have(planned: Shell, house: Bakery) -> None:

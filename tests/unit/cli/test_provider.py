@@ -36,10 +36,10 @@ def test_invited_people_have_the_providers_roles(shell: Shell, house: Bakery) ->
     assert shell("user", "invite", "olga@telvoip.example").exit_code == 2, "it takes an owner"
     accept(shell, shell.good(*CREATE, "olga@telvoip.example", "--role", "operator", "--name", "Olga"))
     shell.good(*CREATE, "sam@telvoip.example", "--role", "support", ACCORD_BRAND_NAME="Telvoip")
-    listed = [line.split()[1:] for line in shell.good("user", "list", "--provider").splitlines()]
-    assert listed == [
-        ["olga@telvoip.example", "operator"],
-        ["sam@telvoip.example", "support", "invited"],
+    rows = shell.json("user", "list", "--provider")["users"]
+    assert [(row["login"], row["role"], row["state"]) for row in rows] == [
+        ("olga@telvoip.example", "operator", "active"),
+        ("sam@telvoip.example", "support", "invited"),
     ]
     (olga,) = users.users(PROVIDER)
     assert (olga.tenant, olga.role, olga.name) == (PROVIDER, "operator", "Olga")
@@ -67,7 +67,7 @@ def test_access_ends_and_changes_by_command(shell: Shell, house: Bakery) -> None
     for name in ("olga", "otto"):
         accept(shell, shell.good(*CREATE, f"{name}@telvoip.example", "--role", "operator"))
     shell.good("user", "set", "--provider", "olga@telvoip.example", "--role", "support")
-    shell.good("user", "revoke", "--provider", "otto@telvoip.example")
+    shell.good("user", "revoke", "--provider", "otto@telvoip.example", "--yes")
     assert "/reset/" in shell.good("user", "reset-password", "--provider", "olga@telvoip.example")
     olga, otto = users.users(PROVIDER)
     assert (olga.role, otto.revoked_at is None) == ("support", False)
@@ -101,7 +101,7 @@ def test_providers_log_is_audited(shell: Shell, house: Bakery, clock: Clock) -> 
     accept(shell, shell.good(*CREATE, "olga@telvoip.example", "--role", "operator"))
     shell.good("store", "init")
     shell.good("audit", "mail", "add", "--provider", "notary@example.com")
-    assert "nothing to restart" in shell("audit", "reopen", "--provider", "--because", "A test of it").output
+    assert "nothing to restart" in shell("audit", "reopen", "--provider", "--reason", "A test of it").output
     assert "row.changed" not in shell("audit", "run").output
     with writing():
         UserTable.update(name="Otto").where(UserTable.tenant == PROVIDER).execute()

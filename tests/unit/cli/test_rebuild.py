@@ -26,14 +26,14 @@ def test_a_lost_catalogue_with_a_backup(shell: Shell, house: Bakery) -> None:
     file = str(house.folder / "accord.backup")
     output = shell.good("backup", file)
     assert "bytes, verified" in output
-    assert "is complete: made" in shell.good("restore", "--check", file)
+    assert "is complete: " in shell.good("restore", "--check", file)
     assert "already exists" in shell.bad("backup", file)
-    assert "restored into an empty one" in shell.bad("restore", file)
+    assert "restored into an empty one" in shell.bad("restore", file, "--yes")
     second = house.take(talk_ms=300)
     house.work(second)
 
     shell.lose_the_catalogue()
-    output = shell.good("restore", file)
+    output = shell.good("restore", file, "--yes")
     assert "Now run `accord rebuild`" in output
     output = shell.good("rebuild")
     assert "1  completed" in output
@@ -47,9 +47,9 @@ def test_a_lost_catalogue_with_a_backup(shell: Shell, house: Bakery) -> None:
     assert "Nothing was changed" in shell.good("rebuild")
     assert "nothing expires until the legal holds are confirmed" in shell("doctor").output
     assert "0 legal holds are set." in shell.good("rebuild", "--holds")
-    assert "recordings expire again" in shell.good("rebuild", "--confirm-holds")
+    assert "recordings expire again" in shell.good("rebuild", "--confirm-holds", "--yes")
     assert "nothing expires" not in shell("doctor").output
-    assert "Nothing to confirm" in shell.good("rebuild", "--confirm-holds")
+    assert "Nothing to confirm" in shell.good("rebuild", "--confirm-holds", "--yes")
 
 
 def test_differences_come_back_from_the_bucket(shell: Shell, house: Bakery) -> None:
@@ -80,11 +80,15 @@ def test_a_lost_catalogue_without_a_backup(shell: Shell, house: Bakery) -> None:
     house.work(folder)
     shell.lose_the_catalogue()
     assert "1  restored" in shell.good("rebuild")
-    assert f"{house.tenant}  {house.tenant}  fr  strict" in shell.good("tenant", "list")
+    (row,) = shell.json("tenant", "list")["tenants"]
+    assert (row["id"], row["name"], row["language"], row["country"]) == (
+        house.tenant, house.tenant, "fr", "strict",
+    )  # fmt: skip
     shell.good("tenant", "adopt", house.tenant, "Boulangerie Martin")
     shell.good("tenant", "adopt", house.tenant, "Martin et filles", "--country", "be")
-    assert f"{house.tenant}  Martin et filles  fr  be" in shell.good("tenant", "list")
-    assert shell.good("announcement", "list", "--tenant", "Martin et filles").count("\n") == 2
+    (row,) = shell.json("tenant", "list")["tenants"]
+    assert (row["name"], row["country"]) == ("Martin et filles", "be")
+    assert len(shell.json("announcement", "list", "--tenant", "Martin et filles")["announcements"]) == 2
     shell.good("line", "add", "--tenant", "Martin et filles", "+3225550100")
     assert queries.recordings(house.tenant).rows[0].id == folder.name
 

@@ -41,26 +41,26 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
     for folder in (on_hold, deleted):
         house.work(folder)
     review = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
-    hold = ("hold", "set", on_hold.name, *MINE, "--review", review, "--reason", "contested order")
+    hold = ("hold", "set", on_hold.name, "--review", review, "--reason", "contested order")
     assert "nobody logs in as" in shell.bad(*hold, "--owner", "nobody")
     shell.good(*hold, "--owner", "claire@example.com")
-    listed = shell.good("hold", "list")
-    assert f"{on_hold.name}  1  since" in listed
-    assert "contested order" in listed
-    delete = ("recording", "delete", *MINE, "--reason", "asked for", "--yes")
+    (listed,) = shell.json("hold", "list")["holds"]
+    assert (listed["recording"], listed["number"], listed["reason"]) == (on_hold.name, 1, "contested order")
+    assert shell.json("recording", "show", on_hold.name)["holds"] == [listed]
+    delete = ("recording", "delete", "--reason", "asked for", "--yes")
     assert "cannot be deleted" in shell.bad(*delete, on_hold.name)
     shell.good(*delete, deleted.name)
-    assert "do not rest on consent" in shell.bad(
-        "recording", "withdraw-consent", on_hold.name, *MINE, "--reason", "x"
-    )
-    agree = ("recording", "add-consent", on_hold.name, *MINE, "--purpose", "training", "--reason", "on paper")
+    withdraw = ("recording", "withdraw-consent", on_hold.name, "--reason", "x", "--yes")
+    assert "do not rest on consent" in shell.bad(*withdraw)
+    agree = ("recording", "add-consent", on_hold.name, "--purpose", "training", "--reason", "on paper")
     assert "cannot be kept" in shell.bad(*agree, "--days", "4000")
     shell.good(*agree, "--days", "60")
-    shell.good(
-        "recording", "restrict", on_hold.name, *MINE, "--purpose", "training", "--reason", "not needed"
-    )
-    assert "14 days  any purpose  any line" in shell.good("retention", "set", *MINE, "--days", "14")
-    assert "as long as announced" in shell.good("retention", "set", *MINE, "--as-announced")
+    restrict = ("recording", "restrict", on_hold.name, "--purpose", "training", "--reason", "not needed")
+    assert "training" not in shell.json(*restrict, "--dry-run")["purposes_left"]
+    shell.good(*restrict, "--yes")
+    (limit,) = shell.json("retention", "set", *MINE, "--days", "14", "--yes")["limits"]
+    assert (limit["keep_days"], limit["purpose"], limit["number"]) == (14, None, None)
+    assert "as long as announced" in shell.good("retention", "set", *MINE, "--as-announced", "--yes")
     assert "has no line" in shell.bad("retention", "set", *MINE, "--line", "+3200", "--days", "1")
     assert "cannot be kept" in shell.bad("retention", "set", *MINE, "--purpose", "quality", "--days", "31")
 
@@ -69,8 +69,8 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
     keep_house(house, clock)
     assert queries.recording(house.tenant, deleted.name).erasure_reason == "deleted"
     assert verify(house.services.store, held_at(house, on_hold.name), house.services.root).ok
-    assert "REVIEW DUE" not in shell.good("hold", "list")
-    shell.good("hold", "lift", on_hold.name, "1", *MINE, "--reason", "settled")
+    assert not shell.json("hold", "list")["holds"][0]["review_due"]
+    shell.good("hold", "lift", on_hold.name, "1", "--reason", "settled", "--yes")
     assert amendments.holds() == ()
 
 
@@ -82,15 +82,18 @@ def test_agreements_end_only_if_named_and_confirmed(shell: Shell, house: Bakery)
     for folder in (agreed, plain):
         house.work(folder)
     limit = ("retention", "set", *MINE, "--days", "9")
-    output = shell.good(*limit)
-    assert "2 recordings are kept for this now; 1 will end earlier." in output
+    output = shell.good(*limit, "--yes")
+    assert "2 recordings are kept for this now; 1 end earlier:" in output
     assert "For 1 more a longer time was agreed: they stay until that day." in output
-    assert "9 days  any purpose  any line  (" in output
-    refused = shell(*limit, "--also-agreed", typed="n\n")
-    assert refused.exit_code == 1
-    assert "End 1 recordings before the day that was agreed?" in refused.output
-    assert "agreements too" not in shell.good("retention", "show", *MINE)
-    assert "9 days  any purpose  any line, agreements too" in shell.good(*limit, "--also-agreed", "--yes")
+    forecast = shell.json(*limit, "--also-agreed", "--dry-run")
+    assert (forecast["recordings"], forecast["ending_earlier"], forecast["agreed_longer"]) == (2, 1, 1)
+    refused = shell(*limit, "--also-agreed")
+    assert refused.exit_code == 2
+    assert "For 1 of these a longer time was agreed" in refused.output
+    (row,) = shell.json("retention", "show", *MINE)["limits"]
+    assert (row["keep_days"], row["covers_consents"], row["applied_at"]) == (9, False, None)
+    (row,) = shell.json(*limit, "--also-agreed", "--yes")["limits"]
+    assert row["covers_consents"]
     assert shell("retention", "set", *MINE, "--as-announced", "--also-agreed").exit_code == 2
     (row,) = limits.in_force(house.tenant, house.trust)
     assert retention_limit.open_set(row.content, house.services.root)[0].by == By("operator")

@@ -88,12 +88,12 @@ def test_next_key_of_another_customer_is_never_used(
     }[how]()
     put(house, place, bad)
     before = state(house)
-    output = shell.bad("key", "rotate")
+    output = shell.bad("key", "rotate", "--yes")
     assert place in output
     assert f"`accord key prepare --tenant {house.tenant}`" in output
     assert state(house) == before, "nothing was written"
     shell.good("key", "prepare", "--tenant", house.tenant)
-    assert "rewrapped: 1" in shell.good("key", "rotate")
+    assert "rewrapped: 1" in shell.good("key", "rotate", "--yes")
     assert_opens(house, recording)
 
 
@@ -110,14 +110,14 @@ def test_installation_with_another_customers_key_is_repaired(shell: Shell, house
     take = house.take(talk_ms=300)
     with pytest.raises(SealError, match="is the key of tenant"):
         house.work(take)
-    shell.good("key", "rotate")
+    shell.good("key", "rotate", "--yes")
     assert key_of(house.tenant) == own
     assert key_of(other) == foreign
     assert every_tenant_key_path(house.tenant, foreign.key_id) not in house.objects()
     house.work(take)
     assert_opens(house, recording, take.name)
     after = state(house)
-    shell.good("key", "rotate")
+    shell.good("key", "rotate", "--yes")
     assert state(house) == after
 
 
@@ -128,7 +128,7 @@ def test_invalid_tenant_key_does_not_stop_the_rotation_of_others(
     put(house, f"keys/{other}/tenant-x.json", b"{}")
     shell.good("key", "prepare", "--tenant", house.tenant)
     before = key_of(house.tenant)
-    shell.good("key", "rotate")
+    shell.good("key", "rotate", "--yes")
     assert key_of(house.tenant).key_id != before.key_id
     assert_opens(house, recording)
     assert (house.bucket / f"keys/{other}/tenant-x.json").read_bytes() == b"{}"
@@ -137,16 +137,16 @@ def test_invalid_tenant_key_does_not_stop_the_rotation_of_others(
 def test_retired_key_never_becomes_current_again(shell: Shell, house: Bakery) -> None:
     recording, old = put_small(house), key_of(house.tenant).to_bytes()
     shell.good("key", "prepare", "--tenant", house.tenant)
-    shell.good("key", "rotate")
+    shell.good("key", "rotate", "--yes")
     new = key_of(house.tenant)
     put(house, tenant_key_path(house.tenant), old)
-    shell.good("key", "rotate")
+    shell.good("key", "rotate", "--yes")
     assert key_of(house.tenant) == new
     assert house.services.store.read(tenant_key_path(house.tenant)) == new.to_bytes()
     put(house, f"keys/{house.tenant}/tenant-next.json", old)
-    assert "which was replaced" in shell.bad("key", "rotate")
+    assert "which was replaced" in shell.bad("key", "rotate", "--yes")
     shell.good("key", "prepare", "--tenant", house.tenant)
-    shell.good("key", "rotate")
+    shell.good("key", "rotate", "--yes")
     assert key_of(house.tenant).key_id not in (new.key_id, WrappedKey.from_bytes(old).key_id)
     assert_opens(house, recording)
 
@@ -156,13 +156,13 @@ def test_row_without_a_valid_key_stops_the_rotation(shell: Shell, house: Bakery)
     put(house, tenant_key_path(house.tenant), damaged_key(own).to_bytes())
     set_row(house.tenant, damaged_key(own).to_bytes().decode())
     before = state(house)
-    for words in (("key", "prepare", "--tenant", house.tenant), ("key", "rotate")):
+    for words in (("key", "prepare", "--tenant", house.tenant), ("key", "rotate", "--yes")):
         output = shell.bad(*words)
         assert "does not open" in output
         assert "No new key opens what this one did" in output
         assert state(house) == before
     put(house, tenant_key_path(house.tenant), own.to_bytes())
-    shell.good("key", "rotate")
+    shell.good("key", "rotate", "--yes")
     assert key_of(house.tenant) == own, "the bucket's, once it is back"
     assert_opens(house, recording)
 
@@ -178,7 +178,7 @@ def test_exchanged_recording_key_is_not_written(shell: Shell, house: Bakery, at:
     else:
         put(house, data_key_path(house.tenant, first), strange.encode())
     shell.good("key", "prepare", "--tenant", house.tenant)
-    assert "rewrapped: 2" in shell.good("key", "rotate")
+    assert "rewrapped: 2" in shell.good("key", "rotate", "--yes")
     assert_opens(house, first, second)
 
 
@@ -190,7 +190,7 @@ def test_lost_recording_key_is_reported_and_others_are_rotated(shell: Shell, hou
         RecordingTable.update(wrapped_key=strange).where(RecordingTable.id == first).execute()
     shell.good("key", "prepare", "--tenant", house.tenant)
     before = house.services.store.read(data_key_path(house.tenant, first))
-    output = shell.bad("key", "rotate")
+    output = shell.bad("key", "rotate", "--yes")
     assert f"the row of recording {first} is the key of recording {second}" in output
     assert house.services.store.read(data_key_path(house.tenant, first)) == before
     assert_opens(house, second)
@@ -200,7 +200,7 @@ def test_recording_key_is_restored_to_the_bucket_from_its_row(shell: Shell, hous
     first, second = put_small(house), put_small(house)
     put(house, data_key_path(house.tenant, first), b"{}")
     (house.bucket / data_key_path(house.tenant, second)).unlink()
-    shell.good("key", "rotate")
+    shell.good("key", "rotate", "--yes")
     assert_opens(house, first, second)
 
 
