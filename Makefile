@@ -96,7 +96,7 @@ SERVERS = $(shell $(HAS) \
 	ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || echo libfaketime)
 # The Debian package and the container's files are tested with these.
 PACKAGING = $(shell $(HAS) has /usr/sbin/debootstrap || echo debootstrap; has lintian || echo lintian; \
-	has docker-compose || echo docker-compose)
+	has docker-compose || echo docker-compose; has buildah || echo buildah crun netavark)
 tools:
 	@[ -z "$(BROWSER)" ] || $(SYSTEM) install $(BROWSER) 2>/dev/null || { $(HAS) has chromium || has chromium-browser; } \
 		|| $(SYSTEM) install chromium fonts-dejavu-core

@@ -359,7 +359,8 @@ def load_signer(key: Path, endorsement: Path, root: Ed25519PublicKey | None = No
             raise ConfigError(
                 "keys.bad_endorsement",
                 f"{endorsement}: {error.message}",
-                "create a new one: `accord key renew`",
+                "copy root.pub and the signing key of this installation (docs/keys.md); with its root key, "
+                "`accord key renew` creates a new one",
             ) from error
     return Signer(load_private(key), endorsed)
 

@@ -94,3 +94,9 @@ def test_reports_an_unavailable_or_silent_server(seaweedfs: SeaweedFS) -> None:
         "store: no answer within 1 s",
         "it waits for a disk, the database, the network or the switch, which does not respond",
     )
+
+
+def test_bucket_that_locks_checkpoints_is_reported_as_such(seaweedfs: SeaweedFS) -> None:
+    context = Context(config.load(None, environment(seaweedfs.bucket())), None)
+    (found,) = examine(storage.log_lock, Patient(context, utc_now), 30.0)
+    assert (found.state, found.what) == ("ok", "logs: the store locks checkpoints")

@@ -145,11 +145,10 @@ def test_keys_of_other_nodes_are_compared(house: Bakery, others: NodeReport, pan
 
 
 @pytest.mark.parametrize("panel", [False, True])
-def test_page_s_command_brings_all_that_a_machine_needs(
+def test_page_s_commands_bring_all_that_a_machine_needs(
     house: Bakery, keys: Path, tmp_path: Path, panel: bool
 ) -> None:
-    blocks = re.findall(r"^tar .*$", PAGE.read_text(), re.MULTILINE)
-    command = blocks[panel]
+    commands = re.findall(r"^tar .*$", PAGE.read_text(), re.MULTILINE)
     here, there = tmp_path / "here", tmp_path / "there"
     (here / "etc" / "accord").mkdir(parents=True)
     (here / "var/lib/accord").mkdir(parents=True)
@@ -157,14 +156,18 @@ def test_page_s_command_brings_all_that_a_machine_needs(
     there.mkdir()
     shutil.copytree(keys, here / "etc/accord/keys")
     (here / "etc/accord/secrets").mkdir()
+    (here / "etc/accord/accord.toml").touch()
     (here / "etc/accord/keys/kek").rename(here / "etc/accord/secrets/kek")
     for name in ("switch-password", "web-secret-key"):
         (here / "etc/accord/secrets" / name).write_text("secret")
-    send, receive = command.split(" | ")
-    receive = re.sub(r"^ssh \S+ ", "", receive)
-    script = f"{send} | {receive}".replace("-C /", f"-C {shlex.quote(str(here))}", 1)
-    script = script.replace("-C / ", f"-C {shlex.quote(str(there))} ")
-    subprocess.run(script, shell=True, check=True, capture_output=True)
+    for command in commands[2:] if panel else commands[:2]:
+        send, receive = command.split(" | ")
+        receive = re.sub(r"^ssh \S+ ", "", receive)
+        script = " | ".join(
+            words.replace("-C /", f"-C {shlex.quote(str(folder))}")
+            for words, folder in ((send, here), (receive, there))
+        )
+        subprocess.run(script, shell=True, check=True, capture_output=True)
     received = there / "etc" / "accord"
     kek = (received / "secrets" / "kek").read_text()
     more = {"ACCORD_KEYS_FOLDER": str(received / "keys"), "ACCORD_KEYS_KEK": kek}
