@@ -160,9 +160,7 @@ def table(rows: list[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--write", action="store_true", help="put the table into its page, too"
-    )
+    parser.add_argument("--write", action="store_true", help="put the table into its page, too")
     write = parser.parse_args().write
     text = table(
         [*announce(), *events(), *encode(), *spool_to_bucket(), *store(), *play(), *seek(), *ledger()]
