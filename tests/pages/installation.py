@@ -213,7 +213,7 @@ class PageMachine:
 def _until(*conditions: str) -> str:
     """Shell that waits for each of these commands to succeed."""
     return "\n".join(
-        f"for _ in $(seq 300); do {each} && break; sleep 0.1; done >/dev/null 2>&1" for each in conditions
+        f"for _ in $(seq 100); do {each} && break; sleep 0.3; done >/dev/null 2>&1" for each in conditions
     )
 
 
