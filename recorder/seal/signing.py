@@ -356,7 +356,7 @@ def load_signer(key: Path, endorsement: Path, root: Ed25519PublicKey | None = No
             raise ConfigError(
                 "keys.bad_endorsement",
                 f"{endorsement}: {error.message}",
-                "bring root.pub and the signing key of this installation (docs/keys.md); with its root's key, "
+                "bring this installation's root.pub and signing key (docs/keys.md); with its root's key, "
                 "`accord keys renew` makes another one",
             ) from error
     return Signer(load_private(key), endorsed)
