@@ -250,12 +250,12 @@ class Watch:
                 " pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"
             ).fetchone()
         cpu = os.times()
-        return Counter(
-            server=server_seconds(self._pid),
-            client=used.user + used.system,
-            statements=float(ran),
-            wal=float(wal),
-        )  # type: ignore[arg-type]
+        return {
+            "server": server_seconds(self._pid),
+            "client": cpu.user + cpu.system,
+            "statements": float(ran),
+            "wal": float(wal),
+        }
 
 
 def server_seconds(pid: int) -> float:
