@@ -250,13 +250,13 @@ class Watch:
                 "SELECT (SELECT sum(calls) FROM pg_stat_statements),"
                 " pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"
             ).fetchone()
-        used = os.times()
-        return Counter(
-            server=server_seconds(self._pid),
-            client=used.user + used.system,
-            statements=float(ran),
-            wal=float(wal),
-        )  # type: ignore[arg-type]
+        cpu = os.times()
+        return {
+            "server": server_seconds(self._pid),
+            "client": cpu.user + cpu.system,
+            "statements": float(ran),
+            "wal": float(wal),
+        }
 
 
 def server_seconds(pid: int) -> float:
@@ -329,6 +329,12 @@ def change_a_line(tenant: str) -> None:
         change_counter.increment(change_counter.LINES, tenant)
 
 
+def take_turns() -> None:
+    """Leave the work of one worker for all to another one, which is not measured: a minute at its start."""
+    lease.take(NOTIFICATIONS, "another worker", utc_now(), lease.DURATION)
+    lease.take(USAGE, "another worker", utc_now(), 2 * USAGE_EVERY)
+
+
 def take_lease() -> None:
     owner = os.urandom(8).hex()
     lease.take(f"recording:{owner}", owner, utc_now())
@@ -376,9 +382,7 @@ def costs(installation: Installation, watch: Watch, options: argparse.Namespace)
     found["log signed"] = cost(watch, lambda: sign_log(tenants.pop(), services), min(50, options.calls))
     note_all_signed()
     for name, _interval, work in node.tasks():
-        # As in all workers but one.
-        lease.take(NOTIFICATIONS, "another worker", utc_now(), lease.DURATION)
-        lease.take(USAGE, "another worker", utc_now(), 2 * USAGE_EVERY)
+        take_turns()
         work()
         found[name] = cost(watch, work, options.rounds if name == "duties" else 100)
     found["lease"] = cost(watch, take_lease, 100)
@@ -467,8 +471,10 @@ class Load:
             except Exception as error:
                 self.errors[f"{name}: {type(error).__name__} {str(error)[:90]}"] += 1
             else:
-                took = result if name == "call" and isinstance(result, float) else time.monotonic() - start
-                self.elapsed[name].append(took)
+                duration = (
+                    result if name == "call" and isinstance(result, float) else time.monotonic() - start
+                )
+                self.elapsed[name].append(duration)
                 self.late[name].append(start - due)
             if interval:
                 self.add(name, max(due + interval, time.monotonic()), interval, work)
@@ -488,7 +494,7 @@ def client(installation: Installation, options: argparse.Namespace) -> None:
     folders = [calls.encoded() for _ in range(round(options.rate * options.seconds))]
     print("ready", flush=True)
     sys.stdin.readline()
-    begin, used = time.monotonic(), os.times()
+    begin, before = time.monotonic(), os.times()
     load = Load(begin + options.seconds)
     for node in nodes:
         for name, interval, work in node.tasks():
@@ -503,7 +509,7 @@ def client(installation: Installation, options: argparse.Namespace) -> None:
     load.run()
     after = os.times()
     figures = {
-        "cpu": after.user + after.system - used.user - used.system,
+        "cpu": after.user + after.system - before.user - before.system,
         "elapsed": load.elapsed,
         "late": {name: percentile(values, 0.95) for name, values in load.late.items()},
         "errors": load.errors,
@@ -530,6 +536,7 @@ def together(
     for each in clients:
         assert each.stdout is not None
         assert each.stdout.readline().strip() == "ready"
+    take_turns()
     with connected():
         database.execute_sql("SELECT pg_stat_statements_reset()")
     before = watch.figures()

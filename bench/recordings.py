@@ -216,13 +216,13 @@ def main() -> None:
     bucket = open_bucket(options.folder, options.count)
     progress = options.folder / "progress"
     first = int(progress.read_text()) if progress.exists() else 0
-    start, count, said = time.monotonic(), 0, 0
+    start, count, last_report = time.monotonic(), 0, 0
     with ProcessPoolExecutor(options.processes) as pool:
         for stored in pool.map(bucket.fill, range(first, options.count, SHARE)):
             count += stored
             progress.write_text(str(first + count))
-            if count - said >= 20_000 or first + count == options.count:
-                said = count
+            if count - last_report >= 20_000 or first + count == options.count:
+                last_report = count
                 rate = count / (time.monotonic() - start)
                 print(f"{first + count} of {options.count}, {rate:.0f}/s", file=sys.stderr, flush=True)
 

@@ -248,9 +248,9 @@ def _is_due(tenant: str, now: datetime) -> bool:
 def _due(now: datetime) -> Any:
     """The condition that a log is to be signed."""
     last = CheckpointTable
-    grown = (TenantTable.log_size != last.size) & (last.at <= now - INTERVAL_GROWN)
+    has_new_leaves = (TenantTable.log_size != last.size) & (last.at <= now - INTERVAL_GROWN)
     never = last.id.is_null() & (TenantTable.log_size > 0)
-    return never | grown | (last.at <= now - INTERVAL_UNCHANGED)
+    return never | has_new_leaves | (last.at <= now - INTERVAL_UNCHANGED)
 
 
 def _check_last(last: CheckpointTable | None, epoch: int, stored: CachedTree, at: datetime) -> None:

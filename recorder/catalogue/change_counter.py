@@ -31,8 +31,9 @@ def _write(name: str, tenants: Collection[str]) -> None:
     rows = [{"name": f"{name}/{tenant}", "number": number} for tenant in sorted(tenants) if tenant]
     if rows:
         changes = ChangeCounterTable.insert_many(rows)
-        kept = [ChangeCounterTable.number]
-        changes.on_conflict(conflict_target=[ChangeCounterTable.name], preserve=kept).execute()
+        changes.on_conflict(
+            conflict_target=[ChangeCounterTable.name], preserve=[ChangeCounterTable.number]
+        ).execute()
 
 
 def changed_tenants(name: str, since: int) -> frozenset[str]:

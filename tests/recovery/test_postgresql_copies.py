@@ -38,7 +38,7 @@ BEFORE, AFTER = 60, 20
 
 
 @dataclass
-class Lost:
+class Site:
     """An installation whose catalogue's disk is about to be lost."""
 
     server: Server
@@ -71,21 +71,21 @@ class Lost:
             "ACCORD_STORE_PATH": str(root / "bucket"),
         }
         command = [sys.executable, "-m", "recorder", *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        return done.returncode, done.stdout + done.stderr
+        result = subprocess.run(command, env=environment, capture_output=True, text=True)
+        return result.returncode, result.stdout + result.stderr
 
 
-def dump(lost: Lost) -> Callable[[], None]:
+def dump(site: Site) -> Callable[[], None]:
     """Copy the catalogue by ``pg_dump``; returns how to restore it."""
-    name = lost.url.partition("@/")[2].partition("?")[0]
-    options = ("-h", str(lost.server.folder), "-U", "accord")
-    copied = lost.server.run("pg_dump", *options, "--format=custom", "--file=catalogue.dump", name)
+    name = site.url.partition("@/")[2].partition("?")[0]
+    options = ("-h", str(site.server.folder), "-U", "accord")
+    copied = site.server.run("pg_dump", *options, "--format=custom", "--file=catalogue.dump", name)
     assert copied.returncode == 0, copied.stderr.decode()
 
     def restore() -> None:
-        lost.server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        lost.server.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
-        restored = lost.server.run(
+        site.server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        site.server.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+        restored = site.server.run(
             "pg_restore", *options, f"--dbname={name}", "--exit-on-error", "catalogue.dump"
         )
         assert restored.returncode == 0, restored.stderr.decode()
@@ -93,14 +93,14 @@ def dump(lost: Lost) -> Callable[[], None]:
     return restore
 
 
-def base_backup(lost: Lost) -> Callable[[], None]:
+def base_backup(site: Site) -> Callable[[], None]:
     """Copy the whole server by ``pg_basebackup``, and its WAL from then on up to a restore point."""
-    server = lost.server
+    server = site.server
     copied = server.run(
         "pg_basebackup", "-h", str(server.folder), "-U", "accord", "-D", "base", "--wal-method=none"
     )
     assert copied.returncode == 0, copied.stderr.decode()
-    lost.store(range(BEFORE // 2, BEFORE))
+    site.store(range(BEFORE // 2, BEFORE))
     server.execute("SELECT pg_create_restore_point('before')")
 
     def restore() -> None:
@@ -119,7 +119,7 @@ def base_backup(lost: Lost) -> Callable[[], None]:
 
 
 @pytest.fixture
-def lost(tmp_path: Path) -> Iterator[Lost]:
+def site(tmp_path: Path) -> Iterator[Site]:
     server = Server(COPIED)
     try:
         (server.folder / "archive").mkdir()
@@ -128,7 +128,7 @@ def lost(tmp_path: Path) -> Iterator[Lost]:
         os.chown(server.folder / "archive", owner.st_uid, owner.st_gid)
         with server.database(empty=True) as url:
             store = DirectoryStore(tmp_path / "bucket")
-            yield Lost(server, url, LargeInstallation(tmp_path, store, url))
+            yield Site(server, url, LargeInstallation(tmp_path, store, url))
             close()
     finally:
         server.close()
@@ -140,33 +140,33 @@ def close() -> None:
 
 
 @pytest.mark.parametrize("copy", [dump, base_backup])
-def test_log_goes_on_in_the_open_after_a_copy_was_restored(lost: Lost, copy) -> None:
-    lost.store(range(BEFORE if copy is dump else BEFORE // 2))
-    restore = copy(lost)
-    lost.store(range(BEFORE, BEFORE + AFTER))
-    assert lost.accord("audit", "run") == (0, "everything is as it was written\n")
+def test_log_goes_on_in_the_open_after_a_copy_was_restored(site: Site, copy) -> None:
+    site.store(range(BEFORE if copy is dump else BEFORE // 2))
+    restore = copy(site)
+    site.store(range(BEFORE, BEFORE + AFTER))
+    assert site.accord("audit", "run") == (0, "everything is as it was written\n")
     close()
     restore()
 
-    open_catalogue(lost.url)
+    open_catalogue(site.url)
     with connected():
         assert RecordingTable.select().count() == BEFORE
-    status, output = lost.accord("audit", "run")
+    status, output = site.accord("audit", "run")
     assert (status, "log.behind" in output) == (2, True), output
-    later = replace(lost.installation.services, owner="after", checkpoints_seen={})
+    later = replace(site.installation.services, owner="after", checkpoints_seen={})
     with pytest.raises(AuditLogError) as refused:
         checkpoint.sign_due(later, utc_now() + timedelta(days=1))
     assert refused.value.error_id == "audit_log.behind"
-    status, output = lost.accord("rebuild")
+    status, output = site.accord("rebuild")
     assert (status, f"{AFTER} restored" in " ".join(output.split())) == (0, True), output
     with connected():
         assert RecordingTable.select().count() == BEFORE + AFTER
-    for tenant, _key in lost.installation.tenants:
-        status, output = lost.accord(
+    for tenant, _key in site.installation.tenants:
+        status, output = site.accord(
             "audit", "reopen", "--tenant", tenant, "--because", "the disk of db1 broke"
         )
         assert status == 0, output
-    assert lost.accord("rebuild", "--confirm-holds")[0] == 0
-    status, output = lost.accord("audit", "run")
+    assert site.accord("rebuild", "--confirm-holds")[0] == 0
+    status, output = site.accord("audit", "run")
     assert (status, "log.begun_again" in output) == (1, True), output
     assert checkpoint.sign_due(later, utc_now() + timedelta(days=2))

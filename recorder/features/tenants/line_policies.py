@@ -137,8 +137,8 @@ def policies(tenants: Collection[str] | None = None) -> NodePolicies:
         else:
             unfit.append(row)
     unlogged = [row for row in every if not logged[row.tenant].bears_out(row, found)]
-    spoken = {each.announcement.id for line in fit for each in line.languages}
-    own = {each: sentences for each in spoken if (sentences := own_sentences(announcements[each]))}
+    ids = {each.announcement.id for line in fit for each in line.languages}
+    own = {each: sentences for each in ids if (sentences := own_sentences(announcements[each]))}
     return NodePolicies(fit, unfit, unlogged, own)
 
 
