@@ -45,9 +45,9 @@ def test_recordings_are_listed_by_customer_line_and_day_without_their_callers(
     assert ids(shell.json("recording", "list", *MINE, "--line", NUMBER), "recordings") == [second, first]
     assert shell("recording", "list", "--line", NUMBER).exit_code == 2
     assert "has no line" in shell.bad("recording", "list", *MINE, "--line", "+3299")
-    shown = shell.good("recording", "show", first)
-    assert f"ID: {first}" in shown
-    for text in (shown, shell.good("recording", "list"), str(shell.json("recording", "show", first))):
+    page = shell.good("recording", "show", first)
+    assert f"ID: {first}" in page
+    for text in (page, shell.good("recording", "list"), str(shell.json("recording", "show", first))):
         assert CALLER.value not in text
     assert "accord recording list" in shell.bad("recording", "show", "nothing")
 
@@ -64,11 +64,11 @@ def test_recording_is_found_without_its_customer(shell: Shell, house: Bakery) ->
 
 def test_takes_are_listed_with_their_state_and_reason(shell: Shell, house: Bakery) -> None:
     assert shell.json("take", "list") == {"takes": []}
-    aside, waiting = house.take(talk_ms=300), house.take(talk_ms=300)
+    aside, ready = house.take(talk_ms=300), house.take(talk_ms=300)
     stages.quarantine_take(aside, stages.ENCODER_DIED, house.clock(), house.services)
     (house.spool / "unreadable").mkdir()
     rows = {row["id"]: row for row in shell.json("take", "list")["takes"]}
-    assert (rows[waiting.name]["state"], rows[waiting.name]["number"]) == ("waiting", NUMBER)
+    assert (rows[ready.name]["state"], rows[ready.name]["number"]) == ("waiting", NUMBER)
     assert (rows[aside.name]["state"], rows[aside.name]["until"]) == ("quarantined", None)
     assert rows[aside.name]["reason"]
     assert (rows["unreadable"]["state"], rows["unreadable"]["number"]) == ("recording", None)
@@ -78,9 +78,9 @@ def test_takes_are_listed_with_their_state_and_reason(shell: Shell, house: Baker
 
 
 def test_customer_and_line_are_shown(shell: Shell, house: Bakery) -> None:
-    shown = shell.json("tenant", "show", NAME)
-    assert (shown["id"], shown["lines"], shown["state"]) == (house.tenant, 1, "empty")
-    assert shell.json("tenant", "list")["tenants"] == [shown]
+    page = shell.json("tenant", "show", NAME)
+    assert (page["id"], page["lines"], page["state"]) == (house.tenant, 1, "empty")
+    assert shell.json("tenant", "list")["tenants"] == [page]
     assert "accord tenant list" in shell.bad("tenant", "show", "Nobody")
     line = shell.json("line", "show", *MINE, NUMBER)
     assert (line["id"], line["mode"]) == (house.line.id, "notice")
