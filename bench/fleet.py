@@ -3,7 +3,7 @@
     python -m bench.fleet [--customers 20000] [--nodes 200] [--rates 10,20,40,80] [--seconds 20] [--calls 400]
         [--installation FOLDER --url URL]
 
-``accord import`` makes the customers with a number and an admin each; every log is signed once. Then the
+``accord tenant import`` makes the customers with a number and an admin each; every log is signed once. Then the
 product's own functions run as nodes and panels call them. First each alone, again and again: the server's
 processor time and statements, this client's processor time, and WAL, each of one run. Then all together:
 every node looks for commands, changed lines and mail and reports itself as often as a worker does, from

@@ -163,7 +163,7 @@ def test_log_goes_on_in_the_open_after_a_copy_was_restored(site: Site, copy) -> 
         assert RecordingTable.select().count() == BEFORE + AFTER
     for tenant, _key in site.installation.tenants:
         status, output = site.accord(
-            "audit", "reopen", "--tenant", tenant, "--because", "the disk of db1 broke"
+            "audit", "reopen", "--tenant", tenant, "--reason", "the disk of db1 broke"
         )
         assert status == 0, output
     assert site.accord("rebuild", "--confirm-holds")[0] == 0
