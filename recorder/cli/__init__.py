@@ -73,7 +73,7 @@ _COMMANDS: Final = {
         "recording",
         "Recordings: list and verify them, amend them, erase them.",
     ),
-    "tenant": LazyCommand("tenants", "tenant", "Customers."),
+    "tenant": LazyCommand("tenants", "tenant", "Customers: create, list, show and change them."),
     "offboarding": LazyCommand(
         "offboarding",
         "offboarding",

@@ -21,7 +21,13 @@ from recorder.prompts.sound_sources import open_sources
 @click.command()
 @tenant_argument
 @click.argument("name")
-@click.option("--language", type=click.Choice(LANGUAGES), default="fr", show_default=True, help="Its own.")
+@click.option(
+    "--language",
+    type=click.Choice(LANGUAGES),
+    default="fr",
+    show_default=True,
+    help="The customer's own language.",
+)
 @click.option("--country", help="The country pack (`accord country list`); default: unchanged.")
 @json_option
 @click.pass_obj

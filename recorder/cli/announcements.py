@@ -155,7 +155,9 @@ def add_announcement(
 @click.argument("name")
 @click.option("--language", type=LANGUAGE, required=True, help="The language of the announcement.")
 @click.option(
-    "--mode", type=click.Choice(MODES), help="Default: the laxest that the customer's country allows."
+    "--mode",
+    type=click.Choice(MODES),
+    help="The mode it is made for; default: the laxest that the customer's country allows.",
 )
 @purposes_option
 @click.option("--own", multiple=True, metavar="CODE=SENTENCE", help="The sentence for your own purpose.")

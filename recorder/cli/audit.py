@@ -35,7 +35,10 @@ OK = "ok"
 SEVERITY = (OK, "warning", "wrong")
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 OUTPUT = click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: printed."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file instead of printing.",
 )
 
 
@@ -45,7 +48,9 @@ def audit() -> None:
 
 
 @audit.command("run")
-@click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
+@click.option(
+    "--tenant", "tenant_name", metavar="TENANT", help="Only this customer, by id or name; default: all."
+)
 @click.option("--provider", "tenant_name", flag_value=PROVIDER, help="Only the provider's own log.")
 @click.option(
     "--checkpoint", "notes", type=FILE, multiple=True, help="The file of a mailed checkpoint; repeatable."

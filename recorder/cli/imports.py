@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from datetime import datetime, time
+from datetime import date, datetime, time
 from pathlib import Path
 
 import click
 
 from recorder import csv_rows
 from recorder.catalogue.records import FORMATS
+from recorder.cli.day import DAY
 from recorder.cli.output import json_option, print_result
 from recorder.cli.output_files import check_output, open_output
 from recorder.cli.progress import ProgressLine
@@ -35,11 +36,15 @@ MAX_FAILURES = 20
 @click.option(
     "--until",
     required=True,
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=DAY,
     help="The day on which recordings without a purpose are erased; within a year.",
 )
 @click.option(
-    "--format", "formats", type=click.Choice(FORMATS), multiple=True, help="Default: the plan's usual one."
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    help="A format of the recordings; repeatable. Default: the plan's usual one.",
 )
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write all failures to a CSV."
@@ -51,7 +56,7 @@ def import_recordings(
     folder: Path,
     tenant_name: str,
     table: Path | None,
-    until: datetime,
+    until: date,
     formats: tuple[str, ...],
     report: Path | None,
 ) -> None:
@@ -66,7 +71,7 @@ def import_recordings(
     context.open_catalogue()
     owner, now = find_tenant(tenant_name), utc_now()
     zone = time_zones.require_zone(owner.time_zone)
-    kept_until = datetime.combine(until.date(), time(), zone)
+    kept_until = datetime.combine(until, time(), zone)
     service.check_until(kept_until, now)
     service.check_not_leaving(owner.id)
     listed = table or folder / "recordings.csv"

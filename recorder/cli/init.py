@@ -85,7 +85,7 @@ ADDRESS = (SetupQuestion("address", "Public address of the panel, https://… (e
     help="The address of FreeSWITCH's event socket.",
 )
 @click.option("--switch-password-file", type=FILE, help="A file with the event socket's password.")
-@click.option("--store", type=click.Choice(["directory", "s3"]), help="Where recordings are stored.")
+@click.option("--store", type=click.Choice(["directory", "s3"]), help="The kind of object store.")
 @click.option("--endpoint", help="The S3 server's address; without one, AWS.")
 @click.option("--bucket", help="The bucket; it must exist.")
 @click.option("--region", default="us-east-1", help="The bucket's region.")

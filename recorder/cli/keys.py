@@ -30,7 +30,7 @@ def key() -> None:
 
 
 @key.command()
-@click.option("--force", is_flag=True, help="Even if existing recordings cannot be opened with the new keys.")
+@click.option("--force", is_flag=True, help="Create them even if they do not open existing recordings.")
 @json_option
 @click.pass_obj
 def init(context: Context, force: bool) -> None:
@@ -64,7 +64,7 @@ def init(context: Context, force: bool) -> None:
 def renew(context: Context, root: Path | None) -> None:
     """Create a new signing key, endorsed by the root.
 
-    The old one's files stay beside it."""
+    The files of the old one stay beside it."""
     folder = context.settings.keys_folder
     private = signing.load_private(root or folder / signing.ROOT_KEY)
     files = signing.renew(folder, private, utc_now())
@@ -74,14 +74,19 @@ def renew(context: Context, root: Path | None) -> None:
 @key.command()
 @click.argument("key_id", metavar="KEY")
 @click.option("--root", type=FILE, help="The file of the root's key; default: the one in the keys folder.")
-@click.option("--since", type=click.DateTime(), help="The time of its compromise, UTC; default: now.")
+@click.option(
+    "--since",
+    type=click.DateTime(),
+    metavar="TIME",
+    help="The time of its compromise, as 2026-11-29T12:30:00 in UTC; default: now.",
+)
 @json_option
 @confirmation_options
 @click.pass_obj
 def revoke(context: Context, key_id: str, root: Path | None, since: datetime | None) -> None:
     """Revoke a signing key by its id.
 
-    Whatever it signed since is no longer believed."""
+    Nothing that it signed since then is trusted any more."""
     folder = context.settings.keys_folder
     if not KEY_ID.fullmatch(key_id):
         raise click.BadParameter("a key id has 32 digits, 0 to 9 and a to f: `accord key show` prints them")

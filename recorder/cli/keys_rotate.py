@@ -26,7 +26,12 @@ from recorder.seal.sealing import KEY_FILE
 
 
 @click.command()
-@click.option("--tenant", "tenant_name", help="For this customer, by id or name; default: the installation.")
+@click.option(
+    "--tenant",
+    "tenant_name",
+    metavar="TENANT",
+    help="For this customer, by id or name; default: the installation.",
+)
 @json_option
 @click.pass_obj
 def prepare(context: Context, tenant_name: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, time
+from datetime import date, datetime, time
 from pathlib import Path
 
 import click
@@ -13,6 +13,7 @@ from recorder.catalogue import queries as catalogue_queries
 from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.records import TenantRow
 from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.day import DAY
 from recorder.cli.output import Record, json_option, print_list, print_record, print_result
 from recorder.cli.output_files import write_output
 from recorder.cli.progress import ProgressLine
@@ -39,7 +40,7 @@ def offboarding() -> None:
 @json_option
 @click.pass_obj
 def list_departures(context: Context) -> None:
-    """List the customers that leave or have left."""
+    """List the departures: announced, in progress, complete."""
     context.open_catalogue()
     owners = (
         (owner, offboarding_progress.find_offboarding(owner.id)) for owner in tenant_queries.customers()
@@ -67,19 +68,19 @@ def _record(owner: TenantRow, row: OffboardingRow) -> Record:
 @click.option(
     "--until",
     required=True,
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=DAY,
     help="The day until which the customer can download its archive; nothing is erased before.",
 )
 @json_option
 @confirmation_options
 @click.pass_obj
-def start(context: Context, tenant_name: str, until: datetime) -> None:
+def start(context: Context, tenant_name: str, until: date) -> None:
     """Announce a departure: no new calls are recorded.
 
     Calls in progress still are."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
-    day = datetime.combine(until.date(), time(), time_zones.require_zone(owner.time_zone))
+    day = datetime.combine(until, time(), time_zones.require_zone(owner.time_zone))
     numbers = [line.number for line in catalogue_queries.lines(owner.id)]
     confirm(
         "Announce its departure?",
@@ -116,7 +117,9 @@ def cancel(context: Context, tenant_name: str) -> None:
 @json_option
 @click.pass_obj
 def export(context: Context, tenant_name: str, anew: bool) -> None:
-    """Prepare the archive that the customer downloads in the panel. Interrupted, it continues later."""
+    """Prepare the archive that the customer downloads in the panel.
+
+    Interrupted, it continues where it was."""
     from recorder.features.offboarding.plan import prepare_handover
     from recorder.playback.verified_recording import RecordingVerifier
 
@@ -174,7 +177,9 @@ def _archive_sentences(tenant: str, row: OffboardingRow) -> list[str]:
 @confirmation_options
 @click.pass_obj
 def erase(context: Context, tenant_name: str, early: str | None, without_export: bool) -> None:
-    """Have the worker erase everything of a customer. Decide its legal holds first."""
+    """Order the erasure of a customer; the worker carries it out.
+
+    Decide its legal holds first."""
     context.open_catalogue()
     owner, changes = find_tenant(tenant_name), context.changes()
     statement = service.current_statement(changes, owner.id)
@@ -257,7 +262,12 @@ def show(context: Context, tenant_name: str) -> None:
 
 @offboarding.command()
 @tenant_argument
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: printed.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file instead of printing.",
+)
 @click.pass_obj
 def receipt(context: Context, tenant_name: str, output: Path | None) -> None:
     """Write the signed receipt of an erasure, a JSON document."""

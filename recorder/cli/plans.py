@@ -22,7 +22,9 @@ def plan() -> None:
 @json_option
 @click.pass_obj
 def list_plans(context: Context) -> None:
-    """List the plans; one without a longest retention does not limit it."""
+    """List the plans.
+
+    A plan without a longest retention does not limit it."""
     rows = [
         {
             "code": each.code,

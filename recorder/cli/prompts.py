@@ -27,7 +27,7 @@ LANGUAGE = click.Choice(LANGUAGES)
 
 wording_option = click.option(
     "--wording", type=click.Choice(WORDINGS), default=SHORT, show_default=True,
-    help="Say what must be said, or more.",
+    help="short: the required sentences; long: fuller ones.",
 )  # fmt: skip
 
 LOUDEST, QUIETEST = -14.0, -30.0
@@ -43,7 +43,9 @@ def prompt() -> None:
 
 
 @prompt.command("list")
-@click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all; repeatable.")
+@click.option(
+    "--language", "languages", type=LANGUAGE, multiple=True, help="A language; repeatable. Default: all."
+)
 @json_option
 @click.pass_obj
 def list_clips(context: Context, languages: tuple[str, ...]) -> None:
@@ -63,7 +65,9 @@ def list_clips(context: Context, languages: tuple[str, ...]) -> None:
 
 
 @prompt.command("script")
-@click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all; repeatable.")
+@click.option(
+    "--language", "languages", type=LANGUAGE, multiple=True, help="A language; repeatable. Default: all."
+)
 def script(languages: tuple[str, ...]) -> None:
     """Print the script for a person who records the sentences.
 
@@ -109,7 +113,13 @@ def script(languages: tuple[str, ...]) -> None:
     help="The greeting says all that the mode requires: nothing is played after it.",
 )
 @wording_option
-@click.option("--rate", type=click.Choice(["8000", "16000"]), default="8000", show_default=True, help="Hz.")
+@click.option(
+    "--rate",
+    type=click.Choice(["8000", "16000"]),
+    default="8000",
+    show_default=True,
+    help="The sample rate in Hz.",
+)
 @json_option
 @click.pass_obj
 def render_announcement(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import click
@@ -10,6 +10,7 @@ import click
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.records import RecordingRow
 from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.day import DAY
 from recorder.cli.holds import OPERATOR, REASON, hold_record
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
 from recorder.cli.output import Record, json_option, print_list, print_record, print_result
@@ -27,7 +28,6 @@ from recorder.seal import signing
 from recorder.seal.usage_terms import Terms
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-DAY = click.DateTime(["%Y-%m-%d"])
 
 COLUMNS = ("id", "tenant", "started_at", "duration_ms", "number", "direction", "purposes", "keep_until")
 
@@ -47,19 +47,21 @@ def recording() -> None:
 
 
 @recording.command("list")
-@click.option("--tenant", "tenant_name", help="The customer's id or name; default: all.")
+@click.option("--tenant", "tenant_name", metavar="TENANT", help="The customer's id or name; default: all.")
 @click.option("--line", "number", help="Calls on this number only; needs --tenant.")
-@click.option("--from", "first", type=DAY, help="The first day, YYYY-MM-DD.")
+@click.option("--from", "first", type=DAY, help="The first day.")
 @click.option("--to", "last", type=DAY, help="The last day.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The longest list.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="The maximum number of recordings."
+)
 @json_option
 @click.pass_obj
 def list_recordings(
     context: Context,
     tenant_name: str | None,
     number: str | None,
-    first: datetime | None,
-    last: datetime | None,
+    first: date | None,
+    last: date | None,
     limit: int,
 ) -> None:
     """List recordings, the latest call first.
@@ -75,7 +77,7 @@ def list_recordings(
     for owner in owners:
         zone = time_zones.require_zone(owner.time_zone)
         since, until = (
-            None if day is None else datetime.combine(day.date() + timedelta(days=later), time(), zone)
+            None if day is None else datetime.combine(day + timedelta(days=later), time(), zone)
             for day, later in ((first, 0), (last, 1))
         )
         line = None if number is None else find_line(owner, number).id
@@ -160,7 +162,7 @@ def withdraw_consent(context: Context, recording_id: str, purposes: tuple[str, .
 @json_option
 @click.pass_obj
 def add_consent(
-    context: Context, recording_id: str, purpose: str, days: int, on: datetime | None, reason: str
+    context: Context, recording_id: str, purpose: str, days: int, on: date | None, reason: str
 ) -> None:
     """Record an agreement that was made after the call.
 
@@ -174,7 +176,7 @@ def add_consent(
         purpose=purpose,
         keep_days=days,
         reason=reason,
-        on=None if on is None else on.date(),
+        on=on,
     )
     _print_terms(changes, row, f"Signed: it may be used for {purpose}.")
 
@@ -245,7 +247,12 @@ def _terms_record(row: RecordingRow, terms: Terms) -> Record:
 
 @recording.command("receipt")
 @recording_argument
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: printed.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file instead of printing.",
+)
 @click.pass_obj
 def erasure(context: Context, recording_id: str, output: Path | None) -> None:
     """Write the signed receipt of an erasure.

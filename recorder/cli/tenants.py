@@ -31,7 +31,7 @@ PAGE: Final = 500
     },
 )
 def tenant() -> None:
-    """Customers."""
+    """Customers: create, list, show and change them."""
 
 
 @tenant.command("list")

@@ -53,9 +53,11 @@ def user() -> None:
 @owner_options
 @click.argument("address")
 @click.option("--name", default="", help="The person's name; default: the address.")
-@click.option("--role", type=ROLE, help=f"Default: {CUSTOMER}, for a customer's people.")
+@click.option("--role", type=ROLE, help=f"The role; default: {CUSTOMER}, for a customer's people.")
 @LINES
-@click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
+@click.option(
+    "--language", type=click.Choice(LANGUAGES), help="The person's language; default: the customer's."
+)
 @LINK
 @json_option
 @click.pass_obj
