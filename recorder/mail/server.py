@@ -44,13 +44,13 @@ class MailServer:
             raise MailError(
                 "mail.unreachable",
                 f"the mail server {self.host} accepts only ASCII in log-ins and addresses",
-                "use an ASCII password; see section [mail] in docs/operate.md",
+                "use an ASCII password; see section [mail] in docs/settings.md",
             ) from error
         except (smtplib.SMTPException, OSError) as error:
             raise MailError(
                 "mail.unreachable",
                 f"the mail server {self.host} did not accept the mail: {error}",
-                "check section [mail] (see docs/operate.md); sending is retried",
+                "check section [mail] (docs/settings.md); sending is retried",
             ) from error
 
     def _connect(self) -> smtplib.SMTP:
