@@ -288,7 +288,7 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
     endorsement = _endorse(root, signing, USES, now)
     panel = Ed25519PrivateKey.from_private_bytes(entropy(32))
     for_panel = _endorse(root, panel, PANEL_USES, now)
-    with ExitStack() as written:
+    with ExitStack() as cleanup:
         for name, content, mode in (
             (ROOT_KEY, private_pem(root), 0o600),
             (ROOT_PUBLIC, public_pem(root.public_key()), 0o644),
@@ -299,8 +299,8 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
             (PANEL_ENDORSEMENT, canonical_json.dump(for_panel.document()), 0o644),
         ):
             write_private(folder / name, content, mode)
-            written.callback((folder / name).unlink)
-        written.pop_all()
+            cleanup.callback((folder / name).unlink)
+        cleanup.pop_all()
     return [folder / name for name in KEY_FILES]
 
 
@@ -336,7 +336,7 @@ def _renew(
         old = ""
     signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
     endorsement = _endorse(root, signing, uses, now)
-    with ExitStack() as written:
+    with ExitStack() as cleanup:
         # Both before either is replaced: a key with another's endorsement signs nothing.
         for name, content, mode in (
             (key, private_pem(signing), 0o600),
@@ -345,10 +345,10 @@ def _renew(
             fresh = folder / f".{name}.new"
             fresh.unlink(missing_ok=True)
             write_private(fresh, content, mode)
-            written.callback(fresh.unlink)
+            cleanup.callback(fresh.unlink)
             if os.geteuid() == 0:
                 os.chown(fresh, folder.stat().st_uid, -1)  # worker and panel read it
-        written.pop_all()
+        cleanup.pop_all()
     for name in names:
         copy = folder / f"{old}.{name}"
         # It exists already after an interrupted renewal.
