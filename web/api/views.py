@@ -178,9 +178,7 @@ def _rate_limit_response(seconds: int) -> ResponseReturnValue:
 
 @blueprint.errorhandler(HTTPException)
 def handle_http_error(error: HTTPException) -> ResponseReturnValue:
-    return problem(
-        error.code or 500, "request.wrong", error.name, "docs/api.md says what is understood"
-    )
+    return problem(error.code or 500, "request.wrong", error.name, "docs/api.md says what is understood")
 
 
 @blueprint.errorhandler(AccordError)
