@@ -52,7 +52,10 @@ def _check_files(patient: Patient, names: tuple[str, ...]) -> None:
         raise ConfigError(
             "keys.missing", f"there is no {_list(missing)}", f"{PAGE}{new}; `accord key restore` from a copy"
         )
-    if is_open := [path for path in paths if path.name in PRIVATE and _mode(path) & 0o027]:
+    private = [path for path in paths if path.name in PRIVATE]
+    if secret := os.environ.get("ACCORD_KEYS_KEK_FILE"):
+        private.append(Path(secret))  # of root, where systemd hands it on
+    if is_open := [path for path in private if _mode(path) & 0o027]:
         raise ConfigError(
             "keys.open_to_others",
             f"other users can read or write {_list(is_open)} (mode {_mode(is_open[0]):04o})",

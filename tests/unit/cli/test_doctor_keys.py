@@ -105,6 +105,22 @@ def test_file_open_to_others_is_the_only_fault(house: Bakery, keys: Path, panel:
     assert faults(house, panel) == []
 
 
+def test_key_encryption_key_among_the_secrets_is_closed_to_others(
+    house: Bakery, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the package has it: a file of root, which systemd hands to worker and panel."""
+    secret = house.folder / "kek"
+    (keys / "kek").rename(secret)
+    monkeypatch.setenv("ACCORD_KEYS_KEK_FILE", str(secret))
+    more = {"ACCORD_KEYS_KEK": secret.read_text()}
+    assert faults(house, **more) == []
+    secret.chmod(0o640)
+    assert faults(house, **more) == []
+    secret.chmod(0o644)
+    (fault,) = faults(house, **more)
+    assert f"other users can read or write {secret} (mode 0644)" in fault.what
+
+
 def test_file_closed_to_accord_s_user_is_the_only_fault(house: Bakery, keys: Path) -> None:
     """As after a copy by root."""
     if os.geteuid() != 0:
