@@ -126,7 +126,7 @@ def load_pack(path: Path) -> Pack:
 
 def _error(path: Path, why: str) -> ConfigError:
     return ConfigError(
-        "pack.broken", f"{path} cannot be used: {why}", "compare it with docs/law.md, “A pack's file”"
+        "pack.broken", f"{path} cannot be used: {why}", "compare it with docs/law.md, “Pack files”"
     )
 
 

@@ -124,7 +124,7 @@ def check(
 
 def refuse(document: str, what: str) -> NoReturn:
     """Raises :class:`SealError` (``seal.key_revoked``) for an invalid document."""
-    hint = "who had that key then? see docs/keys.md"
+    hint = "who had that key then? see docs/keys.md, “Compromised signing keys”"
     raise SealError("seal.key_revoked", f"{document}: {what}", hint)
 
 
