@@ -93,7 +93,7 @@ PRODUCTION = {
 STATEMENTS = """
 SELECT calls, round(total_exec_time::numeric, 1), round((total_exec_time / calls)::numeric, 3),
        rows / calls, left(regexp_replace(query, '\\s+', ' ', 'g'), 160)
-FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat%' ORDER BY total_exec_time DESC LIMIT 12
+FROM pg_stat_statements WHERE query NOT LIKE '%%pg_stat%%' ORDER BY total_exec_time DESC LIMIT 12
 """
 
 COLUMNS = "customer,number,label,recorded,address,person,role\n"
