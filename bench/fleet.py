@@ -3,8 +3,8 @@
     python -m bench.fleet [--customers 20000] [--nodes 200] [--rates 10,20,40,80] [--seconds 20] [--calls 400]
         [--installation FOLDER --url URL]
 
-``accord tenant import`` makes the customers with a number and an admin each; every log is signed once. Then the
-product's own functions run as nodes and panels call them. First each alone, again and again: the server's
+``accord tenant import`` makes the customers with a number and an admin each; every log is signed once. Then
+the product's own functions run as nodes and panels call them. First each alone, again and again: the server's
 processor time and statements, this client's processor time, and WAL, each of one run. Then all together:
 every node looks for commands, changed lines and mail and reports itself as often as a worker does, from
 ``--processes`` clients, while calls are sealed, stored and listed at each of the rates. The folder that
@@ -93,7 +93,7 @@ PRODUCTION = {
 STATEMENTS = """
 SELECT calls, round(total_exec_time::numeric, 1), round((total_exec_time / calls)::numeric, 3),
        rows / calls, left(regexp_replace(query, '\\s+', ' ', 'g'), 160)
-FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat%' ORDER BY total_exec_time DESC LIMIT 12
+FROM pg_stat_statements WHERE query NOT LIKE '%%pg_stat%%' ORDER BY total_exec_time DESC LIMIT 12
 """
 
 COLUMNS = "customer,number,label,recorded,address,person,role\n"
