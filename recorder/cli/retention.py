@@ -106,7 +106,8 @@ def _forecast_record(forecast: LimitPreview) -> Record:
 
 
 def _forecast_sentences(forecast: LimitPreview, limit: RetentionLimit) -> list[str]:
-    found = [f"{forecast.there} recordings are kept for this now; {forecast.earlier} end earlier:"]
+    end = ":" if forecast.ends else "."
+    found = [f"{forecast.there} recordings are kept for this now; {forecast.earlier} end earlier{end}"]
     found += [f"  {max(day, limit.since.date())}  {count}" for day, count in forecast.ends.items()]
     if forecast.earlier:
         on_hold = (
