@@ -197,10 +197,9 @@ class PageMachine:
                 )
             case ["running"]:
                 return stays % "" + "\n" + running
-            case ["worker", "until", *_]:
-                return f"accord worker >{self.folder}/worker.log 2>&1 &\n" + _until(
-                    name.partition(" until ")[2]
-                )
+            case ["worker", "until", *_]:  # its duties run when it starts, and then once a minute
+                until = _until(name.partition(" until ")[2])
+                return f"accord worker >{self.folder}/worker.log 2>&1 &\n{until}\nkill $! && wait $! || true"
             case ["live", number]:
                 live = f"curl -s http://127.0.0.1:{self.port + 3}/metrics | grep -q 'accord_calls_live 1'"
                 return stays % f"--call {number}:fr --speed 0.5" + "\n" + running + "\n" + _until(live)
