@@ -14,35 +14,33 @@ from recorder.cli.lazy_group import LazyCommand, LazyGroup
 from recorder.errors import AccordError, ConfigError
 
 _COMMANDS: Final = {
-    "run": LazyCommand(
-        "processes", "run", "Run all processes of one machine; one that ends or hangs is restarted."
-    ),
+    "run": LazyCommand("processes", "run", "Run all processes of one machine, and restart them."),
     "daemon": LazyCommand(
         "processes",
         "daemon",
-        "Run the process beside the switch: it announces, starts recordings, and writes the spool.",
+        "Run the daemon, which announces and records calls.",
     ),
     "worker": LazyCommand(
         "processes",
         "worker",
-        "Run the worker: it encodes, seals, stores and lists recordings, and erases expired ones.",
+        "Run the worker, which stores and erases recordings.",
     ),
     "web": LazyCommand("processes", "web", "Run the panel."),
     "migrate": LazyCommand(
         "processes",
         "migrate",
-        "Update the catalogue's schema to this version, or create it, with the store's folder.",
+        "Create the catalogue, or update its schema.",
     ),
     "init": LazyCommand(
         "init",
         "init",
-        "Set up this machine: write settings and secrets, create the keys and the catalogue.",
+        "Set up this machine: settings, secrets, keys, catalogue.",
     ),
     "upgrade": LazyCommand("upgrade", "upgrade", "Upgrades to another version of Accord."),
     "doctor": LazyCommand(
         "doctor",
         "doctor",
-        "Check the installation, and say what to do about each fault.",
+        "Check the installation, and advise about each fault.",
     ),
     "status": LazyCommand(
         "status",
@@ -52,62 +50,56 @@ _COMMANDS: Final = {
     "audit": LazyCommand(
         "audit",
         "audit",
-        "Verify the catalogue, the audit log and the recordings against each other, and export proofs.",
+        "Verify catalogue, log and recordings; export proofs.",
     ),
     "rebuild": LazyCommand("rebuild", "rebuild", "Rebuild the catalogue's recordings from the bucket."),
     "backup": LazyCommand(
         "backup",
         "backup",
-        "Write everything that the bucket does not hold into a new FILE: customers, people, lines, "
-        "announcements, the log.",
+        "Back up everything that the bucket does not hold.",
     ),
     "restore": LazyCommand(
         "backup",
         "restore",
-        "Restore a backup's FILE into an empty catalogue (`accord migrate` creates one), SQLite or "
-        "PostgreSQL.",
+        "Restore a backup's FILE into an empty catalogue.",
     ),
-    "key": LazyCommand("keys", "key", "Keys: the root, the signing keys and the key-encryption key."),
+    "key": LazyCommand("keys", "key", "Keys: root, signing keys and key-encryption key."),
     "store": LazyCommand("store", "store", "The object store of the recordings."),
-    "take": LazyCommand("take", "take", "Takes: calls recorded on this machine that are not stored yet."),
+    "take": LazyCommand("take", "take", "Takes: recorded calls that are not stored yet."),
     "hold": LazyCommand("holds", "hold", "Legal holds: recordings that expiry and deletion skip."),
-    "retention": LazyCommand(
-        "retention", "retention", "Retention limits: recordings kept for a shorter time than announced."
-    ),
+    "retention": LazyCommand("retention", "retention", "Retention limits: retention shorter than announced."),
     "recording": LazyCommand(
         "recordings",
         "recording",
-        "Recordings: list and verify them, and amend them after the call.",
+        "Recordings: list and verify them, amend them, erase them.",
     ),
-    "tenant": LazyCommand("tenants", "tenant", "Customers."),
+    "tenant": LazyCommand("tenants", "tenant", "Customers: create, list, show and change them."),
     "offboarding": LazyCommand(
         "offboarding",
         "offboarding",
-        "The departure of a customer: start, export, erase, and a signed receipt.",
+        "Departures of customers: export, erasure, receipt.",
     ),
-    "plan": LazyCommand(
-        "plans", "plan", "Plans: the features, formats and longest retention that a customer has."
-    ),
+    "plan": LazyCommand("plans", "plan", "Plans: features, formats and longest retention."),
     "completion": LazyCommand("completion", "completion", "Print the completion script of a shell."),
-    "usage": LazyCommand("usage", "usage", "Show the usage by customer: recorded calls, minutes and bytes."),
+    "usage": LazyCommand("usage", "usage", "Show recorded calls, minutes and bytes by customer."),
     "user": LazyCommand("users", "user", "People who log in to the panel."),
     "token": LazyCommand("tokens", "token", "API tokens: the access of a customer's own programs."),
     "line": LazyCommand("lines", "line", "Lines: the numbers that are recorded, and their settings."),
     "announcement": LazyCommand(
         "announcements",
         "announcement",
-        "Announcements: what a line says before it records, and its question for consent.",
+        "Announcements: the spoken notice, and the question.",
     ),
-    "prompt": LazyCommand("prompts", "prompt", "Prompts: the sentences that callers hear, and their sound."),
+    "prompt": LazyCommand("prompts", "prompt", "Prompts: the sentences that callers hear."),
     "country": LazyCommand(
         "country",
         "country",
-        "Countries: their rules for recordings, as facts with their sources, not legal advice.",
+        "Countries: their rules for recordings, not legal advice.",
     ),
     "subject-request": LazyCommand(
         "subject_requests",
         "subject_request",
-        "Subject requests: people who ask for their recordings, with the due day of each.",
+        "Subject requests: people who ask for their recordings.",
     ),
 }
 

@@ -21,12 +21,20 @@ from recorder.prompts.sound_sources import open_sources
 @click.command()
 @tenant_argument
 @click.argument("name")
-@click.option("--language", type=click.Choice(LANGUAGES), default="fr", show_default=True, help="Its own.")
+@click.option(
+    "--language",
+    type=click.Choice(LANGUAGES),
+    default="fr",
+    show_default=True,
+    help="The customer's own language.",
+)
 @click.option("--country", help="The country pack (`accord country list`); default: unchanged.")
 @json_option
 @click.pass_obj
 def adopt(context: Context, tenant_name: str, name: str, language: str, country: str | None) -> None:
-    """Give a customer that `accord rebuild` found its NAME, and announcements if it has none."""
+    """Name a customer that `accord rebuild` found.
+
+    Announcements are created if it has none."""
     context.open_catalogue()
     found, now = find_tenant(tenant_name), utc_now()
     if country is not None:

@@ -41,7 +41,7 @@ COLUMNS = ("id", "name", "version", "language", "purposes", "keep_days", "mode",
 
 @click.group()
 def announcement() -> None:
-    """Announcements: what a line says before it records, and its question for consent."""
+    """Announcements: the spoken notice, and the question."""
 
 
 @announcement.command("list")
@@ -81,7 +81,7 @@ def _record(row: AnnouncementRow) -> Record:
 @json_option
 @click.pass_obj
 def show_announcement(context: Context, announcement_id: str, tenant_name: str) -> None:
-    """Show an announcement by its id: its texts, and the lines that use it."""
+    """Show an announcement by its id, and the lines that use it."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     row = queries.announcement(owner.id, announcement_id)
@@ -127,7 +127,9 @@ def add_announcement(
     declined: Path | None,
     declined_text: str,
 ) -> None:
-    """Add your own sound with its text, as the next version of NAME if there is one. Prints its id."""
+    """Add your own sound with its text. Prints its id.
+
+    If there is an announcement of that NAME, this is its next version."""
     context.open_catalogue()
     question_sound = None if question is None else OwnSound(question_text, _checked(question, check_sound))
     refused = None if declined is None else OwnSound(declined_text, _checked(declined, check_clip))
@@ -153,7 +155,9 @@ def add_announcement(
 @click.argument("name")
 @click.option("--language", type=LANGUAGE, required=True, help="The language of the announcement.")
 @click.option(
-    "--mode", type=click.Choice(MODES), help="Default: the laxest that the customer's country allows."
+    "--mode",
+    type=click.Choice(MODES),
+    help="The mode it is made for; default: the laxest that the customer's country allows.",
 )
 @purposes_option
 @click.option("--own", multiple=True, metavar="CODE=SENTENCE", help="The sentence for your own purpose.")
@@ -182,7 +186,9 @@ def compose_announcement(
     greeting_says_all: bool,
     wording: Wording,
 ) -> None:
-    """Compose an announcement of the shipped sentences, with the question of its mode. Prints its id."""
+    """Compose an announcement of recorded sentences. Prints its id.
+
+    In a mode that asks for consent, its question is composed, too."""
     if greeting is None and (greeting_text or greeting_says_all):
         raise click.UsageError("there is no greeting: name its sound with --greeting WAV")
     context.open_catalogue()

@@ -34,17 +34,22 @@ OK = "ok"
 SEVERITY = (OK, "warning", "wrong")
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 OUTPUT = click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: printed."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file instead of printing.",
 )
 
 
 @click.group()
 def audit() -> None:
-    """Verify the catalogue, the audit log and the recordings against each other, and export proofs."""
+    """Verify catalogue, log and recordings; export proofs."""
 
 
 @audit.command("run")
-@click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
+@click.option(
+    "--tenant", "tenant_name", metavar="TENANT", help="Only this customer, by id or name; default: all."
+)
 @click.option("--provider", "tenant_name", flag_value=PROVIDER, help="Only the provider's own log.")
 @click.option(
     "--checkpoint", "notes", type=FILE, multiple=True, help="The file of a mailed checkpoint; repeatable."
@@ -60,11 +65,12 @@ def run(
     without_recordings: bool,
     deep: bool,
 ) -> None:
-    """Compare the catalogue, the log, its signed checkpoints and every recording, and name each difference.
-    Exits with 1 if there is one, a warning included.
+    """Compare catalogue, log, checkpoints and recordings.
 
-    With a mailed checkpoint it also detects a history that was rewritten since, even if nothing else is left
-    of it."""
+    Each difference is named. Exits with 1 if there is one, a warning included.
+
+    With a mailed checkpoint it also detects a history that was rewritten since, even if nothing else is
+    left of it."""
     if deep and without_recordings:
         raise click.UsageError("--deep needs the recordings: leave out --without-recordings")
     context.open_catalogue()
@@ -155,8 +161,10 @@ def leaves(context: Context, recording_id: str) -> None:
 @OUTPUT
 @click.pass_obj
 def prove(context: Context, leaf: str, checkpoint: int | None, output: Path | None) -> None:
-    """Write a file that proves that a leaf is in the signed log: `accord audit verify-proof` needs only the
-    file and the root's public key. It has the leaf's subject, unless that was erased."""
+    """Write the proof that a leaf is in the signed log.
+
+    `accord audit verify-proof` needs only this file and the root's public key. It has the leaf's subject,
+    unless that was erased."""
     context.open_catalogue()
     _write(inclusion_proof.build_proof(leaf, context.store(), checkpoint), output)
 
@@ -179,9 +187,10 @@ def _write(document: bytes, output: Path | None) -> None:
 def prove_consistency(
     context: Context, tenant_name: str | None, before: int, after: int, output: Path | None
 ) -> None:
-    """Write a file that proves that a checkpoint extends an older one: nothing that was in the log then was
-    changed or removed since. `accord audit verify-proof` needs nothing but the file and the root's public
-    key."""
+    """Write the proof that a checkpoint extends an older one.
+
+    Nothing that was in the log then was changed or removed since. `accord audit verify-proof` needs only
+    this file and the root's public key."""
     context.open_catalogue()
     _write(consistency_proof.build_proof(find_owner(tenant_name).id, before, after, context.store()), output)
 
@@ -193,7 +202,9 @@ def prove_consistency(
 @json_option
 @click.pass_obj
 def verify_proof(context: Context, file: Path, root: Path | None, checkpoint: Path | None) -> None:
-    """Verify a proof that `accord audit prove` or `prove-consistency` wrote, from files alone."""
+    """Verify the file of a proof, from files alone.
+
+    `accord audit prove` and `accord audit prove-consistency` write such files."""
     public = signing.load_public(root) if root else context.root()
     signed = None if checkpoint is None else checkpoint.read_bytes()
     content = file.read_bytes().rstrip(b"\n")
@@ -236,7 +247,9 @@ def _checkpoint_sentence(head: Head) -> str:
 @json_option
 @click.pass_obj
 def reopen(context: Context, tenant_name: str | None, reason: str) -> None:
-    """Continue the log after a restore or a rebuild from its present end, which the log states for ever."""
+    """Continue the log after a restore or a rebuild.
+
+    It goes on from its present end. Every later audit shows the gap and the reason."""
     context.open_catalogue()
     tenant = find_owner(tenant_name).id
     number = restart_log(tenant, reason, context.audit_log_services(), utc_now())
@@ -245,7 +258,9 @@ def reopen(context: Context, tenant_name: str | None, reason: str) -> None:
 
 @audit.group()
 def mail() -> None:
-    """Recipients of a customer's newest checkpoint, mailed once a day if [mail] names a server."""
+    """Recipients of the newest checkpoint, by daily mail.
+
+    It is sent only if [mail] names a server."""
 
 
 @mail.command("list")

@@ -21,9 +21,10 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @json_option
 @click.pass_obj
 def backup(context: Context, file: Path) -> None:
-    """Write everything that the bucket does not hold into a new FILE: customers, people, lines,
-    announcements, the log. It is encrypted under the key-encryption key, and holds no keys. Accord may run
-    meanwhile."""
+    """Back up everything that the bucket does not hold.
+
+    It has customers, people, lines, announcements and the log, in a new FILE, encrypted under the
+    key-encryption key; it holds no keys. Accord may run meanwhile."""
     from recorder.features.recovery import backup as backups
 
     context.open_catalogue()
@@ -46,9 +47,10 @@ def backup(context: Context, file: Path) -> None:
 @confirmation_options
 @click.pass_obj
 def restore(context: Context, file: Path, check: bool) -> None:
-    """Restore a backup's FILE into an empty catalogue (`accord migrate` creates one), SQLite or PostgreSQL.
+    """Restore a backup's FILE into an empty catalogue.
 
-    Everybody is logged out, and nothing expires until the legal holds are confirmed."""
+    `accord migrate` creates one, SQLite or PostgreSQL, whichever the backup was made from. Everybody is
+    logged out, and nothing expires until the legal holds are confirmed."""
     from recorder.features.recovery import backup as backups
 
     header = backups.read_header(file)

@@ -42,6 +42,12 @@ def confirmation_options(command: CommandFunction) -> CommandFunction:
     return dry_run(yes(command))
 
 
+class NotConfirmed(click.ClickException):
+    """Nobody can be asked; ends a command as wrong usage does."""
+
+    exit_code = 2
+
+
 def is_dry_run() -> bool:
     """Whether the command that runs changes nothing."""
     return bool(click.get_current_context().meta.get(_DRY_RUN))
@@ -52,7 +58,7 @@ def confirm(question: str, consequences: Record, *sentences: str) -> None:
     ``question``; return if the operator agrees. With ``--dry-run``, print them and end the command, as JSON
     if that was asked for; with ``--yes``, do not ask.
 
-    Raises :class:`click.UsageError` where nobody can be asked, :class:`click.Abort` for a no."""
+    Raises :class:`NotConfirmed` where nobody can be asked, :class:`click.Abort` for a no."""
     context = click.get_current_context()
     if is_dry_run():
         print_result({"dry_run": True, **consequences}, *sentences)
@@ -62,5 +68,5 @@ def confirm(question: str, consequences: Record, *sentences: str) -> None:
     if context.meta.get(_YES):
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("nothing was changed: there is no terminal to confirm it on; add --yes")
+        raise NotConfirmed("nothing was changed: there is no terminal to confirm it on; add --yes")
     click.confirm(question, abort=True, err=True)

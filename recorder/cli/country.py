@@ -24,13 +24,13 @@ WIDTH = 110
 
 @click.group()
 def country() -> None:
-    """Countries: their rules for recordings, as facts with their sources, not legal advice."""
+    """Countries: their rules for recordings, not legal advice."""
 
 
 @country.command("list")
 @json_option
 def list_packs() -> None:
-    """List the country packs: for each purpose the laxest mode and the longest retention."""
+    """List the laxest mode and the longest retention by purpose."""
     rows = [
         {"code": pack.code, "name": pack.name, **_rule_record(rule)}
         for pack in shipped_packs().values()
@@ -47,7 +47,7 @@ def _rule_record(rule: Rule) -> Record:
 @click.argument("code")
 @json_option
 def show_pack(code: str) -> None:
-    """Show a country's pack: each rule with its source and how certain that is."""
+    """Show a country's rules, each with its source."""
     pack = shipped_packs()[country_check.country_code(code)]
     if is_json():
         print_json(_pack_record(pack))
@@ -130,8 +130,9 @@ class _Page:
 @json_option
 @click.pass_obj
 def check(context: Context, draft: Path | None) -> None:
-    """List every recorded line that does not comply with its customer's country. Exits with 1 if there is
-    one."""
+    """List the lines that do not comply with their country's rules.
+
+    Exits with 1 if there is one."""
     packs = dict(shipped_packs())
     if draft is not None:
         pack = load_pack(draft)

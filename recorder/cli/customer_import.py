@@ -78,12 +78,13 @@ def import_customers(
     country: str,
     plan: str,
 ) -> None:
-    """Create the customers of a TABLE with their numbers and announcements, and invite their people. The
-    table is a CSV file with a row for each number or person (docs/customer-tasks.md).
+    """Create customers, lines and people from a TABLE.
+
+    The table is a CSV file with a row for each number or person (docs/customer-tasks.md).
 
     The whole table is checked first, and nothing is written if it has a mistake. Existing rows stay as they
-    are, so the same table can be imported again; interrupted, the import continues where it was. The options
-    are the defaults for empty cells of a new customer."""
+    are, so the same table can be imported again; interrupted, the import continues where it was. The
+    options are the defaults for empty cells of a new customer."""
     context.open_catalogue()
     time_zones.require_zone(time_zone)
     country, plan = country_check.country_code(country), plans.find_plan(plan).code

@@ -17,5 +17,7 @@ from recorder.processes.services import Context
 @json_option
 @click.pass_obj
 def doctor(context: Context, panel: bool) -> None:
-    """Check the installation, and say what to do about each fault. Exits with 1 if there is one."""
+    """Check the installation, and advise about each fault.
+
+    Exits with 1 if there is one."""
     report(look(Patient(context, utc_now), PANEL_CHECKS if panel else CHECKS))

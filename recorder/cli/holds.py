@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 
 import click
 
 from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.day import DAY
 from recorder.cli.output import Record, json_option, print_list, print_result
 from recorder.cli.recording_id import find_recording, recording_argument
 from recorder.cli.tenant_name import find_tenant
@@ -33,7 +34,7 @@ def hold() -> None:
 
 
 @hold.command("list")
-@click.option("--tenant", "tenant_name", help="The customer's id or name; default: all.")
+@click.option("--tenant", "tenant_name", metavar="TENANT", help="The customer's id or name; default: all.")
 @json_option
 @click.pass_obj
 def list_holds(context: Context, tenant_name: str | None) -> None:
@@ -74,7 +75,7 @@ def hold_record(row: HoldRow, now: datetime) -> Record:
 @click.option(
     "--review",
     required=True,
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=DAY,
     help="The latest day of its review, within a year.",
 )
 @click.option(
@@ -93,11 +94,13 @@ def set_hold(
     recording_id: str,
     purposes: tuple[str, ...],
     owner: str,
-    review: datetime,
+    review: date,
     roles: tuple[str, ...],
     reason: str,
 ) -> None:
-    """Hold a recording: it is kept until the hold is lifted, and heard for the hold's purposes alone."""
+    """Hold a recording until the hold is lifted.
+
+    Nothing ends it meanwhile, and it is heard for the hold's purposes alone."""
     context.open_catalogue()
     row = find_recording(recording_id)
     user = next((each for each in users.users(row.tenant) if each.login == owner), None)
@@ -112,7 +115,7 @@ def set_hold(
         owner=user.id,
         purposes=purposes,
         reason=reason,
-        review_at=datetime.combine(review.date(), time(), UTC),
+        review_at=datetime.combine(review, time(), UTC),
         roles=roles,
     )
     found = next(each for each in amendments.holds(row.tenant, row.id) if each.number == number)
@@ -127,7 +130,9 @@ def set_hold(
 @confirmation_options
 @click.pass_obj
 def lift_hold(context: Context, recording_id: str, number: int, reason: str) -> None:
-    """Lift a hold by its NUMBER (`accord hold list`): a recording that has expired meanwhile is erased."""
+    """Lift a hold by its NUMBER (`accord hold list`).
+
+    A recording that has expired meanwhile is erased."""
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
     status = changes.look(row.tenant, row.id)

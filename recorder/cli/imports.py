@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from datetime import datetime, time
+from datetime import date, datetime, time
 from pathlib import Path
 
 import click
 
 from recorder import csv_rows
 from recorder.catalogue.records import FORMATS
+from recorder.cli.day import DAY
 from recorder.cli.output import json_option, print_result
 from recorder.cli.progress import ProgressLine
 from recorder.cli.tenant_name import TENANT, find_tenant
@@ -34,11 +35,15 @@ MAX_FAILURES = 20
 @click.option(
     "--until",
     required=True,
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=DAY,
     help="The day on which recordings without a purpose are erased; within a year.",
 )
 @click.option(
-    "--format", "formats", type=click.Choice(FORMATS), multiple=True, help="Default: the plan's usual one."
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    help="A format of the recordings; repeatable. Default: the plan's usual one.",
 )
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write all failures to a CSV."
@@ -50,12 +55,14 @@ def import_recordings(
     folder: Path,
     tenant_name: str,
     table: Path | None,
-    until: datetime,
+    until: date,
     formats: tuple[str, ...],
     report: Path | None,
 ) -> None:
-    """Import the recordings in FOLDER as "not announced to Accord": nobody hears them until the customer has
-    stated a purpose for each. A file is imported once; interrupted, the import continues where it was."""
+    """Import the recordings in a FOLDER, not announced.
+
+    Nobody hears them until the customer has stated a purpose for each. A file is imported once;
+    interrupted, the import continues where it was."""
     from recorder.features.imports import service
     from recorder.features.notifications import service as notifications
     from recorder.lifecycle import plans
@@ -63,7 +70,7 @@ def import_recordings(
     context.open_catalogue()
     owner, now = find_tenant(tenant_name), utc_now()
     zone = time_zones.require_zone(owner.time_zone)
-    kept_until = datetime.combine(until.date(), time(), zone)
+    kept_until = datetime.combine(until, time(), zone)
     service.check_until(kept_until, now)
     service.check_not_leaving(owner.id)
     listed = table or folder / "recordings.csv"

@@ -85,7 +85,7 @@ ADDRESS = (SetupQuestion("address", "Public address of the panel, https://… (e
     help="The address of FreeSWITCH's event socket.",
 )
 @click.option("--switch-password-file", type=FILE, help="A file with the event socket's password.")
-@click.option("--store", type=click.Choice(["directory", "s3"]), help="Where recordings are stored.")
+@click.option("--store", type=click.Choice(["directory", "s3"]), help="The kind of object store.")
 @click.option("--endpoint", help="The S3 server's address; without one, AWS.")
 @click.option("--bucket", help="The bucket; it must exist.")
 @click.option("--region", default="us-east-1", help="The bucket's region.")
@@ -105,8 +105,9 @@ ADDRESS = (SetupQuestion("address", "Public address of the panel, https://… (e
 @json_option
 @click.pass_obj
 def init(context: Context, /, data: Path, user: str, yes: bool, switch: str, **options: Any) -> None:
-    """Set up this machine: write settings and secrets, create the keys and the catalogue. Values without an
-    option are asked for, and each answer is checked at once. Nothing is overwritten."""
+    """Set up this machine: settings, secrets, keys, catalogue.
+
+    Values without an option are asked for, and each answer is checked at once. Nothing is overwritten."""
     host, _, port = switch.rpartition(":")
     if not host or not port.isdecimal():
         raise click.BadParameter("write it as HOST:PORT", param_hint="--switch")

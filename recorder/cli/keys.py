@@ -26,18 +26,19 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 @click.group()
 def key() -> None:
-    """Keys: the root, the signing keys and the key-encryption key."""
+    """Keys: root, signing keys and key-encryption key."""
 
 
 @key.command()
-@click.option("--force", is_flag=True, help="Even if existing recordings cannot be opened with the new keys.")
+@click.option("--force", is_flag=True, help="Create them even if they do not open existing recordings.")
 @json_option
 @click.pass_obj
 def init(context: Context, force: bool) -> None:
-    """Create the keys of a new installation: a root, signing keys that it endorses, and a key-encryption key.
+    """Create the keys of a new installation.
 
-    No key is ever replaced. Refused if catalogue or bucket have customers whose keys the new ones would not
-    open: `accord key restore` brings the old ones back."""
+    They are a root, signing keys that it endorses, and a key-encryption key. No key is ever replaced.
+    Refused if catalogue or bucket have customers whose keys the new ones would not open: `accord key
+    restore` brings the old ones back."""
     folder = context.settings.keys_folder
     signing.check_none(folder)
     if force:
@@ -61,7 +62,9 @@ def init(context: Context, force: bool) -> None:
 @json_option
 @click.pass_obj
 def renew(context: Context, root: Path | None) -> None:
-    """Create a new signing key, endorsed by the root; the old one's files stay beside it."""
+    """Create a new signing key, endorsed by the root.
+
+    The files of the old one stay beside it."""
     folder = context.settings.keys_folder
     private = signing.load_private(root or folder / signing.ROOT_KEY)
     files = signing.renew(folder, private, utc_now())
@@ -71,12 +74,19 @@ def renew(context: Context, root: Path | None) -> None:
 @key.command()
 @click.argument("key_id", metavar="KEY")
 @click.option("--root", type=FILE, help="The file of the root's key; default: the one in the keys folder.")
-@click.option("--since", type=click.DateTime(), help="The time of its compromise, UTC; default: now.")
+@click.option(
+    "--since",
+    type=click.DateTime(),
+    metavar="TIME",
+    help="The time of its compromise, as 2026-11-29T12:30:00 in UTC; default: now.",
+)
 @json_option
 @confirmation_options
 @click.pass_obj
 def revoke(context: Context, key_id: str, root: Path | None, since: datetime | None) -> None:
-    """Revoke a signing key by its id: whatever it signed since is no longer believed."""
+    """Revoke a signing key by its id.
+
+    Nothing that it signed since then is trusted any more."""
     folder = context.settings.keys_folder
     if not KEY_ID.fullmatch(key_id):
         raise click.BadParameter("a key id has 32 digits, 0 to 9 and a to f: `accord key show` prints them")
@@ -109,7 +119,7 @@ def _signing_ids(context: Context) -> set[str]:
 @json_option
 @click.pass_obj
 def show(context: Context) -> None:
-    """Show the ids of the keys, and the end of the signing keys' endorsements."""
+    """Show the ids of the keys, and the end of each endorsement."""
     signer, folder = context.signer(), context.settings.keys_folder
     panel = context.panel_endorsement()
     next_kek = folder / kek_files.NEXT
@@ -150,10 +160,10 @@ _KINDS: Final = {
 @json_option
 @click.pass_obj
 def verify_copy(context: Context, files: tuple[Path, ...], same_disk: bool) -> None:
-    """Verify copies of the key-encryption key or the root's key, and note their places.
+    """Verify copies of the key-encryption key or the root's key.
 
-    A copy of the key-encryption key must open the key of every customer. `accord doctor` asks for this once
-    a year."""
+    Their places are noted. A copy of the key-encryption key must open the key of every customer. `accord
+    doctor` asks for this once a year."""
     context.open_catalogue()
     tenant_keys = copies.tenant_keys()
     folder, root = context.settings.keys_folder, signing.key_id(context.root())

@@ -43,8 +43,9 @@ def irreplaceable_files(folder: Path) -> list[Path]:
 @json_option
 @click.pass_obj
 def backup(context: Context, place: Path, same_disk: bool) -> None:
-    """Copy the irreplaceable keys into PLACE, a folder on a disk that is stored elsewhere. No file is
-    overwritten.
+    """Copy the irreplaceable keys into the folder PLACE.
+
+    PLACE belongs on a disk that is stored elsewhere. No file is overwritten.
 
     The copies are read back, and verified as by `accord key verify-copy`. PLACE is created, but not the
     folders above it, which are missing if the disk is not mounted."""
@@ -80,8 +81,10 @@ def backup(context: Context, place: Path, same_disk: bool) -> None:
 @click.command("print")
 @click.pass_obj
 def print_(context: Context) -> None:
-    """Print the irreplaceable keys as text for paper: every line has a checksum, so that `accord key restore
-    --typed` names a mistyped one. Revocations are not among them."""
+    """Print the irreplaceable keys as text for paper.
+
+    Every line has a checksum, so that `accord key restore --typed` names a mistyped one. Revocations are
+    not among them."""
     folder = context.settings.keys_folder
     kek = context.settings.keys.kek.get_secret_value()
     now = to_iso(utc_now())[:10]
@@ -120,8 +123,10 @@ def _wraps(path: Path) -> bool:
 @json_option
 @click.pass_obj
 def restore(context: Context, place: Path | None, typed: bool) -> None:
-    """Restore the keys that `accord key backup` copied into PLACE. No key is overwritten. If the root's key
-    is among them, create new signing keys with `accord key renew`."""
+    """Restore keys from the folder of their copies, or from paper.
+
+    No key is overwritten. If the root's key is among them, create new signing keys with `accord key
+    renew`."""
     if typed == (place is not None):
         raise click.UsageError("give either the folder of the copies or --typed")
     folder = context.settings.keys_folder

@@ -26,12 +26,18 @@ from recorder.seal.sealing import KEY_FILE
 
 
 @click.command()
-@click.option("--tenant", "tenant_name", help="For this customer, by id or name; default: the installation.")
+@click.option(
+    "--tenant",
+    "tenant_name",
+    metavar="TENANT",
+    help="For this customer, by id or name; default: the installation.",
+)
 @json_option
 @click.pass_obj
 def prepare(context: Context, tenant_name: str | None) -> None:
-    """Create the next key: the installation's key-encryption key, or a customer's key. `accord key rotate`
-    changes to it. Run again, it prints the same key."""
+    """Create the next key, which `accord key rotate` changes to.
+
+    It is the installation's key-encryption key, or a customer's key. Run again, this prints the same key."""
     folder = context.settings.keys_folder
     if tenant_name is not None:
         context.open_catalogue()
@@ -59,11 +65,10 @@ def prepare(context: Context, tenant_name: str | None) -> None:
 @confirmation_options
 @click.pass_obj
 def rotate(context: Context) -> None:
-    """Change to the keys that `accord key prepare` created: wrap the customers' keys, or the keys of their
-    recordings, again.
+    """Change to the keys that `accord key prepare` created.
 
-    Calls are stored and played meanwhile; interrupted, it continues where it was. The output names whatever
-    still needs an older key."""
+    The customers' keys, or the keys of their recordings, are wrapped again. Calls are stored and played
+    meanwhile; interrupted, it continues where it was. The output names whatever still needs an older key."""
     folder, settings = context.settings.keys_folder, context.settings
     context.open_catalogue()
     _check_copy(folder)

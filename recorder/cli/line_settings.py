@@ -41,20 +41,28 @@ OFF = "off"
 @TENANT
 @click.argument("number")
 @click.option(
-    "--announcement", "announcement_id", help="Its id; default: the shipped one, in --language for --mode."
+    "--announcement",
+    "announcement_id",
+    help="The id of an announcement; default: the shipped one, in --language for --mode.",
 )
-@click.option("--language", type=LANGUAGE, help="Of the shipped announcement; default: the customer's.")
+@click.option(
+    "--language", type=LANGUAGE, help="The language of the shipped announcement; default: the customer's."
+)
 @click.option("--label", default="", help="A name for people.")
 @click.option("--as-routed", is_flag=True, help="Keep the digits as they are: the dialplan routes these.")
 @click.option(
-    "--format", "formats", type=click.Choice(FORMATS), multiple=True, help="Default: the plan's usual one."
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    help="A format of the recordings; repeatable. Default: the plan's usual one.",
 )
 @click.option(
     "--mode",
     type=click.Choice(MODES),
     help="Default: the announcement's; of the shipped one the laxest that the customer's country allows.",
 )
-@click.option("--off", is_flag=True, help="Not recorded until the customer sets it up in the panel.")
+@click.option("--off", is_flag=True, help="Do not record it until the customer sets it up in the panel.")
 @json_option
 @click.pass_obj
 def add_line(
@@ -101,7 +109,9 @@ def add_line(
 @confirmation_options
 @click.pass_obj
 def end_line(context: Context, tenant_name: str, number: str) -> None:
-    """Record a number no more; its recordings stay the customer's."""
+    """Stop recording a number, which is then free.
+
+    Its recordings stay the customer's."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     row = find_line(owner, number)
@@ -120,10 +130,16 @@ def end_line(context: Context, tenant_name: str, number: str) -> None:
 @click.option(
     "--announcement", "announcement_id", help="The new customer's announcement; default: the shipped one."
 )
-@click.option("--language", type=LANGUAGE, help="Of the shipped announcement; default: the customer's.")
+@click.option(
+    "--language", type=LANGUAGE, help="The language of the shipped announcement; default: the customer's."
+)
 @click.option("--label", default="", help="A name for people.")
 @click.option(
-    "--format", "formats", type=click.Choice(FORMATS), multiple=True, help="Default: the plan's usual one."
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    help="A format of the recordings; repeatable. Default: the plan's usual one.",
 )
 @click.option("--mode", type=click.Choice(MODES), help="As for `accord line add`.")
 @json_option
@@ -139,9 +155,10 @@ def move_line(
     formats: tuple[str, ...],
     mode: str | None,
 ) -> None:
-    """Move a number to another customer, with an announcement of theirs. Prints the new line's id.
+    """Move a number to another customer. Prints the line's id.
 
-    Recordings, and calls in progress, stay with the previous customer; the new one sees nothing of them."""
+    The line is new, with an announcement of the new customer. Recordings, and calls in progress, stay with
+    the previous customer; the new one sees nothing of them."""
     context.open_catalogue()
     row, to = find_line(find_tenant(tenant_name), number), find_tenant(to_name)
     found, now = open_sources(context.settings.prompts), utc_now()
@@ -168,8 +185,8 @@ def move_line(
     "--announcement",
     "announcement_ids",
     multiple=True,
-    help="The id of an announcement to say in place of all others, or several, each in another language: a "
-    "menu then comes first. The mode is the one that they were made for.",
+    help="The id of an announcement, which replaces all others; repeatable. Several, each in another "
+    "language, come with a menu. Their mode becomes the line's.",
 )
 @click.option(
     "--mode",
@@ -182,8 +199,8 @@ def move_line(
     "languages",
     type=LANGUAGE,
     multiple=True,
-    help="A language of the announcement. Several come with a menu; a caller who presses no key hears the "
-    "first. An announcement that is missing in a language is composed.",
+    help="A language of the announcement; repeatable. Several come with a menu; without a key the first one "
+    "is played. An announcement that is missing in a language is composed.",
 )
 @click.option(
     "--timing",
@@ -202,9 +219,13 @@ def move_line(
     "formats",
     type=click.Choice(FORMATS),
     multiple=True,
-    help="A format of the recordings; the plan says which there are.",
+    help="A format of the recordings, from those of the plan; repeatable.",
 )
-@click.option("--beep", type=click.Choice(tuple(BEEPS)), help="Who hears a short tone every 15 seconds.")
+@click.option(
+    "--beep",
+    type=click.Choice(tuple(BEEPS)),
+    help="Play a short tone every 15 seconds, to the outside party, the colleague, both or nobody.",
+)
 @click.option(
     "--join-notice",
     type=click.Choice((*WAYS, OFF)),
@@ -334,7 +355,9 @@ def set_keep_question(
     wording: Wording,
     off: bool,
 ) -> None:
-    """Let colleagues on a number ask during a call (*5) if its recording may be kept, from now on."""
+    """Let colleagues ask, in a call, to keep its recording.
+
+    They press *5; the question is asked from the next call on."""
     if off == (days is not None):
         raise click.UsageError("give either --days, the retention after a yes, or --off")
     context.open_catalogue()

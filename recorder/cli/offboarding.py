@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, time
+from datetime import date, datetime, time
 from pathlib import Path
 
 import click
@@ -13,6 +13,7 @@ from recorder.catalogue import queries as catalogue_queries
 from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.records import TenantRow
 from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.day import DAY
 from recorder.cli.output import Record, json_option, print_list, print_record, print_result
 from recorder.cli.progress import ProgressLine
 from recorder.cli.tenant_name import find_tenant, tenant_argument
@@ -31,14 +32,14 @@ PROGRESS = "`accord offboarding show` shows the progress"
 
 @click.group()
 def offboarding() -> None:
-    """The departure of a customer: start, export, erase, and a signed receipt."""
+    """Departures of customers: export, erasure, receipt."""
 
 
 @offboarding.command("list")
 @json_option
 @click.pass_obj
 def list_departures(context: Context) -> None:
-    """List the customers that leave or have left."""
+    """List the departures: announced, in progress, complete."""
     context.open_catalogue()
     owners = (
         (owner, offboarding_progress.find_offboarding(owner.id)) for owner in tenant_queries.customers()
@@ -66,17 +67,19 @@ def _record(owner: TenantRow, row: OffboardingRow) -> Record:
 @click.option(
     "--until",
     required=True,
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=DAY,
     help="The day until which the customer can download its archive; nothing is erased before.",
 )
 @json_option
 @confirmation_options
 @click.pass_obj
-def start(context: Context, tenant_name: str, until: datetime) -> None:
-    """Announce a departure: the customer's numbers are no longer recorded. Calls in progress still are."""
+def start(context: Context, tenant_name: str, until: date) -> None:
+    """Announce a departure: no new calls are recorded.
+
+    Calls in progress still are."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
-    day = datetime.combine(until.date(), time(), time_zones.require_zone(owner.time_zone))
+    day = datetime.combine(until, time(), time_zones.require_zone(owner.time_zone))
     numbers = [line.number for line in catalogue_queries.lines(owner.id)]
     confirm(
         "Announce its departure?",
@@ -113,7 +116,9 @@ def cancel(context: Context, tenant_name: str) -> None:
 @json_option
 @click.pass_obj
 def export(context: Context, tenant_name: str, anew: bool) -> None:
-    """Prepare the archive that the customer downloads in the panel. Interrupted, it continues later."""
+    """Prepare the archive that the customer downloads in the panel.
+
+    Interrupted, it continues where it was."""
     from recorder.features.offboarding.plan import prepare_handover
     from recorder.playback.verified_recording import RecordingVerifier
 
@@ -171,7 +176,9 @@ def _archive_sentences(tenant: str, row: OffboardingRow) -> list[str]:
 @confirmation_options
 @click.pass_obj
 def erase(context: Context, tenant_name: str, early: str | None, without_export: bool) -> None:
-    """Have the worker erase everything of a customer. Decide its legal holds first."""
+    """Order the erasure of a customer; the worker carries it out.
+
+    Decide its legal holds first."""
     context.open_catalogue()
     owner, changes = find_tenant(tenant_name), context.changes()
     statement = service.current_statement(changes, owner.id)
@@ -197,9 +204,10 @@ def erase(context: Context, tenant_name: str, early: str | None, without_export:
 @confirmation_options
 @click.pass_obj
 def erase_again(context: Context, tenant_name: str, believe_dates: bool) -> None:
-    """Erase a customer who left again, after a restore or rebuild, as signed statements in the bucket say.
+    """Erase a customer who left again, after a restore.
 
-    They are verified once more. Nothing is done while a legal hold stands or the holds are unconfirmed."""
+    After a restore or rebuild, the signed statements in the bucket are verified once more. Nothing is done
+    while a legal hold stands or the holds are unconfirmed."""
     context.open_catalogue()
     owner, changes = find_tenant(tenant_name), context.changes()
     leaver = service.find_to_complete(changes, owner.id, believe_dates=believe_dates)
@@ -223,7 +231,7 @@ def erase_again(context: Context, tenant_name: str, believe_dates: bool) -> None
 @json_option
 @click.pass_obj
 def show(context: Context, tenant_name: str) -> None:
-    """Show the progress of a departure, and the holds that delay the erasure."""
+    """Show the progress of a departure, and holds that delay it."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     row = queries.require_departure(owner.id)
@@ -253,10 +261,15 @@ def show(context: Context, tenant_name: str) -> None:
 
 @offboarding.command()
 @tenant_argument
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: printed.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file instead of printing.",
+)
 @click.pass_obj
 def receipt(context: Context, tenant_name: str, output: Path | None) -> None:
-    """Write the signed receipt of a complete erasure, a JSON document, for the customer."""
+    """Write the signed receipt of an erasure, a JSON document."""
     from recorder.seal.offboarding import read_receipt as read
 
     context.open_catalogue()

@@ -23,7 +23,7 @@ CommandFunction = TypeVar("CommandFunction", bound=Any)
 
 _AS_JSON: Final = "recorder.cli.output.json"
 
-_NUMBER: Final = (int, float)
+_NUMBERS: Final = frozenset({int, float})
 
 
 def json_option(command: CommandFunction) -> CommandFunction:
@@ -78,14 +78,13 @@ def print_result(record: Record, *sentences: str) -> None:
 def format_table(rows: Iterable[Record], columns: Sequence[str]) -> list[str]:
     """The lines of a table with its header."""
     lines = [[column.replace("_", " ").upper() for column in columns]]
-    numeric = [True] * len(columns)
+    kinds: list[set[type]] = [set() for _ in columns]
     for row in rows:
         values = [row[column] for column in columns]
-        numeric = [
-            known and (value is None or (isinstance(value, _NUMBER) and not isinstance(value, bool)))
-            for known, value in zip(numeric, values, strict=True)
-        ]
+        for known, value in zip(kinds, values, strict=True):
+            known.add(type(value))
         lines.append([format_value(value).replace("\n", " ") for value in values])
+    numeric = [bool(known & _NUMBERS) and known <= {*_NUMBERS, type(None)} for known in kinds]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(

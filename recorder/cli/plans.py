@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 @click.group()
 def plan() -> None:
-    """Plans: the features, formats and longest retention that a customer has."""
+    """Plans: features, formats and longest retention."""
 
 
 @plan.command("list")
 @json_option
 @click.pass_obj
 def list_plans(context: Context) -> None:
-    """List the plans; one without a longest retention does not limit it."""
+    """List the plans.
+
+    A plan without a longest retention does not limit it."""
     rows = [
         {
             "code": each.code,

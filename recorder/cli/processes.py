@@ -16,7 +16,7 @@ from recorder.processes.services import Context
 @click.option("--replace", is_flag=True, help="Take over from the running daemon; no call goes unrecorded.")
 @click.pass_obj
 def daemon(context: Context, replace: bool) -> None:
-    """Run the process beside the switch: it announces, starts recordings, and writes the spool."""
+    """Run the daemon, which announces and records calls."""
     from recorder.processes.daemon import run
 
     logs.begin(context.settings.log.path)
@@ -26,7 +26,7 @@ def daemon(context: Context, replace: bool) -> None:
 @click.command()
 @click.pass_obj
 def worker(context: Context) -> None:
-    """Run the worker: it encodes, seals, stores and lists recordings, and erases expired ones."""
+    """Run the worker, which stores and erases recordings."""
     from recorder.processes.worker import run
 
     logs.begin(context.settings.log.path)
@@ -48,7 +48,9 @@ def web(context: Context) -> None:
 @json_option
 @click.pass_obj
 def migrate(context: Context, check: bool) -> None:
-    """Update the catalogue's schema to this version, or create it, with the store's folder."""
+    """Create the catalogue, or update its schema.
+
+    With the catalogue the store's folder is created."""
     if check:
         from recorder.catalogue.schema import check_schema
 
@@ -62,7 +64,7 @@ def migrate(context: Context, check: bool) -> None:
 @click.command()
 @click.pass_obj
 def run(context: Context) -> None:
-    """Run all processes of one machine; one that ends or hangs is restarted."""
+    """Run all processes of one machine, and restart them."""
     from recorder.processes.run import run as run_all
 
     logs.begin(context.settings.log.path)

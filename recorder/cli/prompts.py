@@ -26,7 +26,7 @@ LANGUAGE = click.Choice(LANGUAGES)
 
 wording_option = click.option(
     "--wording", type=click.Choice(WORDINGS), default=SHORT, show_default=True,
-    help="Say what must be said, or more.",
+    help="short: the required sentences; long: fuller ones.",
 )  # fmt: skip
 
 LOUDEST, QUIETEST = -14.0, -30.0
@@ -38,11 +38,13 @@ LONGEST_SILENCE_S = 1.0
 
 @click.group()
 def prompt() -> None:
-    """Prompts: the sentences that callers hear, and their sound."""
+    """Prompts: the sentences that callers hear."""
 
 
 @prompt.command("list")
-@click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all; repeatable.")
+@click.option(
+    "--language", "languages", type=LANGUAGE, multiple=True, help="A language; repeatable. Default: all."
+)
 @json_option
 @click.pass_obj
 def list_clips(context: Context, languages: tuple[str, ...]) -> None:
@@ -62,9 +64,13 @@ def list_clips(context: Context, languages: tuple[str, ...]) -> None:
 
 
 @prompt.command("script")
-@click.option("--language", "languages", type=LANGUAGE, multiple=True, help="Default: all; repeatable.")
+@click.option(
+    "--language", "languages", type=LANGUAGE, multiple=True, help="A language; repeatable. Default: all."
+)
 def script(languages: tuple[str, ...]) -> None:
-    """Print the script for a person who records the sentences: the name of each file, and its sentence."""
+    """Print the script for a person who records the sentences.
+
+    It has the name of each file, and its sentence."""
     click.echo(
         "# One sentence per file: WAV, mono, 16 kHz (or 8), PCM 16 bit; in a quiet room, at about -20 dBFS."
     )
@@ -106,7 +112,13 @@ def script(languages: tuple[str, ...]) -> None:
     help="The greeting says all that the mode requires: nothing is played after it.",
 )
 @wording_option
-@click.option("--rate", type=click.Choice(["8000", "16000"]), default="8000", show_default=True, help="Hz.")
+@click.option(
+    "--rate",
+    type=click.Choice(["8000", "16000"]),
+    default="8000",
+    show_default=True,
+    help="The sample rate in Hz.",
+)
 @json_option
 @click.pass_obj
 def render_announcement(
@@ -123,7 +135,7 @@ def render_announcement(
     wording: Wording,
     rate: str,
 ) -> None:
-    """Write the sound of an announcement to the file WAV, and print its text."""
+    """Write an announcement to the file WAV, and print its text."""
     first = (
         None
         if greeting is None
@@ -208,9 +220,10 @@ COLUMNS = ("file", "duration_s", "rate_hz", "loudness_lufs", "clipped_share", "v
 @json_option
 @click.pass_obj
 def check(context: Context, wavs: tuple[Path, ...], shipped: bool, clips: bool) -> None:
-    """Measure WAVs: format, length, loudness, clipping, silence at both ends. Exits with 1 if one is bad.
+    """Measure sounds: format, length, loudness, clipping, silence.
 
-    Without files, the folder of [prompts] recorded is checked, with the names of its files."""
+    Exits with 1 if one is unusable. Without files, the folder of [prompts] recorded is checked, with the
+    names of its files."""
     if shipped:
         rows = _shipped()
     elif wavs:

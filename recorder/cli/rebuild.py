@@ -90,7 +90,9 @@ def rebuild(
     believe_dates: bool,
     confirm_holds: bool,
 ) -> None:
-    """Rebuild the catalogue's recordings from the bucket. On an intact catalogue it changes nothing;
+    """Rebuild the catalogue's recordings from the bucket.
+
+    On an intact catalogue it changes nothing;
     interrupted, it continues where it was. Afterwards nothing expires until the holds are confirmed."""
     if is_dry_run() and not (correct or confirm_holds):
         raise click.UsageError("--dry-run shows the consequences of --correct or --confirm-holds")

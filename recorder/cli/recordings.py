@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import click
@@ -10,6 +10,7 @@ import click
 from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.records import RecordingRow
 from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.day import DAY
 from recorder.cli.holds import OPERATOR, REASON, hold_record
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
 from recorder.cli.output import Record, json_option, print_list, print_record, print_result
@@ -26,7 +27,6 @@ from recorder.seal import signing
 from recorder.seal.usage_terms import Terms
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-DAY = click.DateTime(["%Y-%m-%d"])
 
 COLUMNS = ("id", "tenant", "started_at", "duration_ms", "number", "direction", "purposes", "keep_until")
 
@@ -39,29 +39,33 @@ COLUMNS = ("id", "tenant", "started_at", "duration_ms", "number", "direction", "
     },
 )
 def recording() -> None:
-    """Recordings: list and verify them, and amend them after the call.
+    """Recordings: list and verify them, amend them, erase them.
 
     Every amendment is signed, and stays. The other party of a call is never printed: only the customer's
     people see it, in the panel."""
 
 
 @recording.command("list")
-@click.option("--tenant", "tenant_name", help="The customer's id or name; default: all.")
+@click.option("--tenant", "tenant_name", metavar="TENANT", help="The customer's id or name; default: all.")
 @click.option("--line", "number", help="Calls on this number only; needs --tenant.")
-@click.option("--from", "first", type=DAY, help="The first day, YYYY-MM-DD.")
+@click.option("--from", "first", type=DAY, help="The first day.")
 @click.option("--to", "last", type=DAY, help="The last day.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="The longest list.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=50, show_default=True, help="The maximum number of recordings."
+)
 @json_option
 @click.pass_obj
 def list_recordings(
     context: Context,
     tenant_name: str | None,
     number: str | None,
-    first: datetime | None,
-    last: datetime | None,
+    first: date | None,
+    last: date | None,
     limit: int,
 ) -> None:
-    """List recordings, the latest call first; erased ones are not among them. Days are the customer's."""
+    """List recordings, the latest call first.
+
+    Erased ones are not listed. Days are in the customer's time zone."""
     from recorder.cli.line_number import find_line
 
     if number is not None and tenant_name is None:
@@ -72,7 +76,7 @@ def list_recordings(
     for owner in owners:
         zone = time_zones.require_zone(owner.time_zone)
         since, until = (
-            None if day is None else datetime.combine(day.date() + timedelta(days=later), time(), zone)
+            None if day is None else datetime.combine(day + timedelta(days=later), time(), zone)
             for day, later in ((first, 0), (last, 1))
         )
         line = None if number is None else find_line(owner, number).id
@@ -86,9 +90,9 @@ def list_recordings(
 @json_option
 @click.pass_obj
 def show_recording(context: Context, recording_id: str) -> None:
-    """Show a recording: its call, its announcement, its purposes and their end, its holds and its files.
+    """Show a recording, its purposes, its holds and its files.
 
-    The catalogue's row is shown; `accord recording verify` compares it with the seal."""
+    This is the catalogue's row; `accord recording verify` compares it with the seal."""
     context.open_catalogue()
     row = find_recording(recording_id)
     holds = amendments.holds(row.tenant, row.id)
@@ -137,7 +141,9 @@ def recording_record(row: RecordingRow) -> Record:
 @confirmation_options
 @click.pass_obj
 def withdraw_consent(context: Context, recording_id: str, purposes: tuple[str, ...], reason: str) -> None:
-    """Withdraw consent: the purposes that rest on it end at once, and with the last one the recording."""
+    """Withdraw consent to a recording.
+
+    The purposes that rest on it end at once, and with the last one the recording."""
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
     ends = purposes or changes.look(row.tenant, row.id).may_withdraw()
@@ -155,9 +161,11 @@ def withdraw_consent(context: Context, recording_id: str, purposes: tuple[str, .
 @json_option
 @click.pass_obj
 def add_consent(
-    context: Context, recording_id: str, purpose: str, days: int, on: datetime | None, reason: str
+    context: Context, recording_id: str, purpose: str, days: int, on: date | None, reason: str
 ) -> None:
-    """Record an agreement made after the call, to a purpose and a retention that the country allows."""
+    """Record an agreement that was made after the call.
+
+    The customer's country limits its purpose and its retention."""
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
     changes.agree(
@@ -167,7 +175,7 @@ def add_consent(
         purpose=purpose,
         keep_days=days,
         reason=reason,
-        on=None if on is None else on.date(),
+        on=on,
     )
     _print_terms(changes, row, f"Signed: it may be used for {purpose}.")
 
@@ -198,7 +206,9 @@ def restrict(context: Context, recording_id: str, purposes: tuple[str, ...], rea
 @confirmation_options
 @click.pass_obj
 def delete(context: Context, recording_id: str, reason: str) -> None:
-    """Delete a recording at its customer's request, unless a hold or a law requires it."""
+    """Delete a recording at its customer's request.
+
+    Not if a hold or a law requires it."""
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
     if (why := changes.look(row.tenant, row.id).why_not_delete()) is not None:
@@ -236,11 +246,18 @@ def _terms_record(row: RecordingRow, terms: Terms) -> Record:
 
 @recording.command("receipt")
 @recording_argument
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: printed.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file instead of printing.",
+)
 @click.pass_obj
 def erasure(context: Context, recording_id: str, output: Path | None) -> None:
-    """Write the signed receipt of an erasure, a JSON document: the erased objects, the time and the reason,
-    and when the last backup that had the key ends."""
+    """Write the signed receipt of an erasure.
+
+    It is a JSON document: the erased objects, the time, the reason, and the end of the last backup that had
+    the key."""
     context.open_catalogue()
     tenant = find_recording(recording_id).tenant
     backups = timedelta(days=context.settings.keys.backups_kept_days)
@@ -259,7 +276,7 @@ def erasure(context: Context, recording_id: str, output: Path | None) -> None:
 @json_option
 @click.pass_obj
 def verify_receipt(context: Context, file: Path, root: Path | None) -> None:
-    """Verify a receipt from its file and the root's public key alone."""
+    """Verify a receipt from its file and the root's key alone."""
     public = signing.load_public(root) if root else context.root()
     receipt = receipts.read(file.read_bytes().rstrip(b"\n"), public)
     record = {

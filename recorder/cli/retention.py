@@ -23,7 +23,7 @@ COLUMNS = ("keep_days", "purpose", "number", "covers_consents", "since", "applie
 
 @click.group()
 def retention() -> None:
-    """Retention limits: recordings kept for a shorter time than announced."""
+    """Retention limits: retention shorter than announced."""
 
 
 @retention.command("set")
@@ -47,7 +47,7 @@ def set_retention(
     as_announced: bool,
     also_agreed: bool,
 ) -> None:
-    """Keep recordings for a shorter time than announced, existing ones included.
+    """Shorten the retention of recordings, existing ones included.
 
     A purpose that a law requires is shortened only if it is named. Recordings that were agreed to be kept
     longer last until the agreed day, unless --also-agreed ends them, too."""
@@ -87,8 +87,9 @@ def set_retention(
 @json_option
 @click.pass_obj
 def show_retention(context: Context, tenant_name: str) -> None:
-    """Show a customer's limits; without a time of application, the worker is still applying one to existing
-    recordings."""
+    """Show a customer's limits.
+
+    Without a time of application, the worker is still applying a limit to existing recordings."""
     context.open_catalogue()
     _print_limits(context, find_tenant(tenant_name))
 
@@ -105,7 +106,8 @@ def _forecast_record(forecast: LimitPreview) -> Record:
 
 
 def _forecast_sentences(forecast: LimitPreview, limit: RetentionLimit) -> list[str]:
-    found = [f"{forecast.there} recordings are kept for this now; {forecast.earlier} end earlier:"]
+    end = ":" if forecast.ends else "."
+    found = [f"{forecast.there} recordings are kept for this now; {forecast.earlier} end earlier{end}"]
     found += [f"  {max(day, limit.since.date())}  {count}" for day, count in forecast.ends.items()]
     if forecast.earlier:
         on_hold = (

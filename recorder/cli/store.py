@@ -19,8 +19,9 @@ def store() -> None:
 @json_option
 @click.pass_obj
 def init(context: Context) -> None:
-    """Mark the store's folder, once its disk is mounted: without the mark nothing is stored in it. Only for
-    [store] kind = "directory"."""
+    """Mark the store's folder, once its disk is mounted.
+
+    Nothing is stored in a folder without the mark. Only for [store] kind = "directory"."""
     if context.settings.store.kind != "directory":
         raise ConfigError(
             "store.no_folder",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from datetime import date
 
 import click
 
@@ -11,6 +11,7 @@ from recorder.catalogue import erased_call_queries, subject_request_queries, ten
 from recorder.catalogue.records import TenantRow
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.cli.confirmation import confirm, confirmation_options
+from recorder.cli.day import DAY
 from recorder.cli.output import Record, json_option, print_list, print_record, print_result
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import to_iso, utc_now
@@ -27,11 +28,11 @@ COLUMNS = ("id", "tenant", "number", "wants", "received_on", "due_on", "overdue"
 
 @click.group()
 def subject_request() -> None:
-    """Subject requests: people who ask for their recordings, with the due day of each."""
+    """Subject requests: people who ask for their recordings."""
 
 
 @subject_request.command("list")
-@click.option("--tenant", "tenant_name", help="The customer's id or name; default: all.")
+@click.option("--tenant", "tenant_name", metavar="TENANT", help="The customer's id or name; default: all.")
 @click.option("--open", "open_only", is_flag=True, help="Open requests only.")
 @json_option
 @click.pass_obj
@@ -113,7 +114,7 @@ def show(context: Context, request: str, tenant_name: str) -> None:
 @click.option(
     "--language", type=click.Choice(LANGUAGES), help="The person's language; default: the customer's."
 )
-@click.option("--received", type=click.DateTime(["%Y-%m-%d"]), help="The day of receipt; default: today.")
+@click.option("--received", type=DAY, help="The day of receipt; default: today.")
 @json_option
 @click.pass_obj
 def add(
@@ -122,10 +123,11 @@ def add(
     tenant_name: str,
     wants: str,
     language: str | None,
-    received: datetime | None,
+    received: date | None,
 ) -> None:
-    """Enter the request of a person with this NUMBER; the customer's admins find it in their panel. Prints
-    its id."""
+    """Enter the request of a person. Prints its id.
+
+    NUMBER is the person's. The customer's admins find the request in their panel."""
     context.open_catalogue()
     owner, now = find_tenant(tenant_name), utc_now()
     row = service.enter(
@@ -133,7 +135,7 @@ def add(
         number=number,
         wants=wants,
         language=language or owner.language,
-        received_on=received.date() if received else rules.local_day(owner.time_zone, now),
+        received_on=received or rules.local_day(owner.time_zone, now),
         by_kind=OPERATOR,
         by=None,
         now=now,
@@ -148,7 +150,9 @@ def add(
 @json_option
 @click.pass_obj
 def call(context: Context, request: str, tenant_name: str) -> None:
-    """Call the number of a REQUEST, and say a code that proves whose number it is."""
+    """Call the number of a REQUEST, and say a code.
+
+    In the panel the code proves whose number it is."""
     context.open_catalogue()
     if not context.settings.persons.dial:
         raise ConfigError(
@@ -208,7 +212,9 @@ def close(context: Context, request: str, tenant_name: str, how: str) -> None:
 @confirmation_options
 @click.pass_obj
 def erase_again(context: Context, tenant_name: str, believe_dates: bool) -> None:
-    """Erase calls without a recording again after a restore or rebuild, as signed notes in the bucket say."""
+    """Erase calls without a recording again, after a restore.
+
+    After a restore or rebuild, signed notes in the bucket say which were erased for their person."""
     context.open_catalogue()
     owner, changes = find_tenant(tenant_name), context.changes()
     found = bucket_statements.read_statements(

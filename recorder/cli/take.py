@@ -16,15 +16,17 @@ COLUMNS = ("id", "state", "number", "started_at", "reason", "until")
 
 @click.group()
 def take() -> None:
-    """Takes: calls recorded on this machine that are not stored yet."""
+    """Takes: recorded calls that are not stored yet."""
 
 
 @take.command("list")
 @json_option
 @click.pass_obj
 def list_takes(context: Context) -> None:
-    """List the takes in the spool: calls in progress, takes waiting for the worker, and those in quarantine
-    with the reason and the time of their deletion (none: they stay until you decide)."""
+    """List the takes in the spool of this machine.
+
+    They are calls in progress, takes waiting for the worker, and those in quarantine with the reason and
+    the time of their deletion (none: they stay until you decide)."""
     spool = context.settings.node.spool_folder.absolute()
     rows = [_record(folder, "recording") for folder in layout.open_takes(spool)]
     rows += [_record(folder, "waiting") for folder in layout.finished_takes(spool)]
@@ -58,7 +60,7 @@ def _record(folder: Path, state: str) -> Record:
 @json_option
 @click.pass_obj
 def retry(context: Context, ids: tuple[str, ...]) -> None:
-    """Take takes out of quarantine by their ids (`accord take list`): the worker tries them again.
+    """Return takes from quarantine: the worker tries them again.
 
     Remove the cause first; a take that fails again returns to quarantine unharmed. A take that becomes a
     recording is no longer listed as not recorded."""

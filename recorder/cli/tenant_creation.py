@@ -64,7 +64,9 @@ def create_tenant(
     country: str,
     plan: str,
 ) -> None:
-    """Create a customer with a key of its own, and announcements for its country. Prints its id."""
+    """Create a customer. Prints its id.
+
+    It gets a key of its own, and announcements for its country."""
     context.open_catalogue()
     row = make_tenant(
         context, name, language=language, languages=speaks, time_zone=time_zone, country=country, plan=plan
@@ -96,11 +98,11 @@ def invite_tenant(
     plan: str,
     link: bool,
 ) -> None:
-    """Create a customer, and invite its first admin, who chooses a password and sets up the rest in the
-    panel. Prints its id.
+    """Create a customer, and invite its first admin.
 
-    The link is mailed, or printed if no mail can be sent. It works once within seven days; `accord user
-    reset-password` sends another one."""
+    Prints its id. The admin chooses a password and sets up the rest in the panel. The link is mailed, or
+    printed if no mail can be sent. It works once within seven days; `accord user reset-password` sends
+    another one."""
     context.open_catalogue()
     with writing():  # both or neither
         row = make_tenant(

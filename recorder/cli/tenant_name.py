@@ -13,7 +13,9 @@ from recorder.domain import names
 from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError
 
-TENANT = click.option("--tenant", "tenant_name", required=True, help="The customer's id or name.")
+TENANT = click.option(
+    "--tenant", "tenant_name", metavar="TENANT", required=True, help="The customer's id or name."
+)
 
 tenant_argument = click.argument("tenant_name", metavar="TENANT")
 
@@ -23,7 +25,7 @@ Command = TypeVar("Command", bound=Callable[..., object])
 def owner_options(command: Command) -> Command:
     """Decorates commands about the people or the log of a customer, or of the provider, whom ``tenant_name``
     then names (:func:`find_owner`)."""
-    tenant = click.option("--tenant", "tenant_name", help="The customer's id or name.")
+    tenant = click.option("--tenant", "tenant_name", metavar="TENANT", help="The customer's id or name.")
     provider = click.option(
         "--provider", "tenant_name", flag_value=PROVIDER, help="The provider itself, in place of a customer."
     )

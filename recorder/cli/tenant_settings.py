@@ -23,10 +23,10 @@ from recorder.processes.services import Context
 @json_option
 @click.pass_obj
 def set_tenant(context: Context, tenant_name: str, plan: str | None, country: str | None) -> None:
-    """Change a customer's plan, country or both, or neither if one is refused.
+    """Change a customer's plan or country.
 
-    Another plan shortens nothing that was announced, agreed or is kept. Numbers that announce more than the
-    plan has go on until somebody changes them."""
+    Both are changed, or neither. Another plan shortens nothing that was announced, agreed or is kept.
+    Numbers that announce more than the plan has go on until somebody changes them."""
     if plan is None and country is None:
         raise click.UsageError("nothing to change: give --plan or --country")
     context.open_catalogue()

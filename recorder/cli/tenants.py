@@ -31,7 +31,7 @@ PAGE: Final = 500
     },
 )
 def tenant() -> None:
-    """Customers."""
+    """Customers: create, list, show and change them."""
 
 
 @tenant.command("list")
@@ -55,7 +55,7 @@ def _every_customer() -> Iterator[Customer]:
 @json_option
 @click.pass_obj
 def show_tenant(context: Context, tenant_name: str) -> None:
-    """Show a customer: its settings, its plan, and the numbers of its lines and people."""
+    """Show a customer: its settings, its plan, its size."""
     context.open_catalogue()
     print_tenant(find_tenant(tenant_name).id)
 

@@ -51,7 +51,7 @@ def _record(row: TokenRow) -> Record:
 @json_option
 @click.pass_obj
 def create(context: Context, tenant_name: str, name: str) -> None:
-    """Create a token for the program NAME, and print it: it is shown this once."""
+    """Create a token for the program NAME, and print it once."""
     context.open_catalogue()
     owner = find_tenant(tenant_name)
     plans.check_feature(owner.id, plans.API)

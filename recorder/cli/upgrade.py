@@ -24,7 +24,9 @@ def upgrade() -> None:
 @json_option
 @click.pass_obj
 def check(context: Context, package: Path | None) -> None:
-    """List the obstacles to the version in PACKAGE (its .deb file); without one, to `accord migrate` of the
-    installed version. Exits with 1 if there is one."""
+    """List the obstacles to another version.
+
+    PACKAGE is its .deb file; without one, the obstacles to `accord migrate` of the installed version are
+    listed. Exits with 1 if there is one."""
     found = UpgradeCheck(Patient(context, utc_now), None if package is None else read_package(package))
     report(found.look())

@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import date, datetime
+from datetime import date
 
 import click
 
 from recorder import csv_rows
 from recorder.catalogue import tenant_queries
+from recorder.cli.day import DAY
 from recorder.cli.output import is_json, json_option, print_list
 from recorder.cli.tenant_name import find_tenant
 from recorder.features.usage import service
 from recorder.processes.services import Context
 
-DAY = click.DateTime(["%Y-%m-%d"])
 HEADING = ("tenant", "name", "day", "part", "time_zone", "line", "number", "calls", "minutes", "bytes")
 
 
 @click.command()
-@click.option("--tenant", "tenant_name", help="Only this customer, by id or name; default: all.")
-@click.option("--from", "first", type=DAY, help="The first day, YYYY-MM-DD.")
+@click.option(
+    "--tenant", "tenant_name", metavar="TENANT", help="Only this customer, by id or name; default: all."
+)
+@click.option("--from", "first", type=DAY, help="The first day.")
 @click.option("--to", "last", type=DAY, help="The last day.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a row for each day and line.")
 @json_option
 @click.pass_obj
 def usage(
-    context: Context, tenant_name: str | None, first: datetime | None, last: datetime | None, as_csv: bool
+    context: Context, tenant_name: str | None, first: date | None, last: date | None, as_csv: bool
 ) -> None:
-    """Show the usage by customer: recorded calls, minutes and bytes.
+    """Show recorded calls, minutes and bytes by customer.
 
     The worker counts a day once it is over in the customer's time zone; recordings stored later are in a
     further part of their day. Erased recordings stay counted."""
     if as_csv and is_json():
         raise click.UsageError("give either --csv or --json")
     context.open_catalogue()
-    begin, end = _day(first), _day(last)
-    if begin and end and end < begin:
+    if first and last and last < first:
         raise click.BadParameter("it is before --from", param_hint="--to")
     if tenant_name:
         tenants = {row.id: row.name for row in [find_tenant(tenant_name)]}
-        rows = service.usage_of(next(iter(tenants)), begin, end)
+        rows = service.usage_of(next(iter(tenants)), first, last)
     else:
         tenants = {row.id: row.name for row in tenant_queries.customers()}
-        rows = service.everyones_usage(begin, end)
+        rows = service.everyones_usage(first, last)
     if as_csv:
         click.echo(csv_rows.row(HEADING), nl=False)
         for row in rows:
@@ -67,7 +68,3 @@ def usage(
         for identity, name in tenants.items()
     ]
     print_list("usage", records, ("tenant", "name", "calls", "minutes", "bytes"))
-
-
-def _day(at: datetime | None) -> date | None:
-    return None if at is None else at.date()

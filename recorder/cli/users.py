@@ -53,9 +53,11 @@ def user() -> None:
 @owner_options
 @click.argument("address")
 @click.option("--name", default="", help="The person's name; default: the address.")
-@click.option("--role", type=ROLE, help=f"Default: {CUSTOMER}, for a customer's people.")
+@click.option("--role", type=ROLE, help=f"The role; default: {CUSTOMER}, for a customer's people.")
 @LINES
-@click.option("--language", type=click.Choice(LANGUAGES), help="Default: the customer's.")
+@click.option(
+    "--language", type=click.Choice(LANGUAGES), help="The person's language; default: the customer's."
+)
 @LINK
 @json_option
 @click.pass_obj
@@ -100,7 +102,9 @@ def invite_user(
 @json_option
 @click.pass_obj
 def list_users(context: Context, tenant_name: str | None) -> None:
-    """List the people who log in, and invitations; revoked access stays listed."""
+    """List the people who log in, and invitations.
+
+    Revoked access stays listed."""
     context.open_catalogue()
     owner = find_owner(tenant_name)
     numbers = {line.id: line.number for line in queries.lines(owner.id, ended=True)}
@@ -153,7 +157,9 @@ def _print_user(owner: TenantRow, user_id: str) -> None:
 def set_user(
     context: Context, tenant_name: str | None, address: str, role: str, numbers: tuple[str, ...]
 ) -> None:
-    """Change a person's role, and the numbers whose calls they see. Their sessions end."""
+    """Change a person's role and visible numbers.
+
+    Their sessions end."""
     context.open_catalogue()
     owner = find_owner(tenant_name)
     person = find_user(owner, address)
@@ -179,8 +185,10 @@ def set_user(
 @json_option
 @click.pass_obj
 def reset_password(context: Context, tenant_name: str | None, address: str, link: bool) -> None:
-    """Mail a person a link to choose another password, which works once within the hour, or their invitation
-    again. The link is printed if no mail can be sent."""
+    """Mail a person a link to choose another password.
+
+    It works once within the hour. An invited person gets the invitation again. The link is printed if no
+    mail can be sent."""
     context.open_catalogue()
     owner = find_owner(tenant_name)
     if (invited := _find_invitation(owner, address)) is not None:
@@ -200,7 +208,9 @@ def reset_password(context: Context, tenant_name: str | None, address: str, link
 @confirmation_options
 @click.pass_obj
 def revoke_user(context: Context, tenant_name: str | None, address: str, last_admin: bool) -> None:
-    """End a person's access with their sessions, or withdraw their invitation."""
+    """End a person's access, or withdraw an invitation.
+
+    Their sessions end at once."""
     context.open_catalogue()
     owner = find_owner(tenant_name)
     numbers = {line.id: line.number for line in queries.lines(owner.id, ended=True)}
@@ -226,10 +236,10 @@ def revoke_user(context: Context, tenant_name: str | None, address: str, last_ad
 @json_option
 @click.pass_obj
 def require_second_factor(context: Context, tenant_name: str | None, rule: str) -> None:
-    """Require a second factor from everybody at a customer, or of the provider's people, or no longer.
+    """Require a second factor, or no longer.
 
-    From their next log-in on, a person without one sees only the page that sets one up. A customer's admin
-    can change this."""
+    The rule is for everybody at a customer, or for the provider's people. From their next log-in on, a
+    person without one sees only the page that sets one up. A customer's admin can change this."""
     context.open_catalogue()
     owner = find_owner(tenant_name)
     sign_in_rule.require_second_factor(
@@ -250,7 +260,9 @@ def require_second_factor(context: Context, tenant_name: str | None, rule: str) 
 @json_option
 @click.pass_obj
 def reset_second_factor(context: Context, tenant_name: str | None, address: str, reason: str) -> None:
-    """Remove all second factors of a person who lost them. Their sessions end."""
+    """Remove a person's second factors, if they are lost.
+
+    Their sessions end."""
     context.open_catalogue()
     owner = find_owner(tenant_name)
     person = find_user(owner, address)

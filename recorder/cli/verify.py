@@ -43,9 +43,10 @@ def verify(
     kek: Path | None,
     revocations: tuple[Path, ...],
 ) -> None:
-    """Verify recordings against their seals: ids of recordings, places in the bucket (TENANT/YYYY/MM/DD/ID/),
-    folders with a recording's files, or unpacked archives of offboarded customers. Exits with 1 if one is not
-    as it was sealed."""
+    """Verify recordings against their seals.
+
+    WHAT is the id of a recording, its place in the bucket (TENANT/YYYY/MM/DD/ID/), a folder with its files,
+    or the unpacked archive of a customer who left. Exits with 1 if one is not as it was sealed."""
     public = signing.load_public(root) if root else context.root()
     keyring = None if kek is None else Keyring(load_kek(kek))
     revoked = dict(revocation.read_all(revocations, public))

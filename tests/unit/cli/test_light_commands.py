@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -23,6 +24,7 @@ LIGHTEST = HEAVY | {"peewee", "prometheus_client", "pydantic", "recorder.config"
 
 SCRIPT = """
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from recorder.__main__ import main
 try:
@@ -74,6 +76,29 @@ def test_summaries_are_the_commands_own_words() -> None:
         assert command is not None
         stub = click.Command(name, help=lazy.summary)
         assert stub.get_short_help_str(1000) == command.get_short_help_str(1000)
+
+
+def test_summaries_fit_a_terminal() -> None:
+    """In the help of a group none is cut off."""
+
+    def groups(group: click.Group) -> Iterator[click.Group]:
+        yield group
+        for command in group.commands.values():
+            if isinstance(command, click.Group):
+                yield from groups(command)
+
+    context = click.Context(accord, **accord.context_settings)
+    top = [
+        each for each in (accord.get_command(context, name) for name in accord.list_commands(context)) if each
+    ]
+    for group in [
+        accord,
+        *(inner for each in top if isinstance(each, click.Group) for inner in groups(each)),
+    ]:
+        lines = group.get_help(
+            click.Context(group, terminal_width=80, **accord.context_settings)
+        ).splitlines()
+        assert [line for line in lines[lines.index("Commands:") :] if line.endswith("...")] == [], group.name
 
 
 def test_daemon_imports_beforehand_what_a_call_needs() -> None:

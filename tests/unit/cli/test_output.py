@@ -34,6 +34,7 @@ def test_table_has_a_header_and_aligned_columns() -> None:
         "Van Dyck NV   1200  -",
     ]
     assert format_table([], ("keep_days",)) == ["KEEP DAYS"]
+    assert format_table([{"purpose": None}], ("purpose",)) == ["PURPOSE", "-"], "aligned as a text"
 
 
 @pytest.mark.parametrize(

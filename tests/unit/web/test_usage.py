@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import json
 import re
 from datetime import date, timedelta
 
@@ -97,12 +98,18 @@ def run(house):
 
 
 def test_provider_sees_every_customer(run, counted, rival) -> None:
-    lines = {line.split()[0]: line for line in run().splitlines()}
-    assert {*lines} == {counted, rival.id}
-    assert re.search(r"\s2 calls .*Boulangerie Martin$", lines[counted])
-    assert re.search(r"\s1 calls .*Van Dyck NV$", lines[rival.id])
-    assert run("--tenant", "Van Dyck NV").splitlines() == [lines[rival.id]]
-    assert " 0 calls" in run("--tenant", rival.id, "--to", "2026-11-24")
+    rows = {row["tenant"]: row for row in json.loads(run("--json"))["usage"]}
+    assert {tenant: (row["name"], row["calls"]) for tenant, row in rows.items()} == {
+        counted: ("Boulangerie Martin", 2),
+        rival.id: ("Van Dyck NV", 1),
+    }
+    assert json.loads(run("--tenant", "Van Dyck NV", "--json"))["usage"] == [rows[rival.id]]
+    (earlier,) = json.loads(run("--tenant", rival.id, "--to", "2026-11-24", "--json"))["usage"]
+    assert (earlier["calls"], earlier["bytes"]) == (0, 0)
+    header, *lines = run().splitlines()
+    assert header.split() == ["TENANT", "NAME", "CALLS", "MINUTES", "BYTES"]
+    assert len(lines) == 2
+    run("--json", "--csv", code=2)
     rows = list(csv.DictReader(io.StringIO(run("--csv", "--from", "2026-11-25", "--to", "2026-11-25"))))
     assert {(row["tenant"], row["calls"]) for row in rows} == {(counted, "2"), (rival.id, "1")}
     assert "before --from" in run("--from", "2026-11-25", "--to", "2026-11-24", code=2)
