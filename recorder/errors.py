@@ -32,6 +32,10 @@ class ConfigError(AccordError):
     """A setting is unknown, missing or invalid."""
 
 
+class FileError(AccordError):
+    """A file or folder cannot be read or written."""
+
+
 class SwitchError(AccordError):
     """FreeSWITCH is unavailable, refused a command, or did not reply in time."""
 

@@ -117,7 +117,7 @@ def verify_proof(
         raise AuditLogError(
             "checkpoint.not_followed",
             f"checkpoint {new.number} does not continue checkpoint {old.number}",
-            "the log was changed between them, or they are of different logs",
+            "compare both with mailed ones: the log was changed between them, or they are of different logs",
         )
     return ProvenContinuation(old, new)
 

@@ -11,7 +11,7 @@ import click
 
 from recorder import __version__
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
-from recorder.errors import AccordError, ConfigError
+from recorder.errors import ConfigError
 
 _COMMANDS: Final = {
     "run": LazyCommand("processes", "run", "Run all processes of one machine, and restart them."),
@@ -115,11 +115,23 @@ class _Edge(LazyGroup):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except AccordError as error:
-            click.echo(f"accord: {error.message}", err=True)
-            if error.hint:
-                click.echo(f"        {error.hint}", err=True)
-            sys.exit(2 if isinstance(error, ConfigError) else 1)
+        except click.UsageError as error:
+            command = ctx.command_path if error.ctx is None else error.ctx.command_path
+            _complain(error.format_message(), f"`{command} --help` explains it")
+            sys.exit(2)
+        except Exception as error:
+            from recorder.cli import failures
+
+            known = failures.explain(error)
+            if known is None:
+                raise
+            _complain(known.message, known.hint)
+            sys.exit(2 if isinstance(known, ConfigError) else 1)
+
+
+def _complain(message: str, hint: str) -> None:
+    click.echo(f"accord: {message}", err=True)
+    click.echo(f"        {hint}", err=True)
 
 
 @click.group(cls=_Edge, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})

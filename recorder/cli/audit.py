@@ -18,6 +18,7 @@ from recorder.auditlog import consistency_proof, inclusion_proof, mail_witness, 
 from recorder.auditlog.signed_note import Head
 from recorder.catalogue import tenant_queries
 from recorder.cli.output import Record, is_json, json_option, print_json, print_list, print_result
+from recorder.cli.output_files import write_output
 from recorder.cli.progress import ProgressLine
 from recorder.cli.recording_id import recording_argument
 from recorder.cli.tenant_name import find_owner, owner_options
@@ -173,7 +174,7 @@ def _write(document: bytes, output: Path | None) -> None:
     if output is None:
         click.echo(document)
     else:
-        output.write_bytes(document + b"\n")
+        write_output(output, document + b"\n")
 
 
 @audit.command("prove-consistency")

@@ -14,6 +14,7 @@ import click
 from recorder import csv_rows
 from recorder.catalogue import country_check
 from recorder.cli.output import Record, is_json, json_option, print_json, print_list
+from recorder.cli.output_files import check_output, write_output
 from recorder.cli.progress import ProgressLine
 from recorder.cli.tenant_creation import COUNTRY, LANGUAGE, PLAN, TIME_ZONE
 from recorder.cli.terminal import printable
@@ -177,11 +178,10 @@ def _open_report(path: Path | None) -> Callable[[Iterable[ReportRow]], None]:
     """Writes the report, if there is to be one: that it can be written shows before anything is done."""
     if path is None:
         return lambda rows: None
-    file = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115, it is closed below
+    check_output(path)
 
     def write(rows: Iterable[ReportRow]) -> None:
-        with file:
-            file.writelines(map(csv_rows.row, (COLUMNS, *rows)))
+        write_output(path, "".join(map(csv_rows.row, (COLUMNS, *rows))).encode())
 
     return write
 

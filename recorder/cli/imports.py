@@ -14,6 +14,7 @@ from recorder import csv_rows
 from recorder.catalogue.records import FORMATS
 from recorder.cli.day import DAY
 from recorder.cli.output import json_option, print_result
+from recorder.cli.output_files import check_output, open_output
 from recorder.cli.progress import ProgressLine
 from recorder.cli.tenant_name import TENANT, find_tenant
 from recorder.clock import utc_now
@@ -74,6 +75,7 @@ def import_recordings(
     service.check_until(kept_until, now)
     service.check_not_leaving(owner.id)
     listed = table or folder / "recordings.csv"
+    check_output(report)
     good, wrong = import_table.read_table(listed, folder, zone, now)
     region = context.settings.node.region or None
     stored = plans.choose_formats(owner.id, formats)
@@ -105,8 +107,8 @@ def import_recordings(
         click.echo(
             f"… and {len(failed) - MAX_FAILURES} more: --report FILE writes all of them to a file", err=True
         )
-    if report is not None:
-        with open(report, "w", encoding="utf-8", newline="") as file:
+    with open_output(report) as file:
+        if file is not None:
             file.write(csv_rows.row(["line", "file", "error", "hint"]))
             for each in failed:
                 assert each.error is not None

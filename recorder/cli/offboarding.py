@@ -15,6 +15,7 @@ from recorder.catalogue.records import TenantRow
 from recorder.cli.confirmation import confirm, confirmation_options
 from recorder.cli.day import DAY
 from recorder.cli.output import Record, json_option, print_list, print_record, print_result
+from recorder.cli.output_files import write_output
 from recorder.cli.progress import ProgressLine
 from recorder.cli.tenant_name import find_tenant, tenant_argument
 from recorder.clock import to_iso, utc_now
@@ -287,5 +288,5 @@ def receipt(context: Context, tenant_name: str, output: Path | None) -> None:
     if output is None:
         click.echo(row.receipt)
     else:
-        output.write_text(row.receipt, "utf-8")
+        write_output(output, row.receipt.encode())
     click.echo(f"erased {to_iso(proof.at)}, complete from {to_iso(proof.body.complete_from)}", err=True)

@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 
 from recorder.cli.output import Record, json_option, print_list, print_result
+from recorder.cli.output_files import write_output
 from recorder.domain.call_plan import MODES, Mode
 from recorder.errors import ConfigError
 from recorder.processes.services import Context
@@ -152,12 +153,7 @@ def render_announcement(
         sources=open_sources(context.settings.prompts),
         sample_rate=int(rate),
     )
-    try:
-        wav.write_bytes(announcement.wav)
-    except OSError as error:
-        raise ConfigError(
-            "prompt.not_written", f"{wav} cannot be written: {error.strerror}", "choose another file"
-        ) from error
+    write_output(wav, announcement.wav)
     record = {
         "file": wav,
         "text": announcement.text,

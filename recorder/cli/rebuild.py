@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from recorder.cli import logs
 from recorder.cli.confirmation import confirm, confirmation_options, is_dry_run
 from recorder.cli.holds import hold_record
 from recorder.cli.output import Record, is_json, json_option, print_json, print_result
+from recorder.cli.output_files import check_output, open_output
 from recorder.cli.progress import ProgressLine
 from recorder.cli.terminal import printable
 from recorder.clock import to_iso, utc_now
@@ -102,6 +102,7 @@ def rebuild(
         return
     from recorder.features.disputes.copies import restore_disputes
 
+    check_output(report)
     if correct:
         confirm(
             "Correct the rows?",
@@ -172,7 +173,7 @@ def _write_problems(report: Path | None) -> tuple[list[Record], int]:
     """The first problems, and the number of all, which are written to the ``report``."""
     first: list[Record] = []
     count = 0
-    with nullcontext() if report is None else open(report, "w", encoding="utf-8") as out:
+    with open_output(report) as out:
         for count, each in enumerate(rebuild_queue.problems(), 1):
             if count <= MAX_LINES:
                 first.append({"code": each.code, "place": each.place, "message": each.message})

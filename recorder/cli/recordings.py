@@ -14,6 +14,7 @@ from recorder.cli.day import DAY
 from recorder.cli.holds import OPERATOR, REASON, hold_record
 from recorder.cli.lazy_group import LazyCommand, LazyGroup
 from recorder.cli.output import Record, json_option, print_list, print_record, print_result
+from recorder.cli.output_files import write_output
 from recorder.cli.recording_id import find_recording, recording_argument
 from recorder.cli.tenant_name import find_tenant
 from recorder.clock import to_iso, utc_now
@@ -266,7 +267,7 @@ def erasure(context: Context, recording_id: str, output: Path | None) -> None:
     if output is None:
         click.echo(receipt.content)
     else:
-        output.write_bytes(receipt.content + b"\n")
+        write_output(output, receipt.content + b"\n")
     click.echo(_sentence(receipt), err=True)
 
 

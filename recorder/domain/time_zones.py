@@ -23,7 +23,7 @@ def require_zone(name: str) -> ZoneInfo:
         raise CatalogueError(
             "tenant.time_zone",
             f"there is no time zone {name!r}",
-            f"did you mean {near[0]}?" if near else "an IANA name, such as Europe/Brussels",
+            f"did you mean {near[0]}?" if near else "use an IANA name, such as Europe/Brussels",
         )
     return found
 

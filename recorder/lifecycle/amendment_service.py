@@ -191,7 +191,9 @@ class Changes:
                 )
             if self._is_being_destroyed(status.row):
                 raise RetentionError(
-                    "retention.being_erased", "the recording is being erased", "nothing can be held any more"
+                    "retention.being_erased",
+                    "the recording is being erased",
+                    "nothing can be done: a hold comes too late",
                 )
             at = truncate(review_at)
             return HoldSet(_distinct(purposes), owner, _check_reason(reason), at, _distinct(roles))

@@ -56,7 +56,7 @@ def chain_of_row(row: RecordingRow, store: Store, root: Ed25519PublicKey, revoke
         raise SealError(
             "seal.manifest_foreign",
             f"the manifest at {row.prefix} is that of recording {manifest.recording}",
-            "manifests or rows were swapped",
+            "run `accord audit run`: manifests or rows were swapped",
         )
     chain.check()
     amendments.check_signers(chain, revoked, amendments=True)

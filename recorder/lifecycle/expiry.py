@@ -142,7 +142,7 @@ def check_expired(
             "seal.row_differs",
             f"the catalogue keeps recording {row.id} until {to_iso(row.keep_until)}, "
             f"but it was sealed until {to_iso(until)}",
-            "the row was changed after it was written",
+            "run `accord audit run`: the row was changed after it was written",
         )
     if chain.erased is None and terms(chain.manifest, chain.amendments).until > now:
         retention_limits.check_stored(row.tenant, store, trust)

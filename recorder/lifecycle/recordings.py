@@ -59,11 +59,15 @@ def add_recording(
             return False
         if "tenant.offboarded" not in despite and is_being_erased(row.tenant):
             raise CatalogueError(
-                "tenant.offboarded", f"customer {row.tenant} has left", "its recordings are not kept"
+                "tenant.offboarded",
+                f"customer {row.tenant} has left",
+                "nothing needs to be done: its recordings are deleted",
             )
         if "call.erased" not in despite and find_note(row.id) is not None:
             raise CatalogueError(
-                "call.erased", f"call {row.id} was erased at its person's request", "it is not kept"
+                "call.erased",
+                f"call {row.id} was erased at its person's request",
+                "nothing needs to be done: the take is deleted",
             )
         if limits != version_of(row.tenant):
             raise CatalogueError(
@@ -88,7 +92,9 @@ def add_not_recorded(
             lock_tenant(row.tenant)
             if "call.erased" not in despite and find_note(row.id) is not None:
                 raise CatalogueError(
-                    "call.erased", f"call {row.id} was erased at its person's request", "it is not listed"
+                    "call.erased",
+                    f"call {row.id} was erased at its person's request",
+                    "nothing needs to be done: the call is not listed",
                 )
         if NotRecordedTable.select().where(NotRecordedTable.id == row.id).exists():
             return False

@@ -50,7 +50,7 @@ class MailServer:
             raise MailError(
                 "mail.unreachable",
                 f"the mail server {self.host} did not accept the mail: {error}",
-                "check section [mail] (see docs/settings.md); sending is retried",
+                "check section [mail] (docs/settings.md); sending is retried",
             ) from error
 
     def _connect(self) -> smtplib.SMTP:

@@ -191,5 +191,7 @@ def _pieces(content: bytes, start: int, end: int) -> Iterator[bytes]:
 
 def _missing(key: str) -> MissingObject:
     return MissingObject(
-        "seal.object_missing", f"{key} was sealed and is not in the bucket", "it was deleted"
+        "seal.object_missing",
+        f"{key} was sealed and is not in the bucket",
+        "look for an older version of it in the bucket",
     )

@@ -126,7 +126,7 @@ class RecordingVerifier:
             raise SealError(
                 "seal.manifest_foreign",
                 f"the manifest at {row.prefix} is that of recording {manifest.recording}",
-                "manifests or rows were swapped",
+                "run `accord audit run`: manifests or rows were swapped",
             )
         if sha256 != row.manifest_sha256:
             raise SealError(
@@ -208,7 +208,7 @@ class RecordingVerifier:
             raise SealError(
                 "seal.row_differs",
                 f"the catalogue contradicts the seal of recording {row.id}: " + ", ".join(differences),
-                "the row was changed after it was written",
+                "run `accord audit run`: the row was changed after it was written",
             )
 
 

@@ -231,7 +231,7 @@ def read_data(kind: str, data: object, where: str = "amendment.body.data") -> Da
         raise SealError(
             "amendment.kind",
             f"{kind!r} is no kind of amendment that this Accord knows",
-            "a newer one wrote it",
+            "read it with the version of Accord that wrote it, or a newer one",
         )
     read: Data = canonical_json.read(FORMS[kind], data, where)
     return read

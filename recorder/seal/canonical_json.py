@@ -33,7 +33,7 @@ def load(content: bytes, what: str, largest: int | None = None) -> dict[str, Any
             case "duplicate_field":
                 raise SealError("seal.duplicate_field", message, hints.DOCUMENT) from None
             case "not_canonical":
-                hint = "another program than Accord wrote or changed it"
+                hint = "take another copy of it: another program than Accord wrote or changed it"
                 raise SealError("seal.not_canonical", message, hint) from None
             case _:
                 raise SealError("seal.not_json", message, hints.DOCUMENT) from None

@@ -353,7 +353,7 @@ def read_data(kind: str, data: object) -> DisputeData:
         raise SealError(
             "dispute.kind",
             f"{kind!r} is no kind of statement about a dispute that this Accord knows",
-            "a newer one wrote it",
+            "read it with the version of Accord that wrote it, or a newer one",
         )
     found: DisputeData = canonical_json.read(FORMS[kind], data, "statement.body.data")
     return found

@@ -33,6 +33,7 @@ from pydantic import Field
 from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json, hints
+from recorder.spool.atomic_files import name_failure
 from recorder.strict_json import STRICT, Binary, Form, one_of
 
 KEY = 32
@@ -343,17 +344,21 @@ def _hint(path: Path) -> str:
 
 
 def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write a new key file durably, never over an existing one.  Raises :class:`ConfigError`
-    (``keys.exists``)."""
+    """Write a new key file durably, whole or not at all, never over an existing one.  Raises
+    :class:`ConfigError` (``keys.exists``), ``OSError``."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     except FileExistsError:
         raise keys_exist([path]) from None
-    with open(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        with name_failure(path), open(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError:
+        path.unlink()
+        raise
 
 
 def keys_exist(paths: Iterable[Path]) -> ConfigError:

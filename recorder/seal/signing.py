@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -277,8 +278,8 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
     """Create the root, the worker's and the panel's signing keys with their endorsements, and a
     key-encryption key.
 
-    Returns the files.  Writes nothing where any of them exists.  ``root.key`` can then be moved offline.
-    Raises :class:`ConfigError` (``keys.exists``).
+    Returns the files.  Writes all of them or none, and nothing where any of them exists.  ``root.key`` can
+    then be moved offline.  Raises :class:`ConfigError` (``keys.exists``), ``OSError``.
     """
     check_none(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -287,13 +288,19 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
     endorsement = _endorse(root, signing, USES, now)
     panel = Ed25519PrivateKey.from_private_bytes(entropy(32))
     for_panel = _endorse(root, panel, PANEL_USES, now)
-    write_private(folder / ROOT_KEY, private_pem(root))
-    write_private(folder / ROOT_PUBLIC, public_pem(root.public_key()), 0o644)
-    write_private(folder / KEK, canonical_json.b64_line(entropy(32)))
-    write_private(folder / SIGNING_KEY, private_pem(signing))
-    write_private(folder / ENDORSEMENT, canonical_json.dump(endorsement.document()), 0o644)
-    write_private(folder / PANEL_KEY, private_pem(panel))
-    write_private(folder / PANEL_ENDORSEMENT, canonical_json.dump(for_panel.document()), 0o644)
+    with ExitStack() as cleanup:
+        for name, content, mode in (
+            (ROOT_KEY, private_pem(root), 0o600),
+            (ROOT_PUBLIC, public_pem(root.public_key()), 0o644),
+            (KEK, canonical_json.b64_line(entropy(32)), 0o600),
+            (SIGNING_KEY, private_pem(signing), 0o600),
+            (ENDORSEMENT, canonical_json.dump(endorsement.document()), 0o644),
+            (PANEL_KEY, private_pem(panel), 0o600),
+            (PANEL_ENDORSEMENT, canonical_json.dump(for_panel.document()), 0o644),
+        ):
+            write_private(folder / name, content, mode)
+            cleanup.callback((folder / name).unlink)
+        cleanup.pop_all()
     return [folder / name for name in KEY_FILES]
 
 
@@ -329,23 +336,26 @@ def _renew(
         old = ""
     signing = Ed25519PrivateKey.from_private_bytes(entropy(32))
     endorsement = _endorse(root, signing, uses, now)
-    paths = []
-    for name, content, mode in (
-        (key, private_pem(signing), 0o600),
-        (endorsed, canonical_json.dump(endorsement.document()), 0o644),
-    ):
+    with ExitStack() as cleanup:
+        # Both before either is replaced: a key with another's endorsement signs nothing.
+        for name, content, mode in (
+            (key, private_pem(signing), 0o600),
+            (endorsed, canonical_json.dump(endorsement.document()), 0o644),
+        ):
+            fresh = folder / f".{name}.new"
+            fresh.unlink(missing_ok=True)
+            write_private(fresh, content, mode)
+            cleanup.callback(fresh.unlink)
+            if os.geteuid() == 0:
+                os.chown(fresh, folder.stat().st_uid, -1)  # worker and panel read it
+        cleanup.pop_all()
+    for name in names:
         copy = folder / f"{old}.{name}"
         # It exists already after an interrupted renewal.
         if (folder / name).exists() and not copy.exists():
             os.link(folder / name, copy)
-        fresh = folder / f".{name}.new"
-        fresh.unlink(missing_ok=True)
-        write_private(fresh, content, mode)
-        if os.geteuid() == 0:
-            os.chown(fresh, folder.stat().st_uid, -1)  # worker and panel read it
-        os.replace(fresh, folder / name)
-        paths.append(folder / name)
-    return paths
+        os.replace(folder / f".{name}.new", folder / name)
+    return [folder / name for name in names]
 
 
 def load_signer(key: Path, endorsement: Path, root: Ed25519PublicKey | None = None) -> Signer:

@@ -214,7 +214,7 @@ class Reader:
             raise SealError(
                 "seal.object_length",
                 f"bytes {start} to {end} were requested, {len(data)} came: the stored object is truncated",
-                "look for another copy of the object",
+                "look for an older version of it in the bucket",
             )
         return [data[at : at + SEGMENT] for at in range(0, len(data), SEGMENT)]
 

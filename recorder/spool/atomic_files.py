@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -14,16 +14,34 @@ def write_file(path: Path, content: bytes) -> None:
     Raises ``OSError`` (for example, a full disk) and then leaves ``path`` unchanged.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    with name_failure(path):
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError:
+            _remove(temporary)
+            raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def name_failure(path: Path) -> Iterator[None]:
+    """Name ``path`` in an ``OSError`` of the block: a full disk's error has no path, and a temporary file's
+    has one that nobody knows."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _remove(path: Path) -> None:
+    """Remove a temporary file as far as that is possible: its own error would hide the cause."""
+    with suppress(OSError):
+        path.unlink()
 
 
 @contextmanager
@@ -37,7 +55,7 @@ def replace_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         raise
     sync_folder(path.parent)
 

@@ -87,7 +87,7 @@ class DirectoryStore:
                     raise StoreError(
                         "store.hash_mismatch",
                         f"{path} does not have the hash that was given for {key}; it was not kept",
-                        "the file was changed, or the disk is broken",
+                        "check the disk: the file was changed",
                     )
                 yield temporary
             finally:
@@ -247,7 +247,7 @@ class DirectoryStore:
 
 def _busy(key: str) -> Unreachable:
     """Another process deletes the object, or its last sibling, and with it the folder."""
-    return Unreachable("store.busy", f"{key} is being removed", "it is retried")
+    return Unreachable("store.busy", f"{key} is being removed", "nothing needs to be done: it is retried")
 
 
 def _name_of(key: str) -> str:

@@ -136,7 +136,7 @@ def hash_mismatch(key: str) -> StoreError:
     return StoreError(
         MISMATCH,
         f"{key} arrived with another hash than was sent, and was not kept",
-        "the file was changed, or the network or a disk is broken",
+        "check disks and network: the content was changed on the way",
     )
 
 
@@ -162,7 +162,9 @@ def _translate(where: str, key: str, error: ClientError) -> StoreError:
             "`accord doctor` shows what this server can do",
         )
     if status >= 500 or status == 429 or code in _AWAY:
-        return Unreachable("store.busy", f"{where} answers {status} {code}", "it is retried")
+        return Unreachable(
+            "store.busy", f"{where} answers {status} {code}", "nothing needs to be done: it is retried"
+        )
     if code == "NoSuchBucket":
         return StoreError("store.no_bucket", f"there is no {where}", _NO_BUCKET)
     if code in _MISSING:

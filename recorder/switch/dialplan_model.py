@@ -62,7 +62,7 @@ class LoadedDialplan:
             raise SwitchError(
                 "switch.answer",
                 f"the switch's dialplan is not valid XML: {error}",
-                "does `reloadxml` succeed?",
+                "run `reloadxml` in fs_cli: it must succeed",
             ) from error
         self._contexts = {each.get("name", ""): each for each in root.iter("context")}
 

@@ -94,7 +94,7 @@ class PendingReply:
             SwitchError(
                 "switch.timeout",
                 f"FreeSWITCH did not answer {str(self.command)!r} within {self.limit:g} s",
-                "is it overloaded, or does one of its API commands hang?",
+                "check whether FreeSWITCH is overloaded, or one of its API commands hangs",
             )
         )
 

@@ -76,14 +76,14 @@ class Inbound(Connection, greenswitch.InboundESL):  # type: ignore[misc]  # gree
             raise SwitchError(
                 "switch.timeout",
                 f"logging in to FreeSWITCH at {where} took longer than {self.timeout:g} s",
-                "is it overloaded or stopped?",
+                "check whether FreeSWITCH is overloaded or stopped",
             ) from None
         except OSError as error:
             self.close("not reached")
             raise SwitchError(
                 "switch.away",
                 f"FreeSWITCH at {where} cannot be reached: {error}",
-                "is it running, and does mod_event_socket listen there?",
+                "start FreeSWITCH, and check that mod_event_socket listens there",
             ) from error
         except SwitchError:
             self.close("log-in failed")

@@ -32,6 +32,10 @@ class SmallDisk:
     def mount(self) -> None:
         _run(*self._argv)
 
+    def remount(self, option: str) -> None:
+        """Mount it with another option, such as ``ro``."""
+        _run("mount", "-o", f"remount,{option}", str(self.folder))
+
     def unmount(self) -> None:
         subprocess.run(["umount", str(self.folder)], check=True, capture_output=True)
 

@@ -13,7 +13,7 @@ REFUSALS = "access."
 """Ids of the gate's refusals, whose hints are a table."""
 
 PLACEHOLDER = "…"
-DEEPEST = 4
+DEEPEST = 6
 """Names that a text is followed through."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -43,7 +43,7 @@ class _Scope:
 
     module: str
     function: Function | None = None
-    given: Mapping[str, tuple[ast.expr, _Scope]] = field(default_factory=dict)
+    arguments: Mapping[str, tuple[ast.expr, _Scope]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,19 +101,19 @@ class _Source:
             bound = _bind(call.node, parameters)
             if "error_id" not in bound or self._is_parameter(bound["error_id"], scope):
                 continue
-            given = {each: (value, scope) for each, value in bound.items()}
-            inner = _Scope(found.module, found.function, given)
+            arguments = {each: (value, scope) for each, value in bound.items()}
+            inner = _Scope(found.module, found.function, arguments)
             for each in _calls(found.function, inner):
                 self._read_call(each)
 
     def _class_of(self, call: _Call) -> str:
         name = _name(call.node.func)
-        made = call.owner if name == "__init__" else name
-        return made if made in self.classes else ""
+        class_name = call.owner if name == "__init__" else name
+        return class_name if class_name in self.classes else ""
 
     def _is_parameter(self, value: ast.expr, scope: _Scope) -> bool:
         """Whether a value is a parameter that no call has given here."""
-        if not isinstance(value, ast.Name) or scope.function is None or value.id in scope.given:
+        if not isinstance(value, ast.Name) or scope.function is None or value.id in scope.arguments:
             return False
         return value.id in _parameter_names(scope.function)
 
@@ -137,7 +137,7 @@ class _Source:
             case ast.Constant(value=str() as text):
                 yield text
             case ast.JoinedStr(values=values):
-                yield "".join(_part(each) for each in values)
+                yield "".join(self._part(each, scope) for each in values)
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 for begin in self._texts(left, scope, depth):
                     yield from (begin + end for end in self._texts(right, scope, depth))
@@ -148,7 +148,7 @@ class _Source:
                 for each in values:
                     yield from self._texts(each, scope, depth)
             case ast.Name(id=name):
-                yield from self._named(name, scope, depth - 1)
+                yield from self._name_texts(name, scope, depth - 1)
             case ast.Attribute(value=ast.Name(id=owner), attr=name):
                 yield from self._attribute(owner, name, scope, depth - 1)
             case ast.Call(func=ast.Attribute(value=ast.Name() as table, attr="get"), args=[_, default]):
@@ -161,22 +161,33 @@ class _Source:
                         if isinstance(each, ast.Return) and each.value is not None:
                             yield from self._texts(each.value, found, depth - 1)
 
-    def _named(self, name: str, scope: _Scope, depth: int) -> Iterator[str]:
+    def _part(self, value: ast.expr, scope: _Scope) -> str:
+        """A part of an f-string: its text, a constant's value, or a placeholder."""
+        match value:
+            case ast.Constant(value=text):
+                return str(text)
+            case ast.FormattedValue(value=ast.Name(id=name)):
+                values = (each for _, each in self._constants(name, scope.module) if name.isupper())
+                constant = next((each for each in values if isinstance(each, ast.Constant)), None)
+                return f"{{{name}}}" if constant is None else str(constant.value)
+        return PLACEHOLDER
+
+    def _name_texts(self, name: str, scope: _Scope, depth: int) -> Iterator[str]:
         """What a name was given: in its function, by the function's callers, or in a module."""
         function = scope.function
-        if name in scope.given:
-            value, place = scope.given[name]
+        if name in scope.arguments:
+            value, place = scope.arguments[name]
             yield from self._texts(value, place, depth)
             return
         if function is not None:
-            given = _values(name, ast.walk(function))
+            local_values = _values(name, ast.walk(function))
             if name in (parameters := _parameter_names(function)):
                 for call in self.calls.get(function.name, ()):
                     if call.scope.module == scope.module and name in (bound := _bind(call.node, parameters)):
                         yield from self._texts(bound[name], call.scope, depth)
-            for value in given:
+            for value in local_values:
                 yield from self._texts(value, scope, depth)
-            if given or name in parameters:
+            if local_values or name in parameters:
                 return
         for module, value in self._constants(name, scope.module):
             yield from self._texts(value, _Scope(module), depth)
@@ -256,10 +267,3 @@ def _values(name: str, nodes: Iterable[ast.AST]) -> list[ast.expr]:
 
 def _name(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-
-
-def _part(value: ast.expr) -> str:
-    if isinstance(value, ast.Constant):
-        return str(value.value)
-    assert isinstance(value, ast.FormattedValue)
-    return f"{{{value.value.id}}}" if isinstance(value.value, ast.Name) else PLACEHOLDER

@@ -49,8 +49,8 @@ class _Module:
                 return [*self._levels(body, scope), *self._levels(orelse, scope)]
             case ast.Name(id=name):
                 values = _assigned(name, ast.walk(scope))
-                given = (each for each in values if isinstance(each, ast.IfExp | ast.Attribute))
-                return [level for each in given for level in self._levels(each, scope)]
+                functions = (each for each in values if isinstance(each, ast.IfExp | ast.Attribute))
+                return [level for each in functions for level in self._levels(each, scope)]
         return []
 
     def _texts(self, value: ast.expr, scope: ast.AST) -> Iterator[str]:

@@ -79,8 +79,8 @@ def events_page() -> str:
     rows = [EVENTS, "\n| Event | Level | Meaning | What to do |\n|---|---|---|---|\n"]
     for event, levels in logged_levels().items():
         default = (RECOVERED if event.endswith(".recovered") else "", "")
-        meaning, action = meanings.get(event, default)
-        rows.append(f"| `{event}` | {', '.join(levels)} | {meaning} | {action} |\n")
+        text, action = meanings.get(event, default)
+        rows.append(f"| `{event}` | {', '.join(levels)} | {text} | {action} |\n")
     return "".join(rows)
 
 
@@ -91,7 +91,7 @@ def event_meanings() -> dict[str, tuple[str, str]]:
         r"(?m)^\| `([^`]+)` \| [^|]* \| (.*?) ?\| (.*?) ?\|$",
         page.read_text("utf-8") if page.exists() else "",
     )
-    return {event: (meaning, action) for event, meaning, action in rows}
+    return {event: (text, action) for event, text, action in rows}
 
 
 def settings_page() -> str:

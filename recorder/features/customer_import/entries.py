@@ -222,7 +222,9 @@ def _time_zone(text: str) -> str:
 
 def _days(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,6}", text):
-        raise CatalogueError("announcement.keep_days", f"{text!r} is no number of days", "digits alone: 30")
+        raise CatalogueError(
+            "announcement.keep_days", f"{text!r} is no number of days", "write it in digits alone, such as 30"
+        )
     return int(text)
 
 

@@ -146,7 +146,7 @@ def extend(
             raise SubjectRequestError(
                 "subject_request.extended",
                 "the request was extended before",
-                "an extension is possible only once",
+                "answer the request now: it can be extended only once",
             )
         if request_row(row).overdue(local_day(tenant_of(tenant).time_zone, now)):
             raise SubjectRequestError(

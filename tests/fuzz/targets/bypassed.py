@@ -137,7 +137,7 @@ class Switch:
         if self.choices.once_in(9):
             self.hang_up(self.choices.pick(LEGS))
         if self.choices.once_in(9):
-            raise SwitchError("switch.gone", "the connection ended")
+            raise SwitchError("switch.gone", "the connection ended", "try again")
         match words.split()[1:]:
             case ["uuid_dump", leg] if leg in self.legs and leg not in self.ended_legs:
                 return serialize(self.legs[leg]).decode()
@@ -147,7 +147,7 @@ class Switch:
                 return self.dialplan
             case ["global_getvar", name]:
                 return self.patterns[name]
-        raise SwitchError("switch.refused", "-ERR")
+        raise SwitchError("switch.refused", "-ERR", "try again")
 
     def _list_channels(self) -> str:
         if self.choices.once_in(9):

@@ -47,10 +47,10 @@ class FailingStore:
     def put(self, *args, **more) -> None:
         self.puts += 1
         if self.puts == self.at and not self.after:
-            raise StoreError("store.unreachable", "away")
+            raise StoreError("store.unreachable", "away", "try again")
         self.store.put(*args, **more)
         if self.puts == self.at:
-            raise StoreError("store.unreachable", "away")
+            raise StoreError("store.unreachable", "away", "try again")
 
 
 def test_checkpoint_has_c2sp_form(world: World) -> None:

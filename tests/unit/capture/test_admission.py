@@ -186,7 +186,9 @@ def test_asks_about_each_call_if_the_switch_refuses_the_key(switch: Switch, tmp_
     installation.admission.start()
 
     def refuse(command: SwitchCommand) -> str:
-        raise SwitchError("switch.refused", f"FreeSWITCH refused {str(command)!r}: -ERR permission denied")
+        raise SwitchError(
+            "switch.refused", f"FreeSWITCH refused {str(command)!r}: -ERR permission denied", "try again"
+        )
 
     connection: Any = SimpleNamespace(sock=None, api=refuse)
     installation.admission.set_key(connection)

@@ -66,7 +66,7 @@ class Switch:
                 return self.dialplan
             case ["global_getvar", name] if name in self.globals:
                 return self.globals[name]
-        raise SwitchError("switch.refused", "-ERR")
+        raise SwitchError("switch.refused", "-ERR", "try again")
 
     def send_later(self, command: object) -> None:
         raise AssertionError(f"{command}: a call that continues unrecorded gets no command")

@@ -57,7 +57,7 @@ class Node:
     def api(self, order: SwitchCommand, limit: float = 0) -> str:
         for word, error_id in self.refuses.items():
             if f" {word} " in str(order):
-                raise SwitchError(error_id, "-ERR")
+                raise SwitchError(error_id, "-ERR", "try again")
         if str(order).startswith("api uuid_getvar"):
             return "_undef_"
         return "90" if "accord_pause_seconds" in str(order) else "+OK Success"

@@ -40,7 +40,7 @@ class MovedCall:
 
     def _variable(self, _node: object, channel: str, _name: str) -> str | None:
         if self.away:
-            raise SwitchError("switch.gone", "not connected")
+            raise SwitchError("switch.gone", "not connected", "try again")
         return "" if channel in self.channels else None
 
     def move(self, **changes: object) -> Path:

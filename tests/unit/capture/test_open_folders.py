@@ -39,7 +39,7 @@ class Switch:
     def reconcile(self) -> LiveState:
         self.queries += 1
         if self.away:
-            raise SwitchError("switch.gone", "nobody there")
+            raise SwitchError("switch.gone", "nobody there", "try again")
         return LiveState({"c": LiveChannel("c", "inbound", "ACTIVE", "accord", (self.audio,))})
 
     def api(self, command: object) -> str:

@@ -56,7 +56,7 @@ class AnsweringSwitch:
         self.queries.append(str(command))
         if "uuid_dump" in str(command):
             if "bridged" not in self.variables:
-                raise SwitchError("switch.refused", "-ERR No such channel!")
+                raise SwitchError("switch.refused", "-ERR No such channel!", "try again")
             return (
                 "Event-Name: CHANNEL_DATA\n"
                 "Caller-Caller-ID-Name: Eve%0ACaller-Channel-Bridged-Time%3A%201\n"
@@ -159,7 +159,7 @@ def test_ends_a_call_whose_hangup_was_missed(tmp_path: Path, clock: Clock) -> No
     daemon = announce_on_own_socket(tmp_path, switch, clock)
 
     def answer_no_channel(command: SwitchCommand) -> str:
-        raise SwitchError("switch.refused", "-ERR No such channel!")
+        raise SwitchError("switch.refused", "-ERR No such channel!", "try again")
 
     switch.api = answer_no_channel  # type: ignore[method-assign]
     daemon.observer.connect(LiveState({}))

@@ -136,7 +136,7 @@ def test_outage_lasts_until_reconciling_succeeds(
             if step == "reconcile":
                 since.append(arguments[-1])
             if step == fails and len(since) == 1:
-                raise SwitchError("switch.timeout", "no answer")
+                raise SwitchError("switch.timeout", "no answer", "try again")
 
         return run
 

@@ -43,7 +43,7 @@ class Switch:
 
     def ask(self, command: SwitchCommand) -> str:
         if "gone" in self.variables:
-            raise SwitchError("switch.refused", "-ERR No such channel!")
+            raise SwitchError("switch.refused", "-ERR No such channel!", "try again")
         return self.variables.get(str(command).split()[-1], "_undef_")
 
     def send(self, command: SwitchCommand) -> None:

@@ -113,7 +113,7 @@ class AnsweringSwitch:
     def api(self, command: object) -> str:
         self.times -= 1
         if self.times < 0:
-            raise SwitchError("switch.refused", "-ERR No such channel!")
+            raise SwitchError("switch.refused", "-ERR No such channel!", "try again")
         variables = {"accord_state": "unrecorded", "accord_line": "3225550101", "accord_left": "waiting",
                 "caller_id_number": "+32470000001"}  # fmt: skip
         return variables.get(str(command).split()[-1], "_undef_")
@@ -317,7 +317,7 @@ class ClosedSocket:
         self.closed.set()
 
     def send_all(self, _orders: object, _limit: float | None = None) -> None:
-        raise SwitchError("switch.closed", "the connection to FreeSWITCH ended")
+        raise SwitchError("switch.closed", "the connection to FreeSWITCH ended", "try again")
 
     def register_handle(self, _name: str, _handler: object) -> None: ...
 

@@ -27,8 +27,8 @@ def test_endorsement_file_wider_than_the_root_allows_is_refused(shell: Shell, ho
     endorsement = signing.load_endorsement(path)
     path.write_bytes(widen(endorsement))
     for words in (("key", "show"), ("web",)):
-        assert "the root did not endorse this signing key" in shell.bad(*words)
-    assert "wrong   keys: the root did not endorse this signing key" in shell("doctor").output
+        assert "the endorsement is not signed by the root" in shell.bad(*words)
+    assert "wrong   keys: the endorsement is not signed by the root" in shell("doctor").output
     path.write_bytes(canonical_json.dump(endorsement.document()))
     panel = shell.json("key", "show")["panel"]
     assert panel["id"] == endorsement.key_id
@@ -38,7 +38,7 @@ def test_endorsement_file_wider_than_the_root_allows_is_refused(shell: Shell, ho
     own.write_bytes(
         canonical_json.dump(replace(narrow, not_after=narrow.not_after + timedelta(days=9)).document())
     )
-    assert "the root did not endorse this signing key" in shell.bad("worker")
+    assert "the endorsement is not signed by the root" in shell.bad("worker")
 
 
 def test_endorsement_in_the_bucket_wider_than_the_root_allows_is_reported_and_ignored(

@@ -101,7 +101,7 @@ def test_providers_log_is_audited(shell: Shell, house: Bakery, clock: Clock) -> 
     accept(shell, shell.good(*CREATE, "olga@telvoip.example", "--role", "operator"))
     shell.good("store", "init")
     shell.good("audit", "mail", "add", "--provider", "notary@example.com")
-    assert "nothing to restart" in shell("audit", "reopen", "--provider", "--reason", "A test of it").output
+    assert "nothing to reopen" in shell("audit", "reopen", "--provider", "--reason", "A test of it").output
     assert "row.changed" not in shell("audit", "run").output
     with writing():
         UserTable.update(name="Otto").where(UserTable.tenant == PROVIDER).execute()

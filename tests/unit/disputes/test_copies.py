@@ -294,7 +294,7 @@ def test_a_store_that_is_away_is_tried_again(scene: Scene, house) -> None:
 
     class Away:
         def __getattr__(self, _name: str):
-            raise StoreError("store.unreachable", "the store is away")
+            raise StoreError("store.unreachable", "the store is away", "try again")
 
     with pytest.raises(StoreError):
         copy_due(replace(house.services, store=Away()))

@@ -102,7 +102,7 @@ def test_nothing_stays_held_where_opening_fails(scene, house, monkeypatch) -> No
     def fail(self, tenant, recording, *arguments, **options):
         if recording == second:
             failures.append(recording)
-            raise AccessError("access.erased", "it was destroyed meanwhile")
+            raise AccessError("access.erased", "it was destroyed meanwhile", "try again")
         return hold(self, tenant, recording, *arguments, **options)
 
     monkeypatch.setattr(type(house.changes), "hold", fail)

@@ -89,7 +89,7 @@ def test_gives_up_after_several_conflicts(house, changes, recording, monkeypatch
 
     def conflict(key: str, *_: object) -> None:
         attempts.append(key)
-        raise Conflict("store.conflict", "taken")
+        raise Conflict("store.conflict", "taken", "try again")
 
     monkeypatch.setattr(house.store, "put", conflict)
     assert (

@@ -137,7 +137,7 @@ def test_ignores_that_the_kernel_calls_the_clock_synchronised(keeper, machine: M
 
 def test_ignores_an_unavailable_witness(keeper, machine: Machine) -> None:
     def away() -> datetime:
-        raise StoreError("store.unreachable", "nobody there")
+        raise StoreError("store.unreachable", "nobody there", "try again")
 
     one = keeper(store=away)
     assert not doubts(one)

@@ -113,7 +113,7 @@ def test_repeats_an_interrupted_erasure(house, after) -> None:
 
         def delete(self, key: str) -> None:
             if not self.left:
-                raise Unreachable("store.unreachable", "gone")
+                raise Unreachable("store.unreachable", "gone", "try again")
             self.left -= 1
             store.delete(key)
 
@@ -273,7 +273,7 @@ def test_a_failed_erasure_delays_no_other(house) -> None:
 
         def delete(self, key: str) -> None:
             if rows[0].id in key and not key.startswith("keys/"):
-                raise StoreError("store.denied", "locked")
+                raise StoreError("store.denied", "locked", "try again")
             store.delete(key)
 
     assert destroy_with(house, Locked()) == 2

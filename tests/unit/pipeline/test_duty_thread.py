@@ -53,7 +53,7 @@ def thread() -> threading.Thread | None:
 @pytest.mark.parametrize(
     ("error", "reported", "bugs"),
     [
-        (CatalogueError("catalogue.away", "no answer"), "delayed: no answer", 0),
+        (CatalogueError("catalogue.away", "no answer", "try again"), "delayed: no answer (try again)", 0),
         (OSError("disk full"), "delayed: disk full", 0),
         (KeyError("a bug"), "failed: 'a bug'", 1),
     ],
@@ -75,7 +75,7 @@ def test_continues_after_a_failure_until_it_is_stopped(error, reported, bugs) ->
 def test_each_fault_of_a_duty_is_logged_once(house) -> None:
     """The database is away for three turns, and a bug shows up in two of the next ones."""
     relay = LiveCallRelay("n", house.spool, house.root_public, now=house.clock)
-    away = CatalogueError("catalogue.away", "no answer")
+    away = CatalogueError("catalogue.away", "no answer", "try again")
     with capture_logs() as logs:
         for _ in range(3):
             relay.delayed(away)

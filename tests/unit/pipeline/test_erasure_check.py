@@ -291,7 +291,7 @@ def test_unavailable_store_keeps_the_take(house) -> None:
     real = house.services
 
     def away() -> None:
-        raise Unreachable("store.unreachable", "nobody there")
+        raise Unreachable("store.unreachable", "nobody there", "try again")
 
     for operation in ("read", "delete"):
         house.services = replace(real, store=InterruptedStore(real.store, operation, 1, away))

@@ -38,7 +38,7 @@ class SlowStore:
 
     def delete(self, key: str) -> None:
         if self.away:
-            raise Unreachable("store.unreachable", "nobody there")
+            raise Unreachable("store.unreachable", "nobody there", "try again")
         with self._lock:
             self.deleted[key] += 1
         threading.Event().wait(0.01)

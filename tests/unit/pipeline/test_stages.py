@@ -230,7 +230,7 @@ def test_unavailable_store_delays_the_take(house) -> None:
     class UnavailableStore:
         def __getattr__(self, _name):
             def away(*_args) -> None:
-                raise Unreachable("store.unreachable", "nobody there")
+                raise Unreachable("store.unreachable", "nobody there", "try again")
 
             return away
 

@@ -58,7 +58,7 @@ class SwitchableStore:
                 self.pause_count += 1
                 self._answers.wait(DEADLINE)
             if self.away:
-                raise Unreachable("store.unreachable", "nobody there")
+                raise Unreachable("store.unreachable", "nobody there", "try again")
             return operation(*arguments)
 
         return call_method

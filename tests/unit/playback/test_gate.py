@@ -20,6 +20,7 @@ from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.playback import grants
+from recorder.playback.authorization import HINTS
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal.amendment_kinds import EXPIRED
@@ -371,7 +372,7 @@ def test_another_tenants_id_and_an_unknown_one_give_the_same_answer(gate, strang
             with pytest.raises(AccessError) as error:
                 ask()
             answers.append((error.value.error_id, error.value.message, error.value.hint))
-    assert set(answers) == {("access.not_found", "there is no such recording", "")}
+    assert set(answers) == {("access.not_found", "there is no such recording", HINTS["access.not_found"])}
     assert kinds(recording.id) == ["recording.stored"], "nothing of it in the owner's leaves"
     with connected():
         mine = LeafTable.select().where(LeafTable.tenant == stranger.tenant)
@@ -476,7 +477,7 @@ def test_refuses_an_erased_recording(gate, ada, recording, house) -> None:
 def test_gives_no_grant_while_the_store_is_unavailable(ada, recording, house) -> None:
     class Away:
         def read(self, *_: object) -> bytes:
-            raise Unreachable("store.unreachable", "nobody there")
+            raise Unreachable("store.unreachable", "nobody there", "try again")
 
     gate = PanelGate(Away(), house.services.keyring, house.services.root, now=house.clock)
     with pytest.raises(Unreachable):

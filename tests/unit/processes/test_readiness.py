@@ -27,7 +27,7 @@ from tests.house import Bakery
 
 def test_catalogue_that_is_away_is_one_finding(house: Bakery) -> None:
     def ask() -> HealthFinding:
-        raise CatalogueError("catalogue.away", "no answer")
+        raise CatalogueError("catalogue.away", "no answer", "try again")
 
     checks = CatalogueChecks({"keys": lambda: check_keyring(house.keyring), "other": ask}).checks()
     assert checks["keys"]().ok, "nothing is known yet"

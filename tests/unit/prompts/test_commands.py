@@ -92,7 +92,9 @@ def test_failed_render_leaves_no_file(tmp_path: Path, error_id: str, words: list
     wav = tmp_path / "made.wav"
     assert refused(accord("render", wav, "--language", "nl", *words)) == error_id
     assert not wav.exists()
-    assert refused(accord("render", tmp_path / "no" / "made.wav", "--language", "fr")) == "prompt.not_written"
+    failure = accord("render", tmp_path / "no" / "made.wav", "--language", "fr").exception
+    assert isinstance(failure, FileNotFoundError)
+    assert failure.filename == str(tmp_path / "no" / "made.wav")
 
 
 def test_render_requires_a_language(tmp_path: Path) -> None:

@@ -350,7 +350,7 @@ def test_resumes_after_an_interruption_anywhere(house, recovery, recorded, after
         def _count(self) -> None:
             self.left -= 1
             if self.left < 0:
-                raise Unreachable("store.unreachable", "away")
+                raise Unreachable("store.unreachable", "away", "try again")
 
     with recovery.empty_catalogue():
         with pytest.raises(Unreachable):

@@ -206,7 +206,7 @@ class Bucket:
 
     def _get(self, key: str) -> bytes:
         if key not in self.objects:
-            raise NotFound("store.not_found", f"there is no {key}")
+            raise NotFound("store.not_found", f"there is no {key}", "try again")
         return self.objects[key]
 
 
@@ -219,7 +219,7 @@ class Store(Bucket):
 
     def put(self, key: str, path: Path, sha256: str) -> None:
         if key in self.objects:
-            raise Conflict("store.conflict", f"there is another {key}")
+            raise Conflict("store.conflict", f"there is another {key}", "try again")
         self.objects[key], self.hashes[key] = path.read_bytes(), sha256
         assert hashlib.sha256(self.objects[key]).hexdigest() == sha256
 

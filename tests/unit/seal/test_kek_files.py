@@ -163,7 +163,7 @@ def test_only_a_missing_tenant_key_is_none(keys: Keys) -> None:
 
     class Away(Bucket):
         def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-            raise StoreError("store.unreachable", "no route")
+            raise StoreError("store.unreachable", "no route", "try again")
 
     with pytest.raises(StoreError):
         tenant_key_of(Away({}), TENANT, "0" * 32)

@@ -130,7 +130,7 @@ def test_each_block_is_verified_before_decryption() -> None:
     def check(number: int, block: bytes) -> None:
         blocks.append((number, hashlib.sha256(block).hexdigest()))
         if number == 2:
-            raise SealError("seal.block", "no")
+            raise SealError("seal.block", "no", "try again")
 
     pieces: list[bytes] = []
     with pytest.raises(SealError) as failure:

@@ -308,7 +308,7 @@ def test_changed_blocks_are_listed(bucket: Bucket, keys: Keys) -> None:
 
 def test_unavailable_store_is_raised(bucket: Bucket, keys: Keys) -> None:
     def away(key: str, start: int = 0, end: int | None = None) -> bytes:
-        raise Unreachable("store.unreachable", "away")
+        raise Unreachable("store.unreachable", "away", "try again")
 
     bucket.read = away  # type: ignore[method-assign]
     with pytest.raises(Unreachable):

@@ -82,7 +82,7 @@ def test_a_failed_check_is_logged_once() -> None:
 
     def look() -> HealthFinding:
         if not answers.pop(0):
-            raise StoreError("store.unreachable", "it is away")
+            raise StoreError("store.unreachable", "it is away", "try again")
         return HealthFinding(True, "fine")
 
     ready = Readiness({"store": look}, limit=10.0, monotonic=clock)

@@ -26,7 +26,7 @@ class FlakyStore:
         self.calls += 1
         if self.away:
             self.away -= 1
-            raise Unreachable("store.unreachable", "away")
+            raise Unreachable("store.unreachable", "away", "try again")
 
     def put(self, key: str, path: Path, sha256: str, *, locked_until=None) -> None:
         self._fail()

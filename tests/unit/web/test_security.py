@@ -303,7 +303,7 @@ def test_outage_is_logged_once_for_each_page(browser, house, bakery, monkeypatch
     read = house.store.read
 
     def away(*_: object) -> bytes:
-        raise Unreachable("store.unreachable", "the store is away")
+        raise Unreachable("store.unreachable", "the store is away", "try again")
 
     with capture_logs() as logs:
         monkeypatch.setattr(house.store, "read", away)
