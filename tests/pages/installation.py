@@ -183,7 +183,7 @@ class PageMachine:
         practice = f"cd {ROOT} && ACCORD_SWITCH_PASSWORD={PASSWORD} exec {sys.executable} -m demo.practice"
         practice += f" --event-port {self.port} --daemon 127.0.0.1:{self.port + 1}"
         stays = f"({practice} --stay %s) >{self.folder}/switch.log 2>&1 &"
-        services = f"accord run >{self.folder}/accord.log 2>&1 &\n" + _until(
+        processes = f"accord run >{self.folder}/accord.log 2>&1 &\n" + _until(
             *(f"curl -sf http://127.0.0.1:{self.port + offset}/readyz" for offset in (3, 4, 5))
         )
         match name.split():
@@ -196,14 +196,13 @@ class PageMachine:
                     f'[ -z "$(ls {self.data}/spool)" ]'
                 )
             case ["running"]:
-                return stays % "" + "\n" + services
-            case ["worker", "until", *_]:
-                return f"accord worker >{self.folder}/worker.log 2>&1 &\n" + _until(
-                    name.partition(" until ")[2]
-                )
+                return stays % "" + "\n" + processes
+            case ["worker", "until", *_]:  # its duties run when it starts, and then once a minute
+                until = _until(name.partition(" until ")[2])
+                return f"accord worker >{self.folder}/worker.log 2>&1 &\n{until}\nkill $! && wait $! || true"
             case ["live", number]:
                 live = f"curl -s http://127.0.0.1:{self.port + 3}/metrics | grep -q 'accord_calls_live 1'"
-                return stays % f"--call {number}:fr --speed 0.5" + "\n" + services + "\n" + _until(live)
+                return stays % f"--call {number}:fr --speed 0.5" + "\n" + processes + "\n" + _until(live)
         raise AssertionError(f"no page event {name!r}")
 
     def close(self) -> None:
