@@ -82,9 +82,19 @@ def sign_due(
     lease on each log lets only one of several workers sign it; one searches for them at a time. A log that
     cannot be signed delays no other; the first such error (:class:`AuditLogError`, ``SealError``,
     ``StoreError``) is raised at the end."""
-    put, errors, until = 0, [], elapsed() + seconds
     with lease.turn(SEARCH, services.owner, now, SEARCH_INTERVAL) as searches:
-        due_tenants = _find_due(now) if searches else []
+        # In the turn, which a worker that cannot sign gives back: another one may be able to.
+        return _sign_logs(_find_due(now) if searches else [], services, now, seconds, elapsed)
+
+
+def _sign_logs(
+    due_tenants: list[str],
+    services: AuditLogServices,
+    now: datetime,
+    seconds: float,
+    elapsed: Callable[[], float],
+) -> int:
+    put, errors, until = 0, [], elapsed() + seconds
     # Not where others are who began a moment ago.
     first = int.from_bytes(services.entropy(4)) % (len(due_tenants) or 1)
     for tenant in due_tenants[first:] + due_tenants[:first]:

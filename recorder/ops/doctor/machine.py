@@ -14,7 +14,6 @@ from recorder.ops.doctor.findings import DoctorFinding, NotChecked, Patient, Sta
 from recorder.ops.doctor.kernel_clock import kernel_clock
 from recorder.processes.spool_holders import DAEMON, WORKER, Process, holder, last_watched, listener
 from recorder.processes.supervisor import HEARTBEAT_FD
-from recorder.seal.signing import PANEL_KEY
 
 FILES = 4096
 """Open files and sockets that a daemon should be allowed: a few for each call that arrives at once."""
@@ -129,6 +128,8 @@ def worker(patient: Patient) -> Iterator[DoctorFinding]:
 
 def panel(patient: Patient) -> Iterator[DoctorFinding]:
     """The panel answers, if this machine has a panel's key."""
+    from recorder.seal.signing import PANEL_KEY  # `accord status` needs no cryptography
+
     web = patient.settings.web
     if listener(web.port) is None:
         if not (patient.settings.keys_folder / PANEL_KEY).exists():

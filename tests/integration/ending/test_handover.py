@@ -108,7 +108,7 @@ def test_second_daemon_without_replace_is_refused(site: Site) -> None:
     daemon = site.start("daemon")
     daemon.wait_for_log("daemon.ready")
     second = site.start("second", *DAEMON)
-    assert second.popen.wait(30) == 1
+    assert second.popen.wait(30) == 2
     assert "another daemon works on" in second.log_text()
     assert "--replace" in second.log_text()
     assert daemon.popen.poll() is None

@@ -266,7 +266,12 @@ def test_keys_are_shown_and_renewed(customer: Shell) -> None:
 def test_doctor_reports_missing_parts(shell: Shell) -> None:
     result = shell("doctor")
     assert result.exit_code == 1
-    for text in ("accord migrate", "accord key init", "ACCORD_SWITCH_PASSWORD", "there is none yet"):
+    for text in (
+        "accord migrate",
+        "`accord init`",
+        "ACCORD_SWITCH_PASSWORD",
+        "start the daemon or the worker",
+    ):
         assert text in result.output
 
 
