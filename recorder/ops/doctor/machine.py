@@ -37,6 +37,9 @@ _SAME = {"lines": "snapshot"}
 
 MILLISECOND = timedelta(milliseconds=1)
 
+_PANEL_KEY = "panel.key"
+"""As in ``recorder.seal.signing``, which imports cryptography: too much for ``accord status``."""
+
 _NTP = (
     "install and start chrony or systemd-timesyncd: recordings carry signed times, and an S3 store refuses "
     "requests from a wrong clock"
@@ -128,11 +131,9 @@ def worker(patient: Patient) -> Iterator[DoctorFinding]:
 
 def panel(patient: Patient) -> Iterator[DoctorFinding]:
     """The panel answers, if this machine has a panel's key."""
-    from recorder.seal.signing import PANEL_KEY  # `accord status` needs no cryptography
-
     web = patient.settings.web
     if listener(web.port) is None:
-        if not (patient.settings.keys_folder / PANEL_KEY).exists():
+        if not (patient.settings.keys_folder / _PANEL_KEY).exists():
             raise NotChecked("no panel's key is on this machine")
         yield DoctorFinding("warning", f"panel: nothing listens on port {web.port}", _start("web"))
         return
