@@ -148,7 +148,8 @@ def withdraw_consent(context: Context, recording_id: str, purposes: tuple[str, .
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
     ends = purposes or changes.look(row.tenant, row.id).may_withdraw()
-    _confirm(row, f"End its use for {', '.join(ends) or 'nothing'}", {"ends": ends})
+    if ends:  # otherwise it is refused below, with the reason
+        _confirm(row, f"End its use for {', '.join(ends)}", {"ends": ends})
     changes.withdraw(row.tenant, row.id, OPERATOR, reason=reason, purposes=purposes or None)
     _print_terms(changes, row, "Signed: every use that rested on that consent has ended.")
 
