@@ -54,12 +54,16 @@ class PolicyCache:
     are."""
 
     _revision: int | None = None
+    _unattributed: int = 0
     _customers: dict[str, NodePolicies] = field(default_factory=dict)
 
     def read(self) -> NodePolicies:
         """The policies as they are now."""
-        revision = change_counter.revision(change_counter.LINES)  # first: later changes are read again
-        if self._revision is None or revision < self._revision:  # an older catalogue was restored
+        # First: later changes are read again.
+        revision = change_counter.revision(change_counter.LINES)
+        unattributed = change_counter.unattributed(change_counter.LINES)
+        # A smaller revision is an older catalogue that was restored.
+        if self._revision is None or revision < self._revision or unattributed != self._unattributed:
             found = policies()
             self._customers.clear()
         else:
@@ -75,7 +79,7 @@ class PolicyCache:
             ids = {each.announcement.id for each in policy.languages} & found.own_sentences.keys()
             sentences = {each: found.own_sentences[each] for each in ids}
             self._customers[policy.tenant].own_sentences.update(sentences)
-        self._revision = revision
+        self._revision, self._unattributed = revision, unattributed
         return self._all()
 
     def _all(self) -> NodePolicies:

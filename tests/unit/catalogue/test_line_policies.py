@@ -123,6 +123,17 @@ def test_cached_policies_are_those_of_all_lines_whatever_changes(tenants, line, 
     assert reads == []
 
 
+def test_cache_follows_a_version_that_does_not_say_whose_lines_changed(tenants, line) -> None:
+    """While nodes and panels are upgraded one after another. Another change follows at once."""
+    cache, row = PolicyCache(), line("+3225550100")
+    assert [each.beep for each in cache.read().lines] == [""]
+    with writing():
+        LineTable.update(beep="both").where(LineTable.id == row.id).execute()
+        change_counter.increment(change_counter.LINES)
+    line("+3225550101", tenant=tenants[1])
+    assert [each.beep for each in cache.read().lines] == ["both", ""]
+
+
 def test_cache_reads_rows_that_were_changed_without_the_log_when_it_is_cleared(tenants, line) -> None:
     cache, row = PolicyCache(), line("+3225550100")
     assert [each.number for each in cache.read().lines] == [row.number]
