@@ -60,6 +60,7 @@ def test_plays_and_seeks_with_each_side_on_its_own_channel(person):
     page = claire.page
     expect(page).to_have_title("Appels – Accord")
     page.locator(f"a[href$='/recordings/{claire.panel.ids['short']}']").first.click()
+    expect(page.locator("#audio")).to_be_attached()
     page.evaluate(METER)
     page.get_by_role("button", name="Lecture").click()
     claire.plays_past(2)

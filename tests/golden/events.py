@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 LEVELS = frozenset({"debug", "info", "warning", "error", "exception"})
 
@@ -16,9 +17,10 @@ def logged(tree: ast.Module) -> Iterator[tuple[str, str]]:
     yield from _Module(tree).logged()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Module:
     tree: ast.Module
+    _in_scope: dict[ast.AST, dict[str, list[ast.expr]]] = field(default_factory=dict)
 
     def logged(self) -> Iterator[tuple[str, str]]:
         for scope in [self.tree, *(each for each in ast.walk(self.tree) if isinstance(each, Function))]:
@@ -38,6 +40,16 @@ class _Module:
                         else:
                             yield from ((text, level) for level in ([level] if len(levels) == 1 else levels))
 
+    @cached_property
+    def _top(self) -> dict[str, list[ast.expr]]:
+        return _assignments(self.tree.body)
+
+    def _assigned(self, name: str, scope: ast.AST) -> list[ast.expr]:
+        """The values that a name is assigned anywhere in a scope."""
+        if scope not in self._in_scope:
+            self._in_scope[scope] = _assignments(ast.walk(scope))
+        return self._in_scope[scope].get(name, [])
+
     def _levels(self, function: ast.expr, scope: ast.AST) -> list[str]:
         """The levels that a function logs at; empty for one that logs nothing."""
         match function:
@@ -48,7 +60,7 @@ class _Module:
             case ast.IfExp(body=body, orelse=orelse):
                 return [*self._levels(body, scope), *self._levels(orelse, scope)]
             case ast.Name(id=name):
-                values = _assigned(name, ast.walk(scope))
+                values = self._assigned(name, scope)
                 functions = (each for each in values if isinstance(each, ast.IfExp | ast.Attribute))
                 return [level for each in functions for level in self._levels(each, scope)]
         return []
@@ -67,7 +79,7 @@ class _Module:
                 for each in values:
                     yield from self._texts(each, scope)
             case ast.Name(id=name):
-                for each in [*_assigned(name, ast.walk(scope)), *_assigned(name, self.tree.body)]:
+                for each in (*self._assigned(name, scope), *self._top.get(name, ())):
                     yield from self._texts(each, scope)
                 yield from self._arguments(name, scope)
 
@@ -110,15 +122,19 @@ def _name(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
-def _assigned(name: str, among: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[ast.expr]:
-    for each in among:
-        targets = (
-            each.targets
-            if isinstance(each, ast.Assign)
-            else [each.target]
-            if isinstance(each, ast.AnnAssign)
-            else []
-        )
-        names = {inner.id for target in targets for inner in ast.walk(target) if isinstance(inner, ast.Name)}
-        if name in names and isinstance(each, ast.Assign | ast.AnnAssign) and each.value is not None:
-            yield each.value
+def _assignments(nodes: Iterator[ast.AST] | list[ast.stmt]) -> dict[str, list[ast.expr]]:
+    """The values that each name is assigned."""
+    found: dict[str, list[ast.expr]] = {}
+    for each in nodes:
+        match each:
+            case ast.Assign(targets=targets, value=value):
+                pass
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                targets = [target]
+            case _:
+                continue
+        for name in {
+            inner.id for target in targets for inner in ast.walk(target) if isinstance(inner, ast.Name)
+        }:
+            found.setdefault(name, []).append(value)
+    return found
