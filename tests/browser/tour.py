@@ -63,8 +63,9 @@ STOPS = (
     Stop("access-log", "/access-log"),
     Stop("usage", "/usage?from={week}&to={today}"),
     Stop("account", "/account", part="[aria-labelledby=two-step]"),
-    Stop("customers", "/customers", "olga", part=".usage-sums"),
+    Stop("customers", "/customers", "olga", part="h1"),
     Stop("customer-invitation", "/customers/invite", "olga"),
+    Stop("provider-settings", "/settings", "olga"),
 )
 
 
