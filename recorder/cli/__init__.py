@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -150,7 +151,7 @@ def accord(ctx: click.Context, config_path: Path | None) -> None:
     from recorder.cli import logs
     from recorder.processes.services import Context
 
-    logs.configure(sys.stderr)
+    logs.configure(sys.stderr, logging.WARNING)  # processes configure it again: logs.begin
     settings = (
         config.Settings()
         if ctx.invoked_subcommand in _WITHOUT_SETTINGS

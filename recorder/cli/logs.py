@@ -97,8 +97,8 @@ class LogFile:
         self._is_torn = False
 
 
-def configure(stream: Stream) -> None:
-    """Send the logs of Accord and of its libraries to a stream."""
+def configure(stream: Stream, level: int = logging.INFO) -> None:
+    """Send the logs of Accord, from a ``level`` of :mod:`logging` on, and of its libraries to a stream."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -110,7 +110,7 @@ def configure(stream: Stream) -> None:
     )
     structlog.configure(
         processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         # A line with its end in one write: a pipe or a file that others write to as well keeps it whole.
         logger_factory=structlog.WriteLoggerFactory(stream),  # type: ignore[arg-type]  # it writes and flushes
         cache_logger_on_first_use=True,
@@ -126,7 +126,6 @@ def begin(path: Path | None) -> None:
     ``systemctl reload`` and logrotate send SIGHUP; nothing needs doing, since a renamed log is noticed
     anyway.  At a terminal SIGHUP keeps its meaning: the terminal is gone.  Raises :class:`ConfigError`.
     """
-    if path is not None:
-        configure(LogFile(path))
+    configure(sys.stderr if path is None else LogFile(path))
     if not sys.stderr.isatty():
         signal.signal(signal.SIGHUP, lambda *_: None)
