@@ -73,8 +73,8 @@ def test_idle_connections_of_one_address_do_not_block_others(tmp_path) -> None:
         with crowd(served.port, IDLE, MANY) as connections:
             assert answered_in(served) < 5
             numbers = dropped(connections)
-            # The address keeps its share: the newest of its connections.  On a busy machine some reach the panel
-            # out of order.
+            # The address keeps its share: the newest of its connections.  On a busy machine some reach the
+            # panel out of order.
             excess = MANY - server.MAX_PER_NETWORK
             assert excess <= len(numbers) <= excess + 1
             assert sum(number < excess for number in numbers) > 0.8 * excess
