@@ -20,14 +20,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audio.encoded_take import Encoded, EncodedSound, Gap, LocatedAnnouncement
-from recorder.domain.line_policy import Announcement
 from recorder.domain.markers import LocatedMarker, Marker
 from recorder.domain.parties import Party
 from recorder.ids import uuid7
@@ -42,12 +41,11 @@ from recorder.seal.sealing import SealedTake, seal
 from recorder.seal.streaming_aead import StoredObject
 from recorder.spool.layout import CallEnd, CallStart, Take
 from recorder.store.directory import DirectoryStore
+from tests.recovery.many import FIRST_DAY, call_start
 
-FIRST_DAY = datetime(2026, 3, 1, 7, 0, tzinfo=UTC)
 SPAN = timedelta(days=250)
 TENANTS = 100
 SHARE = 1000
-TEXT = "Cet appel est enregistré afin que ce qui a été convenu reste clair ; gardé 30 jours."
 
 
 @dataclass
@@ -102,19 +100,7 @@ class Bucket:
     def _encoded(self, number: int, sounds: tuple[EncodedSound, ...], chance: random.Random) -> Encoded:
         tenant = self.tenants[number % TENANTS].tenant
         started_at = FIRST_DAY + SPAN * number / self.count
-        start = CallStart(
-            recording=str(uuid7(started_at, chance.randbytes)),
-            tenant=tenant,
-            line=f"line-{number % 31}",
-            number=f"+32255501{number % 31:02}",
-            direction="inbound",
-            node="node1",
-            channel=f"channel-{number}",
-            external_party=Party("e164", f"+3247{number:07}") if number % 9 else Party("withheld", ""),
-            started_at=started_at,
-            formats=("opus",),
-            announcement=Announcement(f"told-{tenant}", 1, "fr", TEXT, ("agreement",), 30, "ab" * 32, 6200),
-        )
+        start = call_start(number, tenant, str(uuid7(started_at, chance.randbytes)), started_at)
         end = call_end(start, number)
         # Its own place in the bucket is where it is sealed.
         place = self.folder / "bucket" / tenant / started_at.strftime("%Y/%m/%d") / start.recording

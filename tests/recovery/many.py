@@ -48,6 +48,23 @@ BATCH = 200
 TEXT = "Cet appel est enregistré afin que ce qui a été convenu reste clair ; gardé 30 jours."
 
 
+def call_start(number: int, tenant: str, recording: str, started_at: datetime) -> CallStart:
+    """The beginning of the call of that ``number`` among many: some parties withhold theirs."""
+    return CallStart(
+        recording=recording,
+        tenant=tenant,
+        line=f"line-{number % 31}",
+        number=f"+32255501{number % 31:02}",
+        direction="inbound",
+        node="node1",
+        channel=f"channel-{number}",
+        external_party=Party("e164", f"+3247{number:07}") if number % 9 else Party("withheld", ""),
+        started_at=started_at,
+        formats=("opus",),
+        announcement=Announcement(f"told-{tenant}", 1, "fr", TEXT, ("agreement",), 30, "ab" * 32, 6200),
+    )
+
+
 def small(folder: Path, start: CallStart, entropy: Entropy, *, announced: bool = True) -> Encoded:
     """An encoded call of one minute, with a few hundred bytes of audio."""
 
@@ -121,19 +138,7 @@ class LargeInstallation:
         """A sealed recording in its own folder."""
         tenant, key = self.tenants[number % TENANTS]
         start_time = FIRST_DAY + timedelta(seconds=97 * number)
-        start = CallStart(
-            recording=str(uuid7(start_time, self.entropy)),
-            tenant=tenant,
-            line=f"line-{number % 31}",
-            number=f"+32255501{number % 31:02}",
-            direction="inbound",
-            node="node1",
-            channel=f"channel-{number}",
-            external_party=Party("e164", f"+3247{number:07}") if number % 9 else Party("withheld", ""),
-            started_at=start_time,
-            formats=("opus",),
-            announcement=Announcement(f"told-{tenant}", 1, "fr", TEXT, ("agreement",), 30, "ab" * 32, 6200),
-        )
+        start = call_start(number, tenant, str(uuid7(start_time, self.entropy)), start_time)
         folder = self.root / "sealing" / start.recording
         folder.mkdir(parents=True)
         encoded = small(folder, start, self.entropy, announced=number % 40 != 0)

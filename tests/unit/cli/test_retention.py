@@ -50,7 +50,7 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
     delete = ("recording", "delete", "--reason", "asked for", "--yes")
     assert "cannot be deleted" in shell.bad(*delete, on_hold.name)
     shell.good(*delete, deleted.name)
-    withdraw = ("recording", "withdraw-consent", on_hold.name, "--reason", "x", "--yes")
+    withdraw = ("recording", "withdraw-consent", on_hold.name, "--reason", "x")
     assert "do not rest on consent" in shell.bad(*withdraw)
     agree = ("recording", "add-consent", on_hold.name, "--purpose", "training", "--reason", "on paper")
     assert "cannot be kept" in shell.bad(*agree, "--days", "4000")
