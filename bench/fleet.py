@@ -1,24 +1,28 @@
-"""Many nodes and many customers on one PostgreSQL: what each costs the server, and where it ends.
+"""Many nodes and many customers on one PostgreSQL: what each costs the server, and how much it carries.
 
-    python -m bench.fleet [--customers 20000] [--nodes 200] [--rates 10,20,40,80] [--seconds 20] [--calls 400]
-        [--installation FOLDER --url URL]
+    python -m bench.fleet [--customers 20000] [--nodes 200] [--rates 0,20,40,...] [--seconds 20]
+        [--calls 4000] [--part costs|limit|both] [--installation FOLDER --url URL]
 
-``accord tenant import`` makes the customers with a number and an admin each; every log is signed once. Then
-the product's own functions run as nodes and panels call them. First each alone, again and again: the server's
-processor time and statements, this client's processor time, and WAL, each of one run. Then all together:
-every node looks for commands, changed lines and mail and reports itself as often as a worker does, from
-``--processes`` clients, while calls are sealed, stored and listed at each of the rates. The folder that
-stands for the bucket and the spools is not synchronised to the disk; PostgreSQL's files are.
+``accord tenant import`` makes the customers with a number and an admin each; every log is signed once.
 
-*bare* is one row inserted and committed, on the same connections, to compare machines by. ``--installation``
-and ``--url`` measure an installation that an earlier run left behind (``--keep`` leaves it, and waits).
-Prints JSON.
+*costs*: the product's own functions run as nodes and panels call them, each alone, again and again: the
+server's processor time and statements, this client's processor time, and WAL, each of one run. *bare* is one
+row inserted and committed, on the same connections, to compare machines by.
+
+*limit*: the product's functions do the work of every node (a minute of its tasks) and of many calls once, and
+their statements are recorded. These are then sent again (``bench/statements.py``), on copies of the database
+as it was before: every node's tasks as often as a worker does them, and calls at each of the rates, every
+call with its time among live calls and a page of its customer's calls. PostgreSQL has one core to itself, the
+client the others. Above the limit, calls are fewer than offered.
+
+The folder that stands for the bucket and the spools is not synchronised to the disk; PostgreSQL's files
+are. ``--installation`` and ``--url`` measure an installation that an earlier run left behind (``--keep``
+leaves it, and waits). Prints JSON.
 """
 
 from __future__ import annotations
 
 import argparse
-import heapq
 import json
 import logging
 import os
@@ -30,7 +34,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -39,10 +42,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import structlog
 
 from bench.customer_import import run
-from bench.recordings import TEXT, call_end, encode, make_sounds, sounds_in
+from bench.recordings import call_end, encode, make_sounds, sounds_in
+from bench.statements import Replay, Statement, Task, recorded
 from recorder import config
 from recorder.audio.encoded_take import EncodedSound, write_encoded
 from recorder.auditlog import checkpoint
@@ -79,6 +84,7 @@ from recorder.prompts.composer import SHIPPED
 from recorder.services import Services
 from recorder.spool.layout import CallStart, append_mark, close_take, open_take
 from tests.postgres import Server
+from tests.recovery.many import TEXT
 
 PRODUCTION = {
     "shared_buffers": "512MB",
@@ -90,17 +96,13 @@ PRODUCTION = {
 }
 """PostgreSQL as in production: it waits for the disk."""
 
-STATEMENTS = """
-SELECT calls, round(total_exec_time::numeric, 1), round((total_exec_time / calls)::numeric, 3),
-       rows / calls, left(regexp_replace(query, '\\s+', ' ', 'g'), 160)
-FROM pg_stat_statements WHERE query NOT LIKE '%%pg_stat%%' ORDER BY total_exec_time DESC LIMIT 12
-"""
-
 COLUMNS = "customer,number,label,recorded,address,person,role\n"
 
-THREADS = 12
-LATE = 0.95
-"""The share of the offered calls that must be stored for a rate to count as carried."""
+COSTED = 400
+"""Runs of which the cost of a call is the mean."""
+
+RELAY_TURNS = 300
+"""A minute of a relay's turns, five a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,7 @@ class Watch:
     """What PostgreSQL has used so far."""
 
     def __init__(self, server_pid: int) -> None:
-        self._pid = server_pid
+        self.server_pid = server_pid
 
     def figures(self) -> dict[str, float]:
         """Server and client seconds of processor time, statements, bytes of WAL."""
@@ -252,7 +254,7 @@ class Watch:
             ).fetchone()
         cpu = os.times()
         return {
-            "server": server_seconds(self._pid),
+            "server": server_seconds(self.server_pid),
             "client": cpu.user + cpu.system,
             "statements": float(ran),
             "wal": float(wal),
@@ -261,15 +263,19 @@ class Watch:
 
 def server_seconds(pid: int) -> float:
     """The processor time of PostgreSQL: of its processes, and of those that have ended."""
-    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
     ticks = 0
-    for each in (pid, *map(int, children.stdout.split())):
+    for each in (pid, *child_processes(pid)):
         try:
             fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
         except FileNotFoundError:
             continue
         ticks += sum(map(int, fields[11 : 15 if each == pid else 13]))
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def child_processes(pid: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    return [int(each) for each in found.stdout.split()]
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -365,9 +371,9 @@ def costs(installation: Installation, watch: Watch, options: argparse.Namespace)
     services = installation.open()
     with writing():
         database.execute_sql("CREATE TABLE IF NOT EXISTS bare (id bigserial PRIMARY KEY, note text)")
-    calls = make_calls(installation, services, options.calls)
+    calls = make_calls(installation, services, COSTED)
     node = Node("node-0", services, options.live, calls)
-    found: dict[str, Any] = {"bare": cost(watch, bare, options.calls)}
+    found: dict[str, Any] = {"bare": cost(watch, bare, COSTED)}
     snapshots = SnapshotDuty(services, (), SHIPPED)
     found["snapshot, first"] = cost(watch, snapshots.refresh, 1)
     found["snapshot, unchanged"] = cost(watch, snapshots.refresh, 50)
@@ -379,7 +385,7 @@ def costs(installation: Installation, watch: Watch, options: argparse.Namespace)
     found["snapshot, a line changed"] = cost(watch, change_and_refresh, 2)
     forget_checkpoints(installation)
     tenants = [each.tenant for each in calls.lines]
-    found["log signed"] = cost(watch, lambda: sign_log(tenants.pop(), services), min(50, options.calls))
+    found["log signed"] = cost(watch, lambda: sign_log(tenants.pop(), services), 50)
     note_all_signed()
     for name, _interval, work in node.tasks():
         take_turns()
@@ -387,9 +393,9 @@ def costs(installation: Installation, watch: Watch, options: argparse.Namespace)
         found[name] = cost(watch, work, options.rounds if name == "duties" else 100)
     found["lease"] = cost(watch, take_lease, 100)
     found["live call"] = cost(watch, partial(live_call, calls), 100)
-    folders = [calls.encoded() for _ in range(options.calls)]
+    folders = [calls.encoded() for _ in range(COSTED)]
     listed = list[float]()
-    found["call"] = cost(watch, lambda: listed.append(stored(folders.pop(), services)), options.calls)
+    found["call"] = cost(watch, lambda: listed.append(stored(folders.pop(), services)), COSTED)
     found["call"]["listing"] = times(listed)
     tenants = [each.tenant for each in calls.lines]
     found["page of calls"] = cost(
@@ -433,148 +439,150 @@ def make_calls(installation: Installation, services: Services, count: int) -> Ca
 
 
 @dataclass
-class Load:
-    """Runs tasks when they are due, on some threads, and notes how long each took."""
+class Ticks:
+    """A monotonic clock that recordings move forward."""
 
-    until: float
-    elapsed: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    late: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    errors: Counter[str] = field(default_factory=Counter)
-    _due: list[tuple[float, int, str, float, Callable[[], object]]] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _count: int = 0
+    seconds: float = 0.0
 
-    def add(self, name: str, first: float, interval: float, work: Callable[[], object]) -> None:
-        """Do ``work`` at ``first`` and every ``interval`` seconds after; with 0, once."""
-        with self._lock:
-            self._count += 1
-            heapq.heappush(self._due, (first, self._count, name, interval, work))
-
-    def run(self) -> None:
-        threads = [threading.Thread(target=self._serve) for _ in range(THREADS)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join()
-
-    def _serve(self) -> None:
-        while (now := time.monotonic()) < self.until:
-            with self._lock:
-                task = heapq.heappop(self._due) if self._due and self._due[0][0] <= now else None
-            if task is None:
-                time.sleep(0.002)
-                continue
-            due, _, name, interval, work = task
-            start = time.monotonic()
-            try:
-                result = work()
-            except Exception as error:
-                self.errors[f"{name}: {type(error).__name__} {str(error)[:90]}"] += 1
-            else:
-                duration = (
-                    result if name == "call" and isinstance(result, float) else time.monotonic() - start
-                )
-                self.elapsed[name].append(duration)
-                self.late[name].append(start - due)
-            if interval:
-                self.add(name, max(due + interval, time.monotonic()), interval, work)
+    def monotonic(self) -> float:
+        return self.seconds
 
 
-def client(installation: Installation, options: argparse.Namespace) -> None:
-    """One process of the mixed run: says ``ready``, and begins at a line on standard input."""
-    services = installation.open()
-    services = replace(services, spool=services.spool / f"client-{options.client}")
-    services.spool.mkdir(parents=True, exist_ok=True)
-    installation.chance.seed(options.client)
-    calls = make_calls(installation, services, 2000)
-    nodes = [
-        Node(f"node-{options.client}-{number}", services, options.live, calls)
-        for number in range(options.nodes)
-    ]
-    folders = [calls.encoded() for _ in range(round(options.rate * options.seconds))]
-    print("ready", flush=True)
-    sys.stdin.readline()
-    begin, before = time.monotonic(), os.times()
-    load = Load(begin + options.seconds)
-    for node in nodes:
+def start_nodes(services: Services, calls: Calls, options: argparse.Namespace) -> list[tuple[Node, Ticks]]:
+    """Nodes that have done each of their tasks once."""
+    found = []
+    for number in range(options.nodes):
+        node, clock = Node(f"node-{number}", services, options.live, calls), Ticks()
+        node.relay.monotonic = clock.monotonic
+        take_turns()
+        for _name, _interval, work in node.tasks():
+            work()
+        found.append((node, clock))
+    return found
+
+
+def record_tasks(
+    nodes: list[tuple[Node, Ticks]], services: Services, calls: Calls, options: argparse.Namespace
+) -> Recording:
+    """Let the product do the work of nodes and calls, and record its statements."""
+    tasks = []
+    for node, clock in nodes:
+        take_turns()
         for name, interval, work in node.tasks():
-            load.add(name, begin + calls.chance.random() * interval, interval, work)
+            turns = [_recorded(work, clock, interval) for _ in range(RELAY_TURNS if name == "relay" else 1)]
+            tasks.append(Task(name, calls.chance.random() * interval, interval, tuple(turns)))
+    folders = [calls.encoded() for _ in range(options.calls)]
+    listed = [_recorded(partial(stored, folder, services)) for folder in folders]
+    live = [_recorded(partial(live_call, calls)) for _ in folders]
     tenants = [each.tenant for each in calls.lines]
-    pages = lambda: search.list_calls(CallQuery(calls.chance.choice(tenants)), limit=50)  # noqa: E731
-    load.add("page", begin, 1 / max(options.rate, 1), pages)
-    for number, folder in enumerate(folders):
-        at = begin + number / options.rate
-        load.add("live call", at, 0, partial(live_call, calls))
-        load.add("call", at, 0, partial(stored, folder, services))
-    load.run()
-    after = os.times()
-    figures = {
-        "cpu": after.user + after.system - before.user - before.system,
-        "elapsed": load.elapsed,
-        "late": {name: percentile(values, 0.95) for name, values in load.late.items()},
-        "errors": load.errors,
-    }
-    print(json.dumps(figures), flush=True)
+    pages = [
+        _recorded(lambda: search.list_calls(CallQuery(calls.chance.choice(tenants)), limit=50))
+        for _ in range(min(500, options.calls))
+    ]
+    return Recording(tasks, listed, live, pages)
 
 
-def together(
-    installation: Installation, watch: Watch, options: argparse.Namespace, rate: float
-) -> dict[str, Any]:
-    """All nodes at once, with so many calls a second."""
-    words = [
-        sys.executable, "-m", "bench.fleet", "--installation", str(installation.folder), "--url",
-        installation.url, "--nodes", str(options.nodes // options.processes), "--live", str(options.live),
-        "--rate", str(rate / options.processes), "--seconds", str(options.seconds),
-    ]  # fmt: skip
-    clients = [
-        subprocess.Popen(
-            [*words, "--client", str(number + round(rate) * 100)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+def _recorded(
+    work: Callable[[], object], clock: Ticks | None = None, seconds: float = 0.0
+) -> tuple[Statement, ...]:
+    with recorded() as statements:
+        work()
+    if clock is not None:
+        clock.seconds += seconds
+    return tuple(statements)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The statements of all nodes' tasks, and of each call: listing it, its time among live calls, and a page
+    of its customer's calls."""
+
+    nodes: list[Task]
+    calls: list[tuple[Statement, ...]]
+    live: list[tuple[Statement, ...]]
+    pages: list[tuple[Statement, ...]]
+
+    def tasks(self, rate: float, seconds: float) -> list[Task]:
+        """Those of ``seconds``, with so many calls a second."""
+        count = round(rate * seconds)
+        assert count <= len(self.calls), "record more calls: --calls"
+        found = list(self.nodes)
+        for number in range(count):
+            at = number / rate
+            found.append(Task("call", at, 0, (self.calls[number],)))
+            found.append(Task("live call", at, 0, (self.live[number],)))
+            found.append(Task("page", at, 0, (self.pages[number % len(self.pages)],)))
+        return found
+
+
+@contextmanager
+def copied(url: str, name: str, origin: str) -> Iterator[str]:
+    """A database that is a copy of another on the server at ``url``, for the time of a block; its URL."""
+    server = psycopg.conninfo.make_conninfo(url, dbname="postgres")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", (origin,)
         )
-        for number in range(1, options.processes + 1)
-    ]  # fmt: skip
-    for each in clients:
-        assert each.stdout is not None
-        assert each.stdout.readline().strip() == "ready"
-    take_turns()
-    with connected():
-        database.execute_sql("SELECT pg_stat_statements_reset()")
-    before = watch.figures()
-    for each in clients:
-        assert each.stdin is not None
-        each.stdin.write("\n")
-        each.stdin.flush()
-    time.sleep(options.seconds / 2)
-    with connected():
-        (connections,) = database.execute_sql(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'accord'"
-        ).fetchone()
-    found = [json.loads(each.communicate()[0]) for each in clients]
-    after = watch.figures()
-    with connected():
-        statements = database.execute_sql(STATEMENTS).fetchall()
-    elapsed: dict[str, list[float]] = defaultdict(list)
-    for each in found:
-        for name, values in each["elapsed"].items():
-            elapsed[name] += values
-    seconds, count = options.seconds, len(elapsed["call"])
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {origin}")
+        connection.execute("CHECKPOINT")
+        try:
+            yield psycopg.conninfo.make_conninfo(url, dbname=name)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def separate_cores(server_pid: int) -> None:
+    """Give PostgreSQL the first core, and this process the others."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    assert others, "the server and its clients need a core each"
+    for pid in (server_pid, *child_processes(server_pid)):
+        os.sched_setaffinity(pid, {first})
+    os.sched_setaffinity(0, set(others))
+
+
+def limit(installation: Installation, watch: Watch, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All nodes on one core of the server, with more and more calls a second."""
+    origin = psycopg.conninfo.conninfo_to_dict(installation.url)["dbname"]
+    services = installation.open()
+    calls = make_calls(installation, services, options.calls)
+    note_all_signed()
+    nodes = start_nodes(services, calls, options)
+    found = []
+    with copied(installation.url, "accord_before", str(origin)):
+        recording = record_tasks(nodes, services, calls, options)
+        separate_cores(watch.server_pid)
+        for rate in map(float, options.rates.split(",")):
+            with copied(installation.url, "accord_replay", "accord_before") as url:
+                found.append(at_rate(url, recording, watch, options, rate))
+            print(json.dumps(found[-1], indent=1), file=sys.stderr, flush=True)
+    return found
+
+
+def at_rate(
+    url: str, recording: Recording, watch: Watch, options: argparse.Namespace, rate: float
+) -> dict[str, Any]:
+    """What the server does at so many calls a second."""
+    began = []
+    replay = Replay(url, options.connections, options.seconds)
+    replay.run(recording.tasks(rate, options.seconds), lambda: began.append(watch.figures()))
+    before, after = began[0], watch.figures()
+    with psycopg.connect(url) as connection:
+        (rows,) = connection.execute("SELECT count(*) FROM recording").fetchone() or (0,)
+    seconds, done = options.seconds, replay.elapsed
     return {
-        "nodes": options.nodes,
-        "connections": connections,
         "offered": rate,
-        "calls_a_second": round(count / seconds, 1),
-        "listing": times(elapsed["call"]),
+        "calls_a_second": round(len(done.get("call", ())) / seconds, 1),
+        "recordings": rows,
         "server_cores": round((after["server"] - before["server"]) / seconds, 3),
-        "client_cores": round(sum(each["cpu"] for each in found) / seconds, 3),
-        "statements_a_second": round((after["statements"]) / seconds),
+        "client_cores": round((after["client"] - before["client"]) / seconds, 3),
+        "statements_a_second": round(replay.statements / seconds),
         "wal_bytes_a_second": round((after["wal"] - before["wal"]) / seconds),
-        "of_nodes": {
+        "tasks": {
             name: {"a_second": round(len(values) / seconds, 1), **times(values)}
-            for name, values in elapsed.items()
+            for name, values in done.items()
         },
-        "late_s": {name: max(each["late"].get(name, 0) for each in found) for name in elapsed},
-        "errors": sum((Counter(each["errors"]) for each in found), Counter[str]()),
-        "statements": [" | ".join(map(str, row)) for row in statements],
+        "differing": dict(replay.differing.most_common(12)),
     }
 
 
@@ -615,34 +623,25 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--customers", type=int, default=20_000)
     parser.add_argument("--nodes", type=int, default=200)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--rates", default="10,20,40,80")
+    parser.add_argument("--rates", default="0,20,40,80,120,160,200")
     parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--calls", type=int, default=400)
+    parser.add_argument("--connections", type=int, default=300)
+    parser.add_argument("--calls", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--live", type=int, default=5)
-    parser.add_argument("--part", choices=("costs", "together", "both"), default="both")
+    parser.add_argument("--part", choices=("costs", "limit", "both"), default="both")
     parser.add_argument("--installation", type=Path)
     parser.add_argument("--url", default="")
     parser.add_argument("--keep", action="store_true")
-    parser.add_argument("--client", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--rate", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.client is not None:
-        client(Installation(options.installation, options.url), options)
-        return
-    figures: dict[str, Any] = {"customers": options.customers}
+    figures: dict[str, Any] = {"customers": options.customers, "nodes": options.nodes}
     with installed(options) as (installation, pid):
         watch = Watch(pid)
-        if options.part != "together":
+        if options.part != "limit":
             figures["costs"] = costs(installation, watch, options)
             print(json.dumps(figures, indent=1), file=sys.stderr, flush=True)
         if options.part != "costs":
-            installation.open()
-            figures["together"] = []
-            for rate in map(float, options.rates.split(",")):
-                figures["together"].append(together(installation, watch, options, rate))
-                print(json.dumps(figures["together"][-1], indent=1), file=sys.stderr, flush=True)
+            figures["limit"] = limit(installation, watch, options)
     print(json.dumps(figures, indent=1))
 
 
