@@ -1,7 +1,7 @@
 """Many nodes and many customers on one PostgreSQL: what each costs the server, and how much it carries.
 
-    python -m bench.fleet [--customers 20000] [--nodes 200] [--rates 0,20,40,...] [--seconds 20]
-        [--calls 4000] [--part costs|limit|both] [--installation FOLDER --url URL]
+    python -m bench.fleet [--customers 20000] [--nodes 200] [--rates 0,20,40,...] [--seconds 30]
+        [--calls 12000] [--part costs|limit|both] [--installation FOLDER --url URL]
 
 ``accord tenant import`` makes the customers with a number and an admin each; every log is signed once.
 
@@ -100,6 +100,10 @@ COLUMNS = "customer,number,label,recorded,address,person,role\n"
 
 COSTED = 400
 """Runs of which the cost of a call is the mean."""
+
+WARM_UP, WARM_UP_RATE = 60.0, 100.0
+"""Seconds that are not measured, and their calls a second. The server plans a statement anew until a
+connection has sent it five times, and a pooled connection lasts a quarter of an hour."""
 
 RELAY_TURNS = 300
 """A minute of a relay's turns, five a second."""
@@ -219,7 +223,8 @@ class Node:
 
     def __post_init__(self) -> None:
         spool = self.services.spool / self.name
-        spool.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(spool, ignore_errors=True)  # an earlier run's
+        spool.mkdir(parents=True)
         own = replace(self.services, spool=spool, owner=os.urandom(8).hex())
         for _ in range(self.live):
             folder = open_take(spool, self.calls.start(self.name))
@@ -503,12 +508,12 @@ class Recording:
     pages: list[tuple[Statement, ...]]
 
     def tasks(self, rate: float, seconds: float) -> list[Task]:
-        """Those of ``seconds``, with so many calls a second."""
-        count = round(rate * seconds)
-        assert count <= len(self.calls), "record more calls: --calls"
+        """Those of the warm-up, and of ``seconds`` with so many calls a second."""
+        due = [number / WARM_UP_RATE for number in range(round(WARM_UP * WARM_UP_RATE))]
+        due += [WARM_UP + number / rate for number in range(round(rate * seconds))]
+        assert len(due) <= len(self.calls), "record more calls: --calls"
         found = list(self.nodes)
-        for number in range(count):
-            at = number / rate
+        for number, at in enumerate(due):
             found.append(Task("call", at, 0, (self.calls[number],)))
             found.append(Task("live call", at, 0, (self.live[number],)))
             found.append(Task("page", at, 0, (self.pages[number % len(self.pages)],)))
@@ -563,10 +568,10 @@ def at_rate(
     url: str, recording: Recording, watch: Watch, options: argparse.Namespace, rate: float
 ) -> dict[str, Any]:
     """What the server does at so many calls a second."""
-    began = []
-    replay = Replay(url, options.connections, options.seconds)
-    replay.run(recording.tasks(rate, options.seconds), lambda: began.append(watch.figures()))
-    before, after = began[0], watch.figures()
+    noted = []
+    replay = Replay(url, options.connections, WARM_UP, options.seconds)
+    replay.run(recording.tasks(rate, options.seconds), lambda: noted.append(watch.figures()))
+    before, after = noted
     with psycopg.connect(url) as connection:
         (rows,) = connection.execute("SELECT count(*) FROM recording").fetchone() or (0,)
     seconds, done = options.seconds, replay.elapsed
@@ -623,10 +628,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--customers", type=int, default=20_000)
     parser.add_argument("--nodes", type=int, default=200)
-    parser.add_argument("--rates", default="0,20,40,80,120,160,200")
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--rates", default="0,40,80,120,160,200")
+    parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--connections", type=int, default=300)
-    parser.add_argument("--calls", type=int, default=4000)
+    parser.add_argument("--calls", type=int, default=12_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--live", type=int, default=5)
     parser.add_argument("--part", choices=("costs", "limit", "both"), default="both")

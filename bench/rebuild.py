@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from recorder.catalogue import database
@@ -39,6 +40,7 @@ from tests.postgres import Server
 
 MANY = Path(__file__).parents[1] / "tests" / "recovery" / "many.py"
 THREADS = 8
+AT_ONCE = 10_000
 PAGES = ("page_count", "page_size")
 
 
@@ -56,7 +58,6 @@ def _processor() -> float:
 
 def read_all(store: Store) -> int:
     """List the bucket and read what each recording needs; how many recordings there are."""
-    manifests = [key for key in store.list("") if key.endswith("/manifest.json")]
 
     def read(key: str) -> None:
         tenant, *_, recording, _ = key.split("/")
@@ -64,10 +65,13 @@ def read_all(store: Store) -> int:
         with suppress(NotFound):  # it was erased
             store.read(data_key_path(tenant, recording))
 
+    manifests = (key for key in store.list("") if key.endswith("/manifest.json"))
+    count = 0
     with ThreadPoolExecutor(THREADS) as pool:
-        for _ in pool.map(read, manifests, chunksize=1):
-            pass
-    return len(manifests)
+        # Few at a time: a process counts what its parent used when it began it, as if it were its own memory.
+        while some := list(islice(manifests, AT_ONCE)):
+            count += len(list(pool.map(read, some)))
+    return count
 
 
 @contextmanager

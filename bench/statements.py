@@ -99,20 +99,25 @@ class Task:
 
 @dataclass
 class Replay:
-    """Sends the statements of tasks when they are due, on as many connections as it has threads."""
+    """Sends the statements of tasks when they are due, on as many connections as it has threads, for
+    ``seconds`` after a ``warm_up`` in which every connection prepares its statements."""
 
     url: str
     connections: int
+    warm_up: float
     seconds: float
     elapsed: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """Of each task that was done, the seconds from when it was due to its end, by its name."""
+    """Of each task that ended in that time, the seconds from when it was due to its end, by its name."""
     differing: Counter[str] = field(default_factory=Counter)
     """Statements that failed, or ended otherwise than in the recording."""
     statements: int = 0
+    _counts_from: float = 0.0
+    _counts_until: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self, tasks: list[Task], started: Callable[[], None]) -> None:
-        """Do the tasks for ``seconds``; ``started`` is called when all connections are open."""
+    def run(self, tasks: list[Task], note: Callable[[], None]) -> None:
+        """Do the tasks; ``note`` is called after the warm-up, and at the end. What is not done by then is not
+        counted."""
         due = [(task.due, number, 0) for number, task in enumerate(tasks)]
         heapq.heapify(due)
         ready: queue.SimpleQueue[tuple[Task, int, float] | None] = queue.SimpleQueue()
@@ -124,16 +129,20 @@ class Replay:
         for each in threads:
             each.start()
         opened.wait()
-        started()
-        begin = time.monotonic()
-        while due and due[0][0] < self.seconds:
+        begin, end = time.monotonic(), self.warm_up + self.seconds
+        self._counts_from, self._counts_until = begin + self.warm_up, begin + end
+        timer = threading.Timer(self.warm_up, note)
+        timer.start()
+        while due and due[0][0] < end:
             at, number, turn = heapq.heappop(due)
             time.sleep(max(0.0, begin + at - time.monotonic()))
             task = tasks[number]
             ready.put((task, turn, begin + at))
             if task.interval:
                 heapq.heappush(due, (at + task.interval, number, (turn + 1) % len(task.turns)))
-        time.sleep(max(0.0, begin + self.seconds - time.monotonic()))
+        time.sleep(max(0.0, begin + end - time.monotonic()))
+        timer.join()
+        note()
         while not ready.empty():  # what the server could not keep up with
             ready.get()
         for _ in threads:
@@ -150,10 +159,11 @@ class Replay:
             while (work := ready.get()) is not None:
                 task, turn, due = work
                 differing = list(_differences(connection.pgconn, task.turns[turn], prepared))
-                elapsed = time.monotonic() - due
+                ended = time.monotonic()
                 with self._lock:
-                    self.elapsed[task.name].append(elapsed)
-                    self.statements += len(task.turns[turn])
+                    if self._counts_from <= ended < self._counts_until:
+                        self.elapsed[task.name].append(ended - due)
+                        self.statements += len(task.turns[turn])
                     self.differing.update(f"{task.name}: {each}" for each in differing)
 
 
