@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import zip_longest
 from pathlib import Path
 
@@ -69,13 +70,20 @@ class Command:
         with open(self.log_file, "ab") as log:
             return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, preexec_fn=polite)
 
-    def until_at_work(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait until it has begun its work, or ended."""
-        before = self.log_file.read_bytes().count(b"rebuild.phase")
+    def wait_for_work(self, process: subprocess.Popen[bytes], before: tuple[object, ...]) -> None:
+        """Wait until it has done something since its progress was ``before``, or has ended."""
         deadline = time.monotonic() + 60
-        while process.poll() is None and self.log_file.read_bytes().count(b"rebuild.phase") == before:
+        while process.poll() is None and self.progress() == before:
             assert time.monotonic() < deadline, self.log_file.read_text()[-2000:]
             time.sleep(0.02)
+
+    def progress(self) -> tuple[object, ...]:
+        """How far the rebuild is: its phase, and how many places are listed and done."""
+        with closing(sqlite3.connect(self.catalogue, timeout=30)) as database:
+            (phase,) = database.execute(
+                "SELECT max(data) FROM global_state WHERE name = 'rebuild'"
+            ).fetchone()
+            return phase, *database.execute("SELECT count(*), count(outcome) FROM rebuild_queue").fetchone()
 
     def run(self, *argv: str) -> int:
         return self.start(*argv).wait()
@@ -121,8 +129,9 @@ def check(root: Path, folder: Path, store: dict[str, str], seed: int) -> None:
         killed = Command(root, folder / f"killed-{number}", store)
         while True:
             runs += 1
+            before = killed.progress()
             process = killed.start("rebuild")
-            killed.until_at_work(process)
+            killed.wait_for_work(process, before)
             try:
                 process.wait(chance.uniform(0, longest) if kills < KILLS else None)
             except subprocess.TimeoutExpired:
