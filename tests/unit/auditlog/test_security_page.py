@@ -41,7 +41,7 @@ def cells() -> dict[tuple[str, str], str]:
     return {(row[0], head[at]): row[at] for row in body for at in range(1, len(head))}
 
 
-def tests_named() -> dict[str, str]:
+def named_tests() -> dict[str, str]:
     """The test that each number stands for."""
     return dict(re.findall(r"^(\d+)\. `([^`]+)`", section(), re.MULTILINE))
 
@@ -60,13 +60,13 @@ def test_each_statement_names_its_test(row: str, column: str) -> None:
     for each in statements:
         numbers = re.findall(r"\[(\d+)\]", each)
         assert numbers, f"{each!r} names no test"
-        assert set(numbers) <= set(tests_named())
+        assert set(numbers) <= set(named_tests())
 
 
 def test_each_named_test_exists_and_is_used() -> None:
     numbers = {number for cell in cells().values() for number in re.findall(r"\[(\d+)\]", cell)}
-    assert numbers == set(tests_named())
-    for number, place in tests_named().items():
+    assert numbers == set(named_tests())
+    for number, place in named_tests().items():
         file, _, name = place.partition("::")
         name, _, case = name.partition("[")
         module = ast.parse((HERE / file).read_text())

@@ -18,6 +18,9 @@ from web.connections import ConnectionLimiter
 MANY = 1010
 BATCH = 50
 """Fewer than the kernel keeps until the panel takes them."""
+ANSWERED = 2
+"""Connections of requests, beside the crowd's, that the panel may count at the end: the newest, and the one
+before it, if the panel has not yet let go of it."""
 IDLE = b""
 SLOW_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 SLOW_BODY = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nlogin="
@@ -84,7 +87,7 @@ def test_idle_connections_of_one_address_do_not_block_others(tmp_path) -> None:
             numbers = dropped(connections)
             # The address keeps its share: the newest of its connections.
             assert numbers[: MANY - server.MAX_PER_NETWORK] == list(range(MANY - server.MAX_PER_NETWORK))
-            assert len(numbers) <= MANY - server.MAX_PER_NETWORK + 1
+            assert len(numbers) <= MANY - server.MAX_PER_NETWORK + ANSWERED
     finally:
         served.close()
     assert "Traceback" not in (tmp_path / "log").read_text()
@@ -100,7 +103,7 @@ def test_slow_requests_behind_a_proxy_do_not_block_others(tmp_path) -> None:
         ):
             assert answered_in(served) < 5
             assert dropped(heads)[:10] == list(range(10)), "the longest waiting ones"
-            assert len(dropped(heads)) <= 11, "no more than are needed"
+            assert len(dropped(heads)) <= 10 + ANSWERED, "no more than are needed"
             assert not dropped(bodies)
     finally:
         served.close()
