@@ -6,7 +6,7 @@ PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 # More than processors, since many tests wait for servers and calls; each imports everything, so not many more.
-JOBS := 8
+JOBS := 6
 # Tests and the demo start Python hundreds of times: without its compiled files, each start would compile everything.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
