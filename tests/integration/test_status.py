@@ -29,11 +29,15 @@ LIVE = (
 )
 
 
+PAUSE = 0.5
+"""Seconds between two runs of a command, which starts a process each."""
+
+
 def until(what: str, check: Callable[[], bool], found: Callable[[], str] = str, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < end, f"not within {seconds} s: {what}: {found()}"
-        time.sleep(0.1)
+        time.sleep(PAUSE)
 
 
 class Node:
