@@ -23,7 +23,7 @@ from recorder.processes import worker_loop  # noqa: E402
 
 
 def main() -> None:
-    lease.DURATION = timedelta(seconds=8)
+    lease.take.__defaults__ = (timedelta(seconds=8),)  # the default of its duration
     worker_loop.DUTY_INTERVAL = 1.0
     if sys.argv[1] == "--migrations":
         folder = Path(sys.argv[2])
