@@ -47,7 +47,7 @@ import structlog
 
 from bench.customer_import import run
 from bench.recordings import call_end, encode, make_sounds, sounds_in
-from bench.statements import Replay, Statement, Task, recorded
+from bench.statements import Replay, Statement, Task, record_statements
 from recorder import config
 from recorder.audio.encoded_take import EncodedSound, write_encoded
 from recorder.auditlog import checkpoint
@@ -474,23 +474,23 @@ def record_tasks(
     for node, clock in nodes:
         take_turns()
         for name, interval, work in node.tasks():
-            turns = [_recorded(work, clock, interval) for _ in range(RELAY_TURNS if name == "relay" else 1)]
+            turns = [_record(work, clock, interval) for _ in range(RELAY_TURNS if name == "relay" else 1)]
             tasks.append(Task(name, calls.chance.random() * interval, interval, tuple(turns)))
     folders = [calls.encoded() for _ in range(options.calls)]
-    listed = [_recorded(partial(stored, folder, services)) for folder in folders]
-    live = [_recorded(partial(live_call, calls)) for _ in folders]
+    listed = [_record(partial(stored, folder, services)) for folder in folders]
+    live = [_record(partial(live_call, calls)) for _ in folders]
     tenants = [each.tenant for each in calls.lines]
     pages = [
-        _recorded(lambda: search.list_calls(CallQuery(calls.chance.choice(tenants)), limit=50))
+        _record(lambda: search.list_calls(CallQuery(calls.chance.choice(tenants)), limit=50))
         for _ in range(min(500, options.calls))
     ]
     return Recording(tasks, listed, live, pages)
 
 
-def _recorded(
+def _record(
     work: Callable[[], object], clock: Ticks | None = None, seconds: float = 0.0
 ) -> tuple[Statement, ...]:
-    with recorded() as statements:
+    with record_statements() as statements:
         work()
     if clock is not None:
         clock.seconds += seconds
@@ -521,7 +521,7 @@ class Recording:
 
 
 @contextmanager
-def copied(url: str, name: str, origin: str) -> Iterator[str]:
+def copy_database(url: str, name: str, origin: str) -> Iterator[str]:
     """A database that is a copy of another on the server at ``url``, for the time of a block; its URL."""
     server = psycopg.conninfo.make_conninfo(url, dbname="postgres")
     with psycopg.connect(server, autocommit=True) as connection:
@@ -546,7 +546,9 @@ def separate_cores(server_pid: int) -> None:
     os.sched_setaffinity(0, set(others))
 
 
-def limit(installation: Installation, watch: Watch, options: argparse.Namespace) -> list[dict[str, Any]]:
+def measure_limit(
+    installation: Installation, watch: Watch, options: argparse.Namespace
+) -> list[dict[str, Any]]:
     """All nodes on one core of the server, with more and more calls a second."""
     origin = psycopg.conninfo.conninfo_to_dict(installation.url)["dbname"]
     services = installation.open()
@@ -554,17 +556,17 @@ def limit(installation: Installation, watch: Watch, options: argparse.Namespace)
     note_all_signed()
     nodes = start_nodes(services, calls, options)
     found = []
-    with copied(installation.url, "accord_before", str(origin)):
+    with copy_database(installation.url, "accord_before", str(origin)):
         recording = record_tasks(nodes, services, calls, options)
         separate_cores(watch.server_pid)
         for rate in map(float, options.rates.split(",")):
-            with copied(installation.url, "accord_replay", "accord_before") as url:
-                found.append(at_rate(url, recording, watch, options, rate))
+            with copy_database(installation.url, "accord_replay", "accord_before") as url:
+                found.append(measure_rate(url, recording, watch, options, rate))
             print(json.dumps(found[-1], indent=1), file=sys.stderr, flush=True)
     return found
 
 
-def at_rate(
+def measure_rate(
     url: str, recording: Recording, watch: Watch, options: argparse.Namespace, rate: float
 ) -> dict[str, Any]:
     """What the server does at so many calls a second."""
@@ -646,7 +648,7 @@ def main() -> None:
             figures["costs"] = costs(installation, watch, options)
             print(json.dumps(figures, indent=1), file=sys.stderr, flush=True)
         if options.part != "costs":
-            figures["limit"] = limit(installation, watch, options)
+            figures["limit"] = measure_limit(installation, watch, options)
     print(json.dumps(figures, indent=1))
 
 

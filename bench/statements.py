@@ -46,17 +46,16 @@ class Statement:
 
 
 @contextmanager
-def recorded() -> Iterator[list[Statement]]:
+def record_statements() -> Iterator[list[Statement]]:
     """The statements of this process during a block, in their order. The process must have one thread."""
     found: list[Statement] = []
-    forms: dict[Form, Form] = {}
     execute = psycopg.Cursor.execute
 
     def execute_and_note(cursor: Any, query: Any, values: Any = None, **options: Any) -> Any:
         answer = execute(cursor, query, values, **options)
         form, values = statement_of(query, values or ())
         result = cursor.pgresult
-        found.append(Statement(forms.setdefault(form, form), values, result.command_status))
+        found.append(Statement(form, values, result.command_status))
         return answer
 
     psycopg.Cursor.execute = execute_and_note  # type: ignore[method-assign]
