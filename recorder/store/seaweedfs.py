@@ -246,7 +246,8 @@ class SeaweedFS:
         certificate that it cannot load.
         """
         deadline = time.monotonic() + seconds
-        client = connect(replace(self.bucket(), connect_timeout=1, read_timeout=2))
+        # It may carry out a put that was given up, and so leave it: each is waited for.
+        client = connect(replace(self.bucket(), connect_timeout=1, read_timeout=seconds))
         while True:
             try:
                 self._check_owner()
