@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -22,6 +25,9 @@ from recorder.store.seaweedfs import SeaweedFS
 from tests.clock import MonotonicClock
 from tests.contract.conftest import Case, as_other
 from tests.contract.test_doctor import environment
+
+SLOW_START = 3.0
+"""Seconds that a server takes to answer."""
 
 WELL = HealthFinding(True, "the store writes, reads and deletes")
 
@@ -53,6 +59,21 @@ def test_a_store_that_only_reads_is_unhealthy(start_seaweedfs: Callable[..., Sea
     with pytest.raises(StoreError) as refusal:
         StorePing(reader)()
     assert refusal.value.error_id == "store.denied"
+
+
+def test_starting_server_is_asked_once(
+    start_seaweedfs: Callable[..., SeaweedFS], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A put that was given up is carried out later, after what was written has been deleted."""
+    server = start_seaweedfs()
+    attempts: list[object] = []
+    attempt = SeaweedFS._try
+    monkeypatch.setattr(SeaweedFS, "_try", lambda *args: (attempts.append(args), attempt(*args)))
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    threading.Timer(SLOW_START, os.kill, (server.pid, signal.SIGCONT)).start()
+    server.wait_ready()
+    assert len(attempts) == 1
 
 
 def test_writes_seldom_while_all_is_well(seaweedfs: SeaweedFS) -> None:
