@@ -58,11 +58,11 @@ def record_statements() -> Iterator[list[Statement]]:
         found.append(Statement(form, values, result.command_status))
         return answer
 
-    psycopg.Cursor.execute = execute_and_note  # type: ignore[method-assign]
+    psycopg.Cursor.execute = execute_and_note  # type: ignore[method-assign, assignment]
     try:
         yield found
     finally:
-        psycopg.Cursor.execute = execute  # type: ignore[method-assign]
+        psycopg.Cursor.execute = execute  # type: ignore[method-assign, assignment]
 
 
 def statement_of(query: str, values: tuple[Any, ...]) -> tuple[Form, tuple[bytes | None, ...]]:
