@@ -48,6 +48,9 @@ GUESTS: Final = (EXTERNAL_PARTY, NEUTRAL)
 THIRD_PARTIES: Final = (SUPPORT, NEUTRAL)
 """Roles of those who were not in the call. They hear the passages that both sides agreed to let them hear."""
 
+ADMITTED: Final = frozenset({*GUESTS, *THIRD_PARTIES})
+"""Roles that hear only what a dispute admits them to."""
+
 
 def roles_of(tenant: str) -> tuple[str, ...]:
     """The roles that a tenant's people can have."""

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -38,7 +39,9 @@ from recorder.seal.amendment_kinds import (
     ConsentAdded,
     ConsentWithdrawn,
     Data,
+    DeferralEnded,
     DeletionRequested,
+    ErasureDeferred,
     HoldLifted,
     HoldSet,
     OutcomeAdded,
@@ -48,7 +51,7 @@ from recorder.seal.keyring import data_key_path
 from recorder.seal.manifest import Manifest
 from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.signing import Signer
-from recorder.seal.usage_terms import Terms
+from recorder.seal.usage_terms import Deferral, Terms
 from recorder.store.contract import Conflict, NotFound, Store
 
 LONGEST_REVIEW = timedelta(days=366)
@@ -288,6 +291,29 @@ class Changes:
                 return each.number
         return self._amend(tenant, recording, by, lambda status: make(status.chain.manifest))
 
+    def defer_erasure(
+        self, tenant: str, recording: str, by: By, *, dispute: str, until: datetime, purposes: Sequence[str]
+    ) -> int | None:
+        """Let the erasure of a recording wait for a dispute's outcome, at most until a last day; its guests
+        may hear it for these purposes meanwhile. Returns the deferral's number; ``None`` if one for this
+        dispute lasts as long already."""
+        until = truncate(until)
+        for each in self.look(tenant, recording).terms.deferrals:
+            if each.dispute == dispute and each.until >= until:
+                return None
+        return self._amend(
+            tenant, recording, by, lambda status: ErasureDeferred(dispute, until, _distinct(purposes))
+        )
+
+    def end_deferrals(
+        self, tenant: str, recording: str, by: By, *, dispute: str, how: str, people: Sequence[str]
+    ) -> None:
+        """End what :meth:`defer_erasure` set for a dispute: what one side asked for takes effect. ``people``
+        said so, for the reason ``how`` (:class:`recorder.seal.amendment_kinds.DeferralEnded`)."""
+        for each in self.look(tenant, recording).terms.deferrals:
+            if each.dispute == dispute:
+                self._amend(tenant, recording, by, partial(_end_deferral, each, how, people))
+
     def narrow(self, tenant: str, recording: str, by: By, *, purposes: Sequence[str], reason: str) -> None:
         """End some purposes at once: :func:`narrowing_rule`, with its errors."""
         self._amend(tenant, recording, by, narrowing_rule(purposes=purposes, reason=reason))
@@ -417,6 +443,10 @@ def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on
         return ConsentAdded(purpose, until, pack.code, _check_reason(reason), on)
 
     return rule
+
+
+def _end_deferral(deferral: Deferral, how: str, people: Sequence[str], _status: RecordingStatus) -> Data:
+    return DeferralEnded(deferral.number, how, _distinct(people))
 
 
 def narrowing_rule(*, purposes: Sequence[str], reason: str) -> Rule:

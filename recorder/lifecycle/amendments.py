@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from recorder.auditlog.append import AMENDED, append, lock_tenant
 from recorder.catalogue.database import connected, writing
@@ -27,9 +27,20 @@ from recorder.lifecycle import recordings
 from recorder.lifecycle.limits import limits_of
 from recorder.seal import amendment_kinds, revocation
 from recorder.seal.amendment_chain import Chain
-from recorder.seal.amendment_kinds import ConsentAdded, Erased, HoldLifted, HoldSet, ended_hold
+from recorder.seal.amendment_kinds import (
+    ConsentAdded,
+    DeferralEnded,
+    Erased,
+    ErasureDeferred,
+    HoldLifted,
+    HoldSet,
+    ended_hold,
+)
 from recorder.seal.revocation import Revoked, Trust
 from recorder.seal.usage_terms import terms
+
+ENDS_NO_USE: Final = (ConsentAdded, HoldLifted, ErasureDeferred, DeferralEnded)
+"""Amendments after which whoever listens may go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +134,7 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
             RecordingTable.update(
                 purposes=codes, consented_until=consented_until, keep_until=usage.until
             ).where(condition).execute()
-        if any(not isinstance(each.data, ConsentAdded | HoldLifted) for each in fresh):
+        if any(not isinstance(each.data, ENDS_NO_USE) for each in fresh):
             is_open = (GrantTable.recording == manifest.recording) & GrantTable.ended_at.is_null()
             GrantTable.update(ended_at=now).where(is_open).execute()
         for each in fresh:
@@ -137,8 +148,9 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
 
 
 def check_holds(chain: Chain) -> None:
-    """Check that the bucket has every hold that the log names: the chain alone does not show that its last
-    amendments are missing. Raises :class:`SealError` (``recording.held``)."""
+    """Check that the bucket has every hold and every deferral that the log names: the chain alone does not
+    show that its last amendments are missing. Raises :class:`SealError` (``recording.held``,
+    ``recording.deferred``)."""
     manifest = chain.manifest
     sealed = {each.sha256 for each in chain.amendments}
     with connected():
@@ -147,8 +159,14 @@ def check_holds(chain: Chain) -> None:
         bodies = [_parse_body(row.body) for row in LeafTable.select(LeafTable.body).where(condition)]
     missing = [each for each in bodies if each.get("sha256") not in sealed]
     kinds = [each.get("kind") for each in missing if "replaces" not in each]
+    numbers = ", ".join(str(each.get("number")) for each in missing)
+    if amendment_kinds.ERASURE_DEFERRED in kinds:
+        raise SealError(
+            "recording.deferred",
+            f"by the log recording {manifest.recording} is kept for now, but amendment {numbers} is missing",
+            "it was deleted: run `accord audit run`, and look in the bucket for an older version of it",
+        )
     if kinds.count(amendment_kinds.HOLD_SET) > kinds.count(amendment_kinds.HOLD_LIFTED):
-        numbers = ", ".join(str(each.get("number")) for each in missing)
         raise SealError(
             "recording.held",
             f"by the log recording {manifest.recording} is on legal hold, but amendment {numbers} is missing",

@@ -22,7 +22,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.country_check import pack_of
 from recorder.catalogue.records import RecordingRow
 from recorder.clock import Now, utc_now
-from recorder.domain.roles import GUESTS, THIRD_PARTIES
+from recorder.domain.roles import ADMITTED
 from recorder.errors import AccessError, SealError
 from recorder.fault_log import FaultLog
 from recorder.identity import users
@@ -40,9 +40,6 @@ from recorder.seal.usage_terms import Terms, terms
 from recorder.store.contract import Store
 
 NO_ADMISSIONS: Final = NoAdmissions()
-
-ADMITTED: Final = frozenset({*GUESTS, *THIRD_PARTIES})
-"""Roles that hear only what a dispute admits them to."""
 
 LOOK_AGAIN: Final = timedelta(seconds=5)
 """How often authorisation is checked again during one response."""

@@ -49,7 +49,7 @@ from recorder.playback.interface import (
     OpenSound,
     PurposeChoice,
 )
-from recorder.playback.purposes import PurposePolicy, lasts_until, preselect, roles_by_code
+from recorder.playback.purposes import PurposePolicy, preselect, roles_by_code
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal import hints
 from recorder.seal.keyring import Keyring
@@ -153,7 +153,7 @@ class Gate:
             recording=row.id,
             purpose=purpose,
             manifest_sha256=row.manifest_sha256,
-            until=self._until(sealed, purpose),
+            until=self._until(who, sealed, purpose),
             now=self._guard.now(),
             entropy=self._guard.entropy,
             preselected=preselect(choices, self._recent(who)) == purpose,
@@ -173,7 +173,7 @@ class Gate:
         who = _at_grant(who, grant_id)
         grant, sealed = self._granted_recording(who, grant_id)
         self._guard.check_latest(who, grant.recording, grant.purpose)
-        until = self._until(sealed, grant.purpose)
+        until = self._until(who, sealed, grant.purpose)
         renewed = grants.renew(grant, until, now=self._guard.now(), entropy=self._guard.entropy)
         if renewed is None:
             self._refuse_ended(who, grant)
@@ -444,9 +444,10 @@ class Gate:
             self._guard.refuse(who, choice.reason, f"not for {purpose!r}", recording, purpose)
         return choices
 
-    def _until(self, sealed: VerifiedRecording, purpose: str) -> datetime:
+    def _until(self, who: Actor, sealed: VerifiedRecording, purpose: str) -> datetime:
         """A quarter of an hour from now, but not past the purpose's end."""
-        return min(self._guard.now() + LASTS, lasts_until(self._guard.terms(sealed), purpose, sealed.row))
+        ends = self._policy(who).lasts_until(purpose, self._guard.terms(sealed), sealed.row)
+        return min(self._guard.now() + LASTS, ends)
 
 
 def _at_grant(who: Actor, grant_id: str) -> Actor:

@@ -3,8 +3,8 @@
 A recording has the purposes of its manifest and amendments (``seal/usage_terms.py``), for as long as they
 last, minus what its row restricts: a row can only narrow them. A purpose names the roles that may use it. A
 recording under legal hold may be used for the hold's purposes, by the roles that the hold names and by the
-person who handles it, and for nothing else. Whatever nothing allows is denied: an empty policy, an unknown
-code, a purpose without roles.
+person who handles it, and for nothing else. While its erasure is deferred, a dispute's guests may still hear
+it. Whatever nothing allows is denied: an empty policy, an unknown code, a purpose without roles.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from recorder.catalogue.records import RecordingRow
+from recorder.domain.roles import ADMITTED
 from recorder.playback.interface import PurposeChoice
 from recorder.prompts import purposes as prompts
 from recorder.seal.usage_terms import Term, Terms
@@ -44,9 +45,10 @@ class PurposePolicy:
         holds = terms.held_for(term.code)
         if terms.holds and not holds:
             return "access.held"
-        if not holds and terms.deleted_at is not None and self.now >= terms.deleted_at:
+        is_deferred = self._hears_deferred(term.code, terms)
+        if not holds and not is_deferred and terms.deleted_at is not None and self.now >= terms.deleted_at:
             return "access.erased"
-        if self.now >= _lasts_until(term, terms, row):
+        if not is_deferred and self.now >= _lasts_until(term, terms, row):
             return "access.expired"
         if term.code in row.restricted or term.code not in row.purposes or not row.usable:
             return "access.purpose_restricted"
@@ -56,6 +58,19 @@ class PurposePolicy:
         if holds and not any(self.role in each.roles or self.user == each.owner for each in holds):
             return "access.held"
         return None
+
+    def _hears_deferred(self, code: str, terms: Terms) -> bool:
+        """Whether this user is a guest, and a deferral keeps the recording for this purpose."""
+        deferral = terms.deferral(self.now)
+        return self.role in ADMITTED and deferral is not None and code in deferral.purposes
+
+    def lasts_until(self, code: str, terms: Terms, row: RecordingRow) -> datetime:
+        """When this user's use of a purpose ends."""
+        deferral = terms.deferral(self.now)
+        if deferral is not None and self._hears_deferred(code, terms):
+            return deferral.until
+        term = terms.term(code)
+        return row.keep_until if term is None else _lasts_until(term, terms, row)
 
 
 def preselect(choices: Iterable[PurposeChoice], recent: str | None) -> str | None:
@@ -73,12 +88,6 @@ def _lasts_until(term: Term, terms: Terms, row: RecordingRow) -> datetime:
     if terms.held_for(term.code):
         return datetime.max.replace(tzinfo=UTC)
     return min(term.use_until, row.keep_until)
-
-
-def lasts_until(terms: Terms, code: str, row: RecordingRow) -> datetime:
-    """When a recording's purpose ends."""
-    term = terms.term(code)
-    return row.keep_until if term is None else _lasts_until(term, terms, row)
 
 
 def roles_by_code(own: Roles) -> Roles:

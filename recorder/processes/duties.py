@@ -34,8 +34,8 @@ from recorder.seal.signing import key_id
 from recorder.services import Services
 
 DUTIES: Final = (
-    "fleet", "amendments", "limits", "holds", "recordings", "leaving", "quarantine", "listens", "sessions",
-    "logs", "timestamps", "mail", "usage", "notifications", "outcomes", "disputes", "dispute_copies", "rooms",
+    "fleet", "amendments", "limits", "holds", "outcomes", "recordings", "leaving", "quarantine", "listens",
+    "sessions", "logs", "timestamps", "mail", "usage", "notifications", "disputes", "dispute_copies", "rooms",
     OUTGOING_MAIL,
 )  # fmt: skip
 
@@ -81,6 +81,8 @@ class Duties:
                 limit_application.apply_limits(store, root, now, services.revoked),
             ),
             "holds": lambda: self.reminders.remind(services.now()),
+            # What both sides agreed on is sealed before anything is erased.
+            "outcomes": lambda: OutcomeDuty(services, self.outbox).record_due(trusted_now()),
             "recordings": lambda: expiry.destroy_due(services, trusted_now()),
             "leaving": lambda: erase_due(services, trusted_now()),
             "quarantine": lambda: expiry.empty_quarantine(services, trusted_now()),
@@ -93,7 +95,6 @@ class Duties:
             "logs": lambda: checkpoint.sign_due(services, trusted_now()),
             "timestamps": lambda: timestamping.stamp_due(services, self.witnesses.authority, now),
             "usage": lambda: self.usage.count(trusted_now(), entropy, services.owner),
-            "outcomes": lambda: OutcomeDuty(services, self.outbox).record_due(trusted_now()),
             "disputes": lambda: OutcomeDuty(services, self.outbox).drop_erased(trusted_now()),
             "dispute_copies": lambda: copy_due(services),
             "rooms": lambda: drop_rooms(milliseconds(now - ROOMS_KEPT)),

@@ -15,6 +15,9 @@ The kinds are a closed set, each with its own data:
 ``consent_added``      a purpose consented to after the call, its end, and the country of the rules
 ``purposes_narrowed``  the purposes that end, and the reason
 ``deletion_requested``  the customer's reason for deletion
+``outcome_added``      what the two sides of a dispute agreed on
+``erasure_deferred``   the dispute whose outcome an erasure waits for, and the last day
+``deferral_ended``     the number of the deferral's amendment, why it ends, and who said so
 =====================  ============================================================================
 
 ``usage_terms.py`` derives their consequences.

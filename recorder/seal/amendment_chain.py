@@ -17,11 +17,14 @@ from recorder.seal.amendment import Amendment, By, name, number_in, open_amendme
 from recorder.seal.amendment_kinds import (
     ERASED,
     HOLD_SET,
+    ORDERED,
     ConsentAdded,
     ConsentWithdrawn,
     Data,
+    DeferralEnded,
     Erased,
     ErasedObject,
+    ErasureDeferred,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
@@ -31,7 +34,7 @@ from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.manifest import Manifest
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.signed_document import CLOCK_SLACK
-from recorder.seal.usage_terms import serves_disputes
+from recorder.seal.usage_terms import LONGEST_DEFERRAL, deferrals, serves_disputes
 
 ALL_MAX_BYTES = 64 * 1024 * 1024
 """Maximum size of all amendments of one recording; later ones are read truncated, and fail verification."""
@@ -164,11 +167,22 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
     ended = ended_hold(data)
     if ended is not None and ended not in {each.number for each in chain.holds}:
         refuse(f"it {'lifts' if isinstance(data, HoldLifted) else 'replaces'} hold {ended}, which is not set")
-    codes = data.purposes if isinstance(data, HoldSet | ConsentWithdrawn | PurposesNarrowed) else ()
+    codes = (
+        data.purposes
+        if isinstance(data, HoldSet | ConsentWithdrawn | PurposesNarrowed | ErasureDeferred)
+        else ()
+    )
     if other := sorted(set(codes) - set(chain.codes)):
         refuse(f"the recording has no purpose {', '.join(other)}")
     if isinstance(data, HoldSet) and (other := [code for code in data.purposes if not serves_disputes(code)]):
         refuse(f"no dispute can need it for {', '.join(other)}, and it is held for that")
+    if isinstance(data, ErasureDeferred) and data.until > amendment.at + LONGEST_DEFERRAL:
+        refuse(f"it defers the erasure for more than {LONGEST_DEFERRAL.days} days")
+    if isinstance(data, DeferralEnded):
+        if data.deferral not in {each.number for each in deferrals(chain.amendments)}:
+            refuse(f"it ends deferral {data.deferral}, which is not set")
+        if data.how == ORDERED and len(data.people) < 2:
+            refuse("one person alone ends a deferral by an authority's order")
     nothing = chain.manifest.announced is None and chain.manifest.import_sha256 is None
     if isinstance(data, ConsentAdded) and nothing:
         refuse("it agrees to what was not announced")
@@ -180,6 +194,8 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
             refuse("it names another key than was sealed")
         if chain.holds:
             refuse("the recording was erased while it was held")
+        if any(amendment.at < each.until for each in deferrals(chain.amendments)):
+            refuse("the recording was erased while its erasure was deferred")
 
 
 def make_tombstone(chain: Chain, why: str) -> Erased:

@@ -21,6 +21,8 @@ CONSENT_ADDED = "consent_added"
 PURPOSES_NARROWED = "purposes_narrowed"
 DELETION_REQUESTED = "deletion_requested"
 OUTCOME_ADDED = "outcome_added"
+ERASURE_DEFERRED = "erasure_deferred"
+DEFERRAL_ENDED = "deferral_ended"
 
 EXPIRED = "expired"
 NOT_ANNOUNCED = "not_announced"
@@ -187,6 +189,36 @@ class OutcomeAdded:
     content: Binary
 
 
+@dataclass(frozen=True, slots=True)
+class ErasureDeferred:
+    """The person who was recorded takes part in a dispute about the recording: whatever one side asks for,
+    it is not erased before the dispute's outcome is sealed, and at most until ``until``. Its guests may hear
+    it for these purposes meanwhile."""
+
+    __pydantic_config__ = STRICT
+
+    dispute: str
+    until: Time
+    purposes: Some
+
+
+GUEST_LEFT: Final = "guest_left"
+ORDERED: Final = "ordered"
+
+
+@dataclass(frozen=True, slots=True)
+class DeferralEnded:
+    """The end of a deferral before its last day; ``deferral`` is the number of the amendment that set it.
+    ``how``: the person who was recorded left the dispute, or an authority ordered the erasure. ``people``
+    are the ids of those who said so: that person, or the two who entered and confirmed the order."""
+
+    __pydantic_config__ = STRICT
+
+    deferral: Positive
+    how: Annotated[str, one_of((GUEST_LEFT, ORDERED))]
+    people: Some
+
+
 Data = (
     Erased
     | HoldSet
@@ -196,6 +228,8 @@ Data = (
     | PurposesNarrowed
     | DeletionRequested
     | OutcomeAdded
+    | ErasureDeferred
+    | DeferralEnded
 )
 KINDS: dict[type[Data], str] = {
     Erased: ERASED,
@@ -206,6 +240,8 @@ KINDS: dict[type[Data], str] = {
     PurposesNarrowed: PURPOSES_NARROWED,
     DeletionRequested: DELETION_REQUESTED,
     OutcomeAdded: OUTCOME_ADDED,
+    ErasureDeferred: ERASURE_DEFERRED,
+    DeferralEnded: DEFERRAL_ENDED,
 }
 
 

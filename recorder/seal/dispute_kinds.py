@@ -139,7 +139,10 @@ class GuestInvited:
 @dataclass(frozen=True, slots=True)
 class GuestAnswered:
     """A guest's answer to the invitation; ``notice_sha256`` is the SHA-256 of what they were told, in
-    ``language``. One who has declined can accept later, while the link is valid."""
+    ``language``. One who has declined can accept later, while the link is valid.
+
+    Once the person who was recorded takes part, what one side asks for erases nothing before the outcome, and
+    at most until ``erasure_waits_until``, which nobody moves alone."""
 
     __pydantic_config__ = STRICT
 
@@ -147,6 +150,7 @@ class GuestAnswered:
     answer: Annotated[str, one_of(ANSWERS)]
     notice_sha256: Sha256
     language: str
+    erasure_waits_until: Annotated[Time | None, Field(exclude_if=is_none)] = None
 
 
 @dataclass(frozen=True, slots=True)

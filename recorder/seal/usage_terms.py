@@ -2,7 +2,8 @@
 
 :func:`terms` is a pure function of the manifest, its amendments in order, the customer's retention limits and
 the country's rules.  Each purpose has its own end, and the recording ends with the last one.  Precedence,
-lowest first: expiry, withdrawal, deletion, legal hold.
+lowest first: expiry, withdrawal, deletion, deferral, legal hold.  A deferral keeps the recording, and revives
+no purpose.
 
 A purpose can rest on the announcement and on consent (in the call, or later).  A withdrawal ends consent.  It
 ends the announced purpose only where the call was recorded by consent (opt-in or opt-out), and never where a
@@ -32,12 +33,21 @@ from recorder.seal.amendment_kinds import (
     WITHDRAWN,
     ConsentAdded,
     ConsentWithdrawn,
+    DeferralEnded,
     DeletionRequested,
+    ErasureDeferred,
     HoldSet,
+    OutcomeAdded,
     PurposesNarrowed,
     ended_hold,
 )
 from recorder.seal.manifest import AnnouncedPurpose, Manifest
+
+LONGEST_DEFERRAL = timedelta(days=212)
+"""The longest time for which one amendment defers an erasure."""
+
+READING_TIME = timedelta(days=7)
+"""How long a deferral lasts after its dispute's outcome is sealed: both sides can still open and keep it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,19 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Deferral:
+    """A deferral of the erasure, set by the amendment ``number`` at ``since`` for a dispute: until its last
+    day, or until its outcome has been sealed for :data:`READING_TIME`.  Its guests may hear the recording for
+    these purposes meanwhile."""
+
+    number: int
+    dispute: str
+    since: datetime
+    until: datetime
+    purposes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
     """A purpose: its end, the reason ``why`` it ends, and ``use_until``, the end of its use, which is earlier
     where the country allows less.  ``consented_until`` is the end of consent, without limits and deletion;
@@ -98,13 +121,20 @@ class Term:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The terms of a recording: ``until`` and ``why`` are the recording's own; ``deleted_at`` is the time of
-    its customer's deletion request."""
+    its customer's deletion request.  Without its ``deferrals`` it would have ended at ``ended_at``."""
 
     purposes: tuple[Term, ...]
     until: datetime
     why: str
     holds: tuple[Hold, ...]
     deleted_at: datetime | None
+    ended_at: datetime
+    deferrals: tuple[Deferral, ...] = ()
+
+    def deferral(self, now: datetime) -> Deferral | None:
+        """The deferral that keeps a recording that has ended: the one that lasts longest."""
+        last = max(self.deferrals, key=lambda each: each.until, default=None)
+        return last if last is not None and self.ended_at <= now < last.until else None
 
     def due(self, now: datetime) -> bool:
         """Whether the recording is due for erasure."""
@@ -186,7 +216,9 @@ def terms(
         until, why = manifest.keep_until, EXPIRED if manifest.announced else NOT_ANNOUNCED
         if deleted is not None and deleted < until:
             until, why = deleted, DELETED
-    return Terms(tuple(found), until, why, _holds(amendments), deleted)
+    deferred = deferrals(amendments)
+    last_day = max((until, *(each.until for each in deferred)))
+    return Terms(tuple(found), last_day, why, _holds(amendments), deleted, until, deferred)
 
 
 def _codes(manifest: Manifest, amendments: Sequence[Amendment]) -> tuple[str, ...]:
@@ -257,3 +289,21 @@ def _holds(amendments: Sequence[Amendment]) -> tuple[Hold, ...]:
             since = each.at if before is None else before.since
             holds[each.number] = Hold(each.number, since, each.data)
     return tuple(holds.values())
+
+
+def deferrals(amendments: Iterable[Amendment]) -> tuple[Deferral, ...]:
+    """Return the deferrals of a recording's erasure that nothing has ended before their last day."""
+    found: dict[int, Deferral] = {}
+    for each in amendments:
+        data = each.data
+        if isinstance(data, ErasureDeferred):
+            found[each.number] = Deferral(each.number, data.dispute, each.at, data.until, data.purposes)
+        elif isinstance(data, DeferralEnded):
+            found.pop(data.deferral, None)
+        elif isinstance(data, OutcomeAdded):
+            last_day = each.at + READING_TIME
+            found = {
+                number: replace(one, until=min(one.until, last_day)) if one.dispute == data.dispute else one
+                for number, one in found.items()
+            }
+    return tuple(found.values())

@@ -271,5 +271,10 @@ def _offboard(world: World, found: Fields) -> None:
     assert sum(map(len, handed.read(0, handed.length))) == handed.length
     for hold in (1, 2):
         office.lift(tenant, world.live_recording, By("operator"), hold=hold, reason="They agree.")
+    for each in office.look(tenant, world.live_recording).terms.deferrals:
+        office.end_deferrals(
+            tenant, world.live_recording, By("operator"),
+            dispute=each.dispute, how="ordered", people=["claire", "paul"],
+        )  # fmt: skip
     _look(found)
     erase_all(house, office)

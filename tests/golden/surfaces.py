@@ -49,9 +49,11 @@ from recorder.seal.amendment_kinds import (
     ConsentAdded,
     ConsentWithdrawn,
     Data,
+    DeferralEnded,
     DeletionRequested,
     Erased,
     ErasedObject,
+    ErasureDeferred,
     HoldLifted,
     HoldSet,
     OutcomeAdded,
@@ -129,6 +131,8 @@ AMENDMENTS: tuple[Data, ...] = (
         ),
         b"encrypted",
     ),
+    ErasureDeferred("d1", NOW + timedelta(days=40), ("agreement",)),
+    DeferralEnded(1, "ordered", (ID, "g1")),
 )
 
 STATEMENTS: tuple[DisputeData, ...] = (
@@ -139,7 +143,7 @@ STATEMENTS: tuple[DisputeData, ...] = (
     ),
     GuestInvited("g2", "neutral", "Nora", "fr", (), NOW, "1" * 64, ("p1",), code_hash="salted"),
     GuestInvited("g3", "support", "Support", "fr", (), NOW, passages=("p1",)),
-    GuestAnswered("g1", "accepted", "0" * 64, "nl"),
+    GuestAnswered("g1", "accepted", "0" * 64, "nl", NOW),
     GuestVouched("g1", "I know his voice"),
     GuestVerified("g1", "people"),
     GuestAgreed("g2", "accepted", ("p1",)),

@@ -16,7 +16,13 @@ from recorder.clock import to_iso
 from recorder.features.subject_requests.reviews import WITHHELD, ListenerRow, ReviewRow
 from recorder.playback.interface import RecordingCopy
 from recorder.seal.amendment import Amendment
-from recorder.seal.amendment_kinds import ConsentAdded, ConsentWithdrawn, HoldSet, PurposesNarrowed
+from recorder.seal.amendment_kinds import (
+    ConsentAdded,
+    ConsentWithdrawn,
+    ErasureDeferred,
+    HoldSet,
+    PurposesNarrowed,
+)
 
 FORMAT: Final = "accord-person-copy"
 VERSION: Final = 1
@@ -163,6 +169,8 @@ def _amendment(amendment: Amendment) -> dict[str, Any]:
         return body | {"purposes": list(data.purposes)}
     if isinstance(data, ConsentAdded):
         return body | {"purposes": [data.purpose], "until": to_iso(data.until)}
+    if isinstance(data, ErasureDeferred):
+        return body | {"purposes": list(data.purposes), "until": to_iso(data.until)}
     return body
 
 

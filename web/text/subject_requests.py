@@ -216,6 +216,8 @@ AMENDMENTS: Final[Mapping[str, object]] = {
     "hold_set": _l("Kept for a difference."),
     "hold_lifted": _l("Released."),
     "deletion_requested": _l("Deletion requested."),
+    "erasure_deferred": _l("Deletion waits for the way forward."),
+    "deferral_ended": _l("Deletion no longer waits."),
 }
 """By an amendment's kind."""
 

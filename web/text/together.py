@@ -69,6 +69,7 @@ ERRORS: Final[Mapping[str, object]] = {
     "dispute.no_guest": _l("This person was not invited to this difference."),
     "dispute.guest_ended": _l("This person no longer takes part."),
     "dispute.answered": _l("This invitation was accepted already."),
+    "dispute.last_day": _l("The date changed in the meantime. Reload the page and answer again."),
     "dispute.link_expired": _l("This invitation has expired. Ask for a new one."),
     "dispute.unknown_link": _l(
         "This link is not valid, or a newer one was sent. Look for the newest message, or ask "

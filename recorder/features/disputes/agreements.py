@@ -19,6 +19,7 @@ from recorder.catalogue.records import UserRow
 from recorder.clock import truncate
 from recorder.errors import DisputeError
 from recorder.features.disputes import queries, rules
+from recorder.features.disputes.deferrals import defer_erasure
 from recorder.features.disputes.rules import Dispute
 from recorder.features.disputes.service import Disputes
 from recorder.identity.links import new_token, token_hash
@@ -111,9 +112,15 @@ class Agreements:
         self.disputes.say(person, dispute, OutcomeWritten(outcome, words, salt, keep_days))
 
     def confirm_outcome(self, person: UserRow, dispute: str, outcome_sha256: str) -> None:
-        """Confirm the outcome that was shown. Raises ``dispute.text_changed``, ``dispute.no_outcome``,
-        ``dispute.outcome_final``, ``dispute.not_theirs``."""
-        self.disputes.say(person, dispute, OutcomeConfirmed(rules.check_hash(outcome_sha256)))
+        """Confirm the outcome that was shown: it is sealed before any of the recordings is erased. Raises
+        ``dispute.text_changed``, ``dispute.no_outcome``, ``dispute.outcome_final``, ``dispute.not_theirs``;
+        as :meth:`Changes.defer_erasure`."""
+        sha256, changes = rules.check_hash(outcome_sha256), self.disputes.changes
+        found = self.disputes.find(person.tenant, dispute)
+        if found.would_agree(person.id):
+            until = changes.now() + rules.TIME_TO_THINK + rules.WAIT_AFTER
+            defer_erasure(changes, found, By("user", person.id), until)
+        self.disputes.say(person, dispute, OutcomeConfirmed(sha256))
 
     def retract_outcome(self, person: UserRow, dispute: str) -> None:
         """Take a confirmation of the outcome back. Raises as :meth:`confirm_outcome`."""

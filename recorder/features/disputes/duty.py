@@ -7,9 +7,9 @@ with it. After an interruption the work resumes: an outcome that is sealed alrea
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -18,7 +18,7 @@ from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.database import writing
 from recorder.domain.roles import OWN_SIDE
-from recorder.errors import AccessError, DisputeError, MailError, RetentionError, SealError
+from recorder.errors import AccessError, MailError, RetentionError
 from recorder.features.disputes import queries
 from recorder.features.disputes.agreements import AGREEMENT, Agreements
 from recorder.features.disputes.rules import Dispute, Outcome
@@ -29,18 +29,30 @@ from recorder.lifecycle.dispute_erasure import drop_disputes
 from recorder.mail.message import MailMessage
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import SYSTEM
-from recorder.seal.amendment_kinds import ACCOUNT, ConsentAdded, OutcomeAdded, OutcomeConfirmation
+from recorder.seal.amendment_kinds import (
+    ACCOUNT,
+    ConsentAdded,
+    ConsentWithdrawn,
+    DeletionRequested,
+    OutcomeAdded,
+    OutcomeConfirmation,
+    PurposesNarrowed,
+)
 from recorder.seal.data_key import open_data_key, read_wrapped
 from recorder.seal.dispute_kinds import OPEN, UNSETTLED, AmendedRecording
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.seal.manifest import Manifest
 from recorder.seal.outcome import NamedPerson, OutcomeContent, OutcomePassage, encrypt_outcome
 from recorder.services import Services
+from recorder.store.contract import Unreachable
 
 MAIL: Final = "dispute_outcome"
 """The kind of mail that tells both sides what they agreed on."""
 
 LIFETIME: Final = timedelta(days=7)
+
+ENDS_AGREEMENT: Final = (ConsentWithdrawn, PurposesNarrowed, DeletionRequested)
+"""What one side asks for after both agreed, and before that is sealed: it is not undone by the sealing."""
 
 log = structlog.get_logger()
 
@@ -53,13 +65,16 @@ class OutcomeDuty:
     outbox: Outbox
 
     def record_due(self, now: datetime) -> int:
-        """Seal the outcomes that nobody can change any more; returns how many. One that cannot be sealed is
-        logged as an error and delays no other. Raises :class:`recorder.errors.StoreError`."""
+        """Seal the outcomes that nobody can change any more; returns how many. One that cannot be sealed, for
+        whatever reason, is logged as an error and delays no other. Raises
+        :class:`recorder.store.contract.Unreachable`."""
         count = 0
         for tenant, dispute in queries.due_outcomes(now):
             try:
                 count += self._record(tenant, dispute, now)
-            except (DisputeError, SealError, RetentionError) as error:
+            except Unreachable:
+                raise
+            except Exception as error:  # whatever one dispute's data causes
                 self.services.faults.report(
                     "dispute.outcome_failed", error, dispute, level="error", dispute=dispute
                 )
@@ -114,18 +129,18 @@ class OutcomeDuty:
         tenant = dispute.tenant
         try:
             number = changes.add_outcome(
-                tenant, recording, SYSTEM, dispute.id, self._make(dispute, outcome, recording)
+                tenant, recording, SYSTEM, dispute.id, partial(self._make, dispute, outcome)
             )
             if outcome.statement.keep_days is not None and outcome.statement.outcome != OPEN:
-                self._keep(changes, dispute, recording, outcome.statement.keep_days)
+                self._keep(changes, dispute, recording, outcome)
         except AccessError as error:
             if error.error_id != "access.erased":
                 raise
             return None
         return number
 
-    def _make(self, dispute: Dispute, outcome: Outcome, recording: str) -> Callable[[Manifest], OutcomeAdded]:
-        services, tenant = self.services, dispute.tenant
+    def _make(self, dispute: Dispute, outcome: Outcome, manifest: Manifest) -> OutcomeAdded:
+        services, tenant, recording = self.services, dispute.tenant, manifest.recording
         names = names_of_confirmers(dispute, outcome)
         content = OutcomeContent(
             dispute.subject,
@@ -140,17 +155,18 @@ class OutcomeDuty:
         tenant_key = read_wrapped(services.store, tenant_key_path(tenant))
         wrapped = read_wrapped(services.store, data_key_path(tenant, recording))
         key = open_data_key(services.store, services.keyring, tenant_key, wrapped)
+        sealed = encrypt_outcome(content, manifest, key, services.entropy)
+        return OutcomeAdded(dispute.id, outcome.sha256, confirmations(dispute, outcome), sealed)
 
-        def make(manifest: Manifest) -> OutcomeAdded:
-            sealed = encrypt_outcome(content, manifest, key, services.entropy)
-            return OutcomeAdded(dispute.id, outcome.sha256, confirmations(dispute, outcome), sealed)
-
-        return make
-
-    def _keep(self, changes: Changes, dispute: Dispute, recording: str, keep_days: int) -> None:
-        reason = f"Both sides of difference {dispute.id} agreed."
+    def _keep(self, changes: Changes, dispute: Dispute, recording: str, outcome: Outcome) -> None:
+        reason, keep_days = f"Both sides of difference {dispute.id} agreed.", outcome.statement.keep_days
+        assert keep_days is not None
+        assert outcome.agreed_at is not None
         for each in changes.look(dispute.tenant, recording).chain.amendments:
             if isinstance(each.data, ConsentAdded) and each.data.reason == reason:
+                return
+            if isinstance(each.data, ENDS_AGREEMENT) and each.at >= outcome.agreed_at:
+                log.warning("dispute.not_kept", recording=recording, error=f"{each.kind} came after it")
                 return
         try:
             changes.agree(

@@ -23,8 +23,9 @@ from recorder.clock import truncate
 from recorder.domain import names
 from recorder.domain.parties import E164
 from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, PROVIDER, SUPPORT
-from recorder.errors import CatalogueError, DisputeError
+from recorder.errors import AccordError, CatalogueError, DisputeError
 from recorder.features.disputes import queries, rules
+from recorder.features.disputes.deferrals import defer_erasure, end_deferrals
 from recorder.features.disputes.rules import Dispute, Guest
 from recorder.features.disputes.service import Disputes
 from recorder.identity import users
@@ -35,7 +36,7 @@ from recorder.mail.message import MailMessage, MailSection
 from recorder.mail.outbox import Outbox, drop_mail
 from recorder.prompts.purposes import LANGUAGES
 from recorder.seal.amendment import By
-from recorder.seal.amendment_kinds import PEOPLE
+from recorder.seal.amendment_kinds import GUEST_LEFT, PEOPLE
 from recorder.seal.dispute_kinds import (
     ACCEPTED,
     ANSWERS,
@@ -233,11 +234,16 @@ class GuestInvitations:
             self._end_guest(found, found.find_guest(guest), WITHDRAWN, By("user", person.id))
 
     def leave(self, tenant: str, dispute: str, guest: str) -> None:
-        """A guest leaves for good; it costs nothing. Raises ``dispute.no_guest``."""
+        """A guest leaves for good; it costs nothing. Once the person who was recorded has left, nothing waits
+        for them any more, except an outcome that both sides agreed on. Raises ``dispute.no_guest``."""
+        by = By("user", guest)
         with writing():
             lock_tenant(tenant)
             found = self.disputes.find(tenant, dispute)
-            self._end_guest(found, found.find_guest(guest), LEFT, By("user", guest))
+            self._end_guest(found, found.find_guest(guest), LEFT, by)
+        is_agreed = found.outcome is not None and found.outcome.agreed_at is not None
+        if found.find_guest(guest).role == EXTERNAL_PARTY and not is_agreed:
+            end_deferrals(self.disputes.changes, found, by, GUEST_LEFT, [guest])
 
     def open_link(self, token: str) -> OpenGuestLink:
         """The invitation that a link leads to; opening it changes nothing. Raises ``dispute.unknown_link``
@@ -275,23 +281,33 @@ class GuestInvitations:
     def answer(self, link: OpenGuestLink, answer: str, *, notice: str, language: str) -> UserRow | None:
         """A guest's answer, after :meth:`check_code`. ``notice`` is what they were told, of which the hash is
         signed. Returns their user if they accept, also if they did so before: the link then leads back in.
-        Raises what :meth:`open_link` does."""
-        tenant, guest = link.dispute.tenant, link.guest
-        with writing():
-            lock_tenant(tenant)
-            found = self.disputes.find(tenant, link.dispute.id)
-            current = found.find_guest(guest.id)
-            if current.token_sha256 != guest.token_sha256:
-                raise _unknown_link()
-            if current.takes_part and answer == ACCEPTED:
-                return users.user(tenant, guest.id) or self._create_user(tenant, guest, language)
-            sha256 = hashlib.sha256(notice.encode()).hexdigest()
-            data = GuestAnswered(guest.id, answer, sha256, language)
-            self.disputes.state(found, tenant, found.id, By("user", guest.id), data)
-            drop_mail(tenant, guest.id)
-            if answer != ACCEPTED:
-                return None
-            return self._create_user(tenant, guest, language)
+        From then on an erasure waits for the outcome (:mod:`recorder.features.disputes.deferrals`). Raises
+        what :meth:`open_link` does, and as :meth:`Changes.defer_erasure`."""
+        tenant, guest, changes = link.dispute.tenant, link.guest, self.disputes.changes
+        by, deferred = By("user", guest.id), tuple[str, ...]()
+        until = rules.erasure_waits_until(link.dispute, guest, answer, changes.now())
+        if until is not None and not guest.takes_part:
+            deferred = defer_erasure(changes, link.dispute, by, until)
+        try:
+            with writing():
+                lock_tenant(tenant)
+                found = self.disputes.find(tenant, link.dispute.id)
+                current = found.find_guest(guest.id)
+                if current.token_sha256 != guest.token_sha256:
+                    raise _unknown_link()
+                if current.takes_part and answer == ACCEPTED:
+                    return users.user(tenant, guest.id) or self._create_user(tenant, guest, language)
+                sha256 = hashlib.sha256(notice.encode()).hexdigest()
+                data = GuestAnswered(guest.id, answer, sha256, language, until)
+                self.disputes.state(found, tenant, found.id, by, data)
+                drop_mail(tenant, guest.id)
+                if answer != ACCEPTED:
+                    return None
+                return self._create_user(tenant, guest, language)
+        except AccordError:
+            if deferred:
+                end_deferrals(changes, link.dispute, by, GUEST_LEFT, [guest.id], deferred)
+            raise
 
     def _create_user(self, tenant: str, guest: Guest, language: str) -> UserRow:
         """The user of a guest who takes part; a rebuilt catalogue has none."""

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import reduce
 from typing import Final
 
@@ -59,6 +59,10 @@ TIME_TO_THINK: Final = timedelta(hours=24)
 MOST_STATEMENTS: Final = 500
 """Statements of one dispute: more than people write, and few enough to be read at each request."""
 
+WAIT_AFTER: Final = timedelta(days=31)
+"""How long an erasure waits at most after the day by which a dispute is to be settled: a person who needs the
+recording for longer can ask for it, and is answered within a month."""
+
 VOUCHERS: Final = 2
 """People of the customer who vouch for a guest, where no call with a code is made."""
 
@@ -70,7 +74,8 @@ class Guest:
     vouch for them.
 
     Somebody who was not in the call is to hear ``passages``, and may once the other side has agreed to the
-    same ones (``agreement``). ``entered`` are the ids of the provider's support people who came in."""
+    same ones (``agreement``). ``entered`` are the ids of the provider's support people who came in.
+    ``erasure_waits_until`` is the last day up to which an erasure waits because they take part."""
 
     id: str
     role: str
@@ -92,6 +97,7 @@ class Guest:
     verified_at: datetime | None = None
     agreement: str | None = None
     entered: tuple[str, ...] = ()
+    erasure_waits_until: datetime | None = None
     ended_how: str | None = None
     ended_at: datetime | None = None
 
@@ -184,6 +190,13 @@ class Dispute:
         """Whether both sides are among some of its people."""
         return {self.side_of(each) for each in users} >= {OWN_SIDE, EXTERNAL_PARTY}
 
+    def would_agree(self, user: str) -> bool:
+        """Whether both sides agree on the outcome once one of its people confirms it."""
+        if self.closed_at is not None or self.outcome is None:
+            return False
+        confirmed = [each for each, _at in self.outcome.confirmations]
+        return user not in confirmed and self.is_agreed([*confirmed, user])
+
     @property
     def recording_ids(self) -> tuple[str, ...]:
         return tuple(each.recording for each in self.recordings)
@@ -252,6 +265,8 @@ def follow(dispute: Dispute | None, statement: DisputeStatement) -> Dispute:
     guest = dispute.find_guest(data.guest)
     if guest.ended_at is not None:
         raise DisputeError("dispute.guest_ended", f"{guest.name} no longer takes part", "invite them again")
+    if isinstance(data, GuestAnswered):
+        return _with_guest(dispute, _answer(dispute, guest, data, statement))
     if isinstance(data, GuestAgreed):
         return _with_guest(dispute, _agree(dispute, guest, data, statement))
     return _with_guest(dispute, _follow_guest(guest, data, statement))
@@ -332,28 +347,46 @@ def _agree(dispute: Dispute, guest: Guest, data: GuestAgreed, statement: Dispute
     return replace(guest, agreement=data.answer)
 
 
-GuestData = GuestAnswered | GuestVouched | GuestVerified | GuestEntered | GuestEnded
+def _answer(dispute: Dispute, guest: Guest, data: GuestAnswered, statement: DisputeStatement) -> Guest:
+    """The guest after their answer. Raises ``dispute.not_theirs`` (a guest answers for themselves),
+    ``dispute.link_expired``, ``dispute.answered``, ``dispute.last_day`` (another one than is fixed by the
+    rules)."""
+    at = statement.at
+    if statement.by.id != guest.id:
+        raise DisputeError(
+            "dispute.not_theirs",
+            "only the guest can answer the invitation",
+            "the guest answers on the page of their invitation",
+        )
+    if at >= guest.until:
+        raise DisputeError("dispute.link_expired", "the invitation has expired", "send it again")
+    if guest.answer == ACCEPTED:
+        raise DisputeError("dispute.answered", "the invitation was accepted before", "nothing more is needed")
+    if data.erasure_waits_until != erasure_waits_until(dispute, guest, data.answer, at):
+        raise DisputeError(
+            "dispute.last_day",
+            "the day up to which an erasure waits is another one",
+            "reload the page and answer again",
+        )
+    return replace(guest, answer=data.answer, answered_at=at, erasure_waits_until=data.erasure_waits_until)
+
+
+def erasure_waits_until(dispute: Dispute, guest: Guest, answer: str, at: datetime) -> datetime | None:
+    """The last day up to which the erasure of a dispute's recordings waits once the person who was recorded
+    takes part; ``None`` for anybody else and for a no."""
+    if answer != ACCEPTED or guest.role != EXTERNAL_PARTY:
+        return None
+    day = max(dispute.settle_by, at.date())
+    return datetime.combine(day, time(), UTC) + WAIT_AFTER
+
+
+GuestData = GuestVouched | GuestVerified | GuestEntered | GuestEnded
 
 
 def _follow_guest(guest: Guest, data: GuestData, statement: DisputeStatement) -> Guest:
-    """The guest after a statement about them. Raises ``dispute.not_theirs`` (a guest answers for
-    themselves), ``dispute.link_expired``, ``dispute.answered``, ``dispute.vouched``, ``dispute.verified``,
-    ``dispute.unverified``."""
+    """The guest after a statement about them. Raises ``dispute.not_theirs``, ``dispute.not_agreed``,
+    ``dispute.vouched``, ``dispute.verified``, ``dispute.unverified``."""
     at, who = statement.at, statement.by.id
-    if isinstance(data, GuestAnswered):
-        if who != guest.id:
-            raise DisputeError(
-                "dispute.not_theirs",
-                "only the guest can answer the invitation",
-                "the guest answers on the page of their invitation",
-            )
-        if at >= guest.until:
-            raise DisputeError("dispute.link_expired", "the invitation has expired", "send it again")
-        if guest.answer == ACCEPTED:
-            raise DisputeError(
-                "dispute.answered", "the invitation was accepted before", "nothing more is needed"
-            )
-        return replace(guest, answer=data.answer, answered_at=at)
     if isinstance(data, GuestEnded):
         return replace(guest, ended_how=data.how, ended_at=at)
     if isinstance(data, GuestEntered):

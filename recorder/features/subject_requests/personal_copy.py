@@ -53,7 +53,8 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
     verified = service.verified_request(who.tenant, request, wants=subject_request_queries.COPIES)
     row, sealed = _theirs(guard, who, verified, recording_id)
     known = guard.terms(sealed)
-    if known.deleted_at is not None and guard.now() >= known.deleted_at and not known.holds:
+    is_kept = known.holds or known.deferral(guard.now()) is not None
+    if known.deleted_at is not None and guard.now() >= known.deleted_at and not is_kept:
         guard.refuse(who, "access.erased", "it is being destroyed", row.id, PERSON)
     review = reviews.reviews_of(who.tenant, request).get(row.id)
     announced = _announced(sealed, known)

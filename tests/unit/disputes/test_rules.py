@@ -61,8 +61,15 @@ def invited(guest: str = "jan", **changes) -> GuestInvited:
     return replace(usual, **changes)
 
 
-def answered(answer: str = ACCEPTED, guest: str = "jan") -> GuestAnswered:
-    return GuestAnswered(guest, answer, "ab" * 32, "nl")
+LAST_DAY = datetime(2027, 1, 9, tzinfo=UTC)
+"""A month after the day by which the dispute is to be settled."""
+
+
+def answered(
+    answer: str = ACCEPTED, guest: str = "jan", waits_until: datetime | None = LAST_DAY
+) -> GuestAnswered:
+    joins = guest == "jan" and answer == ACCEPTED
+    return GuestAnswered(guest, answer, "ab" * 32, "nl", waits_until if joins else None)
 
 
 Step = tuple[DisputeData, By]
@@ -143,6 +150,21 @@ def test_an_invitation_is_answered_until_it_expires() -> None:
     until = AT + timedelta(days=7)
     assert refused(invitation, (answered(), JAN), until) == "dispute.link_expired"
     follow(invitation, statement(3, (answered(), JAN), until - timedelta(milliseconds=1)))
+
+
+@pytest.mark.parametrize("waits_until", [None, LAST_DAY - timedelta(days=1), LAST_DAY + timedelta(days=1)])
+def test_the_last_day_follows_from_the_day_of_settlement(waits_until: datetime | None) -> None:
+    invitation = after((invited(), CLAIRE))
+    assert refused(invitation, (answered(waits_until=waits_until), JAN)) == "dispute.last_day"
+    (guest,) = after(*ACCEPTANCE).guests
+    assert guest.erasure_waits_until == LAST_DAY
+
+
+def test_the_last_day_counts_from_today_where_the_day_of_settlement_is_over() -> None:
+    late = datetime(2026, 12, 20, 9, tzinfo=UTC)
+    renewed = replace(invited(), until=late + timedelta(days=1))
+    answer = answered(waits_until=datetime(2027, 1, 20, tzinfo=UTC))
+    follow(after((renewed, CLAIRE)), statement(3, (answer, JAN), late))
 
 
 def test_a_no_can_become_a_yes_and_a_yes_stays() -> None:
