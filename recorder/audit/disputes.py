@@ -1,13 +1,11 @@
-"""Audits disputes: their statements must be signed, complete and in the log; the indexes, and the copies in
-the bucket, must agree with them."""
+"""Audits disputes: their statements must be signed, complete and in the log; the indexes must agree with
+them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from recorder.audit.findings import AuditFinding
-from recorder.auditlog.object_kinds import NOT_ACCORDS
-from recorder.catalogue import queries as catalogue
+from recorder.audit.findings import AuditFinding, checked
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.dispute import (
@@ -17,30 +15,28 @@ from recorder.catalogue.tables.dispute import (
     DisputeTable,
 )
 from recorder.errors import DisputeError, SealError
-from recorder.features.disputes.copies import read_copies
-from recorder.features.disputes.queries import STATED, final_at, find_dispute, signed_statements
+from recorder.features.disputes.queries import STATED, final_at, find_dispute
 from recorder.features.disputes.rules import Dispute
 from recorder.identity.links import token_hash
-from recorder.seal.dispute_copy import FOLDER, CopyPlace, parse_place
-from recorder.seal.keyring import Keyring
 from recorder.seal.revocation import Trust
-from recorder.store.contract import NotFound, Store
 
 
 def compare_disputes(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
     """Check a tenant's disputes, those included that are named by a row or a leaf alone."""
     for dispute in _ids(tenant):
         where = f"{tenant}: dispute {dispute}"
-        try:
-            found = find_dispute(tenant, dispute, trust)
-        except SealError as error:
-            yield AuditFinding(error.error_id, where, error.message)
-        except DisputeError:
-            yield AuditFinding(
-                "row.unlogged", where, "a row names it, but it has no statements and no leaves"
-            )
-        else:
-            yield from (AuditFinding("row.changed", where, what) for what in _differences(found))
+        yield from checked(where, _compare, tenant, dispute, where, trust)
+
+
+def _compare(tenant: str, dispute: str, where: str, trust: Trust) -> Iterator[AuditFinding]:
+    try:
+        found = find_dispute(tenant, dispute, trust)
+    except SealError as error:
+        yield AuditFinding(error.error_id, where, error.message)
+    except DisputeError:
+        yield AuditFinding("row.unlogged", where, "a row names it, but it has no statements and no leaves")
+    else:
+        yield from (AuditFinding("row.changed", where, what) for what in _differences(found))
 
 
 def _ids(tenant: str) -> list[str]:
@@ -83,44 +79,3 @@ def _differences(dispute: Dispute) -> Iterator[str]:
     links = {(each.id, each.tenant_id, each.role, each.token_sha256) for each in guests}
     if links != {(each.id, dispute.tenant, each.role, each.token_sha256) for each in dispute.guests}:
         yield "the rows of its guests differ from the statements"
-
-
-def compare_copies(tenant: str, store: Store, keyring: Keyring | None) -> Iterator[AuditFinding]:
-    """Compare the copies of a tenant's statements in the bucket with the statements; with a ``keyring`` they
-    are decrypted. Raises :class:`recorder.errors.StoreError`."""
-    there = set(store.list(f"{FOLDER}{tenant}/"))
-    with connected():
-        rows = list(DisputeTable.select().where(DisputeTable.tenant_id == tenant))
-    for row in rows:
-        if row.copied_beside is None:
-            continue  # the worker is about to
-        signed = signed_statements(tenant, row.id)
-        places = [CopyPlace(tenant, row.copied_beside, row.id, number + 1) for number in range(len(signed))]
-        missing = [each.key for each in places if each.key not in there]
-        for each in missing:
-            yield AuditFinding("object.missing", each, "a statement was copied there, but it is missing")
-        if keyring is not None and not missing:
-            yield from _compare_content(places, signed, store, keyring)
-    mine = {row.id for row in rows}
-    for key in sorted(there):
-        place = parse_place(key)
-        if place is None or place.dispute not in mine or not _may_have_copies(place):
-            yield AuditFinding("object.unknown", key, NOT_ACCORDS)
-
-
-def _compare_content(
-    places: Sequence[CopyPlace], signed: Sequence[str], store: Store, keyring: Keyring
-) -> Iterator[AuditFinding]:
-    try:
-        copies = read_copies(places, store, keyring)
-    except (SealError, NotFound) as error:
-        yield AuditFinding(error.error_id, places[0].key, error.message)
-        return
-    for place, copy, statement in zip(places, copies, signed, strict=True):
-        if copy != statement:
-            yield AuditFinding("object.plain", place.key, "it differs from the statement in the catalogue")
-
-
-def _may_have_copies(place: CopyPlace) -> bool:
-    row = catalogue.recording(place.tenant, place.recording)
-    return row is not None and row.erased_at is None

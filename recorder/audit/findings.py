@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, ParamSpec
+
+from recorder.catalogue.database import database
+from recorder.errors import AccordError
+from recorder.store.contract import Unreachable
 
 State = Literal["warning", "wrong"]
+P = ParamSpec("P")
 
 _RESTORE: Final = (
     "compare with a backup of the catalogue (`accord restore` into an empty one); keep this one as it is"
@@ -13,13 +20,18 @@ _RESTORE: Final = (
 _BUCKET: Final = "look for an older version of the object in the bucket, and check who can write there"
 _SIGNED: Final = "find out who has the signing key, and compare with the mailed checkpoints"
 
+NOT_CHECKED: Final = "audit.not_checked"
+"""The code of a finding about what an audit could not check."""
+
 HINTS: Final[dict[str, str]] = {
+    NOT_CHECKED: "the rows or objects there contain what Accord never writes; everything else was checked: "
+    + _RESTORE,
     "leaf.missing": _RESTORE,
     "leaf.changed": _RESTORE,
     "leaf.hash": _RESTORE,
     "leaf.row_differs": _RESTORE,
     "body.changed": _RESTORE,
-    "body.missing": "only bodies about erased recordings may be missing: " + _RESTORE,
+    "body.missing": "only bodies that a signed erasure covers may be missing: " + _RESTORE,
     "log.size": _RESTORE,
     "log.rewritten": "after a restore, `accord audit reopen`; otherwise " + _RESTORE,
     "log.behind": "an old catalogue was restored: restore the newest, or run `accord audit reopen`",
@@ -58,6 +70,8 @@ HINTS: Final[dict[str, str]] = {
     "dispute.predecessor": _RESTORE,
     "dispute.superseded": _RESTORE,
     "dispute.contradiction": _SIGNED,
+    "dispute.lost": "do not delete the copy: " + _RESTORE + "; `accord rebuild` also adds it from the bucket",
+    "dispute.unlisted": "do not delete it: run the audit where the key-encryption key is",
     "offboarding.missing": _BUCKET,
     "offboarding.foreign": _BUCKET,
     "offboarding.predecessor": _BUCKET,
@@ -93,3 +107,26 @@ class AuditFinding:
     def hint(self) -> str:
         """What to do. Codes without their own hint come from the verification of a recording's seal."""
         return HINTS.get(self.code, "run `accord recording verify` on this recording for details; " + _BUCKET)
+
+
+def checked(
+    where: str, step: Callable[P, Iterable[AuditFinding] | None], *args: P.args, **kwargs: P.kwargs
+) -> Iterator[AuditFinding]:
+    """The findings of a step of an audit. Whatever stops the step is a finding about ``where``, so that a
+    tampered value hides nothing else. Raises :class:`recorder.store.contract.Unreachable`."""
+    # A statement that PostgreSQL refuses must not end the snapshot.
+    savepoint = database.atomic() if database.in_transaction() else nullcontext()
+    try:
+        with savepoint:
+            yield from step(*args, **kwargs) or ()
+    except Unreachable:
+        raise
+    except Exception as error:  # a tampered value can lead to any
+        yield not_checked(where, error)
+
+
+def not_checked(where: str, error: Exception) -> AuditFinding:
+    """The finding that something could not be checked."""
+    if isinstance(error, AccordError):
+        return AuditFinding(NOT_CHECKED, where, f"it cannot be checked: {error.error_id}: {error.message}")
+    return AuditFinding(NOT_CHECKED, where, f"it cannot be checked: {type(error).__name__}: {error}")

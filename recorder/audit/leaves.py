@@ -18,6 +18,7 @@ from typing import Any
 import rfc8785
 
 from recorder.audit.findings import AuditFinding
+from recorder.audit.lost_bodies import ERASURES, LostBodies, SignedErasures
 from recorder.auditlog import merkle
 from recorder.auditlog.append import (
     AMENDED,
@@ -31,12 +32,11 @@ from recorder.auditlog.append import (
 from recorder.auditlog.merkle import HEIGHT
 from recorder.catalogue.database import database
 from recorder.catalogue.tables.audit_log import LeafTable, SubtreeTable
-from recorder.lifecycle.statements import CALLS_FORGOTTEN, DISPUTES_ERASED
 
 PAGE = 4000
-DESTROYED = "recording.erased"
-_READ_ITSELF = frozenset({DESTROYED, REBUILT, CALLS_FORGOTTEN, DISPUTES_ERASED})
-"""Kinds whose bodies this pass needs itself: they say which bodies may be missing."""
+
+LEVELS = 64
+"""No log is so large that it has hashes at a higher level."""
 
 _NEITHER = (False, "")
 
@@ -57,17 +57,12 @@ class LeafAudit:
     count: int = 0
     _tree: merkle.GrowingTree = field(default_factory=merkle.GrowingTree)
     _whole: bool = True
-    _lost_bodies: dict[int, tuple[str, str | None]] = field(default_factory=dict)
-    _may_be_gone: dict[int, str] = field(default_factory=dict)
-    _listed: set[int] = field(default_factory=set)
-    """Leaves about unrecorded calls and disputes whose bodies an erasure lists."""
-    _erased: set[str] = field(default_factory=set)
-    _erased_before: set[str] = field(default_factory=set)
+    _lost_bodies: LostBodies = field(default_factory=LostBodies)
     _ways: dict[str, tuple[bool, str]] = field(init=False)
     """By kind: whether its bodies are read, and the JSON that precedes the owning recording's id, if any."""
 
     def __post_init__(self) -> None:
-        read = self.kinds | _READ_ITSELF
+        read = self.kinds | ERASURES
         names = {
             kind: f'"{OWNER_FIELDS[kind]}":"' if kind in OWNER_FIELDS else ""
             for kind in {*read, *OWNER_FIELDS}
@@ -93,24 +88,27 @@ class LeafAudit:
                 yield from self._readable(row, count)
                 count, page = row[0] + 1, page + 1
         self.count = count
-        yield from self._bodies()
-        yield from self._subtrees()
+
+    def lost_bodies(self, signed: SignedErasures) -> Iterator[AuditFinding]:
+        """Check that only bodies are missing that a signed erasure covers, after :meth:`read`."""
+        for number, what in self._lost_bodies.unexcused(signed):
+            yield self._found("body.missing", number, what)
 
     @property
     def erased(self) -> frozenset[str]:
         """Recordings whose erasure is in the log."""
-        return frozenset(self._erased)
+        return frozenset(self._lost_bodies.erased)
 
     @property
     def without_body(self) -> frozenset[str]:
         """Recordings and unrecorded calls with leaves that lost their bodies."""
-        return frozenset(each for _, each in self._lost_bodies.values() if each is not None)
+        return frozenset(each for _, each in self._lost_bodies.leaves.values() if each is not None)
 
     @property
     def amended(self) -> Mapping[str, int]:
         """The number of amendment leaves without a body, by recording."""
         return Counter(
-            each for kind, each in self._lost_bodies.values() if kind == AMENDED and each is not None
+            each for kind, each in self._lost_bodies.leaves.values() if kind == AMENDED and each is not None
         )
 
     def _page(self, first: int) -> Iterator[tuple[Any, ...]]:
@@ -182,7 +180,7 @@ class LeafAudit:
             yield self._found("leaf.missing", expected, f"{some} deleted")
         found = merkle.hash_leaf(leaf.encode())
         if body is None and salt is None:
-            self._lost_bodies[number] = (kind, recording)
+            self._lost_bodies.leaves[number] = (kind, recording)
             commits = _stated_commitment(leaf)
         elif body is None or salt is None:
             yield self._found("body.missing", number, f"its {'body' if body is None else 'salt'} is missing")
@@ -231,15 +229,8 @@ class LeafAudit:
 
     def _read_body(self, number: int, kind: str, body: str, at: str) -> None:
         parsed = json.loads(body)
-        if kind in (CALLS_FORGOTTEN, DISPUTES_ERASED):
-            self._listed.update(parsed["leaves"])
-        recording = str(parsed.get("recording"))
-        if kind == DESTROYED or (kind == REBUILT and parsed.get("erased") is True):
-            self._erased.add(recording)
-            for each in parsed.get("leaves", ()):
-                self._may_be_gone[each] = recording
-            if "leaves" not in parsed:
-                self._erased_before.add(recording)
+        if kind in ERASURES:
+            self._lost_bodies.collect(kind, parsed)
         self.reader(number, kind, parsed, at)
 
     def _grow(self, hashes: list[bytes]) -> None:
@@ -256,25 +247,8 @@ class LeafAudit:
         if self._tree.size in self.sizes:
             self.roots[self._tree.size] = self._tree.root()
 
-    def _bodies(self) -> Iterator[AuditFinding]:
-        for number, (kind, recording) in self._lost_bodies.items():
-            if kind not in OWNER_FIELDS:
-                what = f"its body and salt are missing, but {kind} is not about a recording"
-                yield self._found("body.missing", number, what)
-                continue
-            if number in self._listed:
-                continue
-            entry = self._may_be_gone.get(number)
-            if entry is None and recording in self._erased_before:
-                continue
-            if entry is None or entry != recording:
-                yield self._found(
-                    "body.missing",
-                    number,
-                    "its body and salt are missing, but no erasure lists it",
-                )
-
-    def _subtrees(self) -> Iterator[AuditFinding]:
+    def subtrees(self) -> Iterator[AuditFinding]:
+        """Compare the cached hashes with the leaves, after :meth:`read`."""
         query = SubtreeTable.select(
             SubtreeTable.level, SubtreeTable.number, SubtreeTable.hash, SubtreeTable.id
         )
@@ -291,6 +265,8 @@ class LeafAudit:
             expected[level] = number + 1
 
     def _subtree(self, level: int, number: int, what: str) -> AuditFinding:
+        if not 0 <= level <= LEVELS:
+            return AuditFinding("subtree.changed", f"{self.tenant}: level {level}", what)
         first, last = number << (HEIGHT * level), ((number + 1) << (HEIGHT * level)) - 1
         return AuditFinding("subtree.changed", f"{self.tenant}: leaves {first} to {last}", what)
 

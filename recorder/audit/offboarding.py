@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit.findings import AuditFinding
 from recorder.audit.leaves import BodyReader
+from recorder.audit.lost_bodies import SignedErasures
 from recorder.catalogue.database import database
 from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
@@ -97,6 +98,12 @@ class OffboardingAudit:
                     )
                 self._check_key(key, note.key)
                 self._notes[ids[1]] = note
+
+    def covered(self, copied_disputes: Collection[str]) -> SignedErasures:
+        """The erasures that the bucket's statements cover, after :meth:`read`."""
+        calls = {note: record.calls for note, record in self._notes.items()}
+        erased = self._newest is not None and self._newest.kind == ERASURE
+        return SignedErasures(calls, erased or self._receipt is not None, copied_disputes)
 
     def collector(self, others: BodyReader) -> BodyReader:
         """A function that collects leaves of :data:`COLLECTED`, and passes every leaf to ``others``."""

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.audit.findings import AuditFinding
+from recorder.audit.findings import AuditFinding, checked
 from recorder.audit.wrapped_keys import WrappedKeys
 from recorder.auditlog.object_kinds import NOT_ACCORDS, is_data_key, is_recording_object
 from recorder.catalogue.database import connected
@@ -75,7 +75,8 @@ class RecordingAudit:
         count, last = 0, ""
         while ids := self._ids(last):
             for identity in ids:
-                yield from self._one(identity)
+                where = f"{self.tenant}: recording {identity}"
+                yield from checked(where, self._one, identity)
                 count += 1
                 tell(count)
             last = ids[-1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from recorder.audit.findings import AuditFinding
+from recorder.audit.findings import AuditFinding, checked, not_checked
 from recorder.audit.leaf_schema import (
     END_COLUMNS,
     FULLY_LOGGED,
@@ -132,7 +132,7 @@ class RowAudit:
         bodies, so rows about them are not compared; only the number of their amendments is known
         (``amended``)."""
         for review in self._last[ReviewTable].values():
-            if review["recording_id"] not in erased:  # without a leaf there is no decision
+            if review.get("recording_id") not in erased:  # without a leaf there is no decision
                 review |= {name: None for name in REVIEWED if name not in review}
         for buffer in (self._batches, self._last):
             for model, rows in buffer.items():
@@ -146,7 +146,8 @@ class RowAudit:
                 what = f"the log has {count} amendments, but there are {there} rows"
                 yield self._finding("row.deleted", AmendmentTable, f"of {recording}", what)
         for model in FULLY_LOGGED:
-            yield from self._unlogged(model, erased)
+            where = f"{self.tenant}: {model._meta.table_name}"
+            yield from checked(where, self._unlogged, model, erased)
 
     def _compare(self, model: type[Table], rows: Mapping[str, Mapping[str, Any]]) -> None:
         if self._left and model in PERSONAL:
@@ -155,18 +156,27 @@ class RowAudit:
         for identity, values in rows.items():
             if identity in self._unreadable:
                 continue
-            row = there.get(identity)
-            if row is None:
-                if not self._may_be_missing(model, identity):
-                    self._blame("row.deleted", model, identity, "the log has it, but there is no such row")
-                continue
-            others = [name for name, value in values.items() if not agrees(row, name, value)]
-            others += [] if is_owned(row, self.tenant) else ["tenant_id"]
-            if self._left and model is UserTable:  # offboarding erased their names
-                others = [name for name in others if name not in (LOGIN_SHA256, PROFILE_SHA256)]
-            if others:
-                what = f"it differs from the log: {', '.join(sorted(others))}"
-                self._blame("row.changed", model, identity, what)
+            try:
+                self.findings += self._compare_row(model, identity, there.get(identity), values)
+            except Exception as error:  # a tampered value can lead to any
+                where = f"{self.tenant}: {model._meta.table_name} {identity}"
+                self.findings.append(not_checked(where, error))
+
+    def _compare_row(
+        self, model: type[Table], identity: str, row: Table | None, values: Mapping[str, Any]
+    ) -> Iterator[AuditFinding]:
+        if row is None:
+            if not self._may_be_missing(model, identity):
+                what = "the log has it, but there is no such row"
+                yield self._finding("row.deleted", model, identity, what)
+            return
+        others = [name for name, value in values.items() if not agrees(row, name, value)]
+        others += [] if is_owned(row, self.tenant) else ["tenant_id"]
+        if self._left and model is UserTable:  # offboarding erased their names
+            others = [name for name in others if name not in (LOGIN_SHA256, PROFILE_SHA256)]
+        if others:
+            what = f"it differs from the log: {', '.join(sorted(others))}"
+            yield self._finding("row.changed", model, identity, what)
 
     def _rows(self, model: Any, ids: list[str]) -> dict[str, Any]:
         """Rows by id; an unreadable one is reported and omitted."""

@@ -16,15 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.audit import shared_rows, unknown_objects
 from recorder.audit.checkpoints import CheckpointAudit
 from recorder.audit.credentials import compare_credentials
-from recorder.audit.disputes import compare_copies, compare_disputes
-from recorder.audit.findings import AuditFinding
+from recorder.audit.dispute_copies import CopyAudit
+from recorder.audit.disputes import compare_disputes
+from recorder.audit.findings import AuditFinding, checked
 from recorder.audit.leaves import LeafAudit
 from recorder.audit.limits import compare_statements
 from recorder.audit.offboarding import COLLECTED as OFFBOARDING
@@ -34,8 +36,10 @@ from recorder.audit.rows import COLLECTED, RowAudit
 from recorder.audit.wrapped_keys import WrappedKeys
 from recorder.auditlog.checkpoint import ENDORSEMENTS, FOLDER
 from recorder.auditlog.signed_note import SignedNote
+from recorder.catalogue.database import connected, database
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tenant_queries import unknown_tenant
+from recorder.clock import from_iso
 from recorder.features.recovery.dump import snapshot
 from recorder.seal.keyring import Keyring
 from recorder.seal.revocation import Trust
@@ -66,46 +70,73 @@ class Audit:
     def tenant(self, tenant: str) -> Iterator[AuditFinding]:
         """Audit one tenant. Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``),
         ``StoreError``."""
+        if not _exists(tenant):
+            raise unknown_tenant(tenant)
         notes = [each for each in self.external_notes if each.head.tenant == tenant]
         checkpoints = CheckpointAudit(tenant, self.root, self.now, self.revoked, self.certificates, notes)
-        checkpoints.read(self.store)
-        yield from checkpoints.findings
         offboarding = OffboardingAudit(tenant, self.store, self.root, self.revoked)
-        offboarding.read()
-        with snapshot():
-            row = TenantTable.get_or_none(TenantTable.id == tenant)
-            if row is None:
-                raise unknown_tenant(tenant)
-            rows = RowAudit(tenant, self.now)
-            sizes = frozenset(head.size for head in checkpoints.heads)
-            leaves = LeafAudit(tenant, sizes, offboarding.collector(rows.collect), COLLECTED | OFFBOARDING)
-            size = int(row.log_size)
-            yield from leaves.read(lambda count: self.tell("leaves", count, size))
-            if leaves.count != size:
-                what = f"there are {leaves.count} leaves, but {size} were written"
-                yield AuditFinding("log.size", tenant, what)
-            yield from checkpoints.compare(leaves.roots, leaves.count, rows.first_heads, row.created_at)
-            yield from rows.end(leaves.erased | leaves.without_body, leaves.amended)
-            yield from offboarding.end(leaves.erased)
         trust = Trust(self.root, lambda: self.revoked)
-        yield from compare_statements(tenant, self.store, trust, self.now)
-        yield from compare_credentials(tenant, trust)
-        yield from compare_disputes(tenant, trust)
+        copies = CopyAudit(tenant, self.store, self.keyring, trust, self.deep)
+        rows = RowAudit(tenant, self.now)
+        yield from checked(f"{tenant}: checkpoints", checkpoints.read, self.store)
+        yield from checkpoints.findings
+        yield from checked(f"{tenant}: offboarding", offboarding.read)
+        with snapshot():
+            yield from self._log(tenant, checkpoints, offboarding, rows, copies)
+        steps: dict[str, Callable[[], Iterator[AuditFinding]]] = {
+            "retention limits": lambda: compare_statements(tenant, self.store, trust, self.now),
+            "credentials": lambda: compare_credentials(tenant, trust),
+            "disputes": lambda: compare_disputes(tenant, trust),
+            "copies of disputes": copies.compare,
+            "recordings": lambda: self._recordings(tenant, rows),
+        }
+        for name, step in steps.items():
+            yield from checked(f"{tenant}: {name}", step)
+
+    def _log(
+        self,
+        tenant: str,
+        checkpoints: CheckpointAudit,
+        offboarding: OffboardingAudit,
+        rows: RowAudit,
+        copies: CopyAudit,
+    ) -> Iterator[AuditFinding]:
+        """Audit the leaves, and what they say about rows and checkpoints, inside a snapshot."""
+        size, since = _stated_size(tenant)
+        sizes = frozenset(head.size for head in checkpoints.heads)
+        leaves = LeafAudit(tenant, sizes, offboarding.collector(rows.collect), COLLECTED | OFFBOARDING)
+        yield from checked(f"{tenant}: leaves", leaves.read, lambda count: self.tell("leaves", count, size))
+        if leaves.count != size:
+            what = f"there are {leaves.count} leaves, but {size} were written"
+            yield AuditFinding("log.size", tenant, what)
+        yield from checked(f"{tenant}: copies of disputes", copies.read)
+        covered = offboarding.covered(copies.disputes)
+        steps: dict[str, Callable[[], Iterator[AuditFinding]]] = {
+            "bodies of leaves": lambda: leaves.lost_bodies(covered),
+            "cached hashes": leaves.subtrees,
+            "checkpoints and leaves": lambda: checkpoints.compare(
+                leaves.roots, leaves.count, rows.first_heads, since
+            ),
+            "rows": lambda: rows.end(leaves.erased | leaves.without_body, leaves.amended),
+            "offboarding": lambda: offboarding.end(leaves.erased),
+        }
+        for name, step in steps.items():
+            yield from checked(f"{tenant}: {name}", step)
+
+    def _recordings(self, tenant: str, rows: RowAudit) -> Iterator[AuditFinding]:
+        if not self.recordings:
+            return
         deep = self.keyring if self.deep else None
-        yield from compare_copies(tenant, self.store, deep)
-        if self.recordings:
-            keys = WrappedKeys(tenant, self.store, rows.keys, rows.keys_destroyed, deep)
-            recordings = RecordingAudit(
-                tenant, self.store, self.root, self.now, self.keyring, self.revoked, keys
-            )
-            yield from recordings.read(lambda count: self.tell("recordings", count, None))
+        keys = WrappedKeys(tenant, self.store, rows.keys, rows.keys_destroyed, deep)
+        recordings = RecordingAudit(tenant, self.store, self.root, self.now, self.keyring, self.revoked, keys)
+        yield from recordings.read(lambda count: self.tell("recordings", count, None))
 
     def shared(self, known: Collection[str]) -> Iterator[AuditFinding]:
         """Audit sounds, and rows and objects without a customer. Raises ``StoreError``."""
         with snapshot():
-            yield from shared_rows.check_sounds()
-            yield from shared_rows.check_ownerless(known)
-        yield from unknown_objects.find_unknown(self.store, known)
+            yield from checked("sounds", shared_rows.check_sounds)
+            yield from checked("rows without a customer", shared_rows.check_ownerless, known)
+        yield from checked("the bucket", unknown_objects.find_unknown, self.store, known)
 
     def lost_logs(self, known: Collection[str]) -> Iterator[AuditFinding]:
         """Find logs of customers that the catalogue lost. Raises ``StoreError``."""
@@ -119,3 +150,18 @@ class Audit:
                 what = "the bucket has checkpoints of a customer that the catalogue does not know"
                 yield AuditFinding("log.missing", key, what)
             after = f"{FOLDER}{tenant}~"
+
+
+def _exists(tenant: str) -> bool:
+    with connected():
+        return bool(TenantTable.select(TenantTable.id).where(TenantTable.id == tenant).exists())
+
+
+def _stated_size(tenant: str) -> tuple[Any, datetime]:
+    """How many leaves a tenant's row says were written, and since when: as it is, for it may be anything."""
+    query = TenantTable.select(TenantTable.log_size, TenantTable.created_at).where(TenantTable.id == tenant)
+    size, since = database.execute(query).fetchone()
+    try:
+        return size, from_iso(since) if isinstance(since, str) else since
+    except ValueError:
+        return size, datetime.min.replace(tzinfo=UTC)

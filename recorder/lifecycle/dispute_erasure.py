@@ -31,6 +31,13 @@ def drop_disputes(tenant: str, disputes: Iterable[str], now: datetime, entropy: 
     if not ids:
         return
     leaves = [number for each in ids for number in drop_bodies(tenant, each)]
+    about = DisputeRecordingTable.select(DisputeRecordingTable.recording_id).where(
+        DisputeRecordingTable.dispute_id.in_(ids)
+    )
+    body = {
+        "disputes": len(ids), "dispute_ids": ids, "leaves": sorted(leaves),
+        "recordings": sorted({row.recording_id for row in about}),
+    }  # fmt: skip
     guests = DisputeGuestTable.select(DisputeGuestTable.id).where(DisputeGuestTable.dispute_id.in_(ids))
     UserTable.update(name="", password_hash="", credential=None).where(
         (UserTable.tenant == tenant) & UserTable.id.in_(guests) & UserTable.revoked_at.is_null(False)
@@ -38,4 +45,4 @@ def drop_disputes(tenant: str, disputes: Iterable[str], now: datetime, entropy: 
     DisputeTable.delete().where(DisputeTable.id.in_(ids)).execute()
     for table in (DisputeCallTable, DisputeStatementTable, DisputeRecordingTable, DisputeGuestTable):
         table.delete().where(table.dispute_id.in_(ids)).execute()
-    append(tenant, DISPUTES_ERASED, {"disputes": len(ids), "leaves": sorted(leaves)}, now, entropy)
+    append(tenant, DISPUTES_ERASED, body, now, entropy)

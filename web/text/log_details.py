@@ -331,16 +331,16 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
 
 UNLISTED: Final = frozenset({
     "actor", "announced", "by", "by_was", "call", "changed", "checkpoint", "code_sha256", "command",
-    "composed_sha256", "customer", "declined", "declined_text_sha256", "dispute", "disputes", "epoch",
-    "erased", "external_kind", "factor", "found", "from", "grant", "guest", "handover", "how_sha256",
+    "composed_sha256", "customer", "declined", "declined_text_sha256", "dispute", "dispute_ids", "disputes",
+    "epoch", "erased", "external_kind", "factor", "found", "from", "grant", "guest", "handover", "how_sha256",
     "import_sha256", "invitation", "kek",
     "key", "key_sha256", "key_was", "keys", "leaves", "limit", "line_delete_sha256", "line_keep_sha256",
     "lines_sha256", "listen", "listen_report", "login_sha256", "manifest_sha256", "menu",
     "menu_text_sha256", "node", "note", "number_sha256", "object", "omitted", "part", "preselected",
     "profile_sha256", "question", "question_text_sha256", "reason_sha256", "receipt_sha256",
-    "recipient", "recording", "renewals", "replaces", "request", "root_before", "session", "sha256",
-    "size_before", "sound", "statement", "statement_sha256", "tenant", "text_sha256", "through", "to",
-    "token", "token_sha256", "transfer_notice_sha256", "usage", "user", "vouch",
+    "recipient", "recording", "recordings", "renewals", "replaces", "request", "root_before", "session",
+    "sha256", "size_before", "sound", "statement", "statement_sha256", "tenant", "text_sha256", "through",
+    "to", "token", "token_sha256", "transfer_notice_sha256", "usage", "user", "vouch",
 })  # fmt: skip
 """Fields that are ids, hashes, or of no use to a reader. Who checks an entry sees the whole body."""
 

@@ -175,8 +175,7 @@ def _restore(
             raise SealError("dispute.superseded", what, hints.COMPARE)
         rest = list(zip(found, signed, strict=True))[len(here) :]
         _check_keys([each for each, _ in rest], trust)
-        for statement, text in rest:
-            queries.add_statement(statement, text, now(), entropy)
+        queries.restore_statements(tenant, dispute, rest, now(), entropy)
         if rest:
             queries.index_dispute(state)
     return bool(rest)

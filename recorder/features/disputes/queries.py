@@ -116,13 +116,35 @@ def note_copies(tenant: str, dispute: str, recording: str, count: int) -> None:
 
 def add_statement(statement: DisputeStatement, signed: str, now: datetime, entropy: Entropy) -> None:
     """Inside the caller's transaction, which has locked the customer: add a statement, with its leaf."""
+    _insert_statement(statement, signed)
+    body = {"dispute": statement.dispute, "number": statement.number, "kind": statement.kind}
+    body |= {"statement_sha256": statement.sha256, "actor": statement.by.id or ""}
+    append(statement.tenant, STATED, body, now, entropy, recording=statement.dispute)
+
+
+def restore_statements(
+    tenant: str,
+    dispute: str,
+    statements: Sequence[tuple[DisputeStatement, str]],
+    now: datetime,
+    entropy: Entropy,
+) -> None:
+    """Inside the caller's transaction, which has locked the customer: add statements that the catalogue lost,
+    each with a leaf, unless the log still has it."""
+    leaves = leaf_lookup.leaves_about(tenant, [dispute], [STATED])
+    logged = {leaf.body.get("statement_sha256") for leaf in leaves}
+    for statement, signed in statements:
+        if statement.sha256 in logged:
+            _insert_statement(statement, signed)
+        else:
+            add_statement(statement, signed, now, entropy)
+
+
+def _insert_statement(statement: DisputeStatement, signed: str) -> None:
     DisputeStatementTable.create(
         id=f"{statement.dispute}/{statement.number}", tenant_id=statement.tenant,
         dispute_id=statement.dispute, number=statement.number, statement=signed,
     )  # fmt: skip
-    body = {"dispute": statement.dispute, "number": statement.number, "kind": statement.kind}
-    body |= {"statement_sha256": statement.sha256, "actor": statement.by.id or ""}
-    append(statement.tenant, STATED, body, now, entropy, recording=statement.dispute)
 
 
 def index_dispute(dispute: Dispute) -> None:

@@ -9,12 +9,16 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from recorder.audit.findings import NOT_CHECKED
 from recorder.audit.service import Audit
 from recorder.auditlog import signed_note
-from recorder.auditlog.append import append, drop_bodies
+from recorder.auditlog.append import append
 from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, SubtreeTable
+from recorder.catalogue.tables.dispute import DisputeTable
+from recorder.catalogue.tables.grant import ListenTable
+from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.features.tenants import composition, keep_options, transfer_options
 from recorder.features.tenants import lines as line_register
@@ -24,6 +28,7 @@ from tests.unit.auditlog.column_coverage import COMPARED
 
 from . import (
     tampered_bucket,
+    tampered_erasures,
     tampered_later,
     tampered_log,
     tampered_mailed,
@@ -31,9 +36,10 @@ from . import (
     tampered_settings,
 )
 from .conftest import World, make_world
-from .tampering import TAMPERINGS
+from .tampering import TAMPERINGS, object_of
 
-assert all((tampered_bucket, tampered_later, tampered_log, tampered_mailed, tampered_rows, tampered_settings))
+assert all((tampered_bucket, tampered_erasures, tampered_later, tampered_log, tampered_mailed, tampered_rows,
+            tampered_settings))  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
@@ -114,17 +120,71 @@ def test_ordinary_changes_cause_no_findings(world: World, monkeypatch: pytest.Mo
     assert (changed["mode_was"], changed["mode"]) == ("opt-out", "opt-in")
 
 
-def test_erasure_leaf_without_a_list_accounts_for_its_recording(world: World) -> None:
-    time_and_entropy = (world.house.clock(), world.house.entropy)
+def damage_everything(world: World) -> None:
+    """Values at which an audit could stop, in rows of different steps; and one ordinary change."""
+    first = {"request": "r", "recording": world.live_recording, "actor": ""}
+    reviewed = {"request": "r", "recording": world.live_recording, "actor": "", "given": "both", "reason": ""}
+    when = (world.house.clock(), world.house.entropy)
     with writing():
-        assert drop_bodies(world.tenant, world.live_recording)
-        append(
-            world.tenant,
-            "recording.erased",
-            {"recording": world.live_recording, "reason": "expired"},
-            *time_and_entropy,
-        )
-    assert "body.missing" not in {each.code for each in world.audit(recordings=False)}
+        for kind, body in (("heard", first), ("reviewed", reviewed)):
+            kind = f"subject_request.recording_{kind}"
+            append(world.tenant, kind, body, *when, recording=world.live_recording)
+        mine = LeafTable.kind == "subject_request.recording_heard"
+        LeafTable.update(body=None, salt=None).where(mine).execute()
+        DisputeTable.create(
+            id=world.live_recording, tenant_id=world.tenant, opened_at=when[0], settle_by="2026-03-09",
+            copied_beside=world.live_recording,
+        )  # fmt: skip
+        SubtreeTable.create(id="x", tenant_id=world.tenant, level=2**31 - 1, number=0, hash="00" * 32)
+        LineTable.update(timing="before_ringing").execute()
+
+
+def test_nothing_stops_an_audit(world: World) -> None:
+    damage_everything(world)
+    found = {(each.code, each.where.split(": ", 1)[-1].split(" ")[0]) for each in world.audit(deep=True)}
+    assert {
+        ("body.missing", "leaf"), ("row.unlogged", "dispute"), ("subtree.changed", "level"),
+        ("row.changed", "line"),
+    } <= found  # fmt: skip
+    assert not {each for each in found if each[0] == NOT_CHECKED}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE tenant SET log_size = 'x'", "UPDATE tenant SET created_at = 'x'",
+        "UPDATE tenant SET languages = 'x'", "UPDATE log_subtree SET level = 'x'",
+        "UPDATE log_checkpoint SET number = 'x' WHERE number = 2", "UPDATE recording SET wrapped_key = 'x'",
+        "UPDATE log_leaf SET number = 9223372036854775807 WHERE number = 3",
+        "UPDATE amendment SET data = '{\"x\":1}'", "UPDATE sound SET wav = 1",
+    ],
+)  # fmt: skip
+def test_a_value_that_accord_never_writes_hides_nothing_else(
+    world: World, catalogue_kind: str, sql: str
+) -> None:
+    if catalogue_kind != "sqlite":
+        pytest.skip("PostgreSQL takes no such value")
+    with writing():
+        LineTable.update(timing="before_ringing").execute()
+        ListenTable.update(sent_bytes=1).execute()
+        database.execute_sql(sql)
+    object_of(world, "audio.opus").unlink()
+    found = world.audit()
+    assert {"object.missing", "row.changed"} <= {each.code for each in found}, found
+    assert len({each.where for each in found}) > 2
+
+
+def test_a_step_that_fails_is_a_finding_and_hides_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr("recorder.audit.service.compare_credentials", fail)
+    object_of(world, "audio.opus").unlink()
+    found = {(each.code, each.where) for each in world.audit()}
+    assert (NOT_CHECKED, f"{world.tenant}: credentials") in found
+    assert "object.missing" in {code for code, _ in found}
 
 
 def test_leaf_number_that_is_not_a_number_is_found(world: World, catalogue_kind: str) -> None:

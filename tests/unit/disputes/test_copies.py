@@ -11,11 +11,17 @@ from datetime import timedelta
 
 import pytest
 
-from recorder.audit.disputes import compare_copies, compare_disputes
+from recorder.audit.dispute_copies import CopyAudit
+from recorder.audit.disputes import compare_disputes
 from recorder.catalogue import database
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.database import writing
-from recorder.catalogue.tables.dispute import DisputeStatementTable
+from recorder.catalogue.tables.dispute import (
+    DisputeGuestTable,
+    DisputeRecordingTable,
+    DisputeStatementTable,
+    DisputeTable,
+)
 from recorder.errors import DisputeError, StoreError
 from recorder.features.disputes.copies import DisputeRecovery, copy_due, restore_disputes
 from recorder.features.disputes.duty import OutcomeDuty
@@ -42,8 +48,10 @@ def copies(scene: Scene) -> list[str]:
 
 
 def findings(scene: Scene) -> list[str]:
-    found = compare_copies(scene.customer.id, scene.house.store, scene.house.keyring)
-    return [each.code for each in found]
+    house = scene.house
+    audit = CopyAudit(scene.customer.id, house.store, house.keyring, house.trust, deep=True)
+    audit.read()
+    return [each.code for each in audit.compare()]
 
 
 def put(scene: Scene, key: str, content: bytes) -> None:
@@ -277,6 +285,65 @@ def test_the_audit_names_what_is_missing_changed_or_foreign(scene: Scene, house)
     foreign = CopyPlace(scene.customer.id, scene.call, "0198f000-0000-7000-8000-000000000000", 1)
     put(scene, foreign.key, content)
     assert findings(scene) == ["object.unknown"]
+
+
+def test_a_copy_of_a_dispute_that_the_catalogue_lost_is_not_called_foreign(scene: Scene, house) -> None:
+    dispute, _jan = scene.recognised()
+    copy_due(house.services)
+    before = scene.find(dispute)
+    with writing():
+        for table in (DisputeTable, DisputeRecordingTable, DisputeGuestTable, DisputeStatementTable):
+            table.delete().execute()
+    assert findings(scene) == ["dispute.lost"] * len(copies(scene))
+    assert restore(house).count == 1
+    assert not findings(scene)
+    assert scene.find(dispute).statements == before.statements
+
+
+def test_the_last_statement_that_the_catalogue_lost_is_named(scene: Scene, house) -> None:
+    scene.recognised()
+    copy_due(house.services)
+    count = len(copies(scene))
+    with writing():
+        DisputeStatementTable.delete().where(DisputeStatementTable.number == count).execute()
+    assert findings(scene) == ["dispute.lost"]
+
+
+def test_without_a_key_a_copy_that_the_catalogue_lacks_is_not_called_foreign(scene: Scene, house) -> None:
+    scene.open()
+    copy_due(house.services)
+    with writing():
+        for table in (DisputeTable, DisputeStatementTable):
+            table.delete().execute()
+    audit = CopyAudit(scene.customer.id, house.store, None, house.trust)
+    audit.read()
+    assert [each.code for each in audit.compare()] == ["dispute.unlisted"]
+
+
+def test_planted_copies_are_named(scene: Scene, house) -> None:
+    dispute, _jan = scene.recognised()
+    copy_due(house.services)
+    other = house.call(scene.customer)
+    content = house.store.read(copies(scene)[0])
+    planted = [
+        CopyPlace(scene.customer.id, scene.call, dispute.id, len(copies(scene)) + 1),
+        CopyPlace(scene.customer.id, scene.call, dispute.id, 0),
+        CopyPlace(scene.customer.id, other, dispute.id, 1),
+    ]
+    for place in planted:
+        put(scene, place.key, content)
+        assert findings(scene) == ["object.unknown"], place
+        house.store.delete(place.key)
+
+
+def test_a_dispute_row_without_statements_stops_no_audit(scene: Scene, house) -> None:
+    scene.open()
+    copy_due(house.services)
+    with writing():
+        row = DisputeTable.select().dicts().get()
+        DisputeTable.insert(**row | {"id": scene.call, "page_sha256": "x"}).execute()
+    assert findings(scene) == []
+    assert [each.code for each in compare_disputes(scene.customer.id, house.trust)] == ["row.unlogged"]
 
 
 def test_one_dispute_that_cannot_be_copied_delays_no_other(scene: Scene, house) -> None:
