@@ -97,13 +97,21 @@ def encode(take: Take, prompt: Path) -> Encoded:
     found = _find_announcement(take, sound, prompt)
     prompts = prompt_detection.find_prompts(take, sound, found, prompt.parent)
     pauses = pause_redaction.locate_pauses(take, sound, found, prompts)
-    missing = missing_audio.find_holes(timeline.locate_times(take, sound, found, prompts), found, prompts)
+    clock = timeline.locate_times(take, sound, found, prompts)
+    missing = missing_audio.find_holes(clock, found, prompts)
     sound = missing_audio.fill_holes(sound, missing)
     found, prompts = (
         missing_audio.shift_announcement(found, missing),
         missing_audio.shift_prompts(prompts, missing),
     )
-    plan = redaction.plan(take, sound, found, prompts, missing_audio.shift_pauses(pauses, missing))
+    plan = redaction.plan(
+        take,
+        sound,
+        found,
+        prompts,
+        missing_audio.shift_pauses(pauses, missing),
+        clock.fill() if missing else clock,
+    )
     return _write_objects(take, sound, plan, found, prompts)
 
 

@@ -1,8 +1,8 @@
-"""Inserts silence for what the switch did not write while the external party's telephone was on hold.
+"""Inserts silence for what the switch did not write while the external party was on hold or waited.
 
-A telephone that sends nothing on hold leaves nothing in the file (``timeline.py``): speech from before and
-after would be adjacent, and every later offset early by the length of the hold. So silence is inserted where
-audio is missing, and the recording lasts as long as its call.
+A telephone that sends nothing on hold leaves nothing in the file, and neither does a park without music
+(``timeline.py``): speech from before and after would be adjacent, and every later offset early by that
+length. So silence is inserted where audio is missing, and the recording lasts as long as its call.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Hole = tuple[int, int]
 def find_holes(
     clock: Times, found: LocatedAnnouncement | None, prompts: Sequence[Prompt] = ()
 ) -> tuple[Hole, ...]:
-    """The audio that is missing in holds, by the times of the unfilled file. A prompt that was found whole is
-    never split."""
+    """The audio that is missing in holds and waits, by the times of the unfilled file. A prompt that was
+    found whole is never split."""
     whole = [(each.offset_ms, each.end_ms) for each in (found, *prompts) if each is not None]
     result = []
-    for at, length in clock.unwritten():
+    for _, at, length in clock.unwritten():
         at = next((start for start, end in whole if start < at < end), at)
         result.append((at, length))
     return tuple(result) if sum(length for _, length in result) <= LONGEST_MS else ()

@@ -100,11 +100,11 @@ def _time_limit(mark: Marker) -> timedelta:
 
 
 def _locate_pause(pause: Pause, sound: wav.Wav, clock: Times, informed: int) -> LocatedPause:
-    first, begin, over, last = (
-        max(informed, clock.place(at)) for at in (pause.earliest, pause.begin, pause.end, pause.latest)
-    )
+    begin, over = (max(informed, clock.place(at)) for at in (pause.begin, pause.end))
+    first, last = (max(informed, at) for at in (clock.earliest(pause.earliest), clock.latest(pause.latest)))
     start, end = _longest_silence(sound, max(0, first - MARGIN_MS), last + MARGIN_MS)
-    matches = start <= begin + MARGIN_MS and end >= over - MARGIN_MS
+    matches = start <= max(informed, clock.latest(pause.begin)) + MARGIN_MS
+    matches = matches and end >= max(informed, clock.earliest(pause.end)) - MARGIN_MS
     if matches and end - start >= max(SHARE * (over - begin) - SLACK_MS, 20):
         return LocatedPause(start, end, silent=True)
     return LocatedPause(first, last, silent=False)

@@ -57,11 +57,12 @@ def plan(
     found: LocatedAnnouncement | None,
     prompts: Sequence[Prompt] = (),
     paused: Sequence[LocatedPause] = (),
+    clock: Times | None = None,
 ) -> RedactionPlan:
     """Plan the redaction of a take whose announcement is at ``found``. ``prompts`` cause no redaction, but
     are gaps: the parties do not hear each other meanwhile. ``paused`` are its pauses
-    (:mod:`recorder.audio.pause_redaction`)."""
-    clock = locate_times(take, sound, found, prompts)
+    (:mod:`recorder.audio.pause_redaction`), and ``clock`` its times, if the sound was filled."""
+    clock = clock or locate_times(take, sound, found, prompts)
     end = clock.duration_ms
     informed = _informed_at(take, clock, found)
     bridged_at = take.first("bridged")
@@ -183,43 +184,31 @@ def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
 def _unattended(
     clock: Times, talk: int, stretches: Sequence[Stretch]
 ) -> tuple[list[tuple[int, int, str]], list[tuple[int, int]]]:
-    """The stretches of audio in which nobody talks to the external party, and the certain part of them, which
-    is redacted.
+    """The stretches of audio in which nobody talks to the external party, and the part of them that is
+    redacted.
 
-    A redaction cannot be undone, so it ends before the conversation may resume: events may be late by
-    :data:`SURE_MS`, and with a greater uncertainty it starts and ends that much inside. Between two stretches
-    in close succession (an unhold, then a transfer) nobody talks. Silence that was inserted for missing audio
-    counts to its end."""
+    What they say meanwhile is meant for nobody, so a redaction starts at the earliest place and ends at the
+    latest one: some words of the conversation may be lost, but none of the hold is kept. Between two
+    stretches in close succession (an unhold, then a transfer) nobody talks."""
     gaps: list[tuple[int, int, str]] = []
     silent: list[tuple[int, int]] = []
     for begin, end, reason in stretches:
-        start = max(clock.place(begin), talk)
         if clock.place(begin) >= clock.duration_ms or clock.unbounded(end) < talk:
             continue
-        end, over = _next_stretch(end, stretches)
-        stop = min(max(clock.place(end), start + 1), clock.duration_ms)
-        doubt = max(clock.doubt(begin), clock.doubt(end))
-        sure = stop if over >= clock.ended else clock.place(over) - max(SURE_MS, doubt)
-        first, last = start + doubt, min(stop, sure)
-        if first < last:
-            silent.append((first, last))
-            still = [min(hole[1], stop) for hole in clock.filled if start <= hole[0] < stop]
-            start, stop = (start, stop) if doubt else (first, max([last, *still]))
-        elif reason == WAITING:
+        if reason == WAITING and end - begin < timedelta(milliseconds=SURE_MS):
             continue  # it is over at once: nothing is missing
+        start = max(clock.earliest(begin) - clock.margin_ms, talk)
+        stop = clock.latest(_next_stretch(end, stretches)) + clock.margin_ms
+        stop = min(max(stop, start + 1), clock.duration_ms)
+        silent.append((start, stop))
         gaps += _labelled([(start, stop)], reason)
     return gaps, silent
 
 
-def _next_stretch(end: datetime, stretches: Sequence[Stretch]) -> tuple[datetime, datetime]:
-    """When the stretch that ends at ``end`` meets the next one, and when the last of an uninterrupted
-    sequence ends."""
+def _next_stretch(end: datetime, stretches: Sequence[Stretch]) -> datetime:
+    """When the stretch that ends at ``end`` meets the next one, if there is one in close succession."""
     near = timedelta(milliseconds=SURE_MS)
-    meets = over = end
-    while later := [each for each in stretches if each[0] - near <= over < each[1]]:
-        meets = max(end, min(each[0] for each in later)) if over == end else meets
-        over = max(each[1] for each in later)
-    return meets, over
+    return max((each[0] for each in stretches if end < each[0] <= end + near < each[1]), default=end)
 
 
 def _ringing(
@@ -272,12 +261,8 @@ def _without_consent(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
         if clock.set_back_ms:
             yield 0, clock.duration_ms
             return
-        end = clock.duration_ms if until is None else clock.place(until) + _margin(clock, until)
-        yield max(0, clock.place(since) - _margin(clock, since)), min(end, clock.duration_ms)
-
-
-def _margin(clock: Times, at: datetime) -> int:
-    return to_ms(MOST_APART) if clock.doubt(at) else SURE_MS
+        end = clock.duration_ms if until is None else clock.latest(until) + SURE_MS
+        yield max(0, clock.earliest(since) - SURE_MS), min(end, clock.duration_ms)
 
 
 def _transferred_outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:

@@ -1,26 +1,31 @@
 """Locates the call's times in its audio.
 
-Both advance at the same pace, with two observed exceptions: a recording shrinks while a telephone on hold
-sends nothing (not while the colleague holds), and events come some tenths of a second before or after their
-samples. So a time is placed relative to the nearest point at which both are known: the start and end of the
-recording, the announcement, and other located prompts. Audio that is missing between two such points is
-attributed to the holds between them, and silence is inserted there (``missing_audio.py``); the times of the
-filled sound are then located again.
+Both advance at the same pace, but a recording shrinks while the switch writes nothing: while a telephone on
+hold sends nothing, while a call is parked without music, under load. Therefore each mark comes with the
+length that the file had then (``spool/layout.py``), and a time is placed relative to the nearest of these
+points. Audio that is missing between two of them is attributed to the holds and waits between them, and
+silence is inserted there (``missing_audio.py``).
+
+The takes of older daemons have no lengths. Their points are the start and end of the recording, the
+announcement, and other located prompts, and events come some tenths of a second before or after their
+samples. If it cannot be known which of several holds and waits has audio, a time has an earliest and a latest
+place, as audio is never longer than its time.
 
 No clock adds audio: if the audio is longer than the call, a clock was set back during the call, the switch's
 or (if the daemon was away at the end) the machine's. It is unknown when, so the end is then no reference
-point.
+point, nor are the lengths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
-from recorder.audio.wav import Wav
+from recorder.audio.hold_redaction import find_holds
+from recorder.audio.wav import FRAME_BYTES, Wav
 from recorder.domain.markers import Marker
 from recorder.spool.layout import Take
 
@@ -42,8 +47,11 @@ LONGER_MS, LONGER_SHARE = 5000, 0.03
 """If the audio is longer than the call by more than this, a clock was set back during the call."""
 
 SURE_MS = 300
-"""If less than this is missing in holds, the audio contains the holds, each at its place within this
-margin."""
+"""By how much an event may be early or late if no length of the file was measured, and how much audio a
+stretch may lack without being searched for it."""
+
+EXACT_MS = 50
+"""By how much it may be if one was: the switch writes 20 ms at a time."""
 
 Point = tuple[datetime, int]
 Span = tuple[datetime, datetime]
@@ -51,70 +59,122 @@ Span = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """``points``: (time, milliseconds of audio), in order, at least the start. ``holds``: when a phone was on
-    hold, in order, without overlap. ``missing_ms``: audio missing at the file's end. ``set_back_ms``: by how
-    much a clock was set back during the call, 0 if there is no such surplus. ``filled``: inserted silence,
-    from when to when in milliseconds of audio."""
+    """``points``: (time, milliseconds of audio), in order, at least the start; ``measured`` if they are
+    lengths of the file. ``holds``: when the external party's phone was on hold; ``waits``: when they waited,
+    on a colleague's hold or for somebody to answer; both in order, each without overlap. ``missing_ms``:
+    audio missing at the file's end, ``cut`` if its end is known to be missing. ``set_back_ms``: by how much a
+    clock was set back during the call, 0 if there is no such surplus."""
 
     started: datetime
     ended: datetime
     points: tuple[Point, ...]
     holds: tuple[Span, ...]
+    waits: tuple[Span, ...]
     missing_ms: int
     duration_ms: int
     set_back_ms: int
-    filled: tuple[tuple[int, int], ...] = ()
+    measured: bool = False
+    cut: bool = False
 
     @property
     def clock_ms(self) -> int:
         """How long the recording lasted by the call's clock."""
         return max(0, to_ms(self.ended - self.started))
 
+    @property
+    def margin_ms(self) -> int:
+        """By how much the places of events may be off."""
+        return EXACT_MS if self.measured else SURE_MS
+
     def place(self, at: datetime) -> int:
         """Milliseconds of audio at a time, clamped to the audio."""
-        return min(max(self.unbounded(at), 0), self.duration_ms)
+        return self._clamped(self.unbounded(at))
 
     def unbounded(self, at: datetime) -> int:
         """The same, without clamping."""
         if at <= self.points[0][0] or at >= self.points[-1][0]:
             time, offset = self.points[0] if at <= self.points[0][0] else self.points[-1]
             return offset + to_ms(at - time)
-        first, last = next(pair for pair in pairwise(self.points) if pair[0][0] <= at <= pair[1][0])
-        share = self._shrunk(first, last)
+        first, last = self._between(at)
+        spans, share = self._absent(first, last)
         if at - first[0] <= last[0] - at:
-            return first[1] + to_ms(at - first[0]) - round(share * _held_ms(self.holds, first[0], at))
-        return last[1] - to_ms(last[0] - at) + round(share * _held_ms(self.holds, at, last[0]))
+            return first[1] + to_ms(at - first[0]) - round(share * _overlap_ms(spans, first[0], at))
+        return last[1] - to_ms(last[0] - at) + round(share * _overlap_ms(spans, at, last[0]))
+
+    def earliest(self, at: datetime) -> int:
+        """The first place at which a time may be, by the points around it, clamped to the audio."""
+        return self._clamped(min(self._bounds(at)))
+
+    def latest(self, at: datetime) -> int:
+        """The last place at which a time may be, by the points around it, clamped to the audio."""
+        return self._clamped(max(self._bounds(at)))
 
     def doubt(self, at: datetime) -> int:
-        """The uncertainty of a time's place in milliseconds of audio, beyond :data:`SURE_MS`: the missing
-        audio that the surrounding holds do not explain, if each of them left either no audio or all of it."""
-        for first, last in pairwise(self.points):
-            if first[0] <= at <= last[0]:
-                shortfall = _missing_ms(first, last) + self._filled(first, last)
-                held_ms = _held_ms(self.holds, first[0], last[0])
-                if min(shortfall, held_ms) <= SURE_MS:
-                    return 0
-                doubt = min(shortfall, abs(shortfall - held_ms))
-                return doubt if doubt > SURE_MS else 0
-        return self.duration_ms
+        """The uncertainty of a time's place in milliseconds of audio, if it is beyond :data:`SURE_MS`."""
+        doubt = self.latest(at) - self.earliest(at)
+        return doubt if doubt > SURE_MS else 0
 
-    def unwritten(self) -> Iterator[tuple[int, int]]:
-        """What the audio lacks in holds: at which place of it, and how many milliseconds."""
+    def unwritten(self) -> Iterator[tuple[datetime, int, int]]:
+        """What the audio lacks in holds and waits: since when, at which place of it, and how many
+        milliseconds."""
         for first, last in pairwise(self.points):
-            share = self._shrunk(first, last)
-            for begin, end in self.holds if share else ():
+            spans, share = self._absent(first, last)
+            for begin, end in spans:
                 since, until = max(begin, first[0]), min(end, last[0])
                 if (length := round(share * to_ms(until - since))) > 0:
-                    yield self.place(since), length
+                    yield since, min(max(self.place(since), first[1]), last[1]), length
 
-    def _shrunk(self, first: Point, last: Point) -> float:
-        """The share of the hold time between two points that the audio lacks and that was not filled."""
-        held_ms, filled = _held_ms(self.holds, first[0], last[0]), self._filled(first, last)
-        shortfall = min(_missing_ms(first, last) + filled, held_ms)
-        return (shortfall - filled) / held_ms if shortfall - filled > SURE_MS else 0.0
+    def fill(self) -> Times:
+        """The times of the audio with silence in place of what it lacks."""
+        missing = tuple(self.unwritten())
+        points = tuple(
+            (time, offset + sum(length for since, _, length in missing if since < time))
+            for time, offset in self.points
+        )
+        more = sum(length for _, _, length in missing)
+        return replace(self, points=points, duration_ms=self.duration_ms + more)
 
-    def _filled(self, first: Point, last: Point) -> int:
-        return sum(end - start for start, end in self.filled if first[1] <= start < last[1])
+    def _clamped(self, place: int) -> int:
+        return min(max(place, 0), self.duration_ms)
+
+    def _between(self, at: datetime) -> tuple[Point, Point]:
+        return next(pair for pair in pairwise(self.points) if pair[0][0] <= at <= pair[1][0])
+
+    def _bounds(self, at: datetime) -> tuple[int, int]:
+        """Audio is never longer than the time from one point, or up to the next one."""
+        place = self.unbounded(at)
+        if self.set_back_ms or at <= self.points[0][0] or at >= self.ended:
+            return place, place
+        if at < self.points[-1][0]:
+            first, last = self._between(at)
+        elif self.cut:
+            return place, place
+        else:
+            first, last = self.points[-1], (self.ended, self.duration_ms)
+        is_sure = not self.measured and _missing_ms(first, last) <= SURE_MS
+        if is_sure or self._absent(first, last)[0]:
+            return place, place
+        return max(first[1], last[1] - to_ms(last[0] - at)), min(last[1], first[1] + to_ms(at - first[0]))
+
+    def _absent(self, first: Point, last: Point) -> tuple[tuple[Span, ...], float]:
+        """The holds and waits between two points that the audio lacks, and the share of them that it lacks:
+        only part, perhaps, where the points are measured. None if it is unknown which ones."""
+        missing = _missing_ms(first, last)
+        if missing <= SURE_MS:
+            return (), 0.0
+        both = _merge(self.holds, self.waits)
+        if self.measured:
+            away = _overlap_ms(both, first[0], last[0])
+            return (both, min(missing / away, 1.0)) if missing <= away + SURE_MS else ((), 0.0)
+        explanations = {
+            tuple(_clip(spans, first[0], last[0])): spans
+            for spans in (self.holds, self.waits, both)
+            if abs(missing - _overlap_ms(spans, first[0], last[0])) <= SURE_MS
+        }
+        if len(explanations) != 1:
+            return (), 0.0
+        (spans,) = explanations.values()
+        return spans, min(missing / _overlap_ms(spans, first[0], last[0]), 1.0)
 
 
 def locate_times(
@@ -133,21 +193,27 @@ def locate_times(
     if not end_observed:
         unwritten = UNWRITTEN_MS if sound.header_broken else 0
         ended = min(ended, started + timedelta(milliseconds=sound.duration_ms + unwritten))
-    points: list[Point] = [(started, 0)]
-    for at, offset in () if found is None else _announcement_points(take, started, found):
-        if at > points[-1][0] and offset > points[-1][1]:
-            points.append((at, offset))
-        elif at == started:
-            points = [(at, offset)]
     length = to_ms(ended - started)
     surplus = sound.duration_ms - length
     set_back = surplus if surplus > max(LONGER_MS, length * LONGER_SHARE) else 0
-    for prompt in () if set_back else prompts:
-        if started < prompt.at < ended and prompt.at > points[-1][0] and prompt.end_ms > points[-1][1]:
-            points.append((prompt.at, prompt.end_ms))
+    points: list[Point] = [(started, 0)]
+    measured = () if set_back else _measured_points(take, sound)
+    for at, offset in measured:
+        if started < at < ended and at > points[-1][0] and points[-1][1] <= offset <= sound.duration_ms:
+            points.append((at, offset))
+    is_measured = len(points) > 1
+    if not is_measured:
+        points = _prompt_points(take, started, found)
+        for prompt in () if set_back else prompts:
+            if started < prompt.at < ended and prompt.at > points[-1][0] and prompt.end_ms > points[-1][1]:
+                points.append((prompt.at, prompt.end_ms))
+    # Where the file no longer grows, its end is missing.
+    while len(points) > 2 and points[-2][1] >= sound.duration_ms:
+        points.pop()
     holds = tuple(find_spans(take, "hold", "unhold", ended))
+    waits = _merge(tuple((begin, end) for begin, end, _ in find_holds(take, ended)))
     shortfall = to_ms(ended - points[-1][0]) - (sound.duration_ms - points[-1][1])
-    held_ms = _held_ms(holds, points[-1][0], ended)
+    held_ms = _overlap_ms(_merge(holds, waits), points[-1][0], ended)
     missing = max(0, shortfall - held_ms)
     if sound.header_broken and not end_observed:
         missing = min(missing, UNWRITTEN_MS)
@@ -158,20 +224,36 @@ def locate_times(
     early = missing > tolerance
     if end_observed and not early and not set_back and ended > points[-1][0]:
         points.append((ended, sound.duration_ms))
-    missing = missing if early else 0
     return Times(
-        started, ended, tuple(points), holds, missing, sound.duration_ms, set_back, _filled_stretches(sound)
+        started,
+        ended,
+        tuple(points),
+        holds,
+        waits,
+        missing if early else 0,
+        sound.duration_ms,
+        set_back,
+        measured=is_measured,
+        cut=sound.header_broken or was_cut(take),
     )
 
 
-def _filled_stretches(sound: Wav) -> tuple[tuple[int, int], ...]:
-    """The silence that was inserted into a sound, in its milliseconds."""
-    before, result = 0, []
-    for place, silent in sound.holes:
-        start = (place + before) * 1000 // sound.sample_rate
-        result.append((start, start + silent * 1000 // sound.sample_rate))
-        before += silent
-    return tuple(result)
+def _measured_points(take: Take, sound: Wav) -> Iterator[Point]:
+    """The lengths that the file had at the marks, by their times."""
+    for length in sorted(take.lengths, key=lambda each: each.at):
+        frames = max(0, length.bytes - sound.data_offset) // FRAME_BYTES
+        yield length.at, frames * 1000 // sound.sample_rate
+
+
+def _prompt_points(take: Take, started: datetime, found: LocatedAnnouncement | None) -> list[Point]:
+    """The start, and the announcement's start and end."""
+    points: list[Point] = [(started, 0)]
+    for at, offset in () if found is None else _announcement_points(take, started, found):
+        if at > points[-1][0] and offset > points[-1][1]:
+            points.append((at, offset))
+        elif at == started:
+            points = [(at, offset)]
+    return points
 
 
 def end_seen(take: Take) -> bool:
@@ -244,7 +326,23 @@ def _missing_ms(first: Point, last: Point) -> int:
     return to_ms(last[0] - first[0]) - (last[1] - first[1])
 
 
-def _held_ms(holds: tuple[Span, ...], since: datetime, until: datetime) -> int:
-    """Milliseconds on hold between two times."""
-    overlaps = (min(end, until) - max(begin, since) for begin, end in holds)
-    return sum(to_ms(overlap) for overlap in overlaps if overlap > timedelta())
+def _overlap_ms(spans: Iterable[Span], since: datetime, until: datetime) -> int:
+    """Milliseconds of the spans between two times."""
+    return sum(to_ms(end - begin) for begin, end in _clip(spans, since, until))
+
+
+def _clip(spans: Iterable[Span], since: datetime, until: datetime) -> Iterator[Span]:
+    for begin, end in spans:
+        if max(begin, since) < min(end, until):
+            yield max(begin, since), min(end, until)
+
+
+def _merge(*spans: tuple[Span, ...]) -> tuple[Span, ...]:
+    """The spans in order, without overlap."""
+    result: list[Span] = []
+    for begin, end in sorted(span for each in spans for span in each):
+        if result and begin <= result[-1][1]:
+            result[-1] = (result[-1][0], max(result[-1][1], end))
+        else:
+            result.append((begin, end))
+    return tuple(result)

@@ -13,9 +13,10 @@ import structlog
 
 from recorder import metrics
 from recorder.capture.thread_pool import in_thread
+from recorder.clock import Now, utc_now
 from recorder.domain.markers import Marker
 from recorder.spool import disk_space, layout
-from recorder.spool.layout import CallEnd, CallStart
+from recorder.spool.layout import AudioLength, CallEnd, CallStart
 
 log = structlog.get_logger()
 
@@ -46,11 +47,13 @@ class SpoolWriter:
         recording: str,
         opened: Callable[[OSError | None], object],
         keep: Callable[[CallStart, CallEnd], bool] = lambda start, end: False,
+        now: Now = utc_now,
     ) -> None:
         self.folder = root / recording
         self._root = root
         self._opened = opened
         self._keep = keep
+        self._now = now
         self._start: CallStart | None = None
         self._unopened = False
         self._failures = 0
@@ -108,13 +111,16 @@ class SpoolWriter:
         self._add(job)
 
     def mark(self, mark: Marker) -> None:
-        """Queue writing a mark."""
+        """Queue writing a mark with the audio's present length, which is measured at once: what is queued
+        before may take its time."""
+        length = gevent.spawn(self._measure)
 
         def job() -> bool:
             if self._unopened:
                 return True  # its folder does not exist
+            measured = length.get()
             try:
-                in_thread(lambda: layout.append_mark(self.folder, mark))
+                in_thread(lambda: layout.append_mark(self.folder, mark, measured))
             except FileNotFoundError as error:
                 metrics.SPOOL_ERRORS.labels("mark").inc()
                 self._log.error("spool.mark_lost", kind=mark.kind, error=str(error))
@@ -194,6 +200,12 @@ class SpoolWriter:
         if self._greenlet is not None:
             self._greenlet.join(timeout=limit)
         return not self._jobs
+
+    def _measure(self) -> AudioLength | None:
+        try:
+            return in_thread(lambda: layout.measure_audio(self.folder, self._now))
+        except OSError:
+            return None  # the mark is placed by its neighbours
 
     def _make(self) -> None:
         self.folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)

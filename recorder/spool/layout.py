@@ -5,7 +5,8 @@ The daemon writes, in this order::
     <recording id>/
       call.json       what is known when the call arrives (:class:`CallStart`)
       audio.wav       written by the switch: left what the external party said, right what they heard
-      events.jsonl    what happened, one line each, appended and fsynced (:class:`Marker`)
+      events.jsonl    what happened, one line each, appended and fsynced (:class:`Marker`), each with the
+                      length of audio.wav at that time (:class:`AudioLength`)
       take.json       how the call ended (:class:`CallEnd`); from then on the folder is the worker's
 
 The worker adds a file for each stage (``pipeline/stages.py``). Every file except ``audio.wav`` and
@@ -25,7 +26,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import Field
 
-from recorder.clock import Uptime, to_iso
+from recorder.clock import Now, Uptime, to_iso
 from recorder.domain.call_plan import MODES, NOTICE
 from recorder.domain.line_policy import BEEPS, Announcement, Delete, Keep, TransferNotice
 from recorder.domain.markers import MARKER_KINDS, Marker
@@ -33,7 +34,7 @@ from recorder.domain.parties import Party
 from recorder.domain.sentences import TimedSentence
 from recorder.errors import TakeError
 from recorder.spool.atomic_files import append_line, sync_folder, write_file
-from recorder.strict_json import STRICT, FileTime, Form, is_empty, is_none, one_of, parse
+from recorder.strict_json import STRICT, FileTime, Form, Natural, is_empty, is_none, one_of, parse
 
 Value = TypeVar("Value")
 
@@ -136,17 +137,33 @@ REASONS = frozenset(
 
 _START: Final = Form[CallStart](CallStart)
 _MARKER: Final = Form[Marker](Marker)
+_LINE_FIELDS: Final = frozenset({"at", "kind", "audio"})
 _END: Final = Form[CallEnd](CallEnd)
 
 
 @dataclass(frozen=True, slots=True)
+class AudioLength:
+    """The length of ``audio.wav`` in bytes at a time (UTC): by then the switch had written so much audio."""
+
+    __pydantic_config__ = STRICT
+
+    at: FileTime
+    bytes: Natural
+
+
+_LENGTH: Final = Form[AudioLength](AudioLength)
+
+
+@dataclass(frozen=True, slots=True)
 class Take:
-    """A finished call in the spool, as read from its files."""
+    """A finished call in the spool, as read from its files. ``lengths`` are the audio's at the marks, in
+    their order; empty in the takes of older daemons."""
 
     folder: Path
     start: CallStart
     marks: tuple[Marker, ...]
     end: CallEnd
+    lengths: tuple[AudioLength, ...] = ()
 
     @property
     def audio(self) -> Path:
@@ -170,12 +187,22 @@ def open_take(spool: Path, start: CallStart) -> Path:
     return folder
 
 
-def append_mark(folder: Path, mark: Marker) -> None:
+def measure_audio(folder: Path, now: Now) -> AudioLength | None:
+    """The present length of a call's audio; ``None`` if there is no file yet. Raises ``OSError``."""
+    try:
+        length = (folder / AUDIO).stat().st_size
+    except FileNotFoundError:
+        return None
+    return AudioLength(now(), length)
+
+
+def append_mark(folder: Path, mark: Marker, length: AudioLength | None = None) -> None:
     """Append a line to ``events.jsonl``, and fsync it. Raises ``OSError`` (for example, a full disk) and then
     adds nothing; ``ValueError`` for an unknown kind."""
-    if mark.kind not in MARKER_KINDS or {"at", "kind"} & set(mark.data):
-        raise ValueError(f"unknown mark {mark.kind!r}, or data named at or kind")
-    line = json.dumps({"at": to_iso(mark.at), "kind": mark.kind, **mark.data}, ensure_ascii=False)
+    if mark.kind not in MARKER_KINDS or _LINE_FIELDS & set(mark.data):
+        raise ValueError(f"unknown mark {mark.kind!r}, or data named as one of {sorted(_LINE_FIELDS)}")
+    audio = {} if length is None else {"audio": _LENGTH.write(length)}
+    line = json.dumps({"at": to_iso(mark.at), "kind": mark.kind, **audio, **mark.data}, ensure_ascii=False)
     append_line(folder / EVENTS, line.encode())
 
 
@@ -219,21 +246,24 @@ def parse_start(body: Mapping[str, Any]) -> CallStart:
 def read_marks(folder: Path) -> tuple[Marker, ...]:
     """The marks of a folder in the order in which they were written, without a last line that a crash cut.
     Raises :class:`TakeError` (``spool.broken``)."""
+    return tuple(mark for mark, _ in _read_events(folder))
+
+
+def _read_events(folder: Path) -> Iterator[tuple[Marker, AudioLength | None]]:
     try:
         lines = (folder / EVENTS).read_bytes().split(b"\n")
     except FileNotFoundError:
-        return ()
-    marks = []
+        return
     for number, line in enumerate(lines):
         if not line:
             continue
         try:
-            marks.append(_mark_of(parse(line)))
+            event = _event_of(parse(line))
         except ValueError as error:
             if number == len(lines) - 1:
                 break
             raise _broken_file(folder / EVENTS, error) from error
-    return tuple(marks)
+        yield event
 
 
 def read_end(folder: Path) -> CallEnd:
@@ -248,7 +278,9 @@ def parse_end(body: Mapping[str, Any]) -> CallEnd:
 
 def read_take(folder: Path) -> Take:
     """Read a finished call. Raises :class:`TakeError` (``spool.broken``)."""
-    return Take(folder, read_start(folder), read_marks(folder), read_end(folder))
+    events = tuple(_read_events(folder))
+    lengths = tuple(length for _, length in events if length is not None)
+    return Take(folder, read_start(folder), tuple(mark for mark, _ in events), read_end(folder), lengths)
 
 
 def read_failure(error: TakeError) -> OSError | None:
@@ -360,12 +392,13 @@ def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name != "format"}
 
 
-def _mark_of(line: Any) -> Marker:
-    """Parse a line of ``events.jsonl``: time, kind, and data beside them."""
+def _event_of(line: Any) -> tuple[Marker, AudioLength | None]:
+    """Parse a line of ``events.jsonl``: time, kind, the audio's length, and data beside them."""
     if not isinstance(line, dict):
         raise ValueError("not an object")
-    head = {name: line.pop(name) for name in ("at", "kind") if name in line}
-    return _MARKER.read({**head, "data": line})
+    head = {name: line.pop(name) for name in _LINE_FIELDS if name in line}
+    audio = head.pop("audio", None)
+    return _MARKER.read({**head, "data": line}), None if audio is None else _LENGTH.read(audio)
 
 
 def _broken_file(path: Path, error: Exception) -> TakeError:

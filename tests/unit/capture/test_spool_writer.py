@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Semaphore
 
 import gevent
 import pytest
 
 from recorder.capture import spool_writer as module
 from recorder.capture.spool_writer import SpoolWriter
+from recorder.clock import Now
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.spool import layout
-from recorder.spool.layout import CallEnd, CallStart
+from recorder.spool.layout import AudioLength, CallEnd, CallStart
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 END = CallEnd("not_recorded", "no_line", AT, None)
@@ -46,6 +48,40 @@ def test_writes_in_order(writer: SpoolWriter, opened: list[OSError | None]) -> N
     take = layout.read_take(writer.folder)
     assert [mark.data["n"] for mark in take.marks] == [str(number) for number in range(20)]
     assert (opened, outcomes, take.end) == ([None], [True], END)
+
+
+def test_mark_comes_with_the_length_of_the_audio(
+    tmp_path: Path, opened: list[OSError | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the moment of the event, even if the disk is busy with an earlier mark."""
+    append, measure, audio = layout.append_mark, layout.measure_audio, tmp_path / ID / layout.AUDIO
+    measured = Semaphore(0)
+
+    def count(folder: Path, now: Now) -> AudioLength | None:
+        length = measure(folder, now)
+        measured.release()
+        return length
+
+    def grow(folder: Path, mark: Marker, length: AudioLength | None = None) -> None:
+        append(folder, mark, length)
+        if mark.kind == "hold":
+            assert all(measured.acquire(timeout=5) for _ in range(3)), "so far and the next one"
+        with open(audio, "ab") as file:
+            file.write(b"12345")
+
+    monkeypatch.setattr(layout, "append_mark", grow)
+    monkeypatch.setattr(layout, "measure_audio", count)
+    writer = SpoolWriter(tmp_path, ID, opened.append, now=lambda: AT)
+    writer.open(start())
+    writer.mark(Marker(AT, "recording_started"))
+    assert writer.flush(5)
+    for kind in ("hold", "unhold"):
+        writer.mark(Marker(AT, kind))
+    writer.close(END, lambda: None)
+    assert writer.flush(5)
+    take = layout.read_take(writer.folder)
+    assert [mark.kind for mark in take.marks] == ["recording_started", "hold", "unhold"]
+    assert take.lengths == (AudioLength(AT, 5), AudioLength(AT, 5)), "none before there is a file"
 
 
 def test_reports_a_folder_that_cannot_be_created(writer: SpoolWriter, opened: list[OSError | None]) -> None:
