@@ -11,13 +11,14 @@ JOBS := 6
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: run test test-long check bench deb lock tools clean
+.PHONY: run test test-long test-hours check bench deb lock tools packaging clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run        four calls through the real path, and the panel to hear them in"
 	@echo "make test       unit, contract, scenario, crash, fault and browser tests; the real switch where installed"
-	@echo "make test-long  what takes longer"
+	@echo "make test-long  what takes longer: half an hour"
+	@echo "make test-hours the same with the sizes of docs/results"
 	@echo "make check      ruff, mypy, import rules and the quick unit tests, in seconds"
 	@echo "make bench      one table beside the rivals"
 	@echo "make deb        a Debian package of it, in dist/"
@@ -33,9 +34,21 @@ test: $(VENV)/.test tools
 	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TIMED:%=--ignore %) $(PYTEST)
 	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(TIMED) $(PYTEST)
 
-test-long: $(VENV)/.test tools
-	@[ -z "$(PACKAGING)" ] || $(SYSTEM) install $(PACKAGING) || echo "Going on without: their tests are skipped." >&2
-	$(BIN)/python -m pytest -m long --timeout 3600 $(PYTEST)
+# In the same two parts, for the same reason; the machines that install the package wait for nobody else, either.
+APART := $(TIMED) tests/deploy tests/browser/test_room_recovery.py
+test-long: $(VENV)/.test tools packaging
+	$(BIN)/python -m pytest -m long --timeout 3600 -n 2 --dist loadfile $(APART:%=--ignore %) $(PYTEST)
+	$(BIN)/python -m pytest -m long --timeout 3600 $(APART) $(PYTEST)
+
+test-hours: export TEST_CHAOS_FAULTS = 1000
+test-hours: export TEST_CHAOS_REAL_FAULTS = 200
+test-hours: export TEST_CHAOS_DATABASE_FAULTS = 200
+test-hours: export TEST_FUZZ_PERCENT = 100
+test-hours: export TEST_SIP_DATAGRAMS = 30000
+test-hours: export TEST_TAKES = 10000
+test-hours: export TEST_REBUILD_RECORDINGS = 20000
+test-hours: export TEST_REBUILD_IN_SEAWEEDFS = 2000
+test-hours: test-long
 
 # The unit tests of the packages without database, disk and server, so that it is a matter of seconds: they never
 # wait, so there is a process for each processor only. The state machine's tests alone take as long as all others,
@@ -94,9 +107,13 @@ SERVERS = $(shell $(HAS) \
 	has /usr/sbin/logrotate || echo logrotate; \
 	has systemd-analyze || echo systemd; \
 	ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || echo libfaketime)
-# The Debian package and the container's files are tested with these.
-PACKAGING = $(shell $(HAS) has /usr/sbin/debootstrap || echo debootstrap; has lintian || echo lintian; \
-	has docker-compose || echo docker-compose; has buildah || echo buildah crun netavark)
+# The Debian package and the container's files are tested with these. Each is installed by itself: where a
+# distribution lacks one, only its own tests are skipped.
+PACKAGING = debootstrap:debootstrap lintian:lintian docker-compose:docker-compose buildah:buildah,crun,netavark nginx:nginx-light
+packaging:
+	@$(HAS) for each in $(PACKAGING); do tool=$${each%%:*}; has $$tool || has /usr/sbin/$$tool \
+		|| $(SYSTEM) install $$(echo $${each#*:} | tr , ' ') \
+		|| echo "Going on without $$tool: its tests are skipped." >&2; done
 tools:
 	@[ -z "$(BROWSER)" ] || $(SYSTEM) install $(BROWSER) 2>/dev/null || { $(HAS) has chromium || has chromium-browser; } \
 		|| $(SYSTEM) install chromium fonts-dejavu-core

@@ -268,12 +268,12 @@ def seaweedfs(tmp_path: Path) -> Iterator[SeaweedFS]:
 
 @pytest.mark.long
 @pytest.mark.timeout(15000)
-def test_ten_thousand_takes(house, processes: Processes, seaweedfs: SeaweedFS) -> None:
+def test_many_takes(house, processes: Processes, seaweedfs: SeaweedFS) -> None:
     """After a long outage of the store: waiting takes are encoded already, new ones are not. ``TEST_TAKES``
     sets their number."""
     processes.store_in(seaweedfs.bucket())
     processes.settings["ACCORD_WORKER_PROCESSES"] = "2"
-    count = int(os.environ.get("TEST_TAKES", "10000"))
+    count = int(os.environ.get("TEST_TAKES", "300"))
     measured = work_off(house, processes, count=count, bound=120, every=5, limit=14000, encoded=True)
     print(measured)
     assert measured["memory_mb"] < 400

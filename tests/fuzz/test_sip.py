@@ -3,6 +3,7 @@ crashes, no forgery is believed, nothing is recorded unannounced, and honest cal
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
@@ -13,6 +14,8 @@ import pytest
 from recorder.spool import layout
 from tests.freeswitch.switches import NUMBER, Rig, until
 from tests.fuzz.sip import Stranger, pace
+
+DATAGRAMS = int(os.environ.get("TEST_SIP_DATAGRAMS", "3000"))
 
 NUMBERS = [f"{NUMBER}{n:02}" for n in range(20, 40)]
 """Lines for hostile calls; honest calls use another."""
@@ -118,7 +121,7 @@ def test_a_few_hundred_of_a_strangers_datagrams(rig: Rig) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_tens_of_thousands_of_a_strangers_datagrams(rig: Rig) -> None:
-    stranger = start_stranger(rig, 30_000, 200, 500, seed=2)
+def test_thousands_of_a_strangers_datagrams(rig: Rig) -> None:
+    stranger = start_stranger(rig, DATAGRAMS, 200, 500, seed=2)
     print(f"{stranger.count} sent, answered: {dict(sorted(stranger.answers.items()))}")
     assert {200, 404} <= set(stranger.answers)
