@@ -18,6 +18,7 @@ from recorder.features.keys import copies, kek_usage
 from recorder.processes.services import Context
 from recorder.seal import kek_files, revocation, signing
 from recorder.seal.keyring import load_kek, write_private
+from recorder.spool.atomic_files import give_to_owner
 
 KEY_ID = re.compile("[0-9a-f]{32}")
 
@@ -103,6 +104,7 @@ def revoke(context: Context, key_id: str, root: Path | None, since: datetime | N
         "It is not the key that signs now.",
     )  # fmt: skip
     write_private(path, revocation.revoke(private, key_id, at), 0o644)
+    give_to_owner(path)
     print_result(record, str(path))
 
 

@@ -21,7 +21,7 @@ from recorder.seal import kek_files, paper_key, signing
 from recorder.seal.canonical_json import b64_line
 from recorder.seal.keyring import keys_exist, load_kek, parse_kek, write_private
 from recorder.seal.revocation import SUFFIX
-from recorder.spool.atomic_files import sync_folder
+from recorder.spool.atomic_files import give_to_owner, sync_folder
 
 SAME_DISK: Final = click.option("--same-disk", is_flag=True, help="Accept a copy on the disk of the keys.")
 SAME_DISK_WARNING: Final = (
@@ -172,6 +172,8 @@ def _restore(context: Context, folder: Path, place: Path) -> None:
     for path in files:
         public = path.name == signing.ROOT_PUBLIC or path.name.endswith(SUFFIX)
         _copy(path, folder / path.name, 0o644 if public else 0o600)
+        if path.name != signing.ROOT_KEY:  # nobody needs it here
+            give_to_owner(folder / path.name)
     there = [folder / path.name for path in files]
     print_result({"files": there}, *map(str, there))
 

@@ -181,18 +181,31 @@ def _promote(folder: Path, kek_text: str) -> bool:
     identity = load_kek(folder / kek_files.NEXT).id
     if not kek_text:
         kek_files.promote(folder, lambda _boundary: None)
-    elif parse_kek(kek_text, "[keys] kek").id == identity:
+    elif (current := parse_kek(kek_text, "[keys] kek").id) == identity:
         (folder / kek_files.NEXT).unlink()
     else:
-        click.echo(
-            f"Now put the content of {folder / kek_files.NEXT} where [keys] kek comes from, "
-            f"keep the old value\nas {folder}/<its id>{kek_files.BEFORE}, restart worker and panel, "
-            "and run this again.",
-            err=True,
-        )
+        click.echo(_by_hand(folder, current), err=True)
         return False
     copies.promote_copy(folder, identity)
     return True
+
+
+def _by_hand(folder: Path, current: str) -> str:
+    """How to change a key-encryption key that comes from the settings: by commands, where it is in a file."""
+    following, former = folder / kek_files.NEXT, folder / f"{current}{kek_files.BEFORE}"
+    if (file := os.environ.get("ACCORD_KEYS_KEK_FILE")) is None:
+        return (
+            f"Now put the content of {following} where [keys] kek comes from, keep the old value\n"
+            f"as {former}, restart worker and panel, and run this again."
+        )
+    commands = (
+        f"cp -p {file} {former}",
+        f"chown --reference={folder} {former}",
+        f"cp {following} {file}",
+        "systemctl try-restart accord-worker accord-web",
+        "accord key rotate --yes",
+    )
+    return "Now run these, on each machine:\n" + "\n".join(f"    {each}" for each in commands)
 
 
 def _key_rotation(context: Context) -> KeyRotation:

@@ -233,6 +233,7 @@ class Installation:
             yield f"made the keys in {self.keys}: root, signing keys, and the key-encryption key"
         if folder_kek.exists() and not self.kek.exists():
             folder_kek.rename(self.kek)
+            os.chown(self.kek, os.geteuid(), -1)
             yield f"moved the key-encryption key to {self.kek}: only root reads it"
         for path in self.keys.iterdir():
             if path.name != signing.ROOT_KEY:  # which stays root's

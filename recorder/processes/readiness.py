@@ -6,6 +6,7 @@ import hmac
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from recorder.catalogue.ping import ping
@@ -14,6 +15,7 @@ from recorder.catalogue.tenant_queries import newest_tenant_key
 from recorder.clock import Now, to_iso, utc_now
 from recorder.errors import AccordError, CatalogueError
 from recorder.health import Check, HealthFinding
+from recorder.seal.kek_files import unreadable_files
 from recorder.seal.keyring import Keyring
 from recorder.seal.revocation import Trust
 from recorder.seal.signing import PANEL_ENDORSEMENT, PANEL_KEY, Signer
@@ -52,9 +54,14 @@ class CatalogueChecks:
         return self._findings.get(name, HealthFinding(True, "not known until the catalogue answers"))
 
 
-def check_keyring(keyring: Keyring) -> HealthFinding:
-    """Whether the key-encryption key is the one that wraps customers' keys. Raises :class:`SealError`,
-    :class:`CatalogueError`."""
+def check_keyring(keyring: Keyring, folder: Path) -> HealthFinding:
+    """Whether the key-encryption key is the one that wraps customers' keys, and those in the keys ``folder``
+    that a rotation needs can be read. Raises :class:`SealError`, :class:`CatalogueError`."""
+    if closed := unreadable_files(folder):
+        names = " ".join(map(str, closed))
+        return HealthFinding(
+            False, f"this process may not read {names}", f"`chown --reference={folder} {names}`"
+        )
     wrapped = newest_tenant_key()
     if wrapped is not None:
         keyring.open_tenant_key(wrapped)

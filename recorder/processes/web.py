@@ -82,7 +82,12 @@ def run(context: Context) -> None:
         number_proofs=open_number_proofs(context.settings, sources),
         branding=branding,
         checks={
-            **CatalogueChecks({"keys": partial(check_keyring, context.keyring()), "secret": secret}).checks(),
+            **CatalogueChecks(
+                {
+                    "keys": partial(check_keyring, context.keyring(), context.settings.keys_folder),
+                    "secret": secret,
+                }
+            ).checks(),
             "store": StorePing(object_store.probe(context.settings)),
             "panel_key": partial(check_signing_key, signer, PANEL_USES, context.trust(), utc_now),
         },

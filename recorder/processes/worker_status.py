@@ -71,7 +71,8 @@ class Overseer:
 
     def _checks(self) -> dict[str, Check]:
         services = self.worker.services
-        catalogue = CatalogueChecks({"keys": partial(check_keyring, services.keyring)})
+        keys_folder = self.worker.settings.keys_folder
+        catalogue = CatalogueChecks({"keys": partial(check_keyring, services.keyring, keys_folder)})
         return {
             "spool": self._spool,
             **catalogue.checks(),

@@ -19,7 +19,7 @@ from recorder.ids import Entropy
 from recorder.seal import canonical_json
 from recorder.seal.keyring import KEY, Keyring, Secret, load_kek, parse_kek, write_private
 from recorder.seal.signing import KEK
-from recorder.spool.atomic_files import sync_folder
+from recorder.spool.atomic_files import give_to_owner, sync_folder
 
 NEXT = "kek.next"
 BEFORE = ".kek"
@@ -57,11 +57,22 @@ def other_keks(folder: Path, foreign_id: str = "") -> list[Secret]:
     return found
 
 
+def unreadable_files(folder: Path) -> list[Path]:
+    """The files of a folder's other key-encryption keys, next and former, that this process may not read: it
+    notices when one is needed, unless somebody looks."""
+    return [
+        path
+        for path in (folder / NEXT, *sorted(folder.glob(f"*{BEFORE}")))
+        if path.exists() and not os.access(path, os.R_OK, effective_ids=True)
+    ]
+
+
 def make_next(folder: Path, entropy: Entropy = os.urandom) -> Secret:
     """Return the next key-encryption key, and create it where there is none.  Raises ``ConfigError``."""
     path = folder / NEXT
     if not path.exists():
         write_private(path, canonical_json.b64_line(entropy(KEY)))
+        give_to_owner(path)
         sync_folder(folder)
     return load_kek(path)
 

@@ -39,6 +39,7 @@ from recorder.errors import ConfigError, SealError
 from recorder.ids import Entropy
 from recorder.seal import canonical_json
 from recorder.seal.keyring import BRING_BACK, keys_exist, read_private, write_private
+from recorder.spool.atomic_files import give_to_owner
 from recorder.strict_json import STRICT, Form, Key, Time, b64
 
 MANIFEST: Final = "manifest"
@@ -300,6 +301,8 @@ def init(folder: Path, now: datetime, entropy: Entropy = os.urandom) -> list[Pat
         ):
             write_private(folder / name, content, mode)
             cleanup.callback((folder / name).unlink)
+            if name != ROOT_KEY:  # nobody needs it here
+                give_to_owner(folder / name)
         cleanup.pop_all()
     return [folder / name for name in KEY_FILES]
 
@@ -346,8 +349,7 @@ def _renew(
             fresh.unlink(missing_ok=True)
             write_private(fresh, content, mode)
             cleanup.callback(fresh.unlink)
-            if os.geteuid() == 0:
-                os.chown(fresh, folder.stat().st_uid, -1)  # worker and panel read it
+            give_to_owner(fresh)
         cleanup.pop_all()
     for name in names:
         copy = folder / f"{old}.{name}"

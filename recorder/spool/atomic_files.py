@@ -60,6 +60,13 @@ def replace_file(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def give_to_owner(path: Path) -> None:
+    """As root, give a file to the owner of its folder: worker and panel run as that user. Raises
+    ``OSError``."""
+    if os.geteuid() == 0:
+        os.chown(path, path.parent.stat().st_uid, -1)
+
+
 def share_folder(folder: Path) -> None:
     """Make a folder that the users of one group share: new files in it belong to the group (set-group-ID). An
     existing folder keeps its permissions. Raises ``OSError``."""

@@ -3,6 +3,7 @@ removed."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from recorder.spool.layout import END
 from tests.deploy import debian
 from tests.deploy.boot import REPOSITORY, Machine, missing
 from tests.deploy.conftest import UNITS
@@ -172,6 +174,85 @@ def test_files_by_root_s_commands_belong_to_accord(machine: Machine) -> None:
     assert sorted(root_keys) == [f"/etc/accord/{name}" for name in names]
     refusal = machine.run("accord", "daemon", check=False)
     assert (refusal.returncode, "systemctl start accord-daemon" in refusal.stderr) == (1, True)
+
+
+def test_root_s_commands_use_root_s_files(machine: Machine) -> None:
+    """Also those in a folder that only root may enter, and files that are there already."""
+    install(machine, THIS)
+    set_up(machine, "sqlite")
+    machine.run("chmod", "0700", "/root")
+    machine.run("cp", "/usr/share/doc/accord-recorder/customers.csv", "/root")
+    machine.run("chmod", "0600", "/root/customers.csv")
+    machine.run("accord", "backup", "/root/accord.backup")
+    assert "is complete" in machine.run("accord", "restore", "--check", "/root/accord.backup").stdout
+    for _ in range(2):
+        words = ("/root/customers.csv", "--report", "/root/report.csv", "--links", "/root/links.csv")
+        machine.run("accord", "tenant", "import", *words)
+        machine.run("accord", "rebuild", "--report", "/root/problems.csv")
+    assert machine.path("/root/report.csv").read_text()
+
+
+def recordings(machine: Machine) -> list[str]:
+    """The ids of the stored recordings."""
+    listed = json.loads(machine.run("accord", "recording", "list", "--json").stdout)
+    return [each["id"] for each in listed["recordings"]]
+
+
+def wait_recording(machine: Machine) -> None:
+    """Wait until a call that ends from now on is stored."""
+    before = len(recordings(machine))
+    machine.until("another call is stored", lambda: len(recordings(machine)) > before + 1, 120)
+
+
+def test_every_key_rotates_while_calls_go_on(machine: Machine) -> None:
+    install(machine, THIS)
+    set_up(machine, "sqlite")
+    unit = machine.path("/etc/systemd/system/freeswitch.service")
+    unit.write_text(SWITCH.replace("--stay ", "") + "Restart=always\nSuccessExitStatus=0 1\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("mount", "-t", "tmpfs", "tmpfs", "/backup")
+    start(machine)
+    machine.run("systemctl", "start", "freeswitch")
+    wait_recording(machine)
+
+    machine.run("accord", "key", "prepare")
+    machine.run("accord", "key", "backup", "/backup/next")
+    by_hand = machine.run("accord", "key", "rotate", "--yes").stderr
+    wait_recording(machine)
+    commands = re.findall("^    (.+)$", by_hand, re.MULTILINE)
+    assert commands, by_hand
+    for command in commands:
+        machine.run("sh", "-ec", command)
+    assert not machine.path("/etc/accord/keys/kek.next").exists()
+    wait_recording(machine)
+    machine.run("accord", "key", "prepare", "--tenant", "Menuiserie Dubois")
+    machine.run("accord", "key", "rotate", "--yes")
+    wait_recording(machine)
+    former = json.loads(machine.run("accord", "key", "show", "--json").stdout)
+    machine.run("accord", "key", "renew")
+    for kind in ("signing", "panel"):
+        machine.run("accord", "key", "revoke", former[kind]["id"], "--yes")
+    machine.run("systemctl", "restart", "accord-worker", "accord-web")
+    wait_recording(machine)
+    machine.run("accord", "key", "backup", "/backup/last")
+    machine.path("/etc/accord/keys/root.key").unlink()
+    machine.run("accord", "key", "restore", "/backup/last")
+
+    closed = "find /var/lib/accord ! -user accord ! -user freeswitch; find /etc/accord/keys ! -user accord"
+    assert machine.run("sh", "-c", closed).stdout == "/etc/accord/keys/root.key\n"
+    report = json.loads(machine.run("accord", "doctor", "--json", check=False).stdout)
+    wrong = [each["what"] for each in report["findings"] if each["state"] == "wrong"]
+    assert wrong == []
+
+    machine.run("systemctl", "stop", "freeswitch")
+    spool = machine.path("/var/lib/accord/spool")
+    machine.until("every call is stored", lambda: not list(spool.glob(f"*/{END}")), 60)
+    for each in recordings(machine):
+        machine.run("accord", "recording", "verify", each)
+        machine.run("accord", "recording", "delete", each, "--yes", "--reason", "They asked")
+    store = machine.path("/var/lib/accord/store")
+    machine.until("the worker has erased every recording", lambda: not list(store.glob("**/audio.*")), 60)
+    assert machine.run("accord", "audit", "run").returncode == 0
 
 
 @pytest.mark.parametrize("catalogue", ["sqlite", "postgresql"])

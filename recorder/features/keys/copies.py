@@ -13,7 +13,7 @@ from recorder.clock import from_iso, to_iso
 from recorder.errors import ConfigError
 from recorder.seal import kek_files, signing
 from recorder.seal.keyring import Keyring, Secret, WrappedKey, load_kek, parse_kek
-from recorder.spool.atomic_files import write_file
+from recorder.spool.atomic_files import give_to_owner, write_file
 
 FILE = "copies.json"
 KEK = "kek"
@@ -133,6 +133,7 @@ def _write(folder: Path, known: Mapping[str, KeyCopy]) -> None:
         for name, each in sorted(known.items())
     }
     write_file(folder / FILE, json.dumps({"copies": body}, indent=1).encode() + b"\n")
+    give_to_owner(folder / FILE)
 
 
 def _opens(secret: Secret, tenant_keys: list[WrappedKey]) -> None:

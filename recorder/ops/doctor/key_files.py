@@ -13,6 +13,7 @@ from recorder.features.fleet.service import node_reports
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.processes.spool_holders import account
 from recorder.seal import signing
+from recorder.seal.kek_files import BEFORE, NEXT
 
 PAGE: Final = "bring the keys again as docs/keys.md says"
 
@@ -47,12 +48,14 @@ def _check_files(patient: Patient, names: tuple[str, ...]) -> None:
     folder = patient.settings.keys_folder
     in_folder = names if patient.settings.keys.kek.get_secret_value() else (*names, signing.KEK)
     paths = [folder / name for name in in_folder]
+    rotation = [path for path in (folder / NEXT, *sorted(folder.glob(f"*{BEFORE}"))) if path.exists()]
     if missing := [path for path in paths if not path.exists()]:
         new = " (a new installation makes them: `accord init`)" if len(missing) == len(paths) else ""
         raise ConfigError(
             "keys.missing", f"there is no {_list(missing)}", f"{PAGE}{new}; `accord key restore` from a copy"
         )
-    private = [path for path in paths if path.name in PRIVATE]
+    paths += rotation
+    private = [path for path in paths if path.name in PRIVATE or path in rotation]
     if secret := os.environ.get("ACCORD_KEYS_KEK_FILE"):
         private.append(Path(secret))  # of root, where systemd hands it on
     if is_open := [path for path in private if _mode(path) & 0o027]:

@@ -19,8 +19,9 @@ from recorder.ops.doctor.checks import CHECKS, PANEL_CHECKS, look
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.ops.doctor.key_files import node_key_files, panel_key_files, shared_keys
 from recorder.processes.services import Context
-from recorder.seal import signing
+from recorder.seal import kek_files, signing
 from tests.house import Bakery
+from tests.unit.cli.shell import Shell
 
 PAGE = Path(__file__).parents[3] / "docs" / "keys.md"
 ABOUT_KEYS = {"node_key_files", "panel_key_files", "keys", "panel_key", "customer_keys", "shared_keys"}
@@ -137,6 +138,33 @@ def test_file_closed_to_accord_s_user_is_the_only_fault(house: Bakery, keys: Pat
     assert fault.what == f"node key files: Accord's user may not read {keys / 'manifest.key'}, {keys / 'kek'}"
     subprocess.run(fault.hint.strip("`"), shell=True, check=True)
     assert faults(house) == []
+    names = (kek_files.NEXT, f"{'0' * 32}{kek_files.BEFORE}")
+    for name in names:
+        shutil.copy(keys / "kek", keys / name)
+        (keys / name).chmod(0o600)
+    (fault,) = faults(house)
+    assert fault.what == f"node key files: Accord's user may not read {keys / names[0]}, {keys / names[1]}"
+    subprocess.run(fault.hint.strip("`"), shell=True, check=True)
+    assert faults(house) == []
+
+
+@pytest.mark.parametrize("command", ["init", "renew", "prepare", "revoke", "restore"])
+def test_key_files_by_root_belong_to_accord_s_user(
+    house: Bakery, keys: Path, tmp_path: Path, shell: Shell, command: str
+) -> None:
+    """The root's key alone stays root's."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to another user")
+    for each in (keys, *keys.iterdir()):
+        os.chown(each, 65534, 65534)
+    if command in ("init", "restore"):
+        shutil.copytree(keys, tmp_path / "safe")
+        for each in keys.iterdir():
+            each.unlink()
+    words = {"revoke": ("0" * 32, "--yes"), "restore": (str(tmp_path / "safe"),), "init": ("--force",)}
+    shell.good("key", command, *words.get(command, ()))
+    foreign = {path.name for path in keys.iterdir() if path.stat().st_uid == 0}
+    assert foreign == ({"root.key"} if command in ("init", "restore") else set())
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from recorder.processes.readiness import (
     check_keyring,
     check_signing_key,
 )
-from recorder.seal import signing
+from recorder.seal import kek_files, signing
 from recorder.seal.keyring import KEY, Keyring, make_secret
 from recorder.seal.revocation import Trust
 from recorder.seal.signing import PANEL_USES, USES
@@ -29,7 +30,9 @@ def test_catalogue_that_is_away_is_one_finding(house: Bakery) -> None:
     def ask() -> HealthFinding:
         raise CatalogueError("catalogue.away", "no answer", "try again")
 
-    checks = CatalogueChecks({"keys": lambda: check_keyring(house.keyring), "other": ask}).checks()
+    checks = CatalogueChecks(
+        {"keys": lambda: check_keyring(house.keyring, house.folder / "keys"), "other": ask}
+    ).checks()
     assert checks["keys"]().ok, "nothing is known yet"
     with pytest.raises(CatalogueError):
         checks["catalogue"]()
@@ -40,13 +43,34 @@ def test_catalogue_that_is_away_is_one_finding(house: Bakery) -> None:
 def test_keyring_must_open_the_customers_keys(house: Bakery, entropy: Entropy) -> None:
     another = Keyring(make_secret(entropy(KEY)))
     checks = CatalogueChecks(
-        {"keys": lambda: check_keyring(house.keyring), "wrong": lambda: check_keyring(another)}
+        {
+            "keys": lambda: check_keyring(house.keyring, house.folder / "keys"),
+            "wrong": lambda: check_keyring(another, house.folder / "keys"),
+        }
     ).checks()
     assert checks["catalogue"]().ok
     assert checks["keys"]() == HealthFinding(True, "the key-encryption key opens customers' keys")
     finding = checks["wrong"]()
     assert (finding.ok, "which is missing" in finding.what) == (False, True)
     assert finding.hint
+
+
+def test_next_key_that_the_process_may_not_read(house: Bakery) -> None:
+    """As root left it: nothing needs the key yet, but everything does after the rotation."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can act as another user")
+    keys = house.folder / "keys"
+    for each in (keys, house.folder, *house.folder.parents):
+        each.chmod(each.stat().st_mode | 0o011)
+    kek_files.make_next(keys)
+    os.seteuid(65534)
+    try:
+        finding = check_keyring(house.keyring, keys)
+    finally:
+        os.seteuid(0)
+    assert finding == HealthFinding(
+        False, f"this process may not read {keys}/kek.next", f"`chown --reference={keys} {keys}/kek.next`"
+    )
 
 
 def test_panel_without_a_key_is_not_ready(house: Bakery) -> None:
