@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import gevent
 import structlog
@@ -14,6 +16,7 @@ from gevent import signal_handler
 from gevent.pool import Pool
 
 from recorder.catalogue.change_messages import Listener
+from recorder.errors import ConfigError
 from recorder.features.rooms.service import CHANNEL
 from web.connections import ConnectionLimiter
 from web.proxies import TrustedProxies
@@ -99,6 +102,14 @@ def _raise_file_limit(connections: int) -> int:
     return max(10, min(connections, soft - BUSY_RESERVE - OTHER_FILES))
 
 
+_PORT_HINTS: Final = {
+    errno.EADDRINUSE: "another process has that port, which `ss -ltnp` names: end it, or change [web] port",
+    errno.EADDRNOTAVAIL: "[web] host is no address of this machine",
+    errno.EACCES: "[web] port is below 1024: choose a higher one, and let the reverse proxy have that one",
+    errno.EPERM: "the unit allows the panel one port: name [web] port in its SocketBindAllow=",
+}
+
+
 def serve(
     app: Flask,
     host: str,
@@ -112,11 +123,18 @@ def serve(
 
     The caller has patched the standard library (``gevent.monkey.patch_all()``).  ``port`` 0 chooses a free
     port.  ``ready`` is called with the port once the server listens; from then on ``beat`` is called from the
-    hub every :data:`HEARTBEAT_INTERVAL`.  Raises ``OSError`` if the port is in use.
+    hub every :data:`HEARTBEAT_INTERVAL`.  Raises :class:`ConfigError` (``web.port``).
     """
     server = PanelServer((host, port), app)
     handlers = [signal_handler(number, server.end) for number in (signal.SIGTERM, signal.SIGINT)]
-    server.start()
+    try:
+        server.start()
+    except OSError as error:
+        raise ConfigError(
+            "web.port",
+            f"the panel cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}",
+            _PORT_HINTS.get(error.errno or 0, "check [web] host and port"),
+        ) from error
     listener = Listener(CHANNEL, app.extensions[KEY].signals.receive)
     listener.start()
     bound_port = int(server.server_port or port)

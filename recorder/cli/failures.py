@@ -7,6 +7,7 @@ import os
 from typing import Final
 
 from recorder.errors import AccordError, FileError
+from recorder.spool.disk_space import read_only_hint
 
 _DATABASE: Final = frozenset({"OperationalError", "InterfaceError", "DatabaseError", "InternalError"})
 """Errors of a database that is down, full, read-only or damaged; others are bugs."""
@@ -26,7 +27,6 @@ _HINTS: Final = {
     errno.ENOSPC: "make room on that disk, then run the command again",
     errno.EDQUOT: "raise this user's quota on that disk, then run the command again",
     errno.EFBIG: "raise the limit of a file's size (`ulimit -f`), then run the command again",
-    errno.EROFS: "that disk is mounted read-only: see the kernel's log for the reason",
     errno.EIO: "that disk is failing: see the kernel's log",
     errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
 }
@@ -48,7 +48,10 @@ def explain(error: Exception) -> AccordError | None:
 def _file_error(error: OSError) -> FileError:
     where = error.filename if error.filename2 is None else error.filename2
     subject = "" if where is None else f"{os.fsdecode(where)}: "
-    hint = _HINTS.get(error.errno or 0, "check that path, its disk and its owner")
+    if error.errno == errno.EROFS:
+        hint = read_only_hint(where)
+    else:
+        hint = _HINTS.get(error.errno or 0, "check that path, its disk and its owner")
     return FileError("file.unusable", f"{subject}{error.strerror or error}", hint)
 
 

@@ -10,11 +10,11 @@ from recorder.cli.confirmation import confirm, confirmation_options
 from recorder.cli.day import DAY
 from recorder.cli.output import Record, json_option, print_list, print_result
 from recorder.cli.recording_id import find_recording, recording_argument
-from recorder.cli.tenant_name import find_tenant
+from recorder.cli.tenant_name import find_owner, find_tenant
+from recorder.cli.users import find_user
 from recorder.clock import to_iso, utc_now
 from recorder.domain.roles import ADMIN
-from recorder.errors import CatalogueError, RetentionError
-from recorder.identity import users
+from recorder.errors import RetentionError
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendments import HoldRow
 from recorder.processes.services import Context
@@ -103,11 +103,7 @@ def set_hold(
     Nothing ends it meanwhile, and it is heard for the hold's purposes alone."""
     context.open_catalogue()
     row = find_recording(recording_id)
-    user = next((each for each in users.users(row.tenant) if each.login == owner), None)
-    if user is None:
-        raise CatalogueError(
-            "user.unknown", f"nobody logs in as {owner!r}", "`accord user list` shows the log-ins"
-        )
+    user = find_user(find_owner(row.tenant), owner)
     number = context.changes().hold(
         row.tenant,
         row.id,

@@ -25,8 +25,9 @@ def take() -> None:
 def list_takes(context: Context) -> None:
     """List the takes in the spool of this machine.
 
-    They are calls in progress, takes waiting for the worker, and those in quarantine with the reason and
-    the time of their deletion (none: they stay until you decide)."""
+    They are calls in progress, takes waiting for the worker, with the reason where their last step failed,
+    and those in quarantine with the reason and the time of their deletion (none: they stay until you
+    decide)."""
     spool = context.settings.node.spool_folder.absolute()
     rows = [_record(folder, "recording") for folder in layout.open_takes(spool)]
     rows += [_record(folder, "waiting") for folder in layout.finished_takes(spool)]
@@ -43,12 +44,14 @@ def _record(folder: Path, state: str) -> Record:
     except TakeError:
         pass
     quarantine = layout.read_quarantine(folder) if state == "quarantined" else {}
+    delay = layout.read_delay(folder) if state == "waiting" else {}
     return {
         "id": folder.name,
         "state": state,
         "number": number,
         "started_at": started_at,
-        "reason": quarantine.get("reason"),
+        "reason": quarantine.get("reason") or delay.get("reason"),
+        "failing_since": delay.get("since"),
         "quarantined_at": quarantine.get("since"),
         "until": quarantine.get("until"),
         "folder": folder,

@@ -286,6 +286,12 @@ def reset_second_factor(context: Context, tenant_name: str | None, address: str,
 def find_user(owner: TenantRow, login: str) -> UserRow:
     """A customer's or the provider's user by log-in.  Raises :class:`CatalogueError`."""
     found = next((row for row in users.users(owner.id) if row.login == names.fold(login)), None)
+    if found is None and _find_invitation(owner, login) is not None:
+        raise CatalogueError(
+            "user.invited",
+            f"{login} has not accepted the invitation yet",
+            f"`accord user reset-password {login}` sends it again",
+        )
     if found is None:
         raise CatalogueError(
             "user.unknown",

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -47,7 +48,7 @@ from recorder.prompts.sound_sources import Sources
 from recorder.services import Services
 from recorder.spool import disk_space
 from recorder.spool.atomic_files import share_folder
-from recorder.spool.layout import finish_removals
+from recorder.spool.layout import end_delay, finish_removals, note_delay
 from recorder.verification_calls.caller import VerificationCaller
 
 LOCK = ".worker.lock"
@@ -270,6 +271,8 @@ class Worker:
             self._crashes.note_crash(folder.name, self._backlog.is_alone(folder, stage))
         metrics.STAGE_FAILURES.labels(stage, obstacle(error)).inc()
         failures = self._backlog.fail_step(folder, self._common.note_failure(error, stage))
+        with suppress(OSError):  # the log has it, too
+            note_delay(folder, " ".join(str(error).split()) or error_id, self.services.now())
         is_bug = not isinstance(error, AccordError | OSError)
         if is_bug:
             metrics.UNHANDLED_ERRORS.inc()
@@ -290,6 +293,8 @@ class Worker:
     def _recover(self, folder: Path, stage: Stage) -> None:
         """Note that a step succeeded: what it needs is available."""
         self._common.note_success(stage)
+        with suppress(OSError):
+            end_delay(folder)
         self.services.faults.recover("take.delayed", folder.name, recording=folder.name)
         for need in NEEDS:
             if stage in BLOCKED_STAGES[need]:

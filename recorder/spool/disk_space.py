@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,12 +42,13 @@ RESERVE, RESERVE_SHARE = 1024 * 1024, 0.01
 """Bytes reserved for calls without a recording, which are written down, too; at most this share of the
 disk."""
 
+_GROUP: Final = "switch, daemon and worker need one group that may write to the spool (mode 2770)"
+
 _HINTS: Final = {
     errno.ENOSPC: "make room on the spool's disk, but delete nothing in the spool",
     errno.EDQUOT: "this user's quota on the spool's disk is used up: raise it",
-    errno.EROFS: "the spool's disk is mounted read-only: see the kernel's log for the reason",
-    errno.EACCES: "switch, daemon and worker need one group that may write to the spool (mode 2770)",
-    errno.EPERM: "switch, daemon and worker need one group that may write to the spool (mode 2770)",
+    errno.EACCES: _GROUP,
+    errno.EPERM: _GROUP,
     errno.EMFILE: "this process has no file handles left: raise LimitNOFILE, and see what holds them",
     errno.ENFILE: "this machine has no file handles left: raise fs.file-max, and see what holds them",
 }
@@ -120,7 +122,39 @@ def measure_disk(folder: Path) -> Disk:
 
 
 def hint_for(error: OSError) -> str:
-    """What an operator should do about a disk's error."""
+    """What an operator should do about an error of the spool's disk."""
+    if error.errno == errno.EROFS:
+        return read_only_hint(error.filename)
     return _HINTS.get(
         error.errno or 0, "check that the spool's disk is mounted and healthy; see the kernel's log"
     )
+
+
+def read_only_hint(path: str | bytes | Path | None) -> str:
+    """What to do about a path that is read-only for this process: a disk that the kernel remounted is so for
+    everybody, and a unit's sandbox leaves the disk itself writable."""
+    if path is not None and _is_sandboxed(os.path.realpath(os.fsdecode(path))):
+        return (
+            "its disk is writable, but not for this process: name the folder in ReadWritePaths= of the unit "
+            "(`systemctl edit`), or mount it without `ro`"
+        )
+    return "its disk is mounted read-only: see the kernel's log for the reason"
+
+
+def _is_sandboxed(path: str) -> bool:
+    """Whether a path's mount is read-only, and its file system is not."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return False
+    mounts = []
+    for line in lines:
+        fields = line.split(" ")
+        folder = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
+        if path == folder or path.startswith(folder.rstrip("/") + "/"):
+            mounts.append((len(folder), fields[5].split(","), fields[-1].split(",")))
+    if not mounts:
+        return False
+    # The last of a folder's mounts covers the others.
+    _, options, options_of_disk = max(reversed(mounts), key=lambda mount: mount[0])
+    return "ro" in options and "ro" not in options_of_disk

@@ -54,6 +54,10 @@ QUARANTINE_REASON = "quarantine.json"
 """In the folder of a take in quarantine: the reason, since when, and until when."""
 
 
+DELAY = "delay.json"
+"""In the folder of a take whose last step failed: the reason, and since when."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallStart:
     """A call as it arrived.
@@ -312,11 +316,33 @@ def quarantined_takes(spool: Path) -> list[Path]:
 def read_quarantine(folder: Path) -> Mapping[str, Any]:
     """The content of ``quarantine.json``: ``reason``, ``since`` and ``until``; empty if it is missing or
     damaged."""
+    return _read_note(folder / QUARANTINE_REASON)
+
+
+def _read_note(path: Path) -> Mapping[str, Any]:
     try:
-        body = parse((folder / QUARANTINE_REASON).read_bytes())
+        body = parse(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def note_delay(folder: Path, reason: str, now: datetime) -> None:
+    """Note in a take's folder that a step fails, and why; since when is kept of an earlier note. Raises
+    ``OSError``."""
+    noted = read_delay(folder)
+    if noted.get("reason") != reason:
+        write_file(folder / DELAY, _to_bytes({"reason": reason, "since": noted.get("since", to_iso(now))}))
+
+
+def end_delay(folder: Path) -> None:
+    """Remove the note of :func:`note_delay`, if there is one. Raises ``OSError``."""
+    (folder / DELAY).unlink(missing_ok=True)
+
+
+def read_delay(folder: Path) -> Mapping[str, Any]:
+    """The content of ``delay.json``: ``reason`` and ``since``; empty if there is none."""
+    return _read_note(folder / DELAY)
 
 
 def restore_take(spool: Path, name: str) -> Path:

@@ -13,6 +13,7 @@ them apart.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -241,8 +242,18 @@ class DirectoryStore:
         return Unreachable(
             "store.unreachable",
             f"{self._folder}: {error.strerror}",
-            f"nothing is lost, the spool keeps it: {disk_space.hint_for(error)}",
+            f"nothing is lost, the spool keeps it: {self._hint_for(error)}",
         )
+
+    def _hint_for(self, error: OSError) -> str:
+        """What an operator should do about an error of the store's disk."""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return "make room on the store's disk"
+        if error.errno == errno.EROFS:
+            return disk_space.read_only_hint(self._folder)
+        if error.errno in (errno.EACCES, errno.EPERM):
+            return f"give all of the store to the user that Accord runs as: `chown -R accord {self._folder}`"
+        return "check that the store's disk is mounted and healthy; see the kernel's log"
 
 
 def _busy(key: str) -> Unreachable:

@@ -4,17 +4,21 @@ worker."""
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
 import shutil
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from recorder.catalogue import queries
+from recorder.cli import accord
 from recorder.pipeline import stages
 from recorder.spool import layout
 from recorder.store.directory import DirectoryStore
@@ -171,6 +175,69 @@ def test_store_disk_full_then_not_mounted(
     disk.mount()
     until(lambda: stored(house) == {folder.name for folder in folders}, "both, once it is mounted")
     assert process.stop() == 0
+
+
+def listed_takes(house) -> dict[str, dict[str, str | None]]:
+    """What ``accord take list`` shows of each."""
+    environment = {"ACCORD_NODE_DATA": str(house.folder)}
+    output = CliRunner().invoke(accord, ["take", "list", "--json"], env=environment).stdout
+    return {each["id"]: each for each in json.loads(output)["takes"]}
+
+
+def test_store_that_cannot_be_written_is_named_as_the_cause(
+    house, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
+) -> None:
+    shutil.rmtree(tmp_path / "bucket")
+    disk = small_disk("bucket", "tmpfs", 16 * MIB)
+    DirectoryStore(disk.folder).init()
+    disk.remount("ro")
+    folder = house.take()
+    process = processes.worker()
+    until(lambda: listed_takes(house)[folder.name]["reason"], "a reason in the list")
+    take = listed_takes(house)[folder.name]
+    assert take["state"] == "waiting"
+    assert str(take["reason"]).startswith(f"{disk.folder}: Read-only file system (nothing is lost")
+    assert "its disk is mounted read-only" in str(take["reason"])
+    assert "spool's disk" not in str(take["reason"])
+    assert take["failing_since"]
+    status = CliRunner().invoke(accord, ["status"], env=processes.environment()).stdout
+    assert "; 1 fail" in status
+    disk.remount("rw")
+    until(lambda: stored(house) == {folder.name}, "the recording, once it may be written")
+    assert process.stop() == 0
+
+
+def sandbox(folder: Path) -> tuple[str, ...]:
+    """The prefix of a command for which a folder is read-only, as in a unit with ``ProtectSystem=strict``."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount")
+    script = f'mount --bind {folder} {folder} && mount -o remount,bind,ro {folder} && exec "$@"'
+    return ("unshare", "--mount", "sh", "-ec", script, "sh")
+
+
+def test_sandbox_around_the_spool_is_told_from_a_disk_that_failed(
+    house, processes: Processes, small_disk: Callable[..., SmallDisk]
+) -> None:
+    house.spool.mkdir(exist_ok=True)
+    process = processes.worker(before=sandbox(house.spool))
+    assert process.popen.wait(60) == 2
+    assert "ReadWritePaths=" in process.log_path.read_text()
+    disk = small_disk("spool")
+    disk.remount("ro")
+    process = processes.worker()
+    assert process.popen.wait(60) == 2
+    assert "its disk is mounted read-only" in process.log_path.read_text()
+
+
+def test_panel_whose_port_is_in_use(house, processes: Processes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        process = processes.start("web", ACCORD_WEB_PORT=str(port), ACCORD_WEB_SECURE_COOKIES="false")
+        assert process.popen.wait(60) == 2
+    output = process.log_path.read_text()
+    assert f"the panel cannot listen on 127.0.0.1:{port}: Address already in use" in output
+    assert "another process has that port" in output
+    assert "Traceback" not in output
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import subprocess
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from recorder.errors import ConfigError
 from recorder.identity.breached_passwords import check_list
@@ -31,6 +33,9 @@ TESTED = {"greenswitch": "0.0.19"}
 """Libraries whose insides are replaced (ARCHITECTURE.md): another version may not fit."""
 
 ANSWERS_IN = 5.0
+
+SYSTEMD = Path("/run/systemd/system")
+"""A folder that is there if systemd runs this machine."""
 
 _SAME = {"lines": "snapshot"}
 """Checks that a process calls otherwise than the doctor does."""
@@ -84,7 +89,7 @@ def daemon(patient: Patient) -> Iterator[DoctorFinding]:
     found = holder(lock)
     if found is None:
         yield DoctorFinding(
-            "wrong", "daemon: none is running on this spool, so calls are not recorded", _start("daemon")
+            "wrong", f"daemon: {_absence('daemon')}, so calls are not recorded", _start("daemon")
         )
         return
     if found.stopped:
@@ -117,7 +122,7 @@ def worker(patient: Patient) -> Iterator[DoctorFinding]:
     found = holder(patient.settings.node.spool_folder / WORKER)
     if found is None:
         yield DoctorFinding(
-            "wrong", "worker: none is running on this spool, so finished calls stay there", _start("worker")
+            "wrong", f"worker: {_absence('worker')}, so finished calls stay there", _start("worker")
         )
         return
     if found.stopped:
@@ -135,7 +140,8 @@ def panel(patient: Patient) -> Iterator[DoctorFinding]:
     if listener(web.port) is None:
         if not (patient.settings.keys_folder / _PANEL_KEY).exists():
             raise NotChecked("no panel's key is on this machine")
-        yield DoctorFinding("warning", f"panel: nothing listens on port {web.port}", _start("web"))
+        absence = _absence("web") if _is_restarted("web") else f"nothing listens on port {web.port}"
+        yield DoctorFinding("warning", f"panel: {absence}", _start("web"))
         return
     host = "127.0.0.1" if web.host in {"0.0.0.0", "::", ""} else web.host  # noqa: S104  # compared, not bound
     status, _ = _get(host, web.port, "/healthz")
@@ -278,5 +284,29 @@ def _get(host: str, port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
+def _absence(name: str) -> str:
+    """What there is instead of a process that works on this spool."""
+    if _is_restarted(name):
+        return f"it ends as soon as it starts, and systemd starts accord-{name} again and again"
+    return "none is running on this spool"
+
+
 def _start(name: str) -> str:
+    if _is_restarted(name):
+        return f"`journalctl -u accord-{name} -n 20` has the reason"
     return f"systemctl start accord-{name}, or `accord run`"
+
+
+def _is_restarted(name: str) -> bool:
+    """Whether systemd restarts a unit that ends before it is ready."""
+    if not SYSTEMD.exists():
+        return False
+    command = ("systemctl", "show", "--property=ActiveState,NRestarts", f"accord-{name}.service")
+    try:
+        output = subprocess.run(
+            command, capture_output=True, text=True, timeout=ANSWERS_IN, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    shown = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+    return shown.get("ActiveState") in ("activating", "failed") and shown.get("NRestarts", "0") != "0"

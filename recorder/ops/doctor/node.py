@@ -31,6 +31,7 @@ from recorder.spool.layout import (
     QUARANTINE_REASON,
     finished_takes,
     open_takes,
+    read_delay,
     read_start,
     unreadable_folders,
 )
@@ -189,6 +190,7 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
     node = patient.settings.node
     stages: dict[str, int] = {}
     strangers, silent, unreadable, long, total = set(), set(), 0, 0, 0
+    delays = []
     oldest: datetime | None = None
     patient.context.open_catalogue()
     for folder in finished_takes(node.spool_folder):
@@ -201,6 +203,8 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
         stages[stage] = stages.get(stage, 0) + 1
         oldest = min(oldest or finished_at, finished_at)
         long += patient.now() - finished_at > WAITS_LONG
+        if delay := read_delay(folder):
+            delays.append((str(delay.get("since")), str(delay.get("reason"))))
         try:
             start = read_start(folder)
         except TakeError:
@@ -224,6 +228,13 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
             f"takes: calls wait for the sound {sha256[:12]} of their announcement, which is missing",
             f"put the WAV at {node.snapshot_folder / 'prompts' / sha256}.wav, or restore the catalogue",
         )
+    if delays:
+        since, reason = min(delays)
+        yield DoctorFinding(
+            "warning",
+            f"takes: {len(delays)} of {total} finished calls fail, since {since}: {reason}",
+            "`accord take list` shows the reason of each, and the worker's log what to do (take.delayed)",
+        )
     if unreadable:
         yield DoctorFinding("warning", f"takes: {unreadable} cannot be read", "the worker quarantines them")
     if long:
@@ -233,7 +244,7 @@ def takes(patient: Patient) -> Iterator[DoctorFinding]:
             f"{WAITS_LONG.seconds // 60} minutes",
             "the worker's log has the reason for each (take.delayed)",
         )
-    if not (strangers or silent or unreadable or long):
+    if not (strangers or silent or delays or unreadable or long):
         each = ", ".join(f"{count} to {stage}" for stage, count in sorted(stages.items()))
         since = f", the oldest since {to_iso(oldest)}" if oldest else ""
         yield DoctorFinding(

@@ -42,7 +42,11 @@ def test_holds_withdrawals_deletion_and_shorter_keeping(shell: Shell, house: Bak
         house.work(folder)
     review = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
     hold = ("hold", "set", on_hold.name, "--review", review, "--reason", "contested order")
-    assert "nobody logs in as" in shell.bad(*hold, "--owner", "nobody")
+    assert "logs in as 'nobody'" in shell.bad(*hold, "--owner", "nobody")
+    shell.good("user", "invite", *MINE, "luc@example.com", "--link")
+    refusal = shell.bad(*hold, "--owner", "Luc@example.com")
+    assert "has not accepted the invitation yet" in refusal
+    assert "accord user reset-password" in refusal
     assert "recording.amended" not in shell.good(*hold, "--owner", "claire@example.com"), "only warnings"
     (listed,) = shell.json("hold", "list")["holds"]
     assert (listed["recording"], listed["number"], listed["reason"]) == (on_hold.name, 1, "contested order")
