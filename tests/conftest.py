@@ -16,11 +16,14 @@ import structlog
 
 from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
+from tests.foreign_servers import refuse_foreign_servers
 from tests.postgres import Server, binaries
 
 if TYPE_CHECKING:
     from tests.house import Bakery
 
+
+refuse_foreign_servers()
 
 # The collected tests are thousands of objects, and never garbage.  Searching through them takes a fifth of
 # the time of collecting them, and time again whenever the tests have left garbage.

@@ -60,7 +60,7 @@ COMMANDS: Mapping[str, str] = {
     "hold lift": f"{{recording}} 1 --yes {REASON}",
     "hold list": "",
     "hold set": f"{{recording}} --owner {{login}} --review {{day}} {REASON}",
-    "init": "--yes --switch 127.0.0.1:8021 --switch-password-file {file} --data {place}/data --user root",
+    "init": "--yes --switch 127.0.0.1:{port} --switch-password-file {file} --data {place}/data --user root",
     "key backup": "{place} --same-disk",
     "key init": "",
     "key prepare": TENANT,
@@ -138,7 +138,8 @@ COMMANDS: Mapping[str, str] = {
     "user set": f"{{login}} {TENANT} --role customer_admin",
 }
 """Arguments of each command. ``{output}`` and ``{place}`` are a file and a folder that it writes; ``{file}``,
-``{backup}``, ``{wav}``, ``{table}``, ``{customers}``, ``{folder}`` and ``{copies}`` are there to be read."""
+``{backup}``, ``{wav}``, ``{table}``, ``{customers}``, ``{folder}`` and ``{copies}`` are there to be read.
+Nothing listens on ``{port}``."""
 
 ENVIRONMENT: Mapping[str, Mapping[str, str]] = {
     "init": {"ACCORD_CONFIG": "{place}/accord.toml"},
@@ -186,6 +187,12 @@ class Installation:
             "copies": str(inputs / "copies"),
         }
         self.environment = {
+            "ACCORD_SWITCH_PORT": names["port"],
+            "ACCORD_SWITCH_LISTEN_PORT": names["port"],
+            "ACCORD_WEB_PORT": names["port"],
+            "ACCORD_METRICS_DAEMON_PORT": "0",
+            "ACCORD_METRICS_WORKER_PORT": "0",
+            "ACCORD_METRICS_WEB_PORT": "0",
             "ACCORD_NODE_DATA": str(folder),
             "ACCORD_STORE_KIND": "directory",
             "ACCORD_STORE_PATH": str(folder / "bucket"),
@@ -277,6 +284,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Installation:
         "recording": take.name,
         "login": LOGIN,
         "leaf": leaf,
+        "port": str(free_ports()),
     }
     found = Installation(folder, names)
     make_catalogue(f"sqlite:///{folder / 'empty.db'}")
