@@ -23,6 +23,7 @@ from recorder.audio import (
     prompt_detection,
     prompt_match,
     redaction,
+    talk_over,
     timeline,
     wav,
 )
@@ -168,7 +169,8 @@ def _find_announcement(take: Take, sound: wav.Wav, prompt: Path) -> LocatedAnnou
     due = [clock.unbounded(at) for kind in ("announcement_finished", "bridged") if (at := take.last(kind))]
     until = max(due) + SEARCH_MARGIN_MS if due else None
     match = prompt_match.find_last_playing(signal, sound, channel=1, until_ms=until)
-    return None if match is None else prompt_match.to_milliseconds(match, sound.sample_rate)
+    found = None if match is None else prompt_match.to_milliseconds(match, sound.sample_rate)
+    return None if found is None or talk_over.is_talked_over(sound, found) else found
 
 
 def _write_formats(take: Take, sound: wav.Wav, plan: redaction.RedactionPlan) -> None:

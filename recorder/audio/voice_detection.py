@@ -73,6 +73,13 @@ def find_answer(path: Path, since: int, *, last: bool = False) -> VoiceSpan | No
     return None
 
 
+def find_speech(sound: wav.Wav, start: int, stop: int, pause_ms: int) -> Sequence[VoiceSpan]:
+    """The external party's speech between two frames, with pauses of at most ``pause_ms`` in it. Raises
+    :class:`TakeError`, ``OSError``."""
+    left, right = _channels(sound, start, stop)
+    return _merge_words(_speech_stretches(left, right, 0), start * 1000 / sound.sample_rate, pause_ms)
+
+
 def _channels(sound: wav.Wav, start: int, stop: int) -> tuple[Signal, Signal]:
     """Both channels at the model's rate."""
     (piece,) = wav.read_blocks(sound, stop - start, start, stop)
@@ -111,12 +118,14 @@ def _runs(likely: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
     return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
-def _merge_words(spans: Iterable[tuple[int, int]], offset: float) -> Sequence[VoiceSpan]:
+def _merge_words(
+    spans: Iterable[tuple[int, int]], offset: float, pause_ms: int = PAUSE_MS
+) -> Sequence[VoiceSpan]:
     """The answers in milliseconds of audio: stretches of speech, merged across short pauses."""
     found: list[VoiceSpan] = []
     for first, end in spans:
         voice = VoiceSpan(*(round(offset + step * STEP * 1000 / RATE) for step in (first, end)))
-        if found and voice.from_ms - found[-1].to_ms <= PAUSE_MS:
+        if found and voice.from_ms - found[-1].to_ms <= pause_ms:
             voice = VoiceSpan(found.pop().from_ms, voice.to_ms)
         found.append(voice)
     return found

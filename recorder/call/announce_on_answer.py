@@ -4,8 +4,10 @@ answers.
 The switch reports the answer only then, so busy and no answer stay what they are, and ringing costs
 nothing. Nothing is recorded while it rings. From the answer on the call is recorded, and the switch itself
 ends the recording unless it has taken our confirmation that the announcement was heard. If a hold or a
-transfer keeps the external party from hearing it whole, that recording ends, and the next one, in the same
-file, begins with the announcement again. The colleague need not hear it whole.
+transfer keeps the external party from hearing it whole, or another prompt plays over it, that recording ends,
+and the next one, in the same file, begins with the announcement again. The colleague need not hear it whole.
+
+Where the call has reached another line of this switch, that line announces first.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from recorder.call.transitions import (
     CUT_TOLERANCE,
     MAX_TRIES,
     RETRY_DELAY,
+    TALK_OVER_DELAY,
     finish_announcement,
     give_up,
     play,
@@ -41,16 +44,25 @@ def ring(state: CallState) -> tuple[CallState, Actions]:
     return state, (Do.RING, Do.OPEN)
 
 
+def take_turn(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The line at the far end has announced: announce now, if the two are connected."""
+    if not state.awaits_turn:
+        return state, ()
+    state = replace(state, awaits_turn=False)
+    return begin(state, at) if state.phase is Phase.RINGING else (state, ())
+
+
 def is_announcing(state: CallState) -> bool:
     """Whether the announcement plays to two connected parties."""
     return state.plan.at_pickup and state.phase is Phase.ANNOUNCING
 
 
 def begin(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """Announce, if two parties are connected, the external one does not hold the call, and the call's folder
-    is on disk; otherwise wait for that."""
+    """Announce, if two parties are connected, the external one does not hold the call, it is this call's
+    turn, and the call's folder is on disk; otherwise wait for that."""
     state = replace(state, timer=Timer())
-    if not (state.recording.on_disk and state.internal.leg) or state.hold.active:
+    ready = state.recording.on_disk and state.internal.leg
+    if not ready or state.hold.active or state.awaits_turn:
         return state, ()
     if state.prompt.tries > MAX_TRIES:
         return give_up(state, "announcement_failed")
@@ -103,6 +115,10 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
         return set_timer(state, event.at, RETRY_DELAY), actions
     if not state.recording.capturing:
         return give_up(state, "recording_failed")
+    if event.talked_over and not state.prompt.talked_over:
+        state, actions = _put_back(state, event.at, "talked_over")
+        state = replace(state, prompt=replace(state.prompt, talked_over=True))
+        return set_timer(state, event.at, TALK_OVER_DELAY), actions
     return finish_announcement(state, event.at)
 
 

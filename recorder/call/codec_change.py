@@ -18,5 +18,9 @@ def change_codec(state: CallState, event: CodecChanged) -> tuple[CallState, Acti
     return replace(
         state,
         hold=replace(state.hold, changed=event.at),
-        prompt=replace(state.prompt, spoiled=spoiled, recoded=state.prompt.recoded or state.prompt.playing),
+        prompt=replace(
+            state.prompt,
+            spoiled=spoiled,
+            interruption="stopped" if state.prompt.playing else state.prompt.interruption,
+        ),
     ), ()

@@ -28,9 +28,10 @@ from recorder.domain.call_plan import NOTICE, OPT_OUT, CallPlan, Script, Speech
 from recorder.domain.markers import Marker
 
 
-def arrive(plan: CallPlan, at: datetime) -> tuple[CallState, Actions]:
-    """Return the state of a new call, and the first actions."""
-    state = CallState(plan, PromptState(plan.scripts[0].announcement))
+def arrive(plan: CallPlan, at: datetime, *, awaits_turn: bool = False) -> tuple[CallState, Actions]:
+    """Return the state of a new call, and the first actions. ``awaits_turn``: the line at the far end
+    announces first; the plan must announce on answer (:func:`in_turn`)."""
+    state = CallState(plan, PromptState(plan.scripts[0].announcement), awaits_turn=awaits_turn)
     if plan.at_pickup:
         return ring(state)
     if plan.menu is None:
@@ -38,6 +39,12 @@ def arrive(plan: CallPlan, at: datetime) -> tuple[CallState, Actions]:
     return play(
         replace(state, phase=Phase.ASKING, consent=replace(state.consent, question="language")), plan.menu, at
     ), (Do.ASK,)
+
+
+def in_turn(plan: CallPlan) -> CallPlan | None:
+    """Return the plan of a call that has reached another line of this switch: both announce once connected,
+    in turn. ``None`` where nobody could be asked then for the consent that the line needs."""
+    return replace(plan, at_pickup=True, menu=None) if plan.mode == NOTICE else None
 
 
 def notice_plan(path: str, length: timedelta) -> CallPlan:

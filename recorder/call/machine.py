@@ -44,6 +44,8 @@ from recorder.domain.call_events import (
     ConferenceLeft,
     ConversationEvent,
     DeadlinePassed,
+    FarEndAnnounced,
+    FarEndReached,
     FolderFailed,
     FolderWritten,
     HoldEnded,
@@ -162,6 +164,10 @@ def _step_phase(state: CallState, event: PhaseEvent) -> tuple[CallState, Actions
             return _press_external_key(state, event)
         case ConferenceEnded():
             return transfer_notice.mark_conference(state, event.at)
+        case FarEndReached():
+            return phases.restart_prompt(state, event.at)
+        case FarEndAnnounced():
+            return announce_on_answer.take_turn(state, event.at)
         case StateReported():
             return state, ()
 

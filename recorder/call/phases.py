@@ -26,6 +26,7 @@ from recorder.call.consent_prompt import await_answer, await_refusal
 from recorder.call.state import Actions, CallState, Do, Finish, HoldState, Phase, Timer
 from recorder.call.transitions import (
     MAX_TRIES,
+    SILENCE,
     confirm,
     finish_announcement,
     give_up,
@@ -126,7 +127,8 @@ def start_prompt(state: CallState, event: PlaybackStarted) -> tuple[CallState, A
         return state, ()
     # Both connections report holds, only the call's own reports playback: a hold during it may come first.
     spoiled = state.hold.active or (state.hold.changed is not None and state.hold.changed >= event.at)
-    markers = () if state.phase is Phase.ASKING else (Marker(event.at, "announcement_started"),)
+    announces = event.sound == state.script.announcement.path and state.phase is Phase.ANNOUNCING
+    markers = (Marker(event.at, "announcement_started"),) if announces else ()
     return replace(state, prompt=replace(state.prompt, playing=True, spoiled=spoiled)), markers
 
 
@@ -142,11 +144,16 @@ def end_prompt(state: CallState, event: PlaybackEnded) -> tuple[CallState, Actio
     if state.phase is Phase.ANNOUNCING and not state.recording.capturing:
         # The hang-up may close the recording before it reports a prompt that had just been heard whole.
         return (state, ()) if event.hangup else give_up(state, "recording_failed")
+    if state.prompt.sound == SILENCE:
+        prompt = replace(state.prompt, sound=state.script.announcement)
+        return _repeat_prompt(replace(state, prompt=prompt), event.at)
     if event.complete and not state.prompt.spoiled:
+        if event.talked_over and state.phase is Phase.ANNOUNCING and not state.prompt.talked_over:
+            return _await_quiet(state, event.at)
         return (await_answer if state.phase is Phase.ASKING else finish_announcement)(state, event.at)
     markers: Actions = ()
     if state.phase is Phase.ANNOUNCING:
-        reason = "hold" if state.prompt.spoiled and not state.prompt.recoded else "stopped"
+        reason = state.prompt.interruption or ("hold" if state.prompt.spoiled else "stopped")
         markers = (Marker(event.at, "announcement_interrupted", {"reason": reason}),)
     if state.hold.active:
         return replace(state, prompt=replace(state.prompt, spoiled=True)), markers
@@ -161,6 +168,25 @@ def _repeat_prompt(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return play(
         replace(state, prompt=replace(state.prompt, tries=state.prompt.tries + 1)), state.prompt.sound, at
     ), (order,)
+
+
+def _await_quiet(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """Another prompt played over the announcement: wait until that is over, at most as long as
+    :data:`~recorder.call.transitions.SILENCE` lasts."""
+    marker = Marker(at, "announcement_interrupted", {"reason": "talked_over"})
+    state = play(replace(state, prompt=replace(state.prompt, talked_over=True)), SILENCE, at)
+    return state, (marker, Do.AWAIT_QUIET)
+
+
+def restart_prompt(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """Somebody hears the call only from now on: what plays begins again."""
+    if not state.prompt.playing or state.informed:
+        return state, ()
+    if announce_on_answer.is_announcing(state):
+        return announce_on_answer.begin_again(state, at, "unheard")
+    if state.phase not in (Phase.ASKING, Phase.ANNOUNCING):
+        return state, ()
+    return replace(state, prompt=replace(state.prompt, spoiled=True, interruption="unheard")), (Do.CUT,)
 
 
 def must_repeat(state: CallState) -> bool:

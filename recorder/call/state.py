@@ -36,6 +36,7 @@ class Do(StrEnum):
     BEGIN = "begin"  # have the switch answer (where nobody has), record and announce
     PUT_BACK = "put_back"  # end the recording: the next one starts with the announcement again
     REPEAT = "repeat"  # play the announcement again
+    AWAIT_QUIET = "await_quiet"  # play silence until the prompt at the other end is over
     LISTEN = "listen"  # accept a key now: an outbound call accepts none by itself while nothing plays
     REMIND = "remind"  # play the question while it records
     CONFIRM = "confirm"  # tell the switch that the call was announced: the recording may go on
@@ -91,13 +92,15 @@ class PromptState:
     """The prompt before the conversation, usually the announcement (``transitions.py``, ``phases.py``).
 
     ``sound`` plays now or was the last to play; ``tries``: how often it has been started. ``spoiled``: this
-    time it was not heard whole; ``recoded``: because the codec changed during it.
-    ``started_at``: when an announcement on answer started."""
+    time it was not heard whole; ``interruption``: why, where no hold is the reason. ``talked_over``: it has
+    been repeated because another prompt played over it. ``started_at``: when an announcement on answer
+    started."""
 
     sound: Speech
     playing: bool = True
     spoiled: bool = False
-    recoded: bool = False
+    interruption: str = ""
+    talked_over: bool = False
     tries: int = 1
     started_at: datetime | None = None
 
@@ -280,8 +283,9 @@ class CallState:
     """Everything that the state machine knows about a call.
 
     ``reason``: why it is not recorded. ``informed``: the announcement was heard whole, and not refused where
-    it could be. ``socket_unused``: the call's own socket is no longer needed. ``keep_answer``: the last
-    answer to the keep question (``yes``, ``no``, or empty)."""
+    it could be. ``socket_unused``: the call's own socket is no longer needed. ``awaits_turn``: the line at
+    the far end announces first. ``keep_answer``: the last answer to the keep question (``yes``, ``no``, or
+    empty)."""
 
     plan: CallPlan
     prompt: PromptState
@@ -290,6 +294,7 @@ class CallState:
     informed: bool = False
     socket_unused: bool = False
     hung_up: bool = False
+    awaits_turn: bool = False
     keep_answer: str = ""
     consent: ConsentState = ConsentState()
     recording: RecordingState = RecordingState()

@@ -30,6 +30,12 @@ cut is shorter still, though the switch reports it done (seen)."""
 RETRY_DELAY: Final = timedelta(milliseconds=500)
 """Delay until a sound that was cut starts again: a transfer may have cut it, and is reported next."""
 
+SILENCE: Final = Speech("silence_stream://8000", timedelta(seconds=8))
+"""Played while another prompt plays at the other end, before the announcement is repeated."""
+
+TALK_OVER_DELAY: Final = timedelta(seconds=3)
+"""The same on answer, where nothing is recorded meanwhile."""
+
 _MARGIN: Final = timedelta(milliseconds=500)
 """How much earlier than the switch we give up."""
 
@@ -52,6 +58,7 @@ def longest_wait(plan: CallPlan) -> float:
     """Return the seconds after which the switch has certainly gone on with a call by itself."""
     sounds = [
         plan.menu,
+        SILENCE,
         *(each for one in plan.scripts for each in (one.announcement, one.question, one.declined)),
     ]
     waits = [switch_timeout(sound.length, ANSWER_TIME) + 1.0 for sound in sounds if sound is not None]
@@ -82,7 +89,7 @@ def play(state: CallState, sound: Speech, at: datetime) -> CallState:
     """Order a prompt."""
     state = replace(
         state,
-        prompt=replace(state.prompt, sound=sound, playing=True, spoiled=False, recoded=False),
+        prompt=replace(state.prompt, sound=sound, playing=True, spoiled=False, interruption=""),
         hold=replace(state.hold, changed=None),
     )
     return set_timer(state, at, playback_timeout(sound.length))

@@ -17,8 +17,9 @@ from gevent.lock import RLock, Semaphore
 from recorder import metrics
 from recorder.audio.keep_answers import OWN_WORDS
 from recorder.call import announce_on_answer, machine, transfer_notice, transitions
-from recorder.call.state import Action, CallState, Do, Finish, Phase
+from recorder.call.state import Action, CallState, Do, Finish, Phase, QuestionStep
 from recorder.call.transfer_target import is_beside
+from recorder.capture.overlap_check import OverlapCheck
 from recorder.capture.spool_writer import SpoolWriter
 from recorder.capture.voice_check import VoiceCheck
 from recorder.clock import Now
@@ -26,9 +27,13 @@ from recorder.domain.call_events import (
     INTERNAL,
     CallEvent,
     DeadlinePassed,
+    FarEndAnnounced,
+    FarEndReached,
     HoldStarted,
     LegBridged,
     LegChecked,
+    PlaybackEnded,
+    SoundEnded,
     StateReported,
     VoiceChecked,
 )
@@ -40,6 +45,7 @@ from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch import commands
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
+from recorder.switch.media_address import Address
 from recorder.switch.translation import translate, translate_talk
 
 log = structlog.get_logger()
@@ -48,13 +54,24 @@ EXTERNAL_LEG = "accord_outside"
 """The channel variable by which the dialplan marks an external leg."""
 
 SETTLING_TIME: Final = 0.4
-"""Seconds from a bridge until a sound can be played to both ends at once."""
+"""Seconds from a bridge until both ends hear what is played to them."""
+
+LONGEST_TURN: Final = 60.0
+"""Seconds that a call waits for its turn once the line at the far end has announced: its party may not
+answer."""
 
 _UNSET = frozenset({"", "_undef_"})
 
 _INTERNAL_STATES = _UNSET | {"outgoing"}
 """``accord_state`` of an internal leg. The leg of an external caller, or of the callee of an outbound call,
 has another value, whether that call is recorded or not."""
+
+
+def has_announced(state: CallState) -> bool:
+    """Whether a call that another line of this switch has reached is past its prompts: its parties talk, or
+    it has ended."""
+    talks = state.internal.connected and state.question.step is QuestionStep.IDLE
+    return state.phase >= Phase.ANNOUNCED and (talks or state.phase is Phase.ENDED)
 
 
 def _closed_socket(_batch: list[SwitchCommand]) -> NoReturn:
@@ -91,8 +108,11 @@ class CallController:
         play_notice: Callable[[CallController, str, Speech], object] = lambda _call, _leg, _sound: None,
         cut_notice: Callable[[CallController, str], object] = lambda _call, _leg: None,
         return_participants: Callable[[CallController], object] = lambda _call: None,
+        peer_media: Address | None = None,
     ) -> None:
         self.start = start
+        self.peer_media = peer_media
+        """Where the external party receives audio, as they offered it."""
         self._play_notice = play_notice
         self._cut_notice = cut_notice
         self._return_participants = return_participants
@@ -119,6 +139,9 @@ class CallController:
         self._announced_at: datetime | None = None
         self._bridged_at = -SETTLING_TIME
         self._voice_check: VoiceCheck | None = None
+        self._overlap = OverlapCheck(writer.audio)
+        self.far_end: CallController | None = None
+        """The call of another line of this switch that this call has reached, or that has reached it."""
         self._waiting_since = start.started_at
         self._disk_full = False
 
@@ -151,7 +174,7 @@ class CallController:
         self._received.add(number)
         translated = translate(event, self.channel)
         if translated is not None:
-            self.feed(translated)
+            self._feed_checked(translated)
 
     def receive_talk_event(self, event: EslEvent) -> None:
         """Handle an event of either leg from the standing connection. It counts only once the call has left
@@ -159,12 +182,31 @@ class CallController:
         if self.state.phase is Phase.ANNOUNCED or announce_on_answer.is_announcing(self.state):
             translated = translate_talk(event, self.channel, self.state.internal.leg)
             if translated is not None:
-                self.feed(translated)
+                self._feed_checked(translated)
 
     def hold_for_consultation(self, event: EslEvent) -> None:
         """The internal party consults somebody else on the same leg (att_xfer) while the external party
         waits. This counts as the internal party's hold, until the external party is bridged again."""
         self.feed(HoldStarted(event.at, leg=INTERNAL))
+
+    def _feed_checked(self, event: CallEvent) -> None:
+        """Feed an event; the end of an announcement only once its audio was searched for another prompt, in a
+        greenlet of its own."""
+        prompt = self.state.prompt
+        if (
+            isinstance(event, PlaybackEnded | SoundEnded)
+            and event.complete
+            and self.state.phase is Phase.ANNOUNCING
+            and event.sound == prompt.sound.path == self.state.script.announcement.path
+            and not (prompt.spoiled or prompt.talked_over)
+            and self._overlap.is_possible(prompt.sound)
+        ):
+            gevent.spawn(self._feed_end, event, prompt.sound)
+        else:
+            self.feed(event)
+
+    def _feed_end(self, event: PlaybackEnded | SoundEnded, sound: Speech) -> None:
+        self.feed(replace(event, talked_over=self._overlap.find(sound)))
 
     def feed(self, event: CallEvent) -> None:
         """Step the state machine, and carry out its actions."""
@@ -185,8 +227,24 @@ class CallController:
             )
         self.act(actions)
         self._return_participants(self)
+        self._notify_far_end(before)
         if self.state.timer.deadline != before.timer.deadline:
             self.set_timer()
+
+    def _notify_far_end(self, before: CallState) -> None:
+        """Tell the call of the line at the far end what concerns it: that somebody hears it now, or that its
+        turn has come. In greenlets of their own, because each call has a lock."""
+        other, now = self.far_end, self._now()
+        if other is None:
+            return
+        if self.start.direction == OUTBOUND:
+            if self.state.internal.connected and not before.internal.connected:
+                # The phone that has called is answered only now, and its audio starts some tenths later.
+                gevent.spawn_later(SETTLING_TIME, other.feed, FarEndReached(now))
+        elif has_announced(self.state) and not has_announced(before):
+            gevent.spawn(other.feed, FarEndAnnounced(now))
+        elif self.state.phase >= Phase.ANNOUNCED > before.phase:
+            gevent.spawn_later(LONGEST_TURN, other.feed, FarEndAnnounced(now))
 
     def set_timer(self) -> None:
         """Set the timer of the call's deadline, by the monotonic clock: the deadline itself is a time of day,
@@ -265,7 +323,10 @@ class CallController:
                     **self._recording_variables(),
                 )
             case Do.REPEAT:
-                self._run_extension("accord_again")
+                self._play_on_socket("accord_again", self.state.prompt.sound, answer=self._refusal_time())
+            case Do.AWAIT_QUIET:
+                self._play_on_socket("accord_again", self.state.prompt.sound, answer=self._refusal_time())
+                gevent.spawn(self._await_quiet)
             case Do.LISTEN:
                 self._run_extension(
                     "accord_listen", accord_answer=str(transitions.ANSWER_TIME // timedelta(milliseconds=1))
@@ -500,6 +561,11 @@ class CallController:
             self._send(commands.play_to(self.channel, "accord_state", "announced", internal, path))
         else:
             self._play_to_both("announced", path)
+
+    def _await_quiet(self) -> None:
+        """End the silence that plays once the other end is silent, too."""
+        if self._overlap.await_quiet(lambda: self.state.prompt.sound == transitions.SILENCE):
+            self._end_playback(self.channel)
 
     def _report_voice(self, found: tuple[int, int] | None) -> None:
         self.feed(VoiceChecked(self._now(), found))

@@ -15,7 +15,7 @@ from recorder import metrics
 from recorder.call import initial, transitions
 from recorder.call.state import Action, CallState
 from recorder.capture.bypassed_calls import DID_NOT_ASK, BypassedCalls
-from recorder.capture.call_controller import CallController
+from recorder.capture.call_controller import CallController, has_announced
 from recorder.capture.conferences import Conferences
 from recorder.capture.config_cache import ConfigCache
 from recorder.capture.headroom import Headroom
@@ -36,6 +36,7 @@ from recorder.switch.caller_id import external_party_of, is_outbound
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
+from recorder.switch.media_address import LOCAL_PORT
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import Node
 from recorder.switch.translation import CALL_EVENTS, translate
@@ -140,8 +141,14 @@ class CallIntake:
         # Not earlier: from here until the call is registered, no other call asks for room.
         if reason is None and policy is not None and not self._headroom.admits(policy.formats):
             reason = "full_disk"
-        if reason is None and policy is not None:
-            state, actions = initial.arrive(self._config.plan(policy, arrival.direction), at)
+        far_end = self._far_end(arrival)
+        plan = None if policy is None or reason else self._config.plan(policy, arrival.direction)
+        if plan is not None and far_end is not None:
+            plan = initial.in_turn(plan)
+            reason = None if plan is not None else "announcement_failed"
+        if plan is not None and policy is not None:
+            start = replace(start, at_pickup=plan.at_pickup)
+            state, actions = initial.arrive(plan, at, awaits_turn=far_end is not None)
             starts = _by_language(start, policy)
         else:
             start = replace(start, refused=reason or "no_line")
@@ -158,10 +165,29 @@ class CallIntake:
                 to_call=lambda orders: socket.send_all(orders, limit),
                 to_switch=self._node.send_later, ask=self._node.api, ended=self._forget,
                 play_notice=self._conferences.play_notice, cut_notice=self._conferences.cut_notice,
-                return_participants=self._conferences.return_participants,
+                return_participants=self._conferences.return_participants, peer_media=arrival.peer_media,
             )
         )  # fmt: skip
+        if far_end is not None:
+            call.far_end, far_end.far_end = far_end, call
+            call.log.info("call.far_end_found", far_end=far_end.start.recording)
         self._run_on_socket(call, socket, actions, reason, longest)
+
+    def _far_end(self, arrival: Arrival) -> CallController | None:
+        """Return the call of another line of this switch that an outbound call has reached, while that line
+        has not announced yet: each leg sends its audio to the other, by the switch's own ports."""
+        if arrival.direction != OUTBOUND or arrival.peer_media is None:
+            return None
+        for call in tuple(self._calls.values()):
+            if call.peer_media in arrival.own_media and not has_announced(call.state):
+                try:
+                    port = self._node.api(commands.get_variable(call.channel, LOCAL_PORT))
+                except SwitchError as error:
+                    call.log.warning("call.question_failed", error=error.message)
+                    continue
+                if port == arrival.peer_media[1]:
+                    return call
+        return None
 
     def _run_on_socket(
         self,

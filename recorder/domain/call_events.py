@@ -95,10 +95,12 @@ class PlaybackStarted(ChannelEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaybackEnded(ChannelEvent):
-    """A sound on the call's own socket ended. ``complete``: it was played to its end."""
+    """A sound on the call's own socket ended. ``complete``: it was played to its end. ``talked_over``: so
+    was another prompt at the other end, at the same time."""
 
     sound: str = ""
     complete: bool = False
+    talked_over: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,13 +213,14 @@ class SoundStarted(Event):
 @dataclass(frozen=True, slots=True)
 class SoundEnded(Event):
     """A sound that was played into the conversation ends. ``complete``: it was played to its end. ``hangup``:
-    because the leg hangs up."""
+    because the leg hangs up. ``talked_over`` as in :class:`PlaybackEnded`."""
 
     sound: str
     leg: str = EXTERNAL
     complete: bool = False
     other: str = ""
     hangup: bool = False
+    talked_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +320,16 @@ class SupervisorLeft(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FarEndReached(Event):
+    """At the far end is a line of this switch, and its party hears this call from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class FarEndAnnounced(Event):
+    """The line at the far end has announced its call, and is connected: it is this call's turn."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed(Event):
     """The call's timer has expired."""
 
@@ -352,6 +365,8 @@ PhaseEvent = (
     | DeadlinePassed
     | FolderWritten
     | FolderFailed
+    | FarEndReached
+    | FarEndAnnounced
 )
 
 ParticipantEvent = (

@@ -72,7 +72,7 @@ MARKER_KINDS: Final = frozenset(
         "deletion_cancelled",  # deletion was not confirmed
         "deleted",  # it was confirmed
         "announcement_started",
-        "announcement_interrupted",  # data: reason (hold, stopped, failed)
+        "announcement_interrupted",  # data: reason (hold, stopped, talked_over, unheard)
         "announcement_finished",  # its playback ended by itself, without a hold
         # data of both: party (its kind) and value, the internal party who came or left; leg, the switch's id
         # of theirs

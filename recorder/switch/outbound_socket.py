@@ -16,6 +16,7 @@ from recorder.switch.caller_id import callee, caller, calling_numbers, is_outbou
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.connection import ConnectionLimits
 from recorder.switch.esl import OutboundServer, OutboundSession
+from recorder.switch.media_address import Address, own_addresses, peer_address
 from recorder.switch.unverified_connections import UnverifiedConnections
 
 BACKLOG: Final = 4096
@@ -32,7 +33,10 @@ class Arrival:
     context of an inbound call.
 
     For an outbound call the leg is the callee's, and the dialplan set everything: ``external_party`` is the
-    callee, ``internal_party`` the caller, ``caller_numbers`` holds the numbers of both."""
+    callee, ``internal_party`` the caller, ``caller_numbers`` holds the numbers of both.
+
+    ``own_media`` and ``peer_media``: where the leg and its peer receive audio
+    (:mod:`recorder.switch.media_address`)."""
 
     channel: str
     line: str
@@ -42,6 +46,8 @@ class Arrival:
     caller_numbers: frozenset[str] = frozenset()
     internal_party: Party | None = None
     context: str = ""
+    own_media: frozenset[Address] = frozenset()
+    peer_media: Address | None = None
 
     @property
     def new(self) -> bool:
@@ -61,6 +67,8 @@ class Arrival:
                 caller_numbers=calling_numbers(data, region, "variable_accord_callee")
                 | calling_numbers(data, region, "variable_accord_caller"),
                 internal_party=outbound_caller(data, region),
+                own_media=own_addresses(data),
+                peer_media=peer_address(data),
             )
         return cls(
             channel=data.get("Unique-ID", ""),
@@ -70,6 +78,8 @@ class Arrival:
             external_party=caller(data, region),
             caller_numbers=calling_numbers(data, region),
             context=data.get("variable_accord_context", ""),
+            own_media=own_addresses(data),
+            peer_media=peer_address(data),
         )
 
 

@@ -18,6 +18,7 @@ from recorder.call import initial, transfer_consent
 from recorder.call.machine import step
 from recorder.call.state import CallState, Do, Finish, Phase, QuestionStep
 from recorder.call.transfer_target import is_beside, names
+from recorder.call.transitions import SILENCE
 from recorder.domain.call_events import DELETE as DELETE_CODE
 from recorder.domain.call_events import (
     EXTERNAL,
@@ -32,6 +33,8 @@ from recorder.domain.call_events import (
     ConferenceJoined,
     ConferenceLeft,
     DeadlinePassed,
+    FarEndAnnounced,
+    FarEndReached,
     FolderFailed,
     FolderWritten,
     HoldEnded,
@@ -115,8 +118,10 @@ def _prompt(what: type[CallEvent], **more: object) -> Make:
     return lambda state: what(AT, sound=state.prompt.sound.path, **more)  # type: ignore[arg-type]
 
 
-def _announcement(elapsed: timedelta) -> Make:
-    return lambda state: SoundEnded(AT + elapsed, sound=state.prompt.sound.path, complete=True)
+def _announcement(elapsed: timedelta, talked_over: bool = False) -> Make:
+    return lambda state: SoundEnded(
+        AT + elapsed, sound=state.prompt.sound.path, complete=True, talked_over=talked_over
+    )
 
 
 def _event(what: type[CallEvent], **more: object) -> Make:
@@ -154,10 +159,14 @@ EVENTS: dict[str, Make] = {
     "folder cannot be written": _event(FolderFailed),
     "prompt starts": _prompt(PlaybackStarted),
     "prompt ends, played whole": _prompt(PlaybackEnded, complete=True),
+    "prompt ends, talked over": _prompt(PlaybackEnded, complete=True, talked_over=True),
     "prompt is cut": _prompt(PlaybackEnded),
     "announcement starts on the external leg": _prompt(SoundStarted),
     "announcement ends on the external leg, heard whole": _announcement(timedelta(seconds=3)),
+    "announcement ends on the external leg, talked over": _announcement(timedelta(seconds=3), True),
     "announcement is cut on the external leg": _announcement(timedelta(seconds=1)),
+    "far end is reached": _event(FarEndReached),
+    "far end has announced": _event(FarEndAnnounced),
     "switch reports: pickup": _event(StateReported, state="pickup"),
     "switch reports: announced": _event(StateReported, state="announced"),
     "switch reports: unrecorded": _event(StateReported, state="unrecorded"),
@@ -307,6 +316,7 @@ def explore(plans: tuple[CallPlan, ...] = PLANS) -> dict[tuple[str, str], set[tu
     found: dict[tuple[str, str], set[tuple[str, tuple[str, ...]]]] = defaultdict(set)
     pending: deque[CallState] = deque(initial.arrive(plan, AT)[0] for plan in plans)
     pending.append(initial.refuse("no_line")[0])
+    pending.extend(initial.arrive(plan, AT, awaits_turn=True)[0] for plan in plans if plan.at_pickup)
     key_of = Key()
     keys = {key_of(state, stage(state)) for state in pending}
     while pending:
@@ -365,7 +375,10 @@ class Key:
             )  # fmt: skip
         is_audible = prompt.playing and state.script.transfer_notice is not None
         if state.phase < Phase.ANNOUNCED:
-            announcement = prompt.spoiled, state.informed, recording.on_disk, state.consent.wrong_keys > 0
+            announcement = (
+                prompt.spoiled, state.informed, recording.on_disk, state.consent.wrong_keys > 0,
+                prompt.talked_over, prompt.sound == SILENCE, state.awaits_turn,
+            )  # fmt: skip
             is_audible = prompt.playing
         legs = state.phase is Phase.ANNOUNCED and (question.started_on, question.ended_on)
         again = legs and question.again and question.step is not QuestionStep.VERDICT
