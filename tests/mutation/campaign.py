@@ -1,224 +1,275 @@
-"""A mutation campaign over one package: each mutant against the unit tests that run its line.
+"""Tests a group's mutants, each in a process of its own with the mutated function in place.
 
-Every mutant is made in a copy of the source tree; the original is not changed.
+pytest collects a group's tests once, and everything is imported then.  Each mutant is a fork of that process:
+the functions' code is replaced, and the tests run that execute the changed lines.  So a mutant costs little
+more than its tests; but it is not seen by processes that a test starts, nor by what was computed on import.
 """
 
 from __future__ import annotations
 
+import functools
+import gc
 import json
 import os
-import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Lock
+from types import CodeType, FunctionType
+
+import pytest
 
 from tests.mutation.mutations import Mutation, mutations_of
 
 ROOT = Path(__file__).parents[2]
-
-TESTS: dict[str, tuple[str, ...]] = {
-    "call": ("tests/unit/call",),
-    "seal": ("tests/unit/seal",),
-    "playback": (
-        "tests/unit/playback",
-        "tests/unit/web/test_log_growth.py",
-        "tests/unit/web/test_subject_requests.py",
-    ),
-    "lifecycle": (
-        "tests/unit/lifecycle",
-        "tests/unit/playback",
-        "tests/unit/pipeline",
-        "tests/unit/recovery",
-        "tests/unit/catalogue/test_preview.py",
-    ),
-    "auditlog": ("tests/unit/auditlog",),
-    "catalogue": (
-        "tests/unit/catalogue",
-        "tests/unit/pipeline/test_leases.py",
-        "tests/unit/web/test_recordings.py",
-    ),
-}
-"""The packages, each with its unit tests."""
 
 ONCE = "test_postgresql or not ([postgresql] or [postgresql- or -postgresql] or -postgresql-)"
 """Leaves out the repetition of tests on PostgreSQL, which have a parameter of that name, but not the tests of
 the driver. (The plain word would also leave out, on SQLite too, every test of a module with the marker of
 that name.)"""
 
-IMPORT = ""
-"""The name under which lines that run on import are recorded."""
+PATIENCE = 20.0
+"""Seconds that a mutant gets beside ten times what its tests take."""
 
-SLOW = (
-    "tests/unit/call/test_states.py",
-    "tests/unit/pipeline/test_encoders.py",
-    "tests/unit/pipeline/test_worker.py",
-)
-"""Excluded: they take longest, and other tests cover the same code."""
+Choice = Callable[[list[Mutation]], list[Mutation]]
+"""Which of some modules' mutations are tried."""
 
-FIRST = 30
-"""Number of tests in the first run: those in the files that killed most, then the quickest."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """The record of ``line_record.py``: each test's seconds, the failed ones, and the tests that run a
-    line."""
-
-    seconds: dict[str, float]
-    failed: list[str]
-    tests: dict[tuple[str, int], list[str]]
-
-    def tests_of(self, mutation: Mutation, source: bytes) -> list[str]:
-        """The tests that run a mutated line; all tests, if only imports run it."""
-        last = mutation.line + source[mutation.begin : mutation.end].count(b"\n")
-        file = str(mutation.path)
-        lines = range(mutation.line, last + 1)
-        found = dict.fromkeys(test for line in lines for test in self.tests.get((file, line), ()))
-        return list(self.seconds) if list(found) == [IMPORT] else [test for test in found if test != IMPORT]
+Lines = dict[tuple[str, int], list[str]]
+"""The tests that execute a line."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of a mutant: ``killed`` by a test (its name), ``survived``, or ``not run`` by any test."""
+    """The outcome of a mutant: ``killed`` by a test; ``survived`` the tests that execute its lines; ``not
+    run`` by any; ``not tried``, because no function could take its code."""
 
-    place: str
+    mutation: Mutation
     outcome: str
     test: str = ""
 
 
-@contextmanager
-def copies(count: int) -> Iterator[SimpleQueue[Path]]:
-    """Copies of the source tree's versioned files, in a queue."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
-    names = [name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()]
-    with tempfile.TemporaryDirectory(prefix="accord-mutation-") as folder:
-        free: SimpleQueue[Path] = SimpleQueue()
-        for number in range(count):
-            copy = Path(folder) / str(number)
-            for name in names:
-                (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, copy / name)
-            free.put(copy)
-        yield free
-
-
-def _pytest(arguments: list[str]) -> list[str]:
-    plain = ["-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not long", "-q", "--tb=no", "--no-header"]
-    return [sys.executable, "-m", "pytest", *plain, *arguments]
-
-
-def record_lines(copy: Path, package: str) -> Record:
-    """Run the package's tests once without a mutation. Tests that fail are not used."""
-    out = copy / "mutation-record.json"
-    arguments = [*TESTS[package], "-k", ONCE, *(f"--ignore={path}" for path in SLOW)]
-    environment = {
-        **os.environ,
-        "TEST_MUTATION_PACKAGE": str(copy / "recorder" / package),
-        "TEST_MUTATION_RECORD": str(out),
-    }
-    command = _pytest(["-p", "tests.mutation.line_record", *arguments])
-    subprocess.run(command, cwd=copy, env=environment, check=False, stdout=subprocess.DEVNULL)
-    record = json.loads(out.read_bytes())
-    tests: dict[tuple[str, int], list[str]] = {}
-    for test, files in record["lines"].items():
-        if test in record["failed"]:
-            continue
-        for file, lines in files.items():
-            for line in lines:
-                tests.setdefault((str(Path(file).relative_to(copy)), line), []).append(test)
-    return Record(record["seconds"], record["failed"], tests)
-
-
-def chosen_mutations(tree: Path, package: str, seed: int, count: int) -> list[Mutation]:
-    """A random sample of the package's mutations."""
-    found = [
-        mutation
-        for path in sorted((tree / "recorder" / package).rglob("*.py"))
-        if "migrations" not in path.parts
-        for mutation in mutations_of(path.relative_to(tree), path.read_bytes())
-    ]
-    return random.Random(seed).sample(found, min(count, len(found)))
-
-
 class Campaign:
-    """Tests the mutants of one package concurrently."""
+    """A pytest plugin that runs mutants in place of the session's tests."""
 
-    def __init__(self, record: Record, free: SimpleQueue[Path]) -> None:
-        self._record = record
-        self._free = free
+    def __init__(self, paths: Iterable[Path], choose: Choice, jobs: int) -> None:
+        self._sources = {path: (ROOT / path).read_bytes() for path in paths}
+        self._choose = choose
+        self._jobs = jobs
+        self._folder = Path(tempfile.mkdtemp(prefix="accord-mutation-"))
+        self._items: dict[str, pytest.Item] = {}
+        self._functions: dict[tuple[str, str, int], list[FunctionType]] = defaultdict(list)
+        self._caches: list[functools._lru_cache_wrapper[object]] = []
+        self._seconds: dict[str, float] = {}
+        self._lines: Lines = {}
         self._kills: Counter[str] = Counter()
-        self._lock = Lock()
+        self._failed: list[str] = []
+        self.unusable: list[str] = []
+        self.results: list[Result] = []
 
-    def results(self, mutations: list[Mutation], jobs: int) -> Iterator[Result]:
-        with ThreadPoolExecutor(jobs) as pool:
-            yield from pool.map(self._result, mutations)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        from tests.catalogue_template import make_catalogue
 
-    def _result(self, mutation: Mutation) -> Result:
-        copy = self._free.get()
-        file = copy / mutation.path
-        source = file.read_bytes()
-        place = mutation.describe(source)
         try:
-            file.write_bytes(mutation.apply(source))
-            outcome, test = self._outcome(copy, self._ordered(self._record.tests_of(mutation, source)))
+            make_catalogue(f"sqlite:///{self._folder}/catalogue.db")  # once for all
+            self._items = {item.nodeid: item for item in session.items}
+            gc.unfreeze()
+            self._find_functions()
+            gc.freeze()
+            self._record()
+            every = [each for path, source in self._sources.items() for each in mutations_of(path, source)]
+            self._test(self._choose(every))
         finally:
-            file.write_bytes(source)
-            self._free.put(copy)
-        return Result(place, outcome, test)
+            shutil.rmtree(self._folder, ignore_errors=True)
+        return True
 
-    def _ordered(self, tests: list[str]) -> list[str]:
-        """Tests in the order to run: those in the files that killed most, then the quickest."""
-        with self._lock:
-            return sorted(tests, key=lambda test: (-self._kills[_file(test)], self._record.seconds[test]))
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0) + report.duration
+        if report.failed:
+            self._failed.append(report.nodeid)
 
-    def _outcome(self, copy: Path, tests: list[str]) -> tuple[str, str]:
-        if not tests:
-            return "not run", ""
-        for some in filter(None, (tests[:FIRST], tests[FIRST:])):
-            limit = 60 + 10 * sum(self._record.seconds[test] for test in some)
-            try:
-                process = subprocess.run(
-                    _pytest(["-x", "-rfE", *some]), cwd=copy, capture_output=True, text=True, timeout=limit
-                )
-            except subprocess.TimeoutExpired:
-                return "killed", "it never ended"
-            if process.returncode != 0:
-                return "killed", self._killer(process.stdout)
-        return "survived", ""
+    def _find_functions(self) -> None:
+        files = {str(ROOT / path) for path in self._sources}
+        for each in gc.get_objects():
+            if isinstance(each, FunctionType) and each.__code__.co_filename in files:
+                code = each.__code__
+                self._functions[code.co_filename, code.co_qualname, code.co_firstlineno].append(each)
+            elif isinstance(each, functools._lru_cache_wrapper):
+                self._caches.append(each)
 
-    def _killer(self, output: str) -> str:
-        """The failed test by pytest's summary; ``import`` if a module could not be imported."""
-        names = [line.split()[1] for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-        with self._lock:
-            self._kills.update(_file(name) for name in names[:1])
-        return names[0] if names else "import"
+    def _record(self) -> None:
+        """Run all tests once, in a fork, without a mutation.  Those that fail are not used."""
+        out = self._folder / "record.json"
+
+        def run() -> None:
+            with _executed_lines({str(ROOT / path) for path in self._sources}) as begin:
+                executed = {item.nodeid: begin() for item in self._run(list(self._items.values()))}
+            lists = {test: sorted(lines) for test, lines in executed.items()}
+            out.write_text(json.dumps([self._seconds, self._failed, lists]))
+
+        _status(self._fork(0, run), None)
+        self._seconds, self.unusable, executed = json.loads(out.read_bytes())
+        for test, lines in executed.items():
+            if test not in self.unusable and test in self._seconds:
+                for file, line in lines:
+                    self._lines.setdefault((file, line), []).append(test)
+
+    def _test(self, mutations: list[Mutation]) -> None:
+        running: dict[int, tuple[Mutation, float, Path]] = {}
+        waiting = list(reversed(mutations))
+        while waiting or running:
+            while waiting and len(running) < self._jobs:
+                mutation = waiting.pop()
+                tests = self._tests_of(mutation)
+                if not tests:
+                    self.results.append(Result(mutation, "not run"))
+                    continue
+                number = len(self.results) + len(running) + 1
+                out = self._folder / f"{number}.killer"
+                limit = PATIENCE + 10 * sum(self._seconds[test] for test in tests)
+                child = self._fork(number, functools.partial(self._attempt, mutation, tests, out))
+                running[child] = (mutation, time.monotonic() + limit, out)
+            for child, (mutation, until, out) in list(running.items()):
+                status = _status(child, until)
+                if status is None:
+                    continue
+                del running[child]
+                self.results.append(self._result(mutation, status, out))
+            time.sleep(0.01)
+
+    def _result(self, mutation: Mutation, status: int, out: Path) -> Result:
+        if out.exists():
+            test = out.read_text()
+            self._kills[_file(test)] += 1
+            return Result(mutation, "killed", test)
+        if status < 0:
+            return Result(mutation, "killed", "it never ended")
+        return Result(mutation, "survived" if status == 0 else "not tried")
+
+    def _tests_of(self, mutation: Mutation) -> list[str]:
+        """The tests that execute the mutated lines: first those in the files that killed most, then the
+        quickest."""
+        file = str(ROOT / mutation.path)
+        tests = {test for line in mutation.lines for test in self._lines.get((file, line), ())}
+        return sorted(tests, key=lambda test: (-self._kills[_file(test)], self._seconds[test], test))
+
+    def _attempt(self, mutation: Mutation, tests: list[str], out: Path) -> None:
+        self._replace(mutation)
+        for item in self._run([self._items[test] for test in tests]):
+            if self._failed:
+                out.write_text(self._failed[0])
+                item.session._setupstate.teardown_exact(None)  # servers of tests that did not run yet
+                return
+        if self._failed:
+            out.write_text(self._failed[0])
+
+    def _replace(self, mutation: Mutation) -> None:
+        """Put the mutated code into the functions of this process."""
+        file, source = str(ROOT / mutation.path), self._sources[mutation.path]
+        before, after = (
+            _codes(compile(text, file, "exec", dont_inherit=True))
+            for text in (source, mutation.apply(source))
+        )
+        replaced = 0
+        for old, new in zip(before, after, strict=True):
+            if old.co_firstlineno <= mutation.lines[0] and old != new:
+                for function in self._functions[file, old.co_qualname, old.co_firstlineno]:
+                    function.__code__ = new
+                    replaced += 1
+        if not replaced:
+            raise RuntimeError(f"no function of {mutation.path} has the code of {mutation.name}")
+        for each in self._caches:  # what it has computed so far
+            if each.__module__ == _module(mutation.path):
+                each.cache_clear()
+
+    def _run(self, items: list[pytest.Item]) -> Iterator[pytest.Item]:
+        """Run tests; yields each before it runs, and the last one's successor never comes."""
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            yield item
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+
+    def _fork(self, number: int, run: Callable[[], None]) -> int:
+        """Run in a new process, with a folder for its tests' files; returns its id."""
+        if child := os.fork():
+            return child
+        status, base = 1, self._folder / "run" / str(number)
+        try:
+            os.setpgid(0, 0)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            base.mkdir(parents=True)
+            next(iter(self._items.values())).config._tmp_path_factory._basetemp = base  # type: ignore[attr-defined]
+            os.environ["PYTEST_XDIST_WORKER"] = "mutant"  # encoded takes are shared
+            run()
+            status = 0
+        finally:
+            shutil.rmtree(base, ignore_errors=True)
+            os._exit(status)
+
+
+def _status(child: int, until: float | None) -> int | None:
+    """The exit status of a process, ``None`` while it runs; without ``until``, wait for it."""
+    done, status = os.waitpid(child, 0 if until is None else os.WNOHANG)
+    if done:
+        return os.waitstatus_to_exitcode(status)
+    if until is not None and time.monotonic() > until:
+        os.killpg(child, signal.SIGKILL)
+    return None
 
 
 def _file(test: str) -> str:
     return test.partition("::")[0]
 
 
-def run(package: str, seed: int, count: int, jobs: int, tell: Callable[[str], None]) -> list[Result]:
-    """Run a campaign; ``tell`` is called with a line for each mutant."""
-    with copies(jobs) as free:
-        first = free.get()
-        record = record_lines(first, package)
-        mutations = chosen_mutations(first, package, seed, count)
-        free.put(first)
-        tell(f"{package}: {len(record.seconds)} tests in {sum(record.seconds.values()):.0f} s")
-        for test in record.failed:
-            tell(f"fails without a mutation, and is not used: {test}")
-        results = []
-        for result in Campaign(record, free).results(mutations, jobs):
-            tell(f"{result.outcome:9} {result.place}{result.test and f'   ({result.test})'}")
-            results.append(result)
-        return results
+def _module(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts)
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    """The code of a module's functions and its classes' methods, in their order."""
+    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+    return [one for each in inner for one in ([each] if _is_function(each) else _codes(each))]
+
+
+def _is_function(code: CodeType) -> bool:
+    return bool(code.co_flags & 0x2)  # inspect.CO_NEWLOCALS: a class body has none
+
+
+@contextmanager
+def _executed_lines(files: set[str]) -> Generator[Callable[[], set[tuple[str, int]]]]:
+    """Yields what begins a new set, which then receives each line of these files that is executed."""
+    monitor = sys.monitoring
+    current: list[set[tuple[str, int]]] = [set()]
+
+    def line(code: CodeType, number: int) -> object:
+        if code.co_filename in files:
+            current[0].add((code.co_filename, number))
+        return monitor.DISABLE  # until the next test
+
+    def begin() -> set[tuple[str, int]]:
+        current[0] = set()
+        monitor.restart_events()
+        return current[0]
+
+    monitor.use_tool_id(monitor.COVERAGE_ID, "accord-mutation")
+    monitor.register_callback(monitor.COVERAGE_ID, monitor.events.LINE, line)
+    monitor.set_events(monitor.COVERAGE_ID, monitor.events.LINE)
+    try:
+        yield begin
+    finally:
+        monitor.set_events(monitor.COVERAGE_ID, monitor.events.NO_EVENTS)
+
+
+def run(paths: Iterable[Path], tests: Iterable[str], choose: Choice, jobs: int) -> Campaign:
+    """Run the chosen mutants of modules against tests."""
+    campaign = Campaign(paths, choose, jobs)
+    plain = ["-p", "no:cacheprovider", "-p", "no:xdist", "-s", "-q", "--tb=no", "--no-header", "--timeout=0"]
+    pytest.main([*plain, "-m", "not long", "-k", ONCE, *tests], plugins=[campaign])
+    return campaign

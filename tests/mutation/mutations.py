@@ -13,29 +13,39 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
 }  # fmt: skip
 """The replacement of a comparison: another boundary, or the opposite."""
 
+COMPOUND = (ast.BinOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Lambda, ast.NamedExpr)
+"""Expressions that need parentheses as operands."""
+
+LOGGING = ("log.", "self._log.", "call.log.", "metrics.")
+"""How calls begin that decide nothing."""
+
 
 @dataclass(frozen=True)
 class Mutation:
-    """One fault: the source from byte ``begin`` to ``end`` becomes ``text``."""
+    """One fault in a ``function``: the source from byte ``begin`` to ``end``, on ``lines``, becomes
+    ``text``."""
 
     path: Path
-    line: int
+    function: str
+    lines: range
     begin: int
     end: int
+    before: str
     text: str
     kind: str
 
     def apply(self, source: bytes) -> bytes:
         return source[: self.begin] + self.text.encode() + source[self.end :]
 
-    def describe(self, source: bytes) -> str:
-        """Place, kind, and both texts, in one line."""
-        before = " ".join(source[self.begin : self.end].decode().split())
-        return f"{self.path}:{self.line} {self.kind}: {before[:100]} → {self.text[:100]}"
+    @property
+    def name(self) -> str:
+        """Function, kind and both texts in one line, which other changes of the file leave as it is."""
+        before, after = (" ".join(each.split())[:110] for each in (self.before, self.text))
+        return f"{self.function}: {self.kind}: {before} → {after}"
 
 
 def mutations_of(path: Path, source: bytes) -> Iterator[Mutation]:
-    """Every mutation of a module, except for logging and code for type checkers."""
+    """Every mutation of a module's functions, except for logging."""
     starts = [0]
     for line in source.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
@@ -49,20 +59,32 @@ def mutations_of(path: Path, source: bytes) -> Iterator[Mutation]:
         begin, end = span(node)
         return source[begin:end].decode()
 
-    for node in _mutable(ast.parse(source)):
-        for target, changed, kind in _changes(node, text):
-            begin, end = span(target)
-            yield Mutation(path, target.lineno, begin, end, changed, kind)
+    def operand(node: ast.expr) -> str:
+        compound = isinstance(
+            node, ast.BinOp | ast.BoolOp | ast.Compare | ast.IfExp | ast.Lambda | ast.NamedExpr
+        )
+        return f"({text(node)})" if compound else text(node)
+
+    for function, node in _mutable(ast.parse(source)):
+        for target, changed, kind in _changes(node, operand):
+            (begin, end), last = span(target), target.end_lineno or target.lineno
+            lines, before = range(target.lineno, last + 1), source[begin:end].decode()
+            yield Mutation(path, function, lines, begin, end, before, changed, kind)
 
 
-def _mutable(node: ast.AST) -> Iterator[ast.AST]:
-    if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'"):
+def _mutable(node: ast.AST, function: str = "", inside: bool = False) -> Iterator[tuple[str, ast.AST]]:
+    """Each node inside a function, with that function's name; what runs on import is left out."""
+    if isinstance(node, ast.Expr) and ast.unparse(node.value).startswith(LOGGING):
         return
-    if isinstance(node, ast.Expr) and ast.unparse(node.value).startswith("log."):
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        name = f"{function}.{node.name}".lstrip(".")
+        for statement in node.body:
+            yield from _mutable(statement, name, isinstance(node, ast.FunctionDef))
         return
-    yield node
+    if inside:
+        yield function, node
     for child in ast.iter_child_nodes(node):
-        yield from _mutable(child)
+        yield from _mutable(child, function, inside)
 
 
 Changes = Iterator[tuple[ast.expr | ast.stmt, str, str]]
@@ -71,27 +93,33 @@ Changes = Iterator[tuple[ast.expr | ast.stmt, str, str]]
 def _changes(node: ast.AST, text: Callable[[ast.expr], str]) -> Changes:
     """The changes at a node: the part to replace, its new text, and the kind of mutation."""
     match node:
-        case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
-            yield from _negated(test, text)
+        case ast.If(test=test, body=[ast.Raise()]):  # without it, the raise is dropped
+            yield test, "True", "changed condition"
+        case ast.If(test=test) | ast.IfExp(test=test):
+            yield test, "True", "changed condition"
+            yield test, "False", "changed condition"
+        case ast.While(test=test):
+            yield test, "False", "changed condition"
         case ast.comprehension(ifs=tests):
             for test in tests:
-                yield from _negated(test, text)
+                yield test, "True", "changed condition"
+                yield test, "False", "changed condition"
         case ast.Compare(left=left, ops=[operator], comparators=[right]):
             yield node, f"{text(left)} {COMPARISONS[type(operator)]} {text(right)}", "swapped comparison"
         case ast.BoolOp(op=operator, values=values):
             other = " or " if isinstance(operator, ast.And) else " and "
-            yield node, f"({other.join(f'({text(each)})' for each in values)})", "swapped and/or"
+            yield node, f"({other.join(map(text, values))})", "swapped and/or"
+        case ast.BinOp(left=left, op=ast.BitAnd(), right=right):
+            yield node, text(right), "dropped term"
+            yield node, text(left), "dropped term"
+        case ast.Call(func=ast.Name(id="min" | "max" as name) as called):
+            yield called, "max" if name == "min" else "min", "swapped min/max"
         case ast.Raise():
             yield node, "pass", "dropped raise"
         case ast.Return(value=ast.Constant(value=bool(value))):
             yield node, f"return {not value}", "changed return"
         case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
-            changed = f"not ({text(value)})" if isinstance(value, ast.Compare | ast.BoolOp) else "None"
+            changed = f"not {text(value)}" if isinstance(value, ast.Compare | ast.BoolOp) else "None"
             yield node, f"return {changed}", "changed return"
         case ast.Expr(value=ast.Call()):
             yield node, "pass", "dropped call"
-
-
-def _negated(test: ast.expr, text: Callable[[ast.expr], str]) -> Changes:
-    if not isinstance(test, ast.Compare):  # comparisons are swapped
-        yield test, f"(not ({text(test)}))", "negated condition"

@@ -179,6 +179,22 @@ def test_two_calls_in_a_conference_share_one_notice(live: LiveCalls) -> None:
     assert len(live.notices()) == 1
 
 
+def test_member_who_did_not_hear_the_notice_is_notified_in_the_next_call(live: LiveCalls) -> None:
+    live.call("a")
+    enter(live, "a", "1")
+    live.member("add-member", "c", "3")
+    live.member("add-member", "d", "4", "400")
+    played = {"File": SOUND.path, "Member-ID": "3", "Unique-ID": "c"}
+    live.conferences.handle_event(event("play-file-member", **played))
+    done = event("play-file-member-done", **played).raw.replace(b"1795647361617992", b"1795647363617992")
+    live.conferences.handle_event(EslEvent(b"\n" + done))
+    _, participants = live.conferences.participants_of("a")
+    assert {each.leg: each.sounds_heard for each in participants} == {
+        "c": frozenset({SOUND.path}),
+        "d": frozenset(),
+    }
+
+
 def test_unaddressable_conference_plays_no_notice(live: LiveCalls) -> None:
     call = live.call("a")
     odd = {"Conference-Name": "the%20room%20${system(x)}"}

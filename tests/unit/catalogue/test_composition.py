@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.records import AnnouncementRow, LineRow
+from recorder.catalogue.records import MOST_LANGUAGES, AnnouncementRow, LineRow
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.domain.call_plan import MODES, Mode
 from recorder.domain.sentences import SpokenSentence
 from recorder.errors import AccordError
-from recorder.features.tenants import announcements, composition, lines, service
-from recorder.lifecycle import line_history
+from recorder.features.tenants import announcements, composition, line_settings, lines, service, setup
+from recorder.lifecycle import line_history, plans
 from recorder.prompts import composer
 from recorder.prompts.sound_sources import Sources
 from tests.announcements import announcement_in
@@ -305,9 +306,20 @@ def test_announcement_of_the_same_name_serves_a_language(tenants, line, compose,
 
 @pytest.mark.parametrize("languages", [[], ["fr", "fr"], ["fr", "nl", "fr"], [f"l{n}" for n in range(10)]])
 def test_languages_without_a_menu_are_refused(tenants, line, now, languages) -> None:
-    row = line()
-    error = refusal(lambda: composition.set_line_languages(tenants[0], row.id, languages, **now))
-    assert error.error_id == "line.languages"
+    mine, row = tenants[0], line()
+    draft = setup.current_draft(mine, row)
+    draft = replace(draft, settings=replace(draft.settings, languages=tuple(languages)))
+    plan = plans.plan_of(mine)
+    for work in (
+        lambda: composition.set_line_languages(mine, row.id, languages, **now),
+        lambda: setup.preview_draft(mine, row, draft),
+        lambda: line_settings.complete_settings("be", plan, languages=languages, sources=ENGINES),
+    ):
+        error = refusal(work)
+        assert (error.error_id, error.hint) == (
+            "line.languages",
+            f"1 to {MOST_LANGUAGES} languages, each once",
+        )
 
 
 def test_language_without_sentences_is_refused(tenants, compose, school, now) -> None:

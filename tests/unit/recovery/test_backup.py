@@ -346,6 +346,24 @@ def test_a_rebuild_adds_recordings_newer_than_the_backup(
         assert queries.recording(full.tenant, later).external_party is not None
 
 
+def test_every_customers_log_names_the_backup_and_its_key(full: Bakery, file: Path, recovery) -> None:
+    """In the backup itself, too: whoever restores it sees that there was one, and under which key."""
+
+    def logged() -> dict[str, dict]:
+        backed_up = LeafTable.select().where(LeafTable.kind == dump.BACKED_UP)
+        return {leaf.tenant_id: json.loads(leaf.body) for leaf in backed_up}
+
+    _, kek = full.services.keyring.backup_key()
+    with connected():
+        everybody = {row.id: {"kek": kek} for row in TenantTable.select()}
+        assert logged() == everybody
+    with recovery.empty_catalogue():
+        bring_back(full, file)
+        assert dump.last_backup() == full.clock()
+        with connected():
+            assert logged() == everybody
+
+
 @pytest.mark.postgresql
 def test_refuses_a_catalogue_with_rows(full: Bakery, file: Path) -> None:
     before = everything()

@@ -24,7 +24,7 @@ from recorder.seal.amendment_kinds import (
     PurposesNarrowed,
 )
 from recorder.seal.consent_record import Consent, KeepConsent
-from recorder.seal.manifest import Announced, AnnouncedPurpose, KeyIds, Manifest
+from recorder.seal.manifest import IMPORTED, Announced, AnnouncedPurpose, KeyIds, Manifest
 from recorder.seal.usage_terms import RetentionLimit, terms, withdrawable_purposes
 from tests.retention_model import ROLES, ModelledRecording
 
@@ -104,6 +104,23 @@ def test_unannounced_recording_has_no_purpose() -> None:
     assert (result.purposes, result.until, result.why) == ((), day(30), "not_announced")
     result = terms(manifest(announced=False), chain((3, DeletionRequested("…"))))
     assert (result.until, result.why) == (day(3), "deleted")
+
+
+def test_limit_counts_from_the_time_that_the_announced_period_counts_from() -> None:
+    """A call's clock may have been wrong when its announcement's period was promised."""
+    ten_days = RetentionLimit(10, None, None, day(1), covers_consents=True)
+
+    def end(sealed: Manifest, *later: Data) -> datetime:
+        return terms(sealed, chain(*((0.5, each) for each in later)), [ten_days]).until
+
+    assert end(manifest(begins=3)) == day(13)
+    assert end(manifest((), agreed=("agreement", 365), begins=4)) == day(14), "no purpose was announced"
+    agreed = ConsentAdded("training", day(100), "be", "…")
+    unannounced = manifest(announced=False)
+    assert end(replace(unannounced, ended_at=day(5)), agreed) == day(15)
+    assert end(replace(unannounced, sealed_at=day(6)), agreed) == day(16)
+    imported = manifest(announced=False, unannounced=IMPORTED)
+    assert end(replace(imported, ended_at=day(7), sealed_at=day(8)), agreed) == day(17)
 
 
 def test_withdrawal_ends_only_consent() -> None:

@@ -1,0 +1,74 @@
+"""The modules that decide about destruction, retention, access and disclosure, with their nearest tests."""
+
+from __future__ import annotations
+
+_SEAL = (
+    "tests/unit/seal/test_usage_terms.py",
+    "tests/unit/seal/test_amendment.py",
+    "tests/unit/seal/test_signed_rows.py",
+    "tests/unit/seal/test_revocation.py",
+    "tests/unit/playback/test_signed_limits.py",
+)
+_LIMITS = ("tests/unit/lifecycle/test_limits.py", "tests/unit/playback/test_signed_limits.py")
+_LIFECYCLE = ("tests/unit/lifecycle", "tests/unit/recovery/test_hold_review.py", "tests/unit/disputes")
+_GATE = ("tests/unit/playback",)
+_REQUESTS = (
+    "tests/unit/catalogue/test_subject_requests.py",
+    "tests/unit/web/test_subject_requests.py",
+    "tests/unit/web/test_forged_subject_requests.py",
+)
+_DISPUTES = ("tests/unit/disputes",)
+_OFFBOARDING = ("tests/unit/offboarding",)
+_IDENTITY = (
+    "tests/unit/catalogue/test_users.py",
+    "tests/unit/catalogue/test_throttle.py",
+    "tests/unit/web/test_second_factor.py",
+    "tests/unit/web/test_factor_rules.py",
+    "tests/unit/web/test_passkeys.py",
+    "tests/unit/web/test_log_in.py",
+    "tests/unit/web/test_credentials.py",
+    "tests/unit/web/test_download_permission.py",
+    "tests/unit/web/test_api.py",
+)
+
+TESTS: dict[str, tuple[str, ...]] = {
+    "recorder/seal/usage_terms.py": _SEAL,
+    "recorder/seal/amendment_chain.py": _SEAL,
+    "recorder/seal/retention_limit.py": _SEAL,
+    "recorder/seal/revocation.py": _SEAL,
+    "recorder/seal/signed_document.py": _SEAL,
+    "recorder/lifecycle/limits.py": _LIMITS,
+    "recorder/lifecycle/retention_limits.py": _LIMITS,
+    "recorder/lifecycle/limit_application.py": _LIMITS,
+    "recorder/lifecycle/amendments.py": _LIFECYCLE,
+    "recorder/lifecycle/clock_guard.py": _LIFECYCLE,
+    "recorder/lifecycle/departure.py": _LIFECYCLE,
+    "recorder/lifecycle/dispute_erasure.py": _LIFECYCLE,
+    "recorder/lifecycle/erasure_deadline.py": _LIFECYCLE,
+    "recorder/lifecycle/expiry.py": _LIFECYCLE,
+    "recorder/lifecycle/hold_review.py": _LIFECYCLE,
+    "recorder/lifecycle/statements.py": _LIFECYCLE,
+    "recorder/playback/authorization.py": _GATE,
+    "recorder/playback/gate.py": _GATE,
+    "recorder/playback/purposes.py": _GATE,
+    "recorder/playback/verified_recording.py": _GATE,
+    "recorder/features/disputes/admissions.py": _DISPUTES,
+    "recorder/features/disputes/rules.py": _DISPUTES,
+    "recorder/features/offboarding/duty.py": _OFFBOARDING,
+    "recorder/features/offboarding/queries.py": _OFFBOARDING,
+    "recorder/features/recovery/dump.py": ("tests/unit/recovery/test_backup.py",),
+    "recorder/features/subject_requests/personal_copy.py": _REQUESTS,
+    "recorder/features/subject_requests/queries.py": _REQUESTS,
+    "recorder/features/subject_requests/service.py": _REQUESTS,
+    "recorder/features/tenants/rules.py": (
+        "tests/unit/catalogue/test_composition.py",
+        "tests/unit/catalogue/test_announcements.py",
+        "tests/unit/catalogue/test_line_policies.py",
+    ),
+    "recorder/identity/download_permission.py": _IDENTITY,
+    "recorder/identity/second_factors.py": _IDENTITY,
+    "recorder/identity/throttle.py": _IDENTITY,
+    "recorder/identity/users.py": _IDENTITY,
+    "recorder/auditlog/append.py": ("tests/unit/auditlog", "tests/unit/lifecycle/test_recordings.py"),
+    "recorder/capture/conferences.py": ("tests/unit/capture/test_conferences.py",),
+}
