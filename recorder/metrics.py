@@ -221,6 +221,10 @@ MAIL_QUEUED = _gauge("accord_queued_mails",
     "state", on=(WORKER,))
 DUTY_FAILURES = _counter("accord_duty_failures_total", "Duties that failed.",
                          "duty", on=(WORKER,))
+OBJECT_FAILURES = _counter("accord_object_failures_total",
+    "Customers, recordings and other objects that a duty could not deal with and will try again, by the log "
+    "event that names each; the duty dealt with the others.",
+    "event", on=(WORKER,))
 DUTY_DONE = _gauge("accord_duty_timestamp_seconds", "When a duty was last completed.", "duty",
                    on=(WORKER,))
 
@@ -253,6 +257,15 @@ STORE_KINDS: Final = (AWAY, CONFLICT, REFUSED)
 CATALOGUE_KINDS: Final = (AWAY, FAILED)
 OBSTACLES: Final = ("store_away", "store", "catalogue", "seal", "take", "encoder", "disk", "other")
 """Reasons why a stage can fail for now."""
+OBJECT_FAULTS: Final = (
+    "amendments.recovery_failed", "checkpoint.mail_failed", "checkpoint.sign_failed",
+    "checkpoint.stamp_failed", "customer.unreadable", "dispute.drop_failed", "dispute.not_copied",
+    "dispute.outcome_failed", "hold.unreadable", "listen.close_failed", "mail.unreadable",
+    "notification.not_mailed", "notification.update_failed", "offboarding.delayed",
+    "offboarding.erasure_failed", "quarantine.erasure_failed", "recording.erasure_failed",
+    "recording.limit_failed", "retention_limit.refused", "usage.count_failed",
+)  # fmt: skip
+"""The log events that name an object that a duty could not deal with."""
 
 
 def expose_zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:

@@ -27,7 +27,8 @@ from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.audit_log import CheckpointTable, RecipientTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso, truncate
-from recorder.errors import AccordError, AuditLogError
+from recorder.errors import AuditLogError
+from recorder.isolation import isolate_object
 from recorder.seal import canonical_json, signing
 from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import key_part
@@ -80,8 +81,8 @@ def sign_due(
 ) -> int:
     """Sign every log that is due, and put new checkpoints; stop after ``seconds``. Returns their number. A
     lease on each log lets only one of several workers sign it; one searches for them at a time. A log that
-    cannot be signed delays no other; the first such error (:class:`AuditLogError`, ``SealError``,
-    ``StoreError``) is raised at the end."""
+    cannot be signed is reported and delays no other; the first such error is raised at the end. Raises
+    ``Unreachable`` at once."""
     with lease.turn(SEARCH, services.owner, now, SEARCH_INTERVAL) as searches:
         # In the turn, which a worker that cannot sign gives back: another one may be able to.
         return _sign_logs(_find_due(now) if searches else [], services, now, seconds, elapsed)
@@ -104,17 +105,15 @@ def _sign_logs(
         if not lease.take(claim, services.owner, now):
             continue
         try:
-            put += publish(tenant, services, now)
-            # Another worker may have signed it since the search.
-            if _is_due(tenant, now) and sign(tenant, services, now) is not None:
+            with isolate_object(services.faults, "checkpoint.sign_failed", tenant, tenant=tenant) as attempt:
                 put += publish(tenant, services, now)
-        except AccordError as error:
-            services.faults.report("checkpoint.sign_failed", error, tenant, level="error", tenant=tenant)
-            errors.append(error)
-        else:
-            services.faults.recover("checkpoint.sign_failed", tenant, tenant=tenant)
+                # Another worker may have signed it since the search.
+                if _is_due(tenant, now) and sign(tenant, services, now) is not None:
+                    put += publish(tenant, services, now)
         finally:
             lease.release(claim, services.owner)
+        if attempt.error is not None:
+            errors.append(attempt.error)
     if errors:
         raise errors[0]
     return put

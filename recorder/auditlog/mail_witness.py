@@ -13,6 +13,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from functools import cache
 from pathlib import Path
+from smtplib import SMTPRecipientsRefused
 
 import structlog
 from peewee import Expression
@@ -26,6 +27,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.errors import MailError
 from recorder.ids import Entropy, uuid7
+from recorder.isolation import isolate_object
 from recorder.mail.server import MailServer
 from recorder.services import AuditLogServices
 
@@ -72,27 +74,34 @@ def recipients(tenant: str) -> list[tuple[str, datetime | None]]:
 
 def send_due(services: AuditLogServices, server: MailServer | None, now: datetime) -> int:
     """Send new checkpoints to every recipient whose last mail is :data:`INTERVAL` old; returns the number of
-    mails. Raises :class:`MailError` (``mail.unreachable``); the next call retries."""
+    mails. A recipient whom the server refuses is reported and delays no other. Raises :class:`MailError`
+    (``mail.unreachable``); the next call retries."""
     if server is None:
         return 0
     with connected():
         over = RecipientTable.sent_at.is_null() | (RecipientTable.sent_at <= now - INTERVAL)
-        due = list(
-            RecipientTable.select().where(RecipientTable.until.is_null() & over).order_by(RecipientTable.id)
-        )
+        query = RecipientTable.select(RecipientTable.id).where(RecipientTable.until.is_null() & over)
+        due = [row.id for row in query.order_by(RecipientTable.id)]
     count = 0
-    for row in due:
-        last = newest(row.tenant_id)
-        if last is None or last.stored_at is None or last.number == row.sent_number:
-            continue
-        claim = f"mail:{row.id}"
-        if lease.take(claim, services.owner, now):
-            try:
-                _send(row, last, server, now)
-                count += 1
-            finally:
-                lease.release(claim, services.owner)
+    for recipient in due:
+        with isolate_object(services.faults, "checkpoint.mail_failed", recipient, recipient=recipient):
+            count += _send_newest(recipient, services, server, now)
     return count
+
+
+def _send_newest(recipient: str, services: AuditLogServices, server: MailServer, now: datetime) -> bool:
+    with connected():
+        row = RecipientTable.get_by_id(recipient)
+    last, claim = newest(row.tenant_id), f"mail:{recipient}"
+    if last is None or last.stored_at is None or last.number == row.sent_number:
+        return False
+    if not lease.take(claim, services.owner, now):
+        return False
+    try:
+        _send(row, last, server, now)
+    finally:
+        lease.release(claim, services.owner)
+    return True
 
 
 def compose_mail(
@@ -118,7 +127,14 @@ def _send(row: RecipientTable, last: CheckpointTable, server: MailServer, now: d
         tenant = TenantTable.get_by_id(row.tenant_id)
     message = compose_mail(tenant.name, tenant.language, last, server.sender, row.address, now)
     with server.open() as session:
-        session.send_message(message)
+        try:
+            session.send_message(message)
+        except SMTPRecipientsRefused as error:
+            raise MailError(
+                "mail.recipient_refused",
+                f"the mail server {server.host} refuses {row.address}: {error}",
+                "correct the address: `accord audit witness --help`",
+            ) from error
     with writing():
         RecipientTable.update(sent_at=now, sent_number=last.number).where(
             RecipientTable.id == row.id

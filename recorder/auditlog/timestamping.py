@@ -28,6 +28,7 @@ from recorder.catalogue.tables.audit_log import CheckpointTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import AuditLogError
+from recorder.isolation import isolate_object
 from recorder.services import AuditLogServices
 from recorder.store.contract import NotFound
 
@@ -101,27 +102,36 @@ def verify_checkpoint_token(token: bytes, note: str, at: datetime, certificates:
 
 
 def stamp_due(services: AuditLogServices, authority: Authority | None, now: datetime) -> int:
-    """Timestamp each log's newest checkpoint; returns the number of timestamps. Can be repeated. Raises
-    :class:`AuditLogError`, ``StoreError`` at the first failure, as all logs use the same authority.
-    """
+    """Timestamp each log's newest checkpoint; returns the number of timestamps. Can be repeated. A checkpoint
+    that gets none is reported and delays no other; the first such error is raised at the end. Raises
+    :class:`AuditLogError` (``timestamp.unreachable``), ``Unreachable`` at once."""
     if authority is None:
         return 0
     with connected():
         is_due = CheckpointTable.stored_at.is_null(False) & CheckpointTable.stamped_at.is_null()
         query = with_newest(TenantTable.id).where(is_due)
         tenants = [tenant for (tenant,) in query.order_by(TenantTable.id).tuples()]
-    stamped = 0
+    stamped, errors = 0, []
     for tenant in tenants:
-        row = newest(tenant)
-        if row is None or row.stored_at is None or row.stamped_at is not None:
-            continue
-        claim = f"stamp:{tenant}"
-        if lease.take(claim, services.owner, now):
-            try:
-                stamped += _one(row, services, authority, now)
-            finally:
-                lease.release(claim, services.owner)
+        with isolate_object(services.faults, "checkpoint.stamp_failed", tenant, tenant=tenant) as attempt:
+            stamped += _stamp_newest(tenant, services, authority, now)
+        if attempt.error is not None:
+            errors.append(attempt.error)
+    if errors:
+        raise errors[0]
     return stamped
+
+
+def _stamp_newest(tenant: str, services: AuditLogServices, authority: Authority, now: datetime) -> bool:
+    row, claim = newest(tenant), f"stamp:{tenant}"
+    if row is None or row.stored_at is None or row.stamped_at is not None:
+        return False
+    if not lease.take(claim, services.owner, now):
+        return False
+    try:
+        return _one(row, services, authority, now)
+    finally:
+        lease.release(claim, services.owner)
 
 
 def token_place(note: str) -> str:

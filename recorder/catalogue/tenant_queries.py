@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from recorder.catalogue.database import connected, read_once
 from recorder.catalogue.mappers import tenant_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import TenantRow
+from recorder.catalogue.row_reader import read_rows
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError
+from recorder.fault_log import FaultLog
 
 if TYPE_CHECKING:
     from recorder.seal.keyring import WrappedKey
+
+UNREADABLE: Final = "customer.unreadable"
 
 
 def all_tenants() -> tuple[TenantRow, ...]:
@@ -30,11 +34,18 @@ def customers() -> tuple[TenantRow, ...]:
     return tuple(row for row in all_tenants() if row.id != PROVIDER)
 
 
-def log_sizes() -> dict[str, int]:
-    """How many leaves each customer's log has, by the customer's id."""
-    with connected():
-        query = TenantTable.select(TenantTable.id, TenantTable.log_size).where(TenantTable.id != PROVIDER)
-        return {row.id: row.log_size for row in query.order_by(TenantTable.id)}
+def readable_customers(faults: FaultLog) -> list[TenantRow]:
+    """Every customer, by id, but those whose row cannot be read: each is reported to ``faults``."""
+    query = TenantTable.select().where(TenantTable.id != PROVIDER).order_by(TenantTable.id)
+    return read_rows(query, tenant_row, faults, UNREADABLE)
+
+
+def log_sizes(faults: FaultLog | None = None) -> dict[str, int]:
+    """How many leaves each customer's log has, by the customer's id; a row that cannot be read is reported to
+    ``faults``."""
+    query = TenantTable.select(TenantTable.id, TenantTable.log_size).where(TenantTable.id != PROVIDER)
+    query = query.order_by(TenantTable.id)
+    return dict(read_rows(query, lambda row: (row.id, row.log_size), faults or FaultLog(), UNREADABLE))
 
 
 def recording_owner(recording: str) -> str | None:

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.catalogue import queries
 from recorder.catalogue.tables import lease
-from recorder.errors import SealError
 from recorder.fault_log import FaultLog
 from recorder.ids import Entropy
+from recorder.isolation import isolate_object
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_store import chain_of_row
 from recorder.seal.revocation import Revoked, Trust, none_revoked
@@ -29,20 +29,17 @@ def list_pending(
     revoked: Callable[[], Revoked] = none_revoked,
     faults: FaultLog | None = None,
 ) -> int:
-    """List the amendments of interrupted processes; returns how many recordings had any. An invalid seal, or
-    an amendment by a ``revoked`` key, is reported to ``faults`` and checked again next time. Raises
-    :class:`recorder.errors.StoreError`."""
+    """List the amendments of interrupted processes; returns how many recordings had any. A recording that has
+    an invalid seal, or an amendment by a ``revoked`` key, is reported to ``faults`` and checked again next
+    time. Raises :class:`recorder.store.contract.Unreachable`."""
     owner, count, faults = entropy(8).hex(), 0, faults or FaultLog()
     for tenant, recording in amendments.pending_amendments(now - timedelta(minutes=1)):
         claim = f"recording:{recording}"
         if not lease.take(claim, owner, now):
             continue
         try:
-            count += _finish_one(tenant, recording, store, root, now, entropy, revoked())
-        except SealError as error:
-            faults.report("amendments.recovery_failed", error, recording, level="error", recording=recording)
-        else:
-            faults.recover("amendments.recovery_failed", recording, recording=recording)
+            with isolate_object(faults, "amendments.recovery_failed", recording, recording=recording):
+                count += _finish_one(tenant, recording, store, root, now, entropy, revoked())
         finally:
             lease.release(claim, owner)
     return count

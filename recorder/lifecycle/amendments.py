@@ -16,12 +16,14 @@ from recorder.catalogue.mappers import consents_data
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.recording_projection import consents_in
 from recorder.catalogue.records import RecordingRow
+from recorder.catalogue.row_reader import read_rows
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.clock import from_iso
 from recorder.errors import SealError
+from recorder.fault_log import FaultLog
 from recorder.ids import Entropy
 from recorder.lifecycle import recordings
 from recorder.lifecycle.limits import limits_of
@@ -77,7 +79,7 @@ def pending_amendments(before: datetime) -> tuple[tuple[str, str], ...]:
     """Recordings (tenant and id) that were marked before a time and still are."""
     with connected():
         rows = (
-            PendingAmendmentTable.select()
+            PendingAmendmentTable.select(PendingAmendmentTable.tenant, PendingAmendmentTable.recording_id)
             .where(PendingAmendmentTable.since < before)
             .order_by(PendingAmendmentTable.since)
         )
@@ -247,15 +249,21 @@ def list_tombstone(row: RecordingRow, chain: Chain, *, now: datetime, entropy: E
 
 def holds(tenant: str | None = None, recording: str | None = None) -> tuple[HoldRow, ...]:
     """Holds that are set, of one tenant or of all, of one recording or of all, oldest first."""
-    query = AmendmentTable.select().where(
-        (AmendmentTable.kind == amendment_kinds.HOLD_SET) & AmendmentTable.ended_by.is_null()
-    )
+    query = AmendmentTable.select().where(_IS_HOLD)
     if recording is not None:
         query = query.where(AmendmentTable.recording == recording)
     if tenant is not None:
         query = query.where(AmendmentTable.tenant == tenant)
     with connected():
         return tuple(_hold(row) for row in query.order_by(AmendmentTable.at, AmendmentTable.id))
+
+
+def readable_holds(faults: FaultLog) -> tuple[HoldRow, ...]:
+    """All holds that are set, but those whose row cannot be read: each is reported to ``faults``."""
+    return tuple(read_rows(AmendmentTable.select().where(_IS_HOLD), _hold, faults, "hold.unreadable"))
+
+
+_IS_HOLD: Final = (AmendmentTable.kind == amendment_kinds.HOLD_SET) & AmendmentTable.ended_by.is_null()
 
 
 def _hold(row: AmendmentTable) -> HoldRow:

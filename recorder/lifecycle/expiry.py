@@ -21,11 +21,13 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
+from recorder.catalogue import queries
 from recorder.catalogue.erased_call_queries import erased_among
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError, StoreError, TakeError
+from recorder.isolation import isolate_object
 from recorder.lifecycle import amendments, recordings, retention_limits
 from recorder.lifecycle.amendment_store import chain_of, chain_of_row, put
 from recorder.lifecycle.hold_review import check_confirmed, holds_unconfirmed
@@ -49,29 +51,29 @@ def destroy_due(services: Services, now: datetime) -> int:
     """Erase expired recordings, longest expired first; returns how many. Several workers share the work: each
     takes a lease for each recording (:mod:`recorder.catalogue.tables.lease`).
 
-    A recording that cannot be erased, or that the bucket keeps for longer, is logged as an error, stays, and
-    delays no other. Raises :class:`Unreachable`; the recording in progress is still due then."""
+    A recording that cannot be erased, or that the bucket keeps for longer, is reported, stays, and delays no
+    other. Raises :class:`Unreachable`; the recording in progress is still due then."""
     if (since := holds_unconfirmed()) is not None:
-        if due_rows := recordings.due(now, limit=1):
+        if due := recordings.due(now):
             metrics.RECORDINGS_NOT_ERASED.labels("holds").inc()
             services.faults.report(
                 "retention.suspended",
                 "legal holds have not been confirmed since the rebuild",
                 since=to_iso(since),
-                recording=due_rows[0].id,
+                recording=due[0][1],
                 hint="review the holds, then run `accord rebuild --confirm-holds`",
             )
         return 0
     services.faults.recover("retention.suspended")
     owner, started = services.entropy(8).hex(), time.monotonic()
     lease.delete_expired(now)
-    destroyed, last = 0, None
-    while due := recordings.due(now, after=last):
-        for row in due:
-            last = row
-            # Thousands of recordings take longer than a lease lasts.
-            claimed = now + timedelta(seconds=time.monotonic() - started)
-            destroyed += destroy_one(row, services, owner, now, claimed)
+    destroyed = 0
+    for tenant, recording in recordings.due(now):
+        # Thousands of recordings take longer than a lease lasts.
+        claimed = now + timedelta(seconds=time.monotonic() - started)
+        with isolate_object(services.faults, "recording.erasure_failed", recording, recording=recording):
+            row = queries.recording(tenant, recording)
+            destroyed += row is not None and destroy_one(row, services, owner, now, claimed)
     return destroyed
 
 
@@ -79,7 +81,7 @@ def destroy_one(
     row: RecordingRow, services: Services, owner: str, now: datetime, claimed: datetime | None = None
 ) -> bool:
     """Erase a recording if it has expired and no other worker is erasing it; returns whether it did.
-    ``claimed`` is the time of the lease. A refusal is logged. Raises :class:`Unreachable`."""
+    ``claimed`` is the time of the lease. Raises what :func:`check_expired` and :func:`destroy` raise."""
     claim = f"recording:{row.id}"
     if not lease.take(claim, owner, claimed or now):
         return False
@@ -95,18 +97,10 @@ def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
         destroy(row, chain, _terms(row, chain, services.trust).why, services, now)
     except Unreachable:
         raise
-    except (SealError, StoreError) as error:
+    except Exception as error:
         refused = isinstance(error, SealError)
         metrics.RECORDINGS_NOT_ERASED.labels("refused" if refused else "failed").inc()
-        services.faults.report(
-            "recording.erasure_failed",
-            error,
-            row.id,
-            level="error",
-            recording=row.id,
-        )
-        return False
-    services.faults.recover("recording.erasure_failed", row.id, recording=row.id)
+        raise
     return True
 
 
@@ -230,12 +224,15 @@ def empty_quarantine(services: Services, now: datetime) -> int:
         for folder in folders
         if _over(folder, now) or (folder.name in erased_names and _was_erased(folder, statements))
     ]
+    erased = 0
     for folder in expired:
-        recordings.note_quarantine_erasure(folder.name, now, services.entropy)
-        remove_take(folder)
-        metrics.QUARANTINE_ERASED.inc()
-        log.info("quarantine.erased", recording=folder.name)
-    return len(expired)
+        with isolate_object(services.faults, "quarantine.erasure_failed", folder.name, recording=folder.name):
+            recordings.note_quarantine_erasure(folder.name, now, services.entropy)
+            remove_take(folder)
+            metrics.QUARANTINE_ERASED.inc()
+            log.info("quarantine.erased", recording=folder.name)
+            erased += 1
+    return erased
 
 
 def _was_erased(folder: Path, statements: Statements) -> bool:

@@ -21,6 +21,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError
+from recorder.fault_log import FaultLog
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.seal import signed_document, signing
@@ -162,10 +163,11 @@ class HoldReminders:
 
     logged: dict[str, date] = field(default_factory=dict)
 
-    def remind(self, now: datetime) -> None:
-        """Log each hold whose review is due and that was not logged today."""
+    def remind(self, now: datetime, faults: FaultLog | None = None) -> None:
+        """Log each hold whose review is due and that was not logged today. A row that cannot be read is
+        reported to ``faults``."""
         due = {}
-        for each in amendments.holds():
+        for each in amendments.readable_holds(faults or FaultLog()):
             if each.review_at > now:
                 continue
             name = f"{each.recording}/{each.number}"

@@ -5,35 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from recorder.errors import SealError
+from recorder.catalogue import queries
+from recorder.fault_log import FaultLog
+from recorder.isolation import isolate_object
 from recorder.lifecycle import amendments, limits
 from recorder.lifecycle.amendment_store import chain_of_row
 from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.store.contract import Store
 
-log = structlog.get_logger()
-
 
 def apply_limits(
-    store: Store, root: Ed25519PublicKey, now: datetime, revoked: Callable[[], Revoked] = none_revoked
+    store: Store,
+    root: Ed25519PublicKey,
+    now: datetime,
+    revoked: Callable[[], Revoked] = none_revoked,
+    faults: FaultLog | None = None,
 ) -> int:
     """Apply each new limit to the recordings that it may concern; returns how many rows changed. Resumes
     after an interruption.
 
-    A recording with an invalid seal, or with an amendment by a ``revoked`` key, is logged and its row is left
-    unchanged. Raises :class:`recorder.errors.StoreError`."""
-    changed, trust = 0, Trust(root, revoked)
+    A recording with an invalid seal, or with an amendment by a ``revoked`` key, is reported to ``faults``,
+    and its row is left unchanged. Raises :class:`recorder.store.contract.Unreachable`."""
+    changed, trust, faults = 0, Trust(root, revoked), faults or FaultLog()
     while (batch := limits.next_unapplied()) is not None:
-        limit, rows = batch
-        for row in rows:
-            try:
-                changed += amendments.update_expiry(row, chain_of_row(row, store, root, revoked()), trust)
-            except SealError as error:
-                log.error(
-                    "recording.limit_failed", recording=row.id, error_id=error.error_id, error=error.message
-                )
-        limits.note_applied(limit, rows[-1].id if rows else None, now)
+        limit, tenant, found = batch
+        for recording in found:
+            with isolate_object(faults, "recording.limit_failed", recording, recording=recording):
+                row = queries.recording(tenant, recording)
+                if row is not None:
+                    chain = chain_of_row(row, store, root, revoked())
+                    changed += amendments.update_expiry(row, chain, trust)
+        limits.note_applied(limit, found[-1] if found else None, now)
     return changed

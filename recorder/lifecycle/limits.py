@@ -21,9 +21,7 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, commitment, leaf_hash, lock_tenant
 from recorder.catalogue import country_check
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.prepared_query import prepared
-from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.line import LineTable
@@ -117,8 +115,12 @@ def pending(tenant: str | None = None) -> tuple[PendingLimit, ...]:
     replacing one leaves no moment without a limit."""
     condition = [] if tenant is None else [RetentionLimitTable.tenant == tenant]
     with connected():
-        fresh = RetentionLimitTable.select().where(RetentionLimitTable.leaf.is_null(), *condition)
-        lifts = RetentionLimitTable.select().where(
+        texts = RetentionLimitTable.select(
+            RetentionLimitTable.id, RetentionLimitTable.tenant, RetentionLimitTable.statement,
+            RetentionLimitTable.lifted,
+        )  # fmt: skip
+        fresh = texts.where(RetentionLimitTable.leaf.is_null(), *condition)
+        lifts = texts.where(
             RetentionLimitTable.lifted.is_null(False), RetentionLimitTable.lifted_leaf.is_null(), *condition
         )
         found = [PendingLimit(row.id, row.tenant_id, row.statement.encode(), False) for row in fresh]
@@ -299,18 +301,20 @@ def version_of(tenant: str) -> Version:
         )
 
 
-def next_unapplied(limit: int = 200) -> tuple[str, tuple[RecordingRow, ...]] | None:
-    """The id of a limit that has not been applied to every recording, and the next of those recordings, in
-    order; ``None`` if there is no such limit."""
+def next_unapplied(limit: int = 200) -> tuple[str, str, tuple[str, ...]] | None:
+    """The ids of a limit that has not been applied to every recording, of its customer, and of the next of
+    those recordings, in order; ``None`` if there is no such limit."""
+    table = RetentionLimitTable
     with connected():
-        open_ = RetentionLimitTable.applied_at.is_null() & RetentionLimitTable.leaf.is_null(False)
-        row = RetentionLimitTable.select().where(open_).order_by(RetentionLimitTable.id).first()
+        open_ = table.applied_at.is_null() & table.leaf.is_null(False)
+        query = table.select(table.id, table.tenant, table.applied_after).where(open_)
+        row = query.order_by(table.id).first()
         if row is None:
             return None
         condition = (RecordingTable.tenant == row.tenant_id) & RecordingTable.erased_at.is_null()
         condition &= RecordingTable.id > (row.applied_after or "")
-        found = RecordingTable.select().where(condition).order_by(RecordingTable.id).limit(limit)
-        return row.id, tuple(recording_row(each) for each in found)
+        found = RecordingTable.select(RecordingTable.id).where(condition).order_by(RecordingTable.id)
+        return row.id, row.tenant_id, tuple(each.id for each in found.limit(limit))
 
 
 def note_applied(limit_id: str, after: str | None, now: datetime) -> None:

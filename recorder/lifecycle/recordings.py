@@ -150,23 +150,13 @@ def imported_recording(tenant: str, sha256: str) -> RecordingRow | None:
     return None if row is None else recording_row(row)
 
 
-def due(now: datetime, limit: int = 20, after: RecordingRow | None = None) -> tuple[RecordingRow, ...]:
-    """Recordings that have expired, are not on hold and not erased yet, longest expired first, starting after
-    ``after``."""
-    condition = _over(now)
-    if after is not None:
-        later = RecordingTable.keep_until > after.keep_until
-        condition &= later | (
-            (RecordingTable.keep_until == after.keep_until) & (RecordingTable.id > after.id)
-        )
+def due(now: datetime) -> tuple[tuple[str, str], ...]:
+    """The customers and ids of recordings that have expired, are not on hold and not erased yet, longest
+    expired first."""
     with connected():
-        query = (
-            RecordingTable.select()
-            .where(condition)
-            .order_by(RecordingTable.keep_until, RecordingTable.id)
-            .limit(limit)
-        )
-        return tuple(recording_row(row) for row in query)
+        query = RecordingTable.select(RecordingTable.tenant, RecordingTable.id).where(_over(now))
+        query = query.order_by(RecordingTable.keep_until, RecordingTable.id)
+        return tuple((row.tenant_id, row.id) for row in query)
 
 
 def is_due(row: RecordingRow, now: datetime) -> bool:

@@ -17,6 +17,7 @@ from recorder.clock import truncate
 from recorder.errors import CatalogueError, SealError
 from recorder.fault_log import FaultLog
 from recorder.ids import Entropy, uuid7
+from recorder.isolation import isolate_object
 from recorder.lifecycle import hold_review, limits
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.limits import PendingLimit
@@ -27,7 +28,7 @@ from recorder.seal.document_source import read_document
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.revocation import Trust
 from recorder.spool.atomic_files import memory_file
-from recorder.store.contract import Conflict, NotFound, Store
+from recorder.store.contract import NotFound, Store
 
 log = structlog.get_logger()
 
@@ -83,22 +84,20 @@ def finish_pending(
 ) -> int:
     """Put pending statements into the bucket and append their leaves; returns how many. An invalid statement,
     or one whose place in the bucket is taken, is reported to ``faults`` and has no effect. Raises
-    :class:`StoreError`."""
+    :class:`recorder.store.contract.Unreachable`."""
     count, faults = 0, faults or FaultLog()
     for each in limits.pending(tenant):
-        try:
+        with isolate_object(
+            faults, "retention_limit.refused", each.id, tenant=each.tenant, limit=each.id,
+            hint="run `accord audit run`",
+        ):  # fmt: skip
             place = statements.place_of(each.tenant, each.id, lifted=each.lifted)
             limits.check_statement(each, trust, now)
             with memory_file(each.content) as path:
                 store.put(place, path, statements.sha256_of(each.content))
             limits.add_leaf(each, trust, now, entropy)
-        except (SealError, Conflict) as error:
-            faults.report("retention_limit.refused", error, each.id, level="error", tenant=each.tenant,
-                          limit=each.id, hint="run `accord audit run`")  # fmt: skip
-            continue
-        faults.recover("retention_limit.refused", each.id, tenant=each.tenant, limit=each.id)
-        log.info("retention_limit.listed", tenant=each.tenant, limit=each.id, lifted=each.lifted)
-        count += 1
+            log.info("retention_limit.listed", tenant=each.tenant, limit=each.id, lifted=each.lifted)
+            count += 1
     return count
 
 

@@ -18,9 +18,11 @@ from typing import Final
 import structlog
 
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.row_reader import read_rows
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.errors import MailError, SealError
+from recorder.fault_log import FaultLog
 from recorder.mail.outbox import QueuedMail, is_for_now, open_mail
 from recorder.mail.server import MailServer
 from recorder.services import Services
@@ -46,9 +48,9 @@ def send_due(
     Raises :class:`MailError` (``mail.unreachable``): each mail is tried again after a growing pause."""
     now, end = services.now(), elapsed() + seconds
     _drop_old(now)
-    if server is None or not _due(now, 1) or not lease.take(LEASE, services.owner, now):
+    if server is None or not _due(now, 1, services.faults) or not lease.take(LEASE, services.owner, now):
         return 0
-    pending, count = _due(now, PAGE), 0
+    pending, count = _due(now, PAGE, services.faults), 0
     try:
         with server.open() as session:
             while pending and elapsed() < end:
@@ -132,14 +134,15 @@ def _postpone(row: OutgoingMailTable, now: datetime) -> None:
         OutgoingMailTable.update(change).where(OutgoingMailTable.id == row.id).execute()
 
 
-def _due(now: datetime, limit: int) -> list[OutgoingMailTable]:
+def _due(now: datetime, limit: int, faults: FaultLog) -> list[OutgoingMailTable]:
     """Mails to send, in order. One that is postponed by more than a pause, and not to be sent later, was
     written by a clock that had jumped ahead."""
     jumped = (OutgoingMailTable.next_at > now + 2 * LONGEST_PAUSE) & is_for_now(now)
     early = (OutgoingMailTable.next_at <= now) | jumped
     with connected():
         query = OutgoingMailTable.select().where(OutgoingMailTable.refused.is_null() & early)
-        return list(query.order_by(OutgoingMailTable.next_at, OutgoingMailTable.id).limit(limit))
+        query = query.order_by(OutgoingMailTable.next_at, OutgoingMailTable.id).limit(limit)
+        return read_rows(query, lambda row: row, faults, "mail.unreadable")
 
 
 def _drop(row: OutgoingMailTable) -> None:

@@ -131,7 +131,7 @@ def open_mail(row: OutgoingMailTable, keyring: Keyring) -> QueuedMail:
         key = keyring.mail_key(kek)[0].key
         purpose = _purpose(row.tenant_id, row.id, row.about)
         body = json.loads(AESGCM(key).decrypt(content[:_NONCE], content[_NONCE:], purpose))
-    except (InvalidTag, ValueError) as error:
+    except (InvalidTag, ValueError, TypeError, AttributeError) as error:
         raise SealError(
             "mail.forged", f"the queued mail {row.id} was not written by Accord", "it was deleted, not sent"
         ) from error

@@ -26,7 +26,9 @@ from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.clock import SLACK, to_iso
 from recorder.errors import TooOften
+from recorder.fault_log import FaultLog
 from recorder.ids import Entropy, uuid7
+from recorder.isolation import isolate_object
 from recorder.playback.interface import Grant
 
 MergeStretches = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
@@ -404,7 +406,7 @@ def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
     them."""
     with connected():
         query = (
-            ListenTable.select(ListenTable, GrantTable)
+            ListenTable.select(ListenTable.id, ListenTable.tenant, GrantTable.recording)
             .join(GrantTable)
             .where(
                 ListenTable.closed_at.is_null()
@@ -416,9 +418,14 @@ def stale_listens(now: datetime, limit: int = 100) -> tuple[ListenRow, ...]:
         return tuple(ListenRow(row.id, row.tenant_id, row.grant.recording_id) for row in query)
 
 
-def close_stale_listens(now: datetime, entropy: Entropy) -> int:
-    """Close the listens of ended grants; returns how many."""
-    return sum(close_listen(listen, now=now, entropy=entropy) for listen in stale_listens(now))
+def close_stale_listens(now: datetime, entropy: Entropy, faults: FaultLog | None = None) -> int:
+    """Close the listens of ended grants; returns how many. One that cannot be closed is reported to
+    ``faults`` and delays no other."""
+    count, faults = 0, faults or FaultLog()
+    for listen in stale_listens(now):
+        with isolate_object(faults, "listen.close_failed", listen.id, listen=listen.id):
+            count += close_listen(listen, now=now, entropy=entropy)
+    return count
 
 
 def find_heard_recording(tenant: str) -> str | None:

@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from peewee import PeeweeException
-
 from recorder import metrics
 from recorder.auditlog import checkpoint, mail_witness, timestamping
-from recorder.errors import AccordError
 from recorder.features.disputes.copies import copy_due
 from recorder.features.disputes.duty import OutcomeDuty
 from recorder.features.fleet.service import report_node
@@ -22,6 +19,7 @@ from recorder.features.rooms.service import drop_rooms, milliseconds
 from recorder.features.team import account_links
 from recorder.features.usage.duty import UsageCounter
 from recorder.identity import throttle, users
+from recorder.isolation import report_failure
 from recorder.lifecycle import amendment_recovery, expiry, limit_application, retention_limits
 from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.lifecycle.hold_review import HoldReminders
@@ -64,7 +62,8 @@ class Duties:
     """The name that this node reports under."""
 
     def keep(self) -> None:
-        """Run every duty; one that fails is counted and repeated the next time."""
+        """Run every duty; one that fails is counted and repeated the next time. A failure about one customer
+        or object concerns no other (:mod:`recorder.isolation`)."""
         services, now, trusted_now = self.services, self.services.now(), self.timekeeper.check
         store, root, trust, entropy = services.store, services.root, services.trust, services.entropy
         duties: dict[str, Callable[[], object]] = {
@@ -78,15 +77,15 @@ class Duties:
             ),
             "limits": lambda: (
                 retention_limits.finish_pending(store, trust, now, entropy, faults=services.faults),
-                limit_application.apply_limits(store, root, now, services.revoked),
+                limit_application.apply_limits(store, root, now, services.revoked, services.faults),
             ),
-            "holds": lambda: self.reminders.remind(services.now()),
+            "holds": lambda: self.reminders.remind(services.now(), services.faults),
             # What both sides agreed on is sealed before anything is erased.
             "outcomes": lambda: OutcomeDuty(services, self.outbox).record_due(trusted_now()),
             "recordings": lambda: expiry.destroy_due(services, trusted_now()),
             "leaving": lambda: erase_due(services, trusted_now()),
             "quarantine": lambda: expiry.empty_quarantine(services, trusted_now()),
-            "listens": lambda: grants.close_stale_listens(now, entropy),
+            "listens": lambda: grants.close_stale_listens(now, entropy, services.faults),
             "sessions": lambda: (
                 users.drop_old_sessions(now - SESSIONS_KEPT),
                 throttle.drop_old(now),
@@ -94,7 +93,7 @@ class Duties:
             ),
             "logs": lambda: checkpoint.sign_due(services, trusted_now()),
             "timestamps": lambda: timestamping.stamp_due(services, self.witnesses.authority, now),
-            "usage": lambda: self.usage.count(trusted_now(), entropy, services.owner),
+            "usage": lambda: self.usage.count(trusted_now(), entropy, services.owner, services.faults),
             "disputes": lambda: OutcomeDuty(services, self.outbox).drop_erased(trusted_now()),
             "dispute_copies": lambda: copy_due(services),
             "rooms": lambda: drop_rooms(milliseconds(now - ROOMS_KEPT)),
@@ -104,9 +103,10 @@ class Duties:
         for name, duty in duties.items():
             try:
                 duty()
-            except (AccordError, OSError, PeeweeException) as error:
+            except Exception as error:
+                # Whatever it is, it must not end the others' turn.
                 metrics.DUTY_FAILURES.labels(name).inc()
-                services.faults.report("duty.delayed", error, name, duty=name)
+                report_failure(services.faults, "duty.delayed", error, name, duty=name)
             else:
                 services.faults.recover("duty.delayed", name, duty=name)
                 metrics.DUTY_DONE.labels(name).set(services.now().timestamp())

@@ -99,6 +99,7 @@ class Overseer:
         metrics.expose_zero(metrics.MAIL_QUEUED, outbox.STATES)
         metrics.expose_zero(metrics.DUTY_FAILURES, DUTIES)
         metrics.expose_zero(metrics.DUTY_DONE, DUTIES)
+        metrics.expose_zero(metrics.OBJECT_FAILURES, metrics.OBJECT_FAULTS)
         metrics.expose_zero(metrics.RECORDINGS_ERASED, ("expired", "not_announced"))
         metrics.expose_zero(metrics.RECORDINGS_NOT_ERASED, ("refused", "failed", "holds"))
         metrics.expose_shared_zeros()

@@ -27,9 +27,11 @@ class _Module:
             for each in ast.walk(scope):
                 if not isinstance(each, ast.Call) or not each.args:
                     continue
-                if _reports_fault(each.func):
+                if (at := _fault_argument(each.func)) is not None:
                     level = _keyword(each, "level") or "warning"
-                    for text in self._texts(each.args[0], scope):
+                    if _name(each.func) == "isolate_object":
+                        level = "error"
+                    for text in self._texts(each.args[at], scope):
                         yield text, level
                         yield f"{text.partition('.')[0]}.recovered", "info"
                 elif levels := self._levels(each.func, scope):
@@ -109,13 +111,17 @@ def _keyword(call: ast.Call, name: str) -> str | None:
     return next((str(value.value) for value in values if isinstance(value, ast.Constant)), None)
 
 
-def _reports_fault(function: ast.expr) -> bool:
-    """``faults.report(…)``: the fault is logged, and its end (:mod:`recorder.fault_log`)."""
-    return (
-        isinstance(function, ast.Attribute)
-        and function.attr == "report"
-        and _name(function.value).endswith("faults")
-    )
+def _fault_argument(function: ast.expr) -> int | None:
+    """Which argument of a call is the event of a fault that is logged with its end: ``faults.report(…)``
+    (:mod:`recorder.fault_log`), ``isolate_object(faults, …)``, and so on (:mod:`recorder.isolation`)."""
+    match function:
+        case ast.Attribute(value=log, attr="report") if _name(log).endswith("faults"):
+            return 0
+        case ast.Name(id="isolate_object" | "report_failure"):
+            return 1
+        case ast.Name(id="read_rows"):
+            return 3
+    return None
 
 
 def _name(function: ast.expr) -> str:

@@ -22,6 +22,7 @@ from recorder.clock import Now
 from recorder.errors import DisputeError, SealError
 from recorder.features.disputes import queries, rules
 from recorder.ids import Entropy
+from recorder.isolation import isolate_object
 from recorder.seal import hints
 from recorder.seal.data_key import open_data_key, read_wrapped
 from recorder.seal.dispute_copy import (
@@ -46,15 +47,11 @@ log = structlog.get_logger()
 
 def copy_due(services: Services) -> int:
     """Put the statements into the bucket that it lacks; returns of how many disputes. One that cannot be
-    copied is reported as a fault and delays no other. Raises :class:`StoreError`."""
+    copied is reported and delays no other. Raises :class:`recorder.store.contract.Unreachable`."""
     count = 0
     for tenant, dispute in queries.uncopied_disputes():
-        try:
+        with isolate_object(services.faults, "dispute.not_copied", dispute, tenant=tenant, dispute=dispute):
             count += _copy(tenant, dispute, services)
-        except (DisputeError, SealError, NotFound) as error:
-            services.faults.report("dispute.not_copied", error, dispute, level="error", dispute=dispute)
-        else:
-            services.faults.recover("dispute.not_copied", dispute, dispute=dispute)
     return count
 
 

@@ -24,6 +24,7 @@ from recorder.features.disputes.agreements import AGREEMENT, Agreements
 from recorder.features.disputes.rules import Dispute, Outcome
 from recorder.features.disputes.service import Disputes
 from recorder.identity import users
+from recorder.isolation import isolate_object
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.dispute_erasure import drop_disputes
 from recorder.mail.message import MailMessage
@@ -65,32 +66,29 @@ class OutcomeDuty:
     outbox: Outbox
 
     def record_due(self, now: datetime) -> int:
-        """Seal the outcomes that nobody can change any more; returns how many. One that cannot be sealed, for
-        whatever reason, is logged as an error and delays no other. Raises
-        :class:`recorder.store.contract.Unreachable`."""
+        """Seal the outcomes that nobody can change any more; returns how many. One that cannot be sealed is
+        reported and delays no other. Raises :class:`recorder.store.contract.Unreachable`."""
         count = 0
         for tenant, dispute in queries.due_outcomes(now):
-            try:
+            with isolate_object(
+                self.services.faults, "dispute.outcome_failed", dispute, tenant=tenant, dispute=dispute
+            ):
                 count += self._record(tenant, dispute, now)
-            except Unreachable:
-                raise
-            except Exception as error:  # whatever one dispute's data causes
-                self.services.faults.report(
-                    "dispute.outcome_failed", error, dispute, level="error", dispute=dispute
-                )
-            else:
-                self.services.faults.recover("dispute.outcome_failed", dispute, dispute=dispute)
         return count
 
     def drop_erased(self, now: datetime) -> int:
         """Drop closed disputes of whose recordings none is left; returns how many."""
-        found = queries.erased_disputes()
-        for tenant, dispute in found:
-            with writing():
-                lock_tenant(tenant)
-                drop_disputes(tenant, [dispute], now, self.services.entropy)
-            log.info("dispute.dropped", dispute=dispute)
-        return len(found)
+        count = 0
+        for tenant, dispute in queries.erased_disputes():
+            with isolate_object(
+                self.services.faults, "dispute.drop_failed", dispute, tenant=tenant, dispute=dispute
+            ):
+                with writing():
+                    lock_tenant(tenant)
+                    drop_disputes(tenant, [dispute], now, self.services.entropy)
+                log.info("dispute.dropped", dispute=dispute)
+                count += 1
+        return count
 
     def _record(self, tenant: str, dispute: str, now: datetime) -> bool:
         services = self.services

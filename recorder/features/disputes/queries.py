@@ -33,6 +33,8 @@ from recorder.seal.revocation import Trust, is_doubtful
 
 STATED: Final = "dispute.stated"
 
+_IDS: Final = DisputeTable.select(DisputeTable.tenant_id, DisputeTable.id)
+
 log = structlog.get_logger()
 
 
@@ -103,7 +105,7 @@ def signed_statements(tenant: str, dispute: str) -> tuple[str, ...]:
 def uncopied_disputes() -> tuple[tuple[str, str], ...]:
     """The customers and ids of disputes of which the bucket lacks a statement."""
     with connected():
-        rows = DisputeTable.select().where(DisputeTable.copied_beside.is_null())
+        rows = _IDS.where(DisputeTable.copied_beside.is_null())
         return tuple((row.tenant_id, row.id) for row in rows.order_by(DisputeTable.id))
 
 
@@ -180,7 +182,7 @@ def final_at(dispute: Dispute) -> datetime | None:
 def due_outcomes(now: datetime) -> tuple[tuple[str, str], ...]:
     """The customers and ids of disputes whose outcome is to be sealed now."""
     with connected():
-        rows = DisputeTable.select().where(DisputeTable.final_at <= now).order_by(DisputeTable.final_at)
+        rows = _IDS.where(DisputeTable.final_at <= now).order_by(DisputeTable.final_at)
         return tuple((row.tenant_id, row.id) for row in rows)
 
 
@@ -226,7 +228,7 @@ def erased_disputes() -> tuple[tuple[str, str], ...]:
     )
     with connected():
         closed = DisputeTable.closed_at.is_null(False)
-        rows = DisputeTable.select().where(closed & DisputeTable.id.not_in(left))
+        rows = _IDS.where(closed & DisputeTable.id.not_in(left))
         return tuple((row.tenant_id, row.id) for row in rows)
 
 

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.catalogue.tables import lease
-from recorder.catalogue.tenant_queries import customers, log_sizes
+from recorder.catalogue.tenant_queries import log_sizes, readable_customers
 from recorder.features.notifications import queries
 from recorder.features.notifications.service import mail_due, update
+from recorder.isolation import isolate_object
 from recorder.mail.outbox import Outbox
 from recorder.services import Services
 
@@ -48,7 +49,8 @@ class Notifier:
     _looks: dict[str, _Look] = field(default_factory=dict)
 
     def notify(self, services: Services) -> int:
-        """Update the notifications, and queue mail about them; returns the number of mails."""
+        """Update the notifications, and queue mail about them; returns the number of mails. A customer whose
+        rows cannot be read is reported and delays no other."""
         now = services.now()
         if self._last is not None and self._last <= now < self._last + EVERY:
             return 0
@@ -58,21 +60,25 @@ class Notifier:
                 return 0
             self._update(services, now)
             unmailed = queries.tenants_with_unmailed()
-            for tenant in customers() if unmailed else ():
+            for tenant in readable_customers(services.faults) if unmailed else ():
                 if tenant.id in unmailed:
-                    mails += mail_due(tenant, self.outbox, services.trust, now, services.entropy)
-                    services.boundary("notifications mailed")
+                    with isolate_object(
+                        services.faults, "notification.not_mailed", tenant.id, tenant=tenant.id
+                    ):
+                        mails += mail_due(tenant, self.outbox, services.trust, now, services.entropy)
+                        services.boundary("notifications mailed")
         self._last = now
         return mails
 
     def _update(self, services: Services, now: datetime) -> None:
-        sizes, away_since = log_sizes(), queries.recorder_away_since(now)
+        sizes, away_since = log_sizes(services.faults), queries.recorder_away_since(now)
         for number, (tenant, size) in enumerate(sizes.items(), 1):
             last = self._looks.get(tenant)
             if last is not None and last.is_enough(size, away_since, now):
                 continue
-            update(tenant, now, services.entropy, away_since)
-            # At the start everybody is looked at; from then on, no more at once than necessary.
-            share = number / len(sizes) if last is None else 1.0
-            self._looks[tenant] = _Look(size, away_since, now, now + UNCHANGED_EVERY * share)
-            services.boundary("notifications updated")
+            with isolate_object(services.faults, "notification.update_failed", tenant, tenant=tenant):
+                update(tenant, now, services.entropy, away_since)
+                # At the start everybody is looked at; from then on, no more at once than necessary.
+                share = number / len(sizes) if last is None else 1.0
+                self._looks[tenant] = _Look(size, away_since, now, now + UNCHANGED_EVERY * share)
+                services.boundary("notifications updated")

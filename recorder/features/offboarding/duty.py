@@ -14,6 +14,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -26,10 +27,11 @@ from recorder.auditlog import checkpoint
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
-from recorder.errors import AccessError, CatalogueError, RetentionError, SealError, StoreError
+from recorder.errors import AccessError, RetentionError, SealError, StoreError
 from recorder.features.offboarding import queries
 from recorder.features.offboarding.service import check_ready
 from recorder.ids import Entropy
+from recorder.isolation import isolate_object
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
@@ -60,7 +62,7 @@ from recorder.seal.offboarding import read_receipt as read
 from recorder.seal.revocation import Revoked, check_signer
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.services import Services
-from recorder.store.contract import NotFound, Store, Unreachable
+from recorder.store.contract import NotFound, Store
 
 REASON: Final = "Its customer has left; it was handed what could be handed over."
 
@@ -74,29 +76,17 @@ def erase_due(
     elapsed: Callable[[], float] = time.monotonic,
 ) -> int:
     """Erase the data of customers whose erasure a signed statement orders; stop after ``seconds`` and resume
-    the next time. Returns how many receipts were written. A customer who cannot be erased is logged as an
-    error and delays no other. Raises :class:`Unreachable`."""
+    the next time. Returns how many receipts were written. A customer who cannot be erased is reported
+    and delays no other. Raises :class:`Unreachable`."""
     until, count = elapsed() + seconds, 0
-    for row in queries.departures_to_erase():
-        try:
+    for tenant in queries.departures_to_erase():
+        with isolate_object(services.faults, "offboarding.delayed", tenant, tenant=tenant):
             statement = offboarding.erasure_statement(
-                services.store, row.tenant, services.root, services.revoked(), now
+                services.store, tenant, services.root, services.revoked(), now
             )
-            check_ready(row.tenant)
-            if _destroy(row.tenant, services, now, lambda: elapsed() >= until):
+            check_ready(tenant)
+            if _destroy(tenant, services, now, lambda: elapsed() >= until):
                 count += _finish(statement, services, now)
-        except Unreachable:
-            raise
-        except (CatalogueError, RetentionError, SealError, StoreError) as error:
-            services.faults.report(
-                "offboarding.delayed",
-                error,
-                row.tenant,
-                level="error",
-                tenant=row.tenant,
-            )
-        else:
-            services.faults.recover("offboarding.delayed", row.tenant, tenant=row.tenant)
     return count
 
 
@@ -115,21 +105,10 @@ def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callab
     for each in _recordings(tenant):
         if out_of_time():
             break
-        try:
-            changes.leave(tenant, each.id, SYSTEM, reason=REASON)
-        except AccessError:
-            pass  # it has a tombstone: only the row is left
-        except (RetentionError, SealError) as error:
-            services.faults.report(
-                "offboarding.erasure_failed",
-                error,
-                each.id,
-                level="error",
-                recording=each.id,
-            )
-            continue
-        services.faults.recover("offboarding.erasure_failed", each.id, recording=each.id)
-        expiry.destroy_one(each, services, owner, now)
+        with isolate_object(services.faults, "offboarding.erasure_failed", each.id, recording=each.id):
+            with suppress(AccessError):  # it has a tombstone: only the row is left
+                changes.leave(tenant, each.id, SYSTEM, reason=REASON)
+            expiry.destroy_one(each, services, owner, now)
     left = queries.count_recordings(tenant)
     log.info("offboarding.erasing", tenant=tenant, left=left)
     return left == 0

@@ -15,7 +15,7 @@ from datetime import datetime
 from recorder.auditlog.append import append, drop_bodies, lock_tenant
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import recording_row
-from recorder.catalogue.offboarding_progress import OffboardingRow, _row
+from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.catalogue.offboarding_progress import find_offboarding as of
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
@@ -104,14 +104,12 @@ def record_erasure(
         _end_lines(tenant, now, entropy)
 
 
-def departures_to_erase() -> tuple[OffboardingRow, ...]:
-    """Customers whose erasure is ordered and not finished."""
+def departures_to_erase() -> tuple[str, ...]:
+    """The ids of customers whose erasure is ordered and not finished."""
     with connected():
         condition = OffboardingTable.erasing_since.is_null(False) & OffboardingTable.offboarded_at.is_null()
-        return tuple(
-            _row(row)
-            for row in OffboardingTable.select().where(condition).order_by(OffboardingTable.tenant_id)
-        )
+        query = OffboardingTable.select(OffboardingTable.tenant_id).where(condition)
+        return tuple(row.tenant_id for row in query.order_by(OffboardingTable.tenant_id))
 
 
 def recordings_of(tenant: str, after: str = "", limit: int = PAGE) -> tuple[RecordingRow, ...]:

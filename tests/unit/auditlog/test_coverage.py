@@ -368,7 +368,7 @@ def decided(world: World) -> dict[str, Any]:
     with connected():
         granted = [(row.user_id, row.id) for row in GrantTable.select().order_by(GrantTable.id)]
         return {
-            "due": [row.id for row in recordings.due(now + timedelta(days=400))],
+            "due": recordings.due(now + timedelta(days=400)),
             "holds": (hold_review.holds_unconfirmed(), [each.number for each in amendments.holds()]),
             "recordings": [
                 queries.recording(world.tenant, each) for each in (world.live_recording, world.erased)

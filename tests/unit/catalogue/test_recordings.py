@@ -109,7 +109,7 @@ def test_expired_recording_is_due(stored, clock) -> None:
     row = stored()
     assert recordings.due(clock()) == ()
     assert recordings.due(row.keep_until - timedelta(milliseconds=1)) == ()
-    assert recordings.due(row.keep_until) == (row,)
+    assert recordings.due(row.keep_until) == ((row.tenant, row.id),)
 
 
 def test_tombstone_has_no_parties_key_or_salt(stored, tenants, clock, entropy) -> None:

@@ -180,9 +180,9 @@ def test_applies_limits_to_recordings_page_by_page(house) -> None:
     house.limit(5)
     found = []
     while (batch := limits.next_unapplied(limit=2)) is not None:
-        identity, page = batch
-        found.append([each.id for each in page])
-        limits.note_applied(identity, page[-1].id if page else None, house.clock())
+        identity, _tenant, page = batch
+        found.append(list(page))
+        limits.note_applied(identity, page[-1] if page else None, house.clock())
     assert found == [sorted(rows)[:2], sorted(rows)[2:], []]
 
 

@@ -146,7 +146,7 @@ def test_restores_a_hold_from_the_bucket(house, recovery, recorded) -> None:
         assert [(each.recording, each.number) for each in amendments.holds()] == [(on_hold, 1)]
         house.confirm_holds()
         house.clock.forward(days=40)
-        assert {row.id for row in recordings.due(house.clock())} == {free, lifted}
+        assert {each for _tenant, each in recordings.due(house.clock())} == {free, lifted}
         assert recovery.destroy_due() == 2
         assert queries.recording(house.tenant, on_hold).erased_at is None
 
@@ -155,7 +155,7 @@ def test_a_hold_unknown_to_the_catalogue_keeps_the_recording(house, recovery, re
     on_hold = recorded()
     amended(house, on_hold, hold(house))
     house.clock.forward(days=40)
-    assert [row.id for row in recordings.due(house.clock())] == [on_hold]
+    assert recordings.due(house.clock()) == ((house.tenant, on_hold),)
     before = house.objects()
     assert recovery.destroy_due() == 0
     assert house.objects() == before

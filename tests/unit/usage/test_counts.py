@@ -22,6 +22,7 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.registry import TABLES
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tables.usage import UsageTable
+from recorder.fault_log import FaultLog
 from recorder.features.recovery import dump
 from recorder.features.usage import duty, queries, service
 from recorder.features.usage.rules import WAITS
@@ -198,7 +199,7 @@ def test_one_worker_counts_and_only_customers_with_something_new(office, monkeyp
 
     def work(counter: duty.UsageCounter, owner: str) -> tuple[int, int]:
         looks.clear()
-        return counter.count(office.clock(), office.entropy, owner), len(looks)
+        return counter.count(office.clock(), office.entropy, owner, FaultLog()), len(looks)
 
     office.store(timedelta(hours=1))
     assert work(one, "one") == (0, 1)
