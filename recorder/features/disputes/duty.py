@@ -45,7 +45,6 @@ from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.seal.manifest import Manifest
 from recorder.seal.outcome import NamedPerson, OutcomeContent, OutcomePassage, encrypt_outcome
 from recorder.services import Services
-from recorder.store.contract import Unreachable
 
 MAIL: Final = "dispute_outcome"
 """The kind of mail that tells both sides what they agreed on."""
