@@ -22,7 +22,7 @@ from recorder.catalogue.tables.dispute import (
     DisputeStatementTable,
     DisputeTable,
 )
-from recorder.errors import DisputeError, StoreError
+from recorder.errors import DisputeError
 from recorder.features.disputes.copies import DisputeRecovery, copy_due, restore_disputes
 from recorder.features.disputes.duty import OutcomeDuty
 from recorder.features.disputes.rules import Dispute
@@ -35,6 +35,7 @@ from recorder.seal.dispute_kinds import ACCEPTED
 from recorder.seal.revocation import Trust
 from recorder.seal.streaming_aead import plain_length
 from recorder.spool.atomic_files import memory_file
+from recorder.store.contract import Unreachable
 from tests.catalogue_template import make_catalogue, open_catalogue
 from tests.unit.disputes.conftest import NOTICE, Scene
 
@@ -361,9 +362,9 @@ def test_a_store_that_is_away_is_tried_again(scene: Scene, house) -> None:
 
     class Away:
         def __getattr__(self, _name: str):
-            raise StoreError("store.unreachable", "the store is away", "try again")
+            raise Unreachable("store.unreachable", "the store is away", "try again")
 
-    with pytest.raises(StoreError):
+    with pytest.raises(Unreachable):
         copy_due(replace(house.services, store=Away()))
     assert copy_due(house.services) == 1
     assert scene.find(dispute)
