@@ -160,12 +160,13 @@ class Times:
         """The holds and waits between two points that the audio lacks, and the share of them that it lacks:
         only part, perhaps, where the points are measured. None if it is unknown which ones."""
         missing = _missing_ms(first, last)
-        if missing <= SURE_MS:
+        if missing <= self.margin_ms:
             return (), 0.0
         both = _merge(self.holds, self.waits)
         if self.measured:
+            # The switch may begin to write some frames late.
             away = _overlap_ms(both, first[0], last[0])
-            return (both, min(missing / away, 1.0)) if missing <= away + SURE_MS else ((), 0.0)
+            return (both, missing / away) if away and missing <= away + SURE_MS else ((), 0.0)
         explanations = {
             tuple(_clip(spans, first[0], last[0])): spans
             for spans in (self.holds, self.waits, both)

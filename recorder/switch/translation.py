@@ -56,6 +56,10 @@ TALK_EVENTS: Final = ("PLAYBACK_START", "PLAYBACK_STOP", "DTMF", "CHANNEL_HOLD",
 CODE_SUBCLASSES: Final = {f"accord::{code}": code for code in CODES}
 """Feature codes, by the subclass of the event that ``freeswitch_conf/dialplan/accord.xml`` binds to them."""
 
+AGAIN: Final = "again"
+"""``accord_turning`` while the switch reopens the recording before it repeats a prompt; otherwise it has the
+rate of the external party's new codec."""
+
 BRIDGE_EVENTS: Final = ("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE")
 """Events about two legs that only one leg reports, which may be the internal one."""
 
@@ -206,9 +210,10 @@ def _channel_gone(event: EslEvent, fields: _Fields) -> ChannelGone:
 def _recording_started(event: EslEvent, fields: _Fields) -> RecordingStarted | CodecChanged | None:
     if not _is_ours(event):
         return None
-    # For another codec the switch closes the file and opens it again: it remains one recording.
-    if event.variable("accord_turning"):
-        return CodecChanged(**fields)
+    # The switch closes the file and opens it again, for another codec or before a prompt is repeated: it
+    # remains one recording.
+    if turning := event.variable("accord_turning"):
+        return None if turning == AGAIN else CodecChanged(**fields)
     stereo = event.variable("rtp_use_codec_channels") not in ("", "1")
     return RecordingStarted(**fields, problem=STEREO if stereo else "")
 

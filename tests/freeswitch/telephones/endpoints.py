@@ -207,6 +207,8 @@ class Studio:
 
     def __init__(self) -> None:
         self.start_time = time.time()
+        self.began = time.monotonic()
+        """The moment of the first tick."""
         self.latest = 0.0
         self._legs: list[Leg] = []
         self._over = threading.Event()
@@ -230,10 +232,10 @@ class Studio:
             self._speak()
 
     def _speak(self) -> None:
-        start, order = time.monotonic(), itertools.count()
+        order = itertools.count()
         queue: list[tuple[float, int, Leg, bytes]] = []
         for tick in itertools.count():
-            due = start + tick * TICK_MS / 1000
+            due = self.began + tick * TICK_MS / 1000
             while (now := time.monotonic()) < due:
                 self._deliver(queue, now)
                 time.sleep(min(due - now, 0.004 if queue else 0.02))

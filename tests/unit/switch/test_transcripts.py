@@ -204,3 +204,12 @@ def test_codec_change_continues_the_recording(name: bytes) -> None:
     )
     translated = translate(EslEvent(changed_codec))
     assert (translated and type(translated)) == (CodecChanged if name == b"RECORD_START" else None)
+
+
+@pytest.mark.parametrize("name", [b"RECORD_START", b"RECORD_STOP"])
+def test_reopening_for_a_repeated_prompt_continues_the_recording(name: bytes) -> None:
+    raw = b"\n" + start_of_recording().raw.replace(b"Event-Name: RECORD_START", b"Event-Name: " + name)
+    reopened = raw.replace(
+        b"variable_accord_line:", b"variable_accord_turning: again\nvariable_accord_line:", 1
+    )
+    assert translate(EslEvent(reopened)) is None
