@@ -28,6 +28,7 @@ from recorder.domain.call_events import ChannelGone, FolderFailed, FolderWritten
 from recorder.domain.call_plan import NOTICE
 from recorder.domain.line_policy import INBOUND, OFF, OUTBOUND, LinePolicy
 from recorder.domain.parties import Party
+from recorder.domain.phone_numbers import strip_punctuation
 from recorder.errors import SwitchError
 from recorder.ids import Entropy, uuid7
 from recorder.spool.layout import CallEnd, CallStart
@@ -121,6 +122,8 @@ class CallIntake:
                 "announcement_failed",
             )
             return
+        if reason == "no_line":
+            log.info("call.without_line", number=arrival.line, context=arrival.context)
         start = self._start(
             arrival.channel, arrival.line, arrival.direction, arrival.external_party, policy, at,
             self._since_boot(),
@@ -292,7 +295,7 @@ class CallIntake:
             recording=recording,
             tenant=policy.tenant if policy else None,
             line=policy.line if policy else None,
-            number=number,
+            number=_number_of(policy, number),
             direction=direction,
             node=self._settings.node,
             channel=channel,
@@ -329,6 +332,13 @@ class CallIntake:
         if call := self._calls.get(channel):
             now = self._now()
             call.feed(FolderWritten(now) if error is None else FolderFailed(now, reason_for(error)))
+
+
+def _number_of(policy: LinePolicy | None, dialled: str) -> str:
+    """Return the number that a call is listed under: the line's, where it was dialled in another spelling."""
+    number = strip_punctuation(dialled)
+    same = policy is None or policy.number.removeprefix("+") == number.removeprefix("+")
+    return number if same else policy.number
 
 
 def _by_language(start: CallStart, policy: LinePolicy) -> tuple[CallStart, ...]:

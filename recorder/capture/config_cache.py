@@ -54,7 +54,7 @@ _DISK_HINTS: Final = {
 
 class ConfigCache:
     """Refreshed in a thread once a second, after which ``checked`` is called in the hub. Queries never
-    wait."""
+    wait. ``region``: the country of a dialled number without a country code, by default the lines' own."""
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class ConfigCache:
         warn_at: float | None = None,
         headroom: Headroom | None = None,
         checked: Callable[[], object] = lambda: None,
+        region: str | None = None,
     ) -> None:
         self.disk: Disk | None = None
         """The last measurement of the spool's disk."""
@@ -73,6 +74,7 @@ class ConfigCache:
         self._by_share = DiskLevel.OK
         self._headroom = headroom
         self._checked = checked
+        self._country = region
         self.checked_at = time.monotonic()
         """When disk and snapshot were last checked completely, by the monotonic clock."""
         self._spool = spool
@@ -148,8 +150,9 @@ class ConfigCache:
         snapshot = self._snapshot
         if snapshot is None:
             return None, "no_snapshot"
-        line = snapshot.line(number)
-        if any(each.removeprefix("+") in snapshot.never_record for each in (number, *parties)):
+        line = snapshot.line(number, self._country)
+        spellings = (*snapshot.digits(number, self._country), *(each.removeprefix("+") for each in parties))
+        if not snapshot.never_record.isdisjoint(spellings):
             return line, "never_record"
         if line is None:
             return None, "no_line"
@@ -169,7 +172,7 @@ class ConfigCache:
 
     def line(self, number: str) -> LinePolicy | None:
         """Return the line of a number; ``None`` if it has none, or no line is known."""
-        return None if self._snapshot is None else self._snapshot.line(number)
+        return None if self._snapshot is None else self._snapshot.line(number, self._country)
 
     def script(self, start: CallStart) -> Script | None:
         """Return the sounds of a call that an earlier daemon began; ``None`` if it has no announcement."""

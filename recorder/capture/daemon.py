@@ -108,6 +108,7 @@ class Daemon:
             settings.warn_at,
             self.headroom,
             lambda: self.intake.stop_excess(),
+            settings.region,
         )
         limits = ConnectionLimits(reply=settings.command_timeout)
         self.admission = PeerAdmission(

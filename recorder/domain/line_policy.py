@@ -24,7 +24,7 @@ OUTBOUND_TIMINGS = (OFF, BEFORE_CONNECTED, ONCE_CONNECTED)
 pick-up, only in notice mode and in one language."""
 
 NUMBER = re.compile(r"\+?[0-9]{2,15}")
-"""A number as the dialplan passes it; anything else has no line."""
+"""The number of a line."""
 
 INBOUND, OUTBOUND = "inbound", "outbound"
 """Direction of a call: to the line, or from it."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 LONGEST = 60
 """Maximum length of the text that is searched for a number, in characters."""
@@ -51,6 +52,41 @@ def to_canonical(text: str, country: str) -> str | None:
     if valid or (phonenumbers.is_possible_number(found) and (abroad or digits.startswith("0"))):
         return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
     return digits
+
+
+def dialled_numbers(text: str, country: str | None) -> tuple[str, ...]:
+    """Return the numbers, as the digits of their E.164 forms, that somebody may mean who dials a text: the
+    digits themselves, without an international prefix (``00``) and, from within a ``country`` (``be``), with
+    its code in place of the prefix of national calls. The likeliest first; none for anything else."""
+    import phonenumbers
+
+    dialled = strip_punctuation(text)
+    if not _NUMBER.fullmatch(dialled):
+        return ()
+    digits = dialled.removeprefix("+")
+    if dialled.startswith("00"):
+        return digits, digits[2:]
+    if dialled.startswith("+") or country is None:
+        return (digits,)
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(country.upper())
+    # Where national calls begin with a zero, a number without one is another country's, or an extension.
+    if not dialled.startswith("0") and (metadata is None or metadata.national_prefix == "0"):
+        return (digits,)
+    national = to_canonical(dialled, country)
+    return (digits,) if national is None else tuple(dict.fromkeys((digits, national.removeprefix("+"))))
+
+
+def shared_country(numbers: Iterable[str]) -> str | None:
+    """Return the country (``be``) of numbers in E.164, with or without the plus; ``None`` if they are of
+    several. Short numbers do not count."""
+    import phonenumbers
+
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
+    digits = (number.removeprefix("+") for number in numbers)
+    starts = {each[:3] for each in digits if len(each) > SHORT}
+    # No country code is the beginning of another one.
+    codes = {int(start[:size]) for start in starts for size in (1, 2, 3) if int(start[:size]) in regions}
+    return str(regions[codes.pop()][0]).lower() if len(codes) == 1 else None
 
 
 def ordinary_country(number: str) -> str | None:

@@ -50,6 +50,7 @@ from recorder.domain.line_policy import (
     LinePolicy,
     TransferNotice,
 )
+from recorder.domain.phone_numbers import dialled_numbers, shared_country
 from recorder.domain.sentences import TimedSentence
 from recorder.errors import ConfigError
 from recorder.spool.atomic_files import write_file
@@ -99,7 +100,7 @@ class Shard:
 class Snapshot:
     """The snapshot that a node handles its calls by; ``folder`` holds the sounds, ``intact`` are those whose
     bytes match their hash, and ``damaged`` the others. ``shards`` are the files of the lines, by their
-    hash."""
+    hash; ``country`` is the one of all lines, ``None`` if they are of several."""
 
     made_at: str
     lines: Mapping[str, LinePolicy]
@@ -108,13 +109,18 @@ class Snapshot:
     folder: Path
     shards: Mapping[str, Shard] = field(default_factory=dict)
     intact: Mapping[str, FileIdentity] = field(default_factory=dict)
+    country: str | None = None
 
-    def line(self, number: str) -> LinePolicy | None:
-        """Return the line of a number that the dialplan routed, ``None`` where there is none. The digits must
-        be the same, with or without the leading ``+``; no prefix or pattern matches."""
-        if not NUMBER.fullmatch(number):
-            return None
-        return self.lines.get(number.removeprefix("+"))
+    def line(self, number: str, country: str | None = None) -> LinePolicy | None:
+        """Return the line of a number that the dialplan routed, in any spelling of the ``country`` (by
+        default the one of all lines); ``None`` where there is none. No prefix or pattern matches."""
+        found = (self.lines.get(digits) for digits in self.digits(number, country))
+        return next((line for line in found if line is not None), None)
+
+    def digits(self, number: str, country: str | None = None) -> tuple[str, ...]:
+        """Return the digits that a dialled number may mean."""
+        exact = number.removeprefix("+")
+        return (exact,) if exact in self.lines else dialled_numbers(number, country or self.country)
 
     @property
     def prompts(self) -> frozenset[str]:
@@ -240,7 +246,8 @@ def read_snapshot(folder: Path, known: Snapshot | None = None) -> Snapshot:
     prompts = frozenset[str]().union(*(shard.sounds for shard in shards.values()))
     intact = _intact_prompts(folder, prompts, {} if known is None else known.intact)
     never = frozenset(number.removeprefix("+") for number in index.never_record)
-    return Snapshot(index.made_at, lines, never, prompts.difference(intact), folder, shards, intact)
+    country = shared_country(lines)
+    return Snapshot(index.made_at, lines, never, prompts.difference(intact), folder, shards, intact, country)
 
 
 def _broken_snapshot(what: str) -> ConfigError:

@@ -396,11 +396,13 @@ def test_a_call_let_go_by_the_switch_has_a_reason(left: str, reason: str) -> Non
 
 
 def test_longest_wait_covers_each_prompt_and_its_answer() -> None:
-    """Ten tries of a prompt of 2.4 s, each with five seconds to answer, four of grace, and one more."""
-    assert transitions.longest_wait(PLAN) == 10 * (12 + 1)
+    """Ten tries of a prompt of 2.4 s, each with five seconds to answer, four of grace, and one more; the same
+    of the silence of 8 s while another prompt plays."""
+    silence = 10 * (17 + 1)
+    assert transitions.longest_wait(PLAN) == 10 * (12 + 1) + silence
     prompt = Speech(PROMPT, LENGTH)
     script = Script(prompt, prompt, prompt)
-    assert transitions.longest_wait(CallPlan(OPT_IN, (script, script), prompt)) == 7 * 10 * (12 + 1)
+    assert transitions.longest_wait(CallPlan(OPT_IN, (script, script), prompt)) == 7 * 10 * (12 + 1) + silence
 
 
 def test_after_the_end_only_a_recording_is_stopped() -> None:
