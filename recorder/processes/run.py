@@ -13,6 +13,7 @@ from recorder import environment
 from recorder.errors import StoreError
 from recorder.fault_log import FaultLog
 from recorder.processes.services import Context
+from recorder.processes.spool_holders import DAEMON
 from recorder.processes.supervisor import Program, Supervisor
 
 AGAIN: Final = 0.5
@@ -75,6 +76,7 @@ def programs(context: Context, base: Mapping[str, str] = os.environ) -> list[Pro
             environment=environment.for_process("daemon", base),
             replacement=[*own, "daemon", "--replace"],
             longest=AGAIN,
+            lock=context.settings.node.spool_folder / DAEMON,
             turn=2,  # it follows calls until the others have ended
             grace=DAEMON_GRACE,
         ),

@@ -37,6 +37,14 @@ class Process:
         return None
 
     @property
+    def command(self) -> str:
+        """Its command line; empty where it cannot be read."""
+        with suppress(OSError):
+            words = Path(f"/proc/{self.pid}/cmdline").read_bytes().decode("utf-8", "replace")
+            return words.replace("\0", " ").strip()
+        return ""
+
+    @property
     def umask(self) -> int:
         """Its umask; 0 where it cannot be read."""
         with suppress(OSError, ValueError):

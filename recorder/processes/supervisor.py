@@ -24,6 +24,8 @@ from typing import Final
 
 import structlog
 
+from recorder.processes.spool_holders import Process, holder
+
 HEARTBEAT_FD = "ACCORD_HEARTBEAT_FD"
 """The environment variable that gives a child the file descriptor of its heartbeat pipe."""
 
@@ -42,6 +44,9 @@ BACKOFF = (0.2, 1.0, 2.0, 5.0, 10.0)
 STEADY = 30.0
 """Seconds after which a child counts as running well."""
 
+HELD: Final = 1.0
+"""Seconds between two looks at whether another process still holds what a child needs."""
+
 HURRY = 3.0
 """Seconds that children have left after a second SIGTERM."""
 
@@ -57,7 +62,8 @@ class Program:
 
     ``replacement`` is the command of a successor that takes over from the running process, which then ends by
     itself; where it is given, a restart starts the successor first.  ``longest`` is the most seconds before a
-    process that keeps ending is restarted.  ``is_permanent``: it is not restarted with the others."""
+    process that keeps ending is restarted.  ``is_permanent``: it is not restarted with the others.  ``lock``
+    is the file whose lock the process holds: while another process holds it, this one is not restarted."""
 
     name: str
     argv: Sequence[str]
@@ -71,6 +77,7 @@ class Program:
     replacement: Sequence[str] = ()
     longest: float = BACKOFF[-1]
     is_permanent: bool = False
+    lock: Path | None = None
 
 
 @dataclass(slots=True)
@@ -95,6 +102,8 @@ class _Child:
     """The running process; during a takeover, both, the successor last."""
     failures: int = 0
     due: float = 0.0
+    held_by: int | None = None
+    """The other process that held its lock when it ended."""
 
     @property
     def alive(self) -> bool:
@@ -208,6 +217,10 @@ class Supervisor:
             for run in child.runs[:-1]:
                 self._ask_to_end(run)
         if not child.runs and now >= child.due:
+            if child.held_by is not None and child.held_by == self._other_holder(child):
+                child.due = now + HELD
+                return
+            child.held_by = None
             self._start(child, child.program.argv)
 
     def _kill(self, run: _Run, why: str, child: _Child, silent: float | None = None) -> None:
@@ -284,9 +297,24 @@ class Supervisor:
         elif run.asked_to_end is not None or now - run.started > STEADY:
             child.failures, child.due = 0, now
             log.warning("process.ended", process=child.program.name, code=code, restart_in_s=0.0)
+        elif (other := self._other_holder(child)) is not None:
+            child.failures, child.due, child.held_by = 0, now + HELD, other
+            log.error(
+                "process.held",
+                process=child.program.name,
+                holder=other,
+                command=Process(other).command,
+                hint="another process does this one's work, and is left alone: once it has ended, this one "
+                "is started again",
+            )
         else:
             delay = self._put_off(child, now)
             log.warning("process.ended", process=child.program.name, code=code, restart_in_s=delay)
+
+    def _other_holder(self, child: _Child) -> int | None:
+        """The process id of somebody else who holds the lock that a child needs."""
+        process = None if child.program.lock is None else holder(child.program.lock)
+        return None if process is None else process.pid
 
     def _put_off(self, child: _Child, now: float) -> float:
         """Count a failure; seconds until the next attempt."""

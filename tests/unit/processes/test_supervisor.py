@@ -366,3 +366,37 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1] != "Z"
     except OSError:
         return False
+
+
+HOLDS = """
+import fcntl, sys, time
+with open(sys.argv[1], "w") as lock:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit(1)
+    print("holds", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_process_whose_work_another_one_does_waits_for_that_ones_end(tmp_path: Path) -> None:
+    lock, clock = tmp_path / "lock", Time()
+    command = [sys.executable, "-c", HOLDS, str(lock)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"holds\n"
+        supervisor = Supervisor([Program("daemon", command, lock=lock)], dict(os.environ), clock)
+        try:
+            with capture_logs() as logs:
+                step_until(supervisor, lambda: supervisor._children[0].held_by is not None)
+                clock.listen(supervisor, 30.0)
+            (held,) = [entry for entry in logs if entry["event"] == "process.held"]
+            assert (held["holder"], str(lock) in held["command"]) == (other.pid, True)
+            assert [entry["event"] for entry in logs].count("process.started") == 1
+            other.kill()
+            other.wait()
+            clock.listen(supervisor, 2.0)
+            step_until(supervisor, lambda: supervisor.pid("daemon") is not None)
+        finally:
+            supervisor._end()
