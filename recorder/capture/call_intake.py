@@ -337,8 +337,9 @@ class CallIntake:
 def _number_of(policy: LinePolicy | None, dialled: str) -> str:
     """Return the number that a call is listed under: the line's, where it was dialled in another spelling."""
     number = strip_punctuation(dialled)
-    same = policy is None or policy.number.removeprefix("+") == number.removeprefix("+")
-    return number if same else policy.number
+    if policy is None or policy.number.removeprefix("+") == number.removeprefix("+"):
+        return number
+    return policy.number
 
 
 def _by_language(start: CallStart, policy: LinePolicy) -> tuple[CallStart, ...]:
