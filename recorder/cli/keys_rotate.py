@@ -192,16 +192,16 @@ def _promote(folder: Path, kek_text: str) -> bool:
 
 def _by_hand(folder: Path, current: str) -> str:
     """How to change a key-encryption key that comes from the settings: by commands, where it is in a file."""
-    following, former = folder / kek_files.NEXT, folder / f"{current}{kek_files.BEFORE}"
+    next_kek, former = folder / kek_files.NEXT, folder / f"{current}{kek_files.BEFORE}"
     if (file := os.environ.get("ACCORD_KEYS_KEK_FILE")) is None:
         return (
-            f"Now put the content of {following} where [keys] kek comes from, keep the old value\n"
+            f"Now put the content of {next_kek} where [keys] kek comes from, keep the old value\n"
             f"as {former}, restart worker and panel, and run this again."
         )
     commands = (
         f"cp -p {file} {former}",
         f"chown --reference={folder} {former}",
-        f"cp {following} {file}",
+        f"cp {next_kek} {file}",
         "systemctl try-restart accord-worker accord-web",
         "accord key rotate --yes",
     )

@@ -86,7 +86,7 @@ class NodeStatus:
             else {
                 "waiting": {stage: count for stage, count in depth.counts.items() if stage != CALL},
                 "oldest_seconds": round(_age(depth, self.patient.now()).total_seconds(), 1),
-                "failing": depth.failing,
+                "delays": depth.delays,
                 "bytes": depth.size,
                 "quarantine": depth.aside,
             },
@@ -126,11 +126,11 @@ class NodeStatus:
         age = _age(depth, patient.now())
         late = age > node.WAITS_LONG
         yield DoctorFinding(
-            WARNING if late or depth.failing else OK,
+            WARNING if late or depth.delays else OK,
             f"spool: {depth.finished} finished calls, {depth.size / 1e6:.1f} MB"
             + (f": {each}, the oldest for {format_duration(age)}" if each else "")
-            + (f"; {depth.failing} fail" if depth.failing else ""),
-            "`accord take list` shows the reason of each that fails" if late or depth.failing else "",
+            + (f"; {depth.delays} fail" if depth.delays else ""),
+            "`accord take list` shows the reason of each that fails" if late or depth.delays else "",
         )
         if depth.closed:
             yield DoctorFinding(WRONG, f"spool: {depth.closed} folders cannot be opened", node.GROUP)

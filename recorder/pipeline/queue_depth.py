@@ -26,14 +26,14 @@ STAGES: Final = (CALL, *(stage for _, stage in reversed(NEXT_STAGES)))
 class QueueDepth:
     """A spool at one moment. ``counts``: takes by :data:`STAGES`; ``size``: bytes, quarantine included;
     ``oldest``: the end of the call whose take has waited longest; ``closed``: unreadable folders; ``aside``:
-    takes in quarantine; ``failing``: takes whose last step failed."""
+    takes in quarantine; ``delays``: takes whose last step failed."""
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
     size: int = 0
     oldest: datetime | None = None
     closed: int = 0
     aside: int = 0
-    failing: int = 0
+    delays: int = 0
 
     @property
     def finished(self) -> int:
@@ -67,7 +67,7 @@ def _measure_take(folder: str, depth: QueueDepth) -> None:
         depth.closed += 1
         return
     depth.counts[stage] += 1
-    depth.failing += DELAY in names
+    depth.delays += DELAY in names
 
 
 def _measure_aside(quarantine: str, depth: QueueDepth) -> None:

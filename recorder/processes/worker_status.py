@@ -139,8 +139,8 @@ class Overseer:
                 "give switch, daemon and worker one group, and the spool mode 2770; is its disk mounted?",
             )
         what = f"{self._depth.finished} takes wait in {folder}"
-        closed, failing = self._depth.closed, self._depth.failing
-        hint = f"{failing} of them fail: `accord take list` shows why" if failing else ""
+        closed, delays = self._depth.closed, self._depth.delays
+        hint = f"{delays} of them fail: `accord take list` shows why" if delays else ""
         if closed:
             hint = f"{closed} folders cannot be read: run `chgrp -R` and `chmod -R g+rwX`"
         return HealthFinding(True, what, hint)

@@ -330,9 +330,9 @@ def _read_note(path: Path) -> Mapping[str, Any]:
 def note_delay(folder: Path, reason: str, now: datetime) -> None:
     """Note in a take's folder that a step fails, and why; since when is kept of an earlier note. Raises
     ``OSError``."""
-    noted = read_delay(folder)
-    if noted.get("reason") != reason:
-        write_file(folder / DELAY, _to_bytes({"reason": reason, "since": noted.get("since", to_iso(now))}))
+    note = read_delay(folder)
+    if note.get("reason") != reason:
+        write_file(folder / DELAY, _to_bytes({"reason": reason, "since": note.get("since", to_iso(now))}))
 
 
 def end_delay(folder: Path) -> None:

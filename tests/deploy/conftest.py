@@ -71,8 +71,8 @@ def install(machine: Machine) -> None:
     machine.run("systemctl", "start", "accord.target")
 
 
-def as_root(machine: Machine, *words: str) -> str:
-    return _accord(machine, ["env"], words)
+def as_root(machine: Machine, *words: str, check: bool = True) -> str:
+    return _accord(machine, ["env"], words, check)
 
 
 def as_accord(machine: Machine, *words: str, check: bool = True) -> str:

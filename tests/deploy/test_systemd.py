@@ -13,7 +13,7 @@ import pytest
 from recorder.capture.admission import FILE
 from recorder.spool.layout import END
 from tests.deploy.boot import Machine
-from tests.deploy.conftest import UNITS, as_accord
+from tests.deploy.conftest import UNITS, as_accord, as_root
 
 pytestmark = pytest.mark.long
 
@@ -92,6 +92,36 @@ def test_doctor_reports_no_fault_of_the_processes(machine: Machine) -> None:
     for name in ("without a supervisor", "without a watchdog", "files, but needs"):
         assert name not in report, report
     assert "ok      panel: answers" in report, report
+
+
+def test_unit_that_ends_as_soon_as_it_starts(machine: Machine) -> None:
+    """Its spool is a folder that the unit's sandbox leaves out: doctor does not ask to start it."""
+    wait_active(machine, "accord-worker")
+    machine.run("install", "-d", "-o", "accord", "/srv/spool")
+    drop_in = machine.path("/etc/systemd/system/accord-worker.service.d/spool.conf")
+    drop_in.parent.mkdir()
+    drop_in.write_text("[Service]\nEnvironment=ACCORD_NODE_SPOOL=/srv/spool\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "stop", "accord-worker")
+    report = as_root(machine, "doctor", check=False)
+    assert "systemctl start accord-worker" in report, report
+    try:
+        machine.run("systemctl", "start", "accord-worker", check=False)
+        machine.until(
+            "systemd has restarted it", lambda: machine.show("accord-worker", "NRestarts") not in ("", "0")
+        )
+        report = as_root(machine, "doctor", check=False)
+        assert "worker: it ends as soon as it starts, and systemd starts accord-worker again" in report, (
+            report
+        )
+        assert "`journalctl -u accord-worker -n 20` has the reason" in report, report
+        assert "systemctl start accord-worker" not in report, report
+        assert "ReadWritePaths=" in machine.journal("accord-worker")
+    finally:
+        drop_in.unlink()
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "accord-worker")
+    wait_active(machine, "accord-worker")
 
 
 def test_stopped_hub_is_killed_by_the_watchdog(machine: Machine) -> None:

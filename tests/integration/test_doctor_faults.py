@@ -285,6 +285,11 @@ FAULTS = (
             "ACCORD_STORE_SECRET_KEY": "b",
         },
     ),
+    Fault(
+        "store read-only",
+        "store: the folder .* cannot be written",
+        cause=lambda i: read_only(i.folder / "store"),
+    ),
     Fault("no spool", "spool: there is no folder ", variables={"ACCORD_NODE_SPOOL": "/nowhere/spool"}),
     Fault(
         "spool read-only",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from recorder.clock import Now
 from recorder.errors import AccordError
+from recorder.spool.disk_space import read_only_hint
 
 if TYPE_CHECKING:
     from recorder.config import Settings
@@ -27,7 +28,6 @@ SEVERITY: Final = (OK, SKIPPED, WARNING, WRONG)
 
 DISK_HINTS: Final = {
     errno.ENOSPC: "make room on that disk, but delete nothing in the spool: the worker empties it",
-    errno.EROFS: "the kernel's log (`dmesg`) says why it is read-only; mend the disk, then remount it",
 }
 """What to do about a disk that takes nothing more."""
 
@@ -93,6 +93,8 @@ def examine(check: Check, patient: Patient, limit: float = LIMIT) -> list[Doctor
             found.append(DoctorFinding("wrong", f"{name}: {error.message}", error.hint))
         except OSError as error:
             hint = DISK_HINTS.get(error.errno or 0, "check the path, its owner and its mode")
+            if error.errno == errno.EROFS:
+                hint = read_only_hint(error.filename)
             found.append(DoctorFinding("wrong", f"{name}: {error}", hint))
         except Exception as error:
             # Any other error of a library becomes a finding too, so that the next check still runs.

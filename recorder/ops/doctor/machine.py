@@ -308,5 +308,6 @@ def _is_restarted(name: str) -> bool:
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return False
-    shown = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
-    return shown.get("ActiveState") in ("activating", "failed") and shown.get("NRestarts", "0") != "0"
+    properties = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+    is_down = properties.get("ActiveState") in ("activating", "failed")
+    return is_down and properties.get("NRestarts", "0") != "0"

@@ -22,13 +22,18 @@ from recorder.lifecycle import hold_review, plans
 from recorder.lifecycle.statements import Statements
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.processes import object_store
+from recorder.processes.spool_holders import account
 from recorder.seal import signing
+from recorder.spool import disk_space
 from recorder.store import capabilities
 from recorder.store.s3 import S3Store
 
 RENEW_WITHIN = timedelta(days=30)
 COPY_GOOD_FOR = timedelta(days=400)
 """A copy that nobody has looked at for longer may be one that nobody finds any more."""
+
+MOST_NAMES = 3
+"""How many folders are named in one line."""
 
 SKEW = timedelta(seconds=5)
 """Between this machine's clock and the store's or the database's: two seconds are rounding and the way."""
@@ -236,9 +241,7 @@ def store(patient: Patient) -> Iterator[DoctorFinding]:
     """The bucket stores, compares and returns objects; what it cannot do Accord does itself, more slowly."""
     if patient.settings.store.kind == "directory":
         object_store.directory(patient.settings).abilities()
-        yield DoctorFinding(
-            "ok", f"store: the folder {patient.settings.store_folder}; one machine, no copies"
-        )
+        yield _store_folder(patient.settings.store_folder)
         return
     # Shorter time limits than the worker's, so that an unreachable store is reported now.
     bucket = replace(object_store.bucket(patient.settings), connect_timeout=3.0, read_timeout=8.0)
@@ -271,6 +274,33 @@ def store(patient: Patient) -> Iterator[DoctorFinding]:
             f"store: its clock and this machine's are {skew.total_seconds():.0f} s apart",
             "synchronise both by NTP: from 15 minutes on, the store refuses requests; signed times are wrong",
         )
+
+
+def _store_folder(folder: Path) -> DoctorFinding:
+    """Whether Accord's user may write to a store that is a folder. Nothing is written, since a folder that
+    root made there would stop the worker, whose own readiness tells whether a write succeeds."""
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return DoctorFinding(
+            "wrong", f"store: the folder {folder} cannot be written", disk_space.read_only_hint(folder)
+        )
+    folders = [each for pattern in ("*", "*/*") for each in sorted(folder.glob(pattern)) if each.is_dir()]
+    if closed := [each for each in (folder, *folders) if not _may_write(folder, each)]:
+        return DoctorFinding(
+            "wrong",
+            f"store: Accord's user may not write to {', '.join(map(str, closed[:MOST_NAMES]))}"
+            + (f" and {len(closed) - MOST_NAMES} more" if len(closed) > MOST_NAMES else ""),
+            f"`chown -R --reference={folder} {folder}`",
+        )
+    return DoctorFinding("ok", f"store: the folder {folder}; one machine, no copies")
+
+
+def _may_write(store: Path, folder: Path) -> bool:
+    """Root may write anywhere, so for root the mode bits are compared with the owner of the store."""
+    owner = store.stat().st_uid
+    if os.geteuid() != 0 or owner == 0:
+        return os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+    user = account(owner)
+    return user is None or user.may(folder, 7)
 
 
 def embedded_store(patient: Patient) -> Iterator[DoctorFinding]:

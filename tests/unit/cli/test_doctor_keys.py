@@ -18,8 +18,10 @@ from recorder.features.fleet.service import NodeReport, report_node
 from recorder.ops.doctor.checks import CHECKS, PANEL_CHECKS, look
 from recorder.ops.doctor.findings import DoctorFinding, Patient
 from recorder.ops.doctor.key_files import node_key_files, panel_key_files, shared_keys
+from recorder.ops.doctor.storage import store
 from recorder.processes.services import Context
 from recorder.seal import kek_files, signing
+from recorder.store.directory import DirectoryStore
 from tests.house import Bakery
 from tests.unit.cli.shell import Shell
 
@@ -146,6 +148,31 @@ def test_file_closed_to_accord_s_user_is_the_only_fault(house: Bakery, keys: Pat
     assert fault.what == f"node key files: Accord's user may not read {keys / names[0]}, {keys / names[1]}"
     subprocess.run(fault.hint.strip("`"), shell=True, check=True)
     assert faults(house) == []
+
+
+def test_customer_s_folder_in_the_store_that_accord_s_user_may_not_write(house: Bakery) -> None:
+    """As a rotation by root left it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder to another user")
+    for each in (house.folder, *house.folder.parents):
+        each.chmod(each.stat().st_mode | 0o011)
+    house.work(house.take(talk_ms=300))
+    DirectoryStore(house.bucket).init()
+    for each in (house.bucket, *house.bucket.rglob("*")):
+        os.chown(each, 65534, 65534)
+    environment = {
+        "ACCORD_NODE_DATA": str(house.folder),
+        "ACCORD_STORE_KIND": "directory",
+        "ACCORD_STORE_PATH": str(house.bucket),
+    }
+    patient = Patient(Context(config.load(None, environment), None), house.clock)
+    assert [each.state for each in store(patient)] == ["ok"]
+    folder = house.bucket / "keys" / house.tenant
+    os.chown(folder, 0, 0)
+    (finding,) = store(patient)
+    assert (finding.state, finding.what) == ("wrong", f"store: Accord's user may not write to {folder}")
+    subprocess.run(finding.hint.strip("`"), shell=True, check=True)
+    assert [each.state for each in store(patient)] == ["ok"]
 
 
 @pytest.mark.parametrize("command", ["init", "renew", "prepare", "revoke", "restore"])

@@ -185,7 +185,7 @@ def test_exit_status_and_json_report_stopped_processes(house: Bakery) -> None:
     assert (result.exit_code, body["state"]) == (1, "wrong")
     assert body["spool"] == {
         "waiting": {"encode": 0, "seal": 0, "store": 0, "catalogue": 0},
-        "oldest_seconds": 0, "bytes": 0, "quarantine": 0,
+        "oldest_seconds": 0, "delays": 0, "bytes": 0, "quarantine": 0,
     }  # fmt: skip
     assert {"daemon", "worker", "panel", "calls", "spool", "disk"} == {
         each["check"] for each in body["findings"]
