@@ -28,6 +28,8 @@ from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from recorder.domain.sentences import TimedSentence as Words
 from recorder.features.disputes.admissions import DisputeAdmissions
+from recorder.features.offboarding import service as departures
+from recorder.features.offboarding.erasure_order import ErasureOrder, erasure_order
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants, users
 from recorder.identity.second_factors import SecondFactorService
@@ -171,6 +173,12 @@ class House:
     def office(self) -> Changes:
         """Writes the operator's statements about a customer's departure."""
         return Changes(self.store, self.root_public, self.services.signer, self.clock, self.entropy)
+
+    def order_erasure(self, tenant: str) -> ErasureOrder:
+        """Announce a customer's departure, and order the erasure of all of its data at once."""
+        departures.announce(self.office(), tenant, self.clock() + timedelta(days=30))
+        departures.order_erasure(self.office(), tenant, early="By letter")
+        return erasure_order(tenant, self.services, self.clock())
 
     def customer(
         self,

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from recorder.auditlog.append import OWNER_FIELDS, REBUILT
+from recorder.auditlog.leaf_erasure import CALL_KINDS
 from recorder.lifecycle.statements import CALLS_FORGOTTEN, DISPUTES_ERASED
 
 DESTROYED: Final = "recording.erased"
@@ -29,11 +30,6 @@ STATED: Final = "dispute.stated"
 
 ERASURES: Final = frozenset({DESTROYED, REBUILT, CALLS_FORGOTTEN, DISPUTES_ERASED})
 """Kinds whose bodies say which bodies may be missing."""
-
-ABOUT_CALLS: Final = frozenset(
-    {"call.not_recorded", "quarantine.erased", "command.requested", "command.answered"}
-)
-"""Kinds that can be about a call without a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,7 @@ class LostBodies:
             return number in leaves and is_over and owner not in signed.copied_disputes
         if number in self._of_recording.get(owner, ()):
             return True
-        if kind not in ABOUT_CALLS:
+        if kind not in CALL_KINDS:
             return False
         if signed.all_data and number in self._of_customer:
             return True

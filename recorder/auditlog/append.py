@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,12 +22,13 @@ from typing import Any, Final
 from peewee import SqliteDatabase
 
 from recorder.catalogue.bulk_insert import insert_values
-from recorder.catalogue.database import current_batch, database
+from recorder.catalogue.database import Transaction, current_batch, current_transaction, database
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.clock import to_iso
 from recorder.ids import Entropy, uuid7
 from recorder.strict_json import dump_canonical
+from recorder.verified_state import VerifiedState
 
 FORMAT = 1
 SALT_BYTES = 32
@@ -36,9 +36,6 @@ SALT_BYTES = 32
 COLUMNS = (
     "id", "tenant_id", "number", "kind", "at", "recording_id", "body", "salt", "leaf", "leaf_hash",
 )  # fmt: skip
-BATCH = 500
-"""Leaves whose bodies one statement erases."""
-
 Body = Mapping[str, object]
 """The facts that a leaf commits to: text, integers, booleans, and lists of those."""
 
@@ -213,33 +210,27 @@ def _entry(
     )
 
 
-def lock_tenant(tenant: str) -> None:
+@dataclass(frozen=True, slots=True)
+class LockedTenant(VerifiedState):
+    """A customer whom the running transaction has locked (:func:`lock_tenant`). What was compared with the
+    log under the lock is true until the transaction ends."""
+
+    tenant: str
+    _transaction: Transaction
+
+    def check(self) -> None:
+        """Raises ``RuntimeError`` once the transaction has ended."""
+        if current_transaction() is not self._transaction:
+            raise RuntimeError(f"the transaction that locked customer {self.tenant} has ended")
+
+
+def lock_tenant(tenant: str) -> LockedTenant:
     """Exclude other writers of a tenant until the caller's transaction ends, and see all that they wrote. On
     SQLite every transaction excludes other writers; on PostgreSQL, a transaction that writes what depends on
-    an earlier read needs this. Raises :class:`CatalogueError` if there is no such tenant."""
+    an earlier read needs this. Raises :class:`CatalogueError` if there is no such tenant, ``RuntimeError``
+    outside :func:`recorder.catalogue.database.writing`."""
+    transaction = current_transaction()
+    if transaction is None:
+        raise RuntimeError("lock a customer inside the transaction that needs it")
     _reserve_numbers(tenant, 0)
-
-
-def drop_bodies(tenant: str, recording: str) -> list[int]:
-    """Erase bodies and salts of a tenant's leaves about a recording, inside the caller's transaction. Returns
-    their numbers, which the leaf about the erasure must list: an audit reports any other missing body. The
-    leaves stay, and reveal no personal data.
-
-    The body decides which recording it is about: whatever its row says, a body about another one stays, and
-    an audit reports the row.
-    """
-    mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording)
-    there = LeafTable.select(LeafTable.number, LeafTable.kind, LeafTable.body)
-    rows = there.where(mine & LeafTable.body.is_null(False)).order_by(LeafTable.number)
-    numbers = [row.number for row in rows if _is_about(row.kind, row.body, recording)]
-    for begin in range(0, len(numbers), BATCH):
-        some = LeafTable.number.in_(numbers[begin : begin + BATCH])
-        LeafTable.update(body=None, salt=None).where(mine & some).execute()
-    return numbers
-
-
-def _is_about(kind: str, body: str | None, recording: str) -> bool:
-    try:
-        return body is not None and owning_recording(kind, json.loads(body)) == recording
-    except (ValueError, AttributeError):  # a tampered body
-        return False
+    return LockedTenant(tenant, transaction)

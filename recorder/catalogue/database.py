@@ -57,6 +57,15 @@ class Batch:
 _batch: ContextVar[Batch | None] = ContextVar("batch", default=None)
 
 
+class Transaction:
+    """The identity of one outermost transaction (:func:`writing`)."""
+
+    __slots__ = ()
+
+
+_transaction: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
+
+
 Fact = TypeVar("Fact")
 
 if TYPE_CHECKING:
@@ -204,8 +213,26 @@ def writing() -> Iterator[None]:
             return
         lock = ("IMMEDIATE",) if isinstance(database.obj, SqliteDatabase) else ()
         timed = nullcontext() if database.in_transaction() else metrics.CATALOGUE_WRITE.time()
-        with timed, database.atomic(*lock):
+        with timed, database.atomic(*lock), _identified():
             yield
+
+
+@contextmanager
+def _identified() -> Iterator[None]:
+    """Gives the outermost transaction its identity; a nested one is part of it."""
+    if _transaction.get() is not None:
+        yield
+        return
+    token = _transaction.set(Transaction())
+    try:
+        yield
+    finally:
+        _transaction.reset(token)
+
+
+def current_transaction() -> Transaction | None:
+    """The transaction that this code runs in, ``None`` outside."""
+    return _transaction.get()
 
 
 @contextmanager

@@ -6,12 +6,17 @@ The rows decide nothing; the signed note does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from peewee import fn
 
 from recorder.catalogue.database import connected, database
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
+
+LISTED: Final = ("recording.stored", "recording.rebuilt")
+"""Kinds of leaves about a call that is a recording."""
 
 
 def find_note(call: str) -> tuple[str, str] | None:
@@ -29,11 +34,13 @@ def erased_among(calls: Sequence[str]) -> frozenset[str]:
 
 
 def recorded_among(calls: Sequence[str]) -> frozenset[str]:
-    """Those of some calls that are recordings: a note about unrecorded calls does not cover them."""
+    """Those of some calls that are recordings, by a row or a leaf: a note about unrecorded calls does not
+    cover them."""
+    rows = RecordingTable.select(RecordingTable.id).where(RecordingTable.id.in_(calls))
+    listed = LeafTable.recording_id.in_(calls) & LeafTable.kind.in_(LISTED)
+    leaves = LeafTable.select(LeafTable.recording_id).where(listed)
     with connected():
-        return frozenset(
-            row.id for row in RecordingTable.select(RecordingTable.id).where(RecordingTable.id.in_(calls))
-        )
+        return frozenset({row.id for row in rows} | {str(leaf.recording_id) for leaf in leaves})
 
 
 def count_by_request(tenant: str) -> dict[str, int]:

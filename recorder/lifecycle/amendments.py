@@ -26,6 +26,7 @@ from recorder.errors import SealError
 from recorder.fault_log import FaultLog
 from recorder.ids import Entropy
 from recorder.lifecycle import recordings
+from recorder.lifecycle.erased_recording import erased_recording
 from recorder.lifecycle.limits import limits_of
 from recorder.seal import amendment_kinds, revocation
 from recorder.seal.amendment_chain import Chain
@@ -233,18 +234,14 @@ def amendment_columns(chain: Chain) -> list[dict[str, Any]]:
     ]
 
 
-def list_tombstone(row: RecordingRow, chain: Chain, *, now: datetime, entropy: Entropy) -> bool:
+def list_tombstone(chain: Chain, *, now: datetime, entropy: Entropy) -> bool:
     """Turn the row of an erased recording into a tombstone; false if it is one. ``now`` is the time of the
-    leaf."""
-    tombstone = chain.erased
-    if tombstone is None or not isinstance(tombstone.data, Erased):
-        raise ValueError(f"recording {row.id} was not erased")
+    leaf. Raises :class:`SealError` (``recording.not_erased``)."""
     with writing():
-        amendment = recordings.make_tombstone(
-            row, tombstone.data.reason, at=tombstone.at, now=now, entropy=entropy
-        )
+        erased = erased_recording(lock_tenant(chain.manifest.tenant), chain)
+        is_new = recordings.make_tombstone(erased, now=now, entropy=entropy)
         insert_amendments(chain)
-    return amendment
+    return is_new
 
 
 def holds(tenant: str | None = None, recording: str | None = None) -> tuple[HoldRow, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
-from recorder.auditlog.append import append, drop_bodies
+from recorder.auditlog.append import append
+from recorder.auditlog.leaf_erasure import DisputeErasure, drop_bodies
 from recorder.catalogue.tables.dispute import (
     DisputeCallTable,
     DisputeGuestTable,
@@ -24,25 +25,33 @@ def dispute_ids(tenant: str) -> frozenset[str]:
     return frozenset(row.dispute_id for row in rows.where(DisputeStatementTable.tenant_id == tenant))
 
 
-def drop_disputes(tenant: str, disputes: Iterable[str], now: datetime, entropy: Entropy) -> None:
-    """Inside the caller's transaction, which has locked the customer: drop some of its disputes, and the
-    names of their guests, whose access has ended."""
-    ids = sorted(disputes)
+def disputed_recordings(tenant: str) -> frozenset[str]:
+    """The ids of the recordings that rows say a customer's disputes are about."""
+    rows = DisputeRecordingTable.select(DisputeRecordingTable.recording_id)
+    return frozenset(row.recording_id for row in rows.where(DisputeRecordingTable.tenant_id == tenant))
+
+
+def drop_disputes(erasure: DisputeErasure, now: datetime, entropy: Entropy) -> None:
+    """Inside the transaction of an erasure: drop the disputes, and the names of their guests, whose access
+    has ended."""
+    erasure.locked.check()
+    tenant, ids = erasure.locked.tenant, erasure.objects
     if not ids:
         return
-    leaves = [number for each in ids for number in drop_bodies(tenant, each)]
-    about = DisputeRecordingTable.select(DisputeRecordingTable.recording_id).where(
-        DisputeRecordingTable.dispute_id.in_(ids)
-    )
     body = {
-        "disputes": len(ids), "dispute_ids": ids, "leaves": sorted(leaves),
-        "recordings": sorted({row.recording_id for row in about}),
+        "disputes": len(ids), "dispute_ids": list(ids), "leaves": drop_bodies(erasure),
+        "recordings": list(erasure.recordings),
     }  # fmt: skip
-    guests = DisputeGuestTable.select(DisputeGuestTable.id).where(DisputeGuestTable.dispute_id.in_(ids))
+    guests = DisputeGuestTable.select(DisputeGuestTable.id).where(_of(DisputeGuestTable, erasure))
     UserTable.update(name="", password_hash="", credential=None).where(
         (UserTable.tenant == tenant) & UserTable.id.in_(guests) & UserTable.revoked_at.is_null(False)
     ).execute()
-    DisputeTable.delete().where(DisputeTable.id.in_(ids)).execute()
+    DisputeTable.delete().where((DisputeTable.tenant_id == tenant) & DisputeTable.id.in_(ids)).execute()
     for table in (DisputeCallTable, DisputeStatementTable, DisputeRecordingTable, DisputeGuestTable):
-        table.delete().where(table.dispute_id.in_(ids)).execute()
+        table.delete().where(_of(table, erasure)).execute()
     append(tenant, DISPUTES_ERASED, body, now, entropy)
+
+
+def _of(table: Any, erasure: DisputeErasure) -> Any:
+    """The condition on a table's rows that they are of the erased disputes."""
+    return (table.tenant_id == erasure.locked.tenant) & table.dispute_id.in_(erasure.objects)

@@ -29,7 +29,7 @@ from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError, StoreError, TakeError
 from recorder.isolation import isolate_object
 from recorder.lifecycle import amendments, recordings, retention_limits
-from recorder.lifecycle.amendment_store import chain_of, chain_of_row, put
+from recorder.lifecycle.amendment_store import chain_of_row, put
 from recorder.lifecycle.hold_review import check_confirmed, holds_unconfirmed
 from recorder.lifecycle.limits import limits_of
 from recorder.lifecycle.statements import Statements, statements_of
@@ -171,9 +171,9 @@ def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: 
     _check_gone(store, [key, *sealed])
     boundary("looked")
     if chain.erased is None:
-        chain = _bury(chain, why, services, now)
+        chain = _bury(row, chain, why, services, now)
     boundary("buried")
-    amendments.list_tombstone(row, chain, now=now, entropy=services.entropy)
+    amendments.list_tombstone(chain, now=now, entropy=services.entropy)
     boundary("destroyed")
     metrics.RECORDINGS_ERASED.labels(why).inc()
     log.info("recording.erased", recording=row.id, why=why)
@@ -192,14 +192,13 @@ def _check_gone(store: Store, places: list[str]) -> None:
         )
 
 
-def _bury(chain: Chain, why: str, services: Services, now: datetime) -> Chain:
+def _bury(row: RecordingRow, chain: Chain, why: str, services: Services, now: datetime) -> Chain:
     """The chain with a tombstone at its end: ours, or that of another node that was faster."""
     try:
         put(services.store, chain, make_tombstone(chain, why), SYSTEM, services.signer, services.root, now)
     except Conflict:
         log.warning("tombstone.conflict", recording=chain.manifest.recording)
-    chain = chain_of(services.store, chain.manifest.prefix, services.root)
-    chain.check()
+    chain = chain_of_row(row, services.store, services.root, services.revoked())
     if chain.erased is None:
         raise StoreError(
             "store.conflict",

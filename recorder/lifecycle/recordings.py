@@ -9,7 +9,8 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from recorder.auditlog.append import append, drop_bodies, lock_tenant
+from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.leaf_erasure import drop_bodies
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.erased_call_queries import find_note
 from recorder.catalogue.mappers import recording_columns, recording_row
@@ -24,6 +25,7 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.ids import Entropy
+from recorder.lifecycle.erased_recording import ErasedRecording
 from recorder.lifecycle.limits import Version, version_of
 from recorder.seal.amendment_kinds import HOLD_SET
 
@@ -182,37 +184,35 @@ def drop_key(row: RecordingRow) -> None:
         RecordingTable.update(wrapped_key=None).where(condition).execute()
 
 
-def make_tombstone(
-    row: RecordingRow, why: str, *, now: datetime, entropy: Entropy, at: datetime | None = None
-) -> bool:
-    """Turn a recording's row into a tombstone: start, end, reason and time of its erasure (``at``; default:
-    now) remain; parties, grants, notes, notifications and the bodies of its leaves are dropped. False if it
-    is a tombstone already."""
-    with writing():
-        lock_tenant(row.tenant)
-        condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
-        changed = (
-            RecordingTable.update(
-                external_kind=None,
-                external_value=None,
-                internal_kind=None,
-                internal_value=None,
-                wrapped_key=None,
-                erased_at=at or now,
-                erasure_reason=why,
-            )
-            .where(condition & RecordingTable.erased_at.is_null())
-            .execute()
+def make_tombstone(erased: ErasedRecording, *, now: datetime, entropy: Entropy) -> bool:
+    """Inside the transaction of an erasure, turn the recording's row into a tombstone: start, end, and the
+    tombstone's reason and time remain; parties, grants, notes, notifications and the bodies of its leaves are
+    dropped. False if it is a tombstone already."""
+    erased.locked.check()
+    tenant, recording = erased.locked.tenant, erased.recording
+    condition = (RecordingTable.tenant == tenant) & (RecordingTable.id == recording)
+    changed = (
+        RecordingTable.update(
+            external_kind=None,
+            external_value=None,
+            internal_kind=None,
+            internal_value=None,
+            wrapped_key=None,
+            erased_at=erased.at,
+            erasure_reason=erased.reason,
         )
-        if not changed:
-            return False
-        GrantTable.update(ended_at=now).where(
-            (GrantTable.recording == row.id) & GrantTable.ended_at.is_null()
-        ).execute()
-        NoteTable.delete().where(NoteTable.recording == row.id).execute()
-        NotificationTable.delete().where(NotificationTable.recording_id == row.id).execute()
-        # The copies of a dispute's statements went with the recording's key.
-        DisputeTable.update(copied_beside=None).where(DisputeTable.copied_beside == row.id).execute()
-        body = {"recording": row.id, "reason": why, "leaves": drop_bodies(row.tenant, row.id)}
-        append(row.tenant, "recording.erased", body, now, entropy)
+        .where(condition & RecordingTable.erased_at.is_null())
+        .execute()
+    )
+    if not changed:
+        return False
+    GrantTable.update(ended_at=now).where(
+        (GrantTable.recording == recording) & GrantTable.ended_at.is_null()
+    ).execute()
+    NoteTable.delete().where(NoteTable.recording == recording).execute()
+    NotificationTable.delete().where(NotificationTable.recording_id == recording).execute()
+    # The copies of a dispute's statements went with the recording's key.
+    DisputeTable.update(copied_beside=None).where(DisputeTable.copied_beside == recording).execute()
+    body = {"recording": recording, "reason": erased.reason, "leaves": drop_bodies(erased)}
+    append(tenant, "recording.erased", body, now, entropy)
     return True

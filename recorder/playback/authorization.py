@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final, NoReturn
 
@@ -226,7 +225,7 @@ class Guard:
         amendments.list_amendments(sealed.chain, self.trust, now=self.now(), entropy=self.entropy)
         row = queries.recording(sealed.row.tenant, sealed.row.id)
         assert row is not None
-        return replace(sealed, row=row, unlisted=False)
+        return self._seals.open(row, self.now())
 
 
 class Pieces(Iterator[bytes]):

@@ -39,6 +39,7 @@ from recorder.seal.manifest import MAX_BYTES, Manifest, Parties, decrypt_parties
 from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.sealing import NAME, open_manifest
 from recorder.store.contract import NotFound, Store
+from recorder.verified_state import VerifiedState
 
 CACHED = 64
 """How many verified manifests are kept in memory. They are found by their hash, so a changed one is never
@@ -49,7 +50,7 @@ _AMENDMENT = "amendment-"
 
 
 @dataclass(frozen=True, slots=True)
-class VerifiedRecording:
+class VerifiedRecording(VerifiedState):
     """A row, its verified manifest and amendments, and the data key that opens the recording's objects.
     ``unlisted``: the bucket has amendments that the catalogue does not list yet."""
 

@@ -35,6 +35,7 @@ from recorder.seal.manifest import Manifest
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.seal.signed_document import CLOCK_SLACK
 from recorder.seal.usage_terms import LONGEST_DEFERRAL, deferrals, serves_disputes
+from recorder.verified_state import VerifiedState
 
 ALL_MAX_BYTES = 64 * 1024 * 1024
 """Maximum size of all amendments of one recording; later ones are read truncated, and fail verification."""
@@ -61,7 +62,7 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Chain:
+class Chain(VerifiedState):
     """A recording's amendments in order up to the first problem, and the problems."""
 
     manifest: Manifest

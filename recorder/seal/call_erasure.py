@@ -22,6 +22,7 @@ from recorder.seal.keyring import key_part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import memory_file
 from recorder.strict_json import STRICT, Form, Time
+from recorder.verified_state import VerifiedState
 
 MAX_BYTES: Final = 256 * 1024
 NOTES: Final = "call-erasures/"
@@ -46,7 +47,7 @@ class ErasedCalls:
 
 
 @dataclass(frozen=True, slots=True)
-class ErasedCallsRecord(ErasedCalls):
+class ErasedCallsRecord(ErasedCalls, VerifiedState):
     """A verified record; ``key`` is the id of the signing key."""
 
     key: str
@@ -85,13 +86,14 @@ def put(
     at: datetime,
     signer: signing.Signer,
     root: Ed25519PublicKey,
-) -> None:
+) -> ErasedCallsRecord:
     """Sign a record and put it.  Raises :class:`SealError` (a key that is not endorsed for it),
     :class:`recorder.errors.StoreError`."""
     content = NOTE.write(ErasedCalls(tenant, request, at, tuple(sorted(calls))), signer)
-    read(content, root)
+    record = read(content, root)
     with memory_file(content) as path:
         store.put(place_of(tenant, note), path, hashlib.sha256(content).hexdigest())
+    return record
 
 
 def read(content: bytes, root: Ed25519PublicKey) -> ErasedCallsRecord:

@@ -25,6 +25,7 @@ from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.seal import canonical_json, hints, signing
 from recorder.strict_json import Form, b64
+from recorder.verified_state import VerifiedState
 
 CLOCK_SLACK = timedelta(minutes=5)
 """How far in the future a document may be dated: clocks differ a little."""
@@ -35,7 +36,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Verified(Generic[Value]):
+class Verified(VerifiedState, Generic[Value]):
     """The value of a verified document, the id of the signing key, and the time of signing."""
 
     value: Value

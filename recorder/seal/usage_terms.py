@@ -42,6 +42,7 @@ from recorder.seal.amendment_kinds import (
     ended_hold,
 )
 from recorder.seal.manifest import AnnouncedPurpose, Manifest
+from recorder.verified_state import VerifiedState
 
 LONGEST_DEFERRAL = timedelta(days=212)
 """The longest time for which one amendment defers an erasure."""
@@ -119,7 +120,7 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(VerifiedState):
     """The terms of a recording: ``until`` and ``why`` are the recording's own; ``deleted_at`` is the time of
     its customer's deletion request.  Without its ``deferrals`` it would have ended at ``ended_at``."""
 

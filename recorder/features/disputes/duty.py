@@ -21,6 +21,7 @@ from recorder.domain.roles import OWN_SIDE
 from recorder.errors import AccessError, MailError, RetentionError
 from recorder.features.disputes import queries
 from recorder.features.disputes.agreements import AGREEMENT, Agreements
+from recorder.features.disputes.erasure import chains_of, erased_dispute
 from recorder.features.disputes.rules import Dispute, Outcome
 from recorder.features.disputes.service import Disputes
 from recorder.identity import users
@@ -76,18 +77,25 @@ class OutcomeDuty:
         return count
 
     def drop_erased(self, now: datetime) -> int:
-        """Drop closed disputes of whose recordings none is left; returns how many."""
+        """Drop closed disputes of whose recordings none is left; returns how many. One that only rows say so
+        about stays."""
         count = 0
         for tenant, dispute in queries.erased_disputes():
             with isolate_object(
                 self.services.faults, "dispute.drop_failed", dispute, tenant=tenant, dispute=dispute
             ):
-                with writing():
-                    lock_tenant(tenant)
-                    drop_disputes(tenant, [dispute], now, self.services.entropy)
-                log.info("dispute.dropped", dispute=dispute)
+                self._drop(tenant, dispute, now)
                 count += 1
         return count
+
+    def _drop(self, tenant: str, dispute: str, now: datetime) -> None:
+        services = self.services
+        found = queries.find_dispute(tenant, dispute, services.trust)
+        chains = chains_of(found, services.store, services.trust)
+        with writing():
+            erasure = erased_dispute(lock_tenant(tenant), dispute, chains, services.trust)
+            drop_disputes(erasure, now, services.entropy)
+        log.info("dispute.dropped", dispute=dispute)
 
     def _record(self, tenant: str, dispute: str, now: datetime) -> bool:
         services = self.services

@@ -29,6 +29,7 @@ from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
 from recorder.errors import AccessError, RetentionError, SealError, StoreError
 from recorder.features.offboarding import queries
+from recorder.features.offboarding.erasure_order import ErasureOrder, erasure_order
 from recorder.features.offboarding.service import check_ready
 from recorder.ids import Entropy
 from recorder.isolation import isolate_object
@@ -37,7 +38,7 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.erasure_deadline import erasure_complete_at
 from recorder.lifecycle.key_rotation import CLAIM
-from recorder.seal import hints, offboarding
+from recorder.seal import hints
 from recorder.seal.amendment import SYSTEM
 from recorder.seal.amendment_kinds import Erased
 from recorder.seal.document_source import read_document
@@ -81,17 +82,16 @@ def erase_due(
     until, count = elapsed() + seconds, 0
     for tenant in queries.departures_to_erase():
         with isolate_object(services.faults, "offboarding.delayed", tenant, tenant=tenant):
-            statement = offboarding.erasure_statement(
-                services.store, tenant, services.root, services.revoked(), now
-            )
+            order = erasure_order(tenant, services, now)
             check_ready(tenant)
-            if _destroy(tenant, services, now, lambda: elapsed() >= until):
-                count += _finish(statement, services, now)
+            if _destroy(order, services, now, lambda: elapsed() >= until):
+                count += _finish(order, services, now)
     return count
 
 
-def _destroy(tenant: str, services: Services, now: datetime, out_of_time: Callable[[], bool]) -> bool:
+def _destroy(order: ErasureOrder, services: Services, now: datetime, out_of_time: Callable[[], bool]) -> bool:
     """Erase recordings; true once none is left."""
+    tenant = order.tenant
     changes = Changes(
         services.store,
         services.root,
@@ -121,23 +121,23 @@ def _recordings(tenant: str) -> Iterator[RecordingRow]:
         after = page[-1].id
 
 
-def _finish(statement: Statement, services: Services, now: datetime) -> bool:
-    tenant = statement.tenant
+def _finish(order: ErasureOrder, services: Services, now: datetime) -> bool:
+    tenant = order.tenant
     destroyed = check_all_erased(tenant, services.store, services.root, services.revoked())
     services.boundary("recordings gone")
-    calls = queries.drop_calls(tenant, now=now, entropy=services.entropy)
+    calls = queries.drop_calls(order, now=now, entropy=services.entropy)
     services.boundary("calls forgotten")
-    people = queries.drop_users(tenant, now=now, entropy=services.entropy)
-    queries.drop_request_texts(tenant)
+    people = queries.drop_users(order, now=now, entropy=services.entropy)
+    queries.drop_request_texts(order)
     services.boundary("people forgotten")
-    keys = destroy_keys(tenant, services.eraser, now, services.entropy, services.boundary)
+    keys = destroy_keys(order, services.eraser, now, services.entropy, services.boundary)
     content = _there(tenant, services.store)
     if content is None:
         checkpoint.sign(tenant, services, now)
         services.boundary("signed")
         checkpoint.publish(tenant, services, now)
         services.boundary("published")
-        body = _receipt(statement, services, destroyed, calls, people, keys, now)
+        body = _receipt(order.statement, services, destroyed, calls, people, keys, now)
         content = RECEIPT_KIND.write(body, services.signer)
         read(content, services.root)
         _put(services.store, place_of(tenant), content)
@@ -183,7 +183,7 @@ def check_all_erased(tenant: str, store: Store, root: Ed25519PublicKey, revoked:
 
 
 def destroy_keys(
-    tenant: str,
+    order: ErasureOrder,
     store: Store,
     now: datetime,
     entropy: Entropy,
@@ -193,8 +193,9 @@ def destroy_keys(
     key goes first, with a leaf that names all of them, so that a later run knows them and no process puts one
     back. Can be repeated.
 
-    Raises :class:`SealError` (``keys.busy`` during a key rotation), :class:`StoreError`."""
-    owner = f"leaving-{entropy(8).hex()}"
+    Raises :class:`SealError` (``keys.busy`` during a key rotation; as :meth:`ErasureOrder.confirm`),
+    :class:`StoreError`."""
+    tenant, owner = order.tenant, f"leaving-{entropy(8).hex()}"
     if not lease.take(CLAIM, owner, now):
         raise SealError("keys.busy", "a key rotation is in progress", "the worker tries again")
     try:
@@ -203,7 +204,7 @@ def destroy_keys(
         if (text := tenant_queries.tenant_wrapped_key(tenant)) is not None:
             found.append(text.encode())
         ids = [key_id for each in found if (key_id := _key_id(each, tenant)) is not None]
-        destroyed = queries.drop_key(tenant, ids, now=now, entropy=entropy)
+        destroyed = queries.drop_key(order, ids, now=now, entropy=entropy)
         boundary("customer's key forgotten")
         # Also by name: a listing omits an object whose newest version is a delete marker.
         for place in dict.fromkeys([*places, tenant_key_path(tenant), next_tenant_key_path(tenant)]):

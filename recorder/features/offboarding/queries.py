@@ -12,7 +12,8 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from recorder.auditlog.append import append, drop_bodies, lock_tenant
+from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.leaf_erasure import drop_bodies
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import recording_row
 from recorder.catalogue.offboarding_progress import OffboardingRow
@@ -46,16 +47,16 @@ from recorder.catalogue.tables.subject_request import ReviewTable, SubjectReques
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
+from recorder.features.offboarding.erasure_order import ERASURE_STARTED, ErasureOrder
 from recorder.ids import Entropy
 from recorder.lifecycle.departure import STAYS
 from recorder.lifecycle.departure import drop_departure as _drop
 from recorder.lifecycle.departure import end_lines as _end_lines
-from recorder.lifecycle.dispute_erasure import dispute_ids, drop_disputes
+from recorder.lifecycle.dispute_erasure import dispute_ids, disputed_recordings, drop_disputes
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from recorder.mail.outbox import drop_mail
 
 PAGE = 200
-ERASURE_STARTED = "tenant.erasure_started"
 LEFT = "tenant.offboarded"
 KEY_DESTROYED = "tenant.key_destroyed"
 
@@ -147,11 +148,13 @@ def summarise(tenant: str) -> str:
     )
 
 
-def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
-    """Drop unrecorded calls and the bodies of their leaves; returns how many were dropped in all."""
+def drop_calls(order: ErasureOrder, *, now: datetime, entropy: Entropy) -> int:
+    """Drop unrecorded calls and the bodies of their leaves; returns how many were dropped in all.
+    Raises as :meth:`ErasureOrder.confirm`."""
+    tenant = order.tenant
     while True:
         with writing():
-            lock_tenant(tenant)
+            departed = order.confirm(lock_tenant(tenant))
             page = (
                 NotRecordedTable.select(NotRecordedTable.id)
                 .where(NotRecordedTable.tenant == tenant)
@@ -160,10 +163,11 @@ def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
             ids = [row.id for row in page]
             if not ids:
                 break
-            leaves = [number for each in ids for number in drop_bodies(tenant, each)]
+            leaves = drop_bodies(departed.calls(ids))
             NotRecordedTable.delete().where(NotRecordedTable.id.in_(ids)).execute()
-            append(tenant, CALLS_FORGOTTEN, {"calls": len(ids), "leaves": sorted(leaves)}, now, entropy)
+            append(tenant, CALLS_FORGOTTEN, {"calls": len(ids), "leaves": leaves}, now, entropy)
     with writing():
+        order.confirm(lock_tenant(tenant))
         LiveCallTable.delete().where(LiveCallTable.tenant_id == tenant).execute()
         EndedCallTable.delete().where(EndedCallTable.tenant_id == tenant).execute()
         LiveCommandTable.delete().where(LiveCommandTable.tenant_id == tenant).execute()
@@ -173,11 +177,13 @@ def drop_calls(tenant: str, *, now: datetime, entropy: Entropy) -> int:
         return sum(int(json.loads(row.body)["calls"]) for row in bodies if row.body is not None)
 
 
-def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
+def drop_users(order: ErasureOrder, *, now: datetime, entropy: Entropy) -> int:
     """Revoke a customer's users, tokens and mail recipients, drop the users' names, invitations,
-    notifications and mail; returns how many users there were."""
+    notifications and mail; returns how many users there were. Raises as
+    :meth:`ErasureOrder.confirm`."""
+    tenant = order.tenant
     with writing():
-        lock_tenant(tenant)
+        departed = order.confirm(lock_tenant(tenant))
         rows = list(UserTable.select(UserTable.id, UserTable.revoked_at).where(UserTable.tenant == tenant))
         for row in rows:
             if row.revoked_at is None:
@@ -208,16 +214,18 @@ def drop_users(tenant: str, *, now: datetime, entropy: Entropy) -> int:
             append(tenant, "recipient.removed", {"recipient": one.id}, now, entropy)
         RecipientTable.delete().where(RecipientTable.tenant_id == tenant).execute()
         InvitationTable.delete().where(InvitationTable.tenant_id == tenant).execute()
-        drop_disputes(tenant, dispute_ids(tenant), now, entropy)
+        drop_disputes(departed.disputes(dispute_ids(tenant), disputed_recordings(tenant)), now, entropy)
         AccountLinkTable.delete().where(AccountLinkTable.tenant_id == tenant).execute()
         drop_mail(tenant)
     return len(rows)
 
 
-def drop_request_texts(tenant: str) -> None:
+def drop_request_texts(order: ErasureOrder) -> None:
     """Drop the numbers and texts of a customer's subject requests, and its calls with a code; the dates of
-    receipt and answer remain."""
+    receipt and answer remain. Raises as :meth:`ErasureOrder.confirm`."""
+    tenant = order.tenant
     with writing():
+        order.confirm(lock_tenant(tenant))
         condition = SubjectRequestTable.tenant_id == tenant
         requests = SubjectRequestTable.select(SubjectRequestTable.id).where(condition)
         for calls in (VerificationCodeTable, NumberProofTable, DisputeCallTable):
@@ -232,11 +240,13 @@ def drop_request_texts(tenant: str) -> None:
         SubjectRequestTable.update(number="", **empty).where(condition).execute()
 
 
-def drop_key(tenant: str, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:
+def drop_key(order: ErasureOrder, keys: Sequence[str], *, now: datetime, entropy: Entropy) -> tuple[str, ...]:
     """Drop the customer's wrapped key, and record which ``keys`` (ids) are destroyed now; returns all that
-    were ever destroyed. From here on, nothing of the customer's can be wrapped or opened."""
+    were ever destroyed. From here on, nothing of the customer's can be wrapped or opened. Raises as
+    :meth:`ErasureOrder.confirm`."""
+    tenant = order.tenant
     with writing():
-        lock_tenant(tenant)
+        order.confirm(lock_tenant(tenant))
         known = _destroyed_keys(tenant)
         if fresh := sorted({*keys} - {*known}):
             append(tenant, KEY_DESTROYED, {"keys": fresh}, now, entropy)

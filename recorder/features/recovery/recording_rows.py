@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from recorder.auditlog.append import Body, append, append_all, drop_bodies, lock_tenant, sha256_of
+from recorder.auditlog.append import Body, LockedTenant, append, append_all, lock_tenant, sha256_of
+from recorder.auditlog.leaf_erasure import drop_bodies
 from recorder.catalogue.bulk_insert import insert_rows
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import recording_columns, recording_row
@@ -24,6 +25,7 @@ from recorder.features.recovery.rebuild_queue import note_outcomes
 from recorder.identity import tenants
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments, hold_review
+from recorder.lifecycle.erased_recording import erased_recording
 from recorder.prompts.country_rules import STRICT
 from recorder.seal.amendment_chain import Chain
 
@@ -76,8 +78,8 @@ class RowRestorer:
     def restore(self, batch: Sequence[PlaceReading]) -> None:
         """Write a batch in one transaction: rows, amendments, leaves, and the outcome of each place."""
         with writing():
-            for tenant in sorted({reading.row.tenant for reading in batch if reading.row is not None}):
-                self._restore_tenant(tenant)
+            tenants_read = sorted({reading.row.tenant for reading in batch if reading.row is not None})
+            locks = {tenant: self._restore_tenant(tenant) for tenant in tenants_read}
             rows = [reading.row for reading in batch if reading.row is not None]
             condition = RecordingTable.id.in_([row.id for row in rows])
             condition |= RecordingTable.prefix.in_([row.prefix for row in rows])
@@ -89,7 +91,7 @@ class RowRestorer:
                 if reading.row is not None and _is_fresh(reading, old_rows, places):
                     by_recording.setdefault(reading.row.id, reading)
             fresh = [*by_recording.values()]
-            self._insert(fresh)
+            self._insert(fresh, locks)
             new_places = {reading.place for reading in fresh}
             outcomes = [
                 (reading, MADE, None, None)
@@ -111,17 +113,17 @@ class RowRestorer:
         row = reading.row
         return outcome == MADE and row is not None and row.stored_at > self.now - LISTED_WITHIN
 
-    def _restore_tenant(self, tenant: str) -> None:
+    def _restore_tenant(self, tenant: str) -> LockedTenant:
         """Create an unknown tenant, named by its id and under the strictest country, which the bucket does
-        not state; restore a missing key."""
+        not state; restore a missing key. The tenant is locked."""
         if TenantTable.select().where(TenantTable.id == tenant).exists():
-            lock_tenant(tenant)
+            locked = lock_tenant(tenant)
             if tenant in self.keys and tenant not in self.erased:
                 condition = (TenantTable.id == tenant) & (TenantTable.wrapped_key == "")
                 if TenantTable.update(wrapped_key=self.keys[tenant]).where(condition).execute():
                     body: Body = {"key_was": "", "key_sha256": sha256_of(self.keys[tenant])}
                     append(tenant, "tenant.key_changed", body, self.now, self.entropy)
-            return
+            return locked
         tenants.create_tenant(
             tenant,
             name=tenant,
@@ -130,17 +132,19 @@ class RowRestorer:
             now=self.now,
             entropy=self.entropy,
         )
+        return lock_tenant(tenant)
 
-    def _insert(self, fresh: Sequence[PlaceReading]) -> None:
+    def _insert(self, fresh: Sequence[PlaceReading], locks: Mapping[str, LockedTenant]) -> None:
         if not fresh:
             return
         rows = [reading.row for reading in fresh if reading.row is not None]
         insert_rows(RecordingTable, [recording_columns(row) for row in rows])
         bodies: dict[str, list[tuple[Body, str | None]]] = defaultdict(list)
         for reading, row in zip(fresh, rows, strict=True):
-            erased = row.erased_at is not None
-            leaves = drop_bodies(row.tenant, row.id) if erased else []
+            erased, leaves = row.erased_at is not None, list[int]()
             if reading.chain is not None:
+                if erased:
+                    leaves = drop_bodies(erased_recording(locks[row.tenant], reading.chain))
                 amendments.insert_amendments(reading.chain)
             body: dict[str, object] = {
                 "recording": row.id,
@@ -176,7 +180,7 @@ class RowRestorer:
                 None,
             )
         if row.erased_at is not None and reading.chain is not None:
-            amendments.list_tombstone(old, reading.chain, now=self.now, entropy=self.entropy)
+            amendments.list_tombstone(reading.chain, now=self.now, entropy=self.entropy)
             return ERASED, None, None
         return self._fill(old, row, reading.chain)
 

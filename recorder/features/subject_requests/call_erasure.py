@@ -11,11 +11,11 @@ that note, when an operator says so (:func:`erase_calls_again`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from recorder.auditlog.append import append, drop_bodies, lock_tenant
+from recorder.auditlog.append import LockedTenant, append, lock_tenant
+from recorder.auditlog.leaf_erasure import CallErasure, drop_bodies
 from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.erased_call_queries import recorded_among
@@ -23,15 +23,15 @@ from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import truncate
-from recorder.errors import RetentionError
+from recorder.errors import RetentionError, SealError
 from recorder.features.subject_requests import reviews, service
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.bucket_statements import read_statements
 from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
-from recorder.seal import call_erasure
-from recorder.seal.call_erasure import AT_ONCE
+from recorder.seal import call_erasure, hints
+from recorder.seal.call_erasure import AT_ONCE, ErasedCallsRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,36 +49,46 @@ def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureR
     verified."""
     request = service.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
     found = reviews.find_unrecorded_calls(request.tenant, request.number)
-    erasable = [row.id for row in found if not row.undecided]
+    recorded = recorded_among([row.id for row in found])
+    erasable = [row.id for row in found if not row.undecided and row.id not in recorded]
     erased = 0
     for begin in range(0, len(erasable), AT_ONCE):
         some, now = erasable[begin : begin + AT_ONCE], truncate(changes.now())
         note = str(uuid7(now, changes.entropy))
         signed = (request.tenant, request.id, some, now, changes.signer, changes.root)
-        call_erasure.put(changes.store, note, *signed)
+        record = call_erasure.put(changes.store, note, *signed)
         changes.boundary("note put")
-        erased += drop_calls(
-            request.tenant, request.id, some, note, who=who, now=now, entropy=changes.entropy
-        )
+        erased += drop_calls(note, record, who=who, now=now, entropy=changes.entropy)
         changes.boundary("calls forgotten")
     return CallErasureResult(erased, len(found) - len(erasable))
 
 
-def drop_calls(
-    tenant: str, request: str, calls: Sequence[str], note: str, *, who: str, now: datetime, entropy: Entropy
-) -> int:
-    """Drop some unrecorded calls of a customer at a person's request, by a signed ``note`` (its id), with one
-    leaf; returns how many rows were dropped. ``who`` is empty after a restore. A take that was recovered
-    meanwhile is a recording, and stays. Can be repeated. Raises :class:`recorder.errors.CatalogueError`
-    (``tenant.unknown``)."""
+@dataclass(frozen=True, slots=True)
+class RequestedCallErasure(CallErasure):
+    """Calls of a customer's that a signed note says were erased at their person's request, and that are no
+    recordings by the log, while the customer is locked."""
+
+
+def requested_erasure(locked: LockedTenant, record: ErasedCallsRecord) -> RequestedCallErasure:
+    """What a verified note erases of the locked customer's: a take that was recovered meanwhile is a
+    recording, and stays. Raises :class:`SealError` (``call_erasure.foreign``)."""
+    if record.tenant != locked.tenant:
+        raise SealError("call_erasure.foreign", f"it is the note of customer {record.tenant}", hints.OBJECT)
+    recorded = recorded_among(record.calls)
+    return RequestedCallErasure(locked, tuple(each for each in record.calls if each not in recorded))
+
+
+def drop_calls(note: str, record: ErasedCallsRecord, *, who: str, now: datetime, entropy: Entropy) -> int:
+    """Drop unrecorded calls of a customer at a person's request, by a signed note (its id and its content),
+    with one leaf; returns how many rows were dropped. ``who`` is empty after a restore. Can be repeated.
+    Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
+    tenant, request = record.tenant, record.request
     with writing():
-        lock_tenant(tenant)
-        recorded = recorded_among(calls)
-        unrecorded = [each for each in dict.fromkeys(calls) if each not in recorded]
-        rows = (NotRecordedTable.tenant == tenant) & NotRecordedTable.id.in_(unrecorded)
+        erasure = requested_erasure(lock_tenant(tenant), record)
+        rows = (NotRecordedTable.tenant == tenant) & NotRecordedTable.id.in_(erasure.objects)
         count = int(NotRecordedTable.delete().where(rows).execute())
-        leaves = sorted(number for each in unrecorded for number in drop_bodies(tenant, each))
-        for each in unrecorded:
+        leaves = drop_bodies(erasure)
+        for each in erasure.objects:
             columns = {"tenant_id": tenant, "request_id": request, "erased_at": now, "note": note}
             ErasedCallTable.insert(id=each, **columns).on_conflict(
                 conflict_target=[ErasedCallTable.id], update=columns
@@ -104,14 +114,6 @@ def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = Fa
         changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant
     )
     return sum(
-        drop_calls(
-            tenant,
-            each.note.request,
-            each.calls,
-            each.id,
-            who="",
-            now=changes.now(),
-            entropy=changes.entropy,
-        )
+        drop_calls(each.id, each.note, who="", now=changes.now(), entropy=changes.entropy)
         for each in found.notes
     )

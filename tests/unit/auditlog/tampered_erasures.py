@@ -9,8 +9,8 @@ from recorder.auditlog.append import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
 from recorder.features.notes import service as notes
-from recorder.lifecycle import recordings
 from recorder.lifecycle.statements import CALLS_FORGOTTEN, DISPUTES_ERASED
+from tests.tombstones import bury_row
 
 from .conftest import World
 from .tampering import found_as
@@ -114,4 +114,4 @@ def erasure_without_a_list(world: World) -> None:
 def erased_in_the_catalogue_alone(world: World) -> None:
     row = queries.recording(world.tenant, world.live_recording)
     assert row is not None
-    assert recordings.make_tombstone(row, "expired", now=world.house.clock(), entropy=world.house.entropy)
+    assert bury_row(row, "expired", now=world.house.clock(), entropy=world.house.entropy)

@@ -7,16 +7,16 @@ import threading
 
 import pytest
 
-from recorder.auditlog import append as append_module
+from recorder.auditlog import leaf_erasure
 from recorder.auditlog.append import (
     append,
     append_all,
     commitment,
-    drop_bodies,
     leaf_hash,
     lock_tenant,
     sha256_of,
 )
+from recorder.auditlog.leaf_erasure import RecordingErasure, drop_bodies
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import CatalogueError
@@ -109,8 +109,7 @@ def test_dropped_body_keeps_its_leaf(tenant, clock, entropy) -> None:
         for each in ("r1", "r2"):
             append(tenant, "recording.stored", {"recording": each}, clock(), entropy, recording=each)
         before = [entry.leaf_hash for entry in LeafTable.select().order_by(LeafTable.number)]
-        assert drop_bodies(tenant, "r1") == [1]
-        assert drop_bodies("somebody else", "r2") == []
+        assert drop_bodies(RecordingErasure(lock_tenant(tenant), ("r1",))) == [1]
     assert [entry.leaf_hash for entry in _entries()] == before
     assert [(entry.body is None, entry.salt is None) for entry in _entries()] == [
         (False, False),
@@ -128,12 +127,12 @@ def test_body_decides_which_recording_owns_a_leaf(tenant, clock, entropy) -> Non
         append(tenant, "recording.stored", {"recording": "r1"}, clock(), entropy, recording="r1")
         LeafTable.update(recording_id="r1").execute()
         LeafTable.update(body="[]").where(LeafTable.number == 0).execute()
-        assert drop_bodies(tenant, "r1") == [3]
+        assert drop_bodies(RecordingErasure(lock_tenant(tenant), ("r1",))) == [3]
     assert [entry.body is None for entry in _entries()] == [False, False, False, True]
 
 
 def test_many_leaves_are_appended_and_dropped_in_batches(tenant, clock, entropy, monkeypatch) -> None:
-    monkeypatch.setattr(append_module, "BATCH", 2)
+    monkeypatch.setattr(leaf_erasure, "BATCH", 2)
     bodies = [({"recording": "r1", "n": number}, "r1") for number in range(5)]
     with writing():
         added = append_all(tenant, "recording.stored", bodies, clock(), entropy)
@@ -141,7 +140,7 @@ def test_many_leaves_are_appended_and_dropped_in_batches(tenant, clock, entropy,
     assert [(row.number, row.leaf_hash) for row in rows] == [(each.number, each.leaf_hash) for each in added]
     assert [json.loads(row.body)["n"] for row in rows] == [0, 1, 2, 3, 4]
     with writing():
-        assert drop_bodies(tenant, "r1") == [1, 2, 3, 4, 5]
+        assert drop_bodies(RecordingErasure(lock_tenant(tenant), ("r1",))) == [1, 2, 3, 4, 5]
     assert [row.body for row in _entries()[1:]] == [None] * 5
 
 

@@ -27,6 +27,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import line_history, recordings
 from recorder.playback import grants
 from recorder.playback.interface import Grant
+from tests.tombstones import bury_row
 
 pytestmark = pytest.mark.postgresql
 
@@ -113,9 +114,7 @@ def test_concurrent_workers_list_an_unrecorded_call_once(
 def test_concurrent_workers_erase_a_recording_once(tenants, stored, clock, entropy, numbered) -> None:
     for _ in range(ROUNDS):
         row = stored()
-        destroy = [
-            lambda row=row: recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)
-        ] * 3
+        destroy = [lambda row=row: bury_row(row, "expired", now=clock(), entropy=entropy)] * 3
         assert sorted(at_once(*destroy)) == [False, False, True]
 
 
@@ -234,7 +233,7 @@ def test_erasure_ends_grants(grant, clock, entropy, numbered) -> None:
             lambda open_grant=open_grant: grants.renew(
                 open_grant, clock() + timedelta(hours=1), now=clock(), entropy=entropy
             ),
-            lambda row=row: recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy),
+            lambda row=row: bury_row(row, "expired", now=clock(), entropy=entropy),
         )
         assert grants.find_valid_grant(open_grant.tenant, open_grant.user, open_grant.id, clock()) is None
         with connected():
@@ -336,9 +335,7 @@ def test_concurrent_writers_do_not_deadlock(
     for _ in range(4):
         assert at_once(*[lambda what=what: work(what) for what in range(8)]) == [None] * 8
     tombstones = [
-        lambda each=each: recordings.make_tombstone(
-            queries.recording(mine, each.recording), "expired", **when
-        )
+        lambda each=each: bury_row(queries.recording(mine, each.recording), "expired", **when)
         for each in listen_grants
     ]
     assert at_once(*tombstones, lambda: listen_to(2), session) == [True] * 4 + [None] * 2

@@ -11,6 +11,7 @@ from recorder.catalogue.records import Cursor
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import CatalogueError
 from recorder.lifecycle import recordings
+from tests.tombstones import bury_row
 
 pytestmark = pytest.mark.postgresql
 
@@ -117,8 +118,8 @@ def test_tombstone_has_no_parties_key_or_salt(stored, tenants, clock, entropy) -
     clock.forward(days=30)
     recordings.drop_key(row)
     assert queries.recording(tenants[0], row.id).wrapped_key is None
-    assert recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)
-    assert not recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)
+    assert bury_row(row, "expired", now=clock(), entropy=entropy)
+    assert not bury_row(row, "expired", now=clock(), entropy=entropy)
     left = queries.recording(tenants[0], row.id)
     assert (left.external_party, left.internal_party, left.wrapped_key) == (None, None, None)
     assert (left.erased_at, left.erasure_reason) == (clock(), "expired")

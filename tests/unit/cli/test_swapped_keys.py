@@ -246,7 +246,8 @@ def test_another_customers_key_is_not_destroyed_with_a_customers_own(house: Bake
     foreign = key_of(other)
     put(house, every_tenant_key_path(house.tenant, foreign.key_id), foreign.to_bytes())
     own = key_of(house.tenant)
-    assert destroy_keys(house.tenant, house.services.store, house.clock(), house.entropy) == (own.key_id,)
+    order = house.order_erasure(house.tenant)
+    assert destroy_keys(order, house.services.store, house.clock(), house.entropy) == (own.key_id,)
 
 
 def test_copy_of_the_kek_must_open_each_customers_key(

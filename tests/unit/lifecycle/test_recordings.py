@@ -17,6 +17,7 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.errors import CatalogueError
 from recorder.lifecycle import recordings
 from tests.stored_recordings import put_small
+from tests.tombstones import bury_row
 
 pytestmark = pytest.mark.postgresql
 
@@ -85,7 +86,7 @@ def test_lists_recordings_that_end_together(house, row) -> None:
         RecordingTable.update(keep_until=row.keep_until).execute()
     assert recordings.due(row.keep_until) == tuple((house.tenant, each) for each in ids)
     assert recordings.is_due(row, row.keep_until)
-    recordings.make_tombstone(row, "expired", now=house.clock(), entropy=house.entropy)
+    bury_row(row, "expired", now=house.clock(), entropy=house.entropy)
     assert not recordings.is_due(row, row.keep_until)
 
 
@@ -100,8 +101,8 @@ def test_drops_one_recordings_key(house, row) -> None:
 def test_makes_a_tombstone_once_and_ends_its_grants(house, row) -> None:
     at = house.clock.forward(minutes=1)
     now = house.clock.forward(minutes=1)
-    assert recordings.make_tombstone(row, "deleted", at=at, now=now, entropy=house.entropy)
-    assert not recordings.make_tombstone(row, "expired", now=now, entropy=house.entropy)
+    assert bury_row(row, "deleted", at=at, now=now, entropy=house.entropy)
+    assert not bury_row(row, "expired", now=now, entropy=house.entropy)
     found = queries.recording(house.tenant, row.id)
     assert (found.erased_at, found.erasure_reason, found.external_party, found.internal_party) == (
         at,
@@ -149,6 +150,6 @@ def test_erasure_takes_the_notification_that_names_the_recording(house, row, add
                 id=f"about {each}", tenant=house.tenant, kind="review", cause="due", key=each,
                 recording_id=each, data={}, since=house.clock(), changed_at=house.clock(),
             )  # fmt: skip
-    assert recordings.make_tombstone(row, "deleted", now=house.clock(), entropy=house.entropy)
+    assert bury_row(row, "deleted", now=house.clock(), entropy=house.entropy)
     with connected():
         assert [each.recording_id for each in NotificationTable.select()] == [NEW]

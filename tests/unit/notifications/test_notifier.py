@@ -32,6 +32,7 @@ from recorder.seal.amendment import By
 from tests.house import CALLER, Bakery, Customer
 from tests.mailbox import Mailbox, mailbox, text_of
 from tests.stored_recordings import put_small
+from tests.tombstones import bury_row
 
 pytestmark = pytest.mark.postgresql
 SQLITE = pytest.mark.parametrize("catalogue_kind", ["sqlite"])
@@ -270,7 +271,7 @@ def test_erasure_takes_what_names_the_recording(house):
     assert {*outcomes(house)} == {("daemon_away", None), ("hold", None)}
     stored = catalogue_queries.recording(house.tenant, recording)
     assert stored is not None
-    recordings.make_tombstone(stored, "deleted", **authors(house))
+    bury_row(stored, "deleted", **authors(house))
     assert outcomes(house) == [("daemon_away", None)]
 
 
@@ -280,7 +281,7 @@ def test_offboarding_drops_notifications_and_choices(house):
     fail(house, "daemon_away")
     notify(house, minutes=6)
     service.set_choices(house.tenant, person.id, dict.fromkeys(KINDS, "page"))
-    offboarding.drop_users(house.tenant, **authors(house))
+    offboarding.drop_users(house.order_erasure(house.tenant), **authors(house))
     assert rows(house) == []
     assert queries.choice_row(house.tenant, person.id) is None
 

@@ -59,6 +59,7 @@ from recorder.lifecycle import hold_review, limits, recordings
 from recorder.mail.outbox import Outbox
 from recorder.playback import grants
 from recorder.prompts.composer import Greeting
+from recorder.seal import call_erasure as call_notes
 from recorder.seal.amendment import By
 from recorder.seal.branding import Branding
 from recorder.seal.keyring import Keyring, make_secret
@@ -181,9 +182,11 @@ def full(house: Bakery, recorded) -> Bakery:
     vouch(house.tenant, request.id, signer=house.services.signer, **time_and_entropy)
     decision = {"decision": "own", "why": "", "who": user.id, **time_and_entropy}
     reviews.decide(house.tenant, request.id, recording, **decision)
-    call_erasure.drop_calls(
-        house.tenant, request.id, ["a call of before"], "n", who=user.id, **time_and_entropy
+    signed = (house.clock(), house.services.signer, house.services.root)
+    record = call_notes.put(
+        house.services.store, "n", house.tenant, request.id, ["a call of before"], *signed
     )
+    call_erasure.drop_calls("n", record, who=user.id, **time_and_entropy)
     assert [model.__name__ for model in dump.TABLES if not rows(model)] == []
     return house
 

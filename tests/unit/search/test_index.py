@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from recorder.auditlog.append import drop_bodies
+from recorder.auditlog.append import lock_tenant
+from recorder.auditlog.leaf_erasure import CallErasure, drop_bodies
 from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.records import NotRecordedRow, RecordingRow
 from recorder.catalogue.tables.listed_call import (
@@ -21,7 +22,8 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.domain.parties import Party
 from recorder.features.search import service
 from recorder.features.search.rules import CallQuery
-from recorder.lifecycle import recordings, search_index
+from recorder.lifecycle import search_index
+from tests.tombstones import bury_row
 from tests.unit.catalogue.conftest import OTHER, TENANT
 
 pytestmark = pytest.mark.postgresql
@@ -61,7 +63,7 @@ def indexed() -> dict[str, list[tuple]]:
 
 @pytest.fixture
 def erase(clock, entropy) -> Callable[[RecordingRow], None]:
-    return lambda row: recordings.make_tombstone(row, "expired", now=clock(), entropy=entropy)
+    return lambda row: bury_row(row, "expired", now=clock(), entropy=entropy)
 
 
 def test_erased_number_leaves_with_the_last_call_that_has_it(stored, unrecorded, erase) -> None:
@@ -107,7 +109,7 @@ def test_erased_number_is_not_in_the_file(catalogue, stored, unrecorded, erase) 
         erase(row)
     with writing():
         NotRecordedTable.delete().where(NotRecordedTable.id == missed.id).execute()
-        drop_bodies(TENANT, missed.id)
+        drop_bodies(CallErasure(lock_tenant(TENANT), (missed.id,)))
     with connected():
         database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     assert parts_in(file) == set()

@@ -31,6 +31,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import recordings
 from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
+from tests.tombstones import bury_row
 
 FIRST_CALL = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 ZONES = ("Europe/Brussels", "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kathmandu")
@@ -79,7 +80,7 @@ class Office:
     def erase(self, identity: str) -> None:
         row = catalogue_queries.recording(self.tenant, identity)
         assert row is not None
-        recordings.make_tombstone(row, "deleted", **self.time_and_entropy())
+        bury_row(row, "deleted", **self.time_and_entropy())
 
     def count(self) -> int:
         return service.count_due(self.row(), self.clock(), self.entropy)

@@ -1,0 +1,126 @@
+"""What destroys, withholds, widens or discloses takes a state that only its verifier makes."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.architecture.source_tree import ROOT, Module, source_modules
+from tests.unit.architecture.verified_states import VERIFIERS, index, states, violations
+
+HEADER = """
+from __future__ import annotations
+
+from datetime import datetime
+
+from recorder.auditlog.append import LockedTenant, lock_tenant
+from recorder.auditlog.leaf_erasure import RecordingErasure, drop_bodies
+from recorder.catalogue.records import RecordingRow
+from recorder.ids import Entropy
+from recorder.lifecycle import recordings
+from recorder.lifecycle.dispute_erasure import drop_disputes
+from recorder.lifecycle.erased_recording import ErasedRecording
+"""
+
+
+def test_every_verified_state_has_a_verifier() -> None:
+    assert states(source_modules()) == dict(VERIFIERS)
+
+
+def test_only_its_verifier_makes_a_verified_state() -> None:
+    found = {name: list(violations(module, index(), VERIFIERS)) for name, module in source_modules().items()}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ErasedRecording(locked, ('r',), 'expired', now)",
+        "erased_recording.ErasedRecording(locked, ('r',), 'expired', now)",
+        "from recorder.lifecycle.erased_recording import ErasedRecording as Erased\nErased(1)",
+        "make = ErasedRecording",
+        "map(ErasedRecording, rows)",
+        "Verified[int](1, 'key', now)",
+        "object.__new__(ErasedRecording)",
+        "ErasedRecording.__new__(ErasedRecording)",
+        "cast(ErasedRecording, row)",
+        "typing.cast('ErasedRecording | None', row)",
+        "def f(erased: ErasedRecording): return replace(erased, objects=('other',))",
+        "def f(erased: ErasedRecording): return dataclasses.replace(erased, objects=('other',))",
+        "def f(erased: ErasedRecording): return copy.replace(erased, objects=('other',))",
+        "def f(erased: ErasedRecording): return erased.__replace__(objects=('other',))",
+        "def f(erased: ErasedRecording): object.__setattr__(erased, 'objects', ('other',))",
+        "def f(erased: ErasedRecording): return type(erased)(*fields)",
+        "def f(erased: ErasedRecording): return erased.__class__(*fields)",
+        "locked = lock_tenant('t')\nreplace(locked, tenant='another')",
+        "replace(lock_tenant('t'), tenant='another')",
+        "replace(status.chain, amendments=[])",
+    ],
+)
+def test_a_line_that_makes_one_elsewhere_is_found(line: str) -> None:
+    module = Module("recorder.features.example", ROOT, ast.parse(line))
+    assert list(violations(module, index(), VERIFIERS))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "def f(erased: ErasedRecording) -> ErasedRecording | None: return erased",
+        "isinstance(erasure, ErasedRecording)",
+        "erased: dict[str, ErasedRecording] = {}",
+        "drop_bodies(erased_recording(locked, chain))",
+        "text.replace('a', 'b')",
+        "def f(row: RecordingRow): return replace(row, purposes=())",
+    ],
+)
+def test_a_line_that_uses_one_is_not(line: str) -> None:
+    module = Module("recorder.features.example", ROOT, ast.parse(line))
+    assert not list(violations(module, index(), VERIFIERS))
+
+
+def test_its_own_module_makes_one() -> None:
+    module = Module("recorder.lifecycle.erased_recording", ROOT, ast.parse("ErasedRecording(1)"))
+    assert not list(violations(module, index(), VERIFIERS))
+
+
+def test_a_class_that_derives_from_one_elsewhere_has_no_verifier() -> None:
+    tree = ast.parse("class MyErasure(RecordingErasure): ...")
+    more = source_modules() | {"recorder.features.example": Module("recorder.features.example", ROOT, tree)}
+    assert set(states(more)) - set(VERIFIERS) == {"MyErasure"}
+
+
+WRONG_CALLS = """
+def drop_by_id(recording: str) -> None:
+    drop_bodies(recording)  # an id
+
+
+def drop_by_row(row: RecordingRow) -> None:
+    drop_bodies(row)  # a row
+
+
+def bury_by_row(row: RecordingRow, now: datetime, entropy: Entropy) -> None:
+    recordings.make_tombstone(row, now=now, entropy=entropy)  # a row
+
+
+def drop_disputes_by_id(disputes: list[str], now: datetime, entropy: Entropy) -> None:
+    drop_disputes(disputes, now, entropy)  # ids
+
+
+def drop_disputes_of_recordings(erasure: RecordingErasure, now: datetime, entropy: Entropy) -> None:
+    drop_disputes(erasure, now, entropy)  # the erasure of something else
+"""
+
+
+def test_an_id_or_a_row_in_place_of_one_is_a_type_error(tmp_path: Path) -> None:
+    source = HEADER + WRONG_CALLS
+    file = tmp_path / "wrong_calls.py"
+    file.write_text(source, "utf-8")
+    wrong = [number for number, line in enumerate(source.splitlines(), 1) if "  # " in line]
+    command = [sys.executable, "-m", "mypy", "--config-file", "setup.cfg", "--no-error-summary", str(file)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    lines = [line.split(": ", 2) for line in result.stdout.splitlines() if "[arg-type]" in line]
+    assert [int(place.rpartition(":")[2]) for place, _, _ in lines] == wrong, result.stdout + result.stderr

@@ -1,0 +1,119 @@
+"""No row ends a dispute: its statements say that it is closed, and their recordings' tombstones the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from recorder.audit.disputes import compare_disputes
+from recorder.auditlog.append import lock_tenant
+from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.dispute import DisputeRecordingTable, DisputeStatementTable, DisputeTable
+from recorder.catalogue.tables.recording import RecordingTable
+from recorder.errors import SealError
+from recorder.features.disputes.duty import OutcomeDuty
+from recorder.features.disputes.erasure import chains_of, erased_dispute
+from recorder.features.disputes.rules import Dispute
+from recorder.lifecycle import expiry
+from recorder.lifecycle.dispute_erasure import drop_disputes
+from recorder.mail.outbox import Outbox
+
+
+@pytest.fixture
+def duty(house) -> OutcomeDuty:
+    return OutcomeDuty(house.services, Outbox(house.keyring, "https://accord.example.com"))
+
+
+@pytest.fixture
+def closed(scene) -> Dispute:
+    dispute, _jan = scene.recognised()
+    scene.disputes.close(scene.claire, dispute.id)
+    return scene.find(dispute)
+
+
+def lost_bodies() -> int:
+    with connected():
+        return LeafTable.select().where(LeafTable.body.is_null()).count()
+
+
+def test_a_dispute_that_is_a_row_alone_erases_no_recordings_leaves(scene, house, duty) -> None:
+    now = house.clock()
+    with writing():
+        DisputeTable.insert(
+            id=scene.call, tenant_id=scene.customer.id, opened_at=now, settle_by="2026-01-01", closed_at=now
+        ).execute()
+    assert duty.drop_erased(now) == 0
+    assert lost_bodies() == 0
+    with connected():
+        assert DisputeTable.get_or_none(DisputeTable.id == scene.call), "the audit reports it"
+
+
+def test_a_settled_dispute_without_the_rows_of_its_recordings_stays(scene, house, duty, closed) -> None:
+    with writing():
+        DisputeRecordingTable.delete().execute()
+    assert duty.drop_erased(house.clock()) == 0
+    assert lost_bodies() == 0
+    assert scene.find(closed) == closed
+
+
+def test_a_dispute_whose_last_statement_is_missing_stays(scene, house, duty, closed) -> None:
+    end_of(house)
+    with writing():
+        last = DisputeStatementTable.select().order_by(DisputeStatementTable.number.desc()).get()
+        DisputeStatementTable.delete().where(DisputeStatementTable.id == last.id).execute()
+    assert duty.drop_erased(house.clock()) == 0
+
+
+def test_an_open_dispute_that_a_row_closes_stays(scene, house, duty) -> None:
+    dispute = scene.open()
+    for each in dispute.recordings:
+        scene.house.changes.lift(
+            dispute.tenant, each.recording, dispute.opened_by, hold=each.hold, reason="lifted"
+        )
+    end_of(house)
+    with writing():
+        DisputeTable.update(closed_at=house.clock()).execute()
+    assert duty.drop_erased(house.clock()) == 0
+    assert scene.find(dispute) == dispute
+
+
+def test_a_tombstone_that_is_a_row_alone_ends_no_dispute(scene, house, duty, closed) -> None:
+
+    with writing():
+        RecordingTable.update(erased_at=house.clock(), erasure_reason="expired").execute()
+    assert duty.drop_erased(house.clock()) == 0
+    assert scene.find(closed) == closed
+
+
+def test_one_that_stays_delays_no_other(scene, house, duty, closed) -> None:
+    end_of(house)
+    with writing():
+        DisputeTable.insert(
+            id="0", tenant_id=scene.customer.id, opened_at=house.clock(), settle_by="2026-01-01",
+            closed_at=house.clock(),
+        ).execute()  # fmt: skip
+    assert duty.drop_erased(house.clock()) == 1
+    assert {each.code for each in compare_disputes(scene.customer.id, house.trust)} == {"row.unlogged"}
+
+
+def test_an_erasure_is_valid_under_the_lock_alone(scene, house, closed) -> None:
+    end_of(house)
+    chains = chains_of(closed, house.store, house.trust)
+    with writing():
+        erasure = erased_dispute(lock_tenant(closed.tenant), closed.id, chains, house.trust)
+    with writing(), pytest.raises(RuntimeError):
+        drop_disputes(erasure, house.clock(), house.entropy)
+    assert scene.find(closed) == closed
+
+
+def test_fewer_recordings_than_the_statements_name_are_no_erasure(scene, house, closed) -> None:
+    end_of(house)
+    with writing(), pytest.raises(SealError) as error:
+        erased_dispute(lock_tenant(closed.tenant), closed.id, [], house.trust)
+    assert error.value.error_id == "dispute.not_erased"
+
+
+def end_of(house) -> None:
+    """Erase the recording, whose retention period ends."""
+    house.clock.forward(days=370)
+    assert expiry.destroy_due(house.services, house.clock()) == 1
