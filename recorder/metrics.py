@@ -112,6 +112,8 @@ SWITCH_COMMAND = _histogram("accord_switch_command_duration_seconds",
 SWITCH_COMMAND_FAILURES = _counter("accord_switch_command_failures_total",
     "Commands that were refused, not answered in time, or cut off when the connection closed.",
     "reason", on=(DAEMON,))
+OTHER_RECORDINGS = _counter("accord_other_recordings_total",
+    "Recordings by the telephone system itself, of calls on recorded lines.", on=(DAEMON,))
 PEERS_REFUSED = _counter("accord_socket_peers_refused_total",
     "Connections to the call port from anything but the switch, by how that was detected.",
     "reason", on=(DAEMON,))

@@ -208,6 +208,12 @@ class CallController:
     def _feed_end(self, event: PlaybackEnded | SoundEnded, sound: Speech) -> None:
         self.feed(replace(event, talked_over=self._overlap.find(sound)))
 
+    def mark_other_recording(self, kind: str, side: str, at: datetime) -> None:
+        """Mark that a recording which is not Accord's started or stopped on a side of the call."""
+        with self._lock:
+            if self.state.phase is not Phase.ENDED:
+                self._mark(Marker(at, kind, {"side": side}))
+
     def feed(self, event: CallEvent) -> None:
         """Step the state machine, and carry out its actions."""
         with self._lock:

@@ -53,7 +53,8 @@ _RELEASED: Final = frozenset({"late", "unrecorded"})
 
 class CallIntake:
     """Adds controllers to ``calls`` (by the external leg's channel) and removes those whose calls are
-    written. ``created`` is called with the id of each recording before its folder is created."""
+    written. ``created`` is called with the id of each recording before its folder is created,
+    ``registered`` with each controller."""
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class CallIntake:
         conferences: Conferences,
         journal: OverflowJournal,
         created: Callable[[str], object],
+        registered: Callable[[CallController], object],
         *,
         now: Now,
         entropy: Entropy,
@@ -78,6 +80,7 @@ class CallIntake:
         self._conferences = conferences
         self._journal = journal
         self._created = created
+        self._registered = registered
         self._now = now
         self._entropy = entropy
         self._since_boot = since_boot
@@ -321,6 +324,7 @@ class CallIntake:
 
     def _register(self, call: CallController) -> CallController:
         self._calls[call.channel] = call
+        self._registered(call)
         return call
 
     def _forget(self, call: CallController) -> None:

@@ -23,6 +23,7 @@ from recorder.capture.config_cache import ConfigCache
 from recorder.capture.handover import Handover, Predecessor, Successor
 from recorder.capture.headroom import Headroom
 from recorder.capture.moved_spool import MovedSpool
+from recorder.capture.other_recordings import OtherRecordings
 from recorder.capture.outbound_call import OutboundCaller
 from recorder.capture.overflow_journal import OverflowJournal
 from recorder.capture.reconciliation import Reconciliation
@@ -147,6 +148,7 @@ class Daemon:
             settings.spool, self.calls, self.node, now, call_out=caller.call
         )
         self.conferences = Conferences(self.calls, self.node.api, self.node.send_later, now)
+        other_recordings = OtherRecordings(self.calls)
         self.intake = CallIntake(
             settings,
             self.calls,
@@ -156,6 +158,7 @@ class Daemon:
             self.conferences,
             self.journal,
             lambda recording: self.moved_spool.add_own(recording),
+            other_recordings.check,
             now=now,
             entropy=entropy,
             since_boot=since_boot,
@@ -170,7 +173,14 @@ class Daemon:
             settings.node,
         )
         self.observer = SwitchObserver(
-            self.node, self.calls, self.config, self.conferences, self.intake, self.reconciliation, now
+            self.node,
+            self.calls,
+            self.config,
+            self.conferences,
+            self.intake,
+            self.reconciliation,
+            other_recordings,
+            now,
         )
         self.moved_spool = MovedSpool(
             settings.spool,

@@ -16,6 +16,7 @@ from recorder.capture.call_intake import CallIntake
 from recorder.capture.conferences import Conferences
 from recorder.capture.config_cache import ConfigCache
 from recorder.capture.event_lag import EventLag
+from recorder.capture.other_recordings import OtherRecordings
 from recorder.capture.reconciliation import Reconciliation
 from recorder.clock import Now
 from recorder.errors import SwitchError
@@ -60,6 +61,7 @@ class SwitchObserver:
         conferences: Conferences,
         intake: CallIntake,
         reconciliation: Reconciliation,
+        other_recordings: OtherRecordings,
         now: Now,
     ) -> None:
         self._node = node
@@ -69,6 +71,7 @@ class SwitchObserver:
         self._bypassed = intake.bypassed
         self._unhandled = intake.unhandled
         self._reconciliation = reconciliation
+        self._other_recordings = other_recordings
         self._now = now
         self.lag = EventLag()
         self._recheck: gevent.Greenlet[..., None] = gevent.Greenlet()
@@ -103,9 +106,12 @@ class SwitchObserver:
         ):
             # Also on a call that is only followed to its end, and so has no recording.
             self._reconciliation.stop_stray_recording(event)
+        if event.name in ("RECORD_START", "RECORD_STOP"):
+            self._other_recordings.handle_event(event)
         if event.name in BRIDGE_EVENTS:
             self._handle_bridge(event)
         if event.name == "CHANNEL_HANGUP_COMPLETE":
+            self._other_recordings.handle_hangup(event)
             self._conferences.handle_hangup(event)
             self._bypassed.handle_hangup(event)
         if call is not None:
@@ -128,6 +134,7 @@ class SwitchObserver:
             ]:
                 consultation.hold_for_consultation(event)
         self._bypassed.handle_bridge(event)
+        self._other_recordings.handle_bridge(event)
 
     def connect(self, live: LiveState) -> None:
         """The connection is made: reconcile. Raises :class:`SwitchError`; all of it is repeated on the next

@@ -101,6 +101,9 @@ MARKER_KINDS: Final = frozenset(
         # before they answered; unasked, the question could not be played; unobserved), key
         "transfer_question_refused",
         "transferred_outside",  # the other end is no colleague any more: the recording ends
+        # The telephone system records the call, too. data: side (external, internal), whose leg it records
+        "other_recording_started",
+        "other_recording_stopped",
         "hold",  # the external party holds the call
         "unhold",
         "internal_hold",  # the colleague holds it; there may be no unhold where they leave meanwhile

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from recorder.switch.commands import CONTEXT
+from recorder.switch.commands import CALLEE, CONTEXT
 from recorder.switch.dialplan_model import Action, Entry, LoadedDialplan
 
 EXTENSIONS: Final = (
@@ -38,6 +38,7 @@ UNANNOUNCED_STATES: Final = ("asking", "announcing", "declined", "failed", "late
 """States in which a recording may have started and the announcement has not been played to its end."""
 
 _MEDIA_BYPASS: Final = re.compile(r"bypass_media_after_bridge=(?!false|no\b|off|0)")
+_RECORDS: Final = re.compile(r"(?<!\w)(?:record_session(?!\w)|uuid_record\W+\S+\s+start)")
 GUARD: Final = "accord_after_${accord_state} XML accord"
 LONGEST_WAIT: Final = 10
 """Maximum number of seconds that a hanging daemon may delay a call."""
@@ -53,6 +54,17 @@ class Fault:
     what: str
     hint: str = _FILES
     grave: bool = True
+
+
+def other_recordings(loaded: LoadedDialplan) -> Iterator[tuple[str, str]]:
+    """Return context and name of each extension that records calls by itself, or binds a key that does."""
+    for context, name, actions, _on in loaded.extensions():
+        if context not in (CONTEXT, CALLEE) and any(_records(action) for action in actions):
+            yield context, name
+
+
+def _records(action: Action) -> bool:
+    return action.application == "record_session" or _RECORDS.search(action.data) is not None
 
 
 def missing_extensions(loaded: LoadedDialplan) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ PARTICIPANT_KINDS: Final = (
 """Kinds of markers about a transfer target who was asked for consent."""
 JOINED_KINDS: Final = ("participant_joined", "participant_left")
 """Kinds of markers about people who joined or left the call."""
+OTHER_RECORDING_KINDS: Final = ("other_recording_started", "other_recording_stopped")
+"""Kinds of markers about a recording by the telephone system itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,8 @@ class TimelineEntry:
     :data:`KEEP_QUESTION`, with the question in ``question``; :data:`SPOKEN_ANSWER`, where a spoken answer
     begins; :data:`NOTE`, a moment noted by a colleague in the call; :data:`WRITTEN_NOTE`, a ``note`` written
     since; one of :data:`PARTICIPANT_KINDS`, with the participant's ``answer``; one of :data:`JOINED_KINDS`,
-    with their side as ``answer``; or one of :data:`web.text.eavesdrop.KINDS`, with the parties that could
-    hear the supervisor as ``answer``."""
+    with their side as ``answer``; one of :data:`OTHER_RECORDING_KINDS`; or one of
+    :data:`web.text.eavesdrop.KINDS`, with the parties that could hear the supervisor as ``answer``."""
 
     start_ms: int
     end_ms: int
@@ -113,7 +115,7 @@ def from_manifest(body: Mapping[str, Any]) -> RecordingView:
             answer=_answer(each),
         )
         for each in body["markers"]
-        if each["kind"] in (NOTE, *PARTICIPANT_KINDS, *JOINED_KINDS, *eavesdrop.KINDS)
+        if each["kind"] in (NOTE, *PARTICIPANT_KINDS, *JOINED_KINDS, *OTHER_RECORDING_KINDS, *eavesdrop.KINDS)
     )
     return RecordingView(
         recording=body["recording"],

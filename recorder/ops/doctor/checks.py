@@ -30,6 +30,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     switch.guards,
     outbound.outbound,
     routes.routes,
+    routes.recordings,
     outbound.calling_out,
     machine.daemon,
     machine.worker,
@@ -84,6 +85,7 @@ NEEDS: Final[Mapping[Check, tuple[Check, ...]]] = {
     switch.guards: (switch.switch, switch.dialplan),
     outbound.outbound: (switch.switch, switch.dialplan),
     routes.routes: (switch.switch, switch.dialplan),
+    routes.recordings: (switch.switch, switch.dialplan),
     switch.recording: (node.spool, switch.switch),
     machine.waiting_mail: (storage.catalogue,),
 }

@@ -45,6 +45,23 @@ def routes(patient: Patient) -> Iterator[DoctorFinding]:
         )
 
 
+def recordings(patient: Patient) -> Iterator[DoctorFinding]:
+    """Recordings by the telephone system itself: unannounced, and not stopped by a pause."""
+    from recorder.switch.dialplan_lint import other_recordings
+
+    settings = patient.settings.switch
+    found, folder = list(other_recordings(loaded_dialplan(settings))), dialplan_folder(settings)
+    for context, name in found:
+        yield DoctorFinding(
+            "warning",
+            f"recordings: {_place(folder, context, name)} records calls by itself: before the announcement, "
+            "and through every pause",
+            "remove it for calls of recorded lines (docs/freeswitch.md, Other recordings), then reloadxml",
+        )
+    if not found:
+        yield DoctorFinding("ok", "recordings: no extension but Accord's records calls")
+
+
 def _twice(loaded: LoadedDialplan) -> Iterator[DoctorFinding]:
     contexts = [entry.context for entry in loaded.entries()]
     for context in sorted({each for each in contexts if contexts.count(each) > 1}):

@@ -1,0 +1,92 @@
+"""A recording by the telephone system itself, on a real switch: it is noticed whenever it began, and the
+doctor names the extension."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recorder import config
+from recorder.clock import utc_now
+from recorder.ops.doctor import routes
+from recorder.ops.doctor.findings import Patient, examine
+from recorder.processes.services import Context
+from tests.freeswitch.switches import CONF, NUMBER, CallUnderTest, Rig, read_wav, until
+
+BEFORE, BEHIND = f"{NUMBER}41", f"{NUMBER}42"
+"""Numbers whose calls the dialplan records ahead of Accord's extension, and behind it."""
+
+RECORDS = """<include>
+  <extension name="records_{number}" continue="true">
+    <condition field="destination_number" expression="^{number}$">
+      <action application="record_session" data="{folder}/${{uuid}}.wav"/>
+    </condition>
+  </extension>
+</include>
+"""
+
+
+@pytest.fixture(scope="module")
+def recording_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("other")
+    shutil.copytree(CONF, folder / "conf")
+    (folder / "pbx").mkdir()
+    for name, number in (("000_before", BEFORE), ("85_behind", BEHIND)):
+        text = RECORDS.format(number=number, folder=folder / "pbx")
+        (folder / f"conf/dialplan/public/{name}.xml").write_text(text)
+    rig = Rig(folder / "rig", folder / "conf")
+    try:
+        rig.start()
+        rig.start_daemon()
+        rig.wait_watching()
+        yield rig
+    finally:
+        rig.stop()
+
+
+def marks(call: CallUnderTest) -> list[tuple[str, str]]:
+    take = call.wait_take()
+    return [(mark.kind, mark.data["side"]) for mark in take.marks if mark.kind.startswith("other_recording")]
+
+
+@pytest.mark.parametrize("number", [BEFORE, BEHIND], ids=["before", "behind"])
+def test_call_that_the_dialplan_records_too_says_so(recording_rig: Rig, number: str) -> None:
+    call = recording_rig.call(number)
+    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    leg = call.leg
+    call.hang_up()
+    assert marks(call)[0] == ("other_recording_started", "external")
+    assert b"call.recorded_elsewhere" in (recording_rig.folder / "daemon.log").read_bytes()
+    assert len(read_wav(recording_rig.folder.parent / "pbx" / f"{leg}.wav")) > 0, "it was not recorded twice"
+
+
+def test_recording_of_the_colleagues_leg_is_marked(recording_rig: Rig, tmp_path: Path) -> None:
+    call = recording_rig.call()
+    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    api = recording_rig.switch.esl.api
+    inside = api(f"uuid_getvar {call.leg} bridge_uuid")
+    path = tmp_path / "pbx.wav"
+    assert api(f"uuid_record {inside} start {path}").startswith("+OK")
+    until("it is marked", lambda: "other_recording_started" in call.marks_now(), 5)
+    api(f"uuid_record {inside} stop {path}")
+    until("its end is marked", lambda: "other_recording_stopped" in call.marks_now(), 5)
+    call.hang_up()
+    assert marks(call) == [("other_recording_started", "internal"), ("other_recording_stopped", "internal")]
+
+
+def test_own_recording_is_none_of_these(recording_rig: Rig) -> None:
+    call = recording_rig.call()
+    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    call.hang_up()
+    assert marks(call) == []
+
+
+def test_doctor_names_each_extension_that_records(recording_rig: Rig) -> None:
+    patient = Patient(Context(config.load(None, recording_rig.environment), None), utc_now)
+    found = list(examine(routes.recordings, patient))
+    assert {each.state for each in found} == {"warning"}
+    assert all(any(f"records_{number}" in each.what for each in found) for number in (BEFORE, BEHIND))
+    assert len(found) == 2
