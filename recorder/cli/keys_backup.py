@@ -168,6 +168,7 @@ def _restore(context: Context, folder: Path, place: Path) -> None:
             "nothing was written: compare each key id with the one on the paper or in the copy; an older "
             "key-encryption key's file is named <its id>.kek",
         )
+    files = [path for path in files if not _is_in_settings(context, path)]
     _check_same(files, folder)
     for path in files:
         public = path.name == signing.ROOT_PUBLIC or path.name.endswith(SUFFIX)
@@ -178,13 +179,24 @@ def _restore(context: Context, folder: Path, place: Path) -> None:
     print_result({"files": there}, *map(str, there))
 
 
+def _is_in_settings(context: Context, path: Path) -> bool:
+    """Whether a file is the key-encryption key that the settings have: a second one would outlive it in the
+    keys folder."""
+    kek = context.settings.keys.kek.get_secret_value()
+    return bool(kek) and path.name == signing.KEK and parse_kek(kek, "[keys] kek").id == _kek_id(path)
+
+
+def _kek_id(path: Path) -> str:
+    return parse_kek(path.read_text("ascii", "replace"), str(path)).id
+
+
 def _misfits(context: Context, folder: Path, place: Path, files: list[Path]) -> Iterator[str]:
     """The files that do not belong to this installation, as far as that can be checked."""
     for path in files:
         if path.name == signing.ROOT_KEY:
             yield from _root_misfits(signing.parse_private(path.read_bytes(), path), folder, place)
         elif _wraps(path):
-            identity = parse_kek(path.read_text("ascii", "replace"), str(path)).id
+            identity = _kek_id(path)
             if path.name == signing.KEK and not (folder / signing.KEK).exists():
                 yield from _kek_misfits(context, folder, identity)
             elif path.name.endswith(kek_files.BEFORE) and path.name != f"{identity}{kek_files.BEFORE}":

@@ -238,6 +238,7 @@ def test_every_key_rotates_while_calls_go_on(machine: Machine) -> None:
     machine.path("/etc/accord/keys/root.key").unlink()
     machine.run("accord", "key", "restore", "/backup/last")
 
+    assert not machine.path("/etc/accord/keys/kek").exists(), "it is among the secrets"
     closed = "find /var/lib/accord ! -user accord ! -user freeswitch; find /etc/accord/keys ! -user accord"
     assert machine.run("sh", "-c", closed).stdout == "/etc/accord/keys/root.key\n"
     report = json.loads(machine.run("accord", "doctor", "--json", check=False).stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -271,6 +272,39 @@ class FailingStore:
         if self._sounds > 1:
             raise Unreachable("store.unreachable", "away", "")
         self._store.put(key, *args)
+
+
+def test_key_from_the_settings_is_not_restored_beside_them(
+    shell: Shell, house: Bakery, tmp_path: Path
+) -> None:
+    keys, safe = house.folder / "keys", tmp_path / "safe"
+    shell.good("key", "backup", str(safe), "--same-disk")
+    shell.environment["ACCORD_KEYS_KEK"] = (keys / "kek").read_text("ascii").strip()
+    (keys / "kek").unlink()
+    (keys / "root.key").unlink()
+    assert str(keys / "root.key") in shell.good("key", "restore", str(safe))
+    assert not (keys / "kek").exists()
+
+
+def test_key_from_a_file_is_changed_by_the_commands_that_it_prints(
+    shell: Shell, house: Bakery, tmp_path: Path
+) -> None:
+    """As the package has it: the file is root's, and systemd hands it on."""
+    recording, keys, secret = put_small(house), house.folder / "keys", tmp_path / "secret"
+    (keys / "kek").rename(secret)
+    shell.environment["ACCORD_KEYS_KEK_FILE"] = str(secret)
+    shell.good("key", "prepare")
+    shutil.copy(keys / kek_files.NEXT, tmp_path / "copy")
+    shell.good("key", "verify-copy", "--same-disk", str(tmp_path / "copy"))
+    output = shell.good("key", "rotate", "--yes")
+    commands = [line.strip() for line in output.splitlines() if line.startswith("    ")]
+    assert [each.split()[0] for each in commands] == ["cp", "chown", "cp", "systemctl", "accord"]
+    for command in commands[:3]:
+        subprocess.run(command, shell=True, check=True)
+    shell.good("key", "rotate", "--yes")
+    assert not (keys / kek_files.NEXT).exists()
+    secret.rename(keys / "kek")
+    assert opens(house, recording, keys)
 
 
 def test_key_from_the_settings_is_changed_by_hand(shell: Shell, house: Bakery, tmp_path: Path) -> None:
