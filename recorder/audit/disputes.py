@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from recorder.audit.findings import AuditFinding, checked
 from recorder.catalogue.database import connected
+from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.dispute import (
     DisputeGuestTable,
@@ -15,9 +16,12 @@ from recorder.catalogue.tables.dispute import (
     DisputeTable,
 )
 from recorder.errors import DisputeError, SealError
+from recorder.features.disputes.outcomes import is_outcome
 from recorder.features.disputes.queries import STATED, final_at, find_dispute
 from recorder.features.disputes.rules import Dispute
 from recorder.identity.links import token_hash
+from recorder.seal.amendment import name as amendment_name
+from recorder.seal.amendment_kinds import OUTCOME_ADDED, read_data
 from recorder.seal.revocation import Trust
 
 
@@ -37,6 +41,26 @@ def _compare(tenant: str, dispute: str, where: str, trust: Trust) -> Iterator[Au
         yield AuditFinding("row.unlogged", where, "a row names it, but it has no statements and no leaves")
     else:
         yield from (AuditFinding("row.changed", where, what) for what in _differences(found))
+        yield from _false_outcomes(found)
+
+
+def _false_outcomes(dispute: Dispute) -> Iterator[AuditFinding]:
+    """The amendments of a dispute's recordings that only claim to have its outcome; that their rows are as
+    signed is checked with the recordings."""
+    about = AmendmentTable.recording.in_(dispute.recording_ids) & (AmendmentTable.kind == OUTCOME_ADDED)
+    with connected():
+        rows = list(AmendmentTable.select().where((AmendmentTable.tenant == dispute.tenant) & about))
+    for row in rows:
+        if row.data.get("dispute") == dispute.id and not _has_outcome(row, dispute):
+            what = f"{amendment_name(row.number)} differs from the outcome of dispute {dispute.id}"
+            yield AuditFinding("outcome.differs", f"{dispute.tenant}: recording {row.recording_id}", what)
+
+
+def _has_outcome(row: AmendmentTable, dispute: Dispute) -> bool:
+    try:
+        return is_outcome(read_data(row.kind, row.data), dispute)
+    except SealError:
+        return False
 
 
 def _ids(tenant: str) -> list[str]:

@@ -70,6 +70,7 @@ HINTS: Final[dict[str, str]] = {
     "dispute.predecessor": _RESTORE,
     "dispute.superseded": _RESTORE,
     "dispute.contradiction": _SIGNED,
+    "outcome.differs": _SIGNED,
     "dispute.lost": "do not delete the copy: " + _RESTORE + "; `accord rebuild` also adds it from the bucket",
     "dispute.unlisted": "do not delete it: run the audit where the key-encryption key is",
     "offboarding.missing": _BUCKET,

@@ -282,12 +282,19 @@ class Changes:
         self._amend(tenant, recording, by, rule)
 
     def add_outcome(
-        self, tenant: str, recording: str, by: By, dispute: str, make: Callable[[Manifest], OutcomeAdded]
+        self,
+        tenant: str,
+        recording: str,
+        by: By,
+        is_same: Callable[[OutcomeAdded, Manifest], bool],
+        make: Callable[[Manifest], OutcomeAdded],
     ) -> int:
         """Seal what the two sides of a dispute agreed on beside a recording of theirs; ``make`` encrypts it
-        for that recording. Returns the amendment's number, also if it was sealed before."""
-        for each in self.look(tenant, recording).chain.amendments:
-            if isinstance(each.data, OutcomeAdded) and each.data.dispute == dispute:
+        for that recording. Returns the amendment's number, also if ``is_same`` says that one before it is the
+        same outcome."""
+        chain = self.look(tenant, recording).chain
+        for each in chain.amendments:
+            if isinstance(each.data, OutcomeAdded) and is_same(each.data, chain.manifest):
                 return each.number
         return self._amend(tenant, recording, by, lambda status: make(status.chain.manifest))
 

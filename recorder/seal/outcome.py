@@ -55,6 +55,14 @@ class OutcomeContent:
     people: tuple[NamedPerson, ...]
     passages: tuple[OutcomePassage, ...]
 
+    def has_same_facts(self, other: OutcomeContent) -> bool:
+        """Whether both say the same; people may have changed their names meanwhile."""
+        return self._facts == other._facts
+
+    @property
+    def _facts(self) -> tuple[object, ...]:
+        return self.subject, self.statement, [each.user for each in self.people], self.passages
+
 
 _CONTENT: Final = Form[OutcomeContent](OutcomeContent)
 

@@ -12,8 +12,8 @@ from flask.typing import ResponseReturnValue
 from recorder.catalogue import queries as catalogue
 from recorder.domain import time_zones
 from recorder.errors import AccessError, AccordError, DisputeError, SealError, StoreError
+from recorder.features.disputes.outcomes import is_outcome
 from recorder.features.disputes.rules import Dispute
-from recorder.seal.amendment_kinds import OutcomeAdded
 from recorder.seal.signing import key_id
 from web.account.limits import limiter
 from web.state import changes
@@ -79,7 +79,6 @@ def _checks(dispute: Dispute) -> list[OutcomeCheck]:
 
 def _sealed_beside(dispute: Dispute, recording: str, number: int) -> tuple[object, bool]:
     """Whether the same outcome is sealed beside a recording."""
-    assert dispute.outcome is not None
     try:
         amendments = changes().look(dispute.tenant, recording).chain.amendments
     except AccessError:
@@ -92,5 +91,5 @@ def _sealed_beside(dispute: Dispute, recording: str, number: int) -> tuple[objec
         )
         return together.CHECK_DIFFERS, False
     data = amendments[number - 1].data if number <= len(amendments) else None
-    same = isinstance(data, OutcomeAdded) and data.outcome_sha256 == dispute.outcome.sha256
+    same = is_outcome(data, dispute)
     return (together.CHECK_SEALED, True) if same else (together.CHECK_DIFFERS, False)

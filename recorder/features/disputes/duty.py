@@ -17,11 +17,16 @@ import structlog
 from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.database import writing
-from recorder.domain.roles import OWN_SIDE
-from recorder.errors import AccessError, MailError, RetentionError
+from recorder.errors import AccessError, MailError, RetentionError, SealError
 from recorder.features.disputes import queries
 from recorder.features.disputes.agreements import AGREEMENT, Agreements
 from recorder.features.disputes.erasure import chains_of, erased_dispute
+from recorder.features.disputes.outcomes import (
+    confirmations,
+    content_of,
+    is_outcome,
+    names_of_confirmers,
+)
 from recorder.features.disputes.rules import Dispute, Outcome
 from recorder.features.disputes.service import Disputes
 from recorder.identity import users
@@ -32,19 +37,17 @@ from recorder.mail.message import MailMessage
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import SYSTEM
 from recorder.seal.amendment_kinds import (
-    ACCOUNT,
     ConsentAdded,
     ConsentWithdrawn,
     DeletionRequested,
     OutcomeAdded,
-    OutcomeConfirmation,
     PurposesNarrowed,
 )
 from recorder.seal.data_key import open_data_key, read_wrapped
 from recorder.seal.dispute_kinds import OPEN, UNSETTLED, AmendedRecording
-from recorder.seal.keyring import data_key_path, tenant_key_path
+from recorder.seal.keyring import Secret, data_key_path, tenant_key_path
 from recorder.seal.manifest import Manifest
-from recorder.seal.outcome import NamedPerson, OutcomeContent, OutcomePassage, encrypt_outcome
+from recorder.seal.outcome import decrypt_outcome, encrypt_outcome
 from recorder.services import Services
 
 MAIL: Final = "dispute_outcome"
@@ -134,8 +137,9 @@ class OutcomeDuty:
         tenant = dispute.tenant
         try:
             number = changes.add_outcome(
-                tenant, recording, SYSTEM, dispute.id, partial(self._make, dispute, outcome)
-            )
+                tenant, recording, SYSTEM, partial(self._is_same, dispute, outcome),
+                partial(self._make, dispute, outcome),
+            )  # fmt: skip
             if outcome.statement.keep_days is not None and outcome.statement.outcome != OPEN:
                 self._keep(changes, dispute, recording, outcome)
         except AccessError as error:
@@ -144,24 +148,31 @@ class OutcomeDuty:
             return None
         return number
 
+    def _is_same(self, dispute: Dispute, outcome: Outcome, data: OutcomeAdded, manifest: Manifest) -> bool:
+        """Whether an amendment has an outcome as the dispute's statements have it, its content included. One
+        that only claims to is logged as an error, and does not count."""
+        if data.dispute != dispute.id:
+            return False
+        expected = content_of(dispute, outcome, manifest.recording)
+        try:
+            content = decrypt_outcome(data.content, manifest, self._data_key(manifest))
+            same = is_outcome(data, dispute) and content.has_same_facts(expected)
+        except SealError:
+            same = False
+        if not same:
+            log.error("dispute.outcome_differs", dispute=dispute.id, recording=manifest.recording)
+        return same
+
     def _make(self, dispute: Dispute, outcome: Outcome, manifest: Manifest) -> OutcomeAdded:
-        services, tenant, recording = self.services, dispute.tenant, manifest.recording
-        names = names_of_confirmers(dispute, outcome)
-        content = OutcomeContent(
-            dispute.subject,
-            outcome.statement,
-            tuple(NamedPerson(user, name) for user, name in names.items()),
-            tuple(
-                OutcomePassage(each.begin_ms, each.end_ms, each.text)
-                for each in dispute.passages
-                if each.recording == recording and dispute.is_agreed((each.author, *each.confirmed_by))
-            ),
-        )
-        tenant_key = read_wrapped(services.store, tenant_key_path(tenant))
-        wrapped = read_wrapped(services.store, data_key_path(tenant, recording))
-        key = open_data_key(services.store, services.keyring, tenant_key, wrapped)
-        sealed = encrypt_outcome(content, manifest, key, services.entropy)
+        content = content_of(dispute, outcome, manifest.recording)
+        sealed = encrypt_outcome(content, manifest, self._data_key(manifest), self.services.entropy)
         return OutcomeAdded(dispute.id, outcome.sha256, confirmations(dispute, outcome), sealed)
+
+    def _data_key(self, manifest: Manifest) -> Secret:
+        store, tenant = self.services.store, manifest.tenant
+        tenant_key = read_wrapped(store, tenant_key_path(tenant))
+        wrapped = read_wrapped(store, data_key_path(tenant, manifest.recording))
+        return open_data_key(store, self.services.keyring, tenant_key, wrapped)
 
     def _keep(self, changes: Changes, dispute: Dispute, recording: str, outcome: Outcome) -> None:
         reason, keep_days = f"Both sides of difference {dispute.id} agreed.", outcome.statement.keep_days
@@ -196,25 +207,3 @@ class OutcomeDuty:
                 self.outbox.enqueue(dispute.tenant, address, message, now, self.services.entropy, about=user)
             except MailError as error:  # a log-in that is no address
                 log.info("dispute.mail_failed", user=user, error_id=error.error_id)
-
-
-def names_of_confirmers(dispute: Dispute, outcome: Outcome) -> dict[str, str]:
-    """The names of those who confirmed an outcome, by id."""
-    guests = {each.id: each.name for each in dispute.guests}
-    found = {}
-    for user, _at in outcome.confirmations:
-        person = users.user(dispute.tenant, user)
-        found[user] = guests.get(user) or (person.name if person else "")
-    return found
-
-
-def confirmations(dispute: Dispute, outcome: Outcome) -> tuple[OutcomeConfirmation, ...]:
-    """The confirmations of an outcome as they are sealed."""
-    guests = {each.id: each for each in dispute.guests}
-    found = []
-    for user, at in outcome.confirmations:
-        guest = guests.get(user)
-        how = ACCOUNT if guest is None else str(guest.verified_how)
-        side = OWN_SIDE if guest is None else guest.role
-        found.append(OutcomeConfirmation(user, side, how, at))
-    return tuple(found)

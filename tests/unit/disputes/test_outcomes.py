@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,10 +17,13 @@ from recorder.catalogue.tables.identity import UserTable
 from recorder.errors import DisputeError, SealError
 from recorder.features.disputes import queries
 from recorder.features.disputes.duty import MAIL, OutcomeDuty
+from recorder.features.disputes.outcomes import confirmations, is_outcome
 from recorder.features.disputes.rules import Dispute, text_sha256
 from recorder.identity.links import token_hash
 from recorder.lifecycle import expiry
+from recorder.lifecycle.amendment_store import put
 from recorder.mail.outbox import Outbox
+from recorder.seal.amendment import SYSTEM
 from recorder.seal.amendment_kinds import ConsentAdded, OutcomeAdded
 from recorder.seal.data_key import open_data_key, read_wrapped
 from recorder.seal.dispute_kinds import SETTLED
@@ -101,6 +105,46 @@ def test_the_recording_is_kept_as_long_as_both_agreed(scene, house, agreed, duty
     assert row is not None
     assert terms.until - row.started_at > timedelta(days=364)
     assert catalogue.recording(scene.customer.id, scene.call).keep_until == terms.until
+
+
+@pytest.mark.parametrize("changes", [{"outcome_sha256": "00" * 32}, {"content": b"garbage"}, {}])
+def test_an_outcome_that_only_claims_to_be_the_disputes_is_not_adopted(
+    scene, house, agreed, duty, changes
+) -> None:
+    """The panel's key signs amendments, too: it cannot put another outcome beside a recording."""
+    confirmed = confirmations(agreed, agreed.outcome)
+    data = OutcomeAdded(agreed.id, agreed.outcome.sha256, confirmed, b"more garbage")
+    chain = house.changes.look(scene.customer.id, scene.call).chain
+    signer = house.changes.signer
+    put(house.store, chain, replace(data, **changes), SYSTEM, signer, house.root_public, house.clock())
+    house.clock.forward(hours=24)
+    assert duty.record_due(house.clock()) == 1
+    assert len(outcomes_of(scene)) == 2
+    (amended,) = scene.find(agreed).outcome.amendments
+    found = house.changes.look(scene.customer.id, scene.call).chain.amendments[amended.amendment - 1]
+    assert is_outcome(found.data, scene.find(agreed))
+    assert found.signing_key_id == house.services.signer.key_id
+    findings = list(compare_disputes(scene.customer.id, house.trust))
+    assert [each.code for each in findings] == (["outcome.differs"] if "outcome_sha256" in changes else [])
+
+
+def test_an_outcome_sealed_before_a_crash_is_not_sealed_twice(scene, house, agreed, duty) -> None:
+    """Although somebody was renamed meanwhile."""
+    house.clock.forward(hours=24)
+    crashed = replace(duty, services=replace(duty.services, boundary=stop_at("outcome sealed")))
+    assert crashed.record_due(house.clock()) == 0
+    with writing():
+        UserTable.update(name="Claire Dupont").where(UserTable.name == "Claire Martin").execute()
+    assert duty.record_due(house.clock()) == 1
+    assert len(outcomes_of(scene)) == 1
+
+
+def stop_at(point: str) -> Callable[[str], None]:
+    def boundary(reached: str) -> None:
+        if reached == point:
+            raise RuntimeError("killed")
+
+    return boundary
 
 
 def test_an_unconfirmed_text_has_no_effect(scene, house, duty) -> None:
