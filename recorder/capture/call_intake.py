@@ -15,9 +15,10 @@ from recorder import metrics
 from recorder.call import initial, transitions
 from recorder.call.state import Action, CallState
 from recorder.capture.bypassed_calls import DID_NOT_ASK, BypassedCalls
-from recorder.capture.call_controller import CallController, has_announced
+from recorder.capture.call_controller import CallController
 from recorder.capture.conferences import Conferences
 from recorder.capture.config_cache import ConfigCache
+from recorder.capture.far_end import find_far_end
 from recorder.capture.headroom import Headroom
 from recorder.capture.overflow_journal import OverflowJournal
 from recorder.capture.settings import DaemonSettings
@@ -37,7 +38,6 @@ from recorder.switch.caller_id import external_party_of, is_outbound
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
-from recorder.switch.media_address import LOCAL_PORT
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import Node
 from recorder.switch.translation import CALL_EVENTS, translate
@@ -127,6 +127,7 @@ class CallIntake:
             return
         if reason == "no_line":
             log.info("call.without_line", number=arrival.line, context=arrival.context)
+        far_end = find_far_end(arrival, tuple(self._calls.values()), self._node.api)
         start = self._start(
             arrival.channel, arrival.line, arrival.direction, arrival.external_party, policy, at,
             self._since_boot(),
@@ -147,7 +148,6 @@ class CallIntake:
         # Not earlier: from here until the call is registered, no other call asks for room.
         if reason is None and policy is not None and not self._headroom.admits(policy.formats):
             reason = "full_disk"
-        far_end = self._far_end(arrival)
         plan = None if policy is None or reason else self._config.plan(policy, arrival.direction)
         if plan is not None and far_end is not None:
             plan = initial.in_turn(plan)
@@ -178,22 +178,6 @@ class CallIntake:
             call.far_end, far_end.far_end = far_end, call
             call.log.info("call.far_end_found", far_end=far_end.start.recording)
         self._run_on_socket(call, socket, actions, reason, longest)
-
-    def _far_end(self, arrival: Arrival) -> CallController | None:
-        """Return the call of another line of this switch that an outbound call has reached, while that line
-        has not announced yet: each leg sends its audio to the other, by the switch's own ports."""
-        if arrival.direction != OUTBOUND or arrival.peer_media is None:
-            return None
-        for call in tuple(self._calls.values()):
-            if call.peer_media in arrival.own_media and not has_announced(call.state):
-                try:
-                    port = self._node.api(commands.get_variable(call.channel, LOCAL_PORT))
-                except SwitchError as error:
-                    call.log.warning("call.question_failed", error=error.message)
-                    continue
-                if port == arrival.peer_media[1]:
-                    return call
-        return None
 
     def _run_on_socket(
         self,

@@ -188,3 +188,10 @@ def test_next_daemon_lists_a_bypassed_call_once(misplaced: Rig) -> None:
         for path in misplaced.spool.glob(f"*/{layout.CALL}")
     ]
     assert len([each for each in outside if each.endswith(calls[0].caller)]) == 1
+
+
+def test_doctor_names_the_key_that_starts_vanillas_own_recording(placed: Rig) -> None:
+    environment = {**placed.environment, "ACCORD_NODE_DATA": str(placed.folder / HOME)}
+    found = list(examine(routes.recordings, Patient(Context(config.load(None, environment), None), utc_now)))
+    assert "'Local_Extension' of context 'default'" in " ".join(each.what for each in found)
+    assert {each.state for each in found} == {"warning"}
