@@ -118,6 +118,35 @@ def set_hold(
     print_result(hold_record(found, utc_now()), f"Hold {number} of {row.id} is set.")
 
 
+@hold.command("confirm-order")
+@recording_argument
+@json_option
+@confirmation_options
+@click.pass_obj
+def confirm_order(context: Context, recording_id: str) -> None:
+    """Confirm, as the second person, an authority's order to erase.
+
+    An admin of the customer has entered it in the panel. An erasure then no longer waits for the outcome
+    of the open question; both sides see that the provider confirmed the order."""
+    from recorder.features.disputes.authority_orders import AuthorityOrders
+    from recorder.features.disputes.service import Disputes
+
+    context.open_catalogue()
+    row = find_recording(recording_id)
+    orders = AuthorityOrders(Disputes(context.changes()))
+    found = orders.find_unconfirmed(row.tenant, row.id)
+    assert found.order is not None
+    record = {"dispute": found.id, "authority": found.order.authority, "reference": found.order.reference}
+    confirm(
+        "Confirm the order?",
+        {"recording": row.id, **record},
+        f"{found.order.authority}, {found.order.reference}, entered {to_iso(found.order.at)}.",
+        "What was asked for then takes effect, and nobody can undo it.",
+    )
+    orders.confirm_by(OPERATOR, found.tenant, found.id)
+    print_result({"recording": row.id, **record}, "The order is confirmed: nothing waits any more.")
+
+
 @hold.command("lift")
 @recording_argument
 @click.argument("number", type=click.IntRange(min=1))

@@ -30,6 +30,8 @@ OUTCOME_WRITTEN: Final = "outcome_written"
 OUTCOME_CONFIRMED: Final = "outcome_confirmed"
 OUTCOME_RETRACTED: Final = "outcome_retracted"
 OUTCOME_RECORDED: Final = "outcome_recorded"
+ERASURE_ORDERED: Final = "erasure_ordered"
+ORDER_CONFIRMED: Final = "order_confirmed"
 CLOSED: Final = "closed"
 
 ACCEPTED: Final = "accepted"
@@ -292,6 +294,27 @@ class OutcomeRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasureOrdered:
+    """Somebody, the author, enters that an ``authority`` ordered the erasure; ``reference`` is what it calls
+    its order. Without a second person nothing follows from it."""
+
+    __pydantic_config__ = STRICT
+
+    authority: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderConfirmed:
+    """A second person, of the customer or of its provider, has seen the order (the number of the statement
+    that entered it): an erasure no longer waits for the outcome."""
+
+    __pydantic_config__ = STRICT
+
+    order: Positive
+
+
+@dataclass(frozen=True, slots=True)
 class DisputeClosed:
     """The end; no guest hears anything after it."""
 
@@ -318,6 +341,8 @@ DisputeData = (
     | OutcomeConfirmed
     | OutcomeRetracted
     | OutcomeRecorded
+    | ErasureOrdered
+    | OrderConfirmed
     | DisputeClosed
 )
 
@@ -339,6 +364,8 @@ KINDS: Final[dict[type[DisputeData], str]] = {
     OutcomeConfirmed: OUTCOME_CONFIRMED,
     OutcomeRetracted: OUTCOME_RETRACTED,
     OutcomeRecorded: OUTCOME_RECORDED,
+    ErasureOrdered: ERASURE_ORDERED,
+    OrderConfirmed: ORDER_CONFIRMED,
     DisputeClosed: CLOSED,
 }
 

@@ -190,6 +190,7 @@ def fill(folder: Path) -> None:
         "rival": house.call(rival, at=at - timedelta(minutes=30)),
         "together": house.call(mill, at=at - timedelta(minutes=50), times=6),
         "alone": house.call(mill, at=at - timedelta(minutes=20)),
+        "waiting": house.call(mill, at=at - timedelta(minutes=35), mode="opt-out"),
     }
     checkpoint.sign_due(house.services, utc_now())
     bakery_row = queries.tenant(bakery.id)
@@ -204,6 +205,7 @@ def fill(folder: Path) -> None:
     }
     for name in ("", "late-", "agreed-"):  # the rooms of tests that must not meet
         more |= {name + key: each for key, each in invite_guest(house, mill, ids["together"]).items()}
+    more |= {"waits-" + key: each for key, each in invite_guest(house, mill, ids["waiting"]).items()}
     now = utc_now()
     report_node(NodeReport("north", now, now, __version__, 5, 12, now, 0, 200 * 10**9, 56 * 10**9))
     (folder / IDS).write_text(json.dumps({**ids, **more}))

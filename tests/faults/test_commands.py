@@ -57,6 +57,7 @@ COMMANDS: Mapping[str, str] = {
     "country list": "",
     "country show": "be",
     "doctor": "",
+    "hold confirm-order": "{recording} --yes",
     "hold lift": f"{{recording}} 1 --yes {REASON}",
     "hold list": "",
     "hold set": f"{{recording}} --owner {{login}} --review {{day}} {REASON}",

@@ -70,6 +70,7 @@ from recorder.seal.dispute_kinds import (
     DisputeClosed,
     DisputeData,
     DisputeOpened,
+    ErasureOrdered,
     GuestAgreed,
     GuestAnswered,
     GuestEnded,
@@ -78,6 +79,7 @@ from recorder.seal.dispute_kinds import (
     GuestVerified,
     GuestVouched,
     HeldRecording,
+    OrderConfirmed,
     OutcomeConfirmed,
     OutcomeRecorded,
     OutcomeRetracted,
@@ -157,6 +159,8 @@ STATEMENTS: tuple[DisputeData, ...] = (
     OutcomeConfirmed("0" * 64),
     OutcomeRetracted(),
     OutcomeRecorded((AmendedRecording("r1", 2),), "0" * 64),
+    ErasureOrdered("Data protection authority", "DOS-2026-00123"),
+    OrderConfirmed(24),
     DisputeClosed("settled"),
 )
 

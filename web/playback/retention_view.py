@@ -17,6 +17,7 @@ from recorder.lifecycle.amendment_service import LONGEST_REASON, LONGEST_REVIEW,
 from recorder.prompts.purposes import standard
 from recorder.seal.usage_terms import retention_start
 from web.state import current_plan, current_visitor, panel_state
+from web.text.deletion import pending_deletion
 
 AGREEMENT = "agreement"
 """The only purpose that can be agreed to in the panel: to keep clear what was agreed."""
@@ -33,13 +34,15 @@ def retention_context(status: RecordingStatus) -> dict[str, Any]:
     visitor, today = current_visitor(), local_date(status.now)
     latest, (by_country, by_plan) = last_agreement_day(status), _longest_days(status)
     usual = local_date(retention_start(status.chain.manifest) + DEFAULT_KEEP)
-    names = {each.id: each.name for each in users.users(visitor.tenant.id)} if status.terms.holds else {}
+    is_kept = status.terms.holds or status.terms.deferrals
+    names = {each.id: each.name for each in users.users(visitor.tenant.id)} if is_kept else {}
     return {
         "status": status,
         "admin": visitor.admin,
         "signs": panel_state().changes is not None,
         "handlers": handlers(status) if visitor.admin else (),
         "owners": {each.number: names.get(each.data.owner, "") for each in status.terms.holds},
+        "pending": pending_deletion(status, names),
         "why_not_delete": status.why_not_delete(),
         "longest_reason": LONGEST_REASON,
         "today": today,

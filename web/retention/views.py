@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 
 from recorder.catalogue import queries
 from recorder.domain.roles import ADMIN, CUSTOMER
-from recorder.errors import RetentionError
+from recorder.errors import AccessError, RetentionError
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.lifecycle.amendment_service import RecordingStatus
 from web.account.limits import limit_grants, limit_refusals
@@ -17,6 +17,7 @@ from web.gate import gate, who
 from web.playback.retention_view import handlers, parse_date, start_of_day
 from web.retention.page_helpers import author, blueprint, on_call_page, redirect_to_recording
 from web.state import changes, current_visitor, login_required, now, panel_state
+from web.text.deletion import pending_deletion
 
 
 @blueprint.get("/recordings/<recording_id>/retention")
@@ -164,4 +165,8 @@ def state_basis(recording_id: str) -> ResponseReturnValue:
 def delete(recording_id: str) -> ResponseReturnValue:
     tenant = current_visitor().tenant.id
     changes().delete(tenant, recording_id, author(), reason=request.form.get("reason", ""))
-    return render_template("retention/deletion_done.html")
+    try:
+        pending = pending_deletion(changes().look(tenant, recording_id), {})
+    except AccessError:  # the worker was faster
+        pending = None
+    return render_template("retention/deletion_done.html", pending=pending)

@@ -28,6 +28,7 @@ from recorder.seal.dispute_kinds import (
     WITHDRAWN,
     DisputeClosed,
     DisputeOpened,
+    ErasureOrdered,
     GuestAgreed,
     GuestAnswered,
     GuestEnded,
@@ -35,6 +36,7 @@ from recorder.seal.dispute_kinds import (
     GuestInvited,
     GuestVerified,
     GuestVouched,
+    OrderConfirmed,
     OutcomeConfirmed,
     OutcomeRecorded,
     OutcomeRetracted,
@@ -109,6 +111,11 @@ ERRORS: Final[Mapping[str, object]] = {
     "dispute.support_called": _l("Support has already been asked."),
     "dispute.not_agreed": _l("The other person has not agreed to this."),
     "dispute.page_changed": _l("The stored data differ from the log, so they are not shown."),
+    "dispute.order": _l("Enter the authority and the reference of its order, each on one line."),
+    "dispute.order_entered": _l("An order has been entered already."),
+    "dispute.no_order": _l("There is no order to confirm."),
+    "dispute.second_person": _l("A second person has to confirm it: another admin, or your provider."),
+    "dispute.admins_only": _l("Only an admin can do this."),
     "dispute.statements": _l("Nothing more can be added to this difference. Close it and open another."),
     "mail.address": _l("Enter an email address, such as claire@example.com."),
 }
@@ -130,6 +137,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "dispute.outcome_text": "text",
     "dispute.keep_days": "keep_days",
     "dispute.passages_needed": "passages",
+    "dispute.order": "authority",
     "dispute.wrong_call_code": "call_code",
     "dispute.no_code": "call_code",
     "dispute.tries_exhausted": "call_code",
@@ -197,8 +205,17 @@ def field_errors(error: AccordError) -> dict[str, str]:
     return {FIELDS.get(error.error_id, "form"): str(known)}
 
 
-def notice(dispute: Dispute, guest: Guest, *, customer: str, hearers: str, purposes: str) -> tuple[str, ...]:
-    """What a guest is told before they answer. The hash of these sentences is signed with the answer."""
+def notice(
+    dispute: Dispute,
+    guest: Guest,
+    *,
+    customer: str,
+    hearers: str,
+    purposes: str,
+    waits: datetime | None = None,
+) -> tuple[str, ...]:
+    """What a guest is told before they answer. The hash of these sentences is signed with the answer.
+    ``waits`` is the last day up to which a deletion waits once they take part."""
     shared = (
         _("You may say no. That has no consequences here."),
         _("These people will hear it: %(names)s. The log notes that you listened.", names=hearers),
@@ -240,6 +257,17 @@ def notice(dispute: Dispute, guest: Guest, *, customer: str, hearers: str, purpo
         _("Shall we listen to it together? It takes about ten minutes."),
         *shared,
         known_by,
+        *(
+            ()
+            if waits is None
+            else (
+                _(
+                    "Once you take part, neither side can have the recording deleted alone: it stays until a "
+                    "week after the way forward is sealed, until %(date)s at the latest.",
+                    date=formats.date(waits),
+                ),
+            )
+        ),
         leave,
     )
 
@@ -255,6 +283,7 @@ STEPS: Final[Mapping[type, object]] = {
     OutcomeConfirmed: _l("%(who)s confirmed the way forward."),
     OutcomeRetracted: _l("%(who)s withdrew the confirmation."),
     OutcomeRecorded: _l("The way forward was sealed beside the recording."),
+    OrderConfirmed: _l("%(who)s confirmed the authority’s order."),
 }
 """What happened, for kinds of statements that need no further look."""
 
@@ -269,6 +298,15 @@ def step(statement: DisputeStatement, names: Mapping[str, str], *, renewed: bool
     if isinstance(data, Rescheduled):
         day = formats.date(datetime.combine(data.settle_by, datetime.min.time()))
         return str(_("%(who)s set another date: %(date)s.", who=who, date=day))
+    if isinstance(data, ErasureOrdered):
+        return str(
+            _(
+                "%(who)s entered an authority’s order: %(authority)s, %(reference)s.",
+                who=who,
+                authority=data.authority,
+                reference=data.reference,
+            )
+        )
     if isinstance(data, GuestEntered):
         return str(_("%(who)s of support joined: %(reason)s", who=data.name, reason=data.reason))
     if isinstance(data, GuestInvited):

@@ -20,6 +20,7 @@ OPEN: Final = (
     "together.leave", "together.mark_passage", "together.order_call", "together.report_presence",
     "together.request_room_grant", "together.show_notes", "together.show_outcome", "together.show_room",
     "together.stream_events", "together.tell_time", "together.welcome",
+    "together.withdraw_consent",
 )  # fmt: skip
 """The beginnings of the endpoints that guests may use: their difference, and what everybody may use. The gate
 checks each request for sound all the same."""

@@ -9,25 +9,28 @@ from collections.abc import Mapping
 import structlog
 from flask import abort, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.records import TenantRow
-from recorder.errors import AccordError, DisputeError, SealError
+from recorder.errors import AccordError, DisputeError, RetentionError, SealError
 from recorder.features.disputes import queries
+from recorder.features.disputes.deferrals import may_withdraw
 from recorder.features.disputes.invitations import OpenGuestLink
-from recorder.features.disputes.rules import Dispute, Guest, is_callable
+from recorder.features.disputes.rules import Dispute, Guest, erasure_waits_until, is_callable
 from recorder.identity import throttle, users
 from recorder.identity.throttle import RateLimit
 from recorder.seal.dispute_kinds import ACCEPTED, ANSWERS
 from web.account.limits import TooManyFailures, limit_grants
 from web.account.sessions import close_session, open_session
 from web.language import current_language
-from web.state import current_visitor, login_required, now, panel_state
+from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import retention, together
 from web.together.blueprint import blueprint
 from web.together.notes_views import notes_context
 from web.together.operations import (
     REFUSALS,
+    deletion_context,
     disputes,
     guest_calls,
     invitations,
@@ -61,8 +64,8 @@ def answer_invitation(token: str) -> ResponseReturnValue:
         if answer == ACCEPTED:
             _check_code(link)
         user = invitations().answer(link, answer, notice=notice, language=current_language())
-    except (DisputeError, SealError) as error:
-        if error.error_id == "dispute.wrong_code":
+    except (DisputeError, RetentionError, SealError) as error:
+        if error.error_id in ("dispute.wrong_code", "dispute.last_day", "retention.busy"):
             return _invitation(link, refusal(error)), 422
         return _ended(error)
     log.info("dispute.answered", dispute=link.dispute.id, guest=link.guest.id, answer=answer)
@@ -132,6 +135,21 @@ def leave() -> ResponseReturnValue:
     return response
 
 
+@blueprint.post("/together/welcome/withdraw")
+@login_required
+def withdraw_consent() -> ResponseReturnValue:
+    """Withdraw consent to the recording, and leave for good."""
+    dispute, guest = _own()
+    reason = str(_("Withdrawn on the page of the invitation."))
+    try:
+        invitations().withdraw_consent(dispute.tenant, dispute.id, guest.id, reason)
+    except REFUSALS as error:
+        return _welcome(refusal(error)), 422
+    response = redirect(url_for(".goodbye"), 303)
+    close_session(response)
+    return response
+
+
 @blueprint.get("/together/goodbye")
 def goodbye() -> str:
     return render_template("together/goodbye.html")
@@ -151,9 +169,18 @@ def _welcome(errors: Mapping[str, str]) -> str:
         call=guest_calls().refresh(dispute.tenant, guest.id) if guest.verified_how is None else None,
         text=together,
         errors=errors,
+        withdraws=_withdraws(dispute, guest),
+        **deletion_context(dispute, people_of(dispute)),
         notes=notes_context(dispute) if guest.may_hear and not guest.is_third_party else None,
         now=now(),
     )
+
+
+def _withdraws(dispute: Dispute, guest: Guest) -> bool:
+    """Whether the guest is the person who was recorded, and something rests on their consent."""
+    if not guest.may_hear or guest.is_third_party:
+        return False
+    return any(may_withdraw(changes(), dispute.tenant, each) for each in dispute.recording_ids)
 
 
 def _own() -> tuple[Dispute, Guest]:
@@ -173,9 +200,11 @@ def _notice(dispute: Dispute, guest: Guest) -> tuple[str, ...]:
     others = [each.name for each in dispute.guests if each.takes_part and each.id != guest.id]
     customer = _customer(dispute).name
     hearers = listed_names([guest.name, *others, f"{opener} ({customer})" if opener else customer])
+    waits = guest.erasure_waits_until or erasure_waits_until(dispute, guest, ACCEPTED, now())
     return together.notice(
-        dispute, guest, customer=customer, hearers=hearers, purposes=retention.purpose_list(dispute.purposes)
-    )
+        dispute, guest, customer=customer, hearers=hearers,
+        purposes=retention.purpose_list(dispute.purposes), waits=waits,
+    )  # fmt: skip
 
 
 def _invitation(link: OpenGuestLink, errors: Mapping[str, str]) -> str:

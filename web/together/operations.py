@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import structlog
 
@@ -10,6 +11,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.records import RecordingRow
 from recorder.errors import AccordError, DisputeError, MailError, RetentionError, SealError
 from recorder.features.disputes.agreements import Agreements
+from recorder.features.disputes.authority_orders import AuthorityOrders
 from recorder.features.disputes.guest_calls import GuestCalls
 from recorder.features.disputes.invitations import GuestInvitations
 from recorder.features.disputes.rules import Dispute
@@ -17,7 +19,7 @@ from recorder.features.disputes.service import Disputes
 from recorder.identity import users
 from recorder.seal.dispute_kinds import GuestEntered
 from web.state import changes, panel_state
-from web.text import retention, together
+from web.text import deletion, retention, together
 
 log = structlog.get_logger()
 
@@ -38,6 +40,30 @@ def invitations() -> GuestInvitations:
 def agreements() -> Agreements:
     """What the two sides of a difference say."""
     return Agreements(disputes())
+
+
+def orders() -> AuthorityOrders:
+    """Authorities' orders about a difference's recordings."""
+    return AuthorityOrders(disputes())
+
+
+def deletion_context(dispute: Dispute, names: Mapping[str, str]) -> dict[str, Any]:
+    """What ``together/deletion.html`` says: each recording with what waits, and the authority's order. A
+    recording that cannot be read now is left out."""
+    found = []
+    for recording in dispute.recording_ids:
+        try:
+            status = changes().look(dispute.tenant, recording)
+        except AccordError as error:
+            log.info("dispute.recording_not_read", recording=recording, error_id=error.error_id)
+            continue
+        if (pending := deletion.pending_deletion(status, names)) is not None:
+            found.append((status.row, pending))
+    order = dispute.order
+    return {
+        "deletions": found,
+        "order_state": () if order is None else deletion.order_state(order, names),
+    }
 
 
 def guest_calls() -> GuestCalls:

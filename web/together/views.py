@@ -33,8 +33,10 @@ from web.together.blueprint import blueprint
 from web.together.notes_views import notes_context
 from web.together.operations import (
     REFUSALS,
+    deletion_context,
     disputes,
     invitations,
+    orders,
     people_of,
     recordings_of,
     refusal,
@@ -57,6 +59,8 @@ def _list_page(_view_args: object = None) -> str:
 
 
 handlers_only = admins_only(back=_list_page, roles=HANDLERS)
+
+_admins_only = admins_only(back=_list_page)
 
 
 @blueprint.get("/together")
@@ -150,6 +154,7 @@ def _page(dispute: Dispute, errors: Mapping[str, str] | None = None, failed: str
         latest=_today() + LONGEST,
         callable=is_callable,
         tenant=tenant,
+        **deletion_context(dispute, names),
         hears=disputes().may_hear(current_visitor().user, dispute),
         notes=notes_context(dispute),
         sends=panel_state().outbox.sends,
@@ -277,6 +282,39 @@ def reschedule(dispute_id: str) -> ResponseReturnValue:
     except REFUSALS as error:
         return _page(dispute, refusal(error), "reschedule"), 422
     return redirect(url_for(".show", dispute_id=dispute.id), 303)
+
+
+@blueprint.post("/together/<dispute_id>/order")
+@login_required
+@_admins_only
+@limit_refusals
+@limit_grants
+def enter_order(dispute_id: str) -> ResponseReturnValue:
+    """Enter an authority's order to erase the recordings."""
+    dispute, form = find_handled(dispute_id), request.form
+    try:
+        orders().enter(
+            current_visitor().user, dispute.id,
+            authority=form.get("authority", ""), reference=form.get("reference", ""),
+        )  # fmt: skip
+    except REFUSALS as error:
+        return _page(dispute, refusal(error), "order"), 422
+    return redirect(url_for(".show", dispute_id=dispute.id, _anchor="deletion"), 303)
+
+
+@blueprint.post("/together/<dispute_id>/order/confirm")
+@login_required
+@_admins_only
+@limit_refusals
+@limit_grants
+def confirm_order(dispute_id: str) -> ResponseReturnValue:
+    """Confirm an authority's order as the second person."""
+    dispute = find_handled(dispute_id)
+    try:
+        orders().confirm(current_visitor().user, dispute.id)
+    except REFUSALS as error:
+        return _page(dispute, refusal(error), "order"), 422
+    return redirect(url_for(".show", dispute_id=dispute.id, _anchor="deletion"), 303)
 
 
 @blueprint.post("/together/<dispute_id>/close")

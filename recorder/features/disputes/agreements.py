@@ -117,7 +117,7 @@ class Agreements:
         as :meth:`Changes.defer_erasure`."""
         sha256, changes = rules.check_hash(outcome_sha256), self.disputes.changes
         found = self.disputes.find(person.tenant, dispute)
-        if found.would_agree(person.id):
+        if found.would_agree(person.id) and not found.is_ordered:
             until = changes.now() + rules.TIME_TO_THINK + rules.WAIT_AFTER
             defer_erasure(changes, found, By("user", person.id), until)
         self.disputes.say(person, dispute, OutcomeConfirmed(sha256))

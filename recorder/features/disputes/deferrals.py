@@ -51,3 +51,13 @@ def end_deferrals(
         except AccessError as error:
             if error.error_id != "access.erased":
                 raise
+
+
+def may_withdraw(changes: Changes, tenant: str, recording: str) -> bool:
+    """Whether something that a recording is used for rests on consent that can be withdrawn."""
+    try:
+        return bool(changes.look(tenant, recording).may_withdraw())
+    except AccessError as error:
+        if error.error_id != "access.erased":
+            raise
+        return False

@@ -25,7 +25,7 @@ from recorder.domain.parties import E164
 from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, PROVIDER, SUPPORT
 from recorder.errors import AccordError, CatalogueError, DisputeError
 from recorder.features.disputes import queries, rules
-from recorder.features.disputes.deferrals import defer_erasure, end_deferrals
+from recorder.features.disputes.deferrals import defer_erasure, end_deferrals, may_withdraw
 from recorder.features.disputes.rules import Dispute, Guest
 from recorder.features.disputes.service import Disputes
 from recorder.identity import users
@@ -244,6 +244,24 @@ class GuestInvitations:
         is_agreed = found.outcome is not None and found.outcome.agreed_at is not None
         if found.find_guest(guest).role == EXTERNAL_PARTY and not is_agreed:
             end_deferrals(self.disputes.changes, found, by, GUEST_LEFT, [guest])
+
+    def withdraw_consent(self, tenant: str, dispute: str, guest: str, reason: str) -> None:
+        """The person who was recorded withdraws their consent, and leaves: what rests on it ends at once, and
+        nothing waits for them. Raises ``dispute.no_guest``, ``dispute.not_theirs`` (it is not established
+        that it was them), and as :meth:`Changes.withdraw`."""
+        found, by = self.disputes.find(tenant, dispute), By("user", guest)
+        person = found.find_guest(guest)
+        if not person.may_hear or person.role != EXTERNAL_PARTY:
+            raise DisputeError(
+                "dispute.not_theirs",
+                "only the person who was recorded withdraws their consent",
+                "prove your identity on your page first",
+            )
+        changes = self.disputes.changes
+        for recording in found.recording_ids:
+            if may_withdraw(changes, tenant, recording):
+                changes.withdraw(tenant, recording, by, reason=reason)
+        self.leave(tenant, dispute, guest)
 
     def open_link(self, token: str) -> OpenGuestLink:
         """The invitation that a link leads to; opening it changes nothing. Raises ``dispute.unknown_link``

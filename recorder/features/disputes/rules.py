@@ -25,6 +25,7 @@ from recorder.seal.dispute_kinds import (
     AmendedRecording,
     DisputeClosed,
     DisputeOpened,
+    ErasureOrdered,
     GuestAgreed,
     GuestAnswered,
     GuestEnded,
@@ -33,6 +34,7 @@ from recorder.seal.dispute_kinds import (
     GuestVerified,
     GuestVouched,
     HeldRecording,
+    OrderConfirmed,
     OutcomeConfirmed,
     OutcomeRecorded,
     OutcomeRetracted,
@@ -164,6 +166,23 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthorityOrder:
+    """An authority's order to erase the recordings: the statement's ``number``, and the ``people`` who have
+    seen it: who entered it, and who confirmed it (a user's id, or the kind of an author without one)."""
+
+    number: int
+    at: datetime
+    authority: str
+    reference: str
+    people: tuple[str, ...]
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a second person has seen it."""
+        return len(self.people) > 1
+
+
+@dataclass(frozen=True, slots=True)
 class Dispute:
     """A dispute as its statements say. ``settle_by`` is a day in the customer's time zone."""
 
@@ -181,6 +200,12 @@ class Dispute:
     outcome: Outcome | None = None
     closed_at: datetime | None = None
     closed_how: str | None = None
+    order: AuthorityOrder | None = None
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether an authority ordered the erasure, and two people have seen it."""
+        return self.order is not None and self.order.is_confirmed
 
     def side_of(self, user: str) -> str:
         """The side of one of its people: the role of a guest, or :data:`OWN_SIDE` for the customer's."""
@@ -241,6 +266,9 @@ def follow(dispute: Dispute | None, statement: DisputeStatement) -> Dispute:
     data = statement.data
     if dispute is None:
         return _open(statement)
+    if isinstance(data, ErasureOrdered | OrderConfirmed):  # also after the end: an erasure may still wait
+        statements = (*dispute.statements, statement)
+        return replace(dispute, statements=statements, order=_order(dispute, data, statement))
     if dispute.closed_at is not None:
         raise DisputeError("dispute.closed", "the dispute is closed", "open a new dispute to go on")
     if len(dispute.statements) >= MOST_STATEMENTS:
@@ -347,6 +375,36 @@ def _agree(dispute: Dispute, guest: Guest, data: GuestAgreed, statement: Dispute
     return replace(guest, agreement=data.answer)
 
 
+def _order(
+    dispute: Dispute, data: ErasureOrdered | OrderConfirmed, statement: DisputeStatement
+) -> AuthorityOrder:
+    """An authority's order after a statement about it. Raises ``dispute.not_theirs`` (a guest's),
+    ``dispute.order_entered`` (there is one), ``dispute.no_order``, ``dispute.second_person`` (whoever entered
+    it confirms it)."""
+    who, before = statement.by.id or statement.by.kind, dispute.order
+    if dispute.side_of(who) != OWN_SIDE:
+        raise DisputeError(
+            "dispute.not_theirs",
+            "a guest enters no authority's order",
+            "the customer or the provider enters it; a guest who wants the recording erased leaves",
+        )
+    if isinstance(data, ErasureOrdered):
+        if before is not None:
+            raise DisputeError(
+                "dispute.order_entered", "an order has been entered", "confirm the order there is"
+            )
+        return AuthorityOrder(statement.number, statement.at, data.authority, data.reference, (who,))
+    if before is None or before.number != data.order:
+        raise DisputeError("dispute.no_order", "there is no such order", "enter it first")
+    if who in before.people:
+        raise DisputeError(
+            "dispute.second_person",
+            "whoever entered the order does not confirm it",
+            "a second admin confirms it, or the provider: `accord hold confirm-order`",
+        )
+    return replace(before, people=(*before.people, who))
+
+
 def _answer(dispute: Dispute, guest: Guest, data: GuestAnswered, statement: DisputeStatement) -> Guest:
     """The guest after their answer. Raises ``dispute.not_theirs`` (a guest answers for themselves),
     ``dispute.link_expired``, ``dispute.answered``, ``dispute.last_day`` (another one than is fixed by the
@@ -373,8 +431,8 @@ def _answer(dispute: Dispute, guest: Guest, data: GuestAnswered, statement: Disp
 
 def erasure_waits_until(dispute: Dispute, guest: Guest, answer: str, at: datetime) -> datetime | None:
     """The last day up to which the erasure of a dispute's recordings waits once the person who was recorded
-    takes part; ``None`` for anybody else and for a no."""
-    if answer != ACCEPTED or guest.role != EXTERNAL_PARTY:
+    takes part; ``None`` for anybody else, for a no, and after an authority's order."""
+    if answer != ACCEPTED or guest.role != EXTERNAL_PARTY or dispute.is_ordered:
         return None
     day = max(dispute.settle_by, at.date())
     return datetime.combine(day, time(), UTC) + WAIT_AFTER
@@ -554,6 +612,11 @@ def check_subject(text: str) -> str:
 def check_reason(text: str) -> str:
     """How somebody recognised a person. Raises :class:`DisputeError` (``dispute.reason``)."""
     return _check_text(text, LONGEST_REASON, "dispute.reason")
+
+
+def check_order(text: str) -> str:
+    """An authority's name, or what it calls its order. Raises :class:`DisputeError` (``dispute.order``)."""
+    return _check_text(text, LONGEST_SUBJECT, "dispute.order")
 
 
 def check_passage(text: str) -> str:

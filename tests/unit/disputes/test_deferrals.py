@@ -12,10 +12,10 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.dispute import DisputeStatementTable, DisputeTable
 from recorder.catalogue.tables.recording import RecordingTable
-from recorder.errors import AccessError, SealError, StoreError
+from recorder.errors import AccessError, DisputeError, SealError, StoreError
 from recorder.features.disputes.duty import OutcomeDuty
 from recorder.features.disputes.rules import WAIT_AFTER, Dispute
-from recorder.lifecycle import expiry
+from recorder.lifecycle import expiry, limit_application
 from recorder.lifecycle.amendment_store import put
 from recorder.lifecycle.clock_guard import ClockGuard
 from recorder.mail.outbox import Outbox
@@ -27,6 +27,7 @@ from recorder.seal.amendment_kinds import (
     GUEST_LEFT,
     ORDERED,
     ConsentAdded,
+    ConsentWithdrawn,
     DeferralEnded,
     DeletionRequested,
     ErasureDeferred,
@@ -323,3 +324,51 @@ def test_an_outcome_is_sealed_beside_what_is_left(scene, house, duty) -> None:
     assert duty.record_due(house.clock()) == 1
     assert scene.find(dispute).closed_at is not None
     assert DeletionRequested not in {type(each.data) for each in chain.amendments}
+
+
+@pytest.mark.parametrize("what", ["withdrawn", "narrowed", "shortened"])
+def test_withdrawal_and_shorter_retention_wait_as_a_deletion_does(house, scene, what: str) -> None:
+    scene = replace(scene, call=house.call(scene.customer, mode="opt-out"))
+    dispute, _jan = scene.recognised()
+    changes, by, tenant = house.changes, By("user", scene.claire.id), scene.customer.id
+    changes.lift(tenant, scene.call, by, hold=1, reason="no longer needed")
+    if what == "withdrawn":
+        changes.withdraw(tenant, scene.call, by, reason="by letter")
+    elif what == "narrowed":
+        changes.narrow(tenant, scene.call, by, purposes=["agreement"], reason="no longer")
+    else:
+        house.clock.forward(days=2)
+        house.limit(tenant, 1)
+    with pytest.raises(AccessError):
+        house.gate.grant(scene.actor(scene.claire), scene.call, "agreement")
+    limit_application.apply_limits(house.store, house.root_public, house.clock())
+    house.clock.forward(days=1)
+    erase(scene)
+    assert is_there(scene)
+    status = changes.look(tenant, scene.call)
+    assert status.terms.why == what
+    assert status.terms.deferral(house.clock()).until == last_day(dispute)
+    house.clock.forward(seconds=(last_day(dispute) - house.clock()).total_seconds())
+    erase(scene)
+    assert not is_there(scene)
+
+
+def test_the_guests_own_withdrawal_ends_their_part(scene, house) -> None:
+    scene = replace(scene, call=house.call(scene.customer, mode="opt-out"))
+    dispute, jan = scene.recognised()
+    scene.invitations.withdraw_consent(scene.customer.id, dispute.id, jan.id, "I withdraw my consent.")
+    assert scene.guest(dispute).ended_how == "left"
+    assert kinds(scene)[-2:] == [ConsentWithdrawn, DeferralEnded]
+    with pytest.raises(AccessError):
+        house.gate.grant(scene.actor(jan), scene.call, "agreement")
+    assert erase(scene) == 0, "the customer still keeps it for the open question"
+    scene.disputes.close(scene.claire, dispute.id)
+    assert erase(scene) == 1
+
+
+def test_only_the_person_who_was_recorded_withdraws(scene, house) -> None:
+    dispute = scene.open()
+    jan = scene.accept(scene.invite(dispute))
+    with pytest.raises(DisputeError) as error:
+        scene.invitations.withdraw_consent(scene.customer.id, dispute.id, jan.id, "I withdraw my consent.")
+    assert error.value.error_id == "dispute.not_theirs", "it is not established that it was them"

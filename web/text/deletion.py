@@ -1,0 +1,110 @@
+"""What is asked for about a recording while somebody takes part in an open question about it, and when that
+takes effect: the same sentences for both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from recorder.features.disputes.rules import AuthorityOrder
+from recorder.lifecycle.amendment_service import RecordingStatus
+from recorder.seal.amendment import By
+from recorder.seal.amendment_kinds import (
+    EXPIRED,
+    SHORTENED,
+    ConsentWithdrawn,
+    DeletionRequested,
+    HoldLifted,
+    OutcomeAdded,
+    PurposesNarrowed,
+)
+from web.text import formats
+
+REQUESTS: Final[Mapping[type, object]] = {
+    HoldLifted: _l("%(who)s released the recording on %(date)s."),
+    DeletionRequested: _l("%(who)s asked for the deletion on %(date)s."),
+    ConsentWithdrawn: _l("%(who)s noted on %(date)s that consent was withdrawn."),
+    PurposesNarrowed: _l("%(who)s ended some uses on %(date)s."),
+}
+"""What one side asks for, by an amendment's kind."""
+
+ENDS: Final[Mapping[str, object]] = {
+    SHORTENED: _l("A shorter retention applies since %(date)s."),
+    EXPIRED: _l("The announced retention ended on %(date)s."),
+}
+"""Why a recording has ended without anybody's request, by the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDeletion:
+    """What keeps a recording from deletion, and what was asked for: ``requests`` and ``effect`` are
+    sentences, ``waits`` is the last day up to which nobody has it deleted alone."""
+
+    requests: tuple[str, ...]
+    effect: str
+    waits: datetime | None
+
+
+def pending_deletion(status: RecordingStatus, names: Mapping[str, str]) -> PendingDeletion | None:
+    """What to say about a recording while its deletion waits, or would wait; ``None`` if it does not.
+    ``names`` are those of people by id."""
+    terms, now = status.terms, status.now
+    waits = max((each.until for each in terms.deferrals if now < each.until), default=None)
+    if waits is None:
+        return None
+    return PendingDeletion(tuple(_requests(status, names)), _effect(status, waits), waits)
+
+
+def _requests(status: RecordingStatus, names: Mapping[str, str]) -> Iterator[str]:
+    terms, since = status.terms, min(each.number for each in status.terms.deferrals)
+    for each in status.chain.amendments[since:]:
+        sentence = REQUESTS.get(type(each.data))
+        if sentence is not None and not (isinstance(each.data, HoldLifted) and each.by.kind == "system"):
+            yield str(sentence) % {"who": who(each.by, names), "date": formats.date(each.at)}
+    if terms.ended_at <= status.now and terms.why in ENDS:
+        yield str(ENDS[terms.why]) % {"date": formats.date(terms.ended_at)}
+
+
+def _effect(status: RecordingStatus, waits: datetime) -> str:
+    """When what was asked for takes effect."""
+    disputes = {each.dispute for each in status.terms.deferrals}
+    settled = any(
+        isinstance(each.data, OutcomeAdded) and each.data.dispute in disputes
+        for each in status.chain.amendments
+    )
+    if status.terms.deferral(status.now) is None:
+        return ""
+    if settled:
+        return str(_("It takes effect on %(date)s.", date=formats.date(waits)))
+    return str(
+        _(
+            "It takes effect one week after the way forward is sealed, on %(date)s at the latest. Until then "
+            "only the invited people can listen.",
+            date=formats.date(waits),
+        )
+    )
+
+
+def who(by: By, names: Mapping[str, str]) -> str:
+    """The author of a signed statement."""
+    return names.get(by.id or "") or str(_("The provider") if by.id is None else _("Somebody"))
+
+
+def order_state(order: AuthorityOrder, names: Mapping[str, str]) -> tuple[str, ...]:
+    """What there is of an authority's order, in sentences."""
+    first, *others = (names.get(each) or str(_("The provider")) for each in order.people)
+    entered = _(
+        "%(who)s entered an authority’s order on %(date)s: %(authority)s, %(reference)s.",
+        who=first,
+        date=formats.date(order.at),
+        authority=order.authority,
+        reference=order.reference,
+    )
+    if not others:
+        return str(entered), str(_("A second person has to confirm it. Until then nothing changes."))
+    return str(entered), str(_("%(who)s confirmed it: the deletion no longer waits.", who=others[0]))
