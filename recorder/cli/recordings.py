@@ -179,7 +179,7 @@ def add_consent(
         reason=reason,
         on=on,
     )
-    _print_terms(changes, row, f"Signed: it may be used for {purpose}.")
+    _print_terms(changes, row, f"Signed, on your word alone: it may be used for {purpose}.")
 
 
 @recording.command()

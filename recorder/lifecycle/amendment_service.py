@@ -36,6 +36,7 @@ from recorder.seal import usage_terms as sealed
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import Chain
 from recorder.seal.amendment_kinds import (
+    STATED,
     ConsentAdded,
     ConsentWithdrawn,
     Data,
@@ -275,10 +276,11 @@ class Changes:
         keep_days: int,
         reason: str,
         on: date | None = None,
+        basis: str = STATED,
     ) -> None:
         """Record an agreement made after the call: :func:`agreement_rule`, with its errors. An imported
         recording gets its first purpose this way, on its customer's statement in ``reason``."""
-        rule = agreement_rule(tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on)
+        rule = agreement_rule(tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on, basis=basis)
         self._amend(tenant, recording, by, rule)
 
     def add_outcome(
@@ -403,9 +405,18 @@ class Changes:
         return chain_of_row(status.row, self.store, self.root, self.revoked())
 
 
-def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on: date | None = None) -> Rule:
+def agreement_rule(
+    tenant: str,
+    *,
+    purpose: str,
+    keep_days: int,
+    reason: str,
+    on: date | None = None,
+    basis: str = STATED,
+) -> Rule:
     """A later agreement, on that day in the customer's time zone, that a recording may be used for a purpose
-    and kept for so many days from the call: at most as long as the customer's country and plan allow.
+    and kept for so many days from the call: at most as long as the customer's country and plan allow. It
+    rests on the word of whoever enters it, or on a dispute's outcome (``basis``).
 
     The rule raises ``retention.not_announced``, ``retention.over``, ``retention.purpose``,
     ``retention.too_long``, ``retention.plan``, ``retention.past``, ``retention.agreed_on``,
@@ -447,7 +458,7 @@ def agreement_rule(tenant: str, *, purpose: str, keep_days: int, reason: str, on
                 "--on must be between the call's date and today",
                 "give the day on which they agreed",
             )
-        return ConsentAdded(purpose, until, pack.code, _check_reason(reason), on)
+        return ConsentAdded(purpose, until, pack.code, _check_reason(reason), on, basis)
 
     return rule
 

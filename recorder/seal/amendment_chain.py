@@ -18,6 +18,7 @@ from recorder.seal.amendment_kinds import (
     ERASED,
     HOLD_SET,
     ORDERED,
+    STATED,
     ConsentAdded,
     ConsentWithdrawn,
     Data,
@@ -27,6 +28,7 @@ from recorder.seal.amendment_kinds import (
     ErasureDeferred,
     HoldLifted,
     HoldSet,
+    OutcomeAdded,
     PurposesNarrowed,
     ended_hold,
 )
@@ -187,6 +189,10 @@ def check_follows(chain: Chain, amendment: Amendment) -> None:
     nothing = chain.manifest.announced is None and chain.manifest.import_sha256 is None
     if isinstance(data, ConsentAdded) and nothing:
         refuse("it agrees to what was not announced")
+    if isinstance(data, ConsentAdded) and data.basis != STATED:
+        bases = {each.data.basis for each in chain.amendments if isinstance(each.data, OutcomeAdded)}
+        if data.basis not in bases:
+            refuse("it says that more than one person agreed, and no outcome before it does")
     if isinstance(data, Erased):
         sealed = {ErasedObject(o.name, o.stored_sha256, o.stored_length) for o in chain.manifest.objects}
         if set(data.objects) != sealed or len(data.objects) != len(sealed):

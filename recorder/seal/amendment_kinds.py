@@ -113,11 +113,20 @@ class ConsentWithdrawn:
     reason: str
 
 
+STATED: Final = "stated"
+VOUCHED: Final = "vouched"
+BOTH_SIDES: Final = "both_sides"
+BASES: Final = (STATED, VOUCHED, BOTH_SIDES)
+"""What an agreement after the call rests on: the word of the one person who entered it; an outcome whose
+other side the customer's people vouch for; or an outcome that both sides confirmed, the person who was
+recorded having given a code that was told to the number in the recording. Only the last is agreed by both."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentAdded:
     """Consent given after the call: ``purpose`` holds until ``until``.  ``country`` names the country rules
     whose ceiling applied, ``reason`` says how consent was given, ``on`` the day in the customer's time zone,
-    if stated."""
+    if stated; ``basis`` what it rests on."""
 
     __pydantic_config__ = STRICT
 
@@ -126,6 +135,7 @@ class ConsentAdded:
     country: str
     reason: str
     on: Annotated[Day | None, Field(exclude_if=is_none)] = None
+    basis: Annotated[str, one_of(BASES)] = STATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +197,12 @@ class OutcomeAdded:
     outcome_sha256: Sha256
     confirmations: Annotated[tuple[OutcomeConfirmation, ...], AfterValidator(_check_sides)]
     content: Binary
+
+    @property
+    def basis(self) -> str:
+        """Whether both sides agreed, or the customer's people vouch for the other one."""
+        known = {each.how for each in self.confirmations if each.side == EXTERNAL_PARTY}
+        return BOTH_SIDES if CODE in known else VOUCHED
 
 
 @dataclass(frozen=True, slots=True)

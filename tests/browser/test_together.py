@@ -149,7 +149,7 @@ def test_they_write_down_what_they_agree_on(mila, person, tmp_path: Path) -> Non
     host.get_by_role("button", name="Marquer", exact=True).click()
     expect(other.get_by_text("Ici, nous avons parlé du prix.").first).to_be_visible()
     other.get_by_role("button", name="Oui, je le formule ainsi").click()
-    expect(host.get_by_text("Vous le formulez ainsi tous les deux")).to_be_visible()
+    expect(host.get_by_text("Même formulation")).to_be_visible()  # colleagues vouch for the guest
     host.get_by_role("button", name="Écouter – Ici").click()
     for each in (mila, guest):
         plays(each)
@@ -174,37 +174,36 @@ def test_they_write_down_what_they_agree_on(mila, person, tmp_path: Path) -> Non
 
 def test_a_deletion_waits_while_the_other_person_takes_part(mila, person, tmp_path: Path) -> None:
     guest, ids = come_in(person, "waits-"), mila.panel.ids
-    milo = person().log_in("milo")
     call, dispute = f"/recordings/{ids['waiting']}", f"/together/{ids['waits-difference']}"
     check_page(guest, "waits-welcome", tmp_path)
-    check_page(milo.go(dispute), "waits-difference", tmp_path)
-    milo.go(call)
-    milo.page.get_by_text("Plus nécessaire").click()
-    expect(milo.page.get_by_text("La personne invitée le voit.").first).to_be_visible()
-    check_page(milo, "waits-release", tmp_path)
-    milo.page.get_by_role("button", name="Libérer").click()
-    milo.page.locator("#delete").click()
-    milo.page.fill("#delete-reason", "Nous n’en voulons plus")
-    check_page(milo, "waits-delete", tmp_path)
-    milo.page.get_by_role("button", name="Supprimer définitivement").click()
-    expect(milo.page.get_by_text("La suppression est signée.")).to_be_visible()
-    check_page(milo, "waits-deleted", tmp_path)
+    check_page(mila.go(dispute), "waits-difference", tmp_path)
+    mila.go(call)
+    mila.page.get_by_text("Plus nécessaire").click()
+    expect(mila.page.get_by_text("La personne invitée le voit.").first).to_be_visible()
+    check_page(mila, "waits-release", tmp_path)
+    mila.page.get_by_role("button", name="Libérer").click()
+    mila.page.locator("#delete").click()
+    mila.page.fill("#delete-reason", "Nous n’en voulons plus")
+    check_page(mila, "waits-delete", tmp_path)
+    mila.page.get_by_role("button", name="Supprimer définitivement").click()
+    expect(mila.page.get_by_text("La suppression est signée.")).to_be_visible()
+    check_page(mila, "waits-deleted", tmp_path)
     for each, path, name in (
-        (milo, call, "call"),
-        (milo, dispute, "asked"),
+        (mila, call, "call"),
+        (mila, dispute, "asked"),
         (guest, "/together/welcome", "told"),
     ):
         each.go(path)
         expect(each.page.get_by_text("a demandé la suppression le").first).to_be_visible()
         check_page(each, f"waits-{name}", tmp_path)
-    milo.go(dispute)
-    milo.page.get_by_text("Une autorité a ordonné la suppression…").click()
-    milo.page.get_by_label("Autorité", exact=True).fill("Autorité de protection des données")
-    milo.page.get_by_label("Référence de l’ordre").fill("DOS-2026-00123")
-    check_page(milo, "waits-order", tmp_path)
-    milo.page.get_by_role("button", name="Saisir l’ordre").click()
-    expect(milo.page.get_by_text("Une deuxième personne doit le confirmer.")).to_be_visible()
-    check_page(milo, "waits-ordered", tmp_path)
+    mila.go(dispute)
+    mila.page.get_by_text("Une autorité a ordonné la suppression…").click()
+    mila.page.get_by_label("Autorité", exact=True).fill("Autorité de protection des données")
+    mila.page.get_by_label("Référence de l’ordre").fill("DOS-2026-00123")
+    check_page(mila, "waits-order", tmp_path)
+    mila.page.get_by_role("button", name="Saisir l’ordre").click()
+    expect(mila.page.get_by_text("Une deuxième personne doit le confirmer.")).to_be_visible()
+    check_page(mila, "waits-ordered", tmp_path)
     guest.go("/together/welcome")
     guest.page.get_by_text("Quitter…").click()
     check_page(guest, "waits-leave", tmp_path)

@@ -23,12 +23,15 @@ from recorder.auditlog import checkpoint
 from recorder.catalogue import database, queries, tenant_queries
 from recorder.catalogue.records import UserRow
 from recorder.cli import accord
+from recorder.features.disputes.service import Disputes
 from recorder.features.subject_requests import call_erasure, service
 from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
 from recorder.processes.services import Context
 from recorder.prompts import country_file
+from recorder.seal.amendment import By
+from recorder.seal.dispute_kinds import ErasureOrdered
 from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
 from tests.golden.receipts import catalogue
@@ -301,6 +304,17 @@ class _Session:
         self.run("recording", "show", fourth.name)
         self.run("hold", "list")
         self.run("hold", "lift", fourth.name, "1", "--reason", "Settled")
+        claire = next(each for each in users.users(house.tenant) if each.login == "claire")
+        disputes, day = Disputes(house.changes), (datetime.now(UTC) + timedelta(days=9)).date()
+        dispute, by = (
+            disputes.open(claire, [fourth.name], subject="Price", settle_by=day),
+            By("user", claire.id),
+        )
+        order = ErasureOrdered("Data protection authority", "2026/1")
+        with database.writing():
+            disputes.state(dispute, dispute.tenant, dispute.id, by, order)
+        self.run("hold", "confirm-order", fourth.name)
+        disputes.close(claire, dispute.id)
         self.run("recording", "verify", fourth.name)
         self.run("recording", "verify", str(house.bucket), exits=1)
         self.run("retention", "set", *MINE, "--days", "20")

@@ -25,7 +25,7 @@ from recorder.features.notes.service import NoteRow
 from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.playback.interface import CallFacts, Grant
-from recorder.seal.amendment_kinds import ConsentAdded
+from recorder.seal.amendment_kinds import BOTH_SIDES, ConsentAdded, ConsentWithdrawn, PurposesNarrowed
 from recorder.seal.usage_terms import Terms
 from web.gate import gate, who
 from web.playback.retention_view import retention_context
@@ -51,11 +51,13 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """An agreement to keep a recording that is in force: for a purpose, until a time (UTC).  ``later`` are
-    the amendments that recorded it after the call, with their authors' names."""
+    the amendments that recorded it after the call, with their authors' names. ``by_both``: it was made in the
+    call, or both sides confirmed it; otherwise it rests on the word of one."""
 
     purpose: str
     until: datetime
     later: tuple[tuple[Any, str], ...]
+    by_both: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,14 @@ def _agreement(facts: CallFacts, view: RecordingView) -> Agreement | None:
     if not agreed or (view.agreement is None and not _later(facts)):
         return None
     last = max(agreed, key=lambda each: each.until)
-    return Agreement(last.code, last.until, _later(facts))
+    later = _later(facts)
+    ended = any(
+        isinstance(each.data, ConsentWithdrawn | PurposesNarrowed) and last.code in each.data.purposes
+        for each in facts.status.chain.amendments
+    )
+    in_call = view.agreement is not None and not ended
+    by_both = in_call or any(each.data.basis == BOTH_SIDES for each, _name in later)
+    return Agreement(last.code, last.until, later, by_both)
 
 
 def _later(facts: CallFacts) -> tuple[tuple[Any, str], ...]:

@@ -21,6 +21,7 @@ from recorder.seal.amendment_kinds import (
     ConsentWithdrawn,
     ErasureDeferred,
     HoldSet,
+    OutcomeAdded,
     PurposesNarrowed,
 )
 
@@ -168,7 +169,9 @@ def _amendment(amendment: Amendment) -> dict[str, Any]:
     if isinstance(data, ConsentWithdrawn | PurposesNarrowed):
         return body | {"purposes": list(data.purposes)}
     if isinstance(data, ConsentAdded):
-        return body | {"purposes": [data.purpose], "until": to_iso(data.until)}
+        return body | {"purposes": [data.purpose], "until": to_iso(data.until), "basis": data.basis}
+    if isinstance(data, OutcomeAdded):
+        return body | {"basis": data.basis}
     if isinstance(data, ErasureDeferred):
         return body | {"purposes": list(data.purposes), "until": to_iso(data.until)}
     return body

@@ -47,7 +47,12 @@ class PendingDeletion:
 
     requests: tuple[str, ...]
     effect: str
-    waits: datetime | None
+    waits: datetime
+
+    @property
+    def speaks(self) -> bool:
+        """Whether something was asked for, or has ended."""
+        return bool(self.requests or self.effect)
 
 
 def pending_deletion(status: RecordingStatus, names: Mapping[str, str]) -> PendingDeletion | None:

@@ -355,6 +355,7 @@ def init_app(app: Flask) -> None:
             formats.moment,
             formats.time_tag,
             command_result,
+            retention_text.basis,
             retention_text.end_reason,
             retention_text.erasure_reason,
             retention_text.purpose_list,

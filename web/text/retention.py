@@ -12,6 +12,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from recorder.prompts.purposes import standard
+from recorder.seal.amendment_kinds import BOTH_SIDES, STATED, VOUCHED
 from web.language import current_language, current_locale
 
 END_REASONS: Final[Mapping[str, object]] = {
@@ -87,6 +88,21 @@ def end_reason(why: str, at: datetime) -> str:
 def erasure_reason(why: str) -> str:
     """On which ground a recording was destroyed."""
     return str(ERASURE_REASONS[why])
+
+
+BASES: Final[Mapping[str, object]] = {
+    STATED: _l("This rests on one person’s word."),
+    VOUCHED: _l(
+        "Two people of the company vouch for the invited person, so it does not count as agreed by both."
+    ),
+    BOTH_SIDES: _l("Both sides confirmed it."),
+}
+"""What a later agreement rests on."""
+
+
+def basis(code: str) -> str:
+    """What a later agreement rests on."""
+    return str(BASES[code])
 
 
 def purpose_list(codes: Iterable[str]) -> str:

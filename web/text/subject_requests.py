@@ -14,6 +14,7 @@ from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain.live_command import DONE
 from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER
 from recorder.features.subject_requests.reviews import COPIED, DOWNLOADED, HANDED_OVER, ReviewRow
+from recorder.seal.amendment_kinds import BOTH_SIDES, STATED, VOUCHED
 from recorder.verification_calls.register import VerificationCall
 
 WANTS: Final[Mapping[str, object]] = {
@@ -209,8 +210,8 @@ def listening(how: str, purpose: str) -> str:
 
 
 AMENDMENTS: Final[Mapping[str, object]] = {
-    "consent_added": _l("Agreed later: the recording may be kept."),
-    "outcome_added": _l("Both sides agreed on the way forward."),
+    "consent_added": _l("Entered after the call: the recording may be kept."),
+    "outcome_added": _l("The way forward was sealed."),
     "consent_withdrawn": _l("Consent withdrawn."),
     "purposes_narrowed": _l("Some purposes ended."),
     "hold_set": _l("Kept for a difference."),
@@ -221,7 +222,20 @@ AMENDMENTS: Final[Mapping[str, object]] = {
 }
 """By an amendment's kind."""
 
+AGREEMENTS: Final[Mapping[tuple[str, str], object]] = {
+    ("consent_added", STATED): _l("Entered later by one person alone: the recording may be kept."),
+    ("consent_added", VOUCHED): _l(
+        "The recording may be kept. Two people of the company vouch for the other person."
+    ),
+    ("consent_added", BOTH_SIDES): _l("Both sides agreed later: the recording may be kept."),
+    ("outcome_added", VOUCHED): _l(
+        "The way forward was confirmed. Two people of the company vouch for the other person."
+    ),
+    ("outcome_added", BOTH_SIDES): _l("Both sides agreed on the way forward."),
+}
+"""By an amendment's kind and what it rests on."""
 
-def amendment(kind: str) -> str:
-    """What was noted of a recording after its call."""
-    return str(AMENDMENTS.get(kind, _("A note was added.")))
+
+def amendment(kind: str, basis: str = "") -> str:
+    """What was noted of a recording after its call, and what an agreement rests on."""
+    return str(AGREEMENTS.get((kind, basis)) or AMENDMENTS.get(kind, _("A note was added.")))

@@ -167,6 +167,10 @@ CONFIRMED_HOW: Final[Mapping[str, object]] = {
 
 CHECK_SIGNED: Final = _l("Signed, and unchanged since: the signature is valid, and the log has it.")
 CHECK_CONFIRMED: Final = _l("Both sides confirmed this same text.")
+CHECK_VOUCHED: Final = _l(
+    "This same text was confirmed. Two people of the company vouch for the invited person, so it does not "
+    "count as agreed by both."
+)
 CHECK_SEALED: Final = _l("The same text is sealed beside the recording.")
 CHECK_ERASED: Final = _l("The recording has been deleted since.")
 CHECK_AWAY: Final = _l("The storage cannot be reached right now, so the seal was not checked.")
@@ -394,4 +398,6 @@ def recognition(guest: Guest) -> str:
     """How it was established that a guest is the person in the call."""
     if guest.verified_how == CODE:
         return str(_("The number in the call was called, and the person gave the code."))
-    return str(_("Two colleagues vouched for the person."))
+    return str(
+        _("Two colleagues vouched for the person. What is confirmed here rests on your company’s word alone.")
+    )

@@ -17,6 +17,7 @@ from recorder.features.disputes import queries
 from recorder.features.disputes.rules import Dispute, Passage, text_sha256
 from recorder.features.disputes.service import HANDLERS
 from recorder.features.rooms.service import CHANNEL
+from recorder.seal.amendment_kinds import VOUCHED
 from web.account.limits import limit_grants, limit_refusals
 from web.playback.retention_view import local_date
 from web.state import current_visitor, login_required, now
@@ -178,7 +179,7 @@ def notes_context(
     """What the part about passages and outcome needs. ``failed`` names the form that was refused, with
     ``errors`` beside it; its entries are kept."""
     visitor, outcome = current_visitor(), dispute.outcome
-    names = people_of(dispute)
+    names, confirmed = people_of(dispute), outcome.confirmations if outcome else ()
     side = dispute.side_of(visitor.user.id)
     return {
         "me": visitor.user.id,
@@ -188,9 +189,8 @@ def notes_context(
         "closed": dispute.closed_at is not None,
         "passages": [_shown_passage(dispute, each, side) for each in _in_order(dispute)],
         "outcome": outcome,
-        "confirmed_by": [names.get(user, "") for user, _at in outcome.confirmations] if outcome else [],
-        "has_confirmed": outcome is not None
-        and side in {dispute.side_of(user) for user, _at in outcome.confirmations},
+        "confirmed_by": [names.get(user, "") for user, _at in confirmed],
+        "has_confirmed": side in {dispute.side_of(user) for user, _at in confirmed},
         "answer_by": _answer_by(dispute),
         "is_final": outcome is not None and outcome.final_at is not None and now() >= outcome.final_at,
         "page": outcome_address(dispute),
@@ -203,6 +203,7 @@ def notes_context(
             and each.ended_at is None
             and each.agreement is None
         ],
+        "vouched": dispute.basis_of(user for user, _at in confirmed) == VOUCHED,
         "errors": errors or {},
         "failed": failed,
         "form": request.form if failed else {},
@@ -230,8 +231,9 @@ def _in_order(dispute: Dispute) -> list[Passage]:
     )
 
 
-def _shown_passage(dispute: Dispute, passage: Passage, side: str) -> tuple[Passage, str, bool, bool]:
-    """A passage, the hash of its words, whether both sides put it so, and whether the reader's side does."""
+def _shown_passage(dispute: Dispute, passage: Passage, side: str) -> tuple[Passage, str, str | None, bool]:
+    """A passage, the hash of its words, what its agreed wording rests on (:meth:`Dispute.basis_of`), and
+    whether the reader's side puts it so."""
     people = (passage.author, *passage.confirmed_by)
     own = side in {dispute.side_of(each) for each in people}
-    return passage, text_sha256(passage.text), dispute.is_agreed(people), own
+    return passage, text_sha256(passage.text), dispute.basis_of(people), own

@@ -14,6 +14,7 @@ from recorder.domain import time_zones
 from recorder.errors import AccessError, AccordError, DisputeError, SealError, StoreError
 from recorder.features.disputes.outcomes import is_outcome
 from recorder.features.disputes.rules import Dispute
+from recorder.seal.amendment_kinds import BOTH_SIDES, VOUCHED
 from recorder.seal.signing import key_id
 from web.account.limits import limiter
 from web.state import changes
@@ -54,6 +55,7 @@ def show_outcome(token: str) -> ResponseReturnValue:
         "together/outcome.html", dispute=dispute, outcome=outcome, customer=customer,
         names=people_of(dispute), recordings=recordings_of(dispute), checks=_checks(dispute), entry=entry,
         is_same=is_same,
+        by_both=_basis_of(dispute) == BOTH_SIDES,
         guests={each.id: each for each in dispute.guests}, text=together, zone=zone,
         root=key_id(changes().root),
         passages=[
@@ -66,15 +68,22 @@ def _checks(dispute: Dispute) -> list[OutcomeCheck]:
     """What is checked now: the statements were when they were read, by the root's key and the log."""
     outcome = dispute.outcome
     assert outcome is not None
-    confirmed = dispute.is_agreed(user for user, _at in outcome.confirmations)
+    basis = _basis_of(dispute)
+    confirmed = together.CHECK_VOUCHED if basis == VOUCHED else together.CHECK_CONFIRMED
     return [
         OutcomeCheck(together.CHECK_SIGNED, True),
-        OutcomeCheck(together.CHECK_CONFIRMED, confirmed),
+        OutcomeCheck(confirmed, basis is not None),
         *(
             OutcomeCheck(*_sealed_beside(dispute, each.recording, each.amendment))
             for each in outcome.amendments
         ),
     ]
+
+
+def _basis_of(dispute: Dispute) -> str | None:
+    """What the outcome rests on."""
+    assert dispute.outcome is not None
+    return dispute.basis_of(user for user, _at in dispute.outcome.confirmations)
 
 
 def _sealed_beside(dispute: Dispute, recording: str, number: int) -> tuple[object, bool]:

@@ -37,6 +37,8 @@ from recorder.mail.message import MailMessage
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import SYSTEM
 from recorder.seal.amendment_kinds import (
+    BOTH_SIDES,
+    VOUCHED,
     ConsentAdded,
     ConsentWithdrawn,
     DeletionRequested,
@@ -54,6 +56,12 @@ MAIL: Final = "dispute_outcome"
 """The kind of mail that tells both sides what they agreed on."""
 
 LIFETIME: Final = timedelta(days=7)
+
+REASONS: Final = {
+    BOTH_SIDES: "Both sides of difference {dispute} agreed.",
+    VOUCHED: "Agreed in difference {dispute}, where colleagues vouch for the other side.",
+}
+"""Why a recording is kept for longer, by what its outcome rests on."""
 
 ENDS_AGREEMENT: Final = (ConsentWithdrawn, PurposesNarrowed, DeletionRequested)
 """What one side asks for after both agreed, and before that is sealed: it is not undone by the sealing."""
@@ -175,9 +183,12 @@ class OutcomeDuty:
         return open_data_key(store, self.services.keyring, tenant_key, wrapped)
 
     def _keep(self, changes: Changes, dispute: Dispute, recording: str, outcome: Outcome) -> None:
-        reason, keep_days = f"Both sides of difference {dispute.id} agreed.", outcome.statement.keep_days
+        keep_days = outcome.statement.keep_days
+        basis = dispute.basis_of(user for user, _at in outcome.confirmations)
         assert keep_days is not None
         assert outcome.agreed_at is not None
+        assert basis is not None
+        reason = REASONS[basis].format(dispute=dispute.id)
         for each in changes.look(dispute.tenant, recording).chain.amendments:
             if isinstance(each.data, ConsentAdded) and each.data.reason == reason:
                 return
@@ -186,8 +197,9 @@ class OutcomeDuty:
                 return
         try:
             changes.agree(
-                dispute.tenant, recording, SYSTEM, purpose=AGREEMENT, keep_days=keep_days, reason=reason
-            )
+                dispute.tenant, recording, SYSTEM, purpose=AGREEMENT, keep_days=keep_days, reason=reason,
+                basis=basis,
+            )  # fmt: skip
         except RetentionError as error:  # the country's rules or the plan changed: what was agreed stands
             log.warning("dispute.not_kept", recording=recording, error_id=error.error_id, error=error.message)
 

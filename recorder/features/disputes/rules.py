@@ -19,7 +19,7 @@ from recorder.domain.roles import EXTERNAL_PARTY, OWN_SIDE, SUPPORT, THIRD_PARTI
 from recorder.errors import DisputeError
 from recorder.seal import hints
 from recorder.seal.amendment import By
-from recorder.seal.amendment_kinds import PEOPLE
+from recorder.seal.amendment_kinds import BOTH_SIDES, CODE, PEOPLE, VOUCHED
 from recorder.seal.dispute_kinds import (
     ACCEPTED,
     AmendedRecording,
@@ -214,6 +214,16 @@ class Dispute:
     def is_agreed(self, users: Iterable[str]) -> bool:
         """Whether both sides are among some of its people."""
         return {self.side_of(each) for each in users} >= {OWN_SIDE, EXTERNAL_PARTY}
+
+    def basis_of(self, users: Iterable[str]) -> str | None:
+        """What rests on the agreement of some of its people: ``both_sides``; or ``vouched`` where the
+        customer's people vouch for the other one, which then is the customer's word alone; ``None`` where
+        they do not agree."""
+        people = set(users)
+        if not self.is_agreed(people):
+            return None
+        known = {each.verified_how for each in self.guests if each.id in people}
+        return BOTH_SIDES if CODE in known else VOUCHED
 
     def would_agree(self, user: str) -> bool:
         """Whether both sides agree on the outcome once one of its people confirms it."""

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from recorder.audit.disputes import compare_disputes
+from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
@@ -23,10 +24,10 @@ from recorder.identity.links import token_hash
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import put
 from recorder.mail.outbox import Outbox
-from recorder.seal.amendment import SYSTEM
-from recorder.seal.amendment_kinds import ConsentAdded, OutcomeAdded
+from recorder.seal.amendment import SYSTEM, By
+from recorder.seal.amendment_kinds import BOTH_SIDES, CODE, STATED, VOUCHED, ConsentAdded, OutcomeAdded
 from recorder.seal.data_key import open_data_key, read_wrapped
-from recorder.seal.dispute_kinds import SETTLED
+from recorder.seal.dispute_kinds import SETTLED, GuestVerified
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.seal.outcome import decrypt_outcome, outcome_sha256
@@ -293,3 +294,43 @@ def test_a_dispute_ends_with_its_recordings(scene, house, agreed, duty) -> None:
         bodies = [row.body for row in LeafTable.select().where(LeafTable.kind == "dispute.stated")]
     assert set(bodies) == {None}
     assert not list(compare_disputes(scene.customer.id, house.trust))
+
+
+def consents_of(scene) -> list[ConsentAdded]:
+    chain = scene.house.changes.look(scene.customer.id, scene.call).chain
+    return [each.data for each in chain.amendments if isinstance(each.data, ConsentAdded)]
+
+
+def test_who_is_vouched_for_does_not_count_as_a_second_side(scene, house, agreed, duty) -> None:
+    """Two colleagues can vouch for somebody of their own: seal and retention say so."""
+    house.clock.forward(hours=24)
+    duty.record_due(house.clock())
+    (sealed,), (consent,) = outcomes_of(scene), consents_of(scene)
+    assert (sealed.basis, consent.basis) == (VOUCHED, VOUCHED)
+    assert "vouch" in consent.reason
+
+
+def test_a_code_to_the_number_in_the_call_counts_as_both_sides(scene, house, duty) -> None:
+    dispute = scene.open()
+    jan = scene.accept(scene.invite(dispute))
+    with writing():
+        lock_tenant(scene.customer.id)
+        found, by = scene.find(dispute), By("user", jan.id)
+        scene.disputes.state(found, found.tenant, found.id, by, GuestVerified(jan.id, CODE))
+    scene.agreements.write_outcome(jan, dispute.id, "anew", TEXT, 365)
+    scene.agreements.confirm_outcome(scene.claire, dispute.id, scene.find(dispute).outcome.sha256)
+    house.clock.forward(hours=24)
+    duty.record_due(house.clock())
+    (sealed,), (consent,) = outcomes_of(scene), consents_of(scene)
+    assert (sealed.basis, consent.basis) == (BOTH_SIDES, BOTH_SIDES)
+    assert consent.reason.startswith("Both sides")
+
+
+@pytest.mark.parametrize("basis", [VOUCHED, BOTH_SIDES])
+def test_nobody_enters_an_agreement_of_both_sides(scene, house, basis: str) -> None:
+    agree = {"purpose": "agreement", "keep_days": 100, "reason": "By telephone"}
+    by = By("user", scene.claire.id)
+    with pytest.raises(SealError, match="more than one person"):
+        house.changes.agree(scene.customer.id, scene.call, by, basis=basis, **agree)
+    house.changes.agree(scene.customer.id, scene.call, by, **agree)
+    assert [each.basis for each in consents_of(scene)] == [STATED]

@@ -40,7 +40,9 @@ def test_a_guest_is_told_the_last_day_before_they_answer(browser, claire, house,
     accept(guest, link, code)
     waits = dispute_of(house, bakery).guests[0].erasure_waits_until
     assert waits > datetime.combine(dispute_of(house, bakery).settle_by, time(), UTC)
-    assert "Geen van beide kanten kan de opname alleen laten wissen" in guest.get("/together/welcome").text
+    text = guest.get("/together/welcome").text
+    assert "kan geen van beide kanten de opname alleen laten wissen" in text
+    assert "Schrijf dan vóór die dag naar Boulangerie Martin" in text
 
 
 def test_both_see_what_was_asked_for_and_when_it_takes_effect(room, browser, house, bakery, call) -> None:
