@@ -90,6 +90,7 @@ def plan(
         *(each for each in unattended if each[2] == WAITING),
         *_labelled(unobserved, "unobserved"),
         *_labelled(ringing, "ringing"),
+        *_labelled(clock.lost, "write_error"),
     ]
     # Ringing or already a conversation: the switch knows only the last bridge.
     unseen = [(start, min(stop, talk)) for start, stop in unobserved]
@@ -102,7 +103,7 @@ def plan(
     played = _labelled(((prompt.offset_ms, min(prompt.end_ms, end)) for prompt in prompts), "prompt")
     notices = _labelled(_transfer_notices(take, clock), "participant_notice")
     unconsented = list(_without_consent(take, clock))
-    observed = [each for each in both if each[2] != "unobserved"]
+    observed = [each for each in both if each[2] not in ("unobserved", "write_error")]
     right = [*observed, *_labelled(unconsented, "no_participant_consent"), *both, *played, *notices]
     gaps = _both_channels(_without_overlap(left), _without_overlap(right))
     if clock.missing_ms:

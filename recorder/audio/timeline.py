@@ -33,8 +33,8 @@ MOST_APART = timedelta(seconds=3)
 """How far apart a mark and its sound may be (0.3 s observed, more after holds)."""
 
 TAIL_MS, TAIL_SHARE = 2000, 0.03
-"""Audio that is shorter than the call by more than this (holds aside) ended early. A smaller difference is
-shrinkage under load (0.35 s of 24 s observed), and is reported as ``drift_ms``."""
+"""Audio that is shorter than the call by more than this (holds aside) ended early, or has a hole. A smaller
+difference is shrinkage under load (0.35 s of 24 s observed), and is reported as ``drift_ms``."""
 
 UNWRITTEN_MS = 2000
 """What a killed switch has not yet written, at most (observed)."""
@@ -63,7 +63,8 @@ class Times:
     lengths of the file. ``holds``: when the external party's phone was on hold; ``waits``: when they waited,
     on a colleague's hold or for somebody to answer; both in order, each without overlap. ``missing_ms``:
     audio missing at the file's end, ``cut`` if its end is known to be missing. ``set_back_ms``: by how much a
-    clock was set back during the call, 0 if there is no such surplus."""
+    clock was set back during the call, 0 if there is no such surplus. ``lost``: filled silence that no hold
+    or wait explains, in milliseconds of audio."""
 
     started: datetime
     ended: datetime
@@ -75,6 +76,7 @@ class Times:
     set_back_ms: int
     measured: bool = False
     cut: bool = False
+    lost: tuple[tuple[int, int], ...] = ()
 
     @property
     def clock_ms(self) -> int:
@@ -115,14 +117,16 @@ class Times:
         return doubt if doubt > SURE_MS else 0
 
     def unwritten(self) -> Iterator[tuple[datetime, int, int]]:
-        """What the audio lacks in holds and waits: since when, at which place of it, and how many
-        milliseconds."""
+        """What the audio lacks: since when, at which place of it, and how many milliseconds. If no hold or
+        wait explains it, only the points around it are known, and it is put before the second."""
         for first, last in pairwise(self.points):
             spans, share = self._absent(first, last)
             for begin, end in spans:
                 since, until = max(begin, first[0]), min(end, last[0])
                 if (length := round(share * to_ms(until - since))) > 0:
                     yield since, min(max(self.place(since), first[1]), last[1]), length
+            if length := self._lost(first, last):
+                yield first[0], last[1], length
 
     def fill(self) -> Times:
         """The times of the audio with silence in place of what it lacks."""
@@ -132,7 +136,12 @@ class Times:
             for time, offset in self.points
         )
         more = sum(length for _, _, length in missing)
-        return replace(self, points=points, duration_ms=self.duration_ms + more)
+        lost = tuple(
+            (points[number + 1][1] - length, points[number + 1][1])
+            for number, (first, last) in enumerate(pairwise(self.points))
+            if (length := self._lost(first, last))
+        )
+        return replace(self, points=points, duration_ms=self.duration_ms + more, lost=lost)
 
     def _clamped(self, place: int) -> int:
         return min(max(place, 0), self.duration_ms)
@@ -155,6 +164,13 @@ class Times:
         if is_sure or self._absent(first, last)[0]:
             return place, place
         return max(first[1], last[1] - to_ms(last[0] - at)), min(last[1], first[1] + to_ms(at - first[0]))
+
+    def _lost(self, first: Point, last: Point) -> int:
+        """How much audio is missing between two measured points without a hold or wait."""
+        missing, away = _missing_ms(first, last), _merge(self.holds, self.waits)
+        if not self.measured or _overlap_ms(away, first[0], last[0]):
+            return 0
+        return missing if missing > max(TAIL_MS, to_ms(last[0] - first[0]) * TAIL_SHARE) else 0
 
     def _absent(self, first: Point, last: Point) -> tuple[tuple[Span, ...], float]:
         """The holds and waits between two points that the audio lacks, and the share of them that it lacks:

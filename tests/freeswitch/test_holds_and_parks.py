@@ -11,6 +11,7 @@ import os
 import random
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import soundfile
 
 from recorder.audio.encoded_take import Gap
 from recorder.audio.encoding import WAV
-from tests.freeswitch.switches import CONF, NUMBER, PAUSE_SECONDS, RATE, read_wav, until
+from tests.freeswitch.switches import CONF, NUMBER, RATE, read_wav, until
 from tests.freeswitch.telephones import alignment
 from tests.freeswitch.telephones.codecs import PCMU
 from tests.freeswitch.telephones.endpoints import Dialogue, Leg
@@ -47,9 +48,25 @@ class Stretch:
 
     action: str
     asked: float
-    begun: float = 0.0
-    end_asked: float = 0.0
-    ended: float = 0.0
+    begun: float
+    end_asked: float
+    ended: float
+
+
+@dataclass(eq=False)
+class Phone(Leg):
+    """A phone that notes when it hears the first packet."""
+
+    first_heard: float = 0.0
+
+    def listen(self) -> None:
+        super().listen()
+        if self.packet_count and not self.first_heard:
+            self.first_heard = time.monotonic()
+
+
+Step = Callable[[], float]
+"""Does something, and returns when it was done, by the monotonic clock."""
 
 
 @dataclass
@@ -64,67 +81,76 @@ class Held:
     parks: int = 0
     stretches: list[Stretch] = field(default_factory=list)
 
-    @property
-    def now(self) -> float:
-        return time.monotonic() - self.place.exchange.studio.began
-
-    @property
-    def dialogue(self) -> Dialogue:
-        return self.place.end_of(self.colleague)
-
     def during(self, action: str, seconds: float) -> None:
         """Do it for so many seconds."""
-        stretch = Stretch(action, self.now)
-        begin, end = getattr(self, f"_{action}")()
-        begin()
-        stretch.begun = self.now
+        began = self.place.exchange.studio.began
+        begin, end = self._steps(action)
+        asked = time.monotonic() - began
+        begun = begin() - began
         time.sleep(seconds)
-        stretch.end_asked = self.now
-        end()
-        stretch.ended = self.now
-        self.stretches.append(stretch)
+        end_asked = time.monotonic() - began
+        self.stretches.append(Stretch(action, asked, begun, end_asked, end() - began))
 
-    def _hold_speaking(self):  # type: ignore[no-untyped-def]
-        dialogue = self.pair.dialogue
-        return lambda: dialogue.invite((PCMU,), "sendonly"), lambda: dialogue.invite((PCMU,))
+    def _steps(self, action: str) -> tuple[Step, Step]:
+        match action:
+            case "hold_speaking":
+                return self._hold(self.pair.dialogue, speaks=True)
+            case "hold_silent":
+                return self._hold(self.pair.dialogue, speaks=False)
+            case "colleague_holds":
+                return self._hold(self.place.end_of(self.colleague), speaks=True)
+            case "park":
+                return self._park()
+            case _:
+                return self._dial("*6", "paused"), self._dial("*7", "resumed")
 
-    def _hold_silent(self):  # type: ignore[no-untyped-def]
-        return self.pair.dialogue.hold, self.pair.dialogue.unhold
+    @staticmethod
+    def _hold(dialogue: Dialogue, speaks: bool) -> tuple[Step, Step]:
+        def begin() -> float:
+            dialogue.leg.speaks = speaks
+            dialogue.invite((PCMU,), "sendonly")
+            return dialogue.answered_at
 
-    def _colleague_holds(self):  # type: ignore[no-untyped-def]
-        dialogue = self.dialogue
-        return lambda: dialogue.invite((PCMU,), "sendonly"), lambda: dialogue.invite((PCMU,))
+        def end() -> float:
+            dialogue.invite((PCMU,))
+            dialogue.leg.speaks = True
+            return dialogue.answered_at
 
-    def _park(self):  # type: ignore[no-untyped-def]
+        return begin, end
+
+    def _park(self) -> tuple[Step, Step]:
         switch, before = self.place.rig.switch.esl, self.colleague
         self.parks += 1
         number = PICKED_UP + self.parks % 20
-        self.colleague = Leg(PCMU, before.voice)
-        self.place.answers(number, self.colleague)
+        self.colleague = phone = Phone(PCMU, before.voice)
+        self.place.answers(number, phone)
 
-        def begin() -> None:
+        def begin() -> float:
             answer = switch.api(
                 f"uuid_transfer {self.leg} 'set:valet_hold_music={self.music},valet_park:lot {number}' inline"
             )
             assert answer.startswith("+OK"), answer
+            return time.monotonic()
 
-        def end() -> None:
+        def end() -> float:
             answer = switch.api(f"uuid_transfer {self.leg} {NUMBER}{number} XML public")
             assert answer.startswith("+OK"), answer
-            until("it is picked up", lambda: self.colleague.packet_count, 10, 0.002)
+            until("it is picked up", lambda: phone.first_heard, 10, 0.01)
+            return phone.first_heard
 
         return begin, end
 
-    def _pause(self):  # type: ignore[no-untyped-def]
-        def dial(code: str, mark: str) -> None:
-            before = self._count(mark)
+    def _dial(self, code: str, kind: str) -> Step:
+        def dial() -> float:
+            before = self._count(kind)
             self.colleague.dial(code)
-            until(f"it is {mark}", lambda: self._count(mark) > before, 10, 0.005)
+            until(f"it is {kind}", lambda: self._count(kind) > before, 10, 0.005)
+            return time.monotonic()
 
-        return lambda: dial("*6", "paused"), lambda: dial("*7", "resumed")
+        return dial
 
     def _count(self, kind: str) -> int:
-        events = next(iter(self.place.rig.spool.glob("*/events.jsonl")))
+        (events,) = self.place.rig.spool.glob("*/events.jsonl")
         return events.read_text().count(f'"kind": "{kind}"')
 
 
@@ -159,9 +185,8 @@ def play(folder: Path, count: int, music: bool) -> None:
         actions = [*ACTIONS, *chance.choices(ACTIONS, k=count - len(ACTIONS))]
         chance.shuffle(actions)
         for action in actions:
-            most = PAUSE_SECONDS / 2 if action == "pause" else 2.5
-            call.during(action, chance.uniform(0.5, most))
-            time.sleep(chance.uniform(0.8, 1.5))
+            call.during(action, chance.uniform(0.4, 2.0))
+            time.sleep(chance.uniform(0.8, 1.2))
         place.talk(0.5, pair)
         check(call)
 
@@ -192,10 +217,21 @@ def check(call: Held) -> None:
     assert len(early) > 3
     zero += PERIOD * round((call.stretches[0].asked - early[-1].at - 1 - zero) / PERIOD)
 
+    # Nothing is at another place than where it was said, but for what a loaded switch lost: so no word of a
+    # hold is anywhere else.
+    lost_s = abs(encoded.drift_ms) / 1000
+    assert lost_s <= 0.3
+    for one in found:
+        off = near(one.speech_time - one.at - zero)
+        assert abs(off) <= 0.08 + lost_s, (one, off)
+
     gaps = merged([gap for gap in encoded.gaps if gap.reason in ("hold", "waiting", "paused")])
     assert len(gaps) == len(call.stretches), (len(gaps), len(call.stretches))
     for (start, end), stretch in zip(gaps, call.stretches, strict=True):
-        first, last = start + zero, end + zero
+        before = max((one for one in found if one.at + 0.3 <= start), key=lambda one: one.at)
+        after = min((one for one in found if one.at >= end), key=lambda one: one.at)
+        first = start + zero + near(before.speech_time - before.at - zero)
+        last = end + zero + near(after.speech_time - after.at - zero)
         what = f"{stretch}: {first:.3f} to {last:.3f}"
         assert not np.any(kept[round(start * RATE) : round(end * RATE)]), what
         if stretch.action == "pause":  # the keys take their time
@@ -207,11 +243,6 @@ def check(call: Held) -> None:
         for at in (start - 0.12, end + 0.1):  # the conversation is heard on either side
             piece = kept[round(at * RATE) : round((at + 0.1) * RATE), 0]
             assert np.sqrt(np.mean(piece**2)) > 0.03, (what, at)
-    # Nothing is at another place than where it was said, so no word of a hold is anywhere else.
-    for one in found:
-        off = near(one.speech_time - one.at - zero)
-        assert abs(off) <= 0.08, (one, off)
-    assert abs(encoded.drift_ms) <= 300, encoded.drift_ms
 
 
 def near(value: float) -> float:

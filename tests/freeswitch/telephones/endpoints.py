@@ -273,6 +273,8 @@ class Dialogue:
     state: str = "calling"
     offered: tuple[Codec, ...] = ()
     codes: list[int] = field(default_factory=list)
+    answered_at: float = 0.0
+    """When the last INVITE was answered, by the monotonic clock."""
 
     def wait(self, state: str, seconds: float = 15) -> None:
         end = time.monotonic() + seconds
@@ -356,6 +358,7 @@ class Dialogue:
         if method != "INVITE" or code < 200:
             return
         self.codes.append(code)
+        self.answered_at = time.monotonic()
         self.remote = fields["to"]
         if "contact" in fields:
             found = re.search(r"<([^>]+)>", fields["contact"])

@@ -146,6 +146,23 @@ def test_measured_hold_at_an_unknown_place_is_redacted_generously() -> None:
     assert [gap[:2] for gap in gaps(plan) if gap[3] == "hold"] == [(17_950, 21_050)]
 
 
+def test_audio_that_nothing_explains_is_a_gap_between_its_neighbours() -> None:
+    """The switch wrote nothing for five seconds of the conversation."""
+    marks = [(20_000, "moment_marked"), (40_000, "moment_marked"), (50_000, "hold"), (52_000, "unhold")]
+    call = measured(
+        take([*NORMAL, *marks, (65_000, "hangup")]),
+        (20_000, 20_000), (40_000, 35_000), (50_000, 45_000), (52_000, 47_000),
+    )  # fmt: skip
+    clock = timeline.locate_times(call, sound(), FOUND)
+    missing = missing_audio.find_holes(clock, FOUND)
+    assert missing == ((35_000, 5_000),)
+    plan = redaction.plan(call, missing_audio.fill_holes(sound(), missing), FOUND, clock=clock.fill())
+    assert [gap for gap in gaps(plan) if gap[0] > 14_300] == [
+        (35_000, 40_000, "both", "write_error"), (49_950, 52_050, "both", "hold"),
+    ]  # fmt: skip
+    assert plan.drift_ms == 0
+
+
 def test_lengths_are_no_points_if_a_clock_was_set_back() -> None:
     marks = [(20_000, "hold"), (25_000, "unhold")]
     call = measured(take([*NORMAL, *marks], 40_000), (20_000, 40_000), (25_000, 45_000))
