@@ -5,6 +5,8 @@ from __future__ import annotations
 _SEAL = (
     "tests/unit/seal/test_usage_terms.py",
     "tests/unit/seal/test_amendment.py",
+    "tests/unit/seal/test_manifest.py",
+    "tests/unit/seal/test_oversized_documents.py",
     "tests/unit/seal/test_signed_rows.py",
     "tests/unit/seal/test_revocation.py",
     "tests/unit/playback/test_signed_limits.py",

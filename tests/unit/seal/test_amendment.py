@@ -14,10 +14,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recorder.errors import SealError
 from recorder.seal import amendment, canonical_json, signed_document, signing
 from recorder.seal.amendment import Amendment, By, name
-from recorder.seal.amendment_chain import Chain, make_tombstone, read_chain
-from recorder.seal.amendment_kinds import ConsentAdded, Data, Erased, ErasedObject, HoldLifted, HoldSet
+from recorder.seal.amendment_chain import Chain, check_follows, make_tombstone, read_chain
+from recorder.seal.amendment_kinds import (
+    ConsentAdded,
+    ConsentWithdrawn,
+    Data,
+    Erased,
+    ErasedObject,
+    HoldLifted,
+    HoldSet,
+    PurposesNarrowed,
+)
 from recorder.seal.keyring import data_key_path
+from recorder.seal.manifest import IMPORTED
 from recorder.seal.sealing import NAME, SealedTake, open_manifest
+from recorder.seal.signed_document import CLOCK_SLACK
 from recorder.seal.verification import VerificationReport, verify
 from recorder.strict_json import b64
 
@@ -275,6 +286,59 @@ def test_each_forged_amendment_is_reported(
     assert failure.value.error_id == CHANGES[change][0]
 
 
+CONTRADICTIONS: dict[str, Callable[[Erased], Data]] = {
+    "it lifts hold 1, which is not set": lambda _tombstone: HoldLifted(1, "…"),
+    "it replaces hold 1, which is not set": lambda _tombstone: replace(HOLD, replaces=1),
+    "no purpose training": lambda _tombstone: replace(HOLD, purposes=("training",)),
+    "no purpose own": lambda _tombstone: ConsentWithdrawn(("agreement", "own"), "by letter"),
+    "no purpose private": lambda _tombstone: PurposesNarrowed(("private",), "…"),
+    "other objects": lambda tombstone: replace(tombstone, objects=tombstone.objects[1:]),
+    "names other objects": lambda tombstone: replace(tombstone, objects=tombstone.objects * 2),
+    "another key": lambda tombstone: replace(tombstone, key_id="0" * 32),
+}
+
+
+@pytest.mark.parametrize("reason", CONTRADICTIONS)
+def test_contradiction_is_refused_for_its_own_reason(bucket: Bucket, keys: Keys, reason: str) -> None:
+    """Of a recording that was held once: each contradicts it in this way only."""
+    amend(bucket, keys, HOLD)
+    amend(bucket, keys, HoldLifted(1, "they agree"))
+    chain = chain_in(bucket, keys)
+    data = CONTRADICTIONS[reason](make_tombstone(chain, "expired"))
+    with pytest.raises(SealError, match=reason) as failure:
+        check_follows(chain, chain.next_amendment(data, USER, NOW))
+    assert failure.value.error_id == "amendment.contradiction"
+
+
+def test_consent_needs_an_announcement_or_an_import(bucket: Bucket, keys: Keys) -> None:
+    chain = chain_in(bucket, keys)
+    consent = ConsentAdded("training", LATER, "be", "…")
+    chain.manifest = replace(chain.manifest, announced=None, unannounced="not_found_in_audio")
+    with pytest.raises(SealError, match="it agrees to what was not announced"):
+        check_follows(chain, chain.next_amendment(consent, USER, NOW))
+    chain.manifest = replace(chain.manifest, unannounced=IMPORTED)
+    check_follows(chain, chain.next_amendment(consent, USER, NOW))
+
+
+def test_purpose_of_a_later_consent_can_be_withdrawn(bucket: Bucket, keys: Keys) -> None:
+    amend(bucket, keys, ConsentAdded("training", LATER, "be", "…"))
+    chain = chain_in(bucket, keys)
+    assert chain.codes == ("agreement", "quality", "training")
+    check_follows(chain, chain.next_amendment(ConsentWithdrawn(("training",), "…"), USER, NOW))
+
+
+def test_missing_amendments_are_counted(bucket: Bucket, keys: Keys) -> None:
+    for data in (HOLD, HoldLifted(1, "…"), HOLD):
+        amend(bucket, keys, data)
+    del bucket.objects[PREFIX + name(2)]
+    assert [each.message for each in chain_in(bucket, keys).problems] == [
+        "it is not there, and a later one is"
+    ]
+    del bucket.objects[PREFIX + name(1)]
+    (problem,) = chain_in(bucket, keys).problems
+    assert (problem.name, problem.message) == (name(1), "it and 1 after it are not there, and a later one is")
+
+
 def test_amendment_after_a_tombstone_is_refused(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:
     erase(bucket, keys, sealed)
     unsigned = chain_in(bucket, keys).next_amendment(HOLD, USER, NOW)
@@ -300,7 +364,7 @@ def test_invalid_amendment_is_not_signed(bucket: Bucket, keys: Keys, data: Data)
 
 def test_slightly_slow_clock_is_accepted(bucket: Bucket, keys: Keys) -> None:
     chain = chain_in(bucket, keys)
-    unsigned = chain.next_amendment(HOLD, USER, chain.manifest.sealed_at - timedelta(minutes=4))
+    unsigned = chain.next_amendment(HOLD, USER, chain.manifest.sealed_at - CLOCK_SLACK)
     bucket.objects[PREFIX + name(1)] = amendment.write(unsigned, keys.signer)
     assert chain_in(bucket, keys).problems == []
 

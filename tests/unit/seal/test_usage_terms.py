@@ -140,6 +140,31 @@ def test_withdrawal_ends_only_consent() -> None:
     assert withdrawable_purposes(manifest(("agreement",)), later) == ("training",)
 
 
+def test_deletion_at_the_very_end_changes_nothing() -> None:
+    for sealed, why in (
+        (manifest(), "expired"),
+        (manifest(()), "expired"),
+        (manifest(announced=False), "not_announced"),
+    ):
+        for at, reason in ((29, "deleted"), (30, why)):
+            found = terms(sealed, chain((at, DeletionRequested("…"))))
+            assert (found.until, found.why) == (day(at), reason)
+
+
+def test_limit_covers_no_consent_of_its_own_moment() -> None:
+    limit = RetentionLimit(10, None, None, day(20), covers_consents=True)
+    for at, until in ((19, 20), (20, 100)):
+        agreed = chain((at, ConsentAdded("training", day(100), "be", "…")))
+        assert terms(manifest(), agreed, [limit]).term("training").until == day(until)
+
+
+def test_consent_lasts_until_the_last_of_several() -> None:
+    agreed = [ConsentAdded("training", day(until), "be", "…") for until in (50, 90, 70)]
+    result = terms(manifest(), chain((0, HOLD), *((1, each) for each in agreed)))
+    assert result.term("training").consented_until == day(90)
+    assert withdrawable_purposes(manifest(), chain((0, HOLD), (1, agreed[0]))) == ("training",)
+
+
 def test_withdrawal_at_the_very_end_changes_nothing() -> None:
     for at, why in ((29, "withdrawn"), (30, "expired")):
         withdrawn = chain((at, ConsentWithdrawn(("agreement",), "by letter")))
