@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, sha256_of
+from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import UserRow
 from recorder.catalogue.tables.second_factor import FactorResetTable
@@ -53,6 +53,7 @@ def request_reset(
     request = ResetRequest(user.tenant, identity, user.id, number, admin.id)
     statement = RESET_REQUEST.write(request, signer, truncate(now)).decode()
     with writing():
+        lock_tenant(user.tenant)
         for row in _open(user.tenant, now):
             if row.user_id == user.id:
                 _end(row, admin, "replaced", now, entropy)
@@ -81,6 +82,7 @@ def is_request(tenant: str, request_id: str) -> bool:
 def withdraw(tenant: str, request_id: str, admin: UserRow, *, now: datetime, entropy: Entropy) -> bool:
     """End a request without a reset; false if it is not open."""
     with writing():
+        lock_tenant(tenant)
         row = next((row for row in _open(tenant, now) if row.id == request_id), None)
         if row is None or admin.role != ADMIN:
             return False
@@ -103,6 +105,7 @@ def confirm(
     (``factors.not_allowed``) for one's own request or factors, :class:`SealError` for a request that was not
     signed as it stands."""
     with writing():
+        lock_tenant(tenant)
         row = next((row for row in _open(tenant, now) if row.id == request_id), None)
         if row is None:
             return None

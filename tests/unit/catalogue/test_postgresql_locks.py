@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import pyotp
 import pytest
 
 from recorder.auditlog.append import lock_tenant
 from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
+from recorder.domain.roles import ADMIN, CUSTOMER
 from recorder.errors import AccordError
 from recorder.features.subject_requests import service
+from recorder.identity import factor_reset, users
 from recorder.identity.tenants import create_tenant
 from tests.identity_proof import colleague, vouch
 
@@ -24,20 +27,19 @@ pytestmark = [pytest.mark.postgresql, pytest.mark.parametrize("catalogue_kind", 
 TENANT = "01930000-0000-7000-8000-00000000000a"
 
 
-def outcome_after(first: Callable[[], object], work: Callable[[], object]) -> str:
-    """The error of ``work``, which begins while another transaction has locked the customer, and goes on when
-    that one has done ``first``; empty if there is none."""
+def outcome_after(first: Callable[[], object], work: Callable[[], object], tenant: str = TENANT) -> object:
+    """The result or error of ``work``, which begins while another transaction has locked the customer, and
+    goes on when that one has done ``first``."""
     with ThreadPoolExecutor(1) as pool:
         with writing():
-            lock_tenant(TENANT)
+            lock_tenant(tenant)
             later = pool.submit(work)
             until_something_waits()
             first()
         try:
-            later.result(30)
+            return later.result(30)
         except AccordError as error:
             return error.error_id
-        return ""
 
 
 def until_something_waits() -> None:
@@ -79,3 +81,23 @@ def test_closed_request_is_not_changed(request_id, clock, entropy, change: str) 
     with connected():
         row = SubjectRequestTable.get_by_id(request_id)
     assert (row.closed_how, row.extension_reason, row.exported_at) == ("taken_back", None, None)
+
+
+def test_withdrawn_reset_takes_nobodys_second_factor(house, clock) -> None:
+    """One admin confirms the reset of a colleague's lost second factor while another one withdraws it."""
+    claire, paul, omar = (
+        users.user(house.tenant, colleague(house.tenant, clock(), house.entropy, role, house.services.signer))
+        for role in (CUSTOMER, ADMIN, ADMIN)
+    )
+    factors = house.factors
+    app = factors.new_app_key(claire)
+    assert factors.add_app(claire, app, pyotp.TOTP(factors.secret(claire, app)).at(clock()))
+    factors.request_reset(claire, paul)
+    before = factors.current(claire)
+    (request,) = factor_reset.open_requests(house.tenant, clock())
+
+    def withdraw() -> None:
+        assert factors.withdraw_reset(paul, request.id)
+
+    assert outcome_after(withdraw, lambda: factors.confirm_reset(omar, request.id), house.tenant) is None
+    assert factors.current(claire) == before
