@@ -217,6 +217,11 @@ def delete(context: Context, recording_id: str, reason: str) -> None:
         raise RetentionError(why, "it cannot be deleted", "`accord recording show` shows holds and purposes")
     _confirm(row, "Erase its sound, which cannot be brought back", {"erases": True})
     changes.delete(row.tenant, row.id, OPERATOR, reason=reason)
+    deferral = changes.look(row.tenant, row.id).terms.deferral(changes.now())
+    if deferral is not None:
+        sentence = f"its erasure waits for an open question, at most until {to_iso(deferral.until)}."
+        _print_terms(changes, row, f"Signed: the customer can no longer listen to it; {sentence}")
+        return
     _print_terms(changes, row, "Signed: nobody can listen to it any more; the worker erases it in minutes.")
 
 

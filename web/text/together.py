@@ -261,19 +261,22 @@ def notice(
         _("Shall we listen to it together? It takes about ten minutes."),
         *shared,
         known_by,
-        *(
-            ()
-            if waits is None
-            else (
-                _(
-                    "Once you take part, neither side can have the recording deleted alone: it stays until a "
-                    "week after the way forward is sealed, until %(date)s at the latest.",
-                    date=formats.date(waits),
-                ),
-            )
-        ),
+        *(() if waits is None else (_waiting(waits, customer),)),
         leave,
     )
+
+
+def _waiting(until: datetime, customer: str) -> str:
+    """That nobody has the recording deleted alone, until when, and how to ask for more."""
+    alone = _(
+        "Once you take part, neither side can have the recording deleted alone: it stays until a week after "
+        "the way forward is sealed, until %(date)s at the latest.",
+        date=formats.date(until),
+    )
+    more = _(
+        "If you need the recording for longer, write to %(customer)s before that day.", customer=customer
+    )
+    return f"{alone} {more}"
 
 
 STEPS: Final[Mapping[type, object]] = {

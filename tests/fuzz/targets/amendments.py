@@ -17,7 +17,9 @@ from recorder.seal.amendment_kinds import (
     KINDS,
     ConsentAdded,
     ConsentWithdrawn,
+    DeferralEnded,
     DeletionRequested,
+    ErasureDeferred,
     HoldLifted,
     HoldSet,
     PurposesNarrowed,
@@ -42,6 +44,8 @@ DATA = (
     PurposesNarrowed(("training",), "not needed"),
     ConsentWithdrawn(("agreement",), "by letter"),
     DeletionRequested("asked for"),
+    ErasureDeferred("a dispute", LATER, ("agreement",)),
+    DeferralEnded(7, "guest_left", ("a guest",)),
 )
 
 

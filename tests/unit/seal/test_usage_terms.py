@@ -18,9 +18,13 @@ from recorder.seal.amendment_kinds import (
     ConsentAdded,
     ConsentWithdrawn,
     Data,
+    DeferralEnded,
     DeletionRequested,
+    ErasureDeferred,
     HoldLifted,
     HoldSet,
+    OutcomeAdded,
+    OutcomeConfirmation,
     PurposesNarrowed,
 )
 from recorder.seal.consent_record import Consent, KeepConsent
@@ -222,6 +226,47 @@ def test_hold_defers_every_end() -> None:
     lifted = terms(manifest(mode="opt-in"), chain(*amendments, (400, HoldLifted(1, "agreed"))))
     assert lifted.due(day(400))
     assert lifted.why == "withdrawn"
+
+
+OUTCOME = OutcomeAdded(
+    "d", "0" * 64,
+    (
+        OutcomeConfirmation("u", "customer", "account", day(1)),
+        OutcomeConfirmation("g", "external_party", "code", day(1)),
+    ),
+    b"encrypted",
+)  # fmt: skip
+
+
+def test_deferral_keeps_what_has_ended_and_revives_nothing() -> None:
+    deferred = (1, ErasureDeferred("d", day(40), ("agreement",)))
+    deleted = terms(manifest(("agreement",), 30), chain(deferred, (2, DeletionRequested("…"))))
+    assert (deleted.ended_at, deleted.until, deleted.why) == (day(2), day(40), "deleted")
+    assert deleted.active(day(2)) == ()
+    assert not deleted.due(day(40) - timedelta(seconds=1))
+    assert deleted.due(day(40))
+    assert deleted.deferral(day(1)) is None, "it has not ended"
+    assert deleted.deferral(day(2)) is not None
+    assert deleted.deferral(day(40)) is None
+    expired = terms(manifest(("agreement",), 50), chain(deferred))
+    assert (expired.until, expired.deferral(day(45))) == (day(50), None), "a later end is its own"
+
+
+@pytest.mark.parametrize(
+    ("more", "until"),
+    [
+        ((5, OUTCOME), day(12)),
+        ((35, OUTCOME), day(40)),
+        ((5, replace(OUTCOME, dispute="another")), day(40)),
+        ((5, DeferralEnded(1, "guest_left", ("g",))), day(2)),
+        ((5, ErasureDeferred("d", day(60), ("agreement",))), day(60)),
+        ((5, ErasureDeferred("d", day(20), ("agreement",))), day(40)),
+    ],
+)
+def test_deferral_ends_with_its_outcome_or_its_end(more: tuple[float, Data], until: datetime) -> None:
+    deferred = (1, ErasureDeferred("d", day(40), ("agreement",)))
+    found = terms(manifest(("agreement",), 30), chain(deferred, (2, DeletionRequested("…")), more))
+    assert found.until == until
 
 
 def test_country_limits_use_and_erases_nothing() -> None:
