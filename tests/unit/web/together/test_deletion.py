@@ -50,7 +50,7 @@ def test_both_see_what_was_asked_for_and_when_it_takes_effect(room, browser, hou
     paul = browser("paul")
     assert "La personne invitée le voit" in paul.get(f"/recordings/{call}").text
     text = delete(paul, house, bakery, call)
-    assert "Effet une semaine après le scellement de la suite" in text
+    assert "prend effet une semaine après le scellement de la suite" in text
     for reader, address, asked, effect in (
         (claire, page, "Paul Martin a demandé la suppression le", "au plus tard"),
         (paul, f"/recordings/{call}", "Paul Martin a demandé la suppression le", "au plus tard"),
