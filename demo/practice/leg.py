@@ -212,6 +212,7 @@ def inbound_leg(uuid: str, number: str, caller: str, name: str, context: str, pa
         "read_rate": "8000",
         "write_codec": "PCMU",
         "write_rate": "8000",
+        "rtp_use_codec_channels": "1",
         "dtmf_type": "rfc2833",
         "endpoint_disposition": "RECEIVED",
     }
@@ -242,6 +243,7 @@ def outbound_leg(uuid: str, a: Leg, target: str, pace: Pace, session: int) -> Le
         "sip_to_host": host,
         "sip_from_host": "127.0.0.1",
         "sofia_profile_name": "accord",
+        "rtp_use_codec_channels": "1",
     }
     leg = Leg(
         uuid, "outbound", a.caller_number, a.caller_name, number, a.context, channel_name, pace.micros(),

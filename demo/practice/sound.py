@@ -90,13 +90,20 @@ class Tape:
     def __init__(self, path: Path, recording_variables: dict[str, str], *, buffered: bool) -> None:
         self.path = path
         self.variables = recording_variables
+        self._before = 0
+        """Samples per channel that the file had when it was opened again (``RECORD_APPEND``)."""
         self.frames = 0
         self.failed = False
         self.masked = False
         self._buffered = buffered
         self._unwritten = bytearray()
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "wb", buffering=0)  # noqa: SIM115  # open for the length of a call
+        if recording_variables.get("RECORD_APPEND") == "true" and path.exists():
+            self._before = (path.stat().st_size - len(_header(0, riff_size=8))) // 4
+            self._file = open(path, "r+b", buffering=0)  # noqa: SIM115  # open for the length of a call
+            self._file.seek(0, os.SEEK_END)
+            return
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115
         self._file.write(_header(0, riff_size=8))
 
     @property
@@ -118,7 +125,7 @@ class Tape:
         if self._file.closed:
             return
         self._flush()
-        size = self.samples * 4
+        size = (self._before + self.samples) * 4
         self._file.seek(0)
         self._file.write(_header(size, riff_size=36 + size))
         self._file.close()

@@ -328,11 +328,12 @@ class CallController:
                     answer=self._refusal_time(),
                     **self._recording_variables(),
                 )
-            case Do.REPEAT:
+            case Do.REPEAT if not self.state.prompt.talked_over:
+                self._run_extension("accord_again")
+            case Do.REPEAT | Do.AWAIT_QUIET:
                 self._play_on_socket("accord_again", self.state.prompt.sound, answer=self._refusal_time())
-            case Do.AWAIT_QUIET:
-                self._play_on_socket("accord_again", self.state.prompt.sound, answer=self._refusal_time())
-                gevent.spawn(self._await_quiet)
+                if action is Do.AWAIT_QUIET:
+                    gevent.spawn(self._await_quiet)
             case Do.LISTEN:
                 self._run_extension(
                     "accord_listen", accord_answer=str(transitions.ANSWER_TIME // timedelta(milliseconds=1))
