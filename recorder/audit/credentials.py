@@ -46,7 +46,7 @@ def compare_credentials(tenant: str, trust: Trust) -> Iterator[AuditFinding]:
         factor_set.check(row, factor_set.changes(tenant, row.id), trust)
 
     def check_rule(row: SignInRuleTable) -> None:
-        sign_in_rule.check(row, sign_in_rule.newest_number(tenant), trust)
+        sign_in_rule.check(row, sign_in_rule.changes(tenant), trust)
 
     def check_download(row: DownloadPermissionTable) -> None:
         download_permission.check(row, download_permission.changes(tenant, row.id), trust)

@@ -24,6 +24,8 @@ from recorder.catalogue.tables.audit_log import (
     LeafTable,
 )
 from recorder.clock import from_iso
+from recorder.errors import SealError
+from recorder.seal import hints
 
 PAGE = 500
 """Customers in one query."""
@@ -59,6 +61,26 @@ def leaves_about(tenant: str, recordings: Collection[str], kinds: Collection[str
         mine = (LeafTable.tenant == tenant) & LeafTable.recording_id.in_([*recordings])
         rows = list(LeafTable.select().where(mine & LeafTable.kind.in_([*kinds])).order_by(LeafTable.number))
     return [leaf for row in rows if (leaf := _verified(row)) is not None]
+
+
+def whole_leaves_about(tenant: str, recording: str, kind: str) -> list[LoggedLeaf]:
+    """All of a tenant's leaves of a kind about a recording, in order. Raises :class:`SealError`
+    (``leaf.damaged``) if one is not intact, or lost its body."""
+    with connected():
+        rows = list(_leaves_about(tenant, recording, kind))
+    leaves = []
+    for row in rows:
+        if (leaf := _verified(row)) is None:
+            what = f"leaf {row.number} about recording {recording} is not as it was written"
+            raise SealError("leaf.damaged", what, hints.COMPARE)
+        leaves.append(leaf)
+    return leaves
+
+
+@prepared(LeafTable)
+def _leaves_about(tenant: str, recording: str, kind: str) -> Any:
+    mine = (LeafTable.tenant == tenant) & (LeafTable.recording_id == recording) & (LeafTable.kind == kind)
+    return LeafTable.select().where(mine).order_by(LeafTable.number)
 
 
 def leaves_after(tenant: str, number: int, kind: str) -> list[LoggedLeaf]:

@@ -15,6 +15,7 @@ import structlog
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.auditlog.leaf_lookup import LoggedLeaf
+from recorder.auditlog.signed_setting import SignedSetting, newest_number
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.clock import truncate
@@ -22,12 +23,12 @@ from recorder.errors import SealError
 from recorder.ids import Entropy
 from recorder.seal.amendment import By
 from recorder.seal.download_permission import KIND, DownloadPermission
-from recorder.seal.revocation import Trust, is_doubtful
+from recorder.seal.revocation import Trust
 from recorder.seal.signing import Signer
 
 CHANGED: Final = "user.download_changed"
 
-HINT: Final = "an admin decides again on the team page; `accord audit run` names such rows"
+_SETTING: Final = SignedSetting(KIND, lambda found: (found.tenant, found.user, found.number))
 
 log = structlog.get_logger()
 
@@ -50,21 +51,9 @@ def is_allowed(tenant: str, user: str, trust: Trust) -> bool:
 
 
 def check(row: DownloadPermissionTable, leaves: list[LoggedLeaf], trust: Trust) -> DownloadPermission:
-    """The permission in a row, given all leaves about that user's. Raises :class:`SealError`:
-    ``download.differs`` (it is somebody else's), ``download.superseded`` (it is not the newest),
-    ``seal.key_revoked``, and as :meth:`Kind.read`."""
-    signed = KIND.read(row.statement.encode(), trust.root)
-    found, newest = signed.value, max(leaves, key=_number, default=None)
-    if (found.tenant, found.user, found.number) != (row.tenant_id, row.id, row.number):
-        what = f"the permission of user {row.id} to download differs from the signed one"
-        raise SealError("download.differs", what, HINT)
-    if newest is None or found.number != _number(newest):
-        what = f"user {row.id} has permission {found.number} to download, which is not the newest in the log"
-        raise SealError("download.superseded", what, HINT)
-    if is_doubtful(signed.key_id, signed.at, newest.at, trust.revoked()):
-        what = f"key {signed.key_id}, which signed the permission of user {row.id} to download, was revoked"
-        raise SealError("seal.key_revoked", what, HINT)
-    return found
+    """The permission in a row, given all leaves about that user's. Raises :class:`SealError` as
+    :meth:`SignedSetting.check`."""
+    return _SETTING.check(row.statement, (row.tenant_id, row.id, row.number), leaves, trust).value
 
 
 def set_permission(
@@ -84,7 +73,7 @@ def set_permission(
         lock_tenant(tenant)
         if is_allowed(tenant, user, trust) == allowed:
             return False
-        number = max(map(_number, changes(tenant, user)), default=0) + 1
+        number = newest_number(changes(tenant, user)) + 1
         permission = DownloadPermission(tenant, user, number, allowed)
         statement = KIND.write(permission, signer, truncate(now)).decode()
         columns = {"tenant_id": tenant, "number": number, "statement": statement}
@@ -101,7 +90,3 @@ def changes(tenant: str, user: str) -> list[LoggedLeaf]:
     """The leaves about a user's permissions, in order."""
     found = leaf_lookup.find_permissions(tenant, CHANGED)
     return [leaf for leaf in found if leaf.body.get("user") == user]
-
-
-def _number(leaf: LoggedLeaf) -> int:
-    return int(leaf.body["number"])

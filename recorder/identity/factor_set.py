@@ -12,8 +12,10 @@ from datetime import datetime
 from typing import Final
 
 from recorder.auditlog import leaf_lookup
+from recorder.auditlog import signed_setting as settings
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.auditlog.leaf_lookup import LoggedLeaf
+from recorder.auditlog.signed_setting import SignedSetting
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import UserRow
 from recorder.catalogue.tables.second_factor import FactorUseTable, SecondFactorTable
@@ -21,8 +23,8 @@ from recorder.clock import truncate
 from recorder.errors import CatalogueError, SealError
 from recorder.ids import Entropy
 from recorder.seal.amendment import By
-from recorder.seal.revocation import Revoked, Trust, is_doubtful
-from recorder.seal.second_factor import KIND, SecondFactors, read
+from recorder.seal.revocation import Trust
+from recorder.seal.second_factor import KIND, SecondFactors
 from recorder.seal.signing import Signer
 
 CHANGED: Final = "user.factors_changed"
@@ -34,11 +36,12 @@ HINT: Final = (
     "`accord user reset-second-factor` starts anew, if you know who asks; `accord audit run` names such rows"
 )
 
+_SETTING: Final = SignedSetting(KIND, lambda found: (found.tenant, found.user, found.number))
+
 
 def current(user: UserRow, trust: Trust) -> SecondFactors:
     """A user's second factors, verified. Raises :class:`SealError`: ``factors.missing`` (the log has a set,
-    but there is no row), ``factors.superseded`` (it is not the newest), ``factors.differs`` (it is somebody
-    else's), ``seal.key_revoked``, and as :func:`recorder.seal.second_factor.read`."""
+    but there is no row), and as :meth:`SignedSetting.check`."""
     leaves = changes(user.tenant, user.id)
     with connected():
         row = SecondFactorTable.get_or_none(SecondFactorTable.id == user.id)
@@ -51,21 +54,8 @@ def current(user: UserRow, trust: Trust) -> SecondFactors:
 
 def check(row: SecondFactorTable, leaves: list[LoggedLeaf], trust: Trust) -> SecondFactors:
     """The set in a row, given all leaves about that user's sets. Raises :class:`SealError` as
-    :func:`current`."""
-    signed = read(row.statement, trust.root)
-    found, newest = signed.value, max(leaves, key=_number, default=None)
-    if (found.tenant, found.user, found.number) != (row.tenant_id, row.id, row.number):
-        raise SealError(
-            "factors.differs", f"the second factors of user {row.id} differ from the signed set", HINT
-        )
-    if newest is None or found.number != _number(newest):
-        what = f"user {row.id} has set {found.number} of second factors, which is not the newest in the log"
-        raise SealError("factors.superseded", what, HINT)
-    revoked: Revoked = trust.revoked()
-    if is_doubtful(signed.key_id, signed.at, newest.at, revoked):
-        what = f"key {signed.key_id}, which signed the second factors of user {row.id}, was revoked"
-        raise SealError("seal.key_revoked", what, HINT)
-    return found
+    :meth:`SignedSetting.check`."""
+    return _SETTING.check(row.statement, (row.tenant_id, row.id, row.number), leaves, trust).value
 
 
 def ever_had(user: UserRow) -> bool:
@@ -107,7 +97,7 @@ def put(
     statement = KIND.write(new, signer, truncate(now)).decode()
     with writing():
         lock_tenant(new.tenant)
-        if max((_number(each) for each in changes(new.tenant, new.user)), default=0) != number - 1:
+        if settings.newest_number(changes(new.tenant, new.user)) != number - 1:
             raise CatalogueError(
                 "factors.changed", "the second factors were changed meanwhile", "load the page again"
             )
@@ -171,8 +161,4 @@ def changes(tenant: str, user_id: str) -> list[LoggedLeaf]:
 
 def newest_number(user: UserRow) -> int:
     """The number of a user's newest set in the log; 0 if there is none."""
-    return max(map(_number, changes(user.tenant, user.id)), default=0)
-
-
-def _number(leaf: LoggedLeaf) -> int:
-    return int(leaf.body["number"])
+    return settings.newest_number(changes(user.tenant, user.id))

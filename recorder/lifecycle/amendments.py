@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from recorder.auditlog.append import AMENDED, append, lock_tenant
+from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import AMENDED, LockedTenant, append, lock_tenant
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import consents_data
 from recorder.catalogue.prepared_query import prepared
@@ -44,6 +45,8 @@ from recorder.seal.usage_terms import terms
 
 ENDS_NO_USE: Final = (ConsentAdded, HoldLifted, ErasureDeferred, DeferralEnded)
 """Amendments after which whoever listens may go on."""
+
+_DELETED: Final = "it was deleted: run `accord audit run`, and look in the bucket for an older version of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,40 +153,40 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
     return added
 
 
-def check_holds(chain: Chain) -> None:
-    """Check that the bucket has every hold and every deferral that the log names: the chain alone does not
-    show that its last amendments are missing. Raises :class:`SealError` (``recording.held``,
-    ``recording.deferred``)."""
+def check_complete(locked: LockedTenant, chain: Chain) -> None:
+    """Check that a chain of the locked customer's has every amendment that the log names
+    (:func:`check_logged`)."""
+    locked.check()
+    check_logged(chain)
+
+
+def check_logged(chain: Chain) -> None:
+    """Check that a chain has every amendment that the log names: the chain alone does not show that its last
+    ones are missing. Nothing can follow a tombstone. Raises :class:`SealError` (``recording.held``,
+    ``recording.deferred``, ``amendment.missing``; ``leaf.damaged`` if the log does not say what it named)."""
     manifest = chain.manifest
+    if chain.erased is not None:
+        return
     sealed = {each.sha256 for each in chain.amendments}
-    with connected():
-        condition = (LeafTable.tenant == manifest.tenant) & (LeafTable.recording_id == manifest.recording)
-        condition &= (LeafTable.kind == AMENDED) & LeafTable.body.is_null(False)
-        bodies = [_parse_body(row.body) for row in LeafTable.select(LeafTable.body).where(condition)]
-    missing = [each for each in bodies if each.get("sha256") not in sealed]
+    leaves = leaf_lookup.whole_leaves_about(manifest.tenant, manifest.recording, AMENDED)
+    missing = [each.body for each in leaves if each.body.get("sha256") not in sealed]
     kinds = [each.get("kind") for each in missing if "replaces" not in each]
-    numbers = ", ".join(str(each.get("number")) for each in missing)
+    numbers, hint = ", ".join(str(each.get("number")) for each in missing), _DELETED
     if amendment_kinds.ERASURE_DEFERRED in kinds:
         raise SealError(
             "recording.deferred",
             f"by the log recording {manifest.recording} is kept for now, but amendment {numbers} is missing",
-            "it was deleted: run `accord audit run`, and look in the bucket for an older version of it",
+            hint,
         )
     if kinds.count(amendment_kinds.HOLD_SET) > kinds.count(amendment_kinds.HOLD_LIFTED):
         raise SealError(
             "recording.held",
             f"by the log recording {manifest.recording} is on legal hold, but amendment {numbers} is missing",
-            "it was deleted: run `accord audit run`, and look in the bucket for an older version of it",
+            hint,
         )
-
-
-def _parse_body(body: str | None) -> dict[str, Any]:
-    """A leaf's body; empty if it was tampered with, which the audit reports."""
-    try:
-        found = json.loads(body or "")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    if missing:
+        what = f"by the log recording {manifest.recording} has amendment {numbers}, which is missing"
+        raise SealError("amendment.missing", what, hint)
 
 
 def update_expiry(row: RecordingRow, chain: Chain, trust: Trust) -> bool:

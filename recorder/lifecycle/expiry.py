@@ -13,33 +13,31 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder import metrics
 from recorder.catalogue import queries
+from recorder.catalogue.database import writing
 from recorder.catalogue.erased_call_queries import erased_among
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.clock import from_iso, to_iso
 from recorder.errors import SealError, StoreError, TakeError
 from recorder.isolation import isolate_object
-from recorder.lifecycle import amendments, recordings, retention_limits
+from recorder.lifecycle import amendments, recordings
 from recorder.lifecycle.amendment_store import chain_of_row, put
-from recorder.lifecycle.hold_review import check_confirmed, holds_unconfirmed
-from recorder.lifecycle.limits import limits_of
+from recorder.lifecycle.expired_recording import ExpiredRecording, check_expired
+from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.lifecycle.statements import Statements, statements_of
 from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.amendment_chain import Chain, make_tombstone
 from recorder.seal.dispute_copy import folder_of
 from recorder.seal.keyring import data_key_path
-from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.sealing import NAME as MANIFEST
-from recorder.seal.usage_terms import Terms, terms
 from recorder.services import Services
 from recorder.spool.layout import QUARANTINE, QUARANTINE_REASON, finish_removals, read_start, remove_take
 from recorder.store.contract import Conflict, NotFound, Store, Unreachable
@@ -93,8 +91,7 @@ def destroy_one(
 
 def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
     try:
-        chain = check_expired(row, services.store, services.root, now, services.revoked)
-        destroy(row, chain, _terms(row, chain, services.trust).why, services, now)
+        destroy(check_expired(row, services.store, services.trust, now), services, now)
     except Unreachable:
         raise
     except Exception as error:
@@ -104,59 +101,17 @@ def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
     return True
 
 
-def check_expired(
-    row: RecordingRow,
-    store: Store,
-    root: Ed25519PublicKey,
-    now: datetime,
-    revoked: Callable[[], Revoked] = none_revoked,
-) -> Chain:
-    """Compare a row that is due with what was sealed; returns the recording's manifest and amendments.
-
-    Raises :class:`SealError` if the sealed time is not over (``seal.row_differs``), if the recording is on
-    hold (``recording.held``), if the holds are not confirmed after a restore or rebuild
-    (``retention.holds_unconfirmed``), if the manifest is missing (``seal.manifest_missing``) or another
-    recording's (``seal.manifest_foreign``), if it or an amendment is invalid, if a revoked key signed an
-    amendment (``seal.key_revoked``), or if the recording has expired by a retention limit that the bucket
-    does not contain (``retention.differs``); :class:`StoreError`."""
-    trust = Trust(root, revoked)
-    check_confirmed(row.tenant, trust)
-    chain = chain_of_row(row, store, root, revoked())
-    if chain.holds:
-        numbers = ", ".join(str(each.number) for each in chain.holds)
-        raise SealError(
-            "recording.held",
-            f"recording {row.id} is on legal hold (amendment {numbers}) that the catalogue lacks",
-            "run `accord rebuild` to complete the catalogue",
-        )
-    amendments.check_holds(chain)
-    until = _terms(row, chain, trust).until
-    if chain.erased is None and until > now:
-        raise SealError(
-            "seal.row_differs",
-            f"the catalogue keeps recording {row.id} until {to_iso(row.keep_until)}, "
-            f"but it was sealed until {to_iso(until)}",
-            "run `accord audit run`: the row was changed after it was written",
-        )
-    if chain.erased is None and terms(chain.manifest, chain.amendments).until > now:
-        retention_limits.check_stored(row.tenant, store, trust)
-    return chain
-
-
-def _terms(row: RecordingRow, chain: Chain, trust: Trust) -> Terms:
-    return terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
-
-
-def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: datetime) -> None:
+def destroy(expired: ExpiredRecording, services: Services, now: datetime) -> None:
     """Erase one recording everywhere. Can be repeated, and resumes after an interruption.
 
     Raises :class:`StoreError`; :class:`SealError` if the tombstone cannot be signed: the recording is gone
     all the same, and its row stays due until it has a tombstone."""
     store, boundary, eraser = services.store, services.boundary, services.eraser
+    row, chain, why = expired.row, expired.chain, expired.why
     key = data_key_path(row.tenant, row.id)
     eraser.delete(key)
     boundary("key deleted")
-    recordings.drop_key(row)
+    _drop_key(expired)
     boundary("key forgotten")
     known = [*(each.name for each in chain.manifest.objects), *(each.name for each in row.objects)]
     sealed = list(dict.fromkeys(row.prefix + each for each in known))
@@ -177,6 +132,14 @@ def destroy(row: RecordingRow, chain: Chain, why: str, services: Services, now: 
     boundary("destroyed")
     metrics.RECORDINGS_ERASED.labels(why).inc()
     log.info("recording.erased", recording=row.id, why=why)
+
+
+def _drop_key(expired: ExpiredRecording) -> None:
+    """Drop the catalogue's copy of the wrapped key, before anything else is dropped."""
+    row = expired.row
+    with writing():
+        condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
+        RecordingTable.update(wrapped_key=None).where(condition).execute()
 
 
 def _check_gone(store: Store, places: list[str]) -> None:

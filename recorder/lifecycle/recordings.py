@@ -177,13 +177,6 @@ def _over(now: datetime) -> Any:
     )
 
 
-def drop_key(row: RecordingRow) -> None:
-    """Drop the catalogue's copy of a recording's wrapped key, before anything else is dropped."""
-    with writing():
-        condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
-        RecordingTable.update(wrapped_key=None).where(condition).execute()
-
-
 def make_tombstone(erased: ErasedRecording, *, now: datetime, entropy: Entropy) -> bool:
     """Inside the transaction of an erasure, turn the recording's row into a tombstone: start, end, and the
     tombstone's reason and time remain; parties, grants, notes, notifications and the bodies of its leaves are

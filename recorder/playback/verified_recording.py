@@ -12,7 +12,7 @@ The numbered checks, in this order:
  7. no key signed it, or an amendment of it, after the root had revoked that key, and no amendment by such
     a key has appeared only since (``seal.key_revoked``);
  8. its amendments are in order, each signed and this recording's (``amendment.…``), and none that the
-    catalogue lists is missing (``amendment.missing``, ``amendment.replaced``).
+    catalogue lists, or the log names, is missing (``amendment.missing``, ``amendment.replaced``).
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ class RecordingVerifier:
         self._check_belongs(row, manifest, sha256)
         chain = self._chain(row, manifest, sha256, now)
         sealed = self._compare(row, chain, amendments.listed_hashes(row.tenant, row.id))
+        amendments.check_logged(chain)
         with self._lock:
             self._verified[sha256] = chain
             while len(self._verified) > CACHED:

@@ -13,6 +13,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.lifecycle import amendment_store, expiry
+from recorder.lifecycle.expired_recording import ExpiredRecording
 from recorder.pipeline import stages
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import EXPIRED, HoldSet
@@ -115,7 +116,7 @@ def test_two_nodes_write_one_tombstone(stored) -> None:
     means = replace(house.services, store=store)
     chains = [amendment_store.chain_of(store, row.prefix, means.root) for _ in range(2)]
     for chain in chains:
-        expiry.destroy(row, chain, EXPIRED, means, house.clock.forward(seconds=1))
+        expiry.destroy(ExpiredRecording(row, chain, EXPIRED), means, house.clock.forward(seconds=1))
     chain = amendment_store.chain_of(store, row.prefix, means.root)
     assert (len(chain.amendments), chain.problems) == (1, [])
     assert queries.recording(house.tenant, row.id).erased_at == chain.erased.at

@@ -15,6 +15,7 @@ from recorder.catalogue import queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.lifecycle import expiry
+from recorder.lifecycle.expired_recording import check_expired
 from recorder.lifecycle.key_rotation import KeyRotation, rotation_status
 from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import kek_files
@@ -152,8 +153,8 @@ def test_erased_recording_stays_erased(house) -> None:
 
     def boundary(name: str) -> None:
         if name == "data key put":
-            chain = expiry.check_expired(row, means.store, means.root, later)
-            expiry.destroy(row, chain, "expired", services, later)
+            expired = check_expired(row, means.store, means.trust, later)
+            expiry.destroy(expired, services, later)
 
     keys = kek_files.rotation_keyring(house.folder / "keys")
     rotation = KeyRotation(means.store, keys, house.clock, house.entropy, "me", boundary)
@@ -179,8 +180,8 @@ def test_deletes_a_key_stored_too_late(house) -> None:
 
         def replace(self, key: str, path: Path, sha256: str) -> None:
             if recording in key:
-                chain = expiry.check_expired(row, means.store, means.root, later)
-                expiry.destroy(row, chain, "expired", services, later)
+                expired = check_expired(row, means.store, means.trust, later)
+                expiry.destroy(expired, services, later)
             means.store.replace(key, path, sha256)
 
     rotation = KeyRotation(

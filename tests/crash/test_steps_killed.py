@@ -17,6 +17,7 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.features.recovery import backup
 from recorder.lifecycle import amendments, expiry
+from recorder.lifecycle.expired_recording import check_expired
 from recorder.seal.verification import verify
 from tests.catalogue_template import make_catalogue
 from tests.stored_recordings import put_small
@@ -68,9 +69,9 @@ def test_killed_at_any_point_the_catalogue_is_restored_once(house) -> None:
     backup.write(file, means.keyring, house.clock(), os.urandom, lambda _table, _count: None)
     row = queries.recording(house.tenant, erased_id)
     house.clock.forward(days=400)
-    over = expiry.check_expired(row, means.store, means.root, house.clock())
+    over = check_expired(row, means.store, means.trust, house.clock())
     services = means
-    expiry.destroy(row, over, "expired", services, house.clock())
+    expiry.destroy(over, services, house.clock())
     url = f"sqlite:///{house.folder / 'again.db'}"
     make_catalogue(url)
     own = database.database.obj

@@ -30,6 +30,7 @@ from recorder.domain.parties import Party
 from recorder.identity import tenants
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import amendment_store, amendments, expiry, recordings
+from recorder.lifecycle.expired_recording import ExpiredRecording
 from recorder.seal import signing
 from recorder.seal.amendment import SYSTEM
 from recorder.seal.amendment_kinds import HoldSet
@@ -170,7 +171,7 @@ class LargeInstallation:
         """Erase some recordings, and put some on legal hold."""
         if number % 50 == 1:
             chain = amendment_store.chain_of(self.store, row.prefix, self.public)
-            expiry.destroy(row, chain, "expired", self.services, row.keep_until)
+            expiry.destroy(ExpiredRecording(row, chain, "expired"), self.services, row.keep_until)
         elif number % 70 == 2:
             chain = amendment_store.chain_of(self.store, row.prefix, self.public)
             data = HoldSet(("agreement",), "an-owner", "they still talk", row.keep_until)

@@ -13,6 +13,7 @@ from typing import Final
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.auditlog.leaf_lookup import LoggedLeaf
+from recorder.auditlog.signed_setting import SignedSetting, newest_number
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.branding import BrandingTable
 from recorder.clock import Now, truncate
@@ -21,13 +22,15 @@ from recorder.errors import CatalogueError, SealError
 from recorder.fault_log import FaultLog
 from recorder.ids import Entropy
 from recorder.seal.branding import KIND, Branding
-from recorder.seal.revocation import Trust, is_doubtful
+from recorder.seal.revocation import Trust
 from recorder.seal.signed_document import Verified
 from recorder.seal.signing import Signer
 
 CHANGED: Final = "provider.branding_changed"
 
 HINT: Final = "an operator saves the settings again in the panel; `accord audit run` names such rows"
+
+_SETTING: Final = SignedSetting(KIND, lambda found: (found.tenant, found.tenant, found.number))
 
 REFRESH: Final = timedelta(seconds=5)
 """How long a process may show a branding that another one has changed."""
@@ -39,7 +42,7 @@ def save_branding(branding: Branding, *, signer: Signer, now: datetime, entropy:
     tenant = branding.tenant
     with writing():
         lock_tenant(tenant)
-        branding = replace(branding, number=_newest_number(_changes(tenant)) + 1)
+        branding = replace(branding, number=newest_number(_changes(tenant)) + 1)
         statement = KIND.write(branding, signer, truncate(now)).decode()
         columns = {"tenant_id": tenant, "number": branding.number, "statement": statement}
         BrandingTable.insert(id=tenant, **columns).on_conflict(
@@ -55,7 +58,7 @@ def find_branding(trust: Trust, tenant: str = PROVIDER) -> Verified[Branding] | 
     ``branding.missing`` where the log has one and there is no row."""
     with connected():
         row = BrandingTable.get_or_none(BrandingTable.id == tenant)
-        newest = _newest_number(_changes(tenant))
+        newest = newest_number(_changes(tenant))
     if row is not None:
         return check(row, trust)
     if newest:
@@ -64,19 +67,8 @@ def find_branding(trust: Trust, tenant: str = PROVIDER) -> Verified[Branding] | 
 
 
 def check(row: BrandingTable, trust: Trust) -> Verified[Branding]:
-    """The branding in a row. Raises :class:`SealError`: ``branding.differs`` (it is another tenant's),
-    ``branding.superseded`` (it is not the newest), ``seal.key_revoked``, and as :meth:`Kind.read`."""
-    signed = KIND.read(row.statement.encode(), trust.root)
-    found, leaves = signed.value, _changes(row.id)
-    if not (found.tenant == row.id == row.tenant_id and found.number == row.number):
-        raise SealError("branding.differs", f"the branding of {row.id} differs from the signed one", HINT)
-    if found.number != _newest_number(leaves):
-        what = f"branding {found.number} is not the newest in the provider's log"
-        raise SealError("branding.superseded", what, HINT)
-    if is_doubtful(signed.key_id, signed.at, leaves[-1].at, trust.revoked()):
-        what = f"key {signed.key_id}, which signed the provider's branding, was revoked"
-        raise SealError("seal.key_revoked", what, HINT)
-    return signed
+    """The branding in a row. Raises :class:`SealError` as :meth:`SignedSetting.check`."""
+    return _SETTING.check(row.statement, (row.tenant_id, row.id, row.number), _changes(row.id), trust)
 
 
 @dataclass
@@ -117,7 +109,3 @@ class CurrentBranding:
 
 def _changes(tenant: str) -> list[LoggedLeaf]:
     return leaf_lookup.leaves_after(tenant, -1, CHANGED)
-
-
-def _newest_number(leaves: list[LoggedLeaf]) -> int:
-    return max((int(each.body["number"]) for each in leaves), default=0)

@@ -25,6 +25,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "ErasedRecording": "recorder.lifecycle.erased_recording",
     "Erasure": "recorder.auditlog.leaf_erasure",
     "ErasureOrder": "recorder.features.offboarding.erasure_order",
+    "ExpiredRecording": "recorder.lifecycle.expired_recording",
     "LockedTenant": "recorder.auditlog.append",
     "RecordingErasure": "recorder.auditlog.leaf_erasure",
     "RequestedCallErasure": "recorder.features.subject_requests.call_erasure",

@@ -14,6 +14,7 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.lifecycle import amendments, expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of, put
+from recorder.lifecycle.expired_recording import ExpiredRecording
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import ConsentWithdrawn
 
@@ -94,7 +95,7 @@ def deleted_hold_of_erased_recording(world: World) -> None:
     assert row is not None
     world.house.clock.forward(days=40)
     chain = chain_of(means.store, row.prefix, means.root)
-    expiry.destroy(row, chain, "expired", means, world.house.clock())
+    expiry.destroy(ExpiredRecording(row, chain, "expired"), means, world.house.clock())
     world.sign()
     assert world.leaf("recording.amended").body is None
 

@@ -11,7 +11,7 @@ from recorder.catalogue.records import Cursor
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import CatalogueError
 from recorder.lifecycle import recordings
-from tests.tombstones import bury_row
+from tests.tombstones import bury_row, drop_key
 
 pytestmark = pytest.mark.postgresql
 
@@ -116,7 +116,7 @@ def test_expired_recording_is_due(stored, clock) -> None:
 def test_tombstone_has_no_parties_key_or_salt(stored, tenants, clock, entropy) -> None:
     row = stored()
     clock.forward(days=30)
-    recordings.drop_key(row)
+    drop_key(row)
     assert queries.recording(tenants[0], row.id).wrapped_key is None
     assert bury_row(row, "expired", now=clock(), entropy=entropy)
     assert not bury_row(row, "expired", now=clock(), entropy=entropy)

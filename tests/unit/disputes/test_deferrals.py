@@ -18,6 +18,7 @@ from recorder.features.disputes.rules import WAIT_AFTER, Dispute
 from recorder.lifecycle import expiry, limit_application
 from recorder.lifecycle.amendment_store import put
 from recorder.lifecycle.clock_guard import ClockGuard
+from recorder.lifecycle.expired_recording import check_expired
 from recorder.mail.outbox import Outbox
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import Duties
@@ -214,10 +215,9 @@ def test_rows_neither_prolong_nor_shorten_it(scene, house) -> None:
         DisputeTable.delete().execute()
     house.clock.forward(days=1)
     assert erase(scene) == 0
+    row = catalogue.recording(scene.customer.id, scene.call)
     with pytest.raises(SealError):
-        expiry.check_expired(
-            catalogue.recording(scene.customer.id, scene.call), house.store, house.root_public, house.clock()
-        )
+        check_expired(row, house.store, house.trust, house.clock())
     house.clock.forward(seconds=(last_day(dispute) - house.clock()).total_seconds())
     assert erase(scene) == 1
 
@@ -249,7 +249,7 @@ def test_an_object_that_was_deleted_does_not_shorten_it(scene, house) -> None:
     house.clock.forward(days=200)
     row = catalogue.recording(scene.customer.id, scene.call)
     with pytest.raises(SealError):
-        expiry.check_expired(row, house.store, house.root_public, house.clock())
+        check_expired(row, house.store, house.trust, house.clock())
 
 
 def test_a_tombstone_that_came_too_early_is_no_valid_one(scene, house) -> None:

@@ -12,7 +12,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.catalogue.tables import lease
 from recorder.errors import AccordError
-from recorder.lifecycle import amendment_store, amendments, recordings
+from recorder.lifecycle import amendment_store, amendments
 from recorder.lifecycle.amendment_service import (
     LONGEST_REASON,
     LONGEST_REVIEW,
@@ -26,6 +26,7 @@ from recorder.seal.amendment_kinds import HoldLifted
 from recorder.seal.keyring import data_key_path
 from recorder.store.contract import Conflict
 from tests.stored_recordings import put_small
+from tests.tombstones import drop_key
 
 OPERATOR = By("operator")
 REASON = "by letter"
@@ -100,7 +101,7 @@ def test_gives_up_after_several_conflicts(house, changes, recording, monkeypatch
 
 def test_holds_no_recording_that_is_being_erased(house, recording) -> None:
     row = queries.recording(house.tenant, recording)
-    recordings.drop_key(row)
+    drop_key(row)
     hold(house, recording)
     house.changes.lift(house.tenant, recording, OPERATOR, hold=1, reason=REASON)
     house.store.delete(data_key_path(house.tenant, recording))

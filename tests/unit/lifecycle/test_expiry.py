@@ -19,6 +19,7 @@ from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.errors import SealError
 from recorder.lifecycle import expiry, recordings
+from recorder.lifecycle.expired_recording import check_expired
 from recorder.pipeline import stages
 from recorder.seal import signing
 from recorder.seal.amendment import By
@@ -222,7 +223,7 @@ def held_refusal(house, recording: str) -> str | None:
     """The refusal to erase a recording that has expired; ``None`` if there is none."""
     row = queries.recording(house.tenant, recording)
     try:
-        expiry.check_expired(row, house.services.store, house.root_public, house.clock())
+        check_expired(row, house.services.store, house.trust, house.clock())
     except SealError as error:
         return f"{error.error_id} {error.message}"
     return None
@@ -240,8 +241,47 @@ def test_a_hold_that_the_catalogue_or_the_bucket_lacks_erases_nothing(house) -> 
     assert "amendment 1 is missing" in held_refusal(house, row.id)
     for number in (1, 2):
         (house.bucket / f"{other.prefix}amendment-000{number}.json").unlink()
-    assert held_refusal(house, other.id) is None, "the log says that it was lifted"
-    assert destroy_due(house) == 1
+    assert held_refusal(house, other.id).startswith("amendment.missing"), "the log says that it was lifted"
+    assert destroy_due(house) == 0
+    assert is_intact(house, row.id)
+
+
+def remove_amendments(house, row: RecordingRow) -> None:
+    """As whoever writes both the catalogue and the bucket can."""
+    for each in house.bucket.joinpath(row.prefix).glob("amendment-*"):
+        each.unlink()
+    with writing():
+        AmendmentTable.delete().where(AmendmentTable.recording == row.id).execute()
+
+
+def test_an_agreement_that_the_log_alone_still_names_erases_nothing(house) -> None:
+    """Without it, the recording would have expired."""
+    folder = house.take()
+    house.work(folder)
+    expired_at = queries.recording(house.tenant, folder.name).keep_until
+    days = {"purpose": "agreement", "keep_days": 200}
+    house.changes.agree(house.tenant, folder.name, By("operator"), reason="by letter", **days)
+    remove_amendments(house, queries.recording(house.tenant, folder.name))
+    change_row(folder.name, keep_until=expired_at)
+    house.clock.at = expired_at
+    assert held_refusal(house, folder.name).startswith("amendment.missing")
+    assert destroy_due(house) == 0
+    assert is_intact(house, folder.name)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"body": None, "salt": None}, {"body": None}, {"body": "{}"}, {"leaf": "{}"}, {"leaf_hash": "00" * 32}],
+)
+def test_a_hold_whose_leaf_is_damaged_erases_nothing(house, changes) -> None:
+    row = held_recording(house)
+    remove_amendments(house, row)
+    with writing():
+        about = (LeafTable.recording_id == row.id) & (LeafTable.kind == "recording.amended")
+        LeafTable.update(**changes).where(about).execute()
+    house.clock.at = row.keep_until
+    assert held_refusal(house, row.id).startswith("leaf.damaged")
+    assert destroy_due(house) == 0
     assert is_intact(house, row.id)
 
 

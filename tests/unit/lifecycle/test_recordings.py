@@ -17,7 +17,7 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.errors import CatalogueError
 from recorder.lifecycle import recordings
 from tests.stored_recordings import put_small
-from tests.tombstones import bury_row
+from tests.tombstones import bury_row, drop_key
 
 pytestmark = pytest.mark.postgresql
 
@@ -92,7 +92,7 @@ def test_lists_recordings_that_end_together(house, row) -> None:
 
 def test_drops_one_recordings_key(house, row) -> None:
     other = put_small(house)
-    recordings.drop_key(row)
+    drop_key(row)
     keys = {each: queries.recording(house.tenant, each).wrapped_key for each in (row.id, other)}
     assert keys[row.id] is None
     assert keys[other] is not None

@@ -133,6 +133,19 @@ def test_names_a_missing_a_replaced_and_a_doubled_amendment(house, gate, changes
     assert grant.recording == recording.id
 
 
+def test_nothing_is_heard_without_the_amendments_that_the_log_names(
+    house, gate, changes, ada, recording
+) -> None:
+    """Whoever writes catalogue and bucket could otherwise take back that a purpose was ended."""
+    changes.narrow(recording.tenant, recording.id, OPERATOR, purposes=["agreement"], reason="asked to")
+    (house.bucket / f"{recording.prefix}{name(1)}").unlink()
+    with writing():
+        AmendmentTable.delete().execute()
+    with pytest.raises(SealError) as failure:
+        gate.grant(ada, recording.id, "agreement")
+    assert failure.value.error_id == "amendment.missing"
+
+
 def test_a_withdrawal_takes_effect_at_once_and_erases(house, gate, changes, ada, recorded) -> None:
     row = agreed_to(house)
     grant = gate.grant(ada, row.id, "agreement")

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from recorder.catalogue import queries
-from recorder.catalogue.database import connected
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.errors import AccessError
 from recorder.features.imports.service import Importer
 from recorder.features.imports.table import ImportRow
@@ -22,6 +23,7 @@ from recorder.playback.grants import DOWNLOADED
 from recorder.playback.interface import PurposeChoice
 from recorder.playback.purposes import preselect
 from recorder.seal.amendment import By
+from recorder.seal.download_permission import KIND, DownloadPermission
 from tests.house import RATE, wav_of
 
 
@@ -49,6 +51,20 @@ def downloads(recording) -> list[dict[str, str]]:
     with connected():
         mine = (LeafTable.recording_id == recording.id) & (LeafTable.kind == DOWNLOADED)
         return [json.loads(leaf.body) for leaf in LeafTable.select().where(mine).order_by(LeafTable.number)]
+
+
+def test_a_permission_signed_past_the_log_allows_nothing(house, somebody) -> None:
+    """Whoever has the panel's key and writes rows: the log names the statement, not only its number."""
+    who = somebody("customer")
+    allow(house, who)
+    allow(house, who, False)
+    granted = DownloadPermission(who.tenant, who.user, 2, True)
+    forged = KIND.write(granted, house.changes.signer, house.clock()).decode()
+    with writing():
+        DownloadPermissionTable.update(statement=forged).execute()
+    assert not download_permission.is_allowed(who.tenant, who.user, house.trust)
+    allow(house, who)
+    assert download_permission.is_allowed(who.tenant, who.user, house.trust)
 
 
 @pytest.mark.parametrize(

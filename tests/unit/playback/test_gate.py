@@ -19,6 +19,7 @@ from recorder.errors import AccessError, SealError
 from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
+from recorder.lifecycle.expired_recording import ExpiredRecording
 from recorder.playback import grants
 from recorder.playback.authorization import HINTS
 from recorder.playback.interface import Actor
@@ -469,7 +470,7 @@ def test_refuses_an_erased_recording(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     means = house.services
     chain = chain_of(means.store, recording.prefix, means.root)
-    expiry.destroy(recording, chain, EXPIRED, means, house.clock())
+    expiry.destroy(ExpiredRecording(recording, chain, EXPIRED), means, house.clock())
     refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.erased")
     refused(lambda: gate.open(ada, grant.id, "audio.wav"), "access.grant_over")
 

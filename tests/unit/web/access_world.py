@@ -58,6 +58,7 @@ from recorder.identity import api_tokens, factor_reset, users
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
 from recorder.lifecycle import expiry
+from recorder.lifecycle.expired_recording import ExpiredRecording
 from recorder.lifecycle.expiry import chain_of
 from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor
@@ -450,7 +451,7 @@ class World:
         row = queries.recording(tenant, erased_call)
         assert row is not None
         chain = chain_of(house.store, row.prefix, house.root_public)
-        expiry.destroy(row, chain, EXPIRED, house.services, self.clock())
+        expiry.destroy(ExpiredRecording(row, chain, EXPIRED), house.services, self.clock())
         file = self.folder / "old.wav"
         file.write_bytes(wav_of(np.full((RATE, 2), 900, np.int16)))
         owner = queries.tenant(tenant)

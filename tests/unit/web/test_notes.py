@@ -15,6 +15,7 @@ from recorder.catalogue.tables.note import NoteTable
 from recorder.features.notes.service import NoteRow, notes_of
 from recorder.identity import users
 from recorder.lifecycle import expiry
+from recorder.lifecycle.expired_recording import ExpiredRecording
 from recorder.lifecycle.expiry import chain_of
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import EXPIRED
@@ -141,9 +142,8 @@ def test_notes_are_erased_with_the_recording(house, browser, bakery, call):
     claire = browser("claire")
     claire.send(f"{page_of(call)}/notes", text="Rappeler lundi")
     row = queries.recording(bakery.id, call)
-    expiry.destroy(
-        row, chain_of(house.store, row.prefix, house.root_public), EXPIRED, house.services, house.clock()
-    )
+    chain = chain_of(house.store, row.prefix, house.root_public)
+    expiry.destroy(ExpiredRecording(row, chain, EXPIRED), house.services, house.clock())
     with connected():
         assert NoteTable.select().count() == 0
         assert leaves("note.added") == [], "the body of its leaf is gone, too"

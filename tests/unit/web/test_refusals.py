@@ -8,6 +8,7 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.lifecycle import expiry
+from recorder.lifecycle.expired_recording import ExpiredRecording
 from recorder.lifecycle.expiry import chain_of
 from recorder.seal.amendment_kinds import EXPIRED
 from recorder.store.contract import Unreachable
@@ -36,7 +37,8 @@ def test_access_to_foreign_recordings_is_logged_on_every_route(browser, rival, r
 def test_access_to_erased_recordings_is_logged(browser, house, bakery, recording):
     row = queries.recording(bakery.id, recording)
     means = house.services
-    expiry.destroy(row, chain_of(house.store, row.prefix, house.root_public), EXPIRED, means, house.clock())
+    chain = chain_of(house.store, row.prefix, house.root_public)
+    expiry.destroy(ExpiredRecording(row, chain, EXPIRED), means, house.clock())
     answer = browser("claire").get(f"/recordings/{recording}")
     assert answer.status_code == 410
     assert "a été détruit" in answer.text
