@@ -141,8 +141,8 @@ def test_an_outcome_sealed_before_a_crash_is_not_sealed_twice(scene, house, agre
 
 
 def stop_at(point: str) -> Callable[[str], None]:
-    def boundary(reached: str) -> None:
-        if reached == point:
+    def boundary(name: str) -> None:
+        if name == point:
             raise RuntimeError("killed")
 
     return boundary

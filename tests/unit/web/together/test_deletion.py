@@ -51,13 +51,13 @@ def test_both_see_what_was_asked_for_and_when_it_takes_effect(room, browser, hou
     assert "La personne invitée le voit" in paul.get(f"/recordings/{call}").text
     text = delete(paul, house, bakery, call)
     assert "prend effet une semaine après le scellement de la suite" in text
-    for reader, address, asked, effect in (
+    for reader, address, request, effect in (
         (claire, page, "Paul Martin a demandé la suppression le", "au plus tard"),
         (paul, f"/recordings/{call}", "Paul Martin a demandé la suppression le", "au plus tard"),
         (guest, "/together/welcome", "Paul Martin heeft op", "uiterlijk op"),
     ):
         text = reader.get(address).text
-        assert asked in text, address
+        assert request in text, address
         assert effect in text, address
 
 
