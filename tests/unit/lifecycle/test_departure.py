@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import append
 from recorder.catalogue import change_counter, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.offboarding_progress import find_offboarding
 from recorder.catalogue.tables.line import LineDraftTable, LineTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable
+from recorder.clock import to_iso
 from recorder.lifecycle import departure, line_history
 
 
@@ -27,6 +30,37 @@ def test_departure_is_in_row_and_log_and_ends_the_lines(house) -> None:
     assert line_history.lines_in(leaves) == frozenset()
     assert line_history.lines_in(leaves[:1]) == {(line.id, line.number)}
     assert change_counter.revision(change_counter.LINES) > before, "nodes fetch the lines again"
+
+
+def test_departure_is_one_customers(house) -> None:
+    other = house.customer("Reliure Adam", "+3225550177")
+    at = {"now": house.clock(), "entropy": house.entropy}
+    for tenant in (house.tenant, other.id):
+        with writing():
+            HandedRecordingTable.create(
+                id=f"{tenant}/0", tenant_id=tenant, number=0, recording_id=tenant, row_length=1,
+                at=0, length=1, files=[],
+            )  # fmt: skip
+    until = house.clock() + timedelta(days=30)
+    departure.note_departure(house.tenant, house.clock(), until, "ab" * 32, **at)
+    with connected():
+        assert [row.tenant_id for row in HandedRecordingTable.select()] == [other.id], "a handover is dropped"
+        assert LineTable.get_by_id(other.line.id).until is None
+    (leaf,) = leaf_lookup.leaves_after(house.tenant, -1, departure.LEAVES)
+    assert leaf.body == {"until": to_iso(until), "statement": "ab" * 32}
+    house.clock.forward(days=1)
+    later = {"now": house.clock(), "entropy": house.entropy}
+    assert departure.note_departure(house.tenant, house.clock(), until, "cd" * 32, **later) == 0
+    with connected():
+        assert LineTable.get_by_id(house.line.id).until == house.clock() - timedelta(days=1)
+
+
+def test_last_cancellation_is_the_logs(house) -> None:
+    assert departure.last_cancellation(house.tenant) is None
+    for statement in ("ab" * 32, "cd" * 32):
+        with writing():
+            append(house.tenant, departure.STAYS, {"statement": statement}, house.clock(), house.entropy)
+    assert departure.last_cancellation(house.tenant) == "cd" * 32
 
 
 def test_number_is_its_owners_until_the_line_ends(house) -> None:

@@ -8,12 +8,14 @@ import json
 import pytest
 
 from recorder.audit.service import Audit
+from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.rebuild_progress import GlobalStateTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
+from recorder.errors import SealError
 from recorder.lifecycle import hold_review, limits
 
 
@@ -52,6 +54,24 @@ def test_a_confirmation_answers_one_rebuild(house, recovery, recorded) -> None:
             append(house.tenant, hold_review.CONFIRMED, body, house.clock(), house.entropy)
         house.clock.forward(days=40)
         assert recovery.destroy_due() == 0, "said again, it answers another leaf"
+
+
+def test_a_suspension_is_logged_once_for_each_customer(house) -> None:
+    other, since = house.customer("Reliure Adam", "+3225550177"), house.clock()
+    assert hold_review.holds_unconfirmed() is None
+    for reason in ("rebuild", "restore"):
+        hold_review.suspend_expiry(reason, house.clock(), house.entropy)
+        house.clock.forward(days=1)
+    for tenant in (house.tenant, other.id):
+        (leaf,) = leaf_lookup.leaves_after(tenant, -1, hold_review.UNCONFIRMED)
+        assert leaf.body == {"reason": "rebuild"}
+        with pytest.raises(SealError, match="the legal holds are not confirmed"):
+            hold_review.check_confirmed(tenant, house.trust)
+    assert hold_review.holds_unconfirmed() == since
+    assert house.confirm_holds()
+    assert hold_review.holds_unconfirmed() is None
+    for tenant in (house.tenant, other.id):
+        hold_review.check_confirmed(tenant, house.trust)
 
 
 def test_the_audit_notices_a_deleted_suspension(house, recovery, recorded) -> None:
