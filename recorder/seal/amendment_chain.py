@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -63,14 +63,14 @@ class Problem:
     message: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Chain(VerifiedState):
     """A recording's amendments in order up to the first problem, and the problems."""
 
     manifest: Manifest
     manifest_sha256: str
-    amendments: list[Amendment] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    amendments: tuple[Amendment, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     @property
     def erased(self) -> Amendment | None:
@@ -95,6 +95,13 @@ class Chain(VerifiedState):
         before = self.amendments[-1].sha256 if self.amendments else self.manifest_sha256
         at = truncate(now)
         return Amendment(self.manifest.recording, self.manifest.tenant, number, before, at, by, data)
+
+    def without(self, document: str, problem: Problem) -> Chain:
+        """The chain as if it ended before a document, which a problem was found with: an amendment, or the
+        manifest, which leaves the amendments."""
+        number = number_in(document)
+        amendments = self.amendments if number is None else self.amendments[: number - 1]
+        return replace(self, amendments=amendments, problems=(*self.problems, problem))
 
     def check(self) -> None:
         """Raises :class:`SealError` with the first problem."""
@@ -124,19 +131,23 @@ def read_chain(
         if number > expected:
             more = number - expected - 1
             what = f"it{f' and {more} after it are' if more else ' is'} not there, and a later one is"
-            chain.problems.append(Problem("amendment.missing", name(expected), what))
+            chain = _with(chain, Problem("amendment.missing", name(expected), what))
         linked = number == expected
         expected = number + 1
         try:
             amendment = open_amendment(content, root, now)
             _belongs(chain, amendment, number, before if linked else None)
         except SealError as error:
-            chain.problems.append(Problem(error.error_id, object_name, error.message))
+            chain = _with(chain, Problem(error.error_id, object_name, error.message))
         else:
             if not chain.problems:
-                chain.amendments.append(amendment)
+                chain = replace(chain, amendments=(*chain.amendments, amendment))
         before = hashlib.sha256(content).hexdigest()
     return chain
+
+
+def _with(chain: Chain, problem: Problem) -> Chain:
+    return replace(chain, problems=(*chain.problems, problem))
 
 
 def _belongs(chain: Chain, amendment: Amendment, number: int, before: str | None) -> None:

@@ -62,7 +62,7 @@ def test_one_of_two_nodes_writes_an_amendment_number(stored) -> None:
         hold = list(pool.map(put, range(nodes)))
     assert hold.count("refused") == nodes - 1
     chain = amendment_store.chain_of(store, row.prefix, means.root)
-    assert chain.problems == []
+    assert chain.problems == ()
     (only,) = chain.amendments
     assert only.by.id in hold
     assert versions(store, row.prefix + "amendment-0001.json") == 1
@@ -118,7 +118,7 @@ def test_two_nodes_write_one_tombstone(stored) -> None:
     for chain in chains:
         expiry.destroy(ExpiredRecording(row, chain, EXPIRED), means, house.clock.forward(seconds=1))
     chain = amendment_store.chain_of(store, row.prefix, means.root)
-    assert (len(chain.amendments), chain.problems) == (1, [])
+    assert (len(chain.amendments), chain.problems) == (1, ())
     assert queries.recording(house.tenant, row.id).erased_at == chain.erased.at
 
 

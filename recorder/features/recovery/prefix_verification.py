@@ -166,7 +166,7 @@ class PrefixReader:
         if manifest.prefix != found.place:
             raise SealError("manifest.place", f"the manifest is of {manifest.prefix}", hints.OBJECT)
         chain = self._chain(found, manifest, content)
-        self._drop_revoked(chain, found)
+        chain = self._without_revoked(chain, found)
         for problem in chain.problems:
             blame((problem.code, f"{problem.name}: {problem.message}"))
         sealed = {each.name for each in manifest.objects}
@@ -190,7 +190,7 @@ class PrefixReader:
             manifest, content, external_party, internal_party, key, *self._later_facts(chain)
         ), chain
 
-    def _later_facts(self, chain: Chain) -> tuple[list[Amendment], tuple[RetentionLimit, ...]]:
+    def _later_facts(self, chain: Chain) -> tuple[tuple[Amendment, ...], tuple[RetentionLimit, ...]]:
         """Amendments, and the customer's retention limits."""
         return chain.amendments, self._limits.get(chain.manifest.tenant, ())
 
@@ -201,8 +201,8 @@ class PrefixReader:
             raise SealError("object.missing", error.message, hints.OBJECT) from None
         return read_chain(manifest, hashlib.sha256(content).hexdigest(), amendments, self._root)
 
-    def _drop_revoked(self, chain: Chain, found: QueuedPlace) -> None:
-        """Drop an amendment by a revoked key, and all after it, from a chain, and report it.
+    def _without_revoked(self, chain: Chain, found: QueuedPlace) -> Chain:
+        """A chain without an amendment by a revoked key, and all after it, which is reported.
 
         One dated before the revocation is kept if the catalogue (its restored log) knows it, if an operator
         vouches for it, or if it is a tombstone of a recording that is gone. A dropped amendment widens
@@ -215,10 +215,10 @@ class PrefixReader:
 
         dated = self._believe_dates or (bool(self._revoked) and self._is_gone(chain, found))
         for document, why in find_revoked_documents(chain, self._revoked, None if dated else load_known):
-            chain.problems.append(Problem("seal.key_revoked", document, why))
-            if (number := number_in(document)) is not None:
-                del chain.amendments[number - 1 :]
+            chain = chain.without(document, Problem("seal.key_revoked", document, why))
+            if number_in(document) is not None:
                 break
+        return chain
 
     def _is_gone(self, chain: Chain, found: QueuedPlace) -> bool:
         """Whether a chain ends in a tombstone and nothing of the recording is left, here or in the

@@ -83,7 +83,8 @@ def test_a_line_that_uses_one_is_not(line: str) -> None:
 
 
 def test_its_own_module_makes_one() -> None:
-    module = Module("recorder.lifecycle.erased_recording", ROOT, ast.parse("ErasedRecording(1)"))
+    lines = "erased = erased_recording(locked, chain)\nreplace(erased, reason='')\nErasedRecording(1)"
+    module = Module("recorder.lifecycle.erased_recording", ROOT, ast.parse(lines))
     assert not list(violations(module, index(), VERIFIERS))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -42,11 +43,17 @@ COPIES: Final = frozenset({"replace", "__replace__"})
 @dataclass(frozen=True)
 class Index:
     """What the whole source says of some classes: the names of the functions that return one, and of the
-    fields that are one. A name that also stands for something else says nothing."""
+    fields that are one, each with the classes. A name that also stands for something else says nothing."""
 
     classes: frozenset[str]
-    functions: frozenset[str]
-    fields: frozenset[str]
+    functions: Mapping[str, frozenset[str]]
+    fields: Mapping[str, frozenset[str]]
+
+    def of(self, classes: AbstractSet[str]) -> Index:
+        """What it says of some of the classes."""
+        functions = {name: some for name, some in self.functions.items() if some & classes}
+        fields = {name: some for name, some in self.fields.items() if some & classes}
+        return Index(self.classes & classes, functions, fields)
 
 
 def states(modules: Mapping[str, Module]) -> dict[str, str]:
@@ -76,20 +83,20 @@ def index() -> Index:
 
 
 def make_index(classes: frozenset[str], trees: list[ast.Module]) -> Index:
-    functions: dict[str, set[bool]] = defaultdict(set)
-    fields: dict[str, set[bool]] = defaultdict(set)
+    functions: dict[str, list[set[str]]] = defaultdict(list)
+    fields: dict[str, list[set[str]]] = defaultdict(list)
     for node in (node for tree in trees for node in ast.walk(tree)):
         if isinstance(node, ast.FunctionDef) and node.returns is not None:
-            functions[node.name].add(bool(_names(node.returns) & classes))
+            functions[node.name].append(_names(node.returns) & classes)
         if isinstance(node, ast.ClassDef):
             for each in node.body:
                 if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
-                    fields[each.target.id].add(bool(_names(each.annotation) & classes))
+                    fields[each.target.id].append(_names(each.annotation) & classes)
     return Index(classes, _certain(functions), _certain(fields))
 
 
-def _certain(names: Mapping[str, set[bool]]) -> frozenset[str]:
-    return frozenset(name for name, answers in names.items() if answers == {True})
+def _certain(names: Mapping[str, list[set[str]]]) -> dict[str, frozenset[str]]:
+    return {name: frozenset().union(*some) for name, some in names.items() if all(some)}
 
 
 def violations(module: Module, index: Index, verifiers: Mapping[str, str]) -> Iterator[tuple[int, str]]:
@@ -99,6 +106,7 @@ def violations(module: Module, index: Index, verifiers: Mapping[str, str]) -> It
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ImportFrom):
             aliases |= {each.asname: each.name for each in node.names if each.asname and each.name in foreign}
+    index = index.of(foreign)
     values = _state_names(module.tree, index, {name for name, each in aliases.items() if each in foreign})
     types = _type_nodes(module.tree)
     for node in ast.walk(module.tree):

@@ -79,7 +79,7 @@ def test_each_kind_round_trips(bucket: Bucket, keys: Keys, sealed: SealedTake) -
     assert tombstone.remains == ("amendment-0001.json", "amendment-0002.json", NAME)
     amend(bucket, keys, tombstone)
     chain = chain_in(bucket, keys)
-    assert chain.problems == []
+    assert chain.problems == ()
     assert [each.data for each in chain.amendments] == [*statements[:2], tombstone]
     assert [each.number for each in chain.amendments] == [1, 2, 3]
     assert chain.amendments[0].predecessor == chain.manifest_sha256
@@ -313,10 +313,11 @@ def test_contradiction_is_refused_for_its_own_reason(bucket: Bucket, keys: Keys,
 def test_consent_needs_an_announcement_or_an_import(bucket: Bucket, keys: Keys) -> None:
     chain = chain_in(bucket, keys)
     consent = ConsentAdded("training", LATER, "be", "…")
-    chain.manifest = replace(chain.manifest, announced=None, unannounced="not_found_in_audio")
+    manifest = replace(chain.manifest, announced=None, unannounced="not_found_in_audio")
+    chain = replace(chain, manifest=manifest)
     with pytest.raises(SealError, match="it agrees to what was not announced"):
         check_follows(chain, chain.next_amendment(consent, USER, NOW))
-    chain.manifest = replace(chain.manifest, unannounced=IMPORTED)
+    chain = replace(chain, manifest=replace(manifest, unannounced=IMPORTED))
     check_follows(chain, chain.next_amendment(consent, USER, NOW))
 
 
@@ -353,7 +354,7 @@ def test_amendments_after_a_problem_do_not_count(bucket: Bucket, keys: Keys) -> 
         amend(bucket, keys, data)
     key = PREFIX + name(1)
     bucket.objects[key] = bucket.objects[key].replace(b"they still talk", b"they still walk")
-    assert chain_in(bucket, keys).amendments == []
+    assert chain_in(bucket, keys).amendments == ()
 
 
 @pytest.mark.parametrize("data", [Erased("bored", "0" * 32, (), ()), HoldLifted(0, "…")])
@@ -366,7 +367,7 @@ def test_slightly_slow_clock_is_accepted(bucket: Bucket, keys: Keys) -> None:
     chain = chain_in(bucket, keys)
     unsigned = chain.next_amendment(HOLD, USER, chain.manifest.sealed_at - CLOCK_SLACK)
     bucket.objects[PREFIX + name(1)] = amendment.write(unsigned, keys.signer)
-    assert chain_in(bucket, keys).problems == []
+    assert chain_in(bucket, keys).problems == ()
 
 
 @pytest.mark.parametrize("by", [By("user"), By("system", "claire"), By("ghost")])

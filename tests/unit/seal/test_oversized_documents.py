@@ -114,5 +114,5 @@ def test_chain_within_the_limit_is_read(house, row) -> None:
     means = house.services
     assert expiry.destroy_due(means, house.clock()) == 1
     chain = chain_of(house.services.store, row.prefix, house.services.root)
-    assert (chain.problems, chain.erased is not None) == ([], True)
+    assert (chain.problems, chain.erased is not None) == ((), True)
     assert chain.manifest_sha256 == hashlib.sha256(house.services.store.read(row.prefix + NAME)).hexdigest()

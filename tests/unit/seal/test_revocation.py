@@ -82,7 +82,7 @@ def test_statement_counts_by_its_date_and_its_leaf(
 
 def chain_of(sealed: SealedTake) -> Chain:
     manifest = replace(sealed.manifest, signing_key_id=KEY)
-    return Chain(manifest, "0" * 64, [amendment(manifest.sealed_at + SECOND)])
+    return Chain(manifest, "0" * 64, (amendment(manifest.sealed_at + SECOND),))
 
 
 def test_documents_of_a_revoked_key_are_named(sealed: SealedTake) -> None:
