@@ -63,6 +63,7 @@ HINTS: Final[dict[str, str]] = {
     "row.changed": "run `accord rebuild --correct` to restore a recording's row from its seal; for others: "
     + _RESTORE,
     "row.unlogged": "it was written without Accord, or its leaf was removed: " + _RESTORE,
+    "index.differs": "the list shows fewer, more or other calls: `accord rebuild` makes its index again",
     "statement.missing": "a leaf without its statement decides nothing: " + _BUCKET,
     "statement.unlogged": "after a rebuild, `accord offboarding erase-again`; otherwise " + _SIGNED,
     "dispute.foreign": _RESTORE,

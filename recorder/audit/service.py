@@ -41,6 +41,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.clock import from_iso
 from recorder.features.recovery.dump import snapshot
+from recorder.lifecycle import search_index
 from recorder.seal.keyring import Keyring
 from recorder.seal.revocation import Trust
 from recorder.store.contract import Store
@@ -119,6 +120,7 @@ class Audit:
             ),
             "rows": lambda: rows.end(leaves.erased | leaves.without_body, leaves.amended),
             "offboarding": lambda: offboarding.end(leaves.erased),
+            "search index": lambda: _compare_index(tenant),
         }
         for name, step in steps.items():
             yield from checked(f"{tenant}: {name}", step)
@@ -165,3 +167,9 @@ def _stated_size(tenant: str) -> tuple[Any, datetime]:
         return size, from_iso(since) if isinstance(since, str) else since
     except ValueError:
         return size, datetime.min.replace(tzinfo=UTC)
+
+
+def _compare_index(tenant: str) -> Iterator[AuditFinding]:
+    """Compare the call list's index with the calls."""
+    for call, what in search_index.find_differences(tenant):
+        yield AuditFinding("index.differs", f"{tenant}: listed_call {call}", what)

@@ -181,6 +181,10 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     | _leaf("dispute.code_created", "node taken_at code_hash valid_until")
     | _leaf("dispute.code_tried", "tries")
     | _leaf("dispute.called", "outcome"),
+    "listed_call": _by(
+        "the call's row",
+        "id tenant_id started_ms recorded line external internal direction duration_ms reason",
+    ),
     "request_review": _leaf(
         "subject_request.recording_reviewed",
         "id request_id recording_id given withheld_reason decided_at decided_by",
@@ -288,9 +292,7 @@ EXCEPTED: Final[Mapping[str, Mapping[str, str]]] = {
     "room_member": _by(_ROOM, "id tenant_id room_id user_id seen_ms ready"),
     "handover_fetch": _by(_INDEX, "id tenant_id leaf"),
     "listed_call": _by(
-        _LISTED,
-        "id tenant_id started_ms recorded line external internal direction duration_ms consent agreement "
-        "reason",
+        "derived from the call's row by triggers, for a filter of the list alone", "consent agreement"
     ),
     "listed_line": _by(_LISTED, "id tenant_id line_id number"),
     "listed_party": _by(_LISTED, "id tenant_id value"),

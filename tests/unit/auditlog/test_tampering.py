@@ -19,11 +19,12 @@ from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable, Subt
 from recorder.catalogue.tables.dispute import DisputeTable
 from recorder.catalogue.tables.grant import ListenTable
 from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.listed_call import ListedCallTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.features.tenants import composition, keep_options, transfer_options
 from recorder.features.tenants import lines as line_register
 from recorder.identity import users
-from recorder.lifecycle import line_history, recordings
+from recorder.lifecycle import line_history, recordings, search_index
 from tests.unit.auditlog.column_coverage import COMPARED
 
 from . import (
@@ -137,6 +138,20 @@ def damage_everything(world: World) -> None:
         )  # fmt: skip
         SubtreeTable.create(id="x", tenant_id=world.tenant, level=2**31 - 1, number=0, hash="00" * 32)
         LineTable.update(timing="before_ringing").execute()
+
+
+def test_calls_that_are_missing_in_the_list_are_found(world: World) -> None:
+    with writing():
+        ListedCallTable.delete().execute()
+    missing = {(each.code, each.message) for each in world.audit(recordings=False)}
+    assert missing == {("index.differs", "it is not listed")}
+    search_index.rebuild()
+    assert world.audit(recordings=False) == []
+    with writing():
+        ListedCallTable.update(id="made-up").where(ListedCallTable.recorded == 1).execute()
+    assert {each.message for each in world.audit(recordings=False)} == {
+        "it is not listed", "it is listed, but there is no such call",
+    }  # fmt: skip
 
 
 def test_nothing_stops_an_audit(world: World) -> None:
