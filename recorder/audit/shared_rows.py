@@ -85,6 +85,22 @@ def check_ownerless(tenants: Collection[str]) -> Iterator[AuditFinding]:
         for (value,) in sorted(database.execute(query).fetchall(), key=str):
             if value not in tenants and not (value is None and model is NotRecordedTable):
                 yield _found("row.unlogged", model, f"of {value}", "the catalogue has no such customer")
+    for model in TABLES:
+        if not any(field.column_name == "tenant_id" for field in model._meta.sorted_fields):
+            yield from _check_parents(model)
+
+
+def _check_parents(model: Any) -> Iterator[AuditFinding]:
+    """Rows that belong to a customer by another row alone, which does not exist: no customer's audit sees
+    them."""
+    for field in model._meta.sorted_fields:
+        if not isinstance(field, ForeignKeyField):
+            continue
+        parents = field.rel_model.select(field.rel_field)
+        query = model.select(model._meta.primary_key).where(field.is_null(False) & field.not_in(parents))
+        for (identity,) in database.execute(query).fetchall():
+            what = f"it belongs to a row of {field.rel_model._meta.table_name} that does not exist"
+            yield _found("row.unlogged", model, str(identity), what)
 
 
 def _found(code: str, model: Any, which: str, message: str) -> AuditFinding:
