@@ -105,7 +105,8 @@ def _without_call(tenant: str) -> Iterator[tuple[str, str]]:
     )
     others = NotRecordedTable.select(NotRecordedTable.id).where(NotRecordedTable.tenant == tenant)
     for recorded, calls in ((1, recordings), (0, others)):
-        mine = (ListedCallTable.tenant_id == tenant) & (ListedCallTable.recorded == recorded)
+        is_recording = ListedCallTable.recorded != 0
+        mine = (ListedCallTable.tenant_id == tenant) & (is_recording if recorded else ~is_recording)
         query = ListedCallTable.select(ListedCallTable.id).where(mine & ListedCallTable.id.not_in(calls))
         for (identity,) in database.execute(query):
             yield str(identity), "it is listed, but there is no such call"
