@@ -61,8 +61,8 @@ def run(accord: Path, words: str) -> str:
 
 def owners(accord: Path) -> set[int]:
     """Who owns the files that the commands wrote."""
-    written = [each for each in (accord.parent / "closed").iterdir() if each.name != "file"]
-    return {each.stat().st_uid for each in written}
+    files = [each for each in (accord.parent / "closed").iterdir() if each.name != "file"]
+    return {each.stat().st_uid for each in files}
 
 
 @pytest.mark.parametrize("words", ROOTS)
