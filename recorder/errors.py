@@ -104,6 +104,10 @@ class SubjectRequestError(AccordError):
     """A subject request cannot proceed: not verified, not reviewed, or too many attempts."""
 
 
+class VerificationCallError(AccordError):
+    """A number is not called: it is none of those that are, or calls were ordered too often."""
+
+
 class DisputeError(AccordError):
     """A step of a dispute is not possible: it is closed, the guest has ended, or the link is not valid."""
 

@@ -22,6 +22,7 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.mail.outbox import Outbox
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
+from recorder.verification_calls.policy import CallPolicy
 from web import (
     access_log,
     account,
@@ -84,6 +85,7 @@ def create_app(
     registration: Registration | None = None,
     proofs: EntryProofs | None = None,
     number_proofs: NumberProofs | None = None,
+    call_policy: CallPolicy = CallPolicy(),  # noqa: B008 - frozen
     branding: CurrentBranding | None = None,
 ) -> Flask:
     """The panel as a WSGI application.
@@ -137,6 +139,7 @@ def create_app(
         registration=registration,
         proofs=proofs,
         number_proofs=number_proofs,
+        call_policy=call_policy,
         branding=branding,
     )
     app.wsgi_app = trust_proxies(app.wsgi_app, config)  # type: ignore[method-assign, assignment]

@@ -10,7 +10,7 @@ from flask import abort, request
 from flask.typing import ResponseReturnValue
 
 from recorder.domain.roles import ADMIN
-from recorder.errors import RetentionError, SubjectRequestError
+from recorder.errors import RetentionError, SubjectRequestError, VerificationCallError
 from web.errors import error_page
 from web.state import View, current_plan, current_visitor
 from web.text import errors, plans
@@ -31,7 +31,7 @@ def in_plan(feature: str) -> Callable[[View], View]:
     return guard
 
 
-Refusal = RetentionError | SubjectRequestError
+Refusal = RetentionError | SubjectRequestError | VerificationCallError
 """What a step of retention or of a subject request raises."""
 
 NOT_FOUND = frozenset({"subject_request.not_found", "subject_request.not_theirs"})
@@ -46,7 +46,7 @@ def admins_only(
     ] = lambda _error, _view_args: None,
 ) -> Callable[[View], View]:
     """Decorates views for users with one of ``roles``, by default the customer's admins.  Operations that are
-    refused (:class:`RetentionError`, :class:`SubjectRequestError`) show the page of their form ``again``,
+    refused (``Refusal``) show the page of their form ``again``,
     with the reason beside it, or else an error page with a link to ``back``; both get the view's
     arguments."""
 
@@ -57,7 +57,7 @@ def admins_only(
                 abort(403)
             try:
                 return view(*args, **view_args)
-            except (RetentionError, SubjectRequestError) as error:
+            except (RetentionError, SubjectRequestError, VerificationCallError) as error:
                 if error.error_id in NOT_FOUND:
                     abort(404)
                 response = again(error, view_args) if again is not None and request.method == "POST" else None

@@ -27,6 +27,7 @@ from recorder.errors import (
     StoreError,
     SubjectRequestError,
     TooOften,
+    VerificationCallError,
 )
 from recorder.identity import users
 from web.account.limits import TooManyFailures, retry_after
@@ -91,7 +92,9 @@ def http_status(error: AccordError) -> int:
         return HTTPStatus.CONFLICT
     if error.error_id in PERMANENT:
         return HTTPStatus.GONE
-    if isinstance(error, AccessError | DisputeError | RetentionError | SubjectRequestError):
+    if isinstance(
+        error, AccessError | DisputeError | RetentionError | SubjectRequestError | VerificationCallError
+    ):
         return HTTPStatus.FORBIDDEN
     if isinstance(error, (StoreError, CatalogueError)):
         return HTTPStatus.SERVICE_UNAVAILABLE

@@ -33,6 +33,7 @@ from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor, GateInterface, OpenSound, RecordingCopy
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
+from recorder.verification_calls.policy import CallPolicy
 from web.config import WebConfig
 from web.login_refusals import LoginRefusals
 from web.room_signals import RoomSignals
@@ -69,6 +70,7 @@ class PanelState:
     registration: Registration | None = None
     proofs: EntryProofs | None = None
     number_proofs: NumberProofs | None = None
+    call_policy: CallPolicy = field(default_factory=CallPolicy)
     branding: CurrentBranding | None = None
     signals: RoomSignals = field(default_factory=RoomSignals)
     faults: FaultLog = field(default_factory=FaultLog)

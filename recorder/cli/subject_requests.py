@@ -162,7 +162,9 @@ def call(context: Context, request: str, tenant_name: str) -> None:
             "for the person in the panel",
         )
     owner = find_tenant(tenant_name)
-    verification_code.order_call(owner.id, request, who=OPERATOR, now=utc_now(), entropy=os.urandom)
+    verification_code.order_call(
+        owner.id, request, who=OPERATOR, now=utc_now(), entropy=os.urandom, policy=context.call_policy()
+    )
     print_result(
         _record(service.find_request(owner.id, request), owner),
         "The number is being called; `accord subject-request show` shows the result.",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recorder.seal.signing import Endorsement, Signer
     from recorder.services import AuditLogServices, Services
     from recorder.store.contract import Store
+from recorder.verification_calls.policy import CallPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,10 @@ class Context:
             checkpoint_lock=timedelta(days=settings.ledger.lock_days),
             backups_kept=timedelta(days=settings.keys.backups_kept_days),
         )
+
+    def call_policy(self) -> CallPolicy:
+        """Which numbers are called, by the settings."""
+        return CallPolicy(self.settings.persons.countries, calls_a_day=self.settings.persons.calls_a_day)
 
     def outbox(self) -> Outbox:
         """Queues mail to people, where the settings name a mail server and the panel's address.  Raises

@@ -79,7 +79,8 @@ def run(context: Context) -> None:
         sources=sources,
         registration=open_registration(context, signer, sources),
         proofs=EntryProofs(store, context.root()),
-        number_proofs=open_number_proofs(context.settings, sources),
+        number_proofs=open_number_proofs(context, sources),
+        call_policy=context.call_policy(),
         branding=branding,
         checks={
             **CatalogueChecks(
@@ -114,12 +115,11 @@ def _read_brand(settings: Settings) -> Brand:
     )
 
 
-def open_number_proofs(settings: Settings, sources: Sources) -> NumberProofs | None:
+def open_number_proofs(context: Context, sources: Sources) -> NumberProofs | None:
     """How customers add numbers by the settings; ``None`` where no number can be called."""
-    numbers = settings.numbers
-    if not (settings.persons.dial and numbers.countries):
+    if not (context.settings.persons.dial and context.settings.numbers.offer):
         return None
-    return NumberProofs(numbers.countries, numbers.calls_a_day, sources)
+    return NumberProofs(context.call_policy(), sources)
 
 
 def open_registration(context: Context, signer: Signer | None, sources: Sources) -> Registration:

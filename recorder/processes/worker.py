@@ -37,7 +37,9 @@ def run(context: Context) -> None:
         timekeeper=ClockGuard(services.spool / NAME, context.witnesses()),
         beat=heartbeat(os.environ),
         relay=LiveCallRelay(settings.node.name, services.spool, services.root, revoked=services.revoked),
-        caller=VerificationCaller(settings.node.name, services.spool, CALL_REGISTERS, speech)
+        caller=VerificationCaller(
+            settings.node.name, services.spool, CALL_REGISTERS, speech, context.call_policy()
+        )
         if settings.persons.dial
         else None,
         mail=MailDelivery(services, mail_server(settings)),

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
 
 import structlog
 
+from recorder import metrics
 from recorder.clock import Now, utc_now
 from recorder.domain.live_command import RING_SECONDS, CallOut
 from recorder.errors import ConfigError
@@ -24,6 +25,7 @@ from recorder.prompts.composer import SHIPPED, verification_code
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.atomic_files import share_folder, write_file
 from recorder.spool.command_socket import OUTGOING_SOUNDS, send_request
+from recorder.verification_calls.policy import CallPolicy, count_calls
 from recorder.verification_calls.register import CallRegister, VerificationCall
 
 PLAYED: Final = 300.0
@@ -32,8 +34,14 @@ PLAYED: Final = 300.0
 PATIENCE: Final = RING_SECONDS + 15.0
 """Seconds to wait for the outcome of a call."""
 
+MEASURED_EVERY: Final = 30.0
+"""Seconds between two looks at how much of the day's budget is used."""
+
 NO_SOUND: Final = "no_sound"
 """Outcome: no call was made, because a sentence has no sound."""
+
+NOT_ALLOWED: Final = "not_allowed"
+"""Outcome: no call was made, because the policy does not allow it."""
 
 MODE: Final = 0o640
 
@@ -48,9 +56,12 @@ class VerificationCaller(DutyThread):
     spool: Path
     registers: Sequence[CallRegister]
     sources: Sources = SHIPPED
+    policy: CallPolicy = field(default_factory=CallPolicy)
     now: Now = utc_now
     entropy: Entropy = os.urandom
     monotonic: Callable[[], float] = time.monotonic
+
+    _measure_due: float = 0.0
 
     NAME: ClassVar[str] = "calling"
     INTERVAL: ClassVar[float] = 0.5
@@ -65,6 +76,9 @@ class VerificationCaller(DutyThread):
     def turn(self) -> bool:
         """Make the next call; false if none was ordered.  Raises what catalogue and disk raise."""
         self._tidy()
+        if self.monotonic() >= self._measure_due:
+            self._measure_due = self.monotonic() + MEASURED_EVERY
+            self._measure_budget()
         return any(self._serve(register) for register in self.registers)
 
     def _serve(self, register: CallRegister) -> bool:
@@ -72,10 +86,27 @@ class VerificationCaller(DutyThread):
         if claim is None:
             return False
         call, digits = claim
-        outcome = self._call(call, digits, register.OPENING)
+        outcome = self._call(call, digits, register.OPENING) if self._may_call(call) else NOT_ALLOWED
         register.answer(self.node, call, outcome, self.now(), self.entropy)
         log.info("verification_call.answered", call=call.id, outcome=outcome)
         return True
+
+    def _may_call(self, call: VerificationCall) -> bool:
+        """Whether the policy allows a call that was ordered: a row may be anybody's."""
+        count = self._measure_budget()
+        if count <= self.policy.calls_a_day and self.policy.allows_number(call.tenant, call.number):
+            return True
+        log.error(
+            "verification_call.not_allowed", call=call.id, tenant=call.tenant, calls_today=count,
+            hint="run `accord audit run`: the catalogue was changed outside Accord",
+        )  # fmt: skip
+        return False
+
+    def _measure_budget(self) -> int:
+        """The calls of the last 24 hours."""
+        count, budget = count_calls(self.now()), self.policy.calls_a_day
+        metrics.CALL_BUDGET_USED.set(count / budget if budget else 1.0)
+        return count
 
     def _call(self, call: VerificationCall, digits: str, opening: str) -> str:
         try:

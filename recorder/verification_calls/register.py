@@ -2,8 +2,8 @@
 
 The panel orders a call; the worker of a node that can call out takes it, makes the code and stores a hash.
 The code itself is in no table and no log. What is called, and which code counts, is what the customer's log
-says: a row alone decides nothing. A code is valid for minutes and a few attempts, and a number is called a
-few times a day in total, whoever orders it.
+says: a row alone decides nothing. A code is valid for minutes and a few attempts. Which numbers are called,
+and how often, is in :mod:`recorder.verification_calls.policy`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,13 @@ import structlog
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.tables.dispute import DisputeCallTable
-from recorder.catalogue.tables.number_proof import NumberProofTable
-from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.catalogue.tables.verification_call import VerificationCallTable
 from recorder.clock import to_iso
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
 from recorder.errors import AccordError
 from recorder.ids import Entropy, uuid7
 from recorder.verification_calls.code import commit_number, hash_code, is_code, new_code
+from recorder.verification_calls.policy import CallPolicy
 
 TAKEN_WITHIN: Final = timedelta(seconds=10)
 """How long an order waits for a node before it expires."""
@@ -43,13 +41,6 @@ TRIES: Final = 5
 
 NOT_LOGGED: Final = "not_logged"
 """Outcome: no call was made, because the log has no such order."""
-
-A_DAY: Final = timedelta(days=1)
-CALLS_A_NUMBER: Final = 3
-"""In a day, for all customers and use cases."""
-
-TABLES: Final = (VerificationCodeTable, NumberProofTable, DisputeCallTable)
-"""The tables of all use cases."""
 
 log = structlog.get_logger()
 
@@ -109,10 +100,12 @@ class CallRegister(ABC):
         """The error that the row of a call contradicts the log."""
 
     def order(
-        self, tenant: str, number: str, *, salt: str, language: str, who: str, now: datetime,
-        entropy: Entropy, **columns: str,
+        self, policy: CallPolicy, tenant: str, number: str, *, salt: str, language: str, who: str,
+        now: datetime, entropy: Entropy, **columns: str,
     ) -> VerificationCall:  # fmt: skip
-        """Inside the caller's transaction: order a call. Its limits are the caller's."""
+        """Inside the caller's transaction, which has locked the customer: order a call. Raises
+        :class:`recorder.errors.VerificationCallError` as :meth:`CallPolicy.check`."""
+        policy.check(tenant, number, now)
         call, until = str(uuid7(now, entropy)), now + TAKEN_WITHIN
         row = self.TABLE(
             id=call, tenant_id=tenant, number=number, language=language, ordered_at=now, until=until, tries=0,
@@ -123,13 +116,6 @@ class CallRegister(ABC):
         row.leaves = [append(tenant, self.ORDERED, body, now, entropy).number]
         row.save(force_insert=True)
         return call_row(row)
-
-    def count_since(self, since: datetime, tenant: str | None = None) -> int:
-        """How many calls were ordered after a time, by one customer or by all."""
-        condition = self.TABLE.ordered_at > since
-        if tenant is not None:
-            condition &= self.TABLE.tenant_id == tenant
-        return int(self.TABLE.select().where(condition).count())
 
     def latest(self, condition: Any) -> Any | None:
         """The row of the latest call that meets a condition."""
@@ -232,15 +218,6 @@ class CallRegister(ABC):
 def is_open(call: VerificationCall | None, now: datetime) -> bool:
     """Whether a number is being called right now."""
     return call is not None and call.at(now).outcome is None
-
-
-def is_exhausted(number: str, now: datetime) -> bool:
-    """Whether a number was called so often in the last day that it is left alone."""
-    recent = (
-        table.select().where((table.number == number) & (table.ordered_at > now - A_DAY)).count()
-        for table in TABLES
-    )
-    return sum(recent) >= CALLS_A_NUMBER
 
 
 def call_row(row: Any) -> VerificationCall:

@@ -49,6 +49,7 @@ from recorder.lifecycle import plans
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import By
 from recorder.seal.dispute_kinds import ACCEPTED
+from recorder.verification_calls.policy import CallPolicy
 from tests.house import CALLER, Customer, House, hash_with
 from tests.ports import free_ports
 from web import WebConfig, create_app, serve
@@ -278,7 +279,7 @@ def run(folder: Path) -> None:
         factors=house.factors,
         outbox=Outbox(house.keyring, "https://accord.example.com"),
         proofs=EntryProofs(house.store, house.root_public),
-        number_proofs=NumberProofs(("be",), 100),
+        number_proofs=NumberProofs(CallPolicy(calls_a_day=100)),
         registration=Registration(house.keyring, house.changes.signer),
         branding=CurrentBranding(house.trust, utc_now),
     )

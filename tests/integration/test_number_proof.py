@@ -18,6 +18,7 @@ from recorder.catalogue import queries
 from recorder.features.tenants.number_proof import CALLS, NumberProofs
 from recorder.identity import tenants
 from recorder.verification_calls.caller import VerificationCaller
+from recorder.verification_calls.policy import CallPolicy
 from tests.integration.ending.conftest import Site, until
 from tests.integration.test_control import Panel
 from tests.spoken_digits import code_in, find_start
@@ -36,7 +37,7 @@ def test_switch_plays_the_code_in_the_customers_language(
         entropy=entropy,
     )  # fmt: skip
     owner = queries.tenant("t")
-    proofs = NumberProofs(("be",), 100, now=clock, entropy=entropy)
+    proofs = NumberProofs(CallPolicy(calls_a_day=100), now=clock, entropy=entropy)
     call = proofs.order_call(owner, "02 555 01 77", who="u")
     caller = VerificationCaller("n", tmp_path, (CALLS,), now=clock, entropy=entropy)
     with PracticeSwitch(password="x", environment={}) as switch:

@@ -12,6 +12,9 @@ import hashlib
 import hmac
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from flask import request
 from flask_limiter import Limiter
@@ -19,7 +22,9 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 from recorder.domain import names
+from recorder.errors import AccordError, VerificationCallError
 from recorder.identity import throttle
+from recorder.identity.throttle import RateLimit
 from web.cookies import YEAR, cookie_name
 from web.proxies import network
 from web.state import current_visitor, now, panel_state, visitor
@@ -63,6 +68,32 @@ def remember_device(response: Response, login: str) -> None:
         samesite="Strict",
         path="/",
     )
+
+
+CALLS_A_CALLER: Final = RateLimit(10, 86_400)
+CALLS_AN_ADDRESS: Final = RateLimit(20, 86_400)
+"""Verification calls in a day that one person orders, and that are ordered from one address."""
+
+
+@contextmanager
+def count_call() -> Iterator[None]:
+    """A block that orders a verification call, which is counted first, and not if the order is refused.
+    Raises :class:`VerificationCallError` (``call.caller_exhausted``)."""
+    buckets = [
+        (_key("call-user", current_visitor().user.id), CALLS_A_CALLER),
+        (_key("call-address", client_network()), CALLS_AN_ADDRESS),
+    ]
+    if throttle.take(buckets, now()):
+        raise VerificationCallError(
+            "call.caller_exhausted",
+            "a person or address ordered too many calls today",
+            "try again tomorrow",
+        )
+    try:
+        yield
+    except AccordError:
+        throttle.give_back(buckets)
+        raise
 
 
 class TooManyFailures(Exception):

@@ -6,10 +6,10 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from recorder.errors import CatalogueError
+from recorder.errors import AccordError, CatalogueError, VerificationCallError
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.verification_calls.register import VerificationCall
-from web.account.limits import limit_grants, limiter
+from web.account.limits import count_call, limit_grants, limiter
 from web.numbers.blueprint import blueprint
 from web.numbers.setup_views import for_admins
 from web.state import current_visitor, login_required, panel_state, visitor
@@ -24,7 +24,7 @@ limit_numbers = limiter.limit(
     scope="numbers",
     exempt_when=lambda: visitor() is None,
 )
-"""Nobody finds out by trying which numbers other customers have."""
+"""Trying numbers costs something, even before one is called."""
 
 
 @blueprint.get("/numbers/new")
@@ -43,8 +43,9 @@ def call_number() -> ResponseReturnValue:
     """Have a number called with a code."""
     entry = request.form.get("number", "")[:LONGEST_ENTRY]
     try:
-        call = _proofs().order_call(current_visitor().tenant, entry, who=current_visitor().user.id)
-    except CatalogueError as error:
+        with count_call():
+            call = _proofs().order_call(current_visitor().tenant, entry, who=current_visitor().user.id)
+    except (CatalogueError, VerificationCallError) as error:
         return _form(entry, _refusal(error)), 422
     return redirect(url_for(".show_call", call_id=call.id), 303)
 
@@ -91,7 +92,7 @@ def _call(call_id: str) -> VerificationCall:
     return found
 
 
-def _refusal(error: CatalogueError) -> dict[str, str]:
+def _refusal(error: AccordError) -> dict[str, str]:
     """The sentence of an error by its field.  Raises the error again if it concerns none."""
     found = ERRORS.get(error.error_id)
     if found is None:

@@ -21,7 +21,7 @@ from recorder.features.subject_requests import erasure, reviews, rules, service,
 from recorder.features.subject_requests.reviews import COPIED, WITHHELD, ListenerRow, ReviewRow
 from recorder.identity import users
 from recorder.prompts.purposes import standard
-from web.account.limits import limit_grants, limit_refusals
+from web.account.limits import count_call, limit_grants, limit_refusals
 from web.decorators import Refusal, admins_only
 from web.gate import gate, who
 from web.language import LOCALES, NAMES
@@ -190,9 +190,12 @@ def _render_request(request_id: str, failed: str = "", problem: str = "") -> str
 @limit_grants
 @for_admins
 def call_number(request_id: str) -> ResponseReturnValue:
-    verification_code.order_call(
-        _tenant_id(), request_id, who=_user_id(), now=now(), entropy=panel_state().entropy
-    )
+    state = panel_state()
+    with count_call():
+        verification_code.order_call(
+            _tenant_id(), request_id, who=_user_id(), now=now(), entropy=state.entropy,
+            policy=state.call_policy,
+        )  # fmt: skip
     return _redirect_to_request(request_id, "whose")
 
 

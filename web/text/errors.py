@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from web.text import notes, subject_requests, together
+from web.text import notes, subject_requests, together, verification_calls
 from web.text import retention as retention_text
 
 ERRORS: Mapping[str, object] = {
@@ -86,6 +86,7 @@ def error(error_id: str) -> str:
         or retention_text.ERRORS.get(error_id)
         or subject_requests.ERRORS.get(error_id)
         or together.ERRORS.get(error_id)
+        or verification_calls.ERRORS.get(error_id)
         or AREAS.get(error_id.partition(".")[0])
     )
     return (

@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _l
 
 from recorder.domain.live_command import DONE
 from recorder.verification_calls.register import VerificationCall
+from web.text import verification_calls
 
 _ASK: Final = _l("No call was made: numbers cannot be called from here right now. Ask your provider.")
 
@@ -23,33 +24,14 @@ CALL_RESULTS: Final[Mapping[str, object]] = {
 
 ERRORS: Final[Mapping[str, tuple[str, object]]] = {
     "number.form": ("number", _l("Write the whole number, such as 02 555 01 00 or +32 2 555 01 00.")),
-    "number.kind": (
-        "number",
-        _l("Only ordinary fixed and mobile numbers are called. Ask your provider to add this one."),
-    ),
-    "number.country": (
-        "number",
-        _l("Numbers of this country are not called. Ask your provider to add this one."),
-    ),
     "number.added": ("number", _l("Your company has this number already.")),
-    "number.taken": (
-        "number",
-        _l("This number is already in use. If it is your company’s, ask your provider."),
-    ),
     "number.call_pending": ("number", _l("A number is being called right now. Wait for a moment.")),
-    "number.number_exhausted": (
-        "number",
-        _l("This number was called too often today. Try again tomorrow, or ask your provider to add it."),
-    ),
-    "number.customer_exhausted": (
-        "number",
-        _l("Your company requested too many calls today. Try again tomorrow, or ask your provider."),
-    ),
-    "number.day_exhausted": (
-        "number",
-        _l("No more numbers can be called today. Try again tomorrow, or ask your provider to add yours."),
-    ),
+    **{error_id: ("number", text) for error_id, text in verification_calls.ERRORS.items()},
     "tenant.offboarding_announced": ("number", _l("Your company is leaving, so no number can be added.")),
+    "number.with_provider": (
+        "code",
+        _l("The code is right. Your provider has been told, and adds this number for you."),
+    ),
     "number.no_code": ("code", _l("There is no valid code. Call the number again.")),
     "number.tries_exhausted": ("code", _l("That code was tried too often. Call the number again.")),
     "number.wrong_code": ("code", _l("That is not the right code. Check each digit, or call again.")),

@@ -86,7 +86,6 @@ ERRORS: Final[Mapping[str, object]] = {
     ),
     "subject_request.nothing": _l("You have no call with that number, so it is not called."),
     "subject_request.call_pending": _l("That number is being called right now."),
-    "subject_request.calls_exhausted": _l("That number was called too often today. Try again tomorrow."),
     "subject_request.no_code": _l("There is no valid code. Call the number again."),
     "subject_request.tries_exhausted": _l("That code was tried too often. Call the number again."),
     "subject_request.wrong_code": _l("That is not the right code."),

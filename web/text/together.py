@@ -49,7 +49,7 @@ from recorder.seal.dispute_kinds import (
 )
 from recorder.seal.dispute_statement import DisputeStatement
 from recorder.verification_calls.register import VerificationCall
-from web.text import formats
+from web.text import formats, verification_calls
 
 ERRORS: Final[Mapping[str, object]] = {
     "dispute.not_found": _l("This page does not exist, or it belongs to somebody else."),
@@ -84,7 +84,6 @@ ERRORS: Final[Mapping[str, object]] = {
     "dispute.unverified": _l("Two colleagues have to vouch for the person."),
     "dispute.no_number": _l("No number of this call can be called. Two colleagues can vouch instead."),
     "dispute.call_pending": _l("The number is being called right now."),
-    "dispute.calls_exhausted": _l("The number was called too often today. Try again tomorrow."),
     "dispute.no_code": _l("There is no valid code. Request another call."),
     "dispute.tries_exhausted": _l("That code was tried too often. Request another call."),
     "dispute.wrong_call_code": _l("That is not the code from the call."),
@@ -118,6 +117,7 @@ ERRORS: Final[Mapping[str, object]] = {
     "dispute.admins_only": _l("Only an admin can do this."),
     "dispute.statements": _l("Nothing more can be added to this difference. Close it and open another."),
     "mail.address": _l("Enter an email address, such as claire@example.com."),
+    **verification_calls.ERRORS,
 }
 """By ``error_id``."""
 
@@ -141,6 +141,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "dispute.wrong_call_code": "call_code",
     "dispute.no_code": "call_code",
     "dispute.tries_exhausted": "call_code",
+    **dict.fromkeys(verification_calls.ERRORS, "call"),
 }
 """The field of a form that an error is about; others are about the form."""
 

@@ -17,11 +17,11 @@ from recorder.errors import AccordError, DisputeError, RetentionError, SealError
 from recorder.features.disputes import queries
 from recorder.features.disputes.deferrals import may_withdraw
 from recorder.features.disputes.invitations import OpenGuestLink
-from recorder.features.disputes.rules import Dispute, Guest, erasure_waits_until, is_callable
+from recorder.features.disputes.rules import Dispute, Guest, erasure_waits_until
 from recorder.identity import throttle, users
 from recorder.identity.throttle import RateLimit
 from recorder.seal.dispute_kinds import ACCEPTED, ANSWERS
-from web.account.limits import TooManyFailures, limit_grants
+from web.account.limits import TooManyFailures, count_call, limit_grants
 from web.account.sessions import close_session, open_session
 from web.language import current_language
 from web.state import changes, current_visitor, login_required, now, panel_state
@@ -103,7 +103,8 @@ def order_call() -> ResponseReturnValue:
     """Have the number in the recording called with a code."""
     dispute, guest = _own()
     try:
-        guest_calls().order(dispute.tenant, dispute.id, guest.id)
+        with count_call():
+            guest_calls().order(dispute.tenant, dispute.id, guest.id)
     except REFUSALS as error:
         return _welcome(refusal(error)), 422
     return redirect(url_for(".welcome", _anchor="recognition"), 303)
@@ -165,7 +166,7 @@ def _welcome(errors: Mapping[str, str]) -> str:
         customer=customer,
         recordings=recordings_of(dispute),
         notice=_notice(dispute, guest),
-        callable=is_callable(guest.number),
+        callable=panel_state().call_policy.allows_number(dispute.tenant, guest.number),
         call=guest_calls().refresh(dispute.tenant, guest.id) if guest.verified_how is None else None,
         text=together,
         errors=errors,

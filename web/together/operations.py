@@ -9,7 +9,14 @@ import structlog
 
 from recorder.catalogue import queries
 from recorder.catalogue.records import RecordingRow
-from recorder.errors import AccordError, DisputeError, MailError, RetentionError, SealError
+from recorder.errors import (
+    AccordError,
+    DisputeError,
+    MailError,
+    RetentionError,
+    SealError,
+    VerificationCallError,
+)
 from recorder.features.disputes.agreements import Agreements
 from recorder.features.disputes.authority_orders import AuthorityOrders
 from recorder.features.disputes.guest_calls import GuestCalls
@@ -23,7 +30,7 @@ from web.text import deletion, retention, together
 
 log = structlog.get_logger()
 
-REFUSALS = (DisputeError, MailError, RetentionError)
+REFUSALS = (DisputeError, MailError, RetentionError, VerificationCallError)
 """What a step of a difference raises that its form can show; what a seal says goes to the operator."""
 
 
@@ -68,7 +75,7 @@ def deletion_context(dispute: Dispute, names: Mapping[str, str]) -> dict[str, An
 
 def guest_calls() -> GuestCalls:
     """Calls that tell guests a code."""
-    return GuestCalls(disputes())
+    return GuestCalls(disputes(), panel_state().call_policy)
 
 
 def refusal(error: AccordError) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -17,7 +18,7 @@ from recorder.errors import DisputeError, SealError
 from recorder.features.call_history import queries as call_history
 from recorder.features.disputes import queries
 from recorder.features.disputes.invitations import MOST_TIMES, IssuedGuestLink
-from recorder.features.disputes.rules import MOST_RECORDINGS, Dispute, Guest, is_callable
+from recorder.features.disputes.rules import MOST_RECORDINGS, Dispute, Guest
 from recorder.features.disputes.service import HANDLERS, LONGEST
 from recorder.mail.message import MailSection
 from recorder.seal.dispute_kinds import SETTLED, UNSETTLED, GuestInvited
@@ -152,7 +153,7 @@ def _page(dispute: Dispute, errors: Mapping[str, str] | None = None, failed: str
         now=now(),
         today=_today(),
         latest=_today() + LONGEST,
-        callable=is_callable,
+        callable=partial(panel_state().call_policy.allows_number, dispute.tenant),
         tenant=tenant,
         **deletion_context(dispute, names),
         hears=disputes().may_hear(current_visitor().user, dispute),

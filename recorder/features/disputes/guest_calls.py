@@ -1,36 +1,26 @@
 """The call that tells a guest a code: only the person who answers the number in the recordings hears it.
 
 Nobody can use this to call strangers: the number is that of the external party in a recording, it is called
-only after its person was invited and accepted, and only at an ordinary rate, since a caller can write any
-number as theirs.
+only after its person was invited and accepted. A caller can write any number as theirs, so the policy for
+calls decides (:mod:`recorder.verification_calls.policy`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from recorder.auditlog.append import lock_tenant
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.dispute import DisputeCallTable
 from recorder.errors import DisputeError
-from recorder.features.disputes import rules
 from recorder.features.disputes.rules import Guest
 from recorder.features.disputes.service import Disputes
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import CODE
 from recorder.seal.dispute_kinds import GuestVerified
-from recorder.verification_calls.register import (
-    A_DAY,
-    CallRegister,
-    VerificationCall,
-    call_row,
-    is_exhausted,
-    is_open,
-)
-
-CALLS_A_CUSTOMER: Final = 30
-"""In a day, for all guests of one customer."""
+from recorder.verification_calls.policy import CallPolicy
+from recorder.verification_calls.register import CallRegister, VerificationCall, call_row, is_open
 
 SALT_BYTES: Final = 32
 
@@ -71,17 +61,18 @@ class GuestCalls:
     what :meth:`Disputes.find` raises."""
 
     disputes: Disputes
+    policy: CallPolicy = field(default_factory=CallPolicy)
 
     def order(self, tenant: str, dispute: str, guest: str) -> VerificationCall:
         """Order a call to a guest's number; an earlier code becomes invalid. Raises ``dispute.no_guest``,
         ``dispute.closed``, ``dispute.guest_ended``, ``dispute.verified``, ``dispute.no_number`` (there is
-        none that can be called), ``dispute.call_pending``, ``dispute.calls_exhausted``."""
+        none), ``dispute.call_pending``; :class:`VerificationCallError` as :meth:`CallPolicy.check`."""
         now, entropy = self.disputes.changes.now(), self.disputes.changes.entropy
         with writing():
             lock_tenant(tenant)
             found = self._unverified(tenant, dispute, guest)
             number = found.number
-            if number is None or not rules.is_callable(number):
+            if number is None:
                 raise DisputeError(
                     "dispute.no_number",
                     "the recordings have no number that can be called",
@@ -91,14 +82,10 @@ class GuestCalls:
                 raise DisputeError(
                     "dispute.call_pending", "the number is being called", "wait for the call to end"
                 )
-            if is_exhausted(number, now) or CALLS.count_since(now - A_DAY, tenant) >= CALLS_A_CUSTOMER:
-                raise DisputeError(
-                    "dispute.calls_exhausted", "the number was called too often today", "try again tomorrow"
-                )
             salt = entropy(SALT_BYTES).hex()
             return CALLS.order(
-                tenant, number, salt=salt, language=found.language, who=guest, now=now, entropy=entropy,
-                dispute_id=dispute, guest_id=guest, number_salt=salt,
+                self.policy, tenant, number, salt=salt, language=found.language, who=guest, now=now,
+                entropy=entropy, dispute_id=dispute, guest_id=guest, number_salt=salt,
             )  # fmt: skip
 
     def refresh(self, tenant: str, guest: str) -> VerificationCall | None:

@@ -14,7 +14,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import reduce
 from typing import Final
 
-from recorder.domain import phone_numbers
 from recorder.domain.roles import EXTERNAL_PARTY, OWN_SIDE, SUPPORT, THIRD_PARTIES
 from recorder.errors import DisputeError
 from recorder.seal import hints
@@ -668,9 +667,3 @@ def _check_text(text: str, longest: int, error_id: str) -> str:
             "shorten or rewrite it, in one line",
         )
     return words
-
-
-def is_callable(number: str | None) -> bool:
-    """Whether a guest's number is called with a code: only an ordinary one, because whoever called could
-    write any number as theirs."""
-    return number is not None and phone_numbers.ordinary_country(number) is not None

@@ -15,17 +15,8 @@ from recorder.catalogue.tables.subject_request import SubjectRequestTable, Verif
 from recorder.errors import SubjectRequestError
 from recorder.features.subject_requests import queries, reviews, rules, service
 from recorder.ids import Entropy
-from recorder.verification_calls.register import (
-    A_DAY,
-    CallRegister,
-    VerificationCall,
-    call_row,
-    is_exhausted,
-    is_open,
-)
-
-CALLS_A_CUSTOMER: Final = 30
-"""In a day, for all requests of one customer."""
+from recorder.verification_calls.policy import CallPolicy
+from recorder.verification_calls.register import CallRegister, VerificationCall, call_row, is_open
 
 
 class RequestCalls(CallRegister):
@@ -64,12 +55,19 @@ CALLS: Final = RequestCalls()
 
 
 def order_call(
-    tenant: str, request_id: str, *, who: str, now: datetime, entropy: Entropy
+    tenant: str,
+    request_id: str,
+    *,
+    who: str,
+    now: datetime,
+    entropy: Entropy,
+    policy: CallPolicy = CallPolicy(),  # noqa: B008 - frozen
 ) -> VerificationCall:
     """Order a call with a code to a request's number; an earlier code becomes invalid. Raises
     :class:`SubjectRequestError`: ``subject_request.closed``, ``subject_request.verified``,
     ``subject_request.nothing`` (this customer has no call with that number),
-    ``subject_request.call_pending``, ``subject_request.calls_exhausted``."""
+    ``subject_request.call_pending``; :class:`recorder.errors.VerificationCallError` as
+    :meth:`CallPolicy.check`."""
     with writing():
         lock_tenant(tenant)
         request = _unverified_row(tenant, request_id)
@@ -83,14 +81,8 @@ def order_call(
             raise SubjectRequestError(
                 "subject_request.call_pending", "the number is being called", "wait for the call to end"
             )
-        if is_exhausted(request.number, now) or CALLS.count_since(now - A_DAY, tenant) >= CALLS_A_CUSTOMER:
-            raise SubjectRequestError(
-                "subject_request.calls_exhausted",
-                "the number was called too often today",
-                "try again tomorrow",
-            )
         return CALLS.order(
-            tenant, request.number, salt=str(request.number_salt), language=request.language, who=who,
+            policy, tenant, request.number, salt=str(request.number_salt), language=request.language, who=who,
             now=now, entropy=entropy, request=request.id,
         )  # fmt: skip
 

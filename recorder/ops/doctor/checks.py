@@ -32,6 +32,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     routes.routes,
     routes.recordings,
     outbound.calling_out,
+    outbound.call_budget,
     machine.daemon,
     machine.worker,
     machine.panel,
@@ -86,6 +87,7 @@ NEEDS: Final[Mapping[Check, tuple[Check, ...]]] = {
     outbound.outbound: (switch.switch, switch.dialplan),
     routes.routes: (switch.switch, switch.dialplan),
     routes.recordings: (switch.switch, switch.dialplan),
+    outbound.call_budget: (storage.catalogue,),
     switch.recording: (node.spool, switch.switch),
     machine.waiting_mail: (storage.catalogue,),
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from recorder.domain.line_policy import OFF
 from recorder.errors import ConfigError
-from recorder.ops.doctor.findings import DoctorFinding, Patient
+from recorder.ops.doctor.findings import DoctorFinding, NotChecked, Patient
 from recorder.ops.doctor.switch import SAME_ADDRESS, as_findings, loaded_dialplan, same_host
 from recorder.spool.snapshot import read_snapshot
 
@@ -84,6 +84,22 @@ def calling_out(patient: Patient) -> Iterator[DoctorFinding]:
         )
     else:
         yield DoctorFinding("ok", f"persons: verification calls go through {dial}")
+
+
+def call_budget(patient: Patient) -> Iterator[DoctorFinding]:
+    """The verification calls of the last 24 hours, beside the installation's budget."""
+    from recorder.verification_calls.policy import count_calls
+
+    if not patient.settings.persons.dial:
+        raise NotChecked("this node makes no verification calls")
+    patient.context.open_catalogue()
+    count, budget = count_calls(patient.now()), patient.settings.persons.calls_a_day
+    what = f"call budget: {count} of {budget} verification calls in the last 24 hours"
+    if count < budget:
+        yield DoctorFinding("ok", what)
+    else:
+        hint = "find out who orders them (the customers' access logs), or raise [persons] calls_a_day"
+        yield DoctorFinding("warning", f"{what}: no number is called", hint)
 
 
 def _lines(patient: Patient) -> int:

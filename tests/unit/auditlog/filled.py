@@ -63,6 +63,7 @@ from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.branding import Branding
 from recorder.seal.dispute_kinds import ACCEPTED
+from recorder.verification_calls.policy import CallPolicy
 from tests.announcements import announcement_in
 from tests.identity_proof import vouch
 
@@ -296,7 +297,7 @@ def _number(world: World) -> None:
     """A number that was added by its code, and one that was not."""
     tenant = queries_of_people.tenant(world.tenant)
     assert tenant is not None
-    proofs = NumberProofs(("be",), 100, now=world.house.clock, entropy=world.house.entropy)
+    proofs = NumberProofs(CallPolicy(calls_a_day=100), now=world.house.clock, entropy=world.house.entropy)
     for entry in ("02 555 07 77", "02 555 07 78"):
         order = proofs.order_call(tenant, entry, who=world.user)
         claim = number_proof.CALLS.take(NODE, **time_and_entropy(world))

@@ -15,11 +15,11 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.subject_request import VerificationCodeTable
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
-from recorder.errors import SubjectRequestError
+from recorder.errors import AccordError
 from recorder.features.subject_requests import reviews, rules, service, verification_code
 from recorder.identity import tenants
+from recorder.verification_calls.policy import A_DAY, CallPolicy
 from recorder.verification_calls.register import (
-    A_DAY,
     SILENT,
     TAKEN_WITHIN,
     TRIES,
@@ -74,7 +74,7 @@ def enter(clock, entropy, received: date | None = None, number: str = "0470 12 3
 
 
 def refused(error_id: str):
-    return pytest.raises(SubjectRequestError, check=lambda error: error.error_id == error_id)
+    return pytest.raises(AccordError, check=lambda error: error.error_id == error_id)
 
 
 @given(st.dates(date(1990, 1, 1), date(2090, 1, 1)), st.integers(0, 30))
@@ -197,7 +197,7 @@ def test_calls_to_a_number_are_limited_across_customers(request_, clock, entropy
         verification_code.CALLS.answer("n", claim[0], "unanswered", clock(), entropy)
         clock.at += timedelta(seconds=30)
     for each, tenant in ((request_, "t"), (theirs, "rival")):
-        with refused("subject_request.calls_exhausted"):
+        with refused("call.number_exhausted"):
             order(each, clock, entropy, tenant)
     clock.at += A_DAY
     order(request_, clock, entropy)
@@ -206,11 +206,11 @@ def test_calls_to_a_number_are_limited_across_customers(request_, clock, entropy
 
 
 def test_calls_of_a_customer_are_limited(tenant, clock, entropy) -> None:
-    for each in range(verification_code.CALLS_A_CUSTOMER):
+    for each in range(CallPolicy().calls_a_customer):
         number = f"+3247000{each:04}"
         unrecorded_call("t", number, number, clock())
         order(enter(clock, entropy, number=number).id, clock, entropy)
-    with refused("subject_request.calls_exhausted"):
+    with refused("call.customer_exhausted"):
         order(enter(clock, entropy).id, clock, entropy)
 
 
@@ -274,3 +274,38 @@ def test_search_finds_only_the_customers_and_numbers_own(catalogue, clock, entro
         with refused("subject_request.not_found"):
             service.find_request("b" if tenant == "a" else "a", row.id)
     assert not reviews.has_calls("a", "+32470000000")
+
+
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        ("+32903123456", "call.kind"),  # premium
+        ("+3278151515", "call.kind"),  # one number for a company, at a rate of its own
+        ("+32800123456", "call.kind"),
+        ("+881612345678", "call.country"),  # satellite: no country's
+        ("+33142685300", "call.country"),
+        ("+447911123456", "call.country"),
+    ],
+)
+def test_no_number_is_called_that_somebody_may_earn_from(
+    tenant, clock, entropy, number: str, problem: str
+) -> None:
+    unrecorded_call("t", number, number, clock())
+    with refused(problem):
+        order(enter(clock, entropy, number=number).id, clock, entropy)
+    with connected():
+        assert not VerificationCodeTable.select().exists()
+
+
+def test_the_installation_has_a_budget_for_the_day(tenant, clock, entropy) -> None:
+    policy = CallPolicy(("fr",), calls_a_day=2)
+    requests = []
+    for number in ("+33142685300", "+32470000001", "+32470000002"):
+        unrecorded_call("t", number, number, clock())
+        requests.append(enter(clock, entropy, number=number).id)
+    when = {"who": "u", "now": clock(), "entropy": entropy, "policy": policy}
+    for each in requests[:2]:
+        verification_code.order_call("t", each, **when)
+    with refused("call.day_exhausted"):
+        verification_code.order_call("t", requests[2], **when)
+    verification_code.order_call("t", requests[2], **when | {"now": clock() + A_DAY})

@@ -21,7 +21,7 @@ from recorder.catalogue.tables.dispute import (
 from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
 from recorder.domain.parties import Party
 from recorder.domain.roles import EXTERNAL_PARTY
-from recorder.errors import AccessError, CatalogueError, DisputeError, SealError
+from recorder.errors import AccessError, AccordError, CatalogueError, SealError
 from recorder.features.disputes import queries
 from recorder.features.disputes.invitations import IssuedGuestLink
 from recorder.features.disputes.queries import disputes_about, list_disputes
@@ -35,7 +35,7 @@ from .conftest import NOTICE, token_of
 
 @contextmanager
 def refused(error_id: str) -> Iterator[None]:
-    with pytest.raises(DisputeError) as error:
+    with pytest.raises(AccordError) as error:
         yield
     assert error.value.error_id == error_id
 
@@ -430,7 +430,7 @@ def test_a_number_is_called_a_few_times_a_day(scene, house) -> None:
         scene.calls.order(scene.customer.id, dispute.id, user.id)
         house.clock.forward(minutes=5)
         assert scene.calls.refresh(scene.customer.id, user.id).outcome == "no_answer"
-    with refused("dispute.calls_exhausted"):
+    with refused("call.number_exhausted"):
         scene.calls.order(scene.customer.id, dispute.id, user.id)
 
 

@@ -66,6 +66,7 @@ from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import EXPIRED
+from recorder.verification_calls.policy import CallPolicy
 from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
 from tests.house import PASSWORD, RATE, Customer, House, _hashed, wav_of
@@ -355,7 +356,7 @@ class World:
             changes=house.changes,
             factors=house.factors,
             proofs=EntryProofs(house.store, house.root_public),
-            number_proofs=NumberProofs(("be",), 12, now=self.clock, entropy=self.entropy),
+            number_proofs=NumberProofs(CallPolicy(calls_a_day=12), now=self.clock, entropy=self.entropy),
             registration=Registration(house.keyring, house.changes.signer, "open", entropy=self.entropy),
         )
         app.jinja_env.bytecode_cache = COMPILED

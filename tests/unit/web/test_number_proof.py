@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from recorder.auditlog import leaf_lookup
 from recorder.catalogue import queries
@@ -16,12 +17,13 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.number_proof import NumberProofTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.domain.live_command import NO_ANSWER, NO_WAY_OUT
-from recorder.errors import CatalogueError
+from recorder.errors import AccordError
 from recorder.features.subject_requests import service, verification_code
 from recorder.features.tenants import number_proof
-from recorder.features.tenants.number_proof import CALLS, CALLS_A_CUSTOMER, NumberProofs
+from recorder.features.tenants.number_proof import CALLS, NumberProofs
 from recorder.lifecycle import line_history
 from recorder.verification_calls.code import hash_code
+from recorder.verification_calls.policy import CallPolicy
 from recorder.verification_calls.register import NOT_LOGGED, TAKEN_WITHIN, TRIES, VALID
 from web.state import KEY
 
@@ -31,8 +33,10 @@ FIELD = re.compile(r'<p class="field-error" id="([a-z]+)-wrong">([^<]+)</p>')
 
 @pytest.fixture
 def proofs(app, clock, entropy) -> NumberProofs:
-    """Numbers of two countries are called, twelve a day."""
-    new_proofs = NumberProofs(("be", "fr"), 12, now=clock, entropy=entropy)
+    """Numbers of two countries are called, thirteen times a day."""
+    new_proofs = NumberProofs(
+        CallPolicy(("fr",), calls_a_customer=10, calls_a_day=13), now=clock, entropy=entropy
+    )
     app.extensions[KEY] = replace(app.extensions[KEY], number_proofs=new_proofs)
     return new_proofs
 
@@ -116,19 +120,17 @@ def test_code_is_told_by_the_prompt_and_stored_nowhere(bakery, browser, proofs, 
         ("1001", "number.form"),
         ("our number", "number.form"),
         ("112", "number.form"),
-        ("+32 2 555", "number.kind"),
-        ("0900 12 345", "number.kind"),
-        ("0800 12 345", "number.kind"),
-        ("+882 16 123 4567", "number.country"),
-        ("+44 20 7946 0000", "number.country"),
+        ("+32 2 555", "call.kind"),
+        ("0900 12 345", "call.kind"),
+        ("0800 12 345", "call.kind"),
+        ("+882 16 123 4567", "call.country"),
+        ("+44 20 7946 0000", "call.country"),
         ("02 555 01 00", "number.added"),
         ("0032 (0)2/555.01.00", "number.added"),
-        ("+32 2 555 01 99", "number.taken"),
-        ("02/555 01 99", "number.taken"),
     ],
 )
 def test_number_that_is_not_called(browser, bakery, rival, proofs, entry, problem) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(AccordError) as refused:
         proofs.order_call(queries.tenant(bakery.id), entry, who="u")
     assert refused.value.error_id == problem
     answer = browser("paul").send("/numbers/new", number=entry)
@@ -141,7 +143,7 @@ def test_number_that_is_not_called(browser, bakery, rival, proofs, entry, proble
 
 
 def refused(proofs, tenant: str, entry: str) -> str:
-    with pytest.raises(CatalogueError) as error:
+    with pytest.raises(AccordError) as error:
         proofs.order_call(queries.tenant(tenant), entry, who="u")
     return error.value.error_id
 
@@ -165,14 +167,14 @@ def test_calls_are_limited(browser, bakery, rival, proofs, hear, clock, entropy)
             assert refused(proofs, mine.id, "02 555 01 78") == "number.call_pending"
         hear("unanswered")
     for owner in (mine, theirs):
-        assert refused(proofs, owner.id, "02/555 01 77") == "number.number_exhausted"
-    for last in range(CALLS_A_CUSTOMER - 1):
+        assert refused(proofs, owner.id, "02/555 01 77") == "call.number_exhausted"
+    for last in range(9):
         proofs.order_call(mine, f"+32255501{80 + last}", who="u")
         hear("unanswered")
-    assert refused(proofs, mine.id, "02 555 01 70") == "number.customer_exhausted"
+    assert refused(proofs, mine.id, "02 555 01 70") == "call.customer_exhausted"
     proofs.order_call(theirs, "02 555 01 71", who="u")
     hear("unanswered")
-    assert refused(proofs, theirs.id, "02 555 01 72") == "number.day_exhausted"
+    assert refused(proofs, theirs.id, "02 555 01 72") == "call.day_exhausted"
     paul = browser("paul")
     assert list(errors(paul.send("/numbers/new", number="02 555 01 70"))) == ["number"]
     clock.forward(days=1, seconds=1)
@@ -209,7 +211,29 @@ def test_number_that_another_customer_took_meanwhile(
     assert proofs.prove(theirs, call.id, hear(), who="u") is not None
     answer = paul.send(page, code=code)
     assert answer.status_code == 422
-    assert "déjà utilisé" in errors(answer)["code"]
+    assert "fournisseur" in errors(answer)["code"]
+    assert numbers(bakery.id) == ["+3225550100"]
+
+
+def test_nobody_learns_which_numbers_others_have(browser, bakery, rival, proofs, hear) -> None:
+    """A number of another customer is called as any other one; who answers it is referred to the provider."""
+    paul, theirs, free = browser("paul"), "+32 2 555 01 99", "+32 2 555 01 98"
+
+    def told(entry: str) -> tuple[list[object], str, str]:
+        page, code = order(paul, entry), hear()
+        wrong = paul.send(page, code="1" * 6 if code != "1" * 6 else "2" * 6)
+        notices = re.findall(r'<p class="notice[^>]*>([^<]+)', paul.get(page).text)
+        return [wrong.status_code, errors(wrong), notices], page, code
+
+    (theirs_told, page, code), (free_told, _page, _code) = told(theirs), told(free)
+    assert theirs_told == free_told
+    with capture_logs() as logs:
+        answer = paul.send(page, code=code)
+    assert answer.status_code == 422
+    assert list(errors(answer)) == ["code"]
+    assert "Van Dyck" not in answer.text
+    (line,) = [line for line in logs if line["event"] == "number.claimed"]
+    assert (line["tenant"], line["other_tenant"]) == (bakery.id, rival.id)
     assert numbers(bakery.id) == ["+3225550100"]
 
 

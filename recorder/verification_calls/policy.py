@@ -1,0 +1,94 @@
+"""Which numbers are called, and how often: one policy for every call that Accord places.
+
+Somebody who earns from calls to a number may be any caller, guest or admin. So only ordinary numbers of the
+customer's own country are called, and of those that the operator names, and there are limits for a number, a
+customer and the installation. They are checked when a call is ordered, and again by the node that is about to
+dial; who orders calls is counted where they are known (``web/account/limits.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from recorder.catalogue.country_check import country_of
+from recorder.catalogue.database import connected
+from recorder.catalogue.tables.dispute import DisputeCallTable
+from recorder.catalogue.tables.number_proof import NumberProofTable
+from recorder.catalogue.tables.subject_request import VerificationCodeTable
+from recorder.catalogue.tables.verification_call import VerificationCallTable
+from recorder.domain import phone_numbers
+from recorder.errors import VerificationCallError
+
+A_DAY: Final = timedelta(days=1)
+
+TABLES: Final = (VerificationCodeTable, NumberProofTable, DisputeCallTable)
+"""The tables of all use cases."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """The ``countries`` (``be``) that are called beside a customer's own, and the calls in 24 hours, of all
+    use cases together: to a number, for a customer, and for the installation."""
+
+    countries: tuple[str, ...] = ()
+    calls_a_number: int = 3
+    calls_a_customer: int = 20
+    calls_a_day: int = 100
+
+    def check_number(self, tenant: str, number: str) -> None:
+        """Raises :class:`VerificationCallError` for a number that is never called for a customer:
+        ``call.kind``, ``call.country``."""
+        country = phone_numbers.ordinary_country(number)
+        if country is None:
+            hint = "only fixed, mobile and internet numbers are called"
+            raise VerificationCallError("call.kind", f"{number} is not called at an ordinary rate", hint)
+        with connected():
+            own = country_of(tenant).casefold()
+        if country not in (own, *self.countries):
+            hint = "add the country to [persons] countries"
+            raise VerificationCallError("call.country", f"numbers of {country} are not called", hint)
+
+    def allows_number(self, tenant: str, number: str | None) -> bool:
+        """Whether a number may be called for a customer, apart from how often."""
+        if number is None:
+            return False
+        try:
+            self.check_number(tenant, number)
+        except VerificationCallError:
+            return False
+        return True
+
+    def check(self, tenant: str, number: str, now: datetime) -> None:
+        """Raises :class:`VerificationCallError` for a call that may not be ordered now: what
+        :meth:`check_number` raises, ``call.number_exhausted``, ``call.customer_exhausted``,
+        ``call.day_exhausted``."""
+        self.check_number(tenant, number)
+        if count_calls(now, number=number) >= self.calls_a_number:
+            what = f"{number} was called too often today"
+            raise VerificationCallError("call.number_exhausted", what, "try again tomorrow")
+        if count_calls(now, tenant=tenant) >= self.calls_a_customer:
+            what = "this customer ordered too many calls today"
+            raise VerificationCallError("call.customer_exhausted", what, "try again tomorrow")
+        if count_calls(now) >= self.calls_a_day:
+            hint = "try again tomorrow, or raise [persons] calls_a_day"
+            raise VerificationCallError("call.day_exhausted", "too many numbers were called today", hint)
+
+
+def count_calls(now: datetime, *, number: str | None = None, tenant: str | None = None) -> int:
+    """How many calls were ordered in the last 24 hours, of all use cases: to a number, for a customer, or at
+    all."""
+    with connected():
+        return sum(_count(table, now - A_DAY, number, tenant) for table in TABLES)
+
+
+def _count(
+    table: type[VerificationCallTable], since: datetime, number: str | None, tenant: str | None
+) -> int:
+    condition = table.ordered_at > since
+    if number is not None:
+        condition &= table.number == number
+    if tenant is not None:
+        condition &= table.tenant_id == tenant
+    return int(table.select().where(condition).count())
