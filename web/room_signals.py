@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import dataclass
 from typing import Final
 
 MOST_STREAMS: Final = 800
 """Streams of one process: each occupies a connection for as long as somebody is in a room."""
+
+CUSTOMER_STREAMS: Final = 100
+"""Streams of the rooms of one customer."""
+
+SESSION_STREAMS: Final = 4
+"""Streams of one session: its tabs."""
+
+
+@dataclass(eq=False, slots=True)
+class RoomStream:
+    """One stream of a room of a ``tenant``, opened by a ``session``; ``is_closed``: it is to end."""
+
+    room: str
+    tenant: str
+    session: str
+    is_closed: bool = False
 
 
 class RoomSignals:
@@ -17,7 +34,8 @@ class RoomSignals:
         self._lock = threading.Lock()
         self._changes: Counter[str] = Counter()
         self._waiters: dict[str, threading.Condition] = {}
-        self._streams: Counter[str] = Counter()
+        self._streams: dict[RoomStream, None] = {}
+        """Those that last, oldest first."""
         self._is_closed = False
 
     @property
@@ -34,36 +52,54 @@ class RoomSignals:
             with waiter:
                 waiter.notify_all()
 
-    def open(self, room: str) -> bool:
-        """Begin a stream of a room; false if there are too many already, or the panel ends."""
+    def open(self, room: str, tenant: str, session: str) -> RoomStream | None:
+        """Begin a stream of a customer's room for a session. Where the session, its customer or the panel has
+        as many as it may, the session's own oldest stream is ended for it; ``None`` if it has none, or the
+        panel ends."""
+        stream = RoomStream(room, tenant, session)
         with self._lock:
-            if self._is_closed or self._streams.total() >= MOST_STREAMS:
-                return False
-            self._streams[room] += 1
+            own = [each for each in self._streams if each.session == session]
+            of_customer = sum(each.tenant == tenant for each in self._streams)
+            is_full = len(self._streams) >= MOST_STREAMS or of_customer >= CUSTOMER_STREAMS
+            if self._is_closed or (is_full and not own):
+                return None
+            waiter = None
+            if is_full or len(own) >= SESSION_STREAMS:
+                own[0].is_closed = True
+                waiter = self._waiters.get(own[0].room)
+                self._drop(own[0])
+            self._streams[stream] = None
             self._waiters.setdefault(room, threading.Condition())
-            return True
+        if waiter is not None:
+            with waiter:
+                waiter.notify_all()
+        return stream
 
-    def close_stream(self, room: str) -> None:
-        """End a stream of a room."""
+    def close_stream(self, stream: RoomStream) -> None:
+        """End a stream. Idempotent."""
         with self._lock:
-            self._streams[room] -= 1
-            if self._streams[room] <= 0:
-                del self._streams[room]
-                self._waiters.pop(room, None)
-                self._changes.pop(room, None)
+            self._drop(stream)
+
+    def _drop(self, stream: RoomStream) -> None:
+        self._streams.pop(stream, None)
+        if not any(each.room == stream.room for each in self._streams):
+            self._changes.pop(stream.room, None)
+            self._waiters.pop(stream.room, None)
 
     def count(self, room: str) -> int:
         """How many changes of a room were counted."""
         return self._changes[room]
 
-    def wait(self, room: str, count: int, seconds: float) -> None:
-        """Wait until a room has changed since ``count``, for so many seconds at most, or until the panel
-        ends."""
-        waiter = self._waiters.get(room)
+    def wait(self, stream: RoomStream, count: int, seconds: float) -> None:
+        """Wait until a stream's room has changed since ``count``, for so many seconds at most, or until the
+        stream or the panel ends."""
+        room, waiter = stream.room, self._waiters.get(stream.room)
         if waiter is None:
             return
         with waiter:
-            waiter.wait_for(lambda: self._is_closed or self._changes[room] != count, seconds)
+            waiter.wait_for(
+                lambda: self._is_closed or stream.is_closed or self._changes[room] != count, seconds
+            )
 
     def close(self) -> None:
         """End all streams: the panel ends."""

@@ -15,6 +15,7 @@ from web.account.limits import limit_grants, limit_refusals, limiter
 from web.errors import error_response
 from web.gate import gate, who
 from web.playback.call_page import player_data
+from web.room_signals import RoomStream
 from web.state import current_visitor, login_required, panel_state, release_connection, visitor
 from web.text import errors, together
 from web.together.blueprint import blueprint
@@ -28,11 +29,15 @@ LONGEST_S: Final = 600.0
 """Seconds after which a stream ends, and the browser opens the next one: a connection that nobody reads does
 not last."""
 
+RETRY_MS: Final = 60_000
+"""Milliseconds after which a browser opens a stream again that was ended for a newer one."""
+
 ACTIONS: Final = ("play", "pause", "seek", "rate", "choose", "lead")
 
 limit_commands = limiter.limit(
-    "120/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="room commands"
-)
+    "120/minute", key_func=lambda: current_visitor().user.id, methods=["POST"], scope="room commands",
+    exempt_when=lambda: visitor() is None,
+)  # fmt: skip
 limit_clock = limiter.limit(
     "120/minute", key_func=lambda: current_visitor().user.id, scope="room clock",
     exempt_when=lambda: visitor() is None,
@@ -66,23 +71,23 @@ def stream_events(dispute_id: str) -> ResponseReturnValue:
         return error_response(401, errors.error("access.revoked"), "access.revoked")
     visit = enter(dispute_id)
     signals = panel_state().signals
-    if not signals.open(visit.dispute.id):
+    stream = signals.open(visit.dispute.id, visit.dispute.tenant, current_visitor().session.id)
+    if stream is None:
         abort(503)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # or nginx would keep the events
-    response = Response(
-        stream_with_context(_events(visit)), headers=headers, content_type="text/event-stream; charset=utf-8"
-    )
-    response.call_on_close(lambda: signals.close_stream(visit.dispute.id))
+    events = stream_with_context(_events(visit, stream))
+    response = Response(events, headers=headers, content_type="text/event-stream; charset=utf-8")
+    response.call_on_close(lambda: signals.close_stream(stream))
     return response
 
 
-def _events(visit: RoomVisit) -> Iterator[str]:
-    """A room's events, until the visitor may no longer be in it, the panel ends, or it is time for the
-    browser to open another stream."""
+def _events(visit: RoomVisit, stream: RoomStream) -> Iterator[str]:
+    """A room's events, until the visitor may no longer be in it, the stream or the panel ends, or it is time
+    for the browser to open another stream."""
     signals, service, room = panel_state().signals, rooms(), visit.dispute.id
     begin, latest = service.now_ms(), ""
     yield "retry: 1000\n\n"
-    while not signals.is_closed and service.now_ms() - begin < LONGEST_S * 1000:
+    while not (signals.is_closed or stream.is_closed) and service.now_ms() - begin < LONGEST_S * 1000:
         visit_now = find_visit(room)
         if visit_now is None:
             yield "event: ended\ndata: {}\n\n"
@@ -96,7 +101,9 @@ def _events(visit: RoomVisit) -> Iterator[str]:
         else:
             yield ": alive\n\n"
         release_connection()
-        signals.wait(room, count, KEEP_ALIVE_S)
+        signals.wait(stream, count, KEEP_ALIVE_S)
+    if stream.is_closed:  # for a newer one of the same session: tabs must not take turns all the time
+        yield f"retry: {RETRY_MS}\n\n"
 
 
 @blueprint.post("/together/<dispute_id>/command")

@@ -17,6 +17,7 @@ from recorder.identity import users
 from recorder.seal.amendment import By
 from tests.mailbox import link_in, text_of
 from tests.unit.web.account_mails import send
+from web.room_signals import SESSION_STREAMS
 from web.state import KEY
 from web.together import room_views
 from web.together.access import OPEN
@@ -352,3 +353,24 @@ def test_streams_end_with_the_panel(room, app) -> None:
 def test_the_team_page_has_no_guests(room, browser, bakery) -> None:
     assert "Jan Peeters" not in browser("paul").get("/team").text
     assert "Jan Peeters" not in {each.name for each in users.users(bakery.id)}
+
+
+@pytest.mark.parametrize("path", ["command", "presence", "listen"])
+def test_a_stranger_is_refused_as_everywhere(room, app, path: str) -> None:
+    page, _claire, _guest = room
+    app.config["WTF_CSRF_ENABLED"] = False
+    assert app.test_client().post(f"{page}/{path}").status_code == 401
+    assert app.test_client().post(f"/together/no-such-room/{path}").status_code == 401
+
+
+def test_more_tabs_than_a_session_may_have_end_its_oldest(room, app) -> None:
+    page, claire, _guest = room
+    answer = claire.client.get(f"{page}/events", environ_base={"REMOTE_ADDR": claire.address})
+    events, signals = chunks(answer), app.extensions[KEY].signals
+    while not next(events).startswith("event: room"):
+        pass
+    (own,) = signals._streams
+    for _ in range(SESSION_STREAMS):
+        assert signals.open(own.room, own.tenant, own.session) is not None
+    assert list(events) == ["retry: 60000\n\n"], "this tab waits for a minute before it takes another's turn"
+    answer.close()
