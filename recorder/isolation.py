@@ -23,20 +23,20 @@ SHARED: Final = frozenset({"catalogue.away", "mail.unreachable", "timestamp.unre
 
 
 @dataclass(slots=True)
-class Attempt:
+class ObjectTurn:
     """What came of one object's turn: ``error``, or ``None`` if it succeeded."""
 
     error: Exception | None = None
 
 
 @contextmanager
-def isolate_object(faults: FaultLog, event: str, subject: str, **details: object) -> Iterator[Attempt]:
+def isolate_object(faults: FaultLog, event: str, subject: str, **details: object) -> Iterator[ObjectTurn]:
     """A block about one object of a pass: whatever it raises is counted and reported to ``faults`` as
     ``event`` (one of :data:`recorder.metrics.OBJECT_FAULTS`) about ``subject``, with ``details``, and the
     pass goes on. A block that succeeds ends the fault.
 
     Raises what every object would meet: an unreachable store or catalogue, a full disk."""
-    attempt = Attempt()
+    attempt = ObjectTurn()
     try:
         yield attempt
     except Exception as error:
