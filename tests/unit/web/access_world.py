@@ -58,8 +58,8 @@ from recorder.identity import api_tokens, factor_reset, users
 from recorder.identity.throttle import RateLimit
 from recorder.ids import uuid7
 from recorder.lifecycle import expiry
+from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.expired_recording import ExpiredRecording
-from recorder.lifecycle.expiry import chain_of
 from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor
 from recorder.playback.verified_recording import RecordingVerifier
