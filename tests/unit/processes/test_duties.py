@@ -48,20 +48,20 @@ def write(statement: str) -> None:
 
 
 def test_a_malformed_amendment_stops_no_duty(house, duties) -> None:
-    held, readable, free = put_small(house), put_small(house), put_small(house)
-    for each in (held, readable):
+    on_hold, readable, free = put_small(house), put_small(house), put_small(house)
+    for each in (on_hold, readable):
         house.changes.hold(
             house.tenant, each, By("operator"), owner="claire", purposes=["agreement"],
             reason="a court asks", review_at=house.clock() + timedelta(days=1),
         )  # fmt: skip
-    write(f"UPDATE amendment SET data = '{{\"x\": 1}}' WHERE recording_id = '{held}'")
+    write(f"UPDATE amendment SET data = '{{\"x\": 1}}' WHERE recording_id = '{on_hold}'")
     house.clock.forward(days=31)
     with capture_logs() as logs:
         duties.keep()
     assert erased(house, free)
-    assert not erased(house, held)
+    assert not erased(house, on_hold)
     assert duty_times() == dict.fromkeys(duty_times(), house.clock().timestamp())
-    assert [line["row"] for line in logs if line["event"] == "hold.unreadable"] == [f"{held}/1"]
+    assert [line["row"] for line in logs if line["event"] == "hold.unreadable"] == [f"{on_hold}/1"]
     assert [line["recording"] for line in logs if line["event"] == "hold.review_due"] == [readable]
 
 
@@ -73,14 +73,14 @@ def test_a_malformed_amendment_stops_no_duty(house, duties) -> None:
     ],
 )  # fmt: skip
 def test_an_unreadable_recording_delays_no_other(house, duties, change: str) -> None:
-    broken, free = put_small(house), put_small(house)
-    write(f"UPDATE recording SET {change} WHERE id = '{broken}'")
+    damaged_one, free = put_small(house), put_small(house)
+    write(f"UPDATE recording SET {change} WHERE id = '{damaged_one}'")
     house.clock.forward(days=31)
     with capture_logs() as logs:
         duties.keep()
     assert erased(house, free)
-    assert (house.tenant, broken) in recordings.due(house.clock())
-    assert broken in {line.get("recording") for line in logs if line["log_level"] == "error"}
+    assert (house.tenant, damaged_one) in recordings.due(house.clock())
+    assert damaged_one in {line.get("recording") for line in logs if line["log_level"] == "error"}
     assert metrics.OBJECT_FAILURES.labels("recording.erasure_failed")._value.get() > 0
 
 
@@ -123,35 +123,35 @@ AWAY = CatalogueError("catalogue.away", "no answer", "run `accord doctor`")
 
 @pytest.mark.parametrize("error", [UNREACHABLE, AWAY, OSError(28, "No space left on device")])
 def test_what_every_object_would_meet_ends_the_pass(error: Exception) -> None:
-    faults, done = FaultLog(), list[str]()
+    faults, names = FaultLog(), list[str]()
     with pytest.raises(type(error)), capture_logs() as logs:
-        _pass(faults, done, {"a": error})
-    assert (done, logs) == ([], [])
+        _pass(faults, names, {"a": error})
+    assert (names, logs) == ([], [])
 
 
 @pytest.mark.parametrize(
     "error", [SealError("seal.x", "broken", ""), TypeError("x"), OSError(5, "bad sector")]
 )
 def test_what_concerns_one_object_is_reported_and_ends(error: Exception) -> None:
-    faults, done = FaultLog(), list[str]()
+    faults, names = FaultLog(), list[str]()
     before = metrics.OBJECT_FAILURES.labels("usage.count_failed")._value.get()
     with capture_logs() as logs:
-        _pass(faults, done, {"a": error})
-        _pass(faults, done, {"a": error})
-        _pass(faults, done, {})
-    assert done == ["b", "b", "a", "b"]
+        _pass(faults, names, {"a": error})
+        _pass(faults, names, {"a": error})
+        _pass(faults, names, {})
+    assert names == ["b", "b", "a", "b"]
     assert [(line["event"], line["tenant"]) for line in logs] == [
         ("usage.count_failed", "a"), ("usage.recovered", "a"),
     ]  # fmt: skip
     assert metrics.OBJECT_FAILURES.labels("usage.count_failed")._value.get() == before + 2
 
 
-def _pass(faults: FaultLog, done: list[str], errors: dict[str, Exception]) -> None:
+def _pass(faults: FaultLog, names: list[str], errors: dict[str, Exception]) -> None:
     for name in ("a", "b"):
         with isolate_object(faults, "usage.count_failed", name, tenant=name) as attempt:
             if name in errors:
                 raise errors[name]
-            done.append(name)
+            names.append(name)
         assert attempt.error is errors.get(name)
 
 

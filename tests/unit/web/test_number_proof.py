@@ -219,13 +219,13 @@ def test_nobody_learns_which_numbers_others_have(browser, bakery, rival, proofs,
     """A number of another customer is called as any other one; who answers it is referred to the provider."""
     paul, theirs, free = browser("paul"), "+32 2 555 01 99", "+32 2 555 01 98"
 
-    def told(entry: str) -> tuple[list[object], str, str]:
+    def answers(entry: str) -> tuple[list[object], str, str]:
         page, code = order(paul, entry), hear()
         wrong = paul.send(page, code="1" * 6 if code != "1" * 6 else "2" * 6)
         notices = re.findall(r'<p class="notice[^>]*>([^<]+)', paul.get(page).text)
         return [wrong.status_code, errors(wrong), notices], page, code
 
-    (theirs_told, page, code), (free_told, _page, _code) = told(theirs), told(free)
+    (theirs_told, page, code), (free_told, _page, _code) = answers(theirs), answers(free)
     assert theirs_told == free_told
     with capture_logs() as logs:
         answer = paul.send(page, code=code)
