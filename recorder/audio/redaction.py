@@ -90,7 +90,7 @@ def plan(
         *(each for each in unattended if each[2] == WAITING),
         *_labelled(unobserved, "unobserved"),
         *_labelled(ringing, "ringing"),
-        *_labelled(clock.lost, "write_error"),
+        *_labelled(clock.losses, "write_error"),
     ]
     # Ringing or already a conversation: the switch knows only the last bridge.
     unseen = [(start, min(stop, talk)) for start, stop in unobserved]

@@ -101,10 +101,10 @@ def _left(sound: wav.Wav, start: int, stop: int) -> prompt_match.Signal:
 def _is_echo(left: prompt_match.Signal, sound: wav.Wav, start: int, stop: int) -> bool:
     """Whether the external party's channel carries what they hear: their telephone is too loud."""
     (piece,) = wav.read_blocks(sound, stop - start, start, stop)
-    heard = piece[:, 1].astype(np.float32) / np.float32(32768)
+    right = piece[:, 1].astype(np.float32) / np.float32(32768)
     size = 1 << (2 * len(left) - 1).bit_length()
-    product = np.fft.irfft(np.fft.rfft(left, size) * np.conj(np.fft.rfft(heard, size)), size)
-    own, other = float(np.dot(heard, heard)), float(np.dot(left, left))
+    product = np.fft.irfft(np.fft.rfft(left, size) * np.conj(np.fft.rfft(right, size)), size)
+    own, other = float(np.dot(right, right)), float(np.dot(left, left))
     if other * ECHO_LOSS**2 > own:
         return False
     delays = product[: ECHO_MS * sound.sample_rate // 1000]

@@ -63,7 +63,7 @@ class Times:
     lengths of the file. ``holds``: when the external party's phone was on hold; ``waits``: when they waited,
     on a colleague's hold or for somebody to answer; both in order, each without overlap. ``missing_ms``:
     audio missing at the file's end, ``cut`` if its end is known to be missing. ``set_back_ms``: by how much a
-    clock was set back during the call, 0 if there is no such surplus. ``lost``: filled silence that no hold
+    clock was set back during the call, 0 if there is no such surplus. ``losses``: filled silence that no hold
     or wait explains, in milliseconds of audio."""
 
     started: datetime
@@ -76,7 +76,7 @@ class Times:
     set_back_ms: int
     measured: bool = False
     cut: bool = False
-    lost: tuple[tuple[int, int], ...] = ()
+    losses: tuple[tuple[int, int], ...] = ()
 
     @property
     def clock_ms(self) -> int:
@@ -125,7 +125,7 @@ class Times:
                 since, until = max(begin, first[0]), min(end, last[0])
                 if (length := round(share * to_ms(until - since))) > 0:
                     yield since, min(max(self.place(since), first[1]), last[1]), length
-            if length := self._lost(first, last):
+            if length := self._loss_ms(first, last):
                 yield first[0], last[1], length
 
     def fill(self) -> Times:
@@ -136,12 +136,12 @@ class Times:
             for time, offset in self.points
         )
         more = sum(length for _, _, length in missing)
-        lost = tuple(
+        losses = tuple(
             (points[number + 1][1] - length, points[number + 1][1])
             for number, (first, last) in enumerate(pairwise(self.points))
-            if (length := self._lost(first, last))
+            if (length := self._loss_ms(first, last))
         )
-        return replace(self, points=points, duration_ms=self.duration_ms + more, lost=lost)
+        return replace(self, points=points, duration_ms=self.duration_ms + more, losses=losses)
 
     def _clamped(self, place: int) -> int:
         return min(max(place, 0), self.duration_ms)
@@ -165,7 +165,7 @@ class Times:
             return place, place
         return max(first[1], last[1] - to_ms(last[0] - at)), min(last[1], first[1] + to_ms(at - first[0]))
 
-    def _lost(self, first: Point, last: Point) -> int:
+    def _loss_ms(self, first: Point, last: Point) -> int:
         """How much audio is missing between two measured points without a hold or wait."""
         missing, away = _missing_ms(first, last), _merge(self.holds, self.waits)
         if not self.measured or _overlap_ms(away, first[0], last[0]):

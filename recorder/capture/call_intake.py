@@ -322,9 +322,9 @@ class CallIntake:
             call.feed(FolderWritten(now) if error is None else FolderFailed(now, reason_for(error)))
 
 
-def _number_of(policy: LinePolicy | None, dialled: str) -> str:
+def _number_of(policy: LinePolicy | None, destination: str) -> str:
     """Return the number that a call is listed under: the line's, where it was dialled in another spelling."""
-    number = strip_punctuation(dialled)
+    number = strip_punctuation(destination)
     if policy is None or policy.number.removeprefix("+") == number.removeprefix("+"):
         return number
     return policy.number

@@ -60,19 +60,19 @@ def dialled_numbers(text: str, country: str | None) -> tuple[str, ...]:
     its code in place of the prefix of national calls. The likeliest first; none for anything else."""
     import phonenumbers
 
-    dialled = strip_punctuation(text)
-    if not _NUMBER.fullmatch(dialled):
+    number = strip_punctuation(text)
+    if not _NUMBER.fullmatch(number):
         return ()
-    digits = dialled.removeprefix("+")
-    if dialled.startswith("00"):
+    digits = number.removeprefix("+")
+    if number.startswith("00"):
         return digits, digits[2:]
-    if dialled.startswith("+") or country is None:
+    if number.startswith("+") or country is None:
         return (digits,)
     metadata = phonenumbers.PhoneMetadata.metadata_for_region(country.upper())
     # Where national calls begin with a zero, a number without one is another country's, or an extension.
-    if not dialled.startswith("0") and (metadata is None or metadata.national_prefix == "0"):
+    if not number.startswith("0") and (metadata is None or metadata.national_prefix == "0"):
         return (digits,)
-    national = to_canonical(dialled, country)
+    national = to_canonical(number, country)
     return (digits,) if national is None else tuple(dict.fromkeys((digits, national.removeprefix("+"))))
 
 

@@ -28,7 +28,7 @@ from recorder.seal.signing import Signer
 
 CHANGED: Final = "user.download_changed"
 
-_SETTING: Final = SignedSetting(KIND, lambda found: (found.tenant, found.user, found.number))
+_SIGNED_SETTING: Final = SignedSetting(KIND, lambda found: (found.tenant, found.user, found.number))
 
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ def is_allowed(tenant: str, user: str, trust: Trust) -> bool:
 def check(row: DownloadPermissionTable, leaves: list[LoggedLeaf], trust: Trust) -> DownloadPermission:
     """The permission in a row, given all leaves about that user's. Raises :class:`SealError` as
     :meth:`SignedSetting.check`."""
-    return _SETTING.check(row.statement, (row.tenant_id, row.id, row.number), leaves, trust).value
+    return _SIGNED_SETTING.check(row.statement, (row.tenant_id, row.id, row.number), leaves, trust).value
 
 
 def set_permission(

@@ -36,7 +36,7 @@ HINT: Final = (
     "`accord user reset-second-factor` starts anew, if you know who asks; `accord audit run` names such rows"
 )
 
-_SETTING: Final = SignedSetting(KIND, lambda found: (found.tenant, found.user, found.number))
+_SIGNED_SETTING: Final = SignedSetting(KIND, lambda found: (found.tenant, found.user, found.number))
 
 
 def current(user: UserRow, trust: Trust) -> SecondFactors:
@@ -55,7 +55,7 @@ def current(user: UserRow, trust: Trust) -> SecondFactors:
 def check(row: SecondFactorTable, leaves: list[LoggedLeaf], trust: Trust) -> SecondFactors:
     """The set in a row, given all leaves about that user's sets. Raises :class:`SealError` as
     :meth:`SignedSetting.check`."""
-    return _SETTING.check(row.statement, (row.tenant_id, row.id, row.number), leaves, trust).value
+    return _SIGNED_SETTING.check(row.statement, (row.tenant_id, row.id, row.number), leaves, trust).value
 
 
 def ever_had(user: UserRow) -> bool:

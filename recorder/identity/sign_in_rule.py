@@ -24,7 +24,7 @@ from recorder.seal.second_factor import RULE, SignInRule
 from recorder.seal.signing import Signer
 
 RULE_CHANGED: Final = "tenant.sign_in_changed"
-_SETTING: Final = SignedSetting(RULE, lambda found: (found.tenant, found.tenant, found.number))
+_SIGNED_SETTING: Final = SignedSetting(RULE, lambda found: (found.tenant, found.tenant, found.number))
 
 
 def requires_second_factor(tenant: str, trust: Trust) -> bool:
@@ -43,7 +43,7 @@ def requires_second_factor(tenant: str, trust: Trust) -> bool:
 def check(row: SignInRuleTable, leaves: list[LoggedLeaf], trust: Trust) -> SignInRule:
     """The rule in a row, given all leaves about that customer's. Raises :class:`SealError` as
     :meth:`SignedSetting.check`."""
-    return _SETTING.check(row.statement, (row.tenant_id, row.id, row.number), leaves, trust).value
+    return _SIGNED_SETTING.check(row.statement, (row.tenant_id, row.id, row.number), leaves, trust).value
 
 
 def require_second_factor(

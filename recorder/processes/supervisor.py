@@ -44,7 +44,7 @@ BACKOFF = (0.2, 1.0, 2.0, 5.0, 10.0)
 STEADY = 30.0
 """Seconds after which a child counts as running well."""
 
-HELD: Final = 1.0
+HOLDER_LOOK: Final = 1.0
 """Seconds between two looks at whether another process still holds what a child needs."""
 
 HURRY = 3.0
@@ -218,7 +218,7 @@ class Supervisor:
                 self._ask_to_end(run)
         if not child.runs and now >= child.due:
             if child.held_by is not None and child.held_by == self._other_holder(child):
-                child.due = now + HELD
+                child.due = now + HOLDER_LOOK
                 return
             child.held_by = None
             self._start(child, child.program.argv)
@@ -298,7 +298,7 @@ class Supervisor:
             child.failures, child.due = 0, now
             log.warning("process.ended", process=child.program.name, code=code, restart_in_s=0.0)
         elif (other := self._other_holder(child)) is not None:
-            child.failures, child.due, child.held_by = 0, now + HELD, other
+            child.failures, child.due, child.held_by = 0, now + HOLDER_LOOK, other
             log.error(
                 "process.held",
                 process=child.program.name,

@@ -212,8 +212,8 @@ def _recording_started(event: EslEvent, fields: _Fields) -> RecordingStarted | C
         return None
     # The switch closes the file and opens it again, for another codec or before a prompt is repeated: it
     # remains one recording.
-    if turning := event.variable("accord_turning"):
-        return None if turning == AGAIN else CodecChanged(**fields)
+    if turn := event.variable("accord_turning"):
+        return None if turn == AGAIN else CodecChanged(**fields)
     stereo = event.variable("rtp_use_codec_channels") not in ("", "1")
     return RecordingStarted(**fields, problem=STEREO if stereo else "")
 

@@ -73,10 +73,10 @@ def own(own_rig: Rig) -> Iterator[Rig]:
 
 def set_lines(rig: Rig, timing: str, outbound: str, mode: str = "out") -> Sounds:
     sounds = Sounds(rig.snapshot / "prompts")
-    calling: LinePolicy = replace(sounds.line(mode, LINE), outbound=outbound)  # type: ignore[arg-type]
-    called = LinePolicy("t2", "called", OWN, "notice", timing, ("opus",), sounds.announcement(FIRST))
+    caller_line: LinePolicy = replace(sounds.line(mode, LINE), outbound=outbound)  # type: ignore[arg-type]
+    callee_line = LinePolicy("t2", "called", OWN, "notice", timing, ("opus",), sounds.announcement(FIRST))
     read = count_reads(rig)
-    write_snapshot(rig.snapshot, [calling, called], [], utc_now())
+    write_snapshot(rig.snapshot, [caller_line, callee_line], [], utc_now())
     until("the snapshot is read", lambda: count_reads(rig) > read)
     return sounds
 

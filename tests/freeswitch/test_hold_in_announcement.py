@@ -98,13 +98,13 @@ def test_announcement_repeated_after_a_hold_is_found(tmp_path: Path, outbound: b
             assert "announcement_interrupted" in marks, (pair.name, marks)
             found = recording.encoded.announced
             assert found is not None, pair.name
-            kept = read_wav(recording.take.folder / WAV)[found.offset_ms * RATE // 1000 :, 1]
-            assert likeness(kept, prompt) > 0.97, pair.name
+            sound = read_wav(recording.take.folder / WAV)[found.offset_ms * RATE // 1000 :, 1]
+            assert likeness(sound, prompt) > 0.97, pair.name
             assert recording.encoded.duration_ms > wav.inspect(recording.take.audio).duration_ms
-            (told,) = (g for g in recording.encoded.gaps if g.reason == "before_announcement_end")
-            assert told.start_ms == 0
-            assert told.end_ms == found.end_ms
-            assert told.channel == "left"
+            (gap,) = (each for each in recording.encoded.gaps if each.reason == "before_announcement_end")
+            assert gap.start_ms == 0
+            assert gap.end_ms == found.end_ms
+            assert gap.channel == "left"
 
 
 def kinds(place: PhoneRig, pair: Pair) -> list[str]:

@@ -47,10 +47,10 @@ class Stretch:
     """What was done, and by the phones' clock when it was asked for and done, at its start and its end."""
 
     action: str
-    asked: float
-    begun: float
-    end_asked: float
-    ended: float
+    start_request: float
+    start: float
+    end_request: float
+    end: float
 
 
 @dataclass(eq=False)
@@ -70,7 +70,7 @@ Step = Callable[[], float]
 
 
 @dataclass
-class Held:
+class HeldCall:
     """A call in which the caller is held, parked and paused."""
 
     place: PhoneRig
@@ -81,15 +81,15 @@ class Held:
     parks: int = 0
     stretches: list[Stretch] = field(default_factory=list)
 
-    def during(self, action: str, seconds: float) -> None:
+    def perform(self, action: str, seconds: float) -> None:
         """Do it for so many seconds."""
-        began = self.place.exchange.studio.began
+        origin = self.place.exchange.studio.first_tick
         begin, end = self._steps(action)
-        asked = time.monotonic() - began
-        begun = begin() - began
+        start_request = time.monotonic() - origin
+        start = begin() - origin
         time.sleep(seconds)
-        end_asked = time.monotonic() - began
-        self.stretches.append(Stretch(action, asked, begun, end_asked, end() - began))
+        end_request = time.monotonic() - origin
+        self.stretches.append(Stretch(action, start_request, start, end_request, end() - origin))
 
     def _steps(self, action: str) -> tuple[Step, Step]:
         match action:
@@ -181,11 +181,11 @@ def play(folder: Path, count: int, music: bool) -> None:
         pair = place.place("held", PCMU, PCMU)
         place.until_connected(pair)
         time.sleep(2)
-        call = Held(place, pair, sound, pair.inside, place.leg_of(pair))
+        call = HeldCall(place, pair, sound, pair.inside, place.leg_of(pair))
         actions = [*ACTIONS, *chance.choices(ACTIONS, k=count - len(ACTIONS))]
         chance.shuffle(actions)
         for action in actions:
-            call.during(action, chance.uniform(0.4, 2.0))
+            call.perform(action, chance.uniform(0.4, 2.0))
             time.sleep(chance.uniform(0.8, 1.2))
         place.talk(0.5, pair)
         check(call)
@@ -204,18 +204,18 @@ def merged(gaps: list[Gap]) -> list[tuple[float, float]]:
     return result
 
 
-def check(call: Held) -> None:
+def check(call: HeldCall) -> None:
     recording = call.pair.listen()
     encoded = recording.encoded
     print(recording, encoded.gaps, call.stretches, sep="\n")
     assert not [gap for gap in encoded.gaps if gap.reason in ("write_error", "repair")]
-    kept = read_wav(recording.take.folder / WAV)
-    found = alignment.places(kept[:, 0], call.pair.outside.voice)
+    sound = read_wav(recording.take.folder / WAV)
+    found = alignment.places(sound[:, 0], call.pair.outside.voice)
     # Where a moment of the phones' clock is in the recording, by what was said before the first action.
     early = [one for one in found if one.at < encoded.announced.end_ms / 1000 + 1.5]
     zero = float(np.median([near(one.speech_time - one.at) for one in early]))
     assert len(early) > 3
-    zero += PERIOD * round((call.stretches[0].asked - early[-1].at - 1 - zero) / PERIOD)
+    zero += PERIOD * round((call.stretches[0].start_request - early[-1].at - 1 - zero) / PERIOD)
 
     # Nothing is at another place than where it was said, but for what a loaded switch lost: so no word of a
     # hold is anywhere else.
@@ -233,15 +233,15 @@ def check(call: Held) -> None:
         first = start + zero + near(before.speech_time - before.at - zero)
         last = end + zero + near(after.speech_time - after.at - zero)
         what = f"{stretch}: {first:.3f} to {last:.3f}"
-        assert not np.any(kept[round(start * RATE) : round(end * RATE)]), what
+        assert not np.any(sound[round(start * RATE) : round(end * RATE)]), what
         if stretch.action == "pause":  # the keys take their time
-            assert stretch.asked <= first <= stretch.begun + UNKNOWN_S, what
-            assert stretch.end_asked <= last <= stretch.ended + UNKNOWN_S, what
+            assert stretch.start_request <= first <= stretch.start + UNKNOWN_S, what
+            assert stretch.end_request <= last <= stretch.end + UNKNOWN_S, what
         else:
-            assert stretch.asked - WITHIN_S - TICK_S <= first <= stretch.asked + TICK_S, what
-            assert stretch.ended - UNKNOWN_S <= last <= stretch.ended + WITHIN_S + TICK_S, what
+            assert stretch.start_request - WITHIN_S - TICK_S <= first <= stretch.start_request + TICK_S, what
+            assert stretch.end - UNKNOWN_S <= last <= stretch.end + WITHIN_S + TICK_S, what
         for at in (start - 0.12, end + 0.1):  # the conversation is heard on either side
-            piece = kept[round(at * RATE) : round((at + 0.1) * RATE), 0]
+            piece = sound[round(at * RATE) : round((at + 0.1) * RATE), 0]
             assert np.sqrt(np.mean(piece**2)) > 0.03, (what, at)
 
 

@@ -10,9 +10,9 @@ LINE = f"{NUMBER}01"
 NATIONAL = LINE[2:]
 
 
-@pytest.mark.parametrize("dialled", [LINE, f"+{LINE}", f"00{LINE}", f"0{NATIONAL}"])
-def test_line_is_announced_and_listed_however_it_is_dialled(daemon: Rig, dialled: str) -> None:
-    call = daemon.call(dialled)
+@pytest.mark.parametrize("number", [LINE, f"+{LINE}", f"00{LINE}", f"0{NATIONAL}"])
+def test_line_is_announced_and_listed_however_it_is_dialled(daemon: Rig, number: str) -> None:
+    call = daemon.call(number)
     until("they are connected", lambda: "bridged" in call.marks_now(), 30)
     until("the caller is connected", call.heard_by_caller.exists)
     call.hang_up()

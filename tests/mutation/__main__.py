@@ -49,7 +49,7 @@ def _run_group(
     modules: list[str], tests: tuple[str, ...], choose: Choice, jobs: int, reasons: Reasons
 ) -> int:
     """Run modules with the same tests; returns how many results are not as listed."""
-    began = time.monotonic()
+    start = time.monotonic()
     campaign = run(map(Path, modules), tests, choose, jobs)
     for test in campaign.unusable:
         print(f"fails without a mutation, and is not used: {test}")
@@ -57,7 +57,7 @@ def _run_group(
     for module in modules:
         results = [each for each in campaign.results if str(each.mutation.path) == module]
         wrong += _report(module, results, reasons.get(module, {}))
-    print(f"{len(campaign.results)} mutants in {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{len(campaign.results)} mutants in {time.monotonic() - start:.0f} s", flush=True)
     return wrong
 
 

@@ -121,25 +121,25 @@ class Campaign:
                     self._lines.setdefault((file, line), []).append(test)
 
     def _test(self, mutations: list[Mutation]) -> None:
-        running: dict[int, tuple[Mutation, float, Path]] = {}
-        waiting = list(reversed(mutations))
-        while waiting or running:
-            while waiting and len(running) < self._jobs:
-                mutation = waiting.pop()
+        children: dict[int, tuple[Mutation, float, Path]] = {}
+        queue = list(reversed(mutations))
+        while queue or children:
+            while queue and len(children) < self._jobs:
+                mutation = queue.pop()
                 tests = self._tests_of(mutation)
                 if not tests:
                     self.results.append(Result(mutation, "not run"))
                     continue
-                number = len(self.results) + len(running) + 1
+                number = len(self.results) + len(children) + 1
                 out = self._folder / f"{number}.killer"
                 limit = PATIENCE + 10 * sum(self._seconds[test] for test in tests)
                 child = self._fork(number, functools.partial(self._attempt, mutation, tests, out))
-                running[child] = (mutation, time.monotonic() + limit, out)
-            for child, (mutation, until, out) in list(running.items()):
+                children[child] = (mutation, time.monotonic() + limit, out)
+            for child, (mutation, until, out) in list(children.items()):
                 status = _status(child, until)
                 if status is None:
                     continue
-                del running[child]
+                del children[child]
                 self.results.append(self._result(mutation, status, out))
             time.sleep(0.01)
 
@@ -190,9 +190,9 @@ class Campaign:
 
     def _run(self, items: list[pytest.Item]) -> Iterator[pytest.Item]:
         """Run tests; yields each before it runs, and the last one's successor never comes."""
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, successor in zip(items, [*items[1:], None], strict=True):
             yield item
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=successor)
 
     def _fork(self, number: int, run: Callable[[], None]) -> int:
         """Run in a new process, with a folder for its tests' files; returns its id."""
@@ -216,8 +216,8 @@ class Campaign:
 
 def _status(child: int, until: float | None) -> int | None:
     """The exit status of a process, ``None`` while it runs; without ``until``, wait for it."""
-    done, status = os.waitpid(child, 0 if until is None else os.WNOHANG)
-    if done:
+    pid, status = os.waitpid(child, 0 if until is None else os.WNOHANG)
+    if pid:
         return os.waitstatus_to_exitcode(status)
     if until is not None and time.monotonic() > until:
         os.killpg(child, signal.SIGKILL)

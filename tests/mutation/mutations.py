@@ -16,7 +16,7 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
 COMPOUND = (ast.BinOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Lambda, ast.NamedExpr)
 """Expressions that need parentheses as operands."""
 
-LOGGING = ("log.", "self._log.", "call.log.", "metrics.")
+LOG_PREFIXES = ("log.", "self._log.", "call.log.", "metrics.")
 """How calls begin that decide nothing."""
 
 
@@ -74,7 +74,7 @@ def mutations_of(path: Path, source: bytes) -> Iterator[Mutation]:
 
 def _mutable(node: ast.AST, function: str = "", inside: bool = False) -> Iterator[tuple[str, ast.AST]]:
     """Each node inside a function, with that function's name; what runs on import is left out."""
-    if isinstance(node, ast.Expr) and ast.unparse(node.value).startswith(LOGGING):
+    if isinstance(node, ast.Expr) and ast.unparse(node.value).startswith(LOG_PREFIXES):
         return
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         name = f"{function}.{node.name}".lstrip(".")
@@ -112,8 +112,8 @@ def _changes(node: ast.AST, text: Callable[[ast.expr], str]) -> Changes:
         case ast.BinOp(left=left, op=ast.BitAnd(), right=right):
             yield node, text(right), "dropped term"
             yield node, text(left), "dropped term"
-        case ast.Call(func=ast.Name(id="min" | "max" as name) as called):
-            yield called, "max" if name == "min" else "min", "swapped min/max"
+        case ast.Call(func=ast.Name(id="min" | "max" as name) as call):
+            yield call, "max" if name == "min" else "min", "swapped min/max"
         case ast.Raise():
             yield node, "pass", "dropped raise"
         case ast.Return(value=ast.Constant(value=bool(value))):

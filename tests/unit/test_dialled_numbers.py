@@ -10,13 +10,13 @@ INTERNATIONAL = ["3225550101", "+3225550101", "003225550101", "+32-2-555.01.01",
 
 
 @pytest.mark.parametrize("country", ["be", None])
-@pytest.mark.parametrize("dialled", INTERNATIONAL)
-def test_international_spellings_need_no_country(dialled: str, country: str | None) -> None:
-    assert "3225550101" in dialled_numbers(dialled, country)
+@pytest.mark.parametrize("text", INTERNATIONAL)
+def test_international_spellings_need_no_country(text: str, country: str | None) -> None:
+    assert "3225550101" in dialled_numbers(text, country)
 
 
 @pytest.mark.parametrize(
-    ("dialled", "country", "expected"),
+    ("text", "country", "expected"),
     [
         ("025550101", "be", "3225550101"),
         ("02 555 01 01", "be", "3225550101"),
@@ -24,19 +24,19 @@ def test_international_spellings_need_no_country(dialled: str, country: str | No
         ("912345678", "es", "34912345678"),
     ],
 )
-def test_national_spellings_are_those_of_the_country(dialled: str, country: str, expected: str) -> None:
-    assert expected in dialled_numbers(dialled, country)
-    assert dialled_numbers(dialled, None) == (dialled.replace(" ", ""),)
+def test_national_spellings_are_those_of_the_country(text: str, country: str, expected: str) -> None:
+    assert expected in dialled_numbers(text, country)
+    assert dialled_numbers(text, None) == (text.replace(" ", ""),)
 
 
-@pytest.mark.parametrize("dialled", ["491234567", "101", "112", "25550101"])
-def test_number_without_a_trunk_prefix_is_not_completed(dialled: str) -> None:
-    assert dialled_numbers(dialled, "be") == (dialled,)
+@pytest.mark.parametrize("text", ["491234567", "101", "112", "25550101"])
+def test_number_without_a_trunk_prefix_is_not_completed(text: str) -> None:
+    assert dialled_numbers(text, "be") == (text,)
 
 
-@pytest.mark.parametrize("dialled", ["", "alice", "+", "*58", "1;DROP"])
-def test_anything_else_is_no_number(dialled: str) -> None:
-    assert dialled_numbers(dialled, "be") == ()
+@pytest.mark.parametrize("text", ["", "alice", "+", "*58", "1;DROP"])
+def test_anything_else_is_no_number(text: str) -> None:
+    assert dialled_numbers(text, "be") == ()
 
 
 def test_country_of_lines() -> None:

@@ -262,12 +262,12 @@ def notice(
         _("Shall we listen to it together? It takes about ten minutes."),
         *shared,
         known_by,
-        *(() if waits is None else (_waiting(waits, customer),)),
+        *(() if waits is None else (_deletion_notice(waits, customer),)),
         leave,
     )
 
 
-def _waiting(until: datetime, customer: str) -> str:
+def _deletion_notice(until: datetime, customer: str) -> str:
     """That nobody has the recording deleted alone, until when, and how to ask for more."""
     alone = _(
         "Once you take part, neither side can have the recording deleted alone: it stays until a week after "

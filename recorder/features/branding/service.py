@@ -30,7 +30,7 @@ CHANGED: Final = "provider.branding_changed"
 
 HINT: Final = "an operator saves the settings again in the panel; `accord audit run` names such rows"
 
-_SETTING: Final = SignedSetting(KIND, lambda found: (found.tenant, found.tenant, found.number))
+_SIGNED_SETTING: Final = SignedSetting(KIND, lambda found: (found.tenant, found.tenant, found.number))
 
 REFRESH: Final = timedelta(seconds=5)
 """How long a process may show a branding that another one has changed."""
@@ -68,7 +68,7 @@ def find_branding(trust: Trust, tenant: str = PROVIDER) -> Verified[Branding] | 
 
 def check(row: BrandingTable, trust: Trust) -> Verified[Branding]:
     """The branding in a row. Raises :class:`SealError` as :meth:`SignedSetting.check`."""
-    return _SETTING.check(row.statement, (row.tenant_id, row.id, row.number), _changes(row.id), trust)
+    return _SIGNED_SETTING.check(row.statement, (row.tenant_id, row.id, row.number), _changes(row.id), trust)
 
 
 @dataclass

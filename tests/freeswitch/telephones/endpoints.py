@@ -207,7 +207,7 @@ class Studio:
 
     def __init__(self) -> None:
         self.start_time = time.time()
-        self.began = time.monotonic()
+        self.first_tick = time.monotonic()
         """The moment of the first tick."""
         self.latest = 0.0
         self._legs: list[Leg] = []
@@ -235,7 +235,7 @@ class Studio:
         order = itertools.count()
         queue: list[tuple[float, int, Leg, bytes]] = []
         for tick in itertools.count():
-            due = self.began + tick * TICK_MS / 1000
+            due = self.first_tick + tick * TICK_MS / 1000
             while (now := time.monotonic()) < due:
                 self._deliver(queue, now)
                 time.sleep(min(due - now, 0.004 if queue else 0.02))

@@ -186,8 +186,8 @@ def test_member_who_did_not_hear_the_notice_is_notified_in_the_next_call(live: L
     live.member("add-member", "d", "4", "400")
     played = {"File": SOUND.path, "Member-ID": "3", "Unique-ID": "c"}
     live.conferences.handle_event(event("play-file-member", **played))
-    done = event("play-file-member-done", **played).raw.replace(b"1795647361617992", b"1795647363617992")
-    live.conferences.handle_event(EslEvent(b"\n" + done))
+    end = event("play-file-member-done", **played).raw.replace(b"1795647361617992", b"1795647363617992")
+    live.conferences.handle_event(EslEvent(b"\n" + end))
     _, participants = live.conferences.participants_of("a")
     assert {each.leg: each.sounds_heard for each in participants} == {
         "c": frozenset({SOUND.path}),

@@ -26,7 +26,7 @@ ARRIVAL = Arrival("b", "100", "answered", "outbound", NOBODY, own_media=frozense
 
 
 @pytest.fixture
-def reached(tmp_path: Path) -> CallController:
+def far_end(tmp_path: Path) -> CallController:
     """A call whose caller receives audio where the arriving leg does."""
     start = CallStart("r", "t", "l", "101", "inbound", "n", "a", NOBODY, AT, ("opus",), None)
     return CallController(
@@ -36,29 +36,29 @@ def reached(tmp_path: Path) -> CallController:
     )  # fmt: skip
 
 
-def test_call_is_found_by_where_both_legs_send_their_audio(reached: CallController) -> None:
-    assert find_far_end(ARRIVAL, [reached], lambda _command: THEIRS[1]) is reached
+def test_call_is_found_by_where_both_legs_send_their_audio(far_end: CallController) -> None:
+    assert find_far_end(ARRIVAL, [far_end], lambda _command: THEIRS[1]) is far_end
 
 
-def test_caller_who_only_claims_the_address_is_not(reached: CallController) -> None:
+def test_caller_who_only_claims_the_address_is_not(far_end: CallController) -> None:
     """An SDP may name any address; the switch knows which port it has opened for this call."""
-    assert find_far_end(ARRIVAL, [reached], lambda _command: "20004") is None
+    assert find_far_end(ARRIVAL, [far_end], lambda _command: "20004") is None
 
 
-def test_other_calls_are_not(reached: CallController) -> None:
+def test_other_calls_are_not(far_end: CallController) -> None:
     def unasked(command: SwitchCommand) -> NoReturn:
         raise AssertionError(command)
 
     elsewhere = replace(ARRIVAL, own_media=frozenset({THEIRS}))
-    assert find_far_end(elsewhere, [reached], unasked) is None
-    assert find_far_end(replace(ARRIVAL, direction="inbound"), [reached], unasked) is None
-    assert find_far_end(replace(ARRIVAL, peer_media=None), [reached], unasked) is None
-    reached.state = replace(reached.state, phase=Phase.ENDED)
-    assert find_far_end(ARRIVAL, [reached], unasked) is None
+    assert find_far_end(elsewhere, [far_end], unasked) is None
+    assert find_far_end(replace(ARRIVAL, direction="inbound"), [far_end], unasked) is None
+    assert find_far_end(replace(ARRIVAL, peer_media=None), [far_end], unasked) is None
+    far_end.state = replace(far_end.state, phase=Phase.ENDED)
+    assert find_far_end(ARRIVAL, [far_end], unasked) is None
 
 
-def test_switch_that_does_not_answer_finds_none(reached: CallController) -> None:
+def test_switch_that_does_not_answer_finds_none(far_end: CallController) -> None:
     def silent(_command: SwitchCommand) -> NoReturn:
         raise SwitchError("switch.timeout", "no answer", "wait")
 
-    assert find_far_end(ARRIVAL, [reached], silent) is None
+    assert find_far_end(ARRIVAL, [far_end], silent) is None

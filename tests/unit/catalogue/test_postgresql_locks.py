@@ -44,9 +44,9 @@ def outcome_after(first: Callable[[], object], work: Callable[[], object], tenan
 
 def until_something_waits() -> None:
     # (Unlike pg_stat_activity, this view is not frozen for the rest of a transaction.)
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     deadline = time.monotonic() + 20
-    while database.execute_sql(waiting).fetchone()[0] == 0:
+    while database.execute_sql(query).fetchone()[0] == 0:
         assert time.monotonic() < deadline, "it waits for nobody"
         time.sleep(0.01)
 

@@ -36,7 +36,7 @@ MOST_KIB = 400 * 1024
 """KiB for the process that encodes, most of it its libraries; the call is 660 MiB."""
 MOST_BYTES = 64 * 1024 * 1024
 """For sealing, storing and playing it."""
-TAKEN: list[int] = []
+PEAKS_KIB: list[int] = []
 
 
 def encode_measured(folder: Path, prompt: Path) -> tuple[int, int]:
@@ -47,7 +47,7 @@ def encode_apart(folder: Path, prompt: Path) -> int:
     """Encode in a process of its own, as the worker does, and note its memory."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         length, kib = pool.submit(encode_measured, folder, prompt).result()
-    TAKEN.append(kib)
+    PEAKS_KIB.append(kib)
     return length
 
 
@@ -105,7 +105,7 @@ def test_a_call_of_six_hours(house, gate, ada) -> None:
 
     while (folder / layout.CALL).exists() and not (folder / "encoded.json").exists():
         stages.step(folder, house.clock(), house.services, encode_apart)
-    assert TAKEN[-1] < MOST_KIB
+    assert PEAKS_KIB[-1] < MOST_KIB
     tracemalloc.start()
     house.work(folder)
     assert tracemalloc.get_traced_memory()[1] < MOST_BYTES
@@ -128,8 +128,8 @@ def test_a_call_of_six_hours(house, gate, ada) -> None:
     sound = gate.open(ada, grant.id, "audio.wav", "p")
     at = 44 + last * RATE * 60 * 4
     assert b"".join(sound.read(at, at + 100_000)) == minute(last - 1).tobytes()[:100_000]
-    held = 44 + (WAIT_MS + 1000) * 32
-    assert not any(b"".join(sound.read(held, held + 32_000)))
+    offset = 44 + (WAIT_MS + 1000) * 32
+    assert not any(b"".join(sound.read(offset, offset + 32_000)))
     opus = folder.parent / "played.opus"
     played = gate.open(ada, grant.id, "audio.opus", "q")
     with open(opus, "wb") as file:

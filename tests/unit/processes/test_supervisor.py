@@ -391,8 +391,8 @@ def test_process_whose_work_another_one_does_waits_for_that_ones_end(tmp_path: P
             with capture_logs() as logs:
                 step_until(supervisor, lambda: supervisor._children[0].held_by is not None)
                 clock.listen(supervisor, 30.0)
-            (held,) = [entry for entry in logs if entry["event"] == "process.held"]
-            assert (held["holder"], str(lock) in held["command"]) == (other.pid, True)
+            (entry,) = [entry for entry in logs if entry["event"] == "process.held"]
+            assert (entry["holder"], str(lock) in entry["command"]) == (other.pid, True)
             assert [entry["event"] for entry in logs].count("process.started") == 1
             other.kill()
             other.wait()
