@@ -28,7 +28,6 @@ WITHOUT_LOCK = {
         "recorder.lifecycle.amendments.end_amendment",
         "recorder.lifecycle.amendments.update_expiry",
         "recorder.lifecycle.limits.note_applied",
-        "recorder.lifecycle.recordings.drop_key",
         "recorder.lifecycle.wrapped_key_rows.set_recording_key",
         "recorder.playback.grants.take_back",
     },
@@ -49,11 +48,8 @@ WITHOUT_LOCK = {
     },
     "what it calls locks": {
         "recorder.identity.users.end_sessions",
-        "recorder.lifecycle.amendments.list_tombstone",
     },
     "nobody else writes: a restore, a rebuild, or the erasure of a customer who has left": {
-        "recorder.features.offboarding.queries.drop_calls",
-        "recorder.features.offboarding.queries.drop_request_texts",
         "recorder.features.recovery.dump.restoration",
         "recorder.features.recovery.recording_rows.RowRestorer.restore",
     },
