@@ -151,9 +151,9 @@ def test_logs_unhandled_errors_of_duties(house, start) -> None:
 
     with capture_logs() as logs:
         start(store=BrokenStore())
-        until(lambda: any(line["event"] == "worker.failed" for line in logs), "a word about it")
-    (failure_line,) = [line for line in logs if line["event"] == "worker.failed"]
-    assert (failure_line["work"], str(failure_line["exc_info"])) == ("housekeeping", "nobody foresaw this")
+        until(lambda: any(line["event"] == "recording.erasure_failed" for line in logs), "a word about it")
+    (failure_line,) = [line for line in logs if line["event"] == "recording.erasure_failed"]
+    assert str(failure_line["exc_info"]) == "nobody foresaw this"
 
 
 def test_delayed_take_does_not_delay_others(house, start) -> None:
