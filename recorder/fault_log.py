@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -61,6 +61,16 @@ class FaultLog:
             details = {"error_id": error.error_id, **details}
         present = {name: value for name, value in details.items() if value is not None}
         getattr(log, level)(event, error=" ".join(str(error).split()), **present)
+
+    def lasts(self, event: str) -> bool:
+        """Whether a fault of an event lasts."""
+        return any(name == event for name, _ in tuple(self._faults))
+
+    def recover_others(self, event: str, subjects: Container[str]) -> None:
+        """End every fault of an event that is not about one of ``subjects``."""
+        for name, subject in tuple(self._faults):
+            if name == event and subject not in subjects:
+                self.recover(event, subject)
 
     def recover_all(self) -> None:
         """End every fault that lasts."""

@@ -65,7 +65,14 @@ STALE_FORM = _l("This page was open for too long, or cookies are off. Reload it 
 PRESERVED_HEADERS = ("Allow", "Content-Range", "Retry-After")
 
 MISSING = frozenset(
-    {"access.not_found", "access.no_sound", "access.grant_over", "access.handover_none", "dispute.not_found"}
+    {
+        "access.not_found",
+        "access.no_sound",
+        "access.grant_over",
+        "access.handover_none",
+        "announcement.sound_missing",
+        "dispute.not_found",
+    }
 )
 PERMANENT = frozenset(
     {"access.expired", "access.erased", "access.revoked", "access.handover_over", "access.dispute_closed"}

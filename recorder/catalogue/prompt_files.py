@@ -16,16 +16,15 @@ from recorder.spool.snapshot import PROMPTS
 
 def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
     """The file of a sound; written from the catalogue if it is missing or damaged. ``None`` if the catalogue
-    has no such sound. ``now`` becomes the file's time of last use. Raises ``OSError``."""
+    lacks it (:func:`find_sound`). ``now`` becomes the file's time of last use. Raises ``OSError``."""
     path = folder / PROMPTS / f"{sha256}.wav"
     with _placement:
         if not is_intact(path, sha256):
-            with connected():
-                row = SoundTable.get_or_none(SoundTable.sha256 == sha256)
-            if row is None:
+            wav = find_sound(sha256)
+            if wav is None:
                 return None
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_file(path, bytes(row.wav))
+            write_file(path, wav)
     used_at = now.timestamp()
     os.utime(path, (used_at, used_at))
     return path
@@ -33,10 +32,15 @@ def put_prompt(folder: Path, sha256: str, now: datetime) -> Path | None:
 
 def has_prompt(folder: Path, sha256: str) -> bool:
     """Whether :func:`put_prompt` would find the sound; writes nothing."""
-    if is_intact(folder / PROMPTS / f"{sha256}.wav", sha256):
-        return True
+    return is_intact(folder / PROMPTS / f"{sha256}.wav", sha256) or find_sound(sha256) is not None
+
+
+def find_sound(sha256: str) -> bytes | None:
+    """The WAV of a sound in the catalogue; ``None`` if its row is missing, or was changed outside Accord."""
     with connected():
-        return bool(SoundTable.select().where(SoundTable.sha256 == sha256).exists())
+        row = SoundTable.get_or_none(SoundTable.sha256 == sha256)
+    wav = None if row is None else bytes(row.wav)
+    return wav if wav is not None and sha256_of(wav) == sha256 else None
 
 
 def is_intact(path: Path, sha256: str) -> bool:

@@ -11,6 +11,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from peewee import JOIN, fn
+
 from recorder.catalogue.database import connected
 from recorder.catalogue.mappers import (
     announcement_row,
@@ -144,13 +146,14 @@ def line(tenant: str, line_id: str) -> LineRow | None:
 def announcements(tenant: str) -> tuple[AnnouncementRow, ...]:
     """Every version of every announcement of a tenant, by name, latest version first."""
     with connected():
-        query = (
-            AnnouncementTable.select(AnnouncementTable, SoundTable.sha256, SoundTable.duration_ms)
-            .join(SoundTable, on=AnnouncementTable.sound)
+        duration_ms = fn.COALESCE(SoundTable.duration_ms, 0).alias("sound_ms")
+        query: Any = (
+            AnnouncementTable.select(AnnouncementTable, duration_ms)
+            .join(SoundTable, JOIN.LEFT_OUTER, on=AnnouncementTable.sound)
             .where(AnnouncementTable.tenant == tenant)
             .order_by(AnnouncementTable.name, AnnouncementTable.version.desc())
         )
-        return tuple(announcement_row(row, row.sound.duration_ms) for row in query)
+        return tuple(announcement_row(row, row.sound_ms) for row in query)
 
 
 def announcement(tenant: str, announcement_id: str) -> AnnouncementRow | None:

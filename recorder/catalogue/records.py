@@ -92,7 +92,8 @@ class Composition:
 
 @dataclass(frozen=True, slots=True)
 class AnnouncementRow:
-    """One immutable version of an announcement; ``sound`` is the SHA-256 (hex) of its WAV.
+    """One immutable version of an announcement; ``sound`` is the SHA-256 (hex) of its WAV,
+    ``duration_ms`` 0 if the catalogue lacks it.
 
     ``mode`` is the one of :data:`MODES` that it was made for. In a mode that asks for consent, ``question``
     is the question (opt-in) or the sentence after a wrong key (opt-out), and ``declined`` says that the call

@@ -53,6 +53,10 @@ ERRORS: Final[Mapping[str, tuple[str, object]]] = {
         _l("Your company’s plan allows fewer days. Your provider can change it."),
     ),
     "announcement.purposes": ("purposes", _l("Choose at least one purpose.")),
+    "announcement.sound_missing": (
+        "",
+        _l("A sentence that callers hear on this number has lost its sound. Ask your provider."),
+    ),
     "prompt.not_wav": (
         "greeting",
         _l("This is not a WAV file, or it is damaged. Save your recording as WAV and choose it again."),

@@ -22,6 +22,7 @@ from recorder.catalogue import country_check
 from recorder.catalogue.database import connected, forget, read_once, writing
 from recorder.catalogue.mappers import announcement_row, composition_data
 from recorder.catalogue.prepared_query import insert, prepared
+from recorder.catalogue.prompt_files import find_sound
 from recorder.catalogue.records import AnnouncementRow, Composition
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.domain import names
@@ -140,6 +141,24 @@ def _texts(row: AnnouncementTable) -> dict[str, str]:
 def sentence_of(sentence: SpokenText | None) -> SpokenSentence | None:
     """The catalogue's reference to a spoken text."""
     return None if sentence is None else SpokenSentence(sentence.text, _hash(sentence.wav))
+
+
+def read_sound(sha256: str) -> bytes:
+    """The WAV of a sound. Raises :func:`sound_missing`."""
+    wav = find_sound(sha256)
+    if wav is None:
+        raise sound_missing(sha256)
+    return wav
+
+
+def sound_missing(sha256: str) -> CatalogueError:
+    """The error about a sound that the catalogue lacks (``announcement.sound_missing``)."""
+    return CatalogueError(
+        "announcement.sound_missing",
+        f"the catalogue has no sound {sha256[:12]}, or not as it was saved",
+        "`accord audit run` names the row; restore it from a backup, or give the line another announcement: "
+        "`accord line set --announcement`",
+    )
 
 
 def store_sound(wav: bytes, now: datetime) -> str:

@@ -14,7 +14,6 @@ from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import ASKING_MODES, AnnouncementRow, Composition, LineRow
-from recorder.catalogue.tables.announcement import SoundTable
 from recorder.domain.call_plan import OPT_IN, Mode
 from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
@@ -22,6 +21,7 @@ from recorder.features.tenants.announcements import (
     CompositionData,
     check_purposes,
     create_announcement,
+    read_sound,
     sentence_of,
 )
 from recorder.features.tenants.lines import set_line_announcement
@@ -188,7 +188,7 @@ def set_line_mode(
                 tenant, current[0].purposes, keep_days=current[0].keep_days, mode=mode
             )
         found = [row if row.mode == mode else _recomposed(row, known, sources) for row in current]
-        return found, None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sha256))
+        return found, None if line.menu is None else OwnSound(line.menu.text, read_sound(line.menu.sha256))
 
     return _set(tenant, line_id, choose, now, entropy)
 
@@ -268,7 +268,7 @@ def _recomposed(row: AnnouncementRow, mode: Mode, sources: Sources) -> Draft:
             f"`accord announcement compose --mode {mode}`; then name it, `accord line set --announcement`",
         )
     first = composition.greeting
-    greeting = None if first is None else composer.Greeting(first.text, _wav(first.sha256))
+    greeting = None if first is None else composer.Greeting(first.text, read_sound(first.sha256))
     name = _name(row, row.language, mode)
     recipe = Recipe(
         name, row.language, mode, row.purposes, row.keep_days, composition.own, greeting, composition.wording
@@ -311,8 +311,3 @@ def _base(row: AnnouncementRow) -> str:
 
 def _name(row: AnnouncementRow, language: str, mode: str) -> str:
     return f"{_base(row)}-{language}-{mode}"
-
-
-def _wav(sha256: str) -> bytes:
-    with connected():
-        return bytes(SoundTable.get_by_id(sha256).wav)

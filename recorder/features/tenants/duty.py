@@ -55,7 +55,7 @@ class SnapshotDuty:
             if anyway or revision != self._revision or not self._whole():
                 if snapshot.write(
                     services.snapshot, services.spool, self.never_record, services.now(), self.sources,
-                    self._policies.read,
+                    self._policies.read, services.faults,
                 ):  # fmt: skip
                     log.info("snapshot.written", revision=revision)
                 self._revision = revision
@@ -68,8 +68,10 @@ class SnapshotDuty:
         return True
 
     def _whole(self) -> bool:
-        """Whether the snapshot's files are intact; verified only once in a while."""
+        """Whether the snapshot's files are intact, and no line lacks a sound; verified only once in a
+        while."""
         if self.monotonic() < self._whole_due:
             return True
         self._whole_due = self.monotonic() + SNAPSHOT_WHOLE
-        return snapshot.is_intact(self.services.snapshot)
+        silent = self.services.faults.lasts(snapshot.SOUND_MISSING)
+        return not silent and snapshot.is_intact(self.services.snapshot)

@@ -34,15 +34,27 @@ PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
+class SilentLine:
+    """A line that cannot say everything it has to: the catalogue lacks the sound ``missing`` (SHA-256)."""
+
+    tenant: str
+    line: str
+    number: str
+    mode: str
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
 class NodePolicies:
     """The policy of every active line that is recorded. Besides those that are switched off, the others are
-    not recorded: ``unfit`` lines, whose announcements were made for another mode, and ``unlogged`` lines,
-    whose number or announcements the customer's log does not confirm, or which it says are switched off: no
-    row alone decides whose calls are recorded, and what callers hear about it. ``own_sentences`` are those
-    for customers' own purposes, by announcement."""
+    not recorded: ``unfit`` lines, whose announcements were made for another mode, ``silent`` lines, for which
+    the catalogue lacks a sound, and ``unlogged`` lines, whose number or announcements the customer's log does
+    not confirm, or which it says are switched off: no row alone decides whose calls are recorded, and what
+    callers hear about it. ``own_sentences`` are those for customers' own purposes, by announcement."""
 
     lines: list[line_policy.LinePolicy] = field(default_factory=list)
     unfit: list[LineRow] = field(default_factory=list)
+    silent: list[SilentLine] = field(default_factory=list)
     unlogged: list[LineRow] = field(default_factory=list)
     own_sentences: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -50,8 +62,8 @@ class NodePolicies:
 @dataclass
 class PolicyCache:
     """The policies of all customers, for a process that follows them: only customers with a change since are
-    read again, so that a changed line costs the database little, however many customers and nodes there
-    are."""
+    read again, and those with a silent line, whose sound may be back without any change to a line. So a
+    changed line costs the database little, however many customers and nodes there are."""
 
     _revision: int | None = None
     _unattributed: int = 0
@@ -67,11 +79,12 @@ class PolicyCache:
             found = policies()
             self._customers.clear()
         else:
-            changed = change_counter.changed_tenants(change_counter.LINES, self._revision)
+            changed = {*change_counter.changed_tenants(change_counter.LINES, self._revision)}
+            changed |= {tenant for tenant, own in self._customers.items() if own.silent}
             found = policies(changed)
             for tenant in changed:
                 self._customers.pop(tenant, None)
-        for part in ("lines", "unfit", "unlogged"):
+        for part in ("lines", "unfit", "silent", "unlogged"):
             for line in getattr(found, part):
                 own = self._customers.setdefault(line.tenant, NodePolicies())
                 getattr(own, part).append(line)
@@ -87,6 +100,7 @@ class PolicyCache:
         for own in self._customers.values():
             every.lines.extend(own.lines)
             every.unfit.extend(own.unfit)
+            every.silent.extend(own.silent)
             every.unlogged.extend(own.unlogged)
             every.own_sentences.update(own.own_sentences)
         every.lines.sort(key=lambda line: line.number.removeprefix("+"))
@@ -134,16 +148,25 @@ def policies(tenants: Collection[str] | None = None) -> NodePolicies:
         lengths = SoundTable.select(SoundTable.sha256, SoundTable.duration_ms)
         durations = {row.sha256: row.duration_ms for row in rows_by_name(lengths, SoundTable.sha256, sounds)}
     builder = _PolicyBuilder(announcements, keep_rows, delete_rows, durations, stored)
-    fit, unfit = [], []
+    fit, unfit, silent = [], [], []
     for row in rows:
-        if (line := builder.line(row)) is not None:
+        try:
+            line = builder.line(row)
+        except _NoSound as error:
+            silent.append(SilentLine(row.tenant, row.id, row.number, row.mode, str(error)))
+            continue
+        if line is not None:
             fit.append(line)
         else:
             unfit.append(row)
     unlogged = [row for row in every if not logged[row.tenant].bears_out(row, found)]
     ids = {each.announcement.id for line in fit for each in line.languages}
     own = {each: sentences for each in ids if (sentences := own_sentences(announcements[each]))}
-    return NodePolicies(fit, unfit, unlogged, own)
+    return NodePolicies(fit, unfit, silent, unlogged, own)
+
+
+class _NoSound(Exception):
+    """The catalogue lacks the sound of this SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +241,7 @@ class _PolicyBuilder:
             purposes=tuple(row.purposes),
             keep_days=row.keep_days,
             sha256=row.sound_id,
-            duration_ms=self.durations[row.sound_id],
+            duration_ms=self._duration(row.sound_id),
         )
         keep, notice = self._keep(line, row.language), self._transfer_notice(line, row.language)
         delete = self._delete(line, row.language)
@@ -272,7 +295,12 @@ class _PolicyBuilder:
     def _sound(self, text: str | None, sha256: str | None) -> TimedSentence:
         if text is None or sha256 is None:
             raise ValueError("an announcement for a mode that asks, without what it asks")
-        return TimedSentence(text, sha256, self.durations[sha256])
+        return TimedSentence(text, sha256, self._duration(sha256))
+
+    def _duration(self, sha256: str) -> int:
+        if sha256 not in self.durations:
+            raise _NoSound(sha256)
+        return self.durations[sha256]
 
 
 def rows_by_name(query: Any, field: Any, names: Collection[str]) -> Iterator[Any]:

@@ -17,13 +17,13 @@ from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.auditlog.leaf_lookup import LoggedLeaf, line_leaves
 from recorder.catalogue import country_check, queries
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.prompt_files import find_sound
 from recorder.catalogue.records import AnnouncementRow, LineRow
-from recorder.catalogue.tables.announcement import SoundTable
 from recorder.domain.line_policy import OFF
 from recorder.domain.sentences import SpokenSentence
 from recorder.errors import CatalogueError
 from recorder.features.tenants import drafts, keep_options, lines
-from recorder.features.tenants.announcements import check_purposes
+from recorder.features.tenants.announcements import check_purposes, read_sound
 from recorder.features.tenants.composition import Draft, Recipe, announcement_id
 from recorder.features.tenants.drafts import LineDraft, LineSettings
 from recorder.features.tenants.rules import (
@@ -110,12 +110,13 @@ def current_settings(tenant: str, line: LineRow) -> LineSettings:
 
 
 def current_draft(tenant: str, line: LineRow) -> LineDraft:
-    """The line's draft; without one, what it announces now, with its greeting."""
+    """The line's draft; without one, what it announces now, with its greeting, unless the catalogue lacks
+    that sound."""
     found = drafts.find_draft(tenant, line.id)
     if found is not None:
         return found
     composed = _row(tenant, line.announcement).composition
-    greeting = None if composed is None or composed.greeting is None else _wav(composed.greeting.sha256)
+    greeting = None if composed is None or composed.greeting is None else find_sound(composed.greeting.sha256)
     return LineDraft(current_settings(tenant, line), greeting)
 
 
@@ -131,7 +132,7 @@ def preview(tenant: str, line: LineRow, *, sources: Sources = composer.SHIPPED) 
     if draft is not None:
         return preview_draft(tenant, line, draft, sources=sources)
     rows = tuple(_row(tenant, each) for each in line.announcements)
-    menu = None if line.menu is None else OwnSound(line.menu.text, _wav(line.menu.sha256))
+    menu = None if line.menu is None else OwnSound(line.menu.text, read_sound(line.menu.sha256))
     prompts = [*_menu_prompts(menu), *(prompt for row in rows for prompt in saved_prompts(row))]
     return Preview(current_settings(tenant, line), rows, tuple(prompts), menu)
 
@@ -181,7 +182,7 @@ def saved_prompts(row: AnnouncementRow) -> list[PreviewedPrompt]:
     return _in_order(
         row.mode,
         [
-            _prompt(part, row.language, sentence.text, _wav(sentence.sha256))
+            _prompt(part, row.language, sentence.text, read_sound(sentence.sha256))
             for part, sentence in sentences
             if sentence
         ],
@@ -335,8 +336,3 @@ def _row(tenant: str, announcement: str) -> AnnouncementRow:
             "`accord announcement list` shows the customer's announcements",
         )
     return found
-
-
-def _wav(sha256: str) -> bytes:
-    with connected():
-        return bytes(SoundTable.get_by_id(sha256).wav)

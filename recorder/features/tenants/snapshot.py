@@ -7,16 +7,23 @@ that still has the previous snapshot. The info prompts are beside them (``featur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import structlog
 
-from recorder.catalogue.prompt_files import put_prompt
+from recorder.catalogue.prompt_files import has_prompt, put_prompt
+from recorder.domain.line_policy import LinePolicy
 from recorder.errors import ConfigError, TakeError
+from recorder.fault_log import FaultLog
 from recorder.features.tenants import info_prompts
-from recorder.features.tenants.line_policies import NodePolicies, policies
+from recorder.features.tenants.announcements import sound_missing
+from recorder.features.tenants.line_policies import NodePolicies, SilentLine, policies
+from recorder.isolation import isolate_object
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
 from recorder.spool.layout import finished_takes, open_takes, read_start
@@ -24,6 +31,9 @@ from recorder.spool.snapshot import PROMPTS, is_snapshot_of, read_snapshot, writ
 
 KEEP_PROMPT = timedelta(days=1)
 """How long an unused prompt is kept."""
+
+SOUND_MISSING: Final = "line.sound_missing"
+"""The fault of a line for which the catalogue lacks a sound."""
 
 log = structlog.get_logger()
 
@@ -35,21 +45,21 @@ def write(
     now: datetime,
     sources: Sources = SHIPPED,
     read: Callable[[], NodePolicies] = policies,
+    faults: FaultLog | None = None,
 ) -> bool:
     """Write the snapshot of every active line, and its prompts; true if anything changed. A line that no node
-    can handle is left out and logged.
+    can handle is left out and logged. One without a sound is reported to ``faults`` (:data:`SOUND_MISSING`);
+    it stays as it was in the snapshot before, or is not recorded.
 
     ``spool`` has takes that may still need an old prompt; ``never_record`` are numbers that are neither
     announced nor recorded; ``sources`` provide the sound of sentences; ``read`` reads the lines.
     Raises ``OSError`` (a full disk, for instance), with the previous snapshot intact."""
     found = read()
-    lines = found.lines
-    sounds = {sound for line in lines for sound in line.sounds}
     prompts = folder / PROMPTS
     prompts.mkdir(parents=True, exist_ok=True)
-    for sha256 in sorted(sounds):
-        put_prompt(folder, sha256, now)
-    changed = write_snapshot(folder, lines, never_record, now)
+    choice = _choose_lines(folder, found, lambda sha256: put_prompt(folder, sha256, now) is not None)
+    _report(choice.silent, faults or FaultLog())
+    changed = write_snapshot(folder, choice.every(), never_record, now)
     if changed:
         for row in found.unfit:
             log.warning("line.unfit", line=row.id, tenant=row.tenant, number=row.number, mode=row.mode)
@@ -60,7 +70,8 @@ def write(
                 **details,
                 hint="its rows were changed outside Accord: run `accord audit run`",
             )
-    info_prompts.write_info_prompts(folder, found, prompts, sources)
+    info_prompts.write_info_prompts(folder, replace(found, lines=choice.audible), prompts, sources)
+    sounds = {sound for line in choice.every() for sound in line.sounds}
     _drop_old(prompts, sounds | _needed(spool), now)
     return changed
 
@@ -75,7 +86,76 @@ def is_intact(folder: Path) -> bool:
 
 def is_current(folder: Path, never_record: Iterable[str]) -> bool:
     """Whether the snapshot equals the catalogue."""
-    return is_snapshot_of(folder, policies().lines, never_record)
+    choice = _choose_lines(folder, policies(), partial(has_prompt, folder))
+    return is_snapshot_of(folder, choice.every(), never_record)
+
+
+@dataclass(frozen=True, slots=True)
+class _LineChoice:
+    """The lines of a snapshot. The node has every sound of the ``audible`` ones. Of the ``silent`` lines,
+    those with their last version are audible, too; the calls of the ``unheard`` ones are listed as not
+    recorded, which needs their policies."""
+
+    audible: list[LinePolicy]
+    unheard: list[LinePolicy]
+    silent: list[SilentLine]
+
+    def every(self) -> list[LinePolicy]:
+        return sorted([*self.audible, *self.unheard], key=lambda line: line.number.removeprefix("+"))
+
+
+def _choose_lines(folder: Path, found: NodePolicies, has: Callable[[str], bool]) -> _LineChoice:
+    """Choose what each line does. ``has`` returns whether the node has a sound, or can have it."""
+    missing = {
+        sha256 for sha256 in sorted({each for line in found.lines for each in line.sounds}) if not has(sha256)
+    }
+    if not missing and not found.silent:
+        return _LineChoice(found.lines, [], [])
+    soundless = {line.line: line for line in found.lines if line.sounds & missing}
+    silent = [
+        *found.silent,
+        *(
+            SilentLine(line.tenant, line.line, line.number, line.mode, min(line.sounds & missing))
+            for line in soundless.values()
+        ),
+    ]
+    last = _last_versions(folder, silent)
+    return _LineChoice(
+        [*(line for line in found.lines if line.line not in soundless), *last.values()],
+        [line for name, line in soundless.items() if name not in last],
+        silent,
+    )
+
+
+def _last_versions(folder: Path, silent: Iterable[SilentLine]) -> dict[str, LinePolicy]:
+    """The policies of the present snapshot for these lines, by line, as far as it has all their sounds. One
+    for another mode is none of the line's: whoever has to be asked is not merely told."""
+    try:
+        present = read_snapshot(folder)
+    except ConfigError:
+        return {}
+    versions: dict[str, LinePolicy] = {}
+    for each in silent:
+        last = present.lines.get(each.number.removeprefix("+"))
+        if (
+            last is not None
+            and (last.tenant, last.line, last.mode) == (each.tenant, each.line, each.mode)
+            and last.sounds <= present.intact.keys()
+        ):
+            versions[each.line] = last
+    return versions
+
+
+def _report(silent: Collection[SilentLine], faults: FaultLog) -> None:
+    """Report the lines without a sound; the fault of every other one has ended."""
+    for each in silent:
+        error = sound_missing(each.missing)
+        with isolate_object(
+            faults, SOUND_MISSING, each.line,
+            line=each.line, tenant=each.tenant, number=each.number, hint=error.hint,
+        ):  # fmt: skip
+            raise error
+    faults.recover_others(SOUND_MISSING, {each.line for each in silent})
 
 
 def _needed(spool: Path) -> set[str]:

@@ -17,6 +17,7 @@ from recorder.catalogue.server_clock import clock_offset
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.keys import copies
+from recorder.features.tenants.announcements import sound_missing
 from recorder.features.tenants.line_policies import policies
 from recorder.lifecycle import hold_review, plans
 from recorder.lifecycle.statements import Statements
@@ -210,6 +211,13 @@ def lines(patient: Patient) -> Iterator[DoctorFinding]:
             f"for another mode: first {unfit[0].number}",
             "set the mode again with `accord line set --mode`, which composes the announcement for it",
         )
+    if found.silent:
+        yield DoctorFinding(
+            "wrong",
+            f"lines: {len(found.silent)} of {all_lines} lack a sound: first {found.silent[0].number}; "
+            "they are recorded as the snapshot had them before, or not at all",
+            sound_missing(found.silent[0].missing).hint,
+        )
     if wrong:
         yield DoctorFinding(
             "wrong",
@@ -217,7 +225,7 @@ def lines(patient: Patient) -> Iterator[DoctorFinding]:
             f"first {wrong[0].line.number}",
             "`accord country check` lists them, with the reason and what to do",
         )
-    elif not unfit and not found.unlogged:
+    elif not unfit and not found.unlogged and not found.silent:
         yield DoctorFinding("ok", f"lines: {all_lines}, each fits its customer's country")
 
 

@@ -33,6 +33,7 @@ from recorder.seal import signing
 from recorder.spool.disk_space import Disk, measure_disk
 from recorder.spool.layout import AUDIO, CALL, END, open_take
 from tests.house import Bakery
+from tests.lost_sounds import lose_sound
 
 
 def doctor(house: Bakery, **more: str) -> str:
@@ -140,6 +141,15 @@ def test_calls_without_their_announcement_sound_are_reported(house: Bakery) -> N
     assert f"wrong   takes: calls wait for the sound {house.announcement.sha256[:12]}" in output
     assert f"{house.announcement.sha256}.wav" in output
     assert not (house.folder / "snapshot" / "prompts").exists(), "the doctor only looks"
+
+
+def test_line_without_its_sound_is_reported(house: Bakery) -> None:
+    snapshot.write(house.folder / "snapshot", house.spool, (), house.clock())
+    lose_sound(house.announcement.sha256)
+    output = doctor(house)
+    assert "wrong   lines: 1 of 1 lack a sound: first" in output
+    assert "accord line set --announcement" in output
+    assert "ok      snapshot: the same as the catalogue says" in output, "with the line's last version"
 
 
 def test_unreadable_call_is_reported(house: Bakery) -> None:

@@ -18,11 +18,13 @@ from recorder.catalogue.tables.announcement import SoundTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.line import LineDraftTable, LineTable
 from recorder.features.tenants import line_policies, setup
-from recorder.features.tenants.duty import SnapshotDuty
+from recorder.features.tenants.duty import SNAPSHOT_WHOLE, SnapshotDuty
 from recorder.processes.worker_loop import TICK
 from recorder.prompts.sound_check import LARGEST
 from recorder.prompts.sound_sources import Sources
+from recorder.spool.snapshot import read_snapshot
 from tests.announcements import announcement_in
+from tests.lost_sounds import lose_sound, restore_sound
 
 CHOICES = {
     "purposes": ["agreement"],
@@ -320,3 +322,42 @@ def test_next_call_follows_one_turn_of_worker_and_daemon(paul, house, line) -> N
     assert turn() == "no_line"
     switch_on(paul, line)
     assert turn() is None
+
+
+# --- a sound that the catalogue has lost
+
+
+def test_number_without_its_sound_says_so(paul, bakery, line) -> None:
+    lose_sound(queries.announcement(bakery.id, line.announcement).sound)
+    page = paul.get(f"/numbers/{line.id}/preview")
+    assert page.status_code == 422
+    assert "has lost its sound" in page.text
+    assert paul.get(f"/numbers/{line.id}/preview/0.wav").status_code == 404
+    assert paul.get(f"/numbers/announcements/{line.announcement}/announcement.wav").status_code == 404
+    assert paul.get(f"/numbers/{line.id}/setup").status_code == 200
+
+
+def test_draft_without_its_greetings_sound_asks_for_it_again(paul, bakery, line) -> None:
+    answer = send(paul, line, (recording(), "hello.wav"), languages=["fr"], greeting_text="Bonjour.")
+    assert answer.status_code == 303, errors(answer.text)
+    switch_on(paul, line)
+    (row,) = queries.lines(bakery.id)
+    lose_sound(queries.announcement(bakery.id, row.announcement).composition.greeting.sha256)
+    assert paul.get(f"/numbers/{line.id}/setup").status_code == 200
+    assert list(errors(send(paul, line, languages=["fr"], greeting_text="Bonjour.").text)) == ["greeting"]
+
+
+def test_snapshot_follows_a_sound_that_is_back_within_a_minute(house, bakery, line, clock) -> None:
+    sha256 = queries.announcement(bakery.id, line.announcement).sound
+    wav, seconds = lose_sound(sha256), [1000.0]
+    duty = SnapshotDuty(house.services, (), Sources(), lambda: seconds[0])
+    (house.folder / "spool").mkdir(exist_ok=True)
+
+    def refreshed() -> bool:
+        seconds[0] += SNAPSHOT_WHOLE
+        assert duty.refresh()
+        return read_snapshot(house.services.snapshot).line(line.number) is not None
+
+    assert not refreshed()
+    restore_sound(sha256, wav, clock())
+    assert refreshed()
