@@ -27,6 +27,19 @@ class _Fault:
     since: float
     causes: set[str] = field(default_factory=set)
     failures: int = 0
+    message: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LastingFault:
+    """A fault that lasts, with its latest error and what to do about it, and since when (seconds)."""
+
+    event: str
+    subject: str
+    message: str
+    hint: str
+    seconds: float
 
 
 class FaultLog:
@@ -53,6 +66,8 @@ class FaultLog:
         with self._lock:
             fault = self._faults.setdefault((event, subject), _Fault(self._monotonic()))
             fault.failures += 1
+            fault.message = " ".join(str(error).split()) or type(error).__name__
+            fault.hint = error.hint if isinstance(error, AccordError) else ""
             cause = _cause(error)
             if cause in fault.causes or len(fault.causes) == MOST_CAUSES:
                 return
@@ -61,6 +76,17 @@ class FaultLog:
             details = {"error_id": error.error_id, **details}
         present = {name: value for name, value in details.items() if value is not None}
         getattr(log, level)(event, error=" ".join(str(error).split()), **present)
+
+    def lasting(self, events: Container[str]) -> list[LastingFault]:
+        """The faults of some events that last, the oldest first."""
+        with self._lock:
+            now, faults = self._monotonic(), list(self._faults.items())
+        found = [
+            LastingFault(event, subject, fault.message, fault.hint, now - fault.since)
+            for (event, subject), fault in faults
+            if event in events
+        ]
+        return sorted(found, key=lambda each: -each.seconds)
 
     def lasts(self, event: str) -> bool:
         """Whether a fault of an event lasts."""

@@ -45,7 +45,9 @@ def log_sizes(faults: FaultLog | None = None) -> dict[str, int]:
     ``faults``."""
     query = TenantTable.select(TenantTable.id, TenantTable.log_size).where(TenantTable.id != PROVIDER)
     query = query.order_by(TenantTable.id)
-    return dict(read_rows(query, lambda row: (row.id, row.log_size), faults or FaultLog(), UNREADABLE))
+    return dict(
+        read_rows(query, lambda row: (row.id, row.log_size), faults or FaultLog(), UNREADABLE, whole=False)
+    )
 
 
 def recording_owner(recording: str) -> str | None:

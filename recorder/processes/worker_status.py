@@ -16,6 +16,7 @@ from typing import Final
 
 from recorder import metrics, status_server
 from recorder.clock import Now, utc_now
+from recorder.fault_log import FaultLog
 from recorder.health import Check, HealthFinding, Readiness
 from recorder.mail import outbox
 from recorder.pipeline import queue_depth
@@ -34,8 +35,32 @@ EVERY: Final = 10.0
 SHARE: Final = 20
 """The pause between two looks is at least this many times as long as the last look took."""
 
+CHANGED_OUTSIDE: Final = (
+    "the worker's log has more about each; a row that cannot be read was changed outside Accord: "
+    "`accord audit run` names it"
+)
+
 STUCK_AFTER: Final = 60.0
 """Seconds without a turn of the worker's loop after which it is not alive."""
+
+
+MOST_OBJECTS: Final = 20
+"""How many objects the status names."""
+
+
+def name_objects(faults: FaultLog) -> HealthFinding:
+    """Name the objects that the duties could not deal with. The worker is ready all the same: it deals with
+    all others."""
+    found = faults.lasting(metrics.OBJECT_FAULTS)
+    if not found:
+        return HealthFinding(True, "the duties deal with every object")
+    names = [
+        f"{each.event} {each.subject} for {each.seconds / 60:.0f} min: {each.message}"
+        for each in found[:MOST_OBJECTS]
+    ]
+    rest = f"; and {len(found) - MOST_OBJECTS} more" if len(found) > MOST_OBJECTS else ""
+    hint = next((each.hint for each in found if each.hint), CHANGED_OUTSIDE)
+    return HealthFinding(True, "; ".join(names) + rest, hint)
 
 
 @dataclass
@@ -78,6 +103,7 @@ class Overseer:
             **catalogue.checks(),
             "store": StorePing(self.probe),
             "signing_key": partial(check_signing_key, services.signer, USES, services.trust, self.now),
+            "objects": partial(name_objects, services.faults),
         }
 
     def _show(self) -> None:

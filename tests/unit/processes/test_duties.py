@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from wsgiref.simple_server import make_server
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,16 +18,21 @@ from structlog.testing import capture_logs
 import recorder
 from recorder import metrics
 from recorder.catalogue import queries
-from recorder.catalogue.database import database, writing
+from recorder.catalogue.database import connected, database, writing
+from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.errors import CatalogueError, SealError
 from recorder.fault_log import FaultLog
+from recorder.health import Readiness
 from recorder.isolation import isolate_object
 from recorder.lifecycle import recordings
 from recorder.lifecycle.clock_guard import ClockGuard
+from recorder.ops.doctor import machine
 from recorder.processes.checkpoint_witnesses import CheckpointWitnesses
 from recorder.processes.duties import DUTIES, Duties
 from recorder.processes.mail_delivery import DUTY as OUTGOING_MAIL
+from recorder.processes.worker_status import MOST_OBJECTS, name_objects
 from recorder.seal.amendment import By
+from recorder.status_server import AllowedClients, StatusApp
 from recorder.store.contract import Unreachable
 from tests.stored_recordings import put_small
 
@@ -63,6 +74,54 @@ def test_a_malformed_amendment_stops_no_duty(house, duties) -> None:
     assert duty_times() == dict.fromkeys(duty_times(), house.clock().timestamp())
     assert [line["row"] for line in logs if line["event"] == "hold.unreadable"] == [f"{on_hold}/1"]
     assert [line["recording"] for line in logs if line["event"] == "hold.review_due"] == [readable]
+
+
+def test_doctor_names_an_object_until_the_duties_can_deal_with_it(house, duties) -> None:
+    on_hold = put_small(house)
+    house.changes.hold(
+        house.tenant, on_hold, By("operator"), owner="claire", purposes=["agreement"],
+        reason="a court asks", review_at=house.clock() + timedelta(days=9),
+    )  # fmt: skip
+    (whole,) = rows("SELECT data FROM amendment")
+    write("UPDATE amendment SET data = '{\"x\": 1}'")
+    duties.keep()
+    with served(house) as port:
+        (finding,) = [each for each in machine._readiness("worker", "127.0.0.1", port) if each.hint]
+    assert finding.state == "warning"
+    assert finding.what.startswith(f"worker: objects: hold.unreadable {on_hold}/1 for 0 min: ")
+    assert "accord audit run" in finding.hint
+    with writing():
+        AmendmentTable.update(data=json.loads(whole)).execute()
+    house.clock.forward(hours=1)
+    duties.keep()
+    with served(house) as port:
+        assert not [each for each in machine._readiness("worker", "127.0.0.1", port) if each.hint]
+
+
+def test_status_names_a_bounded_number_of_objects() -> None:
+    faults = FaultLog(lambda: 0.0)
+    for number in range(MOST_OBJECTS + 3):
+        faults.report("usage.count_failed", "it failed", f"tenant-{number}")
+    faults.report("duty.delayed", "it failed", "usage")
+    finding = name_objects(faults)
+    assert finding.what.count("usage.count_failed") == MOST_OBJECTS
+    assert finding.what.endswith("; and 3 more")
+    assert "duty.delayed" not in finding.what
+
+
+@contextmanager
+def served(house) -> Iterator[int]:
+    """Serves the worker's status on a port."""
+    checks = {"objects": partial(name_objects, house.services.faults)}
+    application = StatusApp("worker", metrics.registry("worker"), Readiness(checks), AllowedClients())
+    with make_server("127.0.0.1", 0, application) as server:
+        threading.Thread(target=server.handle_request).start()
+        yield server.server_port
+
+
+def rows(query: str) -> list[str]:
+    with connected():
+        return [row[0] for row in database.execute_sql(query)]
 
 
 @pytest.mark.parametrize(
