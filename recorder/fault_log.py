@@ -77,7 +77,7 @@ class FaultLog:
         present = {name: value for name, value in details.items() if value is not None}
         getattr(log, level)(event, error=" ".join(str(error).split()), **present)
 
-    def lasting(self, events: Container[str]) -> list[LastingFault]:
+    def list_faults(self, events: Container[str]) -> list[LastingFault]:
         """The faults of some events that last, the oldest first."""
         with self._lock:
             now, faults = self._monotonic(), list(self._faults.items())

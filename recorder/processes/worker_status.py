@@ -51,7 +51,7 @@ MOST_OBJECTS: Final = 20
 def name_objects(faults: FaultLog) -> HealthFinding:
     """Name the objects that the duties could not deal with. The worker is ready all the same: it deals with
     all others."""
-    found = faults.lasting(metrics.OBJECT_FAULTS)
+    found = faults.list_faults(metrics.OBJECT_FAULTS)
     if not found:
         return HealthFinding(True, "the duties deal with every object")
     names = [
