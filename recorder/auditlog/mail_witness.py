@@ -133,7 +133,7 @@ def _send(row: RecipientTable, last: CheckpointTable, server: MailServer, now: d
             raise MailError(
                 "mail.recipient_refused",
                 f"the mail server {server.host} refuses {row.address}: {error}",
-                "correct the address: `accord audit witness --help`",
+                "correct the address: `accord audit mail --help`",
             ) from error
     with writing():
         RecipientTable.update(sent_at=now, sent_number=last.number).where(
