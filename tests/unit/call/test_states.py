@@ -35,7 +35,8 @@ def test_every_phase_is_reached_and_ends() -> None:
     begins = [key for key, outcomes in found.items() if any("begin" in orders for _, orders in outcomes)]
     keys = [key for key in begins if key[0].startswith("ASKING")]
     assert keys == [("ASKING: recording", "external party: key 1")], "recorded without a yes"
-    # On answer: once two are connected, and again after an interruption.
+    # On answer: once two are connected and it is this call's turn, and again after an interruption, or where
+    # the party at the far end hears the call only from now on.
     assert set(begins) - set(keys) == {
         ("RINGING", "connected with a colleague"),
         ("RINGING", "external party's hold ends"),
@@ -45,4 +46,6 @@ def test_every_phase_is_reached_and_ends() -> None:
         ("RINGING", "connected with another party"),
         ("ANNOUNCING", "connected with another party"),
         ("ANNOUNCING", "codec changes"),
+        ("ANNOUNCING", "far end is reached"),
+        ("RINGING", "far end has announced"),
     }
