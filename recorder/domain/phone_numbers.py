@@ -19,6 +19,7 @@ is."""
 _PUNCTUATION = re.compile(r"[\s()\[\]./\-\u2010-\u2015\u2212]")
 _TRUNK = re.compile(r"\(0\)")
 _NUMBER = re.compile(r"\+?[0-9]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def strip_punctuation(text: str) -> str:
@@ -57,11 +58,12 @@ def to_canonical(text: str, country: str) -> str | None:
 def dialled_numbers(text: str, country: str | None) -> tuple[str, ...]:
     """Return the numbers, as the digits of their E.164 forms, that somebody may mean who dials a text: the
     digits themselves, without an international prefix (``00``) and, from within a ``country`` (``be``), with
-    its code in place of the prefix of national calls. The likeliest first; none for anything else."""
+    its code in place of the prefix of national calls. The likeliest first; none for anything else, such as a
+    text with a line break, which nobody dials."""
     import phonenumbers
 
     number = strip_punctuation(text)
-    if not _NUMBER.fullmatch(number):
+    if _CONTROL.search(text) or not _NUMBER.fullmatch(number):
         return ()
     digits = number.removeprefix("+")
     if number.startswith("00"):

@@ -34,7 +34,7 @@ def test_number_without_a_trunk_prefix_is_not_completed(text: str) -> None:
     assert dialled_numbers(text, "be") == (text,)
 
 
-@pytest.mark.parametrize("text", ["", "alice", "+", "*58", "1;DROP"])
+@pytest.mark.parametrize("text", ["", "alice", "+", "*58", "1;DROP", "3225550101\n", "32\t25550101"])
 def test_anything_else_is_no_number(text: str) -> None:
     assert dialled_numbers(text, "be") == ()
 
