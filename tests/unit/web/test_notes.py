@@ -15,8 +15,8 @@ from recorder.catalogue.tables.note import NoteTable
 from recorder.features.notes.service import NoteRow, notes_of
 from recorder.identity import users
 from recorder.lifecycle import expiry
+from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.expired_recording import ExpiredRecording
-from recorder.lifecycle.expiry import chain_of
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import EXPIRED
 

@@ -8,8 +8,8 @@ import pytest
 
 from recorder.catalogue import queries
 from recorder.lifecycle import expiry
+from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.expired_recording import ExpiredRecording
-from recorder.lifecycle.expiry import chain_of
 from recorder.seal.amendment_kinds import EXPIRED
 from recorder.store.contract import Unreachable
 from tests.unit.web.player import leaves, open_player
