@@ -12,7 +12,7 @@ import pytest
 from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, SUPPORT
 from recorder.errors import DisputeError
 from recorder.features.disputes import rules
-from recorder.features.disputes.rules import Dispute, check_subject, follow, is_callable, replay
+from recorder.features.disputes.rules import Dispute, check_subject, follow, replay
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import CODE, PEOPLE
 from recorder.seal.dispute_kinds import (
@@ -453,11 +453,3 @@ def test_a_subject_is_one_short_sentence(text: str) -> None:
     assert error.value.error_id == "dispute.subject"
     assert check_subject("  The price \n of the bread ") == "The price of the bread"
     assert check_subject("a" * 200) == "a" * 200
-
-
-@pytest.mark.parametrize(
-    ("number", "can_be_called"),
-    [("+32470123456", True), ("+3225550100", True), (None, False), ("+3290312345", False), ("112", False)],
-)
-def test_only_ordinary_numbers_are_called(number: str | None, can_be_called: bool) -> None:
-    assert is_callable(number) is can_be_called

@@ -29,6 +29,7 @@ from recorder.features.tenants import lines
 from recorder.identity import users
 from recorder.mail.outbox import Outbox, open_mail
 from recorder.seal.dispute_kinds import ACCEPTED, DECLINED, SETTLED
+from recorder.verification_calls.policy import CallPolicy
 
 from .conftest import NOTICE, token_of
 
@@ -421,6 +422,21 @@ def test_the_code_of_the_call_recognises_a_guest(scene, house) -> None:
     with refused("dispute.verified"):
         scene.calls.order(tenant, dispute.id, user.id)
     house.gate.grant(scene.actor(user), scene.call, "agreement")
+
+
+@pytest.mark.parametrize(
+    ("number", "can_be_called"),
+    [
+        ("+32470123456", True),
+        ("+3225550100", True),
+        (None, False),
+        ("+3290312345", False),
+        ("112", False),
+        ("+33142685300", False),
+    ],
+)
+def test_only_ordinary_numbers_are_called(scene, number: str | None, can_be_called: bool) -> None:
+    assert CallPolicy().allows_number(scene.customer.id, number) is can_be_called
 
 
 def test_a_number_is_called_a_few_times_a_day(scene, house) -> None:
