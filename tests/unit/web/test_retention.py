@@ -193,9 +193,9 @@ def test_later_agreement_is_previewed_then_written(house, browser, bakery, call,
     )
     assert amendment.data.on == date(2026, 11, 26)
     text = browser("claire").get(page(call)).text
-    assert "Convenu de le garder jusqu’au 25 novembre 2027" in text
+    assert "Conservé jusqu’au 25 novembre 2027, selon une note ultérieure" in text
     assert "Convenu le 26 novembre 2026" in text
-    assert "Noté par Paul Martin le 27 novembre 2026." in text
+    assert "Noté par Paul Martin le 27 novembre 2026. Cela repose sur la parole d’une seule personne." in text
     clock.at += timedelta(days=60)
     assert destroy_due(house) == 0
 
