@@ -65,7 +65,7 @@ class LostBodies:
             else:
                 self._of_customer |= leaves
         elif kind == DISPUTES_ERASED:
-            recordings = frozenset[str](body["recordings"])
+            recordings = frozenset[str](body["recording_ids"])
             for dispute in body["dispute_ids"]:
                 self._of_dispute.setdefault(dispute, (leaves, recordings))
         elif kind == DESTROYED or body.get("erased") is True:

@@ -40,7 +40,7 @@ def drop_disputes(erasure: DisputeErasure, now: datetime, entropy: Entropy) -> N
         return
     body = {
         "disputes": len(ids), "dispute_ids": list(ids), "leaves": drop_bodies(erasure),
-        "recordings": list(erasure.recordings),
+        "recording_ids": list(erasure.recordings),
     }  # fmt: skip
     guests = DisputeGuestTable.select(DisputeGuestTable.id).where(_of(DisputeGuestTable, erasure))
     UserTable.update(name="", password_hash="", credential=None).where(

@@ -338,7 +338,7 @@ UNLISTED: Final = frozenset({
     "lines_sha256", "listen", "listen_report", "login_sha256", "manifest_sha256", "menu",
     "menu_text_sha256", "node", "note", "number_sha256", "object", "omitted", "part", "preselected",
     "profile_sha256", "question", "question_text_sha256", "reason_sha256", "receipt_sha256",
-    "recipient", "recording", "recordings", "renewals", "replaces", "request", "root_before", "session",
+    "recipient", "recording", "recording_ids", "renewals", "replaces", "request", "root_before", "session",
     "sha256", "size_before", "sound", "statement", "statement_sha256", "tenant", "text_sha256", "through",
     "to", "token", "token_sha256", "transfer_notice_sha256", "usage", "user", "vouch",
 })  # fmt: skip

@@ -33,7 +33,7 @@ def wipe_by_calls(world: World, kind: str, **body: Any) -> None:
 
 
 def wipe_by_dispute(world: World, kind: str, dispute: str = "made-up", owner: str | None = None) -> None:
-    body = {"disputes": 1, "dispute_ids": [dispute], "recordings": [world.erased]}
+    body = {"disputes": 1, "dispute_ids": [dispute], "recording_ids": [world.erased]}
     wipe(world, kind, DISPUTES_ERASED, body, owner)
 
 
