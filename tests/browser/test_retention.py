@@ -81,7 +81,8 @@ def test_admin_adds_an_agreement_and_narrows_purposes_by_keyboard(person, tmp_pa
     expect(page.get_by_text("À ce jour")).to_be_visible()
     check_page(lea, "agreed-sure", tmp_path)
     page.get_by_role("button", name="Noter cet accord").press("Enter")
-    expect(page.locator("#agreed summary")).to_contain_text("Convenu de le garder jusqu’au")
+    expect(page.locator("#agreed summary")).to_contain_text("selon une note ultérieure")
+    expect(page.locator("#agreed")).to_contain_text("Cela repose sur la parole d’une seule personne.")
 
     page.locator("#narrow").press("Enter")
     page.locator("#less-1").press("Space")
