@@ -293,7 +293,9 @@ def _plant(installation: Installation, kind: ObjectKind) -> set[str]:
     """One more of the kind, with the content of one that is there."""
     names = _of_kind(installation, kind)
     content = installation.objects[names[0]] if names else b'{"planted": true}'
-    name = next(each for each in _places(installation, kind) if each not in installation.objects)
+    name = next((each for each in _places(installation, kind) if each not in installation.objects), None)
+    if name is None:
+        raise Impossible
     assert kind.has(name), name
     path = installation.house.bucket / name
     path.parent.mkdir(parents=True, exist_ok=True)

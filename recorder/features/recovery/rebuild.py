@@ -37,7 +37,14 @@ from recorder.clock import Now
 from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.prefix_verification import PLACE, PrefixReader, TenantKeys
 from recorder.features.recovery.reader_pool import PlaceBatch, ReaderPool, results
-from recorder.features.recovery.rebuild_queue import KEY_ALONE, ROW_ALONE, STATEMENT, UNPLACED, QueuedPlace
+from recorder.features.recovery.rebuild_queue import (
+    KEY_ALONE,
+    PHASES,
+    ROW_ALONE,
+    STATEMENT,
+    UNPLACED,
+    QueuedPlace,
+)
 from recorder.features.recovery.recording_rows import (
     CHANGES,
     RowRestorer,
@@ -60,7 +67,6 @@ from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.store.contract import NotFound, Store
 
-PHASES = ("list", "read", "keys", "rows")
 LISTED = 1000
 """Places queued in one transaction."""
 
@@ -138,7 +144,7 @@ class Rebuild:
         key-encryption key); the next run resumes."""
         start = time.monotonic()
         resumed = rebuild_queue.interrupted() is not None
-        at = rebuild_queue.begin(PHASES[0], self.now())
+        at = rebuild_queue.begin(self.now())
         for phase in PHASES[PHASES.index(at.phase) :]:
             after = at.after if phase == at.phase else ""
             log.info("rebuild.phase", phase=phase, after=after)

@@ -21,6 +21,9 @@ from recorder.catalogue.tables.rebuild_progress import GlobalStateTable, QueuedP
 REBUILD = "rebuild"
 PAGE = 1000
 
+PHASES = ("list", "read", "keys", "rows")
+"""The phases of a rebuild, in their order."""
+
 UNPLACED = "unplaced"
 """An object in a place that is not Accord's."""
 
@@ -56,20 +59,25 @@ class RebuildPosition:
 
 
 def interrupted() -> RebuildPosition | None:
-    """The position of an interrupted rebuild; ``None`` if there is none."""
+    """The position of an interrupted rebuild; ``None`` if there is none, or the row is not what a rebuild
+    writes: the next one then begins anew."""
     with connected():
         row = GlobalStateTable.get_or_none(GlobalStateTable.name == REBUILD)
-    return None if row is None else RebuildPosition(row.data["phase"], row.data["after"], row.since)
+    match row and row.data:
+        case {"phase": str(phase), "after": str(after)} if phase in PHASES:
+            return RebuildPosition(phase, after, row.since)
+    return None
 
 
-def begin(phase: str, now: datetime) -> RebuildPosition:
-    """Start a rebuild, or resume the interrupted one."""
+def begin(now: datetime) -> RebuildPosition:
+    """Resume the interrupted rebuild, or else start one with an empty queue."""
+    position = interrupted()
+    if position is not None:
+        return position
+    finish()
     with writing():
-        if not GlobalStateTable.select().where(GlobalStateTable.name == REBUILD).exists():
-            GlobalStateTable.create(name=REBUILD, data={"phase": phase, "after": ""}, since=now)
-    found = interrupted()
-    assert found is not None
-    return found
+        GlobalStateTable.create(name=REBUILD, data={"phase": PHASES[0], "after": ""}, since=now)
+    return RebuildPosition(PHASES[0], "", now)
 
 
 def add(found: Sequence[QueuedPlace], phase: str, after: str) -> None:

@@ -137,7 +137,7 @@ def fill(world: World) -> World:
     with connected():
         amendments.begin_amendment(world.tenant, world.live_recording, world.house.clock())
     lease.take("something", "somebody", world.house.clock())
-    rebuild_queue.begin("read", world.house.clock())
+    rebuild_queue.begin(world.house.clock())
     rebuild_queue.add(
         [rebuild_queue.QueuedPlace("a/place/", ("manifest.json",), world.live_recording)], "read", "a"
     )

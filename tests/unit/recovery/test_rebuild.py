@@ -12,9 +12,12 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.listed_call import ListedCallTable
+from recorder.catalogue.tables.rebuild_progress import GlobalStateTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import SealError
+from recorder.features.recovery import rebuild_queue
 from recorder.features.recovery.rebuild import STRANGE, _places
+from recorder.features.recovery.rebuild_queue import QueuedPlace
 from recorder.lifecycle import amendment_store, amendments, hold_review, recordings
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import HoldLifted, HoldSet
@@ -377,3 +380,17 @@ def test_resumes_after_an_interruption_anywhere(house, recovery, recorded, after
         assert report.resumed
         assert report.outcomes == {"made": 3}
         assert catalogued() == before
+
+
+@pytest.mark.parametrize(
+    "data", [{"x": 1}, {"phase": "other", "after": ""}, {"phase": "keys", "after": 1}, []]
+)
+def test_begins_anew_where_the_position_is_not_what_it_wrote(recovery, recorded, data) -> None:
+    """The outcomes of its queue do not count either."""
+    recorded()
+    rebuild_queue.begin(recovery.house.clock())
+    rebuild_queue.add([QueuedPlace("a/place/", (), "", "made")], "read", "")
+    with writing():
+        GlobalStateTable.update(data=data).execute()
+    report = recovery.rebuild()
+    assert (report.outcomes, report.resumed) == ({"unchanged": 1}, False)
