@@ -63,7 +63,9 @@ def interrupted() -> RebuildPosition | None:
     writes: the next one then begins anew."""
     with connected():
         row = GlobalStateTable.get_or_none(GlobalStateTable.name == REBUILD)
-    match row and row.data:
+    if row is None:
+        return None
+    match row.data:
         case {"phase": str(phase), "after": str(after)} if phase in PHASES:
             return RebuildPosition(phase, after, row.since)
     return None
