@@ -138,7 +138,7 @@ def test_every_alert_has_a_quiet_and_a_firing_case() -> None:
 )
 def test_promtool_accepts_the_rules(what: list[str]) -> None:
     process = subprocess.run(
-        ["promtool", *what], cwd=pages.RULES.parent, capture_output=True, text=True, timeout=60
+        ["promtool", *what], cwd=pages.RULES.parent, capture_output=True, text=True, timeout=200
     )
     assert process.returncode == 0, process.stdout + process.stderr
 
