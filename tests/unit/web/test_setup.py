@@ -331,7 +331,7 @@ def test_number_without_its_sound_says_so(paul, bakery, line) -> None:
     lose_sound(queries.announcement(bakery.id, line.announcement).sound)
     page = paul.get(f"/numbers/{line.id}/preview")
     assert page.status_code == 422
-    assert "has lost its sound" in page.text
+    assert "n’a plus de son" in page.text
     assert paul.get(f"/numbers/{line.id}/preview/0.wav").status_code == 404
     assert paul.get(f"/numbers/announcements/{line.announcement}/announcement.wav").status_code == 404
     assert paul.get(f"/numbers/{line.id}/setup").status_code == 200
