@@ -11,6 +11,7 @@ import functools
 import gc
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -20,6 +21,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from types import CodeType, FunctionType
 
@@ -34,8 +36,18 @@ ONCE = "test_postgresql or not ([postgresql] or [postgresql- or -postgresql] or 
 the driver. (The plain word would also leave out, on SQLite too, every test of a module with the marker of
 that name.)"""
 
-PATIENCE = 20.0
-"""Seconds that a mutant gets beside ten times what its tests take."""
+PATIENCE = 5.0
+"""Seconds of the processor that a mutant gets beside five times what its tests take."""
+
+STANDSTILL = 300.0
+"""Seconds after which a mutant is ended that does not use the processor, beside a minute for each second of
+its tests'."""
+
+SLOW = 2.0
+"""Seconds of the processor from which a test runs only for lines that no quicker one executes."""
+
+BUDGET = 10.0
+"""Seconds of the processor that a mutant's tests take together; the most promising come first."""
 
 Choice = Callable[[list[Mutation]], list[Mutation]]
 """Which of some modules' mutations are tried."""
@@ -68,8 +80,11 @@ class Campaign:
         self._seconds: dict[str, float] = {}
         self._lines: Lines = {}
         self._kills: Counter[str] = Counter()
-        self._failed: list[str] = []
-        self.unusable: list[str] = []
+        self._failed: dict[str, str] = {}
+        self.unusable: dict[str, str] = {}
+        self.mutations = [
+            each for path, source in self._sources.items() for each in mutations_of(path, source)
+        ]
         self.results: list[Result] = []
 
     @pytest.hookimpl(tryfirst=True)
@@ -79,20 +94,26 @@ class Campaign:
         try:
             make_catalogue(f"sqlite:///{self._folder}/catalogue.db")  # once for all
             self._items = {item.nodeid: item for item in session.items}
+            self._warm_up()
             gc.unfreeze()
             self._find_functions()
             gc.freeze()
             self._record()
-            every = [each for path, source in self._sources.items() for each in mutations_of(path, source)]
-            self._test(self._choose(every))
+            self._test(self._choose(self.mutations))
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
         return True
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        before = time.process_time()  # the clock on the wall depends on what else this machine does
+        result = yield
+        self._seconds[item.nodeid] = time.process_time() - before
+        return result
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0) + report.duration
         if report.failed:
-            self._failed.append(report.nodeid)
+            self._failed.setdefault(report.nodeid, _message(report))
 
     def _find_functions(self) -> None:
         files = {str(ROOT / path) for path in self._sources}
@@ -102,6 +123,15 @@ class Campaign:
                 self._functions[code.co_filename, code.co_qualname, code.co_firstlineno].append(each)
             elif isinstance(each, functools._lru_cache_wrapper):
                 self._caches.append(each)
+
+    def _warm_up(self) -> None:
+        """Run the first test of each file: what a process computes once, it computes for all mutants."""
+        first = {item.path: item for item in reversed(self._items.values())}
+        with _quiet():
+            self._use_folder("0")
+            for _ in self._run(list(first.values())):
+                pass
+        self._seconds, self._failed = {}, {}
 
     def _record(self) -> None:
         """Run all tests once, in a fork, without a mutation.  Those that fail are not used."""
@@ -113,7 +143,7 @@ class Campaign:
             lists = {test: sorted(lines) for test, lines in executed.items()}
             out.write_text(json.dumps([self._seconds, self._failed, lists]))
 
-        _status(self._fork(0, run), None)
+        _status(self._fork("record", run), None)
         self._seconds, self.unusable, executed = json.loads(out.read_bytes())
         for test, lines in executed.items():
             if test not in self.unusable and test in self._seconds:
@@ -128,46 +158,58 @@ class Campaign:
                 mutation = queue.pop()
                 tests = self._tests_of(mutation)
                 if not tests:
-                    self.results.append(Result(mutation, "not run"))
+                    self._note(Result(mutation, "not run"))
                     continue
                 number = len(self.results) + len(children) + 1
                 out = self._folder / f"{number}.killer"
-                limit = PATIENCE + 10 * sum(self._seconds[test] for test in tests)
-                child = self._fork(number, functools.partial(self._attempt, mutation, tests, out))
-                children[child] = (mutation, time.monotonic() + limit, out)
+                seconds = sum(self._seconds[test] for test in tests)
+                attempt = functools.partial(self._attempt, mutation, tests, seconds, out)
+                until = time.monotonic() + STANDSTILL + 60 * seconds
+                children[self._fork(str(number), attempt)] = (mutation, until, out)
             for child, (mutation, until, out) in list(children.items()):
                 status = _status(child, until)
                 if status is None:
                     continue
                 del children[child]
-                self.results.append(self._result(mutation, status, out))
+                self._note(self._result(mutation, status, out))
             time.sleep(0.01)
+
+    def _note(self, result: Result) -> None:
+        self.results.append(result)
+        if result.outcome != "killed":
+            place = f"{result.mutation.path}:{result.mutation.lines[0]}"
+            print(f"  {place}: {result.outcome}: {result.mutation.name}", flush=True)
 
     def _result(self, mutation: Mutation, status: int, out: Path) -> Result:
         if out.exists():
             test = out.read_text()
-            self._kills[_file(test)] += 1
+            self._kills[test] += 1
             return Result(mutation, "killed", test)
         if status < 0:
             return Result(mutation, "killed", "it never ended")
         return Result(mutation, "survived" if status == 0 else "not tried")
 
     def _tests_of(self, mutation: Mutation) -> list[str]:
-        """The tests that execute the mutated lines: first those in the files that killed most, then the
-        quickest."""
+        """The tests that execute the mutated lines, without slow ones where there are quicker, as many as
+        :data:`BUDGET` allows: first those that killed most for the time that they take."""
         file = str(ROOT / mutation.path)
         tests = {test for line in mutation.lines for test in self._lines.get((file, line), ())}
-        return sorted(tests, key=lambda test: (-self._kills[_file(test)], self._seconds[test], test))
+        quick = {test for test in tests if self._seconds[test] < SLOW}
+        best = sorted(quick or tests, key=lambda test: (self._seconds[test] / (1 + self._kills[test]), test))
+        until = accumulate(self._seconds[test] for test in best)
+        return [test for test, seconds in zip(best, until, strict=True) if seconds < BUDGET] or best[:1]
 
-    def _attempt(self, mutation: Mutation, tests: list[str], out: Path) -> None:
+    def _attempt(self, mutation: Mutation, tests: list[str], seconds: float, out: Path) -> None:
+        limit = round(time.process_time() + PATIENCE + 5 * seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         self._replace(mutation)
         for item in self._run([self._items[test] for test in tests]):
             if self._failed:
-                out.write_text(self._failed[0])
+                out.write_text(next(iter(self._failed)))
                 item.session._setupstate.teardown_exact(None)  # servers of tests that did not run yet
                 return
         if self._failed:
-            out.write_text(self._failed[0])
+            out.write_text(next(iter(self._failed)))
 
     def _replace(self, mutation: Mutation) -> None:
         """Put the mutated code into the functions of this process."""
@@ -194,24 +236,47 @@ class Campaign:
             yield item
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=successor)
 
-    def _fork(self, number: int, run: Callable[[], None]) -> int:
+    def _fork(self, name: str, run: Callable[[], None]) -> int:
         """Run in a new process, with a folder for its tests' files; returns its id."""
         if child := os.fork():
             return child
-        status, base = 1, self._folder / "run" / str(number)
+        status, base = 1, self._use_folder(name)
         try:
             os.setpgid(0, 0)
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, 1)
-            os.dup2(nowhere, 2)
-            base.mkdir(parents=True)
-            next(iter(self._items.values())).config._tmp_path_factory._basetemp = base  # type: ignore[attr-defined]
-            os.environ["PYTEST_XDIST_WORKER"] = "mutant"  # encoded takes are shared
-            run()
+            with _quiet():
+                run()
             status = 0
         finally:
             shutil.rmtree(base, ignore_errors=True)
             os._exit(status)
+
+    def _use_folder(self, name: str) -> Path:
+        """Make a folder for the files of this process's tests."""
+        base = self._folder / "run" / name
+        base.mkdir(parents=True)
+        next(iter(self._items.values())).config._tmp_path_factory._basetemp = base  # type: ignore[attr-defined]
+        os.environ["PYTEST_XDIST_WORKER"] = "mutant"  # encoded takes are shared
+        return base
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Discard what this process prints."""
+    outputs = [os.dup(each) for each in (1, 2)]
+    with open(os.devnull, "wb") as nowhere:
+        for each in (1, 2):
+            os.dup2(nowhere.fileno(), each)
+    try:
+        yield
+    finally:
+        for each, before in enumerate(outputs, 1):
+            os.dup2(before, each)
+            os.close(before)
+
+
+def _message(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return " ".join(str(report.longrepr if crash is None else crash.message).split())[:200]
 
 
 def _status(child: int, until: float | None) -> int | None:
@@ -222,10 +287,6 @@ def _status(child: int, until: float | None) -> int | None:
     if until is not None and time.monotonic() > until:
         os.killpg(child, signal.SIGKILL)
     return None
-
-
-def _file(test: str) -> str:
-    return test.partition("::")[0]
 
 
 def _module(path: Path) -> str:

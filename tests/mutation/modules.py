@@ -12,7 +12,19 @@ _SEAL = (
     "tests/unit/playback/test_signed_limits.py",
 )
 _LIMITS = ("tests/unit/lifecycle/test_limits.py", "tests/unit/playback/test_signed_limits.py")
-_LIFECYCLE = ("tests/unit/lifecycle", "tests/unit/recovery/test_hold_review.py", "tests/unit/disputes")
+_LIFECYCLE = (
+    "tests/unit/lifecycle/test_amendment_service.py",
+    "tests/unit/lifecycle/test_clock_guard.py",
+    "tests/unit/lifecycle/test_departure.py",
+    "tests/unit/lifecycle/test_erasure_receipt.py",
+    "tests/unit/lifecycle/test_expiry.py",
+    "tests/unit/lifecycle/test_recordings.py",
+    "tests/unit/lifecycle/test_statements.py",
+    "tests/unit/recovery/test_hold_review.py",
+    "tests/unit/recovery/test_amendments.py",
+    "tests/unit/disputes/test_deferrals.py",
+    "tests/unit/playback/test_amendments.py",
+)
 _GATE = ("tests/unit/playback",)
 _REQUESTS = (
     "tests/unit/catalogue/test_subject_requests.py",
@@ -45,7 +57,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "recorder/lifecycle/amendments.py": _LIFECYCLE,
     "recorder/lifecycle/clock_guard.py": _LIFECYCLE,
     "recorder/lifecycle/departure.py": _LIFECYCLE,
-    "recorder/lifecycle/dispute_erasure.py": _LIFECYCLE,
+    "recorder/lifecycle/dispute_erasure.py": (
+        "tests/unit/disputes/test_erasure.py",
+        "tests/unit/disputes/test_outcomes.py",
+        "tests/unit/offboarding/test_erasure.py",
+    ),
     "recorder/lifecycle/erasure_deadline.py": _LIFECYCLE,
     "recorder/lifecycle/erased_recording.py": _LIFECYCLE,
     "recorder/lifecycle/expired_recording.py": _LIFECYCLE,

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from recorder.audit.disputes import compare_disputes
 from recorder.auditlog.append import lock_tenant
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
-from recorder.catalogue.tables.dispute import DisputeRecordingTable, DisputeStatementTable, DisputeTable
+from recorder.catalogue.tables.dispute import (
+    DisputeGuestTable,
+    DisputeRecordingTable,
+    DisputeStatementTable,
+    DisputeTable,
+)
+from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import SealError
 from recorder.features.disputes.duty import OutcomeDuty
@@ -16,6 +24,7 @@ from recorder.features.disputes.erasure import chains_of, erased_dispute
 from recorder.features.disputes.rules import Dispute
 from recorder.lifecycle import expiry
 from recorder.lifecycle.dispute_erasure import drop_disputes
+from recorder.lifecycle.statements import DISPUTES_ERASED
 from recorder.mail.outbox import Outbox
 
 
@@ -111,6 +120,49 @@ def test_fewer_recordings_than_the_statements_name_are_no_erasure(scene, house, 
     with writing(), pytest.raises(SealError) as error:
         erased_dispute(lock_tenant(closed.tenant), closed.id, [], house.trust)
     assert error.value.error_id == "dispute.not_erased"
+
+
+def test_an_erased_dispute_goes_with_its_guests_names_and_nothing_else(scene, house, duty) -> None:
+    closed, jan = scene.recognised()
+    scene.disputes.close(scene.claire, closed.id)
+    own, other = scene.customer.id, house.customer("Reliure Adam", "+3225550177")
+    adam = house.person(other, "adam", "Adam")
+    # Rows of another customer's that name this dispute, and of another dispute of the same customer's.
+    planted = [(adam.id, other.id, closed.id), (scene.customer.people["paul"].id, own, "another")]
+    with writing():
+        UserTable.update(revoked_at=house.clock()).where(UserTable.id != scene.claire.id).execute()
+        for user, tenant, dispute in planted:
+            identity = {"tenant_id": tenant, "dispute_id": dispute}
+            DisputeGuestTable.insert(id=user, role="neutral", token_sha256=user, **identity).execute()
+            DisputeRecordingTable.insert(id=user, recording_id=scene.call, **identity).execute()
+        DisputeTable.insert(
+            id="another", tenant_id=own, opened_at=house.clock(), settle_by="2027-12-01"
+        ).execute()
+    end_of(house)
+    assert duty.drop_erased(house.clock()) == 1
+    with connected():
+        people = {each.id: each for each in UserTable.select()}
+        (leaf,) = LeafTable.select().where(LeafTable.kind == DISPUTES_ERASED)
+        assert [each.id for each in DisputeTable.select()] == ["another"]
+        for table in (DisputeGuestTable, DisputeRecordingTable):
+            assert {each.id for each in table.select()} == {user for user, _, _ in planted}
+    blank = people.pop(jan.id)
+    assert (blank.name, blank.password_hash, blank.credential) == ("", "", None)
+    assert all(each.name and each.password_hash for each in people.values())
+    body = json.loads(leaf.body)
+    assert (leaf.tenant_id, body["disputes"], body["dispute_ids"]) == (own, 1, [closed.id])
+    assert body["recording_ids"] == [scene.call]
+
+
+def test_a_guest_whose_access_goes_on_keeps_the_name(scene, house, duty, closed) -> None:
+    """They may be invited to another dispute."""
+    with writing():
+        UserTable.update(revoked_at=None).where(UserTable.role == "external_party").execute()
+    end_of(house)
+    assert duty.drop_erased(house.clock()) == 1
+    with connected():
+        (guest,) = UserTable.select().where(UserTable.role == "external_party")
+    assert guest.name == "Jan Peeters"
 
 
 def end_of(house) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from recorder.clock import SLACK, Uptime
+from recorder.clock import HIDDEN_BOOT_ID, SLACK, Uptime
 from recorder.errors import ClockError, StoreError
 from recorder.lifecycle.clock_guard import LONGEST_OFF, ClockGuard, Witness
 from recorder.ops.doctor import kernel_clock
@@ -143,6 +144,87 @@ def test_ignores_an_unavailable_witness(keeper, machine: Machine) -> None:
     assert not doubts(one)
     machine.jumps(days=2)
     assert doubts(one)
+
+
+MOMENT = timedelta(milliseconds=1)
+
+
+def test_clocks_may_differ_by_the_slack(keeper, machine: Machine) -> None:
+    for sign in (1, -1):
+        assert not doubts(keeper(store=lambda: machine.clock() + sign * SLACK))  # noqa: B023
+        assert doubts(keeper(store=lambda: machine.clock() + sign * (SLACK + MOMENT)))  # noqa: B023
+    machine.jumps(minutes=1)
+    assert not doubts(keeper())
+    machine.jumps(minutes=1, milliseconds=1)
+    assert doubts(keeper())
+
+
+def test_a_hidden_boot_id_leaves_the_uptime_to_tell_a_restart(keeper, machine: Machine) -> None:
+    machine.boot = HIDDEN_BOOT_ID
+    assert not doubts(keeper())
+    machine.jumps(hours=2)
+    assert doubts(keeper()), "the machine has not been restarted"
+    machine.passes(hours=1)
+    assert doubts(keeper())
+    machine.up = 3.0
+    assert not doubts(keeper()), "it was off meanwhile"
+
+
+def test_another_boot_id_is_a_restart_however_long_the_machine_is_up(keeper, machine: Machine) -> None:
+    assert not doubts(keeper())
+    machine.starts_again()
+    machine.up = 5000.0
+    machine.jumps(hours=10)
+    assert not doubts(keeper())
+
+
+def test_a_doubt_names_each_clock_that_disagrees(keeper, machine: Machine) -> None:
+    true = machine.clock()
+    machine.jumps(days=3650)
+    with pytest.raises(ClockError, match=r"database says 2026-11-25T.* and store says 2026-11-25T"):
+        keeper(database=lambda: true, store=lambda: true).check()
+
+
+@pytest.mark.parametrize("content", [b"{", b"{}", b"[]", b'{"boot": "x", "up": 1, "at": "soon"}'])
+def test_a_damaged_file_is_reported_and_replaced(keeper, machine: Machine, tmp_path: Path, content) -> None:
+    (tmp_path / ".clock").write_bytes(content)
+    one = keeper()
+    with capture_logs() as logs:
+        assert not doubts(one)
+        machine.passes(minutes=1)
+        assert not doubts(one)
+    assert [line["event"] for line in logs] == ["clock.file_damaged", "clock.recovered"]
+    machine.jumps(days=2)
+    assert doubts(one)
+
+
+def test_a_time_that_cannot_be_written_is_reported_and_trusted(machine: Machine, tmp_path: Path) -> None:
+    folder = tmp_path / "away"
+    guard = ClockGuard(folder / ".clock", {}, machine.clock, since_boot=machine.since_boot)
+    with capture_logs() as logs:
+        assert guard.check() == guard.check() == machine.clock()
+        folder.mkdir()
+        guard.check()
+    assert [line["event"] for line in logs] == ["clock.write_failed", "clock.recovered"]
+
+
+def test_an_unavailable_witness_is_reported_until_it_answers(machine: Machine, tmp_path: Path) -> None:
+    answers = [OSError("no route"), machine.clock()]
+
+    def witness() -> datetime:
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    guard = ClockGuard(tmp_path / ".clock", {"store": witness}, machine.clock, since_boot=machine.since_boot)
+    with capture_logs() as logs:
+        guard.check()
+        guard.check()
+    assert [(line["event"], line["witness"]) for line in logs] == [
+        ("clock.source_unreachable", "store"),
+        ("clock.recovered", "store"),
+    ]
 
 
 def test_trusts_the_clock_once_the_operator_removes_the_file(
