@@ -25,25 +25,37 @@ _LIFECYCLE = (
     "tests/unit/disputes/test_deferrals.py",
     "tests/unit/playback/test_amendments.py",
 )
-_GATE = ("tests/unit/playback",)
+_GATE = (
+    "tests/unit/playback/test_alterations.py",
+    "tests/unit/playback/test_amendments.py",
+    "tests/unit/playback/test_clock.py",
+    "tests/unit/playback/test_consent.py",
+    "tests/unit/playback/test_downloads.py",
+    "tests/unit/playback/test_gate.py",
+    "tests/unit/playback/test_grants.py",
+    "tests/unit/playback/test_playback_report.py",
+    "tests/unit/playback/test_revocation.py",
+    "tests/unit/disputes/test_deferrals.py",
+    "tests/unit/disputes/test_helpers.py",
+)
 _REQUESTS = (
     "tests/unit/catalogue/test_subject_requests.py",
     "tests/unit/web/test_subject_requests.py",
     "tests/unit/web/test_forged_subject_requests.py",
 )
-_DISPUTES = ("tests/unit/disputes",)
-_OFFBOARDING = ("tests/unit/offboarding",)
-_IDENTITY = (
-    "tests/unit/catalogue/test_users.py",
-    "tests/unit/catalogue/test_throttle.py",
-    "tests/unit/web/test_second_factor.py",
-    "tests/unit/web/test_factor_rules.py",
-    "tests/unit/web/test_passkeys.py",
-    "tests/unit/web/test_log_in.py",
-    "tests/unit/web/test_credentials.py",
-    "tests/unit/web/test_download_permission.py",
-    "tests/unit/web/test_api.py",
+_DISPUTES = (
+    "tests/unit/disputes/test_erasure.py",
+    "tests/unit/disputes/test_helpers.py",
+    "tests/unit/disputes/test_outcomes.py",
+    "tests/unit/disputes/test_service.py",
 )
+_OFFBOARDING = (
+    "tests/unit/offboarding/test_erasure.py",
+    "tests/unit/offboarding/test_handover.py",
+    "tests/unit/offboarding/test_signed_statements.py",
+    "tests/unit/offboarding/test_unsigned_rows.py",
+)
+_SETTINGS = ("tests/unit/playback/test_downloads.py", "tests/unit/web/test_download_permission.py")
 
 TESTS: dict[str, tuple[str, ...]] = {
     "recorder/seal/usage_terms.py": _SEAL,
@@ -75,7 +87,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "recorder/features/disputes/admissions.py": _DISPUTES,
     "recorder/features/disputes/erasure.py": _DISPUTES,
     "recorder/features/disputes/outcomes.py": _DISPUTES,
-    "recorder/features/disputes/rules.py": _DISPUTES,
+    "recorder/features/disputes/rules.py": (
+        "tests/unit/disputes/test_authority_orders.py",
+        "tests/unit/disputes/test_rules.py",
+    ),
     "recorder/features/offboarding/duty.py": _OFFBOARDING,
     "recorder/features/offboarding/erasure_order.py": _OFFBOARDING,
     "recorder/features/offboarding/queries.py": _OFFBOARDING,
@@ -88,12 +103,26 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/unit/catalogue/test_announcements.py",
         "tests/unit/catalogue/test_line_policies.py",
     ),
-    "recorder/identity/download_permission.py": _IDENTITY,
-    "recorder/identity/second_factors.py": _IDENTITY,
-    "recorder/identity/throttle.py": _IDENTITY,
-    "recorder/identity/users.py": _IDENTITY,
-    "recorder/auditlog/append.py": ("tests/unit/auditlog", "tests/unit/lifecycle/test_recordings.py"),
-    "recorder/auditlog/leaf_erasure.py": ("tests/unit/auditlog/test_append.py", "tests/unit/disputes"),
-    "recorder/auditlog/signed_setting.py": ("tests/unit/playback/test_downloads.py", "tests/unit/auditlog"),
+    "recorder/identity/download_permission.py": _SETTINGS,
+    "recorder/identity/second_factors.py": (
+        "tests/unit/web/test_factor_rules.py",
+        "tests/unit/web/test_passkeys.py",
+        "tests/unit/web/test_second_factor.py",
+    ),
+    "recorder/identity/throttle.py": ("tests/unit/catalogue/test_throttle.py",),
+    "recorder/identity/users.py": (
+        "tests/unit/catalogue/test_users.py",
+        "tests/unit/web/test_credentials.py",
+        "tests/unit/playback/test_revocation.py",
+    ),
+    "recorder/auditlog/append.py": (
+        "tests/unit/auditlog/test_append.py",
+        "tests/unit/lifecycle/test_recordings.py",
+    ),
+    "recorder/auditlog/leaf_erasure.py": (
+        "tests/unit/auditlog/test_append.py",
+        "tests/unit/disputes/test_erasure.py",
+    ),
+    "recorder/auditlog/signed_setting.py": _SETTINGS,
     "recorder/capture/conferences.py": ("tests/unit/capture/test_conferences.py",),
 }

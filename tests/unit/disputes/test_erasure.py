@@ -22,6 +22,7 @@ from recorder.errors import SealError
 from recorder.features.disputes.duty import OutcomeDuty
 from recorder.features.disputes.erasure import chains_of, erased_dispute
 from recorder.features.disputes.rules import Dispute
+from recorder.features.offboarding import queries as departures
 from recorder.lifecycle import expiry
 from recorder.lifecycle.dispute_erasure import drop_disputes
 from recorder.lifecycle.statements import DISPUTES_ERASED
@@ -163,6 +164,24 @@ def test_a_guest_whose_access_goes_on_keeps_the_name(scene, house, duty, closed)
     with connected():
         (guest,) = UserTable.select().where(UserTable.role == "external_party")
     assert guest.name == "Jan Peeters"
+
+
+def test_a_departed_customer_takes_its_own_disputes_along(scene, house) -> None:
+    dispute = scene.open()
+    with writing():
+        other = {"tenant_id": house.customer("Reliure Adam", "+3225550177").id, "dispute_id": "elsewhere"}
+        DisputeStatementTable.insert(id="elsewhere/1", number=1, statement="{}", **other).execute()
+        DisputeRecordingTable.insert(id="elsewhere", recording_id="another", **other).execute()
+    order = house.order_erasure(dispute.tenant)
+    for _ in range(2):  # repeated, nothing is left to be said
+        departures.drop_users(order, now=house.clock(), entropy=house.entropy)
+    with connected():
+        for table in (DisputeStatementTable, DisputeRecordingTable):
+            assert [each.dispute_id for each in table.select()] == ["elsewhere"]
+        (leaf,) = LeafTable.select().where(LeafTable.kind == DISPUTES_ERASED)
+    body = json.loads(leaf.body)
+    assert (body["dispute_ids"], body["recording_ids"]) == ([dispute.id], [scene.call])
+    assert len(body["leaves"]) == len(dispute.statements)
 
 
 def end_of(house) -> None:
