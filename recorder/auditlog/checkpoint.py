@@ -34,10 +34,13 @@ from recorder.seal.document_source import DocumentSource, read_document
 from recorder.seal.keyring import key_part
 from recorder.seal.signing import CHECKPOINT
 from recorder.services import AuditLogServices
-from recorder.store.contract import Store
+from recorder.store.contract import Conflict, Store
 
 FOLDER = "checkpoints/"
 ENDORSEMENTS = "checkpoints/endorsements/"
+
+ENDORSEMENT_DIGITS: Final = (16, 32, 64)
+"""Digits of an endorsement's hash in its name: the longer ones where an object of that name is damaged."""
 
 INTERVAL_GROWN = timedelta(minutes=55)
 """Time between checkpoints of a log that grew: it is signed within the hour."""
@@ -228,9 +231,26 @@ def list_keys(store: Store, tenant: str, after: int = 0) -> Iterator[str]:
 
 
 def _put_endorsement(services: AuditLogServices, locked_until: datetime) -> None:
+    """Put the endorsement, which every customer's checkpoints share. Where its object is damaged, that is
+    reported, the object stays as it is, and the endorsement is put beside it, under a longer part of its
+    hash; if those are damaged too, the log is signed all the same."""
     content = canonical_json.dump(services.signer.endorsement.document())
-    name = f"{services.signer.key_id}-{hashlib.sha256(content).hexdigest()[:16]}.json"
-    put(services.store, ENDORSEMENTS + name, content, locked_until)
+    digest = hashlib.sha256(content).hexdigest()
+    for digits in ENDORSEMENT_DIGITS:
+        place = f"{ENDORSEMENTS}{services.signer.key_id}-{digest[:digits]}.json"
+        damage = None
+        try:
+            put(services.store, place, content, locked_until)
+        except Conflict:
+            damage = AuditLogError(
+                "endorsement.damaged",
+                f"{place} is not what the root signed",
+                "checkpoints go on with a copy beside it; put the object's older version back",
+            )
+        with isolate_object(services.faults, "endorsement.damaged", place, place=place):
+            if damage is None:
+                return
+            raise damage
 
 
 def with_newest(*columns: Any) -> Any:

@@ -56,8 +56,9 @@ class ProvenContinuation:
     after: Head
 
 
-def build_proof(tenant: str, before: int, after: int, store: Store) -> bytes:
-    """The file for two checkpoints of a tenant's log, by their numbers.
+def build_proof(tenant: str, before: int, after: int, store: Store, root: Ed25519PublicKey) -> bytes:
+    """The file for two checkpoints of a tenant's log, by their numbers; ``root`` is the installation's public
+    key.
 
     Raises :class:`AuditLogError`: ``checkpoint.unknown``, ``audit_log.restarted`` (the log began a new epoch
     between them), ``audit_log.rewritten`` (the leaves are not those that were signed);
@@ -81,8 +82,8 @@ def build_proof(tenant: str, before: int, after: int, store: Store) -> bytes:
         )
     proof = _Proof(
         path=tuple(each.hex() for each in path),
-        before=_End(notes[0], endorsement_of(store, old).document()),
-        after=_End(notes[1], endorsement_of(store, new).document()),
+        before=_End(notes[0], endorsement_of(store, old, root).document()),
+        after=_End(notes[1], endorsement_of(store, new, root).document()),
     )
     return canonical_json.dump({"type": TYPE, "version": 1, **_PROOF.write(proof)})
 

@@ -69,8 +69,9 @@ def find_leaves(about: str) -> Iterator[tuple[str, str, int, str, datetime]]:
             yield row.id, row.tenant_id, row.number, row.kind, row.at
 
 
-def build_proof(leaf_id: str, store: Store, number: int | None = None) -> bytes:
+def build_proof(leaf_id: str, store: Store, root: Ed25519PublicKey, number: int | None = None) -> bytes:
     """The file for a leaf, with the first checkpoint that contains it, or with checkpoint ``number``.
+    ``root`` is the installation's public key.
 
     Raises :class:`AuditLogError`: ``leaf.unknown``, ``audit_log.unsigned`` (no checkpoint contains it);
     :class:`recorder.errors.CatalogueError` (``audit_log.gap``), ``StoreError``.
@@ -90,7 +91,7 @@ def build_proof(leaf_id: str, store: Store, number: int | None = None) -> bytes:
             f"the leaves are not those of checkpoint {row.number}",
             "run `accord audit run` to list the changes",
         )
-    endorsement = endorsement_of(store, head)
+    endorsement = endorsement_of(store, head, root)
     proof = _Proof(
         leaf=leaf.leaf,
         body=leaf.body,
@@ -102,7 +103,7 @@ def build_proof(leaf_id: str, store: Store, number: int | None = None) -> bytes:
     return canonical_json.dump({"type": TYPE, "version": 1, **_PROOF.write(proof)})
 
 
-def last_checkpoint(tenant: str, size: int, store: Store) -> tuple[str, str] | None:
+def last_checkpoint(tenant: str, size: int, store: Store, root: Ed25519PublicKey) -> tuple[str, str] | None:
     """A log's last stored checkpoint with at most ``size`` leaves, and the endorsement of its key; ``None``
     if there is none. Raises ``StoreError``."""
     with connected():
@@ -115,7 +116,7 @@ def last_checkpoint(tenant: str, size: int, store: Store) -> tuple[str, str] | N
         )
     if row is None:
         return None
-    endorsement = endorsement_of(store, signed_note.read(row.note.encode()).head)
+    endorsement = endorsement_of(store, signed_note.read(row.note.encode()).head, root)
     return row.note, canonical_json.dump(endorsement.document()).decode()
 
 
@@ -174,16 +175,21 @@ def _checkpoint(leaf: LeafTable, number: int | None) -> CheckpointTable:
     return row
 
 
-def endorsement_of(store: Store, head: Head) -> Endorsement:
-    """The endorsement of the key that signed a checkpoint. Raises :class:`AuditLogError`
-    (``checkpoint.key_unknown``), ``StoreError``."""
-    for key in store.list(f"{ENDORSEMENTS}{head.key}"):
-        body = canonical_json.load(read_at(store, key), "endorsement")
-        return Endorsement.read(body)
+def endorsement_of(store: Store, head: Head, root: Ed25519PublicKey) -> Endorsement:
+    """The endorsement of the key that signed a checkpoint: the first one in the bucket that verifies. Raises
+    :class:`AuditLogError` (``checkpoint.key_unknown``), ``StoreError``."""
+    for place in store.list(f"{ENDORSEMENTS}{head.key}"):
+        try:
+            endorsement = Endorsement.read(canonical_json.load(read_at(store, place), "endorsement"))
+            endorsement.check(root, CHECKPOINT, head.at)
+        except SealError:
+            continue  # the audit names it
+        if endorsement.key_id == head.key:
+            return endorsement
     raise AuditLogError(
         "checkpoint.key_unknown",
-        f"no endorsement of key {head.key} is in the bucket",
-        "look for an older version of `endorsements/` in the bucket",
+        f"no valid endorsement of key {head.key} is in the bucket",
+        "look for an older version of its endorsement in the bucket",
     )
 
 

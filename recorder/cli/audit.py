@@ -167,7 +167,7 @@ def prove(context: Context, leaf: str, checkpoint: int | None, output: Path | No
     `accord audit verify-proof` needs only this file and the root's public key. It has the leaf's subject,
     unless that was erased."""
     context.open_catalogue()
-    _write(inclusion_proof.build_proof(leaf, context.store(), checkpoint), output)
+    _write(inclusion_proof.build_proof(leaf, context.store(), context.root(), checkpoint), output)
 
 
 def _write(document: bytes, output: Path | None) -> None:
@@ -193,7 +193,8 @@ def prove_consistency(
     Nothing that was in the log then was changed or removed since. `accord audit verify-proof` needs only
     this file and the root's public key."""
     context.open_catalogue()
-    _write(consistency_proof.build_proof(find_owner(tenant_name).id, before, after, context.store()), output)
+    tenant = find_owner(tenant_name).id
+    _write(consistency_proof.build_proof(tenant, before, after, context.store(), context.root()), output)
 
 
 @audit.command("verify-proof")

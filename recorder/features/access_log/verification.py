@@ -56,7 +56,7 @@ class EntryProofs:
             raise AuditLogError(
                 "leaf.unknown", f"there is no leaf {number} of {tenant}", "check the number and the customer"
             )
-        file = inclusion_proof.build_proof(identity, self.store)
+        file = inclusion_proof.build_proof(identity, self.store, self.root)
         proof = inclusion_proof.verify_proof(file, self.root)
         if (proof.leaf["tenant"], proof.leaf["number"]) != (tenant, number):
             raise AuditLogError(

@@ -164,7 +164,7 @@ def _last_papers(
         content = documents.log_part(tenant, begin, end)
         found.append((f"log/leaves-{begin:010}.jsonl", len(content), "leaves", [begin, end]))
     texts = csv_tables.fixed_tables(tenant, trust) | {"log/root.pub": root_pem.decode()}
-    if (signed := last_checkpoint(tenant, row.log_size, store)) is not None:
+    if (signed := last_checkpoint(tenant, row.log_size, store, trust.root)) is not None:
         texts["log/checkpoint.note"], texts["log/checkpoint.endorsement.json"] = signed
     found += [(name, len(text.encode()), "text", text) for name, text in sorted(texts.items())]
     return found

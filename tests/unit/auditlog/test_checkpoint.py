@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peewee import IntegrityError
 
+from recorder import metrics
 from recorder.audit.continuation import restart_log
 from recorder.auditlog import checkpoint, inclusion_proof, signed_note
 from recorder.auditlog.merkle import check_consistency, consistency
@@ -26,7 +27,7 @@ from recorder.catalogue.tables.audit_log import CheckpointTable, LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import AuditLogError, SealError, StoreError
 from recorder.identity import tenants
-from recorder.seal import signing
+from recorder.seal import canonical_json, signing
 from recorder.seal.revocation import read, revoke
 from recorder.seal.signing import Signer, endorse
 
@@ -341,18 +342,23 @@ def test_any_bytes_are_read_or_refused(data: st.DataObject) -> None:
 # --- showing it to others
 
 
+def build_proof(world: World) -> bytes:
+    services = world.house.services
+    return inclusion_proof.build_proof(world.leaf("user.created").id, services.store, services.root)
+
+
 def test_inclusion_proof_needs_only_file_and_root_key(world: World) -> None:
     store, root = world.house.services.store, world.house.services.root
     with connected():
         leaves = list(LeafTable.select().order_by(LeafTable.number))
     for leaf in leaves:
-        proof = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
+        proof = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store, root), root)
         assert proof.leaf["number"] == leaf.number
         assert proof.body == (None if leaf.body is None else json.loads(leaf.body))
     assert {row[0] for row in inclusion_proof.find_leaves(world.live_recording)} >= {
         world.leaf("listen.opened").id
     }
-    late = inclusion_proof.build_proof(leaves[0].id, store, 3)
+    late = inclusion_proof.build_proof(leaves[0].id, store, root, 3)
     assert inclusion_proof.verify_proof(late, root, world.note(3).read_bytes()).head.number == 3
     with pytest.raises(AuditLogError) as failure:
         inclusion_proof.verify_proof(late, root, world.note(2).read_bytes())
@@ -362,11 +368,12 @@ def test_inclusion_proof_needs_only_file_and_root_key(world: World) -> None:
 def test_unsigned_leaf_has_no_inclusion_proof(world: World) -> None:
     world.happen()
     leaf = world.leaf("tenant.changed", -1)
+    store, root = world.house.services.store, world.house.services.root
     with pytest.raises(AuditLogError) as failure:
-        inclusion_proof.build_proof(leaf.id, world.house.services.store)
+        inclusion_proof.build_proof(leaf.id, store, root)
     assert failure.value.error_id == "audit_log.unsigned"
     with pytest.raises(AuditLogError) as failure:
-        inclusion_proof.build_proof("nobody's", world.house.services.store)
+        inclusion_proof.build_proof("nobody's", store, root)
     assert failure.value.error_id == "leaf.unknown"
 
 
@@ -375,30 +382,72 @@ def test_inclusion_proof_names_a_checkpoint_that_has_the_leaf(world: World) -> N
     with connected():
         number = world.checkpoint(1).size
         leaf = LeafTable.get((LeafTable.tenant == world.tenant) & (LeafTable.number == number))
-    first = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
+    first = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store, root), root)
     assert first.head.number == 2, "the leaf is the first one after checkpoint 1"
     with pytest.raises(AuditLogError) as failure:
-        inclusion_proof.build_proof(leaf.id, store, 1)
+        inclusion_proof.build_proof(leaf.id, store, root, 1)
     assert failure.value.error_id == "audit_log.unsigned"
     with writing():
         CheckpointTable.update(stored_at=None).where(CheckpointTable.number == 2).execute()
-    later = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store), root)
+    later = inclusion_proof.verify_proof(inclusion_proof.build_proof(leaf.id, store, root), root)
     assert later.head.number == 3, "a checkpoint counts once it is in the bucket"
 
 
 def test_rewritten_log_has_no_inclusion_proof(world: World) -> None:
     world.change(2, leaf_hash="00" * 32)
     with pytest.raises(AuditLogError) as failure:
-        inclusion_proof.build_proof(world.leaf("user.created").id, world.house.services.store)
+        build_proof(world)
     assert failure.value.error_id == "audit_log.rewritten"
 
 
 def test_proofs_require_the_endorsement_of_the_signing_key(world: World) -> None:
-    store = world.house.services.store
     for path in (world.house.bucket / checkpoint.ENDORSEMENTS).iterdir():
         path.unlink()
     with pytest.raises(AuditLogError) as failure:
-        inclusion_proof.build_proof(world.leaf("user.created").id, store)
+        build_proof(world)
+    assert failure.value.error_id == "checkpoint.key_unknown"
+
+
+def damage_in_signature(content: bytes) -> bytes:
+    document = json.loads(content)
+    signature = document["signature"]
+    document["signature"] = ("B" if signature[0] == "A" else "A") + signature[1:]
+    return canonical_json.dump(document)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-2], damage_in_signature, lambda _: b"{}"])
+def test_damaged_endorsement_stops_neither_signature_nor_proof(
+    world: World, damage: Callable[[bytes], bytes]
+) -> None:
+    """All customers' checkpoints share it: it is put again beside the damaged object, which is reported."""
+    (path,) = (world.house.bucket / checkpoint.ENDORSEMENTS).iterdir()
+    whole, damaged = path.read_bytes(), damage(path.read_bytes())
+    path.write_bytes(damaged)
+    world.happen()
+    means, now = world.signing(), world.house.clock.forward(hours=1)
+    assert checkpoint.sign_due(means, now) == 1
+    assert path.read_bytes() == damaged, "whoever looks into it finds it as it was"
+    assert [each.read_bytes() for each in path.parent.iterdir() if each != path] == [whole]
+    (fault,) = means.faults.list_faults(metrics.OBJECT_FAULTS)
+    assert (fault.event, path.name in fault.subject) == ("endorsement.damaged", True)
+    assert inclusion_proof.verify_proof(build_proof(world), means.root).head.number == 1
+    path.write_bytes(whole)
+    world.happen()
+    assert checkpoint.sign_due(means, now + timedelta(hours=1)) == 1
+    assert not means.faults.list_faults(metrics.OBJECT_FAULTS)
+
+
+def test_log_is_signed_while_every_copy_of_the_endorsement_is_damaged(world: World) -> None:
+    (path,) = (world.house.bucket / checkpoint.ENDORSEMENTS).iterdir()
+    digest, key = hashlib.sha256(path.read_bytes()).hexdigest(), path.name.partition("-")[0]
+    for digits in checkpoint.ENDORSEMENT_DIGITS:
+        path.with_name(f"{key}-{digest[:digits]}.json").write_bytes(b"{}")
+    world.happen()
+    means = world.signing()
+    assert checkpoint.sign_due(means, world.house.clock.forward(hours=1)) == 1
+    assert len(means.faults.list_faults(metrics.OBJECT_FAULTS)) == len(checkpoint.ENDORSEMENT_DIGITS)
+    with pytest.raises(AuditLogError) as failure:
+        build_proof(world)
     assert failure.value.error_id == "checkpoint.key_unknown"
 
 
@@ -419,17 +468,18 @@ def test_leaves_are_found_by_recording_and_by_id(world: World) -> None:
 
 
 def test_last_checkpoint_of_a_smaller_log(world: World) -> None:
-    store, sizes = world.house.services.store, [world.checkpoint(number).size for number in (1, 2, 3)]
-    assert inclusion_proof.last_checkpoint(world.tenant, sizes[0] - 1, store) is None
+    store, root = world.house.services.store, world.house.services.root
+    sizes = [world.checkpoint(number).size for number in (1, 2, 3)]
+    assert inclusion_proof.last_checkpoint(world.tenant, sizes[0] - 1, store, root) is None
     for size, number in ((sizes[0], 1), (sizes[1] - 1, 1), (sizes[1], 2), (sizes[2] + 9, 3)):
-        found = inclusion_proof.last_checkpoint(world.tenant, size, store)
+        found = inclusion_proof.last_checkpoint(world.tenant, size, store, root)
         assert found is not None
         note, endorsement = found
         assert note == world.checkpoint(number).note
         assert json.loads(endorsement)["body"]["key_id"] == world.house.services.signer.key_id
     with writing():
         CheckpointTable.update(stored_at=None).where(CheckpointTable.number == 3).execute()
-    found = inclusion_proof.last_checkpoint(world.tenant, sizes[2], store)
+    found = inclusion_proof.last_checkpoint(world.tenant, sizes[2], store, root)
     assert found is not None
     assert found[0] == world.checkpoint(2).note
 
@@ -453,9 +503,7 @@ def test_last_checkpoint_of_a_smaller_log(world: World) -> None:
     ],
 )  # fmt: skip
 def test_changed_inclusion_proof_is_refused(world: World, field: str, change, code: str) -> None:
-    bodies = json.loads(
-        inclusion_proof.build_proof(world.leaf("user.created").id, world.house.services.store)
-    )
+    bodies = json.loads(build_proof(world))
     bodies[field] = change(bodies[field])
     content = json.dumps(bodies, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     with pytest.raises(AuditLogError) as failure:
@@ -464,7 +512,7 @@ def test_changed_inclusion_proof_is_refused(world: World, field: str, change, co
 
 
 def test_inclusion_proof_of_another_root_is_refused(world: World) -> None:
-    content = inclusion_proof.build_proof(world.leaf("user.created").id, world.house.services.store)
+    content = build_proof(world)
     with pytest.raises(SealError):
         inclusion_proof.verify_proof(content, Ed25519PrivateKey.generate().public_key())
 

@@ -18,10 +18,15 @@ from .conftest import World
 from .tampered_mailed import forget_checkpoints
 
 
+def build(world: World, before: int, after: int) -> bytes:
+    services = world.house.services
+    return consistency_proof.build_proof(world.tenant, before, after, services.store, services.root)
+
+
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (1, 3), (2, 3), (3, 1), (2, 2)])
 def test_consistency_proof_verifies(world: World, before: int, after: int) -> None:
-    store, root = world.house.services.store, world.house.services.root
-    content = consistency_proof.build_proof(world.tenant, before, after, store)
+    root = world.house.services.root
+    content = build(world, before, after)
     for number in {before, after}:
         proof = consistency_proof.verify_proof(content, root, world.note(number).read_bytes())
         assert [proof.before.number, proof.after.number] == sorted((before, after))
@@ -49,7 +54,7 @@ def test_consistency_proof_verifies(world: World, before: int, after: int) -> No
     ],
 )
 def test_changed_consistency_proof_is_refused(world: World, change, code: str) -> None:
-    proof = json.loads(consistency_proof.build_proof(world.tenant, 1, 3, world.house.services.store))
+    proof = json.loads(build(world, 1, 3))
     change(proof)
     content = json.dumps(proof, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     with pytest.raises(AuditLogError) as failure:
@@ -58,13 +63,12 @@ def test_changed_consistency_proof_is_refused(world: World, change, code: str) -
 
 
 def test_rewritten_log_has_no_consistency_proof(world: World) -> None:
-    store = world.house.services.store
     with pytest.raises(AuditLogError) as failure:
-        consistency_proof.build_proof(world.tenant, 1, 4, store)
+        build(world, 1, 4)
     assert failure.value.error_id == "checkpoint.unknown"
     world.change(2, leaf_hash="00" * 32)
     with pytest.raises(AuditLogError) as failure:
-        consistency_proof.build_proof(world.tenant, 1, 3, store)
+        build(world, 1, 3)
     assert failure.value.error_id == "audit_log.rewritten"
 
 
@@ -74,7 +78,7 @@ def test_restarted_log_has_no_consistency_proof(world: World) -> None:
         RecipientTable.update(sent_number=3).execute()
     assert restart_log(world.tenant, "a trial", world.signing(), world.house.clock.forward(hours=1)) == 3
     with pytest.raises(AuditLogError) as failure:
-        consistency_proof.build_proof(world.tenant, 2, 3, world.house.services.store)
+        build(world, 2, 3)
     assert failure.value.error_id == "audit_log.restarted"
 
 
