@@ -266,9 +266,10 @@ OBJECT_FAULTS: Final = (
     "amendments.recovery_failed", "checkpoint.mail_failed", "checkpoint.sign_failed",
     "checkpoint.stamp_failed", "customer.unreadable", "dispute.drop_failed", "dispute.not_copied",
     "dispute.outcome_failed", "endorsement.damaged", "hold.unreadable", "line.sound_missing",
-    "listen.close_failed", "mail.unreadable", "notification.not_mailed", "notification.update_failed",
-    "offboarding.delayed", "offboarding.erasure_failed", "quarantine.erasure_failed",
-    "recording.erasure_failed", "recording.limit_failed", "retention_limit.refused", "usage.count_failed",
+    "line.unreadable", "listen.close_failed", "mail.unreadable", "notification.not_mailed",
+    "notification.update_failed", "offboarding.delayed", "offboarding.erasure_failed",
+    "quarantine.erasure_failed", "recording.erasure_failed", "recording.limit_failed",
+    "retention_limit.refused", "usage.count_failed",
 )  # fmt: skip
 """The log events that name an object that a duty could not deal with."""
 

@@ -14,12 +14,14 @@ from recorder.catalogue.database import connected, read_once
 from recorder.catalogue.mappers import line_row, tenant_row
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.records import LineRow, TenantRow
+from recorder.catalogue.row_reader import read_rows
 from recorder.catalogue.tables.announcement import AnnouncementTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.catalogue.tenant_queries import unknown_tenant
 from recorder.domain.line_policy import OFF
 from recorder.errors import CatalogueError
+from recorder.fault_log import FaultLog
 from recorder.prompts.country_file import pack_for, shipped_packs
 from recorder.prompts.country_rules import Objection, Pack
 
@@ -94,7 +96,8 @@ def check_lines(tenant: str, country: str) -> None:
     """Check that a customer's lines comply with another country, inside the caller's connection. Raises
     :class:`CatalogueError` (``country.lines``)."""
     pack = pack_for(country)
-    wrong = [line for _, line, announcement in _lines(tenant) if _objections(pack, line, announcement)]
+    mine = _lines().where(LineTable.tenant == tenant)
+    wrong = [line_row(row) for row in mine if _objections(pack, row)]
     if wrong:
         raise CatalogueError(
             "country.lines",
@@ -105,17 +108,19 @@ def check_lines(tenant: str, country: str) -> None:
 
 
 def find_misfits(packs: Mapping[str, Pack] | None = None) -> tuple[Misfit, ...]:
-    """The recorded lines of all customers that violate their country pack. ``packs`` defaults to the shipped
-    packs; other packs show the effect of a planned change."""
+    """The recorded lines of all customers that violate their country pack, but for those that cannot be read,
+    which are logged. ``packs`` defaults to the shipped packs; other packs show the effect of a planned
+    change."""
     known_packs = shipped_packs() if packs is None else packs
-    found = []
-    with connected():
-        for owner, line, announcement in _lines():
-            pack = pack_for(owner.country, known_packs)
-            if objections := _objections(pack, line, announcement):
-                laxest = pack.laxest_mode(announcement.purposes)
-                found.append(Misfit(owner, line, pack, laxest, objections))
-    return tuple(found)
+
+    def misfit(row: LineTable) -> Misfit | None:
+        pack = pack_for(row.tenant.country, known_packs)
+        objections = _objections(pack, row)
+        laxest = pack.laxest_mode(row.announcement.purposes)
+        return Misfit(tenant_row(row.tenant), line_row(row), pack, laxest, objections) if objections else None
+
+    found = read_rows(_lines(), misfit, FaultLog(), "line.unreadable")
+    return tuple(each for each in found if each is not None)
 
 
 def count_active_lines() -> int:
@@ -124,22 +129,21 @@ def count_active_lines() -> int:
         return int(LineTable.select().where(_recorded()).count())
 
 
-def _lines(tenant: str | None = None) -> list[tuple[TenantRow, LineRow, AnnouncementTable]]:
+def _lines() -> Any:
+    """The query of the recorded lines, each with its owner and its announcement."""
     rows = (
         LineTable.select(LineTable, AnnouncementTable, TenantTable)
         .join(AnnouncementTable)
         .switch(LineTable)
         .join(TenantTable)
     )
-    rows = rows.where(_recorded()).order_by(TenantTable.name, TenantTable.id, LineTable.digits)
-    if tenant is not None:
-        rows = rows.where(LineTable.tenant == tenant)
-    return [(tenant_row(row.tenant), line_row(row), row.announcement) for row in rows]
+    return rows.where(_recorded()).order_by(TenantTable.name, TenantTable.id, LineTable.digits)
 
 
 def _recorded() -> Any:
     return LineTable.until.is_null() & (LineTable.mode != OFF)
 
 
-def _objections(pack: Pack, line: LineRow, announcement: AnnouncementTable) -> tuple[Objection, ...]:
+def _objections(pack: Pack, line: LineTable) -> tuple[Objection, ...]:
+    announcement = line.announcement
     return pack.objections(announcement.purposes, keep_days=announcement.keep_days, mode=line.mode)

@@ -202,6 +202,12 @@ def write_snapshot(
     return True
 
 
+def check_line(line: LinePolicy) -> None:
+    """Check that a line can be read from a snapshot, before it is written: one that cannot would take the
+    others with it. Raises ``ValueError``, ``TypeError``."""
+    _line(parse(_POLICY.write_json(line)))
+
+
 def is_snapshot_of(folder: Path, lines: Iterable[LinePolicy], never_record: Iterable[str]) -> bool:
     """Whether the index in a folder is that of these lines."""
     found = _previous_index(folder)

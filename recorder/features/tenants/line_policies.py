@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.leaf_lookup import LoggedLeaf
@@ -17,9 +17,13 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, SoundTable
 from recorder.catalogue.tables.line import LineDeleteOptionTable, LineKeepOptionTable, LineTable
 from recorder.domain import line_policy
 from recorder.domain.sentences import TimedSentence
+from recorder.errors import CatalogueError
 from recorder.features.tenants import announcements as announcement_rows
+from recorder.features.tenants.announcements import sound_missing
+from recorder.isolation import concerns_all
 from recorder.lifecycle import line_history, plans
 from recorder.lifecycle.plans import CustomerPlan
+from recorder.spool.snapshot import check_line
 
 LEAVES = (
     line_history.CREATED, line_history.ENDED, line_history.ANNOUNCEMENT, line_history.MODE,
@@ -33,37 +37,50 @@ PAGE = 500
 """Rows per query by name."""
 
 
+UNREADABLE: Final = "line.unreadable"
+"""The id of the error, and the fault, of a line whose rows contain what Accord never writes."""
+
+
 @dataclass(frozen=True, slots=True)
-class SilentLine:
-    """A line that cannot say everything it has to: the catalogue lacks the sound ``missing`` (SHA-256)."""
+class FaultyLine:
+    """A line whose policy cannot be made: ``error`` says that the catalogue lacks one of its sounds
+    (``announcement.sound_missing``), or that its rows cannot be read (:data:`UNREADABLE`)."""
 
     tenant: str
     line: str
     number: str
     mode: str
-    missing: str
+    error: CatalogueError
 
 
 @dataclass(frozen=True, slots=True)
 class NodePolicies:
     """The policy of every active line that is recorded. Besides those that are switched off, the others are
-    not recorded: ``unfit`` lines, whose announcements were made for another mode, ``silent`` lines, for which
-    the catalogue lacks a sound, and ``unlogged`` lines, whose number or announcements the customer's log does
-    not confirm, or which it says are switched off: no row alone decides whose calls are recorded, and what
-    callers hear about it. ``own_sentences`` are those for customers' own purposes, by announcement."""
+    not recorded: ``unfit`` lines, whose announcements were made for another mode, ``faulty`` ones, and
+    ``unlogged`` lines, whose number or announcements the customer's log does not confirm, or which it says
+    are switched off: no row alone decides whose calls are recorded, and what callers hear about it.
+    ``own_sentences`` are those for customers' own purposes, by announcement."""
 
     lines: list[line_policy.LinePolicy] = field(default_factory=list)
     unfit: list[LineRow] = field(default_factory=list)
-    silent: list[SilentLine] = field(default_factory=list)
+    faulty: list[FaultyLine] = field(default_factory=list)
     unlogged: list[LineRow] = field(default_factory=list)
     own_sentences: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def extend(self, other: NodePolicies) -> None:
+        """Add those of other lines."""
+        self.lines.extend(other.lines)
+        self.unfit.extend(other.unfit)
+        self.faulty.extend(other.faulty)
+        self.unlogged.extend(other.unlogged)
+        self.own_sentences.update(other.own_sentences)
 
 
 @dataclass
 class PolicyCache:
     """The policies of all customers, for a process that follows them: only customers with a change since are
-    read again, and those with a silent line, whose sound may be back without any change to a line. So a
-    changed line costs the database little, however many customers and nodes there are."""
+    read again, and those with a faulty line, which may be whole again without a counted change. So a changed
+    line costs the database little, however many customers and nodes there are."""
 
     _revision: int | None = None
     _unattributed: int = 0
@@ -80,11 +97,11 @@ class PolicyCache:
             self._customers.clear()
         else:
             changed = {*change_counter.changed_tenants(change_counter.LINES, self._revision)}
-            changed |= {tenant for tenant, own in self._customers.items() if own.silent}
+            changed |= {tenant for tenant, own in self._customers.items() if own.faulty}
             found = policies(changed)
             for tenant in changed:
                 self._customers.pop(tenant, None)
-        for part in ("lines", "unfit", "silent", "unlogged"):
+        for part in ("lines", "unfit", "faulty", "unlogged"):
             for line in getattr(found, part):
                 own = self._customers.setdefault(line.tenant, NodePolicies())
                 getattr(own, part).append(line)
@@ -98,11 +115,7 @@ class PolicyCache:
     def _all(self) -> NodePolicies:
         every = NodePolicies()
         for own in self._customers.values():
-            every.lines.extend(own.lines)
-            every.unfit.extend(own.unfit)
-            every.silent.extend(own.silent)
-            every.unlogged.extend(own.unlogged)
-            every.own_sentences.update(own.own_sentences)
+            every.extend(own)
         every.lines.sort(key=lambda line: line.number.removeprefix("+"))
         return every
 
@@ -112,57 +125,99 @@ class PolicyCache:
 
 
 def policies(tenants: Collection[str] | None = None) -> NodePolicies:
-    """The lines of some customers; by default of all."""
+    """The lines of some customers; by default of all. Rows that cannot be read concern their own line."""
+    recorded = LineTable.select().where(LineTable.until.is_null() & (LineTable.mode != line_policy.OFF))
+    mine = recorded if tenants is None else rows_by_name(recorded, LineTable.tenant, tenants)
     with connected():
-        recorded = LineTable.select().where(LineTable.until.is_null() & (LineTable.mode != line_policy.OFF))
-        found_rows = recorded if tenants is None else rows_by_name(recorded, LineTable.tenant, tenants)
-        every = sorted(map(line_row, found_rows), key=lambda row: row.number.removeprefix("+"))
-        owners = {row.tenant for row in every}
-        leaves = leaf_lookup.leaves_of_many(owners, LEAVES)
-        stored = {each: plans.plan_called(plans.code_in(leaves.get(each, ())), each) for each in owners}
-        logged = {each: _LoggedLines.of(leaves.get(each, ())) for each in owners}
-        ids = {each for row in every for each in row.announcements}
-        found = {row.id: row for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)}
-        rows = [row for row in every if logged[row.tenant].bears_out(row, found)]
-        announcements = {each: found[each] for row in rows for each in row.announcements}
-        sounds = {row.menu.sha256 for row in rows if row.menu is not None}
-        for row in announcements.values():
-            sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
-        sounds = sounds.union(
-            *(row.transfer_notice.sounds for row in rows if row.transfer_notice is not None)
-        )
-        keep_lines = {row.id for row in rows if row.keep is not None}
-        keep_rows = {
-            (row.line_id, row.language): row
-            for row in rows_by_name(LineKeepOptionTable.select(), LineKeepOptionTable.line, keep_lines)
-        }
-        for row in keep_rows.values():
-            sounds |= {each for name in KEEP_SENTENCES if (each := getattr(row, f"{name}_id")) is not None}
-        deletable = {row.id for row in rows if row.deletable}
-        delete_rows = {
-            (row.line_id, row.language): row
-            for row in rows_by_name(LineDeleteOptionTable.select(), LineDeleteOptionTable.line, deletable)
-        }
-        for row in delete_rows.values():
-            sounds |= {row.question_id, row.deleted_id}
-        lengths = SoundTable.select(SoundTable.sha256, SoundTable.duration_ms)
-        durations = {row.sha256: row.duration_ms for row in rows_by_name(lengths, SoundTable.sha256, sounds)}
+        try:
+            return _policies_of(mine)
+        except Exception as error:
+            if concerns_all(error):
+                raise
+        found = NodePolicies()
+        names = recorded.select(LineTable.tenant, LineTable.id).tuples()
+        mine = names if tenants is None else rows_by_name(names, LineTable.tenant, tenants)
+        _read_apart([line for _, line in sorted(mine)], found)
+    found.lines.sort(key=lambda line: line.number.removeprefix("+"))
+    return found
+
+
+def _read_apart(lines: Sequence[str], found: NodePolicies) -> None:
+    """Add the policies of lines of which some cannot be read: halved until those stand alone."""
+    try:
+        found.extend(_policies_of(rows_by_name(LineTable.select(), LineTable.id, lines)))
+    except Exception as error:
+        if concerns_all(error):
+            raise
+        if len(lines) == 1:
+            found.faulty.extend(_unreadable(lines[0], error))
+            return
+        middle = len(lines) // 2
+        _read_apart(lines[:middle], found)
+        _read_apart(lines[middle:], found)
+
+
+def _unreadable(line: str, error: Exception) -> Iterator[FaultyLine]:
+    why = CatalogueError(
+        UNREADABLE,
+        f"the rows of line {line} contain a value that Accord never writes: "
+        f"{type(error).__name__} {' '.join(str(error).split())}",
+        "`accord audit run` names them: they were changed outside Accord",
+    )
+    names = LineTable.select(LineTable.tenant, LineTable.id, LineTable.number, LineTable.mode)
+    for row in names.where(LineTable.id == line):
+        yield FaultyLine(row.tenant_id, row.id, row.number, row.mode, why)
+
+
+def _policies_of(found_rows: Iterable[LineTable]) -> NodePolicies:
+    """The policies of lines, all of which can be read."""
+    every = sorted(map(line_row, found_rows), key=lambda row: row.number.removeprefix("+"))
+    owners = {row.tenant for row in every}
+    leaves = leaf_lookup.leaves_of_many(owners, LEAVES)
+    stored = {each: plans.plan_called(plans.code_in(leaves.get(each, ())), each) for each in owners}
+    logged = {each: _LoggedLines.of(leaves.get(each, ())) for each in owners}
+    ids = {each for row in every for each in row.announcements}
+    found = {row.id: row for row in rows_by_name(AnnouncementTable.select(), AnnouncementTable.id, ids)}
+    rows = [row for row in every if logged[row.tenant].bears_out(row, found)]
+    announcements = {each: found[each] for row in rows for each in row.announcements}
+    sounds = {row.menu.sha256 for row in rows if row.menu is not None}
+    for row in announcements.values():
+        sounds |= {each for each in (row.sound_id, row.question_id, row.declined_id) if each is not None}
+    sounds = sounds.union(*(row.transfer_notice.sounds for row in rows if row.transfer_notice is not None))
+    keep_lines = {row.id for row in rows if row.keep is not None}
+    keep_rows = {
+        (row.line_id, row.language): row
+        for row in rows_by_name(LineKeepOptionTable.select(), LineKeepOptionTable.line, keep_lines)
+    }
+    for row in keep_rows.values():
+        sounds |= {each for name in KEEP_SENTENCES if (each := getattr(row, f"{name}_id")) is not None}
+    deletable = {row.id for row in rows if row.deletable}
+    delete_rows = {
+        (row.line_id, row.language): row
+        for row in rows_by_name(LineDeleteOptionTable.select(), LineDeleteOptionTable.line, deletable)
+    }
+    for row in delete_rows.values():
+        sounds |= {row.question_id, row.deleted_id}
+    lengths = SoundTable.select(SoundTable.sha256, SoundTable.duration_ms)
+    durations = {row.sha256: row.duration_ms for row in rows_by_name(lengths, SoundTable.sha256, sounds)}
     builder = _PolicyBuilder(announcements, keep_rows, delete_rows, durations, stored)
-    fit, unfit, silent = [], [], []
+    fit, unfit, faulty = [], [], []
     for row in rows:
         try:
             line = builder.line(row)
         except _NoSound as error:
-            silent.append(SilentLine(row.tenant, row.id, row.number, row.mode, str(error)))
+            missing = sound_missing(str(error))
+            faulty.append(FaultyLine(row.tenant, row.id, row.number, row.mode, missing))
             continue
         if line is not None:
+            check_line(line)
             fit.append(line)
         else:
             unfit.append(row)
     unlogged = [row for row in every if not logged[row.tenant].bears_out(row, found)]
     ids = {each.announcement.id for line in fit for each in line.languages}
     own = {each: sentences for each in ids if (sentences := own_sentences(announcements[each]))}
-    return NodePolicies(fit, unfit, silent, unlogged, own)
+    return NodePolicies(fit, unfit, faulty, unlogged, own)
 
 
 class _NoSound(Exception):

@@ -7,7 +7,7 @@ that still has the previous snapshot. The info prompts are beside them (``featur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +22,7 @@ from recorder.errors import ConfigError, TakeError
 from recorder.fault_log import FaultLog
 from recorder.features.tenants import info_prompts
 from recorder.features.tenants.announcements import sound_missing
-from recorder.features.tenants.line_policies import NodePolicies, SilentLine, policies
+from recorder.features.tenants.line_policies import UNREADABLE, FaultyLine, NodePolicies, policies
 from recorder.isolation import isolate_object
 from recorder.prompts.composer import SHIPPED
 from recorder.prompts.sound_sources import Sources
@@ -33,7 +33,8 @@ KEEP_PROMPT = timedelta(days=1)
 """How long an unused prompt is kept."""
 
 SOUND_MISSING: Final = "line.sound_missing"
-"""The fault of a line for which the catalogue lacks a sound."""
+"""The fault of a line for which the catalogue lacks a sound; that of another faulty line is
+:data:`recorder.features.tenants.line_policies.UNREADABLE`."""
 
 log = structlog.get_logger()
 
@@ -48,8 +49,8 @@ def write(
     faults: FaultLog | None = None,
 ) -> bool:
     """Write the snapshot of every active line, and its prompts; true if anything changed. A line that no node
-    can handle is left out and logged. One without a sound is reported to ``faults`` (:data:`SOUND_MISSING`);
-    it stays as it was in the snapshot before, or is not recorded.
+    can handle is left out and logged. One without a sound, or whose rows cannot be read, is reported to
+    ``faults``; it stays as it was in the snapshot before, or is not recorded.
 
     ``spool`` has takes that may still need an old prompt; ``never_record`` are numbers that are neither
     announced nor recorded; ``sources`` provide the sound of sentences; ``read`` reads the lines.
@@ -58,7 +59,7 @@ def write(
     prompts = folder / PROMPTS
     prompts.mkdir(parents=True, exist_ok=True)
     choice = _choose_lines(folder, found, lambda sha256: put_prompt(folder, sha256, now) is not None)
-    _report(choice.silent, faults or FaultLog())
+    _report(choice.faulty, faults or FaultLog())
     changed = write_snapshot(folder, choice.every(), never_record, now)
     if changed:
         for row in found.unfit:
@@ -92,13 +93,13 @@ def is_current(folder: Path, never_record: Iterable[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _LineChoice:
-    """The lines of a snapshot. The node has every sound of the ``audible`` ones. Of the ``silent`` lines,
+    """The lines of a snapshot. The node has every sound of the ``audible`` ones. Of the ``faulty`` lines,
     those with their last version are audible, too; the calls of the ``unheard`` ones are listed as not
     recorded, which needs their policies."""
 
     audible: list[LinePolicy]
     unheard: list[LinePolicy]
-    silent: list[SilentLine]
+    faulty: list[FaultyLine]
 
     def every(self) -> list[LinePolicy]:
         return sorted([*self.audible, *self.unheard], key=lambda line: line.number.removeprefix("+"))
@@ -109,25 +110,27 @@ def _choose_lines(folder: Path, found: NodePolicies, has: Callable[[str], bool])
     missing = {
         sha256 for sha256 in sorted({each for line in found.lines for each in line.sounds}) if not has(sha256)
     }
-    if not missing and not found.silent:
+    if not missing and not found.faulty:
         return _LineChoice(found.lines, [], [])
     soundless = {line.line: line for line in found.lines if line.sounds & missing}
-    silent = [
-        *found.silent,
+    faulty = [
+        *found.faulty,
         *(
-            SilentLine(line.tenant, line.line, line.number, line.mode, min(line.sounds & missing))
+            FaultyLine(
+                line.tenant, line.line, line.number, line.mode, sound_missing(min(line.sounds & missing))
+            )
             for line in soundless.values()
         ),
     ]
-    last = _last_versions(folder, silent)
+    last = _last_versions(folder, faulty)
     return _LineChoice(
         [*(line for line in found.lines if line.line not in soundless), *last.values()],
         [line for name, line in soundless.items() if name not in last],
-        silent,
+        faulty,
     )
 
 
-def _last_versions(folder: Path, silent: Iterable[SilentLine]) -> dict[str, LinePolicy]:
+def _last_versions(folder: Path, faulty: Iterable[FaultyLine]) -> dict[str, LinePolicy]:
     """The policies of the present snapshot for these lines, by line, as far as it has all their sounds. One
     for another mode is none of the line's: whoever has to be asked is not merely told."""
     try:
@@ -135,7 +138,7 @@ def _last_versions(folder: Path, silent: Iterable[SilentLine]) -> dict[str, Line
     except ConfigError:
         return {}
     versions: dict[str, LinePolicy] = {}
-    for each in silent:
+    for each in faulty:
         last = present.lines.get(each.number.removeprefix("+"))
         if (
             last is not None
@@ -146,16 +149,19 @@ def _last_versions(folder: Path, silent: Iterable[SilentLine]) -> dict[str, Line
     return versions
 
 
-def _report(silent: Collection[SilentLine], faults: FaultLog) -> None:
-    """Report the lines without a sound; the fault of every other one has ended."""
-    for each in silent:
-        error = sound_missing(each.missing)
+def _report(faulty: Iterable[FaultyLine], faults: FaultLog) -> None:
+    """Report the faulty lines; the fault of every other one has ended."""
+    reported: dict[str, set[str]] = {SOUND_MISSING: set(), UNREADABLE: set()}
+    for each in faulty:
+        event = UNREADABLE if each.error.error_id == UNREADABLE else SOUND_MISSING
+        reported[event].add(each.line)
         with isolate_object(
-            faults, SOUND_MISSING, each.line,
-            line=each.line, tenant=each.tenant, number=each.number, hint=error.hint,
+            faults, event, each.line,
+            line=each.line, tenant=each.tenant, number=each.number, hint=each.error.hint,
         ):  # fmt: skip
-            raise error
-    faults.recover_others(SOUND_MISSING, {each.line for each in silent})
+            raise each.error
+    for event, lines in reported.items():
+        faults.recover_others(event, lines)
 
 
 def _needed(spool: Path) -> set[str]:

@@ -17,7 +17,6 @@ from recorder.catalogue.server_clock import clock_offset
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.keys import copies
-from recorder.features.tenants.announcements import sound_missing
 from recorder.features.tenants.line_policies import policies
 from recorder.lifecycle import hold_review, plans
 from recorder.lifecycle.statements import Statements
@@ -211,12 +210,13 @@ def lines(patient: Patient) -> Iterator[DoctorFinding]:
             f"for another mode: first {unfit[0].number}",
             "set the mode again with `accord line set --mode`, which composes the announcement for it",
         )
-    if found.silent:
+    if found.faulty:
+        first = found.faulty[0]
         yield DoctorFinding(
             "wrong",
-            f"lines: {len(found.silent)} of {all_lines} lack a sound: first {found.silent[0].number}; "
-            "they are recorded as the snapshot had them before, or not at all",
-            sound_missing(found.silent[0].missing).hint,
+            f"lines: {len(found.faulty)} of {all_lines} are recorded as the snapshot had them before, or not "
+            f"at all: first {first.number}: {first.error.message}",
+            first.error.hint,
         )
     if wrong:
         yield DoctorFinding(
@@ -225,7 +225,7 @@ def lines(patient: Patient) -> Iterator[DoctorFinding]:
             f"first {wrong[0].line.number}",
             "`accord country check` lists them, with the reason and what to do",
         )
-    elif not unfit and not found.unlogged and not found.silent:
+    elif not unfit and not found.unlogged and not found.faulty:
         yield DoctorFinding("ok", f"lines: {all_lines}, each fits its customer's country")
 
 

@@ -147,7 +147,9 @@ def test_line_without_its_sound_is_reported(house: Bakery) -> None:
     snapshot.write(house.folder / "snapshot", house.spool, (), house.clock())
     lose_sound(house.announcement.sha256)
     output = doctor(house)
-    assert "wrong   lines: 1 of 1 lack a sound: first" in output
+    assert (
+        "wrong   lines: 1 of 1 are recorded as the snapshot had them before, or not at all: first" in output
+    )
     assert "accord line set --announcement" in output
     assert "ok      snapshot: the same as the catalogue says" in output, "with the line's last version"
 
