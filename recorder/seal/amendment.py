@@ -38,6 +38,7 @@ from recorder.seal import hints, signed_document, signing
 from recorder.seal.amendment_kinds import (
     ERASED,
     KINDS,
+    OUTCOME_ADDED,
     Data,
     data_body,
     read_data,
@@ -111,10 +112,15 @@ def _check(found: AmendmentBody) -> None:
     read_data(found.kind, found.data)
 
 
+_USES: Final = {ERASED: signing.TOMBSTONE, OUTCOME_ADDED: signing.MANIFEST}
+"""The endorsements that some kinds take. An outcome ends the deferral of an erasure: only the worker, which
+compares it with the dispute's statements, can seal it."""
+
+
 def _use(body: object) -> str:
     """Return the endorsement that signing this body takes."""
-    is_tombstone = isinstance(body, dict) and body.get("kind") == ERASED
-    return signing.TOMBSTONE if is_tombstone else signing.AMENDMENT
+    kind = body.get("kind") if isinstance(body, dict) else None
+    return _USES.get(kind, signing.AMENDMENT) if isinstance(kind, str) else signing.AMENDMENT
 
 
 AMENDMENT: Final = signed_document.Kind(

@@ -25,6 +25,7 @@ from recorder.prompts.country_rules import Pack
 from recorder.prompts.purposes import standard
 from recorder.seal.amendment import Amendment
 from recorder.seal.amendment_kinds import (
+    BOTH_SIDES,
     DELETED,
     EXPIRED,
     NARROWED,
@@ -93,8 +94,8 @@ class Hold:
 @dataclass(frozen=True, slots=True)
 class Deferral:
     """A deferral of the erasure, set by the amendment ``number`` at ``since`` for a dispute: until its last
-    day, or until its outcome has been sealed for :data:`READING_TIME`.  Its guests may hear the recording for
-    these purposes meanwhile."""
+    day, or until an outcome that both sides agreed on has been sealed for :data:`READING_TIME`.  Its guests
+    may hear the recording for these purposes meanwhile."""
 
     number: int
     dispute: str
@@ -301,7 +302,7 @@ def deferrals(amendments: Iterable[Amendment]) -> tuple[Deferral, ...]:
             found[each.number] = Deferral(each.number, data.dispute, each.at, data.until, data.purposes)
         elif isinstance(data, DeferralEnded):
             found.pop(data.deferral, None)
-        elif isinstance(data, OutcomeAdded):
+        elif isinstance(data, OutcomeAdded) and data.basis == BOTH_SIDES:
             last_day = each.at + READING_TIME
             found = {
                 number: replace(one, until=min(one.until, last_day)) if one.dispute == data.dispute else one

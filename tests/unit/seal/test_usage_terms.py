@@ -238,6 +238,10 @@ OUTCOME = OutcomeAdded(
 )  # fmt: skip
 
 
+ACCOUNT_OF_ONE = OUTCOME.confirmations[0]
+VOUCHED_FOR = replace(OUTCOME.confirmations[1], how="people")
+
+
 def test_deferral_keeps_what_has_ended_and_revives_nothing() -> None:
     deferred = (1, ErasureDeferred("d", day(40), ("agreement",)))
     deleted = terms(manifest(("agreement",), 30), chain(deferred, (2, DeletionRequested("…"))))
@@ -258,6 +262,7 @@ def test_deferral_keeps_what_has_ended_and_revives_nothing() -> None:
         ((5, OUTCOME), day(12)),
         ((35, OUTCOME), day(40)),
         ((5, replace(OUTCOME, dispute="another")), day(40)),
+        ((5, replace(OUTCOME, confirmations=(ACCOUNT_OF_ONE, VOUCHED_FOR))), day(40)),
         ((5, DeferralEnded(1, "guest_left", ("g",))), day(2)),
         ((5, ErasureDeferred("d", day(60), ("agreement",))), day(60)),
         ((5, ErasureDeferred("d", day(20), ("agreement",))), day(40)),
