@@ -6,7 +6,7 @@ A row decides nothing alone: what may be disclosed, erased or played follows fro
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -20,6 +20,7 @@ from recorder.catalogue.tables.audit_log import (
     IS_LINE_SETUP,
     IS_PERMISSION,
     IS_SIGN_IN,
+    IS_STATED,
     IS_TEAM,
     LeafTable,
 )
@@ -89,6 +90,16 @@ def leaves_after(tenant: str, number: int, kind: str) -> list[LoggedLeaf]:
         mine = (LeafTable.tenant == tenant) & (LeafTable.number > number) & (LeafTable.kind == kind)
         rows = list(LeafTable.select().where(mine).order_by(LeafTable.number))
     return [leaf for row in rows if (leaf := _verified(row)) is not None]
+
+
+def statements_since(since: datetime) -> Iterator[tuple[str, str, LoggedLeaf | None]]:
+    """The leaves about disputes' statements since a time, in each customer's order: the customer, the
+    dispute, and the leaf, ``None`` if it is not intact. Erased ones are left out."""
+    kept = IS_STATED & (LeafTable.at >= since) & LeafTable.body.is_null(False)
+    with connected():
+        rows = list(LeafTable.select().where(kept).order_by(LeafTable.tenant, LeafTable.number))
+    for row in rows:
+        yield row.tenant_id, row.recording_id or "", _verified(row)
 
 
 def find_decisions(tenant: str, kinds: Collection[str]) -> list[LoggedLeaf]:

@@ -314,6 +314,7 @@ CREATE INDEX log_leaf_recording_id ON log_leaf (recording_id);
 CREATE UNIQUE INDEX log_leaf_tenant_id_number ON log_leaf (tenant_id, number);
 CREATE INDEX log_leaf_holds ON log_leaf (tenant_id, number)
 WHERE kind IN ('holds.unconfirmed', 'holds.confirmed');
+CREATE INDEX log_leaf_stated ON log_leaf (at) WHERE kind = 'dispute.stated';
 CREATE INDEX log_leaf_decided ON log_leaf (tenant_id, kind, number)
 WHERE kind IN ('announcement.created', 'retention_limit.lifted', 'retention_limit.set', 'line.created',
 'line.ended', 'token.revoked', 'user.password_changed', 'user.revoked');

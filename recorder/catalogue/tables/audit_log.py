@@ -97,6 +97,13 @@ LeafTable.add_index(
 )
 
 
+IS_STATED = SQL("kind = 'dispute.stated'")
+"""The kind of the leaves about disputes' statements, which are read for what is due; the condition of their
+index."""
+
+LeafTable.add_index(LeafTable.at, where=IS_STATED, name="log_leaf_stated")
+
+
 IS_DECISION = SQL(
     "kind IN ('announcement.created', 'retention_limit.lifted', 'retention_limit.set', 'line.created', "
     "'line.ended', 'token.revoked', 'user.password_changed', 'user.revoked')"

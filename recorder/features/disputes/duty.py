@@ -57,6 +57,10 @@ MAIL: Final = "dispute_outcome"
 
 LIFETIME: Final = timedelta(days=7)
 
+SEARCHED: Final = timedelta(days=60)
+"""How far back the log is searched for outcomes that are not sealed yet. An older one is still found by its
+row."""
+
 REASONS: Final = {
     BOTH_SIDES: "Both sides of difference {dispute} agreed.",
     VOUCHED: "Agreed in difference {dispute}, where colleagues vouch for the other side.",
@@ -79,12 +83,13 @@ class OutcomeDuty:
     def record_due(self, now: datetime) -> int:
         """Seal the outcomes that nobody can change any more; returns how many. One that cannot be sealed is
         reported and delays no other. Raises :class:`recorder.store.contract.Unreachable`."""
-        count = 0
-        for tenant, dispute in queries.due_outcomes(now):
+        count, by_rows = 0, queries.due_outcomes(now)
+        # No row alone delays a sealing: what was confirmed is in the log.
+        for tenant, dispute in sorted(by_rows | queries.unsealed_outcomes(now - SEARCHED)):
             with isolate_object(
                 self.services.faults, "dispute.outcome_failed", dispute, tenant=tenant, dispute=dispute
             ):
-                count += self._record(tenant, dispute, now)
+                count += self._record(tenant, dispute, now, by_row=(tenant, dispute) in by_rows)
         return count
 
     def drop_erased(self, now: datetime) -> int:
@@ -108,7 +113,7 @@ class OutcomeDuty:
             drop_disputes(erasure, now, services.entropy)
         log.info("dispute.dropped", dispute=dispute)
 
-    def _record(self, tenant: str, dispute: str, now: datetime) -> bool:
+    def _record(self, tenant: str, dispute: str, now: datetime, *, by_row: bool) -> bool:
         services = self.services
         changes = Changes(
             services.store, services.root, services.signer, lambda: now, services.entropy, services.boundary,
@@ -118,8 +123,9 @@ class OutcomeDuty:
         found = disputes.find(tenant, dispute)
         final_at, outcome = queries.final_at(found), found.outcome
         if outcome is None or final_at is None or now < final_at:
-            what = "its row differs from its statements"
-            services.faults.report("dispute.not_due", what, dispute, level="error", dispute=dispute)
+            if by_row:
+                what = "its row differs from its statements"
+                services.faults.report("dispute.not_due", what, dispute, level="error", dispute=dispute)
             return False
         amended = [
             AmendedRecording(each, number)

@@ -28,6 +28,7 @@ from recorder.features.disputes.rules import Dispute
 from recorder.identity.links import token_hash
 from recorder.ids import Entropy
 from recorder.seal import hints
+from recorder.seal.dispute_kinds import CLOSED, OUTCOME_CONFIRMED, OUTCOME_RECORDED
 from recorder.seal.dispute_statement import DisputeStatement, check_chain, read
 from recorder.seal.revocation import Trust, is_doubtful
 
@@ -179,11 +180,22 @@ def final_at(dispute: Dispute) -> datetime | None:
     return dispute.outcome.final_at
 
 
-def due_outcomes(now: datetime) -> tuple[tuple[str, str], ...]:
-    """The customers and ids of disputes whose outcome is to be sealed now."""
+def due_outcomes(now: datetime) -> frozenset[tuple[str, str]]:
+    """The customers and ids of disputes whose rows say that their outcome is to be sealed now."""
     with connected():
-        rows = _IDS.where(DisputeTable.final_at <= now).order_by(DisputeTable.final_at)
-        return tuple((row.tenant_id, row.id) for row in rows)
+        return frozenset((row.tenant_id, row.id) for row in _IDS.where(DisputeTable.final_at <= now))
+
+
+def unsealed_outcomes(since: datetime) -> frozenset[tuple[str, str]]:
+    """The customers and ids of disputes in which an outcome was confirmed since a time, and not sealed yet,
+    according to the log; with those about which a leaf is not as it was written."""
+    found = set[tuple[str, str]]()
+    for tenant, dispute, leaf in leaf_lookup.statements_since(since):
+        if leaf is None or leaf.body["kind"] == OUTCOME_CONFIRMED:
+            found.add((tenant, dispute))
+        elif leaf.body["kind"] in (OUTCOME_RECORDED, CLOSED):
+            found.discard((tenant, dispute))
+    return frozenset(found)
 
 
 def note_page(dispute: str, token: str) -> None:

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from recorder.auditlog.append import lock_tenant
+from recorder.catalogue.database import writing
 from recorder.catalogue.records import UserRow
 from recorder.features.disputes.agreements import Agreements
 from recorder.features.disputes.guest_calls import GuestCalls
@@ -15,7 +17,9 @@ from recorder.features.disputes.service import Disputes
 from recorder.identity import users
 from recorder.mail.outbox import Outbox
 from recorder.playback.interface import Actor
-from recorder.seal.dispute_kinds import ACCEPTED
+from recorder.seal.amendment import By
+from recorder.seal.amendment_kinds import CODE
+from recorder.seal.dispute_kinds import ACCEPTED, GuestVerified
 from tests.house import Customer, House
 
 NOTICE = "You and Boulangerie Martin remember this call differently."
@@ -77,6 +81,16 @@ class Scene:
         issued = self.invite(dispute)
         user = self.accept(issued)
         self.vouch(dispute, user.id)
+        return dispute, user
+
+    def verified(self) -> tuple[Dispute, UserRow]:
+        """A dispute with a guest who heard a code at the number that was recorded."""
+        dispute = self.open()
+        user = self.accept(self.invite(dispute))
+        with writing():
+            lock_tenant(self.customer.id)
+            found, by = self.find(dispute), By("user", user.id)
+            self.disputes.state(found, found.tenant, found.id, by, GuestVerified(user.id, CODE))
         return dispute, user
 
     def actor(self, user: UserRow) -> Actor:

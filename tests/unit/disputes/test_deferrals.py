@@ -87,7 +87,7 @@ def duties_of(house, booted=None) -> Duties:
 
 def test_who_deletes_after_both_agreed_erases_no_outcome(scene, house) -> None:
     """Both confirm, and within the day an admin lifts the hold and deletes: the worker seals first."""
-    dispute, jan = scene.recognised()
+    dispute, jan = scene.verified()
     agree(scene, dispute, jan)
     house.clock.forward(hours=2)
     ask_for_deletion(scene)
@@ -101,6 +101,20 @@ def test_who_deletes_after_both_agreed_erases_no_outcome(scene, house) -> None:
     house.clock.forward(days=7)
     duties.keep()
     assert not is_there(scene), "then it is deleted as was asked"
+
+
+def test_outcome_for_which_colleagues_vouch_shortens_nothing(scene, house, duty) -> None:
+    """Two of the customer's people could confirm it alone: the erasure waits until the last day."""
+    dispute, jan = scene.recognised()
+    ended = last_day(dispute)
+    agree(scene, dispute, jan)
+    ask_for_deletion(scene)
+    house.clock.forward(hours=24)
+    assert duty.record_due(house.clock()) == 1
+    house.clock.forward(seconds=(ended - house.clock()).total_seconds() - 1)
+    assert erase(scene) == 0
+    house.clock.forward(seconds=1)
+    assert erase(scene) == 1
 
 
 def test_what_one_side_asks_restricts_use_at_once_and_erases_on_the_last_day(scene, house) -> None:
@@ -191,7 +205,7 @@ def test_an_answer_that_fails_lets_nothing_wait(scene, house) -> None:
 
 
 def test_an_outcome_near_the_last_day_is_sealed_first(scene, house, duty) -> None:
-    dispute, jan = scene.recognised()
+    dispute, jan = scene.verified()
     house.clock.forward(seconds=(last_day(dispute) - house.clock()).total_seconds() - 60)
     agree(scene, dispute, jan)
     ask_for_deletion(scene)

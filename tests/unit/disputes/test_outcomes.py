@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from recorder.audit.disputes import compare_disputes
-from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
-from recorder.catalogue.tables.dispute import DisputeStatementTable, DisputeTable
+from recorder.catalogue.tables.dispute import (
+    DisputeGuestTable,
+    DisputeRecordingTable,
+    DisputeStatementTable,
+    DisputeTable,
+)
 from recorder.catalogue.tables.identity import UserTable
 from recorder.errors import DisputeError, SealError
 from recorder.features.disputes import queries
@@ -25,13 +31,14 @@ from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import put
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import SYSTEM, By
-from recorder.seal.amendment_kinds import BOTH_SIDES, CODE, STATED, VOUCHED, ConsentAdded, OutcomeAdded
+from recorder.seal.amendment_kinds import BOTH_SIDES, STATED, VOUCHED, ConsentAdded, OutcomeAdded
 from recorder.seal.data_key import open_data_key, read_wrapped
-from recorder.seal.dispute_kinds import SETTLED, GuestVerified
+from recorder.seal.dispute_kinds import SETTLED
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.seal.outcome import decrypt_outcome, outcome_sha256
 
+AT = datetime(2026, 3, 1, tzinfo=UTC)
 TEXT = "The bread costs 12,50 euros, from Monday on."
 
 
@@ -112,11 +119,11 @@ def test_the_recording_is_kept_as_long_as_both_agreed(scene, house, agreed, duty
 def test_an_outcome_that_only_claims_to_be_the_disputes_is_not_adopted(
     scene, house, agreed, duty, changes
 ) -> None:
-    """The panel's key signs amendments, too: it cannot put another outcome beside a recording."""
+    """Not even one that the worker's key signed: it is compared with the dispute's statements."""
     confirmed = confirmations(agreed, agreed.outcome)
     data = OutcomeAdded(agreed.id, agreed.outcome.sha256, confirmed, b"more garbage")
     chain = house.changes.look(scene.customer.id, scene.call).chain
-    signer = house.changes.signer
+    signer = house.services.signer
     put(house.store, chain, replace(data, **changes), SYSTEM, signer, house.root_public, house.clock())
     house.clock.forward(hours=24)
     assert duty.record_due(house.clock()) == 1
@@ -124,9 +131,18 @@ def test_an_outcome_that_only_claims_to_be_the_disputes_is_not_adopted(
     (amended,) = scene.find(agreed).outcome.amendments
     found = house.changes.look(scene.customer.id, scene.call).chain.amendments[amended.amendment - 1]
     assert is_outcome(found.data, scene.find(agreed))
-    assert found.signing_key_id == house.services.signer.key_id
+    assert found.data.content not in (b"garbage", b"more garbage")
     findings = list(compare_disputes(scene.customer.id, house.trust))
     assert [each.code for each in findings] == (["outcome.differs"] if "outcome_sha256" in changes else [])
+
+
+def test_the_panels_key_seals_no_outcome(scene, house, agreed) -> None:
+    """It signs other amendments; an outcome ends the deferral of an erasure."""
+    chain = house.changes.look(scene.customer.id, scene.call).chain
+    data = OutcomeAdded(agreed.id, agreed.outcome.sha256, confirmations(agreed, agreed.outcome), b"garbage")
+    with pytest.raises(SealError) as failure:
+        put(house.store, chain, data, SYSTEM, house.changes.signer, house.root_public, house.clock())
+    assert failure.value.error_id == "seal.endorsement_use"
 
 
 def test_an_outcome_sealed_before_a_crash_is_not_sealed_twice(scene, house, agreed, duty) -> None:
@@ -183,6 +199,33 @@ def test_a_row_shortens_nobodys_time_to_think(scene, house, agreed, duty) -> Non
     house.clock.forward(hours=1)
     assert duty.record_due(house.clock()) == 0
     assert not outcomes_of(scene)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"final_at": None},
+        {"final_at": datetime(2999, 1, 1, tzinfo=UTC)},
+        {"final_at": None, "closed_at": AT},
+        None,
+    ],
+)
+def test_no_row_delays_the_sealing(scene, house, agreed, duty, change: dict[str, Any] | None) -> None:
+    """The log says what was confirmed."""
+    with writing():
+        if change is not None:
+            DisputeTable.update(change).execute()
+        else:
+            for table in (DisputeRecordingTable, DisputeGuestTable, DisputeTable):
+                table.delete().execute()
+    house.clock.forward(hours=23)
+    with capture_logs() as logs:
+        assert duty.record_due(house.clock()) == 0
+    assert not logs, "it is not due yet"
+    house.clock.forward(hours=1)
+    assert duty.record_due(house.clock()) == 1
+    assert len(outcomes_of(scene)) == 1
+    assert duty.record_due(house.clock()) == 0
 
 
 def test_what_is_said_while_it_is_sealed_does_not_stop_it(scene, house, agreed, duty) -> None:
@@ -311,12 +354,7 @@ def test_who_is_vouched_for_does_not_count_as_a_second_side(scene, house, agreed
 
 
 def test_a_code_to_the_number_in_the_call_counts_as_both_sides(scene, house, duty) -> None:
-    dispute = scene.open()
-    jan = scene.accept(scene.invite(dispute))
-    with writing():
-        lock_tenant(scene.customer.id)
-        found, by = scene.find(dispute), By("user", jan.id)
-        scene.disputes.state(found, found.tenant, found.id, by, GuestVerified(jan.id, CODE))
+    dispute, jan = scene.verified()
     scene.agreements.write_outcome(jan, dispute.id, "anew", TEXT, 365)
     scene.agreements.confirm_outcome(scene.claire, dispute.id, scene.find(dispute).outcome.sha256)
     house.clock.forward(hours=24)
