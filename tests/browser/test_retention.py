@@ -38,12 +38,13 @@ def test_admin_keeps_for_a_difference_releases_and_deletes_by_keyboard(person, t
     expect(page.get_by_text("Léa Lambert s’en occupe.")).to_be_visible()
     expect(page.locator("#delete")).to_have_count(0)
     expect(page.locator("#toggle")).to_be_visible()
+    page.wait_for_load_state("load")  # a page that arrives at a fragment takes the focus from what has it
     page.locator("#held summary", has_text="Confier à quelqu’un d’autre").press("Enter")
     check_page(lea, "held", tmp_path)
     page.get_by_label("Suivi par").first.select_option(label="Luce Lambert")
     page.get_by_role("button", name="Confier").press("Enter")
     expect(page.get_by_text("Luce Lambert s’en occupe.")).to_be_visible()
-    page.wait_for_load_state("load")  # its script opens and closes what is folded
+    page.wait_for_load_state("load")
     page.locator("#held summary", has_text="Libérer").press("Enter")
     page.get_by_label("Pourquoi (facultatif)").focus()
     page.keyboard.type("Réglé")
@@ -84,6 +85,7 @@ def test_admin_adds_an_agreement_and_narrows_purposes_by_keyboard(person, tmp_pa
     expect(page.locator("#agreed summary")).to_contain_text("selon une note ultérieure")
     expect(page.locator("#agreed")).to_contain_text("Cela repose sur la parole d’une seule personne.")
 
+    page.wait_for_load_state("load")
     page.locator("#narrow").press("Enter")
     page.locator("#less-1").press("Space")
     page.locator("#narrow-reason").focus()
