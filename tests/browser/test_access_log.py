@@ -9,6 +9,8 @@ from playwright.sync_api import expect
 
 from .test_pages import check_look
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("address", ["/access-log", "/access-log?kind=settings&from=x", "/access-log/1"])
 def test_axe_finds_no_violations(person, address) -> None:

@@ -12,6 +12,8 @@ from playwright.sync_api import expect
 from tests.browser.test_pages import assert_accessible, stays_on_the_page
 from tests.house import PASSWORD
 
+pytestmark = pytest.mark.long
+
 
 def begin(somebody, login: str) -> None:
     """The password, which leads to the second step."""

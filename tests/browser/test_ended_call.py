@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from .test_pages import assert_accessible, stays_on_the_page
+
+pytestmark = pytest.mark.long
 
 LOOK = "document.dispatchEvent(new Event('visibilitychange'))"
 """Has the list look for new calls now."""

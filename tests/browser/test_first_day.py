@@ -28,6 +28,8 @@ from tests.ports import free_ports
 
 from .conftest import ROOT, Panel, Person
 
+pytestmark = pytest.mark.long
+
 CODE = "welcome aboard"
 PASSWORD = "a lamp beside seven rivers"
 ARRIVES_IN = 60_000

@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 
 from tests.browser.test_pages import assert_accessible, stays_on_the_page
 
+pytestmark = pytest.mark.long
+
 WORDS = {
     "fr-BE": ("Notifications", "Tout marquer comme lu", "Choisir vos notifications", "Rien à signaler"),
     "en-GB": ("Notifications", "Mark all as read", "Choose your notifications", "Nothing to report"),

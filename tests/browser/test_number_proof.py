@@ -12,6 +12,8 @@ from playwright.sync_api import expect
 
 from tests.browser.test_pages import assert_accessible, stays_on_the_page
 
+pytestmark = pytest.mark.long
+
 OWN = "seven quiet rivers bend"
 WORDS = {
     "fr-BE": ("Accepter et se connecter", "Ajouter votre numéro", "Appeler ce numéro", "Ajouter le numéro"),

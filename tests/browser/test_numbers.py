@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.announcements import announcement_in
 
 from .test_pages import assert_accessible, stays_on_the_page
+
+pytestmark = pytest.mark.long
 
 
 def look(somebody, name: str, tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from .test_pages import assert_accessible, stays_on_the_page
+
+pytestmark = pytest.mark.long
 
 
 def test_pages_say_what_is_not_part_of_the_plan(person):

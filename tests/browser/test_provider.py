@@ -9,6 +9,8 @@ from playwright.sync_api import expect
 
 from .test_pages import check_look, stays_on_the_page
 
+pytestmark = pytest.mark.long
+
 
 def test_operator_sees_the_customers_and_invites_one(person) -> None:
     olga = person(width=320, reduced_motion="reduce").log_in("olga", ".customers")

@@ -70,6 +70,7 @@ def test_admin_keeps_for_a_difference_releases_and_deletes_by_keyboard(person, t
     check_page(lea, "deleted", tmp_path)
 
 
+@pytest.mark.long
 def test_admin_adds_an_agreement_and_narrows_purposes_by_keyboard(person, tmp_path):
     lea = person().log_in("lea")
     page = lea.page

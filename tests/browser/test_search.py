@@ -12,6 +12,8 @@ from playwright.sync_api import expect
 from recorder.clock import to_iso, utc_now
 from tests.browser.test_pages import assert_accessible, stays_on_the_page
 
+pytestmark = pytest.mark.long
+
 ORDER = (
     """() => [...document.querySelectorAll(".call-time time")].map((one) => one.getAttribute("datetime"))"""
 )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import zipfile
 
+import pytest
 from playwright.sync_api import expect
 
 from .test_pages import stays_on_the_page
 from .test_retention import check_page
+
+pytestmark = pytest.mark.long
 
 
 def test_admin_completes_a_subject_request_by_keyboard(person, tmp_path):

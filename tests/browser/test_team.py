@@ -13,6 +13,8 @@ from playwright.sync_api import expect
 
 from tests.browser.test_pages import assert_accessible, stays_on_the_page
 
+pytestmark = pytest.mark.long
+
 OWN = "seven quiet rivers bend"
 WORDS = {
     "fr-BE": ("Inviter quelqu’un", "Afficher un lien à la place", "Accepter et se connecter", "Enregistrer"),

@@ -54,6 +54,7 @@ def rests(somebody: Person) -> float:
     return float(somebody.page.evaluate(f"{AUDIO}.currentTime"))
 
 
+@pytest.mark.long
 def test_two_hear_the_same_moment_and_hand_over(mila, guest, tmp_path: Path) -> None:
     for each in (mila, guest):
         room(each)
@@ -77,6 +78,7 @@ def test_two_hear_the_same_moment_and_hand_over(mila, guest, tmp_path: Path) -> 
         check_page(each, name, tmp_path)
 
 
+@pytest.mark.long
 def test_a_late_listener_comes_in_where_the_others_are(mila, person) -> None:
     guest = come_in(person, "late-")
     room(mila, "late-")
@@ -92,6 +94,7 @@ def test_a_late_listener_comes_in_where_the_others_are(mila, person) -> None:
     rests(guest)
 
 
+@pytest.mark.long
 def test_pages_of_a_difference_are_accessible(mila, person, guest, tmp_path: Path) -> None:
     ids = mila.panel.ids
     for path, name in (
@@ -137,6 +140,7 @@ def test_a_guest_is_invited_recognised_and_let_in_by_keyboard(mila, person, tmp_
     expect(guest.page.get_by_role("link", name="Aller à la salle")).to_be_visible()
 
 
+@pytest.mark.long
 def test_they_write_down_what_they_agree_on(mila, person, tmp_path: Path) -> None:
     guest = come_in(person, "agreed-")
     for each in (mila, guest):
@@ -172,6 +176,7 @@ def test_they_write_down_what_they_agree_on(mila, person, tmp_path: Path) -> Non
     check_page(guest.go("/together/welcome"), "agreed-welcome", tmp_path)
 
 
+@pytest.mark.long
 def test_a_deletion_waits_while_the_other_person_takes_part(mila, person, tmp_path: Path) -> None:
     guest, ids = come_in(person, "waits-"), mila.panel.ids
     call, dispute = f"/recordings/{ids['waiting']}", f"/together/{ids['waits-difference']}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from playwright.sync_api import expect
 
 from recorder.clock import utc_now
 
 from .test_pages import assert_accessible, stays_on_the_page
+
+pytestmark = pytest.mark.long
 
 
 def test_axe_finds_no_violations(person) -> None:

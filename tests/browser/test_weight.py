@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+import pytest
+
+pytestmark = pytest.mark.long
+
 LIMIT = 150_000
 AUDIO = ("audio/", "application/ogg")
 

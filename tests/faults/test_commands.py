@@ -398,6 +398,7 @@ def test_dead_catalogue(installation: Installation, kind: str) -> None:
     assert installation.run("tenant list").exit_code == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["not mounted", "unreachable"])
 def test_dead_store(installation: Installation, kind: str) -> None:
     if kind == "not mounted":
@@ -419,6 +420,7 @@ def test_unreachable_switch(installation: Installation) -> None:
     assert "cannot be reached" in installation.run("doctor").stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("process", sorted(PROCESSES))
 def test_process_without_its_folder(installation: Installation, process: str) -> None:
     """``accord run`` goes on trying: what its processes print is its own output."""

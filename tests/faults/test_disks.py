@@ -112,6 +112,7 @@ def test_encoding_pauses_while_the_disk_fills(
     assert process.stop() == 0
 
 
+@pytest.mark.long
 def test_catalogue_disk_full(
     house, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
 ) -> None:
@@ -229,6 +230,7 @@ def test_sandbox_around_the_spool_is_told_from_a_disk_that_failed(
     assert "its disk is mounted read-only" in process.log_path.read_text()
 
 
+@pytest.mark.long
 def test_panel_whose_port_is_in_use(house, processes: Processes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

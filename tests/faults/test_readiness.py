@@ -10,6 +10,8 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from recorder.seal import signing
 from tests.faults.conftest import until
 from tests.faults.disks import MIB, SmallDisk
@@ -37,6 +39,7 @@ def unready(port: int) -> dict[str, Any] | None:
     return found
 
 
+@pytest.mark.long
 def test_panel_says_what_it_lacks(house, processes: Processes) -> None:
     """The keys of a second panel: first without `panel.key`, then with another secret than the first one."""
     panel, port = free_ports(), free_ports()

@@ -29,6 +29,8 @@ from tests.faults.conftest import until
 from tests.faults.processes import Processes
 from tests.ports import free_ports
 
+pytestmark = pytest.mark.long
+
 PIECE = 65536
 
 

@@ -18,6 +18,8 @@ from recorder.spool.layout import read_marks
 from tests.freeswitch.switches import read_wav
 from tests.integration.ending.conftest import Site, until
 
+pytestmark = pytest.mark.long
+
 PASSWORD = "two voices, one agreement"
 TOKEN = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
 CALL = re.compile(r'id="call-([0-9a-f-]{36})"')

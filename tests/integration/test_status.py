@@ -21,6 +21,8 @@ from recorder.spool.snapshot import write_snapshot
 from tests.announcements import announcement_in
 from tests.ports import free_ports
 
+pytestmark = pytest.mark.long
+
 PASSWORD = "practice-practice"
 REPOSITORY = Path(__file__).parents[2]
 CALLS = 3

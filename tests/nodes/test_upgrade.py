@@ -17,6 +17,8 @@ from recorder.catalogue.database import connected, database
 from tests.nodes.conftest import Node, Nodes, Process, until
 from tests.ports import free_ports
 
+pytestmark = pytest.mark.long
+
 OURS = max(path.stem for path in schema.FOLDER.glob("0*.py"))
 ADDS = """
 from peewee import TextField

@@ -51,6 +51,7 @@ def machine(tmp_path: Path, template: Path, programs: Path) -> Iterator[PageMach
     page_machine.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", [each for each in PAGES if name(each) not in TESTED_ELSEWHERE], ids=name)
 def test_commands_of_a_page_work(page: Path, machine: PageMachine) -> None:
     run = [block for block in blocks(page) if not block.not_run]

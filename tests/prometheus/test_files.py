@@ -132,7 +132,7 @@ def test_every_alert_has_a_quiet_and_a_firing_case() -> None:
     "what",
     [
         ["check", "rules", pages.RULES.name],
-        ["test", "rules", pages.RULE_TESTS.name],
+        pytest.param(["test", "rules", pages.RULE_TESTS.name], marks=pytest.mark.long),
         ["check", "config", "--syntax-only", "prometheus.yml"],
     ],
 )

@@ -53,6 +53,7 @@ def test_ending_daemon_takes_no_call_and_lets_an_announcement_finish(site: Site)
     daemon.wait_for_log("call.reconciled")
 
 
+@pytest.mark.long
 def test_a_second_signal_breaks_the_announcement_off_and_the_call_goes_on_unrecorded(site: Site) -> None:
     daemon, switch = site.start("daemon"), site.call()
     daemon.wait_for_log("snapshot.read")
@@ -73,6 +74,7 @@ def unit_seconds(unit: str, key: str) -> int:
     return int(line.partition("=")[2])
 
 
+@pytest.mark.long
 def test_messages_to_systemd(site: Site) -> None:
     for name in ("daemon", "worker", "web"):
         while True:
@@ -98,6 +100,7 @@ def test_messages_to_systemd(site: Site) -> None:
         process.wait(20)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["worker", "web"])
 def test_sighup_interrupts_nothing(site: Site, name: str) -> None:
     """A daemon's handover is in ``test_handover.py``."""
@@ -112,6 +115,7 @@ def test_sighup_interrupts_nothing(site: Site, name: str) -> None:
     process.wait(20)
 
 
+@pytest.mark.long
 def test_worker_with_a_hanging_store_ends_at_the_second_signal(site: Site) -> None:
     """The take stays in its stage: an interrupted stage is repeated."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -136,6 +140,7 @@ def test_worker_with_a_hanging_store_ends_at_the_second_signal(site: Site) -> No
         until("its encoders have ended", lambda: not [pid for pid in encoders if alive(pid)], 5)
 
 
+@pytest.mark.long
 def test_panel_finishes_a_slow_response_and_refuses_others(tmp_path: Path) -> None:
     site = Site(tmp_path)
     script = Path(__file__).with_name("panel.py")
@@ -159,6 +164,7 @@ def test_panel_finishes_a_slow_response_and_refuses_others(tmp_path: Path) -> No
         site.close()
 
 
+@pytest.mark.long
 def test_a_panel_breaks_off_at_the_second_signal(tmp_path: Path) -> None:
     site = Site(tmp_path)
     try:
@@ -185,6 +191,7 @@ STUBBORN = (
 )
 
 
+@pytest.mark.long
 def test_second_signal_kills_a_stubborn_process_sooner(tmp_path: Path) -> None:
     output = tmp_path / "out"
     supervisor = Supervisor(
@@ -217,6 +224,7 @@ while True:
 """
 
 
+@pytest.mark.long
 def test_store_ends_after_its_users(tmp_path: Path) -> None:
     programs = [
         Program("store", [sys.executable, "-c", ENDS, str(tmp_path / "store"), "0"], turn=1),

@@ -57,6 +57,7 @@ def test_announcement_finishes_and_the_successor_takes_over(site: Site) -> None:
     assert "daemon.draining" not in after.log_text()
 
 
+@pytest.mark.long
 def test_the_port_is_open_all_the_time(site: Site) -> None:
     daemon = site.start("daemon")
     daemon.wait_for_log("daemon.ready")
@@ -69,6 +70,7 @@ def test_the_port_is_open_all_the_time(site: Site) -> None:
     daemon.wait(1)
 
 
+@pytest.mark.long
 def test_successor_that_cannot_start_changes_nothing(site: Site) -> None:
     daemon, switch = start_announcement(site)
     bad_daemon = next_daemon(site, ACCORD_SWITCH_PORT="no number")
@@ -78,6 +80,7 @@ def test_successor_that_cannot_start_changes_nothing(site: Site) -> None:
     assert daemon.popen.poll() is None
 
 
+@pytest.mark.long
 def test_predecessor_continues_if_the_successor_dies_first(site: Site) -> None:
     daemon, switch = start_announcement(site)
     after = next_daemon(site)
@@ -95,6 +98,7 @@ def test_predecessor_continues_if_the_successor_dies_first(site: Site) -> None:
     assert grows(site)
 
 
+@pytest.mark.long
 def test_successor_takes_over_from_a_dead_predecessor(site: Site) -> None:
     daemon, switch = start_announcement(site)
     after = next_daemon(site)
@@ -117,6 +121,7 @@ def test_second_daemon_without_replace_is_refused(site: Site) -> None:
     assert "daemon.handover_started" not in daemon.log_text()
 
 
+@pytest.mark.long
 def test_daemon_started_while_another_ends_takes_its_calls(site: Site) -> None:
     daemon, _ = start_announcement(site)
     daemon.end()
@@ -128,6 +133,7 @@ def test_daemon_started_while_another_ends_takes_its_calls(site: Site) -> None:
     assert "announcement_finished" in site.marks()
 
 
+@pytest.mark.long
 def test_unsupervised_daemon_is_replaced_at_once(site: Site) -> None:
     daemon = site.start("daemon", NOTIFY_SOCKET="")
     daemon.wait_for_log("daemon.ready")
@@ -141,6 +147,7 @@ def test_unsupervised_daemon_is_replaced_at_once(site: Site) -> None:
     after.wait(30)
 
 
+@pytest.mark.long
 def test_sighup_starts_the_successor_and_tells_systemd(site: Site) -> None:
     daemon = site.start("daemon")
     daemon.wait_for_log("daemon.ready")
@@ -183,6 +190,7 @@ def child(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("init", [(), ("sh", "-c", '"$@"; exit $?', "init")], ids=["alone", "with an init"])
 def test_daemon_that_a_container_ends_with_starts_no_successor(
     site: Site, container: tuple[str, ...], init: tuple[str, ...]
@@ -197,6 +205,7 @@ def test_daemon_that_a_container_ends_with_starts_no_successor(
     socket.create_connection(("127.0.0.1", site.call_port), 1).close()
 
 
+@pytest.mark.long
 def test_daemon_of_another_container_takes_over(site: Site, container: tuple[str, ...]) -> None:
     """They share the spool and the network. The first container ends, and the call goes on in the second."""
     daemon = site.start("daemon", *container, *DAEMON, NOTIFY_SOCKET="")
@@ -214,6 +223,7 @@ def test_daemon_of_another_container_takes_over(site: Site, container: tuple[str
     socket.create_connection(("127.0.0.1", site.call_port), 1).close()
 
 
+@pytest.mark.long
 def test_accord_run_restarts_at_sighup(site: Site) -> None:
     log = site.folder / "accord.log"
     run = site.start("run", ACCORD_LOG_PATH=str(log))

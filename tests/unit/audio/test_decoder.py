@@ -130,6 +130,7 @@ def test_opens_regular_files_only(tmp_path: Path, what: str) -> None:
         pass
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("codec", ["flac", "libopus"])
 def test_limits_decoded_length(tmp_path: Path, codec: str) -> None:
     name = {"flac": "bomb.flac", "libopus": "bomb.ogg"}[codec]

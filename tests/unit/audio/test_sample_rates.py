@@ -30,6 +30,7 @@ def at_rate(sound: NDArray[np.int16], rate: int) -> NDArray[np.int16]:
     return np.concatenate(parts)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rate", OTHERS)
 def test_processes_a_take_of_every_rate(
     tmp_path: Path, lab: ModuleType, english: AnnouncementFile, rate: int

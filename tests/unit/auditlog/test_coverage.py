@@ -325,6 +325,7 @@ def compared() -> list[str]:
     return [table for table in COLUMNS if table in COMPARED]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("table", compared())
 def test_each_change_in_sql_is_found(sqlite_world: World, table: str) -> None:
     """Each compared column, a deletion, and a forged row."""
@@ -395,6 +396,7 @@ def excepted() -> list[str]:
     return [table for table in COLUMNS if table in EXCEPTED and table != "party_suffix"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("table", excepted())
 def test_columns_that_are_not_compared_decide_nothing(sqlite_world: World, table: str) -> None:
     before = decided(sqlite_world)

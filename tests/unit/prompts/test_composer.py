@@ -102,6 +102,7 @@ def test_long_wording_in_english() -> None:
     assert len(set(texts.values())) == len(texts) - 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_prompt_renders_from_shipped_sounds(language: str) -> None:
     for name, prompt in [*everything(language).items(), *everything(language, LONG).items()]:

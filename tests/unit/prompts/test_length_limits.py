@@ -59,6 +59,7 @@ def test_keep_question_and_outcomes_keep_their_limits(language: str) -> None:
         assert seconds(prompt) <= limits().keep_result_s, prompt.text
 
 
+@pytest.mark.long
 def test_every_listed_prompt_keeps_its_limit() -> None:
     for row in rows():
         for language in LANGUAGES:
@@ -66,6 +67,7 @@ def test_every_listed_prompt_keeps_its_limit() -> None:
                 assert seconds(row.make(language, SHORT)) <= row.limit, (row.name, language)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES)
 def test_documented_tables_are_current(page: str) -> None:
     assert table_in(page) == PAGES[page][2](), "python -m tests.unit.prompts.lengths"

@@ -90,6 +90,7 @@ def test_restores_the_same_in_other_processes(house, recovery, recorded, again) 
         assert [code for code, _ in recovery.troubles] == ["seal.signature"]
 
 
+@pytest.mark.long
 def test_an_error_of_another_process_ends_the_rebuild(recovery, recorded, again) -> None:
     for _ in range(2):
         recorded()
