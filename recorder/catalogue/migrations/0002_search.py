@@ -107,7 +107,8 @@ INSERT INTO listed_call (id, tenant_id, started_ms, recorded, line, external, in
             WHEN {{row}}.announced = 0 THEN 'unannounced'
             ELSE (SELECT mode FROM announcement AS a
                 WHERE a.id = {{row}}.announcement_id AND mode <> 'notice') END,
-        CASE WHEN {{row}}.consented_until <> '{{{{}}}}' THEN 'agreed'
+        CASE WHEN {{row}}.consented_until <> '{{{{}}}}' AND {{row}}.keep_answer = 'yes' THEN 'agreed'
+            WHEN {{row}}.consented_until <> '{{{{}}}}' THEN 'entered'
             WHEN {{row}}.keep_answer = 'no' THEN 'refused'
             WHEN {{row}}.keep_answer = 'none' THEN 'unanswered'
             WHEN {{row}}.keep_answer = 'yes' THEN 'withdrawn' END,

@@ -17,7 +17,7 @@ class ListedCallTable(Table):
 
     ``line`` is an id of :class:`ListedLineTable`; ``external`` and ``internal`` are ids of
     :class:`ListedPartyTable`. ``consent`` is ``None`` where the call was only announced, ``agreement`` where
-    the keep question was not asked."""
+    the keep question was not asked; ``entered`` is one that was entered after the call."""
 
     id = TextField(primary_key=True)
     tenant_id = TextField()

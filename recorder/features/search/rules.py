@@ -14,8 +14,9 @@ CONSENTS = ("notice", "opt-in", "opt-out", "declined", "unanswered", "unannounce
 """How somebody came to be recorded, or not: announced; asked, and agreed; could decline; declined; asked
 without an answer; the announcement was not found; imported."""
 
-AGREEMENTS = ("agreed", "refused", "unanswered", "withdrawn", "not-asked")
-"""What became of the keep question."""
+AGREEMENTS = ("agreed", "entered", "refused", "unanswered", "withdrawn", "not-asked")
+"""What became of the keep question; ``entered``: an agreement was entered after the call, which is not the
+other side's answer."""
 
 DIRECTIONS = ("inbound", "outbound")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -168,6 +168,14 @@ def test_index_follows_a_changed_row(stored, clock) -> None:
     assert found("4268530") == [row.id]
     page = service.list_calls(CallQuery(TENANT, agreement="agreed"), limit=9)
     assert [call.row.id for call in page.calls] == [row.id]
+
+
+@pytest.mark.parametrize("answer", [None, "no", "none"])
+def test_agreement_entered_after_the_call_is_not_the_other_sides(stored, answer: str | None) -> None:
+    row = stored(keep_answer=answer, consented_until=(("agreement", date(2030, 1, 1)),))
+    for kind, ids in (("agreed", []), ("entered", [row.id])):
+        page = service.list_calls(CallQuery(TENANT, agreement=kind), limit=9)
+        assert [call.row.id for call in page.calls] == ids
 
 
 def test_call_without_a_customer_is_not_listed(unrecorded) -> None:

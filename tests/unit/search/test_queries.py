@@ -88,7 +88,7 @@ def agreement(call: RecordingRow | NotRecordedRow) -> str | None:
     if isinstance(call, NotRecordedRow):
         return {"not_kept": "refused"}.get(call.reason)
     if call.consented_until:
-        return "agreed"
+        return "agreed" if call.keep_answer == "yes" else "entered"
     return {"no": "refused", "none": "unanswered", "yes": "withdrawn", None: "not-asked"}[call.keep_answer]
 
 
@@ -108,7 +108,7 @@ def model(tenants, clock, stored: Callable, unrecorded: Callable) -> Model:
             calls.append(unrecorded(tenant, reason=rng.choice(REASONS), ended_at=at, **common))
             continue
         answer = rng.choice((None, None, "yes", "no", "none"))
-        agreed = (("agreement", at.date()),) if answer == "yes" and rng.random() < 0.8 else ()
+        agreed = (("agreement", at.date()),) if rng.random() < (0.8 if answer == "yes" else 0.2) else ()
         calls.append(
             stored(
                 tenant,

@@ -17,6 +17,7 @@ from recorder.domain.parties import Party
 from recorder.features.notes import service as notes
 from recorder.features.search import queries
 from recorder.identity import users
+from recorder.seal.amendment import By
 from recorder.spool.layout import REASONS
 
 
@@ -232,6 +233,17 @@ def test_periods_are_days_in_the_customers_time_zone(browser, house, bakery, clo
     assert calls_on(browser("claire").get(f"/recordings?{arguments}")) == [
         times[n].isoformat() for n in expected
     ]
+
+
+def test_agreement_entered_later_is_not_shown_as_agreed(browser, house, bakery):
+    recording = house.call(bakery)
+    by = By("user", bakery.people["paul"].id)
+    house.changes.agree(bakery.id, recording, by, purpose="agreement", keep_days=100, reason="By telephone")
+    page = browser("claire").get("/recordings")
+    badges = re.search(r'<p class="badges call-badges">.*?</p>', page.text, re.DOTALL)
+    assert badges is not None
+    assert "selon une note ultérieure" in badges[0]
+    assert "Convenu de garder" not in badges[0]
 
 
 def test_each_filter_narrows_the_list_and_can_be_removed(browser, house, bakery):
