@@ -46,7 +46,7 @@ its tests'."""
 SLOW = 2.0
 """Seconds of the processor from which a test runs only for lines that no quicker one executes."""
 
-BUDGET = 10.0
+BUDGET = 4.0
 """Seconds of the processor that a mutant's tests take together; the most promising come first."""
 
 Choice = Callable[[list[Mutation]], list[Mutation]]

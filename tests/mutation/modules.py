@@ -12,19 +12,20 @@ _SEAL = (
     "tests/unit/playback/test_signed_limits.py",
 )
 _LIMITS = ("tests/unit/lifecycle/test_limits.py", "tests/unit/playback/test_signed_limits.py")
-_LIFECYCLE = (
-    "tests/unit/lifecycle/test_amendment_service.py",
-    "tests/unit/lifecycle/test_clock_guard.py",
-    "tests/unit/lifecycle/test_departure.py",
+_EXPIRY = (
+    "tests/unit/lifecycle/test_expiry.py",
     "tests/unit/lifecycle/test_erasure_receipt.py",
+    "tests/unit/disputes/test_deferrals.py",
+)
+_AMENDMENTS = (
+    "tests/unit/lifecycle/test_amendment_service.py",
     "tests/unit/lifecycle/test_expiry.py",
     "tests/unit/lifecycle/test_recordings.py",
-    "tests/unit/lifecycle/test_statements.py",
-    "tests/unit/recovery/test_hold_review.py",
     "tests/unit/recovery/test_amendments.py",
     "tests/unit/disputes/test_deferrals.py",
     "tests/unit/playback/test_amendments.py",
 )
+_HOLDS = ("tests/unit/recovery/test_hold_review.py", "tests/unit/lifecycle/test_expiry.py")
 _GATE = (
     "tests/unit/playback/test_alterations.py",
     "tests/unit/playback/test_amendments.py",
@@ -66,23 +67,28 @@ TESTS: dict[str, tuple[str, ...]] = {
     "recorder/lifecycle/limits.py": _LIMITS,
     "recorder/lifecycle/retention_limits.py": _LIMITS,
     "recorder/lifecycle/limit_application.py": _LIMITS,
-    "recorder/lifecycle/amendments.py": _LIFECYCLE,
-    "recorder/lifecycle/clock_guard.py": _LIFECYCLE,
-    "recorder/lifecycle/departure.py": _LIFECYCLE,
+    "recorder/lifecycle/amendments.py": _AMENDMENTS,
+    "recorder/lifecycle/clock_guard.py": ("tests/unit/lifecycle/test_clock_guard.py",),
+    "recorder/lifecycle/departure.py": ("tests/unit/lifecycle/test_departure.py",),
     "recorder/lifecycle/dispute_erasure.py": (
         "tests/unit/disputes/test_erasure.py",
         "tests/unit/disputes/test_outcomes.py",
         "tests/unit/offboarding/test_erasure.py",
     ),
-    "recorder/lifecycle/erasure_deadline.py": _LIFECYCLE,
-    "recorder/lifecycle/erased_recording.py": _LIFECYCLE,
-    "recorder/lifecycle/expired_recording.py": _LIFECYCLE,
-    "recorder/lifecycle/expiry.py": _LIFECYCLE,
-    "recorder/lifecycle/hold_review.py": _LIFECYCLE,
-    "recorder/lifecycle/statements.py": _LIFECYCLE,
+    "recorder/lifecycle/erasure_deadline.py": ("tests/unit/lifecycle/test_erasure_receipt.py",),
+    "recorder/lifecycle/erased_recording.py": _EXPIRY,
+    "recorder/lifecycle/expired_recording.py": _EXPIRY,
+    "recorder/lifecycle/expiry.py": _EXPIRY,
+    "recorder/lifecycle/hold_review.py": _HOLDS,
+    "recorder/lifecycle/statements.py": ("tests/unit/lifecycle/test_statements.py",),
     "recorder/playback/authorization.py": _GATE,
     "recorder/playback/gate.py": _GATE,
-    "recorder/playback/purposes.py": _GATE,
+    "recorder/playback/purposes.py": (
+        "tests/unit/playback/test_amendments.py",
+        "tests/unit/playback/test_consent.py",
+        "tests/unit/playback/test_gate.py",
+        "tests/unit/disputes/test_deferrals.py",
+    ),
     "recorder/playback/verified_recording.py": _GATE,
     "recorder/features/disputes/admissions.py": _DISPUTES,
     "recorder/features/disputes/erasure.py": _DISPUTES,

@@ -127,7 +127,7 @@ def test_an_erased_dispute_goes_with_its_guests_names_and_nothing_else(scene, ho
     closed, jan = scene.recognised()
     scene.disputes.close(scene.claire, closed.id)
     own, other = scene.customer.id, house.customer("Reliure Adam", "+3225550177")
-    adam = house.person(other, "adam", "Adam")
+    adam, berthe = (house.person(other, name, name.title()) for name in ("adam", "berthe"))
     # Rows of another customer's that name this dispute, and of another dispute of the same customer's.
     planted = [(adam.id, other.id, closed.id), (scene.customer.people["paul"].id, own, "another")]
     with writing():
@@ -136,6 +136,9 @@ def test_an_erased_dispute_goes_with_its_guests_names_and_nothing_else(scene, ho
             identity = {"tenant_id": tenant, "dispute_id": dispute}
             DisputeGuestTable.insert(id=user, role="neutral", token_sha256=user, **identity).execute()
             DisputeRecordingTable.insert(id=user, recording_id=scene.call, **identity).execute()
+        DisputeGuestTable.insert(
+            id=berthe.id, tenant_id=own, dispute_id=closed.id, role="neutral", token_sha256="x"
+        ).execute()
         DisputeTable.insert(
             id="another", tenant_id=own, opened_at=house.clock(), settle_by="2027-12-01"
         ).execute()

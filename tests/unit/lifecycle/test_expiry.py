@@ -17,8 +17,9 @@ from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
+from recorder.clock import to_iso
 from recorder.errors import SealError
-from recorder.lifecycle import expiry, recordings
+from recorder.lifecycle import expiry, hold_review, recordings
 from recorder.lifecycle.expired_recording import check_expired
 from recorder.pipeline import stages
 from recorder.seal import signing
@@ -26,7 +27,7 @@ from recorder.seal.amendment import By
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.services import Services
 from recorder.spool import layout
-from recorder.store.contract import StoreError, Unreachable
+from recorder.store.contract import Conflict, StoreError, Unreachable
 from tests.stored_recordings import put_small
 
 
@@ -434,6 +435,64 @@ def test_leaves_a_recording_that_another_worker_is_erasing(house) -> None:
     assert not expiry.destroy_one(row, house.services, "me", house.clock() - timedelta(milliseconds=1))
     assert expiry.destroy_one(row, house.services, "me", house.clock())
     assert lease.take(f"recording:{recording}", "another worker", house.clock()), "the lease was returned"
+    house.clock.forward(minutes=6)
+    assert destroy_due(house) == 0
+    with connected():
+        assert not lease.LeaseTable.select().exists(), "that of a worker that died is dropped"
+
+
+def test_resumes_after_its_tombstone_was_put(house) -> None:
+    row = queries.recording(house.tenant, put_small(house))
+    house.clock.at = row.keep_until
+
+    def stop(point: str) -> None:
+        if point == "buried":
+            raise OSError("the machine stops")
+
+    assert destroy_with(house, house.services.store, boundary=stop) == 0
+    assert queries.recording(house.tenant, row.id).erased_at is None
+    assert destroy_due(house) == 1
+    assert house.objects() == remains(house, row)
+
+
+@pytest.mark.parametrize(("other_put_it", "erased"), [(True, 1), (False, 0)])
+def test_another_nodes_tombstone_is_as_good_as_its_own(house, other_put_it: bool, erased: int) -> None:
+    row, store = queries.recording(house.tenant, put_small(house)), house.services.store
+    house.clock.at = row.keep_until
+
+    class Late:
+        delete = store.delete
+        list = store.list
+        read = store.read
+        size = store.size
+
+        def put(self, key: str, path, sha256: str) -> None:
+            if other_put_it:
+                store.put(key, path, sha256)
+            raise Conflict("store.conflict", "another node has put it", "try again")
+
+    assert destroy_with(house, Late()) == erased
+    assert (queries.recording(house.tenant, row.id).erased_at is not None) is other_put_it
+    assert destroy_due(house) == 1 - erased
+    assert house.objects() == remains(house, row)
+
+
+def test_a_suspension_is_reported_while_something_is_due(house) -> None:
+    row, since = queries.recording(house.tenant, put_small(house)), house.clock()
+    hold_review.suspend_expiry("restore", since, house.entropy)
+    with capture_logs() as logs:
+        assert destroy_due(house) == 0
+    assert logs == [], "nothing waits yet"
+    house.clock.at = row.keep_until
+    with capture_logs() as logs:
+        assert destroy_due(house) == 0
+    (line,) = logs
+    assert (line["event"], line["recording"]) == ("retention.suspended", row.id)
+    assert line["since"] == to_iso(since)
+    assert house.confirm_holds()
+    with capture_logs() as logs:
+        assert destroy_due(house) == 1
+    assert [line["event"] for line in logs] == ["retention.recovered", "recording.erased"]
 
 
 def test_keeps_a_quarantined_take_whose_start_is_unreadable(house) -> None:
