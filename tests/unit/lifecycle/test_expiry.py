@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,7 +23,7 @@ from recorder.errors import SealError
 from recorder.lifecycle import expiry, hold_review, recordings
 from recorder.lifecycle.expired_recording import check_expired
 from recorder.pipeline import stages
-from recorder.seal import signing
+from recorder.seal import call_erasure, signing
 from recorder.seal.amendment import By
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.services import Services
@@ -333,6 +334,47 @@ def test_empties_quarantine_on_its_day(house) -> None:
     assert queries.not_recorded(house.tenant).rows[0].reason == "take.impossible"
 
 
+def quarantined(house, reason: str | None = None) -> Path:
+    """A take in quarantine: for its month, or with a ``reason`` until somebody decides."""
+    folder = house.take()
+    if reason is None:
+        (folder / layout.AUDIO).write_bytes(b"RIFF")
+        stages.step(folder, house.clock(), house.services)
+    else:
+        stages.quarantine_take(folder, reason, house.clock(), house.services)
+    return house.spool / layout.QUARANTINE / folder.name
+
+
+def test_an_erased_calls_take_goes_at_once_by_a_signed_note(house) -> None:
+    mine, other, undecided = quarantined(house), quarantined(house), quarantined(house, stages.ENCODER_DIED)
+    note, now = "01930000-0000-7000-8000-0000000000d1", house.clock()
+    with writing():
+        for each in (mine, other, undecided):
+            ErasedCallTable.create(
+                id=each.name, tenant_id=house.tenant, request_id="r", erased_at=now, note=note
+            )
+    assert expiry.empty_quarantine(house.services, now) == 0, "these are rows alone"
+    signed = sorted([mine.name, undecided.name])
+    call_erasure.put(
+        house.store, note, house.tenant, "r", signed, now, house.services.signer, house.root_public
+    )
+    assert expiry.empty_quarantine(house.services, now) == 1
+    assert [each.exists() for each in (mine, other, undecided)] == [False, True, True], (
+        "a take that may still become a recording is no erased call"
+    )
+    with connected():
+        leaves = LeafTable.select().where(LeafTable.kind == "quarantine.erased")
+        assert [leaf.recording_id for leaf in leaves] == [mine.name]
+
+
+def test_finishes_removals_from_quarantine(house) -> None:
+    gone = house.spool / layout.QUARANTINE / ".gone-take"
+    gone.mkdir(parents=True)
+    (gone / layout.AUDIO).write_bytes(b"RIFF")
+    assert expiry.empty_quarantine(house.services, house.clock()) == 0
+    assert not gone.exists()
+
+
 def test_keeps_a_take_that_awaits_a_decision(house) -> None:
     folder = house.take()
     stages.quarantine_take(folder, stages.ENCODER_DIED, house.clock(), house.services)
@@ -441,6 +483,16 @@ def test_leaves_a_recording_that_another_worker_is_erasing(house) -> None:
         assert not lease.LeaseTable.select().exists(), "that of a worker that died is dropped"
 
 
+def test_leaves_the_customers_other_recordings_as_they_are(house) -> None:
+    due = queries.recording(house.tenant, put_small(house))
+    house.clock.forward(days=2)
+    other = queries.recording(house.tenant, put_small(house))
+    house.clock.at = due.keep_until
+    assert destroy_due(house) == 1
+    assert queries.recording(house.tenant, other.id) == other
+    assert is_intact(house, other.id)
+
+
 def test_resumes_after_its_tombstone_was_put(house) -> None:
     row = queries.recording(house.tenant, put_small(house))
     house.clock.at = row.keep_until
@@ -489,6 +541,7 @@ def test_a_suspension_is_reported_while_something_is_due(house) -> None:
     (line,) = logs
     assert (line["event"], line["recording"]) == ("retention.suspended", row.id)
     assert line["since"] == to_iso(since)
+    assert held_refusal(house, row.id).startswith("retention.holds_unconfirmed")
     assert house.confirm_holds()
     with capture_logs() as logs:
         assert destroy_due(house) == 1
