@@ -191,11 +191,20 @@ class Campaign:
 
     def _tests_of(self, mutation: Mutation) -> list[str]:
         """The tests that execute the mutated lines, without slow ones where there are quicker, as many as
-        :data:`BUDGET` allows: first those that killed most for the time that they take."""
-        file = str(ROOT / mutation.path)
-        tests = {test for line in mutation.lines for test in self._lines.get((file, line), ())}
-        quick = {test for test in tests if self._seconds[test] < SLOW}
-        best = sorted(quick or tests, key=lambda test: (self._seconds[test] / (1 + self._kills[test]), test))
+        :data:`BUDGET` allows.  First those that go where few others go beside these lines (into the branch
+        that a condition opens), and those that killed most, for the time that they take."""
+        file, lines = str(ROOT / mutation.path), mutation.lines
+        tests = {test for line in lines for test in self._lines.get((file, line), ())}
+        rarity: dict[str, float] = defaultdict(float)
+        for line in range(lines[0] - 2, lines[-1] + 10):
+            beside = self._lines.get((file, line), [])
+            for test in beside:
+                rarity[test] += 1 / len(beside)
+
+        def cost(test: str) -> tuple[float, str]:
+            return self._seconds[test] / (1 + self._kills[test]) / rarity[test], test
+
+        best = sorted({test for test in tests if self._seconds[test] < SLOW} or tests, key=cost)
         until = accumulate(self._seconds[test] for test in best)
         return [test for test, seconds in zip(best, until, strict=True) if seconds < BUDGET] or best[:1]
 
