@@ -14,7 +14,7 @@ from recorder.errors import DisputeError
 from recorder.features.disputes import rules
 from recorder.features.disputes.rules import Dispute, check_subject, follow, replay
 from recorder.seal.amendment import By
-from recorder.seal.amendment_kinds import CODE, PEOPLE
+from recorder.seal.amendment_kinds import BOTH_SIDES, CODE, PEOPLE, VOUCHED
 from recorder.seal.dispute_kinds import (
     ACCEPTED,
     DECLINED,
@@ -26,6 +26,7 @@ from recorder.seal.dispute_kinds import (
     DisputeClosed,
     DisputeData,
     DisputeOpened,
+    ErasureOrdered,
     GuestAgreed,
     GuestAnswered,
     GuestEnded,
@@ -34,6 +35,7 @@ from recorder.seal.dispute_kinds import (
     GuestVerified,
     GuestVouched,
     HeldRecording,
+    OrderConfirmed,
     OutcomeConfirmed,
     OutcomeRecorded,
     OutcomeRetracted,
@@ -453,3 +455,181 @@ def test_a_subject_is_one_short_sentence(text: str) -> None:
     assert error.value.error_id == "dispute.subject"
     assert check_subject("  The price \n of the bread ") == "The price of the bread"
     assert check_subject("a" * 200) == "a" * 200
+
+
+@pytest.mark.parametrize(
+    ("check", "longest"),
+    [
+        (rules.check_subject, 200),
+        (rules.check_reason, 500),
+        (rules.check_order, 200),
+        (rules.check_passage, 300),
+        (rules.check_outcome, 2000),
+    ],
+)
+def test_each_text_has_its_own_length(check, longest: int) -> None:
+    assert check("a" * longest) == "a" * longest
+    for text in ("a" * (longest + 1), " ", "one\u202etwo"):
+        with pytest.raises(DisputeError):
+            check(text)
+
+
+def test_a_form_names_the_text_that_it_confirms() -> None:
+    assert rules.check_hash(SHA256) == SHA256
+    for text in ("", SHA256[:-1], SHA256 + "0", SHA256.upper(), f"{SHA256}\n"):
+        with pytest.raises(DisputeError) as error:
+            rules.check_hash(text)
+        assert error.value.error_id == "dispute.text_changed"
+
+
+# --- who agrees with whom
+
+MIA_JOINS: Sequence[Step] = ((invited("mia"), CLAIRE),)
+
+
+def test_what_an_agreement_rests_on() -> None:
+    def basis(how: str, *users: str) -> str | None:
+        vouched = [(GuestVouched("jan", "His voice"), each) for each in (CLAIRE, PAUL)]
+        return after(*ACCEPTANCE, *vouched, (GuestVerified("jan", how), JAN)).basis_of(users)
+
+    assert basis(CODE, "claire", "jan") == BOTH_SIDES
+    assert basis(PEOPLE, "claire", "jan") == VOUCHED
+    assert basis(CODE, "claire", "paul") is None
+    assert basis(CODE, "jan") is None
+
+
+def test_a_guest_who_did_not_agree_lends_nobody_their_code() -> None:
+    vouched = [(GuestVouched("mia", "Her voice"), each) for each in (CLAIRE, PAUL)]
+    answer = GuestAnswered("mia", ACCEPTED, "ab" * 32, "nl", LAST_DAY)
+    found = after(*RECOGNISED, *MIA_JOINS, (answer, MIA), *vouched, (GuestVerified("mia", PEOPLE), MIA))
+    assert found.basis_of(["claire", "mia"]) == VOUCHED
+    assert found.basis_of(["claire", "mia", "jan"]) == BOTH_SIDES
+
+
+def test_it_is_known_whose_confirmation_makes_an_outcome_agreed() -> None:
+    def makes(*steps: Step) -> list[str]:
+        found = after(*RECOGNISED, *steps)
+        return [user for user in ("claire", "paul", "jan") if found.would_agree(user)]
+
+    assert makes() == []
+    assert makes(TEXT) == ["claire", "paul"]
+    assert makes(TEXT, (OutcomeConfirmed(OUTCOME_SHA256), CLAIRE)) == ["paul"]
+    assert makes((OTHER, CLAIRE)) == ["jan"]
+    assert makes(TEXT, (DisputeClosed(SETTLED), CLAIRE)) == []
+
+
+def test_another_text_is_an_outcome_of_its_own() -> None:
+    found = after(*AGREED, (OTHER, CLAIRE)).outcome
+    assert found is not None
+    assert (found.author, found.confirmations, found.agreed_at) == ("claire", (("claire", AT),), None)
+    open_again = after(*RECOGNISED, TEXT, (OutcomeRetracted(), JAN)).outcome
+    assert open_again is not None
+    assert (open_again.statement, open_again.confirmations) == (OUTCOME, ())
+
+
+# --- an authority's order
+
+ORDERED = ErasureOrdered("A court", "12/34")
+ORDER: Step = (ORDERED, CLAIRE)
+
+
+@pytest.mark.parametrize("second", [PAUL, By("operator")])
+def test_an_order_is_seen_by_two_people(second: By) -> None:
+    entered = after(*RECOGNISED, ORDER)
+    number = len(entered.statements)
+    assert entered.order is not None
+    assert (entered.order.number, entered.order.authority, entered.order.reference) == (
+        number, "A court", "12/34",
+    )  # fmt: skip
+    assert (entered.order.people, entered.is_ordered) == (("claire",), False)
+    confirmed = after(*RECOGNISED, ORDER, (OrderConfirmed(number), second))
+    assert confirmed.order is not None
+    assert (confirmed.order.people, confirmed.is_ordered) == (("claire", second.id or "operator"), True)
+    assert len(confirmed.statements) == number + 1
+    for data, who, error_id in (
+        (OrderConfirmed(number), CLAIRE, "dispute.second_person"),
+        (OrderConfirmed(number + 1), second, "dispute.no_order"),
+        (OrderConfirmed(number), JAN, "dispute.not_theirs"),
+        (ORDERED, second, "dispute.order_entered"),
+    ):
+        assert refused(entered, (data, who)) == error_id
+    assert refused(after(*RECOGNISED), (OrderConfirmed(1), PAUL)) == "dispute.no_order"
+    assert refused(after(*RECOGNISED), (ORDERED, JAN)) == "dispute.not_theirs"
+    assert not after().is_ordered
+
+
+def test_after_an_order_no_erasure_waits_for_who_joins() -> None:
+    ordered = ((invited(), CLAIRE), ORDER, (OrderConfirmed(3), PAUL))
+    assert refused(after(*ordered), (answered(), JAN)) == "dispute.last_day"
+    assert after(*ordered, (answered(waits_until=None), JAN)).guests[0].erasure_waits_until is None
+    one_alone = ordered[:2]
+    assert after(*one_alone, (answered(), JAN)).guests[0].erasure_waits_until == LAST_DAY
+
+
+# --- many of each
+
+MANY = pytest.mark.parametrize("at", [0, 1])
+
+
+@MANY
+def test_a_statement_about_a_guest_leaves_the_others(at: int) -> None:
+    before = after((invited(), CLAIRE), *MIA_JOINS)
+    guest = ("jan", "mia")[at]
+    answer = GuestAnswered(guest, DECLINED, "ab" * 32, "nl", None)
+    changed = follow(before, statement(4, (answer, By("user", guest))))
+    assert [each.id for each in changed.guests] == ["jan", "mia"]
+    assert [each.answer for each in changed.guests] == [DECLINED if n == at else None for n in range(2)]
+    assert changed.guests[1 - at] == before.guests[1 - at]
+
+
+@MANY
+def test_a_statement_about_a_passage_leaves_the_others(at: int) -> None:
+    second = (PassageMarked("two", "call", 6000, 7000, "The date"), CLAIRE)
+    before = after(*LISTENED, second)
+    changed = follow(before, statement(9, (PassageWorded(("one", "two")[at], "Else"), JAN)))
+    assert [each.id for each in changed.passages] == ["one", "two"]
+    assert (changed.passages[at].text, changed.passages[1 - at]) == ("Else", before.passages[1 - at])
+    assert [before.find_passage(each).text for each in ("one", "two")] == [
+        "The price is 12 euros",
+        "The date",
+    ]
+
+
+def test_who_confirms_a_passage_twice_is_named_once() -> None:
+    twice = after(*LISTENED, *[(PassageConfirmed("one", SHA256), JAN)] * 2)
+    assert twice.passages[0].confirmed_by == ("jan",)
+    reopened = after(*LISTENED, (PassageLeftOpen("one"), JAN), (PassageConfirmed("one", SHA256), JAN))
+    assert not reopened.passages[0].is_open
+
+
+def test_there_is_a_largest_number_of_passages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "MOST_PASSAGES", 2)
+    shortest = (PassageMarked("two", "call", 999, 1000, "x"), JAN)
+    full = after(*LISTENED, shortest)
+    assert refused(full, (PassageMarked("three", "call", 0, 1000, "x"), JAN)) == "dispute.passages"
+
+
+def test_a_full_dispute_takes_a_renewed_invitation() -> None:
+    several = [(invited(f"guest{n}"), CLAIRE) for n in range(rules.MOST_GUESTS)]
+    renewed = after(*several, (invited("guest1", token_sha256="cd" * 32), CLAIRE))
+    assert [each.token_sha256 == "cd" * 32 for each in renewed.guests] == [
+        n == 1 for n in range(rules.MOST_GUESTS)
+    ]
+
+
+def test_support_takes_part_by_coming_in_alone() -> None:
+    called = after(*LISTENED, (HELPER, CLAIRE)).find_guest("help")
+    assert not replace(called, answer=ACCEPTED).takes_part
+    assert replace(called, entered=("sam",)).takes_part
+    inside = replace(called, entered=("sam",), agreement=ACCEPTED)
+    assert inside.is_admitted
+    assert not replace(inside, agreement=DECLINED).is_admitted
+    assert not replace(inside, ended_at=AT).is_admitted
+    assert not replace(inside, role=EXTERNAL_PARTY).is_admitted
+
+
+@pytest.mark.parametrize(("role", "answer"), [(NEUTRAL, ACCEPTED), (EXTERNAL_PARTY, DECLINED)])
+def test_an_erasure_waits_for_the_person_who_was_recorded_alone(role: str, answer: str) -> None:
+    dispute = after((invited(), CLAIRE))
+    guest = replace(dispute.guests[0], role=role)
+    assert rules.erasure_waits_until(dispute, guest, answer, AT) is None

@@ -287,6 +287,19 @@ def test_a_hold_whose_leaf_is_damaged_erases_nothing(house, changes) -> None:
     assert is_intact(house, row.id)
 
 
+def test_a_limit_that_the_bucket_lacks_erases_nothing_before_the_announced_day(house) -> None:
+    row = queries.recording(house.tenant, put_small(house))
+    house.limit(5)
+    for each in house.bucket.glob("retention/*/*.json"):
+        each.unlink()
+    house.clock.forward(days=6)
+    assert held_refusal(house, row.id).startswith("retention.differs")
+    house.clock.at = row.keep_until - timedelta(milliseconds=1)
+    assert held_refusal(house, row.id).startswith("retention.differs")
+    house.clock.at = row.keep_until
+    assert held_refusal(house, row.id) is None
+
+
 def test_an_empty_store_does_not_count_as_erased(house) -> None:
     """An unmounted folder looks like that."""
     folder = house.take()
