@@ -518,6 +518,16 @@ def test_it_is_known_whose_confirmation_makes_an_outcome_agreed() -> None:
     assert makes(TEXT, (DisputeClosed(SETTLED), CLAIRE)) == []
 
 
+def test_a_colleagues_confirmation_neither_makes_nor_moves_an_agreement() -> None:
+    colleagues = after(*RECOGNISED, (OTHER, CLAIRE), (OutcomeConfirmed(outcome_sha256(OTHER)), PAUL)).outcome
+    assert colleagues is not None
+    assert colleagues.agreed_at is None
+    later = statement(9, (OutcomeConfirmed(OUTCOME_SHA256), PAUL), AT + timedelta(hours=1))
+    agreed = follow(after(*AGREED), later).outcome
+    assert agreed is not None
+    assert (len(agreed.confirmations), agreed.agreed_at) == (3, AT)
+
+
 def test_another_text_is_an_outcome_of_its_own() -> None:
     found = after(*AGREED, (OTHER, CLAIRE)).outcome
     assert found is not None
