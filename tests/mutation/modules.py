@@ -83,12 +83,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "recorder/lifecycle/statements.py": ("tests/unit/lifecycle/test_statements.py",),
     "recorder/playback/authorization.py": _GATE,
     "recorder/playback/gate.py": _GATE,
-    "recorder/playback/purposes.py": (
-        "tests/unit/playback/test_amendments.py",
-        "tests/unit/playback/test_consent.py",
-        "tests/unit/playback/test_gate.py",
-        "tests/unit/disputes/test_deferrals.py",
-    ),
+    "recorder/playback/purposes.py": ("tests/unit/playback/test_purposes.py",),
     "recorder/playback/verified_recording.py": _GATE,
     "recorder/features/disputes/admissions.py": _DISPUTES,
     "recorder/features/disputes/erasure.py": _DISPUTES,
