@@ -99,11 +99,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "recorder/features/subject_requests/personal_copy.py": _REQUESTS,
     "recorder/features/subject_requests/queries.py": _REQUESTS,
     "recorder/features/subject_requests/service.py": _REQUESTS,
-    "recorder/features/tenants/rules.py": (
-        "tests/unit/catalogue/test_composition.py",
-        "tests/unit/catalogue/test_announcements.py",
-        "tests/unit/catalogue/test_line_policies.py",
-    ),
+    "recorder/features/tenants/rules.py": ("tests/unit/catalogue/test_line_rules.py",),
     "recorder/identity/download_permission.py": _SETTINGS,
     "recorder/identity/second_factors.py": (
         "tests/unit/web/test_factor_rules.py",
