@@ -120,6 +120,6 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/unit/auditlog/test_append.py",
         "tests/unit/disputes/test_erasure.py",
     ),
-    "recorder/auditlog/signed_setting.py": _SETTINGS,
+    "recorder/auditlog/signed_setting.py": ("tests/unit/auditlog/test_signed_setting.py",),
     "recorder/capture/conferences.py": ("tests/unit/capture/test_conferences.py",),
 }

@@ -536,7 +536,11 @@ def test_another_nodes_tombstone_is_as_good_as_its_own(house, other_put_it: bool
                 store.put(key, path, sha256)
             raise Conflict("store.conflict", "another node has put it", "try again")
 
-    assert destroy_with(house, Late()) == erased
+    with capture_logs() as logs:
+        assert destroy_with(house, Late()) == erased
+    assert [line["error_id"] for line in logs if line["log_level"] == "error"] == ["store.conflict"] * (
+        1 - erased
+    )
     assert (queries.recording(house.tenant, row.id).erased_at is not None) is other_put_it
     assert destroy_due(house) == 1 - erased
     assert house.objects() == remains(house, row)
