@@ -6,10 +6,7 @@ _SEAL = (
     "tests/unit/seal/test_usage_terms.py",
     "tests/unit/seal/test_amendment.py",
     "tests/unit/seal/test_manifest.py",
-    "tests/unit/seal/test_oversized_documents.py",
     "tests/unit/seal/test_signed_rows.py",
-    "tests/unit/seal/test_revocation.py",
-    "tests/unit/playback/test_signed_limits.py",
 )
 _LIMITS = ("tests/unit/lifecycle/test_limits.py", "tests/unit/playback/test_signed_limits.py")
 _EXPIRY = (
@@ -62,7 +59,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "recorder/seal/usage_terms.py": _SEAL,
     "recorder/seal/amendment_chain.py": _SEAL,
     "recorder/seal/retention_limit.py": _SEAL,
-    "recorder/seal/revocation.py": _SEAL,
+    "recorder/seal/revocation.py": (
+        "tests/unit/seal/test_revocation.py",
+        "tests/unit/seal/test_signed_rows.py",
+    ),
     "recorder/seal/signed_document.py": _SEAL,
     "recorder/lifecycle/limits.py": _LIMITS,
     "recorder/lifecycle/retention_limits.py": _LIMITS,
