@@ -73,3 +73,21 @@ def test_known_place_expires() -> None:
     assert throttle.is_known_place("f", NOW + timedelta(days=89))
     assert not throttle.is_known_place("f", NOW + timedelta(days=91))
     assert throttle.drop_old(NOW + timedelta(days=91)) == 1
+
+
+def test_place_is_known_only_where_it_is_remembered_and_to_the_last_day() -> None:
+    throttle.take([("h", THREE)], NOW)
+    throttle.clear("h", NOW)
+    assert not throttle.is_known_place("h", NOW)
+    throttle.clear("h", NOW, remember=True)
+    assert throttle.is_known_place("h", NOW + throttle.KNOWN - timedelta(milliseconds=1))
+    assert not throttle.is_known_place("h", NOW + throttle.KNOWN)
+    assert throttle.drop_old(NOW + throttle.KNOWN - timedelta(milliseconds=1)) == 0
+    assert throttle.drop_old(NOW + throttle.KNOWN) == 1
+
+
+def test_what_has_not_leaked_out_yet_is_not_dropped() -> None:
+    assert waits("i", 3) == [0, 0, 0]
+    assert throttle.drop_old(NOW + timedelta(milliseconds=29_999)) == 0
+    assert waits("i", 1) == [10]
+    assert throttle.drop_old(NOW + timedelta(seconds=30)) == 1
