@@ -93,7 +93,10 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/unit/disputes/test_rules.py",
     ),
     "recorder/features/offboarding/duty.py": _OFFBOARDING,
-    "recorder/features/offboarding/erasure_order.py": _OFFBOARDING,
+    "recorder/features/offboarding/erasure_order.py": (
+        "tests/unit/disputes/test_erasure.py",
+        "tests/unit/offboarding/test_signed_statements.py",
+    ),
     "recorder/features/offboarding/queries.py": _OFFBOARDING,
     "recorder/features/recovery/dump.py": ("tests/unit/recovery/test_backup.py",),
     "recorder/features/subject_requests/personal_copy.py": _REQUESTS,
@@ -112,14 +115,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/unit/web/test_credentials.py",
         "tests/unit/playback/test_revocation.py",
     ),
-    "recorder/auditlog/append.py": (
-        "tests/unit/auditlog/test_append.py",
-        "tests/unit/lifecycle/test_recordings.py",
-    ),
-    "recorder/auditlog/leaf_erasure.py": (
-        "tests/unit/auditlog/test_append.py",
-        "tests/unit/disputes/test_erasure.py",
-    ),
+    "recorder/auditlog/append.py": ("tests/unit/auditlog/test_append.py",),
+    "recorder/auditlog/leaf_erasure.py": ("tests/unit/auditlog/test_append.py",),
     "recorder/auditlog/signed_setting.py": ("tests/unit/auditlog/test_signed_setting.py",),
     "recorder/capture/conferences.py": ("tests/unit/capture/test_conferences.py",),
 }
