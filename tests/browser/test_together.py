@@ -69,7 +69,7 @@ def test_two_hear_the_same_moment_and_hand_over(mila, guest, tmp_path: Path) -> 
     expect(guest.page.get_by_text("Mila Vert dirige l’écoute.")).to_be_visible()
     mila.page.get_by_role("button", name="Pause pour tous").click()
     places = [rests(each) for each in (mila, guest)]
-    assert abs(places[0] - places[1]) < 0.03
+    assert abs(places[0] - places[1]) <= 0.04  # each rests within 20 ms of the place
     mila.page.get_by_role("button", name="Laisser Jan Peeters diriger").click()
     expect(guest.page.get_by_text("Vous dirigez l’écoute.")).to_be_visible()
     guest.page.get_by_role("button", name="Avancer de 10 secondes").click()
