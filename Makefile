@@ -37,13 +37,14 @@ test: $(VENV)/.test tools
 # In the same two parts, for the same reason; the machines that install the package wait for nobody else, either.
 APART := $(TIMED) tests/deploy tests/browser/test_room_recovery.py
 test-long: $(VENV)/.test tools packaging
-	$(BIN)/python -m pytest -m long --timeout 3600 -n 2 --dist loadfile $(APART:%=--ignore %) $(PYTEST)
+	$(BIN)/python -m pytest -m long --timeout 3600 -n 3 --dist loadfile --no-loadscope-reorder $(APART:%=--ignore %) $(PYTEST)
 	$(BIN)/python -m pytest -m long --timeout 3600 $(APART) $(PYTEST)
 
 test-hours: export TEST_CHAOS_FAULTS = 1000
 test-hours: export TEST_CHAOS_REAL_FAULTS = 200
 test-hours: export TEST_CHAOS_DATABASE_FAULTS = 200
 test-hours: export TEST_FUZZ_PERCENT = 100
+test-hours: export TEST_CALL_PERCENT = 100
 test-hours: export TEST_SIP_DATAGRAMS = 30000
 test-hours: export TEST_TAKES = 10000
 test-hours: export TEST_REBUILD_RECORDINGS = 20000

@@ -39,6 +39,7 @@ from recorder.domain.call_events import (
 from recorder.domain.call_plan import NOTICE, CallPlan, KeepScript, Script, Speech
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
+from tests.example_count import share
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 LONG = timedelta(seconds=3)
@@ -499,4 +500,4 @@ def test_no_order_of_events_keeps_an_unannounced_recording() -> None:
 
 @pytest.mark.long
 def test_no_order_of_events_keeps_an_unannounced_recording_long() -> None:
-    explore(100_000)
+    explore(share(100_000))

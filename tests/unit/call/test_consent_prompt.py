@@ -32,6 +32,7 @@ from recorder.domain.call_events import (
 from recorder.domain.call_plan import OPT_IN, OPT_OUT, CallPlan, Script, Speech
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
+from tests.example_count import share
 from tests.unit.call.any_event import TYPES, any_event
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -499,7 +500,7 @@ def test_no_order_of_events_records_without_consent(plan: CallPlan) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("plan", PLANS)
 def test_no_order_of_events_records_without_consent_long(plan: CallPlan) -> None:
-    explore(plan, 25_000)
+    explore(plan, share(25_000))
 
 
 def listen_orders(call: SwitchedCall) -> int:

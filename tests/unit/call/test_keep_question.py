@@ -34,6 +34,7 @@ from recorder.domain.call_events import (
 )
 from recorder.domain.call_plan import KeepScript, Speech
 from recorder.domain.markers import Marker
+from tests.example_count import share
 from tests.unit.call.any_event import any_event
 from tests.unit.call.conversation import AT, KEEP, OWN_WORDS, VOICE, Conversation, plan
 
@@ -495,7 +496,7 @@ def test_no_order_of_events_makes_a_yes_without_consent(keep: KeepScript) -> Non
 def test_no_order_of_events_makes_a_yes_without_consent_long(
     keep: KeepScript,
 ) -> None:
-    explore(keep, 50_000)
+    explore(keep, share(50_000))
 
 
 def explore(keep: KeepScript, examples: int) -> None:
