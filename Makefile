@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 JOBS := 6
 # Tests and the demo start Python hundreds of times: without its compiled files, each start would compile everything.
 unexport PYTHONDONTWRITEBYTECODE
+# As Accord's own processes do: threads that wait for one another's share of a small matrix take the processor.
+export OPENBLAS_NUM_THREADS = 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .PHONY: run test test-long test-hours check bench deb lock tools packaging clean

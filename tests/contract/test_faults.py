@@ -36,6 +36,7 @@ def make(path: Path, length: int) -> tuple[Path, str]:
     return path, hashlib.sha256(content).hexdigest()
 
 
+@pytest.mark.long
 def test_server_killed_during_a_put(start_seaweedfs: Callable[[], SeaweedFS], tmp_path: Path) -> None:
     server = start_seaweedfs()
     store = S3Store(server.bucket())
@@ -227,6 +228,7 @@ def test_deletes_every_version(seaweedfs: SeaweedFS) -> None:
     assert page.get("Versions", []) == page.get("DeleteMarkers", []) == []
 
 
+@pytest.mark.long
 def test_lists_more_than_a_page(seaweedfs: SeaweedFS) -> None:
     store, client = S3Store(seaweedfs.bucket()), connect(seaweedfs.bucket())
     names = [f"pages/{number:04}" for number in range(1003)]

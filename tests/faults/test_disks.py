@@ -185,6 +185,7 @@ def listed_takes(house) -> dict[str, dict[str, str | None]]:
     return {each["id"]: each for each in json.loads(output)["takes"]}
 
 
+@pytest.mark.long
 def test_store_that_cannot_be_written_is_named_as_the_cause(
     house, processes: Processes, small_disk: Callable[..., SmallDisk], tmp_path: Path
 ) -> None:

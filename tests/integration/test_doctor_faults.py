@@ -28,6 +28,8 @@ from recorder.seal import signing
 from tests.ports import free_ports
 from tests.scratch import scratch_folder
 
+pytestmark = pytest.mark.long
+
 REPOSITORY = Path(__file__).parents[2]
 PASSWORD = "practice-practice"
 PATIENCE = 180

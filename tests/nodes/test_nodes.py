@@ -51,6 +51,7 @@ def test_dead_node_blocks_nobody_and_resumes_after_restart(nodes, house, deaths)
     nodes.assert_whole(calls)
 
 
+@pytest.mark.long
 def test_takes_of_a_lost_node_are_moved_to_another_spool(nodes, house) -> None:
     """At any stage, while the other node works."""
     north, east, _ = nodes

@@ -18,6 +18,7 @@ from tests.prometheus.installation import JOBS, Installation, Person, Prometheus
 from tests.prometheus.test_files import queries
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed"),
     pytest.mark.timeout(400),
 ]

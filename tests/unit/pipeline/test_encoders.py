@@ -72,6 +72,7 @@ def test_disk_error_is_no_error_of_the_take(house, encoder, prompt) -> None:
         encoder.encode(folder, prompt)
 
 
+@pytest.mark.long
 def test_restarts_a_crashed_encoder(house, encoder, prompt) -> None:
     long = house.take(talk_ms=600_000)
     encoder.encode(house.take(), prompt)
@@ -91,6 +92,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", FAULTS)
 def test_failed_start_concerns_no_take(house, encoder, prompt, tmp_path, monkeypatch, how) -> None:
     (tmp_path / "av.py").write_text(FAULTS[how])

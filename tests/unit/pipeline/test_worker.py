@@ -134,6 +134,7 @@ def test_heartbeat_continues_while_the_store_hangs(house, start, store) -> None:
     until(lambda: rows(house) == 1, "the recording")
 
 
+@pytest.mark.long
 def test_finds_a_later_take(house, start) -> None:
     start()
     until(lambda: (house.folder / "snapshot" / "snapshot.json").exists(), "a snapshot")
@@ -156,6 +157,7 @@ def test_logs_unhandled_errors_of_duties(house, start) -> None:
     assert str(failure_line["exc_info"]) == "nobody foresaw this"
 
 
+@pytest.mark.long
 def test_delayed_take_does_not_delay_others(house, start) -> None:
     delayed_take = house.take(tenant="01930000-0000-7000-8000-0000000000ff")
     house.clock.forward(seconds=1)
@@ -253,6 +255,7 @@ def aside(house) -> list[str]:
     return sorted(each.name for each in quarantine.iterdir()) if quarantine.is_dir() else []
 
 
+@pytest.mark.long
 @SQLITE
 def test_quarantines_a_poison_take_without_a_date(house, start, deadly, monkeypatch) -> None:
     monkeypatch.setattr("recorder.pipeline.poison_takes.CRASH_INTERVAL", 0.0)
@@ -313,6 +316,7 @@ def test_quarantines_nothing_if_no_encoder_starts(house, start, monkeypatch, tmp
     assert "Restart the worker" in lines[0]["error"]
 
 
+@pytest.mark.long
 @SQLITE
 def test_restored_take_becomes_a_recording(house, start, deadly, monkeypatch) -> None:
     monkeypatch.setattr("recorder.pipeline.poison_takes.CRASH_INTERVAL_ALONE", 0.0)

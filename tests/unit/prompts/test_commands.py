@@ -102,6 +102,7 @@ def test_render_requires_a_language(tmp_path: Path) -> None:
         assert accord(*words).exit_code == 2
 
 
+@pytest.mark.long
 def test_shipped_sounds_pass_the_check() -> None:
     result = accord("check", "--shipped")
     assert result.exit_code == 0, result.stdout

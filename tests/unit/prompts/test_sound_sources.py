@@ -26,6 +26,7 @@ def test_every_sentence_has_a_shipped_sound(language: str) -> None:
     assert {path.stem for path in (SOUNDS / language).glob("*.flac")} == set(texts)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_shipped_sounds_are_audible_and_trimmed(language: str) -> None:
     for each in all_clip_texts(language).values():
@@ -134,6 +135,7 @@ def test_source_of_a_sentence(voice: Path, hum: object) -> None:
     assert Sources().origin(clip_text("kept", "nl", keep_days=45)) == "missing"
 
 
+@pytest.mark.long
 def test_rebuilds_only_changed_sentences(tmp_path: Path, hum: object) -> None:
     found = (hum,)
     assert sound_build.build(["nl"], found, tmp_path) == len(all_clip_texts("nl"))  # type: ignore[arg-type]

@@ -255,6 +255,7 @@ def test_every_way_finds_what_a_comparison_of_each_call_finds(model, clock, monk
     assert stopped > 5 if sizes == "small windows" else stopped == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sizes", SIZES)
 def test_pages_are_the_same_backwards(model, clock, monkeypatch, sizes) -> None:
     for name, value in SIZES[sizes].items():

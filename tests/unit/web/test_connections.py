@@ -15,6 +15,8 @@ from tests.unit.web.test_server import Served
 from web import server
 from web.connections import ConnectionLimiter
 
+pytestmark = pytest.mark.long
+
 MANY = 1010
 BATCH = 50
 """Fewer than the kernel keeps until the panel takes them."""

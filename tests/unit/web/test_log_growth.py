@@ -17,6 +17,8 @@ from recorder.playback import grants
 from tests.unit.web.player import leaves, open_player, plain_sound
 from tests.unit.web.player import sounds as sounds_of
 
+pytestmark = pytest.mark.long
+
 TIMES = 300
 
 

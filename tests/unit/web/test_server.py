@@ -99,6 +99,7 @@ def _listens(served: Served) -> bool:
     return True
 
 
+@pytest.mark.long
 def test_idle_connections_do_not_delay_the_stop(served):
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
     connection.request("GET", "/healthz")
@@ -110,6 +111,7 @@ def test_idle_connections_do_not_delay_the_stop(served):
     connection.close()
 
 
+@pytest.mark.long
 def test_password_hashing_does_not_block_other_requests(served):
     """Ten parallel log-ins take over a second of hashing; other responses stay immediate."""
 
