@@ -9,7 +9,7 @@ from recorder.catalogue.records import UserRow
 from recorder.clock import utc_now
 from recorder.errors import DisputeError
 from recorder.features.disputes.invitations import GuestInvitations, IssuedGuestLink
-from recorder.features.disputes.queries import list_disputes
+from recorder.features.disputes.queries import dispute_ids
 from recorder.features.disputes.service import Disputes
 from recorder.lifecycle.amendment_service import Changes
 from recorder.mail.outbox import Outbox
@@ -24,9 +24,10 @@ def invite_guest(changes: Changes, people: tuple[UserRow, UserRow], recordings: 
     for whom two people vouch. Raises :class:`DisputeError`, :class:`recorder.errors.AccordError`."""
     disputes, (claire, paul) = Disputes(changes), people
     invitations = GuestInvitations(disputes, Outbox())
-    is_open = next((each for each in list_disputes(claire.tenant) if each.closed_at is None), None)
+    every = (disputes.find(claire.tenant, each) for each in dispute_ids(claire.tenant))
+    is_open = next((each for each in every if each.closed_at is None), None)
     if is_open is not None:
-        for guest in disputes.find(claire.tenant, is_open.id).guests:
+        for guest in is_open.guests:
             if guest.ended_at is None and not guest.is_third_party:
                 return invitations.renew_invitation(claire, is_open.id, guest.id, address=None)
     day = (utc_now() + timedelta(days=DAYS)).date()

@@ -263,15 +263,15 @@ CATALOGUE_KINDS: Final = (AWAY, FAILED)
 OBSTACLES: Final = ("store_away", "store", "catalogue", "seal", "take", "encoder", "disk", "other")
 """Reasons why a stage can fail for now."""
 OBJECT_FAULTS: Final = (
-    "amendments.recovery_failed", "checkpoint.mail_failed", "checkpoint.sign_failed",
-    "checkpoint.stamp_failed", "customer.unreadable", "dispute.drop_failed", "dispute.not_copied",
-    "dispute.outcome_failed", "endorsement.damaged", "hold.unreadable", "line.sound_missing",
-    "line.unreadable", "listen.close_failed", "mail.unreadable", "notification.not_mailed",
-    "notification.update_failed", "offboarding.delayed", "offboarding.erasure_failed",
-    "quarantine.erasure_failed", "recording.erasure_failed", "recording.limit_failed",
-    "retention_limit.refused", "usage.count_failed",
+    "amendments.recovery_failed", "announcement.unreadable", "checkpoint.mail_failed",
+    "checkpoint.sign_failed", "checkpoint.stamp_failed", "customer.unreadable", "dispute.drop_failed",
+    "dispute.not_copied", "dispute.outcome_failed", "dispute.unreadable", "endorsement.damaged",
+    "hold.unreadable", "invitation.unreadable", "line.sound_missing", "line.unreadable",
+    "listen.close_failed", "mail.unreadable", "notification.not_mailed", "notification.update_failed",
+    "offboarding.delayed", "offboarding.erasure_failed", "quarantine.erasure_failed",
+    "recording.erasure_failed", "recording.limit_failed", "retention_limit.refused", "usage.count_failed",
 )  # fmt: skip
-"""The log events that name an object that a duty could not deal with."""
+"""The log events that name an object that a duty could not deal with, or that a page leaves out."""
 
 
 def expose_zero(metric: MetricWrapperBase, *values: Iterable[str]) -> None:

@@ -132,6 +132,13 @@ def current_plan() -> CustomerPlan:
     return cast(CustomerPlan, g.plan)
 
 
+def page_faults() -> FaultLog:
+    """What this page leaves out, because its rows cannot be read: the page says so, and so does the log."""
+    if "page_faults" not in g:
+        g.page_faults = FaultLog()
+    return cast(FaultLog, g.page_faults)
+
+
 def now() -> datetime:
     return panel_state().now()
 
@@ -191,6 +198,7 @@ def init_app(app: Flask, without: Container[str | None]) -> None:
     that need none."""
     app.jinja_env.globals["visitor"] = visitor
     app.jinja_env.globals["current_plan"] = current_plan
+    app.jinja_env.globals["page_faults"] = page_faults
 
     @app.before_request
     def connect() -> None:

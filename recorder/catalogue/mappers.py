@@ -24,6 +24,7 @@ from recorder.catalogue.tables.identity import SessionTable, UserTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.domain.line_policy import OUTBOUND_TIMINGS, TIMINGS
 from recorder.domain.parties import Party
 from recorder.domain.sentences import SpokenSentence
 from recorder.prompts.sentences import SHORT
@@ -92,6 +93,9 @@ def announcement_row(row: AnnouncementTable, duration_ms: int) -> AnnouncementRo
 
 
 def line_row(row: LineTable) -> LineRow:
+    """Raises ``ValueError`` and other errors of a row that contains what Accord never writes."""
+    if row.timing not in TIMINGS or row.outbound not in OUTBOUND_TIMINGS:
+        raise ValueError(f"there is no timing {row.timing!r} or {row.outbound!r}")
     return LineRow(
         id=row.id,
         tenant=row.tenant_id,

@@ -31,10 +31,12 @@ from recorder.catalogue.records import (
     RecordingRow,
     TenantRow,
 )
+from recorder.catalogue.row_reader import read_rows
 from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTable, SoundTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.fault_log import FaultLog
 
 PAGE = 50
 
@@ -127,24 +129,31 @@ def not_recorded_by_id(tenant: str, ids: Sequence[str]) -> dict[str, NotRecorded
         return {row.id: not_recorded_row(row) for row in NotRecordedTable.select().where(mine)}
 
 
-def lines(tenant: str, *, ended: bool = False) -> tuple[LineRow, ...]:
-    """A tenant's lines; with ``ended``, also those that it no longer has."""
+def lines(tenant: str, *, ended: bool = False, faults: FaultLog | None = None) -> tuple[LineRow, ...]:
+    """A tenant's lines; with ``ended``, also those that it no longer has. With ``faults``, those that cannot
+    be read are left out, and reported as ``line.unreadable``."""
     with connected():
         query = LineTable.select().where(LineTable.tenant == tenant)
         if not ended:
             query = query.where(LineTable.until.is_null())
-        return tuple(line_row(row) for row in query.order_by(LineTable.digits, LineTable.since))
+        query = query.order_by(LineTable.digits, LineTable.since)
+        return tuple(map(line_row, query) if faults is None else _readable_lines(query, faults))
 
 
-def line(tenant: str, line_id: str) -> LineRow | None:
-    """One line of a tenant, ended or not."""
+def line(tenant: str, line_id: str, faults: FaultLog | None = None) -> LineRow | None:
+    """One line of a tenant, ended or not. With ``faults``, as :func:`lines`."""
+    mine = LineTable.select().where((LineTable.tenant == tenant) & (LineTable.id == line_id))
     with connected():
-        row = LineTable.get_or_none((LineTable.tenant == tenant) & (LineTable.id == line_id))
-    return None if row is None else line_row(row)
+        return next(iter(map(line_row, mine) if faults is None else _readable_lines(mine, faults)), None)
 
 
-def announcements(tenant: str) -> tuple[AnnouncementRow, ...]:
-    """Every version of every announcement of a tenant, by name, latest version first."""
+def _readable_lines(query: Any, faults: FaultLog) -> list[LineRow]:
+    return read_rows(query, line_row, faults, "line.unreadable")
+
+
+def announcements(tenant: str, *, faults: FaultLog | None = None) -> tuple[AnnouncementRow, ...]:
+    """Every version of every announcement of a tenant, by name, latest version first. With ``faults``, those
+    that cannot be read are left out, and reported as ``announcement.unreadable``."""
     with connected():
         duration_ms = fn.COALESCE(SoundTable.duration_ms, 0).alias("sound_ms")
         query: Any = (
@@ -153,7 +162,15 @@ def announcements(tenant: str) -> tuple[AnnouncementRow, ...]:
             .where(AnnouncementTable.tenant == tenant)
             .order_by(AnnouncementTable.name, AnnouncementTable.version.desc())
         )
-        return tuple(announcement_row(row, row.sound_ms) for row in query)
+        return tuple(
+            map(_announcement_row, query)
+            if faults is None
+            else read_rows(query, _announcement_row, faults, "announcement.unreadable")
+        )
+
+
+def _announcement_row(row: Any) -> AnnouncementRow:
+    return announcement_row(row, row.sound_ms)
 
 
 def announcement(tenant: str, announcement_id: str) -> AnnouncementRow | None:

@@ -15,7 +15,7 @@ from recorder.domain.roles import OPERATOR, SUPPORT
 from recorder.features.live.queries import LiveRow, ended_calls, live_calls
 from recorder.features.tenants.drafts import drafted_lines
 from recorder.playback import grants
-from web.state import current_visitor, now, panel_state
+from web.state import current_visitor, now, page_faults, panel_state
 
 StepState = Literal["not_begun", "begun", "done"]
 StepName = Literal["register", "number", "purposes", "sound", "on", "call"]
@@ -77,7 +77,7 @@ class Checklist:
 
 def make_checklist(tenant: TenantRow, at: datetime) -> Checklist:
     """A customer's checklist at a time."""
-    lines, drafted = queries.lines(tenant.id), drafted_lines(tenant.id)
+    lines, drafted = queries.lines(tenant.id, faults=page_faults()), drafted_lines(tenant.id)
     line = _first_line(lines, drafted)
     call = _test_call(tenant.id, line, at)
     set_up = call.was_played or any(each.recorded for each in lines)

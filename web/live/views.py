@@ -13,7 +13,7 @@ from recorder.features.live import service
 from recorder.features.live.queries import CommandRow, LiveRow
 from web.account.limits import limit_commands
 from web.live.command import CONTROL_ROLES, run_command
-from web.state import current_visitor, login_required, now, panel_state
+from web.state import current_visitor, login_required, now, page_faults, panel_state
 
 blueprint = Blueprint("live", __name__, template_folder="templates")
 
@@ -28,7 +28,7 @@ def list_calls() -> str:
     return render_template(
         "live/list.html",
         calls=calls,
-        lines={line.id: line for line in queries.lines(tenant.id, ended=True)},
+        lines={line.id: line for line in queries.lines(tenant.id, ended=True, faults=page_faults())},
         asked=None if row is None or _is_outdated(row, calls) else row,
         controls=_may_control(),
         now=now(),

@@ -13,9 +13,10 @@ from recorder.features.tenants import setup
 from recorder.features.tenants.drafts import drafted_lines
 from recorder.features.tenants.setup import LineVersion, PreviewedPrompt
 from recorder.identity import users
+from recorder.isolation import isolate_object
 from web.numbers.blueprint import active_line, blueprint
 from web.numbers.sound import send_prompt
-from web.state import current_visitor, login_required, panel_state
+from web.state import current_visitor, login_required, page_faults, panel_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,17 @@ class Number:
 @login_required
 def show() -> str:
     tenant = current_visitor().tenant
-    rows = {row.id: row for row in queries.announcements(tenant.id)}
+    faults = page_faults()
+    rows = {row.id: row for row in queries.announcements(tenant.id, faults=faults)}
     versions, drafted = setup.versions(tenant.id), drafted_lines(tenant.id)
-    numbers = [
-        Number(
-            line,
-            tuple(rows[each] for each in line.announcements),
-            tuple(versions.get(line.id, ())),
-            line.id in drafted,
-        )
-        for line in queries.lines(tenant.id)
-        if current_visitor().sees(line.id)
-    ]
+    numbers = []
+    for line in queries.lines(tenant.id, faults=faults):
+        if not current_visitor().sees(line.id):
+            continue
+        with isolate_object(faults, "line.unreadable", line.id, line=line.id):
+            announcements = tuple(rows[each] for each in line.announcements)
+            number = Number(line, announcements, tuple(versions.get(line.id, ())), line.id in drafted)
+            numbers.append(number)
     return render_template(
         "numbers/show.html",
         numbers=numbers,

@@ -36,7 +36,7 @@ from web.playback.view_model import (
     entry_order,
     from_manifest,
 )
-from web.state import current_visitor, now, panel_state, report_unavailable
+from web.state import current_visitor, now, page_faults, panel_state, report_unavailable
 from web.text import formats, labels
 
 LATE = timedelta(minutes=5)
@@ -110,7 +110,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         only_choice=len(allowed) == 1,
         form=form,
         withheld=None if allowed else _why_withheld(facts),
-        line=queries.line(visitor.tenant.id, status.row.line),
+        line=queries.line(visitor.tenant.id, status.row.line, page_faults()),
         grant=facts.grant,
         player=player_data(facts.grant, view.sounds, has_peaks=view.has_peaks) if facts.grant else None,
         agreement=_agreement(facts, view),

@@ -26,7 +26,7 @@ from web.gate import gate, who
 from web.recordings import filters
 from web.recordings import labels as sentences
 from web.recordings.filters import CallFilter
-from web.state import current_visitor, login_required, now, panel_state
+from web.state import current_visitor, login_required, now, page_faults, panel_state
 from web.text.labels import NOT_RECORDED
 
 MAX_REVIEWS = 10
@@ -154,7 +154,7 @@ def _query(call_filter: CallFilter) -> CallQuery:
 def _lines() -> dict[str, LineRow]:
     """The lines whose calls the visitor sees, by id."""
     scope = _scope()
-    rows = queries.lines(current_visitor().tenant.id, ended=True)
+    rows = queries.lines(current_visitor().tenant.id, ended=True, faults=page_faults())
     return {line.id: line for line in rows if scope is None or line.id in scope}
 
 

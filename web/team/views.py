@@ -20,7 +20,7 @@ from recorder.playback.interface import Actor
 from web.account.limits import limiter
 from web.decorators import admins_only
 from web.gate import gate
-from web.state import current_visitor, login_required, now, panel_state
+from web.state import current_visitor, login_required, now, page_faults, panel_state
 from web.team.blueprint import blueprint
 from web.team.operations import invitations, visitor_as_author
 from web.text import team as text
@@ -51,7 +51,7 @@ def show() -> str:
         "team/show.html",
         people=people,
         downloaders={row.id for row in people if row.role == CUSTOMER and may_download(row)},
-        invited=invitations_of(tenant.id),
+        invited=invitations_of(tenant.id, page_faults()),
         labels=labels,
         text=text,
         now=now(),
@@ -168,7 +168,7 @@ def line_labels(*, ended: bool = True) -> dict[str, str]:
     """The customer's numbers as people call them, by the line's id."""
     from web.text import formats
 
-    found = queries.lines(current_visitor().tenant.id, ended=ended)
+    found = queries.lines(current_visitor().tenant.id, ended=ended, faults=page_faults())
     return {
         row.id: f"{row.label} ({formats.number(row.number)})" if row.label else formats.number(row.number)
         for row in found

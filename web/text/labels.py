@@ -16,7 +16,17 @@ from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
 from web.language import current_language
-from web.text import call_page, eavesdrop, errors, first_day, formats, number_proof, plans, subject_requests
+from web.text import (
+    call_page,
+    eavesdrop,
+    errors,
+    first_day,
+    formats,
+    number_proof,
+    plans,
+    subject_requests,
+    unreadable,
+)
 from web.text import numbers as numbers_text
 from web.text import outbound as outbound_text
 from web.text import retention as retention_text
@@ -405,5 +415,6 @@ def init_app(app: Flask) -> None:
             plans.plan_features,
             plans.plan_limit,
             plans.plan_name,
+            unreadable.left_out,
         )
     }

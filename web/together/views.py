@@ -14,12 +14,13 @@ from flask_babel import gettext as _
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.records import RecordingRow
 from recorder.domain.parties import E164
-from recorder.errors import DisputeError, SealError
+from recorder.errors import DisputeError
 from recorder.features.call_history import queries as call_history
 from recorder.features.disputes import queries
 from recorder.features.disputes.invitations import MOST_TIMES, IssuedGuestLink
 from recorder.features.disputes.rules import MOST_RECORDINGS, Dispute, Guest
 from recorder.features.disputes.service import HANDLERS, LONGEST
+from recorder.isolation import isolate_object
 from recorder.mail.message import MailSection
 from recorder.seal.dispute_kinds import SETTLED, UNSETTLED, GuestInvited
 from web.account.limits import limit_grants, limit_refusals, limiter
@@ -27,7 +28,7 @@ from web.decorators import admins_only
 from web.gate import gate, who
 from web.language import LOCALES
 from web.playback.retention_view import local_date, zone
-from web.state import current_visitor, login_required, now, panel_state
+from web.state import current_visitor, login_required, now, page_faults, panel_state
 from web.team.views import public_link
 from web.text import formats, together
 from web.together.blueprint import blueprint
@@ -72,15 +73,21 @@ def list_disputes() -> str:
     tenant = current_visitor().tenant.id
     service = disputes()
     rows = []
-    for row in queries.list_disputes(tenant):
-        try:
-            found = service.find(tenant, row.id)
-        except SealError as error:
-            refusal(error)  # the others are shown
-            continue
-        if _handles(found):
-            rows.append(found)
+    for dispute in queries.dispute_ids(tenant):
+        with isolate_object(page_faults(), "dispute.unreadable", dispute, dispute=dispute):
+            found = service.find(tenant, dispute)
+            if _handles(found):
+                rows.append(found)
+    rows.sort(key=_place)
     return render_template("together/list.html", disputes=rows, text=together, now=now(), today=_today())
+
+
+def _place(dispute: Dispute) -> tuple[bool, float, str]:
+    """Where a difference is in the list: open ones first, by the day by which they are to be settled; then
+    closed ones, the latest first."""
+    if dispute.closed_at is not None:
+        return True, -dispute.closed_at.timestamp(), dispute.id
+    return False, dispute.settle_by.toordinal(), dispute.id
 
 
 @blueprint.route("/recordings/<recording_id>/together", methods=["GET", "POST"])

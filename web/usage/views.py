@@ -15,7 +15,7 @@ from recorder.domain import time_zones
 from recorder.features.usage import service
 from recorder.lifecycle.plans import EXPORT
 from web.decorators import admins_only, in_plan
-from web.state import current_visitor, login_required, now
+from web.state import current_visitor, login_required, now, page_faults
 from web.usage.chart import summarise
 
 LONGEST = 366
@@ -66,7 +66,7 @@ def show() -> str:
     tenant = current_visitor().tenant
     period = parse_period(now().astimezone(time_zones.display_zone(tenant.time_zone)).date())
     rows = service.usage_of(tenant.id, period.first, period.last)
-    labels = {row.id: row.label for row in queries.lines(tenant.id, ended=True)}
+    labels = {row.id: row.label for row in queries.lines(tenant.id, ended=True, faults=page_faults())}
     return render_template(
         "usage/show.html", period=period, usage=summarise(rows, period.first, period.last), labels=labels
     )

@@ -4,8 +4,7 @@ and the indexes that lead to them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -37,16 +36,6 @@ STATED: Final = "dispute.stated"
 _IDS: Final = DisputeTable.select(DisputeTable.tenant_id, DisputeTable.id)
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class DisputeRow:
-    """A dispute in the list."""
-
-    id: str
-    opened_at: datetime
-    settle_by: date
-    closed_at: datetime | None
 
 
 def find_dispute(tenant: str, dispute: str, trust: Trust) -> Dispute:
@@ -263,19 +252,11 @@ def _guest(tenant: str, guest: str) -> Any:
     return DisputeGuestTable.select().where(mine)
 
 
-def list_disputes(tenant: str) -> tuple[DisputeRow, ...]:
-    """A customer's disputes: open ones first, by the day by which they are to be settled."""
+def dispute_ids(tenant: str) -> tuple[str, ...]:
+    """The ids of a customer's disputes."""
     with connected():
-        rows = DisputeTable.select().where(DisputeTable.tenant_id == tenant)
-        found = [
-            DisputeRow(row.id, row.opened_at, date.fromisoformat(row.settle_by), row.closed_at)
-            for row in rows
-        ]
-    closed = sorted((each for each in found if each.closed_at), key=lambda each: each.closed_at, reverse=True)  # type: ignore[arg-type, return-value]
-    opened = sorted(
-        (each for each in found if not each.closed_at), key=lambda each: (each.settle_by, each.id)
-    )
-    return (*opened, *closed)
+        rows = DisputeTable.select(DisputeTable.id).where(DisputeTable.tenant_id == tenant)
+        return tuple(row.id for row in rows)
 
 
 def disputes_about(tenant: str, recording: str) -> tuple[str, ...]:

@@ -18,13 +18,15 @@ from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append, lock_tenant, sha256_of
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.prepared_query import insert, prepared
+from recorder.catalogue.prepared_query import insert
 from recorder.catalogue.records import UserRow
+from recorder.catalogue.row_reader import read_rows
 from recorder.catalogue.tables.identity import InvitationTable
 from recorder.clock import Now, truncate
 from recorder.domain import names
 from recorder.domain.roles import PROVIDER
 from recorder.errors import CatalogueError, SealError
+from recorder.fault_log import FaultLog
 from recorder.identity import users
 from recorder.identity.links import new_token, token_hash
 from recorder.ids import Entropy, uuid7
@@ -260,7 +262,7 @@ class Invitations:
             raise CatalogueError(
                 "user.exists", f"{address} has access already", "change the role of that person instead"
             )
-        invited = _open_invitations(tenant)
+        invited = list(_open_invitations(tenant))
         if any(row.address == address for row in invited):
             raise CatalogueError(
                 "invitation.exists", f"{address} is invited already", "send that invitation again"
@@ -272,22 +274,21 @@ class Invitations:
             )
 
 
-def invitations(tenant: str) -> tuple[InvitationRow, ...]:
-    """A tenant's invitations that have not ended, oldest first, expired ones included."""
-    with connected():
-        rows = _open_invitations(tenant)
+def invitations(tenant: str, faults: FaultLog | None = None) -> tuple[InvitationRow, ...]:
+    """A tenant's invitations that have not ended, oldest first, expired ones included. Those that cannot be
+    read are left out, and reported to ``faults`` as ``invitation.unreadable``."""
     states = delivery_states(tenant, MAIL)
-    return tuple(
-        InvitationRow(
+
+    def read(row: InvitationTable) -> InvitationRow:
+        return InvitationRow(
             row.id, row.tenant_id, row.address, row.name, row.role,
             None if row.lines is None else tuple(row.lines), row.language, row.created_at, row.until,
             states.get(row.id),
-        )
-        for row in rows
-    )  # fmt: skip
+        )  # fmt: skip
+
+    return tuple(read_rows(_open_invitations(tenant), read, faults or FaultLog(), "invitation.unreadable"))
 
 
-@prepared(InvitationTable)
 def _open_invitations(tenant: str) -> Any:
     mine = (InvitationTable.tenant_id == tenant) & InvitationTable.ended_at.is_null()
     return InvitationTable.select().where(mine).order_by(InvitationTable.created_at)

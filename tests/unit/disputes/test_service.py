@@ -24,7 +24,7 @@ from recorder.domain.roles import EXTERNAL_PARTY
 from recorder.errors import AccessError, AccordError, CatalogueError, SealError
 from recorder.features.disputes import queries
 from recorder.features.disputes.invitations import IssuedGuestLink
-from recorder.features.disputes.queries import disputes_about, list_disputes
+from recorder.features.disputes.queries import dispute_ids, disputes_about
 from recorder.features.tenants import lines
 from recorder.identity import users
 from recorder.mail.outbox import Outbox, open_mail
@@ -53,8 +53,7 @@ def test_opening_keeps_the_recording_for_it(scene) -> None:
     )  # fmt: skip
     assert hold.data.purposes == dispute.purposes == ("agreement",)
     assert disputes_about(scene.customer.id, scene.call) == (dispute.id,)
-    (row,) = list_disputes(scene.customer.id)
-    assert (row.id, row.settle_by, row.closed_at) == (dispute.id, dispute.settle_by, None)
+    assert dispute_ids(scene.customer.id) == (dispute.id,)
     scene.house.clock.forward(days=400)
     assert not scene.house.changes.look(scene.customer.id, scene.call).terms.due(scene.house.clock())
 
@@ -73,7 +72,7 @@ def test_auditors_and_colleagues_of_other_numbers_open_none(scene, house) -> Non
         with refused("dispute.may_not"):
             scene.disputes.open(person, [scene.call], subject="The price", settle_by=day)
     assert not house.changes.look(scene.customer.id, scene.call).terms.holds
-    assert not list_disputes(scene.customer.id)
+    assert not dispute_ids(scene.customer.id)
 
 
 def test_an_unannounced_call_is_not_for_listening_together(scene, house) -> None:
@@ -112,7 +111,7 @@ def test_nothing_stays_held_where_opening_fails(scene, house, monkeypatch) -> No
         scene.disputes.open(scene.claire, [scene.call, second], subject="The price", settle_by=day)
     assert failures == [second]
     assert not house.changes.look(scene.customer.id, scene.call).terms.holds
-    assert not list_disputes(scene.customer.id)
+    assert not dispute_ids(scene.customer.id)
 
 
 # --- invitation
@@ -300,8 +299,7 @@ def test_closing_releases_the_recording(scene, house) -> None:
     dispute, _user = scene.recognised()
     scene.disputes.close(scene.claire, dispute.id)
     assert not house.changes.look(scene.customer.id, scene.call).terms.holds
-    (row,) = list_disputes(scene.customer.id)
-    assert row.closed_at == scene.find(dispute).closed_at
+    assert dispute_ids(scene.customer.id) == (dispute.id,)
     with refused("dispute.closed"):
         scene.invite(dispute)
 
@@ -380,7 +378,7 @@ def test_no_customer_sees_anothers(scene, house) -> None:
     dispute = scene.open()
     with refused("dispute.not_found"):
         scene.disputes.find(rival.id, dispute.id)
-    assert not list_disputes(rival.id)
+    assert not dispute_ids(rival.id)
     assert not disputes_about(rival.id, scene.call)
     assert queries.find_guest(rival.id, scene.invite(dispute).guest) is None
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from werkzeug.test import TestResponse
 
-from recorder.features.disputes.queries import find_dispute, list_disputes
+from recorder.features.disputes.queries import dispute_ids, find_dispute
 from tests.unit.web.conftest import Browser
 
 SUBJECT = "The price of the bread"
@@ -60,8 +60,8 @@ def vouch(browser: Callable[..., Browser], page: str, guest: str) -> None:
 
 
 def guest_of(house, bakery) -> str:
-    (row,) = list_disputes(bakery.id)
-    return find_dispute(bakery.id, row.id, house.trust).guests[-1].id
+    (dispute,) = dispute_ids(bakery.id)
+    return find_dispute(bakery.id, dispute, house.trust).guests[-1].id
 
 
 @pytest.fixture

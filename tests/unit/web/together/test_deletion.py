@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time
 
 import pytest
 
-from recorder.features.disputes.queries import find_dispute, list_disputes
+from recorder.features.disputes.queries import dispute_ids, find_dispute
 from recorder.features.disputes.rules import Dispute
 from recorder.seal.amendment_kinds import DeferralEnded, ErasureDeferred
 
@@ -14,8 +14,8 @@ from .conftest import accept, invite, open_difference
 
 
 def dispute_of(house, bakery) -> Dispute:
-    (row,) = list_disputes(bakery.id)
-    return find_dispute(bakery.id, row.id, house.trust)
+    (dispute,) = dispute_ids(bakery.id)
+    return find_dispute(bakery.id, dispute, house.trust)
 
 
 def kinds(house, bakery, call) -> list[type]:

@@ -12,7 +12,7 @@ import pytest
 from recorder.catalogue import queries
 from recorder.domain.parties import Party
 from recorder.features.disputes import guest_calls
-from recorder.features.disputes.queries import find_dispute, list_disputes
+from recorder.features.disputes.queries import dispute_ids, find_dispute
 from recorder.identity import users
 from recorder.seal.amendment import By
 from tests.mailbox import link_in, text_of
@@ -49,8 +49,8 @@ def test_a_difference_is_about_several_calls(claire, house, bakery, call, rival)
     assert f'value="{other}"' not in text
     assert f'value="{foreign}"' not in text
     page = open_difference(claire, house, call, recordings=[second, foreign])
-    (row,) = list_disputes(bakery.id)
-    assert find_dispute(bakery.id, row.id, house.trust).recording_ids == (call, second)
+    (dispute,) = dispute_ids(bakery.id)
+    assert find_dispute(bakery.id, dispute, house.trust).recording_ids == (call, second)
     assert f"/recordings/{second}" in claire.get(page).text
 
 
@@ -90,7 +90,7 @@ def test_an_error_is_beside_its_field_and_keeps_the_entry(
     assert f'id="{field}-wrong"' in answer.text
     other = "settle_by" if field == "subject" else "subject"
     assert f'value="{entry[other]}"' in answer.text
-    assert not list_disputes(bakery.id)
+    assert not dispute_ids(bakery.id)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ TEXT = "The bread costs 12,50 euros, from Monday on."
 
 
 def dispute_of(house, bakery) -> Dispute:
-    (row,) = queries.list_disputes(bakery.id)
-    return queries.find_dispute(bakery.id, row.id, house.trust)
+    (dispute,) = queries.dispute_ids(bakery.id)
+    return queries.find_dispute(bakery.id, dispute, house.trust)
 
 
 def mark(browser: Browser, page: str, call: str, **changes: str):
