@@ -9,6 +9,8 @@ import pytest
 
 from recorder.auditlog import leaf_erasure
 from recorder.auditlog.append import (
+    OWNER_FIELDS,
+    LockedTenant,
     append,
     append_all,
     commitment,
@@ -16,10 +18,18 @@ from recorder.auditlog.append import (
     lock_tenant,
     sha256_of,
 )
-from recorder.auditlog.leaf_erasure import RecordingErasure, drop_bodies
-from recorder.catalogue.database import connected, writing
+from recorder.auditlog.leaf_erasure import (
+    CallErasure,
+    DisputeErasure,
+    Erasure,
+    RecordingErasure,
+    drop_bodies,
+)
+from recorder.catalogue.database import batch, connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import CatalogueError
+from recorder.identity import tenants
 
 pytestmark = pytest.mark.postgresql
 
@@ -184,3 +194,69 @@ def test_lock_of_unknown_tenant_is_refused(tenant) -> None:
         with pytest.raises(CatalogueError) as failure:
             lock_tenant("01930000-0000-7000-8000-0000000000ff")
     assert failure.value.error_id == "tenant.unknown"
+
+
+def test_a_lock_lasts_as_long_as_its_transaction(tenant) -> None:
+    with pytest.raises(RuntimeError, match="inside the transaction"):
+        lock_tenant(tenant)
+    with writing():
+        locked = lock_tenant(tenant)
+        with writing():
+            locked.check()
+        erasure = RecordingErasure(locked, ("r1",))
+    with pytest.raises(RuntimeError, match="has ended"):
+        locked.check()
+    with writing(), pytest.raises(RuntimeError, match="has ended"):
+        drop_bodies(erasure)
+
+
+def test_an_erasure_drops_its_own_customers_bodies_of_its_own_kinds(tenant, clock, entropy) -> None:
+    other = "01930000-0000-7000-8000-0000000000bb"
+    tenants.create_tenant(other, name="Van Dyck", wrapped_key="{}", now=clock(), entropy=entropy)
+    kinds = ("recording.stored", "call.not_recorded", "dispute.stated")
+    with writing():
+        for each in (tenant, other):
+            for kind in kinds:
+                owner = OWNER_FIELDS[kind]
+                append(each, kind, {owner: "x"}, clock(), entropy, recording="x")
+    left = [{"dispute.stated", "recording.stored"}, {"dispute.stated"}, set()]
+    for make, kept in zip((_calls, _recordings, _disputes), left, strict=True):
+        with writing():
+            assert len(drop_bodies(make(lock_tenant(tenant)))) == 1
+            assert drop_bodies(make(lock_tenant(tenant))) == [], "they are named once"
+            about = LeafTable.select().where((LeafTable.recording_id == "x") & LeafTable.body.is_null(False))
+            bodies = {(row.tenant_id, row.kind) for row in about}
+        assert bodies == {(other, kind) for kind in kinds} | {(tenant, kind) for kind in kept}
+
+
+def _calls(locked: LockedTenant) -> Erasure:
+    return CallErasure(locked, ("x",))
+
+
+def _recordings(locked: LockedTenant) -> Erasure:
+    return RecordingErasure(locked, ("x",))
+
+
+def _disputes(locked: LockedTenant) -> Erasure:
+    return DisputeErasure(locked, ("x",), ())
+
+
+def test_a_batch_numbers_its_leaves_and_counts_them_once(tenant, clock, entropy) -> None:
+    other = "01930000-0000-7000-8000-0000000000bb"
+    tenants.create_tenant(other, name="Van Dyck", wrapped_key="{}", now=clock(), entropy=entropy)
+    with batch():
+        for each in (tenant, other, tenant):
+            lock_tenant(each)
+            append(each, "x", {}, clock(), entropy)
+    with writing():
+        append(tenant, "x", {}, clock(), entropy)
+    with connected():
+        numbers = {
+            each: [row.number for row in LeafTable.select().where(LeafTable.tenant == each)]
+            for each in (tenant, other)
+        }
+        sizes = {row.id: row.log_size for row in TenantTable.select()}
+    assert {each: sorted(found) for each, found in numbers.items()} == {tenant: [0, 1, 2, 3], other: [0, 1]}
+    assert sizes == {tenant: 4, other: 2}
+    with pytest.raises(CatalogueError), batch():
+        append("01930000-0000-7000-8000-0000000000ff", "x", {}, clock(), entropy)
