@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recorder.errors import SealError
 from recorder.seal import amendment, canonical_json, signed_document, signing
 from recorder.seal.amendment import Amendment, By, name
-from recorder.seal.amendment_chain import Chain, check_follows, make_tombstone, read_chain
+from recorder.seal.amendment_chain import Chain, Problem, check_follows, make_tombstone, read_chain
 from recorder.seal.amendment_kinds import (
     ConsentAdded,
     ConsentWithdrawn,
@@ -338,6 +338,16 @@ def test_missing_amendments_are_counted(bucket: Bucket, keys: Keys) -> None:
     del bucket.objects[PREFIX + name(1)]
     (problem,) = chain_in(bucket, keys).problems
     assert (problem.name, problem.message) == (name(1), "it and 1 after it are not there, and a later one is")
+
+
+def test_chain_ends_before_a_document_with_a_problem(bucket: Bucket, keys: Keys) -> None:
+    for data in (HOLD, HoldLifted(1, "…"), HOLD):
+        amend(bucket, keys, data)
+    whole, problem = chain_in(bucket, keys), Problem("seal.key_revoked", name(2), "…")
+    assert whole.without(name(2), problem) == replace(
+        whole, amendments=whole.amendments[:1], problems=(problem,)
+    )
+    assert whole.without(NAME, problem) == replace(whole, problems=(problem,))
 
 
 def test_amendment_after_a_tombstone_is_refused(bucket: Bucket, keys: Keys, sealed: SealedTake) -> None:

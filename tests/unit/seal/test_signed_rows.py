@@ -13,12 +13,21 @@ import pytest
 
 from recorder.domain.roles import PROVIDER
 from recorder.errors import SealError
-from recorder.seal import call_erasure, command, credential, disclosure, invitation, retention_limit
+from recorder.seal import (
+    call_erasure,
+    command,
+    credential,
+    disclosure,
+    invitation,
+    retention_limit,
+    signed_document,
+)
 from recorder.seal.amendment import SYSTEM, By
 from recorder.seal.call_erasure import AT_ONCE, ErasedCalls
 from recorder.seal.command import SignedCommand
 from recorder.seal.credential import TOKEN, USER, Credential
 from recorder.seal.disclosure import Disclosure
+from recorder.seal.download_permission import KIND, DownloadPermission
 from recorder.seal.invitation import Invitation
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.revocation import Trust
@@ -220,3 +229,21 @@ def test_place_of_a_retention_limit_names_it(lifted: bool) -> None:
 @pytest.mark.parametrize("at", [NOW - timedelta(days=2), NOW + timedelta(days=800)])
 def test_key_signs_only_within_its_endorsement(keys: Keys, at: datetime) -> None:
     assert refusal(lambda: command.write(ORDER, keys.signer, at)) == "seal.endorsement_time"
+
+
+@pytest.mark.parametrize("software", [1, None, ["accord"]])
+def test_document_names_the_software_that_wrote_it(keys: Keys, software: object) -> None:
+    permission, root = DownloadPermission(TENANT, ID, 1, True), keys.root.public_key()
+    body = KIND.body(permission, NOW)
+    assert KIND.read(signed_document.write(body, keys.signer), root).value == permission
+    other = signed_document.write(body | {"software": software}, keys.signer)
+    assert refusal(lambda: KIND.read(other, root)) == "seal.field"
+    nameless = {name: value for name, value in body.items() if name != "software"}
+    assert refusal(lambda: KIND.read(signed_document.write(nameless, keys.signer), root)) == "seal.field"
+
+
+def test_document_may_be_dated_as_far_ahead_as_clocks_differ() -> None:
+    signed_document.check_not_future("x", NOW + signed_document.CLOCK_SLACK, NOW)
+    late = NOW + signed_document.CLOCK_SLACK + timedelta(milliseconds=1)
+    assert refusal(lambda: signed_document.check_not_future("x", late, NOW)) == "seal.from_the_future"
+    signed_document.check_not_future("x", late, None)

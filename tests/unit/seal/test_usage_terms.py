@@ -242,6 +242,18 @@ ACCOUNT_OF_ONE = OUTCOME.confirmations[0]
 VOUCHED_FOR = replace(OUTCOME.confirmations[1], how="people")
 
 
+@pytest.mark.parametrize("days", [(40, 60), (60, 40)])
+def test_the_longest_of_several_deferrals_counts(days: tuple[int, int]) -> None:
+    several = [(1, ErasureDeferred("d", day(each), ("agreement",))) for each in days]
+    known = terms(manifest(), chain(*several))
+    assert known.until == day(60)
+    found = known.deferral(day(50))
+    assert found is not None
+    assert found.until == day(60)
+    assert known.deferral(day(60)) is None
+    assert known.deferral(day(29)) is None, "it has not ended yet"
+
+
 def test_deferral_keeps_what_has_ended_and_revives_nothing() -> None:
     deferred = (1, ErasureDeferred("d", day(40), ("agreement",)))
     deleted = terms(manifest(("agreement",), 30), chain(deferred, (2, DeletionRequested("…"))))
