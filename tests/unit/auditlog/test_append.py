@@ -16,6 +16,7 @@ from recorder.auditlog.append import (
     commitment,
     leaf_hash,
     lock_tenant,
+    owning_recording,
     sha256_of,
 )
 from recorder.auditlog.leaf_erasure import (
@@ -260,3 +261,31 @@ def test_a_batch_numbers_its_leaves_and_counts_them_once(tenant, clock, entropy)
     assert sizes == {tenant: 4, other: 2}
     with pytest.raises(CatalogueError), batch():
         append("01930000-0000-7000-8000-0000000000ff", "x", {}, clock(), entropy)
+
+
+@pytest.mark.parametrize("change", [{"body": "[]"}, {"body": "{"}, {"recording_id": "r2"}])
+def test_leaf_that_was_tampered_with_keeps_its_body(tenant, clock, entropy, change: dict[str, str]) -> None:
+    with writing():
+        append(tenant, "recording.stored", {"recording": "r1"}, clock(), entropy, recording="r1")
+        LeafTable.update(**change).where(LeafTable.number == 1).execute()
+        assert drop_bodies(RecordingErasure(lock_tenant(tenant), ("r1",))) == []
+    assert _entries()[1].body is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "owner"),
+    [
+        ("recording.stored", {"recording": "r1"}, "r1"),
+        ("recording.stored", {}, None),
+        ("recording.rebuilt", {"recording": "r1"}, "r1"),
+        ("recording.rebuilt", {"recording": "r1", "erased": True}, None),
+        ("access.refused", {"recording": "r1", "reason": "access.held"}, "r1"),
+        ("access.refused", {"recording": "r1", "reason": "access.not_found"}, None),
+        ("recording.stored", {"recording": "r1", "reason": "access.not_found", "erased": True}, "r1"),
+        ("dispute.stated", {"dispute": "d1", "recording": "r1"}, "d1"),
+    ],
+)
+def test_kind_and_body_say_with_what_a_leafs_body_goes(
+    kind: str, body: dict[str, object], owner: str | None
+) -> None:
+    assert owning_recording(kind, body) == owner

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,19 +16,29 @@ from recorder.seal import amendment, canonical_json, signed_document, signing
 from recorder.seal.amendment import Amendment, By, name
 from recorder.seal.amendment_chain import Chain, Problem, check_follows, make_tombstone, read_chain
 from recorder.seal.amendment_kinds import (
+    BOTH_SIDES,
+    GUEST_LEFT,
+    ORDERED,
+    STATED,
+    VOUCHED,
     ConsentAdded,
     ConsentWithdrawn,
     Data,
+    DeferralEnded,
     Erased,
     ErasedObject,
+    ErasureDeferred,
     HoldLifted,
     HoldSet,
+    OutcomeAdded,
+    OutcomeConfirmation,
     PurposesNarrowed,
 )
 from recorder.seal.keyring import data_key_path
 from recorder.seal.manifest import IMPORTED
 from recorder.seal.sealing import NAME, SealedTake, open_manifest
 from recorder.seal.signed_document import CLOCK_SLACK
+from recorder.seal.usage_terms import LONGEST_DEFERRAL
 from recorder.seal.verification import VerificationReport, verify
 from recorder.strict_json import b64
 
@@ -308,6 +318,55 @@ def test_contradiction_is_refused_for_its_own_reason(bucket: Bucket, keys: Keys,
     with pytest.raises(SealError, match=reason) as failure:
         check_follows(chain, chain.next_amendment(data, USER, NOW))
     assert failure.value.error_id == "amendment.contradiction"
+
+
+def test_deferral_is_bounded_and_ends_once(bucket: Bucket, keys: Keys) -> None:
+    def refusal(data: Data, at: datetime = NOW) -> str:
+        chain = chain_in(bucket, keys)
+        try:
+            check_follows(chain, chain.next_amendment(data, USER, at))
+        except SealError as error:
+            return error.message
+        return ""
+
+    until, moment = NOW + LONGEST_DEFERRAL, timedelta(milliseconds=1)
+    deferred, left = ErasureDeferred("d", until, ("agreement",)), DeferralEnded(1, GUEST_LEFT, ("jan",))
+    assert refusal(deferred) == ""
+    assert "for more than 212 days" in refusal(replace(deferred, until=until + moment))
+    assert "no purpose own" in refusal(replace(deferred, purposes=("own",)))
+    assert "deferral 1, which is not set" in refusal(left)
+    amend(bucket, keys, deferred)
+    assert refusal(left) == ""
+    assert "deferral 2, which is not set" in refusal(replace(left, deferral=2))
+    tombstone = make_tombstone(chain_in(bucket, keys), "expired")
+    assert "its erasure was deferred" in refusal(tombstone, until - moment)
+    assert refusal(tombstone, until) == ""
+    assert "one person alone" in refusal(DeferralEnded(1, ORDERED, ("ada",)))
+    for people in (("ada", "bob"), ("ada", "bob", "cleo")):
+        assert refusal(DeferralEnded(1, ORDERED, people)) == ""
+    amend(bucket, keys, left)
+    assert "deferral 1, which is not set" in refusal(left)
+    assert refusal(make_tombstone(chain_in(bucket, keys), "expired")) == ""
+
+
+def test_consent_rests_on_no_more_than_an_outcome_before_it_says(bucket: Bucket, keys: Keys) -> None:
+    def is_refused(basis: str) -> bool:
+        chain, consent = chain_in(bucket, keys), ConsentAdded("training", LATER, "be", "…", basis=basis)
+        try:
+            check_follows(chain, chain.next_amendment(consent, USER, NOW))
+        except SealError as error:
+            return "more than one person agreed" in error.message
+        else:
+            return False
+
+    amend(bucket, keys, HOLD)
+    assert [is_refused(each) for each in (STATED, VOUCHED, BOTH_SIDES)] == [False, True, True]
+    people = (
+        OutcomeConfirmation("u", "customer", "account", NOW),
+        OutcomeConfirmation("g", "external_party", "people", NOW),
+    )
+    amend(bucket, keys, OutcomeAdded("d", "0" * 64, people, b"encrypted"))
+    assert [is_refused(each) for each in (STATED, VOUCHED, BOTH_SIDES)] == [False, False, True]
 
 
 def test_consent_needs_an_announcement_or_an_import(bucket: Bucket, keys: Keys) -> None:
