@@ -15,7 +15,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from recorder.call import feature_codes, keep_question, transfer_notice
 from recorder.call.state import Actions, CallState, Do, Phase, Timer
 from recorder.call.transitions import (
     CUT_TOLERANCE,
@@ -120,16 +119,3 @@ def follow_sound(state: CallState, event: SoundStarted | SoundEnded) -> tuple[Ca
         state = replace(state, prompt=replace(state.prompt, talked_over=True))
         return set_timer(state, event.at, TALK_OVER_DELAY), actions
     return finish_announcement(state, event.at)
-
-
-def begin_conversation(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The switch has taken our confirmation: the conversation begins, and the line may ask the keep
-    question."""
-    if not state.plan.at_pickup:
-        return state, ()
-    state = transfer_notice.inform_party(state)
-    keep, tones = state.script.keep, feature_codes.repeat_tones(state, at)
-    if keep is None or not keep.at_start:
-        return state, tones
-    state, actions = keep_question.begin(state, at)
-    return state, (*tones, *actions)

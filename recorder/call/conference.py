@@ -61,7 +61,7 @@ def add_participants(
 
 
 def _is_recorded(state: CallState) -> bool:
-    return state.phase is Phase.ANNOUNCED and not state.recording.over
+    return (state.phase is Phase.ANNOUNCED or state.rings_on) and not state.recording.over
 
 
 def _add(
@@ -76,7 +76,8 @@ def _add(
     if not new:
         return state, ()
     state, connected = _connect(set_participants(state, (*state.conference.participants, *new)), new[0])
-    return state, (*connected, Do.CHECK_PARTICIPANTS)
+    # While the call can be refused, nobody is notified: they are checked once that is over.
+    return state, (*connected, Do.CHECK_PARTICIPANTS) if state.phase is Phase.ANNOUNCED else connected
 
 
 def _party(state: CallState, one: Participant) -> Party | None:
@@ -135,7 +136,9 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
 def notify_next(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     """Notify the next participant who is not informed."""
     script = state.script.transfer_notice
-    if script is None or state.transfer.target is not None or state.hold.active or not _is_recorded(state):
+    if state.phase is not Phase.ANNOUNCED or not _is_recorded(state):
+        return state, ()
+    if script is None or state.transfer.target is not None or state.hold.active:
         return state, ()
     participants = state.conference.participants
     one = next((each for each in participants if _is_uninformed(state, each)), None)

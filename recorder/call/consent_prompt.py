@@ -2,7 +2,9 @@
 opt-out.
 
 A refusal takes effect at once: the prompt is cut, and another one says that the call is not recorded. A yes
-counts once the question was heard whole. The possible outcomes:
+counts once the question was heard whole. In opt-out an inbound call rings during the time to refuse; if it is
+answered before the end of that, the conversation is recorded, and destroyed where it is refused. The possible
+outcomes:
 
 ==========  =====================================  ===================================================
             opt-in (key 1: record)                 opt-out (key 2: do not)
@@ -130,13 +132,14 @@ def _press_to_refuse(state: CallState, event: KeyPressed) -> tuple[CallState, Ac
         return decline(state, event.at, "no", event.key)
     if state.phase is not Phase.CHOOSING or state.prompt.playing:
         return state, ()
-    if state.consent.wrong_keys + 1 < MAX_WRONG_KEYS and state.script.question is not None:
-        return play(
-            replace(state, consent=replace(state.consent, wrong_keys=state.consent.wrong_keys + 1)),
-            state.script.question,
-            event.at,
-        ), (Do.REMIND,)
-    return decline(state, event.at, "unclear", event.key)
+    question = state.script.question
+    if state.consent.wrong_keys + 1 >= MAX_WRONG_KEYS or question is None:
+        return decline(state, event.at, "unclear", event.key)
+    state = replace(state, consent=replace(state.consent, wrong_keys=state.consent.wrong_keys + 1))
+    if state.plan.outbound:
+        return play(state, question, event.at), (Do.REMIND,)
+    # It is mixed into what they hear, and the switch does not report its end.
+    return set_timer(state, event.at, question.length + ANSWER_TIME), (Do.REMIND,)
 
 
 def _ask_again(state: CallState, at: datetime) -> tuple[CallState, Actions]:

@@ -71,7 +71,9 @@ from recorder.domain.call_events import (
     VoiceChecked,
 )
 
-_SOCKET_UNUSED: Final = frozenset({"pickup", "announced", "passed", "failed", "late", "unrecorded"})
+_SOCKET_UNUSED: Final = frozenset(
+    {"pickup", "refusable", "announced", "passed", "failed", "late", "unrecorded"}
+)
 """States of the switch in which the call's own socket is no longer needed; ``declined`` is one, too, once the
 refusal was played to the caller."""
 
@@ -108,7 +110,7 @@ def _apply_switch_state(state: CallState, event: ChannelEvent) -> tuple[CallStat
     if isinstance(event, CallReconciled):
         state = set_capturing(state, event.capturing)
     if event.state == "announced" and state.informed and state.phase < Phase.ANNOUNCED:
-        state, before = announce_on_answer.begin_conversation(
+        state, before = phases.begin_conversation(
             replace(state, phase=Phase.ANNOUNCED, reason=None, timer=Timer()), event.at
         )
     if _is_socket_unused(state, event) and not state.socket_unused:
@@ -223,6 +225,8 @@ def _step_in_conversation(
         return _step_conversation(state, event)
     if announce_on_answer.is_announcing(state) and isinstance(event, SoundStarted | SoundEnded):
         return announce_on_answer.follow_sound(state, event)
+    if state.rings_on and isinstance(event, HoldStarted | HoldEnded):
+        return _step_conversation(state, event)
     return state, ()
 
 

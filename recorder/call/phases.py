@@ -8,7 +8,8 @@ Phases only go forward, and any of them may be skipped:
 - ASKING: the caller chooses a language or, in opt-in, is asked for consent; nothing is captured.
 - RINGING: the call is to be announced on answer; it also goes back here where the announcement was not heard
   whole (``announce_on_answer.py``).
-- CHOOSING: in opt-out, the time to refuse (``consent_prompt.py``).
+- CHOOSING: in opt-out, the time to refuse, during which an inbound call rings and may be answered
+  (``consent_prompt.py``).
 - ANNOUNCED: the announcement was played to its end, with no hold in it, while the call was being recorded;
   the call's folder is safe on disk; and the switch took our confirmation in time.
 
@@ -254,7 +255,7 @@ def bridge(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     before: Actions = ()
     if state.plan.at_pickup and state.phase < Phase.ANNOUNCED:
         return _pick_up(state, event)
-    if state.phase < Phase.ANNOUNCED:
+    if state.phase < Phase.ANNOUNCED and not state.rings_on:
         # The switch went on by itself and has stopped the recording; this makes sure.
         state, before = go_unrecorded(state, "daemon_late")
     first = not state.internal.connected
@@ -266,10 +267,29 @@ def bridge(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     state, marker = _connect(state, event)
     before = (*left, *before, *feature_codes.repeat_tones(state, event.at))
     state, notice = transfer_notice.check_target(state, event.at)
-    if first and state.script.keep is not None and state.script.keep.at_start:
-        state, question = keep_question.begin(state, event.at)
-        return state, (*before, *interruption, marker, *notice, *question)
-    return state, (*before, *interruption, marker, *notice)
+    state, question = _ask_at_start(state, event.at) if first else (state, ())
+    return state, (*before, *interruption, marker, *notice, *question)
+
+
+def begin_conversation(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The switch has taken our confirmation. If the parties are connected already, the conversation begins,
+    and the line may ask the keep question."""
+    checks: Actions = ()
+    if state.plan.at_pickup:
+        state = transfer_notice.inform_party(state)
+    elif state.internal.leg:
+        state, checks = transfer_notice.check_target(state, at)
+    if state.conference.participants:
+        checks = (*checks, Do.CHECK_PARTICIPANTS)
+    tones = feature_codes.repeat_tones(state, at)
+    state, question = _ask_at_start(state, at)
+    return state, (*checks, *tones, *question)
+
+
+def _ask_at_start(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """Ask the keep question at once, where the line says so."""
+    keep = state.script.keep
+    return (state, ()) if keep is None or not keep.at_start else keep_question.begin(state, at)
 
 
 def mark_missed_bridge(state: CallState, event: ChannelEvent) -> tuple[CallState, Actions]:

@@ -35,6 +35,9 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
     if announce_on_answer.is_announcing(state) and state.informed and event.state == "announcing":
         state, actions = confirm(state)  # our confirmation may not have arrived
         return state, (*actions, *gap)
+    if event.state == "refusable" and state.phase < Phase.ANNOUNCED and not state.informed:
+        state, actions = go_unrecorded(state, "daemon_away")  # a refusal may have been missed
+        return state, (*actions, *gap)
     if state.timer.deadline is not None and phases.must_repeat(state) and not state.hold.active:
         # An earlier daemon's call: its announcement is over, and was not confirmed.
         state, actions = go_unrecorded(state, "daemon_away")
@@ -52,7 +55,9 @@ def reconcile(state: CallState, event: CallReconciled) -> tuple[CallState, Actio
         state, end = (state, ()) if event.capturing else phases.end_call(state, event.at)
         return state, (*gap, *parties, *end)
     state, rest = _reconcile_rest(state, event)
-    return state, (*gap, *parties, *rest)
+    # As above: in opt-out the call goes on until the switch takes our confirmation.
+    again = (Do.CONFIRM,) if event.state == "refusable" and state.phase <= Phase.ANNOUNCED else ()
+    return state, (*again, *gap, *parties, *rest)
 
 
 def _reconcile_parties(state: CallState, event: CallReconciled) -> tuple[CallState, Actions]:

@@ -38,6 +38,7 @@ class Do(StrEnum):
     REPEAT = "repeat"  # play the announcement again
     AWAIT_QUIET = "await_quiet"  # play silence until the prompt at the other end is over
     LISTEN = "listen"  # accept a key now: an outbound call accepts none by itself while nothing plays
+    RING_ON = "ring_on"  # hand the call back while it can be refused
     REMIND = "remind"  # play the question while it records
     CONFIRM = "confirm"  # tell the switch that the call was announced: the recording may go on
     CUT = "cut"  # end the prompt that plays before the conversation
@@ -311,6 +312,11 @@ class CallState:
     def in_conversation(self) -> bool:
         """Whether the call is recorded and two parties speak with each other."""
         return self.phase is Phase.ANNOUNCED and bool(self.internal.leg) and not self.hold.active
+
+    @property
+    def rings_on(self) -> bool:
+        """Whether the call rings, or is connected, while it can still be refused."""
+        return self.phase is Phase.CHOOSING and self.socket_unused
 
     @property
     def script(self) -> Script:

@@ -136,11 +136,12 @@ def answer_marker(question: str, answer: str, at: datetime, key: str) -> Marker:
 
 
 def finish_announcement(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    """The announcement was heard whole while the call was being recorded; in opt-out the
-    external party may still refuse."""
+    """The announcement was heard whole while the call was being recorded; in opt-out the external party may
+    still refuse, while an inbound call rings."""
     marker = Marker(at, "announcement_finished")
     if state.plan.mode == OPT_OUT:
-        return set_timer(replace(state, phase=Phase.CHOOSING), at, ANSWER_TIME), (marker, *await_key(state))
+        order = Do.LISTEN if state.plan.outbound else Do.RING_ON
+        return set_timer(replace(state, phase=Phase.CHOOSING), at, ANSWER_TIME), (marker, order)
     state, actions = confirm(replace(state, informed=True))
     return state, (marker, *actions)
 

@@ -179,7 +179,13 @@ class CallController:
     def receive_talk_event(self, event: EslEvent) -> None:
         """Handle an event of either leg from the standing connection. It counts only once the call has left
         its own socket: before, both connections report the same in any order."""
-        if self.state.phase is Phase.ANNOUNCED or announce_on_answer.is_announcing(self.state):
+        if self.state.rings_on and event.uuid == self.channel:
+            self.receive(event)  # its own socket may report the same key, which counts once
+        elif (
+            self.state.phase is Phase.ANNOUNCED
+            or self.state.rings_on
+            or announce_on_answer.is_announcing(self.state)
+        ):
             translated = translate_talk(event, self.channel, self.state.internal.leg)
             if translated is not None:
                 self._feed_checked(translated)
@@ -321,6 +327,12 @@ class CallController:
                 self._run_extension("accord_pickup")
             case Do.BEGIN | Do.PUT_BACK | Do.CONFIRM | Do.FAIL if self.state.plan.at_pickup:
                 self._act_on_answer(action)
+            case Do.CONFIRM | Do.FAIL | Do.DECLINE if self.left_at is not None:
+                self._act_while_it_rings(action)
+            case Do.RING_ON:
+                self._ring_on()
+            case Do.REMIND if self.start.direction != OUTBOUND:
+                self._remind()
             case Do.BEGIN:
                 self._play_on_socket(
                     "accord_begin",
@@ -405,10 +417,9 @@ class CallController:
         switch checks the call's state each time."""
         channel, group = self.channel, self.start.recording
         if action is Do.CONFIRM:
-            gevent.spawn(self._confirm)
+            gevent.spawn(self._confirm, "announcing")
         elif action is Do.FAIL:
-            self._send(commands.change_variable(channel, "accord_state", "announcing", "failed"))
-            self._send(commands.record_stop_unless(channel, "accord_state", "announced", self.writer.audio))
+            self._end_recording("announcing", "failed")
         elif action is Do.PUT_BACK:
             self._send(commands.unschedule(group))
             self._send(commands.change_variable(channel, "accord_state", "announcing", "pickup"))
@@ -418,24 +429,68 @@ class CallController:
 
     def _begin_on_answer(self, channel: str, group: str) -> None:
         announcement, audio = self.state.prompt.sound, self.writer.audio
-        seconds = transitions.switch_timeout(announcement.length)
-        stop = commands.record_stop_unless(channel, "accord_state", "announced", audio)
-        late = commands.change_variable(channel, "accord_state", "announcing", "late")
         self._send(commands.change_variable(channel, "accord_state", "pickup", "announcing"))
         # As accord_begin does, so that the switch treats this recording like any other.
         self._send(commands.put_variable(channel, "accord_recorded", str(audio)))
         self._send(commands.put_variable(channel, "accord_recording", self.start.recording))
         # Schedule its end first, so that it ends even if the daemon dies.
-        self._send(commands.schedule(seconds, group, late))
-        self._send(commands.schedule(seconds, group, stop))
+        for command in self._scheduled_end(
+            "announcing", transitions.switch_timeout(announcement.length), group
+        ):
+            self._send(command)
         self._disable_terminators(channel, self.state.internal.leg)
         self._send(commands.record_start(channel, "accord_state", "announcing", audio, self.start.recording))
         self._play_to_both("announcing", Path(announcement.path))
 
-    def _confirm(self) -> None:
-        """Confirm the announcement, which the switch may refuse. If it cannot be asked now, reconciling asks
-        it."""
-        confirmation = commands.change_variable(self.channel, "accord_state", "announcing", "announced")
+    def _ring_on(self) -> None:
+        """Hand the call back while it can be refused. Its end is scheduled first, so that the recording ends
+        even if the daemon dies."""
+        seconds = transitions.switch_timeout(transitions.ANSWER_TIME)
+        end = self._scheduled_end("refusable", seconds, self.start.recording)
+        self._send_on_socket([*end, commands.execute_extension("accord_refusable")])
+
+    def _remind(self) -> None:
+        """Play how to refuse, and schedule the end of the recording anew before that is due."""
+        question, group = self.state.script.question, self.start.recording
+        if question is None:
+            return
+        seconds = transitions.switch_timeout(question.length, transitions.ANSWER_TIME)
+        for command in self._scheduled_end("refusable", seconds, f"{group}_reminded"):
+            self._send(command)
+        self._send(commands.unschedule(group))
+        self._mix_in("refusable", question)
+
+    def _act_while_it_rings(self, action: Do) -> None:
+        """Carry out an action for a call that has left its own socket while it can be refused."""
+        if action is Do.CONFIRM:
+            gevent.spawn(self._confirm, "refusable")
+        elif action is Do.FAIL:
+            self._end_recording("refusable", "failed")
+        else:
+            self._end_recording("refusable", "declined")
+            self._mix_in("declined", self.state.prompt.sound)
+
+    def _mix_in(self, state: str, sound: Speech) -> None:
+        """Mix a sound into what the external party hears, whether it rings or is connected, if the call is in
+        that state then."""
+        if sound.path:
+            self._send(commands.mix_in(self.channel, "accord_state", state, self.channel, Path(sound.path)))
+
+    def _end_recording(self, state: str, outcome: str) -> None:
+        self._send(commands.change_variable(self.channel, "accord_state", state, outcome))
+        self._send(commands.record_stop_unless(self.channel, "accord_state", "announced", self.writer.audio))
+
+    def _scheduled_end(self, state: str, seconds: int, group: str) -> list[SwitchCommand]:
+        """Return the commands by which the switch ends the recording by itself, ``seconds`` from now, unless
+        the call is announced by then."""
+        late = commands.change_variable(self.channel, "accord_state", state, "late")
+        stop = commands.record_stop_unless(self.channel, "accord_state", "announced", self.writer.audio)
+        return [commands.schedule(seconds, group, command) for command in (late, stop)]
+
+    def _confirm(self, waiting: str) -> None:
+        """Confirm the announcement of a call in the state ``waiting``, which the switch may refuse. If it
+        cannot be asked now, reconciling asks it."""
+        confirmation = commands.change_variable(self.channel, "accord_state", waiting, "announced")
         try:
             self._ask(confirmation)
             state = "announced"

@@ -388,7 +388,8 @@ class Daemon:
     def _is_announcing(self) -> bool:
         """Whether there are calls here that another daemon cannot take over."""
         return self.outbound_socket.calls > 0 or any(
-            announce_on_answer.is_announcing(call.state) for call in self.calls.values()
+            announce_on_answer.is_announcing(call.state) or call.state.rings_on
+            for call in self.calls.values()
         )
 
     def _flush(self) -> None:

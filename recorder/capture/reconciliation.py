@@ -37,7 +37,7 @@ from recorder.switch.translation import bridged_time, held_since
 
 log = structlog.get_logger()
 
-MAY_RECORD = frozenset({"announcing", "announced"})
+MAY_RECORD = frozenset({"announcing", "refusable", "announced"})
 """The switch's states of a call that may be recorded; see ``freeswitch_conf/dialplan/accord.xml``."""
 
 RETRY_INTERVAL = 10.0
@@ -165,7 +165,7 @@ class Reconciliation:
         left = (variable_of(self._node, call.channel, "accord_left") or "") if state == "unrecorded" else ""
         captures = str(call.writer.audio) in (self._node.recordings_of(call.channel) or ())
         # Ask now: once it has been transferred, no later event says when it was answered.
-        peer = self._peer(call.channel) if state in ("announced", "pickup") else _NO_PEER
+        peer = self._peer(call.channel) if state in ("refusable", "announced", "pickup") else _NO_PEER
         conference, participants = self._conferences.participants_of(call.channel)
         paused = state == "announced" and variable_of(self._node, call.channel, "accord_paused") == "true"
         lasts = timedelta(seconds=pause_seconds(self._node.api)) if paused else timedelta(0)

@@ -19,7 +19,9 @@ from recorder.switch.dialplan_model import Action, Entry, LoadedDialplan
 EXTENSIONS: Final = (
     "accord_ask",
     "accord_begin",
+    "accord_reopen",
     "accord_again",
+    "accord_refusable",
     "accord_announced",
     "accord_pickup",
     "accord_pass",
@@ -125,7 +127,7 @@ def guard_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     if any(each.application == "stop_record_session" for each in _after(loaded, "announced")):
         yield Fault("an announced call loses its recording")
     yield from _pause_faults(loaded)
-    for state in ("announced", "pickup", "waiting", *UNANNOUNCED_STATES):
+    for state in ("refusable", "announced", "pickup", "waiting", *UNANNOUNCED_STATES):
         if not any("sched_del(${accord_bound})" in each.data for each in _after(loaded, state)):
             yield Fault(
                 f"a call left in state {state or 'none'!r} keeps its bound, which then transfers the call"
@@ -138,7 +140,7 @@ def guard_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
 
 def _pause_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     """A pause for a card number must work without the daemon."""
-    for state in ("announced", "pickup"):
+    for state in ("refusable", "announced", "pickup"):
         codes = [each.data for each in _after(loaded, state) if each.application == "bind_digit_action"]
         if not any("execute_extension,accord_pause_" in each for each in codes):
             yield Fault(f"a call left in state {state!r} has no code to pause its recording")
@@ -193,17 +195,16 @@ def _key_faults(loaded: LoadedDialplan, starred: list[str]) -> Iterator[Fault]:
 
 def begin_faults(loaded: LoadedDialplan) -> Iterator[Fault]:
     """Return the faults of the extensions that the daemon runs, in time or too late."""
-    for state in ("pickup", "announcing", "announced", "declined", "unrecorded", "late", ""):
+    for state in ("pickup", "announcing", "refusable", "announced", "declined", "unrecorded", "late", ""):
         for name in ("accord_begin", "accord_ask"):
             if _run(loaded, name, state):
                 yield Fault(
                     f"{name} acts in state {state or 'none'!r}: a late daemon interrupts a bridged call"
                 )
     for state in ("waiting", "asking", "pickup", "announced", "declined", "failed", "unrecorded", "late", ""):
-        if _run(loaded, "accord_announced", state):
-            yield Fault(
-                f"accord_announced acts in state {state or 'none'!r}: it must only confirm an announcement"
-            )
+        for name in ("accord_announced", "accord_refusable"):
+            if _run(loaded, name, state):
+                yield Fault(f"{name} acts in state {state or 'none'!r}: it must only follow an announcement")
     yield from _question_faults(loaded)
     yield from buffer_faults(loaded, CONTEXT, _FILES)
     actions = _run(loaded, "accord_begin", "waiting")

@@ -24,7 +24,7 @@ NUMBERS = {
     "at_pickup_silent": f"{NUMBER}77", "at_pickup_slow": f"{NUMBER}78", "deletable": f"{NUMBER}20",
     "joining_alone": f"{NUMBER}21", "joining_both": f"{NUMBER}22", "other": f"{NUMBER}23",
     "outside": f"{NUMBER}97", "forwarded": f"{NUMBER}97",
-    "joining_opt_in": f"{NUMBER}24", "joining_opt_out": f"{NUMBER}25",
+    "opt_out_slow": f"{NUMBER}68", "joining_opt_in": f"{NUMBER}24", "joining_opt_out": f"{NUMBER}25",
     "out": f"{NUMBER}31", "out_once": f"{NUMBER}32", "out_opt_in": f"{NUMBER}33",
     "out_opt_out": f"{NUMBER}34", "out_languages": f"{NUMBER}35",
 }  # fmt: skip
@@ -238,8 +238,8 @@ class RealDriver:
             return self._place_outward(scenario)
         caller, phone = f"3247999{self._calls:04}", str(uuid.uuid4())
         what = scenario.callee if scenario.callee != "answers" else scenario.line
-        if scenario.line == "at_pickup" and scenario.callee != "answers":
-            what = f"at_pickup_{scenario.callee}"
+        if scenario.line in ("at_pickup", "opt_out") and scenario.callee != "answers":
+            what = f"{scenario.line}_{scenario.callee}"
         variables = [
             f"origination_uuid={phone}", f"origination_caller_id_number={caller}",
             "absolute_codec_string=PCMU", "ignore_early_media=true",

@@ -154,6 +154,21 @@ FAULTS = (
         "a call that is to be announced on answer is recorded before",
     ),
     DialplanFault(
+        "nothing reopens", ACCORD, extension("accord_reopen"), "the extension accord_reopen is missing"
+    ),
+    DialplanFault(
+        "opt-out waits in silence",
+        ACCORD,
+        extension("accord_refusable"),
+        "the extension accord_refusable is missing",
+    ),
+    DialplanFault(
+        "rings on too late",
+        ACCORD,
+        replace_in_extension("accord_refusable", "^announcing$", "^(announcing|announced)$"),
+        "accord_refusable acts in state 'announced'",
+    ),
+    DialplanFault(
         "nothing rings first", ACCORD, extension("accord_pickup"), "the extension accord_pickup is missing"
     ),
     DialplanFault(

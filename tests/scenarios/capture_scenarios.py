@@ -31,6 +31,7 @@ CAPTURED = (
     "normal", "callee_ends_it", "hangs_up_in_announcement", "hangs_up_while_ringing", "busy",
     "hold_and_back_in_announcement", "hold_in_conversation", "daemon_killed_in_announcement",
     "daemon_stalled_before_the_call", "unknown_number", "forged_name", "opt_in_yes", "opt_in_no",
+    "opt_out_silence", "opt_out_refused_while_it_rings",
     "agreed_by_key", "at_pickup", "at_pickup_busy", "at_pickup_hold_in_announcement",
 )  # fmt: skip
 

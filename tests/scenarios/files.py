@@ -95,6 +95,7 @@ class Sounds:
         return {
             "damaged": lambda: line(prompt="damaged"),
             "opt_out": lambda: line(OPT_OUT, consent_prompt=self.consent_prompt()),
+            "opt_out_slow": lambda: line(OPT_OUT, consent_prompt=self.consent_prompt()),
             "opt_in": lambda: line(OPT_IN, consent_prompt=self.consent_prompt()),
             "languages": lambda: line(
                 OPT_IN, consent_prompt=self.consent_prompt(), others=(nl,), menu=self.sound("menu")

@@ -12,8 +12,9 @@ def _recorded(*marks: str, answers: tuple[str, ...], plays: int = 1) -> Expected
     return Expected("recorded", marks=(*marks, "bridged", "hangup"), answers=answers, plays=plays)
 
 
-def _unrecorded(reason: str, *answers: str, plays: int = 0, absent: tuple[str, ...] = ()) -> Expected:
-    return Expected("not_recorded", reason, absent=absent, state="unrecorded", recorded=False, sound=False,
+def _unrecorded(reason: str, *answers: str, plays: int = 0, absent: tuple[str, ...] = (),
+                state: str = "unrecorded") -> Expected:  # fmt: skip
+    return Expected("not_recorded", reason, absent=absent, state=state, recorded=False, sound=False,
                     plays=plays, answers=answers)  # fmt: skip
 
 
@@ -23,6 +24,7 @@ def _left(reason: str, *, state: str, plays: int = 0) -> Expected:
     )
 
 
+_LATER = Step("mark question_answered", 1.0, "hang_up")
 NOTHING_CAPTURED = ("recording_started",)
 
 BEFORE = (
@@ -59,19 +61,34 @@ BEFORE = (
              line="opt_in",
              steps=(Step("plays question", 0.3, "hold"), Step("plays question", 2.0, "unhold"),
                     Step("mark question_finished", 0.3, "press", "1"), OVER)),
-    Scenario("opt_out_silence", _recorded(*_START, "question_answered", answers=("none",)), line="opt_out"),
-    Scenario("opt_out_refused", _unrecorded("declined", "no", plays=1), line="opt_out",
-             steps=(Step("mark announcement_finished", 0.5, "press", "2"), OVER)),
+    Scenario("opt_out_silence",
+             Expected("recorded", marks=(*_START, "bridged", "question_answered"), answers=("none",)),
+             line="opt_out", steps=(Step("mark question_answered", 1.0, "hang_up"),)),
+    Scenario("opt_out_silence_while_it_rings", _recorded(*_START, "question_answered", answers=("none",)),
+             line="opt_out", callee="slow"),
+    Scenario("opt_out_refused", _unrecorded("declined", "no", plays=1, state="declined"), line="opt_out",
+             steps=(Step("mark announcement_finished", 0.5, "press", "2"), _LATER)),
+    Scenario("opt_out_refused_while_it_rings", _unrecorded("declined", "no", plays=1, state="declined"),
+             line="opt_out", callee="slow",
+             steps=(Step("mark announcement_finished", 1.0, "press", "2"), OVER)),
     Scenario("opt_out_refused_in_the_announcement", _unrecorded("declined", "no", plays=1), line="opt_out",
              steps=(Step("announcing", 0.4, "press", "2"), OVER)),
-    Scenario("opt_out_wrong_key_then_refused", _unrecorded("declined", "no", plays=1), line="opt_out",
+    Scenario("opt_out_wrong_key_then_refused", _unrecorded("declined", "no", plays=1, state="declined"),
+             line="opt_out",
              steps=(Step("mark announcement_finished", 0.5, "press", "5"),
-                    Step("plays question", 0.4, "press", "2"), OVER)),
-    Scenario("opt_out_wrong_keys", _unrecorded("unclear", "unclear", plays=1), line="opt_out",
+                    Step("mark announcement_finished", 6.0, "press", "2"),
+                    Step("mark announcement_finished", 7.0, "hang_up"))),
+    Scenario("opt_out_wrong_keys", _unrecorded("unclear", "unclear", plays=1, state="declined"),
+             line="opt_out",
              steps=(Step("mark announcement_finished", 0.5, "press", "5"),
-                    Step("plays question", 2.0, "press", "9"), OVER)),
-    Scenario("opt_out_hang_up", _left("hung_up_in_announcement", state="announcing", plays=1), line="opt_out",
-             steps=(Step("mark announcement_finished", 0.5, "hang_up"),)),
+                    Step("mark announcement_finished", 2.5, "press", "9"), _LATER)),
+    Scenario("opt_out_hang_up",
+             Expected("not_recorded", "hung_up_in_announcement", marks=(*_START, "bridged"),
+                      state="refusable", sound=False),
+             line="opt_out", steps=(Step("mark announcement_finished", 1.5, "hang_up"),)),
+    Scenario("opt_out_hang_up_while_it_rings",
+             _left("hung_up_in_announcement", state="refusable", plays=1), line="opt_out", callee="slow",
+             steps=(Step("mark announcement_finished", 1.0, "hang_up"),)),
     Scenario("language_chosen", _recorded("question_answered", "question_finished", "question_answered",
                                           *_START, answers=("key", "yes"),
                                           plays=0),
@@ -93,8 +110,10 @@ ROUGH_BEFORE = (
     Scenario("daemon_stalled_in_question", _unrecorded("daemon_late|announcement_failed"), line="opt_in",
              steps=(Step("plays question", 0.4, "stall_daemon"), Step("plays question", 2.0, "press", "7"),
                     Step("bridged", 0.5, "wake_daemon"), Step("bridged", 2.5, "hang_up"))),
-    Scenario("daemon_killed_in_the_time_to_refuse", _unrecorded("daemon_away", plays=1), line="opt_out",
-             steps=(Step("mark announcement_finished", 0.5, "kill_daemon"), OVER)),
+    Scenario("daemon_killed_in_the_time_to_refuse", _unrecorded("daemon_away", plays=1, state="late"),
+             line="opt_out",
+             steps=(Step("mark announcement_finished", 0.5, "kill_daemon"),
+                    Step("bridged", 12.0, "hang_up"))),
 )  # fmt: skip
 """Questions before the conversation during which the daemon dies: no answer appears."""
 

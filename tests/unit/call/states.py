@@ -168,6 +168,7 @@ EVENTS: dict[str, Make] = {
     "far end is reached": _event(FarEndReached),
     "far end has announced": _event(FarEndAnnounced),
     "switch reports: pickup": _event(StateReported, state="pickup"),
+    "switch reports: refusable": _event(StateReported, state="refusable"),
     "switch reports: announced": _event(StateReported, state="announced"),
     "switch reports: unrecorded": _event(StateReported, state="unrecorded"),
     "external party: key 1": _event(KeyPressed, key="1"),
@@ -220,6 +221,7 @@ EVENTS: dict[str, Make] = {
     "hang-up": _event(CallHungUp, hangup=True),
     "channel is gone": _event(ChannelGone, hangup=True),
     "reconnect": _event(CallReconciled, since=AT, state="announcing"),
+    "reconnect: refusable": _event(CallReconciled, since=AT, state="refusable"),
     "reconnect: paused": _reconnect(paused=True, paused_at=AT, lasts=PAUSE),
     "reconnect: both sides hold": _reconnect(held_since=AT, colleague_held_since=AT),
 }

@@ -12,24 +12,29 @@ from hypothesis import strategies as st
 from recorder.call import initial, transitions
 from recorder.call.machine import step
 from recorder.call.state import Action, CallState, Do, Finish, Phase
+from recorder.call.transitions import ANSWER_TIME
 from recorder.domain.call_events import (
+    INTERNAL,
     CallEvent,
     CallHungUp,
+    CallReconciled,
     ChannelEvent,
     ChannelGone,
+    ConferenceJoined,
     DeadlinePassed,
     FolderWritten,
     HoldEnded,
     HoldStarted,
     KeyPressed,
     LegBridged,
+    Participant,
     PlaybackEnded,
     PlaybackStarted,
     RecordingStarted,
     RecordingStopped,
     StateReported,
 )
-from recorder.domain.call_plan import OPT_IN, OPT_OUT, CallPlan, Script, Speech
+from recorder.domain.call_plan import OPT_IN, OPT_OUT, CallPlan, KeepScript, Script, Speech
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from tests.example_count import share
@@ -90,6 +95,9 @@ class SwitchedCall:
             if action is Do.CONFIRM:
                 self.word = "announced"
                 self.feed(StateReported)
+            if action is Do.RING_ON and self.word == "announcing":
+                self.word = "refusable"
+                self.feed(StateReported)
 
     def start(self, sound: Speech) -> None:
         assert self._ordered == sound.path
@@ -147,7 +155,7 @@ def assert_unrecorded(call: SwitchedCall, reason: str) -> None:
 
 
 def assert_recorded(call: SwitchedCall) -> None:
-    assert call.action_log[-1] is Do.LEAVE
+    assert call.action_log.count(Do.LEAVE) == 1
     call.talk()
     call.hang_up()
     assert call.end is None
@@ -249,7 +257,7 @@ def test_a_second_meaningless_key_ends_the_question() -> None:
     call = SwitchedCall(OUT)
     call.play(FR.announcement)
     call.press("5")
-    call.play(FR.question or MENU)
+    assert call.action_log[-1] is Do.REMIND
     assert call.state.phase is Phase.CHOOSING
     call.press("#")
     assert_unrecorded(call, "unclear")
@@ -266,7 +274,7 @@ def test_refusal_and_silence_count_after_the_reminder() -> None:
         call = SwitchedCall(OUT)
         call.play(FR.announcement)
         call.press("5")
-        call.play(FR.question or MENU)
+        assert call.state.timer.wait == timedelta(seconds=3) + ANSWER_TIME
         if key:
             call.press(key)
             assert_unrecorded(call, reason or "")
@@ -405,7 +413,7 @@ EVENTS = any_event(
     types=(*TYPES, *[PlaybackStarted, PlaybackEnded, KeyPressed, DeadlinePassed] * 4),
     at=st.integers(0, 60_000).map(lambda ms: AT + timedelta(milliseconds=ms)),
     state=st.sampled_from(
-        ["", "waiting", "asking", "announcing", "announced", "declined", "failed", "late", "unrecorded"]
+        ["", "waiting", "asking", "announcing", "refusable", "announced", "declined", "late", "unrecorded"]
     ),
     left=st.sampled_from(["", "waiting", "asking", "declined", "late"]),
     hangup=st.booleans(),
@@ -537,3 +545,87 @@ def test_inbound_call_needs_no_order_to_listen() -> None:
         call = SwitchedCall(plan)
         call.play(plan.menu or FR.question or MENU) if plan is not OUT else call.play(FR.announcement)
         assert listen_orders(call) == 0
+
+
+def ringing_call(mode_plan: CallPlan = OUT) -> SwitchedCall:
+    """Return a call that rings while it can be refused."""
+    call = SwitchedCall(mode_plan)
+    call.play(mode_plan.scripts[0].announcement)
+    assert call.state.rings_on
+    return call
+
+
+def test_inbound_call_rings_while_it_can_be_refused() -> None:
+    call = ringing_call()
+    assert call.action_log[-2:] == [Do.RING_ON, Do.LEAVE]
+    call.expire_timer()
+    assert call.state.phase is Phase.ANNOUNCED
+    assert call.action_log.count(Do.LEAVE) == 1
+
+
+def test_older_dialplan_waits_in_silence() -> None:
+    call = SwitchedCall(OUT)
+    call.start(FR.announcement)
+    call.state, actions = step(
+        call.state,
+        PlaybackEnded(AT, state="announcing", sound=FR.announcement.path, complete=True),
+    )
+    assert actions[-1] is Do.RING_ON
+    assert not call.state.rings_on
+    call.expire_timer()
+    assert_recorded(call)
+
+
+@pytest.mark.parametrize("key", ["2", ""])
+def test_answered_call_is_kept_or_destroyed_by_the_answer(key: str) -> None:
+    call = ringing_call()
+    call.talk()
+    assert call.state.phase is Phase.CHOOSING
+    if key:
+        call.press(key)
+        call.hang_up()
+        assert call.end == "declined"
+        assert Do.DISCARD in call.action_log
+        return
+    call.expire_timer()
+    call.hang_up()
+    assert call.end is None
+    assert Do.DISCARD not in call.action_log
+
+
+def test_conversation_begins_once_the_time_to_refuse_is_over() -> None:
+    keep = KeepScript(*(speech(name) for name in ("keep", "cue", "yes", "no", "none")), at_start=True)
+    call = ringing_call(CallPlan(OPT_OUT, (replace(FR, keep=keep),)))
+    call.feed(LegBridged, other="b")
+    assert Do.KEEP_ASK not in call.action_log
+    call.feed(HoldStarted, leg=INTERNAL)
+    call.feed(HoldEnded, leg=INTERNAL)
+    call.feed(ConferenceJoined, conference="room", participants=(Participant("r"),))
+    assert Do.CHECK_PARTICIPANTS not in call.action_log
+    call.expire_timer()
+    later = [Do.CONFIRM, Do.CHECK_TARGET, Do.CHECK_PARTICIPANTS, Do.KEEP_ASK]
+    assert [one for one in call.action_log if one in later] == later
+    kinds = [one.kind for one in call.action_log if isinstance(one, Marker)]
+    assert [kind for kind in kinds if "hold" in kind or kind == "bridged"] == [
+        "bridged",
+        "internal_hold",
+        "internal_unhold",
+    ]
+
+
+def test_refusal_may_have_been_missed_while_nobody_watched() -> None:
+    call = ringing_call()
+    call.feed(CallReconciled, since=AT, capturing=True)
+    assert (call.state.phase, call.state.reason) == (Phase.UNRECORDED, "daemon_away")
+    assert call.action_log[-5:-2] == [Do.STOP, Do.DISCARD, Do.LEAVE]
+
+
+def test_lost_confirmation_is_repeated() -> None:
+    marks = [Marker(AT, "recording_started"), Marker(AT, "announcement_finished")]
+    silent = Marker(AT, "question_answered", {"question": "recording", "answer": "none"})
+    state = initial.resume(OUT, [*marks, silent], AT)
+    state, actions = step(state, CallReconciled(AT, since=AT, state="refusable", capturing=True))
+    assert state.phase is Phase.ANNOUNCED
+    assert Do.CONFIRM in actions
+    state, actions = step(state, StateReported(AT, state="late"))
+    assert (state.phase, state.reason) == (Phase.UNRECORDED, "daemon_late")
