@@ -39,7 +39,7 @@ from recorder.domain.call_events import (
 )
 from recorder.domain.call_plan import BOTH, OPT_OUT, Speech
 from recorder.domain.line_policy import OUTBOUND
-from recorder.domain.markers import Marker
+from recorder.domain.markers import LATER, Marker
 from recorder.errors import SwitchError
 from recorder.spool.layout import CallEnd, CallStart
 from recorder.switch import commands
@@ -214,11 +214,12 @@ class CallController:
     def _feed_end(self, event: PlaybackEnded | SoundEnded, sound: Speech) -> None:
         self.feed(replace(event, talked_over=self._overlap.find(sound)))
 
-    def mark_other_recording(self, kind: str, side: str, at: datetime) -> None:
-        """Mark that a recording which is not Accord's started or stopped on a side of the call."""
+    def mark_other_recording(self, kind: str, side: str, at: datetime, *, later: bool = False) -> None:
+        """Mark that a recording which is not Accord's started or stopped on a side of the call; ``later``: it
+        was only found then."""
         with self._lock:
             if self.state.phase is not Phase.ENDED:
-                self._mark(Marker(at, kind, {"side": side}))
+                self._mark(Marker(at, kind, {"side": side, **(LATER if later else {})}))
 
     def feed(self, event: CallEvent) -> None:
         """Step the state machine, and carry out its actions."""
@@ -487,10 +488,10 @@ class CallController:
         stop = commands.record_stop_unless(self.channel, "accord_state", "announced", self.writer.audio)
         return [commands.schedule(seconds, group, command) for command in (late, stop)]
 
-    def _confirm(self, waiting: str) -> None:
-        """Confirm the announcement of a call in the state ``waiting``, which the switch may refuse. If it
+    def _confirm(self, before: str) -> None:
+        """Confirm the announcement of a call in the state ``before``, which the switch may refuse. If it
         cannot be asked now, reconciling asks it."""
-        confirmation = commands.change_variable(self.channel, "accord_state", waiting, "announced")
+        confirmation = commands.change_variable(self.channel, "accord_state", before, "announced")
         try:
             self._ask(confirmation)
             state = "announced"

@@ -148,7 +148,7 @@ class Daemon:
             settings.spool, self.calls, self.node, now, call_out=caller.call
         )
         self.conferences = Conferences(self.calls, self.node.api, self.node.send_later, now)
-        other_recordings = OtherRecordings(self.calls)
+        other_recordings = OtherRecordings(self.calls, settings.spool)
         self.intake = CallIntake(
             settings,
             self.calls,

@@ -2,13 +2,15 @@
 announcement and continue in pauses, and nobody was told of them.
 
 The switch reports each one's start. One that began before the call came to Accord, or on a leg before it was
-connected, is remembered until its leg hangs up.
+connected, is remembered until its leg hangs up. One that began or stopped while the daemon was not connected
+is found when it is again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -17,6 +19,7 @@ from recorder import metrics
 from recorder.capture.call_controller import CallController
 from recorder.domain.call_events import EXTERNAL, INTERNAL
 from recorder.switch.esl_events import EslEvent
+from recorder.switch.standing_connection import LiveState
 from recorder.switch.translation import bridge_legs
 
 log = structlog.get_logger()
@@ -26,10 +29,11 @@ _MESSAGES: Final = frozenset({"record", "voicemail"})
 
 
 class OtherRecordings:
-    """``calls`` are the current calls, by the external leg."""
+    """``calls`` are the current calls, by the external leg; Accord's own recordings are under ``spool``."""
 
-    def __init__(self, calls: Mapping[str, CallController]) -> None:
+    def __init__(self, calls: Mapping[str, CallController], spool: Path) -> None:
         self._calls = calls
+        self._spool = spool
         self._started: dict[str, dict[str, datetime]] = {}
         """By leg: the files that others record it to, and since when."""
 
@@ -51,6 +55,19 @@ class OtherRecordings:
             if leg not in self._calls and other in self._calls and self._started.get(leg):
                 self._report(leg, other, event.at)
 
+    def reconcile(self, live: LiveState, at: datetime) -> None:
+        """Mark what began or stopped while nobody listened to the switch."""
+        outside = {call.state.internal.leg: leg for leg, call in self._calls.items()}
+        for leg, channel in live.channels.items():
+            known = self._started.get(leg, {})
+            paths = {path for path in channel.recordings if not Path(path).is_relative_to(self._spool)}
+            for path in known.keys() - paths:
+                del known[path]
+                self._mark(leg, outside.get(leg, ""), "other_recording_stopped", at, later=True)
+            for path in paths - known.keys():
+                self._started.setdefault(leg, {})[path] = at
+                self._report(leg, outside.get(leg, ""), at, later=True)
+
     def handle_hangup(self, event: EslEvent) -> None:
         """Forget a leg."""
         self._started.pop(event.uuid, None)
@@ -60,8 +77,8 @@ class OtherRecordings:
         if self._started.get(call.channel):
             self._report(call.channel, "", call.start.started_at)
 
-    def _report(self, leg: str, other: str, at: datetime) -> None:
-        call = self._mark(leg, other, "other_recording_started", at)
+    def _report(self, leg: str, other: str, at: datetime, *, later: bool = False) -> None:
+        call = self._mark(leg, other, "other_recording_started", at, later=later)
         if call is not None:
             metrics.OTHER_RECORDINGS.inc()
             call.log.error(
@@ -70,10 +87,12 @@ class OtherRecordings:
                 "every pause: `accord doctor` (recordings) names the extension",
             )
 
-    def _mark(self, leg: str, other: str, kind: str, at: datetime) -> CallController | None:
+    def _mark(
+        self, leg: str, other: str, kind: str, at: datetime, *, later: bool = False
+    ) -> CallController | None:
         call, side = self._calls.get(leg), EXTERNAL
         if call is None:
             call, side = self._calls.get(other), INTERNAL
         if call is not None:
-            call.mark_other_recording(kind, side, at)
+            call.mark_other_recording(kind, side, at, later=later)
         return call

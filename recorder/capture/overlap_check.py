@@ -14,6 +14,7 @@ import structlog
 
 from recorder.audio import talk_over
 from recorder.capture.thread_pool import in_search_thread
+from recorder.capture.timed_search import attempt
 from recorder.domain.call_plan import Speech
 
 log = structlog.get_logger()
@@ -50,16 +51,7 @@ class OverlapCheck:
         return False
 
     def _attempt(self, work: Callable[[], bool]) -> bool:
-        limit = gevent.Timeout(TIME_LIMIT)
-        try:
-            with limit:
-                return in_search_thread(work)
-        except gevent.Timeout as expiry:
-            if expiry is not limit:
-                raise
-            why = "the recording was not searched in time"
-        except Exception as error:
-            # Any failure means that nothing was found; the call must go on.
-            why = str(error)
-        log.warning("call.overlap_check_failed", audio=str(self._audio), error=why)
-        return False
+        found, why = attempt(lambda: in_search_thread(work), TIME_LIMIT)
+        if why:
+            log.warning("call.overlap_check_failed", audio=str(self._audio), error=why)
+        return bool(found)

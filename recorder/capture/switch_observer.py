@@ -141,6 +141,7 @@ class SwitchObserver:
         connection."""
         self._conferences.reconcile(live)
         self._reconciliation.reconcile(live, self._calls, self._config.unwatched_since())
+        self._other_recordings.reconcile(live, self._now())
         # With another daemon beside this one, an unknown call may be its own.
         ringing = None if self._unhandled.is_deferred else self._unhandled.check(live, self._calls)
         self._config.begin_watch()  # not earlier: a failure half-way is repeated over the same time

@@ -13,6 +13,7 @@ import structlog
 from recorder.audio import voice_detection
 from recorder.audio.voice_detection import VoiceSpan
 from recorder.capture.thread_pool import in_search_thread, in_thread
+from recorder.capture.timed_search import attempt
 
 T = TypeVar("T")
 
@@ -49,16 +50,7 @@ class VoiceCheck:
         return in_search_thread(lambda: voice_detection.find_answer(self._audio, since, last=last))
 
     def _attempt(self, work: Callable[[], T | None]) -> T | None:
-        limit = gevent.Timeout(TIME_LIMIT)
-        try:
-            with limit:
-                return work()
-        except gevent.Timeout as expiry:
-            if expiry is not limit:
-                raise
-            why = "the recording was not searched in time"
-        except Exception as error:
-            # Any failure means that no voice was found; the caller must get a result.
-            why = str(error)
-        log.warning("call.voice_check_failed", audio=str(self._audio), error=why)
-        return None
+        found, why = attempt(work, TIME_LIMIT)
+        if why:
+            log.warning("call.voice_check_failed", audio=str(self._audio), error=why)
+        return found

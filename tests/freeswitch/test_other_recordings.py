@@ -77,6 +77,22 @@ def test_recording_of_the_colleagues_leg_is_marked(recording_rig: Rig, tmp_path:
     assert marks(call) == [("other_recording_started", "internal"), ("other_recording_stopped", "internal")]
 
 
+@pytest.mark.parametrize("side", ["external", "internal"])
+def test_recording_that_began_while_no_daemon_was_there_is_found(
+    recording_rig: Rig, tmp_path: Path, side: str
+) -> None:
+    call = recording_rig.call()
+    until("they are connected", lambda: "bridged" in call.marks_now(), 30)
+    api = recording_rig.switch.esl.api
+    leg = call.leg if side == "external" else api(f"uuid_getvar {call.leg} bridge_uuid")
+    recording_rig.kill_daemon()
+    assert api(f"uuid_record {leg} start {tmp_path / 'pbx.wav'}").startswith("+OK")
+    recording_rig.start_daemon()
+    until("it is found", lambda: "other_recording_started" in call.marks_now(), 10)
+    call.hang_up()
+    assert marks(call)[0] == ("other_recording_started", side)
+
+
 def test_own_recording_is_none_of_these(recording_rig: Rig) -> None:
     call = recording_rig.call()
     until("they are connected", lambda: "bridged" in call.marks_now(), 30)
