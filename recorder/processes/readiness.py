@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -19,6 +20,7 @@ from recorder.seal.kek_files import unreadable_files
 from recorder.seal.keyring import Keyring
 from recorder.seal.revocation import Trust
 from recorder.seal.signing import PANEL_ENDORSEMENT, PANEL_KEY, Signer
+from recorder.store.directory import written_folders
 
 SECRET: Final = "panel secret"  # noqa: S105  # the lease's name
 """The lease that the panels with the same secret share."""
@@ -66,6 +68,18 @@ def check_keyring(keyring: Keyring, folder: Path) -> HealthFinding:
     if wrapped is not None:
         keyring.open_tenant_key(wrapped)
     return HealthFinding(True, "the key-encryption key opens customers' keys")
+
+
+def check_store_folder(folder: Path) -> HealthFinding:
+    """Whether this process may write to every customer's folder of a store that is a folder, such as that of
+    their keys: while root owns one, no take of that customer is stored."""
+    needed = os.R_OK | os.W_OK | os.X_OK
+    folders = written_folders(folder)
+    if closed := [each for each in folders if not os.access(each, needed, effective_ids=True)]:
+        more = f" and {len(closed) - 1} more folders" if len(closed) > 1 else ""
+        what = f"this process may not write to {closed[0]}{more}"
+        return HealthFinding(False, what, f"`chown -R --reference={folder} {folder}`")
+    return HealthFinding(True, "every customer's folder in the store can be written")
 
 
 def check_signing_key(signer: Signer | None, uses: Collection[str], trust: Trust, now: Now) -> HealthFinding:

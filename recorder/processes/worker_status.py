@@ -23,7 +23,7 @@ from recorder.pipeline import queue_depth
 from recorder.pipeline.queue_depth import QueueDepth
 from recorder.pipeline.stages import STAGES
 from recorder.processes.duties import DUTIES
-from recorder.processes.readiness import CatalogueChecks, check_keyring, check_signing_key
+from recorder.processes.readiness import CatalogueChecks, check_keyring, check_signing_key, check_store_folder
 from recorder.processes.worker_loop import LANES, Worker
 from recorder.seal.signing import USES
 from recorder.store.contract import Store
@@ -96,12 +96,14 @@ class Overseer:
 
     def _checks(self) -> dict[str, Check]:
         services = self.worker.services
-        keys_folder = self.worker.settings.keys_folder
-        catalogue = CatalogueChecks({"keys": partial(check_keyring, services.keyring, keys_folder)})
+        settings = self.worker.settings
+        catalogue = CatalogueChecks({"keys": partial(check_keyring, services.keyring, settings.keys_folder)})
+        is_folder = settings.store.kind == "directory"
         return {
             "spool": self._spool,
             **catalogue.checks(),
             "store": StorePing(self.probe),
+            **({"store_folder": partial(check_store_folder, settings.store_folder)} if is_folder else {}),
             "signing_key": partial(check_signing_key, services.signer, USES, services.trust, self.now),
             "objects": partial(name_objects, services.faults),
         }

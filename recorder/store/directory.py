@@ -35,6 +35,12 @@ _PIECE = 1024 * 1024
 _MOVE: Final = "Accord never writes an object below another one: find out who writes into the store's folder"
 
 
+def written_folders(folder: Path) -> list[Path]:
+    """A store's folder and those in it that a put may write to, down to each customer's keys."""
+    inner = [each for pattern in ("*", "*/*") for each in sorted(folder.glob(pattern)) if each.is_dir()]
+    return [folder, *inner]
+
+
 class DirectoryStore:
     """The contract of ``contract.py`` over a folder. If it need not be ``marked``, a missing folder is
     created; otherwise everything raises :class:`Unreachable` (``store.not_mounted``) until the marker is

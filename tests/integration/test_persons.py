@@ -16,6 +16,7 @@ import gevent
 import numpy as np
 import pytest
 import soundfile
+from structlog.testing import capture_logs
 
 from demo.practice.demo import CALLERS
 from demo.practice.switch import PracticeSwitch
@@ -23,11 +24,13 @@ from recorder.capture.command_listener import CommandListener
 from recorder.capture.outbound_call import OutboundCaller
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.recording import NotRecordedTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.live_command import BUSY, DONE, NO_ANSWER, NO_SWITCH, NO_WAY_OUT, CallOut
 from recorder.features.subject_requests import service, verification_code
 from recorder.identity import tenants
 from recorder.spool.command_socket import send_request
-from recorder.verification_calls.caller import PLAYED, VerificationCaller
+from recorder.verification_calls.caller import NOT_ALLOWED, PLAYED, VerificationCaller
+from recorder.verification_calls.policy import CallPolicy
 from tests.integration.ending.conftest import Site, until
 from tests.integration.test_control import Panel
 from tests.spoken_digits import code_in
@@ -87,26 +90,53 @@ def test_daemon_dials_once_in_time_from_its_own_folder(controls, tmp_path: Path)
     assert len(controls.placed_calls) == 1
 
 
-def test_worker_makes_and_removes_the_sound_of_a_code(catalogue, clock, entropy, tmp_path) -> None:
+@pytest.fixture
+def subject_request(catalogue, clock, entropy) -> str:
+    """The id of a request of somebody whose call was not recorded."""
     tenants.create_tenant("t", name="Martin", wrapped_key="{}", now=clock(), entropy=entropy)
     with writing():
         NotRecordedTable.create(
             id="n", tenant="t", number="+3225550100", direction="inbound", node="n", external_kind="e164",
             external_value=NUMBER, started_at=clock(), ended_at=clock(), reason="declined", listed_at=clock(),
         )  # fmt: skip
-    row = service.enter(
+    return service.enter(
         "t", number=NUMBER, wants="copy", language="en", received_on=clock().date(), by_kind="operator",
         by=None, now=clock(), entropy=entropy,
-    )  # fmt: skip
+    ).id  # fmt: skip
+
+
+@pytest.mark.parametrize("change", ["budget", "country"])
+def test_node_asks_the_policy_again_before_it_dials(
+    catalogue, clock, entropy, tmp_path, subject_request: str, change: str
+) -> None:
+    """A row may be anybody's: what was ordered is not called for that alone."""
+    policy = CallPolicy(calls_a_day=0) if change == "budget" else CallPolicy()
+    caller = VerificationCaller(
+        "n", tmp_path, (verification_code.CALLS,), policy=policy, now=clock, entropy=entropy
+    )
+    verification_code.order_call("t", subject_request, who="operator", now=clock(), entropy=entropy)
+    if change == "country":
+        with writing():
+            TenantTable.update(country="fr").execute()
+    with capture_logs() as logs:
+        assert caller.turn()
+    assert verification_code.latest_call("t", subject_request).outcome == NOT_ALLOWED
+    assert not (tmp_path / ".outgoing").exists()
+    assert "verification_call.not_allowed" in [each["event"] for each in logs]
+
+
+def test_worker_makes_and_removes_the_sound_of_a_code(
+    catalogue, clock, entropy, tmp_path, subject_request: str
+) -> None:
     caller = VerificationCaller("n", tmp_path, (verification_code.CALLS,), now=clock, entropy=entropy)
     assert not caller.turn()
-    verification_code.order_call("t", row.id, who="operator", now=clock(), entropy=entropy)
+    verification_code.order_call("t", subject_request, who="operator", now=clock(), entropy=entropy)
     assert caller.turn()
-    assert verification_code.latest_call("t", row.id).outcome == NO_ANSWER, "nobody listens here"
+    assert verification_code.latest_call("t", subject_request).outcome == NO_ANSWER, "nobody listens here"
     (file,) = (tmp_path / ".outgoing").iterdir()
     assert file.stat().st_mode & 0o007 == 0
     code = code_in(soundfile.read(file, dtype="float32")[0], "en")
-    assert verification_code.try_code("t", row.id, code, who="u", now=clock(), entropy=entropy)
+    assert verification_code.try_code("t", subject_request, code, who="u", now=clock(), entropy=entropy)
     clock.at += timedelta(seconds=time.time() - clock().timestamp() + PLAYED + 1)
     assert not caller.turn()
     assert list((tmp_path / ".outgoing").iterdir()) == []

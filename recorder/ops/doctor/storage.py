@@ -26,6 +26,7 @@ from recorder.processes.spool_holders import account
 from recorder.seal import signing
 from recorder.spool import disk_space
 from recorder.store import capabilities
+from recorder.store.directory import written_folders
 from recorder.store.s3 import S3Store
 
 RENEW_WITHIN = timedelta(days=30)
@@ -291,8 +292,7 @@ def _store_folder(folder: Path) -> DoctorFinding:
         return DoctorFinding(
             "wrong", f"store: the folder {folder} cannot be written", disk_space.read_only_hint(folder)
         )
-    folders = [each for pattern in ("*", "*/*") for each in sorted(folder.glob(pattern)) if each.is_dir()]
-    if closed := [each for each in (folder, *folders) if not _may_write(folder, each)]:
+    if closed := [each for each in written_folders(folder) if not _may_write(folder, each)]:
         return DoctorFinding(
             "wrong",
             f"store: Accord's user may not write to {', '.join(map(str, closed[:MOST_NAMES]))}"

@@ -17,11 +17,13 @@ from recorder.processes.readiness import (
     SecretCheck,
     check_keyring,
     check_signing_key,
+    check_store_folder,
 )
 from recorder.seal import kek_files, signing
 from recorder.seal.keyring import KEY, Keyring, make_secret
 from recorder.seal.revocation import Trust
 from recorder.seal.signing import PANEL_USES, USES
+from recorder.store.directory import written_folders
 from tests.clock import MonotonicClock
 from tests.house import Bakery
 
@@ -53,6 +55,27 @@ def test_keyring_must_open_the_customers_keys(house: Bakery, entropy: Entropy) -
     finding = checks["wrong"]()
     assert (finding.ok, "which is missing" in finding.what) == (False, True)
     assert finding.hint
+
+
+def test_customers_folder_that_the_process_may_not_write_to(house: Bakery) -> None:
+    """As root left it: the store's own object is written all the same."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can act as another user")
+    keys = house.bucket / "keys" / house.tenant
+    keys.mkdir(parents=True, exist_ok=True)
+    for each in (house.bucket, *house.bucket.parents):
+        each.chmod(each.stat().st_mode | 0o011)
+    for each in written_folders(house.bucket):
+        os.chown(each, 65534, -1)
+    os.chown(keys, 0, -1)
+    keys.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        finding = check_store_folder(house.bucket)
+    finally:
+        os.seteuid(0)
+    assert (finding.ok, str(keys) in finding.what, "chown" in finding.hint) == (False, True, True)
+    assert check_store_folder(house.bucket).ok, "root may"
 
 
 def test_next_key_that_the_process_may_not_read(house: Bakery) -> None:
