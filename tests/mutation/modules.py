@@ -42,9 +42,11 @@ _REQUESTS = (
     "tests/unit/web/test_forged_subject_requests.py",
 )
 _DISPUTES = (
+    "tests/unit/disputes/test_admissions.py",
     "tests/unit/disputes/test_erasure.py",
     "tests/unit/disputes/test_helpers.py",
     "tests/unit/disputes/test_outcomes.py",
+    "tests/unit/disputes/test_rules.py",
     "tests/unit/disputes/test_service.py",
 )
 _OFFBOARDING = (
@@ -53,8 +55,6 @@ _OFFBOARDING = (
     "tests/unit/offboarding/test_signed_statements.py",
     "tests/unit/offboarding/test_unsigned_rows.py",
 )
-_SETTINGS = ("tests/unit/playback/test_downloads.py", "tests/unit/web/test_download_permission.py")
-
 TESTS: dict[str, tuple[str, ...]] = {
     "recorder/seal/usage_terms.py": _SEAL,
     "recorder/seal/amendment_chain.py": _SEAL,
@@ -103,18 +103,14 @@ TESTS: dict[str, tuple[str, ...]] = {
     "recorder/features/subject_requests/queries.py": _REQUESTS,
     "recorder/features/subject_requests/service.py": _REQUESTS,
     "recorder/features/tenants/rules.py": ("tests/unit/catalogue/test_line_rules.py",),
-    "recorder/identity/download_permission.py": _SETTINGS,
+    "recorder/identity/download_permission.py": ("tests/unit/playback/test_downloads.py",),
     "recorder/identity/second_factors.py": (
         "tests/unit/web/test_factor_rules.py",
         "tests/unit/web/test_passkeys.py",
         "tests/unit/web/test_second_factor.py",
     ),
     "recorder/identity/throttle.py": ("tests/unit/catalogue/test_throttle.py",),
-    "recorder/identity/users.py": (
-        "tests/unit/catalogue/test_users.py",
-        "tests/unit/web/test_credentials.py",
-        "tests/unit/playback/test_revocation.py",
-    ),
+    "recorder/identity/users.py": ("tests/unit/catalogue/test_users.py",),
     "recorder/auditlog/append.py": ("tests/unit/auditlog/test_append.py",),
     "recorder/auditlog/leaf_erasure.py": ("tests/unit/auditlog/test_append.py",),
     "recorder/auditlog/signed_setting.py": ("tests/unit/auditlog/test_signed_setting.py",),

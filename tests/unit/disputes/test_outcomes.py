@@ -24,8 +24,8 @@ from recorder.catalogue.tables.identity import UserTable
 from recorder.errors import DisputeError, SealError
 from recorder.features.disputes import queries
 from recorder.features.disputes.duty import MAIL, OutcomeDuty
-from recorder.features.disputes.outcomes import confirmations, is_outcome
-from recorder.features.disputes.rules import Dispute, text_sha256
+from recorder.features.disputes.outcomes import confirmations, is_outcome, names_of_confirmers
+from recorder.features.disputes.rules import Dispute, Outcome, text_sha256
 from recorder.identity.links import token_hash
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import put
@@ -33,7 +33,7 @@ from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import SYSTEM, By
 from recorder.seal.amendment_kinds import BOTH_SIDES, STATED, VOUCHED, ConsentAdded, OutcomeAdded
 from recorder.seal.data_key import open_data_key, read_wrapped
-from recorder.seal.dispute_kinds import SETTLED
+from recorder.seal.dispute_kinds import SETTLED, OutcomeWritten
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.seal.outcome import decrypt_outcome, outcome_sha256
@@ -372,3 +372,15 @@ def test_nobody_enters_an_agreement_of_both_sides(scene, house, basis: str) -> N
         house.changes.agree(scene.customer.id, scene.call, by, basis=basis, **agree)
     house.changes.agree(scene.customer.id, scene.call, by, **agree)
     assert [each.basis for each in consents_of(scene)] == [STATED]
+
+
+def test_who_confirmed_is_named_as_far_as_they_are_known(scene, house) -> None:
+    dispute, jan = scene.recognised()
+    at = house.clock()
+    written = OutcomeWritten("open", "We leave it.", "0" * 64)
+    outcome = Outcome(written, "claire", tuple((user, at) for user in (jan.id, scene.claire.id, "nobody")))
+    assert names_of_confirmers(scene.find(dispute), outcome) == {
+        jan.id: "Jan Peeters",
+        scene.claire.id: "Claire Martin",
+        "nobody": "",
+    }

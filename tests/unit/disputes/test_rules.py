@@ -9,12 +9,20 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, SUPPORT
+from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, OWN_SIDE, SUPPORT
 from recorder.errors import DisputeError
-from recorder.features.disputes import rules
+from recorder.features.disputes import outcomes, rules
 from recorder.features.disputes.rules import Dispute, check_subject, follow, replay
 from recorder.seal.amendment import By
-from recorder.seal.amendment_kinds import BOTH_SIDES, CODE, PEOPLE, VOUCHED
+from recorder.seal.amendment_kinds import (
+    ACCOUNT,
+    BOTH_SIDES,
+    CODE,
+    PEOPLE,
+    VOUCHED,
+    DeletionRequested,
+    OutcomeAdded,
+)
 from recorder.seal.dispute_kinds import (
     ACCEPTED,
     DECLINED,
@@ -516,6 +524,27 @@ def test_it_is_known_whose_confirmation_makes_an_outcome_agreed() -> None:
     assert makes(TEXT, (OutcomeConfirmed(OUTCOME_SHA256), CLAIRE)) == ["paul"]
     assert makes((OTHER, CLAIRE)) == ["jan"]
     assert makes(TEXT, (DisputeClosed(SETTLED), CLAIRE)) == []
+
+
+def test_an_amendment_is_the_outcome_by_its_text_and_its_people() -> None:
+    found = after(*AGREED)
+    assert found.outcome is not None
+    data = OutcomeAdded("dispute", OUTCOME_SHA256, outcomes.confirmations(found, found.outcome), b"")
+    assert outcomes.is_outcome(data, found)
+    for other in (
+        replace(data, dispute="another"),
+        replace(data, outcome_sha256=outcome_sha256(OTHER)),
+        replace(data, confirmations=data.confirmations[:1]),
+        DeletionRequested("…"),
+        None,
+    ):
+        assert not outcomes.is_outcome(other, found)
+    for still_none in (data, None):
+        assert not outcomes.is_outcome(still_none, after(*RECOGNISED))
+    assert [(each.user, each.side, each.how) for each in data.confirmations] == [
+        ("jan", EXTERNAL_PARTY, CODE),
+        ("claire", OWN_SIDE, ACCOUNT),
+    ]
 
 
 def test_a_colleagues_confirmation_neither_makes_nor_moves_an_agreement() -> None:
