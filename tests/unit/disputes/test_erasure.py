@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -93,6 +94,14 @@ def test_a_tombstone_that_is_a_row_alone_ends_no_dispute(scene, house, duty, clo
         RecordingTable.update(erased_at=house.clock(), erasure_reason="expired").execute()
     assert duty.drop_erased(house.clock()) == 0
     assert scene.find(closed) == closed
+
+
+def test_a_recording_that_no_row_leads_to_is_named(scene, house, duty) -> None:
+    dispute = scene.open()
+    lost = replace(dispute, recordings=(replace(dispute.recordings[0], recording="lost"),))
+    with pytest.raises(SealError, match="recording lost, which no row leads to") as error:
+        chains_of(lost, house.store, house.trust)
+    assert error.value.error_id == "dispute.no_recording"
 
 
 def test_one_that_stays_delays_no_other(scene, house, duty, closed) -> None:
