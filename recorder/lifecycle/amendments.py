@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import AMENDED, LockedTenant, append, lock_tenant
+from recorder.auditlog.append import AMENDED, append, lock_tenant
+from recorder.auditlog.complete_log import CompleteLog
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import consents_data
 from recorder.catalogue.prepared_query import prepared
@@ -153,10 +154,10 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
     return added
 
 
-def check_complete(locked: LockedTenant, chain: Chain) -> None:
-    """Check that a chain of the locked customer's has every amendment that the log names
+def check_complete(log: CompleteLog, chain: Chain) -> None:
+    """Check that a chain of the locked customer's has every amendment that the complete log names
     (:func:`check_logged`)."""
-    locked.check()
+    log.locked.check()
     check_logged(chain)
 
 

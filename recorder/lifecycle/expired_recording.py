@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recorder.auditlog.append import lock_tenant
+from recorder.auditlog.complete_log import complete_log, signed_length
 from recorder.catalogue.database import writing
 from recorder.catalogue.records import RecordingRow
 from recorder.clock import to_iso
@@ -24,8 +25,8 @@ from recorder.verified_state import VerifiedState
 @dataclass(frozen=True, slots=True)
 class ExpiredRecording(VerifiedState):
     """A recording that is to be erased: by its chain its retention period has ended (``why``), nothing keeps
-    it, and the log has no amendment that the chain lacks. It is true for as long as the caller has the
-    recording's lease, under which alone it is amended."""
+    it, and the log, which is complete, has no amendment that the chain lacks. It is true for as long as the
+    caller has the recording's lease, under which alone it is amended."""
 
     row: RecordingRow
     chain: Chain
@@ -46,7 +47,8 @@ def check_expired(
     recording's (``seal.manifest_foreign``), if it or an amendment is invalid, if a revoked key signed an
     amendment (``seal.key_revoked``), if the log names another one (:func:`amendments.check_complete`), or if
     the recording has expired by a retention limit that the bucket does not contain
-    (``retention.differs``); :class:`StoreError`."""
+    (``retention.differs``); :class:`AuditLogError` if the log is not complete
+    (:func:`recorder.auditlog.complete_log.complete_log`); :class:`StoreError`."""
     check_confirmed(row.tenant, trust)
     chain = chain_of_row(row, store, trust.root, trust.revoked())
     if chain.holds:
@@ -56,8 +58,9 @@ def check_expired(
             f"recording {row.id} is on legal hold (amendment {numbers}) that the catalogue lacks",
             "run `accord rebuild` to complete the catalogue",
         )
+    length = signed_length(row.tenant, store, trust.root)
     with writing():
-        amendments.check_complete(lock_tenant(row.tenant), chain)
+        amendments.check_complete(complete_log(lock_tenant(row.tenant), length), chain)
         usage = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
     until = usage.until
     if chain.erased is None and until > now:

@@ -26,7 +26,7 @@ from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.clock import from_iso, to_iso
-from recorder.errors import SealError, StoreError, TakeError
+from recorder.errors import AuditLogError, SealError, StoreError, TakeError
 from recorder.isolation import isolate_object
 from recorder.lifecycle import amendments, recordings
 from recorder.lifecycle.amendment_store import chain_of_row, put
@@ -95,7 +95,7 @@ def _destroy_one(row: RecordingRow, services: Services, now: datetime) -> bool:
     except Unreachable:
         raise
     except Exception as error:
-        refused = isinstance(error, SealError)
+        refused = isinstance(error, SealError | AuditLogError)
         metrics.RECORDINGS_NOT_ERASED.labels("refused" if refused else "failed").inc()
         raise
     return True

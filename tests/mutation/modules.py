@@ -112,6 +112,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "recorder/identity/throttle.py": ("tests/unit/catalogue/test_throttle.py",),
     "recorder/identity/users.py": ("tests/unit/catalogue/test_users.py",),
     "recorder/auditlog/append.py": ("tests/unit/auditlog/test_append.py",),
+    "recorder/auditlog/complete_log.py": ("tests/unit/auditlog/test_complete_log.py",),
     "recorder/auditlog/leaf_erasure.py": ("tests/unit/auditlog/test_append.py",),
     "recorder/auditlog/signed_setting.py": ("tests/unit/auditlog/test_signed_setting.py",),
     "recorder/capture/conferences.py": ("tests/unit/capture/test_conferences.py",),

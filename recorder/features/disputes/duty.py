@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from recorder.auditlog.append import lock_tenant
+from recorder.auditlog.complete_log import complete_log, signed_length
 from recorder.catalogue import queries as catalogue
 from recorder.catalogue.database import writing
 from recorder.errors import AccessError, MailError, RetentionError, SealError
@@ -108,8 +109,10 @@ class OutcomeDuty:
         services = self.services
         found = queries.find_dispute(tenant, dispute, services.trust)
         chains = chains_of(found, services.store, services.trust)
+        length = signed_length(tenant, services.store, services.root)
         with writing():
-            erasure = erased_dispute(lock_tenant(tenant), dispute, chains, services.trust)
+            whole = complete_log(lock_tenant(tenant), length)
+            erasure = erased_dispute(whole, dispute, chains, services.trust)
             drop_disputes(erasure, now, services.entropy)
         log.info("dispute.dropped", dispute=dispute)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recorder.auditlog.append import LockedTenant
+from recorder.auditlog.complete_log import CompleteLog
 from recorder.auditlog.leaf_erasure import DisputeErasure
 from recorder.catalogue import queries as catalogue
 from recorder.errors import SealError
@@ -41,12 +41,11 @@ def chains_of(dispute: Dispute, store: Store, trust: Trust) -> tuple[Chain, ...]
     return tuple(chains)
 
 
-def erased_dispute(
-    locked: LockedTenant, dispute: str, chains: Sequence[Chain], trust: Trust
-) -> ErasedDispute:
+def erased_dispute(log: CompleteLog, dispute: str, chains: Sequence[Chain], trust: Trust) -> ErasedDispute:
     """The erasure of a dispute of the locked customer's, by its statements, and the chains of its recordings
     (:func:`chains_of`). Raises :class:`SealError` (``dispute.not_erased``, ``recording.not_erased``; where
     statements and log do not agree), :class:`DisputeError` (``dispute.not_found``)."""
+    locked = log.locked
     found = queries.find_dispute(locked.tenant, dispute, trust)
     erased = {erased_recording(locked, each).recording for each in chains}
     if found.closed_at is None or not erased.issuperset(found.recording_ids):

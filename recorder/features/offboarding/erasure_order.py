@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from recorder.auditlog.append import LockedTenant
+from recorder.auditlog.complete_log import SignedLength, complete_log, signed_length
 from recorder.auditlog.leaf_erasure import CallErasure, DisputeErasure
 from recorder.auditlog.leaf_lookup import leaves_of_many
 from recorder.errors import SealError
@@ -48,17 +49,21 @@ class DepartedTenant(VerifiedState):
 
 @dataclass(frozen=True, slots=True)
 class ErasureOrder(VerifiedState):
-    """The last of the statements about a customer's departure in the bucket, which orders the erasure."""
+    """The last of the statements about a customer's departure in the bucket, which orders the erasure, and
+    how long the customer's log is at least."""
 
     statement: Statement
+    length: SignedLength
 
     @property
     def tenant(self) -> str:
         return self.statement.tenant
 
     def confirm(self, locked: LockedTenant) -> DepartedTenant:
-        """Compare the order with the log of the locked customer: the statements in the bucket do not show
-        that a later one is missing. Raises :class:`SealError` (``offboarding.missing``)."""
+        """Compare the order with the complete log of the locked customer: the statements in the bucket do not
+        show that a later one is missing. Raises :class:`SealError` (``offboarding.missing``),
+        :class:`AuditLogError` as :func:`recorder.auditlog.complete_log.complete_log`."""
+        complete_log(locked, self.length)
         leaves = leaves_of_many([locked.tenant], [ERASURE_STARTED, STAYS]).get(locked.tenant, [])
         last = leaves[-1] if leaves else None
         if (
@@ -76,6 +81,5 @@ class ErasureOrder(VerifiedState):
 def erasure_order(tenant: str, services: Services, now: datetime) -> ErasureOrder:
     """The order to erase a customer's data, from the bucket. Raises :class:`SealError` as
     :func:`recorder.seal.offboarding.erasure_statement`, :class:`recorder.errors.StoreError`."""
-    return ErasureOrder(
-        offboarding.erasure_statement(services.store, tenant, services.root, services.revoked(), now)
-    )
+    statement = offboarding.erasure_statement(services.store, tenant, services.root, services.revoked(), now)
+    return ErasureOrder(statement, signed_length(tenant, services.store, services.root))

@@ -21,9 +21,10 @@ from recorder.auditlog.append import LockedTenant, lock_tenant
 from recorder.auditlog.leaf_erasure import RecordingErasure, drop_bodies
 from recorder.catalogue.records import RecordingRow
 from recorder.ids import Entropy
-from recorder.lifecycle import recordings
+from recorder.lifecycle import amendments, recordings
 from recorder.lifecycle.dispute_erasure import drop_disputes
 from recorder.lifecycle.erased_recording import ErasedRecording
+from recorder.seal.amendment_chain import Chain
 """
 
 
@@ -113,6 +114,10 @@ def drop_disputes_by_id(disputes: list[str], now: datetime, entropy: Entropy) ->
 
 def drop_disputes_of_recordings(erasure: RecordingErasure, now: datetime, entropy: Entropy) -> None:
     drop_disputes(erasure, now, entropy)  # the erasure of something else
+
+
+def check_by_lock(locked: LockedTenant, chain: Chain) -> None:
+    amendments.check_complete(locked, chain)  # a log that may be cut
 """
 
 

@@ -17,6 +17,7 @@ BASE: Final = "VerifiedState"
 VERIFIERS: Final[Mapping[str, str]] = {
     "CallErasure": "recorder.auditlog.leaf_erasure",
     "Chain": "recorder.seal.amendment_chain",
+    "CompleteLog": "recorder.auditlog.complete_log",
     "DepartedCalls": "recorder.features.offboarding.erasure_order",
     "DepartedDisputes": "recorder.features.offboarding.erasure_order",
     "DepartedTenant": "recorder.features.offboarding.erasure_order",
@@ -30,6 +31,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "LockedTenant": "recorder.auditlog.append",
     "RecordingErasure": "recorder.auditlog.leaf_erasure",
     "RequestedCallErasure": "recorder.features.subject_requests.call_erasure",
+    "SignedLength": "recorder.auditlog.complete_log",
     "Terms": "recorder.seal.usage_terms",
     "Verified": "recorder.seal.signed_document",
     "VerifiedRecording": "recorder.playback.verified_recording",

@@ -9,6 +9,7 @@ import pytest
 
 from recorder.audit.disputes import compare_disputes
 from recorder.auditlog.append import lock_tenant
+from recorder.auditlog.complete_log import CompleteLog, complete_log, signed_length
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.dispute import (
@@ -119,7 +120,7 @@ def test_an_erasure_is_valid_under_the_lock_alone(scene, house, closed) -> None:
     end_of(house)
     chains = chains_of(closed, house.store, house.trust)
     with writing():
-        erasure = erased_dispute(lock_tenant(closed.tenant), closed.id, chains, house.trust)
+        erasure = erased_dispute(whole_log(house, closed), closed.id, chains, house.trust)
     with writing(), pytest.raises(RuntimeError):
         drop_disputes(erasure, house.clock(), house.entropy)
     assert scene.find(closed) == closed
@@ -128,7 +129,7 @@ def test_an_erasure_is_valid_under_the_lock_alone(scene, house, closed) -> None:
 def test_fewer_recordings_than_the_statements_name_are_no_erasure(scene, house, closed) -> None:
     end_of(house)
     with writing(), pytest.raises(SealError) as error:
-        erased_dispute(lock_tenant(closed.tenant), closed.id, [], house.trust)
+        erased_dispute(whole_log(house, closed), closed.id, [], house.trust)
     assert error.value.error_id == "dispute.not_erased"
 
 
@@ -194,6 +195,11 @@ def test_a_departed_customer_takes_its_own_disputes_along(scene, house) -> None:
     body = json.loads(leaf.body)
     assert (body["dispute_ids"], body["recording_ids"]) == ([dispute.id], [scene.call])
     assert len(body["leaves"]) == len(dispute.statements)
+
+
+def whole_log(house, dispute: Dispute) -> CompleteLog:
+    length = signed_length(dispute.tenant, house.store, house.root_public)
+    return complete_log(lock_tenant(dispute.tenant), length)
 
 
 def end_of(house) -> None:
