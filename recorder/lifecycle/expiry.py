@@ -11,10 +11,8 @@ on legal hold stays. After a rebuild nothing is erased until the holds are confi
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import structlog
 
@@ -25,21 +23,22 @@ from recorder.catalogue.erased_call_queries import erased_among
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.recording import RecordingTable
-from recorder.clock import from_iso, to_iso
-from recorder.errors import AuditLogError, SealError, StoreError, TakeError
+from recorder.clock import to_iso
+from recorder.errors import AuditLogError, SealError, StoreError
 from recorder.isolation import isolate_object
 from recorder.lifecycle import amendments, recordings
 from recorder.lifecycle.amendment_store import chain_of_row, put
 from recorder.lifecycle.expired_recording import ExpiredRecording, check_expired
 from recorder.lifecycle.hold_review import holds_unconfirmed
-from recorder.lifecycle.statements import Statements, statements_of
+from recorder.lifecycle.quarantined_take import over_in_quarantine
+from recorder.lifecycle.statements import statements_of
 from recorder.seal.amendment import SYSTEM, number_in
 from recorder.seal.amendment_chain import Chain, make_tombstone
 from recorder.seal.dispute_copy import folder_of
 from recorder.seal.keyring import data_key_path
 from recorder.seal.sealing import NAME as MANIFEST
 from recorder.services import Services
-from recorder.spool.layout import QUARANTINE, QUARANTINE_REASON, finish_removals, read_start, remove_take
+from recorder.spool.layout import QUARANTINE, finish_removals, remove_take
 from recorder.store.contract import Conflict, NotFound, Store, Unreachable
 
 log = structlog.get_logger()
@@ -182,43 +181,17 @@ def empty_quarantine(services: Services, now: datetime) -> int:
     folders = sorted(quarantine.iterdir())
     erased_names = erased_among([folder.name for folder in folders])
     expired = [
-        folder
+        take
         for folder in folders
-        if _over(folder, now) or (folder.name in erased_names and _was_erased(folder, statements))
+        if (take := over_in_quarantine(folder, now, erased_names, statements)) is not None
     ]
     erased = 0
-    for folder in expired:
+    for take in expired:
+        folder = take.folder
         with isolate_object(services.faults, "quarantine.erasure_failed", folder.name, recording=folder.name):
             recordings.note_quarantine_erasure(folder.name, now, services.entropy)
-            remove_take(folder)
+            remove_take(take)
             metrics.QUARANTINE_ERASED.inc()
             log.info("quarantine.erased", recording=folder.name)
             erased += 1
     return erased
-
-
-def _was_erased(folder: Path, statements: Statements) -> bool:
-    """Whether a signed note says that a take's call was erased at its person's request. A take without an end
-    date may still become a recording, to which such a note does not apply."""
-    if _until(folder) is None:
-        return False
-    try:
-        tenant = read_start(folder).tenant
-    except TakeError:
-        return False
-    return statements.forgot(tenant, folder.name)
-
-
-def _over(folder: Path, now: datetime) -> bool:
-    until = _until(folder)
-    return until is not None and until <= now
-
-
-def _until(folder: Path) -> datetime | None:
-    """The expiry of a take in quarantine; ``None`` if it has none, or if its note is unreadable: then an
-    operator has put the folder there."""
-    try:
-        until = json.loads((folder / QUARANTINE_REASON).read_bytes())["until"]
-        return None if until is None else from_iso(until)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

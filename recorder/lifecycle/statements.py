@@ -19,6 +19,7 @@ from recorder.seal.document_source import DocumentSource
 from recorder.seal.revocation import Revoked, none_revoked
 from recorder.services import Services
 from recorder.store.contract import NotFound
+from recorder.verified_state import VerifiedState
 
 LEFT: Final = "tenant.offboarded"
 CALL_ERASED: Final = "call.erased"
@@ -31,7 +32,7 @@ DISPUTES_ERASED: Final = "disputes.erased"
 
 
 @dataclass(frozen=True, slots=True)
-class StatementCheck:
+class StatementCheck(VerifiedState):
     """What rows say about a call, each :data:`LEFT` or :data:`CALL_ERASED`: with (``signed``) and without
     (``unsigned``) a signed statement."""
 

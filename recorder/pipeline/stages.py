@@ -39,9 +39,18 @@ from recorder.clock import to_iso
 from recorder.errors import SealError, StoreError, TakeError
 from recorder.lifecycle import line_history, recordings
 from recorder.lifecycle.limits import limits_of, version_of
-from recorder.lifecycle.statements import CALL_ERASED, LEFT, StatementCheck, statements_of
-from recorder.pipeline.erasure_check import delete_remains, was_erased, was_erased_meanwhile
-from recorder.pipeline.unrecorded_call import check_name, list_call, reason_not_kept, salvage_call
+from recorder.lifecycle.statements import LEFT, statements_of
+from recorder.pipeline.erasure_check import (
+    ErasedSealedTake,
+    ErasedTake,
+    delete_remains,
+    erased_by_statement,
+    erased_sealed,
+    find_erasure,
+    find_new_erasure,
+)
+from recorder.pipeline.stored_take import stored_take
+from recorder.pipeline.unrecorded_call import check_name, list_call, list_take, reason_not_kept, salvage_call
 from recorder.seal import duration_check
 from recorder.seal.data_key import open_data_key, read_wrapped, tenant_key_of
 from recorder.seal.keyring import WrappedKey, tenant_key_path
@@ -145,14 +154,11 @@ def quarantine_take(folder: Path, reason: str, now: datetime, services: Services
 
 
 def _note(folder: Path, now: datetime, services: Services) -> bool:
-    take = read_take(folder)
-    check_name(folder, take.start)
-    reason = reason_not_kept(take)
-    if reason is None:
+    unrecorded = list_take(folder, now, services.entropy, statements_of(services))
+    if unrecorded is None:
         return True  # unreadable when the stage was chosen, readable now
-    list_call(take.start, take.end, reason, None, now, services.entropy, statements_of(services))
     services.boundary("noted")
-    remove_take(folder)
+    remove_take(unrecorded)
     metrics.TAKES.labels("noted").inc()
     services.boundary("removed")
     return False
@@ -190,8 +196,9 @@ def _encode(folder: Path, now: datetime, services: Services, encode_take: Encode
 def _seal(folder: Path, now: datetime, services: Services) -> bool:
     try:
         encoded = read_encoded(folder)
-        if statements_of(services).look(encoded.take.start.tenant, folder.name).signed:
-            return _remove_erased(folder, services)
+        statement = statements_of(services).look(encoded.take.start.tenant, folder.name)
+        if (erased := erased_by_statement(folder, statement)) is not None:
+            return _remove_erased(erased, services)
         _check_line(encoded.take.start)
         tenant_key = _tenant_key(encoded.take.start.tenant or "")
         seal(encoded, services.keyring, tenant_key, services.signer, now, services.entropy, services.uptime())
@@ -220,17 +227,17 @@ def _check_line(start: CallStart) -> None:
 
 def _store(folder: Path, now: datetime, services: Services) -> bool:
     sealed = read_sealed(folder, services.root)
-    if _is_erased(sealed, statements_of(services).look(sealed.manifest.tenant, sealed.recording)):
-        return _delete_erased(sealed, services)
-    if was_erased(sealed, services.store, services.root, now, services.revoked()):
-        return _delete_erased(sealed, services)
+    statement = statements_of(services).look(sealed.manifest.tenant, sealed.recording)
+    erased = erased_sealed(sealed, statement) or _find_erasure(sealed, now, services)
+    if erased is not None:
+        return _delete_erased(erased, services)
     try:
         _put_all(sealed, services)
     except Conflict:
         # Sealed twice, from an older copy of the spool; and perhaps erased just now.
-        if not was_erased(sealed, services.store, services.root, now, services.revoked()):
+        if (erased := _find_erasure(sealed, now, services)) is None:
             raise
-        return _delete_erased(sealed, services)
+        return _delete_erased(erased, services)
     try:
         write_file(folder / STORED, json.dumps({"stored_at": to_iso(now)}).encode())
     except OSError as error:
@@ -250,17 +257,18 @@ def _catalogue(folder: Path, now: datetime, services: Services) -> bool:
     limits = limits_of(sealed.manifest.tenant, services.trust)
     parties = take.start.external_party, take.end.internal_party
     row = recording_of(sealed.manifest, sealed.manifest_bytes, *parties, sealed.key, limits=limits)
-    if was_erased_meanwhile(sealed, services.store, services.root, now, services.revoked()):
-        return _delete_erased(sealed, services)
+    erased = find_new_erasure(sealed, services.store, services.root, now, services.revoked())
+    if erased is not None:
+        return _delete_erased(erased, services)
     statement = statements_of(services).look(row.tenant, row.id)
-    if _is_erased(sealed, statement):
-        return _delete_erased(sealed, services)
+    if (erased := erased_sealed(sealed, statement)) is not None:
+        return _delete_erased(erased, services)
     despite = statement.unsigned | (statement.signed - {LEFT})
     added = recordings.add_recording(row, now=now, entropy=services.entropy, limits=version, despite=despite)
     if added:
         _report_problems(sealed)
     services.boundary("catalogued")
-    remove_take(folder)
+    remove_take(stored_take(sealed, services.store))
     metrics.TAKES.labels("stored").inc()
     services.boundary("removed")
     return False
@@ -283,27 +291,15 @@ def _report_problems(sealed: SealedTake) -> None:
         )
 
 
-def _is_erased(sealed: SealedTake, statement: StatementCheck) -> bool:
-    """Whether a sealed take must be deleted: its customer was offboarded, or its call was erased at a subject
-    request while the take was in quarantine. Such an erasure names calls without a recording; a take that was
-    announced and sealed is a recording, and is not deleted by it."""
-    if LEFT in statement.signed:
-        return True
-    if CALL_ERASED in statement.signed and sealed.manifest.announced is not None:
-        log.error(
-            "call_erasure.names_recording",
-            recording=sealed.recording,
-            hint="a subject request erased it as a call without a recording: delete the recording, too, if "
-            "that was meant",
-        )
-        return False
-    return CALL_ERASED in statement.signed
+def _find_erasure(sealed: SealedTake, now: datetime, services: Services) -> ErasedSealedTake | None:
+    return find_erasure(sealed, services.store, services.root, now, services.revoked())
 
 
-def _delete_erased(sealed: SealedTake, services: Services) -> bool:
+def _delete_erased(erased: ErasedSealedTake, services: Services) -> bool:
     """Delete the remains of an erased recording's take, in the spool and in the bucket."""
-    eraser, tenant = services.eraser, sealed.manifest.tenant
-    delete_remains(sealed, eraser, services.root, services.revoked())
+    eraser, sealed = services.eraser, erased.sealed
+    tenant = sealed.manifest.tenant
+    delete_remains(erased, eraser, services.root, services.revoked())
     if tenant_queries.tenant_wrapped_key(tenant) is None and statements_of(services).erases(tenant):
         eraser.delete(tenant_key_path(tenant))  # put just after its deletion: its customer was offboarded
     log.warning(
@@ -313,12 +309,12 @@ def _delete_erased(sealed: SealedTake, services: Services) -> bool:
         "erased it; nothing was kept",
     )
     services.boundary("taken back")
-    return _remove_erased(sealed.folder, services)
+    return _remove_erased(erased, services)
 
 
-def _remove_erased(folder: Path, services: Services) -> bool:
+def _remove_erased(erased: ErasedTake, services: Services) -> bool:
     """Remove the folder of an erased take."""
-    remove_take(folder)
+    remove_take(erased)
     metrics.TAKES.labels("erased").inc()
     services.boundary("removed")
     return False

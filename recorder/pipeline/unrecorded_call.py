@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -13,7 +13,7 @@ from recorder.errors import CatalogueError, TakeError
 from recorder.ids import Entropy
 from recorder.lifecycle import line_history, recordings
 from recorder.lifecycle.statements import Statements
-from recorder.spool.layout import CallEnd, CallStart, Take, read_end, read_start
+from recorder.spool.layout import CallEnd, CallStart, RemovableTake, Take, read_end, read_start, read_take
 
 
 def reason_not_kept(take: Take) -> str | None:
@@ -28,6 +28,23 @@ def reason_not_kept(take: Take) -> str | None:
         return None
     observed = take.first("unobserved_from") is None
     return "never_connected" if observed and take.first("bridged") is None else None
+
+
+@dataclass(frozen=True, slots=True)
+class UnrecordedTake(RemovableTake):
+    """A take of a call that is not kept (:func:`reason_not_kept`), and is listed as not recorded."""
+
+
+def list_take(folder: Path, now: datetime, entropy: Entropy, statements: Statements) -> UnrecordedTake | None:
+    """List the call of a take that is not kept; ``None`` if it is kept. Raises :class:`TakeError`, and as
+    :func:`list_call`."""
+    take = read_take(folder)
+    check_name(folder, take.start)
+    reason = reason_not_kept(take)
+    if reason is None:
+        return None
+    list_call(take.start, take.end, reason, None, now, entropy, statements)
+    return UnrecordedTake(folder)
 
 
 def list_call(

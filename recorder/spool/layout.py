@@ -35,6 +35,7 @@ from recorder.domain.sentences import TimedSentence
 from recorder.errors import TakeError
 from recorder.spool.atomic_files import append_line, sync_folder, write_file
 from recorder.strict_json import STRICT, FileTime, Form, Natural, is_empty, is_none, one_of, parse
+from recorder.verified_state import VerifiedState
 
 Value = TypeVar("Value")
 
@@ -371,9 +372,18 @@ def restore_take(spool: Path, name: str) -> Path:
     return folder
 
 
-def remove_take(folder: Path) -> None:
-    """Remove the folder of a take that is kept elsewhere, or not at all. It is renamed first, so that a
-    folder left by a crash is not taken for a take (:func:`finish_removals`). Raises ``OSError``."""
+@dataclass(frozen=True, slots=True)
+class RemovableTake(VerifiedState):
+    """A take whose ``folder`` may go: what is kept of it is elsewhere, or nothing of it is kept. Each reason
+    has a class of its own, which its verifier makes."""
+
+    folder: Path
+
+
+def remove_take(take: RemovableTake) -> None:
+    """Remove the folder of a take. It is renamed first, so that a folder left by a crash is not taken for a
+    take (:func:`finish_removals`). Raises ``OSError``."""
+    folder = take.folder
     doomed = folder.parent / f".gone-{folder.name}"
     os.rename(folder, doomed)
     sync_folder(folder.parent)

@@ -16,6 +16,9 @@ HEADER = """
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.auditlog.append import LockedTenant, lock_tenant
 from recorder.auditlog.leaf_erasure import RecordingErasure, drop_bodies
@@ -24,7 +27,12 @@ from recorder.ids import Entropy
 from recorder.lifecycle import amendments, recordings
 from recorder.lifecycle.dispute_erasure import drop_disputes
 from recorder.lifecycle.erased_recording import ErasedRecording
+from recorder.pipeline.erasure_check import ErasedTake, delete_remains
 from recorder.seal.amendment_chain import Chain
+from recorder.seal.revocation import Revoked
+from recorder.seal.sealing import SealedTake
+from recorder.spool.layout import remove_take
+from recorder.store.contract import Store
 """
 
 
@@ -118,6 +126,18 @@ def drop_disputes_of_recordings(erasure: RecordingErasure, now: datetime, entrop
 
 def check_by_lock(locked: LockedTenant, chain: Chain) -> None:
     amendments.check_complete(locked, chain)  # a log that may be cut
+
+
+def remove_folder(folder: Path) -> None:
+    remove_take(folder)  # a folder
+
+
+def delete_sealed(sealed: SealedTake, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:
+    delete_remains(sealed, store, root, revoked)  # a take that may be the only copy
+
+
+def delete_objects(erased: ErasedTake, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:
+    delete_remains(erased, store, root, revoked)  # a call that was never sealed
 """
 
 

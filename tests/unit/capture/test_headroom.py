@@ -108,7 +108,7 @@ def test_reserves_room_for_the_largest_finished_take(site: FakeCalls) -> None:
     free = bytes_needed(SMALL, [GrowingFile(0, disk_space.DEFAULT_RATE, ("opus",))], 0, HEADROOM_SECONDS)
     assert not site.measure(free).admits(("opus",))
     assert site.measure(free + bytes_to_finish(6 * MIB, ("opus",))).admits(("opus",))
-    layout.remove_take(site.root / call.start.recording)
+    layout.remove_take(layout.RemovableTake(site.root / call.start.recording))
     assert site.measure(free).admits(("opus",))
 
 

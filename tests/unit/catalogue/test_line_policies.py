@@ -265,7 +265,7 @@ def test_old_question_stays_while_a_take_uses_it(tenants, line, read, tmp_path, 
     read()
     left = {path.stem for path in (tmp_path / "snapshot" / "prompts").iterdir()}
     assert left == {found.announcement.sha256, found.consent_prompt.question.sha256}
-    layout.remove_take(folder)
+    layout.remove_take(layout.RemovableTake(folder))
     read()
     assert os.listdir(tmp_path / "snapshot" / "prompts") == []
 

@@ -101,7 +101,7 @@ def test_old_prompt_stays_while_a_take_may_need_it(
     clock.forward(days=3)
     write()
     assert old.exists()
-    layout.remove_take(folder)
+    layout.remove_take(layout.RemovableTake(folder))
     write()
     assert not old.exists()
 

@@ -305,7 +305,7 @@ def test_call_is_being_stored_from_its_hang_up_until_it_is_listed(house, relay, 
     (row,) = queries.ended_calls(house.tenant, clock())
     assert (row.number, row.announced, row.ended_at) == (house.line.number, True, clock())
     assert queries.live_calls(house.tenant, clock()) == ()
-    layout.remove_take(call)
+    layout.remove_take(layout.RemovableTake(call))
     relay.look()
     assert ended(house) == []
 
@@ -382,7 +382,7 @@ def test_newest_of_many_are_listed_and_each_is_read_once(house, relay, clock, mo
     names = [folder.name for folder in folders]
     assert ended(house) == names[:1:-1]
     assert sorted(reads) == names[2:]
-    layout.remove_take(folders[4])
+    layout.remove_take(layout.RemovableTake(folders[4]))
     relay.look()
     assert ended(house) == names[3:0:-1]
 

@@ -62,10 +62,10 @@ def test_encodes_the_smallest_take_if_space_is_short(tmp_path: Path, backlog: Ba
     backlog.finish_step(small)
     assert backlog.next_take("rest", free=free) == (small, "seal")
     assert backlog.next_take("encode", free=free) is None, "reserved until it is sealed"
-    layout.remove_take(small)
+    layout.remove_take(layout.RemovableTake(small))
     backlog.finish_step(small)
     assert backlog.next_take("encode", free=free) == (middle, "encode")
-    layout.remove_take(middle)
+    layout.remove_take(layout.RemovableTake(middle))
     backlog.finish_step(middle)
     assert backlog.next_take("encode", free=free) == (large, "encode"), (
         "no other take frees space: it is tried"
@@ -127,7 +127,7 @@ def test_take_is_in_progress_once(tmp_path: Path, backlog: Backlog, seconds: Mon
     (folder / stages.ENCODED).write_text("{}")
     backlog.finish_step(folder)
     assert backlog.next_take("rest") == (folder, "seal")
-    layout.remove_take(folder)
+    layout.remove_take(layout.RemovableTake(folder))
     backlog.finish_step(folder)
     assert len(backlog) == 0
 
@@ -155,7 +155,7 @@ def test_finds_ended_calls_and_forgets_removed_ones(
     going_on, removed = call(tmp_path, "a", 1, ended=False), call(tmp_path, "a", 2)
     backlog.scan_spool()
     assert len(backlog) == 1
-    layout.remove_take(removed)
+    layout.remove_take(layout.RemovableTake(removed))
     layout.close_take(going_on, CallEnd("recorded", None, AT, None))
     backlog.scan_spool()
     assert len(backlog) == 1, "not before the next scan is due"

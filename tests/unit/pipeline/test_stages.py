@@ -18,12 +18,13 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.line_policy import Keep
 from recorder.domain.markers import Marker
 from recorder.domain.sentences import TimedSentence
-from recorder.errors import CatalogueError, TakeError
+from recorder.errors import CatalogueError, StoreError, TakeError
 from recorder.pipeline import stages
 from recorder.seal import keyring
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.spool import layout
 from recorder.store.contract import Conflict, Unreachable
+from tests.encoder_cache import encode_once
 from tests.house import wav_of
 
 
@@ -246,6 +247,21 @@ def test_unavailable_store_delays_the_take(house) -> None:
     assert queries.recordings(house.tenant).rows == ()
     house.work(folder)
     assert len(queries.recordings(house.tenant).rows) == 1
+
+
+def test_a_take_that_a_file_says_is_stored_is_stored_first(house) -> None:
+    folder = house.take()
+    while stages.next_stage(folder) != "store":
+        stages.step(folder, house.clock(), house.services, encode_once)
+    (folder / layout.STORED).write_text("{}")
+    with pytest.raises(StoreError) as failure:
+        stages.step(folder, house.clock(), house.services)
+    assert failure.value.error_id == "take.not_stored"
+    assert (folder / layout.AUDIO).exists(), "the only copy"
+    house.work(folder)
+    assert not folder.exists()
+    assert queries.recording(house.tenant, folder.name).prefix + "manifest.json" in house.objects()
+    assert _kinds(folder.name).count("recording.stored") == 1
 
 
 def test_encodes_again_after_damage(house) -> None:
