@@ -24,6 +24,7 @@ from recorder.playback.passage_mask import mask_wav
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal import plaintext
 from recorder.store.contract import NotFound, Store
+from recorder.verified_state import VerifiedState
 
 PEAKS: Final = "peaks"
 """The peaks of the audio, which are not audio."""
@@ -67,6 +68,15 @@ class OpenObject:
     read: Callable[[int, int], Iterator[bytes]]
 
 
+@dataclass(frozen=True, slots=True)
+class Admission(VerifiedState):
+    """Somebody may hear a recording: some passages of it, or all of it, where they are ``None``. The guard
+    verifies that, and makes a class of its own."""
+
+    sealed: VerifiedRecording
+    passages: Passages | None
+
+
 class AudioReader:
     """Opens the objects of recordings. Safe to share among threads and greenlets."""
 
@@ -77,14 +87,17 @@ class AudioReader:
         self._webm: OrderedDict[tuple[str, Passages | None], bytes] = OrderedDict()
         self._webm_lock = threading.Lock()
 
-    def open(self, sealed: VerifiedRecording, name: str, passages: Passages | None = None) -> OpenObject:
+    def open(self, admission: Admission, name: str) -> OpenObject:
         """Open an object without reading it. Its size is requested unless its header is in memory. Raises
         :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`MissingObject`,
         :class:`recorder.errors.StoreError`.
 
         ``audio.webm`` is made of ``audio.opus``, which is read and verified whole first. It is kept in memory
-        and never on disk, because everybody in a room requests parts of the same one. With ``passages``, all
-        sound outside of them is silence; no object but :data:`MASKED` can be opened so."""
+        and never on disk, because everybody in a room requests parts of the same one. Where passages are
+        admitted, all sound outside of them is silence; no object but :data:`MASKED` can be opened so."""
+        return self._open(admission.sealed, name, admission.passages)
+
+    def _open(self, sealed: VerifiedRecording, name: str, passages: Passages | None) -> OpenObject:
         if passages is not None and name not in MASKED:
             raise AccessError(
                 "access.passages_only",
@@ -128,7 +141,7 @@ class AudioReader:
         known = sealed.row.manifest_sha256, passages
         with self._webm_lock:
             if known not in self._webm:
-                opus = self.open(sealed, OPUS)
+                opus = self._open(sealed, OPUS, None)
                 if opus.length > LONGEST_WEBM:
                     raise AccessError(
                         "access.no_sound",
@@ -154,7 +167,7 @@ class AudioReader:
                 if known in self._headers:
                     self._check_length(sealed, each.name)
                 else:
-                    next(self.open(sealed, each.name).read(0, 1), None)
+                    next(self._open(sealed, each.name, None).read(0, 1), None)
             except (SealError, StoreError) as error:
                 with self._lock:
                     self._headers.pop(known, None)

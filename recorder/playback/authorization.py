@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NoReturn
 
@@ -29,7 +30,7 @@ from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.lifecycle.limits import check_logged, limits_of
 from recorder.playback import grants
-from recorder.playback.audio_reader import AudioReader
+from recorder.playback.audio_reader import Admission, AudioReader
 from recorder.playback.interface import Actor, Admissions, NoAdmissions, Passages
 from recorder.playback.verified_recording import RecordingVerifier, VerifiedRecording
 from recorder.seal.keyring import Keyring
@@ -71,6 +72,11 @@ HINTS: Final[Mapping[str, str]] = {
     "access.revoked": "log in again; `accord user list` shows whether the user is still active",
 }
 """What can be done about each refusal, by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAdmission(Admission):
+    """What the guard admits an actor to now."""
 
 
 class Guard:
@@ -126,24 +132,30 @@ class Guard:
             self.refuse(who, "access.not_found", "there is no such recording", recording_id, purpose)
         if who.lines is not None and row.line not in who.lines:
             self.refuse(who, "access.other_line", "its line is not assigned to them", recording_id, purpose)
-        if who.role in ADMITTED:
-            self.admit(who, row.id, purpose)
+        self._passages(who, row.id, purpose)
         if row.erased_at is not None:
             self.refuse(who, "access.erased", "the recording was destroyed", recording_id, purpose)
         return row
 
-    def admit(self, who: Actor, recording: str, purpose: str) -> Passages | None:
-        """The passages of a recording that a user may hear; ``None``: all of it. A guest whom no signed
-        statement admits to it is refused. Raises :class:`AccessError`."""
+    def admit(self, who: Actor, sealed: VerifiedRecording, purpose: str) -> CheckedAdmission:
+        """What a user may hear of a recording. A guest whom no signed statement admits to it is refused.
+        Raises :class:`AccessError`."""
+        return CheckedAdmission(sealed, self._passages(who, sealed.row.id, purpose))
+
+    def _passages(self, who: Actor, recording: str, purpose: str) -> Passages | None:
+        """The passages of a recording that a user may hear; ``None``: all of it."""
         if who.role not in ADMITTED:
             return None
         try:
-            return self._admissions.check(who, recording)
+            admission = self._admissions.check(who, recording)
         except AccessError as error:
             self.refuse(who, error.error_id, error.message, recording, purpose)
         except SealError as error:
             log.error("gate.admission_refused", user=who.user, error_id=error.error_id, error=error.message)
             self.refuse(who, "access.not_admitted", error.message, recording, purpose)
+        if admission.recording != recording:
+            self.refuse(who, "access.not_admitted", "they are admitted to another", recording, purpose)
+        return admission.passages
 
     def open(self, who: Actor, row: RecordingRow) -> VerifiedRecording:
         """The recording as it was sealed, with all checks made now. Raises :class:`SealError`,

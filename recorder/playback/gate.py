@@ -205,11 +205,11 @@ class Gate:
                 f"recording {grant.recording} has no {name}",
                 "choose another format: a recording has those of its line",
             )
-        passages = self._guard.admit(who, grant.recording, grant.purpose)
+        admission = self._guard.admit(who, sealed, grant.purpose)
         if name not in MASKED:
             self._check_whole(who, grant.recording, grant.purpose)
         with self._guard.reported(who, sealed.row, found.name):
-            sound = self._guard.sounds.open(sealed, name, passages)
+            sound = self._guard.sounds.open(admission, name)
 
         def read(start: int, end: int) -> Iterator[bytes]:
             length = min(end, sound.length) - start
@@ -247,8 +247,9 @@ class Gate:
                 f"recording {row.id} has no {printable(name)}",
                 "choose another format: a recording has those of its line",
             )
+        admission = self._guard.admit(who, sealed, purpose)
         with self._guard.reported(who, sealed.row, source.name, purpose):
-            sound = self._guard.sounds.open(sealed, source.name)
+            sound = self._guard.sounds.open(admission, source.name)
 
         def read(start: int, end: int) -> Iterator[bytes]:
             whole = start, sound.length if stored is None else end

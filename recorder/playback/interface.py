@@ -14,6 +14,7 @@ from recorder.lifecycle.amendment_service import RecordingStatus
 from recorder.seal.amendment import Amendment
 from recorder.seal.manifest import Manifest
 from recorder.seal.usage_terms import Terms
+from recorder.verified_state import VerifiedState
 
 SOUNDS: Final = ("audio.opus", "audio.wav")
 """A recording's audio objects, in the order in which a browser is offered them; a copy contains the first."""
@@ -132,18 +133,27 @@ Passages = tuple[tuple[int, int], ...]
 """Where passages of a recording begin and end, in milliseconds of audio."""
 
 
+@dataclass(frozen=True, slots=True)
+class GuestAdmission(VerifiedState):
+    """A guest may hear some passages of a ``recording`` (its id), or all of it, where they are ``None``. Who
+    verifies that makes a class of its own."""
+
+    recording: str
+    passages: Passages | None
+
+
 class Admissions(Protocol):
     """Who of a dispute's guests may hear what. They see no other recording of the customer's."""
 
-    def check(self, who: Actor, recording: str) -> Passages | None:
-        """Refuse a guest who may not hear a recording now; returns the passages that they may hear, ``None``
-        for all of it. Raises :class:`recorder.errors.AccessError`, :class:`recorder.errors.SealError`."""
+    def check(self, who: Actor, recording: str) -> GuestAdmission:
+        """What a guest may hear of a recording now. Raises :class:`recorder.errors.AccessError`,
+        :class:`recorder.errors.SealError`."""
 
 
 class NoAdmissions:
     """Admits no guest."""
 
-    def check(self, who: Actor, recording: str) -> Passages | None:
+    def check(self, who: Actor, recording: str) -> GuestAdmission:
         """See :class:`Admissions`."""
         raise AccessError(
             "access.not_admitted",

@@ -8,8 +8,13 @@ from recorder.domain.roles import SUPPORT
 from recorder.errors import AccessError, DisputeError
 from recorder.features.disputes import queries
 from recorder.features.disputes.rules import Dispute, Guest
-from recorder.playback.interface import Actor, Passages
+from recorder.playback.interface import Actor, GuestAdmission, Passages
 from recorder.seal.revocation import Trust
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeAdmission(GuestAdmission):
+    """What a dispute's statements let a guest hear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +23,13 @@ class DisputeAdmissions:
 
     trust: Trust
 
-    def check(self, who: Actor, recording: str) -> Passages | None:
-        """Refuse a guest who may not hear a recording now; returns the passages that somebody who was not in
-        the call may hear. Raises :class:`AccessError`: ``access.not_admitted`` (it is not one of their
-        dispute's, or the other side does not agree), ``access.dispute_closed``, ``access.not_verified``,
-        ``access.revoked`` (they no longer take part); :class:`SealError` for a dispute that is not as it was
-        signed and logged."""
+    def check(self, who: Actor, recording: str) -> DisputeAdmission:
+        """What a guest may hear of a recording now; somebody who was not in the call hears passages. Raises
+        :class:`AccessError`: ``access.not_admitted`` (it is not one of their dispute's, or the other side
+        does not agree), ``access.dispute_closed``, ``access.not_verified``, ``access.revoked`` (they no
+        longer take part); :class:`SealError` for a dispute that is not as it was signed and logged."""
         if who.role == SUPPORT:
-            return self._check_support(who, recording)
+            return DisputeAdmission(recording, self._check_support(who, recording))
         dispute_id = queries.find_guest(who.tenant, who.user)
         if dispute_id is None:
             raise AccessError(
@@ -38,7 +42,7 @@ class DisputeAdmissions:
             guest = dispute.find_guest(who.user)
         except DisputeError as error:
             raise AccessError("access.not_admitted", error.message, error.hint) from error
-        return _heard_by(guest, dispute, who, recording)
+        return DisputeAdmission(recording, _heard_by(guest, dispute, who, recording))
 
     def _check_support(self, who: Actor, recording: str) -> Passages:
         """The passages that one of the provider's support people may hear: of all disputes about the

@@ -19,8 +19,7 @@ from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import csv_tables, documents, handover_queries, tar
 from recorder.features.offboarding.handover_queries import HandedRow
-from recorder.playback.audio_reader import AudioReader, MissingObject
-from recorder.playback.verified_recording import VerifiedRecording
+from recorder.playback.audio_reader import Admission, AudioReader, MissingObject
 from recorder.seal.document_source import read_document
 from recorder.seal.manifest import MAX_BYTES, decrypt_parties
 from recorder.store.contract import NotFound, Store
@@ -54,7 +53,7 @@ class Archive:
     row: OffboardingRow
     store: Store
     sounds: AudioReader
-    open: Callable[[HandedRow], VerifiedRecording | None]
+    open: Callable[[HandedRow], Admission | None]
     report_broken: Callable[[HandedRow, str, SealError], None]
 
     @property
@@ -116,11 +115,12 @@ class Archive:
                 yield Span(f"recordings/{row.recording}/{name}", length, at, read)
             at += tar.file_length(length)
 
-    def file(self, sealed: VerifiedRecording, name: str, length: int) -> Part:
+    def file(self, admission: Admission, name: str, length: int) -> Part:
         """A file of an existing recording. Raises :class:`SealError`, :class:`StoreError`."""
+        sealed = admission.sealed
         row, manifest = sealed.row, sealed.manifest
         if manifest.object(name) is not None:
-            return self.sounds.open(sealed, name).read
+            return self.sounds.open(admission, name).read
         if name == ABOUT:
             return _of(
                 lambda: documents.parties_document(manifest, decrypt_parties(manifest, sealed.key)), length
@@ -146,12 +146,12 @@ class Archive:
 class _Once:
     """Opens a recording when the first of its files is read, once for all of them."""
 
-    def __init__(self, open_: Callable[[], VerifiedRecording | None]) -> None:
+    def __init__(self, open_: Callable[[], Admission | None]) -> None:
         self._open = open_
-        self._found: VerifiedRecording | None = None
+        self._found: Admission | None = None
         self._is_open = False
 
-    def __call__(self) -> VerifiedRecording | None:
+    def __call__(self) -> Admission | None:
         if not self._is_open:
             self._found, self._is_open = self._open(), True
         return self._found
@@ -160,10 +160,10 @@ class _Once:
 def _part(archive: Archive, row: HandedRow, name: str, length: int, opened: _Once) -> Part:
     def read(start: int, end: int) -> Iterator[bytes]:
         at = start
-        sealed = opened()
-        if sealed is not None:
+        admission = opened()
+        if admission is not None:
             try:
-                for piece in archive.file(sealed, name, length)(start, end):
+                for piece in archive.file(admission, name, length)(start, end):
                     yield piece
                     at += len(piece)
             except (MissingObject, AccessError, NotFound) as error:  # erased while it was being read

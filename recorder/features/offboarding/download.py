@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from typing import Final
 
 import structlog
 
@@ -17,10 +18,13 @@ from recorder.features.offboarding import handover_queries
 from recorder.features.offboarding.archive import Archive
 from recorder.features.offboarding.handover_queries import HandedRow
 from recorder.features.offboarding.plan import reason_left_out
+from recorder.playback.audio_reader import Admission
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces
 from recorder.playback.interface import Actor, OpenSound
-from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.offboarding import ERASURE, Statement
+
+HANDOVER: Final = "handover"
+"""In place of a purpose."""
 
 log = structlog.get_logger()
 
@@ -129,7 +133,7 @@ def _check_while_sending(
 
 
 @connected()
-def _opened(guard: Guard, who: Actor, row: OffboardingRow, each: HandedRow) -> VerifiedRecording | None:
+def _opened(guard: Guard, who: Actor, row: OffboardingRow, each: HandedRow) -> Admission | None:
     """Verify a recording that is about to be sent, and append its leaf; ``None`` if it is gone, may not be
     used any more, or is not as sealed (which is in the log)."""
     recording = queries.recording(who.tenant, each.recording)
@@ -141,7 +145,8 @@ def _opened(guard: Guard, who: Actor, row: OffboardingRow, each: HandedRow) -> V
         return None
     if reason_left_out(sealed, guard.now(), guard.trust) is not None:
         return None
+    admission = guard.admit(who, sealed, HANDOVER)
     handover_queries.note_recording_sent(
         who.tenant, row.handover or "", recording.id, who.user, guard.now(), guard.entropy
     )
-    return sealed
+    return admission

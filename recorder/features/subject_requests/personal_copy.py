@@ -89,7 +89,7 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
     def sound() -> Iterator[bytes]:
         with guard.reported(who, row, found.name, PERSON):
             guard.check_active(who, row.id, PERSON)
-            opened = guard.sounds.open(sealed, found.name)
+            opened = guard.sounds.open(guard.admit(who, sealed, PERSON), found.name)
             pieces = opened.read(0, opened.length)
             reviews.note_export(who.tenant, request, row.id, now=guard.now(), entropy=guard.entropy, **export)
             yield from (channel_mute.only_left(pieces, sealed.manifest) if own else pieces)

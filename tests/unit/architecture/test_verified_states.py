@@ -28,6 +28,9 @@ from recorder.lifecycle import amendments, recordings
 from recorder.lifecycle.dispute_erasure import drop_disputes
 from recorder.lifecycle.erased_recording import ErasedRecording
 from recorder.pipeline.erasure_check import ErasedTake, delete_remains
+from recorder.playback.audio_reader import AudioReader
+from recorder.playback.interface import GuestAdmission
+from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.amendment_chain import Chain
 from recorder.seal.revocation import Revoked
 from recorder.seal.sealing import SealedTake
@@ -134,6 +137,14 @@ def remove_folder(folder: Path) -> None:
 
 def delete_sealed(sealed: SealedTake, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:
     delete_remains(sealed, store, root, revoked)  # a take that may be the only copy
+
+
+def hear_recording(sounds: AudioReader, sealed: VerifiedRecording) -> None:
+    sounds.open(sealed, "audio.opus")  # a recording that nobody was admitted to
+
+
+def hear_as_guest(sounds: AudioReader, admission: GuestAdmission) -> None:
+    sounds.open(admission, "audio.opus")  # an admission to no verified recording
 
 
 def delete_objects(erased: ErasedTake, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:

@@ -15,12 +15,15 @@ from tests.unit.architecture.source_tree import Module, source_modules
 BASE: Final = "VerifiedState"
 
 VERIFIERS: Final[Mapping[str, str]] = {
+    "Admission": "recorder.playback.audio_reader",
     "CallErasure": "recorder.auditlog.leaf_erasure",
     "Chain": "recorder.seal.amendment_chain",
+    "CheckedAdmission": "recorder.playback.authorization",
     "CompleteLog": "recorder.auditlog.complete_log",
     "DepartedCalls": "recorder.features.offboarding.erasure_order",
     "DepartedDisputes": "recorder.features.offboarding.erasure_order",
     "DepartedTenant": "recorder.features.offboarding.erasure_order",
+    "DisputeAdmission": "recorder.features.disputes.admissions",
     "DisputeErasure": "recorder.auditlog.leaf_erasure",
     "ErasedCallsRecord": "recorder.seal.call_erasure",
     "ErasedDispute": "recorder.features.disputes.erasure",
@@ -30,6 +33,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "Erasure": "recorder.auditlog.leaf_erasure",
     "ErasureOrder": "recorder.features.offboarding.erasure_order",
     "ExpiredRecording": "recorder.lifecycle.expired_recording",
+    "GuestAdmission": "recorder.playback.interface",
     "LockedTenant": "recorder.auditlog.append",
     "QuarantinedTake": "recorder.lifecycle.quarantined_take",
     "RecordingErasure": "recorder.auditlog.leaf_erasure",
