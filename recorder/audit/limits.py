@@ -73,7 +73,7 @@ def compare_statements(tenant: str, store: Store, trust: Trust, now: datetime) -
         row = f"{tenant}: {RetentionLimitTable._meta.table_name} {each.id}"
         place = _place(each)
         try:
-            statement = limits.check_statement(each, trust, now if leaf is None else listed_at)
+            statement = limits.check_statement(each, trust, now if leaf is None else listed_at).statement
         except SealError as error:
             yield AuditFinding(error.error_id, row, error.message)
         else:

@@ -17,7 +17,6 @@ from recorder.catalogue.database import connected, writing
 from recorder.catalogue.mappers import consents_data
 from recorder.catalogue.prepared_query import prepared
 from recorder.catalogue.recording_projection import consents_in
-from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.row_reader import read_rows
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
@@ -28,8 +27,8 @@ from recorder.errors import SealError
 from recorder.fault_log import FaultLog
 from recorder.ids import Entropy
 from recorder.lifecycle import recordings
+from recorder.lifecycle.current_terms import CurrentTerms, current_terms
 from recorder.lifecycle.erased_recording import erased_recording
-from recorder.lifecycle.limits import limits_of
 from recorder.seal import amendment_kinds, revocation
 from recorder.seal.amendment_chain import Chain
 from recorder.seal.amendment_kinds import (
@@ -42,7 +41,6 @@ from recorder.seal.amendment_kinds import (
     ended_hold,
 )
 from recorder.seal.revocation import Revoked, Trust
-from recorder.seal.usage_terms import terms
 
 ENDS_NO_USE: Final = (ConsentAdded, HoldLifted, ErasureDeferred, DeferralEnded)
 """Amendments after which whoever listens may go on."""
@@ -131,12 +129,12 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
     manifest = chain.manifest
     condition = (RecordingTable.tenant == manifest.tenant) & (RecordingTable.id == manifest.recording)
     with writing():
-        lock_tenant(manifest.tenant)
+        current = current_terms(lock_tenant(manifest.tenant), chain, trust)
         listed = len(listed_hashes(manifest.tenant, manifest.recording))
         added = insert_amendments(chain)
         fresh = [each for each in chain.amendments[listed:] if not isinstance(each.data, Erased)]
         if fresh:
-            usage = terms(manifest, chain.amendments, limits_of(manifest.tenant, trust))
+            usage = current.terms
             codes, consented_until = [each.code for each in usage.purposes], consents_data(consents_in(usage))
             RecordingTable.update(
                 purposes=codes, consented_until=consented_until, keep_until=usage.until
@@ -190,13 +188,14 @@ def check_logged(chain: Chain) -> None:
         raise SealError("amendment.missing", what, hint)
 
 
-def update_expiry(row: RecordingRow, chain: Chain, trust: Trust) -> bool:
-    """Set a row's expiry to what was sealed, amended and limited; returns whether it differed."""
-    usage = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
-    condition = (RecordingTable.tenant == row.tenant) & (RecordingTable.id == row.id)
-    other = condition & (RecordingTable.keep_until != usage.until) & RecordingTable.erased_at.is_null()
-    with writing():
-        return bool(RecordingTable.update(keep_until=usage.until).where(other).execute())
+def update_expiry(current: CurrentTerms) -> bool:
+    """Inside the caller's transaction, set a row's expiry to what was sealed, amended and limited; returns
+    whether it differed."""
+    current.locked.check()
+    manifest, until = current.chain.manifest, current.terms.until
+    condition = (RecordingTable.tenant == manifest.tenant) & (RecordingTable.id == manifest.recording)
+    other = condition & (RecordingTable.keep_until != until) & RecordingTable.erased_at.is_null()
+    return bool(RecordingTable.update(keep_until=until).where(other).execute())
 
 
 def insert_amendments(chain: Chain) -> int:

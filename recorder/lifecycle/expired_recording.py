@@ -13,8 +13,8 @@ from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.lifecycle import amendments, retention_limits
 from recorder.lifecycle.amendment_store import chain_of_row
+from recorder.lifecycle.current_terms import current_terms
 from recorder.lifecycle.hold_review import check_confirmed
-from recorder.lifecycle.limits import limits_of
 from recorder.seal.amendment_chain import Chain
 from recorder.seal.revocation import Trust
 from recorder.seal.usage_terms import terms
@@ -60,8 +60,9 @@ def check_expired(
         )
     length = signed_length(row.tenant, store, trust.root)
     with writing():
-        amendments.check_complete(complete_log(lock_tenant(row.tenant), length), chain)
-        usage = terms(chain.manifest, chain.amendments, limits_of(row.tenant, trust))
+        log = complete_log(lock_tenant(row.tenant), length)
+        amendments.check_complete(log, chain)
+        usage = current_terms(log.locked, chain, trust).terms
     until = usage.until
     if chain.erased is None and until > now:
         raise SealError(

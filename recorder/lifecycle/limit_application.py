@@ -7,11 +7,14 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import queries
+from recorder.catalogue.database import writing
 from recorder.fault_log import FaultLog
 from recorder.isolation import isolate_object
 from recorder.lifecycle import amendments, limits
 from recorder.lifecycle.amendment_store import chain_of_row
+from recorder.lifecycle.current_terms import current_terms
 from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.store.contract import Store
 
@@ -36,6 +39,8 @@ def apply_limits(
                 row = queries.recording(tenant, recording)
                 if row is not None:
                     chain = chain_of_row(row, store, root, revoked())
-                    changed += amendments.update_expiry(row, chain, trust)
+                    with writing():
+                        current = current_terms(lock_tenant(tenant), chain, trust)
+                        changed += amendments.update_expiry(current)
         limits.note_applied(limit, found[-1] if found else None, now)
     return changed

@@ -18,7 +18,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import append, commitment, leaf_hash, lock_tenant
+from recorder.auditlog.append import LockedTenant, append, commitment, leaf_hash, lock_tenant
 from recorder.catalogue import country_check
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.prepared_query import prepared
@@ -37,6 +37,7 @@ from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.revocation import Trust, is_doubtful
 from recorder.seal.signing import raw_public
 from recorder.seal.usage_terms import RetentionLimit
+from recorder.verified_state import VerifiedState
 
 SET = "retention_limit.set"
 LIFTED = "retention_limit.lifted"
@@ -66,6 +67,14 @@ class PendingLimit:
     tenant: str
     content: bytes
     lifted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedLimit(VerifiedState):
+    """A signed statement of the customer's and the limit's that it says, and its bytes (``which``)."""
+
+    which: PendingLimit
+    statement: LimitSet | LimitLifted
 
 
 def check_limit(tenant: str, purpose: str | None, line: str | None, keep_days: int | None) -> None:
@@ -128,7 +137,7 @@ def pending(tenant: str | None = None) -> tuple[PendingLimit, ...]:
     return tuple(found)
 
 
-def check_statement(which: PendingLimit, trust: Trust, listed_at: datetime | None) -> LimitSet | LimitLifted:
+def check_statement(which: PendingLimit, trust: Trust, listed_at: datetime | None) -> VerifiedLimit:
     """The verified content of a statement. ``listed_at`` is when the log listed it; ``None`` if a rebuild
     found it and an operator vouches for its date. Raises :class:`SealError` if it is unsigned, another
     customer's, or signed by a key that was revoked before then."""
@@ -145,24 +154,21 @@ def check_statement(which: PendingLimit, trust: Trust, listed_at: datetime | Non
     if is_doubtful(key, statement.signed_at, listed_at, trust.revoked()):
         what = f"key {key}, which signed it, was revoked before it was listed"
         raise SealError("seal.key_revoked", what, "treat it as unverified; find out who held the key")
-    return statement
+    return VerifiedLimit(which, statement)
 
 
-def add_leaf(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> None:
-    """Append the leaf of a statement that is in the bucket, which puts it into effect. Raises
-    :class:`SealError` as :func:`check_statement`."""
-    statement = check_statement(which, trust, now)
+def add_leaf(limit: VerifiedLimit, now: datetime, entropy: Entropy) -> None:
+    """Append the leaf of a statement that is in the bucket, which puts it into effect."""
     with writing():
-        lock_tenant(which.tenant)
-        _list(which, _leaf_body(statement, which), now, entropy)
+        _list(lock_tenant(limit.which.tenant), limit, {}, now, entropy)
 
 
-def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy: Entropy) -> bool:
+def restore_statement(limit: VerifiedLimit, now: datetime, entropy: Entropy) -> bool:
     """Add a statement that a rebuild found in the bucket; false if the catalogue has it already. Raises
-    :class:`SealError` as :func:`check_statement`, and if the catalogue has a different one."""
-    statement, text = check_statement(which, trust, None), which.content.decode()
+    :class:`SealError` if the catalogue has a different one."""
+    which, text = limit.which, limit.which.content.decode()
     with writing():
-        lock_tenant(which.tenant)
+        locked = lock_tenant(which.tenant)
         row = RetentionLimitTable.get_or_none(RetentionLimitTable.id == which.id)
         catalogued = None if row is None else row.lifted if which.lifted else row.statement
         if (row is not None and row.tenant_id != which.tenant) or catalogued not in (None, text):
@@ -179,7 +185,7 @@ def restore_statement(which: PendingLimit, trust: Trust, now: datetime, entropy:
             RetentionLimitTable.create(id=which.id, tenant=which.tenant, statement=text)
         elif catalogued is None:
             RetentionLimitTable.update(lifted=text).where(RetentionLimitTable.id == which.id).execute()
-        return _list(which, _leaf_body(statement, which) | {"rebuilt": True}, now, entropy)
+        return _list(locked, limit, {"rebuilt": True}, now, entropy)
 
 
 def is_listed(which: PendingLimit) -> bool:
@@ -215,20 +221,25 @@ def stored_statements(tenant: str) -> Iterator[tuple[PendingLimit, int | None, d
                 continue
 
 
-def _leaf_body(statement: LimitSet | LimitLifted, which: PendingLimit) -> dict[str, object]:
-    body: dict[str, object] = {"limit": statement.id, "sha256": statements.sha256_of(which.content)}
+def _leaf_body(limit: VerifiedLimit) -> dict[str, object]:
+    statement = limit.statement
+    body: dict[str, object] = {"limit": statement.id, "sha256": statements.sha256_of(limit.which.content)}
     if isinstance(statement, LimitSet):
         body |= {"purpose": statement.purpose or "", "line": statement.line or "", "days": statement.days}
         body["covers_consents"] = statement.covers_consents
     return body | {"by": statement.by.id or statement.by.kind}
 
 
-def _list(which: PendingLimit, body: dict[str, object], now: datetime, entropy: Entropy) -> bool:
-    """Append a statement's leaf unless it has one."""
+def _list(
+    locked: LockedTenant, limit: VerifiedLimit, more: Mapping[str, object], now: datetime, entropy: Entropy
+) -> bool:
+    """Append a statement's leaf, with ``more`` in its body, unless it has one."""
+    locked.check()
+    which = limit.which
     row = RetentionLimitTable.get_by_id(which.id)
     if (row.lifted_leaf if which.lifted else row.leaf) is not None:
         return False
-    leaf = append(which.tenant, LIFTED if which.lifted else SET, body, now, entropy)
+    leaf = append(locked.tenant, LIFTED if which.lifted else SET, {**_leaf_body(limit), **more}, now, entropy)
     change = {"lifted_leaf" if which.lifted else "leaf": leaf.number}
     RetentionLimitTable.update(**change).where(RetentionLimitTable.id == which.id).execute()
     return True

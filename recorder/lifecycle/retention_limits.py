@@ -92,10 +92,10 @@ def finish_pending(
             hint="run `accord audit run`",
         ):  # fmt: skip
             place = statements.place_of(each.tenant, each.id, lifted=each.lifted)
-            limits.check_statement(each, trust, now)
+            limit = limits.check_statement(each, trust, now)
             with memory_file(each.content) as path:
                 store.put(place, path, statements.sha256_of(each.content))
-            limits.add_leaf(each, trust, now, entropy)
+            limits.add_leaf(limit, now, entropy)
             log.info("retention_limit.listed", tenant=each.tenant, limit=each.id, lifted=each.lifted)
             count += 1
     return count
@@ -152,7 +152,8 @@ def _bring_back(
         raise SealError("object.unplaced", "Accord has no object with that name", hints.FOREIGN_OBJECT)
     tenant, limit, lifted = parts
     found = PendingLimit(limit, tenant, read_document(store, key, statements.MAX_BYTES), lifted)
-    if not limits.is_listed(found):
-        limits.check_statement(found, trust, None if believe_dates else now)
+    is_listed = limits.is_listed(found)
+    statement = limits.check_statement(found, trust, None if believe_dates or is_listed else now)
+    if not is_listed:
         hold_review.suspend_expiry("retention limit", now, entropy)
-    return limits.restore_statement(found, trust, now, entropy)
+    return limits.restore_statement(statement, now, entropy)

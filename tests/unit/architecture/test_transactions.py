@@ -26,7 +26,6 @@ WITHOUT_LOCK = {
         "recorder.identity.users.touch_session",
         "recorder.lifecycle.amendments.begin_amendment",
         "recorder.lifecycle.amendments.end_amendment",
-        "recorder.lifecycle.amendments.update_expiry",
         "recorder.lifecycle.limits.note_applied",
         "recorder.lifecycle.wrapped_key_rows.set_recording_key",
         "recorder.playback.grants.take_back",

@@ -24,9 +24,10 @@ from recorder.auditlog.append import LockedTenant, lock_tenant
 from recorder.auditlog.leaf_erasure import RecordingErasure, drop_bodies
 from recorder.catalogue.records import RecordingRow
 from recorder.ids import Entropy
-from recorder.lifecycle import amendments, recordings
+from recorder.lifecycle import amendments, limits, recordings
 from recorder.lifecycle.dispute_erasure import drop_disputes
 from recorder.lifecycle.erased_recording import ErasedRecording
+from recorder.lifecycle.limits import PendingLimit
 from recorder.pipeline.erasure_check import ErasedTake, delete_remains
 from recorder.playback.audio_reader import AudioReader
 from recorder.playback.interface import GuestAdmission
@@ -137,6 +138,18 @@ def remove_folder(folder: Path) -> None:
 
 def delete_sealed(sealed: SealedTake, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:
     delete_remains(sealed, store, root, revoked)  # a take that may be the only copy
+
+
+def expire_by_row(row: RecordingRow) -> None:
+    amendments.update_expiry(row)  # a row
+
+
+def expire_by_chain(chain: Chain) -> None:
+    amendments.update_expiry(chain)  # a chain without its customer's limits
+
+
+def limit_by_row(limit: PendingLimit, now: datetime, entropy: Entropy) -> None:
+    limits.add_leaf(limit, now, entropy)  # what a row says
 
 
 def hear_recording(sounds: AudioReader, sealed: VerifiedRecording) -> None:

@@ -20,6 +20,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "Chain": "recorder.seal.amendment_chain",
     "CheckedAdmission": "recorder.playback.authorization",
     "CompleteLog": "recorder.auditlog.complete_log",
+    "CurrentTerms": "recorder.lifecycle.current_terms",
     "DepartedCalls": "recorder.features.offboarding.erasure_order",
     "DepartedDisputes": "recorder.features.offboarding.erasure_order",
     "DepartedTenant": "recorder.features.offboarding.erasure_order",
@@ -45,6 +46,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "Terms": "recorder.seal.usage_terms",
     "UnrecordedTake": "recorder.pipeline.unrecorded_call",
     "Verified": "recorder.seal.signed_document",
+    "VerifiedLimit": "recorder.lifecycle.limits",
     "VerifiedRecording": "recorder.playback.verified_recording",
 }
 """The verified states, each with the module that verifies it. A new one is a decision: it is added here."""

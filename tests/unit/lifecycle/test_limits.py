@@ -64,7 +64,8 @@ def signed_lifting(house, limit: PendingLimit) -> PendingLimit:
 
 
 def restore(house, which: PendingLimit) -> bool:
-    return limits.restore_statement(which, house.trust, house.clock(), house.entropy)
+    statement = limits.check_statement(which, house.trust, None)
+    return limits.restore_statement(statement, house.clock(), house.entropy)
 
 
 def test_accepts_a_limit_for_any_purpose_and_line_of_the_customer(house) -> None:
@@ -165,7 +166,7 @@ def test_refuses_a_statement_of_another_customer_or_by_a_revoked_key(house) -> N
     limit, now = signed_limit(house), house.clock()
     key = house.services.signer.key_id
     revoked = Trust(house.root_public, lambda: {key: now + timedelta(hours=1)})
-    assert isinstance(limits.check_statement(limit, revoked, now), LimitSet)
+    assert isinstance(limits.check_statement(limit, revoked, now).statement, LimitSet)
     late = now + timedelta(hours=2)
     assert refusal(lambda: limits.check_statement(limit, revoked, late)) == "seal.key_revoked"
 
