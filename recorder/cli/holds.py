@@ -176,7 +176,7 @@ def lift_hold(context: Context, recording_id: str, number: int, reason: str) -> 
         f"Hold {number} of {row.id}, set {to_iso(found.since)}: {found.data.reason}",
         f"Without it, {ends}.",
     )
-    changes.lift(row.tenant, row.id, OPERATOR, hold=number, reason=reason)
+    changes.lift(status, OPERATOR, hold=number, reason=reason)
     print_result(
         {"recording": row.id, "number": number, "keep_until": status.terms.until, "erases": erases},
         f"Hold {number} of {row.id} is lifted.",

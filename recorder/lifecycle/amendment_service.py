@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import Final
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -25,13 +26,14 @@ from recorder.catalogue.tables import lease
 from recorder.clock import Now, truncate, utc_now
 from recorder.domain import time_zones
 from recorder.domain.roles import ADMIN
-from recorder.errors import AccessError, RetentionError
+from recorder.errors import AccessError, RetentionError, SealError
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments, plans
 from recorder.lifecycle.amendment_store import chain_of_row, put
 from recorder.lifecycle.limits import limits_of
 from recorder.lifecycle.statements import Statements
 from recorder.prompts.purposes import standard
+from recorder.seal import hints
 from recorder.seal import usage_terms as sealed
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import Chain
@@ -54,11 +56,16 @@ from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.signing import Signer
 from recorder.seal.usage_terms import Deferral, Terms
 from recorder.store.contract import Conflict, NotFound, Store
+from recorder.verified_state import VerifiedState
 
 LONGEST_REVIEW = timedelta(days=366)
 """The longest time until a hold is reviewed."""
 
 LONGEST_REASON = 500
+
+WIDENS: Final = (ConsentAdded, HoldLifted, DeferralEnded)
+"""Amendments after which more is heard, or erased: only where the chain has every amendment that the log
+names."""
 
 TRIES = 3
 
@@ -70,8 +77,8 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class RecordingStatus:
-    """A recording as it is now: its row, its sealed documents, and the resulting terms."""
+class RecordingStatus(VerifiedState):
+    """A recording as it was when somebody looked: its row, its sealed documents, and the resulting terms."""
 
     row: RecordingRow
     chain: Chain
@@ -109,6 +116,16 @@ class RecordingStatus:
         if any(sealed.is_required_by_law(code) for code in self.terms.active(self.now)):
             return "retention.by_law"
         return "retention.deleted" if self.terms.deleted_at is not None else None
+
+
+def recording_status(row: RecordingRow, chain: Chain, terms: Terms, now: datetime) -> RecordingStatus:
+    """The status of a recording by its chain and terms. Raises :class:`SealError` (``seal.manifest_foreign``)
+    for the chain of another one."""
+    manifest = chain.manifest
+    if (manifest.tenant, manifest.recording) != (row.tenant, row.id):
+        what = f"the chain of recording {manifest.recording} is not that of {row.id}"
+        raise SealError("seal.manifest_foreign", what, hints.COMPARE)
+    return RecordingStatus(row, chain, terms, now)
 
 
 Rule = Callable[[RecordingStatus], Data]
@@ -156,7 +173,7 @@ class Changes:
         if chain.erased is not None:
             raise AccessError("access.erased", "the recording has been destroyed", _ERASED)
         usage = sealed.terms(chain.manifest, chain.amendments, limits, pack)
-        return RecordingStatus(row, chain, usage, self.now())
+        return recording_status(row, chain, usage, self.now())
 
     def hold(
         self,
@@ -214,9 +231,9 @@ class Changes:
                 return True
         return Statements(self.store, self.root, self.revoked).erases(row.tenant)
 
-    def lift(self, tenant: str, recording: str, by: By, *, hold: int, reason: str) -> None:
-        """Lift a hold; what has expired meanwhile is then erased. Raises ``retention.no_hold``,
-        ``retention.reason``."""
+    def lift(self, seen: RecordingStatus, by: By, *, hold: int, reason: str) -> None:
+        """Lift a hold of a recording that somebody has looked at; what has expired meanwhile is then erased.
+        Raises ``retention.no_hold``, ``retention.reason``."""
 
         def rule(status: RecordingStatus) -> Data:
             if hold not in {each.number for each in status.terms.holds}:
@@ -225,11 +242,11 @@ class Changes:
                 )
             return HoldLifted(hold, _check_reason(reason))
 
-        self._amend(tenant, recording, by, rule)
+        self._amend(seen.row.tenant, seen.row.id, by, rule)
 
-    def hand_over(self, tenant: str, recording: str, by: By, *, hold: int, owner: str) -> None:
-        """Let somebody else, with the id ``owner``, handle what a hold is about. Raises
-        ``retention.no_hold``, ``retention.handler`` (they handle it already)."""
+    def hand_over(self, seen: RecordingStatus, by: By, *, hold: int, owner: str) -> None:
+        """Let somebody else, with the id ``owner``, handle what a hold is about of a recording that somebody
+        has looked at. Raises ``retention.no_hold``, ``retention.handler`` (they handle it already)."""
 
         def rule(status: RecordingStatus) -> Data:
             found = next((each.data for each in status.terms.holds if each.number == hold), None)
@@ -245,7 +262,7 @@ class Changes:
                 )
             return replace(found, owner=owner, replaces=hold)
 
-        self._amend(tenant, recording, by, rule)
+        self._amend(seen.row.tenant, seen.row.id, by, rule)
 
     def withdraw(
         self, tenant: str, recording: str, by: By, *, reason: str, purposes: Sequence[str] | None = None
@@ -394,6 +411,8 @@ class Changes:
         for again in reversed(range(TRIES)):
             status = self.look(tenant, recording)
             data = rule(status)
+            if isinstance(data, WIDENS):
+                amendments.check_logged(status.chain)
             try:
                 amendment = put(self.store, status.chain, data, by, self.signer, self.root, status.now)
             except Conflict:

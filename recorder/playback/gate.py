@@ -32,7 +32,7 @@ from recorder.identity import api_tokens, download_permission, users
 from recorder.identity.api_tokens import TokenRow
 from recorder.ids import Entropy
 from recorder.lifecycle import plans
-from recorder.lifecycle.amendment_service import RecordingStatus
+from recorder.lifecycle.amendment_service import recording_status
 from recorder.playback import channel_mute, grants
 from recorder.playback import playback_report as stretches
 from recorder.playback.audio_reader import MASKED, PEAKS
@@ -118,7 +118,7 @@ class Gate:
         sealed = self._guard.open(who, row)
         terms = self._guard.terms(sealed)
         choices = self._policy(who).choices(terms, sealed.row)
-        status = RecordingStatus(sealed.row, sealed.chain, terms, self._guard.now())
+        status = recording_status(sealed.row, sealed.chain, terms, self._guard.now())
         grant = self._current_grant(who, sealed.row, choices)
         return CallFacts(
             status, to_body(sealed.manifest), choices, preselect(choices, self._recent(who)), grant

@@ -154,8 +154,9 @@ def _difference(world: World) -> None:
     review = world.house.clock() + timedelta(days=9)
     changes.hold(*arguments, owner=world.user, purposes=["agreement"], reason="An order", review_at=review)
     hold = amendments.holds(world.tenant, world.live_recording)[-1].number
-    changes.hand_over(*arguments, hold=hold, owner="somebody else")
-    changes.lift(*arguments, hold=hold + 1, reason="Settled")
+    seen, by = changes.look(world.tenant, world.live_recording), By("user", world.user)
+    changes.hand_over(seen, by, hold=hold, owner="somebody else")
+    changes.lift(seen, by, hold=hold + 1, reason="Settled")
 
 
 def _team(world: World) -> None:
@@ -270,7 +271,9 @@ def _offboard(world: World, found: Fields) -> None:
     handed = _gate(world).handover(_who(world))
     assert sum(map(len, handed.read(0, handed.length))) == handed.length
     for hold in (1, 2):
-        office.lift(tenant, world.live_recording, By("operator"), hold=hold, reason="They agree.")
+        office.lift(
+            office.look(tenant, world.live_recording), By("operator"), hold=hold, reason="They agree."
+        )
     for each in office.look(tenant, world.live_recording).terms.deferrals:
         office.end_deferrals(
             tenant, world.live_recording, By("operator"),

@@ -89,7 +89,7 @@ def lift_hold(recording_id: str) -> ResponseReturnValue:
             "ask the user who handles it, or an admin",
         )
     reason = form.get("reason", "").strip() or str(_("No longer needed"))
-    changes().lift(user.tenant, recording_id, author(), hold=hold, reason=reason)
+    changes().lift(status, author(), hold=hold, reason=reason)
     return redirect_to_recording(recording_id)
 
 
@@ -99,8 +99,8 @@ def lift_hold(recording_id: str) -> ResponseReturnValue:
 @on_call_page("handler-{hold}")
 def hand_over(recording_id: str) -> ResponseReturnValue:
     """Let another colleague handle what a recording is kept for."""
-    status, tenant = gate().facts(who(), recording_id).status, current_visitor().tenant.id
-    changes().hand_over(tenant, recording_id, author(), hold=_hold_number(), owner=_chosen_handler(status))
+    status = gate().facts(who(), recording_id).status
+    changes().hand_over(status, author(), hold=_hold_number(), owner=_chosen_handler(status))
     return redirect_to_recording(recording_id, "held")
 
 

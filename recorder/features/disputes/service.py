@@ -216,7 +216,8 @@ class Disputes:
         """Lift a hold of a dispute. One that somebody lifted before is none; where the store is away, the
         hold stays and is due for review, which admins are told."""
         try:
-            self.changes.lift(tenant, recording.recording, by, hold=recording.hold, reason=reason)
+            seen = self.changes.look(tenant, recording.recording)
+            self.changes.lift(seen, by, hold=recording.hold, reason=reason)
         except AccordError as error:
             log.warning(
                 "dispute.hold_stays", recording=recording.recording, hold=recording.hold,

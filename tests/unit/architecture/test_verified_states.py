@@ -26,12 +26,14 @@ from recorder.catalogue.records import RecordingRow
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments, limits, recordings
 from recorder.lifecycle.dispute_erasure import drop_disputes
+from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.erased_recording import ErasedRecording
 from recorder.lifecycle.limits import PendingLimit
 from recorder.pipeline.erasure_check import ErasedTake, delete_remains
 from recorder.playback.audio_reader import AudioReader
 from recorder.playback.interface import GuestAdmission
 from recorder.playback.verified_recording import VerifiedRecording
+from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import Chain
 from recorder.seal.revocation import Revoked
 from recorder.seal.sealing import SealedTake
@@ -150,6 +152,14 @@ def expire_by_chain(chain: Chain) -> None:
 
 def limit_by_row(limit: PendingLimit, now: datetime, entropy: Entropy) -> None:
     limits.add_leaf(limit, now, entropy)  # what a row says
+
+
+def lift_by_row(changes: Changes, row: RecordingRow, by: By) -> None:
+    changes.lift(row, by, hold=1, reason="settled")  # a row
+
+
+def hand_over_by_id(changes: Changes, recording: str, by: By) -> None:
+    changes.hand_over(recording, by, hold=1, owner="u")  # an id
 
 
 def hear_recording(sounds: AudioReader, sealed: VerifiedRecording) -> None:

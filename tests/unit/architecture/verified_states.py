@@ -38,6 +38,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "LockedTenant": "recorder.auditlog.append",
     "QuarantinedTake": "recorder.lifecycle.quarantined_take",
     "RecordingErasure": "recorder.auditlog.leaf_erasure",
+    "RecordingStatus": "recorder.lifecycle.amendment_service",
     "RemovableTake": "recorder.spool.layout",
     "RequestedCallErasure": "recorder.features.subject_requests.call_erasure",
     "SignedLength": "recorder.auditlog.complete_log",

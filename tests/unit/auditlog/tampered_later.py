@@ -39,7 +39,12 @@ def hold(world: World) -> None:
 
 def hold_and_lift(world: World) -> None:
     hold(world)
-    changes(world).lift(world.tenant, world.live_recording, By("user", world.user), hold=1, reason="settled")
+    changes(world).lift(
+        changes(world).look(world.tenant, world.live_recording),
+        By("user", world.user),
+        hold=1,
+        reason="settled",
+    )
     signed(world)
 
 

@@ -54,7 +54,9 @@ def ask_for_deletion(scene, login: str = "paul") -> None:
     """One of the customer's people lifts every hold and deletes the recording."""
     changes, by = scene.house.changes, By("user", scene.customer.people[login].id)
     for hold in changes.look(scene.customer.id, scene.call).terms.holds:
-        changes.lift(scene.customer.id, scene.call, by, hold=hold.number, reason="no longer needed")
+        changes.lift(
+            changes.look(scene.customer.id, scene.call), by, hold=hold.number, reason="no longer needed"
+        )
     changes.delete(scene.customer.id, scene.call, by, reason="we do not want it any more")
 
 
@@ -345,7 +347,7 @@ def test_withdrawal_and_shorter_retention_wait_as_a_deletion_does(house, scene, 
     scene = replace(scene, call=house.call(scene.customer, mode="opt-out"))
     dispute, _jan = scene.recognised()
     changes, by, tenant = house.changes, By("user", scene.claire.id), scene.customer.id
-    changes.lift(tenant, scene.call, by, hold=1, reason="no longer needed")
+    changes.lift(changes.look(tenant, scene.call), by, hold=1, reason="no longer needed")
     if what == "withdrawn":
         changes.withdraw(tenant, scene.call, by, reason="by letter")
     elif what == "narrowed":

@@ -103,7 +103,7 @@ def test_holds_no_recording_that_is_being_erased(house, recording) -> None:
     row = queries.recording(house.tenant, recording)
     drop_key(row)
     hold(house, recording)
-    house.changes.lift(house.tenant, recording, OPERATOR, hold=1, reason=REASON)
+    house.changes.lift(house.changes.look(house.tenant, recording), OPERATOR, hold=1, reason=REASON)
     house.store.delete(data_key_path(house.tenant, recording))
     assert refusal(lambda: hold(house, recording)) == "retention.being_erased"
 
@@ -121,16 +121,26 @@ def test_holds_until_a_review_within_a_year(house, recording) -> None:
 
 def test_lifts_only_a_hold_that_is_set(house, changes, recording) -> None:
     hold(house, recording)
-    lift = {"reason": REASON}
-    assert (
-        refusal(lambda: changes.lift(house.tenant, recording, OPERATOR, hold=2, **lift))
-        == "retention.no_hold"
-    )
-    changes.lift(house.tenant, recording, OPERATOR, hold=1, **lift)
-    assert (
-        refusal(lambda: changes.lift(house.tenant, recording, OPERATOR, hold=1, **lift))
-        == "retention.no_hold"
-    )
+
+    def lift(number: int) -> None:
+        changes.lift(changes.look(house.tenant, recording), OPERATOR, hold=number, reason=REASON)
+
+    assert refusal(lambda: lift(2)) == "retention.no_hold"
+    lift(1)
+    assert refusal(lambda: lift(1)) == "retention.no_hold"
+
+
+def test_widens_nothing_while_an_amendment_that_the_log_names_is_missing(house, changes, recording) -> None:
+    hold(house, recording)
+    hold(house, recording)
+    row = queries.recording(house.tenant, recording)
+    (house.bucket / f"{row.prefix}amendment-0002.json").unlink()
+    status = changes.look(house.tenant, recording)
+    assert refusal(lambda: changes.lift(status, OPERATOR, hold=1, reason=REASON)) == "recording.held"
+    days = {"purpose": "agreement", "keep_days": 200}
+    agree = lambda: changes.agree(house.tenant, recording, OPERATOR, reason=REASON, **days)  # noqa: E731
+    assert refusal(agree) == "recording.held"
+    assert kinds(house, recording) == ["hold_set"]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +212,7 @@ def test_deletes_once_and_never_a_held_recording(house, changes, recording) -> N
     hold(house, recording)
     for attempt in (changes.delete, changes.leave):
         assert refusal(lambda: attempt(house.tenant, recording, OPERATOR, reason=REASON)) == "retention.held"  # noqa: B023
-    changes.lift(house.tenant, recording, OPERATOR, hold=1, reason=REASON)
+    changes.lift(changes.look(house.tenant, recording), OPERATOR, hold=1, reason=REASON)
     changes.delete(house.tenant, recording, OPERATOR, reason=REASON)
     again = lambda: changes.delete(house.tenant, recording, OPERATOR, reason=REASON)  # noqa: E731
     assert refusal(again) == "retention.deleted"

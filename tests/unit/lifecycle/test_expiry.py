@@ -234,7 +234,7 @@ def held_refusal(house, recording: str) -> str | None:
 def test_a_hold_that_the_catalogue_or_the_bucket_lacks_erases_nothing(house) -> None:
     """Whoever can write to either could otherwise end a legal hold."""
     row, other = held_recording(house), held_recording(house)
-    house.changes.lift(house.tenant, other.id, By("operator"), hold=1, reason="settled")
+    house.changes.lift(house.changes.look(house.tenant, other.id), By("operator"), hold=1, reason="settled")
     house.clock.at = other.keep_until
     with writing():
         AmendmentTable.delete().where(AmendmentTable.recording == row.id).execute()

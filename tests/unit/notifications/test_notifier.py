@@ -230,7 +230,7 @@ def test_reviews_are_reported_once_and_end_when_they_are_done(house):
     notify(house, minutes=2)
     assert outcomes(house) == [("hold", None)]
     assert rows(house)[0].recording == recording
-    house.changes.lift(house.tenant, recording, By("operator"), hold=1, reason="settled")
+    house.changes.lift(house.changes.look(house.tenant, recording), By("operator"), hold=1, reason="settled")
     notify(house, days=19)
     assert outcomes(house) == [("hold", "done"), ("request", None)]
     (due,) = [row for row in rows(house) if row.cause == "request"]

@@ -243,7 +243,7 @@ def test_refuses_while_recordings_are_on_hold_and_names_them(house, bakery, hand
     decide(house, bakery, early="By letter")  # somebody held it after the command had looked
     assert offboarding_duty.erase_due(means, house.clock()) == 0
     assert offboarding_queries.count_recordings(bakery.id) == 2, "nothing begins before it is decided"
-    house.changes.lift(bakery.id, on_hold, OPERATOR, hold=1, reason="settled")
+    house.changes.lift(house.changes.look(bakery.id, on_hold), OPERATOR, hold=1, reason="settled")
     with pytest.raises(RetentionError) as too_late:
         house.changes.hold(bakery.id, other, OPERATOR, review_at=review, **options)
     assert too_late.value.error_id == "retention.being_erased"

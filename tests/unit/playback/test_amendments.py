@@ -66,7 +66,7 @@ def test_a_hold_allows_only_its_purposes_and_roles_and_outlasts_expiry(
     with pytest.raises(AccessError, match="not for") as failure:
         gate.grant(clerk, recording.id, "agreement")
     assert failure.value.error_id == "access.held"
-    changes.lift(recording.tenant, recording.id, OPERATOR, hold=1, reason="settled")
+    changes.lift(changes.look(recording.tenant, recording.id), OPERATOR, hold=1, reason="settled")
     assert refusals(gate, admin, recording) == {"agreement": "access.expired"}
     assert destroy_due(house) == 1
     assert queries.recording(house.tenant, recording.id).erasure_reason == "expired"
@@ -206,7 +206,7 @@ def test_a_held_recording_is_not_deleted_and_a_deleted_one_is_not_played(
     with pytest.raises(RetentionError) as failure:
         changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
     assert failure.value.error_id == "retention.held"
-    changes.lift(recording.tenant, recording.id, OPERATOR, hold=1, reason="settled")
+    changes.lift(changes.look(recording.tenant, recording.id), OPERATOR, hold=1, reason="settled")
     changes.delete(recording.tenant, recording.id, OPERATOR, reason="not needed")
     assert refusals(gate, ada, recording) == {"agreement": "access.erased"}
     hold_too_late = {"owner": "ada", "purposes": ["agreement"], "reason": "…"}
@@ -249,7 +249,7 @@ def test_another_customers_recording_is_not_found(changes, stranger, recording) 
     for attempt in (
         lambda: changes.look(stranger.tenant, recording.id),
         lambda: changes.delete(stranger.tenant, recording.id, OPERATOR, reason="…"),
-        lambda: changes.lift(stranger.tenant, recording.id, OPERATOR, hold=1, reason="…"),
+        lambda: changes.lift(changes.look(stranger.tenant, recording.id), OPERATOR, hold=1, reason="…"),
     ):
         with pytest.raises(AccessError) as failure:
             attempt()
