@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from typing import Any, Final, NoReturn
@@ -37,7 +37,7 @@ from recorder.playback import channel_mute, grants
 from recorder.playback import playback_report as stretches
 from recorder.playback.audio_reader import MASKED, PEAKS
 from recorder.playback.authorization import LOOK_AGAIN, NO_ADMISSIONS, Guard, Pieces, printable
-from recorder.playback.grants import LASTS, ListenRow
+from recorder.playback.grants import LASTS, ListenRow, PermittedUse
 from recorder.playback.interface import (
     SOUNDS,
     WEBM,
@@ -65,6 +65,11 @@ SMALL: Final = 128 * 1024
 """Up to this size in bytes, which is what a player requests when it seeks, everything is counted at once."""
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedUse(PermittedUse):
+    """A use that the gate permits now."""
 
 
 class Gate:
@@ -144,9 +149,17 @@ class Gate:
         """See :class:`GateInterface`."""
         row = self._guard.row(who, recording_id, purpose)
         sealed = self._guard.open(who, row)
-        choices = self._check_purpose(who, sealed, purpose)
+        use = self._permit(who, sealed, purpose)
         self._guard.sounds.prepare(sealed)
-        grant = grants.create_grant(
+        grant = grants.create_grant(use, now=self._guard.now(), entropy=self._guard.entropy)
+        metrics.GRANTS.inc()
+        log.info("gate.granted", recording=row.id, grant=grant.id, purpose=purpose)
+        return grant
+
+    def _permit(self, who: Actor, sealed: VerifiedRecording, purpose: str) -> CheckedUse:
+        """What a user may hear a recording for now. Raises as :meth:`_check_purpose`."""
+        choices, row = self._check_purpose(who, sealed, purpose), sealed.row
+        return CheckedUse(
             tenant=who.tenant,
             user=who.user,
             session=who.session,
@@ -154,13 +167,8 @@ class Gate:
             purpose=purpose,
             manifest_sha256=row.manifest_sha256,
             until=self._until(who, sealed, purpose),
-            now=self._guard.now(),
-            entropy=self._guard.entropy,
             preselected=preselect(choices, self._recent(who)) == purpose,
         )
-        metrics.GRANTS.inc()
-        log.info("gate.granted", recording=row.id, grant=grant.id, purpose=purpose)
-        return grant
 
     @connected()
     def valid_grant(self, who: Actor, grant_id: str) -> Grant:

@@ -30,6 +30,7 @@ from recorder.fault_log import FaultLog
 from recorder.ids import Entropy, uuid7
 from recorder.isolation import isolate_object
 from recorder.playback.interface import Grant
+from recorder.verified_state import VerifiedState
 
 MergeStretches = Callable[[Iterable[tuple[int, int]]], Sequence[tuple[int, int]]]
 
@@ -66,22 +67,26 @@ class ListenRow:
     recording: str
 
 
-def create_grant(
-    *,
-    tenant: str,
-    user: str,
-    session: str | None,
-    recording: str,
-    purpose: str,
-    manifest_sha256: str,
-    until: datetime,
-    now: datetime,
-    entropy: Entropy,
-    preselected: bool = False,
-) -> Grant:
-    """Create a grant and its leaf, which says if the purpose was ``preselected``. Raises
-    :class:`TooOften`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermittedUse(VerifiedState):
+    """A user may hear a verified recording for a purpose, up to ``until``. The gate verifies that, and makes
+    a class of its own. ``preselected``: it had suggested the purpose."""
+
+    tenant: str
+    user: str
+    session: str | None
+    recording: str
+    purpose: str
+    manifest_sha256: str
+    until: datetime
+    preselected: bool = False
+
+
+def create_grant(use: PermittedUse, *, now: datetime, entropy: Entropy) -> Grant:
+    """Create a grant and its leaf, which says if the purpose was preselected. Raises :class:`TooOften`."""
     identity = str(uuid7(now, entropy))
+    facts = use.tenant, use.user, use.session, use.recording, use.purpose, use.manifest_sha256, use.until
+    tenant, user, session, recording, purpose, manifest_sha256, until = facts
     with writing():
         lock_tenant(tenant)
         condition = GrantTable.select(GrantTable.granted_at.alias("at")).where(
@@ -91,7 +96,7 @@ def create_grant(
         body: dict[str, object] = {"grant": identity, "user": user, "recording": recording}
         body["purpose"] = purpose
         body |= {"session": session or "", "manifest_sha256": manifest_sha256}
-        if preselected:
+        if use.preselected:
             body |= {"preselected": True}
         leaf = append(tenant, GIVEN, body, now, entropy, recording=recording)
         GrantTable.create(
@@ -107,7 +112,7 @@ def create_grant(
             leaf=leaf.number,
             renewals=0,
         )
-    return Grant(identity, tenant, user, session, recording, purpose, manifest_sha256, until, leaf.number)
+    return Grant(identity, *facts, leaf.number)
 
 
 def _within(at: Any, now: datetime) -> Any:

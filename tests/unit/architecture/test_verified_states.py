@@ -30,6 +30,7 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.erased_recording import ErasedRecording
 from recorder.lifecycle.limits import PendingLimit
 from recorder.pipeline.erasure_check import ErasedTake, delete_remains
+from recorder.playback import grants
 from recorder.playback.audio_reader import AudioReader
 from recorder.playback.interface import GuestAdmission
 from recorder.playback.verified_recording import VerifiedRecording
@@ -160,6 +161,10 @@ def lift_by_row(changes: Changes, row: RecordingRow, by: By) -> None:
 
 def hand_over_by_id(changes: Changes, recording: str, by: By) -> None:
     changes.hand_over(recording, by, hold=1, owner="u")  # an id
+
+
+def grant_by_recording(sealed: VerifiedRecording, now: datetime, entropy: Entropy) -> None:
+    grants.create_grant(sealed, now=now, entropy=entropy)  # a recording without a permitted purpose
 
 
 def hear_recording(sounds: AudioReader, sealed: VerifiedRecording) -> None:

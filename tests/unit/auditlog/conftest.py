@@ -205,9 +205,9 @@ def _listen(house: Bakery, user: str, recording: str) -> None:
     when = {"now": house.clock(), "entropy": house.entropy}
     row = queries.recording(house.tenant, recording)
     assert row is not None
-    grant = grants.create_grant(
+    grant = grants.create_grant(grants.PermittedUse(
         tenant=house.tenant, user=user, session=None, recording=recording, purpose="agreement",
-        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **when,
+        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15)), **when,
     )  # fmt: skip
     listen = grants.count_sent(grant, "play", "audio.opus", 100, **when)
     assert listen is not None

@@ -231,11 +231,10 @@ def _people(world: World) -> None:
     person = users.user(world.tenant, world.user)
     assert person is not None
     session = users.open_session(person, token_sha256="12" * 32, until=until, **time_and_entropy(world))
-    grant = grants.create_grant(
+    grant = grants.create_grant(grants.PermittedUse(
         tenant=world.tenant, user=world.user, session=session.id, recording=world.live_recording,
         purpose="agreement", manifest_sha256=_manifest_sha256(world),
-        until=house.clock() + timedelta(minutes=15),
-        **time_and_entropy(world),
+        until=house.clock() + timedelta(minutes=15)), **time_and_entropy(world),
     )  # fmt: skip
     listen = grants.count_sent(grant, "another", "audio.opus", 100, **time_and_entropy(world))
     assert listen is not None

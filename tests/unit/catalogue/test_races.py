@@ -78,13 +78,15 @@ def grant(tenants, stored, clock, entropy) -> Callable[[], Grant]:
     def make() -> Grant:
         row = stored()
         return grants.create_grant(
-            tenant=row.tenant,
-            user=person.id,
-            session=None,
-            recording=row.id,
-            purpose="agreement",
-            manifest_sha256=row.manifest_sha256,
-            until=clock() + timedelta(minutes=15),
+            grants.PermittedUse(
+                tenant=row.tenant,
+                user=person.id,
+                session=None,
+                recording=row.id,
+                purpose="agreement",
+                manifest_sha256=row.manifest_sha256,
+                until=clock() + timedelta(minutes=15),
+            ),
             now=clock(),
             entropy=entropy,
         )

@@ -106,9 +106,9 @@ def full(house: Bakery, recorded) -> Bakery:
         user, token_sha256="ab" * 32, now=house.clock(), until=until, entropy=house.entropy
     )
     row = queries.recording(house.tenant, recording)
-    grant = grants.create_grant(
+    grant = grants.create_grant(grants.PermittedUse(
         tenant=house.tenant, user=user.id, session=session.id, recording=recording, purpose="agreement",
-        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15), **time_and_entropy,
+        manifest_sha256=row.manifest_sha256, until=house.clock() + timedelta(minutes=15)), **time_and_entropy,
     )  # fmt: skip
     grants.count_sent(grant, "play", "audio.opus", 100, **time_and_entropy)
     notes.add_note(house.tenant, recording, user.id, text="Call back", at_ms=None, **time_and_entropy)
