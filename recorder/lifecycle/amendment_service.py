@@ -231,7 +231,7 @@ class Changes:
                 return True
         return Statements(self.store, self.root, self.revoked).erases(row.tenant)
 
-    def lift(self, seen: RecordingStatus, by: By, *, hold: int, reason: str) -> None:
+    def lift(self, current: RecordingStatus, by: By, *, hold: int, reason: str) -> None:
         """Lift a hold of a recording that somebody has looked at; what has expired meanwhile is then erased.
         Raises ``retention.no_hold``, ``retention.reason``."""
 
@@ -242,9 +242,9 @@ class Changes:
                 )
             return HoldLifted(hold, _check_reason(reason))
 
-        self._amend(seen.row.tenant, seen.row.id, by, rule)
+        self._amend(current.row.tenant, current.row.id, by, rule)
 
-    def hand_over(self, seen: RecordingStatus, by: By, *, hold: int, owner: str) -> None:
+    def hand_over(self, current: RecordingStatus, by: By, *, hold: int, owner: str) -> None:
         """Let somebody else, with the id ``owner``, handle what a hold is about of a recording that somebody
         has looked at. Raises ``retention.no_hold``, ``retention.handler`` (they handle it already)."""
 
@@ -262,7 +262,7 @@ class Changes:
                 )
             return replace(found, owner=owner, replaces=hold)
 
-        self._amend(seen.row.tenant, seen.row.id, by, rule)
+        self._amend(current.row.tenant, current.row.id, by, rule)
 
     def withdraw(
         self, tenant: str, recording: str, by: By, *, reason: str, purposes: Sequence[str] | None = None

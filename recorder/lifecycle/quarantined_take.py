@@ -20,15 +20,15 @@ class QuarantinedTake(RemovableTake):
 
 
 def over_in_quarantine(
-    folder: Path, now: datetime, noted: Collection[str], statements: Statements
+    folder: Path, now: datetime, erased_calls: Collection[str], statements: Statements
 ) -> QuarantinedTake | None:
-    """The take in a folder of the quarantine if it is over. ``noted`` are ids of calls that rows say were
-    erased at their person's request, which a signed note confirms. Raises
+    """The take in a folder of the quarantine if it is over. ``erased_calls`` are ids of calls that rows say
+    were erased at their person's request, which a signed note confirms. Raises
     :class:`recorder.errors.StoreError`."""
     until = _until(folder)
     if until is None:
         return None  # it may still become a recording, to which no such note applies
-    if until <= now or (folder.name in noted and _was_erased(folder, statements)):
+    if until <= now or (folder.name in erased_calls and _was_erased(folder, statements)):
         return QuarantinedTake(folder)
     return None
 

@@ -69,7 +69,7 @@ class OpenObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission(VerifiedState):
+class SoundAdmission(VerifiedState):
     """Somebody may hear a recording: some passages of it, or all of it, where they are ``None``. The guard
     verifies that, and makes a class of its own."""
 
@@ -87,7 +87,7 @@ class AudioReader:
         self._webm: OrderedDict[tuple[str, Passages | None], bytes] = OrderedDict()
         self._webm_lock = threading.Lock()
 
-    def open(self, admission: Admission, name: str) -> OpenObject:
+    def open(self, admission: SoundAdmission, name: str) -> OpenObject:
         """Open an object without reading it. Its size is requested unless its header is in memory. Raises
         :class:`SealError` (``seal.no_object``, ``object.length``, …), :class:`MissingObject`,
         :class:`recorder.errors.StoreError`.

@@ -30,7 +30,7 @@ from recorder.ids import Entropy
 from recorder.lifecycle import amendments
 from recorder.lifecycle.limits import check_logged, limits_of
 from recorder.playback import grants
-from recorder.playback.audio_reader import Admission, AudioReader
+from recorder.playback.audio_reader import AudioReader, SoundAdmission
 from recorder.playback.interface import Actor, Admissions, NoAdmissions, Passages
 from recorder.playback.verified_recording import RecordingVerifier, VerifiedRecording
 from recorder.seal.keyring import Keyring
@@ -75,7 +75,7 @@ HINTS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedAdmission(Admission):
+class CheckedAdmission(SoundAdmission):
     """What the guard admits an actor to now."""
 
 

@@ -29,6 +29,7 @@ from recorder.seal.keyring import key_part
 from recorder.seal.revocation import Revoked
 from recorder.spool.atomic_files import memory_file
 from recorder.strict_json import STRICT, Form, Natural, Positive, Sha256, Time, one_of
+from recorder.verified_state import VerifiedState
 
 MAX_BYTES: Final = 64 * 1024
 
@@ -170,7 +171,7 @@ class OffboardingReceiptBody:
 
 
 @dataclass(frozen=True, slots=True)
-class OffboardingReceipt:
+class OffboardingReceipt(VerifiedState):
     """A verified receipt; ``key`` is the id of the signing key."""
 
     body: OffboardingReceiptBody

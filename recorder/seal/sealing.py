@@ -39,6 +39,7 @@ from recorder.seal.manifest import (
 )
 from recorder.spool import layout
 from recorder.spool.atomic_files import write_file
+from recorder.verified_state import VerifiedState
 
 NAME = layout.MANIFEST
 KEY_FILE = "key.json"
@@ -58,7 +59,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class SealedTake:
+class SealedTake(VerifiedState):
     """An encrypted and signed recording in its take's folder.
 
     ``uploads`` are in the order of their upload: the objects, the wrapped key, and last the manifest, which

@@ -154,9 +154,9 @@ def _difference(world: World) -> None:
     review = world.house.clock() + timedelta(days=9)
     changes.hold(*arguments, owner=world.user, purposes=["agreement"], reason="An order", review_at=review)
     hold = amendments.holds(world.tenant, world.live_recording)[-1].number
-    seen, by = changes.look(world.tenant, world.live_recording), By("user", world.user)
-    changes.hand_over(seen, by, hold=hold, owner="somebody else")
-    changes.lift(seen, by, hold=hold + 1, reason="Settled")
+    current, by = changes.look(world.tenant, world.live_recording), By("user", world.user)
+    changes.hand_over(current, by, hold=hold, owner="somebody else")
+    changes.lift(current, by, hold=hold + 1, reason="Settled")
 
 
 def _team(world: World) -> None:

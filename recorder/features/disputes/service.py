@@ -216,8 +216,8 @@ class Disputes:
         """Lift a hold of a dispute. One that somebody lifted before is none; where the store is away, the
         hold stays and is due for review, which admins are told."""
         try:
-            seen = self.changes.look(tenant, recording.recording)
-            self.changes.lift(seen, by, hold=recording.hold, reason=reason)
+            current = self.changes.look(tenant, recording.recording)
+            self.changes.lift(current, by, hold=recording.hold, reason=reason)
         except AccordError as error:
             log.warning(
                 "dispute.hold_stays", recording=recording.recording, hold=recording.hold,

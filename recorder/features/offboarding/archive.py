@@ -19,7 +19,7 @@ from recorder.catalogue.offboarding_progress import OffboardingRow
 from recorder.errors import AccessError, SealError
 from recorder.features.offboarding import csv_tables, documents, handover_queries, tar
 from recorder.features.offboarding.handover_queries import HandedRow
-from recorder.playback.audio_reader import Admission, AudioReader, MissingObject
+from recorder.playback.audio_reader import AudioReader, MissingObject, SoundAdmission
 from recorder.seal.document_source import read_document
 from recorder.seal.manifest import MAX_BYTES, decrypt_parties
 from recorder.store.contract import NotFound, Store
@@ -53,7 +53,7 @@ class Archive:
     row: OffboardingRow
     store: Store
     sounds: AudioReader
-    open: Callable[[HandedRow], Admission | None]
+    open: Callable[[HandedRow], SoundAdmission | None]
     report_broken: Callable[[HandedRow, str, SealError], None]
 
     @property
@@ -115,7 +115,7 @@ class Archive:
                 yield Span(f"recordings/{row.recording}/{name}", length, at, read)
             at += tar.file_length(length)
 
-    def file(self, admission: Admission, name: str, length: int) -> Part:
+    def file(self, admission: SoundAdmission, name: str, length: int) -> Part:
         """A file of an existing recording. Raises :class:`SealError`, :class:`StoreError`."""
         sealed = admission.sealed
         row, manifest = sealed.row, sealed.manifest
@@ -146,12 +146,12 @@ class Archive:
 class _Once:
     """Opens a recording when the first of its files is read, once for all of them."""
 
-    def __init__(self, open_: Callable[[], Admission | None]) -> None:
+    def __init__(self, open_: Callable[[], SoundAdmission | None]) -> None:
         self._open = open_
-        self._found: Admission | None = None
+        self._found: SoundAdmission | None = None
         self._is_open = False
 
-    def __call__(self) -> Admission | None:
+    def __call__(self) -> SoundAdmission | None:
         if not self._is_open:
             self._found, self._is_open = self._open(), True
         return self._found

@@ -18,7 +18,7 @@ from recorder.features.offboarding import handover_queries
 from recorder.features.offboarding.archive import Archive
 from recorder.features.offboarding.handover_queries import HandedRow
 from recorder.features.offboarding.plan import reason_left_out
-from recorder.playback.audio_reader import Admission
+from recorder.playback.audio_reader import SoundAdmission
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces
 from recorder.playback.interface import Actor, OpenSound
 from recorder.seal.offboarding import ERASURE, Statement
@@ -133,7 +133,7 @@ def _check_while_sending(
 
 
 @connected()
-def _opened(guard: Guard, who: Actor, row: OffboardingRow, each: HandedRow) -> Admission | None:
+def _opened(guard: Guard, who: Actor, row: OffboardingRow, each: HandedRow) -> SoundAdmission | None:
     """Verify a recording that is about to be sent, and append its leaf; ``None`` if it is gone, may not be
     used any more, or is not as sealed (which is in the log)."""
     recording = queries.recording(who.tenant, each.recording)

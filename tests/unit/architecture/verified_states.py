@@ -15,7 +15,7 @@ from tests.unit.architecture.source_tree import Module, source_modules
 BASE: Final = "VerifiedState"
 
 VERIFIERS: Final[Mapping[str, str]] = {
-    "Admission": "recorder.playback.audio_reader",
+    "SoundAdmission": "recorder.playback.audio_reader",
     "CallErasure": "recorder.auditlog.leaf_erasure",
     "Chain": "recorder.seal.amendment_chain",
     "CheckedAdmission": "recorder.playback.authorization",
@@ -37,12 +37,14 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "ExpiredRecording": "recorder.lifecycle.expired_recording",
     "GuestAdmission": "recorder.playback.interface",
     "LockedTenant": "recorder.auditlog.append",
+    "OffboardingReceipt": "recorder.seal.offboarding",
     "PermittedUse": "recorder.playback.grants",
     "QuarantinedTake": "recorder.lifecycle.quarantined_take",
     "RecordingErasure": "recorder.auditlog.leaf_erasure",
     "RecordingStatus": "recorder.lifecycle.amendment_service",
     "RemovableTake": "recorder.spool.layout",
     "RequestedCallErasure": "recorder.features.subject_requests.call_erasure",
+    "SealedTake": "recorder.seal.sealing",
     "SignedLength": "recorder.auditlog.complete_log",
     "StatementCheck": "recorder.lifecycle.statements",
     "StoredTake": "recorder.pipeline.stored_take",

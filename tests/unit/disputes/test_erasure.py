@@ -79,8 +79,8 @@ def test_a_dispute_whose_last_statement_is_missing_stays(scene, house, duty, clo
 def test_an_open_dispute_that_a_row_closes_stays(scene, house, duty) -> None:
     dispute = scene.open()
     for each in dispute.recordings:
-        seen = scene.house.changes.look(dispute.tenant, each.recording)
-        scene.house.changes.lift(seen, dispute.opened_by, hold=each.hold, reason="lifted")
+        current = scene.house.changes.look(dispute.tenant, each.recording)
+        scene.house.changes.lift(current, dispute.opened_by, hold=each.hold, reason="lifted")
     end_of(house)
     with writing():
         DisputeTable.update(closed_at=house.clock()).execute()

@@ -314,12 +314,12 @@ def test_older_copy_of_a_kept_recording_waits(house) -> None:
     assert house.objects() == there
 
 
-def test_check_costs_one_request(house) -> None:
+def test_a_take_costs_a_request_before_it_is_stored_and_one_before_it_goes(house) -> None:
     store = InterruptedStore(house.services.store, "put", 0, lambda: None)
     house.services = replace(house.services, store=store)
     folder = house.take(talk_ms=300)
     house.work(folder)
     prefix = queries.recording(house.tenant, folder.name).prefix
     assert [each for each in store.question_ids if not each.startswith("put ")] == [
-        f"read {prefix}amendment-0001.json"
-    ]
+        f"read {prefix}amendment-0001.json", f"read {prefix}manifest.json",
+    ]  # fmt: skip
