@@ -242,7 +242,7 @@ def test_hold_is_handed_to_somebody_else(house, changes, recording) -> None:
     hold(house, recording)
     hold(house, recording, owner="bob")
     first, second = (each.number for each in changes.look(house.tenant, recording).terms.holds)
-    give = partial(changes.hand_over, house.tenant, recording, OPERATOR)
+    give = partial(changes.hand_over, changes.look(house.tenant, recording), OPERATOR)
     assert refusal(lambda: give(hold=second, owner="bob")) == "retention.handler"
     assert refusal(lambda: give(hold=second + 9, owner="cleo")) == "retention.no_hold"
     give(hold=second, owner="cleo")
