@@ -61,7 +61,7 @@ def _verified(
     else."""
     try:
         head = signed_note.read(note.encode()).head
-        head = verify_checkpoint(note, endorsement_of(store, head), root)
+        head = verify_checkpoint(note, endorsement_of(store, head, root), root)
     except (AuditLogError, SealError):
         return None
     return head if head.tenant == tenant and number in (None, head.number) else None
