@@ -17,8 +17,9 @@ from recorder.seal.dispute_kinds import ACCEPTED, HeldRecording
 
 def refusal(scene, user, recording: str, **changes) -> str | None:
     try:
-        admitted = admissions.DisputeAdmissions(scene.house.trust)
-        assert admitted.check(replace(scene.actor(user), **changes), recording) is None
+        who = replace(scene.actor(user), **changes)
+        admission = admissions.DisputeAdmissions(scene.house.trust).check(who, recording)
+        assert (admission.recording, admission.passages) == (recording, None)
     except AccessError as error:
         return error.error_id
     return None
