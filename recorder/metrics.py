@@ -263,7 +263,7 @@ CATALOGUE_KINDS: Final = (AWAY, FAILED)
 OBSTACLES: Final = ("store_away", "store", "catalogue", "seal", "take", "encoder", "disk", "other")
 """Reasons why a stage can fail for now."""
 OBJECT_FAULTS: Final = (
-    "amendments.recovery_failed", "announcement.unreadable", "checkpoint.mail_failed",
+    "amendments.recovery_failed", "announcement.unreadable", "call.unreadable", "checkpoint.mail_failed",
     "checkpoint.sign_failed", "checkpoint.stamp_failed", "customer.unreadable", "dispute.drop_failed",
     "dispute.not_copied", "dispute.outcome_failed", "dispute.unreadable", "endorsement.damaged",
     "hold.unreadable", "invitation.unreadable", "line.sound_missing", "line.unreadable",

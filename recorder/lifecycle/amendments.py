@@ -258,9 +258,11 @@ def holds(tenant: str | None = None, recording: str | None = None) -> tuple[Hold
         return tuple(_hold(row) for row in query.order_by(AmendmentTable.at, AmendmentTable.id))
 
 
-def readable_holds(faults: FaultLog) -> tuple[HoldRow, ...]:
-    """All holds that are set, but those whose row cannot be read: each is reported to ``faults``."""
-    return tuple(read_rows(AmendmentTable.select().where(_IS_HOLD), _hold, faults, "hold.unreadable"))
+def readable_holds(faults: FaultLog, tenant: str | None = None) -> tuple[HoldRow, ...]:
+    """All holds that are set, of one tenant or of all, but those whose row cannot be read: each is reported
+    to ``faults``."""
+    mine = _IS_HOLD if tenant is None else _IS_HOLD & (AmendmentTable.tenant == tenant)
+    return tuple(read_rows(AmendmentTable.select().where(mine), _hold, faults, "hold.unreadable"))
 
 
 _IS_HOLD: Final = (AmendmentTable.kind == amendment_kinds.HOLD_SET) & AmendmentTable.ended_by.is_null()

@@ -119,9 +119,11 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
         after=call_filter.after,
         before=call_filter.before,
         limit=panel_state().config.page,
+        faults=page_faults(),
     )
     admin = visitor.admin
-    due_holds = [each for each in amendments.holds(tenant.id) if each.review_at <= now()] if admin else []
+    held = amendments.readable_holds(page_faults(), tenant.id) if admin else ()
+    due_holds = sorted((each for each in held if each.review_at <= now()), key=lambda each: each.since)
     scope, lines = _scope(), _lines()
     reasons = service.reasons(tenant.id) if scope is None else tuple(NOT_RECORDED)
     saved = saved_filters.saved_filters(tenant.id, visitor.user.id)

@@ -15,6 +15,11 @@ LEFT_OUT: Final[Mapping[str, object]] = {
         "The data of an announcement is damaged: it is not shown. Ask your provider."
     ),
     "invitation.unreadable": _l("The data of an invitation is damaged: it is not shown. Ask your provider."),
+    "call.unreadable": _l("The data of a call is damaged: it is not shown. Ask your provider."),
+    "hold.unreadable": _l(
+        "The data of a call that is kept for a difference is damaged: "
+        "it is not shown here. Ask your provider."
+    ),
     "dispute.unreadable": _l("The data of a difference is damaged: it is not shown. Ask your provider."),
 }
 """By the event that the fault is reported as."""

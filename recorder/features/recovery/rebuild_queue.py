@@ -62,7 +62,10 @@ def interrupted() -> RebuildPosition | None:
     """The position of an interrupted rebuild; ``None`` if there is none, or the row is not what a rebuild
     writes: the next one then begins anew."""
     with connected():
-        row = GlobalStateTable.get_or_none(GlobalStateTable.name == REBUILD)
+        try:
+            row = GlobalStateTable.get_or_none(GlobalStateTable.name == REBUILD)
+        except (TypeError, ValueError):
+            return None
     if row is None:
         return None
     match row.data:

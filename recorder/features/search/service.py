@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from peewee import fn
 
 from recorder.catalogue.mappers import not_recorded_row, recording_row
 from recorder.catalogue.records import Cursor, NotRecordedRow, RecordingRow
+from recorder.catalogue.row_reader import read_rows
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.note import NoteTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.fault_log import FaultLog
 from recorder.features.search import queries
 from recorder.features.search.queries import CallCount, Key, KeyPage, Plan
 from recorder.features.search.rules import CallQuery
 from recorder.seal.amendment_kinds import HOLD_SET
+
+Row = TypeVar("Row", RecordingRow, NotRecordedRow)
 
 MANY_NEW = 99
 """New calls that are counted for the button above the list."""
@@ -65,9 +70,15 @@ class CallPage:
 
 
 def list_calls(
-    query: CallQuery, *, after: Cursor | None = None, before: Cursor | None = None, limit: int
+    query: CallQuery,
+    *,
+    after: Cursor | None = None,
+    before: Cursor | None = None,
+    limit: int,
+    faults: FaultLog | None = None,
 ) -> CallPage:
-    """The latest calls of a tenant that fit, those ``after`` a position, or those ``before`` it."""
+    """The latest calls of a tenant that fit, those ``after`` a position, or those ``before`` it. One whose
+    row cannot be read is left out, and reported to ``faults`` as ``call.unreadable``."""
     with queries.following_indexes():
         plan = queries.plan(query)
         if plan is None:
@@ -78,7 +89,8 @@ def list_calls(
             after = before = None
             found = queries.page(plan, limit=limit)
         older, newer = _neighbours(found, after, before)
-        return CallPage(_entries(plan, found.keys), older, newer, queries.count(plan), found.stopped_at)
+        entries = _entries(plan, found.keys, faults or FaultLog())
+        return CallPage(entries, older, newer, queries.count(plan), found.stopped_at)
 
 
 def count_new(query: CallQuery, oldest: Cursor | None, page_size: int) -> int:
@@ -123,14 +135,13 @@ def _cursor(key: Key) -> Cursor:
     return Cursor(queries.time_of(key[0]), key[1])
 
 
-def _entries(plan: Plan, keys: tuple[Key, ...]) -> tuple[CallEntry, ...]:
+def _entries(plan: Plan, keys: tuple[Key, ...], faults: FaultLog) -> tuple[CallEntry, ...]:
     """The rows behind the index, which decides nothing but the order: each is the tenant's own."""
     tenant, ids = plan.query.tenant, [identity for _, identity, recorded in keys if recorded]
     others = [identity for _, identity, recorded in keys if not recorded]
-    recordings = {
-        row.id: recording_row(row) for row in _own(RecordingTable, tenant, ids) if row.erased_at is None
-    }
-    missing = {row.id: not_recorded_row(row) for row in _own(NotRecordedTable, tenant, others)}
+    own = _own(RecordingTable, tenant, ids, recording_row, faults)
+    recordings = {row.id: row for row in own if row.erased_at is None}
+    missing = {row.id: row for row in _own(NotRecordedTable, tenant, others, not_recorded_row, faults)}
     on_hold = _recordings_on_hold(tenant, ids)
     notes = _notes_and_labels(tenant, ids)
     found = []
@@ -146,11 +157,12 @@ def _entries(plan: Plan, keys: tuple[Key, ...]) -> tuple[CallEntry, ...]:
     return tuple(found)
 
 
-def _own(model: Any, tenant: str, ids: list[str]) -> list[Any]:
+def _own(model: Any, tenant: str, ids: list[str], read: Callable[[Any], Row], faults: FaultLog) -> list[Row]:
     """The tenant's rows with these ids. The tenant is compared as an expression: SQLite, without statistics,
     would otherwise read all of the tenant's rows."""
     mine = fn.coalesce(model.tenant, "") == tenant
-    return list(model.select().where(model.id.in_(ids) & mine)) if ids else []
+    query = model.select().where(model.id.in_(ids) & mine)
+    return read_rows(query, read, faults, "call.unreadable", whole=False) if ids else []
 
 
 def _recordings_on_hold(tenant: str, ids: list[str]) -> dict[str, list[str]]:

@@ -8,11 +8,10 @@ from datetime import timedelta
 import pytest
 
 from recorder.catalogue import queries, tenant_queries
-from recorder.catalogue.database import writing
+from recorder.catalogue.database import database, writing
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.listed_call import ListedCallTable
-from recorder.catalogue.tables.rebuild_progress import GlobalStateTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import SealError
 from recorder.features.recovery import rebuild_queue
@@ -383,14 +382,18 @@ def test_resumes_after_an_interruption_anywhere(house, recovery, recorded, after
 
 
 @pytest.mark.parametrize(
-    "data", [{"x": 1}, {"phase": "other", "after": ""}, {"phase": "keys", "after": 1}, []]
-)
-def test_begins_anew_where_the_position_is_not_what_it_wrote(recovery, recorded, data) -> None:
+    "change",
+    [
+        "data = '{\"x\": 1}'", "data = '{\"phase\": \"other\", \"after\": \"\"}'",
+        "data = '{\"phase\": \"keys\", \"after\": 1}'", "data = '[]'", "data = '['", "since = 'garbage'",
+    ],
+)  # fmt: skip
+def test_begins_anew_where_the_position_is_not_what_it_wrote(recovery, recorded, change: str) -> None:
     """The outcomes of its queue do not count either."""
     recorded()
     rebuild_queue.begin(recovery.house.clock())
     rebuild_queue.add([QueuedPlace("a/place/", (), "", "made")], "read", "")
     with writing():
-        GlobalStateTable.update(data=data).execute()
+        database.execute_sql(f"UPDATE global_state SET {change}")
     report = recovery.rebuild()
     assert (report.outcomes, report.resumed) == ({"unchanged": 1}, False)

@@ -11,6 +11,7 @@ from .account_mails import EVA, shown_link
 
 NUMBER = "Les données d’un numéro sont endommagées"
 INVITATION = "Les données d’une invitation sont endommagées"
+CALL = "Les données d’un appel sont endommagées"
 DIFFERENCE = "Les données d’un différend sont endommagées"
 
 MADE_UP = (
@@ -27,16 +28,19 @@ MADE_UP = (
         ("/numbers", "UPDATE line SET since = 'garbage'", NUMBER),
         ("/numbers", "UPDATE line SET timing = 'whenever'", NUMBER),
         ("/recordings", "UPDATE line SET keep = '{{\"x\": 1}}'", NUMBER),
+        ("/recordings", "UPDATE recording SET consented_until = '[' WHERE id = '{other}'", CALL),
+        ("/recordings", "UPDATE unrecorded_call SET ended_at = 'garbage'", CALL),
         ("/recordings/{call}", "UPDATE line SET since = 'garbage'", ""),
     ],
 )
 def test_page_shows_the_rest_and_names_what_is_missing(
     browser, house, bakery, path: str, sql: str, sentence: str
 ) -> None:
-    call, admin = house.call(bakery), browser("paul")
+    call, other, admin = house.call(bakery), house.call(bakery), browser("paul")
+    house.not_recorded(bakery, "declined")
     assert shown_link(admin.send("/team/invite", **EVA, how="link"))
     with writing():
-        database.execute_sql(sql.format(tenant=bakery.id))
+        database.execute_sql(sql.format(tenant=bakery.id, other=other))
     page = admin.get(path.format(call=call))
     assert page.status_code == 200
     assert sentence in page.text
