@@ -61,9 +61,9 @@ def _run_group(
         results = [each for each in campaign.results if str(each.mutation.path) == module]
         wrong += _report(module, results, listed)
         known = {each.name for each in campaign.mutations if str(each.path) == module}
-        for name in (gone := sorted(listed.keys() - known)):
+        for name in (former := sorted(listed.keys() - known)):
             print(f"  listed, but no mutation any more: {name}")
-        wrong += len(gone)
+        wrong += len(former)
     print(f"{len(campaign.results)} mutants in {time.monotonic() - start:.0f} s", flush=True)
     return wrong
 

@@ -221,13 +221,13 @@ def test_an_erasure_drops_its_own_customers_bodies_of_its_own_kinds(tenant, cloc
                 owner = OWNER_FIELDS[kind]
                 append(each, kind, {owner: "x"}, clock(), entropy, recording="x")
     left = [{"dispute.stated", "recording.stored"}, {"dispute.stated"}, set()]
-    for make, kept in zip((_calls, _recordings, _disputes), left, strict=True):
+    for make, rest in zip((_calls, _recordings, _disputes), left, strict=True):
         with writing():
             assert len(drop_bodies(make(lock_tenant(tenant)))) == 1
             assert drop_bodies(make(lock_tenant(tenant))) == [], "they are named once"
             about = LeafTable.select().where((LeafTable.recording_id == "x") & LeafTable.body.is_null(False))
             bodies = {(row.tenant_id, row.kind) for row in about}
-        assert bodies == {(other, kind) for kind in kinds} | {(tenant, kind) for kind in kept}
+        assert bodies == {(other, kind) for kind in kinds} | {(tenant, kind) for kind in rest}
 
 
 def _calls(locked: LockedTenant) -> Erasure:

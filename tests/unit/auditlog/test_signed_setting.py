@@ -17,7 +17,7 @@ from recorder.seal.download_permission import KIND, DownloadPermission
 from recorder.seal.revocation import Revoked, Trust
 from tests.unit.seal.recording import NOW, TENANT, Keys, make_keys
 
-SETTING = SignedSetting(KIND, lambda found: (found.tenant, found.user, found.number))
+PERMISSION = SignedSetting(KIND, lambda found: (found.tenant, found.user, found.number))
 PLACE = (TENANT, "ada", 2)
 VALUE = DownloadPermission(*PLACE, allowed=True)
 LATER = NOW + timedelta(hours=1)
@@ -39,7 +39,7 @@ def leaf(number: int, content: str, at: datetime = LATER) -> LoggedLeaf:
 def refusal(keys: Keys, content: str, leaves: list[LoggedLeaf], revoked: Revoked | None = None) -> str | None:
     trust = Trust(keys.root.public_key(), lambda: revoked or {})
     try:
-        assert SETTING.check(content, PLACE, leaves, trust).value == VALUE
+        assert PERMISSION.check(content, PLACE, leaves, trust).value == VALUE
     except SealError as error:
         return error.error_id
     return None

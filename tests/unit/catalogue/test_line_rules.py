@@ -68,16 +68,16 @@ def test_a_sound_has_its_text(tone) -> None:
 
 
 def test_a_question_belongs_to_a_mode_that_asks(tone) -> None:
-    said, mute = OwnSound("Said.", tone()), OwnSound("", tone())
+    sound, mute = OwnSound("Said.", tone()), OwnSound("", tone())
     rules.check_question(NOTICE, None, None)
     for mode in ASKING_MODES:
-        rules.check_question(mode, said, said)
-        assert "needs its question" in refusal(lambda mode=mode: rules.check_question(mode, None, said))[1]
-        assert "needs its declined" in refusal(lambda mode=mode: rules.check_question(mode, said, None))[1]
-    for parts in ((said, None), (None, said)):
+        rules.check_question(mode, sound, sound)
+        assert "needs its question" in refusal(lambda mode=mode: rules.check_question(mode, None, sound))[1]
+        assert "needs its declined" in refusal(lambda mode=mode: rules.check_question(mode, sound, None))[1]
+    for parts in ((sound, None), (None, sound)):
         found = refusal(lambda parts=parts: rules.check_question(NOTICE, *parts))
         assert found[0] == "announcement.question"
-    for parts in ((said, mute), (mute, said)):
+    for parts in ((sound, mute), (mute, sound)):
         assert refusal(lambda parts=parts: rules.check_question(ASKS, *parts))[0] == "announcement.text"
 
 
@@ -91,7 +91,9 @@ def test_whoever_is_asked_is_asked_before_the_parties_are_connected() -> None:
             ("before_ringing", ONCE_CONNECTED, "before connecting"),
             (AT_PICKUP, "before_connected", "before ringing"),
         ):
-            code, message = refusal(lambda given=(timing, outbound, mode, others): rules.check_timing(*given))
+            code, message = refusal(
+                lambda values=(timing, outbound, mode, others): rules.check_timing(*values)
+            )
             assert (code, when in message) == ("line.timing", True)
             assert ("asks" in message) == (mode != NOTICE)
 

@@ -98,9 +98,9 @@ def test_a_tombstone_that_is_a_row_alone_ends_no_dispute(scene, house, duty, clo
 
 def test_a_recording_that_no_row_leads_to_is_named(scene, house, duty) -> None:
     dispute = scene.open()
-    lost = replace(dispute, recordings=(replace(dispute.recordings[0], recording="lost"),))
+    other = replace(dispute, recordings=(replace(dispute.recordings[0], recording="lost"),))
     with pytest.raises(SealError, match="recording lost, which no row leads to") as error:
-        chains_of(lost, house.store, house.trust)
+        chains_of(other, house.store, house.trust)
     assert error.value.error_id == "dispute.no_recording"
 
 

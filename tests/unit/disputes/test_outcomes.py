@@ -377,8 +377,8 @@ def test_nobody_enters_an_agreement_of_both_sides(scene, house, basis: str) -> N
 def test_who_confirmed_is_named_as_far_as_they_are_known(scene, house) -> None:
     dispute, jan = scene.recognised()
     at = house.clock()
-    written = OutcomeWritten("open", "We leave it.", "0" * 64)
-    outcome = Outcome(written, "claire", tuple((user, at) for user in (jan.id, scene.claire.id, "nobody")))
+    statement = OutcomeWritten("open", "We leave it.", "0" * 64)
+    outcome = Outcome(statement, "claire", tuple((user, at) for user in (jan.id, scene.claire.id, "nobody")))
     assert names_of_confirmers(scene.find(dispute), outcome) == {
         jan.id: "Jan Peeters",
         scene.claire.id: "Claire Martin",

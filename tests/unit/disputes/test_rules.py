@@ -657,10 +657,10 @@ def test_a_full_dispute_takes_a_renewed_invitation() -> None:
 
 
 def test_support_takes_part_by_coming_in_alone() -> None:
-    called = after(*LISTENED, (HELPER, CLAIRE)).find_guest("help")
-    assert not replace(called, answer=ACCEPTED).takes_part
-    assert replace(called, entered=("sam",)).takes_part
-    inside = replace(called, entered=("sam",), agreement=ACCEPTED)
+    helper = after(*LISTENED, (HELPER, CLAIRE)).find_guest("help")
+    assert not replace(helper, answer=ACCEPTED).takes_part
+    assert replace(helper, entered=("sam",)).takes_part
+    inside = replace(helper, entered=("sam",), agreement=ACCEPTED)
     assert inside.is_admitted
     assert not replace(inside, agreement=DECLINED).is_admitted
     assert not replace(inside, ended_at=AT).is_admitted

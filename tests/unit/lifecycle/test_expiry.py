@@ -381,11 +381,11 @@ def test_an_erased_calls_take_goes_at_once_by_a_signed_note(house) -> None:
 
 
 def test_finishes_removals_from_quarantine(house) -> None:
-    gone = house.spool / layout.QUARANTINE / ".gone-take"
-    gone.mkdir(parents=True)
-    (gone / layout.AUDIO).write_bytes(b"RIFF")
+    doomed = house.spool / layout.QUARANTINE / ".gone-take"
+    doomed.mkdir(parents=True)
+    (doomed / layout.AUDIO).write_bytes(b"RIFF")
     assert expiry.empty_quarantine(house.services, house.clock()) == 0
-    assert not gone.exists()
+    assert not doomed.exists()
 
 
 def test_keeps_a_take_that_awaits_a_decision(house) -> None:
