@@ -45,15 +45,19 @@ def test_a_guest_waits_for_recognition_and_goes_when_they_leave(scene) -> None:
     assert refusal(scene, jan, scene.call) == "access.revoked"
 
 
-@pytest.mark.parametrize("leads_to", ["no dispute", None])
-def test_a_guests_row_admits_nobody(scene, leads_to: str | None) -> None:
+@pytest.mark.parametrize(
+    ("leads_to", "reason"), [("no dispute", "there is no dispute"), (None, "not a guest of any dispute")]
+)
+def test_a_guests_row_admits_nobody(scene, leads_to: str | None, reason: str) -> None:
     _dispute, jan = scene.recognised()
     with writing():
         if leads_to is None:
             DisputeGuestTable.delete().execute()
         else:
             DisputeGuestTable.update(dispute_id=leads_to).execute()
-    assert refusal(scene, jan, scene.call) == "access.not_admitted"
+    with pytest.raises(AccessError, match=reason) as failure:
+        admissions.DisputeAdmissions(scene.house.trust).check(scene.actor(jan), scene.call)
+    assert failure.value.error_id == "access.not_admitted"
 
 
 def test_a_helper_hears_passages_of_the_recording_that_they_are_in(scene) -> None:
