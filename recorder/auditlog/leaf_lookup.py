@@ -95,9 +95,9 @@ def leaves_after(tenant: str, number: int, kind: str) -> list[LoggedLeaf]:
 def statements_since(since: datetime) -> Iterator[tuple[str, str, LoggedLeaf | None]]:
     """The leaves about disputes' statements since a time, in each customer's order: the customer, the
     dispute, and the leaf, ``None`` if it is not intact. Erased ones are left out."""
-    kept = IS_STATED & (LeafTable.at >= since) & LeafTable.body.is_null(False)
+    condition = IS_STATED & (LeafTable.at >= since) & LeafTable.body.is_null(False)
     with connected():
-        rows = list(LeafTable.select().where(kept).order_by(LeafTable.tenant, LeafTable.number))
+        rows = list(LeafTable.select().where(condition).order_by(LeafTable.tenant, LeafTable.number))
     for row in rows:
         yield row.tenant_id, row.recording_id or "", _verified(row)
 

@@ -80,6 +80,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "recorder/lifecycle/expired_recording.py": _EXPIRY,
     "recorder/lifecycle/expiry.py": _EXPIRY,
     "recorder/lifecycle/hold_review.py": _HOLDS,
+    "recorder/lifecycle/quarantined_take.py": _EXPIRY,
     "recorder/lifecycle/statements.py": ("tests/unit/lifecycle/test_statements.py",),
     "recorder/playback/authorization.py": _GATE,
     "recorder/playback/gate.py": _GATE,
