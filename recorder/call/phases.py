@@ -266,6 +266,8 @@ def bridge(state: CallState, event: LegBridged) -> tuple[CallState, Actions]:
     interruption += transfer_notice.mark_missed_departure(state, event)
     state, marker = _connect(state, event)
     before = (*left, *before, *feature_codes.repeat_tones(state, event.at))
+    if state.rings_on:
+        state = transfer_notice.note_first_party(state)
     state, notice = transfer_notice.check_target(state, event.at)
     state, question = _ask_at_start(state, event.at) if first else (state, ())
     return state, (*before, *interruption, marker, *notice, *question)
@@ -278,7 +280,7 @@ def begin_conversation(state: CallState, at: datetime) -> tuple[CallState, Actio
     if state.plan.at_pickup:
         state = transfer_notice.inform_party(state)
     elif state.internal.leg:
-        state, checks = transfer_notice.check_target(state, at)
+        state, checks = transfer_notice.check_party(state, at)
     if state.conference.participants:
         checks = (*checks, Do.CHECK_PARTICIPANTS)
     tones = feature_codes.repeat_tones(state, at)

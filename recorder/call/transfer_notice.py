@@ -74,6 +74,11 @@ def inform_party(state: CallState) -> CallState:
     return inform(state, names(state.internal.leg, state.internal.party))
 
 
+def note_first_party(state: CallState) -> CallState:
+    """While the call can be refused nobody is notified: note only who was there first."""
+    return state if state.transfer.informed else inform_party(state)
+
+
 def mark_missed_departure(state: CallState, event: LegBridged) -> Actions:
     """Mark that the party before has left, which the switch does not always report."""
     if not state.internal.leg or state.internal.leg == event.other:
@@ -96,6 +101,13 @@ def check_target(state: CallState, at: datetime) -> tuple[CallState, Actions]:
     return replace(
         state, transfer=replace(state.transfer, target=TransferTarget(state.internal.leg), informed=informed)
     ), (*before, Do.CHECK_TARGET)
+
+
+def check_party(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    """The call can no longer be refused: check who is at the other end by now."""
+    if not is_informed(state):
+        return check_target(state, at)
+    return set_target(state, TransferTarget(state.internal.leg)), (Do.CHECK_TARGET,)
 
 
 def is_informed(state: CallState) -> bool:

@@ -18,7 +18,14 @@ import soundfile
 from recorder.audio import wav
 from recorder.audio.encoding import WAV
 from recorder.clock import utc_now
-from recorder.domain.line_policy import BEFORE_CONNECTED, Announcement, LinePolicy
+from recorder.domain.line_policy import (
+    AT_PICKUP,
+    BEFORE_CONNECTED,
+    BEFORE_RINGING,
+    ONCE_CONNECTED,
+    Announcement,
+    LinePolicy,
+)
 from recorder.spool import layout
 from recorder.spool.snapshot import write_snapshot
 from tests.announcements import announcement_in
@@ -30,8 +37,9 @@ ENDS_S = (1.5, 3.1)
 """Lengths of the holds: one from 2.0 s ends while the announcement (5.4 s) still plays, or after it."""
 
 
-def say_announcement(place: PhoneRig) -> np.ndarray:
-    """Let every line announce in whole sentences; return their samples."""
+def say_announcement(place: PhoneRig, *, connected: bool = False) -> np.ndarray:
+    """Let every line announce in whole sentences, where ``connected`` once two parties are; return their
+    samples."""
     announced = announcement_in("en")
     content = announced.path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
@@ -43,8 +51,8 @@ def say_announcement(place: PhoneRig) -> np.ndarray:
     )
     lines = [
         LinePolicy(
-            "t1", f"l{n}", f"{NUMBER}{n:02}", "notice", "before_ringing", ("wav",), announcement,
-            outbound=BEFORE_CONNECTED,
+            "t1", f"l{n}", f"{NUMBER}{n:02}", "notice", AT_PICKUP if connected else BEFORE_RINGING, ("wav",),
+            announcement, outbound=ONCE_CONNECTED if connected else BEFORE_CONNECTED,
         )
         for n in range(90)
     ]  # fmt: skip
@@ -105,6 +113,44 @@ def test_announcement_repeated_after_a_hold_is_found(tmp_path: Path, outbound: b
             assert gap.start_ms == 0
             assert gap.end_ms == found.end_ms
             assert gap.channel == "left"
+
+
+@pytest.mark.parametrize("outbound", [False, True], ids=["inbound", "outbound"])
+def test_announcement_to_both_is_repeated_after_a_hold(tmp_path: Path, outbound: bool) -> None:
+    """At pick-up the recording begins again after the hold, with the announcement."""
+    with phone_rig(tmp_path) as place:
+        prompt = say_announcement(place, connected=True)
+        ways = list(product((2.0, 4.0), ENDS_S, (True,)))
+        places = place.place_out if outbound else place.place
+        pairs = [places(f"hold at {at} s for {length} s", PCMU, PCMU) for at, length, _ in ways]
+        for pair in pairs:
+            assert pair.dialogue
+        with ThreadPoolExecutor(len(pairs)) as pool:
+            holds = [
+                pool.submit(hold_in_announcement, place, pair, *way)
+                for pair, way in zip(pairs, ways, strict=True)
+            ]
+            for hold in holds:
+                hold.result()
+        for pair in pairs:
+            until(
+                f"{pair.name} is announced",
+                lambda pair=pair: "announcement_finished" in kinds(place, pair),
+                40,
+            )
+        place.talk(1, *pairs)
+        for pair in pairs:
+            recording = pair.listen()
+            print(recording)
+            marks = [mark.kind for mark in recording.take.marks]
+            assert marks.count("announcement_started") == 2, (pair.name, marks)
+            found = recording.encoded.announced
+            assert found is not None, pair.name
+            sound = read_wav(recording.take.folder / WAV)
+            begin = found.offset_ms * RATE // 1000
+            assert likeness(sound[begin:, 1], prompt) > 0.97, pair.name
+            assert not sound[: found.end_ms * RATE // 1000, 0].any(), f"{pair.name}: kept"
+            assert not sound[:begin, 1].any(), pair.name
 
 
 def kinds(place: PhoneRig, pair: Pair) -> list[str]:

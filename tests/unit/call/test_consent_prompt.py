@@ -27,6 +27,7 @@ from recorder.domain.call_events import (
     HoldStarted,
     KeyPressed,
     LegBridged,
+    LegChecked,
     Participant,
     PlaybackEnded,
     PlaybackStarted,
@@ -34,7 +35,15 @@ from recorder.domain.call_events import (
     RecordingStopped,
     StateReported,
 )
-from recorder.domain.call_plan import OPT_IN, OPT_OUT, CallPlan, KeepScript, Script, Speech
+from recorder.domain.call_plan import (
+    OPT_IN,
+    OPT_OUT,
+    CallPlan,
+    KeepScript,
+    Script,
+    Speech,
+    TransferNoticeScript,
+)
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
 from tests.example_count import share
@@ -611,6 +620,23 @@ def test_conversation_begins_once_the_time_to_refuse_is_over() -> None:
         "internal_hold",
         "internal_unhold",
     ]
+
+
+@pytest.mark.parametrize("external", [False, True])
+def test_only_the_first_party_of_an_early_transfer_counts_as_informed(external: bool) -> None:
+    notice = TransferNoticeScript(speech("joining"))
+    call = ringing_call(CallPlan(OPT_OUT, (replace(FR, transfer_notice=notice),)))
+    call.feed(LegBridged, other="b")
+    if external:
+        call.expire_timer()
+        call.feed(LegChecked, other="b", external=True)
+        assert (call.state.phase, call.state.reason) == (Phase.UNRECORDED, "forwarded_outside")
+        return
+    call.feed(LegBridged, other="c")
+    call.expire_timer()
+    assert Do.NOTIFY not in call.action_log
+    call.feed(LegChecked, other="c")
+    assert call.action_log[-1] is Do.NOTIFY
 
 
 def test_refusal_may_have_been_missed_while_nobody_watched() -> None:
