@@ -208,6 +208,7 @@ def test_queue_and_menu_time_is_not_in_the_recording(phone_system: PhoneSystem) 
     phone_system.calls["menu_after"].key("1379")  # a PIN
     phone_system.until("bridged", *talks)
     phone_system.until("announcement_finished", *talks)
+    phone_system.until("question_answered", "menu_before")
     time.sleep(1.5)
     takes = phone_system.end(*talks, "voicemail")
     not_recorded(takes.pop("voicemail"), "never_connected")

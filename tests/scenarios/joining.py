@@ -80,7 +80,8 @@ _IN = (
     "bridged",
     "transfer_notice_started",
 )
-_OUT = (*_IN[:2], "question_answered", *_IN[2:])
+# Transferred while the caller could still refuse.
+_OUT = (*_IN[:-1], "question_answered", _IN[-1])
 _OVER = "recording_stopped"
 
 
