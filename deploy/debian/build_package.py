@@ -219,7 +219,8 @@ def pack(root: Path, out: Path, epoch: int) -> Path:
         os.utime(path, (epoch, epoch), follow_symlinks=False)
     out.mkdir(parents=True, exist_ok=True)
     package = out / f"{NAME}_{version()}_{output('dpkg', '--print-architecture')}.deb"
-    run("dpkg-deb", "--root-owner-group", "--build", str(root), str(package))
+    # The usual level takes five times as long for a package that is a fifth smaller.
+    run("dpkg-deb", "-Zxz", "-z1", "--root-owner-group", "--build", str(root), str(package))
     return package
 
 
