@@ -208,11 +208,12 @@ def erase_again(context: Context, tenant_name: str, believe_dates: bool) -> None
     """Erase a customer who left again, after a restore.
 
     After a restore or rebuild, the signed statements in the bucket are verified once more. Nothing is done
-    while a legal hold stands or the holds are unconfirmed."""
+    while a legal hold stands, the holds are unconfirmed, or the log is not reopened."""
     context.open_catalogue()
     owner, changes = find_tenant(tenant_name), context.changes()
     leaver = service.find_to_complete(changes, owner.id, believe_dates=believe_dates)
     service.check_ready(owner.id)
+    service.check_log(changes, owner.id)
     if leaver.receipt is not None:
         reason = f"erased {to_iso(leaver.receipt.at)}, by a signed receipt"
     else:

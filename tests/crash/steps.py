@@ -83,7 +83,8 @@ class Step:
         self.amend("hold", owner=self.tenant, purposes=["agreement"], review_at=review)
 
     def lift(self) -> None:
-        self.amend("lift", hold=1)
+        current = self.changes.look(self.tenant, self.argument)
+        self.changes.lift(current, By("operator"), hold=1, reason="order 12")
 
     def agree(self) -> None:
         self.amend("agree", purpose="agreement", keep_days=29)

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from recorder.audit import continuation
 from recorder.catalogue import offboarding_progress, queries, tenant_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
@@ -118,5 +119,6 @@ def test_killed_at_every_step_it_finishes_once(house) -> None:
             "nothing of theirs is recorded"
         )
         house.confirm_holds()
+        continuation.restart_log(house.tenant, "the disk broke", house.services, house.clock())
         service.complete_erasure(house.office(), house.tenant)
         assert offboarding_progress.is_being_erased(house.tenant)

@@ -122,8 +122,8 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
         faults=page_faults(),
     )
     admin = visitor.admin
-    held = amendments.readable_holds(page_faults(), tenant.id) if admin else ()
-    due_holds = sorted((each for each in held if each.review_at <= now()), key=lambda each: each.since)
+    holds = amendments.readable_holds(page_faults(), tenant.id) if admin else ()
+    due_holds = sorted((each for each in holds if each.review_at <= now()), key=lambda each: each.since)
     scope, lines = _scope(), _lines()
     reasons = service.reasons(tenant.id) if scope is None else tuple(NOT_RECORDED)
     saved = saved_filters.saved_filters(tenant.id, visitor.user.id)

@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from recorder.auditlog.append import lock_tenant
+from recorder.auditlog.complete_log import complete_log, signed_length
 from recorder.catalogue import offboarding_progress, queries
+from recorder.catalogue.database import writing
 from recorder.clock import to_iso, truncate
 from recorder.errors import CatalogueError, SealError
 from recorder.features.offboarding import queries as offboarding_queries
@@ -192,6 +195,14 @@ def check_ready(tenant: str) -> None:
         )
 
 
+def check_log(changes: Changes, tenant: str) -> None:
+    """Raises :class:`recorder.errors.AuditLogError` (``audit_log.incomplete``), since the worker erases
+    nothing of a customer whose log is shorter than it was signed, as after a restore."""
+    length = signed_length(tenant, changes.store, changes.root)
+    with writing():
+        complete_log(lock_tenant(tenant), length)
+
+
 def check_handed_over(statement: Statement) -> None:
     """Raises :class:`CatalogueError` (``offboarding.not_handed_over``)."""
     if statement.handed_over is None:
@@ -205,9 +216,11 @@ def check_handed_over(statement: Statement) -> None:
 def complete_erasure(changes: Changes, tenant: str, *, believe_dates: bool = False) -> None:
     """After a restore or rebuild, have the worker erase again a customer whose erasure was signed. Raises
     :class:`CatalogueError` (``offboarding.nothing_signed``, ``offboarding.holds_unconfirmed``,
-    ``offboarding.held``), :class:`SealError` for an invalid object, :class:`recorder.errors.StoreError`."""
+    ``offboarding.held``), :class:`recorder.errors.AuditLogError` (``audit_log.incomplete``),
+    :class:`SealError` for an invalid object, :class:`recorder.errors.StoreError`."""
     leaver = find_to_complete(changes, tenant, believe_dates=believe_dates)
     check_ready(tenant)
+    check_log(changes, tenant)
     statement = leaver.statement
     if statement is None or statement.kind != ERASURE:
         assert leaver.receipt is not None

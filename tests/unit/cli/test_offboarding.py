@@ -100,6 +100,8 @@ def test_older_backup_of_an_erased_customer(shell: Shell, house: Bakery) -> None
     complete = ("offboarding", "erase-again", NAME)
     assert "holds are not confirmed" in shell.bad(*complete, "--yes")
     shell.good("rebuild", "--confirm-holds", "--yes")
+    assert "accord audit reopen" in shell.bad(*complete, "--yes")
+    shell.good("audit", "reopen", "--tenant", NAME, "--reason", "An older backup was restored")
     assert "offboarding erase-again" in shell.good("rebuild")
     refused = shell(*complete)
     assert (refused.exit_code, "by a signed receipt" in refused.output) == (2, True)

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from recorder.audit import continuation
 from recorder.audit.service import Audit
 from recorder.auditlog import mail_witness
 from recorder.catalogue import offboarding_progress, queries, tenant_queries
@@ -23,7 +24,7 @@ from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.registry import TABLES
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.parties import Party
-from recorder.errors import CatalogueError, RetentionError, SealError, StoreError
+from recorder.errors import AuditLogError, CatalogueError, RetentionError, SealError, StoreError
 from recorder.features.offboarding import duty as offboarding_duty
 from recorder.features.offboarding import queries as offboarding_queries
 from recorder.features.offboarding import service
@@ -388,5 +389,9 @@ def test_neither_an_old_catalogue_nor_a_rebuild_restores_anything(house, bakery,
     assert queries.recording(bakery.id, mine).erasure_reason == "deleted"
     assert [each.tenant for each in report.leavers] == [bakery.id]
     house.confirm_holds()
+    with pytest.raises(AuditLogError) as shortened:
+        service.complete_erasure(office(house), bakery.id)
+    assert shortened.value.error_id == "audit_log.incomplete"
+    continuation.restart_log(bakery.id, "the disk broke", means, house.clock.forward(minutes=1))
     service.complete_erasure(office(house), bakery.id)
     assert offboarding_progress.is_being_erased(bakery.id)
