@@ -383,6 +383,7 @@ def test_neither_an_old_catalogue_nor_a_rebuild_restores_anything(house, bakery,
     with connected():  # and all of it is lost
         for model in (AmendmentTable, RecordingTable, LineTable, LeafTable, OffboardingTable):
             model.delete().execute()
+        TenantTable.update(log_size=0).execute()
     rebuild_queue.finish()
     house.confirm_holds()
     report = Rebuild(house.store, house.keyring, house.root_public, house.clock, house.entropy).run()
