@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.long
+
 PAUSED = "En pause : ce qui se dit maintenant n’est pas enregistré."
 
 

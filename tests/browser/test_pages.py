@@ -188,6 +188,7 @@ def test_pages_are_shown_in_every_language(person):
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
+@pytest.mark.long
 def test_times_are_in_the_customers_time_zone(person):
     claire = person().log_in()  # this browser is in New York, the customer in Brussels
     time_element = claire.page.locator(".call-time time").first
@@ -200,6 +201,7 @@ def test_times_are_in_the_customers_time_zone(person):
     assert time_element.text_content() == brussels
 
 
+@pytest.mark.long
 def test_touch_targets_are_large_enough(person):
     """WCAG 2.2, 2.5.8: 24 by 24 CSS pixels, links in a line of text excepted."""
     claire = person(width=360).log_in().listen("short")
@@ -225,6 +227,7 @@ def test_header_fits_one_row_on_wide_pages(person, language, login, width):
     assert max(middles) - min(middles) < 4
 
 
+@pytest.mark.long
 def test_pages_are_in_a_bar_at_the_bottom_of_a_phone(person):
     paul = person(width=320).log_in("paul")
     bar = paul.page.get_by_role("navigation", name="Pages").bounding_box()
@@ -239,6 +242,7 @@ def test_pages_are_in_a_bar_at_the_bottom_of_a_phone(person):
         assert paul.page.get_by_role("navigation", name="Pages").bounding_box()["y"] < height - 100
 
 
+@pytest.mark.long
 def test_menu_closes_by_key_and_by_a_click_elsewhere(person):
     page = person(language="en-GB").log_in("paul").page
     menu = page.locator("details.menu summary")
@@ -253,6 +257,7 @@ def test_menu_closes_by_key_and_by_a_click_elsewhere(person):
     expect(page.get_by_role("button", name="Log out")).to_be_hidden()
 
 
+@pytest.mark.long
 def test_dialog_opens_and_closes_without_a_script(person):
     page = person(java_script_enabled=False).log_in("paul").go("/design").page
     page.get_by_role("button", name="Open a dialog…").click()

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.long
+
 
 def test_grant_is_renewed_only_while_playing(person):
     claire = person().log_in()

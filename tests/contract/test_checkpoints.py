@@ -31,6 +31,7 @@ def clock() -> Clock:
     return Clock(utc_now())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lesser", [False, True], ids=["as it is", "without the headers of a put"])
 def test_checkpoint_is_locked(
     house: Bakery, bucket_store: S3Store, lesser_store: S3Store, lesser: bool

@@ -34,6 +34,7 @@ def listed(seaweedfs, prefix: str) -> set[tuple[str, str, str]]:
     return {(each["Key"], each["VersionId"], each["ETag"]) for each in page.get("Versions", ())}
 
 
+@pytest.mark.long
 def test_rotation_keeps_etags_and_versions(house, seaweedfs, bucket_store: S3Store) -> None:
     house.services = replace(house.services, store=bucket_store)
     listed(seaweedfs, "nothing")

@@ -385,6 +385,7 @@ def test_missing_input(installation: Installation, name: str) -> None:
         assert "missing" in installation.run(command).output, command
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["missing", "damaged", "unreachable"])
 def test_dead_catalogue(installation: Installation, kind: str) -> None:
     damaged = installation.folder / "damaged.db"
@@ -414,6 +415,7 @@ def test_dead_store(installation: Installation, kind: str) -> None:
     assert installation.run("rebuild").exit_code == 1
 
 
+@pytest.mark.long
 def test_unreachable_switch(installation: Installation) -> None:
     installation.environment["ACCORD_SWITCH_PORT"] = str(free_ports())
     assert installation.problems() == []

@@ -217,6 +217,7 @@ def sandbox(folder: Path) -> tuple[str, ...]:
     return ("unshare", "--mount", "sh", "-ec", script, "sh")
 
 
+@pytest.mark.long
 def test_sandbox_around_the_spool_is_told_from_a_disk_that_failed(
     house, processes: Processes, small_disk: Callable[..., SmallDisk]
 ) -> None:

@@ -144,6 +144,7 @@ def test_five_thousand_foreign_connections_stop_no_call(driver: PracticeDriver) 
     flood.wait()
 
 
+@pytest.mark.long
 def test_with_the_event_socket_gone_calls_are_recorded_after_a_restart_of_the_daemon_too(
     driver: PracticeDriver,
 ) -> None:

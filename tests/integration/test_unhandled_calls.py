@@ -13,6 +13,8 @@ from tests.scenarios.broken_dialplans import copy
 from tests.scenarios.definitions import Scenario
 from tests.scenarios.practice_driver import PracticeCall, PracticeDriver
 
+pytestmark = pytest.mark.long
+
 CALL = Scenario("passed by", None, daemon=False)  # type: ignore[arg-type]  # placed, not played
 
 

@@ -36,6 +36,7 @@ def listens(port: int) -> bool:
     return True
 
 
+@pytest.mark.long
 def test_ending_daemon_takes_no_call_and_lets_an_announcement_finish(site: Site) -> None:
     daemon, switch = site.start("daemon"), site.call()
     daemon.wait_for_log("snapshot.read")

@@ -57,6 +57,7 @@ def served(tmp_path) -> Iterator[Served]:
     served.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_response_in_progress_is_finished_on_stop(served, number):
     answer = served.get("/slow")
@@ -68,6 +69,7 @@ def test_response_in_progress_is_finished_on_stop(served, number):
         served.get("/healthz")
 
 
+@pytest.mark.long
 def test_unfinished_request_is_answered_503_on_stop(served):
     """The store hangs and a second signal arrives: a 503 in the user's language, not a 500."""
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
