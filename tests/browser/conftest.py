@@ -18,6 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
+from tests.chromium import find_chromium
 from tests.house import PASSWORD
 
 FOLDER = Path(__file__).parent
@@ -116,8 +117,7 @@ def installation(factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    names = ("chromium-headless-shell", "chromium", "chromium-browser")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    path = find_chromium()
     if path is None:
         pytest.fail("there is no Chromium: apt-get install chromium-headless-shell (make test does it)")
     with sync_playwright() as playwright:

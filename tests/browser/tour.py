@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.chromium import find_chromium
 from tests.house import PASSWORD
 
 ROOT = Path(__file__).parents[2]
@@ -89,8 +88,7 @@ def take_pictures(home: str, ids: dict[str, str]) -> None:
     today = date.today()
     week = today - timedelta(days=6)
     with sync_playwright() as playwright:
-        path = os.environ.get("CHROMIUM") or shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
         for language, locale, width, height in SCREENS:
             pages: dict[tuple[str, bool], Page] = {}
             for stop in STOPS:

@@ -20,12 +20,15 @@ from recorder.features.disputes import guest_calls
 from recorder.features.subject_requests import service, verification_code
 from recorder.prompts import composer
 from recorder.verification_calls.caller import VerificationCaller
-from tests.freeswitch.switches import NUMBER, RATE, Rig, read_wav, until
+from recorder.verification_calls.policy import CallPolicy
+from tests.freeswitch.switches import RATE, Rig, read_wav, until
 from tests.house import Customer, House
 from tests.spoken_digits import digits
 
 DIGITS = "271830"
 CALLER_NUMBER = "3225550100"
+NUMBER = "32255010"
+"""Of numbers that exist: no others are called."""
 
 
 def known_entropy(size: int) -> bytes:
@@ -66,8 +69,8 @@ def test_guest_of_a_difference_hears_what_the_code_is_for(rig: Rig, bakery: Cust
     with writing():
         lock_tenant(bakery.id)
         guest_calls.CALLS.order(
-            bakery.id, number, salt="00" * 32, language="fr", who="guest", now=utc_now(), entropy=os.urandom,
-            dispute_id="dispute", guest_id="guest", number_salt="00" * 32,
+            CallPolicy(), bakery.id, number, salt="00" * 32, language="fr", who="guest", now=utc_now(),
+            entropy=os.urandom, dispute_id="dispute", guest_id="guest", number_salt="00" * 32,
         )  # fmt: skip
     assert caller.turn()
     call = guest_calls.latest_call(bakery.id, "guest")

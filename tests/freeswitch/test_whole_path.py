@@ -35,6 +35,7 @@ from recorder.processes.services import Context
 from recorder.processes.supervisor import Supervisor
 from recorder.seal import signing
 from recorder.seal.verification import verify
+from tests.chromium import find_chromium
 from tests.freeswitch.switches import HOME, NUMBER, RATE, Rig, chirp, free_ports, level, onset_of, until
 
 CALLS = 20
@@ -232,7 +233,7 @@ def test_twenty_calls_from_phone_to_browser(installation: Installation, tmp_path
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+            executable_path=find_chromium(),
             args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
         )
         page = browser.new_page(locale="fr-BE")
