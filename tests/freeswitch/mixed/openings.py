@@ -43,6 +43,7 @@ class Openings(CallParties):
             await self._wait_to_hear(
                 outside, "announcement", STEPS - 1 if kind == "opt_out_refused" else NEARLY
             )
+        since = self.player.studio.now
         if kind == "opt_out_refused":
             await asyncio.sleep(0.4)
             outside.sound.press("2")
@@ -51,6 +52,10 @@ class Openings(CallParties):
             await asyncio.sleep(0.6)
             self._say(outside, RINGING)
         await self._rings()
+        if kind == "opt_out_refused":
+            # It is mixed into what they hear: as long as the colleague is silent, it can be recognised.
+            await self._wait_to_hear(outside, "declined", STEPS - 1, since=since)
+            await asyncio.sleep(0.4)
 
     async def _rings(self) -> None:
         """Ring at the first internal phone until it answers, or the external party gives up."""
@@ -66,6 +71,11 @@ class Openings(CallParties):
         self._say(self.outside, EDGE)
         await self.player.until(f"{first.number} answers", lambda: dialogue.leg, 10)
         self.inside = dialogue
+
+    async def _no_longer_refusable(self) -> None:
+        """Wait until a call that they talk in already can no longer be refused: until then codes have no
+        effect."""
+        await self.player.variable(self.call.outside.number, "accord_state", "announced")
 
     async def _at_pickup(self) -> None:
         self.outside = outside = self._calls(self.call.outside, self.call.line, self.player.rig.sip_port)

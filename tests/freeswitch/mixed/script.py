@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.freeswitch.mixed.openings import Openings
-from tests.freeswitch.mixed.plan import EDGE, KEEPS, MOVES, Act
+from tests.freeswitch.mixed.plan import EDGE, FIRST, KEEPS, MOVES, Act
 from tests.freeswitch.mixed.signals import STEPS
 from tests.freeswitch.mixed.sip import CallError, Dialogue
 from tests.freeswitch.mixed.transfers import Transfers
@@ -30,6 +30,8 @@ class Script(Openings, Transfers):
                 await getattr(self, f"_{act.action}")(act)
             self._edge()
             await self._guard()
+            if self.call.opening == "opt_out" and act.word == FIRST:
+                await self._no_longer_refusable()
         self.doing = "waiting for the others"
         await asyncio.wait_for(self.player.together.wait(), 180)
         await asyncio.sleep(self.call.begins / 5)  # as many at once as came
