@@ -13,6 +13,7 @@ import pytest
 
 from recorder.audio.encoded_take import Encoded
 from recorder.audio.encoding import WAV, encode
+from recorder.audio.timeline import EXACT_MS
 from recorder.clock import utc_now
 from recorder.spool.layout import CALL, Take, read_start
 from recorder.spool.snapshot import write_snapshot
@@ -24,6 +25,9 @@ from tests.scenarios.files import Sounds
 CALLER, ANSWERED, SECOND, EARLY, MUSIC, ASKS = 440, 1000, 1500, 700, 620, 850
 """Hz: what is said by the caller, an ordinary telephone, the second colleague and a telephone before it
 answers; a queue's music, which is also that of a hold; a menu."""
+
+FRAME_MS = 20
+"""What the switch writes at a time, in milliseconds."""
 
 ROUTES = {
     "early": ("39", "line", "bridge:{79}"),
@@ -105,6 +109,12 @@ class CallResult:
         """Return the share of tenths of a second after the announcement in which a tone is heard."""
         sound = (self.redacted if redacted else self.raw)[self.announcement_ms * RATE // 1000 :]
         return float((level(sound[:, channel], pitch) > 0.1).mean())
+
+    def kept_ms(self, pitch: int, channel: int) -> int:
+        """Return how many milliseconds of a tone are kept after the announcement, in whole frames."""
+        sound = self.redacted[self.announcement_ms * RATE // 1000 :]
+        frames = level(sound[:, channel], pitch, FRAME_MS * RATE // 1000) > 0.1
+        return FRAME_MS * int(frames.sum())
 
 
 class PhoneSystem:
@@ -214,7 +224,8 @@ def test_queue_and_menu_time_is_not_in_the_recording(phone_system: PhoneSystem) 
     not_recorded(takes.pop("voicemail"), "never_connected")
     for name, take in takes.items():
         result = phone_system.analyse(recorded(take))
-        assert result.loud(MUSIC, 1) == result.loud(ASKS, 1) == 0, name
+        # The switch may write the last frames before the connection after it has reported that.
+        assert result.kept_ms(MUSIC, 1) + result.kept_ms(ASKS, 1) <= EXACT_MS + FRAME_MS, name
         samples = level(result.redacted[:, 0], CALLER) > 0.1
         speaks = level(result.redacted[:, 1], SECOND if "queue" in name else ANSWERED) > 0.1
         speaks[: result.announcement_ms // 100 + 1] = False
