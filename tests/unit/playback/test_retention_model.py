@@ -32,6 +32,7 @@ from recorder.prompts.country_file import shipped_packs
 from recorder.seal.amendment import By
 from recorder.seal.usage_terms import RetentionLimit
 from tests.announcements import announcement_in
+from tests.example_count import share
 from tests.house import Bakery
 from tests.retention_model import ModelledRecording
 from tests.stored_recordings import put_small
@@ -257,7 +258,7 @@ def test_code_agrees_with_the_model(empty, sealed) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3000)
-@settings(max_examples=2000, **RELAXED)
+@settings(max_examples=share(2000), **RELAXED)
 @given(sealed=lives)
 def test_code_agrees_with_the_model_thousands_of_times(empty, sealed) -> None:
     live(empty, sealed)
