@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -12,6 +12,8 @@ from recorder.domain.roles import NEUTRAL
 from recorder.errors import AccessError
 from recorder.features.disputes import admissions
 from recorder.features.disputes.rules import Passage
+from recorder.playback.gate import Gate
+from recorder.playback.interface import Actor, GuestAdmission
 from recorder.seal.dispute_kinds import ACCEPTED, HeldRecording
 
 
@@ -57,6 +59,29 @@ def test_a_guests_row_admits_nobody(scene, leads_to: str | None, reason: str) ->
             DisputeGuestTable.update(dispute_id=leads_to).execute()
     with pytest.raises(AccessError, match=reason) as failure:
         admissions.DisputeAdmissions(scene.house.trust).check(scene.actor(jan), scene.call)
+    assert failure.value.error_id == "access.not_admitted"
+
+
+@dataclass
+class WrongAdmissions:
+    """Answers about one recording, whatever is asked about."""
+
+    admissions: admissions.DisputeAdmissions
+    answer: str
+
+    def check(self, who: Actor, recording: str) -> GuestAdmission:
+        return self.admissions.check(who, self.answer)
+
+
+def test_an_admission_to_one_recording_opens_no_other(scene, house) -> None:
+    _dispute, jan = scene.recognised()
+    other = house.call(scene.customer)
+    answers = WrongAdmissions(admissions.DisputeAdmissions(house.trust), scene.call)
+    means = house.services
+    gate = Gate(means.store, means.keyring, means.root, now=house.clock, admissions=answers)
+    assert gate.grant(scene.actor(jan), scene.call, "agreement").recording == scene.call
+    with pytest.raises(AccessError, match="admitted to another") as failure:
+        gate.grant(scene.actor(jan), other, "agreement")
     assert failure.value.error_id == "access.not_admitted"
 
 
