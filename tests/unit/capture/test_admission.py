@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import gevent
 import pytest
 from structlog.testing import capture_logs
 
@@ -28,6 +27,7 @@ from recorder.capture.admission import (
 )
 from recorder.errors import SwitchError
 from recorder.switch.commands import SwitchCommand
+from tests.greenlets import wait_idle
 
 SWITCH, STRANGER = 998, 1000
 CHANNEL = "b7b2b6a0-0000-4000-8000-000000000001"
@@ -64,7 +64,7 @@ class Switch:
     def log_in(self) -> None:
         connection: Any = SimpleNamespace(sock=None, api=self.api)
         self.admission.set_key(connection)
-        gevent.wait(timeout=5)
+        wait_idle(timeout=5)
 
     @property
     def key(self) -> str:

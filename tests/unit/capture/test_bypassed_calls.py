@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import gevent
 import pytest
 
 from recorder.capture import Daemon, DaemonSettings
@@ -17,6 +16,7 @@ from recorder.spool import layout
 from recorder.spool.snapshot import Snapshot
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveChannel, LiveState
+from tests.greenlets import wait_idle
 
 OURS, THEIRS = "7d890c2c-f075-48a5-b2e1-638c52f1ecad", "0e2f4f0f-42ce-45d1-b9c0-1e6a8a2f64a1"
 REASON = "dialplan_did_not_ask"
@@ -136,7 +136,7 @@ def hang_up(daemon: Daemon, leg: str = OURS) -> None:
 
 def listed(daemon: Daemon) -> list[tuple[str, str, str, str | None]]:
     """Return direction, number, external party and reason of each finished call."""
-    assert gevent.wait(timeout=20), "the daemon is still busy"
+    assert wait_idle(), "the daemon is still busy"
     return [
         (start.direction, start.number, start.external_party.value, layout.read_end(folder).reason)
         for folder in layout.finished_takes(daemon.settings.spool)
@@ -148,7 +148,7 @@ def bridge_and_hang_up(
     daemon: Daemon, bridge: EslEvent, leg: str = OURS
 ) -> list[tuple[str, str, str, str | None]]:
     daemon.observer.handle_event(bridge)
-    gevent.wait(timeout=20)
+    wait_idle()
     hang_up(daemon, leg)
     return listed(daemon)
 
@@ -165,7 +165,7 @@ def test_lists_an_inbound_call_routed_ahead_of_accord(daemon: Daemon) -> None:
 
 def test_writes_a_bypassed_call_while_it_continues(daemon: Daemon) -> None:
     daemon.observer.handle_event(inbound_bridge())
-    gevent.wait(timeout=20)
+    wait_idle()
     (folder,) = layout.open_takes(daemon.settings.spool)
     assert layout.read_start(folder).refused == REASON
 
@@ -247,14 +247,14 @@ def test_handled_calls_need_no_query(daemon: Daemon, switch: Switch) -> None:
         inbound_bridge("2000", "default"),
     ):
         daemon.observer.handle_event(bridge)
-    assert gevent.wait(timeout=20)
+    assert wait_idle()
     assert switch.queries == []
 
 
 def test_caches_the_dialplan(daemon: Daemon, switch: Switch) -> None:
     for _ in range(20):
         daemon.observer.handle_event(inbound_bridge(context="default"))
-    assert gevent.wait(timeout=20)
+    assert wait_idle()
     assert switch.queries.count("xml_locate") == 1
 
 
@@ -273,7 +273,7 @@ def test_lists_a_bypassed_call_once(daemon: Daemon, switch: Switch) -> None:
     for _ in range(2):
         daemon.intake.unhandled.check(live, daemon.calls)
         daemon.observer.handle_event(inbound_bridge())
-        gevent.wait(timeout=20)
+        wait_idle()
     hang_up(daemon)
     hang_up(daemon)
     daemon.observer.handle_event(inbound_bridge())
@@ -397,7 +397,7 @@ def test_listed_call_is_not_recorded_later(daemon: Daemon) -> None:
     from recorder.switch.outbound_socket import Arrival
 
     daemon.observer.handle_event(inbound_bridge())
-    gevent.wait(timeout=20)
+    wait_idle()
     arrival = {"Unique-ID": OURS, "Call-Direction": "inbound", "variable_accord_line": "1001"}
     daemon.intake.arrive(
         Arrival.of({**arrival, "variable_accord_state": "waiting"}), cast("OutboundSession", None)

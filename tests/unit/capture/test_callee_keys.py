@@ -8,7 +8,6 @@ from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
-import gevent
 import pytest
 
 from recorder.call import initial
@@ -22,6 +21,7 @@ from recorder.spool import layout
 from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
+from tests.greenlets import wait_idle
 from tests.unit.capture.test_transfer_target import AT
 
 QUESTION, ANNOUNCEMENT, DECLINED = (
@@ -87,7 +87,7 @@ class Callee:
 
     def marks(self) -> list[str]:
         self.call.receive(self.event("CHANNEL_DESTROY", **{"Answer-State": "hangup"}))
-        assert gevent.wait(timeout=20)
+        assert wait_idle()
         (folder,) = self.root.glob("01a2101e*")
         return [mark.kind for mark in layout.read_marks(folder)]
 
@@ -95,7 +95,7 @@ class Callee:
 @pytest.fixture(params=[OPT_IN, OPT_OUT])
 def callee(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callee]:
     yield Callee(tmp_path, request.param)
-    assert gevent.wait(timeout=20)
+    assert wait_idle()
 
 
 def test_refusal_ends_the_sound_at_once_and_counts_once(callee: Callee) -> None:

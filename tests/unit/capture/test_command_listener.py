@@ -30,6 +30,7 @@ from recorder.spool.command_socket import SOCKET, send_request
 from recorder.spool.layout import CallStart, read_marks
 from recorder.switch.commands import SwitchCommand
 from tests.forged_switch import SOMEBODY
+from tests.greenlets import wait_idle
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 RECORDING = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
@@ -88,7 +89,7 @@ def call(tmp_path: Path, node: Node) -> Iterator[CallController]:
     controller.feed(LegBridged(AT, other="b"))
     yield controller
     assert writer.flush(5)
-    gevent.wait(timeout=5)
+    wait_idle(timeout=5)
 
 
 @pytest.fixture

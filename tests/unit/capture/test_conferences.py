@@ -31,6 +31,7 @@ from recorder.spool.layout import CallStart, read_marks
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveState
+from tests.greenlets import wait_idle
 from tests.unit.capture.test_transfer_target import AT, SOUND
 from tests.unit.switch.test_conference_events import event
 
@@ -39,7 +40,7 @@ from tests.unit.switch.test_conference_events import event
 def wait_for_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(conferences, "NOTICE_DELAY", 0.0)
     yield
-    gevent.wait(timeout=20)
+    wait_idle()
 
 
 class Switch:

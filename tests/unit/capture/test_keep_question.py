@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import gevent
 import pytest
 
 from recorder.call import initial
@@ -20,6 +19,7 @@ from recorder.domain.parties import Party
 from recorder.spool import layout
 from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
+from tests.greenlets import wait_idle
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=3))
@@ -54,7 +54,7 @@ def test_keep_question_with_an_unaddressable_internal_leg(
     played = [command for command in commands if "uuid_broadcast" in str(command)]
     assert len(played) == (1 if keep.question or colleague == "b" else 0)
     call.feed(ChannelGone(AT, hangup=True))
-    assert gevent.wait(timeout=20), "a timer survives the call"
+    assert wait_idle(), "a timer survives the call"
 
 
 @pytest.mark.parametrize("folder", ["writable", "unwritable for a while"])

@@ -26,6 +26,7 @@ from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import LiveChannel, LiveState, Node
 from tests.clock import Clock
+from tests.greenlets import wait_idle
 
 CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
 LINE = "3225550101"
@@ -41,7 +42,7 @@ ANNOUNCEMENT = Announcement("a", 1, "en", "text", ("agreement",), 30, "0" * 64, 
 def wait_for_writes() -> Iterator[None]:
     """Pending writes must end before the test's folder is removed."""
     yield
-    gevent.wait(timeout=20)
+    wait_idle()
 
 
 class AnsweringSwitch:
@@ -112,7 +113,7 @@ ANNOUNCED = (
 
 
 def marks(root: Path) -> list[Marker]:
-    assert gevent.wait(timeout=20), "the daemon is still busy"
+    assert wait_idle(), "the daemon is still busy"
     return list(layout.read_marks(root / "spool" / ID))
 
 
@@ -288,7 +289,7 @@ def hangup(**variables: str) -> EslEvent:
 
 def reasons(daemon: Daemon) -> list[str | None]:
     """Return why calls were not recorded, once the daemon is idle."""
-    assert gevent.wait(timeout=20), "the daemon is still busy"
+    assert wait_idle(), "the daemon is still busy"
     root = daemon.settings.spool
     assert not list(layout.open_takes(root))
     return [layout.read_end(folder).reason for folder in layout.finished_takes(root)]
@@ -339,11 +340,11 @@ def arrive(daemon: Daemon) -> OwnSocket:
 def test_refusal_reason_is_written_at_once(tmp_path: Path, clock: Clock) -> None:
     daemon = start_daemon(tmp_path, AnsweringSwitch(), clock)
     arrive(daemon)
-    assert gevent.wait(timeout=20)
+    assert wait_idle()
     (folder,) = layout.open_takes(daemon.settings.spool)
     assert layout.read_start(folder).refused == "no_snapshot"
     daemon.intake.follow("another", LINE, "inbound", NOBODY, "daemon_late")
-    assert gevent.wait(timeout=20)
+    assert wait_idle()
     (other,) = (path for path in layout.open_takes(daemon.settings.spool) if path != folder)
     assert layout.read_start(other).refused == "daemon_late"
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-import gevent
 import pytest
 
 from recorder.capture import Daemon, DaemonSettings
@@ -16,6 +15,7 @@ from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import LiveChannel, LiveState
 from tests.clock import Clock
+from tests.greenlets import wait_idle
 
 ODD = "a84b4c76e66710@pc33.atlanta.com"
 """A Call-ID as in RFC 3261, which a switch can be configured to use as its channel's id."""
@@ -64,7 +64,7 @@ def hangup(channel: str, clock: Clock) -> EslEvent:
 
 
 def reasons(root: Path) -> list[str | None]:
-    assert gevent.wait(timeout=20), "the daemon is still busy"
+    assert wait_idle(), "the daemon is still busy"
     return [layout.read_end(folder).reason for folder in layout.finished_takes(root)]
 
 

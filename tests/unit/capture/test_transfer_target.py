@@ -22,6 +22,7 @@ from recorder.spool import layout
 from recorder.spool.layout import CallStart
 from recorder.switch.commands import SwitchCommand
 from recorder.switch.esl_events import EslEvent
+from tests.greenlets import wait_idle
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
 SOUND = Speech("/snapshot/prompts/said.wav", timedelta(seconds=2))
@@ -31,7 +32,7 @@ REFUSED = Speech("/snapshot/prompts/refused.wav", timedelta(seconds=1))
 @pytest.fixture(autouse=True)
 def wait_for_writes() -> Iterator[None]:
     yield
-    gevent.wait(timeout=20)
+    wait_idle()
 
 
 class Switch:
@@ -191,7 +192,7 @@ def test_consultation_on_the_same_leg_counts_as_hold(
     lines = "".join(f"{name}: {value}\n" for name, value in names.items())
     daemon.observer.handle_event(EslEvent(f"\n{lines}\n".encode()))
     end(call)
-    assert gevent.wait(timeout=20)
+    assert wait_idle()
     (folder,) = tmp_path.glob("01a2101e*")
     kinds = [mark.kind for mark in layout.read_marks(folder)]
     assert ("internal_hold" in kinds) == counts_as_hold

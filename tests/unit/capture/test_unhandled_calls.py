@@ -23,6 +23,7 @@ from recorder.switch.esl import OutboundSession
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.outbound_socket import Arrival
 from recorder.switch.standing_connection import LiveChannel, LiveState, Node
+from tests.greenlets import wait_idle
 
 CHANNEL = "7d890c2c-f075-48a5-b2e1-638c52f1ecad"
 DATA = {
@@ -45,7 +46,7 @@ def hangup(call_direction: str = "inbound", **variables: str) -> EslEvent:
 
 def reasons(root: Path) -> list[str | None]:
     """Return why calls were not recorded, once the daemon is idle."""
-    assert gevent.wait(timeout=20), "the daemon is still busy"
+    assert wait_idle(), "the daemon is still busy"
     return [layout.read_end(folder).reason for folder in layout.finished_takes(root)]
 
 
@@ -189,7 +190,7 @@ def test_checks_channels_that_the_switch_lists_late(daemon: Daemon, monkeypatch:
         monkeypatch.setattr(part, "_node", switch)
     daemon.observer.connect(LiveState({}))
     assert not list(layout.open_takes(daemon.settings.spool))
-    assert gevent.wait(timeout=20)
+    assert wait_idle()
     (folder,) = layout.open_takes(daemon.settings.spool)
     assert layout.read_start(folder).channel == CHANNEL
 
@@ -302,7 +303,7 @@ def test_follows_a_call_that_arrives_too_late(daemon: Daemon, state: str) -> Non
     data = {**DATA, **{f"variable_accord_{name}": value for name, value in OUTBOUND.items()}}
     arrival = Arrival.of({**data, "variable_accord_state": state})
     daemon.intake.arrive(arrival, cast("OutboundSession", None))
-    assert gevent.wait(timeout=20)
+    assert wait_idle()
     (folder,) = layout.open_takes(daemon.settings.spool)
     start = layout.read_start(folder)
     assert (start.refused, start.direction) == ("daemon_late", "outbound")
@@ -331,7 +332,7 @@ def test_lists_a_call_whose_socket_has_closed(daemon: Daemon) -> None:
     daemon.config.plan = lambda *_: CallPlan("notice", (Script(Speech("/s.wav", timedelta(seconds=1))),))  # type: ignore[method-assign]
     arrival = Arrival.of({**DATA, "variable_accord_state": "waiting"})
     daemon.intake.arrive(arrival, cast("OutboundSession", ClosedSocket()))
-    gevent.wait(timeout=1)  # the call's timer is still running
+    wait_idle(timeout=1)  # the call's timer is still running
     (folder,) = layout.open_takes(daemon.settings.spool)
     assert layout.read_start(folder).channel == CHANNEL
     daemon.observer.handle_event(hangup(state="unrecorded", left="late"))
