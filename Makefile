@@ -31,16 +31,19 @@ run: $(VENV)/.run
 
 # What is about time limits, and the real switch, apart: there a busy machine would tell, not the code.
 TIMED := tests/integration/switch tests/integration/test_scenarios_practice.py tests/integration/test_scenarios_practice_switch.py tests/integration/test_scenarios_transcripts.py tests/chaos tests/fuzz/test_sip.py tests/fuzz/test_switch_reads.py tests/freeswitch
+# What fails (status 1) beside others runs once more alone, so that a busy machine fails nobody; both are printed.
+tests = $(BIN)/python -m pytest $(1) $(2) $(PYTEST) || { [ $$? = 1 ] && \
+	$(BIN)/python -m pytest $(2) --last-failed --last-failed-no-failures none $(PYTEST); }
 # In the order of the folders: what takes long for one test would come last otherwise, and be waited for.
 test: $(VENV)/.test tools
-	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TIMED:%=--ignore %) $(PYTEST)
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile $(TIMED) $(PYTEST)
+	$(call tests,-n $(JOBS) --dist loadfile --no-loadscope-reorder,-m "not long" $(TIMED:%=--ignore %))
+	$(call tests,-n 2 --dist loadfile,-m "not long" $(TIMED))
 
 # In the same two parts, for the same reason; the machines that install the package wait for nobody else, either.
 APART := $(TIMED) tests/deploy tests/browser/test_room_recovery.py
 test-long: $(VENV)/.test tools packaging
-	$(BIN)/python -m pytest -m long --timeout 3600 -n 3 --dist loadfile --no-loadscope-reorder $(APART:%=--ignore %) $(PYTEST)
-	$(BIN)/python -m pytest -m long --timeout 3600 $(APART) $(PYTEST)
+	$(call tests,-n 3 --dist loadfile --no-loadscope-reorder,-m long --timeout 3600 $(APART:%=--ignore %))
+	$(call tests,,-m long --timeout 3600 $(APART))
 
 test-hours: export TEST_CHAOS_FAULTS = 1000
 test-hours: export TEST_CHAOS_REAL_FAULTS = 200
