@@ -111,7 +111,7 @@ def test_only_the_erasing_worker_bypasses_the_lock(house: Bakery, locked: Lockin
 
     checkpoints = [checkpoint.place_of(house.tenant, number) for number in (1, 2)]
     body = offboarding_duty.read(store.read(offboarding_duty.place_of(house.tenant)), root).body
-    assert body["log"]["checkpoint"] == 2
+    assert body.log.checkpoint == 2
     for key in checkpoints:
         assert locked.retention(key)["Mode"] == "COMPLIANCE"
         with pytest.raises(StoreError):
