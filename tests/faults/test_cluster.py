@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from recorder.catalogue import queries
 from recorder.errors import StoreError
 from recorder.identity import users
+from recorder.playback import grants
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal.verification import verify
@@ -201,7 +202,11 @@ def stored(house) -> set[str]:
     return {row.id for row in queries.recordings(house.tenant, limit=200).rows}
 
 
-def test_killed_server_loses_nothing(house, clock, processes: Processes, cluster: Cluster) -> None:
+def test_killed_server_loses_nothing(
+    house, clock, processes: Processes, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GRANTS_AN_HOUR", "LISTENS_AN_HOUR"):  # they play without a pause
+        monkeypatch.setattr(grants, name, 100_000)
     processes.store_in(cluster.bucket)
     store = with_retries(S3Store(cluster.bucket))
     folders = [house.take()]
