@@ -160,12 +160,15 @@ def _announcement_start(informed: int, found: LocatedAnnouncement | None) -> int
 
 
 def _conversation_start(clock: Times, bridged_at: datetime, informed: int) -> int:
-    """When the conversation starts, in milliseconds of audio. Nobody is connected before the announcement's
-    end: if the clock shows otherwise, it was set back."""
+    """From where the conversation is kept, in milliseconds of audio: the latest place at which it may have
+    started. Nobody is connected before the announcement's end: if the clock shows otherwise, it was set
+    back."""
     at = clock.unbounded(bridged_at)
-    if clock.set_back_ms and at < informed - to_ms(MOST_APART):
+    if not clock.set_back_ms:
+        at = clock.latest(bridged_at)
+    elif at < informed - to_ms(MOST_APART):
         at += clock.set_back_ms
-    return max(informed, min(at, clock.duration_ms))
+    return max(informed, min(at + clock.margin_ms, clock.duration_ms))
 
 
 def _holds(take: Take, clock: Times) -> Iterator[Stretch]:
@@ -194,13 +197,12 @@ def _unattended(
     gaps: list[tuple[int, int, str]] = []
     silent: list[tuple[int, int]] = []
     for begin, end, reason in stretches:
-        if clock.place(begin) >= clock.duration_ms or clock.unbounded(end) < talk:
+        stop = min(clock.latest(_next_stretch(end, stretches)) + clock.margin_ms, clock.duration_ms)
+        if clock.place(begin) >= clock.duration_ms or stop <= talk:
             continue
         if reason == WAITING and end - begin < timedelta(milliseconds=SURE_MS):
             continue  # it is over at once: nothing is missing
         start = max(clock.earliest(begin) - clock.margin_ms, talk)
-        stop = clock.latest(_next_stretch(end, stretches)) + clock.margin_ms
-        stop = min(max(stop, start + 1), clock.duration_ms)
         silent.append((start, stop))
         gaps += _labelled([(start, stop)], reason)
     return gaps, silent
@@ -276,7 +278,8 @@ def _transferred_outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
         ):
             since = mark.at
         elif mark.kind == "transferred_outside":
-            yield clock.place(mark.at if since is None else since), clock.duration_ms
+            begin = clock.earliest(mark.at if since is None else since) - clock.margin_ms
+            yield max(0, begin), clock.duration_ms
             return
 
 

@@ -11,7 +11,7 @@ from recorder.audio.encoded_take import LocatedAnnouncement
 from recorder.audio.wav import Wav
 from recorder.domain.markers import Marker
 from recorder.domain.parties import Party
-from recorder.spool.layout import CallEnd, CallStart, Take
+from recorder.spool.layout import AudioLength, CallEnd, CallStart, Take
 
 START = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 LENGTH_MS = 60_000
@@ -22,7 +22,10 @@ NORMAL = [
     (10_200, "announcement_finished"),
     (14_200, "bridged"),
 ]
-RINGING_SPAN = (10_300, 14_300)
+TALK_MS = 14_600
+"""From where the conversation of :data:`NORMAL` is kept: the bridge, placed by the announcement, and the
+margin of a time that no length of the file places."""
+RINGING_SPAN = (10_300, TALK_MS)
 
 
 def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, end_seen: bool = True) -> Take:
@@ -39,6 +42,14 @@ def take(marks: list[tuple[int, str]], ended_ms: int = LENGTH_MS, end_seen: bool
             for ms, kind in marks
         ),
         CallEnd("recorded", None, START + timedelta(milliseconds=ended_ms), None),
+    )
+
+
+def measured(source: Take, *lengths: tuple[int, int]) -> Take:
+    """The take with these lengths of its file: (milliseconds of the clock, of audio)."""
+    return replace(
+        source,
+        lengths=tuple(AudioLength(START + timedelta(milliseconds=at), 44 + ms * 32) for at, ms in lengths),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,8 +10,19 @@ import pytest
 from recorder.audio import missing_audio, redaction, timeline
 from recorder.audio.encoded_take import LocatedAnnouncement, Prompt
 from recorder.audio.wav import Wav
-from recorder.spool.layout import AudioLength, Take
-from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, RINGING_SPAN, START, gaps, sound, take
+from recorder.spool.layout import Take
+from tests.unit.audio.marked_take import (
+    FOUND,
+    LENGTH_MS,
+    NORMAL,
+    RINGING_SPAN,
+    START,
+    TALK_MS,
+    gaps,
+    measured,
+    sound,
+    take,
+)
 
 
 def test_simultaneous_holds_are_one_gap() -> None:
@@ -66,7 +76,7 @@ def test_redacts_every_place_where_a_hold_may_be(stretches: list[tuple[int, str]
     call = take([*NORMAL, *stretches, (70_000, "hangup")])
     assert missing_audio.find_holes(timeline.locate_times(call, sound(), FOUND), FOUND) == ()
     plan = redaction.plan(call, sound(), FOUND)
-    assert plan.both == (RINGING_SPAN, (14_300, 30_400), (29_700, 50_400))
+    assert plan.both == (RINGING_SPAN, (TALK_MS, 30_400), (29_700, 50_400))
 
 
 def test_inserted_silence_splits_no_located_prompt() -> None:
@@ -89,15 +99,7 @@ def test_missing_hold_does_not_prevent_other_redactions() -> None:
     ]  # fmt: skip
     # A loaded switch caught up: 0.8 s more than the hold explains, at an unknown place.
     plan = redaction.plan(take([*NORMAL, *colleagues, *theirs, *later]), sound(LENGTH_MS + 900), FOUND)
-    assert plan.both[1:] == ((20_600, 40_400), (14_300, 25_400), (40_600, 57_400))
-
-
-def measured(source: Take, *lengths: tuple[int, int]) -> Take:
-    """The take with these lengths of its file: (milliseconds of the clock, of audio)."""
-    return replace(
-        source,
-        lengths=tuple(AudioLength(START + timedelta(milliseconds=at), 44 + ms * 32) for at, ms in lengths),
-    )
+    assert plan.both[1:] == ((20_600, 40_400), (TALK_MS, 25_400), (40_600, 57_400))
 
 
 def test_measured_lengths_tell_a_park_without_music_from_a_hold() -> None:
@@ -157,7 +159,7 @@ def test_audio_that_nothing_explains_is_a_gap_between_its_neighbours() -> None:
     missing = missing_audio.find_holes(clock, FOUND)
     assert missing == ((35_000, 5_000),)
     plan = redaction.plan(call, missing_audio.fill_holes(sound(), missing), FOUND, clock=clock.fill())
-    assert [gap for gap in gaps(plan) if gap[0] > 14_300] == [
+    assert [gap for gap in gaps(plan) if gap[0] > TALK_MS] == [
         (35_000, 40_000, "both", "write_error"), (49_950, 52_050, "both", "hold"),
     ]  # fmt: skip
     assert plan.drift_ms == 0
@@ -183,8 +185,8 @@ def test_hold_across_the_bridge_begins_with_the_conversation() -> None:
     )
     assert gaps(plan) == [
         (0, 10_300, "left", "before_announcement_end"),
-        (10_300, 14_300, "both", "ringing"),
-        (14_300, 16_400, "both", "hold"),
+        (*RINGING_SPAN, "both", "ringing"),
+        (TALK_MS, 16_400, "both", "hold"),
     ]
 
 
@@ -273,7 +275,7 @@ def test_redacts_the_external_party_while_they_wait(
     assert found == [(start, end, "both", reason) for start, end, reason in silent]
     redacted = redaction.silence(np.ones((LENGTH_MS * 8, 2), np.int16), 0, 8000, plan)
     expected = np.ones((LENGTH_MS, 2), bool)
-    expected[:10_300, 0] = expected[10_300:14_300] = False
+    expected[:10_300, 0] = expected[10_300:TALK_MS] = False
     for start, end, _ in silent:
         expected[start:end] = False
     assert (redacted.reshape(LENGTH_MS, 8, 2).all(axis=1) == expected).all()

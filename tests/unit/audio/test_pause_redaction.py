@@ -14,7 +14,7 @@ from recorder.audio import redaction, wav
 from recorder.audio.pause_redaction import LocatedPause, locate_pauses, read_pauses
 from recorder.domain.markers import Marker
 from recorder.spool.layout import Take
-from tests.unit.audio.marked_take import FOUND, NORMAL, START, gaps, take
+from tests.unit.audio.marked_take import FOUND, NORMAL, RINGING_SPAN, START, TALK_MS, gaps, take
 
 RATE = 8000
 
@@ -47,7 +47,7 @@ def test_pause_is_where_the_zeros_are(tmp_path: Path) -> None:
     assert locate_pauses(pauses, file, FOUND) == (LocatedPause(20_350, 25_210, silent=True),)
     plan = redaction.plan(pauses, file, FOUND, (), locate_pauses(pauses, file, FOUND))
     assert (20_350, 25_210, "both", "paused") in gaps(plan)
-    assert plan.both == ((10_300, 14_300),), "only ringing is redacted"
+    assert plan.both == (RINGING_SPAN,), "only ringing is redacted"
 
 
 @pytest.mark.parametrize("channels", [(), (1,), (0,)])
@@ -164,7 +164,7 @@ def test_earlier_unobserved_pause_is_not_confused_with_it(tmp_path: Path) -> Non
 def test_noted_moment_is_a_marker_and_no_gap(tmp_path: Path) -> None:
     pauses, file = paused(mark(20_000, "moment_marked")), sound(tmp_path)
     plan = redaction.plan(pauses, file, FOUND, (), locate_pauses(pauses, file, FOUND))
-    assert [gap for gap in gaps(plan) if gap[0] >= 14_300] == []
+    assert [gap for gap in gaps(plan) if gap[0] >= TALK_MS] == []
     assert [each.offset_ms for each in plan.markers if each.kind == "moment_marked"] == [20_100]
 
 

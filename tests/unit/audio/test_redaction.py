@@ -12,20 +12,57 @@ from hypothesis import strategies as st
 
 from recorder.audio import redaction
 from recorder.audio.encoded_take import GAP_REASONS, Gap, LocatedAnnouncement, Prompt
+from recorder.audio.timeline import EXACT_MS, SURE_MS
 from recorder.domain.markers import MARKER_KINDS, Marker
 from recorder.spool.layout import Take
-from tests.unit.audio.marked_take import FOUND, LENGTH_MS, NORMAL, START, gaps, sound, take, with_data
+from tests.unit.audio.marked_take import (
+    FOUND,
+    LENGTH_MS,
+    NORMAL,
+    RINGING_SPAN,
+    START,
+    TALK_MS,
+    gaps,
+    measured,
+    sound,
+    take,
+    with_data,
+)
 
 
 def test_redacts_left_until_the_bridge() -> None:
     plan = redaction.plan(take(NORMAL), sound(), FOUND)
-    assert plan.left_until_ms == 14_300  # the bridge, moved with the announcement's end
+    assert plan.left_until_ms == TALK_MS  # the bridge, moved with the announcement's end
     assert gaps(plan) == [
         (0, 10_300, "left", "before_announcement_end"),
-        (10_300, 14_300, "both", "ringing"),
+        (*RINGING_SPAN, "both", "ringing"),
     ]
-    assert plan.both == ((10_300, 14_300),)
+    assert plan.both == (RINGING_SPAN,)
     assert plan.drift_ms == 0
+
+
+def test_nothing_from_before_a_measured_bridge_is_kept() -> None:
+    """The switch writes the last frames of a queue's music after it has reported the connection."""
+    call = measured(take(NORMAL), (14_200, 14_180), (20_000, 19_980))
+    plan = redaction.plan(call, sound(), FOUND)
+    assert plan.left_until_ms == 14_180 + EXACT_MS
+    assert plan.both == ((10_300, plan.left_until_ms),)
+    assert gaps(plan)[-1] == (10_300, plan.left_until_ms, "both", "ringing")
+    assert next(mark.offset_ms for mark in plan.markers if mark.kind == "bridged") == 14_180
+
+
+def test_bridge_at_an_uncertain_place_is_the_latest_one() -> None:
+    """The switch wrote two seconds less than it took, before or after the bridge, which nobody measured."""
+    away = [(11_000, "unobserved_from"), (14_200, "bridged"), (16_000, "unobserved_to")]
+    call = measured(take([*NORMAL[:3], *away], 58_000), (11_000, 11_000), (16_000, 14_000))
+    assert redaction.plan(call, sound(56_000), FOUND).left_until_ms == 14_000 + EXACT_MS
+
+
+def test_hold_that_ends_as_they_are_connected_has_its_margin() -> None:
+    marks = [*NORMAL, (14_220, "internal_hold"), (14_240, "internal_unhold")]
+    call = measured(take(marks), (14_200, 14_200), (14_240, 14_240))
+    plan = redaction.plan(call, sound(), FOUND)
+    assert gaps(plan)[-2:] == [(10_300, 14_250, "both", "ringing"), (14_250, 14_290, "both", "hold")]
 
 
 AT_PICKUP = [
@@ -85,7 +122,7 @@ def test_markers_are_placed_from_the_nearest_located_prompt() -> None:
 def test_late_end_of_announcement_is_no_reference_point() -> None:
     """The mark of a daemon that reconciled the call while it rang."""
     late = [NORMAL[0], NORMAL[1], (14_200, "bridged"), (16_000, "announcement_finished")]
-    assert redaction.plan(take(late), sound(), FOUND).left_until_ms == 14_300
+    assert redaction.plan(take(late), sound(), FOUND).left_until_ms == TALK_MS
 
 
 @pytest.mark.parametrize("late_ms", [1600, 3000])
@@ -97,7 +134,7 @@ def test_end_of_announcement_seen_later_is_no_reference_point(late_ms: int) -> N
     later = replace(
         take(NORMAL), marks=(*marks, Marker(note_time, "announcement_finished", {"seen": "later"}))
     )
-    assert redaction.plan(later, sound(), FOUND).left_until_ms == 14_300
+    assert redaction.plan(later, sound(), FOUND).left_until_ms == TALK_MS
 
 
 def test_announcement_located_after_the_bridge_counts() -> None:
@@ -120,9 +157,9 @@ def test_announcement_that_started_twice() -> None:
     plan = redaction.plan(take(marks), sound(), LocatedAnnouncement(5300, 15_300, 1.0))
     assert gaps(plan) == [
         (0, 15_300, "left", "before_announcement_end"),
-        (15_300, 16_200, "both", "ringing"),
+        (15_300, 16_500, "both", "ringing"),
     ]
-    assert plan.both == ((15_300, 16_200),)  # the hold is earlier, and explained
+    assert plan.both == ((15_300, 16_500),)  # the hold is earlier, and explained
     assert [m.offset_ms for m in plan.markers if m.kind == "announcement_started"] == [200, 5300]
 
 
@@ -146,7 +183,7 @@ def test_unobserved_time_before_the_bridge_is_no_ringing() -> None:
     """They may have talked then and been transferred: the switch knows only the last bridge."""
     away = [(12_000, "unobserved_from"), (20_000, "unobserved_to"), (17_000, "bridged"), (50_000, "bridged")]
     plan = redaction.plan(take([*NORMAL[:3], *away]), sound(), FOUND)
-    assert plan.left_until_ms == 17_100
+    assert plan.left_until_ms == 17_100 + SURE_MS
     assert gaps(plan) == [
         (0, 10_300, "left", "before_announcement_end"),
         (10_300, 12_100, "left", "ringing"),
@@ -246,9 +283,9 @@ def test_clock_set_back_in_the_conversation_redacts_none_of_it() -> None:
     order."""
     marks = [*NORMAL, (5_000, "hold"), (6_000, "unhold"), (20_000, "hangup"), (20_000, "recording_stopped")]
     plan = redaction.plan(take(marks), sound(), FOUND)
-    assert plan.left_until_ms == 14_300
+    assert plan.left_until_ms == TALK_MS
     assert plan.both == ()
-    assert gaps(plan) == [(0, 10_300, "left", "before_announcement_end"), (10_300, 14_300, "left", "ringing")]
+    assert gaps(plan) == [(0, 10_300, "left", "before_announcement_end"), (*RINGING_SPAN, "left", "ringing")]
     assert [(mark.kind, mark.offset_ms) for mark in plan.markers][-4:] == [
         ("hold", 14_300),
         ("unhold", 14_300),
@@ -266,21 +303,21 @@ def test_clock_set_back_in_the_announcement_reveals_nothing(
     is kept."""
     back = [(ms - (30_000 if ms > 200 else 0), kind) for ms, kind in NORMAL]
     plan = redaction.plan(take(back, 30_000), sound(), found)
-    assert plan.left_until_ms == (14_200 if found else LENGTH_MS)
+    assert plan.left_until_ms == (14_200 + SURE_MS if found else LENGTH_MS)
     assert plan.drift_ms == -30_000
 
 
 def test_clock_set_back_while_ringing_keeps_it_redacted() -> None:
     """Nobody is connected before the announcement, so the clock was set back before the bridge."""
     marks = [*NORMAL[:3], (-25_800, "bridged")]
-    assert redaction.plan(take(marks, 20_000), sound(), FOUND).left_until_ms == 14_200
+    assert redaction.plan(take(marks, 20_000), sound(), FOUND).left_until_ms == 14_200 + SURE_MS
 
 
 def test_end_by_a_clock_behind_the_switch() -> None:
     """The daemon was away when the call ended, and noted the end by the machine's clock only."""
     away = [(-560_000, "unobserved_from"), (-540_000, "unobserved_to")]
     plan = redaction.plan(take([*NORMAL, *away], -540_000, end_seen=False), sound(), FOUND)
-    assert plan.left_until_ms == 14_300
+    assert plan.left_until_ms == TALK_MS
     assert gaps(plan)[-1] == (14_300, LENGTH_MS, "both", "unobserved")
     assert plan.drift_ms == -LENGTH_MS
 

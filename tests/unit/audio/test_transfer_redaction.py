@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recorder.audio import redaction
+from recorder.audio.timeline import SURE_MS
 from recorder.domain.line_policy import TransferNotice
 from recorder.domain.sentences import TimedSentence
 from recorder.spool.layout import Take
@@ -59,7 +60,7 @@ def test_redacts_from_the_arrival_of_an_outside_participant() -> None:
     call = take(marks)
     plan = redaction.plan(with_data(call, "participant_joined", who="external"), sound(30_600), FOUND)
     (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
-    assert 29_900 <= gap[0] <= 30_100
+    assert gap[0] == 30_000 - SURE_MS
     assert (gap[0], 30_600) in plan.both
 
 
@@ -70,9 +71,9 @@ def test_redacts_from_the_connection_with_an_outside_party() -> None:
     plan = redaction.plan(take(marks), sound(31_400), FOUND)
     (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
     assert gap[1:3] == (31_400, "both")
-    assert 30_900 <= gap[0] <= 31_100
+    assert gap[0] == 31_000 - SURE_MS
     assert plan.both[:2] == ((gap[0], 31_400), RINGING_SPAN)
-    assert plan.both[2] == (29_700, gap[0] + 300), "and the wait before"
+    assert plan.both[2] == (29_700, gap[0] + 2 * SURE_MS), "and the wait before"
 
 
 def with_transfer_notice(original: Take, mode: str = "opt-in", asks: bool = True) -> Take:
