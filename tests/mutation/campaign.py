@@ -21,6 +21,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import getclosurevars
 from itertools import accumulate
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -48,6 +49,9 @@ SLOW = 2.0
 
 BUDGET = 4.0
 """Seconds of the processor that a mutant's tests take together; the most promising come first."""
+
+PREPARED = "prepared.<locals>.decorate.<locals>.run"
+"""What runs a prepared query (:mod:`recorder.catalogue.prepared_query`), whose ``statements`` it keeps."""
 
 Choice = Callable[[list[Mutation]], list[Mutation]]
 """Which of some modules' mutations are tried."""
@@ -77,6 +81,7 @@ class Campaign:
         self._items: dict[str, pytest.Item] = {}
         self._functions: dict[tuple[str, str, int], list[FunctionType]] = defaultdict(list)
         self._caches: list[functools._lru_cache_wrapper[object]] = []
+        self._statements: dict[str, list[dict[object, object]]] = defaultdict(list)
         self._seconds: dict[str, float] = {}
         self._lines: Lines = {}
         self._kills: Counter[str] = Counter()
@@ -121,8 +126,16 @@ class Campaign:
             if isinstance(each, FunctionType) and each.__code__.co_filename in files:
                 code = each.__code__
                 self._functions[code.co_filename, code.co_qualname, code.co_firstlineno].append(each)
+            elif isinstance(each, FunctionType) and each.__code__.co_qualname == PREPARED:
+                self._statements[each.__module__].append(getclosurevars(each).nonlocals["statements"])
             elif isinstance(each, functools._lru_cache_wrapper):
                 self._caches.append(each)
+
+    def _forget_statements(self, modules: set[str]) -> None:
+        """Let prepared queries be made again."""
+        for module in modules:
+            for statements in self._statements[module]:
+                statements.clear()
 
     def _warm_up(self) -> None:
         """Run the first test of each file: what a process computes once, it computes for all mutants."""
@@ -139,7 +152,10 @@ class Campaign:
 
         def run() -> None:
             with _executed_lines({str(ROOT / path) for path in self._sources}) as begin:
-                executed = {item.nodeid: begin() for item in self._run(list(self._items.values()))}
+                executed = {}
+                for item in self._run(list(self._items.values())):
+                    self._forget_statements({_module(path) for path in self._sources})
+                    executed[item.nodeid] = begin()
             lists = {test: sorted(lines) for test, lines in executed.items()}
             out.write_text(json.dumps([self._seconds, self._failed, lists]))
 
@@ -235,6 +251,7 @@ class Campaign:
                     replaced += 1
         if not replaced:
             raise RuntimeError(f"no function of {mutation.path} has the code of {mutation.name}")
+        self._forget_statements({_module(mutation.path)})
         for each in self._caches:  # what it has computed so far
             if each.__module__ == _module(mutation.path):
                 each.cache_clear()

@@ -21,6 +21,7 @@ _AMENDMENTS = (
     "tests/unit/recovery/test_amendments.py",
     "tests/unit/disputes/test_deferrals.py",
     "tests/unit/playback/test_amendments.py",
+    "tests/unit/playback/test_revocation.py",
 )
 _HOLDS = ("tests/unit/recovery/test_hold_review.py", "tests/unit/lifecycle/test_expiry.py")
 _GATE = (

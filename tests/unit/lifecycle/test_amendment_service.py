@@ -9,8 +9,12 @@ from functools import partial
 
 import pytest
 
+from recorder.auditlog.append import AMENDED
 from recorder.catalogue import queries
+from recorder.catalogue.database import writing
 from recorder.catalogue.tables import lease
+from recorder.catalogue.tables.amendment import AmendmentTable
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.errors import AccordError
 from recorder.lifecycle import amendment_store, amendments
 from recorder.lifecycle.amendment_service import (
@@ -74,6 +78,35 @@ def test_reaches_its_points_in_order(house, recording) -> None:
     replace(house.changes, boundary=points.append).delete(house.tenant, recording, OPERATOR, reason=REASON)
     assert points == ["begun", "put", "listed"]
     assert amendments.pending_amendments(house.clock() + timedelta(days=1)) == ()
+
+
+def test_a_mark_is_pending_after_its_time_until_it_is_removed(house, recording) -> None:
+    now, soon = house.clock(), house.clock() + timedelta(milliseconds=1)
+    amendments.begin_amendment(house.tenant, recording, now)
+    amendments.begin_amendment(house.tenant, recording, soon)
+    assert amendments.pending_amendments(now) == ()
+    assert amendments.pending_amendments(soon) == ((house.tenant, recording),)
+    amendments.end_amendment("another recording")
+    assert amendments.pending_amendments(soon) == ((house.tenant, recording),)
+    amendments.end_amendment(recording)
+    assert amendments.pending_amendments(soon) == ()
+
+
+def test_knows_a_recordings_amendments_from_its_rows_and_from_the_log(house, recording) -> None:
+    other = put_small(house)
+    hold(house, recording)
+    at = house.clock()
+    hold(house, other)
+    (sha256,) = amendments.listed_hashes(house.tenant, recording)
+    assert amendments.known_hashes(house.tenant, recording) == {sha256: at}
+    assert amendments.known_hashes("another tenant", recording) == {}
+    with writing():  # a restored log names amendments that no row lists yet
+        AmendmentTable.delete().execute()
+    assert amendments.listed_hashes(house.tenant, recording) == ()
+    assert amendments.known_hashes(house.tenant, recording) == {sha256: at}
+    with writing():
+        LeafTable.update(body=None, salt=None).where(LeafTable.kind == AMENDED).execute()
+    assert amendments.known_hashes(house.tenant, recording) == {}
 
 
 def test_refuses_while_another_process_amends_the_recording(house, changes, recording) -> None:

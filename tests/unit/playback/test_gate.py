@@ -16,7 +16,7 @@ from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import AccessError, SealError
-from recorder.identity import users
+from recorder.identity import api_tokens, users
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.expired_recording import ExpiredRecording
@@ -273,6 +273,65 @@ def test_shows_the_manifest_under_a_grant(gate, ada, recording) -> None:
     assert manifest["announcement"]["purposes"][0]["code"] == "agreement"
     assert "32470123456" not in json.dumps(manifest)
     assert gate.valid_grant(ada, grant.id) == grant
+
+
+def test_a_calls_facts_contain_what_its_session_may_use(gate, ada, somebody, recording, house) -> None:
+    facts = gate.facts(ada, recording.id)
+    assert (facts.body["recording"], facts.status.row) == (recording.id, recording)
+    assert [each.code for each in facts.choices] == ["agreement"]
+    assert (facts.preselected, facts.grant) == ("agreement", None)
+    gate.grant(ada, recording.id, "agreement")
+    house.clock.forward(seconds=1)
+    newest = gate.grant(ada, recording.id, "agreement")
+    assert gate.facts(ada, recording.id).grant == newest
+    assert gate.facts(somebody(), recording.id).grant is None
+    house.clock.at = newest.until
+    assert gate.facts(ada, recording.id).grant is None
+
+
+@pytest.mark.parametrize("column", ["leaf", "manifest_sha256", "purpose"])
+def test_a_calls_facts_contain_no_grant_that_opens_nothing(gate, ada, recording, column) -> None:
+    gate.grant(ada, recording.id, "agreement")
+    with writing():
+        GrantTable.update({column: None if column == "leaf" else "0" * 64}).execute()
+    assert gate.facts(ada, recording.id).grant is None
+
+
+def test_a_calls_facts_contain_no_grant_for_a_purpose_that_has_ended(gate, ada, recording) -> None:
+    gate.grant(ada, recording.id, "agreement")
+    change(recording, restricted=["agreement"])
+    assert gate.facts(ada, recording.id).grant is None
+
+
+def test_admits_a_user_as_the_row_was_signed_last(gate, ada, house) -> None:
+    before = users.user(house.tenant, ada.user)
+    for check in (gate.check_user, gate.check_log_in):
+        check(before)
+        with pytest.raises(SealError):
+            check(replace(before, role="customer_admin"))
+    at = {"now": house.clock(), "entropy": house.entropy, "signer": house.services.signer}
+    users.set_password(house.tenant, ada.user, "$argon2id$other", **at)
+    gate.check_log_in(users.user(house.tenant, ada.user))
+    with pytest.raises(SealError) as failure:
+        gate.check_log_in(before)
+    assert failure.value.error_id == "credential.superseded"
+
+
+def test_admits_a_program_by_its_signed_token_until_that_is_revoked(gate, house) -> None:
+    at = {"now": house.clock(), "entropy": house.entropy}
+    tokens = [
+        api_tokens.create(house.tenant, name=name, token_sha256=sha256, signer=house.services.signer, **at)
+        for name, sha256 in (("till", "ab" * 32), ("archive", "cd" * 32))
+    ]
+    for each in tokens:
+        gate.check_token(each)
+    with pytest.raises(SealError):
+        gate.check_token(replace(tokens[0], token_sha256="ef" * 32))
+    assert api_tokens.revoke(house.tenant, tokens[0].id, **at)
+    with pytest.raises(SealError) as failure:
+        gate.check_token(tokens[0])  # the row of before
+    assert failure.value.error_id == "credential.superseded"
+    gate.check_token(tokens[1])
 
 
 def test_refuses_an_unknown_object_name(gate, ada, recording) -> None:

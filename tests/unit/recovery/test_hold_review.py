@@ -4,8 +4,11 @@ leaves."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from recorder.audit.service import Audit
 from recorder.auditlog import leaf_lookup
@@ -17,11 +20,41 @@ from recorder.catalogue.tables.rebuild_progress import GlobalStateTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.errors import SealError
 from recorder.lifecycle import hold_review, limits
+from recorder.lifecycle.hold_review import CONFIRMATION, CONFIRMED, UNCONFIRMED, Confirmation, HoldReminders
+from recorder.seal.amendment import By
+from recorder.seal.revocation import Trust
+from tests.stored_recordings import put_small
+
+OPERATOR = By("operator")
 
 
 def audit(house) -> set[str]:
     auditor = Audit(house.services.store, house.services.root, house.clock(), recordings=False)
     return {each.code for each in auditor.tenant(house.tenant)}
+
+
+def hold(house, recording: str, days: int) -> None:
+    """Set a hold that is due for review in ``days``."""
+    review = house.clock() + timedelta(days=days)
+    more = {"owner": "ada", "purposes": ["agreement"], "reason": "a court asks", "review_at": review}
+    house.changes.hold(house.tenant, recording, OPERATOR, **more)
+
+
+def confirm(house, **changes) -> None:
+    """Append a confirmation of the last suspension, with ``changes`` in its statement."""
+    leaf = LeafTable.get((LeafTable.tenant == house.tenant) & (LeafTable.kind == UNCONFIRMED))
+    statement = replace(Confirmation(house.tenant, leaf.leaf_hash, 0, house.clock()), **changes)
+    body = {"holds": 0, "statement": CONFIRMATION.write(statement, house.services.signer).decode()}
+    with writing():
+        append(house.tenant, CONFIRMED, body, house.clock(), house.entropy)
+
+
+def is_suspended(house, trust: Trust) -> bool:
+    try:
+        hold_review.check_confirmed(house.tenant, trust)
+    except SealError:
+        return True
+    return False
 
 
 def test_neither_a_row_nor_an_unsigned_leaf_resumes_expiry(house, recovery, recorded) -> None:
@@ -72,6 +105,73 @@ def test_a_suspension_is_logged_once_for_each_customer(house) -> None:
     assert hold_review.holds_unconfirmed() is None
     for tenant in (house.tenant, other.id):
         hold_review.check_confirmed(tenant, house.trust)
+
+
+def test_names_the_first_suspension_that_lasts(house) -> None:
+    since = house.clock()
+    hold_review.suspend_expiry("restore", since, house.entropy)
+    house.clock.forward(days=1)
+    other = house.customer("Reliure Adam", "+3225550177")
+    hold_review.suspend_expiry("rebuild", house.clock(), house.entropy)
+    (leaf,) = leaf_lookup.leaves_after(other.id, -1, UNCONFIRMED)
+    assert leaf.body == {"reason": "rebuild"}
+    assert hold_review.holds_unconfirmed() == since
+
+
+@pytest.mark.parametrize("changes", [{"tenant": "another"}, {"leaf": "ab" * 32}], ids=["tenant", "leaf"])
+def test_a_signed_statement_about_something_else_confirms_nothing(house, changes) -> None:
+    hold_review.suspend_expiry("rebuild", house.clock(), house.entropy)
+    confirm(house, **changes)
+    assert is_suspended(house, house.trust)
+    confirm(house)
+    assert not is_suspended(house, house.trust)
+
+
+def test_a_key_revoked_before_confirms_nothing(house) -> None:
+    hold_review.suspend_expiry("rebuild", house.clock(), house.entropy)
+    confirm(house)
+    key, day = house.services.signer.key_id, timedelta(days=1)
+    for revoked_at, suspended in ((house.clock() - day, True), (house.clock() + day, False)):
+        trust = Trust(house.root_public, lambda at=revoked_at: {key: at})
+        assert is_suspended(house, trust) is suspended
+
+
+def test_a_confirmation_states_how_many_holds_each_customer_has(house, recorded) -> None:
+    other = house.customer("Reliure Adam", "+3225550177")
+    for _ in range(2):
+        hold(house, recorded(), days=9)
+    hold_review.suspend_expiry("rebuild", house.clock(), house.entropy)
+    assert house.confirm_holds()
+    for tenant, count in ((house.tenant, 2), (other.id, 0)):
+        (leaf,) = leaf_lookup.leaves_after(tenant, -1, CONFIRMED)
+        statement = CONFIRMATION.read(leaf.body["statement"].encode(), house.root_public).value
+        assert (leaf.body["holds"], statement.holds, statement.tenant) == (count, count, tenant)
+
+
+def test_a_key_that_has_ended_confirms_nothing(house) -> None:
+    hold_review.suspend_expiry("rebuild", house.clock(), house.entropy)
+    house.clock.forward(days=3 * 365)
+    with pytest.raises(SealError):
+        house.confirm_holds()
+    assert is_suspended(house, house.trust)
+
+
+def test_reminds_once_a_day_of_each_hold_that_is_due(house) -> None:
+    first, second, start = put_small(house), put_small(house), house.clock()
+    hold(house, first, days=2)
+    hold(house, second, days=3)
+    reminders = HoldReminders()
+
+    def reminded(after: timedelta) -> list[str]:
+        with capture_logs() as logs:
+            reminders.remind(start + after)
+        return [line["recording"] for line in logs if line["event"] == "hold.review_due"]
+
+    assert reminded(timedelta(days=2) - timedelta(seconds=1)) == []
+    assert reminded(timedelta(days=2)) == [first]
+    assert reminded(timedelta(days=2, seconds=1)) == []
+    assert reminded(timedelta(days=3)) == [first, second]
+    assert reminded(timedelta(days=3, seconds=1)) == []
 
 
 def test_the_audit_notices_a_deleted_suspension(house, recovery, recorded) -> None:
