@@ -32,6 +32,7 @@ _GATE = (
     "tests/unit/playback/test_downloads.py",
     "tests/unit/playback/test_gate.py",
     "tests/unit/playback/test_grants.py",
+    "tests/unit/playback/test_guests.py",
     "tests/unit/playback/test_playback_report.py",
     "tests/unit/playback/test_revocation.py",
     "tests/unit/disputes/test_deferrals.py",

@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import AMENDED
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
@@ -107,6 +108,17 @@ def test_knows_a_recordings_amendments_from_its_rows_and_from_the_log(house, rec
     with writing():
         LeafTable.update(body=None, salt=None).where(LeafTable.kind == AMENDED).execute()
     assert amendments.known_hashes(house.tenant, recording) == {}
+
+
+def test_a_leaf_names_who_amended_and_which_hold_was_handed_over(house, changes, recording) -> None:
+    hold(house, recording)
+    somebody = By("user", "01930000-0000-7000-8000-0000000000c3")
+    changes.hand_over(changes.look(house.tenant, recording), somebody, hold=1, owner="bob")
+    leaves = leaf_lookup.leaves_about(house.tenant, [recording], [AMENDED])
+    assert [(each.body["by"], each.body.get("replaces")) for each in leaves] == [
+        ("operator", None),
+        (somebody.id, 1),
+    ]
 
 
 def test_refuses_while_another_process_amends_the_recording(house, changes, recording) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -20,6 +20,7 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.seal.amendment import By, name
 from recorder.seal.verification import verify
 from recorder.spool import layout
+from tests.stored_recordings import put_small
 
 OPERATOR = By("operator")
 TALK = 120_000
@@ -79,6 +80,25 @@ def test_a_hold_ends_grants(house, gate, changes, ada, recording) -> None:
         gate.open(ada, grant.id, "audio.wav", "p")
     assert failure.value.error_id == "access.grant_over"
     assert kinds(recording).count("recording.amended") == 1
+
+
+def test_only_what_ends_a_use_ends_the_grants_of_its_recording(house, gate, changes, ada) -> None:
+    row, other = (queries.recording(house.tenant, put_small(house)) for _ in range(2))
+    grant, others = (gate.grant(ada, each.id, "agreement") for each in (row, other))
+
+    def ended_at(grant) -> datetime | None:
+        with connected():
+            return GrantTable.get_by_id(grant.id).ended_at
+
+    agree = {"purpose": "training", "keep_days": 60, "reason": "on the telephone"}
+    changes.agree(row.tenant, row.id, OPERATOR, **agree)
+    assert ended_at(grant) is None
+    held_at = house.clock()
+    hold(changes, row)
+    assert (ended_at(grant), ended_at(others)) == (held_at, None)
+    house.clock.forward(minutes=1)
+    hold(changes, row)
+    assert ended_at(grant) == held_at
 
 
 @pytest.mark.parametrize("dies", ["begun", "put"])

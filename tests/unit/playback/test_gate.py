@@ -14,6 +14,7 @@ from recorder import metrics
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
+from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import AccessError, SealError
 from recorder.identity import api_tokens, users
@@ -374,6 +375,40 @@ def test_renews_only_a_valid_grant(gate, ada, recording, house) -> None:
     refused(lambda: gate.renew(ada, grant.id), "access.grant_over")
     refused(lambda: gate.manifest(ada, grant.id), "access.grant_over")
     assert "grant.renewed" not in kinds(recording.id), "its first leaf lets it be renewed for an hour"
+
+
+def test_renews_no_grant_that_ends_at_that_moment(gate, ada, recording, house, monkeypatch) -> None:
+    grant = gate.grant(ada, recording.id, "agreement")
+    lock = grants.lock_tenant
+
+    def lock_late(tenant: str) -> None:
+        """Another process has ended the grant before this one gets the lock."""
+        lock(tenant)
+        GrantTable.update(ended_at=house.clock()).execute()
+
+    monkeypatch.setattr(grants, "lock_tenant", lock_late)
+    refused(lambda: gate.renew(ada, grant.id), "access.grant_over")
+
+
+def test_renews_no_grant_of_a_restored_user(gate, ada, recording, house) -> None:
+    before = users.user(house.tenant, ada.user)
+    grant = gate.grant(ada, recording.id, "agreement")
+    gate.renew(ada, grant.id)
+    users.revoke_user(house.tenant, ada.user, now=house.clock(), entropy=house.entropy, last_admin=True)
+    with writing():  # a backup was restored: it has the row, and the log names its end
+        UserTable.update(revoked_at=None, credential=before.credential).execute()
+    gate.manifest(ada, grant.id)
+    refused(lambda: gate.renew(ada, grant.id), "access.revoked")
+
+
+@pytest.mark.parametrize("purposes", [["agreement"], ["agreement", "quality"]])
+def test_the_log_says_which_purpose_was_preselected(gate, somebody, recorded, house, purposes) -> None:
+    announced = replace(house.announcement, purposes=tuple(purposes))
+    recording, who = recorded(announcement=announced), somebody("customer_admin")
+    for code in reversed(purposes):
+        expected = gate.facts(who, recording.id).preselected == code
+        gate.grant(who, recording.id, code)
+        assert body(recording.id, "grant.given").get("preselected", False) is expected
 
 
 def test_appends_one_leaf_an_hour_with_the_number_of_renewals(gate, ada, recording, house) -> None:

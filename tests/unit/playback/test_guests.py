@@ -1,0 +1,136 @@
+"""A guest of a dispute at the gate, whatever admits them: they hear what they are admitted to, and every
+refusal is in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from recorder.auditlog import leaf_lookup
+from recorder.catalogue.database import writing
+from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL
+from recorder.errors import AccessError, SealError
+from recorder.identity import users
+from recorder.ids import uuid7
+from recorder.playback.interface import Actor, GuestAdmission
+from recorder.playback.passage_mask import FRAME, HEADER
+from recorder.processes.gate import PanelGate
+from tests.house import RATE
+
+BEGIN, END = 1000, 2500
+"""Milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted(GuestAdmission):
+    """What somebody is admitted to, by nothing but the test."""
+
+
+@dataclass
+class Admissions:
+    """Gives one answer, or raises it."""
+
+    answer: Admitted | Exception
+
+    def check(self, who: Actor, recording: str) -> Admitted:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def guest(house) -> Callable[..., Actor]:
+    def make(role: str) -> Actor:
+        identity = str(uuid7(house.clock(), house.entropy))
+        with writing():
+            row = users.create_guest(
+                house.tenant, identity, name="Nora", role=role, language="fr", now=house.clock(),
+                entropy=house.entropy, signer=house.services.signer,
+            )  # fmt: skip
+        return Actor(row.id, row.tenant, row.role, row.language)
+
+    return make
+
+
+@pytest.fixture
+def admitting(house) -> Callable[..., PanelGate]:
+    """A gate whose guests are admitted so."""
+
+    def make(answer: Admitted | Exception) -> PanelGate:
+        means = house.services
+        return PanelGate(
+            means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy,
+            admissions=Admissions(answer),
+        )  # fmt: skip
+
+    return make
+
+
+def refusals(recording) -> list[tuple[str, str]]:
+    leaves = leaf_lookup.leaves_about(recording.tenant, [recording.id], ["access.refused"])
+    return [(leaf.body["user"], leaf.body["reason"]) for leaf in leaves]
+
+
+def refused(ask: Callable[[], object]) -> str:
+    with pytest.raises(AccessError) as failure:
+        ask()
+    return failure.value.error_id
+
+
+def test_somebody_who_was_not_in_the_call_hears_passages_alone(admitting, guest, ada, recording) -> None:
+    gate, nora = admitting(Admitted(recording.id, ((BEGIN, END),))), guest(NEUTRAL)
+    whole = gate.open(ada, gate.grant(ada, recording.id, "agreement").id, "audio.wav")
+    sound = gate.open(nora, gate.grant(nora, recording.id, "agreement").id, "audio.wav")
+    before, after = (b"".join(each.read(0, each.length)) for each in (whole, sound))
+    first, last = (HEADER + ms * RATE // 1000 * FRAME for ms in (BEGIN, END))
+    assert after[:HEADER] == before[:HEADER]
+    assert after[first:last] == before[first:last] != bytes(last - first)
+    assert after[HEADER:first] == bytes(first - HEADER) != before[HEADER:first]
+    assert after[last:] == bytes(len(after) - last)
+
+
+def test_nothing_but_passages_of_it_leaves_and_the_log_has_each_refusal(admitting, guest, recording) -> None:
+    gate, nora = admitting(Admitted(recording.id, ((BEGIN, END),))), guest(NEUTRAL)
+    grant = gate.grant(nora, recording.id, "agreement")
+    steps = (
+        lambda: gate.open(nora, grant.id, "peaks"),
+        lambda: gate.manifest(nora, grant.id),
+        lambda: gate.facts(nora, recording.id),
+        lambda: gate.purposes(nora, recording.id),
+    )
+    for number, step in enumerate(steps, 1):
+        assert refused(step) == "access.passages_only"
+        assert refusals(recording) == [(nora.user, "access.passages_only")] * number
+    assert refused(lambda: gate.download(nora, recording.id, "agreement", "audio.wav")) == (
+        "access.download_role"
+    )
+
+
+def test_the_person_who_was_recorded_hears_all_of_it(admitting, guest, recording) -> None:
+    gate, jan = admitting(Admitted(recording.id, None)), guest(EXTERNAL_PARTY)
+    grant = gate.grant(jan, recording.id, "agreement")
+    assert gate.manifest(jan, grant.id)["recording"] == recording.id
+    assert gate.facts(jan, recording.id).grant == grant
+    sound = gate.open(jan, grant.id, "peaks")
+    assert b"".join(sound.read(0, sound.length))
+    assert refusals(recording) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "error_id"),
+    [
+        (AccessError("access.dispute_closed", "the dispute is closed", "…"), "access.dispute_closed"),
+        (SealError("dispute.altered", "a statement was altered", "…"), "access.not_admitted"),
+        (Admitted("another recording", None), "access.not_admitted"),
+    ],
+    ids=["refused", "altered", "another"],
+)
+def test_a_guest_whom_nothing_admits_hears_nothing(
+    admitting, guest, ada, recording, answer, error_id
+) -> None:
+    gate, jan = admitting(answer), guest(EXTERNAL_PARTY)
+    assert refused(lambda: gate.grant(jan, recording.id, "agreement")) == error_id
+    assert refusals(recording) == [(jan.user, error_id)]
+    assert gate.grant(ada, recording.id, "agreement"), "a colleague needs no admission"
