@@ -295,7 +295,8 @@ class Gate:
                 if now - looked_at >= LOOK_AGAIN:
                     self._guard.check_active(who, row.id, purpose)
                     self._check_download(who, row.id, purpose)
-                    self._check_purpose(who, self._guard.open_cached(row), purpose)
+                    current = self._guard.existing_row(who, row.id, purpose)
+                    self._check_purpose(who, self._guard.open_cached(current), purpose)
                     looked_at = now
                 metrics.LISTEN_BYTES.inc(len(piece))
                 yield piece

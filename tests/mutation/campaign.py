@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import itertools
 import json
 import os
 import resource
@@ -44,11 +45,11 @@ STANDSTILL = 300.0
 """Seconds after which a mutant is ended that does not use the processor, beside a minute for each second of
 its tests'."""
 
-SLOW = 2.0
-"""Seconds of the processor from which a test runs only for lines that no quicker one executes."""
-
 BUDGET = 4.0
 """Seconds of the processor that a mutant's tests take together; the most promising come first."""
+
+SECOND_BUDGET = 30.0
+"""Seconds of the processor that the next tests take, which run for a mutant that survived the first."""
 
 PREPARED = "prepared.<locals>.decorate.<locals>.run"
 """What runs a prepared query (:mod:`recorder.catalogue.prepared_query`), whose ``statements`` it keeps."""
@@ -167,27 +168,32 @@ class Campaign:
                     self._lines.setdefault((file, line), []).append(test)
 
     def _test(self, mutations: list[Mutation]) -> None:
-        children: dict[int, tuple[Mutation, float, Path]] = {}
-        queue = list(reversed(mutations))
+        children: dict[int, tuple[Mutation, list[str], float, Path]] = {}
+        queue: list[tuple[Mutation, list[str] | None]] = [(each, None) for each in reversed(mutations)]
+        numbers = itertools.count(1)
         while queue or children:
             while queue and len(children) < self._jobs:
-                mutation = queue.pop()
-                tests = self._tests_of(mutation)
+                mutation, others = queue.pop()
+                tests, others = self._tests_of(mutation) if others is None else (others, [])
                 if not tests:
                     self._note(Result(mutation, "not run"))
                     continue
-                number = len(self.results) + len(children) + 1
+                number = next(numbers)
                 out = self._folder / f"{number}.killer"
                 seconds = sum(self._seconds[test] for test in tests)
                 attempt = functools.partial(self._attempt, mutation, tests, seconds, out)
                 until = time.monotonic() + STANDSTILL + 60 * seconds
-                children[self._fork(str(number), attempt)] = (mutation, until, out)
-            for child, (mutation, until, out) in list(children.items()):
+                children[self._fork(str(number), attempt)] = (mutation, others, until, out)
+            for child, (mutation, others, until, out) in list(children.items()):
                 status = _status(child, until)
                 if status is None:
                     continue
                 del children[child]
-                self._note(self._result(mutation, status, out))
+                result = self._result(mutation, status, out)
+                if result.outcome == "survived" and others:
+                    queue.append((mutation, others))
+                else:
+                    self._note(result)
             time.sleep(0.01)
 
     def _note(self, result: Result) -> None:
@@ -205,9 +211,9 @@ class Campaign:
             return Result(mutation, "killed", "it never ended")
         return Result(mutation, "survived" if status == 0 else "not tried")
 
-    def _tests_of(self, mutation: Mutation) -> list[str]:
-        """The tests that execute the mutated lines, without slow ones where there are quicker, as many as
-        :data:`BUDGET` allows.  First those that go where few others go beside these lines (into the branch
+    def _tests_of(self, mutation: Mutation) -> tuple[list[str], list[str]]:
+        """The tests that execute the mutated lines, as many as :data:`BUDGET` allows, and the next ones of
+        :data:`SECOND_BUDGET`. First those that go where few others go beside these lines (into the branch
         that a condition opens), and those that killed most, for the time that they take."""
         file, lines = str(ROOT / mutation.path), mutation.lines
         tests = {test for line in lines for test in self._lines.get((file, line), ())}
@@ -220,9 +226,11 @@ class Campaign:
         def cost(test: str) -> tuple[float, str]:
             return self._seconds[test] / (1 + self._kills[test]) / rarity[test], test
 
-        best = sorted({test for test in tests if self._seconds[test] < SLOW} or tests, key=cost)
-        until = accumulate(self._seconds[test] for test in best)
-        return [test for test, seconds in zip(best, until, strict=True) if seconds < BUDGET] or best[:1]
+        best = sorted(tests, key=cost)
+        until = list(accumulate(self._seconds[test] for test in best))
+        first = max(1, sum(seconds < BUDGET for seconds in until))
+        last = sum(seconds < BUDGET + SECOND_BUDGET for seconds in until)
+        return best[:first], best[first:last]
 
     def _attempt(self, mutation: Mutation, tests: list[str], seconds: float, out: Path) -> None:
         limit = round(time.process_time() + PATIENCE + 5 * seconds)

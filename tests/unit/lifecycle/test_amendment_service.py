@@ -10,13 +10,15 @@ from functools import partial
 import pytest
 
 from recorder.auditlog import leaf_lookup
-from recorder.auditlog.append import AMENDED
+from recorder.auditlog.append import AMENDED, append, lock_tenant
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables import lease
 from recorder.catalogue.tables.amendment import AmendmentTable
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import AccordError
+from recorder.fault_log import FaultLog
 from recorder.lifecycle import amendment_store, amendments
 from recorder.lifecycle.amendment_service import (
     LONGEST_REASON,
@@ -26,11 +28,13 @@ from recorder.lifecycle.amendment_service import (
     agreement_rule,
 )
 from recorder.lifecycle.amendment_store import chain_of
+from recorder.lifecycle.current_terms import current_terms
 from recorder.seal.amendment import By
-from recorder.seal.amendment_kinds import HoldLifted
+from recorder.seal.amendment_chain import make_tombstone
+from recorder.seal.amendment_kinds import EXPIRED, HoldLifted
 from recorder.seal.keyring import data_key_path
 from recorder.store.contract import Conflict
-from tests.stored_recordings import put_small
+from tests.stored_recordings import forge, put_small
 from tests.tombstones import drop_key
 
 OPERATOR = By("operator")
@@ -119,6 +123,82 @@ def test_a_leaf_names_who_amended_and_which_hold_was_handed_over(house, changes,
         ("operator", None),
         (somebody.id, 1),
     ]
+
+
+def open_holds(found) -> list[tuple[str, int]]:
+    return sorted((each.recording, each.number) for each in found)
+
+
+def test_lists_the_holds_that_are_set_of_one_recording_or_of_all(house, changes, recording) -> None:
+    other = put_small(house)
+    for each in (recording, other, recording, other):
+        hold(house, each)
+    assert amendments.holds(recording=other) == amendments.holds(house.tenant, other)
+    changes.lift(changes.look(house.tenant, recording), OPERATOR, hold=1, reason=REASON)
+    expected = sorted([(recording, 2), (other, 1), (other, 2)])
+    assert open_holds(amendments.holds()) == open_holds(amendments.holds(house.tenant)) == expected
+    faults = FaultLog()
+    assert open_holds(amendments.readable_holds(faults)) == expected
+    assert open_holds(amendments.readable_holds(faults, house.tenant)) == expected
+    assert amendments.readable_holds(faults, "another tenant") == ()
+
+
+def test_a_missing_hold_that_was_handed_over_and_lifted_holds_nothing(house, changes, recording) -> None:
+    hold(house, recording)
+    changes.hand_over(changes.look(house.tenant, recording), OPERATOR, hold=1, owner="bob")
+    changes.lift(changes.look(house.tenant, recording), OPERATOR, hold=2, reason=REASON)
+    drop_amendments(house, recording)
+    chain = changes.look(house.tenant, recording).chain
+    assert refusal(lambda: amendments.check_logged(chain)) == "amendment.missing"
+
+
+def test_a_missing_deferral_keeps_a_recording(house, changes, recording) -> None:
+    until, wait = house.clock() + timedelta(days=9), {"dispute": "a dispute", "purposes": ["agreement"]}
+    assert changes.defer_erasure(house.tenant, recording, OPERATOR, until=until, **wait) == 1
+    drop_amendments(house, recording)
+    chain = changes.look(house.tenant, recording).chain
+    assert refusal(lambda: amendments.check_logged(chain)) == "recording.deferred"
+
+
+def drop_amendments(house, recording: str) -> None:
+    row = queries.recording(house.tenant, recording)
+    for key in list(house.store.list(f"{row.prefix}amendment-")):
+        house.store.delete(key)
+
+
+def test_nothing_is_missing_once_a_tombstone_is_sealed(house, recording) -> None:
+    """Whoever writes leaves cannot stop an erasure that has begun."""
+    row = queries.recording(house.tenant, recording)
+    body = {"recording": recording, "number": 1, "sha256": "ab" * 32, "kind": "hold_set"}
+    with writing():
+        append(house.tenant, AMENDED, body, house.clock(), house.entropy, recording=recording)
+    before = chain_of(house.store, row.prefix, house.root_public)
+    assert refusal(lambda: amendments.check_logged(before)) == "recording.held"
+    forge(house, recording, make_tombstone(before, EXPIRED), house.clock())
+    erased = chain_of(house.store, row.prefix, house.root_public)
+    amendments.check_logged(erased)
+    at = {"now": house.clock(), "entropy": house.entropy}
+    assert amendments.list_tombstone(erased, **at)
+    assert amendments.listed_hashes(house.tenant, recording) == tuple(
+        each.sha256 for each in erased.amendments
+    )
+    assert not amendments.list_tombstone(erased, **at)
+
+
+def test_updates_the_expiry_of_what_is_not_erased_under_the_lock_alone(house, recording) -> None:
+    row = queries.recording(house.tenant, recording)
+    chain = chain_of(house.store, row.prefix, house.root_public)
+    with writing():
+        current = current_terms(lock_tenant(house.tenant), chain, house.trust)
+        assert not amendments.update_expiry(current), "it is the same"
+        change = RecordingTable.update(keep_until=row.keep_until + timedelta(days=1))
+        change.execute()
+        assert amendments.update_expiry(current)
+        change.execute()
+        RecordingTable.update(erased_at=house.clock()).execute()
+        assert not amendments.update_expiry(current)
+    with pytest.raises(RuntimeError, match="transaction"):
+        amendments.update_expiry(current)
 
 
 def test_refuses_while_another_process_amends_the_recording(house, changes, recording) -> None:

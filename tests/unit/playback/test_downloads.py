@@ -13,12 +13,14 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import AccessError
 from recorder.features.imports.service import Importer
 from recorder.features.imports.table import ImportRow
-from recorder.identity import download_permission
+from recorder.identity import download_permission, users
 from recorder.lifecycle import plans
 from recorder.playback import grants
+from recorder.playback.authorization import LOOK_AGAIN
 from recorder.playback.grants import DOWNLOADED
 from recorder.playback.interface import PurposeChoice
 from recorder.playback.purposes import preselect
@@ -109,6 +111,59 @@ def test_format_that_was_not_stored_is_refused(gate, somebody, recording) -> Non
     assert refusal(lambda: download(gate, paul, recording, "manifest.json")) == "access.no_sound"
 
 
+@pytest.mark.parametrize("name", ["peaks", "manifest.json", "audio.webm"])
+def test_only_a_sound_is_downloaded(gate, somebody, recorded, name) -> None:
+    recording, paul = recorded(formats=("opus",), talk_ms=500), somebody("customer_admin")
+    assert refusal(lambda: gate.download(paul, recording.id, "agreement", name)) == "access.no_sound"
+
+
+def test_a_purpose_that_was_not_announced_or_has_ended_is_refused(gate, somebody, recording) -> None:
+    paul = somebody("customer_admin")
+    ask = lambda code: gate.download(paul, recording.id, code, "audio.wav")  # noqa: E731
+    assert refusal(lambda: ask("quality")) == "access.purpose_not_announced"
+    with writing():
+        RecordingTable.update(restricted=["agreement"]).execute()
+    assert refusal(lambda: ask("agreement")) == "access.purpose_restricted"
+    assert downloads(recording) == []
+
+
+def end_user(house, who) -> None:
+    users.revoke_user(who.tenant, who.user, now=house.clock(), entropy=house.entropy)
+
+
+def end_permission(house, who) -> None:
+    allow(house, who, False)
+
+
+def end_purpose(house, who) -> None:
+    with writing():
+        RecordingTable.update(restricted=["agreement"]).execute()
+
+
+@pytest.mark.parametrize(
+    ("end", "error_id"),
+    [
+        (end_user, "access.revoked"),
+        (end_permission, "access.download_role"),
+        (end_purpose, "access.purpose_restricted"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_download_ends_within_seconds_of_what_permitted_it(
+    gate, house, ada, recorded, end, error_id
+) -> None:
+    recording = recorded(talk_ms=20_000)
+    allow(house, ada)
+    opened = gate.download(ada, recording.id, "agreement", "audio.wav")
+    pieces = opened.read(0, opened.length)
+    next(pieces)
+    end(house, ada)
+    house.clock.forward(seconds=LOOK_AGAIN.total_seconds() - 0.001)
+    assert next(pieces)
+    house.clock.forward(milliseconds=1)
+    assert refusal(lambda: next(pieces)) == error_id
+
+
 def test_download_is_logged_before_its_first_byte(gate, somebody, recording) -> None:
     paul = somebody("customer_admin")
     opened = gate.download(paul, recording.id, "agreement", "audio.wav")
@@ -127,10 +182,11 @@ def test_wav_is_made_where_only_opus_was_stored(gate, somebody, recorded) -> Non
     wav = gate.download(paul, recording.id, "agreement", "audio.wav")
     content = b"".join(wav.read(0, wav.length))
     assert (content[:4], len(content), wav.media_type) == (b"RIFF", wav.length, "audio/wav")
+    assert b"".join(wav.read(0, 1000)) == content, "no part of it is made alone"
     opus = gate.download(paul, recording.id, "agreement", "audio.opus")
     content = b"".join(opus.read(0, opus.length))
     assert (content[:4], len(content), opus.media_type) == (b"OggS", opus.length, "audio/ogg")
-    assert [each["name"] for each in downloads(recording)] == ["audio.wav", "audio.opus"]
+    assert [each["name"] for each in downloads(recording)] == ["audio.wav", "audio.wav", "audio.opus"]
 
 
 def test_colleague_of_some_lines_hears_theirs_alone(gate, ada, recording) -> None:

@@ -105,6 +105,28 @@ def test_every_range_equals_that_part_of_the_whole(gate, ada, recorded) -> None:
     assert all(len(piece) <= 65_536 for piece in opened.read(0, opened.length))
 
 
+def test_counts_what_there_is_of_a_range_past_the_end(gate, ada, recording) -> None:
+    opened = gate.open(ada, gate.grant(ada, recording.id, "agreement").id, "audio.wav", "p")
+    pieces = opened.read(opened.length - 10, opened.length + 1000)
+    next(pieces)
+    assert counted() == 10
+
+
+def test_opus_is_sent_as_webm_too(gate, ada, recorded) -> None:
+    recording = recorded(formats=("opus",), talk_ms=500)
+    sound = gate.open(ada, gate.grant(ada, recording.id, "agreement").id, "audio.webm")
+    content = b"".join(sound.read(0, sound.length))
+    assert (content[:4], sound.media_type) == (b"\x1a\x45\xdf\xa3", 'audio/webm; codecs="opus"')
+
+
+def test_the_purpose_of_the_sessions_last_grant_is_preselected(gate, somebody, recorded, house) -> None:
+    announced = replace(house.announcement, purposes=("agreement", "quality"))
+    who, recording = somebody("customer_admin"), recorded(announcement=announced)
+    assert gate.facts(who, recording.id).preselected is None
+    gate.grant(who, recorded(announcement=announced).id, "quality")
+    assert gate.facts(who, recording.id).preselected == "quality"
+
+
 def test_appends_the_leaf_before_the_first_byte(gate, ada, recording, house) -> None:
     grant = gate.grant(ada, recording.id, "agreement")
     opened = gate.open(ada, grant.id, "audio.wav", "p")
