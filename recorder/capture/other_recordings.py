@@ -18,6 +18,7 @@ import structlog
 from recorder import metrics
 from recorder.capture.call_controller import CallController
 from recorder.domain.call_events import EXTERNAL, INTERNAL
+from recorder.spool.named_paths import NamedPaths
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveState
 from recorder.switch.translation import bridge_legs
@@ -33,7 +34,7 @@ class OtherRecordings:
 
     def __init__(self, calls: Mapping[str, CallController], spool: Path) -> None:
         self._calls = calls
-        self._spool = spool
+        self._own_paths = NamedPaths(spool)
         self._started: dict[str, dict[str, datetime]] = {}
         """By leg: the files that others record it to, and since when."""
 
@@ -60,7 +61,7 @@ class OtherRecordings:
         outside = {call.state.internal.leg: leg for leg, call in self._calls.items()}
         for leg, channel in live.channels.items():
             known = self._started.get(leg, {})
-            paths = {path for path in channel.recordings if not Path(path).is_relative_to(self._spool)}
+            paths = {path for path in channel.recordings if not self._own_paths.contain(path)}
             for path in known.keys() - paths:
                 del known[path]
                 self._mark(leg, outside.get(leg, ""), "other_recording_stopped", at, later=True)

@@ -29,6 +29,7 @@ from recorder.errors import SwitchError, TakeError
 from recorder.fault_log import FaultLog
 from recorder.spool import disk_space, layout
 from recorder.spool.layout import CallEnd, CallStart
+from recorder.spool.named_paths import NamedPaths
 from recorder.switch import commands
 from recorder.switch.caller_id import own_party
 from recorder.switch.esl_events import EslEvent
@@ -86,6 +87,7 @@ class Reconciliation:
         self._own = own
         self._node = node
         self._root = root
+        self._own_paths = NamedPaths(root)
         self._now = now
         self._adopt = adopt
         self._script = script
@@ -147,7 +149,7 @@ class Reconciliation:
                 # Its own socket reported everything, except an end before this connection was made.
                 self._feed(call, self._now())
         for channel in live.channels.values():
-            ours = [path for path in channel.recordings if Path(path).is_relative_to(self._root)]
+            ours = [path for path in channel.recordings if self._own_paths.contain(path)]
             if ours and variable_of(self._node, channel.uuid, "accord_state") not in MAY_RECORD:
                 for path in ours:
                     self._stop(channel.uuid, Path(path))
@@ -201,7 +203,7 @@ class Reconciliation:
         if event.recording_variable("accord_recording") and event.variable("accord_state") not in MAY_RECORD:
             path = event.header("Record-File-Path")
             log.error("call.stray_recording", channel=repr(event.uuid))
-            if Path(path).is_relative_to(self._root):
+            if self._own_paths.contain(path):
                 self._stop(event.uuid, Path(path))
 
     def _take_over_open_folders(self, live: LiveState) -> None:
