@@ -17,16 +17,19 @@ from recorder.catalogue.tables.grant import GrantTable, ListenTable
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.recording import RecordingTable
 from recorder.errors import AccessError, SealError
+from recorder.features.offboarding import service as departures
 from recorder.identity import api_tokens, users
+from recorder.ids import uuid7
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.expired_recording import ExpiredRecording
 from recorder.playback import grants
-from recorder.playback.authorization import HINTS
+from recorder.playback.authorization import HINTS, Guard
 from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal.amendment_kinds import EXPIRED
-from recorder.store.contract import Store, Unreachable
+from recorder.store.contract import NotFound, Store, Unreachable
+from tests.tombstones import drop_key
 
 TALK = 120_000
 """Milliseconds: enough that the WAV has many blocks."""
@@ -420,7 +423,12 @@ def test_renews_no_grant_of_a_restored_user(gate, ada, recording, house) -> None
     with writing():  # a backup was restored: it has the row, and the log names its end
         UserTable.update(revoked_at=None, credential=before.credential).execute()
     gate.manifest(ada, grant.id)
-    refused(lambda: gate.renew(ada, grant.id), "access.revoked")
+    for ask in (
+        lambda: gate.renew(ada, grant.id),
+        lambda: gate.grant(ada, recording.id, "agreement"),
+        lambda: gate.purposes(ada, recording.id),
+    ):
+        refused(ask, "access.revoked")
 
 
 @pytest.mark.parametrize("purposes", [["agreement"], ["agreement", "quality"]])
@@ -589,6 +597,32 @@ def test_refuses_an_erased_recording(gate, ada, recording, house) -> None:
     expiry.destroy(ExpiredRecording(recording, chain, EXPIRED), means, house.clock())
     refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.erased")
     refused(lambda: gate.open(ada, grant.id, "audio.wav"), "access.grant_over")
+
+
+@pytest.mark.parametrize("erased", [True, False])
+def test_what_is_erased_while_it_is_opened_is_not_broken(ada, recording, house, erased) -> None:
+    class Race:
+        """Another process erases the recording, or somebody deletes its manifest."""
+
+        def read(self, key: str, *_: object) -> bytes:
+            if erased:
+                drop_key(recording)
+            raise NotFound("store.not_found", key, "…")
+
+    gate = PanelGate(Race(), house.keyring, house.root_public, now=house.clock, entropy=house.entropy)
+    with pytest.raises(AccessError if erased else SealError) as failure:
+        gate.grant(ada, recording.id, "agreement")
+    assert failure.value.error_id == ("access.erased" if erased else "seal.manifest_missing")
+    assert kinds(recording.id)[1:] == ["access.refused" if erased else "seal.broken"]
+
+
+def test_knows_the_statement_about_a_customers_departure(house) -> None:
+    guard = Guard(house.store, house.keyring, house.root_public, now=house.clock)
+    assert guard.offboarding(house.tenant) is None
+    departures.announce(house.office(), house.tenant, house.clock() + timedelta(days=30))
+    statement = guard.offboarding(house.tenant)
+    assert statement is not None
+    assert guard.offboarding(str(uuid7(house.clock(), house.entropy))) is None
 
 
 def test_gives_no_grant_while_the_store_is_unavailable(ada, recording, house) -> None:

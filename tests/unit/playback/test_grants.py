@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from recorder import metrics
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
@@ -13,6 +14,7 @@ from recorder.clock import SLACK
 from recorder.errors import AccessError, TooOften
 from recorder.playback import audio_reader, grants, verified_recording
 from recorder.playback import gate as gate_module
+from recorder.playback.authorization import LOOK_AGAIN
 from recorder.playback.interface import Grant
 from recorder.processes.gate import PanelGate
 from recorder.seal.amendment_chain import make_tombstone
@@ -223,6 +225,18 @@ def test_counts_a_small_range_at_once_and_a_larger_one_piece_by_piece(gate, ada,
     first = len(next(pieces))
     assert counted()[1] == first
     pieces.close()
+
+
+def test_a_check_in_between_counts_nothing_twice(gate, ada, recorded, house) -> None:
+    recording = recorded(talk_ms=TALK)
+    grant, before = gate.grant(ada, recording.id, "agreement"), metrics.LISTEN_BYTES._value.get()
+    peaks, sound = (gate.open(ada, grant.id, name, "p") for name in ("peaks", "audio.wav"))
+    assert list(peaks.read(0, peaks.length))
+    assert metrics.LISTEN_BYTES._value.get() == before
+    for _ in sound.read(0, sound.length):
+        house.clock.forward(seconds=LOOK_AGAIN.total_seconds())
+    assert counted() == [sound.length]
+    assert metrics.LISTEN_BYTES._value.get() == before + sound.length
 
 
 def test_closes_a_listen_once(gate, ada, recording, house) -> None:
