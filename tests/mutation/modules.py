@@ -113,7 +113,10 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/unit/web/test_second_factor.py",
     ),
     "recorder/identity/throttle.py": ("tests/unit/catalogue/test_throttle.py",),
-    "recorder/identity/users.py": ("tests/unit/catalogue/test_users.py",),
+    "recorder/identity/users.py": (
+        "tests/unit/catalogue/test_user_access.py",
+        "tests/unit/catalogue/test_users.py",
+    ),
     "recorder/auditlog/append.py": ("tests/unit/auditlog/test_append.py",),
     "recorder/auditlog/complete_log.py": ("tests/unit/auditlog/test_complete_log.py",),
     "recorder/auditlog/leaf_erasure.py": ("tests/unit/auditlog/test_append.py",),

@@ -126,6 +126,7 @@ def test_refuses_live_and_foreign_recordings(house) -> None:
 def test_refuses_a_negative_backup_period(house) -> None:
     with pytest.raises(ValueError, match="negative"):
         erasure_complete_at(house.clock(), timedelta(days=-1))
+    assert erasure_complete_at(house.clock(), timedelta(0)) == house.clock()
 
 
 def test_refuses_a_receipt_that_contradicts_itself(house, erased_recording) -> None:

@@ -549,6 +549,7 @@ def test_a_row_can_only_narrow(gate, ada, recording, house) -> None:
         ({"purposes": []}, "access.purpose_restricted"),
         ({"announced": 0}, "access.purpose_restricted"),
         ({"keep_until": "2026-11-25T09:00:00.000Z"}, "access.expired"),
+        ({"erased_at": "2026-11-25T09:00:00.000Z"}, "access.erased"),
     ],
 )
 def test_a_restriction_applies_at_once_even_under_a_grant(gate, ada, recording, row, reason) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,8 +11,9 @@ from recorder import metrics
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.grant import GrantTable, ListenTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import SLACK
-from recorder.errors import AccessError, TooOften
+from recorder.errors import AccessError, SealError, TooOften
 from recorder.playback import audio_reader, grants, verified_recording
 from recorder.playback import gate as gate_module
 from recorder.playback.authorization import LOOK_AGAIN
@@ -319,6 +321,23 @@ def test_keeps_a_limited_number_of_verified_manifests(ada, recorded, house, monk
         store.read_keys.clear()
         gate.manifest(ada, grant.id)
         assert store.read_keys.count(row.prefix + "manifest.json") == reads
+
+
+def test_a_verified_manifest_opens_its_own_row_alone(house, recording) -> None:
+    seals = verified_recording.RecordingVerifier(house.store, house.keyring, house.root_public)
+    seals.open(recording, house.clock())
+    assert seals.open_cached(recording, house.clock()).row == recording
+    with pytest.raises(SealError) as failure:
+        seals.open_cached(replace(recording, prefix=f"{recording.prefix}x/"), house.clock())
+    assert failure.value.error_id == "seal.manifest_foreign"
+
+
+def test_refuses_a_recording_whose_customers_key_is_gone(gate, ada, recording, house) -> None:
+    with writing():
+        TenantTable.update(wrapped_key="").where(TenantTable.id == house.tenant).execute()
+    with pytest.raises(SealError) as failure:
+        gate.grant(ada, recording.id, "agreement")
+    assert failure.value.error_id == "seal.key_missing"
 
 
 def test_reports_a_tombstone_that_the_catalogue_does_not_know(gate, ada, recording, house) -> None:
