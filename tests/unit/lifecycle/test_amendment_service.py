@@ -185,6 +185,16 @@ def test_nothing_is_missing_once_a_tombstone_is_sealed(house, recording) -> None
     assert not amendments.list_tombstone(erased, **at)
 
 
+def test_a_tombstone_is_listed_and_is_no_amendment_in_the_log(house, recording) -> None:
+    row = queries.recording(house.tenant, recording)
+    forge(house, recording, make_tombstone(chain_of(house.store, row.prefix, house.root_public), EXPIRED),
+          house.clock())  # fmt: skip
+    chain = chain_of(house.store, row.prefix, house.root_public)
+    assert amendments.list_amendments(chain, house.trust, now=house.clock(), entropy=house.entropy) == 1
+    assert len(amendments.listed_hashes(house.tenant, recording)) == 1
+    assert leaf_lookup.leaves_about(house.tenant, [recording], [AMENDED]) == []
+
+
 def test_updates_the_expiry_of_what_is_not_erased_under_the_lock_alone(house, recording) -> None:
     row = queries.recording(house.tenant, recording)
     chain = chain_of(house.store, row.prefix, house.root_public)

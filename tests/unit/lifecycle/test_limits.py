@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from recorder.auditlog.append import append
+from recorder.catalogue import queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.errors import AccordError, CatalogueError, RetentionError, SealError
 from recorder.identity import tenants
-from recorder.lifecycle import limits
+from recorder.lifecycle import hold_review, limit_application, limits, retention_limits
 from recorder.lifecycle.limits import PendingLimit
 from recorder.seal import retention_limit as statements
 from recorder.seal.amendment import By
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.revocation import Trust
+from recorder.spool.atomic_files import memory_file
+from tests.stored_recordings import put_small
 
 pytestmark = pytest.mark.postgresql
 
@@ -185,6 +189,67 @@ def test_applies_limits_to_recordings_page_by_page(house) -> None:
         found.append(list(page))
         limits.note_applied(identity, page[-1] if page else None, house.clock())
     assert found == [sorted(rows)[:2], sorted(rows)[2:], []]
+
+
+def test_applies_a_limit_to_every_page(house, monkeypatch) -> None:
+    first, second = put_small(house), put_small(house)
+    house.limit(5)
+    monkeypatch.setattr(limits, "next_unapplied", partial(limits.next_unapplied, 1))
+    apply = lambda: limit_application.apply_limits(house.store, house.root_public, house.clock())  # noqa: E731
+    assert apply() == 2
+    for each in (first, second):
+        assert queries.recording(house.tenant, each).keep_until < house.clock() + timedelta(days=6)
+    assert apply() == 0
+
+
+def test_replaces_the_limit_for_the_same_purpose_and_line_alone(house) -> None:
+    for days, more in ((9, {}), (8, {"purpose": "agreement"}), (7, {"line": house.line.id}), (6, {})):
+        house.limit(days, **more)
+        house.clock.forward(minutes=1)
+    in_force = {each.limit.keep_days for each in limits.in_force(house.tenant, house.trust)}
+    assert in_force == {8, 7, 6}
+    assert refusal(lambda: house.limit(0)) == "retention.days"
+    assert {each.limit.keep_days for each in limits.in_force(house.tenant, house.trust)} == in_force
+
+
+def bring_back(house, revoked=dict, **more) -> tuple[int, list[str]]:
+    """Restore the statements that the bucket has; returns how many, and the codes of the others."""
+    trust = Trust(house.root_public, revoked)
+    found = retention_limits.restore_limits(house.store, trust, house.clock(), house.entropy, **more)
+    return found.count, [code for _, code, _ in found.left_out]
+
+
+def test_expiry_waits_where_the_bucket_has_statements_that_no_row_has(house) -> None:
+    house.limit(5)
+    house.clock.forward(minutes=1)
+    house.limit(None)
+    assert bring_back(house) == (0, [])
+    hold_review.check_confirmed(house.tenant, house.trust)
+    with writing():
+        RetentionLimitTable.delete().execute()
+    assert bring_back(house) == (2, []), "the limit before its lifting"
+    assert limits.in_force(house.tenant, house.trust) == ()
+    with pytest.raises(SealError):
+        hold_review.check_confirmed(house.tenant, house.trust)
+    assert house.confirm_holds()
+    assert bring_back(house) == (0, [])
+    hold_review.check_confirmed(house.tenant, house.trust)
+
+
+def test_restores_no_foreign_object_and_no_statement_by_a_revoked_key(house) -> None:
+    house.limit(5)
+    key, since = house.services.signer.key_id, house.clock() + timedelta(hours=1)
+    house.clock.forward(hours=2)
+    revoked = lambda: {key: since}  # noqa: E731
+    assert bring_back(house, revoked) == (0, []), "the log listed it before"
+    with memory_file(b"{}") as path:
+        house.store.put(f"{statements.FOLDER}notes.txt", path, statements.sha256_of(b"{}"))
+    with writing():
+        RetentionLimitTable.delete().execute()
+    left_out = ["object.unplaced", "seal.key_revoked"]
+    count, codes = bring_back(house, revoked)
+    assert (count, sorted(codes)) == (0, left_out)
+    assert bring_back(house, revoked, believe_dates=True) == (1, left_out[:1])
 
 
 def test_lists_the_limits_of_every_customer(house, other_tenant) -> None:
