@@ -1,0 +1,201 @@
+"""Whose rows an ordered erasure drops: the departed customer's, and no other's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from peewee import ForeignKeyField, IntegerField, TextField
+
+from recorder.auditlog import leaf_lookup
+from recorder.catalogue import queries as catalogue_queries
+from recorder.catalogue import tenant_queries
+from recorder.catalogue.database import MomentField, Table, connected, writing
+from recorder.catalogue.tables.audit_log import RecipientTable
+from recorder.catalogue.tables.dispute import DisputeCallTable
+from recorder.catalogue.tables.download_permission import DownloadPermissionTable
+from recorder.catalogue.tables.identity import (
+    AccountLinkTable,
+    ApiTokenTable,
+    InvitationTable,
+    SessionTable,
+    UserTable,
+)
+from recorder.catalogue.tables.live_call import EndedCallTable, LiveCallTable, LiveCommandTable
+from recorder.catalogue.tables.notification import NotificationChoiceTable, NotificationTable
+from recorder.catalogue.tables.number_proof import NumberProofTable
+from recorder.catalogue.tables.offboarding import HandedRecordingTable, OffboardingTable
+from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
+from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
+from recorder.catalogue.tables.saved_filter import SavedFilterTable
+from recorder.catalogue.tables.second_factor import (
+    FactorResetTable,
+    FactorUseTable,
+    SecondFactorTable,
+    SignInRuleTable,
+)
+from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
+from recorder.errors import CatalogueError
+from recorder.features.offboarding import queries
+from recorder.identity import users
+from tests.house import Customer
+
+CALLS: tuple[type[Table], ...] = (NotRecordedTable, LiveCallTable, EndedCallTable, LiveCommandTable)
+PEOPLE: tuple[type[Table], ...] = (
+    SavedFilterTable, NotificationTable, NotificationChoiceTable, SignInRuleTable, FactorResetTable,
+    DownloadPermissionTable, SecondFactorTable, FactorUseTable, ApiTokenTable, RecipientTable,
+    InvitationTable, AccountLinkTable, OutgoingMailTable,
+)  # fmt: skip
+REQUESTS: tuple[type[Table], ...] = (VerificationCodeTable, NumberProofTable, DisputeCallTable)
+OTHERS: tuple[type[Table], ...] = (
+    SessionTable, SubjectRequestTable, ReviewTable, HandedRecordingTable, OffboardingTable,
+)  # fmt: skip
+
+TEXTS = ("number_salt", "extension_reason", "vouched_statement", "verified_statement")
+
+
+def fill(house, customer: Customer) -> None:
+    """Give a customer a row in every table that an erasure empties."""
+    with writing():
+        OffboardingTable.insert(
+            tenant_id=customer.id, announced_at=house.clock(), until=house.clock(), layout={"parts": []}
+        ).on_conflict_ignore().execute()
+        for model in (*OTHERS[:2], *CALLS, *PEOPLE, *REQUESTS, ReviewTable, HandedRecordingTable):
+            insert(house, customer, model)
+        RecipientTable.update(until=None).execute()
+
+
+def insert(house, customer: Customer, model: type[Table]) -> None:
+    fixed = {
+        "tenant_id": customer.id,
+        "user_id": customer.people["paul"].id,
+        "request_id": f"{customer.id}/{SubjectRequestTable._meta.table_name}",
+    }
+    columns = {}
+    for field in model._meta.sorted_fields:
+        value: Any
+        if field.column_name in fixed:
+            value = fixed[field.column_name]
+        elif field.column_name in TEXTS or field.column_name == "withheld_reason":
+            value = "a text"
+        elif isinstance(field, MomentField):
+            value = None if field.null else house.clock()
+        elif isinstance(field, IntegerField):
+            value = None if field.null else 0
+        elif isinstance(field, TextField | ForeignKeyField):
+            value = None if field.null else f"{customer.id}/{model._meta.table_name}"
+        else:
+            value = None if field.null else {}
+        columns[field.name] = value
+    model.create(**columns)
+
+
+def rows_of(customer: Customer, model: type[Table]) -> list[dict[str, Any]]:
+    """A customer's rows of a table."""
+    with connected():
+        mine = [customer.id, customer.people["paul"].id]
+        return [row for row in model.select().dicts() if any(each in str(row.values()) for each in mine)]
+
+
+@pytest.fixture
+def rival(house) -> Customer:
+    customer = house.customer("Van Dyck NV", "+3225550199")
+    house.person(customer, "paul@vandyck", "Paul", role="customer_admin")
+    customer.people["paul"] = customer.people["paul@vandyck"]
+    return customer
+
+
+def test_drops_every_row_of_one_customer_and_leaves_anothers_as_it_was(house, bakery, rival) -> None:
+    order = house.order_erasure(bakery.id)
+    for each in (bakery, rival):
+        fill(house, each)
+    former = house.person(bakery, "former", "Former")
+    former_at = house.clock()
+    with writing():
+        UserTable.update(revoked_at=former_at).where(UserTable.id == former.id).execute()
+    every = (*CALLS, *PEOPLE, *REQUESTS, *OTHERS, UserTable)
+    before = {model: rows_of(rival, model) for model in every}
+    house.clock.forward(minutes=1)
+    at = {"now": house.clock(), "entropy": house.entropy}
+    assert queries.drop_calls(order, **at) == 1
+    assert queries.drop_users(order, **at) == 2
+    queries.drop_request_texts(order)
+    for model in (*CALLS, *PEOPLE, *REQUESTS):
+        assert rows_of(bakery, model) == [], model
+        assert len(before[model]) == 1, model
+    (session,) = rows_of(bakery, SessionTable)
+    assert session["ended_at"] == house.clock()
+    (request,) = rows_of(bakery, SubjectRequestTable)
+    assert (request["number"], *(request[name] for name in TEXTS)) == ("", None, None, None, None)
+    assert [row["withheld_reason"] for row in rows_of(bakery, ReviewTable)] == [None]
+    assert {row["id"]: row["revoked_at"] for row in rows_of(bakery, UserTable)} == {
+        bakery.people["paul"].id: house.clock(),
+        former.id: former_at,
+    }
+    assert {row["login"] for row in rows_of(bakery, UserTable)} == {bakery.people["paul"].id, former.id}
+    assert {model: rows_of(rival, model) for model in every} == before
+    for kind, name, count in (("user.revoked", "user", 1), ("token.revoked", "token", 1),
+                              ("recipient.removed", "recipient", 1)):  # fmt: skip
+        leaves = leaf_lookup.leaves_after(bakery.id, -1, kind)
+        assert len([leaf.body[name] for leaf in leaves]) == count, kind
+        assert leaf_lookup.leaves_after(rival.id, -1, kind) == []
+    assert queries.drop_calls(order, **at) == 1, "how many there were, said again"
+
+
+def test_drops_the_customers_own_key_and_lists_all_that_were_destroyed(house, bakery, rival) -> None:
+    order, at = house.order_erasure(bakery.id), {"now": house.clock(), "entropy": house.entropy}
+    assert queries.drop_key(order, ["b", "a"], **at) == ("a", "b")
+    assert queries.drop_key(order, ["c", "b"], **at) == ("a", "b", "c")
+    assert queries.drop_key(order, [], **at) == ("a", "b", "c")
+    leaves = leaf_lookup.leaves_after(bakery.id, -1, queries.KEY_DESTROYED)
+    assert [leaf.body["keys"] for leaf in leaves] == [["a", "b"], ["c"]]
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is None
+    assert tenant_queries.tenant_wrapped_key(rival.id) is not None
+
+
+def test_records_a_receipt_once_and_of_its_customer(house, bakery, rival) -> None:
+    at = {"now": house.clock(), "entropy": house.entropy}
+    record = lambda: queries.record_receipt(bakery.id, "{}", "ab" * 32, house.clock(), **at)  # noqa: E731
+    with pytest.raises(CatalogueError) as failure:
+        record()
+    assert failure.value.error_id == "offboarding.not_announced"
+    for each in (bakery, rival):
+        fill(house, each)
+    before = {model: rows_of(rival, model) for model in OTHERS}
+    assert record()
+    assert not record()
+    row = queries.require_departure(bakery.id)
+    assert (row.receipt, row.offboarded_at) == ("{}", house.clock())
+    assert rows_of(bakery, HandedRecordingTable) == []
+    assert rows_of(bakery, OffboardingTable)[0]["layout"] is None
+    assert {model: rows_of(rival, model) for model in OTHERS} == before
+    assert [leaf.body for leaf in leaf_lookup.leaves_after(bakery.id, -1, queries.LEFT)] == [
+        {"receipt_sha256": "ab" * 32}
+    ]
+
+
+def test_lists_and_counts_what_is_left_to_erase(house, bakery, rival) -> None:
+    mine, others = (house.call(each, at=house.clock()) for each in (bakery, rival))
+    second = house.call(bakery, at=house.clock() + timedelta(seconds=1))
+    house.not_recorded(bakery, "never_connected")
+    house.not_recorded(rival, "never_connected")
+    house.not_recorded(rival, "never_connected")
+    assert [row.id for row in queries.recordings_of(bakery.id)] == [mine, second]
+    assert [row.id for row in queries.recordings_of(bakery.id, after=mine)] == [second]
+    assert [row.id for row in queries.recordings_of(bakery.id, limit=1)] == [mine]
+    assert queries.summarise(bakery.id) == "2 recordings, 1 calls without one, 1 log-ins, a key"
+    assert queries.summarise(rival.id) == "1 recordings, 2 calls without one, 1 log-ins, a key"
+    with writing():
+        RecordingTable.update(erased_at=house.clock()).where(RecordingTable.id == mine).execute()
+    assert [row.id for row in queries.recordings_of(bakery.id)] == [second]
+    assert (queries.count_recordings(bakery.id), queries.count_recordings(rival.id)) == (1, 1)
+    assert catalogue_queries.recording(rival.id, others) is not None
+    order, at = house.order_erasure(bakery.id), {"now": house.clock(), "entropy": house.entropy}
+    queries.drop_users(order, **at)
+    queries.drop_key(order, [], **at)
+    assert queries.summarise(bakery.id) == "1 recordings, 1 calls without one, 0 log-ins, no key"
+    assert queries.departures_to_erase() == (bakery.id,)
+    queries.record_receipt(bakery.id, "{}", "ab" * 32, house.clock(), **at)
+    assert queries.departures_to_erase() == ()
+    assert users.user_by_login("paul@vandyck") is not None
