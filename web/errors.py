@@ -62,6 +62,9 @@ PAGES = {
 
 STALE_FORM = _l("This page was open for too long, or cookies are off. Reload it and try again.")
 
+DAMAGED = frozenset({"access.seal_broken", "catalogue.row_damaged"})
+"""What is no longer as it was written."""
+
 PRESERVED_HEADERS = ("Allow", "Content-Range", "Retry-After")
 
 MISSING = frozenset(
@@ -95,7 +98,7 @@ def http_status(error: AccordError) -> int:
     """The HTTP status of one of our errors."""
     if error.error_id in MISSING:
         return HTTPStatus.NOT_FOUND
-    if error.error_id == "access.seal_broken" or isinstance(error, SealError):
+    if error.error_id in DAMAGED or isinstance(error, SealError):
         return HTTPStatus.CONFLICT
     if error.error_id in PERMANENT:
         return HTTPStatus.GONE
@@ -157,7 +160,8 @@ def init_app(app: Flask) -> None:
         if code == HTTPStatus.SERVICE_UNAVAILABLE:
             report_unavailable(error)
         else:
-            write = log.error if code >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info
+            is_fault = code >= HTTPStatus.INTERNAL_SERVER_ERROR or error.error_id in DAMAGED
+            write = log.error if is_fault else log.info
             write("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
         if code == HTTPStatus.NOT_FOUND and error.error_id != "access.grant_over":
             return error_page(code)  # identical to the page of an address that does not exist

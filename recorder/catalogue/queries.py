@@ -36,7 +36,9 @@ from recorder.catalogue.tables.announcement import AnnouncementTable, PurposeTab
 from recorder.catalogue.tables.line import LineTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.catalogue.tables.tenant import TenantTable
+from recorder.errors import CatalogueError
 from recorder.fault_log import FaultLog
+from recorder.isolation import concerns_all
 
 PAGE = 50
 
@@ -85,10 +87,20 @@ def recordings(
 
 
 def recording(tenant: str, recording_id: str) -> RecordingRow | None:
-    """One recording of a tenant, or its tombstone (``erased_at`` is set)."""
-    with connected():
-        row = next(iter(_recording(tenant, recording_id)), None)
-    return None if row is None else recording_row(row)
+    """One recording of a tenant, or its tombstone (``erased_at`` is set). Raises :class:`CatalogueError`
+    (``catalogue.row_damaged``) if its row contains what is never written there."""
+    try:
+        with connected():
+            row = next(iter(_recording(tenant, recording_id)), None)
+            return None if row is None else recording_row(row)
+    except Exception as error:
+        if concerns_all(error):
+            raise
+        raise CatalogueError(
+            "catalogue.row_damaged",
+            f"the catalogue's row of recording {recording_id} cannot be read: {error}",
+            "run `accord audit run`: the row was changed after it was written",
+        ) from error
 
 
 @prepared(RecordingTable)

@@ -4,8 +4,10 @@ page says what is missing."""
 from __future__ import annotations
 
 import pytest
+from peewee import IntegrityError
 
-from recorder.catalogue.database import database, writing
+from recorder.catalogue.database import connected, database, writing
+from recorder.catalogue.tables.recording import RecordingTable
 
 from .account_mails import EVA, shown_link
 
@@ -45,3 +47,27 @@ def test_page_shows_the_rest_and_names_what_is_missing(
     assert page.status_code == 200
     assert sentence in page.text
     assert "is-good" in page.text or path != "/recordings", "the calls are still there"
+
+
+def test_the_page_of_a_call_names_its_damaged_row(browser, house, bakery) -> None:
+    call, admin = house.call(bakery), browser("paul")
+    with connected():
+        row = RecordingTable.select().where(RecordingTable.id == call).dicts().get()
+    values = {"id": (), "tenant_id": (), "consented_until": ('{"x": 1}', "["), "purposes": ("7",)}
+    answers: dict[str, set[int]] = {}
+    for field in RecordingTable._meta.sorted_fields:
+        for value in values.get(field.column_name, ("garbage",)):
+            try:
+                with writing():
+                    database.execute_sql(f'UPDATE recording SET "{field.column_name}" = ?', (value,))
+            except IntegrityError:  # the database does not take it
+                continue
+            page = admin.get(f"/recordings/{call}")
+            answers.setdefault(field.column_name, set()).add(page.status_code)
+            named = CALL in page.text or "changé" in page.text
+            assert named or page.status_code in (200, 410), (field.column_name, value)
+            with writing():
+                RecordingTable.update(row).where(RecordingTable.id == call).execute()
+    assert set().union(*answers.values()) <= {200, 409, 410}, answers
+    assert answers["consented_until"] == answers["purposes"] == answers["objects"] == {409}
+    assert admin.get(f"/recordings/{call}").status_code == 200
