@@ -18,7 +18,7 @@ import structlog
 from recorder import metrics
 from recorder.capture.call_controller import CallController
 from recorder.domain.call_events import EXTERNAL, INTERNAL
-from recorder.spool.named_paths import NamedPaths
+from recorder.spool.spool_paths import SpoolPaths
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveState
 from recorder.switch.translation import bridge_legs
@@ -34,7 +34,7 @@ class OtherRecordings:
 
     def __init__(self, calls: Mapping[str, CallController], spool: Path) -> None:
         self._calls = calls
-        self._own_paths = NamedPaths(spool)
+        self._own_paths = SpoolPaths(spool)
         self._started: dict[str, dict[str, datetime]] = {}
         """By leg: the files that others record it to, and since when."""
 

@@ -29,7 +29,7 @@ from recorder.errors import SwitchError, TakeError
 from recorder.fault_log import FaultLog
 from recorder.spool import disk_space, layout
 from recorder.spool.layout import CallEnd, CallStart
-from recorder.spool.named_paths import NamedPaths
+from recorder.spool.spool_paths import SpoolPaths
 from recorder.switch import commands
 from recorder.switch.caller_id import own_party
 from recorder.switch.esl_events import EslEvent
@@ -87,7 +87,7 @@ class Reconciliation:
         self._own = own
         self._node = node
         self._root = root
-        self._own_paths = NamedPaths(root)
+        self._own_paths = SpoolPaths(root)
         self._now = now
         self._adopt = adopt
         self._script = script

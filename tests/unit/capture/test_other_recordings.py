@@ -46,8 +46,8 @@ def reconcile(root: Path, clock: Clock, paths: Iterable[str], state: str) -> Sto
     leave_open(root, *ANNOUNCED)
     switch = StoppingSwitch(accord_state=state, bridged="yes")
     daemon = start_daemon(root, switch, clock)
-    named = tuple(path.format(spool=root / "spool", real=root / "real", id=ID) for path in paths)
-    channel = LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", named)
+    recordings = tuple(path.format(spool=root / "spool", real=root / "real", id=ID) for path in paths)
+    channel = LiveChannel(CHANNEL, "inbound", "ACTIVE", "public", recordings)
     daemon.observer.connect(LiveState({CHANNEL: channel}))
     return switch
 
