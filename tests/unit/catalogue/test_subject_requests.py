@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recorder.auditlog import leaf_lookup
 from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import connected, writing
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
-from recorder.catalogue.tables.subject_request import VerificationCodeTable
+from recorder.catalogue.tables.subject_request import SubjectRequestTable, VerificationCodeTable
 from recorder.domain.live_command import NO_ANSWER, UNKNOWN
+from recorder.domain.roles import AUDITOR, CUSTOMER
 from recorder.errors import AccordError
 from recorder.features.subject_requests import reviews, rules, service, verification_code
-from recorder.identity import tenants
+from recorder.identity import tenants, users
 from recorder.verification_calls.policy import A_DAY, CallPolicy
 from recorder.verification_calls.register import (
     SILENT,
@@ -26,7 +29,7 @@ from recorder.verification_calls.register import (
     VALID,
     VerificationCall,
 )
-from tests.identity_proof import vouch
+from tests.identity_proof import colleague, vouch
 
 NUMBER = "+32470123456"
 
@@ -127,6 +130,152 @@ def test_register_is_sorted_by_due_day_with_closed_requests_last(tenant, clock, 
         service.close("t", rows[1].id, **closure)
     with refused("subject_request.unverified"):
         service.close("t", rows[0].id, **{**closure, "how": "answered"})
+
+
+def leaf_bodies(kind: str, tenant: str = "t") -> list[dict[str, object]]:
+    return [dict(leaf.body) for leaf in leaf_lookup.leaves_after(tenant, -1, kind)]
+
+
+def test_a_request_is_received_within_the_last_year(tenant, clock, entropy) -> None:
+    today = clock().date()
+    for days in (0, 366):
+        row = enter(clock, entropy, today - timedelta(days=days))
+        assert row.received_on == today - timedelta(days=days)
+    for days in (-1, 367):
+        with refused("subject_request.day"):
+            enter(clock, entropy, today - timedelta(days=days))
+    with refused("subject_request.not_found"):
+        enter(clock, entropy, tenant="nobody")
+    assert len(subject_request_queries.requests("t")) == 2
+
+
+@pytest.mark.parametrize(("field", "value"), [("wants", "more"), ("language", "it"), ("number", "1")])
+def test_refuses_what_a_request_cannot_be(tenant, clock, entropy, field, value) -> None:
+    values = {"number": NUMBER, "wants": "copy", "language": "fr", "received_on": clock().date(),
+              "by_kind": "operator", "by": None, "now": clock(), "entropy": entropy}  # fmt: skip
+    with refused(f"subject_request.{field}"):
+        service.enter(tenant, **values | {field: value})
+    row = service.enter(tenant, **values)
+    (body,) = leaf_bodies(rules.RECEIVED)
+    facts = {name: body[name] for name in ("request", "wants", "language", "by", "actor")}
+    assert facts == {"request": row.id, "wants": "copy", "language": "fr", "by": "operator", "actor": ""}
+    assert (body["received_on"], body["due_on"]) == (row.received_on.isoformat(), row.due_on.isoformat())
+
+
+def test_a_request_is_its_customers_and_for_what_it_asks(request_, clock, entropy) -> None:
+    tenants.create_tenant("rival", name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
+    for find in (service.find_request, service.verified_request):
+        with refused("subject_request.not_found"):
+            find("rival", request_)
+    with refused("subject_request.unverified"):
+        service.verified_request("t", request_)
+    with refused("subject_request.unverified"):
+        service.note_export("t", request_, "u", clock(), entropy)
+    vouch("t", request_, clock(), entropy)
+    assert service.verified_request("t", request_, wants=("both",)).id == request_
+    with refused("subject_request.not_asked"):
+        service.verified_request("t", request_, wants=("erasure",))
+    clock.at += timedelta(minutes=1)
+    service.note_export("t", request_, "u", clock(), entropy)
+    assert service.find_request("t", request_).exported_at == clock()
+    assert leaf_bodies(rules.EXPORTED) == [{"request": request_, "actor": "u"}]
+
+
+def test_two_of_the_customers_colleagues_vouch(request_, clock, entropy) -> None:
+    tenants.create_tenant("rival", name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
+    stranger, auditor = (
+        colleague(tenant, clock(), entropy, role) for tenant, role in (("rival", CUSTOMER), ("t", AUDITOR))
+    )
+    former, first, second, third = (colleague("t", clock(), entropy) for _ in range(4))
+    users.revoke_user("t", former, now=clock(), entropy=entropy)
+    vouch_as = lambda who: service.vouch(  # noqa: E731
+        "t", request_, how="  the   voice ", who=who, now=clock(), entropy=entropy
+    )
+    for who in (stranger, auditor, former, "nobody"):
+        with refused("subject_request.may_not_vouch"):
+            vouch_as(who)
+    with refused("subject_request.statement"):
+        service.vouch("t", request_, how=" ", who=first, now=clock(), entropy=entropy)
+    vouch_as(first)
+    found = service.find_request("t", request_)
+    assert (found.vouched_by, found.vouched_statement, found.verified_at) == (first, "the voice", None)
+    with refused("subject_request.vouched"):
+        vouch_as(first)
+    vouch_as(second)
+    found = service.find_request("t", request_)
+    assert (found.vouched_by, found.verified_by, found.verified_how) == (first, second, rules.PEOPLE)
+    with refused("subject_request.verified"):
+        vouch_as(third)
+    digest = rules.digest("the voice")
+    assert leaf_bodies(rules.VOUCHED) == [
+        {"request": request_, "vouch": number, "actor": who, "how_sha256": digest}
+        for number, who in ((1, first), (2, second))
+    ]
+    assert leaf_bodies(rules.PROVED) == [{"request": request_, "how": rules.PEOPLE, "actor": second}]
+
+
+def test_a_request_is_closed_once_and_answered_only_if_it_is_verified(request_, clock, entropy) -> None:
+    at = {"who": None, "now": clock(), "entropy": entropy}
+    with refused("subject_request.how"):
+        service.close("t", request_, how="forgotten", **at)
+    with refused("subject_request.unverified"):
+        service.close("t", request_, how="answered", **at)
+    vouch("t", request_, clock(), entropy)
+    service.close("t", request_, how="answered", **at)
+    found = service.find_request("t", request_)
+    assert (found.closed_at, found.closed_how) == (clock(), "answered")
+    assert leaf_bodies(rules.CLOSED) == [{"request": request_, "how": "answered", "actor": ""}]
+    for attempt in (
+        lambda: service.extend("t", request_, why="Forty", **at),
+        lambda: service.vouch("t", request_, how="the voice", **at | {"who": "u"}),
+        lambda: service.verified_request("t", request_),
+        lambda: service.note_export("t", request_, "u", clock(), entropy),
+    ):
+        with refused("subject_request.closed"):
+            attempt()
+
+
+def test_an_extension_is_logged_without_its_words(request_, clock, entropy) -> None:
+    clock.at += timedelta(days=30)
+    service.extend("t", request_, why="Forty  recordings", who=None, now=clock(), entropy=entropy)
+    assert leaf_bodies(rules.EXTENDED) == [
+        {
+            "request": request_, "due_on": service.find_request("t", request_).due_on.isoformat(),
+            "actor": "", "reason_sha256": rules.digest("Forty recordings"),
+        }
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"wants": "erasure"}, {"language": "nl"}, {"due_on": "2027-01-01"}, {"number": "+32470999999"},
+        {"entered_kind": "operator"}, {"verified_how": "code"}, {"verified_by": "u"}, {"vouched_by": "u"},
+        {"verified_at": None}, {"closed_at": "2026-11-25T09:00:00.000Z"}, {"leaves": []}, {"leaves": None},
+        {"leaves": [10**6]}, {"exported_at": "2026-11-25T09:00:00.000Z"}, {"number_salt": "ab" * 32},
+    ],
+    ids=lambda columns: "-".join(map(str, *columns.items())),
+)  # fmt: skip
+def test_a_row_that_contradicts_its_leaves_is_none(request_, clock, entropy, columns) -> None:
+    vouch("t", request_, clock(), entropy)
+    service.find_request("t", request_)
+    with writing():
+        SubjectRequestTable.update(**columns).execute()
+    with refused("subject_request.not_logged"):
+        service.find_request("t", request_)
+
+
+def test_a_row_rests_on_leaves_of_its_own(request_, clock, entropy) -> None:
+    other = enter(clock, entropy).id
+    with connected():
+        rows = {row.id: row.leaves for row in SubjectRequestTable.select()}
+        first = LeafTable.select().where(LeafTable.tenant == "t").order_by(LeafTable.number).first()
+    for leaves in (rows[other], [*rows[request_], *rows[other]], [*rows[request_], first.number]):
+        with writing():
+            SubjectRequestTable.update(leaves=leaves).where(SubjectRequestTable.id == request_).execute()
+        with refused("subject_request.not_logged"):
+            service.find_request("t", request_)
+    assert service.find_request("t", other).id == other
 
 
 def order(request_id: str, clock, entropy, tenant: str = "t") -> VerificationCall:
