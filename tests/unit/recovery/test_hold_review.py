@@ -118,6 +118,16 @@ def test_names_the_first_suspension_that_lasts(house) -> None:
     assert hold_review.holds_unconfirmed() == since
 
 
+def test_names_the_time_of_that_customers_own_leaf(house) -> None:
+    other = house.customer("Reliure Adam", "+3225550177")
+    with writing():
+        for _ in range(30):
+            append(other.id, "user.renamed", {}, house.clock(), house.entropy)
+    since = house.clock.forward(days=1)
+    hold_review.suspend_expiry("restore", since, house.entropy)
+    assert hold_review.holds_unconfirmed() == since
+
+
 @pytest.mark.parametrize("changes", [{"tenant": "another"}, {"leaf": "ab" * 32}], ids=["tenant", "leaf"])
 def test_a_signed_statement_about_something_else_confirms_nothing(house, changes) -> None:
     hold_review.suspend_expiry("rebuild", house.clock(), house.entropy)
