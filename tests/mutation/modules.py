@@ -99,6 +99,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "recorder/features/offboarding/duty.py": _OFFBOARDING,
     "recorder/features/offboarding/erasure_order.py": (
         "tests/unit/disputes/test_erasure.py",
+        "tests/unit/offboarding/test_erased_rows.py",
         "tests/unit/offboarding/test_signed_statements.py",
     ),
     "recorder/features/offboarding/queries.py": _OFFBOARDING,

@@ -109,6 +109,10 @@ def test_writes_no_statement_when_the_limits_have_changed_meanwhile(house) -> No
     assert limits.pending(OTHER) == ()
     with pytest.raises(RetentionError):  # another one is pending
         limits.begin_statements(house.tenant, OTHER, late.content, {}, limits.version_of(house.tenant))
+    at = house.clock(), house.entropy
+    assert retention_limits.finish_pending(house.store, house.trust, *at) == 1
+    assert limits.pending() == ()
+    assert retention_limits.finish_pending(house.store, house.trust, *at) == 0
 
 
 def test_restores_a_limit_and_its_lifting_once(house) -> None:

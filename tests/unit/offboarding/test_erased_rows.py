@@ -9,10 +9,11 @@ import pytest
 from peewee import ForeignKeyField, IntegerField, TextField
 
 from recorder.auditlog import leaf_lookup
+from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue import queries as catalogue_queries
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import MomentField, Table, connected, writing
-from recorder.catalogue.tables.audit_log import RecipientTable
+from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
 from recorder.catalogue.tables.dispute import DisputeCallTable
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.identity import (
@@ -36,9 +37,10 @@ from recorder.catalogue.tables.second_factor import (
     SignInRuleTable,
 )
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
-from recorder.errors import CatalogueError
+from recorder.errors import AuditLogError, CatalogueError, SealError
 from recorder.features.offboarding import queries
 from recorder.identity import users
+from recorder.lifecycle.departure import STAYS
 from tests.house import Customer
 
 CALLS: tuple[type[Table], ...] = (NotRecordedTable, LiveCallTable, EndedCallTable, LiveCommandTable)
@@ -141,6 +143,28 @@ def test_drops_every_row_of_one_customer_and_leaves_anothers_as_it_was(house, ba
         assert len([leaf.body[name] for leaf in leaves]) == count, kind
         assert leaf_lookup.leaves_after(rival.id, -1, kind) == []
     assert queries.drop_calls(order, **at) == 1, "how many there were, said again"
+
+
+def test_an_order_is_the_last_statement_in_its_customers_complete_log(house, bakery, rival) -> None:
+    order = house.order_erasure(bakery.id)
+
+    def confirm(tenant: str) -> None:
+        with writing():
+            order.confirm(lock_tenant(tenant))
+
+    confirm(bakery.id)
+    with pytest.raises(SealError) as failure:
+        confirm(rival.id)
+    assert failure.value.error_id == "offboarding.missing"
+    with writing():
+        append(bakery.id, STAYS, {"statement": "ab" * 32}, house.clock(), house.entropy)
+    with pytest.raises(SealError) as failure:
+        confirm(bakery.id)
+    assert failure.value.error_id == "offboarding.missing"
+    with writing():
+        LeafTable.delete().where((LeafTable.tenant == bakery.id) & (LeafTable.number == 1)).execute()
+    with pytest.raises(AuditLogError):
+        confirm(bakery.id)
 
 
 def test_drops_the_customers_own_key_and_lists_all_that_were_destroyed(house, bakery, rival) -> None:

@@ -568,6 +568,7 @@ def test_refuses_a_revoked_user(gate, ada, recorded, house) -> None:
     refused(lambda: gate.open(ada, grant.id, "audio.wav"), "access.revoked")
     refused(lambda: gate.grant(ada, recording.id, "agreement"), "access.revoked")
     refused(lambda: gate.purposes(ada, recording.id), "access.revoked")
+    refused(lambda: gate.close(ada, grant.id, "p"), "access.revoked")
     house.clock.forward(seconds=6)
     refused(lambda: list(pieces), "access.revoked")
 

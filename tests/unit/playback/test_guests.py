@@ -4,14 +4,15 @@ refusal is in the log."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from recorder.auditlog import leaf_lookup
 from recorder.catalogue.database import writing
-from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL
+from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, PROVIDER, SUPPORT
 from recorder.errors import AccessError, SealError
+from recorder.features.tenants.registration import Registration
 from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.playback.interface import Actor, GuestAdmission
@@ -134,3 +135,17 @@ def test_a_guest_whom_nothing_admits_hears_nothing(
     assert refused(lambda: gate.grant(jan, recording.id, "agreement")) == error_id
     assert refusals(recording) == [(jan.user, error_id)]
     assert gate.grant(ada, recording.id, "agreement"), "a colleague needs no admission"
+
+
+def test_support_acts_under_its_own_grant_alone(admitting, house, recording) -> None:
+    Registration(house.keyring).open_provider("Telvoip", "en", house.clock())
+    sam = users.create_user(
+        PROVIDER, login="sam", name="Sam", role=SUPPORT, language="en", password_hash="$argon2id$",
+        now=house.clock(), entropy=house.entropy, signer=house.services.signer,
+    )  # fmt: skip
+    own = Actor(sam.id, PROVIDER, SUPPORT, "en")
+    gate = admitting(Admitted(recording.id, ((BEGIN, END),)))
+    grant = gate.grant(replace(own, tenant=house.tenant, home=PROVIDER), recording.id, "agreement")
+    assert gate.valid_grant(own, grant.id) == grant
+    unknown = str(uuid7(house.clock(), house.entropy))
+    assert refused(lambda: gate.valid_grant(own, unknown)) == "access.grant_over"
