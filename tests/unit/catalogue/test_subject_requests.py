@@ -309,6 +309,12 @@ def test_code_is_accepted_once_and_not_stored(request_, clock, entropy) -> None:
     with refused("subject_request.verified"):
         order(request_, clock, entropy)
     assert service.find_request("t", request_).verified_how == "code"
+    who = colleague("t", clock(), entropy)
+    with refused("subject_request.verified"):
+        service.vouch("t", request_, how="the voice", who=who, now=clock(), entropy=entropy)
+    with writing(), refused("subject_request.verified"):
+        row = SubjectRequestTable.get_by_id(request_)
+        service.record_verification(row, "people", who, None, clock(), entropy)
 
 
 def test_code_allows_five_attempts(request_, clock, entropy) -> None:

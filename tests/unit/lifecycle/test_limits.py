@@ -8,11 +8,13 @@ from functools import partial
 
 import pytest
 
+from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append
 from recorder.catalogue import queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.line import LineTable
+from recorder.catalogue.tables.recording import RecordingTable
 from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.errors import AccordError, CatalogueError, RetentionError, SealError
 from recorder.identity import tenants
@@ -83,6 +85,8 @@ def test_accepts_a_limit_for_any_purpose_and_line_of_the_customer(house) -> None
 def test_refuses_a_limit_for_what_the_customer_does_not_have(house, other_tenant) -> None:
     own_purpose(house, other_tenant, "archive")
     assert refusal(lambda: limits.check_limit(house.tenant, "archive", None, 5)) == "retention.purpose"
+    own_purpose(house, house.tenant, "own")
+    assert refusal(lambda: limits.check_limit(house.tenant, "archive", None, 5)) == "retention.purpose"
     assert refusal(lambda: limits.check_limit(house.tenant, None, "no line", 5)) == "line.unknown"
     foreign = other_tenant, None, house.line.id, 5
     assert refusal(lambda: limits.check_limit(*foreign)) == "line.unknown"
@@ -94,6 +98,60 @@ def test_refuses_a_limit_for_what_the_customer_does_not_have(house, other_tenant
 )
 def test_refuses_a_number_of_days_that_is_not_allowed(house, purpose, days, error_id) -> None:
     assert refusal(lambda: limits.check_limit(house.tenant, purpose, None, days)) == error_id
+
+
+def test_another_customers_pending_statement_hinders_nobody(house, other_tenant) -> None:
+    theirs = statements.write(
+        LimitSet(other_tenant, OTHER, None, None, 5, house.clock(), False, By("operator")),
+        house.services.signer,
+    )
+    limits.begin_statements(other_tenant, OTHER, theirs, {}, ())
+    mine = signed_limit(house)
+    limits.begin_statements(house.tenant, ID, mine.content, {}, ())
+    assert limits.pending(house.tenant) == (mine,)
+    assert {each.tenant for each in limits.pending()} == {house.tenant, other_tenant}
+    assert limits.version_of(house.tenant) == (), "it is not in effect"
+    assert retention_limits.finish_pending(house.store, house.trust, house.clock(), house.entropy) == 2
+    assert [[row[0] for row in limits.version_of(each)] for each in (house.tenant, other_tenant)] == [
+        [ID],
+        [OTHER],
+    ]
+
+
+def test_a_leaf_says_what_is_limited_and_by_whom(house) -> None:
+    somebody = By("user", "01930000-0000-7000-8000-0000000000c3")
+    for by, more in ((By("operator"), {}), (somebody, {"purpose": "agreement", "line": house.line.id})):
+        changes = house.office()
+        retention_limits.set_limit(
+            changes, house.tenant, retention_limits.NewLimit(**{"purpose": None, "line": None} | more,
+                                                             keep_days=5, covers_consents=bool(more)), by
+        )  # fmt: skip
+    house.limit(None)
+    bodies = [
+        {name: value for name, value in leaf.body.items() if name not in ("limit", "sha256")}
+        for kind in (limits.SET, limits.LIFTED)
+        for leaf in leaf_lookup.leaves_after(house.tenant, -1, kind)
+    ]
+    assert bodies == [
+        {"purpose": "", "line": "", "days": 5, "covers_consents": False, "by": "operator"},
+        {
+            "purpose": "agreement", "line": house.line.id, "days": 5, "covers_consents": True,
+            "by": somebody.id,
+        },
+        {"by": "operator"},
+    ]  # fmt: skip
+
+
+def test_lists_stored_statements_with_the_time_of_their_leaves(house, other_tenant) -> None:
+    set_at = house.clock()
+    house.limit(5)
+    house.clock.forward(minutes=1)
+    house.limit(None)
+    late = signed_limit(house)
+    limits.begin_statements(house.tenant, ID, late.content, {}, limits.version_of(house.tenant))
+    found = {(each.lifted, each.id == ID): at for each, _, at in limits.stored_statements(house.tenant)}
+    assert found == {(False, False): set_at, (True, False): house.clock(), (False, True): None}
+    assert list(limits.stored_statements(other_tenant)) == []
 
 
 def test_writes_no_statement_when_the_limits_have_changed_meanwhile(house) -> None:
@@ -193,6 +251,17 @@ def test_applies_limits_to_recordings_page_by_page(house) -> None:
         found.append(list(page))
         limits.note_applied(identity, page[-1] if page else None, house.clock())
     assert found == [sorted(rows)[:2], sorted(rows)[2:], []]
+
+
+def test_applies_a_limit_in_effect_to_its_customers_living_recordings(house, other_tenant) -> None:
+    mine, erased, theirs = (put_small(house) for _ in range(3))
+    with writing():
+        RecordingTable.update(erased_at=house.clock()).where(RecordingTable.id == erased).execute()
+        RecordingTable.update(tenant=other_tenant).where(RecordingTable.id == theirs).execute()
+    limits.begin_statements(house.tenant, ID, signed_limit(house).content, {}, ())
+    assert limits.next_unapplied() is None
+    retention_limits.finish_pending(house.store, house.trust, house.clock(), house.entropy)
+    assert limits.next_unapplied() == (ID, house.tenant, (mine,))
 
 
 def test_applies_a_limit_to_every_page(house, monkeypatch) -> None:

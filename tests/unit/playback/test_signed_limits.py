@@ -186,13 +186,13 @@ def test_a_lifting_deleted_from_its_row_erases_nothing(house) -> None:
     assert {"row.deleted", "retention.unlisted"} <= audit(house)
 
 
-@pytest.mark.parametrize("change", ["row", "leaf", "lifting"])
+@pytest.mark.parametrize("change", ["row", "leaf", "lifting", "lifting's leaf"])
 def test_refuses_playback_when_rows_lack_a_logged_statement(house, gate, ada, recording, change) -> None:
     """Without a limit's row a recording would be played for longer than was signed; without a lifting, for
     less."""
     house.limit(5)
     run_duties(house)
-    if change == "lifting":
+    if change.startswith("lifting"):
         house.clock.forward(minutes=1)
         house.limit(None)
     house.clock.forward(days=6)
@@ -201,6 +201,8 @@ def test_refuses_playback_when_rows_lack_a_logged_statement(house, gate, ada, re
             RetentionLimitTable.delete().execute()
         elif change == "leaf":
             RetentionLimitTable.update(leaf=None).execute()
+        elif change == "lifting's leaf":
+            RetentionLimitTable.update(lifted_leaf=None).execute()
         else:
             RetentionLimitTable.update(lifted=None, lifted_leaf=None).execute()
         RecordingTable.update(keep_until=house.clock() + timedelta(days=20)).execute()
