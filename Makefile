@@ -39,11 +39,11 @@ test: $(VENV)/.test tools
 	$(call tests,-n $(JOBS) --dist loadfile --no-loadscope-reorder,-m "not long" $(TIMED:%=--ignore %))
 	$(call tests,-n 2 --dist loadfile,-m "not long" $(TIMED))
 
-# In the same two parts, for the same reason; the machines that install the package wait for nobody else, either.
-APART := $(TIMED) tests/deploy tests/browser/test_room_recovery.py
+# In the same two parts, for the same reason; the machines that install the package take the longest, so they are first.
+APART := tests/deploy $(TIMED) tests/browser/test_room_recovery.py
 test-long: $(VENV)/.test tools packaging
-	$(call tests,-n 3 --dist loadfile --no-loadscope-reorder,-m long --timeout 3600 $(APART:%=--ignore %))
-	$(call tests,,-m long --timeout 3600 $(APART))
+	$(call tests,-n 4 --dist loadfile --no-loadscope-reorder,-m long --timeout 3600 $(APART:%=--ignore %))
+	$(call tests,-n 2 --dist loadfile --no-loadscope-reorder,-m long --timeout 3600 $(APART))
 
 test-hours: export TEST_CHAOS_FAULTS = 1000
 test-hours: export TEST_CHAOS_REAL_FAULTS = 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-PERCENT = int(os.environ.get("TEST_EXAMPLES_PERCENT", "20"))
+PERCENT = int(os.environ.get("TEST_EXAMPLES_PERCENT", "10"))
 
 
 def share(count: int) -> int:

@@ -28,8 +28,8 @@ from tests.ports import free_ports
 
 SOURCE = str(Path(recorder.__file__).parents[1])
 MANY = Path(__file__).with_name("many.py")
-RECORDINGS = int(os.environ.get("TEST_REBUILD_RECORDINGS", "2000"))
-IN_SEAWEEDFS = int(os.environ.get("TEST_REBUILD_IN_SEAWEEDFS", "500"))
+RECORDINGS = int(os.environ.get("TEST_REBUILD_RECORDINGS", "1000"))
+IN_SEAWEEDFS = int(os.environ.get("TEST_REBUILD_IN_SEAWEEDFS", "250"))
 KILLS = 10
 TABLES = ("recording", "amendment")
 
