@@ -206,6 +206,7 @@ def recording_row(row: RecordingTable) -> RecordingRow:
         erased_at=row.erased_at,
         erasure_reason=row.erasure_reason,
         import_sha256=row.import_sha256,
+        agreement=row.agreement,
         consented_until=tuple(
             (code, date.fromisoformat(day)) for code, day in sorted(row.consented_until.items())
         ),
@@ -242,6 +243,7 @@ def recording_columns(row: RecordingRow) -> dict[str, Any]:
         "erased_at": row.erased_at,
         "erasure_reason": row.erasure_reason,
         "import_sha256": row.import_sha256,
+        "agreement": row.agreement,
         "consented_until": consents_data(row.consented_until),
     }
 

@@ -10,6 +10,7 @@ from datetime import date
 from recorder.catalogue.records import ObjectRow, RecordingRow
 from recorder.domain.parties import Party
 from recorder.seal.amendment import Amendment
+from recorder.seal.keep_agreement import keep_agreement
 from recorder.seal.keyring import WrappedKey
 from recorder.seal.manifest import Manifest
 from recorder.seal.usage_terms import RetentionLimit, Terms, terms
@@ -55,6 +56,7 @@ def recording_of(
         erasure_reason=None,
         import_sha256=manifest.import_sha256,
         consented_until=consents_in(current),
+        agreement=keep_agreement(manifest, amendments, current),
     )
 
 

@@ -213,10 +213,12 @@ class RecordingRow:
 
     ``announced`` is false if the announcement was not found in the audio: nobody may play the recording, and
     it is destroyed at ``keep_until``. ``keep_answer`` is the answer to the keep question: ``yes``, ``no``,
-    ``none`` (no answer), or ``None`` (not asked, or the answer does not count). ``consented_until`` are the
-    purposes for which retention was agreed, during the call or later, each with its last day (UTC); for
-    display, it decides nothing. ``erased_at`` is set on a tombstone, which has no parties. ``import_sha256``
-    is the SHA-256 (hex) of an imported file: nothing was announced, and only purposes stated since apply.
+    ``none`` (no answer), or ``None`` (not asked, or the answer does not count). ``agreement`` is what
+    became of the agreement to keep it (:mod:`recorder.seal.keep_agreement`), ``consented_until`` are the
+    purposes for which retention was agreed, during the call or later, each with its last day (UTC); both are
+    for display, and decide nothing. ``erased_at`` is set on a tombstone, which has no parties.
+    ``import_sha256`` is the SHA-256 (hex) of an imported file: nothing was announced, and only purposes
+    stated since apply.
     """
 
     id: str
@@ -245,6 +247,7 @@ class RecordingRow:
     erasure_reason: str | None
     import_sha256: str | None = None
     consented_until: tuple[tuple[str, date], ...] = ()
+    agreement: str | None = None
 
     @property
     def usable(self) -> bool:

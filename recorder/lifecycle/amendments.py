@@ -40,6 +40,7 @@ from recorder.seal.amendment_kinds import (
     HoldSet,
     ended_hold,
 )
+from recorder.seal.keep_agreement import keep_agreement
 from recorder.seal.revocation import Revoked, Trust
 
 ENDS_NO_USE: Final = (ConsentAdded, HoldLifted, ErasureDeferred, DeferralEnded)
@@ -137,7 +138,10 @@ def list_amendments(chain: Chain, trust: Trust, *, now: datetime, entropy: Entro
             usage = current.terms
             codes, consented_until = [each.code for each in usage.purposes], consents_data(consents_in(usage))
             RecordingTable.update(
-                purposes=codes, consented_until=consented_until, keep_until=usage.until
+                purposes=codes,
+                consented_until=consented_until,
+                agreement=keep_agreement(manifest, chain.amendments, usage),
+                keep_until=usage.until,
             ).where(condition).execute()
         if any(not isinstance(each.data, ENDS_NO_USE) for each in fresh):
             is_open = (GrantTable.recording == manifest.recording) & GrantTable.ended_at.is_null()

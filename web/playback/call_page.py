@@ -25,7 +25,8 @@ from recorder.features.notes.service import NoteRow
 from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.playback.interface import CallFacts, Grant
-from recorder.seal.amendment_kinds import BOTH_SIDES, ConsentAdded, ConsentWithdrawn, PurposesNarrowed
+from recorder.seal.amendment_kinds import ConsentAdded
+from recorder.seal.keep_agreement import longest_consent, rests_on_both
 from recorder.seal.usage_terms import Terms
 from web.gate import gate, who
 from web.playback.retention_view import retention_context
@@ -113,7 +114,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         line=queries.line(visitor.tenant.id, status.row.line, page_faults()),
         grant=facts.grant,
         player=player_data(facts.grant, view.sounds, has_peaks=view.has_peaks) if facts.grant else None,
-        agreement=_agreement(facts, view),
+        agreement=_agreement(facts),
         place=call_history.log_place(visitor.tenant.id, status.row.id),
         history=call_history.history(
             visitor.tenant.id,
@@ -190,21 +191,14 @@ def _why_withheld(facts: CallFacts) -> str:
     return roles if roles in reasons else reasons[0]
 
 
-def _agreement(facts: CallFacts, view: RecordingView) -> Agreement | None:
+def _agreement(facts: CallFacts) -> Agreement | None:
     """The agreement to keep the recording, made in the call or later, unless it was withdrawn."""
-    terms: Terms = facts.status.terms
-    agreed = [each for each in terms.purposes if each.consented_until is not None]
-    if not agreed or (view.agreement is None and not _later(facts)):
+    terms, chain = facts.status.terms, facts.status.chain
+    consent = longest_consent(terms)
+    if consent is None:
         return None
-    last = max(agreed, key=lambda each: each.until)
-    later = _later(facts)
-    ended = any(
-        isinstance(each.data, ConsentWithdrawn | PurposesNarrowed) and last.code in each.data.purposes
-        for each in facts.status.chain.amendments
-    )
-    in_call = view.agreement is not None and not ended
-    by_both = in_call or any(each.data.basis == BOTH_SIDES for each, _name in later)
-    return Agreement(last.code, last.until, later, by_both)
+    by_both = rests_on_both(chain.manifest, chain.amendments, consent.code)
+    return Agreement(consent.code, consent.until, _later(facts), by_both)
 
 
 def _later(facts: CallFacts) -> tuple[tuple[Any, str], ...]:

@@ -44,7 +44,7 @@ CONSENTS: Mapping[str, object] = {
 
 AGREEMENTS: Mapping[str, object] = {
     "agreed": _l("Agreed to keep"),
-    "entered": _l("Kept longer, as entered later"),
+    "entered": _l("Kept, as noted later"),
     "refused": _l("Agreed not to keep"),
     "unanswered": _l("Asked, no answer"),
     "withdrawn": _l("Withdrawn since"),

@@ -50,6 +50,7 @@ CREATE TABLE recording (
     erased_at TEXT,
     erasure_reason TEXT,
     import_sha256 TEXT,
+    agreement TEXT,
     FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE RESTRICT
 );
 CREATE INDEX recording_tenant_id ON recording (tenant_id);

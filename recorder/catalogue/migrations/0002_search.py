@@ -107,12 +107,7 @@ INSERT INTO listed_call (id, tenant_id, started_ms, recorded, line, external, in
             WHEN {{row}}.announced = 0 THEN 'unannounced'
             ELSE (SELECT mode FROM announcement AS a
                 WHERE a.id = {{row}}.announcement_id AND mode <> 'notice') END,
-        CASE WHEN {{row}}.consented_until <> '{{{{}}}}' AND {{row}}.keep_answer = 'yes' THEN 'agreed'
-            WHEN {{row}}.consented_until <> '{{{{}}}}' THEN 'entered'
-            WHEN {{row}}.keep_answer = 'no' THEN 'refused'
-            WHEN {{row}}.keep_answer = 'none' THEN 'unanswered'
-            WHEN {{row}}.keep_answer = 'yes' THEN 'withdrawn' END,
-        NULL {{source}}
+        {{row}}.agreement, NULL {{source}}
 """
 
 LIST_UNRECORDED = f"""
@@ -154,7 +149,7 @@ DELETE FROM party_suffix WHERE tenant_id = OLD.tenant_id AND party = OLD.id
 
 RECORDING_COLUMNS = (
     "id, tenant_id, line_id, number, direction, external_value, internal_value, started_at, duration_ms, "
-    "announcement_id, announced, keep_answer, consented_until, erased_at, import_sha256"
+    "announcement_id, announced, agreement, erased_at, import_sha256"
 )
 UNRECORDED_COLUMNS = "id, tenant_id, line_id, number, direction, external_value, started_at, reason"
 

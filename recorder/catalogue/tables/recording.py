@@ -13,6 +13,7 @@ class RecordingTable(Table):
 
     Line and announcement are not foreign keys: the manifest's statements about them also hold in a catalogue
     that was rebuilt from the bucket. ``consented_until`` has the last day of agreed retention, by purpose;
+    ``agreement`` is what became of the agreement to keep it (:mod:`recorder.seal.keep_agreement`);
     ``import_sha256`` is the SHA-256 of an imported recording's file.
     """
 
@@ -44,6 +45,7 @@ class RecordingTable(Table):
     erased_at = MaybeMomentField(null=True)
     erasure_reason = TextField(null=True)
     import_sha256 = TextField(null=True)
+    agreement = TextField(null=True)
 
     tenant_id: str
 

@@ -192,7 +192,7 @@ class RowRestorer:
         if count:  # the row lacks the consequences of these amendments, too
             absent |= {
                 name: other.pop(name)
-                for name in ("purposes", "consented_until", "keep_until")
+                for name in ("purposes", "consented_until", "agreement", "keep_until")
                 if name in other
             }
         changes = absent | (other if self.correct else {})

@@ -98,8 +98,8 @@ COMPARED: Final[Mapping[str, Mapping[str, str]]] = {
     "recording": _by(
         SIGNED,
         "id tenant_id line_id number direction started_at duration_ms announcement_id announcement_version "
-        "announced purposes restricted keep_answer consented_until keep_until prefix manifest_sha256 objects "
-        "stored_bytes stored_at erased_at erasure_reason import_sha256",
+        "announced purposes restricted keep_answer agreement consented_until keep_until prefix "
+        "manifest_sha256 objects stored_bytes stored_at erased_at erasure_reason import_sha256",
     )
     | _by(
         "the manifest's parties, with a key-encryption key",

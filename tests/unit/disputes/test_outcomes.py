@@ -362,6 +362,8 @@ def test_a_code_to_the_number_in_the_call_counts_as_both_sides(scene, house, dut
     (sealed,), (consent,) = outcomes_of(scene), consents_of(scene)
     assert (sealed.basis, consent.basis) == (BOTH_SIDES, BOTH_SIDES)
     assert consent.reason.startswith("Both sides")
+    listed = catalogue.recording(scene.customer.id, scene.call)
+    assert listed.agreement == "agreed", "as its own page says, although nobody asked in the call"
 
 
 @pytest.mark.parametrize("basis", [VOUCHED, BOTH_SIDES])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -161,18 +161,18 @@ def test_recovered_take_is_listed_once(stored, unrecorded) -> None:
 def test_index_follows_a_changed_row(stored, clock) -> None:
     row = stored(external_party=SECRET)
     with writing():
-        RecordingTable.update(
-            external_value="+33142685300", keep_answer="yes", consented_until={"agreement": "2030-01-01"}
-        ).where(RecordingTable.id == row.id).execute()
+        RecordingTable.update(external_value="+33142685300", keep_answer="yes", agreement="agreed").where(
+            RecordingTable.id == row.id
+        ).execute()
     assert found("813579") == []
     assert found("4268530") == [row.id]
     page = service.list_calls(CallQuery(TENANT, agreement="agreed"), limit=9)
     assert [call.row.id for call in page.calls] == [row.id]
 
 
-@pytest.mark.parametrize("answer", [None, "no", "none"])
+@pytest.mark.parametrize("answer", [None, "no", "none", "yes"])
 def test_agreement_entered_after_the_call_is_not_the_other_sides(stored, answer: str | None) -> None:
-    row = stored(keep_answer=answer, consented_until=(("agreement", date(2030, 1, 1)),))
+    row = stored(keep_answer=answer, agreement="entered")
     for kind, ids in (("agreed", []), ("entered", [row.id])):
         page = service.list_calls(CallQuery(TENANT, agreement=kind), limit=9)
         assert [call.row.id for call in page.calls] == ids
@@ -210,7 +210,7 @@ def add_calls(now) -> int:
                 internal_kind="extension", internal_value="101", started_at=at, duration_ms=1000,
                 announcement_id="a", announcement_version=1, announced=n % 2, purposes=[], restricted=[],
                 keep_answer=("yes", "no", "none", None)[n % 4],
-                consented_until={"agreement": "2030-01-01"} if n % 8 == 0 else {}, keep_until=at,
+                agreement=("agreed", "entered", None)[n % 3], keep_until=at,
                 prefix=f"p{n}/", manifest_sha256="", wrapped_key=None, objects=[], stored_bytes=1,
                 stored_at=at, erased_at=at if n % 10 == 9 else None,
             )  # fmt: skip

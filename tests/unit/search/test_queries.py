@@ -87,9 +87,7 @@ def consent(call: RecordingRow | NotRecordedRow) -> str | None:
 def agreement(call: RecordingRow | NotRecordedRow) -> str | None:
     if isinstance(call, NotRecordedRow):
         return {"not_kept": "refused"}.get(call.reason)
-    if call.consented_until:
-        return "agreed" if call.keep_answer == "yes" else "entered"
-    return {"no": "refused", "none": "unanswered", "yes": "withdrawn", None: "not-asked"}[call.keep_answer]
+    return call.agreement or "not-asked"
 
 
 @pytest.fixture
@@ -107,15 +105,13 @@ def model(tenants, clock, stored: Callable, unrecorded: Callable) -> Model:
         if n % 4 == 0:
             calls.append(unrecorded(tenant, reason=rng.choice(REASONS), ended_at=at, **common))
             continue
-        answer = rng.choice((None, None, "yes", "no", "none"))
-        agreed = (("agreement", at.date()),) if rng.random() < (0.8 if answer == "yes" else 0.2) else ()
+        kinds = ("agreed", "agreed", "entered", "refused", "unanswered", "withdrawn", None, None, None)
         calls.append(
             stored(
                 tenant,
                 duration_ms=rng.choice((1000, 61_000, 400_000)),
                 announced=rng.random() < 0.9,
-                keep_answer=answer,
-                consented_until=agreed,
+                agreement=rng.choice(kinds),
                 import_sha256=rng.choice((None, None, None, f"{n:064x}")),
                 announcement=rng.choice(("a-notice", *MODES)),
                 internal_party=Party("extension", rng.choice(("1001", "1002", "47"))),

@@ -1,0 +1,55 @@
+"""The list of calls, its filter and a call's own page say the same about an agreement to keep."""
+
+from __future__ import annotations
+
+import pytest
+
+from recorder.seal.amendment import By
+
+YES = {"answer": "yes", "how": "key", "by": "external"}
+BADGES = {
+    "agreed": "Convenu de garder",
+    "entered": "Gardé, selon une note",
+    "withdrawn": "Accord retiré",
+    "refused": "Convenu de ne pas garder",
+    None: "",
+}
+
+
+@pytest.mark.parametrize(
+    ("answers", "later", "expected"),
+    [
+        ((), (), None),
+        ((), ("entered",), "entered"),
+        ((YES,), (), "agreed"),
+        ((YES,), ("withdrawn",), "withdrawn"),
+        ((YES,), ("withdrawn", "entered"), "entered"),
+        (({**YES, "answer": "no"},), (), "refused"),
+    ],
+)
+def test_the_list_says_what_the_page_says(house, browser, bakery, answers, later, expected) -> None:
+    """``later`` is what becomes of it after the call."""
+    call, by, paul = (
+        house.call(bakery, questions=answers),
+        By("user", bakery.people["paul"].id),
+        browser("paul"),
+    )
+    for change in later:
+        house.clock.forward(minutes=1)
+        if change == "withdrawn":
+            house.changes.withdraw(bakery.id, call, by, reason="By letter", purposes=["agreement"])
+        else:
+            house.changes.agree(
+                bakery.id, call, by, purpose="agreement", keep_days=300, reason="By e-mail"
+            )  # fmt: skip
+    listed, page = paul.get("/recordings").text, paul.get(f"/recordings/{call}").text
+    shown = listed[listed.index("call-badges") :]
+    shown = shown[: shown.index("</p>")]
+    assert BADGES[expected] in shown
+    assert not any(text in shown for kind, text in BADGES.items() if text and kind != expected)
+    assert ("selon une note ultérieure" in page) == (expected == "entered")
+    assert ("Convenu de le garder jusqu’au" in page) == (expected == "agreed")
+    assert ("Accord retiré" in page) == (expected == "withdrawn")
+    for kind in ("agreed", "entered", "withdrawn"):
+        matching = paul.get(f"/recordings?agreement={kind}").text
+        assert (call in matching) == (kind == expected)
