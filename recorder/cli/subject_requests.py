@@ -216,7 +216,8 @@ def close(context: Context, request: str, tenant_name: str, how: str) -> None:
 def erase_again(context: Context, tenant_name: str, believe_dates: bool) -> None:
     """Erase calls without a recording again, after a restore.
 
-    After a restore or rebuild, signed notes in the bucket say which were erased for their person."""
+    After a restore or rebuild, signed notes in the bucket say which were erased for their person. Nothing is
+    done while the holds are unconfirmed, or the log is not reopened."""
     context.open_catalogue()
     owner, changes = find_tenant(tenant_name), context.changes()
     found = bucket_statements.read_statements(

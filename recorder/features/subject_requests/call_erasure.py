@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from recorder.auditlog.append import LockedTenant, append, lock_tenant
+from recorder.auditlog.append import append, lock_tenant
+from recorder.auditlog.complete_log import CompleteLog, SignedLength, complete_log, signed_length
 from recorder.auditlog.leaf_erasure import CallErasure, drop_bodies
 from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import writing
@@ -44,21 +45,24 @@ class CallErasureResult:
 
 def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureResult:
     """Erase a person's unrecorded calls, as far as that is allowed. After an interruption, repeat it. Raises
-    :class:`SealError` (the signing key is no longer endorsed), :class:`StoreError`, and
+    :class:`SealError` (the signing key is no longer endorsed), :class:`StoreError`,
+    :class:`recorder.errors.AuditLogError` (``audit_log.incomplete``), and
     :class:`recorder.errors.SubjectRequestError` if the request does not ask for it, or its number is not
     verified."""
     request = service.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
     found = reviews.find_unrecorded_calls(request.tenant, request.number)
     recorded = recorded_among([row.id for row in found])
     erasable = [row.id for row in found if not row.undecided and row.id not in recorded]
-    erased = 0
+    erased, length = 0, signed_length(request.tenant, changes.store, changes.root)
+    with writing():
+        complete_log(lock_tenant(request.tenant), length)  # before a note is signed
     for begin in range(0, len(erasable), AT_ONCE):
         some, now = erasable[begin : begin + AT_ONCE], truncate(changes.now())
         note = str(uuid7(now, changes.entropy))
         signed = (request.tenant, request.id, some, now, changes.signer, changes.root)
         record = call_erasure.put(changes.store, note, *signed)
         changes.boundary("note put")
-        erased += drop_calls(note, record, who=who, now=now, entropy=changes.entropy)
+        erased += drop_calls(note, record, length, who=who, now=now, entropy=changes.entropy)
         changes.boundary("calls forgotten")
     return CallErasureResult(erased, len(found) - len(erasable))
 
@@ -66,25 +70,29 @@ def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureR
 @dataclass(frozen=True, slots=True)
 class RequestedCallErasure(CallErasure):
     """Calls of a customer's that a signed note says were erased at their person's request, and that are no
-    recordings by the log, while the customer is locked."""
+    recordings by their complete log, while the customer is locked."""
 
 
-def requested_erasure(locked: LockedTenant, record: ErasedCallsRecord) -> RequestedCallErasure:
-    """What a verified note erases of the locked customer's: a take that was recovered meanwhile is a
+def requested_erasure(log: CompleteLog, record: ErasedCallsRecord) -> RequestedCallErasure:
+    """What a verified note erases of the customer with that log: a take that was recovered meanwhile is a
     recording, and stays. Raises :class:`SealError` (``call_erasure.foreign``)."""
+    locked = log.locked
     if record.tenant != locked.tenant:
         raise SealError("call_erasure.foreign", f"it is the note of customer {record.tenant}", hints.OBJECT)
     recorded = recorded_among(record.calls)
     return RequestedCallErasure(locked, tuple(each for each in record.calls if each not in recorded))
 
 
-def drop_calls(note: str, record: ErasedCallsRecord, *, who: str, now: datetime, entropy: Entropy) -> int:
+def drop_calls(
+    note: str, record: ErasedCallsRecord, length: SignedLength, *, who: str, now: datetime, entropy: Entropy
+) -> int:
     """Drop unrecorded calls of a customer at a person's request, by a signed note (its id and its content),
-    with one leaf; returns how many rows were dropped. ``who`` is empty after a restore. Can be repeated.
-    Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
+    with one leaf; returns how many rows were dropped. ``length`` is what the log is compared with, ``who`` is
+    empty after a restore. Can be repeated. Raises :class:`recorder.errors.CatalogueError`
+    (``tenant.unknown``), :class:`recorder.errors.AuditLogError` (``audit_log.incomplete``)."""
     tenant, request = record.tenant, record.request
     with writing():
-        erasure = requested_erasure(lock_tenant(tenant), record)
+        erasure = requested_erasure(complete_log(lock_tenant(tenant), length), record)
         rows = (NotRecordedTable.tenant == tenant) & NotRecordedTable.id.in_(erasure.objects)
         count = int(NotRecordedTable.delete().where(rows).execute())
         leaves = drop_bodies(erasure)
@@ -103,6 +111,7 @@ def drop_calls(note: str, record: ErasedCallsRecord, *, who: str, now: datetime,
 def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = False) -> int:
     """After a restore or rebuild, drop again the calls of a customer that signed notes say were erased;
     returns how many. Raises :class:`RetentionError` (``retention.holds_pending``),
+    :class:`recorder.errors.AuditLogError` (``audit_log.incomplete``),
     :class:`recorder.errors.StoreError`."""
     if holds_unconfirmed() is not None:
         raise RetentionError(
@@ -113,7 +122,8 @@ def erase_calls_again(changes: Changes, tenant: str, *, believe_dates: bool = Fa
     found = read_statements(
         changes.store, changes.root, changes.revoked(), believe_dates=believe_dates, tenant=tenant
     )
+    length = signed_length(tenant, changes.store, changes.root)
     return sum(
-        drop_calls(each.id, each.note, who="", now=changes.now(), entropy=changes.entropy)
+        drop_calls(each.id, each.note, length, who="", now=changes.now(), entropy=changes.entropy)
         for each in found.notes
     )

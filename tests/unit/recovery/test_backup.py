@@ -12,6 +12,7 @@ import pyotp
 import pytest
 
 from recorder.auditlog import checkpoint
+from recorder.auditlog.complete_log import signed_length
 from recorder.catalogue import queries
 from recorder.catalogue.database import connected, database
 from recorder.catalogue.records import KeepOptions
@@ -186,7 +187,8 @@ def full(house: Bakery, recorded) -> Bakery:
     record = call_notes.put(
         house.services.store, "n", house.tenant, request.id, ["a call of before"], *signed
     )
-    call_erasure.drop_calls("n", record, who=user.id, **time_and_entropy)
+    length = signed_length(house.tenant, house.services.store, house.services.root)
+    call_erasure.drop_calls("n", record, length, who=user.id, **time_and_entropy)
     assert [model.__name__ for model in dump.TABLES if not rows(model)] == []
     return house
 

@@ -13,14 +13,17 @@ from pathlib import Path
 import pytest
 
 from recorder.audit.service import Audit
+from recorder.auditlog import checkpoint
+from recorder.auditlog.append import append
 from recorder.catalogue import erased_call_queries, queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
+from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
-from recorder.errors import RetentionError, SealError
+from recorder.errors import AuditLogError, RetentionError, SealError
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import call_erasure as forgotten_calls
 from recorder.features.subject_requests import service
@@ -237,3 +240,36 @@ def test_a_note_erases_no_recording(house: Bakery, recorded, recovery, changes) 
     assert forgotten_calls.erase_calls_again(changes, house.tenant) == 0
     assert set(before) < set(house.objects())
     assert queries.recording(house.tenant, mine).erased_at is None
+
+
+def shorten_signed_log(house: Bakery) -> None:
+    """Delete the last leaf of a log that was signed with it."""
+    with writing():
+        append(house.tenant, "user.logged_in", {"user": "a"}, house.clock(), house.entropy)
+    assert checkpoint.sign_due(house.services, house.clock.forward(hours=1)) == 1
+    with writing():
+        end = TenantTable.get_by_id(house.tenant).log_size - 1
+        assert LeafTable.delete().where(LeafTable.number == end).execute() == 1
+        TenantTable.update(log_size=end).where(TenantTable.id == house.tenant).execute()
+
+
+@SQLITE
+def test_a_request_erases_nothing_while_the_log_is_incomplete(
+    house: Bakery, missed, erasure_request, changes
+) -> None:
+    shorten_signed_log(house)
+    with pytest.raises(AuditLogError, match="does not continue checkpoint"):
+        forgotten_calls.erase_calls(changes, erasure_request, "u")
+    assert sorted(row["id"] for row in rows(NotRecordedTable)) == sorted(missed)
+    assert len(opened(missed)) == 2
+    assert not list(house.bucket.glob("call-erasures/*/*")), "nor does a signed note say that they are"
+
+
+@SQLITE
+def test_a_note_erases_nothing_again_while_the_log_is_incomplete(house: Bakery, missed, changes) -> None:
+    name = f"call-erasures/{house.tenant}/n.json"
+    put(house, name, note_of(house, sorted(missed), house.services.signer))
+    shorten_signed_log(house)
+    with pytest.raises(AuditLogError, match="does not continue checkpoint"):
+        forgotten_calls.erase_calls_again(changes, house.tenant)
+    assert len(rows(NotRecordedTable)) == len(opened(missed)) == 2
