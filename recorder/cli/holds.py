@@ -104,9 +104,9 @@ def set_hold(
     context.open_catalogue()
     row = find_recording(recording_id)
     user = find_user(find_owner(row.tenant), owner)
-    number = context.changes().hold(
-        row.tenant,
-        row.id,
+    changes = context.changes()
+    number = changes.hold(
+        changes.look(row.tenant, row.id),
         OPERATOR,
         owner=user.id,
         purposes=purposes,

@@ -177,8 +177,7 @@ class Changes:
 
     def hold(
         self,
-        tenant: str,
-        recording: str,
+        current: RecordingStatus,
         by: By,
         *,
         owner: str,
@@ -187,9 +186,10 @@ class Changes:
         review_at: datetime,
         roles: Sequence[str] = (ADMIN,),
     ) -> int:
-        """Keep a recording until the hold is lifted, whatever else would end it; meanwhile only these roles
-        may hear it, for these purposes. Returns the hold's number. Raises ``retention.not_for_disputes``,
-        ``retention.reason``, ``retention.review``, ``retention.roles``, ``retention.being_erased``."""
+        """Keep a recording that somebody has looked at until the hold is lifted, whatever else would end it;
+        meanwhile only these roles may hear it, for these purposes. Returns the hold's number. Raises
+        ``retention.not_for_disputes``, ``retention.reason``, ``retention.review``, ``retention.roles``,
+        ``retention.being_erased``."""
 
         def rule(status: RecordingStatus) -> Data:
             if not purposes or not set(purposes) <= set(status.may_hold()):
@@ -219,7 +219,7 @@ class Changes:
             at = truncate(review_at)
             return HoldSet(_distinct(purposes), owner, _check_reason(reason), at, _distinct(roles))
 
-        return self._amend(tenant, recording, by, rule)
+        return self._amend(current, by, rule)
 
     def _is_being_destroyed(self, row: RecordingRow) -> bool:
         """Whether the recording, or all of its customer's data, is being erased. The bucket's key goes first;
@@ -242,7 +242,7 @@ class Changes:
                 )
             return HoldLifted(hold, _check_reason(reason))
 
-        self._amend(current.row.tenant, current.row.id, by, rule)
+        self._amend(current, by, rule)
 
     def hand_over(self, current: RecordingStatus, by: By, *, hold: int, owner: str) -> None:
         """Let somebody else, with the id ``owner``, handle what a hold is about of a recording that somebody
@@ -262,7 +262,7 @@ class Changes:
                 )
             return replace(found, owner=owner, replaces=hold)
 
-        self._amend(current.row.tenant, current.row.id, by, rule)
+        self._amend(current, by, rule)
 
     def withdraw(
         self, tenant: str, recording: str, by: By, *, reason: str, purposes: Sequence[str] | None = None
@@ -281,7 +281,7 @@ class Changes:
                 )
             return ConsentWithdrawn(_distinct(chosen_codes), _check_reason(reason))
 
-        self._amend(tenant, recording, by, rule)
+        self._amend(self.look(tenant, recording), by, rule)
 
     def agree(
         self,
@@ -298,7 +298,7 @@ class Changes:
         """Record an agreement made after the call: :func:`agreement_rule`, with its errors. An imported
         recording gets its first purpose this way, on its customer's statement in ``reason``."""
         rule = agreement_rule(tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on, basis=basis)
-        self._amend(tenant, recording, by, rule)
+        self._amend(self.look(tenant, recording), by, rule)
 
     def add_outcome(
         self,
@@ -311,11 +311,11 @@ class Changes:
         """Seal what the two sides of a dispute agreed on beside a recording of theirs; ``make`` encrypts it
         for that recording. Returns the amendment's number, also if ``is_same`` says that one before it is the
         same outcome."""
-        chain = self.look(tenant, recording).chain
-        for each in chain.amendments:
-            if isinstance(each.data, OutcomeAdded) and is_same(each.data, chain.manifest):
+        current = self.look(tenant, recording)
+        for each in current.chain.amendments:
+            if isinstance(each.data, OutcomeAdded) and is_same(each.data, current.chain.manifest):
                 return each.number
-        return self._amend(tenant, recording, by, lambda status: make(status.chain.manifest))
+        return self._amend(current, by, lambda status: make(status.chain.manifest))
 
     def defer_erasure(
         self, tenant: str, recording: str, by: By, *, dispute: str, until: datetime, purposes: Sequence[str]
@@ -324,25 +324,26 @@ class Changes:
         may hear it for these purposes meanwhile. Returns the deferral's number; ``None`` if one for this
         dispute lasts as long already."""
         until = truncate(until)
-        for each in self.look(tenant, recording).terms.deferrals:
+        current = self.look(tenant, recording)
+        for each in current.terms.deferrals:
             if each.dispute == dispute and each.until >= until:
                 return None
-        return self._amend(
-            tenant, recording, by, lambda status: ErasureDeferred(dispute, until, _distinct(purposes))
-        )
+        return self._amend(current, by, lambda _status: ErasureDeferred(dispute, until, _distinct(purposes)))
 
     def end_deferrals(
         self, tenant: str, recording: str, by: By, *, dispute: str, how: str, people: Sequence[str]
     ) -> None:
         """End what :meth:`defer_erasure` set for a dispute: what one side asked for takes effect. ``people``
         said so, for the reason ``how`` (:class:`recorder.seal.amendment_kinds.DeferralEnded`)."""
-        for each in self.look(tenant, recording).terms.deferrals:
+        current = self.look(tenant, recording)
+        for each in current.terms.deferrals:
             if each.dispute == dispute:
-                self._amend(tenant, recording, by, partial(_end_deferral, each, how, people))
+                self._amend(current, by, partial(_end_deferral, each, how, people))
 
     def narrow(self, tenant: str, recording: str, by: By, *, purposes: Sequence[str], reason: str) -> None:
         """End some purposes at once: :func:`narrowing_rule`, with its errors."""
-        self._amend(tenant, recording, by, narrowing_rule(purposes=purposes, reason=reason))
+        rule = narrowing_rule(purposes=purposes, reason=reason)
+        self._amend(self.look(tenant, recording), by, rule)
 
     def preview(self, tenant: str, recording: str, by: By, rule: Rule) -> tuple[RecordingStatus, Terms]:
         """A recording's status, and its terms after a rule's amendment; nothing is written. Raises as the
@@ -366,7 +367,7 @@ class Changes:
                 )
             return DeletionRequested(_check_reason(reason))
 
-        self._amend(tenant, recording, by, rule)
+        self._amend(self.look(tenant, recording), by, rule)
 
     def leave(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
         """Delete a recording of a departed customer, even if a law requires that customer to keep it: they
@@ -379,13 +380,15 @@ class Changes:
                 )
             return DeletionRequested(_check_reason(reason))
 
-        if self.look(tenant, recording).terms.deleted_at is None:
-            self._amend(tenant, recording, by, rule)
+        current = self.look(tenant, recording)
+        if current.terms.deleted_at is None:
+            self._amend(current, by, rule)
 
-    def _amend(self, tenant: str, recording: str, by: By, rule: Rule) -> int:
-        """Write the rule's amendment; returns its number."""
+    def _amend(self, current: RecordingStatus, by: By, rule: Rule) -> int:
+        """Write the rule's amendment of a recording that somebody has looked at; returns its number. Nobody
+        else amends the recording meanwhile, and the rule decides by what it is then."""
         owner, now = self.entropy(8).hex(), self.now()
-        self.look(tenant, recording)  # before anything is written about another tenant's
+        tenant, recording = current.row.tenant, current.row.id
         claim = f"recording:{recording}"
         if not lease.take(claim, owner, now):
             raise RetentionError(
@@ -396,7 +399,7 @@ class Changes:
             self.boundary("begun")
             try:
                 chain = self._put(tenant, recording, by, rule)
-            except RetentionError:
+            except (AccessError, RetentionError):
                 amendments.end_amendment(recording)
                 raise
             self.boundary("put")

@@ -59,8 +59,7 @@ def set_hold(recording_id: str) -> ResponseReturnValue:
     form, user = request.form, current_visitor().user
     status = gate().facts(who(), recording_id).status  # also for those who may not see this call
     changes().hold(
-        user.tenant,
-        recording_id,
+        status,
         author(),
         owner=_chosen_handler(status) if current_visitor().admin else user.id,
         purposes=form.getlist("purpose") or status.may_hold(),

@@ -207,8 +207,8 @@ class Disputes:
         now = self.changes.now()
         review = datetime.combine(settle_by, datetime.min.time(), now.tzinfo) + timedelta(days=1)
         return self.changes.hold(
-            person.tenant, recording, By("user", person.id), owner=person.id, purposes=purposes,
-            reason=subject, review_at=min(review, now + LONGEST_REVIEW),
+            self.changes.look(person.tenant, recording), By("user", person.id), owner=person.id,
+            purposes=purposes, reason=subject, review_at=min(review, now + LONGEST_REVIEW),
             roles=(ADMIN, EXTERNAL_PARTY, *THIRD_PARTIES),
         )  # fmt: skip
 

@@ -159,6 +159,10 @@ def lift_by_row(changes: Changes, row: RecordingRow, by: By) -> None:
     changes.lift(row, by, hold=1, reason="settled")  # a row
 
 
+def hold_by_id(changes: Changes, recording: str, by: By, at: datetime) -> None:
+    changes.hold(recording, by, owner="u", purposes=[], reason="", review_at=at)  # an id
+
+
 def hand_over_by_id(changes: Changes, recording: str, by: By) -> None:
     changes.hand_over(recording, by, hold=1, owner="u")  # an id
 

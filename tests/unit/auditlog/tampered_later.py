@@ -17,6 +17,7 @@ from recorder.lifecycle.amendment_store import chain_of, put
 from recorder.lifecycle.expired_recording import ExpiredRecording
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import ConsentWithdrawn
+from tests.holds import set_hold
 
 from .conftest import World
 from .tampering import change_recording, found_as, object_of
@@ -30,8 +31,9 @@ def changes(world: World) -> Changes:
 def hold(world: World) -> None:
     """Put the recording on legal hold, and sign the log."""
     clock = world.house.clock
-    changes(world).hold(
-        world.tenant, world.live_recording, By("user", world.user), owner="Claire", purposes=["agreement"],
+    set_hold(
+        changes(world), world.tenant, world.live_recording, By("user", world.user),
+        owner="Claire", purposes=["agreement"],
         reason="a quarrel", review_at=clock() + timedelta(days=30),
     )  # fmt: skip
     signed(world)

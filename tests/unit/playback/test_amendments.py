@@ -20,6 +20,7 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.seal.amendment import By, name
 from recorder.seal.verification import verify
 from recorder.spool import layout
+from tests.holds import set_hold
 from tests.stored_recordings import put_small
 
 OPERATOR = By("operator")
@@ -36,7 +37,7 @@ def changes(house) -> Changes:
 def hold(changes, row, **more) -> None:
     options = {"owner": "ada", "purposes": ["agreement"], "reason": "they contest the order"}
     review = {"review_at": changes.now() + timedelta(days=90)}
-    changes.hold(row.tenant, row.id, OPERATOR, **{**options, **review, **more})
+    set_hold(changes, row.tenant, row.id, OPERATOR, **{**options, **review, **more})
 
 
 def destroy_due(house) -> int:
@@ -231,8 +232,8 @@ def test_a_held_recording_is_not_deleted_and_a_deleted_one_is_not_played(
     assert refusals(gate, ada, recording) == {"agreement": "access.erased"}
     hold_too_late = {"owner": "ada", "purposes": ["agreement"], "reason": "…"}
     with pytest.raises(RetentionError):
-        changes.hold(
-            recording.tenant, recording.id, OPERATOR, review_at=house.clock() + timedelta(days=1),
+        set_hold(
+            changes, recording.tenant, recording.id, OPERATOR, review_at=house.clock() + timedelta(days=1),
             **hold_too_late,
         )  # fmt: skip
     assert destroy_due(house) == 1

@@ -15,6 +15,7 @@ from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import Changes
 from recorder.seal.amendment import By
+from tests.holds import set_hold
 
 from .conftest import catalogued, rows
 
@@ -36,7 +37,7 @@ def test_rebuilt_rows_reflect_amendments(house, recovery, recorded) -> None:
     service.delete(house.tenant, deleted, OPERATOR, reason="…")
     review = house.clock() + timedelta(days=9)
     more = {"owner": "ada", "purposes": ["agreement"], "reason": "…", "review_at": review}
-    service.hold(house.tenant, on_hold, OPERATOR, **more)
+    set_hold(service, house.tenant, on_hold, OPERATOR, **more)
     before, leaves = catalogued(), rows(LeafTable)
     assert recovery.rebuild().outcomes == {"unchanged": 4}
     assert (catalogued(), rows(LeafTable)) == (before, leaves)
