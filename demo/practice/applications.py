@@ -223,6 +223,7 @@ def _bridge(session: PracticeCall, data: str) -> None:
         "bridge_uuid": b.uuid,
     }  # fmt: skip
     session.phase_events["bridged"].set()
+    session.take_keys()
     talk(session)
     session.inside.cut()
     session.media.disconnect()
@@ -251,6 +252,10 @@ def _unbind(session: PracticeCall, data: str) -> None:
     session.digits.clear(data)
 
 
+def _flush_keys(session: PracticeCall, _: str) -> None:
+    session.keys = ""
+
+
 def _nothing(_session: PracticeCall, _data: str) -> None:
     """For applications that make no difference to a practice call."""
 
@@ -262,7 +267,7 @@ APPLICATIONS: Mapping[str, Application] = {
     "clear_digit_action": _unbind,
     "execute_extension": _execute_extension,
     "export": _export,
-    "flush_dtmf": _nothing,  # keys are reported as they are pressed here, and never queued
+    "flush_dtmf": _flush_keys,
     "hangup": _hang_up,
     "info": _nothing,
     "log": _nothing,

@@ -7,28 +7,14 @@ is run on it once they have answered, while the colleague hears ringing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from demo.practice import hangup
 from demo.practice.conversation import CALL_TIMEOUT, talk
-from demo.practice.core import SwitchCore
 from demo.practice.leg import Leg, outbound_leg
-from demo.practice.party import PracticeParty
-from demo.practice.session import Application, PracticeCall
+from demo.practice.session import PracticeCall
 
 
 class OutboundCall(PracticeCall):
     """Methods that begin with ``callee_`` are the colleague's, who is the internal party here, too."""
-
-    def __init__(
-        self,
-        switch: SwitchCore[PracticeCall],
-        leg: Leg,
-        party: PracticeParty,
-        applications: Mapping[str, Application],
-    ) -> None:
-        super().__init__(switch, leg, party, applications)
-        self._keys = ""
 
     # --- from outside
 
@@ -37,7 +23,7 @@ class OutboundCall(PracticeCall):
         if self.media.connected or self.media.prompt is not None:
             super().press(digits)
         else:
-            self._keys += digits
+            self.keys += digits
             self.wake()
 
     def callee_hangs_up(self, cause: str = "NORMAL_CLEARING") -> None:
@@ -56,9 +42,9 @@ class OutboundCall(PracticeCall):
     def read(self, variable: str, seconds: float) -> None:
         """Wait for one key."""
         self.leg.variables.pop(variable, None)
-        if not self.until(lambda: bool(self._keys), seconds):
+        if not self.until(lambda: bool(self.keys), seconds):
             return
-        digit, self._keys = self._keys[0], self._keys[1:]
+        digit, self.keys = self.keys[0], self.keys[1:]
         last = [("DTMF-Digit", digit), ("DTMF-Duration", "2080"), ("DTMF-Source", "RTP")]
         self.emit("DTMF", variables=False, last=last)
         self.leg.variables[variable] = digit

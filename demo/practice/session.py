@@ -44,6 +44,8 @@ class PracticeCall(CallLegs):
         self.digits = Digits(self.inside, switch.later)
         self.played: list[str] = []
         self.exports: dict[str, str] = {}
+        self.keys = ""
+        """Keys that were pressed and that nothing has taken yet."""
         self.phase_events: dict[str, Event] = {phase: Event() for phase in PHASES}
         self._greenlet: gevent.Greenlet[..., None] = gevent.Greenlet(self._run)
 
@@ -59,16 +61,25 @@ class PracticeCall(CallLegs):
         return bool(self.phase_events[phase].wait(self.switch.pace.real(seconds)))
 
     def press(self, digits: str) -> None:
-        """The caller presses keys, one after the other (RFC 2833, 260 ms each)."""
+        """The caller presses keys, one after the other (RFC 2833, 260 ms each). While it rings, they are
+        taken, and so reported, only if one could cancel the call (transcripts: keys_while_it_rings…)."""
         for digit in digits:
             if self.leg.cause:
                 return
+            if self._rings and "origination_cancel_key" not in self.leg.variables:
+                self.keys += digit
+                continue
             last = [("DTMF-Digit", digit), ("DTMF-Duration", "2080"), ("DTMF-Source", "RTP")]
             self.emit("DTMF", variables=False, last=last)
             if self.media.prompt is None:
                 self.digits.heard_inside += digit if self.media.connected else ""
             elif playback.ends(self.leg, digit):
                 self.media.cut_prompt_of(self.leg)
+
+    @property
+    def _rings(self) -> bool:
+        b, media = self.b, self.media
+        return b is not None and b.cause is None and not media.connected and media.prompt is None
 
     def callee_presses(self, digits: str) -> None:
         """The callee presses keys, one after the other; no effect before both are connected."""
@@ -155,6 +166,11 @@ class PracticeCall(CallLegs):
             f"the practice switch reads {variable} ({seconds} s) only of callees",
             "teach demo/practice/session.py what the real switch does with it",
         )
+
+    def take_keys(self) -> None:
+        """Both are connected: what was pressed while it rang is reported, and goes on to the callee."""
+        digits, self.keys = self.keys, ""
+        self.press(digits)
 
     def run_tasks(self) -> None:
         """Run what clients ordered; nothing once the call was hung up."""

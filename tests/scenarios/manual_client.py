@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tests.scenarios.definitions import Expected, Scenario
@@ -19,6 +20,7 @@ EVENTS = (
 )
 
 CALL = Scenario("by hand", Expected(None), daemon=False)
+RINGS = replace(CALL, line="opt_out", callee="slow")
 
 LONGEST = 30.0
 """The time limit of each step in seconds."""
@@ -85,7 +87,7 @@ class ManualClient:
 
     def play(self, mechanic: Mechanic) -> None:
         """Make the call and carry out every step.  Raises ``AssertionError`` at a timeout."""
-        call = self._driver.place(CALL)
+        call = self._driver.place(RINGS if mechanic.rings else CALL)
         self._until("the call came", lambda: self._arrived)
         self._own = Wire("call", self._arrived[0], self.wire_log)
         self._ask(self._own, "connect")
@@ -106,12 +108,15 @@ class ManualClient:
     def _do(self, step: Step, call: Call) -> None:
         match step.action:
             case "play":
-                self._ask(
-                    self._own,
-                    "sendmsg\ncall-command: execute\nexecute-app-name: playback\n"
-                    f"execute-app-arg: {self._sounds[step.what]}\nevent-lock: true",
-                )
+                self._execute("playback", str(self._sounds[step.what]))
                 self._until("it is played", lambda: self._count("PLAYBACK_START"))
+            case "cancel_key":
+                self._execute("set", f"origination_cancel_key={step.what}")
+            case "let_ring":
+                self._own.close()
+                assert call.wait("ringing", LONGEST)
+            case "dial":
+                call.press(step.what)
             case "let_go":
                 self._own.close()
                 self._until("they are connected", lambda: self._count("CHANNEL_BRIDGE"))
@@ -139,6 +144,13 @@ class ManualClient:
                 self._until("keys came", lambda: self._pressed() == before + len(step.what))
             case _:
                 getattr(call, step.action)()
+
+    def _execute(self, application: str, argument: str) -> None:
+        self._ask(
+            self._own,
+            f"sendmsg\ncall-command: execute\nexecute-app-name: {application}\n"
+            f"execute-app-arg: {argument}\nevent-lock: true",
+        )
 
     def _api(self, command: str) -> None:
         self._ask(self._standing_wire, f"api {command}")

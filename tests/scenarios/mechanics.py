@@ -42,16 +42,18 @@ SOUNDS = {"question": 4.0, "short": 1.0, "absent": 0.0}
 """Lengths in seconds; ``absent`` has no file."""
 
 Action = Literal[
-    "play", "let_go", "clear", "broadcast", "terminators", "terminators_by_broadcast", "until", "press",
-    "hold", "unhold", "hang_up", "callee_presses", "callee_holds", "callee_unholds", "callee_hangs_up",
+    "play", "cancel_key", "let_ring", "dial", "let_go", "clear", "broadcast", "terminators",
+    "terminators_by_broadcast", "until", "press", "hold", "unhold", "hang_up", "callee_presses",
+    "callee_holds", "callee_unholds", "callee_hangs_up",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``play`` a sound on the call's own socket; ``let_go`` of the call, which is then connected;
-    ``broadcast`` a sound, ``in_state`` that the call must be in; ``clear`` the codes of a realm; ``until`` so
-    many events of a name came in all, and the rest as in ``definitions.py``.  Keys are waited for."""
+    """``play`` a sound on the call's own socket; set the ``cancel_key``; ``let_ring``, and ``dial`` without
+    waiting for the keys; ``let_go`` of the call, which is then connected; ``broadcast`` a sound, ``in_state``
+    that the call must be in; ``clear`` the codes of a realm; ``until`` so many events of a name came in all,
+    and the rest as in ``definitions.py``.  Keys are waited for."""
 
     action: Action
     what: str = ""
@@ -61,11 +63,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Mechanic:
-    """``call``: messages on the call's own socket are part of it."""
+    """``call``: messages on the call's own socket are part of it. ``rings``: it rings for some seconds."""
 
     name: str
     steps: tuple[Step, ...]
     call: bool = False
+    rings: bool = False
 
 
 def until(name: str, count: int = 1) -> Step:
@@ -81,6 +84,12 @@ MECHANICS = (
     Mechanic("keys_in_and_after_a_prompt", (
         Step("play", "question"), Step("press", "12*#"), until("PLAYBACK_STOP"), Step("press", "2*"),
         _CONNECTED, _END), call=True),
+    Mechanic("keys_while_it_rings", (
+        Step("let_ring"), Step("dial", "12"), _CONNECTED, until("DTMF", 2), Step("press", "3"), _END),
+        rings=True),
+    Mechanic("keys_while_it_rings_with_a_cancel_key", (
+        Step("cancel_key", "none"), Step("let_ring"), Step("press", "12"), _CONNECTED, Step("press", "3"),
+        _END), rings=True),
     Mechanic("codes", (
         _CONNECTED, Step("callee_presses", "*5"), until("CUSTOM"),
         Step("callee_presses", "1"), Step("callee_presses", "2"), until("DTMF", 6),
