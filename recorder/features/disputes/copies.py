@@ -2,7 +2,8 @@
 
 The worker puts all statements of a dispute under the data key of its first recording that is not erased, and
 of the next one after that. Erasing a recording destroys its key and its copies
-(:mod:`recorder.lifecycle.expiry`).
+(:mod:`recorder.lifecycle.expiry`). Copies that came too late for that are deleted here, by the tombstone: a
+missing key alone deletes none.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from recorder.catalogue.database import writing
 from recorder.clock import Now
 from recorder.errors import DisputeError, SealError
 from recorder.features.disputes import queries, rules
+from recorder.features.disputes.rules import Dispute
 from recorder.ids import Entropy
 from recorder.isolation import isolate_object
+from recorder.lifecycle.amendment_store import chain_of_row
 from recorder.seal import hints
+from recorder.seal.amendment_chain import Chain
 from recorder.seal.data_key import open_data_key, read_wrapped
 from recorder.seal.dispute_copy import (
     FOLDER,
@@ -57,6 +61,7 @@ def copy_due(services: Services) -> int:
 
 def _copy(tenant: str, dispute: str, services: Services) -> bool:
     found = queries.find_dispute(tenant, dispute, services.trust)
+    _delete_late_copies(found, services)
     recording = next((each for each in found.recording_ids if _is_there(tenant, each)), None)
     if recording is None:
         return False
@@ -68,9 +73,8 @@ def _copy(tenant: str, dispute: str, services: Services) -> bool:
         if place.key not in there:
             _put(store, place.key, encrypt_copy(text, place, key, services.entropy))
     services.boundary("dispute copied")
-    if not _has_key(tenant, recording, store):
-        for place in places:  # its erasure may have looked for copies before these were there
-            services.eraser.delete(place.key)
+    if not _has_key(tenant, recording, store):  # its erasure may have looked for copies before
+        _delete_copies(_chain_of(tenant, recording, services), services)
         return False
     with writing():
         lock_tenant(tenant)
@@ -78,6 +82,33 @@ def _copy(tenant: str, dispute: str, services: Services) -> bool:
             queries.note_copies(tenant, dispute, recording, len(signed))
     log.info("dispute.copied", dispute=dispute, statements=len(signed))
     return True
+
+
+def _delete_late_copies(dispute: Dispute, services: Services) -> None:
+    """Delete what lies beside the erased recordings of a dispute."""
+    for each in dispute.recording_ids:
+        folder = folder_of(dispute.tenant, each)
+        if not _is_there(dispute.tenant, each) and [*services.store.list(folder)]:
+            _delete_copies(_chain_of(dispute.tenant, each, services), services)
+
+
+def _chain_of(tenant: str, recording: str, services: Services) -> Chain:
+    row = catalogue.recording(tenant, recording)
+    if row is None:
+        what = f"copies lie beside recording {recording}, which no row leads to"
+        raise SealError("dispute.no_recording", what, hints.COMPARE)
+    return chain_of_row(row, services.store, services.root, services.revoked())
+
+
+def _delete_copies(chain: Chain, services: Services) -> None:
+    """Delete the copies beside a recording with a tombstone, which nothing can follow. Raises
+    :class:`SealError` (``recording.not_erased``)."""
+    manifest = chain.manifest
+    if chain.erased is None:
+        what = f"recording {manifest.recording} has no key, and no tombstone"
+        raise SealError("recording.not_erased", what, hints.COMPARE)
+    for key in services.store.list(folder_of(manifest.tenant, manifest.recording)):
+        services.eraser.delete(key)
 
 
 def _put(store: Store, key: str, content: bytes) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from recorder.audit.dispute_copies import CopyAudit
 from recorder.audit.disputes import compare_disputes
@@ -187,18 +188,44 @@ def test_erasing_a_recording_erases_its_copies_and_the_next_one_gets_them(scene:
     assert not findings(scene)
 
 
-def test_a_copy_that_an_erasure_overlooked_is_deleted(scene: Scene, house) -> None:
-    scene.recognised()
-    row = catalogue.recording(scene.customer.id, scene.call)
-    house.clock.forward(days=3650)
+def test_a_missing_key_alone_deletes_no_copy(scene: Scene, house) -> None:
+    dispute, _ = scene.recognised()
+
+    def delete_key(step: str) -> None:
+        if step == "dispute copied":
+            house.store.delete(f"keys/{scene.customer.id}/{scene.call}.json")
+
+    with capture_logs() as logs:
+        assert copy_due(replace(house.services, boundary=delete_key)) == 0
+    assert len(copies(scene)) == len(scene.find(dispute).statements)
+    (failure,) = [line for line in logs if line["event"] == "dispute.not_copied"]
+    assert failure["error_id"] == "recording.not_erased"
+
+
+@pytest.mark.parametrize("found_later", [False, True])
+def test_copies_that_an_erasure_overlooked_are_deleted(scene: Scene, house, found_later: bool) -> None:
+    dispute, _ = scene.recognised()
+    scene.disputes.close(scene.claire, dispute.id)
+    late: dict[str, bytes] = {}
 
     def erase(step: str) -> None:
-        if (
-            step == "dispute copied"
-        ):  # the other worker deleted the key before, and listed before the copies came
-            house.store.delete(f"keys/{row.tenant}/{row.id}.json")
+        """Another worker erases the recording, and looks for copies before these come."""
+        if step != "dispute copied":
+            return
+        late.update({key: house.store.read(key) for key in copies(scene)})
+        house.clock.forward(days=300)
+        assert expiry.destroy_due(house.services, house.clock()) > 0
+        assert not copies(scene)
+        for key, content in late.items():
+            with memory_file(content) as path:
+                house.store.put(key, path, hashlib.sha256(content).hexdigest())
+        if found_later:
+            raise KeyError("the worker dies")
 
     assert copy_due(replace(house.services, boundary=erase)) == 0
+    assert late
+    assert bool(copies(scene)) == found_later
+    assert copy_due(house.services) == 0
     assert not copies(scene)
 
 
