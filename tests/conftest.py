@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import time
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,16 @@ gc.disable()
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+DEADLINE = float(os.environ.get("TEST_DEADLINE", "inf"))
+"""Seconds since 1970 after which no long test begins, where a run has only so much time."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if time.time() > DEADLINE and item.get_closest_marker("long"):
+        pytest.skip("this run's time is over (TEST_DEADLINE)")
 
 
 @pytest.fixture(scope="session", autouse=True)
