@@ -110,6 +110,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "recorder/features/tenants/rules.py": ("tests/unit/catalogue/test_line_rules.py",),
     "recorder/identity/download_permission.py": ("tests/unit/playback/test_downloads.py",),
     "recorder/identity/second_factors.py": (
+        "tests/unit/catalogue/test_factor_service.py",
         "tests/unit/web/test_factor_rules.py",
         "tests/unit/web/test_passkeys.py",
         "tests/unit/web/test_second_factor.py",
