@@ -172,6 +172,25 @@ def test_an_order_is_the_last_statement_in_its_customers_complete_log(house, bak
         confirm(bakery.id)
 
 
+def test_an_ordered_erasure_is_due_and_ends_the_customers_lines(house, bakery, rival) -> None:
+    at, when = {"now": house.clock(), "entropy": house.entropy}, house.clock() - timedelta(days=9)
+    fill(house, rival)
+    for early in ("By letter", ""):
+        queries.record_erasure(
+            bakery.id, when, when, house.clock(), "ab" * 32, early=early, handed_over=not early, **at
+        )
+        row = queries.require_departure(bakery.id)
+        assert (row.announced_at, row.until, row.erasing_since) == (when, when, house.clock())
+    assert queries.departures_to_erase() == (bakery.id,)
+    assert catalogue_queries.lines(bakery.id) == ()
+    assert [line.id for line in catalogue_queries.lines(rival.id)] == [rival.line.id]
+    bodies = [leaf.body for leaf in leaf_lookup.leaves_after(bakery.id, -1, ERASURE_STARTED)]
+    assert bodies == [
+        {"early": "By letter", "handed_over": False, "statement": "ab" * 32},
+        {"early": "", "handed_over": True, "statement": "ab" * 32},
+    ]
+
+
 def test_drops_the_customers_own_key_and_lists_all_that_were_destroyed(house, bakery, rival) -> None:
     order, at = house.order_erasure(bakery.id), {"now": house.clock(), "entropy": house.entropy}
     assert queries.drop_key(order, ["b", "a"], **at) == ("a", "b")
