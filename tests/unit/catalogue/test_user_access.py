@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from recorder.auditlog import leaf_lookup
-from recorder.catalogue.database import writing
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import UserRow
-from recorder.catalogue.tables.identity import UserTable
+from recorder.catalogue.tables.identity import SessionTable, UserTable
+from recorder.catalogue.tables.outgoing_mail import OutgoingMailTable
+from recorder.clock import SLACK
 from recorder.domain.roles import EXTERNAL_PARTY
-from recorder.errors import AccordError
+from recorder.errors import AccordError, CatalogueError
 from recorder.identity import users
 from recorder.identity.users import ACCESS_CHANGED, CHANGED, LOGIN_CHANGED, PROFILE, REVOKED
 from recorder.ids import uuid7
@@ -140,6 +143,16 @@ def test_signs_no_row_that_somebody_has_widened(house, ada, paul) -> None:
     users.require_signed(now_of(ada), house.trust)
 
 
+def test_signs_no_row_of_before(house, ada) -> None:
+    """A restored backup has it, with the credential of then."""
+    before = now_of(ada)
+    assert change_access(house, ada, "auditor")
+    write_row(ada, role=before.role, credential=before.credential)
+    users.check_user(now_of(ada), house.root_public, {})
+    attempt = lambda: users.set_password(ada.tenant, ada.id, "$argon2id$new", **authority(house))  # noqa: E731
+    assert refusal(attempt) == "credential.superseded"
+
+
 def test_a_customer_keeps_an_admin_who_can_log_in(house, other, create, paul) -> None:
     create("theirs", "customer_admin", tenant=other.id)
     revoked = create("former", "customer_admin")
@@ -154,6 +167,19 @@ def test_a_customer_keeps_an_admin_who_can_log_in(house, other, create, paul) ->
     assert users.revoke_user(paul.tenant, paul.id, **at(house)), "paul is none any more"
 
 
+def test_revocation_drops_the_mail_about_a_user(house, paul, ada) -> None:
+    now = house.clock()
+    with writing():
+        for person in (paul, ada):
+            OutgoingMailTable.create(
+                id=person.id, tenant_id=person.tenant, about=person.id, kind="invitation", content="{}",
+                created_at=now, until=now, attempts=0, next_at=now,
+            )  # fmt: skip
+    users.revoke_user(ada.tenant, ada.id, **at(house))
+    with connected():
+        assert [row.about for row in OutgoingMailTable.select()] == [paul.id]
+
+
 def test_revocation_is_logged_once_with_who_said_so(house, paul, ada) -> None:
     session = open_session(house, ada, "a")
     assert users.revoke_user(ada.tenant, ada.id, by=By("user", paul.id), **at(house))
@@ -165,13 +191,11 @@ def test_revocation_is_logged_once_with_who_said_so(house, paul, ada) -> None:
     assert bodies(ada, "session.closed") == [{"user": ada.id, "session": session}]
 
 
-@pytest.mark.parametrize(
-    ("lines", "error_id"),
-    [(["no line"], "user.lines"), ([f"{number}" for number in range(501)], "user.lines")],
-    ids=["unknown", "many"],
-)
-def test_assigns_only_the_customers_lines(house, other, ada, lines, error_id) -> None:
-    assert refusal(lambda: change_access(house, ada, "customer", lines)) == error_id
+@pytest.mark.parametrize(("count", "message"), [(1, "no line 0"), (500, "no line 0"), (501, "more than 500")])
+def test_assigns_only_the_customers_lines(house, other, ada, count, message) -> None:
+    with pytest.raises(CatalogueError, match=message) as failure:
+        change_access(house, ada, "customer", [f"{number}" for number in range(count)])
+    assert failure.value.error_id == "user.lines"
     assert refusal(lambda: change_access(house, ada, "customer", [other.line.id])) == "user.lines"
     assert refusal(lambda: change_access(house, ada, "operator")) == "user.role"
     assert users.check_access(house.tenant, "customer", None) is None
@@ -200,13 +224,18 @@ def test_changes_the_log_in_of_a_customers_active_user_alone(house, other, ada) 
 
 def test_the_log_in_of_a_revoked_user_is_free_again(house, create, paul, ada) -> None:
     assert refusal(lambda: create("ada")) == "user.exists"
-    users.revoke_user(ada.tenant, ada.id, **at(house))
+    former = create("former")
+    for each in (former, ada):
+        users.revoke_user(each.tenant, each.id, **at(house))
     again = create("ada")
     assert users.user_by_login("ada") == again
     assert now_of(ada).login == ada.id
     (body,) = bodies(ada, LOGIN_CHANGED)
     assert body["login_sha256"] == users.login_hash(ada.id, ada.password_hash)
-    assert bodies(paul, LOGIN_CHANGED) == []
+    assert bodies(paul, LOGIN_CHANGED) == bodies(former, LOGIN_CHANGED) == []
+    assert users.change_login(paul.tenant, paul.id, "former", **authority(house))
+    assert users.user_by_login("former") == now_of(paul)
+    assert now_of(former).login == former.id
 
 
 def test_the_log_supersedes_older_rows(house, paul, ada) -> None:
@@ -258,14 +287,15 @@ def test_a_new_password_is_logged(house, ada) -> None:
         "login_sha256": users.login_hash("ada", "$argon2id$new"),
         "profile_sha256": users.display_hash("$argon2id$new", ada.name, "fr"),
     }
+    assert users.display_hash("a hash", "Ada", "fr") == hashlib.sha256(b"a hash\nAda\nfr").hexdigest()
     assert not users.set_password(ada.tenant, "nobody", "$argon2id$new", **authority(house))
 
 
 def test_a_new_user_is_logged_with_role_and_lines(house, create) -> None:
     limited, free = create("a", lines=[house.line.id]), create("b")
-    facts = [(each["role"], each.get("lines")) for person in (limited, free)
+    facts = [(each["role"], each.get("lines", "all")) for person in (limited, free)
              for each in bodies(person, "user.created")]  # fmt: skip
-    assert facts == [("customer", [house.line.id]), ("customer", None)]
+    assert facts == [("customer", [house.line.id]), ("customer", "all")]
     users.require_signed(limited, house.trust)
     chosen = str(uuid7(house.clock(), house.entropy))
     assert create("c", identity=chosen).id == chosen
@@ -316,6 +346,50 @@ def test_a_session_is_its_users_and_lasts_until_it_ends(house, paul, ada) -> Non
     house.clock.at = later - timedelta(hours=1) + timedelta(minutes=1)
     assert users.sessions(ada, house.clock()) == ()
     assert not users.is_session_valid(ada.tenant, ada.id, third, house.clock())
+
+
+def test_a_token_opens_the_session_of_its_user_until_either_ends(house, paul, ada) -> None:
+    sessions = {person.id: open_session(house, person, token) for person, token in ((paul, "p"), (ada, "a"))}
+
+    def opened(token: str) -> tuple[str, str] | None:
+        found = users.session_by_token(token, house.clock())
+        return None if found is None else (found[0].id, found[1].id)
+
+    assert opened("a") == (sessions[ada.id], ada.id)
+    assert opened("p") == (sessions[paul.id], paul.id)
+    assert opened("none") is None
+    assert users.is_session_valid(house.tenant, ada.id, None, house.clock())
+    assert not users.is_session_valid(house.tenant, "nobody", None, house.clock())
+    write_row(ada, revoked_at=house.clock())
+    assert opened("a") is None
+    assert opened("p") == (sessions[paul.id], paul.id)
+
+
+def test_a_session_is_valid_within_the_slack_of_clocks(house, ada) -> None:
+    session = open_session(house, ada, "a")
+    house.clock.at -= SLACK
+    assert users.is_session_valid(ada.tenant, ada.id, session, house.clock())
+    house.clock.forward(milliseconds=-1)
+    assert not users.is_session_valid(ada.tenant, ada.id, session, house.clock())
+
+
+def test_only_its_user_prolongs_a_session_that_lasts(house, paul, ada) -> None:
+    session, later = open_session(house, ada, "a"), house.clock() + timedelta(days=9)
+
+    def until() -> datetime:
+        with connected():
+            return SessionTable.get_by_id(session).until
+
+    first = until()
+    users.touch_session(paul, session, now=house.clock(), until=later)
+    assert until() == first
+    users.touch_session(ada, session, now=house.clock(), until=later)
+    assert until() == later
+    users.end_session(ada, session, **at(house))
+    users.touch_session(ada, session, now=house.clock(), until=first)
+    assert until() == later
+    assert users.drop_old_sessions(later) == 0
+    assert users.drop_old_sessions(later + timedelta(milliseconds=1)) == 1
 
 
 def test_a_wrong_password_is_logged_once_in_five_minutes(house, paul, ada) -> None:
