@@ -14,7 +14,13 @@ from recorder.catalogue import queries as catalogue_queries
 from recorder.catalogue import tenant_queries
 from recorder.catalogue.database import MomentField, Table, connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable
-from recorder.catalogue.tables.dispute import DisputeCallTable
+from recorder.catalogue.tables.dispute import (
+    DisputeCallTable,
+    DisputeGuestTable,
+    DisputeRecordingTable,
+    DisputeStatementTable,
+    DisputeTable,
+)
 from recorder.catalogue.tables.download_permission import DownloadPermissionTable
 from recorder.catalogue.tables.identity import (
     AccountLinkTable,
@@ -42,6 +48,7 @@ from recorder.features.offboarding import queries
 from recorder.features.offboarding.erasure_order import ERASURE_STARTED
 from recorder.identity import users
 from recorder.lifecycle.departure import STAYS
+from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from tests.house import Customer
 
 CALLS: tuple[type[Table], ...] = (NotRecordedTable, LiveCallTable, EndedCallTable, LiveCommandTable)
@@ -49,6 +56,9 @@ PEOPLE: tuple[type[Table], ...] = (
     SavedFilterTable, NotificationTable, NotificationChoiceTable, SignInRuleTable, FactorResetTable,
     DownloadPermissionTable, SecondFactorTable, FactorUseTable, ApiTokenTable, RecipientTable,
     InvitationTable, AccountLinkTable, OutgoingMailTable,
+)  # fmt: skip
+DISPUTES: tuple[type[Table], ...] = (
+    DisputeTable, DisputeStatementTable, DisputeRecordingTable, DisputeGuestTable,
 )  # fmt: skip
 REQUESTS: tuple[type[Table], ...] = (VerificationCodeTable, NumberProofTable, DisputeCallTable)
 OTHERS: tuple[type[Table], ...] = (
@@ -64,9 +74,8 @@ def fill(house, customer: Customer) -> None:
         OffboardingTable.insert(
             tenant_id=customer.id, announced_at=house.clock(), until=house.clock(), layout={"parts": []}
         ).on_conflict_ignore().execute()
-        for model in (*OTHERS[:2], *CALLS, *PEOPLE, *REQUESTS, ReviewTable, HandedRecordingTable):
+        for model in (*OTHERS[:2], *CALLS, *PEOPLE, *DISPUTES, *REQUESTS, ReviewTable, HandedRecordingTable):
             insert(house, customer, model)
-        RecipientTable.update(until=None).execute()
 
 
 def insert(house, customer: Customer, model: type[Table]) -> None:
@@ -75,6 +84,8 @@ def insert(house, customer: Customer, model: type[Table]) -> None:
         "user_id": customer.people["paul"].id,
         "request_id": f"{customer.id}/{SubjectRequestTable._meta.table_name}",
     }
+    if model in DISPUTES:
+        fixed["dispute_id"] = f"{customer.id}/{DisputeTable._meta.table_name}"
     columns = {}
     for field in model._meta.sorted_fields:
         value: Any
@@ -113,22 +124,30 @@ def test_drops_every_row_of_one_customer_and_leaves_anothers_as_it_was(house, ba
     order = house.order_erasure(bakery.id)
     for each in (bakery, rival):
         fill(house, each)
+    with writing():  # another departure
+        append(rival.id, CALLS_FORGOTTEN, {"calls": 7, "leaves": 0}, house.clock(), house.entropy)
+        RecipientTable.create(
+            id="former", tenant_id=bakery.id, address="a@b.c", since=house.clock(), until=house.clock()
+        )
     former = house.person(bakery, "former", "Former")
-    former_at = house.clock()
+    former_at, at = house.clock(), {"now": house.clock(), "entropy": house.entropy}
+    paul = bakery.people["paul"]
+    ended = users.open_session(paul, token_sha256="ab" * 32, until=former_at, **at)
+    users.end_session(paul, ended.id, **at)
     with writing():
         UserTable.update(revoked_at=former_at).where(UserTable.id == former.id).execute()
-    every = (*CALLS, *PEOPLE, *REQUESTS, *OTHERS, UserTable)
+    every = (*CALLS, *PEOPLE, *DISPUTES, *REQUESTS, *OTHERS, UserTable)
     before = {model: rows_of(rival, model) for model in every}
     house.clock.forward(minutes=1)
     at = {"now": house.clock(), "entropy": house.entropy}
     assert queries.drop_calls(order, **at) == 1
     assert queries.drop_users(order, **at) == 2
     queries.drop_request_texts(order)
-    for model in (*CALLS, *PEOPLE, *REQUESTS):
+    for model in (*CALLS, *PEOPLE, *DISPUTES, *REQUESTS):
         assert rows_of(bakery, model) == [], model
         assert len(before[model]) == 1, model
-    (session,) = rows_of(bakery, SessionTable)
-    assert session["ended_at"] == house.clock()
+    sessions = {row["id"] == ended.id: row["ended_at"] for row in rows_of(bakery, SessionTable)}
+    assert sessions == {True: former_at, False: house.clock()}
     (request,) = rows_of(bakery, SubjectRequestTable)
     assert (request["number"], *(request[name] for name in TEXTS)) == ("", None, None, None, None)
     assert [row["withheld_reason"] for row in rows_of(bakery, ReviewTable)] == [None]
@@ -138,12 +157,17 @@ def test_drops_every_row_of_one_customer_and_leaves_anothers_as_it_was(house, ba
     }
     assert {row["login"] for row in rows_of(bakery, UserTable)} == {bakery.people["paul"].id, former.id}
     assert {model: rows_of(rival, model) for model in every} == before
-    for kind, name, count in (("user.revoked", "user", 1), ("token.revoked", "token", 1),
-                              ("recipient.removed", "recipient", 1)):  # fmt: skip
-        leaves = leaf_lookup.leaves_after(bakery.id, -1, kind)
-        assert len([leaf.body[name] for leaf in leaves]) == count, kind
+    for kind, name, identity in (
+        ("user.revoked", "user", paul.id),
+        ("token.revoked", "token", f"{bakery.id}/{ApiTokenTable._meta.table_name}"),
+        ("recipient.removed", "recipient", f"{bakery.id}/{RecipientTable._meta.table_name}"),
+    ):
+        assert [leaf.body[name] for leaf in leaf_lookup.leaves_after(bakery.id, -1, kind)] == [identity]
         assert leaf_lookup.leaves_after(rival.id, -1, kind) == []
     assert queries.drop_calls(order, **at) == 1, "how many there were, said again"
+    with writing():
+        LeafTable.update(body=None, salt=None).where(LeafTable.kind == CALLS_FORGOTTEN).execute()
+    assert queries.drop_calls(order, **at) == 0
 
 
 def test_an_order_is_the_last_statement_in_its_customers_complete_log(house, bakery, rival) -> None:
@@ -191,6 +215,26 @@ def test_an_ordered_erasure_is_due_and_ends_the_customers_lines(house, bakery, r
     ]
 
 
+def test_drops_nothing_once_the_customer_stays(house, bakery) -> None:
+    order, at = house.order_erasure(bakery.id), {"now": house.clock(), "entropy": house.entropy}
+    fill(house, bakery)
+    with writing():
+        append(bakery.id, STAYS, {"statement": "ab" * 32}, house.clock(), house.entropy)
+    every = (*CALLS, *PEOPLE, *DISPUTES, *REQUESTS, *OTHERS, UserTable)
+    before = {model: rows_of(bakery, model) for model in every}
+    for drop in (
+        lambda: queries.drop_calls(order, **at),
+        lambda: queries.drop_users(order, **at),
+        lambda: queries.drop_request_texts(order),
+        lambda: queries.drop_key(order, [], **at),
+    ):
+        with pytest.raises(SealError) as failure:
+            drop()
+        assert failure.value.error_id == "offboarding.missing"
+    assert {model: rows_of(bakery, model) for model in every} == before
+    assert tenant_queries.tenant_wrapped_key(bakery.id) is not None
+
+
 def test_drops_the_customers_own_key_and_lists_all_that_were_destroyed(house, bakery, rival) -> None:
     order, at = house.order_erasure(bakery.id), {"now": house.clock(), "entropy": house.entropy}
     assert queries.drop_key(order, ["b", "a"], **at) == ("a", "b")
@@ -200,6 +244,21 @@ def test_drops_the_customers_own_key_and_lists_all_that_were_destroyed(house, ba
     assert [leaf.body["keys"] for leaf in leaves] == [["a", "b"], ["c"]]
     assert tenant_queries.tenant_wrapped_key(bakery.id) is None
     assert tenant_queries.tenant_wrapped_key(rival.id) is not None
+    with writing():
+        append(rival.id, queries.KEY_DESTROYED, {"keys": ["z"]}, house.clock(), house.entropy)
+    assert queries.drop_key(order, [], **at) == ("a", "b", "c")
+    with writing():
+        LeafTable.update(body=None, salt=None).where(LeafTable.kind == queries.KEY_DESTROYED).execute()
+    assert queries.drop_key(order, [], **at) == ()
+
+
+def test_an_erasure_that_has_begun_cannot_be_changed(house, bakery, rival) -> None:
+    house.order_erasure(bakery.id)
+    fill(house, rival)
+    queries.check_not_erasing(queries.require_departure(rival.id))
+    with pytest.raises(CatalogueError) as failure:
+        queries.check_not_erasing(queries.require_departure(bakery.id))
+    assert failure.value.error_id == "offboarding.erasing"
 
 
 def test_records_a_receipt_once_and_of_its_customer(house, bakery, rival) -> None:
