@@ -52,6 +52,7 @@ _DISPUTES = (
     "tests/unit/disputes/test_service.py",
 )
 _OFFBOARDING = (
+    "tests/unit/offboarding/test_duty.py",
     "tests/unit/offboarding/test_erased_rows.py",
     "tests/unit/offboarding/test_erasure.py",
     "tests/unit/offboarding/test_handover.py",
