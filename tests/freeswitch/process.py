@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -39,6 +39,11 @@ def until(what: str, check: Callable[[], object], seconds: float = 15.0, every: 
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds * PATIENCE} s: {what}")
         time.sleep(every)
+
+
+def event_time(event: Mapping[str, str]) -> int:
+    """Return an event's time in microseconds by the switch's own clock."""
+    return int(event["Event-Date-Timestamp"])
 
 
 @contextmanager

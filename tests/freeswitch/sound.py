@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
+from recorder.audio.encoded_take import Encoded
+from recorder.audio.encoding import WAV, encode
+from recorder.spool.layout import Take
 
 RATE = 8000
 
@@ -89,3 +94,9 @@ def read_wav(path: Path) -> np.ndarray:
         return np.zeros((0, 2))  # just made
     body = raw[at : at + (len(raw) - at) // 4 * 4]
     return np.frombuffer(body, "<i2").reshape(-1, 2) / 32768
+
+
+def redact(take: Take, prompt: Path) -> tuple[Encoded, np.ndarray]:
+    """Encode a take as WAV only. Returns that, and the sound that is kept, as :func:`read_wav` does."""
+    take = replace(take, start=replace(take.start, formats=("wav",)))
+    return encode(take, prompt), read_wav(take.folder / WAV)

@@ -257,6 +257,17 @@ class Rig:
         self.phones.start()
         self.switch.start()
 
+    @contextlib.contextmanager
+    def run(self) -> Iterator[Rig]:
+        """Run switch, phones and a daemon that has reconciled, until the block ends."""
+        try:
+            self.start()
+            self.start_daemon()
+            self.wait_watching()
+            yield self
+        finally:
+            self.stop()
+
     def program(self, **settings: object) -> list[str]:
         return [sys.executable, str(HERE / "run_daemon.py"), json.dumps({**self.settings, **settings})]
 

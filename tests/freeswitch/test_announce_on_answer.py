@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from dataclasses import replace
 
 import numpy as np
 
-from recorder.audio.encoding import WAV, encode
 from tests.freeswitch.lines import set_every_line
+from tests.freeswitch.process import event_time
+from tests.freeswitch.sound import redact
 from tests.freeswitch.switches import (
     NUMBER,
     PASSWORD,
@@ -30,11 +30,6 @@ CALLS = 10
 
 def is_announced(call: CallUnderTest) -> bool:
     return "announcement_finished" in call.marks_now()
-
-
-def moment(event: dict[str, str]) -> int:
-    """By the switch's own clock."""
-    return int(event["Event-Date-Timestamp"])
 
 
 def silence_after(samples: np.ndarray, other: int) -> float:
@@ -70,8 +65,8 @@ def test_rings_then_both_hear_the_announcement_then_each_other(daemon: Rig) -> N
             )
         )
         assert caller["variable_accord_state"] == "pickup"
-        assert moment(colleague) <= moment(caller), "answered while it rings"
-        assert moment(colleague) <= moment(record_start), "recorded while it rings"
+        assert event_time(colleague) <= event_time(caller), "answered while it rings"
+        assert event_time(colleague) <= event_time(record_start), "recorded while it rings"
         assert call.variable("accord_state") == "announced"
         call.hang_up()
     for call in calls:
@@ -81,12 +76,9 @@ def test_rings_then_both_hear_the_announcement_then_each_other(daemon: Rig) -> N
         assert heard_whole(read_wav(call.heard_by_callee)[:, 0], ANNOUNCEMENT)
         for path, other in ((call.heard_by_caller, 1000), (call.heard_by_callee, 440)):
             assert silence_after(read_wav(path)[:, 0], other) < 0.5, "they hear it one after the other"
-        take = replace(take, start=replace(take.start, formats=("wav",)))
-        prompt = sounds.paths["announcement"]
-        found = encode(take, prompt)
+        found, redacted = redact(take, sounds.paths["announcement"])
         assert found.announced is not None
         begin, end = (at * RATE // 1000 for at in (found.announced.offset_ms, found.announced.end_ms))
-        redacted = read_wav(take.folder / WAV)
         assert not redacted[:end, 0].any(), "what the caller said before they were told is kept"
         assert not redacted[:begin, 1].any(), "so is what the colleague said"
         later = end + RATE // 2

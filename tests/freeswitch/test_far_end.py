@@ -23,24 +23,15 @@ from recorder.domain.line_policy import (
 )
 from recorder.spool import layout
 from recorder.spool.snapshot import INDEX, write_snapshot
+from tests.freeswitch.lines import configuration, extension
 from tests.freeswitch.outbound_call import LINE, call_out
 from tests.freeswitch.sound import heard_among
-from tests.freeswitch.switches import CONF, NUMBER, RATE, Rig, chirp, read_wav, until
+from tests.freeswitch.switches import NUMBER, RATE, Rig, chirp, read_wav, until
 from tests.scenarios.files import LOWS, SAYS_YES, Sounds
 from tests.scenarios.files import chirp as tuned_chirp
 
 OWN = f"{NUMBER}05"
 """A number that the switch's outbound route leads back to itself."""
-
-ROUTE = f"""<include>
-  <extension name="own">
-    <condition field="destination_number" expression="^{OWN}$">
-      <action application="set" data="hangup_after_bridge=true"/>
-      <action application="bridge" data="sofia/accord/{OWN}@$${{accord_sip_ip}}:$${{accord_sip_port}}"/>
-    </condition>
-  </extension>
-</include>
-"""
 
 FIRST, SECOND = "announcement_nl", "announcement"
 """The sounds of the line that is called, and of the line that calls."""
@@ -52,16 +43,11 @@ LONG = chirp(4.0)
 @pytest.fixture(scope="module")
 def own_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("far_end")
-    shutil.copytree(CONF, folder / "conf")
-    (folder / "conf/dialplan/outbound/85_own.xml").write_text(ROUTE)
-    rig = Rig(folder / "rig", folder / "conf")
-    try:
-        rig.start()
-        rig.start_daemon()
-        rig.wait_watching()
+    target = f"sofia/accord/{OWN}@$${{accord_sip_ip}}:$${{accord_sip_port}}"
+    route = extension("own", OWN, "set:hangup_after_bridge=true", f"bridge:{target}")
+    conf = configuration(folder, {"outbound/85_own.xml": route})
+    with Rig(folder / "rig", conf).run() as rig:
         yield rig
-    finally:
-        rig.stop()
 
 
 @pytest.fixture

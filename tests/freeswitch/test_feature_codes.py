@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from recorder.audio.encoded_take import Encoded
-from recorder.audio.encoding import WAV, encode
 from tests.freeswitch.lines import set_every_line
+from tests.freeswitch.sound import redact
 from tests.freeswitch.switches import NUMBER, PAUSE_SECONDS, RATE, CallUnderTest, Rig, level, read_wav, until
 from tests.freeswitch.test_keep_question import internal_leg_of, marks
 from tests.scenarios.files import Sounds
@@ -49,9 +48,8 @@ def zeros(samples: np.ndarray) -> list[tuple[int, int]]:
 def encoded(call: CallUnderTest, sounds: Sounds) -> tuple[Encoded, np.ndarray, np.ndarray]:
     """Return the take, its audio as the switch left it, and as it is kept."""
     take = call.wait_take()
-    take = replace(take, start=replace(take.start, formats=("wav",)))
-    encoded_take = encode(take, sounds.paths["announcement"])
-    return encoded_take, read_wav(take.audio), read_wav(take.folder / WAV)
+    encoded_take, kept = redact(take, sounds.paths["announcement"])
+    return encoded_take, read_wav(take.audio), kept
 
 
 def test_pause_is_silent_and_only_the_internal_party_hears_tones(daemon: Rig) -> None:

@@ -50,13 +50,8 @@ def rig6(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     rig = Rig(folder / "rig", extra={"ACCORD_SIP_IP": "::1"})
     rig.phones.conf = phones
     rig.environment["ACCORD_ROUTE"] = f"[::1]:{rig.phones.environment['PHONES_SIP_PORT']}"
-    try:
-        rig.start()
-        rig.start_daemon()
-        rig.wait_watching()
+    with rig.run():
         yield rig
-    finally:
-        rig.stop()
 
 
 def test_call_over_ipv6_is_announced_and_recorded(rig6: Rig) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import signal
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from recorder.audio.encoding import WAV, encode
 from recorder.spool import layout
 from tests.freeswitch.lines import set_every_line
+from tests.freeswitch.process import event_time
+from tests.freeswitch.sound import redact
 from tests.freeswitch.switches import (
     NUMBER,
     PASSWORD,
@@ -48,11 +48,6 @@ def wait_confirmed(*calls: CallUnderTest) -> None:
         until(f"{call.caller} was not refused", lambda call=call: "question_answered" in marks(call), 20)
 
 
-def moment(event: dict[str, str]) -> int:
-    """Microseconds by the switch's own clock."""
-    return int(event["Event-Date-Timestamp"])
-
-
 def test_rings_as_soon_as_the_sentence_was_heard(daemon: Rig) -> None:
     set_every_line(daemon, "opt_out")
     events = Esl(daemon.switch.esl_port, PASSWORD)
@@ -60,7 +55,7 @@ def test_rings_as_soon_as_the_sentence_was_heard(daemon: Rig) -> None:
     calls = [daemon.call(LATE) for _ in range(CALLS)]
     wait_confirmed(*calls)
     times = {
-        (event["Caller-Caller-ID-Number"], event["Event-Name"]): moment(event) for event in events.drain()
+        (event["Caller-Caller-ID-Number"], event["Event-Name"]): event_time(event) for event in events.drain()
     }
     events.close()
     waits = [
@@ -88,11 +83,10 @@ def test_answered_call_without_a_key_is_kept_from_the_first_word(daemon: Rig) ->
     take = call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert marks(call) == ["announcement_finished", "bridged", "question_answered"]
-    take = replace(take, start=replace(take.start, formats=("wav",)))
-    found = encode(take, sounds.paths["announcement"])
+    found, redacted = redact(take, sounds.paths["announcement"])
     assert found.announced is not None
     (bridged,) = (mark for mark in found.markers if mark.kind == "bridged")
-    redacted, raw = read_wav(take.folder / WAV), read_wav(take.audio)
+    raw = read_wav(take.audio)
     talk = bridged.offset_ms * RATE // 1000
     assert level(raw[:talk, 0], 440).max() > 0.2, "the caller spoke all the time"
     assert not redacted[: talk - RATE // 2, 0].any(), "what they said before they were connected is kept"

@@ -3,7 +3,6 @@ doctor names the extension."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,37 +13,24 @@ from recorder.clock import utc_now
 from recorder.ops.doctor import routes
 from recorder.ops.doctor.findings import Patient, examine
 from recorder.processes.services import Context
-from tests.freeswitch.switches import CONF, NUMBER, CallUnderTest, Rig, read_wav, until
+from tests.freeswitch.lines import configuration, extension
+from tests.freeswitch.switches import NUMBER, CallUnderTest, Rig, read_wav, until
 
 BEFORE, BEHIND = f"{NUMBER}41", f"{NUMBER}42"
 """Numbers whose calls the dialplan records ahead of Accord's extension, and behind it."""
-
-RECORDS = """<include>
-  <extension name="records_{number}" continue="true">
-    <condition field="destination_number" expression="^{number}$">
-      <action application="record_session" data="{folder}/${{uuid}}.wav"/>
-    </condition>
-  </extension>
-</include>
-"""
 
 
 @pytest.fixture(scope="module")
 def recording_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("other")
-    shutil.copytree(CONF, folder / "conf")
     (folder / "pbx").mkdir()
-    for name, number in (("000_before", BEFORE), ("85_behind", BEHIND)):
-        text = RECORDS.format(number=number, folder=folder / "pbx")
-        (folder / f"conf/dialplan/public/{name}.xml").write_text(text)
-    rig = Rig(folder / "rig", folder / "conf")
-    try:
-        rig.start()
-        rig.start_daemon()
-        rig.wait_watching()
+    record = f"record_session:{folder}/pbx/${{uuid}}.wav"
+    dialplan = {
+        f"public/{name}.xml": extension(f"records_{number}", number, record, goes_on=True)
+        for name, number in (("000_before", BEFORE), ("85_behind", BEHIND))
+    }
+    with Rig(folder / "rig", configuration(folder, dialplan)).run() as rig:
         yield rig
-    finally:
-        rig.stop()
 
 
 def marks(call: CallUnderTest) -> list[tuple[str, str]]:

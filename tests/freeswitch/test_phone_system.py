@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from recorder.audio.encoded_take import Encoded
-from recorder.audio.encoding import WAV, encode
 from recorder.clock import utc_now
 from recorder.spool.layout import CALL, Take, read_start
 from recorder.spool.snapshot import write_snapshot
 from tests.freeswitch.internal_phones import configuration, write_tones
+from tests.freeswitch.sound import redact
 from tests.freeswitch.switches import NUMBER, RATE, CallUnderTest, Rig, heard_whole, level, read_wav, until
 from tests.freeswitch.test_forged_invite import Phone
 from tests.scenarios.files import Sounds
@@ -141,10 +141,9 @@ class PhoneSystem:
         return {name: self.calls[name].wait_take(30) for name in names}
 
     def analyse(self, take: Take) -> CallResult:
-        take = replace(take, start=replace(take.start, formats=("wav",)))
-        encoded_take = encode(take, self.sounds.paths["announcement"])
+        encoded_take, kept = redact(take, self.sounds.paths["announcement"])
         assert encoded_take.announced is not None
-        return CallResult(encoded_take, read_wav(take.audio), read_wav(take.folder / WAV))
+        return CallResult(encoded_take, read_wav(take.audio), kept)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,9 +9,8 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from tests.freeswitch.lines import set_every_line
+from tests.freeswitch.lines import configuration, extension, set_every_line
 from tests.freeswitch.switches import (
-    CONF,
     NUMBER,
     RATE,
     CallUnderTest,
@@ -28,31 +26,15 @@ WEBRTC = ",media_webrtc=true"
 COLLEAGUE = f"{NUMBER}71"
 """Whose telephone is called so."""
 
-ROUTE = f"""<include>
-  <extension name="webrtc">
-    <condition field="destination_number" expression="^{COLLEAGUE}$">
-      <action application="set" data="hangup_after_bridge=true"/>
-      <action application="bridge" data="{{media_webrtc=true}}sofia/accord/{COLLEAGUE}@$${{accord_route}}"/>
-    </condition>
-  </extension>
-</include>
-"""
-
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("webrtc")
-    conf = folder / "conf"
-    shutil.copytree(CONF, conf)
-    (conf / "dialplan" / "public" / "85_webrtc.xml").write_text(ROUTE)
-    rig = Rig(folder / "rig", conf)
-    try:
-        rig.start()
-        rig.start_daemon()
-        rig.wait_watching()
+    target = f"{{media_webrtc=true}}sofia/accord/{COLLEAGUE}@$${{accord_route}}"
+    route = extension("webrtc", COLLEAGUE, "set:hangup_after_bridge=true", f"bridge:{target}")
+    conf = configuration(folder, {"public/85_webrtc.xml": route})
+    with Rig(folder / "rig", conf).run() as rig:
         yield rig
-    finally:
-        rig.stop()
 
 
 def over_dtls(rig: Rig, leg: str) -> bool:
