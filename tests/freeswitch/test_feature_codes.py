@@ -48,8 +48,8 @@ def zeros(samples: np.ndarray) -> list[tuple[int, int]]:
 def encoded(call: CallUnderTest, sounds: Sounds) -> tuple[Encoded, np.ndarray, np.ndarray]:
     """Return the take, its audio as the switch left it, and as it is kept."""
     take = call.wait_take()
-    encoded_take, kept = redact(take, sounds.paths["announcement"])
-    return encoded_take, read_wav(take.audio), kept
+    encoded_take, redacted = redact(take, sounds.paths["announcement"])
+    return encoded_take, read_wav(take.audio), redacted
 
 
 def test_pause_is_silent_and_only_the_internal_party_hears_tones(daemon: Rig) -> None:

@@ -141,9 +141,9 @@ class PhoneSystem:
         return {name: self.calls[name].wait_take(30) for name in names}
 
     def analyse(self, take: Take) -> CallResult:
-        encoded_take, kept = redact(take, self.sounds.paths["announcement"])
+        encoded_take, redacted = redact(take, self.sounds.paths["announcement"])
         assert encoded_take.announced is not None
-        return CallResult(encoded_take, read_wav(take.audio), kept)
+        return CallResult(encoded_take, read_wav(take.audio), redacted)
 
 
 @pytest.fixture(scope="module")
