@@ -11,7 +11,7 @@ import pytest
 
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.records import UserRow
-from recorder.catalogue.tables.second_factor import FactorResetTable
+from recorder.catalogue.tables.second_factor import FactorResetTable, SecondFactorTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.domain.roles import EXTERNAL_PARTY
 from recorder.errors import SealError
@@ -96,6 +96,14 @@ def test_a_changed_app_key_is_refused(house, factors, ada) -> None:
     current = factors.current(ada)
     factor_set.set_app_key(ada, factor_set.app_key(ada), other)
     assert refusal(lambda: factors.check_app_code(ada, current, "123456")) == "factors.differs"
+
+
+def test_an_app_whose_key_is_gone_counts_no_more(house, factors, ada) -> None:
+    app_key, _ = add_app(house, ada)
+    house.clock.forward(seconds=10 * STEP)
+    with writing():
+        SecondFactorTable.update(app_key=None).execute()
+    assert not factors.check_app_code(ada, factors.current(ada), code_of(house, ada, app_key))
 
 
 def test_the_last_factor_takes_the_codes_with_it(house, factors, ada) -> None:
