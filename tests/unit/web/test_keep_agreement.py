@@ -43,10 +43,10 @@ def test_the_list_says_what_the_page_says(house, browser, bakery, answers, later
                 bakery.id, call, by, purpose="agreement", keep_days=300, reason="By e-mail"
             )  # fmt: skip
     listed, page = paul.get("/recordings").text, paul.get(f"/recordings/{call}").text
-    shown = listed[listed.index("call-badges") :]
-    shown = shown[: shown.index("</p>")]
-    assert BADGES[expected] in shown
-    assert not any(text in shown for kind, text in BADGES.items() if text and kind != expected)
+    badges = listed[listed.index("call-badges") :]
+    badges = badges[: badges.index("</p>")]
+    assert BADGES[expected] in badges
+    assert not any(text in badges for kind, text in BADGES.items() if text and kind != expected)
     assert ("selon une note ultérieure" in page) == (expected == "entered")
     assert ("Convenu de le garder jusqu’au" in page) == (expected == "agreed")
     assert ("Accord retiré" in page) == (expected == "withdrawn")

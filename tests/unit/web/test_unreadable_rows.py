@@ -64,8 +64,8 @@ def test_the_page_of_a_call_names_its_damaged_row(browser, house, bakery) -> Non
                 continue
             page = admin.get(f"/recordings/{call}")
             answers.setdefault(field.column_name, set()).add(page.status_code)
-            named = CALL in page.text or "changé" in page.text
-            assert named or page.status_code in (200, 410), (field.column_name, value)
+            is_explained = CALL in page.text or "changé" in page.text
+            assert is_explained or page.status_code in (200, 410), (field.column_name, value)
             with writing():
                 RecordingTable.update(row).where(RecordingTable.id == call).execute()
     assert set().union(*answers.values()) <= {200, 409, 410}, answers
