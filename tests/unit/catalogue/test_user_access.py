@@ -297,8 +297,8 @@ def test_a_new_user_is_logged_with_role_and_lines(house, create) -> None:
              for each in bodies(person, "user.created")]  # fmt: skip
     assert facts == [("customer", [house.line.id]), ("customer", "all")]
     users.require_signed(limited, house.trust)
-    chosen = str(uuid7(house.clock(), house.entropy))
-    assert create("c", identity=chosen).id == chosen
+    other_id = str(uuid7(house.clock(), house.entropy))
+    assert create("c", identity=other_id).id == other_id
     for login, name, error_id in (("", "C", "user.login"), ("x" * 255, "C", "user.login"),
                                   ("d", "", "user.name")):  # fmt: skip
         assert refusal(lambda login=login, name=name: create(login, name=name)) == error_id

@@ -77,7 +77,7 @@ def test_destroys_the_customers_own_keys_and_no_recordings(house, bakery, rival)
 
 
 def test_a_key_that_stays_in_the_bucket_is_reported(house, bakery) -> None:
-    class Keeping:
+    class UndeletableStore:
         """A store from which nothing is deleted."""
 
         def __init__(self, store: Store) -> None:
@@ -92,7 +92,7 @@ def test_a_key_that_stays_in_the_bucket_is_reported(house, bakery) -> None:
     put(house, tenant_key_path(bakery.id), wrapped_key(bakery.id))
     order = house.order_erasure(bakery.id)
     with pytest.raises(StoreError) as failure:
-        duty.destroy_keys(order, Keeping(house.store), house.clock(), house.entropy)
+        duty.destroy_keys(order, UndeletableStore(house.store), house.clock(), house.entropy)
     assert failure.value.error_id == "store.not_deleted"
 
 

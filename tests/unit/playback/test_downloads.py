@@ -71,7 +71,7 @@ def test_a_permission_signed_past_the_log_allows_nothing(house, somebody) -> Non
 
 def test_a_permission_is_logged_where_it_changes_and_is_one_users(house, somebody) -> None:
     who, other, admin = somebody("customer"), somebody("customer"), somebody("customer_admin")
-    given = lambda person, tenant="": download_permission.is_allowed(  # noqa: E731
+    is_allowed = lambda person, tenant="": download_permission.is_allowed(  # noqa: E731
         tenant or person.tenant, person.user, house.trust
     )
 
@@ -84,10 +84,10 @@ def test_a_permission_is_logged_where_it_changes_and_is_one_users(house, somebod
     assert not change(who, False, By("operator"))
     assert change(who, True, By("user", admin.user))
     assert not change(who, True, By("operator"))
-    assert (given(who), given(other), given(who, "another")) == (True, False, False)
+    assert (is_allowed(who), is_allowed(other), is_allowed(who, "another")) == (True, False, False)
     assert change(other, True, By("operator"))
     assert change(who, False, By("operator"))
-    assert (given(who), given(other)) == (False, True)
+    assert (is_allowed(who), is_allowed(other)) == (False, True)
     leaves = download_permission.changes(who.tenant, who.user)
     facts = [tuple(leaf.body[name] for name in ("number", "downloads", "by", "actor")) for leaf in leaves]
     assert facts == [(1, True, "user", admin.user), (2, False, "operator", "")]

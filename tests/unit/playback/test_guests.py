@@ -25,7 +25,7 @@ BEGIN, END = 1000, 2500
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted(GuestAdmission):
+class AnyAdmission(GuestAdmission):
     """What somebody is admitted to, by nothing but the test."""
 
 
@@ -33,9 +33,9 @@ class Admitted(GuestAdmission):
 class Admissions:
     """Gives one answer, or raises it."""
 
-    answer: Admitted | Exception
+    answer: AnyAdmission | Exception
 
-    def check(self, who: Actor, recording: str) -> Admitted:
+    def check(self, who: Actor, recording: str) -> AnyAdmission:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -56,10 +56,10 @@ def guest(house) -> Callable[..., Actor]:
 
 
 @pytest.fixture
-def admitting(house) -> Callable[..., PanelGate]:
+def gate_with(house) -> Callable[..., PanelGate]:
     """A gate whose guests are admitted so."""
 
-    def make(answer: Admitted | Exception) -> PanelGate:
+    def make(answer: AnyAdmission | Exception) -> PanelGate:
         means = house.services
         return PanelGate(
             means.store, means.keyring, means.root, now=house.clock, entropy=house.entropy,
@@ -80,8 +80,8 @@ def refused(ask: Callable[[], object]) -> str:
     return failure.value.error_id
 
 
-def test_somebody_who_was_not_in_the_call_hears_passages_alone(admitting, guest, ada, recording) -> None:
-    gate, nora = admitting(Admitted(recording.id, ((BEGIN, END),))), guest(NEUTRAL)
+def test_somebody_who_was_not_in_the_call_hears_passages_alone(gate_with, guest, ada, recording) -> None:
+    gate, nora = gate_with(AnyAdmission(recording.id, ((BEGIN, END),))), guest(NEUTRAL)
     whole = gate.open(ada, gate.grant(ada, recording.id, "agreement").id, "audio.wav")
     sound = gate.open(nora, gate.grant(nora, recording.id, "agreement").id, "audio.wav")
     before, after = (b"".join(each.read(0, each.length)) for each in (whole, sound))
@@ -92,8 +92,8 @@ def test_somebody_who_was_not_in_the_call_hears_passages_alone(admitting, guest,
     assert after[last:] == bytes(len(after) - last)
 
 
-def test_nothing_but_passages_of_it_leaves_and_the_log_has_each_refusal(admitting, guest, recording) -> None:
-    gate, nora = admitting(Admitted(recording.id, ((BEGIN, END),))), guest(NEUTRAL)
+def test_nothing_but_passages_of_it_leaves_and_the_log_has_each_refusal(gate_with, guest, recording) -> None:
+    gate, nora = gate_with(AnyAdmission(recording.id, ((BEGIN, END),))), guest(NEUTRAL)
     grant = gate.grant(nora, recording.id, "agreement")
     steps = (
         lambda: gate.open(nora, grant.id, "peaks"),
@@ -109,8 +109,8 @@ def test_nothing_but_passages_of_it_leaves_and_the_log_has_each_refusal(admittin
     )
 
 
-def test_the_person_who_was_recorded_hears_all_of_it(admitting, guest, recording) -> None:
-    gate, jan = admitting(Admitted(recording.id, None)), guest(EXTERNAL_PARTY)
+def test_the_person_who_was_recorded_hears_all_of_it(gate_with, guest, recording) -> None:
+    gate, jan = gate_with(AnyAdmission(recording.id, None)), guest(EXTERNAL_PARTY)
     grant = gate.grant(jan, recording.id, "agreement")
     assert gate.manifest(jan, grant.id)["recording"] == recording.id
     assert gate.facts(jan, recording.id).grant == grant
@@ -124,27 +124,27 @@ def test_the_person_who_was_recorded_hears_all_of_it(admitting, guest, recording
     [
         (AccessError("access.dispute_closed", "the dispute is closed", "…"), "access.dispute_closed"),
         (SealError("dispute.altered", "a statement was altered", "…"), "access.not_admitted"),
-        (Admitted("another recording", None), "access.not_admitted"),
+        (AnyAdmission("another recording", None), "access.not_admitted"),
     ],
     ids=["refused", "altered", "another"],
 )
 def test_a_guest_whom_nothing_admits_hears_nothing(
-    admitting, guest, ada, recording, answer, error_id
+    gate_with, guest, ada, recording, answer, error_id
 ) -> None:
-    gate, jan = admitting(answer), guest(EXTERNAL_PARTY)
+    gate, jan = gate_with(answer), guest(EXTERNAL_PARTY)
     assert refused(lambda: gate.grant(jan, recording.id, "agreement")) == error_id
     assert refusals(recording) == [(jan.user, error_id)]
     assert gate.grant(ada, recording.id, "agreement"), "a colleague needs no admission"
 
 
-def test_support_acts_under_its_own_grant_alone(admitting, house, recording) -> None:
+def test_support_acts_under_its_own_grant_alone(gate_with, house, recording) -> None:
     Registration(house.keyring).open_provider("Telvoip", "en", house.clock())
     sam = users.create_user(
         PROVIDER, login="sam", name="Sam", role=SUPPORT, language="en", password_hash="$argon2id$",
         now=house.clock(), entropy=house.entropy, signer=house.services.signer,
     )  # fmt: skip
     own = Actor(sam.id, PROVIDER, SUPPORT, "en")
-    gate = admitting(Admitted(recording.id, ((BEGIN, END),)))
+    gate = gate_with(AnyAdmission(recording.id, ((BEGIN, END),)))
     grant = gate.grant(replace(own, tenant=house.tenant, home=PROVIDER), recording.id, "agreement")
     assert gate.valid_grant(own, grant.id) == grant
     unknown = str(uuid7(house.clock(), house.entropy))
