@@ -51,5 +51,5 @@ def test_the_list_says_what_the_page_says(house, browser, bakery, answers, later
     assert ("Convenu de le garder jusqu’au" in page) == (expected == "agreed")
     assert ("Accord retiré" in page) == (expected == "withdrawn")
     for kind in ("agreed", "entered", "withdrawn"):
-        matching = paul.get(f"/recordings?agreement={kind}").text
-        assert (call in matching) == (kind == expected)
+        match = paul.get(f"/recordings?agreement={kind}").text
+        assert (call in match) == (kind == expected)
