@@ -37,6 +37,7 @@ from recorder.seal import kek_files, signing
 from recorder.seal.amendment import By
 from recorder.services import Services
 from recorder.store.directory import DirectoryStore
+from tests.holds import set_hold
 from tests.installation import services_in
 
 
@@ -80,7 +81,8 @@ class Step:
 
     def hold(self) -> None:
         review = self.now + timedelta(days=90)
-        self.amend("hold", owner=self.tenant, purposes=["agreement"], review_at=review)
+        options = {"owner": self.tenant, "purposes": ["agreement"], "reason": "order 12", "review_at": review}
+        set_hold(self.changes, self.tenant, self.argument, By("operator"), **options)
 
     def lift(self) -> None:
         current = self.changes.look(self.tenant, self.argument)

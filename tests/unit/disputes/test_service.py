@@ -99,11 +99,11 @@ def test_nothing_stays_held_where_opening_fails(scene, house, monkeypatch) -> No
     second = house.call(scene.customer, at=house.clock() + timedelta(minutes=2))
     hold, failures = type(house.changes).hold, []
 
-    def fail(self, tenant, recording, *arguments, **options):
-        if recording == second:
-            failures.append(recording)
+    def fail(self, current, *arguments, **options):
+        if current.row.id == second:
+            failures.append(second)
             raise AccessError("access.erased", "it was destroyed meanwhile", "try again")
-        return hold(self, tenant, recording, *arguments, **options)
+        return hold(self, current, *arguments, **options)
 
     monkeypatch.setattr(type(house.changes), "hold", fail)
     day = house.clock().date() + timedelta(days=1)

@@ -165,7 +165,8 @@ class LivingRecording:
             words = {**words, "owner": "ada", "review_at": now + timedelta(days=30)}
         if what != "nothing":
             with suppress(RetentionError):
-                place = [changes.look(house.tenant, self.id)] if what == "lift" else [house.tenant, self.id]
+                looked_at = what in ("hold", "lift")
+                place = [changes.look(house.tenant, self.id)] if looked_at else [house.tenant, self.id]
                 getattr(changes, what)(*place, OPERATOR, reason="…", **words)
         row = queries.recording(house.tenant, self.id)
         signed = chain_of(services.store, row.prefix, services.root).amendments

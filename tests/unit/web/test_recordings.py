@@ -242,7 +242,7 @@ def test_agreement_entered_later_is_not_shown_as_agreed(browser, house, bakery):
     page = browser("claire").get("/recordings")
     badges = re.search(r'<p class="badges call-badges">.*?</p>', page.text, re.DOTALL)
     assert badges is not None
-    assert "selon une note ultérieure" in badges[0]
+    assert "Gardé, selon une note" in badges[0]
     assert "Convenu de garder" not in badges[0]
 
 
