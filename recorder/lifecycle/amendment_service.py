@@ -229,7 +229,7 @@ class Changes:
                 self.store.size(data_key_path(row.tenant, row.id))
             except NotFound:
                 return True
-        return Statements(self.store, self.root, self.revoked).erases(row.tenant)
+        return Statements(self.store, self.root, self.revoked).find_erased(row.tenant) is not None
 
     def lift(self, current: RecordingStatus, by: By, *, hold: int, reason: str) -> None:
         """Lift a hold of a recording that somebody has looked at; what has expired meanwhile is then erased.

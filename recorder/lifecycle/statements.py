@@ -16,6 +16,7 @@ from recorder.errors import SealError
 from recorder.fault_log import FaultLog
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.document_source import DocumentSource
+from recorder.seal.offboarding import Statement
 from recorder.seal.revocation import Revoked, none_revoked
 from recorder.services import Services
 from recorder.store.contract import NotFound
@@ -41,6 +42,17 @@ class StatementCheck(VerifiedState):
 
 
 @dataclass(frozen=True, slots=True)
+class ErasedTenant(VerifiedState):
+    """A customer all of whose data is, or is being, erased by the signed statement in force."""
+
+    statement: Statement
+
+    @property
+    def tenant(self) -> str:
+        return self.statement.tenant
+
+
+@dataclass(frozen=True, slots=True)
 class Statements:
     """Reads the bucket only where a row makes a claim; documents by a ``revoked`` key do not count. Every
     method raises :class:`recorder.errors.StoreError`."""
@@ -55,22 +67,22 @@ class Statements:
         """What applies to a customer's call. Raises :class:`SealError` if a statement about the customer is
         unreadable."""
         rows = {LEFT} if tenant is not None and offboarding_progress.is_being_erased(tenant) else set()
-        signed = {LEFT} if rows and tenant is not None and self.erases(tenant) else set()
+        signed = {LEFT} if rows and tenant is not None and self.find_erased(tenant) is not None else set()
         if (note := erased_call_queries.find_note(call)) is not None:
             rows.add(CALL_ERASED)
             signed |= {CALL_ERASED} if self._forgot(tenant, call, *note) else set()
         return StatementCheck(frozenset(signed), frozenset(rows - signed))
 
-    def erases(self, tenant: str) -> bool:
-        """Whether all of a customer's data is, or is being, erased. Raises :class:`SealError` if a statement
-        is unreadable."""
+    def find_erased(self, tenant: str) -> ErasedTenant | None:
+        """A customer all of whose data is, or is being, erased; ``None`` for any other. Raises
+        :class:`SealError` if a statement is unreadable."""
         if not offboarding_progress.is_being_erased(tenant):
             self.faults.recover("offboarding.unsigned", tenant, tenant=tenant)
-            return False
+            return None
         found = offboarding.current_statement(self.store, tenant, self.root, self.revoked())
         if found is not None and found.kind == offboarding.ERASURE:
             self.faults.recover("offboarding.unsigned", tenant, tenant=tenant)
-            return True
+            return ErasedTenant(found)
         self.faults.report(
             "offboarding.unsigned",
             "only a row says that the customer is erased",
@@ -79,7 +91,7 @@ class Statements:
             tenant=tenant,
             hint="run `accord audit run`",
         )
-        return False
+        return None
 
     def forgot(self, tenant: str | None, call: str) -> bool:
         """Whether a customer's call was erased at its person's request."""

@@ -20,11 +20,12 @@ from recorder.catalogue.records import RecordingRow
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
 from recorder.lifecycle import amendments
-from recorder.lifecycle.statements import CALL_ERASED, LEFT, StatementCheck
+from recorder.lifecycle.statements import CALL_ERASED, LEFT, ErasedTenant, StatementCheck
 from recorder.seal import revocation
 from recorder.seal.amendment import name, open_amendment
 from recorder.seal.amendment_chain import amendments_in
 from recorder.seal.amendment_kinds import ERASED
+from recorder.seal.keyring import tenant_key_path
 from recorder.seal.revocation import Revoked
 from recorder.seal.sealing import SealedTake
 from recorder.spool.layout import RemovableTake
@@ -131,6 +132,12 @@ def delete_remains(erased: ErasedSealedTake, store: Store, root: Ed25519PublicKe
         put.pop()  # the manifest
     for key in sorted(put, key=lambda key: not key.startswith("keys/")):
         store.delete(key)
+
+
+def delete_tenant_key(erased: ErasedTenant, store: Store) -> None:
+    """Delete an erased customer's key that a worker put just after its deletion. Raises
+    :class:`recorder.errors.StoreError`."""
+    store.delete(tenant_key_path(erased.tenant))
 
 
 def _row(sealed: SealedTake) -> RecordingRow | None:

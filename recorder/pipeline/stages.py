@@ -44,6 +44,7 @@ from recorder.pipeline.erasure_check import (
     ErasedSealedTake,
     ErasedTake,
     delete_remains,
+    delete_tenant_key,
     erased_by_statement,
     erased_sealed,
     find_erasure,
@@ -300,8 +301,10 @@ def _delete_erased(erased: ErasedSealedTake, services: Services) -> bool:
     eraser, sealed = services.eraser, erased.sealed
     tenant = sealed.manifest.tenant
     delete_remains(erased, eraser, services.root, services.revoked())
-    if tenant_queries.tenant_wrapped_key(tenant) is None and statements_of(services).erases(tenant):
-        eraser.delete(tenant_key_path(tenant))  # put just after its deletion: its customer was offboarded
+    if tenant_queries.tenant_wrapped_key(tenant) is None:
+        customer = statements_of(services).find_erased(tenant)
+        if customer is not None:
+            delete_tenant_key(customer, eraser)
     log.warning(
         "take.already_erased",
         recording=sealed.recording,

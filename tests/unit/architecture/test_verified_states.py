@@ -29,7 +29,8 @@ from recorder.lifecycle.dispute_erasure import drop_disputes
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.erased_recording import ErasedRecording
 from recorder.lifecycle.limits import PendingLimit
-from recorder.pipeline.erasure_check import ErasedTake, delete_remains
+from recorder.lifecycle.statements import Statements
+from recorder.pipeline.erasure_check import ErasedTake, delete_remains, delete_tenant_key
 from recorder.playback import grants
 from recorder.playback.audio_reader import AudioReader
 from recorder.playback.interface import GuestAdmission
@@ -141,6 +142,14 @@ def remove_folder(folder: Path) -> None:
 
 def delete_sealed(sealed: SealedTake, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:
     delete_remains(sealed, store, root, revoked)  # a take that may be the only copy
+
+
+def delete_key_by_id(tenant: str, store: Store) -> None:
+    delete_tenant_key(tenant, store)  # an id
+
+
+def delete_key_unless_erased(statements: Statements, tenant: str, store: Store) -> None:
+    delete_tenant_key(statements.find_erased(tenant), store)  # a customer who may not be erased
 
 
 def expire_by_row(row: RecordingRow) -> None:

@@ -30,6 +30,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "ErasedCallsRecord": "recorder.seal.call_erasure",
     "ErasedDispute": "recorder.features.disputes.erasure",
     "ErasedSealedTake": "recorder.pipeline.erasure_check",
+    "ErasedTenant": "recorder.lifecycle.statements",
     "ErasedTake": "recorder.pipeline.erasure_check",
     "ErasedRecording": "recorder.lifecycle.erased_recording",
     "Erasure": "recorder.auditlog.leaf_erasure",

@@ -55,7 +55,7 @@ def test_reads_nothing_where_no_row_makes_a_claim(house, statements) -> None:
     put_statement(house, ERASURE)
     put_note(house, CALL)
     assert statements.look(house.tenant, CALL) == statements.look(None, CALL) == StatementCheck()
-    assert not statements.erases(house.tenant)
+    assert statements.find_erased(house.tenant) is None
     assert not statements.forgot(house.tenant, CALL)
 
 
@@ -67,7 +67,8 @@ def test_a_departure_needs_a_signed_erasure(house, statements, kind, signed) -> 
     with capture_logs() as logs:
         found = statements.look(house.tenant, CALL)
     assert (LEFT in found.signed, LEFT in found.unsigned) == (signed, not signed)
-    assert statements.erases(house.tenant) is signed
+    erased = statements.find_erased(house.tenant)
+    assert (erased is not None and erased.tenant == house.tenant) is signed
     assert [line["event"] for line in logs] == ([] if signed else ["offboarding.unsigned"])
     assert statements.look(None, CALL) == StatementCheck()
 
@@ -93,7 +94,7 @@ def test_an_unsigned_row_is_logged_once_and_when_it_is_over(house, statements) -
 def test_an_announced_departure_erases_nothing(house, statements) -> None:
     add_departure(house, erases=False)
     put_statement(house, ERASURE)
-    assert not statements.erases(house.tenant)
+    assert statements.find_erased(house.tenant) is None
     assert statements.look(house.tenant, CALL) == StatementCheck()
 
 
@@ -101,7 +102,7 @@ def test_a_statement_by_a_revoked_key_erases_nothing(house) -> None:
     add_departure(house)
     put_statement(house, ERASURE)
     revoked = {house.services.signer.key_id: house.clock()}
-    assert not Statements(house.store, house.root_public, lambda: revoked).erases(house.tenant)
+    assert Statements(house.store, house.root_public, lambda: revoked).find_erased(house.tenant) is None
 
 
 @pytest.mark.parametrize(
