@@ -22,6 +22,7 @@ from recorder.errors import AccordError, RetentionError
 from recorder.fault_log import FaultLog
 from recorder.features.access_log.verification import EntryProofs
 from recorder.features.branding.service import CurrentBranding
+from recorder.features.subject_requests.service import CopyRequest, ErasureRequest
 from recorder.features.tenants.number_proof import NumberProofs
 from recorder.features.tenants.registration import Registration
 from recorder.health import Readiness
@@ -44,9 +45,9 @@ KEY = "accord"
 class PanelGateInterface(GateInterface, Protocol):
     """The gate with the exits that features add to it (:class:`recorder.processes.gate.PanelGate`)."""
 
-    def copy(self, who: Actor, request: str, recording_id: str) -> RecordingCopy: ...
+    def copy(self, who: Actor, request: CopyRequest, recording_id: str) -> RecordingCopy: ...
 
-    def check_theirs(self, who: Actor, request: str, recording_id: str) -> None: ...
+    def check_theirs(self, who: Actor, request: ErasureRequest, recording_id: str) -> None: ...
 
     def leaver(self, who: Actor) -> OffboardingRow | None: ...
 

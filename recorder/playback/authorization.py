@@ -70,6 +70,7 @@ HINTS: Final[Mapping[str, str]] = {
     "access.purpose_not_for_role": "ask a colleague whose role includes the purpose",
     "access.purpose_restricted": "choose another purpose: this one has ended",
     "access.revoked": "log in again; `accord user list` shows whether the user is still active",
+    "subject_request.not_theirs": "review the recordings listed on the request's page",
 }
 """What can be done about each refusal, by its id."""
 

@@ -132,7 +132,7 @@ class Step:
     def person(self) -> None:
         request, recording, user = self.argument.split("/")
         erasure.erase_recording(
-            self.changes, request_register.find_request(self.tenant, request), recording, user
+            self.changes, request_register.find_erasure_request(self.tenant, request), recording, user
         )
 
     def finish(self) -> None:

@@ -239,7 +239,9 @@ def _start_erasure(world: World, found: Fields) -> None:
         who=world.user,
         **time_and_entropy(world),
     )
-    call_erasure.erase_calls(house.office(), request_register.find_request(tenant, request), world.user)
+    call_erasure.erase_calls(
+        house.office(), request_register.find_erasure_request(tenant, request), world.user
+    )
 
 
 def _again(world: World, found: Fields) -> None:

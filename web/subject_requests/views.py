@@ -19,6 +19,7 @@ from recorder.errors import SealError, SubjectRequestError
 from recorder.features.subject_requests import call_erasure as forgotten_calls
 from recorder.features.subject_requests import erasure, reviews, rules, service, verification_code
 from recorder.features.subject_requests.reviews import COPIED, WITHHELD, ListenerRow, ReviewRow
+from recorder.features.subject_requests.service import CopyRequest
 from recorder.identity import users
 from recorder.prompts.purposes import standard
 from web.account.limits import count_call, limit_grants, limit_refusals
@@ -297,7 +298,8 @@ def review_recording(request_id: str, recording_id: str) -> ResponseReturnValue:
 def download_copy(request_id: str) -> ResponseReturnValue:
     """Download the archive.  All recordings are checked, and the export is logged, before its first byte."""
     tenant = current_visitor().tenant
-    row = service.verified_request(tenant.id, request_id, wants=subject_request_queries.COPIES)
+    verified = service.find_copy_request(tenant.id, request_id)
+    row = verified.row
     zone, names = time_zones.display_zone(tenant.time_zone), bool(request.form.get("names"))
     review_rows = reviews.reviews_of(tenant.id, row.id)
     found = _not_erased(reviews.find_recordings(tenant.id, row.number), review_rows)
@@ -308,7 +310,7 @@ def download_copy(request_id: str) -> ResponseReturnValue:
             "review each recording first",
         )
     collected = [
-        _collect_facts(row, each, review_rows.get(each.id, ReviewRow(each.id)), zone) for each in found
+        _collect_facts(verified, each, review_rows.get(each.id, ReviewRow(each.id)), zone) for each in found
     ]
     missed = reviews.find_unrecorded_calls(tenant.id, row.number)
     document = facts.document(tenant, row, collected, missed, now(), names)
@@ -338,7 +340,8 @@ def download_copy(request_id: str) -> ResponseReturnValue:
 @limit_grants
 @for_admins
 def erase(request_id: str) -> ResponseReturnValue:
-    row = service.verified_request(_tenant_id(), request_id, wants=subject_request_queries.ERASES)
+    verified = service.find_erasure_request(_tenant_id(), request_id)
+    row = verified.row
     found, review_rows = (
         reviews.find_recordings(_tenant_id(), row.number),
         reviews.reviews_of(_tenant_id(), row.id),
@@ -356,9 +359,9 @@ def erase(request_id: str) -> ResponseReturnValue:
         )
     for each in found:
         if each.id not in review_rows or review_rows[each.id].erased_at is None:
-            gate().check_theirs(who(), row.id, each.id)
-            erasure.erase_recording(changes(), row, each.id, _user_id())
-    forgotten_calls.erase_calls(changes(), row, _user_id())
+            gate().check_theirs(who(), verified, each.id)
+            erasure.erase_recording(changes(), verified, each.id, _user_id())
+    forgotten_calls.erase_calls(changes(), verified, _user_id())
     return _redirect_to_request(request_id, "erasing")
 
 
@@ -385,15 +388,15 @@ def close(request_id: str) -> ResponseReturnValue:
 
 
 def _collect_facts(
-    row: RequestRow, recording: RecordingRow, review: ReviewRow, zone: ZoneInfo
+    verified: CopyRequest, recording: RecordingRow, review: ReviewRow, zone: ZoneInfo
 ) -> RecordingFacts:
     try:
-        copied = gate().copy(who(), row.id, recording.id)
+        copied = gate().copy(who(), verified, recording.id)
     except SealError:
         if review.given != WITHHELD:
             raise
         copied = None  # withheld: a broken seal must not block the other recordings
-    listeners = reviews.listeners_of(row.tenant, recording.id)
+    listeners = reviews.listeners_of(verified.tenant, recording.id)
     if copied and copied.sound:  # the admin who downloads the copy has its audio, too
         me = current_visitor().user
         listeners = (*listeners, ListenerRow(now(), COPIED, "", me.role, me.name))

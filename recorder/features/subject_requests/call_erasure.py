@@ -17,15 +17,14 @@ from datetime import datetime
 from recorder.auditlog.append import append, lock_tenant
 from recorder.auditlog.complete_log import CompleteLog, SignedLength, complete_log, signed_length
 from recorder.auditlog.leaf_erasure import CallErasure, drop_bodies
-from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import writing
 from recorder.catalogue.erased_call_queries import recorded_among
-from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import truncate
 from recorder.errors import RetentionError, SealError
-from recorder.features.subject_requests import reviews, service
+from recorder.features.subject_requests import queries, reviews
+from recorder.features.subject_requests.service import ErasureRequest
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.bucket_statements import read_statements
@@ -43,19 +42,18 @@ class CallErasureResult:
     remain: int
 
 
-def erase_calls(changes: Changes, request: RequestRow, who: str) -> CallErasureResult:
+def erase_calls(changes: Changes, request: ErasureRequest, who: str) -> CallErasureResult:
     """Erase a person's unrecorded calls, as far as that is allowed. After an interruption, repeat it. Raises
     :class:`SealError` (the signing key is no longer endorsed), :class:`StoreError`,
     :class:`recorder.errors.AuditLogError` (``audit_log.incomplete``), and
-    :class:`recorder.errors.SubjectRequestError` if the request does not ask for it, or its number is not
-    verified."""
-    request = service.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
+    :class:`recorder.errors.SubjectRequestError` if the request was closed meanwhile."""
     found = reviews.find_unrecorded_calls(request.tenant, request.number)
     recorded = recorded_among([row.id for row in found])
     erasable = [row.id for row in found if not row.undecided and row.id not in recorded]
     erased, length = 0, signed_length(request.tenant, changes.store, changes.root)
     with writing():
         complete_log(lock_tenant(request.tenant), length)  # before a note is signed
+        queries.find_verified_row(request.tenant, request.id)
     for begin in range(0, len(erasable), AT_ONCE):
         some, now = erasable[begin : begin + AT_ONCE], truncate(changes.now())
         note = str(uuid7(now, changes.entropy))

@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from recorder.catalogue import subject_request_queries
-from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.errors import AccessError, RetentionError
-from recorder.features.subject_requests import reviews, service
+from recorder.features.subject_requests import reviews
+from recorder.features.subject_requests.service import ErasureRequest
 from recorder.lifecycle.amendment_service import Changes, RecordingStatus
 from recorder.seal import usage_terms as sealed
 from recorder.seal.amendment import By
@@ -44,13 +43,11 @@ def refusal_of(status: RecordingStatus) -> Refusal | None:
     return Refusal(reason, None)
 
 
-def erase_recording(changes: Changes, request: RequestRow, recording: str, who: str) -> Refusal | None:
+def erase_recording(changes: Changes, request: ErasureRequest, recording: str, who: str) -> Refusal | None:
     """Erase one recording of the person's, and record the outcome. Raises as :meth:`Changes.delete` if that
     is undecided (``retention.busy``, an invalid seal, the store is unavailable), and
-    :class:`recorder.errors.SubjectRequestError` for another person's recording or a request for something
-    else (``subject_request.not_asked``, ``subject_request.unverified``, ``subject_request.closed``,
-    ``subject_request.not_logged``)."""
-    request = service.verified_request(request.tenant, request.id, wants=subject_request_queries.ERASES)
+    :class:`recorder.errors.SubjectRequestError` for another person's recording, or if the request was closed
+    meanwhile (``subject_request.not_theirs``, ``subject_request.closed``, ``subject_request.not_logged``)."""
     reviews.note_start(request.tenant, request.id, recording, who, changes.now(), changes.entropy)
     try:
         found = refusal_of(changes.look(request.tenant, recording))

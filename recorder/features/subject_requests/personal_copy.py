@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import structlog
 
-from recorder.catalogue import subject_request_queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import RecordingRow
 from recorder.domain.parties import E164, Party
 from recorder.domain.roles import ADMIN
 from recorder.errors import AccessError, SealError, SubjectRequestError
-from recorder.features.subject_requests import queries, reviews, service
+from recorder.features.subject_requests import queries, reviews
+from recorder.features.subject_requests.service import CopyRequest, ErasureRequest, VerifiedRequest
 from recorder.playback import channel_mute
-from recorder.playback.authorization import Guard, printable
+from recorder.playback.authorization import Guard
 from recorder.playback.interface import SOUNDS, Actor, RecordingCopy
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.usage_terms import Terms
@@ -30,33 +30,31 @@ log = structlog.get_logger()
 class PersonalCopyExit:
     """The gate's exit for the person who was recorded.
 
-    Raises :class:`recorder.errors.SubjectRequestError` (``subject_request.not_found``,
-    ``subject_request.closed``, ``subject_request.unverified``, ``subject_request.not_asked``,
-    ``subject_request.not_theirs``, ``subject_request.not_reviewed``, ``subject_request.unannounced``,
-    ``subject_request.not_logged``: a row contradicts the log), and what the gate raises."""
+    Raises :class:`recorder.errors.SubjectRequestError` (``subject_request.not_theirs``,
+    ``subject_request.not_reviewed``, ``subject_request.unannounced``, ``subject_request.closed`` if the
+    request was closed meanwhile, ``subject_request.not_logged``: a row contradicts the log), and what the
+    gate raises."""
 
     _guard: Guard
 
     @connected()
-    def copy(self, who: Actor, request: str, recording_id: str) -> RecordingCopy:
+    def copy(self, who: Actor, request: CopyRequest, recording_id: str) -> RecordingCopy:
         """A recording for the person who requested it (``service.py``), as an admin decided: under no
         announced purpose, but because it is theirs (GDPR art. 15)."""
         return _copy(self._guard, who, request, recording_id)
 
-    def check_theirs(self, who: Actor, request: str, recording_id: str) -> None:
-        """Check that a recording, as sealed, is of a call with the number of a verified request."""
-        _theirs(self._guard, who, service.verified_request(who.tenant, printable(request)), recording_id)
+    def check_theirs(self, who: Actor, request: ErasureRequest, recording_id: str) -> None:
+        """Check that a recording, as sealed, is of a call with the number of a request to erase it."""
+        _theirs(self._guard, who, request, recording_id)
 
 
-def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> RecordingCopy:
-    request = printable(request)
-    verified = service.verified_request(who.tenant, request, wants=subject_request_queries.COPIES)
-    row, sealed = _theirs(guard, who, verified, recording_id)
+def _copy(guard: Guard, who: Actor, request: CopyRequest, recording_id: str) -> RecordingCopy:
+    row, sealed = _theirs(guard, who, request, recording_id)
     known = guard.terms(sealed)
     is_kept = known.holds or known.deferral(guard.now()) is not None
     if known.deleted_at is not None and guard.now() >= known.deleted_at and not is_kept:
         guard.refuse(who, "access.erased", "it is being destroyed", row.id, PERSON)
-    review = reviews.reviews_of(who.tenant, request).get(row.id)
+    review = reviews.reviews_of(request.tenant, request.id).get(row.id)
     announced = _announced(sealed, known)
     facts = RecordingCopy(row, sealed.manifest, known, tuple(sealed.chain.amendments), announced)
     if review is None or review.given is None:
@@ -82,7 +80,7 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
             f"recording {row.id} has no sound",
             "tell the person that the call was not recorded",
         )
-    _check_signed(guard, who, request, row)
+    _check_signed(guard, request.id, row)
     own = review.given == reviews.OWN
     export = {"channels": review.given, "name": found.name, "who": who.user}
 
@@ -91,7 +89,9 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
             guard.check_active(who, row.id, PERSON)
             opened = guard.sounds.open(guard.admit(who, sealed, PERSON), found.name)
             pieces = opened.read(0, opened.length)
-            reviews.note_export(who.tenant, request, row.id, now=guard.now(), entropy=guard.entropy, **export)
+            reviews.note_export(
+                request.tenant, request.id, row.id, now=guard.now(), entropy=guard.entropy, **export
+            )
             yield from (channel_mute.only_left(pieces, sealed.manifest) if own else pieces)
 
     return replace(
@@ -102,11 +102,11 @@ def _copy(guard: Guard, who: Actor, request: str, recording_id: str) -> Recordin
     )
 
 
-def _check_signed(guard: Guard, who: Actor, request: str, row: RecordingRow) -> None:
+def _check_signed(guard: Guard, request: str, row: RecordingRow) -> None:
     """Refuse what nobody signed, whatever row and leaf say. Raises :class:`SubjectRequestError`
     (``subject_request.not_logged``, which means the same to users)."""
     try:
-        reviews.check_given(who.tenant, request, row.id, guard.trust)
+        reviews.check_given(row.tenant, request, row.id, guard.trust)
     except SealError as error:
         log.error(
             "disclosure.refused",
@@ -120,14 +120,14 @@ def _check_signed(guard: Guard, who: Actor, request: str, row: RecordingRow) -> 
 
 
 def _theirs(
-    guard: Guard, who: Actor, verified: subject_request_queries.RequestRow, recording_id: str
+    guard: Guard, who: Actor, request: VerifiedRequest, recording_id: str
 ) -> tuple[RecordingRow, VerifiedRecording]:
     """A recording of a call with the person's number, as it was sealed; a row that contradicts the seal is
     refused."""
     row = guard.row(who, recording_id, PERSON)
     if who.role != ADMIN:
         guard.refuse(who, "access.purpose_not_for_role", "an admin gives copies", row.id, PERSON)
-    if row.external_party != Party(E164, verified.number):
+    if request.tenant != row.tenant or row.external_party != Party(E164, request.number):
         guard.refuse(
             who, "subject_request.not_theirs", "it is not of a call with that number", row.id, PERSON
         )

@@ -12,11 +12,12 @@ erased; nor is it on the word of a row that contradicts its leaves (``queries.py
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, writing
-from recorder.catalogue.subject_request_queries import WANTS, RequestRow, request_row
+from recorder.catalogue.subject_request_queries import COPIES, ERASES, WANTS, RequestRow, request_row
 from recorder.catalogue.tables.identity import UserTable
 from recorder.catalogue.tables.subject_request import SubjectRequestTable
 from recorder.errors import SubjectRequestError
@@ -49,6 +50,37 @@ from recorder.features.subject_requests.rules import (
 )
 from recorder.ids import Entropy, uuid7
 from recorder.prompts.purposes import LANGUAGES
+from recorder.verified_state import VerifiedState
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRequest(VerifiedState):
+    """An open request whose number was verified, by a code or by two users, as row and log agree. It may be
+    closed meanwhile: each step about a recording compares them again, with the customer locked."""
+
+    row: RequestRow
+
+    @property
+    def id(self) -> str:
+        return self.row.id
+
+    @property
+    def tenant(self) -> str:
+        return self.row.tenant
+
+    @property
+    def number(self) -> str:
+        return self.row.number
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRequest(VerifiedRequest):
+    """A verified request for a copy of the person's recordings."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureRequest(VerifiedRequest):
+    """A verified request to erase the person's recordings and calls."""
 
 
 def enter(
@@ -119,9 +151,18 @@ def find_request(tenant: str, request_id: str) -> RequestRow:
         return request_row(find_row(tenant, request_id))
 
 
-def verified_request(tenant: str, request_id: str, *, wants: tuple[str, ...] = WANTS) -> RequestRow:
-    """The same, if it is open and its number is verified; with ``wants``, only if it asks for that. Raises
+def find_copy_request(tenant: str, request_id: str) -> CopyRequest:
+    """The same, if it is open, its number is verified, and it asks for a copy. Raises
     ``subject_request.closed``, ``subject_request.unverified``, ``subject_request.not_asked`` too."""
+    return CopyRequest(_verified_row(tenant, request_id, COPIES))
+
+
+def find_erasure_request(tenant: str, request_id: str) -> ErasureRequest:
+    """The same for a request that asks for erasure."""
+    return ErasureRequest(_verified_row(tenant, request_id, ERASES))
+
+
+def _verified_row(tenant: str, request_id: str, wants: tuple[str, ...]) -> RequestRow:
     with connected():
         row = request_row(find_verified_row(tenant, request_id))
     if row.wants not in wants:

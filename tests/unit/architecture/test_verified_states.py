@@ -23,6 +23,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from recorder.auditlog.append import LockedTenant, lock_tenant
 from recorder.auditlog.leaf_erasure import RecordingErasure, drop_bodies
 from recorder.catalogue.records import RecordingRow
+from recorder.catalogue.subject_request_queries import RequestRow
+from recorder.features.subject_requests import service
+from recorder.features.subject_requests.call_erasure import erase_calls
+from recorder.features.subject_requests.erasure import erase_recording
+from recorder.features.subject_requests.personal_copy import PersonalCopyExit
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments, limits, recordings
 from recorder.lifecycle.dispute_erasure import drop_disputes
@@ -33,7 +38,7 @@ from recorder.lifecycle.statements import Statements
 from recorder.pipeline.erasure_check import ErasedTake, delete_remains, delete_tenant_key
 from recorder.playback import grants
 from recorder.playback.audio_reader import AudioReader
-from recorder.playback.interface import GuestAdmission
+from recorder.playback.interface import Actor, GuestAdmission
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import Chain
@@ -174,6 +179,22 @@ def hold_by_id(changes: Changes, recording: str, by: By, at: datetime) -> None:
 
 def hand_over_by_id(changes: Changes, recording: str, by: By) -> None:
     changes.hand_over(recording, by, hold=1, owner="u")  # an id
+
+
+def erase_for_a_row(changes: Changes, request: RequestRow) -> None:
+    erase_recording(changes, request, "r", "u")  # a row
+
+
+def erase_calls_for_a_row(changes: Changes, request: RequestRow) -> None:
+    erase_calls(changes, request, "u")  # a row
+
+
+def erase_for_a_copy(changes: Changes, tenant: str, request: str) -> None:
+    erase_recording(changes, service.find_copy_request(tenant, request), "r", "u")  # a request for a copy
+
+
+def copy_by_id(gate: PersonalCopyExit, who: Actor, request: str) -> None:
+    gate.copy(who, request, "r")  # an id
 
 
 def grant_by_recording(sealed: VerifiedRecording, now: datetime, entropy: Entropy) -> None:

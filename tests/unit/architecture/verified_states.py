@@ -21,6 +21,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "CheckedAdmission": "recorder.playback.authorization",
     "CheckedUse": "recorder.playback.gate",
     "CompleteLog": "recorder.auditlog.complete_log",
+    "CopyRequest": "recorder.features.subject_requests.service",
     "CurrentTerms": "recorder.lifecycle.current_terms",
     "DepartedCalls": "recorder.features.offboarding.erasure_order",
     "DepartedDisputes": "recorder.features.offboarding.erasure_order",
@@ -34,6 +35,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "ErasedTake": "recorder.pipeline.erasure_check",
     "ErasedRecording": "recorder.lifecycle.erased_recording",
     "Erasure": "recorder.auditlog.leaf_erasure",
+    "ErasureRequest": "recorder.features.subject_requests.service",
     "ErasureOrder": "recorder.features.offboarding.erasure_order",
     "ExpiredRecording": "recorder.lifecycle.expired_recording",
     "GuestAdmission": "recorder.playback.interface",
@@ -54,6 +56,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "Verified": "recorder.seal.signed_document",
     "VerifiedLimit": "recorder.lifecycle.limits",
     "VerifiedRecording": "recorder.playback.verified_recording",
+    "VerifiedRequest": "recorder.features.subject_requests.service",
 }
 """The verified states, each with the module that verifies it. A new one is a decision: it is added here."""
 

@@ -164,21 +164,37 @@ def test_refuses_what_a_request_cannot_be(tenant, clock, entropy, field, value) 
 
 def test_a_request_is_its_customers_and_for_what_it_asks(request_, clock, entropy) -> None:
     tenants.create_tenant("rival", name="Rival", wrapped_key="{}", now=clock(), entropy=entropy)
-    for find in (service.find_request, service.verified_request):
+    for find in (service.find_request, service.find_copy_request, service.find_erasure_request):
         with refused("subject_request.not_found"):
             find("rival", request_)
-    with refused("subject_request.unverified"):
-        service.verified_request("t", request_)
+    for find in (service.find_copy_request, service.find_erasure_request):
+        with refused("subject_request.unverified"):
+            find("t", request_)
     with refused("subject_request.unverified"):
         service.note_export("t", request_, "u", clock(), entropy)
     vouch("t", request_, clock(), entropy)
-    assert service.verified_request("t", request_, wants=("both",)).id == request_
-    with refused("subject_request.not_asked"):
-        service.verified_request("t", request_, wants=("erasure",))
+    for find in (service.find_copy_request, service.find_erasure_request):
+        verified = find("t", request_)
+        assert (verified.tenant, verified.id, verified.number) == ("t", request_, NUMBER)
     clock.at += timedelta(minutes=1)
     service.note_export("t", request_, "u", clock(), entropy)
     assert service.find_request("t", request_).exported_at == clock()
     assert leaf_bodies(rules.EXPORTED) == [{"request": request_, "actor": "u"}]
+
+
+@pytest.mark.parametrize(
+    ("wants", "find"),
+    [("copy", service.find_erasure_request), ("erasure", service.find_copy_request)],
+)
+def test_a_request_is_for_nothing_else(tenant, clock, entropy, wants, find) -> None:
+    at = {"now": clock(), "entropy": entropy}
+    request = service.enter(
+        tenant, number=NUMBER, wants=wants, language="fr", received_on=clock().date(), by_kind="operator",
+        by=None, **at,
+    )  # fmt: skip
+    vouch(tenant, request.id, **at)
+    with refused("subject_request.not_asked"):
+        find(tenant, request.id)
 
 
 def test_two_of_the_customers_colleagues_vouch(request_, clock, entropy) -> None:
@@ -228,7 +244,8 @@ def test_a_request_is_closed_once_and_answered_only_if_it_is_verified(request_, 
     for attempt in (
         lambda: service.extend("t", request_, why="Forty", **at),
         lambda: service.vouch("t", request_, how="the voice", **at | {"who": "u"}),
-        lambda: service.verified_request("t", request_),
+        lambda: service.find_copy_request("t", request_),
+        lambda: service.find_erasure_request("t", request_),
         lambda: service.note_export("t", request_, "u", clock(), entropy),
     ):
         with refused("subject_request.closed"):

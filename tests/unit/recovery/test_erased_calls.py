@@ -17,16 +17,16 @@ from recorder.auditlog import checkpoint
 from recorder.auditlog.append import append
 from recorder.catalogue import erased_call_queries, queries
 from recorder.catalogue.database import writing
-from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
-from recorder.errors import AuditLogError, RetentionError, SealError
+from recorder.errors import AuditLogError, RetentionError, SealError, SubjectRequestError
 from recorder.features.recovery import backup
 from recorder.features.subject_requests import call_erasure as forgotten_calls
 from recorder.features.subject_requests import service
+from recorder.features.subject_requests.service import ErasureRequest
 from recorder.lifecycle.amendment_service import Changes
 from recorder.pipeline import stages
 from recorder.seal import call_erasure, canonical_json, signed_document
@@ -57,7 +57,7 @@ def changes(house: Bakery) -> Changes:
 
 
 @pytest.fixture
-def erasure_request(house: Bakery, missed) -> RequestRow:
+def erasure_request(house: Bakery, missed) -> ErasureRequest:
     when = {"now": house.clock(), "entropy": house.entropy}
     number = rows(NotRecordedTable)[0]["external_value"]
     request = service.enter(
@@ -65,7 +65,7 @@ def erasure_request(house: Bakery, missed) -> RequestRow:
         by_kind="operator", by=None, **when,
     )  # fmt: skip
     vouch(house.tenant, request.id, signer=house.services.signer, **when)
-    return service.find_request(house.tenant, request.id)
+    return service.find_erasure_request(house.tenant, request.id)
 
 
 def write(house: Bakery) -> Path:
@@ -263,6 +263,19 @@ def test_a_request_erases_nothing_while_the_log_is_incomplete(
     assert sorted(row["id"] for row in rows(NotRecordedTable)) == sorted(missed)
     assert len(opened(missed)) == 2
     assert not list(house.bucket.glob("call-erasures/*/*")), "nor does a signed note say that they are"
+
+
+@SQLITE
+def test_a_request_that_was_closed_meanwhile_erases_nothing(
+    house: Bakery, missed, erasure_request, changes
+) -> None:
+    when = {"now": house.clock(), "entropy": house.entropy}
+    service.close(house.tenant, erasure_request.id, how="taken_back", who=None, **when)
+    with pytest.raises(SubjectRequestError) as failure:
+        forgotten_calls.erase_calls(changes, erasure_request, "u")
+    assert failure.value.error_id == "subject_request.closed"
+    assert sorted(row["id"] for row in rows(NotRecordedTable)) == sorted(missed)
+    assert not list(house.bucket.glob("call-erasures/*/*"))
 
 
 @SQLITE

@@ -21,12 +21,14 @@ from recorder.domain.roles import OPERATOR, PROVIDER, SUPPORT
 from recorder.errors import AccessError, CatalogueError, SubjectRequestError
 from recorder.features.fleet.service import NodeReport, report_node
 from recorder.features.offboarding import service as offboarding
+from recorder.features.subject_requests import service as subject_requests
 from recorder.features.tenants.registration import CUSTOMER_CREATED, Registration
 from recorder.features.usage import service as usage
 from recorder.identity import users
 from recorder.playback.interface import Actor
 from recorder.seal.amendment import By
-from tests.house import Customer, House
+from tests.house import CALLER, Customer, House
+from tests.identity_proof import vouch
 from tests.unit.web.conftest import COMPILED, Browser, Page
 from tests.unit.web.test_navigation import links
 from web import WebConfig, create_app
@@ -270,6 +272,13 @@ def test_later_invitations_are_the_customers_own_affair(house, provider, bakery,
 @pytest.mark.parametrize("role", [OPERATOR, SUPPORT])
 def test_gate_gives_them_nothing(house, provider, bakery, role) -> None:
     recording, gate = house.call(bakery), house.gate
+    at = {"now": house.clock(), "entropy": house.entropy}
+    entered = subject_requests.enter(
+        bakery.id, number=CALLER.value, wants="copy", language="fr", received_on=house.clock().date(),
+        by_kind="operator", by=None, **at,
+    )  # fmt: skip
+    vouch(bakery.id, entered.id, signer=house.services.signer, **at)
+    request = subject_requests.find_copy_request(bakery.id, entered.id)
     claire = bakery.people["claire"]
     grant = gate.grant(Actor(claire.id, claire.tenant, claire.role, "fr"), recording, "agreement")
     somebody = next(each for each in provider.people.values() if each.role == role)
@@ -283,7 +292,7 @@ def test_gate_gives_them_nothing(house, provider, bakery, role) -> None:
             lambda who=who: gate.open(who, grant.id, "audio.opus", "p" * 22),
             lambda who=who: gate.manifest(who, grant.id),
             lambda who=who: gate.download(who, recording, "agreement", "audio.opus"),
-            lambda who=who: gate.copy(who, "a request", recording),
+            lambda who=who: gate.copy(who, request, recording),
             lambda who=who: gate.handover(who),
         ):
             with pytest.raises((AccessError, SubjectRequestError)):

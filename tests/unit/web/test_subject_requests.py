@@ -19,9 +19,11 @@ from recorder.catalogue.database import connected
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.domain.parties import Party
-from recorder.features.subject_requests import reviews, verification_code
+from recorder.errors import AccessError
+from recorder.features.subject_requests import reviews, service, verification_code
 from recorder.lifecycle import expiry
 from recorder.pipeline import stages
+from recorder.playback.interface import Actor
 from tests.house import CALLER
 from tests.unit.web.conftest import Browser
 
@@ -219,6 +221,25 @@ def test_copy_contains_reviewed_audio_and_own_voice_only(house, browser, bakery,
     assert {(body["recording"], body["channels"]) for body in exported} == {(both, "both"), (own, "own")}
     assert "subject_request.exported" in kinds(bakery.id)
     assert kinds(rival.id, "subject_request.") == []
+
+
+def test_request_at_one_customer_gives_no_recording_of_another(house, browser, bakery, rival, call) -> None:
+    """Even if it is of a call with the same number."""
+    paul = browser("paul")
+    page = enter(paul)
+    known(paul, page)
+    decide(paul, page, **{call: "both"})
+    request = service.find_copy_request(bakery.id, page.rpartition("/")[2])
+    ours = bakery.people["paul"]
+    theirs = house.person(rival, "an", "An Van Dyck", role="customer_admin", language="en")
+    assert house.gate.copy(Actor(ours.id, bakery.id, ours.role, "fr"), request, call).row.id == call
+    for recording, reason in (
+        (house.call(rival), "subject_request.not_theirs"),
+        (call, "access.not_found"),
+    ):
+        with pytest.raises(AccessError) as failure:
+            house.gate.copy(Actor(theirs.id, rival.id, theirs.role, "en"), request, recording)
+        assert failure.value.error_id == reason
 
 
 def test_one_vouching_colleague_is_not_enough(house, browser, bakery, call) -> None:
