@@ -15,23 +15,24 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Offboard
 from recorder.clock import to_iso
 from recorder.ids import Entropy
 from recorder.lifecycle.line_history import end_line
+from recorder.seal.offboarding import OffboardingReceipt, Statement
 
 LEAVES = "tenant.offboarding_announced"
 STAYS = "tenant.offboarding_cancelled"
 
 
-def note_departure(
-    tenant: str, at: datetime, until: datetime, statement: str, *, now: datetime, entropy: Entropy
-) -> int:
-    """Record that a customer leaves, by a signed ``statement`` (its SHA-256), and end its lines; returns how
-    many ended. An earlier row is dropped together with its handover, which no signed statement covers. Raises
-    :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
+def note_departure(departure: Statement | OffboardingReceipt, *, now: datetime, entropy: Entropy) -> int:
+    """Record that a customer leaves, by the statement in force or, without one, the receipt, and end its
+    lines; returns how many ended. An earlier row is dropped together with its handover, which no signed
+    statement covers. Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
+    tenant = departure.tenant
+    until = departure.until if isinstance(departure, Statement) else departure.at
     with writing():
         lock_tenant(tenant)
-        drop_departure(tenant)
-        OffboardingTable.insert(tenant_id=tenant, announced_at=at, until=until).execute()
-        append(tenant, LEAVES, {"until": to_iso(until), "statement": statement}, now, entropy)
-        return end_lines(tenant, now, entropy)
+        drop_departure(departure)
+        OffboardingTable.insert(tenant_id=tenant, announced_at=departure.announced_at, until=until).execute()
+        append(tenant, LEAVES, {"until": to_iso(until), "statement": departure.sha256}, now, entropy)
+        return end_lines(departure, now, entropy)
 
 
 def last_cancellation(tenant: str) -> str | None:
@@ -40,14 +41,17 @@ def last_cancellation(tenant: str) -> str | None:
     return str(leaves[-1].body.get("statement")) if leaves else None
 
 
-def drop_departure(tenant: str) -> None:
-    """Inside the caller's transaction: drop the row of a departure and its handover."""
+def drop_departure(departure: Statement | OffboardingReceipt) -> None:
+    """Inside the caller's transaction: drop the row of a customer's departure and its handover, which a
+    statement ends or replaces."""
+    tenant = departure.tenant
     HandedRecordingTable.delete().where(HandedRecordingTable.tenant_id == tenant).execute()
     OffboardingTable.delete().where(OffboardingTable.tenant_id == tenant).execute()
 
 
-def end_lines(tenant: str, now: datetime, entropy: Entropy) -> int:
-    """Inside the caller's transaction: end a customer's lines; returns how many ended."""
+def end_lines(departure: Statement | OffboardingReceipt, now: datetime, entropy: Entropy) -> int:
+    """Inside the caller's transaction: end the lines of a customer who leaves; returns how many ended."""
+    tenant = departure.tenant
     open_lines = list(
         LineTable.select(LineTable.id).where((LineTable.tenant == tenant) & LineTable.until.is_null())
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -83,18 +83,17 @@ class StatementBody:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement(StatementBody):
-    """A statement; ``sha256`` and ``key_id`` (of the signing key) are empty until it is signed."""
+class Statement(StatementBody, VerifiedState):
+    """A verified statement; ``key_id`` is the id of the signing key."""
 
-    handed_over: HandedOver | None = None
-    early: str | None = None
-    sha256: str = ""
-    key_id: str = ""
+    sha256: str
+    key_id: str
 
-    def next_statement(self, kind: str, at: datetime, **changes: Any) -> Statement:
-        """Return the next statement, not yet signed."""
+    def next_statement(self, kind: str, at: datetime, **changes: Any) -> StatementBody:
+        """Return the body of the next statement."""
+        body = {name: getattr(self, name) for name in STATEMENT.form.names}
         more = {"number": self.number + 1, "predecessor": self.sha256, "kind": kind, "at": at, "early": None}
-        return replace(self, **{**more, "sha256": "", "key_id": "", **changes})
+        return StatementBody(**{**body, **more, **changes})
 
 
 def _check(found: StatementBody) -> None:
@@ -287,7 +286,7 @@ def erasure_statement(
 
 
 def put_statement(
-    store: DocumentSink, statement: Statement, signer: signing.Signer, root: Ed25519PublicKey
+    store: DocumentSink, statement: StatementBody, signer: signing.Signer, root: Ed25519PublicKey
 ) -> Statement:
     """Sign a statement and put it after the others.  Raises :class:`SealError` (a key that is not endorsed
     for it), ``Conflict`` where another process wrote the same number first,

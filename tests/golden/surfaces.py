@@ -94,7 +94,7 @@ from recorder.seal.dispute_statement import DisputeStatement
 from recorder.seal.download_permission import DownloadPermission
 from recorder.seal.invitation import Invitation
 from recorder.seal.keyring import Keyring, load_kek
-from recorder.seal.offboarding import HandedOver, Statement
+from recorder.seal.offboarding import HandedOver, StatementBody
 from recorder.seal.retention_limit import LimitLifted, LimitSet
 from recorder.seal.sealing import seal
 from recorder.seal.second_factor import AuthenticatorApp, Passkey, SecondFactors
@@ -358,7 +358,8 @@ def _put(folder: Path, signer: signing.Signer, entropy: RepeatableEntropy) -> di
         signing.load_private(folder / "keys" / signing.ROOT_KEY),
     )
     public = root.public_key()
-    first = Statement(TENANT, 1, None, offboarding.ANNOUNCED, NOW, NOW, NOW + timedelta(days=10))
+    until = NOW + timedelta(days=10)
+    first = StatementBody(TENANT, 1, None, offboarding.ANNOUNCED, NOW, NOW, until, None, None)
     statement = offboarding.put_statement(store, first, signer, public)
     handed = HandedOver(ID, NOW, 1000, 2, 1, "0" * 64, "1" * 64)
     for kind, more in (

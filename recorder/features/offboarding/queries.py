@@ -55,6 +55,7 @@ from recorder.lifecycle.departure import end_lines as _end_lines
 from recorder.lifecycle.dispute_erasure import dispute_ids, disputed_recordings, drop_disputes
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from recorder.mail.outbox import drop_mail
+from recorder.seal.offboarding import Statement
 
 PAGE = 200
 LEFT = "tenant.offboarded"
@@ -73,36 +74,36 @@ def require_departure(tenant: str) -> OffboardingRow:
     return row
 
 
-def record_cancellation(tenant: str, statement: str, *, now: datetime, entropy: Entropy) -> None:
+def record_cancellation(statement: Statement, *, now: datetime, entropy: Entropy) -> None:
     """Record that a customer stays, by a signed statement; its lines are added again by hand."""
+    tenant = statement.tenant
     with writing():
         lock_tenant(tenant)
-        _drop(tenant)
-        append(tenant, STAYS, {"statement": statement}, now, entropy)
+        _drop(statement)
+        append(tenant, STAYS, {"statement": statement.sha256}, now, entropy)
 
 
-def record_erasure(
-    tenant: str,
-    announced_at: datetime,
-    until: datetime,
-    since: datetime,
-    statement: str,
-    *,
-    early: str,
-    handed_over: bool,
-    now: datetime,
-    entropy: Entropy,
-) -> None:
-    """Record that a customer's data is erased, by a signed ``statement`` (its SHA-256), and end its remaining
-    lines. Raises :class:`CatalogueError` (``tenant.unknown``)."""
+def record_erasure(statement: Statement, *, now: datetime, entropy: Entropy) -> None:
+    """Record that a customer's data is erased, by a signed statement, and end its remaining lines. Raises
+    :class:`CatalogueError` (``tenant.unknown``)."""
+    tenant = statement.tenant
     with writing():
         lock_tenant(tenant)
-        change = {"announced_at": announced_at, "until": until, "erasing_since": since, "offboarded_at": None}
+        change = {
+            "announced_at": statement.announced_at,
+            "until": statement.until,
+            "erasing_since": statement.at,
+            "offboarded_at": None,
+        }
         if not OffboardingTable.update(change).where(OffboardingTable.tenant_id == tenant).execute():
             OffboardingTable.insert(tenant_id=tenant, **change).execute()
-        body = {"early": early, "handed_over": handed_over, "statement": statement}
+        body = {
+            "early": statement.early or "",
+            "handed_over": statement.handed_over is not None,
+            "statement": statement.sha256,
+        }
         append(tenant, ERASURE_STARTED, body, now, entropy)
-        _end_lines(tenant, now, entropy)
+        _end_lines(statement, now, entropy)
 
 
 def departures_to_erase() -> tuple[str, ...]:

@@ -6,7 +6,6 @@ command is given again and resumes.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from recorder.auditlog.append import lock_tenant
@@ -22,7 +21,15 @@ from recorder.lifecycle.bucket_statements import SignedDeparture, is_open, read_
 from recorder.lifecycle.departure import note_departure
 from recorder.lifecycle.hold_review import holds_unconfirmed
 from recorder.seal import offboarding
-from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, HANDED_OVER, HandedOver, Statement
+from recorder.seal.offboarding import (
+    ANNOUNCED,
+    CANCELLED,
+    ERASURE,
+    HANDED_OVER,
+    HandedOver,
+    Statement,
+    StatementBody,
+)
 
 COMPLETE = "`accord offboarding erase-again`"
 
@@ -66,10 +73,10 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
     if found is not None and found.kind == ERASURE:
         raise CatalogueError("offboarding.complete", "this customer's erasure was signed before", COMPLETE)
     if found is None or found.until != until:
-        first = Statement(tenant, 1, None, ANNOUNCED, now, now, until)
+        first = StatementBody(tenant, 1, None, ANNOUNCED, now, now, until, None, None)
         more = {"announced_at": now, "until": until, "handed_over": None}
         found = _put(changes, first if last is None else last.next_statement(ANNOUNCED, now, **more))
-    note_departure(tenant, found.announced_at, found.until, found.sha256, now=now, entropy=changes.entropy)
+    note_departure(found, now=now, entropy=changes.entropy)
     return found
 
 
@@ -83,10 +90,10 @@ def cancel(changes: Changes, tenant: str) -> None:
     else:
         check_not_ordered(found)
     if last is None:
-        last = _put(changes, Statement(tenant, 1, None, CANCELLED, now, now, now))
+        last = _put(changes, StatementBody(tenant, 1, None, CANCELLED, now, now, now, None, None))
     elif last.kind != CANCELLED:
         last = _put(changes, last.next_statement(CANCELLED, now))
-    offboarding_queries.record_cancellation(tenant, last.sha256, now=now, entropy=changes.entropy)
+    offboarding_queries.record_cancellation(last, now=now, entropy=changes.entropy)
 
 
 def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
@@ -122,17 +129,7 @@ def order_erasure(changes: Changes, tenant: str, *, early: str | None) -> Statem
 
 def record_order(changes: Changes, statement: Statement) -> None:
     """Record a signed order of erasure, for the worker to find."""
-    offboarding_queries.record_erasure(
-        statement.tenant,
-        statement.announced_at,
-        statement.until,
-        statement.at,
-        statement.sha256,
-        early=statement.early or "",
-        handed_over=statement.handed_over is not None,
-        now=changes.now(),
-        entropy=changes.entropy,
-    )
+    offboarding_queries.record_erasure(statement, now=changes.now(), entropy=changes.entropy)
 
 
 def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statement:
@@ -141,10 +138,10 @@ def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statem
     now = truncate(changes.now())
     _, last = _found(changes, tenant)
     early = "by the receipt of its offboarding"
-    statement = Statement(tenant, 1, None, ERASURE, now, announced_at, now, None, early)
-    if last is not None:
-        statement = replace(statement, number=last.number + 1, predecessor=last.sha256)
-    return _put(changes, statement)
+    number, predecessor = (1, None) if last is None else (last.number + 1, last.sha256)
+    return _put(
+        changes, StatementBody(tenant, number, predecessor, ERASURE, now, announced_at, now, None, early)
+    )
 
 
 def check_not_ordered(statement: Statement) -> None:
@@ -165,7 +162,7 @@ def _found(changes: Changes, tenant: str) -> tuple[Statement | None, Statement |
     return (last if holds else None), last
 
 
-def _put(changes: Changes, statement: Statement) -> Statement:
+def _put(changes: Changes, statement: StatementBody) -> Statement:
     stored_statement = offboarding.put_statement(changes.store, statement, changes.signer, changes.root)
     changes.boundary("statement put")
     return stored_statement

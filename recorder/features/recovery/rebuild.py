@@ -339,10 +339,6 @@ def withhold(leaver: SignedDeparture, now: datetime, entropy: Entropy) -> int | 
         or offboarding_progress.find_offboarding(leaver.tenant) is not None
     ):
         return None
-    statement, receipt = leaver.statement, leaver.receipt
-    if statement is not None:
-        departure = (statement.announced_at, statement.until, statement.sha256)
-    else:
-        assert receipt is not None
-        departure = (receipt.announced_at, receipt.at, receipt.sha256)
-    return note_departure(leaver.tenant, *departure, now=now, entropy=entropy)
+    departure = leaver.statement or leaver.receipt
+    assert departure is not None
+    return note_departure(departure, now=now, entropy=entropy)

@@ -30,6 +30,7 @@ from recorder.features.subject_requests.erasure import erase_recording
 from recorder.features.subject_requests.personal_copy import PersonalCopyExit
 from recorder.ids import Entropy
 from recorder.lifecycle import amendments, limits, recordings
+from recorder.lifecycle.departure import drop_departure, end_lines, note_departure
 from recorder.lifecycle.dispute_erasure import drop_disputes
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.erased_recording import ErasedRecording
@@ -42,6 +43,7 @@ from recorder.playback.interface import Actor, GuestAdmission
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import Chain
+from recorder.seal.offboarding import StatementBody
 from recorder.seal.revocation import Revoked
 from recorder.seal.sealing import SealedTake
 from recorder.spool.layout import remove_take
@@ -147,6 +149,18 @@ def remove_folder(folder: Path) -> None:
 
 def delete_sealed(sealed: SealedTake, store: Store, root: Ed25519PublicKey, revoked: Revoked) -> None:
     delete_remains(sealed, store, root, revoked)  # a take that may be the only copy
+
+
+def drop_departure_by_id(tenant: str) -> None:
+    drop_departure(tenant)  # an id
+
+
+def end_lines_by_id(tenant: str, now: datetime, entropy: Entropy) -> None:
+    end_lines(tenant, now, entropy)  # an id
+
+
+def note_unsigned_departure(body: StatementBody, now: datetime, entropy: Entropy) -> None:
+    note_departure(body, now=now, entropy=entropy)  # what nobody has signed
 
 
 def delete_key_by_id(tenant: str, store: Store) -> None:

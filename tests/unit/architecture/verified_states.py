@@ -49,6 +49,7 @@ VERIFIERS: Final[Mapping[str, str]] = {
     "RequestedCallErasure": "recorder.features.subject_requests.call_erasure",
     "SealedTake": "recorder.seal.sealing",
     "SignedLength": "recorder.auditlog.complete_log",
+    "Statement": "recorder.seal.offboarding",
     "StatementCheck": "recorder.lifecycle.statements",
     "StoredTake": "recorder.pipeline.stored_take",
     "Terms": "recorder.seal.usage_terms",

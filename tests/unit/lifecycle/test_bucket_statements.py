@@ -11,7 +11,7 @@ from recorder.lifecycle import bucket_statements
 from recorder.lifecycle.bucket_statements import BucketStatements
 from recorder.lifecycle.departure import note_departure
 from recorder.seal import call_erasure, offboarding, signed_document
-from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, Statement
+from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, Statement, StatementBody
 from tests.stored_recordings import receipt_body
 
 pytestmark = pytest.mark.postgresql
@@ -40,7 +40,7 @@ def put_statement(house, kind: str, after: Statement | None = None) -> Statement
     early = "" if kind == ERASURE else None
     if after is None:
         until = now if kind == ERASURE else until
-        statement = Statement(house.tenant, 1, None, kind, now, now, until, None, early)
+        statement = StatementBody(house.tenant, 1, None, kind, now, now, until, None, early)
     else:
         more = {"early": "they asked for it"} if kind == ERASURE else {}
         statement = after.next_statement(kind, now, **more)
@@ -87,14 +87,7 @@ def test_a_receipt_alone_states_an_erasure(house) -> None:
 
 def test_a_departure_that_the_catalogue_knows_is_not_open(house) -> None:
     statement = put_statement(house, ANNOUNCED)
-    note_departure(
-        house.tenant,
-        statement.announced_at,
-        statement.until,
-        statement.sha256,
-        now=house.clock(),
-        entropy=house.entropy,
-    )
+    note_departure(statement, now=house.clock(), entropy=house.entropy)
     statement = put_statement(house, ERASURE, statement)
     (leaver,) = look(house).leavers
     assert bucket_statements.is_open(leaver), "the erasure itself is unknown"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from recorder.auditlog import leaf_lookup
 from recorder.auditlog.append import append
@@ -13,13 +13,22 @@ from recorder.catalogue.tables.line import LineDraftTable, LineTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable
 from recorder.clock import to_iso
 from recorder.lifecycle import departure, line_history
+from recorder.seal import offboarding
+from recorder.seal.offboarding import ANNOUNCED, CANCELLED, Statement, StatementBody
+
+
+def announce(house, until: datetime) -> Statement:
+    """The first statement, that a customer leaves."""
+    now = house.clock()
+    body = StatementBody(house.tenant, 1, None, ANNOUNCED, now, now, until, None, None)
+    return offboarding.put_statement(house.store, body, house.services.signer, house.root_public)
 
 
 def test_departure_is_in_row_and_log_and_ends_the_lines(house) -> None:
     until = house.clock() + timedelta(days=30)
     before = change_counter.revision(change_counter.LINES)
     at = {"now": house.clock(), "entropy": house.entropy}
-    assert departure.note_departure(house.tenant, house.clock(), until, "ab" * 32, **at) == 1
+    assert departure.note_departure(announce(house, until), **at) == 1
     found = find_offboarding(house.tenant)
     assert found is not None
     assert (found.announced_at, found.until, found.offboarded_at) == (house.clock(), until, None)
@@ -42,15 +51,16 @@ def test_departure_is_one_customers(house) -> None:
                 at=0, length=1, files=[],
             )  # fmt: skip
     until = house.clock() + timedelta(days=30)
-    departure.note_departure(house.tenant, house.clock(), until, "ab" * 32, **at)
+    statement = announce(house, until)
+    departure.note_departure(statement, **at)
     with connected():
         assert [row.tenant_id for row in HandedRecordingTable.select()] == [other.id], "a handover is dropped"
         assert LineTable.get_by_id(other.line.id).until is None
     (leaf,) = leaf_lookup.leaves_after(house.tenant, -1, departure.LEAVES)
-    assert leaf.body == {"until": to_iso(until), "statement": "ab" * 32}
+    assert leaf.body == {"until": to_iso(until), "statement": statement.sha256}
     house.clock.forward(days=1)
     later = {"now": house.clock(), "entropy": house.entropy}
-    assert departure.note_departure(house.tenant, house.clock(), until, "cd" * 32, **later) == 0
+    assert departure.note_departure(statement, **later) == 0
     with connected():
         assert LineTable.get_by_id(house.line.id).until == house.clock() - timedelta(days=1)
 
@@ -92,11 +102,13 @@ def test_line_has_ended_only_where_row_and_log_say_so(house) -> None:
 
 
 def test_departure_that_is_dropped_leaves_no_row(house) -> None:
-    at = {"now": house.clock(), "entropy": house.entropy}
+    statement = announce(house, house.clock() + timedelta(days=30))
     for _again in range(2):
-        departure.note_departure(house.tenant, house.clock(), house.clock(), "ab" * 32, **at)
+        departure.note_departure(statement, now=house.clock(), entropy=house.entropy)
+    body = statement.next_statement(CANCELLED, house.clock())
+    cancelled = offboarding.put_statement(house.store, body, house.services.signer, house.root_public)
     with writing():
-        departure.drop_departure(house.tenant)
+        departure.drop_departure(cancelled)
     assert find_offboarding(house.tenant) is None
 
 

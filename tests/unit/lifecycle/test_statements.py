@@ -12,7 +12,7 @@ from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.lifecycle.statements import CALL_ERASED, LEFT, StatementCheck, Statements, statements_of
 from recorder.seal import call_erasure, offboarding
-from recorder.seal.offboarding import ANNOUNCED, ERASURE, Statement
+from recorder.seal.offboarding import ANNOUNCED, ERASURE, StatementBody
 
 CALL = "01930000-0000-7000-8000-0000000000c1"
 OTHER_CALL = "01930000-0000-7000-8000-0000000000c2"
@@ -35,7 +35,8 @@ def add_departure(house, erases: bool = True) -> None:
 def put_statement(house, kind: str) -> None:
     now = house.clock()
     until = now if kind == ERASURE else now + timedelta(days=1)
-    statement = Statement(house.tenant, 1, None, kind, now, now, until, None, "" if kind == ERASURE else None)
+    early = "" if kind == ERASURE else None
+    statement = StatementBody(house.tenant, 1, None, kind, now, now, until, None, early)
     offboarding.put_statement(house.store, statement, house.services.signer, house.root_public)
 
 

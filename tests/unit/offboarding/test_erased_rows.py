@@ -49,6 +49,7 @@ from recorder.features.offboarding.erasure_order import ERASURE_STARTED
 from recorder.identity import users
 from recorder.lifecycle.departure import STAYS
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
+from recorder.seal.offboarding import ERASURE, HandedOver, StatementBody, put_statement
 from tests.house import Customer
 
 CALLS: tuple[type[Table], ...] = (NotRecordedTable, LiveCallTable, EndedCallTable, LiveCommandTable)
@@ -197,21 +198,26 @@ def test_an_order_is_the_last_statement_in_its_customers_complete_log(house, bak
 
 
 def test_an_ordered_erasure_is_due_and_ends_the_customers_lines(house, bakery, rival) -> None:
-    at, when = {"now": house.clock(), "entropy": house.entropy}, house.clock() - timedelta(days=9)
     fill(house, rival)
-    for early in ("By letter", ""):
-        queries.record_erasure(
-            bakery.id, when, when, house.clock(), "ab" * 32, early=early, handed_over=not early, **at
-        )
+    now, when = house.clock(), house.clock() - timedelta(days=9)
+    handed = HandedOver("an archive", when, 1000, 2, 1, "0" * 64, "1" * 64)
+    bodies = (
+        StatementBody(bakery.id, 1, None, ERASURE, now, when, now + timedelta(days=1), None, "By letter"),
+        StatementBody(bakery.id, 2, "ab" * 32, ERASURE, now, when, when, handed, ""),
+    )
+    signed = []
+    for body in bodies:
+        statement = put_statement(house.store, body, house.services.signer, house.root_public)
+        queries.record_erasure(statement, now=now, entropy=house.entropy)
         row = queries.require_departure(bakery.id)
-        assert (row.announced_at, row.until, row.erasing_since) == (when, when, house.clock())
+        assert (row.announced_at, row.until, row.erasing_since) == (when, body.until, now)
+        signed.append(statement.sha256)
     assert queries.departures_to_erase() == (bakery.id,)
     assert catalogue_queries.lines(bakery.id) == ()
     assert [line.id for line in catalogue_queries.lines(rival.id)] == [rival.line.id]
-    bodies = [leaf.body for leaf in leaf_lookup.leaves_after(bakery.id, -1, ERASURE_STARTED)]
-    assert bodies == [
-        {"early": "By letter", "handed_over": False, "statement": "ab" * 32},
-        {"early": "", "handed_over": True, "statement": "ab" * 32},
+    assert [leaf.body for leaf in leaf_lookup.leaves_after(bakery.id, -1, ERASURE_STARTED)] == [
+        {"early": "By letter", "handed_over": False, "statement": signed[0]},
+        {"early": "", "handed_over": True, "statement": signed[1]},
     ]
 
 

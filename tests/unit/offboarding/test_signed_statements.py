@@ -159,7 +159,7 @@ def test_the_audit_names_missing_and_unlogged_statements(house, bakery, office) 
     assert audited(house, bakery.id) == []
     rival = house.customer("Van Dyck NV", "+3225550199", language="en")
     at = house.clock()
-    first = statements.Statement(rival.id, 1, None, statements.ANNOUNCED, at, at, at)
+    first = statements.StatementBody(rival.id, 1, None, statements.ANNOUNCED, at, at, at, None, None)
     statements.put_statement(house.store, first, house.services.signer, house.root_public)
     assert audited(house, rival.id) == ["statement.unlogged"]
 
