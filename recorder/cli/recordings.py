@@ -147,10 +147,11 @@ def withdraw_consent(context: Context, recording_id: str, purposes: tuple[str, .
     The purposes that rest on it end at once, and with the last one the recording."""
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
-    ends = purposes or changes.look(row.tenant, row.id).may_withdraw()
+    status = changes.look(row.tenant, row.id)
+    ends = purposes or status.may_withdraw()
     if ends:  # otherwise it is refused below, with the reason
         _confirm(row, f"End its use for {', '.join(ends)}", {"ends": ends})
-    changes.withdraw(row.tenant, row.id, OPERATOR, reason=reason, purposes=purposes or None)
+    changes.withdraw(status, OPERATOR, reason=reason, purposes=purposes or None)
     _print_terms(changes, row, "Signed: every use that rested on that consent has ended.")
 
 
@@ -171,8 +172,7 @@ def add_consent(
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
     changes.agree(
-        row.tenant,
-        row.id,
+        changes.look(row.tenant, row.id),
         OPERATOR,
         purpose=purpose,
         keep_days=days,
@@ -197,7 +197,7 @@ def restrict(context: Context, recording_id: str, purposes: tuple[str, ...], rea
     status, after = changes.preview(row.tenant, row.id, OPERATOR, rule)
     left = after.active(status.now)
     _confirm(row, f"End its use for {', '.join(purposes)}", {"ends": purposes, "purposes_left": left})
-    changes.narrow(row.tenant, row.id, OPERATOR, purposes=purposes, reason=reason)
+    changes.narrow(status, OPERATOR, purposes=purposes, reason=reason)
     _print_terms(changes, row, f"Signed: it may no longer be used for {', '.join(purposes)}.")
 
 
@@ -213,10 +213,11 @@ def delete(context: Context, recording_id: str, reason: str) -> None:
     Not if a hold or a law requires it."""
     context.open_catalogue()
     row, changes = find_recording(recording_id), context.changes()
-    if (why := changes.look(row.tenant, row.id).why_not_delete()) is not None:
+    status = changes.look(row.tenant, row.id)
+    if (why := status.why_not_delete()) is not None:
         raise RetentionError(why, "it cannot be deleted", "`accord recording show` shows holds and purposes")
     _confirm(row, "Erase its sound, which cannot be brought back", {"erases": True})
-    changes.delete(row.tenant, row.id, OPERATOR, reason=reason)
+    changes.delete(status, OPERATOR, reason=reason)
     deferral = changes.look(row.tenant, row.id).terms.deferral(changes.now())
     if deferral is not None:
         sentence = f"its erasure waits for an open question, at most until {to_iso(deferral.until)}."

@@ -136,7 +136,8 @@ allowed."""
 @dataclass(frozen=True, slots=True)
 class Changes:
     """Writes amendments, signed by ``signer``. ``boundary`` is called with each point reached; an amendment
-    by a ``revoked`` key is not accepted. Every method takes the customer's id.
+    by a ``revoked`` key is not accepted. A method that amends takes the status of a recording that somebody
+    has looked at (:meth:`look`), and decides by what it is then.
 
     Every method raises :class:`AccessError` (``access.not_found``, ``access.erased``),
     :class:`RetentionError` (as listed with each; ``retention.busy`` while another process amends this
@@ -186,10 +187,9 @@ class Changes:
         review_at: datetime,
         roles: Sequence[str] = (ADMIN,),
     ) -> int:
-        """Keep a recording that somebody has looked at until the hold is lifted, whatever else would end it;
-        meanwhile only these roles may hear it, for these purposes. Returns the hold's number. Raises
-        ``retention.not_for_disputes``, ``retention.reason``, ``retention.review``, ``retention.roles``,
-        ``retention.being_erased``."""
+        """Keep a recording until the hold is lifted, whatever else would end it; meanwhile only these roles
+        may hear it, for these purposes. Returns the hold's number. Raises ``retention.not_for_disputes``,
+        ``retention.reason``, ``retention.review``, ``retention.roles``, ``retention.being_erased``."""
 
         def rule(status: RecordingStatus) -> Data:
             if not purposes or not set(purposes) <= set(status.may_hold()):
@@ -232,8 +232,8 @@ class Changes:
         return Statements(self.store, self.root, self.revoked).find_erased(row.tenant) is not None
 
     def lift(self, current: RecordingStatus, by: By, *, hold: int, reason: str) -> None:
-        """Lift a hold of a recording that somebody has looked at; what has expired meanwhile is then erased.
-        Raises ``retention.no_hold``, ``retention.reason``."""
+        """Lift a hold; what has expired meanwhile is then erased. Raises ``retention.no_hold``,
+        ``retention.reason``."""
 
         def rule(status: RecordingStatus) -> Data:
             if hold not in {each.number for each in status.terms.holds}:
@@ -245,8 +245,8 @@ class Changes:
         self._amend(current, by, rule)
 
     def hand_over(self, current: RecordingStatus, by: By, *, hold: int, owner: str) -> None:
-        """Let somebody else, with the id ``owner``, handle what a hold is about of a recording that somebody
-        has looked at. Raises ``retention.no_hold``, ``retention.handler`` (they handle it already)."""
+        """Let somebody else, with the id ``owner``, handle what a hold is about. Raises
+        ``retention.no_hold``, ``retention.handler`` (they handle it already)."""
 
         def rule(status: RecordingStatus) -> Data:
             found = next((each.data for each in status.terms.holds if each.number == hold), None)
@@ -265,7 +265,7 @@ class Changes:
         self._amend(current, by, rule)
 
     def withdraw(
-        self, tenant: str, recording: str, by: By, *, reason: str, purposes: Sequence[str] | None = None
+        self, current: RecordingStatus, by: By, *, reason: str, purposes: Sequence[str] | None = None
     ) -> None:
         """Withdraw consent, which ends at once what rests on it. ``purposes`` ``None``: all that do. Raises
         ``retention.not_by_consent``, ``retention.reason``."""
@@ -281,12 +281,11 @@ class Changes:
                 )
             return ConsentWithdrawn(_distinct(chosen_codes), _check_reason(reason))
 
-        self._amend(self.look(tenant, recording), by, rule)
+        self._amend(current, by, rule)
 
     def agree(
         self,
-        tenant: str,
-        recording: str,
+        current: RecordingStatus,
         by: By,
         *,
         purpose: str,
@@ -297,13 +296,14 @@ class Changes:
     ) -> None:
         """Record an agreement made after the call: :func:`agreement_rule`, with its errors. An imported
         recording gets its first purpose this way, on its customer's statement in ``reason``."""
-        rule = agreement_rule(tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on, basis=basis)
-        self._amend(self.look(tenant, recording), by, rule)
+        rule = agreement_rule(
+            current.row.tenant, purpose=purpose, keep_days=keep_days, reason=reason, on=on, basis=basis
+        )
+        self._amend(current, by, rule)
 
     def add_outcome(
         self,
-        tenant: str,
-        recording: str,
+        current: RecordingStatus,
         by: By,
         is_same: Callable[[OutcomeAdded, Manifest], bool],
         make: Callable[[Manifest], OutcomeAdded],
@@ -311,39 +311,35 @@ class Changes:
         """Seal what the two sides of a dispute agreed on beside a recording of theirs; ``make`` encrypts it
         for that recording. Returns the amendment's number, also if ``is_same`` says that one before it is the
         same outcome."""
-        current = self.look(tenant, recording)
         for each in current.chain.amendments:
             if isinstance(each.data, OutcomeAdded) and is_same(each.data, current.chain.manifest):
                 return each.number
         return self._amend(current, by, lambda status: make(status.chain.manifest))
 
     def defer_erasure(
-        self, tenant: str, recording: str, by: By, *, dispute: str, until: datetime, purposes: Sequence[str]
+        self, current: RecordingStatus, by: By, *, dispute: str, until: datetime, purposes: Sequence[str]
     ) -> int | None:
         """Let the erasure of a recording wait for a dispute's outcome, at most until a last day; its guests
         may hear it for these purposes meanwhile. Returns the deferral's number; ``None`` if one for this
         dispute lasts as long already."""
         until = truncate(until)
-        current = self.look(tenant, recording)
         for each in current.terms.deferrals:
             if each.dispute == dispute and each.until >= until:
                 return None
         return self._amend(current, by, lambda _status: ErasureDeferred(dispute, until, _distinct(purposes)))
 
     def end_deferrals(
-        self, tenant: str, recording: str, by: By, *, dispute: str, how: str, people: Sequence[str]
+        self, current: RecordingStatus, by: By, *, dispute: str, how: str, people: Sequence[str]
     ) -> None:
         """End what :meth:`defer_erasure` set for a dispute: what one side asked for takes effect. ``people``
         said so, for the reason ``how`` (:class:`recorder.seal.amendment_kinds.DeferralEnded`)."""
-        current = self.look(tenant, recording)
         for each in current.terms.deferrals:
             if each.dispute == dispute:
                 self._amend(current, by, partial(_end_deferral, each, how, people))
 
-    def narrow(self, tenant: str, recording: str, by: By, *, purposes: Sequence[str], reason: str) -> None:
+    def narrow(self, current: RecordingStatus, by: By, *, purposes: Sequence[str], reason: str) -> None:
         """End some purposes at once: :func:`narrowing_rule`, with its errors."""
-        rule = narrowing_rule(purposes=purposes, reason=reason)
-        self._amend(self.look(tenant, recording), by, rule)
+        self._amend(current, by, narrowing_rule(purposes=purposes, reason=reason))
 
     def preview(self, tenant: str, recording: str, by: By, rule: Rule) -> tuple[RecordingStatus, Terms]:
         """A recording's status, and its terms after a rule's amendment; nothing is written. Raises as the
@@ -354,7 +350,7 @@ class Changes:
             limits, pack = limits_of(tenant, self.trust), pack_of(tenant)
         return status, sealed.terms(status.chain.manifest, after, limits, pack)
 
-    def delete(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
+    def delete(self, current: RecordingStatus, by: By, *, reason: str) -> None:
         """Delete a recording at its customer's request: nobody hears it from now on, and the worker erases
         it. Raises ``retention.held``, ``retention.by_law``, ``retention.deleted``, ``retention.reason``."""
 
@@ -367,9 +363,9 @@ class Changes:
                 )
             return DeletionRequested(_check_reason(reason))
 
-        self._amend(self.look(tenant, recording), by, rule)
+        self._amend(current, by, rule)
 
-    def leave(self, tenant: str, recording: str, by: By, *, reason: str) -> None:
+    def leave(self, current: RecordingStatus, by: By, *, reason: str) -> None:
         """Delete a recording of a departed customer, even if a law requires that customer to keep it: they
         have received it. If it was deleted before, nothing changes. Raises ``retention.held``."""
 
@@ -380,13 +376,12 @@ class Changes:
                 )
             return DeletionRequested(_check_reason(reason))
 
-        current = self.look(tenant, recording)
         if current.terms.deleted_at is None:
             self._amend(current, by, rule)
 
     def _amend(self, current: RecordingStatus, by: By, rule: Rule) -> int:
-        """Write the rule's amendment of a recording that somebody has looked at; returns its number. Nobody
-        else amends the recording meanwhile, and the rule decides by what it is then."""
+        """Write the rule's amendment; returns its number. Nobody else amends the recording meanwhile, and the
+        rule decides by what it is then."""
         owner, now = self.entropy(8).hex(), self.now()
         tenant, recording = current.row.tenant, current.row.id
         claim = f"recording:{recording}"

@@ -16,6 +16,7 @@ from recorder.seal.amendment import By
 from recorder.store.object_lock import GovernanceLock
 from recorder.store.s3 import S3Store
 from recorder.store.s3_client import connect
+from tests.amendments import amend
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_locked_object_is_deleted_by_the_worker_only(seaweedfs, house) -> None:
 
     services = house.services
     changes = Changes(store, services.root, services.signer, house.clock, house.entropy)
-    changes.delete(house.tenant, row.id, By("operator"), reason="asked for")
+    amend(changes.delete, house.tenant, row.id, By("operator"), reason="asked for")
     means = replace(services, store=store)
     assert expiry.destroy_due(means, house.clock()) == 0, "without the right to bypass"
     eraser = S3Store(bucket, house.entropy, bypass=True)

@@ -34,6 +34,7 @@ from recorder.playback.interface import Actor
 from recorder.processes.gate import PanelGate
 from recorder.seal import kek_files
 from recorder.seal.amendment import By
+from tests.amendments import amend
 from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
 from tests.golden.receipts import catalogue, erase_all, hand_over, make_receipts
@@ -228,7 +229,7 @@ def _start_erasure(world: World, found: Fields) -> None:
     ).id  # fmt: skip
     vouch(tenant, request, signer=house.services.signer, **time_and_entropy(world))
     _look(found)
-    house.office().delete(tenant, recording, By("user", world.user), reason="Not needed.")
+    amend(house.office().delete, tenant, recording, By("user", world.user), reason="Not needed.")
     assert expiry.destroy_due(house.services, house.clock()) == 1
     reviews.note_erasure(
         tenant,
@@ -280,8 +281,8 @@ def _offboard(world: World, found: Fields) -> None:
             office.look(tenant, world.live_recording), By("operator"), hold=hold, reason="They agree."
         )
     for each in office.look(tenant, world.live_recording).terms.deferrals:
-        office.end_deferrals(
-            tenant, world.live_recording, By("operator"),
+        amend(
+            office.end_deferrals, tenant, world.live_recording, By("operator"),
             dispute=each.dispute, how="ordered", people=["claire", "paul"],
         )  # fmt: skip
     _look(found)

@@ -24,6 +24,7 @@ from recorder.lifecycle.amendment_service import Changes
 from recorder.playback.verified_recording import RecordingVerifier
 from recorder.seal import signing
 from recorder.seal.amendment import By
+from tests.amendments import amend
 from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
 from tests.house import Bakery
@@ -97,7 +98,7 @@ def erase_all(house: Bakery, office: Changes) -> str:
 
 def _erased(house: Bakery, recording: str) -> str:
     service: Changes = house.office()
-    service.delete(house.tenant, recording, By("operator"), reason="Not needed.")
+    amend(service.delete, house.tenant, recording, By("operator"), reason="Not needed.")
     assert expiry.destroy_due(house.services, house.clock()) == 1
     means, now = house.services, house.clock()
     receipt = erasure_receipt.receipt(

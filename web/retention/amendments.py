@@ -25,9 +25,7 @@ def record_agreement(recording_id: str) -> ResponseReturnValue:
     days = (parse_date(form.get("until", ""), "retention.until") - first_day(status)).days
     reason = form.get("reason", "")
     if form.get("sure"):
-        changes().agree(
-            tenant, recording_id, author(), purpose=AGREEMENT, keep_days=days, reason=reason, on=on
-        )
+        changes().agree(status, author(), purpose=AGREEMENT, keep_days=days, reason=reason, on=on)
         return redirect_to_recording(recording_id)
     rule = agreement_rule(tenant, purpose=AGREEMENT, keep_days=days, reason=reason, on=on)
     _status, after = changes().preview(tenant, recording_id, author(), rule)
@@ -42,7 +40,8 @@ def narrow_purposes(recording_id: str) -> ResponseReturnValue:
     form, tenant = request.form, current_visitor().tenant.id
     purposes, reason = form.getlist("purpose"), form.get("reason", "")
     if form.get("sure"):
-        changes().narrow(tenant, recording_id, author(), purposes=purposes, reason=reason)
+        status = changes().look(tenant, recording_id)
+        changes().narrow(status, author(), purposes=purposes, reason=reason)
         return redirect_to_recording(recording_id)
     rule = narrowing_rule(purposes=purposes, reason=reason)
     status, after = changes().preview(tenant, recording_id, author(), rule)

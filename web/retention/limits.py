@@ -108,7 +108,7 @@ def change_limit() -> ResponseReturnValue:
     set_limit(changes(), tenant, wish, author())
     for each in ends:
         changes().narrow(
-            tenant, each.row.id, author(), purposes=[wish.purpose or ""],
+            changes().look(tenant, each.row.id), author(), purposes=[wish.purpose or ""],
             reason=_("Ended individually with the new retention of %(days)s days.", days=wish.keep_days),
         )  # fmt: skip
     flash(_("Saved."))

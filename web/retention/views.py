@@ -126,8 +126,8 @@ def _chosen_handler(status: RecordingStatus) -> str:
 @limit_grants
 @on_call_page("withdraw")
 def withdraw_consent(recording_id: str) -> ResponseReturnValue:
-    tenant = current_visitor().tenant.id
-    changes().withdraw(tenant, recording_id, author(), reason=request.form.get("reason", ""))
+    status = changes().look(current_visitor().tenant.id, recording_id)
+    changes().withdraw(status, author(), reason=request.form.get("reason", ""))
     return redirect_to_recording(recording_id)
 
 
@@ -137,18 +137,17 @@ def withdraw_consent(recording_id: str) -> ResponseReturnValue:
 @on_call_page("state")
 def state_basis(recording_id: str) -> ResponseReturnValue:
     """State the purpose of an imported recording and the basis for it."""
-    form, user = request.form, current_visitor().user
+    form, status = request.form, changes().look(current_visitor().user.tenant, recording_id)
     days = form.get("days", "")
     valid = days.isascii() and days.isdigit() and len(days) < 6 and int(days) > 0
-    if not valid or changes().look(user.tenant, recording_id).row.import_sha256 is None:
+    if not valid or status.row.import_sha256 is None:
         raise RetentionError(
             "retention.days",
             "invalid number of days, or the recording was not imported",
             "enter a number of days; only an imported recording can be given a basis",
         )
     changes().agree(
-        user.tenant,
-        recording_id,
+        status,
         author(),
         purpose=form.get("purpose", "")[:100],
         keep_days=int(days),
@@ -163,7 +162,7 @@ def state_basis(recording_id: str) -> ResponseReturnValue:
 @on_call_page("delete")
 def delete(recording_id: str) -> ResponseReturnValue:
     tenant = current_visitor().tenant.id
-    changes().delete(tenant, recording_id, author(), reason=request.form.get("reason", ""))
+    changes().delete(changes().look(tenant, recording_id), author(), reason=request.form.get("reason", ""))
     try:
         pending = pending_deletion(changes().look(tenant, recording_id), {})
     except AccessError:  # the worker was faster

@@ -23,8 +23,9 @@ def defer_erasure(changes: Changes, dispute: Dispute, by: By, until: datetime) -
     deferred = []
     for recording in dispute.recording_ids:
         try:
+            status = changes.look(dispute.tenant, recording)
             number = changes.defer_erasure(
-                dispute.tenant, recording, by, dispute=dispute.id, until=until, purposes=dispute.purposes
+                status, by, dispute=dispute.id, until=until, purposes=dispute.purposes
             )
         except AccessError as error:
             if error.error_id != "access.erased":
@@ -47,7 +48,8 @@ def end_deferrals(
     :meth:`Changes.end_deferrals`."""
     for recording in recordings or dispute.recording_ids:
         try:
-            changes.end_deferrals(dispute.tenant, recording, by, dispute=dispute.id, how=how, people=people)
+            status = changes.look(dispute.tenant, recording)
+            changes.end_deferrals(status, by, dispute=dispute.id, how=how, people=people)
         except AccessError as error:
             if error.error_id != "access.erased":
                 raise

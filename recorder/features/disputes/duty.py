@@ -151,10 +151,9 @@ class OutcomeDuty:
     def _seal(self, changes: Changes, dispute: Dispute, outcome: Outcome, recording: str) -> int | None:
         """Seal an outcome beside a recording, which is then kept for as long as both sides agreed; returns
         the amendment's number, ``None`` if the recording was destroyed."""
-        tenant = dispute.tenant
         try:
             number = changes.add_outcome(
-                tenant, recording, SYSTEM, partial(self._is_same, dispute, outcome),
+                changes.look(dispute.tenant, recording), SYSTEM, partial(self._is_same, dispute, outcome),
                 partial(self._make, dispute, outcome),
             )  # fmt: skip
             if outcome.statement.keep_days is not None and outcome.statement.outcome != OPEN:
@@ -198,17 +197,15 @@ class OutcomeDuty:
         assert outcome.agreed_at is not None
         assert basis is not None
         reason = REASONS[basis].format(dispute=dispute.id)
-        for each in changes.look(dispute.tenant, recording).chain.amendments:
+        status = changes.look(dispute.tenant, recording)
+        for each in status.chain.amendments:
             if isinstance(each.data, ConsentAdded) and each.data.reason == reason:
                 return
             if isinstance(each.data, ENDS_AGREEMENT) and each.at >= outcome.agreed_at:
                 log.warning("dispute.not_kept", recording=recording, error=f"{each.kind} came after it")
                 return
         try:
-            changes.agree(
-                dispute.tenant, recording, SYSTEM, purpose=AGREEMENT, keep_days=keep_days, reason=reason,
-                basis=basis,
-            )  # fmt: skip
+            changes.agree(status, SYSTEM, purpose=AGREEMENT, keep_days=keep_days, reason=reason, basis=basis)
         except RetentionError as error:  # the country's rules or the plan changed: what was agreed stands
             log.warning("dispute.not_kept", recording=recording, error_id=error.error_id, error=error.message)
 

@@ -260,7 +260,7 @@ class GuestInvitations:
         changes = self.disputes.changes
         for recording in found.recording_ids:
             if may_withdraw(changes, tenant, recording):
-                changes.withdraw(tenant, recording, by, reason=reason)
+                changes.withdraw(changes.look(tenant, recording), by, reason=reason)
         self.leave(tenant, dispute, guest)
 
     def open_link(self, token: str) -> OpenGuestLink:

@@ -107,7 +107,7 @@ def _destroy(order: ErasureOrder, services: Services, now: datetime, out_of_time
             break
         with isolate_object(services.faults, "offboarding.erasure_failed", each.id, recording=each.id):
             with suppress(AccessError):  # it has a tombstone: only the row is left
-                changes.leave(tenant, each.id, SYSTEM, reason=REASON)
+                changes.leave(changes.look(tenant, each.id), SYSTEM, reason=REASON)
             expiry.destroy_one(each, services, owner, now)
     left = queries.count_recordings(tenant)
     log.info("offboarding.erasing", tenant=tenant, left=left)

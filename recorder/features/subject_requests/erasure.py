@@ -50,10 +50,11 @@ def erase_recording(changes: Changes, request: ErasureRequest, recording: str, w
     meanwhile (``subject_request.not_theirs``, ``subject_request.closed``, ``subject_request.not_logged``)."""
     reviews.note_start(request.tenant, request.id, recording, who, changes.now(), changes.entropy)
     try:
-        found = refusal_of(changes.look(request.tenant, recording))
+        status = changes.look(request.tenant, recording)
+        found = refusal_of(status)
         if found is None:
             reason = f"asked by the person who was recorded: request {request.id}"
-            changes.delete(request.tenant, recording, By("user", who), reason=reason)
+            changes.delete(status, By("user", who), reason=reason)
     except (AccessError, RetentionError) as error:
         if error.error_id not in ALREADY:
             raise

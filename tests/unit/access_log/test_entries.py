@@ -26,6 +26,7 @@ from recorder.features.access_log.rules import (
 from recorder.features.tenants import service as tenants
 from recorder.lifecycle import expiry
 from recorder.seal.amendment import By
+from tests.amendments import amend
 from tests.holds import set_hold
 
 
@@ -86,7 +87,7 @@ def test_refusal_names_the_person(house, gate, ada, recording) -> None:
 def test_erased_entry_keeps_its_kind_and_time_alone(house, gate, ada, recording) -> None:
     listen(house, gate, ada, recording)
     before = service.entries_about(house.tenant, recording.id)
-    house.office().delete(house.tenant, recording.id, By("user", ada.user), reason="Not needed.")
+    amend(house.office().delete, house.tenant, recording.id, By("user", ada.user), reason="Not needed.")
     assert expiry.destroy_due(house.services, house.clock.forward(minutes=5)) == 1
     erased, *rest = service.entries_about(house.tenant, recording.id)
     assert (erased.kind, erased.state, erased.body["reason"]) == ("recording.erased", INTACT, "deleted")

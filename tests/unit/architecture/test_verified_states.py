@@ -183,6 +183,30 @@ def limit_by_row(limit: PendingLimit, now: datetime, entropy: Entropy) -> None:
     limits.add_leaf(limit, now, entropy)  # what a row says
 
 
+def delete_by_id(changes: Changes, recording: str, by: By) -> None:
+    changes.delete(recording, by, reason="")  # an id
+
+
+def narrow_by_row(changes: Changes, row: RecordingRow, by: By) -> None:
+    changes.narrow(row, by, purposes=[], reason="")  # a row
+
+
+def withdraw_by_chain(changes: Changes, chain: Chain, by: By) -> None:
+    changes.withdraw(chain, by, reason="")  # a chain whose row nobody compared
+
+
+def agree_by_id(changes: Changes, recording: str, by: By) -> None:
+    changes.agree(recording, by, purpose="training", keep_days=9, reason="")  # an id
+
+
+def defer_by_id(changes: Changes, recording: str, by: By, at: datetime) -> None:
+    changes.defer_erasure(recording, by, dispute="d", until=at, purposes=[])  # an id
+
+
+def leave_by_row(changes: Changes, row: RecordingRow, by: By) -> None:
+    changes.leave(row, by, reason="")  # a row
+
+
 def lift_by_row(changes: Changes, row: RecordingRow, by: By) -> None:
     changes.lift(row, by, hold=1, reason="settled")  # a row
 

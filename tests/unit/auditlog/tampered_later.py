@@ -17,6 +17,7 @@ from recorder.lifecycle.amendment_store import chain_of, put
 from recorder.lifecycle.expired_recording import ExpiredRecording
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import ConsentWithdrawn
+from tests.amendments import amend
 from tests.holds import set_hold
 
 from .conftest import World
@@ -135,7 +136,8 @@ def deleted_withdrawal(world: World) -> None:
 @found_as("row.deleted", "amendment")
 def deleted_restriction(world: World) -> None:
     before = RecordingTable.get_by_id(world.live_recording)
-    changes(world).narrow(
+    amend(
+        changes(world).narrow,
         world.tenant,
         world.live_recording,
         By("user", world.user),
@@ -151,7 +153,7 @@ def deleted_restriction(world: World) -> None:
 def replaced_amendment(world: World) -> None:
     hold(world)
     take_away(world, 1)
-    changes(world).delete(world.tenant, world.live_recording, By("user", world.user), reason="forged")
+    amend(changes(world).delete, world.tenant, world.live_recording, By("user", world.user), reason="forged")
 
 
 @found_as("amendment.row_differs")

@@ -36,6 +36,7 @@ from recorder.seal.amendment_kinds import (
 )
 from recorder.seal.dispute_kinds import SETTLED
 from recorder.seal.usage_terms import READING_TIME
+from tests.amendments import amend
 from tests.clock import since_boot
 
 TEXT = "The bread costs 12,50 euros, from Monday on."
@@ -57,7 +58,7 @@ def ask_for_deletion(scene, login: str = "paul") -> None:
         changes.lift(
             changes.look(scene.customer.id, scene.call), by, hold=hold.number, reason="no longer needed"
         )
-    changes.delete(scene.customer.id, scene.call, by, reason="we do not want it any more")
+    amend(changes.delete, scene.customer.id, scene.call, by, reason="we do not want it any more")
 
 
 def is_there(scene) -> bool:
@@ -282,7 +283,8 @@ def test_a_tombstone_that_came_too_early_is_no_valid_one(scene, house) -> None:
 def test_one_person_alone_ends_no_deferral_by_order(scene, house) -> None:
     dispute, jan = scene.recognised()
     with pytest.raises(SealError, match="one person alone"):
-        house.changes.end_deferrals(
+        amend(
+            house.changes.end_deferrals,
             scene.customer.id,
             scene.call,
             By("user", jan.id),
@@ -296,7 +298,7 @@ def test_what_ends_after_both_agreed_stays_ended(scene, house, duty) -> None:
     dispute, jan = scene.recognised()
     agree(scene, dispute, jan)
     by = By("user", scene.claire.id)
-    house.changes.narrow(scene.customer.id, scene.call, by, purposes=["agreement"], reason="no longer")
+    amend(house.changes.narrow, scene.customer.id, scene.call, by, purposes=["agreement"], reason="no longer")
     house.clock.forward(hours=24)
     assert duty.record_due(house.clock()) == 1
     assert OutcomeAdded in kinds(scene)
@@ -349,9 +351,9 @@ def test_withdrawal_and_shorter_retention_wait_as_a_deletion_does(house, scene, 
     changes, by, tenant = house.changes, By("user", scene.claire.id), scene.customer.id
     changes.lift(changes.look(tenant, scene.call), by, hold=1, reason="no longer needed")
     if what == "withdrawn":
-        changes.withdraw(tenant, scene.call, by, reason="by letter")
+        amend(changes.withdraw, tenant, scene.call, by, reason="by letter")
     elif what == "narrowed":
-        changes.narrow(tenant, scene.call, by, purposes=["agreement"], reason="no longer")
+        amend(changes.narrow, tenant, scene.call, by, purposes=["agreement"], reason="no longer")
     else:
         house.clock.forward(days=2)
         house.limit(tenant, 1)

@@ -37,6 +37,7 @@ from recorder.seal.dispute_kinds import SETTLED, OutcomeWritten
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.seal.outcome import decrypt_outcome, outcome_sha256
+from tests.amendments import amend
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 TEXT = "The bread costs 12,50 euros, from Monday on."
@@ -371,8 +372,8 @@ def test_nobody_enters_an_agreement_of_both_sides(scene, house, basis: str) -> N
     agree = {"purpose": "agreement", "keep_days": 100, "reason": "By telephone"}
     by = By("user", scene.claire.id)
     with pytest.raises(SealError, match="more than one person"):
-        house.changes.agree(scene.customer.id, scene.call, by, basis=basis, **agree)
-    house.changes.agree(scene.customer.id, scene.call, by, **agree)
+        amend(house.changes.agree, scene.customer.id, scene.call, by, basis=basis, **agree)
+    amend(house.changes.agree, scene.customer.id, scene.call, by, **agree)
     assert [each.basis for each in consents_of(scene)] == [STATED]
 
 

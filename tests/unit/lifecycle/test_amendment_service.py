@@ -34,6 +34,7 @@ from recorder.seal.amendment_chain import make_tombstone
 from recorder.seal.amendment_kinds import EXPIRED, HoldLifted
 from recorder.seal.keyring import data_key_path
 from recorder.store.contract import Conflict
+from tests.amendments import amend
 from tests.holds import set_hold
 from tests.stored_recordings import forge, put_small
 from tests.tombstones import drop_key
@@ -81,7 +82,13 @@ def hold(house, recording: str, **options) -> None:
 
 def test_reaches_its_points_in_order(house, recording) -> None:
     points: list[str] = []
-    replace(house.changes, boundary=points.append).delete(house.tenant, recording, OPERATOR, reason=REASON)
+    amend(
+        replace(house.changes, boundary=points.append).delete,
+        house.tenant,
+        recording,
+        OPERATOR,
+        reason=REASON,
+    )
     assert points == ["begun", "put", "listed"]
     assert amendments.pending_amendments(house.clock() + timedelta(days=1)) == ()
 
@@ -155,7 +162,7 @@ def test_a_missing_hold_that_was_handed_over_and_lifted_holds_nothing(house, cha
 
 def test_a_missing_deferral_keeps_a_recording(house, changes, recording) -> None:
     until, wait = house.clock() + timedelta(days=9), {"dispute": "a dispute", "purposes": ["agreement"]}
-    assert changes.defer_erasure(house.tenant, recording, OPERATOR, until=until, **wait) == 1
+    assert amend(changes.defer_erasure, house.tenant, recording, OPERATOR, until=until, **wait) == 1
     drop_amendments(house, recording)
     chain = changes.look(house.tenant, recording).chain
     assert refusal(lambda: amendments.check_logged(chain)) == "recording.deferred"
@@ -214,7 +221,7 @@ def test_updates_the_expiry_of_what_is_not_erased_under_the_lock_alone(house, re
 
 def test_refuses_while_another_process_amends_the_recording(house, changes, recording) -> None:
     assert lease.take(f"recording:{recording}", "another process", house.clock())
-    delete = lambda: changes.delete(house.tenant, recording, OPERATOR, reason=REASON)  # noqa: E731
+    delete = lambda: amend(changes.delete, house.tenant, recording, OPERATOR, reason=REASON)  # noqa: E731
     assert refusal(delete) == "retention.busy"
     lease.release(f"recording:{recording}", "another process")
     delete()
@@ -230,7 +237,8 @@ def test_gives_up_after_several_conflicts(house, changes, recording, monkeypatch
 
     monkeypatch.setattr(house.store, "put", conflict)
     assert (
-        refusal(lambda: changes.delete(house.tenant, recording, OPERATOR, reason=REASON)) == "store.conflict"
+        refusal(lambda: amend(changes.delete, house.tenant, recording, OPERATOR, reason=REASON))
+        == "store.conflict"
     )
     assert len(attempts) == TRIES
 
@@ -274,7 +282,7 @@ def test_widens_nothing_while_an_amendment_that_the_log_names_is_missing(house, 
     status = changes.look(house.tenant, recording)
     assert refusal(lambda: changes.lift(status, OPERATOR, hold=1, reason=REASON)) == "recording.held"
     days = {"purpose": "agreement", "keep_days": 200}
-    agree = lambda: changes.agree(house.tenant, recording, OPERATOR, reason=REASON, **days)  # noqa: E731
+    agree = lambda: amend(changes.agree, house.tenant, recording, OPERATOR, reason=REASON, **days)  # noqa: E731
     assert refusal(agree) == "recording.held"
     assert kinds(house, recording) == ["hold_set"]
 
@@ -299,7 +307,7 @@ def test_refuses_impossible_later_agreements(house, changes, recording, options,
     days_ago = options.get("days_ago", 0)
     values |= {name: value for name, value in options.items() if name != "days_ago"}
     agreed_on = called_on - timedelta(days=days_ago)
-    agree = lambda **more: changes.agree(house.tenant, recording, OPERATOR, **values | more)  # noqa: E731
+    agree = lambda **more: amend(changes.agree, house.tenant, recording, OPERATOR, **values | more)  # noqa: E731
     assert refusal(lambda: agree(on=agreed_on)) == error_id
     assert kinds(house, recording) == []
 
@@ -309,7 +317,7 @@ def test_accepts_a_later_agreement_between_the_call_and_today(house, changes, re
     house.clock.forward(days=10)
     longest = {"reason": "x" * LONGEST_REASON, "purpose": "training", "keep_days": 60}
     for day in (called_on, house.clock().date()):
-        changes.agree(house.tenant, recording, OPERATOR, on=day, **longest)
+        amend(changes.agree, house.tenant, recording, OPERATOR, on=day, **longest)
     assert kinds(house, recording) == ["consent_added"] * 2
 
 
@@ -318,17 +326,21 @@ def test_refuses_a_later_agreement_once_the_recording_has_expired_or_is_deleted(
 ) -> None:
     agree = {"purpose": "training", "keep_days": 90, "reason": REASON}
     other = put_small(house)
-    changes.delete(house.tenant, other, OPERATOR, reason=REASON)
-    assert refusal(lambda: changes.agree(house.tenant, other, OPERATOR, **agree)) == "retention.over"
+    amend(changes.delete, house.tenant, other, OPERATOR, reason=REASON)
+    assert refusal(lambda: amend(changes.agree, house.tenant, other, OPERATOR, **agree)) == "retention.over"
     house.clock.at = queries.recording(house.tenant, recording).keep_until
-    assert refusal(lambda: changes.agree(house.tenant, recording, OPERATOR, **agree)) == "retention.over"
+    assert (
+        refusal(lambda: amend(changes.agree, house.tenant, recording, OPERATOR, **agree)) == "retention.over"
+    )
 
 
 def test_narrows_only_purposes_that_the_recording_has(house, changes, recording) -> None:
     for purposes in ([], ["training"], ["agreement", "training"]):
-        narrow = partial(changes.narrow, house.tenant, recording, OPERATOR, reason=REASON)
+        narrow = partial(amend, changes.narrow, house.tenant, recording, OPERATOR, reason=REASON)
         assert refusal(partial(narrow, purposes=purposes)) == "retention.purpose"
-    changes.narrow(house.tenant, recording, OPERATOR, purposes=["agreement", "agreement"], reason=REASON)
+    amend(
+        changes.narrow, house.tenant, recording, OPERATOR, purposes=["agreement", "agreement"], reason=REASON
+    )
     assert kinds(house, recording) == ["purposes_narrowed"]
     assert queries.recording(house.tenant, recording).keep_until <= house.clock()
 
@@ -336,21 +348,25 @@ def test_narrows_only_purposes_that_the_recording_has(house, changes, recording)
 def test_keeps_what_a_law_requires_until_the_customer_leaves(house, changes, legal_duty) -> None:
     tenant, recording = legal_duty
     narrow = {"purposes": ["legal-duty"], "reason": REASON}
-    assert refusal(lambda: changes.narrow(tenant, recording, OPERATOR, **narrow)) == "retention.by_law"
-    assert refusal(lambda: changes.delete(tenant, recording, OPERATOR, reason=REASON)) == "retention.by_law"
+    assert refusal(lambda: amend(changes.narrow, tenant, recording, OPERATOR, **narrow)) == "retention.by_law"
+    assert (
+        refusal(lambda: amend(changes.delete, tenant, recording, OPERATOR, reason=REASON))
+        == "retention.by_law"
+    )
     assert changes.look(tenant, recording).may_narrow() == ("agreement",)
-    changes.leave(tenant, recording, OPERATOR, reason=REASON)
-    changes.leave(tenant, recording, OPERATOR, reason=REASON)
+    amend(changes.leave, tenant, recording, OPERATOR, reason=REASON)
+    amend(changes.leave, tenant, recording, OPERATOR, reason=REASON)
     assert kinds(house, recording, tenant) == ["deletion_requested"]
 
 
 def test_deletes_once_and_never_a_held_recording(house, changes, recording) -> None:
     hold(house, recording)
-    for attempt in (changes.delete, changes.leave):
-        assert refusal(lambda: attempt(house.tenant, recording, OPERATOR, reason=REASON)) == "retention.held"  # noqa: B023
+    for change in (changes.delete, changes.leave):
+        attempt = partial(amend, change, house.tenant, recording, OPERATOR, reason=REASON)
+        assert refusal(attempt) == "retention.held"
     changes.lift(changes.look(house.tenant, recording), OPERATOR, hold=1, reason=REASON)
-    changes.delete(house.tenant, recording, OPERATOR, reason=REASON)
-    again = lambda: changes.delete(house.tenant, recording, OPERATOR, reason=REASON)  # noqa: E731
+    amend(changes.delete, house.tenant, recording, OPERATOR, reason=REASON)
+    again = lambda: amend(changes.delete, house.tenant, recording, OPERATOR, reason=REASON)  # noqa: E731
     assert refusal(again) == "retention.deleted"
 
 
@@ -359,9 +375,9 @@ def test_withdraws_only_purposes_that_rest_on_consent(house, changes) -> None:
     assert changes.look(house.tenant, recording).may_withdraw() == ("agreement",)
     for purposes in (["training"], ["agreement", "training"], []):
         withdraw = {"purposes": purposes, "reason": REASON}
-        attempt = lambda: changes.withdraw(house.tenant, recording, OPERATOR, **withdraw)  # noqa: B023, E731
+        attempt = lambda: amend(changes.withdraw, house.tenant, recording, OPERATOR, **withdraw)  # noqa: B023, E731
         assert refusal(attempt) == "retention.not_by_consent"
-    changes.withdraw(house.tenant, recording, OPERATOR, purposes=["agreement"], reason=REASON)
+    amend(changes.withdraw, house.tenant, recording, OPERATOR, purposes=["agreement"], reason=REASON)
     assert kinds(house, recording) == ["consent_withdrawn"]
     assert changes.look(house.tenant, recording).may_withdraw() == ()
 

@@ -29,6 +29,7 @@ from recorder.seal.keyring import data_key_path, tenant_key_path
 from recorder.services import Services
 from recorder.spool import layout
 from recorder.store.contract import Conflict, StoreError, Unreachable
+from tests.amendments import amend
 from tests.holds import set_hold
 from tests.stored_recordings import put_small
 
@@ -264,7 +265,7 @@ def test_an_agreement_that_the_log_alone_still_names_erases_nothing(house) -> No
     house.work(folder)
     expired_at = queries.recording(house.tenant, folder.name).keep_until
     days = {"purpose": "agreement", "keep_days": 200}
-    house.changes.agree(house.tenant, folder.name, By("operator"), reason="by letter", **days)
+    amend(house.changes.agree, house.tenant, folder.name, By("operator"), reason="by letter", **days)
     remove_amendments(house, queries.recording(house.tenant, folder.name))
     change_row(folder.name, keep_until=expired_at)
     house.clock.at = expired_at

@@ -20,6 +20,7 @@ from recorder.lifecycle import plans
 from recorder.ops.doctor import storage
 from recorder.prompts.composer import SHIPPED
 from recorder.seal.amendment import By
+from tests.amendments import amend
 from tests.house import Bakery
 from tests.plan_file import PLANS
 
@@ -194,8 +195,14 @@ def test_later_agreement_fits_the_plan(house: Bakery, authors) -> None:
     plans.change_plan(house.tenant, "basic", **authors)
 
     def agree(days: int) -> None:
-        house.changes.agree(
-            house.tenant, recording, By("operator"), purpose="agreement", keep_days=days, reason="By letter"
+        amend(
+            house.changes.agree,
+            house.tenant,
+            recording,
+            By("operator"),
+            purpose="agreement",
+            keep_days=days,
+            reason="By letter",
         )
 
     assert error(lambda: agree(15)) == "retention.plan"

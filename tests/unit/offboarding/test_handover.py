@@ -34,6 +34,7 @@ from recorder.seal import canonical_json
 from recorder.seal.amendment import By
 from recorder.seal.sealing import open_manifest
 from recorder.store.contract import Unreachable
+from tests.amendments import amend
 from tests.house import Customer
 
 OPERATOR = By("operator")
@@ -89,7 +90,7 @@ def test_archive_is_complete_and_verifiable_by_its_own_content(house, bakery, ha
     live, silent = house.call(bakery), house.call(bakery, announced=False)
     house.not_recorded(bakery, "never_connected")
     options = {"purpose": "training", "keep_days": 30, "reason": "on paper"}
-    house.changes.agree(bakery.id, live, OPERATOR, **options)
+    amend(house.changes.agree, bakery.id, live, OPERATOR, **options)
     announce(house, bakery)
     assert queries.lines(bakery.id) == ()
     sign(house, bakery)
@@ -263,7 +264,7 @@ def test_an_erased_recording_reads_as_zeros_and_nothing_else_moves(house, bakery
     row = handed(bakery.id)
     who = person(bakery)
     before = fetched(house, who)
-    house.changes.withdraw(bakery.id, withdrawn, OPERATOR, reason="They said so")
+    amend(house.changes.withdraw, bakery.id, withdrawn, OPERATOR, reason="They said so")
     for destroyed in (False, True):
         if destroyed:
             assert expiry.destroy_due(house.services, house.clock()) == 1

@@ -15,6 +15,7 @@ from recorder.audit.handover_check import HandoverCheck, find_handover_folder
 from recorder.cli import accord
 from recorder.seal import signing
 from recorder.seal.amendment import By
+from tests.amendments import amend
 from tests.unit.offboarding.test_handover import (
     announce,
     bakery,
@@ -36,7 +37,7 @@ def folder(house, bakery, handed, tmp_path) -> Path:
     house.call(bakery)
     house.call(bakery, announced=False)
     house.not_recorded(bakery, "never_connected")
-    house.changes.agree(bakery.id, live, BY, purpose="training", keep_days=30, reason="on paper")
+    amend(house.changes.agree, bakery.id, live, BY, purpose="training", keep_days=30, reason="on paper")
     announce(house, bakery)
     sign(house, bakery)
     handed(bakery.id)

@@ -30,6 +30,7 @@ from recorder.playback.interface import Actor
 from recorder.seal.amendment import By
 from recorder.seal.verification import verify
 from recorder.store.contract import Unreachable
+from tests.amendments import amend
 from tests.house import Customer, House
 
 ZONE = ZoneInfo("Europe/Brussels")
@@ -122,7 +123,7 @@ def test_an_import_is_listed_but_not_played_until_its_purpose_is_stated(house, b
 
     clock.forward(days=1)
     options = {"purpose": "agreement", "keep_days": 365, "reason": "Their letter of 2 September"}
-    house.changes.agree(bakery.id, found.id, By("user", bakery.people["paul"].id), **options)
+    amend(house.changes.agree, bakery.id, found.id, By("user", bakery.people["paul"].id), **options)
     now_usable = queries.recording(bakery.id, found.id)
     assert now_usable.usable
     assert now_usable.keep_until == found.started_at + timedelta(seconds=1, days=365), "from the call on"
@@ -275,7 +276,7 @@ def test_refuses_purposes_that_the_country_forbids_or_that_come_too_late(
     def state(purpose: str, keep_days: int) -> str:
         options = {"purpose": purpose, "keep_days": keep_days, "reason": "On paper"}
         with pytest.raises(RetentionError) as failure:
-            house.changes.agree(bakery.id, outcome.recording, OPERATOR, **options)
+            amend(house.changes.agree, bakery.id, outcome.recording, OPERATOR, **options)
         return failure.value.error_id
 
     assert state("agreement", 40_000) == "retention.too_long"
@@ -294,7 +295,7 @@ def test_the_manifest_states_that_it_was_imported(house, bakery, folder, clock) 
     (outcome,) = bring(house, bakery, folder)
     before = queries.recording(bakery.id, outcome.recording)
     options = {"purpose": "agreement", "keep_days": 365, "reason": "On paper"}
-    house.changes.agree(bakery.id, before.id, OPERATOR, **options)
+    amend(house.changes.agree, bakery.id, before.id, OPERATOR, **options)
     before = queries.recording(bakery.id, outcome.recording)
     with connected():
         AmendmentTable.delete().execute()

@@ -20,6 +20,7 @@ from recorder.lifecycle.amendment_store import chain_of
 from recorder.seal.amendment import By, name
 from recorder.seal.verification import verify
 from recorder.spool import layout
+from tests.amendments import amend
 from tests.holds import set_hold
 from tests.stored_recordings import put_small
 
@@ -92,7 +93,7 @@ def test_only_what_ends_a_use_ends_the_grants_of_its_recording(house, gate, chan
             return GrantTable.get_by_id(grant.id).ended_at
 
     agree = {"purpose": "training", "keep_days": 60, "reason": "on the telephone"}
-    changes.agree(row.tenant, row.id, OPERATOR, **agree)
+    amend(changes.agree, row.tenant, row.id, OPERATOR, **agree)
     assert ended_at(grant) is None
     held_at = house.clock()
     hold(changes, row)
@@ -113,7 +114,9 @@ def test_an_unlisted_amendment_takes_effect_after_a_crash(house, gate, changes, 
         services.store, services.root, services.signer, house.clock, house.entropy, boundary
     )
     with pytest.raises(KeyboardInterrupt):
-        failing_changes.delete(recording.tenant, recording.id, OPERATOR, reason="asked on the telephone")
+        amend(
+            failing_changes.delete, recording.tenant, recording.id, OPERATOR, reason="asked on the telephone"
+        )
     house.clock.forward(minutes=2)
     assert amendments.listed_hashes(house.tenant, recording.id) == ()
     assert list_pending(services.store, services.root, house.clock(), house.entropy) == (dies == "put")
@@ -123,7 +126,7 @@ def test_an_unlisted_amendment_takes_effect_after_a_crash(house, gate, changes, 
 
 
 def test_the_gate_lists_amendments_that_it_finds_in_the_bucket(house, gate, changes, ada, recording) -> None:
-    changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
+    amend(changes.delete, recording.tenant, recording.id, OPERATOR, reason="…")
     with writing():  # an older copy of the catalogue
         AmendmentTable.delete().execute()
         GrantTable.delete().execute()
@@ -158,7 +161,7 @@ def test_nothing_is_heard_without_the_amendments_that_the_log_names(
     house, gate, changes, ada, recording
 ) -> None:
     """Whoever writes catalogue and bucket could otherwise take back that a purpose was ended."""
-    changes.narrow(recording.tenant, recording.id, OPERATOR, purposes=["agreement"], reason="asked to")
+    amend(changes.narrow, recording.tenant, recording.id, OPERATOR, purposes=["agreement"], reason="asked to")
     (house.bucket / f"{recording.prefix}{name(1)}").unlink()
     with writing():
         AmendmentTable.delete().execute()
@@ -171,7 +174,7 @@ def test_a_withdrawal_takes_effect_at_once_and_erases(house, gate, changes, ada,
     row = agreed_to(house)
     grant = gate.grant(ada, row.id, "agreement")
     house.clock.forward(minutes=1)
-    changes.withdraw(row.tenant, row.id, OPERATOR, reason="by letter")
+    amend(changes.withdraw, row.tenant, row.id, OPERATOR, reason="by letter")
     assert refusals(gate, ada, row) == {"agreement": "access.expired"}
     with pytest.raises(AccessError):
         gate.open(ada, grant.id, "audio.wav", "p")
@@ -191,7 +194,7 @@ def agreed_to(house):
 
 def test_refuses_a_withdrawal_without_consent(changes, recording) -> None:
     with pytest.raises(RetentionError) as failure:
-        changes.withdraw(recording.tenant, recording.id, OPERATOR, reason="…")
+        amend(changes.withdraw, recording.tenant, recording.id, OPERATOR, reason="…")
     assert failure.value.error_id == "retention.not_by_consent"
     assert amendments.pending_amendments(changes.now() + timedelta(days=1)) == ()
 
@@ -200,9 +203,9 @@ def test_a_later_agreement_is_limited_by_the_country(house, gate, changes, someb
     admin = somebody("customer_admin")
     options = {"purpose": "training", "reason": "signed on paper"}
     with pytest.raises(RetentionError) as failure:
-        changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=181, **options)
+        amend(changes.agree, recording.tenant, recording.id, OPERATOR, keep_days=181, **options)
     assert failure.value.error_id == "retention.too_long"
-    changes.agree(recording.tenant, recording.id, OPERATOR, keep_days=180, **options)
+    amend(changes.agree, recording.tenant, recording.id, OPERATOR, keep_days=180, **options)
     assert refusals(gate, admin, recording) == {"agreement": None, "training": None}
     row = queries.recording(house.tenant, recording.id)
     assert row.keep_until - recording.keep_until == timedelta(days=150)
@@ -216,7 +219,7 @@ def test_a_later_agreement_is_limited_by_the_country(house, gate, changes, someb
 def test_refuses_a_later_agreement_about_an_unannounced_recording(changes, recorded) -> None:
     row = recorded(announced=False)
     with pytest.raises(RetentionError) as failure:
-        changes.agree(row.tenant, row.id, OPERATOR, purpose="agreement", keep_days=60, reason="…")
+        amend(changes.agree, row.tenant, row.id, OPERATOR, purpose="agreement", keep_days=60, reason="…")
     assert failure.value.error_id == "retention.not_announced"
 
 
@@ -225,10 +228,10 @@ def test_a_held_recording_is_not_deleted_and_a_deleted_one_is_not_played(
 ) -> None:
     hold(changes, recording)
     with pytest.raises(RetentionError) as failure:
-        changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
+        amend(changes.delete, recording.tenant, recording.id, OPERATOR, reason="…")
     assert failure.value.error_id == "retention.held"
     changes.lift(changes.look(recording.tenant, recording.id), OPERATOR, hold=1, reason="settled")
-    changes.delete(recording.tenant, recording.id, OPERATOR, reason="not needed")
+    amend(changes.delete, recording.tenant, recording.id, OPERATOR, reason="not needed")
     assert refusals(gate, ada, recording) == {"agreement": "access.erased"}
     hold_too_late = {"owner": "ada", "purposes": ["agreement"], "reason": "…"}
     with pytest.raises(RetentionError):
@@ -269,7 +272,7 @@ def test_refuses_invalid_holds(changes, recording) -> None:
 def test_another_customers_recording_is_not_found(changes, stranger, recording) -> None:
     for attempt in (
         lambda: changes.look(stranger.tenant, recording.id),
-        lambda: changes.delete(stranger.tenant, recording.id, OPERATOR, reason="…"),
+        lambda: amend(changes.delete, stranger.tenant, recording.id, OPERATOR, reason="…"),
         lambda: changes.lift(changes.look(stranger.tenant, recording.id), OPERATOR, hold=1, reason="…"),
     ):
         with pytest.raises(AccessError) as failure:
@@ -297,7 +300,7 @@ def test_two_concurrent_amendments_both_take_effect(house, changes, recording, m
         put(key, path, sha256)
 
     monkeypatch.setattr(services.store, "put", between)
-    changes.delete(recording.tenant, recording.id, OPERATOR, reason="…")
+    amend(changes.delete, recording.tenant, recording.id, OPERATOR, reason="…")
     chain = chain_of(services.store, recording.prefix, services.root)
     assert [each.kind for each in chain.amendments] == ["purposes_narrowed", "deletion_requested"]
     assert len(amendments.listed_hashes(house.tenant, recording.id)) == 2
@@ -339,7 +342,7 @@ def test_an_erasure_during_playback_is_reported_as_such_and_breaks_no_seal(
     opened = gate.open(ada, grant.id, "audio.wav", "p")
     pieces = opened.read(0, opened.length)
     next(pieces)
-    changes.delete(recording.tenant, recording.id, OPERATOR, reason="by mistake")
+    amend(changes.delete, recording.tenant, recording.id, OPERATOR, reason="by mistake")
     if far == "key":  # the objects are gone, the row does not say so yet
         monkeypatch.setattr(recordings, "make_tombstone", lambda *_, **__: False)
     destroy_due(house)

@@ -31,6 +31,7 @@ from recorder.processes.gate import PanelGate
 from recorder.prompts.country_file import shipped_packs
 from recorder.seal.amendment import By
 from recorder.seal.usage_terms import RetentionLimit
+from tests.amendments import amend
 from tests.announcements import announcement_in
 from tests.example_count import share
 from tests.house import Bakery
@@ -165,9 +166,7 @@ class LivingRecording:
             words = {**words, "owner": "ada", "review_at": now + timedelta(days=30)}
         if what != "nothing":
             with suppress(RetentionError):
-                looked_at = what in ("hold", "lift")
-                place = [changes.look(house.tenant, self.id)] if looked_at else [house.tenant, self.id]
-                getattr(changes, what)(*place, OPERATOR, reason="…", **words)
+                amend(getattr(changes, what), house.tenant, self.id, OPERATOR, reason="…", **words)
         row = queries.recording(house.tenant, self.id)
         signed = chain_of(services.store, row.prefix, services.root).amendments
         for each in signed[len(self.life.statements) :]:

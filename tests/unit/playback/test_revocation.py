@@ -27,6 +27,7 @@ from recorder.seal.amendment_chain import make_tombstone
 from recorder.seal.amendment_kinds import ConsentAdded, DeletionRequested
 from recorder.seal.verification import verify
 from recorder.services import Services
+from tests.amendments import amend
 from tests.stored_recordings import forge, put_small
 
 
@@ -86,7 +87,7 @@ def test_an_amendment_by_a_revoked_key_erases_nothing(house, leaked) -> None:
     before, _, revoked = leaked
     means = house.services
     forged = Changes(means.store, means.root, means.signer, house.clock, house.entropy)
-    forged.delete(house.tenant, before, By("operator"), reason="asked for by whoever has the key")
+    amend(forged.delete, house.tenant, before, By("operator"), reason="asked for by whoever has the key")
     assert refusals(house, before, revoked)[0] == "seal.key_revoked"
     services = replace(means, revoked=revoked)
     assert expiry.destroy_due(services, house.clock() + timedelta(minutes=1)) == 0
@@ -158,7 +159,15 @@ def test_accepts_only_what_the_catalogue_knew_before_the_revocation(house) -> No
     services, key = house.services, house.services.signer.key_id
     house.clock.forward(hours=1)
     known = Changes(services.store, services.root, services.signer, house.clock, house.entropy)
-    known.agree(house.tenant, first, By("operator"), purpose="agreement", keep_days=20, reason="on the phone")
+    amend(
+        known.agree,
+        house.tenant,
+        first,
+        By("operator"),
+        purpose="agreement",
+        keep_days=20,
+        reason="on the phone",
+    )
     since = house.clock.forward(hours=1)
     forge(house, second, later(house, "agreement"), since - timedelta(minutes=30))
     house.clock.forward(hours=1)

@@ -15,6 +15,7 @@ from recorder.catalogue.tables.retention_limit import RetentionLimitTable
 from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import Changes
 from recorder.seal.amendment import By
+from tests.amendments import amend
 from tests.holds import set_hold
 
 from .conftest import catalogued, rows
@@ -32,9 +33,9 @@ def test_rebuilt_rows_reflect_amendments(house, recovery, recorded) -> None:
     longer, narrowed, deleted, on_hold = recorded(), recorded(), recorded(), recorded()
     service = changes(house)
     options = {"purpose": "training", "keep_days": 90, "reason": "on paper"}
-    service.agree(house.tenant, longer, OPERATOR, **options)
-    service.narrow(house.tenant, narrowed, OPERATOR, purposes=["agreement"], reason="…")
-    service.delete(house.tenant, deleted, OPERATOR, reason="…")
+    amend(service.agree, house.tenant, longer, OPERATOR, **options)
+    amend(service.narrow, house.tenant, narrowed, OPERATOR, purposes=["agreement"], reason="…")
+    amend(service.delete, house.tenant, deleted, OPERATOR, reason="…")
     review = house.clock() + timedelta(days=9)
     more = {"owner": "ada", "purposes": ["agreement"], "reason": "…", "review_at": review}
     set_hold(service, house.tenant, on_hold, OPERATOR, **more)
@@ -57,7 +58,7 @@ def test_rebuilt_rows_reflect_amendments(house, recovery, recorded) -> None:
 def test_completes_unlisted_amendments(house, recovery, recorded) -> None:
     recording = recorded()
     (old,) = rows(RecordingTable)
-    changes(house).delete(house.tenant, recording, OPERATOR, reason="…")
+    amend(changes(house).delete, house.tenant, recording, OPERATOR, reason="…")
     with writing():  # a copy of before
         AmendmentTable.delete().execute()
         before = {name: value for name, value in old.items() if name != "id"}

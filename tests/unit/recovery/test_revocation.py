@@ -23,6 +23,7 @@ from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import make_tombstone
 from recorder.seal.amendment_kinds import ConsentAdded
 from recorder.seal.keyring import data_key_path
+from tests.amendments import amend
 from tests.stored_recordings import forge, receipt_body
 
 from .conftest import rows
@@ -110,7 +111,7 @@ def test_accepts_what_the_restored_log_names(house, recovery, recorded, revoked)
     house.clock.forward(hours=1)
     changes = Changes(services.store, services.root, services.signer, house.clock, house.entropy)
     options = {"purpose": "agreement", "keep_days": 20, "reason": "on the phone"}
-    changes.agree(house.tenant, recording, By("operator"), **options)
+    amend(changes.agree, house.tenant, recording, By("operator"), **options)
     house.clock.at = since(revoked) + timedelta(days=1)
     before = rows(AmendmentTable)
     with writing():

@@ -29,6 +29,7 @@ from recorder.lifecycle import expiry
 from recorder.playback.interface import Actor
 from recorder.prompts.purposes import standard
 from recorder.seal.amendment import By
+from tests.amendments import amend
 from tests.golden.surfaces import HERE as GOLDEN
 from web.text import access_log, log_details, retention
 
@@ -137,7 +138,7 @@ def test_log_ins_and_wrong_passwords_are_shown(browser, bakery, house, time_and_
 
 def test_erased_entries_say_so(house, browser, bakery, heard_recording) -> None:
     by = By("user", bakery.people["paul"].id)
-    house.office().delete(bakery.id, heard_recording, by, reason="Not needed.")
+    amend(house.office().delete, bakery.id, heard_recording, by, reason="Not needed.")
     assert expiry.destroy_due(house.services, house.clock.forward(minutes=5)) == 1
     text = in_english(browser("paul")).get(f"/access-log?recording={heard_recording}").text
     erased, *rest = entries(text)

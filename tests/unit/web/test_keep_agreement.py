@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recorder.seal.amendment import By
+from tests.amendments import amend
 
 YES = {"answer": "yes", "how": "key", "by": "external"}
 BADGES = {
@@ -37,9 +38,9 @@ def test_the_list_says_what_the_page_says(house, browser, bakery, answers, later
     for change in later:
         house.clock.forward(minutes=1)
         if change == "withdrawn":
-            house.changes.withdraw(bakery.id, call, by, reason="By letter", purposes=["agreement"])
+            amend(house.changes.withdraw, bakery.id, call, by, reason="By letter", purposes=["agreement"])
         else:
-            house.changes.agree(
+            amend(house.changes.agree,
                 bakery.id, call, by, purpose="agreement", keep_days=300, reason="By e-mail"
             )  # fmt: skip
     listed, page = paul.get("/recordings").text, paul.get(f"/recordings/{call}").text

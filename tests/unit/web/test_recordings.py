@@ -19,6 +19,7 @@ from recorder.features.search import queries
 from recorder.identity import users
 from recorder.seal.amendment import By
 from recorder.spool.layout import REASONS
+from tests.amendments import amend
 
 
 def calls_on(page) -> list[str]:
@@ -238,7 +239,15 @@ def test_periods_are_days_in_the_customers_time_zone(browser, house, bakery, clo
 def test_agreement_entered_later_is_not_shown_as_agreed(browser, house, bakery):
     recording = house.call(bakery)
     by = By("user", bakery.people["paul"].id)
-    house.changes.agree(bakery.id, recording, by, purpose="agreement", keep_days=100, reason="By telephone")
+    amend(
+        house.changes.agree,
+        bakery.id,
+        recording,
+        by,
+        purpose="agreement",
+        keep_days=100,
+        reason="By telephone",
+    )
     page = browser("claire").get("/recordings")
     badges = re.search(r'<p class="badges call-badges">.*?</p>', page.text, re.DOTALL)
     assert badges is not None

@@ -15,6 +15,7 @@ from recorder.features.disputes import guest_calls
 from recorder.features.disputes.queries import dispute_ids, find_dispute
 from recorder.identity import users
 from recorder.seal.amendment import By
+from tests.amendments import amend
 from tests.mailbox import link_in, text_of
 from tests.unit.web.account_mails import send
 from web.room_signals import SESSION_STREAMS
@@ -56,9 +57,9 @@ def test_a_difference_is_about_several_calls(claire, house, bakery, call, rival)
 
 def test_where_it_was_not_announced_the_other_person_can_be_asked(claire, house, bakery, call) -> None:
     changes, operator = house.changes, By("operator")
-    agree = partial(changes.agree, bakery.id, call, operator, keep_days=100, reason="By telephone")
+    agree = partial(amend, changes.agree, bakery.id, call, operator, keep_days=100, reason="By telephone")
     agree(purpose="training")
-    changes.narrow(bakery.id, call, operator, purposes=["agreement"], reason="Not announced")
+    amend(changes.narrow, bakery.id, call, operator, purposes=["agreement"], reason="Not announced")
     text = claire.get(f"/recordings/{call}/together").text
     assert f'href="/recordings/{call}#more"' in text
     assert 'name="subject"' not in text
