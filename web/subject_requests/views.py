@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
+import structlog
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import force_locale
@@ -15,7 +16,7 @@ from recorder.catalogue import erased_call_queries, queries, subject_request_que
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain import time_zones
-from recorder.errors import SealError, SubjectRequestError
+from recorder.errors import AuditLogError, SealError, SubjectRequestError
 from recorder.features.subject_requests import call_erasure as forgotten_calls
 from recorder.features.subject_requests import erasure, reviews, rules, service, verification_code
 from recorder.features.subject_requests.reviews import COPIED, WITHHELD, ListenerRow, ReviewRow
@@ -38,6 +39,8 @@ FIELDS = {
     "subject_request.day": "received",
 }
 """The field of a new request that an error is about."""
+
+log = structlog.get_logger()
 
 blueprint = Blueprint("subject_requests", __name__, template_folder="templates")
 
@@ -357,11 +360,15 @@ def erase(request_id: str) -> ResponseReturnValue:
         raise SubjectRequestError(
             "subject_request.sure", "the erasure was not confirmed", "confirm it in the form"
         )
+    try:  # first, because nothing is erased unless the log is complete
+        forgotten_calls.erase_calls(changes(), verified, _user_id())
+    except AuditLogError as error:
+        log.error("web.refused", error_id=error.error_id, error=error.message, endpoint=request.endpoint)
+        return _render_request(request_id, "erase", errors.error(error.error_id)), 403
     for each in found:
         if each.id not in review_rows or review_rows[each.id].erased_at is None:
             gate().check_theirs(who(), verified, each.id)
             erasure.erase_recording(changes(), verified, each.id, _user_id())
-    forgotten_calls.erase_calls(changes(), verified, _user_id())
     return _redirect_to_request(request_id, "erasing")
 
 

@@ -15,7 +15,7 @@ import soundfile
 
 from recorder.audit.service import Audit
 from recorder.catalogue import erased_call_queries, queries, subject_request_queries
-from recorder.catalogue.database import connected
+from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.recording import NotRecordedTable, RecordingTable
 from recorder.domain.parties import Party
@@ -433,6 +433,23 @@ def test_erases_what_is_allowed_and_explains_the_rest(house, browser, bakery, ca
     (row,) = reviews.reviews_of(duty.id, page.rpartition("/")[2]).values()
     assert (row.recording, row.kept_reason) == (by_law, "retention.by_law")
     assert "comme la loi l’exige" in anne.get(page).text
+
+
+def test_says_that_nothing_was_erased_while_the_log_has_a_gap(house, browser, bakery, call) -> None:
+    missed = house.not_recorded(bakery, "declined")
+    paul = browser("paul")
+    page = enter(paul, wants="erasure")
+    known(paul, page)
+    with writing():
+        LeafTable.delete().where((LeafTable.tenant == bakery.id) & (LeafTable.number == 0)).execute()
+    before = kinds(bakery.id, "")
+    answer = paul.send(f"{page}/erase", sure="yes")
+    assert answer.status_code == 403
+    text = "Le journal est en cours de vérification. Rien n’a été effacé. Demandez à votre fournisseur."
+    assert f'<p class="field-error">{text}</p>' in answer.text
+    assert 'name="sure"' in answer.text, "beside the form"
+    assert kinds(bakery.id, "") == before
+    assert [row.id for row in queries.not_recorded(bakery.id).rows] == [missed]
 
 
 def test_tampered_recording_is_not_copied(house, browser, bakery, call) -> None:
