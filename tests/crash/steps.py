@@ -37,7 +37,7 @@ from recorder.seal import kek_files, signing
 from recorder.seal.amendment import By
 from recorder.services import Services
 from recorder.store.directory import DirectoryStore
-from tests.holds import set_hold
+from tests.amendments import amend
 from tests.installation import services_in
 
 
@@ -75,18 +75,16 @@ class Step:
             self.store, self.public, self.signer, lambda: self.now, boundary=self.boundary
         )
 
-    def amend(self, what: str, **time_and_entropy: object) -> None:
+    def amend(self, what: str, **options: object) -> None:
         change = getattr(self.changes, what)
-        change(self.tenant, self.argument, By("operator"), reason="order 12", **time_and_entropy)
+        amend(change, self.tenant, self.argument, By("operator"), reason="order 12", **options)
 
     def hold(self) -> None:
         review = self.now + timedelta(days=90)
-        options = {"owner": self.tenant, "purposes": ["agreement"], "reason": "order 12", "review_at": review}
-        set_hold(self.changes, self.tenant, self.argument, By("operator"), **options)
+        self.amend("hold", owner=self.tenant, purposes=["agreement"], review_at=review)
 
     def lift(self) -> None:
-        current = self.changes.look(self.tenant, self.argument)
-        self.changes.lift(current, By("operator"), hold=1, reason="order 12")
+        self.amend("lift", hold=1)
 
     def agree(self) -> None:
         self.amend("agree", purpose="agreement", keep_days=29)
