@@ -33,7 +33,7 @@ run: $(VENV)/.run
 TIMED := tests/integration/switch tests/integration/test_scenarios_practice.py tests/integration/test_scenarios_practice_switch.py tests/integration/test_scenarios_transcripts.py tests/chaos tests/fuzz/test_sip.py tests/fuzz/test_switch_reads.py tests/freeswitch
 # What fails (status 1) beside others runs once more alone, so that a busy machine fails nobody; both are printed.
 tests = $(BIN)/python -m pytest $(1) $(2) $(PYTEST) || { [ $$? = 1 ] && \
-	$(BIN)/python -m pytest $(2) --last-failed --last-failed-no-failures none $(PYTEST); }
+	TEST_DEADLINE=inf $(BIN)/python -m pytest $(2) --last-failed --last-failed-no-failures none $(PYTEST); }
 # In the order of the folders: what takes long for one test would come last otherwise, and be waited for.
 test: $(VENV)/.test tools
 	$(call tests,-n $(JOBS) --dist loadfile --no-loadscope-reorder,-m "not long" $(TIMED:%=--ignore %))
