@@ -88,6 +88,10 @@ class _Conference:
         sounds = frozenset(sound for who, sound in self.sounds_heard if who == leg)
         return Participant(leg, self.members[leg].party, sounds)
 
+    def others(self, channel: str) -> tuple[Participant, ...]:
+        """Return the members beside ``channel``."""
+        return tuple(self.participant(leg) for leg in self.members if leg != channel)
+
 
 class Conferences:
     """The participants of ``calls``, which are the current calls by the external leg. ``ask`` queries the
@@ -143,12 +147,11 @@ class Conferences:
                 call.feed(ParticipantsJoined(at, (participant,)))
 
     def _others(self, conference: _Conference, channel: str) -> tuple[Participant, ...]:
-        legs = [leg for leg in conference.members if leg != channel]
         try:
-            return tuple(self._identified(conference, leg) for leg in legs)
+            self._add_parties(conference, channel)
         except SwitchError as error:
             log.warning("conference.query_failed", error=error.message)
-            return tuple(conference.participant(leg) for leg in legs if leg in conference.members)
+        return conference.others(channel)
 
     def _handle_departure(self, observation: ConferenceEvent, member: ConferenceMember, at: datetime) -> None:
         conference = self._conferences.get(observation.conference)
@@ -421,18 +424,19 @@ class Conferences:
         participants. Raises :class:`SwitchError`."""
         for conference in self._conferences.values():
             if channel in conference.members:
-                return conference.name, tuple(
-                    self._identified(conference, leg) for leg in list(conference.members) if leg != channel
-                )
+                self._add_parties(conference, channel)
+                return conference.name, conference.others(channel)
         legs = [leg for leg, (external, _on) in self._third_parties.items() if external == channel]
         return "", tuple(Participant(leg, self._party(leg)) for leg in legs)
 
-    def _identified(self, conference: _Conference, leg: str) -> Participant:
-        """Return a member, with the party that the conference's list does not contain."""
-        member = conference.members[leg]
-        if member.party is None:
-            conference.members[leg] = replace(member, party=self._party(leg))
-        return conference.participant(leg)
+    def _add_parties(self, conference: _Conference, channel: str) -> None:
+        """Ask for the parties of the members beside ``channel`` that the conference's list does not contain.
+        Raises :class:`SwitchError`."""
+        for leg, member in list(conference.members.items()):
+            if leg != channel and member.party is None:
+                party = self._party(leg)
+                if leg in conference.members:  # they may have left meanwhile
+                    conference.members[leg] = replace(member, party=party)
 
     def _party(self, leg: str) -> Party | None:
         data = self._data(leg)

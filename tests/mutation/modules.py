@@ -125,5 +125,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "recorder/auditlog/complete_log.py": ("tests/unit/auditlog/test_complete_log.py",),
     "recorder/auditlog/leaf_erasure.py": ("tests/unit/auditlog/test_append.py",),
     "recorder/auditlog/signed_setting.py": ("tests/unit/auditlog/test_signed_setting.py",),
-    "recorder/capture/conferences.py": ("tests/unit/capture/test_conferences.py",),
+    "recorder/capture/conferences.py": (
+        "tests/unit/capture/test_conferences.py",
+        "tests/unit/capture/test_third_parties.py",
+    ),
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import gevent
@@ -18,10 +19,13 @@ from recorder.domain.call_events import (
     INTERNAL,
     CallEvent,
     ChannelGone,
+    ConferenceJoined,
     HoldStarted,
     KeyPressed,
     LegBridged,
     LegUnbridged,
+    Participant,
+    ParticipantsJoined,
 )
 from recorder.domain.call_plan import ALONE, BOTH, OPT_IN, CallPlan, Script, TransferNoticeScript
 from recorder.domain.markers import Marker
@@ -44,10 +48,13 @@ def wait_for_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class Switch:
-    """Answers from its attributes; ``legs`` has the data of each leg."""
+    """Answers from its attributes; ``legs`` has the data of each leg. ``meanwhile`` happens during each
+    query."""
 
     def __init__(self) -> None:
         self.commands: list[str] = []
+        self.queries: list[str] = []
+        self.meanwhile: Callable[[], None] = lambda: None
         self.rows: list[dict[str, str]] = []
         self.legs: dict[str, dict[str, str]] = {}
         self.external: dict[str, str] = {}
@@ -55,6 +62,8 @@ class Switch:
 
     def ask(self, command: SwitchCommand) -> str:
         words = str(command).split()
+        self.queries.append(str(command))
+        self.meanwhile()
         if words[1] == "show":
             return json.dumps({"rows": self.rows})
         if words[1] == "uuid_buglist":
@@ -77,14 +86,19 @@ class LiveCalls:
         self.conferences = Conferences(self.calls, self.switch.ask, self.switch.send, lambda: AT)
 
     def call(
-        self, channel: str, how: str = ALONE, connected: bool = True, asks: bool = False
+        self,
+        channel: str,
+        how: str = ALONE,
+        connected: bool = True,
+        asks: bool = False,
+        has_notice: bool = True,
     ) -> CallController:
         notes = [
             Marker(AT, "recording_started"),
             Marker(AT, "announcement_finished"),
             Marker(AT, "bridged", {"party": "extension", "value": "200", "leg": f"b-{channel}"}),
         ]
-        notice = TransferNoticeScript(SOUND, how, SOUND if asks else None)
+        notice = TransferNoticeScript(SOUND, how, SOUND if asks else None) if has_notice else None
         plan = CallPlan(OPT_IN if asks else "notice", (Script(SOUND, transfer_notice=notice),))
         ident = f"01a2101e-5dde-7d17-8d61-e2a8e19669f{len(self.calls)}"
         start = CallStart(
@@ -142,6 +156,21 @@ def names(call: CallController) -> list[str]:
     return [one.leg for one in call.state.conference.participants]
 
 
+@contextmanager
+def events_of(call: CallController) -> Iterator[list[CallEvent]]:
+    """The events that a call is fed, which has no effect on it."""
+    events: list[CallEvent] = []
+    call.feed = events.append  # type: ignore[method-assign, assignment]
+    try:
+        yield events
+    finally:
+        del call.feed
+
+
+def no_answer() -> None:
+    raise SwitchError("switch.timeout", "no answer in time", "try again")
+
+
 def test_conference_members_are_participants_and_hear_the_notice(live: LiveCalls) -> None:
     call = live.call("a")
     enter(live, "a", "1")
@@ -194,6 +223,7 @@ def test_member_who_did_not_hear_the_notice_is_notified_in_the_next_call(live: L
         "c": frozenset({SOUND.path}),
         "d": frozenset(),
     }
+    assert participants[0].party == Party("extension", "300")
 
 
 def test_unaddressable_conference_plays_no_notice(live: LiveCalls) -> None:
@@ -507,14 +537,31 @@ def test_key_in_a_conference_reaches_the_asking_call(live: LiveCalls) -> None:
     enter(live, "a", "1")
     live.member("add-member", "b-a", "2", "200")
     live.member("add-member", "c", "3")
-    events: list[CallEvent] = []
-    call.feed = events.append  # type: ignore[method-assign, assignment]
-    for leg in ("b-a", "a", "somebody"):
-        live.conferences.handle_key(key(leg, "1"))
-    assert events == []
-    live.conferences.handle_key(key("c", "1"))
+    with events_of(call) as events:
+        for leg in ("b-a", "a", "somebody"):
+            live.conferences.handle_key(key(leg, "1"))
+        live.conferences.handle_key(key("c", "no key"))
+        assert events == []
+        live.conferences.handle_key(key("c", "1"))
     assert [(type(one), one.key, one.leg, one.other) for one in events] == [(KeyPressed, "1", INTERNAL, "c")]
-    del call.feed
+
+
+def test_supervisors_key_in_a_conference_counts_once(
+    live: LiveCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conferences, "ARRIVAL_QUERIES", (0.0,))
+    call = live.call("a")
+    enter(live, "a", "1")
+    live.switch.legs["c"] = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300"}
+    live.switch.rows = [{"uuid": "c", "application": "eavesdrop", "application_data": "a"}]
+    live.media_bug("MEDIA_BUG_START", "a", "eavesdrop", "a")
+    live.conferences.handle_key(key("c", "3"))
+    gevent.sleep(0.05)
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.leg == "c"
+    with events_of(call) as events:
+        live.conferences.handle_key(key("c", "5"))
+    assert [type(one) for one in events] == [KeyPressed]
 
 
 @pytest.mark.parametrize(("how", "to"), [(ALONE, " 3"), (BOTH, "")])
@@ -544,3 +591,143 @@ def test_unaddressable_conference_ends_no_sound(live: LiveCalls) -> None:
     live.conferences.cut_notice(call, "nobody")
     gevent.sleep(0.02)
     assert not any("stop current" in each for each in live.switch.commands)
+
+
+EVENT_AT = event("").at
+LOUNGE = {"Conference-Unique-ID": "id-of-lounge", "Conference-Name": "lounge"}
+
+
+def test_unknown_conferences_and_members_change_nothing(live: LiveCalls) -> None:
+    call = live.call("a")
+    enter(live, "a", "1")
+    live.member("add-member", "c", "3")
+    before = call.state
+    live.member("del-member", "c", "3", **LOUNGE)
+    live.member("del-member", "d", "4")
+    live.conferences.handle_event(event("play-file", File=SOUND.path, **LOUNGE))
+    assert call.state == before
+
+
+def test_reconciled_member_does_not_join_again(live: LiveCalls) -> None:
+    call = live.call("a")
+    live.conferences.reconcile(LiveState({}, (("id-of-room", "room", {"a": "1", "c": "3"}),)))
+    with events_of(call) as events:
+        live.member("add-member", "c", "3")
+        live.member("add-member", "d", "4", "400")
+    assert events == [ParticipantsJoined(EVENT_AT, (Participant("d", Party("extension", "400")),))]
+
+
+def departure(leg: str, number: str) -> EslEvent:
+    return event("del-member", **{"Unique-ID": leg, "Member-ID": number})
+
+
+def test_members_are_participants_though_the_switch_cannot_be_asked(live: LiveCalls) -> None:
+    call = live.call("a")
+    live.conferences.reconcile(LiveState({}, (("id-of-room", "room", {"c": "3", "d": "4"}),)))
+
+    def lose_connection() -> None:
+        live.conferences.handle_event(departure("d", "4"))
+        no_answer()
+
+    live.switch.meanwhile = lose_connection
+    with events_of(call) as events:
+        live.member("add-member", "a", "1")
+    assert events[-1] == ConferenceJoined(EVENT_AT, "room", (Participant("c"),))
+
+
+def test_members_who_leave_during_a_query_are_no_participants(live: LiveCalls) -> None:
+    live.call("a", connected=False)
+    numbers = {"a": "1", "c": "3", "d": "4", "e": "5"}
+    live.conferences.reconcile(LiveState({}, (("id-of-room", "room", numbers),)))
+    party = {"Caller-Direction": "inbound", "Caller-Caller-ID-Number": "300"}
+    live.switch.legs = dict.fromkeys("cde", party)
+
+    def leave() -> None:
+        live.switch.meanwhile = lambda: None
+        live.conferences.handle_event(departure("c", "3"))
+        live.conferences.handle_event(departure("d", "4"))
+
+    live.switch.meanwhile = leave
+    room = ("room", (Participant("e", Party("extension", "300")),))
+    assert live.conferences.participants_of("a") == room
+    assert live.conferences.participants_of("a") == room, "nor later"
+
+
+def test_sound_to_another_member_does_not_notify_the_target(live: LiveCalls) -> None:
+    call = live.call("a")
+    enter(live, "a", "1")
+    live.member("add-member", "c", "3")
+    live.member("add-member", "d", "4", "400")
+    played = {"File": SOUND.path, "Member-ID": "4", "Unique-ID": "d"}
+    live.conferences.handle_event(event("play-file-member", **played))
+    assert call.state.transfer.target is not None
+    assert (call.state.transfer.target.leg, call.state.transfer.target.started_at) == ("c", None)
+
+
+@pytest.mark.parametrize(("how", "action"), [(ALONE, "play-file-member"), (BOTH, "play-file")])
+def test_notice_is_requested_again_once_it_is_over(live: LiveCalls, how: str, action: str) -> None:
+    call = live.call("a", how)
+    enter(live, "a", "1")
+    live.member("add-member", "c", "3")
+    played = {"File": SOUND.path, "Member-ID": "3", "Unique-ID": "c"}
+
+    def request_notice() -> int:
+        live.conferences.play_notice(call, "c", SOUND)
+        gevent.sleep(0.02)
+        return len(live.notices())
+
+    with events_of(call):
+        assert request_notice() == 1
+        live.conferences.handle_event(event(action, **played))
+        assert request_notice() == 1, "it plays now"
+        live.conferences.handle_event(event(f"{action}-done", **played))
+        assert request_notice() == 2
+
+
+def test_departure_leaves_the_other_members_notices(live: LiveCalls) -> None:
+    call = live.call("a")
+    enter(live, "a", "1")
+    live.member("add-member", "c", "3")
+    live.member("add-member", "d", "4", "400")
+    live.conferences.play_notice(call, "d", SOUND)
+    gevent.sleep(0.02)
+    assert len(live.notices()) == 2
+    live.member("del-member", "c", "3")
+    assert call.state.transfer.target is not None
+    assert call.state.transfer.target.leg == "d"
+    assert len(live.notices()) == 2
+
+
+def test_each_call_has_its_own_conference(live: LiveCalls) -> None:
+    one, two = live.call("a"), live.call("o")
+    enter(live, "a", "1")
+    two.feed(LegUnbridged(AT, other="b-o"))
+    live.member("add-member", "o", "7", **LOUNGE)
+    live.member("add-member", "c", "8", **LOUNGE)
+    assert (names(one), names(two)) == ([], ["c"])
+    (notice,) = live.notices()
+    assert "? lounge :" in notice
+    live.conferences.cut_notice(two, "c")
+    gevent.sleep(0.02)
+    assert live.switch.commands[-1] == "api conference lounge stop current 8"
+
+
+def test_nobody_is_notified_in_a_conference_they_are_not_in(live: LiveCalls) -> None:
+    call = live.call("a")
+    enter(live, "a", "1")
+    live.conferences.play_notice(call, "c", SOUND)
+    live.conferences.reconcile(LiveState({}))
+    live.conferences.play_notice(call, "a", SOUND)
+    gevent.sleep(0.02)
+    assert live.notices() == []
+
+
+def test_line_without_a_notice_plays_none(live: LiveCalls) -> None:
+    call = live.call("a", has_notice=False)
+    enter(live, "a", "1")
+    live.member("add-member", "c", "3")
+    live.conferences.play_notice(call, "c", SOUND)
+    live.conferences.cut_notice(call, "c")
+    gevent.sleep(0.02)
+    assert names(call) == ["c"]
+    assert not any("conference" in each for each in live.switch.commands)
