@@ -14,11 +14,13 @@ import pytest
 from recorder.auditlog import checkpoint
 from recorder.auditlog.complete_log import signed_length
 from recorder.catalogue import queries
-from recorder.catalogue.database import connected, database
+from recorder.catalogue.change_counter import increment
+from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
 from recorder.catalogue.tables.announcement import PurposeTable
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, SubtreeTable
+from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.dispute import DisputeCallTable
 from recorder.catalogue.tables.identity import AccountLinkTable, InvitationTable, SessionTable
 from recorder.catalogue.tables.lease import LeaseTable
@@ -377,6 +379,43 @@ def test_refuses_a_catalogue_with_rows(full: Bakery, file: Path) -> None:
     assert failure.value.error_id == "backup.not_empty"
     assert "accord migrate" in failure.value.hint
     assert everything() == before
+
+
+def test_restores_into_a_catalogue_that_has_counted_changes(full: Bakery, file: Path, recovery) -> None:
+    """A new catalogue has no customers, but it may count already."""
+    before = rows(ChangeCounterTable)
+    with recovery.empty_catalogue():
+        with writing():
+            for counter in before:
+                increment(counter["name"])
+        bring_back(full, file)
+        assert rows(ChangeCounterTable) == before
+
+
+def test_last_backup_is_the_newest_by_the_log(house: Bakery) -> None:
+    assert dump.last_backup() is None
+    for _ in range(2):
+        house.clock.forward(hours=1)
+        at = house.clock()
+        dump.note_backup(at, "a key", house.entropy)
+    house.clock.forward(hours=1)
+    house.limit(3000, purpose="agreement")
+    assert dump.last_backup() == at
+
+
+def test_a_session_keeps_its_end(full: Bakery) -> None:
+    with writing():
+        assert SessionTable.update(ended_at=full.clock()).execute() == 1
+    with connected():
+        before = list(dump.rows(SessionTable, full.clock()))
+        assert list(dump.rows(SessionTable, full.clock() + timedelta(hours=1))) == before
+
+
+def test_tells_how_many_rows_are_restored(full: Bakery, file: Path, recovery) -> None:
+    numbers: dict[str, int] = {}
+    with recovery.empty_catalogue():
+        backup.restore(file, full.services.keyring, full.clock(), full.entropy, numbers.__setitem__)
+    assert numbers == backup.check(file, full.services.keyring)
 
 
 def altered(content: bytes, at: int) -> bytes:
