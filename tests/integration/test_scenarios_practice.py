@@ -32,7 +32,7 @@ ALL = (
     *CONSENT,
     *ROUGH_OUTBOUND,
 )
-AT_ONCE = 60
+AT_ONCE = 30
 DRIVERS = 8
 """Switches with a daemon each at a time."""
 
