@@ -38,7 +38,6 @@ from tests.amendments import amend
 from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
 from tests.golden.receipts import catalogue, erase_all, hand_over, make_receipts
-from tests.holds import set_hold
 from tests.house import Bakery
 from tests.identity_proof import vouch
 from tests.stored_recordings import put_small
@@ -154,8 +153,13 @@ def _difference(world: World) -> None:
     """A recording that is kept for a difference, which somebody else handles in the end."""
     changes, arguments = world.house.changes, (world.tenant, world.live_recording, By("user", world.user))
     review = world.house.clock() + timedelta(days=9)
-    set_hold(
-        changes, *arguments, owner=world.user, purposes=["agreement"], reason="An order", review_at=review
+    amend(
+        changes.hold,
+        *arguments,
+        owner=world.user,
+        purposes=["agreement"],
+        reason="An order",
+        review_at=review,
     )
     hold = amendments.holds(world.tenant, world.live_recording)[-1].number
     current, by = changes.look(world.tenant, world.live_recording), By("user", world.user)

@@ -27,7 +27,6 @@ from recorder.features.tenants import service as tenants
 from recorder.lifecycle import expiry
 from recorder.seal.amendment import By
 from tests.amendments import amend
-from tests.holds import set_hold
 
 
 def listen(house, gate, who, recording, played: str | None = "0-4000,3000-6000", token: str = "p") -> None:
@@ -174,8 +173,7 @@ def test_filters_by_person_kind_and_time(house, gate, ada, somebody, recording) 
     between = house.clock()
     house.clock.forward(seconds=1)
     listen(house, gate, luc, recording, token="l")
-    set_hold(
-        house.office(), house.tenant, recording.id, By("user", luc.user),
+    amend(house.office().hold, house.tenant, recording.id, By("user", luc.user),
         owner=luc.user, purposes=["agreement"],
         reason="A question.", review_at=house.clock() + timedelta(days=9),
     )  # fmt: skip

@@ -18,7 +18,6 @@ from recorder.lifecycle.expired_recording import ExpiredRecording
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import ConsentWithdrawn
 from tests.amendments import amend
-from tests.holds import set_hold
 
 from .conftest import World
 from .tampering import change_recording, found_as, object_of
@@ -32,8 +31,8 @@ def changes(world: World) -> Changes:
 def hold(world: World) -> None:
     """Put the recording on legal hold, and sign the log."""
     clock = world.house.clock
-    set_hold(
-        changes(world), world.tenant, world.live_recording, By("user", world.user),
+    amend(
+        changes(world).hold, world.tenant, world.live_recording, By("user", world.user),
         owner="Claire", purposes=["agreement"],
         reason="a quarrel", review_at=clock() + timedelta(days=30),
     )  # fmt: skip

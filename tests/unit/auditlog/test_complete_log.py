@@ -19,7 +19,7 @@ from recorder.catalogue.tables.tenant import TenantTable
 from recorder.errors import AuditLogError
 from recorder.lifecycle import expiry
 from recorder.seal.amendment import By
-from tests.holds import set_hold
+from tests.amendments import amend
 from tests.house import Bakery
 
 
@@ -27,8 +27,7 @@ def held_recording(house: Bakery) -> RecordingRow:
     """A recording that has expired and is on legal hold; the log is signed."""
     folder = house.take()
     house.work(folder)
-    set_hold(
-        house.changes, house.tenant, folder.name, By("operator"),
+    amend(house.changes.hold, house.tenant, folder.name, By("operator"),
         owner="ada", purposes=["agreement"], reason="a dispute",
         review_at=house.clock() + timedelta(days=90),
     )  # fmt: skip

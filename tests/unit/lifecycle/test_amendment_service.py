@@ -35,7 +35,6 @@ from recorder.seal.amendment_kinds import EXPIRED, HoldLifted
 from recorder.seal.keyring import data_key_path
 from recorder.store.contract import Conflict
 from tests.amendments import amend
-from tests.holds import set_hold
 from tests.stored_recordings import forge, put_small
 from tests.tombstones import drop_key
 
@@ -77,7 +76,7 @@ def kinds(house, recording: str, tenant: str = "") -> list[str]:
 def hold(house, recording: str, **options) -> None:
     values = {"owner": "ada", "purposes": ["agreement"], "reason": REASON}
     values["review_at"] = house.clock() + timedelta(days=90)
-    set_hold(house.changes, house.tenant, recording, OPERATOR, **values | options)
+    amend(house.changes.hold, house.tenant, recording, OPERATOR, **values | options)
 
 
 def test_reaches_its_points_in_order(house, recording) -> None:

@@ -30,7 +30,6 @@ from recorder.services import Services
 from recorder.spool import layout
 from recorder.store.contract import Conflict, StoreError, Unreachable
 from tests.amendments import amend
-from tests.holds import set_hold
 from tests.stored_recordings import put_small
 
 
@@ -216,8 +215,7 @@ def test_a_row_with_an_older_recordings_prefix_erases_nothing(house) -> None:
 def held_recording(house) -> RecordingRow:
     folder = house.take()
     house.work(folder)
-    set_hold(
-        house.changes, house.tenant, folder.name, By("operator"),
+    amend(house.changes.hold, house.tenant, folder.name, By("operator"),
         owner="ada", purposes=["agreement"], reason="a dispute",
         review_at=house.clock() + timedelta(days=90),
     )  # fmt: skip

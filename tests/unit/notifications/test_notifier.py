@@ -29,7 +29,7 @@ from recorder.lifecycle import line_history, recordings
 from recorder.mail import delivery
 from recorder.mail.outbox import Outbox
 from recorder.seal.amendment import By
-from tests.holds import set_hold
+from tests.amendments import amend
 from tests.house import CALLER, Bakery, Customer
 from tests.mailbox import Mailbox, mailbox, text_of
 from tests.stored_recordings import put_small
@@ -217,8 +217,7 @@ def test_lines_are_reported_while_no_daemon_watches_a_switch(house, box):
 @SQLITE
 def test_reviews_are_reported_once_and_end_when_they_are_done(house):
     recording = put_small(house)
-    set_hold(
-        house.changes, house.tenant, recording, By("operator"),
+    amend(house.changes.hold, house.tenant, recording, By("operator"),
         owner="ada", purposes=["agreement"],
         reason="order 12", review_at=house.clock() + timedelta(days=5),
     )  # fmt: skip
@@ -264,8 +263,7 @@ def test_same_import_is_reported_once_for_each_result(house):
 @SQLITE
 def test_erasure_takes_what_names_the_recording(house):
     recording = put_small(house)
-    set_hold(
-        house.changes, house.tenant, recording, By("operator"), owner="ada", purposes=["agreement"],
+    amend(house.changes.hold, house.tenant, recording, By("operator"), owner="ada", purposes=["agreement"],
         reason="order 12", review_at=house.clock() + timedelta(days=1),
     )  # fmt: skip
     fail(house, "daemon_away")

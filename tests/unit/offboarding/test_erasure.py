@@ -41,7 +41,7 @@ from recorder.seal.amendment import By
 from recorder.seal.data_key import tenant_key_of
 from recorder.seal.keyring import WrappedKey, tenant_key_path
 from recorder.seal.verification import verify
-from tests.holds import set_hold
+from tests.amendments import amend
 from tests.house import Customer
 from tests.identity_proof import vouch
 
@@ -235,7 +235,7 @@ def test_refuses_while_recordings_are_on_hold_and_names_them(house, bakery, hand
     owner = bakery.people["paul"].id
     options = {"owner": owner, "purposes": ["agreement"], "reason": "order 12 is contested"}
     review = house.clock() + timedelta(days=90)
-    set_hold(house.changes, bakery.id, on_hold, OPERATOR, review_at=review, **options)
+    amend(house.changes.hold, bakery.id, on_hold, OPERATOR, review_at=review, **options)
     with pytest.raises(CatalogueError) as failure:
         service.check_ready(bakery.id)
     assert failure.value.error_id == "offboarding.held"
@@ -247,7 +247,7 @@ def test_refuses_while_recordings_are_on_hold_and_names_them(house, bakery, hand
     assert offboarding_queries.count_recordings(bakery.id) == 2, "nothing begins before it is decided"
     house.changes.lift(house.changes.look(bakery.id, on_hold), OPERATOR, hold=1, reason="settled")
     with pytest.raises(RetentionError) as too_late:
-        set_hold(house.changes, bakery.id, other, OPERATOR, review_at=review, **options)
+        amend(house.changes.hold, bakery.id, other, OPERATOR, review_at=review, **options)
     assert too_late.value.error_id == "retention.being_erased"
     assert offboarding_duty.erase_due(means, house.clock()) == 1
     assert offboarding_queries.count_recordings(bakery.id) == 0

@@ -18,7 +18,7 @@ from recorder.features.recovery.rebuild import Rebuild, RebuildReport
 from recorder.features.tenants import lines
 from recorder.seal import signed_document
 from recorder.seal.offboarding import place_of
-from tests.holds import set_hold
+from tests.amendments import amend
 from tests.stored_recordings import receipt_body
 from tests.unit.offboarding.forgery import OPERATOR, SQLITE, assert_whole, audited, leave, put
 
@@ -43,8 +43,13 @@ def test_a_rebuild_erases_nothing_because_of_a_receipt(house, bakery, means, off
     """By the panel's key, with an unknown field, or by the worker's own key: a rebuild only proposes."""
     on_hold = house.call(bakery)
     options = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
-    set_hold(
-        house.changes, bakery.id, on_hold, OPERATOR, review_at=house.clock() + timedelta(days=9), **options
+    amend(
+        house.changes.hold,
+        bakery.id,
+        on_hold,
+        OPERATOR,
+        review_at=house.clock() + timedelta(days=9),
+        **options,
     )
     place = place_of(bakery.id)
     panel, worker = house.changes.signer, house.services.signer

@@ -27,7 +27,7 @@ from recorder.lifecycle.statements import statements_of
 from recorder.pipeline import stages
 from recorder.playback.interface import Actor
 from recorder.seal import call_erasure
-from tests.holds import set_hold
+from tests.amendments import amend
 from tests.unit.offboarding.forgery import OPERATOR, SQLITE, audited, forge_row, leave
 
 
@@ -100,8 +100,13 @@ def test_keeps_the_key_of_an_unlisted_recording(house, bakery, means, office) ->
     """It is on hold, and an attacker with write access to the catalogue deleted row and hold."""
     on_hold = house.call(bakery)
     options = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
-    set_hold(
-        house.changes, bakery.id, on_hold, OPERATOR, review_at=house.clock() + timedelta(days=9), **options
+    amend(
+        house.changes.hold,
+        bakery.id,
+        on_hold,
+        OPERATOR,
+        review_at=house.clock() + timedelta(days=9),
+        **options,
     )
     with writing():
         AmendmentTable.delete().execute()
@@ -119,7 +124,9 @@ def test_an_unsigned_row_prevents_no_hold(house, bakery) -> None:
     with writing():
         RecordingTable.update(wrapped_key=None).execute()
     options = {"owner": bakery.people["paul"].id, "purposes": ["agreement"], "reason": "order 12"}
-    set_hold(house.changes, bakery.id, mine, OPERATOR, review_at=house.clock() + timedelta(days=9), **options)
+    amend(
+        house.changes.hold, bakery.id, mine, OPERATOR, review_at=house.clock() + timedelta(days=9), **options
+    )
     assert house.changes.look(bakery.id, mine).terms.holds
 
 

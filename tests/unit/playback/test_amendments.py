@@ -21,7 +21,6 @@ from recorder.seal.amendment import By, name
 from recorder.seal.verification import verify
 from recorder.spool import layout
 from tests.amendments import amend
-from tests.holds import set_hold
 from tests.stored_recordings import put_small
 
 OPERATOR = By("operator")
@@ -38,7 +37,7 @@ def changes(house) -> Changes:
 def hold(changes, row, **more) -> None:
     options = {"owner": "ada", "purposes": ["agreement"], "reason": "they contest the order"}
     review = {"review_at": changes.now() + timedelta(days=90)}
-    set_hold(changes, row.tenant, row.id, OPERATOR, **{**options, **review, **more})
+    amend(changes.hold, row.tenant, row.id, OPERATOR, **{**options, **review, **more})
 
 
 def destroy_due(house) -> int:
@@ -235,9 +234,9 @@ def test_a_held_recording_is_not_deleted_and_a_deleted_one_is_not_played(
     assert refusals(gate, ada, recording) == {"agreement": "access.erased"}
     hold_too_late = {"owner": "ada", "purposes": ["agreement"], "reason": "…"}
     with pytest.raises(RetentionError):
-        set_hold(
-            changes, recording.tenant, recording.id, OPERATOR, review_at=house.clock() + timedelta(days=1),
-            **hold_too_late,
+        amend(
+            changes.hold, recording.tenant, recording.id, OPERATOR,
+            review_at=house.clock() + timedelta(days=1), **hold_too_late,
         )  # fmt: skip
     assert destroy_due(house) == 1
     row = queries.recording(house.tenant, recording.id)

@@ -35,7 +35,7 @@ from recorder.processes.worker_status import MOST_OBJECTS, name_objects
 from recorder.seal.amendment import By
 from recorder.status_server import AllowedClients, StatusApp
 from recorder.store.contract import Unreachable
-from tests.holds import set_hold
+from tests.amendments import amend
 from tests.stored_recordings import put_small
 
 
@@ -63,8 +63,7 @@ def write(statement: str) -> None:
 def test_a_malformed_amendment_stops_no_duty(house, duties) -> None:
     on_hold, readable, free = put_small(house), put_small(house), put_small(house)
     for each in (on_hold, readable):
-        set_hold(
-            house.changes, house.tenant, each, By("operator"), owner="claire", purposes=["agreement"],
+        amend(house.changes.hold, house.tenant, each, By("operator"), owner="claire", purposes=["agreement"],
             reason="a court asks", review_at=house.clock() + timedelta(days=1),
         )  # fmt: skip
     write(f"UPDATE amendment SET data = '{{\"x\": 1}}' WHERE recording_id = '{on_hold}'")
@@ -80,8 +79,7 @@ def test_a_malformed_amendment_stops_no_duty(house, duties) -> None:
 
 def test_doctor_names_an_object_until_the_duties_can_deal_with_it(house, duties) -> None:
     on_hold = put_small(house)
-    set_hold(
-        house.changes, house.tenant, on_hold, By("operator"), owner="claire", purposes=["agreement"],
+    amend(house.changes.hold, house.tenant, on_hold, By("operator"), owner="claire", purposes=["agreement"],
         reason="a court asks", review_at=house.clock() + timedelta(days=9),
     )  # fmt: skip
     (whole,) = rows("SELECT data FROM amendment")

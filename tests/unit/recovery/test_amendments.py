@@ -16,7 +16,6 @@ from recorder.lifecycle import amendments
 from recorder.lifecycle.amendment_service import Changes
 from recorder.seal.amendment import By
 from tests.amendments import amend
-from tests.holds import set_hold
 
 from .conftest import catalogued, rows
 
@@ -38,7 +37,7 @@ def test_rebuilt_rows_reflect_amendments(house, recovery, recorded) -> None:
     amend(service.delete, house.tenant, deleted, OPERATOR, reason="…")
     review = house.clock() + timedelta(days=9)
     more = {"owner": "ada", "purposes": ["agreement"], "reason": "…", "review_at": review}
-    set_hold(service, house.tenant, on_hold, OPERATOR, **more)
+    amend(service.hold, house.tenant, on_hold, OPERATOR, **more)
     before, leaves = catalogued(), rows(LeafTable)
     assert recovery.rebuild().outcomes == {"unchanged": 4}
     assert (catalogued(), rows(LeafTable)) == (before, leaves)

@@ -23,7 +23,7 @@ from recorder.lifecycle import hold_review, limits
 from recorder.lifecycle.hold_review import CONFIRMATION, CONFIRMED, UNCONFIRMED, Confirmation, HoldReminders
 from recorder.seal.amendment import By
 from recorder.seal.revocation import Trust
-from tests.holds import set_hold
+from tests.amendments import amend
 from tests.stored_recordings import put_small
 
 OPERATOR = By("operator")
@@ -38,7 +38,7 @@ def hold(house, recording: str, days: int) -> None:
     """Set a hold that is due for review in ``days``."""
     review = house.clock() + timedelta(days=days)
     more = {"owner": "ada", "purposes": ["agreement"], "reason": "a court asks", "review_at": review}
-    set_hold(house.changes, house.tenant, recording, OPERATOR, **more)
+    amend(house.changes.hold, house.tenant, recording, OPERATOR, **more)
 
 
 def confirm(house, **changes) -> None:

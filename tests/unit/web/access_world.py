@@ -67,9 +67,9 @@ from recorder.seal import signing
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import EXPIRED
 from recorder.verification_calls.policy import CallPolicy
+from tests.amendments import amend
 from tests.clock import Clock
 from tests.entropy import RepeatableEntropy
-from tests.holds import set_hold
 from tests.house import PASSWORD, RATE, Customer, House, _hashed, wav_of
 from tests.unit.web.conftest import COMPILED, TOKEN, Browser
 from web import WebConfig, create_app
@@ -324,8 +324,9 @@ class World:
     def _hold(self, company: Company) -> None:
         """An admin keeps the recording for a difference."""
         admin = company.people["admin"]
-        set_hold(
-            self.house.changes, company.id, company.ids["recording_id"], By("user", admin.id), owner=admin.id,
+        amend(
+            self.house.changes.hold, company.id, company.ids["recording_id"], By("user", admin.id),
+            owner=admin.id,
             purposes=["agreement"], reason="Order 12", review_at=self.clock() + timedelta(days=60),
             roles=["customer_admin"],
         )  # fmt: skip

@@ -18,7 +18,7 @@ from recorder.lifecycle.retention_limits import NewLimit, set_limit
 from recorder.seal import retention_limit
 from recorder.seal.amendment import By
 from recorder.seal.usage_terms import RetentionLimit
-from tests.holds import set_hold
+from tests.amendments import amend
 from web.state import KEY
 
 CHANGE = "/settings/retention/change"
@@ -89,7 +89,7 @@ def test_agreements_end_only_if_chosen_by_name(house, browser, bakery, rival, ca
     foreign = house.call(rival, at=clock() - timedelta(days=15), questions=[yes])
     review = clock() + timedelta(days=9)
     hold = {"owner": "p", "purposes": ["agreement"], "reason": "…", "review_at": review}
-    set_hold(house.changes, bakery.id, on_hold, By("operator"), **hold)
+    amend(house.changes.hold, bakery.id, on_hold, By("operator"), **hold)
     paul = browser("paul")
     form = {"purpose": "agreement", "days": "12"}
     text = preview_page(paul, **form).text
