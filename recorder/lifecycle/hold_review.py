@@ -19,7 +19,7 @@ from recorder.auditlog.append import append, lock_tenant
 from recorder.catalogue.database import connected, writing
 from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.tenant import TenantTable
-from recorder.clock import from_iso, to_iso
+from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.fault_log import FaultLog
 from recorder.ids import Entropy
@@ -56,16 +56,13 @@ log = structlog.get_logger()
 
 
 def holds_unconfirmed() -> datetime | None:
-    """Since when expiry is suspended until the holds are confirmed; ``None`` if it is not. For display:
-    :func:`check_confirmed` decides."""
+    """Since when expiry of any customer's recordings is suspended until the holds are confirmed; ``None`` if
+    it is not. For display: :func:`check_confirmed` decides."""
     with connected():
-        unconfirmed = _suspended_customers()
-        if not unconfirmed:
+        if not (unconfirmed := _suspended_customers()):
             return None
-        tenant, number = min(unconfirmed.items())
-        condition = (LeafTable.tenant == tenant) & (LeafTable.number == number)
-        row = LeafTable.get(condition)
-        return row.at if isinstance(row.at, datetime) else from_iso(str(row.at))
+        rows = LeafTable.select(LeafTable.tenant, LeafTable.number, LeafTable.at).where(_EITHER)
+        return min(row.at for row in rows if unconfirmed.get(row.tenant_id) == row.number)
 
 
 def require_confirmation(because: str, now: datetime, entropy: Entropy) -> None:

@@ -119,6 +119,16 @@ def test_names_the_first_suspension_that_lasts(house) -> None:
     assert hold_review.holds_unconfirmed() == since
 
 
+def test_names_the_first_suspension_whoever_it_is_about(house) -> None:
+    other, since = house.customer("Reliure Adam", "+3225550177"), house.clock()
+    assert house.tenant < other.id
+    with writing():
+        append(other.id, UNCONFIRMED, {"reason": "restore"}, since, house.entropy)
+    house.clock.forward(days=1)
+    hold_review.suspend_expiry("rebuild", house.clock(), house.entropy)
+    assert hold_review.holds_unconfirmed() == since
+
+
 def test_names_the_time_of_that_customers_own_leaf(house) -> None:
     other = house.customer("Reliure Adam", "+3225550177")
     with writing():
