@@ -104,14 +104,20 @@ class CommandListener:
                     connection.sendall(encode_line({"outcome": NO_ANSWER}))
                     return
                 connection.sendall(encode_line({"taken": True}))
-                outcome = self._call_out(request) if isinstance(request, CallOut) else self.execute(request)
-                connection.sendall(encode_line({"outcome": outcome}))
+                if (outcome := self._outcome_of(request)) is not None:
+                    connection.sendall(encode_line({"outcome": outcome}))
         except (OSError, TypeError, ValueError) as error:
             log.warning("command.unheard", error=str(error))
+
+    def _outcome_of(self, request: Request | CallOut) -> str | None:
+        """Execute a request; return its outcome, ``None`` after a bug: no answer does not mean "done"."""
+        try:
+            return self._call_out(request) if isinstance(request, CallOut) else self.execute(request)
         except Exception:
-            # A bug: the client gets no answer, which does not mean "done".
+            # A ValueError, too: only one in the line itself is the sender's.
             metrics.UNHANDLED_ERRORS.inc()
             log.exception("command.failed")
+            return None
 
     def _is_late(self, request: Request | CallOut) -> bool:
         return request.id not in self._outcomes and request.until <= self._monotonic()

@@ -15,7 +15,9 @@ from types import SimpleNamespace
 import gevent
 import pytest
 from gevent.event import Event
+from structlog.testing import capture_logs
 
+from recorder import metrics
 from recorder.call import initial
 from recorder.capture.call_controller import CallController
 from recorder.capture.command_listener import CommandListener
@@ -208,6 +210,22 @@ def test_ignores_malformed_requests(ask: Callable[..., str], tmp_path: Path) -> 
     for content in (b"", b"\n", b"[]\n", b'{"id": 1}\n', b"{" * 5000, b"no line"):
         assert gevent.get_hub().threadpool.apply(send, (content,)) == b""
     assert ask("note") == DONE
+
+
+@pytest.mark.parametrize("bug", [ValueError, TypeError, OSError, KeyError])
+def test_bug_in_a_command_is_counted_and_leaves_the_outcome_unknown(
+    ask: Callable[..., str], node: Node, monkeypatch: pytest.MonkeyPatch, bug: type[Exception]
+) -> None:
+    def fail(order: SwitchCommand, limit: float = 0) -> str:
+        raise bug("a bug")
+
+    before = metrics.UNHANDLED_ERRORS._value.get()
+    monkeypatch.setattr(node, "api", fail)
+    with capture_logs() as logs:
+        assert ask("pause") == UNKNOWN
+        wait_idle(timeout=5)
+    assert [each["event"] for each in logs] == ["command.failed"]
+    assert metrics.UNHANDLED_ERRORS._value.get() == before + 1
 
 
 def test_socket_is_private_to_the_daemons_user(ask: Callable[..., str], tmp_path: Path) -> None:
