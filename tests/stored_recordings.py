@@ -50,13 +50,18 @@ def kinds(recording: str) -> list[str]:
         return [leaf.kind for leaf in LeafTable.select().where(LeafTable.recording_id == recording)]
 
 
-def put_small(house, announced: bool = True, answer: str | None = None, **start: Any) -> str:
+def put_small(
+    house, announced: bool = True, answer: str | None = None, names: Sequence[str] = (), **start: Any
+) -> str:
     """Put a small recording into bucket and catalogue, as the worker does; returns its id.  ``start`` changes
-    the call's start, ``answer`` is the answer to the consent prompt."""
+    the call's start, ``answer`` is the answer to the consent prompt, ``names`` are the only sound objects
+    (default: all)."""
     means, start = house.services, house.start(**start)
     folder = house.folder / "sealing" / start.recording
     folder.mkdir(parents=True)
     encoded = small(folder, start, house.entropy, announced=announced)
+    if names:
+        encoded = replace(encoded, sounds=tuple(each for each in encoded.sounds if each.name in names))
     if answer is not None:
         answer_mark = Marker(
             start.started_at, "question_answered", {"question": "recording", "answer": answer}

@@ -105,7 +105,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "recorder/features/offboarding/queries.py": _OFFBOARDING,
     "recorder/features/recovery/dump.py": ("tests/unit/recovery/test_backup.py",),
-    "recorder/features/subject_requests/personal_copy.py": _REQUESTS,
+    "recorder/features/subject_requests/personal_copy.py": ("tests/unit/playback/test_personal_copy.py",),
     "recorder/features/subject_requests/queries.py": ("tests/unit/catalogue/test_subject_requests.py",),
     "recorder/features/subject_requests/service.py": _REQUESTS,
     "recorder/features/tenants/rules.py": ("tests/unit/catalogue/test_line_rules.py",),
