@@ -28,7 +28,9 @@ from pathlib import Path
 from types import CodeType, FunctionType
 
 import pytest
+from gevent.os import fork_gevent
 
+from recorder.capture import thread_pool
 from tests.mutation.mutations import Mutation, mutations_of
 
 ROOT = Path(__file__).parents[2]
@@ -272,8 +274,9 @@ class Campaign:
 
     def _fork(self, name: str, run: Callable[[], None]) -> int:
         """Run in a new process, with a folder for its tests' files; returns its id."""
-        if child := os.fork():
+        if child := fork_gevent():
             return child
+        thread_pool._pool.cache_clear()  # its threads are the other process's
         status, base = 1, self._use_folder(name)
         try:
             os.setpgid(0, 0)

@@ -622,6 +622,7 @@ def test_unknown_conferences_and_members_change_nothing(live: LiveCalls) -> None
     live.member("del-member", "c", "3", **LOUNGE)
     live.member("del-member", "d", "4")
     live.conferences.handle_event(event("play-file", File=SOUND.path, **LOUNGE))
+    live.conferences.handle_event(event("mute-member", **{"Unique-ID": "c", "Member-ID": "3"}))
     assert call.state == before
 
 
