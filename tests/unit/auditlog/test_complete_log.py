@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -24,9 +26,10 @@ from tests.house import Bakery
 
 
 def held_recording(house: Bakery) -> RecordingRow:
-    """A recording that has expired and is on legal hold; the log is signed."""
+    """A recording that has expired and is on legal hold; the log is signed before the hold and after it."""
     folder = house.take()
     house.work(folder)
+    assert checkpoint.sign_due(house.services, house.clock.forward(hours=1)) == 1
     amend(house.changes.hold, house.tenant, folder.name, By("operator"),
         owner="ada", purposes=["agreement"], reason="a dispute",
         review_at=house.clock() + timedelta(days=90),
@@ -50,11 +53,13 @@ def delete_hold(house: Bakery, row: RecordingRow) -> int:
     return int(number)
 
 
-def refusals(house: Bakery) -> list[str]:
-    """The errors of a pass that erases nothing."""
+def refusals(house: Bakery) -> list[tuple[str, str]]:
+    """The errors of a pass that erases nothing, and what is wrong with the log."""
     with capture_logs() as logs:
         assert expiry.destroy_due(house.services, house.clock()) == 0
-    return [str(line["error_id"]) for line in logs if line["event"] == "recording.erasure_failed"]
+    failures = [line for line in logs if line["event"] == "recording.erasure_failed"]
+    what = re.compile(rf"the log of customer {house.tenant} (.*): nothing of the customer's is erased")
+    return [(str(line["error_id"]), what.search(line["error"])[1]) for line in failures]
 
 
 def shorten(house: Bakery) -> None:
@@ -65,6 +70,15 @@ def shorten(house: Bakery) -> None:
 def forget_checkpoints(house: Bakery) -> None:
     with writing():
         CheckpointTable.delete().execute()
+
+
+def lose_newest_note(house: Bakery) -> None:
+    """The catalogue has a checkpoint more than the bucket, as before it is put there."""
+    newest_note(house, house.tenant).unlink()
+
+
+def newest_note(house: Bakery, tenant: str) -> Path:
+    return max(house.bucket.joinpath("checkpoints", tenant).glob("*.note"))
 
 
 def begin_epoch(house: Bakery) -> None:
@@ -79,7 +93,10 @@ def plant_checkpoint(house: Bakery) -> None:
     (notes[-1].parent / "9999999998.note").write_bytes(notes[0].read_bytes())
 
 
-@pytest.mark.parametrize("also", [None, forget_checkpoints, begin_epoch, plant_checkpoint])
+CHANGES = (None, forget_checkpoints, lose_newest_note, begin_epoch, plant_checkpoint)
+
+
+@pytest.mark.parametrize("also", CHANGES)
 @pytest.mark.parametrize("shorter", [False, True])
 def test_hold_that_was_deleted_with_its_leaf_erases_nothing(house, shorter, also) -> None:
     row = held_recording(house)
@@ -88,7 +105,7 @@ def test_hold_that_was_deleted_with_its_leaf_erases_nothing(house, shorter, also
         shorten(house)
     if also is not None:
         also(house)
-    assert refusals(house) == ["audit_log.incomplete"]
+    assert refusals(house) == [("audit_log.incomplete", "does not continue checkpoint 2")]
     recording = queries.recording(house.tenant, row.id)
     assert (recording.erased_at, recording.wrapped_key is None) == (None, False)
 
@@ -101,7 +118,7 @@ def test_hold_below_a_stored_hash_of_the_tree_is_missed(house) -> None:
             append(house.tenant, "user.logged_in", {"user": "a"}, house.clock(), house.entropy)
     assert checkpoint.sign_due(house.services, house.clock.forward(hours=1)) == 1
     delete_hold(house, row)
-    assert refusals(house) == ["audit_log.incomplete"]
+    assert refusals(house) == [("audit_log.incomplete", "has a gap")]
 
 
 def test_leaf_that_is_put_in_its_place_is_noticed(house) -> None:
@@ -112,7 +129,7 @@ def test_leaf_that_is_put_in_its_place_is_noticed(house) -> None:
         append(house.tenant, "user.logged_in", {"user": "a"}, house.clock(), house.entropy)
         LeafTable.update(number=number).where(LeafTable.number == end).execute()
     shorten(house)
-    assert refusals(house) == ["audit_log.incomplete"]
+    assert refusals(house) == [("audit_log.incomplete", "does not continue checkpoint 2")]
 
 
 def test_another_customers_recordings_are_erased(house) -> None:
@@ -144,6 +161,42 @@ def test_planted_checkpoints_stop_nothing(house) -> None:
     with writing():
         CheckpointTable.update(number=77, note="99999").execute()
     assert expiry.destroy_due(house.services, house.clock()) == 1
+
+
+def test_another_customers_checkpoint_stops_nothing(house) -> None:
+    """It is signed, and has the number of the next one."""
+    folder = house.take()
+    house.work(folder)
+    house.clock.at = queries.recording(house.tenant, folder.name).keep_until
+    assert checkpoint.sign_due(house.services, house.clock.forward(hours=1)) == 1
+    other = house.customer("Notaire", "+3225550177")
+    for _ in range(2):
+        assert checkpoint.sign(other.id, house.services, house.clock.forward(hours=1)) is not None
+    assert checkpoint.publish(other.id, house.services, house.clock()) == 2
+    theirs, ours = (newest_note(house, tenant) for tenant in (other.id, house.tenant))
+    ours.with_name(theirs.name).write_bytes(theirs.read_bytes())
+    assert expiry.destroy_due(house.services, house.clock()) == 1
+
+
+def test_gap_after_the_newest_checkpoint_is_noticed(house) -> None:
+    assert checkpoint.sign(house.tenant, house.services, house.clock()) is not None
+    with writing():
+        leaf = append(house.tenant, "user.logged_in", {"user": "a"}, house.clock(), house.entropy)
+        LeafTable.delete().where(
+            (LeafTable.tenant == house.tenant) & (LeafTable.number == leaf.number)
+        ).execute()
+    length = signed_length(house.tenant, house.services.store, house.services.root)
+    with writing(), pytest.raises(AuditLogError, match=f"customer {house.tenant} has a gap: "):
+        complete_log(lock_tenant(house.tenant), length)
+
+
+def test_log_is_complete_only_while_its_customer_is_locked(house) -> None:
+    length = signed_length(house.tenant, house.services.store, house.services.root)
+    with writing():
+        locked = lock_tenant(house.tenant)
+        assert complete_log(locked, length).locked == locked
+    with pytest.raises(RuntimeError, match="has ended"):
+        complete_log(locked, length)
 
 
 def test_length_of_another_customers_log_proves_nothing(house) -> None:
