@@ -51,7 +51,9 @@ PAGES = {
     403: ErrorPage(_l("Your role does not include this"), _l("Ask an admin of your company.")),
     404: ErrorPage(_l("Page not found"), _l("This page does not exist, or it belongs to somebody else.")),
     405: ErrorPage(_l("Page not found"), _l("This page does not exist, or it belongs to somebody else.")),
-    409: ErrorPage(_l("Not played"), _l("This recording is no longer as it was sealed after the call.")),
+    409: ErrorPage(
+        _l("This cannot be shown"), _l("This recording is no longer as it was sealed after the call.")
+    ),
     410: ErrorPage(_l("No longer available"), _l("This recording can no longer be heard.")),
     413: ErrorPage(_l("Too large"), _l("This is larger than the page accepts.")),
     416: ErrorPage(_l("Beyond the end"), _l("The recording is shorter than that.")),

@@ -9,7 +9,6 @@ from flask_babel import lazy_gettext as _l
 
 from web.text import notes, subject_requests, together, verification_calls
 from web.text import retention as retention_text
-from web.text.unreadable import LEFT_OUT
 
 ERRORS: Mapping[str, object] = {
     "access.not_found": _l("This recording does not exist."),
@@ -59,7 +58,7 @@ ERRORS: Mapping[str, object] = {
         "This recording has changed since it was sealed after the call, so it is not played. "
         "This was logged and reported."
     ),
-    "catalogue.row_damaged": LEFT_OUT["call.unreadable"],
+    "catalogue.row_damaged": _l("The data of this call is damaged, so it is not shown. Ask your provider."),
     "passkey.name": _l("Write a name in one line, with at most 60 characters."),
     "store.unreachable": _l(
         "The recordings cannot be reached right now. Nothing is lost; try again in a minute."

@@ -84,7 +84,7 @@ ERRORS: Final[Mapping[str, object]] = {
         "The stored data of this request differ from the log. Nothing is given or erased. Tell "
         "your provider: an audit shows the change."
     ),
-    "audit_log.incomplete": _l("The log is being checked. Nothing was erased. Ask your provider."),
+    "audit_log.incomplete": _l("The log is incomplete, so nothing was erased. Tell your provider."),
     "subject_request.nothing": _l("You have no call with that number, so it is not called."),
     "subject_request.call_pending": _l("That number is being called right now."),
     "subject_request.no_code": _l("There is no valid code. Call the number again."),

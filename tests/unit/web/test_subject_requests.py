@@ -445,7 +445,7 @@ def test_says_that_nothing_was_erased_while_the_log_has_a_gap(house, browser, ba
     before = kinds(bakery.id, "")
     answer = paul.send(f"{page}/erase", sure="yes")
     assert answer.status_code == 403
-    text = "Le journal est en cours de vérification. Rien n’a été effacé. Demandez à votre fournisseur."
+    text = "Le journal est incomplet : rien n’a été effacé. Prévenez votre fournisseur."
     assert f'<p class="field-error">{text}</p>' in answer.text
     assert 'name="sure"' in answer.text, "beside the form"
     assert kinds(bakery.id, "") == before
