@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from recorder.catalogue.change_counter import increment
 from recorder.catalogue.database import connected, database, writing
 from recorder.catalogue.records import KeepOptions
 from recorder.catalogue.tables.amendment import AmendmentTable, PendingAmendmentTable
-from recorder.catalogue.tables.announcement import PurposeTable
+from recorder.catalogue.tables.announcement import PurposeTable, SoundTable
 from recorder.catalogue.tables.audit_log import LeafTable, RecipientTable, SubtreeTable
 from recorder.catalogue.tables.change_counter import ChangeCounterTable
 from recorder.catalogue.tables.dispute import DisputeCallTable
@@ -409,6 +410,70 @@ def test_a_session_keeps_its_end(full: Bakery) -> None:
     with connected():
         before = list(dump.rows(SessionTable, full.clock()))
         assert list(dump.rows(SessionTable, full.clock() + timedelta(hours=1))) == before
+
+
+def make_sounds(house: Bakery, count: int) -> None:
+    """Sounds of six bytes, which are eight characters in a backup."""
+    with writing():
+        for number in range(count):
+            SoundTable.create(sha256=f"{number:064x}", wav=bytes(6), duration_ms=1, created_at=house.clock())
+
+
+def test_few_sounds_are_in_memory_at_once(house: Bakery, recovery) -> None:
+    """Rows that are deleted once the first one was read are those that were read with it."""
+    with recovery.empty_catalogue():
+        make_sounds(house, 6)
+        for number in range(6):
+            when = {"now": house.clock(), "entropy": house.entropy}
+            tenants.create_tenant(str(number), name=f"Martin {number}", wrapped_key="{}", **when)
+        for model, together in ((SoundTable, 4), (LeafTable, 6)):
+            assert len(rows(model)) == 6
+            with connected():
+                values = dump.rows(model, house.clock())
+                next(values)
+            with writing():
+                model.delete().execute()
+            with connected():
+                assert 1 + len(list(values)) == together
+
+
+@pytest.mark.parametrize(
+    ("page", "page_bytes", "inserted"),
+    [
+        (2, 1000, [0, 0, 2, 2, 4]),
+        (100, 9, [0, 0, 2, 2, 4]),
+        (100, 8, [0, 0, 2, 2, 4]),
+        (100, 7, [0, 1, 2, 3, 4]),
+        (100, 1000, [0, 0, 0, 0, 0]),
+    ],
+)
+def test_few_rows_are_inserted_at_once(
+    house: Bakery,
+    recovery,
+    monkeypatch: pytest.MonkeyPatch,
+    page: int,
+    page_bytes: int,
+    inserted: list[int],
+) -> None:
+    monkeypatch.setattr(dump, "PAGE", page)
+    monkeypatch.setattr(dump, "PAGE_BYTES", page_bytes)
+    counts = []
+
+    def note_count() -> Iterator[list[object]]:
+        for value in values:
+            counts.append(SoundTable.select().count())
+            yield value
+
+    with recovery.empty_catalogue():
+        make_sounds(house, 5)
+        before = rows(SoundTable)
+        with connected():
+            values = list(dump.rows(SoundTable, house.clock()))
+        with writing():
+            SoundTable.delete().execute()
+            assert dump.insert(SoundTable, dump.columns(SoundTable), note_count()) == 5
+        assert counts == inserted
+        assert rows(SoundTable) == before
 
 
 def test_tells_how_many_rows_are_restored(full: Bakery, file: Path, recovery) -> None:
