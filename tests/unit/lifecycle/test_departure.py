@@ -13,8 +13,9 @@ from recorder.catalogue.tables.line import LineDraftTable, LineTable
 from recorder.catalogue.tables.offboarding import HandedRecordingTable
 from recorder.clock import to_iso
 from recorder.lifecycle import departure, line_history
-from recorder.seal import offboarding
+from recorder.seal import offboarding, signed_document
 from recorder.seal.offboarding import ANNOUNCED, CANCELLED, Statement, StatementBody
+from tests.stored_recordings import receipt_body
 
 
 def announce(house, until: datetime) -> Statement:
@@ -63,6 +64,18 @@ def test_departure_is_one_customers(house) -> None:
     assert departure.note_departure(statement, **later) == 0
     with connected():
         assert LineTable.get_by_id(house.line.id).until == house.clock() - timedelta(days=1)
+
+
+def test_receipt_alone_is_a_departure_that_is_over(house) -> None:
+    receipt_at = house.clock()
+    content = signed_document.write(receipt_body(house.tenant, receipt_at), house.services.signer)
+    receipt = offboarding.read_receipt(content, house.root_public)
+    house.clock.forward(days=1)
+    assert departure.note_departure(receipt, now=house.clock(), entropy=house.entropy) == 1
+    found = find_offboarding(house.tenant)
+    assert (found.announced_at, found.until) == (receipt_at, receipt_at)
+    (leaf,) = leaf_lookup.leaves_after(house.tenant, -1, departure.LEAVES)
+    assert leaf.body == {"until": to_iso(receipt_at), "statement": receipt.sha256}
 
 
 def test_last_cancellation_is_the_logs(house) -> None:

@@ -92,6 +92,17 @@ def test_an_unsigned_row_is_logged_once_and_when_it_is_over(house, statements) -
     ]
 
 
+def test_an_unsigned_row_that_is_gone_is_logged(house, statements) -> None:
+    add_departure(house)
+    with capture_logs() as logs:
+        assert statements.find_erased(house.tenant) is None
+        with writing():
+            OffboardingTable.delete().execute()
+        for _ in range(2):
+            assert statements.find_erased(house.tenant) is None
+    assert [each["event"] for each in logs] == ["offboarding.unsigned", "offboarding.recovered"]
+
+
 def test_an_announced_departure_erases_nothing(house, statements) -> None:
     add_departure(house, erases=False)
     put_statement(house, ERASURE)

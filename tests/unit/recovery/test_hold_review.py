@@ -139,6 +139,14 @@ def test_names_the_time_of_that_customers_own_leaf(house) -> None:
     assert hold_review.holds_unconfirmed() == since
 
 
+def test_names_no_suspension_that_was_answered(house) -> None:
+    hold_review.suspend_expiry("restore", house.clock(), house.entropy)
+    assert house.confirm_holds()
+    since = house.clock.forward(days=1)
+    hold_review.suspend_expiry("rebuild", since, house.entropy)
+    assert hold_review.holds_unconfirmed() == since
+
+
 @pytest.mark.parametrize("changes", [{"tenant": "another"}, {"leaf": "ab" * 32}], ids=["tenant", "leaf"])
 def test_a_signed_statement_about_something_else_confirms_nothing(house, changes) -> None:
     other = house.customer("Reliure Adam", "+3225550177")
