@@ -13,7 +13,8 @@ from recorder.seal.usage_terms import Term, Terms
 
 AGREED: Final = "agreed"
 ENTERED: Final = "entered"
-_WITHOUT_CONSENT: Final = {NO: "refused", NONE: "unanswered", YES: "withdrawn"}
+WITHDRAWN: Final = "withdrawn"
+_WITHOUT_CONSENT: Final = {NO: "refused", NONE: "unanswered", YES: WITHDRAWN}
 
 
 def longest_consent(terms: Terms) -> Term | None:
@@ -37,8 +38,9 @@ def rests_on_both(manifest: Manifest, amendments: Iterable[Amendment], code: str
 
 def keep_agreement(manifest: Manifest, amendments: Sequence[Amendment], terms: Terms) -> str | None:
     """What became of it: :data:`AGREED` by both sides, in the call or later; :data:`ENTERED` on one side's
-    word; ``refused``, ``unanswered`` or ``withdrawn``; ``None`` if nobody asked."""
+    word; ``refused``, ``unanswered`` or :data:`WITHDRAWN`; ``None`` if nobody asked."""
     consent = longest_consent(terms)
     if consent is None:
-        return _WITHOUT_CONSENT.get(manifest.keep_answer or "")
+        was_entered = any(isinstance(each.data, ConsentAdded) for each in amendments)
+        return WITHDRAWN if was_entered else _WITHOUT_CONSENT.get(manifest.keep_answer or "")
     return AGREED if rests_on_both(manifest, amendments, consent.code) else ENTERED

@@ -26,7 +26,7 @@ from recorder.identity import users
 from recorder.lifecycle import erasure_receipt as receipts
 from recorder.playback.interface import CallFacts, Grant
 from recorder.seal.amendment_kinds import ConsentAdded
-from recorder.seal.keep_agreement import longest_consent, rests_on_both
+from recorder.seal.keep_agreement import WITHDRAWN, keep_agreement, longest_consent, rests_on_both
 from recorder.seal.usage_terms import Terms
 from web.gate import gate, who
 from web.playback.retention_view import retention_context
@@ -53,7 +53,8 @@ log = structlog.get_logger()
 class Agreement:
     """An agreement to keep a recording that is in force: for a purpose, until a time (UTC).  ``later`` are
     the amendments that recorded it after the call, with their authors' names. ``by_both``: it was made in the
-    call, or both sides confirmed it; otherwise it rests on the word of one."""
+    call, or both sides confirmed it, and ``until`` is as they agreed, even if the recording is deleted
+    earlier; otherwise it rests on the word of one."""
 
     purpose: str
     until: datetime
@@ -115,6 +116,7 @@ def render_call(recording_id: str, form: FilledForm | None = None) -> ResponseRe
         grant=facts.grant,
         player=player_data(facts.grant, view.sounds, has_peaks=view.has_peaks) if facts.grant else None,
         agreement=_agreement(facts),
+        is_withdrawn=_is_withdrawn(facts),
         place=call_history.log_place(visitor.tenant.id, status.row.id),
         history=call_history.history(
             visitor.tenant.id,
@@ -198,7 +200,14 @@ def _agreement(facts: CallFacts) -> Agreement | None:
     if consent is None:
         return None
     by_both = rests_on_both(chain.manifest, chain.amendments, consent.code)
-    return Agreement(consent.code, consent.until, _later(facts), by_both)
+    agreed_until = consent.consented_until if by_both else None  # a deletion changes nothing that was agreed
+    return Agreement(consent.code, agreed_until or consent.until, _later(facts), by_both)
+
+
+def _is_withdrawn(facts: CallFacts) -> bool:
+    """Whether the agreement to keep the recording was withdrawn."""
+    chain = facts.status.chain
+    return keep_agreement(chain.manifest, chain.amendments, facts.status.terms) == WITHDRAWN
 
 
 def _later(facts: CallFacts) -> tuple[tuple[Any, str], ...]:

@@ -24,6 +24,8 @@ BADGES = {
         ((), ("entered",), "entered"),
         ((YES,), (), "agreed"),
         ((YES,), ("withdrawn",), "withdrawn"),
+        ((), ("entered", "withdrawn"), "withdrawn"),
+        (({**YES, "answer": "no"},), ("entered", "withdrawn"), "withdrawn"),
         ((YES,), ("withdrawn", "entered"), "entered"),
         (({**YES, "answer": "no"},), (), "refused"),
     ],
@@ -54,3 +56,13 @@ def test_the_list_says_what_the_page_says(house, browser, bakery, answers, later
     for kind in ("agreed", "entered", "withdrawn"):
         match = paul.get(f"/recordings?agreement={kind}").text
         assert (call in match) == (kind == expected)
+
+
+def test_a_call_says_why_it_can_no_longer_be_heard(house, browser, bakery) -> None:
+    call, by = house.call(bakery, mode="opt-in"), By("user", bakery.people["paul"].id)
+    amend(house.changes.withdraw, bakery.id, call, by, reason="By letter", purposes=["agreement"])
+    page = browser("paul").get(f"/recordings/{call}").text
+    notice = page[page.index('id="withheld"') :]
+    notice = notice[: notice.index("</div>")]
+    assert "l’accord a été retiré. Cet enregistrement ne peut plus être écouté." in notice
+    assert "écoulée" not in notice

@@ -113,3 +113,14 @@ def test_an_order_takes_two_people_and_both_sides_see_it(room, browser, house, b
 def test_colleagues_enter_and_confirm_no_order(room, route: str) -> None:
     page, claire, _guest = room
     assert claire.send(f"{page}/{route}", authority="APD", reference="1").status_code == 403
+
+
+def test_a_deletion_changes_nothing_that_was_agreed(browser, claire, house, bakery) -> None:
+    call = house.call(bakery, questions=[{"answer": "yes", "by": "external", "how": "key"}])
+    page = open_difference(claire, house, call)
+    accept(browser(), *invite(claire, page))
+    paul = browser("paul")
+    agreed = "Convenu de le garder jusqu’au 25 novembre 2027"
+    assert agreed in paul.get(f"/recordings/{call}").text
+    delete(paul, house, bakery, call)
+    assert agreed in paul.get(f"/recordings/{call}").text
