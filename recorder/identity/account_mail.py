@@ -10,6 +10,7 @@ from babel.dates import format_datetime
 
 from recorder.catalogue.records import TenantRow, UserRow
 from recorder.domain import time_zones
+from recorder.domain.written_dates import write_first
 from recorder.errors import MailError
 from recorder.ids import Entropy
 from recorder.mail.message import MailMessage
@@ -43,7 +44,7 @@ def tell(
     is no mail address. ``device`` is in words."""
     zone, locale = time_zones.display_zone(tenant.time_zone), LOCALES.get(user.language, user.language)
     values = {"name": user.name, "login": user.login, "device": device}
-    values["time"] = format_datetime(now, "long", tzinfo=zone, locale=locale)
+    values["time"] = write_first(format_datetime(now, "long", tzinfo=zone, locale=locale), user.language)
     message = MailMessage(kind, user.language, values, "/account")
     try:
         return outbox.enqueue(user.tenant, user.login, message, now, entropy, about=user.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flask_babel import format_date, format_number, ngettext
+from flask_babel import format_number, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
@@ -159,7 +159,7 @@ def _describe_choice(name: str, code: str) -> str:
 def _days(call_filter: CallFilter) -> str:
     first, last = call_filter.first, call_filter.last
     if first and last:
-        return f"{format_date(first, 'medium')} – {format_date(last, 'medium')}"
+        return f"{formats.short_date(first)} – {formats.short_date(last)}"
     if first:
-        return str(_("Since %(date)s", date=format_date(first, "medium")))
-    return str(_("Until %(date)s", date=format_date(last, "medium")))
+        return str(_("Since %(date)s", date=formats.short_date(first)))
+    return str(_("Until %(date)s", date=formats.short_date(last)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date as calendar_date
 from datetime import datetime, timedelta
 
 from babel.units import format_unit
@@ -11,6 +12,7 @@ from markupsafe import Markup
 
 from recorder.domain import phone_numbers
 from recorder.domain.parties import Party
+from recorder.domain.written_dates import write_first
 
 
 def party(someone: Party | None) -> str:
@@ -62,12 +64,21 @@ def clock(milliseconds: int) -> str:
 
 def day(at: datetime) -> str:
     """A date with its weekday, as a heading."""
-    text = str(format_date(at, "full"))
+    text = _written(at, "full")
     return text[:1].upper() + text[1:]
 
 
-def date(at: datetime) -> str:
-    return str(format_date(at, "long"))
+def date(at: calendar_date) -> str:
+    """A day, or the day of a time in the reader's zone."""
+    return _written(at, "long")
+
+
+def short_date(at: calendar_date) -> str:
+    return _written(at, "medium")
+
+
+def _written(at: calendar_date, pattern: str) -> str:
+    return write_first(str(format_date(at, pattern)), str(get_locale() or "en"))
 
 
 def time(at: datetime) -> str:

@@ -7,13 +7,14 @@ from datetime import date, datetime
 from typing import Final
 
 from babel.dates import format_skeleton
-from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 
 from recorder.prompts.purposes import standard
 from recorder.seal.amendment_kinds import BOTH_SIDES, STATED, VOUCHED
 from web.language import current_language, current_locale
+from web.text import formats
 
 END_REASONS: Final[Mapping[str, object]] = {
     "expired": _l("Ended on %(date)s, as announced."),
@@ -82,7 +83,7 @@ ERRORS: Final[Mapping[str, object]] = {
 
 def end_reason(why: str, at: datetime) -> str:
     """That a purpose has ended, and why."""
-    return str(END_REASONS.get(why, END_REASONS["expired"])) % {"date": format_date(at, "long")}
+    return str(END_REASONS.get(why, END_REASONS["expired"])) % {"date": formats.date(at)}
 
 
 def erasure_reason(why: str) -> str:
@@ -202,7 +203,7 @@ def held_count(number: int) -> str:
 
 def date_of(day: date) -> str:
     """A day that is the customer's own already."""
-    return str(format_date(day, "long", rebase=False))
+    return formats.date(day)
 
 
 def month(day: date) -> str:

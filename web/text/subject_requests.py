@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
-from flask_babel import format_date, ngettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_babel import ngettext
 
 from recorder.catalogue.subject_request_queries import RequestRow
 from recorder.domain.live_command import DONE
@@ -16,6 +16,7 @@ from recorder.domain.roles import ADMIN, AUDITOR, CUSTOMER
 from recorder.features.subject_requests.reviews import COPIED, DOWNLOADED, HANDED_OVER, ReviewRow
 from recorder.seal.amendment_kinds import BOTH_SIDES, STATED, VOUCHED
 from recorder.verification_calls.register import VerificationCall
+from web.text import formats
 
 WANTS: Final[Mapping[str, object]] = {
     "copy": _l("A copy"),
@@ -119,7 +120,7 @@ def closure(code: str) -> str:
 
 def long_date(day: date) -> str:
     """A day, as people write it."""
-    return str(format_date(day, "long"))
+    return formats.date(day)
 
 
 def call_result(row: VerificationCall, time: str) -> str:

@@ -10,6 +10,7 @@ from babel.dates import format_datetime
 
 from recorder.catalogue.records import TenantRow, UserRow
 from recorder.domain import phone_numbers, time_zones
+from recorder.domain.written_dates import write_first
 from recorder.features.notifications.rules import NOT_RECORDED, Notification
 from recorder.features.notifications.sentences import explain_cause, phrase
 from recorder.identity.account_mail import LOCALES
@@ -88,4 +89,4 @@ def _number(row: Notification, lines: LineNames) -> str:
 
 def _moment(at: datetime, language: str, time_zone: str) -> str:
     zone, locale = time_zones.display_zone(time_zone), LOCALES.get(language, language)
-    return str(format_datetime(at, "d MMMM yyyy, HH:mm", tzinfo=zone, locale=locale))
+    return write_first(format_datetime(at, "d MMMM yyyy, HH:mm", tzinfo=zone, locale=locale), language)

@@ -17,6 +17,7 @@ from babel.numbers import format_decimal
 
 from recorder.clock import from_iso
 from recorder.domain import time_zones
+from recorder.domain.written_dates import write_first
 from recorder.identity.account_mail import LOCALES
 
 PHRASES = "phrases"
@@ -50,12 +51,16 @@ def _values(data: Mapping[str, Any], language: str, time_zone: str) -> dict[str,
     for name, value in data.items():
         with suppress(ValueError, TypeError):
             if name == "until":
-                found[name] = format_date(from_iso(value).astimezone(zone).date(), "long", locale=locale)
+                found[name] = _written(from_iso(value).astimezone(zone).date(), locale)
             elif name == "due_on":
-                found[name] = format_date(date.fromisoformat(value), "long", locale=locale)
+                found[name] = _written(date.fromisoformat(value), locale)
             elif name in ("imported", "failed"):
                 found[name] = format_decimal(int(value), locale=locale)
     return found
+
+
+def _written(day: date, locale: str) -> str:
+    return write_first(format_date(day, "long", locale=locale), locale)
 
 
 def _words(section: str, language: str) -> Mapping[str, str]:

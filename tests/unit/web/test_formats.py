@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recorder.config import load
 from recorder.domain import phone_numbers
 from recorder.domain.parties import Party
+from recorder.domain.written_dates import write_first
 from recorder.features.search.rules import parse_text
 from recorder.features.subject_requests.rules import normalise_number
 from web.recordings import filters
@@ -81,3 +82,17 @@ def test_extensions_and_short_numbers_are_unchanged(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "none", "+", "12a4", "sip:anna@example.org"])
 def test_invalid_number_has_no_canonical_form(text: str) -> None:
     assert phone_numbers.to_canonical(text, "be") is None
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "written"),
+    [
+        ("fr", "mardi 1 décembre 2026", "mardi 1er décembre 2026"),
+        ("fr_BE", "1 déc. 2026, 21:18", "1er déc. 2026, 21:18"),
+        ("fr", "21 décembre 2026", "21 décembre 2026"),
+        ("fr", "11 août 2026", "11 août 2026"),
+        ("nl", "1 december 2026", "1 december 2026"),
+    ],
+)
+def test_first_day_of_a_month_in_french(language: str, text: str, written: str) -> None:
+    assert write_first(text, language) == written
