@@ -160,6 +160,24 @@ def test_waveform_has_two_lanes_and_seeks_on_click(person):
     assert gap["y"] + gap["height"] <= box["y"] + box["height"] / 2 + 20, "only the caller's lane is silent"
 
 
+def test_gap_that_ends_after_the_sound_stays_in_its_lane(person):
+    """What the telephone system could not write may end later than the sound."""
+    somebody = person().log_in()
+    page = somebody.page
+
+    def lengthen(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, body=re.sub(r'data-to="\d+"', 'data-to="3600000"', answer.text()))
+
+    page.route(f"**/recordings/{somebody.panel.ids['short']}", lengthen)
+    somebody.go(f"/recordings/{somebody.panel.ids['short']}")
+    somebody.until("document.querySelector('.gap').style.left !== ''")
+    box = page.locator("#wave").bounding_box()
+    for gap in page.locator(".gap").all():
+        drawn = gap.bounding_box()
+        assert drawn["x"] + drawn["width"] <= box["x"] + box["width"] + 1
+
+
 def test_timeline_explains_gaps_and_seeks(person):
     claire = person().log_in().listen("short")
     page = claire.page

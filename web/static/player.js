@@ -236,9 +236,11 @@ function linkedPlace() {
 // The Content-Security-Policy allows styles set by scripts, but no style attributes in the page.
 const percent = (ms) => `${Math.min(100, (Number(ms) / 10) / duration)}%`;
 
+// What the telephone system could not write may end later than the sound: it is shown up to there.
 function placeStretch(element, from, to) {
-  element.style.left = percent(from);
-  element.style.width = percent(to - from);
+  const [begin, end] = [from, to].map((ms) => Math.min(Number(ms), duration * 1000));
+  element.style.left = percent(begin);
+  element.style.width = percent(end - begin);
 }
 
 function placeMarks() {
