@@ -14,6 +14,7 @@ from typing import Final
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from recorder.domain.roles import GUESTS
 from recorder.features.access_log.rules import CHANGED, ERASED, LogEntry, Person
 
 LISTENING: Final = "listening"
@@ -218,6 +219,10 @@ OTHER: Final = Sentence(SYSTEM, _l("An entry that this page cannot describe yet.
 """For a kind that a newer version of Accord wrote."""
 
 
+GUEST_CREATED: Final = _l("%(whom)s can take part in a difference.")
+"""Of an invited person, to whom nobody gave an account."""
+
+
 def kinds_of(group: str) -> frozenset[str]:
     """The kinds of leaves in a group; none if there is no such group."""
     return frozenset(kind for kind, each in SENTENCES.items() if each.group == group)
@@ -233,7 +238,10 @@ def sentence(entry: LogEntry) -> str:
     somebody = entry.state in (ERASED, CHANGED)
     who = str(_("Somebody")) if somebody else person(entry.who)
     whom = str(_("somebody")) if somebody or entry.about is None else person(entry.about)
-    return str(SENTENCES.get(entry.kind, OTHER).text) % {"who": who, "whom": whom}
+    text = SENTENCES.get(entry.kind, OTHER).text
+    if entry.kind == "user.created" and entry.body.get("role") in GUESTS:
+        text = GUEST_CREATED
+    return str(text) % {"who": who, "whom": whom}
 
 
 def person(someone: Person | None) -> str:

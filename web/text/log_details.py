@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
-from flask_babel import format_date, format_decimal
+from flask_babel import format_decimal
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from recorder.clock import from_iso
 from recorder.domain.line_policy import OFF
 from recorder.domain.live_command import DONE
+from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL
 from recorder.features.access_log.rules import LogEntry
 from web.language import NAMES
 from web.text import commands, errors, formats, labels, numbers, plans, retention, subject_requests, team
@@ -57,6 +58,11 @@ Writer = Callable[[Any, _Context], str]
 
 YES_NO: Final = (_l("No"), _l("Yes"))
 
+ROLES: Final[Mapping[str, object]] = {
+    **team.ROLES,
+    EXTERNAL_PARTY: _l("Invited person"),
+    NEUTRAL: _l("A person you both trust"),
+}
 MODES: Final[Mapping[str, object]] = {**numbers.MODES, OFF: _l("Off")}
 TIMINGS: Final[Mapping[str, object]] = {
     "before_ringing": _l("Before it rings"),
@@ -157,7 +163,7 @@ def _moment(value: Any, context: _Context) -> str:
 
 
 def _day(value: Any, _context: _Context) -> str:
-    return str(format_date(date.fromisoformat(value), "long"))
+    return formats.date(date.fromisoformat(value))
 
 
 def _days(value: Any, _context: _Context) -> str:
@@ -292,7 +298,7 @@ FIELDS: Final[Mapping[str, tuple[object, Writer]]] = {
     "country": (_l("Country"), lambda value, _context: numbers.country(value)),
     "time_zone": (_l("Time zone"), _text),
     "plan": (_l("Plan"), _text),
-    "role": (_l("Role"), _one_of(team.ROLES)),
+    "role": (_l("Role"), _one_of(ROLES)),
     "announcement": (_l("Announcement"), _announcement),
     "others": (_l("Other languages"), _announcements),
     "mode": (_l("How callers are told"), _one_of(MODES)),

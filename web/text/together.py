@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from flask_babel import gettext as _
@@ -365,6 +365,14 @@ def _closed(data: DisputeClosed) -> object:
     if data.how == SETTLED:
         return _l("%(who)s closed the difference: both go on from what was agreed.")
     return _l("%(who)s closed the difference.")
+
+
+def deadline(dispute: Dispute, today: date) -> str:
+    """By when a dispute is to be settled, or was to be; without a full stop."""
+    day = formats.date(dispute.settle_by)
+    if dispute.settle_by < today:
+        return str(_("Was to be settled by %(date)s", date=day))
+    return str(_("To be settled by %(date)s", date=day))
 
 
 def guest_state(guest: Guest, now: datetime) -> tuple[str, str]:

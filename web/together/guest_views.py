@@ -24,6 +24,7 @@ from recorder.seal.dispute_kinds import ACCEPTED, ANSWERS
 from web.account.limits import TooManyFailures, count_call, limit_grants
 from web.account.sessions import close_session, open_session
 from web.language import current_language
+from web.playback.retention_view import local_date
 from web.state import changes, current_visitor, login_required, now, panel_state
 from web.text import retention, together
 from web.together.blueprint import blueprint
@@ -174,6 +175,7 @@ def _welcome(errors: Mapping[str, str]) -> str:
         **deletion_context(dispute, people_of(dispute)),
         notes=notes_context(dispute) if guest.may_hear and not guest.is_third_party else None,
         now=now(),
+        today=local_date(now()),
     )
 
 

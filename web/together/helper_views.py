@@ -18,7 +18,8 @@ from recorder.features.disputes.rules import Dispute, Guest
 from recorder.features.rooms.service import CHANNEL
 from web.account.limits import limit_grants, limit_refusals
 from web.decorators import admins_only
-from web.state import current_visitor, login_required, panel_state
+from web.playback.retention_view import local_date
+from web.state import current_visitor, login_required, now, panel_state
 from web.text import together
 from web.together.blueprint import blueprint
 from web.together.operations import REFUSALS, disputes, invitations, refusal
@@ -83,7 +84,7 @@ def show_queue() -> str:
         guest = _support_of(dispute)
         if guest is not None:
             found.append((dispute, guest, catalogue.tenant(tenant)))
-    return render_template("together/queue.html", rows=found)
+    return render_template("together/queue.html", rows=found, text=together, today=local_date(now()))
 
 
 @blueprint.route("/differences/<dispute_id>", methods=["GET", "POST"])

@@ -375,3 +375,21 @@ def test_more_tabs_than_a_session_may_have_end_its_oldest(room, app) -> None:
         assert signals.open(own.room, own.tenant, own.session) is not None
     assert list(events) == ["retry: 60000\n\n"], "this tab waits for a minute before it takes another's turn"
     answer.close()
+
+
+def test_both_are_told_that_the_day_has_passed(room, browser, house) -> None:
+    page, claire, guest = room
+    assert "À régler pour le" in claire.get(page).text
+    assert "Op te lossen uiterlijk op" in guest.get("/together/welcome").text
+    house.clock.forward(days=6)
+    claire = browser("claire")
+    for address in (page, "/together"):
+        assert "Devait être réglé pour le" in claire.get(address).text
+
+
+def test_access_log_names_an_invited_person_and_no_code(room, browser) -> None:
+    log = browser("paul").get("/access-log").text
+    assert "Jan Peeters peut participer à un différend." in log
+    assert "Personne invitée" in log
+    assert "external_party" not in log
+    assert "Votre fournisseur a donné accès à Jan Peeters" not in log
