@@ -174,8 +174,8 @@ def test_gap_that_ends_after_the_sound_stays_in_its_lane(person):
     somebody.until("document.querySelector('.gap').style.left !== ''")
     box = page.locator("#wave").bounding_box()
     for gap in page.locator(".gap").all():
-        drawn = gap.bounding_box()
-        assert drawn["x"] + drawn["width"] <= box["x"] + box["width"] + 1
+        place = gap.bounding_box()
+        assert place["x"] + place["width"] <= box["x"] + box["width"] + 1
 
 
 def test_timeline_explains_gaps_and_seeks(person):

@@ -64,20 +64,20 @@ def clock(milliseconds: int) -> str:
 
 def day(at: datetime) -> str:
     """A date with its weekday, as a heading."""
-    text = _written(at, "full")
+    text = _date_text(at, "full")
     return text[:1].upper() + text[1:]
 
 
 def date(at: calendar_date) -> str:
     """A day, or the day of a time in the reader's zone."""
-    return _written(at, "long")
+    return _date_text(at, "long")
 
 
 def short_date(at: calendar_date) -> str:
-    return _written(at, "medium")
+    return _date_text(at, "medium")
 
 
-def _written(at: calendar_date, pattern: str) -> str:
+def _date_text(at: calendar_date, pattern: str) -> str:
     return write_first(str(format_date(at, pattern)), str(get_locale() or "en"))
 
 

@@ -51,15 +51,15 @@ def _values(data: Mapping[str, Any], language: str, time_zone: str) -> dict[str,
     for name, value in data.items():
         with suppress(ValueError, TypeError):
             if name == "until":
-                found[name] = _written(from_iso(value).astimezone(zone).date(), locale)
+                found[name] = _date_text(from_iso(value).astimezone(zone).date(), locale)
             elif name == "due_on":
-                found[name] = _written(date.fromisoformat(value), locale)
+                found[name] = _date_text(date.fromisoformat(value), locale)
             elif name in ("imported", "failed"):
                 found[name] = format_decimal(int(value), locale=locale)
     return found
 
 
-def _written(day: date, locale: str) -> str:
+def _date_text(day: date, locale: str) -> str:
     return write_first(format_date(day, "long", locale=locale), locale)
 
 

@@ -85,7 +85,7 @@ def test_invalid_number_has_no_canonical_form(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "text", "written"),
+    ("language", "text", "result"),
     [
         ("fr", "mardi 1 décembre 2026", "mardi 1er décembre 2026"),
         ("fr_BE", "1 déc. 2026, 21:18", "1er déc. 2026, 21:18"),
@@ -94,5 +94,5 @@ def test_invalid_number_has_no_canonical_form(text: str) -> None:
         ("nl", "1 december 2026", "1 december 2026"),
     ],
 )
-def test_first_day_of_a_month_in_french(language: str, text: str, written: str) -> None:
-    assert write_first(text, language) == written
+def test_first_day_of_a_month_in_french(language: str, text: str, result: str) -> None:
+    assert write_first(text, language) == result
