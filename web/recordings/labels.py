@@ -162,4 +162,4 @@ def _days(call_filter: CallFilter) -> str:
         return f"{formats.short_date(first)} – {formats.short_date(last)}"
     if first:
         return str(_("Since %(date)s", date=formats.short_date(first)))
-    return str(_("Until %(date)s", date=formats.short_date(last)))
+    return str(_("Until %(date)s", date=formats.short_date(last))) if last else ""
