@@ -29,13 +29,13 @@ from recorder.domain.parties import Party
 from recorder.domain.sentences import TimedSentence as Words
 from recorder.features.disputes.admissions import DisputeAdmissions
 from recorder.features.offboarding import service as departures
-from recorder.features.offboarding.erasure_order import ErasureOrder, erasure_order
 from recorder.features.tenants import announcements, lines
 from recorder.identity import tenants, users
 from recorder.identity.second_factors import SecondFactorService
 from recorder.ids import Entropy, uuid7
 from recorder.lifecycle import hold_review, retention_limits
 from recorder.lifecycle.amendment_service import Changes
+from recorder.lifecycle.erasure_order import ErasureOrder, erasure_order
 from recorder.pipeline import stages
 from recorder.processes.gate import PanelGate
 from recorder.prompts.sound_sources import SOUNDS

@@ -19,9 +19,9 @@ from recorder.catalogue.tables.subject_request import ErasedCallTable
 from recorder.clock import to_iso
 from recorder.errors import SealError
 from recorder.features.offboarding import handover_queries
-from recorder.features.offboarding.erasure_order import ERASURE_STARTED
 from recorder.features.offboarding.queries import LEFT
 from recorder.lifecycle.departure import LEAVES, STAYS
+from recorder.lifecycle.erasure_order import ERASURE_STARTED
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from recorder.seal import call_erasure, hints, offboarding
 from recorder.seal.call_erasure import NOTES, ErasedCallsRecord

@@ -20,7 +20,7 @@ from recorder.seal import call_erasure, hints, offboarding
 from recorder.seal.call_erasure import NOTES, ErasedCallsRecord
 from recorder.seal.document_source import read_document
 from recorder.seal.keyring import key_part
-from recorder.seal.offboarding import ERASURE, OffboardingReceipt, Statement
+from recorder.seal.offboarding import Departure, ErasureStatement, OffboardingReceipt, Statement
 from recorder.seal.revocation import Revoked
 from recorder.store.contract import NotFound, Store
 
@@ -39,13 +39,13 @@ class SignedDeparture:
     """A customer's departure as signed: the statement in force, and the receipt."""
 
     tenant: str
-    statement: Statement | None
+    statement: Departure | None
     receipt: OffboardingReceipt | None
 
     @property
     def erased(self) -> bool:
         """Whether it was signed that all of the customer's data is erased."""
-        return self.receipt is not None or (self.statement is not None and self.statement.kind == ERASURE)
+        return self.receipt is not None or isinstance(self.statement, ErasureStatement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ def _look_at_leaver(
     revoked: Revoked,
     believe: bool,
 ) -> None:
-    statement, receipt = None, None
+    statement: Departure | None = None
+    receipt: OffboardingReceipt | None = None
 
     def blame(error: SealError, place: str) -> None:
         found.troubles.append(StatementProblem(place, error.error_id, error.message))
@@ -105,10 +106,11 @@ def _look_at_leaver(
     try:
         every = offboarding.statements(store, tenant, root)
         _check_cancelled(tenant, every)
-        if every and every[-1].key_id in revoked:
-            blame(_revoked(every[-1].key_id), f"{offboarding.FOLDER}{tenant}/")
-        elif every and every[-1].kind != offboarding.CANCELLED:
-            statement = every[-1]
+        last = every[-1] if every else None
+        if last is not None and last.key_id in revoked:
+            blame(_revoked(last.key_id), f"{offboarding.FOLDER}{tenant}/")
+        elif isinstance(last, Departure):
+            statement = last
     except SealError as error:
         blame(error, f"{offboarding.FOLDER}{tenant}/")
     try:

@@ -15,18 +15,18 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable, Offboard
 from recorder.clock import to_iso
 from recorder.ids import Entropy
 from recorder.lifecycle.line_history import end_line
-from recorder.seal.offboarding import OffboardingReceipt, Statement
+from recorder.seal.offboarding import Cancellation, Departure, OffboardingReceipt
 
 LEAVES = "tenant.offboarding_announced"
 STAYS = "tenant.offboarding_cancelled"
 
 
-def note_departure(departure: Statement | OffboardingReceipt, *, now: datetime, entropy: Entropy) -> int:
+def note_departure(departure: Departure | OffboardingReceipt, *, now: datetime, entropy: Entropy) -> int:
     """Record that a customer leaves, by the statement in force or, without one, the receipt, and end its
     lines; returns how many ended. An earlier row is dropped together with its handover, which no signed
     statement covers. Raises :class:`recorder.errors.CatalogueError` (``tenant.unknown``)."""
     tenant = departure.tenant
-    until = departure.until if isinstance(departure, Statement) else departure.at
+    until = departure.until if isinstance(departure, Departure) else departure.at
     with writing():
         lock_tenant(tenant)
         drop_departure(departure)
@@ -41,7 +41,7 @@ def last_cancellation(tenant: str) -> str | None:
     return str(leaves[-1].body.get("statement")) if leaves else None
 
 
-def drop_departure(departure: Statement | OffboardingReceipt) -> None:
+def drop_departure(departure: Departure | Cancellation | OffboardingReceipt) -> None:
     """Inside the caller's transaction: drop the row of a customer's departure and its handover, which a
     statement ends or replaces."""
     tenant = departure.tenant
@@ -49,7 +49,7 @@ def drop_departure(departure: Statement | OffboardingReceipt) -> None:
     OffboardingTable.delete().where(OffboardingTable.tenant_id == tenant).execute()
 
 
-def end_lines(departure: Statement | OffboardingReceipt, now: datetime, entropy: Entropy) -> int:
+def end_lines(departure: Departure | OffboardingReceipt, now: datetime, entropy: Entropy) -> int:
     """Inside the caller's transaction: end the lines of a customer who leaves; returns how many ended."""
     tenant = departure.tenant
     open_lines = list(

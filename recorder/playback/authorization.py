@@ -34,7 +34,7 @@ from recorder.playback.audio_reader import AudioReader, SoundAdmission
 from recorder.playback.interface import Actor, Admissions, NoAdmissions, Passages
 from recorder.playback.verified_recording import RecordingVerifier, VerifiedRecording
 from recorder.seal.keyring import Keyring
-from recorder.seal.offboarding import Statement, current_statement
+from recorder.seal.offboarding import Departure, current_statement
 from recorder.seal.revocation import Revoked, Trust, none_revoked
 from recorder.seal.usage_terms import Terms, terms
 from recorder.store.contract import Store
@@ -168,7 +168,7 @@ class Guard:
         """The same with the manifest that was verified before, if it is in memory."""
         return self._listed(self._seals.open_cached(row, self.now()))
 
-    def offboarding(self, tenant: str) -> Statement | None:
+    def offboarding(self, tenant: str) -> Departure | None:
         """The signed statement about a customer's offboarding, if one is in force. Raises :class:`SealError`,
         :class:`StoreError`."""
         return current_statement(self.store, tenant, self.trust.root, self.trust.revoked())

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -84,7 +84,8 @@ class StatementBody:
 
 @dataclass(frozen=True, slots=True)
 class Statement(StatementBody, VerifiedState):
-    """A verified statement; ``key_id`` is the id of the signing key."""
+    """A verified statement, wherever it is in its chain: by itself it decides nothing. ``key_id`` is the id
+    of the signing key."""
 
     sha256: str
     key_id: str
@@ -94,6 +95,29 @@ class Statement(StatementBody, VerifiedState):
         body = {name: getattr(self, name) for name in STATEMENT.form.names}
         more = {"number": self.number + 1, "predecessor": self.sha256, "kind": kind, "at": at, "early": None}
         return StatementBody(**{**body, **more, **changes})
+
+
+@dataclass(frozen=True, slots=True)
+class Departure(Statement):
+    """The last statement of a customer's chain, by which the customer leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureStatement(Departure):
+    """The last statement of a customer's chain, which orders the erasure of all of the customer's data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation(Statement):
+    """The last statement of a customer's chain, by which the customer stays."""
+
+
+_LAST: Final[Mapping[str, type[Departure | Cancellation]]] = {
+    ANNOUNCED: Departure,
+    HANDED_OVER: Departure,
+    ERASURE: ErasureStatement,
+    CANCELLED: Cancellation,
+}
 
 
 def _check(found: StatementBody) -> None:
@@ -220,14 +244,20 @@ def is_known(key: str) -> bool:
 
 
 def statements(source: DocumentSource, tenant: str, root: Ed25519PublicKey) -> tuple[Statement, ...]:
-    """Read a customer's statements in order, each verified from the root's public key alone.
+    """Read a customer's statements in order, each verified from the root's public key alone; the last one
+    is a :class:`Departure`, an :class:`ErasureStatement` or a :class:`Cancellation`.
 
     Raises :class:`SealError` where one cannot be read, is another customer's, or does not link to its
     predecessor (``offboarding.missing``, ``offboarding.foreign``, ``offboarding.predecessor``): then none of
     them counts.  Raises :class:`recorder.errors.StoreError`."""
     folder = folder_of(tenant)
     keys = [key for key in source.list(folder) if _NAME.fullmatch(key.removeprefix(folder))]
-    return tuple(_in_order(source, tenant, folder, sorted(keys), root))
+    found = tuple(_in_order(source, tenant, folder, sorted(keys), root))
+    return (*found[:-1], _last(found[-1])) if found else ()
+
+
+def _last(statement: Statement) -> Departure | Cancellation:
+    return _LAST[statement.kind](**{each.name: getattr(statement, each.name) for each in fields(statement)})
 
 
 def _in_order(
@@ -257,27 +287,24 @@ def _in_order(
 
 def current_statement(
     source: DocumentSource, tenant: str, root: Ed25519PublicKey, revoked: Revoked
-) -> Statement | None:
+) -> Departure | None:
     """Return the statement in force: the newest, unless it is a cancellation or its key was revoked. Raises
     as :func:`statements`."""
-    found = statements(source, tenant, root)
-    if not found or found[-1].kind == CANCELLED or found[-1].key_id in revoked:
-        return None
-    return found[-1]
+    last = next(reversed(statements(source, tenant, root)), None)
+    return last if isinstance(last, Departure) and last.key_id not in revoked else None
 
 
 def erasure_statement(
     source: DocumentSource, tenant: str, root: Ed25519PublicKey, revoked: Revoked, now: datetime
-) -> Statement:
+) -> ErasureStatement:
     """Return the signed decision to erase everything of a customer.  Raises :class:`SealError`
     (``offboarding.unsigned``, ``seal.key_revoked``, ``seal.from_the_future``), or as :func:`statements`."""
     hint = "if they do leave, `accord offboarding erase` signs it; otherwise `accord offboarding cancel`"
-    found = statements(source, tenant, root)
-    if not found or found[-1].kind != ERASURE:
+    last = next(reversed(statements(source, tenant, root)), None)
+    if not isinstance(last, ErasureStatement):
         raise SealError(
             "offboarding.unsigned", f"no signed statement orders the erasure of customer {tenant}", hint
         )
-    last = found[-1]
     if last.key_id in revoked:
         what = f"key {last.key_id}, which signed the erasure of customer {tenant}, was revoked"
         raise SealError("seal.key_revoked", what, hint)
@@ -287,9 +314,10 @@ def erasure_statement(
 
 def put_statement(
     store: DocumentSink, statement: StatementBody, signer: signing.Signer, root: Ed25519PublicKey
-) -> Statement:
-    """Sign a statement and put it after the others.  Raises :class:`SealError` (a key that is not endorsed
-    for it), ``Conflict`` where another process wrote the same number first,
+) -> Departure | Cancellation:
+    """Sign a statement and put it after the others; return it as read with them.  Raises :class:`SealError`
+    (a key that is not endorsed for it; ``offboarding.predecessor`` if it is not the last one, or as
+    :func:`statements`), ``Conflict`` where another process wrote the same number first,
     :class:`recorder.errors.StoreError`."""
     content = STATEMENT.write(statement, signer)
     statement_put = read(content, root)
@@ -299,14 +327,18 @@ def put_statement(
             path,
             statement_put.sha256,
         )
-    return statement_put
+    last = statements(store, statement_put.tenant, root)[-1]
+    if last.sha256 != statement_put.sha256:
+        what = f"another statement about customer {statement_put.tenant} follows the one that was just put"
+        raise SealError("offboarding.predecessor", what, "`accord offboarding show`")
+    return _last(last)
 
 
 def read(content: bytes, root: Ed25519PublicKey) -> Statement:
     """Read a statement and verify it from the root's public key alone.  Raises :class:`SealError`."""
     signed = STATEMENT.read(content, root)
-    fields = {name: getattr(signed.value, name) for name in STATEMENT.form.names}
-    return Statement(**fields, sha256=hashlib.sha256(content).hexdigest(), key_id=signed.key_id)
+    body = {name: getattr(signed.value, name) for name in STATEMENT.form.names}
+    return Statement(**body, sha256=hashlib.sha256(content).hexdigest(), key_id=signed.key_id)
 
 
 def read_receipt(content: bytes, root: Ed25519PublicKey) -> OffboardingReceipt:

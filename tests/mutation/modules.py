@@ -98,7 +98,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/unit/disputes/test_rules.py",
     ),
     "recorder/features/offboarding/duty.py": _OFFBOARDING,
-    "recorder/features/offboarding/erasure_order.py": (
+    "recorder/lifecycle/erasure_order.py": (
         "tests/unit/disputes/test_erasure.py",
         "tests/unit/offboarding/test_erased_rows.py",
         "tests/unit/offboarding/test_signed_statements.py",

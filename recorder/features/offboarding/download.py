@@ -21,7 +21,7 @@ from recorder.features.offboarding.plan import reason_left_out
 from recorder.playback.audio_reader import SoundAdmission
 from recorder.playback.authorization import LOOK_AGAIN, Guard, Pieces
 from recorder.playback.interface import Actor, OpenSound
-from recorder.seal.offboarding import ERASURE, Statement
+from recorder.seal.offboarding import Departure, ErasureStatement
 
 HANDOVER: Final = "handover"
 """In place of a purpose."""
@@ -92,11 +92,11 @@ def _leaver(guard: Guard, tenant: str) -> OffboardingRow | None:
         announced_at=statement.announced_at,
         until=statement.until,
         handed_at=row.handed_at if _is_what_was_signed(row, statement) else None,
-        erasing_since=statement.at if statement.kind == ERASURE else None,
+        erasing_since=statement.at if isinstance(statement, ErasureStatement) else None,
     )
 
 
-def _is_what_was_signed(row: OffboardingRow, statement: Statement) -> bool:
+def _is_what_was_signed(row: OffboardingRow, statement: Departure) -> bool:
     handed = statement.handed_over
     return (
         handed is not None

@@ -29,7 +29,6 @@ from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.tables import lease
 from recorder.errors import AccessError, RetentionError, SealError, StoreError
 from recorder.features.offboarding import queries
-from recorder.features.offboarding.erasure_order import ErasureOrder, erasure_order
 from recorder.features.offboarding.service import check_ready
 from recorder.ids import Entropy
 from recorder.isolation import isolate_object
@@ -37,6 +36,7 @@ from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.erasure_deadline import erasure_complete_at
+from recorder.lifecycle.erasure_order import ErasureOrder, erasure_order
 from recorder.lifecycle.key_rotation import CLAIM
 from recorder.seal import hints
 from recorder.seal.amendment import SYSTEM
@@ -52,11 +52,11 @@ from recorder.seal.keyring import (
 from recorder.seal.offboarding import (
     RECEIPT_KIND,
     RECEIPT_MAX_BYTES,
+    ErasureStatement,
     OffboardingReceiptBody,
     ReceiptArchive,
     ReceiptKeys,
     ReceiptLog,
-    Statement,
     place_of,
 )
 from recorder.seal.offboarding import read_receipt as read
@@ -234,7 +234,7 @@ def _key_id(content: bytes, tenant: str) -> str | None:
 
 
 def _receipt(
-    statement: Statement,
+    statement: ErasureStatement,
     services: Services,
     recordings_erased: dict[str, int],
     calls: int,

@@ -47,15 +47,15 @@ from recorder.catalogue.tables.subject_request import ReviewTable, SubjectReques
 from recorder.catalogue.tables.tenant import TenantTable
 from recorder.clock import to_iso
 from recorder.errors import CatalogueError
-from recorder.features.offboarding.erasure_order import ERASURE_STARTED, ErasureOrder
 from recorder.ids import Entropy
 from recorder.lifecycle.departure import STAYS
 from recorder.lifecycle.departure import drop_departure as _drop
 from recorder.lifecycle.departure import end_lines as _end_lines
 from recorder.lifecycle.dispute_erasure import dispute_ids, disputed_recordings, drop_disputes
+from recorder.lifecycle.erasure_order import ERASURE_STARTED, ErasureOrder
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from recorder.mail.outbox import drop_mail
-from recorder.seal.offboarding import Statement
+from recorder.seal.offboarding import Cancellation, ErasureStatement
 
 PAGE = 200
 LEFT = "tenant.offboarded"
@@ -74,8 +74,8 @@ def require_departure(tenant: str) -> OffboardingRow:
     return row
 
 
-def record_cancellation(statement: Statement, *, now: datetime, entropy: Entropy) -> None:
-    """Record that a customer stays, by a signed statement; its lines are added again by hand."""
+def record_cancellation(statement: Cancellation, *, now: datetime, entropy: Entropy) -> None:
+    """Record that a customer stays; its lines are added again by hand."""
     tenant = statement.tenant
     with writing():
         lock_tenant(tenant)
@@ -83,8 +83,8 @@ def record_cancellation(statement: Statement, *, now: datetime, entropy: Entropy
         append(tenant, STAYS, {"statement": statement.sha256}, now, entropy)
 
 
-def record_erasure(statement: Statement, *, now: datetime, entropy: Entropy) -> None:
-    """Record that a customer's data is erased, by a signed statement, and end its remaining lines. Raises
+def record_erasure(statement: ErasureStatement, *, now: datetime, entropy: Entropy) -> None:
+    """Record that a customer's data is erased, and end its remaining lines. Raises
     :class:`CatalogueError` (``tenant.unknown``)."""
     tenant = statement.tenant
     with writing():

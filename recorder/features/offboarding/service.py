@@ -26,6 +26,9 @@ from recorder.seal.offboarding import (
     CANCELLED,
     ERASURE,
     HANDED_OVER,
+    Cancellation,
+    Departure,
+    ErasureStatement,
     HandedOver,
     Statement,
     StatementBody,
@@ -34,7 +37,7 @@ from recorder.seal.offboarding import (
 COMPLETE = "`accord offboarding erase-again`"
 
 
-def current_statement(changes: Changes, tenant: str) -> Statement:
+def current_statement(changes: Changes, tenant: str) -> Departure:
     """The signed statement in force about a departing customer. Raises :class:`CatalogueError`
     (``offboarding.not_announced``, ``offboarding.statement_missing`` if only a row says so),
     :class:`SealError` for an unreadable statement, :class:`recorder.errors.StoreError`."""
@@ -50,7 +53,7 @@ def current_statement(changes: Changes, tenant: str) -> Statement:
     )
 
 
-def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
+def announce(changes: Changes, tenant: str, until: datetime) -> Departure:
     """Announce that a customer leaves: its numbers are not recorded from now on, and it can download its
     archive until ``until``. Raises :class:`CatalogueError`: ``tenant.offboarding_announced`` (announced
     before), ``offboarding.until``, ``offboarding.complete``, ``tenant.unknown``; otherwise as
@@ -70,12 +73,13 @@ def announce(changes: Changes, tenant: str, until: datetime) -> Statement:
         raise CatalogueError(
             "tenant.offboarding_announced", "this customer's departure was announced before", hint
         )
-    if found is not None and found.kind == ERASURE:
+    if isinstance(found, ErasureStatement):
         raise CatalogueError("offboarding.complete", "this customer's erasure was signed before", COMPLETE)
     if found is None or found.until != until:
         first = StatementBody(tenant, 1, None, ANNOUNCED, now, now, until, None, None)
         more = {"announced_at": now, "until": until, "handed_over": None}
-        found = _put(changes, first if last is None else last.next_statement(ANNOUNCED, now, **more))
+        body = first if last is None else last.next_statement(ANNOUNCED, now, **more)
+        found = _put_departure(changes, body)
     note_departure(found, now=now, entropy=changes.entropy)
     return found
 
@@ -89,10 +93,10 @@ def cancel(changes: Changes, tenant: str) -> None:
         offboarding_queries.require_departure(tenant)
     else:
         check_not_ordered(found)
-    if last is None:
-        last = _put(changes, StatementBody(tenant, 1, None, CANCELLED, now, now, now, None, None))
-    elif last.kind != CANCELLED:
-        last = _put(changes, last.next_statement(CANCELLED, now))
+    if not isinstance(last, Cancellation):
+        first = StatementBody(tenant, 1, None, CANCELLED, now, now, now, None, None)
+        last = _put(changes, first if last is None else last.next_statement(CANCELLED, now))
+        assert isinstance(last, Cancellation)
     offboarding_queries.record_cancellation(last, now=now, entropy=changes.entropy)
 
 
@@ -103,50 +107,50 @@ def hand_over(changes: Changes, tenant: str, handed: HandedOver) -> str:
     check_not_ordered(found)
     if found.handed_over != handed:
         at = truncate(max(changes.now(), handed.at))
-        found = _put(changes, found.next_statement(HANDED_OVER, at, handed_over=handed))
+        found = _put_departure(changes, found.next_statement(HANDED_OVER, at, handed_over=handed))
     return found.sha256
 
 
-def order_erasure(changes: Changes, tenant: str, *, early: str | None) -> Statement:
+def order_erasure(changes: Changes, tenant: str, *, early: str | None) -> ErasureStatement:
     """Order a customer's erasure; ``early`` is the reason if the announced day has not come. Raises
     :class:`CatalogueError`: ``offboarding.not_announced``, ``offboarding.too_early``,
     ``offboarding.erasing``; otherwise as :func:`current_statement`."""
     now = truncate(changes.now())
     found = current_statement(changes, tenant)
-    if found.kind != ERASURE:
+    if not isinstance(found, ErasureStatement):
         if now < found.until and not early:
             raise CatalogueError(
                 "offboarding.too_early",
                 f"the customer was told that the archive can be downloaded until {to_iso(found.until)}",
                 "wait for that day, or state in --early how they agreed to an earlier one",
             )
-        found = _put(changes, found.next_statement(ERASURE, now, early=early or ""))
+        found = _put_order(changes, found.next_statement(ERASURE, now, early=early or ""))
     elif (row := offboarding_progress.find_offboarding(tenant)) is not None and row.erasing_since is not None:
         check_not_ordered(found)
     record_order(changes, found)
     return found
 
 
-def record_order(changes: Changes, statement: Statement) -> None:
-    """Record a signed order of erasure, for the worker to find."""
+def record_order(changes: Changes, statement: ErasureStatement) -> None:
+    """Record an order of erasure, for the worker to find."""
     offboarding_queries.record_erasure(statement, now=changes.now(), entropy=changes.entropy)
 
 
-def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> Statement:
+def erase_again(changes: Changes, tenant: str, announced_at: datetime) -> ErasureStatement:
     """Order the erasure again of a customer that already has a receipt, if no other statement is in force.
     Raises as :func:`current_statement`."""
     now = truncate(changes.now())
     _, last = _found(changes, tenant)
     early = "by the receipt of its offboarding"
     number, predecessor = (1, None) if last is None else (last.number + 1, last.sha256)
-    return _put(
+    return _put_order(
         changes, StatementBody(tenant, number, predecessor, ERASURE, now, announced_at, now, None, early)
     )
 
 
-def check_not_ordered(statement: Statement) -> None:
+def check_not_ordered(statement: Departure) -> None:
     """Raises :class:`CatalogueError` (``offboarding.erasing``)."""
-    if statement.kind == ERASURE:
+    if isinstance(statement, ErasureStatement):
         raise CatalogueError(
             "offboarding.erasing",
             f"all data of this customer is being erased since {to_iso(statement.at)}",
@@ -154,15 +158,28 @@ def check_not_ordered(statement: Statement) -> None:
         )
 
 
-def _found(changes: Changes, tenant: str) -> tuple[Statement | None, Statement | None]:
+def _found(changes: Changes, tenant: str) -> tuple[Departure | None, Statement | None]:
     """The statement in force, and the last one."""
     every = offboarding.statements(changes.store, tenant, changes.root)
     last = every[-1] if every else None
-    holds = last is not None and last.kind != CANCELLED and last.key_id not in changes.revoked()
-    return (last if holds else None), last
+    if isinstance(last, Departure) and last.key_id not in changes.revoked():
+        return last, last
+    return None, last
 
 
-def _put(changes: Changes, statement: StatementBody) -> Statement:
+def _put_order(changes: Changes, statement: StatementBody) -> ErasureStatement:
+    last = _put(changes, statement)
+    assert isinstance(last, ErasureStatement)
+    return last
+
+
+def _put_departure(changes: Changes, statement: StatementBody) -> Departure:
+    last = _put(changes, statement)
+    assert isinstance(last, Departure)
+    return last
+
+
+def _put(changes: Changes, statement: StatementBody) -> Departure | Cancellation:
     stored_statement = offboarding.put_statement(changes.store, statement, changes.signer, changes.root)
     changes.boundary("statement put")
     return stored_statement
@@ -200,7 +217,7 @@ def check_log(changes: Changes, tenant: str) -> None:
         complete_log(lock_tenant(tenant), length)
 
 
-def check_handed_over(statement: Statement) -> None:
+def check_handed_over(statement: Departure) -> None:
     """Raises :class:`CatalogueError` (``offboarding.not_handed_over``)."""
     if statement.handed_over is None:
         raise CatalogueError(
@@ -219,7 +236,7 @@ def complete_erasure(changes: Changes, tenant: str, *, believe_dates: bool = Fal
     check_ready(tenant)
     check_log(changes, tenant)
     statement = leaver.statement
-    if statement is None or statement.kind != ERASURE:
+    if not isinstance(statement, ErasureStatement):
         assert leaver.receipt is not None
         statement = erase_again(changes, tenant, leaver.receipt.announced_at)
     record_order(changes, statement)

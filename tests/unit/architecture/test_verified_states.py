@@ -43,7 +43,8 @@ from recorder.playback.interface import Actor, GuestAdmission
 from recorder.playback.verified_recording import VerifiedRecording
 from recorder.seal.amendment import By
 from recorder.seal.amendment_chain import Chain
-from recorder.seal.offboarding import StatementBody
+from recorder.features.offboarding.queries import record_cancellation, record_erasure
+from recorder.seal.offboarding import Cancellation, Departure, Statement, StatementBody
 from recorder.seal.revocation import Revoked
 from recorder.seal.sealing import SealedTake
 from recorder.spool.layout import remove_take
@@ -161,6 +162,22 @@ def end_lines_by_id(tenant: str, now: datetime, entropy: Entropy) -> None:
 
 def note_unsigned_departure(body: StatementBody, now: datetime, entropy: Entropy) -> None:
     note_departure(body, now=now, entropy=entropy)  # what nobody has signed
+
+
+def note_cancelled_departure(cancelled: Cancellation, now: datetime, entropy: Entropy) -> None:
+    note_departure(cancelled, now=now, entropy=entropy)  # by which the customer stays
+
+
+def note_any_departure(statement: Statement, now: datetime, entropy: Entropy) -> None:
+    note_departure(statement, now=now, entropy=entropy)  # which another one may follow
+
+
+def erase_whoever_leaves(departure: Departure, now: datetime, entropy: Entropy) -> None:
+    record_erasure(departure, now=now, entropy=entropy)  # which may not order it
+
+
+def keep_whoever_leaves(departure: Departure, now: datetime, entropy: Entropy) -> None:
+    record_cancellation(departure, now=now, entropy=entropy)  # which the customer did not cancel
 
 
 def delete_key_by_id(tenant: str, store: Store) -> None:

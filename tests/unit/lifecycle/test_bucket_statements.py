@@ -11,7 +11,15 @@ from recorder.lifecycle import bucket_statements
 from recorder.lifecycle.bucket_statements import BucketStatements
 from recorder.lifecycle.departure import note_departure
 from recorder.seal import call_erasure, offboarding, signed_document
-from recorder.seal.offboarding import ANNOUNCED, CANCELLED, ERASURE, Statement, StatementBody
+from recorder.seal.offboarding import (
+    ANNOUNCED,
+    CANCELLED,
+    ERASURE,
+    Cancellation,
+    Departure,
+    Statement,
+    StatementBody,
+)
 from tests.stored_recordings import receipt_body
 
 pytestmark = pytest.mark.postgresql
@@ -35,7 +43,7 @@ def put_object(house, key: str, content: bytes) -> None:
     house.store.put(key, file, hashlib.sha256(content).hexdigest())
 
 
-def put_statement(house, kind: str, after: Statement | None = None) -> Statement:
+def put_statement(house, kind: str, after: Statement | None = None) -> Departure | Cancellation:
     now, until = house.clock(), house.clock() + timedelta(days=30)
     early = "" if kind == ERASURE else None
     if after is None:

@@ -14,15 +14,17 @@ from recorder.catalogue.tables.offboarding import HandedRecordingTable
 from recorder.clock import to_iso
 from recorder.lifecycle import departure, line_history
 from recorder.seal import offboarding, signed_document
-from recorder.seal.offboarding import ANNOUNCED, CANCELLED, Statement, StatementBody
+from recorder.seal.offboarding import ANNOUNCED, CANCELLED, Departure, StatementBody
 from tests.stored_recordings import receipt_body
 
 
-def announce(house, until: datetime) -> Statement:
+def announce(house, until: datetime) -> Departure:
     """The first statement, that a customer leaves."""
     now = house.clock()
     body = StatementBody(house.tenant, 1, None, ANNOUNCED, now, now, until, None, None)
-    return offboarding.put_statement(house.store, body, house.services.signer, house.root_public)
+    statement = offboarding.put_statement(house.store, body, house.services.signer, house.root_public)
+    assert isinstance(statement, Departure)
+    return statement
 
 
 def test_departure_is_in_row_and_log_and_ends_the_lines(house) -> None:

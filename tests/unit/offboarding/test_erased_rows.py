@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -45,9 +46,9 @@ from recorder.catalogue.tables.second_factor import (
 from recorder.catalogue.tables.subject_request import ReviewTable, SubjectRequestTable, VerificationCodeTable
 from recorder.errors import AuditLogError, CatalogueError, SealError
 from recorder.features.offboarding import queries
-from recorder.features.offboarding.erasure_order import ERASURE_STARTED
 from recorder.identity import users
 from recorder.lifecycle.departure import STAYS
+from recorder.lifecycle.erasure_order import ERASURE_STARTED
 from recorder.lifecycle.statements import CALLS_FORGOTTEN
 from recorder.seal.offboarding import ERASURE, HandedOver, StatementBody, put_statement
 from tests.house import Customer
@@ -203,10 +204,11 @@ def test_an_ordered_erasure_is_due_and_ends_the_customers_lines(house, bakery, r
     handed = HandedOver("an archive", when, 1000, 2, 1, "0" * 64, "1" * 64)
     bodies = (
         StatementBody(bakery.id, 1, None, ERASURE, now, when, now + timedelta(days=1), None, "By letter"),
-        StatementBody(bakery.id, 2, "ab" * 32, ERASURE, now, when, when, handed, ""),
+        StatementBody(bakery.id, 2, None, ERASURE, now, when, when, handed, ""),
     )
     signed = []
     for body in bodies:
+        body = replace(body, predecessor=signed[-1] if signed else None)
         statement = put_statement(house.store, body, house.services.signer, house.root_public)
         queries.record_erasure(statement, now=now, entropy=house.entropy)
         row = queries.require_departure(bakery.id)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,9 @@ from recorder.seal.offboarding import (
     HANDED_OVER,
     RECEIPT_KIND,
     STATEMENT,
+    Cancellation,
+    Departure,
+    ErasureStatement,
     HandedOver,
     OffboardingReceiptBody,
     ReceiptArchive,
@@ -43,15 +47,15 @@ def store() -> Store:
     return Store({})
 
 
-def put(store: Store, keys: Keys, statement: StatementBody) -> Statement:
+def put(store: Store, keys: Keys, statement: StatementBody) -> Departure | Cancellation:
     return offboarding.put_statement(store, statement, keys.signer, keys.root.public_key())
 
 
-def announce(store: Store, keys: Keys) -> Statement:
+def announce(store: Store, keys: Keys) -> Departure | Cancellation:
     return put(store, keys, FIRST)
 
 
-def order_erasure(store: Store, keys: Keys) -> Statement:
+def order_erasure(store: Store, keys: Keys) -> Departure | Cancellation:
     return put(store, keys, announce(store, keys).next_statement(ERASURE, UNTIL, early=""))
 
 
@@ -59,13 +63,13 @@ def statements(store: Store, keys: Keys, tenant: str = TENANT) -> tuple[Statemen
     return offboarding.statements(store, tenant, keys.root.public_key())
 
 
-def current(store: Store, keys: Keys, revoked: dict[str, datetime] | None = None) -> Statement | None:
+def current(store: Store, keys: Keys, revoked: dict[str, datetime] | None = None) -> Departure | None:
     return offboarding.current_statement(store, TENANT, keys.root.public_key(), revoked or {})
 
 
 def erasure(
     store: Store, keys: Keys, revoked: dict[str, datetime] | None = None, now: datetime = UNTIL
-) -> Statement:
+) -> ErasureStatement:
     return offboarding.erasure_statement(store, TENANT, keys.root.public_key(), revoked or {}, now)
 
 
@@ -79,7 +83,9 @@ def test_statements_are_read_in_order_with_their_links(store: Store, keys: Keys)
     first = announce(store, keys)
     second = put(store, keys, first.next_statement(HANDED_OVER, NOW, handed_over=ARCHIVE))
     third = put(store, keys, second.next_statement(ERASURE, UNTIL, early=""))
-    assert statements(store, keys) == (first, second, third)
+    found = statements(store, keys)
+    assert [each.sha256 for each in found] == [each.sha256 for each in (first, second, third)]
+    assert found[-1] == third
     assert [each.number for each in (first, second, third)] == [1, 2, 3]
     assert (first.predecessor, second.predecessor, third.predecessor) == (None, first.sha256, second.sha256)
     assert {each.key_id for each in (first, second, third)} == {keys.signer.key_id}
@@ -98,6 +104,45 @@ def test_newest_statement_decides(store: Store, keys: Keys) -> None:
     assert current(store, keys) == again
     assert current(store, keys, {keys.signer.key_id: UNTIL}) is None, "whatever its date"
     assert current(store, keys, {"another": NOW}) == again
+
+
+def test_last_statement_says_by_its_type_what_it_decides(store: Store, keys: Keys) -> None:
+    kinds = [type(announce(store, keys))]
+    for kind, changes in (
+        (HANDED_OVER, {"handed_over": ARCHIVE}),
+        (CANCELLED, {}),
+        (ANNOUNCED, {"announced_at": UNTIL, "handed_over": None}),
+        (ERASURE, {"early": ""}),
+    ):
+        before = statements(store, keys)[-1]
+        kinds.append(type(put(store, keys, before.next_statement(kind, UNTIL, **changes))))
+        assert type(statements(store, keys)[-1]) is kinds[-1]
+    assert kinds == [Departure, Departure, Cancellation, Departure, ErasureStatement]
+    assert [type(each) for each in statements(store, keys)] == [Statement] * 4 + [ErasureStatement]
+
+
+def test_statement_that_does_not_continue_the_chain_decides_nothing(store: Store, keys: Keys) -> None:
+    announce(store, keys)
+    for number, predecessor, error_id in (
+        (2, "0" * 64, "offboarding.predecessor"),
+        (4, "0" * 64, "offboarding.missing"),
+    ):
+        body = replace(FIRST, number=number, predecessor=predecessor)
+        assert refusal(lambda body=body: put(store, keys, body)).error_id == error_id  # type: ignore[misc]
+        del store.objects[f"{FOLDER}statement-000{number}.json"]
+
+
+def test_statement_that_another_one_follows_at_once_decides_nothing(store: Store, keys: Keys) -> None:
+    class Busy(Store):
+        def put(self, key: str, path: Path, sha256: str) -> None:
+            super().put(key, path, sha256)
+            self.objects |= ours.objects
+
+    ours = Store({})
+    put(ours, keys, announce(ours, keys).next_statement(CANCELLED, NOW))
+    store = Busy({})
+    assert refusal(lambda: announce(store, keys)).error_id == "offboarding.predecessor"
+    assert current(store, keys) is None
 
 
 def test_erasure_needs_a_signed_order(store: Store, keys: Keys) -> None:

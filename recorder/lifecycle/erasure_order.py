@@ -14,7 +14,7 @@ from recorder.auditlog.leaf_lookup import leaves_of_many
 from recorder.errors import SealError
 from recorder.lifecycle.departure import STAYS
 from recorder.seal import hints, offboarding
-from recorder.seal.offboarding import Statement
+from recorder.seal.offboarding import ErasureStatement
 from recorder.services import Services
 from recorder.verified_state import VerifiedState
 
@@ -52,7 +52,7 @@ class ErasureOrder(VerifiedState):
     """The last of the statements about a customer's departure in the bucket, which orders the erasure, and
     how long the customer's log is at least."""
 
-    statement: Statement
+    statement: ErasureStatement
     length: SignedLength
 
     @property
