@@ -229,7 +229,7 @@ class Changes:
                 self.store.size(data_key_path(row.tenant, row.id))
             except NotFound:
                 return True
-        return Statements(self.store, self.root, self.revoked).find_erased(row.tenant) is not None
+        return Statements(self.store, self.root, self.revoked).orders_erasure(row.tenant)
 
     def lift(self, current: RecordingStatus, by: By, *, hold: int, reason: str) -> None:
         """Lift a hold; what has expired meanwhile is then erased. Raises ``retention.no_hold``,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from recorder.auditlog.append import LockedTenant
 from recorder.auditlog.complete_log import SignedLength, complete_log, signed_length
 from recorder.auditlog.leaf_erasure import CallErasure, DisputeErasure
@@ -16,6 +18,7 @@ from recorder.lifecycle.departure import STAYS
 from recorder.seal import hints, offboarding
 from recorder.seal.offboarding import ErasureStatement
 from recorder.services import Services
+from recorder.store.contract import Store
 from recorder.verified_state import VerifiedState
 
 ERASURE_STARTED: Final = "tenant.erasure_started"
@@ -82,4 +85,9 @@ def erasure_order(tenant: str, services: Services, now: datetime) -> ErasureOrde
     """The order to erase a customer's data, from the bucket. Raises :class:`SealError` as
     :func:`recorder.seal.offboarding.erasure_statement`, :class:`recorder.errors.StoreError`."""
     statement = offboarding.erasure_statement(services.store, tenant, services.root, services.revoked(), now)
-    return ErasureOrder(statement, signed_length(tenant, services.store, services.root))
+    return order_by(statement, services.store, services.root)
+
+
+def order_by(statement: ErasureStatement, store: Store, root: Ed25519PublicKey) -> ErasureOrder:
+    """The order that a statement gives. Raises :class:`recorder.errors.StoreError`."""
+    return ErasureOrder(statement, signed_length(statement.tenant, store, root))

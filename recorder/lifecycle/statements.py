@@ -11,15 +11,17 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from recorder.auditlog.append import lock_tenant
 from recorder.catalogue import erased_call_queries, offboarding_progress
+from recorder.catalogue.database import writing
 from recorder.errors import SealError
 from recorder.fault_log import FaultLog
+from recorder.lifecycle.erasure_order import order_by
 from recorder.seal import call_erasure, offboarding
-from recorder.seal.document_source import DocumentSource
-from recorder.seal.offboarding import Statement
+from recorder.seal.offboarding import ErasureStatement
 from recorder.seal.revocation import Revoked, none_revoked
 from recorder.services import Services
-from recorder.store.contract import NotFound
+from recorder.store.contract import NotFound, Store
 from recorder.verified_state import VerifiedState
 
 LEFT: Final = "tenant.offboarded"
@@ -43,9 +45,10 @@ class StatementCheck(VerifiedState):
 
 @dataclass(frozen=True, slots=True)
 class ErasedTenant(VerifiedState):
-    """A customer all of whose data is, or is being, erased by the signed statement in force."""
+    """A customer all of whose data is, or is being, erased by the signed statement in force, which is the
+    last one in the customer's complete log, too. Nothing revokes it, so it needs no lock."""
 
-    statement: Statement
+    statement: ErasureStatement
 
     @property
     def tenant(self) -> str:
@@ -57,15 +60,14 @@ class Statements:
     """Reads the bucket only where a row makes a claim; documents by a ``revoked`` key do not count. Every
     method raises :class:`recorder.errors.StoreError`."""
 
-    store: DocumentSource
+    store: Store
     root: Ed25519PublicKey
     revoked: Callable[[], Revoked] = none_revoked
     faults: FaultLog = field(default_factory=FaultLog)
     """Rows without a signed statement that were met."""
 
     def look(self, tenant: str | None, call: str) -> StatementCheck:
-        """What applies to a customer's call. Raises :class:`SealError` if a statement about the customer is
-        unreadable."""
+        """What applies to a customer's call. Raises as :meth:`find_erased`."""
         rows = {LEFT} if tenant is not None and offboarding_progress.is_being_erased(tenant) else set()
         signed = {LEFT} if rows and tenant is not None and self.find_erased(tenant) is not None else set()
         if (note := erased_call_queries.find_note(call)) is not None:
@@ -75,23 +77,40 @@ class Statements:
 
     def find_erased(self, tenant: str) -> ErasedTenant | None:
         """A customer all of whose data is, or is being, erased; ``None`` for any other. Raises
-        :class:`SealError` if a statement is unreadable."""
+        :class:`SealError` if a statement is unreadable, :class:`recorder.errors.AuditLogError`
+        (``audit_log.incomplete``) if the log may lack the customer's decision to stay."""
         if not offboarding_progress.is_being_erased(tenant):
             self.faults.recover("offboarding.unsigned", tenant, tenant=tenant)
             return None
-        found = offboarding.current_statement(self.store, tenant, self.root, self.revoked())
-        if found is not None and found.kind == offboarding.ERASURE:
-            self.faults.recover("offboarding.unsigned", tenant, tenant=tenant)
-            return ErasedTenant(found)
+        cause: SealError | str = "only a row says that the customer is erased"
+        if (statement := self._statement(tenant)) is not None:
+            order = order_by(statement, self.store, self.root)
+            try:
+                with writing():
+                    order.confirm(lock_tenant(tenant))
+            except SealError as error:
+                cause = error
+            else:
+                self.faults.recover("offboarding.unsigned", tenant, tenant=tenant)
+                return ErasedTenant(statement)
         self.faults.report(
             "offboarding.unsigned",
-            "only a row says that the customer is erased",
+            cause,
             tenant,
             level="error",
             tenant=tenant,
             hint="run `accord audit run`",
         )
         return None
+
+    def orders_erasure(self, tenant: str) -> bool:
+        """Whether the statement in force orders the erasure of a customer's data, as a row says; the log may
+        say otherwise. Raises :class:`SealError` if a statement is unreadable."""
+        return offboarding_progress.is_being_erased(tenant) and self._statement(tenant) is not None
+
+    def _statement(self, tenant: str) -> ErasureStatement | None:
+        found = offboarding.current_statement(self.store, tenant, self.root, self.revoked())
+        return found if isinstance(found, ErasureStatement) else None
 
     def forgot(self, tenant: str | None, call: str) -> bool:
         """Whether a customer's call was erased at its person's request."""

@@ -62,7 +62,7 @@ def list_call(
     time at which a take in quarantine will be deleted, if there is one. A call that the signed ``statements``
     erased is not listed.
 
-    Raises :class:`CatalogueError`, :class:`recorder.errors.StoreError`, ``SealError``."""
+    Raises :class:`CatalogueError`, :class:`recorder.errors.StoreError`, ``SealError``, ``AuditLogError``."""
     tenant, line = start.tenant, start.line
     if line is not None and line_history.has_ended(line, start.started_at):
         tenant, line = line_history.owner_of(start.number, start.started_at)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from recorder.audit.checkpoints import LATE
 from recorder.auditlog import checkpoint
-from recorder.catalogue import country_check, offboarding_progress, tenant_queries
+from recorder.catalogue import country_check, tenant_queries
 from recorder.catalogue.database import without_password, writing
 from recorder.catalogue.server_clock import clock_offset
 from recorder.clock import to_iso
@@ -186,9 +186,7 @@ def customer_keys(patient: Patient) -> Iterator[DoctorFinding]:
 def _erased(patient: Patient, tenant: str) -> bool:
     """Whether a signed statement says that a customer was erased, and so has no key."""
     context = patient.context
-    if not offboarding_progress.is_being_erased(tenant):
-        return False
-    return Statements(context.store(), context.root(), context.revoked()).find_erased(tenant) is not None
+    return Statements(context.store(), context.root(), context.revoked()).orders_erasure(tenant)
 
 
 def lines(patient: Patient) -> Iterator[DoctorFinding]:

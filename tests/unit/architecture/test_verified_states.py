@@ -32,6 +32,7 @@ from recorder.ids import Entropy
 from recorder.lifecycle import amendments, limits, recordings
 from recorder.lifecycle.departure import drop_departure, end_lines, note_departure
 from recorder.lifecycle.dispute_erasure import drop_disputes
+from recorder.lifecycle.erasure_order import ErasureOrder
 from recorder.lifecycle.amendment_service import Changes
 from recorder.lifecycle.erased_recording import ErasedRecording
 from recorder.lifecycle.limits import PendingLimit
@@ -182,6 +183,10 @@ def keep_whoever_leaves(departure: Departure, now: datetime, entropy: Entropy) -
 
 def delete_key_by_id(tenant: str, store: Store) -> None:
     delete_tenant_key(tenant, store)  # an id
+
+
+def delete_key_by_order(order: ErasureOrder, store: Store) -> None:
+    delete_tenant_key(order, store)  # which the complete log may not confirm
 
 
 def delete_key_unless_erased(statements: Statements, tenant: str, store: Store) -> None:

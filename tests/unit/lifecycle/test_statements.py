@@ -7,9 +7,14 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from recorder.auditlog.append import append
 from recorder.catalogue.database import writing
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.offboarding import OffboardingTable
 from recorder.catalogue.tables.subject_request import ErasedCallTable
+from recorder.errors import AuditLogError
+from recorder.lifecycle.departure import STAYS
+from recorder.lifecycle.erasure_order import ERASURE_STARTED
 from recorder.lifecycle.statements import CALL_ERASED, LEFT, StatementCheck, Statements, statements_of
 from recorder.seal import call_erasure, offboarding
 from recorder.seal.offboarding import ANNOUNCED, ERASURE, StatementBody
@@ -36,8 +41,15 @@ def put_statement(house, kind: str) -> None:
     now = house.clock()
     until = now if kind == ERASURE else now + timedelta(days=1)
     early = "" if kind == ERASURE else None
-    statement = StatementBody(house.tenant, 1, None, kind, now, now, until, None, early)
-    offboarding.put_statement(house.store, statement, house.services.signer, house.root_public)
+    body = StatementBody(house.tenant, 1, None, kind, now, now, until, None, early)
+    statement = offboarding.put_statement(house.store, body, house.services.signer, house.root_public)
+    if kind == ERASURE:
+        add_leaf(house, ERASURE_STARTED, statement.sha256)
+
+
+def add_leaf(house, kind: str, statement: str) -> None:
+    with writing():
+        append(house.tenant, kind, {"statement": statement}, house.clock(), house.entropy)
 
 
 def add_erased_call(house, note: str = NOTE, tenant: str = "") -> None:
@@ -115,6 +127,31 @@ def test_a_statement_by_a_revoked_key_erases_nothing(house) -> None:
     put_statement(house, ERASURE)
     revoked = {house.services.signer.key_id: house.clock()}
     assert Statements(house.store, house.root_public, lambda: revoked).find_erased(house.tenant) is None
+
+
+def test_an_order_that_the_logs_last_decision_contradicts_erases_nothing(house, statements) -> None:
+    add_departure(house)
+    put_statement(house, ERASURE)
+    add_leaf(house, STAYS, "ab" * 32)
+    with capture_logs() as logs:
+        for _ in range(2):
+            assert statements.find_erased(house.tenant) is None
+    assert [(each["event"], each["error_id"]) for each in logs] == [
+        ("offboarding.unsigned", "offboarding.missing")
+    ]
+    assert statements.look(house.tenant, CALL).unsigned == {LEFT}
+    assert statements.orders_erasure(house.tenant), "by the bucket alone"
+
+
+def test_an_incomplete_log_erases_nothing(house, statements) -> None:
+    add_departure(house)
+    put_statement(house, ERASURE)
+    with writing():
+        LeafTable.delete().where((LeafTable.tenant == house.tenant) & (LeafTable.number == 0)).execute()
+    with pytest.raises(AuditLogError, match="has a gap"):
+        statements.find_erased(house.tenant)
+    with pytest.raises(AuditLogError, match="has a gap"):
+        statements.look(house.tenant, CALL)
 
 
 @pytest.mark.parametrize(

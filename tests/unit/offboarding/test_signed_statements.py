@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from recorder.auditlog import leaf_lookup
 from recorder.catalogue import offboarding_progress, queries, tenant_queries
 from recorder.catalogue.database import writing
+from recorder.catalogue.tables.audit_log import LeafTable
 from recorder.catalogue.tables.offboarding import OffboardingTable
-from recorder.errors import CatalogueError, SealError
+from recorder.catalogue.tables.tenant import TenantTable
+from recorder.errors import AuditLogError, CatalogueError, SealError
 from recorder.features.offboarding import duty as offboarding_duty
 from recorder.features.offboarding import service
 from recorder.identity import users
 from recorder.lifecycle import expiry
 from recorder.lifecycle.amendment_store import chain_of
 from recorder.lifecycle.amendment_store import put as put_amendment
+from recorder.pipeline import stages
 from recorder.playback.interface import Actor
 from recorder.seal import offboarding as statements
 from recorder.seal import signed_document
 from recorder.seal.amendment import By
 from recorder.seal.amendment_kinds import DeletionRequested
+from recorder.seal.keyring import tenant_key_path
+from tests.house import Customer
 from tests.unit.offboarding.forgery import SQLITE, assert_whole, audited, forge_row, leave, put
 
 
@@ -90,6 +97,71 @@ def test_refuses_another_customers_statement_and_a_gap(house, bakery, means, off
     assert offboarding_duty.erase_due(means, house.clock()) == 0
     assert tenant_queries.tenant_wrapped_key(customer.id) is not None
     assert "offboarding.predecessor" in audited(house, customer.id)
+
+
+@SQLITE
+def test_keeps_call_and_key_of_a_customer_who_stays_where_the_bucket_has_an_old_order(
+    house, bakery, office, clock
+) -> None:
+    """Whoever may write to bucket and catalogue puts the order back in the cancellation's place."""
+    house.call(bakery)
+    folder, at = sealed_take(house, bakery, clock)
+    leave(office, bakery)
+    order = f"offboarding/{bakery.id}/statement-0002.json"
+    erasure = house.store.read(order)
+    house.store.delete(order)
+    with writing():
+        OffboardingTable.update(erasing_since=None).where(OffboardingTable.tenant_id == bakery.id).execute()
+    service.cancel(office, bakery.id)
+    house.store.delete(order)
+    put(house, order, erasure)
+    forge_row(house, bakery.id)
+    wrapped = tenant_queries.tenant_wrapped_key(bakery.id)
+    with writing():
+        TenantTable.update(wrapped_key="").where(TenantTable.id == bakery.id).execute()
+    with pytest.raises(CatalogueError), capture_logs() as logs:
+        house.work(folder, at)
+    assert "offboarding.unsigned" in {each["event"] for each in logs}
+    assert folder.exists()
+    assert tenant_key_path(bakery.id) in house.objects()
+    with writing():
+        TenantTable.update(wrapped_key=wrapped).where(TenantTable.id == bakery.id).execute()
+    house.work(folder, at)
+    assert queries.recording(bakery.id, folder.name) is not None
+
+
+@SQLITE
+def test_deletes_no_late_call_and_no_key_by_an_incomplete_log(house, bakery, means, office, clock) -> None:
+    """It may lack the leaf by which the customer stays. The take waits in the spool, and is tried again."""
+    folder, at = sealed_take(house, bakery, clock)
+    key, wrapped = tenant_key_path(bakery.id), tenant_queries.tenant_wrapped_key(bakery.id)
+    leave(office, bakery)
+    assert offboarding_duty.erase_due(means, house.clock()) == 1
+    put(house, key, wrapped.encode())  # its node was just putting it
+    with writing():
+        mine = (LeafTable.tenant == bakery.id) & (LeafTable.number == 1)
+        (leaf,) = LeafTable.select().where(mine).dicts()
+        LeafTable.delete().where(mine).execute()
+    there = house.objects()
+    for _again in range(2):
+        with pytest.raises(AuditLogError) as failure:
+            house.work(folder, at)
+        assert failure.value.error_id == "audit_log.incomplete"
+        assert (folder.exists(), house.objects()) == (True, there)
+    with writing():
+        LeafTable.insert(**leaf).execute()
+    house.work(folder, at)
+    assert not folder.exists()
+    assert key not in house.objects()
+
+
+def sealed_take(house, customer: Customer, clock) -> tuple[Path, datetime]:
+    """A sealed take of a call from before its customer leaves, not stored yet, and the end of the call."""
+    clock.forward(minutes=5)
+    folder, ended = house.finished(customer, at=house.clock() - timedelta(minutes=4))
+    while stages.next_stage(folder) != "store":
+        stages.step(folder, ended + timedelta(seconds=1), house.services)
+    return folder, ended
 
 
 @SQLITE
