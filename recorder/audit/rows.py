@@ -198,7 +198,8 @@ class RowAudit:
         if model is LiveCommandTable:
             return True  # the worker deletes old commands
         if model is NotRecordedTable:  # a take released from quarantine is a recording now
-            return bool(RecordingTable.select().where(RecordingTable.id == identity).exists())
+            recorded = (RecordingTable.id == identity) & (RecordingTable.tenant == self.tenant)
+            return bool(RecordingTable.select().where(recorded).exists())
         return False
 
     def _unlogged(self, model: Any, erased: Collection[str]) -> Iterator[AuditFinding]:

@@ -39,9 +39,10 @@ def add_recording(
     despite: Collection[str] = (),
 ) -> bool:
     """Add the row of a stored recording, and its leaf, in one transaction; false if it exists. A take that
-    was set aside and recovered is no longer listed as not recorded. ``limits`` is the version of the
-    customer's limits that the row was made with (:func:`limits.version_of`). ``despite`` names those of the
-    last two errors below that only rows support, without a signed statement
+    was set aside and recovered is no longer listed as not recorded, for this customer or for nobody: the id
+    suffices for that, because the new row takes the place of the old one, and the log has leaves about both.
+    ``limits`` is the version of the customer's limits that the row was made with (:func:`limits.version_of`).
+    ``despite`` names those of the last two errors below that only rows support, without a signed statement
     (:mod:`recorder.lifecycle.statements`).
 
     Raises :class:`CatalogueError`: ``tenant.unknown``, ``recording.conflict`` if another manifest is
@@ -76,7 +77,8 @@ def add_recording(
                 "retention.changed", "the retention limits were changed meanwhile", "the worker tries again"
             )
         RecordingTable.create(**recording_columns(row))
-        NotRecordedTable.delete().where(NotRecordedTable.id == row.id).execute()
+        unrecorded = NotRecordedTable.tenant.is_null() | (NotRecordedTable.tenant == row.tenant)
+        NotRecordedTable.delete().where(unrecorded & (NotRecordedTable.id == row.id)).execute()
         body = {"recording": row.id, "manifest_sha256": row.manifest_sha256, "announced": row.announced}
         if row.import_sha256 is not None:
             body["import_sha256"] = row.import_sha256

@@ -113,6 +113,16 @@ def deleted_unrecorded_call(world: World) -> None:
         NotRecordedTable.delete().execute()
 
 
+@found_as("row.deleted", "unrecorded_call")
+def unrecorded_call_replaced_by_another_customers_recording(world: World) -> None:
+    other = world.house.customer("Reliure Adam", "+3225550177")
+    with writing():
+        row = RecordingTable.select().where(RecordingTable.id == world.live_recording).dicts().get()
+        call = NotRecordedTable.select().where(NotRecordedTable.tenant == world.tenant).first()
+        RecordingTable.create(**row | {"id": call.id, "tenant": other.id, "prefix": f"{other.id}/"})
+        NotRecordedTable.delete().execute()
+
+
 @found_as("row.changed", "user_account")
 def changed_role_of_user(world: World) -> None:
     with writing():

@@ -9,6 +9,7 @@ from recorder.catalogue import queries
 from recorder.catalogue.database import connected
 from recorder.catalogue.records import Cursor
 from recorder.catalogue.tables.audit_log import LeafTable
+from recorder.catalogue.tables.recording import NotRecordedTable
 from recorder.errors import CatalogueError
 from recorder.lifecycle import recordings
 from tests.tombstones import bury_row, drop_key
@@ -76,6 +77,15 @@ def test_listing_twice_has_no_effect(stored, tenants, clock, entropy) -> None:
     assert not recordings.add_recording(row, now=clock(), entropy=entropy)
     assert len(queries.recordings(tenants[0]).rows) == 1
     assert _leaves(row.id) == ["recording.stored"]
+
+
+def test_recording_drops_no_other_customers_unrecorded_call(stored, unrecorded, tenants) -> None:
+    """A take that was set aside is listed without a recording until it is recovered, perhaps for nobody."""
+    mine, ownerless, foreign = unrecorded(), unrecorded(tenant=None, line=None), unrecorded(tenant=tenants[1])
+    for each in (mine, ownerless, foreign):
+        stored(id=each.id)
+    with connected():
+        assert [row.id for row in NotRecordedTable.select()] == [foreign.id]
 
 
 def test_other_manifest_with_the_same_id_is_a_conflict(stored, tenants, clock, entropy) -> None:
