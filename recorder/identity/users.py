@@ -330,7 +330,8 @@ def revoke_user(
     last_admin: bool = False,
 ) -> bool:
     """Revoke a user: end their log-in, sessions and, through the gate, grants; mail to them is not sent any
-    more. False if there is none. Raises :class:`CatalogueError` (``user.last_admin``), unless the operator
+    more. An id suffices: this only takes away access, and a new invitation gives it again. False if there is
+    none. Raises :class:`CatalogueError` (``user.last_admin``), unless the operator
     takes even the ``last_admin`` away."""
     with writing():
         lock_tenant(tenant)

@@ -79,7 +79,7 @@ def _copy(tenant: str, dispute: str, services: Services) -> bool:
     with writing():
         lock_tenant(tenant)
         if _is_there(tenant, recording):
-            queries.note_copies(tenant, dispute, recording, len(signed))
+            queries.note_copies(found, recording)
     log.info("dispute.copied", dispute=dispute, statements=len(signed))
     return True
 

@@ -443,7 +443,7 @@ class GuestInvitations:
 
     def _end_guest(self, dispute: Dispute, guest: Guest, how: str, by: By) -> None:
         self.disputes.state(dispute, dispute.tenant, dispute.id, by, GuestEnded(guest.id, how))
-        self.disputes.end_access(dispute.tenant, guest.id, by)
+        self.disputes.end_access(dispute, guest, by)
 
     def _number_of(self, dispute: Dispute) -> str | None:
         """The number of the external party in a dispute's recordings; ``None`` if it is withheld, or none.

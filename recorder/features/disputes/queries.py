@@ -99,11 +99,12 @@ def uncopied_disputes() -> tuple[tuple[str, str], ...]:
         return tuple((row.tenant_id, row.id) for row in rows.order_by(DisputeTable.id))
 
 
-def note_copies(tenant: str, dispute: str, recording: str, count: int) -> None:
-    """Inside the caller's transaction, which has locked the customer: note that the bucket has the first
-    ``count`` statements of a dispute, unless more were added meanwhile."""
-    if len(signed_statements(tenant, dispute)) == count:
-        DisputeTable.update(copied_beside=recording).where(DisputeTable.id == dispute).execute()
+def note_copies(dispute: Dispute, recording: str) -> None:
+    """Inside the caller's transaction, which has locked the customer: note that the bucket has a dispute's
+    statements beside a recording, unless more were added meanwhile. The recording's id suffices: what is
+    missing there, the audit names."""
+    if len(signed_statements(dispute.tenant, dispute.id)) == len(dispute.statements):
+        DisputeTable.update(copied_beside=recording).where(DisputeTable.id == dispute.id).execute()
 
 
 def add_statement(statement: DisputeStatement, signed: str, now: datetime, entropy: Entropy) -> None:
@@ -122,7 +123,8 @@ def restore_statements(
     entropy: Entropy,
 ) -> None:
     """Inside the caller's transaction, which has locked the customer: add statements that the catalogue lost,
-    each with a leaf, unless the log still has it."""
+    each with a leaf, unless the log still has it. Ids suffice: it only adds, and :func:`find_dispute`
+    verifies what it added."""
     leaves = leaf_lookup.leaves_about(tenant, [dispute], [STATED])
     logged = {leaf.body.get("statement_sha256") for leaf in leaves}
     for statement, signed in statements:

@@ -46,6 +46,7 @@ from recorder.seal.dispute_kinds import (
 )
 from recorder.seal.dispute_statement import DisputeStatement
 from recorder.seal.outcome import outcome_sha256
+from recorder.verified_state import VerifiedState
 
 MOST_GUESTS: Final = 5
 """Guests of one dispute, those who no longer take part included."""
@@ -69,7 +70,7 @@ VOUCHERS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class Guest(VerifiedState):
     """A person who was invited: their invitation as it is now, their answer, and whether it was established
     that they are the person who was recorded (``verified_how``). ``vouchers`` are the ids of the users who
     vouch for them.
@@ -182,7 +183,7 @@ class AuthorityOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Dispute:
+class Dispute(VerifiedState):
     """A dispute as its statements say. ``settle_by`` is a day in the customer's time zone."""
 
     id: str

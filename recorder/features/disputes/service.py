@@ -28,7 +28,7 @@ from recorder.domain.roles import (
 )
 from recorder.errors import AccordError, DisputeError
 from recorder.features.disputes import queries, rules
-from recorder.features.disputes.rules import Dispute
+from recorder.features.disputes.rules import Dispute, Guest
 from recorder.identity import users
 from recorder.ids import uuid7
 from recorder.lifecycle.amendment_service import LONGEST_REVIEW, Changes, RecordingStatus
@@ -192,12 +192,14 @@ class Disputes:
         """Close a dispute, and end its guests' access."""
         self.state(dispute, dispute.tenant, dispute.id, by, DisputeClosed(how))
         for guest in dispute.guests:
-            self.end_access(dispute.tenant, guest.id, by)
+            self.end_access(dispute, guest, by)
 
-    def end_access(self, tenant: str, guest: str, by: By) -> None:
+    def end_access(self, dispute: Dispute, guest: Guest, by: By) -> None:
         """End a guest's user, sessions, grants and waiting mail; support has no user of the customer's."""
-        drop_mail(tenant, guest)
-        users.revoke_user(tenant, guest, now=self.changes.now(), entropy=self.changes.entropy, by=by)
+        drop_mail(dispute.tenant, guest.id)
+        users.revoke_user(
+            dispute.tenant, guest.id, now=self.changes.now(), entropy=self.changes.entropy, by=by
+        )
 
     # --- legal holds
 

@@ -24,6 +24,9 @@ from recorder.auditlog.append import LockedTenant, lock_tenant
 from recorder.auditlog.leaf_erasure import RecordingErasure, drop_bodies
 from recorder.catalogue.records import RecordingRow
 from recorder.catalogue.subject_request_queries import RequestRow
+from recorder.features.disputes import queries
+from recorder.features.disputes.rules import Dispute
+from recorder.features.disputes.service import Disputes
 from recorder.features.subject_requests import service
 from recorder.features.subject_requests.call_erasure import erase_calls
 from recorder.features.subject_requests.erasure import erase_recording
@@ -143,6 +146,14 @@ def drop_disputes_of_recordings(erasure: RecordingErasure, now: datetime, entrop
 
 def check_by_lock(locked: LockedTenant, chain: Chain) -> None:
     amendments.check_complete(locked, chain)  # a log that may be cut
+
+
+def end_access_by_id(disputes: Disputes, dispute: Dispute, guest: str, by: By) -> None:
+    disputes.end_access(dispute, guest, by)  # an id, of any user's
+
+
+def note_copies_by_id(dispute: str) -> None:
+    queries.note_copies(dispute, "r")  # an id
 
 
 def remove_folder(folder: Path) -> None:
