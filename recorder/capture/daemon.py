@@ -324,6 +324,14 @@ class Daemon:
         """The next daemon begins: finish the current announcements, and leave the rest to it."""
         if not successor.offer(self.outbound_socket.listener, self._end_requested):
             return  # it could not start: nothing has changed
+        try:
+            self._leave_calls(successor)
+        except Exception:
+            # The next daemon accepts the calls already, and takes the others over once this one has ended.
+            self._stop_event.set()
+            raise
+
+    def _leave_calls(self, successor: Successor) -> None:
         self._successor = successor
         self._server.kill()
         self.intake.unhandled.defer()

@@ -167,6 +167,6 @@ class Handover:
                     log.warning("handover.aborted", error=str(error))
                     gevent.sleep(0.1)
                 except Exception:
-                    # A bug must not end the listener.
+                    # A bug must not end the listener. Once calls were handed over, the daemon ends by itself.
                     metrics.UNHANDLED_ERRORS.inc()
                     log.exception("handover.failed")

@@ -58,7 +58,7 @@ def turn(name: str, owner: str, now: datetime, duration: timedelta) -> Iterator[
     has_lease = take(name, owner, now, duration)
     try:
         yield has_lease
-    except BaseException:
+    except BaseException:  # also where the worker is asked to end
         if has_lease:
             release(name, owner)
         raise

@@ -129,7 +129,7 @@ class Importer:
         folder.mkdir(mode=0o770, parents=True)
         try:
             decoded = audio.decode(file, each.file.name, folder / layout.AUDIO)
-        except BaseException:
+        except BaseException:  # also Ctrl-C: the next attempt begins with an empty folder
             shutil.rmtree(folder)
             raise
         if each.note:
