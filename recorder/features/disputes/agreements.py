@@ -18,7 +18,7 @@ from recorder.catalogue.country_check import pack_of
 from recorder.catalogue.records import UserRow
 from recorder.clock import truncate
 from recorder.errors import DisputeError
-from recorder.features.disputes import queries, rules
+from recorder.features.disputes import queries, rules, texts
 from recorder.features.disputes.deferrals import defer_erasure
 from recorder.features.disputes.rules import Dispute
 from recorder.features.disputes.service import Disputes
@@ -71,18 +71,18 @@ class Agreements:
                 "mark it again while the recording plays",
             )
         identity = str(uuid7(now, self.disputes.changes.entropy))
-        words = rules.check_passage(text)
+        words = texts.check_passage(text)
         self.disputes.say(person, dispute, PassageMarked(identity, recording, begin_ms, end_ms, words))
 
     def word_passage(self, person: UserRow, dispute: str, passage: str, text: str) -> None:
         """Describe a passage differently. Raises ``dispute.passage_text``, ``dispute.no_passage``,
         ``dispute.not_theirs``."""
-        self.disputes.say(person, dispute, PassageWorded(passage, rules.check_passage(text)))
+        self.disputes.say(person, dispute, PassageWorded(passage, texts.check_passage(text)))
 
     def confirm_passage(self, person: UserRow, dispute: str, passage: str, text_sha256: str) -> None:
         """Confirm the words that were shown of a passage. Raises ``dispute.text_changed``,
         ``dispute.no_passage``, ``dispute.not_theirs``."""
-        self.disputes.say(person, dispute, PassageConfirmed(passage, rules.check_hash(text_sha256)))
+        self.disputes.say(person, dispute, PassageConfirmed(passage, texts.check_hash(text_sha256)))
 
     def leave_passage_open(self, person: UserRow, dispute: str, passage: str) -> None:
         """Leave a passage open. Raises ``dispute.no_passage``, ``dispute.not_theirs``."""
@@ -100,7 +100,7 @@ class Agreements:
                 f"a dispute does not end as {outcome!r}",
                 "reload the page and choose an outcome",
             )
-        words, salt = rules.check_outcome(text), self.disputes.changes.entropy(32).hex()
+        words, salt = texts.check_outcome(text), self.disputes.changes.entropy(32).hex()
         if keep_days is not None and keep_days not in self.keep_choices(
             self.disputes.find(person.tenant, dispute)
         ):
@@ -115,7 +115,7 @@ class Agreements:
         """Confirm the outcome that was shown: it is sealed before any of the recordings is erased. Raises
         ``dispute.text_changed``, ``dispute.no_outcome``, ``dispute.outcome_final``, ``dispute.not_theirs``;
         as :meth:`Changes.defer_erasure`."""
-        sha256, changes = rules.check_hash(outcome_sha256), self.disputes.changes
+        sha256, changes = texts.check_hash(outcome_sha256), self.disputes.changes
         found = self.disputes.find(person.tenant, dispute)
         if found.would_agree(person.id) and not found.is_ordered:
             until = changes.now() + rules.TIME_TO_THINK + rules.WAIT_AFTER

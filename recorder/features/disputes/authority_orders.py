@@ -13,7 +13,7 @@ from recorder.catalogue.database import writing
 from recorder.catalogue.records import UserRow
 from recorder.domain.roles import ADMIN
 from recorder.errors import DisputeError
-from recorder.features.disputes import queries, rules
+from recorder.features.disputes import queries, texts
 from recorder.features.disputes.deferrals import end_deferrals
 from recorder.features.disputes.rules import Dispute
 from recorder.features.disputes.service import Disputes
@@ -32,7 +32,7 @@ class AuthorityOrders:
     def enter(self, person: UserRow, dispute: str, *, authority: str, reference: str) -> None:
         """An admin enters an order. Raises ``dispute.order``, ``dispute.admins_only``,
         ``dispute.order_entered``."""
-        data = ErasureOrdered(rules.check_order(authority), rules.check_order(reference))
+        data = ErasureOrdered(texts.check_order(authority), texts.check_order(reference))
         _check_admin(person)
         with writing():
             lock_tenant(person.tenant)

@@ -24,7 +24,7 @@ from recorder.domain import names
 from recorder.domain.parties import E164
 from recorder.domain.roles import EXTERNAL_PARTY, NEUTRAL, PROVIDER, SUPPORT
 from recorder.errors import AccordError, CatalogueError, DisputeError
-from recorder.features.disputes import queries, rules
+from recorder.features.disputes import queries, rules, texts
 from recorder.features.disputes.deferrals import defer_erasure, end_deferrals, may_withdraw
 from recorder.features.disputes.rules import Dispute, Guest
 from recorder.features.disputes.service import Disputes
@@ -187,7 +187,7 @@ class GuestInvitations:
         """One of the provider's support people comes in to help, and says why each time. Raises
         ``dispute.reason``, ``dispute.may_not``, ``dispute.no_guest``, ``dispute.not_agreed``,
         ``dispute.closed``."""
-        reason = rules.check_reason(reason)
+        reason = texts.check_reason(reason)
         if (person.role, person.tenant) != (SUPPORT, PROVIDER):
             raise DisputeError(
                 "dispute.may_not",
@@ -338,7 +338,7 @@ class GuestInvitations:
     def vouch(self, person: UserRow, dispute: str, guest: str, reason: str) -> None:
         """One of the customer's people says how they recognised a guest; with the second, it is established
         who the guest is. Raises ``dispute.reason``, ``dispute.may_not``, ``dispute.no_guest``."""
-        reason, by = rules.check_reason(reason), By("user", person.id)
+        reason, by = texts.check_reason(reason), By("user", person.id)
         with writing():
             lock_tenant(person.tenant)
             found = self.disputes.find_handled(person, dispute)

@@ -27,7 +27,7 @@ from recorder.domain.roles import (
     THIRD_PARTIES,
 )
 from recorder.errors import AccordError, DisputeError
-from recorder.features.disputes import queries, rules
+from recorder.features.disputes import queries, rules, texts
 from recorder.features.disputes.rules import Dispute, Guest
 from recorder.identity import users
 from recorder.ids import uuid7
@@ -74,7 +74,7 @@ class Disputes:
         Raises ``dispute.may_not`` (auditors, and colleagues who do not see a call), ``dispute.subject``,
         ``dispute.day``, ``dispute.recordings`` (none, or too many), ``dispute.not_announced`` (one of them
         cannot be kept for a dispute), and as :meth:`Changes.hold`."""
-        subject = rules.check_subject(subject)
+        subject = texts.check_subject(subject)
         self._check_day(settle_by)
         ids = tuple(dict.fromkeys(recordings))
         if not 1 <= len(ids) <= rules.MOST_RECORDINGS:
