@@ -123,4 +123,6 @@ def test_a_deletion_changes_nothing_that_was_agreed(browser, claire, house, bake
     agreed = "Convenu de le garder jusqu’au 25 novembre 2027"
     assert agreed in paul.get(f"/recordings/{call}").text
     delete(paul, house, bakery, call)
-    assert agreed in paul.get(f"/recordings/{call}").text
+    text = paul.get(f"/recordings/{call}").text
+    assert agreed in text
+    assert "Il sera détruit le" not in text, "at the latest"
