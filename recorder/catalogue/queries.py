@@ -86,6 +86,12 @@ def recordings(
     return _paged([recording_row(row) for row in rows], limit)
 
 
+def has_recordings(tenant: str) -> bool:
+    """Whether a tenant has, or had, a recording: a tombstone counts."""
+    with connected():
+        return bool(RecordingTable.select().where(RecordingTable.tenant == tenant).exists())
+
+
 def recording(tenant: str, recording_id: str) -> RecordingRow | None:
     """One recording of a tenant, or its tombstone (``erased_at`` is set). Raises :class:`CatalogueError`
     (``catalogue.row_damaged``) if its row contains what is never written there."""

@@ -99,8 +99,8 @@ def make_checklist(tenant: TenantRow, at: datetime) -> Checklist:
 
 
 def is_begun(tenant: str) -> bool:
-    """Whether a customer has calls: then the list of calls is the page to start with."""
-    return bool(queries.recordings(tenant, limit=1).rows or queries.not_recorded(tenant, limit=1).rows)
+    """Whether a customer has or had calls: then the list of calls is the page to start with."""
+    return queries.has_recordings(tenant) or bool(queries.not_recorded(tenant, limit=1).rows)
 
 
 def start_page() -> str:

@@ -133,6 +133,7 @@ def _show(call_filter: CallFilter, *, name: str = "", name_error: str = "") -> s
         page=page,
         days=_group_by_day(page.calls, time_zones.display_zone(tenant.time_zone)),
         is_first=page.newer is None,
+        had_calls=not page.calls and queries.has_recordings(tenant.id),
         ended=_ended(call_filter) if page.newer is None else (),
         most_ended=MOST_ENDED,
         lines=lines,

@@ -17,6 +17,7 @@ from recorder.ids import uuid7
 from recorder.lifecycle import line_history
 from recorder.playback import grants
 from tests.house import Customer
+from tests.tombstones import bury_row
 
 
 @pytest.fixture
@@ -127,8 +128,15 @@ def test_colleagues_and_customers_with_calls_start_with_their_calls(browser, hou
     noah = browser("noah")
     assert noah.get("/").location == "/recordings"
     assert noah.get("/first-day").status_code == 403, "it shows the first number, whoever may see that"
-    house.call(bakery)
-    assert browser("paul").get("/").location == "/recordings"
+    call, paul = house.call(bakery), browser("paul")
+    assert paul.get("/").location == "/recordings"
+    row = queries.recording(bakery.id, call)
+    assert row is not None
+    bury_row(row, "expired", now=house.clock(), entropy=house.entropy)
+    assert paul.get("/").location == "/recordings", "also once the last recording has expired"
+    text = paul.get("/recordings").text
+    assert "Aucun appel pour l’instant" in text
+    assert "Pas encore d’appel" not in text
 
 
 @pytest.mark.parametrize("login", ["claire", "audit"])

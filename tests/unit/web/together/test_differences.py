@@ -17,6 +17,7 @@ from recorder.identity import users
 from recorder.seal.amendment import By
 from tests.amendments import amend
 from tests.mailbox import link_in, text_of
+from tests.tombstones import bury_row
 from tests.unit.web.account_mails import send
 from web.room_signals import SESSION_STREAMS
 from web.state import KEY
@@ -393,3 +394,17 @@ def test_access_log_names_an_invited_person_and_no_code(room, browser) -> None:
     assert "Personne invitée" in log
     assert "external_party" not in log
     assert "Votre fournisseur a donné accès à Jan Peeters" not in log
+
+
+def test_a_room_without_a_recording_is_not_offered(room, house, bakery, call) -> None:
+    page, claire, guest = room
+    pages = ((claire, page, "a été supprimé depuis"), (guest, "/together/welcome", "sindsdien verwijderd"))
+    for person, address, _text in pages:
+        assert f'href="{page}/room"' in person.get(address).text
+    row = queries.recording(bakery.id, call)
+    assert row is not None
+    bury_row(row, "deleted", now=house.clock(), entropy=house.entropy)
+    for person, address, text in pages:
+        shown = person.get(address).text
+        assert f'href="{page}/room"' not in shown
+        assert text in shown
