@@ -446,7 +446,8 @@ def test_says_that_nothing_was_erased_while_the_log_has_a_gap(house, browser, ba
     answer = paul.send(f"{page}/erase", sure="yes")
     assert answer.status_code == 403
     text = "Le journal est incomplet : rien n’a été effacé. Prévenez votre fournisseur."
-    assert f'<p class="field-error">{text}</p>' in answer.text
+    assert f'<p class="field-error" id="erase-wrong">{text}</p>' in answer.text
+    assert 'aria-describedby="erase-wrong"' in answer.text, "heard with the button, too"
     assert 'name="sure"' in answer.text, "beside the form"
     assert kinds(bakery.id, "") == before
     assert [row.id for row in queries.not_recorded(bakery.id).rows] == [missed]
