@@ -131,7 +131,7 @@ def test_live_commands_pause_mark_and_delete_calls(daemon: Rig, clients: Command
     daemon.kill_daemon()
     assert "That did not work: the recorder did not answer." in clients.panel(left, "pause")
     status, problem = clients.program(left, "pause")
-    assert (status, problem["type"]) == (503, "urn:accord:control.no_answer")
+    assert (status, problem["type"]) == (503, "urn:accord:command.no_answer")
     daemon.start_daemon()
     daemon.wait_watching()
     time.sleep(1)

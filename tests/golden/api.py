@@ -101,12 +101,12 @@ class _Programs:
         for outcome in (DONE, *REFUSALS, NO_ANSWER, NO_SWITCH, UNKNOWN, "something new"):
             yield from self.outcome(outcome)
         for what in ("resume", "note"):
-            yield self.ask("asked", f"POST /calls/{CALL}/{what}")
+            yield self.ask("a command", f"POST /calls/{CALL}/{what}")
         yield self.ask("nobody's call", f"POST /calls/{NOBODY}/pause")
         yield self.ask("another customer's call", f"POST /calls/{CALL}/pause", "Bearer accord_other")
-        yield self.ask("what was never asked", f"GET /commands/{NOBODY}")
+        yield self.ask("a command that was never sent", f"GET /commands/{NOBODY}")
         for what in ("delete", "stop"):
-            yield self.ask("what a program cannot ask", f"POST /calls/{CALL}/{what}")
+            yield self.ask("a command that programs cannot send", f"POST /calls/{CALL}/{what}")
         for request in (
             f"GET /calls/{CALL}/pause", f"PUT /calls/{CALL}/pause", "POST /calls", f"DELETE /calls/{CALL}",
             f"PATCH /commands/{NOBODY}",
@@ -117,7 +117,7 @@ class _Programs:
         yield from self.bad_requests()
 
     def outcome(self, outcome: str) -> Iterator[str]:
-        yield self.ask(f"asked, {outcome} to come", f"POST /calls/{CALL}/pause")
+        yield self.ask(f"a command, {outcome} to come", f"POST /calls/{CALL}/pause")
         (row,) = queries.open_commands(NODE)
         time_and_entropy = self.house.clock(), self.house.entropy
         assert queries.take(NODE, row.id, *time_and_entropy)

@@ -43,17 +43,20 @@ API_COMMANDS: Final = (PAUSE, RESUME, NOTE)
 """Commands open to programs.  Deletion is left to users, because the panel asks them to confirm it."""
 
 FAILURES: Final[Mapping[str, tuple[str, str]]] = {
-    "not_announced": ("the announcement has not come to its end", "ask again once `announced` is true"),
-    "not_recorded": ("the call is not recorded any more", "there is nothing to pause or to note"),
+    "not_announced": ("the announcement has not come to its end", "send it again once `announced` is true"),
+    "not_recorded": ("the call is not recorded any more", "there is nothing to pause or to mark"),
     "ended": ("the call is over", "GET /api/v1/calls lists those that go on"),
-    "busy": ("something is being said in the call just now, or it is on hold", "ask again in a few seconds"),
+    "busy": (
+        "something is being said in the call just now, or it is on hold",
+        "send it again in a few seconds",
+    ),
     "not_allowed": ("the call's number does not allow it", "the customer's settings say what it allows"),
-    "not_paused": ("it was not paused", "nothing is to be done"),
+    "not_paused": ("it was not paused", "there is nothing to do"),
     NO_ANSWER: (
         "the recorder beside this call did not answer",
-        "nothing was done: ask again, or dial the code",
+        "nothing was done: send it again, or dial the code",
     ),
-    NO_SWITCH: ("the recorder cannot reach its switch", "nothing was done: ask again, or dial the code"),
+    NO_SWITCH: ("the recorder cannot reach its switch", "nothing was done: send it again, or dial the code"),
 }
 """Outcomes of commands that were not executed: the reason and the hint."""
 
@@ -137,8 +140,8 @@ def send_command(call_id: str, command: str) -> ResponseReturnValue:
         row = run_command(token.tenant, call_id, command, by="api", who=token.id)
     if row is None:
         return problem(
-            404, "call.unknown", "no such call goes on, or that cannot be asked of it",
-            f"GET /api/v1/calls lists calls; {', '.join(API_COMMANDS)} can be asked",
+            404, "call.unknown", "no active call has that id, or there is no such command",
+            f"GET /api/v1/calls lists calls; commands are {', '.join(API_COMMANDS)}",
         )  # fmt: skip
     return _command_response(row)
 
@@ -150,7 +153,7 @@ def show_command(command_id: str) -> ResponseReturnValue:
     """The outcome of an earlier command."""
     row = service.find_command(_current_token().tenant, command_id, now(), panel_state().entropy)
     if row is None:
-        return problem(404, "asked.unknown", "nothing of that id was asked", "ids are kept for a day")
+        return problem(404, "command.unknown", "no command has that id", "ids are kept for a day")
     return _command_response(row)
 
 
@@ -171,7 +174,7 @@ def handle_rate_limit(_error: RateLimitExceeded) -> ResponseReturnValue:
 
 
 def _rate_limit_response(seconds: int) -> ResponseReturnValue:
-    answer = problem(429, "limit.reached", "that was asked too often", "wait as long as Retry-After says")
+    answer = problem(429, "limit.reached", "too many requests", "wait as long as Retry-After says")
     answer.headers["Retry-After"] = str(seconds)
     return answer
 
@@ -185,14 +188,14 @@ def handle_http_error(error: HTTPException) -> ResponseReturnValue:
 def handle_accord_error(error: AccordError) -> ResponseReturnValue:
     endpoint = request.endpoint or ""
     panel_state().faults.report("api.failed", error, endpoint, level="error", endpoint=endpoint)
-    return problem(503, error.error_id, "that is not possible just now", "nothing is lost; ask again")
+    return problem(503, error.error_id, "that is not possible just now", "nothing is lost; try again")
 
 
 @blueprint.errorhandler(Exception)
 def handle_unexpected(error: Exception) -> ResponseReturnValue:
     metrics.UNHANDLED_ERRORS.inc()
     log.error("api.failed", endpoint=request.endpoint, exc_info=error)
-    return problem(500, "failed", "something went wrong here", "it was reported; ask again later")
+    return problem(500, "failed", "something went wrong here", "it was reported; try again later")
 
 
 def problem(status: int, error: str, detail: str, hint: str, **more: str) -> Response:
@@ -213,9 +216,9 @@ def _command_response(row: CommandRow) -> ResponseReturnValue:
     if row.outcome in FAILURES:
         detail, hint = FAILURES[row.outcome]
         status = 409 if row.outcome in REFUSALS else 503
-        return problem(status, f"control.{row.outcome}", f"not done: {detail}", hint, id=row.id)
+        return problem(status, f"command.{row.outcome}", f"not done: {detail}", hint, id=row.id)
     return problem(
-        504, "control.unknown", "it is not known whether it was done",
+        504, "command.outcome_unknown", "it is not known whether it was done",
         "GET /api/v1/calls says whether the call is paused", id=row.id,
     )  # fmt: skip
 
