@@ -213,7 +213,7 @@ class WebSettings(_Section):
     """Networks, in addition to loopback, of the nearest proxy."""
 
 
-class PersonSettings(_Section):
+class VerificationCallSettings(_Section):
     """Verification calls: they read out a code, which shows that somebody has the number. Only fixed, mobile
     and internet numbers are called, three times a day each, and twenty times a day for a customer."""
 
@@ -221,7 +221,7 @@ class PersonSettings(_Section):
         default="",
         pattern=r"^([a-z_]{2,20}/[A-Za-z0-9_.:/@;=+*-]*\{(number|digits)\}[A-Za-z0-9_.:/@;=+*-]*)?$",
     )
-    """Dial string of this node's switch for external numbers: ``sofia/gateway/outside/{number}``
+    """Dial string of this node's switch for external numbers: ``sofia/gateway/trunk/{number}``
     (``{digits}``: without the plus). If empty, this node makes no calls."""
     dial_as: Annotated[str, _STRIP] = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
     """The caller number to show; if empty, the gateway's own."""
@@ -233,7 +233,7 @@ class PersonSettings(_Section):
 
 class NumberSettings(_Section):
     """Numbers that customers add themselves: a call to the number reads out a code, which shows that it is
-    theirs. The panel offers it where ``[persons] dial`` is set."""
+    theirs. The panel offers it where ``[verification_calls] dial`` is set."""
 
     offer: bool = True
     """Whether the panel offers it."""
@@ -259,7 +259,7 @@ class PromptSettings(_Section):
     """Folder of a speaker's recordings, ``<language>/<clip>.wav``, used instead of the shipped sounds."""
 
 
-class LedgerSettings(_Section):
+class AuditLogSettings(_Section):
     """The audit log's checkpoints."""
 
     lock_days: int = Field(default=365, ge=1, le=3650)
@@ -349,9 +349,9 @@ class Settings(_Section):
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     prompts: PromptSettings = PromptSettings()
-    ledger: LedgerSettings = LedgerSettings()
+    audit_log: AuditLogSettings = AuditLogSettings()
     mail: MailSettings = MailSettings()
-    persons: PersonSettings = PersonSettings()
+    verification_calls: VerificationCallSettings = VerificationCallSettings()
     numbers: NumberSettings = NumberSettings()
 
     @property

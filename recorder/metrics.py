@@ -222,7 +222,8 @@ MAIL_QUEUED = _gauge("accord_queued_mails",
     "Mails of all customers in the queue: waiting to be sent, or refused by the mail server for good.",
     "state", on=(WORKER,))
 CALL_BUDGET_USED = _gauge("accord_verification_call_budget_used_ratio",
-    "Verification calls of the last 24 hours, as a share of [persons] calls_a_day; at 1 no number is called.",
+    "Verification calls of the last 24 hours, as a share of [verification_calls] calls_a_day; at 1 no "
+    "number is called.",
     on=(WORKER,))
 DUTY_FAILURES = _counter("accord_duty_failures_total", "Duties that failed.",
                          "duty", on=(WORKER,))

@@ -61,13 +61,13 @@ class Authority:
             raise AuditLogError(
                 "timestamp.unreachable",
                 f"{self.url} cannot be reached: {error}",
-                "check timestamp_url in section [ledger], and the network",
+                "check timestamp_url in section [audit_log], and the network",
             ) from error
         if answer.status != 200:
             raise AuditLogError(
                 "timestamp.unreachable",
                 f"{self.url} responded with status {answer.status}",
-                "check timestamp_url in section [ledger]",
+                "check timestamp_url in section [audit_log]",
             )
         verify_token(token, content, self.certificates, nonce=request.nonce)
         return token
@@ -85,7 +85,7 @@ def verify_token(token: bytes, content: bytes, certificates: bytes, nonce: int |
         raise AuditLogError(
             "timestamp.wrong",
             f"the timestamp does not verify: {error}",
-            "check that timestamp_ca in section [ledger] has the authority's root certificates",
+            "check that timestamp_ca in section [audit_log] has the authority's root certificates",
         ) from error
 
 

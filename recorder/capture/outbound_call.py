@@ -67,5 +67,7 @@ class OutboundCaller:
         cause = reply.data.strip().partition(" ")[2]
         found = _CAUSES.get(cause, NO_WAY_OUT)
         if found == NO_WAY_OUT:
-            log.error("call_out.no_route", cause=cause, hint="check [persons] dial, and the gateway")
+            log.error(
+                "call_out.no_route", cause=cause, hint="check [verification_calls] dial, and the gateway"
+            )
         return found

@@ -154,12 +154,12 @@ def call(context: Context, request: str, tenant_name: str) -> None:
 
     In the panel the code proves whose number it is."""
     context.open_catalogue()
-    if not context.settings.persons.dial:
+    if not context.settings.verification_calls.dial:
         raise ConfigError(
             "subject_request.dial",
             "this node cannot call external numbers",
-            "set [persons] dial to sofia/gateway/<name>/{number}, or have two of the customer's people vouch "
-            "for the person in the panel",
+            "set [verification_calls] dial to sofia/gateway/<name>/{number}, or have two of the customer's "
+            "people vouch for the person in the panel",
         )
     owner = find_tenant(tenant_name)
     verification_code.order_call(

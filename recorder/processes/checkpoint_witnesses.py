@@ -26,22 +26,20 @@ def open_witnesses(settings: Settings) -> CheckpointWitnesses:
 
 
 def _authority(settings: Settings) -> Authority | None:
-    ledger = settings.ledger
-    if not ledger.timestamp_url:
-        return None
-    return Authority(ledger.timestamp_url, certificates(settings) or b"")
+    url = settings.audit_log.timestamp_url
+    return Authority(url, certificates(settings) or b"") if url else None
 
 
 def certificates(settings: Settings) -> bytes | None:
     """The certificates (PEM) that verify timestamps; ``None`` without an authority.  Raises
     :class:`ConfigError`."""
-    path = settings.ledger.timestamp_ca
+    path = settings.audit_log.timestamp_ca
     if path is None:
-        if not settings.ledger.timestamp_url:
+        if not settings.audit_log.timestamp_url:
             return None
         raise ConfigError(
             "config.invalid",
-            "[ledger] timestamp_url is set, but timestamp_ca is not: timestamps could not be verified",
+            "[audit_log] timestamp_url is set, but timestamp_ca is not: timestamps could not be verified",
             "set timestamp_ca to a file (PEM) with the certificates that the authority publishes",
         )
     try:
@@ -49,6 +47,6 @@ def certificates(settings: Settings) -> bytes | None:
     except OSError as error:
         raise ConfigError(
             "config.unreadable",
-            f"[ledger] timestamp_ca: {path} cannot be read: {error.strerror}",
+            f"[audit_log] timestamp_ca: {path} cannot be read: {error.strerror}",
             "check the path, and that Accord's user may read the file",
         ) from error

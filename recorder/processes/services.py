@@ -127,7 +127,7 @@ class Context:
             store=self.store(),
             signer=self.signer(),
             root=self.root(),
-            checkpoint_lock=timedelta(days=self.settings.ledger.lock_days),
+            checkpoint_lock=timedelta(days=self.settings.audit_log.lock_days),
         )
 
     def services(self) -> Services:
@@ -147,13 +147,16 @@ class Context:
             revoked=self.revoked(),
             lock=object_store.lock(settings),
             lock_eraser=object_store.open_erasing(settings),
-            checkpoint_lock=timedelta(days=settings.ledger.lock_days),
+            checkpoint_lock=timedelta(days=settings.audit_log.lock_days),
             backups_kept=timedelta(days=settings.keys.backups_kept_days),
         )
 
     def call_policy(self) -> CallPolicy:
         """Which numbers are called, by the settings."""
-        return CallPolicy(self.settings.persons.countries, calls_a_day=self.settings.persons.calls_a_day)
+        return CallPolicy(
+            self.settings.verification_calls.countries,
+            calls_a_day=self.settings.verification_calls.calls_a_day,
+        )
 
     def outbox(self) -> Outbox:
         """Queues mail to people, where the settings name a mail server and the panel's address.  Raises

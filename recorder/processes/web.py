@@ -117,7 +117,7 @@ def _read_brand(settings: Settings) -> Brand:
 
 def open_number_proofs(context: Context, sources: Sources) -> NumberProofs | None:
     """How customers add numbers by the settings; ``None`` where no number can be called."""
-    if not (context.settings.persons.dial and context.settings.numbers.offer):
+    if not (context.settings.verification_calls.dial and context.settings.numbers.offer):
         return None
     return NumberProofs(context.call_policy(), sources)
 

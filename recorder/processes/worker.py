@@ -40,7 +40,7 @@ def run(context: Context) -> None:
         caller=VerificationCaller(
             settings.node.name, services.spool, CALL_REGISTERS, speech, context.call_policy()
         )
-        if settings.persons.dial
+        if settings.verification_calls.dial
         else None,
         mail=MailDelivery(services, mail_server(settings)),
         outbox=context.outbox(),

@@ -47,7 +47,7 @@ class CallPolicy:
         with connected():
             own = country_of(tenant).casefold()
         if country not in (own, *self.countries):
-            hint = "add the country to [persons] countries"
+            hint = "add the country to [verification_calls] countries"
             raise VerificationCallError("call.country", f"numbers of {country} are not called", hint)
 
     def allows_number(self, tenant: str, number: str | None) -> bool:
@@ -72,7 +72,7 @@ class CallPolicy:
             what = "this customer ordered too many calls today"
             raise VerificationCallError("call.customer_exhausted", what, "try again tomorrow")
         if count_calls(now) >= self.calls_a_day:
-            hint = "try again tomorrow, or raise [persons] calls_a_day"
+            hint = "try again tomorrow, or raise [verification_calls] calls_a_day"
             raise VerificationCallError("call.day_exhausted", "too many numbers were called today", hint)
 
 

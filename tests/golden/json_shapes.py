@@ -146,7 +146,7 @@ class _Session:
             "ACCORD_NODE_DATA": str(house.folder),
             "ACCORD_STORE_KIND": "directory",
             "ACCORD_STORE_PATH": str(house.bucket),
-            "ACCORD_PERSONS_DIAL": "sofia/gateway/pstn/{number}",
+            "ACCORD_VERIFICATION_CALLS_DIAL": "sofia/gateway/pstn/{number}",
             "ACCORD_KEYS_DISPOSABLE": "true",
         }
 

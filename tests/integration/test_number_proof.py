@@ -72,7 +72,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.mark.long
 @pytest.mark.timeout(300)
 def test_from_the_invitation_to_the_number_through_the_real_processes(site: Site) -> None:
-    site.environment["ACCORD_PERSONS_DIAL"] = DIAL
+    site.environment["ACCORD_VERIFICATION_CALLS_DIAL"] = DIAL
     invitation = site.accord("tenant", "invite", "Reliure Adam", "ada@example.com", "--language", "en")
     web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
     daemon.wait_for_log("snapshot.read")

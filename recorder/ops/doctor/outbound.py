@@ -71,34 +71,37 @@ def calling_out(patient: Patient) -> Iterator[DoctorFinding]:
     """Verification calls to people who ask for their recordings."""
     from recorder.switch import commands
 
-    dial = patient.settings.persons.dial
+    dial = patient.settings.verification_calls.dial
     if not dial:
         yield DoctorFinding(
-            "ok", "persons: this node makes no verification calls ([persons] dial is not set)"
+            "ok", "verification calls: this node makes none ([verification_calls] dial is not set)"
         )
     elif not commands.dialable(dial):
         yield DoctorFinding(
             "wrong",
-            f"persons: {dial} does not lead directly to a gateway",
-            "set [persons] dial to sofia/gateway/<name>/{number}: loopback would go through the dialplan",
+            f"verification calls: {dial} does not lead directly to a gateway",
+            "set [verification_calls] dial to sofia/gateway/<name>/{number}: loopback would go through the "
+            "dialplan",
         )
     else:
-        yield DoctorFinding("ok", f"persons: verification calls go through {dial}")
+        yield DoctorFinding("ok", f"verification calls: made through {dial}")
 
 
 def call_budget(patient: Patient) -> Iterator[DoctorFinding]:
     """The verification calls of the last 24 hours, beside the installation's budget."""
     from recorder.verification_calls.policy import count_calls
 
-    if not patient.settings.persons.dial:
+    if not patient.settings.verification_calls.dial:
         return  # the check before has said so
     patient.context.open_catalogue()
-    count, budget = count_calls(patient.now()), patient.settings.persons.calls_a_day
+    count, budget = count_calls(patient.now()), patient.settings.verification_calls.calls_a_day
     what = f"call budget: {count} of {budget} verification calls in the last 24 hours"
     if count < budget:
         yield DoctorFinding("ok", what)
     else:
-        hint = "find out who orders them (the customers' access logs), or raise [persons] calls_a_day"
+        hint = (
+            "find out who orders them (the customers' access logs), or raise [verification_calls] calls_a_day"
+        )
         yield DoctorFinding("warning", f"{what}: no number is called", hint)
 
 

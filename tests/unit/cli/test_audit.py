@@ -244,7 +244,7 @@ def test_an_older_key_is_named_and_renewed(shell: AuditShell) -> None:
 
 
 def test_timestamp_url_requires_a_ca(shell: AuditShell) -> None:
-    more = {"ACCORD_LEDGER_TIMESTAMP_URL": "http://127.0.0.1:1/"}
+    more = {"ACCORD_AUDIT_LOG_TIMESTAMP_URL": "http://127.0.0.1:1/"}
     result = shell("audit", "run", **more)
     assert result.exit_code == 2
     assert "timestamp_ca" in result.output

@@ -153,8 +153,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_copy_through_the_real_processes(site: Site) -> None:
-    site.environment["ACCORD_PERSONS_DIAL"] = DIAL
-    site.environment["ACCORD_PERSONS_COUNTRIES"] = "be"  # the customer has no country of its own
+    site.environment["ACCORD_VERIFICATION_CALLS_DIAL"] = DIAL
+    site.environment["ACCORD_VERIFICATION_CALLS_COUNTRIES"] = "be"  # the customer has no country of its own
     tenant = ("--tenant", "Menuiserie Dubois")
     who = (*tenant, "anne@example.com", "--role", "customer_admin", "--language", "en")
     web, worker, daemon = site.start("web"), site.start("worker"), site.start("daemon")
