@@ -8,7 +8,7 @@ two-channel recordings. It understands what ``recorder/switch/commands.py`` send
         call.wait("announcing", 10)                     # placed asked announcing ringing bridged ended
         call.press("5"); call.hold(); call.unhold(); call.hang_up()
         call.callee_presses("*5"); call.callee_holds(); call.callee_unholds(); call.callee_hangs_up()
-        call.digits.heard_outside; call.digits.heard_inside; call.played
+        call.digits.heard_external; call.digits.heard_internal; call.played
         call.leg.variables["accord_state"]; call.media.tapes
         switch.stall(); switch.go_on(); switch.die()
 

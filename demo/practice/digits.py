@@ -32,7 +32,7 @@ _BINDING = re.compile(
 
 
 class Digits:
-    """The codes of one call.  ``heard_outside`` and ``heard_inside``: digits that reached either phone."""
+    """The codes of one call.  ``heard_external`` and ``heard_internal``: digits that reached either phone."""
 
     def __init__(self, inside: InternalLeg, later: Later) -> None:
         self._inside = inside
@@ -41,8 +41,8 @@ class Digits:
         self._longest = 0
         self._pending = ""
         self._timer: gevent.Greenlet[..., object] | None = None
-        self.heard_outside = ""
-        self.heard_inside = ""
+        self.heard_external = ""
+        self.heard_internal = ""
 
     def bind(self, data: str) -> None:
         """``realm,code,exec[H]:application,argument,peer,peer``.  Raises :class:`SwitchError` for another
@@ -66,7 +66,7 @@ class Digits:
     def pressed(self, digit: str) -> None:
         """The internal party pressed a key while nothing was playing to them."""
         if not self._longest:  # never a code
-            self.heard_outside += digit
+            self.heard_external += digit
             return
         self._stop()
         self._pending += digit
@@ -87,7 +87,7 @@ class Digits:
             return
         for digit in digits:
             self._inside.dtmf(digit, "2000", "APP")
-            self.heard_outside += digit
+            self.heard_external += digit
 
     def _fire(self, code: str) -> None:
         leg = self._inside.leg

@@ -118,7 +118,7 @@ class Media:
         left = self._caller.frame() if self._caller else SILENCE
         prompt = self.prompt.frame() if self.prompt else None
         answered = self._callee.frame() if self._callee else SILENCE
-        outside, b = self._legs()
+        external, b = self._legs()
         if self.prompt_inside is not None or (b is not None and b.on_hold):
             answered = SILENCE  # while a prompt plays to the internal party, nobody hears them
         if self.prompt_inside is not None:
@@ -129,7 +129,7 @@ class Media:
         if self.prompt is not None and self.prompt.at_end:
             self.prompt = None
             self._changed.set()
-        if outside.on_hold:
+        if external.on_hold:
             return
         right = prompt if prompt is not None else answered
         for tape in list(self.tapes.values()):

@@ -72,7 +72,7 @@ class PracticeCall(CallLegs):
             last = [("DTMF-Digit", digit), ("DTMF-Duration", "2080"), ("DTMF-Source", "RTP")]
             self.emit("DTMF", variables=False, last=last)
             if self.media.prompt is None:
-                self.digits.heard_inside += digit if self.media.connected else ""
+                self.digits.heard_internal += digit if self.media.connected else ""
             elif playback.ends(self.leg, digit):
                 self.media.cut_prompt_of(self.leg)
 

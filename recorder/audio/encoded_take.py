@@ -34,7 +34,7 @@ GAP_REASONS = frozenset(
         # right, redacted: a participant had not consented yet, or refused; also while nobody watched and a
         # participant may have joined
         "no_participant_consent",
-        "transferred_outside",  # the external party was connected to an outside party, and the take ended
+        "transferred_externally",  # the external party was connected to another one, and the take ended
         "prompt",  # right: both heard the keep question or its outcome, not each other; nothing is redacted
     }
 )

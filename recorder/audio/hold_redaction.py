@@ -20,7 +20,7 @@ _IN_CONFERENCE = frozenset({"conference_left", "participant_joined"})
 
 Stretch = tuple[datetime, datetime, str]
 
-_UNSEEN = frozenset({"unobserved_from", "hangup", "recording_stopped", "transferred_outside"})
+_UNSEEN = frozenset({"unobserved_from", "hangup", "recording_stopped", "transferred_externally"})
 """From here on it is unknown whether a hold continues, or it ended with the call."""
 
 

@@ -78,7 +78,7 @@ def plan(
         if take.start.at_pickup
         else []
     )
-    transferred = _labelled(_transferred_outside(take, clock), "transferred_outside")
+    transferred = _labelled(_transferred_externally(take, clock), "transferred_externally")
     pauses = [(each.start_ms, min(each.end_ms, end)) for each in paused]
     # While it rings the right channel has no conversation: early media, a queue's music and messages.
     ringing = _ringing(clock, informed, talk, bridged_at, unobserved)
@@ -268,8 +268,8 @@ def _without_consent(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
         yield max(0, clock.earliest(since) - SURE_MS), min(end, clock.duration_ms)
 
 
-def _transferred_outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
-    """The end of a take whose external party was connected with another outside party, by a transfer or in a
+def _transferred_externally(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
+    """The end of a take whose external party was connected with another external party, by a transfer or in a
     conference: from that moment on, because it was not announced to the other one."""
     since: datetime | None = None
     for mark in take.marks:
@@ -277,7 +277,7 @@ def _transferred_outside(take: Take, clock: Times) -> Iterator[tuple[int, int]]:
             mark.kind == "participant_joined" and mark.data.get("who") == "external"
         ):
             since = mark.at
-        elif mark.kind == "transferred_outside":
+        elif mark.kind == "transferred_externally":
             begin = clock.earliest(mark.at if since is None else since) - clock.margin_ms
             yield max(0, begin), clock.duration_ms
             return

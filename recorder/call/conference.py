@@ -122,7 +122,7 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
     ):
         state, notice = transfer_notice.stop(state, event.at, "stopped", call_ends=True)
         state = end_recording(state)
-        return state, (marker, *notice, Marker(event.at, "transferred_outside"), Do.STOP)
+        return state, (marker, *notice, Marker(event.at, "transferred_externally"), Do.STOP)
     script = state.script.transfer_notice
     # An answer to another call's question is no answer to this call's.
     asks = transfer_consent.asks_for_consent(state)

@@ -243,7 +243,7 @@ class TransferState:
 @dataclass(frozen=True, slots=True)
 class JoinedParticipant:
     """A participant beside the two at the ends of the call (``conference.py``). ``sounds_heard``: by them, in
-    the conversation. ``checked``: the switch has reported whether they are external (``outside``).
+    the conversation. ``checked``: the switch has reported whether they are external.
     ``notified``: they are being notified, or were. ``later``: nobody saw them join."""
 
     leg: str

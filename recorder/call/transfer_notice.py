@@ -4,10 +4,10 @@ recorded.
 The first party who speaks with the external one is informed, and so is whoever heard the announcement;
 everybody after them is a transfer target, whether by a transfer, a pick-up or otherwise. The switch is first
 asked whether the target is external: then the recording ends, because the call has no internal party any
-more. The same holds for the first party: a call that was forwarded outside before any internal party spoke is
-not recorded, unless both heard an announcement on answer. On a line with a transfer notice the target hears
-it, alone or together with the external party. Nobody is notified twice, neither an earlier party who is back,
-nor one who returns from a hold or from a consultation.
+more. The same holds for the first party: a call that was forwarded to an external number before any internal
+party spoke is not recorded, unless both heard an announcement on answer. On a line with a transfer notice the
+target hears it, alone or together with the external party. Nobody is notified twice, neither an earlier party
+who is back, nor one who returns from a hold or from a consultation.
 
 ========  ===================================  ==========================================================
 state     meanwhile                            outcome
@@ -127,17 +127,17 @@ def apply_check(state: CallState, event: LegChecked) -> tuple[CallState, Actions
         return state, ()
     state = set_target(state, None)
     if event.external:
-        return _end_outside(state, event.at)
+        return _end_external(state, event.at)
     return (state, ()) if is_informed(state) else _notify(state, event.at)
 
 
-def _end_outside(state: CallState, at: datetime) -> tuple[CallState, Actions]:
-    marker = Marker(at, "transferred_outside")
+def _end_external(state: CallState, at: datetime) -> tuple[CallState, Actions]:
+    marker = Marker(at, "transferred_externally")
     if not is_informed(state):
         return end_recording(state), (marker, Do.STOP)
     # The first party: no internal one has spoken.
     state = replace(
-        state, phase=Phase.UNRECORDED, reason="forwarded_outside", question=OpenQuestion(), timer=Timer()
+        state, phase=Phase.UNRECORDED, reason="forwarded_externally", question=OpenQuestion(), timer=Timer()
     )
     return state, (marker, Do.STOP, Do.DISCARD)
 
@@ -309,7 +309,7 @@ def restore(state: CallState, markers: Iterable[Marker]) -> CallState:
             "transfer_question_answered",
         ):
             state = set_target(state, None)
-        elif marker.kind in ("transferred_outside", "transfer_question_refused"):
+        elif marker.kind in ("transferred_externally", "transfer_question_refused"):
             state = replace(
                 state,
                 recording=replace(state.recording, over=True),

@@ -32,7 +32,7 @@ from recorder.errors import SwitchError
 from recorder.switch import commands
 from recorder.switch.caller_id import caller
 from recorder.switch.dialplan_model import LoadedDialplan
-from recorder.switch.dialplan_routes import OUTSIDE_DIGITS
+from recorder.switch.dialplan_routes import EXTERNAL_DIGITS
 from recorder.switch.esl_events import EslEvent
 from recorder.switch.standing_connection import LiveChannel, Node, channels, data_of
 from recorder.switch.translation import bridge_legs
@@ -218,13 +218,13 @@ class BypassedCalls:
         theirs = self._data(other)
         if theirs is None or theirs.variable("accord_state") or theirs.header("Call-Direction") != "outbound":
             return False
-        marked = theirs.variable("accord_outside")
+        marked = theirs.variable("accord_external")
         if marked in ("true", "false"):
             return marked == "true"
         if theirs.variable("dialed_user"):  # a telephone in the directory
             return False
         digits = re.sub(r"\D", "", data.header("Caller-Destination-Number"))
-        return bool(theirs.variable("sip_gateway_name")) or len(digits) >= OUTSIDE_DIGITS
+        return bool(theirs.variable("sip_gateway_name")) or len(digits) >= EXTERNAL_DIGITS
 
     def _is_handled_beyond_loopback(self, data: EslEvent, other: str) -> bool:
         """Whether one of two bridged legs is half of a loopback channel whose other half Accord handles: the

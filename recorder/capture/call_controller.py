@@ -50,7 +50,7 @@ from recorder.switch.translation import translate, translate_talk
 
 log = structlog.get_logger()
 
-EXTERNAL_LEG = "accord_outside"
+EXTERNAL_LEG = "accord_external"
 """The channel variable by which the dialplan marks an external leg."""
 
 SETTLING_TIME: Final = 0.4

@@ -108,7 +108,7 @@ class Eavesdroppers:
     def _set_audience(self, one: _Supervisor, key: str, at: datetime) -> None:
         call = self._calls.get(one.channel)
         if call is not None:
-            who, lane = audible_to(key, on_outside=one.attached == call.channel)
+            who, lane = audible_to(key, on_external=one.attached == call.channel)
             call.feed(SupervisorHeard(at, one.person.leg, who, lane))
 
     def reconcile(self, listed: Mapping[str, list[str]], external_leg: Callable[[str], str]) -> None:

@@ -58,16 +58,16 @@ class OtherRecordings:
 
     def reconcile(self, live: LiveState, at: datetime) -> None:
         """Mark what began or stopped while nobody listened to the switch."""
-        outside = {call.state.internal.leg: leg for leg, call in self._calls.items()}
+        external = {call.state.internal.leg: leg for leg, call in self._calls.items()}
         for leg, channel in live.channels.items():
             known = self._started.get(leg, {})
             paths = {path for path in channel.recordings if not self._own_paths.contain(path)}
             for path in known.keys() - paths:
                 del known[path]
-                self._mark(leg, outside.get(leg, ""), "other_recording_stopped", at, later=True)
+                self._mark(leg, external.get(leg, ""), "other_recording_stopped", at, later=True)
             for path in paths - known.keys():
                 self._started.setdefault(leg, {})[path] = at
-                self._report(leg, outside.get(leg, ""), at, later=True)
+                self._report(leg, external.get(leg, ""), at, later=True)
 
     def handle_hangup(self, event: EslEvent) -> None:
         """Forget a leg."""

@@ -53,8 +53,8 @@ _ELSEWHERE: Final = frozenset({"LOSE_RACE", "PICKED_OFF"})
 
 class UnhandledCalls:
     """``write(event, number, reason)`` lists a call by its hang-up, ``follow(channel, number, direction,
-    outside, reason)`` begins to follow one that continues, and ``check_bypass(channel)`` checks one without a
-    state. ``region``: see :func:`recorder.domain.parties.parse_party`."""
+    external_party, reason)`` begins to follow one that continues, and ``check_bypass(channel)`` checks one
+    without a state. ``region``: see :func:`recorder.domain.parties.parse_party`."""
 
     def __init__(
         self,

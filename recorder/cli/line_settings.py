@@ -224,7 +224,7 @@ def move_line(
 @click.option(
     "--beep",
     type=click.Choice(tuple(BEEPS)),
-    help="Play a short tone every 15 seconds, to the outside party, the colleague, both or nobody.",
+    help="Play a short tone every 15 seconds, to the external party, the colleague, both or nobody.",
 )
 @click.option(
     "--join-notice",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("id", "number", "label", "mode", "languages", "timing", "outbound", "formats", "announcements")
 
-BEEPS = {"outside": "external", "colleague": "internal", "both": "both", "nobody": ""}
+BEEPS = {"external": "external", "colleague": "internal", "both": "both", "nobody": ""}
 """Who hears the tone, in the words of operators."""
 
 

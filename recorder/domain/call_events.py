@@ -253,8 +253,8 @@ class VoiceChecked(Event):
 
 @dataclass(frozen=True, slots=True)
 class LegChecked(Event):
-    """The switch reports on the leg ``other``. ``external``: it leads outside; ``announced``: its own call
-    has been announced."""
+    """The switch reports on the leg ``other``. ``external``: to an external party; ``announced``: its own
+    call has been announced."""
 
     other: str
     external: bool = False

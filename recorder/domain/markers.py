@@ -100,7 +100,7 @@ MARKER_KINDS: Final = frozenset(
         # The recording ends. data: answer (no; none, silence in opt-in; unclear, meaningless keys; left,
         # before they answered; unasked, the question could not be played; unobserved), key
         "transfer_question_refused",
-        "transferred_outside",  # the other end is no colleague any more: the recording ends
+        "transferred_externally",  # the other end is no colleague any more: the recording ends
         # The telephone system records the call, too. data: side (external, internal), whose leg it records
         "other_recording_started",
         "other_recording_stopped",

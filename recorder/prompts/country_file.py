@@ -70,7 +70,7 @@ class _Ask(_Table):
 
 
 class _Tell(_Table):
-    who: Literal["outside", "colleagues"]
+    who: Literal["external", "colleagues"]
     where: Annotated[list[Where], Field(min_length=1)]
     text: Text
     sources: Sources
@@ -209,9 +209,9 @@ class _Reader:
             if (what := REQUEST_BY_MODE.get(rule.mode)) and what not in requests:
                 raise ValueError(f"ask: purpose.{rule.purpose} is {rule.mode}, but no entry asks for {what}")
         places = {each.who: each.where for each in self.file.tell}
-        if set(places) != {"outside", "colleagues"} or len(places) != len(self.file.tell):
-            raise ValueError("tell: outside and colleagues, each once")
-        if "in the call" not in places["outside"]:
+        if set(places) != {"external", "colleagues"} or len(places) != len(self.file.tell):
+            raise ValueError("tell: external and colleagues, each once")
+        if "in the call" not in places["external"]:
             raise ValueError("tell: the external party is informed during the call")
 
 

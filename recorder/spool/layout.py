@@ -121,7 +121,7 @@ REASONS = frozenset(
         "never_record",  # an emergency number, or on the operator's list
         "prompt_damaged",
         "never_connected",  # nobody answered
-        "forwarded_outside",  # to an outside party, to whom it was not announced
+        "forwarded_externally",  # to an external party, to whom it was not announced
         "hung_up_in_announcement",
         "hung_up_in_question",
         "declined",  # the external party pressed the key that refuses

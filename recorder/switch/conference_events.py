@@ -152,14 +152,14 @@ def accepts_keys(data: EslEvent) -> bool:
     )
 
 
-def audible_to(key: str, on_outside: bool) -> tuple[str, str]:
+def audible_to(key: str, on_external: bool) -> tuple[str, str]:
     """Return who hears a supervisor who pressed this key, and in which channel of the recording the
-    supervisor is (empty: none). ``on_outside``: the supervisor listens on the external leg, otherwise on the
+    supervisor is (empty: none). ``on_external``: the supervisor listens on the external leg, otherwise on the
     internal one. All six combinations were observed: speech to the internal party on the external leg is in
     that leg's channel."""
-    own, other = (EXTERNAL, INTERNAL) if on_outside else (INTERNAL, EXTERNAL)
+    own, other = (EXTERNAL, INTERNAL) if on_external else (INTERNAL, EXTERNAL)
     who = {"1": other, "2": own, "3": BOTH_HEAR}.get(key, NOBODY_HEARS)
-    return who, ("left" if on_outside else "right") if key in ("1", "3") else ""
+    return who, ("left" if on_external else "right") if key in ("1", "3") else ""
 
 
 def _true(value: str) -> bool:

@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element
 from recorder.switch.dialplan_lint_outbound import RUNS_ACCORD
 from recorder.switch.dialplan_model import Action, LoadedDialplan, expand
 
-OUTSIDE_DIGITS: Final = 7
+EXTERNAL_DIGITS: Final = 7
 """Minimum number of digits of an external number, if nothing else says where it leads."""
 
 CONNECTS: Final = frozenset(
@@ -74,11 +74,11 @@ def outbound(loaded: LoadedDialplan, context: str, number: str, line: str) -> It
     if _is_never_recorded(loaded, context, number, known):
         return
     for route in _routes(loaded, _Place(context, number, known, {})):
-        if bridges_outside(route.action, number):
+        if bridges_externally(route.action, number):
             yield route
 
 
-def outside_numbers(loaded: LoadedDialplan, context: str) -> tuple[list[str], list[str]]:
+def external_numbers(loaded: LoadedDialplan, context: str) -> tuple[list[str], list[str]]:
     """Return sample numbers, one of each length, that each extension of a context bridges with an external
     leg or routes on, and the names of the extensions for which no sample number was found."""
     numbers: dict[str, None] = {}
@@ -87,7 +87,7 @@ def outside_numbers(loaded: LoadedDialplan, context: str) -> tuple[list[str], li
         actions = [
             Action(each.get("application", ""), each.get("data", "")) for each in extension.iter("action")
         ]
-        connects = any(bridges_outside(action, "0" * OUTSIDE_DIGITS) for action in actions)
+        connects = any(bridges_externally(action, "0" * EXTERNAL_DIGITS) for action in actions)
         if connects or any(_continues(action) for action in actions):
             found = _sample_numbers(extension)
             numbers |= dict.fromkeys(found)
@@ -96,7 +96,7 @@ def outside_numbers(loaded: LoadedDialplan, context: str) -> tuple[list[str], li
     return list(numbers), without_sample
 
 
-def bridges_outside(action: Action, number: str) -> bool:
+def bridges_externally(action: Action, number: str) -> bool:
     """Whether an action bridges a call with an external leg. If its dial string does not say (``${dial}``),
     the length of the dialled number decides."""
     return action.application == "bridge" and any(
@@ -111,7 +111,7 @@ def _leg_is_external(leg: str, number: str) -> bool:
         return True
     if leg.startswith("sofia/"):
         return "%" not in leg and "@" in leg
-    return _UNKNOWN.match(leg) is None or len(re.sub(r"\D", "", number)) >= OUTSIDE_DIGITS
+    return _UNKNOWN.match(leg) is None or len(re.sub(r"\D", "", number)) >= EXTERNAL_DIGITS
 
 
 def _legs(dial: str) -> Iterator[tuple[str, dict[str, str | None]]]:

@@ -28,7 +28,7 @@ class Arrival:
     """A call as the dialplan handed it over.
 
     ``channel`` is the leg's id on the switch. The dialplan set ``line`` (``accord_line``) and ``state``
-    (``accord_state``) after a strict match. ``outside`` and ``caller_numbers``
+    (``accord_state``) after a strict match. ``external_party`` and ``caller_numbers``
     (:func:`recorder.switch.caller_id.calling_numbers`) come from the caller. ``context`` is the dialplan
     context of an inbound call.
 

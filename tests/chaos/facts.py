@@ -87,7 +87,7 @@ class DecryptedSound:
     """What is in a recording's decrypted sound. ``announced_ms`` is where the announcement ends in the right
     channel (``None``: it is not there whole), ``announcement_length_ms`` how long it is, ``loudest_before``
     the loudest sample of the left channel up to its end (of all of it where it is not there), ``voice_ms``
-    how much of the outside party's tone is in it, ``explained_ms`` how much of the left channel after the
+    how much of the external party's tone is in it, ``explained_ms`` how much of the left channel after the
     announcement lies in gaps with a reason, and ``paused_ms`` how much of that in pauses. ``silent`` are
     stretches of zeros in both channels, in milliseconds; ``length_ms`` is all of it. ``answers`` are the yes
     and no to keeping it that the manifest has, ``agreed`` that one of them counts. ``findings`` is what

@@ -284,7 +284,7 @@ def _sound(world: World) -> Iterator[Violation]:
             yield Violation("announcement", f"{row.id} of {call}: it was announced, and not found")
         # If the switch was stopped, a bridge is placed that much too late in the audio.
         still = sum(max(0.0, overlap((call.placed, call.over), span)) for span in world.stalled)
-        keys = sum(len(keys) for who, keys, _at in call.pressed if who == "outside")
+        keys = sum(len(keys) for who, keys, _at in call.pressed if who == "external")
         explained = sound.explained_ms + keys * KEY_MS
         missing = (talk_seconds(world, call) - still) * 1000 - sound.voice_ms - explained
         if row.announced and missing > LOOSE_MS:

@@ -110,7 +110,7 @@ class Press:
     """Keys of ``who``, so many seconds after the two were connected."""
 
     after: float
-    who: Literal["colleague", "outside"]
+    who: Literal["colleague", "external"]
     keys: str
 
 
@@ -262,13 +262,13 @@ def _presses(chance: random.Random, begins: float) -> tuple[Press, ...]:
         return tuple(presses)
     if what == "keep":
         who, key = chance.choice(
-            (("outside", "1"), ("outside", "1"), ("outside", "2"), ("colleague", "1"), ("", ""))
+            (("external", "1"), ("external", "1"), ("external", "2"), ("colleague", "1"), ("", ""))
         )
         answered = Press(at + KEEP_QUESTION + chance.uniform(1.0, 2.0), who, key)  # type: ignore[arg-type]
         return (Press(at, "colleague", "*5"), *((answered,) if key else ()))
     if what == "delete":
         who, key = chance.choice(
-            (("colleague", "1"), ("colleague", "1"), ("colleague", "2"), ("outside", "1"))
+            (("colleague", "1"), ("colleague", "1"), ("colleague", "2"), ("external", "1"))
         )
         answered = Press(at + DELETE_QUESTION + chance.uniform(1.2, 2.2), who, key)  # type: ignore[arg-type]
         return (Press(at, "colleague", "*9"), answered)

@@ -129,7 +129,7 @@ class Process:
             return
         if who:
             self.report(session, "pressed", who=who, keys=keys)
-            (session.press if who == "outside" else session.callee_presses)(keys)
+            (session.press if who == "external" else session.callee_presses)(keys)
         else:
             self.report(session, "transferred")
             self.sent_on.add(session)

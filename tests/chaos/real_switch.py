@@ -249,7 +249,7 @@ class RealBoard:
         return None
 
     def _take(self, event: dict[str, str]) -> tuple[str, CallSeen] | None:
-        # Both legs of a call have the outside party's number in the one place or the other.
+        # Both legs of a call have the external party's number in the one place or the other.
         numbers = (event.get("Caller-Caller-ID-Number", ""), event.get("Caller-Destination-Number", ""))
         call = next((self._by_caller[each] for each in numbers if each in self._by_caller), None)
         if call is None:

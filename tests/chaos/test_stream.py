@@ -186,12 +186,12 @@ def pressed(*keys: tuple[str, str, float], at: int = 0, **plan: object) -> Calla
 
 def test_agreement_requires_an_answer() -> None:
     yes, no = with_sound(answers=("yes",), agreed=True), with_sound(answers=("no",))
-    presses = ("colleague", "*5", 102.0), ("outside", "1", 104.0)
+    presses = ("colleague", "*5", 102.0), ("external", "1", 104.0)
     assert "agreed" in rules(yes(world()))
     assert "agreed" in rules(yes(pressed(presses[0])(world())))
     assert "agreed" in rules(yes(pressed(presses[1])(world())))
-    assert "agreed" in rules(yes(pressed(presses[0], ("outside", "2", 104.0))(world())))
-    assert "agreed" in rules(yes(pressed(presses[0], ("outside", "1", 101.0))(world())))
+    assert "agreed" in rules(yes(pressed(presses[0], ("external", "2", 104.0))(world())))
+    assert "agreed" in rules(yes(pressed(presses[0], ("external", "1", 101.0))(world())))
     assert "agreed" in rules(no(pressed(*presses)(world())))
     assert "agreed" in rules(with_sound(agreed=True)(pressed(*presses)(world())))
     assert "agreed" not in rules(yes(pressed(*presses)(world())))
@@ -227,7 +227,7 @@ def test_recording_is_destroyed_only_after_a_confirmation() -> None:
     for keys in (
         CONFIRMATION[:1],
         CONFIRMATION[1:],
-        (CONFIRMATION[0], ("outside", "1", 108.0)),
+        (CONFIRMATION[0], ("external", "1", 108.0)),
         CONFIRMATION[::-1],
     ):
         late = tuple((who, what, 100.0 + n) for n, (who, what, _) in enumerate(keys))

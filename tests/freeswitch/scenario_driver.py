@@ -23,12 +23,12 @@ NUMBERS = {
     "at_pickup": f"{NUMBER}18", "at_pickup_and_asked": f"{NUMBER}19", "at_pickup_busy": f"{NUMBER}76",
     "at_pickup_silent": f"{NUMBER}77", "at_pickup_slow": f"{NUMBER}78", "deletable": f"{NUMBER}20",
     "joining_alone": f"{NUMBER}21", "joining_both": f"{NUMBER}22", "other": f"{NUMBER}23",
-    "outside": f"{NUMBER}97", "forwarded": f"{NUMBER}97",
+    "external": f"{NUMBER}97", "forwarded": f"{NUMBER}97",
     "opt_out_slow": f"{NUMBER}68", "joining_opt_in": f"{NUMBER}24", "joining_opt_out": f"{NUMBER}25",
     "out": f"{NUMBER}31", "out_once": f"{NUMBER}32", "out_opt_in": f"{NUMBER}33",
     "out_opt_out": f"{NUMBER}34", "out_languages": f"{NUMBER}35",
 }  # fmt: skip
-NOBODYS = ("unknown", "listed", "emergency", "other", "outside")
+NOBODYS = ("unknown", "listed", "emergency", "other", "external")
 """The numbers without a line. The last two digits of a number select what its phone does
 (``phones/freeswitch.xml``)."""
 

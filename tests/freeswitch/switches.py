@@ -189,7 +189,7 @@ class Rig:
             "ACCORD_OUTBOUND_PORT": str(out),
             "ACCORD_TRUNK": f"127.0.0.1:{phones_sip}",
             "ACCORD_NEVER_RECORD": r"^(\+?32255010099)$",
-            "ACCORD_OUTSIDE_NUMBER": r"^(\+?322550100(97|98))$",
+            "ACCORD_EXTERNAL_NUMBER": r"^(\+?322550100(97|98))$",
             "ACCORD_INFO_PROMPTS": str(self.snapshot / "info_prompts"),
             "ACCORD_PAUSE_SECONDS": str(PAUSE_SECONDS),
             **(extra or {}),

@@ -28,7 +28,7 @@ from tests.freeswitch.telephones.rig import Pair, PairRecording, PhoneRig, phone
 
 IN_STEP_S = 0.045
 BRIDGE_S = 0.020
-"""What the colleague says, the outside party hears a frame of the switch later: so far behind is the right
+"""What the colleague says, the external party hears a frame of the switch later: so far behind is the right
 channel, and that is no mistake."""
 
 BUSY_S = 0.040
@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRig]:
 
 
 def check(recording: PairRecording, talk_s: float, late_s: float = 0.0, early_s: float = 0.0) -> None:
-    """What holds of every recording, whatever its codec; the outside party's packets came so late, or are
+    """What holds of every recording, whatever its codec; the external party's packets came so late, or are
     recorded so early."""
     print(recording)
     assert recording.encoded.announced is not None, recording

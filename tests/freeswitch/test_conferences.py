@@ -150,9 +150,9 @@ def test_notice_to_all_and_an_external_member(system: Rig) -> None:
     third = talk.place_call(THIRD, "meet-b")
     talk.until_marked("participant_joined", 3)
     time.sleep(4)
-    outside = f"{{accord_outside=true}}sofia/accord/{OUTSIDE}@{talk.route}"
+    outside = f"{{accord_external=true}}sofia/accord/{OUTSIDE}@{talk.route}"
     talk.switch(f"originate {outside} &conference(room-b@accord)")
-    talk.until_marked("transferred_outside")
+    talk.until_marked("transferred_externally")
     take = talk.call.wait_take()
     assert talk.call.alive()
     assert by_colleague(system, second)
@@ -162,7 +162,7 @@ def test_notice_to_all_and_an_external_member(system: Rig) -> None:
     assert conference_marks(take)[0] == "+01"
     assert sorted(conference_marks(take)[1:3]) == ["+91", "+92"]
     assert conference_marks(take)[3:] == ["+98!"]
-    assert kinds(take)[-2:] == ["transferred_outside", "recording_stopped"]
+    assert kinds(take)[-2:] == ["transferred_externally", "recording_stopped"]
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
 
 
@@ -213,7 +213,7 @@ def test_three_way(system: Rig) -> None:
     consult(talk)
     talk.phones(f"uuid_send_dtmf {talk.phone()} 0")
     talk.until_marked("transfer_notice_finished")
-    # The codes are those of who is connected with the outside party, and nobody else's.
+    # The codes are those of who is connected with the external party, and nobody else's.
     talk.phones(f"uuid_send_dtmf {talk.phone(SECOND)} *8")
     time.sleep(1)
     assert not talk.marks("moment_marked")
@@ -269,7 +269,7 @@ def test_supervisors(system: Rig) -> None:
     for talk in (one, two):
         talk.until_marked("supervisor_joined")
     talk = two
-    who = f"{{accord_outside=true}}sofia/accord/{OUTSIDE}@{talk.route}"
+    who = f"{{accord_external=true}}sofia/accord/{OUTSIDE}@{talk.route}"
     talk.switch(f"originate {who} &eavesdrop({outside_leg})")
     talk.until_marked("supervisor_joined", 2)
     time.sleep(1)
@@ -283,13 +283,13 @@ def test_supervisors(system: Rig) -> None:
     talk.phones(f"uuid_send_dtmf {second} 3")
     for each in (one, two):
         each.until_marked("transfer_notice_finished")
-    assert not one.marks("transferred_outside")
+    assert not one.marks("transferred_externally")
     talk.phones(f"uuid_send_dtmf {second} 0")
     two.until_marked("participant_left")
     talk.phones(f"uuid_kill {second}")
     two.until_marked("supervisor_left")
     talk.phones(f"uuid_send_dtmf {talk.phone(OUTSIDE)} 1")
-    two.until_marked("transferred_outside")
+    two.until_marked("transferred_externally")
     ended = two.call.wait_take()
     assert two.call.alive()
     talk.phones(f"uuid_kill {inside}")
@@ -298,7 +298,7 @@ def test_supervisors(system: Rig) -> None:
     take = one.end()
     assert supervisor_marks(take) == ["+92", "92:internal", "92:external/right", "-92"]
     assert conference_marks(take) == ["+92", "-92"]
-    assert voices(take)[:3] == ["01", "01+92", "01"], "not before the outside party hears them"
+    assert voices(take)[:3] == ["01", "01+92", "01"], "not before the external party hears them"
     assert [name for name, *_ in tones_in(take, 0) if "92" in name] == []
     assert kinds(take).count("transfer_notice_finished") == 1
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
@@ -314,7 +314,7 @@ def test_supervisors(system: Rig) -> None:
     ]
     assert conference_marks(ended) == ["+91", "-91", "+98!"]
     assert "91+caller" in [name for name, *_ in tones_in(ended, 0)]
-    assert kinds(ended)[-2:] == ["transferred_outside", "recording_stopped"]
+    assert kinds(ended)[-2:] == ["transferred_externally", "recording_stopped"]
     assert (ended.end.outcome, ended.end.reason) == ("recorded", None)
     for each in (one, two):
         assert not heard_among(read_wav(each.call.heard_by_caller)[ANNOUNCED_BY:, 0], SENTENCE)

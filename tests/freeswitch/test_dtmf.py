@@ -157,7 +157,7 @@ def test_codes_by_each_dtmf_method_and_their_leakage(place: PhoneRig) -> None:
         assert pair.outside.ear is not None
         samples = np.concatenate(list(wav.read_blocks(wav.inspect(take.audio), 1 << 20))) / 32768
         after = take_from(take)
-        assert loudest(samples[after:, 0], AFTER_IT) > AUDIBLE, "what the outside party dials is heard"
+        assert loudest(samples[after:, 0], AFTER_IT) > AUDIBLE, "what the external party dials is heard"
         for channel in (0, 1):
             assert loudest(samples[after:, channel], IN_THE_PAUSE) < UNHEARD, "but in a pause"
         audio, recorded_part = linear(pair.outside.ear), samples[after:, 1]

@@ -175,7 +175,7 @@ def test_pause_survives_a_transfer_and_ignores_the_external_party(daemon: Rig) -
     assert level(read_wav(reminded)[:, 0], PAUSED).max() > 0.045, "the new colleague is reminded"
     assert level(read_wav(other)[:, 0], PAUSED).max() < 0.035, "of nothing else"
     encoded_take, raw, _redacted = encoded(with_keys, sounds)
-    assert zeros(raw[RATE * 2 :]) == [], "the outside party pauses nothing"
+    assert zeros(raw[RATE * 2 :]) == [], "the external party pauses nothing"
     assert not {"paused", "resumed"} & {marker.kind for marker in encoded_take.markers}
 
 

@@ -89,7 +89,7 @@ def assert_separated_during_the_question(take: layout.Take) -> None:
     assert start is not None
     middle = int(((end - start).total_seconds() - 0.6) * RATE)
     question = sound[middle - RATE // 4 : middle + RATE // 4]
-    assert np.median(level(question[:, 0], 440)) > 0.2, "the outside party is not recorded"
+    assert np.median(level(question[:, 0], 440)) > 0.2, "the external party is not recorded"
     assert np.median(level(question[:, 1], 1000)) < 0.1, "the colleague is heard over the question"
     at = take.first("keep_answer_confirmed")
     assert at is not None

@@ -228,7 +228,7 @@ def test_codec_change_during_the_call(talk: Talk) -> None:
 def test_transfer_to_an_external_number_ends_the_recording(talk: Talk) -> None:
     """The recording until then is kept; the call continues unrecorded."""
     talk.refer(talk.phone(), OUTSIDE)
-    talk.until_marked("transferred_outside")
+    talk.until_marked("transferred_externally")
     take = talk.call.wait_take()
     assert talk.call.alive()
     assert talk.rig.recorded_now() == set()

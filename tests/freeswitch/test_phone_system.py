@@ -45,11 +45,11 @@ ROUTES = {
                    "play_and_get_digits:4 4 1 5000 # tone_stream://%(500,0,850) silence pin .+;bridge:{01}"),
     "voicemail": ("50", "line", "bridge:{86};playback:tone_stream://%(20000,0,850)"),
     "voicemail_at_pickup": ("51", "at_pickup", "bridge:{86};answer:;playback:tone_stream://%(3000,0,850)"),
-    "outside": ("52", "line", "bridge:[accord_outside=true]{98}"),
-    "outside_at_pickup": ("53", "at_pickup", "bridge:[accord_outside=true]{98}"),
+    "external": ("52", "line", "bridge:[accord_external=true]{98}"),
+    "external_at_pickup": ("53", "at_pickup", "bridge:[accord_external=true]{98}"),
     "moved": ("54", "line", "bridge:{75}"),
     "moved_away": ("55", "line", "bridge:{74}"),
-    "own_mobile": ("56", "line", "bridge:[accord_outside=false]{74}"),
+    "own_mobile": ("56", "line", "bridge:[accord_external=false]{74}"),
     "redirected": ("57", "at_pickup", "redirect:sip:elsewhere@127.0.0.1:9"),
     "deflected": ("59", "line", f"deflect:sip:{NUMBER}92@127.0.0.1:9"),
     "held": ("58", "line", "bridge:{01}"),
@@ -238,9 +238,9 @@ def test_queue_and_menu_time_is_not_in_the_recording(phone_system: PhoneSystem) 
 def test_forwarded_call_is_recorded_only_if_both_are_announced(phone_system: PhoneSystem) -> None:
     """By the dialplan, or by a phone (302): to its own phone system, which marks its outbound leg, or
     elsewhere."""
-    untold, announced = ("outside", "moved", "moved_away"), ("outside_at_pickup", "own_mobile")
+    untold, announced = ("external", "moved", "moved_away"), ("external_at_pickup", "own_mobile")
     phone_system.call(*untold, *announced)
-    phone_system.until("transferred_outside", *untold)
+    phone_system.until("transferred_externally", *untold)
     phone_system.until("bridged", *announced)
     phone_system.until("announcement_finished", *announced)
     time.sleep(1.5)
@@ -251,10 +251,10 @@ def test_forwarded_call_is_recorded_only_if_both_are_announced(phone_system: Pho
         ), name
     takes = phone_system.end(*untold, *announced)
     for name in untold:
-        not_recorded(takes[name], "forwarded_outside")
+        not_recorded(takes[name], "forwarded_externally")
     for name in announced:
         recorded(takes[name])
-    call = phone_system.calls["outside_at_pickup"]
+    call = phone_system.calls["external_at_pickup"]
     assert heard_whole(read_wav(Path(call.rig.phones_folder / f"callee-{NUMBER}98-{call.caller}.wav"))[:, 0],
                        phone_system.rig.prompt)  # fmt: skip
 

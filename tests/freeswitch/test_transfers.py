@@ -144,7 +144,7 @@ def heard_again(system: TransferSystem, take: layout.Take, gaps: list[str], outs
     notice_ends = [gap.end_ms for gap in encoded_take.gaps if gap.reason == "participant_notice"]
     left, right = sound[(arrival + 300) * rate :, 0], sound[(max(notice_ends) + 300) * rate :, 1]
     assert len(right) > RATE // 2
-    assert (level(left, outside) > 0.2)[:-3].mean() > 0.8, "the outside party is not heard again"
+    assert (level(left, outside) > 0.2)[:-3].mean() > 0.8, "the external party is not heard again"
     assert (level(right, who) > 0.2)[:-3].mean() > 0.8, "who came is not heard"
 
 
@@ -216,12 +216,12 @@ def test_attended_transfer_to_an_external_party(system: TransferSystem, recorded
         Talk(system.rig, other).until_marked("bridged")
     time.sleep(1)
     talk.refer(phone, other.number, other.id)
-    talk.until_marked("transferred_outside")
+    talk.until_marked("transferred_externally")
     calls = [talk.call, other] if recorded else [talk.call]
     for call in calls:
         take = call.wait_take()
         assert (take.end.outcome, take.end.reason) == ("recorded", None)
-        assert take.first("transferred_outside") is not None
+        assert take.first("transferred_externally") is not None
         encoded_take, sound = system.analyse(take)
         assert (level(sound[:, 1], TONES[LINE] if call is talk.call else CALLER) > 0.2).any()
         bridge_ms = [mark.offset_ms for mark in encoded_take.markers if mark.kind == "bridged"][-1]
@@ -233,9 +233,9 @@ def test_attended_transfer_to_an_external_party(system: TransferSystem, recorded
 def test_transfer_to_an_external_party_by_the_switch(system: TransferSystem) -> None:
     talk = system.comes_in()
     phone = talk.phone()
-    consult(talk, f"[accord_outside=true]sofia/accord/{OUTSIDE}@{talk.route}")
+    consult(talk, f"[accord_external=true]sofia/accord/{OUTSIDE}@{talk.route}")
     talk.phones(f"uuid_kill {phone}")
-    talk.until_marked("transferred_outside")
+    talk.until_marked("transferred_externally")
     take = talk.call.wait_take()
     assert (take.end.outcome, take.end.reason) == ("recorded", None)
     assert [one[0] for one in tones_in(take) if one[0]] == ["01"], "who is outside is in it"

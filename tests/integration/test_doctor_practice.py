@@ -58,7 +58,7 @@ def practice(conf: Path, tmp_path: Path) -> Iterator[PracticeSwitch]:
     environment = {
         # As on the real switch of the transcript.
         "ACCORD_PAUSE_SECONDS": "6",
-        "ACCORD_OUTSIDE_NUMBER": r"^(\+?322550100(97|98))$",
+        "ACCORD_EXTERNAL_NUMBER": r"^(\+?322550100(97|98))$",
         "ACCORD_SWITCH_PASSWORD": PASSWORD,
         "ACCORD_NEVER_RECORD": r"^(\+?32255010099)$",
         "ACCORD_INFO_PROMPTS": str(tmp_path / "snapshot" / "info_prompts"),

@@ -24,7 +24,7 @@ from tests.integration.test_control import Panel
 from tests.spoken_digits import code_in, find_start
 
 NUMBER = "+3225550177"
-DIAL = "sofia/gateway/outside/{number}"
+DIAL = "sofia/gateway/trunk/{number}"
 SENTENCES = ("somebody-sets-up", "if-you-know-nothing", "write-it-down", "once-more")
 
 
@@ -47,7 +47,7 @@ def test_switch_plays_the_code_in_the_customers_language(
         assert gevent.get_hub().threadpool.apply(caller.turn)
         ear.stop()
         ((where, sound),) = switch.called_out
-    assert where == f"sofia/gateway/outside/{NUMBER}"
+    assert where == f"sofia/gateway/trunk/{NUMBER}"
     assert proofs.find_call("t", call.id).outcome == "done"
     sound_heard = soundfile.read(sound, dtype="float32")[0]
     starts = [find_start(sound_heard, language, name) for name in SENTENCES]

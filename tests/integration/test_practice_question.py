@@ -103,10 +103,10 @@ def test_question_is_alone_in_the_right_channel_and_the_left_continues(rig: Rig)
     assert rig.call.wait("ended", 20)
     with wave.open(str(rig.tape)) as file:
         sound = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
-    outside, question, inside = (
+    external, question, inside = (
         stretches(sound[:, channel], pitch) for channel, pitch in ((0, 440), (1, 1000), (1, 2000))
     )
-    assert outside.mean() > 0.95
+    assert external.mean() > 0.95
     assert 39 <= question.sum() <= 41
     first, last = np.flatnonzero(question)[[0, -1]]
     assert not inside[first + 1 : last].any()
@@ -118,19 +118,19 @@ def test_a_code_reaches_no_phone_and_every_other_digit_does(rig: Rig) -> None:
     digits = rig.call.digits
     rig.call.callee_presses("1*5*1")
     until("the code", lambda: rig.call.b and rig.call.b.variables.get("last_matching_digits") == "*5")
-    assert digits.heard_outside == "1*1"
+    assert digits.heard_external == "1*1"
     rig.call.press("*5")
-    assert digits.heard_inside == "*5"
+    assert digits.heard_internal == "*5"
 
 
 def test_digit_of_a_possible_code_waits_for_the_next(rig: Rig) -> None:
     start = rig.switch.pace.seconds()
     rig.call.callee_presses("*")
-    assert rig.call.digits.heard_outside == ""
-    until("it goes on", lambda: rig.call.digits.heard_outside == "*")
+    assert rig.call.digits.heard_external == ""
+    until("it goes on", lambda: rig.call.digits.heard_external == "*")
     assert rig.switch.pace.seconds() - start >= WAITS
     rig.call.callee_presses("5")
-    assert rig.call.digits.heard_outside == "*5"
+    assert rig.call.digits.heard_external == "*5"
 
 
 def test_keys_in_a_question_go_nowhere(rig: Rig) -> None:
@@ -141,8 +141,8 @@ def test_keys_in_a_question_go_nowhere(rig: Rig) -> None:
     rig.call.callee_presses("*5")  # by the star, which ends it for them, as without terminators of its own
     until("its end", rig.silent)
     rig.pause(2.0)
-    assert rig.call.digits.heard_inside == ""
-    assert "*" not in rig.call.digits.heard_outside
+    assert rig.call.digits.heard_internal == ""
+    assert "*" not in rig.call.digits.heard_external
 
 
 def test_remaining_party_hears_the_whole_question(rig: Rig) -> None:

@@ -36,7 +36,7 @@ from tests.integration.test_control import Panel
 from tests.spoken_digits import code_in
 
 NUMBER = CALLERS[0]
-DIAL = "sofia/gateway/outside/{number}"
+DIAL = "sofia/gateway/trunk/{number}"
 CODE_CALL = "01a2101e-5dde-7d17-8d61-e2a8e19669f1"
 
 
@@ -50,7 +50,7 @@ def test_outbound_call_reports_its_result() -> None:
             )
 
         assert call() == DONE
-        assert switch.called_out == [(f"sofia/gateway/outside/{NUMBER}", sound)]
+        assert switch.called_out == [(f"sofia/gateway/trunk/{NUMBER}", sound)]
         assert call("sofia/x/{digits}@192.0.2.1") == DONE
         assert switch.called_out[1][0] == f"sofia/x/{NUMBER[1:]}@192.0.2.1"
         assert call("user/{digits}") == NO_WAY_OUT, "the switch cannot"

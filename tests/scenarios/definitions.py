@@ -38,7 +38,7 @@ Action = Literal[
 @dataclass(frozen=True, slots=True)
 class Step:
     """``action`` happens ``after`` seconds of ``phase``, counted from its first start.  A transfer goes to
-    the number called ``with_`` (``other``, ``outside``), by default the line's own."""
+    the number called ``with_`` (``other``, ``external``), by default the line's own."""
 
     phase: Phase
     after: float

@@ -110,9 +110,9 @@ MECHANICS = (
     Mechanic("question_cut_by_keys", (
         _CONNECTED, *_QUESTION, Step("press", "1*"), until("PLAYBACK_STOP"), Step("callee_presses", "2*"),
         until("PLAYBACK_STOP", 2), _END)),
-    Mechanic("question_outside_hangs_up", (_CONNECTED, *_QUESTION, _END)),
+    Mechanic("question_external_hangs_up", (_CONNECTED, *_QUESTION, _END)),
     Mechanic("question_inside_hangs_up", (_CONNECTED, *_QUESTION, Step("callee_hangs_up"))),
-    Mechanic("question_outside_holds", (
+    Mechanic("question_external_holds", (
         _CONNECTED, *_QUESTION, Step("hold"), until("CHANNEL_HOLD"), until("PLAYBACK_STOP", 2),
         Step("unhold"),
         until("CHANNEL_UNHOLD"), _END)),

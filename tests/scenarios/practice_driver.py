@@ -32,14 +32,14 @@ NUMBERS = {
     "languages": "+3222550108", "keep": "+3222550109", "keep_or_destroy": "+3222550110",
     "keep_at_start": "+3222550111", "own_words": "+3222550112", "at_pickup": "+3222550113",
     "at_pickup_and_asked": "+3222550114", "deletable": "+3222550115", "joining_alone": "+3222550116",
-    "joining_both": "+3222550117", "other": "+3222550118", "outside": "+3222550119",
+    "joining_both": "+3222550117", "other": "+3222550118", "external": "+3222550119",
     "forwarded": "+3222550119", "joining_opt_in": "+3222550120", "joining_opt_out": "+3222550121",
     "out": "+3222550126", "out_once": "+3222550127", "out_opt_in": "+3222550128",
     "out_opt_out": "+3222550129", "out_languages": "+3222550130",
 }  # fmt: skip
 SLOW = 6.0
 """Seconds that a slow callee lets it ring."""
-NOBODYS = ("unknown", "listed", "emergency", "other", "outside")
+NOBODYS = ("unknown", "listed", "emergency", "other", "external")
 
 
 FIRST = 30100 + os.getpid() * 101 % 2500
@@ -130,7 +130,7 @@ class PracticeDriver:
             conf=conf,
             environment={
                 "ACCORD_NEVER_RECORD": rf"^(\{NUMBERS['listed']})$",
-                "ACCORD_OUTSIDE_NUMBER": rf"^(\{NUMBERS['outside']})$",
+                "ACCORD_EXTERNAL_NUMBER": rf"^(\{NUMBERS['external']})$",
             },
         )
         self.switch.start()

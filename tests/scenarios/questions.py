@@ -200,7 +200,7 @@ IN_TALK = (
                       Step("plays keep_question", 2.0, "callee_unholds"),
                       Step("plays keep_question", 2.5, "press", "1"),
                       Step("plays keep_question", 3.5, "hang_up"))),
-    _agreement("the_outside_party_dials_the_code", "keep", (),
+    _agreement("the_external_party_dials_the_code", "keep", (),
                steps=(Step("bridged", 0.5, "press", "*5"), Step("bridged", 2.0, "hang_up"))),
     Scenario("not_agreed_and_destroyed",
              Expected("not_recorded", "not_kept", marks=(*_START, "bridged", *_WHOLE, "hangup"), sound=False,

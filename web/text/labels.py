@@ -40,7 +40,7 @@ NOT_RECORDED: Mapping[str, object] = {
     "never_record": _l("This number is never recorded (emergency numbers, for instance)."),
     "prompt_damaged": _l("The sound of the announcement was damaged, so it was not played."),
     "never_connected": _l("Nobody answered."),
-    "forwarded_outside": _l("The call was forwarded to an outside number, where nobody was informed."),
+    "forwarded_externally": _l("The call was forwarded to an external number, where nobody was informed."),
     "hung_up_in_announcement": _l("The caller hung up during the announcement."),
     "hung_up_in_question": _l("The caller hung up before a question was answered."),
     "declined": _l("The caller chose not to be recorded."),
@@ -87,8 +87,8 @@ GAPS: Mapping[str, object] = {
         "A colleague who joined had not agreed to be recorded, or may have joined while the "
         "recorder was unavailable. What your side said meanwhile is not kept."
     ),
-    "transferred_outside": _l(
-        "The call was transferred to a number outside. The recording ends there, and what was "
+    "transferred_externally": _l(
+        "The call was transferred to an external number. The recording ends there, and what was "
         "said after that is not kept."
     ),
     "prompt": _l("Both heard a message; meanwhile they did not hear each other. Nothing is missing."),
@@ -202,7 +202,7 @@ def keep_answer(
 
 
 def unheard_answer(at: datetime) -> str:
-    """A colleague confirmed a yes, and the outside party had not been heard."""
+    """A colleague confirmed a yes, and the external party had not been heard."""
     return str(
         _(
             "A colleague pressed 1 for yes at %(time)s, but the other side was not heard to say so. "

@@ -1,4 +1,4 @@
-"""What is said of a call that a colleague made, where it differs: the outside party did not call, they were
+"""What is said of a call that a colleague made, where it differs: the external party did not call, they were
 called."""
 
 from __future__ import annotations

@@ -43,12 +43,12 @@ CALL_RESULTS: Final[Mapping[str, object]] = {
     "line_busy": _l("Not reached: the line was busy."),
     "unanswered": _l("Not reached: nobody answered."),
     "no_way_out": _l(
-        "No call was made: the telephone system cannot call outside numbers. Your provider can "
+        "No call was made: the telephone system cannot call external numbers. Your provider can "
         "set that up; meanwhile two colleagues can vouch for the person."
     ),
     "no_switch": _l("No call was made: the telephone system cannot be reached right now."),
     "no_answer": _l(
-        "No call was made: none of your telephone systems is set up for outside calls, or it did "
+        "No call was made: none of your telephone systems is set up for external calls, or it did "
         "not answer. Your provider can set that up; meanwhile two colleagues can vouch for the "
         "person."
     ),

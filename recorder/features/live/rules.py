@@ -88,7 +88,7 @@ def _is_over(start: CallStart, marks: tuple[Marker, ...]) -> bool:
 
 def _is_refused(start: CallStart, marks: tuple[Marker, ...]) -> bool:
     """Whether the recording was refused, erased or ended in the call."""
-    if any(mark.kind in ("deleted", "transferred_outside") for mark in marks):
+    if any(mark.kind in ("deleted", "transferred_externally") for mark in marks):
         return True
     answers = [
         mark.data.get("answer")

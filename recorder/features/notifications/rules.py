@@ -35,7 +35,7 @@ FAULTS: Final = (
 """Reasons of :data:`recorder.spool.layout.REASONS` that are causes: something is wrong with the recording."""
 
 ORDINARY_REASONS: Final = (
-    "no_line", "never_record", "never_connected", "forwarded_outside", "hung_up_in_announcement",
+    "no_line", "never_record", "never_connected", "forwarded_externally", "hung_up_in_announcement",
     "hung_up_in_question", "declined", "no_answer", "unclear", "not_kept", "deleted", "channel_gone",
 )  # fmt: skip
 """The other reasons: somebody decided it, or the call came to nothing. Nothing is wrong with the line."""

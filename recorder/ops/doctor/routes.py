@@ -99,31 +99,31 @@ def _outbound(
     loaded: LoadedDialplan, lines: Iterable[LinePolicy], folder: Path | None
 ) -> Iterator[DoctorFinding]:
     from recorder.switch import dialplan_lint_outbound
-    from recorder.switch.dialplan_routes import OUTSIDE_DIGITS, outbound, outside_numbers
+    from recorder.switch.dialplan_routes import EXTERNAL_DIGITS, external_numbers, outbound
 
     recorded = [line.number for line in lines if line.outbound != OFF]
     if not recorded:
         return
     for context in dict.fromkeys(way.context for way in dialplan_lint_outbound.callee_setups(loaded)):
-        numbers, unguessed = outside_numbers(loaded, context)
+        numbers, unguessed = external_numbers(loaded, context)
         routes_by_name: dict[str, list[Route]] = {}
         for number in numbers:
             for route in outbound(loaded, context, number, recorded[0]):
                 routes_by_name.setdefault(route.extension, []).append(route)
         for name, some in routes_by_name.items():
             by_length = sorted({route.number for route in some}, key=lambda number: (len(number), number))
-            short = all(len(number) < OUTSIDE_DIGITS for number in by_length)
+            short = all(len(number) < EXTERNAL_DIGITS for number in by_length)
             lengths = ", ".join(dict.fromkeys(str(len(number.lstrip("+"))) for number in by_length))
             yield DoctorFinding(
                 "warning" if short else "wrong",
                 f"routes: {_place(folder, context, name)} sends calls to numbers of {lengths} digits "
-                f"({by_length[0]}) outside before Accord is asked: they are neither announced nor recorded",
+                f"({by_length[0]}) on before Accord is asked: they are neither announced nor recorded",
                 _SHORT if short else _OUTBOUND,
             )
         for name in unguessed:
             yield DoctorFinding(
                 "warning",
-                f"routes: {_place(folder, context, name)} leads outside for numbers that cannot be derived",
+                f"routes: {_place(folder, context, name)} leads to external numbers that cannot be derived",
                 "make a test call through it, and check that the call is listed",
             )
 

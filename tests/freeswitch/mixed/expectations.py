@@ -188,7 +188,7 @@ class _Fold:
         if self.call.notified == "both":
             self.found.ears[self.call.outside.who].sentences["transfer_notice"] += 1
 
-    def _to_outside(self, act: Act) -> None:
+    def _to_external(self, act: Act) -> None:
         assert self.call.other is not None
         self.found.ears[self.there.who].may.add(Word(self.call.outside.who, act.word))
         self.there, before = self.call.other, self.recorded

@@ -148,7 +148,7 @@ def run_installation(folder: Path, calls: Sequence[Call], sip_port: int) -> Iter
     }
     more = {
         "ACCORD_ROUTE": route, "ACCORD_TRUNK": route,
-        "ACCORD_OUTSIDE_NUMBER": r"^\+?32499[0-9]+$", "ACCORD_PAUSE_SECONDS": "120",
+        "ACCORD_EXTERNAL_NUMBER": r"^\+?32499[0-9]+$", "ACCORD_PAUSE_SECONDS": "120",
         "ACCORD_NEVER_RECORD": "^none$",
     }  # fmt: skip
     rig = Rig(folder, conf, more)

@@ -19,7 +19,7 @@ nothing, or is to a number that nobody has switched recording on for."""
 
 Action = Literal[
     "talk", "pause", "note", "keep_yes", "keep_no", "keep_none", "delete", "colleague_holds", "outside_holds",
-    "uuid_transfer", "refer", "replaces", "att_xfer", "park", "intercept", "to_outside",
+    "uuid_transfer", "refer", "replaces", "att_xfer", "park", "intercept", "to_external",
 ]  # fmt: skip
 
 Notified = Literal["", "alone", "both"]
@@ -114,7 +114,7 @@ WITHIN: tuple[tuple[Action, int], ...] = (
     ("outside_holds", 3), ("uuid_transfer", 4), ("refer", 4), ("replaces", 3), ("att_xfer", 3), ("park", 3),
     ("intercept", 3),
 )  # fmt: skip
-LAST: tuple[tuple[Action | None, int], ...] = ((None, 12), ("delete", 2), ("to_outside", 3))
+LAST: tuple[tuple[Action | None, int], ...] = ((None, 12), ("delete", 2), ("to_external", 3))
 
 PER_CALL = 3.2
 
@@ -156,13 +156,13 @@ def _call(chance: random.Random, number: int, kind: Opening, who: int, more: int
     colleagues, acts, other = [first], [Act("talk", FIRST, 2.0)], None
     actions = _deeds(chance, kind)
     for action in actions:
-        if (action in MOVES or action == "to_outside") and len(colleagues) - 1 >= more:
+        if (action in MOVES or action == "to_external") and len(colleagues) - 1 >= more:
             continue
         to = 0
         if action in MOVES:
             to = len(colleagues)
             colleagues.append(Party(who + 1 + to, f"32256{number:03}{who + 1 + to:04}"))
-        if action == "to_outside":
+        if action == "to_external":
             at = who + 1 + len(colleagues)
             other = Party(at, f"32499{number:03}{at:04}")
         acts += [Act(action, FIRST + len(acts), 1.5, to), Act("talk", FIRST + len(acts) + 1, 1.5)]

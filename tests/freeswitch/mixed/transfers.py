@@ -98,7 +98,7 @@ class Transfers(CallParties):
         await dialogue.invite()
         return dialogue
 
-    async def _to_outside(self, act: Act) -> None:
+    async def _to_external(self, act: Act) -> None:
         outside, before = self._two()
         assert self.call.other is not None
         self._say(outside, act.word)

@@ -75,7 +75,7 @@ FIELDS = {
     "variable_accord_state": ("announced", "unrecorded", "never_record"),
     "variable_accord_line": NUMBERS,
     "variable_accord_callee": NUMBERS,
-    "variable_accord_outside": ("true", "false", "maybe"),
+    "variable_accord_external": ("true", "false", "maybe"),
     "variable_dialed_user": ("1001",),
     "variable_sip_gateway_name": ("trunk", ""),
     "variable_bridge_uuid": LEGS,
@@ -208,7 +208,7 @@ class CallList:
         ]
         assert callers
         digits = max(len(re.sub(r"\D", "", each["Caller-Destination-Number"])) for each in callers)
-        outside = leg["variable_accord_outside"]
+        outside = leg["variable_accord_external"]
         assert outside == "true" or (
             outside != "false"
             and not leg["variable_dialed_user"]

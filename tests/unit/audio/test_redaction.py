@@ -1,4 +1,4 @@
-"""The redaction before the announcement and while it rings, gaps, clocks, and outside parties."""
+"""The redaction before the announcement and while it rings, gaps, clocks, and external parties."""
 
 from __future__ import annotations
 

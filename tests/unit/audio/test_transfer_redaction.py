@@ -50,26 +50,26 @@ def test_transfer_notice_in_a_conference_is_no_gap() -> None:
     assert not [gap for gap in gaps(plan) if gap[3] == "participant_notice"]
 
 
-def test_redacts_from_the_arrival_of_an_outside_participant() -> None:
+def test_redacts_from_the_arrival_of_an_external_participant() -> None:
     marks = [
         *NORMAL,
         (30_000, "participant_joined"),
-        (30_400, "transferred_outside"),
+        (30_400, "transferred_externally"),
         (30_600, "recording_stopped"),
     ]
     call = take(marks)
     plan = redaction.plan(with_data(call, "participant_joined", who="external"), sound(30_600), FOUND)
-    (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
+    (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_externally")
     assert gap[0] == 30_000 - SURE_MS
     assert (gap[0], 30_600) in plan.both
 
 
-def test_redacts_from_the_connection_with_an_outside_party() -> None:
+def test_redacts_from_the_connection_with_an_external_party() -> None:
     """Neither was informed that their conversation with each other is recorded."""
-    marks = [*NORMAL, (30_000, "unbridged"), (31_000, "bridged"), (31_200, "transferred_outside"),
+    marks = [*NORMAL, (30_000, "unbridged"), (31_000, "bridged"), (31_200, "transferred_externally"),
              (31_400, "recording_stopped")]  # fmt: skip
     plan = redaction.plan(take(marks), sound(31_400), FOUND)
-    (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_outside")
+    (gap,) = (gap for gap in gaps(plan) if gap[3] == "transferred_externally")
     assert gap[1:3] == (31_400, "both")
     assert gap[0] == 31_000 - SURE_MS
     assert plan.both[:2] == ((gap[0], 31_400), RINGING_SPAN)

@@ -197,7 +197,7 @@ def test_an_uninformed_external_participant_ends_the_recording() -> None:
     call.join("c", SECOND)
     call.start_notice()
     call.join("o", OTHER, external=True)
-    assert call.kinds[-3:] == ["participant_joined", "transfer_notice_interrupted", "transferred_outside"]
+    assert call.kinds[-3:] == ["participant_joined", "transfer_notice_interrupted", "transferred_externally"]
     assert call.action_log[-1] is Do.STOP
     call.join("d", THIRD)
     assert call.movements() == ["+200", "+300", "+" + OTHER.value]

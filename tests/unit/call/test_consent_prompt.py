@@ -630,7 +630,7 @@ def test_only_the_first_party_of_an_early_transfer_counts_as_informed(external: 
     if external:
         call.expire_timer()
         call.feed(LegChecked, other="b", external=True)
-        assert (call.state.phase, call.state.reason) == (Phase.UNRECORDED, "forwarded_outside")
+        assert (call.state.phase, call.state.reason) == (Phase.UNRECORDED, "forwarded_externally")
         return
     call.feed(LegBridged, other="c")
     call.expire_timer()

@@ -92,7 +92,7 @@ def test_an_uninformed_external_supervisor_ends_the_recording(announced: bool) -
     count = len(call.action_log)
     call.speak("both", "left")
     call.check(external=True, announced=announced)
-    ends = [] if announced else ["transferred_outside", "stop"]
+    ends = [] if announced else ["transferred_externally", "stop"]
     assert call.actions_after(count) == [
         "supervisor_heard",
         "check_participants",

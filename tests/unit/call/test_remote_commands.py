@@ -100,7 +100,7 @@ def states() -> dict[str, tuple[CallState, str]]:
             replace(talk, recording=replace(talk.recording, capturing=False, captured=False)),
             remote_commands.NOT_RECORDED,
         ),
-        "transferred outside": (
+        "transferred externally": (
             replace(talk, recording=replace(talk.recording, over=True)),
             remote_commands.ENDED,
         ),

@@ -191,7 +191,7 @@ def test_notifies_nobody_in_an_unrecorded_call() -> None:
 def test_a_transfer_to_an_external_number_ends_the_recording() -> None:
     call = RecordedCall()
     call.transfer("c", Party("e164", "+32470123456"), external=True)
-    assert call.action_log[-2:] == [Marker(call.now, "transferred_outside"), Do.STOP]
+    assert call.action_log[-2:] == [Marker(call.now, "transferred_externally"), Do.STOP]
     assert call.count(Do.NOTIFY) == 0
     call.feed(RecordingStopped)
     finish = call.action_log[-1]
@@ -201,19 +201,19 @@ def test_a_transfer_to_an_external_number_ends_the_recording() -> None:
     assert call.state.phase is Phase.ENDED
 
 
-def test_a_call_forwarded_outside_is_not_recorded() -> None:
+def test_a_call_forwarded_externally_is_not_recorded() -> None:
     """Nobody informed the other party; also where the daemon was away when they were connected."""
     first = RecordedCall(checked=False)
     for call in (first, resumed(first)):
         if call is not first:
             assert reconcile(call, "b", FIRST)[-1] is Do.CHECK_TARGET
         call.feed(LegChecked, other="b", external=True)
-        assert call.action_log[-3:] == [Marker(call.now, "transferred_outside"), Do.STOP, Do.DISCARD]
+        assert call.action_log[-3:] == [Marker(call.now, "transferred_externally"), Do.STOP, Do.DISCARD]
         call.feed(RecordingStopped)
         call.feed(CallHungUp)
         finish = call.action_log[-1]
         assert isinstance(finish, Finish)
-        assert finish.reason == "forwarded_outside"
+        assert finish.reason == "forwarded_externally"
 
 
 def test_announced_on_answer_the_first_party_may_be_external() -> None:

@@ -349,7 +349,7 @@ OUTBOUND = ("outbound", "3225550101", "2125550123", REASON)
     [
         {"variable_sip_gateway_name": "trunk"},
         {},  # a number of seven digits or more
-        {"variable_accord_outside": "true", "variable_dialed_user": "1001"},
+        {"variable_accord_external": "true", "variable_dialed_user": "1001"},
     ],
 )
 def test_lists_an_outbound_call_under_its_line(
@@ -363,7 +363,7 @@ def test_lists_an_outbound_call_under_its_line(
     [
         ("1001", {}),
         ("5551234", {"variable_dialed_user": "1001"}),
-        ("2125550123", {"variable_accord_outside": "false", "variable_sip_gateway_name": "mobiles"}),
+        ("2125550123", {"variable_accord_external": "false", "variable_sip_gateway_name": "mobiles"}),
         ("2125550123", {"variable_accord_state": "unrecorded", "variable_accord_direction": "outbound"}),
         ("2125550123", {"Call-Direction": "inbound"}),
     ],

@@ -76,7 +76,7 @@ class Switch:
         if words[1] == "uuid_buglist":
             return self.bugs
         if words[1] == "uuid_getvar":
-            return self.external.get(words[2], "_undef_") if words[3] == "accord_outside" else "_undef_"
+            return self.external.get(words[2], "_undef_") if words[3] == "accord_external" else "_undef_"
         if words[2] not in self.legs:
             raise SwitchError("switch.refused", "-ERR No such channel!", "try again")
         return "".join(f"{name}: {value}\n" for name, value in self.legs[words[2]].items())

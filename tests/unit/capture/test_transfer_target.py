@@ -100,7 +100,7 @@ def test_notifies_an_internal_target_and_disables_keys(
 @pytest.mark.parametrize(
     "variables",
     [
-        {"accord_outside": "true"},
+        {"accord_external": "true"},
         {"accord_state": "announced"},
         {"accord_state": "never_record"},
         {"sip_redirected_to": "<sip:300@elsewhere>"},
@@ -120,8 +120,8 @@ def test_external_target_ends_the_take(tmp_path: Path, variables: dict[str, str]
 @pytest.mark.parametrize(
     "variables",
     [
-        {"accord_outside": "false"},
-        {"accord_outside": "false", "sip_redirected_to": "<sip:300@elsewhere>"},
+        {"accord_external": "false"},
+        {"accord_external": "false", "sip_redirected_to": "<sip:300@elsewhere>"},
         {"accord_state": "outgoing"},
         {"gone": "1"},
     ],
@@ -137,7 +137,7 @@ def test_unknown_target_counts_as_internal(tmp_path: Path, variables: dict[str, 
 @pytest.mark.parametrize(
     ("variables", "external"),
     [
-        ({"accord_outside": "true"}, True),
+        ({"accord_external": "true"}, True),
         ({"sip_redirected_to": "<sip:300@elsewhere>"}, True),
         ({"accord_state": "unrecorded"}, False),  # a queue's agent may have dialled in
         ({}, False),
@@ -148,7 +148,7 @@ def test_first_party_is_external_only_by_mark_or_redirect(
 ) -> None:
     switch = Switch(**variables)
     call = join(tmp_path, switch, first=True)
-    assert (call.state.reason == "forwarded_outside") == external
+    assert (call.state.reason == "forwarded_externally") == external
     assert [command.split()[1] for command in switch.commands] == (["uuid_record"] if external else [])
     end(call)
 

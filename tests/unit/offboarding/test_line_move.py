@@ -89,7 +89,7 @@ class Town:
             pass
 
     def ids_seen(self, customer: Customer) -> set[str]:
-        """All outside numbers that a customer can find by the number that moved."""
+        """All external numbers that a customer can find by the number that moved."""
         digits = NUMBER.removeprefix("+")
         rows = [
             *queries.recordings(customer.id, party=digits, limit=500).rows,

@@ -415,7 +415,7 @@ def test_lists_only_calls_that_are_being_recorded(house, clock) -> None:
     assert live_row(start, marks, clock()) is not None
     assert live_row(house.start(refused="full_disk"), marks, clock()) is None
     assert live_row(house.start(tenant=None), marks, clock()) is None
-    for kind in ("deleted", "transferred_outside", "hangup", "recording_stopped"):
+    for kind in ("deleted", "transferred_externally", "hangup", "recording_stopped"):
         assert live_row(start, (*marks, Marker(clock(), kind)), clock()) is None
     refused = Marker(clock(), "question_answered", {"question": "recording", "answer": "no"})
     assert live_row(house.start(mode="opt-out"), (*marks, refused), clock()) is None

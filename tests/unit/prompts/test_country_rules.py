@@ -36,7 +36,7 @@ def test_lists_countries_with_strict_last() -> None:
     assert list(PACKS) == ["be", "de", "fr", "lu", "nl", STRICT]
     for pack in PACKS.values():
         assert set(pack.rules) == {*purposes.standard(), OTHER}
-        assert {duty.what for duty in pack.tell} == {"outside", "colleagues"}
+        assert {duty.what for duty in pack.tell} == {"external", "colleagues"}
 
 
 def test_rules_of_the_shipped_packs() -> None:
@@ -157,7 +157,7 @@ GOOD = (country_file.FOLDER / "be.toml").read_text(encoding="utf-8")
         ('what = "keeping-time"', 'what = "price"', "say.2.what"),
         ('what = "keeping-time"', 'what = "purposes"', "say: no entry says keeping-time"),
         ('what = "consent"', 'what = "objection"', "ask: purpose.training is opt-in, but no entry asks for"),
-        ('who = "colleagues"', 'who = "outside"', "tell: outside and colleagues"),
+        ('who = "colleagues"', 'who = "external"', "tell: external and colleagues"),
         (
             'where = ["in the call"]',
             'where = ["in the panel"]',

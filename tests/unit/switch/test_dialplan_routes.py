@@ -6,7 +6,7 @@ import pytest
 
 from recorder.switch.dialplan_lint_outbound import RUNS_ACCORD
 from recorder.switch.dialplan_model import Action, LoadedDialplan
-from recorder.switch.dialplan_routes import bridges_outside, inbound, outbound, outside_numbers
+from recorder.switch.dialplan_routes import bridges_externally, external_numbers, inbound, outbound
 
 ENTRY = """
 <extension name="accord_untouched" continue="true">
@@ -177,7 +177,7 @@ def test_circular_transfers_end() -> None:
 
 def test_finds_external_routes_by_length() -> None:
     loaded = dialplan(default=LOCAL + DIGITS + DOMESTIC + ABROAD + OUTBOUND)
-    numbers, without_sample = outside_numbers(loaded, "default")
+    numbers, without_sample = external_numbers(loaded, "default")
     assert without_sample == []
     assert {len(number) for number in numbers} == set(range(4, 16))
     assert {name for number in numbers for name in outbound_routes(loaded, number)} == {
@@ -205,7 +205,7 @@ def test_follows_other_contexts() -> None:
         'application="transfer" data="$1 XML trunk"',
     )
     loaded = dialplan(default=by_nine + OUTBOUND, trunk=DOMESTIC.replace("domestic", "trunk"))
-    numbers, _ = outside_numbers(loaded, "default")
+    numbers, _ = external_numbers(loaded, "default")
     assert {name for number in numbers for name in outbound_routes(loaded, number)} == {"local"}
 
 
@@ -233,7 +233,7 @@ def test_follows_a_bridge_to_loopback_round_accord(dial: str) -> None:
     loaded = dialplan(bridge(dial) + ENTRY, bridge(dial) + OUTBOUND, trunk=OUT)
     assert "looped" in inbound_routes(loaded, "5551234")
     assert outbound_routes(loaded, "5551234") == ["looped"]
-    numbers, _ = outside_numbers(dialplan(default=bridge(dial, expression=r"^(555\d+)$")), "default")
+    numbers, _ = external_numbers(dialplan(default=bridge(dial, expression=r"^(555\d+)$")), "default")
     assert {len(number) for number in numbers} == set(range(4, 16))
 
 
@@ -304,7 +304,7 @@ def test_circular_loopback_ends() -> None:
 )
 def test_sample_numbers_of_other_number_plans(expression: str, begins: str) -> None:
     loaded = dialplan(default=DIGITS.replace(r"^(\d{7})$", expression) + OUTBOUND)
-    numbers, without_sample = outside_numbers(loaded, "default")
+    numbers, without_sample = external_numbers(loaded, "default")
     assert without_sample == []
     assert numbers
     assert all(number.startswith(begins) for number in numbers)
@@ -313,7 +313,7 @@ def test_sample_numbers_of_other_number_plans(expression: str, begins: str) -> N
 
 def test_reports_extensions_without_a_sample_number() -> None:
     loaded = dialplan(default=DIGITS.replace(r"^(\d{7})$", "^7+3{3}(1+)4$") + OUTBOUND)
-    assert outside_numbers(loaded, "default") == ([], ["local"])
+    assert external_numbers(loaded, "default") == ([], ["local"])
 
 
 @pytest.mark.parametrize(
@@ -332,5 +332,5 @@ def test_reports_extensions_without_a_sample_number() -> None:
     ],
 )
 def test_classifies_dial_strings(dial: str, number: str, external: bool) -> None:
-    assert bridges_outside(Action("bridge", dial), number) is external
-    assert not bridges_outside(Action("playback", dial), number)
+    assert bridges_externally(Action("bridge", dial), number) is external
+    assert not bridges_externally(Action("playback", dial), number)

@@ -154,7 +154,7 @@ def test_every_transfer_answer_has_a_sentence(app):
 
 def test_every_eavesdropping_marker_has_a_sentence(app):
     audiences = {
-        conference_events.audible_to(key, on_outside) for key in "0123" for on_outside in (True, False)
+        conference_events.audible_to(key, on_external) for key in "0123" for on_external in (True, False)
     }
     markers = [{"data": {"heard_by": who, **({"channel": lane} if lane else {})}} for who, lane in audiences]
     with app.test_request_context():
